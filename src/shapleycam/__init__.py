@@ -1,0 +1,68 @@
+"""Explain an image model's decision as a fair division: class activation maps as Shapley values.
+
+`Explainer` is the front door; what it returns is an `Explanation`. Names are imported when they are first used, so
+that the command line answers at once.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from shapleycam.version import __version__
+
+if TYPE_CHECKING:
+    from shapleycam import utilities, values
+    from shapleycam.cams import METHODS, Method, methods
+    from shapleycam.errors import ShapleyCamError, ShapleyCamWarning
+    from shapleycam.explainer import Explainer
+    from shapleycam.explanation import Explanation
+    from shapleycam.game import Game
+    from shapleycam.models.network import Network
+    from shapleycam.models.preprocess import Preprocess
+    from shapleycam.trace import Trace, trace
+
+_HOMES = {
+    "Explainer": "explainer",
+    "Explanation": "explanation",
+    "Game": "game",
+    "METHODS": "cams",
+    "Method": "cams",
+    "Network": "models.network",
+    "Preprocess": "models.preprocess",
+    "ShapleyCamError": "errors",
+    "ShapleyCamWarning": "errors",
+    "Trace": "trace",
+    "methods": "cams",
+}
+_MODULES = ("trace", "utilities", "values")
+
+__all__ = [
+    "METHODS",
+    "Explainer",
+    "Explanation",
+    "Game",
+    "Method",
+    "Network",
+    "Preprocess",
+    "ShapleyCamError",
+    "ShapleyCamWarning",
+    "Trace",
+    "__version__",
+    "methods",
+    "trace",
+    "utilities",
+    "values",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"shapleycam.{_HOMES[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"shapleycam.{name}")
+    raise AttributeError(f"module 'shapleycam' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,76 @@
+"""The one table of methods: a CAM is a derivative, a spread and a source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from shapleycam.errors import OptionError, nearest
+
+Derivative: TypeAlias = Literal["first", "second", "path", "random"]
+
+_PAPER = "Cai 2025, arXiv:2501.06261"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the table.
+
+    `derivative` is what is taken of the utility, `spread` how it becomes one value a position;
+    `in_units` says whether the values are in units of the utility; `in_paper`, whether the paper's tables have it.
+    """
+
+    name: str
+    derivative: Derivative
+    spread: str
+    source: str
+    in_units: bool = True
+    in_paper: bool = True
+
+
+_ROWS = (
+    Method("gradcam", "first", "mean", "Selvaraju 2017, arXiv:1610.02391"),
+    Method("hirescam", "first", "elementwise", "Draelos & Carin 2020, arXiv:2011.08891"),
+    Method("gradcam-e", "first", "elementwise + ReLU", "pytorch-grad-cam's GradCAMElementWise"),
+    Method("xgradcam", "first", "activation-weighted", "Fu 2020, arXiv:2008.02312"),
+    Method("layercam", "first", "positive gradient", "Jiang 2021, LayerCAM", in_units=False),
+    Method("gradcam++", "first", "plus plus", "Chattopadhay 2018, arXiv:1710.11063", in_units=False),
+    Method("randomcam", "random", "mean", f"baseline of {_PAPER}", in_units=False),
+    Method("shapleycam", "second", "mean", _PAPER),
+    Method("shapleycam-h", "second", "elementwise", _PAPER),
+    Method("shapleycam-e", "second", "elementwise + ReLU", _PAPER),
+    Method("shapleycam-x", "second", "activation-weighted", "XGradCAM's spread with the second order", in_paper=False),
+    Method("pathcam", "path", "mean", "Aumann & Shapley 1974; GradCAM's spread", in_paper=False),
+    Method("pathcam-h", "path", "elementwise", "Aumann & Shapley 1974", in_paper=False),
+    Method("pathcam-e", "path", "elementwise + ReLU", "Aumann & Shapley 1974; GradCAM-E's spread", in_paper=False),
+    Method("pathcam-x", "path", "activation-weighted", "Aumann & Shapley 1974; XGradCAM's spread", in_paper=False),
+)
+
+METHODS = {method.name: method for method in _ROWS}
+
+
+def methods() -> tuple[Method, ...]:
+    """All methods, as data."""
+    return tuple(METHODS.values())
+
+
+def method_of(name: str) -> Method:
+    """The method of this name.
+
+    Raises:
+        OptionError: an unknown name.
+    """
+    if name not in METHODS:
+        raise OptionError(f"method {name!r} is unknown; {nearest(name, METHODS)} (shapleycam methods lists them)")
+    return METHODS[name]
+
+
+def expand(names: list[str]) -> list[str]:
+    """Names with the sets `paper` and `all` written out, each once, in the order asked.
+
+    Raises:
+        OptionError: an unknown name.
+    """
+    sets = {"paper": [m.name for m in _ROWS if m.in_paper], "all": list(METHODS)}
+    wanted = [method for name in names for method in sets.get(name, [name])]
+    return [method_of(name).name for name in dict.fromkeys(wanted)]

@@ -1,0 +1,64 @@
+"""What can go wrong, in words for the user: what was found, what was expected, what to do."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class ShapleyCamError(Exception):
+    """Something the user can mend; the message is one line and says how."""
+
+
+class ImageError(ShapleyCamError):
+    """A photograph that cannot be read, or a batch of the wrong form."""
+
+
+class ModelError(ShapleyCamError):
+    """A network that cannot be loaded, or that gives numbers which are not finite."""
+
+
+class LayerError(ShapleyCamError):
+    """A layer that does not exist, does not run, runs twice, or has no positions to explain."""
+
+
+class ReplayError(ShapleyCamError):
+    """What comes after the layer cannot be run on its own and give the model's own output."""
+
+
+class TargetError(ShapleyCamError):
+    """A class that is out of range, unknown or ambiguous."""
+
+
+class OptionError(ShapleyCamError):
+    """An unknown method, utility or other choice."""
+
+
+class ShapleyCamWarning(UserWarning):
+    """The result is valid, and there is something to know about it."""
+
+
+class BlankHeatmapWarning(ShapleyCamWarning):
+    """A heatmap is zero everywhere."""
+
+
+class NoCurvatureWarning(ShapleyCamWarning):
+    """The second-order methods equal the first-order ones here."""
+
+
+class ScaleInvariantHeadWarning(ShapleyCamWarning):
+    """The head ignores the scale of the activation, so that derivatives at it sum to nothing."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The part of a message that helps after a mistyped name: the nearest names, or all of a short list."""
+    names = list(known)
+    close = get_close_matches(name, names, n=3, cutoff=0.5)
+    if close:
+        return "did you mean " + " or ".join(repr(match) for match in close) + "?"
+    if len(names) <= 20:
+        return "known are " + ", ".join(names)
+    return f"none of the {len(names)} known names is near it"

@@ -1,0 +1,253 @@
+"""The front door: from a model and photographs to explanations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from shapleycam import advice
+from shapleycam.cams.compute import cam_values, curvature, derivatives
+from shapleycam.cams.table import method_of
+from shapleycam.errors import LayerError, OptionError
+from shapleycam.explanation import Explanation
+from shapleycam.game import Game
+from shapleycam.heatmaps import heatmap
+from shapleycam.inputs import Batch, Images, Target, batch_of, targets_of
+from shapleycam.layers import before_pool
+from shapleycam.models import zoo
+from shapleycam.models.layout import Layout, layout_of
+from shapleycam.models.network import Network, Transform, declared_by_timm
+from shapleycam.models.preprocess import Preprocess
+from shapleycam.trace import Trace, trace
+from shapleycam.trace.calls import layer_name
+from shapleycam.trace.guest import device_of
+from shapleycam.utilities import Function, Utility, check_logits, utility_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from shapleycam.cams.compute import CamValues
+    from shapleycam.cams.table import Derivative, Method
+
+
+class Explainer:
+    """Explains the decisions of one model at one layer.
+
+    Args:
+        model: a name from the zoo ("efficientnet_lite0", "timm:resnet50", …), a `Network`, or any torch module that
+            maps images (b, c, h, w) to logits (b, classes). It is left as it was found.
+        layer: dotted name or module; None finds the one before pooling by running the model.
+        utility: "rest", "logit", "log_probability", "probability", or a callable (output, target) -> (b,).
+        preprocess: RGB PIL image to tensor (c, h, w); needed for photographs where the model declares none.
+        labels: class names in the order of the logits.
+        device: where to run; None leaves a module where it is, and puts a named model on the GPU if there is one.
+
+    Raises:
+        ModelError, LayerError, OptionError: the model, layer or utility is unknown.
+    """
+
+    def __init__(
+        self,
+        model: str | nn.Module | Network,
+        layer: str | nn.Module | None = None,
+        utility: str | Utility | Function = "rest",
+        preprocess: Transform | None = None,
+        labels: Sequence[str] | None = None,
+        device: str | torch.device | None = None,
+    ) -> None:
+        if isinstance(model, str):
+            device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        network = _network(model)
+        self.model = network.model if device is None else _moved(network.model, device)
+        self.preprocess = preprocess or network.preprocess
+        self.labels = tuple(labels) if labels is not None else network.labels
+        self.utility = utility_of(utility)
+        self.name = network.name
+        self.origin = network.origin
+        self._layer = None if layer is None else layer_name(self.model, layer)
+        self._ignores_scale: dict[str, bool] = {}
+
+    @property
+    def layer(self) -> str:
+        """The layer's dotted name; found by running the model where none was given.
+
+        Raises:
+            LayerError: it must be found, and the size of the images is not known yet.
+        """
+        if self._layer is None:
+            if not isinstance(self.preprocess, Preprocess):
+                raise LayerError("the layer is found at the first images; explain some, or give layer=")
+            weight = next(self.model.parameters(), torch.empty(0))
+            noise = torch.rand((1, 3, *self.preprocess.crop), generator=torch.Generator().manual_seed(0))
+            self._find_layer(noise.to(weight.device, weight.dtype))
+        assert self._layer is not None  # noqa: S101  # found above, or an error was raised
+        return self._layer
+
+    def explain(
+        self,
+        images: Images,
+        method: str = "shapleycam",
+        target: Target = None,
+        utility: str | Utility | Function | None = None,
+        *,
+        nodes: int = 8,
+        seed: int = 0,
+    ) -> Explanation:
+        """Explain one class of each image by one method.
+
+        Args:
+            images: a path, a PIL image, a list of these, or a preprocessed float tensor (b, c, h, w).
+            method: a name from `shapleycam.methods()`.
+            target: None for the predicted class; a number or label for all images; a tensor (b,) or a list for each.
+            utility: in place of the explainer's own.
+            nodes: gradients along the path, for the path methods.
+            seed: for randomcam, with the image's content.
+
+        Raises:
+            ShapleyCamError: with one line that says what was found, what was expected and what to do.
+        """
+        return self.compare(images, [method], target, utility, nodes=nodes, seed=seed)[method]
+
+    def compare(
+        self,
+        images: Images,
+        methods: Sequence[str],
+        target: Target = None,
+        utility: str | Utility | Function | None = None,
+        *,
+        nodes: int = 8,
+        seed: int = 0,
+    ) -> dict[str, Explanation]:
+        """Explain by several methods from one forward pass; arguments and errors as in `explain`."""
+        rows = [method_of(name) for name in methods]
+        if not rows:
+            raise OptionError("no methods were given; expected at least one (shapleycam.methods() lists them)")
+        needed: list[Derivative] = [row.derivative for row in rows]
+        if "second" in needed:
+            needed.append("first")  # for the curvature, at no cost
+        batch = batch_of(images, self.preprocess, self.model)
+        game, traced = self._play(
+            batch, target, utility, replay="path" in needed, twice_differentiable="second" in needed
+        )
+        found = derivatives(game, needed, batch.images, nodes=nodes, seed=seed)
+        self._advise_on_scale(game, batch, target, found)
+        bent = None
+        if "second" in found:
+            bent = curvature(game, found["first"], found["second"])
+            advice.about_curvature(bent, traced.layer, game.utility.name)
+        values = cam_values(game, rows, found)
+        return {row.name: self._explanation(row, values[row.name], game, traced, batch, bent) for row in rows}
+
+    def game(self, images: Images, target: Target = None, utility: str | Utility | Function | None = None) -> Game:
+        """The CRG game of each image, with derivatives at any activation; arguments and errors as in `explain`."""
+        batch = batch_of(images, self.preprocess, self.model)
+        return self._play(batch, target, utility, replay=True, twice_differentiable=True)[0]
+
+    def __repr__(self) -> str:
+        """The model, and the layer if it is known."""
+        name = self.name or type(self.model).__name__
+        return f"Explainer({name}, layer {self._layer or 'before pooling'}, utility {self.utility.name})"
+
+    def _play(
+        self,
+        batch: Batch,
+        target: Target,
+        utility: str | Utility | Function | None,
+        *,
+        replay: bool,
+        twice_differentiable: bool,
+    ) -> tuple[Game, Trace]:
+        chosen = self.utility if utility is None else utility_of(utility)
+        if self._layer is None:
+            self._find_layer(batch.images[:1])
+        traced = trace(
+            self.model, batch.images, self.layer, replay=replay, twice_differentiable=twice_differentiable
+        )
+        check_logits(traced.output)
+        classes = targets_of(target, traced.output, self.labels)
+        return Game(traced, self._layout(traced, batch.images), chosen, classes), traced
+
+    def _explanation(
+        self,
+        method: Method,
+        values: CamValues,
+        game: Game,
+        traced: Trace,
+        batch: Batch,
+        bent: Float[Tensor, " b"] | None,
+    ) -> Explanation:
+        explanation = Explanation(
+            method=method.name,
+            layer=traced.layer,
+            utility_name=game.utility.name,
+            heatmap=heatmap(values.cells, (batch.images.shape[-2], batch.images.shape[-1])),
+            values=values.cells,
+            target=game.target,
+            output=traced.output.detach(),
+            utility=game.full,
+            images=batch.images,
+            sources=batch.sources,
+            prefix=values.prefix,
+            curvature=bent,
+            labels=self.labels,
+            preprocess=self.preprocess,
+        )
+        advice.about_blank(explanation)
+        return explanation
+
+    def _layout(self, traced: Trace, images: Float[Tensor, "b c h w"]) -> Layout:
+        shape = tuple(traced.activation.shape)
+        size = (images.shape[-2], images.shape[-1])
+        module = self.model.get_submodule(traced.layer)
+        layout = layout_of(shape, size, module, getattr(self.model, "num_prefix_tokens", None))
+        if layout is None or layout.height * layout.width == 1:
+            raise LayerError(
+                f"layer {traced.layer!r} returns shape {shape} for images of {size[0]} x {size[1]}, in which there is "
+                "no grid of positions; choose one before pooling (shapleycam layers MODEL lists them)"
+            )
+        return layout
+
+    def _find_layer(self, image: Float[Tensor, "1 c h w"]) -> None:
+        self._layer = before_pool(self.model, image)
+
+    def _advise_on_scale(
+        self, game: Game, batch: Batch, target: Target, found: dict[Derivative, Float[Tensor, "b n k"]]
+    ) -> None:
+        """Look once a utility whether the head ignores scale; for derivatives at A only where they look like it."""
+        name = game.utility.name
+        if name not in self._ignores_scale:
+            if "path" in found:
+                self._ignores_scale[name] = advice.ignores_scale(game)
+            elif "first" in found:
+                activation = game.layout.positions(game.activation)
+                if advice.cancels((activation * found["first"]).sum(2)):
+                    again, _ = self._play(batch, target, game.utility, replay=True, twice_differentiable=False)
+                    self._ignores_scale[name] = advice.ignores_scale(again)
+        if self._ignores_scale.get(name):
+            advice.about_scale(self.layer, name)
+
+
+def _network(model: str | nn.Module | Network) -> Network:
+    if isinstance(model, Network):
+        return model
+    if isinstance(model, str):
+        return zoo.load(model)
+    if not isinstance(model, nn.Module):
+        raise OptionError(f"model is a {type(model).__name__}; expected a name, a Network or a torch.nn.Module")
+    preprocess, labels = declared_by_timm(model)
+    return Network(model, preprocess, labels, type(model).__name__)
+
+
+def _moved(model: nn.Module, device: str | torch.device) -> nn.Module:
+    if device_of(model) == torch.device(device):
+        return model
+    try:
+        return model.to(device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise OptionError(f"device {str(device)!r} cannot be used ({reason}); use 'cpu', 'cuda' or 'mps'") from None

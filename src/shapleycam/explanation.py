@@ -1,0 +1,207 @@
+"""What an explainer returns: heatmaps, signed values, and all that is needed to draw, keep and read them."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from base64 import b64encode
+from dataclasses import dataclass
+from html import escape
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn.functional import interpolate
+
+from shapleycam import overlays
+from shapleycam.errors import ImageError, OptionError
+from shapleycam.files import absolute, write_whole
+from shapleycam.images import Source, load
+from shapleycam.models.labels import name_of
+from shapleycam.models.preprocess import Preprocess, to_pixels
+from shapleycam.version import __version__
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int, UInt8
+    from torch import Tensor
+
+    from shapleycam.models.network import Transform
+    from shapleycam.overlays import Kind
+
+_SHOWN = 8
+_TENSORS = ("heatmap", "values", "target", "output", "utility", "stderr", "prefix", "curvature")
+_OPTIONAL = ("stderr", "prefix", "curvature")
+
+
+@dataclass(frozen=True, repr=False)
+class Explanation:
+    """One method's explanation of b images.
+
+    `heatmap` (b, H, W) is in [0, 1] at input size; `values` (b, h, w) are signed, before ReLU and scaling, in units
+    of the utility (where the method is); `stderr` (b, h, w) is their standard error or None. `target` (b,) are the
+    classes, `output` the model's raw output, `utility` (b,) what was explained, U(head(A)). `prefix` (b,) is what
+    prefix tokens earned, None where the layer has none; `curvature` (b,) is 0 for a linear head and below 1,
+    None where no second-order method was asked for. `images` (b, c, H, W) are the network's inputs.
+    """
+
+    method: str
+    layer: str
+    utility_name: str
+    heatmap: Float[Tensor, "b H W"]
+    values: Float[Tensor, "b h w"]
+    target: Int[Tensor, " b"]
+    output: Float[Tensor, "b classes"]
+    utility: Float[Tensor, " b"]
+    images: Float[Tensor, "b c H W"]
+    sources: tuple[Source, ...]
+    stderr: Float[Tensor, "b h w"] | None = None
+    prefix: Float[Tensor, " b"] | None = None
+    curvature: Float[Tensor, " b"] | None = None
+    labels: tuple[str, ...] | None = None
+    preprocess: Transform | None = None
+
+    def __len__(self) -> int:
+        """How many images were explained."""
+        return len(self.heatmap)
+
+    def label(self, index: int = 0) -> str:
+        """The name of the class that was explained for one image."""
+        return name_of(int(self.target[index]), self.labels)
+
+    def picture(self, index: int = 0) -> UInt8[Tensor, "H W 3"]:
+        """What the network saw of one image, as pixels; stretched to [0, 1] where the normalisation is not known."""
+        image = self.images[index]
+        if isinstance(self.preprocess, Preprocess):
+            return self.preprocess.picture(image)
+        image = image.detach().float()
+        low, high = image.aminmax()
+        if low < 0 or high > 1:
+            image = (image - low) / (high - low)
+        return to_pixels(image.expand(3, -1, -1) if image.shape[0] == 1 else image[:3])
+
+    def overlay(
+        self,
+        index: int = 0,
+        *,
+        on: Literal["photo", "input"] | None = None,
+        kind: Kind = "heatmap",
+        opacity: float = 0.75,
+    ) -> Image.Image:
+        """One image with its heatmap, or its signed values, over it.
+
+        `on="photo"` draws over the whole original photograph, with the network's crop in its place;
+        `on="input"` over what the network saw; None takes the photograph where there is one.
+
+        Raises:
+            ImageError: the photograph was asked for, and it or the crop's place in it is not known.
+            OptionError: an unknown `on` or `kind`.
+        """
+        if on not in {None, "photo", "input"} or kind not in {"heatmap", "values"}:
+            raise OptionError(f"on={on!r}, kind={kind!r}; expected on 'photo' or 'input', kind 'heatmap' or 'values'")
+        shade = self._shade(index, kind, opacity)
+        source = self.sources[index]
+        if source.photo is None or source.box is None:
+            if on == "photo":
+                raise ImageError(f"{source.name}: the photograph, or the crop's place in it, is not known; use on='input'")
+            on = "input"
+        if on == "input" or source.photo is None or source.box is None:
+            return overlays.on_picture(self.picture(index), shade)
+        return overlays.on_photo(load(source.photo), source.box, shade)
+
+    def save(self, path: str | Path) -> Path:
+        """Write all of it to one NPZ file: arrays, and the rest as JSON under `metadata`.
+
+        Photographs given by path are remembered by path; of others the network's input is kept.
+
+        Raises:
+            OptionError: the folder cannot be written.
+        """
+        tensors = {name: getattr(self, name) for name in _TENSORS if getattr(self, name) is not None}
+        arrays = {name: _array(tensor) for name, tensor in tensors.items()}
+        arrays["pictures"] = np.stack([_array(self.picture(index)) for index in range(len(self))])
+        metadata = json.dumps(self._metadata())
+        return write_whole(
+            Path(path), lambda file: np.savez_compressed(file, metadata=np.array(metadata), **arrays)
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Explanation:
+        """Read what `save` wrote. `images` then are the saved pictures, in [0, 1].
+
+        Raises:
+            OptionError: missing, or not such a file.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                metadata = json.loads(str(file["metadata"]))
+                tensors = {name: torch.from_numpy(file[name]) for name in _TENSORS if name in file}
+                pictures = torch.from_numpy(file["pictures"])
+        except FileNotFoundError:
+            raise OptionError(f"{path}: no such file; check the path") from None
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise OptionError(f"{path}: not an explanation saved by shapleycam ({error})") from None
+        labels = metadata.pop("labels")
+        sources = tuple(_source_from(entry) for entry in metadata.pop("sources"))
+        metadata.pop("version")
+        return cls(
+            **metadata,
+            **tensors,
+            images=pictures.permute(0, 3, 1, 2).float() / 255,
+            sources=sources,
+            labels=tuple(labels) if labels is not None else None,
+        )
+
+    def __repr__(self) -> str:
+        """The choices that were made, and the classes that were explained."""
+        names = ", ".join(self.label(index) for index in range(min(len(self), 3)))
+        more = f" and {len(self) - 3} more" if len(self) > 3 else ""
+        return (
+            f"Explanation({self.method}, layer {self.layer}, utility {self.utility_name}, "
+            f"{len(self)} image{'s' if len(self) > 1 else ''}: {names}{more})"
+        )
+
+    def _repr_html_(self) -> str:
+        figures = "".join(self._figure(index) for index in range(min(len(self), _SHOWN)))
+        more = f"<p>and {len(self) - _SHOWN} more</p>" if len(self) > _SHOWN else ""
+        return f"<div style='display:flex;flex-wrap:wrap;gap:1em'>{figures}</div>{more}"
+
+    def _figure(self, index: int) -> str:
+        buffer = BytesIO()
+        self.overlay(index).save(buffer, format="PNG")
+        source = f"data:image/png;base64,{b64encode(buffer.getvalue()).decode()}"
+        name, label = escape(self.sources[index].name), escape(self.label(index))
+        caption = f"{name}: <b>{label}</b>, {escape(self.utility_name)} {float(self.utility[index]):.3g}, {self.method}"
+        image = f"<img src='{source}' alt='{self.method} heatmap of {name} for {label}' style='max-width:320px'>"
+        return f"<figure style='margin:0'>{image}<figcaption>{caption}</figcaption></figure>"
+
+    def _shade(self, index: int, kind: Kind, opacity: float) -> Image.Image:
+        if kind == "heatmap":
+            return overlays.shade_of(self.heatmap[index], opacity)
+        size = self.heatmap.shape[1:]
+        values = interpolate(self.values[index][None, None], size=size, mode="bilinear", align_corners=False)
+        return overlays.signed_shade_of(values[0, 0], opacity)
+
+    def _metadata(self) -> dict[str, Any]:
+        sources = [
+            {
+                "name": source.name,
+                "photo": absolute(source.photo) if isinstance(source.photo, Path) else None,
+                "box": source.box,
+            }
+            for source in self.sources
+        ]
+        names = ("method", "layer", "utility_name", "labels")
+        return {**{name: getattr(self, name) for name in names}, "sources": sources, "version": __version__}
+
+
+def _source_from(entry: dict[str, Any]) -> Source:
+    photo, box = entry["photo"], entry["box"]
+    return Source(entry["name"], Path(photo) if photo else None, tuple(box) if box else None)
+
+
+def _array(tensor: Tensor) -> Any:
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()

@@ -1,0 +1,62 @@
+"""Files out: whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from shapleycam.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
+    """Let `write` fill a file beside `path` and give it that name when it is complete.
+
+    Raises:
+        OptionError: the folder cannot be written.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise OptionError(f"{path.parent}: cannot be written ({error.strerror}); choose another folder") from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+        os.chmod(name, 0o666 & ~_umask())  # noqa: PTH101  # mkstemp makes private files
+        os.replace(name, path)  # noqa: PTH105
+    except OSError as error:
+        raise OptionError(f"{path}: cannot be written ({error.strerror}); nothing was left there") from None
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(name)  # noqa: PTH108
+    return path
+
+
+def folder(path: Path) -> Path:
+    """The folder, made if need be, and seen to be writable.
+
+    Raises:
+        OptionError: it cannot be made or written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except OSError as error:
+        raise OptionError(f"{path}: cannot be written ({error.strerror}); choose another folder with --out") from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def absolute(photo: Path) -> str:
+    """A path that still leads to the photograph from another working folder."""
+    return str(Path(photo).resolve())

@@ -1,0 +1,31 @@
+"""From signed values to a heatmap in [0, 1] at the size of the input, as the paper's code scales it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch.nn.functional import interpolate
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+    from torch import Tensor
+
+_EPSILON = 1e-7
+
+
+def heatmap(values: Float[Tensor, "b h w"], size: tuple[int, int]) -> Float[Tensor, "b H W"]:
+    """ReLU, min-max at native size, bilinear resize to `size` (height, width), min-max again."""
+    positive = min_max(values.relu())
+    resized = interpolate(positive[:, None], size=size, mode="bilinear", align_corners=False)
+    return min_max(resized[:, 0])
+
+
+def min_max(maps: Float[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
+    """Each map on [0, 1]: (x - min) / (1e-7 + max(x - min)); zeros for a constant one."""
+    shifted = maps - maps.amin((1, 2), keepdim=True)
+    return shifted / (_EPSILON + shifted.amax((1, 2), keepdim=True))
+
+
+def blank(maps: Float[Tensor, "b H W"]) -> Bool[Tensor, " b"]:
+    """Which heatmaps are zero everywhere."""
+    return maps.amax((1, 2)) == 0

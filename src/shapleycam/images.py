@@ -1,0 +1,138 @@
+"""Photographs in: found, opened, turned upright, made RGB; and what identifies their content."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from shapleycam.errors import ImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from jaxtyping import Float
+    from torch import Tensor
+
+PIXEL_LIMIT = 80_000_000
+"""Pictures of more pixels than this are refused (below the size at which Pillow itself suspects a bomb)."""
+
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".jp2", ".avif"}
+)
+"""What counts as a picture when a folder is searched; a file named by the user is opened whatever it is called."""
+
+Photo: TypeAlias = "str | Path | Image.Image"
+Box: TypeAlias = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one image of a batch came from: its name, the photograph, and the box of it that the model saw.
+
+    `box` is (left, top, right, bottom) in pixels of the upright photograph, None where it is not known.
+    """
+
+    name: str
+    photo: Path | Image.Image | None = None
+    box: Box | None = None
+
+
+def load(photo: Photo) -> Image.Image:
+    """Open a photograph as people see it: upright, 8-bit RGB, transparency on white.
+
+    Raises:
+        ImageError: missing, empty, not an image, damaged, over `PIXEL_LIMIT`, or without a known brightness.
+    """
+    if isinstance(photo, Image.Image):
+        _check_size(photo, "the image")
+        return _as_rgb(ImageOps.exif_transpose(photo), "the image")
+    path = Path(photo)
+    _check_file(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            opened = Image.open(path)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise ImageError(f"{path}: over the limit of {PIXEL_LIMIT:,} pixels; make it smaller") from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{path}: not an image in a format that Pillow reads; convert it to PNG or JPEG") from None
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from None
+    with opened:
+        _check_size(opened, str(path))
+        try:
+            return _as_rgb(ImageOps.exif_transpose(opened), str(path))
+        except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+            raise ImageError(f"{path}: damaged or cut short ({error}); get the file again") from None
+
+
+def find(paths: Iterable[str | Path]) -> list[Path]:
+    """The pictures that these paths name, in order: a file as it is, a folder with all that is below it.
+
+    Raises:
+        ImageError: a folder without pictures.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        if not inside:
+            raise ImageError(f"{path}: a folder without pictures; expected files such as .jpg or .png in it")
+        found.extend(inside)
+    return found
+
+
+def content_seeds(images: Float[Tensor, "b *shape"], seed: int) -> list[int]:
+    """One seed an image, from its preprocessed content and the user's seed, so that batch mates do not matter."""
+    raw = images.detach().float().cpu().contiguous().numpy()
+    keys = (hashlib.sha256(seed.to_bytes(16, "little", signed=True) + image.tobytes()) for image in raw)
+    return [int.from_bytes(key.digest()[:8], "little") >> 1 for key in keys]
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise ImageError(f"{path}: a folder, where a picture was expected; name the files in it")
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise ImageError(f"{path}: no such file; check the path") from None
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+    if size == 0:
+        raise ImageError(f"{path}: the file is empty (0 bytes); get the file again")
+
+
+def _check_size(image: Image.Image, name: str) -> None:
+    pixels = image.width * image.height
+    if pixels > PIXEL_LIMIT:
+        found = f"{image.width} x {image.height} is {pixels:,} pixels"
+        raise ImageError(f"{name}: {found}, over the limit of {PIXEL_LIMIT:,}; make it smaller")
+
+
+def _as_rgb(image: Image.Image, name: str) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        return _from_deep_grey(image, name).convert("RGB")
+    if "transparency" in image.info or image.mode in {"RGBA", "LA", "PA", "RGBa", "La"}:
+        colours = image.convert("RGBA")
+        white = Image.new("RGBA", colours.size, "white")
+        return Image.alpha_composite(white, colours).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_deep_grey(image: Image.Image, name: str) -> Image.Image:
+    """16-bit grey as 8-bit: Pillow's own conversion would cut at 255."""
+    values = np.asarray(image).astype(np.float64)
+    low, high = values.min(), values.max()
+    if image.mode.startswith("F") or low < 0 or high > 65535:
+        found = f"32-bit grey values from {low:g} to {high:g}"
+        raise ImageError(f"{name}: {found}, whose white is not known; convert it to 8 or 16 bits")
+    return Image.fromarray(np.round(values / 257).astype(np.uint8))

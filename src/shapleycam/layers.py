@@ -1,0 +1,158 @@
+"""Which layer to explain at, found by running the model once and asking where its output comes from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from shapleycam.errors import LayerError, ModelError
+from shapleycam.models.layout import Layout, layout_of
+from shapleycam.trace.guest import borrowed, patched
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxtyping import Float
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A layer that can be explained: its name, the activation's shape (without the batch) and layout.
+
+    `gradient_norm` is the Euclidean norm of the predicted class's logit gradient by the activation of one image;
+    `live_cells` counts the cells of the grid whose gradient is not zero.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    layout: Layout
+    gradient_norm: float
+    live_cells: int
+
+
+def candidates(model: nn.Module, image: Float[Tensor, "1 *image"]) -> list[Candidate]:
+    """Every layer with a grid of positions that runs once and that the output depends on, in running order.
+
+    Of layers that pass on the same tensor (a block and its last module, say) one is named: the outermost around
+    the first of them.
+
+    Raises:
+        ModelError: the output is not a tensor.
+    """
+    outputs = _outputs(model, image)
+    modules = dict(model.named_modules())
+    found = []
+    for name, value, gradient in outputs:
+        if _inside_attention(name, modules):
+            continue
+        layout = _layout(value, image, modules[name], model)
+        if layout is None:
+            continue
+        cells = layout.cells(layout.positions(gradient).abs().amax(2))
+        if bool((cells > 0).any()):
+            norm = float(gradient.norm())
+            found.append(Candidate(name, tuple(value.shape[1:]), layout, norm, int((cells > 0).sum())))
+    return found
+
+
+def before_pool(model: nn.Module, image: Float[Tensor, "1 *image"]) -> str:
+    """The last layer most of whose positions the output still depends on: the one before pooling.
+
+    Raises:
+        LayerError: the model has no layer with a grid of positions.
+    """
+    for candidate in reversed(candidates(model, image)):
+        cells = candidate.layout.height * candidate.layout.width
+        if cells > 1 and candidate.live_cells > 1:
+            return candidate.name
+    raise LayerError(
+        "no layer of this model has an output with a grid of positions that its output depends on; name one "
+        "with layer="
+    )
+
+
+def _layout(value: Tensor, image: Tensor, module: nn.Module, model: nn.Module) -> Layout | None:
+    size = (image.shape[-2], image.shape[-1])
+    try:
+        return layout_of(tuple(value.shape), size, module, getattr(model, "num_prefix_tokens", None))
+    except LayerError:  # ambiguous: not proposed, and explained with that message where a user names it
+        return None
+
+
+def _outputs(model: nn.Module, image: Tensor) -> list[tuple[str, Tensor, Tensor]]:
+    """Name, output and gradient of the modules that run once, in the order in which they finish."""
+    watch = _Watch()
+    leaf = image.detach().clone().requires_grad_()
+    with borrowed(model), torch.enable_grad():
+        with patched({m: watch.on(name, m) for name, m in model.named_modules() if name}):
+            output = model(leaf.clone())
+        if not isinstance(output, torch.Tensor):
+            raise ModelError(f"the model returns a {type(output).__name__}; expected a tensor of logits (b, classes)")
+        seen = watch.seen()
+        if not seen or not output.requires_grad:
+            return []
+        score = output.flatten(1).amax(1).sum()
+        gradients = torch.autograd.grad(score, [value for _, value in seen], allow_unused=True)
+    pairs = zip(seen, gradients, strict=True)
+    return [(name, value.detach(), gradient) for (name, value), gradient in pairs if gradient is not None]
+
+
+@dataclass
+class _Seen:
+    name: str  # of the outermost module that returned this tensor so far
+    first: str
+    value: Tensor
+    handed: Tensor  # what the model got in its place; kept, so that its identity stays its own
+    version: int
+
+
+class _Watch:
+    """Collects what modules return, and hands on copies, so that later writes in place do not touch it."""
+
+    def __init__(self) -> None:
+        self._runs: Counter[str] = Counter()
+        self._by_identity: dict[int, _Seen] = {}
+
+    def on(self, name: str, module: nn.Module) -> Callable[..., Any]:
+        """The forward to run in place of the module's own."""
+        original, is_leaf = module.forward, not any(module.children())
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            value = original(*args, **kwargs)
+            self._runs[name] += 1
+            if not isinstance(value, torch.Tensor) or not value.requires_grad or value.dim() < 3:
+                return value
+            if is_leaf and args and _same_tensor(value, args[0]):
+                return value  # dropout, an identity, a pooling that has nothing to pool
+            return self._record(name, value)
+
+        return forward
+
+    def seen(self) -> list[tuple[str, Tensor]]:
+        """Each tensor once, with the name of its module, if that ran once."""
+        return [(s.name, s.value) for s in self._by_identity.values() if self._runs[s.name] == 1]
+
+    def _record(self, name: str, value: Tensor) -> Tensor:
+        known = self._by_identity.get(id(value))
+        if known is not None and value._version == known.version:  # noqa: SLF001  # autograd's own counter
+            if known.first.startswith(f"{name}."):
+                known.name = name
+            return value
+        handed = value.clone()
+        self._by_identity[id(handed)] = _Seen(name, name, value, handed, handed._version)  # noqa: SLF001
+        return handed
+
+
+def _same_tensor(value: Tensor, other: object) -> bool:
+    return isinstance(other, torch.Tensor) and value.shape == other.shape and torch.equal(value, other)
+
+
+def _inside_attention(name: str, modules: dict[str, nn.Module]) -> bool:
+    """Strictly inside: there positions are split into queries, keys and values."""
+    around = [name[:end] for end, letter in enumerate(name) if letter == "."]
+    return any("attn" in type(modules[n]).__name__.lower() or "attention" in type(modules[n]).__name__.lower()
+               for n in around)  # fmt: skip

@@ -1,0 +1,1 @@
+"""Which network, its preprocessing and labels; how an activation is laid out."""

@@ -1,0 +1,75 @@
+"""A network together with what is needed to show it photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import timm.data
+import torchvision
+from timm.data import resolve_data_config
+from torchvision.transforms import InterpolationMode
+
+from shapleycam.models.labels import imagenet
+from shapleycam.models.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor, nn
+    from torchvision.transforms._presets import ImageClassification
+
+Transform: TypeAlias = "Preprocess | Callable[[Image.Image], Tensor]"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model, its preprocessing (RGB photograph to tensor (3, h, w)) and its class names.
+
+    `origin` says where the weights come from.
+    """
+
+    model: nn.Module
+    preprocess: Transform | None = None
+    labels: tuple[str, ...] | None = None
+    name: str = ""
+    origin: str = ""
+
+
+def declared_by_timm(model: nn.Module) -> tuple[Transform | None, tuple[str, ...] | None]:
+    """Preprocessing and labels that a timm model carries in `pretrained_cfg`; (None, None) for other models."""
+    declared = getattr(model, "pretrained_cfg", None)
+    if not isinstance(declared, dict):
+        return None, None
+    config: dict[str, Any] = resolve_data_config({}, model=model)
+    labels = imagenet() if declared.get("num_classes") == getattr(model, "num_classes", None) == 1000 else None
+    return _from_timm(config), labels
+
+
+def _from_timm(config: dict[str, Any]) -> Transform:
+    height, width = config["input_size"][-2:]
+    if config["crop_mode"] == "border" or height != width:
+        transform: Callable[[Image.Image], Tensor] = timm.data.create_transform(**config)
+        return transform
+    scaled = int(height / config["crop_pct"])
+    return Preprocess(
+        resize=(scaled, scaled) if config["crop_mode"] == "squash" else scaled,
+        crop=(height, width),
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        interpolation=InterpolationMode(config["interpolation"]),
+    )
+
+
+def declared_by_torchvision(weights: torchvision.models.WeightsEnum) -> tuple[Transform, tuple[str, ...]]:
+    """Preprocessing and labels of a torchvision weights entry."""
+    preset: ImageClassification = weights.transforms()
+    (size,), (crop,) = preset.resize_size, preset.crop_size
+    transform = Preprocess(
+        resize=size,
+        crop=(crop, crop),
+        mean=tuple(preset.mean),
+        std=tuple(preset.std),
+        interpolation=preset.interpolation,
+    )
+    return transform, tuple(weights.meta["categories"])

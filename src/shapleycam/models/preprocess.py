@@ -1,0 +1,87 @@
+"""From a photograph to the tensor that a network was trained on, and back to what the network saw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as F
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, UInt8
+    from PIL import Image
+    from torch import Tensor
+
+    from shapleycam.images import Box
+
+_LONGEST = 64
+"""A resized photograph is at most this many crops long before it is cut to its middle."""
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """Resize, centre crop, normalise: the evaluation transform of nearly every image classifier.
+
+    `resize` is the length of the shorter side, or an exact (height, width); `crop` is (height, width);
+    `mean` and `std` are per channel, for pixels in [0, 1].
+    """
+
+    resize: int | tuple[int, int]
+    crop: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: InterpolationMode = InterpolationMode.BICUBIC
+
+    def __call__(self, photo: Image.Image) -> Float[Tensor, "3 h w"]:
+        """The network's input for an RGB photograph."""
+        resized = F.resize(self._middle(photo), self._resize_argument(), self.interpolation, antialias=True)
+        pixels = F.to_tensor(F.center_crop(resized, list(self.crop)))
+        return F.normalize(pixels, list(self.mean), list(self.std))
+
+    def box(self, size: tuple[int, int]) -> Box:
+        """Where the crop lies in a photograph of (width, height) pixels: (left, top, right, bottom)."""
+        width, height = size
+        resized_width, resized_height = self._resized(width, height)
+        crop_height, crop_width = self.crop
+        left = round((resized_width - crop_width) / 2) * width / resized_width
+        top = round((resized_height - crop_height) / 2) * height / resized_height
+        right = left + crop_width * width / resized_width
+        bottom = top + crop_height * height / resized_height
+        return left, top, right, bottom
+
+    def picture(self, image: Float[Tensor, "3 h w"]) -> UInt8[Tensor, "h w 3"]:
+        """What the network saw, as pixels."""
+        mean, std = (torch.tensor(v, device=image.device).view(-1, 1, 1) for v in (self.mean, self.std))
+        return to_pixels(image.detach().float() * std + mean)
+
+    def _resized(self, width: int, height: int) -> tuple[int, int]:
+        if isinstance(self.resize, tuple):
+            return self.resize[1], self.resize[0]
+        if width <= height:
+            return self.resize, int(self.resize * height / width)
+        return int(self.resize * width / height), self.resize
+
+    def _resize_argument(self) -> list[int]:
+        return [self.resize] if isinstance(self.resize, int) else list(self.resize)
+
+    def _middle(self, photo: Image.Image) -> Image.Image:
+        """Without the ends of a very long photograph: 1 x 60,000 pixels would be resized to 4 billion."""
+        if isinstance(self.resize, tuple):
+            return photo
+        short, long = sorted(photo.size)
+        keep = max(4, _LONGEST * max(self.crop) * short // self.resize)
+        if long <= keep:
+            return photo
+        keep += (long - keep) % 2  # the same middle
+        if photo.width == long:
+            left = (long - keep) // 2
+            return photo.crop((left, 0, left + keep, photo.height))
+        top = (long - keep) // 2
+        return photo.crop((0, top, photo.width, top + keep))
+
+
+def to_pixels(image: Float[Tensor, "3 h w"]) -> UInt8[Tensor, "h w 3"]:
+    """An image in [0, 1] as 8-bit pixels; what lies outside is cut."""
+    return (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)

@@ -1,0 +1,65 @@
+"""Heatmaps and signed values as colours over a photograph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import matplotlib as mpl
+import numpy as np
+from PIL import Image, ImageDraw, ImageEnhance
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, UInt8
+    from torch import Tensor
+
+    from shapleycam.images import Box
+
+Kind: TypeAlias = Literal["heatmap", "values"]
+
+HEAT = "turbo"
+"""Google's perceptually smooth rainbow: Mikhailov 2019."""
+SIGNED = "RdBu_r"
+"""ColorBrewer's diverging map: red speaks for the class, blue against it."""
+LONGEST = 1280
+"""An overlay on a photograph is at most this many pixels long or wide."""
+
+
+def on_picture(picture: UInt8[Tensor, "H W 3"], shade: Image.Image) -> Image.Image:
+    """The colours of `shade` (RGBA) laid over what the network saw."""
+    base = Image.fromarray(picture.cpu().numpy()).convert("RGBA")
+    return Image.alpha_composite(base, shade.resize(base.size, Image.Resampling.BILINEAR)).convert("RGB")
+
+
+def on_photo(photo: Image.Image, box: Box, shade: Image.Image) -> Image.Image:
+    """The colours laid over the whole photograph, in the place of the crop; what the network did not see is dimmed."""
+    scale = min(1.0, LONGEST / max(photo.size))
+    size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
+    small = photo.resize(size, Image.Resampling.LANCZOS)
+    left, top, right, bottom = (round(edge * scale) for edge in box)
+    width, height = max(1, right - left), max(1, bottom - top)
+    canvas = ImageEnhance.Brightness(small.convert("L").convert("RGB")).enhance(0.55).convert("RGBA")
+    seen = small.convert("RGBA").crop((left, top, left + width, top + height))
+    covered = Image.alpha_composite(seen, shade.resize((width, height), Image.Resampling.BILINEAR))
+    canvas.paste(covered, (left, top))
+    if (width, height) != size:
+        ImageDraw.Draw(canvas).rectangle((left, top, left + width - 1, top + height - 1), outline="white")
+    return canvas.convert("RGB")
+
+
+def shade_of(heatmap: Float[Tensor, "H W"], opacity: float) -> Image.Image:
+    """A heatmap in [0, 1] as RGBA; the photograph shows through more where there is less heat."""
+    heat = heatmap.detach().cpu().numpy()
+    return _rgba(mpl.colormaps[HEAT](heat), opacity * (0.4 + 0.6 * heat))
+
+
+def signed_shade_of(values: Float[Tensor, "H W"], opacity: float) -> Image.Image:
+    """Signed values as RGBA on a diverging scale around zero; the photograph shows where they are near it."""
+    signed = values.detach().cpu().numpy()
+    largest = np.abs(signed).max()
+    share = signed / largest if largest > 0 else signed
+    return _rgba(mpl.colormaps[SIGNED](0.5 + 0.5 * share), opacity * (0.3 + 0.7 * np.abs(share)))
+
+
+def _rgba(colours: np.ndarray, opacity: np.ndarray) -> Image.Image:  # type: ignore[type-arg]
+    colours[..., 3] = opacity
+    return Image.fromarray((colours * 255).round().astype(np.uint8), mode="RGBA")

@@ -1,0 +1,88 @@
+"""Working with somebody else's model: alone, in eval mode, and leaving it as it was found."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from threading import Lock, RLock
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+_locks: WeakKeyDictionary[nn.Module, RLock] = WeakKeyDictionary()  # type: ignore[valid-type]
+_locks_guard = Lock()
+
+
+@contextmanager
+def borrowed(model: nn.Module) -> Iterator[None]:
+    """The model for this thread alone, in eval mode, outside inference mode, gradients and autocast.
+
+    Modes, the random number generators and the caller's context are afterwards what they were, also after an
+    error. Autocast is off because derivatives and values are defined in float32.
+    """
+    device = device_of(model)
+    generators = [device] if device.type == "cuda" else []
+    with (
+        _lock_of(model),
+        torch.random.fork_rng(devices=generators),
+        torch.inference_mode(mode=False),
+        torch.no_grad(),
+        torch.autocast(device.type, enabled=False),
+        _in_eval_mode(model),
+    ):
+        yield
+
+
+@contextmanager
+def patched(forwards: Mapping[nn.Module, Callable[..., Any]]) -> Iterator[None]:
+    """Each module runs the given function in place of its `forward`; its hooks stay in force."""
+    missing = object()
+    before = {module: vars(module).get("forward", missing) for module in forwards}
+    try:
+        for module, forward in forwards.items():
+            vars(module)["forward"] = forward
+        yield
+    finally:
+        for module, own in before.items():
+            if own is missing:
+                vars(module).pop("forward", None)
+            else:
+                vars(module)["forward"] = own
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the model's first parameter or buffer is; the CPU for a model without any."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        return tensor.device
+    return torch.device("cpu")
+
+
+def _lock_of(model: nn.Module) -> RLock:  # type: ignore[valid-type]
+    with _locks_guard:
+        return _locks.setdefault(model, RLock())
+
+
+@contextmanager
+def _in_eval_mode(model: nn.Module) -> Iterator[None]:
+    """Sets the flags themselves: a model's own `eval()` may do more (fold weights, say) than we could undo."""
+    training = [module for module in model.modules() if module.training]
+    try:
+        for module in training:
+            module.training = False
+        yield
+    finally:
+        for module in training:
+            if type(module).train is not nn.Module.train:
+                _train_with_children_kept(module)  # it may drop what it cached in eval mode (LeViT does)
+            module.training = True
+
+
+def _train_with_children_kept(module: nn.Module) -> None:
+    modes = [(child, child.training) for child in module.modules()]
+    module.train()
+    for child, mode in modes:
+        child.training = mode

@@ -1,0 +1,162 @@
+"""One forward pass: the activation of a layer, the output, and a head that can be run again."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from shapleycam.errors import LayerError, ModelError, ReplayError
+from shapleycam.trace import plan as plans
+from shapleycam.trace.attention import twice_differentiable as math_attention
+from shapleycam.trace.calls import check_runs_once, check_tensor, layer_name
+from shapleycam.trace.guest import borrowed, patched
+from shapleycam.trace.replay import Recorder, Replay
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+    from torch import Tensor, nn
+
+
+class Trace:
+    """What one forward pass left: `activation` (b, ...), a leaf; `output`, a function of it in autograd's graph.
+
+    `layer` is the layer's dotted name. The graph holds only what comes after the layer.
+    """
+
+    def __init__(
+        self, layer: str, activation: Tensor, output: Any, replay: Replay | None, *, twice_differentiable: bool
+    ) -> None:
+        self.layer = layer
+        self.activation = activation
+        self.output = output
+        self.twice_differentiable = twice_differentiable
+        self._replay = replay
+
+    def head(
+        self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None
+    ) -> Any:
+        """The model's output for each row of activations, by running only what comes after the layer.
+
+        Rows belong to the images of the pass one to one, or all to its only image, or as `samples` (rows,) says.
+        The output is differentiable where the activation requires a gradient.
+
+        Raises:
+            ReplayError: the pass was not recorded for replay.
+        """
+        if self._replay is None:
+            raise ReplayError("this pass was not recorded for replay; trace the model with replay=True")
+        return self._replay(activation, samples)
+
+
+def trace(
+    model: nn.Module,
+    images: Float[Tensor, "b *image"],
+    layer: str | nn.Module,
+    *,
+    replay: bool = False,
+    twice_differentiable: bool = False,
+) -> Trace:
+    """Run the model once and keep what an explanation at `layer` needs.
+
+    Nothing before the layer is differentiated or kept. `replay` records what `Trace.head` needs;
+    `twice_differentiable` runs attention after the layer by a kernel that has second derivatives.
+
+    Raises:
+        LayerError: the layer is unknown, does not run exactly once, returns no single tensor of numbers, or the
+            output does not depend on it.
+        ModelError: the activation or the output is not finite.
+        ReplayError: the head cannot be run on its own and give the model's own output.
+    """
+    name = layer_name(model, layer)
+    images = images.clone() if images.is_inference() else images
+    with borrowed(model):
+        if not replay:
+            return _pass(model, images, name, None, twice_differentiable=twice_differentiable)
+        for _ in range(2):
+            plan = plans.plan_for(model, name, images)
+            traced = _pass(model, images, name, plan, twice_differentiable=twice_differentiable)
+            if plans.same(traced.head(traced.activation.detach()), traced.output.detach()):
+                return traced
+            plans.forget(model)  # what the head reads may depend on the image or have been changed by the user
+    raise ReplayError(
+        f"layer {name!r}: what comes after it, run on its own, does not give the model's output; "
+        "choose the block around this layer (shapleycam layers MODEL), or a method without a path"
+    )
+
+
+class _Start:
+    """The layer's forward in a traced pass: the graph begins at what it returns."""
+
+    def __init__(self, layer: nn.Module, name: str, rest: ExitStack, *, math: bool) -> None:
+        self.activation: Tensor | None = None
+        self.again = False
+        self._forward, self._name, self._rest, self._math = layer.forward, name, rest, math
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+        value = self._forward(*args, **kwargs)
+        if self.activation is not None:
+            self.again = True
+            return value  # type: ignore[no-any-return]
+        check_tensor(value, self._name)
+        self._rest.enter_context(math_attention() if self._math else nullcontext())
+        self.activation = value.detach().requires_grad_()
+        torch.set_grad_enabled(mode=True)  # until `borrowed` ends
+        return self.activation.clone()  # what follows may write into it in place
+
+
+def _pass(
+    model: nn.Module, images: Tensor, name: str, plan: plans.Plan | None, *, twice_differentiable: bool
+) -> Trace:
+    layer = model.get_submodule(name)
+    recorder = None if plan is None else Recorder(plan, model)
+    with ExitStack() as rest, torch.no_grad():
+        start = _Start(layer, name, rest, math=twice_differentiable)
+        with patched({**(recorder.forwards() if recorder else {}), layer: start}):
+            output = model(images)
+    if start.activation is None or start.again:
+        check_runs_once(model, name, images[:1])
+        raise LayerError(f"layer {name!r} runs another number of times for other images; choose another layer")
+    _check_batch(start.activation, name, len(images))
+    check_finite(start.activation, model, f"the activation of layer {name!r}")
+    if not isinstance(output, torch.Tensor):
+        raise ModelError(f"the model returns a {type(output).__name__}; expected a tensor of logits (b, classes)")
+    check_finite(output, model, "the output")
+    if not output.requires_grad:
+        raise LayerError(
+            f"layer {name!r} runs, but the output does not depend on it, or is cut off from it (detached, or "
+            "computed under no_grad); choose another layer (shapleycam layers MODEL lists those that matter)"
+        )
+    replay = None
+    if recorder is not None and plan is not None:
+        replay = Replay(model, layer, plan, recorder.values, images)
+    return Trace(name, start.activation, output, replay, twice_differentiable=twice_differentiable)
+
+
+def check_finite(tensor: Tensor, model: nn.Module, what: str) -> None:
+    """Refuse NaN and infinity, saying where they come from.
+
+    Raises:
+        ModelError: naming the images, and a weight that is not finite if there is one.
+    """
+    low, high = tensor.detach().aminmax()
+    if bool(torch.isfinite(low) & torch.isfinite(high)):
+        return
+    bad = (~torch.isfinite(tensor.detach())).flatten(1).any(1).nonzero().flatten().tolist()
+    weights = (*model.named_parameters(), *model.named_buffers())
+    broken = next((name for name, weight in weights if not torch.isfinite(weight).all()), None)
+    cause = (
+        f"the weight {broken!r} is not finite: get or train the weights again"
+        if broken
+        else "the weights are finite: check the preprocessing and the precision of the numbers"
+    )
+    raise ModelError(f"{what} holds NaN or infinity for image {', '.join(map(str, bad))} of the batch; {cause}")
+
+
+def _check_batch(activation: Tensor, name: str, images: int) -> None:
+    if activation.dim() < 2 or len(activation) != images:
+        raise LayerError(
+            f"layer {name!r} returns shape {tuple(activation.shape)} for {images} images; expected the images in the "
+            "first dimension (inside window attention they are not): choose the block around it"
+        )

@@ -1,0 +1,1 @@
+"""Estimates of each player's Shapley value. So far: the derivatives D with φ_j = Σ_k A_kj D_kj."""

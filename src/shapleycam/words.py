@@ -1,0 +1,60 @@
+"""Where the evidence lies, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+_QUARTER, _HALF = 0.5, 0.65
+"""The least share of the evidence that makes a quarter, or a half, of the picture worth naming."""
+
+
+def where(values: Float[Tensor, "h w"]) -> str:
+    """One phrase that says where the positive values are: the smallest region that holds most of them."""
+    positive = values.detach().clamp(min=0).double()
+    total = float(positive.sum())
+    if total <= 0:
+        return "no evidence for this class anywhere"
+    shares = {name: float((positive * weight).sum()) / total for name, weight in _regions(*values.shape).items()}
+    quarters = {name: share for name, share in shares.items() if "half" not in name}
+    for group, enough in ((quarters, _QUARTER), (shares, _HALF)):
+        name = max(group, key=lambda n: group[n])
+        if group[name] >= enough:
+            return f"{group[name]:.0%} of the evidence in the {name}"
+    return f"spread out: half of the evidence lies on {_half_mass_area(positive):.0%} of the picture"
+
+
+def _regions(height: int, width: int) -> dict[str, Tensor]:
+    """Weights in [0, 1] of each region's cells; a cell that a border cuts counts in part."""
+    upper, middle_rows = _cover(height, 0, 0.5), _cover(height, 0.25, 0.75)
+    left, middle_columns = _cover(width, 0, 0.5), _cover(width, 0.25, 0.75)
+    every_row, every_column = torch.ones(height).double(), torch.ones(width).double()
+    pairs = {
+        "upper left quarter": (upper, left),
+        "upper right quarter": (upper, 1 - left),
+        "lower left quarter": (1 - upper, left),
+        "lower right quarter": (1 - upper, 1 - left),
+        "central quarter": (middle_rows, middle_columns),
+        "upper half": (upper, every_column),
+        "lower half": (1 - upper, every_column),
+        "left half": (every_row, left),
+        "right half": (every_row, 1 - left),
+    }
+    return {name: torch.outer(rows, columns) for name, (rows, columns) in pairs.items()}
+
+
+def _cover(cells: int, start: float, end: float) -> Tensor:
+    """How much of each of `cells` equal cells on [0, 1] lies in [start, end]."""
+    edges = torch.arange(cells + 1).double() / cells
+    return (edges[1:].clamp(max=end) - edges[:-1].clamp(min=start)).clamp(min=0) * cells
+
+
+def _half_mass_area(positive: Tensor) -> float:
+    ranked = positive.flatten().sort(descending=True).values.cumsum(0)
+    needed = int((ranked < 0.5 * ranked[-1]).sum()) + 1
+    return needed / ranked.numel()
