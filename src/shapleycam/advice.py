@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from jaxtyping import Float
+from torch import Tensor
 
 from shapleycam.errors import (
     BlankHeatmapWarning,
@@ -13,17 +16,10 @@ from shapleycam.errors import (
     ScaleInvariantHeadWarning,
     ShapleyCamWarning,
 )
+from shapleycam.explanation import Explanation
+from shapleycam.game import Game
 from shapleycam.heatmaps import blank
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from jaxtyping import Float
-    from torch import Tensor
-
-    from shapleycam.explanation import Explanation
-    from shapleycam.game import Game
-    from shapleycam.images import Source
+from shapleycam.images import Source
 
 _PACKAGE = str(Path(__file__).parent)
 _CANCELS = 1e-2

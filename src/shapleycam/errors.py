@@ -21,6 +21,10 @@ class ModelError(ShapleyCamError):
     """A network that cannot be loaded, or that gives numbers which are not finite."""
 
 
+class DerivativeError(ModelError):
+    """Something after the layer has no derivative of the order that a method needs."""
+
+
 class LayerError(ShapleyCamError):
     """A layer that does not exist, does not run, runs twice, or has no positions to explain."""
 

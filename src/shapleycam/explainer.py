@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from shapleycam import advice
-from shapleycam.cams.compute import cam_values, curvature, derivatives
-from shapleycam.cams.table import method_of
+from shapleycam.cams.compute import CamValues, cam_values, curvature, derivatives
+from shapleycam.cams.table import Derivative, Method, method_of
 from shapleycam.errors import LayerError, OptionError
 from shapleycam.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.heatmaps import heatmap
 from shapleycam.inputs import Batch, Images, Target, batch_of, targets_of
-from shapleycam.layers import before_pool
+from shapleycam.layers import before_pool, candidates
 from shapleycam.models import zoo
 from shapleycam.models.layout import Layout, layout_of
 from shapleycam.models.network import Network, Transform, declared_by_timm
@@ -24,15 +25,6 @@ from shapleycam.trace import Trace, trace
 from shapleycam.trace.calls import layer_name
 from shapleycam.trace.guest import device_of
 from shapleycam.utilities import Function, Utility, check_logits, utility_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from jaxtyping import Float
-    from torch import Tensor
-
-    from shapleycam.cams.compute import CamValues
-    from shapleycam.cams.table import Derivative, Method
 
 
 class Explainer:
@@ -84,8 +76,7 @@ class Explainer:
                 raise LayerError("the layer is found at the first images; explain some, or give layer=")
             weight = next(self.model.parameters(), torch.empty(0))
             noise = torch.rand((1, 3, *self.preprocess.crop), generator=torch.Generator().manual_seed(0))
-            self._find_layer(noise.to(weight.device, weight.dtype))
-        assert self._layer is not None  # noqa: S101  # found above, or an error was raised
+            self._layer = self._found_layer(noise.to(weight.device, weight.dtype))
         return self._layer
 
     def explain(
@@ -164,10 +155,8 @@ class Explainer:
     ) -> tuple[Game, Trace]:
         chosen = self.utility if utility is None else utility_of(utility)
         if self._layer is None:
-            self._find_layer(batch.images[:1])
-        traced = trace(
-            self.model, batch.images, self.layer, replay=replay, twice_differentiable=twice_differentiable
-        )
+            self._layer = self._found_layer(batch.images[:1])
+        traced = trace(self.model, batch.images, self.layer, replay=replay, twice_differentiable=twice_differentiable)
         check_logits(traced.output)
         classes = targets_of(target, traced.output, self.labels)
         return Game(traced, self._layout(traced, batch.images), chosen, classes), traced
@@ -212,8 +201,8 @@ class Explainer:
             )
         return layout
 
-    def _find_layer(self, image: Float[Tensor, "1 c h w"]) -> None:
-        self._layer = before_pool(self.model, image)
+    def _found_layer(self, image: Float[Tensor, "1 c h w"]) -> str:
+        return before_pool(candidates(self.model, image)).name
 
     def _advise_on_scale(
         self, game: Game, batch: Batch, target: Target, found: dict[Derivative, Float[Tensor, "b n k"]]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import zipfile
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int, UInt8
 from PIL import Image
+from torch import Tensor
 from torch.nn.functional import interpolate
 
 from shapleycam import overlays
@@ -21,19 +23,13 @@ from shapleycam.errors import ImageError, OptionError
 from shapleycam.files import absolute, write_whole
 from shapleycam.images import Source, load
 from shapleycam.models.labels import name_of
+from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess, to_pixels
+from shapleycam.overlays import Kind
 from shapleycam.version import __version__
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, Int, UInt8
-    from torch import Tensor
-
-    from shapleycam.models.network import Transform
-    from shapleycam.overlays import Kind
 
 _SHOWN = 8
 _TENSORS = ("heatmap", "values", "target", "output", "utility", "stderr", "prefix", "curvature")
-_OPTIONAL = ("stderr", "prefix", "curvature")
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,6 +62,15 @@ class Explanation:
     def __len__(self) -> int:
         """How many images were explained."""
         return len(self.heatmap)
+
+    def __getitem__(self, index: int) -> Explanation:
+        """The explanation of one image, as a batch of one."""
+        one = range(len(self))[index]  # an IndexError for what is not there
+        tensors = {name: getattr(self, name) for name in (*_TENSORS, "images")}
+        cut: dict[str, Any] = {
+            name: None if tensor is None else tensor[one : one + 1] for name, tensor in tensors.items()
+        }
+        return replace(self, sources=self.sources[one : one + 1], **cut)
 
     def label(self, index: int = 0) -> str:
         """The name of the class that was explained for one image."""
@@ -105,7 +110,9 @@ class Explanation:
         source = self.sources[index]
         if source.photo is None or source.box is None:
             if on == "photo":
-                raise ImageError(f"{source.name}: the photograph, or the crop's place in it, is not known; use on='input'")
+                raise ImageError(
+                    f"{source.name}: the photograph, or the crop's place in it, is not known; use on='input'"
+                )
             on = "input"
         if on == "input" or source.photo is None or source.box is None:
             return overlays.on_picture(self.picture(index), shade)
@@ -123,9 +130,7 @@ class Explanation:
         arrays = {name: _array(tensor) for name, tensor in tensors.items()}
         arrays["pictures"] = np.stack([_array(self.picture(index)) for index in range(len(self))])
         metadata = json.dumps(self._metadata())
-        return write_whole(
-            Path(path), lambda file: np.savez_compressed(file, metadata=np.array(metadata), **arrays)
-        )
+        return write_whole(Path(path), lambda file: np.savez_compressed(file, metadata=np.array(metadata), **arrays))
 
     @classmethod
     def load(cls, path: str | Path) -> Explanation:
@@ -137,7 +142,7 @@ class Explanation:
         try:
             with np.load(path, allow_pickle=False) as file:
                 metadata = json.loads(str(file["metadata"]))
-                tensors = {name: torch.from_numpy(file[name]) for name in _TENSORS if name in file}
+                tensors: dict[str, Any] = {name: torch.from_numpy(file[name]) for name in _TENSORS if name in file}
                 pictures = torch.from_numpy(file["pictures"])
         except FileNotFoundError:
             raise OptionError(f"{path}: no such file; check the path") from None

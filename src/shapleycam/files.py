@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from shapleycam.errors import OptionError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> Path:

@@ -6,20 +6,15 @@ The players are the positions of the layer; a coalition keeps the content of its
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 from torch.autograd import grad
 
-from shapleycam.errors import ModelError, ReplayError
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, Int
-    from torch import Tensor
-
-    from shapleycam.models.layout import Layout
-    from shapleycam.trace import Trace
-    from shapleycam.utilities import Utility
+from shapleycam.errors import DerivativeError, ReplayError
+from shapleycam.models.layout import Layout
+from shapleycam.trace import Trace
+from shapleycam.utilities import Utility
 
 
 class Game:
@@ -69,7 +64,7 @@ class Game:
 
         Raises:
             ReplayError: the pass was not made twice differentiable.
-            ModelError: something after the layer has no second derivative.
+            DerivativeError: something after the layer has no second derivative.
         """
         if not self._trace.twice_differentiable:
             raise ReplayError("this pass has first derivatives only; trace the model with twice_differentiable=True")
@@ -96,7 +91,7 @@ def _derivative(value: Tensor, activation: Tensor, *, again: bool = False) -> Te
         (found,) = grad(value, activation, create_graph=again, retain_graph=True, materialize_grads=True)
     except RuntimeError as error:
         if "not implemented" in str(error) or "not differentiable" in str(error):
-            raise ModelError(
+            raise DerivativeError(
                 f"the model has no such derivative after the layer ({str(error).splitlines()[0]}); "
                 "use a first-order method (gradcam, hirescam), or a later layer"
             ) from error

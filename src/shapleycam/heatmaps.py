@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from jaxtyping import Bool, Float
+from torch import Tensor
 from torch.nn.functional import interpolate
-
-if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
-    from torch import Tensor
 
 _EPSILON = 1e-7
 

@@ -5,20 +5,17 @@ from __future__ import annotations
 import hashlib
 import struct
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
+from jaxtyping import Float
 from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
 
 from shapleycam.errors import ImageError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from jaxtyping import Float
-    from torch import Tensor
 
 PIXEL_LIMIT = 80_000_000
 """Pictures of more pixels than this are refused (below the size at which Pillow itself suspects a bomb)."""

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from shapleycam.errors import LayerError, ModelError
 from shapleycam.models.layout import Layout, layout_of
 from shapleycam.trace.guest import borrowed, patched
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from jaxtyping import Float
-    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ def candidates(model: nn.Module, image: Float[Tensor, "1 *image"]) -> list[Candi
         if _inside_attention(name, modules):
             continue
         layout = _layout(value, image, modules[name], model)
-        if layout is None:
+        if layout is None or layout.height * layout.width == 1:
             continue
         cells = layout.cells(layout.positions(gradient).abs().amax(2))
         if bool((cells > 0).any()):
@@ -59,19 +56,17 @@ def candidates(model: nn.Module, image: Float[Tensor, "1 *image"]) -> list[Candi
     return found
 
 
-def before_pool(model: nn.Module, image: Float[Tensor, "1 *image"]) -> str:
-    """The last layer most of whose positions the output still depends on: the one before pooling.
+def before_pool(found: Sequence[Candidate]) -> Candidate:
+    """The last candidate of which more than one position matters to the output: the one before pooling.
 
     Raises:
-        LayerError: the model has no layer with a grid of positions.
+        LayerError: there is none.
     """
-    for candidate in reversed(candidates(model, image)):
-        cells = candidate.layout.height * candidate.layout.width
-        if cells > 1 and candidate.live_cells > 1:
-            return candidate.name
+    for candidate in reversed(found):
+        if candidate.live_cells > 1:
+            return candidate
     raise LayerError(
-        "no layer of this model has an output with a grid of positions that its output depends on; name one "
-        "with layer="
+        "no layer of this model has an output with a grid of positions that its output depends on; name one with layer="
     )
 
 

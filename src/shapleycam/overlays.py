@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import matplotlib as mpl
 import numpy as np
+from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageEnhance
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
-    from torch import Tensor
-
-    from shapleycam.images import Box
+from shapleycam.images import Box
 
 Kind: TypeAlias = Literal["heatmap", "values"]
 
@@ -60,6 +58,6 @@ def signed_shade_of(values: Float[Tensor, "H W"], opacity: float) -> Image.Image
     return _rgba(mpl.colormaps[SIGNED](0.5 + 0.5 * share), opacity * (0.3 + 0.7 * np.abs(share)))
 
 
-def _rgba(colours: np.ndarray, opacity: np.ndarray) -> Image.Image:  # type: ignore[type-arg]
+def _rgba(colours: np.ndarray, opacity: np.ndarray) -> Image.Image:
     colours[..., 3] = opacity
     return Image.fromarray((colours * 255).round().astype(np.uint8), mode="RGBA")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from shapleycam.errors import OptionError, TargetError, nearest
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, Int
-    from torch import Tensor
 
 Function: TypeAlias = "Callable[[Tensor, Tensor], Tensor]"
 
@@ -36,7 +34,9 @@ class Utility:
         value = self.function(precise, target)
         if not isinstance(value, torch.Tensor) or value.shape != target.shape:
             found = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
-            raise OptionError(f"utility {self.name!r} returned {found}; expected a tensor ({len(target)},), one per image")
+            raise OptionError(
+                f"utility {self.name!r} returned {found}; expected a tensor ({len(target)},), one per image"
+            )
         return value
 
 
@@ -46,7 +46,7 @@ def logit(output: Float[Tensor, "b classes"], target: Int[Tensor, " b"]) -> Floa
 
 
 def log_probability(output: Float[Tensor, "b classes"], target: Int[Tensor, " b"]) -> Float[Tensor, " b"]:
-    """log softmax(z)_c."""
+    """Log softmax(z)_c."""
     return logit(output.log_softmax(1), target)
 
 
@@ -86,7 +86,9 @@ def utility_of(choice: str | Utility | Function) -> Utility:
     if callable(choice):
         name = getattr(choice, "__name__", type(choice).__name__)
         return Utility(name, choice, f"{name}(output, target)", "a function of the user's")
-    raise OptionError(f"utility {choice!r} is a {type(choice).__name__}; expected a name or a callable (output, target)")
+    raise OptionError(
+        f"utility {choice!r} is a {type(choice).__name__}; expected a name or a callable (output, target)"
+    )
 
 
 def check_logits(output: Float[Tensor, "..."]) -> None:

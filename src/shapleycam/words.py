@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
-
-_QUARTER, _HALF = 0.5, 0.65
+_QUARTER, _HALF = 0.5, 0.6
 """The least share of the evidence that makes a quarter, or a half, of the picture worth naming."""
 
 
 def where(values: Float[Tensor, "h w"]) -> str:
-    """One phrase that says where the positive values are: the smallest region that holds most of them."""
+    """One phrase that says where the positive values are, and on how much of the picture."""
     positive = values.detach().clamp(min=0).double()
     total = float(positive.sum())
     if total <= 0:
         return "no evidence for this class anywhere"
     shares = {name: float((positive * weight).sum()) / total for name, weight in _regions(*values.shape).items()}
-    quarters = {name: share for name, share in shares.items() if "half" not in name}
-    for group, enough in ((quarters, _QUARTER), (shares, _HALF)):
-        name = max(group, key=lambda n: group[n])
-        if group[name] >= enough:
-            return f"{group[name]:.0%} of the evidence in the {name}"
-    return f"spread out: half of the evidence lies on {_half_mass_area(positive):.0%} of the picture"
+    return f"{_place(shares)}; half of it lies on {_half_mass_area(positive):.0%} of the picture"
+
+
+def _place(shares: dict[str, float]) -> str:
+    """The smallest region that holds most of the evidence."""
+    for size, enough in (("quarter", _QUARTER), ("half", _HALF)):
+        name = max((name for name in shares if size in name), key=lambda n: shares[n])
+        if shares[name] >= enough:
+            return f"{shares[name]:.0%} of the evidence in the {name}"
+    return "the evidence is in all parts"
 
 
 def _regions(height: int, width: int) -> dict[str, Tensor]:

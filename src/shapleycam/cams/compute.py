@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from shapleycam.cams.spreads import SPREADS
+from shapleycam.cams.table import Derivative, Method
+from shapleycam.game import Game
 from shapleycam.images import content_seeds
 from shapleycam.values.path import path
 from shapleycam.values.taylor import first_order, second_order
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from jaxtyping import Float
-    from torch import Tensor
-
-    from shapleycam.cams.table import Derivative, Method
-    from shapleycam.game import Game
 
 
 @dataclass(frozen=True)
@@ -53,9 +48,7 @@ def cam_values(
     return {method.name: _values(game, method, activation, found[method.derivative]) for method in methods}
 
 
-def curvature(
-    game: Game, first: Float[Tensor, "b n k"], second: Float[Tensor, "b n k"]
-) -> Float[Tensor, " b"]:
+def curvature(game: Game, first: Float[Tensor, "b n k"], second: Float[Tensor, "b n k"]) -> Float[Tensor, " b"]:
     """‖φ₂ - φ₁‖₁ / (‖φ₁‖₁ + ‖φ₂ - φ₁‖₁) of the first- and second-order values: 0 for a linear head, below 1."""
     activation = _precise(game.layout.positions(game.activation))
     one = (activation * first).sum(2)
@@ -82,7 +75,8 @@ def _values(
     prefix = None
     if skipped:
         prefix = (activation[:, :skipped] * derivative[:, :skipped]).sum((1, 2))
-    return CamValues(places.unflatten(1, (game.layout.height, game.layout.width)).float(), prefix)
+    cells = places.reshape(len(places), game.layout.height, game.layout.width)
+    return CamValues(cells.float(), prefix)
 
 
 def _precise(tensor: Tensor) -> Tensor:

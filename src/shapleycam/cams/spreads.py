@@ -5,15 +5,11 @@ The constants are those of the paper's code, so that figures can be compared.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import torch
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from jaxtyping import Float
-    from torch import Tensor
+from jaxtyping import Float
+from torch import Tensor
 
 
 def mean(A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"]) -> Float[Tensor, "b n"]:

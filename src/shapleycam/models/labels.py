@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from timm.data import ImageNetInfo
 
 from shapleycam.errors import TargetError, nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def imagenet() -> tuple[str, ...]:
@@ -20,7 +17,7 @@ def imagenet() -> tuple[str, ...]:
 
 def short(label: str) -> str:
     """The first of a label's comma-separated names."""
-    return label.split(",")[0].strip()
+    return label.split(",", maxsplit=1)[0].strip()
 
 
 def name_of(index: int, labels: Sequence[str] | None) -> str:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from shapleycam.errors import LayerError
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
 
 _MOST_PREFIX_TOKENS = 16
 _CHANNELS_FIRST = (nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, nn.GroupNorm, nn.MaxPool2d, nn.AvgPool2d)
@@ -37,7 +34,7 @@ class Layout:
 
     def cells(self, values: Float[Tensor, "b n"]) -> Float[Tensor, "b h w"]:
         """Values of all positions as a grid, without the prefix tokens."""
-        return values[:, self.prefix :].unflatten(1, (self.height, self.width))
+        return values[:, self.prefix :].reshape(len(values), self.height, self.width)
 
     def __str__(self) -> str:
         prefix = f" after {self.prefix} prefix" if self.prefix else ""

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import timm.data
-import torchvision
+from PIL import Image
 from timm.data import resolve_data_config
+from torch import Tensor, nn
+from torchvision.models import WeightsEnum
 from torchvision.transforms import InterpolationMode
+from torchvision.transforms._presets import ImageClassification
 
 from shapleycam.models.labels import imagenet
 from shapleycam.models.preprocess import Preprocess
-
-if TYPE_CHECKING:
-    from PIL import Image
-    from torch import Tensor, nn
-    from torchvision.transforms._presets import ImageClassification
 
 Transform: TypeAlias = "Preprocess | Callable[[Image.Image], Tensor]"
 
@@ -61,7 +59,7 @@ def _from_timm(config: dict[str, Any]) -> Transform:
     )
 
 
-def declared_by_torchvision(weights: torchvision.models.WeightsEnum) -> tuple[Transform, tuple[str, ...]]:
+def declared_by_torchvision(weights: WeightsEnum) -> tuple[Transform, tuple[str, ...]]:
     """Preprocessing and labels of a torchvision weights entry."""
     preset: ImageClassification = weights.transforms()
     (size,), (crop,) = preset.resize_size, preset.crop_size

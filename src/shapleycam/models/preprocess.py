@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F
 
-if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
-    from PIL import Image
-    from torch import Tensor
-
-    from shapleycam.images import Box
+from shapleycam.images import Box
 
 _LONGEST = 64
 """A resized photograph is at most this many crops long before it is cut to its middle."""
@@ -38,7 +35,8 @@ class Preprocess:
         """The network's input for an RGB photograph."""
         resized = F.resize(self._middle(photo), self._resize_argument(), self.interpolation, antialias=True)
         pixels = F.to_tensor(F.center_crop(resized, list(self.crop)))
-        return F.normalize(pixels, list(self.mean), list(self.std))
+        normalised: Tensor = F.normalize(pixels, list(self.mean), list(self.std))
+        return normalised
 
     def box(self, size: tuple[int, int]) -> Box:
         """Where the crop lies in a photograph of (width, height) pixels: (left, top, right, bottom)."""

@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import Any
 
 import timm
-import torch
 import torchvision
 from torch import nn
 
 from shapleycam.errors import ModelError, nearest
 from shapleycam.models.checkpoint import fill, read
 from shapleycam.models.network import Network, declared_by_timm, declared_by_torchvision
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 DEFAULT = "efficientnet_lite0"
 _DEFAULT_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -78,9 +77,9 @@ def _default(*, pretrained: bool) -> Network:
 
 
 def _from_timm(name: str, pretrained: bool) -> Network:  # noqa: FBT001
-    if not timm.is_model(name.split(".")[0]):
+    if not timm.is_model(name.split(".", maxsplit=1)[0]):
         raise ModelError(f"model 'timm:{name}' is unknown; {nearest(name, timm.list_models())}")
-    model = _built(lambda: timm.create_model(name, pretrained=pretrained), f"timm:{name}")
+    model = _built(lambda: timm.create_model(name, pretrained=pretrained), f"timm:{name}").eval()
     preprocess, labels = declared_by_timm(model)
     return Network(model, preprocess, labels, f"timm:{name}", "timm" if pretrained else "untrained")
 
@@ -91,7 +90,7 @@ def _from_torchvision(name: str, pretrained: bool) -> Network:  # noqa: FBT001
         raise ModelError(f"model 'torchvision:{name}' is unknown; {nearest(name, known)}")
     weights = torchvision.models.get_model_weights(name).DEFAULT
     chosen = weights if pretrained else None
-    model = _built(lambda: torchvision.models.get_model(name, weights=chosen), f"torchvision:{name}")
+    model = _built(lambda: torchvision.models.get_model(name, weights=chosen), f"torchvision:{name}").eval()
     preprocess, labels = declared_by_torchvision(weights)
     return Network(model, preprocess, labels, f"torchvision:{name}", str(weights) if pretrained else "untrained")
 
@@ -102,39 +101,45 @@ def _from_file(name: str) -> Network:
     path = Path(path_text)
     if not path.is_file():
         raise ModelError(f"model {name!r}: no such file as {path}; write path/to/file.py:function")
-    spec = importlib.util.spec_from_file_location(f"shapleycam_user_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ModelError(f"model {name!r}: {path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    _built(lambda: spec.loader.exec_module(module), name)
-    functions = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+    found = vars(_built(lambda: _imported(path), name))
+    functions = {key: value for key, value in found.items() if callable(value) and not key.startswith("_")}
     if function_name not in functions:
-        raise ModelError(f"model {name!r}: {path} has no function {function_name!r}; {nearest(function_name, functions)}")
-    made = _built(getattr(module, function_name), name)
-    if isinstance(made, Network):
-        made.model.eval()
-        return made
-    if not isinstance(made, nn.Module):
+        raise ModelError(
+            f"model {name!r}: {path} has no function {function_name!r}; {nearest(function_name, functions)}"
+        )
+    made = _built(functions[function_name], name)
+    if isinstance(made, nn.Module):
+        preprocess, labels = declared_by_timm(made)
+        made = Network(made, preprocess, labels, name, str(path))
+    if not isinstance(made, Network):
         raise ModelError(
             f"model {name!r}: the function returned {type(made).__name__}; expected a torch.nn.Module, "
             "or a shapleycam.Network(model, preprocess, labels)"
         )
-    preprocess, labels = declared_by_timm(made)
-    return Network(made.eval(), preprocess, labels, name, str(path))
+    made.model.eval()
+    return replace(made, name=made.name or name, origin=made.origin or str(path))
 
 
-def _built(make: Callable[[], nn.Module], name: str) -> nn.Module:
-    """What `make` returns, in eval mode; what it raises (no network, a bug in a file) as one line."""
+def _imported(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"shapleycam_user_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _built(make: Callable[[], Any], name: str) -> Any:
+    """What `make` returns; what it raises (no network to download from, a bug in a file) as one line."""
     try:
-        made = make()
+        return make()
     except Exception as error:
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         raise ModelError(
             f"model {name!r} could not be made ({reason}); where the weights cannot be downloaded, "
             "give --checkpoint FILE, or --no-pretrained for an untrained network"
         ) from error
-    return made.eval() if isinstance(made, nn.Module) else made
 
 
 def _torchvision_names() -> list[str]:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from shapleycam.errors import LayerError, nearest
 from shapleycam.trace.guest import patched
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import Tensor
 
 
 def layer_name(model: nn.Module, layer: str | nn.Module) -> str:
@@ -22,7 +18,7 @@ def layer_name(model: nn.Module, layer: str | nn.Module) -> str:
     Raises:
         LayerError: not a part of the model.
     """
-    names = {module: name for name, module in model.named_modules()}
+    names: dict[nn.Module, str] = {module: name for name, module in model.named_modules()}
     if isinstance(layer, nn.Module):
         if not names.get(layer):
             raise LayerError(f"the given {type(layer).__name__} is not a part of the model; give one of its modules")

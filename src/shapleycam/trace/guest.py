@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock, RLock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-_locks: WeakKeyDictionary[nn.Module, RLock] = WeakKeyDictionary()  # type: ignore[valid-type]
+_locks: WeakKeyDictionary[nn.Module, RLock] = WeakKeyDictionary()
 _locks_guard = Lock()
 
 
@@ -61,7 +59,7 @@ def device_of(model: nn.Module) -> torch.device:
     return torch.device("cpu")
 
 
-def _lock_of(model: nn.Module) -> RLock:  # type: ignore[valid-type]
+def _lock_of(model: nn.Module) -> RLock:
     with _locks_guard:
         return _locks.setdefault(model, RLock())
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
+from torch import Tensor, nn
 
 from shapleycam.errors import ReplayError
 from shapleycam.trace.calls import check_runs_once
 from shapleycam.trace.guest import patched
 from shapleycam.trace.nested import tensors_of
 from shapleycam.trace.replay import Plan, Recorder, Replay, Step, keep
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import Tensor, nn
 
 _plans: WeakKeyDictionary[nn.Module, dict[tuple[str, torch.Size], Plan]] = WeakKeyDictionary()
 
@@ -52,9 +49,7 @@ def learn(model: nn.Module, layer: str, image: Tensor) -> Plan:
     trial = _Trial(model, layer, image, whole)
     if not trial.gives_output(whole):
         raise ReplayError(_refusal(layer, steps))
-    nothing = replace(
-        whole, steps=tuple(replace(step, read=False) for step in steps), reads_images=False
-    )
+    nothing = replace(whole, steps=tuple(replace(step, read=False) for step in steps), reads_images=False)
     if trial.gives_output(nothing):
         return nothing
     read = [not trial.gives_output(_without(whole, index)) for index in range(len(steps))]

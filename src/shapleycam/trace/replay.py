@@ -8,20 +8,17 @@ not kept: NaN of the right shape and no size stands in for it, so that a wrong p
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
 from shapleycam.trace.guest import borrowed, patched
 from shapleycam.trace.nested import map_tensors
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from jaxtyping import Float, Int
-    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -91,9 +88,7 @@ class Replay:
         self._images = images if plan.reads_images else _blank(images)
         self._batch = len(images)
 
-    def __call__(
-        self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None
-    ) -> Any:
+    def __call__(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
         """The output for each row's activation; `samples` says which image of the pass a row belongs to.
 
         Without `samples` there is one row for each image, or any number of rows for a single image.
@@ -151,7 +146,7 @@ class _Stretch:
     def __call__(self, tensor: Tensor, *, batched: bool) -> Tensor:
         if not batched:
             return tensor
-        each = tensor.unflatten(0, (self.batch, tensor.shape[0] // self.batch))
+        each: Tensor = tensor.unflatten(0, (self.batch, tensor.shape[0] // self.batch))
         if _is_blank(tensor) or self.batch == 1:
             each = each[:1].expand(self.rows, *each.shape[1:])
         elif self.samples is not None:

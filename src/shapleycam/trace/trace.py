@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
 from shapleycam.errors import LayerError, ModelError, ReplayError
 from shapleycam.trace import plan as plans
@@ -13,10 +15,6 @@ from shapleycam.trace.attention import twice_differentiable as math_attention
 from shapleycam.trace.calls import check_runs_once, check_tensor, layer_name
 from shapleycam.trace.guest import borrowed, patched
 from shapleycam.trace.replay import Recorder, Replay
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, Int
-    from torch import Tensor, nn
 
 
 class Trace:
@@ -26,7 +24,13 @@ class Trace:
     """
 
     def __init__(
-        self, layer: str, activation: Tensor, output: Any, replay: Replay | None, *, twice_differentiable: bool
+        self,
+        layer: str,
+        activation: Tensor,
+        output: Any,
+        replay: Replay | None,
+        *,
+        twice_differentiable: bool,
     ) -> None:
         self.layer = layer
         self.activation = activation
@@ -34,9 +38,7 @@ class Trace:
         self.twice_differentiable = twice_differentiable
         self._replay = replay
 
-    def head(
-        self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None
-    ) -> Any:
+    def head(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
         """The model's output for each row of activations, by running only what comes after the layer.
 
         Rows belong to the images of the pass one to one, or all to its only image, or as `samples` (rows,) says.
@@ -106,9 +108,7 @@ class _Start:
         return self.activation.clone()  # what follows may write into it in place
 
 
-def _pass(
-    model: nn.Module, images: Tensor, name: str, plan: plans.Plan | None, *, twice_differentiable: bool
-) -> Trace:
+def _pass(model: nn.Module, images: Tensor, name: str, plan: plans.Plan | None, *, twice_differentiable: bool) -> Trace:
     layer = model.get_submodule(name)
     recorder = None if plan is None else Recorder(plan, model)
     with ExitStack() as rest, torch.no_grad():

@@ -6,18 +6,13 @@ quadratic utility is g - ½ H·A, the second-order Taylor estimate, without a He
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from shapleycam.errors import OptionError
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
-
-    from shapleycam.game import Game
+from shapleycam.game import Game
 
 
 def path(game: Game, nodes: int = 8) -> Float[Tensor, "b *shape"]:

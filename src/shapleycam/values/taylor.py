@@ -6,13 +6,10 @@ a quadratic one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from jaxtyping import Float
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
-
-    from shapleycam.game import Game
+from shapleycam.game import Game
 
 
 def first_order(game: Game) -> Float[Tensor, "b *shape"]:

@@ -1,0 +1,78 @@
+"""`shapleycam compare`: one photograph, several methods, one forward pass, one picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.table import Table
+
+from shapleycam.cli import options
+from shapleycam.cli.console import notes, print_facts, print_json, print_table
+
+
+def compare(
+    image: options.ImagePath = None,
+    model: options.Model = options.DEFAULT_MODEL,
+    checkpoint: options.Checkpoint = None,
+    pretrained: options.Pretrained = True,
+    layer: options.Layer = None,
+    utility: options.UtilityName = "rest",
+    method: options.Methods = None,
+    target: options.Target = None,
+    nodes: options.Nodes = 8,
+    out: options.Out = Path(),
+    view: options.View = "input",
+    device: options.Device = None,
+    seed: options.Seed = 0,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Draw several methods' maps of one photograph side by side.
+
+    - `shapleycam compare cat.jpg` draws the paper's ten methods.
+    - `shapleycam compare cat.jpg --method all --layer blocks.6` draws every method, at another layer.
+    """
+    from shapleycam.cams.table import expand, method_of
+    from shapleycam.figures import grid
+    from shapleycam.files import folder, write_whole
+    from shapleycam.images import load
+    from shapleycam.words import where
+
+    methods = expand(method or ["paper"])
+    folder(out)
+    photo = image or options.demo_photo()
+    load(photo)  # an unreadable photograph is said before the model is loaded
+    explainer = options.make_explainer(
+        model, checkpoint, pretrained=pretrained, layer=layer, utility=utility, device=device
+    )
+    with notes(quiet=quiet):
+        found = explainer.compare(photo, methods, target, nodes=nodes, seed=seed)
+    first = found[methods[0]]
+    score = f"{first.utility_name} {float(first.utility[0]):.4g}"
+    caption = f"{first.label()} ({score}), {explainer.name}, layer {first.layer}"
+    picture = grid([(name, e.overlay(on=view)) for name, e in found.items()], columns=5, caption=caption)
+    file = write_whole(out / f"{photo.stem}_compare.png", lambda f: picture.save(f, format="PNG"))
+    evidence = {name: where(e.values[0]) for name, e in found.items()}
+    if as_json:
+        chosen = {
+            "class": int(first.target[0]),
+            "label": first.label(),
+            "layer": first.layer,
+            "file": str(file),
+        }
+        print_json(
+            {
+                "image": str(photo),
+                "model": explainer.name,
+                "utility": first.utility_name,
+                **chosen,
+                "evidence": evidence,
+            }
+        )
+        return
+    table = Table("method", "derivative", "spread", "evidence", box=None)
+    for name, phrase in evidence.items():
+        row = method_of(name)
+        table.add_row(name, row.derivative, row.spread, phrase)
+    print_facts(str(photo), {"explained": caption, "written": str(file)})
+    print_table(table)

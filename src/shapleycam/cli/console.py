@@ -1,0 +1,90 @@
+"""What is printed where: results to stdout; errors, notes and progress to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from shapleycam.errors import ShapleyCamWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.table import Table
+
+_PLAIN = {"markup": False, "highlight": False, "soft_wrap": True}
+
+
+def print_error(message: str) -> None:
+    """One line on stderr."""
+    Console(stderr=True).print("error:", " ".join(message.split()), style="red", **_PLAIN)  # type: ignore[arg-type]
+
+
+def print_note(message: str) -> None:
+    """One line on stderr about a valid result."""
+    Console(stderr=True).print("note:", message, style="yellow", **_PLAIN)  # type: ignore[arg-type]
+
+
+def print_facts(title: str, facts: dict[str, str]) -> None:
+    """A title and indented lines, a word and its value each."""
+    console = Console()
+    console.print(title, style="bold", **_PLAIN)  # type: ignore[arg-type]
+    for word, value in facts.items():
+        console.print(f"  {word:<10} {value}", **_PLAIN)  # type: ignore[arg-type]
+
+
+def print_table(table: Table) -> None:
+    """A table, as wide as the terminal; uncut where the output is not one."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160
+    console.print(table)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on one line."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def notes(*, quiet: bool) -> Iterator[None]:
+    """Warnings about valid results as notes, each text once."""
+    told: set[str] = set()
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if not issubclass(category, ShapleyCamWarning):
+            usual(message, category, *rest, **more)
+        elif not quiet and str(message) not in told:
+            told.add(str(message))
+            print_note(str(message))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", ShapleyCamWarning)
+        warnings.showwarning = show
+        yield
+
+
+@contextmanager
+def progress(total: int, what: str, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """A bar on stderr for several things; yields what to call when one is done."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=quiet or total < 2,
+        redirect_stdout=sys.stdout.isatty(),
+    )
+    with bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)

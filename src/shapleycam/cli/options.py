@@ -1,0 +1,90 @@
+"""The options that commands share: one name, one meaning, one help text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+
+import typer
+
+if TYPE_CHECKING:
+    from shapleycam.explainer import Explainer
+
+ImagePaths: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[IMAGE ...]", help="Photographs, or folders of them; none: one that comes along."),
+]
+ImagePath: TypeAlias = Annotated[
+    Path | None, typer.Argument(metavar="[IMAGE]", help="A photograph; none: one that comes along.")
+]
+Model: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        help="efficientnet_lite0, timm:NAME, torchvision:NAME, or path/to/file.py:function (see: shapleycam models).",
+    ),
+]
+Checkpoint: TypeAlias = Annotated[
+    Path | None, typer.Option("--checkpoint", help="Weights: .safetensors, or a .pth of plain tensors.")
+]
+Pretrained: TypeAlias = Annotated[
+    bool, typer.Option("--pretrained/--no-pretrained", help="Published weights, or an untrained network.")
+]
+Layer: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--layer", help="Dotted name (see: shapleycam layers MODEL); default: the one before pooling."),
+]
+UtilityName: TypeAlias = Annotated[
+    str, typer.Option("--utility", help="What is explained: rest, logit, log_probability or probability.")
+]
+Methods: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--method", help="A method (see: shapleycam methods), or a set: paper, all. Repeatable."),
+]
+Target: TypeAlias = Annotated[
+    str | None, typer.Option("--target", help="A class, by number or label; default: the predicted one.")
+]
+Nodes: TypeAlias = Annotated[int, typer.Option("--nodes", min=1, help="Gradients along the path, for pathcam.")]
+Out: TypeAlias = Annotated[Path, typer.Option("--out", help="Folder for the files.")]
+Device: TypeAlias = Annotated[
+    str | None, typer.Option("--device", help="cpu, cuda or mps; default: the GPU if there is one.")
+]
+BatchSize: TypeAlias = Annotated[int, typer.Option("--batch-size", min=1, help="Photographs per forward pass.")]
+Seed: TypeAlias = Annotated[int, typer.Option("--seed", help="For what is random, with each image's content.")]
+View: TypeAlias = Annotated[
+    Literal["photo", "input"],
+    typer.Option("--view", help="Draw over the whole photograph, or over the network's input."),
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
+Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="Neither progress nor notes.")]
+
+DEFAULT_MODEL = "efficientnet_lite0"
+
+
+def demo_photo() -> Path:
+    """The photograph that ships with matplotlib."""
+    from matplotlib.cbook import get_sample_data
+
+    return Path(str(get_sample_data("grace_hopper.jpg", asfileobj=False)))
+
+
+def make_explainer(
+    model: str,
+    checkpoint: Path | None,
+    *,
+    pretrained: bool,
+    layer: str | None,
+    utility: str,
+    device: str | None,
+) -> Explainer:
+    """The explainer that the options describe; the cheap choices are checked before the model is loaded."""
+    import torch
+
+    from shapleycam.explainer import Explainer
+    from shapleycam.models import zoo
+    from shapleycam.utilities import utility_of
+
+    chosen = utility_of(utility)
+    network = zoo.load(model, checkpoint, pretrained=pretrained)
+    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return Explainer(network, layer=layer, utility=chosen, device=where)

@@ -1,0 +1,80 @@
+"""What all tests share: run-time shape checks, real photographs, the default model, the command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from jaxtyping import install_import_hook
+
+with install_import_hook("shapleycam", "beartype.beartype"):
+    import shapleycam
+    from shapleycam import cli
+    from shapleycam.models import zoo
+
+DATA_VARIABLE = "SHAPLEYCAM_TEST_DATA"
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real photographs and reference results."""
+    found = Path(os.environ.get(DATA_VARIABLE) or Path(__file__).parents[1] / "../shared/data").resolve()
+    if not (found / "reference").is_dir():
+        pytest.skip(f"no test data in {found}: set {DATA_VARIABLE} to the folder that holds reference/")
+    return found
+
+
+@pytest.fixture(scope="session")
+def photos(data: Path) -> list[Path]:
+    """The eight photographs of the reference results, 224 x 224."""
+    return sorted((data / "reference/crops").glob("*.png"))
+
+
+@pytest.fixture(scope="session")
+def hopper() -> Path:
+    """The photograph that ships with matplotlib, so that tests without the data folder have a real one too."""
+    return cli.options.demo_photo()
+
+
+@pytest.fixture(scope="session")
+def explainer() -> shapleycam.Explainer:
+    """The default model; tests leave it as they found it."""
+    return shapleycam.Explainer(zoo.DEFAULT, device="cpu")
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    """Two images of noise, the same in each test."""
+    return torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command left."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    """Runs `shapleycam ARGS` as the installed command does, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "300")
+
+    def command(*args: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["shapleycam", *map(str, args)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as exit_:
+            code = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return command
