@@ -45,10 +45,11 @@ def about_blank(explanation: Explanation) -> None:
 def about_curvature(curvature: Float[Tensor, " b"], layer: str, utility: str) -> None:
     """Warn where the second-order methods equal the first-order ones for the whole batch."""
     if float(curvature.max()) < 1e-6:
+        remedy = "an earlier layer" if utility == "rest" else "utility 'rest' or an earlier layer"
         warn(
             NoCurvatureWarning,
             f"utility {utility!r} has no curvature behind layer {layer!r} (H·A = 0), so shapleycam equals gradcam "
-            "there, shapleycam-h hirescam and so on; for a second order choose utility 'rest' or an earlier layer",
+            f"there, shapleycam-h hirescam and so on; for a second order choose {remedy}",
         )
 
 
@@ -81,12 +82,18 @@ def name_images(sources: Sequence[Source]) -> str:
 
 
 def _blank_reason(explanation: Explanation, index: int) -> str:
-    values = explanation.values[index]
-    largest = float(values.max())
-    if largest < 0 or (largest == 0 and float(values.min()) < 0):
+    smallest, largest = (float(value) for value in explanation.values[index].aminmax())
+    if smallest < 0 and largest <= 0:
         reason = "no position speaks for the class; look at the signed values, or explain another class"
     elif largest == 0:
-        reason = f"the utility {explanation.utility_name!r} is flat here; another utility, such as 'logit', may not be"
+        utility = explanation.utility_name
+        untried = [
+            *(["method 'hirescam'"] if explanation.method != "hirescam" else []),
+            *(["utility 'rest'"] if utility != "rest" else []),
+            "another layer",
+        ]
+        found = f"every value is zero: nothing speaks for the class, or utility {utility!r} is flat here"
+        reason = f"{found}; try {' or '.join(untried)}"
     else:
         reason = "all positions have the same value; choose a layer with a finer grid"
     name, label = explanation.sources[index].name, explanation.label(index)

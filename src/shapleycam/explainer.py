@@ -104,6 +104,8 @@ class Explainer:
         """
         return self.compare(images, [method], target, utility, nodes=nodes, seed=seed)[method]
 
+    @torch.inference_mode(mode=False)
+    @torch.no_grad()
     def compare(
         self,
         images: Images,
@@ -134,6 +136,7 @@ class Explainer:
         values = cam_values(game, rows, found)
         return {row.name: self._explanation(row, values[row.name], game, traced, batch, bent) for row in rows}
 
+    @torch.inference_mode(mode=False)
     def game(self, images: Images, target: Target = None, utility: str | Utility | Function | None = None) -> Game:
         """The CRG game of each image, with derivatives at any activation; arguments and errors as in `explain`."""
         batch = batch_of(images, self.preprocess, self.model)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from html import escape
 from io import BytesIO
@@ -29,6 +29,7 @@ from shapleycam.overlays import Kind
 from shapleycam.version import __version__
 
 _SHOWN = 8
+_CHOICES = ("method", "layer", "utility_name")
 _TENSORS = ("heatmap", "values", "target", "output", "utility", "stderr", "prefix", "curvature")
 
 
@@ -84,8 +85,8 @@ class Explanation:
         image = image.detach().float()
         low, high = image.aminmax()
         if low < 0 or high > 1:
-            image = (image - low) / (high - low)
-        return to_pixels(image.expand(3, -1, -1) if image.shape[0] == 1 else image[:3])
+            image = (image - low) / (high - low) if high > low else torch.zeros_like(image)
+        return to_pixels(image[:3] if len(image) >= 3 else image[:1].expand(3, -1, -1))
 
     def overlay(
         self,
@@ -98,24 +99,22 @@ class Explanation:
         """One image with its heatmap, or its signed values, over it.
 
         `on="photo"` draws over the whole original photograph, with the network's crop in its place;
-        `on="input"` over what the network saw; None takes the photograph where there is one.
+        `on="input"` over what the network saw; None takes the photograph where it still is.
 
         Raises:
             ImageError: the photograph was asked for, and it or the crop's place in it is not known.
-            OptionError: an unknown `on` or `kind`.
+            OptionError: an unknown `on` or `kind`, or an `opacity` outside [0, 1].
         """
         if on not in {None, "photo", "input"} or kind not in {"heatmap", "values"}:
             raise OptionError(f"on={on!r}, kind={kind!r}; expected on 'photo' or 'input', kind 'heatmap' or 'values'")
+        if not 0 <= opacity <= 1:
+            raise OptionError(f"opacity is {opacity}; expected 0 (only the photograph) to 1 (the most colour)")
         shade = self._shade(index, kind, opacity)
         source = self.sources[index]
-        if source.photo is None or source.box is None:
-            if on == "photo":
-                raise ImageError(
-                    f"{source.name}: the photograph, or the crop's place in it, is not known; use on='input'"
-                )
-            on = "input"
-        if on == "input" or source.photo is None or source.box is None:
+        if on == "input" or (on is None and not _can_be_shown(source)):
             return overlays.on_picture(self.picture(index), shade)
+        if source.photo is None or source.box is None:
+            raise ImageError(f"{source.name}: the photograph, or the crop's place in it, is not known; use on='input'")
         return overlays.on_photo(load(source.photo), source.box, shade)
 
     def save(self, path: str | Path) -> Path:
@@ -139,23 +138,28 @@ class Explanation:
         Raises:
             OptionError: missing, or not such a file.
         """
+        if not Path(path).exists():
+            raise OptionError(f"{path}: no such file; check the path")
         try:
             with np.load(path, allow_pickle=False) as file:
-                metadata = json.loads(str(file["metadata"]))
-                tensors: dict[str, Any] = {name: torch.from_numpy(file[name]) for name in _TENSORS if name in file}
-                pictures = torch.from_numpy(file["pictures"])
-        except FileNotFoundError:
-            raise OptionError(f"{path}: no such file; check the path") from None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise OptionError(f"{path}: not an explanation saved by shapleycam ({error})") from None
-        labels = metadata.pop("labels")
-        sources = tuple(_source_from(entry) for entry in metadata.pop("sources"))
-        metadata.pop("version")
+                return cls._from_arrays(file)
+        except Exception as error:  # numpy and zipfile raise nearly anything for a damaged or foreign file
+            reason = f"{type(error).__name__}: {error}"
+            raise OptionError(
+                f"{path}: not an explanation saved by shapleycam ({reason}); give a file that Explanation.save wrote"
+            ) from error
+
+    @classmethod
+    def _from_arrays(cls, file: Mapping[str, Any]) -> Explanation:
+        metadata = json.loads(str(file["metadata"]))
+        tensors: dict[str, Any] = {name: torch.from_numpy(file[name]) for name in _TENSORS if name in file}
+        pictures = torch.from_numpy(file["pictures"])
+        labels = metadata["labels"]
         return cls(
-            **metadata,
+            **{name: metadata[name] for name in _CHOICES},
             **tensors,
             images=pictures.permute(0, 3, 1, 2).float() / 255,
-            sources=sources,
+            sources=tuple(_source_from(entry) for entry in metadata["sources"]),
             labels=tuple(labels) if labels is not None else None,
         )
 
@@ -198,8 +202,14 @@ class Explanation:
             }
             for source in self.sources
         ]
-        names = ("method", "layer", "utility_name", "labels")
-        return {**{name: getattr(self, name) for name in names}, "sources": sources, "version": __version__}
+        choices = {name: getattr(self, name) for name in _CHOICES}
+        return {**choices, "labels": self.labels, "sources": sources, "version": __version__}
+
+
+def _can_be_shown(source: Source) -> bool:
+    """Whether there still is a photograph, with a known place of the crop in it."""
+    there = source.photo.is_file() if isinstance(source.photo, Path) else source.photo is not None
+    return there and source.box is not None
 
 
 def _source_from(entry: dict[str, Any]) -> Source:

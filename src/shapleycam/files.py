@@ -19,7 +19,7 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
         OptionError: the folder cannot be written.
     """
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".shapleycam-")
     except OSError as error:
         raise OptionError(f"{path.parent}: cannot be written ({error.strerror}); choose another folder") from None
     try:
@@ -28,7 +28,7 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
         os.chmod(name, 0o666 & ~_umask())  # noqa: PTH101  # mkstemp makes private files
         os.replace(name, path)  # noqa: PTH105
     except OSError as error:
-        raise OptionError(f"{path}: cannot be written ({error.strerror}); nothing was left there") from None
+        raise OptionError(f"{path}: cannot be written ({error.strerror or error}); nothing was left there") from None
     finally:
         with suppress(FileNotFoundError):
             os.unlink(name)  # noqa: PTH108
@@ -45,6 +45,8 @@ def folder(path: Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             return path
+    except FileExistsError:
+        raise OptionError(f"{path}: a file, where a folder was expected; choose another with --out") from None
     except OSError as error:
         raise OptionError(f"{path}: cannot be written ({error.strerror}); choose another folder with --out") from None
 

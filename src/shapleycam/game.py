@@ -6,14 +6,18 @@ The players are the positions of the layer; a coalition keeps the content of its
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd import grad
 
-from shapleycam.errors import DerivativeError, ReplayError
+from shapleycam.errors import DerivativeError, OptionError, ReplayError
 from shapleycam.models.layout import Layout
 from shapleycam.trace import Trace
+from shapleycam.trace.graph import not_differentiable
 from shapleycam.utilities import Utility
 
 
@@ -29,7 +33,13 @@ class Game:
         self.utility = utility
         self.target = target
         self._trace = trace
-        self._utility_at_activation = utility(trace.output, target)
+        with _differentiable():
+            self._utility_at_activation = utility(trace.output, target)
+        if not self._utility_at_activation.requires_grad:
+            raise OptionError(
+                f"utility {utility.name!r} does not depend on the model's output, or detaches it; expected a "
+                "differentiable function of it"
+            )
         self._gradient_at_activation: Tensor | None = None
 
     @property
@@ -54,10 +64,10 @@ class Game:
         """∂U/∂A at an activation; at the image's own without an argument, which needs no further head pass."""
         if activation is None:
             return self._own_gradient().detach()
-        leaf = activation.detach().requires_grad_()
-        with torch.enable_grad():
+        with _differentiable():
+            leaf = activation.detach().clone().requires_grad_()
             value = self.at(leaf).sum()
-        return _derivative(value, leaf)
+            return _derivative(value, leaf)
 
     def hvp(self, vector: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
         """H·vector, H = ∂²U/∂A² at the image's own activation, each image by itself.
@@ -71,18 +81,27 @@ class Game:
         gradient = self._own_gradient()
         if not gradient.requires_grad:  # the utility is linear in the activation
             return torch.zeros_like(gradient)
-        with torch.enable_grad():
-            along = (gradient * vector).sum()
-        return _derivative(along, self._trace.activation)
+        if not_differentiable(gradient):
+            raise _no_derivative("an operation in it is marked once_differentiable")
+        with _differentiable():
+            along = (gradient * vector.clone()).sum()
+            return _derivative(along, self._trace.activation)
 
     def _own_gradient(self) -> Tensor:
         if self._gradient_at_activation is None:
-            with torch.enable_grad():
+            with _differentiable():
                 total = self._utility_at_activation.sum()
-            self._gradient_at_activation = _derivative(
-                total, self._trace.activation, again=self._trace.twice_differentiable
-            )
+                self._gradient_at_activation = _derivative(
+                    total, self._trace.activation, again=self._trace.twice_differentiable
+                )
         return self._gradient_at_activation
+
+
+@contextmanager
+def _differentiable() -> Iterator[None]:
+    """Gradients on, also inside the caller's no_grad or inference_mode."""
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        yield
 
 
 def _derivative(value: Tensor, activation: Tensor, *, again: bool = False) -> Tensor:
@@ -91,9 +110,13 @@ def _derivative(value: Tensor, activation: Tensor, *, again: bool = False) -> Te
         (found,) = grad(value, activation, create_graph=again, retain_graph=True, materialize_grads=True)
     except RuntimeError as error:
         if "not implemented" in str(error) or "not differentiable" in str(error):
-            raise DerivativeError(
-                f"the model has no such derivative after the layer ({str(error).splitlines()[0]}); "
-                "use a first-order method (gradcam, hirescam), or a later layer"
-            ) from error
+            raise _no_derivative(str(error).splitlines()[0]) from error
         raise
     return found
+
+
+def _no_derivative(reason: str) -> DerivativeError:
+    return DerivativeError(
+        f"what comes after the layer has no derivative of the order that is needed ({reason}); use a first-order "
+        "method (gradcam, hirescam) or a path method, or a later layer"
+    )

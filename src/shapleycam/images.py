@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import struct
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -48,26 +48,12 @@ def load(photo: Photo) -> Image.Image:
         ImageError: missing, empty, not an image, damaged, over `PIXEL_LIMIT`, or without a known brightness.
     """
     if isinstance(photo, Image.Image):
-        _check_size(photo, "the image")
-        return _as_rgb(ImageOps.exif_transpose(photo), "the image")
+        with _reading("the image"):
+            return _upright_rgb(photo, "the image")
     path = Path(photo)
     _check_file(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            opened = Image.open(path)
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise ImageError(f"{path}: over the limit of {PIXEL_LIMIT:,} pixels; make it smaller") from None
-    except UnidentifiedImageError:
-        raise ImageError(f"{path}: not an image in a format that Pillow reads; convert it to PNG or JPEG") from None
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from None
-    with opened:
-        _check_size(opened, str(path))
-        try:
-            return _as_rgb(ImageOps.exif_transpose(opened), str(path))
-        except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-            raise ImageError(f"{path}: damaged or cut short ({error}); get the file again") from None
+    with _reading(str(path)), Image.open(path) as opened:
+        return _upright_rgb(opened, str(path))
 
 
 def find(paths: Iterable[str | Path]) -> list[Path]:
@@ -100,12 +86,40 @@ def _check_file(path: Path) -> None:
         raise ImageError(f"{path}: a folder, where a picture was expected; name the files in it")
     try:
         size = path.stat().st_size
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ImageError(f"{path}: no such file; check the path") from None
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
     if size == 0:
         raise ImageError(f"{path}: the file is empty (0 bytes); get the file again")
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """What Pillow raises as one line about the picture; what it remarks about metadata is not passed on."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    except ImageError:
+        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise ImageError(f"{name}: over the limit of {PIXEL_LIMIT:,} pixels; make it smaller") from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{name}: not an image in a format that Pillow reads; convert it to PNG or JPEG") from None
+    except PermissionError as error:
+        raise ImageError(f"{name}: cannot be read ({error.strerror}); check its permissions") from None
+    except Exception as error:  # its readers raise whatever they stumble over in a damaged file
+        reason = str(error) or type(error).__name__
+        raise ImageError(
+            f"{name}: damaged or cut short ({reason}); get the file again, or convert it with a program that shows it"
+        ) from error
+
+
+def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
+    _check_size(image, name)
+    return _as_rgb(ImageOps.exif_transpose(image), name)
 
 
 def _check_size(image: Image.Image, name: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import index
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from PIL import Image
@@ -41,8 +43,8 @@ def batch_of(images: Images, preprocess: Transform | None, model: nn.Module) -> 
         return images
     if isinstance(images, torch.Tensor):
         _check_tensor(images)
-        return Batch(images.to(device_of(model)), tuple(Source(f"image {index}") for index in range(len(images))))
-    photos = [images] if isinstance(images, (str, Path, Image.Image)) else list(images)
+        return Batch(images.to(device_of(model)), tuple(Source(f"image {i}") for i in range(len(images))))
+    photos = _photos(images)
     if not photos:
         raise ImageError("no images were given; expected at least one")
     if preprocess is None:
@@ -50,7 +52,7 @@ def batch_of(images: Images, preprocess: Transform | None, model: nn.Module) -> 
             "photographs were given, and how this model wants them is not known; give preprocess= (RGB PIL image to "
             "tensor (c, h, w)), or an already preprocessed float tensor (b, c, h, w)"
         )
-    return stacked([prepared(photo, f"image {index}", preprocess) for index, photo in enumerate(photos)], model)
+    return stacked([prepared(photo, f"image {i}", preprocess) for i, photo in enumerate(photos)], model)
 
 
 def stacked(pairs: Sequence[tuple[Tensor, Source]], model: nn.Module) -> Batch:
@@ -79,10 +81,11 @@ def targets_of(target: Target, output: Float[Tensor, "b classes"], labels: Seque
     if isinstance(target, torch.Tensor):
         if target.is_floating_point() or target.dtype == torch.bool:
             raise TargetError(f"the target tensor holds {target.dtype} numbers; expected integer classes")
-        target = target.flatten().tolist()
-    chosen = [target] * images if isinstance(target, (int, str)) else list(target)
+        target = target.flatten().tolist() if target.dim() else int(target)
+    given = target if isinstance(target, Iterable) and not isinstance(target, str) else [target] * images
+    chosen = [one if isinstance(one, str) else _number(one) for one in given]
     if len(chosen) != images:
-        raise TargetError(f"{len(chosen)} targets for {images} images; expected one, or one an image")
+        raise TargetError(f"targets given: {len(chosen)}, images: {images}; expected one target, or one an image")
     return torch.tensor([index_of(one, labels, classes) for one in chosen], device=output.device)
 
 
@@ -103,6 +106,25 @@ def prepared(photo: Photo, name: str, preprocess: Transform) -> tuple[Tensor, So
     if isinstance(photo, Image.Image):
         return image, Source(name, photo, box)
     return image, Source(Path(photo).name, Path(photo), box)
+
+
+def _number(target: Any) -> int:
+    """A class number of any integer type, numpy's among them."""
+    try:
+        return index(target)
+    except TypeError:
+        raise TargetError(f"target {target!r} is a {type(target).__name__}; expected a class number or label") from None
+
+
+def _photos(images: Any) -> list[Photo]:
+    if isinstance(images, (str, Path, Image.Image)):
+        return [images]
+    if isinstance(images, Iterable) and not isinstance(images, np.ndarray):
+        return list(images)
+    raise ImageError(
+        f"images were given as {type(images).__name__}; expected a path, a PIL image, a list of these, or a "
+        "preprocessed float tensor (b, c, h, w)"
+    )
 
 
 def _check_tensor(images: Tensor) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from shapleycam.errors import LayerError, ModelError
 from shapleycam.models.layout import Layout, layout_of
 from shapleycam.trace.guest import borrowed, patched
+from shapleycam.trace.trace import check_finite
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def candidates(model: nn.Module, image: Float[Tensor, "1 *image"]) -> list[Candi
     the first of them.
 
     Raises:
-        ModelError: the output is not a tensor.
+        ModelError: the output is not a tensor, or not finite.
     """
     outputs = _outputs(model, image)
     modules = dict(model.named_modules())
@@ -87,6 +88,7 @@ def _outputs(model: nn.Module, image: Tensor) -> list[tuple[str, Tensor, Tensor]
             output = model(leaf.clone())
         if not isinstance(output, torch.Tensor):
             raise ModelError(f"the model returns a {type(output).__name__}; expected a tensor of logits (b, classes)")
+        check_finite(output, model, "the output")
         seen = watch.seen()
         if not seen or not output.requires_grad:
             return []
@@ -117,11 +119,14 @@ class _Watch:
         original, is_leaf = module.forward, not any(module.children())
 
         def forward(*args: Any, **kwargs: Any) -> Any:
+            given = args[0] if args and isinstance(args[0], torch.Tensor) else None
+            version = None if given is None else given._version  # noqa: SLF001  # autograd's own counter
             value = original(*args, **kwargs)
             self._runs[name] += 1
             if not isinstance(value, torch.Tensor) or not value.requires_grad or value.dim() < 3:
                 return value
-            if is_leaf and args and _same_tensor(value, args[0]):
+            written = given is not None and given._version != version  # noqa: SLF001
+            if is_leaf and given is not None and not written and _same_numbers(value, given):
                 return value  # dropout, an identity, a pooling that has nothing to pool
             return self._record(name, value)
 
@@ -142,8 +147,8 @@ class _Watch:
         return handed
 
 
-def _same_tensor(value: Tensor, other: object) -> bool:
-    return isinstance(other, torch.Tensor) and value.shape == other.shape and torch.equal(value, other)
+def _same_numbers(value: Tensor, other: Tensor) -> bool:
+    return value is other or (value.shape == other.shape and torch.equal(value, other))
 
 
 def _inside_attention(name: str, modules: dict[str, nn.Module]) -> bool:

@@ -7,12 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 _QUARTER, _HALF = 0.5, 0.6
-"""The least share of the evidence that makes a quarter, or a half, of the picture worth naming."""
+"""A quarter, or a half, of the picture is worth naming where more than this share of the evidence is in it."""
 
 
 def where(values: Float[Tensor, "h w"]) -> str:
     """One phrase that says where the positive values are, and on how much of the picture."""
-    positive = values.detach().clamp(min=0).double()
+    positive = values.detach().cpu().double().clamp(min=0)
     total = float(positive.sum())
     if total <= 0:
         return "no evidence for this class anywhere"
@@ -24,7 +24,7 @@ def _place(shares: dict[str, float]) -> str:
     """The smallest region that holds most of the evidence."""
     for size, enough in (("quarter", _QUARTER), ("half", _HALF)):
         name = max((name for name in shares if size in name), key=lambda n: shares[n])
-        if shares[name] >= enough:
+        if shares[name] > enough:
             return f"{shares[name]:.0%} of the evidence in the {name}"
     return "the evidence is in all parts"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -28,10 +29,11 @@ app.command("models")(listing.models)
 app.command("methods")(listing.methods)
 
 
-def _version(asked: bool) -> None:
+def _version(asked: bool) -> bool:
     if asked:
         typer.echo(f"shapleycam {__version__}")
         raise typer.Exit
+    return asked
 
 
 @app.callback()
@@ -45,11 +47,11 @@ def _common(
 
 def main() -> None:
     """Run the command line; what a user can mend is one line and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file name may hold what cannot be printed
     try:
         app()
     except ShapleyCamError as error:
         print_error(str(error))
         sys.exit(2)
-    except KeyboardInterrupt:
-        print_error("stopped")
-        sys.exit(130)

@@ -36,6 +36,7 @@ def compare(
     from shapleycam.figures import grid
     from shapleycam.files import folder, write_whole
     from shapleycam.images import load
+    from shapleycam.inputs import batch_of
     from shapleycam.words import where
 
     methods = expand(method or ["paper"])
@@ -45,8 +46,9 @@ def compare(
     explainer = options.make_explainer(
         model, checkpoint, pretrained=pretrained, layer=layer, utility=utility, device=device
     )
+    batch = batch_of(photo, options.transform_of(explainer, view), explainer.model)
     with notes(quiet=quiet):
-        found = explainer.compare(photo, methods, target, nodes=nodes, seed=seed)
+        found = explainer.compare(batch, methods, target, nodes=nodes, seed=seed)
     first = found[methods[0]]
     score = f"{first.utility_name} {float(first.utility[0]):.4g}"
     caption = f"{first.label()} ({score}), {explainer.name}, layer {first.layer}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-_PLAIN = {"markup": False, "highlight": False, "soft_wrap": True}
+_PLAIN = {"markup": False, "emoji": False, "highlight": False, "soft_wrap": True}
 
 
 def print_error(message: str) -> None:
@@ -74,15 +74,16 @@ def notes(*, quiet: bool) -> Iterator[None]:
 
 @contextmanager
 def progress(total: int, what: str, *, quiet: bool) -> Iterator[Callable[[], None]]:
-    """A bar on stderr for several things; yields what to call when one is done."""
+    """A bar on a terminal's stderr for several things; yields what to call when one is done."""
+    console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
-        disable=quiet or total < 2,
+        disable=quiet or total < 2 or not console.is_terminal,
         redirect_stdout=sys.stdout.isatty(),
     )
     with bar:

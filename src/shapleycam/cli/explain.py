@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,16 +10,18 @@ import typer
 
 from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_error, print_facts, print_json, progress
-from shapleycam.errors import DerivativeError, ImageError
+from shapleycam.errors import DerivativeError, ImageError, OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from PIL import Image
+    from torch import nn
 
     from shapleycam.explainer import Explainer
     from shapleycam.explanation import Explanation
     from shapleycam.inputs import Batch
+    from shapleycam.models.network import Transform
 
 
 def explain(
@@ -39,7 +41,7 @@ def explain(
     ] = None,
     nodes: options.Nodes = 8,
     out: options.Out = Path(),
-    view: options.View = "photo",
+    view: options.View = None,
     save: Annotated[bool, typer.Option("--save", help="Also write the numbers, as NPZ.")] = False,
     device: options.Device = None,
     batch_size: options.BatchSize = 16,
@@ -56,24 +58,30 @@ def explain(
     """
     from shapleycam.cams.table import expand
     from shapleycam.files import folder
-    from shapleycam.images import find
 
+    if top is not None and target is not None:
+        raise OptionError(f"--top {top} and --target {target} were both given; expected the most likely classes or one")
     methods = expand(method or ["shapleycam"])
     folder(out)
-    paths = find(images) if images else [options.demo_photo()]
+    paths, errors = _found(images) if images else ([options.demo_photo()], [])
+    for path, error in errors:
+        _report_error(path, error, as_json=as_json)
+    if not paths:
+        raise typer.Exit(2)
     classes = top or (1 if images or target else 3)
     explainer = options.make_explainer(
         model, checkpoint, pretrained=pretrained, layer=layer, utility=utility, device=device
     )
+    transform = options.transform_of(explainer, view)
     stems = _stems(paths)
     job = _Job(explainer, methods, target, classes, nodes, seed, out, view, save, as_json)
-    failed = 0
+    failed = len(errors)
     with notes(quiet=quiet), progress(len(paths), "explaining", quiet=quiet) as done:
-        for batch, errors in _batches(paths, explainer, batch_size):
-            for path, error in errors:
+        for batch, unread in _batches(paths, transform, explainer.model, batch_size):
+            for path, error in unread:
                 _report_error(path, error, as_json=as_json)
                 done()
-            failed += len(errors)
+            failed += len(unread)
             if batch is not None:
                 job.run(batch, stems)
                 for _ in batch.sources:
@@ -94,7 +102,7 @@ class _Job:
         nodes: int,
         seed: int,
         out: Path,
-        view: Literal["photo", "input"],
+        view: Literal["photo", "input"] | None,
         save: bool,
         as_json: bool,
     ) -> None:
@@ -137,7 +145,9 @@ class _Job:
         name = f"{stem}_{found[0].method}"
         yield write_whole(self.out / f"{name}.png", lambda file: picture.save(file, format="PNG"))
         if self.save:
-            yield found[0][index].save(self.out / f"{name}.npz")
+            for e in found:
+                of_class = "" if e is found[0] else f"_{int(e.target[index])}"
+                yield e[index].save(self.out / f"{name}{of_class}.npz")
 
     def _picture(self, found: Sequence[Explanation], index: int) -> Image.Image:
         from shapleycam.figures import grid
@@ -148,34 +158,44 @@ class _Job:
         return grid(panels, columns=4, caption=f"{found[0].method}, {self.explainer.name}, layer {found[0].layer}")
 
 
+def _found(images: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """The photographs that are named, each once, and the folders without any."""
+    from shapleycam.images import find
+
+    paths: dict[Path, None] = {}
+    errors = []
+    for image in images:
+        try:
+            paths.update(dict.fromkeys(find([image])))
+        except ImageError as error:
+            errors.append((image, str(error)))
+    return list(paths), errors
+
+
 def _batches(
-    paths: Sequence[Path], explainer: Explainer, size: int
+    paths: Sequence[Path], transform: Transform, model: nn.Module, size: int
 ) -> Iterator[tuple[Batch | None, list[tuple[Path, str]]]]:
     """Batches of the photographs that can be read, and why the others cannot."""
     from shapleycam.inputs import prepared, stacked
 
-    if explainer.preprocess is None:
-        raise ImageError(
-            f"model {explainer.name!r} does not say how it wants photographs; let the function return "
-            "shapleycam.Network(model, preprocess=..., labels=...)"
-        )
     for start in range(0, len(paths), size):
         good, errors = [], []
         for path in paths[start : start + size]:
             try:
-                good.append(prepared(path, str(path), explainer.preprocess))
+                good.append(prepared(path, str(path), transform))
             except ImageError as error:
                 errors.append((path, str(error)))
-        yield (stacked(good, explainer.model) if good else None), errors
+        yield (stacked(good, model) if good else None), errors
 
 
 def _stems(paths: Sequence[Path]) -> dict[Path, str]:
-    """A file name for each photograph: its own, numbered where several share it."""
-    seen: Counter[str] = Counter()
+    """A file name for each photograph: its own, numbered where several share it (in any case, as some disks do)."""
+    taken: set[str] = set()
     stems: dict[Path, str] = {}
-    for path in dict.fromkeys(paths):
-        seen[path.stem] += 1
-        stems[path] = path.stem if seen[path.stem] == 1 else f"{path.stem}-{seen[path.stem]}"
+    for path in paths:
+        numbered = (path.stem if number == 1 else f"{path.stem}-{number}" for number in count(1))
+        stems[path] = next(stem for stem in numbered if stem.casefold() not in taken)
+        taken.add(stems[path].casefold())
     return stems
 
 
@@ -211,7 +231,8 @@ def _lines(facts: dict[str, Any]) -> dict[str, str]:
     curvature = facts["curvature"]
     lines = {"top 5": ", ".join(f"{row['label']} {row['probability']:.1%}" for row in facts["top"])}
     for number, row in enumerate(facts["explained"]):
-        what = f"{row['label']} (class {row['class']}), {facts['utility']} {row['utility']:.4g}"
+        number_too = "" if row["label"] == f"class {row['class']}" else f" (class {row['class']})"
+        what = f"{row['label']}{number_too}, {facts['utility']} {row['utility']:.4g}"
         lines["explained" if number == 0 else f"  and {number + 1}"] = f"{what}; {row['evidence']}"
     lines["layer"] = f"{facts['layer']} of {facts['model']}"
     lines["curvature"] = "not available: no second derivative here" if curvature is None else _curvature(curvature)

@@ -43,7 +43,7 @@ def layers(
     explainer = options.make_explainer(
         model, checkpoint, pretrained=pretrained, layer=None, utility=utility, device=device
     )
-    batch = batch_of(image or options.demo_photo(), explainer.preprocess, explainer.model)
+    batch = batch_of(image or options.demo_photo(), options.transform_of(explainer), explainer.model)
     all_found = candidates(explainer.model, batch.images)
     chosen = before_pool(all_found).name
     found = [c for c in all_found if every or _is_block(c, explainer) or c.name == chosen]

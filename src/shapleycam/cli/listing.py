@@ -10,10 +10,11 @@ from rich.table import Table
 
 from shapleycam.cli import options
 from shapleycam.cli.console import print_json, print_table
+from shapleycam.errors import OptionError, nearest
 
 
 def models(
-    search: Annotated[str | None, typer.Argument(metavar="[WORD]", help="List the names with this in them.")] = None,
+    search: Annotated[str | None, typer.Argument(metavar="WORD", help="List the names with this in them.")] = None,
     as_json: options.Json = False,
 ) -> None:
     """List the networks that `--model` knows by name.
@@ -24,7 +25,10 @@ def models(
 
     names = zoo.names()
     if search is not None:
-        names = {source: [name for name in found if search in name] for source, found in names.items()}
+        known = [name for found in names.values() for name in found]
+        names = {source: [n for n in found if search.casefold() in n.casefold()] for source, found in names.items()}
+        if not any(names.values()):
+            raise OptionError(f"no network has {search!r} in its name; {nearest(search, known)}")
     if as_json:
         print_json(names)
         return

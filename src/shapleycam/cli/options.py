@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
+from shapleycam.errors import ModelError
+
 if TYPE_CHECKING:
     from shapleycam.explainer import Explainer
+    from shapleycam.models.network import Transform
 
 ImagePaths: TypeAlias = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[IMAGE ...]", help="Photographs, or folders of them; none: one that comes along."),
+    typer.Argument(metavar="IMAGE", help="Photographs, or folders of them; none: one that comes along."),
 ]
 ImagePath: TypeAlias = Annotated[
-    Path | None, typer.Argument(metavar="[IMAGE]", help="A photograph; none: one that comes along.")
+    Path | None, typer.Argument(metavar="IMAGE", help="A photograph; none: one that comes along.")
 ]
 Model: TypeAlias = Annotated[
     str,
@@ -52,8 +55,11 @@ Device: TypeAlias = Annotated[
 BatchSize: TypeAlias = Annotated[int, typer.Option("--batch-size", min=1, help="Photographs per forward pass.")]
 Seed: TypeAlias = Annotated[int, typer.Option("--seed", help="For what is random, with each image's content.")]
 View: TypeAlias = Annotated[
-    Literal["photo", "input"],
-    typer.Option("--view", help="Draw over the whole photograph, or over the network's input."),
+    Literal["photo", "input"] | None,
+    typer.Option(
+        "--view",
+        help="Draw over the whole photograph, or over the network's input; explain takes the photograph where it can.",
+    ),
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="Neither progress nor notes.")]
@@ -88,3 +94,25 @@ def make_explainer(
     network = zoo.load(model, checkpoint, pretrained=pretrained)
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return Explainer(network, layer=layer, utility=chosen, device=where)
+
+
+def transform_of(explainer: Explainer, view: str | None = None) -> Transform:
+    """How the model wants photographs.
+
+    Raises:
+        ModelError: it does not say, or not where its crop lies in a photograph that is to be drawn over.
+    """
+    from shapleycam.models.preprocess import Preprocess
+
+    transform = explainer.preprocess
+    if transform is None:
+        raise ModelError(
+            f"model {explainer.name!r} does not say how it wants photographs; let the function return "
+            "shapleycam.Network(model, preprocess=..., labels=...)"
+        )
+    if view == "photo" and not isinstance(transform, Preprocess):
+        raise ModelError(
+            f"--view photo: where the crop of model {explainer.name!r} lies in a photograph is not known, since its "
+            f"preprocess= is a {type(transform).__name__}, not a shapleycam.Preprocess; use --view input"
+        )
+    return transform

@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from shapleycam.errors import ModelError
 
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema")
+_PARALLEL = "module."
+_AGAIN = "get the file again, or save model.state_dict() anew"
+_EXPECTED = "expected tensors by name: save model.state_dict()"
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -28,7 +31,7 @@ def read(path: Path) -> dict[str, Tensor]:
         try:
             return dict(load_file(path))
         except (SafetensorError, OSError) as error:
-            raise ModelError(f"checkpoint {path}: not a readable safetensors file ({error})") from None
+            raise ModelError(f"checkpoint {path}: not a readable safetensors file ({error}); {_AGAIN}") from None
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
@@ -36,20 +39,25 @@ def read(path: Path) -> dict[str, Tensor]:
             f"checkpoint {path}: not a file of plain tensors, and objects are never unpickled; "
             "save model.state_dict(), best as .safetensors"
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # a damaged file makes torch raise nearly anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"checkpoint {path}: not a readable torch file ({reason})") from None
+        raise ModelError(f"checkpoint {path}: not a readable torch file ({reason}); {_AGAIN}") from error
     return _tensors(found, path)
 
 
 def fill(model: nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
     """Load `weights` into `model`.
 
+    The prefix that nn.DataParallel adds to every name is dropped, and the counters of batches that a batch norm has
+    seen may be missing, as in old files.
+
     Raises:
         ModelError: names or shapes differ; the model is then unchanged.
     """
     expected = model.state_dict()
-    missing = sorted(expected.keys() - weights.keys())
+    if _in_parallel(weights) and not _in_parallel(expected):
+        weights = {name.removeprefix(_PARALLEL): tensor for name, tensor in weights.items()}
+    missing = sorted(key for key in expected.keys() - weights.keys() if not key.endswith("num_batches_tracked"))
     unexpected = sorted(weights.keys() - expected.keys())
     misshapen = [key for key in expected if key in weights and expected[key].shape != weights[key].shape]
     found = [f"{len(names)} {what} (first: {names[0]})" for names, what in
@@ -59,18 +67,26 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
         shapes = f"{tuple(weights[key].shape)} in the file, {tuple(expected[key].shape)} in the model"
         found.append(f"{len(misshapen)} of another shape (first: {key}, {shapes})")
     if found:
-        raise ModelError(f"checkpoint {origin} does not fit the model: tensors {', '.join(found)}")
+        raise ModelError(
+            f"checkpoint {origin} does not fit the model: tensors {', '.join(found)}; give weights saved from this "
+            "very model, or the model that they are of (path/to/file.py:function where its classes are your own)"
+        )
     model.load_state_dict(dict(weights))
 
 
 def _tensors(found: object, path: Path) -> dict[str, Tensor]:
-    """The state dict in what a torch file held: often wrapped, often with the prefix of a parallel wrapper."""
+    """The state dict in what a torch file held, often wrapped in another dict."""
     for key in _WRAPPERS:
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
             break
-    if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
-        raise ModelError(f"checkpoint {path}: expected a dict of tensors (a state dict), found {type(found).__name__}")
-    if found and all(key.startswith("module.") for key in found):
-        return {key.removeprefix("module."): value for key, value in found.items()}
+    if not isinstance(found, dict):
+        raise ModelError(f"checkpoint {path}: holds a {type(found).__name__}; {_EXPECTED}")
+    for key, value in found.items():
+        if not isinstance(key, str) or not isinstance(value, torch.Tensor):
+            raise ModelError(f"checkpoint {path}: holds a {type(value).__name__} under {key!r}; {_EXPECTED}")
     return dict(found)
+
+
+def _in_parallel(names: Mapping[str, Tensor]) -> bool:
+    return bool(names) and all(name.startswith(_PARALLEL) for name in names)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from timm.data import ImageNetInfo
 
 from shapleycam.errors import TargetError, nearest
+
+_NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
 def imagenet() -> tuple[str, ...]:
@@ -31,7 +34,7 @@ def index_of(target: str | int, labels: Sequence[str] | None, classes: int) -> i
     Raises:
         TargetError: out of range, unknown, or the name of several classes.
     """
-    if isinstance(target, str) and not target.strip().lstrip("-").isdigit():
+    if isinstance(target, str) and not _NUMBER.fullmatch(target.strip()):
         return _named(target.strip(), labels)
     index = int(target)
     if not 0 <= index < classes:

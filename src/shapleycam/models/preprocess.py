@@ -43,8 +43,8 @@ class Preprocess:
         width, height = size
         resized_width, resized_height = self._resized(width, height)
         crop_height, crop_width = self.crop
-        left = round((resized_width - crop_width) / 2) * width / resized_width
-        top = round((resized_height - crop_height) / 2) * height / resized_height
+        left = _margin(resized_width, crop_width) * width / resized_width
+        top = _margin(resized_height, crop_height) * height / resized_height
         right = left + crop_width * width / resized_width
         bottom = top + crop_height * height / resized_height
         return left, top, right, bottom
@@ -78,6 +78,11 @@ class Preprocess:
             return photo.crop((left, 0, left + keep, photo.height))
         top = (long - keep) // 2
         return photo.crop((0, top, photo.width, top + keep))
+
+
+def _margin(whole: int, part: int) -> int:
+    """What torchvision's centre crop leaves before the crop; below 0, how much it adds to a smaller whole."""
+    return round((whole - part) / 2) if whole >= part else -((part - whole) // 2)
 
 
 def to_pixels(image: Float[Tensor, "3 h w"]) -> UInt8[Tensor, "h w 3"]:

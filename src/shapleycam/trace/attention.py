@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Lock
 
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.backends import cuda
 
+# PyTorch files them under cuda; they hold for the CPU as well.
+_SWITCHES: dict[Callable[[bool], None], Callable[[], bool]] = {
+    cuda.enable_flash_sdp: cuda.flash_sdp_enabled,
+    cuda.enable_mem_efficient_sdp: cuda.mem_efficient_sdp_enabled,
+    cuda.enable_cudnn_sdp: cuda.cudnn_sdp_enabled,
+    cuda.enable_math_sdp: cuda.math_sdp_enabled,
+}
 _guard = Lock()
 _users = 0
-_choice = ExitStack()
+_before: dict[Callable[[bool], None], bool] = {}
 
 
 @contextmanager
@@ -23,7 +30,9 @@ def twice_differentiable() -> Iterator[None]:
     global _users  # noqa: PLW0603
     with _guard:
         if _users == 0:
-            _choice.enter_context(sdpa_kernel(SDPBackend.MATH))
+            _before.update({switch: is_on() for switch, is_on in _SWITCHES.items()})
+            for switch in _SWITCHES:
+                switch(switch is cuda.enable_math_sdp)
         _users += 1
     try:
         yield
@@ -31,4 +40,5 @@ def twice_differentiable() -> Iterator[None]:
         with _guard:
             _users -= 1
             if _users == 0:
-                _choice.close()
+                for switch, was_on in _before.items():
+                    switch(was_on)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -29,31 +30,36 @@ def layer_name(model: nn.Module, layer: str | nn.Module) -> str:
     return layer
 
 
-def check_runs_once(model: nn.Module, layer: str, images: Tensor) -> None:
-    """Run the model to see that the layer runs exactly once and returns one tensor.
+def calls_around(model: nn.Module, layer: str, images: Tensor) -> frozenset[tuple[str, int]]:
+    """Run the model to see that the layer runs exactly once, and inside which calls: (module, number of its call).
 
     Raises:
-        LayerError: it does not; the message names the calls, or what it returns.
+        LayerError: it never runs, runs several times (the message names the calls), or returns no single tensor.
     """
-    calls: list[str] = []
-    last = "the input"
+    chosen, last = model.get_submodule(layer), "the input"
+    numbers: Counter[str] = Counter()
+    running: list[tuple[str, int]] = []
+    calls: list[tuple[str, frozenset[tuple[str, int]]]] = []
 
-    def watching(name: str, original: Callable[..., Any], *, is_layer: bool) -> Callable[..., Any]:
+    def watching(name: str, module: nn.Module) -> Callable[..., Any]:
+        original = module.forward
+
         def forward(*args: Any, **kwargs: Any) -> Any:
             nonlocal last
-            if is_layer:
-                calls.append(f"after {last}")
+            if module is chosen:
+                calls.append((f"after {last}", frozenset(running)))
+            running.append((name, numbers[name]))
+            numbers[name] += 1
             value = original(*args, **kwargs)
-            if is_layer:
+            running.pop()
+            if module is chosen:
                 check_tensor(value, layer)
             last = name
             return value
 
         return forward
 
-    chosen = model.get_submodule(layer)
-    watched = {m: watching(name, m.forward, is_layer=m is chosen) for name, m in model.named_modules() if name}
-    with patched(watched):
+    with patched({module: watching(name, module) for name, module in model.named_modules() if name}):
         model(images)
     if not calls:
         raise LayerError(
@@ -62,9 +68,10 @@ def check_runs_once(model: nn.Module, layer: str, images: Tensor) -> None:
         )
     if len(calls) > 1:
         raise LayerError(
-            f"layer {layer!r} runs {len(calls)} times in a forward pass ({', '.join(calls)}), so it has no one "
+            f"layer {layer!r} runs {len(calls)} times in a forward pass ({', '.join(place for place, _ in calls)}), so it has no one "
             "activation; choose the block around it, or another layer"
         )
+    return calls[0][1]
 
 
 def check_tensor(value: Any, layer: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from shapleycam.errors import ReplayError
-from shapleycam.trace.calls import check_runs_once
+from shapleycam.trace.calls import calls_around
 from shapleycam.trace.guest import patched
 from shapleycam.trace.nested import tensors_of
 from shapleycam.trace.replay import Plan, Recorder, Replay, Step, keep
@@ -41,9 +41,9 @@ def forget(model: nn.Module) -> None:
 
 def learn(model: nn.Module, layer: str, image: Tensor) -> Plan:
     """The plan for one layer, from passes over one image, alone and twice in a batch."""
-    check_runs_once(model, layer, image)
-    alone = _Observer(model, layer, image)
-    twice = _Observer(model, layer, image.repeat(2, *[1] * (image.dim() - 1)))
+    around = calls_around(model, layer, image)
+    alone = _Observer(model, layer, image, around)
+    twice = _Observer(model, layer, image.repeat(2, *[1] * (image.dim() - 1)), around)
     steps = [_step(one, two) for one, two in zip(alone.calls, twice.calls, strict=True)]
     whole = Plan(tuple(steps), reads_images=True, writes_activation=alone.writes_activation)
     trial = _Trial(model, layer, image, whole)
@@ -131,75 +131,69 @@ class _Trial:
             return False
 
 
-@dataclass(eq=False)
+@dataclass
 class _Call:
     module: str
     number: int
-    value: Any = None
-    versions: list[int] = field(default_factory=list)
-    writers: list[_Call] = field(default_factory=list)
-    inner: list[_Call] = field(default_factory=list)
+    value: Any
     written: bool = False
 
-    def note_writes(self, writer: _Call) -> None:
-        """Remember `writer` if the value has changed in place since the last look."""
-        versions = [tensor._version for tensor in tensors_of(self.value)]  # noqa: SLF001  # autograd's own counter
-        if versions != self.versions:
-            self.versions = versions
-            self.writers.append(writer)
+    def __post_init__(self) -> None:
+        self.versions = self._versions()
+
+    def sync(self, *, real: bool) -> None:
+        """Note whether the value was changed in place since the last look, by code that also runs on replay."""
+        versions = self._versions()
+        self.written |= real and versions != self.versions
+        self.versions = versions
+
+    def _versions(self) -> list[int]:
+        return [tensor._version for tensor in tensors_of(self.value)]  # noqa: SLF001  # autograd's own counter
 
 
 class _Observer:
-    """One pass with every module watched: which outermost calls finish before the layer, and who overwrites them."""
+    """One pass with every module watched: the outermost calls that finish before the layer, and who overwrites them.
 
-    def __init__(self, model: nn.Module, layer: str, images: Tensor) -> None:
-        self._layer = layer
-        self._numbers: Counter[str] = Counter()
-        self._stack = [_Call("", 0)]
-        self._open: list[_Call] | None = None  # the calls around the layer's, once it has finished
+    `around` are the calls that the layer's own call is inside of: their code runs on replay.
+    """
+
+    def __init__(self, model: nn.Module, layer: str, images: Tensor, around: frozenset[tuple[str, int]]) -> None:
         self.calls: list[_Call] = []
-        self.writes_activation = False
-        with patched({m: self._watching(name, m.forward) for name, m in model.named_modules() if name}):
+        self._activation: _Call | None = None
+        self._layer, self._around = model.get_submodule(layer), around
+        self._numbers: Counter[str] = Counter()
+        self._inside = False
+        with patched({module: self._watching(name, module) for name, module in model.named_modules() if name}):
             model(images)
-        self._finish()
+        self._sync(real=True)
 
-    def _watching(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    @property
+    def writes_activation(self) -> bool:
+        """Whether what follows the layer writes into its output in place."""
+        return self._activation is not None and self._activation.written
+
+    def _watching(self, name: str, module: nn.Module) -> Callable[..., Any]:
+        original = module.forward
+
         def forward(*args: Any, **kwargs: Any) -> Any:
-            if self._open is not None:
-                return original(*args, **kwargs)
-            self._note_writes(self._stack[-1])
-            call = _Call(name, self._numbers[name])
+            number = self._numbers[name]
             self._numbers[name] += 1
-            self._stack.append(call)
+            if self._inside or self._activation is not None or (name, number) in self._around:
+                return original(*args, **kwargs)
+            self._sync(real=True)
+            self._inside = True
             value = original(*args, **kwargs)
-            if self._open is None:
-                self._note_writes(call)
-                self._stack.pop()
-                self._done(call, value)
+            self._inside = False
+            self._sync(real=False)  # written by a call that replay skips: what is kept has it already
+            call = _Call(name, number, value)
+            if module is self._layer:
+                self._activation = call
+            else:
+                self.calls.append(call)
             return value
 
         return forward
 
-    def _done(self, call: _Call, value: Any) -> None:
-        call.value, call.inner = value, []
-        call.versions = [tensor._version for tensor in tensors_of(value)]  # noqa: SLF001
-        if call.module == self._layer:
-            self._open, self._activation = list(self._stack), call
-        else:
-            self._stack[-1].inner.append(call)
-
-    def _note_writes(self, writer: _Call) -> None:
-        for around in self._stack:
-            for call in around.inner:
-                call.note_writes(writer)
-
-    def _finish(self) -> None:
-        """What has changed since the layer was written by code that also runs on replay."""
-        around = self._open or []
-        head = _Call("", -1)
-        self.calls = [call for frame in around for call in frame.inner]
-        for call in self.calls:
-            call.note_writes(head)
-            call.written = any(writer in (head, *around) for writer in call.writers)
-        self._activation.note_writes(head)
-        self.writes_activation = bool(self._activation.writers)
+    def _sync(self, *, real: bool) -> None:
+        for call in (*self.calls, *([self._activation] if self._activation else [])):
+            call.sync(real=real)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from shapleycam.errors import LayerError, ModelError, ReplayError
 from shapleycam.trace import plan as plans
 from shapleycam.trace.attention import twice_differentiable as math_attention
-from shapleycam.trace.calls import check_runs_once, check_tensor, layer_name
+from shapleycam.trace.calls import calls_around, check_tensor, layer_name
+from shapleycam.trace.graph import depends_on
 from shapleycam.trace.guest import borrowed, patched
 from shapleycam.trace.replay import Recorder, Replay
 
@@ -116,14 +117,14 @@ def _pass(model: nn.Module, images: Tensor, name: str, plan: plans.Plan | None, 
         with patched({**(recorder.forwards() if recorder else {}), layer: start}):
             output = model(images)
     if start.activation is None or start.again:
-        check_runs_once(model, name, images[:1])
+        calls_around(model, name, images[:1])
         raise LayerError(f"layer {name!r} runs another number of times for other images; choose another layer")
     _check_batch(start.activation, name, len(images))
     check_finite(start.activation, model, f"the activation of layer {name!r}")
     if not isinstance(output, torch.Tensor):
         raise ModelError(f"the model returns a {type(output).__name__}; expected a tensor of logits (b, classes)")
     check_finite(output, model, "the output")
-    if not output.requires_grad:
+    if not depends_on(output, start.activation):
         raise LayerError(
             f"layer {name!r} runs, but the output does not depend on it, or is cut off from it (detached, or "
             "computed under no_grad); choose another layer (shapleycam layers MODEL lists those that matter)"

@@ -1,0 +1,227 @@
+"""What an explanation costs, as a ratio to the plain forward pass: ours, and the peers' on the same network and batch.
+
+python bench/cost.py [--rounds N]        prints the tables and writes bench/results/cost.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from measure import THREADS, machine, peak_of_process, peak_on_gpu, peak_resident, report, time_ratios
+from shapleycam import METHODS, Explainer, trace
+from shapleycam.errors import ShapleyCamWarning
+
+NETWORKS = {"resnet50": ("layer4", 8), "mobilenet_v2": ("features", 16)}
+PAPER = [name for name, method in METHODS.items() if method.in_paper]
+FLOOR = "plain inference"
+BUDGETS = {  # DESIGN section 8, as (time, memory)
+    "shapleycam": ("1.1", "1.1"),
+    "all ten paper methods": ("1.25", ""),
+    "pathcam": ("1.2", ""),
+}
+
+Call = Callable[[], object]
+
+
+def network(name: str, device: str) -> tuple[nn.Module, Tensor]:
+    """An untrained network and a batch: the cost does not depend on the weights."""
+    torch.manual_seed(0)
+    model = torchvision.models.get_model(name).eval().to(device)
+    return model, torch.rand(NETWORKS[name][1], 3, 224, 224, device=device)
+
+
+def floor(model: nn.Module, images: Tensor) -> Call:
+    """The plain forward pass."""
+
+    def call() -> None:
+        with torch.inference_mode():
+            model(images)
+
+    return call
+
+
+def ours(model: nn.Module, layer: str, images: Tensor, methods: list[str]) -> Call:
+    """Our explanation by these methods, from pixels to heatmaps."""
+    explainer = Explainer(model, layer=layer)
+    return lambda: explainer.compare(images, methods)
+
+
+def gradcam_package(model: nn.Module, layer: str, images: Tensor, method: str) -> Call:
+    """pytorch-grad-cam."""
+    import pytorch_grad_cam
+
+    cam = getattr(pytorch_grad_cam, method)(model=model, target_layers=[model.get_submodule(layer)])
+    return lambda: cam(input_tensor=images, targets=None)
+
+
+def torchcam_package(model: nn.Module, layer: str, images: Tensor) -> Call:
+    """torch-cam."""
+    from torchcam.methods import GradCAM
+
+    cam = GradCAM(model, target_layer=layer)
+
+    def call() -> None:
+        scores = model(images)
+        cam(scores.argmax(1).tolist(), scores)
+
+    return call
+
+
+def captum_package(model: nn.Module, layer: str, images: Tensor) -> Call:
+    """captum, which is given the classes."""
+    from captum.attr import LayerGradCam
+
+    cam = LayerGradCam(model, model.get_submodule(layer))
+    with torch.inference_mode():
+        classes = model(images).argmax(1)
+    classes = classes.clone()
+    return lambda: cam.attribute(images, target=classes)
+
+
+def contestants() -> dict[str, Callable[[nn.Module, str, Tensor], Call]]:
+    """Each method, all of the paper's at once, and the peers."""
+    one_each = {name: lambda m, la, x, name=name: ours(m, la, x, [name]) for name in METHODS}
+    return {
+        **one_each,
+        "all ten paper methods": lambda m, la, x: ours(m, la, x, PAPER),
+        "all our methods": lambda m, la, x: ours(m, la, x, list(METHODS)),
+        "grad-cam: GradCAM": lambda m, la, x: gradcam_package(m, la, x, "GradCAM"),
+        "grad-cam: ShapleyCAM": lambda m, la, x: gradcam_package(m, la, x, "ShapleyCAM"),
+        "torch-cam: GradCAM": torchcam_package,
+        "captum: LayerGradCam": captum_package,
+    }
+
+
+def peak(name: str, contestant: str, device: str) -> float:
+    """The peak memory of three calls, in MB: of a fresh process, or of the GPU."""
+    model, images = network(name, device)
+    made = floor(model, images) if contestant == FLOOR else contestants()[contestant](model, NETWORKS[name][0], images)
+    if device == "cuda":
+        return peak_on_gpu(made)
+    for _ in range(3):
+        made()
+    return peak_resident()
+
+
+def cost_table(name: str, device: str, rounds: int) -> str:
+    """One network's table."""
+    model, images = network(name, device)
+    layer, batch = NETWORKS[name]
+    makers = contestants()
+    # torch-cam and the like leave hooks on the model while they live: each peer gets a model of its own.
+    calls = {
+        who: make(network(name, device)[0] if ":" in who else model, layer, images) for who, make in makers.items()
+    }
+    plain, ratios = time_ratios(floor(model, images), calls, rounds, torch.device(device))
+    del calls
+
+    def memory(who: str) -> float:
+        if device == "cuda":
+            return peak(name, who, device)
+        return peak_of_process(Path(__file__), "--peak", name, who)
+
+    base = memory(FLOOR)
+    lines = [
+        f"### {name}, layer {layer}, batch {batch}, {device}",
+        "",
+        f"{FLOOR}: {plain * 1e3:.0f} ms (median), peak {base:.0f} MB" + (" on the GPU" if device == "cuda" else ""),
+        "",
+        "| what | time / floor | budget | peak memory / floor | budget |",
+        "|---|---|---|---|---|",
+    ]
+    for who, ratio in ratios.items():
+        time_budget, memory_budget = BUDGETS.get(who, ("", ""))
+        lines.append(f"| {who} | {ratio:.2f} | {time_budget} | {memory(who) / base:.2f} | {memory_budget} |")
+    return "\n".join(lines)
+
+
+def coalition_heads(model: nn.Module, layer: str) -> nn.Module:
+    """What comes after the layer of a ResNet, written out by hand."""
+    after = [module for name, module in model.named_children() if name in {"layer4", "avgpool"} and name != layer]
+    return nn.Sequential(*after, nn.Flatten(), model.fc)
+
+
+def coalition_table(rounds: int) -> str:
+    """256 coalitions of one ResNet-18 image: the replayed head against the same modules called by hand."""
+    torch.manual_seed(0)
+    model = torchvision.models.resnet18().eval()
+    image = torch.rand(1, 3, 224, 224)
+    lines = [
+        "### 256 coalitions of one ResNet-18 image, cpu",
+        "",
+        "The floor is the modules after the layer, called by hand on the same 256 masked activations.",
+        "",
+        "| layer | head by hand | trace.head / by hand | full forward of 256 images / trace.head |",
+        "|---|---|---|---|",
+    ]
+    for layer in ("layer4", "layer3"):
+        traced = trace.trace(model, image, layer, replay=True)
+        activation = traced.activation.detach()
+        masks = torch.rand(256, 1, *activation.shape[2:]) < 0.5
+        coalitions = activation * masks
+        by_hand = coalition_heads(model, layer)
+        plain, ratios = time_ratios(
+            floor(by_hand, coalitions),
+            {"head": lambda t=traced, c=coalitions: t.head(c), "full": floor(model, image.repeat(256, 1, 1, 1))},
+            rounds,
+            torch.device("cpu"),
+        )
+        lines.append(
+            f"| {layer} | {plain * 1e3:.1f} ms | {ratios['head']:.2f} | {ratios['full'] / ratios['head']:.0f} |"
+        )
+    base, found = (peak_of_process(Path(__file__), "--coalitions", side) for side in ("hand", "head"))
+    lines += ["", f"Peak memory of the process at layer4: {found / base:.2f} x that of the head by hand."]
+    return "\n".join(lines)
+
+
+def coalition_peak(side: str) -> float:
+    """The peak memory of a process that evaluates the 256 coalitions one way."""
+    torch.manual_seed(0)
+    model = torchvision.models.resnet18().eval()
+    traced = trace.trace(model, torch.rand(1, 3, 224, 224), "layer4", replay=True)
+    coalitions = traced.activation.detach() * (torch.rand(256, 1, 7, 7) < 0.5)
+    call = floor(coalition_heads(model, "layer4"), coalitions) if side == "hand" else lambda: traced.head(coalitions)
+    for _ in range(3):
+        call()
+    return peak_resident()
+
+
+def main() -> None:
+    """Measure all of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--peak", nargs=2, metavar=("NETWORK", "CONTESTANT"), help=argparse.SUPPRESS)
+    parser.add_argument("--coalitions", choices=("hand", "head"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(THREADS)
+    warnings.simplefilter("ignore", ShapleyCamWarning)
+    if options.peak:
+        print(peak(*options.peak, "cpu"))
+        return
+    if options.coalitions:
+        print(coalition_peak(options.coalitions))
+        return
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    tables = [cost_table(name, device, options.rounds) for device in devices for name in NETWORKS]
+    text = f"""# What an explanation costs
+
+`python bench/cost.py --rounds {options.rounds}` on: {machine("torchvision", "grad-cam", "torchcam", "captum")}.
+
+Time: median of the ratios to the plain forward pass (`inference_mode`) measured just before, warm; {THREADS} threads for
+both. Memory: peak resident memory of a fresh process that makes three calls, as a ratio to one that makes three plain
+passes with the same network and batch. Ours ends with heatmaps at input size, grad-cam's too, captum's and torch-cam's
+with maps at the layer's size.
+
+"""
+    report("cost.md", text + "\n\n".join([*tables, coalition_table(options.rounds)]) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""Reading autograd's graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor
+
+
+def nodes(tensor: Tensor) -> Iterator[Any]:
+    """Every node that a tensor was computed by, each once."""
+    seen: set[Any] = set()
+    ahead = [tensor.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        yield node
+        ahead.extend(following for following, _ in node.next_functions)
+
+
+def depends_on(tensor: Tensor, leaf: Tensor) -> bool:
+    """Whether a tensor was computed from a leaf."""
+    return any(getattr(node, "variable", None) is leaf for node in nodes(tensor))
+
+
+def not_differentiable(tensor: Tensor) -> bool:
+    """Whether an operation on the way forbids further derivatives; autograd would pass it over in silence."""
+    return any("Error" in node.name() for node in nodes(tensor))

@@ -1,0 +1,146 @@
+"""The methods, each from the table, so that no new row can escape."""
+
+from __future__ import annotations
+
+import pytest
+import timm
+import torch
+from torchvision.transforms.functional import normalize, to_tensor
+from PIL import Image
+
+from networks import Toy, logits
+from shapleycam import METHODS, Explainer, methods
+from shapleycam.cams.spreads import SPREADS
+from shapleycam.cams.table import expand
+from shapleycam.errors import OptionError, ScaleInvariantHeadWarning
+
+pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning")
+
+
+@pytest.fixture(scope="module")
+def crops(photos):
+    return torch.stack([normalize(to_tensor(Image.open(path)), [0.5] * 3, [0.5] * 3) for path in photos])
+
+
+@pytest.fixture(scope="module")
+def batch(explainer, crops):
+    return explainer.compare(crops, list(METHODS))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_independent_of_batch_size_and_mates(explainer, crops, batch, method):
+    for index in (0, 5):
+        alone = explainer.explain(crops[index : index + 1], method)
+        pair = explainer.explain(crops[[index, 3]], method)
+        for other in (alone, pair):
+            torch.testing.assert_close(other.heatmap[0], batch[method].heatmap[index], atol=1e-4, rtol=0)
+            torch.testing.assert_close(other.values[0], batch[method].values[index], atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_fields(batch, method):
+    explanation = batch[method]
+    assert explanation.method == method
+    assert explanation.heatmap.shape == (8, 224, 224)
+    assert explanation.values.shape == (8, 7, 7)
+    assert explanation.heatmap.dtype == explanation.values.dtype == torch.float32
+    assert explanation.heatmap.amin() == 0
+    assert (explanation.heatmap.amax((1, 2)) > 0.99).all()
+    assert explanation.heatmap.amax() <= 1
+    assert explanation.stderr is None
+
+
+def test_one_map_before_pooling_and_a_linear_layer(explainer, crops, batch):
+    """There ∂z_c/∂A is the same at every position, so GradCAM, HiResCAM and XGradCAM are one."""
+    for other in ("hirescam", "xgradcam"):
+        torch.testing.assert_close(batch[other].values, batch["gradcam"].values, rtol=1e-4, atol=1e-6)
+    weight = explainer.model.classifier.weight.detach()
+    game = explainer.game(crops)
+    expected = torch.einsum("bkhw,bk->bhw", game.activation, weight[game.target]) / 49
+    by_logit = Explainer(explainer.model, layer=explainer.layer, utility="logit").explain(crops, "gradcam")
+    torch.testing.assert_close(by_logit.values, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_first_order_values_of_a_logit_sum_to_it_without_the_bias(explainer, crops):
+    found = Explainer(explainer.model, layer=explainer.layer, utility="logit").explain(crops, "hirescam")
+    bias = explainer.model.classifier.bias.detach()[found.target]
+    torch.testing.assert_close(found.values.sum((1, 2)), found.utility - bias, rtol=1e-4, atol=1e-4)
+
+
+def test_curvature_is_reported_with_second_order_only(explainer, crops):
+    both = explainer.compare(crops[:2], ["gradcam", "shapleycam", "hirescam", "shapleycam-h"])
+    one, two = both["hirescam"].values, both["shapleycam-h"].values
+    change = (two - one).abs().sum((1, 2))
+    torch.testing.assert_close(both["gradcam"].curvature, change / (one.abs().sum((1, 2)) + change), rtol=1e-4, atol=0)
+    assert (both["gradcam"].curvature > 0.01).all()
+    assert explainer.explain(crops[:2], "gradcam").curvature is None
+
+
+def test_randomcam_depends_on_content_and_seed(explainer, crops):
+    first = explainer.explain(crops[:2], "randomcam", seed=1)
+    again = explainer.explain(crops[:2].flip(0), "randomcam", seed=1)
+    torch.testing.assert_close(first.values.flip(0), again.values)
+    other = explainer.explain(crops[:2], "randomcam", seed=2)
+    assert (first.values - other.values).abs().max() > 0.1
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    explainer.explain(crops[:2], "randomcam", seed=1)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_randomcam_weights_are_one_a_channel_on_both_sides_of_zero():
+    """With features of one channel at 1 and the others 0, the value is that channel's weight."""
+    model = Toy(lambda a: logits(a.flatten(1).sum(1)))
+    weights = []
+    for seed in range(200):
+        one = torch.zeros(1, 3, 2, 2)
+        one[:, 1] = 1
+        weights.append(Explainer(model, layer="features").explain(one, "randomcam", seed=seed).values.unique())
+    drawn = torch.cat(weights)
+    assert len(drawn) == 200  # the same weight at every position
+    assert drawn.min() < -0.9
+    assert drawn.max() > 0.9
+    assert abs(float(drawn.mean())) < 4 * (1 / 3 / 200) ** 0.5  # uniform on [-1, 1] has variance 1/3
+    assert float(drawn.var()) == pytest.approx(1 / 3, rel=0.3)
+
+
+def test_the_table_is_complete():
+    assert {method.spread for method in methods()} <= set(SPREADS)
+    in_paper = [method.name for method in methods() if method.in_paper]
+    assert len(in_paper) == 10
+    assert expand(["paper"]) == in_paper
+    assert expand(["all"]) == list(METHODS)
+    assert expand(["gradcam", "paper", "gradcam"])[0] == "gradcam"
+    assert sorted(expand(["gradcam", "paper"])) == sorted(in_paper)
+    assert {method.name for method in methods() if not method.in_units} == {"gradcam++", "layercam", "randomcam"}
+
+
+def test_an_unknown_method_has_near_names():
+    with pytest.raises(OptionError, match=r"method 'shapleycan' is unknown; did you mean 'shapleycam'"):
+        expand(["shapleycan"])
+
+
+@pytest.mark.parametrize("method", ["gradcam", "shapleycam", "pathcam"])
+def test_a_scale_invariant_head_is_named(method, images):
+    """ConvNeXt pools, then normalises: the head sees directions only."""
+    torch.manual_seed(0)
+    model = timm.create_model("convnext_atto")
+    explainer = Explainer(model, layer="stages")
+    text = r"what comes after layer 'stages' ignores the scale of the activation \(utility 'rest'.*choose a layer"
+    with pytest.warns(ScaleInvariantHeadWarning, match=text):
+        explainer.explain(images, method)
+
+
+def test_prefix_tokens_are_outside_the_map_and_inside_the_sum(images):
+    torch.manual_seed(0)
+    model = timm.create_model("vit_tiny_patch16_224")
+    explainer = Explainer(model, layer="blocks.11.norm1")
+    game = explainer.game(images)
+    found = explainer.compare(images, ["hirescam", "gradcam"])
+    products = (game.activation * game.gradient()).sum(2)
+    torch.testing.assert_close(found["hirescam"].prefix, products[:, 0], rtol=1e-4, atol=1e-6)
+    whole = found["hirescam"].values.sum((1, 2)) + found["hirescam"].prefix
+    torch.testing.assert_close(whole, products.sum(1), rtol=1e-4, atol=1e-5)
+    weights = game.gradient()[:, 1:].mean(1)
+    expected = torch.einsum("bnk,bk->bn", game.activation[:, 1:], weights).unflatten(1, (14, 14))
+    torch.testing.assert_close(found["gradcam"].values, expected, rtol=1e-3, atol=1e-6)
