@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -21,7 +22,8 @@ from shapleycam.game import Game
 from shapleycam.heatmaps import blank
 from shapleycam.images import Source
 
-_PACKAGE = str(Path(__file__).parent)
+_NOT_THE_CALLERS = (str(Path(__file__).parent), str(Path(torch.__file__).parent))
+"""Our own code, and torch's, whose decorators lie between."""
 _CANCELS = 1e-2
 """Below this share of Σ|φ| the sum of first-order values is worth a closer look."""
 _FLAT = 0.05
@@ -31,7 +33,7 @@ _FLAT = 0.05
 def warn(category: type[ShapleyCamWarning], message: str) -> None:
     """Warn at the line of the caller's own code."""
     level, frame = 1, sys._getframe()  # noqa: SLF001
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_THE_CALLERS):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
 

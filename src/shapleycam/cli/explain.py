@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,7 +11,7 @@ import typer
 
 from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_error, print_facts, print_json, progress
-from shapleycam.errors import DerivativeError, ImageError, OptionError
+from shapleycam.errors import BlankHeatmapWarning, DerivativeError, ImageError, OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from shapleycam.explanation import Explanation
     from shapleycam.inputs import Batch
     from shapleycam.models.network import Transform
+
+_CURVED = "shapleycam-h"
+"""The method that brings the curvature with it."""
 
 
 def explain(
@@ -134,7 +138,10 @@ class _Job:
         """All methods, and the curvature with them where the model has second derivatives."""
         choices = {"target": target, "nodes": self.nodes, "seed": self.seed}
         try:
-            return self.explainer.compare(batch, [*self.methods, "shapleycam-h"], **choices)
+            with warnings.catch_warnings():
+                if _CURVED not in self.methods:  # nobody asked how its heatmap looks
+                    warnings.filterwarnings("ignore", f".* the {_CURVED} heatmap", BlankHeatmapWarning)
+                return self.explainer.compare(batch, [*self.methods, _CURVED], **choices)
         except DerivativeError:
             return self.explainer.compare(batch, self.methods, **choices)
 

@@ -79,11 +79,11 @@ def _channels(module: nn.Module | None) -> Literal["first", "last"] | None:
 
 
 def _fits(grid: tuple[int, int], image: tuple[int, int]) -> bool:
-    """Whether a grid may be the image at some stride: neither finer than it nor of another shape."""
+    """Whether a grid may be the image at some stride: not finer than it, and at the two sides' common stride
+    s = (H + W) / (h + w) right to within a cell, |h - H / s| < 1.
+    """
     (h, w), (height, width) = grid, image
-    if h > height or w > width:
-        return False
-    return abs(height / h - width / w) <= max(height / h, width / w) * max(1 / h, 1 / w)
+    return h <= height and w <= width and abs(h * width - w * height) < height + width
 
 
 def _tokens(count: int, image: tuple[int, int], prefix: int | None) -> Layout | None:

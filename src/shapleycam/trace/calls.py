@@ -68,8 +68,8 @@ def calls_around(model: nn.Module, layer: str, images: Tensor) -> frozenset[tupl
         )
     if len(calls) > 1:
         raise LayerError(
-            f"layer {layer!r} runs {len(calls)} times in a forward pass ({', '.join(place for place, _ in calls)}), so it has no one "
-            "activation; choose the block around it, or another layer"
+            f"layer {layer!r} runs {len(calls)} times in a forward pass ({', '.join(place for place, _ in calls)}), "
+            "so it has no one activation; choose the block around it, or another layer"
         )
     return calls[0][1]
 

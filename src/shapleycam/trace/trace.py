@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from shapleycam.errors import LayerError, ModelError, ReplayError
 from shapleycam.trace import plan as plans
 from shapleycam.trace.attention import twice_differentiable as math_attention
 from shapleycam.trace.calls import calls_around, check_tensor, layer_name
+from shapleycam.trace.convolution import LinearConvolutions
 from shapleycam.trace.graph import depends_on
 from shapleycam.trace.guest import borrowed, patched
 from shapleycam.trace.replay import Recorder, Replay
@@ -92,10 +93,10 @@ def trace(
 class _Start:
     """The layer's forward in a traced pass: the graph begins at what it returns."""
 
-    def __init__(self, layer: nn.Module, name: str, rest: ExitStack, *, math: bool) -> None:
+    def __init__(self, layer: nn.Module, name: str, rest: ExitStack, *, twice: bool) -> None:
         self.activation: Tensor | None = None
         self.again = False
-        self._forward, self._name, self._rest, self._math = layer.forward, name, rest, math
+        self._forward, self._name, self._rest, self._twice = layer.forward, name, rest, twice
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         value = self._forward(*args, **kwargs)
@@ -103,7 +104,9 @@ class _Start:
             self.again = True
             return value  # type: ignore[no-any-return]
         check_tensor(value, self._name)
-        self._rest.enter_context(math_attention() if self._math else nullcontext())
+        if self._twice:
+            self._rest.enter_context(math_attention())
+            self._rest.enter_context(LinearConvolutions())
         self.activation = value.detach().requires_grad_()
         torch.set_grad_enabled(mode=True)  # until `borrowed` ends
         return self.activation.clone()  # what follows may write into it in place
@@ -113,7 +116,7 @@ def _pass(model: nn.Module, images: Tensor, name: str, plan: plans.Plan | None, 
     layer = model.get_submodule(name)
     recorder = None if plan is None else Recorder(plan, model)
     with ExitStack() as rest, torch.no_grad():
-        start = _Start(layer, name, rest, math=twice_differentiable)
+        start = _Start(layer, name, rest, twice=twice_differentiable)
         with patched({**(recorder.forwards() if recorder else {}), layer: start}):
             output = model(images)
     if start.activation is None or start.again:
