@@ -198,7 +198,7 @@ def hessian_table(rounds: int) -> str:
     explainer = Explainer("efficientnet_lite0", device="cpu")
     image = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     lines = [
-        "### One Hessian-vector product at early layers of the default network (depthwise convolutions), one image, cpu",
+        "### One Hessian-vector product at early layers of efficientnet_lite0 (depthwise convolutions), one image, cpu",
         "",
         "| layer | shapleycam-h / floor | the same by PyTorch's own double backward / floor |",
         "|---|---|---|",

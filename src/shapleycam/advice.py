@@ -55,8 +55,9 @@ def about_curvature(curvature: Float[Tensor, " b"], layer: str, utility: str) ->
         )
 
 
-def cancels(values: Float[Tensor, "b n"]) -> bool:
+def cancels(game: Game) -> bool:
     """Whether first-order values sum to next to nothing in every image, as behind a head that ignores scale."""
+    values = game.layout.positions(game.activation * game.gradient()).sum(2)
     sums, sizes = values.sum(1).abs(), values.abs().sum(1)
     return bool((sums <= _CANCELS * sizes).all() and (sizes > 0).any())
 

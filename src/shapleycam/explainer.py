@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapleycam import advice
-from shapleycam.cams.compute import CamValues, cam_values, curvature, derivatives
+from shapleycam.cams.compute import CamValues, cam_values, curvature_of, derivatives
 from shapleycam.cams.table import Derivative, Method, method_of
-from shapleycam.errors import LayerError, OptionError
+from shapleycam.errors import DerivativeError, LayerError, OptionError
 from shapleycam.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.heatmaps import heatmap
@@ -25,6 +25,7 @@ from shapleycam.trace import Trace, trace
 from shapleycam.trace.calls import layer_name
 from shapleycam.trace.guest import device_of
 from shapleycam.utilities import Function, Utility, check_logits, utility_of
+from shapleycam.values.taylor import second_order
 
 
 class Explainer:
@@ -62,7 +63,7 @@ class Explainer:
         self.name = network.name
         self.origin = network.origin
         self._layer = None if layer is None else layer_name(self.model, layer)
-        self._ignores_scale: dict[str, bool] = {}
+        self._ignores_scale: dict[Utility, bool] = {}
 
     @property
     def layer(self) -> str:
@@ -115,23 +116,24 @@ class Explainer:
         *,
         nodes: int = 8,
         seed: int = 0,
+        curvature: bool = False,
     ) -> dict[str, Explanation]:
-        """Explain by several methods from one forward pass; arguments and errors as in `explain`."""
+        """Explain by several methods from one forward pass; arguments and errors as in `explain`.
+
+        `curvature` measures it also where no second-order method is asked for, if the model has second derivatives.
+        """
         rows = [method_of(name) for name in methods]
         if not rows:
             raise OptionError("no methods were given; expected at least one (shapleycam.methods() lists them)")
-        needed: list[Derivative] = [row.derivative for row in rows]
-        if "second" in needed:
-            needed.append("first")  # for the curvature, at no cost
+        needed = {row.derivative for row in rows}
         batch = batch_of(images, self.preprocess, self.model)
         game, traced = self._play(
-            batch, target, utility, replay="path" in needed, twice_differentiable="second" in needed
+            batch, target, utility, replay="path" in needed, twice_differentiable=curvature or "second" in needed
         )
         found = derivatives(game, needed, batch.images, nodes=nodes, seed=seed)
-        self._advise_on_scale(game, batch, target, found)
-        bent = None
-        if "second" in found:
-            bent = curvature(game, found["first"], found["second"])
+        self._advise_on_scale(game, batch, target, needed)
+        bent = _curvature(game, found.get("second"), wanted=curvature)
+        if bent is not None and "second" in found:
             advice.about_curvature(bent, traced.layer, game.utility.name)
         values = cam_values(game, rows, found)
         return {row.name: self._explanation(row, values[row.name], game, traced, batch, bent) for row in rows}
@@ -207,21 +209,29 @@ class Explainer:
     def _found_layer(self, image: Float[Tensor, "1 c h w"]) -> str:
         return before_pool(candidates(self.model, image)).name
 
-    def _advise_on_scale(
-        self, game: Game, batch: Batch, target: Target, found: dict[Derivative, Float[Tensor, "b n k"]]
-    ) -> None:
+    def _advise_on_scale(self, game: Game, batch: Batch, target: Target, needed: set[Derivative]) -> None:
         """Look once a utility whether the head ignores scale; for derivatives at A only where they look like it."""
-        name = game.utility.name
-        if name not in self._ignores_scale:
-            if "path" in found:
-                self._ignores_scale[name] = advice.ignores_scale(game)
-            elif "first" in found:
-                activation = game.layout.positions(game.activation)
-                if advice.cancels((activation * found["first"]).sum(2)):
-                    again, _ = self._play(batch, target, game.utility, replay=True, twice_differentiable=False)
-                    self._ignores_scale[name] = advice.ignores_scale(again)
-        if self._ignores_scale.get(name):
-            advice.about_scale(self.layer, name)
+        utility = game.utility
+        if utility not in self._ignores_scale:
+            if "path" in needed:
+                self._ignores_scale[utility] = advice.ignores_scale(game)
+            elif needed & {"first", "second"} and advice.cancels(game):
+                again, _ = self._play(batch, target, utility, replay=True, twice_differentiable=False)
+                self._ignores_scale[utility] = advice.ignores_scale(again)
+        if self._ignores_scale.get(utility):
+            advice.about_scale(self.layer, utility.name)
+
+
+def _curvature(game: Game, second: Float[Tensor, "b n k"] | None, *, wanted: bool) -> Float[Tensor, " b"] | None:
+    """The curvature, where a second-order method has paid for it, or where it is wanted and can be had."""
+    if second is not None:
+        return curvature_of(game, second)
+    if not wanted:
+        return None
+    try:
+        return curvature_of(game, game.layout.positions(second_order(game)))
+    except DerivativeError:
+        return None
 
 
 def _network(model: str | nn.Module | Network) -> Network:
@@ -236,10 +246,8 @@ def _network(model: str | nn.Module | Network) -> Network:
 
 
 def _moved(model: nn.Module, device: str | torch.device) -> nn.Module:
-    if device_of(model) == torch.device(device):
-        return model
     try:
-        return model.to(device)
+        return model if device_of(model) == torch.device(device) else model.to(device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise OptionError(f"device {str(device)!r} cannot be used ({reason}); use 'cpu', 'cuda' or 'mps'") from None

@@ -20,7 +20,7 @@ from torch.nn.functional import interpolate
 
 from shapleycam import overlays
 from shapleycam.errors import ImageError, OptionError
-from shapleycam.files import absolute, write_whole
+from shapleycam.files import write_whole
 from shapleycam.images import Source, load
 from shapleycam.models.labels import name_of
 from shapleycam.models.network import Transform
@@ -197,7 +197,7 @@ class Explanation:
         sources = [
             {
                 "name": source.name,
-                "photo": absolute(source.photo) if isinstance(source.photo, Path) else None,
+                "photo": str(source.photo.resolve()) if isinstance(source.photo, Path) else None,
                 "box": source.box,
             }
             for source in self.sources

@@ -55,8 +55,3 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def absolute(photo: Path) -> str:
-    """A path that still leads to the photograph from another working folder."""
-    return str(Path(photo).resolve())

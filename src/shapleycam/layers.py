@@ -45,7 +45,7 @@ def candidates(model: nn.Module, image: Float[Tensor, "1 *image"]) -> list[Candi
     modules = dict(model.named_modules())
     found = []
     for name, value, gradient in outputs:
-        if _inside_attention(name, modules):
+        if _inside_attention(name, modules) or len(value) != len(image):
             continue
         layout = _layout(value, image, modules[name], model)
         if layout is None or layout.height * layout.width == 1:

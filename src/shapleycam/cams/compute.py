@@ -48,10 +48,10 @@ def cam_values(
     return {method.name: _values(game, method, activation, found[method.derivative]) for method in methods}
 
 
-def curvature(game: Game, first: Float[Tensor, "b n k"], second: Float[Tensor, "b n k"]) -> Float[Tensor, " b"]:
+def curvature_of(game: Game, second: Float[Tensor, "b n k"]) -> Float[Tensor, " b"]:
     """‖φ₂ - φ₁‖₁ / (‖φ₁‖₁ + ‖φ₂ - φ₁‖₁) of the first- and second-order values: 0 for a linear head, below 1."""
     activation = _precise(game.layout.positions(game.activation))
-    one = (activation * first).sum(2)
+    one = (activation * _precise(game.layout.positions(first_order(game)))).sum(2)
     change = ((activation * second).sum(2) - one).abs().sum(1)
     whole = one.abs().sum(1) + change
     return torch.where(whole > 0, change / whole, 0.0)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_error, print_facts, print_json, progress
-from shapleycam.errors import BlankHeatmapWarning, DerivativeError, ImageError, OptionError
+from shapleycam.cli.facts import facts_of, lines_of
+from shapleycam.errors import ImageError, OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,11 +22,8 @@ if TYPE_CHECKING:
 
     from shapleycam.explainer import Explainer
     from shapleycam.explanation import Explanation
-    from shapleycam.inputs import Batch
+    from shapleycam.inputs import Batch, Target
     from shapleycam.models.network import Transform
-
-_CURVED = "shapleycam-h"
-"""The method that brings the curvature with it."""
 
 
 def explain(
@@ -94,56 +92,44 @@ def explain(
         raise typer.Exit(2)
 
 
+@dataclass(frozen=True)
 class _Job:
     """All that is the same for every batch."""
 
-    def __init__(
-        self,
-        explainer: Explainer,
-        methods: list[str],
-        target: str | None,
-        classes: int,
-        nodes: int,
-        seed: int,
-        out: Path,
-        view: Literal["photo", "input"] | None,
-        save: bool,
-        as_json: bool,
-    ) -> None:
-        self.explainer, self.methods, self.target, self.classes = explainer, methods, target, classes
-        self.nodes, self.seed, self.out, self.view = nodes, seed, out, view
-        self.save, self.as_json = save, as_json
+    explainer: Explainer
+    methods: list[str]
+    target: str | None
+    classes: int
+    nodes: int
+    seed: int
+    out: Path
+    view: Literal["photo", "input"] | None
+    save: bool
+    as_json: bool
 
     def run(self, batch: Batch, stems: dict[Path, str]) -> None:
         """Explain a batch, write its files, and print what was found."""
-        found = [self._compare(batch, self.target)]
-        if self.target is None:
-            ranked = next(iter(found[0].values())).output.topk(
-                min(self.classes, found[0][self.methods[0]].output.shape[1])
-            )
-            found += [self._compare(batch, classes) for classes in ranked.indices.T[1:]]
+        found = self._explained(batch)
         for index, source in enumerate(batch.sources):
             path = Path(str(source.photo))
             files = [
                 str(file) for name in self.methods for file in self._write([f[name] for f in found], index, stems[path])
             ]
-            facts = _facts([f[self.methods[0]] for f in found], index, self.explainer, files)
+            facts = facts_of(found, index, self.explainer.name, files)
             if self.as_json:
-                values = {name: found[0][name].values[index].tolist() for name in self.methods}
-                print_json({"image": str(path), **facts, "values": values})
+                print_json({"image": str(path), **facts})
             else:
-                print_facts(str(path), _lines(facts))
+                print_facts(str(path), lines_of(facts))
 
-    def _compare(self, batch: Batch, target: Any) -> dict[str, Explanation]:
-        """All methods, and the curvature with them where the model has second derivatives."""
-        choices = {"target": target, "nodes": self.nodes, "seed": self.seed}
-        try:
-            with warnings.catch_warnings():
-                if _CURVED not in self.methods:  # nobody asked how its heatmap looks
-                    warnings.filterwarnings("ignore", f".* the {_CURVED} heatmap", BlankHeatmapWarning)
-                return self.explainer.compare(batch, [*self.methods, _CURVED], **choices)
-        except DerivativeError:
-            return self.explainer.compare(batch, self.methods, **choices)
+    def _explained(self, batch: Batch) -> list[dict[str, Explanation]]:
+        """By all methods, for each class that is to be explained."""
+        found = [self._compare(batch, self.target)]
+        output = found[0][self.methods[0]].output
+        ranked = output.topk(min(self.classes, output.shape[1])).indices if self.target is None else output[:, :1]
+        return found + [self._compare(batch, classes) for classes in ranked.T[1:]]
+
+    def _compare(self, batch: Batch, target: Target) -> dict[str, Explanation]:
+        return self.explainer.compare(batch, self.methods, target, nodes=self.nodes, seed=self.seed, curvature=True)
 
     def _write(self, found: Sequence[Explanation], index: int, stem: str) -> Iterator[Path]:
         from shapleycam.files import write_whole
@@ -204,54 +190,6 @@ def _stems(paths: Sequence[Path]) -> dict[Path, str]:
         stems[path] = next(stem for stem in numbered if stem.casefold() not in taken)
         taken.add(stems[path].casefold())
     return stems
-
-
-def _facts(found: Sequence[Explanation], index: int, explainer: Explainer, files: list[str]) -> dict[str, Any]:
-    from shapleycam.models.labels import name_of
-    from shapleycam.words import where
-
-    first = found[0]
-    probabilities = first.output[index].float().softmax(0)
-    ranked = probabilities.topk(min(5, len(probabilities)))
-    pairs = zip(ranked.indices.tolist(), ranked.values.tolist(), strict=True)
-    return {
-        "top": [{"class": c, "label": name_of(c, first.labels), "probability": p} for c, p in pairs],
-        "explained": [
-            {
-                "class": int(e.target[index]),
-                "label": e.label(index),
-                "utility": float(e.utility[index]),
-                "evidence": where(e.values[index]),
-            }
-            for e in found
-        ],
-        "model": explainer.name,
-        "layer": first.layer,
-        "utility": first.utility_name,
-        "curvature": None if first.curvature is None else float(first.curvature[index]),
-        "files": files,
-    }
-
-
-def _lines(facts: dict[str, Any]) -> dict[str, str]:
-    """The facts for people."""
-    curvature = facts["curvature"]
-    lines = {"top 5": ", ".join(f"{row['label']} {row['probability']:.1%}" for row in facts["top"])}
-    for number, row in enumerate(facts["explained"]):
-        number_too = "" if row["label"] == f"class {row['class']}" else f" (class {row['class']})"
-        what = f"{row['label']}{number_too}, {facts['utility']} {row['utility']:.4g}"
-        lines["explained" if number == 0 else f"  and {number + 1}"] = f"{what}; {row['evidence']}"
-    lines["layer"] = f"{facts['layer']} of {facts['model']}"
-    lines["curvature"] = "not available: no second derivative here" if curvature is None else _curvature(curvature)
-    lines["written"] = ", ".join(facts["files"])
-    return lines
-
-
-def _curvature(curvature: float) -> str:
-    if curvature < 1e-6:
-        return "0.00: the head is linear here, second order equals first"
-    strength = "little" if curvature < 0.1 else "some" if curvature < 0.3 else "much"
-    return f"{curvature:.2f}: {strength} of the score is interaction between places, which first order leaves out"
 
 
 def _title(explanation: Explanation, index: int) -> str:

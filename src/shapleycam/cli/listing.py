@@ -50,7 +50,10 @@ def models(
 
 
 def methods(as_json: options.Json = False) -> None:
-    """List the methods: which derivative of the utility each takes, and how it spreads it over the image."""
+    """List the methods: which derivative of the utility each takes, and how it spreads it over the image.
+
+    - `shapleycam methods` names them; `shapleycam explain cat.jpg --method pathcam` uses one.
+    """
     from shapleycam.cams.table import methods as rows
 
     if as_json:

@@ -1,0 +1,67 @@
+"""What `explain` says of an image: as data for machines, and as lines for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shapleycam.explanation import Explanation
+
+_LINEAR, _LITTLE, _SOME = 1e-6, 0.1, 0.3
+"""Curvature below which the head is linear, or bent a little, or somewhat."""
+
+
+def facts_of(found: Sequence[dict[str, Explanation]], index: int, model: str, files: Sequence[str]) -> dict[str, Any]:
+    """One image's facts; `found` has all methods' explanations for each class that was explained."""
+    from shapleycam.models.labels import name_of
+
+    first = next(iter(found[0].values()))
+    probabilities = first.output[index].float().softmax(0)
+    ranked = probabilities.topk(min(5, len(probabilities)))
+    pairs = zip(ranked.indices.tolist(), ranked.values.tolist(), strict=True)
+    return {
+        "top": [{"class": c, "label": name_of(c, first.labels), "probability": p} for c, p in pairs],
+        "explained": [_class_facts(explanations, index) for explanations in found],
+        "model": model,
+        "layer": first.layer,
+        "utility": first.utility_name,
+        "files": list(files),
+    }
+
+
+def lines_of(facts: dict[str, Any]) -> dict[str, str]:
+    """The facts as words and values; evidence and curvature are the first method's."""
+    lines = {"top 5": ", ".join(f"{row['label']} {row['probability']:.1%}" for row in facts["top"])}
+    for number, row in enumerate(facts["explained"], start=1):
+        index = "" if row["label"] == f"class {row['class']}" else f" (class {row['class']})"
+        what = f"{row['label']}{index}, {facts['utility']} {row['utility_value']:.4g}"
+        lines["explained" if number == 1 else f"  and {number}"] = f"{what}; {row['evidence']}"
+    lines["layer"] = f"{facts['layer']} of {facts['model']}"
+    lines["curvature"] = _curvature(facts["explained"][0]["curvature"])
+    lines["written"] = ", ".join(facts["files"])
+    return lines
+
+
+def _class_facts(explanations: dict[str, Explanation], index: int) -> dict[str, Any]:
+    from shapleycam.words import where
+
+    first = next(iter(explanations.values()))
+    return {
+        "class": int(first.target[index]),
+        "label": first.label(index),
+        "utility_value": float(first.utility[index]),
+        "curvature": None if first.curvature is None else float(first.curvature[index]),
+        "evidence": where(first.values[index]),
+        "values": {name: explanation.values[index].tolist() for name, explanation in explanations.items()},
+    }
+
+
+def _curvature(curvature: float | None) -> str:
+    if curvature is None:
+        return "not available: no second derivative here"
+    if curvature < _LINEAR:
+        return "0.00: the head is linear here, second order equals first"
+    strength = "little" if curvature < _LITTLE else "some" if curvature < _SOME else "much"
+    return f"{curvature:.2f}: {strength} of the score is interaction between places, which first order leaves out"
