@@ -255,9 +255,9 @@ def main() -> None:
 
 `python bench/cost.py --rounds {options.rounds}` on: {machine("torchvision", "grad-cam", "torchcam", "captum")}.
 
-Time: median of the ratios to the plain forward pass (`inference_mode`) measured just before, warm; {THREADS} threads for
-both. Memory: peak resident memory of a fresh process that makes three calls, as a ratio to one that makes three plain
-passes with the same network and batch. Ours ends with heatmaps at input size, grad-cam's too, captum's and torch-cam's
+Time: median of the ratios to the plain forward pass (`inference_mode`) measured just before, warm; {THREADS}
+threads for both. Memory: peak resident memory of a fresh process that makes three calls, as a ratio to one that makes
+three plain passes with the same network and batch. Ours ends with heatmaps at input size, grad-cam's too, captum's and torch-cam's
 with maps at the layer's size.
 
 """

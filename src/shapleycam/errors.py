@@ -60,6 +60,8 @@ class ScaleInvariantHeadWarning(ShapleyCamWarning):
 def nearest(name: str, known: Iterable[str]) -> str:
     """The part of a message that helps after a mistyped name: the nearest names, or all of a short list."""
     names = list(known)
+    if not names:
+        return "there are none"
     close = get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return "did you mean " + " or ".join(repr(match) for match in close) + "?"

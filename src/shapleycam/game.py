@@ -40,6 +40,9 @@ class Game:
                 f"utility {utility.name!r} does not depend on the model's output, or detaches it; expected a "
                 "differentiable function of it"
             )
+        if not bool(torch.isfinite(self._utility_at_activation).all()):
+            found = self._utility_at_activation.tolist()
+            raise OptionError(f"utility {utility.name!r} is not finite ({found}); expected a finite number an image")
         self._gradient_at_activation: Tensor | None = None
 
     @property

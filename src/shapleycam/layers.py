@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from shapleycam.errors import LayerError, ModelError
 from shapleycam.models.layout import Layout, layout_of
-from shapleycam.trace.guest import borrowed, patched
+from shapleycam.trace.guest import borrowed, patched, run
 from shapleycam.trace.trace import check_finite
 
 
@@ -85,7 +85,7 @@ def _outputs(model: nn.Module, image: Tensor) -> list[tuple[str, Tensor, Tensor]
     leaf = image.detach().clone().requires_grad_()
     with borrowed(model), torch.enable_grad():
         with patched({m: watch.on(name, m) for name, m in model.named_modules() if name}):
-            output = model(leaf.clone())
+            output = run(model, leaf.clone())
         if not isinstance(output, torch.Tensor):
             raise ModelError(f"the model returns a {type(output).__name__}; expected a tensor of logits (b, classes)")
         check_finite(output, model, "the output")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import timm
 import torch
-from torchvision.transforms.functional import normalize, to_tensor
 from PIL import Image
+from torchvision.transforms.functional import normalize, to_tensor
 
 from networks import Toy, logits
 from shapleycam import METHODS, Explainer, methods

@@ -25,7 +25,9 @@ BY_PENCIL = {
 
 @pytest.mark.parametrize("name", SPREADS)
 def test_by_pencil(name):
-    torch.testing.assert_close(SPREADS[name](A, D), torch.tensor([BY_PENCIL[name]], dtype=torch.float32), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        SPREADS[name](A, D), torch.tensor([BY_PENCIL[name]], dtype=torch.float32), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_gradcam_plus_plus_is_zero_where_the_gradient_is():

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from shapleycam import METHODS, Explainer
-from shapleycam.errors import LayerError
+from shapleycam.errors import LayerError, ModelError
 from shapleycam.trace import trace
 
 # Maps of noise are often blank; nothing here is about what the maps show.
@@ -113,8 +113,12 @@ def test_nothing_is_changed_when_the_utility_raises(small, pictures, method):
 def test_nothing_is_changed_when_the_model_raises(small, pictures, broken):
     handle = getattr(small, broken).register_forward_pre_hook(fail)
     before = state_of(small)
-    with pytest.raises(ZeroDivisionError):
+    text = (
+        r"the model raised ZeroDivisionError, for images of shape \(\d, 3, 16, 16\); expected images that it can take"
+    )
+    with pytest.raises(ModelError, match=text) as raised:
         trace(small, pictures, "body", replay=True)
+    assert isinstance(raised.value.__cause__, ZeroDivisionError)
     assert_same(before, state_of(small))
     handle.remove()
 

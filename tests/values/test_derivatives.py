@@ -175,17 +175,18 @@ def test_an_operation_without_second_derivative_is_named(image):
 
     model = Smooth()
     model.after.append(torch.nn.Identity())
-    model.after[-1].forward = lambda x: Once.apply(x)
+    model.after[-1].forward = Once.apply
     explainer = Explainer(model, layer="features")
     assert explainer.explain(image, "gradcam").values.shape == (1, 4, 4)
-    with pytest.raises(DerivativeError, match=r"after the layer has no derivative of the order.*once_differentiable.*use a first-order"):
+    with pytest.raises(
+        DerivativeError, match=r"after the layer has no derivative of the order.*once_differentiable.*use a first-order"
+    ):
         explainer.explain(image, "shapleycam")
 
 
 def test_a_utility_that_is_cut_off_from_the_output_is_refused(image):
+    def cut(output, target):
+        return output.detach()[:, 0]
+
     with pytest.raises(OptionError, match=r"utility 'cut' does not depend on the model's output, or detaches it"):
-
-        def cut(output, target):
-            return output.detach()[:, 0]
-
         game_of(Smooth(), image, cut)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from shapleycam.errors import LayerError, nearest
-from shapleycam.trace.guest import patched
+from shapleycam.trace.guest import patched, run
 
 
 def layer_name(model: nn.Module, layer: str | nn.Module) -> str:
@@ -24,6 +24,8 @@ def layer_name(model: nn.Module, layer: str | nn.Module) -> str:
         if not names.get(layer):
             raise LayerError(f"the given {type(layer).__name__} is not a part of the model; give one of its modules")
         return names[layer]
+    if not isinstance(layer, str):
+        raise LayerError(f"layer is a {type(layer).__name__}; expected a dotted name or one of the model's modules")
     known = [name for name, _ in model.named_modules(remove_duplicate=False) if name]
     if layer not in known:
         raise LayerError(f"layer {layer!r} is not in the model; {nearest(layer, known)}")
@@ -60,7 +62,7 @@ def calls_around(model: nn.Module, layer: str, images: Tensor) -> frozenset[tupl
         return forward
 
     with patched({module: watching(name, module) for name, module in model.named_modules() if name}):
-        model(images)
+        run(model, images)
     if not calls:
         raise LayerError(
             f"layer {layer!r} never runs in a forward pass in eval mode; choose one that does "

@@ -9,7 +9,9 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from shapleycam.errors import ModelError, ShapleyCamError
 
 _locks: WeakKeyDictionary[nn.Module, RLock] = WeakKeyDictionary()
 _locks_guard = Lock()
@@ -33,6 +35,24 @@ def borrowed(model: nn.Module) -> Iterator[None]:
         _in_eval_mode(model),
     ):
         yield
+
+
+def run(model: nn.Module, images: Tensor) -> Any:
+    """The model's output for a batch of images.
+
+    Raises:
+        ModelError: the model raises; its own exception is the cause. (Out of memory is passed on as it is.)
+    """
+    try:
+        return model(images)
+    except (ShapleyCamError, torch.cuda.OutOfMemoryError):
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}".rstrip(": ")
+        raise ModelError(
+            f"the model raised {reason}, for images of shape {tuple(images.shape)}; expected images that it can take: "
+            "check preprocess= and their size and channels"
+        ) from error
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from shapleycam.errors import ReplayError
 from shapleycam.trace.calls import calls_around
-from shapleycam.trace.guest import patched
+from shapleycam.trace.guest import patched, run
 from shapleycam.trace.nested import tensors_of
 from shapleycam.trace.replay import Plan, Recorder, Replay, Step, keep
 
@@ -118,7 +118,7 @@ class _Trial:
 
         self._recorder = Recorder(whole, model)
         with patched({**self._recorder.forwards(), self._layer: keep}):
-            self._output = model(image)
+            self._output = run(model, image)
 
     def gives_output(self, plan: Plan) -> bool:
         """Whether the head gives the model's output when only what this plan reads is there."""
@@ -164,7 +164,7 @@ class _Observer:
         self._numbers: Counter[str] = Counter()
         self._inside = False
         with patched({module: self._watching(name, module) for name, module in model.named_modules() if name}):
-            model(images)
+            run(model, images)
         self._sync(real=True)
 
     @property

@@ -15,7 +15,7 @@ from shapleycam.trace.attention import twice_differentiable as math_attention
 from shapleycam.trace.calls import calls_around, check_tensor, layer_name
 from shapleycam.trace.convolution import LinearConvolutions
 from shapleycam.trace.graph import depends_on
-from shapleycam.trace.guest import borrowed, patched
+from shapleycam.trace.guest import borrowed, patched, run
 from shapleycam.trace.replay import Recorder, Replay
 
 
@@ -118,7 +118,7 @@ def _pass(model: nn.Module, images: Tensor, name: str, plan: plans.Plan | None, 
     with ExitStack() as rest, torch.no_grad():
         start = _Start(layer, name, rest, twice=twice_differentiable)
         with patched({**(recorder.forwards() if recorder else {}), layer: start}):
-            output = model(images)
+            output = run(model, images)
     if start.activation is None or start.again:
         calls_around(model, name, images[:1])
         raise LayerError(f"layer {name!r} runs another number of times for other images; choose another layer")

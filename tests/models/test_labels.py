@@ -1,0 +1,104 @@
+"""Class names, and the class that a user means."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+import torchvision
+
+from shapleycam.errors import TargetError
+from shapleycam.models.labels import imagenet, index_of, name_of, short
+
+PETS = ("tabby, tabby cat", "Egyptian cat", "crane", "Crane", "tug, tugboat", "7")
+
+
+def meant(target: str | int) -> int:
+    return index_of(target, PETS, len(PETS))
+
+
+def test_the_names_of_imagenet_are_in_the_order_of_the_data_sets_own_list(data):
+    with (data / "imagenet_classes.csv").open() as file:
+        rows = [(int(row["index"]), row["name"]) for row in csv.DictReader(file)]
+    ours = imagenet()
+    assert len(ours) == len(rows) == 1000
+    assert [(index, short(ours[index]).casefold()) for index, _ in rows] == [(i, name.casefold()) for i, name in rows]
+
+
+def test_the_names_of_imagenet_agree_with_torchvisions():
+    theirs = torchvision.models.ResNet18_Weights.DEFAULT.meta["categories"]
+    differ = {theirs[index] for index, label in enumerate(imagenet()) if short(label) != theirs[index]}
+    assert differ <= {"crane bird", "maillot tank suit"}  # which torchvision tells apart from their namesakes
+
+
+@pytest.mark.parametrize(
+    ("target", "index"),
+    [
+        (1, 1),
+        ("1", 1),
+        (" 1 ", 1),
+        ("Egyptian cat", 1),
+        ("egyptian CAT", 1),
+        ("tabby", 0),
+        ("tabby cat", 0),
+        ("tabby, tabby cat", 0),
+        (" tugboat ", 4),
+    ],
+)
+def test_a_class_is_meant_by_number_name_synonym_or_whole_label(target, index):
+    assert meant(target) == index
+
+
+def test_exact_case_decides_between_names_that_differ_in_it():
+    assert (meant("crane"), meant("Crane")) == (2, 3)
+
+
+def test_digits_are_a_number_and_not_a_name():
+    with pytest.raises(TargetError, match="class 7 is out of range"):
+        meant("7")
+
+
+def test_a_name_of_several_classes_is_refused_with_their_numbers():
+    with pytest.raises(TargetError, match=r"class 'CRANE' is ambiguous: .* 2 \(crane\), 3 \(Crane\); give the number"):
+        meant("CRANE")
+
+
+def test_imagenets_two_cranes_are_ambiguous():
+    with pytest.raises(TargetError, match=r"'crane' is ambiguous: it is the name of 134 \(crane\), 517 \(crane\)"):
+        index_of("crane", imagenet(), 1000)
+
+
+def test_of_an_unknown_name_the_nearest_are_told():
+    with pytest.raises(TargetError, match=r"'tabbi' is not among the model's 6 labels; did you mean 'tabby'"):
+        meant("tabbi")
+
+
+def test_a_short_list_of_labels_is_told_whole():
+    with pytest.raises(TargetError, match=r"'zzz' is not among the model's 2 labels; known are no, yes"):
+        index_of("zzz", ("no", "yes"), 2)
+
+
+@pytest.mark.parametrize("target", [-1, 6, "-1", "6", "+6"])
+def test_a_number_out_of_range_is_refused_with_the_range(target):
+    with pytest.raises(TargetError, match=rf"class {int(target)} is out of range: the model has classes 0 to 5"):
+        meant(target)
+
+
+@pytest.mark.parametrize("target", ["²", "--1", "1.5", "٣", ""])
+def test_what_only_looks_like_a_number_is_an_unknown_name(target):
+    with pytest.raises(TargetError, match="is not among the model's 6 labels"):
+        meant(target)
+
+
+def test_a_name_without_labels_is_refused():
+    with pytest.raises(TargetError, match="class 'tabby' is a name, and this model has no labels; give a number, or"):
+        index_of("tabby", None, 6)
+
+
+def test_a_number_needs_no_labels():
+    assert index_of("5", None, 6) == 5
+
+
+def test_in_print_a_class_has_its_first_name_or_its_number():
+    assert name_of(0, PETS) == "tabby"
+    assert name_of(9, PETS) == name_of(9, None) == "class 9"

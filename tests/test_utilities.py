@@ -1,0 +1,144 @@
+"""Utilities by hand: three classes whose softmax is 1/2, 1/4, 1/4, and larger numbers where a naive formula breaks."""
+
+from __future__ import annotations
+
+from functools import partial
+from math import log
+
+import pytest
+import torch
+
+from shapleycam.errors import OptionError, TargetError
+from shapleycam.utilities import UTILITIES, Utility, check_logits, utility_of
+
+LOGITS = torch.tensor([[1 + log(2), 1.0, 1.0], [3.0, 3 + log(2), 3.0]])  # probabilities 1/2, 1/4, 1/4 and 1/4, 1/2, 1/4
+TARGET = torch.tensor([0, 2])
+
+BY_HAND = {
+    "logit": [1 + log(2), 3],
+    "probability": [1 / 2, 1 / 4],
+    "log_probability": [-log(2), -log(4)],
+    "rest": [1 + log(2) - log(2), 3 - log(4)],
+}
+
+
+def test_every_utility_is_worked_out_by_hand():
+    assert BY_HAND.keys() == UTILITIES.keys()
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_gives_the_value_worked_out_by_hand(name):
+    found = utility_of(name)(LOGITS, TARGET)
+    assert found.tolist() == pytest.approx(BY_HAND[name], abs=1e-6)
+
+
+def test_rest_is_twice_the_logit_less_the_logarithm_of_the_sum_of_exponentials():
+    z = torch.randn(5, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    target = torch.tensor([0, 6, 3, 3, 1])
+    expected = [
+        2 * row[c] - log(sum(2.718281828459045**value for value in row)) for row, c in zip(z, target, strict=True)
+    ]
+    assert UTILITIES["rest"](z, target).tolist() == pytest.approx([float(value) for value in expected])
+
+
+@pytest.mark.parametrize(("name", "expected"), [("log_probability", -1000), ("rest", -2000), ("probability", 0)])
+def test_large_logits_neither_overflow_nor_vanish(name, expected):
+    z = torch.tensor([[-1000.0, 0.0, -5000.0]])
+    assert UTILITIES[name](z, torch.tensor([0])).tolist() == [expected]
+
+
+GRADIENTS = {  # by z, of class 0 at probabilities 1/2, 1/4, 1/4; e is the unit vector, p the probabilities
+    "logit": [1, 0, 0],
+    "probability": [1 / 4, -1 / 8, -1 / 8],  # p_c (e - p)
+    "log_probability": [1 / 2, -1 / 4, -1 / 4],  # e - p
+    "rest": [3 / 2, -1 / 4, -1 / 4],  # 2 e - p
+}
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_the_gradient_is_the_one_worked_out_by_hand(name):
+    z = LOGITS[:1].clone().requires_grad_()
+    (found,) = torch.autograd.grad(UTILITIES[name](z, TARGET[:1]).sum(), z)
+    assert found[0].tolist() == pytest.approx(GRADIENTS[name], abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", UTILITIES)
+def test_half_precision_is_worked_out_in_single(name, dtype):
+    z = torch.tensor([[4.0, 1.5, -2.0]])
+    found = UTILITIES[name](z.to(dtype), TARGET[:1])
+    assert found.dtype == torch.float32
+    assert torch.equal(found, UTILITIES[name](z, TARGET[:1]))
+
+
+def test_double_precision_stays_double():
+    assert UTILITIES["rest"](LOGITS.double(), TARGET).dtype == torch.float64
+
+
+def test_images_do_not_mix():
+    for utility in UTILITIES.values():
+        assert torch.equal(utility(LOGITS, TARGET)[1:], utility(LOGITS[1:], TARGET[1:]))
+
+
+# What a user may choose
+
+
+def margin(output, target):
+    return output[:, 0] - output[:, 1] + 0 * target
+
+
+def test_a_function_is_a_utility_under_its_own_name():
+    chosen = utility_of(margin)
+    assert chosen.name == "margin"
+    assert chosen(LOGITS, TARGET).tolist() == pytest.approx([log(2), -log(2)], abs=1e-6)
+
+
+def test_a_callable_without_a_name_is_called_after_its_kind():
+    assert utility_of(partial(margin)).name == "partial"
+
+
+def test_a_utility_is_taken_as_it_is():
+    mine = Utility("mine", margin, "z_0 - z_1", "the first against the second")
+    assert utility_of(mine) is mine
+
+
+@pytest.mark.parametrize(
+    ("choice", "help_"),
+    [("logits", "did you mean 'logit'"), ("xyz", "known are rest, logit, log_probability, probability")],
+)
+def test_of_an_unknown_name_the_nearest_are_told(choice, help_):
+    with pytest.raises(OptionError, match=f"utility '{choice}' is unknown; {help_}"):
+        utility_of(choice)
+
+
+def test_what_is_neither_a_name_nor_callable_is_refused():
+    with pytest.raises(OptionError, match=r"utility 5 is a int; expected a name or a callable \(output, target\)"):
+        utility_of(5)
+
+
+@pytest.mark.parametrize(
+    ("function", "found"),
+    [
+        (lambda z, _: z, r"shape \(2, 3\)"),
+        (lambda z, _: z.sum(), r"shape \(\)"),
+        (lambda z, c: z.gather(1, c[:, None]), r"shape \(2, 1\)"),
+        (lambda z, _: float(z.sum()), "float"),
+        (lambda _z, _c: None, "NoneType"),
+    ],
+)
+def test_what_is_not_one_number_an_image_is_refused(function, found):
+    with pytest.raises(
+        OptionError, match=rf"utility '<lambda>' returned {found}; expected a tensor \(2,\), one per im"
+    ):
+        utility_of(function)(LOGITS, TARGET)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 4), (3,)])
+def test_an_output_without_classes_is_refused(shape):
+    with pytest.raises(TargetError) as refused:
+        check_logits(torch.zeros(shape))
+    assert str(refused.value) == f"the model's output has shape {shape}; expected logits (b, classes)"
+
+
+def test_logits_are_accepted():
+    check_logits(LOGITS)
