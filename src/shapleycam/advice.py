@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -20,7 +19,6 @@ from shapleycam.errors import (
 from shapleycam.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.heatmaps import blank
-from shapleycam.images import Source
 
 _NOT_THE_CALLERS = (str(Path(__file__).parent), str(Path(torch.__file__).parent))
 """Our own code, and torch's, whose decorators lie between."""
@@ -40,7 +38,7 @@ def warn(category: type[ShapleyCamWarning], message: str) -> None:
 
 def about_blank(explanation: Explanation) -> None:
     """Warn of each heatmap that is zero everywhere, with the reason."""
-    for index in blank(explanation.heatmap).nonzero().flatten().tolist():
+    for index in blank(explanation.values).nonzero().flatten().tolist():
         warn(BlankHeatmapWarning, _blank_reason(explanation, index))
 
 
@@ -77,11 +75,6 @@ def about_scale(layer: str, utility: str) -> None:
         "A/2 as at A, but not at 0: a norm follows), so derivatives along A sum to nothing, and gradient and path "
         "values only rank positions; choose a layer after the norm, or one well before it (shapleycam layers MODEL)",
     )
-
-
-def name_images(sources: Sequence[Source]) -> str:
-    """The names of the images of a batch, for a message."""
-    return ", ".join(source.name for source in sources)
 
 
 def _blank_reason(explanation: Explanation, index: int) -> str:

@@ -16,9 +16,8 @@ from shapleycam.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.heatmaps import heatmap
 from shapleycam.inputs import Batch, Images, Target, batch_of, targets_of
-from shapleycam.layers import before_pool, candidates
+from shapleycam.layers import before_pool, candidates, layout_at
 from shapleycam.models import zoo
-from shapleycam.models.layout import Layout, layout_of
 from shapleycam.models.network import Network, Transform, declared_by_timm
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.trace import Trace, trace
@@ -164,7 +163,8 @@ class Explainer:
         traced = trace(self.model, batch.images, self.layer, replay=replay, twice_differentiable=twice_differentiable)
         check_logits(traced.output)
         classes = targets_of(target, traced.output, self.labels)
-        return Game(traced, self._layout(traced, batch.images), chosen, classes), traced
+        layout = layout_at(self.model, traced.layer, traced.activation, batch.images)
+        return Game(traced, layout, chosen, classes), traced
 
     def _explanation(
         self,
@@ -193,18 +193,6 @@ class Explainer:
         )
         advice.about_blank(explanation)
         return explanation
-
-    def _layout(self, traced: Trace, images: Float[Tensor, "b c h w"]) -> Layout:
-        shape = tuple(traced.activation.shape)
-        size = (images.shape[-2], images.shape[-1])
-        module = self.model.get_submodule(traced.layer)
-        layout = layout_of(shape, size, module, getattr(self.model, "num_prefix_tokens", None))
-        if layout is None or layout.height * layout.width == 1:
-            raise LayerError(
-                f"layer {traced.layer!r} returns shape {shape} for images of {size[0]} x {size[1]}, in which there is "
-                "no grid of positions; choose one before pooling (shapleycam layers MODEL lists them)"
-            )
-        return layout
 
     def _found_layer(self, image: Float[Tensor, "1 c h w"]) -> str:
         return before_pool(candidates(self.model, image)).name

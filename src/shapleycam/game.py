@@ -68,7 +68,7 @@ class Game:
         if activation is None:
             return self._own_gradient().detach()
         with _differentiable():
-            leaf = activation.detach().clone().requires_grad_()
+            leaf = (activation.clone() if activation.is_inference() else activation).detach().requires_grad_()
             value = self.at(leaf).sum()
             return _derivative(value, leaf)
 

@@ -18,10 +18,12 @@ def heatmap(values: Float[Tensor, "b h w"], size: tuple[int, int]) -> Float[Tens
 
 def min_max(maps: Float[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
     """Each map on [0, 1]: (x - min) / (1e-7 + max(x - min)); zeros for a constant one."""
-    shifted = maps - maps.amin((1, 2), keepdim=True)
-    return shifted / (_EPSILON + shifted.amax((1, 2), keepdim=True))
+    lowest, highest = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
+    # Rounding is monotonic, so max(x - min) is max - min to the last bit. In place, as large maps are many.
+    return (maps - lowest).div_(_EPSILON + (highest - lowest))
 
 
-def blank(maps: Float[Tensor, "b H W"]) -> Bool[Tensor, " b"]:
-    """Which heatmaps are zero everywhere."""
-    return maps.amax((1, 2)) == 0
+def blank(values: Float[Tensor, "b h w"]) -> Bool[Tensor, " b"]:
+    """Which values make a heatmap that is zero everywhere: those without differences above zero."""
+    positive = values.relu()
+    return positive.amin((1, 2)) == positive.amax((1, 2))

@@ -47,8 +47,9 @@ def candidates(model: nn.Module, image: Float[Tensor, "1 *image"]) -> list[Candi
     for name, value, gradient in outputs:
         if _inside_attention(name, modules) or len(value) != len(image):
             continue
-        layout = _layout(value, image, modules[name], model)
-        if layout is None or layout.height * layout.width == 1:
+        try:
+            layout = layout_at(model, name, value, image)
+        except LayerError:  # not proposed; explained with that message where a user names it
             continue
         cells = layout.cells(layout.positions(gradient).abs().amax(2))
         if bool((cells > 0).any()):
@@ -71,12 +72,23 @@ def before_pool(found: Sequence[Candidate]) -> Candidate:
     )
 
 
-def _layout(value: Tensor, image: Tensor, module: nn.Module, model: nn.Module) -> Layout | None:
-    size = (image.shape[-2], image.shape[-1])
-    try:
-        return layout_of(tuple(value.shape), size, module, getattr(model, "num_prefix_tokens", None))
-    except LayerError:  # ambiguous: not proposed, and explained with that message where a user names it
-        return None
+def layout_at(
+    model: nn.Module, layer: str, activation: Float[Tensor, "b *shape"], images: Float[Tensor, "b *image"]
+) -> Layout:
+    """The layout of a layer's activation.
+
+    Raises:
+        LayerError: there is no grid of several positions in it, or two readings of its shape are possible.
+    """
+    shape, size = tuple(activation.shape), (images.shape[-2], images.shape[-1])
+    prefix = getattr(model, "num_prefix_tokens", None)
+    layout = layout_of(shape, size, model.get_submodule(layer), prefix)
+    if layout is None or layout.height * layout.width == 1:
+        raise LayerError(
+            f"layer {layer!r} returns shape {shape} for images of {size[0]} x {size[1]}, in which there is "
+            "no grid of positions; choose one before pooling (shapleycam layers MODEL lists them)"
+        )
+    return layout
 
 
 def _outputs(model: nn.Module, image: Tensor) -> list[tuple[str, Tensor, Tensor]]:

@@ -26,5 +26,5 @@ def path(game: Game, nodes: int = 8) -> Float[Tensor, "b *shape"]:
     places, weights = np.polynomial.legendre.leggauss(nodes)
     total = torch.zeros_like(game.activation)
     for place, weight in zip((places + 1) / 2, weights / 2, strict=True):
-        total += float(weight) * game.gradient(float(place) * game.activation)
+        total.add_(game.gradient(float(place) * game.activation), alpha=float(weight))
     return total
