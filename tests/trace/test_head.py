@@ -207,3 +207,18 @@ def test_a_module_that_runs_before_and_after_the_layer():
     expected = (torch.relu(changed) + kept).mean((2, 3)).detach()
     torch.testing.assert_close(traced.head(changed), expected)
     assert (changed < 0).any()  # a copy was handed to the in-place ReLU
+
+
+@pytest.mark.parametrize(
+    ("rows", "samples", "text"),
+    [
+        (3, None, r"3 rows for a pass of 2 images; expected one row an image, or samples= of each row"),
+        (3, [0, 1], r"3 rows and 2 samples for a pass of 2 images"),
+    ],
+)
+def test_rows_that_do_not_fit_the_pass_are_refused(rows, samples, text):
+    traced = trace(Shared(), torch.rand(2, 3, 5, 5), "two", replay=True)
+    with pytest.raises(ReplayError, match=text):
+        traced.head(torch.rand(rows, 4, 5, 5), None if samples is None else torch.tensor(samples))
+    with pytest.raises(ReplayError, match=r"activations of shape \(2, 4, 5, 6\); expected \(rows, 4, 5, 5\)"):
+        traced.head(torch.rand(2, 4, 5, 6))

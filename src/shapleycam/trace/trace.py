@@ -47,10 +47,21 @@ class Trace:
         The output is differentiable where the activation requires a gradient.
 
         Raises:
-            ReplayError: the pass was not recorded for replay.
+            ReplayError: the pass was not recorded for replay, or the rows do not fit it.
         """
         if self._replay is None:
             raise ReplayError("this pass was not recorded for replay; trace the model with replay=True")
+        images, *shape = self.activation.shape
+        if list(activation.shape[1:]) != shape:
+            raise ReplayError(
+                f"activations of shape {tuple(activation.shape)}; expected (rows, {', '.join(map(str, shape))})"
+            )
+        rows = len(activation) if samples is None else len(samples)
+        if rows != len(activation) or (samples is None and rows != images != 1):
+            found = f"{len(activation)} rows" + ("" if samples is None else f" and {rows} samples")
+            raise ReplayError(
+                f"{found} for a pass of {images} images; expected one row an image, or samples= of each row"
+            )
         return self._replay(activation, samples)
 
 
