@@ -72,7 +72,7 @@ def about_scale(layer: str, utility: str) -> None:
     warn(
         ScaleInvariantHeadWarning,
         f"what comes after layer {layer!r} ignores the scale of the activation (utility {utility!r} is the same at "
-        "A/2 as at A, but not at 0: a norm follows), so derivatives along A sum to nothing, and gradient and path "
+        "A/2 as at A, but not at 0, as before a norm), so derivatives along A sum to nothing, and gradient and path "
         "values only rank positions; choose a layer after the norm, or one well before it (shapleycam layers MODEL)",
     )
 
