@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -25,13 +24,12 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
     try:
         with os.fdopen(handle, "wb") as file:
             write(file)
-        os.chmod(name, 0o666 & ~_umask())  # noqa: PTH101  # mkstemp makes private files
-        os.replace(name, path)  # noqa: PTH105
+        Path(name).chmod(0o666 & ~_umask())  # mkstemp makes private files
+        Path(name).replace(path)
     except OSError as error:
         raise OptionError(f"{path}: cannot be written ({error.strerror or error}); nothing was left there") from None
     finally:
-        with suppress(FileNotFoundError):
-            os.unlink(name)  # noqa: PTH108
+        Path(name).unlink(missing_ok=True)
     return path
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from shapleycam.errors import LayerError, ModelError
 from shapleycam.models.layout import Layout, layout_of
 from shapleycam.trace.guest import borrowed, patched, run
+from shapleycam.trace.nested import version_of
 from shapleycam.trace.trace import check_finite
 
 
@@ -132,12 +133,12 @@ class _Watch:
 
         def forward(*args: Any, **kwargs: Any) -> Any:
             given = args[0] if args and isinstance(args[0], torch.Tensor) else None
-            version = None if given is None else given._version  # noqa: SLF001  # autograd's own counter
+            version = None if given is None else version_of(given)
             value = original(*args, **kwargs)
             self._runs[name] += 1
             if not isinstance(value, torch.Tensor) or not value.requires_grad or value.dim() < 3:
                 return value
-            written = given is not None and given._version != version  # noqa: SLF001
+            written = given is not None and version_of(given) != version
             if is_leaf and given is not None and not written and _same_numbers(value, given):
                 return value  # dropout, an identity, a pooling that has nothing to pool
             return self._record(name, value)
@@ -150,12 +151,12 @@ class _Watch:
 
     def _record(self, name: str, value: Tensor) -> Tensor:
         known = self._by_identity.get(id(value))
-        if known is not None and value._version == known.version:  # noqa: SLF001  # autograd's own counter
+        if known is not None and version_of(value) == known.version:
             if known.first.startswith(f"{name}."):
                 known.name = name
             return value
         handed = value.clone()
-        self._by_identity[id(handed)] = _Seen(name, name, value, handed, handed._version)  # noqa: SLF001
+        self._by_identity[id(handed)] = _Seen(name, name, value, handed, version_of(handed))
         return handed
 
 

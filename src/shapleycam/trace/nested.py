@@ -19,6 +19,11 @@ def tensors_of(value: Any) -> list[torch.Tensor]:
     return []
 
 
+def version_of(tensor: torch.Tensor) -> int:
+    """How often a tensor was written in place: autograd's own counter, shared by its views."""
+    return tensor._version  # noqa: SLF001
+
+
 def map_tensors(change: Callable[[torch.Tensor], torch.Tensor], value: Any) -> Any:
     """The same nested value with `change` applied to its tensors, in the order of `tensors_of`."""
     if isinstance(value, torch.Tensor):

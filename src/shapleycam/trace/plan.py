@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from shapleycam.errors import ReplayError
 from shapleycam.trace.calls import calls_around
 from shapleycam.trace.guest import patched, run
-from shapleycam.trace.nested import tensors_of
+from shapleycam.trace.nested import tensors_of, version_of
 from shapleycam.trace.replay import Plan, Recorder, Replay, Step, keep
 
 _plans: WeakKeyDictionary[nn.Module, dict[tuple[str, torch.Size], Plan]] = WeakKeyDictionary()
@@ -148,7 +148,7 @@ class _Call:
         self.versions = versions
 
     def _versions(self) -> list[int]:
-        return [tensor._version for tensor in tensors_of(self.value)]  # noqa: SLF001  # autograd's own counter
+        return [version_of(tensor) for tensor in tensors_of(self.value)]
 
 
 class _Observer:

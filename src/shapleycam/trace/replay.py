@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -105,7 +106,7 @@ class Replay:
     def _forwards(self, activation: Tensor, stretch: _Stretch) -> dict[nn.Module, Callable[..., Any]]:
         returned: dict[str, list[Callable[[], Any]]] = defaultdict(list)
         for step in self._plan.steps:
-            returned[step.module].append(lambda step=step: self._again(step, stretch))  # type: ignore[misc]
+            returned[step.module].append(partial(self._again, step, stretch))
         forwards = {
             self._modules[name]: _first_these(iter(values), self._modules[name].forward)
             for name, values in returned.items()

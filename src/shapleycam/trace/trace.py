@@ -109,11 +109,11 @@ class _Start:
         self.again = False
         self._forward, self._name, self._rest, self._twice = layer.forward, name, rest, twice
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         value = self._forward(*args, **kwargs)
         if self.activation is not None:
             self.again = True
-            return value  # type: ignore[no-any-return]
+            return value
         check_tensor(value, self._name)
         if self._twice:
             self._rest.enter_context(math_attention())
