@@ -16,15 +16,19 @@ from torch import Tensor, nn
 
 from measure import THREADS, machine, peak_of_process, peak_on_gpu, peak_resident, report, time_ratios
 from shapleycam import METHODS, Explainer, trace
+from shapleycam.cams.table import expand
 from shapleycam.errors import ShapleyCamWarning
 
 NETWORKS = {"resnet50": ("layer4", 8), "mobilenet_v2": ("features", 16)}
 PAPER = [name for name, method in METHODS.items() if method.in_paper]
+ALL = expand(["all"], players=49)
+"""Those that apply to the 7 x 7 cells of both networks."""
 FLOOR = "plain inference"
 BUDGETS = {  # DESIGN section 8, as (time, memory)
     "shapleycam": ("1.1", "1.1"),
     "all ten paper methods": ("1.25", ""),
     **{name: ("1.2", "") for name in METHODS if name.startswith("pathcam")},
+    "sampledshapley": ("2", ""),
 }
 
 Call = Callable[[], object]
@@ -87,11 +91,11 @@ def captum_package(model: nn.Module, layer: str, images: Tensor) -> Call:
 
 def contestants() -> dict[str, Callable[[nn.Module, str, Tensor], Call]]:
     """Each method, all of the paper's at once, and the peers."""
-    one_each = {name: lambda m, la, x, name=name: ours(m, la, x, [name]) for name in METHODS}
+    one_each = {name: lambda m, la, x, name=name: ours(m, la, x, [name]) for name in ALL}
     return {
         **one_each,
         "all ten paper methods": lambda m, la, x: ours(m, la, x, PAPER),
-        "all our methods": lambda m, la, x: ours(m, la, x, list(METHODS)),
+        "all our methods": lambda m, la, x: ours(m, la, x, ALL),
         "grad-cam: GradCAM": lambda m, la, x: gradcam_package(m, la, x, "GradCAM"),
         "grad-cam: ShapleyCAM": lambda m, la, x: gradcam_package(m, la, x, "ShapleyCAM"),
         "torch-cam: GradCAM": torchcam_package,

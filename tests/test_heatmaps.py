@@ -81,7 +81,7 @@ def test_agrees_with_numpy(values, size):
     positive = scaled(np.maximum(values.astype(np.float64), 0))
     resized = stretched(stretched(positive, size[0]).T, size[1]).T
     # A range of float32's rounding errors (two columns averaged to one, say) is stretched to [0, 1] as any other.
-    assume(np.ptp(resized) == 0 or np.ptp(resized) > 1e-2)
+    assume(np.ptp(resized) > 1e-2)
     assert np.allclose(of(values, size), by_numpy(values, size), atol=2e-5)
 
 

@@ -29,6 +29,7 @@ WAY = (
     ("inputs",),
     ("advice",),
     ("explainer",),
+    ("fidelity",),
     ("cli",),
 )
 """Modules and packages in the order of the data; those on one line do not import each other."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from shapleycam.version import __version__
 
 if TYPE_CHECKING:
-    from shapleycam import utilities, values
+    from shapleycam import fidelity, figures, utilities, values
     from shapleycam.cams import METHODS, Method, methods
     from shapleycam.errors import ShapleyCamError, ShapleyCamWarning
     from shapleycam.explainer import Explainer
@@ -35,7 +35,7 @@ _HOMES = {
     "Trace": "trace",
     "methods": "cams",
 }
-_MODULES = ("trace", "utilities", "values")
+_MODULES = ("fidelity", "figures", "trace", "utilities", "values")
 
 __all__ = [
     "METHODS",
@@ -49,6 +49,8 @@ __all__ = [
     "ShapleyCamWarning",
     "Trace",
     "__version__",
+    "fidelity",
+    "figures",
     "methods",
     "trace",
     "utilities",

@@ -1,39 +1,13 @@
-"""What there is to know about a valid result: blank maps, no curvature, heads that ignore scale."""
+"""What there is to know about a valid result: blank maps, no curvature."""
 
 from __future__ import annotations
 
-import sys
-import warnings
-from pathlib import Path
-
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from shapleycam.errors import (
-    BlankHeatmapWarning,
-    NoCurvatureWarning,
-    ScaleInvariantHeadWarning,
-    ShapleyCamWarning,
-)
+from shapleycam.errors import BlankHeatmapWarning, NoCurvatureWarning, warn
 from shapleycam.explanation import Explanation
-from shapleycam.game import Game
 from shapleycam.heatmaps import blank
-
-_NOT_THE_CALLERS = (str(Path(__file__).parent), str(Path(torch.__file__).parent))
-"""Our own code, and torch's, whose decorators lie between."""
-_CANCELS = 1e-2
-"""Below this share of Σ|φ| the sum of first-order values is worth a closer look."""
-_FLAT = 0.05
-"""Of the way from U(head(0)) to U(head(A)): a head that has gone no further at A/2 ignores scale."""
-
-
-def warn(category: type[ShapleyCamWarning], message: str) -> None:
-    """Warn at the line of the caller's own code."""
-    level, frame = 1, sys._getframe()  # noqa: SLF001
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_THE_CALLERS):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
 
 
 def about_blank(explanation: Explanation) -> None:
@@ -51,30 +25,6 @@ def about_curvature(curvature: Float[Tensor, " b"], layer: str, utility: str) ->
             f"utility {utility!r} has no curvature behind layer {layer!r} (H·A = 0), so shapleycam equals gradcam "
             f"there, shapleycam-h hirescam and so on; for a second order choose {remedy}",
         )
-
-
-def cancels(game: Game) -> bool:
-    """Whether first-order values sum to next to nothing in every image, as behind a head that ignores scale."""
-    values = game.layout.positions(game.activation * game.gradient()).sum(2)
-    sums, sizes = values.sum(1).abs(), values.abs().sum(1)
-    return bool((sums <= _CANCELS * sizes).all() and (sizes > 0).any())
-
-
-def ignores_scale(game: Game) -> bool:
-    """Whether U(head(A/2)) is U(head(A)) while U(head(0)) is not (two head evaluations)."""
-    full, half, empty = game.full, game.at(game.activation / 2), game.at(game.activation * 0)
-    gap = (full - empty).abs()
-    return bool(((half - full).abs() <= _FLAT * gap).all() and (gap > 1e-6 * (1 + full.abs())).all())
-
-
-def about_scale(layer: str, utility: str) -> None:
-    """Warn that derivatives say little at this layer."""
-    warn(
-        ScaleInvariantHeadWarning,
-        f"what comes after layer {layer!r} ignores the scale of the activation (utility {utility!r} is the same at "
-        "A/2 as at A, but not at 0, as before a norm), so derivatives along A sum to nothing, and gradient and path "
-        "values only rank positions; choose a layer after the norm, or one well before it (shapleycam layers MODEL)",
-    )
 
 
 def _blank_reason(explanation: Explanation, index: int) -> str:

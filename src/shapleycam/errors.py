@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -55,6 +58,24 @@ class NoCurvatureWarning(ShapleyCamWarning):
 
 class ScaleInvariantHeadWarning(ShapleyCamWarning):
     """The head ignores the scale of the activation, so that derivatives at it sum to nothing."""
+
+
+class ToleranceWarning(ShapleyCamWarning):
+    """Sampling ended before its standard error was as small as asked."""
+
+
+class EfficiencyGapWarning(ShapleyCamWarning):
+    """Values along the path do not sum to v(N)."""
+
+
+def warn(category: type[ShapleyCamWarning], message: str) -> None:
+    """Warn at the line of the caller's own code: beyond ours, and beyond torch's, whose decorators lie between."""
+    torch = sys.modules.get("torch")
+    inner = (str(Path(__file__).parent), *([str(Path(str(torch.__file__)).parent)] if torch else []))
+    level, frame = 1, sys._getframe()  # noqa: SLF001
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(inner):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

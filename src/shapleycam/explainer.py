@@ -9,11 +9,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapleycam import advice
-from shapleycam.cams.compute import CamValues, cam_values, curvature_of, derivatives
-from shapleycam.cams.table import Derivative, Method, method_of
+from shapleycam.cams.compute import CamValues, Effort, Found, cam_values, curvature_of, find
+from shapleycam.cams.table import METHODS, Derivative, Method, expand
 from shapleycam.errors import DerivativeError, LayerError, OptionError
 from shapleycam.explanation import Explanation
 from shapleycam.game import Game
+from shapleycam.game.crg import MEMORY
+from shapleycam.game.players import Regions
 from shapleycam.heatmaps import heatmap
 from shapleycam.inputs import Batch, Images, Target, batch_of, targets_of
 from shapleycam.layers import before_pool, candidates, layout_at
@@ -24,7 +26,13 @@ from shapleycam.trace import Trace, trace
 from shapleycam.trace.calls import layer_name
 from shapleycam.trace.guest import device_of
 from shapleycam.utilities import Function, Utility, check_logits, utility_of
+from shapleycam.values.path import Nodes
+from shapleycam.values.permutation import Progress
+from shapleycam.values.scale import about_scale, cancels, ignores_scale
 from shapleycam.values.taylor import second_order
+
+_REPLAYED: frozenset[Derivative] = frozenset({"path", "sampled", "exact"})
+"""What runs the head again, at other activations than the image's own."""
 
 
 class Explainer:
@@ -38,6 +46,7 @@ class Explainer:
         preprocess: RGB PIL image to tensor (c, h, w); needed for photographs where the model declares none.
         labels: class names in the order of the logits.
         device: where to run; None leaves a module where it is, and puts a named model on the GPU if there is one.
+        memory: about how many bytes a batch of coalitions may take.
 
     Raises:
         ModelError, LayerError, OptionError: the model, layer or utility is unknown.
@@ -51,6 +60,7 @@ class Explainer:
         preprocess: Transform | None = None,
         labels: Sequence[str] | None = None,
         device: str | torch.device | None = None,
+        memory: int = MEMORY,
     ) -> None:
         if isinstance(model, str):
             device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -59,6 +69,7 @@ class Explainer:
         self.preprocess = preprocess or network.preprocess
         self.labels = tuple(labels) if labels is not None else network.labels
         self.utility = utility_of(utility)
+        self.memory = memory
         self.name = network.name
         self.origin = network.origin
         self._layer = None if layer is None else layer_name(self.model, layer)
@@ -86,7 +97,9 @@ class Explainer:
         target: Target = None,
         utility: str | Utility | Function | None = None,
         *,
-        nodes: int = 8,
+        nodes: Nodes = 8,
+        tolerance: float = 0.01,
+        players: Regions = None,
         seed: int = 0,
     ) -> Explanation:
         """Explain one class of each image by one method.
@@ -96,52 +109,67 @@ class Explainer:
             method: a name from `shapleycam.methods()`.
             target: None for the predicted class; a number or label for all images; a tensor (b,) or a list for each.
             utility: in place of the explainer's own.
-            nodes: gradients along the path, for the path methods.
-            seed: for randomcam, with the image's content.
+            nodes: gradients along the path, for the path methods; "auto" takes as many as its values need.
+            tolerance: ‖standard error‖ / ‖values‖ to which sampledshapley samples.
+            players: for sampledshapley and exactshapley, None for each position by itself; (rows, columns) of a grid
+                of regions; or whole numbers (h, w) or (b, h, w) that name each cell's region.
+            seed: for randomcam and sampledshapley, with the image's content.
 
         Raises:
             ShapleyCamError: with one line that says what was found, what was expected and what to do.
         """
-        return self.compare(images, [method], target, utility, nodes=nodes, seed=seed)[method]
+        return self.compare(
+            images, [method], target, utility, nodes=nodes, tolerance=tolerance, players=players, seed=seed
+        )[method]
 
     @torch.inference_mode(mode=False)
     @torch.no_grad()
-    def compare(
+    def compare(  # noqa: PLR0913  # every one has a default that most calls leave
         self,
         images: Images,
         methods: Sequence[str],
         target: Target = None,
         utility: str | Utility | Function | None = None,
         *,
-        nodes: int = 8,
+        nodes: Nodes = 8,
+        tolerance: float = 0.01,
+        players: Regions = None,
         seed: int = 0,
         curvature: bool = False,
+        progress: Progress | None = None,
     ) -> dict[str, Explanation]:
         """Explain by several methods from one forward pass; arguments and errors as in `explain`.
 
-        `curvature` measures it also where no second-order method is asked for, if the model has second derivatives.
+        `methods` may hold the sets "paper" and "all". `curvature` measures it also where no second-order method is
+        asked for, if the model has second derivatives. `progress` is told of the sampling: orders so far, and
+        ‖stderr‖ / ‖values‖.
         """
-        rows = [method_of(name) for name in methods]
-        if not rows:
-            raise OptionError("no methods were given; expected at least one (shapleycam.methods() lists them)")
-        needed = {row.derivative for row in rows}
+        needed = {METHODS[name].derivative for name in expand(methods)}
         batch = batch_of(images, self.preprocess, self.model)
-        game, traced = self._play(
-            batch, target, utility, replay="path" in needed, twice_differentiable=curvature or "second" in needed
-        )
-        found = derivatives(game, needed, batch.images, nodes=nodes, seed=seed)
+        twice = curvature or "second" in needed
+        replay = bool(needed & _REPLAYED)
+        game, traced = self._play(batch, target, utility, players, replay=replay, twice_differentiable=twice)
+        rows = [METHODS[name] for name in expand(methods, game.n_players)]
+        needed = {row.derivative for row in rows}
+        found = find(game, needed, Effort(nodes, tolerance, seed, progress))
         self._advise_on_scale(game, batch, target, needed)
-        bent = _curvature(game, found.get("second"), wanted=curvature)
-        if bent is not None and "second" in found:
+        bent = _curvature(game, found, wanted=curvature)
+        if bent is not None and "second" in needed:
             advice.about_curvature(bent, traced.layer, game.utility.name)
         values = cam_values(game, rows, found)
         return {row.name: self._explanation(row, values[row.name], game, traced, batch, bent) for row in rows}
 
     @torch.inference_mode(mode=False)
-    def game(self, images: Images, target: Target = None, utility: str | Utility | Function | None = None) -> Game:
+    def game(
+        self,
+        images: Images,
+        target: Target = None,
+        utility: str | Utility | Function | None = None,
+        players: Regions = None,
+    ) -> Game:
         """The CRG game of each image, with derivatives at any activation; arguments and errors as in `explain`."""
         batch = batch_of(images, self.preprocess, self.model)
-        return self._play(batch, target, utility, replay=True, twice_differentiable=True)[0]
+        return self._play(batch, target, utility, players, replay=True, twice_differentiable=True)[0]
 
     def __repr__(self) -> str:
         """The model, and the layer if it is known."""
@@ -153,6 +181,7 @@ class Explainer:
         batch: Batch,
         target: Target,
         utility: str | Utility | Function | None,
+        players: Regions = None,
         *,
         replay: bool,
         twice_differentiable: bool,
@@ -164,7 +193,7 @@ class Explainer:
         check_logits(traced.output)
         classes = targets_of(target, traced.output, self.labels)
         layout = layout_at(self.model, traced.layer, traced.activation, batch.images)
-        return Game(traced, layout, chosen, classes), traced
+        return Game(traced, layout, chosen, classes, players, self.memory), traced
 
     def _explanation(
         self,
@@ -186,6 +215,7 @@ class Explainer:
             utility=game.full,
             images=batch.images,
             sources=batch.sources,
+            stderr=values.stderr,
             prefix=values.prefix,
             curvature=bent,
             labels=self.labels,
@@ -202,18 +232,18 @@ class Explainer:
         utility = game.utility
         if utility not in self._ignores_scale:
             if "path" in needed:
-                self._ignores_scale[utility] = advice.ignores_scale(game)
-            elif needed & {"first", "second"} and advice.cancels(game):
+                self._ignores_scale[utility] = ignores_scale(game)
+            elif needed & {"first", "second"} and cancels(game):
                 again, _ = self._play(batch, target, utility, replay=True, twice_differentiable=False)
-                self._ignores_scale[utility] = advice.ignores_scale(again)
-        if self._ignores_scale.get(utility):
-            advice.about_scale(self.layer, utility.name)
+                self._ignores_scale[utility] = ignores_scale(again)
+        if self._ignores_scale.get(utility) and needed & {"first", "second", "path"}:
+            about_scale(self.layer, utility.name)
 
 
-def _curvature(game: Game, second: Float[Tensor, "b n k"] | None, *, wanted: bool) -> Float[Tensor, " b"] | None:
+def _curvature(game: Game, found: Found, *, wanted: bool) -> Float[Tensor, " b"] | None:
     """The curvature, where a second-order method has paid for it, or where it is wanted and can be had."""
-    if second is not None:
-        return curvature_of(game, second)
+    if "second" in found.derivatives:
+        return curvature_of(game, found.derivatives["second"])
     if not wanted:
         return None
     try:

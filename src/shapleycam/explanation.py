@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from html import escape
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -73,6 +73,11 @@ class Explanation:
         }
         return replace(self, sources=self.sources[one : one + 1], **cut)
 
+    @property
+    def uncertain(self) -> Bool[Tensor, "b h w"] | None:
+        """Where the standard error exceeds the value, so that not even its sign is sure; None without one."""
+        return None if self.stderr is None else self.stderr > self.values.abs()
+
     def label(self, index: int = 0) -> str:
         """The name of the class that was explained for one image."""
         return name_of(int(self.target[index]), self.labels)
@@ -96,17 +101,19 @@ class Explanation:
         kind: Kind = "heatmap",
         opacity: float = 0.75,
     ) -> Image.Image:
-        """One image with its heatmap, or its signed values, over it.
+        """One image with its heatmap, its signed values, or what is not sure of them, over it.
 
         `on="photo"` draws over the whole original photograph, with the network's crop in its place;
         `on="input"` over what the network saw; None takes the photograph where it still is.
 
         Raises:
             ImageError: the photograph was asked for, and it or the crop's place in it is not known.
-            OptionError: an unknown `on` or `kind`, or an `opacity` outside [0, 1].
+            OptionError: an unknown `on` or `kind`, an `opacity` outside [0, 1], or "uncertain" of values that have no
+                standard error.
         """
-        if on not in {None, "photo", "input"} or kind not in {"heatmap", "values"}:
-            raise OptionError(f"on={on!r}, kind={kind!r}; expected on 'photo' or 'input', kind 'heatmap' or 'values'")
+        if on not in {None, "photo", "input"} or kind not in get_args(Kind):
+            kinds = ", ".join(map(repr, get_args(Kind)))
+            raise OptionError(f"on={on!r}, kind={kind!r}; expected on 'photo' or 'input', kind one of {kinds}")
         if not 0 <= opacity <= 1:
             raise OptionError(f"opacity is {opacity}; expected 0 (only the photograph) to 1 (the most colour)")
         shade = self._shade(index, kind, opacity)
@@ -189,7 +196,11 @@ class Explanation:
     def _shade(self, index: int, kind: Kind, opacity: float) -> Image.Image:
         if kind == "heatmap":
             return overlays.shade_of(self.heatmap[index], opacity)
-        size = self.heatmap.shape[1:]
+        size = (self.heatmap.shape[1], self.heatmap.shape[2])
+        if kind == "uncertain":
+            if self.uncertain is None:
+                raise OptionError(f"values of {self.method} have no standard error; use method 'sampledshapley'")
+            return overlays.uncertain_shade_of(self.uncertain[index], size, opacity)
         values = interpolate(self.values[index][None, None], size=size, mode="bilinear", align_corners=False)
         return overlays.signed_shade_of(values[0, 0], opacity)
 

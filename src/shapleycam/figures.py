@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from io import BytesIO
 from math import ceil
+from typing import TypeAlias
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
 _INCHES, _DOTS = 2.6, 110
+
+
+Panel: TypeAlias = "tuple[str, Sequence[float], Sequence[float]]"
+Place: TypeAlias = tuple[float, float]
 
 
 def grid(panels: Sequence[tuple[str, Image.Image]], columns: int, caption: str) -> Image.Image:
@@ -28,6 +33,54 @@ def grid(panels: Sequence[tuple[str, Image.Image]], columns: int, caption: str) 
         axis.imshow(picture)
         axis.set_title(title, fontsize=10, parse_math=False)
     figure.supxlabel(caption, fontsize=9, parse_math=False)
+    return _drawn(canvas)
+
+
+def scatter(panels: Sequence[Panel], columns: int = 4) -> Image.Image:
+    """Values against the true ones, a panel each: title, true values, values. Where they agree is a line."""
+    columns = min(columns, len(panels)) or 1
+    rows = ceil(len(panels) / columns) or 1
+    figure = Figure(figsize=(columns * _INCHES, rows * _INCHES), dpi=_DOTS, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat[len(panels) :]:
+        axis.axis("off")
+    for axis, (title, true, values) in zip(axes.flat, panels, strict=False):
+        axis.axline((0, 0), slope=1, color="0.6", linewidth=0.8)
+        axis.scatter(true, values, s=4, alpha=0.5, linewidths=0)
+        axis.set_title(title, fontsize=9, parse_math=False)
+        axis.tick_params(labelsize=7)
+    figure.supxlabel("true Shapley value of a place, in units of the utility", fontsize=9)
+    figure.supylabel("by the method", fontsize=9)
+    return _drawn(canvas)
+
+
+def pairs(
+    picture: Image.Image, layout: tuple[int, int], strongest: Sequence[tuple[Place, Place, float]]
+) -> Image.Image:
+    """A picture with a line between the places of each pair: red where they earn more together, blue where less.
+
+    `layout` is (rows, columns) of the cells, a place (row, column) in cells from the upper left corner; a line's width
+    is its interaction's size, relative to the largest.
+    """
+    rows, columns = layout
+    largest = max((abs(size) for _, _, size in strongest), default=1.0) or 1.0
+    figure = Figure(figsize=(2 * _INCHES, 2 * _INCHES * picture.height / picture.width), dpi=_DOTS)
+    canvas = FigureCanvasAgg(figure)
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.axis("off")
+    axis.imshow(picture, extent=(0, columns, rows, 0), aspect="auto")
+    for one, other, size in reversed(strongest):
+        colour = "#d7191c" if size > 0 else "#2c7bb6"
+        down, across = zip(one, other, strict=True)
+        axis.plot(across, down, color="white", linewidth=2 + 5 * abs(size) / largest, alpha=0.8)
+        axis.plot(across, down, color=colour, linewidth=1 + 4 * abs(size) / largest, marker="o", markersize=4)
+    axis.set_xlim(0, columns)
+    axis.set_ylim(rows, 0)
+    return _drawn(canvas)
+
+
+def _drawn(canvas: FigureCanvasAgg) -> Image.Image:
     buffer = BytesIO()
     canvas.print_png(buffer)
     return Image.open(buffer).convert("RGB")

@@ -6,13 +6,13 @@ from typing import Literal, TypeAlias
 
 import matplotlib as mpl
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageEnhance
 from torch import Tensor
 
 from shapleycam.images import Box
 
-Kind: TypeAlias = Literal["heatmap", "values"]
+Kind: TypeAlias = Literal["heatmap", "values", "uncertain"]
 
 HEAT = "turbo"
 """Google's perceptually smooth rainbow: Mikhailov 2019."""
@@ -56,6 +56,13 @@ def signed_shade_of(values: Float[Tensor, "H W"], opacity: float) -> Image.Image
     largest = np.abs(signed).max()
     share = signed / largest if largest > 0 else signed
     return _rgba(mpl.colormaps[SIGNED](0.5 + 0.5 * share), opacity * (0.3 + 0.7 * np.abs(share)))
+
+
+def uncertain_shade_of(uncertain: Bool[Tensor, "h w"], size: tuple[int, int], opacity: float) -> Image.Image:
+    """The cells that are not sure as grey squares, for an input of `size` (height, width)."""
+    shown = uncertain.cpu().numpy()
+    grey = np.full((*shown.shape, 4), 0.5)
+    return _rgba(grey, opacity * shown).resize(size[::-1], Image.Resampling.NEAREST)
 
 
 def _rgba(colours: np.ndarray, opacity: np.ndarray) -> Image.Image:

@@ -17,6 +17,10 @@ from shapleycam.errors import OptionError, ScaleInvariantHeadWarning
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning")
 
 
+REGIONS = (3, 4)
+"""So few players that exactshapley can play; no other derivative minds."""
+
+
 @pytest.fixture(scope="module")
 def crops(photos):
     return torch.stack([normalize(to_tensor(Image.open(path)), [0.5] * 3, [0.5] * 3) for path in photos])
@@ -24,14 +28,14 @@ def crops(photos):
 
 @pytest.fixture(scope="module")
 def batch(explainer, crops):
-    return explainer.compare(crops, list(METHODS))
+    return explainer.compare(crops, list(METHODS), players=REGIONS)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_independent_of_batch_size_and_mates(explainer, crops, batch, method):
     for index in (0, 5):
-        alone = explainer.explain(crops[index : index + 1], method)
-        pair = explainer.explain(crops[[index, 3]], method)
+        alone = explainer.explain(crops[index : index + 1], method, players=REGIONS)
+        pair = explainer.explain(crops[[index, 3]], method, players=REGIONS)
         for other in (alone, pair):
             torch.testing.assert_close(other.heatmap[0], batch[method].heatmap[index], atol=1e-4, rtol=0)
             torch.testing.assert_close(other.values[0], batch[method].values[index], atol=1e-4, rtol=1e-3)
@@ -47,7 +51,7 @@ def test_fields(batch, method):
     assert explanation.heatmap.amin() == 0
     assert (explanation.heatmap.amax((1, 2)) > 0.99).all()
     assert explanation.heatmap.amax() <= 1
-    assert explanation.stderr is None
+    assert (explanation.stderr is None) == (method != "sampledshapley")
 
 
 def test_one_map_before_pooling_and_a_linear_layer(explainer, crops, batch):
@@ -105,11 +109,16 @@ def test_randomcam_weights_are_one_a_channel_on_both_sides_of_zero():
 
 
 def test_the_table_is_complete():
-    assert {method.spread for method in methods()} <= set(SPREADS)
+    assert {method.spread for method in methods() if not method.plays} <= set(SPREADS)
+    assert {method.spread for method in methods() if method.plays} == {"none"}
     in_paper = [method.name for method in methods() if method.in_paper]
     assert len(in_paper) == 10
     assert expand(["paper"]) == in_paper
     assert expand(["all"]) == list(METHODS)
+    assert expand(["all"], players=16) == list(METHODS)
+    assert set(METHODS) - set(expand(["all"], players=49)) == {"exactshapley"}
+    assert set(METHODS) - set(expand(["all"], players=784)) == {"exactshapley", "sampledshapley"}
+    assert expand(["exactshapley"], players=49) == ["exactshapley"]  # asked by name, it says itself what is wrong
     assert expand(["gradcam", "paper", "gradcam"])[0] == "gradcam"
     assert sorted(expand(["gradcam", "paper"])) == sorted(in_paper)
     assert {method.name for method in methods() if not method.in_units} == {"gradcam++", "layercam", "randomcam"}
@@ -126,7 +135,7 @@ def test_a_scale_invariant_head_is_named(method, images):
     torch.manual_seed(0)
     model = timm.create_model("convnext_atto")
     explainer = Explainer(model, layer="stages")
-    text = r"what comes after layer 'stages' ignores the scale of the activation \(utility 'rest'.*choose a layer"
+    text = r"what comes after layer 'stages' ignores the scale of the activation \(utility 'rest'.*sampledshapley"
     with pytest.warns(ScaleInvariantHeadWarning, match=text):
         explainer.explain(images, method)
 

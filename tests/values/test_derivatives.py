@@ -15,7 +15,7 @@ from shapleycam.game import Game
 from shapleycam.models.layout import Layout
 from shapleycam.trace import trace
 from shapleycam.utilities import UTILITIES
-from shapleycam.values.path import path
+from shapleycam.values.path import mean_gradient
 from shapleycam.values.taylor import first_order, second_order
 
 
@@ -91,7 +91,7 @@ def test_every_order_is_exact_for_a_linear_head(small_image):
     weight = torch.arange(8, dtype=torch.float64).reshape(2, 2, 2) - 3
     game = game_of(linear(weight), small_image)
     expected = (small_image[0] * weight).sum(0).flatten()
-    for derivative in (first_order(game), second_order(game), path(game, 1), path(game, 5)):
+    for derivative in (first_order(game), second_order(game), mean_gradient(game, 1)[0], mean_gradient(game, 5)[0]):
         torch.testing.assert_close(values(game, derivative)[0], expected)
     assert not game.hvp(game.activation).any()
 
@@ -103,7 +103,7 @@ def test_path_values_of_a_power_by_pencil(small_image, exponent):
     total = small_image.sum()
     expected = small_image[0].sum(0).flatten() * total ** (exponent - 1)
     for nodes in (1, 2, 3):
-        found = values(game, path(game, nodes))[0]
+        found = values(game, mean_gradient(game, nodes)[0])[0]
         if exponent <= 2 * nodes:
             torch.testing.assert_close(found, expected)
         else:
@@ -123,7 +123,7 @@ def test_quadratic_heads_have_one_answer(small_image):
     matrix = torch.randn(8, 8, dtype=torch.float64, generator=generator)
     game = game_of(quadratic(weight, matrix + matrix.T), small_image)
     truth = exact(game)
-    torch.testing.assert_close(values(game, path(game, 1))[0], truth, atol=1e-9, rtol=0)
+    torch.testing.assert_close(values(game, mean_gradient(game, 1)[0])[0], truth, atol=1e-9, rtol=0)
     torch.testing.assert_close(values(game, second_order(game))[0], truth, atol=1e-9, rtol=0)
     assert (values(game, first_order(game))[0] - truth).abs().max() > 0.1
     empty = float(game.at(torch.zeros_like(small_image)))
@@ -144,13 +144,13 @@ def test_methods_agree_on_a_quadratic_head(small_image):
 def test_path_sums_to_the_utility_of_a_smooth_head(image):
     game = game_of(Smooth(), image, "rest")
     gap = game.full - game.at(torch.zeros_like(game.activation))
-    torch.testing.assert_close(values(game, path(game, 12)).sum(1), gap, rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(values(game, mean_gradient(game, 12)[0]).sum(1), gap, rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize("nodes", [0, -3])
 def test_a_path_needs_nodes(image, nodes):
     with pytest.raises(OptionError, match=f"nodes is {nodes}; expected 1 or more"):
-        path(game_of(Smooth(), image), nodes)
+        mean_gradient(game_of(Smooth(), image), nodes)
 
 
 def test_a_pass_without_what_is_asked_says_so(image):

@@ -12,40 +12,78 @@ from torch import Tensor
 from shapleycam.cams.spreads import SPREADS
 from shapleycam.cams.table import Derivative, Method
 from shapleycam.game import Game
-from shapleycam.images import content_seeds
-from shapleycam.values.path import path
+from shapleycam.values.exact import exact
+from shapleycam.values.path import Nodes, mean_gradient
+from shapleycam.values.permutation import Progress, permutation
+from shapleycam.values.shares import ShapleyValues
 from shapleycam.values.taylor import first_order, second_order
 
 
 @dataclass(frozen=True)
+class Effort:
+    """What the methods may spend: gradients along the path, the standard error to sample to, and whom to tell."""
+
+    nodes: Nodes = 8
+    tolerance: float = 0.01
+    seed: int = 0
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the methods are made of: derivatives (b, n, k), position by position, and values of the game itself."""
+
+    derivatives: Mapping[Derivative, Float[Tensor, "b n k"]]
+    shares: Mapping[Derivative, ShapleyValues]
+
+
+@dataclass(frozen=True)
 class CamValues:
-    """`cells` (b, h, w), signed, in units of the utility where the method is; `prefix` (b,) is what the prefix
-    tokens earned (they have no place in the image), None where the layer has none.
+    """`cells` (b, h, w), signed, in units of the utility where the method is, and their standard errors or None;
+    `prefix` (b,) is what the prefix tokens earned (they have no place in the image), None where the layer has none.
     """
 
     cells: Float[Tensor, "b h w"]
     prefix: Float[Tensor, " b"] | None
+    stderr: Float[Tensor, "b h w"] | None = None
 
 
-def derivatives(
-    game: Game, needed: Iterable[Derivative], images: Float[Tensor, "b *image"], *, nodes: int, seed: int
-) -> dict[Derivative, Float[Tensor, "b n k"]]:
-    """Each needed derivative D, position by position, in float32 at least."""
+def find(game: Game, needed: Iterable[Derivative], effort: Effort) -> Found:
+    """Each derivative that is needed, in float32 at least, and each set of values."""
     makers = {
-        "first": lambda: game.layout.positions(first_order(game)),
-        "second": lambda: game.layout.positions(second_order(game)),
-        "path": lambda: game.layout.positions(path(game, nodes)),
-        "random": lambda: random_weights(game, images, seed),
+        "first": lambda: first_order(game),
+        "second": lambda: second_order(game),
+        "path": lambda: mean_gradient(game, effort.nodes)[0],
     }
-    return {name: _precise(makers[name]()) for name in dict.fromkeys(needed)}
+    players = {
+        "sampled": lambda: permutation(game, None, effort.tolerance, effort.seed, progress=effort.progress),
+        "exact": lambda: exact(game),
+    }
+    wanted = dict.fromkeys(needed)
+    derivatives = {name: _precise(game.layout.positions(makers[name]())) for name in wanted if name in makers}
+    if "random" in wanted:
+        derivatives["random"] = random_weights(game, effort.seed)
+    return Found(derivatives, {name: players[name]() for name in wanted if name in players})
 
 
-def cam_values(
-    game: Game, methods: Iterable[Method], found: Mapping[Derivative, Float[Tensor, "b n k"]]
-) -> dict[str, CamValues]:
+def cam_values(game: Game, methods: Iterable[Method], found: Found) -> dict[str, CamValues]:
     """The values of each method, by name."""
     activation = _precise(game.layout.positions(game.activation))
-    return {method.name: _values(game, method, activation, found[method.derivative]) for method in methods}
+    return {
+        method.name: _played(game, found.shares[method.derivative])
+        if method.plays
+        else _spread(game, method, activation, found.derivatives[method.derivative])
+        for method in methods
+    }
+
+
+def player_values(game: Game, values: CamValues) -> Float[Tensor, "b n"]:
+    """A method's values summed over each player's positions, to be compared with those of the game."""
+    prefix = game.layout.prefix
+    places = values.cells.flatten(1)
+    if values.prefix is not None:
+        places = torch.cat([(values.prefix / prefix)[:, None].expand(-1, prefix), places], 1)
+    return game.players.totals(places)
 
 
 def curvature_of(game: Game, second: Float[Tensor, "b n k"]) -> Float[Tensor, " b"]:
@@ -57,17 +95,27 @@ def curvature_of(game: Game, second: Float[Tensor, "b n k"]) -> Float[Tensor, " 
     return torch.where(whole > 0, change / whole, 0.0)
 
 
-def random_weights(game: Game, images: Float[Tensor, "b *image"], seed: int) -> Float[Tensor, "b n k"]:
+def random_weights(game: Game, seed: int) -> Float[Tensor, "b n k"]:
     """Weights uniform on [-1, 1], one a channel, seeded by each image's content."""
     positions = game.layout.positions(game.activation)
     drawn = []
-    for image_seed in content_seeds(images, seed):
+    for image_seed in game.seeds(seed):
         generator = torch.Generator().manual_seed(image_seed)
         drawn.append(torch.rand(positions.shape[2], generator=generator) * 2 - 1)
     return torch.stack(drawn).to(positions.device)[:, None].expand(positions.shape)
 
 
-def _values(
+def _played(game: Game, shares: ShapleyValues) -> CamValues:
+    values, stderr = game.players.cells(shares.values).float(), shares.stderr
+    prefix = game.players.prefix(shares.values)
+    return CamValues(
+        values,
+        None if prefix is None else prefix.float(),
+        None if stderr is None else game.players.cells(stderr).float(),
+    )
+
+
+def _spread(
     game: Game, method: Method, activation: Float[Tensor, "b n k"], derivative: Float[Tensor, "b n k"]
 ) -> CamValues:
     skipped = game.layout.prefix

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from shapleycam.errors import OptionError, nearest
 
-Derivative: TypeAlias = Literal["first", "second", "path", "random"]
+Derivative: TypeAlias = Literal["first", "second", "path", "random", "sampled", "exact"]
 
 _PAPER = "Cai 2025, arXiv:2501.06261"
 
@@ -16,8 +17,9 @@ _PAPER = "Cai 2025, arXiv:2501.06261"
 class Method:
     """A row of the table.
 
-    `derivative` is what is taken of the utility, `spread` how it becomes one value a position;
-    `in_units` says whether the values are in units of the utility; `in_paper`, whether the paper's tables have it.
+    `derivative` is what is taken of the utility, `spread` how it becomes one value a position ("sampled" and "exact"
+    are values of the game itself, which need none); `in_units` says whether the values are in units of the utility;
+    `in_paper`, whether the paper's tables have it; `most_players`, up to how many players the set `all` has it.
     """
 
     name: str
@@ -26,6 +28,12 @@ class Method:
     source: str
     in_units: bool = True
     in_paper: bool = True
+    most_players: int | None = None
+
+    @property
+    def plays(self) -> bool:
+        """Whether the values are those of the game's coalitions, rather than made of a derivative."""
+        return self.derivative in {"sampled", "exact"}
 
 
 _ROWS = (
@@ -50,6 +58,8 @@ _ROWS = (
     Method("pathcam-h", "path", "elementwise", "Aumann & Shapley 1974", in_paper=False),
     Method("pathcam-e", "path", "elementwise + ReLU", "Aumann & Shapley 1974; GradCAM-E's spread", in_paper=False),
     Method("pathcam-x", "path", "activation-weighted", "Aumann & Shapley 1974; XGradCAM's spread", in_paper=False),
+    Method("sampledshapley", "sampled", "none", "Castro 2009, permutation sampling", in_paper=False, most_players=256),
+    Method("exactshapley", "exact", "none", "Shapley 1953, all coalitions", in_paper=False, most_players=16),
 )
 
 METHODS = {method.name: method for method in _ROWS}
@@ -71,12 +81,17 @@ def method_of(name: str) -> Method:
     return METHODS[name]
 
 
-def expand(names: list[str]) -> list[str]:
+def expand(names: Sequence[str], players: int | None = None) -> list[str]:
     """Names with the sets `paper` and `all` written out, each once, in the order asked.
 
+    Of `all`, methods that are not meant for so many `players` are left out; None leaves none out.
+
     Raises:
-        OptionError: an unknown name.
+        OptionError: an unknown name, or no names.
     """
-    sets = {"paper": [m.name for m in _ROWS if m.in_paper], "all": list(METHODS)}
+    if not names:
+        raise OptionError("no methods were given; expected at least one (shapleycam methods lists them)")
+    fitting = [m.name for m in _ROWS if players is None or m.most_players is None or players <= m.most_players]
+    sets = {"paper": [m.name for m in _ROWS if m.in_paper], "all": fitting}
     wanted = [method for name in names for method in sets.get(name, [name])]
     return [method_of(name).name for name in dict.fromkeys(wanted)]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from shapleycam.cli import compare, explain, layers, listing
+from shapleycam.cli import compare, explain, fidelity, interactions, layers, listing
 from shapleycam.cli.console import print_error
 from shapleycam.errors import ShapleyCamError
 from shapleycam.version import __version__
@@ -24,6 +24,8 @@ app = typer.Typer(
 )
 app.command("explain")(explain.explain)
 app.command("compare")(compare.compare)
+app.command("fidelity")(fidelity.fidelity)
+app.command("interactions")(interactions.interactions)
 app.command("layers")(layers.layers)
 app.command("models")(listing.models)
 app.command("methods")(listing.methods)

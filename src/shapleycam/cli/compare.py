@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
 from shapleycam.cli import options
-from shapleycam.cli.console import notes, print_facts, print_json, print_table
+from shapleycam.cli.console import notes, print_facts, print_json, print_table, progress
 
 
 def compare(
@@ -19,11 +20,14 @@ def compare(
     utility: options.UtilityName = "rest",
     method: options.Methods = None,
     target: options.Target = None,
-    nodes: options.Nodes = 8,
+    nodes: options.Nodes = "8",
+    tolerance: options.Tolerance = 0.01,
+    players: options.Players = None,
     out: options.Out = Path(),
     view: options.View = "input",
     device: options.Device = None,
     seed: options.Seed = 0,
+    memory: options.Memory = options.DEFAULT_MEMORY,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -39,17 +43,23 @@ def compare(
     from shapleycam.inputs import batch_of
     from shapleycam.words import where
 
-    methods = expand(method or ["paper"])
+    methods = method or ["paper"]
+    expand(methods)
+    how: dict[str, Any] = {
+        "nodes": options.nodes_of(nodes),
+        "tolerance": tolerance,
+        "players": options.regions_of(players),
+    }
     folder(out)
     photo = image or options.demo_photo()
     load(photo)  # an unreadable photograph is said before the model is loaded
     explainer = options.make_explainer(
-        model, checkpoint, pretrained=pretrained, layer=layer, utility=utility, device=device
+        model, checkpoint, pretrained=pretrained, layer=layer, utility=utility, device=device, memory=memory
     )
     batch = batch_of(photo, options.transform_of(explainer, view), explainer.model)
-    with notes(quiet=quiet):
-        found = explainer.compare(batch, methods, target, nodes=nodes, seed=seed)
-    first = found[methods[0]]
+    with notes(quiet=quiet), progress(1, "comparing", quiet=quiet) as bar:
+        found = explainer.compare(batch, methods, target, **how, seed=seed, progress=bar.sampled)
+    first = next(iter(found.values()))
     score = f"{first.utility_name} {float(first.utility[0]):.4g}"
     caption = f"{first.label()} ({score}), {explainer.name}, layer {first.layer}"
     picture = grid([(name, e.overlay(on=view)) for name, e in found.items()], columns=5, caption=caption)

@@ -6,15 +6,16 @@ import json
 import sys
 import warnings
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from shapleycam.errors import ShapleyCamWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from rich.table import Table
 
@@ -72,20 +73,36 @@ def notes(*, quiet: bool) -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True)
+class Bar:
+    """A progress bar: `advance` when one thing is done; `sampled` is told how far the sampling of one is."""
+
+    _progress: Progress
+    _task: TaskID
+    _what: str
+
+    def advance(self, count: int = 1) -> None:
+        """One more is done, or several."""
+        self._progress.update(self._task, advance=count, description=self._what)
+
+    def sampled(self, orders: int, error: float) -> None:
+        """Shapley values are being sampled: orders so far, and their relative standard error."""
+        self._progress.update(self._task, description=f"{self._what}, {orders} orders, error {error:.1%}")
+
+
 @contextmanager
-def progress(total: int, what: str, *, quiet: bool) -> Iterator[Callable[[], None]]:
-    """A bar on a terminal's stderr for several things; yields what to call when one is done."""
+def progress(total: int, what: str, *, quiet: bool) -> Iterator[Bar]:
+    """A bar on a terminal's stderr."""
     console = Console(stderr=True)
-    bar = Progress(
+    shown = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=quiet or total < 2 or not console.is_terminal,
+        disable=quiet or not console.is_terminal,
         redirect_stdout=sys.stdout.isatty(),
     )
-    with bar:
-        task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)
+    with shown:
+        yield Bar(shown, shown.add_task(what, total=total), what)

@@ -5,25 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_error, print_facts, print_json, progress
 from shapleycam.cli.facts import facts_of, lines_of
-from shapleycam.errors import ImageError, OptionError
+from shapleycam.cli.photographs import batches, found
+from shapleycam.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from PIL import Image
-    from torch import nn
 
     from shapleycam.explainer import Explainer
     from shapleycam.explanation import Explanation
     from shapleycam.inputs import Batch, Target
-    from shapleycam.models.network import Transform
 
 
 def explain(
@@ -41,13 +40,16 @@ def explain(
             "--top", min=1, help="Explain the K most likely classes, side by side; default 1 (3 in the tour)."
         ),
     ] = None,
-    nodes: options.Nodes = 8,
+    nodes: options.Nodes = "8",
+    tolerance: options.Tolerance = 0.01,
+    players: options.Players = None,
     out: options.Out = Path(),
     view: options.View = None,
     save: Annotated[bool, typer.Option("--save", help="Also write the numbers, as NPZ.")] = False,
     device: options.Device = None,
     batch_size: options.BatchSize = 16,
     seed: options.Seed = 0,
+    memory: options.Memory = options.DEFAULT_MEMORY,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -56,6 +58,7 @@ def explain(
     - `shapleycam explain` explains a photograph that comes along, with the default model, offline.
     - `shapleycam explain cat.jpg dogs/ --out maps` writes one overlay a photograph to the folder `maps`.
     - `shapleycam explain cat.jpg --target lynx --method gradcam --method pathcam` asks why it could be a lynx.
+    - `shapleycam explain cat.jpg --method sampledshapley` gives the true Shapley values, and where they are not sure.
     - `shapleycam explain cat.jpg --model timm:resnet18 --checkpoint mine.safetensors` uses your own weights.
     """
     from shapleycam.cams.table import expand
@@ -63,31 +66,37 @@ def explain(
 
     if top is not None and target is not None:
         raise OptionError(f"--top {top} and --target {target} were both given; expected the most likely classes or one")
-    methods = expand(method or ["shapleycam"])
+    methods = method or ["shapleycam"]
+    expand(methods)
+    effort: dict[str, Any] = {
+        "nodes": options.nodes_of(nodes),
+        "tolerance": tolerance,
+        "players": options.regions_of(players),
+    }
     folder(out)
-    paths, errors = _found(images) if images else ([options.demo_photo()], [])
+    paths, errors = found(images) if images else ([options.demo_photo()], [])
     for path, error in errors:
         _report_error(path, error, as_json=as_json)
     if not paths:
         raise typer.Exit(2)
     classes = top or (1 if images or target else 3)
     explainer = options.make_explainer(
-        model, checkpoint, pretrained=pretrained, layer=layer, utility=utility, device=device
+        model, checkpoint, pretrained=pretrained, layer=layer, utility=utility, device=device, memory=memory
     )
     transform = options.transform_of(explainer, view)
     stems = _stems(paths)
-    job = _Job(explainer, methods, target, classes, nodes, seed, out, view, save, as_json)
     failed = len(errors)
-    with notes(quiet=quiet), progress(len(paths), "explaining", quiet=quiet) as done:
-        for batch, unread in _batches(paths, transform, explainer.model, batch_size):
+    with notes(quiet=quiet), progress(len(paths), "explaining", quiet=quiet) as bar:
+        how = {**effort, "seed": seed, "progress": bar.sampled}
+        job = _Job(explainer, methods, target, classes, how, out, view, save, as_json)
+        for batch, unread in batches(paths, transform, explainer.model, batch_size):
             for path, error in unread:
                 _report_error(path, error, as_json=as_json)
-                done()
+                bar.advance()
             failed += len(unread)
             if batch is not None:
                 job.run(batch, stems)
-                for _ in batch.sources:
-                    done()
+                bar.advance(len(batch.sources))
     if failed:
         raise typer.Exit(2)
 
@@ -100,8 +109,7 @@ class _Job:
     methods: list[str]
     target: str | None
     classes: int
-    nodes: int
-    seed: int
+    how: dict[str, Any]
     out: Path
     view: Literal["photo", "input"] | None
     save: bool
@@ -113,7 +121,7 @@ class _Job:
         for index, source in enumerate(batch.sources):
             path = Path(str(source.photo))
             files = [
-                str(file) for name in self.methods for file in self._write([f[name] for f in found], index, stems[path])
+                str(file) for name in found[0] for file in self._write([f[name] for f in found], index, stems[path])
             ]
             facts = facts_of(found, index, self.explainer.name, files)
             if self.as_json:
@@ -124,12 +132,12 @@ class _Job:
     def _explained(self, batch: Batch) -> list[dict[str, Explanation]]:
         """By all methods, for each class that is to be explained."""
         found = [self._compare(batch, self.target)]
-        output = found[0][self.methods[0]].output
+        output = next(iter(found[0].values())).output
         ranked = output.topk(min(self.classes, output.shape[1])).indices if self.target is None else output[:, :1]
         return found + [self._compare(batch, classes) for classes in ranked.T[1:]]
 
     def _compare(self, batch: Batch, target: Target) -> dict[str, Explanation]:
-        return self.explainer.compare(batch, self.methods, target, nodes=self.nodes, seed=self.seed, curvature=True)
+        return self.explainer.compare(batch, self.methods, target, curvature=True, **self.how)
 
     def _write(self, found: Sequence[Explanation], index: int, stem: str) -> Iterator[Path]:
         from shapleycam.files import write_whole
@@ -145,40 +153,18 @@ class _Job:
     def _picture(self, found: Sequence[Explanation], index: int) -> Image.Image:
         from shapleycam.figures import grid
 
-        if len(found) == 1:
+        if len(found) == 1 and found[0].stderr is None:
             return found[0].overlay(index, on=self.view)
-        panels = [(_title(e, index), e.overlay(index, on=self.view)) for e in found]
+        panels = [panel for e in found for panel in self._panels(e, index)]
         return grid(panels, columns=4, caption=f"{found[0].method}, {self.explainer.name}, layer {found[0].layer}")
 
-
-def _found(images: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """The photographs that are named, each once, and the folders without any."""
-    from shapleycam.images import find
-
-    paths: dict[Path, None] = {}
-    errors = []
-    for image in images:
-        try:
-            paths.update(dict.fromkeys(find([image])))
-        except ImageError as error:
-            errors.append((image, str(error)))
-    return list(paths), errors
-
-
-def _batches(
-    paths: Sequence[Path], transform: Transform, model: nn.Module, size: int
-) -> Iterator[tuple[Batch | None, list[tuple[Path, str]]]]:
-    """Batches of the photographs that can be read, and why the others cannot."""
-    from shapleycam.inputs import prepared, stacked
-
-    for start in range(0, len(paths), size):
-        good, errors = [], []
-        for path in paths[start : start + size]:
-            try:
-                good.append(prepared(path, str(path), transform))
-            except ImageError as error:
-                errors.append((path, str(error)))
-        yield (stacked(good, model) if good else None), errors
+    def _panels(self, e: Explanation, index: int) -> list[tuple[str, Image.Image]]:
+        """The heatmap, and beside sampled values where they are not sure."""
+        panels = [(_title(e, index), e.overlay(index, on=self.view))]
+        if e.uncertain is not None:
+            share = float(e.uncertain[index].float().mean())
+            panels.append((f"grey: error above value, {share:.0%}", e.overlay(index, on=self.view, kind="uncertain")))
+        return panels
 
 
 def _stems(paths: Sequence[Path]) -> dict[Path, str]:

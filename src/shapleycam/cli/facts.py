@@ -40,6 +40,8 @@ def lines_of(facts: dict[str, Any]) -> dict[str, str]:
         lines["explained" if number == 1 else f"  and {number}"] = f"{what}; {row['evidence']}"
     lines["layer"] = f"{facts['layer']} of {facts['model']}"
     lines["curvature"] = _curvature(facts["explained"][0]["curvature"])
+    if facts["explained"][0]["uncertainty"]:
+        lines["sampled"] = _sampled(facts["explained"][0]["uncertainty"])
     lines["written"] = ", ".join(facts["files"])
     return lines
 
@@ -55,7 +57,26 @@ def _class_facts(explanations: dict[str, Explanation], index: int) -> dict[str, 
         "curvature": None if first.curvature is None else float(first.curvature[index]),
         "evidence": where(first.values[index]),
         "values": {name: explanation.values[index].tolist() for name, explanation in explanations.items()},
+        "uncertainty": {name: _uncertainty(e, index) for name, e in explanations.items() if e.stderr is not None},
     }
+
+
+def _uncertainty(explanation: Explanation, index: int) -> dict[str, Any]:
+    stderr, values = explanation.stderr, explanation.values[index]
+    assert stderr is not None  # noqa: S101  # for mypy: asked of sampled values only
+    size = float(values.norm())
+    return {
+        "relative": float(stderr[index].norm()) / size if size else 0.0,
+        "not_sure": float((stderr[index] > values.abs()).float().mean()),
+        "stderr": stderr[index].tolist(),
+    }
+
+
+def _sampled(uncertainty: dict[str, dict[str, Any]]) -> str:
+    return "; ".join(
+        f"{name} to {found['relative']:.1%}, not sure of the sign on {found['not_sure']:.0%} of the cells"
+        for name, found in uncertainty.items()
+    )
 
 
 def _curvature(curvature: float | None) -> str:

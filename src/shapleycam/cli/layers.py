@@ -48,10 +48,10 @@ def layers(
     chosen = before_pool(all_found).name
     found = [c for c in all_found if every or _is_block(c, explainer) or c.name == chosen]
     rows = []
-    with progress(len(found), "measuring", quiet=quiet or as_json) as done:
+    with progress(len(found), "measuring", quiet=quiet or as_json) as bar:
         for candidate in found:
             rows.append({**_row(candidate, explainer, batch), "default": candidate.name == chosen})
-            done()
+            bar.advance()
     if as_json:
         print_json({"model": explainer.name, "utility": explainer.utility.name, "layers": rows})
         return

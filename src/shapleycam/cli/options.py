@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
-from shapleycam.errors import ModelError
+from shapleycam.errors import ModelError, OptionError
 
 if TYPE_CHECKING:
     from shapleycam.explainer import Explainer
     from shapleycam.models.network import Transform
+    from shapleycam.values.path import Nodes as Nodes_
 
 ImagePaths: TypeAlias = Annotated[
     list[Path] | None,
@@ -47,7 +48,23 @@ Methods: TypeAlias = Annotated[
 Target: TypeAlias = Annotated[
     str | None, typer.Option("--target", help="A class, by number or label; default: the predicted one.")
 ]
-Nodes: TypeAlias = Annotated[int, typer.Option("--nodes", min=1, help="Gradients along the path, for pathcam.")]
+Nodes: TypeAlias = Annotated[
+    str,
+    typer.Option("--nodes", metavar="K|auto", help="Gradients along the path, for pathcam; auto: as many as needed."),
+]
+Tolerance: TypeAlias = Annotated[
+    float,
+    typer.Option("--tolerance", help="Standard error, as a share of the values, to which sampledshapley samples."),
+]
+Players: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--players", metavar="RxC", help="Group cells into R x C regions, for sampledshapley and exactshapley."
+    ),
+]
+Memory: TypeAlias = Annotated[
+    int, typer.Option("--memory", min=1, help="Megabytes that a batch of coalitions may take, about.")
+]
 Out: TypeAlias = Annotated[Path, typer.Option("--out", help="Folder for the files.")]
 Device: TypeAlias = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda or mps; default: the GPU if there is one.")
@@ -65,6 +82,7 @@ Json: TypeAlias = Annotated[bool, typer.Option("--json", help="One JSON object a
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="Neither progress nor notes.")]
 
 DEFAULT_MODEL = "efficientnet_lite0"
+DEFAULT_MEMORY = 64
 
 
 def demo_photo() -> Path:
@@ -82,6 +100,7 @@ def make_explainer(
     layer: str | None,
     utility: str,
     device: str | None,
+    memory: int = DEFAULT_MEMORY,
 ) -> Explainer:
     """The explainer that the options describe; the cheap choices are checked before the model is loaded."""
     import torch
@@ -93,7 +112,34 @@ def make_explainer(
     chosen = utility_of(utility)
     network = zoo.load(model, checkpoint, pretrained=pretrained)
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return Explainer(network, layer=layer, utility=chosen, device=where)
+    return Explainer(network, layer=layer, utility=chosen, device=where, memory=memory * 2**20)
+
+
+def nodes_of(text: str) -> Nodes_:
+    """How many nodes `--nodes` means.
+
+    Raises:
+        OptionError: neither a whole number from 1 on nor "auto".
+    """
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or int(text) < 1:
+        raise OptionError(f"--nodes {text}: expected a whole number from 1 on, or auto")
+    return int(text)
+
+
+def regions_of(text: str | None) -> tuple[int, int] | None:
+    """The grid of regions that `--players` means.
+
+    Raises:
+        OptionError: not of the form 3x3.
+    """
+    if text is None:
+        return None
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isdecimal() for side in sides):
+        raise OptionError(f"--players {text}: expected rows x columns, such as 3x3")
+    return int(sides[0]), int(sides[1])
 
 
 def transform_of(explainer: Explainer, view: str | None = None) -> Transform:

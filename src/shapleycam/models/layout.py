@@ -32,6 +32,19 @@ class Layout:
             return activation.flatten(2).transpose(1, 2)
         return activation.flatten(1, -2)
 
+    def over(self, places: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows _ _ _"] | Float[Tensor, "*rows _ _"]:
+        """One number a position, shaped to be multiplied with an activation."""
+        if self.kind == "tokens":
+            return places.unsqueeze(-1)
+        grid: Tensor = places.unflatten(-1, (self.height, self.width))
+        return grid.unsqueeze(-3 if self.kind == "NCHW" else -1)
+
+    def single(self, contents: Float[Tensor, "rows k"]) -> Float[Tensor, "rows _ _ _"] | Float[Tensor, "rows _ _"]:
+        """Activations of one position each, from its content."""
+        if self.kind == "NCHW":
+            return contents[:, :, None, None]
+        return contents[:, None, None] if self.kind == "NHWC" else contents[:, None]
+
     def cells(self, values: Float[Tensor, "b n"]) -> Float[Tensor, "b h w"]:
         """Values of all positions as a grid, without the prefix tokens."""
         return values[:, self.prefix :].reshape(len(values), self.height, self.width)

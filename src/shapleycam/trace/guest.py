@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from threading import Lock, RLock
@@ -19,10 +19,11 @@ _locks_guard = Lock()
 
 
 @contextmanager
-def borrowed(model: nn.Module) -> Iterator[None]:
+def borrowed(model: nn.Module, modules: Iterable[nn.Module] | None = None) -> Iterator[None]:
     """The model for this thread alone, in eval mode, outside inference mode, gradients and autocast.
 
-    Modes, the random number generators and the caller's context are afterwards what they were, also after an
+    `modules` are all that it consists of, where the caller has them at hand: to find them takes as long as a small
+    head. Modes, the random number generators and the caller's context are afterwards what they were, also after an
     error. Autocast is off because derivatives and values are defined in float32.
     """
     device = device_of(model)
@@ -33,7 +34,7 @@ def borrowed(model: nn.Module) -> Iterator[None]:
         torch.inference_mode(mode=False),
         torch.no_grad(),
         torch.autocast(device.type, enabled=False),
-        _in_eval_mode(model),
+        _in_eval_mode(model.modules() if modules is None else modules),
     ):
         yield
 
@@ -85,9 +86,9 @@ def _lock_of(model: nn.Module) -> RLock:
 
 
 @contextmanager
-def _in_eval_mode(model: nn.Module) -> Iterator[None]:
+def _in_eval_mode(modules: Iterable[nn.Module]) -> Iterator[None]:
     """Sets the flags themselves: a model's own `eval()` may do more (fold weights, say) than we could undo."""
-    training = [module for module in model.modules() if module.training]
+    training = [module for module in modules if module.training]
     try:
         for module in training:
             module.training = False

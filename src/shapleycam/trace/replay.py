@@ -85,6 +85,7 @@ class Replay:
     ) -> None:
         self._model, self._layer, self._plan = model, layer, plan
         self._modules = {step.module: model.get_submodule(step.module) for step in plan.steps}
+        self._all = tuple(model.modules())
         self._values = values
         self._images = images if plan.reads_images else _blank(images)
         self._batch = len(images)
@@ -97,7 +98,7 @@ class Replay:
         rows = len(activation)
         stretch = _Stretch(self._batch, rows, samples)
         with (
-            borrowed(self._model),
+            borrowed(self._model, self._all),
             torch.set_grad_enabled(activation.requires_grad),
             patched(self._forwards(activation, stretch)),
         ):

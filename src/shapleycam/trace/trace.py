@@ -22,12 +22,14 @@ from shapleycam.trace.replay import Recorder, Replay
 class Trace:
     """What one forward pass left: `activation` (b, ...), a leaf; `output`, a function of it in autograd's graph.
 
-    `layer` is the layer's dotted name. The graph holds only what comes after the layer.
+    `layer` is the layer's dotted name, `images` are the network's inputs. The graph holds only what comes after the
+    layer.
     """
 
     def __init__(
         self,
         layer: str,
+        images: Tensor,
         activation: Tensor,
         output: Any,
         replay: Replay | None,
@@ -35,6 +37,7 @@ class Trace:
         twice_differentiable: bool,
     ) -> None:
         self.layer = layer
+        self.images = images
         self.activation = activation
         self.output = output
         self.twice_differentiable = twice_differentiable
@@ -49,13 +52,20 @@ class Trace:
         Raises:
             ReplayError: the pass was not recorded for replay, or the rows do not fit it.
         """
-        if self._replay is None:
-            raise ReplayError("this pass was not recorded for replay; trace the model with replay=True")
-        images, *shape = self.activation.shape
-        if list(activation.shape[1:]) != shape:
+        shape = self.activation.shape[1:]
+        if activation.shape[1:] != shape:
             raise ReplayError(
                 f"activations of shape {tuple(activation.shape)}; expected (rows, {', '.join(map(str, shape))})"
             )
+        return self.head_of_any_size(activation, samples)
+
+    def head_of_any_size(
+        self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None
+    ) -> Any:
+        """As `head`, for activations that may have fewer positions than the image's own, if the head takes them."""
+        if self._replay is None:
+            raise ReplayError("this pass was not recorded for replay; trace the model with replay=True")
+        images = len(self.activation)
         rows = len(activation) if samples is None else len(samples)
         if rows != len(activation) or (samples is None and rows != images != 1):
             found = f"{len(activation)} rows" + ("" if samples is None else f" and {rows} samples")
@@ -146,7 +156,7 @@ def _pass(model: nn.Module, images: Tensor, name: str, plan: plans.Plan | None, 
     replay = None
     if recorder is not None and plan is not None:
         replay = Replay(model, layer, plan, recorder.values, images)
-    return Trace(name, start.activation, output, replay, twice_differentiable=twice_differentiable)
+    return Trace(name, images, start.activation, output, replay, twice_differentiable=twice_differentiable)
 
 
 def check_finite(tensor: Tensor, model: nn.Module, what: str) -> None:

@@ -6,10 +6,31 @@ a quadratic one.
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from shapleycam.errors import OptionError
 from shapleycam.game import Game
+from shapleycam.values.shares import ShapleyValues
+
+
+def taylor(game: Game, order: int = 2) -> ShapleyValues:
+    """Values (b, n) from the gradient alone (order 1) or with one Hessian-vector product (order 2).
+
+    Raises:
+        OptionError: another order.
+        DerivativeError: something after the layer has no second derivative.
+    """
+    if order not in {1, 2}:
+        raise OptionError(f"order is {order}; expected 1 or 2")
+    derivative = first_order(game) if order == 1 else second_order(game)
+    return ShapleyValues(divided(game, derivative), None, torch.full_like(game.target, order))
+
+
+def divided(game: Game, derivative: Float[Tensor, "b *shape"]) -> Float[Tensor, "b n"]:
+    """φ_j = Σ_k A_kj D_kj, summed over each player's positions."""
+    return game.players.totals(game.layout.positions(game.activation * derivative).sum(2))
 
 
 def first_order(game: Game) -> Float[Tensor, "b *shape"]:

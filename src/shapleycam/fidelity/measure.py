@@ -1,0 +1,201 @@
+"""Each method's distance from the true values of each image's game, and its time."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from shapleycam.cams.compute import Effort, Found, cam_values, curvature_of, find, player_values
+from shapleycam.cams.table import METHODS, expand
+from shapleycam.errors import DerivativeError, OptionError, ShapleyCamWarning
+from shapleycam.explainer import Explainer
+from shapleycam.game import Game
+from shapleycam.game.players import Regions
+from shapleycam.inputs import Batch
+from shapleycam.trace.guest import borrowed
+from shapleycam.values.distance import efficiency_gap, rank_correlation, relative_error
+from shapleycam.values.exact import exact
+from shapleycam.values.path import Nodes
+from shapleycam.values.permutation import Progress, permutation
+from shapleycam.values.scale import about_scale, ignores_scale
+from shapleycam.values.shares import ShapleyValues
+
+MOST_EXACT = 12
+"""Up to so many players the true values are the Shapley sum itself."""
+_TIMED = 3
+"""How often each method is timed, beside the plain pass; the median counts."""
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far one method's values are from the true ones of one image.
+
+    `error` is ‖φ̂ - φ‖ / ‖φ‖, `gap` |Σφ̂ - v(N)| / |v(N)|; both are None for a method that is not in units of the
+    utility. `spearman` compares ranks. `curvature` is the game's own, None without second derivatives. `seconds` is
+    the time of an explanation by this method alone, an image's share of its batch; `passes` the same in plain forward
+    passes.
+    """
+
+    image: str
+    utility: str
+    method: str
+    error: float | None
+    spearman: float
+    gap: float | None
+    curvature: float | None
+    seconds: float
+    passes: float
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """All distances of a run.
+
+    `reference` says how the true values were had, `reference_errors` their relative standard errors, image by image;
+    `values[utility, method]` are a method's values of all images one after the other, `values[utility, "true"]` the
+    true ones. `left_out` are methods that this model has no second derivatives for.
+    """
+
+    distances: tuple[Distance, ...]
+    reference: str
+    reference_errors: tuple[float, ...]
+    values: Mapping[tuple[str, str], Float[Tensor, " all"]]
+    left_out: tuple[str, ...]
+
+
+def fidelity(  # noqa: PLR0913  # every one but two has a default
+    explainer: Explainer,
+    batches: Iterable[Batch],
+    utilities: Sequence[str] = ("rest",),
+    methods: Sequence[str] = ("all",),
+    *,
+    tolerance: float = 0.005,
+    players: Regions = None,
+    nodes: Nodes = 8,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Fidelity:
+    """Measure methods against the true Shapley values of the predicted class, for each image and utility.
+
+    The true values are exact up to 12 players; otherwise they are sampled to `tolerance`, from another seed than
+    sampledshapley's own, so that it too is measured against samples that it did not draw.
+
+    Raises:
+        ShapleyCamError: as `Explainer.compare`; no images.
+    """
+    effort = Effort(nodes=nodes, seed=seed)
+    distances: list[Distance] = []
+    errors: list[float] = []
+    values: dict[tuple[str, str], list[Tensor]] = {}
+    left_out: dict[str, None] = {}
+    kinds: dict[str, None] = {}
+    for batch in batches:
+        for utility in utilities:
+            game = explainer.game(batch, utility=utility, players=players)
+            if ignores_scale(game):
+                about_scale(game.layer, utility)
+            true = _true(game, tolerance, seed + 1, progress)
+            kinds[f"permutation sampling to {tolerance:.2%}" if true.stderr is not None else "all coalitions"] = None
+            errors += true.uncertainty.tolist()
+            found, curvature, missing = _found(game, methods, effort)
+            left_out.update(dict.fromkeys(missing))
+            times = _times(explainer, batch, utility, list(found), players, effort)
+            distances += _distances(game, batch, true.values, found, curvature, times)
+            for name, each in {"true": true.values, **found}.items():
+                values.setdefault((utility, name), []).append(each.flatten().cpu())
+    if not distances:
+        raise OptionError("no images were given; expected at least one")
+    together = {key: torch.cat(parts) for key, parts in values.items()}
+    return Fidelity(tuple(distances), " and ".join(kinds), tuple(errors), together, tuple(left_out))
+
+
+def _true(game: Game, tolerance: float, seed: int, progress: Progress | None) -> ShapleyValues:
+    if game.n_players <= MOST_EXACT:
+        return exact(game)
+    return permutation(game, None, tolerance, seed, progress=progress)
+
+
+def _found(
+    game: Game, methods: Sequence[str], effort: Effort
+) -> tuple[dict[str, Tensor], Float[Tensor, " b"] | None, list[str]]:
+    """Each method's values player by player, the games' curvature, and the methods that need what is not there."""
+    rows = [METHODS[name] for name in expand(methods, game.n_players)]
+    curvature = None
+    try:
+        curvature = curvature_of(game, find(game, ["second"], effort).derivatives["second"])
+    except DerivativeError:
+        missing = [row.name for row in rows if row.derivative == "second"]
+        rows = [row for row in rows if row.name not in missing]
+    else:
+        missing = []
+    found: Found = find(game, [row.derivative for row in rows], effort)
+    return {name: player_values(game, v) for name, v in cam_values(game, rows, found).items()}, curvature, missing
+
+
+def _distances(
+    game: Game,
+    batch: Batch,
+    true: Float[Tensor, "b n"],
+    found: Mapping[str, Float[Tensor, "b n"]],
+    curvature: Float[Tensor, " b"] | None,
+    times: Mapping[str, tuple[float, float]],
+) -> Iterator[Distance]:
+    for name, values in found.items():
+        precise = values.to(true.dtype)
+        errors, ranks = relative_error(precise, true), rank_correlation(precise, true)
+        gaps = efficiency_gap(precise, game.grand.to(true.dtype))
+        in_units = METHODS[name].in_units
+        seconds, passes = times[name]
+        for index, source in enumerate(batch.sources):
+            yield Distance(
+                image=str(source.photo) if isinstance(source.photo, Path) else source.name,
+                utility=game.utility.name,
+                method=name,
+                error=float(errors[index]) if in_units else None,
+                spearman=float(ranks[index]),
+                gap=float(gaps[index]) if in_units else None,
+                curvature=None if curvature is None else float(curvature[index]),
+                seconds=seconds / len(batch.sources),
+                passes=passes,
+            )
+
+
+def _times(
+    explainer: Explainer, batch: Batch, utility: str, methods: Sequence[str], players: Regions, effort: Effort
+) -> dict[str, tuple[float, float]]:
+    """Of each method the median seconds of an explanation of the batch, and the median ratio to a plain pass."""
+
+    def plain() -> None:
+        with borrowed(explainer.model):
+            explainer.model(batch.images)
+
+    def explain(method: str) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ShapleyCamWarning)
+            explainer.explain(batch, method, utility=utility, players=players, nodes=effort.nodes, seed=effort.seed)
+
+    times = {}
+    for method in methods:
+        pairs = [(_seconds(plain), _seconds(partial(explain, method))) for _ in range(_TIMED)]
+        times[method] = median(own for _, own in pairs), median(own / bare for bare, own in pairs)
+    return times
+
+
+def _seconds(call: Callable[[], None]) -> float:
+    """Wall time until the work is done, also on a GPU, where calls return before it is."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    start = perf_counter()
+    call()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return perf_counter() - start

@@ -1,0 +1,112 @@
+"""What the distances of many images say: means with intervals, and which method to use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import inf, isfinite, nan, sqrt
+from statistics import fmean, stdev
+
+from scipy.special import stdtrit
+
+from shapleycam.fidelity.measure import Distance
+
+CLOSE = 0.05
+"""Values this near the true ones, in the mean over images, can be recommended for being cheaper."""
+_SAME_COST = 0.15
+"""Forward passes within which two methods cost the same."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over images and the half width of its 95 % interval (Student; NaN for a single image).
+
+    `count` are the images that it is over: those for which the figure is defined.
+    """
+
+    value: float
+    half: float
+    count: int
+
+    @classmethod
+    def of(cls, figures: Iterable[float | None]) -> Mean | None:
+        """The mean of what is there; None if nothing is."""
+        there = [figure for figure in figures if figure is not None and isfinite(figure)]
+        if not there:
+            return None
+        if len(there) == 1:
+            return cls(there[0], nan, 1)
+        half = float(stdtrit(len(there) - 1, 0.975)) * stdev(there) / sqrt(len(there))
+        return cls(fmean(there), half, len(there))
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One method under one utility, over all images."""
+
+    utility: str
+    method: str
+    error: Mean | None
+    spearman: Mean | None
+    gap: Mean | None
+    curvature: Mean | None
+    seconds: Mean | None
+    passes: Mean | None
+
+
+def summary(distances: Sequence[Distance]) -> list[Summary]:
+    """A row for each utility and method, best first: by error, then by rank correlation."""
+    groups: dict[tuple[str, str], list[Distance]] = {}
+    for distance in distances:
+        groups.setdefault((distance.utility, distance.method), []).append(distance)
+    rows = [
+        Summary(
+            utility=utility,
+            method=method,
+            error=Mean.of(d.error for d in group),
+            spearman=Mean.of(d.spearman for d in group),
+            gap=Mean.of(d.gap for d in group),
+            curvature=Mean.of(d.curvature for d in group),
+            seconds=Mean.of(d.seconds for d in group),
+            passes=Mean.of(d.passes for d in group),
+        )
+        for (utility, method), group in groups.items()
+    ]
+    order = {utility: place for place, utility in enumerate(dict.fromkeys(d.utility for d in distances))}
+
+    def place(row: Summary) -> tuple[int, bool, float, float]:
+        return order[row.utility], row.error is None, _value(row.error), -_value(row.spearman, missing=-1)
+
+    return sorted(rows, key=place)
+
+
+def advice(rows: Sequence[Summary], utility: str) -> str:
+    """One sentence: which of the measured methods to use for a utility, and why."""
+    measured = [row for row in rows if row.utility == utility and row.error is not None]
+    if not measured:
+        ranked = max((row for row in rows if row.utility == utility), key=lambda row: _value(row.spearman, missing=-1))
+        return (
+            f"Use {ranked.method} for {utility}: of the methods measured none is in units of the utility, and its "
+            f"ranks are nearest (Spearman {_value(ranked.spearman, missing=-1):.2f})."
+        )
+    close = [row for row in measured if _value(row.error) <= CLOSE]
+    if not close:
+        best = measured[0]
+        return (
+            f"Use {best.method} for {utility} with care: it is the nearest of the methods measured, but its values are "
+            f"{_value(best.error):.0%} from the true ones; sampledshapley gives these with their errors."
+        )
+    cheapest = min(_value(row.passes) for row in close)
+    best = min((row for row in close if _value(row.passes) <= cheapest + _SAME_COST), key=lambda row: _value(row.error))
+    others = [row for row in measured if row not in close]
+    why = (
+        "as all that were measured" if not others else f"while {others[0].method} is {_value(others[0].error):.0%} off"
+    )
+    return (
+        f"Use {best.method} for {utility}: its values are {_value(best.error):.1%} from the true Shapley values for "
+        f"{_value(best.passes):.2f} times the time of a forward pass, {why}."
+    )
+
+
+def _value(mean: Mean | None, missing: float = inf) -> float:
+    return missing if mean is None else mean.value

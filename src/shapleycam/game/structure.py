@@ -1,0 +1,279 @@
+"""What a head's operations prove about its game: that it reads only the mean, or that its output is a sum.
+
+Numbers cannot prove either (a ReLU that no photograph at hand wakes hides from them), but the operations recorded in
+autograd's graph can: each of those below is known to treat every position alike and by itself until the mean over
+positions, and all others end the proof.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from shapleycam.models.layout import Layout
+
+Kind: TypeAlias = Literal["batch", "position", "channel"]
+Axis: TypeAlias = tuple[tuple[Kind, int], ...]
+"""An axis of a tensor as the factors of its size, outermost first."""
+
+_ELEMENTWISE = {
+    *("ReluBackward0", "HardtanhBackward0", "GeluBackward0", "SiluBackward0", "MishBackward0", "EluBackward0"),
+    *("LeakyReluBackward0", "HardswishBackward0", "HardsigmoidBackward0", "SigmoidBackward0", "TanhBackward0"),
+    "SoftplusBackward0",
+}
+_SAME = {"CloneBackward0", "AliasBackward0", "ToCopyBackward0", "NegBackward0"}
+_VIEWS = {
+    *("ViewBackward0", "UnsafeViewBackward0", "ReshapeAliasBackward0", "UnsqueezeBackward0"),
+    *("SqueezeBackward0", "SqueezeBackward1", "SqueezeBackward2"),
+}
+_SUMS = {"AddBackward0", "SubBackward0"}
+_PRODUCTS = {"MulBackward0", "DivBackward0"}
+_LINEAR = {"AddmmBackward0": 1, "MmBackward0": 0, "LinearBackward0": 0, "ConvolutionBackward0": 0}
+"""Affine in the operand of this number alone."""
+_AFFINE_OF_ALL = _SAME | _VIEWS | _SUMS | {"PermuteBackward0", "TransposeBackward0", "TBackward0", "CatBackward0"}
+_BATCH_NORMS = {"NativeBatchNormBackward0", "CudnnBatchNormBackward0"}
+_RESTRIDED = {"AsStridedBackward0", "AsStridedBackward1"}
+
+
+@dataclass(frozen=True)
+class Structure:
+    """`reads_mean`: the output depends on the activation only through its mean over positions. `is_sum`: it is an
+    affine function of the mean of what each position becomes by itself.
+    """
+
+    reads_mean: bool = False
+    is_sum: bool = False
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How a tensor depends on the activation.
+
+    Before the mean over positions `axes` are its axes, and `linear` says whether each position's part is affine in
+    its content; after it `axes` is None, and `affine` says whether all since the mean is affine.
+    """
+
+    axes: tuple[Axis, ...] | None
+    linear: bool = True
+    affine: bool = True
+
+
+_CONSTANT, _UNKNOWN = None, "unknown"
+_Found: TypeAlias = "_Form | str | None"
+
+
+def structure_of(output: Tensor, leaf: Tensor, layout: Layout) -> Structure:
+    """What the graph from `leaf`, an activation (1, ...) of this layout, to `output` proves."""
+    if layout.prefix or output.grad_fn is None:
+        return Structure()
+    found: dict[Any, _Found] = {}
+    ahead = [output.grad_fn]
+    while ahead:
+        node = ahead[-1]
+        missing = [before for before, _ in node.next_functions if before is not None and before not in found]
+        if missing:
+            ahead.extend(missing)
+            continue
+        ahead.pop()
+        if node not in found:
+            found[node] = _form(node, [found.get(before) for before, _ in node.next_functions], leaf, layout)
+    form = found[output.grad_fn]
+    if not isinstance(form, _Form) or form.axes is not None:
+        return Structure()
+    return Structure(reads_mean=form.linear, is_sum=form.affine)
+
+
+def _form(node: Any, operands: list[_Found], leaf: Tensor, layout: Layout) -> _Found:
+    if getattr(node, "variable", None) is leaf:
+        return _Form(_axes(layout, leaf))
+    given = [form for form in operands if form is not _CONSTANT]
+    if not given:
+        return _CONSTANT
+    forms = [form for form in given if isinstance(form, _Form)]
+    if len(forms) < len(given):
+        return _UNKNOWN
+    if all(form.axes is None for form in forms):
+        return _after(node, operands, forms)
+    try:
+        return _before(node, operands, forms)
+    except (AttributeError, IndexError, RuntimeError):  # another version of PyTorch names or frees what we look at
+        return _UNKNOWN
+
+
+def _after(node: Any, operands: list[_Found], forms: list[_Form]) -> _Form:
+    """Of a function of the mean: any is allowed, and some keep it affine."""
+    name = node.name()
+    affine = name in _AFFINE_OF_ALL | _RESTRIDED
+    if len(forms) == 1:
+        affine |= name == "MulBackward0" or (name in _BATCH_NORMS and not node._saved_training)  # noqa: SLF001
+        place = 0 if name == "DivBackward0" else _LINEAR.get(name)
+        affine |= place is not None and operands[place] is not _CONSTANT
+    return _Form(None, all(form.linear for form in forms), affine and all(form.affine for form in forms))
+
+
+def _before(node: Any, operands: list[_Found], forms: list[_Form]) -> _Found:
+    """Of a function of the positions: only what treats each alike and by itself, or the mean over all."""
+    axes = forms[0].axes
+    if axes is None or any(form.axes != axes for form in forms):
+        return _UNKNOWN
+    shape = tuple(node._input_metadata[0].shape)  # noqa: SLF001  # of what the operation returned
+    if len(forms) > 1:
+        return _combined(node.name(), axes, forms, shape)
+    step = _Step(node, node.name(), operands, forms[0], axes, shape)
+    found = (rule(step) for rule in (_pointwise, _scaled, _rearranged, _normed, _channels_mixed, _averaged))
+    return next((form for form in found if form is not None), _UNKNOWN)
+
+
+def _combined(name: str, axes: tuple[Axis, ...], forms: list[_Form], shape: tuple[int, ...]) -> _Found:
+    if name not in _SUMS | _PRODUCTS or len(forms) != 2 or shape != _shape(axes):
+        return _UNKNOWN
+    return replace(forms[0], linear=name in _SUMS and all(form.linear for form in forms))
+
+
+@dataclass(frozen=True)
+class _Step:
+    """An operation with one operand that depends on the activation."""
+
+    node: Any
+    name: str
+    operands: list[_Found]
+    form: _Form
+    axes: tuple[Axis, ...]
+    shape: tuple[int, ...]
+
+
+def _pointwise(step: _Step) -> _Form | None:
+    if step.name in _SAME:
+        return step.form
+    return replace(step.form, linear=False) if step.name in _ELEMENTWISE else None
+
+
+def _scaled(step: _Step) -> _Form | None:
+    """Times or by a constant that is the same at all positions."""
+    if step.name not in _PRODUCTS or step.shape != _shape(step.axes) or step.operands[0] is _CONSTANT:
+        return None
+    return step.form if _same_everywhere(step.node._saved_other, step.axes) else None  # noqa: SLF001
+
+
+def _rearranged(step: _Step) -> _Form | None:
+    moved = _moved(step.node, step.name, step.axes, step.shape)
+    return None if moved is None else replace(step.form, axes=moved)
+
+
+def _normed(step: _Step) -> _Form | None:
+    """A batch norm with fixed statistics, or a layer norm of each position's channels."""
+    if step.name in _BATCH_NORMS and not step.node._saved_training and not _mixes(step.axes[1:2]):  # noqa: SLF001
+        return step.form
+    if step.name != "NativeLayerNormBackward0":
+        return None
+    normed = step.axes[-len(step.node._saved_normalized_shape) :]  # noqa: SLF001
+    return None if _mixes(normed) else replace(step.form, linear=False)
+
+
+def _channels_mixed(step: _Step) -> _Form | None:
+    """A matrix product along the last axis, or a convolution of size 1 along axis 1."""
+    if step.name not in _LINEAR or step.operands[_LINEAR[step.name]] is _CONSTANT:
+        return None
+    place = len(step.axes) - 1
+    if step.name == "ConvolutionBackward0":
+        place = 1
+        if not _is_pointwise(step.node):
+            return None
+    if _mixes(step.axes[place : place + 1]):
+        return None
+    changed: Axis = (("channel", step.shape[place]),)
+    return replace(step.form, axes=(*step.axes[:place], changed, *step.axes[place + 1 :]))
+
+
+def _averaged(step: _Step) -> _Form | None:
+    """The mean over all positions and nothing else."""
+    if step.name != "MeanBackward1":
+        return None
+    dims = {_signed(dim) % len(step.axes) for dim in step.node._saved_dim}  # noqa: SLF001
+    inside = [kind for index in dims for kind, size in step.axes[index] if size > 1]
+    outside = tuple(axis for index, axis in enumerate(step.axes) if index not in dims)
+    alone = all(kind == "position" for kind in inside) and not _mixes(outside)
+    return _Form(None, linear=step.form.linear) if alone else None
+
+
+def _axes(layout: Layout, leaf: Tensor) -> tuple[Axis, ...]:
+    order: dict[str, tuple[Kind, ...]] = {
+        "NCHW": ("batch", "channel", "position", "position"),
+        "NHWC": ("batch", "position", "position", "channel"),
+        "tokens": ("batch", "position", "channel"),
+    }
+    return tuple(((kind, size),) for kind, size in zip(order[layout.kind], leaf.shape, strict=True))
+
+
+def _shape(axes: tuple[Axis, ...]) -> tuple[int, ...]:
+    return tuple(prod(size for _, size in axis) for axis in axes)
+
+
+def _mixes(axes: tuple[Axis, ...]) -> bool:
+    """Whether positions are along these axes."""
+    return any(kind == "position" and size > 1 for axis in axes for kind, size in axis)
+
+
+def _same_everywhere(constant: Tensor | None, axes: tuple[Axis, ...]) -> bool:
+    """Whether a constant operand broadcasts over all positions."""
+    if constant is None or constant.dim() > len(axes):
+        return False
+    aligned = axes[len(axes) - constant.dim() :]
+    return all(size == 1 or not _mixes((axis,)) for size, axis in zip(constant.shape, aligned, strict=True))
+
+
+def _moved(node: Any, name: str, axes: tuple[Axis, ...], shape: tuple[int, ...]) -> tuple[Axis, ...] | None:
+    """The axes after an operation that only rearranges them."""
+    if name == "PermuteBackward0":
+        return tuple(axes[_signed(dim)] for dim in node._saved_dims)  # noqa: SLF001
+    if name == "TransposeBackward0":
+        order = list(axes)
+        one, other = _signed(node._saved_dim0), _signed(node._saved_dim1)  # noqa: SLF001
+        order[one], order[other] = order[other], order[one]
+        return tuple(order)
+    if name in _VIEWS or (name in _RESTRIDED and shape == _shape(axes)):
+        return _regrouped([factor for axis in axes for factor in axis if factor[1] > 1], shape)
+    return None
+
+
+def _regrouped(factors: list[tuple[Kind, int]], shape: tuple[int, ...]) -> tuple[Axis, ...] | None:
+    """The same factors along the axes of another shape; None where an axis would cut across two of them."""
+    axes = []
+    for size in shape:
+        axis, wanted = [], size
+        while wanted > 1:
+            if not factors:
+                return None
+            kind, there = factors.pop(0)
+            taken = min(there, wanted)
+            if wanted % taken or there % taken:
+                return None
+            axis.append((kind, taken))
+            wanted //= taken
+            if there > taken:
+                factors.insert(0, (kind, there // taken))
+        axes.append(tuple(axis))
+    return None if factors else tuple(axes)
+
+
+def _is_pointwise(convolution: Any) -> bool:
+    """Whether a convolution has size 1, stride 1 and no padding."""
+    kernel = convolution._saved_weight.shape[2:]  # noqa: SLF001
+    strides, paddings = convolution._saved_stride, convolution._saved_padding  # noqa: SLF001
+    return prod(kernel) == 1 and set(strides) == {1} and not any(paddings) and not convolution._saved_transposed  # noqa: SLF001
+
+
+def _signed(dim: int) -> int:
+    """A dimension as autograd saves it: a negative one appears as 2^64 less its size."""
+    return dim - 2**64 if dim >= 2**63 else dim
+
+
+def recorded(head: Any, activation: Tensor) -> tuple[Tensor, Tensor]:
+    """The head's output for an activation, and the leaf of its graph."""
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        leaf = activation.clone().detach().requires_grad_()
+        return head(leaf), leaf

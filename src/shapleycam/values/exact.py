@@ -1,0 +1,55 @@
+"""The Shapley sum over all coalitions.
+
+Source: Shapley, A Value for n-Person Games, 1953.
+"""
+
+from __future__ import annotations
+
+from math import comb
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from shapleycam.errors import OptionError
+from shapleycam.game import Game
+from shapleycam.values.precision import accurate
+from shapleycam.values.shares import ShapleyValues
+
+MOST_PLAYERS = 20
+_AT_ONCE = 2**14
+
+
+def exact(game: Game) -> ShapleyValues:
+    """φ_j = Σ_S |S|! (n - |S| - 1)! / n! · (v(S ∪ j) - v(S)), by 2^n evaluations an image, summed in float64.
+
+    Raises:
+        OptionError: more than 20 players.
+    """
+    n = game.n_players
+    if n > MOST_PLAYERS:
+        raise OptionError(
+            f"the game has {n} players, and all coalitions are 2^{n}; expected at most {MOST_PLAYERS} players: group "
+            "the cells into regions with players=(rows, columns), or sample them (sampledshapley)"
+        )
+    precise = accurate(game.activation.device)
+    joined, left = _weights(n)
+    total = torch.zeros(len(game.activation), n, dtype=precise, device=game.activation.device)
+    for start in range(0, 2**n, _AT_ONCE):
+        inside = members(torch.arange(start, min(start + _AT_ONCE, 2**n)), n)
+        sizes = inside.sum(1)
+        weights = torch.where(inside, joined[sizes][:, None], -left[sizes][:, None])
+        total += game.value(inside).to(precise) @ weights.to(total.device, precise)
+    return ShapleyValues(total, None, torch.full((len(total),), 2**n, device=total.device))
+
+
+def members(numbers: Int[Tensor, " s"], n: int) -> Bool[Tensor, "s n"]:
+    """Coalitions by number: player j takes part where bit j is set."""
+    return (numbers[:, None] >> torch.arange(n)) % 2 == 1
+
+
+def _weights(n: int) -> tuple[Float[Tensor, " sizes"], Float[Tensor, " sizes"]]:
+    """By coalition size, what v(S) counts for a member of S, and (negative) for a player outside."""
+    joined = [0.0] + [1 / (size * comb(n, size)) for size in range(1, n + 1)]
+    left = [1 / ((n - size) * comb(n, size)) for size in range(n)] + [0.0]
+    return torch.tensor(joined, dtype=torch.float64), torch.tensor(left, dtype=torch.float64)

@@ -1,0 +1,54 @@
+"""KernelSHAP: the weighted least-squares fit of an additive game, with Σ φ = v(N) as a constraint.
+
+Source: Lundberg & Lee 2017, arXiv:1705.07874; the constrained solution and paired sampling: Covert & Lee 2021,
+arXiv:2012.01536.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from shapleycam.errors import OptionError
+from shapleycam.game import Game
+from shapleycam.values.precision import accurate
+from shapleycam.values.shares import ShapleyValues
+
+
+def kernel(game: Game, evaluations: int = 2048, seed: int = 0) -> ShapleyValues:
+    """Values (b, n) that fit v at `evaluations` coalitions, drawn in pairs of a coalition and its complement.
+
+    Sizes are drawn in proportion to the Shapley kernel's weight of a size, (n - 1) / (|S| (n - |S|)), so that the fit
+    itself is unweighted. There is no standard error.
+
+    Raises:
+        OptionError: too few evaluations to tell the players apart.
+    """
+    n, device = game.n_players, game.activation.device
+    precise = accurate(device)
+    if n == 1:
+        return ShapleyValues(game.grand[:, None].to(precise), None, torch.zeros_like(game.target))
+    pairs = -(-evaluations // 2)
+    drawn = torch.stack([_coalitions(pairs, n, s) for s in game.seeds(seed)]).to(device)
+    worth = game.value(drawn).to(precise)
+    inside, total = drawn.to(precise), game.grand[:, None].to(precise)
+    # Σ φ = v(N) put in: the last player's share is what the others leave.
+    features = inside[..., :-1] - inside[..., -1:]
+    wanted = worth - inside[..., -1] * total
+    normal = features.mT @ features
+    if bool((torch.linalg.matrix_rank(normal) < n - 1).any()):
+        raise OptionError(f"evaluations is {evaluations}; expected more, about {4 * n}, to tell {n} players apart")
+    found = torch.linalg.solve(normal, (features.mT @ wanted[..., None]))[..., 0]
+    values = torch.cat([found, total - found.sum(1, keepdim=True)], 1)
+    return ShapleyValues(values, None, torch.full_like(game.target, 2 * pairs))
+
+
+def _coalitions(pairs: int, n: int, seed: int) -> Bool[Tensor, "s n"]:
+    """Coalitions of sizes 1 to n - 1, and after them their complements."""
+    generator = torch.Generator().manual_seed(seed)
+    sizes = torch.arange(1, n)
+    drawn = torch.multinomial(1 / (sizes * (n - sizes)), pairs, replacement=True, generator=generator)
+    places = torch.rand(pairs, n, generator=generator).argsort(1).argsort(1)
+    inside = places < sizes[drawn][:, None]
+    return torch.cat([inside, ~inside])

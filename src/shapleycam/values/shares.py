@@ -1,0 +1,50 @@
+"""What every estimator returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from scipy.special import stdtrit
+from torch import Tensor
+
+from shapleycam.errors import OptionError
+
+
+@dataclass(frozen=True)
+class ShapleyValues:
+    """Each player's share of v(N), in units of the utility.
+
+    `values` (b, n); `stderr` (b, n), their standard errors, None where an estimator has none; `evaluations` (b,), how
+    many head evaluations (for path and Taylor: head derivatives) each image took. `samples` (b,) is the number of
+    independent samples that `stderr` comes from, None without it; `nodes` (b,) those of a path.
+    """
+
+    values: Float[Tensor, "b n"]
+    stderr: Float[Tensor, "b n"] | None
+    evaluations: Int[Tensor, " b"]
+    samples: Int[Tensor, " b"] | None = None
+    nodes: Int[Tensor, " b"] | None = None
+
+    @property
+    def uncertainty(self) -> Float[Tensor, " b"]:
+        """‖stderr‖ / ‖values‖ of each image; zero for a method without a standard error, as for values of zero."""
+        if self.stderr is None:
+            return self.values.new_zeros(len(self.values))
+        size = self.values.norm(dim=1)
+        return torch.where(size > 0, self.stderr.norm(dim=1) / size, 0.0)
+
+    def interval(self, confidence: float = 0.95) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n"]]:
+        """Each value's lowest and highest at this confidence, by Student's t.
+
+        Raises:
+            OptionError: a confidence outside (0, 1), or values without a standard error.
+        """
+        if not 0 < confidence < 1:
+            raise OptionError(f"confidence is {confidence}; expected a number between 0 and 1, such as 0.95")
+        if self.stderr is None or self.samples is None:
+            raise OptionError("these values have no standard error; use values.permutation for an interval")
+        quantiles = [float(stdtrit(count - 1, (1 + confidence) / 2)) for count in self.samples.tolist()]
+        half = self.stderr * self.stderr.new_tensor(quantiles)[:, None]
+        return self.values - half, self.values + half
