@@ -285,7 +285,8 @@ def test_a_photograph_that_is_not_known_is_refused_with_the_remedy(photo, box):
 @pytest.mark.parametrize("wish", [{"on": "canvas"}, {"kind": "heat"}])
 def test_an_unknown_wish_is_refused_with_the_known_ones(wish):
     ((name, value),) = wish.items()
-    with pytest.raises(OptionError, match=rf"{name}='{value}'.*expected on 'photo' or 'input', kind one of 'heatmap', 'val"):
+    known = "expected on 'photo' or 'input', kind one of 'heatmap', 'values', 'uncertain'"
+    with pytest.raises(OptionError, match=rf"{name}='{value}'.*{known}"):
         made().overlay(**wish)
 
 

@@ -8,7 +8,7 @@ from math import factorial
 import pytest
 import torch
 
-from networks import Smooth, linear, power, quadratic
+from networks import Smooth, Toy, linear, power, quadratic
 from shapleycam import Explainer
 from shapleycam.errors import DerivativeError, OptionError, ReplayError
 from shapleycam.game import Game
@@ -160,6 +160,26 @@ def test_a_pass_without_what_is_asked_says_so(image):
         game.hvp(game.activation)
     with pytest.raises(ReplayError, match="not recorded for replay; trace the model with replay=True"):
         game.gradient(game.activation)
+
+
+def test_an_operation_without_second_derivative_is_named_where_nothing_follows_it(small_image):
+    """The gradient that reaches it is constant, so that autograd would take its square for linear."""
+
+    class Once(torch.autograd.Function):
+        @staticmethod
+        def forward(context, x):
+            context.save_for_backward(x)
+            return x**2
+
+        @staticmethod
+        @torch.autograd.function.once_differentiable
+        def backward(context, gradient):
+            return 2 * context.saved_tensors[0] * gradient
+
+    sums = linear(torch.ones(2, 2, 2, dtype=torch.float64))
+    game = game_of(Toy(lambda a: sums.head(Once.apply(a))), small_image)
+    with pytest.raises(DerivativeError, match="once_differentiable"):
+        game.hvp(game.activation)
 
 
 def test_an_operation_without_second_derivative_is_named(image):

@@ -102,7 +102,7 @@ def random_weights(game: Game, seed: int) -> Float[Tensor, "b n k"]:
     for image_seed in game.seeds(seed):
         generator = torch.Generator().manual_seed(image_seed)
         drawn.append(torch.rand(positions.shape[2], generator=generator) * 2 - 1)
-    return torch.stack(drawn).to(positions.device)[:, None].expand(positions.shape)
+    return _precise(torch.stack(drawn).to(positions)[:, None].expand(positions.shape))
 
 
 def _played(game: Game, shares: ShapleyValues) -> CamValues:

@@ -18,8 +18,9 @@ from shapleycam.cli.photographs import batches
 from shapleycam.cli.photographs import found as found_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from shapleycam.cli.console import Bar
     from shapleycam.explainer import Explainer
     from shapleycam.fidelity import Fidelity, Mean, Summary
     from shapleycam.inputs import Batch
@@ -75,28 +76,20 @@ def fidelity(
         "players": options.regions_of(players),
         "tolerance": tolerance,
     }
-    for file in (plot, to_csv):
-        if file is not None:
-            folder(file.parent)
+    for file in filter(None, (plot, to_csv)):
+        folder(file.parent)
     paths, errors = found_at(images) if images else ([options.demo_photo()], [])
     for _, error in errors:
         print_error(error)
+    if not paths:
+        raise typer.Exit(2)
     explainer = options.make_explainer(
         model, checkpoint, pretrained=pretrained, layer=layer, utility=utilities[0], device=device, memory=memory
     )
     transform = options.transform_of(explainer)
     with notes(quiet=quiet), progress(len(paths), "measuring", quiet=quiet) as bar:
-
-        def readable() -> Iterator[Batch]:
-            for batch, unread in batches(paths, transform, explainer.model, batch_size):
-                for path, error in unread:
-                    print_error(error)
-                    errors.append((path, error))
-                if batch is not None:
-                    yield batch
-                    bar.advance(len(batch.sources))
-
-        found = measured(explainer, readable(), utilities, methods, **how, seed=seed, progress=bar.sampled)
+        good = _readable(batches(paths, transform, explainer.model, batch_size), errors, bar)
+        found = measured(explainer, good, utilities, methods, **how, seed=seed, progress=bar.sampled)
     files = [str(file) for file in _written(found, plot, to_csv)]
     rows = summary(found.distances)
     sentences = [advice(rows, name) for name in utilities]
@@ -105,6 +98,23 @@ def fidelity(
     else:
         _print(found, rows, sentences, explainer, files)
     if errors:
+        raise typer.Exit(2)
+
+
+def _readable(
+    made: Iterable[tuple[Batch | None, list[tuple[Path, str]]]], errors: list[tuple[Path, str]], bar: Bar
+) -> Iterator[Batch]:
+    """The batches of what can be read; the rest is said, and added to `errors`."""
+    nothing = True
+    for batch, unread in made:
+        for _, error in unread:
+            print_error(error)
+        errors += unread
+        if batch is not None:
+            nothing = False
+            yield batch
+            bar.advance(len(batch.sources))
+    if nothing:
         raise typer.Exit(2)
 
 

@@ -83,7 +83,9 @@ class Game:
     def empty(self) -> Float[Tensor, " b"]:
         """U(head(0)), the utility with no position in its place."""
         with plain():
-            return self.at(torch.zeros_like(self.activation)).detach()
+            found = self.at(torch.zeros_like(self.activation)).detach()
+            check_finite(found, self.utility)
+            return found
 
     @property
     def grand(self) -> Float[Tensor, " b"]:
@@ -111,7 +113,8 @@ class Game:
         chosen = torch.arange(len(self.activation)) if images is None else torch.as_tensor(images, dtype=torch.long)
         chosen = chosen.to(device)
         players = self._checked(coalitions, len(chosen)).to(device)
-        return self._evaluation.utilities(players, chosen) - self.empty[chosen, None]
+        with plain():
+            return self._evaluation.utilities(players, chosen) - self.empty[chosen, None]
 
     def at(self, activation: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
         """U(head(activation)), differentiable where the activation requires a gradient.
@@ -161,10 +164,10 @@ class Game:
         if not self._trace.twice_differentiable:
             raise ReplayError("this pass has first derivatives only; trace the model with twice_differentiable=True")
         gradient = self._own_gradient()
+        if not_differentiable(self._utility_at_activation) or not_differentiable(gradient):
+            raise _no_derivative("an operation in it is marked once_differentiable")
         if not gradient.requires_grad:  # the utility is linear in the activation
             return torch.zeros_like(gradient)
-        if not_differentiable(gradient):
-            raise _no_derivative("an operation in it is marked once_differentiable")
         with _differentiable():
             along = (gradient * vector.clone()).sum()
             return _derivative(along, self._trace.activation)

@@ -96,10 +96,9 @@ def _labels(regions: Regions, height: int, width: int, batch: int) -> Tensor:
         ) from None
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise OptionError(f"players are labels of {labels.dtype}; expected whole numbers, one for each cell")
-    labels = labels[None] if labels.dim() == 2 else labels
-    if labels.shape not in {(1, height, width), (batch, height, width)}:
+    if labels.shape not in {(height, width), (1, height, width), (batch, height, width)}:
         raise OptionError(
             f"players are labels of shape {tuple(labels.shape)}; expected the layer's cells, ({height}, {width}), or "
             f"({batch}, {height}, {width}) for all images"
         )
-    return labels.cpu()
+    return labels.cpu().reshape(-1, height, width)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,8 +17,20 @@ from torch import Tensor
 from shapleycam.models.layout import Layout
 
 Kind: TypeAlias = Literal["batch", "position", "channel"]
-Axis: TypeAlias = tuple[tuple[Kind, int], ...]
-"""An axis of a tensor as the factors of its size, outermost first."""
+
+
+class Factor(NamedTuple):
+    """A part of an axis: what lies along it, how many, and, for positions, how far apart in reading order they are (so
+    that rows and columns are told apart).
+    """
+
+    kind: Kind
+    size: int
+    step: int
+
+
+Axis: TypeAlias = tuple[Factor, ...]
+"""An axis of a tensor as the factors of its size, outermost first; none for an axis of size 1."""
 
 _ELEMENTWISE = {
     *("ReluBackward0", "HardtanhBackward0", "GeluBackward0", "SiluBackward0", "MishBackward0", "EluBackward0"),
@@ -67,7 +79,7 @@ _Found: TypeAlias = "_Form | str | None"
 
 
 def structure_of(output: Tensor, leaf: Tensor, layout: Layout) -> Structure:
-    """What the graph from `leaf`, an activation (1, ...) of this layout, to `output` proves."""
+    """What the graph from `leaf`, an activation (2, ...) of this layout, to `output` proves."""
     if layout.prefix or output.grad_fn is None:
         return Structure()
     found: dict[Any, _Found] = {}
@@ -185,7 +197,7 @@ def _channels_mixed(step: _Step) -> _Form | None:
             return None
     if _mixes(step.axes[place : place + 1]):
         return None
-    changed: Axis = (("channel", step.shape[place]),)
+    changed = _axis("channel", step.shape[place])
     return replace(step.form, axes=(*step.axes[:place], changed, *step.axes[place + 1 :]))
 
 
@@ -194,9 +206,9 @@ def _averaged(step: _Step) -> _Form | None:
     if step.name != "MeanBackward1":
         return None
     dims = {_signed(dim) % len(step.axes) for dim in step.node._saved_dim}  # noqa: SLF001
-    inside = [kind for index in dims for kind, size in step.axes[index] if size > 1]
-    outside = tuple(axis for index, axis in enumerate(step.axes) if index not in dims)
-    alone = all(kind == "position" for kind in inside) and not _mixes(outside)
+    inside = {factor.kind for index in dims for factor in step.axes[index]}
+    outside = {factor.kind for index, axis in enumerate(step.axes) if index not in dims for factor in axis}
+    alone = inside <= {"position"} and "position" not in outside
     return _Form(None, linear=step.form.linear) if alone else None
 
 
@@ -206,16 +218,24 @@ def _axes(layout: Layout, leaf: Tensor) -> tuple[Axis, ...]:
         "NHWC": ("batch", "position", "position", "channel"),
         "tokens": ("batch", "position", "channel"),
     }
-    return tuple(((kind, size),) for kind, size in zip(order[layout.kind], leaf.shape, strict=True))
+    axes, step = [], 1
+    for kind, size in zip(reversed(order[layout.kind]), reversed(leaf.shape), strict=True):
+        axes.append(_axis(kind, size, step if kind == "position" else 0))
+        step *= size if kind == "position" else 1
+    return tuple(reversed(axes))
+
+
+def _axis(kind: Kind, size: int, step: int = 0) -> Axis:
+    return (Factor(kind, size, step),) if size > 1 else ()
 
 
 def _shape(axes: tuple[Axis, ...]) -> tuple[int, ...]:
-    return tuple(prod(size for _, size in axis) for axis in axes)
+    return tuple(prod(factor.size for factor in axis) for axis in axes)
 
 
 def _mixes(axes: tuple[Axis, ...]) -> bool:
-    """Whether positions are along these axes."""
-    return any(kind == "position" and size > 1 for axis in axes for kind, size in axis)
+    """Whether positions, or images, are along these axes."""
+    return any(factor.kind != "channel" for axis in axes for factor in axis)
 
 
 def _same_everywhere(constant: Tensor | None, axes: tuple[Axis, ...]) -> bool:
@@ -235,29 +255,40 @@ def _moved(node: Any, name: str, axes: tuple[Axis, ...], shape: tuple[int, ...])
         one, other = _signed(node._saved_dim0), _signed(node._saved_dim1)  # noqa: SLF001
         order[one], order[other] = order[other], order[one]
         return tuple(order)
-    if name in _VIEWS or (name in _RESTRIDED and shape == _shape(axes)):
-        return _regrouped([factor for axis in axes for factor in axis if factor[1] > 1], shape)
-    return None
+    return _regrouped([factor for axis in axes for factor in axis], shape) if name in _VIEWS else None
 
 
-def _regrouped(factors: list[tuple[Kind, int]], shape: tuple[int, ...]) -> tuple[Axis, ...] | None:
+def _regrouped(factors: list[Factor], shape: tuple[int, ...]) -> tuple[Axis, ...] | None:
     """The same factors along the axes of another shape; None where an axis would cut across two of them."""
     axes = []
     for size in shape:
-        axis, wanted = [], size
+        axis: list[Factor] = []
+        wanted = size
         while wanted > 1:
             if not factors:
                 return None
-            kind, there = factors.pop(0)
+            kind, there, step = factors.pop(0)
             taken = min(there, wanted)
             if wanted % taken or there % taken:
                 return None
-            axis.append((kind, taken))
+            axis.append(Factor(kind, taken, step * (there // taken)))
             wanted //= taken
             if there > taken:
-                factors.insert(0, (kind, there // taken))
-        axes.append(tuple(axis))
+                factors.insert(0, Factor(kind, there // taken, step))
+        axes.append(_merged(axis))
     return None if factors else tuple(axes)
+
+
+def _merged(axis: list[Factor]) -> Axis:
+    """Neighbours that were split from one factor, or lie as if they were, as one again."""
+    merged: list[Factor] = []
+    for factor in axis:
+        before = merged[-1] if merged else None
+        if before and before.kind == factor.kind and before.step == factor.size * factor.step:
+            merged[-1] = Factor(factor.kind, before.size * factor.size, factor.step)
+        else:
+            merged.append(factor)
+    return tuple(merged)
 
 
 def _is_pointwise(convolution: Any) -> bool:

@@ -111,6 +111,7 @@ class _Largest(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         value = func(*args, **(kwargs or {}))
-        if isinstance(value, torch.Tensor):
+        shared = {a.untyped_storage().data_ptr() for a in args if isinstance(a, torch.Tensor)}
+        if isinstance(value, torch.Tensor) and value.untyped_storage().data_ptr() not in shared:  # views take nothing
             self.bytes = max(self.bytes, value.nbytes)
         return value

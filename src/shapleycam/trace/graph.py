@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -27,5 +28,14 @@ def depends_on(tensor: Tensor, leaf: Tensor) -> bool:
 
 
 def not_differentiable(tensor: Tensor) -> bool:
-    """Whether an operation on the way forbids further derivatives; autograd would pass it over in silence."""
-    return any("Error" in node.name() for node in nodes(tensor))
+    """Whether an operation on the way forbids further derivatives; autograd would pass it over in silence.
+
+    In the graph of a gradient such an operation has left an error; in the graph of a value it is a function whose
+    backward was wrapped by PyTorch's `once_differentiable`.
+    """
+    return any("Error" in node.name() or _is_wrapped(node) for node in nodes(tensor))
+
+
+def _is_wrapped(node: Any) -> bool:
+    code = getattr(getattr(getattr(node, "_forward_cls", None), "backward", None), "__code__", None)
+    return code is not None and code.co_filename == torch.autograd.function.__file__

@@ -30,6 +30,8 @@ def kernel(game: Game, evaluations: int = 2048, seed: int = 0) -> ShapleyValues:
     if n == 1:
         return ShapleyValues(game.grand[:, None].to(precise), None, torch.zeros_like(game.target))
     pairs = -(-evaluations // 2)
+    if pairs < 1:
+        raise _too_few(evaluations, n)
     drawn = torch.stack([_coalitions(pairs, n, s) for s in game.seeds(seed)]).to(device)
     worth = game.value(drawn).to(precise)
     inside, total = drawn.to(precise), game.grand[:, None].to(precise)
@@ -38,10 +40,14 @@ def kernel(game: Game, evaluations: int = 2048, seed: int = 0) -> ShapleyValues:
     wanted = worth - inside[..., -1] * total
     normal = features.mT @ features
     if bool((torch.linalg.matrix_rank(normal) < n - 1).any()):
-        raise OptionError(f"evaluations is {evaluations}; expected more, about {4 * n}, to tell {n} players apart")
+        raise _too_few(evaluations, n)
     found = torch.linalg.solve(normal, (features.mT @ wanted[..., None]))[..., 0]
     values = torch.cat([found, total - found.sum(1, keepdim=True)], 1)
     return ShapleyValues(values, None, torch.full_like(game.target, 2 * pairs))
+
+
+def _too_few(evaluations: int, n: int) -> OptionError:
+    return OptionError(f"evaluations is {evaluations}; expected more, about {4 * n}, to tell {n} players apart")
 
 
 def _coalitions(pairs: int, n: int, seed: int) -> Bool[Tensor, "s n"]:

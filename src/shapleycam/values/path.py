@@ -15,6 +15,7 @@ from torch import Tensor
 
 from shapleycam.errors import EfficiencyGapWarning, OptionError, warn
 from shapleycam.game import Game
+from shapleycam.values.precision import check_tolerance
 from shapleycam.values.scale import about_scale, ignores_scale
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.values.taylor import divided
@@ -32,7 +33,7 @@ def path(game: Game, nodes: Nodes = 8, tolerance: float = 0.01) -> ShapleyValues
     scale, where no number of nodes helps.
 
     Raises:
-        OptionError: fewer than one node.
+        OptionError: fewer than one node, or a tolerance that is not positive.
     """
     derivative, taken = mean_gradient(game, nodes, tolerance)
     spent = taken if nodes != "auto" else 2 * taken - _FEWEST
@@ -49,6 +50,7 @@ def mean_gradient(
     """
     if nodes != "auto":
         return _quadrature(game, nodes), torch.full_like(game.target, nodes)
+    check_tolerance(tolerance)
     count = _FEWEST
     derivative, taken = _quadrature(game, count), torch.full_like(game.target, count)
     gap = efficiency_gap(game, derivative)
@@ -65,8 +67,9 @@ def mean_gradient(
 
 
 def efficiency_gap(game: Game, derivative: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
-    """|Σ φ - v(N)| / |v(N)|."""
-    return (divided(game, derivative).sum(1) - game.grand).abs() / game.grand.abs().clamp(min=1e-12)
+    """|Σ φ - v(N)| / |v(N)|, where v(N) is more than what rounding leaves of U(head(A)) - U(head(0))."""
+    rounding = 100 * torch.finfo(game.full.dtype).eps * torch.maximum(game.full.abs(), game.empty.abs()).clamp(min=1)
+    return (divided(game, derivative).sum(1) - game.grand).abs() / torch.maximum(game.grand.abs(), rounding)
 
 
 def _quadrature(game: Game, nodes: int) -> Float[Tensor, "b *shape"]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from shapleycam.errors import OptionError, ToleranceWarning, warn
 from shapleycam.game import Game
-from shapleycam.values.precision import accurate
+from shapleycam.values.precision import accurate, check_tolerance
 from shapleycam.values.shares import ShapleyValues
 
 FEWEST, MOST = 8, 2048
@@ -49,8 +49,9 @@ def permutation(
     """
     if orders is not None and orders < 1:
         raise OptionError(f"orders is {orders}; expected 1 or more")
-    if not tolerance > 0:
-        raise OptionError(f"tolerance is {tolerance}; expected a positive number, such as 0.01 for 1 %")
+    if most_orders < 1:
+        raise OptionError(f"most_orders is {most_orders}; expected 1 or more")
+    check_tolerance(tolerance)
     generators = [torch.Generator().manual_seed(image_seed) for image_seed in game.seeds(seed)]
     sums = _Sums.none(game)
     active = torch.arange(len(generators))
@@ -60,7 +61,7 @@ def permutation(
         reached = sums.shares(game).uncertainty.cpu()
         if progress is not None:
             progress(4 * int(sums.count.max()), float(reached.max()))
-        active = active[reached[active] > tolerance] if orders is None else active
+        active = active[~(reached[active] <= tolerance)] if orders is None else active
         if not len(active):
             break
     if orders is None and len(active):

@@ -1,0 +1,15 @@
+"""What the tests of the game share."""
+
+from __future__ import annotations
+
+import pytest
+from jaxtyping import config
+
+
+@pytest.fixture
+def unchecked():
+    """Without the run-time checks of annotations, which would come before the library's own messages."""
+    before = config.jaxtyping_disable
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", before)

@@ -1,0 +1,137 @@
+"""Games of toy and real networks, and what their coalitions are worth, masked by hand."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import timm
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from networks import Toy
+from shapleycam import Explainer
+
+
+def game_of(model, images, utility="logit", target=0, layer="features", **options):
+    """The game of a batch; `memory` goes to the explainer, `players` to the game."""
+    players = options.pop("players", None)
+    return Explainer(model, layer=layer, **options).game(images, target=target, utility=utility, players=players)
+
+
+def noise(*shape, seed=0, dtype=torch.float32):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def some_coalitions(*shape, seed=1):
+    """Random coalitions, sparse and dense ones."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(shape, generator=generator) < torch.rand((*shape[:-1], 1), generator=generator)
+
+
+def by_hand(game, coalitions):
+    """U(head(A·1_S)) - U(head(0)), (b, s): positions are written over one by one, and the head runs as it is."""
+    coalitions = coalitions.expand(len(game.activation), *coalitions.shape[-2:])
+    with torch.inference_mode(mode=False), torch.no_grad():
+        empty = game.at(torch.zeros_like(game.activation))
+        worth = [game.at(_kept(game, coalitions[:, s])) - empty for s in range(coalitions.shape[1])]
+    return torch.stack(worth, 1)
+
+
+def _kept(game, coalition):
+    layout, activation = game.layout, game.activation.clone()
+    for image, row in zip(activation, coalition.tolist(), strict=True):
+        for cell in range(layout.height * layout.width):
+            if not row[cell]:
+                y, x = divmod(cell, layout.width)
+                place = {"NCHW": (slice(None), y, x), "NHWC": (y, x), "tokens": (layout.prefix + cell,)}
+                image[place[layout.kind]] = 0
+        if layout.prefix and not row[-1]:
+            image[: layout.prefix] = 0
+    return activation
+
+
+def generally(game, coalitions):
+    """The same by the game's own general way, for a shortcut to be compared with."""
+    coalitions = coalitions.expand(len(game.activation), *coalitions.shape[-2:])
+    evaluation = game._evaluation
+    with torch.inference_mode(mode=False), torch.no_grad():
+        images = torch.arange(len(game.activation))
+        return evaluation._by(evaluation._general, coalitions, images) - game.empty[:, None]
+
+
+def difference(found, expected, game):
+    """The largest difference, as a share of the largest number that is compared or that the model gives."""
+    largest = max(float(expected.abs().max()), float(game._trace.output.detach().abs().max()))
+    return float((found - expected).abs().max()) / largest
+
+
+@cache
+def network(name: str, size: int = 224) -> nn.Module:
+    """An untrained network with a classifier that is not zero, its parameters frozen, its statistics those of noise."""
+    torch.manual_seed(0)
+    source, architecture = name.split(":")
+    if source == "torchvision":
+        made = torchvision.models.get_model(architecture)
+    else:
+        made = timm.create_model(architecture, **({} if size == 224 else {"img_size": size}))
+    for parameter in made.parameters():
+        parameter.requires_grad_(requires_grad=False)
+        if parameter.dim() == 2 and not parameter.any():
+            nn.init.normal_(parameter, std=0.02)
+    _calibrate(made)
+    return made.eval()
+
+
+def _calibrate(model: nn.Module) -> None:
+    """Without statistics of its own an untrained network's activations vanish or explode."""
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = None  # the first batch's statistics as they are
+    if norms:
+        model.train()(noise(4, 3, 96, 96, seed=9))
+
+
+class Tokens(nn.Module):
+    """The features are the image's cells as tokens, after some of noise without a place in it."""
+
+    def __init__(self, head, prefix=0):
+        super().__init__()
+        self.features = nn.Flatten(2)
+        self.features.forward = lambda x: torch.cat(
+            [noise(1, prefix, x.shape[1], seed=3, dtype=x.dtype).expand(len(x), -1, -1), x.flatten(2).mT], 1
+        )
+        self.head = head
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x))
+
+
+class ChannelsLast(nn.Module):
+    """The features are the image, its channels last."""
+
+    def __init__(self, head):
+        super().__init__()
+        self.features = nn.LayerNorm(1)  # its type says where the channels are
+        self.features.forward = lambda x: x.permute(0, 2, 3, 1).contiguous()
+        self.head = head
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x))
+
+
+def pooling(before=None, after=None, channels=4, classes=3):
+    """Convolutional features, `before` at each position, their mean, `after` on it, and a classifier."""
+    torch.manual_seed(0)
+    steps = [before or nn.Identity(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), after or nn.Identity()]
+    return Toy(nn.Sequential(*steps, nn.Linear(channels, classes)))
+
+
+def heads():
+    """A head of each structure: name, model."""
+    torch.manual_seed(0)
+    return {
+        "general": pooling(nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.GELU())),
+        "pooled": pooling(nn.Conv2d(4, 4, 1), nn.Sequential(nn.LayerNorm(4), nn.GELU())),
+        "summed": pooling(nn.Sequential(nn.Conv2d(4, 4, 1), nn.GELU())),
+    }

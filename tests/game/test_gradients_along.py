@@ -1,0 +1,58 @@
+"""Gradients along the path, all at once behind a mean, against those at each activation."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from masking import ChannelsLast, Tokens, game_of, noise, pooling
+from torch import nn
+from toy_heads import (
+    Do,
+    conv,
+    square_images,
+)
+
+from networks import Toy
+
+
+@pytest.mark.parametrize(("kind", "places"), [(Toy, (2, 3)), (Tokens, 1), (ChannelsLast, (1, 2))])
+@pytest.mark.parametrize(
+    "after", [nn.Identity, nn.Softplus, lambda: nn.LayerNorm(4)], ids=["", "softplus", "layer norm"]
+)
+@pytest.mark.parametrize("utility", ["rest", "probability"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_gradients_along_a_pooled_head(kind, places, after, utility, dtype):
+    images = noise(3, 4, 3, 5, dtype=dtype)
+    torch.manual_seed(4)
+    model = kind(nn.Sequential(Do(lambda a: a.mean(places)), after(), nn.Linear(4, 3))).to(dtype)
+    game = game_of(model, images, utility, [2, 0, 1])
+    assert game.structure.reads_mean
+    scales = [0.03, 0.3, 0.5, 1.0, 1.7]
+    found = list(game.gradients_along(scales))
+    assert len(found) == len(scales)
+    for scale, gradient in zip(scales, found, strict=True):
+        expected = game.gradient(scale * game.activation)
+        assert gradient.shape == expected.shape
+        assert gradient.dtype == dtype
+        torch.testing.assert_close(gradient, expected, rtol=1e-3 if dtype is torch.float32 else 1e-9, atol=1e-6)
+        assert expected.abs().max() > 1e-5
+    torch.testing.assert_close(found[3], game.gradient(), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("scales", [[1.0], [0.25, 0.75], [0.9, 0.1, 0.5]])
+def test_gradients_along_other_heads(scales):
+    game = game_of(pooling(nn.Sequential(conv(3), nn.GELU())).double(), square_images(), "rest", 0)
+    assert not game.structure.reads_mean
+    for scale, gradient in zip(scales, game.gradients_along(scales), strict=True):
+        torch.testing.assert_close(gradient, game.gradient(scale * game.activation))
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_gradients_along_inside_the_callers_modes(mode):
+    model, images = pooling(None, nn.Softplus()), square_images(dtype=torch.float32)
+    expected = [gradient.clone() for gradient in game_of(model, images).gradients_along([0.2, 0.8])]
+    with mode():
+        found = list(game_of(model, images).gradients_along([0.2, 0.8]))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
+        assert not one.requires_grad

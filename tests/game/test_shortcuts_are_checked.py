@@ -1,0 +1,228 @@
+"""Values are right, or refused, where the numbers at hand or autograd do not show what a head does."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from masking import by_hand, game_of, pooling, some_coalitions
+from torch import nn
+from toy_heads import (
+    APART,
+    BOTH,
+    NEITHER,
+    POOLINGS,
+    SUM,
+    Do,
+    asleep,
+    assert_right,
+    beside,
+    residual,
+    square_images,
+    structure,
+)
+
+from networks import Toy
+from shapleycam.errors import ReplayError
+
+# Sleepers that other images wake
+
+
+def waking(images=6, awake=5):
+    """Images of noise, of which one is two hundred times as strong."""
+    made = square_images(images)
+    made[awake] *= 200
+    return made
+
+
+SLEEPERS = {
+    "at each position": pooling(residual(asleep())),
+    "after the mean": pooling(None, Do(lambda x: x + 5 * F.relu(x - 20))),
+    "next to the mean": Toy(nn.Sequential(Do(POOLINGS["mean and a sleeping corner"]), nn.Linear(4, 3))),
+    **{
+        f"behind {name}": beside(APART[name])
+        for name in (
+            "3 x 3 convolution",
+            "maximum pooling",
+            "weights of the map",
+            "linear over positions",
+            "linear over a row of any length",
+            "reshaped across channels",
+            "and the transposed",
+            "by the transposed",
+            "and its quarters transposed",
+            "seen with other strides",
+            "largest anywhere",
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("name", SLEEPERS)
+def test_values_are_right_for_images_that_wake_a_sleeper(name):
+    """Neither the image that the graph is read from nor those of the coalitions that are tried first do."""
+    images, model = waking(), SLEEPERS[name].double()
+    assert_right(model, images)
+    assert_right(model, images[5:])
+    with torch.no_grad():
+        asleep, awake = (model.eval()(some) for some in (images[5:] / 200, images[5:]))
+        straight = model(images[5:] * 0) + 200 * (asleep - model(images[5:] * 0))
+    assert (awake - straight).abs().max() > 1
+
+
+@pytest.mark.parametrize("name", ["and the transposed", "and its quarters transposed"])
+def test_a_sleeper_that_one_pair_of_positions_wakes(name):
+    """ReLU(a_i + a_j - 100) needs both: no sum over positions, though only few coalitions show it."""
+    images = square_images(6) / 10
+    for y, x in ((0, 2), (2, 0)):
+        images[5, :, y, x] += 60  # the transposed of each other, and in the transposed quarters
+    model = beside(APART[name])
+    assert structure(model, images) == NEITHER
+    assert_right(model, images)
+
+
+# What autograd does not see
+
+
+class Unseen(nn.Module):
+    """The mean, and a hundred where the activation is one that it looks at without autograd's knowledge."""
+
+    def __init__(self, looks_like, before=None):
+        super().__init__()
+        self.before = before or nn.Identity()
+        self.looks_like = looks_like
+
+    def forward(self, a):
+        with torch.no_grad():
+            hit = self.looks_like(a).to(a.dtype)
+        return self.before(a).mean((2, 3)) + 100 * hit[:, None]
+
+
+def pair_alone(a):
+    """Whether the first and the last position are there, and no other."""
+    there = a.ne(0).any(1).flatten(1)
+    ends = torch.zeros_like(there)
+    ends[:, 0] = ends[:, -1] = True
+    return (there == ends).all(1) & (there.shape[1] > 1)
+
+
+PAIR = torch.zeros(1, 16, dtype=torch.bool)
+PAIR[0, 0] = PAIR[0, -1] = True
+
+
+@pytest.mark.parametrize("before", [None, nn.GELU()], ids=["reads the mean", "is a sum"])
+@pytest.mark.parametrize("detached", [False, True])
+def test_what_autograd_does_not_see_is_found_by_running_again(before, detached):
+    look = (lambda a: pair_alone(a.detach())) if detached else pair_alone
+    model = Toy(nn.Sequential(Unseen(look, before), nn.Linear(4, 3)))
+    game = game_of(model.double(), square_images(), "logit", 0)
+    assert game.structure == (SUM if before else BOTH)
+    with pytest.raises(ReplayError) as refused:
+        game.value(PAIR)
+    given = by_hand(game, PAIR) + game.empty[:, None]
+    message = str(refused.value)
+    assert message.startswith("layer 'features': the model itself gives utility ")
+    found = message.split("gives utility ")[1].split(", the shortcut that", maxsplit=1)[0].split(", ")
+    assert all(any(float(one) == pytest.approx(float(other), rel=1e-4) for other in given) for one in found)
+    assert "the shortcut that its recorded operations allow " in message
+    assert message.endswith(
+        "; expected the same: something there reads the activation unseen by autograd (detach, no_grad), so mend "
+        "that, or choose another layer"
+    )
+
+
+def test_what_autograd_does_not_see_among_others_is_found_in_time():
+    """A tenth of the coalitions: two are looked at again each time, so that thirty calls do not all miss it."""
+    model = Toy(nn.Sequential(Unseen(pair_alone), nn.Linear(4, 3)))
+    game = game_of(model.double(), square_images(), "logit", 0)
+    coalitions = some_coalitions(10, 16)
+    coalitions[3] = PAIR[0]
+
+    def often():
+        for _ in range(30):
+            game.value(coalitions)
+
+    with pytest.raises(ReplayError, match="the model itself gives utility"):
+        often()
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        lambda a: a.mean((2, 3)) * (a.detach().flatten(1).amax(1, keepdim=True) > 1.5),
+        lambda a: a.mean((2, 3)) + a.detach().amax((2, 3)),
+        lambda a: (a * (a.detach().amax((2, 3), keepdim=True) > 1)).mean((2, 3)),
+    ],
+    ids=["gate", "maximum", "gate before the mean"],
+)
+def test_what_numbers_show_is_no_shortcut(pool):
+    assert structure(Toy(nn.Sequential(Do(pool), nn.Linear(4, 3)))) == NEITHER
+
+
+def test_a_maximum_seen_without_gradients_has_the_right_values():
+    model = Toy(nn.Sequential(Do(lambda a: a.mean((2, 3)) + a.detach().amax((2, 3))), nn.Linear(4, 3)))
+    assert_right(model, square_images())
+
+
+def test_a_wrong_gradient_along_the_path_is_found():
+    """Unseen at whole images and coalitions of them, and there at half their strength."""
+    images = square_images().clamp(-1, 1)
+    images[:, 0, 0, 0] = 3.0
+    half = Unseen(lambda a: (a.flatten(1).amax(1) - 1.5).abs() < 0.25)
+    game = game_of(Toy(nn.Sequential(half, nn.Linear(4, 3))).double(), images, "logit", 0)
+    assert game.structure.reads_mean
+    assert len(list(game.gradients_along([0.1, 0.9, 1.0]))) == 3
+    with pytest.raises(ReplayError, match=r"the model itself gives utility .* unseen by autograd"):
+        list(game.gradients_along([0.1, 0.5, 1.0]))
+
+
+# Heads that do not take one position
+
+
+def of_its_size(kind):
+    def check(a):
+        if a.shape[-1] != 4:
+            raise kind("expected 4 x 4 cells")
+        return a
+
+    return check
+
+
+def asserted(a):
+    assert a.shape[-2:] == (4, 4), "expected 4 x 4 cells"
+    return a
+
+
+FIXED = {
+    "raises RuntimeError": of_its_size(RuntimeError),
+    "raises ValueError": of_its_size(ValueError),
+    "raises NotImplementedError": of_its_size(NotImplementedError),
+    "raises IndexError": of_its_size(IndexError),
+    "asserts": asserted,
+    "view": lambda a: a.view(-1, 4, 4, 4),
+    "reads a cell": lambda a: a + 0 * float(a.detach()[0, 0, 3, 3]),
+}
+
+
+@pytest.mark.parametrize("name", FIXED)
+@pytest.mark.parametrize("after", [nn.Identity, nn.GELU])
+def test_a_head_of_one_size_is_run_as_it_is(name, after):
+    model = pooling(Do(FIXED[name]), after())
+    assert structure(model) == NEITHER
+    game = assert_right(model, square_images())
+    (gradient,) = game.gradients_along([0.5])
+    torch.testing.assert_close(gradient, game.gradient(0.5 * game.activation))
+
+
+@pytest.mark.parametrize("pool", [nn.AvgPool2d(4), nn.AvgPool2d(3), nn.Conv2d(4, 4, 4)])
+def test_pooling_of_a_fixed_size_is_run_as_it_is(pool):
+    model = Toy(nn.Sequential(pool, nn.Flatten(), nn.Linear(4, 3)))
+    assert structure(model) == NEITHER
+    assert_right(model, square_images())
+
+
+def test_a_head_that_knows_how_many_positions_there_were():
+    """At one position it is another function: the numbers show it."""
+    model = Toy(nn.Sequential(Do(lambda a: a.mean((2, 3)) * a.shape[2]), nn.Linear(4, 3)))
+    assert structure(model) == NEITHER
+    assert_right(model, square_images())

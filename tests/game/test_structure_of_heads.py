@@ -1,0 +1,140 @@
+"""Which shortcuts real heads allow, and that values by a shortcut are the model's own."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+import torch
+from masking import by_hand, difference, game_of, generally, network, noise, some_coalitions
+
+from networks import Smooth
+from shapleycam.game.structure import Structure
+from shapleycam.game.ways import General, Pooled, Summed
+
+BOTH, NEITHER = Structure(reads_mean=True, is_sum=True), Structure()
+MEAN, SUM = Structure(reads_mean=True), Structure(is_sum=True)
+SWIN, VIT = "timm:swin_tiny_patch4_window7_224", "timm:vit_tiny_patch16_224"
+
+# Model, image size, layer: what theory says of the head.
+HEADS = {
+    ("efficientnet_lite0", 224, "bn2"): BOTH,
+    ("efficientnet_lite0", 224, "blocks.6"): SUM,  # convolution of size 1, batch norm and ReLU6 at each position
+    ("efficientnet_lite0", 224, "blocks.5"): NEITHER,
+    ("torchvision:resnet18", 96, "layer4"): BOTH,
+    ("torchvision:resnet18", 96, "layer4.1.bn2"): NEITHER,  # the block's input is added at each position
+    ("torchvision:resnet18", 96, "layer4.0"): NEITHER,
+    ("torchvision:resnet50", 96, "layer4"): BOTH,
+    ("torchvision:mobilenet_v2", 96, "features"): BOTH,
+    ("torchvision:mobilenet_v2", 96, "features.18.1"): SUM,  # ReLU6 at each position
+    ("torchvision:mobilenet_v2", 96, "features.18.0"): SUM,
+    ("torchvision:mobilenet_v2", 96, "features.17"): SUM,
+    ("torchvision:densenet121", 96, "features"): SUM,  # ReLU, then the mean
+    ("torchvision:densenet121", 96, "features.norm5"): SUM,
+    ("torchvision:densenet121", 96, "features.denseblock4"): SUM,
+    ("torchvision:convnext_tiny", 96, "features"): MEAN,  # the mean, then LayerNorm
+    ("torchvision:swin_t", 64, "norm"): BOTH,
+    (SWIN, 224, "layers.3"): SUM,  # LayerNorm at each position, then the mean
+    (SWIN, 224, "norm"): BOTH,
+    (VIT, 64, "blocks.11"): NEITHER,
+    (VIT, 64, "norm"): NEITHER,
+    ("torchvision:vgg11", 64, "features"): NEITHER,  # pooled to 7 x 7, then flattened
+}
+LAYOUTS = {SWIN: "NHWC", "torchvision:swin_t": "NHWC", VIT: "tokens"}
+SHORT = [head for head, structure in HEADS.items() if structure != NEITHER]
+
+
+@pytest.fixture(scope="module")
+def game(explainer):
+    """The game of three images, made once for each head."""
+
+    @cache
+    def made(name, size, layer):
+        model = explainer.model if name == explainer.name else network(name, size)
+        return game_of(model, noise(3, 3, size, size), "rest", [3, 500, 801], layer)
+
+    return made
+
+
+@pytest.mark.parametrize("head", HEADS, ids=str)
+def test_the_structure_is_what_theory_says(game, head):
+    assert game(*head).structure == HEADS[head]
+    assert game(*head).layout.kind == LAYOUTS.get(head[0], "NCHW")
+
+
+@pytest.mark.parametrize("head", HEADS, ids=str)
+def test_the_cheapest_way_is_taken(game, head):
+    structure = HEADS[head]
+    expected = Summed if structure.is_sum else Pooled if structure.reads_mean else General
+    assert type(game(*head)._evaluation._way) is expected
+
+
+@pytest.mark.parametrize("head", SHORT, ids=str)
+def test_shortcuts_give_the_models_own_values(game, head):
+    game = game(*head)
+    coalitions = some_coalitions(3, 8, game.n_players)
+    expected = generally(game, coalitions)
+    assert difference(game.value(coalitions), expected, game) < 1e-5
+    assert difference(by_hand(game, coalitions[:, :2]), expected[:, :2], game) < 1e-5
+    assert expected.std(1).min() > 1e-3 * expected.abs().max()
+
+
+@pytest.mark.parametrize("head", [head for head in SHORT if HEADS[head] == BOTH], ids=str)
+def test_two_shortcuts_agree(game, head):
+    game = game(*head)
+    coalitions, images = some_coalitions(3, 8, game.n_players), torch.arange(3)
+    evaluation = game._evaluation
+    with torch.no_grad():
+        pooled, summed = (evaluation._by(way, coalitions, images) for way in (evaluation.pooled, evaluation.summed))
+    assert difference(pooled, summed, game) < 1e-5
+
+
+@pytest.mark.parametrize("utility", ["probability", "log_probability", "logit"])
+@pytest.mark.parametrize("layer", ["bn2", "blocks.6"])
+def test_shortcuts_give_every_utility(explainer, utility, layer):
+    game = game_of(explainer.model, noise(2, 3, 224, 224), utility, None, layer)
+    coalitions = some_coalitions(2, 10, game.n_players)
+    assert game.structure.is_sum
+    torch.testing.assert_close(game.value(coalitions), generally(game, coalitions), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("head", [(SWIN, 224, "layers.3"), ("torchvision:convnext_tiny", 96, "features")], ids=str)
+def test_regions_take_the_shortcut_too(head):
+    name, size, layer = head
+    game = game_of(network(name, size), noise(2, 3, size, size), "rest", [3, 700], layer, players=(3, 2))
+    coalitions = some_coalitions(2, 9, 6)
+    assert game.structure == HEADS[head]
+    assert difference(game.value(coalitions), generally(game, coalitions), game) < 1e-5
+
+
+def test_a_double_precision_head_has_its_structure_too():
+    model = network("torchvision:mobilenet_v2", 96).double()
+    try:
+        game = game_of(model, noise(2, 3, 96, 96, dtype=torch.float64), "rest", [3, 700], "features.17")
+        coalitions = some_coalitions(2, 9, 9)
+        assert game.structure == SUM
+        assert difference(game.value(coalitions), generally(game, coalitions), game) < 1e-12
+    finally:
+        model.float()
+
+
+def test_a_structure_is_found_once(monkeypatch):
+    """After the first use, the head itself runs for the coalitions alone that are looked at again."""
+    game = game_of(network("torchvision:resnet18", 96), noise(2, 3, 96, 96), "rest", [3, 700], "layer4")
+    game.value(some_coalitions(4, 9))
+    rows, head = [], game._trace.head
+
+    def watched(activation, samples):
+        rows.append(len(activation))
+        return head(activation, samples)
+
+    monkeypatch.setattr(game._trace, "head", watched)
+    game.value(some_coalitions(200, 9))
+    assert rows == [2]
+
+
+def test_a_convolution_of_positions_is_no_shortcut():
+    game = game_of(Smooth(), noise(2, 3, 8, 8, dtype=torch.float64), "rest", [0, 1])
+    assert game.structure == NEITHER
+    coalitions = some_coalitions(2, 9, 16)
+    assert difference(game.value(coalitions), by_hand(game, coalitions), game) < 1e-12

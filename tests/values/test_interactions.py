@@ -1,0 +1,180 @@
+"""Interactions of two players: of the second-order game, and sampled, against the index as it is defined."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+from shapiq.game_theory.exact import ExactComputer
+
+from games import interactions_of, random_table, smooth_game, table_game, table_of
+from networks import Smooth, quadratic
+from shapleycam import Explainer, values
+from shapleycam.errors import OptionError
+from shapleycam.values.interactions import Interactions, _paths
+
+
+def table_from(game):
+    """What each coalition of the first image's game is worth."""
+    n = game.n_players
+    inside = (torch.arange(2**n)[:, None] >> torch.arange(n)) % 2 == 1
+    return game.value(inside)[0]
+
+
+def played(model, images, utility="logit", **options):
+    return Explainer(model, layer="features").game(images, target=0, utility=utility, **options)
+
+
+@pytest.fixture
+def pairs_game():
+    """(game, w, M, a) of the score w·a + a·M·a."""
+    generator = torch.Generator().manual_seed(6)
+    weight = torch.randn(6, dtype=torch.float64, generator=generator)
+    matrix = torch.randn(6, 6, dtype=torch.float64, generator=generator)
+    content = torch.randn(6, dtype=torch.float64, generator=generator)
+    symmetric = matrix + matrix.T
+    return played(quadratic(weight, symmetric), content.reshape(1, 1, 2, 3)), weight, symmetric, content
+
+
+def test_own_and_pairs_of_a_quadratic_head_by_pencil(pairs_game):
+    game, weight, matrix, content = pairs_game
+    found = values.interactions(game)
+    expected = 2 * content[:, None] * matrix * content
+    torch.testing.assert_close(found.pairs[0], expected - expected.diag().diag(), atol=1e-9, rtol=0)
+    torch.testing.assert_close(found.own[0], weight * content + matrix.diag() * content**2, atol=1e-9, rtol=0)
+    assert found.evaluations.tolist() == [7]
+    assert found.stderr is None
+
+
+def test_pairs_of_a_quadratic_head_are_the_index_as_it_is_defined(pairs_game):
+    game = pairs_game[0]
+    expected = interactions_of(table_from(game))
+    torch.testing.assert_close(values.interactions(game).pairs[0], expected, atol=1e-9, rtol=0)
+    sampled = values.sampled_interactions(game, rounds=2)
+    torch.testing.assert_close(sampled.pairs[0], expected, atol=1e-9, rtol=0)
+    assert float(sampled.stderr.max()) < 1e-9
+
+
+@pytest.mark.parametrize("players", [None, (2, 3)])
+def test_own_effects_and_each_pair_once_are_the_second_order_game(players):
+    images = torch.randn(2, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    game = played(Smooth(), images, "rest", players=players)
+    found = values.interactions(game)
+    worth = (game.activation * (game.gradient() - game.hvp(game.activation) / 2)).flatten(1).sum(1)
+    torch.testing.assert_close(found.own.sum(1) + found.pairs.sum((1, 2)) / 2, worth, atol=1e-10, rtol=1e-9)
+    shared = found.own + found.pairs.sum(2) / 2
+    torch.testing.assert_close(shared, values.taylor(game, order=2).values, atol=1e-10, rtol=1e-9)
+    assert torch.equal(found.pairs, found.pairs.mT)
+    assert not found.pairs.diagonal(dim1=1, dim2=2).any()
+    assert float(found.pairs.abs().max()) > 1e-5
+
+
+def test_regions_interact_as_their_cells_do_together():
+    images = torch.randn(1, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    cells, regions = (played(Smooth(), images, "rest", players=players) for players in (None, (2, 2)))
+    member = regions.players.member[0]
+    belongs = torch.nn.functional.one_hot(member).double()
+    found, each = values.interactions(regions), values.interactions(cells)
+    together = belongs.T @ each.pairs[0] @ belongs
+    torch.testing.assert_close(found.pairs[0], together - together.diag().diag(), atol=1e-10, rtol=1e-9)
+    torch.testing.assert_close(found.own[0], each.own[0] @ belongs + together.diag() / 2, atol=1e-10, rtol=1e-9)
+
+
+@pytest.mark.parametrize("n", [3, 5, 6])
+def test_shapiq_defines_the_index_alike(n):
+    table = random_table(n, seed=n)
+    numbers = 2 ** torch.arange(n)
+    oracle = ExactComputer(lambda rows: table[torch.as_tensor(rows).long() @ numbers].numpy(), n)
+    expected = torch.as_tensor(oracle("SII", 2).get_n_order_values(2))
+    torch.testing.assert_close(interactions_of(table), expected, atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 6, 7])
+def test_sampled_pairs_come_to_the_index(n):
+    table = random_table(n, seed=n)
+    found, expected = values.sampled_interactions(table_game(table), rounds=400), interactions_of(table)
+    off_by = (found.pairs[0] - expected).abs()
+    assert bool((off_by <= 4.5 * found.stderr[0] + 1e-12).all())
+    assert float(found.stderr.max()) < 0.25
+    torch.testing.assert_close(found.pairs, found.pairs.mT, atol=1e-12, rtol=0)
+    assert not found.pairs.diagonal(dim1=1, dim2=2).any()
+
+
+@pytest.mark.parametrize("n", [5, 6, 7])
+def test_sampled_pairs_are_right_on_average_and_their_errors_honest(n):
+    """Over five hundred seeds of three rounds each."""
+    table = random_table(n, seed=10 + n)
+    found = values.sampled_interactions(table_game(table, copies=500), rounds=3)
+    first, second = torch.triu_indices(n, n, 1)
+    pairs, stderr = found.pairs[:, first, second], found.stderr[:, first, second]
+    deviations = (pairs.mean(0) - interactions_of(table)[first, second]) / (pairs.std(0) / 500**0.5)
+    assert float(deviations.abs().max()) < 4
+    torch.testing.assert_close((stderr**2).mean(0).sum(), pairs.var(0).sum(), rtol=0.1, atol=0)
+
+
+def test_sampled_pairs_of_a_smooth_head():
+    game = smooth_game()
+    found, expected = values.sampled_interactions(game, rounds=100), interactions_of(table_from(game))
+    assert bool(((found.pairs[0] - expected).abs() <= 5 * found.stderr[0] + 1e-12).all())
+    assert float((found.pairs[0] - expected).norm() / expected.norm()) < 0.1
+
+
+@pytest.mark.parametrize("n", [2, 3, 6, 7])
+def test_a_round_meets_every_pair(n):
+    """Of (Σ 1)² each pair earns 2 in any order, so a pair that was left out would show."""
+    game = table_game(table_of(n, lambda s: len(s) ** 2))
+    found = values.sampled_interactions(game, rounds=2)
+    torch.testing.assert_close(found.pairs[0], 2 - 2 * torch.eye(n, dtype=torch.float64), atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("n", range(2, 14))
+def test_every_two_are_neighbours_exactly_once(n):
+    paths = _paths(n)
+    m = n + n % 2
+    assert paths.shape == (m // 2, m)
+    assert bool((paths.sort(1).values == torch.arange(m)).all())
+    met = [frozenset(pair) for path in paths.tolist() for pair in pairwise(path)]
+    assert len(met) == len(set(met)) == m * (m - 1) // 2
+
+
+@pytest.mark.parametrize(("n", "each"), [(2, 4), (5, 36), (6, 36)])
+def test_evaluations_are_counted(n, each):
+    """A round is n / 2 orders of 2n coalitions, n made even."""
+    game, counted = table_game(random_table(n), copies=2), []
+    value = game.value
+    game.value = lambda coalitions: counted.append(coalitions.shape[1]) or value(coalitions)
+    found = values.sampled_interactions(game, rounds=3)
+    assert counted == [each] * 3
+    assert found.evaluations.tolist() == [3 * each] * 2
+    assert found.own is None
+
+
+def test_seeds():
+    game = smooth_game(copies=2)
+    first, again, other = (values.sampled_interactions(game, rounds=2, seed=seed).pairs for seed in (3, 3, 4))
+    assert torch.equal(first, again)
+    assert float((first - other).abs().amax((1, 2)).min()) > 1e-9
+    assert float((first[0] - first[1]).abs().max()) > 1e-9
+
+
+@pytest.mark.parametrize(("rounds", "players", "found"), [(1, None, "1 rounds for 8"), (0, None, "0 rounds for 8")])
+def test_sampling_needs_two_rounds(rounds, players, found):
+    with pytest.raises(OptionError, match=f"{found} players; expected 2 or more of each"):
+        values.sampled_interactions(smooth_game(players=players), rounds=rounds)
+
+
+def test_one_player_has_nobody_to_interact_with():
+    with pytest.raises(OptionError, match="16 rounds for 1 players; expected 2 or more of each"):
+        values.sampled_interactions(smooth_game(players=(1, 1)))
+
+
+def test_the_strongest_pairs():
+    pairs = torch.zeros(2, 4, 4)
+    for (i, j), worth in {(0, 1): 2.0, (0, 3): -5.0, (1, 2): 0.5, (2, 3): 3.0}.items():
+        pairs[1, i, j] = pairs[1, j, i] = worth
+    found = Interactions(pairs, None, None, torch.tensor([1, 1]))
+    assert found.strongest(1, 3) == [(0, 3, -5.0), (2, 3, 3.0), (0, 1, 2.0)]
+    assert len(found.strongest(1)) == 6
+    assert {worth for _, _, worth in found.strongest()} == {0.0}
+    assert found.strongest(1, 0) == []
