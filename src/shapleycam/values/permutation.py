@@ -2,8 +2,8 @@
 
 Sources: Castro, Gómez & Tejada 2009; an order with its reverse is exact for games of pairs (antithetic sampling:
 Mitchell et al. 2022, arXiv:2104.12199). One sample here is four orders: a random one, the same with its halves
-exchanged, and both reversed, so that each player comes early, late and twice in between. Measured against pairs, that
-takes a half to a fifth of the orders for the same standard error (bench/results/shapley.md).
+exchanged, and both reversed, so that each player comes early, late and twice in between. At equal numbers of orders its
+error is a third to two thirds of that of pairs (bench/results/shapley.md).
 """
 
 from __future__ import annotations
