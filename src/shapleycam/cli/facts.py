@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from torch import Tensor
+
     from shapleycam.explanation import Explanation
 
 _LINEAR, _LITTLE, _SOME = 1e-6, 0.1, 0.3
@@ -57,18 +59,20 @@ def _class_facts(explanations: dict[str, Explanation], index: int) -> dict[str, 
         "curvature": None if first.curvature is None else float(first.curvature[index]),
         "evidence": where(first.values[index]),
         "values": {name: explanation.values[index].tolist() for name, explanation in explanations.items()},
-        "uncertainty": {name: _uncertainty(e, index) for name, e in explanations.items() if e.stderr is not None},
+        "uncertainty": {
+            name: _uncertainty(e.values[index], e.stderr[index])
+            for name, e in explanations.items()
+            if e.stderr is not None
+        },
     }
 
 
-def _uncertainty(explanation: Explanation, index: int) -> dict[str, Any]:
-    stderr, values = explanation.stderr, explanation.values[index]
-    assert stderr is not None  # noqa: S101  # for mypy: asked of sampled values only
+def _uncertainty(values: Tensor, stderr: Tensor) -> dict[str, Any]:
     size = float(values.norm())
     return {
-        "relative": float(stderr[index].norm()) / size if size else 0.0,
-        "not_sure": float((stderr[index] > values.abs()).float().mean()),
-        "stderr": stderr[index].tolist(),
+        "relative": float(stderr.norm()) / size if size else 0.0,
+        "not_sure": float((stderr > values.abs()).float().mean()),
+        "stderr": stderr.tolist(),
     }
 
 

@@ -9,28 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
+from shapleycam.game.axes import Axis, axes_of, axis_of, mixes, regrouped, same_everywhere, shape_of
 from shapleycam.models.layout import Layout
-
-Kind: TypeAlias = Literal["batch", "position", "channel"]
-
-
-class Factor(NamedTuple):
-    """A part of an axis: what lies along it, how many, and, for positions, how far apart in reading order they are (so
-    that rows and columns are told apart).
-    """
-
-    kind: Kind
-    size: int
-    step: int
-
-
-Axis: TypeAlias = tuple[Factor, ...]
-"""An axis of a tensor as the factors of its size, outermost first; none for an axis of size 1."""
 
 _ELEMENTWISE = {
     *("ReluBackward0", "HardtanhBackward0", "GeluBackward0", "SiluBackward0", "MishBackward0", "EluBackward0"),
@@ -101,7 +86,7 @@ def structure_of(output: Tensor, leaf: Tensor, layout: Layout) -> Structure:
 
 def _form(node: Any, operands: list[_Found], leaf: Tensor, layout: Layout) -> _Found:
     if getattr(node, "variable", None) is leaf:
-        return _Form(_axes(layout, leaf))
+        return _Form(axes_of(layout, tuple(leaf.shape)))
     given = [form for form in operands if form is not _CONSTANT]
     if not given:
         return _CONSTANT
@@ -121,7 +106,7 @@ def _after(node: Any, operands: list[_Found], forms: list[_Form]) -> _Form:
     name = node.name()
     affine = name in _AFFINE_OF_ALL | _RESTRIDED
     if len(forms) == 1:
-        affine |= name == "MulBackward0" or (name in _BATCH_NORMS and not node._saved_training)  # noqa: SLF001
+        affine |= name == "MulBackward0" or (name in _BATCH_NORMS and not _saved(node, "training"))
         place = 0 if name == "DivBackward0" else _LINEAR.get(name)
         affine |= place is not None and operands[place] is not _CONSTANT
     return _Form(None, all(form.linear for form in forms), affine and all(form.affine for form in forms))
@@ -141,7 +126,7 @@ def _before(node: Any, operands: list[_Found], forms: list[_Form]) -> _Found:
 
 
 def _combined(name: str, axes: tuple[Axis, ...], forms: list[_Form], shape: tuple[int, ...]) -> _Found:
-    if name not in _SUMS | _PRODUCTS or len(forms) != 2 or shape != _shape(axes):
+    if name not in _SUMS | _PRODUCTS or len(forms) != 2 or shape != shape_of(axes):
         return _UNKNOWN
     return replace(forms[0], linear=name in _SUMS and all(form.linear for form in forms))
 
@@ -166,9 +151,9 @@ def _pointwise(step: _Step) -> _Form | None:
 
 def _scaled(step: _Step) -> _Form | None:
     """Times or by a constant that is the same at all positions."""
-    if step.name not in _PRODUCTS or step.shape != _shape(step.axes) or step.operands[0] is _CONSTANT:
+    if step.name not in _PRODUCTS or step.shape != shape_of(step.axes) or step.operands[0] is _CONSTANT:
         return None
-    return step.form if _same_everywhere(step.node._saved_other, step.axes) else None  # noqa: SLF001
+    return step.form if same_everywhere(_saved(step.node, "other"), step.axes) else None
 
 
 def _rearranged(step: _Step) -> _Form | None:
@@ -178,12 +163,12 @@ def _rearranged(step: _Step) -> _Form | None:
 
 def _normed(step: _Step) -> _Form | None:
     """A batch norm with fixed statistics, or a layer norm of each position's channels."""
-    if step.name in _BATCH_NORMS and not step.node._saved_training and not _mixes(step.axes[1:2]):  # noqa: SLF001
+    if step.name in _BATCH_NORMS and not _saved(step.node, "training") and not mixes(step.axes[1:2]):
         return step.form
     if step.name != "NativeLayerNormBackward0":
         return None
-    normed = step.axes[-len(step.node._saved_normalized_shape) :]  # noqa: SLF001
-    return None if _mixes(normed) else replace(step.form, linear=False)
+    normed = step.axes[-len(_saved(step.node, "normalized_shape")) :]
+    return None if mixes(normed) else replace(step.form, linear=False)
 
 
 def _channels_mixed(step: _Step) -> _Form | None:
@@ -195,9 +180,9 @@ def _channels_mixed(step: _Step) -> _Form | None:
         place = 1
         if not _is_pointwise(step.node):
             return None
-    if _mixes(step.axes[place : place + 1]):
+    if mixes(step.axes[place : place + 1]):
         return None
-    changed = _axis("channel", step.shape[place])
+    changed = axis_of("channel", step.shape[place])
     return replace(step.form, axes=(*step.axes[:place], changed, *step.axes[place + 1 :]))
 
 
@@ -205,102 +190,40 @@ def _averaged(step: _Step) -> _Form | None:
     """The mean over all positions and nothing else."""
     if step.name != "MeanBackward1":
         return None
-    dims = {_signed(dim) % len(step.axes) for dim in step.node._saved_dim}  # noqa: SLF001
+    dims = {_signed(dim) % len(step.axes) for dim in _saved(step.node, "dim")}
     inside = {factor.kind for index in dims for factor in step.axes[index]}
     outside = {factor.kind for index, axis in enumerate(step.axes) if index not in dims for factor in axis}
     alone = inside <= {"position"} and "position" not in outside
     return _Form(None, linear=step.form.linear) if alone else None
 
 
-def _axes(layout: Layout, leaf: Tensor) -> tuple[Axis, ...]:
-    order: dict[str, tuple[Kind, ...]] = {
-        "NCHW": ("batch", "channel", "position", "position"),
-        "NHWC": ("batch", "position", "position", "channel"),
-        "tokens": ("batch", "position", "channel"),
-    }
-    axes, step = [], 1
-    for kind, size in zip(reversed(order[layout.kind]), reversed(leaf.shape), strict=True):
-        axes.append(_axis(kind, size, step if kind == "position" else 0))
-        step *= size if kind == "position" else 1
-    return tuple(reversed(axes))
-
-
-def _axis(kind: Kind, size: int, step: int = 0) -> Axis:
-    return (Factor(kind, size, step),) if size > 1 else ()
-
-
-def _shape(axes: tuple[Axis, ...]) -> tuple[int, ...]:
-    return tuple(prod(factor.size for factor in axis) for axis in axes)
-
-
-def _mixes(axes: tuple[Axis, ...]) -> bool:
-    """Whether positions, or images, are along these axes."""
-    return any(factor.kind != "channel" for axis in axes for factor in axis)
-
-
-def _same_everywhere(constant: Tensor | None, axes: tuple[Axis, ...]) -> bool:
-    """Whether a constant operand broadcasts over all positions."""
-    if constant is None or constant.dim() > len(axes):
-        return False
-    aligned = axes[len(axes) - constant.dim() :]
-    return all(size == 1 or not _mixes((axis,)) for size, axis in zip(constant.shape, aligned, strict=True))
-
-
 def _moved(node: Any, name: str, axes: tuple[Axis, ...], shape: tuple[int, ...]) -> tuple[Axis, ...] | None:
     """The axes after an operation that only rearranges them."""
     if name == "PermuteBackward0":
-        return tuple(axes[_signed(dim)] for dim in node._saved_dims)  # noqa: SLF001
+        return tuple(axes[_signed(dim)] for dim in _saved(node, "dims"))
     if name == "TransposeBackward0":
         order = list(axes)
-        one, other = _signed(node._saved_dim0), _signed(node._saved_dim1)  # noqa: SLF001
+        one, other = _signed(_saved(node, "dim0")), _signed(_saved(node, "dim1"))
         order[one], order[other] = order[other], order[one]
         return tuple(order)
-    return _regrouped([factor for axis in axes for factor in axis], shape) if name in _VIEWS else None
-
-
-def _regrouped(factors: list[Factor], shape: tuple[int, ...]) -> tuple[Axis, ...] | None:
-    """The same factors along the axes of another shape; None where an axis would cut across two of them."""
-    axes = []
-    for size in shape:
-        axis: list[Factor] = []
-        wanted = size
-        while wanted > 1:
-            if not factors:
-                return None
-            kind, there, step = factors.pop(0)
-            taken = min(there, wanted)
-            if wanted % taken or there % taken:
-                return None
-            axis.append(Factor(kind, taken, step * (there // taken)))
-            wanted //= taken
-            if there > taken:
-                factors.insert(0, Factor(kind, there // taken, step))
-        axes.append(_merged(axis))
-    return None if factors else tuple(axes)
-
-
-def _merged(axis: list[Factor]) -> Axis:
-    """Neighbours that were split from one factor, or lie as if they were, as one again."""
-    merged: list[Factor] = []
-    for factor in axis:
-        before = merged[-1] if merged else None
-        if before and before.kind == factor.kind and before.step == factor.size * factor.step:
-            merged[-1] = Factor(factor.kind, before.size * factor.size, factor.step)
-        else:
-            merged.append(factor)
-    return tuple(merged)
+    return regrouped([factor for axis in axes for factor in axis], shape) if name in _VIEWS else None
 
 
 def _is_pointwise(convolution: Any) -> bool:
     """Whether a convolution has size 1, stride 1 and no padding."""
-    kernel = convolution._saved_weight.shape[2:]  # noqa: SLF001
-    strides, paddings = convolution._saved_stride, convolution._saved_padding  # noqa: SLF001
-    return prod(kernel) == 1 and set(strides) == {1} and not any(paddings) and not convolution._saved_transposed  # noqa: SLF001
+    kernel = _saved(convolution, "weight").shape[2:]
+    strides, paddings = _saved(convolution, "stride"), _saved(convolution, "padding")
+    return prod(kernel) == 1 and set(strides) == {1} and not any(paddings) and not _saved(convolution, "transposed")
 
 
 def _signed(dim: int) -> int:
     """A dimension as autograd saves it: a negative one appears as 2^64 less its size."""
     return dim - 2**64 if dim >= 2**63 else dim
+
+
+def _saved(node: Any, name: str) -> Any:
+    """What autograd kept of an operation for its backward."""
+    return getattr(node, f"_saved_{name}")
 
 
 def recorded(head: Any, activation: Tensor) -> tuple[Tensor, Tensor]:
