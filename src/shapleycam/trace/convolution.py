@@ -1,7 +1,7 @@
 """Second derivatives of convolutions, without the weight's.
 
 PyTorch's double backward of a convolution also computes the derivative by the weight, asked for or not, and does so
-group by group: behind depthwise convolutions one Hessian-vector product cost 33 forward passes; so it costs 4.5
+group by group: behind depthwise convolutions one Hessian-vector product cost 22 forward passes; so it costs 4
 (bench/results/cost.md). By its input alone a convolution is linear: its derivative is the transposed convolution, and
 the derivative of that is the convolution again.
 """
