@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.stats import t as student
 
-from networks import Smooth, linear, quadratic
+from networks import Once, Smooth, linear, quadratic
 from shapleycam import METHODS, Explainer
 from shapleycam.errors import OptionError, ScaleInvariantHeadWarning
 from shapleycam.fidelity import Distance, Mean, advice, fidelity, summary
@@ -107,16 +107,6 @@ def test_sampled_true_values_keep_their_tolerance_and_their_seed():
 
 
 def test_without_second_derivatives_the_rest_is_measured(images):
-    class Once(torch.autograd.Function):
-        @staticmethod
-        def forward(context, x):
-            return x * 2
-
-        @staticmethod
-        @torch.autograd.function.once_differentiable
-        def backward(context, gradient):
-            return gradient * 2
-
     model = linear(torch.ones(2, 2, 3, dtype=torch.float64))
     plain = model.head
     model.head = lambda a: plain(Once.apply(a))

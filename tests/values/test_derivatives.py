@@ -8,7 +8,7 @@ from math import factorial
 import pytest
 import torch
 
-from networks import Smooth, Toy, linear, power, quadratic
+from networks import Once, Smooth, Toy, linear, power, quadratic
 from shapleycam import Explainer
 from shapleycam.errors import DerivativeError, OptionError, ReplayError
 from shapleycam.game import Game
@@ -183,16 +183,6 @@ def test_an_operation_without_second_derivative_is_named_where_nothing_follows_i
 
 
 def test_an_operation_without_second_derivative_is_named(image):
-    class Once(torch.autograd.Function):
-        @staticmethod
-        def forward(context, x):
-            return x * 2
-
-        @staticmethod
-        @torch.autograd.function.once_differentiable
-        def backward(context, gradient):
-            return gradient * 2
-
     model = Smooth()
     model.after.append(torch.nn.Identity())
     model.after[-1].forward = Once.apply
