@@ -36,7 +36,7 @@ def _shares(shown: Tensor) -> Tensor:
     return shares
 
 
-def table_game(*tables: Tensor, copies: int = 1, utility="logit", **options) -> Game:
+def table_game(*tables: Tensor, copies: int = 1, utility=None, **options) -> Game:
     """The game where S is worth tables[0][S] - tables[0][0]; further tables are further logits.
 
     The image's first channel is 1, which the head reads, and its second is noise, which it does not: copies of the
@@ -47,6 +47,7 @@ def table_game(*tables: Tensor, copies: int = 1, utility="logit", **options) -> 
     image = torch.randn(copies, 2, 1, n, dtype=torch.float64, generator=torch.Generator().manual_seed(copies))
     image[:, 0] = 1
     model = Toy(lambda a: multilinear(stacked, a[:, 0, 0]))
+    utility = utility or ("value" if len(tables) == 1 else "logit")  # one logit would be that of yes, against no
     return Explainer(model, layer="features", memory=AMPLE).game(image, target=0, utility=utility, **options)
 
 

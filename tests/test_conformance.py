@@ -14,11 +14,11 @@ from torchvision.transforms.functional import normalize, to_tensor
 from shapleycam import METHODS, Explainer
 from shapleycam.errors import NoCurvatureWarning
 from shapleycam.models import zoo
-from shapleycam.utilities import UTILITIES
 
 LITE, SWIN = "efficientnet_lite0", "swin_tiny_patch4_window7_224"
 PAIRS = [(LITE, "bn2"), (LITE, "blocks.6"), (SWIN, "layers.3.blocks.1.norm1")]
 NORMALISATION = {LITE: ([0.5] * 3, [0.5] * 3), SWIN: ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])}
+PAPER_UTILITIES = ("rest", "logit", "log_probability", "probability")
 IN_REFERENCE = [name for name, method in METHODS.items() if method.in_paper and name != "randomcam"]
 
 
@@ -38,12 +38,16 @@ def explained(request, photos):
     explainer = Explainer(model, layer=layer)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NoCurvatureWarning)  # the logit of the default network
-        found = {u: explainer.compare(images, IN_REFERENCE, utility=u) for u in UTILITIES}
+        found = {u: explainer.compare(images, IN_REFERENCE, utility=u) for u in PAPER_UTILITIES}
     return f"{network}|{layer}", found, _conditioning(explainer.game(images))
 
 
 def test_there_are_nine_methods_in_the_reference(reference):
     assert {key.split("|")[3] for key in reference if key.count("|") == 3} == set(IN_REFERENCE)
+
+
+def test_the_reference_has_these_utilities(reference):
+    assert {key.split("|")[2] for key in reference if key.count("|") == 3} == set(PAPER_UTILITIES)
 
 
 def test_logits_and_predictions(explained, reference):
@@ -53,7 +57,7 @@ def test_logits_and_predictions(explained, reference):
     assert explanation.target.tolist() == reference[f"{name}|target"].tolist()
 
 
-@pytest.mark.parametrize("utility", UTILITIES)
+@pytest.mark.parametrize("utility", PAPER_UTILITIES)
 @pytest.mark.parametrize("method", IN_REFERENCE)
 def test_heatmap(explained, reference, utility, method):
     name, found, conditioning = explained

@@ -160,8 +160,7 @@ def test_the_game_has_a_player_for_each_position(small, batch):
 
 def test_its_repr_names_model_layer_and_utility(model):
     assert (
-        repr(shapleycam.Explainer(model, utility="logit"))
-        == "Explainer(Sequential, layer before pooling, utility logit)"
+        repr(shapleycam.Explainer(model, utility="logit")) == "Explainer(Sequential, layer before-pool, utility logit)"
     )
     assert repr(shapleycam.Explainer(model, layer="1")) == "Explainer(Sequential, layer 1, utility rest)"
 
@@ -232,7 +231,7 @@ def test_photographs_without_preprocessing_are_refused_with_the_remedy(model, ph
     ("change", "found"),
     [
         (lambda x: x[0], r"shape \(3, 24, 24\) and torch\.float32"),
-        (lambda x: x[:, None], r"shape \(3, 1, 3, 24, 24\) and torch\.float32"),
+        (lambda x: x[:, None, None], r"shape \(3, 1, 1, 3, 24, 24\) and torch\.float32"),
         (lambda x: x.to(torch.uint8), r"shape \(3, 3, 24, 24\) and torch\.uint8"),
         (lambda x: x[:0], r"shape \(0, 3, 24, 24\) and torch\.float32"),
     ],
@@ -377,7 +376,7 @@ def test_the_explainers_utility_holds_where_none_is_given(model, batch):
 @pytest.mark.parametrize(
     ("utility", "message"),
     [
-        ("logits", "utility 'logits' is unknown; did you mean 'logit'?"),
+        ("logits", "utility 'logits' is unknown; did you mean 'logit' or 'log_odds'?"),
         (5, "utility 5 is a int; expected a name or a callable (output, target)"),
         (lambda z, _: z, "utility '<lambda>' returned shape (3, 5); expected a tensor (3,), one per image"),
         (lambda *_: 1.0, "utility '<lambda>' returned float; expected a tensor (3,), one per image"),
@@ -569,10 +568,10 @@ def test_only_the_blank_maps_of_a_batch_are_told():
 
 @pytest.mark.parametrize(
     ("weights", "utility", "remedy"),
-    [((1.0, -1.0), "logit", "utility 'rest' or an earlier layer"), ((1.0,), "rest", "an earlier layer")],
+    [((1.0, -1.0), "logit", "utility 'rest' or an earlier layer"), ((1.0, 1.0), "rest", "an earlier layer")],
 )
 def test_no_curvature_is_told_with_the_remedy(weights, utility, remedy):
-    """The logit is linear here; and ReST too where there is but one class."""
+    """The logit is linear here; and ReST too where both classes have the same logit, so that half of all is each's."""
     with pytest.warns(NoCurvatureWarning) as caught:
         e = at_features(Mean(*weights)).explain(grey([1.0, 2.0], [3.0, 4.0]), "shapleycam", 0, utility)
     assert told(caught) == (

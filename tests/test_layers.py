@@ -10,12 +10,20 @@ from torch import nn
 from torch.nn.functional import relu
 
 from shapleycam.errors import LayerError, ModelError
-from shapleycam.layers import Candidate, before_pool, candidates
+from shapleycam.layers import Candidate, audit, before_pool
 from shapleycam.models.layout import Layout
 
 
 def noise(size: int) -> torch.Tensor:
     return torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+
+def candidates(model: nn.Module, image: torch.Tensor) -> tuple[Candidate, ...]:
+    return audit(model, image).candidates
+
+
+def last(model: nn.Module, image: torch.Tensor) -> Candidate:
+    return before_pool(audit(model, image), model, image)
 
 
 def by_name(model: nn.Module, size: int) -> dict[str, Candidate]:
@@ -64,7 +72,7 @@ def untrained(name: str) -> nn.Module:
 @pytest.mark.parametrize("name", BEFORE_POOL)
 def test_finds_the_layer_before_pooling(name):
     layer, size = BEFORE_POOL[name]
-    assert before_pool(candidates(untrained(name), noise(size))).name == layer
+    assert last(untrained(name), noise(size)).name == layer
 
 
 @pytest.mark.parametrize("name", ["torchvision:resnet18", "timm:tf_efficientnet_lite0"])
@@ -108,7 +116,7 @@ def test_layers_are_in_running_order_with_shape_and_layout():
     found = candidates(small(), noise(17))
     assert [candidate.name for candidate in found] == ["0", "1", "2", "3"]  # the pooled rest has no grid
     assert found[0].shape == (4, 8, 8)
-    assert found[0].layout == Layout("NCHW", 8, 8)
+    assert found[0].layout == Layout("NCHW", (8, 8))
     assert found[2].shape == (6, 3, 3)
 
 
@@ -164,12 +172,12 @@ class ClassToken(nn.Module):
 
 
 def test_a_layer_whose_positions_no_longer_reach_the_class_token_is_not_before_pooling():
-    found = candidates(ClassToken(), noise(16))
-    last = before_pool(found)
-    assert last.name == "norm"
-    assert last.layout == Layout("tokens", 4, 4, prefix=1)
-    assert last.live_cells == 16
-    assert "out" not in {candidate.name for candidate in found}
+    model = ClassToken()
+    found = last(model, noise(16))
+    assert found.name == "norm"
+    assert found.layout == Layout("tokens", (4, 4), prefix=1)
+    assert found.live_cells == 16
+    assert "out" not in by_name(model, 16)
 
 
 def test_a_layer_of_which_one_position_is_read_is_not_before_pooling():
@@ -182,9 +190,9 @@ def test_a_layer_of_which_one_position_is_read_is_not_before_pooling():
         def forward(self, x):
             return self.fc(self.second(self.first(x))[..., 0, 0])
 
-    found = candidates(Corner(), noise(16))
-    assert [(candidate.name, candidate.live_cells) for candidate in found] == [("first", 4), ("second", 1)]
-    assert before_pool(found).name == "first"
+    model = Corner()
+    assert [(c.name, c.live_cells) for c in candidates(model, noise(16))] == [("first", 4), ("second", 1)]
+    assert last(model, noise(16)).name == "first"
 
 
 # What cannot be explained
@@ -193,15 +201,15 @@ def test_a_layer_of_which_one_position_is_read_is_not_before_pooling():
 def test_a_model_without_a_grid_is_refused_with_the_remedy():
     model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 5))
     with pytest.raises(LayerError, match=r"no layer of this model has .* a grid of positions .*; name one with layer="):
-        before_pool(candidates(model, noise(16)))
+        last(model, noise(16))
 
 
-def test_an_output_that_is_no_tensor_is_refused():
+def test_an_output_of_which_several_parts_could_be_meant_is_refused():
     class Two(nn.Module):
         def forward(self, x):
             return x, x
 
-    with pytest.raises(ModelError, match=r"returns a tuple; expected a tensor of logits \(b, classes\)"):
+    with pytest.raises(ModelError, match=r"returns a tuple of 2 tensors: 0 \(1, 3, 16, 16\), .* say which .* output=0"):
         candidates(Two(), noise(16))
 
 

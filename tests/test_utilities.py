@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from functools import partial
-from math import log
+from math import exp, log
 
 import pytest
 import torch
 
 from shapleycam.errors import OptionError, TargetError
-from shapleycam.utilities import UTILITIES, Utility, check_logits, utility_of
+from shapleycam.utilities import UTILITIES, Utility, as_logits, utility_of
 
 LOGITS = torch.tensor([[1 + log(2), 1.0, 1.0], [3.0, 3 + log(2), 3.0]])  # probabilities 1/2, 1/4, 1/4 and 1/4, 1/2, 1/4
 TARGET = torch.tensor([0, 2])
 
 BY_HAND = {
+    "value": [1 + log(2), 3],
+    "log_odds": [0, log(1 / 3)],
+    "sigmoid_probability": [1 / (1 + exp(-1 - log(2))), 1 / (1 + exp(-3))],
+    "sigmoid_log_probability": [-log(1 + exp(-1 - log(2))), -log(1 + exp(-3))],
+    "sigmoid_rest": [1 + log(2) - log(1 + exp(-1 - log(2))), 3 - log(1 + exp(-3))],
     "logit": [1 + log(2), 3],
     "probability": [1 / 2, 1 / 4],
     "log_probability": [-log(2), -log(4)],
@@ -47,11 +52,17 @@ def test_large_logits_neither_overflow_nor_vanish(name, expected):
     assert UTILITIES[name](z, torch.tensor([0])).tolist() == [expected]
 
 
+S = 1 / (1 + exp(-1 - log(2)))  # σ(z_c) of the first image
 GRADIENTS = {  # by z, of class 0 at probabilities 1/2, 1/4, 1/4; e is the unit vector, p the probabilities
     "logit": [1, 0, 0],
     "probability": [1 / 4, -1 / 8, -1 / 8],  # p_c (e - p)
     "log_probability": [1 / 2, -1 / 4, -1 / 4],  # e - p
     "rest": [3 / 2, -1 / 4, -1 / 4],  # 2 e - p
+    "value": [1, 0, 0],
+    "log_odds": [1, -1 / 2, -1 / 2],  # e, less the probabilities among the others
+    "sigmoid_probability": [S * (1 - S), 0, 0],
+    "sigmoid_log_probability": [1 - S, 0, 0],
+    "sigmoid_rest": [2 - S, 0, 0],
 }
 
 
@@ -104,7 +115,7 @@ def test_a_utility_is_taken_as_it_is():
 
 @pytest.mark.parametrize(
     ("choice", "help_"),
-    [("logits", "did you mean 'logit'"), ("xyz", "known are rest, logit, log_probability, probability")],
+    [("logits", "did you mean 'logit'"), ("xyz", "known are rest, logit, log_probability, probability, log_odds")],
 )
 def test_of_an_unknown_name_the_nearest_are_told(choice, help_):
     with pytest.raises(OptionError, match=f"utility '{choice}' is unknown; {help_}"):
@@ -133,12 +144,14 @@ def test_what_is_not_one_number_an_image_is_refused(function, found):
         utility_of(function)(LOGITS, TARGET)
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 4, 4), (3,)])
-def test_an_output_without_classes_is_refused(shape):
+@pytest.mark.parametrize("shape", [(2, 3, 4, 4), (2, 3, 4)])
+def test_an_output_without_classes_is_refused_with_what_can_be_asked_of_it(shape):
     with pytest.raises(TargetError) as refused:
-        check_logits(torch.zeros(shape))
-    assert str(refused.value) == f"the model's output has shape {shape}; expected logits (b, classes)"
+        as_logits(torch.zeros(shape))
+    message = str(refused.value)
+    assert message.startswith(f"the model's output has shape {shape}; expected logits (b, classes): choose them with")
+    assert "inside(mask)" in message
 
 
-def test_logits_are_accepted():
-    check_logits(LOGITS)
+def test_logits_are_accepted_as_they_are():
+    assert as_logits(LOGITS) is LOGITS

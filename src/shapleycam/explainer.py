@@ -3,99 +3,125 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapleycam import advice
-from shapleycam.cams.compute import CamValues, Effort, Found, cam_values, curvature_of, find
-from shapleycam.cams.table import METHODS, Derivative, Method, expand
-from shapleycam.errors import DerivativeError, LayerError, OptionError
+from shapleycam.cams.compute import Effort
+from shapleycam.cams.table import METHODS, Derivative, expand
+from shapleycam.errors import LayerError, OptionError
 from shapleycam.explanation import Explanation
+from shapleycam.fusing import check_fusion, fused
 from shapleycam.game import Game
 from shapleycam.game.crg import MEMORY
 from shapleycam.game.players import Regions
-from shapleycam.heatmaps import heatmap
 from shapleycam.inputs import Batch, Images, Target, batch_of, targets_of
-from shapleycam.layers import before_pool, candidates, layout_at
-from shapleycam.models import zoo
-from shapleycam.models.network import Network, Transform, declared_by_timm
+from shapleycam.layers import BEFORE_POOL, RULES, chosen, layout_at
+from shapleycam.models.guests import moved, network_of, own_name
+from shapleycam.models.hf import as_transform
+from shapleycam.models.layout import Layout
+from shapleycam.models.network import Network, Transform
+from shapleycam.models.outputs import Choice, selector
 from shapleycam.models.preprocess import Preprocess
+from shapleycam.questions import explained
 from shapleycam.trace import Trace, trace
 from shapleycam.trace.calls import layer_name
-from shapleycam.trace.guest import device_of
-from shapleycam.utilities import Function, Utility, check_logits, utility_of
+from shapleycam.trace.guest import borrowed, device_of, run
+from shapleycam.trace.trace import Select
+from shapleycam.utilities import Function, Utility, utility_of
 from shapleycam.values.path import Nodes
 from shapleycam.values.permutation import Progress
 from shapleycam.values.scale import about_scale, cancels, ignores_scale
-from shapleycam.values.taylor import second_order
+
+LayerChoice: TypeAlias = "str | nn.Module | Sequence[str | nn.Module] | None"
+UtilityChoice: TypeAlias = "str | Utility | Function | None"
 
 _REPLAYED: frozenset[Derivative] = frozenset({"path", "sampled", "exact"})
 """What runs the head again, at other activations than the image's own."""
+_REMEMBERED = 64
+"""Of how many utilities it is remembered whether the head ignores scale."""
 
 
 class Explainer:
-    """Explains the decisions of one model at one layer.
+    """Explains the decisions of one model at one layer, or at several.
 
     Args:
         model: a name from the zoo ("efficientnet_lite0", "timm:resnet50", …), a `Network`, or any torch module that
-            maps images (b, c, h, w) to logits (b, classes). It is left as it was found.
-        layer: dotted name or module; None finds the one before pooling by running the model.
-        utility: "rest", "logit", "log_probability", "probability", or a callable (output, target) -> (b,).
-        preprocess: RGB PIL image to tensor (c, h, w); needed for photographs where the model declares none.
+            maps images (b, c, h, w) to logits (b, classes), or to something with them in it. It is left as it was
+            found. Of what torch.compile or DataParallel returned the model inside is explained.
+        layer: "before-pool" (the default: found by running the model), "last-conv", a dotted name, a module, or a list
+            of these, whose heatmaps are fused.
+        utility: what is explained: a name ("rest", "logit", …), a question of `shapleycam.utilities`, or a callable
+            (output, target) -> (b,).
+        preprocess: RGB PIL image to tensor (c, h, w), or an image processor of transformers; needed for photographs
+            where the model declares none.
         labels: class names in the order of the logits.
         device: where to run; None leaves a module where it is, and puts a named model on the GPU if there is one.
         memory: about how many bytes a batch of coalitions may take.
+        output: which part of what the model returns is explained, by name, position or function; None finds it.
+        layout: how the layer's activation is laid out, where it cannot be inferred: "NCHW", "NHWC", "NCDHW", "NDHWC" or
+            "tokens 14x14 after 1" (prefix tokens).
+        fuse: how the heatmaps of several layers become one: "mean", "maximum" or "product".
 
     Raises:
-        ModelError, LayerError, OptionError: the model, layer or utility is unknown.
+        ModelError, LayerError, OptionError: the model, layer or another choice is unknown.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what a model does not declare of itself; most calls need the first two
         self,
         model: str | nn.Module | Network,
-        layer: str | nn.Module | None = None,
+        layer: LayerChoice = None,
         utility: str | Utility | Function = "rest",
-        preprocess: Transform | None = None,
+        preprocess: Any = None,
         labels: Sequence[str] | None = None,
         device: str | torch.device | None = None,
         memory: int = MEMORY,
+        *,
+        output: Choice = None,
+        layout: str | Layout | None = None,
+        fuse: str = "mean",
     ) -> None:
         if isinstance(model, str):
             device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        network = _network(model)
-        self.model = network.model if device is None else _moved(network.model, device)
-        self.preprocess = preprocess or network.preprocess
+        network = network_of(model)
+        self.model = network.model if device is None else moved(network.model, device, device_of(network.model))
+        self.preprocess: Transform | None = as_transform(preprocess) if preprocess else network.preprocess
         self.labels = tuple(labels) if labels is not None else network.labels
         self.utility = utility_of(utility)
         self.memory = memory
         self.name = network.name
         self.origin = network.origin
-        self._layer = None if layer is None else layer_name(self.model, layer)
-        self._ignores_scale: dict[Utility, bool] = {}
+        self._select = selector(output)
+        self._layout = layout
+        self._fuse = check_fusion(fuse)
+        self._layers = [self._named(one, network) for one in _several(layer)]
+        self._ignores_scale: dict[tuple[str, int], tuple[bool, Function]] = {}
 
     @property
     def layer(self) -> str:
-        """The layer's dotted name; found by running the model where none was given.
+        """The layer's dotted name, found by running the model where none was given; several joined by " + ".
 
         Raises:
             LayerError: it must be found, and the size of the images is not known yet.
         """
-        if self._layer is None:
+        if any(name in RULES for name in self._layers):
             if not isinstance(self.preprocess, Preprocess):
                 raise LayerError("the layer is found at the first images; explain some, or give layer=")
             weight = next(self.model.parameters(), torch.empty(0))
             noise = torch.rand((1, 3, *self.preprocess.crop), generator=torch.Generator().manual_seed(0))
-            self._layer = self._found_layer(noise.to(weight.device, weight.dtype))
-        return self._layer
+            self._find_layers(noise.to(weight.device), self._output_for(self.utility))
+        return " + ".join(self._layers)
 
     def explain(
         self,
         images: Images,
         method: str = "shapleycam",
         target: Target = None,
-        utility: str | Utility | Function | None = None,
+        utility: UtilityChoice = None,
         *,
         nodes: Nodes = 8,
         tolerance: float = 0.01,
@@ -105,7 +131,8 @@ class Explainer:
         """Explain one class of each image by one method.
 
         Args:
-            images: a path, a PIL image, a list of these, or a preprocessed float tensor (b, c, h, w).
+            images: a path, a PIL image, a list of these, or a preprocessed float tensor (b, c, h, w); volumes
+                (b, c, d, h, w) and videos (b, t, c, h, w) for models that take them.
             method: a name from `shapleycam.methods()`.
             target: None for the predicted class; a number or label for all images; a tensor (b,) or a list for each.
             utility: in place of the explainer's own.
@@ -122,14 +149,27 @@ class Explainer:
             images, [method], target, utility, nodes=nodes, tolerance=tolerance, players=players, seed=seed
         )[method]
 
-    @torch.inference_mode(mode=False)
-    @torch.no_grad()
+    def explain_each(
+        self,
+        images: Images,
+        targets: Sequence[Target] | int,
+        method: str = "shapleycam",
+        utility: UtilityChoice = None,
+        **how: Any,
+    ) -> list[Explanation]:
+        """Explain several classes of each image from one forward pass: one explanation for each of `targets`.
+
+        So each label of a multi-label model gets its map (utility "sigmoid_rest"). A number as `targets` means that
+        many of the likeliest classes of each image. Other arguments and errors are as in `explain`.
+        """
+        return [found[method] for found in self.compare_each(images, [method], targets, utility, **how)]
+
     def compare(  # noqa: PLR0913  # every one has a default that most calls leave
         self,
         images: Images,
         methods: Sequence[str],
         target: Target = None,
-        utility: str | Utility | Function | None = None,
+        utility: UtilityChoice = None,
         *,
         nodes: Nodes = 8,
         tolerance: float = 0.01,
@@ -144,128 +184,172 @@ class Explainer:
         asked for, if the model has second derivatives. `progress` is told of the sampling: orders so far, and
         ‖stderr‖ / ‖values‖.
         """
-        needed = {METHODS[name].derivative for name in expand(methods)}
+        return self.compare_each(
+            images,
+            methods,
+            [target],
+            utility,
+            players=players,
+            curvature=curvature,
+            nodes=nodes,
+            tolerance=tolerance,
+            seed=seed,
+            progress=progress,
+        )[0]
+
+    @torch.inference_mode(mode=False)
+    @torch.no_grad()
+    def compare_each(
+        self,
+        images: Images,
+        methods: Sequence[str],
+        targets: Sequence[Target] | int,
+        utility: UtilityChoice = None,
+        *,
+        players: Regions = None,
+        curvature: bool = False,
+        **effort: Any,
+    ) -> list[dict[str, Explanation]]:
+        """Explain several classes by several methods from one forward pass (one a layer, where there are several).
+
+        `targets` are as in `explain_each`; `effort` are nodes, tolerance, seed and progress as in `compare`.
+        """
+        spent = Effort(**effort)
+        asked = self._utility(utility)
         batch = batch_of(images, self.preprocess, self.model)
-        twice = curvature or "second" in needed
-        replay = bool(needed & _REPLAYED)
-        game, traced = self._play(batch, target, utility, players, replay=replay, twice_differentiable=twice)
-        rows = [METHODS[name] for name in expand(methods, game.n_players)]
-        needed = {row.derivative for row in rows}
-        found = find(game, needed, Effort(nodes, tolerance, seed, progress))
-        self._advise_on_scale(game, batch, target, needed)
-        bent = _curvature(game, found, wanted=curvature)
-        if bent is not None and "second" in needed:
-            advice.about_curvature(bent, traced.layer, game.utility.name)
-        values = cam_values(game, rows, found)
-        return {row.name: self._explanation(row, values[row.name], game, traced, batch, bent) for row in rows}
+        self._find_layers(batch.images[:1], self._output_for(asked))
+        by_layer = [
+            self._at(layer, batch, methods, targets, asked, players, spent, curvature=curvature)
+            for layer in self._layers
+        ]
+        return [
+            {name: fused([found[name] for found in layers], self._fuse) for name in layers[0]}
+            for layers in zip(*by_layer, strict=True)
+        ]
 
     @torch.inference_mode(mode=False)
     def game(
         self,
         images: Images,
         target: Target = None,
-        utility: str | Utility | Function | None = None,
+        utility: UtilityChoice = None,
         players: Regions = None,
     ) -> Game:
-        """The CRG game of each image, with derivatives at any activation; arguments and errors as in `explain`."""
+        """The CRG game of each image, with derivatives at any activation; arguments and errors as in `explain`.
+
+        Raises:
+            OptionError: the explainer has several layers; a game is played at one.
+        """
+        if len(self._layers) > 1:
+            raise OptionError(f"the explainer has {len(self._layers)} layers, and a game is played at one; give one")
+        asked = self._utility(utility)
         batch = batch_of(images, self.preprocess, self.model)
-        return self._play(batch, target, utility, players, replay=True, twice_differentiable=True)[0]
+        self._find_layers(batch.images[:1], self._output_for(asked))
+        traced = self._traced(batch, self._layers[0], asked, replay=True, twice_differentiable=True)
+        return self._game(traced, target, asked, players)
+
+    @torch.inference_mode(mode=False)
+    def output(self, images: Images) -> Any:
+        """What the model returns for images, or what `output=` chooses of it: an embedding, say, to compare with.
+
+        Raises:
+            ModelError, ImageError: as in `explain`.
+        """
+        batch = batch_of(images, self.preprocess, self.model)
+        with borrowed(self.model):
+            return self._output_for(self.utility)(run(self.model, batch.images))
 
     def __repr__(self) -> str:
         """The model, and the layer if it is known."""
         name = self.name or type(self.model).__name__
-        return f"Explainer({name}, layer {self._layer or 'before pooling'}, utility {self.utility.name})"
+        return f"Explainer({name}, layer {' + '.join(self._layers)}, utility {self.utility.name})"
 
-    def _play(
+    def _at(
         self,
+        layer: str,
         batch: Batch,
-        target: Target,
-        utility: str | Utility | Function | None,
-        players: Regions = None,
+        methods: Sequence[str],
+        targets: Sequence[Target] | int,
+        utility: Utility,
+        players: Regions,
+        effort: Effort,
         *,
-        replay: bool,
-        twice_differentiable: bool,
-    ) -> tuple[Game, Trace]:
-        chosen = self.utility if utility is None else utility_of(utility)
-        if self._layer is None:
-            self._layer = self._found_layer(batch.images[:1])
-        traced = trace(self.model, batch.images, self.layer, replay=replay, twice_differentiable=twice_differentiable)
-        check_logits(traced.output)
-        classes = targets_of(target, traced.output, self.labels)
-        layout = layout_at(self.model, traced.layer, traced.activation, batch.images)
-        return Game(traced, layout, chosen, classes, players, self.memory), traced
+        curvature: bool,
+    ) -> list[dict[str, Explanation]]:
+        """For each target the explanations at one layer, from one trace."""
+        needed = {METHODS[name].derivative for name in expand(methods)}
+        twice = curvature or "second" in needed
+        replay = bool(needed & _REPLAYED)
+        traced = self._traced(batch, layer, utility, replay=replay, twice_differentiable=twice)
+        found = []
+        for target in self._each(targets, utility, traced):
+            game = self._game(traced, target, utility, players)
+            rows = [METHODS[name] for name in expand(methods, game.n_players)]
+            self._advise_on_scale(game, traced, batch, {row.derivative for row in rows})
+            of_target = explained(game, traced, rows, effort, batch.sources, wanted=curvature)
+            found.append(
+                {name: replace(e, labels=self.labels, preprocess=self.preprocess) for name, e in of_target.items()}
+            )
+            for explanation in found[-1].values():
+                advice.about_blank(explanation)
+        return found
 
-    def _explanation(
-        self,
-        method: Method,
-        values: CamValues,
-        game: Game,
-        traced: Trace,
-        batch: Batch,
-        bent: Float[Tensor, " b"] | None,
-    ) -> Explanation:
-        explanation = Explanation(
-            method=method.name,
-            layer=traced.layer,
-            utility_name=game.utility.name,
-            heatmap=heatmap(values.cells, (batch.images.shape[-2], batch.images.shape[-1])),
-            values=values.cells,
-            target=game.target,
-            output=traced.output.detach(),
-            utility=game.full,
-            images=batch.images,
-            sources=batch.sources,
-            stderr=values.stderr,
-            prefix=values.prefix,
-            curvature=bent,
-            labels=self.labels,
-            preprocess=self.preprocess,
+    def _each(self, targets: Sequence[Target] | int, utility: Utility, traced: Trace) -> Sequence[Target]:
+        if not isinstance(targets, int):
+            return targets
+        scores = utility.scores(traced.output, self.labels)
+        if scores is None or targets < 1:
+            raise OptionError(f"targets={targets}, utility {utility.name!r}; expected 1 or more, of what has classes")
+        return list(scores.detach().topk(min(targets, scores.shape[1])).indices.T)
+
+    def _traced(self, batch: Batch, layer: str, utility: Utility, *, replay: bool, twice_differentiable: bool) -> Trace:
+        select = self._output_for(utility)
+        return trace(
+            self.model, batch.images, layer, replay=replay, twice_differentiable=twice_differentiable, select=select
         )
-        advice.about_blank(explanation)
-        return explanation
 
-    def _found_layer(self, image: Float[Tensor, "1 c h w"]) -> str:
-        return before_pool(candidates(self.model, image)).name
+    def _game(self, traced: Trace, target: Target, utility: Utility, players: Regions = None) -> Game:
+        classes = targets_of(target, utility, traced.output, self.labels)
+        settled = utility.settled(traced.output, classes, self.labels)
+        layout = layout_at(self.model, traced.layer, traced.activation, traced.images, self._layout)
+        return Game(traced, layout, settled, classes, players, self.memory)
 
-    def _advise_on_scale(self, game: Game, batch: Batch, target: Target, needed: set[Derivative]) -> None:
+    def _utility(self, choice: UtilityChoice) -> Utility:
+        return self.utility if choice is None else utility_of(choice)
+
+    def _output_for(self, utility: Utility) -> Select:
+        return _whole if utility.raw else self._select
+
+    def _named(self, layer: str | nn.Module, network: Network) -> str:
+        """A layer's name, or the rule by which it is found once the size of the images is known."""
+        if isinstance(layer, str) and layer in RULES:
+            return network.layers.get(layer, layer)
+        return layer_name(self.model, own_name(layer, self.model) if isinstance(layer, str) else layer)
+
+    def _find_layers(self, image: Float[Tensor, "1 *image"], select: Select) -> None:
+        self._layers = [chosen(self.model, image, name, select) if name in RULES else name for name in self._layers]
+
+    def _advise_on_scale(self, game: Game, traced: Trace, batch: Batch, needed: set[Derivative]) -> None:
         """Look once a utility whether the head ignores scale; for derivatives at A only where they look like it."""
-        utility = game.utility
-        if utility not in self._ignores_scale:
-            if "path" in needed:
-                self._ignores_scale[utility] = ignores_scale(game)
-            elif needed & {"first", "second"} and cancels(game):
-                again, _ = self._play(batch, target, utility, replay=True, twice_differentiable=False)
-                self._ignores_scale[utility] = ignores_scale(again)
-        if self._ignores_scale.get(utility) and needed & {"first", "second", "path"}:
-            about_scale(self.layer, utility.name)
+        if not needed & {"first", "second", "path"}:
+            return
+        utility, key = game.utility, (traced.layer, id(game.utility.function))
+        if len(self._ignores_scale) > _REMEMBERED:
+            self._ignores_scale.clear()
+        if key not in self._ignores_scale and ("path" in needed or cancels(game)):
+            if "path" not in needed:
+                again = self._traced(batch, traced.layer, utility, replay=True, twice_differentiable=False)
+                game = Game(again, game.layout, utility, game.target)
+            self._ignores_scale[key] = (ignores_scale(game), utility.function)
+        if self._ignores_scale.get(key, (False,))[0]:
+            about_scale(traced.layer, utility.name)
 
 
-def _curvature(game: Game, found: Found, *, wanted: bool) -> Float[Tensor, " b"] | None:
-    """The curvature, where a second-order method has paid for it, or where it is wanted and can be had."""
-    if "second" in found.derivatives:
-        return curvature_of(game, found.derivatives["second"])
-    if not wanted:
-        return None
-    try:
-        return curvature_of(game, game.layout.positions(second_order(game)))
-    except DerivativeError:
-        return None
+def _several(layer: LayerChoice) -> Sequence[str | nn.Module]:
+    if layer is None:
+        return [BEFORE_POOL]
+    return [layer] if isinstance(layer, (str, nn.Module)) or not isinstance(layer, Sequence) else layer or [BEFORE_POOL]
 
 
-def _network(model: str | nn.Module | Network) -> Network:
-    if isinstance(model, Network):
-        return model
-    if isinstance(model, str):
-        return zoo.load(model)
-    if not isinstance(model, nn.Module):
-        raise OptionError(f"model is a {type(model).__name__}; expected a name, a Network or a torch.nn.Module")
-    preprocess, labels = declared_by_timm(model)
-    return Network(model, preprocess, labels, type(model).__name__)
-
-
-def _moved(model: nn.Module, device: str | torch.device) -> nn.Module:
-    try:
-        return model if device_of(model) == torch.device(device) else model.to(device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise OptionError(f"device {str(device)!r} cannot be used ({reason}); use 'cpu', 'cuda' or 'mps'") from None
+def _whole(output: Any) -> Any:
+    return output

@@ -16,19 +16,22 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from shapleycam import overlays
 from shapleycam.errors import ImageError, OptionError
 from shapleycam.files import write_whole
+from shapleycam.heatmaps import resized
 from shapleycam.images import Source, load
+from shapleycam.models.grids import size_of
 from shapleycam.models.labels import name_of
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess, to_pixels
 from shapleycam.overlays import Kind
+from shapleycam.utilities import probabilities
 from shapleycam.version import __version__
 
 _SHOWN = 8
+_NO_CLASSES = {"value", "similarity"}
 _CHOICES = ("method", "layer", "utility_name")
 _TENSORS = ("heatmap", "values", "target", "output", "utility", "stderr", "prefix", "curvature")
 
@@ -39,22 +42,23 @@ class Explanation:
 
     `heatmap` (b, H, W) is in [0, 1] at input size; `values` (b, h, w) are signed, before ReLU and scaling, in units
     of the utility (where the method is); `stderr` (b, h, w) is their standard error or None. `target` (b,) are the
-    classes, `output` the model's raw output, `utility` (b,) what was explained, U(head(A)). `prefix` (b,) is what
-    prefix tokens earned, None where the layer has none; `curvature` (b,) is 0 for a linear head and below 1,
-    None where no second-order method was asked for. `images` (b, c, H, W) are the network's inputs.
+    classes, `output` the model's raw output (None where that is no single tensor, as a detector's), `utility` (b,) what
+    was explained, U(head(A)). `prefix` (b,) is what prefix tokens earned, None where the layer has none; `curvature`
+    (b,) is 0 for a linear head and below 1, None where no second-order method was asked for. `images` (b, c, H, W) are
+    the network's inputs. Of volumes and videos heatmap, values and stderr have the depth before the height.
     """
 
     method: str
     layer: str
     utility_name: str
-    heatmap: Float[Tensor, "b H W"]
-    values: Float[Tensor, "b h w"]
+    heatmap: Float[Tensor, "b *size"]
+    values: Float[Tensor, "b *grid"]
     target: Int[Tensor, " b"]
-    output: Float[Tensor, "b classes"]
+    output: Float[Tensor, "b *classes"] | None
     utility: Float[Tensor, " b"]
-    images: Float[Tensor, "b c H W"]
+    images: Float[Tensor, "b *image"]
     sources: tuple[Source, ...]
-    stderr: Float[Tensor, "b h w"] | None = None
+    stderr: Float[Tensor, "b *grid"] | None = None
     prefix: Float[Tensor, " b"] | None = None
     curvature: Float[Tensor, " b"] | None = None
     labels: tuple[str, ...] | None = None
@@ -74,7 +78,7 @@ class Explanation:
         return replace(self, sources=self.sources[one : one + 1], **cut)
 
     @property
-    def uncertain(self) -> Bool[Tensor, "b h w"] | None:
+    def uncertain(self) -> Bool[Tensor, "b *grid"] | None:
         """Where the standard error exceeds the value, so that not even its sign is sure; None without one."""
         return None if self.stderr is None else self.stderr > self.values.abs()
 
@@ -82,9 +86,21 @@ class Explanation:
         """The name of the class that was explained for one image."""
         return name_of(int(self.target[index]), self.labels)
 
-    def picture(self, index: int = 0) -> UInt8[Tensor, "H W 3"]:
-        """What the network saw of one image, as pixels; stretched to [0, 1] where the normalisation is not known."""
+    def probabilities(self, index: int = 0) -> Float[Tensor, " classes"] | None:
+        """What the model gives each class of one image; None where its output is not of classes."""
+        if self.output is None or self.output.dim() > 2 or self.utility_name in _NO_CLASSES:
+            return None
+        return probabilities(self.output[index : index + 1], self.utility_name)[0]
+
+    def picture(self, index: int = 0, frame: int | None = None) -> UInt8[Tensor, "H W 3"]:
+        """What the network saw of one image, as pixels; stretched to [0, 1] where the normalisation is not known.
+
+        Of a volume or video it is one frame: the one with the most heat, unless another is asked for.
+        """
         image = self.images[index]
+        if image.dim() == 4:
+            channels = 1 if size_of(tuple(self.images.shape))[0] == image.shape[0] else 0
+            image = image.select(1 - channels, self._frame(index, frame))
         if isinstance(self.preprocess, Preprocess):
             return self.preprocess.picture(image)
         image = image.detach().float()
@@ -100,6 +116,7 @@ class Explanation:
         on: Literal["photo", "input"] | None = None,
         kind: Kind = "heatmap",
         opacity: float = 0.75,
+        frame: int | None = None,
     ) -> Image.Image:
         """One image with its heatmap, its signed values, or what is not sure of them, over it.
 
@@ -116,10 +133,10 @@ class Explanation:
             raise OptionError(f"on={on!r}, kind={kind!r}; expected on 'photo' or 'input', kind one of {kinds}")
         if not 0 <= opacity <= 1:
             raise OptionError(f"opacity is {opacity}; expected 0 (only the photograph) to 1 (the most colour)")
-        shade = self._shade(index, kind, opacity)
+        shade = self._shade(index, kind, opacity, frame)
         source = self.sources[index]
         if on == "input" or (on is None and not _can_be_shown(source)):
-            return overlays.on_picture(self.picture(index), shade)
+            return overlays.on_picture(self.picture(index, frame), shade)
         if source.photo is None or source.box is None:
             raise ImageError(f"{source.name}: the photograph, or the crop's place in it, is not known; use on='input'")
         return overlays.on_photo(load(source.photo), source.box, shade)
@@ -193,16 +210,30 @@ class Explanation:
         image = f"<img src='{source}' alt='{self.method} heatmap of {name} for {label}' style='max-width:320px'>"
         return f"<figure style='margin:0'>{image}<figcaption>{caption}</figcaption></figure>"
 
-    def _shade(self, index: int, kind: Kind, opacity: float) -> Image.Image:
+    def _shade(self, index: int, kind: Kind, opacity: float, frame: int | None) -> Image.Image:
+        size = tuple(self.heatmap.shape[1:])
         if kind == "heatmap":
-            return overlays.shade_of(self.heatmap[index], opacity)
-        size = (self.heatmap.shape[1], self.heatmap.shape[2])
+            return overlays.shade_of(self._flat(self.heatmap[index], index, frame), opacity)
         if kind == "uncertain":
             if self.uncertain is None:
                 raise OptionError(f"values of {self.method} have no standard error; use method 'sampledshapley'")
-            return overlays.uncertain_shade_of(self.uncertain[index], size, opacity)
-        values = interpolate(self.values[index][None, None], size=size, mode="bilinear", align_corners=False)
-        return overlays.signed_shade_of(values[0, 0], opacity)
+            cells = self._flat(self.uncertain[index], index, frame)
+            return overlays.uncertain_shade_of(cells, (size[-2], size[-1]), opacity)
+        values = resized(self.values[index : index + 1], size)[0]
+        return overlays.signed_shade_of(self._flat(values, index, frame), opacity)
+
+    def _flat(self, cells: Tensor, index: int, frame: int | None) -> Tensor:
+        """Of 3-D cells those of one frame of the image."""
+        if cells.dim() == 2:
+            return cells
+        return cells[self._frame(index, frame) * len(cells) // size_of(tuple(self.images.shape))[0]]
+
+    def _frame(self, index: int, frame: int | None) -> int:
+        frames = size_of(tuple(self.images.shape))[0]
+        if frame is not None:
+            return range(frames)[frame]  # an IndexError for what is not there
+        heat = self.heatmap[index]
+        return int(heat.sum((1, 2)).argmax()) if heat.dim() == 3 else frames // 2
 
     def _metadata(self) -> dict[str, Any]:
         sources = [

@@ -9,21 +9,26 @@ from torch.nn.functional import interpolate
 _EPSILON = 1e-7
 
 
-def heatmap(values: Float[Tensor, "b h w"], size: tuple[int, int]) -> Float[Tensor, "b H W"]:
-    """ReLU, min-max at native size, bilinear resize to `size` (height, width), min-max again."""
-    positive = min_max(values.relu())
-    resized = interpolate(positive[:, None], size=size, mode="bilinear", align_corners=False)
-    return min_max(resized[:, 0])
+def heatmap(values: Float[Tensor, "b *grid"], size: tuple[int, ...]) -> Float[Tensor, "b *size"]:
+    """ReLU, min-max at native size, (tri)linear resize to `size`, (height, width) or with depth, min-max again."""
+    return min_max(resized(min_max(values.relu()), size))
 
 
-def min_max(maps: Float[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
+def resized(values: Float[Tensor, "b *grid"], size: tuple[int, ...]) -> Float[Tensor, "b *size"]:
+    """Values at another size, by (tri)linear interpolation."""
+    mode = "trilinear" if len(size) == 3 else "bilinear"
+    return interpolate(values[:, None], size=size, mode=mode, align_corners=False)[:, 0]
+
+
+def min_max(maps: Float[Tensor, "b *grid"]) -> Float[Tensor, "b *grid"]:
     """Each map on [0, 1]: (x - min) / (1e-7 + max(x - min)); zeros for a constant one."""
-    lowest, highest = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
+    dims = tuple(range(1, maps.dim()))
+    lowest, highest = maps.amin(dims, keepdim=True), maps.amax(dims, keepdim=True)
     # Rounding is monotonic, so max(x - min) is max - min to the last bit. In place, as large maps are many.
     return (maps - lowest).div_(_EPSILON + (highest - lowest))
 
 
-def blank(values: Float[Tensor, "b h w"]) -> Bool[Tensor, " b"]:
+def blank(values: Float[Tensor, "b *grid"]) -> Bool[Tensor, " b"]:
     """Which values make a heatmap that is zero everywhere: those without differences above zero."""
-    positive = values.relu()
-    return positive.amin((1, 2)) == positive.amax((1, 2))
+    positive = values.relu().flatten(1)
+    return positive.amin(1) == positive.amax(1)

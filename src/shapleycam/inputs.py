@@ -20,6 +20,8 @@ from shapleycam.models.labels import index_of
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.trace.guest import device_of
+from shapleycam.trace.nested import tensors_of
+from shapleycam.utilities import Utility
 
 Images: TypeAlias = "Photo | Sequence[Photo] | Tensor | Batch"
 Target: TypeAlias = "int | str | Tensor | Sequence[int | str] | None"
@@ -27,14 +29,17 @@ Target: TypeAlias = "int | str | Tensor | Sequence[int | str] | None"
 
 @dataclass(frozen=True)
 class Batch:
-    """Preprocessed images (b, c, h, w) on the model's device, and where each came from."""
+    """Preprocessed images (b, c, h, w), volumes (b, c, d, h, w) or videos (b, t, c, h, w) on the model's device, and
+    where each came from.
+    """
 
-    images: Float[Tensor, "b c h w"]
+    images: Float[Tensor, "b *image"]
     sources: tuple[Source, ...]
 
 
 def batch_of(images: Images, preprocess: Transform | None, model: nn.Module) -> Batch:
-    """A batch from a path, a PIL image, a list of these, or a preprocessed float tensor (b, c, h, w).
+    """A batch from a path, a PIL image, a list of these, or a preprocessed float tensor (b, c, h, w), 5-D for volumes
+    and videos.
 
     Raises:
         ImageError: none of these, an unreadable photograph, or photographs without preprocessing.
@@ -43,7 +48,7 @@ def batch_of(images: Images, preprocess: Transform | None, model: nn.Module) -> 
         return images
     if isinstance(images, torch.Tensor):
         _check_tensor(images)
-        return Batch(images.to(device_of(model)), tuple(Source(f"image {i}") for i in range(len(images))))
+        return Batch(_precise(images.to(device_of(model))), tuple(Source(f"image {i}") for i in range(len(images))))
     photos = _photos(images)
     if not photos:
         raise ImageError("no images were given; expected at least one")
@@ -66,18 +71,23 @@ def stacked(pairs: Sequence[tuple[Tensor, Source]], model: nn.Module) -> Batch:
     if len(shapes) > 1:
         raise ImageError(f"preprocess= made images of several shapes, {sorted(shapes)}; expected one for all")
     images = torch.stack([image for image, _ in pairs])
-    return Batch(images.to(weight.device, weight.dtype), tuple(source for _, source in pairs))
+    return Batch(_precise(images.to(weight.device, weight.dtype)), tuple(source for _, source in pairs))
 
 
-def targets_of(target: Target, output: Float[Tensor, "b classes"], labels: Sequence[str] | None) -> Int[Tensor, " b"]:
-    """The class of each image: the predicted one for None; otherwise one for all, or one an image.
+def targets_of(target: Target, utility: Utility, output: Any, labels: Sequence[str] | None) -> Int[Tensor, " b"]:
+    """The class of each image among the utility's: the predicted one for None; otherwise one for all, or one an image.
 
     Raises:
-        TargetError: out of range, unknown, ambiguous, or not one an image.
+        TargetError: out of range, unknown, ambiguous, not one an image, or missing where it cannot be predicted.
     """
-    images, classes = output.shape
+    scores = utility.scores(output, labels)
+    if scores is None:
+        return _no_classes(target, utility, output)
+    images, classes = scores.shape
     if target is None:
-        return output.detach().argmax(1)
+        if not utility.predicts and classes > 1:
+            raise TargetError(f"utility {utility.name!r} is of one of {classes} numbers; say which with target=")
+        return scores.detach().argmax(1)
     if isinstance(target, torch.Tensor):
         if target.is_floating_point() or target.dtype == torch.bool:
             raise TargetError(f"the target tensor holds {target.dtype} numbers; expected integer classes")
@@ -86,7 +96,7 @@ def targets_of(target: Target, output: Float[Tensor, "b classes"], labels: Seque
     chosen = [one if isinstance(one, str) else _number(one) for one in given]
     if len(chosen) != images:
         raise TargetError(f"targets given: {len(chosen)}, images: {images}; expected one target, or one an image")
-    return torch.tensor([index_of(one, labels, classes) for one in chosen], device=output.device)
+    return torch.tensor([index_of(one, labels, classes) for one in chosen], device=scores.device)
 
 
 def prepared(photo: Photo, name: str, preprocess: Transform) -> tuple[Tensor, Source]:
@@ -106,6 +116,24 @@ def prepared(photo: Photo, name: str, preprocess: Transform) -> tuple[Tensor, So
     if isinstance(photo, Image.Image):
         return image, Source(name, photo, box)
     return image, Source(Path(photo).name, Path(photo), box)
+
+
+def _no_classes(target: Target, utility: Utility, output: Any) -> Int[Tensor, " b"]:
+    """Zeros, where a utility asks of no class; a function of the user's may be given numbers of its own."""
+    first = tensors_of(output)[0]
+    if target is None:
+        return torch.zeros(len(first), dtype=torch.long, device=first.device)
+    if isinstance(target, torch.Tensor) and target.shape == (len(first),):
+        return target.to(first.device, torch.long)
+    raise TargetError(
+        f"target {target!r} was given, and utility {utility.name!r} has no classes here; leave it out, or give a "
+        f"tensor ({len(first)},) of numbers for a function of yours"
+    )
+
+
+def _precise(images: Tensor) -> Tensor:
+    """In float32 at least, as is the model while it is explained."""
+    return images.float() if images.dtype in {torch.float16, torch.bfloat16} else images
 
 
 def _number(target: Any) -> int:
@@ -128,8 +156,8 @@ def _photos(images: Any) -> list[Photo]:
 
 
 def _check_tensor(images: Tensor) -> None:
-    if images.dim() != 4 or not images.is_floating_point() or len(images) == 0:
+    if images.dim() not in {4, 5} or not images.is_floating_point() or len(images) == 0:
         raise ImageError(
             f"a tensor of shape {tuple(images.shape)} and {images.dtype}; expected preprocessed images (b, c, h, w) "
-            "in floating point, b at least 1"
+            "(or volumes (b, c, d, h, w), videos (b, t, c, h, w)) in floating point, b at least 1"
         )

@@ -50,7 +50,7 @@ class TestModels:
 
     def test_word_in_no_name(self, refused):
         said = refused("models", "resnet5O")
-        assert said.startswith("no network has 'resnet5O' in its name; did you mean 'timm:resnet50'")
+        assert said.startswith("no network has 'resnet5O' in its name; did you mean 'resnet50'")
 
 
 class TestLayers:

@@ -41,9 +41,9 @@ def by_hand(game, coalitions):
 def _kept(game, coalition):
     layout, activation = game.layout, game.activation.clone()
     for image, row in zip(activation, coalition.tolist(), strict=True):
-        for cell in range(layout.height * layout.width):
+        for cell in range(layout.count):
             if not row[cell]:
-                y, x = divmod(cell, layout.width)
+                y, x = divmod(cell, layout.grid[1])
                 place = {"NCHW": (slice(None), y, x), "NHWC": (y, x), "tokens": (layout.prefix + cell,)}
                 image[place[layout.kind]] = 0
         if layout.prefix and not row[-1]:

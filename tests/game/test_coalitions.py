@@ -366,7 +366,7 @@ def test_a_utility_that_is_not_a_number_at_the_image():
 @pytest.mark.parametrize("structure", heads())
 def test_a_pass_that_was_not_recorded(structure):
     traced = trace(heads()[structure], noise(2, 4, 2, 2), "features")
-    game = Game(traced, Layout("NCHW", 2, 2), UTILITIES["rest"], torch.tensor([0, 1]))
+    game = Game(traced, Layout("NCHW", (2, 2)), UTILITIES["rest"], torch.tensor([0, 1]))
     assert game.full.isfinite().all()
     message = "this pass was not recorded for replay; trace the model with replay=True"
     assert error_of(game, torch.ones(1, 4, dtype=torch.bool), kind=ReplayError) == message

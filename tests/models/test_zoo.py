@@ -156,7 +156,7 @@ def test_a_tag_that_timm_does_not_have_is_named():
     ("name", "meant"),
     [
         ("efficientnet_lite", "'efficientnet_lite0'"),
-        ("resnet50", "'timm:resnet50'"),
+        ("resnet34", "'timm:resnet34'"),
         ("timm:resnet1", "'timm:resnet18'"),
         ("torchvision:resnet1", "'torchvision:resnet18'"),
         ("tim:resnet18", "'timm:resnet18'"),

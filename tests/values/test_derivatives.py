@@ -155,7 +155,7 @@ def test_a_path_needs_nodes(image, nodes):
 
 def test_a_pass_without_what_is_asked_says_so(image):
     traced = trace(Smooth(), image, "features")
-    game = Game(traced, Layout("NCHW", 4, 4), UTILITIES["rest"], torch.tensor([0]))
+    game = Game(traced, Layout("NCHW", (4, 4)), UTILITIES["rest"], torch.tensor([0]))
     with pytest.raises(ReplayError, match="first derivatives only; trace the model with twice_differentiable=True"):
         game.hvp(game.activation)
     with pytest.raises(ReplayError, match="not recorded for replay; trace the model with replay=True"):

@@ -39,13 +39,14 @@ class Found:
 
 @dataclass(frozen=True)
 class CamValues:
-    """`cells` (b, h, w), signed, in units of the utility where the method is, and their standard errors or None;
-    `prefix` (b,) is what the prefix tokens earned (they have no place in the image), None where the layer has none.
+    """`cells` (b, h, w), in 3-D (b, d, h, w), signed, in units of the utility where the method is, and their standard
+    errors or None; `prefix` (b,) is what the prefix tokens earned (they have no place in the image), None where the
+    layer has none.
     """
 
-    cells: Float[Tensor, "b h w"]
+    cells: Float[Tensor, "b *grid"]
     prefix: Float[Tensor, " b"] | None
-    stderr: Float[Tensor, "b h w"] | None = None
+    stderr: Float[Tensor, "b *grid"] | None = None
 
 
 def find(game: Game, needed: Iterable[Derivative], effort: Effort) -> Found:
@@ -123,8 +124,7 @@ def _spread(
     prefix = None
     if skipped:
         prefix = (activation[:, :skipped] * derivative[:, :skipped]).sum((1, 2))
-    cells = places.reshape(len(places), game.layout.height, game.layout.width)
-    return CamValues(cells.float(), prefix)
+    return CamValues(places.unflatten(1, game.layout.grid).float(), prefix)
 
 
 def _precise(tensor: Tensor) -> Tensor:

@@ -16,8 +16,12 @@ def compare(
     model: options.Model = options.DEFAULT_MODEL,
     checkpoint: options.Checkpoint = None,
     pretrained: options.Pretrained = True,
-    layer: options.Layer = None,
+    layer: options.Layers = None,
+    fuse: options.Fuse = "mean",
+    layout: options.Layout = None,
+    output: options.Output = None,
     utility: options.UtilityName = "rest",
+    against: options.Against = None,
     method: options.Methods = None,
     target: options.Target = None,
     nodes: options.Nodes = "8",
@@ -54,7 +58,17 @@ def compare(
     photo = image or options.demo_photo()
     load(photo)  # an unreadable photograph is said before the model is loaded
     explainer = options.make_explainer(
-        model, checkpoint, pretrained=pretrained, layer=layer, utility=utility, device=device, memory=memory
+        model,
+        checkpoint,
+        pretrained=pretrained,
+        layer=layer,
+        utility=utility,
+        against=against,
+        device=device,
+        memory=memory,
+        fuse=fuse,
+        layout=layout,
+        output=output,
     )
     batch = batch_of(photo, options.transform_of(explainer, view), explainer.model)
     with notes(quiet=quiet), progress(1, "comparing", quiet=quiet) as bar:

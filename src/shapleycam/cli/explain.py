@@ -30,8 +30,12 @@ def explain(
     model: options.Model = options.DEFAULT_MODEL,
     checkpoint: options.Checkpoint = None,
     pretrained: options.Pretrained = True,
-    layer: options.Layer = None,
+    layer: options.Layers = None,
+    fuse: options.Fuse = "mean",
+    layout: options.Layout = None,
+    output: options.Output = None,
     utility: options.UtilityName = "rest",
+    against: options.Against = None,
     method: options.Methods = None,
     target: options.Target = None,
     top: Annotated[
@@ -58,12 +62,15 @@ def explain(
     - `shapleycam explain` explains a photograph that comes along, with the default model, offline.
     - `shapleycam explain cat.jpg dogs/ --out maps` writes one overlay a photograph to the folder `maps`.
     - `shapleycam explain cat.jpg --target lynx --method gradcam --method pathcam` asks why it could be a lynx.
+    - `shapleycam explain cat.jpg --target lynx --against tabby` asks why it is a lynx and not a tabby.
     - `shapleycam explain cat.jpg --method sampledshapley` gives the true Shapley values, and where they are not sure.
     - `shapleycam explain cat.jpg --model timm:resnet18 --checkpoint mine.safetensors` uses your own weights.
     """
     from shapleycam.cams.table import expand
     from shapleycam.files import folder
 
+    if top is not None and against is not None:
+        raise OptionError(f"--top {top} and --against {against} were both given; expected one of them, or --target")
     if top is not None and target is not None:
         raise OptionError(f"--top {top} and --target {target} were both given; expected the most likely classes or one")
     methods = method or ["shapleycam"]
@@ -79,9 +86,19 @@ def explain(
         _report_error(path, error, as_json=as_json)
     if not paths:
         raise typer.Exit(2)
-    classes = top or (1 if images or target else 3)
+    classes = top or (1 if images or target or against else 3)
     explainer = options.make_explainer(
-        model, checkpoint, pretrained=pretrained, layer=layer, utility=utility, device=device, memory=memory
+        model,
+        checkpoint,
+        pretrained=pretrained,
+        layer=layer,
+        utility=utility,
+        against=against,
+        device=device,
+        memory=memory,
+        fuse=fuse,
+        layout=layout,
+        output=output,
     )
     transform = options.transform_of(explainer, view)
     stems = _stems(paths)
@@ -131,13 +148,8 @@ class _Job:
 
     def _explained(self, batch: Batch) -> list[dict[str, Explanation]]:
         """By all methods, for each class that is to be explained."""
-        found = [self._compare(batch, self.target)]
-        output = next(iter(found[0].values())).output
-        ranked = output.topk(min(self.classes, output.shape[1])).indices if self.target is None else output[:, :1]
-        return found + [self._compare(batch, classes) for classes in ranked.T[1:]]
-
-    def _compare(self, batch: Batch, target: Target) -> dict[str, Explanation]:
-        return self.explainer.compare(batch, self.methods, target, curvature=True, **self.how)
+        targets: list[Target] | int = [self.target] if self.target is not None or self.classes == 1 else self.classes
+        return self.explainer.compare_each(batch, self.methods, targets, curvature=True, **self.how)
 
     def _write(self, found: Sequence[Explanation], index: int, stem: str) -> Iterator[Path]:
         from shapleycam.files import write_whole
@@ -179,8 +191,9 @@ def _stems(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def _title(explanation: Explanation, index: int) -> str:
-    probability = float(explanation.output[index].float().softmax(0)[explanation.target[index]])
-    return f"{explanation.label(index)} {probability:.0%}"
+    probabilities = explanation.probabilities(index)
+    label = explanation.label(index)
+    return label if probabilities is None else f"{label} {float(probabilities[explanation.target[index]]):.0%}"
 
 
 def _report_error(path: Path, error: str, *, as_json: bool) -> None:

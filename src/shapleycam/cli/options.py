@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
@@ -25,7 +25,8 @@ Model: TypeAlias = Annotated[
     str,
     typer.Option(
         "--model",
-        help="efficientnet_lite0, timm:NAME, torchvision:NAME, or path/to/file.py:function (see: shapleycam models).",
+        help="efficientnet_lite0, one of the paper's (resnet50), timm:NAME, torchvision:NAME, hf:NAME, "
+        "path/to/file.py:function or package.module:function (see: shapleycam models).",
     ),
 ]
 Checkpoint: TypeAlias = Annotated[
@@ -34,12 +35,32 @@ Checkpoint: TypeAlias = Annotated[
 Pretrained: TypeAlias = Annotated[
     bool, typer.Option("--pretrained/--no-pretrained", help="Published weights, or an untrained network.")
 ]
-Layer: TypeAlias = Annotated[
+_LAYER = "before-pool (the default), last-conv, or a dotted name (see: shapleycam layers MODEL)."
+Layer: TypeAlias = Annotated[str | None, typer.Option("--layer", help=_LAYER)]
+Layers: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--layer", help=f"{_LAYER} Repeatable: the heatmaps are then fused.")
+]
+Fuse: TypeAlias = Annotated[
+    str, typer.Option("--fuse", help="How heatmaps of several layers become one: mean, maximum or product.")
+]
+Layout: TypeAlias = Annotated[
     str | None,
-    typer.Option("--layer", help="Dotted name (see: shapleycam layers MODEL); default: the one before pooling."),
+    typer.Option("--layout", help="Of the layer, where it cannot be inferred: NCHW, NHWC or 'tokens 14x14 after 1'."),
+]
+Output: TypeAlias = Annotated[
+    str | None, typer.Option("--output", help="The part of what the model returns that is explained, by name.")
 ]
 UtilityName: TypeAlias = Annotated[
-    str, typer.Option("--utility", help="What is explained: rest, logit, log_probability or probability.")
+    str,
+    typer.Option(
+        "--utility",
+        help="What is explained: rest, logit, log_probability, probability, log_odds; of labels that stand beside "
+        "others sigmoid_rest, sigmoid_log_probability, sigmoid_probability; of a regression value.",
+    ),
+]
+Against: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--against", metavar="CLASS", help="Why the class and not this one: of the two alone, by --utility."),
 ]
 Methods: TypeAlias = Annotated[
     list[str] | None,
@@ -97,22 +118,29 @@ def make_explainer(
     checkpoint: Path | None,
     *,
     pretrained: bool,
-    layer: str | None,
+    layer: str | list[str] | None,
     utility: str,
     device: str | None,
     memory: int = DEFAULT_MEMORY,
+    against: str | None = None,
+    **model_options: Any,
 ) -> Explainer:
-    """The explainer that the options describe; the cheap choices are checked before the model is loaded."""
+    """The explainer that the options describe; the cheap choices are checked before the model is loaded.
+
+    `model_options` are those of `Explainer` for what a model does not declare of itself: output, layout, fuse.
+    """
     import torch
 
     from shapleycam.explainer import Explainer
+    from shapleycam.fusing import check_fusion
     from shapleycam.models import zoo
-    from shapleycam.utilities import utility_of
+    from shapleycam.utilities import contrast, utility_of
 
-    chosen = utility_of(utility)
+    chosen = utility_of(utility) if against is None else contrast(against, utility)
+    check_fusion(model_options.get("fuse", "mean"))
     network = zoo.load(model, checkpoint, pretrained=pretrained)
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return Explainer(network, layer=layer, utility=chosen, device=where, memory=memory * 2**20)
+    return Explainer(network, layer=layer, utility=chosen, device=where, memory=memory * 2**20, **model_options)
 
 
 def nodes_of(text: str) -> Nodes_:

@@ -28,13 +28,10 @@ Axis: TypeAlias = tuple[Factor, ...]
 
 def axes_of(layout: Layout, shape: tuple[int, ...]) -> tuple[Axis, ...]:
     """The axes of an activation of this layout and shape."""
-    order: dict[str, tuple[Kind, ...]] = {
-        "NCHW": ("batch", "channel", "position", "position"),
-        "NHWC": ("batch", "position", "position", "channel"),
-        "tokens": ("batch", "position", "channel"),
-    }
+    places: list[Kind] = ["position"] * (len(shape) - 2)
+    order: list[Kind] = ["batch", "channel", *places] if layout.channels_first else ["batch", *places, "channel"]
     axes, step = [], 1
-    for kind, size in zip(reversed(order[layout.kind]), reversed(shape), strict=True):
+    for kind, size in zip(reversed(order), reversed(shape), strict=True):
         axes.append(axis_of(kind, size, step if kind == "position" else 0))
         step *= size if kind == "position" else 1
     return tuple(reversed(axes))

@@ -144,8 +144,8 @@ class Game:
             leaf = torch.cat([t * contents for t in scales]).detach().requires_grad_()
             samples = torch.arange(images, device=leaf.device).repeat(steps)
             output = self._trace.head_of_any_size(self.layout.single(leaf), samples)
-            utility = self.utility(output, self.target.repeat(steps))
-            found = _derivative(utility.sum(), leaf) / (self.layout.height * self.layout.width)
+            utility = self.utility(output, self.target.repeat(steps), samples)
+            found = _derivative(utility.sum(), leaf) / self.layout.count
         with plain():  # one of the nodes again, as the model itself has it
             again = steps // 2
             self._evaluation.check(

@@ -16,6 +16,7 @@ from shapleycam.game.players import Players
 from shapleycam.game.structure import Structure, recorded, structure_of
 from shapleycam.game.ways import General, Pooled, Summed, Way
 from shapleycam.trace import Trace
+from shapleycam.trace.nested import numbers_of
 from shapleycam.utilities import Utility
 
 _PROBES = 4
@@ -68,12 +69,14 @@ class Evaluation:
 
     def same(self, found: Float[Tensor, "*rows"], expected: Float[Tensor, "*rows"], *, strict: bool = False) -> bool:
         """Whether two ways gave the same utilities, up to rounding; `strict` leaves a third of the room."""
-        largest = max(float(t.detach().abs().max()) for t in (expected, self._trace.output))
+        largest = max(float(t.detach().abs().max()) for t in (expected, *numbers_of(self._trace.output)) if t.numel())
         room = _ROUNDINGS * torch.finfo(self._trace.activation.dtype).eps * largest * (1 if strict else 3)
         return bool(((found - expected).abs() <= room).all())
 
     @cached_property
     def _proven(self) -> Structure:
+        if not isinstance(self._trace.output, torch.Tensor):
+            return Structure()
         activation = self._trace.activation.detach()
         twice = torch.zeros(
             2, dtype=torch.long, device=activation.device
@@ -112,12 +115,13 @@ class Evaluation:
     def _by(self, way: Way, coalitions: Tensor, images: Tensor) -> Tensor:
         found = torch.empty(coalitions.shape[:2], device=coalitions.device)
         few = coalitions.shape[:2].numel() <= _PROBES
-        rows = _PROBES if few else max(1, self._memory // way.bytes_a_coalition)
+        most = _PROBES if few else max(1, self._memory // way.bytes_a_coalition)
         many, each = coalitions.shape[:2]
-        for which, some in _blocks(many, each, rows):
+        for which, some in _blocks(many, each, most):
             kept = self._players.positions(coalitions[which, some].float(), images[which])
-            target = self._target[images[which]].repeat_interleave(kept.shape[1])
-            utility = self._utility(way.outputs(kept, images[which]), target).reshape(kept.shape[:2])
+            rows = images[which].repeat_interleave(kept.shape[1])
+            output = way.outputs(kept, images[which])
+            utility = self._utility(output, self._target[rows], rows).reshape(kept.shape[:2])
             found = found.to(utility.dtype)
             found[which, some] = utility
         check_finite(found, self._utility)

@@ -13,7 +13,10 @@ from torch import Tensor
 from shapleycam.errors import OptionError
 from shapleycam.models.layout import Layout
 
-Regions: TypeAlias = "tuple[int, int] | list[Any] | np.ndarray | Tensor | None"
+Regions: TypeAlias = "tuple[int, ...] | list[Any] | np.ndarray | Tensor | None"
+
+
+_PARTS = {2: "(rows, columns)", 3: "(depths, rows, columns)"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Players:
         """Each player's sum over its positions."""
         return values.new_zeros(len(values), self.count).scatter_add(1, self.member, values)
 
-    def cells(self, values: Float[Tensor, "b n"]) -> Float[Tensor, "b h w"]:
+    def cells(self, values: Float[Tensor, "b n"]) -> Float[Tensor, "b *grid"]:
         """The players' values on the grid, a region's shared evenly by its cells; without the prefix tokens'."""
         sizes = self.totals(torch.ones_like(self.member, dtype=values.dtype))
         shared = (values / sizes.clamp(min=1)).gather(1, self.member)
@@ -45,60 +48,68 @@ class Players:
         """The prefix tokens' value, None where the layer has none."""
         return values[:, -1] if self.layout.prefix else None
 
-    def centre(self, player: int, image: int = 0) -> tuple[float, float] | None:
-        """The middle of a player's cells (row, column), the first cell's being (0.5, 0.5); None for one without any."""
-        cells = (self.member[image, self.layout.prefix :] == player).nonzero().flatten().double()
-        if not len(cells):
-            return None
-        width = self.layout.width
-        return float((cells // width).mean() + 0.5), float((cells % width).mean() + 0.5)
+    def centre(self, player: int, image: int = 0) -> tuple[float, ...] | None:
+        """The middle of a player's cells (row, column), the first cell's being (0.5, 0.5), in 3-D with the depth before
+        them; None for one without any.
+        """
+        own = self.member[image, self.layout.prefix :] == player
+        cells = own.unflatten(0, self.layout.grid).nonzero().double()
+        return tuple((cells.mean(0) + 0.5).tolist()) if len(cells) else None
 
 
 def players_of(regions: Regions, layout: Layout, batch: int, device: torch.device) -> Players:
     """The players of `batch` images: the grid's cells in reading order, or the regions; prefix tokens come last.
 
     `regions` is None, (rows, columns) of a grid of regions, or whole numbers (h, w) or (b, h, w) that name each cell's
-    region. An image with fewer regions than others of its batch has players without cells, which earn nothing.
+    region; in 3-D with the depth before the rows. An image with fewer regions than others of its batch has players
+    without cells, which earn nothing.
 
     Raises:
         OptionError: a grid that is finer than the layer's, or labels of another size or kind.
     """
-    height, width = layout.height, layout.width
     if regions is None:
-        labels = torch.arange(height * width).reshape(1, height, width)
-    elif isinstance(regions, tuple) and [type(side) for side in regions] == [int, int]:
-        labels = _grid(*regions, height, width)
+        labels = torch.arange(layout.count).reshape(1, *layout.grid)
+    elif isinstance(regions, tuple) and [type(side) for side in regions] == [int] * len(layout.grid):
+        labels = _grid(regions, layout.grid)
     else:
-        labels = _labels(regions, height, width, batch)
+        labels = _labels(regions, layout.grid, batch)
     cells = torch.stack([image.flatten().unique(return_inverse=True)[1] for image in labels]).expand(batch, -1)
     count = int(cells.max()) + 1
     prefix = cells.new_full((batch, layout.prefix), count)
     return Players(torch.cat([prefix, cells], 1).to(device), count + (layout.prefix > 0), layout)
 
 
-def _grid(rows: int, columns: int, height: int, width: int) -> Tensor:
-    if not (1 <= rows <= height and 1 <= columns <= width):
+def _grid(regions: tuple[int, ...], grid: tuple[int, ...]) -> Tensor:
+    if not all(1 <= count <= side for count, side in zip(regions, grid, strict=True)):
+        ones = " x ".join("1" for _ in grid)
         raise OptionError(
-            f"players are a grid of {rows} x {columns} regions; expected 1 x 1 to {height} x {width}, the layer's cells"
+            f"players are a grid of {_times(regions)} regions; expected {ones} to {_times(grid)}, the layer's cells"
         )
-    row = torch.arange(height) * rows // height
-    column = torch.arange(width) * columns // width
-    return (row[:, None] * columns + column)[None]
+    labels = torch.zeros(1, dtype=torch.long)
+    for count, side in zip(regions, grid, strict=True):
+        labels = labels[..., None] * count + torch.arange(side) * count // side
+    return labels
 
 
-def _labels(regions: Regions, height: int, width: int, batch: int) -> Tensor:
+def _labels(regions: Regions, grid: tuple[int, ...], batch: int) -> Tensor:
+    sides = ", ".join("dhw"[-len(grid) :])
     try:
         labels = torch.as_tensor(regions)
     except (TypeError, ValueError, RuntimeError):
         raise OptionError(
-            f"players are a {type(regions).__name__}; expected (rows, columns), or whole numbers (h, w) that name each "
-            "cell's region"
+            f"players are a {type(regions).__name__}; expected {_PARTS[len(grid)]}, or whole numbers ({sides}) that "
+            "name each cell's region"
         ) from None
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise OptionError(f"players are labels of {labels.dtype}; expected whole numbers, one for each cell")
-    if labels.shape not in {(height, width), (1, height, width), (batch, height, width)}:
+    if labels.shape not in {grid, (1, *grid), (batch, *grid)}:
+        cells = ", ".join(map(str, grid))
         raise OptionError(
-            f"players are labels of shape {tuple(labels.shape)}; expected the layer's cells, ({height}, {width}), or "
-            f"({batch}, {height}, {width}) for all images"
+            f"players are labels of shape {tuple(labels.shape)}; expected the layer's cells, ({cells}), or "
+            f"({batch}, {cells}) for all images"
         )
-    return labels.cpu().reshape(-1, height, width)
+    return labels.cpu().reshape(-1, *grid)
+
+
+def _times(sides: tuple[int, ...]) -> str:
+    return " x ".join(map(str, sides))

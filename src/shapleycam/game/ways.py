@@ -34,7 +34,7 @@ class Way(ABC):
         """What one coalition takes of memory, about."""
 
     @abstractmethod
-    def outputs(self, kept: Kept, images: Images) -> Float[Tensor, "rows *out"]:
+    def outputs(self, kept: Kept, images: Images) -> Any:
         """The output of coalitions a x s, image by image."""
 
 
@@ -52,10 +52,9 @@ class General(Way):
             self._trace.head(self._activation[:1], first)
         return _AT_ONCE * max(int(largest.bytes), int(self._activation[0].nbytes))
 
-    def outputs(self, kept: Kept, images: Images) -> Float[Tensor, "rows *out"]:
+    def outputs(self, kept: Kept, images: Images) -> Any:
         masked = self._activation[images][:, None] * self._layout.over(kept.to(self._activation.dtype))
-        output: Tensor = self._trace.head(masked.flatten(0, 1), images.repeat_interleave(kept.shape[1]))
-        return output
+        return self._trace.head(masked.flatten(0, 1), images.repeat_interleave(kept.shape[1]))
 
 
 class Pooled(Way):

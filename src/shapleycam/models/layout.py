@@ -2,116 +2,103 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Literal
+from math import prod
+from typing import Literal, TypeAlias, cast, get_args
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from shapleycam.errors import LayerError
 
-_MOST_PREFIX_TOKENS = 16
-_CHANNELS_FIRST = (nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, nn.GroupNorm, nn.MaxPool2d, nn.AvgPool2d)
+Kind: TypeAlias = Literal["NCHW", "NHWC", "NCDHW", "NDHWC", "tokens"]
+"""Batch, channels, depth (or time), height, width; or a row of tokens (b, n, k)."""
+
+_WRITTEN = re.compile(
+    r"(?P<kind>[A-Za-z]+)\s*(?P<grid>\d+(?:\s*x\s*\d+)+)?\s*(?:after\s*(?P<prefix>\d+)(?:\s*prefix)?)?\s*"
+)
+_HOW = "write 'NCHW', 'NHWC', 'NCDHW', 'NDHWC', 'tokens 14x14', or 'tokens 14x14 after 1' for 1 prefix token"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Positions and channels of an activation (b, ...): a grid of `height` x `width` cells.
+    """Positions and channels of an activation (b, ...): a `grid` of (height, width) or (depth, height, width) cells.
 
     Tokens may begin with `prefix` ones that have no place in the image (class, registers).
     """
 
-    kind: Literal["NCHW", "NHWC", "tokens"]
-    height: int
-    width: int
+    kind: Kind
+    grid: tuple[int, ...]
     prefix: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many cells the grid has."""
+        return prod(self.grid)
+
+    @property
+    def channels_first(self) -> bool:
+        """Whether the channels come before the grid."""
+        return self.kind in {"NCHW", "NCDHW"}
 
     def positions(self, activation: Float[Tensor, "b *shape"]) -> Float[Tensor, "b n k"]:
         """The activation as one vector a position, prefix tokens first; a view where possible."""
-        if self.kind == "NCHW":
+        if self.channels_first:
             return activation.flatten(2).transpose(1, 2)
         return activation.flatten(1, -2)
 
-    def over(self, places: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows _ _ _"] | Float[Tensor, "*rows _ _"]:
+    def over(self, places: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows _ _ *_more"]:
         """One number a position, shaped to be multiplied with an activation."""
         if self.kind == "tokens":
             return places.unsqueeze(-1)
-        grid: Tensor = places.unflatten(-1, (self.height, self.width))
-        return grid.unsqueeze(-3 if self.kind == "NCHW" else -1)
+        grid: Tensor = places.unflatten(-1, self.grid)
+        return grid.unsqueeze(-1 - len(self.grid) if self.channels_first else -1)
 
-    def single(self, contents: Float[Tensor, "rows k"]) -> Float[Tensor, "rows _ _ _"] | Float[Tensor, "rows _ _"]:
+    def single(self, contents: Float[Tensor, "rows k"]) -> Float[Tensor, "rows _ _ *_more"]:
         """Activations of one position each, from its content."""
-        if self.kind == "NCHW":
-            return contents[:, :, None, None]
-        return contents[:, None, None] if self.kind == "NHWC" else contents[:, None]
+        ones = [1] if self.kind == "tokens" else [1] * len(self.grid)
+        shape = [-1, *ones] if self.channels_first else [*ones, -1]
+        alone: Tensor = contents.unflatten(1, shape)
+        return alone
 
-    def cells(self, values: Float[Tensor, "b n"]) -> Float[Tensor, "b h w"]:
+    def cells(self, values: Float[Tensor, "b n"]) -> Float[Tensor, "b *grid"]:
         """Values of all positions as a grid, without the prefix tokens."""
-        return values[:, self.prefix :].reshape(len(values), self.height, self.width)
+        grid: Tensor = values[:, self.prefix :].unflatten(1, self.grid)
+        return grid
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether an activation of `shape` (b, ...) can be laid out so."""
+        if self.kind == "tokens":
+            return len(shape) == 3 and shape[1] == self.prefix + self.count
+        return self.prefix == 0 and len(shape) == len(self.kind) and _grid_of(self.kind, shape) == self.grid
 
     def __str__(self) -> str:
         prefix = f" after {self.prefix} prefix" if self.prefix else ""
-        return f"{self.kind} {self.height} x {self.width}{prefix}"
+        return f"{self.kind} {' x '.join(map(str, self.grid))}{prefix}"
 
 
-def layout_of(
-    shape: tuple[int, ...], image: tuple[int, int], module: nn.Module | None = None, prefix: int | None = None
-) -> Layout | None:
-    """The layout of an activation of `shape` (b, ...) for images of (height, width); None if it has no grid.
-
-    The module that made the activation says where its channels are, where it can; otherwise the grid is the
-    pair of dimensions that divides the image evenly. `prefix` is the number of prefix tokens, where known.
+def given(layout: str | Layout, shape: tuple[int, ...], layer: str) -> Layout:
+    """The layout that a user says the activation of `shape` (b, ...) has: as `str(Layout)` writes it, the grid only
+    where it is not in the shape.
 
     Raises:
-        LayerError: both readings of a 4-D activation are possible.
+        LayerError: not such a text, or not the layout of this shape.
     """
-    if len(shape) == 3:
-        return _tokens(shape[1], image, prefix)
-    if len(shape) != 4:
-        return None
-    first, last = (shape[2], shape[3]), (shape[1], shape[2])
-    channels = _channels(module)
-    if channels == "first" or (channels is None and _fits(first, image) and not _fits(last, image)):
-        return Layout("NCHW", *first)
-    if channels == "last" or (channels is None and _fits(last, image) and not _fits(first, image)):
-        return Layout("NHWC", *last)
-    if _fits(first, image) and _fits(last, image):
-        raise LayerError(
-            f"the activation of shape {shape} could be channels-first ({first[0]} x {first[1]} cells) or "
-            f"channels-last ({last[0]} x {last[1]}); choose a convolution or norm layer, whose layout is known"
-        )
-    return None
+    chosen = layout if isinstance(layout, Layout) else _read(layout, shape)
+    if not chosen.fits(shape):
+        raise LayerError(f"layer {layer!r} returns shape {shape}, which is not {str(chosen)!r}; {_HOW}")
+    return chosen
 
 
-def _channels(module: nn.Module | None) -> Literal["first", "last"] | None:
-    """Where the channels are, as far as the kind of module tells."""
-    if isinstance(module, _CHANNELS_FIRST):
-        return "first"
-    # Subclasses of LayerNorm (timm's LayerNorm2d) are often channels-first.
-    return "last" if type(module) is nn.LayerNorm else None
+def _read(text: str, shape: tuple[int, ...]) -> Layout:
+    found = _WRITTEN.fullmatch(text.strip())
+    if not found or found["kind"] not in get_args(Kind) or (found["kind"] == "tokens" and not found["grid"]):
+        raise LayerError(f"layout {text!r} cannot be read; {_HOW}")
+    kind = cast("Kind", found["kind"])
+    grid = tuple(int(side) for side in found["grid"].split("x")) if found["grid"] else _grid_of(kind, shape)
+    return Layout(kind, grid, int(found["prefix"] or 0))
 
 
-def _fits(grid: tuple[int, int], image: tuple[int, int]) -> bool:
-    """Whether a grid may be the image at some stride: not finer than it, and at the two sides' common stride
-    s = (H + W) / (h + w) right to within a cell, |h - H / s| < 1.
-    """
-    (h, w), (height, width) = grid, image
-    return h <= height and w <= width and abs(h * width - w * height) < height + width
-
-
-def _tokens(count: int, image: tuple[int, int], prefix: int | None) -> Layout | None:
-    declared = () if prefix is None else (prefix,)
-    for skipped in (*declared, *range(_MOST_PREFIX_TOKENS)):
-        grid = _grid(count - skipped, image)
-        if grid is not None:
-            return Layout("tokens", *grid, prefix=skipped)
-    return None
-
-
-def _grid(cells: int, image: tuple[int, int]) -> tuple[int, int] | None:
-    """The two factors of `cells` in the proportions of the image, exactly."""
-    height, width = image
-    h = round((cells * height / width) ** 0.5) if cells > 0 else 0
-    if h and cells % h == 0 and h * width == (cells // h) * height:
-        return h, cells // h
-    return None
+def _grid_of(kind: Kind, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return shape[2:] if kind in {"NCHW", "NCDHW"} else shape[1:-1]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import timm.data
@@ -24,7 +24,8 @@ Transform: TypeAlias = "Preprocess | Callable[[Image.Image], Tensor]"
 class Network:
     """A model, its preprocessing (RGB photograph to tensor (3, h, w)) and its class names.
 
-    `origin` says where the weights come from.
+    `origin` says where the weights come from; `layers` names the module that "before-pool" or "last-conv" means, where
+    it is known and need not be found.
     """
 
     model: nn.Module
@@ -32,6 +33,7 @@ class Network:
     labels: tuple[str, ...] | None = None
     name: str = ""
     origin: str = ""
+    layers: Mapping[str, str] = field(default_factory=dict)
 
 
 def declared_by_timm(model: nn.Module) -> tuple[Transform | None, tuple[str, ...] | None]:

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from shapleycam.trace.nested import tensors_of
+
 
 def nodes(tensor: Tensor) -> Iterator[Any]:
     """Every node that a tensor was computed by, each once."""
@@ -22,9 +24,9 @@ def nodes(tensor: Tensor) -> Iterator[Any]:
         ahead.extend(following for following, _ in node.next_functions)
 
 
-def depends_on(tensor: Tensor, leaf: Tensor) -> bool:
-    """Whether a tensor was computed from a leaf."""
-    return any(getattr(node, "variable", None) is leaf for node in nodes(tensor))
+def depends_on(value: Any, leaf: Tensor) -> bool:
+    """Whether a tensor, or one of several in a nested value, was computed from a leaf."""
+    return any(getattr(node, "variable", None) is leaf for tensor in tensors_of(value) for node in nodes(tensor))
 
 
 def not_differentiable(tensor: Tensor) -> bool:

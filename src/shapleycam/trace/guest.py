@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from threading import Lock, RLock
 from typing import Any
@@ -14,18 +15,35 @@ from torch import Tensor, nn
 
 from shapleycam.errors import ModelError, ShapleyCamError
 
+_HALF = {torch.float16, torch.bfloat16}
 _locks: WeakKeyDictionary[nn.Module, RLock] = WeakKeyDictionary()
 _locks_guard = Lock()
 
 
-@contextmanager
-def borrowed(model: nn.Module, modules: Iterable[nn.Module] | None = None) -> Iterator[None]:
-    """The model for this thread alone, in eval mode, outside inference mode, gradients and autocast.
+@dataclass(frozen=True)
+class Parts:
+    """All that a model consists of: its modules, and which of its tensors are of half precision."""
 
-    `modules` are all that it consists of, where the caller has them at hand: to find them takes as long as a small
-    head. Modes, the random number generators and the caller's context are afterwards what they were, also after an
-    error. Autocast is off because derivatives and values are defined in float32.
+    modules: tuple[nn.Module, ...]
+    halves: tuple[Tensor, ...]
+
+
+def parts_of(model: nn.Module) -> Parts:
+    """The parts of a model; to find them takes as long as a small head."""
+    tensors = chain(model.parameters(), model.buffers())
+    return Parts(tuple(model.modules()), tuple(tensor for tensor in tensors if tensor.dtype in _HALF))
+
+
+@contextmanager
+def borrowed(model: nn.Module, parts: Parts | None = None) -> Iterator[None]:
+    """The model for this thread alone, in eval mode and in float32, as it was written (torch.compile's code is passed
+    by), outside inference mode, gradients and autocast.
+
+    `parts` are the model's, where the caller has them at hand. Modes, weights, the random number generators and the
+    caller's context are afterwards what they were, also after an error. Derivatives and values are defined in float32:
+    hence no autocast, and half-precision weights are widened meanwhile.
     """
+    parts = parts or parts_of(model)
     device = device_of(model)
     generators = [device] if device.type == "cuda" else []
     with (
@@ -34,7 +52,9 @@ def borrowed(model: nn.Module, modules: Iterable[nn.Module] | None = None) -> It
         torch.inference_mode(mode=False),
         torch.no_grad(),
         torch.autocast(device.type, enabled=False),
-        _in_eval_mode(model.modules() if modules is None else modules),
+        _in_eval_mode(parts.modules),
+        _as_written(parts.modules),
+        _in_float32(parts.halves),
     ):
         yield
 
@@ -83,6 +103,32 @@ def device_of(model: nn.Module) -> torch.device:
 def _lock_of(model: nn.Module) -> RLock:
     with _locks_guard:
         return _locks.setdefault(model, RLock())
+
+
+@contextmanager
+def _as_written(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Calls run a module's own code where `module.compile()` put other code in its place."""
+    compiled = {module: code for module in modules if (code := module._compiled_call_impl) is not None}  # noqa: SLF001
+    try:
+        for module in compiled:
+            module._compiled_call_impl = None  # noqa: SLF001
+        yield
+    finally:
+        for module, code in compiled.items():
+            module._compiled_call_impl = code  # noqa: SLF001
+
+
+@contextmanager
+def _in_float32(halves: Iterable[Tensor]) -> Iterator[None]:
+    """The same tensors with wider numbers."""
+    kept = [(tensor, tensor.data) for tensor in halves if tensor.dtype in _HALF]
+    try:
+        for tensor, data in kept:
+            tensor.data = data.float()
+        yield
+    finally:
+        for tensor, data in kept:
+            tensor.data = data
 
 
 @contextmanager

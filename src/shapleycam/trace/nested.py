@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from typing import Any
 
 import torch
+
+_PLAIN = (str, int, float, bool, type(None), torch.Size, torch.dtype, torch.device)
 
 
 def tensors_of(value: Any) -> list[torch.Tensor]:
@@ -19,6 +22,11 @@ def tensors_of(value: Any) -> list[torch.Tensor]:
     return []
 
 
+def numbers_of(value: Any) -> list[torch.Tensor]:
+    """The floating-point tensors in a nested value."""
+    return [tensor for tensor in tensors_of(value) if tensor.is_floating_point()]
+
+
 def version_of(tensor: torch.Tensor) -> int:
     """How often a tensor was written in place: autograd's own counter, shared by its views."""
     return tensor._version  # noqa: SLF001
@@ -30,9 +38,26 @@ def map_tensors(change: Callable[[torch.Tensor], torch.Tensor], value: Any) -> A
         return change(value)
     if isinstance(value, dict):
         changed = {key: map_tensors(change, part) for key, part in value.items()}
-        return changed if type(value) is dict else type(value)(**changed)
+        if type(value) is dict:
+            return changed
+        return type(value)(**changed) if is_dataclass(value) else type(value)(changed)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return type(value)(*(map_tensors(change, part) for part in value))
     if isinstance(value, (list, tuple)):
         return type(value)(map_tensors(change, part) for part in value)
     return value
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two values have the same parts, the tensors apart, and nothing in them is an object of another kind."""
+    if isinstance(one, torch.Tensor):
+        return isinstance(other, torch.Tensor)
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, _PLAIN):
+        return bool(one == other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(alike, one, other))
+    return False

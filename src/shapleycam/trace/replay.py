@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from shapleycam.trace.guest import borrowed, patched
+from shapleycam.trace.guest import borrowed, parts_of, patched
 from shapleycam.trace.nested import map_tensors
 
 
@@ -85,7 +85,7 @@ class Replay:
     ) -> None:
         self._model, self._layer, self._plan = model, layer, plan
         self._modules = {step.module: model.get_submodule(step.module) for step in plan.steps}
-        self._all = tuple(model.modules())
+        self._parts = parts_of(model)
         self._values = values
         self._images = images if plan.reads_images else _blank(images)
         self._batch = len(images)
@@ -98,7 +98,7 @@ class Replay:
         rows = len(activation)
         stretch = _Stretch(self._batch, rows, samples)
         with (
-            borrowed(self._model, self._all),
+            borrowed(self._model, self._parts),
             torch.set_grad_enabled(activation.requires_grad),
             patched(self._forwards(activation, stretch)),
         ):

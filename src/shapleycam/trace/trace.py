@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
@@ -16,14 +17,17 @@ from shapleycam.trace.calls import calls_around, check_tensor, layer_name
 from shapleycam.trace.convolution import LinearConvolutions
 from shapleycam.trace.graph import depends_on
 from shapleycam.trace.guest import borrowed, patched, run
+from shapleycam.trace.nested import numbers_of
 from shapleycam.trace.replay import Recorder, Replay
+
+Select: TypeAlias = "Callable[[Any], Any]"
 
 
 class Trace:
     """What one forward pass left: `activation` (b, ...), a leaf; `output`, a function of it in autograd's graph.
 
-    `layer` is the layer's dotted name, `images` are the network's inputs. The graph holds only what comes after the
-    layer.
+    `layer` is the layer's dotted name, `images` are the network's inputs; `output` is what `select` takes from what
+    the model returns. The graph holds only what comes after the layer.
     """
 
     def __init__(
@@ -33,6 +37,7 @@ class Trace:
         activation: Tensor,
         output: Any,
         replay: Replay | None,
+        select: Select,
         *,
         twice_differentiable: bool,
     ) -> None:
@@ -42,9 +47,10 @@ class Trace:
         self.output = output
         self.twice_differentiable = twice_differentiable
         self._replay = replay
+        self._select = select
 
     def head(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
-        """The model's output for each row of activations, by running only what comes after the layer.
+        """The model's (selected) output for each row of activations, by running only what comes after the layer.
 
         Rows belong to the images of the pass one to one, or all to its only image, or as `samples` (rows,) says.
         The output is differentiable where the activation requires a gradient.
@@ -72,7 +78,11 @@ class Trace:
             raise ReplayError(
                 f"{found} for a pass of {images} images; expected one row an image, or samples= of each row"
             )
-        return self._replay(activation, samples)
+        return self._select(self._replay(activation, samples))
+
+
+def _whole(output: Any) -> Any:
+    return output
 
 
 def trace(
@@ -82,10 +92,12 @@ def trace(
     *,
     replay: bool = False,
     twice_differentiable: bool = False,
+    select: Select = _whole,
 ) -> Trace:
     """Run the model once and keep what an explanation at `layer` needs.
 
-    Nothing before the layer is differentiated or kept. `replay` records what `Trace.head` needs;
+    Nothing before the layer is differentiated or kept. `select` takes the output that is explained from what the model
+    returns. `replay` records what `Trace.head` needs;
     `twice_differentiable` runs attention after the layer by a kernel that has second derivatives.
 
     Raises:
@@ -98,11 +110,11 @@ def trace(
     images = images.clone() if images.is_inference() else images
     with borrowed(model):
         if not replay:
-            return _pass(model, images, name, None, twice_differentiable=twice_differentiable)
+            return _pass(model, images, name, None, select, twice_differentiable=twice_differentiable)
         for _ in range(2):
             plan = plans.plan_for(model, name, images)
-            traced = _pass(model, images, name, plan, twice_differentiable=twice_differentiable)
-            if plans.same(traced.head(traced.activation.detach()), traced.output.detach()):
+            traced = _pass(model, images, name, plan, select, twice_differentiable=twice_differentiable)
+            if plans.same(traced.head(traced.activation.detach()), traced.output):
                 return traced
             plans.forget(model)  # what the head reads may depend on the image or have been changed by the user
     raise ReplayError(
@@ -133,21 +145,28 @@ class _Start:
         return self.activation.clone()  # what follows may write into it in place
 
 
-def _pass(model: nn.Module, images: Tensor, name: str, plan: plans.Plan | None, *, twice_differentiable: bool) -> Trace:
+def _pass(
+    model: nn.Module,
+    images: Tensor,
+    name: str,
+    plan: plans.Plan | None,
+    select: Select,
+    *,
+    twice_differentiable: bool,
+) -> Trace:
     layer = model.get_submodule(name)
     recorder = None if plan is None else Recorder(plan, model)
     with ExitStack() as rest, torch.no_grad():
         start = _Start(layer, name, rest, twice=twice_differentiable)
         with patched({**(recorder.forwards() if recorder else {}), layer: start}):
-            output = run(model, images)
+            output = select(run(model, images))
     if start.activation is None or start.again:
         calls_around(model, name, images[:1])
         raise LayerError(f"layer {name!r} runs another number of times for other images; choose another layer")
     _check_batch(start.activation, name, len(images))
     check_finite(start.activation, model, f"the activation of layer {name!r}")
-    if not isinstance(output, torch.Tensor):
-        raise ModelError(f"the model returns a {type(output).__name__}; expected a tensor of logits (b, classes)")
-    check_finite(output, model, "the output")
+    for tensor in numbers_of(output):
+        check_finite(tensor, model, "the output")
     if not depends_on(output, start.activation):
         raise LayerError(
             f"layer {name!r} runs, but the output does not depend on it, or is cut off from it (detached, or "
@@ -156,7 +175,7 @@ def _pass(model: nn.Module, images: Tensor, name: str, plan: plans.Plan | None, 
     replay = None
     if recorder is not None and plan is not None:
         replay = Replay(model, layer, plan, recorder.values, images)
-    return Trace(name, images, start.activation, output, replay, twice_differentiable=twice_differentiable)
+    return Trace(name, images, start.activation, output, replay, select, twice_differentiable=twice_differentiable)
 
 
 def check_finite(tensor: Tensor, model: nn.Module, what: str) -> None:
@@ -165,10 +184,13 @@ def check_finite(tensor: Tensor, model: nn.Module, what: str) -> None:
     Raises:
         ModelError: naming the images, and a weight that is not finite if there is one.
     """
+    if not tensor.numel():
+        return
     low, high = tensor.detach().aminmax()
     if bool(torch.isfinite(low) & torch.isfinite(high)):
         return
-    bad = (~torch.isfinite(tensor.detach())).flatten(1).any(1).nonzero().flatten().tolist()
+    rows = tensor.detach().reshape(len(tensor) if tensor.dim() else 1, -1)
+    bad = (~torch.isfinite(rows)).any(1).nonzero().flatten().tolist()
     weights = (*model.named_parameters(), *model.named_buffers())
     broken = next((name for name, weight in weights if not torch.isfinite(weight).all()), None)
     cause = (

@@ -1,0 +1,72 @@
+"""One explanation of several layers: their heatmaps fused, their values brought to the finest grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import reduce
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from shapleycam.errors import OptionError, nearest
+from shapleycam.explanation import Explanation
+from shapleycam.heatmaps import min_max
+
+FUSIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "mean": lambda maps: maps.mean(0),
+    "maximum": lambda maps: maps.amax(0),
+    "product": lambda maps: maps.prod(0),
+}
+"""How the heatmaps (layers, b, ...) of several layers become one."""
+
+
+def check_fusion(fuse: str) -> str:
+    """The name of a fusion.
+
+    Raises:
+        OptionError: there is none of that name.
+    """
+    if fuse not in FUSIONS:
+        raise OptionError(f"fuse={fuse!r} is unknown; {nearest(fuse, FUSIONS)}")
+    return fuse
+
+
+def fused(explanations: Sequence[Explanation], fuse: str) -> Explanation:
+    """The explanations of the same images at several layers as one.
+
+    Heatmaps are fused and scaled to [0, 1] again. Values are the layers' mean, each spread evenly over the cells of the
+    finest grid, so that they still sum to what they summed to; so are those of prefix tokens. Standard errors and
+    curvature belong to single layers, and are left out.
+    """
+    if len(explanations) == 1:
+        return explanations[0]
+    first = explanations[0]
+    heatmap = FUSIONS[fuse](torch.stack([e.heatmap for e in explanations]))
+    finest = max((tuple(e.values.shape[1:]) for e in explanations), key=lambda grid: (len(grid), *grid))
+    values = torch.stack([_spread(e.values, finest) for e in explanations]).mean(0)
+    prefixes = [e.prefix for e in explanations if e.prefix is not None]
+    return replace(
+        first,
+        layer=" + ".join(e.layer for e in explanations),
+        heatmap=min_max(heatmap),
+        values=values,
+        stderr=None,
+        prefix=torch.stack(prefixes).sum(0) / len(explanations) if prefixes else None,
+        curvature=None,
+    )
+
+
+def _spread(values: Float[Tensor, "b *cells"], grid: tuple[int, ...]) -> Float[Tensor, "b *grid"]:
+    """Values on another grid over the same image: each cell's shared by the cells that it overlaps, by area."""
+    overlaps = [_overlap(old, new).to(values) for old, new in zip(values.shape[1:], grid, strict=True)]
+    return reduce(lambda found, axis: torch.tensordot(found, axis, dims=([1], [0])), overlaps, values)
+
+
+def _overlap(old: int, new: int) -> Float[Tensor, "old new"]:
+    """Which share of each of `old` equal parts of a line lies in each of `new`."""
+    ends, starts = torch.arange(1, old + 1).double() / old, torch.arange(old).double() / old
+    highest = torch.minimum(ends[:, None], torch.arange(1, new + 1).double() / new)
+    lowest = torch.maximum(starts[:, None], torch.arange(new).double() / new)
+    return (highest - lowest).clamp(min=0) * old

@@ -1,0 +1,201 @@
+"""Which layers of a model can be explained, found by running it once and asking where its output comes from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from shapleycam.errors import LayerError
+from shapleycam.models.grids import declared, layout_of, size_of
+from shapleycam.models.layout import Layout, given
+from shapleycam.models.outputs import found as found_logits
+from shapleycam.trace.guest import borrowed, patched, run
+from shapleycam.trace.nested import numbers_of, version_of
+from shapleycam.trace.trace import Select, check_finite
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A layer that can be explained: its name, the activation's shape (without the batch) and layout.
+
+    `gradient_norm` is the Euclidean norm of the predicted class's logit gradient by the activation of one image;
+    `live_cells` counts the cells of the grid whose gradient is not zero. `maker` is the innermost module that returned
+    this tensor first; `declared` tells whether the layout is the module's own word, or inferred from the shape.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    layout: Layout
+    gradient_norm: float
+    live_cells: int
+    maker: str = ""
+    declared: bool = True
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The layers of a model that can be explained, in running order; `dense` if its output is not one row of numbers
+    an image but one for each pixel, or detections. `without_grid` are names and shapes of those in which no grid was
+    found.
+    """
+
+    candidates: tuple[Candidate, ...]
+    dense: bool
+    without_grid: tuple[tuple[str, tuple[int, ...]], ...]
+
+
+def audit(model: nn.Module, image: Float[Tensor, "1 *image"], select: Select = found_logits) -> Audit:
+    """Every layer with a grid of positions that runs once and that the output depends on, in running order.
+
+    Of layers that pass on the same tensor (a block and its last module, say) one is named: the outermost around
+    the first of them. `select` takes the output that is explained from what the model returns.
+
+    Raises:
+        ModelError: the output holds no numbers to explain, or they are not finite.
+    """
+    seen, dense = _outputs(model, image, select)
+    modules = dict(model.named_modules())
+    found, without = [], []
+    for one in seen:
+        if _inside_attention(one.name, modules) or len(one.value) != len(image):
+            continue
+        try:
+            layout = layout_at(model, one.name, one.value, image)
+        except LayerError:  # not proposed; explained with that message where a user names it
+            without.append((one.name, tuple(one.value.shape)))
+            continue
+        cells = layout.cells(layout.positions(one.gradient).abs().amax(2))
+        if bool((cells > 0).any()):
+            said = layout.kind != "tokens" or declared(model, one.name).patch is not None
+            shape, norm = tuple(one.value.shape[1:]), float(one.gradient.norm())
+            found.append(Candidate(one.name, shape, layout, norm, int((cells > 0).sum()), one.first, said))
+    return Audit(tuple(found), dense, tuple(without))
+
+
+def layout_at(
+    model: nn.Module,
+    layer: str,
+    activation: Float[Tensor, "b *shape"],
+    images: Float[Tensor, "b *image"],
+    layout: str | Layout | None = None,
+) -> Layout:
+    """The layout of a layer's activation: `layout` if the user gave one, else as it is declared or inferred.
+
+    Raises:
+        LayerError: there is no grid of several positions in it, or several readings of its shape are possible.
+    """
+    shape, size = tuple(activation.shape), size_of(tuple(images.shape))
+    if layout is not None:
+        return given(layout, shape, layer)
+    try:
+        found = layout_of(shape, size, model.get_submodule(layer), declared(model, layer))
+    except LayerError as error:
+        raise LayerError(f"layer {layer!r}: {error}") from None
+    if found is None or found.count == 1:
+        sides = " x ".join(map(str, size))
+        raise LayerError(
+            f"layer {layer!r} returns shape {shape} for images of {sides}, in which there is no grid of positions; "
+            "choose one before pooling (shapleycam layers MODEL lists them), or say where the positions are with "
+            "layout='tokens 14x14 after 1', say"
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class _Output:
+    """What a module returned, and the gradient by it."""
+
+    name: str
+    first: str
+    value: Tensor
+    gradient: Tensor
+
+
+def _outputs(model: nn.Module, image: Tensor, select: Select) -> tuple[list[_Output], bool]:
+    """The outputs of the modules that run once, in the order in which they finish; and whether the model's is dense."""
+    watch = _Watch()
+    leaf = image.detach().clone().requires_grad_()
+    with borrowed(model), torch.enable_grad():
+        with patched({m: watch.on(name, m) for name, m in model.named_modules() if name}):
+            output = select(run(model, leaf.clone()))
+        numbers = numbers_of(output)
+        for tensor in numbers:
+            check_finite(tensor, model, "the output")
+        seen, score = watch.seen(), sum(_score(tensor) for tensor in numbers)
+        dense = not isinstance(output, torch.Tensor) or output.dim() > 2
+        if not seen or not isinstance(score, torch.Tensor) or not score.requires_grad:
+            return [], dense
+        gradients = torch.autograd.grad(score, [one.value for one in seen], allow_unused=True)
+    pairs = zip(seen, gradients, strict=True)
+    return [_Output(one.name, one.first, one.value.detach(), g) for one, g in pairs if g is not None], dense
+
+
+def _score(output: Tensor) -> Tensor:
+    """The largest logit, of each pixel where there are several; the sum of an output without classes."""
+    return output.amax(1).sum() if output.dim() > 1 and output.numel() else output.sum()
+
+
+@dataclass
+class _Seen:
+    name: str  # of the outermost module that returned this tensor so far
+    first: str
+    value: Tensor
+    handed: Tensor  # what the model got in its place; kept, so that its identity stays its own
+    version: int
+
+
+class _Watch:
+    """Collects what modules return, and hands on copies, so that later writes in place do not touch it."""
+
+    def __init__(self) -> None:
+        self._runs: Counter[str] = Counter()
+        self._by_identity: dict[int, _Seen] = {}
+
+    def on(self, name: str, module: nn.Module) -> Callable[..., Any]:
+        """The forward to run in place of the module's own."""
+        original, is_leaf = module.forward, not any(module.children())
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            given = args[0] if args and isinstance(args[0], torch.Tensor) else None
+            version = None if given is None else version_of(given)
+            value = original(*args, **kwargs)
+            self._runs[name] += 1
+            if not isinstance(value, torch.Tensor) or not value.requires_grad or value.dim() < 3:
+                return value
+            written = given is not None and version_of(given) != version
+            if is_leaf and given is not None and not written and _same_numbers(value, given):
+                return value  # dropout, an identity, a pooling that has nothing to pool
+            return self._record(name, value)
+
+        return forward
+
+    def seen(self) -> list[_Seen]:
+        """Each tensor once, if its module ran once."""
+        return [one for one in self._by_identity.values() if self._runs[one.name] == 1]
+
+    def _record(self, name: str, value: Tensor) -> Tensor:
+        known = self._by_identity.get(id(value))
+        if known is not None and version_of(value) == known.version:
+            if known.first.startswith(f"{name}."):
+                known.name = name
+            return value
+        handed = value.clone()
+        self._by_identity[id(handed)] = _Seen(name, name, value, handed, version_of(handed))
+        return handed
+
+
+def _same_numbers(value: Tensor, other: Tensor) -> bool:
+    return value is other or (value.shape == other.shape and torch.equal(value, other))
+
+
+def _inside_attention(name: str, modules: dict[str, nn.Module]) -> bool:
+    """Strictly inside: there positions are split into queries, keys and values."""
+    around = [name[:end] for end, letter in enumerate(name) if letter == "."]
+    return any("attn" in type(modules[n]).__name__.lower() or "attention" in type(modules[n]).__name__.lower()
+               for n in around)  # fmt: skip

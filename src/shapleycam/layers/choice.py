@@ -1,0 +1,74 @@
+"""Which layer to explain at, where the user names none: the one before pooling, or the last convolution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from shapleycam.errors import LayerError
+from shapleycam.layers.audit import Audit, Candidate, audit
+from shapleycam.layers.locality import is_local
+from shapleycam.models.outputs import found as found_logits
+from shapleycam.trace.trace import Select
+
+BEFORE_POOL, LAST_CONV = "before-pool", "last-conv"
+RULES = (BEFORE_POOL, LAST_CONV)
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+def chosen(model: nn.Module, image: Float[Tensor, "1 *image"], rule: str, select: Select = found_logits) -> str:
+    """The layer that a rule, "before-pool" or "last-conv", names for this model.
+
+    Raises:
+        LayerError: there is none.
+    """
+    found = audit(model, image, select)
+    return last_conv(found, model) if rule == LAST_CONV else before_pool(found, model, image).name
+
+
+def before_pool(found: Audit, model: nn.Module, image: Float[Tensor, "1 *image"]) -> Candidate:
+    """The last candidate of which more than one position matters to the output: the one before pooling. For a dense
+    output, which nothing pools, the last one before the part that makes it.
+
+    Raises:
+        LayerError: there is none.
+    """
+    live = [candidate for candidate in found.candidates if candidate.live_cells > 1]
+    for candidate in reversed(_before_head(live) if found.dense else live):
+        if candidate.declared or is_local(model, image, candidate):
+            return candidate
+    raise LayerError(
+        "no layer of this model has an output with a grid of positions that its output depends on"
+        f"{_shapes(found)}; name one with layer=, and its layout with layout='tokens 14x14 after 1', say"
+    )
+
+
+def last_conv(found: Audit, model: nn.Module) -> str:
+    """The last convolution on the way to the output of which more than one position matters.
+
+    Raises:
+        LayerError: there is none.
+    """
+    for candidate in reversed(found.candidates):
+        if candidate.live_cells > 1 and isinstance(model.get_submodule(candidate.maker), _CONVOLUTIONS):
+            return candidate.maker
+    raise LayerError(f"layer {LAST_CONV!r}: no convolution of this model leads to its output; use {BEFORE_POOL!r}")
+
+
+def _before_head(found: Sequence[Candidate]) -> Sequence[Candidate]:
+    """Without the branch of the module tree that the last candidate is on, where there are others."""
+    names = [candidate.name.split(".") for candidate in found]
+    for depth in range(1, max(map(len, names), default=0) + 1):
+        branch = names[-1][:depth]
+        rest = [c for c, name in zip(found, names, strict=True) if name[:depth] != branch]
+        if rest:
+            return rest
+    return found
+
+
+def _shapes(found: Audit) -> str:
+    """The last shapes in which there was none."""
+    last = [f"{shape} at {name!r}" for name, shape in found.without_grid[-3:]]
+    return f" (the last shapes are {', '.join(last)})" if last else ""

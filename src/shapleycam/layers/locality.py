@@ -1,0 +1,45 @@
+"""Whether the places of a layer's grid are places of the image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from shapleycam.layers.audit import Candidate
+from shapleycam.trace.guest import borrowed, patched, run
+
+_LOCAL = 0.1
+"""How much more of its energy the gradient of one half must have there than that of the other half has."""
+
+
+def is_local(model: nn.Module, image: Float[Tensor, "1 *image"], candidate: Candidate) -> bool:
+    """Whether the places of a candidate's grid are places of the image: each half of it depends more than the other
+    half on its own half of the image. So a detector's queries, or tokens in another order, are told apart.
+    """
+    kept: list[Tensor] = []
+    layer, leaf = model.get_submodule(candidate.name), image.detach().clone().requires_grad_()
+    original = layer.forward
+
+    def keep(*args: Any, **kwargs: Any) -> Any:
+        kept.append(original(*args, **kwargs))
+        return kept[0].clone()
+
+    with borrowed(model), torch.enable_grad(), patched({layer: keep}):
+        run(model, leaf.clone())
+        positions = candidate.layout.positions(kept[0])
+        signs = torch.randint(0, 2, positions.shape[2:], generator=torch.Generator().manual_seed(0)) * 2 - 1
+        cells = candidate.layout.cells((positions * signs.to(positions)).sum(2))
+        return all(_is_local_along(cells, leaf, axis) for axis in range(-cells.dim() + 1, 0) if cells.shape[axis] > 1)
+
+
+def _is_local_along(cells: Tensor, leaf: Tensor, axis: int) -> bool:
+    shares = []
+    size = cells.shape[axis] // 2
+    for start in (0, cells.shape[axis] - size):
+        (gradient,) = torch.autograd.grad(cells.narrow(axis, start, size).sum(), leaf, retain_graph=True)
+        energy = gradient.square()
+        shares.append(float(energy.narrow(axis, 0, leaf.shape[axis] // 2).sum() / energy.sum()))
+    return shares[0] - shares[1] > _LOCAL

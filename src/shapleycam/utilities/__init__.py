@@ -1,0 +1,22 @@
+"""What is explained: a scalar an image, made from the model's output and the class."""
+
+from shapleycam.utilities.box import box
+from shapleycam.utilities.contrast import any_of, contrast
+from shapleycam.utilities.inside import inside
+from shapleycam.utilities.similarity import similarity
+from shapleycam.utilities.table import UTILITIES, probabilities, utility_of
+from shapleycam.utilities.utility import Function, Utility, as_logits
+
+__all__ = [
+    "UTILITIES",
+    "Function",
+    "Utility",
+    "any_of",
+    "as_logits",
+    "box",
+    "contrast",
+    "inside",
+    "probabilities",
+    "similarity",
+    "utility_of",
+]

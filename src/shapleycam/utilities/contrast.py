@@ -1,0 +1,86 @@
+"""Questions about several classes: why this one and not that, and why one of these."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from shapleycam.errors import OptionError, TargetError
+from shapleycam.models.labels import index_of
+from shapleycam.utilities.table import of_classes
+from shapleycam.utilities.utility import Labels, Utility, as_logits
+
+
+def contrast(other: int | str, utility: str = "logit") -> Utility:
+    """Why the target and not `other`, a class number or label: of the two alone, z = z_A - z_B decides.
+
+    With "logit" the utility is z, the difference of the scores and the log-odds log p_A / p_B; "log_probability" is
+    log σ(z), "probability" σ(z), "rest" their sum z + log σ(z).
+
+    Raises:
+        OptionError: an unknown utility; TargetError, when it is asked: an unknown class.
+    """
+    of_one = of_classes(utility)
+
+    def function(output: Tensor, target: Tensor, others: Tensor) -> Tensor:
+        z = _of_softmax(output)
+        difference = z.gather(1, target[:, None]) - z.gather(1, others[:, None])
+        return of_one(difference, torch.ones_like(target))
+
+    def others(output: Tensor, target: Tensor, labels: Labels) -> Tensor:
+        index = index_of(other, labels, as_logits(output).shape[1])
+        if bool((target == index).any()):
+            raise TargetError(f"class {other} was to be explained against itself; give another target or other class")
+        return torch.full_like(target, index)
+
+    return Utility(
+        f"{utility} against {other}",
+        function,
+        f"{utility} of z_c - z_B, B = {other}",
+        f"why the class and not {other}",
+        settle=others,
+    )
+
+
+def any_of(classes: Sequence[int | str], utility: str = "rest") -> Utility:
+    """Why one of `classes`, numbers or labels, taken together as one class with z_S = log Σ_{c in S} exp z_c, so that
+    its probability is the sum of theirs. The target is the likeliest of them.
+
+    Raises:
+        OptionError: no classes, or an unknown utility; TargetError, when it is asked: an unknown class.
+    """
+    if isinstance(classes, str) or not classes:
+        raise OptionError(f"classes={classes!r}; expected a list of class numbers or labels")
+    of_one = of_classes(utility)
+
+    def function(output: Tensor, target: Tensor, members: Tensor) -> Tensor:
+        z = _of_softmax(output)
+        together = z.masked_fill(~members, -torch.inf).logsumexp(1, keepdim=True)
+        return of_one(torch.cat([together, z.masked_fill(members, -torch.inf)], 1), torch.zeros_like(target))
+
+    def members(output: Tensor, _: Tensor | None, labels: Labels) -> Tensor:
+        z = as_logits(output)
+        chosen = torch.zeros(1, z.shape[1], dtype=torch.bool, device=z.device)
+        chosen[0, [index_of(one, labels, z.shape[1]) for one in classes]] = True
+        return chosen
+
+    def best(output: Tensor, labels: Labels) -> Tensor:
+        return as_logits(output).masked_fill(~members(output, None, labels), -torch.inf)
+
+    named = ", ".join(map(str, classes))
+    return Utility(
+        f"{utility} of any of {named}",
+        function,
+        f"{utility} of log Σ_S exp z",
+        f"why one of {named}",
+        scores=best,
+        settle=members,
+    )
+
+
+def _of_softmax(output: Tensor) -> Tensor:
+    """Class scores whose softmax is right; of one logit z they are -z/2 and z/2."""
+    z = as_logits(output)
+    return z / 2 if output.numel() == len(output) else z

@@ -1,0 +1,42 @@
+"""Why an image is like another, or like a text: how near its embedding is."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from shapleycam.errors import OptionError
+from shapleycam.utilities.utility import Utility
+
+
+def similarity(embedding: Float[Tensor, "*b d"]) -> Utility:
+    """The cosine of the angle between the model's output (b, d) and an embedding (d,), or one an image (b, d).
+
+    For "why are these two photographs alike" take `explainer.output(other)` as the embedding. There is no class.
+
+    Raises:
+        OptionError: not such a tensor; when it is asked: of another length than the output.
+    """
+    if not isinstance(embedding, torch.Tensor) or embedding.dim() not in {1, 2} or not embedding.is_floating_point():
+        found = tuple(embedding.shape) if isinstance(embedding, torch.Tensor) else type(embedding).__name__
+        raise OptionError(f"the embedding is {found}; expected a float tensor (d,), or (b, d) for one an image")
+
+    def function(output: Tensor, _: Tensor, wanted: Tensor) -> Tensor:
+        vectors = output.flatten(1)
+        if vectors.shape[1] != wanted.shape[1]:
+            raise OptionError(
+                f"the embedding has {wanted.shape[1]} numbers, the model's output {vectors.shape[1]}; expected one "
+                "that this model made (explainer.output(image))"
+            )
+        return cosine_similarity(vectors, wanted.to(vectors.dtype), dim=1)
+
+    return Utility(
+        "similarity",
+        function,
+        "cos(y, e)",
+        "how near the output is to an embedding",
+        scores=lambda *_: None,
+        each=embedding.detach().reshape(-1, embedding.shape[-1]),
+    )

@@ -1,0 +1,138 @@
+"""The utilities that have names: one table, which the command line, the documentation and the tests read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from shapleycam.errors import OptionError, nearest
+from shapleycam.utilities.utility import Function, Utility, as_logits
+
+Output = Float[Tensor, "b *classes"]
+Target = Int[Tensor, " b"]
+Value = Float[Tensor, " b"]
+
+
+def logit(output: Output, target: Target) -> Value:
+    """z_c, the class score itself; of a single logit z for yes (class 1) and -z for no (class 0)."""
+    return _pick(as_logits(output), target)
+
+
+def log_probability(output: Output, target: Target) -> Value:
+    """Log softmax(z)_c; of a single logit log σ(z) and log σ(-z)."""
+    z = as_logits(output)
+    return _pick(logsigmoid(z) if _is_single(output) else z.log_softmax(1), target)
+
+
+def probability(output: Output, target: Target) -> Value:
+    """softmax(z)_c; of a single logit σ(z) and σ(-z)."""
+    z = as_logits(output)
+    return _pick(z.sigmoid() if _is_single(output) else z.softmax(1), target)
+
+
+def rest(output: Output, target: Target) -> Value:
+    """z_c + log softmax(z)_c, the Residual Softmax Target-class utility (arXiv:2501.06261)."""
+    return logit(output, target) + log_probability(output, target)
+
+
+def log_odds(output: Output, target: Target) -> Value:
+    """Log p_c / (1 - p_c) = z_c - log Σ_{j≠c} exp z_j: the class against all others together."""
+    z = as_logits(output)
+    if _is_single(output):
+        return _pick(z, target)
+    others = z.scatter(1, target[:, None], -torch.inf)
+    return _pick(z, target) - others.logsumexp(1)
+
+
+def sigmoid_log_probability(output: Output, target: Target) -> Value:
+    """Log σ(z_c)."""
+    return logsigmoid(logit(output, target))
+
+
+def sigmoid_probability(output: Output, target: Target) -> Value:
+    """σ(z_c)."""
+    return logit(output, target).sigmoid()
+
+
+def sigmoid_rest(output: Output, target: Target) -> Value:
+    """z_c + log σ(z_c)."""
+    return logit(output, target) + sigmoid_log_probability(output, target)
+
+
+def value(output: Output, target: Target) -> Value:
+    """y_c, a number of the output as it is."""
+    return _pick(_numbers(output), target)
+
+
+def _utility(name: str, function: Function, formula: str, summary: str) -> Utility:
+    return Utility(name, function, formula, summary, scores=lambda output, _: as_logits(output))
+
+
+UTILITIES = {
+    utility.name: utility
+    for utility in (
+        _utility("rest", rest, "z_c + log softmax(z)_c", "logit and log-probability together (the paper's ReST)"),
+        _utility("logit", logit, "z_c", "the class score before softmax; ignores the other classes"),
+        _utility("log_probability", log_probability, "log softmax(z)_c", "in nats; saturates slowly"),
+        _utility("probability", probability, "softmax(z)_c", "saturates: flat where the model is sure"),
+        _utility("log_odds", log_odds, "log p_c / (1 - p_c)", "the class against all others; never saturates"),
+        _utility("sigmoid_rest", sigmoid_rest, "z_c + log σ(z_c)", "ReST of a label that may be there beside others"),
+        _utility("sigmoid_log_probability", sigmoid_log_probability, "log σ(z_c)", "of a label beside others, in nats"),
+        _utility("sigmoid_probability", sigmoid_probability, "σ(z_c)", "of a label beside others; saturates"),
+        Utility("value", value, "y_c", "a number of a regression", lambda output, _: _numbers(output), predicts=False),
+    )
+}
+
+
+def utility_of(choice: str | Utility | Function) -> Utility:
+    """The utility that a name or a callable `(output, target) -> (b,)` means.
+
+    Raises:
+        OptionError: an unknown name.
+    """
+    if isinstance(choice, Utility):
+        return choice
+    if isinstance(choice, str):
+        if choice not in UTILITIES:
+            raise OptionError(f"utility {choice!r} is unknown; {nearest(choice, UTILITIES)}")
+        return UTILITIES[choice]
+    if callable(choice):
+        name = getattr(choice, "__name__", type(choice).__name__)
+        return Utility(name, choice, f"{name}(output, target)", "a function of the user's")
+    raise OptionError(
+        f"utility {choice!r} is a {type(choice).__name__}; expected a name or a callable (output, target)"
+    )
+
+
+def of_classes(choice: str | Utility | Function) -> Callable[[Output, Target], Value]:
+    """The function of logits that a name means, for utilities that put another question to it.
+
+    Raises:
+        OptionError: an unknown name, or a utility that asks something else.
+    """
+    utility = utility_of(choice)
+    if utility.raw or utility.each is not None or utility.settle is not None:
+        raise OptionError(f"utility {utility.name!r} is a question of its own; expected one of {', '.join(UTILITIES)}")
+    return utility.function
+
+
+def probabilities(output: Output, utility: str) -> Float[Tensor, "b classes"]:
+    """What a model that is asked `utility` gives each class: by sigmoid for labels beside others, else by softmax."""
+    z = as_logits(output.float())
+    return z.sigmoid() if _is_single(output) or utility.startswith("sigmoid") else z.softmax(1)
+
+
+def _is_single(output: Tensor) -> bool:
+    return output.dim() == 1 or output.shape[1] == 1
+
+
+def _numbers(output: Output) -> Float[Tensor, "b numbers"]:
+    return output.reshape(len(output), -1)
+
+
+def _pick(scores: Float[Tensor, "b n"], target: Target) -> Value:
+    return scores.gather(1, target[:, None]).squeeze(1)

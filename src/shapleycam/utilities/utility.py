@@ -1,0 +1,100 @@
+"""What a utility is: a scalar an image, made from the model's output and what is asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from shapleycam.errors import OptionError, TargetError
+
+Function: TypeAlias = "Callable[..., Tensor]"
+Labels: TypeAlias = "Sequence[str] | None"
+
+_HALF = {torch.float16, torch.bfloat16}
+
+
+def as_logits(output: Float[Tensor, "b *classes"]) -> Float[Tensor, "b classes"]:
+    """The class scores (b, classes): of a model with one logit, (b,) or (b, 1), those of no (-z) and yes (z).
+
+    Raises:
+        TargetError: the output has another form.
+    """
+    if not isinstance(output, torch.Tensor) or output.dim() not in {1, 2}:
+        found = f"shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else f"type {type(output).__name__}"
+        raise TargetError(
+            f"the model's output has {found}; expected logits (b, classes): choose them with output=, or ask of a "
+            "place with utility=shapleycam.utilities.inside(mask) (segmentation) or box() (detection), or give a "
+            "function of yours"
+        )
+    z = output if output.dim() == 2 else output[:, None]
+    return torch.cat([-z, z], 1) if z.shape[1] == 1 else z
+
+
+def logits_if_any(output: Any, _: Labels = None) -> Tensor | None:
+    """The class scores, None where the output has another form."""
+    return as_logits(output) if isinstance(output, torch.Tensor) and output.dim() in {1, 2} else None
+
+
+@dataclass(frozen=True, eq=False)
+class Utility:
+    """A named utility: `function(output, target)` gives one number an image; `formula` is for people.
+
+    `scores(output, labels)` (b, n) are what a target chooses among, None where there are no classes; the best is the
+    predicted one, if it `predicts`. `raw` utilities get all that the model returns, others the logits found in it.
+
+    `each` (b or 1, ...) is data for each image, handed to the function as its third argument: a mask, an embedding.
+    `settle(output, target, labels)` makes it from the output on the whole image; it then stays for all coalitions.
+    """
+
+    name: str
+    function: Function
+    formula: str
+    summary: str
+    scores: Callable[[Any, Labels], Tensor | None] = logits_if_any
+    predicts: bool = True
+    raw: bool = False
+    each: Tensor | None = None
+    settle: Callable[[Any, Tensor, Labels], Tensor] | None = None
+
+    def __call__(
+        self, output: Any, target: Int[Tensor, " b"], samples: Int[Tensor, " b"] | None = None
+    ) -> Float[Tensor, " b"]:
+        """The utility of each row, in float32 at least; `samples` says which image a row belongs to.
+
+        Raises:
+            OptionError: the function does not give one number a row.
+        """
+        precise = output.float() if isinstance(output, torch.Tensor) and output.dtype in _HALF else output
+        value = self.function(precise, target, *self._data(samples))
+        if not isinstance(value, torch.Tensor) or value.shape != target.shape:
+            found = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
+            raise OptionError(
+                f"utility {self.name!r} returned {found}; expected a tensor ({len(target)},), one per image"
+            )
+        return value
+
+    def settled(self, output: Any, target: Int[Tensor, " b"], labels: Labels) -> Utility:
+        """The utility with its data for these images, made from their own output where it is made so.
+
+        Raises:
+            OptionError: there is data for another number of images.
+        """
+        each = self.each if self.settle is None else self.settle(output, target, labels)
+        if each is None:
+            return self
+        if len(each) not in {1, len(target)}:
+            raise OptionError(
+                f"utility {self.name!r} was given data for {len(each)} images, and {len(target)} are explained; "
+                "expected one for all, or one an image"
+            )
+        return replace(self, each=each.expand(len(target), *each.shape[1:]).to(target.device), settle=None)
+
+    def _data(self, samples: Tensor | None) -> tuple[Tensor, ...]:
+        if self.each is None:
+            return ()
+        return (self.each if samples is None else self.each[samples.to(self.each.device)],)
