@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shapleycam.game import Game
     from shapleycam.models.network import Network
     from shapleycam.models.preprocess import Preprocess
+    from shapleycam.models.zero_shot import zero_shot
     from shapleycam.trace import Trace, trace
 
 _HOMES = {
@@ -34,6 +35,7 @@ _HOMES = {
     "ShapleyCamWarning": "errors",
     "Trace": "trace",
     "methods": "cams",
+    "zero_shot": "models.zero_shot",
 }
 _MODULES = ("fidelity", "figures", "trace", "utilities", "values")
 
@@ -55,6 +57,7 @@ __all__ = [
     "trace",
     "utilities",
     "values",
+    "zero_shot",
 ]
 
 

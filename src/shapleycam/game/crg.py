@@ -29,6 +29,10 @@ MEMORY = 64 * 2**20
 """Bytes that a batch of coalitions may take, unless the user says otherwise."""
 
 
+_NO_DERIVATIVE = ("not implemented", "not differentiable", "double backward")
+"""What PyTorch's and torchvision's operations say that cannot be differentiated (again)."""
+
+
 class Game:
     """The game of each image of a traced batch.
 
@@ -209,7 +213,7 @@ def _derivative(value: Tensor, activation: Tensor, *, again: bool = False) -> Te
     try:
         (found,) = grad(value, activation, create_graph=again, retain_graph=True, materialize_grads=True)
     except RuntimeError as error:
-        if "not implemented" in str(error) or "not differentiable" in str(error):
+        if any(sign in str(error) for sign in _NO_DERIVATIVE):
             raise _no_derivative(str(error).splitlines()[0]) from error
         raise
     return found

@@ -16,8 +16,10 @@ from shapleycam.models.grids import declared, layout_of, size_of
 from shapleycam.models.layout import Layout, given
 from shapleycam.models.outputs import found as found_logits
 from shapleycam.trace.guest import borrowed, patched, run
-from shapleycam.trace.nested import numbers_of, version_of
+from shapleycam.trace.nested import map_tensors, numbers_of, only_tensor, version_of
 from shapleycam.trace.trace import Select, check_finite
+
+_ATTENTION = {"attn", "attention", "self_attn", "self_attention"}
 
 
 @dataclass(frozen=True)
@@ -166,12 +168,14 @@ class _Watch:
             version = None if given is None else version_of(given)
             value = original(*args, **kwargs)
             self._runs[name] += 1
-            if not isinstance(value, torch.Tensor) or not value.requires_grad or value.dim() < 3:
+            tensor = only_tensor(value)
+            if tensor is None or not tensor.requires_grad or tensor.dim() < 3:
                 return value
             written = given is not None and version_of(given) != version
-            if is_leaf and given is not None and not written and _same_numbers(value, given):
+            if is_leaf and given is not None and not written and _same_numbers(tensor, given):
                 return value  # dropout, an identity, a pooling that has nothing to pool
-            return self._record(name, value)
+            handed = self._record(name, tensor)
+            return map_tensors(lambda _: handed, value)
 
         return forward
 
@@ -195,7 +199,10 @@ def _same_numbers(value: Tensor, other: Tensor) -> bool:
 
 
 def _inside_attention(name: str, modules: dict[str, nn.Module]) -> bool:
-    """Strictly inside: there positions are split into queries, keys and values."""
+    """Strictly inside: there positions are split into queries, keys and values. A block around attention and more
+    (open_clip's ResidualAttentionBlock) is not meant.
+    """
     around = [name[:end] for end, letter in enumerate(name) if letter == "."]
-    return any("attn" in type(modules[n]).__name__.lower() or "attention" in type(modules[n]).__name__.lower()
-               for n in around)  # fmt: skip
+    kinds = [type(modules[outer]).__name__.lower() for outer in around]
+    by_kind = any(("attn" in kind or "attention" in kind) and "block" not in kind for kind in kinds)
+    return by_kind or any(outer.rsplit(".", maxsplit=1)[-1] in _ATTENTION for outer in around)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from shapleycam.errors import LayerError
 from shapleycam.layers.audit import Audit, Candidate, audit
-from shapleycam.layers.locality import is_local
+from shapleycam.layers.locality import is_local, takes_another_size
 from shapleycam.models.outputs import found as found_logits
 from shapleycam.trace.trace import Select
 
@@ -37,7 +37,7 @@ def before_pool(found: Audit, model: nn.Module, image: Float[Tensor, "1 *image"]
     """
     live = [candidate for candidate in found.candidates if candidate.live_cells > 1]
     for candidate in reversed(_before_head(live) if found.dense else live):
-        if candidate.declared or is_local(model, image, candidate):
+        if candidate.declared or is_local(model, image, candidate) or not takes_another_size(model, image):
             return candidate
     raise LayerError(
         "no layer of this model has an output with a grid of positions that its output depends on"

@@ -8,11 +8,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from shapleycam.errors import ModelError
 from shapleycam.layers.audit import Candidate
+from shapleycam.trace.calls import activation_in
 from shapleycam.trace.guest import borrowed, patched, run
 
 _LOCAL = 0.1
 """How much more of its energy the gradient of one half must have there than that of the other half has."""
+
+
+_LARGER = 1.5
 
 
 def is_local(model: nn.Module, image: Float[Tensor, "1 *image"], candidate: Candidate) -> bool:
@@ -24,8 +29,9 @@ def is_local(model: nn.Module, image: Float[Tensor, "1 *image"], candidate: Cand
     original = layer.forward
 
     def keep(*args: Any, **kwargs: Any) -> Any:
-        kept.append(original(*args, **kwargs))
-        return kept[0].clone()
+        value = original(*args, **kwargs)
+        kept.append(activation_in(value, candidate.name))
+        return value
 
     with borrowed(model), torch.enable_grad(), patched({layer: keep}):
         run(model, leaf.clone())
@@ -35,11 +41,26 @@ def is_local(model: nn.Module, image: Float[Tensor, "1 *image"], candidate: Cand
         return all(_is_local_along(cells, leaf, axis) for axis in range(-cells.dim() + 1, 0) if cells.shape[axis] > 1)
 
 
+def takes_another_size(model: nn.Module, image: Float[Tensor, "1 *image"]) -> bool:
+    """Whether the model runs on larger images too: then its tokens have no table of places (LeViT's attention biases),
+    and show by themselves whether they are places of the image.
+    """
+    larger = torch.nn.functional.interpolate(image.detach().float(), scale_factor=_LARGER)
+    try:
+        with borrowed(model):
+            run(model, larger)
+    except ModelError:
+        return False
+    return True
+
+
 def _is_local_along(cells: Tensor, leaf: Tensor, axis: int) -> bool:
     shares = []
     size = cells.shape[axis] // 2
     for start in (0, cells.shape[axis] - size):
-        (gradient,) = torch.autograd.grad(cells.narrow(axis, start, size).sum(), leaf, retain_graph=True)
+        (gradient,) = torch.autograd.grad(
+            cells.narrow(axis, start, size).sum(), leaf, retain_graph=True, materialize_grads=True
+        )
         energy = gradient.square()
         shares.append(float(energy.narrow(axis, 0, leaf.shape[axis] // 2).sum() / energy.sum()))
     return shares[0] - shares[1] > _LOCAL

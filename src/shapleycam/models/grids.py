@@ -122,8 +122,9 @@ def _tokens(count: int, image: Size, said: Declared) -> Layout | None:
     if said.patch is not None:
         strides = (tuple(side * 2**i for side in said.patch) for i in range(_HALVINGS))
         found = [_layout(grid, count, prefixes) for stride in strides for grid in _rounded(image, stride)]
-        if any(found):
-            return next(layout for layout in found if layout)
+        fitting = [layout for layout in found if layout]
+        if fitting:
+            return min(fitting, key=lambda layout: prefixes.index(layout.prefix))
     for prefix in prefixes if len(image) == 2 else ():
         exact = _proportional(count - prefix, (image[0], image[1]))
         if exact is not None:
@@ -182,14 +183,17 @@ def _around(model: nn.Module, layer: str) -> Iterator[nn.Module]:
 def _patch(module: nn.Module) -> Size | None:
     config = getattr(module, "config", None)
     for holder in (getattr(module, "patch_embed", None), module, config, getattr(config, "vision_config", None)):
-        size: Any = getattr(holder, "patch_size", None)
-        sides = (size, size) if isinstance(size, int) else tuple(size) if isinstance(size, (tuple, list)) else ()
-        tubelet = getattr(holder, "tubelet_size", None)
+        sides, tubelet = _sides(getattr(holder, "patch_size", None)), getattr(holder, "tubelet_size", None)
         if isinstance(tubelet, int) and len(sides) == 2:
             sides = (tubelet, *sides)
-        if len(sides) in {2, 3} and all(isinstance(side, int) and side > 0 for side in sides):
-            return sides
+        for found in (sides, _sides(tubelet)):
+            if len(found) in {2, 3} and all(isinstance(side, int) and side > 0 for side in found):
+                return found
     return None
+
+
+def _sides(size: Any) -> Size:
+    return (size, size) if isinstance(size, int) else tuple(size) if isinstance(size, (tuple, list)) else ()
 
 
 def _cells(grid: Size) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from shapleycam.errors import LayerError, nearest
 from shapleycam.trace.guest import patched, run
+from shapleycam.trace.nested import only_tensor, tensors_of
 
 
 def layer_name(model: nn.Module, layer: str | nn.Module) -> str:
@@ -55,7 +56,7 @@ def calls_around(model: nn.Module, layer: str, images: Tensor) -> frozenset[tupl
             value = original(*args, **kwargs)
             running.pop()
             if module is chosen:
-                check_tensor(value, layer)
+                activation_in(value, layer)
             last = name
             return value
 
@@ -76,15 +77,18 @@ def calls_around(model: nn.Module, layer: str, images: Tensor) -> frozenset[tupl
     return calls[0][1]
 
 
-def check_tensor(value: Any, layer: str) -> None:
-    """A layer can be explained whose output is one tensor of numbers.
+def activation_in(value: Any, layer: str) -> Tensor:
+    """What a layer returns: one tensor of numbers, by itself or alone in a tuple.
 
     Raises:
         LayerError: it is something else.
     """
-    if isinstance(value, torch.Tensor) and value.is_floating_point():
-        return
+    activation = only_tensor(value)
+    if activation is not None and activation.is_floating_point():
+        return activation
     found = f"{value.dtype} numbers" if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
+    if activation is None and not isinstance(value, torch.Tensor):
+        found = f"{found} of {len(tensors_of(value))} tensors"
     raise LayerError(
         f"layer {layer!r} returns {found}; expected one floating-point tensor: choose a layer inside or around it"
     )

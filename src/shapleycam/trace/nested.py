@@ -27,6 +27,12 @@ def numbers_of(value: Any) -> list[torch.Tensor]:
     return [tensor for tensor in tensors_of(value) if tensor.is_floating_point()]
 
 
+def only_tensor(value: Any) -> torch.Tensor | None:
+    """The tensor itself, or the only one in a tuple, list or dict, as transformers' layers return it."""
+    found = tensors_of(value)
+    return found[0] if len(found) == 1 else None
+
+
 def version_of(tensor: torch.Tensor) -> int:
     """How often a tensor was written in place: autograd's own counter, shared by its views."""
     return tensor._version  # noqa: SLF001

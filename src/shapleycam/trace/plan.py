@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from shapleycam.errors import ReplayError
-from shapleycam.trace.calls import calls_around
+from shapleycam.trace.calls import activation_in, calls_around
 from shapleycam.trace.guest import patched, run
-from shapleycam.trace.nested import alike, tensors_of, version_of
+from shapleycam.trace.nested import alike, map_tensors, numbers_of, tensors_of, version_of
 from shapleycam.trace.replay import Plan, Recorder, Replay, Step, keep
 
 _plans: WeakKeyDictionary[nn.Module, dict[tuple[str, torch.Size], Plan]] = WeakKeyDictionary()
@@ -43,7 +43,7 @@ def learn(model: nn.Module, layer: str, image: Tensor) -> Plan:
     """The plan for one layer, from passes over one image, alone and twice in a batch."""
     alone, twice = _observed(model, layer, image)
     steps = [_step(one, two) for one, two in zip(alone.calls, twice.calls, strict=True)]
-    whole = Plan(tuple(steps), reads_images=True, writes_activation=alone.writes_activation)
+    whole = Plan(tuple(steps), True, alone.writes_activation, alone.form)
     trial = _Trial(model, layer, image, whole)
     if not trial.gives_output(whole):
         raise ReplayError(_refusal(layer, steps))
@@ -51,10 +51,10 @@ def learn(model: nn.Module, layer: str, image: Tensor) -> Plan:
     if trial.gives_output(nothing):
         return nothing
     read = [not trial.gives_output(_without(whole, index)) for index in range(len(steps))]
-    return Plan(
-        tuple(replace(step, read=is_read) for step, is_read in zip(steps, read, strict=True)),
+    return replace(
+        whole,
+        steps=tuple(replace(step, read=is_read) for step, is_read in zip(steps, read, strict=True)),
         reads_images=not trial.gives_output(replace(whole, reads_images=False)),
-        writes_activation=whole.writes_activation,
     )
 
 
@@ -138,7 +138,7 @@ class _Trial:
 
         def keep(*args: Any, **kwargs: Any) -> Any:
             value = original(*args, **kwargs)
-            self._activation = value.detach().clone()
+            self._activation = activation_in(value, layer).detach().clone()
             return value
 
         self._recorder = Recorder(whole, model)
@@ -146,14 +146,33 @@ class _Trial:
             self._output = run(model, image)
 
     def gives_output(self, plan: Plan) -> bool:
-        """Whether the head gives the model's output when only what this plan reads is there."""
+        """Whether the head gives the model's output, and a finite gradient, when only what this plan reads is there.
+
+        The gradient may read more: behind a norm of rows that the output ignores, NaN times 0 is NaN.
+        """
         pairs = zip(plan.steps, self._whole.steps, strict=True)
         kept = {step: keep(step, self._recorder.values[full]) for step, full in pairs}
         replay = Replay(self._model, self._layer, plan, kept, self._image)
         try:
-            return same(replay(self._activation), self._output)
+            with torch.enable_grad():
+                leaf = self._activation.clone().requires_grad_()
+                output = replay(leaf)
+                return same(output, self._output) and _is_finite(_gradient(output, leaf))
         except Exception:  # noqa: BLE001  # whatever a guest's code does with NaN, it has read it
             return False
+
+
+def _gradient(output: Any, leaf: Tensor) -> Tensor:
+    """Of the sum of all numbers in an output; zeros where none depends on the leaf."""
+    numbers = [tensor.sum() for tensor in numbers_of(output) if tensor.requires_grad]
+    if not numbers:
+        return torch.zeros_like(leaf)
+    (gradient,) = torch.autograd.grad(torch.stack(numbers).sum(), leaf, materialize_grads=True)
+    return gradient
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return bool(torch.isfinite(tensor).all())
 
 
 @dataclass
@@ -191,6 +210,12 @@ class _Observer:
         with patched({module: self._watching(name, module) for name, module in model.named_modules() if name}):
             run(model, images)
         self._sync(real=True)
+
+    @property
+    def form(self) -> Callable[[Tensor], Any]:
+        """From an activation to what the layer returns."""
+        empty = map_tensors(lambda tensor: tensor.new_empty(0), self._activation.value if self._activation else None)
+        return lambda activation: map_tensors(lambda _: activation, empty)
 
     @property
     def writes_activation(self) -> bool:

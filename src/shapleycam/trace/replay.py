@@ -40,11 +40,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """What must be kept of a pass so that the head of one layer can run again."""
+    """What must be kept of a pass so that the head of one layer can run again.
+
+    `form(activation)` is what the layer returns: the activation itself, or a tuple with nothing else in it.
+    """
 
     steps: tuple[Step, ...]
     reads_images: bool
     writes_activation: bool
+    form: Callable[[Tensor], Any]
 
 
 class Recorder:
@@ -113,7 +117,8 @@ class Replay:
             for name, values in returned.items()
         }
         writes = self._plan.writes_activation
-        forwards[self._layer] = lambda *_, **__: activation.clone() if writes else activation
+        form = self._plan.form
+        forwards[self._layer] = lambda *_, **__: form(activation.clone() if writes else activation)
         return forwards
 
     def _again(self, step: Step, stretch: _Stretch) -> Any:

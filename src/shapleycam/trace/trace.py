@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from shapleycam.errors import LayerError, ModelError, ReplayError
 from shapleycam.trace import plan as plans
 from shapleycam.trace.attention import twice_differentiable as math_attention
-from shapleycam.trace.calls import calls_around, check_tensor, layer_name
+from shapleycam.trace.calls import activation_in, calls_around, layer_name
 from shapleycam.trace.convolution import LinearConvolutions
 from shapleycam.trace.graph import depends_on
 from shapleycam.trace.guest import borrowed, patched, run
-from shapleycam.trace.nested import numbers_of
+from shapleycam.trace.nested import map_tensors, numbers_of
 from shapleycam.trace.replay import Recorder, Replay
 
 Select: TypeAlias = "Callable[[Any], Any]"
@@ -136,13 +136,13 @@ class _Start:
         if self.activation is not None:
             self.again = True
             return value
-        check_tensor(value, self._name)
+        activation = activation_in(value, self._name)
         if self._twice:
             self._rest.enter_context(math_attention())
             self._rest.enter_context(LinearConvolutions())
-        self.activation = value.detach().requires_grad_()
+        self.activation = leaf = activation.detach().requires_grad_()
         torch.set_grad_enabled(mode=True)  # until `borrowed` ends
-        return self.activation.clone()  # what follows may write into it in place
+        return map_tensors(lambda _: leaf.clone(), value)  # what follows may write into it in place
 
 
 def _pass(

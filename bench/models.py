@@ -1,0 +1,152 @@
+"""Which models work: writes the table of docs/models.md, one row an architecture of networks.py.
+
+Of each: the layer that is found, its grid, whether head(A) is the model's output, whether the maps are sound, and what
+one ShapleyCAM costs in forward passes.
+
+    python bench/models.py                      # all, about ten minutes on two cores
+    python bench/models.py levit hiera          # those with one of these words in their name; prints, writes nothing
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+import traceback
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+import shapleycam
+from measure import THREADS, machine, time_ratios
+from networks import ARCHITECTURES, Architecture
+from shapleycam.errors import ShapleyCamError, ShapleyCamWarning
+from shapleycam.models.layout import Layout
+from shapleycam.trace.nested import tensors_of
+
+PAGE = Path(__file__).parents[1] / "docs/models.md"
+BEGIN, END = "<!-- survey: made by bench/models.py -->\n", "<!-- end of the survey -->\n"
+METHODS = ("gradcam", "shapleycam", "pathcam")
+EXACT = 1e-5
+"""How far head(A) may be from the model's output, as a share of the largest number in it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was found for one architecture; `fault` is empty where all is well."""
+
+    architecture: Architecture
+    layer: str = ""
+    shape: tuple[int, ...] = ()
+    layout: Layout | None = None
+    head_error: float = float("nan")
+    fault: str = ""
+    ratio: float = float("nan")
+
+
+def survey(architecture: Architecture, rounds: int = 3) -> Row:
+    """One row of the table; `rounds` of 0 takes no times."""
+    model = architecture.build()
+    images = torch.randn(1, 3, architecture.size, architecture.size, generator=torch.Generator().manual_seed(0))
+    explainer = shapleycam.Explainer(model)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ShapleyCamWarning)
+            game = explainer.game(images)
+            found = explainer.compare(images, METHODS)
+    except ShapleyCamError as error:
+        return Row(architecture, fault=str(error))
+    with torch.no_grad():
+        output = _logits(model(images))
+        again = _logits(game._trace.head(game.activation))  # noqa: SLF001  # what the game itself is played on
+    error = float((again - output).abs().max() / output.abs().max())
+    faults = [
+        *([f"head(A) is {error:.1e} off"] if not error <= EXACT else []),
+        *(fault for name in METHODS for fault in _faults(name, found[name], game.layout, architecture.size)),
+    ]
+    ratio = _ratio(model, explainer, images, rounds) if rounds else float("nan")
+    return Row(architecture, game.layer, tuple(game.activation.shape[1:]), game.layout, error, "; ".join(faults), ratio)
+
+
+def line(row: Row) -> str:
+    """A row of the table in Markdown."""
+    source, _, name = row.architecture.name.partition(":")
+    if row.layout is None:
+        return f"| {row.architecture.family} | {source} | {name} | | | | | **no**: {row.fault} | |"
+    shape = " x ".join(map(str, row.shape))
+    head = "yes" if row.head_error <= EXACT else f"**{row.head_error:.0e}**"
+    sound = f"**no**: {row.fault}" if row.fault else "yes"
+    cells = (row.architecture.family, source, name, f"`{row.layer}`", shape, row.layout, head, sound)
+    return f"| {' | '.join(map(str, cells))} | {row.ratio:.2f} |"
+
+
+def table(rows: list[Row]) -> str:
+    """The whole table, what it says in a sentence, and where it was made."""
+    good = [row for row in rows if not row.fault]
+    families = {row.architecture.family for row in rows}
+    median = sorted(row.ratio for row in good)[len(good) // 2]
+    titles = ("family", "source", "network", "layer", "activation", "layout", "head(A)", "maps", "cost")
+    counts = f"{len(good)} of {len(rows)} architectures of {len(families)} families work without an option"
+    return "\n".join((
+        f"{counts}; one ShapleyCAM of one image costs {median:.2f} forward passes in the median.",
+        "",
+        f"| {' | '.join(titles)} |",
+        "|" + "---|" * len(titles),
+        *map(line, rows),
+        "",
+        f"({machine('timm', 'torchvision', 'transformers')})",
+        "",
+    ))  # fmt: skip
+
+
+def main(words: list[str]) -> None:
+    """Survey the architectures, and write the page if all of them were."""
+    torch.set_num_threads(THREADS)
+    rows = []
+    for architecture in ARCHITECTURES:
+        if words and not any(word in architecture.name for word in words):
+            continue
+        start = time.perf_counter()
+        try:
+            rows.append(survey(architecture))
+        except Exception as error:  # noqa: BLE001  # a defect of ours is a row too, and the others go on
+            traceback.print_exc()
+            rows.append(Row(architecture, fault=f"{type(error).__name__}: {error}"))
+        gc.collect()
+        print(f"{time.perf_counter() - start:5.1f} s {line(rows[-1])}", flush=True)
+    text = table(rows)
+    if words:
+        print(text)
+        return
+    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    PAGE.write_text(f"{before}{BEGIN}{text}{END}{rest.split(END)[1]}", encoding="utf-8")
+
+
+def _faults(name: str, found: shapleycam.Explanation, layout: Layout, size: int) -> list[str]:
+    heatmap, values = found.heatmap, found.values
+    return [
+        *([f"{name} not finite"] if not bool(torch.isfinite(heatmap).all() & torch.isfinite(values).all()) else []),
+        *([f"{name} blank"] if not bool(heatmap.any()) else []),
+        *([f"{name} of shape {tuple(heatmap.shape)}"] if heatmap.shape != (1, size, size) else []),
+        *([f"{name} values {tuple(values.shape)}"] if values.shape != (1, *layout.grid) else []),
+    ]
+
+
+def _ratio(model: torch.nn.Module, explainer: shapleycam.Explainer, images: torch.Tensor, rounds: int) -> float:
+    def forward() -> None:
+        with torch.inference_mode():
+            model(images)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ShapleyCamWarning)
+        return time_ratios(forward, {"cam": lambda: explainer.explain(images)}, rounds, torch.device("cpu"))[1]["cam"]
+
+
+def _logits(output: object) -> torch.Tensor:
+    return tensors_of(output)[0]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
