@@ -22,11 +22,11 @@ from shapleycam.game.players import Regions
 from shapleycam.inputs import Batch, Images, Target, batch_of, targets_of
 from shapleycam.layers import BEFORE_POOL, RULES, chosen, layout_at
 from shapleycam.models.guests import moved, network_of, own_name
-from shapleycam.models.hf import as_transform
 from shapleycam.models.layout import Layout
 from shapleycam.models.network import Network, Transform
 from shapleycam.models.outputs import Choice, selector
 from shapleycam.models.preprocess import Preprocess
+from shapleycam.models.transforms import as_transform
 from shapleycam.questions import explained
 from shapleycam.trace import Trace, trace
 from shapleycam.trace.calls import layer_name

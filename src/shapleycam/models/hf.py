@@ -1,25 +1,20 @@
-"""Image classifiers of transformers, from the hub or a folder; and what its processors say of preprocessing."""
+"""Image classifiers of transformers, from the hub or a folder."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import torch
-from PIL import Image
-from torch import Tensor, nn
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.functional import pil_modes_mapping
+from torch import nn
 
 from shapleycam.errors import ModelError
 from shapleycam.models.building import OTHER_WEIGHTS, UNTRAINED, built
 from shapleycam.models.network import Network, Transform
-from shapleycam.models.preprocess import Preprocess
+from shapleycam.models.transforms import as_transform
 
 _NAMELESS = re.compile(r"LABEL_\d+")
-_SAME = 0.02
-"""How far two resizings of a picture may differ on average, in units of the network's input."""
+_WHERE = "give the name of an image classifier on the hub, or a folder that save_pretrained wrote"
 
 
 def load(name: str, *, pretrained: bool) -> Network:
@@ -30,18 +25,16 @@ def load(name: str, *, pretrained: bool) -> Network:
     Raises:
         ModelError: transformers is not installed, or the model cannot be had.
     """
-    transformers = library(f"hf:{name}")
+    transformers, full = library(f"hf:{name}"), f"hf:{name}"
+    classifiers = transformers.AutoModelForImageClassification
     if pretrained:
-        make: Callable[[], nn.Module] = lambda: transformers.AutoModelForImageClassification.from_pretrained(name)  # noqa: E731
+        model, info = built(partial(_published, classifiers, name), full, f"{_WHERE}; {OTHER_WEIGHTS}")
+        _check_complete(info, full)
     else:
-        config = built(lambda: transformers.AutoConfig.from_pretrained(name), f"hf:{name}", _WHERE)
-        make = lambda: transformers.AutoModelForImageClassification.from_config(config)  # noqa: E731
-    model = built(make, f"hf:{name}", f"{_WHERE}; {OTHER_WEIGHTS}").eval()
-    return Network(model, _processor(transformers, name), labels_of(model), f"hf:{name}",
-                   f"transformers, {name}" if pretrained else UNTRAINED)  # fmt: skip
-
-
-_WHERE = "give the name of an image classifier on the hub, or a folder that save_pretrained wrote"
+        config = built(partial(transformers.AutoConfig.from_pretrained, name), full, _WHERE)
+        model = built(partial(classifiers.from_config, config), full, _WHERE)
+    origin = f"transformers, {name}" if pretrained else UNTRAINED
+    return Network(model.eval(), _processor(transformers, name), labels_of(model), full, origin)
 
 
 def library(name: str) -> Any:
@@ -68,21 +61,19 @@ def labels_of(model: nn.Module) -> tuple[str, ...] | None:
     return None if all(map(_NAMELESS.fullmatch, ordered)) else ordered
 
 
-def as_transform(processor: Any) -> Transform:
-    """A preprocessing function of a photograph, made of an image processor of transformers if it is one.
+def _published(classifiers: Any, name: str) -> tuple[nn.Module, dict[str, Any]]:
+    found: tuple[nn.Module, dict[str, Any]] = classifiers.from_pretrained(name, output_loading_info=True)
+    return found
 
-    Where `Preprocess` does the same it is used, because it knows where the crop lies in the photograph.
-    """
-    if not hasattr(processor, "image_mean") or not hasattr(processor, "do_resize"):
-        chosen: Transform = processor
-        return chosen
 
-    def own(photo: Image.Image) -> Tensor:
-        pixels: Tensor = processor(photo, return_tensors="pt")["pixel_values"][0]
-        return pixels
-
-    simple = _simple(processor)
-    return simple if simple is not None and _agree(simple, own) else own
+def _check_complete(info: dict[str, Any], name: str) -> None:
+    """Weights that are not in the file transformers draws at random, and goes on."""
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise ModelError(
+            f"model {name!r}: {len(missing)} weights are not in the file (first: {missing[0]}), so it is not a trained "
+            "image classifier; give one, or --no-pretrained for an untrained network"
+        )
 
 
 def _processor(transformers: Any, name: str) -> Transform | None:
@@ -90,39 +81,3 @@ def _processor(transformers: Any, name: str) -> Transform | None:
         return as_transform(transformers.AutoImageProcessor.from_pretrained(name))
     except (OSError, ValueError):  # none was saved with the model: photographs then need preprocess=
         return None
-
-
-def _simple(processor: Any) -> Preprocess | None:
-    """Resize, crop, normalise, as far as the processor's settings say so."""
-    size, crop = _sides(getattr(processor, "size", None)), _sides(getattr(processor, "crop_size", None))
-    if not size or not processor.do_resize or not getattr(processor, "do_normalize", False):
-        return None
-    cropped = crop if getattr(processor, "do_center_crop", False) else size
-    if not isinstance(cropped, tuple):
-        return None
-    modes = {number: mode for mode, number in pil_modes_mapping.items()}
-    mode = modes.get(int(processor.resample), InterpolationMode.BILINEAR)
-    return Preprocess(size, cropped, tuple(processor.image_mean), tuple(processor.image_std), mode)
-
-
-def _sides(size: Any) -> int | tuple[int, int] | None:
-    """Of transformers' size: the shorter side, or (height, width)."""
-    given = {key: size[key] for key in ("shortest_edge", "height", "width") if size is not None and _has(size, key)}
-    if "shortest_edge" in given:
-        return int(given["shortest_edge"])
-    return (int(given["height"]), int(given["width"])) if {"height", "width"} <= given.keys() else None
-
-
-def _has(size: Any, key: str) -> bool:
-    return (size.get(key) if isinstance(size, dict) else getattr(size, key, None)) is not None
-
-
-def _agree(one: Callable[[Image.Image], Tensor], other: Callable[[Image.Image], Tensor]) -> bool:
-    """Whether two preprocessings make the same of a photograph (a smooth picture, wider than high)."""
-    ramp = torch.linspace(0, 255, 400)[None].expand(300, -1)
-    photo = Image.merge("RGB", [Image.fromarray(c.byte().numpy()) for c in (ramp, ramp.flip(1), ramp / 2)])
-    try:
-        ours, theirs = one(photo), other(photo)
-    except (RuntimeError, ValueError):
-        return False
-    return ours.shape == theirs.shape and float((ours - theirs).abs().mean()) < _SAME

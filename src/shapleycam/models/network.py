@@ -63,13 +63,16 @@ def _from_timm(config: dict[str, Any]) -> Transform:
 
 def declared_by_torchvision(weights: WeightsEnum) -> tuple[Transform, tuple[str, ...]]:
     """Preprocessing and labels of a torchvision weights entry."""
-    preset: ImageClassification = weights.transforms()
+    return of_torchvision(weights.transforms()), tuple(weights.meta["categories"])
+
+
+def of_torchvision(preset: ImageClassification) -> Preprocess:
+    """The preprocessing that torchvision declares for a classifier."""
     (size,), (crop,) = preset.resize_size, preset.crop_size
-    transform = Preprocess(
+    return Preprocess(
         resize=size,
         crop=(crop, crop),
         mean=tuple(preset.mean),
         std=tuple(preset.std),
         interpolation=preset.interpolation,
     )
-    return transform, tuple(weights.meta["categories"])

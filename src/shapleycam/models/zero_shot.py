@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from shapleycam.errors import ModelError, OptionError
-from shapleycam.models.hf import as_transform
 from shapleycam.models.network import Network
+from shapleycam.models.transforms import as_transform
 from shapleycam.trace.nested import tensors_of
 
 
