@@ -7,7 +7,15 @@ import shlex
 import shutil
 from pathlib import Path
 
+import open_clip
 import pytest
+import timm
+import torch
+import torchvision
+import transformers
+from torchvision.models import WeightsEnum
+
+import shapleycam
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -34,11 +42,17 @@ def test_command(photo, run, line):
     assert ran.out
 
 
+def blocks_of(heading: str) -> list[str]:
+    """The Python under a heading of the README."""
+    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+
+
 @pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning")
 def test_python_of_the_readme(photo, monkeypatch):
     monkeypatch.chdir(photo.parent)
     names: dict[str, object] = {}
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    blocks = blocks_of("In Python")
     assert len(blocks) == 3
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
@@ -47,8 +61,56 @@ def test_python_of_the_readme(photo, monkeypatch):
     assert (photo.parent / "signed.png").is_file()
 
 
+YOUR_MODEL = {"torchvision": 1, "timm and transformers": 2, "CLIP": 1, "segmentation": 1, "why A and not B": 2}
+"""The examples of that section in their order, and how many explainers each makes or uses."""
+
+
+@pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
+@pytest.mark.parametrize("example", YOUR_MODEL)
+def test_your_model(example, photo, monkeypatch, hubs):
+    monkeypatch.chdir(photo.parent)
+    blocks = dict(zip(YOUR_MODEL, blocks_of("Your model"), strict=True))
+    names: dict[str, object] = {"shapleycam": shapleycam, "torch": torch, "torchvision": torchvision}
+    exec(compile(blocks[example], "README.md", "exec"), names)
+    e = names["explainer"].explain("photo.jpg") if "explainer" in names else None
+    assert e is None or bool(torch.isfinite(e.heatmap).all())
+    if example == "timm and transformers":
+        assert names["explainer"].layer == "vit.layers.11.layernorm_before + vit.layers.8"
+        assert names["e"].prefix is not None
+    if example == "CLIP":
+        assert names["network"].labels == tuple(names["texts"])
+
+
+@pytest.fixture
+def hubs(monkeypatch):
+    """The hubs cannot be reached from here: in the place of published weights, those of an untrained model."""
+    untrained = torchvision.models.get_model
+
+    def of_torchvision(weights, **_):
+        name = next(n for n in torchvision.models.list_models() if weights in torchvision.models.get_model_weights(n))
+        return (
+            untrained(name, weights=None, weights_backbone=None).state_dict()
+            if "raspp" in name
+            else untrained(name, weights=None).state_dict()
+        )
+
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", of_torchvision)
+    make = timm.create_model
+    monkeypatch.setattr(
+        "timm.models._builder.load_state_dict_from_hf", lambda *_, **__: make("convnext_tiny").state_dict()
+    )
+    config = transformers.ViTConfig(id2label={0: "cat", 1: "dog"}, label2id={"cat": 0, "dog": 1})
+    vit = transformers.ViTForImageClassification(config)
+    monkeypatch.setattr(
+        transformers.AutoModelForImageClassification, "from_pretrained", lambda *_, **__: (vit, {"missing_keys": []})
+    )
+    monkeypatch.setattr(transformers.AutoImageProcessor, "from_pretrained", lambda *_: transformers.ViTImageProcessor())
+    clip = open_clip.create_model_and_transforms
+    monkeypatch.setattr(open_clip, "create_model_and_transforms", lambda name, **_: clip(name, pretrained=None))
+
+
 def test_the_file_model_of_the_docs(photo, run):
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/models.md").read_text(), re.DOTALL)
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/models.md").read_text(encoding="utf-8"), re.DOTALL)
     Path("mine.py").write_text(block)
     ran = run("explain", "photo.jpg", "--model", "mine.py:network", "--json")
     assert ran.code == 0, ran.err

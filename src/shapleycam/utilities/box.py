@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from shapleycam.errors import OptionError, TargetError
 from shapleycam.utilities.utility import Labels, Utility
 
 
-def box(place: Sequence[float] | Tensor | None = None) -> Utility:
+def box(place: Any = None) -> Utility:
     """The largest score times overlap (intersection over union) of the target class's detections with a box.
 
     `place` is (left, top, right, bottom), or (b, 4) for one an image, in the coordinates of the model's own boxes:
@@ -38,7 +38,7 @@ def box(place: Sequence[float] | Tensor | None = None) -> Utility:
     )
 
 
-def _boxes(place: Sequence[float] | Tensor) -> Tensor:
+def _boxes(place: Any) -> Tensor:
     boxes = torch.as_tensor(place, dtype=torch.float32).reshape(-1, 4) if _is_whole(place) else None
     if boxes is None or not bool((boxes[:, 2:] > boxes[:, :2]).all()):
         raise OptionError(f"the box is {place}; expected (left, top, right, bottom), or (b, 4) for one an image")

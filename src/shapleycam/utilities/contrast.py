@@ -9,11 +9,11 @@ from torch import Tensor
 
 from shapleycam.errors import OptionError, TargetError
 from shapleycam.models.labels import index_of
-from shapleycam.utilities.table import of_classes
-from shapleycam.utilities.utility import Labels, Utility, as_logits
+from shapleycam.utilities.table import of_classes, utility_of
+from shapleycam.utilities.utility import Function, Labels, Utility, as_logits
 
 
-def contrast(other: int | str, utility: str = "logit") -> Utility:
+def contrast(other: int | str, utility: str | Utility | Function = "logit") -> Utility:
     """Why the target and not `other`, a class number or label: of the two alone, z = z_A - z_B decides.
 
     With "logit" the utility is z, the difference of the scores and the log-odds log p_A / p_B; "log_probability" is
@@ -22,7 +22,7 @@ def contrast(other: int | str, utility: str = "logit") -> Utility:
     Raises:
         OptionError: an unknown utility; TargetError, when it is asked: an unknown class.
     """
-    of_one = of_classes(utility)
+    of_one, name = of_classes(utility), utility_of(utility).name
 
     def function(output: Tensor, target: Tensor, others: Tensor) -> Tensor:
         z = _of_softmax(output)
@@ -36,15 +36,15 @@ def contrast(other: int | str, utility: str = "logit") -> Utility:
         return torch.full_like(target, index)
 
     return Utility(
-        f"{utility} against {other}",
+        f"{name} against {other}",
         function,
-        f"{utility} of z_c - z_B, B = {other}",
+        f"{name} of z_c - z_B, B = {other}",
         f"why the class and not {other}",
         settle=others,
     )
 
 
-def any_of(classes: Sequence[int | str], utility: str = "rest") -> Utility:
+def any_of(classes: Sequence[int | str], utility: str | Utility | Function = "rest") -> Utility:
     """Why one of `classes`, numbers or labels, taken together as one class with z_S = log Σ_{c in S} exp z_c, so that
     its probability is the sum of theirs. The target is the likeliest of them.
 
@@ -53,7 +53,7 @@ def any_of(classes: Sequence[int | str], utility: str = "rest") -> Utility:
     """
     if isinstance(classes, str) or not classes:
         raise OptionError(f"classes={classes!r}; expected a list of class numbers or labels")
-    of_one = of_classes(utility)
+    of_one, name = of_classes(utility), utility_of(utility).name
 
     def function(output: Tensor, target: Tensor, members: Tensor) -> Tensor:
         z = _of_softmax(output)
@@ -71,9 +71,9 @@ def any_of(classes: Sequence[int | str], utility: str = "rest") -> Utility:
 
     named = ", ".join(map(str, classes))
     return Utility(
-        f"{utility} of any of {named}",
+        f"{name} of any of {named}",
         function,
-        f"{utility} of log Σ_S exp z",
+        f"{name} of log Σ_S exp z",
         f"why one of {named}",
         scores=best,
         settle=members,

@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from shapleycam.errors import OptionError, TargetError
-from shapleycam.utilities.table import of_classes
-from shapleycam.utilities.utility import Labels, Utility
+from shapleycam.utilities.table import of_classes, utility_of
+from shapleycam.utilities.utility import Function, Labels, Utility
 
 
-def inside(mask: Any = None, utility: str = "rest") -> Utility:
+def inside(mask: Any = None, utility: str | Utility | Function = "rest") -> Utility:
     """The mean over a mask of the class's `utility` at each pixel of an output (b, classes, h, w).
 
     `mask` is True (H, W), or (b, H, W) for one an image, where the question is; of the network's input or any size
@@ -25,12 +25,12 @@ def inside(mask: Any = None, utility: str = "rest") -> Utility:
         OptionError: not a mask, an empty one, or an unknown utility; TargetError, when it is asked: no such output, or
             without a mask a class that is nowhere.
     """
-    of_one = of_classes(utility)
+    of_one, name = of_classes(utility), utility_of(utility).name
     weights = None if mask is None else _weights(mask)
     return Utility(
-        f"{utility} inside the mask" if mask is not None else f"{utility} where the class is seen",
+        f"{name} inside the mask" if mask is not None else f"{name} where the class is seen",
         partial(_mean, of_one),
-        f"mean of {utility} over the mask",
+        f"mean of {name} over the mask",
         "why these pixels are of the class",
         scores=partial(_seen, weights),
         each=weights,

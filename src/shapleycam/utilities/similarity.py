@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
@@ -11,7 +12,7 @@ from shapleycam.errors import OptionError
 from shapleycam.utilities.utility import Utility
 
 
-def similarity(embedding: Float[Tensor, "*b d"]) -> Utility:
+def similarity(embedding: Any) -> Utility:
     """The cosine of the angle between the model's output (b, d) and an embedding (d,), or one an image (b, d).
 
     For "why are these two photographs alike" take `explainer.output(other)` as the embedding. There is no class.
