@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from planted import STRIDE, Plan, Planted, image_of
 from shapleycam import Explainer, Explanation, values
-from shapleycam.errors import LayerError
+from shapleycam.errors import BlankHeatmapWarning, LayerError, ShapleyCamError
 
 FLAT = [
     Plan("NCHW", (5, 5)),
@@ -124,3 +125,162 @@ def test_tokens_that_could_be_several_grids_are_refused_with_what_to_write():
         LayerError, match=r"layer 'cells': 128 tokens of an image of 8 x 16 x 16 could be .*'tokens 8 x 4"
     ):
         Explainer(Planted(deep), layer="cells").explain(image_of(deep, (0, 0, 0)))
+
+
+# Layers of real kinds, found by running the model
+
+
+class Brightness(nn.Module):
+    """Class 0 is how bright the patches are, by a layer of weights that are all alike; `form` is how they are kept."""
+
+    def __init__(self, patch: tuple[int, ...], form: str = "first", channels: int = 3, prefix: int = 0):
+        super().__init__()
+        kind = nn.Conv3d if len(patch) == 3 else nn.Conv2d
+        self.patches = kind(channels, 4, patch, stride=patch, bias=False)
+        nn.init.constant_(self.patches.weight, 1 / self.patches.weight[0].numel())
+        self.mix, self.form, self.prefix = nn.Linear(4, 4, bias=False), form, prefix
+        self.mix.weight.data = torch.tensor([[0.2], [0.4], [0.9], [1.6]]).expand(4, 4)
+
+    def forward(self, x):
+        a = self.patches(x)
+        if self.form != "first":
+            a = a.movedim(1, -1) if self.form == "last" else a.flatten(2).transpose(1, 2)
+            a = self.mix(torch.cat([torch.ones(len(a), self.prefix, 4), a], 1) if self.prefix else a)
+        score = a.square().sum(tuple(range(1, a.dim())))
+        return torch.stack([score, torch.zeros_like(score)], 1)
+
+
+FOUND = {
+    "a map": (Brightness((4, 4)), (24, 32), (3, 5)),
+    "channels last": (Brightness((4, 4), "last"), (24, 32), (3, 5)),
+    "tokens": (Brightness((4, 4), "tokens"), (24, 32), (3, 5)),
+    "tokens after 5": (Brightness((4, 4), "tokens", prefix=5), (24, 32), (0, 7)),
+    "a map of sides that patches do not divide": (Brightness((4, 4)), (27, 35), (5, 7)),
+    "tokens of sides that patches do not divide": (Brightness((4, 4), "tokens"), (27, 35), (5, 7)),
+    "a column of pixels": (Brightness((4, 1)), (32, 1), (5, 0)),
+    "a column of pixels, channels last": (Brightness((4, 1), "last"), (32, 1), (7, 0)),
+    "a row of pixels": (Brightness((1, 4)), (1, 32), (0, 6)),
+    "a volume": (Brightness((2, 4, 4)), (8, 12, 16), (3, 1, 2)),
+    "a volume of one channel, channels last": (Brightness((2, 4, 4), "last", 1), (8, 12, 16), (0, 2, 3)),
+}
+
+
+def planted(model: Brightness, image: tuple[int, ...], cell: tuple[int, ...]) -> torch.Tensor:
+    dark = torch.rand(1, model.patches.in_channels, *image, generator=torch.Generator().manual_seed(4)) * 0.1
+    sides = zip(cell, model.patches.kernel_size, strict=True)
+    dark[(..., *(slice(at * side, (at + 1) * side) for at, side in sides))] = 1
+    return dark
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_without_a_word_about_the_layer_the_maximum_is_on_the_planted_patch(name):
+    model, image, cell = FOUND[name]
+    explainer, x = Explainer(model, utility="logit"), planted(model, image, cell)
+    for method, e in explainer.compare(x, [*METHODS, "pathcam"], target=0).items():
+        assert brightest(e.values[0]) == cell, method
+        assert e.layer == ("patches" if model.form == "first" else "mix")
+        at = brightest(e.heatmap[0])
+        assert e.heatmap.shape == (1, *image)
+        # in the middle of the cell, as cells are spread evenly over the image
+        grid = e.values.shape[1:]
+        assert tuple(int(i * n / side) for i, n, side in zip(at, grid, image, strict=True)) == cell, method
+
+
+def test_tokens_of_a_column_of_pixels_are_found_too():
+    """Eight tokens of 32 x 1 pixels are strips of four, not seven of five with a rest and a class token."""
+    model = Brightness((4, 1), "tokens")
+    e = Explainer(model, layer="mix", utility="logit").explain(planted(model, (32, 1), (5, 0)), "hirescam", target=0)
+    assert brightest(e.values[0]) == (5, 0)
+
+
+class Clip(nn.Module):
+    """Videos (b, t, c, h, w), two frames to a cell."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = Brightness((2, 4, 4))
+
+    def forward(self, x):
+        return self.net(x.transpose(1, 2))
+
+
+@pytest.mark.parametrize("frames", [2, 4, 6])
+def test_a_video_of_few_frames_has_a_map_of_each(frames):
+    model = Clip()
+    cell = (frames // 2 - 1, 1, 2)
+    video = planted(model.net, (frames, 12, 16), cell).transpose(1, 2).contiguous()
+    e = Explainer(model, utility="logit").explain(video, "gradcam", target=0)
+    assert brightest(e.values[0]) == cell
+    assert e.heatmap.shape == (1, frames, 12, 16)
+
+
+def test_a_volume_of_many_channels_is_a_volume():
+    model = Brightness((2, 4, 4), channels=8)
+    e = Explainer(model, utility="logit").explain(planted(model, (6, 12, 16), (2, 1, 2)), "gradcam", target=0)
+    assert brightest(e.values[0]) == (2, 1, 2)
+    assert e.heatmap.shape == (1, 6, 12, 16)
+
+
+# Kept in files
+
+
+@pytest.mark.parametrize("kind", ["heatmap", "values", "uncertain"])
+@pytest.mark.parametrize("videos", [False, True])
+def test_a_saved_volume_is_drawn_as_it_was(kind, videos, tmp_path):
+    plan = Plan("NCDHW", (6, 4, 4))
+    explainer = Explainer(Planted(plan, videos=videos), layer="cells", utility="logit")
+    e = explainer.explain(image_of(plan, (4, 1, 2), videos=videos), "sampledshapley", target=0)
+    loaded = Explanation.load(e.save(tmp_path / "volume.npz"))
+    for name in ("heatmap", "values", "stderr", "target", "output", "utility"):
+        assert torch.equal(getattr(loaded, name), getattr(e, name)), name
+    assert torch.equal(loaded.picture(), e.picture())
+    assert loaded.overlay(kind=kind).tobytes() == e.overlay(kind=kind).tobytes()
+
+
+# Several layers
+
+
+class Projected(nn.Module):
+    """A volume, and its mean over the depth."""
+
+    def __init__(self):
+        super().__init__()
+        self.deep = nn.Conv3d(3, 1, (2, 4, 4), stride=(2, 4, 4), bias=False)
+        self.flat = nn.Conv2d(1, 1, 1, bias=False)
+        for layer in (self.deep, self.flat):
+            nn.init.constant_(layer.weight, 1.0)
+
+    def forward(self, x):
+        score = self.flat(self.deep(x).mean(2)).square().sum((1, 2, 3))
+        return torch.stack([score, torch.zeros_like(score)], 1)
+
+
+def test_layers_with_and_without_depth_are_refused_in_words():
+    explainer = Explainer(Projected(), layer=["deep", "flat"], utility="logit")
+    with pytest.raises(ShapleyCamError, match=r"'?deep'?.*'?flat'?"):
+        explainer.explain(torch.rand(1, 3, 4, 8, 12), "hirescam", target=0)
+
+
+class Mirrored(nn.Module):
+    """The second layer is the mirror image of the first."""
+
+    class Mirror(nn.Module):
+        def forward(self, x):
+            return x.flip(-1)
+
+    def __init__(self):
+        super().__init__()
+        self.features, self.mirror = nn.MaxPool2d(1), self.Mirror()
+
+    def forward(self, x):
+        score = self.mirror(self.features(x)).sum((1, 2, 3))
+        return torch.stack([score, torch.zeros_like(score)], 1)
+
+
+def test_a_product_of_layers_that_have_no_place_in_common_is_said_to_be_blank():
+    image = torch.zeros(1, 1, 4, 6)
+    image[..., 1, 0] = 1
+    explainer = Explainer(Mirrored(), layer=["features", "mirror"], fuse="product", layout="NCHW", utility="logit")
+    with pytest.warns(BlankHeatmapWarning, match="blank"):
+        e = explainer.explain(image, "hirescam", target=0)
+    assert not e.heatmap.any()

@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "bench"))
 
-from models import BEGIN, END, line, survey  # noqa: E402
-from networks import ARCHITECTURES  # noqa: E402
+from architectures import ARCHITECTURES  # noqa: E402
+from survey import BEGIN, END, line, survey  # noqa: E402
 
 TABLE = (ROOT / "docs/models.md").read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0]
 ROWS = {":".join(cells[1:3]): cells for row in TABLE.splitlines() if (cells := re.split(r" ?\| ?", row)[1:-1])[2:]}
@@ -33,10 +33,10 @@ SAMPLE = [
 ]
 """Small networks of every layout, and those that once went wrong."""
 
-REQUIRED = """ResNet, ResNeXt, VGG, DenseNet, Inception, GoogLeNet, MobileNet v2, MobileNet v3, MobileNet v4, EfficientNet,
-EfficientNet v2, RegNet, ShuffleNet, SqueezeNet, MnasNet, ConvNeXt, ConvNeXt v2, ViT, DeiT, BEiT, DINOv2, SigLIP, EVA,
-Swin, Swin v2, MaxViT, CoAtNet, LeViT, EfficientFormer, PoolFormer, MLP-Mixer, CrossViT, NFNet, HRNet, Xception, FastViT,
-MobileViT, PVT v2, Twins, CaiT, XCiT, Hiera"""
+REQUIRED = """ResNet, ResNeXt, VGG, DenseNet, Inception, GoogLeNet, MobileNet v2, MobileNet v3, MobileNet v4,
+EfficientNet, EfficientNet v2, RegNet, ShuffleNet, SqueezeNet, MnasNet, ConvNeXt, ConvNeXt v2, ViT, DeiT,
+BEiT, DINOv2, SigLIP, EVA, Swin, Swin v2, MaxViT, CoAtNet, LeViT, EfficientFormer, PoolFormer, MLP-Mixer,
+CrossViT, NFNet, HRNet, Xception, FastViT, MobileViT, PVT v2, Twins, CaiT, XCiT, Hiera"""
 
 
 @pytest.mark.parametrize("name", SAMPLE)

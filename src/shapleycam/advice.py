@@ -16,6 +16,17 @@ def about_blank(explanation: Explanation) -> None:
         warn(BlankHeatmapWarning, _blank_reason(explanation, index))
 
 
+def about_nothing_in_common(explanation: Explanation) -> None:
+    """Warn of each heatmap fused from several layers that is zero everywhere."""
+    for index in (~explanation.heatmap.flatten(1).any(1)).nonzero().flatten().tolist():
+        name, label = explanation.sources[index].name, explanation.label(index)
+        warn(
+            BlankHeatmapWarning,
+            f"{name}: the {explanation.method} heatmap for {label!r} is blank: the layers {explanation.layer} have no "
+            "place in common; fuse them by mean or maximum",
+        )
+
+
 def about_curvature(curvature: Float[Tensor, " b"], layer: str, utility: str) -> None:
     """Warn where the second-order methods equal the first-order ones for the whole batch."""
     if float(curvature.max()) < 1e-6:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import warnings
 from difflib import get_close_matches
@@ -69,9 +70,13 @@ class EfficiencyGapWarning(ShapleyCamWarning):
 
 
 def warn(category: type[ShapleyCamWarning], message: str) -> None:
-    """Warn at the line of the caller's own code: beyond ours, and beyond torch's, whose decorators lie between."""
+    """Warn at the line of the caller's own code: beyond ours, and beyond the decorators that lie between."""
     torch = sys.modules.get("torch")
-    inner = (str(Path(__file__).parent), *([str(Path(str(torch.__file__)).parent)] if torch else []))
+    inner = (
+        str(Path(__file__).parent),
+        contextlib.__file__,
+        *([str(Path(str(torch.__file__)).parent)] if torch else []),
+    )
     level, frame = 1, sys._getframe()  # noqa: SLF001
     while frame.f_back is not None and frame.f_code.co_filename.startswith(inner):
         level, frame = level + 1, frame.f_back

@@ -30,7 +30,7 @@ from shapleycam.models.transforms import as_transform
 from shapleycam.questions import explained
 from shapleycam.trace import Trace, trace
 from shapleycam.trace.calls import layer_name
-from shapleycam.trace.guest import borrowed, device_of, run
+from shapleycam.trace.guest import borrowed, device_of, run, without_autocast
 from shapleycam.trace.trace import Select
 from shapleycam.utilities import Function, Utility, utility_of
 from shapleycam.values.path import Nodes
@@ -199,6 +199,7 @@ class Explainer:
 
     @torch.inference_mode(mode=False)
     @torch.no_grad()
+    @without_autocast()
     def compare_each(
         self,
         images: Images,
@@ -222,12 +223,12 @@ class Explainer:
             self._at(layer, batch, methods, targets, asked, players, spent, curvature=curvature)
             for layer in self._layers
         ]
-        return [
-            {name: fused([found[name] for found in layers], self._fuse) for name in layers[0]}
-            for layers in zip(*by_layer, strict=True)
-        ]
+        if len(by_layer) == 1:
+            return by_layer[0]
+        return [self._fused(layers) for layers in zip(*by_layer, strict=True)]
 
     @torch.inference_mode(mode=False)
+    @without_autocast()
     def game(
         self,
         images: Images,
@@ -294,13 +295,23 @@ class Explainer:
                 advice.about_blank(explanation)
         return found
 
+    def _fused(self, layers: Sequence[dict[str, Explanation]]) -> dict[str, Explanation]:
+        """By method, the explanations of one target at all layers as one."""
+        whole = {name: fused([found[name] for found in layers], self._fuse) for name in layers[0]}
+        for explanation in whole.values():
+            advice.about_nothing_in_common(explanation)
+        return whole
+
     def _each(self, targets: Sequence[Target] | int, utility: Utility, traced: Trace) -> Sequence[Target]:
+        if isinstance(targets, str):
+            raise OptionError(f"targets={targets!r}; expected a list of targets, or how many of the likeliest")
         if not isinstance(targets, int):
             return targets
         scores = utility.scores(traced.output, self.labels)
         if scores is None or targets < 1:
             raise OptionError(f"targets={targets}, utility {utility.name!r}; expected 1 or more, of what has classes")
-        return list(scores.detach().topk(min(targets, scores.shape[1])).indices.T)
+        able = int(torch.isfinite(scores).sum(1).min())  # of a set of classes, its members
+        return list(scores.detach().topk(min(targets, able)).indices.T)
 
     def _traced(self, batch: Batch, layer: str, utility: Utility, *, replay: bool, twice_differentiable: bool) -> Trace:
         select = self._output_for(utility)
@@ -309,6 +320,7 @@ class Explainer:
         )
 
     def _game(self, traced: Trace, target: Target, utility: Utility, players: Regions = None) -> Game:
+        utility.check_images(len(traced.images))
         classes = targets_of(target, utility, traced.output, self.labels)
         settled = utility.settled(traced.output, classes, self.labels)
         layout = layout_at(self.model, traced.layer, traced.activation, traced.images, self._layout)

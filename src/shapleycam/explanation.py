@@ -22,7 +22,7 @@ from shapleycam.errors import ImageError, OptionError
 from shapleycam.files import write_whole
 from shapleycam.heatmaps import resized
 from shapleycam.images import Source, load
-from shapleycam.models.grids import size_of
+from shapleycam.models.grids import is_video, size_of
 from shapleycam.models.labels import name_of
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess, to_pixels
@@ -99,8 +99,7 @@ class Explanation:
         """
         image = self.images[index]
         if image.dim() == 4:
-            channels = 1 if size_of(tuple(self.images.shape))[0] == image.shape[0] else 0
-            image = image.select(1 - channels, self._frame(index, frame))
+            image = image.select(0 if is_video(tuple(self.images.shape)) else 1, self._frame(index, frame))
         if isinstance(self.preprocess, Preprocess):
             return self.preprocess.picture(image)
         image = image.detach().float()
@@ -151,7 +150,7 @@ class Explanation:
         """
         tensors = {name: getattr(self, name) for name in _TENSORS if getattr(self, name) is not None}
         arrays = {name: _array(tensor) for name, tensor in tensors.items()}
-        arrays["pictures"] = np.stack([_array(self.picture(index)) for index in range(len(self))])
+        arrays["pictures"] = np.stack([self._frames_of(index) for index in range(len(self))])
         metadata = json.dumps(self._metadata())
         return write_whole(Path(path), lambda file: np.savez_compressed(file, metadata=np.array(metadata), **arrays))
 
@@ -182,7 +181,7 @@ class Explanation:
         return cls(
             **{name: metadata[name] for name in _CHOICES},
             **tensors,
-            images=pictures.permute(0, 3, 1, 2).float() / 255,
+            images=pictures.movedim(-1, 1).float() / 255,
             sources=tuple(_source_from(entry) for entry in metadata["sources"]),
             labels=tuple(labels) if labels is not None else None,
         )
@@ -226,14 +225,24 @@ class Explanation:
         """Of 3-D cells those of one frame of the image."""
         if cells.dim() == 2:
             return cells
-        return cells[self._frame(index, frame) * len(cells) // size_of(tuple(self.images.shape))[0]]
+        return cells[self._frame(index, frame) * len(cells) // self._frames]
+
+    def _frames_of(self, index: int) -> Any:
+        """What the network saw of one image as an array of pixels (H, W, 3), with the frames before the height."""
+        if self.images.dim() == 4:
+            return _array(self.picture(index))
+        return np.stack([_array(self.picture(index, frame)) for frame in range(self._frames)])
 
     def _frame(self, index: int, frame: int | None) -> int:
-        frames = size_of(tuple(self.images.shape))[0]
         if frame is not None:
-            return range(frames)[frame]  # an IndexError for what is not there
+            return range(self._frames)[frame]  # an IndexError for what is not there
         heat = self.heatmap[index]
-        return int(heat.sum((1, 2)).argmax()) if heat.dim() == 3 else frames // 2
+        return int(heat.sum((1, 2)).argmax()) if heat.dim() == 3 else self._frames // 2
+
+    @property
+    def _frames(self) -> int:
+        """How many frames the images have."""
+        return size_of(tuple(self.images.shape))[0]
 
     def _metadata(self) -> dict[str, Any]:
         sources = [

@@ -39,10 +39,14 @@ def fused(explanations: Sequence[Explanation], fuse: str) -> Explanation:
     Heatmaps are fused and scaled to [0, 1] again. Values are the layers' mean, each spread evenly over the cells of the
     finest grid, so that they still sum to what they summed to; so are those of prefix tokens. Standard errors and
     curvature belong to single layers, and are left out.
+
+    Raises:
+        OptionError: some layers have a depth, and some have none.
     """
-    if len(explanations) == 1:
-        return explanations[0]
     first = explanations[0]
+    if len({e.values.dim() for e in explanations}) > 1:
+        grids = ", ".join(f"{e.layer!r} {' x '.join(map(str, e.values.shape[1:]))}" for e in explanations)
+        raise OptionError(f"layers with and without a depth cannot be fused: {grids}; choose layers of one kind")
     heatmap = FUSIONS[fuse](torch.stack([e.heatmap for e in explanations]))
     finest = max((tuple(e.values.shape[1:]) for e in explanations), key=lambda grid: (len(grid), *grid))
     values = torch.stack([_spread(e.values, finest) for e in explanations]).mean(0)

@@ -61,7 +61,7 @@ def batch_of(images: Images, preprocess: Transform | None, model: nn.Module) -> 
 
 
 def stacked(pairs: Sequence[tuple[Tensor, Source]], model: nn.Module) -> Batch:
-    """Prepared photographs as one batch, where the model is and in its precision.
+    """Prepared photographs as one batch, where the model is and in its precision, float32 at least.
 
     Raises:
         ImageError: they differ in shape.
@@ -71,7 +71,8 @@ def stacked(pairs: Sequence[tuple[Tensor, Source]], model: nn.Module) -> Batch:
     if len(shapes) > 1:
         raise ImageError(f"preprocess= made images of several shapes, {sorted(shapes)}; expected one for all")
     images = torch.stack([image for image, _ in pairs])
-    return Batch(_precise(images.to(weight.device, weight.dtype)), tuple(source for _, source in pairs))
+    precision = torch.float64 if weight.dtype == torch.float64 else torch.float32
+    return Batch(images.to(weight.device, precision), tuple(source for _, source in pairs))
 
 
 def targets_of(target: Target, utility: Utility, output: Any, labels: Sequence[str] | None) -> Int[Tensor, " b"]:

@@ -10,7 +10,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 from torchvision.models import VisionTransformer as TorchvisionTransformer
-from transformers import CLIPConfig, CLIPTextConfig, CLIPVisionConfig, VideoMAEConfig, ViTConfig, VivitConfig
+from transformers import CLIPConfig, CLIPVisionConfig, VideoMAEConfig, ViTConfig, VivitConfig
 
 from shapleycam import Explainer
 from shapleycam.errors import LayerError
@@ -50,7 +50,6 @@ def test_a_model_that_says_nothing_declares_nothing():
         ({"config": SimpleNamespace(tubelet_size=[2, 16, 16])}, Declared(None, (2, 16, 16))),
         ({"config": SimpleNamespace(vision_config=SimpleNamespace(patch_size=32))}, Declared(None, (32, 32))),
         ({"num_prefix_tokens": None, "patch_size": "16"}, Declared(None, None)),
-        ({"patch_size": (16.0, 16.0)}, Declared(None, None)),
         ({"patch_size": 0}, Declared(None, None)),
         ({"patch_size": (1, 2, 3, 4)}, Declared(None, None)),
     ],
@@ -73,7 +72,7 @@ def test_the_innermost_module_around_a_layer_has_the_word():
         (ViTConfig(patch_size=8), (8, 8)),
         (VideoMAEConfig(), (2, 16, 16)),
         (VivitConfig(), (2, 16, 16)),
-        (CLIPConfig(CLIPTextConfig().to_dict(), CLIPVisionConfig(patch_size=14).to_dict()), (14, 14)),
+        (CLIPConfig(vision_config=CLIPVisionConfig(patch_size=14).to_dict()), (14, 14)),
     ],
 )
 def test_the_configs_of_transformers_are_read(config, patch):
@@ -129,6 +128,7 @@ def test_the_grid_is_what_patches_of_the_declared_size_make(count, image, said, 
 
 
 def test_a_declared_patch_that_this_layer_does_not_follow_is_not_forced():
+    """A stride of 64 would make 4 x 4, and leave 9 tokens that the model says are not there."""
     assert layout_of((1, 25, 8), SQUARE, said=Declared(0, (16, 16))) == Layout("tokens", (5, 5))
 
 
@@ -140,18 +140,22 @@ def test_a_declared_patch_that_this_layer_does_not_follow_is_not_forced():
     [
         (24, (32, 48), Layout("tokens", (4, 6))),
         (25, (32, 48), Layout("tokens", (4, 6), 1)),
-        (24 + 16, (32, 48), Layout("tokens", (4, 6), 16)),
+        (24 + 8, (32, 48), Layout("tokens", (4, 6), 8)),
         (32, (32, 1), Layout("tokens", (32, 1))),
         (33, (1, 32), Layout("tokens", (1, 32), 1)),
-        (12, (7, 10), None),  # strides 2 and 3 make 3 x 5, 4 x 5, 2 x 3 and 3 x 4 of 7 x 10; see below
+        (8, (32, 1), Layout("tokens", (8, 1))),  # strips of 4; 7 strips of 5 would leave a rest
+        (9, (32, 1), Layout("tokens", (8, 1), 1)),
+        (12, (7, 10), Layout("tokens", (3, 4))),  # strides 2 and 3 make 3 x 5, 4 x 5, 2 x 3 and 3 x 4 of 7 x 10
+        (16, (7, 10), Layout("tokens", (3, 5), 1)),
     ],
 )
 def test_the_only_grid_in_the_images_proportions_is_taken(count, image, expected):
-    assert layout_of((1, count, 8), image) == (expected or Layout("tokens", (3, 4)))
+    assert layout_of((1, count, 8), image) == expected
 
 
-def test_no_grid_is_found_after_more_than_sixteen_prefix_tokens():
-    assert layout_of((1, 7 * 7 + 17, 8), SQUARE) is None
+def test_no_grid_is_found_after_more_prefix_tokens_than_models_have():
+    assert layout_of((1, 9 * 9 + 17, 8), SQUARE) is None
+    assert layout_of((1, 9 * 9 + 17, 8), SQUARE, said=Declared(17)) == Layout("tokens", (9, 9), 17)
 
 
 def test_an_exact_grid_after_an_odd_number_of_prefix_tokens_is_not_taken_in_silence():
@@ -320,8 +324,13 @@ def test_a_layout_of_another_shape_is_refused_with_both(text, shape, read):
 
 @pytest.mark.parametrize("layout", ["tokens 2x4x3", Layout("tokens", (2, 4, 3))])
 def test_a_grid_with_depth_is_refused_for_images_without(layout):
-    model = nn.Sequential(
-        nn.Conv2d(3, 4, 4, stride=4), nn.Flatten(2), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(4, 2)
-    )
+    class Tokens(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.patches, self.norm = nn.Conv2d(3, 4, 4, stride=4), nn.LayerNorm(4)
+
+        def forward(self, x):
+            return self.norm(self.patches(x).flatten(2).transpose(1, 2)).square().mean(1)
+
     with pytest.raises(LayerError, match="2 x 4 x 3"):
-        Explainer(model, layer="1", layout=layout).explain(torch.rand(1, 3, 24, 16), "hirescam", target=0)
+        Explainer(Tokens(), layer="norm", layout=layout).explain(torch.rand(1, 3, 24, 16), "hirescam", target=0)

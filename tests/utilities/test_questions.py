@@ -181,7 +181,9 @@ def test_an_image_is_most_like_itself_and_each_has_its_own_embedding():
     itself = utilities.similarity(explainer.output(images))
     e = explainer.explain(images, "sampledshapley", utility=itself)
     close(e.utility.double(), [1, 1, 1])
-    second = explainer.explain(images[1:2], "sampledshapley", utility=utilities.similarity(explainer.output(images[1:2])))
+    second = explainer.explain(
+        images[1:2], "sampledshapley", utility=utilities.similarity(explainer.output(images[1:2]))
+    )
     torch.testing.assert_close(e.values[1:2], second.values)
 
 

@@ -23,6 +23,7 @@ from shapleycam.images import content_seeds
 from shapleycam.models.layout import Layout
 from shapleycam.trace import Trace
 from shapleycam.trace.graph import not_differentiable
+from shapleycam.trace.guest import without_autocast
 from shapleycam.utilities import Utility
 
 MEMORY = 64 * 2**20
@@ -203,8 +204,8 @@ class Game:
 
 @contextmanager
 def _differentiable() -> Iterator[None]:
-    """Gradients on, also inside the caller's no_grad or inference_mode."""
-    with torch.inference_mode(mode=False), torch.enable_grad():
+    """Gradients on, also inside the caller's no_grad or inference_mode, and none in autocast's precision."""
+    with torch.inference_mode(mode=False), torch.enable_grad(), without_autocast():
         yield
 
 

@@ -16,6 +16,7 @@ from shapleycam.game.players import Players
 from shapleycam.game.structure import Structure, recorded, structure_of
 from shapleycam.game.ways import General, Pooled, Summed, Way
 from shapleycam.trace import Trace
+from shapleycam.trace.guest import without_autocast
 from shapleycam.trace.nested import numbers_of
 from shapleycam.utilities import Utility
 
@@ -161,8 +162,8 @@ def check_finite(worth: Float[Tensor, "*rows"], utility: Utility) -> None:
 
 @contextmanager
 def plain() -> Iterator[None]:
-    """Gradients off, and tensors that may be used in a graph later."""
-    with torch.inference_mode(mode=False), torch.no_grad():
+    """Gradients and autocast off, and tensors that may be used in a graph later."""
+    with torch.inference_mode(mode=False), torch.no_grad(), without_autocast():
         yield
 
 

@@ -93,14 +93,17 @@ def layout_at(
         LayerError: there is no grid of several positions in it, or several readings of its shape are possible.
     """
     shape, size = tuple(activation.shape), size_of(tuple(images.shape))
+    sides = " x ".join(map(str, size))
     if layout is not None:
-        return given(layout, shape, layer)
+        told = given(layout, shape, layer)
+        if len(told.grid) > len(size):
+            raise LayerError(f"layout {str(told)!r} has a depth, and images of {sides} have none; leave it out")
+        return told
     try:
         found = layout_of(shape, size, model.get_submodule(layer), declared(model, layer))
     except LayerError as error:
         raise LayerError(f"layer {layer!r}: {error}") from None
     if found is None or found.count == 1:
-        sides = " x ".join(map(str, size))
         raise LayerError(
             f"layer {layer!r} returns shape {shape} for images of {sides}, in which there is no grid of positions; "
             "choose one before pooling (shapleycam layers MODEL lists them), or say where the positions are with "

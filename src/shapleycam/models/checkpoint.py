@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from shapleycam.errors import ModelError
+from shapleycam.models.wrappers import PREFIXES
 
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema")
-_PARALLEL = "module."
 _AGAIN = "get the file again, or save model.state_dict() anew"
 _EXPECTED = "expected tensors by name: save model.state_dict()"
 
@@ -48,15 +48,15 @@ def read(path: Path) -> dict[str, Tensor]:
 def fill(model: nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
     """Load `weights` into `model`.
 
-    The prefix that nn.DataParallel adds to every name is dropped, and the counters of batches that a batch norm has
-    seen may be missing, as in old files.
+    The prefixes that DataParallel and torch.compile add to every name are dropped, and the counters of batches that a
+    batch norm has seen may be missing, as in old files.
 
     Raises:
         ModelError: names or shapes differ; the model is then unchanged.
     """
     expected = model.state_dict()
-    if _in_parallel(weights) and not _in_parallel(expected):
-        weights = {name.removeprefix(_PARALLEL): tensor for name, tensor in weights.items()}
+    while (prefix := _common(weights)) and not _common(expected):
+        weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
     missing = sorted(key for key in expected.keys() - weights.keys() if not key.endswith("num_batches_tracked"))
     unexpected = sorted(weights.keys() - expected.keys())
     misshapen = [key for key in expected if key in weights and expected[key].shape != weights[key].shape]
@@ -88,5 +88,6 @@ def _tensors(found: object, path: Path) -> dict[str, Tensor]:
     return dict(found)
 
 
-def _in_parallel(names: Mapping[str, Tensor]) -> bool:
-    return bool(names) and all(name.startswith(_PARALLEL) for name in names)
+def _common(names: Mapping[str, Tensor]) -> str | None:
+    """The prefix of a wrapper that all names have."""
+    return next((prefix for prefix in PREFIXES if names and all(name.startswith(prefix) for name in names)), None)

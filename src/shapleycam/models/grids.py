@@ -14,8 +14,10 @@ from shapleycam.models.layout import Kind, Layout
 Size: TypeAlias = tuple[int, ...]
 """Height and width, or depth, height and width."""
 
-_MOST_PREFIX_TOKENS = 16
+_MOST_PREFIX_TOKENS = 8
+"""Where neither their number nor the patches' size is declared; where the latter is, twice as many."""
 _HALVINGS = 6
+_CHANNELS = {1, 3}
 _CHANNELS_FIRST = (
     *(nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, nn.MaxPool2d, nn.AvgPool2d, nn.GroupNorm),
     *(nn.Conv3d, nn.ConvTranspose3d, nn.BatchNorm3d, nn.MaxPool3d, nn.AvgPool3d),
@@ -47,9 +49,12 @@ def declared(model: nn.Module, layer: str) -> Declared:
 
 def size_of(images: tuple[int, ...]) -> Size:
     """Height and width of images (b, c, h, w); depth too of volumes (b, c, d, h, w) and videos (b, t, c, h, w)."""
-    if len(images) == 5:
-        return (images[2] if images[1] <= 4 else images[1], *images[3:])
-    return images[-2:]
+    return (images[1 if is_video(images) else 2], *images[3:]) if len(images) == 5 else images[-2:]
+
+
+def is_video(images: tuple[int, ...]) -> bool:
+    """Whether images (b, t, c, h, w) have their one or three channels in the third place, and not in the second."""
+    return len(images) == 5 and images[1] not in _CHANNELS and images[2] in _CHANNELS
 
 
 def layout_of(
@@ -118,18 +123,19 @@ def _fits(grid: Size, image: Size) -> bool:
 
 
 def _tokens(count: int, image: Size, said: Declared) -> Layout | None:
-    prefixes = (*(() if said.prefix is None else (said.prefix,)), *range(_MOST_PREFIX_TOKENS + 1))
+    """By the declared patch, or the image's exact proportions, or the only whole stride; unusual prefixes last."""
+    usual = (0, 1) if said.prefix is None else (said.prefix, 0)
+    more = range(2, _MOST_PREFIX_TOKENS + 1) if said.prefix is None else range(1, _MOST_PREFIX_TOKENS + 1)
     if said.patch is not None:
+        allowed = range(2 * _MOST_PREFIX_TOKENS + 1) if said.prefix is None else usual
         strides = (tuple(side * 2**i for side in said.patch) for i in range(_HALVINGS))
-        found = [_layout(grid, count, prefixes) for stride in strides for grid in _rounded(image, stride)]
+        found = [_layout(grid, count, allowed) for stride in strides for grid in _rounded(image, stride)]
         fitting = [layout for layout in found if layout]
         if fitting:
-            return min(fitting, key=lambda layout: prefixes.index(layout.prefix))
-    for prefix in prefixes if len(image) == 2 else ():
-        exact = _proportional(count - prefix, (image[0], image[1]))
-        if exact is not None:
-            return Layout("tokens", exact, prefix)
-    return _only(count, image, prefixes[:1] if said.prefix is not None else (0, 1))
+            return min(fitting, key=lambda layout: allowed.index(layout.prefix))
+    inexact = (usual,) if said.prefix is None else ((said.prefix,), (0,))
+    readings = (_only(count, image, prefixes) for prefixes in inexact)
+    return _proportional(count, image, usual) or next(filter(None, readings), None) or _proportional(count, image, more)
 
 
 def _layout(grid: Size, count: int, prefixes: Iterable[int]) -> Layout | None:
@@ -138,21 +144,23 @@ def _layout(grid: Size, count: int, prefixes: Iterable[int]) -> Layout | None:
     return Layout("tokens", grid, prefix) if layout.count and prefix in prefixes else None
 
 
-def _only(count: int, image: Size, prefixes: tuple[int, ...]) -> Layout | None:
+def _only(count: int, image: Size, prefixes: Iterable[int]) -> Layout | None:
     """The one grid that some whole stride makes of an image whose sides it does not divide, or of a volume."""
-    found = {
-        layout
-        for depth in (range(1, image[0] + 1) if len(image) == 3 else (None,))
-        for side in range(1, max(image[-2:]) + 1)
-        for grid in _rounded(image, (side, side) if depth is None else (depth, side, side))
-        if (layout := _layout(grid, count, prefixes))
-    }
-    if len(found) > 1:
-        choices = " or ".join(repr(str(layout)) for layout in sorted(found, key=str))
+    found: dict[Layout, bool] = {}
+    for depth in range(1, image[0] + 1) if len(image) == 3 else (1,):
+        for side in range(1, max(image[-2:]) + 1):
+            stride = (depth, side, side)[-len(image) :]
+            exact = all(whole % part == 0 for whole, part in zip(image, stride, strict=True) if whole > 1)
+            for layout in (_layout(grid, count, prefixes) for grid in _rounded(image, stride)):
+                if layout:
+                    found[layout] = exact or found.get(layout, False)
+    best = [layout for layout, exact in found.items() if exact] or list(found)
+    if len(best) > 1:
+        choices = " or ".join(repr(str(layout)) for layout in sorted(best, key=str))
         raise LayerError(
             f"{count} tokens of an image of {' x '.join(map(str, image))} could be {choices}; say which with layout="
         )
-    return next(iter(found), None)
+    return next(iter(best), None)
 
 
 def _rounded(image: Size, stride: Size) -> Iterator[Size]:
@@ -164,18 +172,21 @@ def _rounded(image: Size, stride: Size) -> Iterator[Size]:
     yield tuple(-(-whole // part) for whole, part in pairs)
 
 
-def _proportional(cells: int, image: tuple[int, int]) -> tuple[int, int] | None:
-    """The two factors of `cells` in the proportions of the image, exactly."""
-    height, width = image
-    h = round((cells * height / width) ** 0.5) if cells > 0 else 0
-    if h and cells % h == 0 and h * width == (cells // h) * height:
-        return h, cells // h
+def _proportional(count: int, image: Size, prefixes: Iterable[int]) -> Layout | None:
+    """The two factors of the number of cells in the proportions of the image, exactly."""
+    if len(image) == 2:
+        height, width = image
+        for prefix in prefixes:
+            cells = count - prefix
+            h = round((cells * height / width) ** 0.5) if cells > 0 else 0
+            if h and cells % h == 0 and h * width == (cells // h) * height:
+                return Layout("tokens", (h, cells // h), prefix)
     return None
 
 
 def _around(model: nn.Module, layer: str) -> Iterator[nn.Module]:
-    """The modules that a layer is inside of, the innermost first, and the model."""
-    parts = layer.split(".")[:-1]
+    """The layer and the modules that it is inside of, the innermost first, and the model."""
+    parts = layer.split(".")
     for end in range(len(parts), -1, -1):
         yield model.get_submodule(".".join(parts[:end]))
 

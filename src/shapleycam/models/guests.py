@@ -6,14 +6,12 @@ from dataclasses import replace
 
 import torch
 from torch import nn
-from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-from shapleycam.errors import ModelError, OptionError
+from shapleycam.errors import OptionError
 from shapleycam.models import zoo
 from shapleycam.models.hf import labels_of
 from shapleycam.models.network import Network, declared_by_timm
-
-_PREFIXES = ("module.", "_orig_mod.")
+from shapleycam.models.wrappers import PREFIXES, unwrapped
 
 
 def network_of(model: object) -> Network:
@@ -36,28 +34,9 @@ def network_of(model: object) -> Network:
     return Network(inner, preprocess, labels or labels_of(inner), type(inner).__name__)
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The model inside its wrappers.
-
-    Raises:
-        ModelError: TorchScript, whose modules cannot be run in parts.
-    """
-    while True:
-        inner = model.module if isinstance(model, (DataParallel, DistributedDataParallel)) else _not_compiled(model)
-        if inner is model:
-            break
-        model = inner
-    if isinstance(model, torch.jit.ScriptModule):
-        raise ModelError(
-            f"model is a TorchScript {type(model).__name__}, which cannot be run in parts; give the Python model that "
-            "it was made of, with its state_dict()"
-        )
-    return model
-
-
 def own_name(layer: str, model: nn.Module) -> str:
     """A layer's name in the model itself, where the user knows it by its name in the wrapper."""
-    while layer not in dict(model.named_modules()) and layer.startswith(_PREFIXES):
+    while layer not in dict(model.named_modules()) and layer.startswith(PREFIXES):
         layer = layer.split(".", maxsplit=1)[1]
     return layer
 
@@ -73,8 +52,3 @@ def moved(model: nn.Module, device: str | torch.device, now: torch.device) -> nn
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise OptionError(f"device {str(device)!r} cannot be used ({reason}); use 'cpu', 'cuda' or 'mps'") from None
-
-
-def _not_compiled(model: nn.Module) -> nn.Module:
-    inner = vars(model).get("_modules", {}).get("_orig_mod")
-    return inner if isinstance(inner, nn.Module) else model

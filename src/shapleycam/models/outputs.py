@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -17,7 +18,7 @@ _USUAL = ("logits", "out")
 """What transformers and torchvision call it."""
 
 
-def selector(choice: Choice) -> Callable[[Any], Any]:
+def selector(choice: object) -> Callable[[Any], Any]:
     """From what a model returns to what is explained: by key or attribute, by position, by a function, or found.
 
     Raises:
@@ -69,6 +70,9 @@ def _named(choice: str | int, output: Any) -> Any:
     parts = dict(_parts(output))
     if isinstance(choice, int):
         parts = dict(enumerate(parts.values()))
+    if choice not in parts and isinstance(choice, str) and not isinstance(output, torch.Tensor):
+        found_there = getattr(output, choice, None)
+        parts |= {} if found_there is None else {choice: found_there}
     if choice not in parts:
         there = ", ".join(map(repr, parts)) or f"a {type(output).__name__}, which has no parts"
         raise ModelError(f"output={choice!r} is not in what the model returns; there are {there}")
@@ -81,5 +85,7 @@ def _parts(output: Any) -> Iterator[tuple[str | int, Any]]:
         yield from output.items()
     elif isinstance(output, (tuple, list)):
         yield from zip(getattr(output, "_fields", range(len(output))), output, strict=True)
+    elif is_dataclass(output):
+        yield from ((part.name, getattr(output, part.name)) for part in fields(output))
     elif hasattr(output, "__dict__"):
         yield from vars(output).items()

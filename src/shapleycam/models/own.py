@@ -17,6 +17,7 @@ from shapleycam.errors import ModelError, nearest
 from shapleycam.models.building import built
 from shapleycam.models.hf import labels_of
 from shapleycam.models.network import Network, declared_by_timm
+from shapleycam.models.wrappers import unwrapped
 
 
 def load(name: str) -> Network:
@@ -33,6 +34,7 @@ def load(name: str) -> Network:
         raise ModelError(f"model {name!r}: {place} has no function {function!r}; {nearest(function, functions)}")
     made = built(functions[function], name, mend)
     if isinstance(made, nn.Module):
+        made = unwrapped(made)
         preprocess, labels = declared_by_timm(made)
         made = Network(made, preprocess, labels or labels_of(made), name, place)
     if not isinstance(made, Network):
@@ -40,8 +42,8 @@ def load(name: str) -> Network:
             f"model {name!r}: the function returned {type(made).__name__}; expected a torch.nn.Module, "
             "or a shapleycam.Network(model, preprocess, labels)"
         )
-    made.model.eval()
-    return replace(made, name=made.name or name, origin=made.origin or place)
+    model = unwrapped(made.model).eval()
+    return replace(made, model=model, name=made.name or name, origin=made.origin or place)
 
 
 def is_own(name: str) -> bool:

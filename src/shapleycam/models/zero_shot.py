@@ -13,7 +13,6 @@ from torch.nn.functional import normalize
 from shapleycam.errors import ModelError, OptionError
 from shapleycam.models.network import Network
 from shapleycam.models.transforms import as_transform
-from shapleycam.trace.nested import tensors_of
 
 
 class ImageText(nn.Module):
@@ -84,7 +83,11 @@ def _encoder(model: nn.Module, *names: str) -> Any:
 
 
 def _embedding(output: Any) -> Tensor:
-    """The embeddings (b, d): the tensor itself, or the pooled one of a transformers output."""
-    pooled = getattr(output, "pooler_output", None)
-    found: Tensor = pooled if isinstance(pooled, torch.Tensor) else tensors_of(output)[0]
-    return found
+    """The embeddings (b, d): the tensor itself, or the pooled one of what transformers returns."""
+    found = output if isinstance(output, torch.Tensor) else getattr(output, "pooler_output", None)
+    if isinstance(found, torch.Tensor) and found.dim() == 2:
+        return found
+    raise ModelError(
+        f"the model's encoder returns a {type(output).__name__}; expected embeddings (b, d), or an output with them "
+        "under 'pooler_output': give your own module that returns logits (b, texts)"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from threading import Lock, RLock
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from shapleycam.errors import ModelError, ShapleyCamError
 
+_AUTOCAST = ("cpu", "cuda", "mps", "xpu")
 _HALF = {torch.float16, torch.bfloat16}
 _locks: WeakKeyDictionary[nn.Module, RLock] = WeakKeyDictionary()
 _locks_guard = Lock()
@@ -22,16 +23,22 @@ _locks_guard = Lock()
 
 @dataclass(frozen=True)
 class Parts:
-    """All that a model consists of: its modules, and which of its tensors are of half precision."""
+    """All that a model consists of: its modules, and where it has tensors of half precision (a module, a name)."""
 
     modules: tuple[nn.Module, ...]
-    halves: tuple[Tensor, ...]
+    halves: tuple[tuple[nn.Module, str], ...]
 
 
 def parts_of(model: nn.Module) -> Parts:
     """The parts of a model; to find them takes as long as a small head."""
-    tensors = chain(model.parameters(), model.buffers())
-    return Parts(tuple(model.modules()), tuple(tensor for tensor in tensors if tensor.dtype in _HALF))
+    modules = tuple(model.modules())
+    halves = tuple(
+        (module, name)
+        for module in modules
+        for name, tensor in (*module._parameters.items(), *module._buffers.items())  # noqa: SLF001
+        if tensor is not None and tensor.dtype in _HALF
+    )
+    return Parts(modules, halves)
 
 
 @contextmanager
@@ -51,7 +58,7 @@ def borrowed(model: nn.Module, parts: Parts | None = None) -> Iterator[None]:
         torch.random.fork_rng(devices=generators),
         torch.inference_mode(mode=False),
         torch.no_grad(),
-        torch.autocast(device.type, enabled=False),
+        without_autocast(),
         _in_eval_mode(parts.modules),
         _as_written(parts.modules),
         _in_float32(parts.halves),
@@ -75,6 +82,16 @@ def run(model: nn.Module, images: Tensor) -> Any:
             f"the model raised {reason}, for images of shape {tuple(images.shape)}; expected images that it can take: "
             "check preprocess= and their size and channels"
         ) from error
+
+
+@contextmanager
+def without_autocast() -> Iterator[None]:
+    """In the precision of the tensors, on whatever device the caller's autocast is."""
+    with ExitStack() as off:
+        for kind in _AUTOCAST:
+            if torch.is_autocast_enabled(kind):
+                off.enter_context(torch.autocast(kind, enabled=False))
+        yield
 
 
 @contextmanager
@@ -107,28 +124,37 @@ def _lock_of(model: nn.Module) -> RLock:
 
 @contextmanager
 def _as_written(modules: Iterable[nn.Module]) -> Iterator[None]:
-    """Calls run a module's own code where `module.compile()` put other code in its place."""
+    """Calls run a module's own code where `module.compile()` or `torch.compile(module)` put other code in its place."""
     compiled = {module: code for module in modules if (code := module._compiled_call_impl) is not None}  # noqa: SLF001
+    wrapped = {module: inner for module in modules if (inner := module._modules.get("_orig_mod"))}  # noqa: SLF001
     try:
         for module in compiled:
             module._compiled_call_impl = None  # noqa: SLF001
-        yield
+        with patched(wrapped):
+            yield
     finally:
         for module, code in compiled.items():
             module._compiled_call_impl = code  # noqa: SLF001
 
 
 @contextmanager
-def _in_float32(halves: Iterable[Tensor]) -> Iterator[None]:
-    """The same tensors with wider numbers."""
-    kept = [(tensor, tensor.data) for tensor in halves if tensor.dtype in _HALF]
+def _in_float32(halves: Iterable[tuple[nn.Module, str]]) -> Iterator[None]:
+    """Wider copies in the place of half-precision parameters and buffers, one for all places of the same tensor.
+
+    A graph that is made meanwhile keeps the copies, so that its gradients may be taken later.
+    """
+    kept = [(module, name, getattr(module, name)) for module, name in halves]
+    wider: dict[int, Tensor] = {}
     try:
-        for tensor, data in kept:
-            tensor.data = data.float()
+        for module, name, tensor in kept:
+            if tensor.dtype in _HALF:
+                copy = wider.setdefault(id(tensor), tensor.detach().float())
+                is_parameter = isinstance(tensor, nn.Parameter)
+                setattr(module, name, nn.Parameter(copy, requires_grad=False) if is_parameter else copy)
         yield
     finally:
-        for tensor, data in kept:
-            tensor.data = data
+        for module, name, tensor in kept:
+            setattr(module, name, tensor)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import is_dataclass
 from typing import Any
 
@@ -44,9 +45,11 @@ def map_tensors(change: Callable[[torch.Tensor], torch.Tensor], value: Any) -> A
         return change(value)
     if isinstance(value, dict):
         changed = {key: map_tensors(change, part) for key, part in value.items()}
-        if type(value) is dict:
-            return changed
-        return type(value)(**changed) if is_dataclass(value) else type(value)(changed)
+        if is_dataclass(value):
+            return type(value)(**changed)
+        same = copy(value)  # with what a kind of dict holds beside its entries
+        same.update(changed)
+        return same
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return type(value)(*(map_tensors(change, part) for part in value))
     if isinstance(value, (list, tuple)):

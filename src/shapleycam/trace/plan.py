@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from shapleycam.errors import ReplayError
 from shapleycam.trace.calls import activation_in, calls_around
-from shapleycam.trace.guest import patched, run
+from shapleycam.trace.guest import parts_of, patched, run
 from shapleycam.trace.nested import alike, map_tensors, numbers_of, tensors_of, version_of
 from shapleycam.trace.replay import Plan, Recorder, Replay, Step, keep
 
@@ -132,7 +132,7 @@ class _Trial:
     """Replays of one recorded pass under several plans."""
 
     def __init__(self, model: nn.Module, layer: str, image: Tensor, whole: Plan) -> None:
-        self._model, self._layer = model, model.get_submodule(layer)
+        self._model, self._layer, self._parts = model, model.get_submodule(layer), parts_of(model)
         self._image, self._whole = image, whole
         original = self._layer.forward
 
@@ -152,7 +152,7 @@ class _Trial:
         """
         pairs = zip(plan.steps, self._whole.steps, strict=True)
         kept = {step: keep(step, self._recorder.values[full]) for step, full in pairs}
-        replay = Replay(self._model, self._layer, plan, kept, self._image)
+        replay = Replay(self._model, self._layer, plan, kept, self._image, self._parts)
         try:
             with torch.enable_grad():
                 leaf = self._activation.clone().requires_grad_()

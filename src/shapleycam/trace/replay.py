@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from shapleycam.trace.guest import borrowed, parts_of, patched
+from shapleycam.trace.guest import Parts, borrowed, patched
 from shapleycam.trace.nested import map_tensors
 
 
@@ -82,14 +82,16 @@ class Recorder:
 
 
 class Replay:
-    """The head of one recorded pass: `replay(activation)` is the model's output for that activation."""
+    """The head of one recorded pass: `replay(activation)` is the model's output for that activation.
+
+    `parts` are the model's as its owner has it, found before it was borrowed.
+    """
 
     def __init__(
-        self, model: nn.Module, layer: nn.Module, plan: Plan, values: Mapping[Step, Any], images: Tensor
+        self, model: nn.Module, layer: nn.Module, plan: Plan, values: Mapping[Step, Any], images: Tensor, parts: Parts
     ) -> None:
-        self._model, self._layer, self._plan = model, layer, plan
+        self._model, self._layer, self._plan, self._parts = model, layer, plan, parts
         self._modules = {step.module: model.get_submodule(step.module) for step in plan.steps}
-        self._parts = parts_of(model)
         self._values = values
         self._images = images if plan.reads_images else _blank(images)
         self._batch = len(images)

@@ -16,7 +16,7 @@ from shapleycam.trace.attention import twice_differentiable as math_attention
 from shapleycam.trace.calls import activation_in, calls_around, layer_name
 from shapleycam.trace.convolution import LinearConvolutions
 from shapleycam.trace.graph import depends_on
-from shapleycam.trace.guest import borrowed, patched, run
+from shapleycam.trace.guest import Parts, borrowed, parts_of, patched, run
 from shapleycam.trace.nested import map_tensors, numbers_of
 from shapleycam.trace.replay import Recorder, Replay
 
@@ -108,12 +108,13 @@ def trace(
     """
     name = layer_name(model, layer)
     images = images.clone() if images.is_inference() else images
-    with borrowed(model):
+    parts = parts_of(model)
+    with borrowed(model, parts):
         if not replay:
-            return _pass(model, images, name, None, select, twice_differentiable=twice_differentiable)
+            return _pass(model, parts, images, name, None, select, twice_differentiable=twice_differentiable)
         for _ in range(2):
             plan = plans.plan_for(model, name, images)
-            traced = _pass(model, images, name, plan, select, twice_differentiable=twice_differentiable)
+            traced = _pass(model, parts, images, name, plan, select, twice_differentiable=twice_differentiable)
             if plans.same(traced.head(traced.activation.detach()), traced.output):
                 return traced
             plans.forget(model)  # what the head reads may depend on the image or have been changed by the user
@@ -147,6 +148,7 @@ class _Start:
 
 def _pass(
     model: nn.Module,
+    parts: Parts,
     images: Tensor,
     name: str,
     plan: plans.Plan | None,
@@ -174,7 +176,7 @@ def _pass(
         )
     replay = None
     if recorder is not None and plan is not None:
-        replay = Replay(model, layer, plan, recorder.values, images)
+        replay = Replay(model, layer, plan, recorder.values, images, parts)
     return Trace(name, images, start.activation, output, replay, select, twice_differentiable=twice_differentiable)
 
 

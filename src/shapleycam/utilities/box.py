@@ -41,7 +41,8 @@ def box(place: Any = None) -> Utility:
 def _boxes(place: Any) -> Tensor:
     boxes = torch.as_tensor(place, dtype=torch.float32).reshape(-1, 4) if _is_whole(place) else None
     if boxes is None or not bool((boxes[:, 2:] > boxes[:, :2]).all()):
-        raise OptionError(f"the box is {place}; expected (left, top, right, bottom), or (b, 4) for one an image")
+        shown = torch.as_tensor(place).tolist()
+        raise OptionError(f"the box is {shown}; expected (left, top, right, bottom), or (b, 4) for one an image")
     return boxes
 
 
@@ -100,7 +101,7 @@ def _best(output: Any, target: Tensor, _: Labels) -> Tensor:
     """The box of the best detection of the class."""
     places = []
     for index, ((boxes, scores), label) in enumerate(zip(_detections(output), target.tolist(), strict=True)):
-        if not float(scores[:, label].max()):
+        if not float(scores[:, label].detach().max()):
             raise TargetError(f"the model detects no object of class {label} in image {index}; give a box, or a class "
                               "that it detects")  # fmt: skip
         places.append(boxes[int(scores[:, label].argmax())].detach())

@@ -54,22 +54,32 @@ def any_of(classes: Sequence[int | str], utility: str | Utility | Function = "re
     if isinstance(classes, str) or not classes:
         raise OptionError(f"classes={classes!r}; expected a list of class numbers or labels")
     of_one, name = of_classes(utility), utility_of(utility).name
+    named = ", ".join(map(str, classes))
 
     def function(output: Tensor, target: Tensor, members: Tensor) -> Tensor:
-        z = _of_softmax(output)
+        if _is_single(output):
+            return of_one(output, target)
+        z = as_logits(output)
         together = z.masked_fill(~members, -torch.inf).logsumexp(1, keepdim=True)
         return of_one(torch.cat([together, z.masked_fill(members, -torch.inf)], 1), torch.zeros_like(target))
 
-    def members(output: Tensor, _: Tensor | None, labels: Labels) -> Tensor:
+    def chosen(output: Tensor, labels: Labels) -> Tensor:
         z = as_logits(output)
-        chosen = torch.zeros(1, z.shape[1], dtype=torch.bool, device=z.device)
-        chosen[0, [index_of(one, labels, z.shape[1]) for one in classes]] = True
-        return chosen
+        found = torch.zeros(1, z.shape[1], dtype=torch.bool, device=z.device)
+        found[0, [index_of(one, labels, z.shape[1]) for one in classes]] = True
+        if bool(found.all()):
+            raise TargetError(f"classes {named} are all that the model has; expected some of them")
+        return found
+
+    def members(output: Tensor, target: Tensor, labels: Labels) -> Tensor:
+        found = chosen(output, labels)
+        if not bool(found[0, target].all()):
+            raise TargetError(f"a target outside the classes {named} was given; leave it out, or give one of them")
+        return found
 
     def best(output: Tensor, labels: Labels) -> Tensor:
-        return as_logits(output).masked_fill(~members(output, None, labels), -torch.inf)
+        return as_logits(output).masked_fill(~chosen(output, labels), -torch.inf)
 
-    named = ", ".join(map(str, classes))
     return Utility(
         f"{name} of any of {named}",
         function,
@@ -83,4 +93,8 @@ def any_of(classes: Sequence[int | str], utility: str | Utility | Function = "re
 def _of_softmax(output: Tensor) -> Tensor:
     """Class scores whose softmax is right; of one logit z they are -z/2 and z/2."""
     z = as_logits(output)
-    return z / 2 if output.numel() == len(output) else z
+    return z / 2 if _is_single(output) else z
+
+
+def _is_single(output: Tensor) -> bool:
+    return output.numel() == len(output)

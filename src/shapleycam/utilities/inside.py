@@ -57,10 +57,9 @@ def _mean(of_one: Any, output: Tensor, target: Tensor, weights: Tensor) -> Tenso
 
 def _fitted(weights: Tensor, size: tuple[int, int]) -> Tensor:
     """Shares of the output's pixels in the mask, with sum 1."""
-    if weights.shape[-2] >= size[0] and weights.shape[-1] >= size[1]:
-        fitted = adaptive_avg_pool2d(weights[:, None], size)
-    else:
-        fitted = interpolate(weights[:, None], size=size, mode="bilinear", align_corners=False)
+    coarse = (min(weights.shape[-2], size[0]), min(weights.shape[-1], size[1]))
+    pooled = adaptive_avg_pool2d(weights[:, None], coarse)
+    fitted = interpolate(pooled, size=size, mode="bilinear", align_corners=False)
     return (fitted / fitted.sum((2, 3), keepdim=True))[:, 0]
 
 
@@ -91,4 +90,4 @@ def _pixels(output: Any) -> Tensor:
     if not isinstance(output, torch.Tensor) or output.dim() != 4:
         found = f"shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else f"type {type(output).__name__}"
         raise TargetError(f"the model's output has {found}; expected the class scores of pixels (b, classes, h, w)")
-    return torch.cat([-output, output], 1) if output.shape[1] == 1 else output
+    return torch.cat([-output / 2, output / 2], 1) if output.shape[1] == 1 else output

@@ -88,6 +88,9 @@ UTILITIES = {
 }
 
 
+_OF_CLASSES = [name for name, utility in UTILITIES.items() if utility.predicts]
+
+
 def utility_of(choice: str | Utility | Function) -> Utility:
     """The utility that a name or a callable `(output, target) -> (b,)` means.
 
@@ -115,8 +118,10 @@ def of_classes(choice: str | Utility | Function) -> Callable[[Output, Target], V
         OptionError: an unknown name, or a utility that asks something else.
     """
     utility = utility_of(choice)
-    if utility.raw or utility.each is not None or utility.settle is not None:
-        raise OptionError(f"utility {utility.name!r} is a question of its own; expected one of {', '.join(UTILITIES)}")
+    if utility.raw or utility.each is not None or utility.settle is not None or not utility.predicts:
+        raise OptionError(
+            f"utility {utility.name!r} is a question of its own; expected one of {', '.join(_OF_CLASSES)}"
+        )
     return utility.function
 
 

@@ -79,20 +79,23 @@ class Utility:
         return value
 
     def settled(self, output: Any, target: Int[Tensor, " b"], labels: Labels) -> Utility:
-        """The utility with its data for these images, made from their own output where it is made so.
-
-        Raises:
-            OptionError: there is data for another number of images.
-        """
+        """The utility with its data for these images, made from their own output where it is made so."""
         each = self.each if self.settle is None else self.settle(output, target, labels)
         if each is None:
             return self
-        if len(each) not in {1, len(target)}:
+        return replace(self, each=each.expand(len(target), *each.shape[1:]).to(target.device), settle=None)
+
+    def check_images(self, count: int) -> None:
+        """Refuse data for another number of images.
+
+        Raises:
+            OptionError: neither one for all, nor one an image.
+        """
+        if self.each is not None and len(self.each) not in {1, count}:
             raise OptionError(
-                f"utility {self.name!r} was given data for {len(each)} images, and {len(target)} are explained; "
+                f"utility {self.name!r} was given data for {len(self.each)} images, and {count} are explained; "
                 "expected one for all, or one an image"
             )
-        return replace(self, each=each.expand(len(target), *each.shape[1:]).to(target.device), settle=None)
 
     def _data(self, samples: Tensor | None) -> tuple[Tensor, ...]:
         if self.each is None:

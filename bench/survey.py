@@ -1,10 +1,10 @@
-"""Which models work: writes the table of docs/models.md, one row an architecture of networks.py.
+"""Which models work: writes the table of docs/models.md, one row an architecture of architectures.py.
 
 Of each: the layer that is found, its grid, whether head(A) is the model's output, whether the maps are sound, and what
 one ShapleyCAM costs in forward passes.
 
-    python bench/models.py                      # all, about ten minutes on two cores
-    python bench/models.py levit hiera          # those with one of these words in their name; prints, writes nothing
+    python bench/survey.py                      # all, about ten minutes on two cores
+    python bench/survey.py levit hiera          # those with one of these words in their name; prints, writes nothing
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from pathlib import Path
 import torch
 
 import shapleycam
+from architectures import ARCHITECTURES, Architecture
 from measure import THREADS, machine, time_ratios
-from networks import ARCHITECTURES, Architecture
 from shapleycam.errors import ShapleyCamError, ShapleyCamWarning
 from shapleycam.models.layout import Layout
 from shapleycam.trace.nested import tensors_of
 
 PAGE = Path(__file__).parents[1] / "docs/models.md"
-BEGIN, END = "<!-- survey: made by bench/models.py -->\n", "<!-- end of the survey -->\n"
+BEGIN, END = "<!-- survey: made by bench/survey.py -->\n", "<!-- end of the survey -->\n"
 METHODS = ("gradcam", "shapleycam", "pathcam")
 EXACT = 1e-5
 """How far head(A) may be from the model's output, as a share of the largest number in it."""

@@ -1,0 +1,110 @@
+"""Models of images and texts as classifiers of texts: open_clip's, and transformers' CLIP and SigLIP, untrained."""
+
+from __future__ import annotations
+
+import open_clip
+import pytest
+import torch
+import transformers
+from torch import nn
+from torch.nn.functional import normalize
+
+import shapleycam
+from shapleycam.errors import ModelError, OptionError
+
+TEXTS = ["a photo of a cat", "a dog", "two birds"]
+VISION = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+TEXT = {**VISION, "max_position_embeddings": 77, "vocab_size": 49408}
+
+
+def images() -> torch.Tensor:
+    return torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+class Tokenizer:
+    """open_clip's words in the manner of a tokenizer of transformers."""
+
+    pad = None
+
+    def __call__(self, texts, *, padding, return_tensors):
+        assert (padding, return_tensors) == (True, "pt")
+        return {"input_ids": open_clip.tokenize(texts)}
+
+
+@pytest.fixture(scope="module")
+def models():
+    torch.manual_seed(0)
+    vision = {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 8}
+    text = {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2}
+    sized = {"vision_config": {**VISION, "image_size": 32, "patch_size": 8}, "text_config": TEXT}
+    return {
+        "open_clip": (open_clip.CLIP(32, vision, text).eval(), open_clip.tokenize),
+        "CLIP": (
+            transformers.CLIPModel(transformers.CLIPConfig(**sized, projection_dim=32)).eval(),
+            Tokenizer(),
+        ),
+        "SigLIP": (transformers.SiglipModel(transformers.SiglipConfig(**sized)).eval(), Tokenizer()),
+    }
+
+
+def by_the_model_itself(name, model):
+    """The logits as the model's own forward computes them."""
+    tokens = open_clip.tokenize(TEXTS)
+    if name == "open_clip":
+        image, text, scale = model(images(), tokens)[:3]
+        return scale * normalize(image, dim=1) @ normalize(text, dim=1).T
+    return model(input_ids=tokens, pixel_values=images()).logits_per_image
+
+
+@pytest.mark.parametrize("name", ["open_clip", "CLIP", "SigLIP"])
+def test_the_logits_are_those_of_the_model_itself(name, models):
+    model, tokenizer = models[name]
+    network = shapleycam.zero_shot(model, TEXTS, tokenizer)
+    with torch.no_grad():
+        torch.testing.assert_close(network.model(images()), by_the_model_itself(name, model), rtol=1e-4, atol=1e-5)
+    assert network.labels == tuple(TEXTS)
+    assert network.name == type(model).__name__
+
+
+@pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("open_clip", "model.visual.transformer.resblocks.1.ln_1"),
+        ("CLIP", "model.vision_model.encoder.layers.1.layer_norm1"),
+        ("SigLIP", "model.vision_model.post_layernorm"),
+    ],
+)
+def test_a_text_is_explained_like_a_class(name, layer, models):
+    model, tokenizer = models[name]
+    explainer = shapleycam.Explainer(shapleycam.zero_shot(model, TEXTS, tokenizer))
+    found = explainer.compare(images(), ["shapleycam", "pathcam-h", "sampledshapley"], target="a dog")
+    assert explainer.layer == layer
+    e = found["sampledshapley"]
+    assert e.label() == "a dog"
+    assert e.values.shape == (2, 4, 4)
+    prefix = 0 if e.prefix is None else e.prefix
+    game = explainer.game(images(), target=1)
+    torch.testing.assert_close(e.values.sum((1, 2)) + prefix, game.grand, rtol=1e-3, atol=1e-5)
+    only = shapleycam.Explainer(shapleycam.zero_shot(model, TEXTS[1:2], tokenizer), utility="value")
+    similarity = only.explain(images(), "hirescam").utility
+    torch.testing.assert_close(similarity, e.output[:, 1], rtol=1e-4, atol=1e-5)
+
+
+def test_a_processor_brings_its_tokenizer_and_its_preprocessing(models):
+    class Processor:
+        tokenizer = Tokenizer()
+        image_processor = transformers.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32)
+
+    network = shapleycam.zero_shot(models["CLIP"][0], TEXTS, Processor())
+    assert network.preprocess.crop == (32, 32)
+    assert network.preprocess.resize == 32
+
+
+def test_other_models_and_other_texts_are_refused(models):
+    with pytest.raises(ModelError, match="model Linear has no encode_text or get_text_features; expected open_clip's"):
+        shapleycam.zero_shot(nn.Linear(2, 2), TEXTS, open_clip.tokenize)
+    with pytest.raises(OptionError, match="texts='a cat'; expected a list of texts"):
+        shapleycam.zero_shot(models["open_clip"][0], "a cat", open_clip.tokenize)
+    with pytest.raises(OptionError, match=r"texts=\[\]; expected a list of texts"):
+        shapleycam.zero_shot(models["open_clip"][0], [], open_clip.tokenize)
