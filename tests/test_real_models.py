@@ -99,7 +99,7 @@ def test_a_two_stage_detector_is_explained_as_it_is():
 def test_detr_is_explained_at_its_encoder_and_its_queries_are_no_grid():
     model, images = detr(), noise(2, 3, 128, 128)
     explainer = Explainer(model, utility=utilities.box((0.2, 0.2, 0.9, 0.9)))
-    found = explainer.compare(images, ["shapleycam", "pathcam-h", "sampledshapley"], target=1)
+    found = explainer.compare(images, ["shapleycam", "pathcam-h", "sampledshapley"], target=1, tolerance=0.2)
     assert explainer.layer.startswith(("model.encoder", "model.input_projection"))
     e = found["sampledshapley"]
     assert e.values.shape == (2, 4, 4)  # not the nine queries

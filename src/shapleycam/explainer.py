@@ -95,7 +95,7 @@ class Explainer:
         self.memory = memory
         self.name = network.name
         self.origin = network.origin
-        self._select = selector(output)
+        self.select = selector(output)
         self._layout = layout
         self._fuse = check_fusion(fuse)
         self._layers = [self._named(one, network) for one in _several(layer)]
@@ -330,7 +330,7 @@ class Explainer:
         return self.utility if choice is None else utility_of(choice)
 
     def _output_for(self, utility: Utility) -> Select:
-        return _whole if utility.raw else self._select
+        return _whole if utility.raw else self.select
 
     def _named(self, layer: str | nn.Module, network: Network) -> str:
         """A layer's name, or the rule by which it is found once the size of the images is known."""

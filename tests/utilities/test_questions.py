@@ -361,3 +361,56 @@ def test_a_detectors_box_is_explained_by_what_is_in_it():
 def test_a_question_of_a_question_is_refused():
     with pytest.raises(OptionError, match="utility 'similarity' is a question of its own; expected one of rest"):
         utilities.contrast(1, utilities.similarity(torch.ones(3)))
+
+
+def test_a_question_of_numbers_that_are_no_classes_is_refused():
+    with pytest.raises(OptionError, match="utility 'value' is a question of its own; expected one of rest, logit"):
+        utilities.contrast(1, "value")
+
+
+def test_a_target_outside_the_set_and_a_set_of_all_are_refused():
+    with pytest.raises(TargetError, match="a target outside the classes 0, 1 was given"):
+        asked(utilities.any_of([0, 1]), Z, 2)
+    with pytest.raises(TargetError, match="classes 0, 1, 2 are all that the model has"):
+        asked(utilities.any_of([0, 1, 2]), Z, 2)
+
+
+@pytest.mark.parametrize("utility", ["logit", "rest", "probability"])
+def test_a_set_of_one_of_a_model_with_one_logit_is_that_class(utility):
+    z = torch.tensor([[0.7]], dtype=torch.float64)
+    for target in (0, 1):
+        expected = utilities.UTILITIES[utility](z, torch.tensor([target]))
+        close(asked(utilities.any_of([target], utility), z, target)[0], expected)
+
+
+def test_the_likeliest_of_a_set_are_no_more_than_the_set():
+    model = Toy(lambda a: a.flatten(1))
+    explainer = Explainer(model, layer="features", utility=utilities.any_of([1, 3]))
+    found = explainer.explain_each(torch.tensor([[[[4.0, 1.0], [3.0, 2.0]]]]), 4, "hirescam")
+    assert [int(e.target[0]) for e in found] == [3, 1]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_another_number_of_masks_than_images_is_refused(count):
+    masks = torch.ones(2, 2, 2)
+    explainer = Explainer(Toy(lambda a: torch.cat([a, -a], 1)), layer="features", utility=utilities.inside(masks))
+    with pytest.raises(OptionError, match=f"data for 2 images, and {count} are explained"):
+        explainer.explain(torch.rand(count, 1, 2, 2))
+
+
+def test_the_class_of_pixels_with_one_logit_is_that_of_their_mean_probability():
+    z = torch.tensor([[[[10.0, -1.0, -1.0]]]], dtype=torch.float64)  # (1 + 0.27 + 0.27) / 3 is more than a half
+    assert int(utilities.inside([[1, 1, 1]]).scores(z, None).argmax()) == 1
+
+
+def test_a_mask_finer_one_way_and_coarser_the_other_is_fitted():
+    mask = torch.zeros(6, 1)
+    mask[0] = 1  # half of the first row of pixels
+    z = torch.arange(9.0, dtype=torch.float64).reshape(1, 1, 3, 3)
+    close(asked(utilities.inside(mask, "logit"), torch.cat([z, -z], 1), 0)[0], [(0 + 1 + 2) / 3])
+
+
+def test_a_wrong_box_is_refused_in_one_line():
+    with pytest.raises(OptionError) as refused:
+        utilities.box(torch.tensor([[4.0, 4.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]]))
+    assert "\n" not in str(refused.value)

@@ -24,6 +24,7 @@ def layers(
     image: Annotated[Path | None, typer.Option("--image", help="The photograph to measure on.")] = None,
     checkpoint: options.Checkpoint = None,
     pretrained: options.Pretrained = True,
+    output: options.Output = None,
     utility: options.UtilityName = "rest",
     every: Annotated[bool, typer.Option("--all", help="Also the layers inside blocks.")] = False,
     device: options.Device = None,
@@ -41,10 +42,10 @@ def layers(
     from shapleycam.layers import audit, before_pool
 
     explainer = options.make_explainer(
-        model, checkpoint, pretrained=pretrained, layer=None, utility=utility, device=device
+        model, checkpoint, pretrained=pretrained, layer=None, utility=utility, device=device, output=output
     )
     batch = batch_of(image or options.demo_photo(), options.transform_of(explainer), explainer.model)
-    audited = audit(explainer.model, batch.images)
+    audited = audit(explainer.model, batch.images, explainer.select)
     chosen = before_pool(audited, explainer.model, batch.images).name
     found = [c for c in audited.candidates if every or _is_block(c, explainer) or c.name == chosen]
     rows = []
@@ -74,7 +75,13 @@ def _is_block(candidate: Candidate, explainer: Explainer) -> bool:
 def _row(candidate: Candidate, explainer: Explainer, batch: Batch) -> dict[str, Any]:
     from shapleycam.explainer import Explainer as AtLayer
 
-    at = AtLayer(explainer.model, layer=candidate.name, utility=explainer.utility, preprocess=explainer.preprocess)
+    at = AtLayer(
+        explainer.model,
+        layer=candidate.name,
+        utility=explainer.utility,
+        preprocess=explainer.preprocess,
+        output=explainer.select,
+    )
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", ShapleyCamWarning)
         try:

@@ -48,7 +48,10 @@ Layout: TypeAlias = Annotated[
     typer.Option("--layout", help="Of the layer, where it cannot be inferred: NCHW, NHWC or 'tokens 14x14 after 1'."),
 ]
 Output: TypeAlias = Annotated[
-    str | None, typer.Option("--output", help="The part of what the model returns that is explained, by name.")
+    str | None,
+    typer.Option(
+        "--output", help="The part of what the model returns that is explained, by name or position (from 0)."
+    ),
 ]
 UtilityName: TypeAlias = Annotated[
     str,
@@ -123,11 +126,12 @@ def make_explainer(
     device: str | None,
     memory: int = DEFAULT_MEMORY,
     against: str | None = None,
+    output: str | None = None,
     **model_options: Any,
 ) -> Explainer:
     """The explainer that the options describe; the cheap choices are checked before the model is loaded.
 
-    `model_options` are those of `Explainer` for what a model does not declare of itself: output, layout, fuse.
+    `model_options` are `layout` and `fuse` of `Explainer`, for what a model does not declare of itself.
     """
     import torch
 
@@ -140,7 +144,10 @@ def make_explainer(
     check_fusion(model_options.get("fuse", "mean"))
     network = zoo.load(model, checkpoint, pretrained=pretrained)
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return Explainer(network, layer=layer, utility=chosen, device=where, memory=memory * 2**20, **model_options)
+    part = int(output) if output is not None and output.isdecimal() else output
+    return Explainer(
+        network, layer=layer, utility=chosen, device=where, memory=memory * 2**20, output=part, **model_options
+    )
 
 
 def nodes_of(text: str) -> Nodes_:

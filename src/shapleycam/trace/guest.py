@@ -23,10 +23,14 @@ _locks_guard = Lock()
 
 @dataclass(frozen=True)
 class Parts:
-    """All that a model consists of: its modules, and where it has tensors of half precision (a module, a name)."""
+    """All that a model consists of: its modules, and where it has tensors of half precision (a module, a name);
+    `compiled` are those with another call (`module.compile()`), `wrappers` what `torch.compile(module)` returned.
+    """
 
     modules: tuple[nn.Module, ...]
     halves: tuple[tuple[nn.Module, str], ...]
+    compiled: tuple[nn.Module, ...]
+    wrappers: Mapping[nn.Module, nn.Module]
 
 
 def parts_of(model: nn.Module) -> Parts:
@@ -38,7 +42,9 @@ def parts_of(model: nn.Module) -> Parts:
         for name, tensor in (*module._parameters.items(), *module._buffers.items())  # noqa: SLF001
         if tensor is not None and tensor.dtype in _HALF
     )
-    return Parts(modules, halves)
+    compiled = tuple(module for module in modules if module._compiled_call_impl is not None)  # noqa: SLF001
+    wrappers = {module: inner for module in modules if (inner := module._modules.get("_orig_mod"))}  # noqa: SLF001
+    return Parts(modules, halves, compiled, wrappers)
 
 
 @contextmanager
@@ -60,7 +66,7 @@ def borrowed(model: nn.Module, parts: Parts | None = None) -> Iterator[None]:
         torch.no_grad(),
         without_autocast(),
         _in_eval_mode(parts.modules),
-        _as_written(parts.modules),
+        _as_written(parts),
         _in_float32(parts.halves),
     ):
         yield
@@ -123,14 +129,13 @@ def _lock_of(model: nn.Module) -> RLock:
 
 
 @contextmanager
-def _as_written(modules: Iterable[nn.Module]) -> Iterator[None]:
+def _as_written(parts: Parts) -> Iterator[None]:
     """Calls run a module's own code where `module.compile()` or `torch.compile(module)` put other code in its place."""
-    compiled = {module: code for module in modules if (code := module._compiled_call_impl) is not None}  # noqa: SLF001
-    wrapped = {module: inner for module in modules if (inner := module._modules.get("_orig_mod"))}  # noqa: SLF001
+    compiled = {module: module._compiled_call_impl for module in parts.compiled}  # noqa: SLF001
     try:
         for module in compiled:
             module._compiled_call_impl = None  # noqa: SLF001
-        with patched(wrapped):
+        with patched(parts.wrappers):
             yield
     finally:
         for module, code in compiled.items():
