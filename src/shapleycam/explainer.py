@@ -31,7 +31,7 @@ from shapleycam.questions import explained
 from shapleycam.trace import Trace, trace
 from shapleycam.trace.calls import layer_name
 from shapleycam.trace.guest import borrowed, device_of, run, without_autocast
-from shapleycam.trace.trace import Select
+from shapleycam.trace.trace import Select, whole
 from shapleycam.utilities import Function, Utility, utility_of
 from shapleycam.values.path import Nodes
 from shapleycam.values.permutation import Progress
@@ -330,7 +330,7 @@ class Explainer:
         return self.utility if choice is None else utility_of(choice)
 
     def _output_for(self, utility: Utility) -> Select:
-        return _whole if utility.raw else self.select
+        return whole if utility.raw else self.select
 
     def _named(self, layer: str | nn.Module, network: Network) -> str:
         """A layer's name, or the rule by which it is found once the size of the images is known."""
@@ -361,7 +361,3 @@ def _several(layer: LayerChoice) -> Sequence[str | nn.Module]:
     if layer is None:
         return [BEFORE_POOL]
     return [layer] if isinstance(layer, (str, nn.Module)) or not isinstance(layer, Sequence) else layer or [BEFORE_POOL]
-
-
-def _whole(output: Any) -> Any:
-    return output

@@ -81,7 +81,8 @@ class Trace:
         return self._select(self._replay(activation, samples))
 
 
-def _whole(output: Any) -> Any:
+def whole(output: Any) -> Any:
+    """All that a model returns."""
     return output
 
 
@@ -92,7 +93,7 @@ def trace(
     *,
     replay: bool = False,
     twice_differentiable: bool = False,
-    select: Select = _whole,
+    select: Select = whole,
 ) -> Trace:
     """Run the model once and keep what an explanation at `layer` needs.
 
