@@ -1,14 +1,18 @@
-"""Files out: whole or not at all."""
+"""Files out: whole or not at all, also when the power fails."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from shapleycam.errors import OptionError
+
+UNFINISHED = ".shapleycam-"
+"""How the names of files begin that are being written."""
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
@@ -18,14 +22,17 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
         OptionError: the folder cannot be written.
     """
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".shapleycam-")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED)
     except OSError as error:
         raise OptionError(f"{path.parent}: cannot be written ({error.strerror}); choose another folder") from None
     try:
         with os.fdopen(handle, "wb") as file:
             write(file)
+            file.flush()
+            os.fsync(handle)
         Path(name).chmod(0o666 & ~_umask())  # mkstemp makes private files
         Path(name).replace(path)
+        _keep_names(path.parent)
     except OSError as error:
         raise OptionError(f"{path}: cannot be written ({error.strerror or error}); nothing was left there") from None
     finally:
@@ -47,6 +54,16 @@ def folder(path: Path) -> Path:
         raise OptionError(f"{path}: a file, where a folder was expected; choose another with --out") from None
     except OSError as error:
         raise OptionError(f"{path}: cannot be written ({error.strerror}); choose another folder with --out") from None
+
+
+def _keep_names(folder: Path) -> None:
+    """Bring a folder's list of names to the disk, where the system lets a folder be opened."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    with suppress(OSError):  # some network disks cannot, and the file itself is there
+        os.fsync(handle)
+    os.close(handle)
 
 
 def _umask() -> int:
