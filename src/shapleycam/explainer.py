@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -12,38 +13,31 @@ from torch import Tensor, nn
 
 from shapleycam import advice
 from shapleycam.cams.compute import Effort
-from shapleycam.cams.table import METHODS, Derivative, expand
 from shapleycam.errors import LayerError, OptionError
 from shapleycam.explanation import Explanation
 from shapleycam.fusing import check_fusion, fused
 from shapleycam.game import Game
 from shapleycam.game.crg import MEMORY
 from shapleycam.game.players import Regions
-from shapleycam.inputs import Batch, Images, Target, batch_of, targets_of
-from shapleycam.layers import BEFORE_POOL, RULES, chosen, layout_at
+from shapleycam.images import Seed
+from shapleycam.inputs import Batch, Images, Target, batch_of
+from shapleycam.layers import BEFORE_POOL, RULES, chosen
+from shapleycam.look import Guest, Look
 from shapleycam.models.guests import moved, network_of, own_name
 from shapleycam.models.layout import Layout
 from shapleycam.models.network import Network, Transform
 from shapleycam.models.outputs import Choice, selector
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.transforms import as_transform
-from shapleycam.questions import explained
-from shapleycam.trace import Trace, trace
 from shapleycam.trace.calls import layer_name
 from shapleycam.trace.guest import borrowed, device_of, run, without_autocast
 from shapleycam.trace.trace import Select, whole
 from shapleycam.utilities import Function, Utility, utility_of
 from shapleycam.values.path import Nodes
 from shapleycam.values.permutation import Progress
-from shapleycam.values.scale import about_scale, cancels, ignores_scale
 
 LayerChoice: TypeAlias = "str | nn.Module | Sequence[str | nn.Module] | None"
 UtilityChoice: TypeAlias = "str | Utility | Function | None"
-
-_REPLAYED: frozenset[Derivative] = frozenset({"path", "sampled", "exact"})
-"""What runs the head again, at other activations than the image's own."""
-_REMEMBERED = 64
-"""Of how many utilities it is remembered whether the head ignores scale."""
 
 
 class Explainer:
@@ -92,14 +86,12 @@ class Explainer:
         self.preprocess: Transform | None = as_transform(preprocess) if preprocess else network.preprocess
         self.labels = tuple(labels) if labels is not None else network.labels
         self.utility = utility_of(utility)
-        self.memory = memory
         self.name = network.name
         self.origin = network.origin
         self.select = selector(output)
-        self._layout = layout
+        self._guest = Guest(self.model, self.labels, self.preprocess, memory, layout)
         self._fuse = check_fusion(fuse)
         self._layers = [self._named(one, network) for one in _several(layer)]
-        self._ignores_scale: dict[tuple[str, int], tuple[bool, Function]] = {}
 
     @property
     def layer(self) -> str:
@@ -126,7 +118,7 @@ class Explainer:
         nodes: Nodes = 8,
         tolerance: float = 0.01,
         players: Regions = None,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> Explanation:
         """Explain one class of each image by one method.
 
@@ -174,15 +166,15 @@ class Explainer:
         nodes: Nodes = 8,
         tolerance: float = 0.01,
         players: Regions = None,
-        seed: int = 0,
+        seed: Seed = 0,
         curvature: bool = False,
         progress: Progress | None = None,
     ) -> dict[str, Explanation]:
         """Explain by several methods from one forward pass; arguments and errors as in `explain`.
 
-        `methods` may hold the sets "paper" and "all". `curvature` measures it also where no second-order method is
-        asked for, if the model has second derivatives. `progress` is told of the sampling: orders so far, and
-        ‖stderr‖ / ‖values‖.
+        `methods` may hold the sets "paper" and "all"; `seed` may be one for each image, in place of its content.
+        `curvature` measures it also where no second-order method is asked for, if the model has second derivatives.
+        `progress` is told of the sampling: orders so far, and ‖stderr‖ / ‖values‖.
         """
         return self.compare_each(
             images,
@@ -219,10 +211,15 @@ class Explainer:
         asked = self._utility(utility)
         batch = batch_of(images, self.preprocess, self.model)
         self._find_layers(batch.images[:1], self._output_for(asked))
-        by_layer = [
-            self._at(layer, batch, methods, targets, asked, players, spent, curvature=curvature)
-            for layer in self._layers
-        ]
+        by_layer = []
+        for layer in self._layers:  # one after the other, as each look holds a graph
+            look = self._look(layer, batch, methods, asked, replay=False, twice=curvature)
+            by_layer.append(
+                [
+                    look.compare(methods, target, asked, spent, players, curvature=curvature)
+                    for target in look.each(targets, asked)
+                ]
+            )
         if len(by_layer) == 1:
             return by_layer[0]
         return [self._fused(layers) for layers in zip(*by_layer, strict=True)]
@@ -241,59 +238,62 @@ class Explainer:
         Raises:
             OptionError: the explainer has several layers; a game is played at one.
         """
-        if len(self._layers) > 1:
-            raise OptionError(f"the explainer has {len(self._layers)} layers, and a game is played at one; give one")
         asked = self._utility(utility)
-        batch = batch_of(images, self.preprocess, self.model)
-        self._find_layers(batch.images[:1], self._output_for(asked))
-        traced = self._traced(batch, self._layers[0], asked, replay=True, twice_differentiable=True)
-        return self._game(traced, target, asked, players)
+        return self._looked(images, (), asked, replay=True, twice=True).game(target, asked, players)
 
     @torch.inference_mode(mode=False)
-    def output(self, images: Images) -> Any:
+    @torch.no_grad()
+    @without_autocast()
+    def look(
+        self, images: Images, methods: Sequence[str], utility: UtilityChoice = None, *, replay: bool = False
+    ) -> Look:
+        """One forward pass, of which several utilities can be explained by `methods`, and with `replay` games played.
+
+        Arguments and errors are as in `explain`; `utility` is one of those that will be asked of it.
+
+        Raises:
+            OptionError: the explainer has several layers; a look is at one.
+        """
+        return self._looked(images, methods, self._utility(utility), replay=replay, twice=False)
+
+    @torch.inference_mode(mode=False)
+    def output(self, images: Images, utility: UtilityChoice = None) -> Any:
         """What the model returns for images, or what `output=` chooses of it: an embedding, say, to compare with.
+
+        `utility` is the one that will be asked of it, in place of the explainer's own: some ask of all of it.
 
         Raises:
             ModelError, ImageError: as in `explain`.
         """
         batch = batch_of(images, self.preprocess, self.model)
         with borrowed(self.model):
-            return self._output_for(self.utility)(run(self.model, batch.images))
+            return self._output_for(self._utility(utility))(run(self.model, batch.images))
+
+    def like(self, model: nn.Module) -> Explainer:
+        """The same explainer of another model of the same make, with other weights say."""
+        other = copy(self)
+        other.model = model
+        other._guest = replace(self._guest, model=model, ignores_scale={})  # noqa: SLF001
+        return other
 
     def __repr__(self) -> str:
         """The model, and the layer if it is known."""
         name = self.name or type(self.model).__name__
         return f"Explainer({name}, layer {' + '.join(self._layers)}, utility {self.utility.name})"
 
-    def _at(
-        self,
-        layer: str,
-        batch: Batch,
-        methods: Sequence[str],
-        targets: Sequence[Target] | int,
-        utility: Utility,
-        players: Regions,
-        effort: Effort,
-        *,
-        curvature: bool,
-    ) -> list[dict[str, Explanation]]:
-        """For each target the explanations at one layer, from one trace."""
-        needed = {METHODS[name].derivative for name in expand(methods)}
-        twice = curvature or "second" in needed
-        replay = bool(needed & _REPLAYED)
-        traced = self._traced(batch, layer, utility, replay=replay, twice_differentiable=twice)
-        found = []
-        for target in self._each(targets, utility, traced):
-            game = self._game(traced, target, utility, players)
-            rows = [METHODS[name] for name in expand(methods, game.n_players)]
-            self._advise_on_scale(game, traced, batch, {row.derivative for row in rows})
-            of_target = explained(game, traced, rows, effort, batch.sources, wanted=curvature)
-            found.append(
-                {name: replace(e, labels=self.labels, preprocess=self.preprocess) for name, e in of_target.items()}
-            )
-            for explanation in found[-1].values():
-                advice.about_blank(explanation)
-        return found
+    def _looked(self, images: Images, methods: Sequence[str], utility: Utility, *, replay: bool, twice: bool) -> Look:
+        """A look at the only layer."""
+        if len(self._layers) > 1:
+            raise OptionError(f"the explainer has {len(self._layers)} layers, and a game is played at one; give one")
+        batch = batch_of(images, self.preprocess, self.model)
+        self._find_layers(batch.images[:1], self._output_for(utility))
+        return self._look(self._layers[0], batch, methods, utility, replay=replay, twice=twice)
+
+    def _look(
+        self, layer: str, batch: Batch, methods: Sequence[str], utility: Utility, *, replay: bool, twice: bool
+    ) -> Look:
+        select = self._output_for(utility)
+        return Look(self._guest, batch, layer, select, methods, replay=replay, twice=twice)
 
     def _fused(self, layers: Sequence[dict[str, Explanation]]) -> dict[str, Explanation]:
         """By method, the explanations of one target at all layers as one."""
@@ -301,30 +301,6 @@ class Explainer:
         for explanation in whole.values():
             advice.about_nothing_in_common(explanation)
         return whole
-
-    def _each(self, targets: Sequence[Target] | int, utility: Utility, traced: Trace) -> Sequence[Target]:
-        if isinstance(targets, str):
-            raise OptionError(f"targets={targets!r}; expected a list of targets, or how many of the likeliest")
-        if not isinstance(targets, int):
-            return targets
-        scores = utility.scores(traced.output, self.labels)
-        if scores is None or targets < 1:
-            raise OptionError(f"targets={targets}, utility {utility.name!r}; expected 1 or more, of what has classes")
-        able = int(torch.isfinite(scores).sum(1).min())  # of a set of classes, its members
-        return list(scores.detach().topk(min(targets, able)).indices.T)
-
-    def _traced(self, batch: Batch, layer: str, utility: Utility, *, replay: bool, twice_differentiable: bool) -> Trace:
-        select = self._output_for(utility)
-        return trace(
-            self.model, batch.images, layer, replay=replay, twice_differentiable=twice_differentiable, select=select
-        )
-
-    def _game(self, traced: Trace, target: Target, utility: Utility, players: Regions = None) -> Game:
-        utility.check_images(len(traced.images))
-        classes = targets_of(target, utility, traced.output, self.labels)
-        settled = utility.settled(traced.output, classes, self.labels)
-        layout = layout_at(self.model, traced.layer, traced.activation, traced.images, self._layout)
-        return Game(traced, layout, settled, classes, players, self.memory)
 
     def _utility(self, choice: UtilityChoice) -> Utility:
         return self.utility if choice is None else utility_of(choice)
@@ -340,21 +316,6 @@ class Explainer:
 
     def _find_layers(self, image: Float[Tensor, "1 *image"], select: Select) -> None:
         self._layers = [chosen(self.model, image, name, select) if name in RULES else name for name in self._layers]
-
-    def _advise_on_scale(self, game: Game, traced: Trace, batch: Batch, needed: set[Derivative]) -> None:
-        """Look once a utility whether the head ignores scale; for derivatives at A only where they look like it."""
-        if not needed & {"first", "second", "path"}:
-            return
-        utility, key = game.utility, (traced.layer, id(game.utility.function))
-        if len(self._ignores_scale) > _REMEMBERED:
-            self._ignores_scale.clear()
-        if key not in self._ignores_scale and ("path" in needed or cancels(game)):
-            if "path" not in needed:
-                again = self._traced(batch, traced.layer, utility, replay=True, twice_differentiable=False)
-                game = Game(again, game.layout, utility, game.target)
-            self._ignores_scale[key] = (ignores_scale(game), utility.function)
-        if self._ignores_scale.get(key, (False,))[0]:
-            about_scale(traced.layer, utility.name)
 
 
 def _several(layer: LayerChoice) -> Sequence[str | nn.Module]:

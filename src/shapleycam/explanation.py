@@ -31,7 +31,7 @@ from shapleycam.utilities import probabilities
 from shapleycam.version import __version__
 
 _SHOWN = 8
-_NO_CLASSES = {"value", "similarity"}
+NO_CLASSES = {"value", "similarity"}
 _CHOICES = ("method", "layer", "utility_name")
 _TENSORS = ("heatmap", "values", "target", "output", "utility", "stderr", "prefix", "curvature")
 
@@ -88,7 +88,7 @@ class Explanation:
 
     def probabilities(self, index: int = 0) -> Float[Tensor, " classes"] | None:
         """What the model gives each class of one image; None where its output is not of classes."""
-        if self.output is None or self.output.dim() > 2 or self.utility_name in _NO_CLASSES:
+        if self.output is None or self.output.dim() > 2 or self.utility_name in NO_CLASSES:
             return None
         return probabilities(self.output[index : index + 1], self.utility_name)[0]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,8 +74,17 @@ def find(paths: Iterable[str | Path]) -> list[Path]:
     return found
 
 
-def content_seeds(images: Float[Tensor, "b *shape"], seed: int) -> list[int]:
-    """One seed an image, from its preprocessed content and the user's seed, so that batch mates do not matter."""
+Seed: TypeAlias = "int | Sequence[int]"
+"""The user's seed, which counts with each image's content; or one for each image, in place of both."""
+
+
+def content_seeds(images: Float[Tensor, "b *shape"], seed: Seed) -> list[int]:
+    """One seed an image, from its preprocessed content and the user's seed, so that batch mates do not matter.
+
+    Seeds that are one for each image are these seeds themselves.
+    """
+    if not isinstance(seed, int):
+        return list(seed)
     raw = images.detach().float().cpu().contiguous().numpy()
     keys = (hashlib.sha256(seed.to_bytes(16, "little", signed=True) + image.tobytes()) for image in raw)
     return [int.from_bytes(key.digest()[:8], "little") >> 1 for key in keys]

@@ -12,6 +12,7 @@ from torch import Tensor
 from shapleycam.cams.spreads import SPREADS
 from shapleycam.cams.table import Derivative, Method
 from shapleycam.game import Game
+from shapleycam.images import Seed
 from shapleycam.values.exact import exact
 from shapleycam.values.path import Nodes, mean_gradient
 from shapleycam.values.permutation import Progress, permutation
@@ -25,7 +26,7 @@ class Effort:
 
     nodes: Nodes = 8
     tolerance: float = 0.01
-    seed: int = 0
+    seed: Seed = 0
     progress: Progress | None = None
 
 
@@ -96,7 +97,7 @@ def curvature_of(game: Game, second: Float[Tensor, "b n k"]) -> Float[Tensor, " 
     return torch.where(whole > 0, change / whole, 0.0)
 
 
-def random_weights(game: Game, seed: int) -> Float[Tensor, "b n k"]:
+def random_weights(game: Game, seed: Seed) -> Float[Tensor, "b n k"]:
     """Weights uniform on [-1, 1], one a channel, seeded by each image's content."""
     positions = game.layout.positions(game.activation)
     drawn = []

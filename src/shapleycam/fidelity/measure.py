@@ -103,7 +103,7 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
             game = explainer.game(batch, utility=utility, players=players)
             if ignores_scale(game):
                 about_scale(game.layer, utility)
-            true = _true(game, tolerance, seed + 1, progress)
+            true = true_values(game, tolerance, seed + 1, progress)
             kinds[f"permutation sampling to {tolerance:.2%}" if true.stderr is not None else "all coalitions"] = None
             errors += true.uncertainty.tolist()
             found, curvature, missing = _found(game, methods, effort)
@@ -118,7 +118,8 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
     return Fidelity(tuple(distances), " and ".join(kinds), tuple(errors), together, tuple(left_out))
 
 
-def _true(game: Game, tolerance: float, seed: int, progress: Progress | None) -> ShapleyValues:
+def true_values(game: Game, tolerance: float, seed: int, progress: Progress | None = None) -> ShapleyValues:
+    """The game's Shapley values: exact up to 12 players, otherwise sampled to a relative standard error."""
     if game.n_players <= MOST_EXACT:
         return exact(game)
     return permutation(game, None, tolerance, seed, progress=progress)

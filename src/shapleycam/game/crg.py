@@ -19,7 +19,7 @@ from shapleycam.errors import DerivativeError, OptionError, ReplayError
 from shapleycam.game.evaluation import Evaluation, check_finite, plain
 from shapleycam.game.players import Regions, players_of
 from shapleycam.game.structure import Structure
-from shapleycam.images import content_seeds
+from shapleycam.images import Seed, content_seeds
 from shapleycam.models.layout import Layout
 from shapleycam.trace import Trace
 from shapleycam.trace.graph import not_differentiable
@@ -97,7 +97,7 @@ class Game:
         """v(N) = U(head(A)) - U(head(0)), what is divided."""
         return self.full - self.empty
 
-    def seeds(self, seed: int) -> list[int]:
+    def seeds(self, seed: Seed) -> list[int]:
         """One seed an image, from its content and the user's seed."""
         return content_seeds(self._trace.images, seed)
 

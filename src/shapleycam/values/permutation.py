@@ -17,6 +17,7 @@ from torch import Tensor
 
 from shapleycam.errors import OptionError, ToleranceWarning, warn
 from shapleycam.game import Game
+from shapleycam.images import Seed
 from shapleycam.values.precision import accurate, check_tolerance
 from shapleycam.values.shares import ShapleyValues
 
@@ -29,7 +30,7 @@ def permutation(
     game: Game,
     orders: int | None = None,
     tolerance: float = 0.01,
-    seed: int = 0,
+    seed: Seed = 0,
     *,
     most_orders: int = 4 * MOST,
     progress: Progress | None = None,
