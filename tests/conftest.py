@@ -12,6 +12,7 @@ import torch
 from jaxtyping import install_import_hook
 
 CHECKED = ["models", "layers", "utilities", "game", "values", "cams", "heatmaps"]
+CHECKED += [f"metrics.{part}" for part in ("confidence", "maps", "stability", "removal", "masking", "imputation")]
 """Parts whose annotations are checked at run time, for good, since most of the package is imported when it is used.
 
 Of the others the tests hand wrong types on purpose, to see what the user is told.

@@ -1,0 +1,26 @@
+"""How good a heatmap is: the one table of metrics, and each metric as a function (see METRICS).
+
+`shapleycam.metrics.average_drop(explainer, images, explanation)` is one number an image; so is every other row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from shapleycam.metrics.measure import alone, measure
+from shapleycam.metrics.metric import Metric
+from shapleycam.metrics.options import Options
+from shapleycam.metrics.table import METRICS, metrics
+
+__all__ = ["METRICS", "Metric", "Options", "measure", "metrics"]
+
+
+def __getattr__(name: str) -> Callable[..., Any]:
+    if name in METRICS:
+        return alone(METRICS[name])
+    raise AttributeError(f"module 'shapleycam.metrics' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *METRICS])

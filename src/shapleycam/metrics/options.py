@@ -1,0 +1,84 @@
+"""The choices that decide what a metric measures; they are stored with the results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from shapleycam.errors import OptionError
+
+MaskSpace = Literal["normalised", "pixels"]
+Baseline = Literal["zero", "mean", "blur"]
+
+_RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
+    (
+        ("steps", "blur_size", "sensitivity_draws", "randomised_stages"),
+        lambda n: isinstance(n, int) and n >= 1,
+        "1 or more, a whole number",
+    ),
+    (("seed",), lambda n: isinstance(n, int), "a whole number"),
+    (("blur_sigma", "shapley_tolerance"), lambda x: _is_number(x) and x > 0, "a number above 0"),
+    (
+        ("road_noise", "pointing_tolerance", "sensitivity_radius"),
+        lambda x: _is_number(x) and x >= 0,
+        "0 or more",
+    ),
+    (
+        ("percentiles",),
+        lambda xs: isinstance(xs, tuple) and len(xs) > 0 and all(_is_number(x) and 0 < x < 100 for x in xs),
+        "a tuple of numbers between 0 and 100",
+    ),
+)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How metrics change images and draw numbers; the defaults are those of the published tables.
+
+    `mask_space` is where the mask multiplies, and where zero is: "normalised" hides behind the mean colour of the
+    training data, "pixels" behind black. `baseline` is what is put where the mask hides: "zero", "mean" (the image's
+    own mean colour) or "blur". Insertion starts from a blur of `blur_size` pixels and `blur_sigma`; insertion and
+    deletion go in `steps` equal steps (28: 224 · 8 pixels each at 224 x 224). `percentiles` are ROAD's, `road_noise`
+    the standard deviation added to what is imputed. `pointing_tolerance` is in pixels of the input.
+    `sensitivity_radius` is in normalised units, `sensitivity_draws` how many images are drawn within it.
+    `randomised_stages`: into how many equal shares of its layers the model is re-initialised, from the top on.
+    `shapley_tolerance` is the standard error to which true values are sampled where they cannot be enumerated. `seed`
+    counts with each image's content.
+    """
+
+    mask_space: MaskSpace = "normalised"
+    baseline: Baseline = "zero"
+    blur_size: int = 11
+    blur_sigma: float = 5.0
+    steps: int = 28
+    percentiles: tuple[int, ...] = (10, 20, 30, 40, 50, 60, 70, 80, 90)
+    road_noise: float = 0.01
+    pointing_tolerance: float = 15.0
+    sensitivity_radius: float = 0.02
+    sensitivity_draws: int = 10
+    randomised_stages: int = 4
+    shapley_tolerance: float = 0.005
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning.
+
+        Raises:
+            OptionError: naming the choice, what was given and what was expected.
+        """
+        for name, kind in (("mask_space", MaskSpace), ("baseline", Baseline)):
+            if getattr(self, name) not in get_args(kind):
+                choices = ", ".join(map(repr, get_args(kind)))
+                raise OptionError(f"{name} is {getattr(self, name)!r}; expected one of {choices}")
+        for names, fits, expected in _RANGES:
+            for name in names:
+                if not fits(getattr(self, name)):
+                    raise OptionError(f"{name} is {getattr(self, name)!r}; expected {expected}")
+        if self.blur_size % 2 == 0:
+            raise OptionError(f"blur_size is {self.blur_size}; expected an odd number of pixels")

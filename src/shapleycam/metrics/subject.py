@@ -1,0 +1,88 @@
+"""What was explained, and how to ask the model the same of changed images."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from shapleycam.errors import OptionError, ShapleyCamWarning
+from shapleycam.explainer import Explainer, UtilityChoice
+from shapleycam.explanation import NO_CLASSES, Explanation
+from shapleycam.game import Game
+from shapleycam.images import Seed, content_seeds
+from shapleycam.utilities import Utility, probabilities
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Images (b, c, h, w), the class of each, and the utility that was explained of it.
+
+    `effort` are nodes, tolerance, players and seed, as the explanations were made with.
+    """
+
+    explainer: Explainer
+    images: Float[Tensor, "b c h w"]
+    target: Int[Tensor, " b"]
+    utility: UtilityChoice
+    utility_name: str
+    effort: Mapping[str, Any]
+
+    def scores(self, output: Any) -> Float[Tensor, " b"]:
+        """What the model gives the class, from its output: softmax probability, sigmoid for a sigmoid utility.
+
+        Raises:
+            OptionError: the output is not of classes.
+        """
+        if not isinstance(output, Tensor) or output.dim() > 2 or self.utility_name in NO_CLASSES:
+            raise OptionError("the model's output is not of classes, so that there are no scores to measure")
+        return probabilities(output, self.utility_name).gather(1, self.target[:, None])[:, 0].detach()
+
+    def score(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+        """The score of the class for changed images: one plain forward pass."""
+        return self.scores(self.explainer.output(images, self.utility))
+
+    def explain(
+        self, images: Float[Tensor, "b c h w"], methods: Sequence[str], seed: Seed | None = None
+    ) -> dict[str, Explanation]:
+        """Explanations of the same class of changed images, without the advice that the images' own came with."""
+        effort = {**self.effort, **({} if seed is None else {"seed": seed})}
+        with _no_advice():
+            return self.explainer.compare(images, methods, self.target, self.utility, **effort)
+
+    def game(self) -> Game:
+        """The game of each image."""
+        return self.explainer.game(self.images, self.target, self.utility, self.effort.get("players"))
+
+    def seeds(self, seed: int) -> list[int]:
+        """One seed an image, from its content."""
+        return content_seeds(self.images, seed)
+
+    def single(self, index: int, explainer: Explainer) -> Subject:
+        """One image, as another model sees it."""
+        one = slice(index, index + 1)
+        effort, utility, players = dict(self.effort), self.utility, self.effort.get("players")
+        if isinstance(players, Tensor) and players.dim() == self.images.dim() - 1:
+            effort["players"] = players[one]
+        if isinstance(utility, Utility) and utility.each is not None and len(utility.each) == len(self.images):
+            utility = replace(utility, each=utility.each[one])
+        return replace(
+            self,
+            explainer=explainer,
+            images=self.images[one],
+            target=self.target[one],
+            utility=utility,
+            effort=effort,
+        )
+
+
+@contextmanager
+def _no_advice() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ShapleyCamWarning)
+        yield

@@ -1,0 +1,166 @@
+"""The one table of metrics, which the command line, the results, the documentation and the tests read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shapleycam.errors import OptionError, nearest
+from shapleycam.metrics import confidence, maps, stability
+from shapleycam.metrics.metric import Metric
+from shapleycam.values import distance
+
+_POPPI = "Poppi 2021, arXiv:2104.10252"
+_CHATTOPADHAY = "Chattopadhay 2018, arXiv:1710.11063"
+_RISE = "RISE, Petsiuk 2018, arXiv:1806.07421"
+_ADEBAYO = "Adebayo 2018, arXiv:1810.03292"
+
+_ROWS = (
+    Metric(
+        "average_drop",
+        "AD",
+        ("score", "kept_score"),
+        "low",
+        _CHATTOPADHAY,
+        confidence.average_drop,
+        in_paper=True,
+    ),
+    Metric("coherency", "Coh", ("heatmap", "kept_heatmap"), "high", _POPPI, maps.coherency, in_paper=True),
+    Metric("complexity", "Com", ("heatmap",), "low", _POPPI, maps.complexity, in_paper=True),
+    Metric("adcc", "ADCC", ("coherency", "complexity", "average_drop"), "high", _POPPI, confidence.adcc, in_paper=True),
+    Metric(
+        "increase_in_confidence",
+        "IC",
+        ("score", "kept_score"),
+        "high",
+        _CHATTOPADHAY,
+        confidence.increase_in_confidence,
+        in_paper=True,
+    ),
+    Metric(
+        "average_drop_in_deletion",
+        "ADD",
+        ("score", "removed_score"),
+        "high",
+        "Jung & Oh 2021",
+        confidence.average_drop_in_deletion,
+        in_paper=True,
+    ),
+    Metric("insertion", "Ins", ("insertion_curve",), "high", _RISE, confidence.insertion),
+    Metric("deletion", "Del", ("deletion_curve",), "low", _RISE, confidence.deletion),
+    Metric("road", "ROAD", ("least_first", "most_first"), "high", "Rong 2022, arXiv:2202.00449", confidence.road),
+    Metric(
+        "arcc",
+        "ARCC",
+        ("coherency", "complexity", "road"),
+        "high",
+        "Domeniconi 2026, arXiv:2605.14641",
+        confidence.arcc,
+    ),
+    Metric(
+        "pointing_game",
+        "Point",
+        ("heatmap", "objects", "pointing_tolerance"),
+        "high",
+        "Zhang 2016, arXiv:1608.00507",
+        maps.pointing_game,
+    ),
+    Metric(
+        "energy_pointing",
+        "Energy",
+        ("heatmap", "objects"),
+        "high",
+        "Score-CAM, Wang 2020, arXiv:1910.01279",
+        maps.energy_pointing,
+    ),
+    Metric(
+        "max_sensitivity",
+        "Sens",
+        ("values", "disturbed_values"),
+        "low",
+        "Yeh 2019, arXiv:1901.09392",
+        stability.max_sensitivity,
+        percent=False,
+    ),
+    Metric(
+        "randomisation_spearman",
+        "Rand ρ",
+        ("values", "randomised_values"),
+        "low",
+        _ADEBAYO,
+        stability.randomisation_spearman,
+        percent=False,
+    ),
+    Metric(
+        "randomisation_ssim",
+        "Rand SSIM",
+        ("values", "randomised_values", "heatmap"),
+        "low",
+        _ADEBAYO,
+        stability.randomisation_ssim,
+        percent=False,
+    ),
+    Metric(
+        "shapley_error",
+        "φ error",
+        ("player_values", "true_values"),
+        "low",
+        "ours: ‖φ̂ - φ‖ / ‖φ‖",
+        distance.relative_error,
+        in_units=True,
+    ),
+    Metric(
+        "shapley_spearman",
+        "φ rank",
+        ("player_values", "true_values"),
+        "high",
+        "ours: Spearman(φ̂, φ)",
+        distance.rank_correlation,
+        percent=False,
+    ),
+    Metric(
+        "efficiency_gap",
+        "Gap",
+        ("player_values", "grand"),
+        "low",
+        "ours: |Σφ̂ - v(N)| / |v(N)|",
+        distance.efficiency_gap,
+        in_units=True,
+    ),
+)
+
+METRICS = {metric.name: metric for metric in _ROWS}
+
+
+def metrics() -> tuple[Metric, ...]:
+    """All metrics, as data."""
+    return tuple(METRICS.values())
+
+
+def expand(names: Sequence[str], *, objects: bool = True) -> list[str]:
+    """Names with the sets `paper` (the six of the published tables) and `all` written out, each once.
+
+    Of `all`, metrics that ask where objects are need `objects`.
+
+    Raises:
+        OptionError: an unknown name, or none.
+    """
+    if not names:
+        raise OptionError("no metrics were given; expected at least one (shapleycam metrics lists them)")
+    sets = {
+        "paper": [metric.name for metric in _ROWS if metric.in_paper],
+        "all": [m.name for m in _ROWS if objects or "objects" not in m.needs],
+    }
+    wanted = dict.fromkeys(metric for name in names for metric in sets.get(name, [name]))
+    for name in wanted:
+        if name not in METRICS:
+            raise OptionError(f"metric {name!r} is unknown; {nearest(name, METRICS)} (shapleycam metrics lists them)")
+    return list(wanted)
+
+
+def needs(names: Sequence[str]) -> set[str]:
+    """The quantities that metrics are made of, also through other metrics."""
+    found: set[str] = set()
+    for name in names:
+        direct = METRICS[name].needs
+        found |= {need for need in direct if need not in METRICS} | needs([need for need in direct if need in METRICS])
+    return found

@@ -1,0 +1,77 @@
+"""What the tests of metrics share: a small real network, one for the pencil, and chosen heatmaps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from networks import Toy
+from shapleycam import Explainer, Explanation
+from shapleycam.metrics import Options
+
+QUICK = Options(steps=4, percentiles=(20, 70), sensitivity_draws=2, randomised_stages=2)
+"""Fewer passes than the protocol's, of the same kinds."""
+
+
+class First(nn.Conv2d):
+    """A convolution that counts how often it really runs: replays of the head put other code in its place."""
+
+    runs = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        First.runs += 1
+        return super().forward(x)
+
+
+def small(seed: int = 0) -> nn.Module:
+    """Images (b, 3, 24, 24), BatchNorm, a grid of 6 x 6 at layer "4", a smooth head, 5 classes that differ."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(
+        First(3, 8, 4, stride=4),
+        nn.BatchNorm2d(8),
+        nn.GELU(),
+        nn.Conv2d(8, 8, 3, padding=1),
+        nn.GELU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 5),
+    ).eval()
+    model[1].running_mean.uniform_(-0.2, 0.2)
+    model[1].running_var.uniform_(0.2, 1)
+    model[7].weight.data *= 20  # so that scores are far from 1/5, and change with the image
+    return model
+
+
+def some(number: int, side: int = 24, seed: int = 1) -> Tensor:
+    """Images that have large shapes, as photographs do, and are not the same."""
+    noise = torch.randn(number, 3, side // 4, side // 4, generator=torch.Generator().manual_seed(seed))
+    fine = torch.randn(number, 3, side, side, generator=torch.Generator().manual_seed(seed + 1))
+    return nn.functional.interpolate(noise, size=(side, side), mode="bilinear") + 0.2 * fine
+
+
+def boxes(number: int, side: int = 24) -> Tensor:
+    """Where the objects are."""
+    found = torch.zeros(number, side, side, dtype=torch.bool)
+    found[:, side // 4 : side // 2, side // 4 : side // 2] = True
+    return found
+
+
+def of_log(weight: Tensor) -> Toy:
+    """The class has probability (t + 4) / (t + 5), t = Σ w·a: its logit is log(t + 4), the other's 0."""
+
+    def head(a: Tensor) -> Tensor:
+        z = ((a * weight).flatten(1).sum(1) + 4).log()
+        return torch.stack([z, torch.zeros_like(z)], 1)
+
+    return Toy(head)
+
+
+def at_features(model: nn.Module, utility: str = "logit") -> Explainer:
+    return Explainer(model, layer="features", utility=utility)
+
+
+def with_map(explanation: Explanation, heatmap: Tensor) -> Explanation:
+    """The explanation, had it this heatmap."""
+    return replace(explanation, heatmap=heatmap.float().expand(len(explanation), -1, -1).contiguous())

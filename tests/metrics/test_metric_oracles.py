@@ -1,0 +1,267 @@
+"""Metrics against implementations by others, and against their definitions written down a second time in numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from captum.metrics import sensitivity_max
+from scipy.sparse import lil_matrix
+from scipy.sparse.linalg import spsolve
+from scipy.stats import pearsonr, spearmanr
+from small_networks import QUICK, boxes, small, some
+
+from shapleycam import Explainer
+from shapleycam.heatmaps import min_max
+from shapleycam.metrics import METRICS, Options, measure
+from shapleycam.metrics.maps import ssim
+from shapleycam.metrics.removal import disturbances, noise_for
+
+METHODS_ASKED = ["gradcam", "shapleycam-e", "gradcam++", "layercam"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return small()
+
+
+@pytest.fixture(scope="module")
+def images():
+    return some(3)
+
+
+@pytest.fixture(scope="module")
+def explainer(model):
+    return Explainer(model, layer="4")
+
+
+@pytest.fixture(scope="module")
+def explanations(explainer, images):
+    return explainer.compare(images, METHODS_ASKED)
+
+
+@torch.no_grad()
+def score(model, images, target) -> np.ndarray:
+    """Of numpy images, the softmax probability of the class."""
+    return model(torch.as_tensor(np.asarray(images)).float()).softmax(1)[:, target].double().numpy()
+
+
+def order(heatmap: np.ndarray) -> np.ndarray:
+    """Pixel numbers, largest heat first, equal ones in reading order."""
+    return np.argsort(-heatmap.ravel(), kind="stable")
+
+
+def test_coherency_is_pearson_of_both_maps(explainer, explanations, images):
+    found = measure(explainer, images, explanations, ["coherency"])["coherency"]
+    for method, explanation in explanations.items():
+        kept = explainer.explain(images * explanation.heatmap[:, None], method, target=explanation.target)
+        expected = [
+            (pearsonr(one.flatten(), other.flatten()).statistic + 1) / 2
+            for one, other in zip(explanation.heatmap.double(), kept.heatmap.double(), strict=True)
+        ]
+        assert found[method].tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_confidence_metrics_from_plain_passes(explainer, explanations, images, model):
+    names = ["average_drop", "average_drop_in_deletion", "increase_in_confidence"]
+    found = measure(explainer, images, explanations, names)
+    for method, explanation in explanations.items():
+        for i, image in enumerate(images.double().numpy()):
+            m, target = explanation.heatmap[i].double().numpy(), int(explanation.target[i])
+            s, kept, removed = score(model, [image, image * m, image * (1 - m)], target)
+            expected = [max(0.0, s - kept) / s, max(0.0, s - removed) / s, float(kept > s)]
+            assert [float(found[name][method][i]) for name in names] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("steps", [28, 7, 5])  # 576 pixels are not a multiple of 28 or 5
+def test_deletion_curve_in_numpy(explainer, explanations, images, model, steps):
+    found = measure(explainer, images, explanations, ["deletion"], Options(steps=steps))["deletion"]
+    for method, explanation in explanations.items():
+        for i, image in enumerate(images.numpy()):
+            places = order(explanation.heatmap[i].numpy())
+            changed = []
+            for step in range(steps + 1):
+                one = image.reshape(3, -1).copy()
+                one[:, places[: int(np.ceil(576 * step / steps))]] = 0
+                changed.append(one.reshape(image.shape))
+            curve = score(model, np.stack(changed), int(explanation.target[i]))
+            assert float(found[method][i]) == pytest.approx(np.trapezoid(curve, np.linspace(0, 1, steps + 1)), abs=1e-5)
+
+
+def blurred(image: np.ndarray, size: int, sigma: float) -> np.ndarray:
+    """Weighted mean over size x size pixels, mirrored at the edges, written as it is defined."""
+    reach = size // 2
+    bell = np.exp(-np.square(np.arange(-reach, reach + 1)) / (2 * sigma**2))
+    weight = np.outer(bell, bell) / bell.sum() ** 2
+    wide = np.pad(image.astype(float), ((0, 0), (reach, reach), (reach, reach)), mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(wide, (size, size), axis=(1, 2))
+    return np.einsum("chwij,ij->chw", windows, weight)
+
+
+def test_insertion_curve_in_numpy(explainer, explanations, images, model):
+    found = measure(explainer, images, explanations, ["insertion"])["insertion"]
+    for method, explanation in explanations.items():
+        for i, image in enumerate(images.numpy()):
+            places = order(explanation.heatmap[i].numpy())
+            start, changed = blurred(image, 11, 5.0), []
+            for step in range(29):
+                one = start.reshape(3, -1).copy()
+                shown = places[: int(np.ceil(576 * step / 28))]
+                one[:, shown] = image.reshape(3, -1)[:, shown]
+                changed.append(one.reshape(image.shape))
+            curve = score(model, np.stack(changed), int(explanation.target[i]))
+            assert float(found[method][i]) == pytest.approx(np.trapezoid(curve, np.linspace(0, 1, 29)), abs=1e-5)
+
+
+NEIGHBOURS = {(r, c): 1 / 12 if r and c else 1 / 6 for r in (-1, 0, 1) for c in (-1, 0, 1) if r or c}
+
+
+def filled(image: np.ndarray, removed: np.ndarray) -> np.ndarray:
+    """The exact solution of: each removed pixel is the weighted mean of those neighbours that there are."""
+    height, width = removed.shape
+    number = np.cumsum(removed.ravel()).reshape(removed.shape) - 1
+    matrix, right = lil_matrix((removed.sum(), removed.sum())), np.zeros((removed.sum(), 3))
+    for row, column in np.argwhere(removed):
+        mine = number[row, column]
+        for (down, along), weight in NEIGHBOURS.items():
+            place = (row + down, column + along)
+            if not (0 <= place[0] < height and 0 <= place[1] < width):
+                continue
+            matrix[mine, mine] += weight
+            if removed[place]:
+                matrix[mine, number[place]] -= weight
+            else:
+                right[mine] += weight * image[:, place[0], place[1]]
+    found = image.astype(float).copy()
+    found[:, removed] = spsolve(matrix.tocsc(), right).reshape(-1, 3).T
+    return found
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+def test_road_with_the_system_solved_exactly(explainer, explanations, images, model, noise):
+    options = Options(road_noise=noise)
+    found = measure(explainer, images, explanations, ["road"], options)["road"]
+    drawn = noise_for(images, noise, options.seed).numpy()
+    for method in ("gradcam", "gradcam++"):
+        explanation = explanations[method]
+        for i, image in enumerate(images.numpy()):
+            heat, scores = explanation.heatmap[i].numpy(), {}
+            for first, places in {"most": order(heat), "least": order(-heat)}.items():
+                changed = []
+                for percentile in range(10, 100, 10):
+                    removed = np.zeros(576, dtype=bool)
+                    removed[places[: round(576 * percentile / 100)]] = True
+                    removed = removed.reshape(24, 24)
+                    changed.append(filled(image, removed) + drawn[i] * removed)
+                scores[first] = score(model, np.stack(changed), int(explanation.target[i]))
+            expected = ((scores["least"] - scores["most"]) / 2).mean()
+            assert float(found[method][i]) == pytest.approx(expected, abs=2e-4)  # imputed to 1e-3 a pixel
+
+
+def test_road_noise_has_its_scale():
+    drawn = noise_for(some(2, side=96), 0.01, seed=3)
+    assert drawn.std().item() == pytest.approx(0.01, rel=0.02)
+    assert drawn.mean().item() == pytest.approx(0, abs=2e-4)
+    assert not torch.equal(drawn[0], drawn[1])
+
+
+def test_max_sensitivity_is_captums(explainer, explanations, images):
+    asked = Options(sensitivity_draws=5)
+    found = measure(explainer, images, explanations, ["max_sensitivity"], asked)["max_sensitivity"]
+    drawn = torch.stack(list(disturbances(images, asked.sensitivity_radius, 5, asked.seed)))
+    for method in ("gradcam", "shapleycam-e", "gradcam++"):
+
+        def values(inputs, method=method):
+            """Raw values of the class that was explained of each image, in a tuple as captum wants them."""
+            around = inputs[0] if isinstance(inputs, tuple) else inputs
+            target = explanations[method].target.repeat_interleave(len(around) // len(images))
+            return (explainer.explain(around, method, target=target).values,)
+
+        expected = sensitivity_max(
+            values,
+            images,
+            perturb_func=lambda inputs: inputs + drawn.transpose(0, 1).flatten(0, 1),
+            n_perturb_samples=5,
+            max_examples_per_batch=5 * len(images),
+        )
+        assert found[method].tolist() == pytest.approx(expected.tolist(), abs=1e-5)
+
+
+def test_randomisation_spearman_is_scipys():
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(3, 7, 7, generator=generator).relu()  # half of them tied at zero
+    stages = torch.randn(4, 3, 7, 7, generator=generator).relu()
+    expected = [
+        np.mean([spearmanr(values[i].flatten(), stage[i].flatten()).statistic for stage in stages]) for i in range(3)
+    ]
+    assert METRICS["randomisation_spearman"].function(values, stages).tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_structural_similarity_is_skimages():
+    structural_similarity = pytest.importorskip("skimage.metrics").structural_similarity
+    generator = torch.Generator().manual_seed(0)
+    # Even margins, wider than the windows reach: there it does not matter how the two continue a map beyond its edge.
+    one, other = torch.full((2, 2, 64, 48), 0.3).unbind()
+    for maps in (one, other):
+        maps[:, 16:-16, 16:-16] = torch.rand(2, 32, 16, generator=generator)
+    for i in range(2):
+        _, everywhere = structural_similarity(
+            one[i].double().numpy(),
+            other[i].double().numpy(),
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+            data_range=1,
+            full=True,
+        )
+        assert float(ssim(one, other)[i]) == pytest.approx(everywhere.mean(), abs=1e-4)
+
+
+def test_structural_similarity_is_skimages_nearly_everywhere_on_any_map():
+    structural_similarity = pytest.importorskip("skimage.metrics").structural_similarity
+    maps = min_max(torch.randn(2, 224, 224, generator=torch.Generator().manual_seed(0)))
+    expected = structural_similarity(
+        maps[0].numpy(), maps[1].numpy(), gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1
+    )
+    assert float(ssim(maps[:1], maps[1:])) == pytest.approx(float(expected), abs=5e-3)  # 5 of 112 pixels are edge
+
+
+def test_randomisation_starts_from_the_top(images):
+    """Of two layers and two stages, the first re-initialises the last layer alone, the second both; by image."""
+    torch.manual_seed(3)
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 7, 4, stride=4), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
+        torch.nn.Linear(7, 4),
+    ).eval()  # fmt: skip
+    explainer = Explainer(model, layer="0", utility="logit")
+    explanations = explainer.compare(images, ["gradcam"])
+    seen = []
+
+    def remember(module, inputs, _):
+        seen.append((inputs[0].clone(), module.weight.detach().clone()))
+
+    handle = model[0].register_forward_hook(remember)  # a copy of the model has the hook too
+    top = model[4].register_forward_hook(lambda module, *_: seen.append((None, module.weight.detach().clone())))
+    measure(explainer, images, explanations, ["randomisation_spearman"], Options(randomised_stages=2))
+    handle.remove()
+    top.remove()
+    lower = [weight for image, weight in seen if image is not None]
+    upper = [weight for image, weight in seen if image is None]
+    assert len(lower) == len(upper) == 2 * len(images)
+    for first, second in zip(lower[::2], lower[1::2], strict=True):
+        assert torch.equal(first, model[0].weight)
+        assert not torch.equal(second, model[0].weight)
+    for first, second in zip(upper[::2], upper[1::2], strict=True):
+        assert not torch.equal(first, model[4].weight)
+        assert torch.equal(first, second)
+    assert len({weight.sum().item() for weight in upper}) == len(images)  # each image has its own
+
+
+def test_all_of_these_are_given_by_one_call(explainer, explanations, images):
+    together = measure(explainer, images, explanations, ["all"], QUICK, boxes(3))
+    assert list(together) == list(METRICS)
+    for name in METRICS:
+        alone = measure(explainer, images, explanations, [name], QUICK, boxes(3))
+        assert list(alone) == [name]
+        for method in explanations:
+            torch.testing.assert_close(alone[name][method], together[name][method], equal_nan=True, atol=1e-6, rtol=0)

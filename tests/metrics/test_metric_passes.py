@@ -1,0 +1,183 @@
+"""How many forward passes metrics cost, counted where the model runs."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import pytest
+import torch
+from small_networks import First, boxes, small, some
+
+from shapleycam import Explainer
+from shapleycam.metrics import METRICS, Options, measure
+from shapleycam.models import zoo
+
+# The maps of noise may well be blank: RandomCAM's are where its weights, which the last bit of the input decides, are
+# against all that is active.
+pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning")
+
+SIX = [name for name, metric in METRICS.items() if metric.in_paper]
+BATCH = 4
+
+
+@contextmanager
+def counted(model):
+    """How many images each pass had, as a list that grows."""
+    passes: list[int] = []
+    handle = model.register_forward_hook(lambda _module, inputs, _output: passes.append(len(inputs[0])))
+    try:
+        yield passes
+    finally:
+        handle.remove()
+
+
+def distinct(explanations) -> int:
+    """How many maps there are among the methods, those that differ by rounding being one."""
+    found: list[torch.Tensor] = []
+    for explanation in explanations.values():
+        if not any(torch.allclose(explanation.heatmap, other, atol=1e-5, rtol=0) for other in found):
+            found.append(explanation.heatmap)
+    return len(found)
+
+
+# The published protocol, on the default model before pooling
+
+
+@pytest.fixture(scope="module")
+def at_bn2():
+    return Explainer(zoo.load(zoo.DEFAULT).model, layer="bn2", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def batch():
+    noise = torch.randn(BATCH, 3, 28, 28, generator=torch.Generator().manual_seed(0))
+    return torch.nn.functional.interpolate(noise, size=(224, 224), mode="bilinear")
+
+
+@pytest.fixture(scope="module")
+def ten(at_bn2, batch):
+    """Ten methods' explanations, the passes that they took, and how many maps differ."""
+    at_bn2.compare(batch[:1], ["paper"])  # the first use of a layer plans how to run its head
+    with counted(at_bn2.model) as passes:
+        explanations = at_bn2.compare(batch, ["paper"])
+    return explanations, list(passes), distinct(explanations)
+
+
+def passes_of(explainer, images, explanations, metrics, *more):
+    with counted(explainer.model) as passes:
+        found = measure(explainer, images, explanations, metrics, *more)
+    assert all(len(values) == len(images) for by_method in found.values() for values in by_method.values())
+    return list(passes)
+
+
+def test_ten_methods_are_explained_in_one_pass(ten):
+    explanations, passes, maps = ten
+    assert len(explanations) == 10
+    assert passes == [BATCH]
+    assert 4 <= maps <= 8  # gradcam, hirescam and xgradcam at the least are one
+
+
+def test_six_metrics_of_ten_methods(at_bn2, batch, ten):
+    """At most 1 + 2 x distinct maps, the explanations included."""
+    explanations, passes, maps = ten
+    assert passes + passes_of(at_bn2, batch, explanations, SIX) == [BATCH] * (1 + 2 * maps)
+
+
+def test_the_six_are_what_is_measured_unless_asked_otherwise(at_bn2, batch, ten):
+    explanations, _, maps = ten
+    two = {name: explanations[name] for name in ("gradcam", "xgradcam")}
+    assert list(measure(at_bn2, batch, two)) == SIX
+    assert passes_of(at_bn2, batch, two, ["paper"]) == [BATCH] * 2
+    assert maps > 1
+
+
+def test_scores_alone_are_one_pass_a_map(at_bn2, batch, ten):
+    explanations, _, maps = ten
+    asked = ["average_drop", "increase_in_confidence"]
+    assert passes_of(at_bn2, batch, explanations, asked) == [BATCH] * maps
+
+
+def test_complexity_alone_is_none(at_bn2, batch, ten):
+    assert passes_of(at_bn2, batch, ten[0], ["complexity"]) == []
+
+
+@pytest.mark.parametrize("together", [["gradcam", "hirescam", "xgradcam"], ["layercam", "gradcam-e"]])
+def test_methods_with_one_map_share_their_passes(at_bn2, batch, ten, together):
+    chosen = {name: ten[0][name] for name in together}
+    assert distinct(chosen) == 1
+    assert passes_of(at_bn2, batch, chosen, SIX) == [BATCH] * 2
+
+
+def test_methods_whose_maps_differ_for_one_image_do_not_share(at_bn2, batch, ten):
+    chosen = {name: ten[0][name] for name in ("gradcam", "randomcam")}
+    assert passes_of(at_bn2, batch, chosen, ["average_drop"]) == [BATCH] * 2
+
+
+# What each metric needs by its definition
+
+
+OPTIONS = Options(steps=7, percentiles=(20, 50, 80), sensitivity_draws=4, randomised_stages=3)
+IMAGES = 3
+CURVE, ROAD = OPTIONS.steps + 1, 2 * len(OPTIONS.percentiles)
+NEEDED = {
+    "average_drop": 1,  # x·M; the score of x came with its explanation
+    "coherency": 1,  # x·M
+    "complexity": 0,
+    "adcc": 1,  # x·M, for both
+    "increase_in_confidence": 1,
+    "average_drop_in_deletion": 1,  # x·(1 - M)
+    "insertion": CURVE,
+    "deletion": CURVE,
+    "road": ROAD,
+    "arcc": 1 + ROAD,
+    "pointing_game": 0,
+    "energy_pointing": 0,
+    "max_sensitivity": OPTIONS.sensitivity_draws,
+    "randomisation_spearman": IMAGES * OPTIONS.randomised_stages,  # each image has models of its own
+    "randomisation_ssim": IMAGES * OPTIONS.randomised_stages,
+    "shapley_error": 1,  # the game's; its coalitions run the head alone
+    "shapley_spearman": 1,
+    "efficiency_gap": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def of_small():
+    explainer, images = Explainer(small(), layer="4"), some(IMAGES)
+    explainer.game(images[:1])
+    return explainer, images, explainer.compare(images, ["gradcam", "hirescam"])
+
+
+def runs_of(explainer, images, explanations, metrics):
+    """How often the first layer really ran: a replay of the head does not."""
+    before = First.runs
+    measure(explainer, images, explanations, metrics, OPTIONS, boxes(IMAGES))
+    return First.runs - before
+
+
+def test_every_metric_has_its_number():
+    assert NEEDED.keys() == METRICS.keys()
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_alone_costs_what_it_needs(of_small, name):
+    assert runs_of(*of_small, [name]) <= NEEDED[name]  # of two methods with one map
+
+
+def test_a_metric_that_needs_passes_makes_them(of_small):
+    """So that the counter counts: none of these could be had for nothing."""
+    for name, number in NEEDED.items():
+        assert (runs_of(*of_small, [name]) > 0) == (number > 0), name
+
+
+def test_all_metrics_share_what_they_ask(of_small):
+    separately = sum(NEEDED.values())
+    shared = {"average_drop", "adcc", "increase_in_confidence", "shapley_spearman", "efficiency_gap"}
+    again = sum(NEEDED[name] for name in (*shared, "road", "randomisation_ssim")) + 1  # and arcc's own x·M
+    assert runs_of(*of_small, ["all"]) <= separately - again
+
+
+def test_every_pass_has_the_whole_batch(of_small):
+    explainer, images, explanations = of_small
+    names = [name for name in METRICS if not name.startswith(("randomisation", "shapley", "efficiency"))]
+    assert set(passes_of(explainer, images, explanations, names, OPTIONS, boxes(IMAGES))) == {IMAGES}

@@ -1,0 +1,266 @@
+"""Every metric against numbers that were worked out by hand, end to end through `measure`.
+
+The network of the first cases gives its class p(t) = (t + 4) / (t + 5), t = Σ w·a, with w = 1 1 / 1 -1. HiResCAM of
+the logit log(t + 4) has values w·a / (t + 4), so that the heatmap is that of ReLU(w·a), whatever t is.
+
+    image one:  4 3 / 2 0, t = 9, p = 13/14        image two:  4 3 / 2 3, t = 6, p = 10/11
+    M of both:  1 3/4 / 1/2 0                      x·M of both: 4 9/4 / 1 0, t = 29/4, p = 45/49
+    x·(1 - M):  0 3/4 / 1 0, t = 7/4, p = 23/27                0 3/4 / 1 3, t = -5/4, p = 11/15
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+from math import sqrt
+
+import pytest
+import torch
+from small_networks import at_features, of_log
+from torch import nn
+
+from networks import Toy, linear, logits, power
+from shapleycam.metrics import METRICS, Options, measure
+from shapleycam.metrics.maps import ssim
+
+WEIGHT = torch.tensor([[[1.0, 1], [1, -1]]])
+ONE, TWO = [[4.0, 3], [2, 0]], [[4.0, 3], [2, 3]]
+PENCIL = Options(
+    blur_size=3, blur_sigma=1e6, steps=4, percentiles=(25, 75), road_noise=0, pointing_tolerance=1, randomised_stages=2
+)
+"""A blur that is the mean of 3 x 3 pixels, and one pixel a step."""
+
+
+def p(t) -> Fraction:
+    return (Fraction(t) + 4) / (Fraction(t) + 5)
+
+
+def measured(name, model, images, objects=None, options=PENCIL):
+    explainer = at_features(model)
+    explanations = explainer.compare(images, ["hirescam"], target=0)
+    return measure(explainer, images, explanations, [name], options, objects)[name]["hirescam"].tolist()
+
+
+def both(name, objects=None):
+    return measured(name, of_log(WEIGHT), torch.tensor([[ONE], [TWO]]), objects)
+
+
+AD = 1 - Fraction(45, 49) * Fraction(14, 13)
+COH = (Fraction(540) / Fraction(sqrt(140 * 2284)) + 1) / 2
+"""CAM(x·M) is 4 9/4 / 1 0 over 4. M less its mean 9/16 is (7 3 -1 -9)/16, the other less 29/64 is (35 7 -13 -29)/64:
+products sum to 245 + 21 + 13 + 261 = 540, squares to 140 and to 1225 + 49 + 169 + 841 = 2284.
+"""
+COM = Fraction(9, 16)
+ADCC = [3 / (1 / COH + 1 / (1 - COM) + 1 / (1 - drop)) for drop in (AD, 0)]
+ROAD = [
+    # One of four pixels: the corner's neighbours beside it count twice the one across, (2·(a + b) + c) / 5.
+    # Image one: of most heat 4 becomes (2·(3 + 2) + 0) / 5 = 2, of least 0 becomes (2·(3 + 2) + 4) / 5 = 14/5.
+    # Three of four: all become the one that is left, the last (0) of most first, the first (4) of least first.
+    ((p(9 - Fraction(14, 5)) - p(7)) / 2 + (p(4 + 4 + 4 - 4) - p(0)) / 2) / 2,
+    # Image two: 4 becomes (10 + 3) / 5, 3 becomes 14/5; the last is 3, three of which count, one against.
+    ((p(9 - Fraction(14, 5)) - p(Fraction(13, 5) + 5 - 3)) / 2 + (p(4 + 4 + 4 - 4) - p(3 + 3 + 3 - 3)) / 2) / 2,
+]
+
+
+def average_drop():
+    return both("average_drop"), [AD, 0]  # the second score rises, from 10/11 to 45/49
+
+
+def increase_in_confidence():
+    return both("increase_in_confidence"), [0, 1]
+
+
+def average_drop_in_deletion():
+    return both("average_drop_in_deletion"), [
+        1 - Fraction(23, 27) * Fraction(14, 13),
+        1 - Fraction(11, 15) * Fraction(11, 10),
+    ]
+
+
+def coherency():
+    return both("coherency"), [COH, COH]
+
+
+def complexity():
+    return both("complexity"), [COM, COM]
+
+
+def adcc():
+    return both("adcc"), ADCC
+
+
+def area(*totals):
+    """Four trapezoids, each a quarter wide."""
+    scores = [p(t) for t in totals]
+    return sum((left + right) / 8 for left, right in pairwise(scores))
+
+
+def insertion():
+    # Mirrored at the edge, the corner of 3 x 3 pixels is once itself, twice each neighbour and four times the one
+    # across: of 4 3 / 2 0 these are (14 19 / 22 26)/9, of 4 3 / 2 3 (26 25 / 28 29)/9.
+    one = [Fraction(14 + 19 + 22 - 26, 9), 4 + Fraction(19 + 22 - 26, 9), 7 + Fraction(22 - 26, 9), 9 - Fraction(26, 9)]
+    two = [Fraction(26 + 25 + 28 - 29, 9), 4 + Fraction(25 + 28 - 29, 9), 7 + Fraction(28 - 29, 9), 9 - Fraction(29, 9)]
+    return both("insertion"), [area(*one, 9), area(*two, 6)]
+
+
+def deletion():
+    return both("deletion"), [area(9, 5, 2, 0, 0), area(6, 2, -1, -3, 0)]
+
+
+def road():
+    return both("road"), ROAD
+
+
+def arcc():
+    return both("arcc"), [3 / (1 / COH + 1 / (1 - COM) + 1 / (2 * road)) for road in ROAD]  # both within (0, 1/2)
+
+
+def pointing_game():
+    # The maximum is top left: of the objects, one lies beside it (1 pixel away), the other across (more than 1).
+    objects = torch.tensor([[[False, True], [False, False]], [[False, False], [False, True]]])
+    return both("pointing_game", objects), [1, 0]
+
+
+def energy_pointing():
+    # M = 1 3/4 / 1/2 0 sums to 9/4, of which the right column has 3/4 and the lower row 1/2.
+    objects = torch.tensor([[[False, True], [False, True]], [[False, False], [True, True]]])
+    return both("energy_pointing", objects), [Fraction(1, 3), Fraction(2, 9)]
+
+
+def max_sensitivity():
+    # Values are w·x, so that those of x + δ differ by w·δ. The draws are read off where they enter the network.
+    weight, images = torch.tensor([[[1.0, -2], [3, 0]]]), torch.tensor([[ONE], [TWO]])
+    model, seen = linear(weight), []
+    explainer = at_features(model)
+    explanations = explainer.compare(images, ["hirescam"], target=0)
+    model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+    found = measure(explainer, images, explanations, ["max_sensitivity"])["max_sensitivity"]["hirescam"]
+    changes = torch.stack(seen) - images
+    assert len(changes) == 10
+    assert 0.015 < changes.abs().max() <= 0.02 * (1 + 1e-4)
+    assert len(changes.flatten(1).unique(dim=0)) == 10
+    norms = (weight * changes).flatten(2).norm(dim=2).amax(0)
+    sizes = [sqrt(4**2 + 6**2 + 6**2), sqrt(4**2 + 6**2 + 6**2)]  # (4, -6, 6, 0) of both: the last has weight 0
+    return found.tolist(), [float(norm) / size for norm, size in zip(norms, sizes, strict=True)]
+
+
+class Weights(nn.Module):
+    """Numbers times what comes in, that become others when they are re-initialised."""
+
+    def __init__(self, now, later):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(now))
+        self.later = torch.tensor(later)
+
+    def reset_parameters(self):
+        self.weight.copy_(self.later)
+
+    def forward(self, x):
+        return x * self.weight
+
+
+class Layers(nn.Module):
+    """The score is the sum over places of x·lower·upper."""
+
+    def __init__(self, lower: Weights, upper: Weights):
+        super().__init__()
+        self.features = nn.MaxPool2d(1)
+        self.lower, self.upper = lower, upper
+
+    def forward(self, x):
+        score = self.upper(self.lower(self.features(x))).flatten(1).sum(1)
+        return torch.stack([score, 0 * score], 1)
+
+
+def randomisation_spearman():
+    # First the upper half: 1 2 3 4 becomes 2 1 3 4, ρ = 1 - 6·(1 + 1) / (4·15) = 0.8. Then the lower, which becomes
+    # zero: every value is the same, and counts as 0.
+    model = Layers(Weights(1.0, 0.0), Weights([[1.0, 2], [3, 4]], [[2.0, 1], [3, 4]]))
+    return measured("randomisation_spearman", model, torch.ones(1, 1, 2, 2)), [0.4]
+
+
+def randomisation_ssim():
+    # Stripes a pixel wide: in each window the mean is 1/2, the variance 1/4 and the covariance with the stripes
+    # between, to which the lower layer is re-initialised, -1/4. The upper, which comes first, stays as it is: 1.
+    stripes = (torch.arange(12) % 2).float().expand(12, 12)
+    model = Layers(Weights(stripes.tolist(), (1 - stripes).tolist()), Weights(1.0, 1.0))
+    inverted = (-2 / 4 + 0.03**2) / (2 / 4 + 0.03**2)
+    return measured("randomisation_ssim", model, torch.ones(1, 1, 12, 12)), [(1 + inverted) / 2]
+
+
+def squared(name):
+    """Of (Σ a)²: φ_j = a_j·Σ a, as each pair shares 2·a_i·a_j; HiResCAM, a_j·2·Σ a, is twice that."""
+    return measured(name, power(2), torch.tensor([[[[4.0, 3], [2, 1]]], [[[1.0, 2], [4, 8]]]]))
+
+
+def shapley_error():
+    return squared("shapley_error"), [1, 1]
+
+
+def shapley_spearman():
+    return squared("shapley_spearman"), [1, 1]
+
+
+def efficiency_gap():
+    return squared("efficiency_gap"), [1, 1]
+
+
+CASES = {
+    case.__name__: case
+    for case in (
+        average_drop,
+        coherency,
+        complexity,
+        adcc,
+        increase_in_confidence,
+        average_drop_in_deletion,
+        insertion,
+        deletion,
+        road,
+        arcc,
+        pointing_game,
+        energy_pointing,
+        max_sensitivity,
+        randomisation_spearman,
+        randomisation_ssim,
+        shapley_error,
+        shapley_spearman,
+        efficiency_gap,
+    )
+}
+
+
+def test_every_metric_has_a_case():
+    assert CASES.keys() == METRICS.keys()
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_by_pencil(name):
+    found, expected = CASES[name]()
+    # The mean of stripes within a window of finite σ is 1/2 to a few 1e-5.
+    assert found == pytest.approx([float(value) for value in expected], abs=1e-3 if "ssim" in name else 2e-6)
+
+
+def test_values_that_are_wrong_by_pencil():
+    # Behind a_1 + a_2 + a_2·a_3, at 1 2 3: φ = 1, 5, 3 (the product is shared evenly); HiResCAM has 1, 8, 6. At 4 2 3
+    # they are 4, 5, 3 and 4, 8, 6: ranks 2 3 1 and 1 3 2, ρ = 1 - 6·(1 + 1) / (3·8).
+    model = Toy(lambda a: logits(a[:, 0, 0, 0] + a[:, 0, 0, 1] + a[:, 0, 0, 1] * a[:, 0, 0, 2]))
+    images = torch.tensor([[[[1.0, 2, 3]]], [[[4.0, 2, 3]]]])
+    assert measured("shapley_spearman", model, images) == pytest.approx([1, 0.5])
+    # The differences are 0, 3, 3, and φ has length √35 and √50. The sums are 15 in place of 9, and 18 of 12.
+    assert measured("shapley_error", model, images) == pytest.approx([sqrt(18 / 35), sqrt(18 / 50)])
+    assert measured("efficiency_gap", model, images) == pytest.approx([6 / 9, 6 / 12])
+
+
+def test_arcc_cuts_road_to_its_range():
+    score = METRICS["arcc"].function
+    one = torch.ones(3, dtype=torch.float64)
+    found = score(one, 0.5 * one, torch.tensor([-0.3, 0.25, 0.7], dtype=torch.float64))
+    assert found.tolist() == pytest.approx([0, 3 / (1 + 2 + 2), 3 / (1 + 2 + 1)])
+
+
+def test_structural_similarity_of_even_maps():
+    # No variance anywhere: what is left is (2ab + c) / (a² + b² + c), c = 0.01².
+    one, other = torch.full((1, 16, 16), 0.5), torch.full((1, 16, 16), 0.25)
+    expected = (2 / 8 + 1e-4) / (1 / 4 + 1 / 16 + 1e-4)
+    assert float(ssim(one, other)) == pytest.approx(expected, abs=1e-4)
