@@ -1,0 +1,183 @@
+"""Datasets of Hugging Face `datasets`: saved folders, and names of the hub."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from operator import index as whole_number
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from shapleycam.errors import ImageError, OptionError
+from shapleycam.experiments.datasets.dataset import Dataset, Label, decoded, one_line
+
+_SPEC = re.compile(r"(?P<name>.+?)(:(?P<split>[\w.+-]+(\[[^\]]*\])?))?")
+_IMAGES, _LABELS = ("image", "img"), ("label", "labels")
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Table(Dataset):
+    """Rows of a Hugging Face dataset; `rows` holds the one column of pictures, not decoded."""
+
+    origin: str
+    rows: Any
+    column: str
+    names: Sequence[str]
+    labels: Sequence[Label]
+    classes: Sequence[str] | None
+    own_fingerprint: str
+
+    def open(self, index: int) -> Path | Image.Image:
+        """The row's picture, or the file that the row names.
+
+        Raises:
+            ImageError: the row has no picture, or it cannot be read.
+        """
+        try:
+            cell = self.rows[index][self.column]
+        except Exception as error:
+            raise ImageError(f"row {self.names[index]}: the dataset cannot read it ({one_line(error)})") from error
+        if cell and cell["bytes"] is not None:
+            return decoded(cell["bytes"], f"row {self.names[index]}")
+        if cell and cell["path"]:
+            return Path(cell["path"])
+        raise ImageError(f"row {self.names[index]}: no picture in column {self.column!r}; expected one in every row")
+
+    def mark(self, index: int) -> str:  # noqa: ARG002  it speaks for all rows at once
+        """The fingerprint that the dataset has of its own."""
+        return self.own_fingerprint
+
+
+def named(spec: str) -> Table:
+    """The dataset that `hf:PATH_OR_NAME[:SPLIT]` names: a folder of `save_to_disk`, or what `load_dataset` takes.
+
+    Raises:
+        OptionError: `datasets` is not installed, there is no such dataset or split, or several and none is named.
+    """
+    rest = spec.removeprefix("hf:")
+    match = _SPEC.fullmatch(rest)
+    if match is None:
+        raise OptionError(f"{spec}: names no dataset; expected hf:FOLDER or hf:NAME, with :SPLIT where it has several")
+    name, split = (rest, None) if Path(rest).exists() else (match["name"], match["split"])
+    library = _library()
+    saved = is_saved(Path(name))
+    try:
+        found = library.load_from_disk(name) if saved else _loaded(library, name, split)
+    except Exception as error:
+        raise OptionError(f"{spec}: Hugging Face datasets cannot load it ({one_line(error)[:300]})") from error
+    if not isinstance(found, Mapping):
+        if saved and split is not None and str(found.split) != split:
+            raise OptionError(f"{spec}: the folder holds one dataset, of split {found.split}; leave the split out")
+        return table(found, spec)
+    return table(_chosen(found, split, spec), spec)
+
+
+def is_saved(path: Path) -> bool:
+    """Whether a folder was written by `save_to_disk`."""
+    return (path / "dataset_dict.json").is_file() or (
+        (path / "state.json").is_file() and (path / "dataset_info.json").is_file()
+    )
+
+
+def table(rows: Any, origin: str) -> Table:
+    """A dataset of the library, its columns found by their types.
+
+    Pictures are in the one column of type Image; of several, in that called "image" or "img". Labels are in a column
+    of type ClassLabel: that called "label" or "labels", otherwise the one of most classes; where there is none, in a
+    column "label" or "labels" of whole numbers or text.
+
+    Raises:
+        OptionError: a stream or a dictionary of splits, no rows, or no column of pictures or several.
+    """
+    library = _library()
+    if not isinstance(rows, library.Dataset):
+        raise OptionError(f"{origin}: a {type(rows).__name__} of Hugging Face; expected one Dataset, not a stream")
+    if len(rows) == 0:
+        raise OptionError(f"{origin}: the dataset has no rows; expected at least one")
+    rows = rows.with_format(None)
+    image = _image_column(library, rows.features, origin)
+    label = _label_column(library, rows.features)
+    feature = None if label is None else rows.features[label]
+    names = _class_names(library, feature)
+    cells = [None] * len(rows) if label is None else rows.select_columns([label])[:][label]
+    return Table(
+        origin=origin,
+        rows=rows.select_columns([image]).cast_column(image, library.Image(decode=False)),
+        column=image,
+        names=tuple(f"{index:08d}" for index in range(len(rows))),
+        labels=tuple(_label(cell, feature, names) for cell in cells),
+        classes=names,
+        own_fingerprint=str(rows._fingerprint),  # noqa: SLF001  the library gives no other way to it
+    )
+
+
+def _library() -> Any:
+    try:
+        library = import_module("datasets")
+    except ImportError:
+        library = None
+    if not hasattr(library, "load_from_disk"):  # a folder called datasets can be imported too
+        raise OptionError(
+            'Hugging Face datasets is not installed; run pip install "shapleycam[datasets]", or name a folder or list'
+        )
+    return library
+
+
+def _loaded(library: Any, name: str, split: str | None) -> Any:
+    """What `load_dataset` makes of it; without a split, the only one."""
+    splits = library.get_dataset_split_names(name) if split is None else [split]
+    return library.load_dataset(name, split=splits[0]) if len(splits) == 1 else dict.fromkeys(splits)
+
+
+def _chosen(found: Mapping[str, Any], split: str | None, spec: str) -> Any:
+    """The split asked for of a dictionary of them, or the only one."""
+    known = ", ".join(found)
+    if split is None and len(found) > 1:
+        raise OptionError(f"{spec}: the dataset has the splits {known}; say which, as in {spec}:{next(iter(found))}")
+    chosen = next(iter(found)) if split is None else split
+    if chosen not in found:
+        raise OptionError(f"{spec}: the dataset has the splits {known}, not {chosen!r}; name one of them")
+    return found[chosen]
+
+
+def _image_column(library: Any, features: Mapping[str, Any], origin: str) -> str:
+    found = [name for name, feature in features.items() if isinstance(feature, library.Image)]
+    usual = [name for name in _IMAGES if name in found]
+    if len(found) != 1 and not usual:
+        columns = ", ".join(found) or f"none among {', '.join(features)}"
+        raise OptionError(f"{origin}: columns of type Image: {columns}; expected one, or one called image")
+    return (usual or found)[0]
+
+
+def _label_column(library: Any, features: Mapping[str, Any]) -> str | None:
+    found = [name for name, feature in features.items() if isinstance(feature, library.ClassLabel)]
+    if found:
+        return max(found, key=lambda name: (name in _LABELS, len(features[name].names)))
+    plain = [name for name in _LABELS if isinstance(features.get(name), library.Value)]
+    return next((name for name in plain if _is_plain(features[name].dtype)), None)
+
+
+def _is_plain(kind: str) -> bool:
+    return "int" in kind or kind in {"string", "large_string"}
+
+
+def _class_names(library: Any, feature: Any) -> tuple[str, ...] | None:
+    """Names of the classes, None where they are only counted."""
+    if not isinstance(feature, library.ClassLabel):
+        return None
+    names = tuple(feature.names)
+    return None if names == tuple(map(str, range(len(names)))) else names
+
+
+def _label(cell: Any, feature: Any, names: Sequence[str] | None) -> Label:
+    """A row's label: the class's name where it has one; -1 stands for none."""
+    if cell is None or isinstance(cell, str):
+        return cell
+    number = whole_number(cell)
+    if getattr(feature, "names", None) is not None and number < 0:
+        return None
+    return number if names is None else names[number]

@@ -1,0 +1,22 @@
+"""Photographs and a finished run, which tests of evaluations read and leave as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from small_runs import folder_of, measured
+
+from shapleycam.experiments import Store
+
+
+@pytest.fixture(scope="session")
+def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 70 small photographs: three parts of a run."""
+    return folder_of(tmp_path_factory.mktemp("shots"), 70)
+
+
+@pytest.fixture(scope="session")
+def finished(shots: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The three quick methods on them."""
+    return measured(shots, tmp_path_factory.mktemp("runs") / "finished")

@@ -1,0 +1,96 @@
+"""From a region of the photograph to the pixels of the network's input, with a pencil."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from shapleycam.experiments.datasets.regions import Region, mask_of
+from shapleycam.models.preprocess import Preprocess
+
+PHOTO = (100, 50)
+WHOLE = (0.0, 0.0, 100.0, 50.0)
+
+
+def cells(mask: torch.Tensor) -> list[str]:
+    """A mask as rows of # and dots."""
+    assert mask.dtype == torch.bool
+    return ["".join("#" if cell else "." for cell in row) for row in mask.tolist()]
+
+
+class TestBoxes:
+    def test_half_of_the_photograph(self):
+        """The centres are at x 12.5, 37.5, 62.5, 87.5 and y 12.5, 37.5."""
+        found = mask_of([Region("a", (50, 0, 100, 25))], WHOLE, PHOTO, (2, 4))
+        assert cells(found) == ["..##", "...."]
+
+    def test_centres_decide(self):
+        """12.5 belongs to a box that begins there, 37.5 not to one that ends there."""
+        found = mask_of([Region("a", (12.5, 12.4, 37.5, 12.6))], WHOLE, PHOTO, (2, 4))
+        assert cells(found) == ["#...", "...."]
+
+    def test_crop_of_the_middle(self):
+        """The middle 50 x 50 of 100 x 50 on 5 x 5: centres at x 30, 40, 50, 60, 70 and y 5, 15, 25, 35, 45."""
+        found = mask_of([Region("a", (0, 0, 45, 20))], (25, 0, 75, 50), PHOTO, (5, 5))
+        assert cells(found) == ["##...", "##...", ".....", ".....", "....."]
+
+    def test_what_was_added_around_is_outside(self):
+        """Input of twice the photograph's height: y -12.5, 12.5, 37.5, 62.5 and x 12.5 ... 87.5."""
+        found = mask_of([Region("a", (-50, -50, 200, 200))], (0, -25, 100, 75), PHOTO, (4, 4))
+        assert cells(found) == ["....", "####", "####", "...."]
+
+    def test_union(self):
+        regions = [Region("a", (0, 0, 25, 25)), Region("b", (75, 25, 100, 50)), Region("b", (75, 25, 100, 50))]
+        assert cells(mask_of(regions, WHOLE, PHOTO, (2, 4))) == ["#...", "...#"]
+
+    def test_nothing(self):
+        assert not mask_of([], WHOLE, PHOTO, (2, 4)).any()
+        assert not mask_of([Region("a")], WHOLE, PHOTO, (2, 4)).any()
+
+    def test_annotation_of_another_size(self):
+        """Annotated at 200 x 25: its x 100 is the photograph's 50, its y 12.5 the photograph's 25."""
+        found = mask_of([Region("a", (100, 12.5, 200, 25), size=(200, 25))], WHOLE, PHOTO, (2, 4))
+        assert cells(found) == ["....", "..##"]
+
+
+class TestMasks:
+    def test_pixel_by_pixel(self):
+        mask = np.zeros((2, 4), dtype=np.bool_)
+        mask[0, 1] = mask[1, 3] = True
+        assert cells(mask_of([Region(1, mask=mask)], (0, 0, 4, 2), (4, 2), (2, 4))) == [".#..", "...#"]
+
+    def test_of_another_size(self):
+        """Each of its 2 x 2 pixels is 50 x 25 of the photograph."""
+        mask = np.array([[True, False], [False, True]])
+        assert cells(mask_of([Region(1, mask=mask)], WHOLE, PHOTO, (2, 4))) == ["##..", "..##"]
+
+    def test_goes_before_the_box(self):
+        mask = np.array([[True, False]])
+        found = mask_of([Region(1, (0, 0, 100, 50), mask)], WHOLE, PHOTO, (1, 4))
+        assert cells(found) == ["##.."]
+
+    def test_does_not_leave_the_photograph(self):
+        mask = np.ones((5, 10), dtype=np.bool_)
+        found = mask_of([Region(1, mask=mask)], (-50, 0, 150, 50), PHOTO, (1, 8))
+        assert cells(found) == ["..####.."]
+
+
+@pytest.mark.parametrize("size", [(640, 480), (333, 500), (224, 224), (1000, 90)])
+@pytest.mark.parametrize("resize", [256, (240, 240), 200])
+def test_as_the_network_sees_a_white_box(size, resize):
+    """A photograph that is black but for the box, through the preprocessing itself, nearest pixels."""
+    preprocess = Preprocess(resize, (224, 224), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    box = (size[0] // 3, size[1] // 4, size[0] * 2 // 3, size[1] * 3 // 4)
+    photo = Image.new("RGB", size)
+    photo.paste((255, 255, 255), box)
+    seen = preprocess(photo)[0]
+    found = mask_of([Region("a", box)], preprocess.box(size), size, (224, 224))
+    assert found.any()
+    clear = (seen < 0.02) | (seen > 0.98)  # away from the box's edges
+    assert clear.float().mean() > 0.9
+    blurred = torch.nn.functional.avg_pool2d(found[None].float(), 3, 1, 1)[0]
+    inner = clear & ((blurred == 0) | (blurred == 1))
+    assert inner.float().mean() > 0.8
+    assert torch.equal(found[inner], seen[inner] > 0.5)
