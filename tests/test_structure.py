@@ -30,8 +30,11 @@ WAY = (
     ("inputs",),
     ("advice",),
     ("questions",),
+    ("look",),
     ("explainer",),
     ("fidelity",),
+    ("metrics",),
+    ("experiments",),
     ("cli",),
 )
 """Modules and packages in the order of the data; those on one line do not import each other."""

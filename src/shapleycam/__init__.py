@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from shapleycam.version import __version__
 
 if TYPE_CHECKING:
-    from shapleycam import fidelity, figures, utilities, values
+    from shapleycam import experiments, fidelity, figures, metrics, utilities, values
     from shapleycam.cams import METHODS, Method, methods
     from shapleycam.errors import ShapleyCamError, ShapleyCamWarning
     from shapleycam.explainer import Explainer
@@ -37,7 +37,7 @@ _HOMES = {
     "methods": "cams",
     "zero_shot": "models.zero_shot",
 }
-_MODULES = ("fidelity", "figures", "trace", "utilities", "values")
+_MODULES = ("experiments", "fidelity", "figures", "metrics", "trace", "utilities", "values")
 
 __all__ = [
     "METHODS",
@@ -51,9 +51,11 @@ __all__ = [
     "ShapleyCamWarning",
     "Trace",
     "__version__",
+    "experiments",
     "fidelity",
     "figures",
     "methods",
+    "metrics",
     "trace",
     "utilities",
     "values",

@@ -1,0 +1,54 @@
+"""How long an evaluation will take, from a short trial."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+
+from shapleycam.errors import ShapleyCamWarning
+from shapleycam.experiments.decoding import decoded
+from shapleycam.experiments.runner import Evaluation
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a model took in the trial, and for how many images it will be asked (those not measured yet)."""
+
+    model: str
+    seconds_per_image: float
+    images: int
+
+    @property
+    def seconds(self) -> float:
+        """For all its images at the trial's pace; larger batches, and decoding ahead, go faster."""
+        return self.seconds_per_image * self.images
+
+
+def trials(evaluation: Evaluation, images: int = 1) -> Iterator[Trial]:
+    """Time each model over the dataset's first readable images; nothing is kept.
+
+    A dataset without a readable image has no trial.
+    """
+    for name, model in zip(evaluation.names, evaluation.models, strict=True):
+        network = evaluation.load(model)
+        stations = evaluation.stations(name, network)
+        if network.preprocess is None:
+            continue
+        each = decoded(evaluation.dataset, network.preprocess, [[i] for i in range(len(evaluation.dataset))], 0)
+        batch = list(islice((image for (image,) in each if image.error is None), images))
+        if not batch:
+            continue
+        stations[0].explainer.output(torch.stack([image.image for image in batch]))  # the first pass is slow
+        start = time.perf_counter()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ShapleyCamWarning)  # the run itself will say so
+            for station in stations:
+                station.rows(batch)
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        yield Trial(name, (time.perf_counter() - start) / len(batch), evaluation.pending(name))

@@ -1,0 +1,132 @@
+"""All that decides a number of an evaluation; it is stored with the results."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+from shapleycam.cams.table import expand as expand_methods
+from shapleycam.errors import OptionError
+from shapleycam.metrics import Options
+from shapleycam.metrics.table import expand as expand_metrics
+from shapleycam.models import paper
+from shapleycam.models.preprocess import Preprocess
+from shapleycam.utilities import UTILITIES, utility_of
+from shapleycam.values.path import Nodes
+from shapleycam.values.precision import check_tolerance
+
+ClassRule = Literal["prediction", "label", "correct"]
+ObjectRule = Literal["class", "any"]
+
+_ADDRESS = re.compile(" at 0x[0-9a-fA-F]+")
+SCALING = "ReLU, min-max at native size, bilinear to the input, min-max (arXiv:2501.06261)"
+"""How values become heatmaps; there is one way (see `heatmaps`), named in what is stored."""
+ASKED = ("layers", "utilities", "methods", "metrics")
+"""What was measured, rather than how: results of protocols that differ in these alone may share a table."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is measured, and how; the defaults are the published protocol with the model's own preprocessing.
+
+    `layers`, `utilities`, `methods` and `metrics` are names, or sets ("paper", "all"). `preprocess` None is the model's
+    own. `class_rule`: what is explained is the "prediction", the "label", or the prediction of those images alone where
+    it is the label ("correct"). `objects`: the pointing metrics ask for objects of the explained "class", or for "any".
+    `nodes`, `tolerance` and `players` are as in `Explainer.compare`; `seed` is for methods, with each image's
+    content, as `options.seed` is for metrics.
+    """
+
+    layers: tuple[str, ...] = ("before-pool",)
+    utilities: tuple[str, ...] = ("rest",)
+    methods: tuple[str, ...] = ("paper",)
+    metrics: tuple[str, ...] = ("paper",)
+    preprocess: Preprocess | None = None
+    class_rule: ClassRule = "prediction"
+    objects: ObjectRule = "class"
+    options: Options = field(default_factory=Options)
+    nodes: Nodes = 8
+    tolerance: float = 0.01
+    players: tuple[int, int] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Write the sets out, and refuse unknown names.
+
+        Raises:
+            OptionError: an unknown layer rule, utility, method, metric or class rule.
+        """
+        for name in ASKED:
+            value = getattr(self, name)
+            several = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
+            object.__setattr__(self, name, tuple(dict.fromkeys(several)))
+        object.__setattr__(self, "methods", tuple(expand_methods(self.methods)))
+        object.__setattr__(self, "metrics", tuple(expand_metrics(self.metrics)))
+        for utility in self.utilities:
+            if not isinstance(utility, str):
+                raise OptionError(f"utility {utility!r} is stored by name; expected one of {', '.join(UTILITIES)}")
+            utility_of(utility)
+        self._check_effort()
+        for name, kind in (("class_rule", ClassRule), ("objects", ObjectRule)):
+            if getattr(self, name) not in get_args(kind):
+                choices = ", ".join(map(repr, get_args(kind)))
+                raise OptionError(f"{name} is {getattr(self, name)!r}; expected one of {choices}")
+        for name in ("layers", "utilities"):
+            if not getattr(self, name):
+                raise OptionError(f"no {name} were given; expected at least one")
+
+    def _check_effort(self) -> None:
+        check_tolerance(self.tolerance)
+        if self.nodes != "auto" and not (isinstance(self.nodes, int) and self.nodes >= 1):
+            raise OptionError(f"nodes is {self.nodes!r}; expected 1 or more, or 'auto'")
+        if self.players is not None and not (len(self.players) == 2 and min(self.players) >= 1):
+            raise OptionError(f"players is {self.players!r}; expected (rows, columns) of a grid of regions, or None")
+        if not isinstance(self.preprocess, (Preprocess, type(None))):
+            found = type(self.preprocess).__name__
+            raise OptionError(f"preprocess is a {found}; expected a shapleycam.Preprocess, or None for the model's own")
+
+    @classmethod
+    def paper(cls) -> Protocol:
+        """The published protocol: both layers, ReST, ten methods, six metrics, the paper's preprocessing."""
+        return cls(layers=("before-pool", "last-conv"), preprocess=paper.PREPROCESS)
+
+    @property
+    def effort(self) -> dict[str, Any]:
+        """Nodes, tolerance and seed, as `Effort` takes them."""
+        return {"nodes": self.nodes, "tolerance": self.tolerance, "seed": self.seed}
+
+    def as_data(self) -> dict[str, Any]:
+        """As JSON has it."""
+        found = asdict(self)
+        if self.preprocess is not None:
+            found["preprocess"] = preprocess_as_data(self.preprocess)
+        return {**_plain(found), "scaling": SCALING}
+
+
+def preprocess_as_data(preprocess: Any) -> Any:
+    """A preprocessing as JSON has it; of one that is not ours what it says of itself."""
+    if isinstance(preprocess, Preprocess):
+        return _plain({**asdict(preprocess), "interpolation": preprocess.interpolation.value})
+    named = preprocess if hasattr(preprocess, "__qualname__") else None
+    text = f"{named.__module__}.{named.__qualname__}" if named else repr(preprocess)
+    return _ADDRESS.sub("", " ".join(text.split()))
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any], ignored: Iterable[str] = ()) -> list[str]:
+    """What differs between two protocols (or other things) as JSON has them: "class_rule was 'label', is 'correct'"."""
+    found = []
+    for name in sorted({*one, *other} - set(ignored)):
+        before, after = one.get(name), other.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += [f"{name}.{text}" for text in differences(before, after)]
+        elif before != after:
+            found.append(f"{name} was {before!r}, is {after!r}")
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, as they come back from JSON."""
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, (tuple, list)) else value

@@ -1,0 +1,70 @@
+"""The paper's two tables (Cai 2025, arXiv:2501.06261), and how far measured figures are from them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from shapleycam.experiments.results.cells import ADCC_OF_MEANS, Key, Summary
+
+_KEYS = ("network", "layer", "utility", "method")
+_FILE = "published.csv"
+
+
+@dataclass(frozen=True)
+class Published:
+    """Figures in print, in percent, by model, layer, utility, method and metric."""
+
+    source: str
+    percent: Mapping[Key, float]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A measured figure and the published one, in percent; NaN where the measured one is undefined."""
+
+    key: Key
+    measured: float
+    published: float
+
+    @property
+    def points(self) -> float:
+        """Measured - published, in percentage points."""
+        return self.measured - self.published
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All cells of a summary that have a published counterpart, and what has none on either side."""
+
+    source: str
+    differences: tuple[Difference, ...]
+    unpublished: tuple[Key, ...]
+    unmeasured: tuple[Key, ...]
+
+
+@cache
+def published() -> Published:
+    """The paper's figures: two layers, ReST, twelve networks, ten methods, six metrics; its ADCC is that of means."""
+    figures: dict[Key, float] = {}
+    text = files(__package__).joinpath(_FILE).read_text(encoding="utf-8")
+    for row in csv.DictReader(text.splitlines()):
+        model, layer, utility, method = (row.pop(name) for name in _KEYS)
+        for metric, figure in row.items():
+            name = ADCC_OF_MEANS if metric == "adcc" else metric
+            figures[model, layer, utility, method, name] = float(figure)
+    return Published("Cai 2025, arXiv:2501.06261", figures)
+
+
+def difference(summary: Summary, against: Published) -> Comparison:
+    """Each measured figure beside the published one; cells and figures without a counterpart are listed."""
+    there = against.percent
+    return Comparison(
+        against.source,
+        tuple(Difference(cell.key, 100 * cell.mean, there[cell.key]) for cell in summary.cells if cell.key in there),
+        tuple(cell.key for cell in summary.cells if cell.key not in there),
+        tuple(key for key in there if key not in summary.by_key),
+    )

@@ -1,0 +1,107 @@
+"""A process that starts evaluations in processes of their own, which tests may kill.
+
+Each line on standard input is a command: `go DATA OUT MOMENT`. A child is forked, which is as good as a fresh process
+and needs no minute of imports. What happens is said in lines on standard output: the child's number, the images
+measured so far, and how it ended. MOMENT is where it kills itself: "never", or NAME:TIME for the TIMEth call of a
+function in `MOMENTS`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from small_runs import QUICK, Told, tiny
+
+from shapleycam.experiments import Setting, evaluate, runner, store
+
+
+def say(**what: Any) -> None:
+    os.write(1, (json.dumps(what) + "\n").encode())
+
+
+class Telling(Told):
+    def measured(self, images: int, rows: Any) -> None:
+        super().measured(images, rows)
+        say(measured=sum(self.steps))
+
+
+def die_at(owner: Any, name: str, time: int, *, after: bool) -> None:
+    """Before or after a function's call of that number, as kill -9 would have it."""
+    function: Callable[..., Any] = getattr(owner, name)
+    calls = []
+
+    def dying(*args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        if len(calls) < time:
+            return function(*args, **kwargs)
+        if after:
+            function(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGKILL)
+        return None
+
+    setattr(owner, name, dying)
+
+
+def die_half_written(time: int) -> None:
+    write, calls = store.pq.write_table, []
+
+    def dying(table: Any, file: Any, **how: Any) -> None:
+        calls.append(1)
+        write(table, file, **how)
+        if len(calls) == time:
+            file.flush()
+            os.truncate(file.fileno(), file.tell() // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    store.pq.write_table = dying
+
+
+MOMENTS: dict[str, Callable[[int], None]] = {
+    "before-sync": lambda time: die_at(os, "fsync", time, after=False),
+    "after-sync": lambda time: die_at(os, "fsync", time, after=True),
+    "before-rename": lambda time: die_at(Path, "replace", time, after=False),
+    "after-rename": lambda time: die_at(Path, "replace", time, after=True),
+    "half-written": die_half_written,
+    "measuring": lambda time: die_at(runner._Part, "add", time, after=False),
+}
+
+
+def run(data: str, out: str, moment: str) -> int:
+    name, _, time = moment.partition(":")
+    if name in MOMENTS:
+        MOMENTS[name](int(time))
+    try:
+        evaluate([tiny(), tiny(1, "other")], data, out, QUICK, setting=Setting("cpu", 8, 2), watcher=Telling())
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        say(error=str(error))
+        return 1
+    return 0
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    say(ready=True)
+    for line in sys.stdin:
+        _, data, out, moment = line.split()
+        child = os.fork()
+        if child == 0:
+            os.setsid()
+            sys.exit(run(data, out, moment))  # as Python ends, its processes with it
+        say(started=child)
+        _, status = os.waitpid(child, 0)
+        say(ended=os.waitstatus_to_exitcode(status))
+
+
+if __name__ == "__main__":
+    main()

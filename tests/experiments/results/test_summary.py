@@ -1,0 +1,286 @@
+"""From rows to cells: means, the two ADCCs, ranks, leads, and what is missing."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rows_by_hand import bad, frame, good, of
+from scipy import stats
+
+from shapleycam.errors import OptionError
+from shapleycam.experiments.results import ADCC_OF_MEANS, Summary, summarise, tidy
+
+PARTS = ("coherency", "complexity", "average_drop")
+KEY = ("resnet18", "before-pool", "rest")
+
+
+def random_parts(seed: int, images: int, *methods: str) -> dict:
+    generator = np.random.default_rng(seed)
+    return {method: {part: generator.uniform(0.05, 0.95, images).tolist() for part in PARTS} for method in methods}
+
+
+def cell(summary: Summary, method: str, metric: str):
+    return summary.by_key[(*KEY, method, metric)]
+
+
+def of_metric(metric: str, **methods: list) -> Summary:
+    """A summary of one metric, with names whose - is written _."""
+    values = {name.replace("_", "-"): {metric: column} for name, column in methods.items()}
+    return summarise(frame(*good(values)), of(metric))
+
+
+def test_two_methods_by_hand():
+    found = of_metric("average_drop", gradcam=[0.1, 0.2, 0.6], shapleycam=[0.1, 0.1, 0.1])
+    first, second = cell(found, "gradcam", "average_drop"), cell(found, "shapleycam", "average_drop")
+    assert (first.mean, second.mean) == pytest.approx((0.3, 0.1))
+    assert (first.rank, second.rank) == (2, 1)  # a low drop is good
+    assert (first.best, first.second, second.best, second.second) == (False, True, True, False)
+    assert (first.n, first.undefined) == (3, 0)
+    assert (first.low, first.high) == pytest.approx((0.1, 0.6))
+    assert (second.low, second.high) == pytest.approx((0.1, 0.1))
+    assert (first.lead_significant, first.p) == (None, None)
+    assert second.lead_significant is False  # three images are too few
+    assert found.groups[0].images == 3
+
+
+def test_the_adcc_of_means_is_another_number_than_the_mean_of_the_images():
+    values = {
+        "gradcam": {
+            "coherency": [1.0, 0.5],
+            "complexity": [0.25, 0.75],
+            "average_drop": [0.0, 0.5],
+            "adcc": [0.9, 1.2 / 3.2],
+        }
+    }
+    found = summarise(frame(*good(values)), of(*PARTS, "adcc"))
+    assert cell(found, "gradcam", "adcc").mean == pytest.approx((0.9 + 0.375) / 2)
+    # the means are 0.75, 0.5 and 0.25: 3 / (1/0.75 + 1/0.5 + 1/0.75) = 3 / (14/3)
+    assert cell(found, "gradcam", ADCC_OF_MEANS).mean == pytest.approx(9 / 14)
+    titles = {column.name: column.title for column in found.columns}
+    assert titles["adcc"] == "ADCC (mean of images)"
+    assert titles[ADCC_OF_MEANS] == "ADCC (of means)"
+    assert [column.name for column in found.columns] == [*PARTS, "adcc", ADCC_OF_MEANS]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_there_is_no_adcc_of_means_without_its_parts(part):
+    rows = frame(*good(random_parts(0, 4, "gradcam")))
+    names = [name for name in PARTS if name != part]
+    assert [column.name for column in summarise(rows, of(*names)).columns] == names
+
+
+def adcc(coherency: float, complexity: float, drop: float, axis: int = 0) -> np.ndarray:
+    """Of the means, as scipy has the harmonic mean."""
+    parts = [coherency.mean(axis), 1 - complexity.mean(axis), 1 - drop.mean(axis)]
+    return stats.hmean(np.stack(parts), axis=0)
+
+
+def test_the_interval_of_the_adcc_of_means_is_scipys():
+    values = random_parts(1, 60, "gradcam")
+    found = cell(summarise(frame(*good(values)), of(*PARTS), resamples=9999), "gradcam", ADCC_OF_MEANS)
+    data = [np.array(values["gradcam"][part]) for part in PARTS]
+    theirs = stats.bootstrap(
+        data,
+        lambda *each, axis: adcc(*each, axis=axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=9999,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    assert found.mean == pytest.approx(adcc(*data))
+    assert (found.low, found.high) == pytest.approx(tuple(theirs), abs=0.004)
+
+
+def test_the_lead_in_adcc_of_means_is_that_of_resampled_images():
+    values = random_parts(2, 80, "gradcam", "shapleycam")
+    values["shapleycam"] = {
+        part: (0.8 * np.array(values["gradcam"][part]) + 0.2 * np.array(values["shapleycam"][part])).tolist()
+        for part in PARTS
+    }
+    found = summarise(frame(*good(values)), of(*PARTS), resamples=4999)
+    one, other = ([np.array(values[method][part]) for part in PARTS] for method in ("gradcam", "shapleycam"))
+    draws = np.random.default_rng(5).integers(80, size=(4999, 80))
+    differences = adcc(*(part[draws] for part in one), axis=1) - adcc(*(part[draws] for part in other), axis=1)
+    p = 2 * min((differences <= 0).mean(), (differences >= 0).mean())
+    best = max((cell(found, method, ADCC_OF_MEANS) for method in values), key=lambda each: each.mean)
+    assert best.best
+    assert best.p == pytest.approx(p, abs=0.03)
+    assert 0.05 < p < 1  # so that the agreement says something
+
+
+def test_the_cost_of_a_zero_part_is_a_zero_adcc():
+    values = {"gradcam": {"coherency": [0.5, 0.5], "complexity": [0.5, 0.5], "average_drop": [1.0, 1.0]}}
+    found = cell(summarise(frame(*good(values)), of(*PARTS)), "gradcam", ADCC_OF_MEANS)
+    assert (found.mean, found.low, found.high) == (0, 0, 0)
+
+
+def test_undefined_values_are_out_of_the_mean_and_counted():
+    found = of_metric("average_drop", gradcam=[0.2, None, math.nan, 0.4], hirescam=[0.1, 0.1, 0.1, 0.1])
+    gradcam = cell(found, "gradcam", "average_drop")
+    assert (gradcam.mean, gradcam.n, gradcam.undefined) == (pytest.approx(0.3), 2, 2)
+    assert cell(found, "hirescam", "average_drop").undefined == 0
+
+
+def test_an_image_without_drop_is_undefined_for_the_adcc_of_means_and_in_the_other_means():
+    values = random_parts(3, 10, "gradcam")
+    values["gradcam"]["average_drop"][4] = math.nan
+    found = cell(summarise(frame(*good(values)), of(*PARTS)), "gradcam", ADCC_OF_MEANS)
+    kept = [np.array(values["gradcam"][part]) for part in PARTS]
+    assert (found.n, found.undefined) == (9, 1)
+    assert found.mean == pytest.approx(stats.hmean([kept[0].mean(), 1 - kept[1].mean(), 1 - np.nanmean(kept[2])]))
+
+
+def test_a_metric_without_any_value_has_no_mean_no_rank_and_no_lead():
+    found = of_metric("shapley_error", gradcam=[0.5, 0.7], gradcampp=[None, None])
+    empty, other = cell(found, "gradcampp", "shapley_error"), cell(found, "gradcam", "shapley_error")
+    assert math.isnan(empty.mean)
+    assert math.isnan(empty.rank)
+    assert (empty.n, empty.undefined, empty.best) == (0, 2, False)
+    assert (other.rank, other.best, other.lead_significant) == (1, True, None)
+
+
+def test_a_row_that_is_not_there_is_not_counted_as_undefined():
+    rows = frame(*good({"gradcam": {"coherency": [0.1, 0.2, 0.6]}, "hirescam": {"coherency": [0.3, 0.4]}}))
+    found = cell(summarise(rows, of("coherency")), "hirescam", "coherency")
+    assert (found.mean, found.n, found.undefined) == (pytest.approx(0.35), 2, 0)
+
+
+def test_methods_that_are_one_share_the_first_place_and_lead_the_next():
+    generator = np.random.default_rng(4)
+    base = generator.uniform(0.4, 0.6, 50)
+    found = of_metric(
+        "coherency", gradcam=(base + 0.2).tolist(), hirescam=(base + 0.2).tolist(), layercam=base.tolist()
+    )
+    first, same, next_ = (cell(found, method, "coherency") for method in ("gradcam", "hirescam", "layercam"))
+    assert (first.best, same.best, next_.second) == (True, True, True)
+    assert (first.rank, same.rank, next_.rank) == (1.5, 1.5, 3)
+    assert (first.lead_significant, same.lead_significant, next_.lead_significant) == (True, True, None)
+
+
+def test_where_all_are_one_nobody_leads():
+    column = np.random.default_rng(5).uniform(size=100).tolist()
+    found = of_metric("coherency", gradcam=column, hirescam=column)
+    assert [(each.best, each.second, each.lead_significant, each.p) for each in found.cells] == [
+        (True, False, False, 1.0)
+    ] * 2
+
+
+@pytest.mark.parametrize(("metric", "best"), [("coherency", "gradcam"), ("average_drop", "layercam")])
+def test_a_clear_lead_is_significant_in_the_metrics_direction(metric, best):
+    base = np.random.default_rng(6).uniform(0.2, 0.8, 100)
+    found = of_metric(metric, gradcam=(base + 0.1).tolist(), layercam=base.tolist())
+    assert cell(found, best, metric).lead_significant
+    assert cell(found, best, metric).p < 0.01
+
+
+def test_the_order_of_rows_changes_nothing():
+    rows = [
+        row for model in ("vgg16", "own") for row in good(random_parts(7, 25, "gradcam", "layercam", "mine"), model)
+    ]
+    rows += [bad(30, "error", "broken"), bad(31, "left out", "no label"), bad(30, "error", "broken", "own")]
+    rows[3]["average_drop"] = None
+    one = summarise(frame(*rows), of(*PARTS))
+    for seed in range(3):
+        again = summarise(frame(*rows).sample(fraction=1, shuffle=True, seed=seed), of(*PARTS))
+        assert repr(again) == repr(one)
+
+
+def test_the_same_rows_give_the_same_figures_and_the_seed_decides():
+    rows = frame(*good(random_parts(8, 30, "gradcam", "layercam")))
+    one = tidy(summarise(rows, of(*PARTS)))
+    assert tidy(summarise(rows, of(*PARTS))) == one
+    assert tidy(summarise(rows, of(*PARTS), seed=1)) != one
+
+
+def test_each_model_layer_and_utility_is_by_itself():
+    parts = [random_parts(seed, 12, "gradcam", "layercam") for seed in range(4)]
+    places = [
+        ("vgg16", "before-pool", "rest"),
+        ("vgg16", "bn2", "rest"),
+        ("vgg16", "bn2", "logit"),
+        ("a", "bn2", "rest"),
+    ]
+    rows = [good(values, *place) for values, place in zip(parts, places, strict=True)]
+    whole = summarise(frame(*(row for each in rows for row in each)), of(*PARTS))
+    assert len(whole.cells) == 4 * 2 * 4
+    for each in rows:
+        for alone in summarise(frame(*each), of(*PARTS)).cells:
+            together = whole.by_key[alone.key]
+            assert (together.mean, together.low, together.high) == pytest.approx((alone.mean, alone.low, alone.high))
+            assert (together.rank, together.best) == (alone.rank, alone.best)
+
+
+def test_errors_and_left_out_images_are_kept_with_their_reasons():
+    rows = good(random_parts(9, 3, "gradcam"))
+    rows += [
+        bad(7, "error", "cannot\n  read it"),
+        bad(8, "left out", "it has no label"),
+        bad(9, "error", None, "other"),
+    ]
+    found = summarise(frame(*rows), of(*PARTS))
+    assert [(one.model, one.image, one.message) for one in found.errors] == [
+        ("other", "9.jpg", ""),
+        ("resnet18", "7.jpg", "cannot read it"),
+    ]
+    assert [(one.index, one.image, one.message) for one in found.left_out] == [(8, "8.jpg", "it has no label")]
+    assert found.groups[0].images == 3
+
+
+def test_tables_are_in_the_order_of_the_tables_of_methods_and_networks():
+    rows = [
+        row
+        for model in ("zoo", "vgg16", "resnet18")
+        for row in good(random_parts(0, 2, "mine", "layercam", "gradcam"), model)
+    ]
+    found = summarise(frame(*rows), of(*PARTS))
+    assert list(dict.fromkeys(each.model for each in found.cells)) == ["resnet18", "vgg16", "zoo"]
+    assert list(dict.fromkeys(each.method for each in found.cells)) == ["gradcam", "layercam", "mine"]
+
+
+def test_a_result_that_is_there_twice_is_refused():
+    rows = good(random_parts(0, 3, "gradcam"))
+    with pytest.raises(OptionError, match=r"4 results of resnet18 at before-pool are of 3 images and methods.*once"):
+        summarise(frame(*rows, rows[0]), of(*PARTS))
+
+
+def test_a_column_that_is_missing_is_named():
+    with pytest.raises(OptionError, match="no column 'insertion'"):
+        summarise(frame(*good(random_parts(0, 3, "gradcam"))), of("insertion"))
+
+
+def test_rows_without_any_result_say_what_went_wrong():
+    rows = frame(bad(0, "error", "no such file"), bad(1, "error", "x")).with_columns(coherency=pl.lit(None))
+    with pytest.raises(OptionError, match=r"none of 2 rows has a result.*no such file"):
+        summarise(rows, of("coherency"))
+
+
+def test_results_without_metrics_are_refused():
+    with pytest.raises(OptionError, match="no metrics"):
+        summarise(frame(*good(random_parts(0, 3, "gradcam"))), [])
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), shift=st.floats(0.001, 0.5), better=st.sampled_from(["coherency", "average_drop"]))
+def test_a_method_that_gets_better_everywhere_does_not_rank_worse(seed, shift, better):
+    values = np.random.default_rng(seed).uniform(size=(3, 8))
+    sign = 1 if better == "coherency" else -1
+    before, after = (
+        cell(
+            of_metric(
+                better, gradcam=(values[0] + moved).tolist(), layercam=values[1].tolist(), hirescam=values[2].tolist()
+            ),
+            "gradcam",
+            better,
+        )
+        for moved in (0, sign * shift)
+    )
+    assert after.mean - before.mean == pytest.approx(sign * shift)
+    assert after.low - before.low == pytest.approx(sign * shift)
+    assert after.rank <= before.rank
+    assert after.best or not before.best

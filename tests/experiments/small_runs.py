@@ -1,0 +1,141 @@
+"""What the tests of evaluations share: a tiny network, small photographs, and short names for the usual calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from shapleycam import Network, Preprocess
+from shapleycam.experiments import Protocol, Setting, Store, evaluate
+from shapleycam.experiments.rows import CURVES, metrics_in
+
+SIDE = 32
+PREPROCESS = Preprocess(SIDE, (SIDE, SIDE), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+LABELS = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay")
+QUICK = Protocol(methods=("gradcam", "shapleycam", "layercam"))
+"""Three methods with maps of their own, at the layer before pooling."""
+HERE = Setting(batch_size=16, workers=0)
+
+
+def plain(photo: Image.Image) -> Tensor:
+    """A preprocessing that is not ours, and makes the same images."""
+    return PREPROCESS(photo)
+
+
+class Tiny(nn.Module):
+    """Images (b, 3, 32, 32), a grid of 8 x 8 at layer "features", a smooth head, ten classes."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.features = nn.Sequential(
+                nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(4), nn.Conv2d(8, 12, 3, padding=1), nn.GELU()
+            )
+            self.pool = nn.AdaptiveAvgPool2d(1)
+            self.fc = nn.Linear(12, len(LABELS))
+        self.fc.weight.data *= 8  # so that scores are far from 1/10, and change with the image
+        self.eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.pool(self.features(x)).flatten(1))
+
+
+class Fails(Tiny):
+    """Does what it is told to before it runs."""
+
+    def __init__(self, do: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.do = do
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = super().forward(x)
+        changed = self.do(x)
+        return changed(found) if callable(changed) else found
+
+
+def tiny(seed: int = 0, name: str = "tiny", **given: Any) -> Network:
+    return Network(Tiny(seed), given.pop("preprocess", PREPROCESS), given.pop("labels", LABELS), name, **given)
+
+
+def failing(do: Callable[[Tensor], object]) -> Network:
+    """A tiny network that calls `do` with its input; what that returns, if it can be called, changes the output."""
+    return Network(Fails(do), PREPROCESS, LABELS, "tiny")
+
+
+def picture(seed: int, size: tuple[int, int] = (44, 38)) -> Image.Image:
+    """Large shapes and some noise, as photographs have."""
+    random = np.random.default_rng(seed)
+    shapes = Image.fromarray(random.integers(30, 200, (5, 6, 3), dtype=np.uint8)).resize(size, Image.Resampling.BICUBIC)
+    noise = random.normal(0, 6, (size[1], size[0], 3))
+    return Image.fromarray((np.asarray(shapes) + noise).clip(0, 220).astype(np.uint8))
+
+
+def folder_of(path: Path, number: int, first: int = 0) -> Path:
+    """A folder of photographs 0000.jpg, 0001.jpg, ..."""
+    path.mkdir(parents=True, exist_ok=True)
+    for index in range(first, first + number):
+        picture(index).save(path / f"{index:04d}.jpg", quality=92)
+    return path
+
+
+def measured(data: Any, out: Path, models: Any = None, protocol: Protocol = QUICK, **given: Any) -> Store:
+    given.setdefault("setting", HERE)
+    return evaluate(tiny() if models is None else models, data, out, protocol, **given)
+
+
+def by_status(frame: pl.DataFrame, status: str) -> pl.DataFrame:
+    return frame.filter(pl.col("status") == status)
+
+
+def assert_near(one: pl.DataFrame, other: pl.DataFrame, tolerance: float, within: float = 0.0) -> None:
+    """The same rows, numbers equal to `tolerance`; the increase in confidence only where scores differ by `within`."""
+    names = metrics_in(one.columns)
+    words = [name for name in one.columns if name not in {*names, "probability", *CURVES}]
+    assert one.select(words).equals(other.select(words))
+    for name in ["probability", *names]:
+        a, b = one[name].to_numpy(), other[name].to_numpy()
+        rows = np.ones(len(a), dtype=bool)
+        if name == "increase_in_confidence" and within:
+            rows = one["average_drop"].fill_null(1).to_numpy() > within  # 0 both where it rose and where nothing did
+            rows |= a == b
+            assert (a != b).sum() <= 0.02 * len(a)
+        np.testing.assert_allclose(a[rows], b[rows], rtol=0, atol=tolerance, err_msg=name, equal_nan=True)
+
+
+class Told:
+    """A watcher that remembers what it is told, and does something when so many images are measured."""
+
+    def __init__(self, at: int | None = None, do: Callable[[], object] | None = None) -> None:
+        self.at, self.do = at, do
+        self.begun: tuple[int, int] | None = None
+        self.models: list[str] = []
+        self.steps: list[int] = []
+        self.rows: list[dict[str, Any]] = []
+
+    def begin(self, images: int, done: int) -> None:
+        self.begun = (images, done)
+
+    def model(self, name: str) -> None:
+        self.models.append(name)
+
+    def measured(self, images: int, rows: Sequence[dict[str, Any]]) -> None:
+        self.steps.append(images)
+        self.rows += rows
+        if self.at is not None and self.do is not None and sum(self.steps) >= self.at:
+            self.at = None
+            self.do()
+
+
+def raises(error: BaseException) -> Callable[[], None]:
+    def do() -> None:
+        raise error
+
+    return do

@@ -1,0 +1,205 @@
+"""Photographs decoded ahead, in order, each by itself."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from small_runs import PREPROCESS, QUICK, folder_of, measured, picture, plain, tiny
+
+from shapleycam import Explainer
+from shapleycam.experiments import decoding
+from shapleycam.experiments.datasets.find import find
+from shapleycam.experiments.decoding import decoded
+
+pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
+
+
+def all_of(data, preprocess=PREPROCESS, size=4, workers=0):
+    dataset = find(data)
+    batches = [range(start, min(start + size, len(dataset))) for start in range(0, len(dataset), size)]
+    return list(decoded(dataset, preprocess, batches, workers))
+
+
+class TestOrder:
+    @pytest.mark.parametrize("workers", [0, 1, 2])
+    def test_is_that_of_the_batches(self, shots, workers):
+        batches = all_of(shots, size=9, workers=workers)
+        assert [len(batch) for batch in batches] == [9] * 7 + [7]
+        assert [image.index for batch in batches for image in batch] == list(range(70))
+
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_any_images_in_any_order(self, shots, workers):
+        found = list(decoded(find(shots), PREPROCESS, [[5, 2], [69], [2]], workers))
+        assert [[image.index for image in batch] for batch in found] == [[5, 2], [69], [2]]
+
+    def test_arrays_are_the_same_from_processes(self, shots):
+        here = [image for batch in all_of(shots) for image in batch]
+        there = [image for batch in all_of(shots, workers=2) for image in batch]
+        for one, other in zip(here, there, strict=True):
+            assert one.array.dtype == other.array.dtype == np.float32
+            assert np.array_equal(one.array, other.array)
+            assert (one.size, one.box) == (other.size, other.box)
+
+    def test_no_batches(self, shots):
+        assert list(decoded(find(shots), PREPROCESS, [], 0)) == []
+
+    def test_ends_at_once_when_closed(self, shots):
+        import multiprocessing
+
+        others = set(multiprocessing.active_children())
+        images = decoded(find(shots), PREPROCESS, [[index] for index in range(70)], 2)
+        assert next(images)[0].index == 0
+        images.close()
+        assert set(multiprocessing.active_children()) <= others
+
+
+class TestImages:
+    def test_are_what_the_preprocessing_makes(self, shots):
+        path = shots / "0003.jpg"
+        image = all_of(shots)[0][3]
+        assert torch.equal(image.image, PREPROCESS(Image.open(path)))
+        assert image.size == (44, 38)
+        assert image.box == PREPROCESS.box((44, 38))
+        assert image.error is None
+
+    def test_are_arrays_that_can_be_written_and_share_nothing(self, shots):
+        """An array travels through a pipe: torch's shared memory is small in containers."""
+        first, second = all_of(shots, workers=1)[0][:2]
+        assert isinstance(first.array, np.ndarray)
+        assert first.array.flags.writeable
+        assert not first.image.is_shared()
+        before = second.array.copy()
+        first.image.zero_()
+        assert np.array_equal(second.array, before)
+
+    def test_many_large_images_fit_through(self, tmp_path):
+        """Far more than a pipe holds, with nobody reading for a while."""
+        folder_of(tmp_path, 12)
+
+        def large(photo):
+            return PREPROCESS(photo).repeat(1, 16, 16)
+
+        images = decoded(find(tmp_path), large, [[index, index + 1] for index in range(0, 12, 2)], 2)
+        batches = [next(images)]
+        batches += images
+        assert [image.array.shape for batch in batches for image in batch] == [(3, 512, 512)] * 12
+
+    @pytest.mark.parametrize("orientation", [3, 6, 8])
+    def test_are_upright(self, tmp_path, orientation):
+        """A camera held otherwise: the rows and the pixels are those of the upright photograph."""
+        turn = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
+        upright = picture(1, (60, 40))
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        upright.transpose(turn[orientation]).save(tmp_path / "turned.png", exif=exif)
+        ((image,),) = all_of(tmp_path)
+        assert image.size == (60, 40)
+        assert image.box == PREPROCESS.box((60, 40))
+        assert torch.equal(image.image, PREPROCESS(upright))
+
+    def test_of_any_mode(self, tmp_path):
+        for mode in ("L", "RGBA", "P", "1", "CMYK"):
+            suffix = "jpg" if mode == "CMYK" else "png"
+            picture(0).convert(mode).save(tmp_path / f"{mode}.{suffix}")
+        (batch,) = all_of(tmp_path, size=5)
+        assert [image.array.shape for image in batch] == [(3, 32, 32)] * 5
+
+
+class TestErrors:
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_of_a_file_are_its_own(self, tmp_path, workers):
+        folder_of(tmp_path, 6)
+        (tmp_path / "0002.jpg").write_bytes(b"")
+        (tmp_path / "0004.jpg").write_text("no picture")
+        found = [image for batch in all_of(tmp_path, size=3, workers=workers) for image in batch]
+        assert [image.index for image in found if image.error] == [2, 4]
+        assert "0002.jpg: the file is empty (0 bytes)" in found[2].error
+        assert found[2].array is None
+        assert not any("\n" in image.error for image in found if image.error)
+
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_of_a_preprocessing_are_the_images(self, tmp_path, workers):
+        folder_of(tmp_path, 5)
+
+        def stumbles(photo):
+            if photo.width == 50:
+                raise RuntimeError("too\n  wide")
+            return PREPROCESS(photo)
+
+        picture(9, (50, 40)).save(tmp_path / "0003.jpg")
+        found = [image for batch in all_of(tmp_path, stumbles, workers=workers) for image in batch]
+        assert [image.error for image in found] == [
+            None,
+            None,
+            None,
+            "0003.jpg: preprocessing raised RuntimeError: too wide; mend preprocess=",
+            None,
+        ]
+
+    @pytest.mark.parametrize(
+        ("made", "says"),
+        [
+            (lambda photo: np.zeros((3, 32, 32)), "preprocess= returned ndarray; expected a tensor (c, h, w)"),
+            (lambda photo: PREPROCESS(photo)[None], "preprocess= returned shape (1, 3, 32, 32); expected a tensor"),
+        ],
+    )
+    def test_of_what_a_preprocessing_returns(self, tmp_path, made, says):
+        folder_of(tmp_path, 1)
+        ((image,),) = all_of(tmp_path, made)
+        assert says in image.error
+
+    def test_are_rows(self, shots, tmp_path):
+        def stumbles(photo):
+            if photo.getpixel((0, 0))[0] % 2:
+                raise KeyError("odd")
+            return PREPROCESS(photo)
+
+        rows = measured(shots, tmp_path, tiny(preprocess=stumbles), limit=12).rows()
+        bad, good = rows.filter(status="error"), rows.filter(status="ok")
+        odd = [i for i in range(12) if Image.open(shots / f"{i:04d}.jpg").getpixel((0, 0))[0] % 2]
+        assert 0 < len(odd) < 12
+        assert bad["index"].to_list() == odd
+        assert bad["message"][0].endswith("preprocessing raised KeyError: 'odd'; mend preprocess=")
+        assert len(good) == 3 * (12 - len(odd))
+
+
+class TestOwnPreprocessing:
+    def test_plain_function_gives_the_same_rows_and_layer(self, shots, finished, tmp_path):
+        store = measured(shots, tmp_path, tiny(preprocess=plain), limit=12)
+        assert store.manifest["models"]["tiny"]["layers"] == {"before-pool": "features"}
+        assert store.rows().drop("image").equals(measured(shots, tmp_path / "other", limit=12).rows().drop("image"))
+
+    def test_plain_function_with_processes(self, shots, tmp_path):
+        from shapleycam.experiments import Setting
+
+        rows = measured(shots, tmp_path, tiny(preprocess=plain), setting=Setting(workers=2), limit=20).rows()
+        assert rows["status"].unique().to_list() == ["ok"]
+
+    KINDS: ClassVar = {
+        "float64": lambda photo: PREPROCESS(photo).double(),
+        "bfloat16": lambda photo: PREPROCESS(photo).bfloat16(),
+        "uint8": lambda photo: (PREPROCESS(photo) * 60 + 120).to(torch.uint8),
+        "gradient": lambda photo: PREPROCESS(photo).requires_grad_(),
+    }
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_explainer_takes_what_it_makes(self, shots, kind):
+        found = Explainer(tiny(preprocess=self.KINDS[kind]), layer="features").explain(shots / "0000.jpg", "gradcam")
+        assert found.heatmap.shape == (1, 32, 32)
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_evaluation_takes_what_an_explainer_takes(self, shots, tmp_path, kind):
+        rows = measured(shots, tmp_path, tiny(preprocess=self.KINDS[kind]), QUICK, limit=2).rows()
+        assert rows["status"].unique().to_list() == ["ok"]
+
+    def test_an_error_is_not_called_the_death_of_a_process(self, shots, monkeypatch):
+        def broken(*_):
+            raise RuntimeError("a fault of the program")
+
+        monkeypatch.setattr(decoding, "Decoded", broken)
+        with pytest.raises(RuntimeError, match="a fault of the program"):
+            all_of(shots, tiny().preprocess, workers=1)

@@ -1,0 +1,52 @@
+"""How long an evaluation will take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from small_runs import HERE, QUICK, Told, folder_of, measured, plain, raises, tiny
+
+from shapleycam.experiments import Evaluation
+from shapleycam.experiments.datasets.find import find
+from shapleycam.experiments.estimate import trials
+
+pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
+
+
+def evaluation(data: Path, out: Path, *models) -> Evaluation:
+    return Evaluation(models or (tiny(),), find(data), QUICK, out, setting=HERE)
+
+
+def test_one_trial_a_model_and_nothing_is_written(shots, tmp_path):
+    found = list(trials(evaluation(shots, tmp_path / "out", tiny(), tiny(1, "other")), images=3))
+    assert [trial.model for trial in found] == ["tiny", "other"]
+    for trial in found:
+        assert trial.images == 70
+        assert 0 < trial.seconds_per_image < 60
+        assert trial.seconds == pytest.approx(trial.seconds_per_image * 70)
+    assert not (tmp_path / "out").exists()
+
+
+def test_images_that_are_measured_already_do_not_count(shots, tmp_path):
+    models = [tiny(), tiny(1, "other")]
+    with pytest.raises(KeyboardInterrupt):
+        measured(shots, tmp_path, models, watcher=Told(33, raises(KeyboardInterrupt())))
+    assert [trial.images for trial in trials(evaluation(shots, tmp_path, *models))] == [38, 70]
+    measured(shots, tmp_path, models)
+    assert [trial.seconds for trial in trials(evaluation(shots, tmp_path, *models))] == [0, 0]
+
+
+def test_takes_the_first_images_that_can_be_read(tmp_path):
+    data = folder_of(tmp_path / "data", 4)
+    for index in (0, 1):
+        (data / f"{index:04d}.jpg").write_bytes(b"")
+    assert len(list(trials(evaluation(data, tmp_path / "out"), images=3))) == 1
+    for index in (2, 3):
+        (data / f"{index:04d}.jpg").write_bytes(b"")
+    assert list(trials(evaluation(data, tmp_path / "out"))) == []
+
+
+def test_preprocessing_that_is_not_ours(shots, tmp_path):
+    (trial,) = trials(evaluation(shots, tmp_path / "out", tiny(preprocess=plain)))
+    assert trial.seconds > 0

@@ -1,0 +1,654 @@
+"""An evaluation from end to end: the rows, their order and numbers, what it goes on with and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import shutil
+from dataclasses import replace
+from errno import ENOSPC
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+from small_runs import (
+    HERE,
+    LABELS,
+    PREPROCESS,
+    QUICK,
+    Tiny,
+    Told,
+    assert_near,
+    folder_of,
+    measured,
+    plain,
+    raises,
+    tiny,
+)
+from torch import nn
+
+import shapleycam
+from shapleycam import Explainer, Network
+from shapleycam.errors import ImageError, LayerError, ModelError, OptionError
+from shapleycam.experiments import Protocol, Setting, Store, store
+from shapleycam.metrics import Options, measure
+
+pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
+
+SEVERAL = Protocol(
+    layers=("last-conv", "before-pool"), utilities=("logit", "rest"), methods=("shapleycam", "gradcam", "pathcam-e")
+)
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    return folder_of(tmp_path_factory.mktemp("few"), 5)
+
+
+def files(path: Path) -> dict[str, bytes]:
+    return {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def parts(path: Path) -> dict[str, bytes]:
+    return {name: content for name, content in files(path).items() if name.startswith("parts/")}
+
+
+class TestRows:
+    def test_count_and_order_of_two_models_layers_and_utilities(self, few, tmp_path):
+        rows = measured(few, tmp_path, [tiny(1, "second"), tiny(0, "first")], SEVERAL).rows()
+        wanted = [
+            (model, index, layer, utility, method)
+            for model in ("second", "first")
+            for index in range(5)
+            for layer in SEVERAL.layers
+            for utility in SEVERAL.utilities
+            for method in SEVERAL.methods
+        ]
+        assert rows.select("model", "index", "layer", "utility", "method").rows() == wanted
+        assert rows["status"].unique().to_list() == ["ok"]
+        assert rows["image"].to_list() == [f"{index:04d}.jpg" for _, index, *_ in wanted]
+
+    def test_numbers_are_those_of_measure(self, few, tmp_path):
+        protocol = replace(SEVERAL, metrics=("paper", "insertion", "road"), options=Options(steps=4, percentiles=(30,)))
+        rows = measured(few, tmp_path, protocol=protocol).rows()
+        images = sorted(few.glob("*.jpg"))
+        for layer in protocol.layers:
+            for utility in protocol.utilities:
+                explainer = Explainer(tiny(), layer=layer, utility=utility)
+                found = explainer.compare(images, protocol.methods)
+                numbers = measure(explainer, images, found, protocol.metrics, protocol.options)
+                for method, explanation in found.items():
+                    mine = rows.filter(layer=layer, utility=utility, method=method)
+                    assert mine["target"].to_list() == explanation.target.tolist()
+                    score = explanation.output.softmax(1).amax(1)
+                    torch.testing.assert_close(torch.tensor(mine["probability"]).float(), score, atol=1e-6, rtol=0)
+                    for name in protocol.metrics:
+                        torch.testing.assert_close(
+                            torch.tensor(mine[name].to_list()).float(),
+                            numbers[name][method].float(),
+                            atol=1e-6,
+                            rtol=0,
+                            equal_nan=True,
+                            msg=lambda text, at=(layer, utility, method, name): f"{at}: {text}",
+                        )
+
+    def test_numbers_of_the_game_are_those_of_measure(self, few, tmp_path):
+        names = ("shapley_error", "shapley_spearman", "efficiency_gap")
+        protocol = Protocol(methods=("gradcam", "layercam", "pathcam"), metrics=names, players=(2, 2), nodes=3)
+        rows = measured(few, tmp_path, protocol=protocol, limit=2).rows()
+        explainer, images = Explainer(tiny()), sorted(few.glob("*.jpg"))[:2]
+        how = {"players": (2, 2), "nodes": 3}
+        numbers = measure(explainer, images, explainer.compare(images, protocol.methods, **how), names, **how)
+        for name in names:
+            for method in protocol.methods:
+                mine = torch.tensor(rows.filter(method=method)[name].to_list())
+                expected = numbers[name][method].double()
+                torch.testing.assert_close(mine.double(), expected, atol=1e-6, rtol=0, equal_nan=True)
+        assert rows.filter(method="layercam")["efficiency_gap"].is_nan().all()  # not in units of the utility
+
+    def test_curves_are_kept(self, few, tmp_path):
+        protocol = replace(QUICK, metrics=("insertion",), options=Options(steps=5))
+        rows = measured(few, tmp_path, protocol=protocol).rows()
+        assert "deletion_curve" not in rows.columns
+        for curve, area in zip(rows["insertion_curve"].to_list(), rows["insertion"].to_list(), strict=True):
+            assert len(curve) == 6
+            assert area == pytest.approx(sum(curve[:-1]) / 10 + sum(curve[1:]) / 10, abs=1e-6)
+
+    def test_default_model_by_name_with_its_own_preprocessing(self, hopper, tmp_path):
+        protocol = Protocol(methods=("shapleycam",), metrics=("average_drop", "complexity"))
+        (row,) = measured(hopper, tmp_path, "efficientnet_lite0", protocol).rows().to_dicts()
+        explanation = Explainer("efficientnet_lite0", device="cpu").explain(hopper)
+        assert row["target"] == int(explanation.target)
+        assert row["model"] == "efficientnet_lite0"
+        assert row["complexity"] == pytest.approx(float(explanation.heatmap.mean()), abs=1e-6)
+
+    def test_preprocessing_of_the_protocol_goes_before_the_models(self, few, tmp_path):
+        other = replace(PREPROCESS, resize=40, crop=(40, 40))
+        rows = measured(few, tmp_path / "a", protocol=replace(QUICK, preprocess=other)).rows()
+        expected = measured(few, tmp_path / "b", tiny(preprocess=other)).rows()
+        assert rows.equals(expected)
+        assert not rows.equals(measured(few, tmp_path / "c").rows())
+
+    def test_constant_map_is_said(self, few, tmp_path):
+        model = Tiny()
+        model.fc.weight.data *= 0
+        rows = measured(
+            few,
+            tmp_path,
+            Network(model, PREPROCESS, LABELS, "blank"),
+            replace(QUICK, methods="gradcam", layers="features"),
+        )
+        assert rows.rows()["message"].to_list() == ["a constant map"] * 5
+        assert rows.rows()["coherency"].to_list() == [0.0] * 5
+
+    def test_watcher_is_told_of_all(self, few, tmp_path):
+        told = Told()
+        models = [tiny(), tiny(1, "other")]
+        first = measured(few, tmp_path, models, watcher=told, setting=replace(HERE, batch_size=2))
+        assert told.begun == (10, 0)
+        assert told.models == ["tiny", "other"]
+        assert told.steps == [2, 2, 1] * 2
+        assert len(told.rows) == len(first.rows())
+        again = Told()
+        measured(few, tmp_path, models, watcher=again)
+        assert again.begun == (10, 10)
+        assert again.steps == []
+
+
+class TestPasses:
+    @pytest.mark.parametrize("utilities", [("rest",), ("rest", "logit")])
+    def test_one_trace_and_two_for_each_distinct_map(self, shots, tmp_path, utilities):
+        """At the layer before pooling with a linear head: gradcam, hirescam and xgradcam have one map."""
+        methods = ("gradcam", "hirescam", "xgradcam", "shapleycam", "randomcam")
+        distinct = {"rest": 3, "logit": 2}  # the logit of a linear head has no second order
+        network = tiny()
+        runs = []
+        network.model.register_forward_hook(lambda *_: runs.append(1))
+        counted: list[int] = []
+
+        class Counting(Told):
+            def measured(self, images, rows):
+                counted.append(len(runs))
+
+        protocol = Protocol(layers="before-pool", utilities=utilities, methods=methods)
+        measured(shots, tmp_path, network, protocol, watcher=Counting(), limit=64)
+        per_batch = [after - before for before, after in pairwise(counted)]
+        assert per_batch == [1 + sum(2 * distinct[utility] for utility in utilities)] * 3
+
+    def test_one_trace_for_each_layer(self, shots, tmp_path):
+        network = tiny()
+        runs: list[int] = []
+        network.model.register_forward_hook(lambda *_: runs.append(1))
+        counted: list[int] = []
+
+        class Counting(Told):
+            def measured(self, images, rows):
+                counted.append(len(runs))
+
+        protocol = Protocol(layers=("before-pool", "last-conv"), methods="gradcam", metrics="complexity")
+        measured(shots, tmp_path, network, protocol, watcher=Counting(), limit=48)
+        assert [after - before for before, after in pairwise(counted)] == [2, 2]
+
+
+class TestSameNumbers:
+    def test_with_worker_processes_bit_for_bit(self, shots, finished, tmp_path):
+        rows = measured(shots, tmp_path, setting=replace(HERE, workers=2)).rows()
+        assert rows.equals(finished.rows())
+
+    @pytest.mark.parametrize("size", [1, 7, 32])
+    def test_with_other_batches(self, shots, finished, tmp_path, size):
+        limit = 20 if size == 1 else None
+        rows = measured(shots, tmp_path, setting=replace(HERE, batch_size=size), limit=limit).rows()
+        assert_near(rows, finished.rows().head(len(rows)), 1e-5, within=1e-5)
+
+    @pytest.mark.parametrize("method", ["randomcam", "sampledshapley"])
+    def test_of_methods_that_draw_with_other_batches(self, shots, tmp_path, method):
+        protocol = Protocol("features.2", "probability", method, "coherency", tolerance=0.1)
+        one, other = (
+            measured(shots, tmp_path / str(size), None, protocol, setting=replace(HERE, batch_size=size), limit=8)
+            for size in (1, 8)
+        )
+        assert_near(one.rows(), other.rows(), 1e-5)
+
+    def test_with_other_images_in_the_batch(self, shots, finished, tmp_path):
+        chosen = [3, 41, 17]
+        listed = tmp_path / "list.csv"
+        listed.write_text("path\n" + "".join(f"{shots / f'{index:04d}.jpg'}\n" for index in chosen))
+        rows = measured(listed, tmp_path / "out").rows()
+        for place, index in enumerate(chosen):
+            mine = rows.filter(index=place).drop("index", "image")
+            assert_near(mine, finished.rows().filter(index=index).drop("index", "image"), 1e-5, within=1e-5)
+
+    def test_of_a_model_alone_and_beside_another(self, few, tmp_path):
+        both = measured(few, tmp_path / "both", [tiny(1, "other"), tiny()]).rows()
+        assert both.filter(model="tiny").equals(measured(few, tmp_path / "alone").rows())
+
+    def test_of_a_module_in_train_mode_which_stays_in_it(self, few, tmp_path):
+        model = nn.Sequential(nn.Conv2d(3, 6, 4, 4), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+        model = nn.Sequential(model, nn.Flatten(), nn.Dropout(0.5), nn.Linear(6, 10))
+        network = Network(model.eval(), PREPROCESS, LABELS, "drops")
+        quiet = measured(few, tmp_path / "eval", network).rows()
+        before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        model.train()
+        assert measured(few, tmp_path / "train", network).rows().equals(quiet)
+        assert all(module.training for module in model.modules())
+        assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+class TestGoesOn:
+    @pytest.mark.parametrize("at", [1, 16, 33, 65])
+    def test_after_an_interrupt(self, shots, finished, tmp_path, at):
+        with pytest.raises(KeyboardInterrupt):
+            measured(shots, tmp_path, watcher=Told(at, raises(KeyboardInterrupt())))
+        kept = parts(tmp_path)
+        whole = -(-at // 16) * 16  # the batch of which the watcher was told; its part was not written yet
+        assert len(kept) == (whole - 1) // 32
+        told = Told()
+        again = measured(shots, tmp_path, watcher=told)
+        assert again.rows().equals(finished.rows())
+        assert told.begun == (70, 32 * len(kept))
+        assert sum(told.steps) == 70 - 32 * len(kept)
+        assert kept.items() <= parts(tmp_path).items()
+
+    def test_when_finished_there_is_nothing_to_do(self, shots, finished):
+        before = parts(finished.path)
+        told = Told()
+        measured(shots, finished.path, watcher=told)
+        assert told.steps == []
+        assert parts(finished.path) == before
+
+    def test_where_a_part_was_deleted(self, shots, finished, tmp_path):
+        out = shutil.copytree(finished.path, tmp_path / "out")
+        victim = sorted((out / "parts").rglob("*.parquet"))[1]
+        victim.unlink()
+        told = Told()
+        assert measured(shots, out, watcher=told).rows().equals(finished.rows())
+        assert sum(told.steps) == 32
+
+    def test_with_other_batches_workers_and_device(self, shots, finished, tmp_path):
+        out = shutil.copytree(finished.path, tmp_path / "out")
+        sorted((out / "parts").rglob("*.parquet"))[1].unlink()
+        rows = measured(shots, out, setting=Setting("cpu", batch_size=5, workers=1)).rows()
+        assert_near(rows, finished.rows(), 1e-5, within=1e-5)
+
+    def test_in_another_place(self, shots, finished, tmp_path):
+        """Neither where the photographs lie nor where the results do is part of the run."""
+        out, moved = shutil.copytree(finished.path, tmp_path / "out"), shutil.copytree(shots, tmp_path / "moved")
+        assert measured(moved, out).rows().equals(finished.rows())
+        assert [Path(each["dataset"]).name for each in Store(out).manifest["sessions"]][-1] == "moved"
+
+    def test_after_the_disk_was_full(self, shots, finished, tmp_path, monkeypatch):
+        write, written = store.pq.write_table, []
+
+        def full(table, file, **how):
+            written.append(table)
+            if len(written) == 2:
+                file.write(b"PAR1")
+                raise OSError(ENOSPC, "No space left on device")
+            write(table, file, **how)
+
+        monkeypatch.setattr(store.pq, "write_table", full)
+        with pytest.raises(OptionError) as caught:
+            measured(shots, tmp_path)
+        part = tmp_path / "parts" / "tiny" / "0000032-0000063.parquet"
+        message = f"{part}: cannot be written (No space left on device); nothing was left there"
+        assert str(caught.value) == message
+        assert list(parts(tmp_path)) == ["parts/tiny/0000000-0000031.parquet"]
+        assert Store(tmp_path).rows().equals(finished.rows().head(96))
+        assert measured(shots, tmp_path).rows().equals(finished.rows())
+
+    def test_no_decoding_process_is_left(self, shots, tmp_path):
+        others = set(multiprocessing.active_children())
+        with pytest.raises(KeyboardInterrupt) as caught:
+            measured(shots, tmp_path, watcher=Told(1, raises(KeyboardInterrupt())), setting=replace(HERE, workers=1))
+        assert set(multiprocessing.active_children()) <= others
+        assert caught  # is kept, as notebooks do
+
+
+class TestRefusals:
+    @pytest.fixture
+    def out(self, few, tmp_path):
+        measured(few, tmp_path / "out")
+        return tmp_path / "out"
+
+    def refused(self, *args, **given) -> str:
+        before = files(args[1])
+        with pytest.raises(OptionError) as caught:
+            measured(*args, **given)
+        assert files(args[1]).items() >= {k: v for k, v in before.items() if k.startswith("parts/")}.items()
+        text = str(caught.value)
+        assert text.startswith(f"{args[1]} holds results of another run: ")
+        assert text.endswith("; choose another --out, or ask for the same again")
+        assert "\n" not in text
+        return text
+
+    @pytest.mark.parametrize(
+        ("change", "says"),
+        [
+            ({"methods": ("gradcam",)}, "protocol.methods was ['gradcam', 'shapleycam', 'layercam'], is ['gradcam']"),
+            ({"layers": ("last-conv",)}, "protocol.layers was ['before-pool'], is ['last-conv']"),
+            ({"layers": ("features",)}, "protocol.layers was ['before-pool'], is ['features']"),
+            ({"utilities": ("logit",)}, "protocol.utilities was ['rest'], is ['logit']"),
+            ({"options": Options(seed=3)}, "protocol.options.seed was 0, is 3"),
+            ({"preprocess": PREPROCESS}, "protocol.preprocess was None, is {'resize': 32"),
+        ],
+    )
+    def test_of_another_protocol(self, few, out, change, says):
+        assert says in self.refused(few, out, protocol=replace(QUICK, **change))
+
+    def test_of_other_weights_under_the_same_name(self, few, out):
+        assert "models.tiny.weights was '" in self.refused(few, out, tiny(1))
+
+    def test_of_one_other_number_in_the_weights(self, few, out):
+        network = tiny()
+        network.model.fc.bias.data[3] += 1e-6
+        assert "weights" in self.refused(few, out, network)
+
+    def test_of_another_buffer(self, few, tmp_path):
+        def network(mean):
+            model = nn.Sequential(nn.Conv2d(3, 6, 4, 4), nn.BatchNorm2d(6), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+            torch.nn.init.ones_(model[0].weight)
+            torch.nn.init.zeros_(model[0].bias)
+            model[1].running_mean += mean
+            return Network(model, PREPROCESS, LABELS[:6], "normed")
+
+        out = tmp_path / "out"
+        protocol = replace(QUICK, layers="1")
+        measured(few, out, network(0.0), protocol)
+        measured(few, out, network(0.0), protocol)
+        assert "weights" in self.refused(few, out, network(0.5), protocol)
+
+    def test_of_another_model(self, few, out):
+        assert "order was ['tiny'], is ['other']" in self.refused(few, out, tiny(0, "other"))
+
+    def test_of_another_order_of_models(self, few, tmp_path):
+        models = [tiny(), tiny(1, "other")]
+        measured(few, tmp_path / "out", models)
+        text = self.refused(few, tmp_path / "out", models[::-1])
+        assert "order was ['tiny', 'other'], is ['other', 'tiny']" in text
+
+    def test_of_another_preprocessing_of_the_model(self, few, out):
+        network = tiny(preprocess=replace(PREPROCESS, resize=36))
+        assert "models.tiny.preprocess.resize was 32, is 36" in self.refused(few, out, network)
+
+    def test_of_a_rule_that_means_another_layer(self, few, out):
+        text = self.refused(few, out, tiny(layers={"before-pool": "features.3"}))
+        assert "models.tiny.layers.before-pool was 'features', is 'features.3'" in text
+
+    def test_of_other_labels_of_the_model_where_they_count(self, few, tmp_path):
+        listed = few / "list.csv"
+        listed.write_text("path,label\n" + "".join(f"{i:04d}.jpg,{LABELS[i]}\n" for i in range(5)))
+        protocol = replace(QUICK, class_rule="label")
+        measured(listed, tmp_path / "out", protocol=protocol)
+        assert "labels" in self.refused(listed, tmp_path / "out", tiny(labels=LABELS[::-1]), protocol)
+
+    def test_of_a_file_more(self, few, out):
+        data = shutil.copytree(few, out.parent / "data")
+        folder_of(data, 1, first=7)
+        text = self.refused(data, out)
+        assert "dataset.images was 5, is 6" in text
+        assert "dataset.fingerprint was '" in text
+
+    def test_of_a_file_of_another_size(self, few, out):
+        data = shutil.copytree(few, out.parent / "data")
+        (data / "0002.jpg").write_bytes((data / "0002.jpg").read_bytes() + b"x")
+        assert "dataset.fingerprint was '" in self.refused(data, out)
+
+    def test_of_another_label(self, few, tmp_path):
+        listed = tmp_path / "list.csv"
+        text = "path,label\n" + "".join(f"{few / f'{i:04d}.jpg'},{LABELS[i]}\n" for i in range(5))
+        listed.write_text(text)
+        measured(listed, tmp_path / "out")
+        listed.write_text(text.replace("bee", "jay"))
+        assert "dataset.fingerprint was '" in self.refused(listed, tmp_path / "out")
+
+    def test_of_a_limit(self, few, out):
+        assert "dataset.images was 5, is 3" in self.refused(few, out, limit=3)
+
+    def test_of_a_limit_that_limits_nothing_is_none(self, few, out):
+        measured(few, out, limit=5)
+
+    def test_of_a_folder_with_something_else(self, few):
+        before = files(few)
+        with pytest.raises(OptionError, match=r"is not empty \(0000\.jpg, .*\) and holds no results; choose another"):
+            measured(few, few)
+        assert {name: content for name, content in files(few).items() if name in before} == before
+
+
+class TestManifest:
+    def test_says_what_was_measured_with_what(self, few, tmp_path):
+        measured(few, tmp_path)
+        manifest = json.loads((tmp_path / "manifest.json").read_text())
+        assert manifest["protocol"] == QUICK.as_data()
+        assert manifest["order"] == ["tiny"]
+        assert manifest["dataset"]["images"] == 5
+        assert len(manifest["dataset"]["fingerprint"]) == 64
+        model = manifest["models"]["tiny"]
+        assert len(model["weights"]) == 64
+        assert model["layers"] == {"before-pool": "features"}
+        assert model["preprocess"]["crop"] == [32, 32]
+        (session,) = manifest["sessions"]
+        assert session["versions"]["shapleycam"] == shapleycam.__version__
+        for package in ("torch", "timm", "pillow", "polars", "pyarrow"):
+            assert session["versions"][package] == version(package)
+        assert {"system", "python", "processor", "cores", "threads", "device"} <= set(session["machine"])
+        assert session["dataset"] == str(few)
+
+    def test_versions_are_those_of_each_session(self, few, tmp_path, monkeypatch):
+        from shapleycam.experiments import session
+
+        measured(few, tmp_path)
+        monkeypatch.setattr(session, "version", lambda name: "99")
+        measured(few, tmp_path)
+        first, second = Store(tmp_path).manifest["sessions"]
+        assert first["versions"]["torch"] == version("torch")
+        assert second["versions"]["torch"] == "99"
+
+    @pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
+    def test_device_that_is_not_there(self, few, tmp_path, device):
+        with pytest.raises(OptionError, match="device"):
+            measured(few, tmp_path, setting=Setting(device=device, workers=0))
+
+    def test_named_model_is_put_on_the_gpu_that_the_manifest_names(self, few, tmp_path, monkeypatch):
+        """As `Explainer("name")` does; on a machine without one this looks at what is asked for."""
+        from shapleycam import explainer
+
+        asked = []
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "a GPU")
+        monkeypatch.setattr(explainer, "moved", lambda model, device, _: (asked.append(str(device)), model)[1])
+        with pytest.raises((OptionError, LayerError)):  # far enough: no such layer
+            measured(few, tmp_path, "efficientnet_lite0", replace(QUICK, layers="nowhere"))
+        assert asked
+        assert set(asked) == {"cuda"}
+
+
+class TestFatal:
+    """What is wrong with the question, rather than with an image, ends it before anything is there."""
+
+    def fails(self, error, *args, **given) -> str:
+        out = args[1]
+        with pytest.raises(error) as caught:
+            measured(*args, **given)
+        assert "\n" not in str(caught.value)
+        assert not parts(out)
+        return str(caught.value)
+
+    @pytest.mark.parametrize(
+        "given", [{"methods": "gradcan"}, {"metrics": "adc"}, {"utilities": "log"}, {"class_rule": "best"}]
+    )
+    def test_unknown_names(self, given):
+        with pytest.raises(OptionError):
+            Protocol(**given)
+
+    @pytest.mark.parametrize(
+        ("change", "says"),
+        [
+            ({"workers": -1}, "workers is -1, batch_size 16; expected 0 or more, and 1 or more"),
+            ({"batch_size": 0}, "workers is 0, batch_size 0; expected"),
+        ],
+    )
+    def test_settings(self, few, tmp_path, change, says):
+        assert says in self.fails(OptionError, few, tmp_path / "out", setting=replace(HERE, **change))
+        assert not (tmp_path / "out").exists()
+
+    def test_models_of_one_name(self, few, tmp_path):
+        text = self.fails(OptionError, few, tmp_path / "out", [tiny(), tiny(1)])
+        assert text.startswith("models named tiny twice; expected each model once")
+        assert not (tmp_path / "out").exists()
+
+    def test_no_models(self, few, tmp_path):
+        assert "no models were given" in self.fails(OptionError, few, tmp_path / "out", [])
+
+    def test_checkpoint_for_two(self, few, tmp_path):
+        text = self.fails(OptionError, few, tmp_path / "o", ["resnet18", "vgg16"], checkpoint=tmp_path / "w.pt")
+        assert "2 models were given; give one model" in text
+
+    def test_pointing_without_annotations(self, few, tmp_path):
+        text = self.fails(OptionError, few, tmp_path / "out", protocol=replace(QUICK, metrics="pointing_game"))
+        assert "give annotations" in text
+        assert not (tmp_path / "out").exists()
+
+    def test_dataset_that_is_not_there(self, tmp_path):
+        assert "no such file or folder" in self.fails(OptionError, tmp_path / "nowhere", tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
+    @pytest.mark.parametrize(
+        ("wrong", "error", "says"),
+        [
+            ({"protocol": replace(QUICK, layers="nowhere")}, LayerError, "layer 'nowhere' is not in the model"),
+            ({"models": "nowhere"}, ModelError, "model 'nowhere' is unknown"),
+            ({"models": Tiny()}, ModelError, "does not say how it wants photographs"),
+            ({"models": [5]}, OptionError, "model is a int"),
+            ({"protocol": replace(QUICK, class_rule="label")}, OptionError, "needs labels that tiny knows"),
+        ],
+        ids=["layer", "model", "preprocessing", "type", "labels"],
+    )
+    def test_mistake_is_said(self, few, tmp_path, wrong, error, says):
+        assert says in self.fails(error, few, tmp_path / "out", **wrong)
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"protocol": replace(QUICK, layers="nowhere")},
+            {"models": "nowhere"},
+            {"models": Tiny()},
+            {"models": [5]},
+            {"protocol": replace(QUICK, class_rule="label")},
+        ],
+        ids=["layer", "model", "preprocessing", "type", "labels"],
+    )
+    def test_mistake_does_not_spoil_the_folder(self, few, tmp_path, wrong):
+        out = tmp_path / "out"
+        with pytest.raises(shapleycam.errors.ShapleyCamError):
+            measured(few, out, **wrong)
+        measured(few, out)
+
+    def test_mistake_of_the_second_model_is_said_first(self, few, tmp_path):
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))
+        told = Told()
+        with pytest.raises(LayerError):
+            measured(
+                few,
+                tmp_path / "out",
+                [tiny(), Network(model, PREPROCESS, LABELS, "second")],
+                replace(QUICK, layers="features"),
+                watcher=told,
+            )
+        assert told.steps == []
+
+    def test_wrong_layer_is_said_before_anything_is_decoded(self, few, tmp_path):
+        seen = []
+
+        def watched(photo):
+            seen.append(photo)
+            return PREPROCESS(photo)
+
+        with pytest.raises(LayerError):
+            measured(few, tmp_path / "out", tiny(preprocess=watched), replace(QUICK, layers="nowhere"))
+        assert not seen
+
+
+class TestErrors:
+    @pytest.fixture
+    def spoilt(self, tmp_path):
+        """Twelve photographs, of which four cannot be read."""
+        data = folder_of(tmp_path / "data", 12)
+        (data / "0003.jpg").write_bytes((data / "0003.jpg").read_bytes()[:300])
+        (data / "0005.jpg").write_bytes(b"")
+        (data / "0006.jpg").write_text("I am no picture")
+        (data / "0009.jpg").unlink()
+        listed = data / "list.csv"
+        listed.write_text("path\n" + "".join(f"{index:04d}.jpg\n" for index in range(12)))
+        return listed
+
+    BAD = (3, 5, 6, 9)
+    SAYS = ("0003.jpg: damaged", "the file is empty", "not an image in a format", "no such file")
+
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_are_rows_and_the_others_have_their_numbers(self, spoilt, finished, tmp_path, workers):
+        rows = measured(spoilt, tmp_path / "out", setting=replace(HERE, workers=workers)).rows()
+        bad, good = rows.filter(status="error"), rows.filter(status="ok")
+        assert bad["index"].to_list() == list(self.BAD)
+        for message, says in zip(bad["message"].to_list(), self.SAYS, strict=True):
+            assert says in message
+            assert "\n" not in message
+        assert bad["method"].null_count() == bad["average_drop"].null_count() == bad["target"].null_count() == 4
+        assert rows["index"].is_sorted()
+        expected = finished.rows().filter(pl.col("index") < 12, ~pl.col("index").is_in(self.BAD))
+        assert_near(good, expected, 1e-5, within=1e-5)
+
+    def test_are_rows_of_each_layer_and_model(self, spoilt, tmp_path):
+        protocol = replace(QUICK, layers=("last-conv", "before-pool"))
+        rows = measured(spoilt, tmp_path / "out", [tiny(), tiny(1, "other")], protocol).rows()
+        bad = rows.filter(status="error")
+        assert bad.select("model", "index", "layer").rows() == [
+            (model, index, layer) for model in ("tiny", "other") for index in self.BAD for layer in protocol.layers
+        ]
+
+    def test_a_second_run_does_not_try_them_again(self, spoilt, tmp_path):
+        before = measured(spoilt, tmp_path / "out").rows()
+        told = Told()
+        assert measured(spoilt, tmp_path / "out", watcher=told).rows().equals(before)
+        assert told.steps == []
+
+    def test_are_fatal_when_strict(self, spoilt, tmp_path):
+        with pytest.raises(ImageError, match=r"0003\.jpg: damaged"):
+            measured(spoilt, tmp_path / "out", setting=replace(HERE, strict=True))
+        assert not parts(tmp_path / "out")
+
+    def test_of_an_earlier_run_are_fatal_when_strict(self, spoilt, tmp_path):
+        measured(spoilt, tmp_path / "out")
+        with pytest.raises(ImageError, match=r"4 images could not be measured; the first says: .*0003\.jpg"):
+            measured(spoilt, tmp_path / "out", setting=replace(HERE, strict=True))
+
+    def test_strict_changes_nothing_where_all_is_well(self, shots, finished, tmp_path):
+        rows = measured(shots, tmp_path, limit=32, setting=replace(HERE, strict=True)).rows()
+        assert rows.equals(finished.rows().head(96))
+
+    def test_of_a_single_image(self, tmp_path):
+        data = tmp_path / "0.jpg"
+        data.write_text("I am no picture")
+        assert measured(data, tmp_path / "out").rows()["status"].to_list() == ["error"]
+
+    def test_of_a_single_image_at_two_layers(self, tmp_path):
+        data = tmp_path / "0.jpg"
+        data.write_text("I am no picture")
+        rows = measured(data, tmp_path / "out", protocol=replace(QUICK, layers=("features", "features.3"))).rows()
+        assert rows["status"].to_list() == ["error", "error"]
+
+    def test_of_all_images_of_the_first_part(self, tmp_path):
+        data = folder_of(tmp_path / "data", 34)
+        for index in range(32):
+            (data / f"{index:04d}.jpg").write_text("I am no picture")
+        assert len(measured(data, tmp_path / "out").rows().filter(status="ok")) == 2 * 3
+
+    def test_of_all_images_for_a_preprocessing_that_is_not_ours(self, tmp_path):
+        data = folder_of(tmp_path / "data", 2)
+        for index in range(2):
+            (data / f"{index:04d}.jpg").write_text("I am no picture")
+        with pytest.raises(ImageError, match="not an image"):
+            measured(data, tmp_path / "out", tiny(preprocess=plain))

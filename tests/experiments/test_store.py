@@ -1,0 +1,416 @@
+"""Results on disk: whole or absent, each once, of one run."""
+
+from __future__ import annotations
+
+import gc
+import json
+import math
+import os
+import shutil
+import subprocess
+from errno import ENOSPC
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from shapleycam.errors import OptionError
+from shapleycam.experiments import Store, store
+from shapleycam.experiments.rows import schema_for, table_of
+from shapleycam.experiments.store import is_run, open_run
+from shapleycam.files import UNFINISHED
+
+METRICS = ["average_drop", "insertion"]
+
+
+def wanted(images: int = 70, **changed) -> dict:
+    return {
+        "protocol": {"metrics": METRICS, "seed": 0},
+        "order": ["a", "b/c"],
+        "models": {"a": {"weights": "1", "layers": {"last-conv": "conv"}}, "b/c": {"weights": "7"}},
+        "dataset": {"images": images, "fingerprint": "f"},
+        "sessions": [{"versions": {"torch": "1"}}],
+        **changed,
+    }
+
+
+def rows(part: range, model: str = "a") -> list[dict]:
+    return [
+        {"index": i, "image": f"{i}.jpg", "model": model, "layer": "last-conv", "status": "ok", "average_drop": i / 7}
+        for i in part
+    ]
+
+
+def table(part: range, model: str = "a") -> pa.Table:
+    return table_of(rows(part, model), METRICS)
+
+
+def write_all(path: Path) -> Store:
+    with open_run(path, wanted(), 16) as opened:
+        for model in ("a", "b/c"):
+            for part in opened.pending(model):
+                opened.write(model, part, table(part, model))
+    return opened
+
+
+def files(path: Path) -> list[str]:
+    return sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+
+
+def refusal(path: Path, **changed) -> str:
+    with pytest.raises(OptionError) as caught, open_run(path, wanted(**changed), 16):
+        pytest.fail("was opened")
+    return str(caught.value)
+
+
+class TestRows:
+    def test_columns_are_metrics_and_the_curves_that_they_need(self):
+        names = schema_for(METRICS).names
+        assert names[-3:] == ["average_drop", "insertion", "insertion_curve"]
+        assert "deletion_curve" not in names
+
+    def test_what_a_row_lacks_is_null_and_what_is_undefined_is_nan(self):
+        made = table_of([{"index": 3, "average_drop": math.nan, "insertion_curve": [0.5, 1.0]}], METRICS)
+        frame = pl.DataFrame(pl.from_arrow(made))
+        assert frame["average_drop"].is_nan().to_list() == [True]
+        assert frame["insertion"].to_list() == frame["method"].to_list() == [None]
+        assert frame["insertion_curve"].to_list() == [[0.5, 1.0]]
+
+    def test_no_rows(self):
+        assert table_of([], METRICS).schema == schema_for(METRICS)
+
+
+class TestParts:
+    @pytest.mark.parametrize(
+        ("batch_size", "size"), [(1, 32), (7, 35), (16, 32), (31, 62), (32, 32), (33, 33), (500, 500)]
+    )
+    def test_are_whole_batches_and_32_images_at_least(self, tmp_path, batch_size, size):
+        with open_run(tmp_path, wanted(100), batch_size) as opened:
+            parts = opened.parts()
+        assert {len(part) for part in parts[:-1]} <= {size}
+        assert [index for part in parts for index in part] == list(range(100))
+
+    def test_stay_what_they_were_when_batches_change(self, tmp_path):
+        with open_run(tmp_path, wanted(), 40) as first:
+            assert [len(part) for part in first.parts()] == [40, 30]
+        with open_run(tmp_path, wanted(), 3) as second:
+            assert second.parts() == first.parts()
+
+    def test_what_has_a_file_is_done(self, tmp_path):
+        with open_run(tmp_path, wanted(), 16) as opened:
+            assert opened.pending("a") == opened.parts()
+            opened.write("a", opened.parts()[1], table(opened.parts()[1]))
+            assert opened.pending("a") == [opened.parts()[0], opened.parts()[2]]
+            assert opened.pending("b/c") == opened.parts()
+        assert Store(tmp_path).rows()["index"].to_list() == list(opened.parts()[1])
+
+    def test_rows_come_by_model_in_the_order_asked_then_by_image(self, tmp_path):
+        with open_run(tmp_path, wanted(order=["b/c", "a"]), 16) as opened:
+            for model in ("a", "b/c"):
+                for part in reversed(opened.parts()):
+                    opened.write(model, part, table(part, model))
+        frame = Store(tmp_path).rows()
+        assert frame["model"].to_list() == ["b/c"] * 70 + ["a"] * 70
+        assert frame["index"].to_list() == [*range(70), *range(70)]
+
+    def test_rows_before_anything_is_measured_have_all_columns(self, tmp_path):
+        with open_run(tmp_path, wanted(), 16) as opened:
+            assert opened.rows().columns == schema_for(METRICS).names
+            assert len(opened.rows()) == 0
+
+    def test_written_again_a_part_is_there_once(self, tmp_path):
+        with open_run(tmp_path, wanted(), 16) as opened:
+            for _ in range(2):
+                opened.write("a", range(32), table(range(32)))
+            assert len(opened.rows()) == 32
+
+    @pytest.mark.parametrize("name", ["a/b", "timm:resnet50", "a b", "..", "%2F", "a=1", "módèle", "x" * 200])
+    def test_names_of_models(self, tmp_path, name):
+        with open_run(tmp_path / "k=1" / "out", wanted(order=[name]), 16) as opened:
+            opened.write(name, range(32), table(range(32), name))
+        assert Store(tmp_path / "k=1" / "out").rows()["model"].unique().to_list() == [name]
+        assert opened.rows().columns == schema_for(METRICS).names
+        assert [entry.name for entry in tmp_path.iterdir()] == ["k=1"]
+
+
+class TestDurability:
+    def test_a_part_is_brought_to_the_disk_before_it_gets_its_name(self, tmp_path, monkeypatch):
+        happened: list[tuple[str, str]] = []
+        fsync, replace = os.fsync, Path.replace
+
+        def synced(handle: int) -> None:
+            happened.append(("fsync", str(Path(f"/proc/self/fd/{handle}").readlink())))
+            fsync(handle)
+
+        def renamed(path: Path, target: Path) -> Path:
+            content = pq.read_table(path).num_rows if target.suffix == ".parquet" else None
+            happened.append((f"rename of {content} rows", str(path)))
+            return replace(path, target)
+
+        with open_run(tmp_path, wanted(), 16) as opened:
+            monkeypatch.setattr(os, "fsync", synced)
+            monkeypatch.setattr(Path, "replace", renamed)
+            opened.write("a", range(32), table(range(32)))
+        folder = tmp_path / "parts" / "a"
+        (first, synced_file), (second, renamed_file), (third, synced_folder) = happened
+        assert [first, second, third] == ["fsync", "rename of 32 rows", "fsync"]
+        assert synced_file == renamed_file
+        assert Path(synced_file).name.startswith(UNFINISHED)
+        assert Path(synced_file).parent == folder  # on the same disk
+        assert synced_folder == str(folder)
+
+    def test_the_manifest_is_written_so_too(self, tmp_path, monkeypatch):
+        synced = []
+        fsync = os.fsync
+        monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(handle), fsync(handle)))
+        with open_run(tmp_path, wanted(), 16):
+            assert len(synced) >= 2
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError(), OSError(ENOSPC, "No space left on device")])
+    def test_a_part_that_cannot_be_finished_leaves_nothing(self, tmp_path, monkeypatch, error):
+        def half(_, file, **__):
+            file.write(b"PAR1" * 1000)
+            raise error
+
+        with open_run(tmp_path, wanted(), 16) as opened:
+            opened.write("a", range(32), table(range(32)))
+            before = files(tmp_path)
+            monkeypatch.setattr(store.pq, "write_table", half)
+            with pytest.raises(OptionError if isinstance(error, OSError) else type(error)):
+                opened.write("a", range(32, 64), table(range(32, 64)))
+            assert files(tmp_path) == before
+            assert len(opened.rows()) == 32
+
+    def test_leftovers_of_a_killed_process_are_removed(self, tmp_path):
+        write_all(tmp_path)
+        before = files(tmp_path)
+        for place in (tmp_path, tmp_path / "parts" / "a"):
+            (place / f"{UNFINISHED}abc").write_bytes(b"half")
+        with open_run(tmp_path, wanted(), 16):
+            pass
+        assert files(tmp_path) == before
+
+
+class TestSessions:
+    def test_are_added(self, tmp_path):
+        for number in ("1", "2", "3"):
+            with open_run(tmp_path, wanted(sessions=[{"versions": {"torch": number}}]), 16):
+                pass
+        sessions = Store(tmp_path).manifest["sessions"]
+        assert [session["versions"]["torch"] for session in sessions] == ["1", "2", "3"]
+
+    def test_one_that_is_refused_is_not(self, tmp_path):
+        write_all(tmp_path)
+        refusal(tmp_path, protocol={"metrics": METRICS, "seed": 1})
+        assert len(Store(tmp_path).manifest["sessions"]) == 1
+
+
+class TestAnotherRun:
+    @pytest.mark.parametrize(
+        ("changed", "says"),
+        [
+            ({"protocol": {"metrics": METRICS, "seed": 1}}, "protocol.seed was 0, is 1"),
+            ({"order": ["b/c", "a"]}, "order was ['a', 'b/c'], is ['b/c', 'a']"),
+            ({"order": ["a"]}, "order was ['a', 'b/c'], is ['a']"),
+            ({"dataset": {"images": 70, "fingerprint": "g"}}, "dataset.fingerprint was 'f', is 'g'"),
+            ({"images": 71}, "dataset.images was 70, is 71"),
+        ],
+    )
+    def test_is_refused_by_name(self, tmp_path, changed, says):
+        before = write_all(tmp_path).rows()
+        content = (tmp_path / "manifest.json").read_bytes()
+        text = refusal(tmp_path, **changed)
+        assert text == (
+            f"{tmp_path} holds results of another run: {says}; choose another --out, or ask for the same again"
+        )
+        assert (tmp_path / "manifest.json").read_bytes() == content
+        assert Store(tmp_path).rows().equals(before)
+
+    def test_all_differences_are_named(self, tmp_path):
+        write_all(tmp_path)
+        text = refusal(tmp_path, order=["a"], protocol={"metrics": METRICS, "seed": 1})
+        assert "order was" in text
+        assert "protocol.seed was" in text
+
+    @pytest.mark.parametrize(
+        ("noted", "said"),
+        [
+            ({"weights": "2", "layers": {"last-conv": "conv"}}, "models.a.weights was '1', is '2'"),
+            ({"weights": "1", "layers": {"last-conv": "stem"}}, "models.a.layers.last-conv was 'conv', is 'stem'"),
+        ],
+    )
+    def test_of_a_model_with_other_weights_or_layers(self, tmp_path, noted, said):
+        write_all(tmp_path)
+        assert said in refusal(tmp_path, models={"a": noted, "b/c": {"weights": "7"}})
+
+
+class TestLock:
+    def test_second_run_is_refused_while_the_first_goes_on(self, tmp_path):
+        with open_run(tmp_path, wanted(), 16) as opened:
+            text = refusal(tmp_path)
+            assert text == f"{tmp_path}: another run writes to this folder; wait for it, or choose another --out"
+            opened.write("a", range(32), table(range(32)))
+            assert len(Store(tmp_path).rows()) == 32  # readers need not wait
+
+    def test_is_free_afterwards(self, tmp_path):
+        for _ in range(3):
+            with open_run(tmp_path, wanted(), 16):
+                pass
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt(), OptionError("full")])
+    def test_is_free_after_an_error_that_somebody_keeps(self, tmp_path, error):
+        with pytest.raises(type(error)) as caught, open_run(tmp_path, wanted(), 16):
+            raise error
+        with open_run(tmp_path, wanted(), 16):
+            assert caught.value is error
+
+    def test_is_free_after_a_refusal_that_somebody_keeps(self, tmp_path):
+        """As a notebook does, in sys.last_exc."""
+        write_all(tmp_path)
+        with pytest.raises(OptionError) as caught, open_run(tmp_path, wanted(order=["a"]), 16):
+            pass
+        with open_run(tmp_path, wanted(), 16):
+            assert "order" in str(caught.value)
+
+
+class TestFolder:
+    def test_is_made_with_those_above_it(self, tmp_path):
+        with open_run(tmp_path / "a" / "b", wanted(), 16):
+            assert is_run(tmp_path / "a" / "b")
+
+    def test_of_something_else_is_refused(self, tmp_path):
+        (tmp_path / "notes.txt").write_text("mine")
+        text = refusal(tmp_path)
+        assert text == f"{tmp_path} is not empty (notes.txt) and holds no results; choose another --out"
+        assert (tmp_path / "notes.txt").read_text() == "mine"
+        assert not is_run(tmp_path)
+
+    def test_of_something_else_stays_as_it_is(self, tmp_path):
+        for name in ("notes.txt", f"{UNFINISHED}notes"):
+            (tmp_path / name).write_text("mine")
+        refusal(tmp_path)
+        assert files(tmp_path) == sorted(["notes.txt", f"{UNFINISHED}notes"])
+
+    def test_with_a_hidden_folder_in_it(self, tmp_path):
+        (tmp_path / f"{UNFINISHED}cache").mkdir()
+        assert "is not empty" in refusal(tmp_path)
+
+    def test_that_is_a_file(self, tmp_path):
+        (tmp_path / "file").touch()
+        assert "a file, where a folder was expected" in refusal(tmp_path / "file")
+
+    def test_interrupted_before_its_manifest_was_there(self, tmp_path):
+        (tmp_path / "run.lock").touch()
+        (tmp_path / f"{UNFINISHED}xyz").write_bytes(b'{"form')
+        with open_run(tmp_path, wanted(), 16):
+            pass
+        assert files(tmp_path) == ["manifest.json", "run.lock"]
+
+    def test_without_results_cannot_be_read(self, tmp_path):
+        with pytest.raises(OptionError) as caught:
+            Store(tmp_path)
+        expected = f"{tmp_path}: no results of an evaluation (manifest.json is missing); give a folder of evaluate"
+        assert str(caught.value) == expected
+
+
+class TestDamage:
+    @pytest.mark.parametrize(
+        "content", [b"", b'{"format": 1,', b"[]", b"null", b"{}", b'{"format": 2}', b"\xff\xfe\x00", b"7"]
+    )
+    def test_of_the_manifest_is_named(self, tmp_path, content):
+        write_all(tmp_path)
+        (tmp_path / "manifest.json").write_bytes(content)
+        before = files(tmp_path)
+        with pytest.raises(OptionError) as caught:
+            Store(tmp_path)
+        assert str(caught.value).startswith(f"{tmp_path / 'manifest.json'}: not a manifest of this version (")
+        assert str(caught.value).endswith("; evaluate again into another folder")
+        assert refusal(tmp_path) == str(caught.value)
+        assert files(tmp_path) == before
+
+    @pytest.mark.parametrize("lost", ["protocol", "order", "dataset", "images_per_part", "models", "sessions"])
+    def test_of_a_manifest_without_a_field_is_named(self, tmp_path, lost):
+        write_all(tmp_path)
+        manifest = json.loads((tmp_path / "manifest.json").read_text())
+        del manifest[lost]
+        (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+        with pytest.raises(OptionError, match="not a manifest of this version"):
+            Store(tmp_path).rows()
+
+    @pytest.mark.parametrize("change", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b"x" * 500])
+    def test_of_a_part_is_named_and_mended_by_deleting_it(self, tmp_path, change):
+        whole = write_all(tmp_path).rows()
+        part = tmp_path / "parts" / "a" / "0000032-0000063.parquet"
+        part.write_bytes(change(part.read_bytes()))
+        with pytest.raises(OptionError) as caught:
+            Store(tmp_path).rows()
+        assert str(caught.value).startswith(f"{part}: damaged (")
+        assert str(caught.value).endswith("); delete it and evaluate again, which makes it anew")
+        part.unlink()
+        assert write_all(tmp_path).rows().equals(whole)
+
+    def test_of_a_single_bit_is_never_read_as_other_numbers(self, tmp_path):
+        opened = write_all(tmp_path)
+        whole = opened.rows()
+        part = tmp_path / "parts" / "a" / "0000032-0000063.parquet"
+        content = part.read_bytes()
+        footer = int.from_bytes(content[-8:-4], "little") + 8
+        random = np.random.default_rng(0)
+        for place in random.choice(len(content) - footer, 100, replace=False):
+            changed = bytearray(content)
+            changed[place] ^= 1 << int(random.integers(8))
+            part.write_bytes(changed)
+            try:
+                assert opened.rows().equals(whole), f"bit in byte {place}"
+            except OptionError as error:
+                assert str(part) in str(error)  # noqa: PT017
+
+    def test_of_a_part_with_other_columns_is_named(self, tmp_path):
+        opened = write_all(tmp_path)
+        part = tmp_path / "parts" / "a" / "0000032-0000063.parquet"
+        pq.write_table(pa.table({"index": [1]}), part)
+        with pytest.raises(OptionError, match="damaged"):
+            opened.rows()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 96 KiB, where one may be mounted."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = shutil.which("mount")
+    made = mount and subprocess.run(
+        [mount, "-t", "tmpfs", "-o", "size=96k", "tmpfs", place], check=False, capture_output=True
+    )
+    if not made or made.returncode:
+        pytest.skip("needs to be root, to mount a small disk")
+    yield place
+    gc.collect()  # the lock's file
+    subprocess.run([shutil.which("umount"), "-l", place], check=True)
+
+
+def test_full_disk(small_disk):
+    def large(part: range) -> pa.Table:
+        noise = np.random.default_rng(part.start).random((len(part), 200), dtype=np.float32)
+        return table_of([{**row, "insertion_curve": n} for row, n in zip(rows(part), noise, strict=True)], METRICS)
+
+    def write(opened: Store) -> None:
+        for part in opened.pending("a"):
+            opened.write("a", part, large(part))
+
+    with pytest.raises(OptionError) as caught, open_run(small_disk, wanted(160), 16) as opened:
+        write(opened)
+    assert "No space left on device" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    kept = Store(small_disk).rows()
+    assert 0 < len(kept) < 160
+    assert not list(small_disk.rglob(f"{UNFINISHED}*"))
+    subprocess.run([shutil.which("mount"), "-o", "remount,size=2m", small_disk], check=True)
+    with open_run(small_disk, wanted(160), 16) as opened:
+        write(opened)
+    whole = Store(small_disk).rows()
+    assert whole["index"].to_list() == list(range(160))
+    assert whole.head(len(kept)).equals(kept)
