@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from shapleycam.cli import compare, explain, fidelity, interactions, layers, listing
+from shapleycam.cli import compare, evaluate, explain, fidelity, interactions, layers, listing, reproduce, table
 from shapleycam.cli.console import print_error
 from shapleycam.errors import ShapleyCamError
 from shapleycam.version import __version__
@@ -26,9 +26,13 @@ app.command("explain")(explain.explain)
 app.command("compare")(compare.compare)
 app.command("fidelity")(fidelity.fidelity)
 app.command("interactions")(interactions.interactions)
+app.command("evaluate")(evaluate.evaluate)
+app.command("table")(table.table)
+app.command("reproduce")(reproduce.reproduce)
 app.command("layers")(layers.layers)
 app.command("models")(listing.models)
 app.command("methods")(listing.methods)
+app.command("metrics")(listing.metrics)
 
 
 def _version(asked: bool) -> bool:

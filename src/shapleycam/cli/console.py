@@ -44,7 +44,7 @@ def print_table(table: Table) -> None:
     """A table, as wide as the terminal; uncut where the output is not one."""
     console = Console()
     if not console.is_terminal:
-        console.width = 160
+        console.width = max(160, console.measure(table, options=console.options.update(max_width=10_000)).maximum)
     console.print(table)
 
 

@@ -1,4 +1,4 @@
-"""`shapleycam models` and `shapleycam methods`: what there is to choose from."""
+"""`shapleycam models`, `shapleycam methods` and `shapleycam metrics`: what there is to choose from."""
 
 from __future__ import annotations
 
@@ -67,5 +67,22 @@ def methods(as_json: options.Json = False) -> None:
     for row in rows():
         marks = ["yes" if mark else "" for mark in (row.in_paper, row.in_units)]
         table.add_row(row.name, row.derivative, row.spread, *marks, row.source)
+    print_table(table)
+    typer.echo("Sets: paper (those marked), all.")
+
+
+def metrics(as_json: options.Json = False) -> None:
+    """List the metrics of `evaluate`: what each is made of, which numbers are good, and who proposed it.
+
+    - `shapleycam metrics` names them; `shapleycam evaluate photos/ --metric insertion --out run` measures one.
+    """
+    from shapleycam.metrics import metrics as rows
+
+    if as_json:
+        print_json([{name: value for name, value in vars(row).items() if name != "function"} for row in rows()])
+        return
+    table = Table("--metric", "short", "better", "paper", "made of", "source", box=None)
+    for row in rows():
+        table.add_row(row.name, row.title, row.better, "yes" if row.in_paper else "", ", ".join(row.needs), row.source)
     print_table(table)
     typer.echo("Sets: paper (those marked), all.")

@@ -10,6 +10,7 @@ import typer
 from shapleycam.errors import ModelError, OptionError
 
 if TYPE_CHECKING:
+    from shapleycam.experiments import Setting
     from shapleycam.explainer import Explainer
     from shapleycam.models.network import Transform
     from shapleycam.values.path import Nodes as Nodes_
@@ -102,6 +103,23 @@ View: TypeAlias = Annotated[
         help="Draw over the whole photograph, or over the network's input; explain takes the photograph where it can.",
     ),
 ]
+Data: TypeAlias = Annotated[
+    str, typer.Argument(metavar="DATA", help="A folder, an ImageFolder, a list, shards, torchvision:… or hf:…")
+]
+Results: TypeAlias = Annotated[Path, typer.Option("--out", help="Folder of the results.")]
+Models: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--model", help="As in explain (see: shapleycam models). Repeatable.")
+]
+Limit: TypeAlias = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many photographs.")]
+Workers: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=0, help="Processes that decode photographs ahead; default: as cores are to spare, 0 of two."
+    ),
+]
+Strict: TypeAlias = Annotated[
+    bool, typer.Option("--strict", help="Stop at a photograph that cannot be measured; otherwise it is counted.")
+]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="Neither progress nor notes.")]
 
@@ -148,6 +166,14 @@ def make_explainer(
     return Explainer(
         network, layer=layer, utility=chosen, device=where, memory=memory * 2**20, output=part, **model_options
     )
+
+
+def setting(device: str | None, batch_size: int, workers: int | None, *, strict: bool = False) -> Setting:
+    """Where and how fast an evaluation runs."""
+    from shapleycam.experiments import Setting
+
+    chosen = {} if workers is None else {"workers": workers}
+    return Setting(device=device, batch_size=batch_size, strict=strict, **chosen)
 
 
 def nodes_of(text: str) -> Nodes_:

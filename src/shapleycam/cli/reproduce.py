@@ -1,0 +1,70 @@
+"""`shapleycam reproduce`: the paper's two tables on your copy of ImageNet, and the difference from print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shapleycam.cli import options
+from shapleycam.cli.console import print_note
+from shapleycam.cli.display import duration
+from shapleycam.cli.evaluate import run
+from shapleycam.cli.results import print_results
+
+if TYPE_CHECKING:
+    from shapleycam.experiments import Evaluation
+
+
+def reproduce(
+    imagenet: Annotated[
+        str, typer.Option("--imagenet", metavar="DIR", help="ImageNet's validation photographs: a folder, or shards.")
+    ],
+    out: options.Results,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="One of the paper's twelve; default: all. Repeatable.")
+    ] = None,
+    pretrained: options.Pretrained = True,
+    limit: options.Limit = None,
+    device: options.Device = None,
+    batch_size: options.BatchSize = 16,
+    workers: options.Workers = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Reproduce the paper's tables: twelve networks, two layers, ten methods, six metrics (arXiv:2501.06261).
+
+    - `shapleycam reproduce --imagenet val/ --out paper` says how long it will take, and does it.
+    - `shapleycam reproduce --imagenet val/ --model resnet18 --limit 500 --out paper` takes one network, 500 images.
+
+    It is `evaluate` with the published protocol, and `table --against paper`; a run that was stopped goes on.
+    """
+    from shapleycam.errors import OptionError, nearest
+    from shapleycam.experiments import Evaluation, Protocol
+    from shapleycam.experiments.datasets.find import find
+    from shapleycam.models import paper
+
+    models = model or list(paper.NETWORKS)
+    if unknown := [name for name in models if name not in paper.NETWORKS]:
+        raise OptionError(f"--model {unknown[0]}: not in the paper's tables; {nearest(unknown[0], paper.NETWORKS)}")
+    setting = options.setting(device, batch_size, workers)
+    evaluation = Evaluation(
+        tuple(models), find(imagenet, limit), Protocol.paper(), Path(out), pretrained=pretrained, setting=setting
+    )
+    if not quiet:
+        _say_how_long(evaluation)
+    print_results([run(evaluation, quiet=quiet)], against_paper=True)
+
+
+def _say_how_long(evaluation: Evaluation) -> None:
+    """A trial of one image a network, and what it means for all."""
+    from shapleycam.experiments.estimate import trials
+
+    whole = 0.0
+    for trial in trials(evaluation):
+        whole += trial.seconds
+        print_note(
+            f"{trial.model}: {trial.seconds_per_image:.2g} s an image in a trial of one, so up to "
+            f"{duration(trial.seconds)} for {trial.images} images"
+        )
+    print_note(f"together up to {duration(whole)}; it can be stopped at any moment, and goes on with the same command")

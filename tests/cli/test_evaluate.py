@@ -1,0 +1,291 @@
+"""`evaluate`, `table`, `reproduce` and `metrics`, as a user types them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from io import StringIO
+
+import polars as pl
+import pytest
+import torch
+from PIL import Image
+
+from shapleycam.cli.display import Display, duration
+from shapleycam.experiments import Store
+from shapleycam.metrics import METRICS
+
+MODEL = """
+import torch
+import shapleycam
+
+
+def network():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 6, 3, stride=2), torch.nn.ReLU(), torch.nn.Conv2d(6, 8, 3, stride=2), torch.nn.ReLU(),
+        torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 3),
+    )
+    preprocess = shapleycam.Preprocess(32, (32, 32), (0.5,) * 3, (0.5,) * 3)
+    return shapleycam.Network(model, preprocess, ("cat", "dog", "fox"), "tiny")
+"""
+QUICK = ("--model", "mine.py:network", "--method", "gradcam", "--method", "shapleycam", "--workers", 0)
+
+
+@pytest.fixture
+def photos(run, tmp_path):
+    """Twelve photographs in folders by class, and the file of a small model; the test is in their folder."""
+    (tmp_path / "mine.py").write_text(MODEL)
+    generator = torch.Generator().manual_seed(0)
+    for number in range(12):
+        folder = tmp_path / "photos" / ("cat", "dog", "fox")[number % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = torch.randint(0, 256, (6, 7, 3), generator=generator, dtype=torch.uint8).numpy()
+        Image.fromarray(pixels).resize((50, 40)).save(folder / f"{number}.png")
+    return tmp_path / "photos"
+
+
+def test_a_table_and_a_last_line(photos, run):
+    ran = run("evaluate", "photos", "--out", "run", *QUICK)
+    assert ran.code == 0, ran.err
+    assert "Layer before-pool, utility rest, 12 images" in ran.out
+    assert ran.out.splitlines()[-1] == "12 images measured, no errors; results in run"
+    rows = Store(photos.parent / "run").rows()
+    assert rows.shape[0] == 12 * 2
+    assert set(rows["method"]) == {"gradcam", "shapleycam"}
+
+
+def test_the_same_command_goes_on_and_prints_the_same(photos, run):
+    first = run("evaluate", "photos", "--out", "run", *QUICK)
+    parts = sorted((photos.parent / "run/parts").rglob("*.parquet"))
+    written = [part.stat().st_mtime_ns for part in parts]
+    again = run("evaluate", "photos", "--out", "run", *QUICK)
+    assert again.out == first.out
+    assert [part.stat().st_mtime_ns for part in parts] == written
+
+
+def test_another_protocol_is_refused_for_the_folder(photos, run):
+    run("evaluate", "photos", "--out", "run", *QUICK)
+    ran = run("evaluate", "photos", "--out", "run", *QUICK, "--baseline", "blur")
+    assert ran.code == 2
+    assert "protocol.options.baseline was 'zero', is 'blur'" in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+
+
+def test_a_bad_photograph_is_counted_in_the_last_line_and_fatal_when_strict(photos, run):
+    (photos / "cat/broken.jpg").write_bytes(b"not a photograph")
+    ran = run("evaluate", "photos", "--out", "run", *QUICK)
+    assert ran.code == 0, ran.err
+    assert ran.out.splitlines()[-1].startswith("12 images measured, 1 could not be measured (cat/broken.jpg)")
+    strict = run("evaluate", "photos", "--out", "other", *QUICK, "--strict")
+    assert strict.code == 2
+    assert "broken.jpg" in strict.err
+
+
+def test_strict_is_fatal_for_what_an_earlier_run_passed_over(photos, run):
+    (photos / "cat/broken.jpg").write_bytes(b"not a photograph")
+    assert run("evaluate", "photos", "--out", "run", *QUICK).code == 0
+    assert run("evaluate", "photos", "--out", "run", *QUICK, "--strict").code == 2
+
+
+def test_an_interrupt_from_the_keyboard_is_one_line(photos, run, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Display, "measured", interrupted)
+    ran = run("evaluate", "photos", "--out", "run", *QUICK)
+    assert ran.code == 130
+    assert "stopped" in ran.err
+    assert "run" in ran.err
+    monkeypatch.undo()
+
+
+def test_labels_as_classes(photos, run):
+    ran = run("evaluate", "photos", "--out", "run", *QUICK, "--class", "label")
+    assert ran.code == 0, ran.err
+    rows = Store(photos.parent / "run").rows()
+    named = dict(zip(("cat", "dog", "fox"), range(3), strict=True))
+    assert [named[name.split("/")[0]] for name in rows["image"]] == rows["target"].to_list()
+
+
+def test_all_metrics_leave_out_those_that_ask_for_objects(photos, run):
+    ran = run("evaluate", "photos", "--out", "run", "--limit", 2, *QUICK, "--metric", "all", "--quiet")
+    assert ran.code == 0, ran.err
+    columns = Store(photos.parent / "run").rows().columns
+    assert {name for name in METRICS if name in columns} == METRICS.keys() - {"pointing_game", "energy_pointing"}
+
+
+def test_pointing_with_boxes(photos, run):
+    boxes = photos.parent / "boxes"
+    boxes.mkdir()
+    for photo in photos.rglob("*.png"):
+        whole = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>50</xmax><ymax>40</ymax></bndbox>"
+        size = "<size><width>50</width><height>40</height></size>"
+        (boxes / f"{photo.stem}.xml").write_text(
+            f"<annotation>{size}<object><name>{photo.parent.name}</name>{whole}</object></annotation>"
+        )
+    how = ("--metric", "pointing_game", "--metric", "energy_pointing", "--class", "label", "--objects", "boxes")
+    ran = run("evaluate", "photos", "--out", "run", *QUICK, *how)
+    assert ran.code == 0, ran.err
+    rows = Store(photos.parent / "run").rows().filter(pl.col("message").is_null())
+    assert len(rows)
+    assert rows["pointing_game"].to_list() == [1.0] * len(rows)
+    assert rows["energy_pointing"].to_list() == pytest.approx([1.0] * len(rows))
+
+
+def test_pointing_without_boxes_is_refused_before_anything_is_measured(photos, run):
+    ran = run("evaluate", "photos", "--out", "run", *QUICK, "--metric", "pointing_game")
+    assert ran.code == 2
+    assert "--objects" in ran.err
+    assert not (photos.parent / "run/manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nowhere",), "no such file or folder"),
+        (("photos", "--method", "gradcan"), "did you mean"),
+        (("photos", "--metric", "average_dop"), "did you mean 'average_drop'"),
+        (("photos", "--utility", "rist"), "did you mean 'rest'"),
+        (("photos", "--layer", "9"), "9"),
+    ],
+)
+def test_what_is_unknown_is_one_line(photos, run, arguments, said):
+    ran = run("evaluate", *arguments, "--out", "run", *QUICK)
+    assert ran.code == 2
+    assert said in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+
+
+@pytest.fixture
+def measured(photos, run):
+    """A finished run."""
+    assert run("evaluate", "photos", "--out", "run", *QUICK, "--metric", "paper", "--metric", "insertion").code == 0
+    return photos.parent / "run"
+
+
+@pytest.mark.parametrize("form", ["markdown", "latex", "html", "csv"])
+def test_a_table_in_every_form(measured, run, form):
+    printed = run("table", "run", "--format", form)
+    written = run("table", "run", "--format", form, "--out", "table.txt")
+    assert printed.code == written.code == 0, printed.err
+    assert (measured.parent / "table.txt").read_text() == printed.out
+    assert "shapleycam" in printed.out
+
+
+def test_the_figures_of_the_csv_are_the_means_of_the_rows(measured, run):
+    lines = list(csv.DictReader(StringIO(run("table", "run", "--format", "csv").out)))
+    rows = Store(measured).rows()
+    for metric in ("average_drop", "coherency", "complexity", "insertion"):
+        for method in ("gradcam", "shapleycam"):
+            (line,) = [one for one in lines if (one["metric"], one["method"]) == (metric, method)]
+            mean = rows.filter(method=method)[metric].mean()
+            assert float(line["mean"]) == pytest.approx(mean, abs=1e-9)
+            assert float(line["low"]) <= mean <= float(line["high"])
+
+
+def test_a_metric_that_was_not_measured_is_named(measured, run):
+    ran = run("table", "run", "--metric", "road")
+    assert ran.code == 2
+    assert "road" in ran.err
+
+
+def test_figures_are_drawn(measured, run):
+    ran = run("table", "run", "--figures", "plots")
+    assert ran.code == 0, ran.err
+    files = sorted((measured.parent / "plots").glob("*.png"))
+    assert len(files) == 2
+    assert all(Image.open(file).size[0] > 300 for file in files)
+
+
+def test_a_model_that_is_not_in_the_paper_has_no_published_figures(measured, run):
+    ran = run("table", "run", "--against", "paper", "--format", "markdown")
+    assert ran.code == 0, ran.err
+    assert "published" in ran.out.lower()
+
+
+def test_runs_of_two_protocols_cannot_share_a_table(measured, run):
+    run("evaluate", "photos", "--out", "blurred", *QUICK, "--baseline", "blur")
+    ran = run("table", "run", "blurred")
+    assert ran.code == 2
+    assert "options.baseline was 'zero', is 'blur'" in ran.err
+
+
+def test_one_name_for_two_sets_of_weights_cannot_share_a_table(measured, run):
+    (measured.parent / "mine.py").write_text(MODEL.replace("manual_seed(0)", "manual_seed(1)"))
+    run("evaluate", "photos", "--out", "other", "--model", "mine.py:network", "--method", "pathcam", "--workers", 0)
+    ran = run("table", "run", "other")
+    assert ran.code == 2
+    assert "mine.py:network: weights was" in ran.err
+
+
+def test_the_same_figures_twice_cannot_share_a_table(measured, run):
+    run("evaluate", "photos", "--out", "again", *QUICK)
+    ran = run("table", "run", "again")
+    assert ran.code == 2
+    assert "both have" in ran.err
+
+
+def test_runs_of_several_methods_share_a_table(measured, run):
+    run("evaluate", "photos", "--out", "more", "--model", "mine.py:network", "--method", "pathcam", "--workers", 0)
+    ran = run("table", "run", "more", "--metric", "average_drop", "--format", "csv")
+    assert ran.code == 0, ran.err
+    assert {line["method"] for line in csv.DictReader(StringIO(ran.out))} == {"gradcam", "shapleycam", "pathcam"}
+
+
+@pytest.mark.parametrize("found", ["empty", "no folder"])
+def test_what_is_no_run_is_refused(run, tmp_path, found):
+    if found == "empty":
+        (tmp_path / "run").mkdir()
+    ran = run("table", "run")
+    assert ran.code == 2
+    assert "no results of an evaluation" in ran.err
+
+
+def test_every_metric_is_listed(run):
+    assert all(name in run("metrics").out for name in METRICS)
+    listed = json.loads(run("metrics", "--json").out)
+    assert [row["name"] for row in listed] == list(METRICS)
+    assert {row["better"] for row in listed} == {"high", "low"}
+
+
+def test_reproduce_says_how_long_and_compares_with_print(photos, run):
+    ran = run(
+        *("reproduce", "--imagenet", "photos", "--model", "mobilenet_v2", "--no-pretrained", "--limit", 2),
+        *("--workers", 0, "--batch-size", 2, "--out", "paper"),
+    )
+    assert ran.code == 0, ran.err
+    assert re.search(r"mobilenet_v2: [\d.e+-]+ s an image in a trial", ran.err)
+    assert "Layer before-pool" in ran.out
+    assert "Layer last-conv" in ran.out
+    manifest = Store(photos.parent / "paper").manifest
+    assert manifest["models"]["mobilenet_v2"]["layers"] == {"before-pool": "features.18", "last-conv": "features.18.0"}
+    assert manifest["protocol"]["preprocess"]["resize"] == 256
+    assert Store(photos.parent / "paper").rows().shape[0] == 2 * 2 * 10
+
+
+def test_reproduce_knows_only_the_twelve(photos, run):
+    ran = run("reproduce", "--imagenet", "photos", "--model", "resnet19", "--out", "paper")
+    assert ran.code == 2
+    assert "resnet18" in ran.err
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(40, "40 s"), (720, "12 min"), (12000, "3 h 20 min")])
+def test_durations_in_words(seconds, words):
+    assert duration(seconds) == words
+
+
+def test_running_means_of_the_display():
+    from rich.console import Console
+
+    console = Console(width=200, force_terminal=True)
+    shown = Display([METRICS["average_drop"]], console)
+    shown.begin(4, 0)
+    shown.model("tiny")
+    row = {"status": "ok", "layer": "before-pool", "utility": "rest", "method": "gradcam"}
+    shown.measured(2, [{**row, "average_drop": 0.1}, {**row, "average_drop": 0.3}])
+    with console.capture() as text:
+        console.print(shown)
+    # the mean of 0.1 and 0.3, and 1.96 x 0.1 / √2
+    assert "20.00 ± 13.86" in text.get()
