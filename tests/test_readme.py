@@ -37,6 +37,8 @@ def photo(hopper, tmp_path):
 def test_command(photo, run, line):
     program, *arguments = shlex.split(line, comments=True)
     assert program == "shapleycam"
+    if arguments[0] == "table":  # of the run that the line before it makes
+        run(*shlex.split(next(before for before in COMMANDS if "shapleycam evaluate" in before), comments=True)[1:])
     ran = run(*arguments)
     assert ran.code == 0, ran.err
     assert ran.out
@@ -115,6 +117,25 @@ def test_the_file_model_of_the_docs(photo, run):
     ran = run("explain", "photo.jpg", "--model", "mine.py:network", "--json")
     assert ran.code == 0, ran.err
     assert '"label": "cat"' in ran.out
+
+
+@pytest.mark.parametrize("source", ["README.md", "docs/evaluating.md"])
+def test_python_of_evaluating(source, photo, monkeypatch):
+    monkeypatch.chdir(photo.parent)
+    text = (ROOT / source).read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, object] = {"shapleycam": shapleycam}
+    for block in [block for block in blocks if "metrics" in block or "experiments" in block]:
+        exec(compile(block, source, "exec"), names)
+    assert set(names["run"].rows()["method"]) == {"gradcam", "pathcam-h"}
+
+
+def test_the_docs_name_every_metric_with_its_direction():
+    from shapleycam.metrics import METRICS
+
+    text = (ROOT / "docs/evaluating.md").read_text(encoding="utf-8")
+    named = text.replace("`randomisation_spearman`, `_ssim`", "`randomisation_spearman`, `randomisation_ssim`")
+    assert not [name for name in METRICS if f"`{name}`" not in named]
 
 
 def test_the_readme_names_every_method():

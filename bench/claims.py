@@ -1,0 +1,79 @@
+"""Is one method better than another? Paired differences over the images of a run, with 95 % bootstrap intervals.
+
+python bench/claims.py RUN [RUN ...]     prints a Markdown table for each layer, as in docs/results.md
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from shapleycam.experiments import Store
+from shapleycam.experiments.results.cells import ADCC_PARTS
+from shapleycam.experiments.results.statistics import Lead, lead, lead_of, paired, resampled_means
+from shapleycam.experiments.results.summary import adcc_of
+from shapleycam.experiments.rows import metrics_in
+from shapleycam.metrics import METRICS
+
+PAIRS = (
+    ("shapleycam", "gradcam"),
+    ("shapleycam-h", "hirescam"),
+    ("sampledshapley", "gradcam"),
+    ("sampledshapley", "shapleycam"),
+    ("sampledshapley", "hirescam"),
+)
+ASKED = ("adcc", "average_drop", "road", "insertion", "deletion")
+
+
+def values(rows: pl.DataFrame, metric: str, method: str) -> np.ndarray:
+    """One metric of one method, image by image."""
+    return rows.filter(method=method).sort("index")[metric].to_numpy()
+
+
+def compared(rows: pl.DataFrame, metric: str, one: str, other: str) -> str:
+    """How much better the first is, in points, with its interval; bold where it holds no 0."""
+    sign = 1 if METRICS[metric].better == "high" else -1
+    return shown(lead(*(sign * values(rows, metric, method) for method in (one, other))))
+
+
+def compared_of_means(rows: pl.DataFrame, one: str, other: str) -> str:
+    """The same of the ADCC that the published tables have, made of the means."""
+    parts = (np.stack([values(rows, name, method) for name in ADCC_PARTS], 1) for method in (one, other))
+    pair = paired(*parts)
+    return shown(lead_of(pair, resampled_means(pair), adcc_of))
+
+
+def shown(found: Lead) -> str:
+    """A lead in points."""
+    text = f"{100 * found.mean:+.2f} ({100 * found.low:+.2f} to {100 * found.high:+.2f})"
+    return f"**{text}**" if found.low > 0 or found.high < 0 else text
+
+
+def table(run: Store) -> str:
+    """A table for each layer of a run."""
+    rows = run.rows().filter(pl.col("status") == "ok")
+    metrics = [name for name in ASKED if name in metrics_in(rows.columns)]
+    lines = []
+    for layer in rows["layer"].unique(maintain_order=True):
+        here = rows.filter(layer=layer)
+        lines += [
+            f"Layer {layer}, {here['index'].n_unique()} photographs:",
+            "",
+            "| better than | ADCC (of means) | " + " | ".join(METRICS[name].title for name in metrics) + " |",
+            "|---|---|" + "---|" * len(metrics),
+        ]
+        for one, other in PAIRS:
+            cells = " | ".join(
+                [compared_of_means(here, one, other), *(compared(here, name, one, other) for name in metrics)]
+            )
+            lines.append(f"| {one} than {other} | {cells} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    for path in sys.argv[1:]:
+        print(table(Store(Path(path))))

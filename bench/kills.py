@@ -1,0 +1,109 @@
+"""A run that is killed at random moments, again and again: does the table stay the same, bit for bit?
+
+python bench/kills.py [--kills N] [--images N]     prints, and writes bench/results/kills.md
+
+Runs `shapleycam evaluate` over photographs of the data folder, kills it and its workers with SIGKILL after a random
+time, starts the same command again until it has been killed so often, lets it finish, and compares every row with those
+of runs that nobody killed: with 0 and 2 workers (equal bit for bit), and with batches of 1 and 7 (nearly equal).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import polars as pl
+from polars.testing import assert_frame_equal
+
+from measure import machine, report
+from shapleycam.experiments import Store
+from shapleycam.experiments.rows import metrics_in
+
+PHOTOS = Path(__file__).parents[2] / "shared/data/imagenet-sample"
+METHODS = ("gradcam", "randomcam", "shapleycam", "pathcam-h")
+
+
+def command(out: Path, images: int, batch: int, workers: int) -> list[str]:
+    """The same evaluation into a folder."""
+    methods = [word for name in METHODS for word in ("--method", name)]
+    sizes = ["--limit", images, "--batch-size", batch, "--workers", workers]
+    program = [sys.executable, "-c", "from shapleycam.cli import main; main()", "evaluate", PHOTOS]
+    return list(map(str, [*program, "--layer", "bn2", *methods, *sizes, "--quiet", "--out", out]))
+
+
+def finished(out: Path, images: int, batch: int, workers: int) -> tuple[pl.DataFrame, float]:
+    """The rows of a run that nobody kills, and how long it took."""
+    start = time.perf_counter()
+    subprocess.run(command(out, images, batch, workers), check=True, stdout=subprocess.DEVNULL)
+    return Store(out).rows(), time.perf_counter() - start
+
+
+def killed(out: Path, images: int, batch: int, kills: int, longest: float) -> tuple[pl.DataFrame, list[int]]:
+    """The rows of a run that is killed so often, and how many parts there were after each kill."""
+    parts: list[int] = []
+    while len(parts) < kills:
+        process = subprocess.Popen(
+            command(out, images, batch, len(parts) % 2 * 2),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            process.wait(timeout=random.uniform(0.5, longest))  # noqa: S311
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        parts.append(len(list(out.rglob("*.parquet"))))
+    return finished(out, images, batch, 0)[0], parts
+
+
+def largest_difference(one: pl.DataFrame, other: pl.DataFrame) -> float:
+    """Between two runs of the same rows, over all metrics but the increase in confidence, which may flip."""
+    names = [name for name in metrics_in(one.columns) if name != "increase_in_confidence"]
+    keys = ["index", "method"]
+    first, second = (rows.sort(keys).select(names).to_numpy() for rows in (one, other))
+    return float(abs(first - second).max())
+
+
+def main() -> None:
+    """Print what was found."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--images", type=int, default=200)
+    given = parser.parse_args()
+    random.seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        whole, seconds = finished(place / "whole", given.images, 32, 0)
+        lines = [
+            "# Runs that are killed",
+            "",
+            machine("polars"),
+            "",
+            f"{given.images} photographs, {len(METHODS)} methods, six metrics: {len(whole)} rows, {seconds:.0f} s.",
+            "",
+        ]
+        again, parts = killed(place / "killed", given.images, 32, given.kills, seconds / 2)
+        assert_frame_equal(whole, again, check_exact=True)
+        lines.append(
+            f"- Killed {given.kills} times, parts there after each kill {parts}: every row equal, bit for bit."
+        )
+        assert_frame_equal(whole, finished(place / "two", given.images, 32, 2)[0], check_exact=True)
+        lines.append("- With 2 workers instead of 0: every row equal, bit for bit.")
+        for batch in (1, 7):
+            other, _ = finished(place / f"by {batch}", given.images, batch, 0)
+            lines.append(
+                f"- In batches of {batch} instead of 32: largest difference {largest_difference(whole, other):.1e}."
+            )
+    report("kills.md", "\n".join([*lines, ""]))
+
+
+if __name__ == "__main__":
+    main()
