@@ -65,6 +65,10 @@ class ToleranceWarning(ShapleyCamWarning):
     """Sampling ended before its standard error was as small as asked."""
 
 
+class ClusterWarning(ShapleyCamWarning):
+    """A cluster has less room than was asked for."""
+
+
 class EfficiencyGapWarning(ShapleyCamWarning):
     """Values along the path do not sum to v(N)."""
 

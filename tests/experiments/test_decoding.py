@@ -13,9 +13,15 @@ from small_runs import PREPROCESS, QUICK, folder_of, measured, picture, plain, t
 from shapleycam import Explainer
 from shapleycam.experiments import decoding
 from shapleycam.experiments.datasets.find import find
-from shapleycam.experiments.decoding import decoded
+from shapleycam.experiments.engines.local import prepared_ahead
+from shapleycam.experiments.part import Decoding
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
+
+
+def decoded(dataset, preprocess, batches, workers):
+    for _, images in prepared_ahead(batches, Decoding(dataset, preprocess), workers):
+        yield images
 
 
 def all_of(data, preprocess=PREPROCESS, size=4, workers=0):

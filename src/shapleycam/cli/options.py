@@ -172,7 +172,7 @@ def setting(device: str | None, batch_size: int, workers: int | None, *, strict:
     """Where and how fast an evaluation runs."""
     from shapleycam.experiments import Setting
 
-    chosen = {} if workers is None else {"workers": workers}
+    chosen: dict[str, Any] = {} if workers is None else {"workers": workers}
     return Setting(device=device, batch_size=batch_size, strict=strict, **chosen)
 
 

@@ -31,7 +31,7 @@ def print_summary(
     for table in terminal(summary, intervals=intervals, against=published() if against_paper else None):
         print_table(table)
         typer.echo()
-    typer.echo(f"{_counts(summary)}; results in {', '.join(str(store.path) for store in stores)}")
+    typer.echo(f"{_counts(summary)}; results in {', '.join(str(store.place) for store in stores)}")
 
 
 def _counts(summary: Summary) -> str:

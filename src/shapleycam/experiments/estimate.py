@@ -11,7 +11,7 @@ from itertools import islice
 import torch
 
 from shapleycam.errors import ShapleyCamWarning
-from shapleycam.experiments.decoding import decoded
+from shapleycam.experiments.decoding import decode
 from shapleycam.experiments.runner import Evaluation
 
 
@@ -34,21 +34,18 @@ def trials(evaluation: Evaluation, images: int = 1) -> Iterator[Trial]:
 
     A dataset without a readable image has no trial.
     """
-    for name, model in zip(evaluation.names, evaluation.models, strict=True):
-        network = evaluation.load(model)
-        stations = evaluation.stations(name, network)
-        if network.preprocess is None:
-            continue
-        each = decoded(evaluation.dataset, network.preprocess, [[i] for i in range(len(evaluation.dataset))], 0)
-        batch = list(islice((image for (image,) in each if image.error is None), images))
+    for entrant in evaluation.entrants:
+        ready = entrant.ready()
+        images_of = (decode(evaluation.dataset, ready.preprocess, index) for index in range(len(evaluation.dataset)))
+        batch = list(islice((image for image in images_of if image.error is None), images))
         if not batch:
             continue
-        stations[0].explainer.output(torch.stack([image.image for image in batch]))  # the first pass is slow
+        ready.stations[0].explainer.output(torch.stack([image.image for image in batch]))  # the first pass is slow
         start = time.perf_counter()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ShapleyCamWarning)  # the run itself will say so
-            for station in stations:
+            for station in ready.stations:
                 station.rows(batch)
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        yield Trial(name, (time.perf_counter() - start) / len(batch), evaluation.pending(name))
+        yield Trial(entrant.name, (time.perf_counter() - start) / len(batch), evaluation.pending(entrant.name))

@@ -4,37 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 from typing import Protocol as Interface
 
 import torch
 from torch import nn
 
-from shapleycam.errors import ImageError, ModelError, OptionError
+from shapleycam.errors import ImageError, OptionError
 from shapleycam.experiments.datasets.annotations import Annotations, fingerprint_of
-from shapleycam.experiments.datasets.classes import class_numbers
 from shapleycam.experiments.datasets.dataset import Dataset
 from shapleycam.experiments.datasets.find import find
-from shapleycam.experiments.decoding import Decoded, decoded
-from shapleycam.experiments.protocol import Protocol, preprocess_as_data
-from shapleycam.experiments.rows import Row, table_of
-from shapleycam.experiments.session import session, weights_hash
-from shapleycam.experiments.station import Station
+from shapleycam.experiments.engines import Engine, Local
+from shapleycam.experiments.entrant import Entrant, Model, Ready
+from shapleycam.experiments.once import Once
+from shapleycam.experiments.part import Decoding, Measuring
+from shapleycam.experiments.protocol import Protocol
+from shapleycam.experiments.rows import Row
+from shapleycam.experiments.session import session
 from shapleycam.experiments.store import Store, is_run, open_run
-from shapleycam.explainer import Explainer
 from shapleycam.metrics.table import needs
-from shapleycam.models import zoo
 from shapleycam.models.guests import network_of
-from shapleycam.models.network import Network, Transform
-from shapleycam.models.preprocess import Preprocess
+from shapleycam.models.network import Network
 from shapleycam.trace.guest import device_of
-
-_TRIED = 32
-"""With so many images at most it is tried to find the layers."""
-Model: TypeAlias = "str | nn.Module | Network"
 
 
 class Watcher(Interface):
@@ -54,23 +47,35 @@ class Watcher(Interface):
 class Setting:
     """What changes no number, or next to none (batch sizes do by 1e-5 and less): where and how fast it is measured.
 
-    `workers` decode photographs ahead; as many as the machine has cores to spare, none where it has two.
+    `engine` None is this process, where `workers` decode photographs ahead; as many as the machine has cores to spare,
+    none where it has two.
     """
 
     device: str | torch.device | None = None
     batch_size: int = 16
     workers: int = field(default_factory=lambda: max(0, min(4, (os.cpu_count() or 1) // 2 - 1)))
     strict: bool = False
+    engine: Engine | None = None
+
+    @property
+    def local(self) -> bool:
+        """Whether this process does the work."""
+        return self.engine is None
+
+    @property
+    def runs_on(self) -> Engine:
+        """The engine."""
+        return self.engine or Local(self.workers)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is to be evaluated: models by name or as they are, over a dataset, by a protocol, into a folder."""
+    """What is to be evaluated: models by name or as they are, over a dataset, by a protocol, into a folder or a URL."""
 
     models: Sequence[Model]
     dataset: Dataset
     protocol: Protocol
-    out: Path
+    out: str | Path
     annotations: Annotations | None = None
     pretrained: bool = True
     checkpoint: Path | None = None
@@ -78,7 +83,7 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be evaluated, before anything is loaded."""
-        names = self.names
+        names = [entrant.name for entrant in self.entrants]
         twice = sorted({name for name in names if names.count(name) > 1})
         if not names or twice:
             found = f"models named {', '.join(twice)} twice" if twice else "no models were given"
@@ -87,7 +92,8 @@ class Evaluation:
             raise OptionError(f"--checkpoint {self.checkpoint} and {len(names)} models were given; give one model")
         if self.annotations is None and "objects" in needs(self.protocol.metrics):
             raise OptionError("the pointing metrics ask where the objects are; give annotations (--objects)")
-        _check_device(self.setting.device)
+        if self.setting.local:
+            _check_device(self.setting.device)
         if self.setting.workers < 0 or self.setting.batch_size < 1:
             setting = self.setting
             raise OptionError(
@@ -95,9 +101,10 @@ class Evaluation:
             )
 
     @property
-    def names(self) -> list[str]:
-        """What the models are called in the results."""
-        return [model if isinstance(model, str) else _own_name(model) for model in self.models]
+    def entrants(self) -> list[Entrant]:
+        """Each model, with what it is measured on."""
+        given = (self.protocol, self.dataset, self.annotations, self.pretrained, self.checkpoint, self.setting.device)
+        return [Entrant(model, *given) for model in self.models]
 
     def run(self, watcher: Watcher | None = None) -> Store:
         """Measure what is not measured yet; at any stop what was written stays, and the same call goes on.
@@ -106,13 +113,13 @@ class Evaluation:
             ShapleyCamError: a choice cannot be had, results of another run are in the folder, or the disk is full.
         """
         told = watcher or _Nobody()
-        models = self._checked()
-        with open_run(self.out, self._manifest(models), self.setting.batch_size) as store:
-            done = [sum(map(len, store.parts())) - sum(map(len, store.pending(name))) for name in self.names]
-            told.begin(len(self.models) * len(self.dataset), sum(done))
-            for name, model in zip(self.names, self.models, strict=True):
-                told.model(name)
-                self._run_model(store, name, models[name].network or self.load(model), told)
+        here = {entrant.name: Once(self._here(entrant).ready) for entrant in self.entrants}
+        with open_run(self.out, self._manifest(here), self.setting.batch_size) as store:
+            done = [sum(map(len, store.parts())) - sum(map(len, store.pending(name))) for name in here]
+            told.begin(len(here) * len(self.dataset), sum(done))
+            for entrant in self.entrants:
+                told.model(entrant.name)
+                self._run_model(store, entrant, here[entrant.name], told)
             if self.setting.strict:
                 _refuse_errors(store)
             return store
@@ -121,155 +128,56 @@ class Evaluation:
         """How many images are not measured yet by a model."""
         return sum(map(len, Store(self.out).pending(name))) if is_run(self.out) else len(self.dataset)
 
-    def _checked(self) -> dict[str, _Checked]:
-        """Every model loaded once and its layers found, so that a mistake shows before anything is measured.
-
-        The only model is kept; of several, one at a time is in memory.
-        """
-        found = {}
-        for name, model in zip(self.names, self.models, strict=True):
-            network = self.load(model)
-            stations = self.stations(name, network)
-            self._settle_layers(stations, _preprocess_of(network))
-            found[name] = _Checked(_facts(network, stations), network if len(self.models) == 1 else None)
-        return found
-
-    def _run_model(self, store: Store, name: str, network: Network, told: Watcher) -> None:
-        stations = self.stations(name, network)
-        self._settle_layers(stations, _preprocess_of(network))
+    def _run_model(self, store: Store, entrant: Entrant, here: Once[Ready], told: Watcher) -> None:
+        setting, name = self.setting, entrant.name
         pending = store.pending(name)
-        batches = [batch for part in pending for batch in _split(part, self.setting.batch_size)]
-        with closing(decoded(self.dataset, _preprocess_of(network), batches, self.setting.workers)) as images:
-            for part in pending:
-                measured = _Part()
-                for batch in _split(part, self.setting.batch_size):
-                    rows = measured.add(stations, next(images), strict=self.setting.strict)
-                    told.measured(len(batch), rows)
-                if part.start == 0:
-                    measured.refuse_no_result()
-                table = table_of(_ordered(measured.rows, self.protocol), self.protocol.metrics)
-                store.write(name, part, table)
-
-    def stations(self, name: str, network: Network) -> list[Station]:
-        """A model at each layer."""
-        labels = network.labels
-        given = self.dataset
-        classes = class_numbers(given.labels, labels, _outputs(network), given.classes)
-        if self.protocol.class_rule != "prediction" and not any(label is not None for label in classes):
-            shown = next((repr(label) for label in self.dataset.labels if label is not None), "none")
+        if not pending:
+            return
+        prepare = Decoding(self.dataset, here().preprocess)
+        ready = here if setting.local else Once(entrant.ready)
+        perform = Measuring(name, ready, self.protocol, store, setting.batch_size, setting.strict)
+        for measured in setting.runs_on.run(pending, prepare, perform):
+            told.measured(measured.images, measured.rows)
+        if missing := store.pending(name):
             raise OptionError(
-                f"class rule {self.protocol.class_rule!r} needs labels that {name} knows; the dataset's are such as "
-                f"{shown}: give a CSV with class numbers, or use 'prediction'"
+                f"{len(missing)} parts that were measured are not in {store.place}: the machines of the cluster do not "
+                "share this folder; give one that they share, or a URL such as s3://bucket/run"
             )
-        return [
-            Station(
-                name,
-                layer,
-                Explainer(network, layer=layer, utility=self.protocol.utilities[0], device=self._device()),
-                self.protocol,
-                self.dataset.names,
-                classes,
-                self.annotations,
-            )
-            for layer in self.protocol.layers
-        ]
+        self._let_go(here)
 
-    def _settle_layers(self, stations: Sequence[Station], preprocess: Transform) -> None:
-        """Find the layers, by noise of the size that the preprocessing makes, or else by the first images."""
-        for station in stations:
-            if isinstance(preprocess, Preprocess):
-                _ = station.explainer.layer
-            else:
-                self._settle_by_images(station, preprocess)
+    def _here(self, entrant: Entrant) -> Entrant:
+        """A model as this process has it: where others measure, without a GPU."""
+        return entrant if self.setting.local else replace(entrant, device="cpu")
 
-    def _settle_by_images(self, station: Station, preprocess: Transform) -> None:
-        reason: Exception | None = None
-        some = [[index] for index in range(min(len(self.dataset), _TRIED))]
-        with closing(decoded(self.dataset, preprocess, some, 0)) as images:
-            for (image,) in images:
-                if image.error is not None:
-                    reason = reason or ImageError(image.error)
-                    continue
-                try:
-                    station.explainer.look(station.batch([image]), [self.protocol.methods[0]])
-                except (ImageError, ModelError) as error:  # of this image, perhaps
-                    reason = error
-                else:
-                    return
-        raise reason or ImageError("the dataset has no images; expected at least one")
+    def _let_go(self, here: Once[Ready]) -> None:
+        """Of several models, one at a time is in memory."""
+        if len(self.models) > 1:
+            here.forget()
 
-    def load(self, model: Model) -> Network:
-        """A model, with the protocol's preprocessing or its own; one without published weights is always the same."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.protocol.seed)
-            network = (
-                zoo.load(model, self.checkpoint, pretrained=self.pretrained)
-                if isinstance(model, str)
-                else network_of(model)
-            )
-        return replace(network, preprocess=self.protocol.preprocess or network.preprocess)
-
-    def _device(self) -> str | torch.device | None:
-        """Where models run: as `Explainer` has it, where a named one goes to the GPU, if there is one."""
-        if self.setting.device is None and torch.cuda.is_available() and isinstance(self.models[0], str):
-            return "cuda"
-        return self.setting.device
-
-    def _manifest(self, models: Mapping[str, _Checked]) -> dict[str, Any]:
-        first = self.models[0]
-        where = self._device() or (
-            torch.device("cpu") if isinstance(first, str) else device_of(network_of(first).model)
-        )
+    def _manifest(self, here: Mapping[str, Once[Ready]]) -> dict[str, Any]:
+        """What the folder notes; every model is loaded for it, so that a mistake shows before anything is measured."""
+        facts = {}
+        for name, ready in here.items():
+            facts[name] = ready().facts
+            self._let_go(ready)
         dataset = {"images": len(self.dataset), "fingerprint": self.dataset.fingerprint()}
         if self.annotations is not None:
             dataset["objects"] = fingerprint_of(self.annotations, self.dataset.names)
+        made = {**session(self._device()), **self.setting.runs_on.facts(), "dataset": self.dataset.origin}
         return {
             "protocol": self.protocol.as_data(),
-            "order": self.names,
-            "models": {name: model.facts for name, model in models.items()},
+            "order": list(here),
+            "models": facts,
             "dataset": dataset,
-            "sessions": [{**session(torch.device(where)), "dataset": self.dataset.origin}],
+            "sessions": [made],
         }
 
-
-@dataclass(frozen=True)
-class _Checked:
-    """What the folder notes of a model, and the model itself where it is kept."""
-
-    facts: dict[str, Any]
-    network: Network | None
-
-
-class _Part:
-    """The rows of a part, as they come."""
-
-    def __init__(self) -> None:
-        self.rows: list[Row] = []
-        self._unread: set[int] = set()
-
-    def add(self, stations: Sequence[Station], images: Sequence[Decoded], *, strict: bool) -> list[Row]:
-        """The rows of a batch at every layer, those of images that could not be read among them."""
-        unread = [image for image in images if image.error is not None]
-        good = [image for image in images if image.error is None]
-        if unread and strict:
-            raise ImageError(str(unread[0].error))
-        made = []
-        for station in stations:
-            made += [station.failed(image, str(image.error)) for image in unread]
-            rows = station.rows(good) if good else []
-            errors = [row["message"] for row in rows if row["status"] == "error"]
-            if errors and strict:
-                raise ModelError(errors[0])
-            made += rows
-        self._unread |= {image.index for image in unread}
-        self.rows += made
-        return made
-
-    def refuse_no_result(self) -> None:
-        """Stop where several images were read and none could be explained: that is not the images' fault."""
-        tried = [row for row in self.rows if row["index"] not in self._unread and row["status"] != "left out"]
-        if len({row["index"] for row in tried}) > 1 and all(row["status"] == "error" for row in tried):
-            raise ModelError(f"none of the first images could be measured; the first says: {tried[0]['message']}")
+    def _device(self) -> torch.device:
+        """Where the first model runs, in this process."""
+        first = self._here(self.entrants[0])
+        if where := first.on():
+            return torch.device(where)
+        return torch.device("cpu") if isinstance(first.model, str) else device_of(network_of(first.model).model)
 
 
 def evaluate(  # noqa: PLR0913  # all but three have defaults
@@ -291,13 +199,13 @@ def evaluate(  # noqa: PLR0913  # all but three have defaults
         models: names, modules or networks.
         data: a folder, an ImageFolder, a CSV or Parquet of paths and labels, tar shards, "torchvision:NAME:ROOT",
             "hf:NAME", or a dataset object.
-        out: the folder.
+        out: the folder, or a URL such as s3://bucket/run.
         protocol: what is measured, and how; None for the published ten methods and six metrics.
         limit: only the first so many images.
         annotations: where objects are, for the pointing metrics.
         pretrained: whether named models have their published weights.
         checkpoint: weights in their place, of one model.
-        setting: device, batch size, workers, strictness.
+        setting: device, batch size, workers, strictness, engine.
         watcher: is told of progress.
 
     Raises:
@@ -308,62 +216,13 @@ def evaluate(  # noqa: PLR0913  # all but three have defaults
         several,
         find(data, limit),
         protocol or Protocol(),
-        Path(out),
+        out,
         annotations,
         pretrained,
         checkpoint,
         setting or Setting(),
     )
     return evaluation.run(watcher)
-
-
-def _split(part: range, size: int) -> list[range]:
-    return [part[start : start + size] for start in range(0, len(part), size)]
-
-
-def _ordered(rows: Sequence[Row], protocol: Protocol) -> list[Row]:
-    """By image, layer, utility and method, in the order asked."""
-
-    def place(row: Row) -> tuple[int, ...]:
-        method, utility = row.get("method"), row.get("utility")
-        return (
-            row["index"],
-            protocol.layers.index(row["layer"]),
-            protocol.utilities.index(utility) if utility else 0,
-            protocol.methods.index(method) if method else 0,
-        )
-
-    return sorted(rows, key=place)
-
-
-def _facts(network: Network, stations: Sequence[Station]) -> dict[str, Any]:
-    """What the folder notes of a model, so that another one is refused."""
-    return {
-        "origin": network.origin,
-        "weights": weights_hash(network.model),
-        "layers": {station.layer: station.explainer.layer for station in stations},
-        "preprocess": preprocess_as_data(network.preprocess),
-        "labels": None if network.labels is None else list(network.labels),
-    }
-
-
-def _preprocess_of(network: Network) -> Transform:
-    if network.preprocess is None:
-        raise ModelError(
-            f"model {network.name!r} does not say how it wants photographs; give "
-            "shapleycam.Network(model, preprocess=...), or a protocol with preprocess="
-        )
-    return network.preprocess
-
-
-def _outputs(network: Network) -> int | None:
-    """How many classes a model has: as many as labels, otherwise as it gives for noise; None if that is not known."""
-    if network.labels is not None:
-        return len(network.labels)
-    if not isinstance(network.preprocess, Preprocess):
-        return None
-    found = Explainer(network).output(torch.rand(1, 3, *network.preprocess.crop))
-    return found.shape[1] if isinstance(found, torch.Tensor) and found.dim() == 2 else None
 
 
 def _check_device(device: str | torch.device | None) -> None:
@@ -374,11 +233,6 @@ def _check_device(device: str | torch.device | None) -> None:
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise OptionError(f"device {device!r} cannot be used ({reason}); expected cpu, cuda or mps") from error
-
-
-def _own_name(model: nn.Module | Network) -> str:
-    network = model if isinstance(model, Network) else None
-    return (network.name if network else "") or type(network.model if network else model).__name__
 
 
 def _refuse_errors(store: Store) -> None:

@@ -41,7 +41,7 @@ def together(stores: Sequence[Store]) -> pl.DataFrame:
             changed += [f"{name}: {text}" for text in differences(models[0][name], models[1][name], {"layers"})]
         if changed:
             raise OptionError(
-                f"{first.path} and {other.path} cannot share a table: {'; '.join(changed)}; give runs of one protocol"
+                f"{first.place} and {other.place} cannot share a table: {'; '.join(changed)}; give runs of one protocol"
             )
     tables = [store.rows() for store in stores]
     seen: dict[tuple[str, ...], Store] = {}
@@ -49,7 +49,7 @@ def together(stores: Sequence[Store]) -> pl.DataFrame:
         for key in table.select(_WHOSE).drop_nulls().unique().rows():
             if key in seen:
                 raise OptionError(
-                    f"{seen[key].path} and {store.path} both have {', '.join(key)}; leave one of them out"
+                    f"{seen[key].place} and {store.place} both have {', '.join(key)}; leave one of them out"
                 )
             seen[key] = store
     return pl.concat(tables, how="diagonal")
