@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from html import escape
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import IO, Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -148,11 +148,15 @@ class Explanation:
         Raises:
             OptionError: the folder cannot be written.
         """
+        return write_whole(Path(path), self.write)
+
+    def write(self, file: IO[bytes]) -> None:
+        """As `save`, into a file that is open."""
         tensors = {name: getattr(self, name) for name in _TENSORS if getattr(self, name) is not None}
         arrays = {name: _array(tensor) for name, tensor in tensors.items()}
         arrays["pictures"] = np.stack([self._frames_of(index) for index in range(len(self))])
         metadata = json.dumps(self._metadata())
-        return write_whole(Path(path), lambda file: np.savez_compressed(file, metadata=np.array(metadata), **arrays))
+        np.savez_compressed(file, metadata=np.array(metadata), **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Explanation:

@@ -466,11 +466,10 @@ class TestOutput:
         assert said.startswith("photo.png: a file")
 
     def test_full_disk_leaves_nothing(self, refused, tiny, photo, tmp_path, monkeypatch):
-        def half(image: Image.Image, file, **options):
-            file.write(b"\x89PNG")
+        def full(handle):  # what was written so far does not fit on the disk
             raise OSError(ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(Image.Image, "save", half)
+        monkeypatch.setattr(os, "fsync", full)
         said = refused("explain", photo, "--model", tiny, "--out", "maps")
         expected = "maps/photo_shapleycam.png: cannot be written (No space left on device); nothing was left there"
         assert said == expected

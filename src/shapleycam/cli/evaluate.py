@@ -21,7 +21,7 @@ STOPPED = 130
 
 def evaluate(
     data: options.Data,
-    out: options.Results,
+    out: options.Results = "results",
     model: options.Models = None,
     checkpoint: options.Checkpoint = None,
     pretrained: options.Pretrained = True,
@@ -72,6 +72,11 @@ def evaluate(
     device: options.Device = None,
     batch_size: options.BatchSize = 16,
     workers: options.Workers = None,
+    engine: options.EngineName = "local",
+    address: options.Address = None,
+    actors: options.Actors = None,
+    actor_cpus: options.ActorCpus = None,
+    actor_gpus: options.ActorGpus = None,
     seed: options.Seed = 0,
     quiet: options.Quiet = False,
 ) -> None:
@@ -80,6 +85,7 @@ def evaluate(
     - `shapleycam evaluate photos/ --out run` measures with the default model.
     - `shapleycam evaluate val/ --model resnet50 --model vgg16 --metric all --out run` takes two networks, all metrics.
     - `shapleycam evaluate list.csv --method gradcam --method pathcam --class label --out run` explains the labels.
+    - `shapleycam evaluate val/ --engine ray --address auto --out s3://bucket/run` measures on a cluster.
 
     DATA is a folder of photographs (in sub-folders named by class, if they have labels), a CSV or Parquet of paths and
     labels, .tar shards, torchvision:NAME:FOLDER or hf:NAME. A run that was stopped goes on with the same command.
@@ -91,6 +97,7 @@ def evaluate(
     from shapleycam.metrics.table import expand
     from shapleycam.models import paper
 
+    on = options.engine_of(engine, address, actors, actor_cpus, actor_gpus)
     protocol = Protocol(
         layers=tuple(layer or ["before-pool"]),
         utilities=tuple(utility or ["rest"]),
@@ -113,7 +120,7 @@ def evaluate(
         None if objects is None else annotations.find(objects),
         pretrained,
         checkpoint,
-        options.setting(device, batch_size, workers, strict=strict),
+        options.setting(device, batch_size, workers, on, strict=strict),
     )
     store = run(evaluation, quiet=quiet)
     print_results([store])

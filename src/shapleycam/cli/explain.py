@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_error, print_facts, print_json, progress
-from shapleycam.cli.facts import facts_of, lines_of
-from shapleycam.cli.photographs import batches, found
+from shapleycam.cli.facts import lines_of
+from shapleycam.cli.photographs import found
 from shapleycam.errors import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from PIL import Image
-
-    from shapleycam.explainer import Explainer
-    from shapleycam.explanation import Explanation
-    from shapleycam.inputs import Batch, Target
+    from shapleycam.cli.explaining import Explained, Photograph
 
 
 def explain(
@@ -52,6 +48,11 @@ def explain(
     save: Annotated[bool, typer.Option("--save", help="Also write the numbers, as NPZ.")] = False,
     device: options.Device = None,
     batch_size: options.BatchSize = 16,
+    engine: options.EngineName = "local",
+    address: options.Address = None,
+    actors: options.Actors = None,
+    actor_cpus: options.ActorCpus = None,
+    actor_gpus: options.ActorGpus = None,
     seed: options.Seed = 0,
     memory: options.Memory = options.DEFAULT_MEMORY,
     as_json: options.Json = False,
@@ -65,8 +66,12 @@ def explain(
     - `shapleycam explain cat.jpg --target lynx --against tabby` asks why it is a lynx and not a tabby.
     - `shapleycam explain cat.jpg --method sampledshapley` gives the true Shapley values, and where they are not sure.
     - `shapleycam explain cat.jpg --model timm:resnet18 --checkpoint mine.safetensors` uses your own weights.
+    - `shapleycam explain photos/ --engine ray --address auto --out maps` explains a folder by a cluster.
     """
     from shapleycam.cams.table import expand
+    from shapleycam.cli.explaining import Explaining, Reading
+    from shapleycam.experiments.engines import Local
+    from shapleycam.experiments.once import Once
     from shapleycam.files import folder
 
     if top is not None and against is not None:
@@ -87,96 +92,45 @@ def explain(
     if not paths:
         raise typer.Exit(2)
     classes = top or (1 if images or target or against else 3)
-    explainer = options.make_explainer(
+    on = options.engine_of(engine, address, actors, actor_cpus, actor_gpus)
+    make = partial(
+        options.make_explainer,
         model,
         checkpoint,
         pretrained=pretrained,
         layer=layer,
         utility=utility,
         against=against,
-        device=device,
         memory=memory,
         fuse=fuse,
         layout=layout,
         output=output,
     )
-    transform = options.transform_of(explainer, view)
-    stems = _stems(paths)
+    here = Once(partial(make, device=device if on is None else "cpu"))
+    there = here if on is None else Once(partial(make, device=device))
+    reading = Reading(options.transform_of(here(), view))
     failed = len(errors)
     with notes(quiet=quiet), progress(len(paths), "explaining", quiet=quiet) as bar:
-        how = {**effort, "seed": seed, "progress": bar.sampled}
-        job = _Job(explainer, methods, target, classes, how, out, view, save, as_json)
-        for batch, unread in batches(paths, transform, explainer.model, batch_size):
-            for path, error in unread:
-                _report_error(path, error, as_json=as_json)
-                bar.advance()
-            failed += len(unread)
-            if batch is not None:
-                job.run(batch, stems)
-                bar.advance(len(batch.sources))
+        how = {**effort, "seed": seed, "progress": bar.sampled if on is None else None}
+        explaining = Explaining(there, methods, target, classes, how, out, view, save)
+        for one in (on or Local()).run(_batches(paths, batch_size), reading, explaining):
+            if one.error is not None:
+                failed += 1
+                _report_error(one.path, one.error, as_json=as_json)
+            else:
+                _show(one, as_json=as_json)
+            bar.advance()
     if failed:
         raise typer.Exit(2)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """All that is the same for every batch."""
+def _batches(paths: Sequence[Path], size: int) -> list[list[Photograph]]:
+    """The photographs of each forward pass."""
+    from shapleycam.cli.explaining import Photograph
 
-    explainer: Explainer
-    methods: list[str]
-    target: str | None
-    classes: int
-    how: dict[str, Any]
-    out: Path
-    view: Literal["photo", "input"] | None
-    save: bool
-    as_json: bool
-
-    def run(self, batch: Batch, stems: dict[Path, str]) -> None:
-        """Explain a batch, write its files, and print what was found."""
-        found = self._explained(batch)
-        for index, source in enumerate(batch.sources):
-            path = Path(str(source.photo))
-            files = [
-                str(file) for name in found[0] for file in self._write([f[name] for f in found], index, stems[path])
-            ]
-            facts = facts_of(found, index, self.explainer.name, files)
-            if self.as_json:
-                print_json({"image": str(path), **facts})
-            else:
-                print_facts(str(path), lines_of(facts))
-
-    def _explained(self, batch: Batch) -> list[dict[str, Explanation]]:
-        """By all methods, for each class that is to be explained."""
-        targets: list[Target] | int = [self.target] if self.target is not None or self.classes == 1 else self.classes
-        return self.explainer.compare_each(batch, self.methods, targets, curvature=True, **self.how)
-
-    def _write(self, found: Sequence[Explanation], index: int, stem: str) -> Iterator[Path]:
-        from shapleycam.files import write_whole
-
-        picture = self._picture(found, index)
-        name = f"{stem}_{found[0].method}"
-        yield write_whole(self.out / f"{name}.png", lambda file: picture.save(file, format="PNG"))
-        if self.save:
-            for e in found:
-                of_class = "" if e is found[0] else f"_{int(e.target[index])}"
-                yield e[index].save(self.out / f"{name}{of_class}.npz")
-
-    def _picture(self, found: Sequence[Explanation], index: int) -> Image.Image:
-        from shapleycam.figures import grid
-
-        if len(found) == 1 and found[0].stderr is None:
-            return found[0].overlay(index, on=self.view)
-        panels = [panel for e in found for panel in self._panels(e, index)]
-        return grid(panels, columns=4, caption=f"{found[0].method}, {self.explainer.name}, layer {found[0].layer}")
-
-    def _panels(self, e: Explanation, index: int) -> list[tuple[str, Image.Image]]:
-        """The heatmap, and beside sampled values where they are not sure."""
-        panels = [(_title(e, index), e.overlay(index, on=self.view))]
-        if e.uncertain is not None:
-            share = float(e.uncertain[index].float().mean())
-            panels.append((f"grey: error above value, {share:.0%}", e.overlay(index, on=self.view, kind="uncertain")))
-        return panels
+    stems = _stems(paths)
+    named = [Photograph(path, stems[path]) for path in paths]
+    return [named[start : start + size] for start in range(0, len(named), size)]
 
 
 def _stems(paths: Sequence[Path]) -> dict[Path, str]:
@@ -190,10 +144,20 @@ def _stems(paths: Sequence[Path]) -> dict[Path, str]:
     return stems
 
 
-def _title(explanation: Explanation, index: int) -> str:
-    probabilities = explanation.probabilities(index)
-    label = explanation.label(index)
-    return label if probabilities is None else f"{label} {float(probabilities[explanation.target[index]]):.0%}"
+def _show(one: Explained, *, as_json: bool) -> None:
+    """Write a photograph's files, and print what was found."""
+    for file, content in one.files.items():
+        _write(file, content)
+    if as_json:
+        print_json({"image": str(one.path), **one.facts})
+    else:
+        print_facts(str(one.path), lines_of(one.facts))
+
+
+def _write(path: Path, content: bytes) -> None:
+    from shapleycam.files import write_whole
+
+    write_whole(path, lambda file: file.write(content))
 
 
 def _report_error(path: Path, error: str, *, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from shapleycam.errors import ModelError, OptionError
 
 if TYPE_CHECKING:
     from shapleycam.experiments import Setting
+    from shapleycam.experiments.engines import Engine
     from shapleycam.explainer import Explainer
     from shapleycam.models.network import Transform
     from shapleycam.values.path import Nodes as Nodes_
@@ -106,7 +107,9 @@ View: TypeAlias = Annotated[
 Data: TypeAlias = Annotated[
     str, typer.Argument(metavar="DATA", help="A folder, an ImageFolder, a list, shards, torchvision:… or hf:…")
 ]
-Results: TypeAlias = Annotated[Path, typer.Option("--out", help="Folder of the results.")]
+Results: TypeAlias = Annotated[
+    str, typer.Option("--out", help="Folder of the results, or a URL such as s3://bucket/run.")
+]
 Models: TypeAlias = Annotated[
     list[str] | None, typer.Option("--model", help="As in explain (see: shapleycam models). Repeatable.")
 ]
@@ -116,6 +119,26 @@ Workers: TypeAlias = Annotated[
     typer.Option(
         "--workers", min=0, help="Processes that decode photographs ahead; default: as cores are to spare, 0 of two."
     ),
+]
+EngineName: TypeAlias = Annotated[
+    Literal["local", "ray"], typer.Option("--engine", help="Where the work is done: here, or by a Ray cluster.")
+]
+Address: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--address", help="Ray: auto, HOST:PORT or ray://HOST:PORT; default: a cluster of this machine's own."
+    ),
+]
+Actors: TypeAlias = Annotated[
+    int | None, typer.Option("--actors", min=1, help="Ray: how many hold the model; default: as many as fit.")
+]
+ActorCpus: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--actor-cpus", min=1, help="Ray: CPUs of each; default: one beside a GPU, else all of a node."),
+]
+ActorGpus: TypeAlias = Annotated[
+    float | None,
+    typer.Option("--actor-gpus", min=0, help="Ray: GPUs of each, 0.5 say; default: 1 where the cluster has some."),
 ]
 Strict: TypeAlias = Annotated[
     bool, typer.Option("--strict", help="Stop at a photograph that cannot be measured; otherwise it is counted.")
@@ -168,12 +191,43 @@ def make_explainer(
     )
 
 
-def setting(device: str | None, batch_size: int, workers: int | None, *, strict: bool = False) -> Setting:
-    """Where and how fast an evaluation runs."""
+def engine_of(
+    name: str, address: str | None, actors: int | None, cpus: int | None, gpus: float | None
+) -> Engine | None:
+    """The engine that the options describe; None for this process.
+
+    Raises:
+        OptionError: Ray is not installed, or its options were given without it.
+    """
+    if name == "ray":
+        from shapleycam.experiments.engines import Ray
+
+        return Ray(address, actors, cpus, gpus)
+    given = {"--address": address, "--actors": actors, "--actor-cpus": cpus, "--actor-gpus": gpus}
+    if asked := [f"{option} {value}" for option, value in given.items() if value is not None]:
+        raise OptionError(f"{asked[0]} was given, and the work is done in this process; add --engine ray")
+    return None
+
+
+def setting(
+    device: str | None,
+    batch_size: int,
+    workers: int | None,
+    engine: Engine | None,
+    *,
+    strict: bool = False,
+) -> Setting:
+    """Where and how fast an evaluation runs.
+
+    Raises:
+        OptionError: workers of this process where it does not do the work.
+    """
     from shapleycam.experiments import Setting
 
+    if engine is not None and workers is not None:
+        raise OptionError(f"--workers {workers} was given with --engine ray, which decodes by itself; leave it out")
     chosen: dict[str, Any] = {} if workers is None else {"workers": workers}
-    return Setting(device=device, batch_size=batch_size, strict=strict, **chosen)
+    return Setting(device=device, batch_size=batch_size, strict=strict, engine=engine, **chosen)
 
 
 def nodes_of(text: str) -> Nodes_:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,7 +20,7 @@ def reproduce(
     imagenet: Annotated[
         str, typer.Option("--imagenet", metavar="DIR", help="ImageNet's validation photographs: a folder, or shards.")
     ],
-    out: options.Results,
+    out: options.Results = "reproduction",
     model: Annotated[
         list[str] | None, typer.Option("--model", help="One of the paper's twelve; default: all. Repeatable.")
     ] = None,
@@ -30,6 +29,11 @@ def reproduce(
     device: options.Device = None,
     batch_size: options.BatchSize = 16,
     workers: options.Workers = None,
+    engine: options.EngineName = "local",
+    address: options.Address = None,
+    actors: options.Actors = None,
+    actor_cpus: options.ActorCpus = None,
+    actor_gpus: options.ActorGpus = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Reproduce the paper's tables: twelve networks, two layers, ten methods, six metrics (arXiv:2501.06261).
@@ -47,9 +51,10 @@ def reproduce(
     models = model or list(paper.NETWORKS)
     if unknown := [name for name in models if name not in paper.NETWORKS]:
         raise OptionError(f"--model {unknown[0]}: not in the paper's tables; {nearest(unknown[0], paper.NETWORKS)}")
-    setting = options.setting(device, batch_size, workers)
+    on = options.engine_of(engine, address, actors, actor_cpus, actor_gpus)
+    setting = options.setting(device, batch_size, workers, on)
     evaluation = Evaluation(
-        tuple(models), find(imagenet, limit), Protocol.paper(), Path(out), pretrained=pretrained, setting=setting
+        tuple(models), find(imagenet, limit), Protocol.paper(), out, pretrained=pretrained, setting=setting
     )
     if not quiet:
         _say_how_long(evaluation)

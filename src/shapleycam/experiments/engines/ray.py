@@ -237,7 +237,6 @@ def _cluster(address: str | None) -> Iterator[Any]:
 def _connect(ray: Any, address: str | None) -> None:
     where = os.environ.get("RAY_ADDRESS") if address is None else address
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anybody
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of this process, whose lines are the user's
     _check_answers(where)
     own = {} if where else {"include_dashboard": False}
     try:
