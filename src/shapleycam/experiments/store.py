@@ -7,8 +7,9 @@ What is done is what has a file, so that a run that was stopped at any moment go
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
@@ -69,10 +70,22 @@ class Store:
         Raises:
             OptionError: a part that cannot be read.
         """
+        whole = pl.concat([self.rows_of(model) for model in self.manifest["order"]])
+        return whole.with_columns(pl.col(pl.Categorical).cast(pl.String))
+
+    def rows_of(self, model: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """The rows of a model, all their columns or only these, in the order of images, layers, utilities and methods.
+
+        Text is categorical, since the million rows that a model may have hold few words.
+
+        Raises:
+            OptionError: a part that cannot be read.
+        """
         schema = schema_for(self.manifest["protocol"]["metrics"])
-        files = [file for model in self.manifest["order"] for file in self._files(model)]
-        whole = pa.concat_tables([schema.empty_table(), *(_read_part(self.place, file, schema) for file in files)])
-        return pl.DataFrame(pl.from_arrow(whole))
+        asked = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+        tables = (_read_part(self.place, file, asked, columns) for file in self._files(model))
+        frames = (pl.DataFrame(pl.from_arrow(table)) for table in chain([asked.empty_table()], tables))
+        return pl.concat([frame.with_columns(pl.col(pl.String).cast(pl.Categorical)) for frame in frames])
 
     def _files(self, model: str) -> Iterator[str]:
         there = self._there(model)
@@ -171,9 +184,10 @@ def _write_manifest(place: Place, manifest: Manifest) -> None:
     place.write(_MANIFEST, lambda file: file.write(text.encode()))
 
 
-def _read_part(place: Place, file: str, schema: pa.Schema) -> pa.Table:
+def _read_part(place: Place, file: str, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
     try:
-        table = pq.read_table(pa.BufferReader(place.read(file)), page_checksum_verification=True)
+        whole = pa.BufferReader(place.read(file))
+        table = pq.read_table(whole, columns=columns, page_checksum_verification=True)
         table.validate(full=True)
     except (OSError, ValueError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())
