@@ -28,7 +28,7 @@ class Standing:
 
 
 def standing(figures: Array, better: Direction) -> Standing:
-    """The methods in their order, by one figure each; figures within 1e-12 are equal."""
+    """The methods in their order, by one figure each; those within `TIE` (1e-6) are equal."""
     losses = _settled(-figures if better == "high" else figures)
     rank = stats.rankdata(losses, nan_policy="omit")
     distinct = [*np.unique(losses[np.isfinite(losses)]), inf, inf]
@@ -80,7 +80,7 @@ def cliques(rank: Array, critical: float) -> list[tuple[float, float]]:
 
 
 def _settled(figures: Array) -> Array:
-    """Figures of which those that differ by rounding are made equal."""
+    """Figures of which those within `TIE` of the lowest of them are made equal; of figures above 1, in proportion."""
     found: Array = figures.copy()
     order = [int(place) for place in np.argsort(figures) if np.isfinite(figures[place])]
     for before, here in pairwise(order):
