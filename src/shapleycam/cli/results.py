@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import typer
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from shapleycam.experiments import Store
-    from shapleycam.experiments.results import Summary
+    from shapleycam.experiments.results import Published, Summary
 
 
 def print_results(stores: Sequence[Store], *, against_paper: bool = False) -> None:
@@ -26,12 +27,20 @@ def print_summary(
     summary: Summary, stores: Sequence[Store], *, against_paper: bool = False, intervals: bool = True
 ) -> None:
     """As `print_results`, of figures that are at hand."""
-    from shapleycam.experiments.results import published, terminal
+    from shapleycam.experiments.results import terminal
 
-    for table in terminal(summary, intervals=intervals, against=published() if against_paper else None):
+    for table in terminal(summary, intervals=intervals, against=in_print(stores) if against_paper else None):
         print_table(table)
         typer.echo()
     typer.echo(f"{_counts(summary)}; results in {', '.join(str(store.place) for store in stores)}")
+
+
+def in_print(stores: Sequence[Store]) -> Published:
+    """The published figures, with what makes those of some runs unlike them."""
+    from shapleycam.experiments.results import published
+    from shapleycam.experiments.runs import unlike_published
+
+    return replace(published(), remarks=unlike_published(stores))
 
 
 def _counts(summary: Summary) -> str:

@@ -85,7 +85,16 @@ def test_what_has_no_counterpart_is_listed_on_both_sides():
     assert found.unmeasured == ((*head, "gradcam", ADCC_OF_MEANS),)
 
 
+def test_what_was_not_measured_of_a_network_is_listed_as_such():
+    rows = [*good({"gradcam": {"coherency": [0.5]}}), *good({"gradcam": {"complexity": [0.5]}}, "vgg16")]
+    there = {(model, "before-pool", "rest", "gradcam", "coherency"): 50.0 for model in ("resnet18", "vgg16")}
+    found = difference(summarise(frame(*rows), of("coherency", "complexity")), Published("a paper", there))
+    assert [one.key[0] for one in found.differences] == ["resnet18"]
+    assert [(key[0], key[4]) for key in found.unpublished] == [("vgg16", "complexity")]
+    assert [(key[0], key[4]) for key in found.unmeasured] == [("vgg16", "coherency")]
+
+
 def test_an_undefined_figure_has_an_undefined_difference():
-    summary = summarise(frame(*good({"gradcam": {"coherency": [None, None]}})), of("coherency"))
+    summary = summarise(frame(*good({"gradcam": {"coherency": [math.nan, math.nan]}})), of("coherency"))
     (one,) = difference(summary, published()).differences
     assert math.isnan(one.points)

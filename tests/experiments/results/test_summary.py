@@ -13,7 +13,7 @@ from rows_by_hand import bad, frame, good, of
 from scipy import stats
 
 from shapleycam.errors import OptionError
-from shapleycam.experiments.results import ADCC_OF_MEANS, Summary, summarise, tidy
+from shapleycam.experiments.results import ADCC_OF_MEANS, OF_MEANS, Summary, columns_of, summarise, summarise_each, tidy
 
 PARTS = ("coherency", "complexity", "average_drop")
 KEY = ("resnet18", "before-pool", "rest")
@@ -74,6 +74,27 @@ def test_there_is_no_adcc_of_means_without_its_parts(part):
     assert [column.name for column in summarise(rows, of(*names)).columns] == names
 
 
+def test_the_adcc_of_means_is_beside_that_of_images_where_its_parts_were_measured():
+    values = random_parts(0, 4, "gradcam")
+    values["gradcam"]["adcc"] = [0.1, 0.2, 0.3, 0.4]
+    rows = frame(*good(values))
+    found = summarise(rows, of("adcc"))
+    assert [column.name for column in found.columns] == ["adcc", ADCC_OF_MEANS]
+    whole = summarise(rows, of(*PARTS, "adcc"))
+    for one in found.cells:
+        assert (one.mean, one.n) == (whole.by_key[one.key].mean, whole.by_key[one.key].n)
+    assert [column.name for column in summarise(rows.drop("complexity"), of("adcc")).columns] == ["adcc"]
+
+
+def test_the_adcc_of_means_alone():
+    rows = frame(*good(random_parts(0, 4, "gradcam")))
+    found = summarise(rows, [OF_MEANS])
+    assert [column.name for column in found.columns] == [ADCC_OF_MEANS]
+    assert found.cells[0].mean == summarise(rows, of(*PARTS)).by_key[found.cells[0].key].mean
+    with pytest.raises(OptionError, match="no column 'complexity'"):
+        summarise(rows.drop("complexity"), [OF_MEANS])
+
+
 def adcc(coherency: float, complexity: float, drop: float, axis: int = 0) -> np.ndarray:
     """Of the means, as scipy has the harmonic mean."""
     parts = [coherency.mean(axis), 1 - complexity.mean(axis), 1 - drop.mean(axis)]
@@ -121,10 +142,29 @@ def test_the_cost_of_a_zero_part_is_a_zero_adcc():
 
 
 def test_undefined_values_are_out_of_the_mean_and_counted():
-    found = of_metric("average_drop", gradcam=[0.2, None, math.nan, 0.4], hirescam=[0.1, 0.1, 0.1, 0.1])
+    found = of_metric("average_drop", gradcam=[0.2, math.nan, math.nan, 0.4], hirescam=[0.1, 0.1, 0.1, 0.1])
     gradcam = cell(found, "gradcam", "average_drop")
     assert (gradcam.mean, gradcam.n, gradcam.undefined) == (pytest.approx(0.3), 2, 2)
     assert cell(found, "hirescam", "average_drop").undefined == 0
+
+
+def test_what_was_not_measured_is_out_of_the_mean_and_not_counted_as_undefined():
+    found = of_metric("average_drop", gradcam=[0.2, None, math.nan, 0.4], hirescam=[None] * 4)
+    gradcam, hirescam = cell(found, "gradcam", "average_drop"), cell(found, "hirescam", "average_drop")
+    assert (gradcam.mean, gradcam.n, gradcam.undefined) == (pytest.approx(0.3), 2, 1)
+    assert math.isnan(hirescam.mean)
+    assert (hirescam.n, hirescam.undefined, hirescam.measured) == (0, 0, False)
+
+
+def test_the_adcc_of_means_is_not_measured_where_one_of_its_parts_is_not():
+    values = random_parts(3, 6, "gradcam", "hirescam")
+    values["hirescam"]["complexity"] = [None] * 6
+    values["gradcam"]["average_drop"][2:4] = [math.nan, None]
+    found = summarise(frame(*good(values)), of(*PARTS))
+    one, other = cell(found, "gradcam", ADCC_OF_MEANS), cell(found, "hirescam", ADCC_OF_MEANS)
+    assert (one.n, one.undefined) == (4, 1)
+    assert (other.n, other.undefined, other.measured) == (0, 0, False)
+    assert math.isnan(other.mean)
 
 
 def test_an_image_without_drop_is_undefined_for_the_adcc_of_means_and_in_the_other_means():
@@ -137,7 +177,7 @@ def test_an_image_without_drop_is_undefined_for_the_adcc_of_means_and_in_the_oth
 
 
 def test_a_metric_without_any_value_has_no_mean_no_rank_and_no_lead():
-    found = of_metric("shapley_error", gradcam=[0.5, 0.7], gradcampp=[None, None])
+    found = of_metric("shapley_error", gradcam=[0.5, 0.7], gradcampp=[math.nan, math.nan])
     empty, other = cell(found, "gradcampp", "shapley_error"), cell(found, "gradcam", "shapley_error")
     assert math.isnan(empty.mean)
     assert math.isnan(empty.rank)
@@ -254,10 +294,45 @@ def test_a_column_that_is_missing_is_named():
         summarise(frame(*good(random_parts(0, 3, "gradcam"))), of("insertion"))
 
 
-def test_rows_without_any_result_say_what_went_wrong():
-    rows = frame(bad(0, "error", "no such file"), bad(1, "error", "x")).with_columns(coherency=pl.lit(None))
-    with pytest.raises(OptionError, match=r"none of 2 rows has a result.*no such file"):
-        summarise(rows, of("coherency"))
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (
+            [bad(0, "error", "no such file"), bad(1, "error", "x"), bad(1, "error", "x", layer="last-conv")],
+            r"2 could not be measured \(the first, 0.jpg: no such file\); expected one",
+        ),
+        (
+            [bad(4, "left out", "it has no label")],
+            r"1 left out by the class rule \(the first, 4.jpg: it has no",
+        ),
+        (
+            [bad(0, "error", "x"), bad(1, "left out", "y")],
+            r"1 could not be measured .* 1 left out .*into another",
+        ),
+    ],
+)
+def test_images_without_any_result_are_counted_and_the_reason_said(rows, said):
+    with pytest.raises(OptionError, match=f"^no image has a result: {said}"):
+        summarise(frame(*rows).with_columns(coherency=pl.lit(None)), of("coherency"))
+
+
+def test_no_rows_at_all_are_a_run_that_has_not_begun():
+    with pytest.raises(OptionError, match=r"^no image was measured yet.*evaluate first"):
+        summarise(frame(bad(0, "error", "x")).with_columns(coherency=pl.lit(None)).clear(), of("coherency"))
+
+
+def test_rows_in_frames_by_model_give_the_same_to_the_last_bit():
+    rows = [
+        row
+        for layer in ("last-conv", "before-pool")
+        for model in ("own", "vgg16", "resnet18")
+        for row in good(random_parts(7, 25, "gradcam", "layercam"), model, layer)
+    ]
+    rows += [bad(30, "error", "broken", model) for model in ("vgg16", "own")]
+    whole = frame(*rows)
+    text = pl.col(pl.String).cast(pl.Categorical)
+    frames = [part.with_columns(text) for part in whole.partition_by("model", maintain_order=True)]
+    assert repr(summarise_each(frames, columns_of(of(*PARTS), PARTS))) == repr(summarise(whole, of(*PARTS)))
 
 
 def test_results_without_metrics_are_refused():

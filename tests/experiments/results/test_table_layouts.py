@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import StringIO
 
@@ -149,10 +150,18 @@ def test_intervals_can_be_left_out(simple):
 
 
 def test_what_cannot_be_had_is_a_dash():
-    values = {"gradcam": {"shapley_error": [0.5, 0.5]}, "layercam": {"shapley_error": [None, None]}}
+    values = {"gradcam": {"shapley_error": [0.5, 0.5]}, "layercam": {"shapley_error": [math.nan, math.nan]}}
     summary = summarise(frame(*good(values)), of("shapley_error"))
     assert "|  | layercam | – |" in markdown(summary)
     assert "Undefined, and out of the mean: φ error for 2 of 2 images (resnet18: layercam)." in markdown(summary)
+
+
+def test_what_was_not_measured_is_a_dash_and_not_called_undefined():
+    values = {"gradcam": {"shapley_error": [0.5, 0.5]}, "layercam": {"shapley_error": [None, None]}}
+    summary = summarise(frame(*good(values)), of("shapley_error"))
+    for text in (markdown(summary), printed(summary)):
+        assert "–" in text
+        assert "Undefined" not in text
 
 
 def test_the_only_method_is_not_set_off_as_the_best():
@@ -255,7 +264,7 @@ def test_csv_read_back_gives_the_same_numbers(rich_one):
 
 
 def test_csv_has_nothing_where_something_is_undefined():
-    summary = summarise(frame(*good({"gradcam": {"coherency": [None, None]}})), of("coherency"))
+    summary = summarise(frame(*good({"gradcam": {"coherency": [math.nan, math.nan]}})), of("coherency"))
     (row,) = csv.DictReader(StringIO(tidy(summary)))
     assert [row[name] for name in ("mean", "low", "high", "n", "undefined", "rank", "p")] == [
         *["", "", "", "0", "2", "", ""]
@@ -276,6 +285,17 @@ def test_differences_are_beside_what_they_differ_from(simple):
     assert [(row["method"], row["metric"]) for row in rows] == [("gradcam", "coherency")]
     assert float(rows[0]["difference_points"]) == pytest.approx(-1.5)
     assert float(rows[0]["published_percent"]) == pytest.approx(100 * cell.mean + 1.5)
+
+
+def test_remarks_on_a_comparison_are_below_every_table_and_beside_each_figure_of_csv(simple, rich_one):
+    remark = "Measured & published by 100 % other_rules."
+    against = replace(published(), remarks=(remark,))
+    assert remark in printed(simple, against=against)
+    assert as_html(markdown(rich_one, against=against)).text.count(remark) == 2
+    assert parsed(html(rich_one, against=against)).text.count(remark) == 2
+    assert latex(rich_one, against=against).count(r"Measured \& published by 100 \% other\_rules.") == 2
+    rows = list(csv.DictReader(StringIO(tidy(rich_one, against=against))))
+    assert {bool(row["published_percent"]): row["remarks"] for row in rows} == {True: remark, False: ""}
 
 
 def test_a_difference_of_nothing_has_no_minus(simple):

@@ -1,13 +1,24 @@
 """From the rows of an evaluation to tables and figures."""
 
-from shapleycam.experiments.results.cells import ADCC_OF_MEANS, Absent, Cell, Column, Group, Summary
+from shapleycam.experiments.results.cells import (
+    ADCC_OF_MEANS,
+    OF_MEANS,
+    Absent,
+    Cell,
+    Column,
+    Group,
+    Summary,
+    columns_of,
+    parts_of,
+)
 from shapleycam.experiments.results.layouts import LAYOUTS, html, latex, markdown, terminal, tidy
 from shapleycam.experiments.results.published import Comparison, Difference, Published, difference, published
-from shapleycam.experiments.results.summary import summarise
+from shapleycam.experiments.results.summary import summarise, summarise_each
 
 __all__ = [
     "ADCC_OF_MEANS",
     "LAYOUTS",
+    "OF_MEANS",
     "Absent",
     "Cell",
     "Column",
@@ -16,12 +27,15 @@ __all__ = [
     "Group",
     "Published",
     "Summary",
+    "columns_of",
     "difference",
     "html",
     "latex",
     "markdown",
+    "parts_of",
     "published",
     "summarise",
+    "summarise_each",
     "terminal",
     "tidy",
 ]

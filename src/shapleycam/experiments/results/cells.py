@@ -34,29 +34,46 @@ class Column:
         return cls(metric.name, title, metric.better, metric.percent)
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """The metrics of whose means the figure is made."""
+        return ADCC_PARTS if self.name == ADCC_OF_MEANS else (self.name,)
+
+    @property
     def head(self) -> str:
         """Title, unit and direction, as in "AD % ↓"."""
         return f"{self.title}{' %' if self.percent else ''} {'↑' if self.better == 'high' else '↓'}"
 
 
-def columns_of(metrics: Sequence[Metric]) -> tuple[Column, ...]:
-    """The metrics' columns; where its parts are there, the ADCC of means is beside that of images, or last.
+OF_MEANS = Column(ADCC_OF_MEANS, "ADCC (of means)", "high", percent=True)
+"""Made of the three means as printed, each over its own images; its `n` counts those that have all three."""
 
-    It is made of the three means as printed, each over its own images; its `n` counts those that have all three.
+
+def columns_of(asked: Sequence[Metric | Column], measured: Iterable[str]) -> tuple[Column, ...]:
+    """The columns of metrics, and those given as such.
+
+    The ADCC of means, which is the published one, is there too: beside the ADCC of images, where its parts were
+    `measured` (metrics by name), or last, where they are all asked for.
     """
-    columns = [Column.of(metric) for metric in metrics]
+    columns = [each if isinstance(each, Column) else Column.of(each) for each in asked]
     names = [column.name for column in columns]
-    if set(names).issuperset(ADCC_PARTS):
-        place = names.index("adcc") + 1 if "adcc" in names else len(names)
-        columns.insert(place, Column(ADCC_OF_MEANS, "ADCC (of means)", "high", percent=True))
+    of_images = "adcc" in names
+    if ADCC_OF_MEANS not in names and set(measured if of_images else names).issuperset(ADCC_PARTS):
+        columns.insert(names.index("adcc") + 1 if of_images else len(names), OF_MEANS)
     return tuple(columns)
+
+
+def parts_of(columns: Sequence[Column]) -> list[str]:
+    """The metrics that columns are made of, each once: their own first."""
+    own = [column.name for column in columns if column.parts == (column.name,)]
+    return list(dict.fromkeys([*own, *(part for column in columns for part in column.parts)]))
 
 
 @dataclass(frozen=True)
 class Cell:
     """One figure: a mean over `n` images with its 95 % interval, as fractions; NaN where there is none.
 
-    `undefined` counts the images without a value, which are out of the mean. `rank` is among the methods of the same
+    `undefined` counts the images whose value is NaN, which are out of the mean; those where the metric was not measured
+    at all are in neither count. `rank` is among the methods of the same
     model, layer, utility and metric, from 1 and ties sharing their mean rank. `best` are all that share the best mean,
     `second` all that share the next. Of the best, `lead_significant` and `p` are about the lead over the second; None
     of all others, and where there is nothing to compare with.
@@ -82,6 +99,11 @@ class Cell:
     def key(self) -> Key:
         """What the cell is about."""
         return (self.model, self.layer, self.utility, self.method, self.metric)
+
+    @property
+    def measured(self) -> bool:
+        """Whether the metric was measured on any image, with a value or without."""
+        return self.n + self.undefined > 0
 
     @property
     def half(self) -> float:

@@ -19,7 +19,7 @@ _TIDY_HEADS = (
     *("layer", "utility", "model", "method", "metric", "better"),
     *("mean", "low", "high", "n", "undefined", "rank", "p"),
 )
-_COMPARED_HEADS = ("published_percent", "difference_points")
+_COMPARED_HEADS = ("published_percent", "difference_points", "remarks")
 
 
 class Layout(Interface):
@@ -52,10 +52,12 @@ def html(summary: Summary, *, intervals: bool = True, against: Published | None 
 def tidy(summary: Summary, *, intervals: bool = True, against: Published | None = None) -> str:
     """CSV, one line a figure: fractions at full precision, nothing where undefined; published figures in percent.
 
-    Without `intervals` the columns low and high are left out.
+    Without `intervals` the columns low and high are left out. CSV has no place for notes: the remarks on a comparison
+    are beside each figure that is compared.
     """
     heads = [head for head in _TIDY_HEADS if intervals or head not in {"low", "high"}]
     compared = {} if against is None else {one.key: one for one in difference(summary, against).differences}
+    remarks = " ".join(against.remarks) if against else ""
     better = {column.name: column.better for column in summary.columns}
     text = StringIO()
     writer = csv.DictWriter(text, [*heads, *(_COMPARED_HEADS if against else ())], lineterminator="\n")
@@ -63,7 +65,7 @@ def tidy(summary: Summary, *, intervals: bool = True, against: Published | None 
     for cell in summary.cells:
         fields = {head: _plain(getattr(cell, head)) for head in heads if head != "better"}
         if (one := compared.get(cell.key)) is not None:
-            fields |= dict(zip(_COMPARED_HEADS, map(_plain, (one.published, one.points)), strict=True))
+            fields |= dict(zip(_COMPARED_HEADS, (one.published, _plain(one.points), remarks), strict=True))
         writer.writerow({**fields, "better": better[cell.metric]})
     return text.getvalue()
 

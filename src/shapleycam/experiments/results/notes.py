@@ -27,6 +27,25 @@ def notes_of(summary: Summary, comparison: Comparison | None, *, intervals: bool
         yield from _compared(summary, comparison)
 
 
+def no_result(absent: Sequence[Absent]) -> str:
+    """The message where there is nothing to make a table of: of how many images, the first of them and why."""
+    if not absent:
+        return "no image was measured yet, expected results of one at least; evaluate first: the same command goes on"
+    kinds = {
+        "could not be measured": [one for one in absent if one.status == "error"],
+        "left out by the class rule": [one for one in absent if one.status == "left out"],
+    }
+    found = [
+        f"{len({one.index for one in of})} {what} (the first, {of[0].image}: {of[0].message})"
+        for what, of in kinds.items()
+        if of
+    ]
+    return (
+        f"no image has a result: {', '.join(found)}; expected one at least: give other images, or another class rule, "
+        "and evaluate into another folder"
+    )
+
+
 def number_of_images(groups: Sequence[Group]) -> str:
     """How many images the models were measured on."""
     fewest, most = min(group.images for group in groups), max(group.images for group in groups)
@@ -88,6 +107,7 @@ def _compared(summary: Summary, comparison: Comparison) -> Iterator[str]:
     unmeasured = [key for key in comparison.unmeasured if (key[1], key[2]) in here]
     if unmeasured:
         yield f"Published, and not measured here: {_named(unmeasured, [cell.key for cell in summary.cells], titles)}."
+    yield from comparison.remarks
 
 
 def _named(keys: Iterable[Key], others: Sequence[Key], titles: dict[str, str]) -> str:

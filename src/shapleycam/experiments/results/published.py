@@ -16,10 +16,14 @@ _FILE = "published.csv"
 
 @dataclass(frozen=True)
 class Published:
-    """Figures in print, in percent, by model, layer, utility, method and metric."""
+    """Figures in print, in percent, by model, layer, utility, method and metric.
+
+    `remarks` are sentences for the reader of a comparison: how what was measured differs from what was published.
+    """
 
     source: str
     percent: Mapping[Key, float]
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Comparison:
     differences: tuple[Difference, ...]
     unpublished: tuple[Key, ...]
     unmeasured: tuple[Key, ...]
+    remarks: tuple[str, ...] = ()
 
 
 @cache
@@ -62,9 +67,11 @@ def published() -> Published:
 def difference(summary: Summary, against: Published) -> Comparison:
     """Each measured figure beside the published one; cells and figures without a counterpart are listed."""
     there = against.percent
+    here = {cell.key: 100 * cell.mean for cell in summary.cells if cell.measured}
     return Comparison(
         against.source,
-        tuple(Difference(cell.key, 100 * cell.mean, there[cell.key]) for cell in summary.cells if cell.key in there),
-        tuple(cell.key for cell in summary.cells if cell.key not in there),
-        tuple(key for key in there if key not in summary.by_key),
+        tuple(Difference(key, percent, there[key]) for key, percent in here.items() if key in there),
+        tuple(key for key in here if key not in there),
+        tuple(key for key in there if key not in here),
+        against.remarks,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isnan
 
@@ -12,13 +12,16 @@ import polars as pl
 from shapleycam.errors import OptionError
 from shapleycam.experiments.results.cells import (
     ADCC_OF_MEANS,
-    ADCC_PARTS,
+    Absent,
     Cell,
     Column,
+    Group,
     Summary,
     columns_of,
+    parts_of,
 )
-from shapleycam.experiments.results.grouping import Table, absent_in, refuse_missing, tables_of
+from shapleycam.experiments.results.grouping import Table, absent_in, in_order_of_tables, refuse_missing, tables_of
+from shapleycam.experiments.results.notes import no_result
 from shapleycam.experiments.results.ranks import Standing, standing
 from shapleycam.experiments.results.statistics import (
     RESAMPLES,
@@ -47,38 +50,55 @@ class _Figure:
 
     column: Column
     parts: tuple[int, ...]
-    combine: Combine
+
+    @property
+    def combine(self) -> Combine:
+        """Makes the figure of those means."""
+        return adcc_of if self.column.name == ADCC_OF_MEANS else only
 
 
-def summarise(rows: pl.DataFrame, metrics: Sequence[Metric], *, resamples: int = RESAMPLES, seed: int = 0) -> Summary:
+def summarise(
+    rows: pl.DataFrame, metrics: Sequence[Metric | Column], *, resamples: int = RESAMPLES, seed: int = 0
+) -> Summary:
     """Means over images with 95 % bootstrap intervals, ranks, and what is missing, of an evaluation's rows.
 
     Args:
         rows: one an image, model, layer, utility and method; see `experiments.rows`. Their order changes nothing.
-        metrics: the columns that are summarised.
+        metrics: what is summarised; `OF_MEANS` is the ADCC of means, which is no metric of an image.
         resamples: how many times the images are drawn again.
         seed: of the draws; the same rows and seed give the same figures to the last bit.
 
     Raises:
         OptionError: a column is missing, no row has a result, or one is there twice.
     """
-    names = [metric.name for metric in metrics]
-    refuse_missing(rows, names)
-    columns = columns_of(metrics)
-    figures = [_figure(column, names) for column in columns]
-    absent = tuple(absent_in(rows))
-    tables = list(tables_of(rows, names))
-    if not tables:
-        reason = f"; the first says: {absent[0].message}" if absent else ""
-        raise OptionError(f"none of {len(rows)} rows has a result, expected one at least: evaluate first{reason}")
-    cells = [cell for table in tables for cell in _cells(table, figures, resamples, seed)]
-    return Summary(columns, tuple(table.group for table in tables), tuple(cells), absent)
+    return summarise_each([rows], columns_of(metrics, rows.columns), resamples=resamples, seed=seed)
 
 
-def _figure(column: Column, names: Sequence[str]) -> _Figure:
-    if column.name == ADCC_OF_MEANS:
-        return _Figure(column, tuple(names.index(part) for part in ADCC_PARTS), adcc_of)
-    return _Figure(column, (names.index(column.name),), only)
+def summarise_each(
+    frames: Iterable[pl.DataFrame], columns: Sequence[Column], *, resamples: int = RESAMPLES, seed: int = 0
+) -> Summary:
+    """As `summarise`, of rows in several frames, each with all rows of its models.
+
+    One frame at a time is in memory, if `frames` makes them one by one.
+
+    Raises:
+        OptionError: as `summarise`.
+    """
+    names = parts_of(columns)
+    figures = [_Figure(column, tuple(map(names.index, column.parts))) for column in columns]
+    cells: dict[Group, list[Cell]] = {}
+    absent: list[Absent] = []
+    for rows in frames:
+        refuse_missing(rows, names)
+        absent += absent_in(rows)
+        cells |= {table.group: _cells(table, figures, resamples, seed) for table in tables_of(rows, names)}
+        del rows  # before the next ones are read
+    absent.sort(key=lambda one: one.model)
+    if not cells:
+        raise OptionError(no_result(absent))
+    groups = in_order_of_tables(cells)
+    ordered = tuple(cell for group in groups for cell in cells[group])
+    return Summary(tuple(columns), tuple(groups), ordered, tuple(absent))
 
 
 def _cells(table: Table, figures: Sequence[_Figure], resamples: int, seed: int) -> list[Cell]:
@@ -106,7 +126,7 @@ def _column_cells(
     parts = list(figure.parts)
     again = figure.combine(drawn[:, :, parts])
     n = np.isfinite(table.values[:, :, parts]).all(-1).sum(0)
-    undefined = table.present.sum(0) - n
+    undefined = table.measured[:, :, parts].all(-1).sum(0) - n
     for place, method in enumerate(table.methods):
         have = estimate(float(found[place]), again[:, place], int(n[place]), int(undefined[place]))
         significant, p = _verdict(leads.get(place), ranks, place)

@@ -1,0 +1,238 @@
+"""From runs on disk to one summary: which columns, one model at a time, and what is unlike the published figures."""
+
+from __future__ import annotations
+
+import json
+import math
+import weakref
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from rows_by_hand import bad, good, of
+from torch import nn
+
+from shapleycam.errors import OptionError
+from shapleycam.experiments import Protocol, Store
+from shapleycam.experiments.results import ADCC_OF_MEANS, columns_of, summarise, summarise_each
+from shapleycam.experiments.rows import metrics_in, table_of
+from shapleycam.experiments.runs import PUBLISHED_IMAGES, PUBLISHED_WEIGHTS, curve_rows, summary_of, unlike_published
+from shapleycam.experiments.store import open_run
+from shapleycam.metrics import Options
+from shapleycam.models import paper
+
+PARTS = ("average_drop", "coherency", "complexity")
+IMAGES = 70
+PUBLISHED = {"origin": PUBLISHED_WEIGHTS[0], "preprocess": Protocol.paper().as_data()["preprocess"]}
+
+
+def values(*metrics: str, methods: tuple[str, ...] = ("gradcam", "layercam"), seed: int = 0) -> dict:
+    generator = np.random.default_rng(seed)
+    return {method: {name: generator.uniform(0.1, 0.9, IMAGES).tolist() for name in metrics} for method in methods}
+
+
+def stored(path: Path, rows: list[dict[str, Any]], protocol: Protocol, images: int = IMAGES, **facts: Any) -> Store:
+    """A finished run of these rows."""
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    wanted = {
+        "protocol": protocol.as_data(),
+        "order": models,
+        "models": {model: {"weights": model, "layers": {}, **PUBLISHED, **facts} for model in models},
+        "dataset": {"images": images, "fingerprint": "f"},
+        "sessions": [{}],
+    }
+    with open_run(path, wanted, 16) as store:
+        for model in models:
+            of_model = [row for row in rows if row["model"] == model]
+            for part in store.pending(model) if images == IMAGES else ():
+                here = [row for row in of_model if row["index"] in part]
+                store.write(model, part, table_of(here, protocol.metrics))
+    return store
+
+
+def run_of(path: Path, *metrics: str, models: tuple[str, ...] = ("resnet18", "vgg16"), **rest: Any) -> Store:
+    """A run that measured these."""
+    rows = [
+        row for number, model in enumerate(models) for row in good(values(*metrics, seed=number, **rest), model=model)
+    ]
+    return stored(path, rows, Protocol(metrics=metrics))
+
+
+def names(store: Store, *metrics: str) -> list[str]:
+    return [column.name for column in summary_of([store], metrics or None).columns]
+
+
+def test_the_rows_of_a_model_are_its_part_of_all_rows(tmp_path):
+    store = run_of(tmp_path, *PARTS)
+    whole, one = store.rows(), store.rows_of("vgg16")
+    assert one["method"].dtype == pl.Categorical
+    assert whole["method"].dtype == pl.String
+    assert one.with_columns(pl.col(pl.Categorical).cast(pl.String)).equals(whole.filter(model="vgg16"))
+    assert store.rows_of("vgg16", ["complexity", "index"]).equals(one.select("complexity", "index"))
+
+
+def test_the_figures_are_those_of_all_rows_to_the_last_bit(tmp_path):
+    rows = [*good(values(*PARTS), "vgg16"), *good(values(*PARTS, seed=1), "resnet18"), bad(69, "error", "x", "vgg16")]
+    rows = [row for row in rows if row["status"] != "ok" or row["model"] != "vgg16" or row["index"] != 69]
+    rows[5]["average_drop"] = math.nan
+    store = stored(tmp_path, rows, Protocol(metrics=PARTS))
+    assert repr(summary_of([store])) == repr(summarise(store.rows(), of(*PARTS)))
+
+
+def test_a_model_is_read_by_itself_with_the_columns_that_are_needed(tmp_path, monkeypatch):
+    store = run_of(tmp_path, *PARTS, "insertion")
+    asked: list[tuple[str, set[str]]] = []
+    read = Store.rows_of
+
+    def noted(self, model, columns=None):
+        asked.append((model, set(columns)))
+        return read(self, model, columns)
+
+    monkeypatch.setattr(Store, "rows_of", noted)
+    monkeypatch.setattr(Store, "rows", None)
+    summary_of([store], ["complexity"])
+    assert [model for model, _ in asked] == ["resnet18", "vgg16"]
+    for _, columns in asked:
+        assert set(metrics_in(columns)) == {"complexity"}
+        assert not columns & {"label", "target", "probability", "insertion_curve"}
+
+
+def test_one_models_rows_are_gone_before_the_next_are_read(tmp_path):
+    store = run_of(tmp_path, "coherency")
+    alive: list[weakref.ref] = []
+
+    class Handed:
+        """Models' rows, without a reference of its own to what it hands out."""
+
+        def __init__(self):
+            self.models = ["vgg16", "resnet18"]
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            assert not any(one() is not None for one in alive)
+            if not self.models:
+                raise StopIteration
+            frame = store.rows_of(self.models.pop())
+            alive.append(weakref.ref(frame))
+            return frame
+
+    summarise_each(Handed(), columns_of(of("coherency"), ["coherency"]))
+    assert len(alive) == 2
+
+
+def test_a_set_means_what_was_measured_of_it(tmp_path):
+    store = run_of(tmp_path, "coherency", "insertion", "adcc")
+    assert names(store, "all") == ["coherency", "adcc", "insertion"]
+    assert names(store, "paper") == ["coherency", "adcc"]
+    assert names(store, "insertion", "paper") == ["insertion", "coherency", "adcc"]
+    assert names(store, "insertion", "insertion") == ["insertion"]
+
+
+def test_a_metric_by_its_own_name_must_have_been_measured(tmp_path):
+    store = run_of(tmp_path, "insertion")
+    with pytest.raises(OptionError, match=rf"metric 'road' was not measured in {tmp_path}; expected some of insertion"):
+        summary_of([store], ["road"])
+    with pytest.raises(OptionError, match="'average_drop' of 'paper' was not measured"):
+        summary_of([store], ["paper"])
+    with pytest.raises(OptionError, match="metric 'rode' is unknown; did you mean 'road'"):
+        summary_of([store], ["rode"])
+    with pytest.raises(OptionError, match=f"metric 'coherency' of '{ADCC_OF_MEANS}' was not measured"):
+        summary_of([store], [ADCC_OF_MEANS])
+
+
+def test_the_adcc_of_means_is_there_with_that_of_images_and_by_name(tmp_path):
+    store = run_of(tmp_path, *PARTS, "adcc")
+    assert names(store, "adcc") == ["adcc", ADCC_OF_MEANS]
+    assert names(store, ADCC_OF_MEANS) == [ADCC_OF_MEANS]
+    assert names(store, "adcc", ADCC_OF_MEANS) == ["adcc", ADCC_OF_MEANS]
+    assert names(store, "complexity") == ["complexity"]
+    whole = summary_of([store]).by_key
+    for cell in summary_of([store], [ADCC_OF_MEANS]).cells:
+        assert cell.mean == whole[cell.key].mean
+
+
+def test_what_one_run_did_not_measure_is_no_figure_and_not_undefined(tmp_path):
+    first = run_of(tmp_path / "1", "coherency", "complexity", models=("vgg16",))
+    second = run_of(tmp_path / "2", "coherency", "insertion", models=("vgg16",), methods=("pathcam",))
+    found = summary_of([first, second])
+    assert [column.name for column in found.columns] == ["coherency", "complexity", "insertion"]
+    assert {(cell.method, cell.metric) for cell in found.cells if cell.measured} == {
+        *((method, metric) for method in ("gradcam", "layercam") for metric in ("coherency", "complexity")),
+        ("pathcam", "coherency"),
+        ("pathcam", "insertion"),
+    }
+    assert not any(cell.undefined for cell in found.cells)
+
+
+def test_two_runs_with_the_same_figures_are_refused(tmp_path):
+    first, second = (run_of(tmp_path / name, "coherency", models=("vgg16",)) for name in "ab")
+    with pytest.raises(OptionError, match=r"both have vgg16, before-pool, rest, \w+; leave one"):
+        summary_of([first, second])
+
+
+def test_a_metric_that_this_version_does_not_know_is_said(tmp_path):
+    store = run_of(tmp_path, "coherency")
+    file = tmp_path / "manifest.json"
+    manifest = json.loads(file.read_text())
+    manifest["protocol"]["metrics"] = ["coherence"]
+    file.write_text(json.dumps(manifest))
+    store = Store(tmp_path)
+    for asked in (None, ["coherency"]):
+        with pytest.raises(OptionError, match=r"metric 'coherence' that this version does not know; did you mean 'coh"):
+            summary_of([store], asked)
+
+
+def test_rows_of_curves_are_of_all_runs_and_none_without_curves(tmp_path):
+    plain = run_of(tmp_path / "plain", "coherency", models=("vgg16",))
+    assert curve_rows([plain]) is None
+    curved = run_of(tmp_path / "curved", "insertion", models=("resnet18",))
+    found = curve_rows([plain, curved])
+    assert found.columns == ["model", "layer", "utility", "method", "status", "insertion_curve"]
+    assert len(found) == 2 * 2 * IMAGES
+    assert found["insertion_curve"].dtype == pl.List(pl.Float32)
+
+
+class TestUnlikePublished:
+    def remarks(self, path: Path, protocol: Protocol, images: int = PUBLISHED_IMAGES, **facts: Any) -> tuple[str, ...]:
+        return unlike_published([stored(path, good(values("coherency")), protocol, images, **facts)])
+
+    def test_the_published_protocol_has_no_remark(self, tmp_path):
+        assert self.remarks(tmp_path / "paper", Protocol.paper()) == ()
+        own = Protocol(layers=("last-conv",), methods=("pathcam",), metrics=("adcc",))  # the model's own is the paper's
+        assert self.remarks(tmp_path / "own", own) == ()
+
+    def test_each_choice_that_differs_is_named(self, tmp_path):
+        changed = replace(
+            Protocol.paper(), class_rule="label", players=(7, 7), options=Options(baseline="blur", mask_space="pixels")
+        )
+        (remark,) = self.remarks(tmp_path, changed)
+        assert remark == (
+            "Another protocol than the published one: class_rule was 'prediction', is 'label'; options.baseline was "
+            "'zero', is 'blur'; options.mask_space was 'normalised', is 'pixels'; players was None, is [7, 7]."
+        )
+
+    def test_the_preprocessing_is_that_which_the_model_had(self, tmp_path):
+        (remark,) = self.remarks(tmp_path, Protocol(), preprocess={**PUBLISHED["preprocess"], "resize": 235})
+        assert remark == ("Another preprocessing than the published one: resnet18 (preprocess.resize was 256, is 235).")
+
+    @pytest.mark.parametrize(("origin", "said"), [("untrained", "untrained"), ("r18.pth", "r18.pth"), ("", "unknown")])
+    def test_weights_that_are_not_the_published_ones(self, tmp_path, origin, said):
+        (remark,) = self.remarks(tmp_path, Protocol.paper(), origin=origin)
+        assert remark.startswith("Weights that are not known to be the published ones: resnet18 (")
+        assert said in remark
+
+    def test_a_number_of_images_that_is_not_the_published_one(self, tmp_path):
+        (remark,) = self.remarks(tmp_path, Protocol.paper(), images=1234)
+        assert remark == "Another number of images: 1,234, and 50,000 in print."
+
+    @pytest.mark.parametrize("name", paper.NETWORKS)
+    def test_the_published_weights_are_known_by_what_networks_say_of_them(self, name, monkeypatch):
+        monkeypatch.setattr(paper.torchvision.models, "get_model", lambda *_, **__: nn.Identity())
+        monkeypatch.setattr(paper.timm, "create_model", lambda *_, **__: nn.Identity())
+        assert paper.load(name, pretrained=True).origin in PUBLISHED_WEIGHTS
+        assert paper.load(name, pretrained=False).origin not in PUBLISHED_WEIGHTS
