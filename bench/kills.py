@@ -3,8 +3,9 @@
 python bench/kills.py [--kills N] [--images N]     prints, and writes bench/results/kills.md
 
 Runs `shapleycam evaluate` over photographs of the data folder, kills it and its workers with SIGKILL after a random
-time, starts the same command again until it has been killed so often, lets it finish, and compares every row with those
-of runs that nobody killed: with 0 and 2 workers (equal bit for bit), and with batches of 1 and 7 (nearly equal).
+time, starts the same command again until it has been killed so often (in a new folder where it had ended before), lets
+it finish, and compares every row with those of runs that nobody killed: with 0 and 2 workers (equal bit for bit), and
+with batches of 1 and 7 (nearly equal).
 """
 
 from __future__ import annotations
@@ -45,23 +46,36 @@ def finished(out: Path, images: int, batch: int, workers: int) -> tuple[pl.DataF
     return Store(out).rows(), time.perf_counter() - start
 
 
-def killed(out: Path, images: int, batch: int, kills: int, longest: float) -> tuple[pl.DataFrame, list[int]]:
-    """The rows of a run that is killed so often, and how many parts there were after each kill."""
-    parts: list[int] = []
+def killed(place: Path, images: int, batch: int, kills: int, longest: float) -> tuple[list[pl.DataFrame], list[int]]:
+    """The rows of runs that are killed so often together, and how many parts there were after each kill.
+
+    A run that is whole before it is killed is one of them, and the next one begins in a new folder.
+    """
+    folders, parts = [place / "0"], []
     while len(parts) < kills:
-        process = subprocess.Popen(
-            command(out, images, batch, len(parts) % 2 * 2),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            process.wait(timeout=random.uniform(0.5, longest))  # noqa: S311
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        parts.append(len(list(out.rglob("*.parquet"))))
-    return finished(out, images, batch, 0)[0], parts
+        if was_killed(command(folders[-1], images, batch, len(parts) % 2 * 2), random.uniform(0.5, longest)):  # noqa: S311
+            parts.append(len(list(folders[-1].rglob("*.parquet"))))
+        else:
+            folders.append(place / str(len(folders)))
+    return [finished(folder, images, batch, 0)[0] for folder in folders], parts
+
+
+def was_killed(words: list[str], wait: float) -> bool:
+    """Run a command and kill it and its workers after so many seconds; False where it had ended by itself.
+
+    Raises:
+        CalledProcessError: it ended by itself with an error.
+    """
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        process.wait(timeout=wait)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # not reaped yet, so the number is still its own
+    if process.wait() == -signal.SIGKILL:
+        return True
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, words)
+    return False
 
 
 def largest_difference(one: pl.DataFrame, other: pl.DataFrame) -> float:
@@ -90,11 +104,11 @@ def main() -> None:
             f"{given.images} photographs, {len(METHODS)} methods, six metrics: {len(whole)} rows, {seconds:.0f} s.",
             "",
         ]
-        again, parts = killed(place / "killed", given.images, 32, given.kills, seconds / 2)
-        assert_frame_equal(whole, again, check_exact=True)
-        lines.append(
-            f"- Killed {given.kills} times, parts there after each kill {parts}: every row equal, bit for bit."
-        )
+        runs, parts = killed(place / "killed", given.images, 32, given.kills, seconds / 2)
+        for again in runs:
+            assert_frame_equal(whole, again, check_exact=True)
+        lines += [f"- Killed {len(parts)} times (folders: {len(runs)}): every row equal, bit for bit."]
+        lines += [f"  Parts that were there after each kill: {parts}."]
         assert_frame_equal(whole, finished(place / "two", given.images, 32, 2)[0], check_exact=True)
         lines.append("- With 2 workers instead of 0: every row equal, bit for bit.")
         for batch in (1, 7):
