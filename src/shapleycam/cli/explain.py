@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -113,13 +114,14 @@ def explain(
     with notes(quiet=quiet), progress(len(paths), "explaining", quiet=quiet) as bar:
         how = {**effort, "seed": seed, "progress": bar.sampled if on is None else None}
         explaining = Explaining(there, methods, target, classes, how, out, view, save)
-        for one in (on or Local()).run(_batches(paths, batch_size), reading, explaining):
-            if one.error is not None:
-                failed += 1
-                _report_error(one.path, one.error, as_json=as_json)
-            else:
-                _show(one, as_json=as_json)
-            bar.advance()
+        with closing((on or Local()).run(_batches(paths, batch_size), reading, explaining)) as results:
+            for one in results:
+                if one.error is not None:
+                    failed += 1
+                    _report_error(one.path, one.error, as_json=as_json)
+                else:
+                    _show(one, as_json=as_json)
+                bar.advance()
     if failed:
         raise typer.Exit(2)
 

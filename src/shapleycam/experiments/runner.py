@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -136,8 +137,9 @@ class Evaluation:
         prepare = Decoding(self.dataset, here().preprocess)
         ready = here if setting.local else Once(entrant.ready)
         perform = Measuring(name, ready, self.protocol, store, setting.batch_size, setting.strict)
-        for measured in setting.runs_on.run(pending, prepare, perform):
-            told.measured(measured.images, measured.rows)
+        with closing(setting.runs_on.run(pending, prepare, perform)) as results:
+            for measured in results:
+                told.measured(measured.images, measured.rows)
         if missing := store.pending(name):
             raise OptionError(
                 f"{len(missing)} parts that were measured are not in {store.place}: the machines of the cluster do not "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 Item = TypeVar("Item")
@@ -18,8 +18,8 @@ class Engine(Protocol):
         items: Sequence[Item],
         prepare: Callable[[Item], Prepared],
         perform: Callable[[Prepared], Iterable[Result]],
-    ) -> Iterator[Result]:
-        """The results of all items, those of one item in order; items may overtake each other.
+    ) -> Generator[Result, None, None]:
+        """The results of all items, those of one item in order; items may overtake each other. To be closed.
 
         Both steps can be pickled, and do the same when they are done again: an item whose worker dies is tried again by
         another. `perform` keeps between its calls in one process what is dear, such as the model.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -34,7 +34,7 @@ class Local:
         items: Sequence[Item],
         prepare: Callable[[Item], Prepared],
         perform: Callable[[Prepared], Iterable[Result]],
-    ) -> Iterator[Result]:
+    ) -> Generator[Result, None, None]:
         """As `Engine.run`, one item after the other."""
         with closing(prepared_ahead(items, prepare, self.workers)) as ready:
             for one in ready:

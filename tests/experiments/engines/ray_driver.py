@@ -1,0 +1,17 @@
+"""An evaluation on a cluster as a process of its own, which tests may kill: ADDRESS DATA OUT."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+from slow import slow
+from small_runs import QUICK, measured
+
+from shapleycam.experiments import Setting
+from shapleycam.experiments.engines import Ray
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    address, data, out = sys.argv[1:]
+    measured(data, out, slow(), QUICK, setting=Setting(batch_size=8, engine=Ray(address)))

@@ -1,0 +1,328 @@
+"""The same evaluation on a Ray cluster of several nodes, parts of which are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import polars as pl
+import psutil
+import pytest
+import ray_driver
+import torch
+from slow import slow
+from small_runs import Told, by_status, failing, folder_of, measured, raises
+
+from shapleycam.errors import ModelError, OptionError, ScaleInvariantHeadWarning, warn
+from shapleycam.experiments import Setting, Store
+from shapleycam.experiments.engines import Local, Ray
+from shapleycam.files import UNFINISHED
+
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")]
+IMAGES = 150
+"""Five parts, the last one smaller."""
+NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs, one of which cannot be read."""
+    data = folder_of(tmp_path_factory.mktemp("many"), IMAGES)
+    (data / "0041.jpg").write_bytes(b"no photograph")
+    return data
+
+
+@pytest.fixture(scope="module")
+def whole(many: Path, tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
+    """The table of this process, with one thread, as an actor of one CPU has."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    rows = measured(many, tmp_path_factory.mktemp("whole"), setting=Setting(batch_size=8, workers=0)).rows()
+    torch.set_num_threads(threads)
+    return rows
+
+
+def on(cluster: Any, **given: Any) -> Setting:
+    return Setting(batch_size=8, engine=Ray(cluster.address, **given))
+
+
+def parts(out: Path) -> list[Path]:
+    return list(out.rglob("*.parquet"))
+
+
+def actors_below(pid: int) -> list[psutil.Process]:
+    """The processes of a node that hold the model."""
+    below = psutil.Process(pid).children(recursive=True)
+    return [process for process in below if _command(process).startswith("ray::MapWorker")]
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def raylet_of(node: Any) -> int:
+    return node.all_processes["raylet"][0].process.pid
+
+
+def until(what: Callable[[], Any], seconds: float = 60) -> Any:
+    """What is found, when it is."""
+    deadline = monotonic() + seconds
+    while monotonic() < deadline:
+        if found := what():
+            return found
+        sleep(0.05)
+    pytest.fail("has not come about")
+
+
+class TestTable:
+    def test_is_that_of_this_process_bit_for_bit(self, cluster, many, whole, tmp_path):
+        told = Told()
+        store = measured(many, tmp_path, setting=on(cluster), watcher=told)
+        assert store.rows().equals(whole)
+        assert by_status(store.rows(), "error")["image"].to_list() == ["0041.jpg"]
+        assert sum(told.steps) == IMAGES
+        assert len(told.rows) == len(whole)
+        assert store.manifest["sessions"][-1]["engine"] == "ray"
+
+    def test_after_going_on_elsewhere(self, cluster, many, whole, tmp_path):
+        """Begun here, gone on with on the cluster and stopped there, ended here."""
+        setting = Setting(batch_size=8, workers=0)
+        stop = raises(KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            measured(many, tmp_path, setting=setting, watcher=Told(40, stop))
+        assert len(parts(tmp_path)) == 1
+        with pytest.raises(KeyboardInterrupt):
+            measured(many, tmp_path, slow(), setting=on(cluster), watcher=Told(1, stop))
+        here = len(parts(tmp_path))
+        assert 1 < here < 5
+        store = measured(many, tmp_path, setting=setting)
+        assert len(store.rows()) == len(whole)
+        assert store.rows().drop("coherency", "adcc").equals(whole.drop("coherency", "adcc"))
+
+    def test_of_a_batch_that_is_too_large_for_the_memory(self, cluster, many, whole, tmp_path):
+        def small(x):
+            if len(x) > 4:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+        rows = measured(many, tmp_path, failing(small), limit=40, setting=on(cluster)).rows()
+        assert rows.select("image", "method", "status").equals(
+            whole.filter(pl.col("index") < 40).select("image", "method", "status")
+        )
+
+
+class TestFaults:
+    def test_a_node_that_leaves(self, cluster, many, whole, tmp_path):
+        node = cluster.add_node(**NODE)
+        lost: list[Path] = []
+
+        def leave() -> None:
+            until(lambda: actors_below(raylet_of(node)))
+            lost.extend(parts(tmp_path))
+            cluster.remove_node(node, allow_graceful=False)
+
+        store = measured(many, tmp_path, slow(), setting=on(cluster), watcher=Told(1, leave))
+        assert 0 < len(lost) < 5
+        assert store.rows().equals(whole)
+
+    def test_an_actor_that_dies(self, cluster, many, whole, tmp_path):
+        killed: list[int] = []
+
+        def kill() -> None:
+            for node in cluster.list_all_nodes():
+                for actor in actors_below(raylet_of(node))[:1]:
+                    actor.kill()
+                    killed.append(actor.pid)
+
+        store = measured(many, tmp_path, slow(), setting=on(cluster), watcher=Told(1, kill))
+        assert killed
+        assert store.rows().equals(whole)
+        assert not list(tmp_path.rglob(f"{UNFINISHED}*"))
+
+    def test_a_driver_that_is_killed(self, cluster, many, whole, tmp_path):
+        command = [sys.executable, ray_driver.__file__, cluster.address, str(many), str(tmp_path)]
+        with subprocess.Popen(command) as driver:
+            kept = until(lambda: parts(tmp_path))
+            driver.send_signal(signal.SIGKILL)
+        before = {path: path.read_bytes() for path in kept}
+        assert len(before) < 5
+        store = measured(many, tmp_path, slow(), setting=on(cluster))
+        assert store.rows().equals(whole)
+        assert all(path.read_bytes() == content for path, content in before.items())
+
+    def test_what_always_ends_its_worker_is_given_up(self, cluster):
+        def perform(item: int) -> list[int]:
+            if item == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return [item]
+
+        done = []
+        with pytest.raises(OptionError) as caught:
+            done.extend(Ray(cluster.address, actors=1).run(range(3), abs, perform))
+        assert str(caught.value) == (
+            "a part of the work ended its worker 5 times (out of memory, most likely); use a smaller --batch-size, or "
+            "fewer actors a node"
+        )
+
+    def test_a_folder_that_is_not_shared(self, cluster, many, tmp_path, monkeypatch):
+        monkeypatch.setattr(Store, "pending", lambda store, _: store.parts())
+        with pytest.raises(OptionError) as caught:
+            measured(many, tmp_path, limit=3, setting=on(cluster))
+        assert str(caught.value) == (
+            f"1 parts that were measured are not in {tmp_path}: the machines of the cluster do not share this folder; "
+            "give one that they share, or a URL such as s3://bucket/run"
+        )
+
+
+class TestWork:
+    def test_results_of_an_item_are_in_order_and_each_once(self, cluster):
+        found = list(Ray(cluster.address).run([3, 1, 2], lambda item: item * 10, lambda ten: [ten, ten + 1]))
+        assert sorted(found) == [10, 11, 20, 21, 30, 31]
+        assert all(found.index(ten) < found.index(ten + 1) for ten in (10, 20, 30))
+
+    def test_no_items_need_no_cluster(self):
+        assert list(Ray("127.0.0.1:1").run([], abs, list)) == []
+
+    def test_warnings_are_given_here(self, cluster):
+        def perform(item: int) -> list[int]:
+            warn(ScaleInvariantHeadWarning, f"scale of {item}")
+            return [item]
+
+        with pytest.warns(ScaleInvariantHeadWarning, match="scale of 7"):
+            assert list(Ray(cluster.address).run([7], abs, perform)) == [7]
+
+    @pytest.mark.parametrize("step", ["prepare", "perform"])
+    def test_errors_are_raised_here(self, cluster, step):
+        def wrong(_: Any) -> Any:
+            raise ModelError("found this; expected that; do something")
+
+        steps = (wrong, list) if step == "prepare" else (abs, wrong)
+        with pytest.raises(ModelError, match=r"^found this; expected that; do something$"):
+            list(Ray(cluster.address).run([1], *steps))
+
+    def test_faults_of_the_program_are_one_line(self, cluster):
+        def wrong(_: int) -> list[int]:
+            return [1 // 0]
+
+        with pytest.raises(OptionError) as caught:
+            list(Ray(cluster.address).run([1], abs, wrong))
+        assert str(caught.value) == (
+            "the Ray cluster could not do the work (ZeroDivisionError: integer division or modulo by zero); see that "
+            "all nodes have the same packages, models and photographs, and start again: what was done is kept"
+        )
+
+    def test_relative_paths_are_the_users(self, cluster, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        assert list(Ray(cluster.address).run([1], lambda _: Path.cwd(), lambda found: [found])) == [tmp_path]
+
+    def test_another_model_on_a_worker_is_refused(self, cluster, many, tmp_path):
+        """A source file that draws other weights there, as a node with another checkpoint would have."""
+        (tmp_path / "two.py").write_text(
+            "import os\nfrom small_runs import tiny\n\n\ndef net():\n    return tiny(os.getppid() != PARENT)\n".replace(
+                "PARENT", str(os.getppid())
+            )
+        )
+        with pytest.raises(ModelError) as caught:
+            measured(many, tmp_path / "out", f"{tmp_path}/two.py:net", limit=3, setting=on(cluster))
+        assert "is another one on this machine: weights was '" in str(caught.value)
+
+
+class TestOwnCluster:
+    def test_ends_with_the_work(self, environment, many, whole, tmp_path):
+        before = {process.pid for process in psutil.Process().children(recursive=True)}
+        store = measured(many, tmp_path, limit=16, setting=Setting(batch_size=8, engine=Ray(actors=1, cpus=1)))
+        assert store.rows().equals(whole.filter(pl.col("index") < 16))
+        left = [one for one in psutil.Process().children(recursive=True) if one.pid not in before]
+        psutil.wait_procs(left, timeout=10)
+        assert [_command(one) for one in left if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
+
+
+class TestClient:
+    def test_ray_addresses(self, environment, many, whole, tmp_path):
+        """`ray start` as on a real head, and the Ray Client's port."""
+        port, client = free_port(), free_port()
+        command = ["ray", "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=1"]
+        command += [f"--ray-client-server-port={client}", "--include-dashboard=false"]
+        program = [sys.executable, "-m", "ray.scripts.scripts", *command[1:]]
+        nowhere = subprocess.DEVNULL
+        with subprocess.Popen(program, stdout=nowhere, stderr=nowhere, start_new_session=True) as head:
+            try:
+                until(lambda: listens(port) and listens(client))
+                engine = Ray(f"ray://127.0.0.1:{client}")
+                store = measured(many, tmp_path, setting=Setting(batch_size=8, engine=engine), limit=40)
+                assert store.rows().equals(whole.filter(pl.col("index") < 40))
+            finally:
+                below = psutil.Process(head.pid).children(recursive=True)
+                os.killpg(head.pid, signal.SIGKILL)
+                for process in below:
+                    if process.is_running():
+                        process.kill()
+
+
+class TestRefused:
+    @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
+    def test_nobody_listens(self, address):
+        with pytest.raises(OptionError) as caught:
+            list(Ray(address).run([1], abs, list))
+        assert str(caught.value) == (
+            f"no Ray cluster at {address} (Connection refused); start one (ray start --head), give --address HOST:PORT "
+            "or ray://HOST:10001, or leave --address out for one of this machine's own"
+        )
+
+    @pytest.mark.parametrize("scheme", ["", "ray://"])
+    def test_somebody_else_listens(self, environment, scheme):
+        """In a process of its own, since Ray goes on trying there."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            address = f"{scheme}127.0.0.1:{server.getsockname()[1]}"
+            code = f"from shapleycam.experiments.engines import Ray\nlist(Ray({address!r}).run([1], abs, list))"
+            start = monotonic()
+            with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as process:
+                lines = iter(process.stderr.readline, "")
+                said = next(line for line in lines if "OptionError: no Ray cluster at" in line)
+                took = monotonic() - start
+                process.kill()
+        assert address in said
+        assert "(no answer in 20 seconds)" in said
+        assert took < 30
+
+    @pytest.mark.parametrize(("name", "value", "least"), [("actors", 0, 1), ("cpus", -1, 1), ("gpus", -0.5, 0)])
+    def test_numbers(self, name, value, least):
+        with pytest.raises(OptionError, match=f"^{name} of the Ray cluster is {value}; expected {least} or more$"):
+            Ray(**{name: value})
+
+    def test_missing_extra(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "ray", None)
+        with pytest.raises(OptionError) as caught:
+            Ray()
+        assert str(caught.value) == (
+            "the engine 'ray' needs ray, which is not installed; pip install 'shapleycam[ray]'"
+        )
+
+
+def test_both_engines_do_the_same_work(cluster):
+    """What is asked of an engine, of each of them."""
+    for engine in (Local(), Local(2), Ray(cluster.address)):
+        found = list(engine.run([2, 1], str, lambda text: [text, text + text]))
+        assert sorted(found) == ["1", "11", "2", "22"]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
