@@ -15,16 +15,16 @@ CLUSTER = [{"memory": 1e9}, {"CPU": 16.0, "GPU": 1.0}, {"CPU": 16.0, "GPU": 4.0}
 @pytest.mark.parametrize(
     ("nodes", "asked", "expected"),
     [
-        (LAPTOP, (None, None, None), Pool(1, 8, 0, ahead=False)),
-        (LAPTOP, (None, 2, None), Pool(4, 2, 0, ahead=False)),
-        (LAPTOP, (2, 4, None), Pool(2, 4, 0, ahead=False)),
-        ([{"CPU": 4.0}, {"CPU": 9.0}], (None, None, None), Pool(3, 4, 0, ahead=False)),
-        (SERVER, (None, None, None), Pool(8, 1, 1, ahead=True)),
-        (SERVER, (None, None, 0.5), Pool(16, 1, 0.5, ahead=True)),
-        (SERVER, (None, None, 0), Pool(1, 64, 0, ahead=False)),
-        (SERVER, (3, 2, 2), Pool(3, 2, 2, ahead=True)),
-        (CLUSTER, (None, None, None), Pool(5, 1, 1, ahead=True)),
-        ([{"CPU": 1.0, "GPU": 1.0}], (None, None, None), Pool(1, 1, 1, ahead=False)),  # nobody left to prepare
+        (LAPTOP, (None, None, None), Pool(1, 1, 8, 0, ahead=False)),
+        (LAPTOP, (None, 2, None), Pool(4, 4, 2, 0, ahead=False)),
+        (LAPTOP, (2, 4, None), Pool(2, 2, 4, 0, ahead=False)),
+        ([{"CPU": 4.0}, {"CPU": 9.0}], (None, None, None), Pool(3, 3, 4, 0, ahead=False)),
+        (SERVER, (None, None, None), Pool(8, 8, 1, 1, ahead=True)),
+        (SERVER, (None, None, 0.5), Pool(16, 16, 1, 0.5, ahead=True)),
+        (SERVER, (None, None, 0), Pool(1, 1, 64, 0, ahead=False)),
+        (SERVER, (3, 2, 2), Pool(3, 4, 2, 2, ahead=True)),
+        (CLUSTER, (None, None, None), Pool(5, 5, 1, 1, ahead=True)),
+        ([{"CPU": 1.0, "GPU": 1.0}], (None, None, None), Pool(1, 1, 1, 1, ahead=False)),  # nobody left to prepare
     ],
 )
 def test_what_fits(nodes, asked, expected):
@@ -47,4 +47,4 @@ def test_more_than_there_is_room_for_is_said():
 
 def test_a_cluster_that_grows_from_nothing():
     with pytest.warns(ClusterWarning, match="has room for 0 of 2 actors of 1 CPUs and 1 GPUs each"):
-        assert pool_for([{"memory": 1e9}], 2, None, 1) == Pool(2, 1, 1, ahead=False)
+        assert pool_for([{"memory": 1e9}], 2, None, 1) == Pool(2, 0, 1, 1, ahead=False)

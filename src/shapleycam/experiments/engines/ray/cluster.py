@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator
 from concurrent import futures
@@ -99,12 +100,21 @@ def beside_this_process(ray: Any, kind: type, *given: Any) -> Any:
     return ray.remote(kind).options(**how).remote(*given)
 
 
+def failed(reason: str) -> OptionError:
+    """What to say where the work ends for a reason that is not its own."""
+    return OptionError(
+        f"the Ray cluster could not do the work ({' '.join(reason.split())}); see that all nodes have the same "
+        "packages, models and photographs, and start again: what was done is kept"
+    )
+
+
 def root_of(error: BaseException) -> str:
-    """What it began with, on one line: why, where Ray says only that it failed."""
+    """What it began with, on one line: why, where Ray says at length that it failed."""
     while error.__cause__ is not None and str(error.__cause__).strip():
         error = error.__cause__
-    lines = [line for line in str(error).splitlines() if not line.startswith(("Traceback", " "))]
-    return " ".join((lines[-1] if lines else type(error).__name__).split())
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reasons = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b.*: ", line)]
+    return (reasons or lines or [type(error).__name__])[-1]
 
 
 def _unreachable(address: str | None, reason: str) -> OptionError:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from shapleycam.errors import OptionError, ShapleyCamError, warn
-from shapleycam.experiments.engines.ray.cluster import beside_this_process, cluster, library, root_of
+from shapleycam.experiments.engines.ray.cluster import beside_this_process, cluster, failed, library, root_of
 from shapleycam.experiments.engines.ray.pool import pool_for
 from shapleycam.experiments.engines.ray.work import Driver, sent
 
@@ -85,7 +85,4 @@ def _received(ray: Any, sent: Iterator[list[bytes]]) -> Iterator[Any]:
                     raise result
                 yield result
     except ray.exceptions.RayError as error:
-        raise OptionError(
-            f"the Ray cluster could not do the work ({root_of(error)}); see that all nodes have the same packages, "
-            "models and photographs, and start again: what was done is kept"
-        ) from error
+        raise failed(root_of(error)) from error

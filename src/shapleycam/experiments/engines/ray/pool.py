@@ -10,12 +10,13 @@ from shapleycam.errors import ClusterWarning, OptionError, warn
 
 @dataclass(frozen=True)
 class Pool:
-    """Actors at most, and what each gets; `ahead`: photographs are prepared by tasks of their own.
+    """Actors at most, for how many there is room now, and what each gets; `ahead`: tasks of their own prepare.
 
     They are where the model is on a GPU. Where it is on processors, those tasks would only take them from it.
     """
 
     actors: int
+    room: int
     cpus: int
     gpus: float
     ahead: bool
@@ -49,7 +50,7 @@ def pool_for(nodes: Sequence[Mapping[str, float]], actors: int | None, cpus: int
         )
     chosen = actors or room
     left = sum(processors) - min(chosen, room) * cpus
-    return Pool(chosen, cpus, gpus, ahead=gpus > 0 and left >= 1)
+    return Pool(chosen, room, cpus, gpus, ahead=gpus > 0 and left >= 1)
 
 
 def _room(node: Mapping[str, float], cpus: int, gpus: float) -> int:

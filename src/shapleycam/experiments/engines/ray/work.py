@@ -13,7 +13,7 @@ import pyarrow as pa
 import torch
 
 from shapleycam.errors import OptionError, ShapleyCamError, ShapleyCamWarning
-from shapleycam.experiments.engines.ray.cluster import beside_this_process, library, quiet
+from shapleycam.experiments.engines.ray.cluster import beside_this_process, failed, library, quiet
 from shapleycam.experiments.engines.ray.pool import Pool
 
 _TRIES = 5
@@ -34,7 +34,12 @@ def sent(
     data = data.map_batches(
         _Actor,
         fn_constructor_args=(steps, beside_this_process(ray, _Tries), pool.cpus, here),
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=pool.actors),
+        compute=ray.data.ActorPoolStrategy(
+            min_size=1,  # so that idle ones make room for one whose node has left
+            initial_size=max(1, min(pool.room, pool.actors, len(items))),
+            max_size=pool.actors,
+            max_tasks_in_flight_per_actor=2,
+        ),
         batch_size=1,
         batch_format="pyarrow",
         num_cpus=pool.cpus,
@@ -87,17 +92,27 @@ class _Actor:
             return
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always", ShapleyCamWarning)
-            try:
-                found: Any = pickle.loads(content)  # noqa: S301  what this engine has pickled itself
-                if isinstance(found, ShapleyCamError):
-                    raise found
-                for step in self._steps:
-                    found = step(found)
-                for result in found:
-                    yield _row(index, result, told)
-                    told.clear()
-            except ShapleyCamError as error:
-                yield _row(index, error, told)
+            for result in self._results(content):
+                yield _row(index, result, told)
+                told.clear()
+
+    def _results(self, content: bytes) -> Iterator[Any]:
+        """What the steps make of an item; an error in its place, which is raised where the user is."""
+        found: Any = pickle.loads(content)  # noqa: S301  what this engine has pickled itself
+        if isinstance(found, ShapleyCamError):
+            yield found
+            return
+        try:
+            for step in self._steps:
+                found = step(found)
+            yield from found
+        except Exception as error:  # noqa: BLE001
+            yield _as_ours(error)
+
+
+def _as_ours(error: Exception) -> ShapleyCamError:
+    """An error that can be sent, with a reason that needs no traceback."""
+    return error if isinstance(error, ShapleyCamError) else failed(f"{type(error).__name__}: {error}")
 
 
 def _work_in(folder: str) -> None:
@@ -112,8 +127,8 @@ def _prepared(batch: pa.Table, prepare: Callable[[Any], Any], here: str) -> pa.T
     found: Any = pickle.loads(batch["content"][0].as_py())  # noqa: S301
     try:
         found = prepare(found)
-    except ShapleyCamError as error:
-        found = error
+    except Exception as error:  # noqa: BLE001  raised where the user is
+        found = _as_ours(error)
     return pa.table({"index": batch["index"], "content": pa.array([pickle.dumps(found)], pa.large_binary())})
 
 
