@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -53,9 +54,11 @@ class Ray:
             pool = pool_for(_nodes(ray), self.actors, self.cpus, self.gpus)
             given = (pool, str(Path.cwd()), items, prepare, perform)
             if ray.util.client.ray.is_connected():
-                yield from _received(ray, _from(ray, beside_this_process(ray, Driver, *given)))
+                contents = _from(ray, beside_this_process(ray, Driver, *given))
             else:
-                yield from _received(ray, sent(*given))
+                contents = sent(*given)
+            with closing(contents):  # while Ray is there: what is left of the work would start it again
+                yield from _received(ray, contents)
 
     def facts(self) -> dict[str, Any]:
         """As `Engine.facts`."""
@@ -67,7 +70,7 @@ def _nodes(ray: Any) -> list[dict[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def _from(ray: Any, driver: Any) -> Iterator[list[bytes]]:
+def _from(ray: Any, driver: Any) -> Generator[list[bytes], None, None]:
     """What a driver in the cluster gets."""
     while (contents := ray.get(driver.following.remote())) is not None:
         yield contents

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -22,7 +22,7 @@ _TRIES = 5
 
 def sent(
     pool: Pool, here: str, items: Sequence[Any], prepare: Callable[[Any], Any], perform: Callable[[Any], Any]
-) -> Iterator[list[bytes]]:
+) -> Generator[list[bytes], None, None]:
     """What the actors send, by Ray Data; `here` is the folder that relative paths are meant from."""
     ray = library()
     rows = [{"index": index, "content": pickle.dumps(item)} for index, item in enumerate(items)]
