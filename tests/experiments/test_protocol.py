@@ -31,9 +31,16 @@ class TestSets:
         )
 
     def test_all_is_every_row_of_the_tables(self):
-        protocol = Protocol(methods=("all",), metrics=("all",))
+        protocol = Protocol(methods=("all",), metrics=("all",), players=(4, 4))
         assert set(protocol.methods) == {method.name for method in shapleycam.methods()}
         assert set(protocol.metrics) == set(METRICS)
+
+    def test_all_is_what_applies_to_a_layers_grid(self):
+        """A grid has more players than there are coalitions to go through, unless regions are asked for."""
+        every = {method.name for method in shapleycam.methods()}
+        assert set(Protocol(methods=("all",)).methods) == every - {"exactshapley"}
+        assert set(Protocol(methods=("all",), players=(17, 17)).methods) == every - {"exactshapley", "sampledshapley"}
+        assert Protocol(methods=("exactshapley",)).methods == ("exactshapley",)
 
     def test_each_once_in_the_order_asked(self):
         protocol = Protocol(methods=("shapleycam", "gradcam", "shapleycam"), metrics=("adcc", "coherency", "adcc"))
@@ -128,7 +135,8 @@ class TestData:
 
     def test_names_all_fields_and_the_scaling(self):
         data = Protocol().as_data()
-        assert set(Protocol.__dataclass_fields__) < set(data)
+        assert set(Protocol.__dataclass_fields__) == set(data)
+        assert "mean over images" in data["aggregation"]
         assert "min-max" in data["scaling"]
 
     @pytest.mark.parametrize(
@@ -165,7 +173,7 @@ class TestData:
             "players": (3, 3),
             "seed": 1,
         }
-        assert set(other) == set(Protocol.__dataclass_fields__)
+        assert {*other, "scaling", "aggregation"} == set(Protocol.__dataclass_fields__)
         for name, value in other.items():
             found = differences(Protocol().as_data(), Protocol(**{name: value}).as_data())
             assert found, name
@@ -176,7 +184,20 @@ class TestData:
 
     def test_several_in_the_order_of_their_names_without_those_ignored(self):
         one, other = {"b": 1, "a": {"x": 1, "y": 2}, "c": 1}, {"b": 2, "a": {"x": 3, "y": 2}, "d": 5}
-        assert differences(one, other, ["c"]) == ["a.x was 1, is 3", "b was 1, is 2", "d was None, is 5"]
+        assert differences(one, other, ["c"]) == ["a.x was 1, is 3", "b was 1, is 2", "d is new"]
+        assert differences(other, one, ["c", "a", "b"]) == ["d is missing"]
+        assert differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 3, "c": 2}}, ["b"]) == []
+
+    def test_a_long_value_is_cut(self):
+        (text,) = differences({"labels": None}, {"labels": ["a name"] * 1000})
+        assert text.startswith("labels was None, is ['a name', ")
+        assert text.endswith("…")
+        assert len(text) < 120
+
+    @pytest.mark.parametrize("name", ["scaling", "aggregation"])
+    def test_what_has_one_way_so_far(self, name):
+        with pytest.raises(OptionError, match=f"^{name} is 'other'; there is one way so far: "):
+            Protocol(**{name: "other"})
 
     def test_somebody_elses_preprocessing_says_what_it_is(self):
         from torchvision.transforms._presets import ImageClassification

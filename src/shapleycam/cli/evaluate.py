@@ -135,5 +135,7 @@ def run(evaluation: Evaluation, *, quiet: bool) -> Store:
         with notes(quiet=quiet), display(shown, quiet=quiet) as watcher:
             return evaluation.run(watcher)
     except KeyboardInterrupt:
-        print_note(f"stopped; what was measured is kept in {evaluation.out}, and the same command goes on from there")
+        print_note(
+            f"stopped; {evaluation.kept} images are kept in {evaluation.out}, and the same command goes on from there"
+        )
         raise typer.Exit(STOPPED) from None

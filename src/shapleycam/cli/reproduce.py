@@ -56,20 +56,24 @@ def reproduce(
     evaluation = Evaluation(
         tuple(models), find(imagenet, limit), Protocol.paper(), out, pretrained=pretrained, setting=setting
     )
+    evaluation.check()
     if not quiet:
         _say_how_long(evaluation)
     print_results([run(evaluation, quiet=quiet)], against_paper=True)
 
 
 def _say_how_long(evaluation: Evaluation) -> None:
-    """A trial of one image a network, and what it means for all."""
+    """A short trial of each network in this process, and what it means for all images."""
     from shapleycam.experiments.estimate import trials
 
     whole = 0.0
+    where = "" if evaluation.setting.local else " by one worker as fast as this process"
     for trial in trials(evaluation):
         whole += trial.seconds
         print_note(
-            f"{trial.model}: {trial.seconds_per_image:.2g} s an image in a trial of one, so up to "
+            f"{trial.model}: {trial.seconds_per_image:.2g} s an image in a trial of two, so about "
             f"{duration(trial.seconds)} for {trial.images} images"
         )
-    print_note(f"together up to {duration(whole)}; it can be stopped at any moment, and goes on with the same command")
+    print_note(
+        f"together about {duration(whole)}{where}; it can be stopped at any moment, and goes on with the same command"
+    )

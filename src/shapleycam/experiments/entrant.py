@@ -16,7 +16,7 @@ from shapleycam.experiments.datasets.classes import class_numbers
 from shapleycam.experiments.datasets.dataset import Dataset
 from shapleycam.experiments.decoding import decode
 from shapleycam.experiments.protocol import Protocol, preprocess_as_data
-from shapleycam.experiments.session import weights_hash
+from shapleycam.experiments.session import code_hash, weights_hash
 from shapleycam.experiments.station import Station
 from shapleycam.explainer import Explainer
 from shapleycam.models import zoo
@@ -74,7 +74,7 @@ class Entrant:
         stations = self._stations(network)
         for station in stations:
             self._settle_layer(station, network.preprocess)
-        return Ready(network, network.preprocess, stations, _facts(network, stations))
+        return Ready(network, network.preprocess, stations, self._facts(network, stations))
 
     def on(self) -> str | torch.device | None:
         """Where the model runs: as `Explainer` has it, where a named one goes to the GPU, if there is one."""
@@ -110,6 +110,7 @@ class Entrant:
                 Explainer(network, layer=layer, utility=self.protocol.utilities[0], device=self.on()),
                 self.protocol,
                 given.names,
+                given.labels,
                 classes,
                 self.annotations,
             )
@@ -135,16 +136,16 @@ class Entrant:
                 return
         raise reason or ImageError("the dataset has no images; expected at least one")
 
-
-def _facts(network: Network, stations: list[Station]) -> dict[str, Any]:
-    """What the results note of a model, so that another one is refused."""
-    return {
-        "origin": network.origin,
-        "weights": weights_hash(network.model),
-        "layers": {station.layer: station.explainer.layer for station in stations},
-        "preprocess": preprocess_as_data(network.preprocess),
-        "labels": None if network.labels is None else list(network.labels),
-    }
+    def _facts(self, network: Network, stations: list[Station]) -> dict[str, Any]:
+        """What the results note of a model, so that another one is refused; `origin` is for the reader."""
+        return {
+            "origin": network.origin,
+            "weights": weights_hash(network.model),
+            "code": code_hash(network.model, self.model if isinstance(self.model, str) else None),
+            "layers": {station.layer: station.explainer.layer for station in stations},
+            "preprocess": preprocess_as_data(network.preprocess),
+            "labels": None if network.labels is None else list(network.labels),
+        }
 
 
 def _outputs(network: Network) -> int | None:

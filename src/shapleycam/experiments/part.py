@@ -71,7 +71,7 @@ class Measuring:
     def _stations(self) -> list[Station]:
         """The model at each layer, if it is the one that the run is of."""
         ready = self.ready()
-        if changed := differences(self.store.manifest["models"][self.name], ready.facts):
+        if changed := differences(self.store.manifest["models"][self.name], ready.facts, {"origin"}):
             raise ModelError(
                 f"model {self.name} is another one on this machine: {'; '.join(changed)}; give all machines the same "
                 "weights and packages"

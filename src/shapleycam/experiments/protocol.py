@@ -21,8 +21,14 @@ ClassRule = Literal["prediction", "label", "correct"]
 ObjectRule = Literal["class", "any"]
 
 _ADDRESS = re.compile(" at 0x[0-9a-fA-F]+")
+_LONGEST = 80
+"""Characters of a value in a message."""
+_LARGEST = 256
+"""Players of a grid at most, as the set "all" supposes where none is chosen; exactshapley is then not of it."""
 SCALING = "ReLU, min-max at native size, bilinear to the input, min-max (arXiv:2501.06261)"
 """How values become heatmaps; there is one way (see `heatmaps`), named in what is stored."""
+AGGREGATION = "mean over images; ADCC of the means, and of each image"
+"""How images' figures become a dataset's."""
 ASKED = ("layers", "utilities", "methods", "metrics")
 """What was measured, rather than how: results of protocols that differ in these alone may share a table."""
 
@@ -35,7 +41,7 @@ class Protocol:
     own. `class_rule`: what is explained is the "prediction", the "label", or the prediction of those images alone where
     it is the label ("correct"). `objects`: the pointing metrics ask for objects of the explained "class", or for "any".
     `nodes`, `tolerance` and `players` are as in `Explainer.compare`; `seed` is for methods, with each image's
-    content, as `options.seed` is for metrics.
+    content, as `options.seed` is for metrics. `scaling` and `aggregation` are said, and cannot be chosen yet.
     """
 
     layers: tuple[str, ...] = ("before-pool",)
@@ -50,6 +56,8 @@ class Protocol:
     tolerance: float = 0.01
     players: tuple[int, int] | None = None
     seed: int = 0
+    scaling: str = SCALING
+    aggregation: str = AGGREGATION
 
     def __post_init__(self) -> None:
         """Write the sets out, and refuse unknown names.
@@ -61,17 +69,21 @@ class Protocol:
             value = getattr(self, name)
             several = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
             object.__setattr__(self, name, tuple(dict.fromkeys(several)))
-        object.__setattr__(self, "methods", tuple(expand_methods(self.methods)))
+        self._check_effort()
+        players = _LARGEST if self.players is None else self.players[0] * self.players[1]
+        object.__setattr__(self, "methods", tuple(expand_methods(self.methods, players)))
         object.__setattr__(self, "metrics", tuple(expand_metrics(self.metrics)))
         for utility in self.utilities:
             if not isinstance(utility, str):
                 raise OptionError(f"utility {utility!r} is stored by name; expected one of {', '.join(UTILITIES)}")
             utility_of(utility)
-        self._check_effort()
         for name, kind in (("class_rule", ClassRule), ("objects", ObjectRule)):
             if getattr(self, name) not in get_args(kind):
                 choices = ", ".join(map(repr, get_args(kind)))
                 raise OptionError(f"{name} is {getattr(self, name)!r}; expected one of {choices}")
+        for name, only in (("scaling", SCALING), ("aggregation", AGGREGATION)):
+            if getattr(self, name) != only:
+                raise OptionError(f"{name} is {getattr(self, name)!r}; there is one way so far: {only!r}")
         for name in ("layers", "utilities"):
             if not getattr(self, name):
                 raise OptionError(f"no {name} were given; expected at least one")
@@ -101,7 +113,8 @@ class Protocol:
         found = asdict(self)
         if self.preprocess is not None:
             found["preprocess"] = preprocess_as_data(self.preprocess)
-        return {**_plain(found), "scaling": SCALING}
+        data: dict[str, Any] = _plain(found)
+        return data
 
 
 def preprocess_as_data(preprocess: Any) -> Any:
@@ -110,19 +123,35 @@ def preprocess_as_data(preprocess: Any) -> Any:
         return _plain({**asdict(preprocess), "interpolation": preprocess.interpolation.value})
     named = preprocess if hasattr(preprocess, "__qualname__") else None
     text = f"{named.__module__}.{named.__qualname__}" if named else repr(preprocess)
-    return _ADDRESS.sub("", " ".join(text.split()))
+    return without_addresses(" ".join(text.split()))
+
+
+def without_addresses(text: str) -> str:
+    """What objects print of themselves, without where they lie in memory."""
+    return _ADDRESS.sub("", text)
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any], ignored: Iterable[str] = ()) -> list[str]:
-    """What differs between two protocols (or other things) as JSON has them: "class_rule was 'label', is 'correct'"."""
-    found = []
-    for name in sorted({*one, *other} - set(ignored)):
+    """What differs between two protocols (or other things) as JSON has them: "class_rule was 'label', is 'correct'".
+
+    What is `ignored` is so at any depth.
+    """
+    found, left_out = [], set(ignored)
+    for name in sorted({*one, *other} - left_out):
         before, after = one.get(name), other.get(name)
         if isinstance(before, dict) and isinstance(after, dict):
-            found += [f"{name}.{text}" for text in differences(before, after)]
+            found += [f"{name}.{text}" for text in differences(before, after, left_out)]
+        elif name not in one or name not in other:
+            found.append(f"{name} is {'missing' if name in one else 'new'}")
         elif before != after:
-            found.append(f"{name} was {before!r}, is {after!r}")
+            found.append(f"{name} was {_shown(before)}, is {_shown(after)}")
     return found
+
+
+def _shown(value: Any) -> str:
+    """A value in a message: a thousand labels would be a page."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _plain(value: Any) -> Any:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from typing import Protocol as Interface
@@ -24,7 +25,7 @@ from shapleycam.experiments.part import Decoding, Measuring
 from shapleycam.experiments.protocol import Protocol
 from shapleycam.experiments.rows import Row
 from shapleycam.experiments.session import session
-from shapleycam.experiments.store import Store, is_run, open_run
+from shapleycam.experiments.store import Store, is_run, open_run, refuse_other
 from shapleycam.metrics.table import needs
 from shapleycam.models.guests import network_of
 from shapleycam.models.network import Network
@@ -114,6 +115,7 @@ class Evaluation:
             ShapleyCamError: a choice cannot be had, results of another run are in the folder, or the disk is full.
         """
         told = watcher or _Nobody()
+        self.check()
         here = {entrant.name: Once(self._here(entrant).ready) for entrant in self.entrants}
         with open_run(self.out, self._manifest(here), self.setting.batch_size) as store:
             done = [sum(map(len, store.parts())) - sum(map(len, store.pending(name))) for name in here]
@@ -125,9 +127,22 @@ class Evaluation:
                 _refuse_errors(store)
             return store
 
+    def check(self) -> None:
+        """Refuse a folder of something else, by what is known before a model is loaded.
+
+        Raises:
+            OptionError: it holds other things, or results of another protocol, other models or other data.
+        """
+        refuse_other(self.out, self._asked)
+
     def pending(self, name: str) -> int:
         """How many images are not measured yet by a model."""
         return sum(map(len, Store(self.out).pending(name))) if is_run(self.out) else len(self.dataset)
+
+    @property
+    def kept(self) -> int:
+        """How many images are measured, over all models."""
+        return sum(len(self.dataset) - self.pending(entrant.name) for entrant in self.entrants)
 
     def _run_model(self, store: Store, entrant: Entrant, here: Once[Ready], told: Watcher) -> None:
         setting, name = self.setting, entrant.name
@@ -162,17 +177,17 @@ class Evaluation:
         for name, ready in here.items():
             facts[name] = ready().facts
             self._let_go(ready)
+        made = {**session(self._device()), **self.setting.runs_on.facts(), "dataset": self.dataset.origin}
+        return {**self._asked, "models": facts, "sessions": [made]}
+
+    @cached_property
+    def _asked(self) -> dict[str, Any]:
+        """What the folder notes that needs no model."""
         dataset = {"images": len(self.dataset), "fingerprint": self.dataset.fingerprint()}
         if self.annotations is not None:
             dataset["objects"] = fingerprint_of(self.annotations, self.dataset.names)
-        made = {**session(self._device()), **self.setting.runs_on.facts(), "dataset": self.dataset.origin}
-        return {
-            "protocol": self.protocol.as_data(),
-            "order": list(here),
-            "models": facts,
-            "dataset": dataset,
-            "sessions": [made],
-        }
+        order = [entrant.name for entrant in self.entrants]
+        return {"protocol": self.protocol.as_data(), "order": order, "dataset": dataset}
 
     def _device(self) -> torch.device:
         """Where the first model runs, in this process."""
@@ -238,10 +253,12 @@ def _check_device(device: str | torch.device | None) -> None:
 
 
 def _refuse_errors(store: Store) -> None:
-    errors = store.rows().filter(status="error")
-    if len(errors):
-        count = errors["image"].n_unique()
-        raise ImageError(f"{count} images could not be measured; the first says: {errors['message'][0]}")
+    columns = ("image", "status", "message")
+    for model in store.manifest["order"]:
+        errors = store.rows_of(model, columns).filter(status="error")
+        if len(errors):
+            count = errors["image"].n_unique()
+            raise ImageError(f"{count} images could not be measured; the first says: {errors['message'][0]}")
 
 
 class _Nobody:

@@ -158,7 +158,9 @@ def _refuse_unlike(stores: Sequence[Store]) -> None:
         changed += differences(first.manifest["dataset"], other.manifest["dataset"])
         models = first.manifest["models"], other.manifest["models"]
         for name in models[0].keys() & models[1].keys():
-            changed += [f"{name}: {text}" for text in differences(models[0][name], models[1][name], {"layers"})]
+            changed += [
+                f"{name}: {text}" for text in differences(models[0][name], models[1][name], {"layers", "origin"})
+            ]
         if changed:
             raise OptionError(
                 f"{first.place} and {other.place} cannot share a table: {'; '.join(changed)}; give runs of one protocol"

@@ -6,11 +6,13 @@ import hashlib
 import os
 import platform
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from shapleycam.experiments.protocol import without_addresses
 from shapleycam.version import __version__
 
 _PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "polars", "pyarrow")
@@ -39,6 +41,15 @@ def weights_hash(model: nn.Module) -> str:
         if isinstance(tensor, torch.Tensor):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def code_hash(model: nn.Module, name: str | None) -> str:
+    """The sha256 of a model's structure, as it prints itself, and of the file that `name` says it is made by."""
+    digest = hashlib.sha256(without_addresses(repr(model)).encode())
+    file = Path((name or "").rpartition(":")[0])
+    if file.suffix == ".py" and file.is_file():
+        digest.update(file.read_bytes())
     return digest.hexdigest()
 
 

@@ -14,6 +14,7 @@ from shapleycam.cams.compute import Effort
 from shapleycam.errors import BlankHeatmapWarning, DerivativeError, ImageError, ModelError, OptionError
 from shapleycam.experiments.datasets.annotations import Annotations
 from shapleycam.experiments.datasets.classes import class_numbers
+from shapleycam.experiments.datasets.dataset import Label
 from shapleycam.experiments.datasets.regions import mask_of
 from shapleycam.experiments.decoding import Decoded
 from shapleycam.experiments.protocol import Protocol
@@ -34,8 +35,8 @@ from shapleycam.utilities import Utility, utility_of
 class Station:
     """A model at one layer.
 
-    `model` and `layer` are what rows call them; `names` and `classes` are of the dataset's images, the latter None
-    where an image has no label that the model knows; `annotations` say where objects are.
+    `model` and `layer` are what rows call them; `names`, `labels` and `classes` are of the dataset's images, the last
+    None where an image has no label that the model knows; `annotations` say where objects are.
     """
 
     model: str
@@ -43,6 +44,7 @@ class Station:
     explainer: Explainer
     protocol: Protocol
     names: Sequence[str]
+    labels: Sequence[Label]
     classes: Sequence[int | None]
     annotations: Annotations | None = None
 
@@ -102,8 +104,8 @@ class Station:
             lambda: look.game(first.target, utility, protocol.players),
         )
         heads = {"utility": utility.name, "target": first.target.tolist(), "probability": _score(passes)}
-        for method, explanation in found.items():
-            odd = ["a constant map" if same else None for same in constant(explanation.heatmap).tolist()]
+        for method in found:
+            odd = _odd(passes, method)
             columns = {name: passes.metric(name, method).double().tolist() for name in protocol.metrics}
             curves = {
                 name: passes.quantity(name, method).tolist() for name in CURVES if name in needs(protocol.metrics)
@@ -141,8 +143,9 @@ class Station:
         if self.protocol.class_rule == "prediction":
             return [None] * len(images)
         labels = [self.classes[image.index] for image in images]
+        unknown = [self._without_class(image.index) for image in images]
         if self.protocol.class_rule == "label":
-            return [None if label is not None else "it has no label" for label in labels]
+            return [None if label is not None else missing for label, missing in zip(labels, unknown, strict=True)]
         utility = utility_of(self.protocol.utilities[0])
         scores = utility.scores(self.explainer.output(batch), self.explainer.labels)
         if scores is None:
@@ -150,9 +153,14 @@ class Station:
         check_finite(scores, self.explainer.model, "the output")
         predicted = scores.argmax(1).tolist()
         return [
-            None if label == one else "it has no label" if label is None else f"predicted {one}, labelled {label}"
-            for label, one in zip(labels, predicted, strict=True)
+            None if label == one else missing if label is None else f"predicted {one}, labelled {label}"
+            for label, one, missing in zip(labels, predicted, unknown, strict=True)
         ]
+
+    def _without_class(self, index: int) -> str:
+        """Why an image has no class to explain."""
+        label = self.labels[index]
+        return "it has no label" if label is None else f"its label {label!r} is no class of {self.model}"
 
     def _target(self, images: Sequence[Decoded], batch: Batch) -> Int[Tensor, " b"] | None:
         """The class of each image where it is the label; None for the prediction."""
@@ -180,6 +188,17 @@ class Station:
                 "shapleycam.Preprocess; give one, or leave the pointing metrics out"
             )
         return mask_of(regions, image.box, image.size, (size[0], size[1]))
+
+
+def _odd(passes: Passes, method: str) -> list[str | None]:
+    """What is odd about each image's map: that it, or that of what it keeps, has no correlation with anything."""
+    found: list[str | None] = [None] * len(passes.explanations[method].heatmap)
+    if "kept_heatmap" in passes.needed:
+        for place in constant(passes.quantity("kept_heatmap", method)).nonzero().flatten().tolist():
+            found[place] = "a constant map of what its map keeps"
+    for place in constant(passes.explanations[method].heatmap).nonzero().flatten().tolist():
+        found[place] = "a constant map"
+    return found
 
 
 def _score(passes: Passes) -> list[float]:

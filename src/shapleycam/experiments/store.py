@@ -25,6 +25,8 @@ from shapleycam.experiments.rows import schema_for
 _MANIFEST, _PARTS = "manifest.json", "parts"
 _FORMAT = 1
 _FIELDS = ("protocol", "order", "models", "dataset", "sessions", "images_per_part")
+_NOT_COMPARED = ("format", "sessions", "images_per_part", "origin")
+"""What may change between the sessions of a run; where weights come from, as long as they are the same."""
 _AT_LEAST = 32
 """Images in a part at least, so that fifty thousand of them do not make fifty thousand files."""
 
@@ -83,7 +85,7 @@ class Store:
         """
         schema = schema_for(self.manifest["protocol"]["metrics"])
         asked = schema if columns is None else pa.schema([schema.field(name) for name in columns])
-        tables = (_read_part(self.place, file, asked, columns) for file in self._files(model))
+        tables = (_read_part(self.place, file, asked, columns and list(columns)) for file in self._files(model))
         frames = (pl.DataFrame(pl.from_arrow(table)) for table in chain([asked.empty_table()], tables))
         return pl.concat([frame.with_columns(pl.col(pl.String).cast(pl.Categorical)) for frame in frames])
 
@@ -113,14 +115,33 @@ def open_run(where: Where, wanted: Manifest, batch_size: int) -> Iterator[Store]
     _check_not_foreign(place)
     with place.alone():
         _check_not_foreign(place)
-        if is_run(place):
-            _check_same(place, _read_manifest(place), wanted)
-        else:
+        found = _read_manifest(place) if is_run(place) else None
+        if found is None or (differences(found, wanted, _NOT_COMPARED) and not _is_begun(place)):
             _write_manifest(place, _new(wanted, batch_size))
+        else:
+            _check_same(place, found, wanted)
         store = Store(place)
         store.manifest["sessions"] += wanted["sessions"]
         _write_manifest(place, store.manifest)
         yield store
+
+
+def refuse_other(where: Where, wanted: Manifest) -> None:
+    """What `open_run` will refuse, of as much of the manifest as is known; nothing is written.
+
+    Raises:
+        OptionError: the place holds something else, or results of another run.
+    """
+    place = place_of(where)
+    _check_not_foreign(place)
+    if _is_begun(place):
+        found = _read_manifest(place)
+        _check_same(place, {name: found[name] for name in wanted}, wanted)
+
+
+def _is_begun(place: Place) -> bool:
+    """Whether a place holds results; what was stopped before the first part may as well become another run."""
+    return is_run(place) and any(place.names(f"{_PARTS}/{model}") for model in place.names(_PARTS))
 
 
 def _folder(model: str) -> str:
@@ -137,8 +158,7 @@ def _new(wanted: Manifest, batch_size: int) -> Manifest:
 
 
 def _check_same(place: Place, found: Manifest, wanted: Manifest) -> None:
-    ignored = {"format", "sessions", "images_per_part"}
-    if changed := differences(found, wanted, ignored):
+    if changed := differences(found, wanted, _NOT_COMPARED):
         raise OptionError(
             f"{place} holds results of another run: {'; '.join(changed)}; choose another --out, or ask for the same "
             "again"

@@ -44,7 +44,7 @@ def measure(  # noqa: PLR0913  # every one but three has a default
         explainer: the one that made the explanations.
         images: what was explained.
         explanations: by method, as `Explainer.compare` returns them.
-        metrics: names from `shapleycam.metrics.METRICS`, or the sets "paper" and "all".
+        metrics: names from `shapleycam.metrics.METRICS`, or the sets "paper" and "all" (what `objects` allow).
         options: how images are changed; None for the published protocol.
         objects: (b, h, w), true where the objects are that the pointing metrics ask for.
         nodes: as the explanations were made with, see `Explainer.compare`.
@@ -56,7 +56,7 @@ def measure(  # noqa: PLR0913  # every one but three has a default
         OptionError: no explanations, of other images, another class, layer or utility, an unknown metric, or one that
             cannot be had.
     """
-    names = expand([metrics] if isinstance(metrics, str) else metrics)
+    names = expand([metrics] if isinstance(metrics, str) else metrics, objects=objects is not None)
     batch = batch_of(images, explainer.preprocess, explainer.model)
     first = _same_subject(explanations)
     if batch.images.shape != first.images.shape or not torch.equal(batch.images, first.images.to(batch.images)):

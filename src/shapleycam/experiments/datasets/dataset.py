@@ -47,7 +47,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def mark(self, index: int) -> str:
-        """What tells cheaply that an image's content is another one than before, such as the size of its file."""
+        """What tells cheaply that an image's content is another one than before, such as size and a sample."""
 
     def fingerprint(self) -> str:
         """SHA-256, in hexadecimal, over names, labels, classes and marks; where the dataset lies does not count."""

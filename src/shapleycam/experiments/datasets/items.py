@@ -18,7 +18,7 @@ from torch.utils import data
 
 from shapleycam.errors import ImageError, OptionError
 from shapleycam.experiments.datasets.dataset import Dataset, Label, one_line
-from shapleycam.experiments.datasets.files import file_size
+from shapleycam.experiments.datasets.files import file_mark
 
 _LABELS = ("targets", "_labels", "labels", "y", "samples", "_samples")
 _FILES = ("samples", "_samples", "imgs", "images", "_images", "_image_files")
@@ -51,9 +51,9 @@ class Items(Dataset):
         return photo
 
     def mark(self, index: int) -> str:
-        """The size of the picture's file, or a hash of its pixels where the dataset holds them all; "" otherwise."""
+        """Size and a sample of the picture's file, or a hash of its pixels if the dataset holds them all, or ""."""
         if self.paths is not None:
-            return file_size(self.paths[index])
+            return file_mark(self.paths[index])
         pixels = getattr(self.items, "data", None)
         if isinstance(pixels, (np.ndarray, torch.Tensor)) and len(pixels) == len(self.names):
             return hashlib.sha256(np.ascontiguousarray(pixels[index]).tobytes()).hexdigest()

@@ -17,6 +17,7 @@ from PIL import Image
 
 from shapleycam.errors import ImageError, OptionError
 from shapleycam.experiments.datasets.dataset import Dataset, Label, decoded
+from shapleycam.experiments.datasets.files import file_mark
 from shapleycam.experiments.datasets.shards import Member, members
 from shapleycam.images import SUFFIXES
 
@@ -51,8 +52,9 @@ class Shards(Dataset):
         return decoded(self.pictures[index].content(), self.names[index])
 
     def mark(self, index: int) -> str:
-        """The member's size in bytes."""
-        return str(self.pictures[index].size)
+        """The member's size, and a sample of its content."""
+        member = self.pictures[index]
+        return file_mark(member.shard, member.offset, member.size)
 
 
 def shards(pattern: str | Path) -> Shards:
