@@ -96,9 +96,57 @@ def test_an_interrupt_from_the_keyboard_is_one_line(photos, run, monkeypatch):
     monkeypatch.setattr(Display, "measured", interrupted)
     ran = run("evaluate", "photos", "--out", "run", *QUICK)
     assert ran.code == 130
-    assert "stopped" in ran.err
-    assert "run" in ran.err
+    assert ran.err == "note: stopped; 0 images are kept in run, and the same command goes on from there\n"
     monkeypatch.undo()
+
+
+def test_the_folder_has_a_name_where_none_is_given(photos, run):
+    ran = run("evaluate", "photos", "--limit", 2, *QUICK)
+    assert ran.code == 0, ran.err
+    assert ran.out.splitlines()[-1] == "2 images measured, no errors; results in results"
+    assert len(Store(photos.parent / "results").rows()) == 4
+
+
+def test_all_methods_are_those_that_apply(photos, run):
+    ran = run(
+        "evaluate", "photos", "--out", "run", "--limit", 1, *QUICK[:2], "--method", "all", "--metric", "complexity"
+    )
+    assert ran.code == 0, ran.err
+    assert "exactshapley" not in ran.out
+    assert "sampledshapley" in ran.out
+
+
+def test_labels_that_the_model_does_not_know_are_named(photos, run):
+    (photos.parent / "list.csv").write_text(
+        "path,label\nphotos/cat/0.png,5000\nphotos/dog/1.png,1\nphotos/fox/2.png,\n"
+    )
+    ran = run("evaluate", "list.csv", "--out", "run", *QUICK, "--class", "label")
+    assert ran.code == 0, ran.err
+    messages = Store(photos.parent / "run").rows().filter(status="left out")["message"].to_list()
+    assert messages == ["its label 5000 is no class of mine.py:network", "it has no label"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--address", "auto"), "--address auto was given, and the work is done in this process; add --engine ray"),
+        (("--actor-gpus", "0.5"), "--actor-gpus 0.5 was given, and the work is done in this process; add --engine ray"),
+        (
+            ("--engine", "ray", "--workers", "2"),
+            "--workers 2 was given with --engine ray, which decodes by itself; leave it out",
+        ),
+        (
+            ("--engine", "ray", "--address", "127.0.0.1:1"),
+            (
+                "no Ray cluster at 127.0.0.1:1 (Connection refused); start one (ray start --head), give --address "
+                "HOST:PORT or ray://HOST:10001, or leave --address out for one of this machine's own"
+            ),
+        ),
+    ],
+)
+def test_engines_that_cannot_be(photos, run, options, says):
+    ran = run("evaluate", "photos", "--out", "run", *QUICK[:6], "--quiet", *options)
+    assert (ran.code, ran.out, ran.err) == (2, "", f"error: {says}\n")
 
 
 def test_labels_as_classes(photos, run):

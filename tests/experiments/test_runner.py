@@ -24,6 +24,7 @@ from small_runs import (
     assert_near,
     folder_of,
     measured,
+    picture,
     plain,
     raises,
     tiny,
@@ -306,6 +307,57 @@ class TestGoesOn:
             measured(shots, tmp_path, watcher=Told(1, raises(KeyboardInterrupt())), setting=replace(HERE, workers=1))
         assert set(multiprocessing.active_children()) <= others
         assert caught  # is kept, as notebooks do
+
+
+class TestFolder:
+    def test_of_a_run_that_was_stopped_before_its_first_part_is_free(self, few, tmp_path):
+        with pytest.raises(KeyboardInterrupt):
+            measured(few, tmp_path, watcher=Told(1, raises(KeyboardInterrupt())))
+        other = replace(QUICK, methods=("gradcam",))
+        assert len(measured(few, tmp_path, protocol=other).rows()) == 5
+        with pytest.raises(OptionError, match=r"holds results of another run: protocol\.methods was"):
+            measured(few, tmp_path)
+
+    def test_is_looked_at_before_a_model_is_loaded(self, few, tmp_path):
+        measured(few, tmp_path)
+        with pytest.raises(OptionError, match=r"order was \['tiny'\], is \['nothing.py:network'\]"):
+            measured(few, tmp_path, "nothing.py:network")
+
+
+class TestChanged:
+    """What is another run although its names and sizes are the same, and what is the same run."""
+
+    def test_photographs_of_the_same_size(self, tmp_path):
+        data = tmp_path / "data"
+        data.mkdir()
+        for index in range(2):
+            picture(index, (64, 64)).save(data / f"{index}.bmp")
+        measured(data, tmp_path / "out")
+        (data / "0.bmp").write_bytes((data / "1.bmp").read_bytes())
+        with pytest.raises(OptionError, match=r"dataset\.fingerprint was"):
+            measured(data, tmp_path / "out")
+
+    def test_a_module_in_the_models_place(self, few, tmp_path):
+        measured(few, tmp_path)
+        changed = tiny()
+        changed.model.features[4] = nn.ReLU()
+        with pytest.raises(OptionError, match=r"models\.tiny\.code was"):
+            measured(few, tmp_path, changed)
+
+    def test_the_file_that_makes_the_model(self, few, tmp_path):
+        file = tmp_path / "mine.py"
+        file.write_text("from small_runs import tiny\n\n\ndef net():\n    return tiny()\n")
+        name = f"{file}:net"
+        measured(few, tmp_path / "out", name)
+        file.write_text(file.read_text() + "\nLATER = 1\n")
+        with pytest.raises(OptionError, match="code was"):
+            measured(few, tmp_path / "out", name)
+
+    def test_not_where_the_weights_come_from(self, few, tmp_path):
+        measured(few, tmp_path / "out", replace(tiny(), origin="r18.pth"))
+        told = Told()
+        measured(few, tmp_path / "out", replace(tiny(), origin="/elsewhere/r18.pth"), watcher=told)
+        assert told.steps == []
 
 
 class TestRefusals:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from object_store import CREDENTIALS
 
 HERE = Path(__file__).parent
 # What the nodes inherit: where the tests' own modules are, and that nobody is told of them.
@@ -18,9 +19,7 @@ NODES = {
     ),
     "RAY_AUTH_MODE": "disabled",
     "RAY_USAGE_STATS_ENABLED": "0",
-    "AWS_ACCESS_KEY_ID": "nobody",
-    "AWS_SECRET_ACCESS_KEY": "nothing",
-    "AWS_EC2_METADATA_DISABLED": "true",
+    **CREDENTIALS,
 }
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
 

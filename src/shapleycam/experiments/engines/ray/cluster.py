@@ -6,17 +6,18 @@ import logging
 import os
 import re
 import socket
-from collections.abc import Callable, Iterator
-from concurrent import futures
+import subprocess
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from threading import Thread
 from typing import Any
 
 from shapleycam.errors import OptionError
 
 _PATIENCE = 20.0
 """Seconds until a cluster that does not answer is given up."""
+
+_PROBE = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR'); ray.shutdown()"
 
 
 def library() -> Any:
@@ -58,31 +59,35 @@ def quiet(ray: Any) -> None:
 
 
 def _connect(ray: Any, address: str | None) -> None:
-    where = os.environ.get("RAY_ADDRESS") if address is None else address
+    where = os.environ.get("RAY_ADDRESS", "local") if address is None else address
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anybody
-    _check_answers(where)
-    own = {} if where else {"include_dashboard": False}
-    how = {"address": where, "log_to_driver": False, "logging_level": logging.ERROR, **own}
-    begun: futures.Future[object] = futures.Future()
-    Thread(target=_begin, args=(partial(ray.init, **how), begun), daemon=True).start()  # it may go on trying
+    how: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if where == "local":
+        how["include_dashboard"] = False
+    else:
+        _check_answers(where)
+        _check_is_ray(where)
     try:
-        begun.result(_PATIENCE)
-    except futures.TimeoutError:
-        raise _unreachable(where, f"no answer in {_PATIENCE:.0f} seconds") from None
+        ray.init(address=where, **how)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise _unreachable(where, root_of(error)) from error
 
 
-def _begin(start: Callable[[], object], begun: futures.Future[object]) -> None:
+def _check_is_ray(address: str) -> None:
+    """Join the cluster by another process first: where Ray gets no answer, it ends the process that it is in."""
     try:
-        begun.set_result(start())
-    except BaseException as error:  # noqa: BLE001  raised where it is waited for
-        begun.set_exception(error)
+        probe = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", _PROBE, address], capture_output=True, text=True, timeout=_PATIENCE, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise _unreachable(address, f"no answer in {_PATIENCE:.0f} seconds") from None
+    if probe.returncode:
+        raise _unreachable(address, _reason(probe.stderr) or f"exit code {probe.returncode}")
 
 
-def _check_answers(address: str | None) -> None:
+def _check_answers(address: str) -> None:
     """Refuse an address where nothing listens, before Ray waits for it."""
-    host, _, port = (address or "").rpartition("://")[2].rpartition(":")
+    host, _, port = address.rpartition("://")[2].rpartition(":")
     if not host or not port.isdecimal():
         return
     try:
@@ -112,13 +117,18 @@ def root_of(error: BaseException) -> str:
     """What it began with, on one line: why, where Ray says at length that it failed."""
     while error.__cause__ is not None and str(error.__cause__).strip():
         error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return _reason(str(error)) or type(error).__name__
+
+
+def _reason(text: str) -> str | None:
+    """The line of a traceback that says what happened, or the last line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     reasons = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b.*: ", line)]
-    return (reasons or lines or [type(error).__name__])[-1]
+    return next(reversed(reasons or lines), None)
 
 
-def _unreachable(address: str | None, reason: str) -> OptionError:
+def _unreachable(address: str, reason: str) -> OptionError:
     return OptionError(
-        f"no Ray cluster at {address or 'this machine'} ({reason}); start one (ray start --head), give --address "
+        f"no Ray cluster at {address} ({reason}); start one (ray start --head), give --address "
         "HOST:PORT or ray://HOST:10001, or leave --address out for one of this machine's own"
     )

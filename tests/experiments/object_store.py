@@ -1,0 +1,68 @@
+"""A server that speaks S3, on this machine, and what it was asked."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import boto3
+from moto.server import ThreadedMotoServer
+
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "nobody",
+    "AWS_SECRET_ACCESS_KEY": "nothing",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+class Asked(logging.Handler):
+    """The requests that the server has answered: "PUT /bucket/run/manifest.json"."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = record.getMessage()
+        if '"' in line:
+            self.requests.append(line.split('"')[1].rpartition(" HTTP")[0])
+
+
+class ObjectStore:
+    def __init__(self, port: int, asked: Asked) -> None:
+        self.port, self.asked = port, asked
+        self.client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
+
+    def url(self, bucket: str) -> str:
+        """A place in a new bucket."""
+        self.client.create_bucket(Bucket=bucket)
+        return f"s3://{bucket}/run?scheme=http&endpoint_override=127.0.0.1:{self.port}"
+
+    def keys(self, bucket: str) -> list[str]:
+        return sorted(each["Key"] for each in self.client.list_objects_v2(Bucket=bucket).get("Contents", []))
+
+
+@contextmanager
+def object_store() -> Iterator[ObjectStore]:
+    before = {name: os.environ.get(name) for name in CREDENTIALS}
+    os.environ.update(CREDENTIALS)
+    log, asked = logging.getLogger("werkzeug"), Asked()
+    level = log.level
+    log.addHandler(asked)
+    log.setLevel(logging.INFO)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    try:
+        yield ObjectStore(server.get_host_and_port()[1], asked)
+    finally:
+        server.stop()
+        log.removeHandler(asked)
+        log.setLevel(level)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
