@@ -313,6 +313,16 @@ def test_reproduce_says_how_long_and_compares_with_print(photos, run):
     assert Store(photos.parent / "paper").rows().shape[0] == 2 * 2 * 10
 
 
+def test_reproduce_looks_at_the_folder_before_it_tries_a_network(photos, run, monkeypatch):
+    assert run("evaluate", "photos", "--out", "run", *QUICK).code == 0
+    monkeypatch.setattr("shapleycam.models.zoo.load", None)
+    ran = run("reproduce", "--imagenet", "photos", "--model", "vgg16", "--no-pretrained", "--limit", 2, "--out", "run")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("error: run holds results of another run: dataset.fingerprint was")
+    assert "; protocol.preprocess was None, is {" in ran.err
+    assert len(ran.err) < 1500
+
+
 def test_reproduce_knows_only_the_twelve(photos, run):
     ran = run("reproduce", "--imagenet", "photos", "--model", "resnet19", "--out", "paper")
     assert ran.code == 2

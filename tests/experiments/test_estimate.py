@@ -9,6 +9,7 @@ from small_runs import HERE, QUICK, Told, folder_of, measured, plain, raises, ti
 
 from shapleycam.experiments import Evaluation
 from shapleycam.experiments.datasets.find import find
+from shapleycam.experiments.entrant import Entrant
 from shapleycam.experiments.estimate import trials
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
@@ -35,6 +36,13 @@ def test_images_that_are_measured_already_do_not_count(shots, tmp_path):
     assert [trial.images for trial in trials(evaluation(shots, tmp_path, *models))] == [38, 70]
     measured(shots, tmp_path, models)
     assert [trial.seconds for trial in trials(evaluation(shots, tmp_path, *models))] == [0, 0]
+
+
+def test_a_model_that_is_done_is_not_loaded(shots, tmp_path, monkeypatch):
+    measured(shots, tmp_path, tiny(), limit=3)
+    monkeypatch.setattr(Entrant, "ready", raises(AssertionError("was loaded")))
+    done = Evaluation([tiny()], find(shots, 3), QUICK, tmp_path, setting=HERE)
+    assert [trial.images for trial in trials(done)] == [0]
 
 
 def test_takes_the_first_images_that_can_be_read(tmp_path):

@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
+from PIL import Image
 from small_runs import (
     HERE,
     LABELS,
@@ -22,6 +23,7 @@ from small_runs import (
     Tiny,
     Told,
     assert_near,
+    failing,
     folder_of,
     measured,
     picture,
@@ -144,6 +146,20 @@ class TestRows:
         )
         assert rows.rows()["message"].to_list() == ["a constant map"] * 5
         assert rows.rows()["coherency"].to_list() == [0.0] * 5
+
+    def test_constant_map_of_what_a_map_keeps_is_said(self, few, tmp_path):
+        """A network that is indifferent to images with little in them, as masked ones are."""
+        least = min(PREPROCESS(Image.open(photo)).abs().mean() for photo in few.glob("*.jpg"))
+
+        def indifferent(x):
+            little = x.abs().mean((1, 2, 3)) < 0.9 * least
+            return lambda logits: torch.where(little[:, None], 0.0, logits)
+
+        rows = measured(few, tmp_path, failing(indifferent), replace(QUICK, layers="features")).rows()
+        odd = rows.filter(message="a constant map of what its map keeps")
+        assert len(odd) > 0
+        assert odd["coherency"].to_list() == odd["adcc"].to_list() == [0.0] * len(odd)
+        assert odd["complexity"].min() > 0  # their own maps are not constant
 
     def test_watcher_is_told_of_all(self, few, tmp_path):
         told = Told()

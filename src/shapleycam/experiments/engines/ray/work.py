@@ -38,7 +38,7 @@ def sent(
             min_size=1,  # so that idle ones make room for one whose node has left
             initial_size=max(1, min(pool.room, pool.actors, len(items))),
             max_size=pool.actors,
-            max_tasks_in_flight_per_actor=2,
+            max_tasks_in_flight_per_actor=2 if pool.ahead else 1,  # the next part is on its way to a GPU that waits
         ),
         batch_size=1,
         batch_format="pyarrow",
