@@ -107,6 +107,13 @@ class TestObjectStore:
         assert measured(shots, url, watcher=told).rows().equals(finished.rows())
         assert told.begun == (70, 32)
 
+    def test_a_table_of_it(self, s3, shots, finished, run):
+        url = s3.url("a-table")
+        measured(shots, url)
+        there, here = run("table", url), run("table", finished.place)
+        assert there.code == 0, there.err
+        assert there.out == here.out.replace(str(finished.place), url)
+
     def test_another_run_is_refused_there(self, s3, shots, finished):
         url = s3.url("another")
         measured(shots, url)

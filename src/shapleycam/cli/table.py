@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def table(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders of evaluate's results.")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Folders of evaluate's results, or URLs.")],
     metric: Annotated[
         list[str] | None, typer.Option("--metric", help="Only this metric, or of this set. Repeatable.")
     ] = None,
