@@ -58,7 +58,7 @@ def _options(kind: type) -> set[str]:
 
 def _opened(kind: type, root: str, split: str | None, spec: str) -> Any:
     """The dataset of the split asked for, or of the first that it has."""
-    reason: Exception | None = None
+    reason: Exception = ValueError("there is no split to try")
     for arguments in _arguments(_options(kind), split, spec):
         if kind is torchvision.datasets.CelebA:
             arguments["target_type"] = "identity"  # of its four kinds of targets the one that is a class
@@ -71,7 +71,6 @@ def _opened(kind: type, root: str, split: str | None, spec: str) -> Any:
                 f"{spec}: torchvision cannot open it ({one_line(error)}); nothing is downloaded here, so put the "
                 f"dataset into {root} first"
             ) from error
-    assert reason is not None  # noqa: S101  there is always something to try
     raise OptionError(f"{spec}: torchvision refuses it ({one_line(reason)}); expected {_FORM}") from reason
 
 
