@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 import psutil
 import pytest
+import ray
 import ray_driver
 import torch
 from object_store import object_store
@@ -130,11 +131,13 @@ class TestTable:
 
 class TestFaults:
     def test_a_node_that_leaves(self, cluster, many, whole, tmp_path):
-        node = cluster.add_node(**NODE)
+        cluster.add_node(**NODE)
         lost: list[Path] = []
 
         def leave() -> None:
-            until(lambda: actors_below(raylet_of(node)))
+            own = ray.get_runtime_context().get_node_id()  # on one machine Ray joins any of its nodes
+            others = [node for node in cluster.list_all_nodes() if node.node_id != own and not node.is_head()]
+            node = until(lambda: next((node for node in others if actors_below(raylet_of(node))), None))
             lost.extend(parts(tmp_path))
             cluster.remove_node(node, allow_graceful=False)
 

@@ -70,22 +70,21 @@ def _nodes(ray: Any) -> list[dict[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def _from(ray: Any, driver: Any) -> Generator[list[bytes], None, None]:
+def _from(ray: Any, driver: Any) -> Generator[bytes, None, None]:
     """What a driver in the cluster gets."""
-    while (contents := ray.get(driver.following.remote())) is not None:
-        yield contents
+    while (content := ray.get(driver.following.remote())) is not None:
+        yield content
 
 
-def _received(ray: Any, sent: Iterator[list[bytes]]) -> Iterator[Any]:
+def _received(ray: Any, sent: Iterator[bytes]) -> Iterator[Any]:
     """The results in what actors send; their warnings are given again, their errors raised."""
     try:
-        for contents in sent:
-            for content in contents:
-                result, told = pickle.loads(content)  # noqa: S301  what this engine has pickled itself
-                for category, text in told:
-                    warn(category, text)
-                if isinstance(result, ShapleyCamError):
-                    raise result
-                yield result
+        for content in sent:
+            result, told = pickle.loads(content)  # noqa: S301  what this engine has pickled itself
+            for category, text in told:
+                warn(category, text)
+            if isinstance(result, ShapleyCamError):
+                raise result
+            yield result
     except ray.exceptions.RayError as error:
         raise failed(root_of(error)) from error

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from typing import Any
 
 import pyarrow as pa
@@ -22,10 +22,45 @@ _TRIES = 5
 
 def sent(
     pool: Pool, here: str, items: Sequence[Any], prepare: Callable[[Any], Any], perform: Callable[[Any], Any]
-) -> Generator[list[bytes], None, None]:
-    """What the actors send, by Ray Data; `here` is the folder that relative paths are meant from."""
+) -> Generator[bytes, None, None]:
+    """What the actors send, by Ray Data; `here` is the folder that relative paths are meant from.
+
+    Ray Data tries again what an actor that died was at, except where it dies in the moment that it sends. Then all of
+    the work ends, and what is left of it is begun again here.
+    """
     ray = library()
-    rows = [{"index": index, "content": pickle.dumps(item)} for index, item in enumerate(items)]
+    lost = ray.exceptions.RayActorError, ray.exceptions.ObjectLostError, ray.exceptions.NodeDiedError
+    left = {index: pickle.dumps(item) for index, item in enumerate(items)}
+    received = dict.fromkeys(left, 0)
+    tries = beside_this_process(ray, _Tries)
+    losses = 0
+    while left:
+        try:
+            with closing(_rows(pool, here, left, prepare, perform, tries)) as rows:
+                for index, nth, content in rows:
+                    if content is None:
+                        del left[index]
+                        losses = 0
+                    elif nth == received[index]:  # not sent already, before the work was begun again
+                        received[index] += 1
+                        yield content
+        except lost:
+            losses += 1
+            if losses == _TRIES:
+                raise
+
+
+def _rows(
+    pool: Pool,
+    here: str,
+    items: Mapping[int, bytes],
+    prepare: Callable[[Any], Any],
+    perform: Callable[[Any], Any],
+    tries: Any,
+) -> Generator[tuple[int, int, bytes | None], None, None]:
+    """What Ray Data makes of the items, as `_row` has it."""
+    ray = library()
+    rows = [{"index": index, "content": content} for index, content in items.items()]
     data = ray.data.from_items(rows, override_num_blocks=len(rows))
     steps: tuple[Callable[[Any], Any], ...] = (prepare, perform)
     if pool.ahead:
@@ -33,7 +68,7 @@ def sent(
         steps = (perform,)
     data = data.map_batches(
         _Actor,
-        fn_constructor_args=(steps, beside_this_process(ray, _Tries), pool.cpus, here),
+        fn_constructor_args=(steps, tries, pool.cpus, here),
         compute=ray.data.ActorPoolStrategy(
             min_size=1,  # so that idle ones make room for one whose node has left
             initial_size=max(1, min(pool.room, pool.actors, len(items))),
@@ -46,7 +81,7 @@ def sent(
         num_gpus=pool.gpus,
     )
     for batch in data.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-        yield batch["content"].to_pylist()
+        yield from zip(*(batch[name].to_pylist() for name in ("index", "nth", "content")), strict=True)
 
 
 class Driver:
@@ -56,7 +91,7 @@ class Driver:
         quiet(library())
         self._contents = sent(*given)
 
-    def following(self) -> list[bytes] | None:
+    def following(self) -> bytes | None:
         """What is sent next; None at the end."""
         return next(self._contents, None)
 
@@ -88,13 +123,15 @@ class _Actor:
                 f"a part of the work ended its worker {_TRIES} times (out of memory, most likely); use a smaller "
                 "--batch-size, or fewer actors a node"
             )
-            yield _row(index, error, [])
+            yield _row(index, 0, _content(error, []))
             return
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always", ShapleyCamWarning)
-            for result in self._results(content):
-                yield _row(index, result, told)
+            nth = -1
+            for nth, result in enumerate(self._results(content)):
+                yield _row(index, nth, _content(result, told))
                 told.clear()
+        yield _row(index, nth + 1, None)
 
     def _results(self, content: bytes) -> Iterator[Any]:
         """What the steps make of an item; an error in its place, which is raised where the user is."""
@@ -132,7 +169,12 @@ def _prepared(batch: pa.Table, prepare: Callable[[Any], Any], here: str) -> pa.T
     return pa.table({"index": batch["index"], "content": pa.array([pickle.dumps(found)], pa.large_binary())})
 
 
-def _row(index: int, result: Any, told: Sequence[warnings.WarningMessage]) -> pa.Table:
+def _row(index: int, nth: int, content: bytes | None) -> pa.Table:
+    """A result of an item, the `nth` of it; no content where there are no more."""
+    return pa.table({"index": [index], "nth": [nth], "content": pa.array([content], pa.large_binary())})
+
+
+def _content(result: Any, told: Sequence[warnings.WarningMessage]) -> bytes:
     """A result, or an error in its place, with what was warned of meanwhile."""
     texts = [(each.category, str(each.message)) for each in told if issubclass(each.category, ShapleyCamWarning)]
-    return pa.table({"index": [index], "content": pa.array([pickle.dumps((result, texts))], pa.large_binary())})
+    return pickle.dumps((result, texts))
