@@ -32,9 +32,11 @@ WAY = (
     ("questions",),
     ("look",),
     ("explainer",),
+    ("facts",),
     ("fidelity",),
     ("metrics",),
     ("experiments",),
+    ("web",),
     ("cli",),
 )
 """Modules and packages in the order of the data; those on one line do not import each other."""

@@ -132,13 +132,32 @@ class Explanation:
             raise OptionError(f"on={on!r}, kind={kind!r}; expected on 'photo' or 'input', kind one of {kinds}")
         if not 0 <= opacity <= 1:
             raise OptionError(f"opacity is {opacity}; expected 0 (only the photograph) to 1 (the most colour)")
-        shade = self._shade(index, kind, opacity, frame)
+        shade = self.shade(index, kind, opacity, frame)
         source = self.sources[index]
         if on == "input" or (on is None and not _can_be_shown(source)):
             return overlays.on_picture(self.picture(index, frame), shade)
         if source.photo is None or source.box is None:
             raise ImageError(f"{source.name}: the photograph, or the crop's place in it, is not known; use on='input'")
         return overlays.on_photo(load(source.photo), source.box, shade)
+
+    def shade(
+        self, index: int = 0, kind: Kind = "heatmap", opacity: float = 1.0, frame: int | None = None
+    ) -> Image.Image:
+        """The colours alone, as RGBA in the size of the network's input.
+
+        Raises:
+            OptionError: "uncertain" of values that have no standard error.
+        """
+        size = tuple(self.heatmap.shape[1:])
+        if kind == "heatmap":
+            return overlays.shade_of(self._flat(self.heatmap[index], index, frame), opacity)
+        if kind == "uncertain":
+            if self.uncertain is None:
+                raise OptionError(f"values of {self.method} have no standard error; use method 'sampledshapley'")
+            cells = self._flat(self.uncertain[index], index, frame)
+            return overlays.uncertain_shade_of(cells, (size[-2], size[-1]), opacity)
+        values = resized(self.values[index : index + 1], size)[0]
+        return overlays.signed_shade_of(self._flat(values, index, frame), opacity)
 
     def save(self, path: str | Path) -> Path:
         """Write all of it to one NPZ file: arrays, and the rest as JSON under `metadata`.
@@ -212,18 +231,6 @@ class Explanation:
         caption = f"{name}: <b>{label}</b>, {escape(self.utility_name)} {float(self.utility[index]):.3g}, {self.method}"
         image = f"<img src='{source}' alt='{self.method} heatmap of {name} for {label}' style='max-width:320px'>"
         return f"<figure style='margin:0'>{image}<figcaption>{caption}</figcaption></figure>"
-
-    def _shade(self, index: int, kind: Kind, opacity: float, frame: int | None) -> Image.Image:
-        size = tuple(self.heatmap.shape[1:])
-        if kind == "heatmap":
-            return overlays.shade_of(self._flat(self.heatmap[index], index, frame), opacity)
-        if kind == "uncertain":
-            if self.uncertain is None:
-                raise OptionError(f"values of {self.method} have no standard error; use method 'sampledshapley'")
-            cells = self._flat(self.uncertain[index], index, frame)
-            return overlays.uncertain_shade_of(cells, (size[-2], size[-1]), opacity)
-        values = resized(self.values[index : index + 1], size)[0]
-        return overlays.signed_shade_of(self._flat(values, index, frame), opacity)
 
     def _flat(self, cells: Tensor, index: int, frame: int | None) -> Tensor:
         """Of 3-D cells those of one frame of the image."""

@@ -12,7 +12,7 @@ import typer
 
 from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_error, print_facts, print_json, progress
-from shapleycam.cli.facts import lines_of
+from shapleycam.facts import lines_of
 from shapleycam.cli.photographs import found
 from shapleycam.errors import OptionError
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 from PIL import Image
 from torch import Tensor
 
-from shapleycam.cli.facts import facts_of
+from shapleycam.facts import facts_of
 from shapleycam.errors import ImageError
 from shapleycam.experiments.once import Once
 from shapleycam.explainer import Explainer

@@ -1,4 +1,4 @@
-"""What `explain` says of an image: as data for machines, and as lines for people."""
+"""What there is to say of an explained image: as data for machines, and as lines for people."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def lines_of(facts: dict[str, Any]) -> dict[str, str]:
         what = f"{row['label']}{index}, {facts['utility']} {row['utility_value']:.4g}"
         lines["explained" if number == 1 else f"  and {number}"] = f"{what}; {row['evidence']}"
     lines["layer"] = f"{facts['layer']} of {facts['model']}"
-    lines["curvature"] = _curvature(facts["explained"][0]["curvature"])
+    lines["curvature"] = curvature_in_words(facts["explained"][0]["curvature"])
     if facts["explained"][0]["uncertainty"]:
         lines["sampled"] = _sampled(facts["explained"][0]["uncertainty"])
     lines["written"] = ", ".join(facts["files"])
@@ -83,7 +83,8 @@ def _sampled(uncertainty: dict[str, dict[str, Any]]) -> str:
     )
 
 
-def _curvature(curvature: float | None) -> str:
+def curvature_in_words(curvature: float | None) -> str:
+    """How much of the score first order leaves out."""
     if curvature is None:
         return "not available: no second derivative here"
     if curvature < _LINEAR:
