@@ -11,6 +11,7 @@ from shapleycam.experiments.results.cells import (
     columns_of,
     parts_of,
 )
+from shapleycam.experiments.results.disagreement import Disagreement, disagreements
 from shapleycam.experiments.results.layouts import LAYOUTS, html, latex, markdown, terminal, tidy
 from shapleycam.experiments.results.published import Comparison, Difference, Published, difference, published
 from shapleycam.experiments.results.summary import summarise, summarise_each
@@ -24,11 +25,13 @@ __all__ = [
     "Column",
     "Comparison",
     "Difference",
+    "Disagreement",
     "Group",
     "Published",
     "Summary",
     "columns_of",
     "difference",
+    "disagreements",
     "html",
     "latex",
     "markdown",
