@@ -26,6 +26,7 @@ WAY = (
     ("figures",),
     ("words",),
     ("explanation",),
+    ("comparison",),
     ("fusing",),
     ("inputs",),
     ("advice",),
@@ -36,6 +37,7 @@ WAY = (
     ("fidelity",),
     ("metrics",),
     ("experiments",),
+    ("report",),
     ("web",),
     ("cli",),
 )

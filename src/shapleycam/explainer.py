@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from shapleycam import advice
 from shapleycam.cams.compute import Effort
+from shapleycam.comparison import Comparison
 from shapleycam.errors import LayerError, OptionError
 from shapleycam.explanation import Explanation
 from shapleycam.fusing import check_fusion, fused
@@ -169,7 +170,7 @@ class Explainer:
         seed: Seed = 0,
         curvature: bool = False,
         progress: Progress | None = None,
-    ) -> dict[str, Explanation]:
+    ) -> Comparison:
         """Explain by several methods from one forward pass; arguments and errors as in `explain`.
 
         `methods` may hold the sets "paper" and "all"; `seed` may be one for each image, in place of its content.
@@ -202,7 +203,7 @@ class Explainer:
         players: Regions = None,
         curvature: bool = False,
         **effort: Any,
-    ) -> list[dict[str, Explanation]]:
+    ) -> list[Comparison]:
         """Explain several classes by several methods from one forward pass (one a layer, where there are several).
 
         `targets` are as in `explain_each`; `effort` are nodes, tolerance, seed and progress as in `compare`.
@@ -295,9 +296,9 @@ class Explainer:
         select = self._output_for(utility)
         return Look(self._guest, batch, layer, select, methods, replay=replay, twice=twice)
 
-    def _fused(self, layers: Sequence[dict[str, Explanation]]) -> dict[str, Explanation]:
+    def _fused(self, layers: Sequence[Comparison]) -> Comparison:
         """By method, the explanations of one target at all layers as one."""
-        whole = {name: fused([found[name] for found in layers], self._fuse) for name in layers[0]}
+        whole = Comparison({name: fused([found[name] for found in layers], self._fuse) for name in layers[0]})
         for explanation in whole.values():
             advice.about_nothing_in_common(explanation)
         return whole

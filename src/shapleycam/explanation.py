@@ -224,9 +224,7 @@ class Explanation:
         return f"<div style='display:flex;flex-wrap:wrap;gap:1em'>{figures}</div>{more}"
 
     def _figure(self, index: int) -> str:
-        buffer = BytesIO()
-        self.overlay(index).save(buffer, format="PNG")
-        source = f"data:image/png;base64,{b64encode(buffer.getvalue()).decode()}"
+        source = embedded(self.overlay(index))
         name, label = escape(self.sources[index].name), escape(self.label(index))
         caption = f"{name}: <b>{label}</b>, {escape(self.utility_name)} {float(self.utility[index]):.3g}, {self.method}"
         image = f"<img src='{source}' alt='{self.method} heatmap of {name} for {label}' style='max-width:320px'>"
@@ -266,6 +264,13 @@ class Explanation:
         ]
         choices = {name: getattr(self, name) for name in _CHOICES}
         return {**choices, "labels": self.labels, "sources": sources, "version": __version__}
+
+
+def embedded(picture: Image.Image, form: Literal["PNG", "JPEG"] = "PNG") -> str:
+    """A picture as the address of itself, for HTML that stands alone."""
+    buffer = BytesIO()
+    picture.save(buffer, format=form, **{} if form == "PNG" else {"quality": 85})
+    return f"data:image/{form.lower()};base64,{b64encode(buffer.getvalue()).decode()}"
 
 
 def _can_be_shown(source: Source) -> bool:

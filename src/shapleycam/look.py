@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from shapleycam import advice
 from shapleycam.cams.compute import Effort
 from shapleycam.cams.table import METHODS, Derivative, expand
+from shapleycam.comparison import Comparison
 from shapleycam.errors import OptionError
-from shapleycam.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.game.players import Regions
 from shapleycam.inputs import Batch, Target, targets_of
@@ -90,15 +90,18 @@ class Look:
         players: Regions = None,
         *,
         curvature: bool = False,
-    ) -> dict[str, Explanation]:
+    ) -> Comparison:
         """Explanations of one class by several methods; arguments and errors as in `Explainer.compare`."""
         game = self.game(target, utility, players)
         rows = [METHODS[name] for name in expand(methods, game.n_players)]
         self._advise_on_scale(game, {row.derivative for row in rows})
         found = explained(game, self.traced, rows, effort, self.batch.sources, wanted=curvature)
-        named = {
-            name: replace(e, labels=self._guest.labels, preprocess=self._guest.preprocess) for name, e in found.items()
-        }
+        named = Comparison(
+            {
+                name: replace(e, labels=self._guest.labels, preprocess=self._guest.preprocess)
+                for name, e in found.items()
+            }
+        )
         for explanation in named.values():
             advice.about_blank(explanation)
         return named

@@ -11,11 +11,12 @@ from typing import Any, Literal, TypeAlias
 from PIL import Image
 from torch import Tensor
 
-from shapleycam.facts import facts_of
+from shapleycam.comparison import Comparison
 from shapleycam.errors import ImageError
 from shapleycam.experiments.once import Once
 from shapleycam.explainer import Explainer
 from shapleycam.explanation import Explanation
+from shapleycam.facts import facts_of
 from shapleycam.figures import grid
 from shapleycam.images import Source
 from shapleycam.inputs import Batch, Target, prepared, stacked
@@ -88,7 +89,7 @@ class Explaining:
                 files |= self._files([f[name] for f in found], index, one.stem, explainer.name)
             yield Explained(one.path, facts_of(found, index, explainer.name, [str(file) for file in files]), files)
 
-    def _explained(self, explainer: Explainer, batch: Batch) -> list[dict[str, Explanation]]:
+    def _explained(self, explainer: Explainer, batch: Batch) -> list[Comparison]:
         """By all methods, for each class that is to be explained."""
         targets: list[Target] | int = [self.target] if self.target is not None or self.classes == 1 else self.classes
         return explainer.compare_each(batch, self.methods, targets, curvature=True, **self.how)

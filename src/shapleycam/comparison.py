@@ -1,0 +1,38 @@
+"""Several methods' explanations of the same images."""
+
+from __future__ import annotations
+
+from html import escape
+
+from shapleycam.explanation import Explanation, embedded
+
+_SHOWN = 4
+_LONGEST = 320
+
+
+class Comparison(dict[str, Explanation]):
+    """Explanations by method: a dictionary that a notebook shows side by side."""
+
+    def _repr_html_(self) -> str:
+        if not self:
+            return "<p>no methods</p>"
+        count = len(next(iter(self.values())))
+        rows = "".join(self._row(index) for index in range(min(count, _SHOWN)))
+        return rows + (f"<p>and {count - _SHOWN} more</p>" if count > _SHOWN else "")
+
+    def _row(self, index: int) -> str:
+        """One image by all methods."""
+        first = next(iter(self.values()))
+        what = f"{escape(first.utility_name)} {float(first.utility[index]):.3g}"
+        title = f"{escape(first.sources[index].name)}: <b>{escape(first.label(index))}</b>, {what}"
+        figures = "".join(_figure(method, explanation, index) for method, explanation in self.items())
+        return f"<p>{title}</p><div style='display:flex;flex-wrap:wrap;gap:0.5em'>{figures}</div>"
+
+
+def _figure(method: str, explanation: Explanation, index: int) -> str:
+    picture = explanation.overlay(index)
+    picture.thumbnail((_LONGEST, _LONGEST))
+    name, label = escape(explanation.sources[index].name), escape(explanation.label(index))
+    alt = f"{escape(method)} heatmap of {name} for {label}"
+    image = f"<img src='{embedded(picture, 'JPEG')}' alt='{alt}' style='width:160px'>"
+    return f"<figure style='margin:0'>{image}<figcaption>{escape(method)}</figcaption></figure>"
