@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-from shapleycam.cli import compare, evaluate, explain, fidelity, interactions, layers, listing, reproduce, table
+from shapleycam.cli import (
+    compare,
+    evaluate,
+    explain,
+    fidelity,
+    interactions,
+    layers,
+    listing,
+    report,
+    reproduce,
+    table,
+    web,
+)
 from shapleycam.cli.console import print_error
 from shapleycam.errors import ShapleyCamError
 from shapleycam.version import __version__
@@ -28,7 +40,9 @@ app.command("fidelity")(fidelity.fidelity)
 app.command("interactions")(interactions.interactions)
 app.command("evaluate")(evaluate.evaluate)
 app.command("table")(table.table)
+app.command("report")(report.report)
 app.command("reproduce")(reproduce.reproduce)
+app.command("web")(web.web)
 app.command("layers")(layers.layers)
 app.command("models")(listing.models)
 app.command("methods")(listing.methods)

@@ -12,9 +12,9 @@ import typer
 
 from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_error, print_facts, print_json, progress
-from shapleycam.facts import lines_of
 from shapleycam.cli.photographs import found
 from shapleycam.errors import OptionError
+from shapleycam.facts import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,142 @@
+"""The report of photographs: what each is taken for, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from shapleycam.cams.table import METHODS
+from shapleycam.comparison import Comparison
+from shapleycam.errors import ReplayError
+from shapleycam.explainer import Explainer
+from shapleycam.explanation import Explanation
+from shapleycam.facts import curvature_in_words, facts_of
+from shapleycam.inputs import Batch, Target
+from shapleycam.report.page import Section, rendered
+from shapleycam.report.pictures import Bar, Picture, heat_bar, photo, signed_bar
+from shapleycam.values.distance import efficiency_gap
+from shapleycam.words import where
+
+_MOST_CELLS = 400
+"""Values of more cells than this are not printed as a table."""
+
+
+@dataclass(frozen=True)
+class Map:
+    """One method's map of one photograph; `values` are None where there are too many of them to print."""
+
+    method: str
+    heat: Picture
+    signed: Picture
+    bar: Bar
+    evidence: str
+    sum: str
+    values: tuple[tuple[str, ...], ...] | None
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is said of one photograph."""
+
+    name: str
+    picture: Picture
+    facts: dict[str, Any]
+    curvature: str
+    grand: str
+    maps: tuple[Map, ...]
+
+
+def pages_of(
+    explainer: Explainer,
+    batch: Batch,
+    methods: Sequence[str],
+    target: Target = None,
+    *,
+    view: Literal["photo", "input"] | None = None,
+    **how: Any,
+) -> list[Page]:
+    """What is said of each photograph of a batch; `how` is as in `Explainer.compare`.
+
+    Raises:
+        ShapleyCamError: as `Explainer.compare`.
+    """
+    found = explainer.compare(batch, methods, target, curvature=True, **how)
+    grand = _grand(explainer, batch, next(iter(found.values())).target)
+    return [_page(found, index, explainer.name, grand, view) for index in range(len(batch.sources))]
+
+
+def of_photographs(pages: Sequence[Page], unread: Sequence[tuple[str, str]]) -> bytes:
+    """A page on photographs, and on those that could not be read and why."""
+    sections = [Section(f"photograph-{number}", page.name) for number, page in enumerate(pages, start=1)]
+    facts = pages[0].facts
+    count = f"{len(pages)} photograph{'' if len(pages) == 1 else 's'}"
+    return rendered(
+        "photographs.html",
+        title=f"{count} explained: {facts['model']}" if facts["model"] else f"{count} explained",
+        sections=[*sections, *([Section("unread", "Could not be read")] if unread else [])],
+        pages=list(zip(sections, pages, strict=True)),
+        facts=facts,
+        heat=heat_bar(),
+        rows=[METHODS[each.method] for each in pages[0].maps],
+        unread=unread,
+    )
+
+
+def _grand(explainer: Explainer, batch: Batch, target: Tensor) -> Tensor | None:
+    """v(N) of each photograph's game; None where what comes after the layer cannot be run by itself."""
+    try:
+        return explainer.game(batch, target).grand.detach()
+    except ReplayError:
+        return None
+
+
+def _page(
+    found: Comparison, index: int, model: str, grand: Tensor | None, view: Literal["photo", "input"] | None
+) -> Page:
+    facts = facts_of([found], index, model, [])
+    first = next(iter(found.values()))
+    name = facts["explained"][0]["label"]
+    source = first.sources[index]
+    total = None if grand is None else grand[index : index + 1]
+    return Page(
+        name=str(source.photo) if source.photo is not None else source.name,
+        picture=photo(first.overlay(index, on=view, opacity=0), f"{source.name}, as the network saw it"),
+        facts=facts,
+        curvature=curvature_in_words(facts["explained"][0]["curvature"]),
+        grand="" if total is None else f"{float(total):.4g}",
+        maps=tuple(_map(e[index], f"{source.name} for {name}", total, view) for e in found.values()),
+    )
+
+
+def _map(e: Explanation, of: str, grand: Float[Tensor, " 1"] | None, view: Literal["photo", "input"] | None) -> Map:
+    values = e.values[0].detach().cpu()
+    in_units = METHODS[e.method].in_units
+    units = f"units of {e.utility_name}" if in_units else "units of its own"
+    return Map(
+        method=e.method,
+        heat=photo(e.overlay(on=view), f"{e.method} heatmap of {of}"),
+        signed=photo(e.overlay(on=view, kind="values"), f"{e.method} signed values of {of}"),
+        bar=signed_bar(float(values.abs().max()), f"{e.method}: red for the class, blue against it, in {units}"),
+        evidence=where(e.values[0]),
+        sum=_sum(e, grand) if in_units else "not in units of the score",
+        values=_cells(values),
+    )
+
+
+def _sum(e: Explanation, grand: Float[Tensor, " 1"] | None) -> str:
+    """What the values add up to, and how far that is from what they share out."""
+    parts = [e.values.flatten(1), *([] if e.prefix is None else [e.prefix[:, None]])]
+    values = torch.cat(parts, 1).detach()
+    total = f"{float(values.sum()):.4g}"
+    return total if grand is None else f"{total}, efficiency gap {float(efficiency_gap(values, grand)):.1%}"
+
+
+def _cells(values: Tensor) -> tuple[tuple[str, ...], ...] | None:
+    if values.dim() != 2 or values.numel() > _MOST_CELLS:
+        return None
+    return tuple(tuple(f"{value:.3g}".replace("-", "−") for value in row) for row in values.tolist())

@@ -1,0 +1,71 @@
+"""Pictures inside the page itself, and what their colours mean."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass
+from io import BytesIO
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from PIL import Image
+
+from shapleycam.explanation import embedded
+from shapleycam.overlays import HEAT, SIGNED
+
+_LONGEST = 320
+"""Pixels of a photograph: some twice as many as the page shows."""
+_STOPS = 17
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What an <img> needs: the picture as an address, what it shows in words, and its size in pixels."""
+
+    source: str
+    alt: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar of colours with what stands at its ends."""
+
+    colours: str
+    low: str
+    high: str
+    what: str
+
+
+def photo(image: Image.Image, alt: str) -> Picture:
+    """A photograph, made as small as the page needs it."""
+    small = image.convert("RGB")
+    small.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)
+    return Picture(embedded(small, "JPEG"), alt, *small.size)
+
+
+def drawing(figure: Figure, alt: str) -> Picture:
+    """A figure of matplotlib's, sharp at any size."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    width, height = (round(96 * inches) for inches in figure.get_size_inches())
+    return Picture(f"data:image/svg+xml;base64,{b64encode(buffer.getvalue()).decode()}", alt, width, height)
+
+
+def heat_bar() -> Bar:
+    """What the colours of a heatmap mean."""
+    return Bar(_gradient(HEAT), "0", "1", "heatmap: each map's own range, its strongest place being 1")
+
+
+def signed_bar(largest: float, units: str) -> Bar:
+    """What the colours of signed values mean."""
+    return Bar(_gradient(SIGNED), f"−{largest:.3g}", f"+{largest:.3g}", units)
+
+
+def _gradient(name: str) -> str:
+    """The colours of one of matplotlib's maps, as CSS has them."""
+    colours = (to_hex(colour) for colour in mpl.colormaps[name](np.linspace(0, 1, _STOPS)))
+    return f"linear-gradient(to right, {', '.join(colours)})"

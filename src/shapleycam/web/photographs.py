@@ -1,0 +1,97 @@
+"""A photograph that somebody sent: read within limits, kept as it came, and its file removed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from shapleycam.errors import ImageError
+from shapleycam.images import load
+
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000")
+"""What is tried; Pillow knows more, some of which start other programs."""
+_MEGA = 1_000_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The largest photograph that is taken, as a file and decoded."""
+
+    megabytes: float = 20
+    megapixels: float = 50
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """The bytes of a photograph that can be read; decoded when it is needed, so that many may wait."""
+
+    name: str
+    content: bytes
+
+    @cached_property
+    def key(self) -> str:
+        """What identifies its content."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    def image(self) -> Image.Image:
+        """Upright, RGB."""
+        with _reading(self.name), Image.open(BytesIO(self.content), formats=FORMATS) as opened:
+            return load(opened)
+
+
+def received(path: Path, limits: Limits) -> Photograph:
+    """A photograph from the file in which it arrived, which is removed, whatever is in it.
+
+    Raises:
+        ImageError: over a limit, empty, not a photograph, or damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(int(limits.megabytes * _MEGA) + 1)
+    except OSError as error:
+        raise ImageError(f"{path.name}: cannot be read ({error.strerror}); send it again") from None
+    finally:
+        path.unlink(missing_ok=True)
+    return checked(path.name, content, limits)
+
+
+def checked(name: str, content: bytes, limits: Limits) -> Photograph:
+    """The same of its bytes.
+
+    Raises:
+        ImageError: as `received`.
+    """
+    if not content:
+        raise ImageError(f"{name}: the file is empty (0 bytes); get the file again")
+    if len(content) > limits.megabytes * _MEGA:
+        raise ImageError(f"{name}: over the limit of {limits.megabytes:g} MB; make it smaller")
+    with _reading(name), Image.open(BytesIO(content), formats=FORMATS) as opened:
+        width, height = opened.size  # of the header: nothing is decoded yet
+    if width * height > limits.megapixels * _MEGA:
+        found = f"{width} x {height} is {width * height / _MEGA:,.1f} megapixels"
+        raise ImageError(f"{name}: {found}, over the limit of {limits.megapixels:g}; make it smaller")
+    photograph = Photograph(name, content)
+    photograph.image()
+    return photograph
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """What Pillow and `load` raise, as one line about this photograph."""
+    try:
+        yield
+    except ImageError as error:
+        raise ImageError(str(error).replace("the image", name, 1)) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageError(f"{name}: too many pixels; make it smaller") from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{name}: not a photograph in a known format; send a JPEG, PNG or WebP") from None
+    except (OSError, ValueError, SyntaxError, MemoryError) as error:
+        raise ImageError(f"{name}: damaged or cut short ({error}); get the file again") from None
