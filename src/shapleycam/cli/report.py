@@ -72,10 +72,7 @@ def report(
     from shapleycam.files import folder
     from shapleycam.report import of_photographs, pages_of
 
-    runs = [one for one in what if _is_run(one)]
-    if runs and len(runs) < len(what):
-        other = next(one for one in what if one not in runs)
-        raise OptionError(f"{runs[0]} is a run and {other} is none; give runs of one protocol, or photographs")
+    runs = _runs(what)
     file = out or Path(f"{_name(runs[0])}.html" if runs else "report.html")
     _refuse(context, _OF_IMAGES if runs else _OF_RUNS, "a run" if runs else "photographs")
     if runs:
@@ -86,8 +83,7 @@ def report(
     how: dict[str, Any] = {"tolerance": tolerance, "seed": seed, "nodes": options.nodes_of(nodes)}
     folder(file.parent)
     paths, unread = found([Path(one) for one in what])
-    for _, reason in unread:
-        print_error(reason)
+    _report_errors(unread)
     if not paths:
         raise typer.Exit(2)
     explainer = options.make_explainer(
@@ -102,12 +98,11 @@ def report(
         layout=layout,
         output=output,
     )
-    pages: list[Page] = []
     transform = options.transform_of(explainer, view)
+    pages: list[Page] = []
     with notes(quiet=quiet), progress(len(paths), "explaining", quiet=quiet) as bar:
         for batch, errors in batches(paths, transform, explainer.model, batch_size):
-            for _, reason in errors:
-                print_error(reason)
+            _report_errors(errors)
             unread += errors
             pages += pages_of(explainer, batch, methods, target, view=view, **how) if batch else []
             bar.advance(len(errors) + len(batch.sources if batch else ()))
@@ -133,11 +128,19 @@ def _of_runs(
     _write(file, page)
 
 
-def _is_run(name: str) -> bool:
-    """Whether an argument means a run; photographs have no URLs."""
+def _runs(what: list[str]) -> list[str]:
+    """The arguments, if they are runs; none if they are photographs, which have no URLs.
+
+    Raises:
+        OptionError: some of both.
+    """
     from shapleycam.experiments.store import is_run
 
-    return "://" in name or (Path(name).is_dir() and is_run(name))
+    runs = [one for one in what if "://" in one or (Path(one).is_dir() and is_run(one))]
+    if runs and len(runs) < len(what):
+        other = next(one for one in what if one not in runs)
+        raise OptionError(f"{runs[0]} is a run and {other} is none; give runs of one protocol, or photographs")
+    return runs
 
 
 def _name(run: str) -> str:
@@ -152,6 +155,11 @@ def _refuse(context: typer.Context, names: Sequence[str], kind: str) -> None:
         if source is not None and source.name == "COMMANDLINE":
             option = name.replace("_", "-")
             raise OptionError(f"--{option} was given, and a report of {kind} has no use for it; leave it out")
+
+
+def _report_errors(errors: Sequence[tuple[Path, str]]) -> None:
+    for _, reason in errors:
+        print_error(reason)
 
 
 def _write(file: Path, page: bytes) -> None:

@@ -50,7 +50,8 @@ def photo(image: Image.Image, alt: str) -> Picture:
 def drawing(figure: Figure, alt: str) -> Picture:
     """A figure of matplotlib's, sharp at any size."""
     buffer = BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    with mpl.rc_context({"svg.hashsalt": "shapleycam"}):  # so that the same figure is the same text
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
     return Picture(f"data:image/svg+xml;base64,{b64encode(buffer.getvalue()).decode()}", alt, width, height)
 

@@ -1,0 +1,103 @@
+"""The report of photographs: what it says of each is what the explainer says."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from reading import assert_stands_alone
+from small_runs import picture, tiny
+
+from shapleycam import Explainer, Preprocess
+from shapleycam.facts import curvature_in_words
+from shapleycam.inputs import batch_of
+from shapleycam.report import of_photographs, pages_of
+from shapleycam.words import where
+
+METHODS = ("gradcam", "layercam", "pathcam-h")
+
+
+@pytest.fixture
+def explainer() -> Explainer:
+    return Explainer(tiny(), device="cpu")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    paths = [tmp_path / f"{index}.png" for index in range(2)]
+    for index, path in enumerate(paths):
+        picture(index).save(path)
+    return paths
+
+
+def pages(explainer, photos, methods=METHODS, **how):
+    return pages_of(explainer, batch_of(photos, explainer.preprocess, explainer.model), methods, **how)
+
+
+def test_each_photograph_has_its_classes_evidence_and_curvature(explainer, photos):
+    found = assert_stands_alone(of_photographs(pages(explainer, photos), []))
+    compared = explainer.compare(photos, METHODS, curvature=True)
+    for index, photo in enumerate(photos):
+        first = compared["gradcam"]
+        chances = torch.softmax(explainer.output(photos), 1)[index].topk(5)
+        top = [
+            f"{explainer.labels[c]} {100 * p:.1f} %" for p, c in zip(*map(torch.Tensor.tolist, chances), strict=True)
+        ]
+        assert " ".join(top) in found.text
+        assert str(photo) in found.text
+        assert f"Explained: {first.label(index)}, rest {float(first.utility[index]):.4g}." in found.text
+        assert f"By gradcam: {where(first.values[index])}." in found.text
+        assert f"Curvature {curvature_in_words(float(first.curvature[index]))}." in found.text
+    assert len(found.all("img")) == 2 * (1 + 2 * len(METHODS))
+
+
+def test_the_efficiency_gap_is_that_of_the_game(explainer, photos):
+    (page, _) = pages(explainer, photos)
+    game = explainer.game(photos[:1])
+    everything, nothing = (torch.full((1, game.n_players), there) for there in (True, False))
+    total = float(game.value(everything) - game.value(nothing))
+    assert float(page.grand) == pytest.approx(total, rel=1e-3)
+    for place, method in ((0, "gradcam"), (2, "pathcam-h")):
+        found = float(explainer.explain(photos[:1], method).values.sum())
+        assert page.maps[place].sum == f"{found:.4g}, efficiency gap {abs(found - total) / abs(total):.1%}"
+    assert page.maps[1].sum == "not in units of the score"
+
+
+def test_values_are_printed_as_they_lie(explainer, photos):
+    (page, _) = pages(explainer, photos)
+    values = explainer.explain(photos[:1], "gradcam").values[0]
+    printed = [[float(text.replace("−", "-")) for text in row] for row in page.maps[0].values]
+    torch.testing.assert_close(torch.tensor(printed), values, rtol=5e-3, atol=1e-6)
+    assert page.maps[0].bar.high == f"+{float(values.abs().max()):.3g}"
+    assert page.maps[0].bar.what.endswith("in units of rest")
+
+
+def test_a_fine_grid_is_not_printed(photos):
+    network = tiny(preprocess=Preprocess(96, (96, 96), (0.5,) * 3, (0.25,) * 3))  # whose grid is 24 x 24
+    found = pages(Explainer(network, device="cpu"), photos)
+    assert found[0].maps[0].values is None
+    assert "too fine to print" in assert_stands_alone(of_photographs(found, [])).text
+
+
+def test_a_target_is_explained_in_place_of_the_prediction(explainer, photos):
+    assert all(page.facts["explained"][0]["label"] == "hen" for page in pages(explainer, photos, target="hen"))
+
+
+def test_what_could_not_be_read_is_listed(explainer, photos):
+    page = of_photographs(pages(explainer, photos), [("<i>gone</i>.jpg", "<i>gone</i>.jpg: no such file")])
+    found = assert_stands_alone(page)
+    assert "1 could not be read: they are listed below." in found.text
+    assert found.text.count("<i>gone</i>.jpg: no such file") == 1
+    assert not found.all("i")
+
+
+def test_names_of_files_and_labels_are_text(tmp_path):
+    evil = "<script>alert('x')<script>"
+    photo = tmp_path / f"{evil}\udcff.png"  # whose last character is no text
+    picture(0).save(photo)
+    labels = tuple(f"</script><script>alert({c})</script>" for c in range(10))
+    explainer = Explainer(tiny(labels=labels, name="<b>"), device="cpu")
+    found = assert_stands_alone(of_photographs(pages(explainer, [photo]), []))
+    assert len(found.all("script")) == 1
+    assert not found.all("b")
+    assert evil in found.text
+    assert "</script><script>alert(" in found.text

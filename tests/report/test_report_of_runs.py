@@ -1,0 +1,177 @@
+"""The report of an evaluation: what it says, what it shows again, and what it refuses to run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from reading import assert_stands_alone
+from small_runs import QUICK, folder_of, measured, picture, tiny
+
+from shapleycam.errors import ShapleyCamError
+from shapleycam.experiments import Protocol, Store
+from shapleycam.experiments.results import disagreements, html
+from shapleycam.experiments.runs import summary_of
+from shapleycam.metrics import Options
+from shapleycam.models import zoo
+from shapleycam.report import of_runs
+from shapleycam.report.again import Again
+
+EVIL = "<script>alert('x')<"
+"""A folder that, with a file script>.jpg in it, gives a photograph a name that is a script."""
+
+
+@pytest.fixture(scope="module")
+def shots(tmp_path_factory) -> Path:
+    return folder_of(tmp_path_factory.mktemp("report") / "shots", 5)
+
+
+@pytest.fixture(scope="module")
+def known(shots) -> Store:
+    """A run of the default model, which anybody can load."""
+    protocol = replace(QUICK, metrics=("complexity", "average_drop", "insertion"), options=Options(steps=3))
+    return measured(shots, shots.parent / "known", zoo.DEFAULT, protocol)
+
+
+def again(store: Store, **given: str) -> Again:
+    return Again([store], given.get("trusted"), given.get("data"), "cpu")
+
+
+def changed(store: Store, to: Path, change) -> Store:
+    """A copy of a run of which only the manifest is read, with something else in it."""
+    manifest = json.loads(store.place.read("manifest.json"))
+    change(manifest)
+    to.mkdir()
+    (to / "manifest.json").write_text(json.dumps(manifest))
+    return Store(to)
+
+
+def test_says_what_was_done_and_has_the_tables(known):
+    page = of_runs([known], None)
+    found = assert_stands_alone(page)
+    for what in (
+        "Decisions of 1 network on 5 photographs were explained by 3 methods: gradcam, shapleycam, layercam.",
+        "What is explained is the class that the model predicts.",
+        "RISE, Petsiuk 2018, arXiv:1806.07421",
+        "5 of 5 photographs measured",
+        "shapley_tolerance 0.005",
+        known.manifest["models"][zoo.DEFAULT]["weights"][:12],
+        "Another number of images: 5, and 50,000 in print.",
+    ):
+        assert what in found.text
+    assert html(summary_of([known])) in page.decode()
+
+
+def test_shows_the_photographs_on_which_methods_differ_most(known):
+    page = of_runs([known], again(known), maps=2)
+    found = assert_stands_alone(page)
+    where = {"model": zoo.DEFAULT, "layer": "before-pool", "utility": "rest"}
+    expected = disagreements(known.rows(), "average_drop", **where)
+    for one in expected:
+        assert f"{one.image} {zoo.DEFAULT} {one.best} {100 * one.best_value:.1f} % {one.worst}" in found.text
+    of_maps = [image["alt"] for image in found.all("img") if "heatmap of" in image["alt"]]
+    named = [f"{method} heatmap of {one.image} for " for one in expected[:2] for method in QUICK.methods]
+    assert len(of_maps) == len(named)
+    assert all(alt.startswith(name) for alt, name in zip(of_maps, named, strict=True))
+
+
+def test_maps_made_again_are_those_that_were_measured(known):
+    for row in known.rows().filter(pl.col("index") < 2).iter_rows(named=True):
+        maps = again(known).maps(zoo.DEFAULT, "before-pool", "rest", row["index"], row["target"])
+        assert float(maps[row["method"]].heatmap.mean()) == pytest.approx(row["complexity"], abs=1e-5)
+
+
+def test_photographs_may_have_moved(known, shots, tmp_path):
+    moved = shots.rename(tmp_path / "moved")
+    try:
+        with pytest.raises(ShapleyCamError, match="no such file or folder"):
+            again(known).maps(zoo.DEFAULT, "before-pool", "rest", 0, 1)
+        assert list(again(known, data=str(moved)).maps(zoo.DEFAULT, "before-pool", "rest", 0, 1)) == list(QUICK.methods)
+    finally:
+        moved.rename(shots)
+
+
+def test_where_maps_cannot_be_made_again_one_line_says_why(known, tmp_path):
+    other = folder_of(tmp_path / "other", 5, first=7)
+    found = assert_stands_alone(of_runs([known], again(known, data=str(other))))
+    assert f"Maps are not shown: {other} holds other photographs than the run measured" in found.text
+    assert not [image for image in found.all("img") if "heatmap of" in image["alt"]]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda m: m["models"][zoo.DEFAULT].update(weights="0"), "is another one now: weights was '0'"),
+        (lambda m: m["sessions"][-1].update(dataset="hf:somebody/photos"), "give --data hf:somebody/photos"),
+        (lambda m: m["dataset"].update(fingerprint="0"), "holds other photographs"),
+    ],
+)
+def test_what_is_not_what_it_was_is_refused(known, tmp_path, change, said):
+    other = changed(known, tmp_path / "run", change)
+    with pytest.raises(ShapleyCamError, match=said):
+        again(other).maps(zoo.DEFAULT, "before-pool", "rest", 0, 1)
+
+
+def test_code_that_only_the_run_names_does_not_run(known, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "evil.py").write_text("raise SystemExit('it ran')\n")
+    name = "evil.py:network"
+
+    def change(manifest):
+        manifest["order"] = [name]
+        manifest["models"] = {name: manifest["models"][zoo.DEFAULT]}
+
+    store = changed(known, tmp_path / "run", change)
+    with pytest.raises(ShapleyCamError, match=r"run only if asked: give --model evil\.py:network"):
+        again(store).maps(name, "before-pool", "rest", 0, 1)
+
+
+def test_the_protocols_preprocessing_is_used_again(shots, tmp_path):
+    store = measured(shots, tmp_path / "run", zoo.DEFAULT, replace(Protocol.paper(), methods=("gradcam",)))
+    found = again(store).maps(zoo.DEFAULT, "last-conv", "rest", 0, 1)["gradcam"]
+    assert found.preprocess == Protocol.paper().preprocess
+    assert found.layer == store.manifest["models"][zoo.DEFAULT]["layers"]["last-conv"]
+
+
+def test_names_of_users_are_text(tmp_path):
+    shots = folder_of(tmp_path / "shots", 2)
+    (shots / EVIL).mkdir()
+    picture(5).save(shots / EVIL / "script>.jpg")
+    (shots / EVIL / "broken>.jpg").write_bytes(b"nothing")
+    network = tiny(name="<b onclick=alert(1)>", labels=tuple(f"</script><i>{c}" for c in "abcdefghij"))
+    page = of_runs([measured(shots, tmp_path / "run", network)], None)
+    found = assert_stands_alone(page)
+    assert len(found.all("script")) == 1
+    assert not found.all("b")
+    assert escape(f"{EVIL}/script>.jpg") in page.decode().replace("&#39;", "&#x27;")
+    assert "1 could not be read or explained" in found.text
+    assert f"{EVIL}/broken>.jpg" in found.text
+
+
+def test_several_networks_and_settings_have_a_section_and_ranks_each(tmp_path):
+    shots = folder_of(tmp_path / "shots", 4)
+    protocol = replace(QUICK, utilities=("rest", "log_probability"), metrics=("coherency", "complexity"))
+    networks = [tiny(seed, f"tiny{seed}") for seed in (0, 1, 2)]
+    found = assert_stands_alone(of_runs([measured(shots, tmp_path / "run", networks, protocol)], None))
+    assert "Layer before-pool, utility log_probability" in found.text
+    assert found.text.count("Ranks by Coh") == 2
+    drawn = [image for image in found.all("img") if image["src"].startswith("data:image/svg+xml")]
+    assert len(drawn) == 2 * 3  # of each utility: one metric against the other, and two metrics' ranks
+
+
+def test_the_same_run_gives_the_same_page(known):
+    assert of_runs([known], again(known), 1) == of_runs([known], again(known), 1)
+
+
+def test_the_users_random_numbers_are_left_alone(known):
+    torch.manual_seed(3)
+    before, numbers = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    of_runs([known], again(known), 1)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert np.array_equal(np.random.get_state()[1], numbers)  # noqa: NPY002
