@@ -31,6 +31,8 @@ from shapleycam.utilities import probabilities
 from shapleycam.version import __version__
 
 _SHOWN = 8
+_LONGEST = 640
+"""Pixels of a picture in a notebook, which shows it half as large."""
 NO_CLASSES = {"value", "similarity"}
 _CHOICES = ("method", "layer", "utility_name")
 _TENSORS = ("heatmap", "values", "target", "output", "utility", "stderr", "prefix", "curvature")
@@ -224,10 +226,13 @@ class Explanation:
         return f"<div style='display:flex;flex-wrap:wrap;gap:1em'>{figures}</div>{more}"
 
     def _figure(self, index: int) -> str:
-        source = embedded(self.overlay(index))
+        picture = self.overlay(index)
+        picture.thumbnail((_LONGEST, _LONGEST))
         name, label = escape(self.sources[index].name), escape(self.label(index))
         caption = f"{name}: <b>{label}</b>, {escape(self.utility_name)} {float(self.utility[index]):.3g}, {self.method}"
-        image = f"<img src='{source}' alt='{self.method} heatmap of {name} for {label}' style='max-width:320px'>"
+        image = (
+            f"<img src='{embedded(picture)}' alt='{self.method} heatmap of {name} for {label}' style='max-width:320px'>"
+        )
         return f"<figure style='margin:0'>{image}<figcaption>{caption}</figcaption></figure>"
 
     def _flat(self, cells: Tensor, index: int, frame: int | None) -> Tensor:

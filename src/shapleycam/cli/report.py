@@ -118,8 +118,7 @@ def _of_runs(
     """`at_hand`: the model whose code may run, where the photographs are, and the device."""
     from shapleycam.experiments import Store
     from shapleycam.files import folder
-    from shapleycam.report import of_runs
-    from shapleycam.report.again import Again
+    from shapleycam.report import Again, of_runs
 
     stores = [Store(run) for run in runs]
     folder(file.parent)

@@ -34,7 +34,9 @@ class Again:
     user names it too, as `trusted`; and data beyond this machine's disks is asked for only where `data` says so.
     """
 
-    def __init__(self, stores: Sequence[Store], trusted: str | None, data: str | None, device: str | None) -> None:
+    def __init__(
+        self, stores: Sequence[Store], trusted: str | None = None, data: str | None = None, device: str | None = None
+    ) -> None:
         self._stores, self._trusted, self._device = stores, trusted, device
         self._dataset = Once(lambda: _dataset(stores[0], data))
         self._network = ("", Network(torch.nn.Identity()))
