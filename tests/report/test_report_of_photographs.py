@@ -8,6 +8,7 @@ from reading import assert_stands_alone
 from small_runs import picture, tiny
 
 from shapleycam import Explainer, Preprocess
+from shapleycam.errors import ReplayError
 from shapleycam.facts import curvature_in_words
 from shapleycam.inputs import batch_of
 from shapleycam.report import of_photographs, pages_of
@@ -69,6 +70,17 @@ def test_values_are_printed_as_they_lie(explainer, photos):
     torch.testing.assert_close(torch.tensor(printed), values, rtol=5e-3, atol=1e-6)
     assert page.maps[0].bar.high == f"+{float(values.abs().max()):.3g}"
     assert page.maps[0].bar.what.endswith("in units of rest")
+
+
+def test_without_a_game_there_is_no_gap_and_the_page_says_so(explainer, photos, monkeypatch):
+    def refused(*_):
+        raise ReplayError("it writes in place")
+
+    monkeypatch.setattr(explainer, "game", refused)
+    found = pages(explainer, photos, ("gradcam",))
+    total = float(explainer.explain(photos[:1], "gradcam").values.sum())
+    assert found[0].maps[0].sum == f"{total:.4g}"
+    assert "What there is to share out is not known" in assert_stands_alone(of_photographs(found, [])).text
 
 
 def test_a_fine_grid_is_not_printed(photos):

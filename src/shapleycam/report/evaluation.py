@@ -18,6 +18,8 @@ from shapleycam.report.page import Section, rendered
 
 _NAMED = 50
 """How many photographs without results are named."""
+_IN_TITLE = 3
+"""How many networks a title names."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def of_runs(stores: Sequence[Store], again: Again | None, maps: int = 3) -> byte
     ]
     return rendered(
         "run.html",
-        title=f"Evaluation of {', '.join(protocol.models(stores))}",
+        title=_title(list(protocol.models(stores))),
         places=[str(store.place) for store in stores],
         sections=sections,
         words=protocol.in_words(stores),
@@ -90,6 +92,10 @@ def of_runs(stores: Sequence[Store], again: Again | None, maps: int = 3) -> byte
         asked=again is not None,
         sessions=[session for store in stores for session in store.manifest["sessions"]],
     )
+
+
+def _title(names: Sequence[str]) -> str:
+    return f"Evaluation of {', '.join(names) if len(names) <= _IN_TITLE else f'{len(names)} networks'}"
 
 
 def _datasets(stores: Sequence[Store]) -> str:
