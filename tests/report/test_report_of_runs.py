@@ -87,6 +87,14 @@ def test_maps_made_again_are_those_that_were_measured(known):
         assert float(maps[row["method"]].heatmap.mean()) == pytest.approx(row["complexity"], abs=1e-5)
 
 
+def test_of_several_runs_of_one_model_a_photograph_has_the_methods_of_all(known, shots, tmp_path):
+    other = measured(
+        shots, tmp_path / "other", zoo.DEFAULT, replace(QUICK, methods=("hirescam",), metrics=("complexity",))
+    )
+    maps = Again([known, other]).maps(zoo.DEFAULT, "before-pool", "rest", 0, 1)
+    assert list(maps) == [*QUICK.methods, "hirescam"]
+
+
 def test_photographs_may_have_moved(known, shots, tmp_path):
     moved = shots.rename(tmp_path / "moved")
     try:
@@ -116,6 +124,15 @@ def test_what_is_not_what_it_was_is_refused(known, tmp_path, change, said):
     other = changed(known, tmp_path / "run", change)
     with pytest.raises(ShapleyCamError, match=said):
         again(other).maps(zoo.DEFAULT, "before-pool", "rest", 0, 1)
+
+
+def test_of_a_run_that_notes_little_there_is_a_report_all_the_same(shots, tmp_path):
+    store = measured(shots, tmp_path / "run")
+    store.manifest["models"]["tiny"] = {}
+    store.manifest["sessions"] = []
+    found = assert_stands_alone(of_runs([store], again(store)))
+    assert "tiny not known" in found.text
+    assert "Maps are not shown: the dataset's path is empty" in found.text
 
 
 def test_code_that_only_the_run_names_does_not_run(known, tmp_path, monkeypatch):

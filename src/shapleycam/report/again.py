@@ -20,10 +20,10 @@ from shapleycam.experiments.protocol import differences, preprocess_as_data
 from shapleycam.experiments.session import code_hash, weights_hash
 from shapleycam.explainer import Explainer
 from shapleycam.images import load
-from shapleycam.inputs import Batch, prepared, stacked
+from shapleycam.inputs import prepared, stacked
 from shapleycam.models import paper, zoo
 from shapleycam.models.building import UNTRAINED
-from shapleycam.models.network import Network, Transform
+from shapleycam.models.network import Network
 from shapleycam.models.preprocess import Preprocess
 
 
@@ -42,25 +42,23 @@ class Again:
         self._network = ("", Network(torch.nn.Identity()))
 
     def maps(self, model: str, layer: str, utility: str, index: int, target: int) -> Comparison:
-        """One photograph by all methods that the run has of this model.
+        """One photograph by all methods that the runs have of this model.
 
         Raises:
             ShapleyCamError: the photograph or the model is not at hand, or another one than it was.
         """
-        store = next(store for store in self._stores if model in store.manifest["order"])
-        protocol = store.manifest["protocol"]
-        network = self._load(model, store)
-        explainer = Explainer(network, store.manifest["models"][model]["layers"][layer], utility, device=self._device)
+        dataset = self._dataset()
+        stores = [store for store in self._stores if model in store.manifest["order"]]
+        layers = {rule: name for store in stores for rule, name in store.manifest["models"][model]["layers"].items()}
+        explainer = Explainer(self._load(model, stores[0]), layers[layer], utility, device=self._device)
         if explainer.preprocess is None:
             raise ModelError(f"model {model} does not say how it wants photographs; let it return a shapleycam.Network")
-        batch = self._batch(explainer, explainer.preprocess, index)
+        photo = prepared(load(dataset.open(index)), dataset.names[index], explainer.preprocess)
+        protocol = stores[0].manifest["protocol"]
         effort = {name: protocol[name] for name in ("nodes", "tolerance", "seed")}
         players = None if protocol["players"] is None else (protocol["players"][0], protocol["players"][1])
-        return explainer.compare(batch, protocol["methods"], target, players=players, **effort)
-
-    def _batch(self, explainer: Explainer, preprocess: Transform, index: int) -> Batch:
-        dataset = self._dataset()
-        return stacked([prepared(load(dataset.open(index)), dataset.names[index], preprocess)], explainer.model)
+        methods = [name for store in stores for name in store.manifest["protocol"]["methods"]]
+        return explainer.compare(stacked([photo], explainer.model), methods, target, players=players, **effort)
 
     def _load(self, name: str, store: Store) -> Network:
         """A model of a run, the last one being remembered."""
@@ -71,7 +69,7 @@ class Again:
 
 def _dataset(store: Store, data: str | None) -> Dataset:
     """The photographs of a run, if they still are what they were."""
-    origin = data or store.manifest["sessions"][-1].get("dataset", "")
+    origin = data or [{}, *store.manifest["sessions"]][-1].get("dataset", "")
     if data is None and origin.startswith("hf:"):
         raise OptionError(f"the dataset {origin} may not lie on this machine; give --data {origin} to have it read")
     found = find(origin, store.images)
@@ -85,18 +83,18 @@ def _network(name: str, manifest: Mapping[str, Any], *, trusted: bool) -> Networ
     if not trusted and not _in_zoo(name):
         raise ModelError(f"model {name} is code of its user's own, which is run only if asked: give --model {name}")
     noted, protocol = manifest["models"][name], manifest["protocol"]
-    checkpoint = Path(noted["origin"] or "")
+    checkpoint = Path(noted.get("origin") or "")
     filled = not trusted and checkpoint.is_file()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(protocol["seed"])  # one without published weights is always the same
-        network = zoo.load(name, checkpoint if filled else None, pretrained=noted["origin"] != UNTRAINED)
+        network = zoo.load(name, checkpoint if filled else None, pretrained=noted.get("origin") != UNTRAINED)
     network = replace(network, preprocess=_preprocess(protocol["preprocess"]) or network.preprocess)
     found = {
         "weights": weights_hash(network.model),
         "code": code_hash(network.model, name),
         "preprocess": preprocess_as_data(network.preprocess),
     }
-    if changed := differences({key: noted[key] for key in found}, found):
+    if changed := differences({key: noted.get(key) for key in found}, found):
         raise ModelError(f"model {name} is another one now: {'; '.join(changed)}; evaluate it again")
     return network
 
