@@ -14,7 +14,7 @@ from shapleycam.errors import OptionError
 from shapleycam.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.utilities import UTILITIES
-from shapleycam.values.permutation import permutation
+from shapleycam.values.permutation import Progress, permutation
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.web import markup
 from shapleycam.web.markup import text
@@ -22,6 +22,8 @@ from shapleycam.web.question import Question
 
 _SIDE = 8
 """Cells a side at most: larger grids are played by regions."""
+_ORDERS = 32
+"""That the Shapley values are sampled by: their error is shown."""
 
 
 @dataclass(frozen=True)
@@ -56,33 +58,28 @@ class Board:
         return torch.tensor(chosen)
 
 
-def board_of(question: Question) -> Board:
+def board_of(question: Question, progress: Progress | None = None) -> Board:
     """The question's game, made once as long as it is kept."""
-    board: Board = question.loaded.games.get(question.key, lambda: _made(question))
+    board: Board = question.loaded.games.get(question.key, lambda: _made(question, progress))
     return board
 
 
 @torch.no_grad()
-def _made(question: Question) -> Board:
+def _made(question: Question, progress: Progress | None) -> Board:
     look = question.look("hirescam")
-    game = question.game(look)
-    grid = game.layout.grid
-    if len(grid) != 2:
-        raise OptionError(
-            f"the layer has a grid of {len(grid)} dimensions; the page plays on images: choose another model"
-        )
-    rows, columns = (min(side, _SIDE) for side in grid)
-    regions = None if (rows, columns) == tuple(grid) else (rows, columns)
-    game = look.game(question.target, question.utility, regions) if regions else game
+    regions = question.regions(look, _SIDE)
+    game = look.game(question.target, question.utility, regions)
+    rows, columns = regions or game.layout.grid
     explanation = look.compare(["hirescam"], question.target, question.utility, Effort())["hirescam"]
     name = "sigmoid_probability" if question.utility_name.startswith("sigmoid") else "probability"
     chance = None if question.utility_name == "value" else look.game(question.target, UTILITIES[name], regions)
-    return Board(game, chance, permutation(game), explanation, rows, columns)
+    shares = permutation(game, _ORDERS, progress=progress)
+    return Board(game, chance, shares, explanation, rows, columns)
 
 
-def board_shown(question: Question) -> str:
+def board_shown(question: Question, progress: Progress | None = None) -> str:
     """The cells over what the network saw; the page keeps which are in."""
-    board = board_of(question)
+    board = board_of(question, progress)
     picture = markup.picture_uri(Image.fromarray(board.explanation.picture(0).cpu().numpy()))
     cells = "".join(
         f'<button type="button" class="sc-cell" aria-pressed="true" aria-label="row {place // board.columns + 1}, '
@@ -117,6 +114,7 @@ def worth_shown(question: Question, bits: str | None) -> str:
         *_chance(board, chosen),
         ("v(S)", f"{worth:.4f}"),
         ("predicted by Shapley values", f"{predicted:.4f}"),
+        ("standard error of these values", f"{float(board.shares.uncertainty[0]):.2%}"),
         ("v(S) less the prediction", f"{worth - predicted:+.4f}"),
         ("v(N), everybody", f"{float(board.game.grand[0]):.4f}"),
     ]

@@ -11,6 +11,7 @@ from shapleycam.cams.table import METHODS, expand
 from shapleycam.errors import DerivativeError
 from shapleycam.explanation import Explanation
 from shapleycam.look import Look
+from shapleycam.values.permutation import Progress
 from shapleycam.web import markup
 from shapleycam.web.markup import text
 from shapleycam.web.question import Question
@@ -18,10 +19,10 @@ from shapleycam.words import where
 
 
 @torch.no_grad()
-def compared(question: Question, methods: Sequence[str]) -> str:
-    """Each method's map, which a click enlarges, and where it sees the evidence."""
-    look = question.look(*methods)
-    found = by_all(look, question, methods)
+def compared(question: Question, which: str, progress: Progress | None = None) -> str:
+    """Each method's map, which a click enlarges, and where it sees the evidence; `which` is a method or a set."""
+    look = question.look(which)
+    found = by_all(look, question, [which], progress)
     first = next(iter(found.values()))
     cards = "".join(_card(e) for e in found.values())
     asked = f" against {question.against_text}" if question.against_text else ""
@@ -33,16 +34,19 @@ def compared(question: Question, methods: Sequence[str]) -> str:
     )
 
 
-def by_all(look: Look, question: Question, methods: Sequence[str]) -> dict[str, Explanation]:
+def by_all(
+    look: Look, question: Question, methods: Sequence[str], progress: Progress | None = None
+) -> dict[str, Explanation]:
     """The explanations by all methods that the model allows: without second derivatives, the others."""
+    effort = Effort(progress=progress)
     try:
-        return look.compare(methods, question.target, question.utility, Effort())
+        return look.compare(methods, question.target, question.utility, effort)
     except DerivativeError:
         names = expand(methods, question.game(look).n_players)
         rest = [name for name in names if METHODS[name].derivative != "second"]
         if not rest:
             raise
-        return look.compare(rest, question.target, question.utility, Effort())
+        return look.compare(rest, question.target, question.utility, effort)
 
 
 def _card(e: Explanation) -> str:

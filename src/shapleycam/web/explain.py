@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from shapleycam.cams.compute import Effort
+from shapleycam.cams.table import method_of
 from shapleycam.explanation import Explanation
 from shapleycam.facts import curvature_in_words, facts_of
 from shapleycam.values.permutation import Progress
@@ -20,6 +21,9 @@ from shapleycam.web.markup import text
 from shapleycam.web.question import Question
 from shapleycam.web.trust import doubts, gap_of, total_of
 from shapleycam.words import where
+
+_SIDES = {"sampled": 16, "exact": 4}
+"""Regions a side at most, for methods that play the game: so many coalitions are there of them."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,9 @@ def explained(question: Question, method: str, progress: Progress | None = None)
     """One method's explanation, from one forward pass."""
     look = question.look(method, "shapleycam")  # the second for the curvature
     effort = Effort(progress=progress)
-    found = look.compare([method], question.target, question.utility, effort, curvature=True)
+    side = _SIDES.get(method_of(method).derivative)
+    regions = None if side is None else question.regions(look, side)
+    found = look.compare([method], question.target, question.utility, effort, regions, curvature=True)
     game = question.game(look)
     return Explained(found[method], float(game.grand[0]), question.model)
 

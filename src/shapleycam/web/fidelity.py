@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from math import isnan, log10
 
 import torch
@@ -14,17 +15,18 @@ from shapleycam.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.heatmaps import resized
 from shapleycam.values.distance import efficiency_gap, rank_correlation, relative_error
-from shapleycam.values.permutation import permutation
+from shapleycam.values.permutation import Progress, permutation
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.web import markup
 from shapleycam.web.compare import by_all
 from shapleycam.web.markup import text
 from shapleycam.web.question import Question
+from shapleycam.web.steps import said_of, stoppable
 
 _FIRST, _ENOUGH, _LAST = 8, 32, 4096
 """Orders in the first step, each of the next twice as many; from when on an error can be believed; and in the last."""
-_SEED = 1
-"""Not that of sampledshapley, so that it too is measured against samples that it did not draw."""
+_SIDE = 8
+"""Cells a side at most: in larger grids regions are the players, so that each step is short."""
 _WIDE, _HIGH = 360, 120
 
 Step = tuple[int, float]
@@ -33,20 +35,33 @@ Step = tuple[int, float]
 @torch.no_grad()
 def measured(question: Question, tolerance: float) -> Iterator[str]:
     """The page at each step: sampled so far, and the methods against it."""
-    look = question.look("all")
-    game = question.game(look)
-    found = by_all(look, question, ["all"])
+    estimates = [name for name, method in METHODS.items() if not method.plays]
+    look = question.look(*estimates)
+    game = look.game(question.target, question.utility, question.regions(look, _SIDE))
+    found = by_all(look, question, estimates)
     steps: list[Step] = []
-    orders = _FIRST
+    orders, page = _FIRST, ""
     while True:
-        true = permutation(game, orders, seed=_SEED)
+        work = stoppable(partial(_sampled, game, orders))
+        true = yield from said_of(work, partial(_meanwhile, page))
         reached = float(true.uncertainty[0])
         steps.append((orders, reached))
         done = (reached <= tolerance and orders >= _ENOUGH) or orders >= _LAST
-        yield _page(game, found, true, steps, tolerance, done=done)
+        page = _page(game, found, true, steps, tolerance, done=done)
+        yield page
         if done:
             return
         orders *= 2
+
+
+def _meanwhile(page: str, orders: int, reached: float) -> str:
+    """What is there already, or how far the first step is."""
+    return page or markup.sampling(orders, reached)
+
+
+@torch.no_grad()
+def _sampled(game: Game, orders: int, progress: Progress) -> ShapleyValues:
+    return permutation(game, orders, progress=progress)
 
 
 def _page(
@@ -121,10 +136,18 @@ _FORMS = ("{:.1%}", "{:.3f}", "{:.1%}")
 
 def _score(game: Game, e: Explanation, true: Tensor) -> tuple[str, float, float, float]:
     """Name, relative error, rank correlation and efficiency gap; NaN where they mean nothing."""
-    own = e.values.flatten(1) if e.prefix is None else torch.cat([e.values.flatten(1), e.prefix[:, None]], 1)
-    own = own.to(true.dtype)
+    own = _by_player(game, e).to(true.dtype)
     rank = float(rank_correlation(own, true)[0])
     if not METHODS[e.method].in_units:
         return e.method, float("nan"), rank, float("nan")
     grand = game.grand.to(true.dtype)
     return e.method, float(relative_error(own, true)[0]), rank, float(efficiency_gap(own, grand)[0])
+
+
+def _by_player(game: Game, e: Explanation) -> Tensor:
+    """A method's values (1, n), a region's summed over its cells."""
+    cells, member = e.values.flatten(1), game.players.member[:, game.layout.prefix :]
+    found = cells.new_zeros(1, game.n_players).scatter_add(1, member, cells)
+    if e.prefix is not None:
+        found[:, -1] += e.prefix
+    return found

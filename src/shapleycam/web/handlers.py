@@ -15,7 +15,7 @@ from shapleycam.web.photographs import Limits, Photograph, checked, received
 from shapleycam.web.question import Question, numbered
 from shapleycam.web.results import Runs
 from shapleycam.web.shelf import Shelf
-from shapleycam.web.steps import stoppable
+from shapleycam.web.steps import said_of, stoppable
 
 Given = ParamSpec("Given")
 _LOG = logging.getLogger(__name__)
@@ -74,14 +74,9 @@ class Handlers:
         def steps() -> Iterator[str]:
             question = self._question(*asked)
             work = stoppable(lambda progress: explain.explained(question, method, progress))
-            while True:
-                try:
-                    orders, reached = next(work)
-                except StopIteration as end:
-                    top.append(end.value.top)
-                    yield explain.shown(end.value)
-                    return
-                yield f'<p class="sc-where" role="status">sampling: {orders} orders, standard error {reached:.1%}</p>'
+            found = yield from said_of(work, markup.sampling)
+            top.append(found.top)
+            yield explain.shown(found)
 
         for html in steps():
             yield html, top[-1] if top else None
@@ -99,7 +94,7 @@ class Handlers:
     @property
     def begin(self) -> Callable[..., Iterator[str]]:
         """HTML of the board."""
-        return answered(lambda *asked: iter([coalitions.board_shown(self._question(*asked))]))
+        return answered(self._begin)
 
     @property
     def worth(self) -> Callable[..., Iterator[str]]:
@@ -119,7 +114,14 @@ class Handlers:
             return []
 
     def _compare(self, which: str, *asked: Any) -> Iterator[str]:
-        yield compare.compared(self._question(*asked), [which])
+        question = self._question(*asked)
+        work = stoppable(lambda progress: compare.compared(question, which, progress))
+        yield (yield from said_of(work, markup.sampling))
+
+    def _begin(self, *asked: Any) -> Iterator[str]:
+        question = self._question(*asked)
+        work = stoppable(lambda progress: coalitions.board_shown(question, progress))
+        yield (yield from said_of(work, markup.sampling))
 
     def _fidelity(self, percent: float, *asked: Any) -> Iterator[str]:
         tolerance = float(percent) / 100

@@ -60,6 +60,11 @@ def hint(what: str) -> str:
     return f'<p class="sc-hint" role="note">{text(what)}</p>'
 
 
+def sampling(orders: int, reached: float) -> str:
+    """How far sampling is."""
+    return f'<p class="sc-where" role="status">sampling: {orders} orders, standard error {reached:.2%}</p>'
+
+
 def facts(pairs: Iterable[tuple[str, object]]) -> str:
     """Names and what they are."""
     rows = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in pairs)

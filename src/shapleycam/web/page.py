@@ -81,7 +81,9 @@ def _compare(handlers: Handlers, panel: Panel) -> None:
 
 def _fidelity(handlers: Handlers, panel: Panel) -> None:
     with gr.Row(elem_classes="sc-row"):
-        percent = gr.Slider(0.1, 5, value=0.5, step=0.1, label="Standard error to sample to, % of the values")
+        percent = gr.Slider(
+            0.1, 5, value=0.5, step=0.1, label="Standard error to sample to, % of the values", elem_id="tolerance"
+        )
         start = gr.Button("Sample", variant="primary", scale=0, min_width=110)
         stop = gr.Button("Stop", size="sm", min_width=80, scale=0)
     shown = gr.HTML(elem_id="measured")
@@ -100,7 +102,8 @@ def _coalitions(handlers: Handlers, panel: Panel) -> None:
 
     def begin(*asked: Any) -> Iterator[Any]:
         for html in handlers.begin(*asked):
-            yield html, asked, next(handlers.worth(None, *asked))
+            yield html, asked, ""
+        yield html, asked, next(handlers.worth(None, *asked))
 
     def play(asked: Any, event: gr.EventData) -> Iterator[str]:
         yield from handlers.worth(getattr(event, "coalition", ""), *asked)

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from shapleycam.errors import ImageError
 from shapleycam.images import load
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000")
 """What is tried; Pillow knows more, some of which start other programs."""
 _MEGA = 1_000_000
 
@@ -90,7 +90,7 @@ def _reading(name: str) -> Iterator[None]:
     except ImageError as error:
         raise ImageError(str(error).replace("the image", name, 1)) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageError(f"{name}: too many pixels; make it smaller") from None
+        raise ImageError(f"{name}: far too many pixels; make it smaller") from None
     except UnidentifiedImageError:
         raise ImageError(f"{name}: not a photograph in a known format; send a JPEG, PNG or WebP") from None
     except (OSError, ValueError, SyntaxError, MemoryError) as error:

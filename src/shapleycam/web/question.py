@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from shapleycam.errors import ImageError, ModelError
+from shapleycam.errors import ImageError, ModelError, OptionError
 from shapleycam.explainer import Explainer
 from shapleycam.game import Game
 from shapleycam.inputs import Batch, Target, prepared, stacked
@@ -85,6 +85,19 @@ class Question:
     def game(self, look: Look) -> Game:
         """The game of the question."""
         return look.game(self.target, self.utility)
+
+    def regions(self, look: Look, side: int) -> tuple[int, int] | None:
+        """So many regions down and across that there are at most `side` of them; None where each cell is its own.
+
+        Raises:
+            OptionError: the layer's grid is not that of an image.
+        """
+        grid = self.game(look).layout.grid
+        if len(grid) != 2:
+            raise OptionError(
+                f"the layer has a grid of {len(grid)} dimensions; the page plays on images, of 2: choose another"
+            )
+        return None if max(grid) <= side else (min(grid[0], side), min(grid[1], side))
 
     @property
     def key(self) -> tuple[str | None, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -53,6 +54,7 @@ def serve(
             reason = " ".join(str(error).split())
             raise OptionError(f"no server at {host} ({reason}); choose another --port or --host") from None
         told(address)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that files are removed then, too
         page.block_thread()
 
 

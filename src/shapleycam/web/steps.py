@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from contextlib import closing
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Generic, TypeVar
@@ -10,6 +11,7 @@ from typing import Generic, TypeVar
 from shapleycam.values.permutation import Progress
 
 Result = TypeVar("Result")
+Said = TypeVar("Said")
 
 
 class _Stopped(BaseException):
@@ -58,3 +60,17 @@ def stoppable(job: Callable[[Progress], Result]) -> Generator[tuple[int, float],
     if work.error is not None:
         raise work.error
     return work.results[0]
+
+
+def said_of(
+    work: Generator[tuple[int, float], None, Result], say: Callable[[int, float], Said]
+) -> Generator[Said, None, Result]:
+    """The same with something to say at each step."""
+    with closing(work):
+        while True:
+            try:
+                orders, reached = next(work)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            yield say(orders, reached)
