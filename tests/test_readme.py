@@ -44,7 +44,7 @@ def test_command(photo, run, line):
     assert program == "shapleycam"
     if arguments[0] in SERVERS:
         pytest.skip("it serves until it is stopped")
-    if arguments[0] == "table":  # of the run that the line before it makes
+    if arguments[0] in {"table", "report"}:  # of the run that the line before it makes
         run(*shlex.split(next(before for before in COMMANDS if "shapleycam evaluate" in before), comments=True)[1:])
     ran = run(*arguments)
     assert ran.code == 0, ran.err

@@ -110,6 +110,6 @@ def shoot(tmp_path: Path) -> Callable[[Any, str], None]:
 
     def taken(page: Any, name: str) -> None:
         page.wait_for_timeout(400)
-        page.screenshot(path=folder / f"web-{name}.png", full_page=True)
+        page.screenshot(path=folder / f"web-{name}.jpg", full_page=True, type="jpeg", quality=82)
 
     return taken

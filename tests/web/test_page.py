@@ -286,7 +286,13 @@ class TestResults:
         press(page, "Open")
         rows = table_of(page, "#results table >> nth=-1")
         first = Store(evaluated).rows().filter(image=rows[0][0])["average_drop"]
-        assert float(rows[0][-1]) == pytest.approx(first.max() - first.min(), abs=6e-4)
+        assert float(rows[0][-1].rstrip(" %")) / 100 == pytest.approx(first.max() - first.min(), abs=6e-4)
+        maps = page.locator("#results .sc-card img[alt*='heatmap of']")
+        assert maps.count() == 3 * min(3, len(rows))
+        box = page.locator("#metric input")
+        box.fill("coherency")
+        box.press("Enter")
+        page.locator("#results caption", has_text="differ most by coherency").wait_for()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from threading import Barrier, Thread
 from time import sleep
@@ -275,6 +277,13 @@ class TestCommand:
         assert ran.code == 2
         assert ran.err.startswith("error: no server at 127.0.0.1")
         assert len(ran.err.splitlines()) == 1
+
+    def test_missing_extra(self):
+        without = "import sys; sys.modules['gradio'] = None; sys.argv = ['shapleycam', 'web']"
+        program = f"{without}; from shapleycam.cli import main; main()"
+        ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        assert ran.returncode == 2
+        assert ran.stderr == "error: the page needs gradio, which is not installed; pip install 'shapleycam[web]'\n"
 
     def test_nothing_is_left(self):
         with serving() as found:

@@ -50,10 +50,16 @@ class Apart:
     reason: str
 
 
-def apart(stores: Sequence[Store], summary: Summary, again: Again | None, maps: int) -> Apart | None:
-    """What a report says of one layer and utility; None where no metric of images was measured."""
-    measured = [column for column in summary.columns if column.name in METRICS]
-    column = next((column for column in measured if column.name == _FIRST), measured[0] if measured else None)
+def apart(
+    stores: Sequence[Store], summary: Summary, again: Again | None, maps: int, metric: str | None = None
+) -> Apart | None:
+    """What there is to say of one layer and utility; None where no metric of images was measured.
+
+    Methods are compared by `metric`; None is ADCC where it was measured, and otherwise the first.
+    """
+    measured = {column.name: column for column in summary.columns if column.name in METRICS}
+    first = next(iter(measured.values()), None)
+    column = measured.get(metric or _FIRST, first)
     if column is None:
         return None
     found = _found(stores, summary, column.name)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from io import BytesIO
-
-from matplotlib.figure import Figure
 
 from shapleycam.errors import OptionError, nearest
 from shapleycam.experiments import Store
-from shapleycam.experiments.results import Summary, disagreements
-from shapleycam.experiments.results.plots import metric_against_metric, rank_diagram
+from shapleycam.experiments.results import Summary
 from shapleycam.experiments.results.sheets import Entry, sheets
-from shapleycam.experiments.runs import summary_of
+from shapleycam.experiments.runs import curve_rows, summary_of
 from shapleycam.metrics import METRICS
+from shapleycam.report.again import Again
+from shapleycam.report.disagreement import Apart, apart
+from shapleycam.report.figures import Drawn, figures
 from shapleycam.web import markup
 from shapleycam.web.markup import Html, text
 
-_SHOWN = 8
-"""Images on which methods differ, for each model."""
+_MAPS = 3
+"""Images on which methods differ whose maps are shown."""
 
 
 class Runs:
@@ -56,14 +55,15 @@ def metrics_of(store: Store) -> list[str]:
     return [name for name in METRICS if name in store.manifest["protocol"]["metrics"]]
 
 
-def shown(store: Store, metric: str | None) -> str:
+def shown(store: Store, metric: str | None, device: str | None = None) -> str:
     """A run as the page shows it; the images are those on which methods differ most by `metric`."""
-    summary = summary_of([store])
-    measured = metrics_of(store)
-    chosen = metric if metric in measured else measured[0]
-    plots = f'<div class="sc-grid sc-plots">{"".join(_plots(summary))}</div>'
-    tables, differing = "".join(_tables(summary)), "".join(_differing(store, summary, chosen))
-    return f'<article class="sc-view"><p class="sc-where">{_what(store)}</p>{tables}{plots}{differing}</article>'
+    summary, curves, again = summary_of([store]), curve_rows([store]), Again([store], device=device)
+    parts = [f'<p class="sc-where">{_what(store)}</p>', *_tables(summary)]
+    for layer, utility in summary.settings:
+        here = summary.at(layer, utility)
+        parts += [f'<div class="sc-grid sc-plots">{"".join(map(_plot, figures(here, curves)))}</div>']
+        parts += _apart(apart([store], here, again, _MAPS, metric), f"layer {layer}, utility {utility}")
+    return f'<article class="sc-view">{"".join(parts)}</article>'
 
 
 def _what(store: Store) -> str:
@@ -86,40 +86,31 @@ def _entry(entry: Entry) -> Html:
     return Html(form.format(text(entry.text + "*" * entry.marked)))
 
 
-def _plots(summary: Summary) -> Iterator[str]:
-    names = [column.name for column in summary.columns]
-    for layer, utility in summary.settings:
-        here = summary.at(layer, utility)
-        if len(names) > 1:
-            figure = metric_against_metric(summary, names[0], names[-1], layer=layer, utility=utility)
-            yield _plot(figure, f"{names[0]} against {names[-1]}", f"layer {layer}, utility {utility}")
-        if len(here.groups) > 1 and len({cell.method for cell in here.cells}) > 2:
-            figure = rank_diagram(summary, names[0], layer=layer, utility=utility)
-            yield _plot(figure, f"mean ranks by {names[0]}", f"layer {layer}, utility {utility}")
-
-
-def _plot(figure: Figure, title: str, where: str) -> str:
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    source = markup.data_uri(buffer.getvalue(), "image/png")
+def _plot(drawn: Drawn) -> str:
+    if drawn.picture is None:
+        return markup.hint(f"{drawn.title}: {drawn.reason}")
     return (
-        f'<figure class="sc-card"><img src="{source}" alt="{text(f"plot of {title}, a point a method, {where}")}">'
-        f"<figcaption><strong>{text(title)}</strong> {text(where)}</figcaption></figure>"
+        f'<figure class="sc-card sc-plot"><img src="{drawn.picture.source}" alt="{text(drawn.picture.alt)}">'
+        f"<figcaption>{text(drawn.title)}</figcaption></figure>"
     )
 
 
-def _differing(store: Store, summary: Summary, metric: str) -> Iterator[str]:
-    rows = store.rows()
+def _apart(found: Apart | None, where: str) -> Iterator[str]:
+    """The images on which methods differ most, and the maps of the first."""
+    if found is None:
+        return
     heads = ("image", "model", "best", "by it", "worst", "by it", "apart")
-    for layer, utility in summary.settings:
-        found = [
-            one
-            for group in summary.at(layer, utility).groups
-            for one in disagreements(rows, metric, model=group.model, layer=layer, utility=utility, count=_SHOWN)
-        ]
-        body = (
-            (d.image, d.model, d.best, f"{d.best_value:.3f}", d.worst, f"{d.worst_value:.3f}", f"{d.spread:.3f}")
-            for d in found
-        )
-        caption = f"Images on which methods differ most by {metric}; layer {layer}, utility {utility}"
-        yield markup.table(heads, body, caption)
+    rows = ((d.image, d.model, d.best, best, d.worst, worst, spread) for d, best, worst, spread in found.images)
+    yield markup.table(heads, rows, f"Images on which methods differ most by {found.column.name}; {where}")
+    if found.reason:
+        yield markup.hint(f"The maps of these images are not shown: {found.reason}")
+    for example in found.examples:
+        name = text(f"{example.one.image}: {example.label}")
+        maps = "".join(_map(one.method, one.figure, one.picture.source, one.picture.alt) for one in example.maps)
+        whole = _map("photograph", example.one.image, example.picture.source, example.picture.alt)
+        yield f'<p class="sc-where">{name}</p><div class="sc-grid">{whole}{maps}</div>'
+
+
+def _map(title: str, caption: str, source: str, alt: str) -> str:
+    below = f"<figcaption><strong>{text(title)}</strong> {text(caption)}</figcaption>"
+    return f'<figure class="sc-card"><img src="{source}" alt="{text(alt)}">{below}</figure>'

@@ -43,6 +43,7 @@ def serve(
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     warnings.simplefilter("ignore", ShapleyCamWarning)  # the page says these things itself
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that files are removed then, too
     with tempfile.TemporaryDirectory(prefix="shapleycam-web-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
         page = build(site)
@@ -54,7 +55,6 @@ def serve(
             reason = " ".join(str(error).split())
             raise OptionError(f"no server at {host} ({reason}); choose another --port or --host") from None
         told(address)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that files are removed then, too
         page.block_thread()
 
 
