@@ -72,6 +72,11 @@ def panel_of(page: gr.Blocks, site: Site, handlers: Handlers) -> Panel:
         entries, html = handlers.classes(name)
         return *(gr.update(choices=entries, value=None) for _ in range(2)), html
 
+    def first_classes(name: str) -> tuple[Any, ...]:
+        """The same while a visitor may have begun already, whose choices and messages stay."""
+        entries, html = handlers.classes(name)
+        return *(gr.update(choices=entries) for _ in range(2)), html or gr.skip()
+
     brought = [photograph, drop, said, target, against, top]
     panel.taken.append(drop.upload(receive, drop, brought, **waiting()))
     panel.taken.append(drop.clear(partial(receive, None), None, brought, **waiting()))
@@ -79,7 +84,7 @@ def panel_of(page: gr.Blocks, site: Site, handlers: Handlers) -> Panel:
         button.click(partial(example, path), None, brought, **waiting())
         for button, path in zip(examples, site.examples, strict=True)
     )
-    page.load(classes, model, [target, against, said], **waiting())
+    page.load(first_classes, model, [target, against, said], **waiting())
     panel.taken.append(model.input(classes, model, [target, against, said], **waiting()))
     return panel
 
