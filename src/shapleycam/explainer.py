@@ -24,7 +24,7 @@ from shapleycam.images import Seed
 from shapleycam.inputs import Batch, Images, Target, batch_of
 from shapleycam.layers import BEFORE_POOL, RULES, chosen
 from shapleycam.look import Guest, Look
-from shapleycam.models.guests import moved, network_of, own_name
+from shapleycam.models.guests import best_device, moved, network_of, own_name
 from shapleycam.models.layout import Layout
 from shapleycam.models.network import Network, Transform
 from shapleycam.models.outputs import Choice, selector
@@ -81,7 +81,7 @@ class Explainer:
         fuse: str = "mean",
     ) -> None:
         if isinstance(model, str):
-            device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+            device = device or best_device()
         network = network_of(model)
         self.model = network.model if device is None else moved(network.model, device, device_of(network.model))
         self.preprocess: Transform | None = as_transform(preprocess) if preprocess else network.preprocess

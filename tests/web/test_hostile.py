@@ -59,6 +59,8 @@ def test_a_message_and_the_server_goes_on(name, visit, served, explainer, tmp_pa
     take_example(page)
     assert page.locator("#explained .sc-answer").inner_text() == answer_of(explainer.explain(HOPPER))
     assert page.locator(".sc-message").count() == 0
+    page.locator("input[type=file]").first.set_input_files(tmp_path / name)
+    page.locator("#explained", has_text="Drop a photograph").wait_for()
     page.visit.wrong.clear()  # a preview of what is no picture, which the browser remarks
 
 

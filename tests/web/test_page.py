@@ -238,6 +238,13 @@ class TestCoalitions:
         page.locator("#worth", has_text="0 of 49").wait_for()
         assert float(facts_of(page, "#worth")["v(S)"]) == 0
 
+    def test_without_a_photograph_it_is_said_once(self, visit):
+        page = visit()
+        open_tab(page, "Coalitions")
+        press(page, "Play")
+        page.locator("#board .sc-message", has_text="There is no photograph yet").wait_for()
+        assert page.locator("#worth").inner_text() == ""
+
     def test_by_the_keyboard(self, visit):
         page = visit()
         take_example(page)

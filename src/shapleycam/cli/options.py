@@ -174,17 +174,16 @@ def make_explainer(
 
     `model_options` are `layout` and `fuse` of `Explainer`, for what a model does not declare of itself.
     """
-    import torch
-
     from shapleycam.explainer import Explainer
     from shapleycam.fusing import check_fusion
     from shapleycam.models import zoo
+    from shapleycam.models.guests import best_device
     from shapleycam.utilities import contrast, utility_of
 
     chosen = utility_of(utility) if against is None else contrast(against, utility)
     check_fusion(model_options.get("fuse", "mean"))
     network = zoo.load(model, checkpoint, pretrained=pretrained)
-    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    where = device or best_device()
     part = int(output) if output is not None and output.isdecimal() else output
     return Explainer(
         network, layer=layer, utility=chosen, device=where, memory=memory * 2**20, output=part, **model_options

@@ -41,6 +41,11 @@ def own_name(layer: str, model: nn.Module) -> str:
     return layer
 
 
+def best_device() -> str:
+    """Where a model goes that a name was given for: the GPU if there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def moved(model: nn.Module, device: str | torch.device, now: torch.device) -> nn.Module:
     """The model on a device; `now` is where it is.
 

@@ -23,6 +23,7 @@ from shapleycam.images import load
 from shapleycam.inputs import prepared, stacked
 from shapleycam.models import paper, zoo
 from shapleycam.models.building import UNTRAINED
+from shapleycam.models.guests import best_device
 from shapleycam.models.network import Network
 from shapleycam.models.preprocess import Preprocess
 
@@ -50,7 +51,9 @@ class Again:
         dataset = self._dataset()
         stores = [store for store in self._stores if model in store.manifest["order"]]
         layers = {rule: name for store in stores for rule, name in store.manifest["models"][model]["layers"].items()}
-        explainer = Explainer(self._load(model, stores[0]), layers[layer], utility, device=self._device)
+        explainer = Explainer(
+            self._load(model, stores[0]), layers[layer], utility, device=self._device or best_device()
+        )
         if explainer.preprocess is None:
             raise ModelError(f"model {model} does not say how it wants photographs; let it return a shapleycam.Network")
         photo = prepared(load(dataset.open(index)), dataset.names[index], explainer.preprocess)

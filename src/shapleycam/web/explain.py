@@ -28,11 +28,15 @@ _SIDES = {"sampled": 16, "exact": 4}
 
 @dataclass(frozen=True)
 class Explained:
-    """An explanation of the question's image, and `grand`, what there was to divide."""
+    """An explanation of the question's image, and `grand`, what there was to divide.
+
+    `regions` are the players where the layer's cells are not.
+    """
 
     explanation: Explanation
     grand: float
     model: str
+    regions: tuple[int, int] | None
 
     @property
     def top(self) -> list[tuple[str, str]]:
@@ -50,7 +54,7 @@ def explained(question: Question, method: str, progress: Progress | None = None)
     regions = None if side is None else question.regions(look, side)
     found = look.compare([method], question.target, question.utility, effort, regions, curvature=True)
     game = question.game(look)
-    return Explained(found[method], float(game.grand[0]), question.model)
+    return Explained(found[method], float(game.grand[0]), question.model, regions)
 
 
 def shown(found: Explained) -> str:
@@ -128,6 +132,11 @@ def _facts(found: Explained) -> Iterable[tuple[str, object]]:
     yield "efficiency", f"{found.grand:.4g} of {e.utility_name} to divide, {total}{off}"
     if e.prefix is not None:
         yield "prefix tokens", f"{float(e.prefix[0]):.3g} of that, which has no place in the image"
+    if found.regions is not None:
+        yield (
+            "players",
+            f"{found.regions[0]} x {found.regions[1]} regions: the layer has more places than can be played",
+        )
     if e.stderr is not None:
         relative = float(e.stderr[0].norm() / e.values[0].norm())
         yield "standard error", f"{relative:.1%} of the values"

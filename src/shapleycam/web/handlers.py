@@ -91,10 +91,20 @@ class Handlers:
         """HTML at each step of the sampling."""
         return answered(self._fidelity)
 
-    @property
-    def begin(self) -> Callable[..., Iterator[str]]:
-        """HTML of the board."""
-        return answered(self._begin)
+    def begin(self, *asked: Any) -> Iterator[tuple[str, str]]:
+        """HTML of the board, and of what everybody together is worth once it is there."""
+        worth: list[str] = []
+
+        @answered
+        def steps() -> Iterator[str]:
+            question = self._question(*asked)
+            work = stoppable(lambda progress: coalitions.board_shown(question, progress))
+            board = yield from said_of(work, markup.sampling)
+            worth.append(coalitions.worth_shown(question, None))
+            yield board
+
+        for html in steps():
+            yield html, "".join(worth)
 
     @property
     def worth(self) -> Callable[..., Iterator[str]]:
@@ -116,11 +126,6 @@ class Handlers:
     def _compare(self, which: str, *asked: Any) -> Iterator[str]:
         question = self._question(*asked)
         work = stoppable(lambda progress: compare.compared(question, which, progress))
-        yield (yield from said_of(work, markup.sampling))
-
-    def _begin(self, *asked: Any) -> Iterator[str]:
-        question = self._question(*asked)
-        work = stoppable(lambda progress: coalitions.board_shown(question, progress))
         yield (yield from said_of(work, markup.sampling))
 
     def _fidelity(self, percent: float, *asked: Any) -> Iterator[str]:

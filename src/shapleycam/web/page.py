@@ -19,6 +19,7 @@ _HERE = Path(__file__).parent
 _SWEEP, _AGE = 60, 600
 """Seconds between the removals of files that the server made for a page, and the age at which they go."""
 _SETS = ("paper", "all")
+_BEGIN = '<p class="sc-where">Drop a photograph on the left, or take the example.</p>'
 
 
 def build(site: Site) -> Any:  # gradio's Blocks, which its own types do not say
@@ -51,11 +52,11 @@ def _explain(handlers: Handlers, panel: Panel) -> None:
     with gr.Row(elem_classes="sc-row"):
         method = gr.Dropdown(list(METHODS), value="shapleycam", label="Method", elem_id="method")
         stop = gr.Button("Stop", size="sm", min_width=80, scale=0)
-    shown = gr.HTML('<p class="sc-where">Drop a photograph on the left, or take the example.</p>', elem_id="explained")
+    shown = gr.HTML(_BEGIN, elem_id="explained")
 
     def explain(method: str, photograph: Any, *asked: Any) -> Iterator[Any]:
-        if photograph is None:
-            yield gr.skip(), gr.skip()
+        if photograph is None:  # a refused one must not leave the answer to another before it
+            yield _BEGIN, gr.skip()
             return
         for html, top in handlers.explain(method, photograph, *asked):
             chosen = next((entry for _, entry in top or () if entry == asked[-2]), None)
@@ -69,11 +70,16 @@ def _explain(handlers: Handlers, panel: Panel) -> None:
     stop.click(None, cancels=working)
 
 
+def _buttons(start: str) -> tuple[gr.Button, gr.Button]:
+    """To begin, and to stop what was begun."""
+    begin = gr.Button(start, variant="primary", scale=0, min_width=110)
+    return begin, gr.Button("Stop", size="sm", min_width=80, scale=0)
+
+
 def _compare(handlers: Handlers, panel: Panel) -> None:
     with gr.Row(elem_classes="sc-row"):
         which = gr.Dropdown([*_SETS, *METHODS], value="paper", label="Methods", info="the paper's ten, all, or one")
-        start = gr.Button("Compare", variant="primary", scale=0, min_width=110)
-        stop = gr.Button("Stop", size="sm", min_width=80, scale=0)
+        start, stop = _buttons("Compare")
     shown = gr.HTML(elem_id="compared")
     working = start.click(handlers.compare, [which, *panel.inputs], shown, **waiting())
     stop.click(None, cancels=[working])
@@ -84,15 +90,15 @@ def _fidelity(handlers: Handlers, panel: Panel) -> None:
         percent = gr.Slider(
             0.1, 5, value=0.5, step=0.1, label="Standard error to sample to, % of the values", elem_id="tolerance"
         )
-        start = gr.Button("Sample", variant="primary", scale=0, min_width=110)
-        stop = gr.Button("Stop", size="sm", min_width=80, scale=0)
+        start, stop = _buttons("Sample")
     shown = gr.HTML(elem_id="measured")
     working = start.click(handlers.fidelity, [percent, *panel.inputs], shown, **waiting())
     stop.click(None, cancels=[working])
 
 
 def _coalitions(handlers: Handlers, panel: Panel) -> None:
-    start = gr.Button("Play", variant="primary")
+    with gr.Row(elem_classes="sc-row"):
+        start, stop = _buttons("Play")
     with gr.Row():
         with gr.Column(min_width=280):
             board = gr.HTML(elem_id="board", js_on_load=(_HERE / "board.js").read_text(encoding="utf-8"))
@@ -101,15 +107,15 @@ def _coalitions(handlers: Handlers, panel: Panel) -> None:
     settled = gr.State(None)
 
     def begin(*asked: Any) -> Iterator[Any]:
-        for html in handlers.begin(*asked):
-            yield html, asked, ""
-        yield html, asked, next(handlers.worth(None, *asked))
+        for html, together in handlers.begin(*asked):
+            yield html, asked, together
 
     def play(asked: Any, event: gr.EventData) -> Iterator[str]:
         yield from handlers.worth(getattr(event, "coalition", ""), *asked)
 
-    start.click(begin, panel.inputs, [board, settled, worth], **waiting())
+    working = start.click(begin, panel.inputs, [board, settled, worth], **waiting())
     board.click(play, settled, worth, **waiting(trigger_mode="always_last"))
+    stop.click(None, cancels=[working])
 
 
 def _results(handlers: Handlers, runs: Runs) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from shapleycam.errors import ModelError, nearest
 from shapleycam.explainer import Explainer
 from shapleycam.models import zoo
+from shapleycam.models.guests import best_device
 from shapleycam.models.network import Network
 from shapleycam.web.kept import Kept
 
@@ -19,7 +20,7 @@ class Loaded:
     """A model, its explainers by layer, and the games that were played last; all leave together."""
 
     def __init__(self, network: Network, device: str | None) -> None:
-        self.network, self._device = network, device
+        self.network, self._device = network, device or best_device()
         self._explainers: Kept[Explainer] = Kept(_LAYERS)
         self.games: Kept[Any] = Kept(_GAMES)
 
