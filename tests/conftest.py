@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,6 +26,11 @@ import shapleycam  # noqa: E402
 from shapleycam import cli  # noqa: E402
 from shapleycam.models import zoo  # noqa: E402
 
+QUIET = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
+"""What keeps Chromium from asking anybody for anything by itself."""
 DATA_VARIABLE = "SHAPLEYCAM_TEST_DATA"
 
 
@@ -51,6 +59,20 @@ def hopper() -> Path:
 def explainer() -> shapleycam.Explainer:
     """The default model; tests leave it as they found it."""
     return shapleycam.Explainer(zoo.DEFAULT, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A browser, for as long as a module: its loop must not run beside a notebook's."""
+    from playwright.sync_api import sync_playwright
+
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None and "CI" not in os.environ:
+        pytest.skip("no Chromium on this machine (apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=QUIET)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

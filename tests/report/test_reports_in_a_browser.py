@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,19 +11,6 @@ from shapleycam import Explainer
 from shapleycam.inputs import batch_of
 from shapleycam.report import of_photographs, of_runs, pages_of
 from shapleycam.report.again import Again
-
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the extra dev")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium")
-    with playwright.sync_playwright() as p:
-        opened = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +36,9 @@ def report(request, pages) -> Path:
     return pages[request.param]
 
 
-def opened(browser, path: Path, **how):
+def opened(chromium, path: Path, **how):
     """A page, with what it asked for and what it complained of."""
-    page = browser.new_page(**how)
+    page = chromium.new_page(**how)
     asked, said = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("console", lambda message: said.append(message.text))
@@ -61,8 +47,8 @@ def opened(browser, path: Path, **how):
     return page, asked, said
 
 
-def test_opens_with_no_request_and_no_complaint(browser, report):
-    page, asked, said = opened(browser, report)
+def test_opens_with_no_request_and_no_complaint(chromium, report):
+    page, asked, said = opened(chromium, report)
     assert [url for url in asked if not url.startswith("data:")] == [report.as_uri()]
     assert said == []
     assert page.evaluate("Array.from(document.images).every(image => image.complete && image.naturalWidth > 0)")
@@ -70,31 +56,31 @@ def test_opens_with_no_request_and_no_complaint(browser, report):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_follows_the_readers_colours(browser, report, scheme):
-    page, *_ = opened(browser, report, color_scheme=scheme)
+def test_follows_the_readers_colours(chromium, report, scheme):
+    page, *_ = opened(chromium, report, color_scheme=scheme)
     shade = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).map(Number)")
     assert all(part > 128 for part in shade) if scheme == "light" else all(part < 128 for part in shade)
     page.close()
 
 
-def test_fits_a_phone(browser, report):
-    page, *_ = opened(browser, report, viewport={"width": 360, "height": 700})
+def test_fits_a_phone(chromium, report):
+    page, *_ = opened(chromium, report, viewport={"width": 360, "height": 700})
     page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.close()
 
 
-def test_a_script_that_is_not_ours_does_not_run(browser, report, tmp_path):
+def test_a_script_that_is_not_ours_does_not_run(chromium, report, tmp_path):
     other = tmp_path / "other.html"
     other.write_text(report.read_text().replace("<main>", "<main><script>window.ran = 1</script>"))
-    page, _, said = opened(browser, other)
+    page, _, said = opened(chromium, other)
     assert page.evaluate("window.ran") is None
     assert any("Content Security Policy" in text for text in said)
     page.close()
 
 
-def test_a_click_sorts_a_table_and_another_turns_it_round(browser, pages):
-    page, *_ = opened(browser, pages["run"])
+def test_a_click_sorts_a_table_and_another_turns_it_round(chromium, pages):
+    page, *_ = opened(chromium, pages["run"])
     table = page.locator(".results table")
     figures = "rows => rows.map(row => parseFloat(row.cells[2].textContent))"
     button = table.locator("thead button").nth(2)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import skimage
 from PIL import Image, ImageOps
-from serving import CHROMIUM, FLAGS, Served, own, serving
+from serving import Served, own, serving
 
 from shapleycam.experiments import Protocol, evaluate
 
@@ -51,18 +51,6 @@ def served(evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         "--run", str(evaluated), "--models", "efficientnet_lite0", "--models", "not_there.py:net", scratch=scratch
     ) as found:
         yield found
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    if CHROMIUM is None and "CI" not in os.environ:
-        pytest.skip("no Chromium on this machine (apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @dataclass

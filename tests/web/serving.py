@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,13 +13,10 @@ from time import monotonic, sleep
 import psutil
 from matplotlib.cbook import get_sample_data
 
+from ports import free_port, listens
+
 HOPPER = Path(str(get_sample_data("grace_hopper.jpg", asfileobj=False)))
 MEGABYTES, MEGAPIXELS = 5, 20
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
 
 
 @dataclass(frozen=True)
@@ -71,16 +66,3 @@ class serving:  # a context manager
 
 def own(url: str, address: str) -> bool:
     return url.startswith((f"{address}/", "data:", f"blob:{address}"))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-def listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True

@@ -22,6 +22,7 @@ from object_store import object_store
 from slow import slow
 from small_runs import Told, assert_near, by_status, failing, folder_of, measured, raises
 
+from ports import free_port, listens
 from shapleycam.errors import ModelError, OptionError, ScaleInvariantHeadWarning, warn
 from shapleycam.experiments import Setting, Store
 from shapleycam.experiments.engines import Local, Ray
@@ -321,16 +322,3 @@ def test_both_engines_do_the_same_work(cluster):
     for engine in (Local(), Local(2), Ray(cluster.address)):
         found = list(engine.run([2, 1], str, lambda text: [text, text + text]))
         assert sorted(found) == ["1", "11", "2", "22"]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-def listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
