@@ -25,6 +25,7 @@ WAY = (
     ("overlays",),
     ("figures",),
     ("words",),
+    ("embedded",),
     ("explanation",),
     ("comparison",),
     ("fusing",),

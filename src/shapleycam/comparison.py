@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from shapleycam.explanation import Explanation, embedded
+from shapleycam.embedded import picture_address
+from shapleycam.explanation import Explanation
 
 _SHOWN = 4
 _LONGEST = 320
@@ -34,5 +35,5 @@ def _figure(method: str, explanation: Explanation, index: int) -> str:
     picture.thumbnail((_LONGEST, _LONGEST))
     name, label = escape(explanation.sources[index].name), escape(explanation.label(index))
     alt = f"{escape(method)} heatmap of {name} for {label}"
-    image = f"<img src='{embedded(picture, 'JPEG')}' alt='{alt}' style='width:160px'>"
+    image = f"<img src='{picture_address(picture, 'JPEG', quality=85)}' alt='{alt}' style='width:160px'>"
     return f"<figure style='margin:0'>{image}<figcaption>{escape(method)}</figcaption></figure>"

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from html import escape
-from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, Literal, get_args
 
@@ -18,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from shapleycam import overlays
+from shapleycam.embedded import picture_address
 from shapleycam.errors import ImageError, OptionError
 from shapleycam.files import write_whole
 from shapleycam.heatmaps import resized
@@ -230,9 +229,8 @@ class Explanation:
         picture.thumbnail((_LONGEST, _LONGEST))
         name, label = escape(self.sources[index].name), escape(self.label(index))
         caption = f"{name}: <b>{label}</b>, {escape(self.utility_name)} {float(self.utility[index]):.3g}, {self.method}"
-        image = (
-            f"<img src='{embedded(picture)}' alt='{self.method} heatmap of {name} for {label}' style='max-width:320px'>"
-        )
+        alt = f"{self.method} heatmap of {name} for {label}"
+        image = f"<img src='{picture_address(picture)}' alt='{alt}' style='max-width:320px'>"
         return f"<figure style='margin:0'>{image}<figcaption>{caption}</figcaption></figure>"
 
     def _flat(self, cells: Tensor, index: int, frame: int | None) -> Tensor:
@@ -269,13 +267,6 @@ class Explanation:
         ]
         choices = {name: getattr(self, name) for name in _CHOICES}
         return {**choices, "labels": self.labels, "sources": sources, "version": __version__}
-
-
-def embedded(picture: Image.Image, form: Literal["PNG", "JPEG"] = "PNG") -> str:
-    """A picture as the address of itself, for HTML that stands alone."""
-    buffer = BytesIO()
-    picture.save(buffer, format=form, **{} if form == "PNG" else {"quality": 85})
-    return f"data:image/{form.lower()};base64,{b64encode(buffer.getvalue()).decode()}"
 
 
 def _can_be_shown(source: Source) -> bool:

@@ -91,3 +91,17 @@ def curvature_in_words(curvature: float | None) -> str:
         return "0.00: the head is linear here, second order equals first"
     strength = "little" if curvature < _LITTLE else "some" if curvature < _SOME else "much"
     return f"{curvature:.2f}: {strength} of the score is interaction between places, which first order leaves out"
+
+
+def total_of(e: Explanation) -> float:
+    """What the values of one image sum to, prefix tokens included."""
+    return float(e.values[0].sum()) + (0.0 if e.prefix is None else float(e.prefix[0]))
+
+
+def gap_of(e: Explanation, grand: float) -> float | None:
+    """|Σφ̂ - v(N)| / |v(N)|; None for a method whose values have other units, and where there is nothing to divide."""
+    from shapleycam.cams.table import METHODS
+
+    if not METHODS[e.method].in_units or grand == 0:
+        return None
+    return abs(total_of(e) - grand) / abs(grand)

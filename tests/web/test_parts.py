@@ -14,6 +14,7 @@ from PIL import Image
 from serving import HOPPER, serving
 
 from shapleycam.errors import ImageError, ModelError, OptionError, TargetError
+from shapleycam.facts import gap_of, total_of
 from shapleycam.images import load
 from shapleycam.web import markup
 from shapleycam.web.coalitions import board_of
@@ -23,7 +24,7 @@ from shapleycam.web.question import Question, numbered
 from shapleycam.web.results import Runs
 from shapleycam.web.shelf import Shelf
 from shapleycam.web.steps import said_of, stoppable
-from shapleycam.web.trust import doubts, gap_of, total_of
+from shapleycam.web.trust import doubts
 
 ANYWHERE = "0.0.0.0"  # noqa: S104
 

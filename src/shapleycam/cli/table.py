@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,12 +11,9 @@ from shapleycam.cli.console import print_note
 from shapleycam.cli.results import in_print, print_summary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from matplotlib.figure import Figure
-    from polars import DataFrame
-
-    from shapleycam.experiments.results import Summary
 
 
 def table(
@@ -48,6 +44,7 @@ def table(
     """
     from shapleycam.experiments import Store
     from shapleycam.experiments.results import LAYOUTS
+    from shapleycam.experiments.results.drawings import drawings
     from shapleycam.experiments.runs import curve_rows, summary_of
     from shapleycam.files import write_whole
 
@@ -64,8 +61,10 @@ def table(
         else:
             typer.echo(f"written {write_whole(out, lambda file: file.write(text.encode()))}")
     if folder is not None:
-        for name, draw in _figures(summary, curve_rows(stores)):
-            _save(draw, folder / name)
+        rows = curve_rows(stores)
+        for layer, utility in summary.settings:
+            for one in drawings(summary.at(layer, utility), rows):
+                _save(one.draw, folder / f"{one.name}.png")
 
 
 def _folder(path: Path) -> Path:
@@ -77,26 +76,6 @@ def _folder(path: Path) -> Path:
         return folder(path)
     except OptionError as error:  # which names the option of other commands
         raise OptionError(str(error).replace("--out", "--figures")) from None
-
-
-def _figures(summary: Summary, curve_rows: DataFrame | None) -> Iterator[tuple[str, Callable[[], Figure]]]:
-    """Every figure that the results may allow, one a layer and utility: the name of its file, and how it is drawn."""
-    from shapleycam.experiments.results.diagram import rank_diagram
-    from shapleycam.experiments.results.plots import curves, metric_against_metric
-
-    names = [column.name for column in summary.columns]
-    for layer, utility in summary.settings:
-        here = summary.at(layer, utility)
-        where: dict[str, Any] = {"layer": layer, "utility": utility}
-        end = f"{layer}_{utility}.png"
-        if len(names) > 1:
-            first, last = names[0], names[-1]
-            yield f"{first}_{last}_{end}", partial(metric_against_metric, summary, first, last, **where)
-        if len(here.groups) > 1 and len({cell.method for cell in here.cells}) > 2:
-            for name in names:
-                yield f"ranks_{name}_{end}", partial(rank_diagram, summary, name, **where)
-        if curve_rows is not None:
-            yield f"curves_{end}", partial(curves, curve_rows, **where)
 
 
 def _save(draw: Callable[[], Figure], path: Path) -> None:

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from shapleycam.cams.table import METHODS
@@ -15,11 +13,10 @@ from shapleycam.comparison import Comparison
 from shapleycam.errors import ReplayError
 from shapleycam.explainer import Explainer
 from shapleycam.explanation import Explanation
-from shapleycam.facts import curvature_in_words, facts_of
+from shapleycam.facts import curvature_in_words, facts_of, gap_of, total_of
 from shapleycam.inputs import Batch, Target
 from shapleycam.report.page import Section, rendered
 from shapleycam.report.pictures import Bar, Picture, heat_bar, photo, signed_bar
-from shapleycam.values.distance import efficiency_gap
 from shapleycam.words import where
 
 _MOST_CELLS = 400
@@ -102,18 +99,18 @@ def _page(
     first = next(iter(found.values()))
     name = facts["explained"][0]["label"]
     source = first.sources[index]
-    total = None if grand is None else grand[index : index + 1]
+    total = None if grand is None else float(grand[index])
     return Page(
         name=str(source.photo) if source.photo is not None else source.name,
         picture=photo(first.overlay(index, on=view, opacity=0), f"{source.name}, as the network saw it"),
         facts=facts,
         curvature=curvature_in_words(facts["explained"][0]["curvature"]),
-        grand="" if total is None else f"{float(total):.4g}",
+        grand="" if total is None else f"{total:.4g}",
         maps=tuple(_map(e[index], f"{source.name} for {name}", total, view) for e in found.values()),
     )
 
 
-def _map(e: Explanation, of: str, grand: Float[Tensor, " 1"] | None, view: Literal["photo", "input"] | None) -> Map:
+def _map(e: Explanation, of: str, grand: float | None, view: Literal["photo", "input"] | None) -> Map:
     values = e.values[0].detach().cpu()
     in_units = METHODS[e.method].in_units
     units = f"units of {e.utility_name}" if in_units else "units of its own"
@@ -128,12 +125,11 @@ def _map(e: Explanation, of: str, grand: Float[Tensor, " 1"] | None, view: Liter
     )
 
 
-def _sum(e: Explanation, grand: Float[Tensor, " 1"] | None) -> str:
+def _sum(e: Explanation, grand: float | None) -> str:
     """What the values add up to, and how far that is from what they share out."""
-    parts = [e.values.flatten(1), *([] if e.prefix is None else [e.prefix[:, None]])]
-    values = torch.cat(parts, 1).detach()
-    total = f"{float(values.sum()):.4g}"
-    return total if grand is None else f"{total}, efficiency gap {float(efficiency_gap(values, grand)):.1%}"
+    gap = None if grand is None else gap_of(e, grand)
+    total = f"{total_of(e):.4g}"
+    return total if gap is None else f"{total}, efficiency gap {gap:.1%}"
 
 
 def _cells(values: Tensor) -> tuple[tuple[str, ...], ...] | None:

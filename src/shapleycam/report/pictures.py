@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from dataclasses import dataclass
 from io import BytesIO
 
 import matplotlib as mpl
-import numpy as np
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
-from shapleycam.explanation import embedded
+from shapleycam.embedded import address, gradient, picture_address
 from shapleycam.overlays import HEAT, SIGNED
 
 _LONGEST = 320
 """Pixels of a photograph: some twice as many as the page shows."""
-_STOPS = 17
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ def photo(image: Image.Image, alt: str) -> Picture:
     """A photograph, made as small as the page needs it."""
     small = image.convert("RGB")
     small.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)
-    return Picture(embedded(small, "JPEG"), alt, *small.size)
+    return Picture(picture_address(small, "JPEG", quality=85), alt, *small.size)
 
 
 def drawing(figure: Figure, alt: str) -> Picture:
@@ -53,20 +49,14 @@ def drawing(figure: Figure, alt: str) -> Picture:
     with mpl.rc_context({"svg.hashsalt": "shapleycam"}):  # so that the same figure is the same text
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
-    return Picture(f"data:image/svg+xml;base64,{b64encode(buffer.getvalue()).decode()}", alt, width, height)
+    return Picture(address(buffer.getvalue(), "image/svg+xml"), alt, width, height)
 
 
 def heat_bar() -> Bar:
     """What the colours of a heatmap mean."""
-    return Bar(_gradient(HEAT), "0", "1", "heatmap: each map's own range, its strongest place being 1")
+    return Bar(gradient(HEAT), "0", "1", "heatmap: each map's own range, its strongest place being 1")
 
 
 def signed_bar(largest: float, units: str) -> Bar:
     """What the colours of signed values mean."""
-    return Bar(_gradient(SIGNED), f"−{largest:.3g}", f"+{largest:.3g}", units)
-
-
-def _gradient(name: str) -> str:
-    """The colours of one of matplotlib's maps, as CSS has them."""
-    colours = (to_hex(colour) for colour in mpl.colormaps[name](np.linspace(0, 1, _STOPS)))
-    return f"linear-gradient(to right, {', '.join(colours)})"
+    return Bar(gradient(SIGNED), f"−{largest:.3g}", f"+{largest:.3g}", units)

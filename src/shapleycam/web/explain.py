@@ -13,13 +13,14 @@ import torch
 
 from shapleycam.cams.compute import Effort
 from shapleycam.cams.table import method_of
+from shapleycam.embedded import encoded
 from shapleycam.explanation import Explanation
-from shapleycam.facts import curvature_in_words, facts_of
+from shapleycam.facts import curvature_in_words, facts_of, gap_of, total_of
 from shapleycam.values.permutation import Progress
 from shapleycam.web import markup
 from shapleycam.web.markup import text
 from shapleycam.web.question import Question
-from shapleycam.web.trust import doubts, gap_of, total_of
+from shapleycam.web.trust import doubts
 from shapleycam.words import where
 
 _SIDES = {"sampled": 16, "exact": 4}
@@ -150,7 +151,7 @@ def _downloads(found: Explained) -> str:
     facts = {"image": e.sources[0].name, **facts_of([{e.method: e}], 0, found.model, []), "to_divide": found.grand}
     document = json.dumps(facts, indent=2, ensure_ascii=False).encode()
     links = (
-        markup.download(f"{stem}.png", markup.encoded(e.overlay(), "PNG"), "image/png", "PNG"),
+        markup.download(f"{stem}.png", encoded(e.overlay(), "PNG"), "image/png", "PNG"),
         markup.download(f"{stem}.npz", numbers.getvalue(), "application/octet-stream", "NPZ"),
         markup.download(f"{stem}.json", document, "application/json", "JSON"),
     )

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from html import escape
-from io import BytesIO
 from typing import Any
 
-import matplotlib as mpl
-from matplotlib.colors import to_hex
 from PIL import Image
 
+from shapleycam.embedded import address, gradient, picture_address
 from shapleycam.overlays import HEAT, SIGNED
 
-_STOPS = 17
 _WORDS = {"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;"}
 """What a template in the browser would take for its own."""
 
@@ -32,22 +28,10 @@ def text(value: object) -> str:
     return "".join(_WORDS.get(character, character) for character in escape(str(value)))
 
 
-def data_uri(content: bytes, kind: str) -> str:
-    """Content in an address, so that no file of it need be kept."""
-    return f"data:{kind};base64,{b64encode(content).decode()}"
-
-
-def encoded(image: Image.Image, form: str = "WEBP", **how: Any) -> bytes:
-    """An image as the bytes of a file."""
-    buffer = BytesIO()
-    image.save(buffer, format=form, **how)
-    return buffer.getvalue()
-
-
 def picture_uri(image: Image.Image) -> str:
     """A picture as the page shows it: WebP, without loss where it is transparent."""
     how: dict[str, Any] = {"lossless": True} if image.mode == "RGBA" else {"quality": 88}
-    return data_uri(encoded(image, **how), "image/webp")
+    return picture_address(image, "WEBP", **how)
 
 
 def message(what: object) -> str:
@@ -89,10 +73,8 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]], caption: str) 
 
 def colour_bar(signed: bool, low: str, high: str, what: str) -> str:  # noqa: FBT001
     """The colours of a map with what their ends mean."""
-    colours = mpl.colormaps[SIGNED if signed else HEAT]
-    stops = ",".join(to_hex(colours(place / (_STOPS - 1))) for place in range(_STOPS))
     ends = f"<span>{text(low)}</span><span>{text(what)}</span><span>{text(high)}</span>"
-    bar = f'<i style="background:linear-gradient(90deg,{stops})"></i>'
+    bar = f'<i style="background:{gradient(SIGNED if signed else HEAT)}"></i>'
     return (
         f'<div class="sc-bar" aria-label="{text(f"colours from {low} to {high}, {what}")}" role="img">{bar}{ends}</div>'
     )
@@ -100,7 +82,7 @@ def colour_bar(signed: bool, low: str, high: str, what: str) -> str:  # noqa: FB
 
 def download(name: str, content: bytes, kind: str, label: str) -> str:
     """A link to something to keep."""
-    return f'<a class="sc-button" download="{text(name)}" href="{data_uri(content, kind)}">{text(label)}</a>'
+    return f'<a class="sc-button" download="{text(name)}" href="{address(content, kind)}">{text(label)}</a>'
 
 
 def enlargeable(image: Image.Image, alt: str, title: str, caption: str) -> str:

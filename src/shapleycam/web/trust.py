@@ -6,22 +6,11 @@ from collections.abc import Iterator
 
 from shapleycam.cams.table import METHODS
 from shapleycam.explanation import Explanation
+from shapleycam.facts import gap_of, total_of
 from shapleycam.heatmaps import blank
 
 _GAP, _BENT, _UNLIKELY, _UNSURE = 0.15, 0.3, 0.05, 0.25
 """From which on a gap, a curvature, a class and a share of cells are worth a word."""
-
-
-def total_of(e: Explanation) -> float:
-    """What the values of one image sum to, prefix tokens included."""
-    return float(e.values[0].sum()) + (0.0 if e.prefix is None else float(e.prefix[0]))
-
-
-def gap_of(e: Explanation, grand: float) -> float | None:
-    """|Σφ̂ - v(N)| / |v(N)|; None for a method whose values have other units, and where there is nothing to divide."""
-    if not METHODS[e.method].in_units or grand == 0:
-        return None
-    return abs(total_of(e) - grand) / abs(grand)
 
 
 def doubts(e: Explanation, grand: float) -> Iterator[str]:

@@ -1,0 +1,54 @@
+"""Which figures the results of one layer and utility allow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import polars as pl
+from matplotlib.figure import Figure
+
+from shapleycam.experiments.results.cells import Summary
+from shapleycam.experiments.results.curves import curves
+from shapleycam.experiments.results.diagram import rank_diagram
+from shapleycam.experiments.results.plots import metric_against_metric
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure that can be drawn: its name in files, its title, what it shows in words, and how."""
+
+    name: str
+    title: str
+    alt: str
+    draw: Callable[[], Figure]
+
+
+def drawings(summary: Summary, curve_rows: pl.DataFrame | None) -> Iterator[Drawing]:
+    """Metric against metric, ranks over networks, curves; `summary` is of one layer and utility."""
+    ((layer, utility),) = summary.settings
+    columns, end = summary.columns, f"{layer}_{utility}"
+    if len(columns) > 1:
+        first, last = columns[0], columns[-1]
+        yield Drawing(
+            f"{first.name}_{last.name}_{end}",
+            f"{first.title} against {last.title}",
+            f"Each method as a point, {first.head} across and {last.head} up; the figures are in the table",
+            partial(metric_against_metric, summary, first.name, last.name),
+        )
+    if len(summary.groups) > 1 and len({cell.method for cell in summary.cells}) > 2:
+        for column in columns:
+            yield Drawing(
+                f"ranks_{column.name}_{end}",
+                f"Ranks by {column.title}",
+                f"Mean rank of each method by {column.head} over the networks, and which methods are not told apart",
+                partial(rank_diagram, summary, column.name),
+            )
+    if curve_rows is not None:
+        yield Drawing(
+            f"curves_{end}",
+            "Insertion and deletion curves",
+            "The probability of the class as pixels are added or removed in the order of each method's map",
+            partial(curves, curve_rows, layer=layer, utility=utility),
+        )
