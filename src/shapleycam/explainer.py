@@ -31,7 +31,8 @@ from shapleycam.models.outputs import Choice, selector
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.transforms import as_transform
 from shapleycam.trace.calls import layer_name
-from shapleycam.trace.guest import borrowed, device_of, run, without_autocast
+from shapleycam.trace.isolation import device_of, isolated, run
+from shapleycam.trace.suspension import without_autocast
 from shapleycam.trace.trace import Select, whole
 from shapleycam.utilities import Function, Utility, utility_of
 from shapleycam.values.path import Nodes
@@ -267,8 +268,8 @@ class Explainer:
             ModelError, ImageError: as in `explain`.
         """
         batch = batch_of(images, self.preprocess, self.model)
-        with borrowed(self.model):
-            return self._output_for(self._utility(utility))(run(self.model, batch.images))
+        with isolated(self.model) as model:
+            return self._output_for(self._utility(utility))(run(model, batch.images))
 
     def like(self, model: nn.Module) -> Explainer:
         """The same explainer of another model of the same make, with other weights say."""
