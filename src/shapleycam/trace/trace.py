@@ -43,7 +43,7 @@ class Trace:
     the model returns. The graph holds only what comes after the layer.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all that a pass leaves
         self,
         layer: str,
         images: Tensor,
@@ -54,6 +54,7 @@ class Trace:
         *,
         twice_differentiable: bool,
         is_recorded: bool,
+        owner: nn.Module,
     ) -> None:
         self.layer = layer
         self.images = images
@@ -61,6 +62,7 @@ class Trace:
         self.output = output
         self.twice_differentiable = twice_differentiable
         self.is_recorded = is_recorded
+        self.owner = owner
         self._replay = replay
         self._select = select
 
@@ -94,6 +96,14 @@ class Trace:
                 f"{found} for a pass of {images} images; expected one row an image, or samples= of each row"
             )
         return self._select(self._replay(activation, samples))
+
+    def rerun_in_float64(self, activation: Float[Tensor, "b *shape"]) -> Any:
+        """As `rerun` for the images of the pass, with everything in double precision."""
+        copied = private_copy(self.owner, torch.float64)
+        extra = self._replay.extra.changed(lambda t: t.double() if t.is_floating_point() else t)
+        plan = Plan((), reads_images=True, writes_activation=True, form=self._replay.form)
+        replay = Replay(copied, self.layer, plan, {}, self.images.double(), extra)
+        return self._select(replay(activation))
 
     def rerun(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
         """As `head`, also of a pass that was not recorded: then the whole model runs again, which is slow."""
@@ -235,7 +245,7 @@ class _Passes:
         replay = Replay(model, name, kept, values, self.images, self.extra, twice=self.twice)
         return Trace(
             name, self.images, activation, output, replay, self.select,
-            twice_differentiable=self.twice, is_recorded=plan is not None,
+            twice_differentiable=self.twice, is_recorded=plan is not None, owner=self.owner,
         )  # fmt: skip
 
     def _check_written(self, watch: WrittenTensors) -> None:
