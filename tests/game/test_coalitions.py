@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-
-import numpy as np
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 from masking import by_hand, difference, game_of, heads, network, noise, some_coalitions
