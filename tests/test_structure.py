@@ -13,6 +13,8 @@ ROOT = Path(shapleycam.__file__).parent
 
 WAY = (
     ("errors", "version"),
+    ("samples",),
+    ("deep",),
     ("images", "files"),
     ("models",),
     ("trace",),

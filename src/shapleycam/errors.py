@@ -49,6 +49,10 @@ class ShapleyCamWarning(UserWarning):
     """The result is valid, and there is something to know about it."""
 
 
+class DarkPictureWarning(ShapleyCamWarning):
+    """A picture of 16 bits a sample has none above half of them, and may be meant as one of fewer bits."""
+
+
 class BlankHeatmapWarning(ShapleyCamWarning):
     """A heatmap is zero everywhere."""
 
