@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from jaxtyping import Float
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from shapleycam.addresses import url_of
 from shapleycam.deep import check_deep_colours, from_deep_grey
 from shapleycam.errors import DarkPictureWarning, ImageError, warn
 from shapleycam.samples import Samples, samples_of
@@ -26,8 +26,6 @@ SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".jp2", ".avif"}
 )
 """What counts as a picture when a folder is searched; a file named by the user is opened whatever it is called."""
-
-_URL = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]+):/+(?P<rest>.*)", re.DOTALL)
 
 Photo: TypeAlias = "str | Path | Image.Image"
 Box: TypeAlias = tuple[float, float, float, float]
@@ -101,12 +99,8 @@ def content_seeds(images: Float[Tensor, "b *shape"], seed: Seed) -> list[int]:
 
 
 def _check_file(path: Path) -> None:
-    address = _URL.match(str(path))  # of which a Path keeps one slash
-    if address and not path.exists():
-        raise ImageError(
-            f"{address['scheme']}://{address['rest']}: a URL, and URLs are not fetched; download the picture, and name "
-            "the file"
-        )
+    if (url := url_of(path)) is not None:
+        raise ImageError(f"{url}: a URL, and URLs are not fetched; download the picture, and name the file")
     if path.is_dir():
         raise ImageError(f"{path}: a folder, where a picture was expected; name the files in it")
     try:
