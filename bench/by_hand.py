@@ -1,0 +1,129 @@
+"""Derivatives and coalitions of a layer by plain forward hooks and autograd, to compare the library's with.
+
+Nothing of the library is used. The layer's output is swapped for a tensor of ours, and the whole model runs each time.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
+
+UTILITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "logit": lambda z, c: z.gather(1, c[:, None])[:, 0],
+    "log_probability": lambda z, c: F.log_softmax(z, 1).gather(1, c[:, None])[:, 0],
+    "rest": lambda z, c: (z + F.log_softmax(z, 1)).gather(1, c[:, None])[:, 0],
+}
+
+
+class ByHand:
+    """One layer of a model in eval mode, for one batch of images; `logits` takes them from what the model returns."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layer: str,
+        images: Tensor,
+        utility: str = "rest",
+        logits: Callable[[Any], Tensor] = lambda output: output,
+    ) -> None:
+        self._model, self._layer, self._images = model, model.get_submodule(layer), images
+        self._utility, self._logits = UTILITIES[utility], logits
+        activations: list[Tensor] = []
+        with torch.no_grad():
+            self.output = self._run(lambda value: activations.append(value.clone()))
+        (self.activation,) = activations
+
+    def outputs(self, activation: Tensor) -> Tensor:
+        """The logits where the layer returns this activation in place of its own."""
+        return self._run(lambda _: activation.clone())
+
+    def utilities(self, activation: Tensor, target: Tensor) -> Tensor:
+        """The utility (b,) of each image where the layer returns this activation."""
+        return self._utility(self.outputs(activation), target)
+
+    def gradient(self, target: Tensor, activation: Tensor | None = None) -> Tensor:
+        """∂U/∂A at an activation, by default the layer's own; zeros where the output does not depend on it."""
+        leaf, total = self._recorded(target, self.activation if activation is None else activation)
+        if not total.requires_grad:
+            return torch.zeros_like(leaf)
+        return torch.autograd.grad(total, leaf, materialize_grads=True)[0]
+
+    def hessian_vector(self, target: Tensor, vector: Tensor) -> Tensor:
+        """H·vector, H = ∂²U/∂A² at the layer's own activation."""
+        with sdpa_kernel(SDPBackend.MATH):
+            leaf, total = self._recorded(target, self.activation)
+            if not total.requires_grad:
+                return torch.zeros_like(leaf)
+            (gradient,) = torch.autograd.grad(total, leaf, create_graph=True, materialize_grads=True)
+            if not gradient.requires_grad:
+                return torch.zeros_like(leaf)
+            return torch.autograd.grad((gradient * vector).sum(), leaf, materialize_grads=True)[0]
+
+    def _recorded(self, target: Tensor, activation: Tensor) -> tuple[Tensor, Tensor]:
+        leaf = activation.detach().clone().requires_grad_()
+        with torch.enable_grad(), AffineNorms():
+            return leaf, self.utilities(leaf, target).sum()
+
+    def _run(self, change: Callable[[Tensor], Tensor | None]) -> Tensor:
+        """The logits, with the layer's output changed; it stays as it is where `change` returns None."""
+
+        def hook(_module: nn.Module, _inputs: Any, value: Any) -> Any:
+            tensor = value if isinstance(value, Tensor) else next(iter(_parts(value)))
+            changed = change(tensor)
+            return value if changed is None else _swapped(value, changed)
+
+        handle = self._layer.register_forward_hook(hook)
+        try:
+            return self._logits(self._model(self._images.clone()))
+        finally:
+            handle.remove()
+
+
+class AffineNorms(TorchFunctionMode):
+    """Inside, norms by running statistics are computed as the affine maps that they are.
+
+    PyTorch's backward of batch norm in eval mode is wrong on a CPU for one image whose gradient has transposed strides.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Put the arithmetic in the place of the kernel where the kernel would read running statistics."""
+        if func in {F.batch_norm, F.instance_norm}:
+            call = inspect.signature(func).bind(*args, **(kwargs or {}))
+            call.apply_defaults()
+            if not call.arguments.get("training", call.arguments.get("use_input_stats")):
+                return _affine(call.arguments)
+        return func(*args, **(kwargs or {}))
+
+
+def _affine(arguments: Mapping[str, Any]) -> Tensor:
+    """What F.batch_norm and F.instance_norm compute of these arguments by running statistics."""
+    values = arguments["input"]
+
+    def over(numbers: Tensor) -> Tensor:
+        return numbers.reshape(-1, *[1] * (values.dim() - 2))
+
+    scale = over(arguments["running_var"] + arguments["eps"]).rsqrt()
+    normed = (values - over(arguments["running_mean"])) * scale
+    scaled = normed if arguments["weight"] is None else normed * over(arguments["weight"])
+    return scaled if arguments["bias"] is None else scaled + over(arguments["bias"])
+
+
+def _parts(value: Any) -> list[Tensor]:
+    parts = value.values() if isinstance(value, dict) else value
+    return [part for part in parts if isinstance(part, Tensor)]
+
+
+def _swapped(value: Any, tensor: Tensor) -> Any:
+    """What a layer returned, with `tensor` in the place of its only tensor."""
+    if isinstance(value, Tensor):
+        return tensor
+    if isinstance(value, dict):
+        return type(value)({key: tensor if isinstance(part, Tensor) else part for key, part in value.items()})
+    return type(value)(tensor if isinstance(part, Tensor) else part for part in value)
