@@ -6,7 +6,7 @@ Nothing of the library is used. The layer's output is swapped for a tensor of ou
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -57,7 +57,7 @@ class ByHand:
 
     def hessian_vector(self, target: Tensor, vector: Tensor) -> Tensor:
         """H·vector, H = ∂²U/∂A² at the layer's own activation."""
-        with sdpa_kernel(SDPBackend.MATH):
+        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
             leaf, total = self._recorded(target, self.activation)
             if not total.requires_grad:
                 return torch.zeros_like(leaf)
@@ -68,7 +68,7 @@ class ByHand:
 
     def _recorded(self, target: Tensor, activation: Tensor) -> tuple[Tensor, Tensor]:
         leaf = activation.detach().clone().requires_grad_()
-        with torch.enable_grad(), AffineNorms():
+        with torch.enable_grad(), PlainNorms():
             return leaf, self.utilities(leaf, target).sum()
 
     def _run(self, change: Callable[[Tensor], Tensor | None]) -> Tensor:
@@ -86,33 +86,47 @@ class ByHand:
             handle.remove()
 
 
-class AffineNorms(TorchFunctionMode):
-    """Inside, norms by running statistics are computed as the affine maps that they are.
+class PlainNorms(TorchFunctionMode):
+    """Inside, batch norm (in eval mode) and instance norm are computed by plain arithmetic.
 
-    PyTorch's backward of batch norm in eval mode is wrong on a CPU for one image whose gradient has transposed strides.
+    The backward that both share on a CPU is wrong for one image whose gradient has transposed strides: behind tokens,
+    and of instance norm in channels_last.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Put the arithmetic in the place of the kernel where the kernel would read running statistics."""
+        """Put the arithmetic in the place of the kernel."""
         if func in {F.batch_norm, F.instance_norm}:
             call = inspect.signature(func).bind(*args, **(kwargs or {}))
             call.apply_defaults()
-            if not call.arguments.get("training", call.arguments.get("use_input_stats")):
-                return _affine(call.arguments)
+            return _normed(**call.arguments)
         return func(*args, **(kwargs or {}))
 
 
-def _affine(arguments: Mapping[str, Any]) -> Tensor:
-    """What F.batch_norm and F.instance_norm compute of these arguments by running statistics."""
-    values = arguments["input"]
-
+def _normed(  # the arguments of F.batch_norm and F.instance_norm
+    *,
+    input: Tensor,  # noqa: A002
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    training: bool = False,
+    use_input_stats: bool = False,
+    **_: Any,
+) -> Tensor:
     def over(numbers: Tensor) -> Tensor:
-        return numbers.reshape(-1, *[1] * (values.dim() - 2))
+        return numbers.reshape(-1, *[1] * (input.dim() - 2))
 
-    scale = over(arguments["running_var"] + arguments["eps"]).rsqrt()
-    normed = (values - over(arguments["running_mean"])) * scale
-    scaled = normed if arguments["weight"] is None else normed * over(arguments["weight"])
-    return scaled if arguments["bias"] is None else scaled + over(arguments["bias"])
+    if use_input_stats:  # each channel of each image by its own
+        places = tuple(range(2, input.dim()))
+        mean, variance = input.mean(places, keepdim=True), input.var(places, correction=0, keepdim=True)
+    elif training or running_mean is None or running_var is None:
+        raise NotImplementedError("batch norm by the batch's own statistics")
+    else:
+        mean, variance = over(running_mean), over(running_var)
+    normed = (input - mean) * (variance + eps).rsqrt()
+    scaled = normed if weight is None else normed * over(weight)
+    return scaled if bias is None else scaled + over(bias)
 
 
 def _parts(value: Any) -> list[Tensor]:

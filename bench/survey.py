@@ -174,6 +174,7 @@ def _everything(explanation: shapleycam.Explanation) -> torch.Tensor:
 
 
 def _difference(values: torch.Tensor, expected: torch.Tensor) -> float:
+    values, expected = values.double(), expected.double()  # the squares of what is left of a faint signal
     return float((values - expected).norm() / expected.norm())
 
 

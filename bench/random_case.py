@@ -1,0 +1,156 @@
+"""One random network with a layer of it, images, a question, and the state in which a user hands it over."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from draw import Draw
+from random_model import Grid, Network, candidates, draw_network
+
+DTYPES = (*[torch.float32] * 6, *[torch.float64] * 2, torch.bfloat16, torch.float16)
+CONTEXTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "none": nullcontext,
+    "no_grad": torch.no_grad,
+    "inference_mode": torch.inference_mode,
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """`network` as the user has it; `images` (b, 3, h, w), `target` (b,), `coalitions` (b, s, players).
+
+    `companions` are other images, for batches of one; `layout` is what the explainer is told, None for nothing.
+    """
+
+    network: Network
+    layer: str
+    grid: Grid
+    images: Tensor
+    companions: Tensor
+    target: Tensor
+    utility: str
+    coalitions: Tensor
+    layout: str | None
+    context: Callable[[], AbstractContextManager[Any]]
+    watching: Watching | None
+    choices: tuple[str, ...]
+
+    def plain_model(self, dtype: torch.dtype) -> Network:
+        """A copy in eval mode and in this precision, without checkpointing."""
+        model = copy.deepcopy(self.network)
+        model.saving = {}
+        return model.to(dtype).eval()
+
+
+class Watching:
+    """A user's hook that only looks: at how many images come, and whether all numbers are finite."""
+
+    def __init__(self) -> None:
+        self.strange: list[str] = []
+
+    def __call__(self, module: nn.Module, _inputs: Any, value: Any) -> None:
+        """Note what is not finite."""
+        if isinstance(value, Tensor) and not bool(torch.isfinite(value).all()):
+            self.strange.append(type(module).__name__)
+
+    def __deepcopy__(self, _: Any) -> Watching:
+        """Copies of the network are watched by nobody else's notes."""
+        return Watching()
+
+
+def draw_case(seed: int) -> Case:
+    """Draw a case; the same seed gives the same one."""
+    draw = Draw(seed)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        drawn = draw_network(draw)
+        network = drawn.network
+        for module in network.modules():
+            _randomise(module)
+        batch = draw.of("images", (1, 2, 3))
+        pictures = torch.randn(batch + 1, 3, *drawn.size)
+        grids = candidates_in_eval(network, drawn, pictures)
+        layer = sorted(grids)[draw.index(len(grids))]
+        grid = grids[layer]
+        draw.choices.append(f"layer: {layer}, a {type(network.get_submodule(layer)).__name__}, {grid}")
+        dtype = draw.of("dtype", DTYPES)
+        network.to(dtype)
+        pictures = pictures.to(dtype if dtype == torch.float64 or draw.chance("images so too", 0.5) else torch.float32)
+        if draw.chance("channels_last", 0.2):
+            network.to(memory_format=torch.channels_last)
+            pictures = pictures.to(memory_format=torch.channels_last)
+        watching = _hand_over(draw, network)
+        players = grid.sides[0] * grid.sides[1] + (grid.prefix > 0)
+        return Case(
+            network=network,
+            layer=layer,
+            grid=grid,
+            images=pictures[:batch],
+            companions=pictures[batch:],
+            target=torch.randint(drawn.classes, (batch,)),
+            utility=draw.of("utility", ("rest", "logit", "log_probability")),
+            coalitions=_coalitions(batch, players),
+            layout=str(grid) if draw.chance("layout given", 0.6) else None,
+            context=CONTEXTS[draw.of("caller's context", (*["none"] * 3, *CONTEXTS))],
+            watching=watching,
+            choices=tuple(draw.choices),
+        )
+
+
+def candidates_in_eval(network: Network, drawn: Any, pictures: Tensor) -> dict[str, Grid]:
+    """The layers that can be explained, found in eval mode."""
+    network.eval()
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # which would run the layers inside unseen
+    try:
+        return candidates(drawn, pictures)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+def _randomise(module: nn.Module) -> None:
+    """Weights and running statistics of norms as if trained."""
+    for name in ("running_mean", "running_var"):
+        numbers = getattr(module, name, None)
+        if isinstance(numbers, Tensor):
+            numbers.copy_(torch.rand_like(numbers) + 0.5 if name == "running_var" else 0.3 * torch.randn_like(numbers))
+    if "Norm" in type(module).__name__ or type(module).__name__ == "RootMeanSquare":
+        for name in ("weight", "bias"):
+            numbers = getattr(module, name, None)
+            if isinstance(numbers, Tensor):
+                numbers.add_(0.3 * torch.randn_like(numbers))
+
+
+def _hand_over(draw: Draw, network: Network) -> Watching | None:
+    """Modes, weights that want no gradient or have one, hooks."""
+    mode = draw.of("mode", ("eval", "eval", "train", "mixed"))
+    for module in network.modules():
+        module.training = mode == "train" or (mode == "mixed" and draw.index(2) == 0)
+    if draw.chance("no weight wants a gradient", 0.15):
+        network.requires_grad_(requires_grad=False)
+    for parameter in network.parameters():
+        if draw.index(10) == 0:
+            parameter.grad = torch.ones_like(parameter)
+    if not draw.chance("watched by a hook", 0.2):
+        return None
+    watching, modules = Watching(), list(network.modules())
+    for _ in range(3):
+        modules[draw.index(len(modules))].register_forward_hook(watching)
+    return watching
+
+
+def _coalitions(batch: int, players: int) -> Tensor:
+    """Four random ones, two players alone, one left out: others for each image."""
+    rows = [torch.rand(batch, 4, players) < torch.rand(batch, 4, 1)]
+    alone = torch.zeros(batch, 3, players, dtype=torch.bool)
+    alone.scatter_(2, torch.randint(players, (batch, 3, 1)), value=True)
+    alone[:, 2] = ~alone[:, 2]
+    return torch.cat([*rows, alone], 1)
