@@ -6,7 +6,8 @@ Nothing of the library is used. The layer's output is swapped for a tensor of ou
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -84,6 +85,17 @@ class ByHand:
             return self._logits(self._model(self._images.clone()))
         finally:
             handle.remove()
+
+
+@contextmanager
+def by_slow_path() -> Iterator[None]:
+    """Without PyTorch's fast path for transformers, which runs no hooks of the modules inside."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 class PlainNorms(TorchFunctionMode):

@@ -10,6 +10,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from draw import Draw
+from random_habits import (
+    Caching,
+    Choosing,
+    Closing,
+    InPlainList,
+    Observing,
+    Returning,
+    Unwrapping,
+    forward_replaced,
+)
 from random_layers import Function, activation, convolution, norm
 
 
@@ -128,44 +138,6 @@ class SpatialGate(nn.Module):
         return x * self.conv(torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)).sigmoid()
 
 
-class Returning(nn.Module):
-    """Its body's output wrapped up: alone in a tuple, or in a dict."""
-
-    def __init__(self, body: nn.Module, wrap: Callable[[Tensor], Any]) -> None:
-        super().__init__()
-        self.body, self.wrap = body, wrap
-
-    def forward(self, x: Tensor) -> Any:
-        return self.wrap(self.body(x))
-
-
-class Unwrapping(nn.Module):
-    """The tensor that its body returns wrapped up."""
-
-    def __init__(self, body: nn.Module) -> None:
-        super().__init__()
-        self.body = body
-
-    def forward(self, x: Tensor) -> Tensor:
-        (value,) = dict(enumerate(value)).values() if isinstance(value := self.body(x), tuple) else value.values()
-        return value
-
-
-class Observing(nn.Module):
-    """Keeps in a buffer the largest number that it saw, in eval mode too, as quantisation observers do."""
-
-    def __init__(self, body: nn.Module) -> None:
-        super().__init__()
-        self.body, self.seen, self.last = body, 0, None
-        self.register_buffer("largest", torch.zeros(()))
-
-    def forward(self, x: Tensor) -> Tensor:
-        value = self.body(x)
-        self.largest.copy_(torch.maximum(self.largest, value.detach().amax()))
-        self.seen, self.last = self.seen + 1, value.detach().mean()
-        return value
-
-
 class InList(nn.Module):
     """Branches in a ModuleList, summed, each behind a dropout."""
 
@@ -221,6 +193,11 @@ KINDS: dict[str, Callable[[Draw, int], nn.Module]] = {
     "bottleneck": Bottleneck,
     "squeeze and excitation": lambda d, c: nn.Sequential(_body(d, c), SqueezeExcitation(c)),
     "spatial gate": lambda d, c: nn.Sequential(_body(d, c), SpatialGate()),
+    "plain list": lambda d, c: InPlainList(_body(d, c)),
+    "method kept": lambda d, c: Choosing(_body(d, c)),
+    "closure": lambda d, c: Closing(_body(d, c)),
+    "forward replaced": lambda d, c: forward_replaced(_joined(d, c)),
+    "cached table": lambda d, c: Caching(_body(d, c), c),
     "wrapped": lambda d, c: Unwrapping(Returning(_body(d, c), WRAPS[d.of("wrapped in", WRAPS)])),
     "shared weight": _with_shared_weight,
     "observed": lambda d, c: Observing(_body(d, c)),

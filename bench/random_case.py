@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -12,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from draw import Draw
-from random_model import Grid, Network, candidates, draw_network
+from random_habits import Caching
+from random_layouts import Grid, candidates
+from random_model import Network, draw_network
 
 DTYPES = (*[torch.float32] * 6, *[torch.float64] * 2, torch.bfloat16, torch.float16)
 CONTEXTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
@@ -30,6 +31,7 @@ class Case:
     `companions` are other images, for batches of one; `layout` is what the explainer is told, None for nothing.
     """
 
+    seed: int
     network: Network
     layer: str
     grid: Grid
@@ -43,9 +45,14 @@ class Case:
     watching: Watching | None
     choices: tuple[str, ...]
 
+    def other_batch(self) -> tuple[Tensor, Tensor]:
+        """The first image alone, or a single image beside its companion; and their classes."""
+        images = self.images[:1] if len(self.images) > 1 else torch.cat([self.images, self.companions])
+        return images, self.target[:1].expand(len(images))
+
     def plain_model(self, dtype: torch.dtype) -> Network:
-        """A copy in eval mode and in this precision, without checkpointing."""
-        model = copy.deepcopy(self.network)
+        """The network drawn again, in eval mode and in this precision, without checkpointing."""
+        model = draw_case(self.seed).network
         model.saving = {}
         return model.to(dtype).eval()
 
@@ -61,10 +68,6 @@ class Watching:
         if isinstance(value, Tensor) and not bool(torch.isfinite(value).all()):
             self.strange.append(type(module).__name__)
 
-    def __deepcopy__(self, _: Any) -> Watching:
-        """Copies of the network are watched by nobody else's notes."""
-        return Watching()
-
 
 def draw_case(seed: int) -> Case:
     """Draw a case; the same seed gives the same one."""
@@ -77,7 +80,8 @@ def draw_case(seed: int) -> Case:
             _randomise(module)
         batch = draw.of("images", (1, 2, 3))
         pictures = torch.randn(batch + 1, 3, *drawn.size)
-        grids = candidates_in_eval(network, drawn, pictures)
+        grids = candidates(network.eval(), network.parts(), drawn.tokens, pictures)
+        _forget(network)
         layer = sorted(grids)[draw.index(len(grids))]
         grid = grids[layer]
         draw.choices.append(f"layer: {layer}, a {type(network.get_submodule(layer)).__name__}, {grid}")
@@ -90,6 +94,7 @@ def draw_case(seed: int) -> Case:
         watching = _hand_over(draw, network)
         players = grid.sides[0] * grid.sides[1] + (grid.prefix > 0)
         return Case(
+            seed=seed,
             network=network,
             layer=layer,
             grid=grid,
@@ -98,22 +103,18 @@ def draw_case(seed: int) -> Case:
             target=torch.randint(drawn.classes, (batch,)),
             utility=draw.of("utility", ("rest", "logit", "log_probability")),
             coalitions=_coalitions(batch, players),
-            layout=str(grid) if draw.chance("layout given", 0.6) else None,
+            layout=str(grid) if draw.chance("layout given", 0.75) else None,
             context=CONTEXTS[draw.of("caller's context", (*["none"] * 3, *CONTEXTS))],
             watching=watching,
             choices=tuple(draw.choices),
         )
 
 
-def candidates_in_eval(network: Network, drawn: Any, pictures: Tensor) -> dict[str, Grid]:
-    """The layers that can be explained, found in eval mode."""
-    network.eval()
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # which would run the layers inside unseen
-    try:
-        return candidates(drawn, pictures)
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
+def _forget(network: Network) -> None:
+    """Leave nothing of a first pass behind."""
+    for module in network.modules():
+        if isinstance(module, Caching):
+            module.tables.clear()
 
 
 def _randomise(module: nn.Module) -> None:
@@ -144,6 +145,9 @@ def _hand_over(draw: Draw, network: Network) -> Watching | None:
     watching, modules = Watching(), list(network.modules())
     for _ in range(3):
         modules[draw.index(len(modules))].register_forward_hook(watching)
+    modules[draw.index(len(modules))].register_forward_pre_hook(
+        lambda module, inputs: watching(module, inputs, inputs[0])
+    )
     return watching
 
 

@@ -1,8 +1,7 @@
-"""Draws a small network from a seed, and knows how what its modules return is laid out."""
+"""Draws a small network."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,55 +12,10 @@ from torch.utils.checkpoint import checkpoint
 
 from draw import Draw
 from random_blocks import block
-from random_layers import ChannelNorm, FlattenedBatchNorm, norm, strided
+from random_layers import norm, strided
+from random_layouts import Grid
 from random_readouts import FORMS, MAP_POOLS, TOKEN_POOLS, head
-from random_tokens import (
-    ChannelsLast,
-    ModuleAttention,
-    OnMap,
-    TokenBatchNorm,
-    Tokens,
-    Windows,
-    channels_last_block,
-    token_block,
-)
-
-INSIDE: dict[type[nn.Module], str] = {
-    ChannelNorm: "NHWC",
-    FlattenedBatchNorm: "",
-    ChannelsLast: "NHWC",
-    Windows: "",
-    OnMap: "NCHW",
-    TokenBatchNorm: "",
-    ModuleAttention: "",
-}
-"""The layout within modules that change it; "" where there is none that a game can be played on."""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """How an activation is laid out: "NCHW", "NHWC" or "tokens", height and width, tokens before those of the image."""
-
-    kind: str
-    sides: tuple[int, int]
-    prefix: int = 0
-
-    def __str__(self) -> str:
-        """Return it as `Explainer(layout=)` reads it."""
-        if self.kind != "tokens":
-            return self.kind
-        return f"tokens {self.sides[0]}x{self.sides[1]}" + (f" after {self.prefix}" if self.prefix else "")
-
-    def positions(self, activation: Tensor) -> Tensor:
-        """The activation as (b, positions, channels)."""
-        return activation.flatten(2).transpose(1, 2) if self.kind == "NCHW" else activation.flatten(1, -2)
-
-    def spread(self, numbers: Tensor) -> Tensor:
-        """One number a position (b, n), to be multiplied with an activation."""
-        if self.kind == "tokens":
-            return numbers[..., None]
-        grid = numbers.unflatten(1, self.sides)
-        return grid[:, None] if self.kind == "NCHW" else grid[..., None]
+from random_tokens import ChannelsLast, Tokens, channels_last_block, token_block
 
 
 class Network(nn.Module):
@@ -76,6 +30,11 @@ class Network(nn.Module):
         self.bridge: nn.Module = nn.Identity()
         self.saving: dict[int, bool] = {}
         self.shifts_input, self.keeps_on_self = False, False
+
+    def parts(self) -> list[tuple[str, nn.Module, str]]:
+        """The name of each stage, the stage, and the layout of what it returns."""
+        staged = enumerate(zip(self.stages, self.kinds, strict=True))
+        return [(f"stages.{number}", stage, kind) for number, (stage, kind) in staged]
 
     def forward(self, x: Tensor) -> Any:
         if self.shifts_input:
@@ -131,54 +90,12 @@ def draw_network(draw: Draw) -> Drawn:
         stages += [Tokens(channels, sides[0] * sides[1], prefix), *blocks]
         kinds += ["tokens"] * (1 + len(blocks))
     _share(draw, stages, kinds)
-    network = _with_readout(draw, stages, kinds, channels, classes, sides, prefix, tokens=tokens)
+    grid = Grid("tokens", sides, prefix)
+    pool, features = _pool(draw, channels, grid, tokens=tokens)
+    network = Network(stages, kinds, pool, head(draw, features, classes))
+    network.form = FORMS[draw.of("returned as", FORMS)]
     _with_skip(draw, network, channels)
-    return Drawn(network, (height, width), classes, Grid("tokens", sides, prefix))
-
-
-def candidates(drawn: Drawn, images: Tensor) -> dict[str, Grid]:
-    """The layers that can be explained, with their grids: they run once, and return one tensor with a grid."""
-    network, calls, shapes = drawn.network, Counter(), {}
-    hooks = []
-    for name, module in network.named_modules():
-
-        def seen(_module: nn.Module, _inputs: Any, value: Any, name: str = name) -> None:
-            calls[name] += 1
-            parts = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else [value]
-            tensors = [part for part in parts if isinstance(part, Tensor)]
-            shapes[name] = tuple(tensors[0].shape) if len(tensors) == 1 else ()
-
-        hooks.append(module.register_forward_hook(seen))
-    network(images.clone())
-    for hook in hooks:
-        hook.remove()
-    grids = {}
-    for name, kind in _kinds(network):
-        grid = _grid(kind, shapes.get(name, ()), len(images), drawn.tokens)
-        if calls[name] == 1 and grid is not None:
-            grids[name] = grid
-    return grids
-
-
-def _grid(kind: str, shape: tuple[int, ...], batch: int, tokens: Grid) -> Grid | None:
-    if len(shape) != (3 if kind == "tokens" else 4) or shape[0] != batch or not kind:
-        return None
-    if kind == "tokens":
-        return tokens if shape[1] == tokens.prefix + tokens.sides[0] * tokens.sides[1] else None
-    sides = shape[2:] if kind == "NCHW" else shape[1:3]
-    return Grid(kind, (sides[0], sides[1])) if sides[0] * sides[1] > 1 else None
-
-
-def _kinds(network: Network) -> list[tuple[str, str]]:
-    """Each module's name and the layout of what it returns."""
-
-    def inside(module: nn.Module, name: str, kind: str) -> list[tuple[str, str]]:
-        deeper = INSIDE.get(type(module), kind)
-        children = module.named_children()
-        return [(name, kind), *(pair for child, m in children for pair in inside(m, f"{name}.{child}", deeper))]
-
-    staged = zip(network.stages, network.kinds, strict=True)
-    return [pair for number, (stage, kind) in enumerate(staged) for pair in inside(stage, f"stages.{number}", kind)]
+    return Drawn(network, (height, width), classes, grid)
 
 
 def _stem(draw: Draw, channels: int) -> nn.Module:
@@ -199,24 +116,12 @@ def _alike(kinds: list[str], kind: str) -> list[int]:
     return [number for number, other in enumerate(kinds) if other == kind]
 
 
-def _with_readout(
-    draw: Draw,
-    stages: list[nn.Module],
-    kinds: list[str],
-    channels: int,
-    classes: int,
-    sides: tuple[int, int],
-    prefix: int,
-    *,
-    tokens: bool,
-) -> Network:
+def _pool(draw: Draw, channels: int, grid: Grid, *, tokens: bool) -> tuple[nn.Module, int]:
+    """Draw what makes a vector of the map or of the tokens, and how long that is."""
     if tokens:
-        pool, width = TOKEN_POOLS[draw.of("pooled by", TOKEN_POOLS)](channels, sides[0] * sides[1] + prefix)
-    else:
-        pool, width = MAP_POOLS[draw.of("pooled by", MAP_POOLS)](channels, sides)
-    network = Network(stages, kinds, pool, head(draw, width, classes))
-    network.form = FORMS[draw.of("returned as", FORMS)]
-    return network
+        count = grid.prefix + grid.sides[0] * grid.sides[1]
+        return TOKEN_POOLS[draw.of("pooled by", TOKEN_POOLS)](channels, count)
+    return MAP_POOLS[draw.of("pooled by", MAP_POOLS)](channels, grid.sides)
 
 
 def _with_skip(draw: Draw, network: Network, channels: int) -> None:

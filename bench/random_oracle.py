@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Callable
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor
@@ -16,17 +15,6 @@ from random_readouts import logits_of
 
 class NoOracleError(Exception):
     """Plain autograd has no answer: the network's own code raises, or differences do not confirm it."""
-
-
-@contextmanager
-def by_slow_path() -> Iterator[None]:
-    """Without PyTorch's fast path for transformers, which runs no hooks of the modules inside."""
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 class Oracle:
@@ -87,11 +75,13 @@ class Oracle:
         self._check_output()
         return QUESTIONS[question](self)
 
+    @cache  # noqa: B019  # an oracle lives for one case
     def first(self) -> Tensor:
         """Σ_k g·A by position, of the images and their companion."""
         self._check_gradient()
         return self._summed(self._activations * self._gradients)
 
+    @cache  # noqa: B019
     def second(self) -> Tensor:
         """Σ_k A·(g - ½ H·A) by position."""
         return self.first() - 0.5 * self._summed(self._activations * self._curved)

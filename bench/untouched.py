@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ class Snapshot:
         return [name for name in names if not _alike(self._before.get(name), after.get(name))]
 
     def _state(self) -> dict[str, Any]:
-        state: dict[str, Any] = {"the images": self._images.clone(), **_switches()}
+        state: dict[str, Any] = {"the images": self._images.clone()}
+        state |= {name: read() for name, read in PROCESS.items()}
         for name, module in self._model.named_modules():
             for key, value in vars(module).items():
                 where = f"{name}.{key}"
@@ -47,17 +49,25 @@ def _held(tensor: Tensor | None) -> Any:
     return id(tensor), tensor.requires_grad, tensor.detach().clone(), gradient
 
 
-def _switches() -> dict[str, Any]:
+def _kernels() -> tuple[bool, ...]:
     cuda, mha = torch.backends.cuda, torch.backends.mha
-    return {
-        "torch's random numbers": torch.get_rng_state(),
-        "numpy's random numbers": np.random.get_state()[1].tolist(),  # noqa: NPY002
-        "Python's random numbers": random.getstate(),
-        "gradients on or off": (torch.is_grad_enabled(), torch.is_inference_mode_enabled()),
-        "autocast on or off": torch.is_autocast_enabled("cpu"),
-        "attention kernels": (cuda.flash_sdp_enabled(), cuda.mem_efficient_sdp_enabled(), cuda.math_sdp_enabled()),
-        "the fast path": mha.get_fastpath_enabled(),
-    }
+    fused = (cuda.flash_sdp_enabled(), cuda.mem_efficient_sdp_enabled(), cuda.cudnn_sdp_enabled())
+    return (*fused, cuda.math_sdp_enabled(), mha.get_fastpath_enabled())
+
+
+def _of_numpy() -> list[int]:
+    return list(np.random.get_state()[1])  # type: ignore[index]  # noqa: NPY002
+
+
+PROCESS: dict[str, Callable[[], Any]] = {
+    "torch's random numbers": torch.get_rng_state,
+    "numpy's random numbers": _of_numpy,
+    "Python's random numbers": random.getstate,
+    "gradients on or off": lambda: (torch.is_grad_enabled(), torch.is_inference_mode_enabled()),
+    "autocast on or off": lambda: torch.is_autocast_enabled("cpu"),
+    "attention kernels": _kernels,
+}
+"""What there is one of for all: the generators and PyTorch's switches."""
 
 
 def _alike(before: Any, after: Any) -> bool:
