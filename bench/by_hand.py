@@ -16,10 +16,22 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
+
+def logit(z: Tensor, target: Tensor) -> Tensor:
+    """z_c; of a single logit z for class 1 and -z for class 0."""
+    both = torch.cat([-z, z], 1) if z.shape[1] == 1 else z
+    return both.gather(1, target[:, None])[:, 0]
+
+
+def log_probability(z: Tensor, target: Tensor) -> Tensor:
+    """Log softmax(z)_c; of a single logit log σ(z) for class 1 and log σ(-z) for class 0."""
+    return F.logsigmoid(logit(z, target)) if z.shape[1] == 1 else logit(F.log_softmax(z, 1), target)
+
+
 UTILITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "logit": lambda z, c: z.gather(1, c[:, None])[:, 0],
-    "log_probability": lambda z, c: F.log_softmax(z, 1).gather(1, c[:, None])[:, 0],
-    "rest": lambda z, c: (z + F.log_softmax(z, 1)).gather(1, c[:, None])[:, 0],
+    "logit": logit,
+    "log_probability": log_probability,
+    "rest": lambda z, target: logit(z, target) + log_probability(z, target),
 }
 
 

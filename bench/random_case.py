@@ -63,8 +63,13 @@ class Watching:
     def __init__(self) -> None:
         self.strange: list[str] = []
 
+    def before(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        """Look at what a module is given, by position."""
+        for value in inputs:
+            self(module, (), value)
+
     def __call__(self, module: nn.Module, _inputs: Any, value: Any) -> None:
-        """Note what is not finite."""
+        """Look at what a module returns."""
         if isinstance(value, Tensor) and not bool(torch.isfinite(value).all()):
             self.strange.append(type(module).__name__)
 
@@ -100,7 +105,7 @@ def draw_case(seed: int) -> Case:
             grid=grid,
             images=pictures[:batch],
             companions=pictures[batch:],
-            target=torch.randint(drawn.classes, (batch,)),
+            target=torch.randint(max(2, drawn.classes), (batch,)),
             utility=draw.of("utility", ("rest", "logit", "log_probability")),
             coalitions=_coalitions(batch, players),
             layout=str(grid) if draw.chance("layout given", 0.75) else None,
@@ -145,9 +150,7 @@ def _hand_over(draw: Draw, network: Network) -> Watching | None:
     watching, modules = Watching(), list(network.modules())
     for _ in range(3):
         modules[draw.index(len(modules))].register_forward_hook(watching)
-    modules[draw.index(len(modules))].register_forward_pre_hook(
-        lambda module, inputs: watching(module, inputs, inputs[0])
-    )
+    modules[draw.index(len(modules))].register_forward_pre_hook(watching.before)
     return watching
 
 

@@ -71,7 +71,7 @@ class Drawn:
 def draw_network(draw: Draw) -> Drawn:
     """Draw a network; its weights come from torch's generator."""
     height, width = (4 * draw.of(side, (3, 4, 5)) for side in ("height/4", "width/4"))
-    channels, classes = draw.of("channels", (4, 6, 8)), draw.of("classes", (2, 3, 5))
+    channels, classes = draw.of("channels", (4, 6, 8)), draw.of("classes", (1, 2, 3, 5))
     stages, kinds = [_stem(draw, channels)], ["NCHW"]
     sides = (height // 2, width // 2)
     for _ in range(draw.of("blocks", (1, 2, 3))):
