@@ -146,7 +146,6 @@ def test_a_bias_of_each_channel_is_the_same_everywhere(trained):
 @pytest.mark.parametrize(
     "constant",
     [
-        pytest.param(lambda a: torch.ones(2, a.shape[2] * a.shape[3], 1), id="(2, n, 1)"),
         pytest.param(lambda a: torch.ones(a.shape[2] * a.shape[3], 4), id="(n, k)"),
         pytest.param(lambda a: torch.ones(len(a), 1, 4), id="a row of the batch"),
     ],

@@ -28,6 +28,7 @@ from toy_heads import (
 )
 
 from networks import Toy
+from shapleycam.errors import ReplayError
 from shapleycam.game.structure import Structure
 
 # What treats each position alike and by itself
@@ -141,7 +142,16 @@ def test_what_follows_the_mean(name):
 # What does not
 
 
-@pytest.mark.parametrize("name", APART)
+GAMES_APART = [name for name in APART if name != "statistics of the batch"]
+
+
+def test_statistics_of_the_batch_are_no_game():
+    model = pooling(nn.Sequential(APART["statistics of the batch"], nn.GELU()))
+    with pytest.raises(ReplayError, match=r"the rows of a batch influence each other.*there is no game"):
+        structure(model)
+
+
+@pytest.mark.parametrize("name", GAMES_APART)
 def test_what_looks_at_other_positions_ends_the_proof(name):
     """In plain sight, and in a unit that sleeps, so that no number at hand gives it away."""
     assert not structure(pooling(nn.Sequential(APART[name], nn.GELU()))).is_sum
@@ -152,10 +162,8 @@ def test_a_sleeping_unit_of_each_position_does_not_end_the_proof():
     assert structure(beside(nn.Identity())) == structure(beside(nn.GELU())) == SUM
 
 
-@pytest.mark.parametrize("name", APART)
+@pytest.mark.parametrize("name", GAMES_APART)
 def test_values_of_what_looks_at_other_positions(name):
-    if name == "statistics of the batch":
-        pytest.skip("its values depend on which coalitions run together: no game")
     assert_right(pooling(nn.Sequential(APART[name], nn.GELU())), square_images())
 
 
@@ -177,9 +185,10 @@ def test_a_mean_over_one_axis_is_none():
     [lambda a: a.mean((0, 2, 3)).expand(len(a), 4), lambda a: a.mean((2, 3)) - a.mean((0, 2, 3))],
     ids=["of all images", "less that of all images"],
 )
-def test_a_mean_over_the_batch_has_no_shortcut(pool):
-    """One image at a time it is the mean over positions, and no other image's business."""
-    assert structure(Toy(nn.Sequential(Do(pool), nn.Linear(4, 3)))) == NEITHER
+def test_a_mean_over_the_batch_is_no_game(pool):
+    """What a coalition is worth would depend on those that happen to run beside it."""
+    with pytest.raises(ReplayError, match=r"the rows of a batch influence each other.*there is no game"):
+        structure(Toy(nn.Sequential(Do(pool), nn.Linear(4, 3))))
 
 
 def test_a_linear_layer_on_a_view_has_the_right_values():

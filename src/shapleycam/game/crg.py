@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.autograd import grad
 
-from shapleycam.errors import DerivativeError, OptionError, ReplayError
+from shapleycam.errors import DerivativeError, OptionError, ReplayError, ShapleyCamError
 from shapleycam.game.evaluation import Evaluation, check_finite, plain
 from shapleycam.game.finite_differences import Evaluate, Point, check_curvature, check_gradient, once, passed
 from shapleycam.game.players import Regions, players_of
@@ -31,10 +31,6 @@ from shapleycam.utilities import Utility
 
 MEMORY = 64 * 2**20
 """Bytes that a batch of coalitions may take, unless the user says otherwise."""
-
-
-_NO_DERIVATIVE = ("not implemented", "not differentiable", "double backward")
-"""What PyTorch's and torchvision's operations say that cannot be differentiated (again)."""
 
 
 class Game:
@@ -258,10 +254,11 @@ def _derivative(value: Tensor, activation: Tensor, *, again: bool = False) -> Te
     """The gradient, zero where there is none; `again` keeps it differentiable."""
     try:
         (found,) = grad(value, activation, create_graph=again, retain_graph=True, materialize_grads=True)
-    except RuntimeError as error:
-        if any(sign in str(error) for sign in _NO_DERIVATIVE):
-            raise _no_derivative(str(error).splitlines()[0]) from error
+    except (torch.cuda.OutOfMemoryError, ShapleyCamError):
         raise
+    except Exception as error:  # a user's own backward may raise anything
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise _no_derivative(reason) from error
     return found
 
 

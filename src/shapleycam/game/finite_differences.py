@@ -24,6 +24,8 @@ Evaluate: TypeAlias = "Callable[[Tensor], Tensor]"
 _APART = 0.05
 """Share by which a derivative and the difference may be apart."""
 _STEPS = {torch.float32: (1e-2, 1e-3), torch.float64: (1e-4, 1e-6)}
+_PRECISE_STEP = 1e-6
+"""Of the repeat in float64: so small that hardly any kink lies within it."""
 _ROUNDINGS = 50
 """How many roundings of the largest utility, or output, a difference of two of them is uncertain by."""
 _checked: WeakKeyDictionary[nn.Module, set[Hashable]] = WeakKeyDictionary()
@@ -92,7 +94,7 @@ def _wrong_slopes(point: Point, direction: Tensor, products: Tensor) -> float | 
         return None
     try:
         precise, noise = _difference(
-            point.evaluate_precisely, point.activation.double(), direction.double(), steps[1], point.largest
+            point.evaluate_precisely, point.activation.double(), direction.double(), _PRECISE_STEP, point.largest
         )
     except ShapleyCamError:  # the model cannot run in float64: the two step sizes have to do
         precise, noise = fine, fine_noise

@@ -57,11 +57,27 @@ def instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """As `torch.nn.functional.instance_norm`; with fixed statistics as an affine map."""
+    """As `torch.nn.functional.instance_norm`, whose backward is the one of batch norm and has its fault.
+
+    With fixed statistics it is an affine map; with the statistics of each image it is computed step by step.
+    """
     constants = [t for t in (running_mean, running_var, weight, bias) if t is not None]
-    if use_input_stats or running_mean is None or running_var is None or _are_computed(constants) or input.dim() < 3:
+    if input.dim() < 3:
         return F.instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
+    if use_input_stats or running_mean is None or running_var is None or _are_computed(constants):
+        places = tuple(range(2, input.dim()))
+        if use_input_stats or running_mean is None or running_var is None:
+            variance, mean = torch.var_mean(input, places, correction=0, keepdim=True)
+        else:
+            variance, mean = _by_channel(running_var, input), _by_channel(running_mean, input)
+        normed = (input - mean) * torch.rsqrt(variance + eps)
+        normed = normed if weight is None else normed * _by_channel(weight, input)
+        return normed if bias is None else normed + _by_channel(bias, input)
     return _affine(input, running_mean, running_var, weight, bias, eps)
+
+
+def _by_channel(numbers: Tensor, values: Tensor) -> Tensor:
+    return numbers.reshape(-1, *[1] * (values.dim() - 2))
 
 
 def _are_computed(tensors: list[Tensor]) -> bool:
@@ -76,7 +92,6 @@ def _affine(
         scale = torch.rsqrt(variance + eps)
         scale = scale if weight is None else scale * weight
         shift = -mean * scale if bias is None else bias - mean * scale
-        shape = (-1, *[1] * (values.dim() - 2))
-        scale, shift = scale.reshape(shape).to(values.dtype), shift.reshape(shape).to(values.dtype)
+        scale, shift = (_by_channel(numbers, values).to(values.dtype) for numbers in (scale, shift))
     normed: Tensor = EvalBatchNorm.apply(values, scale, shift)
     return normed

@@ -104,13 +104,11 @@ class Replay:
         values: Mapping[Step, Any],
         images: Tensor,
         extra: ExtraInputs,
-        *,
-        twice: bool = False,
     ) -> None:
         self._model, self._name, self._plan = model, layer, plan
         self._modules = {step.module: model.get_submodule(step.module) for step in plan.steps}
         self._layer = model.get_submodule(layer)
-        self._values, self._twice = values, twice
+        self._values = values
         self._images = images if plan.reads_images else _blank(images)
         self.extra, self.form = extra, plan.form
         self._batch = len(images)
@@ -129,7 +127,7 @@ class Replay:
         purpose = f"when what comes after layer {self._name!r} was run on {rows} activations"
         with undisturbed(self._model), ExitStack() as rest:
             if activation.requires_grad:
-                rest.enter_context(Differentiation(twice=self._twice))
+                rest.enter_context(Differentiation(twice=False))
             with intercepted(self._functions(activation, stretch)):
                 own_images = _is_blank(images)  # nothing reads them
                 return run(self._model, images, self.extra.rows(stretch.owners), purpose, own_images=own_images)

@@ -242,7 +242,7 @@ class _Passes:
             )
         kept = plan or Plan((), reads_images=True, writes_activation=True, form=form_of(start.values[0]))
         values = recorder.values if recorder else {}
-        replay = Replay(model, name, kept, values, self.images, self.extra, twice=self.twice)
+        replay = Replay(model, name, kept, values, self.images, self.extra)
         return Trace(
             name, self.images, activation, output, replay, self.select,
             twice_differentiable=self.twice, is_recorded=plan is not None, owner=self.owner,
