@@ -43,10 +43,9 @@ def test_the_mean_is_that_of_pytorch_grad_cam(explainer, batch, layers):
 
 def test_another_scaling_before_the_mean_would_be_seen(explainer, batch):
     several = Explainer(explainer.model, layer=list(LAYERS), utility="logit").explain(batch, "gradcam", target=3)
-    each = [
-        Explainer(explainer.model, layer=name, utility="logit").explain(batch, "gradcam", target=3) for name in LAYERS
-    ]
-    twice_scaled = min_max(torch.stack([e.heatmap for e in each]).mean(0))
+    each = [Explainer(explainer.model, layer=name, utility="logit") for name in LAYERS]
+    heatmaps = [one.explain(batch, "gradcam", target=3).heatmap for one in each]
+    twice_scaled = min_max(torch.stack(heatmaps).mean(0))
     assert (several.heatmap - twice_scaled).abs().max() > 1e-3
 
 
