@@ -23,8 +23,11 @@ CLOSE = 1e-4
 values are returned in float32)."""
 HOPELESS = 1e-2
 """Beyond this error of plain autograd in float32 there is nothing to be judged."""
-FAINT = 1e-3
-"""Values that are a smaller share of the utility are compared with this share of it."""
+FAINT = 1e-2
+"""Values that are a smaller share of the utility are compared with this share of it.
+
+A difference of two utilities may be off by a few roundings of float32, 1e-6 of the utility.
+"""
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,15 @@ from torch import Tensor
 
 from shapleycam.errors import OptionError, nearest
 from shapleycam.explanation import Explanation
-from shapleycam.heatmaps import min_max
+from shapleycam.heatmaps import min_max, resized
 from shapleycam.names import canonical
 
-FUSIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "mean": lambda maps: maps.mean(0),
-    "maximum": lambda maps: maps.amax(0),
-    "product": lambda maps: maps.prod(0),
+FUSIONS: dict[str, Callable[[Sequence[Explanation]], Tensor]] = {
+    "mean": lambda layers: torch.stack([_scaled_once(e) for e in layers]).mean(0),
+    "maximum": lambda layers: torch.stack([e.heatmap for e in layers]).amax(0),
+    "product": lambda layers: torch.stack([e.heatmap for e in layers]).prod(0),
 }
-"""How the heatmaps (layers, b, ...) of several layers become one."""
+"""How the maps of several layers become one, before it is scaled to [0, 1]."""
 
 
 def check_fusion(fuse: str) -> str:
@@ -38,9 +38,12 @@ def check_fusion(fuse: str) -> str:
 def fused(explanations: Sequence[Explanation], fuse: str) -> Explanation:
     """The explanations of the same images at several layers as one.
 
-    Heatmaps are fused and scaled to [0, 1] again. Values are the layers' mean, each spread evenly over the cells of the
-    finest grid, so that they still sum to what they summed to; so are those of prefix tokens. Standard errors and
-    curvature belong to single layers, and are left out.
+    The mean is that of pytorch-grad-cam: of maps scaled at their own size and resized, not of heatmaps, which are
+    scaled at the input's size once more. Maximum and product are of heatmaps. All are scaled to [0, 1] again.
+
+    Values are the layers' mean, each spread evenly over the cells of the finest grid, so that they still sum to what
+    they summed to; so are those of prefix tokens. Standard errors and curvature belong to single layers, and are left
+    out.
 
     Raises:
         OptionError: some layers have a depth, and some have none.
@@ -49,19 +52,23 @@ def fused(explanations: Sequence[Explanation], fuse: str) -> Explanation:
     if len({e.values.dim() for e in explanations}) > 1:
         grids = ", ".join(f"{e.layer!r} {' x '.join(map(str, e.values.shape[1:]))}" for e in explanations)
         raise OptionError(f"layers with and without a depth cannot be fused: {grids}; choose layers of one kind")
-    heatmap = FUSIONS[fuse](torch.stack([e.heatmap for e in explanations]))
     finest = max((tuple(e.values.shape[1:]) for e in explanations), key=lambda grid: (len(grid), *grid))
     values = torch.stack([_spread(e.values, finest) for e in explanations]).mean(0)
     prefixes = [e.prefix for e in explanations if e.prefix is not None]
     return replace(
         first,
         layer=" + ".join(e.layer for e in explanations),
-        heatmap=min_max(heatmap),
+        heatmap=min_max(FUSIONS[fuse](explanations)),
         values=values,
         stderr=None,
         prefix=torch.stack(prefixes).sum(0) / len(explanations) if prefixes else None,
         curvature=None,
     )
+
+
+def _scaled_once(explanation: Explanation) -> Float[Tensor, "b *size"]:
+    """Return a layer's map with its largest cell at 1; at the input's size its largest pixel may lie below."""
+    return resized(min_max(explanation.values.relu()), tuple(explanation.heatmap.shape[1:]))
 
 
 def _spread(values: Float[Tensor, "b *cells"], grid: tuple[int, ...]) -> Float[Tensor, "b *grid"]:

@@ -117,7 +117,8 @@ class _Detached(TorchFunctionMode):
         self._recorder = recorder
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in _DETACHING and self._recorder.depends(args[0]):
+        # Without gradients nothing is left to detach: so does the forward of a function with a backward of its own.
+        if func in _DETACHING and torch.is_grad_enabled() and self._recorder.depends(args[0]):
             self._recorder.hidden = True
         return func(*args, **(kwargs or {}))
 

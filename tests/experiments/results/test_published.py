@@ -10,6 +10,7 @@ from rows_by_hand import frame, good, of
 
 from shapleycam.cams.table import METHODS
 from shapleycam.experiments.results import ADCC_OF_MEANS, Published, difference, published, summarise
+from shapleycam.experiments.results.layouts import latex, markdown, tidy
 from shapleycam.metrics import METRICS
 from shapleycam.models import paper
 
@@ -98,3 +99,37 @@ def test_an_undefined_figure_has_an_undefined_difference():
     summary = summarise(frame(*good({"gradcam": {"coherency": [math.nan, math.nan]}})), of("coherency"))
     (one,) = difference(summary, published()).differences
     assert math.isnan(one.points)
+
+
+# What is doubtful in print
+
+DOUBT = "vgg16 at last-conv: an in-place ReLU follows this convolution and overwrites the activation that a hook keeps,"
+
+
+def test_figures_that_are_probably_of_an_overwritten_activation_are_marked():
+    values = {"gradcam": {"average_drop": [0.5]}, "shapleycam": {"average_drop": [0.5]}}
+    values["hirescam"] = {"average_drop": [0.5]}
+    rows = [*good(values, "vgg16", "last-conv"), *good(values, "resnet18", "last-conv"), *good(values, "vgg16")]
+    summary = summarise(frame(*rows), of("average_drop"), resamples=2)
+    text = markdown(summary, intervals=False, against=published())
+    marked = {line.split("|")[2].strip(): line for line in text.splitlines() if "\u2020" in line and "|" in line}
+    assert set(marked) == {"gradcam", "shapleycam"}
+    assert "(\u221226.68)\u2020" in marked["gradcam"]  # 50 measured, 76.68 in print
+    assert "(+18.70)\u2020" in marked["shapleycam"]  # 31.30
+    assert text.count("\u2020 " + DOUBT) == 1
+    assert r"76.68 and 31.30 (log\_probability: 73.65 and 48.76)" in text
+    assert latex(summary, intervals=False, against=published()).count(r"$\dagger$") == text.count("\u2020") == 3
+    lines = list(csv.DictReader(tidy(summary, against=published()).splitlines()))
+    doubted = {(line["model"], line["layer"], line["method"]) for line in lines if DOUBT in line["remarks"]}
+    assert doubted == {("vgg16", "last-conv", "gradcam"), ("vgg16", "last-conv", "shapleycam")}
+
+
+def test_the_doubts_figures_are_those_in_print():
+    drops = {key[:2] + key[3:4]: percent for key, percent in published().percent.items() if key[4] == "average_drop"}
+    assert drops["vgg16", "last-conv", "gradcam"] == 76.68
+    assert drops["vgg16", "last-conv", "shapleycam"] == 31.3
+    assert (drops["vgg16", "last-conv", "hirescam"], drops["vgg16", "last-conv", "shapleycam-h"]) == (73.26, 73.27)
+    cnns = [name for name in paper.NETWORKS if name != "vgg16" and not name.startswith("swin")]
+    apart = [abs(drops[name, "last-conv", "gradcam"] - drops[name, "last-conv", "shapleycam"]) for name in cnns]
+    assert len(cnns) == 7
+    assert max(apart) == pytest.approx(0.34)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from shapleycam.experiments.results import markup
 from shapleycam.experiments.results.cells import Summary
-from shapleycam.experiments.results.published import Published, difference
+from shapleycam.experiments.results.published import Published, difference, doubt_of
 from shapleycam.experiments.results.sheets import Entry, Sheet, sheets
 
 _TIDY_HEADS = (
@@ -57,7 +57,7 @@ def tidy(summary: Summary, *, intervals: bool = True, against: Published | None 
     """
     heads = [head for head in _TIDY_HEADS if intervals or head not in {"low", "high"}]
     compared = {} if against is None else {one.key: one for one in difference(summary, against).differences}
-    remarks = " ".join(against.remarks) if against else ""
+    remarks = against.remarks if against else ()
     better = {column.name: column.better for column in summary.columns}
     text = StringIO()
     writer = csv.DictWriter(text, [*heads, *(_COMPARED_HEADS if against else ())], lineterminator="\n")
@@ -65,7 +65,8 @@ def tidy(summary: Summary, *, intervals: bool = True, against: Published | None 
     for cell in summary.cells:
         fields = {head: _plain(getattr(cell, head)) for head in heads if head != "better"}
         if (one := compared.get(cell.key)) is not None:
-            fields |= dict(zip(_COMPARED_HEADS, (one.published, _plain(one.points), remarks), strict=True))
+            remark = " ".join(filter(None, (doubt_of(cell.key), *remarks)))
+            fields |= dict(zip(_COMPARED_HEADS, (one.published, _plain(one.points), remark), strict=True))
         writer.writerow({**fields, "better": better[cell.metric]})
     return text.getvalue()
 

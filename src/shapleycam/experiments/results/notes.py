@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from shapleycam.experiments.results.cells import ADCC_OF_MEANS, Absent, Group, Key, Summary
-from shapleycam.experiments.results.published import Comparison
+from shapleycam.experiments.results.published import Comparison, doubt_of
 
+DOUBTED = "\u2020"
+"""Marks differences from published figures that are in doubt."""
 _SHOWN = 3
 """How many images are named; the summary has all."""
 _DIMENSIONS = ("network", "layer", "utility", "method", "metric")
@@ -107,6 +109,8 @@ def _compared(summary: Summary, comparison: Comparison) -> Iterator[str]:
     unmeasured = [key for key in comparison.unmeasured if (key[1], key[2]) in here]
     if unmeasured:
         yield f"Published, and not measured here: {_named(unmeasured, [cell.key for cell in summary.cells], titles)}."
+    doubts = dict.fromkeys(filter(None, (doubt_of(one.key) for one in comparison.differences)))
+    yield from (f"{DOUBTED} {doubt}" for doubt in doubts)
     yield from comparison.remarks
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from math import isnan
 
 from shapleycam.experiments.results.cells import Cell, Column, Key, Summary
-from shapleycam.experiments.results.notes import notes_of, number_of_images
-from shapleycam.experiments.results.published import Published, difference
+from shapleycam.experiments.results.notes import DOUBTED, notes_of, number_of_images
+from shapleycam.experiments.results.published import Published, difference, doubt_of
 
 _MINUS, _NONE = "\u2212", "\u2013"
 
@@ -91,7 +91,7 @@ def _entry(cell: Cell, column: Column, points: dict[Key, float], *, intervals: b
     if intervals and not isnan(cell.half):
         text += f" ± {scale * cell.half:.{places}f}"
     if cell.key in points:
-        text += f" ({_signed(points[cell.key])})"
+        text += f" ({_signed(points[cell.key])}){DOUBTED * (doubt_of(cell.key) is not None)}"
     return Entry(text.replace("-", _MINUS), cell.best and not alone, cell.second, marked=bool(cell.lead_significant))
 
 
