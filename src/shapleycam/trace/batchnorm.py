@@ -1,8 +1,8 @@
 """Batch norm in eval mode, as the affine map that it is.
 
-PyTorch's CPU backward of batch norm in eval mode is wrong for one image whose gradient arrives with transposed strides
-(docs/pytorch-batchnorm-backward.md). With fixed statistics the function is x·scale + shift in each channel, and so it
-is computed wherever we differentiate.
+PyTorch's CPU backward of batch norm and instance norm is wrong for one image whose gradient arrives with transposed
+strides (docs/pytorch-batchnorm-backward.md). With fixed statistics the function is x·scale + shift in each channel, and so
+it is computed wherever we differentiate.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ def batch_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """As `torch.nn.functional.batch_norm`; with fixed statistics as an affine map."""
-    constants = [t for t in (running_mean, running_var, weight, bias) if t is not None]
-    if training or running_mean is None or running_var is None or _are_computed(constants) or input.dim() < 2:
+    if input.dim() < 2 or (training and running_mean is not None):  # the latter updates its statistics
         return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    if training or running_mean is None or running_var is None:
+        return _by_own_statistics(input, (0, *range(2, input.dim())), weight, bias, eps)
     return _affine(input, running_mean, running_var, weight, bias, eps)
 
 
@@ -61,18 +62,10 @@ def instance_norm(
 
     With fixed statistics it is an affine map; with the statistics of each image it is computed step by step.
     """
-    constants = [t for t in (running_mean, running_var, weight, bias) if t is not None]
-    if input.dim() < 3:
+    if input.dim() < 3 or (use_input_stats and running_mean is not None):
         return F.instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
-    if use_input_stats or running_mean is None or running_var is None or _are_computed(constants):
-        places = tuple(range(2, input.dim()))
-        if use_input_stats or running_mean is None or running_var is None:
-            variance, mean = torch.var_mean(input, places, correction=0, keepdim=True)
-        else:
-            variance, mean = _by_channel(running_var, input), _by_channel(running_mean, input)
-        normed = (input - mean) * torch.rsqrt(variance + eps)
-        normed = normed if weight is None else normed * _by_channel(weight, input)
-        return normed if bias is None else normed + _by_channel(bias, input)
+    if use_input_stats or running_mean is None or running_var is None:
+        return _by_own_statistics(input, tuple(range(2, input.dim())), weight, bias, eps)
     return _affine(input, running_mean, running_var, weight, bias, eps)
 
 
@@ -80,18 +73,25 @@ def _by_channel(numbers: Tensor, values: Tensor) -> Tensor:
     return numbers.reshape(-1, *[1] * (values.dim() - 2))
 
 
-def _are_computed(tensors: list[Tensor]) -> bool:
-    """Whether one was computed in the graph, so that it may depend on the activation."""
-    return any(tensor.grad_fn is not None for tensor in tensors)
-
-
 def _affine(
     values: Tensor, mean: Tensor, variance: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> Tensor:
-    with torch.no_grad():
+    is_computed = any(t is not None and t.grad_fn is not None for t in (mean, variance, weight, bias))
+    with torch.set_grad_enabled(is_computed):  # what was computed in the graph may depend on the activation
         scale = torch.rsqrt(variance + eps)
         scale = scale if weight is None else scale * weight
         shift = -mean * scale if bias is None else bias - mean * scale
         scale, shift = (_by_channel(numbers, values).to(values.dtype) for numbers in (scale, shift))
+    if is_computed:
+        return values * scale + shift
     normed: Tensor = EvalBatchNorm.apply(values, scale, shift)
     return normed
+
+
+def _by_own_statistics(
+    values: Tensor, places: tuple[int, ...], weight: Tensor | None, bias: Tensor | None, eps: float
+) -> Tensor:
+    variance, mean = torch.var_mean(values, places, correction=0, keepdim=True)
+    normed = (values - mean) * torch.rsqrt(variance + eps)
+    normed = normed if weight is None else normed * _by_channel(weight, values)
+    return normed if bias is None else normed + _by_channel(bias, values)
