@@ -31,7 +31,9 @@ from shapleycam.models.outputs import Choice, selector
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.transforms import as_transform
 from shapleycam.trace.calls import layer_name
+from shapleycam.trace.finals import Finals
 from shapleycam.trace.guest import borrowed, device_of, run, without_autocast
+from shapleycam.trace.scores import Returned, in_rows, is_of_classes, scores_of
 from shapleycam.trace.trace import Select, whole
 from shapleycam.utilities import Function, Utility, utility_of
 from shapleycam.values.path import Nodes
@@ -266,9 +268,32 @@ class Explainer:
         Raises:
             ModelError, ImageError: as in `explain`.
         """
-        batch = batch_of(images, self.preprocess, self.model)
+        batch, asked = batch_of(images, self.preprocess, self.model), self._utility(utility)
         with borrowed(self.model):
-            return self._output_for(self._utility(utility))(run(self.model, batch.images))
+            output = self._output_for(asked)(run(self.model, batch.images))
+        return in_rows(output, len(batch.images), "images", "output" if asked.reads == "output" else "numbers")
+
+    @torch.inference_mode(mode=False)
+    @torch.no_grad()
+    def scores(self, images: Images, utility: UtilityChoice = None) -> Float[Tensor, "b classes"] | None:
+        """What a target is chosen among, as in `explain`: the largest is the predicted class. None without classes.
+
+        Raises:
+            ModelError, ImageError: as in `explain`.
+        """
+        batch, asked = batch_of(images, self.preprocess, self.model), self._utility(utility)
+        select, model = self._output_for(asked), self.model
+        if asked.reads != "scores":
+            return asked.scores(self.output(batch, asked), self.labels)
+        with borrowed(model):
+            with torch.enable_grad(), Finals() as finals:  # only a graph shows how the scores can be had
+                leaf = batch.images[:1].clone().requires_grad_()
+                first = in_rows(select(run(model, leaf.clone())), 1, "images", "scores")
+                returned = Returned.of(first, None, finals)
+                how = scores_of(first, returned, leaf) if is_of_classes(first) else None
+            with Finals() as finals:
+                rows = in_rows(select(run(model, batch.images)), len(batch.images), "images", "scores")
+                return asked.scores(rows if how is None else how.of(rows, finals), self.labels)
 
     def like(self, model: nn.Module) -> Explainer:
         """The same explainer of another model of the same make, with other weights say."""

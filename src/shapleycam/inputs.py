@@ -20,7 +20,6 @@ from shapleycam.models.labels import index_of
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.trace.guest import device_of
-from shapleycam.trace.nested import tensors_of
 from shapleycam.utilities import Utility
 
 Images: TypeAlias = "Photo | Sequence[Photo] | Tensor | Batch"
@@ -75,16 +74,22 @@ def stacked(pairs: Sequence[tuple[Tensor, Source]], model: nn.Module) -> Batch:
     return Batch(images.to(weight.device, precision), tuple(source for _, source in pairs))
 
 
-def targets_of(target: Target, utility: Utility, output: Any, labels: Sequence[str] | None) -> Int[Tensor, " b"]:
-    """The class of each image among the utility's: the predicted one for None; otherwise one for all, or one an image.
+def targets_of(
+    target: Target,
+    utility: Utility,
+    scores: Float[Tensor, "b classes"] | None,
+    labels: Sequence[str] | None,
+    images: Float[Tensor, "b *image"],
+) -> Int[Tensor, " b"]:
+    """The class of each of `images` among the utility's: the predicted one for None; otherwise one for all, or one an
+    image. `scores` are the utility's, None where it asks of no class.
 
     Raises:
         TargetError: out of range, unknown, ambiguous, not one an image, or missing where it cannot be predicted.
     """
-    scores = utility.scores(output, labels)
-    if scores is None:
-        return _no_classes(target, utility, output)
-    images, classes = scores.shape
+    if scores is None or len(scores) != len(images):
+        return _no_classes(target, utility, images)
+    count, classes = scores.shape
     if target is None:
         if not utility.predicts and classes > 1:
             raise TargetError(f"utility {utility.name!r} is of one of {classes} numbers; say which with target=")
@@ -93,10 +98,10 @@ def targets_of(target: Target, utility: Utility, output: Any, labels: Sequence[s
         if target.is_floating_point() or target.dtype == torch.bool:
             raise TargetError(f"the target tensor holds {target.dtype} numbers; expected integer classes")
         target = target.flatten().tolist() if target.dim() else int(target)
-    given = target if isinstance(target, Iterable) and not isinstance(target, str) else [target] * images
+    given = target if isinstance(target, Iterable) and not isinstance(target, str) else [target] * count
     chosen = [one if isinstance(one, str) else _number(one) for one in given]
-    if len(chosen) != images:
-        raise TargetError(f"targets given: {len(chosen)}, images: {images}; expected one target, or one an image")
+    if len(chosen) != count:
+        raise TargetError(f"targets given: {len(chosen)}, images: {count}; expected one target, or one an image")
     return torch.tensor([index_of(one, labels, classes) for one in chosen], device=scores.device)
 
 
@@ -119,16 +124,16 @@ def prepared(photo: Photo, name: str, preprocess: Transform) -> tuple[Tensor, So
     return image, Source(Path(photo).name, Path(photo), box)
 
 
-def _no_classes(target: Target, utility: Utility, output: Any) -> Int[Tensor, " b"]:
+def _no_classes(target: Target, utility: Utility, images: Tensor) -> Int[Tensor, " b"]:
     """Zeros, where a utility asks of no class; a function of the user's may be given numbers of its own."""
-    first = tensors_of(output)[0]
+    count = len(images)
     if target is None:
-        return torch.zeros(len(first), dtype=torch.long, device=first.device)
-    if isinstance(target, torch.Tensor) and target.shape == (len(first),):
-        return target.to(first.device, torch.long)
+        return torch.zeros(count, dtype=torch.long, device=images.device)
+    if isinstance(target, torch.Tensor) and target.shape == (count,):
+        return target.to(images.device, torch.long)
     raise TargetError(
         f"target {target!r} was given, and utility {utility.name!r} has no classes here; leave it out, or give a "
-        f"tensor ({len(first)},) of numbers for a function of yours"
+        f"tensor ({count},) of numbers for a function of yours"
     )
 
 

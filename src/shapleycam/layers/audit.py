@@ -15,9 +15,11 @@ from shapleycam.errors import LayerError
 from shapleycam.models.grids import declared, layout_of, size_of
 from shapleycam.models.layout import Layout, given
 from shapleycam.models.outputs import found as found_logits
+from shapleycam.trace.finals import Finals
 from shapleycam.trace.guest import borrowed, patched, run
 from shapleycam.trace.nested import map_tensors, numbers_of, only_tensor, version_of
-from shapleycam.trace.trace import Select, check_finite
+from shapleycam.trace.scores import scores_if_any
+from shapleycam.trace.trace import Select, check_output
 
 _ATTENTION = {"attn", "attention", "self_attn", "self_attention"}
 
@@ -127,11 +129,12 @@ def _outputs(model: nn.Module, image: Tensor, select: Select) -> tuple[list[_Out
     watch = _Watch()
     leaf = image.detach().clone().requires_grad_()
     with borrowed(model), torch.enable_grad():
-        with patched({m: watch.on(name, m) for name, m in model.named_modules() if name}):
+        with patched({m: watch.on(name, m) for name, m in model.named_modules() if name}), Finals() as finals:
             output = select(run(model, leaf.clone()))
         numbers = numbers_of(output)
         for tensor in numbers:
-            check_finite(tensor, model, "the output")
+            check_output(tensor, model)
+        numbers = [scores_if_any(tensor, len(image), finals, leaf) for tensor in numbers]
         seen, score = watch.seen(), sum(_score(tensor) for tensor in numbers)
         dense = not isinstance(output, torch.Tensor) or output.dim() > 2
         if not seen or not isinstance(score, torch.Tensor) or not score.requires_grad:

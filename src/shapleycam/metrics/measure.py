@@ -67,7 +67,8 @@ def measure(  # noqa: PLR0913  # every one but three has a default
             "that made it"
         )
     effort = {"nodes": nodes, "tolerance": tolerance, "players": players, "seed": seed}
-    subject = Subject(explainer, batch.images, first.target, _utility(explainer, first), first.utility_name, effort)
+    utility = _utility(explainer, first)
+    subject = Subject(explainer, batch.images, first.target, utility, first.utility_name, effort, first.form)
     passes = Passes(subject, explanations, names, options or Options(), objects)
     return {name: {method: passes.metric(name, method) for method in explanations} for name in names}
 

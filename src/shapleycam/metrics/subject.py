@@ -16,6 +16,7 @@ from shapleycam.explainer import Explainer, UtilityChoice
 from shapleycam.explanation import NO_CLASSES, Explanation
 from shapleycam.game import Game
 from shapleycam.images import Seed, content_seeds
+from shapleycam.trace.scores import Form
 from shapleycam.utilities import Utility, probabilities
 
 
@@ -23,7 +24,8 @@ from shapleycam.utilities import Utility, probabilities
 class Subject:
     """Images (b, c, h, w), the class of each, and the utility that was explained of it.
 
-    `effort` are nodes, tolerance, players and seed, as the explanations were made with.
+    `effort` are nodes, tolerance, players and seed, as the explanations were made with; `form` is what the numbers of
+    the model's output are, as the explanations say.
     """
 
     explainer: Explainer
@@ -32,16 +34,18 @@ class Subject:
     utility: UtilityChoice
     utility_name: str
     effort: Mapping[str, Any]
+    form: Form | None = "logits"
 
     def scores(self, output: Any) -> Float[Tensor, " b"]:
-        """What the model gives the class, from its output: softmax probability, sigmoid for a sigmoid utility.
+        """What the model gives the class, from its output: its own probability, or of logits the softmax's, and the
+        sigmoid's for a sigmoid utility.
 
         Raises:
             OptionError: the output is not of classes.
         """
-        if not isinstance(output, Tensor) or output.dim() > 2 or self.utility_name in NO_CLASSES:
+        if not isinstance(output, Tensor) or output.dim() > 2 or self.utility_name in NO_CLASSES or self.form is None:
             raise OptionError("the model's output is not of classes, so that there are no scores to measure")
-        return probabilities(output, self.utility_name).gather(1, self.target[:, None])[:, 0].detach()
+        return probabilities(output, self.utility_name, self.form).gather(1, self.target[:, None])[:, 0].detach()
 
     def score(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
         """The score of the class for changed images: one plain forward pass."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
+from copy import copy
 from typing import Any, TypeAlias
 
 import torch
@@ -15,10 +16,12 @@ from shapleycam.trace import plan as plans
 from shapleycam.trace.attention import twice_differentiable as math_attention
 from shapleycam.trace.calls import activation_in, calls_around, layer_name
 from shapleycam.trace.convolution import LinearConvolutions
+from shapleycam.trace.finals import Finals
 from shapleycam.trace.graph import depends_on
 from shapleycam.trace.guest import Parts, borrowed, parts_of, patched, run
 from shapleycam.trace.nested import map_tensors, numbers_of
 from shapleycam.trace.replay import Recorder, Replay
+from shapleycam.trace.scores import Reads, Returned, Scores, in_rows, is_of_classes, scores_of
 
 Select: TypeAlias = "Callable[[Any], Any]"
 
@@ -35,7 +38,7 @@ class Trace:
         layer: str,
         images: Tensor,
         activation: Tensor,
-        output: Any,
+        returned: Returned,
         replay: Replay | None,
         select: Select,
         *,
@@ -44,10 +47,31 @@ class Trace:
         self.layer = layer
         self.images = images
         self.activation = activation
-        self.output = output
+        self.output = returned.output
         self.twice_differentiable = twice_differentiable
+        self.reads: Reads | None = None
+        self.scores: Scores | None = None
         self._replay = replay
         self._select = select
+        self._returned = returned
+
+    def reading(self, reads: Reads) -> Trace:
+        """The same pass with an output that a question can be asked of, and a head that gives such outputs.
+
+        "scores" are of classes, (b, classes, ...) or (b,): the logits where the model returns probabilities, and where
+        they cannot be had log p; `scores` of what is returned says which. "numbers" is the model's own output with one
+        row an image, "output" the same where it has such rows.
+
+        Raises:
+            ModelError: the output has not one row an image, or is a part of a softmax's.
+        """
+        other = copy(self)
+        other.reads, other.output = reads, in_rows(self._returned.output, len(self.images), "images", reads)
+        if reads == "scores" and is_of_classes(other.output):
+            with torch.inference_mode(mode=False), torch.enable_grad():  # the caller may have none
+                other.scores = scores_of(other.output, self._returned, self.activation)
+                other.output = other.scores.convert(other.output, self._returned.final)
+        return other
 
     def head(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
         """The model's (selected) output for each row of activations, by running only what comes after the layer.
@@ -78,7 +102,13 @@ class Trace:
             raise ReplayError(
                 f"{found} for a pass of {images} images; expected one row an image, or samples= of each row"
             )
-        return self._select(self._replay(activation, samples))
+        finals = Finals() if self.scores is not None and self.scores.needs_finals else None
+        with finals or nullcontext():
+            output = self._select(self._replay(activation, samples))
+        if self.reads is None:
+            return output
+        rowed = in_rows(output, rows, "coalitions", self.reads)
+        return rowed if self.scores is None else self.scores.of(rowed, finals)
 
 
 def whole(output: Any) -> Any:
@@ -128,10 +158,11 @@ def trace(
 class _Start:
     """The layer's forward in a traced pass: the graph begins at what it returns."""
 
-    def __init__(self, layer: nn.Module, name: str, rest: ExitStack, *, twice: bool) -> None:
+    def __init__(self, layer: nn.Module, name: str, rest: ExitStack, finals: Finals, *, twice: bool) -> None:
         self.activation: Tensor | None = None
         self.again = False
         self._forward, self._name, self._rest, self._twice = layer.forward, name, rest, twice
+        self._finals = finals
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         value = self._forward(*args, **kwargs)
@@ -139,6 +170,7 @@ class _Start:
             self.again = True
             return value
         activation = activation_in(value, self._name)
+        self._rest.enter_context(self._finals)
         if self._twice:
             self._rest.enter_context(math_attention())
             self._rest.enter_context(LinearConvolutions())
@@ -159,17 +191,20 @@ def _pass(
 ) -> Trace:
     layer = model.get_submodule(name)
     recorder = None if plan is None else Recorder(plan, model)
+    finals = Finals()
     with ExitStack() as rest, torch.no_grad():
-        start = _Start(layer, name, rest, twice=twice_differentiable)
+        start = _Start(layer, name, rest, finals, twice=twice_differentiable)
         with patched({**(recorder.forwards() if recorder else {}), layer: start}):
-            output = select(run(model, images))
+            everything = run(model, images)
+        output = select(everything)
+    returned = Returned.of(output, everything, finals)
     if start.activation is None or start.again:
         calls_around(model, name, images[:1])
         raise LayerError(f"layer {name!r} runs another number of times for other images; choose another layer")
     _check_batch(start.activation, name, len(images))
     check_finite(start.activation, model, f"the activation of layer {name!r}")
     for tensor in numbers_of(output):
-        check_finite(tensor, model, "the output")
+        check_output(tensor, model)
     if not depends_on(output, start.activation):
         raise LayerError(
             f"layer {name!r} runs, but the output does not depend on it, or is cut off from it (detached, or "
@@ -178,7 +213,25 @@ def _pass(
     replay = None
     if recorder is not None and plan is not None:
         replay = Replay(model, layer, plan, recorder.values, images, parts)
-    return Trace(name, images, start.activation, output, replay, select, twice_differentiable=twice_differentiable)
+    return Trace(
+        name,
+        images,
+        start.activation,
+        returned,
+        replay,
+        select,
+        twice_differentiable=twice_differentiable,
+    )
+
+
+def check_output(output: Tensor, model: nn.Module) -> None:
+    """Refuse NaN and +infinity in an output. A logit of -infinity is that of a class that the model leaves out.
+
+    Raises:
+        ModelError: as `check_finite`.
+    """
+    masked = output.detach() == -torch.inf
+    check_finite(output.detach().masked_fill(masked, 0), model, "the output")
 
 
 def check_finite(tensor: Tensor, model: nn.Module, what: str) -> None:

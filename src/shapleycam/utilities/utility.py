@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from shapleycam.errors import OptionError, TargetError
+from shapleycam.trace.scores import Reads
 
 Function: TypeAlias = "Callable[..., Tensor]"
 Labels: TypeAlias = "Sequence[str] | None"
@@ -45,7 +46,10 @@ class Utility:
     """A named utility: `function(output, target)` gives one number an image; `formula` is for people.
 
     `scores(output, labels)` (b, n) are what a target chooses among, None where there are no classes; the best is the
-    predicted one, if it `predicts`. `raw` utilities get all that the model returns, others the logits found in it.
+    predicted one, if it `predicts`. `raw` utilities get all that the model returns, others what is explained of it.
+    `reads` says in which form: as class "scores" (logits, also where the model returns probabilities; log p where it
+    `needs_logits` is False and there is nothing else), as "numbers" with one row an image, or as the model's own
+    "output". `beside` says that its classes may stand beside each other.
 
     `each` (b or 1, ...) is data for each image, handed to the function as its third argument: a mask, an embedding.
     `settle(output, target, labels)` makes it from the output on the whole image; it then stays for all coalitions.
@@ -58,6 +62,9 @@ class Utility:
     scores: Callable[[Any, Labels], Tensor | None] = logits_if_any
     predicts: bool = True
     raw: bool = False
+    reads: Reads = "output"
+    needs_logits: bool = False
+    beside: bool = False
     each: Tensor | None = None
     settle: Callable[[Any, Tensor, Labels], Tensor] | None = None
 
