@@ -21,6 +21,7 @@ from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.trace.guest import device_of
 from shapleycam.utilities import Utility
+from shapleycam.utilities.utility import logits_if_any
 
 Images: TypeAlias = "Photo | Sequence[Photo] | Tensor | Batch"
 Target: TypeAlias = "int | str | Tensor | Sequence[int | str] | None"
@@ -126,14 +127,17 @@ def prepared(photo: Photo, name: str, preprocess: Transform) -> tuple[Tensor, So
 
 def _no_classes(target: Target, utility: Utility, images: Tensor) -> Int[Tensor, " b"]:
     """Zeros, where a utility asks of no class; a function of the user's may be given numbers of its own."""
-    count = len(images)
+    count, is_function = len(images), utility.scores is logits_if_any
     if target is None:
         return torch.zeros(count, dtype=torch.long, device=images.device)
-    if isinstance(target, torch.Tensor) and target.shape == (count,):
-        return target.to(images.device, torch.long)
+    numbers = [target] * count if isinstance(target, int) else target
+    if is_function and isinstance(numbers, Sequence) and all(isinstance(number, int) for number in numbers):
+        numbers = torch.tensor(numbers)
+    if is_function and isinstance(numbers, torch.Tensor) and numbers.shape == (count,):
+        return numbers.to(images.device, torch.long)
     raise TargetError(
-        f"target {target!r} was given, and utility {utility.name!r} has no classes here; leave it out, or give a "
-        f"tensor ({count},) of numbers for a function of yours"
+        f"target {target!r} was given, and utility {utility.name!r} has no classes here; leave it out"
+        + (f", or give a number, or a tensor ({count},) of numbers, for your function" if is_function else "")
     )
 
 

@@ -21,8 +21,10 @@ from shapleycam.inputs import Batch, Target, targets_of
 from shapleycam.layers import layout_at
 from shapleycam.models.layout import Layout
 from shapleycam.models.network import Transform
+from shapleycam.models.outputs import rows_of
 from shapleycam.questions import explained
 from shapleycam.trace import Trace, trace
+from shapleycam.trace.guest import borrowed, run
 from shapleycam.trace.scores import Reads
 from shapleycam.trace.trace import Select
 from shapleycam.utilities import Function, Utility
@@ -39,7 +41,7 @@ _REMEMBERED = 64
 @dataclass(frozen=True)
 class Guest:
     """A model as its explainer was told to take it; `ignores_scale` is what was learnt, by layer and utility; `told` is
-    what the user has been told of its output.
+    what the user has been told of its output; of the forms in `rows_checked` the output has one row an image.
     """
 
     model: nn.Module
@@ -49,6 +51,7 @@ class Guest:
     layout: str | Layout | None
     ignores_scale: dict[tuple[str, int], tuple[bool, Function]] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
+    rows_checked: set[tuple[int, ...]] = field(default_factory=set)
 
 
 class Look:
@@ -139,7 +142,28 @@ class Look:
         """The pass as a question of this kind reads it."""
         if reads not in self._readings:
             self._readings[reads] = self.traced.reading(reads)
+            if reads != "output":
+                self._check_one_alone()
         return self._readings[reads]
+
+    def _check_one_alone(self) -> None:
+        """Refuse an output whose rows only seem to be images, as there are as many classes as images.
+
+        Raises:
+            ModelError: for one image alone it has another form.
+        """
+        shape, images = tuple(getattr(self.traced.output, "shape", ())), self.batch.images
+        key = (*shape, id(self._select))
+        if len(images) == 1 or set(shape) != {len(images)} or key in self._guest.rows_checked:
+            return
+        with borrowed(self._guest.model):
+            alone = rows_of(self._select(run(self._guest.model, images[:1])), 1)
+        if alone.numel() * len(images) != self.traced.output.numel():
+            raise ModelError(
+                f"the model returns shape {shape} for {len(images)} images and {tuple(alone.shape)} for one alone; "
+                "expected one row for each: mend the model, or make such rows of what it returns by output=, a function"
+            )
+        self._guest.rows_checked.add(key)
 
     def _read_for(self, utility: Utility) -> Trace:
         """The pass as a utility reads it, where it can be asked that; what there is to know of it is said once."""

@@ -17,9 +17,9 @@ from shapleycam.models.layout import Layout, given
 from shapleycam.models.outputs import found as found_logits
 from shapleycam.trace.finals import Finals
 from shapleycam.trace.guest import borrowed, patched, run
-from shapleycam.trace.nested import map_tensors, numbers_of, only_tensor, version_of
+from shapleycam.trace.nested import is_empty, map_tensors, numbers_of, only_tensor, version_of
 from shapleycam.trace.scores import scores_if_any
-from shapleycam.trace.trace import Select, check_output
+from shapleycam.trace.trace import Select, check_output, nothing_returned
 
 _ATTENTION = {"attn", "attention", "self_attn", "self_attention"}
 
@@ -132,6 +132,8 @@ def _outputs(model: nn.Module, image: Tensor, select: Select) -> tuple[list[_Out
         with patched({m: watch.on(name, m) for name, m in model.named_modules() if name}), Finals() as finals:
             output = select(run(model, leaf.clone()))
         numbers = numbers_of(output)
+        if is_empty(output):
+            raise nothing_returned(model)
         for tensor in numbers:
             check_output(tensor, model)
         numbers = [scores_if_any(tensor, len(image), finals, leaf) for tensor in numbers]

@@ -13,7 +13,7 @@ from torch.nn.functional import logsigmoid
 from shapleycam.errors import ModelError
 from shapleycam.models.outputs import rows_of
 from shapleycam.trace.finals import Activation, Final, Finals
-from shapleycam.trace.graph import last_activation
+from shapleycam.trace.graph import last_activation, nodes
 from shapleycam.trace.nested import numbers_of
 
 Form: TypeAlias = Literal["logits", "sigmoid logits", "probabilities", "log-probabilities"]
@@ -28,6 +28,8 @@ _BOUNDED = 1e-2
 _EQUAL = 1e-5
 _STILL = 1e-3
 """Below this share of one class's gradient the gradient of all probabilities' sum is rounding."""
+_EXPONENTIALS = frozenset({"ExpBackward0", "SoftmaxBackward0", "SigmoidBackward0", "TanhBackward0"})
+_LOGARITHMS = frozenset({"LogBackward0", "LogsumexpBackward0", "LogSoftmaxBackward0", "LogSigmoidBackward0"})
 _ACTIVATED: dict[Activation, Callable[[Tensor], Tensor]] = {
     "softmax": lambda z: z.softmax(1),
     "log_softmax": lambda z: z.log_softmax(1),
@@ -223,13 +225,14 @@ def _part(output: Tensor, kind: Activation) -> ModelError:
 def _are_probabilities(output: Tensor, leaf: Tensor, room: float) -> bool:
     values = output.detach()
     sums = bool((values >= 0).all()) and bool(((values.sum(1) - 1).abs() <= room).all())
-    return sums and _is_constant(output.sum(1), output, leaf)
+    return sums and _is_constant(output.sum(1), output, leaf) and (_unsure(values) or _made_by(output, _EXPONENTIALS))
 
 
 def _are_log_probabilities(output: Tensor, leaf: Tensor) -> bool:
     values = output.detach()
     sums = bool((values <= 0).all()) and bool((values.logsumexp(1).abs() <= _SUM).all())
-    return sums and _is_constant(output.logsumexp(1), output, leaf)
+    constant = sums and _is_constant(output.logsumexp(1), output, leaf)
+    return constant and (_unsure(values.exp()) or _made_by(output, _LOGARITHMS))
 
 
 def _is_constant(total: Tensor, output: Tensor, leaf: Tensor) -> bool:
@@ -240,6 +243,15 @@ def _is_constant(total: Tensor, output: Tensor, leaf: Tensor) -> bool:
     (of_sum,) = torch.autograd.grad(total.sum(), leaf, retain_graph=True, materialize_grads=True)
     (of_best,) = torch.autograd.grad(finite.amax(1).sum(), leaf, retain_graph=True, materialize_grads=True)
     return bool(of_sum.norm() <= _STILL * of_best.norm())
+
+
+def _unsure(probabilities: Tensor) -> bool:
+    """Whether in some image no class has all: where one has, a sum's gradient vanishes whatever made it."""
+    return bool((probabilities.amax(1) < 1 - _STILL).any())
+
+
+def _made_by(output: Tensor, names: frozenset[str]) -> bool:
+    return any(node.name() in names for node in nodes(output))
 
 
 def _activation_beside(output: Tensor, beside: Sequence[Tensor]) -> Activation | None:

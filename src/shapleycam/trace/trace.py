@@ -19,7 +19,7 @@ from shapleycam.trace.convolution import LinearConvolutions
 from shapleycam.trace.finals import Finals
 from shapleycam.trace.graph import depends_on
 from shapleycam.trace.guest import Parts, borrowed, parts_of, patched, run
-from shapleycam.trace.nested import map_tensors, numbers_of
+from shapleycam.trace.nested import is_empty, map_tensors, numbers_of
 from shapleycam.trace.replay import Recorder, Replay
 from shapleycam.trace.scores import Reads, Returned, Scores, in_rows, is_of_classes, scores_of
 
@@ -206,6 +206,8 @@ def _pass(
     for tensor in numbers_of(output):
         check_output(tensor, model)
     if not depends_on(output, start.activation):
+        if is_empty(output):
+            raise nothing_returned(model)
         raise LayerError(
             f"layer {name!r} runs, but the output does not depend on it, or is cut off from it (detached, or "
             "computed under no_grad); choose another layer (shapleycam layers MODEL lists those that matter)"
@@ -221,6 +223,14 @@ def _pass(
         replay,
         select,
         twice_differentiable=twice_differentiable,
+    )
+
+
+def nothing_returned(model: nn.Module) -> ModelError:
+    """The error of a model that detects nothing, so that there is nothing to explain."""
+    return ModelError(
+        f"the model ({type(model).__name__}) returns only empty tensors for these images: it detects nothing; lower its "
+        "score threshold, or give images in which it detects something"
     )
 
 

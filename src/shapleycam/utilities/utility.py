@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from shapleycam.errors import OptionError, TargetError
+from shapleycam.errors import OptionError, ShapleyCamError, TargetError
+from shapleycam.trace.nested import is_empty
 from shapleycam.trace.scores import Reads
 
 Function: TypeAlias = "Callable[..., Tensor]"
@@ -39,6 +40,11 @@ def as_logits(output: Float[Tensor, "b *classes"]) -> Float[Tensor, "b classes"]
 def logits_if_any(output: Any, _: Labels = None) -> Tensor | None:
     """The class scores, None where the output has another form."""
     return as_logits(output) if isinstance(output, torch.Tensor) and output.dim() in {1, 2} else None
+
+
+def _rows(output: Any, count: int) -> Sequence[Any]:
+    """What is returned for each image, where that is a list; else all of it."""
+    return output if isinstance(output, (list, tuple)) and len(output) == count else [output]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +83,19 @@ class Utility:
             OptionError: the function does not give one number a row.
         """
         precise = output.float() if isinstance(output, torch.Tensor) and output.dtype in _HALF else output
-        value = self.function(precise, target, *self._data(samples))
+        try:
+            value = self.function(precise, target, *self._data(samples))
+        except (ShapleyCamError, torch.cuda.OutOfMemoryError):
+            raise
+        except Exception as error:
+            nothing = [str(row) for row, part in enumerate(_rows(output, len(target))) if is_empty(part)]
+            if not nothing:
+                raise
+            raise TargetError(
+                f"utility {self.name!r} raised {type(error).__name__}, and the model detects nothing in row "
+                f"{', '.join(nothing)} (an image, or one with places removed): lower the model's score threshold, or "
+                "let the utility return 0 there"
+            ) from error
         if not isinstance(value, torch.Tensor) or value.shape != target.shape:
             found = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
             raise OptionError(
