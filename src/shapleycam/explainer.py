@@ -32,8 +32,9 @@ from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.transforms import as_transform
 from shapleycam.trace.calls import layer_name
 from shapleycam.trace.finals import Finals
-from shapleycam.trace.guest import borrowed, device_of, run, without_autocast
+from shapleycam.trace.isolation import device_of, isolated, run
 from shapleycam.trace.scores import Returned, in_rows, is_of_classes, scores_of
+from shapleycam.trace.suspension import without_autocast
 from shapleycam.trace.trace import Select, whole
 from shapleycam.utilities import Function, Utility, utility_of
 from shapleycam.values.path import Nodes
@@ -269,8 +270,8 @@ class Explainer:
             ModelError, ImageError: as in `explain`.
         """
         batch, asked = batch_of(images, self.preprocess, self.model), self._utility(utility)
-        with borrowed(self.model):
-            output = self._output_for(asked)(run(self.model, batch.images))
+        with isolated(self.model) as model:
+            output = self._output_for(asked)(run(model, batch.images))
         return in_rows(output, len(batch.images), "images", "output" if asked.reads == "output" else "numbers")
 
     @torch.inference_mode(mode=False)
@@ -282,10 +283,10 @@ class Explainer:
             ModelError, ImageError: as in `explain`.
         """
         batch, asked = batch_of(images, self.preprocess, self.model), self._utility(utility)
-        select, model = self._output_for(asked), self.model
+        select = self._output_for(asked)
         if asked.reads != "scores":
             return asked.scores(self.output(batch, asked), self.labels)
-        with borrowed(model):
+        with isolated(self.model) as model:
             with torch.enable_grad(), Finals() as finals:  # only a graph shows how the scores can be had
                 leaf = batch.images[:1].clone().requires_grad_()
                 first = in_rows(select(run(model, leaf.clone())), 1, "images", "scores")

@@ -19,7 +19,7 @@ from shapleycam.images import Photo, Source, load
 from shapleycam.models.labels import index_of
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess
-from shapleycam.trace.guest import device_of
+from shapleycam.trace.isolation import device_of
 from shapleycam.utilities import Utility
 from shapleycam.utilities.utility import logits_if_any
 

@@ -24,7 +24,7 @@ from shapleycam.models.network import Transform
 from shapleycam.models.outputs import rows_of
 from shapleycam.questions import explained
 from shapleycam.trace import Trace, trace
-from shapleycam.trace.guest import borrowed, run
+from shapleycam.trace.isolation import isolated, run
 from shapleycam.trace.scores import Reads
 from shapleycam.trace.trace import Select
 from shapleycam.utilities import Function, Utility
@@ -156,8 +156,8 @@ class Look:
         key = (*shape, id(self._select))
         if len(images) == 1 or set(shape) != {len(images)} or key in self._guest.rows_checked:
             return
-        with borrowed(self._guest.model):
-            alone = rows_of(self._select(run(self._guest.model, images[:1])), 1)
+        with isolated(self._guest.model) as model:
+            alone = rows_of(self._select(run(model, images[:1])), 1)
         if alone.numel() * len(images) != self.traced.output.numel():
             raise ModelError(
                 f"the model returns shape {shape} for {len(images)} images and {tuple(alone.shape)} for one alone; "

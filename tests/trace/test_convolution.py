@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from shapleycam.trace.convolution import LinearConvolutions
+from shapleycam.trace.differentiation import Differentiation
 
 SETTINGS = [
     (F.conv1d, (2, 4, 9), (6, 2, 3), {"stride": 2, "padding": 1, "groups": 2}),
@@ -35,7 +35,7 @@ def test_all_derivatives_by_the_input(convolve, shape, weight, settings):
         return output, first, second, third
 
     expected = derivatives()
-    with LinearConvolutions():
+    with Differentiation(twice=True):
         found = derivatives()
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs)
@@ -49,7 +49,7 @@ def test_only_this_thread_and_only_inside():
         values = torch.randn(1, 3, 5, 5, requires_grad=True)
         seen.append(F.conv2d(values, kernel).grad_fn.name())
 
-    with LinearConvolutions():
+    with Differentiation(twice=True):
         thread = threading.Thread(target=output)
         thread.start()
         thread.join()

@@ -29,7 +29,7 @@ from shapleycam.experiments.store import Store, is_run, open_run, refuse_other
 from shapleycam.metrics.table import needs
 from shapleycam.models.guests import network_of
 from shapleycam.models.network import Network
-from shapleycam.trace.guest import device_of
+from shapleycam.trace.isolation import device_of
 
 
 class Watcher(Interface):

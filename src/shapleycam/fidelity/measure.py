@@ -21,7 +21,7 @@ from shapleycam.explainer import Explainer
 from shapleycam.game import Game
 from shapleycam.game.players import Regions
 from shapleycam.inputs import Batch
-from shapleycam.trace.guest import borrowed
+from shapleycam.trace.isolation import isolated
 from shapleycam.values.distance import efficiency_gap, rank_correlation, relative_error
 from shapleycam.values.exact import exact
 from shapleycam.values.path import Nodes
@@ -176,8 +176,8 @@ def _times(
     """Of each method the median seconds of an explanation of the batch, and the median ratio to a plain pass."""
 
     def plain() -> None:
-        with borrowed(explainer.model):
-            explainer.model(batch.images)
+        with isolated(explainer.model) as model:
+            model(batch.images)
 
     def explain(method: str) -> None:
         with warnings.catch_warnings():

@@ -23,7 +23,7 @@ from shapleycam.images import Seed, content_seeds
 from shapleycam.models.layout import Layout
 from shapleycam.trace import Trace
 from shapleycam.trace.graph import not_differentiable
-from shapleycam.trace.guest import without_autocast
+from shapleycam.trace.suspension import without_autocast
 from shapleycam.utilities import Utility
 
 MEMORY = 64 * 2**20

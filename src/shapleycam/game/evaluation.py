@@ -16,8 +16,8 @@ from shapleycam.game.players import Players
 from shapleycam.game.structure import Structure, recorded, structure_of
 from shapleycam.game.ways import General, Pooled, Summed, Way
 from shapleycam.trace import Trace
-from shapleycam.trace.guest import without_autocast
 from shapleycam.trace.nested import numbers_of
+from shapleycam.trace.suspension import without_autocast
 from shapleycam.utilities import Utility
 
 _PROBES = 4

@@ -15,8 +15,9 @@ from shapleycam.errors import LayerError
 from shapleycam.models.grids import declared, layout_of, size_of
 from shapleycam.models.layout import Layout, given
 from shapleycam.models.outputs import found as found_logits
+from shapleycam.trace.differentiation import Differentiation
 from shapleycam.trace.finals import Finals
-from shapleycam.trace.guest import borrowed, patched, run
+from shapleycam.trace.isolation import Interceptor, intercepted, isolated, run
 from shapleycam.trace.nested import is_empty, map_tensors, numbers_of, only_tensor, version_of
 from shapleycam.trace.scores import scores_if_any
 from shapleycam.trace.trace import Select, check_output, nothing_returned
@@ -128,9 +129,9 @@ def _outputs(model: nn.Module, image: Tensor, select: Select) -> tuple[list[_Out
     """The outputs of the modules that run once, in the order in which they finish; and whether the model's is dense."""
     watch = _Watch()
     leaf = image.detach().clone().requires_grad_()
-    with borrowed(model), torch.enable_grad():
-        with patched({m: watch.on(name, m) for name, m in model.named_modules() if name}), Finals() as finals:
-            output = select(run(model, leaf.clone()))
+    with isolated(model) as copied, torch.enable_grad(), Differentiation(twice=False):
+        with intercepted({m: watch.on(name, m) for name, m in copied.named_modules() if name}), Finals() as finals:
+            output = select(run(copied, leaf))
         numbers = numbers_of(output)
         if is_empty(output):
             raise nothing_returned(model)
@@ -167,11 +168,11 @@ class _Watch:
         self._runs: Counter[str] = Counter()
         self._by_identity: dict[int, _Seen] = {}
 
-    def on(self, name: str, module: nn.Module) -> Callable[..., Any]:
-        """The forward to run in place of the module's own."""
-        original, is_leaf = module.forward, not any(module.children())
+    def on(self, name: str, module: nn.Module) -> Interceptor:
+        """What to run in place of the module's call."""
+        is_leaf = not any(module.children())
 
-        def forward(*args: Any, **kwargs: Any) -> Any:
+        def forward(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             given = args[0] if args and isinstance(args[0], torch.Tensor) else None
             version = None if given is None else version_of(given)
             value = original(*args, **kwargs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,7 +12,8 @@ from torch import Tensor, nn
 from shapleycam.errors import ModelError
 from shapleycam.layers.audit import Candidate
 from shapleycam.trace.calls import activation_in
-from shapleycam.trace.guest import borrowed, patched, run
+from shapleycam.trace.differentiation import Differentiation
+from shapleycam.trace.isolation import intercepted, isolated, run
 
 _LOCAL = 0.1
 """How much more of its energy the gradient of one half must have there than that of the other half has."""
@@ -25,16 +27,16 @@ def is_local(model: nn.Module, image: Float[Tensor, "1 *image"], candidate: Cand
     half on its own half of the image. So a detector's queries, or tokens in another order, are told apart.
     """
     kept: list[Tensor] = []
-    layer, leaf = model.get_submodule(candidate.name), image.detach().clone().requires_grad_()
-    original = layer.forward
+    leaf = image.detach().clone().requires_grad_()
 
-    def keep(*args: Any, **kwargs: Any) -> Any:
+    def keep(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         value = original(*args, **kwargs)
         kept.append(activation_in(value, candidate.name))
         return value
 
-    with borrowed(model), torch.enable_grad(), patched({layer: keep}):
-        run(model, leaf.clone())
+    with isolated(model) as copied, Differentiation(twice=False), torch.enable_grad():
+        with intercepted({copied.get_submodule(candidate.name): keep}):
+            run(copied, leaf)
         positions = candidate.layout.positions(kept[0])
         signs = torch.randint(0, 2, positions.shape[2:], generator=torch.Generator().manual_seed(0)) * 2 - 1
         cells = candidate.layout.cells((positions * signs.to(positions)).sum(2))
@@ -47,8 +49,8 @@ def takes_another_size(model: nn.Module, image: Float[Tensor, "1 *image"]) -> bo
     """
     larger = torch.nn.functional.interpolate(image.detach().float(), scale_factor=_LARGER)
     try:
-        with borrowed(model):
-            run(model, larger)
+        with isolated(model) as copied:
+            run(copied, larger)
     except ModelError:
         return False
     return True

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from shapleycam.errors import LayerError, nearest
-from shapleycam.trace.guest import patched, run
-from shapleycam.trace.nested import only_tensor, tensors_of
+from shapleycam.trace.extra import ExtraInputs
+from shapleycam.trace.isolation import Interceptor, intercepted, run, undisturbed
+from shapleycam.trace.nested import map_tensors, only_tensor, tensors_of
 
 
 def layer_name(model: nn.Module, layer: str | nn.Module) -> str:
@@ -33,8 +34,13 @@ def layer_name(model: nn.Module, layer: str | nn.Module) -> str:
     return layer
 
 
-def calls_around(model: nn.Module, layer: str, images: Tensor) -> frozenset[tuple[str, int]]:
-    """Run the model to see that the layer runs exactly once, and inside which calls: (module, number of its call).
+def calls_around(
+    model: nn.Module, layer: str, images: Tensor, extra: ExtraInputs
+) -> tuple[frozenset[tuple[str, int]], Callable[[Tensor], Any]]:
+    """Run a private copy to see that the layer runs exactly once.
+
+    Return inside which calls it runs, as (module, number of its call), and its form: from an activation to what the
+    layer returns, which may be a tuple around it.
 
     Raises:
         LayerError: it never runs, runs several times (the message names the calls), or returns no single tensor.
@@ -43,11 +49,10 @@ def calls_around(model: nn.Module, layer: str, images: Tensor) -> frozenset[tupl
     numbers: Counter[str] = Counter()
     running: list[tuple[str, int]] = []
     calls: list[tuple[str, frozenset[tuple[str, int]]]] = []
+    forms: list[Any] = []
 
-    def watching(name: str, module: nn.Module) -> Callable[..., Any]:
-        original = module.forward
-
-        def forward(*args: Any, **kwargs: Any) -> Any:
+    def watching(name: str, module: nn.Module) -> Interceptor:
+        def watch(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             nonlocal last
             if module is chosen:
                 calls.append((f"after {last}", frozenset(running)))
@@ -57,13 +62,15 @@ def calls_around(model: nn.Module, layer: str, images: Tensor) -> frozenset[tupl
             running.pop()
             if module is chosen:
                 activation_in(value, layer)
+                forms.append(map_tensors(lambda tensor: tensor.new_empty(0), value))
             last = name
             return value
 
-        return forward
+        return watch
 
-    with patched({module: watching(name, module) for name, module in model.named_modules() if name}):
-        run(model, images)
+    functions = {module: watching(name, module) for name, module in model.named_modules() if name}
+    with undisturbed(model), intercepted(functions):
+        run(model, images, extra)
     if not calls:
         raise LayerError(
             f"layer {layer!r} never runs in a forward pass in eval mode; choose one that does "
@@ -74,7 +81,13 @@ def calls_around(model: nn.Module, layer: str, images: Tensor) -> frozenset[tupl
             f"layer {layer!r} runs {len(calls)} times in a forward pass ({', '.join(place for place, _ in calls)}), "
             "so it has no one activation; choose the block around it, or another layer"
         )
-    return calls[0][1]
+    return calls[0][1], form_of(forms[0])
+
+
+def form_of(value: Any) -> Callable[[Tensor], Any]:
+    """Return the function from an activation to what a layer returns, given something that it returned."""
+    empty = map_tensors(lambda tensor: tensor.new_empty(0), value)
+    return lambda activation: map_tensors(lambda _: activation, empty)
 
 
 def activation_in(value: Any, layer: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""Second derivatives of convolutions, without the weight's.
+"""Second derivatives of convolutions by their input, without the weight's.
 
 PyTorch's double backward of a convolution also computes the derivative by the weight, asked for or not, and does so
 group by group: behind depthwise convolutions one Hessian-vector product cost 22 forward passes; so it costs 4
@@ -9,30 +9,19 @@ the derivative of that is the convolution again.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn import grad
-from torch.overrides import TorchFunctionMode
 
 _TRANSPOSED: dict[Any, Callable[..., Any]] = {
     F.conv1d: grad.conv1d_input,
     F.conv2d: grad.conv2d_input,
     F.conv3d: grad.conv3d_input,
 }
-
-
-class LinearConvolutions(TorchFunctionMode):
-    """Inside, in this thread, convolutions are differentiable by their input only, and cheaply any number of times."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Put `_Convolution` in the place of PyTorch's where its arguments allow."""
-        kwargs = kwargs or {}
-        if func in _TRANSPOSED and torch.is_grad_enabled():
-            return _convolve(func, *args, **kwargs)
-        return func(*args, **kwargs)
 
 
 def _convolve(
@@ -45,9 +34,15 @@ def _convolve(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Tensor:
+    """As PyTorch's `func`; by a function of our own where the weight does not depend on the activation.
+
+    A weight or bias that was computed (CondConv mixes kernels by content) may depend on it, and our function would drop
+    that part of the derivative.
+    """
     settings = (stride, padding, dilation, groups)
     batched = input.dim() == weight.dim()
-    if isinstance(padding, str) or not batched:
+    is_computed = weight.grad_fn is not None or (bias is not None and bias.grad_fn is not None)
+    if isinstance(padding, str) or not batched or is_computed:
         return func(input, weight, bias, *settings)
     convolved: Tensor = _Convolution.apply(input, weight, bias, func, settings)
     return convolved
@@ -82,3 +77,7 @@ class _Transposed(torch.autograd.Function):
     def backward(ctx: Any, values: Tensor) -> Any:
         (weight,) = ctx.saved_tensors
         return _Convolution.apply(values, weight, None, ctx.func, ctx.settings), None, None, None, None
+
+
+CONVOLUTIONS: dict[Any, Callable[..., Any]] = {func: partial(_convolve, func) for func in _TRANSPOSED}
+"""By PyTorch's convolutions, ours: differentiable by their input only, and cheaply any number of times."""

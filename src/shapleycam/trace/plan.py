@@ -3,176 +3,226 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
-from shapleycam.errors import ReplayError
+from shapleycam.errors import ModelError, ReplayError
 from shapleycam.trace.calls import activation_in, calls_around
-from shapleycam.trace.guest import parts_of, patched, run
-from shapleycam.trace.nested import alike, map_tensors, numbers_of, tensors_of, version_of
-from shapleycam.trace.replay import Plan, Recorder, Replay, Step, keep
+from shapleycam.trace.extra import ExtraInputs
+from shapleycam.trace.isolation import Interceptor, intercepted, run, undisturbed
+from shapleycam.trace.nested import alike, tensors_of, version_of
+from shapleycam.trace.reads import Reads
+from shapleycam.trace.repeats import close, reseeded, row_of, same
+from shapleycam.trace.replay import Growth, Plan, Recorder, Replay, Step
+from shapleycam.trace.statics import class_attributes, restore
 
-_plans: WeakKeyDictionary[nn.Module, dict[tuple[str, torch.Size], Plan]] = WeakKeyDictionary()
+_Key = tuple[str, torch.Size, str]
+_plans: WeakKeyDictionary[nn.Module, dict[_Key, Plan]] = WeakKeyDictionary()
 
 
-def plan_for(model: nn.Module, layer: str, images: Tensor) -> Plan:
-    """The plan for images of this size, learned at the first call (from the first image of the batch).
+def plan_for(owner: nn.Module, copied: nn.Module, layer: str, images: Tensor, extra: ExtraInputs) -> Plan:
+    """Return the plan for images of this size, learned at the first call from the first image of the batch.
+
+    `owner` is the user's model, by which plans are kept; `copied` is the private copy of it that is run.
 
     Raises:
         LayerError: the layer does not run exactly once.
-        ReplayError: the head cannot be run on its own.
+        ReplayError: the head cannot be run on its own, or not without writing into what is the user's.
     """
-    plans = _plans.setdefault(model, {})
-    key = (layer, images.shape[1:])
+    plans = _plans.setdefault(owner, {})
+    key = (layer, images.shape[1:], ",".join(extra.keywords))
     if key not in plans:
-        plans[key] = learn(model, layer, images[:1])
+        plans[key] = learn(copied, layer, images[:1], extra.rows(torch.zeros(1, dtype=torch.long)))
     return plans[key]
 
 
-def forget(model: nn.Module) -> None:
+def forget(owner: nn.Module) -> None:
     """Learn this model's plans anew at their next use."""
-    _plans.pop(model, None)
+    _plans.pop(owner, None)
 
 
-def learn(model: nn.Module, layer: str, image: Tensor) -> Plan:
-    """The plan for one layer, from passes over one image, alone and twice in a batch."""
-    alone, twice = _observed(model, layer, image)
-    steps = [_step(one, two) for one, two in zip(alone.calls, twice.calls, strict=True)]
-    whole = Plan(tuple(steps), True, alone.writes_activation, alone.form)
-    trial = _Trial(model, layer, image, whole)
-    if not trial.gives_output(whole):
-        raise ReplayError(_refusal(layer, steps))
-    nothing = replace(whole, steps=tuple(replace(step, read=False) for step in steps), reads_images=False)
-    if trial.gives_output(nothing):
-        return nothing
-    read = [not trial.gives_output(_without(whole, index)) for index in range(len(steps))]
-    return replace(
-        whole,
-        steps=tuple(replace(step, read=is_read) for step, is_read in zip(steps, read, strict=True)),
-        reads_images=not trial.gives_output(replace(whole, reads_images=False)),
-    )
+def learn(model: nn.Module, layer: str, image: Tensor, extra: ExtraInputs) -> Plan:
+    """Return the plan for one layer, from passes over one image, alone and beside another.
 
+    Where the modules before the layer cannot be replaced by what they returned (features go around the layer unseen,
+    through a hook or an attribute), the plan runs the whole model again for each batch of activations.
 
-def same(found: Any, expected: Any) -> bool:
-    """Whether two outputs agree, up to rounding of their precision."""
-    if not isinstance(found, type(expected)):
-        return False
-    ours, theirs = tensors_of(found), tensors_of(expected)
-    return len(ours) == len(theirs) and all(map(_close, ours, theirs))
-
-
-def _observed(model: nn.Module, layer: str, image: Tensor) -> tuple[_Observer, _Observer]:
-    """The calls for one image alone and twice. Those that return an object which cannot be stretched to another number
-    of rows (torchvision's ImageList) run for real, as do those around the layer.
+    Raises:
+        LayerError: the layer does not run exactly once.
+        ReplayError: a pass writes into the user's parameters or classes, the head draws at random, or the rows of a
+            batch influence each other.
     """
-    around = calls_around(model, layer, image)
+    before = class_attributes(model)
+    pair, extra_of_pair = torch.cat([image, _another(image)]), extra.rows(torch.zeros(2, dtype=torch.long))
+    around, form = calls_around(model, layer, image, extra)
+    whole = Plan((), reads_images=True, writes_activation=True, form=form)
+    reads = Reads(model.parameters())
+    try:
+        plan = _lean(model, layer, (image, pair), (extra, extra_of_pair), around, form, reads)
+    except _NotLeanError:
+        plan = whole
+    _check_untouched(reads, before, layer)
+    trial = _Trial(model, layer, pair, extra_of_pair)
+    trial.check_rows(whole)
+    return plan if plan is whole or trial.agrees(plan) else whole
+
+
+class _NotLeanError(Exception):
+    """What the modules before the layer returned cannot stand in for them."""
+
+
+def _lean(
+    model: nn.Module,
+    layer: str,
+    images: tuple[Tensor, Tensor],
+    extra: tuple[ExtraInputs, ExtraInputs],
+    around: frozenset[tuple[str, int]],
+    form: Callable[[Tensor], Any],
+    reads: Reads,
+) -> Plan:
+    """A plan in which modules that finished before the layer do not run again.
+
+    Calls that return an object which cannot be stretched to another number of rows (torchvision's ImageList) run for
+    real, as do those around the layer.
+    """
     while True:
-        alone = _Observer(model, layer, image, around)
-        twice = _Observer(model, layer, image.repeat(2, *[1] * (image.dim() - 1)), around)
-        names = [[(call.module, call.number) for call in seen.calls] for seen in (alone, twice)]
+        alone = _Observer(model, layer, images[0], extra[0], around)
+        reads.read.clear()
+        both = _Observer(model, layer, images[1], extra[1], around, reads)
+        names = [[(call.module, call.number) for call in seen.calls] for seen in (alone, both)]
         if names[0] != names[1]:
-            raise ReplayError(
-                f"layer {layer!r}: other modules run before it for two images than for one, so that what comes after "
-                "it cannot be run on its own; choose a method without a path (gradcam, shapleycam), or another layer"
-            )
+            raise _NotLeanError
         strange = {
-            call for call, one, two in zip(names[0], alone.calls, twice.calls, strict=True)
+            name for name, one, two in zip(names[0], alone.calls, both.calls, strict=True)
             if not alike(one.value, two.value)
         }  # fmt: skip
         if not strange:
-            return alone, twice
+            break
         around = around | strange
-
-
-def _close(found: Tensor, expected: Tensor) -> bool:
-    if found.shape != expected.shape:
-        return False
-    if not expected.numel() or not expected.is_floating_point():
-        return torch.equal(found, expected)
-    tolerance = expected.abs().max() * 100 * torch.finfo(expected.dtype).eps
-    return bool(((found - expected).abs() <= tolerance).all())
-
-
-def _refusal(layer: str, steps: list[Step]) -> str:
-    written = [step.module for step in steps if step.written]
-    reason = f"the model writes in place into the output of {written[0]}" if written else "it is not deterministic"
-    return (
-        f"layer {layer!r}: what comes after it, run on its own, does not give the model's output (perhaps {reason}); "
-        "choose the block around this layer (shapleycam layers MODEL), or a method without a path"
+    steps = tuple(
+        _step(one, two, is_read=name in reads.read)
+        for name, one, two in zip(names[0], alone.calls, both.calls, strict=True)
     )
+    return Plan(steps, _IMAGES in reads.read, alone.writes_activation or both.writes_activation, form)
 
 
-def _step(one: _Call, two: _Call) -> Step:
-    shapes = zip(tensors_of(one.value), tensors_of(two.value), strict=True)
-    batched = tuple(_grows(a, b, one.module) for a, b in shapes)
-    return Step(one.module, one.number, batched, read=True, written=one.written or two.written)
+def _step(one: _Call, two: _Call, *, is_read: bool) -> Step:
+    written = one.written or two.written
+    pairs = zip(tensors_of(one.value), tensors_of(two.value), strict=True)
+    return Step(one.module, one.number, tuple(_growth(a, b) for a, b in pairs), is_read or written, written)
 
 
-def _grows(alone: Tensor, twice: Tensor, module: str) -> bool:
-    if alone.shape == twice.shape:
-        return False
-    if alone.dim() and (2 * alone.shape[0], *alone.shape[1:]) == tuple(twice.shape):
-        return True
-    shapes = f"{tuple(alone.shape)} for one image and {tuple(twice.shape)} for two"
-    raise ReplayError(f"module {module!r} returns {shapes}; expected the batch in the first dimension")
+def _growth(alone: Tensor, both: Tensor) -> Growth | None:
+    """How a tensor grows from one image to two, read off the numbers of the first image."""
+    if alone.shape == both.shape:
+        if close(both, alone):
+            return None
+        raise _NotLeanError
+    if alone.dim() != both.dim():
+        raise _NotLeanError
+    grown = [d for d in range(alone.dim()) if alone.shape[d] != both.shape[d]]
+    if len(grown) != 1 or both.shape[grown[0]] != 2 * alone.shape[grown[0]]:
+        raise _NotLeanError
+    dim, size = grown[0], alone.shape[grown[0]]
+    for outside, sizes, place in ((True, (2, size), dim), (False, (size, 2), dim + 1)):
+        if close(both.unflatten(dim, sizes).select(place, 0), alone):
+            return Growth(dim, outside)
+    raise _NotLeanError
 
 
-def _without(plan: Plan, index: int) -> Plan:
-    steps = list(plan.steps)
-    steps[index] = replace(steps[index], read=False)
-    return replace(plan, steps=tuple(steps))
+def _another(image: Tensor) -> Tensor:
+    """A second image of the same kind, so that rows of the two can be told apart."""
+    noise = torch.rand(image.shape, generator=torch.Generator().manual_seed(0)).to(image)
+    spread = image.std() if image.numel() > 1 else image.new_ones(())
+    return 0.8 * image.flip(-1) + 0.2 * spread.clamp(min=1e-3) * noise
+
+
+def _check_untouched(reads: Reads, before: Mapping[tuple[type, str], Any], layer: str) -> None:
+    """Refuse replays of a model that writes into what its copy shares with the user's model."""
+    remedy = "explain by a method without a path or sampling (gradcam, hirescam, shapleycam)"
+    if reads.written is not None:
+        raise ReplayError(
+            f"layer {layer!r}: the model writes into one of its parameters, of shape {reads.written}, in its forward, "
+            f"and each replay would do so again; {remedy}, or keep such state in a buffer"
+        )
+    changed = restore(before)
+    if changed is not None:
+        raise ReplayError(
+            f"layer {layer!r}: the model's forward writes into the class attribute {changed}, and each replay would do "
+            f"so again; {remedy}, or keep such state in the module itself"
+        )
 
 
 class _Trial:
-    """Replays of one recorded pass under several plans."""
+    """Replays of one recorded pass over two images under several plans, with more rows than images."""
 
-    def __init__(self, model: nn.Module, layer: str, image: Tensor, whole: Plan) -> None:
-        self._model, self._layer, self._parts = model, model.get_submodule(layer), parts_of(model)
-        self._image, self._whole = image, whole
-        original = self._layer.forward
+    def __init__(self, model: nn.Module, layer: str, pair: Tensor, extra: ExtraInputs) -> None:
+        self._model, self._layer, self._pair, self._extra = model, layer, pair, extra
+        self._samples = torch.tensor([1, 0, 1], device=pair.device)
+        self._activation = self._recorded(None)[0]
+        scales = torch.tensor([0.5, 1.0, 0.75]).to(self._activation)
+        rows = self._activation[self._samples]
+        self._rows = rows * scales.reshape(-1, *[1] * (rows.dim() - 1))
 
-        def keep(*args: Any, **kwargs: Any) -> Any:
-            value = original(*args, **kwargs)
-            self._activation = activation_in(value, layer).detach().clone()
-            return value
+    def check_rows(self, whole: Plan) -> None:
+        """Refuse heads that give one row another output alone than in a batch.
 
-        self._recorder = Recorder(whole, model)
-        with patched({**self._recorder.forwards(), self._layer: keep}):
-            self._output = run(model, image)
-
-    def gives_output(self, plan: Plan) -> bool:
-        """Whether the head gives the model's output, and a finite gradient, when only what this plan reads is there.
-
-        The gradient may read more: behind a norm of rows that the output ignores, NaN times 0 is NaN.
+        Raises:
+            ReplayError: the head draws at random, or mixes the rows of a batch.
         """
-        pairs = zip(plan.steps, self._whole.steps, strict=True)
-        kept = {step: keep(step, self._recorder.values[full]) for step, full in pairs}
-        replay = Replay(self._model, self._layer, plan, kept, self._image, self._parts)
+        self._expected = self._head(whole, {})
+        with undisturbed(self._model), reseeded(1):
+            alone = self._head(whole, {}, slice(0, 1))
+        if row_of(self._expected, 0, 3, alone):
+            return
+        with undisturbed(self._model), reseeded(2):
+            again = self._head(whole, {})
+        layer = f"layer {self._layer!r}"
+        if not same(again, self._expected):
+            raise ModelError(
+                f"{layer}: what comes after it draws at random in eval mode, so that each run explains another draw; "
+                "make it deterministic (dropout only while self.training, a fixed generator)"
+            )
+        raise ReplayError(
+            f"{layer}: the rows of a batch influence each other in what comes after it (batch statistics, dynamic "
+            "quantisation), so that a coalition has no value of its own and there is no game; use a layer behind "
+            "that, or a method without a path or sampling on one image at a time"
+        )
+
+    def agrees(self, plan: Plan) -> bool:
+        """Whether the head by this plan gives what the whole model gives; call `check_rows` first."""
+        _, values = self._recorded(plan)
         try:
-            with torch.enable_grad():
-                leaf = self._activation.clone().requires_grad_()
-                output = replay(leaf)
-                return same(output, self._output) and _is_finite(_gradient(output, leaf))
-        except Exception:  # noqa: BLE001  # whatever a guest's code does with NaN, it has read it
+            return same(self._head(plan, values), self._expected)
+        except ModelError:  # rows that do not fit: features went around the layer unseen
             return False
 
+    def _head(self, plan: Plan, values: Mapping[Step, Any], which: slice = slice(None)) -> Any:
+        replay = Replay(self._model, self._layer, plan, values, self._pair, self._extra)
+        return replay(self._rows[which], self._samples[which])
 
-def _gradient(output: Any, leaf: Tensor) -> Tensor:
-    """Of the sum of all numbers in an output; zeros where none depends on the leaf."""
-    numbers = [tensor.sum() for tensor in numbers_of(output) if tensor.requires_grad]
-    if not numbers:
-        return torch.zeros_like(leaf)
-    (gradient,) = torch.autograd.grad(torch.stack(numbers).sum(), leaf, materialize_grads=True)
-    return gradient
+    def _recorded(self, plan: Plan | None) -> tuple[Tensor, Mapping[Step, Any]]:
+        kept: list[Tensor] = []
+
+        def keep_activation(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            value = original(*args, **kwargs)
+            kept.append(activation_in(value, self._layer).detach().clone())
+            return value
+
+        recorder = None if plan is None else Recorder(plan, self._model)
+        functions: dict[nn.Module, Interceptor] = {} if recorder is None else dict(recorder.functions)
+        functions[self._model.get_submodule(self._layer)] = keep_activation
+        with undisturbed(self._model), intercepted(functions):
+            run(self._model, self._pair, self._extra)
+        return kept[0], {} if recorder is None else recorder.values
 
 
-def _is_finite(tensor: Tensor) -> bool:
-    return bool(torch.isfinite(tensor).all())
+_IMAGES = "the images"
 
 
 @dataclass
@@ -198,51 +248,66 @@ class _Call:
 class _Observer:
     """One pass with every module watched: the outermost calls that finish before the layer, and who overwrites them.
 
-    `around` are the calls that the layer's own call is inside of: their code runs on replay.
+    `around` are the calls that the layer's own call is inside of: their code runs on replay. `reads` notes what such
+    code reads of the calls' values.
     """
 
-    def __init__(self, model: nn.Module, layer: str, images: Tensor, around: frozenset[tuple[str, int]]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        layer: str,
+        images: Tensor,
+        extra: ExtraInputs,
+        around: frozenset[tuple[str, int]],
+        reads: Reads | None = None,
+    ) -> None:
         self.calls: list[_Call] = []
         self._activation: _Call | None = None
-        self._layer, self._around = model.get_submodule(layer), around
+        self._layer, self._around, self._reads = model.get_submodule(layer), around, reads
         self._numbers: Counter[str] = Counter()
         self._inside = False
-        with patched({module: self._watching(name, module) for name, module in model.named_modules() if name}):
-            run(model, images)
+        functions = {module: self._watching(name, module) for name, module in model.named_modules() if name}
+        with undisturbed(model), intercepted(functions):
+            if reads is None:
+                run(model, images, extra)
+            else:
+                own = images.clone()
+                reads.watch(_IMAGES, [own])
+                with reads:
+                    run(model, own, extra, own_images=True)
         self._sync(real=True)
-
-    @property
-    def form(self) -> Callable[[Tensor], Any]:
-        """From an activation to what the layer returns."""
-        empty = map_tensors(lambda tensor: tensor.new_empty(0), self._activation.value if self._activation else None)
-        return lambda activation: map_tensors(lambda _: activation, empty)
 
     @property
     def writes_activation(self) -> bool:
         """Whether what follows the layer writes into its output in place."""
         return self._activation is not None and self._activation.written
 
-    def _watching(self, name: str, module: nn.Module) -> Callable[..., Any]:
-        original = module.forward
-
-        def forward(*args: Any, **kwargs: Any) -> Any:
+    def _watching(self, name: str, module: nn.Module) -> Interceptor:
+        def watch(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             number = self._numbers[name]
             self._numbers[name] += 1
             if self._inside or self._activation is not None or (name, number) in self._around:
                 return original(*args, **kwargs)
             self._sync(real=True)
-            self._inside = True
+            self._enter(inside=True)
             value = original(*args, **kwargs)
-            self._inside = False
+            self._enter(inside=False)
             self._sync(real=False)  # written by a call that replay skips: what is kept has it already
             call = _Call(name, number, value)
             if module is self._layer:
                 self._activation = call
             else:
                 self.calls.append(call)
+                if self._reads is not None:
+                    self._reads.watch((name, number), tensors_of(value))
             return value
 
-        return forward
+        return watch
+
+    def _enter(self, *, inside: bool) -> None:
+        self._inside = inside
+        if self._reads is not None:
+            self._reads.on = not inside
 
     def _sync(self, *, real: bool) -> None:
         for call in (*self.calls, *([self._activation] if self._activation else [])):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from copy import copy
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import torch
@@ -14,13 +15,25 @@ from torch import Tensor, nn
 from shapleycam.errors import LayerError, ModelError, ReplayError
 from shapleycam.trace import plan as plans
 from shapleycam.trace.attention import twice_differentiable as math_attention
-from shapleycam.trace.calls import activation_in, calls_around, layer_name
-from shapleycam.trace.convolution import LinearConvolutions
+from shapleycam.trace.calls import activation_in, calls_around, form_of, layer_name
+from shapleycam.trace.differentiation import Differentiation
+from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
 from shapleycam.trace.finals import Finals
 from shapleycam.trace.graph import depends_on
-from shapleycam.trace.guest import Parts, borrowed, parts_of, patched, run
+from shapleycam.trace.isolation import (
+    Interceptor,
+    WrittenTensors,
+    intercepted,
+    observed,
+    private_copy,
+    run,
+    undisturbed,
+    written_by,
+)
 from shapleycam.trace.nested import is_empty, map_tensors, numbers_of
-from shapleycam.trace.replay import Recorder, Replay
+from shapleycam.trace.repeats import reseeded, same
+from shapleycam.trace.replay import Plan, Recorder, Replay
+from shapleycam.trace.reproducible import check_repeats
 from shapleycam.trace.scores import Reads, Returned, Scores, in_rows, is_of_classes, scores_of
 
 Select: TypeAlias = "Callable[[Any], Any]"
@@ -39,16 +52,18 @@ class Trace:
         images: Tensor,
         activation: Tensor,
         returned: Returned,
-        replay: Replay | None,
+        replay: Replay,
         select: Select,
         *,
         twice_differentiable: bool,
+        is_recorded: bool,
     ) -> None:
         self.layer = layer
         self.images = images
         self.activation = activation
         self.output = returned.output
         self.twice_differentiable = twice_differentiable
+        self.is_recorded = is_recorded
         self.reads: Reads | None = None
         self.scores: Scores | None = None
         self._replay = replay
@@ -93,7 +108,7 @@ class Trace:
         self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None
     ) -> Any:
         """As `head`, for activations that may have fewer positions than the image's own, if the head takes them."""
-        if self._replay is None:
+        if not self.is_recorded:
             raise ReplayError("this pass was not recorded for replay; trace the model with replay=True")
         images = len(self.activation)
         rows = len(activation) if samples is None else len(samples)
@@ -102,12 +117,16 @@ class Trace:
             raise ReplayError(
                 f"{found} for a pass of {images} images; expected one row an image, or samples= of each row"
             )
+        return self.rerun(activation, samples)
+
+    def rerun(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
+        """As `head`, also of a pass that was not recorded: then the whole model runs again, which is slow."""
         finals = Finals() if self.scores is not None and self.scores.needs_finals else None
         with finals or nullcontext():
             output = self._select(self._replay(activation, samples))
         if self.reads is None:
             return output
-        rowed = in_rows(output, rows, "coalitions", self.reads)
+        rowed = in_rows(output, len(activation), "coalitions", self.reads)
         return rowed if self.scores is None else self.scores.of(rowed, finals)
 
 
@@ -124,12 +143,14 @@ def trace(
     replay: bool = False,
     twice_differentiable: bool = False,
     select: Select = whole,
+    extra: ExtraInputs = NO_EXTRA,
 ) -> Trace:
     """Run the model once and keep what an explanation at `layer` needs.
 
     Nothing before the layer is differentiated or kept. `select` takes the output that is explained from what the model
     returns. `replay` records what `Trace.head` needs;
-    `twice_differentiable` runs attention after the layer by a kernel that has second derivatives.
+    `twice_differentiable` runs attention after the layer by a kernel that has second derivatives; `extra` are further
+    inputs of the model.
 
     Raises:
         LayerError: the layer is unknown, does not run exactly once, returns no single tensor of numbers, or the
@@ -138,99 +159,144 @@ def trace(
         ReplayError: the head cannot be run on its own and give the model's own output.
     """
     name = layer_name(model, layer)
-    images = images.clone() if images.is_inference() else images
-    parts = parts_of(model)
-    with borrowed(model, parts):
-        if not replay:
-            return _pass(model, parts, images, name, None, select, twice_differentiable=twice_differentiable)
-        for _ in range(2):
-            plan = plans.plan_for(model, name, images)
-            traced = _pass(model, parts, images, name, plan, select, twice_differentiable=twice_differentiable)
-            if plans.same(traced.head(traced.activation.detach()), traced.output):
-                return traced
-            plans.forget(model)  # what the head reads may depend on the image or have been changed by the user
+    images = images.detach().clone() if images.is_inference() else images.detach()
+    copied = private_copy(model)
+    _check_not_scripted(copied, name)
+    passes = _Passes(model, copied, images, extra, name, select, twice=twice_differentiable)
+    if not replay:
+        return passes.checked(None)
+    for _ in range(2):
+        traced = passes.checked(plans.plan_for(model, copied, name, images, extra))
+        if same(traced.head(traced.activation.detach()), traced.output):
+            return traced
+        plans.forget(model)  # what the head reads may depend on the image or have been changed by the user
     raise ReplayError(
         f"layer {name!r}: what comes after it, run on its own, does not give the model's output; "
         "choose the block around this layer (shapleycam layers MODEL), or a method without a path"
     )
 
 
+@dataclass(frozen=True)
 class _Start:
-    """The layer's forward in a traced pass: the graph begins at what it returns."""
+    """Runs in place of the layer in a traced pass: the graph begins at what it returns."""
 
-    def __init__(self, layer: nn.Module, name: str, rest: ExitStack, finals: Finals, *, twice: bool) -> None:
-        self.activation: Tensor | None = None
-        self.again = False
-        self._forward, self._name, self._rest, self._twice = layer.forward, name, rest, twice
-        self._finals = finals
+    name: str
+    rest: ExitStack
+    finals: Finals
+    twice: bool
+    activations: list[Tensor] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        value = self._forward(*args, **kwargs)
-        if self.activation is not None:
-            self.again = True
+    def __call__(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        value = original(*args, **kwargs)
+        self.values.append(value)
+        if len(self.values) > 1:
             return value
-        activation = activation_in(value, self._name)
-        self._rest.enter_context(self._finals)
-        if self._twice:
-            self._rest.enter_context(math_attention())
-            self._rest.enter_context(LinearConvolutions())
-        self.activation = leaf = activation.detach().requires_grad_()
-        torch.set_grad_enabled(mode=True)  # until `borrowed` ends
+        activation = activation_in(value, self.name)
+        if self.twice:
+            self.rest.enter_context(math_attention())
+        # These modes, and gradients, stay on until the pass ends: entered here, left with `rest` and `undisturbed`,
+        # since only what comes after the layer is to be differentiated.
+        self.rest.enter_context(Differentiation(twice=self.twice))
+        self.rest.enter_context(self.finals)
+        leaf = activation.detach().requires_grad_()
+        self.activations.append(leaf)
+        torch.set_grad_enabled(mode=True)
         return map_tensors(lambda _: leaf.clone(), value)  # what follows may write into it in place
 
 
-def _pass(
-    model: nn.Module,
-    parts: Parts,
-    images: Tensor,
-    name: str,
-    plan: plans.Plan | None,
-    select: Select,
-    *,
-    twice_differentiable: bool,
-) -> Trace:
-    layer = model.get_submodule(name)
-    recorder = None if plan is None else Recorder(plan, model)
-    finals = Finals()
-    with ExitStack() as rest, torch.no_grad():
-        start = _Start(layer, name, rest, finals, twice=twice_differentiable)
-        with patched({**(recorder.forwards() if recorder else {}), layer: start}):
-            everything = run(model, images)
-        output = select(everything)
-    returned = Returned.of(output, everything, finals)
-    if start.activation is None or start.again:
-        calls_around(model, name, images[:1])
-        raise LayerError(f"layer {name!r} runs another number of times for other images; choose another layer")
-    _check_batch(start.activation, name, len(images))
-    check_finite(start.activation, model, f"the activation of layer {name!r}")
-    for tensor in numbers_of(output):
-        check_output(tensor, model)
-    if not depends_on(output, start.activation):
-        if is_empty(output):
-            raise nothing_returned(model)
+@dataclass(frozen=True)
+class _Passes:
+    """Traced passes of one private copy over one batch."""
+
+    owner: nn.Module
+    model: nn.Module
+    images: Tensor
+    extra: ExtraInputs
+    name: str
+    select: Select
+    twice: bool
+
+    def checked(self, plan: Plan | None) -> Trace:
+        """One pass whose activation and output are sound; `plan` says what to record of it for replay."""
+        watch = written_by(self.model)
+        traced = self._pass(plan)
+        self._check_written(watch)
+        key = (self.name, self.images.shape, self.images.dtype, self.images.device)
+        check_repeats(self.owner, key, traced.activation.detach(), traced.output, self._again)
+        return traced
+
+    def _again(self, count: int, seed: int) -> tuple[Tensor, Any]:
+        """The layer's activation and the output of the first images, without a graph, drawn from another seed."""
+        activations: list[Tensor] = []
+
+        def keep(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            value = original(*args, **kwargs)
+            activations.append(activation_in(value, self.name).detach().clone())
+            return value
+
+        model, extra = self.model, self.extra.rows(torch.arange(count))
+        with undisturbed(model), reseeded(seed), intercepted({model.get_submodule(self.name): keep}):
+            output = self.select(run(model, self.images[:count], extra))
+        return activations[0], output
+
+    def _pass(self, plan: Plan | None) -> Trace:
+        model, name = self.model, self.name
+        recorder = None if plan is None else Recorder(plan, model)
+        finals = Finals()
+        with undisturbed(model), observed(model), ExitStack() as rest:
+            start = _Start(name, rest, finals, self.twice)
+            functions: dict[nn.Module, Interceptor] = {**(recorder.functions if recorder else {})}
+            functions[model.get_submodule(name)] = start
+            with intercepted(functions):
+                everything = run(model, self.images, self.extra)
+            output = self.select(everything)
+            returned = Returned.of(output, everything, finals)
+        if len(start.values) != 1:
+            calls_around(model, name, self.images[:1], self.extra.rows(torch.zeros(1, dtype=torch.long)))
+            raise LayerError(f"layer {name!r} runs another number of times for other images; choose another layer")
+        activation = start.activations[0]
+        _check_batch(activation, name, len(self.images))
+        check_finite(activation, model, f"the activation of layer {name!r}")
+        for tensor in numbers_of(output):
+            check_output(tensor, model)
+        if not depends_on(output, activation):
+            if is_empty(output):
+                raise nothing_returned(self.owner)
+            raise LayerError(
+                f"layer {name!r} runs, but the output does not depend on it, or is cut off from it (detached, or "
+                "computed under no_grad); choose another layer (shapleycam layers MODEL lists those that matter)"
+            )
+        kept = plan or Plan((), reads_images=True, writes_activation=True, form=form_of(start.values[0]))
+        values = recorder.values if recorder else {}
+        replay = Replay(model, name, kept, values, self.images, self.extra, twice=self.twice)
+        return Trace(
+            name, self.images, activation, returned, replay, self.select,
+            twice_differentiable=self.twice, is_recorded=plan is not None,
+        )  # fmt: skip
+
+    def _check_written(self, watch: WrittenTensors) -> None:
+        written = watch.first()
+        if written is not None:
+            raise ModelError(
+                f"the model writes into its own weights while it runs ({written} changed in the forward pass); "
+                "expected a model that is the same after each pass: keep such state in a buffer, which is copied"
+            )
+
+
+def _check_not_scripted(copied: nn.Module, name: str) -> None:
+    if name not in dict(copied.named_modules(remove_duplicate=False)):
         raise LayerError(
-            f"layer {name!r} runs, but the output does not depend on it, or is cut off from it (detached, or "
-            "computed under no_grad); choose another layer (shapleycam layers MODEL lists those that matter)"
+            f"layer {name!r} is inside a TorchScript module, which cannot be run in parts; choose a layer outside it, "
+            "or give the Python model that it was made of"
         )
-    replay = None
-    if recorder is not None and plan is not None:
-        replay = Replay(model, layer, plan, recorder.values, images, parts)
-    return Trace(
-        name,
-        images,
-        start.activation,
-        returned,
-        replay,
-        select,
-        twice_differentiable=twice_differentiable,
-    )
 
 
 def nothing_returned(model: nn.Module) -> ModelError:
     """The error of a model that detects nothing, so that there is nothing to explain."""
     return ModelError(
-        f"the model ({type(model).__name__}) returns only empty tensors for these images: it detects nothing; lower its "
-        "score threshold, or give images in which it detects something"
+        f"the model ({type(model).__name__}) returns only empty tensors for these images: it detects nothing; lower "
+        "its score threshold, or give images in which it detects something"
     )
 
 

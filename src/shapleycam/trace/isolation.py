@@ -1,0 +1,206 @@
+"""Working with a user's model without touching it: on a private copy that shares its parameters.
+
+A copy, and not functions patched into the user's modules: a model that serves in another thread meanwhile must give
+right outputs, and modes, widened half-precision weights and buffers cannot be patched for one thread alone. What a pass
+writes, it writes into the copy; there is nothing to restore.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
+from threading import RLock
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from shapleycam.errors import ModelError, ShapleyCamError
+from shapleycam.trace.attention import without_fast_path
+from shapleycam.trace.copying import Copier
+from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
+from shapleycam.trace.suspension import suspended, without_autocast
+
+_LOCK = "_shapleycam_lock"
+_COPIER = "_shapleycam_copier"
+
+
+@contextmanager
+def isolated(model: nn.Module) -> Iterator[nn.Module]:
+    """Give a private copy of the model to run: see `private_copy` and `undisturbed`."""
+    copied = private_copy(model)
+    with undisturbed(copied):
+        yield copied
+
+
+def private_copy(model: nn.Module, precision: torch.dtype | None = None) -> nn.Module:
+    """Return a copy in eval mode and float32, as it was written (compiled code is passed by), sharing its parameters.
+
+    Half-precision weights are widened in the copy; `precision` converts all others too. Modules have the names that
+    they have in the model. It is the caller's alone, so that functions may be patched into it.
+
+    Raises:
+        ModelError: a module is lazily initialised, or is a TorchScript module in train mode.
+    """
+    copier = Copier(model, precision)
+    vars(copier.model)[_LOCK] = RLock()
+    vars(copier.model)[_COPIER] = copier
+    return copier.model
+
+
+@contextmanager
+def undisturbed(copied: nn.Module) -> Iterator[None]:
+    """Run a private copy outside inference mode, gradients, autocast and checkpointing, with random draws of its own.
+
+    The random number generators (PyTorch's, numpy's and Python's) and the caller's context are afterwards what they
+    were, also after an error.
+    """
+    device = device_of(copied)
+    generators = [device] if device.type == "cuda" else []
+    with (
+        vars(copied)[_LOCK],  # two threads may share one trace
+        torch.random.fork_rng(devices=generators),
+        _python_generators_kept(),
+        torch.inference_mode(mode=False),
+        torch.no_grad(),
+        without_autocast(),
+        without_fast_path(),
+        suspended(),
+    ):
+        yield
+
+
+@contextmanager
+def observed(copied: nn.Module) -> Iterator[None]:
+    """Let the user's own hooks see the pass that runs inside; see `HookProxy`."""
+    observation = vars(copied)[_COPIER].observation
+    observation.on = True
+    try:
+        yield
+    finally:
+        observation.on = False
+
+
+def written_by(copied: nn.Module) -> WrittenTensors:
+    """Return a watch over the tensors that a private copy has in common with the user's model."""
+    return WrittenTensors(vars(copied)[_COPIER].shared)
+
+
+class WrittenTensors:
+    """Notices writes in place into shared tensors, by autograd's version counters."""
+
+    def __init__(self, shared: Mapping[int, tuple[str, Tensor]]) -> None:
+        self._tensors = [(kind, t, t._version) for kind, t in shared.values() if not t.is_inference()]  # noqa: SLF001
+
+    def first(self) -> str | None:
+        """Describe the first tensor that was written since the watch began."""
+        changed = ((kind, t) for kind, t, version in self._tensors if t._version != version)  # noqa: SLF001
+        kind, tensor = next(changed, (None, None))
+        return None if tensor is None else f"a {kind} of shape {tuple(tensor.shape)}"
+
+
+def run(
+    model: nn.Module, images: Tensor, extra: ExtraInputs = NO_EXTRA, purpose: str = "", *, own_images: bool = False
+) -> Any:
+    """Return the model's output for a batch of images, of which it gets a copy that it may write into.
+
+    `purpose` says in an error what the pass was for, where that was not the images' own; `own_images` leaves out the
+    copy.
+
+    Raises:
+        ModelError: the model raises; its own exception is the cause. (Out of memory is passed on as it is.)
+    """
+    try:
+        return extra.call(model, images if own_images else images.clone())
+    except (ShapleyCamError, torch.cuda.OutOfMemoryError):
+        raise
+    except Exception as error:
+        text = str(error).strip()
+        reason = f"{type(error).__name__}: {text.splitlines()[0] if text else ''}".rstrip(": ")
+        shown = f"the model raised {reason}, for images of shape {tuple(images.shape)}"
+        if purpose:
+            raise ModelError(f"{shown}, {purpose}") from error
+        raise ModelError(f"{shown}; expected images that it can take{_remedy(error)}") from error
+
+
+def _remedy(error: Exception) -> str:
+    """What to do about an error of the model's: preprocessing is named where shapes or types of images can be why."""
+    if isinstance(error, (RuntimeError, ValueError, AssertionError, IndexError)):
+        return ": check preprocess= and their size and channels"
+    missing = isinstance(error, TypeError) and "required positional argument" in str(error)
+    return ": give its further arguments by inputs=" if missing else ": see the model's own error above"
+
+
+Interceptor: TypeAlias = "Callable[..., Any]"
+"""What runs in place of a module's call: it gets the original call, and then the call's arguments."""
+
+
+@contextmanager
+def intercepted(interceptors: Mapping[nn.Module, Interceptor]) -> Iterator[None]:
+    """Run `interceptor(original, *args, **kwargs)` in place of each module's call, for modules of a private copy.
+
+    The original is the whole call with the module's hooks; where the model calls a module's `forward` itself, it is
+    that forward without them.
+    """
+    before = {module: dict(vars(module)) for module in interceptors}
+    try:
+        for module, interceptor in interceptors.items():
+            _Interception(module, interceptor).install()
+        yield
+    finally:
+        for module, attributes in before.items():
+            for name in ("forward", "_compiled_call_impl"):
+                if name in attributes:
+                    vars(module)[name] = attributes[name]
+                else:
+                    vars(module).pop(name, None)
+
+
+class _Interception:
+    """Puts an interceptor at the two entrances of a module: its call, and its forward where it is called directly."""
+
+    def __init__(self, module: nn.Module, interceptor: Interceptor) -> None:
+        self._module, self._interceptor = module, interceptor
+        self._forward = module.forward
+        self._is_inside_call = False
+
+    def install(self) -> None:
+        """Replace both entrances; PyTorch looks for compiled code of a call in this attribute."""
+        vars(self._module)["_compiled_call_impl"] = self._called
+        vars(self._module)["forward"] = self._forwarded
+
+    def _called(self, *args: Any, **kwargs: Any) -> Any:
+        return self._interceptor(self._call_with_hooks, *args, **kwargs)
+
+    def _call_with_hooks(self, *args: Any, **kwargs: Any) -> Any:
+        self._is_inside_call = True
+        try:
+            return self._module._call_impl(*args, **kwargs)  # noqa: SLF001
+        finally:
+            self._is_inside_call = False
+
+    def _forwarded(self, *args: Any, **kwargs: Any) -> Any:
+        if self._is_inside_call:  # intercepted already, at the call
+            self._is_inside_call = False
+            return self._forward(*args, **kwargs)
+        return self._interceptor(self._forward, *args, **kwargs)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Return where the model's first parameter or buffer is that has numbers; the CPU for a model without any."""
+    tensors = (tensor for tensor in chain(model.parameters(), model.buffers()) if not tensor.is_meta)
+    tensor = next(tensors, None)
+    return torch.device("cpu") if tensor is None else tensor.device
+
+
+@contextmanager
+def _python_generators_kept() -> Iterator[None]:
+    numbers, arrays = random.getstate(), np.random.get_state()  # noqa: NPY002  # the generator that models use
+    try:
+        yield
+    finally:
+        random.setstate(numbers)
+        np.random.set_state(arrays)  # noqa: NPY002

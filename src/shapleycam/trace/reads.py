@@ -1,0 +1,67 @@
+"""Which recorded tensors are read by code that runs on replay: watched operation by operation."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+class Reads(TorchDispatchMode):
+    """Notes which of the tensors that were given to `watch` any operation inside reads or writes, while it is `on`.
+
+    Tensors are known by their storage, so that a read of a view counts; an operation that only makes a view reads
+    nothing. `written` describes the first of the `protected` tensors that was written into.
+    """
+
+    def __init__(self, protected: Iterable[Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.on = True
+        self.read: set[Hashable] = set()
+        self.written: tuple[int, ...] | None = None
+        self._owners: dict[int, set[Hashable]] = defaultdict(set)
+        self._protected = {t.untyped_storage().data_ptr() for t in protected if _has_storage(t)}
+
+    def watch(self, owner: Hashable, tensors: Iterable[Tensor]) -> None:
+        """Note reads of these tensors under the owner's name; the caller keeps them alive."""
+        for tensor in tensors:
+            if _has_storage(tensor):
+                self._owners[tensor.untyped_storage().data_ptr()].add(owner)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run the operation, and note what it reads."""
+        kwargs = kwargs or {}
+        if self.on and not _is_view(func):
+            for tensor in tree_leaves((args, kwargs)):
+                if isinstance(tensor, Tensor) and _has_storage(tensor):
+                    self.read |= self._owners.get(tensor.untyped_storage().data_ptr(), set())
+        self._check_written(func, args, kwargs)
+        return func(*args, **kwargs)
+
+    def _check_written(self, func: Any, args: Any, kwargs: Any) -> None:
+        if self.written is not None or not func._schema.is_mutable:  # noqa: SLF001
+            return
+        named = zip(func._schema.arguments, args, strict=False)  # noqa: SLF001
+        given = [*named, *((a, kwargs[a.name]) for a in func._schema.arguments if a.name in kwargs)]  # noqa: SLF001
+        for argument, value in given:
+            is_written = argument.alias_info is not None and argument.alias_info.is_write
+            for tensor in tree_leaves(value) if is_written else ():
+                if isinstance(tensor, Tensor) and self._is_protected(tensor):
+                    self.written = tuple(tensor.shape)
+
+    def _is_protected(self, tensor: Tensor) -> bool:
+        return _has_storage(tensor) and tensor.untyped_storage().data_ptr() in self._protected
+
+
+def _is_view(func: Any) -> bool:
+    returns = [value.alias_info for value in func._schema.returns]  # noqa: SLF001
+    return any(alias is not None and not alias.is_write for alias in returns)
+
+
+def _has_storage(tensor: Tensor) -> bool:
+    return tensor.layout == torch.strided and not tensor.is_meta and tensor.numel() > 0

@@ -1,0 +1,47 @@
+"""Whether a model gives the same for the same image: at each run, and whatever images are beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
+
+from torch import Tensor, nn
+
+from shapleycam.errors import ModelError
+from shapleycam.trace.repeats import close, row_of
+
+Again: TypeAlias = Callable[[int, int], tuple[Tensor, Any]]
+"""From how many of the images to run, and a seed, to the layer's activation and the output."""
+_seen: WeakKeyDictionary[nn.Module, set[Hashable]] = WeakKeyDictionary()
+
+
+def check_repeats(owner: nn.Module, key: Hashable, activation: Tensor, output: Any, again: Again) -> None:
+    """Run the first image alone, with other random numbers, once for a model and a key (layer, form of the batch).
+
+    `activation` and `output` are what the traced pass of the whole batch gave; `owner` is the user's model.
+
+    Raises:
+        ModelError: the model draws at random in eval mode, or an image's output depends on its batch mates.
+    """
+    if key in _seen.setdefault(owner, set()):
+        return
+    images = len(activation)
+    alone, output_alone = again(1, 1)
+    if not (close(activation[:1], alone) and row_of(output, 0, images, output_alone)):
+        other, other_output = again(images, 2)
+        if not (close(activation, other) and row_of(other_output, 0, images, _first_row(output, images))):
+            raise ModelError(
+                "the model gives another output at each run for the same image in eval mode, so that each explanation "
+                "would be of another draw; expected the same: make it deterministic (dropout only while self.training, "
+                "a fixed generator)"
+            )
+        raise ModelError(
+            f"the model gives an image another output alone than in a batch of {images} (batch statistics, dynamic "
+            "quantisation); expected outputs that do not depend on batch mates: explain one image at a time"
+        )
+    _seen[owner].add(key)
+
+
+def _first_row(output: Any, images: int) -> Any:
+    return output[:1] if isinstance(output, Tensor) and output.dim() and len(output) == images else output
