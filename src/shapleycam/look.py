@@ -157,7 +157,7 @@ class Look:
         if len(images) == 1 or set(shape) != {len(images)} or key in self._guest.rows_checked:
             return
         with isolated(self._guest.model) as model:
-            alone = rows_of(self._select(run(model, images[:1])), 1)
+            alone = rows_of(self._select(run(model, images[:1], self.batch.first.extra)), 1)
         if alone.numel() * len(images) != self.traced.output.numel():
             raise ModelError(
                 f"the model returns shape {shape} for {len(images)} images and {tuple(alone.shape)} for one alone; "
@@ -192,8 +192,16 @@ class Look:
         return {"form": None if scores is None else scores.form, "remark": said}
 
     def _trace(self, layer: str, *, replay: bool, twice: bool) -> Trace:
-        model, images = self._guest.model, self.batch.images
-        return trace(model, images, layer, replay=replay, twice_differentiable=twice, select=self._select)
+        model, batch = self._guest.model, self.batch
+        return trace(
+            model,
+            batch.images,
+            layer,
+            replay=replay,
+            twice_differentiable=twice,
+            select=self._select,
+            extra=batch.extra,
+        )
 
     def _advise_on_scale(self, game: Game, needed: set[Derivative]) -> None:
         """Look once a utility whether the head ignores scale; for derivatives at A only where they look like it."""

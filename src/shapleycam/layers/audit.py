@@ -16,6 +16,7 @@ from shapleycam.models.grids import declared, layout_of, size_of
 from shapleycam.models.layout import Layout, given
 from shapleycam.models.outputs import found as found_logits
 from shapleycam.trace.differentiation import Differentiation
+from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
 from shapleycam.trace.finals import Finals
 from shapleycam.trace.isolation import Interceptor, intercepted, isolated, run
 from shapleycam.trace.nested import is_empty, map_tensors, numbers_of, only_tensor, version_of
@@ -55,16 +56,22 @@ class Audit:
     without_grid: tuple[tuple[str, tuple[int, ...]], ...]
 
 
-def audit(model: nn.Module, image: Float[Tensor, "1 *image"], select: Select = found_logits) -> Audit:
+def audit(
+    model: nn.Module,
+    image: Float[Tensor, "1 *image"],
+    select: Select = found_logits,
+    extra: ExtraInputs = NO_EXTRA,
+) -> Audit:
     """Every layer with a grid of positions that runs once and that the output depends on, in running order.
 
     Of layers that pass on the same tensor (a block and its last module, say) one is named: the outermost around
-    the first of them. `select` takes the output that is explained from what the model returns.
+    the first of them. `select` takes the output that is explained from what the model returns; `extra`
+    are the model's further inputs.
 
     Raises:
         ModelError: the output holds no numbers to explain, or they are not finite.
     """
-    seen, dense = _outputs(model, image, select)
+    seen, dense = _outputs(model, image, select, extra)
     modules = dict(model.named_modules())
     found, without = [], []
     for one in seen:
@@ -125,13 +132,13 @@ class _Output:
     gradient: Tensor
 
 
-def _outputs(model: nn.Module, image: Tensor, select: Select) -> tuple[list[_Output], bool]:
+def _outputs(model: nn.Module, image: Tensor, select: Select, extra: ExtraInputs) -> tuple[list[_Output], bool]:
     """The outputs of the modules that run once, in the order in which they finish; and whether the model's is dense."""
     watch = _Watch()
     leaf = image.detach().clone().requires_grad_()
     with isolated(model) as copied, torch.enable_grad(), Differentiation(twice=False):
         with intercepted({m: watch.on(name, m) for name, m in copied.named_modules() if name}), Finals() as finals:
-            output = select(run(copied, leaf))
+            output = select(run(copied, leaf, extra))
         numbers = numbers_of(output)
         if is_empty(output):
             raise nothing_returned(model)
