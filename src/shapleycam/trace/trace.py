@@ -81,9 +81,9 @@ class Trace:
             ModelError: the output has not one row an image, or is a part of a softmax's.
         """
         other = copy(self)
-        other.reads, other.output = reads, in_rows(self._returned.output, len(self.images), "images", reads)
-        if reads == "scores" and is_of_classes(other.output):
-            with torch.inference_mode(mode=False), torch.enable_grad():  # the caller may have none
+        with torch.inference_mode(mode=False), torch.enable_grad():  # the caller may have none
+            other.reads, other.output = reads, in_rows(self._returned.output, len(self.images), "images", reads)
+            if reads == "scores" and is_of_classes(other.output):
                 other.scores = scores_of(other.output, self._returned, self.activation)
                 other.output = other.scores.convert(other.output, self._returned.final)
         return other
@@ -126,8 +126,9 @@ class Trace:
             output = self._select(self._replay(activation, samples))
         if self.reads is None:
             return output
-        rowed = in_rows(output, len(activation), "coalitions", self.reads)
-        return rowed if self.scores is None else self.scores.of(rowed, finals)
+        with torch.set_grad_enabled(activation.requires_grad):  # as the head itself ran
+            rowed = in_rows(output, len(activation), "coalitions", self.reads)
+            return rowed if self.scores is None else self.scores.of(rowed, finals)
 
 
 def whole(output: Any) -> Any:
