@@ -126,11 +126,9 @@ def _of_tensor(images: Tensor, model: nn.Module) -> Batch:
 def _one_tensor(parts: Sequence[Tensor], model: nn.Module) -> Tensor:
     """Tensors (c, h, w) or (1, c, h, w), or volumes (c, d, h, w) or (1, c, d, h, w), as one batch."""
     dims = 4 if any(isinstance(module, nn.Conv3d) for module in model.modules()) else 3
-    kinds = [tuple(part.shape) if isinstance(part, torch.Tensor) else type(part).__name__ for part in parts]
-    if len(set(kinds)) > 1:
-        raise ImageError(
-            f"the list holds {', '.join(map(str, kinds[:4]))}; expected tensors of one shape, or photographs"
-        )
+    shapes = {tuple(part.shape) for part in parts}
+    if len(shapes) > 1:
+        raise ImageError(f"the list holds tensors of several shapes, {sorted(shapes)}; expected one for all")
     one = parts[0]
     if one.dim() == dims + 1 and len(one) == 1:
         return torch.cat(list(parts))
