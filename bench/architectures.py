@@ -55,7 +55,7 @@ def _of_transformers(name: str, size: int) -> nn.Module:
     return getattr(transformers, f"{name}ForImageClassification")(config(**options))
 
 
-_FADING = {"timm:levit_128s", "transformers:Levit", "transformers:MobileViTV2"}
+_FADING = {"timm:levit_128s", "transformers:Levit", "transformers:MobileViT", "transformers:MobileViTV2"}
 """As their authors draw them, the signal is lost before the last layer (equal at all positions, or below the smallest
 float32), where only training would bring it through; so they are drawn as He (2015) proposes.
 """

@@ -1,9 +1,10 @@
 """Which models work: writes the table of docs/models.md, one row an architecture of architectures.py.
 
-Of each: the layer that is found, its grid, whether head(A) is the model's output, whether the maps are sound, and what
-one ShapleyCAM costs in forward passes.
+Of each: the layer that is found, its grid, whether head(A) is the model's output, whether the maps are sound, whether
+one image alone has the values that it has in a batch of two, whether the first order is what plain hooks and autograd
+give, and what one ShapleyCAM costs in forward passes.
 
-    python bench/survey.py                      # all, about ten minutes on two cores
+    python bench/survey.py                      # all, about fifteen minutes on two cores
     python bench/survey.py levit hiera          # those with one of these words in their name; prints, writes nothing
 """
 
@@ -21,8 +22,10 @@ import torch
 
 import shapleycam
 from architectures import ARCHITECTURES, Architecture
+from by_hand import ByHand
 from measure import THREADS, machine, time_ratios
 from shapleycam.errors import ShapleyCamError, ShapleyCamWarning
+from shapleycam.game import Game
 from shapleycam.models.layout import Layout
 from shapleycam.trace.nested import tensors_of
 
@@ -31,6 +34,8 @@ BEGIN, END = "<!-- survey: made by bench/survey.py -->\n", "<!-- end of the surv
 METHODS = ("gradcam", "shapleycam", "pathcam")
 EXACT = 1e-5
 """How far head(A) may be from the model's output, as a share of the largest number in it."""
+CLOSE = 1e-3
+"""How far two ways of computing the values may be apart, ‖difference‖ / ‖values‖, in float32."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +47,16 @@ class Row:
     shape: tuple[int, ...] = ()
     layout: Layout | None = None
     head_error: float = float("nan")
+    alone_error: float = float("nan")
+    first_error: float = float("nan")
     fault: str = ""
     ratio: float = float("nan")
+
+    @property
+    def works(self) -> bool:
+        """Whether nothing is wrong with it."""
+        close = self.alone_error <= CLOSE and self.first_error <= CLOSE  # not true of NaN
+        return not self.fault and self.head_error <= EXACT and close
 
 
 def survey(architecture: Architecture, rounds: int = 3) -> Row:
@@ -66,28 +79,54 @@ def survey(architecture: Architecture, rounds: int = 3) -> Row:
         *([f"head(A) is {error:.1e} off"] if not error <= EXACT else []),
         *(fault for name in METHODS for fault in _faults(name, found[name], game.layout, architecture.size)),
     ]
+    errors = first_order_errors(model, explainer, images, game)
     ratio = _ratio(model, explainer, images, rounds) if rounds else float("nan")
-    return Row(architecture, game.layer, tuple(game.activation.shape[1:]), game.layout, error, "; ".join(faults), ratio)
+    shape = tuple(game.activation.shape[1:])
+    return Row(architecture, game.layer, shape, game.layout, error, *errors, "; ".join(faults), ratio)
+
+
+def first_order_errors(
+    model: torch.nn.Module, explainer: shapleycam.Explainer, image: torch.Tensor, game: Game
+) -> tuple[float, float]:
+    """How far the first-order values of one image are, relative to their norm, from those that it has beside another
+    image; and those of the two from plain hooks and autograd.
+    """
+    other = torch.randn(image.shape, generator=torch.Generator().manual_seed(1))
+    both, target = torch.cat([image, other]), game.target.repeat(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ShapleyCamWarning)
+        alone, together = (explainer.explain(batch, "hirescam", int(game.target)) for batch in (image, both))
+    hand = ByHand(model, game.layer, both, explainer.utility.name, _logits)
+    products = game.layout.positions(hand.activation * hand.gradient(target)).sum(2)
+    prefix, cells = products[:, : game.layout.prefix], products[:, game.layout.prefix :]
+    by_hand = torch.cat([cells, prefix.sum(1, keepdim=True)], 1)
+    return _difference(_everything(alone), _everything(together)[:1]), _difference(_everything(together), by_hand)
 
 
 def line(row: Row) -> str:
     """A row of the table in Markdown."""
     source, _, name = row.architecture.name.partition(":")
     if row.layout is None:
-        return f"| {row.architecture.family} | {source} | {name} | | | | | **no**: {row.fault} | |"
+        return f"| {row.architecture.family} | {source} | {name} | | | | | **no**: {row.fault} | | | |"
     shape = " x ".join(map(str, row.shape))
-    head = "yes" if row.head_error <= EXACT else f"**{row.head_error:.0e}**"
     sound = f"**no**: {row.fault}" if row.fault else "yes"
-    cells = (row.architecture.family, source, name, f"`{row.layer}`", shape, row.layout, head, sound)
+    cells = (
+        *(row.architecture.family, source, name, f"`{row.layer}`", shape, row.layout),
+        *(_verdict(row.head_error, EXACT), sound),
+        *(_verdict(row.alone_error, CLOSE), _verdict(row.first_error, CLOSE)),
+    )
     return f"| {' | '.join(map(str, cells))} | {row.ratio:.2f} |"
 
 
 def table(rows: list[Row]) -> str:
     """The whole table, what it says in a sentence, and where it was made."""
-    good = [row for row in rows if not row.fault]
+    good = [row for row in rows if row.works]
     families = {row.architecture.family for row in rows}
-    median = sorted(row.ratio for row in good)[len(good) // 2]
-    titles = ("family", "source", "network", "layer", "activation", "layout", "head(A)", "maps", "cost")
+    median = sorted(row.ratio for row in good)[len(good) // 2] if good else float("nan")
+    titles = (
+        *("family", "source", "network", "layer", "activation", "layout"),
+        *("head(A)", "maps", "alone", "first order", "cost"),
+    )
     counts = f"{len(good)} of {len(rows)} architectures of {len(families)} families work without an option"
     return "\n".join((
         f"{counts}; one ShapleyCAM of one image costs {median:.2f} forward passes in the median.",
@@ -122,6 +161,21 @@ def main(words: list[str]) -> None:
         return
     before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
     PAGE.write_text(f"{before}{BEGIN}{text}{END}{rest.split(END)[1]}", encoding="utf-8")
+
+
+def _verdict(error: float, most: float) -> str:
+    return "yes" if error <= most else f"**{error:.0e}**"
+
+
+def _everything(explanation: shapleycam.Explanation) -> torch.Tensor:
+    """The values of an explanation (b, n), that of the prefix tokens last (0 where there are none)."""
+    prefix = torch.zeros(len(explanation)) if explanation.prefix is None else explanation.prefix
+    return torch.cat([explanation.values.flatten(1), prefix[:, None]], 1)
+
+
+def _difference(values: torch.Tensor, expected: torch.Tensor) -> float:
+    values, expected = values.double(), expected.double()  # the squares of what is left of a faint signal
+    return float((values - expected).norm() / expected.norm())
 
 
 def _faults(name: str, found: shapleycam.Explanation, layout: Layout, size: int) -> list[str]:

@@ -12,7 +12,9 @@ import shapleycam
 ROOT = Path(shapleycam.__file__).parent
 
 WAY = (
-    ("errors", "version"),
+    ("errors", "version", "names", "addresses"),
+    ("samples",),
+    ("deep",),
     ("images", "files"),
     ("models",),
     ("trace",),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from html import escape
+from typing import Any
 
+from shapleycam.cams.table import canonical_method
 from shapleycam.embedded import picture_address
 from shapleycam.explanation import Explanation
 
@@ -12,7 +14,25 @@ _LONGEST = 320
 
 
 class Comparison(dict[str, Explanation]):
-    """Explanations by method: a dictionary that a notebook shows side by side."""
+    """Explanations by method: a dictionary that a notebook shows side by side.
+
+    Its keys are the methods' own names; `comparison["Grad-CAM"]`, `in` and `get` take every spelling of them.
+    """
+
+    def __missing__(self, name: str) -> Explanation:
+        own = canonical_method(name)
+        if own is None or not super().__contains__(own):
+            raise KeyError(f"{name!r} is not among the methods compared, which are {', '.join(self)}")
+        return self[own]
+
+    def __contains__(self, name: object) -> bool:
+        """Whether a method was compared, in any spelling of its name."""
+        return super().__contains__(name) or super().__contains__(canonical_method(name))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a method's explanation, in any spelling of its name, or the default."""
+        own = name if super().__contains__(name) else canonical_method(name)
+        return super().get(own, default) if own is not None else default
 
     def _repr_html_(self) -> str:
         if not self:

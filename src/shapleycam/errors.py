@@ -49,6 +49,10 @@ class ShapleyCamWarning(UserWarning):
     """The result is valid, and there is something to know about it."""
 
 
+class DarkPictureWarning(ShapleyCamWarning):
+    """A picture of 16 bits a sample has none above half of them, and may be meant as one of fewer bits."""
+
+
 class BlankHeatmapWarning(ShapleyCamWarning):
     """A heatmap is zero everywhere."""
 
@@ -100,7 +104,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = list(known)
     if not names:
         return "there are none"
-    close = get_close_matches(name, names, n=3, cutoff=0.5)
+    lower = {each.lower(): each for each in names}
+    close = [lower[match] for match in get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
     if close:
         return "did you mean " + " or ".join(repr(match) for match in close) + "?"
     if len(names) <= 20:

@@ -22,7 +22,7 @@ from shapleycam.game.crg import MEMORY
 from shapleycam.game.players import Regions
 from shapleycam.images import Seed
 from shapleycam.inputs import Batch, Images, Inputs, Target, batch_of
-from shapleycam.layers import BEFORE_POOL, RULES, chosen
+from shapleycam.layers import BEFORE_POOL, RULES, chosen, rule_of
 from shapleycam.look import Guest, Look
 from shapleycam.models.channels import greyscale, wants_grey
 from shapleycam.models.guests import best_device, moved, network_of, own_name
@@ -362,8 +362,9 @@ class Explainer:
 
     def _named(self, layer: str | nn.Module, network: Network) -> str:
         """A layer's name, or the rule by which it is found once the size of the images is known."""
-        if isinstance(layer, str) and layer in RULES:
-            return network.layers.get(layer, layer)
+        rule = rule_of(layer, dict(self.model.named_modules()))
+        if rule is not None:
+            return network.layers.get(rule, rule)
         return layer_name(self.model, own_name(layer, self.model) if isinstance(layer, str) else layer)
 
     def _find_layers(self, batch: Batch, select: Select) -> None:

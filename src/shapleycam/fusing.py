@@ -13,6 +13,7 @@ from torch import Tensor
 from shapleycam.errors import OptionError, nearest
 from shapleycam.explanation import Explanation
 from shapleycam.heatmaps import min_max
+from shapleycam.names import canonical
 
 FUSIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": lambda maps: maps.mean(0),
@@ -23,14 +24,15 @@ FUSIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def check_fusion(fuse: str) -> str:
-    """The name of a fusion.
+    """Return the name of a fusion, for any spelling of it.
 
     Raises:
         OptionError: there is none of that name.
     """
-    if fuse not in FUSIONS:
-        raise OptionError(f"fuse={fuse!r} is unknown; {nearest(fuse, FUSIONS)}")
-    return fuse
+    own = canonical(fuse, FUSIONS)
+    if own is None:
+        raise OptionError(f"fuse={fuse!r} is unknown; {nearest(str(fuse), FUSIONS)}")
+    return own
 
 
 def fused(explanations: Sequence[Explanation], fuse: str) -> Explanation:

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from shapleycam.errors import ImageError
+from shapleycam.addresses import url_of
+from shapleycam.deep import check_deep_colours, from_deep_grey
+from shapleycam.errors import DarkPictureWarning, ImageError, warn
+from shapleycam.samples import Samples, samples_of
 
 PIXEL_LIMIT = 80_000_000
 """Pictures of more pixels than this are refused (below the size at which Pillow itself suspects a bomb)."""
@@ -44,16 +46,22 @@ class Source:
 def load(photo: Photo) -> Image.Image:
     """Open a photograph as people see it: upright, 8-bit RGB, transparency on white.
 
+    Warns (`DarkPictureWarning`) where 16-bit samples may be meant as fewer bits.
+
     Raises:
-        ImageError: missing, empty, not an image, damaged, over `PIXEL_LIMIT`, or without a known brightness.
+        ImageError: missing, a URL, empty, not an image, damaged, over `PIXEL_LIMIT`, or without a known brightness.
     """
     if isinstance(photo, Image.Image):
         with _reading("the image"):
-            return _upright_rgb(photo, "the image")
-    path = Path(photo)
-    _check_file(path)
-    with _reading(str(path)), Image.open(path) as opened:
-        return _upright_rgb(opened, str(path))
+            picture, remark = _upright_rgb(photo, "the image")
+    else:
+        path = Path(photo)
+        _check_file(path)
+        with _reading(str(path)), Image.open(path) as opened:
+            picture, remark = _upright_rgb(opened, str(path))
+    if remark is not None:
+        warn(DarkPictureWarning, remark)
+    return picture
 
 
 def find(paths: Iterable[str | Path]) -> list[Path]:
@@ -91,6 +99,8 @@ def content_seeds(images: Float[Tensor, "b *shape"], seed: Seed) -> list[int]:
 
 
 def _check_file(path: Path) -> None:
+    if (url := url_of(path)) is not None:
+        raise ImageError(f"{url}: a URL, and URLs are not fetched; download the picture, and name the file")
     if path.is_dir():
         raise ImageError(f"{path}: a folder, where a picture was expected; name the files in it")
     try:
@@ -126,9 +136,23 @@ def _reading(name: str) -> Iterator[None]:
         ) from error
 
 
-def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
+def _upright_rgb(image: Image.Image, name: str) -> tuple[Image.Image, str | None]:
+    """Return the image as RGB, and a remark on its white or None."""
     _check_size(image, name)
-    return _as_rgb(ImageOps.exif_transpose(image), name)
+    samples = samples_of(image)  # which the turned copy no longer knows
+    if image.format == "TIFF":
+        _read_unmapped(image)
+    return _as_rgb(ImageOps.exif_transpose(image), samples, name)
+
+
+def _read_unmapped(image: Image.Image) -> None:
+    """Read the pixels of a TIFF; mapped into memory by its name, a turned one would have its sides exchanged."""
+    name = getattr(image, "filename", "")
+    vars(image)["filename"] = ""
+    try:
+        image.load()
+    finally:
+        vars(image)["filename"] = name
 
 
 def _check_size(image: Image.Image, name: str) -> None:
@@ -138,21 +162,25 @@ def _check_size(image: Image.Image, name: str) -> None:
         raise ImageError(f"{name}: {found}, over the limit of {PIXEL_LIMIT:,}; make it smaller")
 
 
-def _as_rgb(image: Image.Image, name: str) -> Image.Image:
+def _as_rgb(image: Image.Image, samples: Samples, name: str) -> tuple[Image.Image, str | None]:
+    if samples.unreadable:
+        raise ImageError(f"{name}: {samples.unreadable}, which Pillow misreads; convert it to PNG or JPEG")
     if image.mode.startswith(("I", "F")):
-        return _from_deep_grey(image, name).convert("RGB")
+        grey, remark = from_deep_grey(image, samples, name)
+        return grey.convert("RGB"), remark
+    if samples.signed:
+        raise ImageError(f"{name}: signed samples, whose white is not known; convert it to 8 or 16 bits without sign")
+    remark = check_deep_colours(image, samples, name) if samples.depth == 16 else None
     if "transparency" in image.info or image.mode in {"RGBA", "LA", "PA", "RGBa", "La"}:
-        colours = image.convert("RGBA")
-        white = Image.new("RGBA", colours.size, "white")
-        return Image.alpha_composite(white, colours).convert("RGB")
-    return image.convert("RGB")
+        return _on_white(image, samples), remark
+    return image.convert("RGB"), remark
 
 
-def _from_deep_grey(image: Image.Image, name: str) -> Image.Image:
-    """16-bit grey as 8-bit: Pillow's own conversion would cut at 255."""
-    values = np.asarray(image).astype(np.float64)
-    low, high = values.min(), values.max()
-    if image.mode.startswith("F") or low < 0 or high > 65535:
-        found = f"32-bit grey values from {low:g} to {high:g}"
-        raise ImageError(f"{name}: {found}, whose white is not known; convert it to 8 or 16 bits")
-    return Image.fromarray(np.round(values / 257).astype(np.uint8))
+def _on_white(image: Image.Image, samples: Samples) -> Image.Image:
+    key = image.info.get("transparency")
+    if samples.depth in {2, 4} and isinstance(key, int) and key < 2**samples.depth and image.mode == "L":
+        # Pillow widens these samples to 8 bits, and leaves the transparent one as it is in the file.
+        image.info["transparency"] = key * 255 // (2**samples.depth - 1)
+    colours = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
+    white = Image.new("RGBA", colours.size, "white")
+    return Image.alpha_composite(white, colours).convert("RGB")

@@ -71,7 +71,7 @@ class TestRefusals:
             ({"methods": ()}, "no methods were given"),
             ({"metrics": ("adc",)}, "metric 'adc' is unknown"),
             ({"metrics": ()}, "no metrics were given"),
-            ({"utilities": ("ReST",)}, "utility 'ReST' is unknown"),
+            ({"utilities": ("ReSTT",)}, "utility 'ReSTT' is unknown"),
             ({"utilities": ()}, "no utilities were given"),
             ({"layers": ()}, "no layers were given"),
             ({"class_rule": "best"}, "class_rule is 'best'; expected one of 'prediction', 'label', 'correct'"),

@@ -130,7 +130,7 @@ def test_a_structure_is_found_once(monkeypatch):
 
     monkeypatch.setattr(game._trace, "head", watched)
     game.value(some_coalitions(200, 9))
-    assert rows == [2]
+    assert rows == [4]
 
 
 def test_a_convolution_of_positions_is_no_shortcut():

@@ -311,7 +311,7 @@ def test_no_metrics_are_refused(explainer, images, explanations):
 
 @pytest.mark.parametrize(
     ("name", "meant"),
-    [("averagedrop", "average_drop"), ("increase_of_confidence", "increase_in_confidence"), ("ROAD", "road"),
+    [("averagedropp", "average_drop"), ("increase_of_confidence", "increase_in_confidence"), ("ROADS", "road"),
      ("coherence", "coherency"), ("randomization_ssim", "randomisation_ssim")],
 )  # fmt: skip
 def test_a_mistyped_metric(explainer, images, explanations, name, meant):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 import torch
 from torch import nn
@@ -13,14 +15,17 @@ A_COALITION = 3 * 512 * 8
 
 
 class Wide(nn.Module):
-    """A head whose weights are far larger than what it holds of one coalition; it counts the rows of each call."""
+    """A head whose weights are far larger than what it holds of one coalition; it counts the rows of each call, in
+    its class: what an object keeps is copied with it.
+    """
+
+    rows: ClassVar[list[int]] = []
 
     def __init__(self):
         super().__init__()
         self.features = nn.Conv2d(3, 4, 2, stride=2)
         self.mix = nn.Conv2d(4, 4, 3, padding=1)  # so that no shortcut is right
         self.head = nn.Sequential(nn.Linear(4, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 5))
-        self.rows = []
         self.double()
 
     def forward(self, x):

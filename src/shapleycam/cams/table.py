@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from shapleycam.errors import OptionError, nearest
+from shapleycam.names import canonical
 
 Derivative: TypeAlias = Literal["first", "second", "path", "random", "sampled", "exact"]
 
@@ -64,25 +65,46 @@ _ROWS = (
 
 METHODS = {method.name: method for method in _ROWS}
 
+_ALIASES = {"gradcamplusplus": "gradcam++", "gradcampp": "gradcam++", "gradcamelementwise": "gradcam-e"}
+_OF_THE_FIELD = (
+    *("cam", "eigencam", "eigengradcam", "scorecam", "sscam", "iscam", "groupcam", "ablationcam", "liftcam"),
+    *("reciprocam", "smoothgradcam", "smoothgradcam++", "fullgrad", "fullgradcam", "kpcacam", "finercam", "fem"),
+    *("tscam", "relevancecam", "zoomcam", "augmentedgradcam", "guidedgradcam", "guidedbackprop", "saliency"),
+    *("inputxgradient", "integratedgradients", "smoothgrad", "deeplift", "lrp", "occlusion", "rise", "lime"),
+    *("kernelshap", "gradientshap", "deepshap", "attentionrollout", "deepfeaturefactorization"),
+)
+"""Methods that people know from elsewhere."""
+
 
 def methods() -> tuple[Method, ...]:
     """All methods, as data."""
     return tuple(METHODS.values())
 
 
+def canonical_method(name: object) -> str | None:
+    """Return a method's own name for any spelling of it, None where there is no such method."""
+    return canonical(name, METHODS, _ALIASES)
+
+
 def method_of(name: str) -> Method:
-    """The method of this name.
+    """Return the method of this name, in any case, with hyphens, underscores and spaces or without.
 
     Raises:
         OptionError: an unknown name.
     """
-    if name not in METHODS:
-        raise OptionError(f"method {name!r} is unknown; {nearest(name, METHODS)} (shapleycam methods lists them)")
-    return METHODS[name]
+    own = canonical_method(name)
+    if own is not None:
+        return METHODS[own]
+    if canonical(name, _OF_THE_FIELD) is not None:
+        raise OptionError(
+            f"method {name!r} is not among the methods here; expected one of {', '.join(METHODS)} (shapleycam methods "
+            "lists them)"
+        )
+    raise OptionError(f"method {name!r} is unknown; {nearest(str(name), METHODS)} (shapleycam methods lists them)")
 
 
 def expand(names: Sequence[str], players: int | None = None) -> list[str]:
-    """Names with the sets `paper` and `all` written out, each once, in the order asked.
+    """Return the methods' own names with the sets `paper` and `all` written out, each once, in the order given.
 
     Of `all`, methods that are not meant for so many `players` are left out; None leaves none out.
 
@@ -93,5 +115,5 @@ def expand(names: Sequence[str], players: int | None = None) -> list[str]:
         raise OptionError("no methods were given; expected at least one (shapleycam methods lists them)")
     fitting = [m.name for m in _ROWS if players is None or m.most_players is None or players <= m.most_players]
     sets = {"paper": [m.name for m in _ROWS if m.in_paper], "all": fitting}
-    wanted = [method for name in names for method in sets.get(name, [name])]
-    return [method_of(name).name for name in dict.fromkeys(wanted)]
+    written_out = [each for name in names for each in sets.get(canonical(name, sets) or "", [name])]
+    return list(dict.fromkeys(method_of(name).name for name in written_out))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shapleycam.addresses import url_of
 from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_error, print_facts, print_json, progress
 from shapleycam.cli.photographs import found
@@ -165,4 +166,4 @@ def _write(path: Path, content: bytes) -> None:
 def _report_error(path: Path, error: str, *, as_json: bool) -> None:
     print_error(error)
     if as_json:
-        print_json({"image": str(path), "error": error})
+        print_json({"image": url_of(path) or str(path), "error": error})

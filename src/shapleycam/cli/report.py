@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shapleycam.addresses import url_of
 from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_error, progress
 from shapleycam.cli.photographs import batches, found
@@ -107,7 +108,7 @@ def report(
             pages += pages_of(explainer, batch, methods, target, view=view, **how) if batch else []
             bar.advance(len(errors) + len(batch.sources if batch else ()))
     if pages:
-        _write(file, of_photographs(pages, [(str(path), reason) for path, reason in unread]))
+        _write(file, of_photographs(pages, [(url_of(path) or str(path), reason) for path, reason in unread]))
     if unread:
         raise typer.Exit(2)
 

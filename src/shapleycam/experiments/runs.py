@@ -22,7 +22,7 @@ from shapleycam.experiments.rows import CURVES, schema_for
 from shapleycam.experiments.store import Store
 from shapleycam.metrics import METRICS
 from shapleycam.metrics.metric import Metric
-from shapleycam.metrics.table import expand
+from shapleycam.metrics.table import canonical_metric, expand
 
 PUBLISHED_IMAGES = 50_000
 PUBLISHED_WEIGHTS = ("torchvision, IMAGENET1K_V1", "timm")
@@ -135,7 +135,8 @@ def _measured(stores: Sequence[Store]) -> list[str]:
 
 def _asked(names: Sequence[str], measured: Sequence[str], stores: Sequence[Store]) -> Iterator[Metric | Column]:
     """The metrics of these names and sets; of a set, those that were measured."""
-    for name in names:
+    for spelling in names:
+        name = canonical_metric(spelling) or spelling
         own = name in METRICS or name == ADCC_OF_MEANS
         needed = OF_MEANS.parts if name == ADCC_OF_MEANS else expand([name])
         missing = [each for each in needed if each not in measured]

@@ -6,9 +6,10 @@ zeroes the rest (content reserved game, arXiv:2501.06261).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,12 +18,14 @@ from torch.autograd import grad
 
 from shapleycam.errors import DerivativeError, OptionError, ReplayError
 from shapleycam.game.evaluation import Evaluation, check_finite, plain
+from shapleycam.game.finite_differences import Evaluate, Point, check_curvature, check_gradient, once, passed
 from shapleycam.game.players import Regions, players_of
 from shapleycam.game.structure import Structure
 from shapleycam.images import Seed, content_seeds
 from shapleycam.models.layout import Layout
 from shapleycam.trace import Trace
-from shapleycam.trace.graph import not_differentiable
+from shapleycam.trace.graph import has_foreign_functions, not_differentiable
+from shapleycam.trace.nested import numbers_of
 from shapleycam.trace.suspension import without_autocast
 from shapleycam.utilities import Utility
 
@@ -169,6 +172,15 @@ class Game:
         if not self._trace.twice_differentiable:
             raise ReplayError("this pass has first derivatives only; trace the model with twice_differentiable=True")
         gradient = self._own_gradient()
+        found = self._hessian_product(gradient, vector)
+        key = ("curvature", self.layer, self.activation.shape, self.activation.dtype, self.utility.name)
+        if has_foreign_functions(self._utility_at_activation) and once(self._trace.owner, key):
+            own = found if vector is self.activation else self._hessian_product(gradient, self.activation)
+            check_curvature(self.activation, self._gradient_by_rerun, gradient.detach(), own, self.layer)
+            passed(self._trace.owner, key)
+        return found
+
+    def _hessian_product(self, gradient: Tensor, vector: Tensor) -> Tensor:
         if not_differentiable(self._utility_at_activation) or not_differentiable(gradient):
             raise _no_derivative("an operation in it is marked once_differentiable")
         if not gradient.requires_grad:  # the utility is linear in the activation
@@ -192,6 +204,32 @@ class Game:
             raise OptionError(f"coalitions have shape {tuple(coalitions.shape)}; expected {expected}")
         return whole
 
+    def _gradient_by_rerun(self, activation: Tensor) -> Tensor:
+        """The gradient at another activation, also of a pass that was not recorded."""
+        with _differentiable():
+            leaf = activation.detach().requires_grad_()
+            return _derivative(self.utility(self._trace.rerun(leaf), self.target).sum(), leaf)
+
+    def _check_gradient(self, gradient: Tensor) -> None:
+        """Compare the gradient with finite differences, once for a model and what its kernels depend on."""
+        activation, trace = self.activation, self._trace
+        key = ("gradient", self.layer, activation.shape, activation.dtype, activation.device, self.utility.name)
+        if not once(trace.owner, key):
+            return
+
+        def evaluate(head: Callable[[Tensor], Any]) -> Evaluate:
+            return lambda at: self.utility(head(at), self.target)
+
+        largest = _largest_of(trace.output)
+        with plain():
+            check_gradient(
+                Point(activation, evaluate(trace.rerun), evaluate(trace.rerun_in_float64), largest),
+                gradient,
+                self.layer,
+                self.utility.name,
+            )
+        passed(trace.owner, key)
+
     def _own_gradient(self) -> Tensor:
         if self._gradient_at_activation is None:
             with _differentiable():
@@ -199,7 +237,14 @@ class Game:
                 self._gradient_at_activation = _derivative(
                     total, self._trace.activation, again=self._trace.twice_differentiable
                 )
+            self._check_gradient(self._gradient_at_activation.detach())
         return self._gradient_at_activation
+
+
+def _largest_of(output: Any) -> float:
+    """The largest finite number in an output; masked logits may be -inf."""
+    numbers = (t.detach()[torch.isfinite(t.detach())] for t in numbers_of(output))
+    return max((float(t.abs().max()) for t in numbers if t.numel()), default=0.0)
 
 
 @contextmanager

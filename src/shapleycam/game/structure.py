@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, TypeAlias
 
-import torch
 from torch import Tensor
 
 from shapleycam.game.axes import Axis, axes_of, axis_of, mixes, regrouped, same_everywhere, shape_of
+from shapleycam.game.recording import Recorded
 from shapleycam.models.layout import Layout
 
 _ELEMENTWISE = {
@@ -33,6 +33,8 @@ _LINEAR = {"AddmmBackward0": 1, "MmBackward0": 0, "LinearBackward0": 0, "Convolu
 """Affine in the operand of this number alone."""
 _AFFINE_OF_ALL = _SAME | _VIEWS | _SUMS | {"PermuteBackward0", "TransposeBackward0", "TBackward0", "CatBackward0"}
 _BATCH_NORMS = {"NativeBatchNormBackward0", "CudnnBatchNormBackward0"}
+_OWN_BATCH_NORM = "EvalBatchNormBackward"
+"""Of our own function, which is a factor and a bias for each channel along axis 1."""
 _RESTRIDED = {"AsStridedBackward0", "AsStridedBackward1"}
 
 
@@ -63,9 +65,19 @@ _CONSTANT, _UNKNOWN = None, "unknown"
 _Found: TypeAlias = "_Form | str | None"
 
 
-def structure_of(output: Tensor, leaf: Tensor, layout: Layout) -> Structure:
-    """What the graph from `leaf`, an activation (2, ...) of this layout, to `output` proves."""
-    if layout.prefix or output.grad_fn is None:
+def structure_of(whole: Recorded, single: Recorded | None, layout: Layout) -> Structure:
+    """Return what two recordings of a head prove.
+
+    Args:
+        whole: of an activation (2, ...) of this layout; two rows, as one could not be told from all.
+        single: of three rows with a single position each, None where the head does not take them.
+        layout: how the activation is laid out.
+    """
+    output, leaf = whole.output, whole.leaf
+    if layout.prefix or not isinstance(output, Tensor) or output.grad_fn is None:
+        return Structure()
+    # The shortcuts run the head on single positions: there it must compute with the same numbers.
+    if single is None or whole.hidden or whole.bias_by_row or not whole.repeats(single):
         return Structure()
     found: dict[Any, _Found] = {}
     ahead = [output.grad_fn]
@@ -78,6 +90,8 @@ def structure_of(output: Tensor, leaf: Tensor, layout: Layout) -> Structure:
         ahead.pop()
         if node not in found:
             found[node] = _form(node, [found.get(before) for before, _ in node.next_functions], leaf, layout)
+    if whole.without_grad and not any(hasattr(type(node), "_forward_cls") for node in found):
+        return Structure()
     form = found[output.grad_fn]
     if not isinstance(form, _Form) or form.axes is not None:
         return Structure()
@@ -106,7 +120,7 @@ def _after(node: Any, operands: list[_Found], forms: list[_Form]) -> _Form:
     name = node.name()
     affine = name in _AFFINE_OF_ALL | _RESTRIDED
     if len(forms) == 1:
-        affine |= name == "MulBackward0" or (name in _BATCH_NORMS and not _saved(node, "training"))
+        affine |= name == "MulBackward0" or _is_fixed_batch_norm(node, name)
         place = 0 if name == "DivBackward0" else _LINEAR.get(name)
         affine |= place is not None and operands[place] is not _CONSTANT
     return _Form(None, all(form.linear for form in forms), affine and all(form.affine for form in forms))
@@ -163,7 +177,7 @@ def _rearranged(step: _Step) -> _Form | None:
 
 def _normed(step: _Step) -> _Form | None:
     """A batch norm with fixed statistics, or a layer norm of each position's channels."""
-    if step.name in _BATCH_NORMS and not _saved(step.node, "training") and not mixes(step.axes[1:2]):
+    if _is_fixed_batch_norm(step.node, step.name) and not mixes(step.axes[1:2]):
         return step.form
     if step.name != "NativeLayerNormBackward0":
         return None
@@ -216,6 +230,14 @@ def _is_pointwise(convolution: Any) -> bool:
     return prod(kernel) == 1 and set(strides) == {1} and not any(paddings) and not _saved(convolution, "transposed")
 
 
+def _is_fixed_batch_norm(node: Any, name: str) -> bool:
+    """Whether an operation is a batch norm whose statistics are not those of the batch."""
+    if name == _OWN_BATCH_NORM:  # a name that anybody may give, unlike the module that it is from
+        function = getattr(type(node), "_forward_cls", None)
+        return str(getattr(function, "__module__", "")).startswith("shapleycam.trace.")
+    return name in _BATCH_NORMS and not _saved(node, "training")
+
+
 def _signed(dim: int) -> int:
     """A dimension as autograd saves it: a negative one appears as 2^64 less its size."""
     return dim - 2**64 if dim >= 2**63 else dim
@@ -224,10 +246,3 @@ def _signed(dim: int) -> int:
 def _saved(node: Any, name: str) -> Any:
     """What autograd kept of an operation for its backward."""
     return getattr(node, f"_saved_{name}")
-
-
-def recorded(head: Any, activation: Tensor) -> tuple[Tensor, Tensor]:
-    """The head's output for an activation, and the leaf of its graph."""
-    with torch.inference_mode(mode=False), torch.enable_grad():
-        leaf = activation.clone().detach().requires_grad_()
-        return head(leaf), leaf

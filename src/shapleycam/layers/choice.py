@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -11,12 +11,26 @@ from shapleycam.errors import LayerError
 from shapleycam.layers.audit import Audit, Candidate, audit
 from shapleycam.layers.locality import is_local, takes_another_size
 from shapleycam.models.outputs import found as found_logits
+from shapleycam.names import canonical
 from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
 from shapleycam.trace.trace import Select
 
 BEFORE_POOL, LAST_CONV = "before-pool", "last-conv"
 RULES = (BEFORE_POOL, LAST_CONV)
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+def rule_of(layer: object, modules: Container[str] | None) -> str | None:
+    """Return the rule that a layer's name means, in any spelling of it, or None.
+
+    A module that is called so ("last_conv") is meant itself; where the model is not known (None) its name may be any
+    word of Python.
+    """
+    rule = canonical(layer, RULES)
+    if rule is None or layer == rule:
+        return rule
+    taken = str(layer).isidentifier() if modules is None else layer in modules
+    return None if taken else rule
 
 
 def chosen(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from shapleycam.errors import OptionError, nearest
 from shapleycam.metrics import confidence, maps, stability
 from shapleycam.metrics.metric import Metric
+from shapleycam.names import canonical
 from shapleycam.values import distance
 
 _POPPI = "Poppi 2021, arXiv:2104.10252"
@@ -131,6 +132,14 @@ _ROWS = (
 METRICS = {metric.name: metric for metric in _ROWS}
 
 
+_TITLES = {metric.title: metric.name for metric in _ROWS}
+
+
+def canonical_metric(name: object) -> str | None:
+    """Return a metric's own name for any spelling of it or of its title ("AD"), None where there is no such metric."""
+    return canonical(name, METRICS, _TITLES)
+
+
 def metrics() -> tuple[Metric, ...]:
     """All metrics, as data."""
     return tuple(METRICS.values())
@@ -150,11 +159,20 @@ def expand(names: Sequence[str], *, objects: bool = True) -> list[str]:
         "paper": [metric.name for metric in _ROWS if metric.in_paper],
         "all": [m.name for m in _ROWS if objects or "objects" not in m.needs],
     }
-    wanted = dict.fromkeys(metric for name in names for metric in sets.get(name, [name]))
-    for name in wanted:
-        if name not in METRICS:
-            raise OptionError(f"metric {name!r} is unknown; {nearest(name, METRICS)} (shapleycam metrics lists them)")
-    return list(wanted)
+    written_out = [each for name in names for each in sets.get(canonical(name, sets) or "", [name])]
+    return list(dict.fromkeys(metric_of(name).name for name in written_out))
+
+
+def metric_of(name: str) -> Metric:
+    """Return the metric of this name, in any spelling of it or of its title.
+
+    Raises:
+        OptionError: an unknown name.
+    """
+    own = canonical_metric(name)
+    if own is None:
+        raise OptionError(f"metric {name!r} is unknown; {nearest(str(name), METRICS)} (shapleycam metrics lists them)")
+    return METRICS[own]
 
 
 def needs(names: Sequence[str]) -> set[str]:

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from shapleycam.addresses import url_of
 from shapleycam.errors import ModelError
 from shapleycam.models.wrappers import PREFIXES
 
@@ -25,6 +26,8 @@ def read(path: Path) -> dict[str, Tensor]:
     Raises:
         ModelError: missing, damaged, or with objects in it that would have to be unpickled.
     """
+    if (url := url_of(path)) is not None:
+        raise ModelError(f"checkpoint {url}: a URL, and URLs are not fetched; download it, and name the file")
     if not path.is_file():
         raise ModelError(f"checkpoint {path}: no such file; check the path")
     if path.suffix == ".safetensors":

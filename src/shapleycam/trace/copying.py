@@ -33,9 +33,17 @@ _IMMUTABLE = {
     *(types.ModuleType, types.CodeType),
 }
 _BACKWARD_HOOKS = {"_backward_hooks", "_backward_pre_hooks"}
+_NOT_OF_FORWARD = {
+    *("_non_persistent_buffers_set", "_forward_hooks_with_kwargs", "_forward_hooks_always_called"),
+    *("_forward_pre_hooks_with_kwargs", "_state_dict_hooks", "_state_dict_pre_hooks"),
+    *("_load_state_dict_pre_hooks", "_load_state_dict_post_hooks"),
+}
+"""What a module keeps that no forward pass writes."""
 _HALF = {torch.float16, torch.bfloat16}
 _SHARED_PACKAGES = frozenset(sys.stdlib_module_names) | {"torch", "numpy"}
 """Objects of these packages' classes are shared: loggers, locks, optimizers, graphs. What a model writes is its own."""
+STATELESS_PACKAGES = _SHARED_PACKAGES | {"torchvision", "timm", "transformers"}
+"""Packages whose functions keep no state in global variables, and whose classes keep none for all their objects."""
 _LARGE = 2**20
 """Elements of a tensor outside parameters and buffers from which it is shared, not copied; writes into it are noticed
 (see `Copier.shared`)."""
@@ -97,6 +105,9 @@ class Copier:
         copied: nn.Module = self._keep(module, object.__new__(kind))
         state: dict[str, Any] = {}
         for name, value in vars(module).items():
+            if type(value) in _IMMUTABLE and name != "training":
+                state[name] = value
+                continue
             part = _PARTS_OF_MODULES.get(name)
             state[name] = self.copy(value) if part is None else part(self, module, value)
         vars(copied).update(state)
@@ -109,7 +120,7 @@ class Copier:
     def _bind_forward(self, copied: nn.Module, forward: Any) -> None:
         """Give the copy a forward of its own where the class's is compiled, or writes into global variables."""
         function = _as_written(forward)
-        if isinstance(function, types.FunctionType) and function.__module__.partition(".")[0] not in _SHARED_PACKAGES:
+        if isinstance(function, types.FunctionType) and _package_of(function) not in STATELESS_PACKAGES:
             function = self._with_own_globals(function, containers_only=True)
         if function is not forward:
             vars(copied)["forward"] = types.MethodType(function, copied)
@@ -124,6 +135,8 @@ class Copier:
         return {name: None if b is None else self._buffer(b, module) for name, b in named.items()}
 
     def _forward_hooks(self, module: nn.Module, hooks: Mapping[int, Any]) -> OrderedDict[int, Any]:
+        if not hooks:
+            return OrderedDict()
         return OrderedDict(
             (key, HookProxy(hook, module, self.callable(hook), self.observation)) for key, hook in hooks.items()
         )
@@ -292,7 +305,7 @@ class Copier:
         if containers_only or isinstance(value, (type, types.ModuleType)):
             return False
         if isinstance(value, types.FunctionType):  # a helper in the user's own file
-            return _names(value.__code__) != () and value.__module__.partition(".")[0] not in _SHARED_PACKAGES
+            return _names(value.__code__) != () and _package_of(value) not in STATELESS_PACKAGES
         return id(value) in self._copies or (_is_own_class(type(value)) and not isinstance(value, nn.Module))
 
     def _instance(self, value: Any) -> Any:
@@ -354,13 +367,13 @@ def _writes_globals(code: types.CodeType) -> bool:
 
 def _is_own_class(kind: type) -> bool:
     """Whether a class was written in Python, by somebody other than PyTorch, numpy and the standard library."""
-    return bool(kind.__flags__ & _HEAP_TYPE) and _package(kind) not in _SHARED_PACKAGES and not issubclass(
+    return bool(kind.__flags__ & _HEAP_TYPE) and _package_of(kind) not in _SHARED_PACKAGES and not issubclass(
         kind, (torch.optim.Optimizer, torch.utils.data.Dataset, torch.utils.data.DataLoader)
     )  # fmt: skip
 
 
-def _package(kind: type) -> str:
-    package = str(kind.__module__).partition(".")[0]
+def _package_of(named: Any) -> str:
+    package = str(named.__module__).partition(".")[0]
     return "" if package in {"__main__", "__mp_main__"} else package
 
 
@@ -395,6 +408,7 @@ _PARTS_OF_MODULES: dict[str, Callable[[Copier, nn.Module, Any], Any]] = {
     "_compiled_call_impl": lambda *_: None,
     **dict.fromkeys((FORWARD_HOOKS, PRE_HOOKS), Copier._forward_hooks),  # noqa: SLF001
     **{name: lambda *_: OrderedDict() for name in _BACKWARD_HOOKS},
+    **{name: lambda _, __, value: value for name in _NOT_OF_FORWARD},
 }
 """How a module's own attributes are copied. Its backward hooks are left out: they are for the user's training, and one
 that changes gradients would change the explanation."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,7 +27,7 @@ class ExtraInputs:
         """Return the model's output for images and these inputs; tensors are copied, as the model may write in them."""
         if not self.positional and not self.keywords:
             return model(images)
-        own = self._changed(lambda tensor: tensor.clone())
+        own = self.changed(lambda tensor: tensor.clone())
         return model(images, *own.positional, **own.keywords)
 
     def rows(self, samples: Tensor) -> ExtraInputs:
@@ -40,13 +40,10 @@ class ExtraInputs:
 
         if not self.positional and not self.keywords:
             return self
-        return replace(self._changed(chosen), batch=len(samples))
+        return replace(self.changed(chosen), batch=len(samples))
 
-    def to(self, change: Any) -> ExtraInputs:
+    def changed(self, change: Callable[[Tensor], Tensor]) -> ExtraInputs:
         """Return the inputs with `change` applied to each tensor."""
-        return self._changed(change)
-
-    def _changed(self, change: Any) -> ExtraInputs:
         positional = tuple(map_tensors(change, value) for value in self.positional)
         return replace(
             self, positional=positional, keywords={name: map_tensors(change, v) for name, v in self.keywords.items()}

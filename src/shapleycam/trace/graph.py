@@ -82,6 +82,24 @@ def _only_operand(node: Any) -> Any:
     return before[0] if len(before) == 1 else None
 
 
+def has_foreign_functions(tensor: Tensor) -> bool:
+    """Whether a tensor was computed by functions whose derivatives are neither PyTorch's own nor ours.
+
+    Their second derivatives may be missing without an error: a backward under no_grad, in numpy, or in a foreign kernel
+    looks like that of a linear function.
+    """
+    return any(not _is_native(node) for node in nodes(tensor))
+
+
+def _is_native(node: Any) -> bool:
+    written = getattr(node, "_forward_cls", None)
+    if written is not None:
+        return str(written.__module__).startswith("shapleycam.")
+    name = node.name()
+    is_own = name.startswith("torch::autograd::") and "CppNode" not in name
+    return is_own or hasattr(torch._C._functions, type(node).__name__)  # noqa: SLF001  # the list of PyTorch's own
+
+
 def _is_wrapped(node: Any) -> bool:
     code = getattr(getattr(getattr(node, "_forward_cls", None), "backward", None), "__code__", None)
     return code is not None and code.co_filename == torch.autograd.function.__file__

@@ -112,7 +112,7 @@ class Replay:
         self._layer = model.get_submodule(layer)
         self._values, self._twice = values, twice
         self._images = images if plan.reads_images else _blank(images)
-        self._extra = extra
+        self.extra, self.form = extra, plan.form
         self._batch = len(images)
 
     def __call__(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
@@ -132,7 +132,7 @@ class Replay:
                 rest.enter_context(Differentiation(twice=self._twice))
             with intercepted(self._functions(activation, stretch)):
                 own_images = _is_blank(images)  # nothing reads them
-                return run(self._model, images, self._extra.rows(stretch.owners), purpose, own_images=own_images)
+                return run(self._model, images, self.extra.rows(stretch.owners), purpose, own_images=own_images)
 
     def _functions(self, activation: Tensor, stretch: _Stretch) -> dict[nn.Module, Interceptor]:
         returned: dict[str, list[Callable[[], Any]]] = defaultdict(list)
@@ -148,7 +148,7 @@ class Replay:
         def replace(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             del original, args, kwargs
             torch.set_grad_enabled(mode=activation.requires_grad)  # until `undisturbed` ends
-            return self._plan.form(activation.clone() if self._plan.writes_activation else activation)
+            return self.form(activation.clone() if self._plan.writes_activation else activation)
 
         return replace
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import nn
 
-_LIBRARIES = {"torch", "torchvision", "timm", "transformers"}
+from shapleycam.trace.copying import STATELESS_PACKAGES
 
 
 def class_attributes(model: nn.Module) -> dict[tuple[type, str], Any]:
     """Return the attributes of the classes of a model's modules, libraries' classes apart."""
     classes = {base for module in model.modules() for base in type(module).__mro__}
-    own = (kind for kind in classes if str(kind.__module__).partition(".")[0] not in {*_LIBRARIES, "builtins"})
+    own = (kind for kind in classes if str(kind.__module__).partition(".")[0] not in STATELESS_PACKAGES)
     return {(kind, name): value for kind in own for name, value in vars(kind).items() if not name.startswith("__")}
 
 

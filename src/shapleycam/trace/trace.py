@@ -46,7 +46,7 @@ class Trace:
     the model returns. The graph holds only what comes after the layer.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all that a pass leaves
         self,
         layer: str,
         images: Tensor,
@@ -57,6 +57,7 @@ class Trace:
         *,
         twice_differentiable: bool,
         is_recorded: bool,
+        owner: nn.Module,
     ) -> None:
         self.layer = layer
         self.images = images
@@ -66,6 +67,7 @@ class Trace:
         self.is_recorded = is_recorded
         self.reads: Reads | None = None
         self.scores: Scores | None = None
+        self.owner = owner
         self._replay = replay
         self._select = select
         self._returned = returned
@@ -119,11 +121,23 @@ class Trace:
             )
         return self.rerun(activation, samples)
 
+    def rerun_in_float64(self, activation: Float[Tensor, "b *shape"]) -> Any:
+        """As `rerun` for the images of the pass, with everything in double precision."""
+        copied = private_copy(self.owner, torch.float64)
+        extra = self._replay.extra.changed(lambda t: t.double() if t.is_floating_point() else t)
+        plan = Plan((), reads_images=True, writes_activation=True, form=self._replay.form)
+        replay = Replay(copied, self.layer, plan, {}, self.images.double(), extra)
+        return self._read(lambda: replay(activation), activation)
+
     def rerun(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
         """As `head`, also of a pass that was not recorded: then the whole model runs again, which is slow."""
+        return self._read(lambda: self._replay(activation, samples), activation)
+
+    def _read(self, call: Callable[[], Any], activation: Tensor) -> Any:
+        """What a run of the head returns, as the question reads it."""
         finals = Finals() if self.scores is not None and self.scores.needs_finals else None
         with finals or nullcontext():
-            output = self._select(self._replay(activation, samples))
+            output = self._select(call())
         if self.reads is None:
             return output
         with torch.set_grad_enabled(activation.requires_grad):  # as the head itself ran
@@ -273,7 +287,7 @@ class _Passes:
         replay = Replay(model, name, kept, values, self.images, self.extra, twice=self.twice)
         return Trace(
             name, self.images, activation, returned, replay, self.select,
-            twice_differentiable=self.twice, is_recorded=plan is not None,
+            twice_differentiable=self.twice, is_recorded=plan is not None, owner=self.owner,
         )  # fmt: skip
 
     def _check_written(self, watch: WrittenTensors) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from shapleycam.errors import OptionError, nearest
+from shapleycam.names import canonical
 from shapleycam.trace.scores import Form
 from shapleycam.utilities.utility import Function, Utility, as_logits
 
@@ -120,9 +121,10 @@ def utility_of(choice: str | Utility | Function) -> Utility:
     if isinstance(choice, Utility):
         return choice
     if isinstance(choice, str):
-        if choice not in UTILITIES:
+        own = canonical(choice, UTILITIES)
+        if own is None:
             raise OptionError(f"utility {choice!r} is unknown; {nearest(choice, UTILITIES)}")
-        return UTILITIES[choice]
+        return UTILITIES[own]
     if callable(choice):
         name = getattr(choice, "__name__", type(choice).__name__)
         return Utility(name, choice, f"{name}(output, target)", "a function of the user's")

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from torch.utils import data
 
+from shapleycam.addresses import url_of
 from shapleycam.errors import ImageError, OptionError
 from shapleycam.experiments.datasets import folders, huggingface, items, lists, torchvision, webdataset
 from shapleycam.experiments.datasets.dataset import Dataset
@@ -63,6 +64,8 @@ def _of_text(source: str) -> Dataset:
         return _of_file(path)
     if webdataset.is_pattern(source):
         return webdataset.shards(source)
+    if (url := url_of(source)) is not None:
+        raise OptionError(f"{url}: a URL, and URLs are not fetched; download it, and expected is {KINDS}")
     raise OptionError(f"{source}: no such file or folder; expected {KINDS}")
 
 

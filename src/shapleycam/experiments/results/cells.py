@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 from shapleycam.errors import OptionError, nearest
 from shapleycam.metrics.metric import Direction, Metric
+from shapleycam.metrics.table import canonical_metric
 
 Key: TypeAlias = tuple[str, str, str, str, str]
 """Model, layer, utility, method, metric."""
@@ -179,6 +180,7 @@ class Summary:
             OptionError: there is none.
         """
         found = {column.name: column for column in self.columns}
+        name = name if name in found else canonical_metric(name) or name
         if name not in found:
             raise OptionError(f"metric {name!r} is not in these results; {nearest(name, found)}")
         return found[name]

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from shapleycam.cams.table import METHODS
+from shapleycam.cams.table import METHODS, canonical_method
 from shapleycam.errors import OptionError, nearest
 from shapleycam.experiments.results.cells import in_order
 from shapleycam.experiments.results.grouping import refuse_missing
 from shapleycam.metrics import METRICS
+from shapleycam.metrics.table import metric_of
+from shapleycam.names import canonical
+from shapleycam.utilities import UTILITIES
 
 _WHOSE = ("model", "layer", "utility")
 
@@ -52,8 +55,8 @@ def disagreements(
     Raises:
         OptionError: an unknown metric, a column is missing, or no rows of this model, layer, utility or method.
     """
-    if metric not in METRICS:
-        raise OptionError(f"metric {metric!r} is unknown; {nearest(metric, METRICS)} (shapleycam metrics lists them)")
+    metric = metric_of(metric).name
+    utility = canonical(utility, UTILITIES) or utility
     refuse_missing(rows, [metric])
     measured = _measured(rows, (model, layer, utility))
     compared = pl.Enum(_compared(in_order(measured["method"].unique(), METHODS), methods))
@@ -85,6 +88,7 @@ def _compared(there: Sequence[str], asked: Sequence[str] | None) -> list[str]:
     """The methods to compare, in the order of tables."""
     if asked is None:
         return [name for name in there if name not in METHODS or METHODS[name].derivative != "random"]
-    if unknown := [name for name in asked if name not in there]:
+    chosen = {name: canonical_method(name) or name for name in asked}
+    if unknown := [name for name, own in chosen.items() if own not in there]:
         raise OptionError(f"method {unknown[0]!r} is not in these results; {nearest(unknown[0], there)}")
-    return [name for name in there if name in asked]
+    return [name for name in there if name in chosen.values()]

@@ -17,6 +17,7 @@ from shapleycam.errors import OptionError, nearest
 from shapleycam.experiments.results.cells import in_order
 from shapleycam.experiments.results.statistics import Array
 from shapleycam.files import write_whole
+from shapleycam.names import canonical
 
 DOTS = 150
 _SUFFIXES = ("png", "svg", "pdf")
@@ -81,9 +82,10 @@ def choose(settings: Sequence[tuple[str, str]], layer: str | None, utility: str 
     """
     for place, (what, name) in enumerate((("layer", layer), ("utility", utility))):
         known = list(dict.fromkeys(setting[place] for setting in settings))
-        if name is not None and name not in known:
+        chosen = name if name in {None, *known} else canonical(name, known)
+        if name is not None and chosen is None:
             raise OptionError(f"{what} {name!r} is not in these results; {nearest(name, known)}")
-        settings = [setting for setting in settings if name in {None, setting[place]}]
+        settings = [setting for setting in settings if chosen in {None, setting[place]}]
     if len(settings) != 1:
         found = "; ".join(f"layer {one}, utility {other}" for one, other in settings)
         raise OptionError(f"a figure is of one layer and utility, and there are {found}; choose a layer and a utility")

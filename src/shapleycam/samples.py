@@ -1,0 +1,117 @@
+"""What a picture's file declares of its samples: how deep they are, which value is white, which end is dark."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from PIL import Image
+
+_MIN_IS_WHITE, _PALETTE = 0, 3
+_SIGNED, _FLOAT = 2, 3
+_SEPARATE_PLANES = 2
+_UNCOMPRESSED = 1
+_BITS_PER_SAMPLE, _COMPRESSION, _PHOTOMETRIC, _PLANES, _COLOR_MAP = 258, 259, 262, 284, 320
+_MAX_SAMPLE_VALUE, _SAMPLE_FORMAT, _SMAX_SAMPLE_VALUE = 281, 339, 341
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What a file says of its samples.
+
+    `depth` is the number of bits that a sample is stored in, None where the file says none, or more than images have;
+    `white` the value declared as the largest, None without a declaration; `may_be_scaled`, that samples below this
+    white may have been scaled up to the whole depth (as PNG prescribes). `min_is_white`: 0 is white; `signed`: samples
+    may be negative; `unreadable`: why Pillow's reading is known to be wrong, None where it is right.
+    """
+
+    depth: int | None = None
+    white: float | None = None
+    may_be_scaled: bool = False
+    min_is_white: bool = False
+    signed: bool = False
+    unreadable: str | None = None
+
+
+def samples_of(image: Image.Image) -> Samples:
+    """Return what the file of an image, as Pillow opened it, declares of its samples."""
+    if image.format == "TIFF":
+        return _of_tiff(getattr(image, "tag_v2", {}))
+    if image.format == "PNG":
+        return _of_png(image)
+    if image.mode.startswith("I") and image.format == "JPEG2000":  # Pillow scales from the declared depth to 16 bits
+        return Samples(depth=16, white=65535)
+    if (image.mode == "I" and image.format == "PPM") or (image.mode.startswith("I;16") and image.format is None):
+        return Samples(depth=16)
+    return Samples()
+
+
+def _of_tiff(tags: Any) -> Samples:
+    bits = set(tags.get(_BITS_PER_SAMPLE, (1,)))
+    depth = max(bits)
+    whites = {_largest(tags[tag]) for tag in (_MAX_SAMPLE_VALUE, _SMAX_SAMPLE_VALUE) if tag in tags}
+    # A largest value that is no 2^n - 1 is a statistic of the content, as the standard has it, and no white.
+    formats = tags.get(_SAMPLE_FORMAT, (1,))
+    declared = {white for white in whites if _is_full(white) or (white == 1 and _FLOAT in formats)}
+    white = min(declared, default=4095.0 if depth == 12 else None)
+    return Samples(
+        depth=depth if depth <= 16 else None,
+        white=white,
+        min_is_white=tags.get(_PHOTOMETRIC, _MIN_IS_WHITE) == _MIN_IS_WHITE,
+        signed=_SIGNED in formats,
+        unreadable=_misread(tags, depth),
+    )
+
+
+def _misread(tags: Any, depth: int) -> str | None:
+    """Why Pillow reads wrong numbers from a TIFF, None where it does not."""
+    separate = tags.get(_PLANES, 1) == _SEPARATE_PLANES and len(tags.get(_BITS_PER_SAMPLE, (1,))) > 1
+    if separate and depth > 8 and tags.get(_COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED:
+        return f"uncompressed colours of {depth} bits in separate planes"
+    if tags.get(_PHOTOMETRIC) == _PALETTE and 0 < max(tags.get(_COLOR_MAP, (0,))) < 256:
+        return f"a palette whose largest value is {max(tags[_COLOR_MAP])} where 65535 is full"
+    return None
+
+
+def _largest(value: Any) -> float:
+    return float(max(value)) if isinstance(value, tuple) else float(value)
+
+
+def _is_full(value: float) -> bool:
+    """Whether a number is the largest of eight bits or more."""
+    return value >= 255 and value.is_integer() and int(value) & (int(value) + 1) == 0
+
+
+def _of_png(image: Image.Image) -> Samples:
+    content = getattr(image, "fp", None)
+    if content is None:  # Pillow closes a file once its pixels are read
+        path = Path(str(getattr(image, "filename", "") or "."))
+        if not path.is_file():
+            return Samples(depth=16 if image.mode.startswith("I") else None)
+        with path.open("rb") as file:
+            return _of_png_header(file)
+    place = content.tell()
+    try:
+        return _of_png_header(content)
+    finally:
+        content.seek(place)
+
+
+def _of_png_header(file: IO[bytes]) -> Samples:
+    """Read IHDR and sBIT, which come before the pixels."""
+    file.seek(8)
+    depth: int | None = None
+    white = None
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if kind in {b"IDAT", b"IEND", b"PLTE"}:
+            break
+        content = file.read(min(length, 64))
+        if kind == b"IHDR" and len(content) > 8:
+            depth = content[8]
+        if kind == b"sBIT" and content and depth == 16 and max(content) <= 16:
+            white = 2.0 ** max(content) - 1
+        file.seek(length - len(content) + 4, 1)
+    return Samples(depth=depth, white=white, may_be_scaled=white is not None)
