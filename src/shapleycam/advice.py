@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jaxtyping import Float
 from torch import Tensor
 
-from shapleycam.errors import BlankHeatmapWarning, NoCurvatureWarning, warn
+from shapleycam.errors import (
+    BlankHeatmapWarning,
+    ExclusiveClassesWarning,
+    NoCurvatureWarning,
+    ProbabilitiesWarning,
+    warn,
+)
 from shapleycam.explanation import Explanation
 from shapleycam.heatmaps import blank
+from shapleycam.trace import Trace
+from shapleycam.utilities import Utility
+from shapleycam.utilities.fitting import exclude_each_other
 
 
 def about_blank(explanation: Explanation) -> None:
@@ -35,6 +46,26 @@ def about_curvature(curvature: Float[Tensor, " b"], layer: str, utility: str) ->
             NoCurvatureWarning,
             f"utility {utility!r} has no curvature behind layer {layer!r} (H·A = 0), so shapleycam equals gradcam "
             f"there, shapleycam-h hirescam and so on; for a second order choose {remedy}",
+        )
+
+
+def about_scores(utility: Utility, traced: Trace, labels: Sequence[str] | None, told: set[str]) -> None:
+    """Warn once that logits are explained where the model returns probabilities, and of a sigmoid of classes that
+    exclude each other; `told` holds what has been said.
+    """
+    scores = traced.scores
+    if scores is None:
+        return
+    if scores.remark is not None and scores.remark not in told:
+        told.add(scores.remark)
+        warn(ProbabilitiesWarning, scores.remark)
+    may_exclude = utility.beside and scores.final is None and utility.name not in told
+    if may_exclude and traced.output.dim() == 2 and exclude_each_other(traced.output.detach(), labels):
+        told.add(utility.name)
+        warn(
+            ExclusiveClassesWarning,
+            f"utility {utility.name!r} is of labels that may stand beside others, and the classes of this model seem "
+            f"to exclude each other; if they do, use {utility.name.removeprefix('sigmoid_')!r}",
         )
 
 

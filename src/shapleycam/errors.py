@@ -73,6 +73,14 @@ class ClusterWarning(ShapleyCamWarning):
     """A cluster has less room than was asked for."""
 
 
+class ProbabilitiesWarning(ShapleyCamWarning):
+    """The model returns probabilities; what entered its softmax or sigmoid, or log p, is explained."""
+
+
+class ExclusiveClassesWarning(ShapleyCamWarning):
+    """A question of labels that stand beside others was put to classes that seem to exclude each other."""
+
+
 class EfficiencyGapWarning(ShapleyCamWarning):
     """Values along the path do not sum to v(N)."""
 

@@ -21,9 +21,10 @@ from shapleycam.game import Game
 from shapleycam.game.crg import MEMORY
 from shapleycam.game.players import Regions
 from shapleycam.images import Seed
-from shapleycam.inputs import Batch, Images, Target, batch_of
+from shapleycam.inputs import Batch, Images, Inputs, Target, batch_of
 from shapleycam.layers import BEFORE_POOL, RULES, chosen, rule_of
 from shapleycam.look import Guest, Look
+from shapleycam.models.channels import greyscale, wants_grey
 from shapleycam.models.guests import best_device, moved, network_of, own_name
 from shapleycam.models.layout import Layout
 from shapleycam.models.network import Network, Transform
@@ -31,7 +32,9 @@ from shapleycam.models.outputs import Choice, selector
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.transforms import as_transform
 from shapleycam.trace.calls import layer_name
+from shapleycam.trace.finals import Finals
 from shapleycam.trace.isolation import device_of, isolated, run
+from shapleycam.trace.scores import Returned, in_rows, is_of_classes, scores_of
 from shapleycam.trace.suspension import without_autocast
 from shapleycam.trace.trace import Select, whole
 from shapleycam.utilities import Function, Utility, utility_of
@@ -85,7 +88,8 @@ class Explainer:
             device = device or best_device()
         network = network_of(model)
         self.model = network.model if device is None else moved(network.model, device, device_of(network.model))
-        self.preprocess: Transform | None = as_transform(preprocess) if preprocess else network.preprocess
+        transform: Transform | None = as_transform(preprocess) if preprocess else network.preprocess
+        self.preprocess = greyscale(transform) if transform and wants_grey(self.model) else transform
         self.labels = tuple(labels) if labels is not None else network.labels
         self.utility = utility_of(utility)
         self.name = network.name
@@ -106,11 +110,12 @@ class Explainer:
             if not isinstance(self.preprocess, Preprocess):
                 raise LayerError("the layer is found at the first images; explain some, or give layer=")
             weight = next(self.model.parameters(), torch.empty(0))
-            noise = torch.rand((1, 3, *self.preprocess.crop), generator=torch.Generator().manual_seed(0))
-            self._find_layers(noise.to(weight.device), self._output_for(self.utility))
+            size = (1, len(self.preprocess.mean), *self.preprocess.crop)
+            noise = torch.rand(size, generator=torch.Generator().manual_seed(0))
+            self._find_layers(Batch(noise.to(weight.device), ()), self._output_for(self.utility))
         return " + ".join(self._layers)
 
-    def explain(
+    def explain(  # noqa: PLR0913  # every one has a default that most calls leave
         self,
         images: Images,
         method: str = "shapleycam",
@@ -121,6 +126,7 @@ class Explainer:
         tolerance: float = 0.01,
         players: Regions = None,
         seed: Seed = 0,
+        inputs: Inputs = None,
     ) -> Explanation:
         """Explain one class of each image by one method.
 
@@ -135,12 +141,23 @@ class Explainer:
             players: for sampledshapley and exactshapley, None for each position by itself; (rows, columns) of a grid
                 of regions; or whole numbers (h, w) or (b, h, w) that name each cell's region.
             seed: for randomcam and sampledshapley, with the image's content.
+            inputs: further inputs of a model that takes several: a mapping of its forward's keyword names, or a tuple
+                of the arguments after the images. Tensors whose first dimension is the number of images belong to them
+                row by row.
 
         Raises:
             ShapleyCamError: with one line that says what was found, what was expected and what to do.
         """
         return self.compare(
-            images, [method], target, utility, nodes=nodes, tolerance=tolerance, players=players, seed=seed
+            images,
+            [method],
+            target,
+            utility,
+            nodes=nodes,
+            tolerance=tolerance,
+            players=players,
+            seed=seed,
+            inputs=inputs,
         )[method]
 
     def explain_each(
@@ -171,6 +188,7 @@ class Explainer:
         seed: Seed = 0,
         curvature: bool = False,
         progress: Progress | None = None,
+        inputs: Inputs = None,
     ) -> Comparison:
         """Explain by several methods from one forward pass; arguments and errors as in `explain`.
 
@@ -185,6 +203,7 @@ class Explainer:
             utility,
             players=players,
             curvature=curvature,
+            inputs=inputs,
             nodes=nodes,
             tolerance=tolerance,
             seed=seed,
@@ -203,6 +222,7 @@ class Explainer:
         *,
         players: Regions = None,
         curvature: bool = False,
+        inputs: Inputs = None,
         **effort: Any,
     ) -> list[Comparison]:
         """Explain several classes by several methods from one forward pass (one a layer, where there are several).
@@ -211,8 +231,8 @@ class Explainer:
         """
         spent = Effort(**effort)
         asked = self._utility(utility)
-        batch = batch_of(images, self.preprocess, self.model)
-        self._find_layers(batch.images[:1], self._output_for(asked))
+        batch = batch_of(images, self.preprocess, self.model, inputs)
+        self._find_layers(batch, self._output_for(asked))
         by_layer = []
         for layer in self._layers:  # one after the other, as each look holds a graph
             look = self._look(layer, batch, methods, asked, replay=False, twice=curvature)
@@ -234,20 +254,27 @@ class Explainer:
         target: Target = None,
         utility: UtilityChoice = None,
         players: Regions = None,
+        inputs: Inputs = None,
     ) -> Game:
         """The CRG game of each image, with derivatives at any activation; arguments and errors as in `explain`.
 
         Raises:
             OptionError: the explainer has several layers; a game is played at one.
         """
-        asked = self._utility(utility)
-        return self._looked(images, (), asked, replay=True, twice=True).game(target, asked, players)
+        asked, batch = self._utility(utility), batch_of(images, self.preprocess, self.model, inputs)
+        return self._looked(batch, (), asked, replay=True, twice=True).game(target, asked, players)
 
     @torch.inference_mode(mode=False)
     @torch.no_grad()
     @without_autocast()
     def look(
-        self, images: Images, methods: Sequence[str], utility: UtilityChoice = None, *, replay: bool = False
+        self,
+        images: Images,
+        methods: Sequence[str],
+        utility: UtilityChoice = None,
+        *,
+        replay: bool = False,
+        inputs: Inputs = None,
     ) -> Look:
         """One forward pass, of which several utilities can be explained by `methods`, and with `replay` games played.
 
@@ -256,10 +283,11 @@ class Explainer:
         Raises:
             OptionError: the explainer has several layers; a look is at one.
         """
-        return self._looked(images, methods, self._utility(utility), replay=replay, twice=False)
+        batch = batch_of(images, self.preprocess, self.model, inputs)
+        return self._looked(batch, methods, self._utility(utility), replay=replay, twice=False)
 
     @torch.inference_mode(mode=False)
-    def output(self, images: Images, utility: UtilityChoice = None) -> Any:
+    def output(self, images: Images, utility: UtilityChoice = None, inputs: Inputs = None) -> Any:
         """What the model returns for images, or what `output=` chooses of it: an embedding, say, to compare with.
 
         `utility` is the one that will be asked of it, in place of the explainer's own: some ask of all of it.
@@ -267,9 +295,32 @@ class Explainer:
         Raises:
             ModelError, ImageError: as in `explain`.
         """
-        batch = batch_of(images, self.preprocess, self.model)
+        batch, asked = batch_of(images, self.preprocess, self.model, inputs), self._utility(utility)
         with isolated(self.model) as model:
-            return self._output_for(self._utility(utility))(run(model, batch.images))
+            output = self._output_for(asked)(run(model, batch.images, batch.extra))
+        return in_rows(output, len(batch.images), "images", "output" if asked.reads == "output" else "numbers")
+
+    @torch.inference_mode(mode=False)
+    @torch.no_grad()
+    def scores(self, images: Images, utility: UtilityChoice = None) -> Float[Tensor, "b classes"] | None:
+        """What a target is chosen among, as in `explain`: the largest is the predicted class. None without classes.
+
+        Raises:
+            ModelError, ImageError: as in `explain`.
+        """
+        batch, asked = batch_of(images, self.preprocess, self.model), self._utility(utility)
+        select = self._output_for(asked)
+        if asked.reads != "scores":
+            return asked.scores(self.output(batch, asked), self.labels)
+        with isolated(self.model) as model:
+            with torch.enable_grad(), Finals() as finals:  # only a graph shows how the scores can be had
+                leaf = batch.first.images.clone().requires_grad_()
+                first = in_rows(select(run(model, leaf, batch.first.extra)), 1, "images", "scores")
+                returned = Returned.of(first, None, finals)
+                how = scores_of(first, returned, leaf) if is_of_classes(first) else None
+            with Finals() as finals:
+                rows = in_rows(select(run(model, batch.images, batch.extra)), len(batch.images), "images", "scores")
+                return asked.scores(rows if how is None else how.of(rows, finals), self.labels)
 
     def like(self, model: nn.Module) -> Explainer:
         """The same explainer of another model of the same make, with other weights say."""
@@ -283,12 +334,11 @@ class Explainer:
         name = self.name or type(self.model).__name__
         return f"Explainer({name}, layer {' + '.join(self._layers)}, utility {self.utility.name})"
 
-    def _looked(self, images: Images, methods: Sequence[str], utility: Utility, *, replay: bool, twice: bool) -> Look:
+    def _looked(self, batch: Batch, methods: Sequence[str], utility: Utility, *, replay: bool, twice: bool) -> Look:
         """A look at the only layer."""
         if len(self._layers) > 1:
             raise OptionError(f"the explainer has {len(self._layers)} layers, and a game is played at one; give one")
-        batch = batch_of(images, self.preprocess, self.model)
-        self._find_layers(batch.images[:1], self._output_for(utility))
+        self._find_layers(batch, self._output_for(utility))
         return self._look(self._layers[0], batch, methods, utility, replay=replay, twice=twice)
 
     def _look(
@@ -317,8 +367,11 @@ class Explainer:
             return network.layers.get(rule, rule)
         return layer_name(self.model, own_name(layer, self.model) if isinstance(layer, str) else layer)
 
-    def _find_layers(self, image: Float[Tensor, "1 *image"], select: Select) -> None:
-        self._layers = [chosen(self.model, image, name, select) if name in RULES else name for name in self._layers]
+    def _find_layers(self, batch: Batch, select: Select) -> None:
+        one = batch.first
+        self._layers = [
+            chosen(self.model, one.images, name, select, one.extra) if name in RULES else name for name in self._layers
+        ]
 
 
 def _several(layer: LayerChoice) -> Sequence[str | nn.Module]:

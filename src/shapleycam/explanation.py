@@ -26,6 +26,7 @@ from shapleycam.models.labels import name_of
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess, to_pixels
 from shapleycam.overlays import Kind
+from shapleycam.trace.scores import Form
 from shapleycam.utilities import probabilities
 from shapleycam.version import __version__
 
@@ -34,6 +35,8 @@ _LONGEST = 640
 """Pixels of a picture in a notebook, which shows it half as large."""
 NO_CLASSES = {"value", "similarity"}
 _CHOICES = ("method", "layer", "utility_name")
+_READ_AS: dict[str, str | None] = {"form": "logits", "remark": None}
+"""What is known of the output; files of before that have none of it have logits."""
 _TENSORS = ("heatmap", "values", "target", "output", "utility", "stderr", "prefix", "curvature")
 
 
@@ -46,7 +49,8 @@ class Explanation:
     classes, `output` the model's raw output (None where that is no single tensor, as a detector's), `utility` (b,) what
     was explained, U(head(A)). `prefix` (b,) is what prefix tokens earned, None where the layer has none; `curvature`
     (b,) is 0 for a linear head and below 1, None where no second-order method was asked for. `images` (b, c, H, W) are
-    the network's inputs. Of volumes and videos heatmap, values and stderr have the depth before the height.
+    the network's inputs. `form` says what the numbers of `output` are (None: nothing of classes), `remark` what there
+    is to know about it, if anything. Of volumes and videos heatmap, values and stderr have the depth before the height.
     """
 
     method: str
@@ -64,6 +68,8 @@ class Explanation:
     curvature: Float[Tensor, " b"] | None = None
     labels: tuple[str, ...] | None = None
     preprocess: Transform | None = None
+    form: Form | None = "logits"
+    remark: str | None = None
 
     def __len__(self) -> int:
         """How many images were explained."""
@@ -89,9 +95,9 @@ class Explanation:
 
     def probabilities(self, index: int = 0) -> Float[Tensor, " classes"] | None:
         """What the model gives each class of one image; None where its output is not of classes."""
-        if self.output is None or self.output.dim() > 2 or self.utility_name in NO_CLASSES:
+        if self.output is None or self.output.dim() > 2 or self.utility_name in NO_CLASSES or self.form is None:
             return None
-        return probabilities(self.output[index : index + 1], self.utility_name)[0]
+        return probabilities(self.output[index : index + 1], self.utility_name, self.form)[0]
 
     def picture(self, index: int = 0, frame: int | None = None) -> UInt8[Tensor, "H W 3"]:
         """What the network saw of one image, as pixels; stretched to [0, 1] where the normalisation is not known.
@@ -204,6 +210,7 @@ class Explanation:
         labels = metadata["labels"]
         return cls(
             **{name: metadata[name] for name in _CHOICES},
+            **{name: metadata.get(name, usual) for name, usual in _READ_AS.items()},
             **tensors,
             images=pictures.movedim(-1, 1).float() / 255,
             sources=tuple(_source_from(entry) for entry in metadata["sources"]),
@@ -265,7 +272,7 @@ class Explanation:
             }
             for source in self.sources
         ]
-        choices = {name: getattr(self, name) for name in _CHOICES}
+        choices = {name: getattr(self, name) for name in (*_CHOICES, *_READ_AS)}
         return {**choices, "labels": self.labels, "sources": sources, "version": __version__}
 
 

@@ -7,23 +7,29 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapleycam import advice
 from shapleycam.cams.compute import Effort
 from shapleycam.cams.table import METHODS, Derivative, expand
 from shapleycam.comparison import Comparison
-from shapleycam.errors import OptionError
+from shapleycam.errors import ModelError, OptionError
 from shapleycam.game import Game
 from shapleycam.game.players import Regions
 from shapleycam.inputs import Batch, Target, targets_of
 from shapleycam.layers import layout_at
 from shapleycam.models.layout import Layout
 from shapleycam.models.network import Transform
+from shapleycam.models.outputs import rows_of
 from shapleycam.questions import explained
 from shapleycam.trace import Trace, trace
+from shapleycam.trace.isolation import isolated, run
+from shapleycam.trace.scores import Reads
 from shapleycam.trace.trace import Select
 from shapleycam.utilities import Function, Utility
+from shapleycam.utilities.fitting import check_classes, check_scores
+from shapleycam.utilities.utility import logits_if_any
 from shapleycam.values.scale import about_scale, cancels, ignores_scale
 
 _REPLAYED: frozenset[Derivative] = frozenset({"path", "sampled", "exact"})
@@ -34,7 +40,9 @@ _REMEMBERED = 64
 
 @dataclass(frozen=True)
 class Guest:
-    """A model as its explainer was told to take it; `ignores_scale` is what was learnt, by layer and utility."""
+    """A model as its explainer was told to take it; `ignores_scale` is what was learnt, by layer and utility; `told` is
+    what the user has been told of its output; of the forms in `rows_checked` the output has one row an image.
+    """
 
     model: nn.Module
     labels: tuple[str, ...] | None
@@ -42,6 +50,8 @@ class Guest:
     memory: int
     layout: str | Layout | None
     ignores_scale: dict[tuple[str, int], tuple[bool, Function]] = field(default_factory=dict)
+    told: set[str] = field(default_factory=set)
+    rows_checked: set[tuple[int, ...]] = field(default_factory=set)
 
 
 class Look:
@@ -63,6 +73,7 @@ class Look:
     ) -> None:
         needed = {METHODS[name].derivative for name in expand(methods)} if methods else set()
         self.batch = batch
+        self._readings: dict[Reads, Trace] = {}
         self._guest, self._select = guest, select
         self.traced = self._trace(layer, replay=replay or bool(needed & _REPLAYED), twice=twice or "second" in needed)
 
@@ -74,10 +85,12 @@ class Look:
 
     def game(self, target: Target, utility: Utility, players: Regions = None) -> Game:
         """The game of each image; arguments and errors as in `Explainer.game`."""
-        guest, traced = self._guest, self.traced
+        guest, traced = self._guest, self._read_for(utility)
         utility.check_images(len(traced.images))
-        classes = targets_of(target, utility, traced.output, guest.labels)
+        scores = self._scores(utility)
+        classes = targets_of(target, utility, scores, guest.labels, traced.images)
         settled = utility.settled(traced.output, classes, guest.labels)
+        check_classes(scores, classes, guest.labels)
         layout = layout_at(guest.model, traced.layer, traced.activation, traced.images, guest.layout)
         return Game(traced, layout, settled, classes, players, guest.memory)
 
@@ -95,10 +108,13 @@ class Look:
         game = self.game(target, utility, players)
         rows = [METHODS[name] for name in expand(methods, game.n_players)]
         self._advise_on_scale(game, {row.derivative for row in rows})
-        found = explained(game, self.traced, rows, effort, self.batch.sources, wanted=curvature)
+        own = self._reading("output")
+        found = explained(game, own, rows, effort, self.batch.sources, wanted=curvature)
         named = Comparison(
             {
-                name: replace(e, labels=self._guest.labels, preprocess=self._guest.preprocess)
+                name: replace(
+                    e, labels=self._guest.labels, preprocess=self._guest.preprocess, **self._form(game.utility)
+                )
                 for name, e in found.items()
             }
         )
@@ -116,15 +132,76 @@ class Look:
             raise OptionError(f"targets={targets!r}; expected a list of targets, or how many of the likeliest")
         if not isinstance(targets, int):
             return targets
-        scores = utility.scores(self.traced.output, self._guest.labels)
+        scores = self._scores(utility)
         if scores is None or targets < 1:
             raise OptionError(f"targets={targets}, utility {utility.name!r}; expected 1 or more, of what has classes")
         able = int(torch.isfinite(scores).sum(1).min())  # of a set of classes, its members
         return list(scores.detach().topk(min(targets, able)).indices.T)
 
+    def _reading(self, reads: Reads) -> Trace:
+        """The pass as a question of this kind reads it."""
+        if reads not in self._readings:
+            self._readings[reads] = self.traced.reading(reads)
+            if reads != "output":
+                self._check_one_alone()
+        return self._readings[reads]
+
+    def _check_one_alone(self) -> None:
+        """Refuse an output whose rows only seem to be images, as there are as many classes as images.
+
+        Raises:
+            ModelError: for one image alone it has another form.
+        """
+        shape, images = tuple(getattr(self.traced.output, "shape", ())), self.batch.images
+        key = (*shape, id(self._select))
+        if len(images) == 1 or set(shape) != {len(images)} or key in self._guest.rows_checked:
+            return
+        with isolated(self._guest.model) as model:
+            alone = rows_of(self._select(run(model, images[:1], self.batch.first.extra)), 1)
+        if alone.numel() * len(images) != self.traced.output.numel():
+            raise ModelError(
+                f"the model returns shape {shape} for {len(images)} images and {tuple(alone.shape)} for one alone; "
+                "expected one row for each: mend the model, or make such rows of what it returns by output=, a function"
+            )
+        self._guest.rows_checked.add(key)
+
+    def _read_for(self, utility: Utility) -> Trace:
+        """The pass as a utility reads it, where it can be asked that; what there is to know of it is said once."""
+        traced = self._reading(utility.reads)
+        if traced.scores is not None:
+            check_scores(utility, traced.scores)
+            advice.about_scores(utility, traced, self._guest.labels, self._guest.told)
+        return traced
+
+    def _scores(self, utility: Utility) -> Float[Tensor, "b classes"] | None:
+        """What a target chooses among; of a function of the user's the class scores, if there are any."""
+        if utility.scores is not logits_if_any or utility.raw:
+            return utility.scores(self._reading(utility.reads).output, self._guest.labels)
+        try:
+            return utility.scores(self._reading("scores").output, self._guest.labels)
+        except ModelError:  # the function makes its own of such an output
+            return None
+
+    def _form(self, utility: Utility) -> dict[str, Any]:
+        """What the numbers of the model's own output are, and what there is to know about it."""
+        try:
+            scores = self._reading("scores").scores
+        except ModelError:
+            scores = None
+        said = scores.remark if scores is not None and utility.reads == "scores" else None
+        return {"form": None if scores is None else scores.form, "remark": said}
+
     def _trace(self, layer: str, *, replay: bool, twice: bool) -> Trace:
-        model, images = self._guest.model, self.batch.images
-        return trace(model, images, layer, replay=replay, twice_differentiable=twice, select=self._select)
+        model, batch = self._guest.model, self.batch
+        return trace(
+            model,
+            batch.images,
+            layer,
+            replay=replay,
+            twice_differentiable=twice,
+            select=self._select,
+            extra=batch.extra,
+        )
 
     def _advise_on_scale(self, game: Game, needed: set[Derivative]) -> None:
         """Look once a utility whether the head ignores scale; for derivatives at A only where they look like it."""
@@ -136,7 +213,7 @@ class Look:
             learnt.clear()
         if key not in learnt and ("path" in needed or cancels(game)):
             if "path" not in needed:
-                again = self._trace(self.traced.layer, replay=True, twice=False)
+                again = self._trace(self.traced.layer, replay=True, twice=False).reading(utility.reads)
                 game = Game(again, game.layout, utility, game.target)
             learnt[key] = (ignores_scale(game), utility.function)
         if learnt.get(key, (False,))[0]:

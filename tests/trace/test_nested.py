@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, namedtuple
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -44,9 +45,20 @@ NESTED = {
 @pytest.mark.parametrize("name", NESTED)
 def test_tensors_are_found_in_the_order_of_their_containers(name):
     value, expected = NESTED[name]
-    found = tensors_of(value)
+    found = tensors_of(value, objects=0)
     assert len(found) == len(expected)
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+def test_tensors_are_found_in_objects_too_where_they_may_be_anywhere():
+    circle = SimpleNamespace(a=A, rest=[Sized(B, [(1, 1)])])
+    circle.itself = circle
+    found = tensors_of({"x": (circle, C)})
+    assert found[0] is A
+    assert found[1] is B
+    assert found[-1] is C
+    assert tensors_of((nn.Linear(2, 2), nn.Linear, len, "text", None)) == []
+    assert only_tensor(Sized(A, [])) is None  # a layer that returns an object has no one activation
 
 
 @pytest.mark.parametrize("name", NESTED)
@@ -61,7 +73,9 @@ def test_mapped_values_have_the_same_form_and_changed_tensors(name):
     changed = map_tensors(change, value)
     assert type(changed) is type(value)
     assert all(torch.equal(one, other) for one, other in zip(seen, expected, strict=True))
-    assert all(torch.equal(one, other + 10) for one, other in zip(tensors_of(changed), expected, strict=True))
+    assert all(
+        torch.equal(one, other + 10) for one, other in zip(tensors_of(changed, objects=0), expected, strict=True)
+    )
     assert alike(changed, value) == (name != "an object")
     assert len(seen) == len(expected)
 

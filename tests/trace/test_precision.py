@@ -286,6 +286,10 @@ def test_photographs_are_prepared_in_double_for_a_model_in_double(photo):
     torch.testing.assert_close(e.values.float(), single.values, atol=1e-5, rtol=1e-3)
 
 
-def test_images_in_another_precision_than_the_model_are_told(images):
-    with pytest.raises(ModelError, match=r"the model raised RuntimeError: .*; expected images that it can take"):
-        Explainer(Small(), layer="features").explain(images.double())
+@pytest.mark.parametrize(("of_model", "of_images"), [("float", "double"), ("double", "float"), ("half", "double")])
+def test_images_follow_the_precision_of_the_model(images, of_model, of_images):
+    model = getattr(Small(), of_model)()
+    e = Explainer(model, layer="features").explain(getattr(images, of_images)(), "hirescam", 1)
+    assert e.images.dtype == (torch.float64 if of_model == "double" else torch.float32)
+    expected = Explainer(model, layer="features").explain(images.to(e.images.dtype), "hirescam", 1)
+    torch.testing.assert_close(e.values, expected.values)

@@ -20,6 +20,7 @@ from shapleycam.experiments.session import code_hash, weights_hash
 from shapleycam.experiments.station import Station
 from shapleycam.explainer import Explainer
 from shapleycam.models import zoo
+from shapleycam.models.channels import greyscale, wants_grey
 from shapleycam.models.guests import network_of
 from shapleycam.models.network import Network, Transform
 from shapleycam.models.preprocess import Preprocess
@@ -91,7 +92,10 @@ class Entrant:
                 if isinstance(self.model, str)
                 else network_of(self.model)
             )
-        return replace(network, preprocess=self.protocol.preprocess or network.preprocess)
+        transform = self.protocol.preprocess or network.preprocess
+        return replace(
+            network, preprocess=greyscale(transform) if transform and wants_grey(network.model) else transform
+        )
 
     def _stations(self, network: Network) -> list[Station]:
         """The model at each layer."""
@@ -154,5 +158,5 @@ def _outputs(network: Network) -> int | None:
         return len(network.labels)
     if not isinstance(network.preprocess, Preprocess):
         return None
-    found = Explainer(network).output(torch.rand(1, 3, *network.preprocess.crop))
+    found = Explainer(network).output(torch.rand(1, len(network.preprocess.mean), *network.preprocess.crop))
     return found.shape[1] if isinstance(found, torch.Tensor) and found.dim() == 2 else None

@@ -27,7 +27,7 @@ from shapleycam.metrics.maps import constant
 from shapleycam.metrics.passes import Passes
 from shapleycam.metrics.subject import Subject
 from shapleycam.metrics.table import needs
-from shapleycam.trace.trace import check_finite
+from shapleycam.trace.trace import check_output
 from shapleycam.utilities import Utility, utility_of
 
 
@@ -94,7 +94,7 @@ class Station:
             found = look.compare(protocol.methods, target, utility, Effort(**protocol.effort), protocol.players)
         first = next(iter(found.values()))
         effort = {**protocol.effort, "players": protocol.players}
-        subject = Subject(self.explainer, look.batch.images, first.target, utility, utility.name, effort)
+        subject = Subject(self.explainer, look.batch.images, first.target, utility, utility.name, effort, first.form)
         passes = Passes(
             subject,
             found,
@@ -147,10 +147,10 @@ class Station:
         if self.protocol.class_rule == "label":
             return [None if label is not None else missing for label, missing in zip(labels, unknown, strict=True)]
         utility = utility_of(self.protocol.utilities[0])
-        scores = utility.scores(self.explainer.output(batch), self.explainer.labels)
+        scores = self.explainer.scores(batch, utility)
         if scores is None:
             raise OptionError(f"class rule 'correct': utility {utility.name!r} has no classes; use 'prediction'")
-        check_finite(scores, self.explainer.model, "the output")
+        check_output(scores, self.explainer.model)
         predicted = scores.argmax(1).tolist()
         return [
             None if label == one else missing if label is None else f"predicted {one}, labelled {label}"

@@ -177,7 +177,7 @@ def _times(
 
     def plain() -> None:
         with isolated(explainer.model) as model:
-            model(batch.images)
+            batch.extra.call(model, batch.images)
 
     def explain(method: str) -> None:
         with warnings.catch_warnings():

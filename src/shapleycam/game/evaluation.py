@@ -76,7 +76,7 @@ class Evaluation:
         return not bool(self._differ(found, expected, 1 if strict else 3).any())
 
     def _differ(self, found: Tensor, expected: Tensor, room: int) -> Tensor:
-        largest = max(float(t.detach().abs().max()) for t in (expected, *numbers_of(self._trace.output)) if t.numel())
+        largest = max(_largest(tensor) for tensor in (expected, *numbers_of(self._trace.output)))
         limit = _ROUNDINGS * torch.finfo(self._trace.activation.dtype).eps * largest * room
         return ~((found - expected).abs() <= limit)  # NaN differs
 
@@ -200,6 +200,11 @@ def plain() -> Iterator[None]:
     """Gradients and autocast off, and tensors that may be used in a graph later."""
     with torch.inference_mode(mode=False), torch.no_grad(), without_autocast():
         yield
+
+
+def _largest(tensor: Tensor) -> float:
+    """The largest number, beside logits of -infinity."""
+    return float(tensor.detach().masked_fill(tensor.detach() == -torch.inf, 0).abs().amax()) if tensor.numel() else 0.0
 
 
 def _blocks(images: int, coalitions: int, rows: int) -> Iterator[tuple[slice, slice]]:

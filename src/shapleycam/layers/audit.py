@@ -16,9 +16,12 @@ from shapleycam.models.grids import declared, layout_of, size_of
 from shapleycam.models.layout import Layout, given
 from shapleycam.models.outputs import found as found_logits
 from shapleycam.trace.differentiation import Differentiation
+from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
+from shapleycam.trace.finals import Finals
 from shapleycam.trace.isolation import Interceptor, intercepted, isolated, run
-from shapleycam.trace.nested import map_tensors, numbers_of, only_tensor, version_of
-from shapleycam.trace.trace import Select, check_finite
+from shapleycam.trace.nested import is_empty, map_tensors, numbers_of, only_tensor, version_of
+from shapleycam.trace.scores import scores_if_any
+from shapleycam.trace.trace import Select, check_output, nothing_returned
 
 _ATTENTION = {"attn", "attention", "self_attn", "self_attention"}
 
@@ -53,16 +56,22 @@ class Audit:
     without_grid: tuple[tuple[str, tuple[int, ...]], ...]
 
 
-def audit(model: nn.Module, image: Float[Tensor, "1 *image"], select: Select = found_logits) -> Audit:
+def audit(
+    model: nn.Module,
+    image: Float[Tensor, "1 *image"],
+    select: Select = found_logits,
+    extra: ExtraInputs = NO_EXTRA,
+) -> Audit:
     """Every layer with a grid of positions that runs once and that the output depends on, in running order.
 
     Of layers that pass on the same tensor (a block and its last module, say) one is named: the outermost around
-    the first of them. `select` takes the output that is explained from what the model returns.
+    the first of them. `select` takes the output that is explained from what the model returns; `extra`
+    are the model's further inputs.
 
     Raises:
         ModelError: the output holds no numbers to explain, or they are not finite.
     """
-    seen, dense = _outputs(model, image, select)
+    seen, dense = _outputs(model, image, select, extra)
     modules = dict(model.named_modules())
     found, without = [], []
     for one in seen:
@@ -123,16 +132,19 @@ class _Output:
     gradient: Tensor
 
 
-def _outputs(model: nn.Module, image: Tensor, select: Select) -> tuple[list[_Output], bool]:
+def _outputs(model: nn.Module, image: Tensor, select: Select, extra: ExtraInputs) -> tuple[list[_Output], bool]:
     """The outputs of the modules that run once, in the order in which they finish; and whether the model's is dense."""
     watch = _Watch()
     leaf = image.detach().clone().requires_grad_()
     with isolated(model) as copied, torch.enable_grad(), Differentiation(twice=False):
-        with intercepted({m: watch.on(name, m) for name, m in copied.named_modules() if name}):
-            output = select(run(copied, leaf))
+        with intercepted({m: watch.on(name, m) for name, m in copied.named_modules() if name}), Finals() as finals:
+            output = select(run(copied, leaf, extra))
         numbers = numbers_of(output)
+        if is_empty(output):
+            raise nothing_returned(model)
         for tensor in numbers:
-            check_finite(tensor, model, "the output")
+            check_output(tensor, model)
+        numbers = [scores_if_any(tensor, len(image), finals, leaf) for tensor in numbers]
         seen, score = watch.seen(), sum(_score(tensor) for tensor in numbers)
         dense = not isinstance(output, torch.Tensor) or output.dim() > 2
         if not seen or not isinstance(score, torch.Tensor) or not score.requires_grad:

@@ -12,6 +12,7 @@ from shapleycam.layers.audit import Audit, Candidate, audit
 from shapleycam.layers.locality import is_local, takes_another_size
 from shapleycam.models.outputs import found as found_logits
 from shapleycam.names import canonical
+from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
 from shapleycam.trace.trace import Select
 
 BEFORE_POOL, LAST_CONV = "before-pool", "last-conv"
@@ -32,17 +33,25 @@ def rule_of(layer: object, modules: Container[str] | None) -> str | None:
     return None if taken else rule
 
 
-def chosen(model: nn.Module, image: Float[Tensor, "1 *image"], rule: str, select: Select = found_logits) -> str:
-    """The layer that a rule, "before-pool" or "last-conv", names for this model.
+def chosen(
+    model: nn.Module,
+    image: Float[Tensor, "1 *image"],
+    rule: str,
+    select: Select = found_logits,
+    extra: ExtraInputs = NO_EXTRA,
+) -> str:
+    """The layer that a rule, "before-pool" or "last-conv", names for this model; `extra` are its further inputs.
 
     Raises:
         LayerError: there is none.
     """
-    found = audit(model, image, select)
-    return last_conv(found, model) if rule == LAST_CONV else before_pool(found, model, image).name
+    found = audit(model, image, select, extra)
+    return last_conv(found, model) if rule == LAST_CONV else before_pool(found, model, image, extra).name
 
 
-def before_pool(found: Audit, model: nn.Module, image: Float[Tensor, "1 *image"]) -> Candidate:
+def before_pool(
+    found: Audit, model: nn.Module, image: Float[Tensor, "1 *image"], extra: ExtraInputs = NO_EXTRA
+) -> Candidate:
     """The last candidate of which more than one position matters to the output: the one before pooling. For a dense
     output, which nothing pools, the last one before the part that makes it.
 
@@ -51,7 +60,9 @@ def before_pool(found: Audit, model: nn.Module, image: Float[Tensor, "1 *image"]
     """
     live = [candidate for candidate in found.candidates if candidate.live_cells > 1]
     for candidate in reversed(_before_head(live) if found.dense else live):
-        if candidate.declared or is_local(model, image, candidate) or not takes_another_size(model, image):
+        if candidate.declared or is_local(model, image, candidate, extra):
+            return candidate
+        if not takes_another_size(model, image, extra):
             return candidate
     raise LayerError(
         "no layer of this model has an output with a grid of positions that its output depends on"

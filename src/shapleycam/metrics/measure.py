@@ -13,7 +13,7 @@ from shapleycam.errors import OptionError
 from shapleycam.explainer import Explainer
 from shapleycam.explanation import Explanation
 from shapleycam.game.players import Regions
-from shapleycam.inputs import Images, batch_of
+from shapleycam.inputs import Images, Inputs, batch_of
 from shapleycam.metrics.metric import Metric
 from shapleycam.metrics.options import Options
 from shapleycam.metrics.passes import Passes
@@ -37,6 +37,7 @@ def measure(  # noqa: PLR0913  # every one but three has a default
     tolerance: float = 0.01,
     players: Regions = None,
     seed: int = 0,
+    inputs: Inputs = None,
 ) -> dict[str, dict[str, Float[Tensor, " b"]]]:
     """Several metrics of several methods, from as few passes as they need: {metric: {method: (b,)}}, on its device.
 
@@ -51,13 +52,14 @@ def measure(  # noqa: PLR0913  # every one but three has a default
         tolerance: likewise.
         players: likewise.
         seed: likewise.
+        inputs: likewise.
 
     Raises:
         OptionError: no explanations, of other images, another class, layer or utility, an unknown metric, or one that
             cannot be had.
     """
     names = expand([metrics] if isinstance(metrics, str) else metrics, objects=objects is not None)
-    batch = batch_of(images, explainer.preprocess, explainer.model)
+    batch = batch_of(images, explainer.preprocess, explainer.model, inputs)
     first = _same_subject(explanations)
     if batch.images.shape != first.images.shape or not torch.equal(batch.images, first.images.to(batch.images)):
         raise OptionError("the images are not those that were explained; give the same ones, in the same order")
@@ -67,7 +69,10 @@ def measure(  # noqa: PLR0913  # every one but three has a default
             "that made it"
         )
     effort = {"nodes": nodes, "tolerance": tolerance, "players": players, "seed": seed}
-    subject = Subject(explainer, batch.images, first.target, _utility(explainer, first), first.utility_name, effort)
+    utility = _utility(explainer, first)
+    subject = Subject(
+        explainer, batch.images, first.target, utility, first.utility_name, effort, first.form, batch.extra
+    )
     passes = Passes(subject, explanations, names, options or Options(), objects)
     return {name: {method: passes.metric(name, method) for method in explanations} for name in names}
 

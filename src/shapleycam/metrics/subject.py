@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -16,6 +17,9 @@ from shapleycam.explainer import Explainer, UtilityChoice
 from shapleycam.explanation import NO_CLASSES, Explanation
 from shapleycam.game import Game
 from shapleycam.images import Seed, content_seeds
+from shapleycam.inputs import Batch, batch_of
+from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
+from shapleycam.trace.scores import Form
 from shapleycam.utilities import Utility, probabilities
 
 
@@ -23,7 +27,8 @@ from shapleycam.utilities import Utility, probabilities
 class Subject:
     """Images (b, c, h, w), the class of each, and the utility that was explained of it.
 
-    `effort` are nodes, tolerance, players and seed, as the explanations were made with.
+    `effort` are nodes, tolerance, players and seed, as the explanations were made with; `form` is what the numbers of
+    the model's output are, as the explanations say; `extra` are further inputs of the model.
     """
 
     explainer: Explainer
@@ -32,20 +37,23 @@ class Subject:
     utility: UtilityChoice
     utility_name: str
     effort: Mapping[str, Any]
+    form: Form | None = "logits"
+    extra: ExtraInputs = NO_EXTRA
 
     def scores(self, output: Any) -> Float[Tensor, " b"]:
-        """What the model gives the class, from its output: softmax probability, sigmoid for a sigmoid utility.
+        """What the model gives the class, from its output: its own probability, or of logits the softmax's, and the
+        sigmoid's for a sigmoid utility.
 
         Raises:
             OptionError: the output is not of classes.
         """
-        if not isinstance(output, Tensor) or output.dim() > 2 or self.utility_name in NO_CLASSES:
+        if not isinstance(output, Tensor) or output.dim() > 2 or self.utility_name in NO_CLASSES or self.form is None:
             raise OptionError("the model's output is not of classes, so that there are no scores to measure")
-        return probabilities(output, self.utility_name).gather(1, self.target[:, None])[:, 0].detach()
+        return probabilities(output, self.utility_name, self.form).gather(1, self.target[:, None])[:, 0].detach()
 
     def score(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
         """The score of the class for changed images: one plain forward pass."""
-        return self.scores(self.explainer.output(images, self.utility))
+        return self.scores(self.explainer.output(self._batch(images), self.utility))
 
     def explain(
         self, images: Float[Tensor, "b c h w"], methods: Sequence[str], seed: Seed | None = None
@@ -53,11 +61,12 @@ class Subject:
         """Explanations of the same class of changed images, without the advice that the images' own came with."""
         effort = {**self.effort, **({} if seed is None else {"seed": seed})}
         with _no_advice():
-            return self.explainer.compare(images, methods, self.target, self.utility, **effort)
+            return self.explainer.compare(self._batch(images), methods, self.target, self.utility, **effort)
 
     def game(self) -> Game:
         """The game of each image."""
-        return self.explainer.game(self.images, self.target, self.utility, self.effort.get("players"))
+        players = self.effort.get("players")
+        return self.explainer.game(self._batch(self.images), self.target, self.utility, players)
 
     def seeds(self, seed: int) -> list[int]:
         """One seed an image, from its content."""
@@ -78,7 +87,13 @@ class Subject:
             target=self.target[one],
             utility=utility,
             effort=effort,
+            extra=self.extra.rows(torch.tensor([index])),
         )
+
+    def _batch(self, images: Float[Tensor, "b c h w"]) -> Batch:
+        """Changed images with the further inputs of the images that they were made of."""
+        batch = batch_of(images, None, self.explainer.model)
+        return replace(batch, extra=self.extra)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from shapleycam.errors import ModelError, OptionError
 
@@ -16,6 +17,7 @@ Choice: TypeAlias = "str | int | Callable[[Any], Any] | None"
 
 _USUAL = ("logits", "out")
 """What transformers and torchvision call it."""
+_EQUAL = 1e-5
 
 
 def selector(choice: object) -> Callable[[Any], Any]:
@@ -33,8 +35,29 @@ def selector(choice: object) -> Callable[[Any], Any]:
     raise OptionError(f"output={choice!r} is a {type(choice).__name__}; expected a name, a position or a function")
 
 
+def rows_of(output: Tensor, rows: int, what: str = "images") -> Tensor:
+    """The output with one row for each of `rows` images (or coalitions): of one image (), (n,) is read as one row.
+
+    Raises:
+        ModelError: it has another number of rows.
+    """
+    shape = tuple(output.shape)
+    if rows == 1 and len(shape) < 2:
+        return output if shape == (1,) else output[None]
+    if not shape or shape[0] != rows:
+        raise ModelError(
+            f"the model returns shape {shape} for {rows} {what if rows > 1 else what.rstrip('s')}; expected one row "
+            f"for each, ({rows}, ...): mend the model (a squeeze, flatten, crops or a transposition may be the cause), "
+            "or make such rows of what it returns by output=, a function"
+        )
+    return output
+
+
 def found(output: Any) -> Tensor:
     """The tensor itself, the entry called `logits` or `out`, or the only tensor of numbers (b, ...) in it.
+
+    Of tensors that are the softmax or sigmoid of another one in it, that other one: of (probabilities, logits) the
+    logits.
 
     Raises:
         ModelError: there is none, or there are several.
@@ -51,8 +74,9 @@ def found(output: Any) -> Tensor:
         for name, part in parts.items()
         if isinstance(part, torch.Tensor) and part.is_floating_point() and part.dim() >= 1
     }
-    if len(able) == 1:
-        return next(iter(able.values()))
+    logits = {name: part for name, part in able.items() if not any(_is_made_of(part, of) for of in able.values())}
+    if len(logits) == 1:
+        return next(iter(logits.values()))
     kind = type(output).__name__
     if not able:
         raise ModelError(
@@ -64,6 +88,16 @@ def found(output: Any) -> Tensor:
         f"the model returns a {kind} of {len(able)} tensors: {shapes}; say which is explained with "
         f"output={next(iter(able))!r}, say, or a function"
     )
+
+
+def _is_made_of(part: Tensor, of: Tensor) -> bool:
+    """Whether a tensor (b, ...) is the softmax or sigmoid, or the logarithm of one, of another tensor."""
+    if part is of or part.shape != of.shape:
+        return False
+    z, probabilities = of.detach().float(), part.detach().float()
+    classes = min(1, z.dim() - 1)
+    made = (z.sigmoid(), z.softmax(classes), z.log_softmax(classes), logsigmoid(z))
+    return any(torch.allclose(one, probabilities, rtol=_EQUAL, atol=_EQUAL) for one in made)
 
 
 def _named(choice: str | int, output: Any) -> Any:

@@ -22,7 +22,7 @@ class Preprocess:
     """Resize, centre crop, normalise: the evaluation transform of nearly every image classifier.
 
     `resize` is the length of the shorter side, or an exact (height, width); `crop` is (height, width);
-    `mean` and `std` are per channel, for pixels in [0, 1].
+    `mean` and `std` are per channel, for pixels in [0, 1]; with one of each the photograph becomes grey, one channel.
     """
 
     resize: int | tuple[int, int]
@@ -31,8 +31,9 @@ class Preprocess:
     std: tuple[float, ...]
     interpolation: InterpolationMode = InterpolationMode.BICUBIC
 
-    def __call__(self, photo: Image.Image) -> Float[Tensor, "3 h w"]:
+    def __call__(self, photo: Image.Image) -> Float[Tensor, "c h w"]:
         """The network's input for an RGB photograph."""
+        photo = photo.convert("L") if len(self.mean) == 1 else photo
         resized = F.resize(self._middle(photo), self._resize_argument(), self.interpolation, antialias=True)
         pixels = F.to_tensor(F.center_crop(resized, list(self.crop)))
         normalised: Tensor = F.normalize(pixels, list(self.mean), list(self.std))
@@ -49,10 +50,10 @@ class Preprocess:
         bottom = top + crop_height * height / resized_height
         return left, top, right, bottom
 
-    def picture(self, image: Float[Tensor, "3 h w"]) -> UInt8[Tensor, "h w 3"]:
+    def picture(self, image: Float[Tensor, "c h w"]) -> UInt8[Tensor, "h w 3"]:
         """What the network saw, as pixels."""
         mean, std = (torch.tensor(v, device=image.device).view(-1, 1, 1) for v in (self.mean, self.std))
-        return to_pixels(image.detach().float() * std + mean)
+        return to_pixels((image.detach().float() * std + mean).expand(3, -1, -1))
 
     def _resized(self, width: int, height: int) -> tuple[int, int]:
         if isinstance(self.resize, tuple):

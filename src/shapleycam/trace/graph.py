@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from shapleycam.trace.finals import Activation
 from shapleycam.trace.nested import tensors_of
+
+_ONE_TENSORS = re.compile(
+    "(View|UnsafeView|ReshapeAlias|Unsqueeze|Squeeze|Alias|Clone|ToCopy|Select|Slice|Permute|Transpose|T|AsStrided|"
+    "Expand|Index|IndexSelect|Gather|Clamp|ClampMin|ClampMax|Split|Unbind)Backward[0-9]*"
+)
+"""Operations that return numbers of one tensor, arranged in another way or kept within bounds."""
+_ACTIVATIONS: dict[str, Activation] = {
+    "SigmoidBackward0": "sigmoid",
+    "SoftmaxBackward0": "softmax",
+    "LogSoftmaxBackward0": "log_softmax",
+    "LogSigmoidBackward0": "log_sigmoid",
+}
+_SIGMOID_BY_HAND = ["ReciprocalBackward0", "AddBackward0", "ExpBackward0"]
 
 
 def nodes(tensor: Tensor) -> Iterator[Any]:
@@ -36,6 +51,35 @@ def not_differentiable(tensor: Tensor) -> bool:
     backward was wrapped by PyTorch's `once_differentiable`.
     """
     return any("Error" in node.name() or _is_wrapped(node) for node in nodes(tensor))
+
+
+def last_activation(output: Tensor) -> Activation | None:
+    """The softmax or sigmoid whose result a tensor shows, by views, copies and bounds; None if there is no such one.
+
+    1 / (1 + exp(-z)) written by hand is a sigmoid too.
+    """
+    node: Any = output.grad_fn
+    while node is not None and _ONE_TENSORS.fullmatch(node.name()):
+        node = _only_operand(node)
+    if node is None:
+        return None
+    return "sigmoid" if _is_by_hand(node) else _ACTIVATIONS.get(node.name())
+
+
+def _is_by_hand(node: Any) -> bool:
+    if node.name() == "MulBackward0":  # 1 / x is recorded as x.reciprocal() * 1
+        node = _only_operand(node)
+    for name in _SIGMOID_BY_HAND:
+        if node is None or node.name() != name:
+            return False
+        node = _only_operand(node)
+    return True
+
+
+def _only_operand(node: Any) -> Any:
+    """The operation that made the only differentiable operand; None where there are several."""
+    before = [operand for operand, _ in node.next_functions if operand is not None]
+    return before[0] if len(before) == 1 else None
 
 
 def has_foreign_functions(tensor: Tensor) -> bool:

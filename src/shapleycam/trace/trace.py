@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -17,6 +18,7 @@ from shapleycam.trace.attention import twice_differentiable as math_attention
 from shapleycam.trace.calls import activation_in, calls_around, form_of, layer_name
 from shapleycam.trace.differentiation import Differentiation
 from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
+from shapleycam.trace.finals import Finals
 from shapleycam.trace.graph import depends_on
 from shapleycam.trace.isolation import (
     Interceptor,
@@ -28,10 +30,11 @@ from shapleycam.trace.isolation import (
     undisturbed,
     written_by,
 )
-from shapleycam.trace.nested import map_tensors, numbers_of
+from shapleycam.trace.nested import is_empty, map_tensors, numbers_of
 from shapleycam.trace.repeats import reseeded, same
 from shapleycam.trace.replay import Plan, Recorder, Replay
 from shapleycam.trace.reproducible import check_repeats
+from shapleycam.trace.scores import Reads, Returned, Scores, in_rows, is_of_classes, scores_of
 
 Select: TypeAlias = "Callable[[Any], Any]"
 
@@ -48,7 +51,7 @@ class Trace:
         layer: str,
         images: Tensor,
         activation: Tensor,
-        output: Any,
+        returned: Returned,
         replay: Replay,
         select: Select,
         *,
@@ -59,12 +62,33 @@ class Trace:
         self.layer = layer
         self.images = images
         self.activation = activation
-        self.output = output
+        self.output = returned.output
         self.twice_differentiable = twice_differentiable
         self.is_recorded = is_recorded
+        self.reads: Reads | None = None
+        self.scores: Scores | None = None
         self.owner = owner
         self._replay = replay
         self._select = select
+        self._returned = returned
+
+    def reading(self, reads: Reads) -> Trace:
+        """The same pass with an output that a question can be asked of, and a head that gives such outputs.
+
+        "scores" are of classes, (b, classes, ...) or (b,): the logits where the model returns probabilities, and where
+        they cannot be had log p; `scores` of what is returned says which. "numbers" is the model's own output with one
+        row an image, "output" the same where it has such rows.
+
+        Raises:
+            ModelError: the output has not one row an image, or is a part of a softmax's.
+        """
+        other = copy(self)
+        with torch.inference_mode(mode=False), torch.enable_grad():  # the caller may have none
+            other.reads, other.output = reads, in_rows(self._returned.output, len(self.images), "images", reads)
+            if reads == "scores" and is_of_classes(other.output):
+                other.scores = scores_of(other.output, self._returned, self.activation)
+                other.output = other.scores.convert(other.output, self._returned.final)
+        return other
 
     def head(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
         """The model's (selected) output for each row of activations, by running only what comes after the layer.
@@ -95,7 +119,7 @@ class Trace:
             raise ReplayError(
                 f"{found} for a pass of {images} images; expected one row an image, or samples= of each row"
             )
-        return self._select(self._replay(activation, samples))
+        return self.rerun(activation, samples)
 
     def rerun_in_float64(self, activation: Float[Tensor, "b *shape"]) -> Any:
         """As `rerun` for the images of the pass, with everything in double precision."""
@@ -103,11 +127,22 @@ class Trace:
         extra = self._replay.extra.changed(lambda t: t.double() if t.is_floating_point() else t)
         plan = Plan((), reads_images=True, writes_activation=True, form=self._replay.form)
         replay = Replay(copied, self.layer, plan, {}, self.images.double(), extra)
-        return self._select(replay(activation))
+        return self._read(lambda: replay(activation), activation)
 
     def rerun(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
         """As `head`, also of a pass that was not recorded: then the whole model runs again, which is slow."""
-        return self._select(self._replay(activation, samples))
+        return self._read(lambda: self._replay(activation, samples), activation)
+
+    def _read(self, call: Callable[[], Any], activation: Tensor) -> Any:
+        """What a run of the head returns, as the question reads it."""
+        finals = Finals() if self.scores is not None and self.scores.needs_finals else None
+        with finals or nullcontext():
+            output = self._select(call())
+        if self.reads is None:
+            return output
+        with torch.set_grad_enabled(activation.requires_grad):  # as the head itself ran
+            rowed = in_rows(output, len(activation), "coalitions", self.reads)
+            return rowed if self.scores is None else self.scores.of(rowed, finals)
 
 
 def whole(output: Any) -> Any:
@@ -162,6 +197,7 @@ class _Start:
 
     name: str
     rest: ExitStack
+    finals: Finals
     twice: bool
     activations: list[Tensor] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
@@ -177,6 +213,7 @@ class _Start:
         # These modes, and gradients, stay on until the pass ends: entered here, left with `rest` and `undisturbed`,
         # since only what comes after the layer is to be differentiated.
         self.rest.enter_context(Differentiation(twice=self.twice))
+        self.rest.enter_context(self.finals)
         leaf = activation.detach().requires_grad_()
         self.activations.append(leaf)
         torch.set_grad_enabled(mode=True)
@@ -221,12 +258,15 @@ class _Passes:
     def _pass(self, plan: Plan | None) -> Trace:
         model, name = self.model, self.name
         recorder = None if plan is None else Recorder(plan, model)
+        finals = Finals()
         with undisturbed(model), observed(model), ExitStack() as rest:
-            start = _Start(name, rest, self.twice)
+            start = _Start(name, rest, finals, self.twice)
             functions: dict[nn.Module, Interceptor] = {**(recorder.functions if recorder else {})}
             functions[model.get_submodule(name)] = start
             with intercepted(functions):
-                output = self.select(run(model, self.images, self.extra))
+                everything = run(model, self.images, self.extra)
+            output = self.select(everything)
+            returned = Returned.of(output, everything, finals)
         if len(start.values) != 1:
             calls_around(model, name, self.images[:1], self.extra.rows(torch.zeros(1, dtype=torch.long)))
             raise LayerError(f"layer {name!r} runs another number of times for other images; choose another layer")
@@ -234,8 +274,10 @@ class _Passes:
         _check_batch(activation, name, len(self.images))
         check_finite(activation, model, f"the activation of layer {name!r}")
         for tensor in numbers_of(output):
-            check_finite(tensor, model, "the output")
+            check_output(tensor, model)
         if not depends_on(output, activation):
+            if is_empty(output):
+                raise nothing_returned(self.owner)
             raise LayerError(
                 f"layer {name!r} runs, but the output does not depend on it, or is cut off from it (detached, or "
                 "computed under no_grad); choose another layer (shapleycam layers MODEL lists those that matter)"
@@ -244,7 +286,7 @@ class _Passes:
         values = recorder.values if recorder else {}
         replay = Replay(model, name, kept, values, self.images, self.extra)
         return Trace(
-            name, self.images, activation, output, replay, self.select,
+            name, self.images, activation, returned, replay, self.select,
             twice_differentiable=self.twice, is_recorded=plan is not None, owner=self.owner,
         )  # fmt: skip
 
@@ -263,6 +305,24 @@ def _check_not_scripted(copied: nn.Module, name: str) -> None:
             f"layer {name!r} is inside a TorchScript module, which cannot be run in parts; choose a layer outside it, "
             "or give the Python model that it was made of"
         )
+
+
+def nothing_returned(model: nn.Module) -> ModelError:
+    """The error of a model that detects nothing, so that there is nothing to explain."""
+    return ModelError(
+        f"the model ({type(model).__name__}) returns only empty tensors for these images: it detects nothing; lower "
+        "its score threshold, or give images in which it detects something"
+    )
+
+
+def check_output(output: Tensor, model: nn.Module) -> None:
+    """Refuse NaN and +infinity in an output. A logit of -infinity is that of a class that the model leaves out.
+
+    Raises:
+        ModelError: as `check_finite`.
+    """
+    masked = output.detach() == -torch.inf
+    check_finite(output.detach().masked_fill(masked, 0), model, "the output")
 
 
 def check_finite(tensor: Tensor, model: nn.Module, what: str) -> None:

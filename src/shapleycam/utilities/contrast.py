@@ -33,6 +33,8 @@ def contrast(other: int | str, utility: str | Utility | Function = "logit") -> U
         index = index_of(other, labels, as_logits(output).shape[1])
         if bool((target == index).any()):
             raise TargetError(f"class {other} was to be explained against itself; give another target or other class")
+        if bool((as_logits(output)[:, index] == -torch.inf).any()):
+            raise TargetError(f"class {other} is left out by the model (its logit is -infinity); give another one")
         return torch.full_like(target, index)
 
     return Utility(
@@ -40,6 +42,7 @@ def contrast(other: int | str, utility: str | Utility | Function = "logit") -> U
         function,
         f"{name} of z_c - z_B, B = {other}",
         f"why the class and not {other}",
+        reads="scores",
         settle=others,
     )
 
@@ -85,6 +88,9 @@ def any_of(classes: Sequence[int | str], utility: str | Utility | Function = "re
         function,
         f"{name} of log Σ_S exp z",
         f"why one of {named}",
+        reads="scores",
+        needs_logits=utility_of(utility).needs_logits,
+        beside=utility_of(utility).beside,
         scores=best,
         settle=members,
     )

@@ -39,5 +39,6 @@ def similarity(embedding: Any) -> Utility:
         "cos(y, e)",
         "how near the output is to an embedding",
         scores=lambda *_: None,
+        reads="numbers",
         each=embedding.detach().reshape(-1, embedding.shape[-1]),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Int
@@ -11,6 +12,7 @@ from torch.nn.functional import logsigmoid
 
 from shapleycam.errors import OptionError, nearest
 from shapleycam.names import canonical
+from shapleycam.trace.scores import Form
 from shapleycam.utilities.utility import Function, Utility, as_logits
 
 Output = Float[Tensor, "b *classes"]
@@ -69,22 +71,40 @@ def value(output: Output, target: Target) -> Value:
     return _pick(_numbers(output), target)
 
 
-def _utility(name: str, function: Function, formula: str, summary: str) -> Utility:
-    return Utility(name, function, formula, summary, scores=lambda output, _: as_logits(output))
+def _of_logits(name: str, function: Function, formula: str, summary: str) -> Utility:
+    return replace(_of_probabilities(name, function, formula, summary), needs_logits=True)
 
 
+def _of_probabilities(name: str, function: Function, formula: str, summary: str) -> Utility:
+    return Utility(name, function, formula, summary, scores=lambda output, _: as_logits(output), reads="scores")
+
+
+def _of_labels(name: str, function: Function, formula: str, summary: str) -> Utility:
+    return replace(_of_logits(name, function, formula, summary), beside=True)
+
+
+_REST = "logit and log-probability together (the paper's ReST)"
+_VALUE = Utility(
+    "value",
+    value,
+    "y_c",
+    "a number of a regression",
+    scores=lambda output, _: _numbers(output),
+    predicts=False,
+    reads="numbers",
+)
 UTILITIES = {
     utility.name: utility
     for utility in (
-        _utility("rest", rest, "z_c + log softmax(z)_c", "logit and log-probability together (the paper's ReST)"),
-        _utility("logit", logit, "z_c", "the class score before softmax; ignores the other classes"),
-        _utility("log_probability", log_probability, "log softmax(z)_c", "in nats; saturates slowly"),
-        _utility("probability", probability, "softmax(z)_c", "saturates: flat where the model is sure"),
-        _utility("log_odds", log_odds, "log p_c / (1 - p_c)", "the class against all others; never saturates"),
-        _utility("sigmoid_rest", sigmoid_rest, "z_c + log σ(z_c)", "ReST of a label that may be there beside others"),
-        _utility("sigmoid_log_probability", sigmoid_log_probability, "log σ(z_c)", "of a label beside others, in nats"),
-        _utility("sigmoid_probability", sigmoid_probability, "σ(z_c)", "of a label beside others; saturates"),
-        Utility("value", value, "y_c", "a number of a regression", lambda output, _: _numbers(output), predicts=False),
+        _of_logits("rest", rest, "z_c + log softmax(z)_c", _REST),
+        _of_logits("logit", logit, "z_c", "the class score before softmax; ignores the other classes"),
+        _of_probabilities("log_probability", log_probability, "log softmax(z)_c", "in nats; saturates slowly"),
+        _of_probabilities("probability", probability, "softmax(z)_c", "saturates: flat where the model is sure"),
+        _of_probabilities("log_odds", log_odds, "log p_c / (1 - p_c)", "the class against all others; never saturates"),
+        _of_labels("sigmoid_rest", sigmoid_rest, "z_c + log σ(z_c)", "ReST of a label that may be there beside others"),
+        _of_labels("sigmoid_log_probability", sigmoid_log_probability, "log σ(z_c)", "of such a label, in nats"),
+        _of_labels("sigmoid_probability", sigmoid_probability, "σ(z_c)", "of such a label; saturates"),
+        _VALUE,
     )
 }
 
@@ -127,10 +147,18 @@ def of_classes(choice: str | Utility | Function) -> Callable[[Output, Target], V
     return utility.function
 
 
-def probabilities(output: Output, utility: str) -> Float[Tensor, "b classes"]:
-    """What a model that is asked `utility` gives each class: by sigmoid for labels beside others, else by softmax."""
+def probabilities(output: Output, utility: str, form: Form = "logits") -> Float[Tensor, "b classes"]:
+    """What a model that is asked `utility` gives each class, from its own output, whose numbers are of a `form`.
+
+    Of logits it is their sigmoid for labels beside others, else their softmax.
+    """
+    if form in {"probabilities", "log-probabilities"}:
+        p = output.float() if form == "probabilities" else output.float().exp()
+        single = p.reshape(len(p), -1)
+        return torch.cat([1 - single, single], 1) if _is_single(p) else p
     z = as_logits(output.float())
-    return z.sigmoid() if _is_single(output) or utility.startswith("sigmoid") else z.softmax(1)
+    beside = form == "sigmoid logits" or utility.startswith("sigmoid")
+    return z.sigmoid() if _is_single(output) or beside else z.softmax(1)
 
 
 def _is_single(output: Tensor) -> bool:

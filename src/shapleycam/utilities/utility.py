@@ -10,7 +10,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from shapleycam.errors import OptionError, TargetError
+from shapleycam.errors import OptionError, ShapleyCamError, TargetError
+from shapleycam.trace.nested import is_empty
+from shapleycam.trace.scores import Reads
 
 Function: TypeAlias = "Callable[..., Tensor]"
 Labels: TypeAlias = "Sequence[str] | None"
@@ -40,12 +42,20 @@ def logits_if_any(output: Any, _: Labels = None) -> Tensor | None:
     return as_logits(output) if isinstance(output, torch.Tensor) and output.dim() in {1, 2} else None
 
 
+def _rows(output: Any, count: int) -> Sequence[Any]:
+    """What is returned for each image, where that is a list; else all of it."""
+    return output if isinstance(output, (list, tuple)) and len(output) == count else [output]
+
+
 @dataclass(frozen=True, eq=False)
 class Utility:
     """A named utility: `function(output, target)` gives one number an image; `formula` is for people.
 
     `scores(output, labels)` (b, n) are what a target chooses among, None where there are no classes; the best is the
-    predicted one, if it `predicts`. `raw` utilities get all that the model returns, others the logits found in it.
+    predicted one, if it `predicts`. `raw` utilities get all that the model returns, others what is explained of it.
+    `reads` says in which form: as class "scores" (logits, also where the model returns probabilities; log p where it
+    `needs_logits` is False and there is nothing else), as "numbers" with one row an image, or as the model's own
+    "output". `beside` says that its classes may stand beside each other.
 
     `each` (b or 1, ...) is data for each image, handed to the function as its third argument: a mask, an embedding.
     `settle(output, target, labels)` makes it from the output on the whole image; it then stays for all coalitions.
@@ -58,6 +68,9 @@ class Utility:
     scores: Callable[[Any, Labels], Tensor | None] = logits_if_any
     predicts: bool = True
     raw: bool = False
+    reads: Reads = "output"
+    needs_logits: bool = False
+    beside: bool = False
     each: Tensor | None = None
     settle: Callable[[Any, Tensor, Labels], Tensor] | None = None
 
@@ -70,7 +83,19 @@ class Utility:
             OptionError: the function does not give one number a row.
         """
         precise = output.float() if isinstance(output, torch.Tensor) and output.dtype in _HALF else output
-        value = self.function(precise, target, *self._data(samples))
+        try:
+            value = self.function(precise, target, *self._data(samples))
+        except (ShapleyCamError, torch.cuda.OutOfMemoryError):
+            raise
+        except Exception as error:
+            nothing = [str(row) for row, part in enumerate(_rows(output, len(target))) if is_empty(part)]
+            if not nothing:
+                raise
+            raise TargetError(
+                f"utility {self.name!r} raised {type(error).__name__}, and the model detects nothing in row "
+                f"{', '.join(nothing)} (an image, or one with places removed): lower the model's score threshold, or "
+                "let the utility return 0 there"
+            ) from error
         if not isinstance(value, torch.Tensor) or value.shape != target.shape:
             found = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
             raise OptionError(

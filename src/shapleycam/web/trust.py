@@ -16,6 +16,8 @@ _GAP, _BENT, _UNLIKELY, _UNSURE = 0.15, 0.3, 0.05, 0.25
 def doubts(e: Explanation, grand: float) -> Iterator[str]:
     """What speaks against reading the map of one image as it looks."""
     method = METHODS[e.method]
+    if e.remark is not None:
+        yield f"{e.remark[0].upper()}{e.remark[1:]}."
     if method.derivative == "random":
         yield "This map is random, for comparison: it says nothing of the photograph."
     if bool(blank(e.values)[0]):

@@ -1,0 +1,56 @@
+"""Photographs for networks of one channel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from shapleycam.errors import ImageError
+from shapleycam.models.network import Transform
+from shapleycam.models.preprocess import Preprocess
+
+_CONVOLUTIONS = (nn.Conv2d, nn.Conv3d)
+
+
+def wants_grey(model: nn.Module) -> bool:
+    """Return whether a model takes images of one channel: its first convolution does, and none takes three."""
+    channels = [module.in_channels for module in model.modules() if isinstance(module, _CONVOLUTIONS)]
+    return bool(channels) and channels[0] == 1 and 3 not in channels
+
+
+def greyscale(preprocess: Transform) -> Transform:
+    """Return a preprocessing that makes the same of a photograph in grey, with one channel.
+
+    A `Preprocess` whose mean and std are the same for all channels has the same for grey. Of another function the
+    three channels that it makes of a grey photograph must agree; it refuses photographs where they do not.
+    """
+    if not isinstance(preprocess, Preprocess):
+        return _Greyscale(preprocess)
+    if len(preprocess.mean) == len(preprocess.std) == 1:
+        return preprocess
+    if len({*preprocess.mean}) == len({*preprocess.std}) == 1:
+        return replace(preprocess, mean=preprocess.mean[:1], std=preprocess.std[:1])
+    return _Greyscale(preprocess)
+
+
+@dataclass(frozen=True)
+class _Greyscale:
+    """Any preprocessing, of a photograph in grey."""
+
+    preprocess: Callable[[Image.Image], Tensor]
+
+    def __call__(self, photo: Image.Image) -> Tensor:
+        image = self.preprocess(photo.convert("L").convert("RGB"))
+        if not isinstance(image, torch.Tensor) or image.dim() != 3 or len(image) != 3:
+            return image
+        if not torch.equal(image[0], image[1]) or not torch.equal(image[0], image[2]):
+            raise ImageError(
+                "preprocess= makes 3 channels, each scaled in another way, and the model's first convolution takes 1; "
+                "expected a preprocessing for grey: give shapleycam.Preprocess(..., mean=(0.5,), std=(0.5,)), say, or "
+                "a function that returns (1, h, w)"
+            )
+        return image[:1]

@@ -1,0 +1,63 @@
+"""Whether a question can be asked of what a model returns, and of the classes that are chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from shapleycam.errors import OptionError, TargetError
+from shapleycam.models.labels import imagenet, name_of
+from shapleycam.trace.scores import Scores
+from shapleycam.utilities.utility import Labels, Utility
+
+_MANY = 100
+"""Labels that no photograph has all at once."""
+
+
+def check_scores(utility: Utility, scores: Scores) -> None:
+    """Refuse a question of logits where only probabilities can be had, and one of labels of classes that exclude each
+    other.
+
+    Raises:
+        OptionError: with what can be asked.
+    """
+    if utility.beside and scores.final in {"softmax", "log_softmax"}:
+        raise OptionError(
+            f"utility {utility.name!r} is of labels that may stand beside others, and this model gives the softmax of "
+            f"its classes, so that they exclude each other; use {utility.name.removeprefix('sigmoid_')!r}"
+        )
+    if utility.needs_logits and not scores.has_logits:
+        raise OptionError(
+            f"utility {utility.name!r} needs logits, and the model returns {scores.form}, whose logits cannot be had; "
+            "use utility 'log_probability', 'probability', 'log_odds' or a contrast, or give the model without its "
+            "softmax"
+        )
+
+
+def exclude_each_other(scores: Float[Tensor, "b classes"], labels: Sequence[str] | None) -> bool:
+    """Whether classes evidently are no labels that stand beside each other: they are ImageNet's, or the sigmoid of
+    every image gives more than a hundred of them over 50 %.
+    """
+    if labels is not None and tuple(labels) == imagenet():
+        return True
+    return bool(((scores > 0).sum(1) > _MANY).all())
+
+
+def check_classes(scores: Float[Tensor, "b classes"] | None, target: Int[Tensor, " b"], labels: Labels) -> None:
+    """Refuse to explain a class that the model leaves out.
+
+    Raises:
+        TargetError: naming it.
+    """
+    if scores is None:
+        return
+    left_out = (scores.detach().gather(1, target[:, None])[:, 0] == -torch.inf).nonzero().flatten().tolist()
+    if left_out:
+        index = int(target[left_out[0]])
+        raise TargetError(
+            f"class {index} ({name_of(index, labels)}) is left out by the model in image {left_out[0]} (its logit is "
+            "-infinity, or its probability 0), so that there is nothing to explain; give another target"
+        )
