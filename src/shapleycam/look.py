@@ -17,7 +17,7 @@ from shapleycam.errors import OptionError
 from shapleycam.game import Game
 from shapleycam.game.players import Regions
 from shapleycam.inputs import Batch, Target, targets_of
-from shapleycam.layers import layout_at
+from shapleycam.layers import Solid, channel_axis, layout_at
 from shapleycam.models.layout import Layout
 from shapleycam.models.network import Transform
 from shapleycam.questions import explained
@@ -41,13 +41,14 @@ class Guest:
     preprocess: Transform | None
     memory: int
     layout: str | Layout | None
+    solid: Solid = None
     ignores_scale: dict[tuple[str, int], tuple[bool, Function]] = field(default_factory=dict)
 
 
 class Look:
     """A batch of images seen by a model once, at one layer; see `Explainer.look`.
 
-    `batch` are the images, `traced` what the pass left. It holds the graph of what comes after the layer.
+    `batch` are the images, `channels` is the axis of their channels, `traced` what the pass left. It holds the graph of what comes after the layer.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Look:
         needed = {METHODS[name].derivative for name in expand(methods)} if methods else set()
         self.batch = batch
         self._guest, self._select = guest, select
+        self.channels = channel_axis(guest.model, batch.images, guest.solid)
         self.traced = self._trace(layer, replay=replay or bool(needed & _REPLAYED), twice=twice or "second" in needed)
 
     @property
@@ -78,7 +80,7 @@ class Look:
         utility.check_images(len(traced.images))
         classes = targets_of(target, utility, traced.output, guest.labels)
         settled = utility.settled(traced.output, classes, guest.labels)
-        layout = layout_at(guest.model, traced.layer, traced.activation, traced.images, guest.layout)
+        layout = layout_at(guest.model, traced.layer, traced.activation, traced.images, guest.layout, self.channels)
         return Game(traced, layout, settled, classes, players, guest.memory)
 
     def compare(
@@ -95,7 +97,9 @@ class Look:
         game = self.game(target, utility, players)
         rows = [METHODS[name] for name in expand(methods, game.n_players)]
         self._advise_on_scale(game, {row.derivative for row in rows})
-        found = explained(game, self.traced, rows, effort, self.batch.sources, wanted=curvature)
+        found = explained(
+            game, self.traced, rows, effort, self.batch.sources, wanted=curvature, channels=self.channels
+        )
         named = Comparison(
             {
                 name: replace(e, labels=self._guest.labels, preprocess=self._guest.preprocess)

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from shapleycam.errors import LayerError
 from shapleycam.layers.audit import Audit, Candidate, audit
-from shapleycam.layers.locality import is_local, takes_another_size
+from shapleycam.layers.locality import is_local
+from shapleycam.layers.proof import Solid
 from shapleycam.models.outputs import found as found_logits
 from shapleycam.trace.trace import Select
 
@@ -18,13 +19,19 @@ RULES = (BEFORE_POOL, LAST_CONV)
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
-def chosen(model: nn.Module, image: Float[Tensor, "1 *image"], rule: str, select: Select = found_logits) -> str:
-    """The layer that a rule, "before-pool" or "last-conv", names for this model.
+def chosen(
+    model: nn.Module,
+    image: Float[Tensor, "1 *image"],
+    rule: str,
+    select: Select = found_logits,
+    solid: Solid = None,
+) -> str:
+    """The layer that a rule, "before-pool" or "last-conv", names for this model; `solid` as for `audit`.
 
     Raises:
         LayerError: there is none.
     """
-    found = audit(model, image, select)
+    found = audit(model, image, select, solid)
     return last_conv(found, model) if rule == LAST_CONV else before_pool(found, model, image).name
 
 
@@ -37,7 +44,7 @@ def before_pool(found: Audit, model: nn.Module, image: Float[Tensor, "1 *image"]
     """
     live = [candidate for candidate in found.candidates if candidate.live_cells > 1]
     for candidate in reversed(_before_head(live) if found.dense else live):
-        if candidate.declared or is_local(model, image, candidate) or not takes_another_size(model, image):
+        if candidate.proven or is_local(model, image, candidate.name, candidate.layout):
             return candidate
     raise LayerError(
         "no layer of this model has an output with a grid of positions that its output depends on"

@@ -1,0 +1,136 @@
+"""What one run of a model proves of all its layers: where their places are, and which axis of an image is channels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+from weakref import WeakKeyDictionary, ref
+
+import torch
+from torch import Tensor, nn
+
+from shapleycam.errors import ImageError, OptionError
+from shapleycam.layers.coordinates import Tracker
+from shapleycam.layers.coordinates.reading import Reading, read
+from shapleycam.trace.guest import borrowed, patched, run
+from shapleycam.trace.nested import only_tensor
+
+Solid: TypeAlias = Literal["volume", "video"] | None
+"""What images of five dimensions are: volumes (b, c, d, h, w), videos (b, t, c, h, w), or to be found."""
+
+_CHANNELS = {"volume": 1, "video": 2}
+
+
+@dataclass(frozen=True)
+class Proof:
+    """By layer, what its places prove; `lost` are the operations whose effect on places is not known."""
+
+    readings: dict[str, Reading]
+    lost: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What was learnt of a model as long as it consists of the same modules."""
+
+    modules: tuple[ref[nn.Module], ...]
+    proofs: dict[tuple[torch.Size, int], Proof]
+    channels: dict[torch.Size, int]
+
+
+_kept: WeakKeyDictionary[nn.Module, _Kept] = WeakKeyDictionary()
+
+
+def proof_for(model: nn.Module, images: Tensor, channels: int) -> Proof:
+    """Return the proof for images of this size, whose channels are along axis `channels`; made at the first call.
+
+    Raises:
+        ModelError: the model raises.
+    """
+    proofs = _kept_of(model).proofs
+    key = (images.shape[1:], channels)
+    if key not in proofs:
+        proofs[key] = _proved(model, images[:1], channels)
+    return proofs[key]
+
+
+def channel_axis(model: nn.Module, images: Tensor, solid: Solid = None) -> int:
+    """Return the axis of images that holds their channels: 1, and of videos (b, t, c, h, w) 2.
+
+    Of five dimensions it is what `solid` says, or the axis that the model's first convolution or matrix product sums
+    over.
+
+    Raises:
+        OptionError: `solid` is no word that is known.
+        ImageError: `solid` is given for flat images, or the first weight sums over both axes or none.
+        ModelError: the model raises.
+    """
+    if solid is not None and solid not in _CHANNELS:
+        raise OptionError(f"images={solid!r}; expected 'volume', 'video' or None")
+    if images.dim() != 5:
+        if solid is not None:
+            raise ImageError(
+                f"images={solid!r}, and images of shape {tuple(images.shape)}; expected five dimensions, or no images="
+            )
+        return 1
+    if solid is not None:
+        return _CHANNELS[solid]
+    known = _kept_of(model).channels
+    size = images.shape[1:]
+    if size not in known:
+        known[size] = _first_summed(model, images[:1])
+    return known[size]
+
+
+def _first_summed(model: nn.Module, image: Tensor) -> int:
+    image = image.detach().clone()
+    with borrowed(model), torch.no_grad(), Tracker(image) as tracker:
+        run(model, image)
+    axes = tracker.channels.axes
+    if axes == ():  # an axis of one element lies along every dimension
+        axes = tuple(axis for axis in (1, 2) if image.shape[axis] == 1)[:1]
+    if axes is None or len(axes) != 1:
+        summed = {None: "no weight of the model reads them", (): "over neither"}.get(axes, "over both at once")
+        raise ImageError(
+            f"images of shape {tuple(image.shape)} could be volumes (b, c, d, h, w) or videos (b, t, c, h, w): the "
+            f"model's first weight sums over the channels, here {summed}; say which with images='volume' or "
+            "images='video'"
+        )
+    return axes[0]
+
+
+def _proved(model: nn.Module, image: Tensor, channels: int) -> Proof:
+    image = image.detach().clone()
+    readings: dict[str, Reading] = {}
+    size = [side for axis, side in enumerate(image.shape[1:], 1) if axis != channels]
+    with borrowed(model), torch.no_grad():
+        tracker = Tracker(image)
+
+        def reading(name: str, module: nn.Module) -> Callable[..., Any]:
+            original = module.forward
+
+            def forward(*args: Any, **kwargs: Any) -> Any:
+                value = original(*args, **kwargs)
+                activation = only_tensor(value)
+                if activation is not None and activation.dim() >= 3 and len(activation) == 1:
+                    places = tracker.places(activation)
+                    if places is not None and image.dim() == 5:
+                        places = places[[row for row in range(len(places)) if row != channels - 1]]
+                    readings[name] = read(places, size)
+                return value
+
+            return forward
+
+        forwards = {module: reading(name, module) for name, module in model.named_modules() if name}
+        with patched(forwards), tracker:
+            run(model, image)
+    return Proof(readings, tuple(dict.fromkeys(tracker.lost)))
+
+
+def _kept_of(model: nn.Module) -> _Kept:
+    modules = tuple(model.modules())
+    kept = _kept.get(model)
+    if kept is None or [module() for module in kept.modules] != list(modules):
+        kept = _kept[model] = _Kept(tuple(map(ref, modules)), {}, {})
+    return kept
