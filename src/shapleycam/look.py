@@ -48,7 +48,8 @@ class Guest:
 class Look:
     """A batch of images seen by a model once, at one layer; see `Explainer.look`.
 
-    `batch` are the images, `channels` is the axis of their channels, `traced` what the pass left. It holds the graph of what comes after the layer.
+    `batch` are the images, `channels` is the axis of their channels, `traced` what the pass left. It holds the graph of
+    what comes after the layer.
     """
 
     def __init__(
@@ -97,9 +98,7 @@ class Look:
         game = self.game(target, utility, players)
         rows = [METHODS[name] for name in expand(methods, game.n_players)]
         self._advise_on_scale(game, {row.derivative for row in rows})
-        found = explained(
-            game, self.traced, rows, effort, self.batch.sources, wanted=curvature, channels=self.channels
-        )
+        found = explained(game, self.traced, rows, effort, self.batch.sources, wanted=curvature, channels=self.channels)
         named = Comparison(
             {
                 name: replace(e, labels=self._guest.labels, preprocess=self._guest.preprocess)

@@ -22,7 +22,14 @@ from shapleycam.values.taylor import second_order
 
 
 def explained(
-    game: Game, traced: Trace, rows: Iterable[Method], effort: Effort, sources: tuple[Source, ...], *, wanted: bool, channels: int = 1
+    game: Game,
+    traced: Trace,
+    rows: Iterable[Method],
+    effort: Effort,
+    sources: tuple[Source, ...],
+    *,
+    wanted: bool,
+    channels: int = 1,
 ) -> dict[str, Explanation]:
     """The explanations of a game's images by each method; `wanted` measures the curvature also where none needs it.
     `channels` is the axis of the images that holds their channels.

@@ -44,13 +44,14 @@ class Candidate:
 @dataclass(frozen=True)
 class Audit:
     """The layers of a model that can be explained, in running order; `dense` if its output is not one row of numbers
-    an image but one for each pixel, or detections. `without_grid` are names and shapes of those in which no grid was
-    found.
+    an image but one for each pixel, or detections. `without_grid` are those in which no grid was
+    found: names, shapes and reasons. `last` is the last module of all.
     """
 
     candidates: tuple[Candidate, ...]
     dense: bool
-    without_grid: tuple[tuple[str, tuple[int, ...]], ...]
+    without_grid: tuple[tuple[str, tuple[int, ...], str], ...]
+    last: str = ""
 
 
 def audit(
@@ -69,30 +70,23 @@ def audit(
     seen, dense = _outputs(model, image, select)
     modules = dict(model.named_modules())
     channels = channel_axis(model, image, solid)
+    sides = sides_of(tuple(image.shape), channels)
     found, without = [], []
     for one in seen:
         if _inside_attention(one.name, modules) or len(one.value) != len(image):
             continue
         shape = tuple(one.value.shape)
-        layout, proven = _layout(model, one.name, shape, image, channels)
-        if layout is None:  # not proposed; explained with the reason where a user names it
-            without.append((one.name, shape))
+        reading = reading_at(model, one.name, image, channels)
+        layout = supposed(model, one.name, shape, sides) if reading.unknown else reading.layout
+        if layout is None or layout.count == 1:  # not proposed; refused with the reason where a user names it
+            without.append((one.name, shape, reading.reason or "there is but one cell"))
             continue
         cells = layout.cells(layout.positions(one.gradient).abs().amax(2))
         if bool((cells > 0).any()):
             norm, live = float(one.gradient.norm()), int((cells > 0).sum())
+            proven = not reading.unknown
             found.append(Candidate(one.name, shape[1:], layout, norm, live, one.first, proven))
-    return Audit(tuple(found), dense, tuple(without))
-
-
-def _layout(
-    model: nn.Module, layer: str, shape: tuple[int, ...], image: Tensor, channels: int
-) -> tuple[Layout | None, bool]:
-    """The layout of a layer, and whether it is proven; None where it has no grid of several places."""
-    reading = reading_at(model, layer, image, channels)
-    if reading.unknown:
-        return supposed(model, layer, shape, sides_of(tuple(image.shape), channels)), False
-    return (reading.layout if reading.layout is not None and reading.layout.count > 1 else None), True
+    return Audit(tuple(found), dense, tuple(without), seen[-1].name if seen else "")
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def before_pool(found: Audit, model: nn.Module, image: Float[Tensor, "1 *image"]
         LayerError: there is none.
     """
     live = [candidate for candidate in found.candidates if candidate.live_cells > 1]
-    for candidate in reversed(_before_head(live) if found.dense else live):
+    for candidate in reversed(_before_head(live, found.last) if found.dense else live):
         if candidate.proven or is_local(model, image, candidate.name, candidate.layout):
             return candidate
     raise LayerError(
@@ -53,22 +53,31 @@ def before_pool(found: Audit, model: nn.Module, image: Float[Tensor, "1 *image"]
 
 
 def last_conv(found: Audit, model: nn.Module) -> str:
-    """The last convolution on the way to the output of which more than one position matters.
+    """The last convolution on the way to the output of which more than one position matters; of one that PEFT wrapped
+    the wrapped one, not the adapter beside it.
 
     Raises:
         LayerError: there is none.
     """
     for candidate in reversed(found.candidates):
-        if candidate.live_cells > 1 and isinstance(model.get_submodule(candidate.maker), _CONVOLUTIONS):
+        is_convolution = isinstance(model.get_submodule(candidate.maker), _CONVOLUTIONS)
+        if candidate.live_cells > 1 and candidate.proven and is_convolution and not _adapts(candidate.maker, model):
             return candidate.maker
     raise LayerError(f"layer {LAST_CONV!r}: no convolution of this model leads to its output; use {BEFORE_POOL!r}")
 
 
-def _before_head(found: Sequence[Candidate]) -> Sequence[Candidate]:
-    """Without the branch of the module tree that the last candidate is on, where there are others."""
-    names = [candidate.name.split(".") for candidate in found]
+def _adapts(name: str, model: nn.Module) -> bool:
+    """Whether a module belongs to an adapter: inside one that wraps another as `base_layer`, and beside that."""
+    parts = name.split(".")
+    beside = ((model.get_submodule(".".join(parts[:end])), parts[end]) for end in range(len(parts)))
+    return any(hasattr(outer, "base_layer") and inner != "base_layer" for outer, inner in beside)
+
+
+def _before_head(found: Sequence[Candidate], last: str) -> Sequence[Candidate]:
+    """Without the branch of the module tree that the last module of all is on, where there are others."""
+    names, ends = [candidate.name.split(".") for candidate in found], last.split(".")
     for depth in range(1, max(map(len, names), default=0) + 1):
-        branch = names[-1][:depth]
+        branch = ends[:depth]
         rest = [c for c, name in zip(found, names, strict=True) if name[:depth] != branch]
         if rest:
             return rest
@@ -76,6 +85,8 @@ def _before_head(found: Sequence[Candidate]) -> Sequence[Candidate]:
 
 
 def _shapes(found: Audit) -> str:
-    """The last shapes in which there was none."""
-    last = [f"{shape} at {name!r}" for name, shape in found.without_grid[-3:]]
-    return f" (the last shapes are {', '.join(last)})" if last else ""
+    """The last shapes in which there was none, and why there was none in the last."""
+    if not found.without_grid:
+        return ""
+    shapes = ", ".join(f"{shape} at {name!r}" for name, shape, _ in found.without_grid[-3:])
+    return f" (the last shapes are {shapes}; of the last one {found.without_grid[-1][2]})"

@@ -50,7 +50,7 @@ def layout_at(
 
 
 def reading_at(model: nn.Module, layer: str, images: Tensor, channels: int = 1) -> Reading:
-    """Return what is proven of a layer's places; where they are lost, the reason names the operations that lost them."""
+    """Return what is proven of a layer's places; where they are lost the reason names the operations that lost them."""
     proof = proof_for(model, images, channels)
     reading = proof.readings.get(layer, Reading(None, "it has no axis of places beside its channels"))
     if not reading.unknown:
@@ -71,15 +71,10 @@ def supposed(model: nn.Module, layer: str, shape: tuple[int, ...], sides: tuple[
 def _why(reading: Reading) -> str:
     """The rest of a refusal: what is known of the layer, and what to do."""
     if reading.layout is not None:
-        return (
-            f", a grid of one cell; choose an earlier layer, or take it as it is with layout={reading.layout.kind!r}"
-            if reading.layout.kind != "tokens"
-            else ", one token with a place; choose an earlier layer"
-        )
-    return (
-        f", in which there is no grid of positions that is sure: {reading.reason}; choose another layer "
-        f"(shapleycam layers MODEL lists those that can be explained), or {_SAY}"
-    )
+        return f", which is one cell; choose an earlier layer, or take it as it is with layout='{reading.layout}'"
+    instead = "; choose another layer (shapleycam layers MODEL lists those that can be explained)"
+    instead += f", or {_SAY}" if reading.unknown else ""
+    return f", in which there is no grid of positions: {reading.reason}{instead}"
 
 
 def _warn_if_contradicted(layout: Layout, reading: Reading, layer: str) -> None:

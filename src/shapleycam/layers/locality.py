@@ -50,7 +50,7 @@ def _is_own(cell: Tensor, index: int, leaf: Tensor, grid: tuple[int, ...]) -> bo
     """Whether one cell depends most on its own place, or on one beside it."""
     (gradient,) = torch.autograd.grad(cell, leaf, retain_graph=True, materialize_grads=True)
     pool = nn.functional.adaptive_avg_pool3d if len(grid) == 3 else nn.functional.adaptive_avg_pool2d
-    energy = pool(gradient.square().sum(1), grid)[0]
+    energy = pool(gradient.square().sum(1), grid)[0]  # type: ignore[arg-type]  # a tuple of as many sides
     strongest = torch.unravel_index(energy.argmax(), grid)
     own = torch.unravel_index(torch.tensor(index), grid)
     near = all(abs(int(a) - int(b)) <= 1 for a, b in zip(strongest, own, strict=True))

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary, ref
 import torch
 from torch import Tensor, nn
 
-from shapleycam.errors import ImageError, OptionError
+from shapleycam.errors import ImageError, ModelError, OptionError
 from shapleycam.layers.coordinates import Tracker
 from shapleycam.layers.coordinates.reading import Reading, read
 from shapleycam.trace.guest import borrowed, patched, run
@@ -85,19 +85,20 @@ def channel_axis(model: nn.Module, images: Tensor, solid: Solid = None) -> int:
 
 def _first_summed(model: nn.Module, image: Tensor) -> int:
     image = image.detach().clone()
-    with borrowed(model), torch.no_grad(), Tracker(image) as tracker:
-        run(model, image)
+    with borrowed(model), torch.no_grad():
+        tracker = Tracker(image)
+        with tracker:
+            run(model, image)
     axes = tracker.channels.axes
-    if axes == ():  # an axis of one element lies along every dimension
+    if axes is not None and not axes:  # an axis of one element lies along every dimension
         axes = tuple(axis for axis in (1, 2) if image.shape[axis] == 1)[:1]
-    if axes is None or len(axes) != 1:
-        summed = {None: "no weight of the model reads them", (): "over neither"}.get(axes, "over both at once")
-        raise ImageError(
-            f"images of shape {tuple(image.shape)} could be volumes (b, c, d, h, w) or videos (b, t, c, h, w): the "
-            f"model's first weight sums over the channels, here {summed}; say which with images='volume' or "
-            "images='video'"
-        )
-    return axes[0]
+    if axes is not None and len(axes) == 1:
+        return axes[0]
+    summed = "no weight of it reads them" if axes is None else "it sums over both axes" if axes else "it sums over none"
+    raise ImageError(
+        f"images of shape {tuple(image.shape)} could be volumes (b, c, d, h, w) or videos (b, t, c, h, w), and the "
+        f"model's first weight does not tell ({summed}); say which with images='volume' or images='video'"
+    )
 
 
 def _proved(model: nn.Module, image: Tensor, channels: int) -> Proof:
@@ -114,17 +115,23 @@ def _proved(model: nn.Module, image: Tensor, channels: int) -> Proof:
                 value = original(*args, **kwargs)
                 activation = only_tensor(value)
                 if activation is not None and activation.dim() >= 3 and len(activation) == 1:
-                    places = tracker.places(activation)
-                    if places is not None and image.dim() == 5:
-                        places = places[[row for row in range(len(places)) if row != channels - 1]]
-                    readings[name] = read(places, size)
+                    with tracker.paused():
+                        places = tracker.places(activation)
+                        if places is not None and image.dim() == 5:
+                            places = places[[row for row in range(len(places)) if row != channels - 1]]
+                        readings[name] = read(places, size)
                 return value
 
             return forward
 
         forwards = {module: reading(name, module) for name, module in model.named_modules() if name}
-        with patched(forwards), tracker:
-            run(model, image)
+        try:
+            with patched(forwards), tracker:
+                run(model, image)
+        except ModelError:
+            run(model, image)  # what the model raises by itself is the user's to know
+            unknown = Reading(None, "", unknown=True)
+            return Proof({name: unknown for name, _ in model.named_modules()}, ("forward",))
     return Proof(readings, tuple(dict.fromkeys(tracker.lost)))
 
 

@@ -41,6 +41,10 @@ class Operation:
         places = self.ledger.get(tensor)
         return no_places(tensor.shape, self.ledger.axes, tensor.device) if places is None else places
 
+    def lost(self) -> list[Places]:
+        """Return places for each result of an operation whose effect on them is not known."""
+        return [no_places(result.shape, self.ledger.axes, result.device, lost=True) for result in self.results]
+
     def operands(self) -> list[Places]:
         """Return the places of all operands that depend on the image."""
         tensors = [value for value in self.arguments.values() if isinstance(value, Tensor)]

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from shapleycam.layers.coordinates.places import Places, expanded, no_places
+from shapleycam.layers.coordinates.places import Places, compact, expanded, no_places
 
 _SWEEP = 8
 """After how many written tensors those of freed storages are dropped."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Entry:
+    """Places of a storage: of its one tensor as a whole, `compact` where they do not vary along a dimension, until a
+    view of another geometry is asked for; from then on one by one, as `flat` (axes + 1, elements).
+    """
+
     storage: StorageWeakRef
-    places: Tensor  # (axes + 1, elements of the storage)
+    geometry: tuple[Any, ...] | None = None
+    compact: Places | None = None
+    flat: Tensor | None = None
 
 
 class Ledger:
@@ -26,45 +33,81 @@ class Ledger:
     def __init__(self, axes: int) -> None:
         self.axes = axes
         self._entries: dict[int, _Entry] = {}
-        self._written = 0
+        self._opened = 0
+
+    def knows(self, tensor: Tensor) -> bool:
+        """Return whether anything in the tensor's storage depends on the image."""
+        entry = self._entries.get(key_of(tensor))
+        return entry is not None and not entry.storage.expired()
 
     def get(self, tensor: Tensor) -> Places | None:
-        """Return the places of a tensor; None if nothing in its storage depends on the image."""
-        entry = self._entries.get(_key(tensor))
+        """Return the places of a tensor, not to be written to; None if nothing in its storage depends on the image."""
+        entry = self._entries.get(key_of(tensor))
         if entry is None or entry.storage.expired():
             return None
-        if entry.places.shape[1] * tensor.element_size() != tensor.untyped_storage().nbytes():
+        if entry.compact is not None and entry.geometry == _geometry(tensor):
+            return entry.compact.expand(-1, *tensor.shape)
+        flat = self._flat(entry)
+        if flat.shape[1] != _elements(tensor):
             return no_places(tensor.shape, self.axes, tensor.device, lost=True)  # seen as another dtype
-        return self._view(entry, tensor)
+        return _view(flat, tensor)
 
     def put(self, tensor: Tensor, places: Places | None) -> None:
         """Set the places of a tensor; None for a constant."""
-        known = self._entries.get(_key(tensor))
-        if known is None or known.storage.expired():
-            if places is None:
+        entry = self._entries.get(key_of(tensor))
+        if entry is None or entry.storage.expired():
+            if places is None or not key_of(tensor):
                 return
-            known = self._opened(tensor)
-        elements = tensor.untyped_storage().nbytes() // max(1, tensor.element_size())
-        if known.places.shape[1] != elements:
-            known = self._opened(tensor)
-        view = self._view(known, tensor)
+            entry = self._open(tensor)
+        whole = tensor.numel() == _elements(tensor)
+        if places is not None and whole:
+            entry.geometry, entry.compact, entry.flat = _geometry(tensor), compact(places), None
+            return
+        flat = entry.flat = self._flat(entry, tensor).clone()  # others may hold views of what it was
+        view = _view(flat, tensor)
         view.copy_(torch.full_like(view, torch.nan) if places is None else expanded(places, tensor.shape))
 
-    def _opened(self, tensor: Tensor) -> _Entry:
-        self._written += 1
-        if self._written % _SWEEP == 0:
+    def _open(self, tensor: Tensor) -> _Entry:
+        self._opened += 1
+        if self._opened % _SWEEP == 0:
             self._entries = {key: entry for key, entry in self._entries.items() if not entry.storage.expired()}
-        storage = tensor.untyped_storage()
-        elements = storage.nbytes() // max(1, tensor.element_size())
-        places = no_places((elements,), self.axes, tensor.device)
-        entry = self._entries[_key(tensor)] = _Entry(StorageWeakRef(storage), places)
+        entry = self._entries[key_of(tensor)] = _Entry(StorageWeakRef(tensor.untyped_storage()))
         return entry
 
-    def _view(self, entry: _Entry, tensor: Tensor) -> Places:
-        places = entry.places
-        size, stride = (len(places), *tensor.shape), (places.stride(0), *tensor.stride())
-        return places.as_strided(size, stride, tensor.storage_offset())
+    def _flat(self, entry: _Entry, tensor: Tensor | None = None) -> Tensor:
+        """The places of each element of a storage; `tensor` is one in it, where it has none yet."""
+        if entry.flat is None and entry.compact is not None and entry.geometry is not None:
+            size, stride, offset, elements = entry.geometry
+            entry.flat = no_places((elements,), self.axes, entry.compact.device).contiguous()
+            whole = entry.flat.as_strided((len(entry.flat), *size), (elements, *stride), offset)
+            whole.copy_(entry.compact.expand(-1, *size))
+            entry.compact = None
+        elif tensor is not None and (entry.flat is None or entry.flat.shape[1] != _elements(tensor)):
+            entry.flat, entry.compact = no_places((_elements(tensor),), self.axes, tensor.device).contiguous(), None
+        if entry.flat is None:
+            raise RuntimeError("a storage without places")
+        return entry.flat
 
 
-def _key(tensor: Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)  # noqa: SLF001  # the weak reference keeps this number from being reused
+def key_of(tensor: Tensor) -> int:
+    """Return what tells a tensor's storage from all others; the ledger's weak reference keeps it from being reused.
+
+    0 is for a tensor without a storage of numbers (a sparse one), of which no places are kept.
+    """
+    try:
+        return int(tensor.untyped_storage()._cdata)  # noqa: SLF001
+    except (RuntimeError, NotImplementedError):
+        return 0
+
+
+def _geometry(tensor: Tensor) -> tuple[Any, ...]:
+    return tuple(tensor.shape), tensor.stride(), tensor.storage_offset(), _elements(tensor)
+
+
+def _elements(tensor: Tensor) -> int:
+    return tensor.untyped_storage().nbytes() // max(1, tensor.element_size())
+
+
+def _view(flat: Tensor, tensor: Tensor) -> Places:
+    size, stride = (len(flat), *tensor.shape), (flat.stride(0), *tensor.stride())
+    return flat.as_strided(size, stride, tensor.storage_offset())

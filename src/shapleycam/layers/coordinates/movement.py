@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from shapleycam.layers.coordinates.arguments import Operation
-from shapleycam.layers.coordinates.places import Places, expanded, no_places
+from shapleycam.layers.coordinates.places import Places, expanded
 
 _CHOICES = ("index", "indices", "mask", "repeats")
 """Arguments that say where elements go."""
@@ -20,7 +20,16 @@ _FILLERS = {"constant_pad_nd": "value", "scatter": "value", "index_fill": "value
 
 MOVES = {
     *("cat", "stack", "hstack", "vstack", "roll", "flip", "repeat", "pixel_shuffle", "pixel_unshuffle", "im2col"),
-    *("channel_shuffle", "native_channel_shuffle", "index", "index_select", "gather", "take", "constant_pad_nd", "tril"),
+    *(
+        "channel_shuffle",
+        "native_channel_shuffle",
+        "index",
+        "index_select",
+        "gather",
+        "take",
+        "constant_pad_nd",
+        "tril",
+    ),
     *("triu", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d", "replication_pad2d"),
     *("replication_pad3d", "index_put", "_unsafe_index", "_unsafe_index_put", "scatter", "index_copy", "index_fill"),
     *("unsafe_split", "unsafe_split_with_sizes", "split_copy", "split_with_sizes_copy", "select_scatter"),
@@ -32,7 +41,7 @@ MOVES = {
 def moved(operation: Operation) -> list[Places] | Places:
     """Return the places of elements that were moved; lost where the image's content decides where they go."""
     if any(_depends_on_image(operation, name) for name in _CHOICES):
-        return [no_places(result.shape, operation.ledger.axes, result.device, lost=True) for result in operation.results]
+        return operation.lost()
     function = _out_of_place(operation)
     layers = []
     for layer in range(operation.ledger.axes + 1):
@@ -67,7 +76,7 @@ def folded(operation: Operation) -> Places | None:
 def _depends_on_image(operation: Operation, argument: str) -> bool:
     value = operation.arguments.get(argument)
     tensors = value if isinstance(value, (list, tuple)) else [value]
-    return any(isinstance(tensor, Tensor) and operation.ledger.get(tensor) is not None for tensor in tensors)
+    return any(isinstance(tensor, Tensor) and operation.ledger.knows(tensor) for tensor in tensors)
 
 
 def _layer(value: Any, layer: int, operation: Operation) -> Any:
@@ -76,7 +85,7 @@ def _layer(value: Any, layer: int, operation: Operation) -> Any:
         return [_layer(part, layer, operation) for part in value]
     if not isinstance(value, Tensor):
         return value
-    if operation.ledger.get(value) is None and not value.is_floating_point():
+    if not operation.ledger.knows(value) and not value.is_floating_point():
         return value
     return operation.places_or_none(value)[layer]
 

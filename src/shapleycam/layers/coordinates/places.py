@@ -23,10 +23,10 @@ _ALIKE = 0.5
 
 def no_places(shape: Sequence[int], axes: int, device: torch.device, *, lost: bool = False) -> Places:
     """Return the places of a constant of this shape, or of something whose places are lost."""
-    places = torch.full((axes + 1, *shape), torch.nan, device=device)
+    places = torch.full((axes + 1, *[1] * len(shape)), torch.nan, device=device)
     if lost:
         places[-1] = torch.inf
-    return places
+    return places.expand(-1, *shape)
 
 
 def expanded(places: Places, shape: Sequence[int]) -> Places:
@@ -35,12 +35,24 @@ def expanded(places: Places, shape: Sequence[int]) -> Places:
     return places.reshape(len(places), *[1] * missing, *places.shape[1:]).expand(-1, *shape)
 
 
+def compact(places: Places) -> Places:
+    """Return places with size 1 along the dimensions of the tensor along which they were expanded."""
+    for dim in range(1, places.dim()):
+        if places.stride(dim) == 0 and places.shape[dim] > 1:
+            places = places.narrow(dim, 0, 1)
+    return places
+
+
 def merge(first: Places, second: Places) -> Places:
     """Return the places of an elementwise function of two operands.
 
     The more local one keeps its place: so a residual connection survives attention and token mixing. Of two that are
     equally local and of different places the result lies between them.
     """
+    shape = torch.broadcast_shapes(first.shape[1:], second.shape[1:])
+    if first.data_ptr() == second.data_ptr() and first.stride() == second.stride():
+        return first
+    first, second = compact(first), compact(second)
     one, other = _locality(first), _locality(second)
     merged = torch.where(one <= other, first, second)
     constant = one.isinf() & other.isinf()
@@ -51,7 +63,7 @@ def merge(first: Places, second: Places) -> Places:
     if bool(mixed.any()):
         between = torch.cat([(first[:-1] + second[:-1]) / 2, (torch.maximum(one, other) + apart / 2)[None]])
         merged = torch.where(mixed, between, merged)
-    return merged
+    return expanded(merged, shape)
 
 
 def reduce(places: Places, dims: Sequence[int], *, keepdim: bool = True) -> Places:
@@ -61,12 +73,18 @@ def reduce(places: Places, dims: Sequence[int], *, keepdim: bool = True) -> Plac
     grows by how far they lie apart.
     """
     count = places.dim() - 1
-    along = sorted({dim % count + 1 for dim in dims})
+    along = tuple(sorted({dim % count + 1 for dim in dims}))
     if not along:
         return places
+    shape = [1 if dim in along else size for dim, size in enumerate(places.shape)][1:]
+    reduced = _reduced(compact(places), along).expand(-1, *shape)
+    return reduced if keepdim else reduced.squeeze(along)
+
+
+def _reduced(places: Places, along: tuple[int, ...]) -> Places:
     lowest, highest = places.amin(along, keepdim=True), places.amax(along, keepdim=True)
     if bool(((highest - lowest)[:-1] <= _SAME).all()):  # false where any is NaN
-        return lowest if keepdim else lowest.squeeze(tuple(along))
+        return lowest
     locality = _locality(places)[None]
     best = locality.amin(along, keepdim=True)
     deciding = (locality <= best + _ALIKE) & locality.isfinite()
@@ -78,8 +96,7 @@ def reduce(places: Places, dims: Sequence[int], *, keepdim: bool = True) -> Plac
     spread = best + ((high - low) / 2).sum(0, keepdim=True)
     lost = (places[-1:] == torch.inf).float().amax(along, keepdim=True) > 0
     nothing = torch.where(lost, torch.inf, torch.nan)
-    reduced = torch.cat([middle, torch.where(number > 0, spread, nothing)])
-    return reduced if keepdim else reduced.squeeze(tuple(along))
+    return torch.cat([middle, torch.where(number > 0, spread, nothing)])
 
 
 def query_first(rows: Places, columns: Places, before: Places) -> Places:

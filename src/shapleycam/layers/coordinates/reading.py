@@ -10,7 +10,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from shapleycam.layers.coordinates.places import Places
+from shapleycam.layers.coordinates.places import Places, compact
 from shapleycam.models.layout import Kind, Layout
 
 _CELL = 0.5
@@ -42,11 +42,12 @@ def read(places: Places | None, size: Sequence[int]) -> Reading:
         size: the image's height and width, with the depth before them where it has one.
     """
     if places is None:
-        return Reading(None, "it does not depend on the image")
+        return Reading(None, "it does not depend on the image by any operation of PyTorch", unknown=True)
     places = places[:, 0]
     if places.dim() < 3:
         return Reading(None, "it has no axis of places beside its channels")
-    lost = bool((places[0].isnan() & places[-1].isinf()).any())
+    few = compact(places)
+    lost = bool((few[0].isnan() & few[-1].isinf()).any())
     if places.dim() == 3:
         return _of_tokens(places, size, lost=lost)
     return _of_map(places, size, lost=lost)
@@ -55,8 +56,8 @@ def read(places: Places | None, size: Sequence[int]) -> Reading:
 def _of_map(places: Places, size: Sequence[int], *, lost: bool) -> Reading:
     """Of an activation with rows and columns of its own."""
     dims = places.dim() - 1
-    kinds: tuple[Kind, ...] = {3: ("NCHW", "NHWC"), 4: ("NCDHW", "NDHWC")}.get(dims, ())
-    if not kinds or dims - 1 > len(size):
+    kinds: tuple[Kind, Kind] = ("NCHW", "NHWC") if dims == 3 else ("NCDHW", "NDHWC")
+    if dims > 4 or dims - 1 > len(size):
         return Reading(None, f"it has {dims} axes beside the images; expected channels and {_axes(size)}", lost)
     reasons = []
     for kind, channels in zip(kinds, (1, dims), strict=True):
@@ -70,6 +71,7 @@ def _of_map(places: Places, size: Sequence[int], *, lost: bool) -> Reading:
 
 def _of_tokens(places: Places, size: Sequence[int], *, lost: bool) -> Reading:
     """Of a row of tokens (n, k), the first of which may have no place."""
+    places = _without_copies(places)
     local = ~places[0].isnan()
     if not bool(local.any()):
         return Reading(None, "none of its elements has a place in the image", lost)
@@ -84,7 +86,7 @@ def _of_tokens(places: Places, size: Sequence[int], *, lost: bool) -> Reading:
         after = len(placed) - first - count
         return Reading(None, f"the last {after} of its {len(placed)} tokens have no place in the image", lost)
     cells = places[:, first:]
-    for grid in _grids(count, len(size)):
+    for grid in sorted(_grids(count, len(size)), key=lambda grid: _disproportion(grid, size)):
         if _misplaced(cells, grid, size) is None:
             return Reading(Layout("tokens", grid, first))
     return Reading(None, _along_which(places, size) or _order_of(cells, first, size), lost)
@@ -92,6 +94,7 @@ def _of_tokens(places: Places, size: Sequence[int], *, lost: bool) -> Reading:
 
 def _misplaced(cells: Places, grid: tuple[int, ...], size: Sequence[int]) -> str | None:
     """Why cells (axes + 1, …, channels) are not the grid of the image in reading order; None if they are."""
+    cells = _without_copies(cells)
     low, high = cells[:-1].amin(-1), cells[:-1].amax(-1)
     if bool(low.isnan().any()):
         return "not every cell has a place in the image"
@@ -117,6 +120,11 @@ def _misplaced(cells: Places, grid: tuple[int, ...], size: Sequence[int]) -> str
     return None
 
 
+def _without_copies(cells: Places) -> Places:
+    """One channel, where all are alike since they were expanded from it."""
+    return cells.narrow(-1, 0, 1) if cells.stride(-1) == 0 else cells
+
+
 def _grids(count: int, axes: int) -> Iterator[tuple[int, ...]]:
     """All grids of a number of cells."""
     if axes == 1:
@@ -127,9 +135,15 @@ def _grids(count: int, axes: int) -> Iterator[tuple[int, ...]]:
             yield from ((side, *rest) for rest in _grids(count // side, axes - 1))
 
 
+def _disproportion(grid: Sequence[int], size: Sequence[int]) -> float:
+    """How oblong the cells would be."""
+    sides = [side / count for side, count in zip(size[-2:], grid[-2:], strict=True)]
+    return max(sides) / min(sides)
+
+
 def _along_which(places: Places, size: Sequence[int]) -> str | None:
     """Along which axes of the activation places vary, where they are not the ones of any layout."""
-    varied = []
+    places, varied = compact(places), []
     for dim in range(1, places.dim()):
         coordinates = places[:-1].nan_to_num(nan=torch.inf)
         low = coordinates.amin(dim)
@@ -158,7 +172,8 @@ def _order_of(cells: Places, prefix: int, size: Sequence[int]) -> str:
     distinct = len({tuple(place) for place in at.round().T.tolist()}) == at.shape[1]
     if not whole or not distinct or at.shape[1] < 2:
         return "its tokens are no grid of places of the image"
-    nearest = [int((torch.tensor(axis) - float(value[1])).abs().argmin()) for axis, value in zip(levels, at, strict=True)]
+    second = [float(axis[1]) for axis in at]
+    nearest = [min(range(len(axis)), key=lambda i: abs(axis[i] - at)) for axis, at in zip(levels, second, strict=True)]
     place = ", ".join(f"{name} {index}" for name, index in zip(names, nearest, strict=True))
     grid = " x ".join(str(len(axis)) for axis in levels)
     return f"its tokens are a grid of {grid} in another order than reading: token {prefix + 1} lies at {place}"

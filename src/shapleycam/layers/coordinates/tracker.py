@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from shapleycam.layers.coordinates.arguments import Operation, named
 from shapleycam.layers.coordinates.channels import ChannelAxis
-from shapleycam.layers.coordinates.ledger import Ledger
+from shapleycam.layers.coordinates.ledger import Ledger, key_of
 from shapleycam.layers.coordinates.movement import MOVES, copied, folded, moved
-from shapleycam.layers.coordinates.places import Places, no_places
+from shapleycam.layers.coordinates.places import Places
 from shapleycam.layers.coordinates.pointwise import (
     ELEMENTWISE,
     KEEPING,
@@ -59,30 +60,39 @@ _CONSTANTS = {
 }
 """What does not read the numbers of its operands, or returns none."""
 
+_RESTRIDING = {
+    *("as_strided", "transpose", "t", "squeeze", "unsqueeze", "swapaxes", "swapdims", "detach", "requires_grad"),
+}
+"""Of the in-place operations those that change how a storage is seen, and nothing in it."""
+
 
 class Tracker(TorchDispatchMode):
     """Within it the places of every tensor that is computed from `image` are known; see `places`.
 
     Places have a coordinate for the height and the width of an image; of a volume or a video for both axes before them
-    too. `lost` names the operations whose effect on places is not known, in the order in which they ran; `channels` tells
-    which axis of the image a weight sums over first.
+    too. `lost` names the operations whose effect on places is not known, in the order in which they ran; `channels`
+    tells which axis of the image a weight sums over first.
     """
 
     def __init__(self, image: Tensor) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         followed = range(1 if image.dim() > 4 else 2, image.dim())  # of plain images the first axis is the channels
         self._ledger = Ledger(len(followed))
         self.lost: list[str] = []
         self.channels = ChannelAxis(image.dim())
         grid = torch.zeros(len(followed) + 1, *image.shape, device=image.device)
-        for coordinate, axis in zip(grid, followed, strict=False):
+        for row, axis in enumerate(followed):
             side = image.shape[axis]
-            coordinate += torch.arange(side, device=image.device).reshape(-1, *[1] * (image.dim() - axis - 1))
+            grid[row] += torch.arange(side, device=image.device).reshape(-1, *[1] * (image.dim() - axis - 1))
         self._ledger.put(image, grid)
 
     def places(self, tensor: Tensor) -> Places | None:
         """Return the places of a tensor (axes + 1, *its shape); None if it does not depend on the image."""
         return self._ledger.get(tensor)
+
+    def paused(self) -> AbstractContextManager[Any]:
+        """Return a context in which operations are not followed."""
+        return _disable_current_modes()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -90,7 +100,7 @@ class Tracker(TorchDispatchMode):
         """Run an operation, and work out where its results lie."""
         kwargs = kwargs or {}
         value = func(*args, **kwargs)
-        tensors = [tensor for tensor in _tensors((args, kwargs)) if self._ledger.get(tensor) is not None]
+        tensors = [tensor for tensor in _tensors((args, kwargs)) if self._ledger.knows(tensor)]
         if not tensors:
             return value
         results = tuple(_tensors(value))
@@ -99,12 +109,13 @@ class Tracker(TorchDispatchMode):
         return value
 
     def _is_view(self, result: Tensor, tensors: Sequence[Tensor]) -> bool:
-        storage = result.untyped_storage()._cdata  # noqa: SLF001
-        return any(tensor.untyped_storage()._cdata == storage for tensor in tensors)  # noqa: SLF001
+        return any(key_of(tensor) == key_of(result) for tensor in tensors)
 
     def _follow(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], results: tuple[Tensor, ...]) -> None:
         name = func._schema.name.split("::")[-1]  # noqa: SLF001
         name = name.removesuffix("_") if func._schema.is_mutable else name  # noqa: SLF001
+        if name in _RESTRIDING:
+            return
         if name in _CONSTANTS:
             places: Sequence[Places | None] = [None] * len(results)
         else:
@@ -116,10 +127,7 @@ class Tracker(TorchDispatchMode):
 
     def _found(self, operation: Operation) -> Sequence[Places | None]:
         """By the operation's rule; results beside the first (statistics, indices) are not places, unless it says so."""
-        rule = _rule(operation)
-        lost = [
-            no_places(result.shape, self._ledger.axes, result.device, lost=True) for result in operation.results
-        ]
+        rule, lost = _rule(operation), operation.lost()
         if rule is None:
             self.lost.append(operation.name)
             return lost

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from shapleycam.layers.coordinates.arguments import Operation
-from shapleycam.layers.coordinates.places import Places, expanded, reduce
+from shapleycam.layers.coordinates.places import Places, compact, expanded, reduce
 
 CONVOLUTIONS = {
     *("convolution", "_convolution", "cudnn_convolution", "mkldnn_convolution", "thnn_conv2d", "_slow_conv2d_forward"),
@@ -26,7 +26,7 @@ ADAPTIVE = {f"{head}adaptive_{kind}_pool{n}d" for n in (1, 2, 3) for kind in ("a
 
 @dataclass(frozen=True)
 class _Window:
-    """Along one dimension: where each result's window has its middle, in elements of the operand, and half its width."""
+    """Along one dimension: the middle of each result's window, in elements of the operand, and half its width."""
 
     middles: Tensor
     half: Tensor
@@ -45,10 +45,8 @@ def convolved(operation: Operation) -> Places | None:
     )
     transposed = operation.arguments.get("transposed", "transpose" in operation.name)
     channel = places.dim() - count - 1
-    groups = places.shape[channel] // (weight.shape[0] // operation.arguments.get("groups", 1)
-                                       if transposed else weight.shape[1])  # fmt: skip
-    places = reduce(places.unflatten(channel, (groups, -1)), [channel])  # of the channels of each group, kept as 1
-    places = places.squeeze(channel + 1)
+    groups = operation.arguments.get("groups") or places.shape[channel] // weight.shape[1]
+    places = reduce(places.unflatten(channel, (groups, -1)), [channel], keepdim=False)  # over each group's channels
     for axis in range(count):
         size = result.shape[result.dim() - count + axis]
         at = torch.arange(size, device=places.device, dtype=torch.float32)
@@ -59,7 +57,7 @@ def convolved(operation: Operation) -> Places | None:
             middles, half = at * stride[axis] - padding[axis] + reach, reach
         places = _looked_through(places, places.dim() - count + axis, _Window(middles, torch.full_like(at, half)))
     each = result.shape[channel - 1] // groups
-    return places.repeat_interleave(each, channel) if groups > 1 else expanded(places, result.shape)
+    return places if groups == 1 else places.repeat_interleave(each, channel)
 
 
 def pooled(operation: Operation) -> Places | None:
@@ -118,6 +116,12 @@ def _looked_through(places: Places, dim: int, window: _Window) -> Places:
     """Places at the middles of windows along a dimension: between two elements, and beyond the edges, in line with the
     nearest two, so that padding does not move what lies at the border.
     """
+    shape = list(places.shape[1:])
+    shape[dim - 1] = len(window.middles)
+    return expanded(_seen(compact(places), dim, window), shape)
+
+
+def _seen(places: Places, dim: int, window: _Window) -> Places:
     count = places.shape[dim]
     if count == 1:
         return places.index_select(dim, torch.zeros_like(window.middles, dtype=torch.long))
