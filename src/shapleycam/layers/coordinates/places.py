@@ -102,12 +102,15 @@ def _reduced(places: Places, along: tuple[int, ...]) -> Places:
 def query_first(rows: Places, columns: Places, before: Places) -> Places:
     """Return the places of a matrix product from those of the left operand's rows and the right operand's columns.
 
-    The rows decide wherever their sum mixes no places (`before` are those of the left operand, of which `rows` are the
-    reduction): the rows of attention are its queries. Elsewhere the more local one decides.
+    The rows decide wherever they are of several places and their sum mixes none (`before` are those of the left operand,
+    of which `rows` are the reduction): the rows of attention are its queries. Elsewhere the more local one decides.
     """
     one, other = _locality(rows), _locality(columns)
     unmixed = one <= _locality(before).amin(-1, keepdim=True) + _ALIKE
-    return torch.where((unmixed & one.isfinite()) | (one <= other), rows, columns)
+    coordinates = rows[:-1]
+    high, low = coordinates.nan_to_num(-torch.inf).amax(-2, keepdim=True), coordinates.nan_to_num(torch.inf)
+    several = ((high - low.amin(-2, keepdim=True)) > _SAME).any(0)
+    return torch.where((several & unmixed & one.isfinite()) | (one <= other), rows, columns)
 
 
 def _locality(places: Places) -> Tensor:
