@@ -149,9 +149,7 @@ def test_where_there_is_no_grid_the_last_shapes_are_told():
 
 
 def test_the_message_for_a_layer_without_a_grid_says_what_to_write():
-    with pytest.raises(
-        LayerError, match=r"layer 'fc' returns shape \(1, 5\) for images of 16 x 16, .*; choose another"
-    ):
+    with pytest.raises(LayerError, match=r"layer 'fc' returns shape \(1, 5\) for images of 16 x 16, .*; choose an"):
         Explainer(Stages(), layer="fc").explain(noise(1, 3, 16, 16))
 
 

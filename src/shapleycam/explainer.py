@@ -22,7 +22,7 @@ from shapleycam.game.crg import MEMORY
 from shapleycam.game.players import Regions
 from shapleycam.images import Seed
 from shapleycam.inputs import Batch, Images, Target, batch_of
-from shapleycam.layers import BEFORE_POOL, RULES, Solid, chosen
+from shapleycam.layers import BEFORE_POOL, RULES, Solid, check_solid, chosen
 from shapleycam.look import Guest, Look
 from shapleycam.models.guests import best_device, moved, network_of, own_name
 from shapleycam.models.layout import Layout
@@ -93,7 +93,7 @@ class Explainer:
         self.name = network.name
         self.origin = network.origin
         self.select = selector(output)
-        self._guest = Guest(self.model, self.labels, self.preprocess, memory, layout, images)
+        self._guest = Guest(self.model, self.labels, self.preprocess, memory, layout, check_solid(images))
         self._fuse = check_fusion(fuse)
         self._layers = [self._named(one, network) for one in _several(layer)]
 

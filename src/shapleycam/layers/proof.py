@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 from weakref import WeakKeyDictionary, ref
 
 import torch
@@ -62,12 +62,9 @@ def channel_axis(model: nn.Module, images: Tensor, solid: Solid = None) -> int:
     over.
 
     Raises:
-        OptionError: `solid` is no word that is known.
         ImageError: `solid` is given for flat images, or the first weight sums over both axes or none.
         ModelError: the model raises.
     """
-    if solid is not None and solid not in _CHANNELS:
-        raise OptionError(f"images={solid!r}; expected 'volume', 'video' or None")
     if images.dim() != 5:
         if solid is not None:
             raise ImageError(
@@ -81,6 +78,17 @@ def channel_axis(model: nn.Module, images: Tensor, solid: Solid = None) -> int:
     if size not in known:
         known[size] = _first_summed(model, images[:1])
     return known[size]
+
+
+def check_solid(solid: Any) -> Solid:
+    """Return the word for what images of five dimensions are.
+
+    Raises:
+        OptionError: it is not known.
+    """
+    if solid not in {None, *_CHANNELS}:
+        raise OptionError(f"images={solid!r}; expected 'volume', 'video' or None")
+    return cast("Solid", solid)
 
 
 def _first_summed(model: nn.Module, image: Tensor) -> int:

@@ -16,7 +16,8 @@ class ChannelAxis:
     """Watches the operations of a pass for the first convolution, or product with a weight, that reads the image.
 
     `axes` are then the axes of the image, among the two before the height, that lie along the dimension which it sums
-    over; None before there was one. Those of one element lie along every dimension, so they are not among them.
+    over; of two that do (a patch of a video as one vector) those of which it sums over all. None before there was one.
+    Those of one element lie along every dimension, so they are not among them.
     """
 
     def __init__(self, dims: int) -> None:
@@ -30,8 +31,16 @@ class ChannelAxis:
         if places is None or dim is None:
             return
         lowest, highest = places.amin(dim), places.amax(dim)
-        varied = (highest - lowest).flatten(1).nan_to_num().amax(1) > _VARIES
-        self.axes = tuple(axis for axis in (1, 2) if bool(varied[axis - 1]))
+        summed = _varies(highest - lowest)
+        if len(summed) > 1:
+            middle = ((lowest + highest) / 2).flatten(1)
+            summed = tuple(set(summed) - set(_varies(middle.amax(1) - middle.amin(1)))) or summed
+        self.axes = summed
+
+
+def _varies(ranges: Tensor) -> tuple[int, ...]:
+    """Which of the two axes of the image before the height vary, from how far their coordinates lie apart."""
+    return tuple(axis for axis in (1, 2) if bool((ranges[axis - 1].nan_to_num() > _VARIES).any()))
 
 
 def _summed(operation: Operation) -> tuple[Places | None, int | None]:

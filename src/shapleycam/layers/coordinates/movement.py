@@ -19,7 +19,7 @@ _CHOICES = ("index", "indices", "mask", "repeats")
 _FILLERS = {"constant_pad_nd": "value", "scatter": "value", "index_fill": "value"}
 
 MOVES = {
-    *("cat", "stack", "hstack", "vstack", "roll", "flip", "repeat", "pixel_shuffle", "pixel_unshuffle", "im2col"),
+    *("cat", "stack", "hstack", "vstack", "roll", "flip", "repeat", "pixel_shuffle", "pixel_unshuffle"),
     *(
         "channel_shuffle",
         "native_channel_shuffle",
@@ -28,13 +28,12 @@ MOVES = {
         "gather",
         "take",
         "constant_pad_nd",
-        "tril",
     ),
-    *("triu", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d", "replication_pad2d"),
+    *("reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d", "replication_pad2d"),
     *("replication_pad3d", "index_put", "_unsafe_index", "_unsafe_index_put", "scatter", "index_copy", "index_fill"),
     *("unsafe_split", "unsafe_split_with_sizes", "split_copy", "split_with_sizes_copy", "select_scatter"),
     *("slice_scatter", "diagonal_copy", "view_copy", "permute_copy", "expand_copy", "as_strided_copy", "unfold_copy"),
-    *("masked_select", "diag_embed", "repeat_interleave", "rot90", "unbind_copy", "transpose_copy", "slice_copy"),
+    *("masked_select", "repeat_interleave", "rot90", "unbind_copy", "transpose_copy", "slice_copy"),
 }
 
 
@@ -59,6 +58,17 @@ def copied(operation: Operation) -> Places | None:
     """Return the places of what is copied, or converted to another dtype or device."""
     source = operation.places("src" if "src" in operation.arguments else operation.first)
     return None if source is None else expanded(source, operation.results[0].shape).to(operation.results[0].device)
+
+
+def unfolded(operation: Operation) -> Places | None:
+    """Return the places of patches cut out one by one; their padding has none."""
+    places = operation.places("self")
+    if places is None:
+        return None
+    arguments = {name: value for name, value in operation.arguments.items() if name != "self"}
+    inside = operation.function(self=torch.ones_like(places[0]), **arguments) > 0
+    layers = [torch.where(inside, operation.function(self=layer, **arguments), torch.nan) for layer in places]
+    return torch.stack(layers)
 
 
 def folded(operation: Operation) -> Places | None:

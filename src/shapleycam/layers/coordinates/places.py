@@ -102,8 +102,9 @@ def _reduced(places: Places, along: tuple[int, ...]) -> Places:
 def query_first(rows: Places, columns: Places, before: Places) -> Places:
     """Return the places of a matrix product from those of the left operand's rows and the right operand's columns.
 
-    The rows decide wherever they are of several places and their sum mixes none (`before` are those of the left operand,
-    of which `rows` are the reduction): the rows of attention are its queries. Elsewhere the more local one decides.
+    The rows decide wherever they are of several places and their sum mixes none (`before` are those of the left
+    operand, of which `rows` are the reduction): the rows of attention are its queries. Elsewhere the more local one
+    decides.
     """
     one, other = _locality(rows), _locality(columns)
     unmixed = one <= _locality(before).amin(-1, keepdim=True) + _ALIKE

@@ -25,6 +25,7 @@ KEEPING = {
 ELEMENTWISE = {
     *("_prelu_kernel", "hardswish", "hardsigmoid", "rrelu_with_noise", "rrelu", "gelu", "silu", "mish", "softplus"),
     *("elu", "log_sigmoid_forward", "celu", "selu", "threshold", "relu6", "prelu", "polar", "complex", "real", "imag"),
+    *("tril", "triu"),
 }
 """Elementwise operations that PyTorch does not mark as such in every version."""
 

@@ -115,7 +115,7 @@ def _misplaced(cells: Places, grid: tuple[int, ...], size: Sequence[int]) -> str
             return f"{_name(axis, len(grid))} are not evenly spaced lines of the image"
         drawn = (torch.arange(count, device=line.device) + 0.5) * side / count - 0.5
         if bool(((line - drawn).abs() > max(side / count, _DRAWN * side)).any()):
-            start, end = float(line[0] - pitch / 2), float(line[-1] + pitch / 2)
+            start, end = float(line[0] - pitch / 2 + 0.5), float(line[-1] + pitch / 2 + 0.5)  # the pixels' edges
             return f"its {_name(axis, len(grid))} cover the image only from pixel {start:.0f} to {end:.0f} of {side}"
     return None
 
@@ -148,7 +148,7 @@ def _along_which(places: Places, size: Sequence[int]) -> str | None:
         coordinates = places[:-1].nan_to_num(nan=torch.inf)
         low = coordinates.amin(dim)
         high = places[:-1].nan_to_num(nan=-torch.inf).amax(dim)
-        differs = ((high - low) > 0.25 * min(size)).flatten(1).float().mean(1)
+        differs = ((high - low) > 0.1 * min(size)).flatten(1).float().mean(1)
         varied.append(bool((differs > 0.5).any()))
     axes = [str(dim) for dim, does in enumerate(varied, 1) if does]
     expected = "1" if places.dim() == 3 else None

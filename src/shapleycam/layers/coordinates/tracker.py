@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from shapleycam.layers.coordinates.arguments import Operation, named
 from shapleycam.layers.coordinates.channels import ChannelAxis
 from shapleycam.layers.coordinates.ledger import Ledger, key_of
-from shapleycam.layers.coordinates.movement import MOVES, copied, folded, moved
+from shapleycam.layers.coordinates.movement import MOVES, copied, folded, moved, unfolded
 from shapleycam.layers.coordinates.places import Places
 from shapleycam.layers.coordinates.pointwise import (
     ELEMENTWISE,
@@ -40,6 +40,7 @@ _Rule: TypeAlias = "Callable[[Operation], Places | Sequence[Places] | None]"
 _RULES: dict[str, _Rule] = {
     **dict.fromkeys(MOVES, moved),
     **dict.fromkeys(("clone", "_to_copy", "copy", "contiguous", "lift_fresh_copy", "alias_copy", "to_dtype"), copied),
+    "im2col": unfolded,
     "col2im": folded,
     **dict.fromkeys(ELEMENTWISE, elementwise),
     **dict.fromkeys(KEEPING, kept),
