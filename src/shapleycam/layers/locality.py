@@ -17,6 +17,8 @@ _MOST_CELLS = 1024
 """Each costs a backward pass."""
 _SHARE = 0.5
 """How strongly a cell must depend on its own place of the image, as a share of the place that it depends on most."""
+_CONTRAST = 1.5
+"""And as a multiple of the mean over all places: attention that is alike everywhere shows none."""
 
 
 def is_local(model: nn.Module, image: Float[Tensor, "1 *image"], layer: str, layout: Layout) -> bool:
@@ -54,4 +56,5 @@ def _is_own(cell: Tensor, index: int, leaf: Tensor, grid: tuple[int, ...]) -> bo
     strongest = torch.unravel_index(energy.argmax(), grid)
     own = torch.unravel_index(torch.tensor(index), grid)
     near = all(abs(int(a) - int(b)) <= 1 for a, b in zip(strongest, own, strict=True))
-    return near and float(energy[own]) >= _SHARE * float(energy.max()) > 0
+    enough = max(_SHARE * float(energy.max()), _CONTRAST * float(energy.mean()))
+    return near and float(energy[own]) >= enough > 0

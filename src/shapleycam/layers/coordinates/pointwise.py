@@ -47,6 +47,12 @@ def kept(operation: Operation) -> Places | None:
     return operation.places(operation.first)
 
 
+def looked_up(operation: Operation) -> Places | None:
+    """Return the places of vectors from a table: those of the numbers by which they were looked up."""
+    places = operation.places("indices")
+    return None if places is None else places.unsqueeze(-1)
+
+
 def gated(operation: Operation) -> Places | None:
     """Return the places of a gated linear unit: of its two halves' product."""
     places = operation.places("self")

@@ -11,15 +11,21 @@ import torch
 from torch import Tensor
 
 from shapleycam.layers.coordinates.places import Places, compact
+from shapleycam.layers.coordinates.windows import continued
 from shapleycam.models.layout import Kind, Layout
 
 _CELL = 0.5
 """How far a cell may lie from where its row and column are, in cells."""
+_CHANNELS = 1 / 16
+"""How far the channels of a cell may lie apart, as a share of the image's side, or by a cell."""
 _DRAWN = 0.25
 """How far a cell may lie from where it is drawn (the grid covers the whole image), as a share of the image's side, or
 in cells: what convolutions without padding leave out at the border."""
 _GLOBAL = 0.25
 """How much more than the cells of the grid a token must mix, as a share of the image, to be one without a place."""
+
+_ALL = 0.9
+"""And how much of the way from the middle to the outermost cells it must mix, to be one that sees the whole image."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +61,13 @@ def read(places: Places | None, size: Sequence[int]) -> Reading:
 
 def _of_map(places: Places, size: Sequence[int], *, lost: bool) -> Reading:
     """Of an activation with rows and columns of its own."""
-    dims = places.dim() - 1
+    dims, few = places.dim() - 1, compact(places)
     kinds: tuple[Kind, Kind] = ("NCHW", "NHWC") if dims == 3 else ("NCDHW", "NDHWC")
     if dims > 4 or dims - 1 > len(size):
         return Reading(None, f"it has {dims} axes beside the images; expected channels and {_axes(size)}", lost)
+    if not lost and bool(few[0].isnan().any()):  # padding around the map
+        for dim in range(1, places.dim()):
+            places = continued(places, dim, places.shape[dim] // 4)
     reasons = []
     for kind, channels in zip(kinds, (1, dims), strict=True):
         grid = tuple(side for axis, side in enumerate(places.shape[1:], 1) if axis != channels)
@@ -80,6 +89,8 @@ def _of_tokens(places: Places, size: Sequence[int], *, lost: bool) -> Reading:
     placed &= spread <= spread.min() + _GLOBAL * min(side for side in size if side > 1 or max(size) == 1)
     first = int(placed.int().argmax())
     count = int(placed.sum())
+    if not _everywhere(places[:, :first], places[:, placed]):
+        return Reading(None, f"the first {first} of its {len(placed)} tokens stand for parts of the image", lost)
     if not bool(placed[first : first + count].all()):
         return Reading(None, "tokens with and without a place in the image alternate", lost)
     if first + count < len(placed):
@@ -90,6 +101,16 @@ def _of_tokens(places: Places, size: Sequence[int], *, lost: bool) -> Reading:
         if _misplaced(cells, grid, size) is None:
             return Reading(Layout("tokens", grid, first))
     return Reading(None, _along_which(places, size) or _order_of(cells, first, size), lost)
+
+
+def _everywhere(tokens: Places, cells: Places) -> bool:
+    """Whether tokens do not depend on the image, or on all cells of it alike."""
+    coordinates = cells[:-1].flatten(1)
+    low, high = coordinates.amin(1), coordinates.amax(1)
+    reach, middle = ((high - low) / 2).sum(), ((high + low) / 2).reshape(-1, 1, 1)
+    constant = tokens[0].isnan() & tokens[-1].isnan()
+    central = (tokens[:-1] - middle).abs().sum(0) <= (1 - _ALL) * reach
+    return bool((constant | (central & (tokens[-1] >= _ALL * reach))).all())
 
 
 def _misplaced(cells: Places, grid: tuple[int, ...], size: Sequence[int]) -> str | None:
@@ -111,7 +132,7 @@ def _misplaced(cells: Places, grid: tuple[int, ...], size: Sequence[int]) -> str
             return f"{_name(axis, len(grid))} do not follow each other"
         regular = line[0] + pitch * torch.arange(count, device=line.device)
         off = torch.maximum((middle[axis] - line.reshape(shape)).abs().amax(others), (line - regular).abs())
-        if bool((off > _CELL * pitch).any()) or bool((apart[axis] > 2 * _CELL * pitch).any()):
+        if bool((off > _CELL * pitch).any()) or bool((apart[axis] > max(pitch, _CHANNELS * side)).any()):
             return f"{_name(axis, len(grid))} are not evenly spaced lines of the image"
         drawn = (torch.arange(count, device=line.device) + 0.5) * side / count - 0.5
         if bool(((line - drawn).abs() > max(side / count, _DRAWN * side)).any()):

@@ -23,6 +23,7 @@ from shapleycam.layers.coordinates.pointwise import (
     elementwise,
     gated,
     kept,
+    looked_up,
     reduced,
 )
 from shapleycam.layers.coordinates.products import ATTENTION, PRODUCTS, RECURRENT, attended, multiplied, recurrent
@@ -46,6 +47,7 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(KEEPING, kept),
     **dict.fromkeys(REDUCTIONS, reduced),
     "glu": gated,
+    "embedding": looked_up,
     **dict.fromkeys(("_cdist_forward", "_euclidean_dist"), compared),
     **dict.fromkeys(PRODUCTS, multiplied),
     **dict.fromkeys(ATTENTION, attended),
@@ -137,8 +139,8 @@ class Tracker(TorchDispatchMode):
         except (RuntimeError, TypeError, ValueError, KeyError, IndexError, AttributeError):  # a form we do not know
             self.lost.append(operation.name)
             return lost
-        if places is None:
-            return [None] * len(lost)
+        if places is None:  # the operand that it goes by is a constant: known of a copy, of nothing else
+            return [None] * len(lost) if rule is copied else lost
         if isinstance(places, Tensor):
             if operation.name in REDUCTIONS:
                 return [places] * len(lost)

@@ -130,7 +130,7 @@ def _seen(places: Places, dim: int, window: _Window) -> Places:
         return places
     steps = int(window.half.max().ceil())
     if steps and bool(places[0].isnan().any()):
-        places = _continued(places, dim, steps)
+        places = continued(places, dim, steps)
     lower = window.middles.floor().clamp(0, count - 2).long()
     shape = [-1 if axis == dim else 1 for axis in range(places.dim())]
     share = (window.middles - lower).reshape(shape)
@@ -141,7 +141,7 @@ def _seen(places: Places, dim: int, window: _Window) -> Places:
     return torch.cat([between[:-1], torch.where(between[:1].isnan(), between[-1:], spread)])
 
 
-def _continued(places: Places, dim: int, steps: int) -> Places:
+def continued(places: Places, dim: int, steps: int) -> Places:
     """Elements without a place beside two with one (padding) get the place that lies in line with these."""
     places = places.clone()
     count = places.shape[dim]
