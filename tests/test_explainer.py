@@ -455,9 +455,9 @@ def test_a_layer_that_is_not_in_the_model_is_refused(layer, message, nested):
     assert message in str(refused.value)
 
 
-@pytest.mark.parametrize("layer", ["2", "4"])
-def test_a_layer_without_a_grid_is_refused(layer, model, batch):
-    with pytest.raises(LayerError, match=rf"layer '{layer}' returns shape .* for images of 24 x 24, in which there"):
+@pytest.mark.parametrize(("layer", "what"), [("2", "which is one cell"), ("4", "in which there is no grid")])
+def test_a_layer_without_a_grid_is_refused(layer, what, model, batch):
+    with pytest.raises(LayerError, match=rf"layer '{layer}' returns shape .* for images of 24 x 24, {what}"):
         shapleycam.Explainer(model, layer=layer).explain(batch)
 
 

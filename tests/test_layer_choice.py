@@ -11,7 +11,6 @@ from networks import Smooth
 from shapleycam import Explainer, Network
 from shapleycam.errors import LayerError, OptionError
 from shapleycam.layers import audit, before_pool, chosen
-from shapleycam.layers.locality import is_local
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -99,10 +98,9 @@ class Queries(nn.Module):
 def test_queries_are_not_taken_for_places_though_their_number_is_a_square():
     model, image = Queries(), noise(1, 3, 16, 16)
     found = audit(model, image)
-    (norm,) = [c for c in found.candidates if c.name == "norm"]
-    assert str(norm.layout) == "tokens 4 x 4"
-    assert not norm.declared
-    assert not is_local(model, image, norm)
+    assert "norm" not in {candidate.name for candidate in found.candidates}
+    (reason,) = [reason for name, _, reason in found.without_grid if name == "norm"]
+    assert reason == "its tokens are no grid of places of the image"
     assert before_pool(found, model, image).name == "patches"
 
 
@@ -126,20 +124,13 @@ def test_tokens_in_another_order_are_not_places():
     assert chosen(Tokens(shuffled), image, "before-pool") == "patches"
 
 
-def test_a_model_of_one_image_size_is_believed():
-    """Uniform attention (as in an untrained LeViT) makes tokens alike, and they are places still."""
-
+def test_tokens_that_are_all_the_mean_are_no_places_whatever_sizes_the_model_takes():
     class Uniform(Tokens):
         def forward(self, x):
-            if x.shape[-1] != 16:
-                raise ValueError("a table of places of another size")
             tokens = self.patches(x).flatten(2).transpose(1, 2)
             return self.fc(self.norm(tokens.mean(1, keepdim=True).expand(-1, 16, -1).clone())).mean(1)
 
-    model, image = Uniform(None), noise(1, 3, 16, 16)
-    (norm,) = [c for c in audit(model, image).candidates if c.name == "norm"]
-    assert not is_local(model, image, norm)
-    assert chosen(model, image, "before-pool") == "fc"
+    assert chosen(Uniform(None), noise(1, 3, 16, 16), "before-pool") == "patches"
 
 
 def test_where_there_is_no_grid_the_last_shapes_are_told():
@@ -158,7 +149,7 @@ def test_where_there_is_no_grid_the_last_shapes_are_told():
 
 
 def test_the_message_for_a_layer_without_a_grid_says_what_to_write():
-    with pytest.raises(LayerError, match=r"layer 'fc' returns shape \(1, 5\) for images of 16 x 16, .* layout='tokens"):
+    with pytest.raises(LayerError, match=r"layer 'fc' returns shape \(1, 5\) for images of 16 x 16, .*; choose an"):
         Explainer(Stages(), layer="fc").explain(noise(1, 3, 16, 16))
 
 

@@ -65,6 +65,10 @@ class ScaleInvariantHeadWarning(ShapleyCamWarning):
     """The head ignores the scale of the activation, so that derivatives at it sum to nothing."""
 
 
+class LayoutWarning(ShapleyCamWarning):
+    """The given layout is not the one that is proven."""
+
+
 class ToleranceWarning(ShapleyCamWarning):
     """Sampling ended before its standard error was as small as asked."""
 

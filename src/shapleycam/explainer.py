@@ -22,7 +22,7 @@ from shapleycam.game.crg import MEMORY
 from shapleycam.game.players import Regions
 from shapleycam.images import Seed
 from shapleycam.inputs import Batch, Images, Inputs, Target, batch_of
-from shapleycam.layers import BEFORE_POOL, RULES, chosen, rule_of
+from shapleycam.layers import BEFORE_POOL, RULES, Solid, check_solid, chosen, rule_of
 from shapleycam.look import Guest, Look
 from shapleycam.models.channels import greyscale, wants_grey
 from shapleycam.models.guests import best_device, moved, network_of, own_name
@@ -62,8 +62,10 @@ class Explainer:
         device: where to run; None leaves a module where it is, and puts a named model on the GPU if there is one.
         memory: about how many bytes a batch of coalitions may take.
         output: which part of what the model returns is explained, by name, position or function; None finds it.
-        layout: how the layer's activation is laid out, where it cannot be inferred: "NCHW", "NHWC", "NCDHW", "NDHWC" or
+        layout: how the layer's activation is laid out, where it cannot be proven: "NCHW", "NHWC", "NCDHW", "NDHWC" or
             "tokens 14x14 after 1" (prefix tokens).
+        images: what images of five dimensions are, "volume" (b, c, d, h, w) or "video" (b, t, c, h, w); None finds the
+            channels by running the model.
         fuse: how the heatmaps of several layers become one: "mean", "maximum" or "product".
 
     Raises:
@@ -83,6 +85,7 @@ class Explainer:
         output: Choice = None,
         layout: str | Layout | None = None,
         fuse: str = "mean",
+        images: Solid = None,
     ) -> None:
         if isinstance(model, str):
             device = device or best_device()
@@ -95,7 +98,7 @@ class Explainer:
         self.name = network.name
         self.origin = network.origin
         self.select = selector(output)
-        self._guest = Guest(self.model, self.labels, self.preprocess, memory, layout)
+        self._guest = Guest(self.model, self.labels, self.preprocess, memory, layout, check_solid(images))
         self._fuse = check_fusion(fuse)
         self._layers = [self._named(one, network) for one in _several(layer)]
 
@@ -368,9 +371,10 @@ class Explainer:
         return layer_name(self.model, own_name(layer, self.model) if isinstance(layer, str) else layer)
 
     def _find_layers(self, batch: Batch, select: Select) -> None:
-        one = batch.first
+        first, solid = batch.first, self._guest.solid
         self._layers = [
-            chosen(self.model, one.images, name, select, one.extra) if name in RULES else name for name in self._layers
+            chosen(self.model, first.images, name, select, solid, first.extra) if name in RULES else name
+            for name in self._layers
         ]
 
 

@@ -21,7 +21,7 @@ from shapleycam.errors import ImageError, OptionError
 from shapleycam.files import write_whole
 from shapleycam.heatmaps import resized
 from shapleycam.images import Source, load
-from shapleycam.models.grids import is_video, size_of
+from shapleycam.models.grids import sides_of
 from shapleycam.models.labels import name_of
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess, to_pixels
@@ -70,6 +70,7 @@ class Explanation:
     preprocess: Transform | None = None
     form: Form | None = "logits"
     remark: str | None = None
+    channels: int = 1
 
     def __len__(self) -> int:
         """How many images were explained."""
@@ -106,7 +107,7 @@ class Explanation:
         """
         image = self.images[index]
         if image.dim() == 4:
-            image = image.select(0 if is_video(tuple(self.images.shape)) else 1, self._frame(index, frame))
+            image = image.select(2 - self.channels, self._frame(index, frame))
         if isinstance(self.preprocess, Preprocess):
             return self.preprocess.picture(image)
         image = image.detach().float()
@@ -261,7 +262,7 @@ class Explanation:
     @property
     def _frames(self) -> int:
         """How many frames the images have."""
-        return size_of(tuple(self.images.shape))[0]
+        return sides_of(tuple(self.images.shape), self.channels)[0]
 
     def _metadata(self) -> dict[str, Any]:
         sources = [

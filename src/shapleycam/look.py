@@ -18,7 +18,7 @@ from shapleycam.errors import ModelError, OptionError
 from shapleycam.game import Game
 from shapleycam.game.players import Regions
 from shapleycam.inputs import Batch, Target, targets_of
-from shapleycam.layers import layout_at
+from shapleycam.layers import Solid, channel_axis, layout_at
 from shapleycam.models.layout import Layout
 from shapleycam.models.network import Transform
 from shapleycam.models.outputs import rows_of
@@ -49,6 +49,7 @@ class Guest:
     preprocess: Transform | None
     memory: int
     layout: str | Layout | None
+    solid: Solid = None
     ignores_scale: dict[tuple[str, int], tuple[bool, Function]] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
     rows_checked: set[tuple[int, ...]] = field(default_factory=set)
@@ -57,7 +58,8 @@ class Guest:
 class Look:
     """A batch of images seen by a model once, at one layer; see `Explainer.look`.
 
-    `batch` are the images, `traced` what the pass left. It holds the graph of what comes after the layer.
+    `batch` are the images, `channels` is the axis of their channels, `traced` what the pass left. It holds the graph of
+    what comes after the layer.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Look:
         self.batch = batch
         self._readings: dict[Reads, Trace] = {}
         self._guest, self._select = guest, select
+        self.channels = channel_axis(guest.model, batch.images, guest.solid, batch.extra)
         self.traced = self._trace(layer, replay=replay or bool(needed & _REPLAYED), twice=twice or "second" in needed)
 
     @property
@@ -91,7 +94,9 @@ class Look:
         classes = targets_of(target, utility, scores, guest.labels, traced.images)
         settled = utility.settled(traced.output, classes, guest.labels)
         check_classes(scores, classes, guest.labels)
-        layout = layout_at(guest.model, traced.layer, traced.activation, traced.images, guest.layout)
+        layout = layout_at(
+            guest.model, traced.layer, traced.activation, traced.images, guest.layout, self.channels, self.batch.extra
+        )
         return Game(traced, layout, settled, classes, players, guest.memory)
 
     def compare(
@@ -109,7 +114,7 @@ class Look:
         rows = [METHODS[name] for name in expand(methods, game.n_players)]
         self._advise_on_scale(game, {row.derivative for row in rows})
         own = self._reading("output")
-        found = explained(game, own, rows, effort, self.batch.sources, wanted=curvature)
+        found = explained(game, own, rows, effort, self.batch.sources, wanted=curvature, channels=self.channels)
         named = Comparison(
             {
                 name: replace(

@@ -16,15 +16,24 @@ from shapleycam.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.heatmaps import heatmap
 from shapleycam.images import Source
-from shapleycam.models.grids import size_of
+from shapleycam.models.grids import sides_of
 from shapleycam.trace import Trace
 from shapleycam.values.taylor import second_order
 
 
 def explained(
-    game: Game, traced: Trace, rows: Iterable[Method], effort: Effort, sources: tuple[Source, ...], *, wanted: bool
+    game: Game,
+    traced: Trace,
+    rows: Iterable[Method],
+    effort: Effort,
+    sources: tuple[Source, ...],
+    *,
+    wanted: bool,
+    channels: int = 1,
 ) -> dict[str, Explanation]:
-    """The explanations of a game's images by each method; `wanted` measures the curvature also where none needs it."""
+    """The explanations of a game's images by each method; `wanted` measures the curvature also where none needs it.
+    `channels` is the axis of the images that holds their channels.
+    """
     rows = list(rows)
     needed = {row.derivative for row in rows}
     found = find(game, needed, effort)
@@ -32,7 +41,7 @@ def explained(
     if bent is not None and "second" in needed:
         advice.about_curvature(bent, traced.layer, game.utility.name)
     values = cam_values(game, rows, found)
-    return {row.name: _explanation(row, values[row.name], game, traced, sources, bent) for row in rows}
+    return {row.name: _explanation(row, values[row.name], game, traced, sources, bent, channels) for row in rows}
 
 
 def _explanation(
@@ -42,8 +51,9 @@ def _explanation(
     traced: Trace,
     sources: tuple[Source, ...],
     bent: Float[Tensor, " b"] | None,
+    channels: int,
 ) -> Explanation:
-    size = size_of(tuple(traced.images.shape))[-len(game.layout.grid) :]
+    size = sides_of(tuple(traced.images.shape), channels)[-len(game.layout.grid) :]
     return Explanation(
         method=method.name,
         layer=traced.layer,
@@ -58,6 +68,7 @@ def _explanation(
         stderr=values.stderr,
         prefix=values.prefix,
         curvature=bent,
+        channels=channels,
     )
 
 

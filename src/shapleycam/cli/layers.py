@@ -47,7 +47,8 @@ def layers(
     batch = batch_of(image or options.demo_photo(), options.transform_of(explainer), explainer.model)
     audited = audit(explainer.model, batch.images, explainer.select)
     chosen = before_pool(audited, explainer.model, batch.images).name
-    found = [c for c in audited.candidates if every or _is_block(c, explainer) or c.name == chosen]
+    proven = [c for c in audited.candidates if c.proven or c.name == chosen]
+    found = [c for c in proven if every or _is_block(c, explainer) or c.name == chosen]
     rows = []
     with progress(len(found), "measuring", quiet=quiet or as_json) as bar:
         for candidate in found:

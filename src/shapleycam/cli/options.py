@@ -47,7 +47,7 @@ Fuse: TypeAlias = Annotated[
 ]
 Layout: TypeAlias = Annotated[
     str | None,
-    typer.Option("--layout", help="Of the layer, where it cannot be inferred: NCHW, NHWC or 'tokens 14x14 after 1'."),
+    typer.Option("--layout", help="Of the layer, where it cannot be proven: NCHW, NHWC or 'tokens 14x14 after 1'."),
 ]
 Output: TypeAlias = Annotated[
     str | None,

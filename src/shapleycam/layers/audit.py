@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from shapleycam.errors import LayerError
-from shapleycam.models.grids import declared, layout_of, size_of
-from shapleycam.models.layout import Layout, given
+from shapleycam.layers.layout import reading_at, supposed
+from shapleycam.layers.proof import Solid, channel_axis
+from shapleycam.models.grids import sides_of
+from shapleycam.models.layout import Layout
 from shapleycam.models.outputs import found as found_logits
 from shapleycam.trace.differentiation import Differentiation
 from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
@@ -32,7 +33,7 @@ class Candidate:
 
     `gradient_norm` is the Euclidean norm of the predicted class's logit gradient by the activation of one image;
     `live_cells` counts the cells of the grid whose gradient is not zero. `maker` is the innermost module that returned
-    this tensor first; `declared` tells whether the layout is the module's own word, or inferred from the shape.
+    this tensor first; `proven` tells whether the layout is proven, or supposed from the shape.
     """
 
     name: str
@@ -41,85 +42,59 @@ class Candidate:
     gradient_norm: float
     live_cells: int
     maker: str = ""
-    declared: bool = True
+    proven: bool = True
 
 
 @dataclass(frozen=True)
 class Audit:
     """The layers of a model that can be explained, in running order; `dense` if its output is not one row of numbers
-    an image but one for each pixel, or detections. `without_grid` are names and shapes of those in which no grid was
-    found.
+    an image but one for each pixel, or detections. `without_grid` are those in which no grid was
+    found: names, shapes and reasons. `last` is the last module of all.
     """
 
     candidates: tuple[Candidate, ...]
     dense: bool
-    without_grid: tuple[tuple[str, tuple[int, ...]], ...]
+    without_grid: tuple[tuple[str, tuple[int, ...], str], ...]
+    last: str = ""
 
 
 def audit(
     model: nn.Module,
     image: Float[Tensor, "1 *image"],
     select: Select = found_logits,
+    solid: Solid = None,
     extra: ExtraInputs = NO_EXTRA,
 ) -> Audit:
     """Every layer with a grid of positions that runs once and that the output depends on, in running order.
 
     Of layers that pass on the same tensor (a block and its last module, say) one is named: the outermost around
-    the first of them. `select` takes the output that is explained from what the model returns; `extra`
-    are the model's further inputs.
+    the first of them. `select` takes the output that is explained from what the model returns; `solid` says what
+    images of five dimensions are; `extra` are the model's further inputs.
 
     Raises:
+        ImageError: it is not known what images of five dimensions are.
         ModelError: the output holds no numbers to explain, or they are not finite.
     """
     seen, dense = _outputs(model, image, select, extra)
     modules = dict(model.named_modules())
+    channels = channel_axis(model, image, solid, extra)
+    sides = sides_of(tuple(image.shape), channels)
     found, without = [], []
     for one in seen:
         if _inside_attention(one.name, modules) or len(one.value) != len(image):
             continue
-        try:
-            layout = layout_at(model, one.name, one.value, image)
-        except LayerError:  # not proposed; explained with that message where a user names it
-            without.append((one.name, tuple(one.value.shape)))
+        shape = tuple(one.value.shape)
+        reading = reading_at(model, one.name, image, channels, extra)
+        layout = supposed(model, one.name, shape, sides) if reading.unknown else reading.layout
+        if layout is None or layout.count == 1:  # not proposed; refused with the reason where a user names it
+            without.append((one.name, shape, reading.reason or "there is but one cell"))
             continue
         cells = layout.cells(layout.positions(one.gradient).abs().amax(2))
         if bool((cells > 0).any()):
-            said = layout.kind != "tokens" or declared(model, one.name).patch is not None
-            shape, norm = tuple(one.value.shape[1:]), float(one.gradient.norm())
-            found.append(Candidate(one.name, shape, layout, norm, int((cells > 0).sum()), one.first, said))
-    return Audit(tuple(found), dense, tuple(without))
-
-
-def layout_at(
-    model: nn.Module,
-    layer: str,
-    activation: Float[Tensor, "b *shape"],
-    images: Float[Tensor, "b *image"],
-    layout: str | Layout | None = None,
-) -> Layout:
-    """The layout of a layer's activation: `layout` if the user gave one, else as it is declared or inferred.
-
-    Raises:
-        LayerError: there is no grid of several positions in it, or several readings of its shape are possible.
-    """
-    shape, size = tuple(activation.shape), size_of(tuple(images.shape))
-    sides = " x ".join(map(str, size))
-    if layout is not None:
-        told = given(layout, shape, layer)
-        if len(told.grid) > len(size):
-            raise LayerError(f"layout {str(told)!r} has a depth, and images of {sides} have none; leave it out")
-        return told
-    try:
-        found = layout_of(shape, size, model.get_submodule(layer), declared(model, layer))
-    except LayerError as error:
-        raise LayerError(f"layer {layer!r}: {error}") from None
-    if found is None or found.count == 1:
-        raise LayerError(
-            f"layer {layer!r} returns shape {shape} for images of {sides}, in which there is no grid of positions; "
-            "choose one before pooling (shapleycam layers MODEL lists them), or say where the positions are with "
-            "layout='tokens 14x14 after 1', say"
-        )
-    return found
+            norm, live = float(one.gradient.norm()), int((cells > 0).sum())
+            proven = not reading.unknown
+            found.append(Candidate(one.name, shape[1:], layout, norm, live, one.first, proven))
+    return Audit(tuple(found), dense, tuple(without), seen[-1].name if seen else "")
 
 
 @dataclass(frozen=True)

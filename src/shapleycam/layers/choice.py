@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from shapleycam.errors import LayerError
 from shapleycam.layers.audit import Audit, Candidate, audit
-from shapleycam.layers.locality import is_local, takes_another_size
+from shapleycam.layers.locality import is_local
+from shapleycam.layers.proof import Solid
 from shapleycam.models.outputs import found as found_logits
 from shapleycam.names import canonical
 from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
@@ -38,14 +39,15 @@ def chosen(
     image: Float[Tensor, "1 *image"],
     rule: str,
     select: Select = found_logits,
+    solid: Solid = None,
     extra: ExtraInputs = NO_EXTRA,
 ) -> str:
-    """The layer that a rule, "before-pool" or "last-conv", names for this model; `extra` are its further inputs.
+    """The layer that a rule, "before-pool" or "last-conv", names for this model; `solid` and `extra` as for `audit`.
 
     Raises:
         LayerError: there is none.
     """
-    found = audit(model, image, select, extra)
+    found = audit(model, image, select, solid, extra)
     return last_conv(found, model) if rule == LAST_CONV else before_pool(found, model, image, extra).name
 
 
@@ -59,10 +61,8 @@ def before_pool(
         LayerError: there is none.
     """
     live = [candidate for candidate in found.candidates if candidate.live_cells > 1]
-    for candidate in reversed(_before_head(live) if found.dense else live):
-        if candidate.declared or is_local(model, image, candidate, extra):
-            return candidate
-        if not takes_another_size(model, image, extra):
+    for candidate in reversed(_before_head(live, found.last) if found.dense else live):
+        if candidate.proven or is_local(model, image, candidate.name, candidate.layout, extra):
             return candidate
     raise LayerError(
         "no layer of this model has an output with a grid of positions that its output depends on"
@@ -71,22 +71,31 @@ def before_pool(
 
 
 def last_conv(found: Audit, model: nn.Module) -> str:
-    """The last convolution on the way to the output of which more than one position matters.
+    """The last convolution on the way to the output of which more than one position matters; of one that PEFT wrapped
+    the wrapped one, not the adapter beside it.
 
     Raises:
         LayerError: there is none.
     """
     for candidate in reversed(found.candidates):
-        if candidate.live_cells > 1 and isinstance(model.get_submodule(candidate.maker), _CONVOLUTIONS):
+        is_convolution = isinstance(model.get_submodule(candidate.maker), _CONVOLUTIONS)
+        if candidate.live_cells > 1 and candidate.proven and is_convolution and not _adapts(candidate.maker, model):
             return candidate.maker
     raise LayerError(f"layer {LAST_CONV!r}: no convolution of this model leads to its output; use {BEFORE_POOL!r}")
 
 
-def _before_head(found: Sequence[Candidate]) -> Sequence[Candidate]:
-    """Without the branch of the module tree that the last candidate is on, where there are others."""
-    names = [candidate.name.split(".") for candidate in found]
+def _adapts(name: str, model: nn.Module) -> bool:
+    """Whether a module belongs to an adapter: inside one that wraps another as `base_layer`, and beside that."""
+    parts = name.split(".")
+    beside = ((model.get_submodule(".".join(parts[:end])), parts[end]) for end in range(len(parts)))
+    return any(hasattr(outer, "base_layer") and inner != "base_layer" for outer, inner in beside)
+
+
+def _before_head(found: Sequence[Candidate], last: str) -> Sequence[Candidate]:
+    """Without the branch of the module tree that the last module of all is on, where there are others."""
+    names, ends = [candidate.name.split(".") for candidate in found], last.split(".")
     for depth in range(1, max(map(len, names), default=0) + 1):
-        branch = names[-1][:depth]
+        branch = ends[:depth]
         rest = [c for c, name in zip(found, names, strict=True) if name[:depth] != branch]
         if rest:
             return rest
@@ -94,6 +103,8 @@ def _before_head(found: Sequence[Candidate]) -> Sequence[Candidate]:
 
 
 def _shapes(found: Audit) -> str:
-    """The last shapes in which there was none."""
-    last = [f"{shape} at {name!r}" for name, shape in found.without_grid[-3:]]
-    return f" (the last shapes are {', '.join(last)})" if last else ""
+    """The last shapes in which there was none, and why there was none in the last."""
+    if not found.without_grid:
+        return ""
+    shapes = ", ".join(f"{shape} at {name!r}" for name, shape, _ in found.without_grid[-3:])
+    return f" (the last shapes are {shapes}; of the last one {found.without_grid[-1][2]})"

@@ -1,4 +1,4 @@
-"""Whether the places of a layer's grid are places of the image."""
+"""Whether the places of a layer's grid are places of the image, tried out where its operations do not prove it."""
 
 from __future__ import annotations
 
@@ -9,63 +9,61 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from shapleycam.errors import ModelError
-from shapleycam.layers.audit import Candidate
+from shapleycam.errors import LayerError
+from shapleycam.models.layout import Layout
 from shapleycam.trace.calls import activation_in
 from shapleycam.trace.differentiation import Differentiation
 from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
 from shapleycam.trace.isolation import intercepted, isolated, run
 
-_LOCAL = 0.1
-"""How much more of its energy the gradient of one half must have there than that of the other half has."""
-
-
-_LARGER = 1.5
+_MOST_CELLS = 1024
+"""Each costs a backward pass."""
+_SHARE = 0.5
+"""How strongly a cell must depend on its own place of the image, as a share of the place that it depends on most."""
+_CONTRAST = 1.5
+"""And as a multiple of the mean over all places: attention that is alike everywhere shows none."""
 
 
 def is_local(
-    model: nn.Module, image: Float[Tensor, "1 *image"], candidate: Candidate, extra: ExtraInputs = NO_EXTRA
+    model: nn.Module,
+    image: Float[Tensor, "1 *image"],
+    layer: str,
+    layout: Layout,
+    extra: ExtraInputs = NO_EXTRA,
 ) -> bool:
-    """Whether the places of a candidate's grid are places of the image: each half of it depends more than the other
-    half on its own half of the image. So a detector's queries, or tokens in another order, are told apart.
+    """Return whether each cell of a layer depends most on its own place of the image, or a neighbour of it.
+
+    So tokens in another order, a detector's queries and channels are told from places, in any network whose cells are
+    not all alike.
     """
-    kept: list[Tensor] = []
+    if layout.count > _MOST_CELLS or image.dim() - 2 != len(layout.grid):
+        return False
+    outputs: list[Tensor] = []
     leaf = image.detach().clone().requires_grad_()
 
     def keep(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         value = original(*args, **kwargs)
-        kept.append(activation_in(value, candidate.name))
+        positions = layout.positions(activation_in(value, layer))
+        signs = torch.randint(0, 2, positions.shape[2:], generator=torch.Generator().manual_seed(0)) * 2 - 1
+        outputs.append(layout.cells((positions * signs.to(positions)).sum(2)).flatten())
         return value
 
-    with isolated(model) as copied, Differentiation(twice=False), torch.enable_grad():
-        with intercepted({copied.get_submodule(candidate.name): keep}):
-            run(copied, leaf, extra)
-        positions = candidate.layout.positions(kept[0])
-        signs = torch.randint(0, 2, positions.shape[2:], generator=torch.Generator().manual_seed(0)) * 2 - 1
-        cells = candidate.layout.cells((positions * signs.to(positions)).sum(2))
-        return all(_is_local_along(cells, leaf, axis) for axis in range(-cells.dim() + 1, 0) if cells.shape[axis] > 1)
-
-
-def takes_another_size(model: nn.Module, image: Float[Tensor, "1 *image"], extra: ExtraInputs = NO_EXTRA) -> bool:
-    """Whether the model runs on larger images too: then its tokens have no table of places (LeViT's attention biases),
-    and show by themselves whether they are places of the image.
-    """
-    larger = torch.nn.functional.interpolate(image.detach().float(), scale_factor=_LARGER)
     try:
-        with isolated(model) as copied:
-            run(copied, larger, extra)
-    except ModelError:
+        with isolated(model) as copied, Differentiation(twice=False), torch.enable_grad():
+            with intercepted({copied.get_submodule(layer): keep}):
+                run(copied, leaf, extra)
+            return all(_is_own(cell, index, leaf, layout.grid) for index, cell in enumerate(outputs[0]))
+    except (RuntimeError, LayerError):  # without a derivative nothing is shown
         return False
-    return True
 
 
-def _is_local_along(cells: Tensor, leaf: Tensor, axis: int) -> bool:
-    shares = []
-    size = cells.shape[axis] // 2
-    for start in (0, cells.shape[axis] - size):
-        (gradient,) = torch.autograd.grad(
-            cells.narrow(axis, start, size).sum(), leaf, retain_graph=True, materialize_grads=True
-        )
-        energy = gradient.square()
-        shares.append(float(energy.narrow(axis, 0, leaf.shape[axis] // 2).sum() / energy.sum()))
-    return shares[0] - shares[1] > _LOCAL
+def _is_own(cell: Tensor, index: int, leaf: Tensor, grid: tuple[int, ...]) -> bool:
+    """Whether one cell depends most on its own place, or on one beside it."""
+    (gradient,) = torch.autograd.grad(cell, leaf, retain_graph=True, materialize_grads=True)
+    pool = nn.functional.adaptive_avg_pool3d if len(grid) == 3 else nn.functional.adaptive_avg_pool2d
+    energy = pool(gradient.square().sum(1), grid)[0]  # type: ignore[arg-type]  # a tuple of as many sides
+    strongest = torch.unravel_index(energy.argmax(), grid)
+    own = torch.unravel_index(torch.tensor(index), grid)
+    near = all(abs(int(a) - int(b)) <= 1 for a, b in zip(strongest, own, strict=True))
+    enough = max(_SHARE * float(energy.max()), _CONTRAST * float(energy.mean()))
+    return near and float(energy[own]) >= enough > 0

@@ -1,4 +1,7 @@
-"""Which layout an activation has: as the model declares it, or as only one grid in the image's proportions allows."""
+"""Which layout a shape lets one suppose: as the model declares it, or the only grid in the image's proportions.
+
+It proves nothing, and is only tried out where the places of an activation are not known.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,6 @@ Size: TypeAlias = tuple[int, ...]
 _MOST_PREFIX_TOKENS = 8
 """Where neither their number nor the patches' size is declared; where the latter is, twice as many."""
 _HALVINGS = 6
-_CHANNELS = {1, 3}
 _CHANNELS_FIRST = (
     *(nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, nn.MaxPool2d, nn.AvgPool2d, nn.GroupNorm),
     *(nn.Conv3d, nn.ConvTranspose3d, nn.BatchNorm3d, nn.MaxPool3d, nn.AvgPool3d),
@@ -47,14 +49,11 @@ def declared(model: nn.Module, layer: str) -> Declared:
     return Declared(prefix, patch)
 
 
-def size_of(images: tuple[int, ...]) -> Size:
-    """Height and width of images (b, c, h, w); depth too of volumes (b, c, d, h, w) and videos (b, t, c, h, w)."""
-    return (images[1 if is_video(images) else 2], *images[3:]) if len(images) == 5 else images[-2:]
-
-
-def is_video(images: tuple[int, ...]) -> bool:
-    """Whether images (b, t, c, h, w) have their one or three channels in the third place, and not in the second."""
-    return len(images) == 5 and images[1] not in _CHANNELS and images[2] in _CHANNELS
+def sides_of(images: tuple[int, ...], channels: int = 1) -> Size:
+    """Height and width of images (b, c, h, w); depth too of volumes (b, c, d, h, w) and videos (b, t, c, h, w), whose
+    axis of channels is `channels`.
+    """
+    return tuple(side for axis, side in enumerate(images) if axis not in {0, channels})
 
 
 def layout_of(

@@ -1,8 +1,8 @@
 """Batch norm in eval mode, as the affine map that it is.
 
 PyTorch's CPU backward of batch norm and instance norm is wrong for one image whose gradient arrives with transposed
-strides (docs/pytorch-batchnorm-backward.md). With fixed statistics the function is x·scale + shift in each channel, and so
-it is computed wherever we differentiate.
+strides (docs/pytorch-batchnorm-backward.md). With fixed statistics the function is x·scale + shift in each channel, and
+so it is computed wherever we differentiate.
 """
 
 from __future__ import annotations
