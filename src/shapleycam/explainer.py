@@ -136,7 +136,7 @@ class Explainer:
         Args:
             images: a path, a PIL image, a list of these, or a preprocessed float tensor (b, c, h, w); volumes
                 (b, c, d, h, w) and videos (b, t, c, h, w) for models that take them.
-            method: a name from `shapleycam.methods()`.
+            method: a name from `shapleycam.methods()`, in any spelling ("Grad-CAM").
             target: None for the predicted class; a number or label for all images; a tensor (b,) or a list for each.
             utility: in place of the explainer's own.
             nodes: gradients along the path, for the path methods; "auto" takes as many as its values need.
