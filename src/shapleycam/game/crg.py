@@ -183,7 +183,8 @@ class Game:
             return torch.zeros_like(gradient)
         with _differentiable():
             along = (gradient * vector.clone()).sum()
-            return _derivative(along, self._trace.activation)
+            product = _gradient_or_none(along, self._trace.activation)
+            return torch.zeros_like(gradient) if product is None else product  # linear in what depends on it
 
     @property
     def structure(self) -> Structure:
@@ -251,15 +252,30 @@ def _differentiable() -> Iterator[None]:
 
 
 def _derivative(value: Tensor, activation: Tensor, *, again: bool = False) -> Tensor:
-    """The gradient, zero where there is none; `again` keeps it differentiable."""
+    """The gradient; `again` keeps it differentiable.
+
+    Raises:
+        DerivativeError: no operation passes one on. (Autograd returns None there, which must not become zeros.)
+    """
+    gradient = _gradient_or_none(value, activation, again=again)
+    if gradient is None:
+        raise DerivativeError(
+            "what comes after the layer has no derivative: an operation there (quantised, or of a foreign kernel) "
+            "passes none on; use sampledshapley, which needs none, or the model before it was quantised"
+        )
+    return gradient
+
+
+def _gradient_or_none(value: Tensor, activation: Tensor, *, again: bool = False) -> Tensor | None:
+    gradient: Tensor | None
     try:
-        (found,) = grad(value, activation, create_graph=again, retain_graph=True, materialize_grads=True)
+        (gradient,) = grad(value, activation, create_graph=again, retain_graph=True, allow_unused=True)
     except (torch.cuda.OutOfMemoryError, ShapleyCamError):
         raise
     except Exception as error:  # a user's own backward may raise anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise _no_derivative(reason) from error
-    return found
+    return gradient
 
 
 def _no_derivative(reason: str) -> DerivativeError:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from shapleycam.trace.finals import Activation
 from shapleycam.trace.nested import tensors_of
@@ -42,6 +42,15 @@ def nodes(tensor: Tensor) -> Iterator[Any]:
 def depends_on(value: Any, leaf: Tensor) -> bool:
     """Whether a tensor, or one of several in a nested value, was computed from a leaf."""
     return any(getattr(node, "variable", None) is leaf for tensor in tensors_of(value) for node in nodes(tensor))
+
+
+def may_depend_on_activation(tensor: Tensor) -> bool:
+    """Whether a tensor was computed in the graph from anything but parameters.
+
+    Kernels that are standardised or parametrised are computed from parameters alone, and constants to an explanation.
+    """
+    leaves = (getattr(node, "variable", None) for node in nodes(tensor))
+    return any(leaf is not None and not isinstance(leaf, nn.Parameter) for leaf in leaves)
 
 
 def not_differentiable(tensor: Tensor) -> bool:
