@@ -22,8 +22,17 @@ _ACTIVATIONS: dict[str, Activation] = {
     "SoftmaxBackward0": "softmax",
     "LogSoftmaxBackward0": "log_softmax",
     "LogSigmoidBackward0": "log_sigmoid",
+    "HardsigmoidBackward0": "sigmoid",
 }
-_SIGMOID_BY_HAND = ["ReciprocalBackward0", "AddBackward0", "ExpBackward0"]
+_SIGMOIDS_BY_HAND = (
+    ("MulBackward0", "ReciprocalBackward0", "AddBackward0", "ExpBackward0"),  # 1 / x is x.reciprocal() * 1
+    ("ReciprocalBackward0", "AddBackward0", "ExpBackward0"),
+    ("MulBackward0", "AddBackward0", "TanhBackward0"),
+    ("DivBackward0", "AddBackward0", "TanhBackward0"),
+    ("AddBackward0", "MulBackward0", "TanhBackward0"),
+    ("AddBackward0", "DivBackward0", "TanhBackward0"),
+)
+"""1 / (1 + exp(-z)) and (1 + tanh(z / 2)) / 2, from the last operation to the first."""
 
 
 def nodes(tensor: Tensor) -> Iterator[Any]:
@@ -65,20 +74,24 @@ def not_differentiable(tensor: Tensor) -> bool:
 def last_activation(output: Tensor) -> Activation | None:
     """The softmax or sigmoid whose result a tensor shows, by views, copies and bounds; None if there is no such one.
 
-    1 / (1 + exp(-z)) written by hand is a sigmoid too.
+    A sigmoid written by hand is one too.
     """
     node: Any = output.grad_fn
     while node is not None and _ONE_TENSORS.fullmatch(node.name()):
         node = _only_operand(node)
     if node is None:
         return None
-    return "sigmoid" if _is_by_hand(node) else _ACTIVATIONS.get(node.name())
+    return "sigmoid" if _is_by_hand(node, output) else _ACTIVATIONS.get(node.name())
 
 
-def _is_by_hand(node: Any) -> bool:
-    if node.name() == "MulBackward0":  # 1 / x is recorded as x.reciprocal() * 1
-        node = _only_operand(node)
-    for name in _SIGMOID_BY_HAND:
+def _is_by_hand(node: Any, output: Tensor) -> bool:
+    between = bool(((output.detach() >= 0) & (output.detach() <= 1)).all())
+    return between and any(_are_last(node, names) for names in _SIGMOIDS_BY_HAND)
+
+
+def _are_last(node: Any, names: tuple[str, ...]) -> bool:
+    """Whether the last operations are these, each of one operand."""
+    for name in names:
         if node is None or node.name() != name:
             return False
         node = _only_operand(node)
