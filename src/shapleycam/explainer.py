@@ -22,7 +22,7 @@ from shapleycam.game.crg import MEMORY
 from shapleycam.game.players import Regions
 from shapleycam.images import Seed
 from shapleycam.inputs import Batch, Images, Inputs, Target, batch_of
-from shapleycam.layers import BEFORE_POOL, RULES, Solid, check_solid, chosen, rule_of
+from shapleycam.layers import BEFORE_POOL, RULES, Solid, check_solid, chosen, rule_of, share_proofs
 from shapleycam.look import Guest, Look
 from shapleycam.models.channels import greyscale, wants_grey
 from shapleycam.models.guests import best_device, moved, network_of, own_name
@@ -329,6 +329,7 @@ class Explainer:
         """The same explainer of another model of the same make, with other weights say."""
         other = copy(self)
         other.model = model
+        share_proofs(model, self.model)
         other._guest = replace(self._guest, model=model, ignores_scale={})  # noqa: SLF001
         return other
 
