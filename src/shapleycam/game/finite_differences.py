@@ -7,14 +7,13 @@ confirms, refuse a gradient: at kinks and in quantised heads they say nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
-from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from shapleycam.errors import DerivativeError, ShapleyCamError
 
@@ -28,7 +27,6 @@ _PRECISE_STEP = 1e-6
 """Of the repeat in float64: so small that hardly any kink lies within it."""
 _ROUNDINGS = 50
 """How many roundings of the largest utility, or output, a difference of two of them is uncertain by."""
-_checked: WeakKeyDictionary[nn.Module, set[Hashable]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -41,16 +39,6 @@ class Point:
     evaluate: Evaluate
     evaluate_precisely: Evaluate
     largest: float
-
-
-def once(owner: nn.Module, key: Hashable) -> bool:
-    """Whether a check of this key is still to be made for the model; call `passed` when it was."""
-    return key not in _checked.setdefault(owner, set())
-
-
-def passed(owner: nn.Module, key: Hashable) -> None:
-    """Remember that the check of this key was passed."""
-    _checked.setdefault(owner, set()).add(key)
 
 
 def check_gradient(point: Point, gradient: Float[Tensor, "b *shape"], layer: str, utility: str) -> None:
