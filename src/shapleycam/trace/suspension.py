@@ -1,12 +1,14 @@
-"""What PyTorch does around a pass that an explanation must not have: checkpointing, and autocast inside the model.
+"""What PyTorch does around a pass that an explanation must not have: checkpointing, autocast in the model, compiling.
 
 Gradient checkpointing runs parts of a model again in the backward pass, outside the traced one; autocast written inside
-a model's forward computes in half precision. Both are suspended in the threads that explain: the names that PyTorch
-looks up are replaced while at least one thread does, by functions that leave all other threads as they are.
+a model's forward computes in half precision; functions that a model had compiled would be compiled anew around what we
+put in the place of its modules. All are suspended in the threads that explain: the names that PyTorch looks up are
+replaced while at least one thread does, by functions that leave all other threads as they are.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from threading import Lock, local
@@ -19,6 +21,8 @@ from torch.utils import checkpoint
 _AUTOCAST = ("cpu", "cuda", "mps", "xpu")
 _GENERATORS = ("_checkpoint_without_reentrant_generator", "_checkpoint_without_reentrant_generator_impl")
 """What runs around a checkpointed function; its name differs between versions of PyTorch."""
+_COMPILER = "_callback_from_stance"
+"""What says how a compiled function is run: None is as it was written."""
 
 _thread = local()
 _guard = Lock()
@@ -65,6 +69,9 @@ def _replace_names() -> None:
         if hasattr(checkpoint, name):
             _exchange(checkpoint, name, _not_reentrant(getattr(checkpoint, name)))
     _exchange(torch.autocast, "__enter__", _entered(torch.autocast.__enter__))
+    frames = sys.modules.get("torch._dynamo.eval_frame")  # where nothing was compiled, it is not imported
+    if hasattr(frames, _COMPILER):
+        _exchange(frames, _COMPILER, _compiled(getattr(frames, _COMPILER)))
 
 
 def _exchange(holder: Any, name: str, replacement: Any) -> None:
@@ -87,6 +94,13 @@ def _not_reentrant(generator: Callable[..., Any]) -> Callable[..., Any]:
             yield from generator(*args, **kwargs)
 
     return plain_or_not
+
+
+def _compiled(choose: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def choose_or_none(callback: Any) -> Any:
+        return None if _is_suspended() else choose(callback)
+
+    return choose_or_none
 
 
 def _entered(enter: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -210,13 +210,12 @@ class _Start:
         activation = activation_in(value, self.name)
         if self.twice:
             self.rest.enter_context(math_attention())
-        # These modes, and gradients, stay on until the pass ends: entered here, left with `rest` and `undisturbed`,
-        # since only what comes after the layer is to be differentiated.
+        # These modes stay on until the pass ends: entered here, left with `rest`, since only what comes after the layer is
+        # differentiated (before it nothing requires a gradient).
         self.rest.enter_context(Differentiation(twice=self.twice))
         self.rest.enter_context(self.finals)
         leaf = activation.detach().requires_grad_()
         self.activations.append(leaf)
-        torch.set_grad_enabled(mode=True)
         return map_tensors(lambda _: leaf.clone(), value)  # what follows may write into it in place
 
 
@@ -263,7 +262,10 @@ class _Passes:
             start = _Start(name, rest, finals, self.twice)
             functions: dict[nn.Module, Interceptor] = {**(recorder.functions if recorder else {})}
             functions[model.get_submodule(name)] = start
-            with intercepted(functions):
+            with (
+                intercepted(functions),
+                torch.enable_grad(),
+            ):  # a view made without could not be written behind the layer
                 everything = run(model, self.images, self.extra)
             output = self.select(everything)
             returned = Returned.of(output, everything, finals)
