@@ -18,13 +18,21 @@ from torch.autograd import grad
 
 from shapleycam.errors import DerivativeError, OptionError, ReplayError, ShapleyCamError
 from shapleycam.game.evaluation import Evaluation, check_finite, plain
-from shapleycam.game.finite_differences import Evaluate, Point, check_curvature, check_gradient, once, passed
+from shapleycam.game.finite_differences import (
+    CurvatureCase,
+    Evaluate,
+    Point,
+    check_curvature,
+    check_gradient,
+    once,
+    passed,
+)
 from shapleycam.game.players import Regions, players_of
 from shapleycam.game.structure import Structure
 from shapleycam.images import Seed, content_seeds
 from shapleycam.models.layout import Layout
 from shapleycam.trace import Trace
-from shapleycam.trace.graph import has_foreign_functions, not_differentiable
+from shapleycam.trace.graph import has_foreign_functions, missing_derivative, not_differentiable
 from shapleycam.trace.nested import numbers_of
 from shapleycam.trace.suspension import without_autocast
 from shapleycam.utilities import Utility
@@ -60,7 +68,7 @@ class Game:
         self._evaluation = Evaluation(trace, self.players, utility, target, memory)
         with _differentiable():
             self._utility_at_activation = utility(trace.output, target)
-        if not self._utility_at_activation.requires_grad:
+        if trace.is_differentiable and not self._utility_at_activation.requires_grad:
             raise OptionError(
                 f"utility {utility.name!r} does not depend on the model's output, or detaches it; expected a "
                 "differentiable function of it"
@@ -172,7 +180,8 @@ class Game:
         key = ("curvature", self.layer, self.activation.shape, self.activation.dtype, self.utility.name)
         if has_foreign_functions(self._utility_at_activation) and once(self._trace.owner, key):
             own = found if vector is self.activation else self._hessian_product(gradient, self.activation)
-            check_curvature(self.activation, self._gradient_by_rerun, gradient.detach(), own, self.layer)
+            by_rerun, precisely = (self._gradient_by(run) for run in (self._trace.rerun, self._trace.rerun_in_float64))
+            check_curvature(CurvatureCase(self.activation, gradient.detach(), own, by_rerun, precisely), self.layer)
             passed(self._trace.owner, key)
         return found
 
@@ -200,11 +209,15 @@ class Game:
             raise OptionError(f"coalitions have shape {tuple(coalitions.shape)}; expected {expected}")
         return whole
 
-    def _gradient_by_rerun(self, activation: Tensor) -> Tensor:
-        """The gradient at another activation, also of a pass that was not recorded."""
-        with _differentiable():
-            leaf = activation.detach().requires_grad_()
-            return _derivative(self.utility(self._trace.rerun(leaf), self.target).sum(), leaf)
+    def _gradient_by(self, rerun: Callable[[Tensor], Any]) -> Evaluate:
+        """The gradient at another activation, by running the head again, also of a pass that was not recorded."""
+
+        def gradient_at(activation: Tensor) -> Tensor:
+            with _differentiable():
+                leaf = activation.detach().requires_grad_()
+                return _derivative(self.utility(rerun(leaf), self.target).sum(), leaf)
+
+        return gradient_at
 
     def _check_gradient(self, gradient: Tensor) -> None:
         """Compare the gradient with finite differences, once for a model and what its kernels depend on."""
@@ -243,6 +256,9 @@ def _largest_of(output: Any) -> float:
     return max((float(t.abs().max()) for t in numbers if t.numel()), default=0.0)
 
 
+_OF_NONE = "an operation in it is quantised, or a custom operator without a registered one"
+
+
 @contextmanager
 def _differentiable() -> Iterator[None]:
     """Gradients on, also inside the caller's no_grad or inference_mode, and none in autocast's precision."""
@@ -251,7 +267,14 @@ def _differentiable() -> Iterator[None]:
 
 
 def _derivative(value: Tensor, activation: Tensor, *, again: bool = False) -> Tensor:
-    """The gradient, zero where there is none; `again` keeps it differentiable."""
+    """The gradient, zero where the value does not depend on the activation; `again` keeps it differentiable."""
+    missing = missing_derivative(value)
+    if missing is not None or not value.requires_grad:
+        where = "the output is cut off from it: quantised, detached, or computed under no_grad"
+        raise DerivativeError(
+            f"what comes after the layer has no derivative ({where if missing is None else _OF_NONE}); use "
+            "sampledshapley, which needs none, or a layer behind that"
+        )
     try:
         (found,) = grad(value, activation, create_graph=again, retain_graph=True, materialize_grads=True)
     except (torch.cuda.OutOfMemoryError, ShapleyCamError):

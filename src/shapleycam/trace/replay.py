@@ -145,6 +145,7 @@ class Replay:
 
         def replace(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             del original, args, kwargs
+            torch.set_grad_enabled(mode=activation.requires_grad)  # as in the traced pass
             return self.form(activation.clone() if self._plan.writes_activation else activation)
 
         return replace
