@@ -144,8 +144,9 @@ def _normed(  # the arguments of F.batch_norm and F.instance_norm
     if use_input_stats:  # each channel of each image by its own
         places = tuple(range(2, input.dim()))
         mean, variance = input.mean(places, keepdim=True), input.var(places, correction=0, keepdim=True)
-    elif training or running_mean is None or running_var is None:
-        raise NotImplementedError("batch norm by the batch's own statistics")
+    elif training or running_mean is None or running_var is None:  # of kernels that are standardised, say
+        places = (0, *range(2, input.dim()))
+        mean, variance = input.mean(places, keepdim=True), input.var(places, correction=0, keepdim=True)
     else:
         mean, variance = over(running_mean), over(running_var)
     normed = (input - mean) * (variance + eps).rsqrt()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import struct
 import warnings
 import zlib
@@ -160,6 +161,13 @@ class TestDeclaredWhite:
         with Image.open(path) as photo:
             photo.load()
             assert shown(photo) == shown(path) == EIGHT
+
+    @pytest.mark.parametrize("content", [tiff(RAMP), png(RAMP)], ids=["TIFF", "PNG"])
+    def test_copies_that_have_lost_what_the_file_declares(self, content):
+        photo = opened(content)
+        photo.load()
+        for copied in (photo.copy(), pickle.loads(pickle.dumps(photo))):  # noqa: S301
+            assert shown(copied) == EIGHT
 
     def test_a_turned_picture(self, tmp_path):
         path = tmp_path / "a.tif"

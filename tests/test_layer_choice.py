@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.nn.functional import interpolate
 
@@ -159,15 +160,25 @@ def test_the_message_for_a_layer_without_a_grid_says_what_to_write():
 @pytest.mark.parametrize(
     ("fuse", "of"), [("mean", lambda a, b: (a + b) / 2), ("maximum", torch.maximum), ("product", torch.mul)]
 )
-def test_the_heatmaps_of_several_layers_are_fused_and_scaled_again(fuse, of):
+def test_the_maps_of_several_layers_are_fused_and_scaled_again(fuse, of):
+    """Of the mean as they are resized, of the others as heatmaps."""
     model, images = Stages(), noise(2, 3, 16, 16)
-    one, two = (Explainer(model, layer=layer).explain(images, "hirescam") for layer in ("one", "two"))
+    single = [Explainer(model, layer=layer).explain(images, "hirescam") for layer in ("one", "two")]
+    one, two = (_resized(e.values) if fuse == "mean" else e.heatmap for e in single)
     both = Explainer(model, layer=["one", "two"], fuse=fuse).explain(images, "hirescam")
     for index in range(2):
-        fused = of(one.heatmap[index], two.heatmap[index])
+        fused = of(one[index], two[index])
         expected = (fused - fused.min()) / (1e-7 + (fused - fused.min()).max())
         torch.testing.assert_close(both.heatmap[index], expected)
     assert both.layer == "one + two"
+
+
+def _resized(values):
+    """Each map's positive part, from 0 to 1 at its own size, at 16 x 16."""
+    positive = values.clamp(min=0)
+    lowest, highest = positive.amin((1, 2), keepdim=True), positive.amax((1, 2), keepdim=True)
+    scaled = (positive - lowest) / (1e-7 + highest - lowest)
+    return F.interpolate(scaled[:, None], size=(16, 16), mode="bilinear")[:, 0]
 
 
 def test_the_values_of_several_layers_are_their_mean_on_the_finest_grid():

@@ -22,7 +22,7 @@ from shapleycam.game.crg import MEMORY
 from shapleycam.game.players import Regions
 from shapleycam.images import Seed
 from shapleycam.inputs import Batch, Images, Inputs, Target, batch_of
-from shapleycam.layers import BEFORE_POOL, RULES, Solid, check_solid, chosen, rule_of
+from shapleycam.layers import BEFORE_POOL, RULES, Solid, check_solid, chosen, rule_of, share_proofs
 from shapleycam.look import Guest, Look
 from shapleycam.models.channels import greyscale, wants_grey
 from shapleycam.models.guests import best_device, moved, network_of, own_name
@@ -136,7 +136,7 @@ class Explainer:
         Args:
             images: a path, a PIL image, a list of these, or a preprocessed float tensor (b, c, h, w); volumes
                 (b, c, d, h, w) and videos (b, t, c, h, w) for models that take them.
-            method: a name from `shapleycam.methods()`.
+            method: a name from `shapleycam.methods()`, in any spelling ("Grad-CAM").
             target: None for the predicted class; a number or label for all images; a tensor (b,) or a list for each.
             utility: in place of the explainer's own.
             nodes: gradients along the path, for the path methods; "auto" takes as many as its values need.
@@ -329,6 +329,7 @@ class Explainer:
         """The same explainer of another model of the same make, with other weights say."""
         other = copy(self)
         other.model = model
+        share_proofs(model, self.model)
         other._guest = replace(self._guest, model=model, ignores_scale={})  # noqa: SLF001
         return other
 

@@ -37,13 +37,15 @@ class Samples:
 
 def samples_of(image: Image.Image) -> Samples:
     """Return what the file of an image, as Pillow opened it, declares of its samples."""
-    if image.format == "TIFF":
-        return _of_tiff(getattr(image, "tag_v2", {}))
+    tags = getattr(image, "tag_v2", None)
+    if image.format == "TIFF" and tags:  # a copy that went through pickle has lost them
+        return _of_tiff(tags)
     if image.format == "PNG":
         return _of_png(image)
     if image.mode.startswith("I") and image.format == "JPEG2000":  # Pillow scales from the declared depth to 16 bits
         return Samples(depth=16, white=65535)
-    if (image.mode == "I" and image.format == "PPM") or (image.mode.startswith("I;16") and image.format is None):
+    in_16_bits = image.mode.startswith("I;16") and image.format in {None, "TIFF"}
+    if in_16_bits or (image.mode == "I" and image.format == "PPM"):
         return Samples(depth=16)
     return Samples()
 

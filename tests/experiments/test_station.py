@@ -142,7 +142,7 @@ class TestFailingModel:
 
         def tired(images):
             calls.append(len(images))
-            if sum(calls) > 32 * 7:  # a trace, and two passes for each of three maps
+            if sum(calls) > 32 * 7 + 1:  # a trace, two passes for each of three maps, and one image for the layout
                 raise ValueError("tired")
 
         rows = measured(shots, tmp_path, failing(tired), AT).rows()

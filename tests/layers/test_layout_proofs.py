@@ -120,6 +120,42 @@ def test_tokens_without_a_place_at_the_end_are_refused():
     assert "the last 1 of its 25 tokens have no place in the image" in message
 
 
+@mark.parametrize("pooled", [(2, 3), (1, 6)])
+def test_tokens_that_sum_up_parts_of_the_image_are_no_prefix(pooled):
+    class Carriers(Tokens):
+        def forward(self, x):
+            x = self.patches(x)
+            parts = nn.functional.adaptive_avg_pool2d(x, pooled)
+            x = torch.cat([part.flatten(2).transpose(1, 2) for part in (parts, x)], 1)
+            return self.fc(self.norm(self.block(x))).mean(1)
+
+    message = reason_of(Carriers(), "norm", noise(1, 3, 48, 72))
+    assert "stand for parts of the image" in message
+
+
+def test_a_row_that_was_rolled_to_the_top_is_no_prefix():
+    rolled = lambda x: x.roll(1, 2).flatten(2).transpose(1, 2)  # noqa: E731
+    reason_of(Tokens(rolled), "norm", noise(1, 3, 48, 72))
+
+
+def test_a_class_token_that_went_through_a_stage_of_its_own_is_a_prefix():
+    """As in PiT: the tokens are pooled by a convolution, the class token by a linear layer."""
+
+    class Stages(Tokens):
+        def __init__(self):
+            super().__init__(before=1)
+            self.pool, self.beside = nn.Conv2d(8, 8, 3, 2, 1, groups=8), nn.Linear(8, 8)
+            self.second = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, norm_first=True, dropout=0.0)
+
+        def forward(self, x):
+            x = self.patches(x).flatten(2).transpose(1, 2)
+            x = self.block(torch.cat([self.before.expand(len(x), -1, -1), x], 1))
+            token, x = self.beside(x[:, :1]), self.pool(x[:, 1:].transpose(1, 2).unflatten(2, (12, 18)))
+            return self.fc(self.norm(self.second(torch.cat([token, x.flatten(2).transpose(1, 2)], 1)))[:, 0])
+
+    assert layout_of(Stages(), "norm", noise(1, 3, 48, 72)) == Layout("tokens", (6, 9), 1)
+
+
 def test_an_order_that_the_image_decides_is_refused():
     """The strongest half of the tokens, as pruned transformers keep them."""
     keep = lambda x: (t := x.flatten(2).transpose(1, 2))[:, t.norm(dim=2)[0].topk(8).indices]  # noqa: E731
@@ -228,6 +264,13 @@ def test_a_map_that_is_not_the_image_in_its_order_is_refused(change, reason):
     image = noise(1, 3, 16, 16)
     assert layout_of(model, "0", image) == Layout("NCHW", (8, 8))
     assert reason in reason_of(model, "2", image)
+
+
+@mark.parametrize("pool", [(7, 7), (5, 4)])
+def test_a_pooling_to_more_cells_than_there_are_is_taken(pool):
+    """As VGG's, of a small image: 3 x 3 cells become 7 x 7."""
+    model = nn.Sequential(nn.Conv2d(3, 8, 8, 8), nn.AdaptiveAvgPool2d(pool))
+    assert layout_of(model, "1", noise(1, 3, 24, 24)) == Layout("NCHW", pool)
 
 
 def test_what_is_turned_back_is_taken():

@@ -78,6 +78,9 @@ SIGMOID = {
     "in place": lambda z: z.clone().sigmoid_(),
     "scripted": scripted_sigmoid,
     "by hand": lambda z: 1 / (1 + (-z).exp()),
+    "reciprocal by hand": lambda z: (1 + (-z).exp()).reciprocal(),
+    "by tanh": lambda z: (1 + (z / 2).tanh()) / 2,
+    "by tanh, spread": lambda z: 0.5 + 0.5 * (z / 2).tanh(),
     "bounded": lambda z: z.sigmoid().clamp(1e-6, 1 - 1e-6),
 }
 
@@ -181,6 +184,19 @@ def test_a_softmax_over_the_images_is_refused():
         explainer_of(lambda z: z.softmax(0)).explain(IMAGES[:1])
 
 
+@pytest.mark.parametrize(
+    ("function", "total"),
+    [
+        (lambda z: 100 * z.softmax(1), 100),
+        (lambda z: torch.cat([z[:, :2].softmax(1), z.softmax(1)], 1), 2),
+        (lambda z: z.softmax(1) * 3, 3),
+    ],
+)
+def test_percentages_and_groups_of_classes_are_refused(function, total):
+    with pytest.raises(ModelError, match=f"is positive and sums to {total} in each row, whatever the input"):
+        explainer_of(function).explain(IMAGES)
+
+
 # Only probabilities
 
 LOST = {
@@ -260,6 +276,8 @@ def test_a_saturated_sigmoid_is_no_matter_where_its_input_is_at_hand():
         (lambda z: torch.stack([z[:, 0], z[:, 1] * 0], 1), [1.0, 0.0, 0.0]),
         (lambda z: torch.stack([z[:, 0] - 200, z[:, 1] * 0], 1), [4.0, 3.0, 0.0]),  # logsumexp is 0, to rounding
         (F.relu, [0.5, 0.5, 0.0]),
+        (lambda z: F.relu(z) * 2, [0.5, 0.25, 0.25]),
+        (lambda z: z.tanh() + 1, [0.5, 3.0, 0.25]),
         (lambda z: z.sigmoid() * z, [1.0, 0.5, 2.0]),  # a gate
     ],
 )

@@ -192,7 +192,8 @@ class Game:
             return torch.zeros_like(gradient)
         with _differentiable():
             along = (gradient * vector.clone()).sum()
-            return _derivative(along, self._trace.activation)
+            product = _gradient_or_none(along, self._trace.activation)
+            return torch.zeros_like(gradient) if product is None else product  # linear in what depends on it
 
     @property
     def structure(self) -> Structure:
@@ -256,9 +257,6 @@ def _largest_of(output: Any) -> float:
     return max((float(t.abs().max()) for t in numbers if t.numel()), default=0.0)
 
 
-_OF_NONE = "an operation in it is quantised, or a custom operator without a registered one"
-
-
 @contextmanager
 def _differentiable() -> Iterator[None]:
     """Gradients on, also inside the caller's no_grad or inference_mode, and none in autocast's precision."""
@@ -267,22 +265,33 @@ def _differentiable() -> Iterator[None]:
 
 
 def _derivative(value: Tensor, activation: Tensor, *, again: bool = False) -> Tensor:
-    """The gradient, zero where the value does not depend on the activation; `again` keeps it differentiable."""
-    missing = missing_derivative(value)
-    if missing is not None or not value.requires_grad:
-        where = "the output is cut off from it: quantised, detached, or computed under no_grad"
+    """The gradient; `again` keeps it differentiable.
+
+    Raises:
+        DerivativeError: an operation passes none on. (Autograd returns None there, or leaves its part out.)
+    """
+    gradient = None
+    if value.requires_grad and missing_derivative(value) is None:
+        gradient = _gradient_or_none(value, activation, again=again)
+    if gradient is None:
         raise DerivativeError(
-            f"what comes after the layer has no derivative ({where if missing is None else _OF_NONE}); use "
-            "sampledshapley, which needs none, or a layer behind that"
+            "what comes after the layer has no derivative: an operation there (quantised, of a foreign kernel, detached "
+            "or under no_grad) passes none on; use sampledshapley, which needs none, a layer behind that, or the model "
+            "before it was quantised"
         )
+    return gradient
+
+
+def _gradient_or_none(value: Tensor, activation: Tensor, *, again: bool = False) -> Tensor | None:
+    gradient: Tensor | None
     try:
-        (found,) = grad(value, activation, create_graph=again, retain_graph=True, materialize_grads=True)
+        (gradient,) = grad(value, activation, create_graph=again, retain_graph=True, allow_unused=True)
     except (torch.cuda.OutOfMemoryError, ShapleyCamError):
         raise
     except Exception as error:  # a user's own backward may raise anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise _no_derivative(reason) from error
-    return found
+    return gradient
 
 
 def _no_derivative(reason: str) -> DerivativeError:

@@ -3,7 +3,7 @@
 from shapleycam.layers.audit import Audit, Candidate, audit
 from shapleycam.layers.choice import BEFORE_POOL, LAST_CONV, RULES, before_pool, chosen, last_conv, rule_of
 from shapleycam.layers.layout import layout_at
-from shapleycam.layers.proof import Solid, channel_axis, check_solid
+from shapleycam.layers.proof import Solid, channel_axis, check_solid, share_proofs
 
 __all__ = ["BEFORE_POOL", "LAST_CONV", "RULES", "Audit", "Candidate", "Solid", "audit", "before_pool",
-           "channel_axis", "check_solid", "chosen", "last_conv", "layout_at", "rule_of"]  # fmt: skip
+           "channel_axis", "check_solid", "chosen", "last_conv", "layout_at", "rule_of", "share_proofs"]  # fmt: skip

@@ -49,7 +49,7 @@ class Candidate:
 class Audit:
     """The layers of a model that can be explained, in running order; `dense` if its output is not one row of numbers
     an image but one for each pixel, or detections. `without_grid` are those in which no grid was
-    found: names, shapes and reasons. `last` is the last module of all.
+    found: names, shapes and reasons. `last` is the last of both.
     """
 
     candidates: tuple[Candidate, ...]
@@ -79,11 +79,11 @@ def audit(
     modules = dict(model.named_modules())
     channels = channel_axis(model, image, solid, extra)
     sides = sides_of(tuple(image.shape), channels)
-    found, without = [], []
+    found, without, last = [], [], ""
     for one in seen:
         if _inside_attention(one.name, modules) or len(one.value) != len(image):
             continue
-        shape = tuple(one.value.shape)
+        shape, last = tuple(one.value.shape), one.name
         reading = reading_at(model, one.name, image, channels, extra)
         layout = supposed(model, one.name, shape, sides) if reading.unknown else reading.layout
         if layout is None or layout.count == 1:  # not proposed; refused with the reason where a user names it
@@ -94,7 +94,7 @@ def audit(
             norm, live = float(one.gradient.norm()), int((cells > 0).sum())
             proven = not reading.unknown
             found.append(Candidate(one.name, shape[1:], layout, norm, live, one.first, proven))
-    return Audit(tuple(found), dense, tuple(without), seen[-1].name if seen else "")
+    return Audit(tuple(found), dense, tuple(without), last)
 
 
 @dataclass(frozen=True)

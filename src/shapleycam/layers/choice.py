@@ -92,7 +92,7 @@ def _adapts(name: str, model: nn.Module) -> bool:
 
 
 def _before_head(found: Sequence[Candidate], last: str) -> Sequence[Candidate]:
-    """Without the branch of the module tree that the last module of all is on, where there are others."""
+    """Without the branch of the module tree that the last layer is on, where there are others."""
     names, ends = [candidate.name.split(".") for candidate in found], last.split(".")
     for depth in range(1, max(map(len, names), default=0) + 1):
         branch = ends[:depth]

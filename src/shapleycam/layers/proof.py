@@ -58,6 +58,12 @@ def proof_for(model: nn.Module, images: Tensor, channels: int, extra: ExtraInput
     return proofs[key]
 
 
+def share_proofs(model: nn.Module, like: nn.Module) -> None:
+    """Let a model of the same make, with other weights, share what was learnt of another."""
+    known = _kept_of(like)
+    _kept[model] = _Kept(tuple(map(ref, model.modules())), known.proofs, known.channels)
+
+
 def channel_axis(model: nn.Module, images: Tensor, solid: Solid = None, extra: ExtraInputs = NO_EXTRA) -> int:
     """Return the axis of images that holds their channels: 1, and of videos (b, t, c, h, w) 2.
 

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from shapleycam.trace.graph import may_depend_on_activation
+
 
 class EvalBatchNorm(torch.autograd.Function):
     """x·scale + shift, one scale and shift a channel (axis 1); differentiable by x alone, any number of times."""
@@ -76,8 +78,8 @@ def _by_channel(numbers: Tensor, values: Tensor) -> Tensor:
 def _affine(
     values: Tensor, mean: Tensor, variance: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> Tensor:
-    is_computed = any(t is not None and t.grad_fn is not None for t in (mean, variance, weight, bias))
-    with torch.set_grad_enabled(is_computed):  # what was computed in the graph may depend on the activation
+    is_computed = any(t is not None and may_depend_on_activation(t) for t in (mean, variance, weight, bias))
+    with torch.set_grad_enabled(is_computed):  # conditional batch norms have scales that depend on the activation
         scale = torch.rsqrt(variance + eps)
         scale = scale if weight is None else scale * weight
         shift = -mean * scale if bias is None else bias - mean * scale

@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn import grad
 
+from shapleycam.trace.graph import may_depend_on_activation
+
 _TRANSPOSED: dict[Any, Callable[..., Any]] = {
     F.conv1d: grad.conv1d_input,
     F.conv2d: grad.conv2d_input,
@@ -36,12 +38,11 @@ def _convolve(
 ) -> Tensor:
     """As PyTorch's `func`; by a function of our own where the weight does not depend on the activation.
 
-    A weight or bias that was computed (CondConv mixes kernels by content) may depend on it, and our function would drop
-    that part of the derivative.
+    Where it does (CondConv mixes kernels by content) our function would drop that part of the derivative.
     """
     settings = (stride, padding, dilation, groups)
     batched = input.dim() == weight.dim()
-    is_computed = weight.grad_fn is not None or (bias is not None and bias.grad_fn is not None)
+    is_computed = any(t is not None and may_depend_on_activation(t) for t in (weight, bias))
     if isinstance(padding, str) or not batched or is_computed:
         return func(input, weight, bias, *settings)
     convolved: Tensor = _Convolution.apply(input, weight, bias, func, settings)

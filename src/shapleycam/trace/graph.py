@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from shapleycam.trace.finals import Activation
 from shapleycam.trace.nested import tensors_of
@@ -22,8 +22,17 @@ _ACTIVATIONS: dict[str, Activation] = {
     "SoftmaxBackward0": "softmax",
     "LogSoftmaxBackward0": "log_softmax",
     "LogSigmoidBackward0": "log_sigmoid",
+    "HardsigmoidBackward0": "sigmoid",
 }
-_SIGMOID_BY_HAND = ["ReciprocalBackward0", "AddBackward0", "ExpBackward0"]
+_SIGMOIDS_BY_HAND = (
+    ("MulBackward0", "ReciprocalBackward0", "AddBackward0", "ExpBackward0"),  # 1 / x is x.reciprocal() * 1
+    ("ReciprocalBackward0", "AddBackward0", "ExpBackward0"),
+    ("MulBackward0", "AddBackward0", "TanhBackward0"),
+    ("DivBackward0", "AddBackward0", "TanhBackward0"),
+    ("AddBackward0", "MulBackward0", "TanhBackward0"),
+    ("AddBackward0", "DivBackward0", "TanhBackward0"),
+)
+"""1 / (1 + exp(-z)) and (1 + tanh(z / 2)) / 2, from the last operation to the first."""
 
 
 def nodes(tensor: Tensor) -> Iterator[Any]:
@@ -44,6 +53,15 @@ def depends_on(value: Any, leaf: Tensor) -> bool:
     return any(getattr(node, "variable", None) is leaf for tensor in tensors_of(value) for node in nodes(tensor))
 
 
+def may_depend_on_activation(tensor: Tensor) -> bool:
+    """Whether a tensor was computed in the graph from anything but parameters.
+
+    Kernels that are standardised or parametrised are computed from parameters alone, and constants to an explanation.
+    """
+    leaves = (getattr(node, "variable", None) for node in nodes(tensor))
+    return any(leaf is not None and not isinstance(leaf, nn.Parameter) for leaf in leaves)
+
+
 def not_differentiable(tensor: Tensor) -> bool:
     """Whether an operation on the way forbids further derivatives; autograd would pass it over in silence.
 
@@ -56,20 +74,24 @@ def not_differentiable(tensor: Tensor) -> bool:
 def last_activation(output: Tensor) -> Activation | None:
     """The softmax or sigmoid whose result a tensor shows, by views, copies and bounds; None if there is no such one.
 
-    1 / (1 + exp(-z)) written by hand is a sigmoid too.
+    A sigmoid written by hand is one too.
     """
     node: Any = output.grad_fn
     while node is not None and _ONE_TENSORS.fullmatch(node.name()):
         node = _only_operand(node)
     if node is None:
         return None
-    return "sigmoid" if _is_by_hand(node) else _ACTIVATIONS.get(node.name())
+    return "sigmoid" if _is_by_hand(node, output) else _ACTIVATIONS.get(node.name())
 
 
-def _is_by_hand(node: Any) -> bool:
-    if node.name() == "MulBackward0":  # 1 / x is recorded as x.reciprocal() * 1
-        node = _only_operand(node)
-    for name in _SIGMOID_BY_HAND:
+def _is_by_hand(node: Any, output: Tensor) -> bool:
+    between = bool(((output.detach() >= 0) & (output.detach() <= 1)).all())
+    return between and any(_are_last(node, names) for names in _SIGMOIDS_BY_HAND)
+
+
+def _are_last(node: Any, names: tuple[str, ...]) -> bool:
+    """Whether the last operations are these, each of one operand."""
+    for name in names:
         if node is None or node.name() != name:
             return False
         node = _only_operand(node)
@@ -85,7 +107,7 @@ def _only_operand(node: Any) -> Any:
 def missing_derivative(tensor: Tensor) -> str | None:
     """The name of an operation on the way for which nobody has written a derivative; None without any.
 
-    Of a quantised or custom operator without one PyTorch reports a gradient of zero.
+    PyTorch leaves out the part of the gradient that goes through a quantised or custom operator without one.
     """
     return next((node.name() for node in nodes(tensor) if "NotImplemented" in node.name()), None)
 

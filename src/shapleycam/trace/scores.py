@@ -13,23 +13,16 @@ from torch.nn.functional import logsigmoid
 from shapleycam.errors import ModelError
 from shapleycam.models.outputs import rows_of
 from shapleycam.trace.finals import Activation, Final, Finals
-from shapleycam.trace.graph import last_activation, nodes
+from shapleycam.trace.graph import last_activation
 from shapleycam.trace.nested import numbers_of
+from shapleycam.trace.sums import BOUNDED, ROUNDED, are_log_probabilities, are_probabilities, check_sums
 
 Form: TypeAlias = Literal["logits", "sigmoid logits", "probabilities", "log-probabilities"]
 """What the numbers of an output are; those of "sigmoid logits" stand beside each other."""
 Reads: TypeAlias = Literal["scores", "numbers", "output"]
 """What a question is asked of: class scores, the output with one row an image, or the output as the model has it."""
 
-_SUM = 1e-4
-"""How far from 1 the sum of probabilities may be by rounding."""
-_BOUNDED = 1e-2
-"""... or of a softmax's whose results are kept from 0 and 1."""
 _EQUAL = 1e-5
-_STILL = 1e-3
-"""Below this share of one class's gradient the gradient of all probabilities' sum is rounding."""
-_EXPONENTIALS = frozenset({"ExpBackward0", "SoftmaxBackward0", "SigmoidBackward0", "TanhBackward0"})
-_LOGARITHMS = frozenset({"LogBackward0", "LogsumexpBackward0", "LogSoftmaxBackward0", "LogSigmoidBackward0"})
 _ACTIVATED: dict[Activation, Callable[[Tensor], Tensor]] = {
     "softmax": lambda z: z.softmax(1),
     "log_softmax": lambda z: z.log_softmax(1),
@@ -103,10 +96,11 @@ def scores_of(output: Tensor, returned: Returned, leaf: Tensor) -> Scores:
         form: Form = "log-probabilities" if logarithm else "probabilities"
         return Scores(form, True, last, _INVERTED.format(_WORDS[last]), _inverse_log if logarithm else _inverse)
     if not _is_single(output):
-        if _are_probabilities(output, leaf, _BOUNDED if last == "softmax" else _SUM):
+        if are_probabilities(output, leaf, BOUNDED if last == "softmax" else ROUNDED):
             return Scores("probabilities", False, "softmax", _LOST.format("probabilities"), _log)
-        if _are_log_probabilities(output, leaf):
+        if are_log_probabilities(output, leaf):
             return Scores("log-probabilities", False, "log_softmax", _LOST.format("log-probabilities"))
+        check_sums(output, leaf)
     if last is not None:
         raise _part(output, last)
     activation = _activation_beside(output, returned.beside)
@@ -220,38 +214,6 @@ def _part(output: Tensor, kind: Activation) -> ModelError:
         "runs over another dimension than the classes; expected probabilities (b, classes) that sum to 1 in each row: "
         "give the model without it, or choose its output with output="
     )
-
-
-def _are_probabilities(output: Tensor, leaf: Tensor, room: float) -> bool:
-    values = output.detach()
-    sums = bool((values >= 0).all()) and bool(((values.sum(1) - 1).abs() <= room).all())
-    return sums and _is_constant(output.sum(1), output, leaf) and (_unsure(values) or _made_by(output, _EXPONENTIALS))
-
-
-def _are_log_probabilities(output: Tensor, leaf: Tensor) -> bool:
-    values = output.detach()
-    sums = bool((values <= 0).all()) and bool((values.logsumexp(1).abs() <= _SUM).all())
-    constant = sums and _is_constant(output.logsumexp(1), output, leaf)
-    return constant and (_unsure(values.exp()) or _made_by(output, _LOGARITHMS))
-
-
-def _is_constant(total: Tensor, output: Tensor, leaf: Tensor) -> bool:
-    """Whether a sum over classes stays the same whatever the input: then it is so by how the model makes it."""
-    if not output.requires_grad:
-        return True
-    finite = output.masked_fill(~torch.isfinite(output), 0)
-    (of_sum,) = torch.autograd.grad(total.sum(), leaf, retain_graph=True, materialize_grads=True)
-    (of_best,) = torch.autograd.grad(finite.amax(1).sum(), leaf, retain_graph=True, materialize_grads=True)
-    return bool(of_sum.norm() <= _STILL * of_best.norm())
-
-
-def _unsure(probabilities: Tensor) -> bool:
-    """Whether in some image no class has all: where one has, a sum's gradient vanishes whatever made it."""
-    return bool((probabilities.amax(1) < 1 - _STILL).any())
-
-
-def _made_by(output: Tensor, names: frozenset[str]) -> bool:
-    return any(node.name() in names for node in nodes(output))
 
 
 def _activation_beside(output: Tensor, beside: Sequence[Tensor]) -> Activation | None:

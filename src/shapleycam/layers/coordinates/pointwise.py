@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce as combined
 
-import torch
 from torch import Tensor
 
 from shapleycam.layers.coordinates.arguments import Operation
@@ -38,8 +38,12 @@ REDUCTIONS = {
 
 def elementwise(operation: Operation) -> Places:
     """Return the places of an elementwise function of one operand or several."""
-    shape = operation.results[0].shape
-    return combined(merge, [expanded(places, shape) for places in operation.operands()])
+    return elementwise_of(operation.operands(), operation.results[0].shape)
+
+
+def elementwise_of(operands: Sequence[Places], shape: Sequence[int]) -> Places:
+    """Return the places of an elementwise function of operands that are broadcast to a shape."""
+    return combined(merge, [expanded(places, shape) for places in operands])
 
 
 def kept(operation: Operation) -> Places | None:
@@ -81,4 +85,4 @@ def compared(operation: Operation) -> Places:
     rows = [reduce(places, [-1]) for places in sides]
     moved = [side if place is first else side.transpose(-1, -2) for side, place in zip(rows, sides, strict=True)]
     shape = operation.results[0].shape
-    return torch.Tensor(combined(merge, [expanded(places, shape) for places in moved]))
+    return elementwise_of(moved, shape)

@@ -15,17 +15,19 @@ from shapleycam.layers.coordinates.windows import continued
 from shapleycam.models.layout import Kind, Layout
 
 _CELL = 0.5
-"""How far a cell may lie from where its row and column are, in cells."""
+"""How far a cell may lie from its row and column, in cells."""
+_EVEN = 1.01
+"""How far a row or column may lie from where it were if all were evenly spaced, in cells: a pooling to more cells than
+there are repeats some."""
 _CHANNELS = 1 / 16
 """How far the channels of a cell may lie apart, as a share of the image's side, or by a cell."""
 _DRAWN = 0.25
 """How far a cell may lie from where it is drawn (the grid covers the whole image), as a share of the image's side, or
 in cells: what convolutions without padding leave out at the border."""
 _GLOBAL = 0.25
-"""How much more than the cells of the grid a token must mix, as a share of the image, to be one without a place."""
-
+"""How much more than the cells of the grid a token must mix, as a share of the image, to be none of them."""
 _ALL = 0.9
-"""And how much of the way from the middle to the outermost cells it must mix, to be one that sees the whole image."""
+"""How much of the way from the middle to the outermost cells a prefix token must mix, if it sees the image at all."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,10 @@ def _misplaced(cells: Places, grid: tuple[int, ...], size: Sequence[int]) -> str
         if pitch <= 0 or bool((line.diff() < 0).any()):
             return f"{_name(axis, len(grid))} do not follow each other"
         regular = line[0] + pitch * torch.arange(count, device=line.device)
-        off = torch.maximum((middle[axis] - line.reshape(shape)).abs().amax(others), (line - regular).abs())
-        if bool((off > _CELL * pitch).any()) or bool((apart[axis] > max(pitch, _CHANNELS * side)).any()):
+        apart_in_line = (middle[axis] - line.reshape(shape)).abs().max() / pitch
+        uneven = (line - regular).abs().max() / pitch
+        channels_apart = apart[axis].max() / max(pitch, _CHANNELS * side)
+        if apart_in_line > _CELL or uneven > _EVEN or channels_apart > 1:
             return f"{_name(axis, len(grid))} are not evenly spaced lines of the image"
         drawn = (torch.arange(count, device=line.device) + 0.5) * side / count - 0.5
         if bool(((line - drawn).abs() > max(side / count, _DRAWN * side)).any()):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,6 +165,3 @@ def _in_line(near: Places, far: Places) -> Places:
 def _sides(value: Any, count: int) -> Sequence[int]:
     values = [value] if isinstance(value, int) else list(value)
     return values * count if len(values) == 1 else values
-
-
-Rule = Callable[[Operation], "Places | None"]
