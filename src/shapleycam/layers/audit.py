@@ -156,6 +156,7 @@ class _Watch:
         is_leaf = not any(module.children())
 
         def forward(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            torch.set_grad_enabled(mode=True)  # a model may run its backbone under no_grad
             given = args[0] if args and isinstance(args[0], torch.Tensor) else None
             version = None if given is None else version_of(given)
             value = original(*args, **kwargs)
