@@ -280,8 +280,8 @@ def _derivative(value: Tensor, activation: Tensor, *, again: bool = False) -> Te
         (gradient,) = derivatives(value, [activation], create_graph=again)
     if gradient is None:
         raise DerivativeError(
-            "what comes after the layer has no derivative: an operation there (quantised, of a foreign kernel, detached "
-            "or under no_grad) passes none on; use sampledshapley, which needs none, a layer behind that, or the "
-            "model before it was quantised"
+            "what comes after the layer has no derivative: an operation there (quantised, of a foreign kernel, "
+            "detached or under no_grad) passes none on; use sampledshapley, which needs none, a layer behind that, or "
+            "the model before it was quantised"
         )
     return gradient
