@@ -17,20 +17,13 @@ from torch import Tensor
 
 from shapleycam.errors import DerivativeError, OptionError, ReplayError
 from shapleycam.game.evaluation import Evaluation, check_finite, plain
-from shapleycam.game.finite_differences import (
-    CurvatureCase,
-    Evaluate,
-    Point,
-    check_curvature,
-    check_gradient,
-    once,
-    passed,
-)
+from shapleycam.game.finite_differences import CurvatureCase, Evaluate, Point, check_curvature, check_gradient
 from shapleycam.game.players import Regions, players_of
 from shapleycam.game.structure import Structure
 from shapleycam.images import Seed, content_seeds
 from shapleycam.models.layout import Layout
 from shapleycam.trace import Trace
+from shapleycam.trace.checked import once, passed
 from shapleycam.trace.graph import (
     derivatives,
     has_foreign_functions,

@@ -242,7 +242,7 @@ class _Passes:
         watch = written_by(self.model)
         traced = self._pass(plan)
         self._check_written(watch)
-        key = (self.name, self.images.shape, self.images.dtype, self.images.device)
+        key = ("repeats", self.name, self.images.shape, self.images.dtype, self.images.device)
         check_repeats(self.owner, key, traced.activation.detach(), traced.output, self._again)
         return traced
 
