@@ -208,7 +208,8 @@ def _no_classes(target: Target, utility: Utility, images: Tensor) -> Int[Tensor,
 
 def _as_the_model_is(images: Tensor, model: nn.Module) -> Tensor:
     """On the model's device, in its precision and float32 at least, as is the model while it is explained."""
-    weight = next((weight for weight in model.parameters() if weight.is_floating_point()), None)
+    weights = (weight for weight in model.parameters() if weight.is_floating_point() and not weight.is_meta)
+    weight = next(weights, None)
     if weight is None:
         return images.to(device_of(model), torch.promote_types(images.dtype, torch.float32))
     return images.to(weight.device, torch.float64 if weight.dtype == torch.float64 else torch.float32)

@@ -1,4 +1,4 @@
-"""The traps of METRICS.md, one after the other."""
+"""Traps of the metrics, one after the other."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def test_nothing_is_changed_when_the_model_raises(small, pictures, broken):
     handle = getattr(small, broken).register_forward_pre_hook(fail)
     before = state_of(small)
     text = (
-        r"the model raised ZeroDivisionError, for images of shape \(\d, 3, 16, 16\); expected images that it can take"
+        r"the model raised ZeroDivisionError, for images of shape \(\d, 3, 16, 16\); expected a model that runs on them"
     )
     with pytest.raises(ModelError, match=text) as raised:
         trace(small, pictures, "body", replay=True)

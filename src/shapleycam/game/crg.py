@@ -17,14 +17,20 @@ from torch import Tensor
 
 from shapleycam.errors import DerivativeError, OptionError, ReplayError
 from shapleycam.game.evaluation import Evaluation, check_finite, plain
-from shapleycam.game.finite_differences import Evaluate, Point, check_curvature, check_gradient
+from shapleycam.game.finite_differences import CurvatureCase, Evaluate, Point, check_curvature, check_gradient
 from shapleycam.game.players import Regions, players_of
 from shapleycam.game.structure import Structure
 from shapleycam.images import Seed, content_seeds
 from shapleycam.models.layout import Layout
 from shapleycam.trace import Trace
 from shapleycam.trace.checked import once, passed
-from shapleycam.trace.graph import derivatives, has_foreign_functions, no_derivative, not_differentiable
+from shapleycam.trace.graph import (
+    derivatives,
+    has_foreign_functions,
+    missing_derivative,
+    no_derivative,
+    not_differentiable,
+)
 from shapleycam.trace.nested import numbers_of
 from shapleycam.trace.suspension import without_autocast
 from shapleycam.utilities import Utility
@@ -60,7 +66,7 @@ class Game:
         self._evaluation = Evaluation(trace, self.players, utility, target, memory)
         with _differentiable():
             self._utility_at_activation = utility(trace.output, target)
-        if not self._utility_at_activation.requires_grad:
+        if trace.is_differentiable and not self._utility_at_activation.requires_grad:
             raise OptionError(
                 f"utility {utility.name!r} does not depend on the model's output, or detaches it; expected a "
                 "differentiable function of it"
@@ -172,7 +178,8 @@ class Game:
         key = ("curvature", self.layer, self.activation.shape, self.activation.dtype, self.utility.name)
         if has_foreign_functions(self._utility_at_activation) and once(self._trace.owner, key):
             own = found if vector is self.activation else self._hessian_product(gradient, self.activation)
-            check_curvature(self.activation, self._gradient_by_rerun, gradient.detach(), own, self.layer)
+            by_rerun, precisely = (self._gradient_by(run) for run in (self._trace.rerun, self._trace.rerun_in_float64))
+            check_curvature(CurvatureCase(self.activation, gradient.detach(), own, by_rerun, precisely), self.layer)
             passed(self._trace.owner, key)
         return found
 
@@ -201,11 +208,15 @@ class Game:
             raise OptionError(f"coalitions have shape {tuple(coalitions.shape)}; expected {expected}")
         return whole
 
-    def _gradient_by_rerun(self, activation: Tensor) -> Tensor:
-        """The gradient at another activation, also of a pass that was not recorded."""
-        with _differentiable():
-            leaf = activation.detach().requires_grad_()
-            return _derivative(self.utility(self._trace.rerun(leaf), self.target).sum(), leaf)
+    def _gradient_by(self, rerun: Callable[[Tensor], Any]) -> Evaluate:
+        """The gradient at another activation, by running the head again, also of a pass that was not recorded."""
+
+        def gradient_at(activation: Tensor) -> Tensor:
+            with _differentiable():
+                leaf = activation.detach().requires_grad_()
+                return _derivative(self.utility(rerun(leaf), self.target).sum(), leaf)
+
+        return gradient_at
 
     def _check_gradient(self, gradient: Tensor) -> None:
         """Compare the gradient with finite differences, once for a model and what its kernels depend on."""
@@ -255,12 +266,15 @@ def _derivative(value: Tensor, activation: Tensor, *, again: bool = False) -> Te
     """The gradient; `again` keeps it differentiable.
 
     Raises:
-        DerivativeError: no operation passes one on. (Autograd returns None there, which must not become zeros.)
+        DerivativeError: an operation passes none on. (Autograd returns None there, or leaves its part out.)
     """
-    (gradient,) = derivatives(value, [activation], create_graph=again)
+    gradient = None
+    if value.requires_grad and missing_derivative(value) is None:
+        (gradient,) = derivatives(value, [activation], create_graph=again)
     if gradient is None:
         raise DerivativeError(
-            "what comes after the layer has no derivative: an operation there (quantised, or of a foreign kernel) "
-            "passes none on; use sampledshapley, which needs none, or the model before it was quantised"
+            "what comes after the layer has no derivative: an operation there (quantised, of a foreign kernel, "
+            "detached or under no_grad) passes none on; use sampledshapley, which needs none, a layer behind that, or "
+            "the model before it was quantised"
         )
     return gradient

@@ -19,12 +19,13 @@ from shapleycam.models.outputs import found as found_logits
 from shapleycam.trace.differentiation import Differentiation
 from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
 from shapleycam.trace.finals import Finals
-from shapleycam.trace.graph import derivatives
+from shapleycam.trace.graph import derivatives, missing_derivative
 from shapleycam.trace.isolation import Interceptor, intercepted, isolated, run
 from shapleycam.trace.nested import is_empty, map_tensors, numbers_of, only_tensor, version_of
 from shapleycam.trace.scores import scores_if_any
 from shapleycam.trace.trace import Select, check_output, nothing_returned
 
+_NO_DERIVATIVE = "the output has no derivative by the images: something is quantised, detached or under no_grad"
 _ATTENTION = {"attn", "attention", "self_attn", "self_attention"}
 
 
@@ -49,14 +50,16 @@ class Candidate:
 @dataclass(frozen=True)
 class Audit:
     """The layers of a model that can be explained, in running order; `dense` if its output is not one row of numbers
-    an image but one for each pixel, or detections. `without_grid` are those in which no grid was
-    found: names, shapes and reasons. `last` is the last of both.
+    an image but one for each pixel, or detections. `without_grid` are those in which no grid was found: names, shapes
+    and reasons. `last` is the last of both. `obstacle` says why others could not be looked at: they run several times,
+    have other rows than the images, or the output has no derivative.
     """
 
     candidates: tuple[Candidate, ...]
     dense: bool
     without_grid: tuple[tuple[str, tuple[int, ...], str], ...]
     last: str = ""
+    obstacle: str = ""
 
 
 def audit(
@@ -76,13 +79,16 @@ def audit(
         ImageError: it is not known what images of five dimensions are.
         ModelError: the output holds no numbers to explain, or they are not finite.
     """
-    seen, dense = _outputs(model, image, select, extra)
+    seen, dense, obstacle = _outputs(model, image, select, extra)
     modules = dict(model.named_modules())
     channels = channel_axis(model, image, solid, extra)
     sides = sides_of(tuple(image.shape), channels)
     found, without, last = [], [], ""
     for one in seen:
-        if _inside_attention(one.name, modules) or len(one.value) != len(image):
+        if len(one.value) != len(image):
+            obstacle = f"layer {one.name!r} returns {len(one.value)} rows for {len(image)} image"
+            continue
+        if _inside_attention(one.name, modules):
             continue
         shape, last = tuple(one.value.shape), one.name
         reading = reading_at(model, one.name, image, channels, extra)
@@ -95,7 +101,7 @@ def audit(
             norm, live = float(one.gradient.norm()), int((cells > 0).sum())
             proven = not reading.unknown
             found.append(Candidate(one.name, shape[1:], layout, norm, live, one.first, proven))
-    return Audit(tuple(found), dense, tuple(without), last)
+    return Audit(tuple(found), dense, tuple(without), last, obstacle)
 
 
 @dataclass(frozen=True)
@@ -108,8 +114,10 @@ class _Output:
     gradient: Tensor
 
 
-def _outputs(model: nn.Module, image: Tensor, select: Select, extra: ExtraInputs) -> tuple[list[_Output], bool]:
-    """The outputs of the modules that run once, in the order in which they finish; and whether the model's is dense."""
+def _outputs(model: nn.Module, image: Tensor, select: Select, extra: ExtraInputs) -> tuple[list[_Output], bool, str]:
+    """The outputs of the modules that run once, in the order in which they finish; whether the model's is dense; and
+    what stands in the way of others.
+    """
     watch = _Watch()
     leaf = image.detach().clone().requires_grad_()
     with isolated(model) as copied, torch.enable_grad(), Differentiation(twice=False):
@@ -123,11 +131,14 @@ def _outputs(model: nn.Module, image: Tensor, select: Select, extra: ExtraInputs
         numbers = [scores_if_any(tensor, len(image), finals, leaf) for tensor in numbers]
         seen, score = watch.seen(), sum(_score(tensor) for tensor in numbers)
         dense = not isinstance(output, torch.Tensor) or output.dim() > 2
-        if not seen or not isinstance(score, torch.Tensor) or not score.requires_grad:
-            return [], dense
+        if not isinstance(score, torch.Tensor) or not score.requires_grad or missing_derivative(score) is not None:
+            return [], dense, _NO_DERIVATIVE
+        if not seen:
+            return [], dense, watch.repeated()
         gradients = derivatives(score, [one.value for one in seen])
     pairs = zip(seen, gradients, strict=True)
-    return [_Output(one.name, one.first, one.value.detach(), g) for one, g in pairs if g is not None], dense
+    outputs = [_Output(one.name, one.first, one.value.detach(), g) for one, g in pairs if g is not None]
+    return outputs, dense, watch.repeated()
 
 
 def _score(output: Tensor) -> Tensor:
@@ -156,6 +167,7 @@ class _Watch:
         is_leaf = not any(module.children())
 
         def forward(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            torch.set_grad_enabled(mode=True)  # a model may run its backbone under no_grad
             given = args[0] if args and isinstance(args[0], torch.Tensor) else None
             version = None if given is None else version_of(given)
             value = original(*args, **kwargs)
@@ -174,6 +186,11 @@ class _Watch:
     def seen(self) -> list[_Seen]:
         """Each tensor once, if its module ran once."""
         return [one for one in self._by_identity.values() if self._runs[one.name] == 1]
+
+    def repeated(self) -> str:
+        """Say of the last layer that runs several times that it does; nothing where there is none."""
+        names = [one.name for one in self._by_identity.values() if self._runs[one.name] > 1]
+        return f"layer {names[-1]!r} runs {self._runs[names[-1]]} times in a forward pass" if names else ""
 
     def _record(self, name: str, value: Tensor) -> Tensor:
         known = self._by_identity.get(id(value))

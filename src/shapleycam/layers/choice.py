@@ -66,7 +66,8 @@ def before_pool(
             return candidate
     raise LayerError(
         "no layer of this model has an output with a grid of positions that its output depends on"
-        f"{_shapes(found)}; name one with layer=, and its layout with layout='tokens 14x14 after 1', say"
+        f"{_shapes(found)}{_obstacle(found)}; name one with layer=, and its layout with "
+        "layout='tokens 14x14 after 1', say"
     )
 
 
@@ -81,7 +82,10 @@ def last_conv(found: Audit, model: nn.Module) -> str:
         is_convolution = isinstance(model.get_submodule(candidate.maker), _CONVOLUTIONS)
         if candidate.live_cells > 1 and candidate.proven and is_convolution and not _adapts(candidate.maker, model):
             return candidate.maker
-    raise LayerError(f"layer {LAST_CONV!r}: no convolution of this model leads to its output; use {BEFORE_POOL!r}")
+    remedy = "name a layer with layer=" if found.obstacle else f"use {BEFORE_POOL!r}"
+    raise LayerError(
+        f"layer {LAST_CONV!r}: no convolution of this model leads to its output{_obstacle(found)}; {remedy}"
+    )
 
 
 def _adapts(name: str, model: nn.Module) -> bool:
@@ -100,6 +104,10 @@ def _before_head(found: Sequence[Candidate], last: str) -> Sequence[Candidate]:
         if rest:
             return rest
     return found
+
+
+def _obstacle(found: Audit) -> str:
+    return f" ({found.obstacle})" if found.obstacle else ""
 
 
 def _shapes(found: Audit) -> str:

@@ -11,7 +11,7 @@ from shapleycam.errors import OptionError
 from shapleycam.models import zoo
 from shapleycam.models.hf import labels_of
 from shapleycam.models.network import Network, declared_by_timm
-from shapleycam.models.wrappers import PREFIXES, unwrapped
+from shapleycam.models.wrappers import PREFIXES, held_in, held_network, remedy_for, unwrapped
 
 
 def network_of(model: object) -> Network:
@@ -28,7 +28,9 @@ def network_of(model: object) -> Network:
     if isinstance(model, Network):
         return replace(model, model=unwrapped(model.model))
     if not isinstance(model, nn.Module):
-        raise OptionError(f"model is a {type(model).__name__}; expected a name, a Network or a torch.nn.Module")
+        expected = f"{held_in(model)}; expected a name, a Network or a torch.nn.Module"
+        remedy = f": {remedy_for(model)}" if held_network(model) else ""
+        raise OptionError(f"model is a {type(model).__name__}{expected}{remedy}")
     inner = unwrapped(model)
     preprocess, labels = declared_by_timm(inner)
     return Network(inner, preprocess, labels or labels_of(inner), type(inner).__name__)

@@ -10,17 +10,24 @@ from shapleycam.errors import ModelError
 
 PREFIXES = ("module.", "_orig_mod.")
 """What wrappers put before the names of a model's parts."""
+_NAMES = ("model", "module", "network", "net", "_model")
+"""Attributes in which trainers, pipelines and front ends hold their network."""
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
     """The model inside its wrappers.
 
     Raises:
-        ModelError: TorchScript, whose modules cannot be run in parts.
+        ModelError: TorchScript, whose modules cannot be run in parts; a module without a forward.
     """
     inner = _inside(model)
     while inner is not None:
         model, inner = inner, _inside(inner)
+    if not isinstance(model, torch.jit.ScriptModule) and not has_forward(model):
+        raise ModelError(
+            f"model is a {type(model).__name__}, which has no forward of its own{held_in(model)}; expected a module "
+            f"that maps images to scores: {remedy_for(model)}"
+        )
     if isinstance(model, torch.jit.ScriptModule):
         raise ModelError(
             f"model is a TorchScript {type(model).__name__}, which cannot be run in parts; give the Python model that "
@@ -36,3 +43,26 @@ def _inside(model: nn.Module) -> nn.Module | None:
         inner: nn.Module = model.module
         return inner
     return model._modules.get("_orig_mod")  # noqa: SLF001
+
+
+def has_forward(model: nn.Module) -> bool:
+    """Whether a module or its class has a forward; containers and front ends of libraries have none."""
+    return "forward" in vars(model) or type(model).forward is not nn.Module.forward
+
+
+def held_network(holder: object) -> str | None:
+    """Return the attribute in which an object (a trainer, a pipeline) holds a network; none of its code is run."""
+    held = {**getattr(holder, "__dict__", {}), **getattr(holder, "__dict__", {}).get("_modules", {})}
+    return next((name for name in _NAMES if isinstance(held.get(name), nn.Module)), None)
+
+
+def held_in(holder: object) -> str:
+    """Say where an object holds a network, as a part of a message."""
+    name = held_network(holder)
+    return f" and holds the network in .{name}" if name else ""
+
+
+def remedy_for(holder: object) -> str:
+    """Say what to give in the place of an object that is not a network itself."""
+    name = held_network(holder)
+    return f"give its .{name}" if name else "give the network itself"

@@ -99,6 +99,12 @@ def activation_in(value: Any, layer: str) -> Tensor:
     activation = only_tensor(value)
     if activation is not None and activation.is_floating_point():
         return activation
+    if activation is not None and activation.is_quantized:
+        raise LayerError(
+            f"layer {layer!r} returns quantised numbers ({activation.dtype}), which have no derivative; expected "
+            "floating-point ones: choose a layer before or behind the quantised part, or give the model as it was "
+            "before it was quantised"
+        )
     found = f"{value.dtype} numbers" if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
     if activation is None and not isinstance(value, torch.Tensor):
         found = f"{found} of {len(tensors_of(value))} tensors"

@@ -85,14 +85,6 @@ class Copier:
                 return rule(self, value)
         return self._instance(value)
 
-    def callable(self, function: Any) -> Any:
-        """Return the private copy of a hook: of a function also with the global variables that it writes or reads."""
-        if isinstance(function, types.FunctionType):
-            return self._function(self._with_own_globals(function))
-        if isinstance(function, types.MethodType) and isinstance(function.__func__, types.FunctionType):
-            return types.MethodType(self._with_own_globals(function.__func__), self.copy(function.__self__))
-        return self.copy(function)
-
     def _keep(self, value: Any, copied: Any) -> Any:
         self._copies[id(value)] = copied
         self._originals.append(value)
@@ -100,7 +92,7 @@ class Copier:
 
     def _module(self, module: nn.Module) -> nn.Module:
         if isinstance(module, torch.jit.ScriptModule):
-            return self._keep(module, ScriptedCall(module))  # type: ignore[no-any-return]
+            return self._keep(module, ScriptedCall(module, self._precision))  # type: ignore[no-any-return]
         kind = type(module)
         copied: nn.Module = self._keep(module, object.__new__(kind))
         state: dict[str, Any] = {}
@@ -118,11 +110,9 @@ class Copier:
         return copied
 
     def _bind_forward(self, copied: nn.Module, forward: Any) -> None:
-        """Give the copy a forward of its own where the class's is compiled, or writes into global variables."""
-        function = _as_written(forward)
-        if isinstance(function, types.FunctionType) and _package_of(function) not in STATELESS_PACKAGES:
-            function = self._with_own_globals(function, containers_only=True)
-        if function is not forward:
+        """Give the copy a forward of its own where the class's is compiled, or uses global variables with state."""
+        function = self.copy(forward)
+        if function is not forward and isinstance(function, types.FunctionType):
             vars(copied)["forward"] = types.MethodType(function, copied)
 
     def _children(self, _: nn.Module, children: Mapping[str, nn.Module | None]) -> dict[str, nn.Module | None]:
@@ -138,7 +128,7 @@ class Copier:
         if not hooks:
             return OrderedDict()
         return OrderedDict(
-            (key, HookProxy(hook, module, self.callable(hook), self.observation)) for key, hook in hooks.items()
+            (key, HookProxy(hook, module, self.copy(hook), self.observation)) for key, hook in hooks.items()
         )
 
     def _mode(self, module: nn.Module, training: bool) -> bool:  # noqa: FBT001  # an attribute's value
@@ -160,7 +150,9 @@ class Copier:
             wide = wide.clone() if wide.is_inference() else wide
         if wide is parameter or _is_same_data(wide, parameter):
             self.shared[id(parameter)] = ("parameter", parameter)
-            return self._keep(parameter, parameter)  # type: ignore[no-any-return]
+            if not _is_plain(parameter):
+                return self._keep(parameter, parameter)  # type: ignore[no-any-return]
+            wide = parameter.detach()  # the same numbers; nothing is differentiated by them
         return self._keep(parameter, nn.Parameter(wide, requires_grad=False))  # type: ignore[no-any-return]
 
     def _buffer(self, buffer: Tensor, _: nn.Module | None = None) -> Tensor:
@@ -246,7 +238,9 @@ class Copier:
 
     def _method(self, method: types.MethodType) -> Any:
         owner = self.copy(method.__self__)
-        return method if owner is method.__self__ else types.MethodType(_as_written(method.__func__), owner)
+        function = self.copy(method.__func__)
+        unchanged = owner is method.__self__ and function is method.__func__
+        return method if unchanged else types.MethodType(function, owner)
 
     def _builtin_method(self, method: Any) -> Any:
         owner = getattr(method, "__self__", None)
@@ -255,58 +249,59 @@ class Copier:
 
     def _partial(self, partial: functools.partial[Any]) -> functools.partial[Any]:
         keywords = {name: self.copy(value) for name, value in partial.keywords.items()}
-        function = _as_written(partial.func)
-        return functools.partial(self.copy(function), *map(self.copy, partial.args), **keywords)
+        return functools.partial(self.copy(partial.func), *map(self.copy, partial.args), **keywords)
 
     def _weak(self, reference: weakref.ref[Any]) -> weakref.ref[Any]:
         target = reference()
         return weakref.ref(self.copy(target)) if isinstance(target, nn.Module) else reference
 
     def _function(self, function: types.FunctionType) -> Any:
-        """A function whose closure holds copies."""
+        """A function, as it was written, whose closure, defaults and global variables with state are copies."""
         written = _as_written(function)
         if not isinstance(written, types.FunctionType):
             return self.copy(written)
-        if not written.__closure__:
+        state = self._global_state(written)
+        defaults, keywords = written.__defaults__ or (), written.__kwdefaults__ or {}
+        has_own_globals = bool(state) or _writes_globals(written.__code__)
+        if not (has_own_globals or written.__closure__ or any(map(_has_state, (*defaults, *keywords.values())))):
             return written
-        cells = tuple(types.CellType() for _ in written.__closure__)
-        copied = self._keep(function, _rebuilt(written, written.__globals__, cells))
-        for cell, original in zip(cells, written.__closure__, strict=True):
+        names = self._own_globals(written) if has_own_globals else written.__globals__
+        cells = tuple(types.CellType() for _ in written.__closure__ or ())
+        copied = types.FunctionType(written.__code__, names, written.__name__, None, cells)
+        self._keep(function, copied)
+        vars(copied).update(vars(written))
+        copied.__qualname__, copied.__module__ = written.__qualname__, written.__module__
+        copied.__defaults__ = tuple(map(self.copy, defaults)) or None
+        copied.__kwdefaults__ = {name: self.copy(value) for name, value in keywords.items()} or None
+        for cell, original in zip(cells, written.__closure__ or (), strict=True):
             try:
                 cell.cell_contents = self.copy(original.cell_contents)
             except ValueError:  # a variable that has no value yet
                 continue
+        for name, value in state.items():
+            if names.get(name) is value:
+                names[name] = self.copy(value)
         return copied
 
-    def _with_own_globals(self, function: types.FunctionType, *, containers_only: bool = False) -> types.FunctionType:
-        """The function with copies of the global variables that hold state; itself where it uses none."""
+    def _own_globals(self, function: types.FunctionType) -> dict[str, Any]:
+        """The global variables of the function's file, of which copies of its functions have one set together."""
         key = id(function.__globals__)
-        mine = {
-            name: value
-            for name in _names(function.__code__)
-            if (value := function.__globals__.get(name)) is not None and self._is_state(value, containers_only)
-        }
-        if not mine and not _writes_globals(function.__code__):
-            return function
         if key not in self._globals:
             self._globals[key] = dict(function.__globals__)
             self._originals.append(function.__globals__)
-        own = self._globals[key]
-        copied: types.FunctionType = _rebuilt(function, own, function.__closure__ or ())
-        for name, value in mine.items():
-            if own.get(name) is value:
-                own[name] = value if not isinstance(value, types.FunctionType) else self._with_own_globals(value)
-                own[name] = self.copy(value) if own[name] is value else own[name]
-        return copied
+        return self._globals[key]
 
-    def _is_state(self, value: Any, containers_only: bool) -> bool:  # noqa: FBT001
-        if type(value) in _CONTAINERS or (type(value) is Tensor and not value.is_meta):
-            return True
-        if containers_only or isinstance(value, (type, types.ModuleType)):
-            return False
+    def _global_state(self, function: types.FunctionType) -> dict[str, Any]:
+        """The global variables that a function names and that hold something which can be written."""
+        if _package_of(function) in STATELESS_PACKAGES:
+            return {}
+        named = ((name, function.__globals__.get(name)) for name in _names(function.__code__))
+        return {name: value for name, value in named if value is not function and self._is_global_state(value)}
+
+    def _is_global_state(self, value: Any) -> bool:
         if isinstance(value, types.FunctionType):  # a helper in the user's own file
-            return _names(value.__code__) != () and _package_of(value) not in STATELESS_PACKAGES
-        return id(value) in self._copies or (_is_own_class(type(value)) and not isinstance(value, nn.Module))
+            return _package_of(value) not in STATELESS_PACKAGES and self.copy(value) is not value
+        return _has_state(value)
 
     def _instance(self, value: Any) -> Any:
         """An object of the user's: a new one of its class with copies of its attributes."""
@@ -335,14 +330,6 @@ class Copier:
         return copied
 
 
-def _rebuilt(function: types.FunctionType, names: dict[str, Any], cells: tuple[types.CellType, ...]) -> Any:
-    copied = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__, cells)
-    copied.__kwdefaults__ = function.__kwdefaults__
-    copied.__qualname__, copied.__module__ = function.__qualname__, function.__module__
-    vars(copied).update(vars(function))
-    return copied
-
-
 def _as_written(function: Any) -> Any:
     """A function as it was before torch.compile or torch.compiler.disable wrapped it."""
     while (inner := getattr(function, "_torchdynamo_orig_callable", None)) is not None:
@@ -363,6 +350,17 @@ def _writes_globals(code: types.CodeType) -> bool:
 
     inner = any(_writes_globals(const) for const in code.co_consts if isinstance(const, types.CodeType))
     return inner or any(step.opname == "STORE_GLOBAL" for step in dis.get_instructions(code))
+
+
+def _has_state(value: Any) -> bool:
+    """Whether a value is one that code may write into: a container, a tensor, a module, an object of the user's."""
+    if type(value) in _CONTAINERS:
+        return True
+    if isinstance(value, (nn.Module, functools.partial)) or (type(value) is Tensor and not value.is_meta):
+        return True
+    if isinstance(value, types.MethodType):
+        return _has_state(value.__self__)
+    return not isinstance(value, (type, Enum, types.ModuleType, types.FunctionType)) and _is_own_class(type(value))
 
 
 def _is_own_class(kind: type) -> bool:

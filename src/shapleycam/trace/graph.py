@@ -128,6 +128,14 @@ def _only_operand(node: Any) -> Any:
     return before[0] if len(before) == 1 else None
 
 
+def missing_derivative(tensor: Tensor) -> str | None:
+    """The name of an operation on the way for which nobody has written a derivative; None without any.
+
+    PyTorch leaves out the part of the gradient that goes through a quantised or custom operator without one.
+    """
+    return next((node.name() for node in nodes(tensor) if "NotImplemented" in node.name()), None)
+
+
 def has_foreign_functions(tensor: Tensor) -> bool:
     """Whether a tensor was computed by functions whose derivatives are neither PyTorch's own nor ours.
 

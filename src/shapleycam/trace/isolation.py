@@ -8,6 +8,7 @@ writes, it writes into the copy; there is nothing to restore.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from shapleycam.errors import ModelError, ShapleyCamError
+from shapleycam.models.wrappers import held_network, remedy_for
 from shapleycam.trace.attention import without_fast_path
 from shapleycam.trace.copying import Copier
 from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
@@ -43,12 +45,28 @@ def private_copy(model: nn.Module, precision: torch.dtype | None = None) -> nn.M
     they have in the model. It is the caller's alone, so that functions may be patched into it.
 
     Raises:
-        ModelError: a module is lazily initialised, or is a TorchScript module in train mode.
+        ModelError: a module is lazily initialised, or has weights without numbers that nothing puts in place.
     """
+    _check_weights(model)
     copier = Copier(model, precision)
     vars(copier.model)[_LOCK] = RLock()
     vars(copier.model)[_COPIER] = copier
     return copier.model
+
+
+def _check_weights(model: nn.Module) -> None:
+    """Refuse weights on the meta device, unless a hook or a replaced forward may put them in place (accelerate)."""
+    modules = dict(model.named_modules())
+    for name, module in modules.items():
+        own = chain(module._parameters.values(), module._buffers.values())  # noqa: SLF001
+        if not any(tensor is not None and tensor.is_meta for tensor in own):
+            continue
+        around = (modules[""], *(modules[name[:end]] for end, mark in enumerate(name) if mark == "."), module)
+        if not any("forward" in vars(outer) or outer._forward_pre_hooks for outer in around):  # noqa: SLF001
+            raise ModelError(
+                f"the weights of {name or 'the model'!r} are on the meta device, without numbers, and no hook puts "
+                "them in place; expected a model with its weights: load them (to_empty() and load_state_dict())"
+            )
 
 
 @contextmanager
@@ -122,16 +140,31 @@ def run(
         reason = f"{type(error).__name__}: {text.splitlines()[0] if text else ''}".rstrip(": ")
         shown = f"the model raised {reason}, for images of shape {tuple(images.shape)}"
         if purpose:
-            raise ModelError(f"{shown}, {purpose}") from error
-        raise ModelError(f"{shown}; expected images that it can take{_remedy(error)}") from error
+            expected = "expected a model that takes any number of rows: use a method without a path or sampling"
+            raise ModelError(f"{shown}, {purpose}; {expected}") from error
+        raise ModelError(f"{shown}; {_remedy(error, model)}") from error
 
 
-def _remedy(error: Exception) -> str:
-    """What to do about an error of the model's: preprocessing is named where shapes or types of images can be why."""
-    if isinstance(error, (RuntimeError, ValueError, AssertionError, IndexError)):
-        return ": check preprocess= and their size and channels"
-    missing = isinstance(error, TypeError) and "required positional argument" in str(error)
-    return ": give its further arguments by inputs=" if missing else ": see the model's own error above"
+_OF_IMAGES = re.compile(
+    r"channels?\b|\bshapes?\b|\bsizes?\b|dimension|\d-?d\b|height|width|resolution|\bimages?\b|pixel|"
+    r"input type|dtype|double|\bbyte\b",
+    re.IGNORECASE,
+)
+"""What PyTorch and models name when the images have a form that they cannot take."""
+_NOT_OF_IMAGES = re.compile(r"cuda|cudnn|out of memory|stride|in-?place|view", re.IGNORECASE)
+
+
+def _remedy(error: Exception, model: nn.Module) -> str:
+    """What was expected and what to do: preprocessing is named only where the form of the images can be the cause."""
+    text = str(error)
+    if isinstance(error, TypeError) and re.search(r"forward\(\) missing \d+ required", text):
+        return "expected a model of images alone: give its further arguments by inputs="
+    if isinstance(error, NotImplementedError) and held_network(model):
+        return f"expected a network, which it holds in .{held_network(model)}: {remedy_for(model)}"
+    of_form = type(error) in {RuntimeError, ValueError, AssertionError, IndexError}
+    if of_form and _OF_IMAGES.search(text) and not _NOT_OF_IMAGES.search(text):
+        return "expected images that it can take: check preprocess= and their size and channels"
+    return "expected a model that runs on them: its own error is the cause of this one"
 
 
 Interceptor: TypeAlias = "Callable[..., Any]"

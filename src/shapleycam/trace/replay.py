@@ -128,7 +128,7 @@ class Replay:
         with undisturbed(self._model), ExitStack() as rest:
             if activation.requires_grad:
                 rest.enter_context(Differentiation(twice=False))
-            with intercepted(self._functions(activation, stretch)):
+            with intercepted(self._functions(activation, stretch)), torch.set_grad_enabled(activation.requires_grad):
                 own_images = _is_blank(images)  # nothing reads them
                 return run(self._model, images, self.extra.rows(stretch.owners), purpose, own_images=own_images)
 
@@ -141,11 +141,11 @@ class Replay:
         return functions
 
     def _replaced(self, activation: Tensor) -> Interceptor:
-        """What the layer's call returns. Gradients are on from there; what is before the layer needs none."""
+        """What the layer's call returns."""
 
         def replace(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             del original, args, kwargs
-            torch.set_grad_enabled(mode=activation.requires_grad)  # until `undisturbed` ends
+            torch.set_grad_enabled(mode=activation.requires_grad)  # as in the traced pass
             return self.form(activation.clone() if self._plan.writes_activation else activation)
 
         return replace

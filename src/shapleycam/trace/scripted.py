@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import nn
 
-from shapleycam.errors import ModelError
+_HALF = {torch.float16, torch.bfloat16}
 
 
 class ScriptedCall(nn.Module):
-    """A module whose forward runs a TorchScript module, which is not one of its parts.
+    """A module whose forward runs a copy of a TorchScript module, which is not one of its parts.
 
-    Raises:
-        ModelError: the TorchScript module is in train mode, which cannot be changed in a copy.
+    The copy is in eval mode and shares the parameters; `precision` is what its numbers become, None widens half
+    precision to float32.
     """
 
-    def __init__(self, scripted: torch.jit.ScriptModule) -> None:
+    def __init__(self, scripted: torch.jit.ScriptModule, precision: torch.dtype | None) -> None:
         super().__init__()
         self.training = False
-        if any(module.training for module in scripted.modules()):
-            raise ModelError(
-                f"the TorchScript module {scripted.original_name} inside the model is in train mode; expected eval "
-                "mode: call eval() on the model"
-            )
-        vars(self)["scripted"] = scripted
+        copied = deepcopy(scripted).eval()
+        numbers = [tensor for tensor in copied.state_dict().values() if tensor.is_floating_point()]
+        if precision is not None or any(tensor.dtype in _HALF for tensor in numbers):
+            copied = copied.to(precision or torch.float32)
+        else:
+            _share_parameters(copied, scripted)
+        vars(self)["scripted"] = copied
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the TorchScript module."""
@@ -34,3 +36,11 @@ class ScriptedCall(nn.Module):
     def __getattr__(self, name: str) -> Any:
         """Look up what else the model reads of the TorchScript module."""
         return getattr(vars(self)["scripted"], name)
+
+
+def _share_parameters(copied: torch.jit.ScriptModule, scripted: torch.jit.ScriptModule) -> None:
+    """Let go of the copied parameters: TorchScript has no copy that leaves them out."""
+    modules = dict(copied.named_modules())
+    for name, parameter in scripted.named_parameters():
+        owner, _, own_name = name.rpartition(".")
+        modules[owner]._c.setattr(own_name, parameter.detach())  # noqa: SLF001  # the C++ module

@@ -43,7 +43,8 @@ class Trace:
     """What one forward pass left: `activation` (b, ...), a leaf; `output`, a function of it in autograd's graph.
 
     `layer` is the layer's dotted name, `images` are the network's inputs; `output` is what `select` takes from what
-    the model returns. The graph holds only what comes after the layer.
+    the model returns. The graph holds only what comes after the layer; `is_differentiable` tells whether there is one
+    (not of an output computed under no_grad, or by quantised numbers).
     """
 
     def __init__(  # noqa: PLR0913  # all that a pass leaves
@@ -57,6 +58,7 @@ class Trace:
         *,
         twice_differentiable: bool,
         is_recorded: bool,
+        is_differentiable: bool,
         owner: nn.Module,
     ) -> None:
         self.layer = layer
@@ -65,6 +67,7 @@ class Trace:
         self.output = returned.output
         self.twice_differentiable = twice_differentiable
         self.is_recorded = is_recorded
+        self.is_differentiable = is_differentiable
         self.reads: Reads | None = None
         self.scores: Scores | None = None
         self.owner = owner
@@ -183,7 +186,9 @@ def trace(
     for _ in range(2):
         traced = passes.checked(plans.plan_for(model, copied, name, images, extra))
         if same(traced.head(traced.activation.detach()), traced.output):
-            return traced
+            if traced.is_differentiable or not same(traced.head(_with_holes(traced.activation)), traced.output):
+                return traced
+            raise _independent(name)
         plans.forget(model)  # what the head reads may depend on the image or have been changed by the user
     raise ReplayError(
         f"layer {name!r}: what comes after it, run on its own, does not give the model's output; "
@@ -210,13 +215,13 @@ class _Start:
         activation = activation_in(value, self.name)
         if self.twice:
             self.rest.enter_context(math_attention())
-        # These modes, and gradients, stay on until the pass ends: entered here, left with `rest` and `undisturbed`,
-        # since only what comes after the layer is to be differentiated.
+        # These modes stay on until the pass ends: entered here, left with `rest`, since only what comes after the layer
+        # is differentiated (before it nothing requires a gradient).
         self.rest.enter_context(Differentiation(twice=self.twice))
         self.rest.enter_context(self.finals)
         leaf = activation.detach().requires_grad_()
         self.activations.append(leaf)
-        torch.set_grad_enabled(mode=True)
+        torch.set_grad_enabled(mode=True)  # also where the model runs the layer under no_grad, as a frozen backbone
         return map_tensors(lambda _: leaf.clone(), value)  # what follows may write into it in place
 
 
@@ -263,7 +268,10 @@ class _Passes:
             start = _Start(name, rest, finals, self.twice)
             functions: dict[nn.Module, Interceptor] = {**(recorder.functions if recorder else {})}
             functions[model.get_submodule(name)] = start
-            with intercepted(functions):
+            with (
+                intercepted(functions),
+                torch.enable_grad(),
+            ):  # a view made without could not be written behind the layer
                 everything = run(model, self.images, self.extra)
             output = self.select(everything)
             returned = Returned.of(output, everything, finals)
@@ -275,19 +283,18 @@ class _Passes:
         check_finite(activation, model, f"the activation of layer {name!r}")
         for tensor in numbers_of(output):
             check_output(tensor, model)
-        if not depends_on(output, activation):
-            if is_empty(output):
-                raise nothing_returned(self.owner)
-            raise LayerError(
-                f"layer {name!r} runs, but the output does not depend on it, or is cut off from it (detached, or "
-                "computed under no_grad); choose another layer (shapleycam layers MODEL lists those that matter)"
-            )
+        if is_empty(output):
+            raise nothing_returned(self.owner)
+        is_differentiable = depends_on(output, activation)
+        if plan is None and not is_differentiable:
+            raise _independent(name)
         kept = plan or Plan((), reads_images=True, writes_activation=True, form=form_of(start.values[0]))
         values = recorder.values if recorder else {}
         replay = Replay(model, name, kept, values, self.images, self.extra)
         return Trace(
             name, self.images, activation, returned, replay, self.select,
-            twice_differentiable=self.twice, is_recorded=plan is not None, owner=self.owner,
+            twice_differentiable=self.twice, is_recorded=plan is not None, is_differentiable=is_differentiable,
+            owner=self.owner,
         )  # fmt: skip
 
     def _check_written(self, watch: WrittenTensors) -> None:
@@ -297,6 +304,21 @@ class _Passes:
                 f"the model writes into its own weights while it runs ({written} changed in the forward pass); "
                 "expected a model that is the same after each pass: keep such state in a buffer, which is copied"
             )
+
+
+def _with_holes(activation: Tensor) -> Tensor:
+    """Another activation: half of its numbers, drawn at random, are zero."""
+    kept = torch.rand(activation.shape, generator=torch.Generator().manual_seed(0)) < 0.5
+    return activation.detach() * kept.to(activation)
+
+
+def _independent(layer: str) -> LayerError:
+    """The error of a layer that the output does not depend on."""
+    return LayerError(
+        f"layer {layer!r} runs, but the output does not depend on it, or has no derivative by it (detached, computed "
+        "under no_grad, or quantised); choose another layer (shapleycam layers MODEL lists those that matter), or "
+        "sampledshapley, which needs no derivative"
+    )
 
 
 def _check_not_scripted(copied: nn.Module, name: str) -> None:
