@@ -51,7 +51,7 @@ def has_forward(model: nn.Module) -> bool:
 
 
 def held_network(holder: object) -> str | None:
-    """Return the attribute in which an object, a trainer or a pipeline say, holds a network; none of its code is run."""
+    """Return the attribute in which an object (a trainer, a pipeline) holds a network; none of its code is run."""
     held = {**getattr(holder, "__dict__", {}), **getattr(holder, "__dict__", {}).get("_modules", {})}
     return next((name for name in _NAMES if isinstance(held.get(name), nn.Module)), None)
 
