@@ -24,10 +24,12 @@ from shapleycam.models.wrappers import held_network, remedy_for
 from shapleycam.trace.attention import without_fast_path
 from shapleycam.trace.copying import Copier
 from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
+from shapleycam.trace.statics import class_attributes_kept, own_classes
 from shapleycam.trace.suspension import suspended, without_autocast
 
 _LOCK = "_shapleycam_lock"
 _COPIER = "_shapleycam_copier"
+_CLASSES = "_shapleycam_classes"
 
 
 @contextmanager
@@ -51,6 +53,7 @@ def private_copy(model: nn.Module, precision: torch.dtype | None = None) -> nn.M
     copier = Copier(model, precision)
     vars(copier.model)[_LOCK] = RLock()
     vars(copier.model)[_COPIER] = copier
+    vars(copier.model)[_CLASSES] = own_classes(model)
     return copier.model
 
 
@@ -82,6 +85,7 @@ def undisturbed(copied: nn.Module) -> Iterator[None]:
         vars(copied)[_LOCK],  # two threads may share one trace
         torch.random.fork_rng(devices=generators),
         _python_generators_kept(),
+        class_attributes_kept(vars(copied)[_CLASSES]),
         torch.inference_mode(mode=False),
         torch.no_grad(),
         without_autocast(),
