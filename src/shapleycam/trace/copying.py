@@ -12,7 +12,7 @@ import random
 import sys
 import types
 import weakref
-from collections import OrderedDict, defaultdict, deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from enum import Enum
@@ -25,6 +25,7 @@ from torch.nn.parameter import is_lazy
 
 from shapleycam.errors import ModelError
 from shapleycam.trace.hooks import FORWARD_HOOKS, PRE_HOOKS, HookProxy, Observation
+from shapleycam.trace.modules import modules_of
 from shapleycam.trace.scripted import ScriptedCall
 
 _IMMUTABLE = {
@@ -61,12 +62,17 @@ class Copier:
         self.observation = Observation()
         self.shared: dict[int, tuple[str, Tensor]] = {}
         self._precision = precision
-        self._registered = {id(module): module for module in model.modules()}
+        modules = modules_of(model)
+        self._registered = {id(module): module for module in modules}
         self._copies: dict[int, Any] = {}
         self._originals: list[Any] = []  # keeps them alive, since their identities are the keys
         self._storages: dict[int, torch.UntypedStorage] = {}
-        self._parameter_storages = {_storage_of(p) for p in model.parameters() if not is_lazy(p) and _is_plain(p)}
+        parameters = (p for module in modules for p in module._parameters.values())  # noqa: SLF001
+        self._parameter_storages = {
+            _storage_of(p) for p in parameters if p is not None and not is_lazy(p) and _is_plain(p)
+        }
         self._globals: dict[int, dict[str, Any]] = {}
+        self._used_of_classes: dict[type[nn.Module], dict[str, Any]] = {}
         self.model: nn.Module = self.copy(model)
 
     def copy(self, value: Any) -> Any:
@@ -97,23 +103,27 @@ class Copier:
         copied: nn.Module = self._keep(module, object.__new__(kind))
         state: dict[str, Any] = {}
         for name, value in vars(module).items():
-            if type(value) in _IMMUTABLE and name != "training":
+            if name in _NOT_OF_FORWARD or (type(value) in _IMMUTABLE and name != "training"):
                 state[name] = value
                 continue
             part = _PARTS_OF_MODULES.get(name)
             state[name] = self.copy(value) if part is None else part(self, module, value)
         vars(copied).update(state)
-        if "forward" not in state:
-            self._bind_forward(copied, kind.forward)
+        self._bind_class_state(copied, kind)
         if "_orig_mod" in state["_modules"]:  # what torch.compile(module) returned: the module itself is run
             vars(copied)["forward"] = state["_modules"]["_orig_mod"]
         return copied
 
-    def _bind_forward(self, copied: nn.Module, forward: Any) -> None:
-        """Give the copy a forward of its own where the class's is compiled, or uses global variables with state."""
-        function = self.copy(forward)
-        if function is not forward and isinstance(function, types.FunctionType):
-            vars(copied)["forward"] = types.MethodType(function, copied)
+    def _bind_class_state(self, copied: nn.Module, kind: type[nn.Module]) -> None:
+        """Give the copy what its forward uses of its class and that is compiled, or can be written: containers and
+        tensors, and functions that use such global variables.
+        """
+        if kind not in self._used_of_classes:
+            self._used_of_classes[kind] = _used_of_class(kind)
+        for name, value in self._used_of_classes[kind].items():
+            own = self.copy(value)
+            if own is not value and name not in vars(copied):
+                vars(copied)[name] = types.MethodType(own, copied) if isinstance(value, types.FunctionType) else own
 
     def _children(self, _: nn.Module, children: Mapping[str, nn.Module | None]) -> dict[str, nn.Module | None]:
         return {name: None if child is None else self.copy(child) for name, child in children.items()}
@@ -217,7 +227,7 @@ class Copier:
     def _dict(self, values: dict[Any, Any]) -> dict[Any, Any]:
         copied = defaultdict(values.default_factory) if isinstance(values, defaultdict) else type(values)()
         self._keep(values, copied)
-        copied.update((self.copy(key), self.copy(value)) for key, value in values.items())
+        dict.update(copied, {self.copy(key): self.copy(value) for key, value in values.items()})
         return copied
 
     def _namespace(self, values: types.SimpleNamespace) -> types.SimpleNamespace:
@@ -337,6 +347,23 @@ def _as_written(function: Any) -> Any:
     return function
 
 
+def _used_of_class(kind: type[nn.Module]) -> dict[str, Any]:
+    """A class's forward, and the attributes of the class that it names, itself or through its other methods."""
+    bases = [base for base in reversed(kind.__mro__) if _package_of(base) not in STATELESS_PACKAGES]
+    attributes = {name: value for base in bases for name, value in vars(base).items() if not name.startswith("__")}
+    used: dict[str, Any] = {}
+    ahead = ["forward"]
+    while ahead:
+        name = ahead.pop()
+        if name in used or name not in attributes:
+            continue
+        used[name] = attributes[name]
+        written = _as_written(attributes[name])
+        if isinstance(written, types.FunctionType):
+            ahead.extend(_names(written.__code__))
+    return {name: value for name, value in used.items() if isinstance(value, types.FunctionType) or _has_state(value)}
+
+
 @functools.cache
 def _names(code: types.CodeType) -> tuple[str, ...]:
     """The names of global variables and attributes in a function and the functions inside it."""
@@ -406,7 +433,6 @@ _PARTS_OF_MODULES: dict[str, Callable[[Copier, nn.Module, Any], Any]] = {
     "_compiled_call_impl": lambda *_: None,
     **dict.fromkeys((FORWARD_HOOKS, PRE_HOOKS), Copier._forward_hooks),  # noqa: SLF001
     **{name: lambda *_: OrderedDict() for name in _BACKWARD_HOOKS},
-    **{name: lambda _, __, value: value for name in _NOT_OF_FORWARD},
 }
 """How a module's own attributes are copied. Its backward hooks are left out: they are for the user's training, and one
 that changes gradients would change the explanation."""
@@ -419,6 +445,7 @@ _RULES: dict[type, Callable[[Copier, Any], Any]] = {
     dict: Copier._dict,  # noqa: SLF001
     OrderedDict: Copier._dict,  # noqa: SLF001
     defaultdict: Copier._dict,  # noqa: SLF001
+    Counter: Copier._dict,  # noqa: SLF001
     types.SimpleNamespace: Copier._namespace,  # noqa: SLF001
     types.MethodType: Copier._method,  # noqa: SLF001
     types.FunctionType: Copier._function,  # noqa: SLF001
@@ -436,4 +463,4 @@ _RULES_OF_BASES: dict[type, Callable[[Copier, Any], Any]] = {
     Tensor: Copier._tensor,  # noqa: SLF001
     tuple: lambda copier, value: copier._named_tuple(value),  # noqa: SLF001
 }
-_CONTAINERS = {list, dict, set, deque, defaultdict, OrderedDict, np.ndarray, types.SimpleNamespace}
+_CONTAINERS = {list, dict, set, deque, defaultdict, Counter, OrderedDict, np.ndarray, types.SimpleNamespace}

@@ -19,7 +19,6 @@ from shapleycam.trace.nested import alike, tensors_of, version_of
 from shapleycam.trace.reads import Reads
 from shapleycam.trace.repeats import close, reseeded, row_of, same
 from shapleycam.trace.replay import Growth, Plan, Recorder, Replay, Step
-from shapleycam.trace.statics import class_attributes, restore
 
 _Key = tuple[str, torch.Size, str]
 _plans: WeakKeyDictionary[nn.Module, dict[_Key, Plan]] = WeakKeyDictionary()
@@ -54,10 +53,9 @@ def learn(model: nn.Module, layer: str, image: Tensor, extra: ExtraInputs) -> Pl
 
     Raises:
         LayerError: the layer does not run exactly once.
-        ReplayError: a pass writes into the user's parameters or classes, the head draws at random, or the rows of a
+        ReplayError: a pass writes into the user's parameters, the head draws at random, or the rows of a
             batch influence each other.
     """
-    before = class_attributes(model)
     pair, extra_of_pair = torch.cat([image, _another(image)]), extra.rows(torch.zeros(2, dtype=torch.long))
     around, form = calls_around(model, layer, image, extra)
     whole = Plan((), reads_images=True, writes_activation=True, form=form)
@@ -66,7 +64,7 @@ def learn(model: nn.Module, layer: str, image: Tensor, extra: ExtraInputs) -> Pl
         plan = _lean(model, layer, (image, pair), (extra, extra_of_pair), around, form, reads)
     except _NotLeanError:
         plan = whole
-    _check_untouched(reads, before, layer)
+    _check_untouched(reads, layer)
     trial = _Trial(model, layer, pair, extra_of_pair)
     trial.check_rows(whole)
     return plan if plan is whole or trial.agrees(plan) else whole
@@ -142,19 +140,13 @@ def _another(image: Tensor) -> Tensor:
     return 0.8 * image.flip(-1) + 0.2 * spread.clamp(min=1e-3) * noise
 
 
-def _check_untouched(reads: Reads, before: Mapping[tuple[type, str], Any], layer: str) -> None:
+def _check_untouched(reads: Reads, layer: str) -> None:
     """Refuse replays of a model that writes into what its copy shares with the user's model."""
     remedy = "explain by a method without a path or sampling (gradcam, hirescam, shapleycam)"
     if reads.written is not None:
         raise ReplayError(
             f"layer {layer!r}: the model writes into one of its parameters, of shape {reads.written}, in its forward, "
             f"and each replay would do so again; {remedy}, or keep such state in a buffer"
-        )
-    changed = restore(before)
-    if changed is not None:
-        raise ReplayError(
-            f"layer {layer!r}: the model's forward writes into the class attribute {changed}, and each replay would do "
-            f"so again; {remedy}, or keep such state in the module itself"
         )
 
 

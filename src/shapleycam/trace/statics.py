@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from shapleycam.trace.copying import STATELESS_PACKAGES
 
 
-def class_attributes(model: nn.Module) -> dict[tuple[type, str], Any]:
-    """Return the attributes of the classes of a model's modules, libraries' classes apart."""
-    classes = {base for module in model.modules() for base in type(module).__mro__}
-    own = (kind for kind in classes if str(kind.__module__).partition(".")[0] not in STATELESS_PACKAGES)
-    return {(kind, name): value for kind in own for name, value in vars(kind).items() if not name.startswith("__")}
+def own_classes(model: nn.Module) -> tuple[type, ...]:
+    """Return the classes of a model's modules that are the user's, libraries' apart."""
+    classes = dict.fromkeys(base for module in model.modules() for base in type(module).__mro__)
+    return tuple(kind for kind in classes if str(kind.__module__).partition(".")[0] not in STATELESS_PACKAGES)
 
 
-def restore(before: Mapping[tuple[type, str], Any]) -> str | None:
-    """Put back the class attributes that are other objects than before; return the name of one, None without any."""
-    changed = [(kind, name) for (kind, name), value in before.items() if vars(kind).get(name) is not value]
-    for kind, name in changed:
-        setattr(kind, name, before[kind, name])
-    return f"{changed[0][0].__name__}.{changed[0][1]}" if changed else None
+@contextmanager
+def class_attributes_kept(classes: Iterable[type]) -> Iterator[None]:
+    """Put back, after what runs inside, what it writes into attributes of these classes."""
+    before = {
+        (kind, name): (value, _content(value))
+        for kind in classes
+        for name, value in vars(kind).items()
+        if not name.startswith("__")
+    }
+    try:
+        yield
+    finally:
+        for (kind, name), (value, content) in before.items():
+            if vars(kind).get(name) is not value:
+                setattr(kind, name, value)
+            if content is not None:
+                _put_back(value, content)
+
+
+def _content(value: Any) -> Any:
+    """A copy of what is in a container or a tensor; None of other values."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    return value.copy() if type(value) in {list, dict, set} else None
+
+
+def _put_back(value: Any, content: Any) -> None:
+    if isinstance(value, Tensor):
+        if not value.detach().equal(content):
+            value.data.copy_(content)
+    elif isinstance(value, list):
+        value[:] = content
+    else:
+        value.clear()
+        value.update(content)

@@ -30,6 +30,7 @@ from shapleycam.trace.isolation import (
     undisturbed,
     written_by,
 )
+from shapleycam.trace.modules import submodule
 from shapleycam.trace.nested import is_empty, map_tensors, numbers_of
 from shapleycam.trace.repeats import reseeded, same
 from shapleycam.trace.replay import Plan, Recorder, Replay
@@ -322,7 +323,7 @@ def _independent(layer: str) -> LayerError:
 
 
 def _check_not_scripted(copied: nn.Module, name: str) -> None:
-    if name not in dict(copied.named_modules(remove_duplicate=False)):
+    if submodule(copied, name) is None:
         raise LayerError(
             f"layer {name!r} is inside a TorchScript module, which cannot be run in parts; choose a layer outside it, "
             "or give the Python model that it was made of"
