@@ -1,4 +1,4 @@
-"""What depends on kernels: memory formats, batch norm of one image, and a model that serves meanwhile; on each device."""
+"""What depends on kernels: memory formats, batch norm of one image, a model that serves meanwhile; on each device."""
 
 from __future__ import annotations
 
