@@ -89,7 +89,7 @@ def first_order(model, images, layer, utility="rest"):
         kept.append(output.detach().requires_grad_())
         return kept[0].clone()
 
-    handle = model.get_submodule(layer).register_forward_hook(keep)
+    handle = model.get_submodule(layer).register_forward_hook(keep, prepend=True)
     logits = model(images)
     handle.remove()
     score = logits.amax(1)

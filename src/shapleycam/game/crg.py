@@ -274,12 +274,16 @@ def _derivative(value: Tensor, activation: Tensor, *, again: bool = False) -> Te
     if value.requires_grad and missing_derivative(value) is None:
         gradient = _gradient_or_none(value, activation, again=again)
     if gradient is None:
-        raise DerivativeError(
-            "what comes after the layer has no derivative: an operation there (quantised, of a foreign kernel, "
-            "detached or under no_grad) passes none on; use sampledshapley, which needs none, a layer behind that, or "
-            "the model before it was quantised"
-        )
+        raise _none_passed_on()
     return gradient
+
+
+def _none_passed_on() -> DerivativeError:
+    return DerivativeError(
+        "what comes after the layer has no derivative: an operation there (quantised, of a foreign kernel, detached "
+        "or under no_grad) passes none on; use sampledshapley, which needs none, a layer behind that, or the model "
+        "before it was quantised"
+    )
 
 
 def _gradient_or_none(value: Tensor, activation: Tensor, *, again: bool = False) -> Tensor | None:
@@ -289,6 +293,8 @@ def _gradient_or_none(value: Tensor, activation: Tensor, *, again: bool = False)
     except (torch.cuda.OutOfMemoryError, ShapleyCamError):
         raise
     except Exception as error:  # a user's own backward may raise anything
+        if "no autograd formula was registered" in str(error):  # of torch.library's custom operators
+            raise _none_passed_on() from error
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise _no_derivative(reason) from error
     return gradient
