@@ -230,28 +230,37 @@ def test_straight_through_estimators_are_accepted(function):
     values(model, "shapleycam-h")
 
 
-@pytest.fixture
-def quantised():
-    model = nn.Sequential(
-        nn.Conv2d(3, 5, 3), quantization.QuantStub(), nn.Conv2d(5, 6, 3), quantization.DeQuantStub(), nn.Softplus()
-    )
-    model.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3)])
-    model[2].qconfig = model[1].qconfig = quantization.default_qconfig
-    torch.backends.quantized.engine = torch.backends.quantized.supported_engines[-1]
-    prepared = quantization.prepare(model.eval())
-    prepared(pictures(4))
-    return quantization.convert(prepared)
+class Static(nn.Module):
+    """A convolution, a quantised one, and a head of floating-point numbers."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.before, self.quantised = nn.Conv2d(3, 5, 3), nn.Conv2d(5, 6, 3)
+        self.behind, self.fc = nn.Softplus(), nn.Linear(6, 3)
+        self.enter, self.leave = quantization.QuantStub(), quantization.DeQuantStub()
+        self.qconfig = quantization.default_qconfig
+        self.before.qconfig = self.fc.qconfig = None
+
+    def forward(self, x):
+        return self.fc(self.behind(self.leave(self.quantised(self.enter(self.before(x))))).mean((2, 3)))
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_quantised_networks(quantised):
-    with pytest.raises(LayerError, match=r"layer '2' returns quantised numbers \(torch.quint8\), which have no deriv"):
-        values(quantised, "sampledshapley", "2")
+def test_quantised_networks():
+    torch.backends.quantized.engine = torch.backends.quantized.supported_engines[-1]
+    prepared = quantization.prepare(Static().eval())
+    prepared(pictures(4))
+    model = quantization.convert(prepared)
+    with pytest.raises(
+        LayerError, match=r"'quantised' returns quantised numbers \(torch.quint8\), which have no deriv"
+    ):
+        values(model, "sampledshapley", "quantised")
     with pytest.raises(LayerError, match=INDEPENDENT):
-        values(quantised, "gradcam", "0")
-    assert values(quantised, "sampledshapley", "0").abs().max() > 0
-    found = values(quantised, "hirescam", "4", layout="NCHW")
-    torch.testing.assert_close(found, first_order(quantised, pictures(), "4"))
+        values(model, "gradcam", "before")
+    assert values(model, "sampledshapley", "before").abs().max() > 0
+    found = values(model, "hirescam", "behind", layout="NCHW")
+    torch.testing.assert_close(found, first_order(model, pictures(), "behind"))
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
