@@ -44,6 +44,14 @@ class HookProxy:
         return self.own(module, *passed)
 
 
+def show_to_hooks(module: nn.Module, args: Any, kwargs: Any, value: Any) -> None:
+    """Show the hooks of a copied module what was put in the place of its output, for those that keep it for later."""
+    with_keywords = module._forward_hooks_with_kwargs  # noqa: SLF001
+    for key, hook in list(module._forward_hooks.items()):  # noqa: SLF001
+        passed = (args, kwargs, value) if key in with_keywords else (args, value)
+        getattr(hook, "own", hook)(module, *passed)
+
+
 def _is_of_pytorch(hook: Any) -> bool:
     module = getattr(hook, "__module__", None) or type(hook).__module__
     return str(module).partition(".")[0] == "torch"

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from shapleycam.trace.differentiation import Differentiation
 from shapleycam.trace.extra import ExtraInputs
+from shapleycam.trace.hooks import show_to_hooks
 from shapleycam.trace.isolation import Interceptor, intercepted, run, undisturbed
 from shapleycam.trace.nested import map_tensors
 
@@ -144,9 +145,11 @@ class Replay:
         """What the layer's call returns."""
 
         def replace(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-            del original, args, kwargs
+            del original
             torch.set_grad_enabled(mode=activation.requires_grad)  # as in the traced pass
-            return self.form(activation.clone() if self._plan.writes_activation else activation)
+            value = self.form(activation.clone() if self._plan.writes_activation else activation)
+            show_to_hooks(self._layer, args, kwargs, value)
+            return value
 
         return replace
 

@@ -20,6 +20,7 @@ from shapleycam.trace.differentiation import Differentiation
 from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
 from shapleycam.trace.finals import Finals
 from shapleycam.trace.graph import depends_on
+from shapleycam.trace.hooks import show_to_hooks
 from shapleycam.trace.isolation import (
     Interceptor,
     WrittenTensors,
@@ -202,6 +203,7 @@ class _Start:
     """Runs in place of the layer in a traced pass: the graph begins at what it returns."""
 
     name: str
+    module: nn.Module
     rest: ExitStack
     finals: Finals
     twice: bool
@@ -223,7 +225,9 @@ class _Start:
         leaf = activation.detach().requires_grad_()
         self.activations.append(leaf)
         torch.set_grad_enabled(mode=True)  # also where the model runs the layer under no_grad, as a frozen backbone
-        return map_tensors(lambda _: leaf.clone(), value)  # what follows may write into it in place
+        replaced = map_tensors(lambda _: leaf.clone(), value)  # what follows may write into it in place
+        show_to_hooks(self.module, args, kwargs, replaced)
+        return replaced
 
 
 @dataclass(frozen=True)
@@ -266,7 +270,7 @@ class _Passes:
         recorder = None if plan is None else Recorder(plan, model)
         finals = Finals()
         with undisturbed(model), observed(model), ExitStack() as rest:
-            start = _Start(name, rest, finals, self.twice)
+            start = _Start(name, model.get_submodule(name), rest, finals, self.twice)
             functions: dict[nn.Module, Interceptor] = {**(recorder.functions if recorder else {})}
             functions[model.get_submodule(name)] = start
             with (
