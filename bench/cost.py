@@ -24,7 +24,7 @@ PAPER = [name for name, method in METHODS.items() if method.in_paper]
 ALL = expand(["all"], players=49)
 """Those that apply to the 7 x 7 cells of both networks."""
 FLOOR = "plain inference"
-BUDGETS = {  # DESIGN section 8, as (time, memory)
+BUDGETS = {  # ratios to the plain pass, as (time, memory)
     "shapleycam": ("1.1", "1.1"),
     "all ten paper methods": ("1.25", ""),
     **{name: ("1.2", "") for name in METHODS if name.startswith("pathcam")},

@@ -61,7 +61,7 @@ def test_first_steps(tmp_path):
     off = [
         number_after(name, printed) for name in ("first order   off by", "second order  off by", "path          off by")
     ]
-    assert off == sorted(off, reverse=True)  # behind this head, as DESIGN.md measured it
+    assert off == sorted(off, reverse=True)  # behind this head
     assert len(outputs(done, "image/png")) == 2  # the signed values, and the error bars
     assert (tmp_path / "hopper.npz").is_file()
 

@@ -32,6 +32,7 @@ from shapleycam.models.outputs import Choice, selector
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.transforms import as_transform
 from shapleycam.trace.calls import layer_name
+from shapleycam.trace.checked import share_checks
 from shapleycam.trace.finals import Finals
 from shapleycam.trace.isolation import device_of, isolated, run
 from shapleycam.trace.scores import Returned, in_rows, is_of_classes, scores_of
@@ -330,6 +331,7 @@ class Explainer:
         other = copy(self)
         other.model = model
         share_proofs(model, self.model)
+        share_checks(model, self.model)
         other._guest = replace(self._guest, model=model, ignores_scale={})  # noqa: SLF001
         return other
 

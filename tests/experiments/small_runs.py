@@ -48,26 +48,23 @@ class Tiny(nn.Module):
         return self.fc(self.pool(self.features(x)).flatten(1))
 
 
-class Fails(Tiny):
-    """Does what it is told to before it runs."""
-
-    def __init__(self, do: Callable[[Tensor], object]) -> None:
-        super().__init__()
-        self.do = do
-
-    def forward(self, x: Tensor) -> Tensor:
-        found = super().forward(x)
-        changed = self.do(x)
-        return changed(found) if callable(changed) else found
-
-
 def tiny(seed: int = 0, name: str = "tiny", **given: Any) -> Network:
     return Network(Tiny(seed), given.pop("preprocess", PREPROCESS), given.pop("labels", LABELS), name, **given)
 
 
 def failing(do: Callable[[Tensor], object]) -> Network:
-    """A tiny network that calls `do` with its input; what that returns, if it can be called, changes the output."""
-    return Network(Fails(do), PREPROCESS, LABELS, "tiny")
+    """A tiny network that calls `do` with its input; what that returns, if it can be called, changes the output.
+
+    The class holds `do`: what an object holds is copied with it, and what `do` counts would be counted in the copy.
+    """
+
+    class Fails(Tiny):
+        def forward(self, x: Tensor) -> Tensor:
+            logits = super().forward(x)
+            changed = do(x)
+            return changed(logits) if callable(changed) else logits
+
+    return Network(Fails(), PREPROCESS, LABELS, "tiny")
 
 
 def picture(seed: int, size: tuple[int, int] = (44, 38)) -> Image.Image:

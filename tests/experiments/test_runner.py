@@ -38,6 +38,7 @@ from shapleycam import Explainer, Network
 from shapleycam.errors import ImageError, LayerError, ModelError, OptionError
 from shapleycam.experiments import Protocol, Setting, Store, store
 from shapleycam.metrics import Options, measure
+from watching import inputs_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
 
@@ -175,6 +176,19 @@ class TestRows:
         assert again.steps == []
 
 
+def passes_at_each_batch(network, protocol, data, out, limit) -> list[int]:
+    """How many passes of the model had been made when each batch was measured."""
+    counted: list[int] = []
+    with inputs_of(network.model) as inputs:
+
+        class Counting(Told):
+            def measured(self, images, rows):
+                counted.append(len(inputs))
+
+        measured(data, out, network, protocol, watcher=Counting(), limit=limit)
+    return counted
+
+
 class TestPasses:
     @pytest.mark.parametrize("utilities", [("rest",), ("rest", "logit")])
     def test_one_trace_and_two_for_each_distinct_map(self, shots, tmp_path, utilities):
@@ -182,31 +196,14 @@ class TestPasses:
         methods = ("gradcam", "hirescam", "xgradcam", "shapleycam", "randomcam")
         distinct = {"rest": 3, "logit": 2}  # the logit of a linear head has no second order
         network = tiny()
-        runs = []
-        network.model.register_forward_hook(lambda *_: runs.append(1))
-        counted: list[int] = []
-
-        class Counting(Told):
-            def measured(self, images, rows):
-                counted.append(len(runs))
-
         protocol = Protocol(layers="before-pool", utilities=utilities, methods=methods)
-        measured(shots, tmp_path, network, protocol, watcher=Counting(), limit=64)
+        counted = passes_at_each_batch(network, protocol, shots, tmp_path, 64)
         per_batch = [after - before for before, after in pairwise(counted)]
         assert per_batch == [1 + sum(2 * distinct[utility] for utility in utilities)] * 3
 
     def test_one_trace_for_each_layer(self, shots, tmp_path):
-        network = tiny()
-        runs: list[int] = []
-        network.model.register_forward_hook(lambda *_: runs.append(1))
-        counted: list[int] = []
-
-        class Counting(Told):
-            def measured(self, images, rows):
-                counted.append(len(runs))
-
         protocol = Protocol(layers=("before-pool", "last-conv"), methods="gradcam", metrics="complexity")
-        measured(shots, tmp_path, network, protocol, watcher=Counting(), limit=48)
+        counted = passes_at_each_batch(tiny(), protocol, shots, tmp_path, 48)
         assert [after - before for before, after in pairwise(counted)] == [2, 2]
 
 

@@ -20,6 +20,7 @@ from shapleycam.errors import OptionError
 from shapleycam.metrics import METRICS, Metric, Options, measure, metrics
 from shapleycam.models.network import Network
 from shapleycam.utilities import similarity
+from watching import inputs_of
 
 
 @pytest.fixture(scope="module")
@@ -153,17 +154,16 @@ class Channels(Toy):
 @pytest.fixture(scope="module")
 def masked_score():
     """Of options, the score of image x·M, where x = 1 0 and 2 -1 in two channels of two pixels, and M = 1/4 1."""
-    model, seen = Channels(), []
+    model = Channels()
     explainer = Explainer(Network(model, Preprocess(1, (1, 2), MEAN, STD)), layer="features", utility="logit")
     images = torch.tensor([[[[1.0, 0]], [[2.0, -1]]]])
     explanation = with_map(explainer.explain(images, "hirescam", target=0), torch.tensor([[0.25, 1]]))
-    model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
 
     def image(name="average_drop", **choices):
-        seen.clear()
         options = Options(blur_size=1, steps=1, **choices)
-        measure(explainer, images, {"hirescam": explanation}, [name], options)
-        return seen[-1][0, :, 0].flatten().tolist()
+        with inputs_of(model) as inputs:
+            measure(explainer, images, {"hirescam": explanation}, [name], options)
+        return inputs[-1][0, :, 0].flatten().tolist()
 
     return image
 
@@ -204,14 +204,14 @@ def test_deletion_ends_at_the_zero_of_its_space(masked_score):
 
 def test_a_wide_blur_hides_behind_the_neighbourhood():
     """3 x 3 pixels in equal parts, mirrored at the edge: of 4 3 / 2 0 they are 14 19 / 22 26, over 9."""
-    model, seen = Toy(lambda a: torch.stack([a.flatten(1).sum(1), torch.zeros(len(a))], 1)), []
+    model = Toy(lambda a: torch.stack([a.flatten(1).sum(1), torch.zeros(len(a))], 1))
     explainer, images = at_features(model), torch.tensor([[[[4.0, 3], [2, 0]]]])
     explanation = with_map(explainer.explain(images, "hirescam", target=0), torch.tensor([[1.0, 0], [0.5, 0]]))
-    model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
     options = Options(baseline="blur", blur_size=3, blur_sigma=1e6)
-    measure(explainer, images, {"hirescam": explanation}, ["average_drop"], options)
+    with inputs_of(model) as inputs:
+        measure(explainer, images, {"hirescam": explanation}, ["average_drop"], options)
     expected = [4, 19 / 9, (2 + 22 / 9) / 2, 26 / 9]
-    assert seen[-1].flatten().tolist() == pytest.approx(expected, abs=1e-5)
+    assert inputs[-1].flatten().tolist() == pytest.approx(expected, abs=1e-5)
 
 
 def test_black_in_a_real_network():
@@ -342,7 +342,7 @@ def test_names_are_taken_once_and_in_their_order(explainer, images, explanations
 
 def test_heatmaps_of_volumes_are_refused():
     plan = Plan("NCDHW", (2, 3, 3))
-    explainer = Explainer(Planted(plan), layer="cells", layout="NCDHW", utility="logit")
+    explainer = Explainer(Planted(plan), layer="cells", layout="NCDHW", utility="logit", images="volume")
     volume = image_of(plan, (1, 1, 1))
     explanation = explainer.explain(volume, "hirescam", target=0)
     assert explanation.heatmap.dim() == 4

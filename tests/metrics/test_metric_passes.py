@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 import pytest
 import torch
-from small_networks import First, boxes, small, some
+from small_networks import boxes, small, some
 
 from shapleycam import Explainer
 from shapleycam.metrics import METRICS, Options, measure
 from shapleycam.models import zoo
+from watching import inputs_of
 
 # The maps of noise may well be blank: RandomCAM's are where its weights, which the last bit of the input decides, are
 # against all that is active.
@@ -18,17 +17,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapW
 
 SIX = [name for name, metric in METRICS.items() if metric.in_paper]
 BATCH = 4
-
-
-@contextmanager
-def counted(model):
-    """How many images each pass had, as a list that grows."""
-    passes: list[int] = []
-    handle = model.register_forward_hook(lambda _module, inputs, _output: passes.append(len(inputs[0])))
-    try:
-        yield passes
-    finally:
-        handle.remove()
 
 
 def distinct(explanations) -> int:
@@ -58,16 +46,17 @@ def batch():
 def ten(at_bn2, batch):
     """Ten methods' explanations, the passes that they took, and how many maps differ."""
     at_bn2.compare(batch[:1], ["paper"])  # the first use of a layer plans how to run its head
-    with counted(at_bn2.model) as passes:
+    at_bn2.compare(batch, ["paper"])  # the first batch of a size is checked in further passes
+    with inputs_of(at_bn2.model) as inputs:
         explanations = at_bn2.compare(batch, ["paper"])
-    return explanations, list(passes), distinct(explanations)
+    return explanations, list(map(len, inputs)), distinct(explanations)
 
 
 def passes_of(explainer, images, explanations, metrics, *more):
-    with counted(explainer.model) as passes:
-        found = measure(explainer, images, explanations, metrics, *more)
-    assert all(len(values) == len(images) for by_method in found.values() for values in by_method.values())
-    return list(passes)
+    with inputs_of(explainer.model) as inputs:
+        values = measure(explainer, images, explanations, metrics, *more)
+    assert all(len(of_images) == len(images) for by_method in values.values() for of_images in by_method.values())
+    return list(map(len, inputs))
 
 
 def test_ten_methods_are_explained_in_one_pass(ten):
@@ -145,14 +134,16 @@ NEEDED = {
 def of_small():
     explainer, images = Explainer(small(), layer="4"), some(IMAGES)
     explainer.game(images[:1])
-    return explainer, images, explainer.compare(images, ["gradcam", "hirescam"])
+    explanations = explainer.compare(images, ["gradcam", "hirescam"])
+    measure(explainer, images, explanations, ["all"], OPTIONS, boxes(IMAGES))  # what is checked once
+    return explainer, images, explanations
 
 
 def runs_of(explainer, images, explanations, metrics):
     """How often the first layer really ran: a replay of the head does not."""
-    before = First.runs
-    measure(explainer, images, explanations, metrics, OPTIONS, boxes(IMAGES))
-    return First.runs - before
+    with inputs_of(explainer.model[0]) as inputs:
+        measure(explainer, images, explanations, metrics, OPTIONS, boxes(IMAGES))
+    return len(inputs)
 
 
 def test_every_metric_has_its_number():

@@ -71,7 +71,7 @@ def test_a_perfect_map_drops_nothing_and_its_deletion_nearly_all(planted):
 
 
 def test_directions_are_those_of_the_table():
-    """As METRICS.md has them."""
+    """Which way is better, by the sources of the metrics."""
     low = {
         "average_drop", "complexity", "deletion", "max_sensitivity", "randomisation_spearman", "randomisation_ssim",
         "shapley_error", "efficiency_gap",

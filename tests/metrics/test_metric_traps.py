@@ -1,4 +1,4 @@
-"""The traps of METRICS.md, one after the other."""
+"""Traps of the metrics, one after the other."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from shapleycam import Explainer, utilities
 from shapleycam.errors import ModelError, ShapleyCamWarning
 from shapleycam.metrics import METRICS, Options, measure
 from shapleycam.metrics.removal import imputations, ranks, removed_share
+from watching import inputs_of
 
 SOME_METHODS = ["gradcam", "shapleycam-e", "randomcam"]
 OF_DRAWS = ["road", "max_sensitivity", "randomisation_spearman", "randomisation_ssim"]
@@ -169,14 +170,13 @@ def test_the_images_themselves_lose_that_share():
 
 
 def test_deletion_of_a_map_with_zeros_takes_equal_steps():
-    model, seen = small(), []
+    model = small()
     explainer, images = Explainer(model, layer="4"), some(1) + 5  # no pixel is zero
     heat = torch.zeros(24, 24)
     heat[3, 3] = 1
     explanation = with_map(explainer.explain(images, "gradcam"), heat)
-    handle = model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
-    of_one("deletion", explainer, images, explanation, Options(steps=4))
-    handle.remove()
+    with inputs_of(model) as seen:
+        of_one("deletion", explainer, images, explanation, Options(steps=4))
     assert [int((image == 0).all(1).sum()) for image in seen] == [0, 144, 288, 432, 576]
     assert (seen[1][0, :, 3, 3] == 0).all()
     assert (seen[1][0, :, :6].flatten(1) == 0).sum() == 3 * 144  # the others from the top on, row 3 among them

@@ -14,25 +14,24 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.autograd import grad
 
-from shapleycam.errors import DerivativeError, OptionError, ReplayError, ShapleyCamError
+from shapleycam.errors import OptionError, ReplayError
 from shapleycam.game.evaluation import Evaluation, check_finite, plain
-from shapleycam.game.finite_differences import (
-    CurvatureCase,
-    Evaluate,
-    Point,
-    check_curvature,
-    check_gradient,
-    once,
-    passed,
-)
+from shapleycam.game.finite_differences import CurvatureCase, Evaluate, Point, check_curvature, check_gradient
 from shapleycam.game.players import Regions, players_of
 from shapleycam.game.structure import Structure
 from shapleycam.images import Seed, content_seeds
 from shapleycam.models.layout import Layout
 from shapleycam.trace import Trace
-from shapleycam.trace.graph import has_foreign_functions, missing_derivative, not_differentiable
+from shapleycam.trace.checked import once, passed
+from shapleycam.trace.graph import (
+    derivatives,
+    has_foreign_functions,
+    missing_derivative,
+    no_derivative,
+    none_passed_on,
+    not_differentiable,
+)
 from shapleycam.trace.nested import numbers_of
 from shapleycam.trace.suspension import without_autocast
 from shapleycam.utilities import Utility
@@ -187,12 +186,12 @@ class Game:
 
     def _hessian_product(self, gradient: Tensor, vector: Tensor) -> Tensor:
         if not_differentiable(self._utility_at_activation) or not_differentiable(gradient):
-            raise _no_derivative("an operation in it is marked once_differentiable")
+            raise no_derivative("an operation in it is marked once_differentiable")
         if not gradient.requires_grad:  # the utility is linear in the activation
             return torch.zeros_like(gradient)
         with _differentiable():
             along = (gradient * vector.clone()).sum()
-            product = _gradient_or_none(along, self._trace.activation)
+            (product,) = derivatives(along, [self._trace.activation])
             return torch.zeros_like(gradient) if product is None else product  # linear in what depends on it
 
     @property
@@ -272,36 +271,7 @@ def _derivative(value: Tensor, activation: Tensor, *, again: bool = False) -> Te
     """
     gradient = None
     if value.requires_grad and missing_derivative(value) is None:
-        gradient = _gradient_or_none(value, activation, again=again)
+        (gradient,) = derivatives(value, [activation], create_graph=again)
     if gradient is None:
-        raise _none_passed_on()
+        raise none_passed_on()
     return gradient
-
-
-def _none_passed_on() -> DerivativeError:
-    return DerivativeError(
-        "what comes after the layer has no derivative: an operation there (quantised, of a foreign kernel, detached "
-        "or under no_grad) passes none on; use sampledshapley, which needs none, a layer behind that, or the model "
-        "before it was quantised"
-    )
-
-
-def _gradient_or_none(value: Tensor, activation: Tensor, *, again: bool = False) -> Tensor | None:
-    gradient: Tensor | None
-    try:
-        (gradient,) = grad(value, activation, create_graph=again, retain_graph=True, allow_unused=True)
-    except (torch.cuda.OutOfMemoryError, ShapleyCamError):
-        raise
-    except Exception as error:  # a user's own backward may raise anything
-        if "no autograd formula was registered" in str(error):  # of torch.library's custom operators
-            raise _none_passed_on() from error
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise _no_derivative(reason) from error
-    return gradient
-
-
-def _no_derivative(reason: str) -> DerivativeError:
-    return DerivativeError(
-        f"what comes after the layer has no derivative of the order that is needed ({reason}); use a first-order "
-        "method (gradcam, hirescam), a path method or sampledshapley, or a later layer"
-    )

@@ -7,15 +7,14 @@ confirms, refuse a gradient: at kinks and in quantised heads they say nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
-from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from shapleycam.errors import DerivativeError, ShapleyCamError
 
@@ -30,7 +29,6 @@ _PRECISE_STEP = 1e-6
 _DIRECTIONS = 2
 _ROUNDINGS = 50
 """How many roundings of the largest utility, or output, a difference of two of them is uncertain by."""
-_checked: WeakKeyDictionary[nn.Module, set[Hashable]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -43,16 +41,6 @@ class Point:
     evaluate: Evaluate
     evaluate_precisely: Evaluate
     largest: float
-
-
-def once(owner: nn.Module, key: Hashable) -> bool:
-    """Whether a check of this key is still to be made for the model; call `passed` when it was."""
-    return key not in _checked.setdefault(owner, set())
-
-
-def passed(owner: nn.Module, key: Hashable) -> None:
-    """Remember that the check of this key was passed."""
-    _checked.setdefault(owner, set()).add(key)
 
 
 def check_gradient(point: Point, gradient: Float[Tensor, "b *shape"], layer: str, utility: str) -> None:

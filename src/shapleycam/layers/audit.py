@@ -19,7 +19,7 @@ from shapleycam.models.outputs import found as found_logits
 from shapleycam.trace.differentiation import Differentiation
 from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
 from shapleycam.trace.finals import Finals
-from shapleycam.trace.graph import missing_derivative
+from shapleycam.trace.graph import derivatives, missing_derivative
 from shapleycam.trace.isolation import Interceptor, intercepted, isolated, run
 from shapleycam.trace.nested import is_empty, map_tensors, numbers_of, only_tensor, version_of
 from shapleycam.trace.scores import scores_if_any
@@ -135,7 +135,7 @@ def _outputs(model: nn.Module, image: Tensor, select: Select, extra: ExtraInputs
             return [], dense, _NO_DERIVATIVE
         if not seen:
             return [], dense, watch.repeated()
-        gradients = torch.autograd.grad(score, [one.value for one in seen], allow_unused=True)
+        gradients = derivatives(score, [one.value for one in seen])
     pairs = zip(seen, gradients, strict=True)
     outputs = [_Output(one.name, one.first, one.value.detach(), g) for one, g in pairs if g is not None]
     return outputs, dense, watch.repeated()

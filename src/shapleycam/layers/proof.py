@@ -15,6 +15,7 @@ from shapleycam.layers.coordinates import Tracker
 from shapleycam.layers.coordinates.reading import Reading, read
 from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
 from shapleycam.trace.isolation import Interceptor, intercepted, isolated, run
+from shapleycam.trace.modules import modules_of
 from shapleycam.trace.nested import only_tensor
 
 Solid: TypeAlias = Literal["volume", "video"] | None
@@ -151,8 +152,8 @@ def _proved(model: nn.Module, image: Tensor, channels: int, extra: ExtraInputs) 
 
 
 def _kept_of(model: nn.Module) -> _Kept:
-    modules = tuple(model.modules())
+    modules = modules_of(model)
     kept = _kept.get(model)
-    if kept is None or [module() for module in kept.modules] != list(modules):
+    if kept is None or [module() for module in kept.modules] != modules:
         kept = _kept[model] = _Kept(tuple(map(ref, modules)), {}, {})
     return kept

@@ -61,12 +61,12 @@ class Subject:
         """Explanations of the same class of changed images, without the advice that the images' own came with."""
         effort = {**self.effort, **({} if seed is None else {"seed": seed})}
         with _no_advice():
-            return self.explainer.compare(self._batch(images), methods, self.target, self.utility, **effort)
+            return self.explainer.compare(self._batch(images), methods, self._given, self.utility, **effort)
 
     def game(self) -> Game:
         """The game of each image."""
         players = self.effort.get("players")
-        return self.explainer.game(self._batch(self.images), self.target, self.utility, players)
+        return self.explainer.game(self._batch(self.images), self._given, self.utility, players)
 
     def seeds(self, seed: int) -> list[int]:
         """One seed an image, from its content."""
@@ -89,6 +89,11 @@ class Subject:
             effort=effort,
             extra=self.extra.rows(torch.tensor([index])),
         )
+
+    @property
+    def _given(self) -> Int[Tensor, " b"] | None:
+        """The target to explain again with: an embedding's similarity asks of no class, and refuses one."""
+        return None if self.utility_name == "similarity" else self.target
 
     def _batch(self, images: Float[Tensor, "b c h w"]) -> Batch:
         """Changed images with the further inputs of the images that they were made of."""

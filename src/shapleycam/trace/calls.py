@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from shapleycam.errors import LayerError, nearest
 from shapleycam.trace.extra import ExtraInputs
 from shapleycam.trace.isolation import Interceptor, intercepted, run, undisturbed
+from shapleycam.trace.modules import submodule
 from shapleycam.trace.nested import map_tensors, only_tensor, tensors_of
 
 
@@ -21,17 +22,17 @@ def layer_name(model: nn.Module, layer: str | nn.Module) -> str:
     Raises:
         LayerError: not a part of the model.
     """
-    names: dict[nn.Module, str] = {module: name for name, module in model.named_modules()}
+    if isinstance(layer, str) and submodule(model, layer) is not None:
+        return layer
     if isinstance(layer, nn.Module):
+        names: dict[nn.Module, str] = {module: name for name, module in model.named_modules()}
         if not names.get(layer):
             raise LayerError(f"the given {type(layer).__name__} is not a part of the model; give one of its modules")
         return names[layer]
     if not isinstance(layer, str):
         raise LayerError(f"layer is a {type(layer).__name__}; expected a dotted name or one of the model's modules")
     known = [name for name, _ in model.named_modules(remove_duplicate=False) if name]
-    if layer not in known:
-        raise LayerError(f"layer {layer!r} is not in the model; {nearest(layer, known)}")
-    return layer
+    raise LayerError(f"layer {layer!r} is not in the model; {nearest(layer, known)}")
 
 
 def calls_around(

@@ -25,6 +25,7 @@ from torch.nn.parameter import is_lazy
 
 from shapleycam.errors import ModelError
 from shapleycam.trace.hooks import FORWARD_HOOKS, PRE_HOOKS, HookProxy, Observation
+from shapleycam.trace.modules import modules_of
 from shapleycam.trace.scripted import ScriptedCall
 
 _IMMUTABLE = {
@@ -61,11 +62,15 @@ class Copier:
         self.observation = Observation()
         self.shared: dict[int, tuple[str, Tensor]] = {}
         self._precision = precision
-        self._registered = {id(module): module for module in model.modules()}
+        modules = modules_of(model)
+        self._registered = {id(module): module for module in modules}
         self._copies: dict[int, Any] = {}
         self._originals: list[Any] = []  # keeps them alive, since their identities are the keys
         self._storages: dict[int, torch.UntypedStorage] = {}
-        self._parameter_storages = {_storage_of(p) for p in model.parameters() if not is_lazy(p) and _is_plain(p)}
+        parameters = (p for module in modules for p in module._parameters.values())  # noqa: SLF001
+        self._parameter_storages = {
+            _storage_of(p) for p in parameters if p is not None and not is_lazy(p) and _is_plain(p)
+        }
         self._globals: dict[int, dict[str, Any]] = {}
         self._used_of_classes: dict[type[nn.Module], dict[str, Any]] = {}
         self.model: nn.Module = self.copy(model)
@@ -98,7 +103,7 @@ class Copier:
         copied: nn.Module = self._keep(module, object.__new__(kind))
         state: dict[str, Any] = {}
         for name, value in vars(module).items():
-            if type(value) in _IMMUTABLE and name != "training":
+            if name in _NOT_OF_FORWARD or (type(value) in _IMMUTABLE and name != "training"):
                 state[name] = value
                 continue
             part = _PARTS_OF_MODULES.get(name)
@@ -428,7 +433,6 @@ _PARTS_OF_MODULES: dict[str, Callable[[Copier, nn.Module, Any], Any]] = {
     "_compiled_call_impl": lambda *_: None,
     **dict.fromkeys((FORWARD_HOOKS, PRE_HOOKS), Copier._forward_hooks),  # noqa: SLF001
     **{name: lambda *_: OrderedDict() for name in _BACKWARD_HOOKS},
-    **{name: lambda _, __, value: value for name in _NOT_OF_FORWARD},
 }
 """How a module's own attributes are copied. Its backward hooks are left out: they are for the user's training, and one
 that changes gradients would change the explanation."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from shapleycam.errors import DerivativeError, ShapleyCamError
 from shapleycam.trace.finals import Activation
 from shapleycam.trace.nested import tensors_of
 
@@ -46,6 +47,40 @@ def nodes(tensor: Tensor) -> Iterator[Any]:
         seen.add(node)
         yield node
         ahead.extend(following for following, _ in node.next_functions)
+
+
+def derivatives(value: Tensor, inputs: Sequence[Tensor], *, create_graph: bool = False) -> tuple[Tensor | None, ...]:
+    """Return the gradient of a number by each input, None where no operation passes one on; the graph is kept.
+
+    Raises:
+        DerivativeError: an operation has none, or a user's own backward raises; the cause is in the message.
+    """
+    try:
+        return torch.autograd.grad(value, inputs, create_graph=create_graph, retain_graph=True, allow_unused=True)
+    except (torch.cuda.OutOfMemoryError, ShapleyCamError):
+        raise
+    except Exception as error:
+        if "no autograd formula was registered" in str(error):  # of a custom operator of torch.library
+            raise none_passed_on() from error
+        reason = str(error).partition(" Hint:")[0].splitlines()[0] if str(error) else type(error).__name__
+        raise no_derivative(reason) from error
+
+
+def none_passed_on() -> DerivativeError:
+    """Return the error of a head that has no derivative at all."""
+    return DerivativeError(
+        "what comes after the layer has no derivative: an operation there (quantised, of a foreign kernel, detached "
+        "or under no_grad) passes none on; use sampledshapley, which needs none, a layer behind that, or the model "
+        "before it was quantised"
+    )
+
+
+def no_derivative(reason: str) -> DerivativeError:
+    """Return the error of a head that cannot be differentiated as often as a method needs."""
+    return DerivativeError(
+        f"what comes after the layer has no derivative of the order that is needed ({reason}); use a first-order "
+        "method (gradcam, hirescam), a path method or sampledshapley, which needs none, or a later layer"
+    )
 
 
 def depends_on(value: Any, leaf: Tensor) -> bool:

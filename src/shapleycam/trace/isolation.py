@@ -24,6 +24,7 @@ from shapleycam.models.wrappers import held_network, remedy_for
 from shapleycam.trace.attention import without_fast_path
 from shapleycam.trace.copying import Copier
 from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
+from shapleycam.trace.modules import modules_of
 from shapleycam.trace.statics import class_attributes_kept, own_classes
 from shapleycam.trace.suspension import suspended, without_autocast
 
@@ -59,6 +60,9 @@ def private_copy(model: nn.Module, precision: torch.dtype | None = None) -> nn.M
 
 def _check_weights(model: nn.Module) -> None:
     """Refuse weights on the meta device, unless a hook or a replaced forward may put them in place (accelerate)."""
+    tensors = (chain(m._parameters.values(), m._buffers.values()) for m in modules_of(model))  # noqa: SLF001
+    if not any(tensor is not None and tensor.is_meta for own in tensors for tensor in own):
+        return
     modules = dict(model.named_modules())
     for name, module in modules.items():
         own = chain(module._parameters.values(), module._buffers.values())  # noqa: SLF001

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from typing import Any, TypeAlias
-from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
 from shapleycam.errors import ModelError
+from shapleycam.trace.checked import once, passed
 from shapleycam.trace.repeats import close, row_of
 
 Again: TypeAlias = Callable[[int, int], tuple[Tensor, Any]]
 """From how many of the images to run, and a seed, to the layer's activation and the output."""
-_seen: WeakKeyDictionary[nn.Module, set[Hashable]] = WeakKeyDictionary()
 
 
 def check_repeats(owner: nn.Module, key: Hashable, activation: Tensor, output: Any, again: Again) -> None:
@@ -24,7 +23,7 @@ def check_repeats(owner: nn.Module, key: Hashable, activation: Tensor, output: A
     Raises:
         ModelError: the model draws at random in eval mode, or an image's output depends on its batch mates.
     """
-    if key in _seen.setdefault(owner, set()):
+    if not once(owner, key):
         return
     images = len(activation)
     alone, output_alone = again(1, 1)
@@ -40,7 +39,7 @@ def check_repeats(owner: nn.Module, key: Hashable, activation: Tensor, output: A
             f"the model gives an image another output alone than in a batch of {images} (batch statistics, dynamic "
             "quantisation); expected outputs that do not depend on batch mates: explain one image at a time"
         )
-    _seen[owner].add(key)
+    passed(owner, key)
 
 
 def _first_row(output: Any, images: int) -> Any:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from shapleycam.errors import ModelError
-from shapleycam.trace.graph import nodes
+from shapleycam.errors import DerivativeError, ModelError
+from shapleycam.trace.graph import derivatives, nodes
 
 ROUNDED = 1e-4
 """How far from 1 the sum of probabilities may be by rounding."""
@@ -62,8 +62,14 @@ def _is_constant(total: Tensor, output: Tensor, leaf: Tensor, *, changes: bool =
     if not output.requires_grad:
         return True
     finite = output.masked_fill(~torch.isfinite(output), 0)
-    (of_sum,) = torch.autograd.grad(total.sum(), leaf, retain_graph=True, materialize_grads=True)
-    (of_best,) = torch.autograd.grad(finite.amax(1).sum(), leaf, retain_graph=True, materialize_grads=True)
+    try:
+        of_sum, of_best = (
+            torch.zeros_like(leaf) if gradient is None else gradient
+            for number in (total.sum(), finite.amax(1).sum())
+            for gradient in derivatives(number, [leaf])
+        )
+    except DerivativeError:  # the sums themselves have to do
+        return not changes
     return bool(of_sum.norm() <= _STILL * of_best.norm()) and (bool(of_best.any()) or not changes)
 
 

@@ -31,6 +31,7 @@ from shapleycam.trace.isolation import (
     undisturbed,
     written_by,
 )
+from shapleycam.trace.modules import submodule
 from shapleycam.trace.nested import is_empty, map_tensors, numbers_of
 from shapleycam.trace.repeats import reseeded, same
 from shapleycam.trace.replay import Plan, Recorder, Replay
@@ -246,7 +247,7 @@ class _Passes:
         watch = written_by(self.model)
         traced = self._pass(plan)
         self._check_written(watch)
-        key = (self.name, self.images.shape, self.images.dtype, self.images.device)
+        key = ("repeats", self.name, self.images.shape, self.images.dtype, self.images.device)
         check_repeats(self.owner, key, traced.activation.detach(), traced.output, self._again)
         return traced
 
@@ -326,7 +327,7 @@ def _independent(layer: str) -> LayerError:
 
 
 def _check_not_scripted(copied: nn.Module, name: str) -> None:
-    if name not in dict(copied.named_modules(remove_duplicate=False)):
+    if submodule(copied, name) is None:
         raise LayerError(
             f"layer {name!r} is inside a TorchScript module, which cannot be run in parts; choose a layer outside it, "
             "or give the Python model that it was made of"

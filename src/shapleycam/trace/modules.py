@@ -1,0 +1,28 @@
+"""Walks through a model's tree of modules, as quick as an explanation of a small network needs."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def modules_of(model: nn.Module) -> list[nn.Module]:
+    """Return each module once, in the order of `model.modules()`, which takes several times as long."""
+    seen: set[int] = set()
+    modules: list[nn.Module] = []
+    ahead: list[nn.Module] = [model]
+    while ahead:
+        module = ahead.pop()
+        if id(module) in seen:
+            continue
+        seen.add(id(module))
+        modules.append(module)
+        ahead.extend(child for child in reversed(module._modules.values()) if child is not None)  # noqa: SLF001
+    return modules
+
+
+def submodule(model: nn.Module, name: str) -> nn.Module | None:
+    """Return the module of a dotted name, None where the tree has none."""
+    module: nn.Module | None = model
+    for part in name.split("."):
+        module = None if module is None else module._modules.get(part)  # noqa: SLF001
+    return module
