@@ -277,7 +277,7 @@ def test_dynamic_quantisation_has_no_derivative_and_no_game():
 @pytest.mark.parametrize("where", ["before", "at", "behind"])
 @pytest.mark.parametrize("draw", [
     lambda v: F.dropout(v, 0.5, training=True),
-    lambda v: v * (0.5 + np.random.rand()),  # noqa: NPY002
+    lambda v: v * (0.5 + 20 * np.random.rand()),  # noqa: NPY002
 ])  # fmt: skip
 def test_random_models_are_refused(draw, where):
     class Drawing(Small):

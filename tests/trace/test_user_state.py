@@ -6,6 +6,7 @@ Every case has the values of the network that keeps nothing.
 from __future__ import annotations
 
 import functools
+import pickle
 import random
 import weakref
 from collections import Counter, defaultdict, deque
@@ -18,6 +19,7 @@ from torch import nn
 from torch.ao import quantization
 from user_models import METHODS, Small, assert_untouched, pictures, state_of, values
 
+from shapleycam import Explainer
 from shapleycam.errors import ModelError, ReplayError
 from shapleycam.trace.isolation import isolated
 
@@ -367,3 +369,12 @@ def test_the_generators_go_on_from_where_they_were():
     assert random.getstate() == state[0]
     assert torch.equal(torch.get_rng_state(), state[1])
     assert (np.random.get_state()[1] == state[2]).all()  # noqa: NPY002
+
+
+@pytest.mark.parametrize("layer", ["body", None])
+@pytest.mark.parametrize("utility", ["rest", "probability", "value"])
+def test_an_explainer_goes_through_pickle(layer, utility):
+    explainer = Explainer(Small(), layer=layer, utility=utility)
+    again = pickle.loads(pickle.dumps(explainer))  # noqa: S301
+    ours, theirs = (each.explain(pictures(), "hirescam", target=1).values for each in (explainer, again))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0)

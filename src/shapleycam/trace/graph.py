@@ -61,18 +61,18 @@ def derivatives(value: Tensor, inputs: Sequence[Tensor], *, create_graph: bool =
     except (torch.cuda.OutOfMemoryError, ShapleyCamError):
         raise
     except Exception as error:
-        if "no autograd formula was registered" in str(error):  # of torch.library's custom operators
+        if "no autograd formula was registered" in str(error):  # of a custom operator of torch.library
             raise none_passed_on() from error
         reason = str(error).partition(" Hint:")[0].splitlines()[0] if str(error) else type(error).__name__
         raise no_derivative(reason) from error
 
 
 def none_passed_on() -> DerivativeError:
-    """Return the error of a head through which no gradient comes."""
+    """Return the error of a head that has no derivative at all."""
     return DerivativeError(
-        "what comes after the layer has no derivative: an operation there (quantised, of a foreign kernel, detached or "
-        "under no_grad) passes none on; use sampledshapley, which needs none, a layer behind that, or the model before "
-        "it was quantised"
+        "what comes after the layer has no derivative: an operation there (quantised, of a foreign kernel, detached "
+        "or under no_grad) passes none on; use sampledshapley, which needs none, a layer behind that, or the model "
+        "before it was quantised"
     )
 
 

@@ -24,5 +24,6 @@ def submodule(model: nn.Module, name: str) -> nn.Module | None:
     """Return the module of a dotted name, None where the tree has none."""
     module: nn.Module | None = model
     for part in name.split("."):
-        module = None if module is None else module._modules.get(part)  # noqa: SLF001
+        modules = {} if module is None else module._modules  # noqa: SLF001
+        module = modules[part] if part in modules else None  # noqa: SIM401  # TorchScript's has no get()
     return module

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -75,8 +76,16 @@ def _of_logits(name: str, function: Function, formula: str, summary: str) -> Uti
     return replace(_of_probabilities(name, function, formula, summary), needs_logits=True)
 
 
+def _logits_in(output: Any, _: Any) -> Any:
+    return as_logits(output)
+
+
+def _numbers_in(output: Any, _: Any) -> Any:
+    return _numbers(output)
+
+
 def _of_probabilities(name: str, function: Function, formula: str, summary: str) -> Utility:
-    return Utility(name, function, formula, summary, scores=lambda output, _: as_logits(output), reads="scores")
+    return Utility(name, function, formula, summary, scores=_logits_in, reads="scores")
 
 
 def _of_labels(name: str, function: Function, formula: str, summary: str) -> Utility:
@@ -89,7 +98,7 @@ _VALUE = Utility(
     value,
     "y_c",
     "a number of a regression",
-    scores=lambda output, _: _numbers(output),
+    scores=_numbers_in,
     predicts=False,
     reads="numbers",
 )
