@@ -128,7 +128,8 @@ class Replay:
         with undisturbed(self._model), ExitStack() as rest:
             if activation.requires_grad:
                 rest.enter_context(Differentiation(twice=False))
-            with intercepted(self._functions(activation, stretch)), torch.set_grad_enabled(activation.requires_grad):
+            functions = self._functions(activation, stretch)
+            with intercepted(functions, self._layer), torch.set_grad_enabled(activation.requires_grad):
                 own_images = _is_blank(images)  # nothing reads them
                 return run(self._model, images, self.extra.rows(stretch.owners), purpose, own_images=own_images)
 

@@ -257,7 +257,8 @@ class _Passes:
             return value
 
         model, extra = self.model, self.extra.rows(torch.arange(count))
-        with undisturbed(model), reseeded(seed), intercepted({model.get_submodule(self.name): keep}):
+        layer = model.get_submodule(self.name)
+        with undisturbed(model), reseeded(seed), intercepted({layer: keep}, layer):
             output = self.select(run(model, self.images[:count], extra))
         return activations[0], output
 
@@ -268,9 +269,10 @@ class _Passes:
         with undisturbed(model), observed(model), ExitStack() as rest:
             start = _Start(name, rest, finals, self.twice)
             functions: dict[nn.Module, Interceptor] = {**(recorder.functions if recorder else {})}
-            functions[model.get_submodule(name)] = start
+            layer = model.get_submodule(name)
+            functions[layer] = start
             with (
-                intercepted(functions),
+                intercepted(functions, layer),
                 torch.enable_grad(),
             ):  # a view made without could not be written behind the layer
                 everything = run(model, self.images, self.extra)
