@@ -92,7 +92,7 @@ def test_everything_on_the_way_is_there():
     [
         ("import shapleycam.game", {"game"}),
         ("from shapleycam import cli, words", {"cli", "words"}),
-        ("from shapleycam.trace.guest import borrowed", {"trace"}),
+        ("from shapleycam.trace.isolation import isolated", {"trace"}),
         ("def f():\n    from shapleycam.models import zoo", {"models"}),
         ("from ..explainer import Explainer", {"explainer"}),
         ("from .. import advice", {"advice"}),

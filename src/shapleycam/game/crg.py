@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from shapleycam.errors import DerivativeError, OptionError, ReplayError
+from shapleycam.errors import OptionError, ReplayError
 from shapleycam.game.evaluation import Evaluation, check_finite, plain
 from shapleycam.game.finite_differences import CurvatureCase, Evaluate, Point, check_curvature, check_gradient
 from shapleycam.game.players import Regions, players_of
@@ -29,6 +29,7 @@ from shapleycam.trace.graph import (
     has_foreign_functions,
     missing_derivative,
     no_derivative,
+    none_passed_on,
     not_differentiable,
 )
 from shapleycam.trace.nested import numbers_of
@@ -272,9 +273,5 @@ def _derivative(value: Tensor, activation: Tensor, *, again: bool = False) -> Te
     if value.requires_grad and missing_derivative(value) is None:
         (gradient,) = derivatives(value, [activation], create_graph=again)
     if gradient is None:
-        raise DerivativeError(
-            "what comes after the layer has no derivative: an operation there (quantised, of a foreign kernel, "
-            "detached or under no_grad) passes none on; use sampledshapley, which needs none, a layer behind that, or "
-            "the model before it was quantised"
-        )
+        raise none_passed_on()
     return gradient

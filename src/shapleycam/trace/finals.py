@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeGuard
 
 import torch
 from torch import Tensor
@@ -27,8 +27,9 @@ _OF_RESULT: dict[tuple[str, Activation], Activation] = {
     ("log", "softmax"): "log_softmax",
     ("log", "sigmoid"): "log_sigmoid",
 }
+_CASTS = {"to", "type", "type_as", "float", "double", "half", "bfloat16", "cpu", "cuda"}
 _COPIES = {
-    *("clone", "contiguous", "to", "type", "type_as", "float", "double", "half", "bfloat16", "cpu", "cuda"),
+    *("clone", "contiguous", *_CASTS),
     *("reshape", "flatten", "__getitem__", "index_select", "gather", "take_along_dim", "flip"),
 }
 """What may return other memory, with numbers of its first argument and nothing else (views share its memory)."""
@@ -91,7 +92,8 @@ class _Place:
 class Final:
     """One call of an activation: its `kind`, what entered it, and how the model's output was made of what it returned.
 
-    `dim` is the dimension that a softmax ran over.
+    `dim` is the dimension that a softmax ran over; `precision` that of the coarsest numbers on the way to the output,
+    relative to them.
     """
 
     kind: Activation
@@ -99,6 +101,7 @@ class Final:
     entered: Tensor
     version: int
     place: _Place
+    precision: float
     copied: Callable[[Tensor], Tensor] | None = None
 
     @property
@@ -137,7 +140,7 @@ class Finals(TorchFunctionMode):
         if name in _ACTIVATIONS:
             return self._activated(name, func, args, kwargs)
         value = func(*args, **kwargs)
-        if self._last and isinstance(value, torch.Tensor) and args and isinstance(args[0], torch.Tensor):
+        if self._last and args and _has_memory(value) and _has_memory(args[0]):
             if name in _COPIES:
                 self._copied(func, args, kwargs, value)
             elif name in {"exp", "log"}:
@@ -146,7 +149,7 @@ class Finals(TorchFunctionMode):
 
     def of(self, output: Any) -> Final | None:
         """The call that an output is the result of; None for another output, or where the input was overwritten."""
-        if not isinstance(output, torch.Tensor):
+        if not _has_memory(output):
             return None
         for final in reversed(self._last):
             if final.place.holds(output):
@@ -162,21 +165,27 @@ class Finals(TorchFunctionMode):
         if isinstance(entered, torch.Tensor) and isinstance(value, torch.Tensor) and not value.is_inference():
             dim = _dim_of(args, kwargs, value) if "softmax" in name else 0
             attention = "softmax" in name and value.dim() > 3 and dim == value.dim() - 1
-            if not attention:
-                self._remember(Final(_ACTIVATIONS[name], dim, entered, version_of(entered), _Place.of(value)))
+            if not attention and _has_memory(value):
+                precision = max(torch.finfo(number.dtype).eps for number in (entered, value))
+                place = _Place.of(value)
+                self._remember(Final(_ACTIVATIONS[name], dim, entered, version_of(entered), place, precision))
         return value
 
     def _copied(self, func: Any, args: Any, kwargs: Any, value: Tensor) -> None:
-        before = self.of(args[0])
+        before, is_cast = self.of(args[0]), func.__name__ in _CASTS
         if before is None or before.place.holds(value) or not value.is_floating_point():
             return
         form = _Geometry.of(args[0])
 
         def copied(source: Tensor) -> Tensor:
-            copy: Tensor = func(before.arranged(source, form), *args[1:], **kwargs)
+            arranged = before.arranged(source, form)
+            if is_cast:  # probabilities were made coarser, which their logits need not be
+                return arranged.to(value.device)
+            copy: Tensor = func(arranged, *args[1:], **kwargs)
             return copy
 
-        self._remember(replace(before, place=_Place.of(value), copied=copied))
+        precision = max(before.precision, torch.finfo(value.dtype).eps)
+        self._remember(replace(before, place=_Place.of(value), precision=precision, copied=copied))
 
     def _of_result(self, name: str, given: Tensor, value: Tensor) -> None:
         before = self.of(given)
@@ -191,6 +200,14 @@ class Finals(TorchFunctionMode):
         if final.place.geometry.is_dense:
             alive = [one for one in self._last if not one.place.storage.expired()]
             self._last = [*alive[1 - _MOST :], final]
+
+
+def _has_memory(value: Any) -> TypeGuard[Tensor]:
+    """Whether it is a tensor whose numbers lie in memory of its own; inside torch.vmap they do not, nor sparse ones."""
+    try:
+        return isinstance(value, torch.Tensor) and value.untyped_storage() is not None
+    except (RuntimeError, NotImplementedError):
+        return False
 
 
 def _dim_of(args: Any, kwargs: Any, value: Tensor) -> int:

@@ -13,18 +13,19 @@ from shapleycam.errors import DerivativeError, ShapleyCamError
 from shapleycam.trace.finals import Activation
 from shapleycam.trace.nested import tensors_of
 
-_ONE_TENSORS = re.compile(
+ONE_TENSORS = re.compile(
     "(View|UnsafeView|ReshapeAlias|Unsqueeze|Squeeze|Alias|Clone|ToCopy|Select|Slice|Permute|Transpose|T|AsStrided|"
     "Expand|Index|IndexSelect|Gather|Clamp|ClampMin|ClampMax|Split|Unbind)Backward[0-9]*"
 )
 """Operations that return numbers of one tensor, arranged in another way or kept within bounds."""
-_ACTIVATIONS: dict[str, Activation] = {
+ACTIVATIONS: dict[str, Activation] = {
     "SigmoidBackward0": "sigmoid",
     "SoftmaxBackward0": "softmax",
     "LogSoftmaxBackward0": "log_softmax",
     "LogSigmoidBackward0": "log_sigmoid",
     "HardsigmoidBackward0": "sigmoid",
 }
+"""The activations whose results are probabilities, or their logarithms."""
 _SIGMOIDS_BY_HAND = (
     ("MulBackward0", "ReciprocalBackward0", "AddBackward0", "ExpBackward0"),  # 1 / x is x.reciprocal() * 1
     ("ReciprocalBackward0", "AddBackward0", "ExpBackward0"),
@@ -60,8 +61,19 @@ def derivatives(value: Tensor, inputs: Sequence[Tensor], *, create_graph: bool =
     except (torch.cuda.OutOfMemoryError, ShapleyCamError):
         raise
     except Exception as error:
+        if "no autograd formula was registered" in str(error):  # of torch.library's custom operators
+            raise none_passed_on() from error
         reason = str(error).partition(" Hint:")[0].splitlines()[0] if str(error) else type(error).__name__
         raise no_derivative(reason) from error
+
+
+def none_passed_on() -> DerivativeError:
+    """Return the error of a head through which no gradient comes."""
+    return DerivativeError(
+        "what comes after the layer has no derivative: an operation there (quantised, of a foreign kernel, detached or "
+        "under no_grad) passes none on; use sampledshapley, which needs none, a layer behind that, or the model before "
+        "it was quantised"
+    )
 
 
 def no_derivative(reason: str) -> DerivativeError:
@@ -101,11 +113,11 @@ def last_activation(output: Tensor) -> Activation | None:
     A sigmoid written by hand is one too.
     """
     node: Any = output.grad_fn
-    while node is not None and _ONE_TENSORS.fullmatch(node.name()):
-        node = _only_operand(node)
+    while node is not None and ONE_TENSORS.fullmatch(node.name()):
+        node = only_operand(node)
     if node is None:
         return None
-    return "sigmoid" if _is_by_hand(node, output) else _ACTIVATIONS.get(node.name())
+    return "sigmoid" if _is_by_hand(node, output) else ACTIVATIONS.get(node.name())
 
 
 def _is_by_hand(node: Any, output: Tensor) -> bool:
@@ -118,12 +130,12 @@ def _are_last(node: Any, names: tuple[str, ...]) -> bool:
     for name in names:
         if node is None or node.name() != name:
             return False
-        node = _only_operand(node)
+        node = only_operand(node)
     return True
 
 
-def _only_operand(node: Any) -> Any:
-    """The operation that made the only differentiable operand; None where there are several."""
+def only_operand(node: Any) -> Any:
+    """Return the operation that made the only differentiable operand; None where there are several."""
     before = [operand for operand, _ in node.next_functions if operand is not None]
     return before[0] if len(before) == 1 else None
 

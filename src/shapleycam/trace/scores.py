@@ -12,6 +12,7 @@ from torch.nn.functional import logsigmoid
 
 from shapleycam.errors import ModelError
 from shapleycam.models.outputs import rows_of
+from shapleycam.trace.combinations import combined_of, is_rounded, is_sorted
 from shapleycam.trace.finals import Activation, Final, Finals
 from shapleycam.trace.graph import last_activation
 from shapleycam.trace.nested import numbers_of
@@ -23,6 +24,8 @@ Reads: TypeAlias = Literal["scores", "numbers", "output"]
 """What a question is asked of: class scores, the output with one row an image, or the output as the model has it."""
 
 _EQUAL = 1e-5
+_ROUNDINGS = 4
+"""Up to how many roundings of coarse numbers (half precision) equal probabilities may differ by."""
 _ACTIVATED: dict[Activation, Callable[[Tensor], Tensor]] = {
     "softmax": lambda z: z.softmax(1),
     "log_softmax": lambda z: z.log_softmax(1),
@@ -88,6 +91,7 @@ def scores_of(output: Tensor, returned: Returned, leaf: Tensor) -> Scores:
     Raises:
         ModelError: it is a part of a softmax's result, or a softmax that runs over something else than classes.
     """
+    _check_columns(output)
     if returned.final is not None:
         return _entered(output, returned.final)
     last = last_activation(output)
@@ -100,11 +104,56 @@ def scores_of(output: Tensor, returned: Returned, leaf: Tensor) -> Scores:
             return Scores("probabilities", False, "softmax", _LOST.format("probabilities"), _log)
         if are_log_probabilities(output, leaf):
             return Scores("log-probabilities", False, "log_softmax", _LOST.format("log-probabilities"))
+        if are_log_probabilities(-output, leaf):
+            raise ModelError(
+                "the model returns negative logarithms of probabilities, of which the smallest is of the most probable "
+                "class; expected logits or log-probabilities: give output=lambda o: -o"
+            )
         check_sums(output, leaf)
     if last is not None:
         raise _part(output, last)
+    kinds = combined_of(output)
+    if kinds and (_is_single(output) or _is_within_0_and_1(output)):
+        return _combined(output, kinds)
     activation = _activation_beside(output, returned.beside)
     return Scores("sigmoid logits" if activation == "sigmoid" else "logits", final=activation)
+
+
+def _combined(output: Tensor, kinds: frozenset[Activation]) -> Scores:
+    """How class scores are had of probabilities that are combined of others (by an ensemble, a sum of classes)."""
+    if not _is_within_0_and_1(output):
+        least, most = output.detach().aminmax()
+        raise ModelError(
+            f"the model's only number is made of results of a {_WORDS[min(kinds)]} and is no probability (from "
+            f"{float(least):.4g} to {float(most):.4g}); expected one logit, or a probability from 0 to 1: ask of the "
+            "number itself with utility='value', or scale it by output=, a function"
+        )
+    if not _is_single(output) and "sigmoid" not in kinds:
+        raise _part(output, "softmax")
+    return Scores("probabilities", True, "sigmoid", _COMBINED, _inverse)
+
+
+def _check_columns(output: Tensor) -> None:
+    """Refuse numbers that belong to no class of their own, or have no derivative.
+
+    Raises:
+        ModelError: they are sorted, or rounded.
+    """
+    if is_rounded(output):
+        raise ModelError(
+            "the model rounds its output, and a rounded number has derivative 0 wherever it has one; "
+            "expected it as it is before: give the model without rounding"
+        )
+    if is_sorted(output):
+        raise ModelError(
+            f"the columns of the model's output of shape {tuple(output.shape)} are sorted by their numbers (sort, "
+            "topk), so that none belongs to a class; expected one column a class: give the model without it, or "
+            "utility 'value' for the numbers themselves"
+        )
+
+
+def _is_within_0_and_1(output: Tensor) -> bool:
+    return bool(((output.detach() >= 0) & (output.detach() <= 1)).all())
 
 
 def _is_single(output: Tensor) -> bool:
@@ -140,6 +189,10 @@ _INVERTED = (
     "the model ends in a {}, and what enters it cannot be had: it is computed back from the probabilities and "
     "explained as the logits; the probabilities shown are the model's own"
 )
+_COMBINED = (
+    "the model returns probabilities that are combined of several: their log-odds are explained as the logits; the "
+    "probabilities shown are the model's own"
+)
 _ENTERED = (
     "the model ends in a {}: what enters it is explained as the logits; the probabilities shown are the model's own"
 )
@@ -155,11 +208,13 @@ def _entered(output: Tensor, final: Final) -> Scores:
     if "sigmoid" in final.kind:
         return Scores(form, True, final.kind, remark, _logits, needs_finals=True)
     if output.dim() > 1 and output.shape[1] > 1:
-        if not _agree(_ACTIVATED[final.kind](final.logits(output)), output):
+        if not _agree(_ACTIVATED[final.kind](final.logits(output)), output, final.precision):
             raise _over_rows(output, final) if final.is_over_rows else _part(output, final.kind)
         return Scores(form, True, final.kind, remark, _logits, needs_finals=True)
     binary: Activation = "log_sigmoid" if final.kind == "log_softmax" else "sigmoid"
-    if final.entered.shape[final.dim] < 2 or not _agree(_ACTIVATED[binary](final.log_odds(output)), output):
+    if final.entered.shape[final.dim] < 2 or not _agree(
+        _ACTIVATED[binary](final.log_odds(output)), output, final.precision
+    ):
         raise _part(output, final.kind)
     return Scores(form, True, final.kind, remark, _log_odds, needs_finals=True)
 
@@ -225,5 +280,6 @@ def _activation_beside(output: Tensor, beside: Sequence[Tensor]) -> Activation |
     return None
 
 
-def _agree(computed: Tensor, other: Tensor) -> bool:
-    return torch.allclose(computed.detach().to(other.dtype), other.detach(), rtol=_EQUAL, atol=_EQUAL)
+def _agree(computed: Tensor, other: Tensor, precision: float = 0) -> bool:
+    room = max(_EQUAL, _ROUNDINGS * max(precision, torch.finfo(other.dtype).eps))
+    return torch.allclose(computed.detach().to(other.dtype), other.detach(), rtol=room, atol=room)
