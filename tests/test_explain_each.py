@@ -18,13 +18,19 @@ pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWar
 LABELS = ("tench", "goldfish", "crane", "quilt", "bow tie")
 
 
-class Counted(nn.Conv2d):
-    """Counts how often it is really run, in its class: what an object keeps is copied with it."""
+class Passes:
+    """Where a network counts: a private copy has copies of all that its forward uses but classes."""
 
-    passes: ClassVar[list[int]] = []
+    counted: ClassVar[list[int]] = []
+
+
+class Counted(nn.Conv2d):
+    """Counts how often it is really run."""
+
+    passes = property(lambda _: Passes.counted)
 
     def forward(self, x):
-        self.passes.append(len(x))
+        Passes.counted.append(len(x))
         return super().forward(x)
 
 

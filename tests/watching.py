@@ -1,4 +1,4 @@
-"""Watching a model from a test: explanations run private copies of it, which share its classes only."""
+"""Watching a model from a test: explanations run private copies of it, with copies of all that its forward uses."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from torch import Tensor, nn
 def inputs_of(module: nn.Module) -> Iterator[list[Tensor]]:
     """Give a list that grows by the first input of each pass through a module or a copy of it, replays included.
 
-    The module gets another class meanwhile: hooks and attributes of a copy are the copy's own.
+    The module gets another class meanwhile, which writes into a class of its own: of all that code holds on to, only
+    classes themselves are not copied.
     """
     kind, inputs = type(module), []
 
+    class Record:
+        add = inputs.append
+
     class Watched(kind):
         def forward(self, x: Tensor, *args: object, **kwargs: object) -> object:
-            inputs.append(x.detach().clone())
+            Record.add(x.detach().clone())
             return super().forward(x, *args, **kwargs)
 
     Watched.__name__, Watched.__qualname__, Watched.__module__ = kind.__name__, kind.__qualname__, kind.__module__

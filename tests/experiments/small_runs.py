@@ -55,13 +55,17 @@ def tiny(seed: int = 0, name: str = "tiny", **given: Any) -> Network:
 def failing(do: Callable[[Tensor], object]) -> Network:
     """A tiny network that calls `do` with its input; what that returns, if it can be called, changes the output.
 
-    The class holds `do`: what an object holds is copied with it, and what `do` counts would be counted in the copy.
+    A class holds `do`: of what a network holds, only classes are not copied with it, and what `do` counts would be
+    counted in the copy.
     """
+
+    class Held:
+        call = staticmethod(do)
 
     class Fails(Tiny):
         def forward(self, x: Tensor) -> Tensor:
             logits = super().forward(x)
-            changed = do(x)
+            changed = Held.call(x)
             return changed(logits) if callable(changed) else logits
 
     return Network(Fails(), PREPROCESS, LABELS, "tiny")

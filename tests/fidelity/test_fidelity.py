@@ -126,7 +126,8 @@ def test_a_scale_invariant_head_is_named():
     class Normed(Smooth):
         def forward(self, x):
             a = self.features(x)
-            return self.fc(self.after(a / (a.norm() + 1e-9)).mean((2, 3)))
+            norm = a.flatten(1).norm(dim=1).reshape(-1, 1, 1, 1)
+            return self.fc(self.after(a / (norm + 1e-9)).mean((2, 3)))
 
     images = torch.randn(1, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     with pytest.warns(ScaleInvariantHeadWarning, match="sampledshapley"):

@@ -14,12 +14,14 @@ A_COALITION = 3 * 512 * 8
 """Three times its largest tensor, the 512 numbers of the wide layer below, in float64."""
 
 
-class Wide(nn.Module):
-    """A head whose weights are far larger than what it holds of one coalition; it counts the rows of each call, in
-    its class: what an object keeps is copied with it.
-    """
+class Rows:
+    """Where a network counts: a private copy has copies of all that its forward uses but classes."""
 
-    rows: ClassVar[list[int]] = []
+    counted: ClassVar[list[int]] = []
+
+
+class Wide(nn.Module):
+    """A head whose weights are far larger than what it holds of one coalition; it counts the rows of each call."""
 
     def __init__(self):
         super().__init__()
@@ -30,7 +32,7 @@ class Wide(nn.Module):
 
     def forward(self, x):
         x = self.mix(self.features(x)).relu().mean((2, 3))
-        self.rows.append(len(x))
+        Rows.counted.append(len(x))
         return self.head(x)
 
 
@@ -41,7 +43,7 @@ def test_as_many_coalitions_at_a_time_as_the_memory_holds(batch):
     game = Explainer(model, layer="features", memory=64 * A_COALITION).game(images, target=0)
     coalitions = torch.rand(256, 16) < 0.5
     game.value(coalitions, [0])
-    model.rows.clear()
+    Rows.counted.clear()
     game.value(coalitions, [0])
-    assert sum(model.rows) == 256
-    assert 32 <= max(model.rows) <= 128
+    assert sum(Rows.counted) == 256
+    assert 32 <= max(Rows.counted) <= 128

@@ -70,7 +70,7 @@ def calls_around(
         return watch
 
     functions = {module: watching(name, module) for name, module in model.named_modules() if name}
-    with undisturbed(model), intercepted(functions):
+    with undisturbed(model), intercepted(functions, chosen):
         run(model, images, extra)
     if not calls:
         raise LayerError(

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from shapleycam.errors import ModelError
-from shapleycam.trace.hooks import FORWARD_HOOKS, PRE_HOOKS, HookProxy, Observation
+from shapleycam.trace.hooks import FORWARD_HOOKS, LIBRARIES, PRE_HOOKS, HookProxy, Observation
 from shapleycam.trace.modules import modules_of
 from shapleycam.trace.scripted import ScriptedCall
 
@@ -43,7 +43,7 @@ _NOT_OF_FORWARD = {
 _HALF = {torch.float16, torch.bfloat16}
 _SHARED_PACKAGES = frozenset(sys.stdlib_module_names) | {"torch", "numpy"}
 """Objects of these packages' classes are shared: loggers, locks, optimizers, graphs. What a model writes is its own."""
-STATELESS_PACKAGES = _SHARED_PACKAGES | {"torchvision", "timm", "transformers"}
+STATELESS_PACKAGES = _SHARED_PACKAGES | LIBRARIES
 """Packages whose functions keep no state in global variables, and whose classes keep none for all their objects."""
 _LARGE = 2**20
 """Elements of a tensor outside parameters and buffers from which it is shared, not copied; writes into it are noticed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 from shapleycam.trace.nested import map_tensors
 
 FORWARD_HOOKS, PRE_HOOKS = "_forward_hooks", "_forward_pre_hooks"
+LIBRARIES = frozenset({"torch", "torchvision", "timm", "transformers"})
+"""Packages whose modules and hooks are parts of the model, and keep nothing for the user."""
 
 
 @dataclass
@@ -26,7 +29,8 @@ class HookProxy:
 
     What the hook changes is done by `own`, a copy with the state that it keeps, on the copied module. The user's own
     hook sees each traced pass once, with the user's module and detached copies of what passes by; it sees no replay,
-    no stand-in, and cannot keep a graph alive. Hooks of PyTorch itself (weight norm, pruning) only do, and see nothing.
+    no stand-in, and cannot keep a graph alive. Hooks of libraries (weight norm, pruning; transformers' and timm's that
+    collect hidden states) only do, and see nothing: a collector of the running thread would get each state twice.
     """
 
     hook: Any
@@ -36,7 +40,7 @@ class HookProxy:
 
     def __call__(self, module: nn.Module, *passed: Any) -> Any:
         """Run the hook as PyTorch does."""
-        if self.observation.on and not _is_of_pytorch(self.hook):
+        if self.observation.on and not _is_of_library(self.hook):
             before = _attributes(self.module)
             with torch.no_grad():
                 self.hook(self.module, *(map_tensors(_detached, value) for value in passed))
@@ -44,17 +48,11 @@ class HookProxy:
         return self.own(module, *passed)
 
 
-def show_to_hooks(module: nn.Module, args: Any, kwargs: Any, value: Any) -> None:
-    """Show the hooks of a copied module what was put in the place of its output, for those that keep it for later."""
-    with_keywords = module._forward_hooks_with_kwargs  # noqa: SLF001
-    for key, hook in list(module._forward_hooks.items()):  # noqa: SLF001
-        passed = (args, kwargs, value) if key in with_keywords else (args, value)
-        getattr(hook, "own", hook)(module, *passed)
-
-
-def _is_of_pytorch(hook: Any) -> bool:
+def _is_of_library(hook: Any) -> bool:
+    while isinstance(hook, functools.partial):
+        hook = hook.func
     module = getattr(hook, "__module__", None) or type(hook).__module__
-    return str(module).partition(".")[0] == "torch"
+    return str(module).partition(".")[0] in LIBRARIES
 
 
 def _detached(tensor: Tensor) -> Tensor:

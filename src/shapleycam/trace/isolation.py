@@ -180,16 +180,17 @@ Interceptor: TypeAlias = "Callable[..., Any]"
 
 
 @contextmanager
-def intercepted(interceptors: Mapping[nn.Module, Interceptor]) -> Iterator[None]:
+def intercepted(interceptors: Mapping[nn.Module, Interceptor], layer: nn.Module | None = None) -> Iterator[None]:
     """Run `interceptor(original, *args, **kwargs)` in place of each module's call, for modules of a private copy.
 
     The original is the whole call with the module's hooks; where the model calls a module's `forward` itself, it is
-    that forward without them.
+    that forward without them. Of `layer` only the forward is replaced: its hooks belong to what comes after it, since
+    they may keep its output for a later part of the model, which then must be the output that is put in its place.
     """
     before = {module: dict(vars(module)) for module in interceptors}
     try:
         for module, interceptor in interceptors.items():
-            _Interception(module, interceptor).install()
+            _Interception(module, interceptor, of_call=module is not layer).install()
         yield
     finally:
         for module, attributes in before.items():
@@ -201,16 +202,19 @@ def intercepted(interceptors: Mapping[nn.Module, Interceptor]) -> Iterator[None]
 
 
 class _Interception:
-    """Puts an interceptor at the two entrances of a module: its call, and its forward where it is called directly."""
+    """Puts an interceptor at the two entrances of a module: its call (`of_call`), and its forward where it is called
+    directly.
+    """
 
-    def __init__(self, module: nn.Module, interceptor: Interceptor) -> None:
-        self._module, self._interceptor = module, interceptor
+    def __init__(self, module: nn.Module, interceptor: Interceptor, *, of_call: bool) -> None:
+        self._module, self._interceptor, self._of_call = module, interceptor, of_call
         self._forward = module.forward
         self._is_inside_call = False
 
     def install(self) -> None:
-        """Replace both entrances; PyTorch looks for compiled code of a call in this attribute."""
-        vars(self._module)["_compiled_call_impl"] = self._called
+        """Replace the entrances; PyTorch looks for compiled code of a call in this attribute."""
+        if self._of_call:
+            vars(self._module)["_compiled_call_impl"] = self._called
         vars(self._module)["forward"] = self._forwarded
 
     def _called(self, *args: Any, **kwargs: Any) -> Any:

@@ -208,8 +208,9 @@ class _Trial:
 
         recorder = None if plan is None else Recorder(plan, self._model)
         functions: dict[nn.Module, Interceptor] = {} if recorder is None else dict(recorder.functions)
-        functions[self._model.get_submodule(self._layer)] = keep_activation
-        with undisturbed(self._model), intercepted(functions):
+        layer = self._model.get_submodule(self._layer)
+        functions[layer] = keep_activation
+        with undisturbed(self._model), intercepted(functions, layer):
             run(self._model, self._pair, self._extra)
         return kept[0], {} if recorder is None else recorder.values
 
@@ -259,7 +260,7 @@ class _Observer:
         self._numbers: Counter[str] = Counter()
         self._inside = False
         functions = {module: self._watching(name, module) for name, module in model.named_modules() if name}
-        with undisturbed(model), intercepted(functions):
+        with undisturbed(model), intercepted(functions, self._layer):
             if reads is None:
                 run(model, images, extra)
             else:

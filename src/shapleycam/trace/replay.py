@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from shapleycam.trace.differentiation import Differentiation
 from shapleycam.trace.extra import ExtraInputs
-from shapleycam.trace.hooks import show_to_hooks
 from shapleycam.trace.isolation import Interceptor, intercepted, run, undisturbed
 from shapleycam.trace.nested import map_tensors
 
@@ -129,7 +128,8 @@ class Replay:
         with undisturbed(self._model), ExitStack() as rest:
             if activation.requires_grad:
                 rest.enter_context(Differentiation(twice=False))
-            with intercepted(self._functions(activation, stretch)), torch.set_grad_enabled(activation.requires_grad):
+            functions = self._functions(activation, stretch)
+            with intercepted(functions, self._layer), torch.set_grad_enabled(activation.requires_grad):
                 own_images = _is_blank(images)  # nothing reads them
                 return run(self._model, images, self.extra.rows(stretch.owners), purpose, own_images=own_images)
 
@@ -145,11 +145,9 @@ class Replay:
         """What the layer's call returns."""
 
         def replace(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-            del original
+            del original, args, kwargs
             torch.set_grad_enabled(mode=activation.requires_grad)  # as in the traced pass
-            value = self.form(activation.clone() if self._plan.writes_activation else activation)
-            show_to_hooks(self._layer, args, kwargs, value)
-            return value
+            return self.form(activation.clone() if self._plan.writes_activation else activation)
 
         return replace
 

@@ -20,7 +20,6 @@ from shapleycam.trace.differentiation import Differentiation
 from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
 from shapleycam.trace.finals import Finals
 from shapleycam.trace.graph import depends_on
-from shapleycam.trace.hooks import show_to_hooks
 from shapleycam.trace.isolation import (
     Interceptor,
     WrittenTensors,
@@ -203,7 +202,6 @@ class _Start:
     """Runs in place of the layer in a traced pass: the graph begins at what it returns."""
 
     name: str
-    module: nn.Module
     rest: ExitStack
     finals: Finals
     twice: bool
@@ -225,9 +223,7 @@ class _Start:
         leaf = activation.detach().requires_grad_()
         self.activations.append(leaf)
         torch.set_grad_enabled(mode=True)  # also where the model runs the layer under no_grad, as a frozen backbone
-        replaced = map_tensors(lambda _: leaf.clone(), value)  # what follows may write into it in place
-        show_to_hooks(self.module, args, kwargs, replaced)
-        return replaced
+        return map_tensors(lambda _: leaf.clone(), value)  # what follows may write into it in place
 
 
 @dataclass(frozen=True)
@@ -261,7 +257,8 @@ class _Passes:
             return value
 
         model, extra = self.model, self.extra.rows(torch.arange(count))
-        with undisturbed(model), reseeded(seed), intercepted({model.get_submodule(self.name): keep}):
+        layer = model.get_submodule(self.name)
+        with undisturbed(model), reseeded(seed), intercepted({layer: keep}, layer):
             output = self.select(run(model, self.images[:count], extra))
         return activations[0], output
 
@@ -270,11 +267,12 @@ class _Passes:
         recorder = None if plan is None else Recorder(plan, model)
         finals = Finals()
         with undisturbed(model), observed(model), ExitStack() as rest:
-            start = _Start(name, model.get_submodule(name), rest, finals, self.twice)
+            start = _Start(name, rest, finals, self.twice)
             functions: dict[nn.Module, Interceptor] = {**(recorder.functions if recorder else {})}
-            functions[model.get_submodule(name)] = start
+            layer = model.get_submodule(name)
+            functions[layer] = start
             with (
-                intercepted(functions),
+                intercepted(functions, layer),
                 torch.enable_grad(),
             ):  # a view made without could not be written behind the layer
                 everything = run(model, self.images, self.extra)
