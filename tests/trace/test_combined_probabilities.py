@@ -70,8 +70,8 @@ def test_combined_labels_are_explained_by_their_own_log_odds(function):
 
 LOGITS = {
     "a gate": lambda z: z[:, :1] * z[:, 1:2].sigmoid(),
-    "log-odds": lambda z: (lambda p: p.log() - (1 - p).log())(z[:, :1].sigmoid()),
-    "log of odds": lambda z: (lambda p: (p / (1 - p)).log())(z[:, :1].sigmoid()),
+    "log-odds": lambda z: z[:, :1].sigmoid().log() - (1 - z[:, :1].sigmoid()).log(),
+    "log of odds": lambda z: (z[:, :1].sigmoid() / (1 - z[:, :1].sigmoid())).log(),
     "a linear layer": lambda z: z.sigmoid() @ torch.tensor([[1.0], [-1.0], [0.5]]),
     "bounded logits": lambda z: 3 * (z[:, :1] / 3).tanh(),
 }
