@@ -488,3 +488,22 @@ def test_a_head_of_zeros_is_named_where_no_layer_matters():
     nn.init.zeros_(model[6].weight)
     with raises(LayerError, match=r"gradient of the model's output is 0 at all of its layers .* load trained weights"):
         chosen(model, noise(1, 3, 32, 32), "before-pool")
+
+
+def test_tokens_of_which_none_is_of_the_image_alone_leave_the_other_layers_proven():
+    """Learned latents with a mean of the image beside them in other channels, as in transformers' Perceiver."""
+
+    class Mixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.features, self.latents = nn.Conv2d(3, 8, 4, 4), nn.Parameter(noise(1, 5, 8))
+            self.both, self.fc = nn.Identity(), nn.Linear(16, 5)
+
+        def forward(self, x):
+            means = self.features(x).mean((2, 3))[:, None].expand(-1, 5, -1)
+            tokens = torch.cat([self.latents.expand(len(x), -1, -1), means], 2)
+            return self.fc(self.both(self.fc.weight.mean() + tokens).mean(1))
+
+    model, image = Mixed(), noise(1, 3, 16, 24)
+    assert layout_of(model, "features", image) == Layout("NCHW", (4, 6))
+    assert "none of its tokens has a place in the image by all of its channels" in reason_of(model, "both", image)

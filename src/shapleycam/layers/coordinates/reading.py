@@ -87,9 +87,10 @@ def _of_tokens(places: Places, size: Sequence[int], *, lost: bool) -> Reading:
     """Of a row of tokens (n, k), the first of which may have no place."""
     places = _without_copies(places)
     local = ~places[0].isnan()
-    if not bool(local.any()):
-        return Reading(None, "none of its elements has a place in the image", lost)
     placed = local.all(1)
+    if not bool(placed.any()):
+        whole = "tokens has a place in the image by all of its channels"
+        return Reading(None, f"none of its {whole if local.any() else 'elements has a place in the image'}", lost)
     spread = torch.where(placed, places[-1].amax(1), torch.inf)
     placed &= spread <= spread.min() + _GLOBAL * min(side for side in size if side > 1 or max(size) == 1)
     first = int(placed.int().argmax())
