@@ -83,8 +83,8 @@ def audit(
     if seen and not any(bool(one.gradient.any()) for one in seen):
         raise LayerError(
             "the gradient of the model's output is 0 at all of its layers (its last weights are zeros, as some "
-            "untrained models' are, its last activations are dead, or it is rounded); expected an output that depends on the "
-            "image: load trained weights"
+            "untrained models' are, its last activations are dead, or it is rounded); expected an output "
+            "that depends on the image: load trained weights"
         )
     channels = channel_axis(model, image, solid, extra)
     sides = sides_of(tuple(image.shape), channels)
