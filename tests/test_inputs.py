@@ -76,6 +76,10 @@ def test_volumes_in_a_list_are_a_batch(form):
             "images were given as ndarray; expected a path, a PIL image, a list of these, or a",
         ),
         ([], "no images were given; expected at least one"),
+        ({"pixel_values": noise(1, 3, 8, 8)}, "images were given as dict; expected a path"),
+        (noise(1, 3, 8, 8).to_sparse(), "a tensor with layout torch.sparse_coo; expected preprocessed images"),
+        (noise(1, 3, 8, 8).to("meta"), r"a tensor with no numbers \(device meta\); expected preprocessed images"),
+        (noise(1, 3, 8, 8) * 1j, r"torch.complex64; expected .* in floating point, b at least 1$"),
     ],
 )
 def test_what_is_no_batch_is_refused_in_one_line(images, message):
@@ -261,3 +265,24 @@ def test_what_are_no_inputs_is_refused(inputs):
 def test_inputs_that_the_model_does_not_take_are_told(inputs, reason):
     with pytest.raises(ModelError, match=f"the model raised TypeError: .*{reason}"):
         Explainer(Several(), layer="features").explain(IMAGES, inputs=inputs)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_other_inputs_in_half_precision_follow_a_model_that_is_widened(dtype):
+    """A linear layer wants both in one precision: the model's own, which is float32 while it is explained."""
+
+    class Conditioned(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.features, self.gain = nn.Conv2d(3, 4, 3), nn.Linear(2, 4)
+
+        def forward(self, images, condition):
+            return self.features(images).mean((2, 3)) * self.gain(condition)
+
+    torch.manual_seed(0)
+    model, images, condition = Conditioned().to(dtype), noise(2, 3, 8, 8).to(dtype), noise(2, 2).to(dtype)
+    e = Explainer(model, layer="features", utility="logit").explain(images, "hirescam", 1, inputs=(condition,))
+    wide = Conditioned()
+    wide.load_state_dict({name: tensor.float() for name, tensor in model.state_dict().items()})
+    with torch.no_grad():
+        torch.testing.assert_close(e.utility, wide(images.float(), condition.float())[:, 1], rtol=1e-4, atol=1e-5)

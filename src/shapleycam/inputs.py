@@ -66,6 +66,11 @@ def batch_of(
     return replace(batch, extra=extra_inputs(inputs, batch.images))
 
 
+def _in_precision_of(images: Tensor, tensor: Tensor) -> Tensor:
+    """A tensor of numbers in half precision widened as the images are; any other as it is."""
+    return tensor.to(images.dtype) if tensor.dtype in {torch.float16, torch.bfloat16} else tensor
+
+
 def extra_inputs(inputs: Inputs, images: Float[Tensor, "b *image"]) -> ExtraInputs:
     """Further inputs of a model, on the images' device: keyword arguments of its forward, or positional ones after the
     images.
@@ -75,7 +80,7 @@ def extra_inputs(inputs: Inputs, images: Float[Tensor, "b *image"]) -> ExtraInpu
     """
     if inputs is None:
         return NO_EXTRA
-    own = map_tensors(lambda tensor: tensor.detach().to(images.device), inputs)
+    own = map_tensors(lambda tensor: _in_precision_of(images, tensor.detach().to(images.device)), inputs)
     if isinstance(own, Mapping) and all(isinstance(name, str) for name in own):
         return ExtraInputs((), dict(own), len(images))
     if isinstance(own, (tuple, list)):
@@ -226,7 +231,7 @@ def _number(target: Any) -> int:
 def _photos(images: Any) -> list[Any]:
     if isinstance(images, (str, Path, Image.Image)):
         return [images]
-    if isinstance(images, Iterable) and not isinstance(images, np.ndarray):
+    if isinstance(images, Iterable) and not isinstance(images, (np.ndarray, Mapping)):
         return list(images)
     raise ImageError(
         f"images were given as {type(images).__name__}; expected a path, a PIL image, a list of these, or a "
@@ -235,9 +240,16 @@ def _photos(images: Any) -> list[Any]:
 
 
 def _check_tensor(images: Tensor) -> None:
+    if images.layout != torch.strided or images.is_meta:
+        kind = "no numbers (device meta)" if images.is_meta else f"layout {images.layout}"
+        raise ImageError(f"a tensor with {kind}; expected preprocessed images (b, c, h, w), all numbers of them stored")
     if images.dim() not in {4, 5} or not images.is_floating_point() or len(images) == 0:
         raise ImageError(
             f"a tensor of shape {tuple(images.shape)} and {images.dtype}; expected preprocessed images (b, c, h, w) "
             "(or volumes (b, c, d, h, w), videos (b, t, c, h, w)) in floating point, b at least 1"
-            + ("" if images.is_floating_point() else ": whole numbers are pixels, which the model takes scaled")
+            + (
+                ""
+                if images.is_floating_point() or images.is_complex()
+                else ": whole numbers are pixels, which the model takes scaled"
+            )
         )

@@ -6,6 +6,7 @@ import timm
 import torch
 from pytest import mark, raises, warns  # noqa: PT013  # used in every test
 from torch import nn
+from torch.nn import functional as F
 from transformers import TimesformerConfig, TimesformerForVideoClassification, YolosConfig, YolosForObjectDetection
 
 from shapleycam import Explainer
@@ -449,3 +450,60 @@ def test_the_last_convolution_is_the_wrapped_one(wrapped):
     layer = chosen(model, noise(1, 3, 32, 32), "last-conv")
     assert layer == ("2.base_layer" if wrapped == "2" else "2")
     assert layer in {candidate.name for candidate in audit(model, noise(1, 3, 32, 32)).candidates}
+
+
+# Crops and padding to a square inside the model
+
+
+@mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda x: x[..., 4:28, 8:40], "its columns cover the image only from pixel 8 to 40 of 48"),
+        (lambda x: x[..., 6:26, :], "its rows cover the image only from pixel 6 to 26 of 32"),
+        (lambda x: F.pad(x, (0, 0, 8, 8)), "its rows cover the image from pixel -8 to 40 of 32"),
+        (lambda x: F.pad(x, (4, 4, 0, 0)), "its columns cover the image from pixel -4 to 52 of 48"),
+    ],
+)
+def test_a_map_that_would_be_drawn_beside_its_place_is_refused(change, reason):
+    class Changed(nn.Module):
+        def forward(self, x):
+            return change(x)
+
+    model = nn.Sequential(Changed(), nn.Conv2d(3, 8, 3, padding=1))
+    assert reason in reason_of(model, "1", noise(1, 3, 32, 48))
+
+
+@mark.parametrize("crop", [0, 1, 2])
+def test_convolutions_without_padding_have_seen_the_border(crop):
+    """The outermost cell of five 5 x 5 windows lies 10 pixels inside and has mixed in all up to there."""
+    convolutions = [nn.Conv2d(3, 3, 5) for _ in range(5)]
+    model = nn.Sequential(nn.ZeroPad2d(-crop), *convolutions)
+    side = 64 - 2 * crop - 20
+    assert layout_of(model, "5", noise(1, 3, 64, 64)) == Layout("NCHW", (side, side))
+
+
+def test_a_head_of_zeros_is_named_where_no_layer_matters():
+    """As timm's MLP-Mixers are before training."""
+    model = plain()
+    nn.init.zeros_(model[6].weight)
+    with raises(LayerError, match=r"gradient of the model's output is 0 at all of its layers .* load trained weights"):
+        chosen(model, noise(1, 3, 32, 32), "before-pool")
+
+
+def test_tokens_of_which_none_is_of_the_image_alone_leave_the_other_layers_proven():
+    """Learned latents with a mean of the image beside them in other channels, as in transformers' Perceiver."""
+
+    class Mixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.features, self.latents = nn.Conv2d(3, 8, 4, 4), nn.Parameter(noise(1, 5, 8))
+            self.both, self.fc = nn.Identity(), nn.Linear(16, 5)
+
+        def forward(self, x):
+            means = self.features(x).mean((2, 3))[:, None].expand(-1, 5, -1)
+            tokens = torch.cat([self.latents.expand(len(x), -1, -1), means], 2)
+            return self.fc(self.both(self.fc.weight.mean() + tokens).mean(1))
+
+    model, image = Mixed(), noise(1, 3, 16, 24)
+    assert layout_of(model, "features", image) == Layout("NCHW", (4, 6))
+    assert "none of its tokens has a place in the image by all of its channels" in reason_of(model, "both", image)

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from shapleycam.errors import LayerError
 from shapleycam.layers.layout import reading_at, supposed
 from shapleycam.layers.proof import Solid, channel_axis
 from shapleycam.models.grids import sides_of
@@ -77,10 +78,17 @@ def audit(
 
     Raises:
         ImageError: it is not known what images of five dimensions are.
+        LayerError: the output's gradient is 0 everywhere.
         ModelError: the output holds no numbers to explain, or they are not finite.
     """
     seen, dense, obstacle = _outputs(model, image, select, extra)
     modules = dict(model.named_modules())
+    if seen and not any(bool(one.gradient.any()) for one in seen):
+        raise LayerError(
+            "the gradient of the model's output is 0 at all of its layers (its last weights are zeros, as some "
+            "untrained models' are, its last activations are dead, or it is rounded); expected an output "
+            "that depends on the image: load trained weights"
+        )
     channels = channel_axis(model, image, solid, extra)
     sides = sides_of(tuple(image.shape), channels)
     found, without, last = [], [], ""

@@ -24,6 +24,9 @@ _CHANNELS = 1 / 16
 _DRAWN = 0.25
 """How far a cell may lie from where it is drawn (the grid covers the whole image), as a share of the image's side, or
 in cells: what convolutions without padding leave out at the border."""
+_BORDER = 1 / 16
+"""How far from the border of the image the outermost cells may end without having mixed in what lies there (a crop),
+or lie beyond it (padding to a square), as a share of the image's side, or by a cell."""
 _GLOBAL = 0.25
 """How much more than the cells of the grid a token must mix, as a share of the image, to be none of them."""
 _ALL = 0.9
@@ -84,9 +87,10 @@ def _of_tokens(places: Places, size: Sequence[int], *, lost: bool) -> Reading:
     """Of a row of tokens (n, k), the first of which may have no place."""
     places = _without_copies(places)
     local = ~places[0].isnan()
-    if not bool(local.any()):
-        return Reading(None, "none of its elements has a place in the image", lost)
     placed = local.all(1)
+    if not bool(placed.any()):
+        whole = "tokens has a place in the image by all of its channels"
+        return Reading(None, f"none of its {whole if local.any() else 'elements has a place in the image'}", lost)
     spread = torch.where(placed, places[-1].amax(1), torch.inf)
     placed &= spread <= spread.min() + _GLOBAL * min(side for side in size if side > 1 or max(size) == 1)
     first = int(placed.int().argmax())
@@ -139,9 +143,15 @@ def _misplaced(cells: Places, grid: tuple[int, ...], size: Sequence[int]) -> str
         if apart_in_line > _CELL or uneven > _EVEN or channels_apart > 1:
             return f"{_name(axis, len(grid))} are not evenly spaced lines of the image"
         drawn = (torch.arange(count, device=line.device) + 0.5) * side / count - 0.5
-        if bool(((line - drawn).abs() > max(side / count, _DRAWN * side)).any()):
+        mixed = cells[-1].amax(-1).reshape(grid).movedim(axis, 0)
+        first, last = float(mixed[0].max()), float(mixed[-1].max())
+        room = max(pitch, _BORDER * side)
+        left_out = max(float(line[0]) - first, side - 1 - float(line[-1]) - last) > room
+        beyond = max(-float(line[0]), float(line[-1]) - side + 1) > room
+        if left_out or beyond or bool(((line - drawn).abs() > max(side / count, _DRAWN * side)).any()):
             start, end = float(line[0] - pitch / 2 + 0.5), float(line[-1] + pitch / 2 + 0.5)  # the pixels' edges
-            return f"its {_name(axis, len(grid))} cover the image only from pixel {start:.0f} to {end:.0f} of {side}"
+            only = "" if beyond else "only "
+            return f"its {_name(axis, len(grid))} cover the image {only}from pixel {start:.0f} to {end:.0f} of {side}"
     return None
 
 
