@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,28 @@ _OTHER_BATCH = 1e-3
 """Share of the largest number by which a row may differ alone and in a batch, where other kernels compute it."""
 
 
+@dataclass
+class Draws:
+    """Whether a generator of PyTorch, numpy or Python was drawn from inside `reseeded`; known at its end."""
+
+    any: bool = False
+
+
 @contextmanager
-def reseeded(seed: int) -> Iterator[None]:
+def reseeded(seed: int) -> Iterator[Draws]:
     """Let everything inside draw from other random numbers; for inside `undisturbed`, which restores them."""
     torch.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002  # the generator that models use
-    yield
+    before, draws = _generator_states(), Draws()
+    yield draws
+    draws.any = _generator_states() != before
+
+
+def _generator_states() -> tuple[Any, ...]:
+    cuda = torch.cuda.get_rng_state().numpy().tobytes() if torch.cuda.is_initialized() else b""
+    _, arrays, place, *_ = np.random.get_state()  # noqa: NPY002
+    return torch.get_rng_state().numpy().tobytes(), cuda, np.asarray(arrays).tobytes(), place, random.getstate()
 
 
 def same(values: Any, expected: Any) -> bool:

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
 from shapleycam.errors import ModelError
 from shapleycam.trace.checked import once, passed
-from shapleycam.trace.repeats import close, row_of
+from shapleycam.trace.repeats import close, row_of, same
 
-Again: TypeAlias = Callable[[int, int], tuple[Tensor, Any]]
-"""From how many of the images to run, and a seed, to the layer's activation and the output."""
+
+@dataclass(frozen=True)
+class Run:
+    """The layer's activation and the output of a plain run, and whether it drew random numbers."""
+
+    activation: Tensor
+    output: Any
+    drew: bool
+
+
+Again: TypeAlias = Callable[[int, int], Run]
+"""From how many of the images to run, and a seed, to what comes of it."""
 
 
 def check_repeats(owner: nn.Module, key: Hashable, activation: Tensor, output: Any, again: Again) -> None:
@@ -26,21 +37,19 @@ def check_repeats(owner: nn.Module, key: Hashable, activation: Tensor, output: A
     if not once(owner, key):
         return
     images = len(activation)
-    alone, output_alone = again(1, 1)
-    if not (close(activation[:1], alone) and row_of(output, 0, images, output_alone)):
-        other, other_output = again(images, 2)
-        if not (close(activation, other) and row_of(other_output, 0, images, _first_row(output, images))):
+    alone = again(1, 1)
+    repeated = close(activation[:1], alone.activation) and row_of(output, 0, images, alone.output)
+    if alone.drew or not repeated:  # the same operations twice agree to rounding, unless another draw shows in them
+        one, two = again(images, 2), again(images, 3)
+        if not (same(one.activation, two.activation) and same(one.output, two.output)):
             raise ModelError(
                 "the model gives another output at each run for the same image in eval mode, so that each explanation "
                 "would be of another draw; expected the same: make it deterministic (dropout only while self.training, "
                 "a fixed generator)"
             )
+    if not repeated:
         raise ModelError(
             f"the model gives an image another output alone than in a batch of {images} (batch statistics, dynamic "
             "quantisation); expected outputs that do not depend on batch mates: explain one image at a time"
         )
     passed(owner, key)
-
-
-def _first_row(output: Any, images: int) -> Any:
-    return output[:1] if isinstance(output, Tensor) and output.dim() and len(output) == images else output

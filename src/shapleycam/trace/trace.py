@@ -34,7 +34,7 @@ from shapleycam.trace.modules import submodule
 from shapleycam.trace.nested import is_empty, map_tensors, numbers_of
 from shapleycam.trace.repeats import reseeded, same
 from shapleycam.trace.replay import Plan, Recorder, Replay
-from shapleycam.trace.reproducible import check_repeats
+from shapleycam.trace.reproducible import Run, check_repeats
 from shapleycam.trace.scores import Reads, Returned, Scores, in_rows, is_of_classes, scores_of
 
 Select: TypeAlias = "Callable[[Any], Any]"
@@ -247,8 +247,8 @@ class _Passes:
         check_repeats(self.owner, key, traced.activation.detach(), traced.output, self._again)
         return traced
 
-    def _again(self, count: int, seed: int) -> tuple[Tensor, Any]:
-        """The layer's activation and the output of the first images, without a graph, drawn from another seed."""
+    def _again(self, count: int, seed: int) -> Run:
+        """A plain run of the first images, without a graph, drawn from another seed."""
         activations: list[Tensor] = []
 
         def keep(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -258,9 +258,9 @@ class _Passes:
 
         model, extra = self.model, self.extra.rows(torch.arange(count))
         layer = model.get_submodule(self.name)
-        with undisturbed(model), reseeded(seed), intercepted({layer: keep}, layer):
+        with undisturbed(model), reseeded(seed) as draws, intercepted({layer: keep}, layer):
             output = self.select(run(model, self.images[:count], extra))
-        return activations[0], output
+        return Run(activations[0], output, draws.any)
 
     def _pass(self, plan: Plan | None) -> Trace:
         model, name = self.model, self.name
