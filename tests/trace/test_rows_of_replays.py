@@ -143,3 +143,35 @@ def test_one_image_with_the_statistics_of_its_batch_is_explained_but_no_game():
     assert Explainer(model, layer="features").explain(image, "hirescam", target=0).values.shape == (1, 4, 4)
     with pytest.raises(ReplayError, match=r"'features': the rows of a batch influence each other.*there is no game"):
         Explainer(model, layer="features").explain(image, "pathcam-h", target=0)
+
+
+class KeepsItsOwnOutput(AroundTheLayer):
+    """The explained layer keeps its output, and its owner reads it there, in the place of what was returned."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = Keeper(8, 8, 1)
+
+    def forward(self, x):
+        self.features(self.stem(x))
+        kept = self.features.last
+        return self.fc(torch.cat([kept.relu().square().mean((2, 3)), kept.amax((2, 3))], 1))
+
+
+class ReturnsIt(KeepsItsOwnOutput):
+    """The same, by what the layer returns."""
+
+    def forward(self, x):
+        returned = self.features(self.stem(x))
+        return self.fc(torch.cat([returned.relu().square().mean((2, 3)), returned.amax((2, 3))], 1))
+
+
+@pytest.mark.parametrize("method", ["hirescam", "shapleycam-h", "pathcam-h", "exactshapley"])
+def test_a_layer_that_keeps_its_own_output_keeps_what_stands_in_its_place(method):
+    batch = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(3))
+    keeping, returning = (
+        Explainer(kind().eval(), layer="features", utility="logit").explain(batch, method, target=1, players=(2, 2))
+        for kind in (KeepsItsOwnOutput, ReturnsIt)
+    )
+    assert returning.values.abs().max() > 0.01
+    torch.testing.assert_close(keeping.values, returning.values, rtol=1e-4, atol=1e-6)

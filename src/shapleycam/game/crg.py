@@ -6,7 +6,7 @@ zeroes the rest (content reserved game, arXiv:2501.06261).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -176,7 +176,7 @@ class Game:
             raise ReplayError("this pass has first derivatives only; trace the model with twice_differentiable=True")
         gradient = self._own_gradient()
         found = self._hessian_product(gradient, vector)
-        key = ("curvature", self.layer, self.activation.shape, self.activation.dtype, self.utility.name)
+        key = ("curvature", self.layer, self.activation.shape, self.activation.dtype, self._question)
         if has_foreign_functions(self._utility_at_activation) and once(self._trace.owner, key):
             own = found if vector is self.activation else self._hessian_product(gradient, self.activation)
             by_rerun, precisely = (self._gradient_by(run) for run in (self._trace.rerun, self._trace.rerun_in_float64))
@@ -209,6 +209,11 @@ class Game:
             raise OptionError(f"coalitions have shape {tuple(coalitions.shape)}; expected {expected}")
         return whole
 
+    @property
+    def _question(self) -> Hashable:
+        """What a utility is known by in checks that are made once: its name may be that of another function."""
+        return self.utility.name, getattr(self.utility.function, "__code__", None)
+
     def _gradient_by(self, rerun: Callable[[Tensor], Any]) -> Evaluate:
         """The gradient at another activation, by running the head again, also of a pass that was not recorded."""
 
@@ -222,7 +227,7 @@ class Game:
     def _check_gradient(self, gradient: Tensor) -> None:
         """Compare the gradient with finite differences, once for a model and what its kernels depend on."""
         activation, trace = self.activation, self._trace
-        key = ("gradient", self.layer, activation.shape, activation.dtype, activation.device, self.utility.name)
+        key = ("gradient", self.layer, activation.shape, activation.dtype, activation.device, self._question)
         if not once(trace.owner, key):
             return
 

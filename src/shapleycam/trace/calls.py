@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -37,11 +38,10 @@ def layer_name(model: nn.Module, layer: str | nn.Module) -> str:
 
 def calls_around(
     model: nn.Module, layer: str, images: Tensor, extra: ExtraInputs
-) -> tuple[frozenset[tuple[str, int]], Callable[[Tensor], Any]]:
+) -> tuple[frozenset[tuple[str, int]], Form]:
     """Run a private copy to see that the layer runs exactly once.
 
-    Return inside which calls it runs, as (module, number of its call), and its form: from an activation to what the
-    layer returns, which may be a tuple around it.
+    Return inside which calls it runs, as (module, number of its call), and its form.
 
     Raises:
         LayerError: it never runs, runs several times (the message names the calls), or returns no single tensor.
@@ -50,7 +50,7 @@ def calls_around(
     numbers: Counter[str] = Counter()
     running: list[tuple[str, int]] = []
     calls: list[tuple[str, frozenset[tuple[str, int]]]] = []
-    forms: list[Any] = []
+    forms: list[Form] = []
 
     def watching(name: str, module: nn.Module) -> Interceptor:
         def watch(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -63,7 +63,7 @@ def calls_around(
             running.pop()
             if module is chosen:
                 activation_in(value, layer)
-                forms.append(map_tensors(lambda tensor: tensor.new_empty(0), value))
+                forms.append(Form.of(value, module))
             last = name
             return value
 
@@ -82,13 +82,39 @@ def calls_around(
             f"layer {layer!r} runs {len(calls)} times in a forward pass ({', '.join(place for place, _ in calls)}), "
             "so it has no one activation; choose the block around it, or another layer"
         )
-    return calls[0][1], form_of(forms[0])
+    return calls[0][1], forms[0]
 
 
-def form_of(value: Any) -> Callable[[Tensor], Any]:
-    """Return the function from an activation to what a layer returns, given something that it returned."""
-    empty = map_tensors(lambda tensor: tensor.new_empty(0), value)
-    return lambda activation: map_tensors(lambda _: activation, empty)
+@dataclass(frozen=True)
+class Form:
+    """What a layer makes of its activation: the tensor itself, or a tuple around it; and where else it keeps it.
+
+    `empty` is what it returned, without numbers; `held` are the layer's attributes that were the activation, which a
+    later part of the model may read.
+    """
+
+    empty: Any
+    held: tuple[str, ...]
+
+    @classmethod
+    def of(cls, value: Any, layer: nn.Module) -> Form:
+        """The form of something that a layer just returned."""
+        activation = only_tensor(value)
+        held = (
+            name for name, kept in vars(layer).items()
+            if isinstance(kept, Tensor) and activation is not None and is_same_memory(kept, activation)
+        )  # fmt: skip
+        return cls(map_tensors(lambda tensor: tensor.new_empty(0), value), tuple(held))
+
+    def put(self, activation: Tensor, layer: nn.Module) -> Any:
+        """Return what the layer returns for an activation, and let it keep that one."""
+        vars(layer).update(dict.fromkeys(self.held, activation))
+        return map_tensors(lambda _: activation, self.empty)
+
+
+def is_same_memory(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors are the same numbers in the same place and of the same shape."""
+    return one.shape == other.shape and one.stride() == other.stride() and one.data_ptr() == other.data_ptr()
 
 
 def activation_in(value: Any, layer: str) -> Tensor:

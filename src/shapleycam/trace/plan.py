@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from shapleycam.errors import ModelError, ReplayError
-from shapleycam.trace.calls import activation_in, calls_around
+from shapleycam.trace.calls import Form, activation_in, calls_around
 from shapleycam.trace.extra import ExtraInputs
 from shapleycam.trace.isolation import Interceptor, intercepted, run, undisturbed
 from shapleycam.trace.nested import alike, tensors_of, version_of
@@ -80,7 +80,7 @@ def _lean(
     images: tuple[Tensor, Tensor],
     extra: tuple[ExtraInputs, ExtraInputs],
     around: frozenset[tuple[str, int]],
-    form: Callable[[Tensor], Any],
+    form: Form,
     reads: Reads,
 ) -> Plan:
     """A plan in which modules that finished before the layer do not run again.

@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from shapleycam.trace.calls import Form
 from shapleycam.trace.differentiation import Differentiation
 from shapleycam.trace.extra import ExtraInputs
 from shapleycam.trace.isolation import Interceptor, intercepted, run, undisturbed
@@ -55,14 +56,14 @@ class Step:
 class Plan:
     """What must be kept of a pass so that the head of one layer can run again.
 
-    `form(activation)` is what the layer returns: the activation itself, or a tuple with nothing else in it. A plan
+    `form` is what the layer returns and keeps: the activation itself, or a tuple with nothing else in it. A plan
     without steps runs the whole model again, with the activation in the place of what the layer returns.
     """
 
     steps: tuple[Step, ...]
     reads_images: bool
     writes_activation: bool
-    form: Callable[[Tensor], Any]
+    form: Form
 
 
 class Recorder:
@@ -147,7 +148,7 @@ class Replay:
         def replace(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             del original, args, kwargs
             torch.set_grad_enabled(mode=activation.requires_grad)  # as in the traced pass
-            return self.form(activation.clone() if self._plan.writes_activation else activation)
+            return self.form.put(activation.clone() if self._plan.writes_activation else activation, self._layer)
 
         return replace
 

@@ -9,11 +9,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from shapleycam.trace.copying import STATELESS_PACKAGES
+from shapleycam.trace.modules import modules_of
 
 
 def own_classes(model: nn.Module) -> tuple[type, ...]:
     """Return the classes of a model's modules that are the user's, libraries' apart."""
-    classes = dict.fromkeys(base for module in model.modules() for base in type(module).__mro__)
+    classes = dict.fromkeys(base for module in modules_of(model) for base in type(module).__mro__)
     return tuple(kind for kind in classes if str(kind.__module__).partition(".")[0] not in STATELESS_PACKAGES)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from shapleycam.errors import LayerError, ModelError, ReplayError
 from shapleycam.trace import plan as plans
 from shapleycam.trace.attention import twice_differentiable as math_attention
-from shapleycam.trace.calls import activation_in, calls_around, form_of, layer_name
+from shapleycam.trace.calls import Form, activation_in, calls_around, layer_name
 from shapleycam.trace.differentiation import Differentiation
 from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
 from shapleycam.trace.finals import Finals
@@ -31,7 +31,7 @@ from shapleycam.trace.isolation import (
     written_by,
 )
 from shapleycam.trace.modules import submodule
-from shapleycam.trace.nested import is_empty, map_tensors, numbers_of
+from shapleycam.trace.nested import is_empty, numbers_of
 from shapleycam.trace.repeats import reseeded, same
 from shapleycam.trace.replay import Plan, Recorder, Replay
 from shapleycam.trace.reproducible import Run, check_repeats
@@ -202,18 +202,19 @@ class _Start:
     """Runs in place of the layer in a traced pass: the graph begins at what it returns."""
 
     name: str
+    layer: nn.Module
     rest: ExitStack
     finals: Finals
     twice: bool
     activations: list[Tensor] = field(default_factory=list)
-    values: list[Any] = field(default_factory=list)
+    forms: list[Form] = field(default_factory=list)
 
     def __call__(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         value = original(*args, **kwargs)
-        self.values.append(value)
-        if len(self.values) > 1:
-            return value
         activation = activation_in(value, self.name)
+        self.forms.append(Form.of(value, self.layer))
+        if len(self.forms) > 1:
+            return value
         if self.twice:
             self.rest.enter_context(math_attention())
         # These modes stay on until the pass ends: entered here, left with `rest`, since only what comes after the layer
@@ -223,7 +224,7 @@ class _Start:
         leaf = activation.detach().requires_grad_()
         self.activations.append(leaf)
         torch.set_grad_enabled(mode=True)  # also where the model runs the layer under no_grad, as a frozen backbone
-        return map_tensors(lambda _: leaf.clone(), value)  # what follows may write into it in place
+        return self.forms[0].put(leaf.clone(), self.layer)  # a copy, as what follows may write into it in place
 
 
 @dataclass(frozen=True)
@@ -267,9 +268,9 @@ class _Passes:
         recorder = None if plan is None else Recorder(plan, model)
         finals = Finals()
         with undisturbed(model), observed(model), ExitStack() as rest:
-            start = _Start(name, rest, finals, self.twice)
-            functions: dict[nn.Module, Interceptor] = {**(recorder.functions if recorder else {})}
             layer = model.get_submodule(name)
+            start = _Start(name, layer, rest, finals, self.twice)
+            functions: dict[nn.Module, Interceptor] = {**(recorder.functions if recorder else {})}
             functions[layer] = start
             with (
                 intercepted(functions, layer),
@@ -278,7 +279,7 @@ class _Passes:
                 everything = run(model, self.images, self.extra)
             output = self.select(everything)
             returned = Returned.of(output, everything, finals)
-        if len(start.values) != 1:
+        if len(start.forms) != 1:
             calls_around(model, name, self.images[:1], self.extra.rows(torch.zeros(1, dtype=torch.long)))
             raise LayerError(f"layer {name!r} runs another number of times for other images; choose another layer")
         activation = start.activations[0]
@@ -291,7 +292,7 @@ class _Passes:
         is_differentiable = depends_on(output, activation)
         if plan is None and not is_differentiable:
             raise _independent(name)
-        kept = plan or Plan((), reads_images=True, writes_activation=True, form=form_of(start.values[0]))
+        kept = plan or Plan((), reads_images=True, writes_activation=True, form=start.forms[0])
         values = recorder.values if recorder else {}
         replay = Replay(model, name, kept, values, self.images, self.extra)
         return Trace(
