@@ -27,7 +27,7 @@ from shapleycam.metrics.maps import constant
 from shapleycam.metrics.passes import Passes
 from shapleycam.metrics.subject import Subject
 from shapleycam.metrics.table import needs
-from shapleycam.trace.trace import check_output
+from shapleycam.trace.soundness import check_output
 from shapleycam.utilities import Utility, utility_of
 
 

@@ -24,7 +24,8 @@ from shapleycam.trace.graph import derivatives, missing_derivative
 from shapleycam.trace.isolation import Interceptor, intercepted, isolated, run
 from shapleycam.trace.nested import is_empty, map_tensors, numbers_of, only_tensor, version_of
 from shapleycam.trace.scores import scores_if_any
-from shapleycam.trace.trace import Select, check_output, nothing_returned
+from shapleycam.trace.soundness import check_output, nothing_returned
+from shapleycam.trace.trace import Select
 
 _NO_DERIVATIVE = "the output has no derivative by the images: something is quantised, detached or under no_grad"
 _ATTENTION = {"attn", "attention", "self_attn", "self_attention"}

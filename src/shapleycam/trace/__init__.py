@@ -1,5 +1,6 @@
 """One forward pass of somebody else's model, and its head."""
 
-from shapleycam.trace.trace import Trace, trace
+from shapleycam.trace.passes import trace
+from shapleycam.trace.trace import Trace
 
 __all__ = ["Trace", "trace"]

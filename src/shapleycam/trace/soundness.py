@@ -1,0 +1,49 @@
+"""Numbers that cannot be explained, refused with where they come from."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from shapleycam.errors import ModelError
+
+
+def nothing_returned(model: nn.Module) -> ModelError:
+    """The error of a model that detects nothing, so that there is nothing to explain."""
+    return ModelError(
+        f"the model ({type(model).__name__}) returns only empty tensors for these images: it detects nothing; lower "
+        "its score threshold, or give images in which it detects something"
+    )
+
+
+def check_output(output: Tensor, model: nn.Module) -> None:
+    """Refuse NaN and +infinity in an output. A logit of -infinity is that of a class that the model leaves out.
+
+    Raises:
+        ModelError: as `check_finite`.
+    """
+    masked = output.detach() == -torch.inf
+    check_finite(output.detach().masked_fill(masked, 0), model, "the output")
+
+
+def check_finite(tensor: Tensor, model: nn.Module, what: str) -> None:
+    """Refuse NaN and infinity, saying where they come from.
+
+    Raises:
+        ModelError: naming the images, and a weight that is not finite if there is one.
+    """
+    if not tensor.numel():
+        return
+    low, high = tensor.detach().aminmax()
+    if bool(torch.isfinite(low) & torch.isfinite(high)):
+        return
+    rows = tensor.detach().reshape(len(tensor) if tensor.dim() else 1, -1)
+    bad = (~torch.isfinite(rows)).any(1).nonzero().flatten().tolist()
+    weights = (*model.named_parameters(), *model.named_buffers())
+    broken = next((name for name, weight in weights if not torch.isfinite(weight).all()), None)
+    cause = (
+        f"the weight {broken!r} is not finite: get or train the weights again"
+        if broken
+        else "the weights are finite: check the preprocessing and the precision of the numbers"
+    )
+    raise ModelError(f"{what} holds NaN or infinity for image {', '.join(map(str, bad))} of the batch; {cause}")
