@@ -182,13 +182,17 @@ def test_values_twice_are_the_same_values(structure):
 # Memory and batches
 
 
-class Rows(nn.Module):
-    """Notes how many rows it is given, in its class: what an object keeps is copied with it."""
+class Counted:
+    """Where a module counts: a private copy has copies of all that its forward uses but other classes."""
 
-    seen: ClassVar[list[int]] = []
+    rows: ClassVar[list[int]] = []
+
+
+class Rows(nn.Module):
+    """Notes how many rows it is given."""
 
     def forward(self, x):
-        self.seen.append(len(x))
+        Counted.rows.append(len(x))
         return x
 
 
@@ -211,9 +215,9 @@ def test_the_memory_is_how_many_rows_run_at_once(structure, again, at_once, litt
     def largest(memory):
         game = game_of(model, noise(2, 4, 2, 3), memory=memory)
         game.value(coalitions)  # proves the structure, on a few rows
-        rows.seen.clear()
+        Counted.rows.clear()
         game.value(coalitions)
-        return max(rows.seen), sum(rows.seen)
+        return max(Counted.rows), sum(Counted.rows)
 
     assert largest(1) == (at_once, 18 + again)  # a shortcut's values are looked at again, a few at once
     assert largest(2**26) == (18, 18 + again)
@@ -244,9 +248,9 @@ def rows_at_once(make, *after, memory=60_000):
     model = make(nn.Sequential(rows, nn.MaxPool2d(3, 1, 1), *after, nn.LazyLinear(3)))
     model(images)
     game = game_of(model, images, memory=memory)
-    rows.seen.clear()
+    Counted.rows.clear()
     game.value(some_coalitions(40, 16))
-    return max(rows.seen)
+    return max(Counted.rows)
 
 
 def test_the_memory_counts_the_largest_tensor_after_the_layer():
