@@ -157,12 +157,11 @@ class _Passes:
             start = _Start(name, layer, rest, finals, self.twice)
             functions: dict[nn.Module, Interceptor] = {**(recorder.functions if recorder else {})}
             functions[layer] = start
-            with (
-                intercepted(functions, layer),
-                torch.enable_grad(),
-            ):  # a view made without could not be written behind the layer
+            # Gradients are on for the whole pass: a view made without them could not be written into behind the layer,
+            # and `select` may compute.
+            with intercepted(functions, layer), torch.enable_grad():
                 everything = run(model, self.images, self.extra)
-            output = self.select(everything)
+                output = self.select(everything)
             returned = Returned.of(output, everything, finals)
         if len(start.forms) != 1:
             calls_around(model, name, self.images[:1], self.extra.rows(torch.zeros(1, dtype=torch.long)))

@@ -120,11 +120,14 @@ class Trace:
     def _read(self, call: Callable[[], Any], activation: Tensor) -> Any:
         """What a run of the head returns, as the question reads it."""
         finals = Finals() if self.scores is not None and self.scores.needs_finals else None
-        with finals or nullcontext():
-            output = self._select(call())
-        if self.reads is None:
-            return output
-        with torch.set_grad_enabled(activation.requires_grad):  # as the head itself ran
+        with (
+            torch.inference_mode(mode=False),
+            torch.set_grad_enabled(activation.requires_grad),
+        ):  # as the head itself runs
+            with finals or nullcontext():
+                output = self._select(call())
+            if self.reads is None:
+                return output
             rowed = in_rows(output, len(activation), "coalitions", self.reads)
             return rowed if self.scores is None else self.scores.of(rowed, finals)
 
