@@ -96,12 +96,12 @@ def _check_answers(address: str) -> None:
         raise _unreachable(address, error.strerror or str(error)) from None
 
 
-def beside_this_process(ray: Any, kind: type, *given: Any) -> Any:
-    """An actor that takes no room, where no node that leaves takes it along."""
+def beside_this_process(ray: Any, kind: type, *given: Any, **options: Any) -> Any:
+    """An actor that takes no room, where no node that leaves takes it along if Ray can place it here."""
     here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
         ray.get_runtime_context().get_node_id(), soft=True
     )
-    how = {"num_cpus": 0, "scheduling_strategy": here}
+    how = {"num_cpus": 0, "scheduling_strategy": here, **options}
     return ray.remote(kind).options(**how).remote(*given)
 
 

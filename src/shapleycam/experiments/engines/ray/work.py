@@ -32,7 +32,8 @@ def sent(
     lost = ray.exceptions.RayActorError, ray.exceptions.ObjectLostError, ray.exceptions.NodeDiedError
     left = {index: pickle.dumps(item) for index, item in enumerate(items)}
     received = dict.fromkeys(left, 0)
-    tries = beside_this_process(ray, _Tries)
+    # Where Ray placed it on another node and that one leaves, it begins to count again elsewhere.
+    tries = beside_this_process(ray, _Tries, max_restarts=-1, max_task_retries=-1)
     losses = 0
     while left:
         try:
