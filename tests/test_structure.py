@@ -1,4 +1,4 @@
-"""Imports go only backwards along the way of the data (DESIGN.md, section 3)."""
+"""Imports go only backwards along the way of the data."""
 
 from __future__ import annotations
 
