@@ -14,7 +14,7 @@ import polars as pl
 from shapleycam.experiments import Store
 from shapleycam.experiments.results.cells import ADCC_PARTS
 from shapleycam.experiments.results.statistics import Lead, lead, lead_of, paired, resampled_means
-from shapleycam.experiments.results.summary import adcc_of
+from shapleycam.experiments.results.summarising import adcc_of
 from shapleycam.experiments.rows import metrics_in
 from shapleycam.metrics import METRICS
 

@@ -25,7 +25,7 @@ from measure import THREADS, machine, peak_of_process, peak_resident, report, se
 from shapleycam import METHODS, Explainer, Preprocess, metrics
 from shapleycam.errors import ShapleyCamWarning
 from shapleycam.experiments import Protocol, Setting, evaluate
-from shapleycam.images import load
+from shapleycam.images import open_photograph
 from shapleycam.models import zoo
 
 DATA = Path(__file__).parents[2] / "shared/data"
@@ -56,7 +56,7 @@ def photographs(count: int) -> list[Path]:
 
 def loaded(count: int) -> Batches:
     """Those photographs in batches, decoded."""
-    images = torch.stack([PREPROCESS(load(path)) for path in photographs(count)])
+    images = torch.stack([PREPROCESS(open_photograph(path)) for path in photographs(count)])
     return images.split(BATCH)
 
 

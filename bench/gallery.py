@@ -21,8 +21,8 @@ from PIL import Image
 
 import shapleycam
 from measure import THREADS
+from shapleycam.explanations.evidence import where
 from shapleycam.models import zoo
-from shapleycam.words import where
 
 DOCS = Path(__file__).parents[1] / "docs"
 LAYERS = {"bn2": "before pooling", "blocks.6": "before the last convolution"}

@@ -27,7 +27,7 @@ from measure import THREADS, machine, time_ratios
 from shapleycam.errors import ShapleyCamError, ShapleyCamWarning
 from shapleycam.game import Game
 from shapleycam.models.layout import Layout
-from shapleycam.trace.nested import tensors_of
+from shapleycam.tracing.nested import tensors_of
 
 PAGE = Path(__file__).parents[1] / "docs/models.md"
 BEGIN, END = "<!-- survey: made by bench/survey.py -->\n", "<!-- end of the survey -->\n"

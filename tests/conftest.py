@@ -14,7 +14,7 @@ import pytest
 import torch
 from jaxtyping import install_import_hook
 
-CHECKED = ["models", "layers", "utilities", "game", "values", "cams", "heatmaps"]
+CHECKED = ["models", "layers", "utilities", "game", "values", "cams"]
 CHECKED += [f"metrics.{part}" for part in ("confidence", "maps", "stability", "removal", "masking", "imputation")]
 """Parts whose annotations are checked at run time, for good, since most of the package is imported when it is used.
 

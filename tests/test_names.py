@@ -9,22 +9,22 @@ import pytest
 import torch
 from torch import nn
 
+from explanations_of_noise import explanation_of_noise
 from networks import Toy
 from shapleycam import METHODS, Explainer
-from shapleycam.addresses import url_of
 from shapleycam.cams.table import expand, method_of
-from shapleycam.comparison import Comparison
 from shapleycam.errors import LayerError, ModelError, OptionError
 from shapleycam.experiments import Protocol
-from shapleycam.fusing import check_fusion
+from shapleycam.explaining.fusing import check_fusion
+from shapleycam.explanations.comparison import Comparison
 from shapleycam.layers import rule_of
 from shapleycam.metrics import METRICS
 from shapleycam.metrics.table import expand as expand_metrics
 from shapleycam.metrics.table import metric_of
 from shapleycam.models.checkpoint import read
 from shapleycam.names import canonical, spelled
+from shapleycam.urls import url_of
 from shapleycam.utilities import UTILITIES, utility_of
-from test_explanation import made
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
 
@@ -125,7 +125,7 @@ def test_an_explainer_takes_them_and_names_by_the_table(images):
 
 class TestComparison:
     def compared(self):
-        return Comparison({name: made(1, method=name) for name in ("gradcam", "shapleycam-h")})
+        return Comparison({name: explanation_of_noise(1, method=name) for name in ("gradcam", "shapleycam-h")})
 
     @pytest.mark.parametrize("name", ["gradcam", "GradCAM", "Grad-CAM"])
     def test_by_any_spelling(self, name):

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 from shapleycam.version import __version__
 
 if TYPE_CHECKING:
-    from shapleycam import experiments, fidelity, figures, metrics, utilities, values
+    from shapleycam import drawing, experiments, fidelity, metrics, utilities, values
     from shapleycam.cams import METHODS, Method, methods
     from shapleycam.errors import ShapleyCamError, ShapleyCamWarning
-    from shapleycam.explainer import Explainer
-    from shapleycam.explanation import Explanation
+    from shapleycam.explaining.explainer import Explainer
+    from shapleycam.explanations.explanation import Explanation
     from shapleycam.game import Game
     from shapleycam.models.network import Network
     from shapleycam.models.preprocess import Preprocess
     from shapleycam.models.zero_shot import zero_shot
-    from shapleycam.trace import Trace, trace
+    from shapleycam.tracing import Trace, trace
 
 _HOMES = {
-    "Explainer": "explainer",
-    "Explanation": "explanation",
+    "Explainer": "explaining",
+    "Explanation": "explanations",
     "Game": "game",
     "METHODS": "cams",
     "Method": "cams",
@@ -33,11 +33,12 @@ _HOMES = {
     "Preprocess": "models.preprocess",
     "ShapleyCamError": "errors",
     "ShapleyCamWarning": "errors",
-    "Trace": "trace",
+    "Trace": "tracing",
     "methods": "cams",
+    "trace": "tracing",
     "zero_shot": "models.zero_shot",
 }
-_MODULES = ("experiments", "fidelity", "figures", "metrics", "trace", "utilities", "values")
+_MODULES = ("drawing", "experiments", "fidelity", "metrics", "utilities", "values")
 
 __all__ = [
     "METHODS",
@@ -51,9 +52,9 @@ __all__ = [
     "ShapleyCamWarning",
     "Trace",
     "__version__",
+    "drawing",
     "experiments",
     "fidelity",
-    "figures",
     "methods",
     "metrics",
     "trace",

@@ -7,7 +7,7 @@ import json
 import pytest
 from PIL import Image
 
-from shapleycam.words import where
+from shapleycam.explanations.evidence import where
 
 PAPER = ["gradcam", "hirescam", "gradcam-e", "xgradcam", "layercam", "gradcam++", "randomcam"]
 PAPER += ["shapleycam", "shapleycam-h", "shapleycam-e"]

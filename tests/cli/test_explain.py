@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import shapleycam
-from shapleycam.words import where
+from shapleycam.explanations.evidence import where
 
 LABELS = ("cat", "dog", "heron", "stork")
 

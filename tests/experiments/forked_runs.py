@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from small_runs import QUICK, Told, tiny
 
-from shapleycam.experiments import Setting, evaluate, part, store
+from shapleycam.experiments import Setting, chunk, evaluate, store
 
 
 def say(**what: Any) -> None:
@@ -70,7 +70,7 @@ MOMENTS: dict[str, Callable[[int], None]] = {
     "before-rename": lambda time: die_at(Path, "replace", time, after=False),
     "after-rename": lambda time: die_at(Path, "replace", time, after=True),
     "half-written": die_half_written,
-    "measuring": lambda time: die_at(part._Rows, "add", time, after=False),
+    "measuring": lambda time: die_at(chunk._Rows, "add", time, after=False),
 }
 
 

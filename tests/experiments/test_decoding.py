@@ -12,9 +12,9 @@ from small_runs import PREPROCESS, QUICK, folder_of, measured, picture, plain, t
 
 from shapleycam import Explainer
 from shapleycam.experiments import decoding
-from shapleycam.experiments.datasets.find import find
+from shapleycam.experiments.chunk import Decoding
+from shapleycam.experiments.datasets.opening import open_dataset
 from shapleycam.experiments.engines.local import prepared_ahead
-from shapleycam.experiments.part import Decoding
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
 
@@ -25,7 +25,7 @@ def decoded(dataset, preprocess, batches, workers):
 
 
 def all_of(data, preprocess=PREPROCESS, size=4, workers=0):
-    dataset = find(data)
+    dataset = open_dataset(data)
     batches = [range(start, min(start + size, len(dataset))) for start in range(0, len(dataset), size)]
     return list(decoded(dataset, preprocess, batches, workers))
 
@@ -39,7 +39,7 @@ class TestOrder:
 
     @pytest.mark.parametrize("workers", [0, 2])
     def test_any_images_in_any_order(self, shots, workers):
-        found = list(decoded(find(shots), PREPROCESS, [[5, 2], [69], [2]], workers))
+        found = list(decoded(open_dataset(shots), PREPROCESS, [[5, 2], [69], [2]], workers))
         assert [[image.index for image in batch] for batch in found] == [[5, 2], [69], [2]]
 
     def test_arrays_are_the_same_from_processes(self, shots):
@@ -51,13 +51,13 @@ class TestOrder:
             assert (one.size, one.box) == (other.size, other.box)
 
     def test_no_batches(self, shots):
-        assert list(decoded(find(shots), PREPROCESS, [], 0)) == []
+        assert list(decoded(open_dataset(shots), PREPROCESS, [], 0)) == []
 
     def test_ends_at_once_when_closed(self, shots):
         import multiprocessing
 
         others = set(multiprocessing.active_children())
-        images = decoded(find(shots), PREPROCESS, [[index] for index in range(70)], 2)
+        images = decoded(open_dataset(shots), PREPROCESS, [[index] for index in range(70)], 2)
         assert next(images)[0].index == 0
         images.close()
         assert set(multiprocessing.active_children()) <= others
@@ -89,7 +89,7 @@ class TestImages:
         def large(photo):
             return PREPROCESS(photo).repeat(1, 16, 16)
 
-        images = decoded(find(tmp_path), large, [[index, index + 1] for index in range(0, 12, 2)], 2)
+        images = decoded(open_dataset(tmp_path), large, [[index, index + 1] for index in range(0, 12, 2)], 2)
         batches = [next(images)]
         batches += images
         assert [image.array.shape for batch in batches for image in batch] == [(3, 512, 512)] * 12

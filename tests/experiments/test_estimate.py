@@ -8,15 +8,15 @@ import pytest
 from small_runs import HERE, QUICK, Told, folder_of, measured, plain, raises, tiny
 
 from shapleycam.experiments import Evaluation
-from shapleycam.experiments.datasets.find import find
-from shapleycam.experiments.entrant import Entrant
+from shapleycam.experiments.datasets.opening import open_dataset
 from shapleycam.experiments.estimate import trials
+from shapleycam.experiments.evaluated_model import EvaluatedModel
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
 
 
 def evaluation(data: Path, out: Path, *models) -> Evaluation:
-    return Evaluation(models or (tiny(),), find(data), QUICK, out, setting=HERE)
+    return Evaluation(models or (tiny(),), open_dataset(data), QUICK, out, setting=HERE)
 
 
 def test_one_trial_a_model_and_nothing_is_written(shots, tmp_path):
@@ -40,8 +40,8 @@ def test_images_that_are_measured_already_do_not_count(shots, tmp_path):
 
 def test_a_model_that_is_done_is_not_loaded(shots, tmp_path, monkeypatch):
     measured(shots, tmp_path, tiny(), limit=3)
-    monkeypatch.setattr(Entrant, "ready", raises(AssertionError("was loaded")))
-    done = Evaluation([tiny()], find(shots, 3), QUICK, tmp_path, setting=HERE)
+    monkeypatch.setattr(EvaluatedModel, "ready", raises(AssertionError("was loaded")))
+    done = Evaluation([tiny()], open_dataset(shots, 3), QUICK, tmp_path, setting=HERE)
     assert [trial.images for trial in trials(done)] == [0]
 
 

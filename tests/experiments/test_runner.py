@@ -495,7 +495,7 @@ class TestManifest:
         assert len(model["weights"]) == 64
         assert model["layers"] == {"before-pool": "features"}
         assert model["preprocess"]["crop"] == [32, 32]
-        (session,) = manifest["sessions"]
+        (provenance,) = manifest["sessions"]
         assert session["versions"]["shapleycam"] == shapleycam.__version__
         for package in ("torch", "timm", "pillow", "polars", "pyarrow"):
             assert session["versions"][package] == version(package)
@@ -503,10 +503,10 @@ class TestManifest:
         assert session["dataset"] == str(few)
 
     def test_versions_are_those_of_each_session(self, few, tmp_path, monkeypatch):
-        from shapleycam.experiments import session
+        from shapleycam.experiments import provenance
 
         measured(few, tmp_path)
-        monkeypatch.setattr(session, "version", lambda name: "99")
+        monkeypatch.setattr(provenance, "version", lambda name: "99")
         measured(few, tmp_path)
         first, second = Store(tmp_path).manifest["sessions"]
         assert first["versions"]["torch"] == version("torch")
@@ -519,7 +519,7 @@ class TestManifest:
 
     def test_named_model_is_put_on_the_gpu_that_the_manifest_names(self, few, tmp_path, monkeypatch):
         """As `Explainer("name")` does; on a machine without one this looks at what is asked for."""
-        from shapleycam import explainer
+        from shapleycam.explaining import explainer
 
         asked = []
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

@@ -12,8 +12,8 @@ from scipy.stats import t as student
 from networks import Once, Smooth, linear, quadratic
 from shapleycam import METHODS, Explainer
 from shapleycam.errors import OptionError, ScaleInvariantHeadWarning
+from shapleycam.explaining.inputs import batch_of
 from shapleycam.fidelity import Distance, Mean, advice, fidelity, summary
-from shapleycam.inputs import batch_of
 from shapleycam.values import exact
 from shapleycam.values.distance import relative_error
 

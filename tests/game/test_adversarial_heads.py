@@ -182,7 +182,7 @@ def test_a_batch_norm_of_the_trace_is_a_factor_and_a_bias_for_each_channel():
         def backward(context, gradient):
             return gradient * context.saved_tensors[0][:, None, None], None, None
 
-    EvalBatchNorm.__module__ = "shapleycam.trace.batchnorm"
+    EvalBatchNorm.__module__ = "shapleycam.tracing.batchnorm"
     weight, bias = noise(4, dtype=torch.float64), noise(4, seed=1, dtype=torch.float64)
     norm = Do(lambda x: EvalBatchNorm.apply(x, weight.to(x), bias.to(x)))
     for after, expected in ((nn.Identity(), BOTH), (nn.ReLU(), SUM)):

@@ -15,7 +15,7 @@ from networks import Toy, linear, logits, power, quadratic
 from shapleycam.errors import OptionError, ReplayError
 from shapleycam.game import Game
 from shapleycam.models.layout import Layout
-from shapleycam.trace import trace
+from shapleycam.tracing import trace
 from shapleycam.utilities import UTILITIES
 
 PRECISIONS = {torch.float32: 1e-5, torch.float64: 1e-12}

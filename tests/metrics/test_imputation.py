@@ -15,9 +15,9 @@ from scipy.sparse.linalg import spsolve
 from torch.nn.functional import interpolate
 from torchvision.transforms.functional import to_tensor
 
+from shapleycam.cams.heatmaps import resized
 from shapleycam.errors import ImageError
-from shapleycam.heatmaps import resized
-from shapleycam.images import load
+from shapleycam.images import open_photograph
 from shapleycam.metrics.imputation import imputed
 
 WEIGHTS = {(0, 1): 1 / 6, (1, 0): 1 / 6, (1, 1): 1 / 12, (1, -1): 1 / 12}
@@ -82,7 +82,7 @@ HARD = hard_masks(96)
 
 def photograph(path):
     """(1, 3, height, width), normalised nearly as for ImageNet."""
-    return (to_tensor(load(path))[None] - 0.45) / 0.225
+    return (to_tensor(open_photograph(path))[None] - 0.45) / 0.225
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from scipy.stats import pearsonr, spearmanr
 from small_networks import QUICK, boxes, small, some
 
 from shapleycam import Explainer
-from shapleycam.heatmaps import min_max
+from shapleycam.cams.heatmaps import min_max
 from shapleycam.metrics import METRICS, Options, measure
 from shapleycam.metrics.maps import ssim
 from shapleycam.metrics.removal import disturbances, noise_for

@@ -12,7 +12,7 @@ from timm.data import create_transform, resolve_data_config
 from torch import nn
 from torchvision.transforms import InterpolationMode
 
-from shapleycam.images import load
+from shapleycam.images import open_photograph
 from shapleycam.models.network import declared_by_timm, declared_by_torchvision
 from shapleycam.models.preprocess import Preprocess, to_pixels
 
@@ -27,7 +27,7 @@ def real_photos(data):
     """Of different shapes: the first landscape, portrait and square ones of the sample."""
     by_shape = {}
     for path in sorted(data.glob("imagenet-sample/*/*.JPEG")):
-        photo = load(path)
+        photo = open_photograph(path)
         by_shape.setdefault((photo.width > photo.height) - (photo.width < photo.height), photo)
         if len(by_shape) == 3:
             break

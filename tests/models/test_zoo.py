@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from shapleycam.errors import ModelError
-from shapleycam.images import load
+from shapleycam.images import open_photograph
 from shapleycam.models import zoo
 from shapleycam.models.preprocess import Preprocess
 
@@ -56,7 +56,7 @@ def test_the_default_network_names_real_photographs(data, explainer):
     synsets = [path.name.split("_")[0] for path in sorted(data.glob("reference/crops/*.png"))]
     found = [next(data.glob(f"imagenet-sample/{synset}/*")) for synset in synsets]
     with torch.no_grad():
-        images = torch.stack([explainer.preprocess(load(path)) for path in found])
+        images = torch.stack([explainer.preprocess(open_photograph(path)) for path in found])
         predicted = explainer.model(images).argmax(1).tolist()
     right = [one == classes[synset] for one, synset in zip(predicted, synsets, strict=True)]
     assert len(right) == 8
@@ -68,7 +68,7 @@ def test_the_default_network_sees_crops_as_the_reference_did(data, photos, expla
     (name,) = {key for key in reference.files if key.startswith("efficientnet_lite0|bn2") and key.endswith("|logits")}
     with torch.no_grad():
         to_tensor = torchvision.transforms.functional.to_tensor
-        logits = explainer.model(torch.stack([to_tensor(load(path)) for path in photos]) * 2 - 1)
+        logits = explainer.model(torch.stack([to_tensor(open_photograph(path)) for path in photos]) * 2 - 1)
     assert np.allclose(logits, reference[name], atol=1e-4)
 
 

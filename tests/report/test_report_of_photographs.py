@@ -9,10 +9,10 @@ from small_runs import picture, tiny
 
 from shapleycam import Explainer, Preprocess
 from shapleycam.errors import ReplayError
-from shapleycam.facts import curvature_in_words
-from shapleycam.inputs import batch_of
+from shapleycam.explaining.inputs import batch_of
+from shapleycam.explanations.evidence import where
+from shapleycam.explanations.summary import curvature_in_words
 from shapleycam.report import of_photographs, pages_of
-from shapleycam.words import where
 
 METHODS = ("gradcam", "layercam", "pathcam-h")
 

@@ -16,12 +16,12 @@ from small_runs import QUICK, folder_of, measured, picture, tiny
 
 from shapleycam.errors import ShapleyCamError
 from shapleycam.experiments import Protocol, Store
+from shapleycam.experiments.merging import summary_of
 from shapleycam.experiments.results import disagreements, html
-from shapleycam.experiments.runs import summary_of
 from shapleycam.metrics import Options
 from shapleycam.models import zoo
 from shapleycam.report import of_runs
-from shapleycam.report.again import Again
+from shapleycam.report.map_reproducer import MapReproducer
 
 EVIL = "<script>alert('x')<"
 """A folder that, with a file script>.jpg in it, gives a photograph a name that is a script."""
@@ -39,8 +39,8 @@ def known(shots) -> Store:
     return measured(shots, shots.parent / "known", zoo.DEFAULT, protocol)
 
 
-def again(store: Store, **given: str) -> Again:
-    return Again([store], given.get("trusted"), given.get("data"), "cpu")
+def map_reproducer(store: Store, **given: str) -> MapReproducer:
+    return MapReproducer([store], given.get("trusted"), given.get("data"), "cpu")
 
 
 def changed(store: Store, to: Path, change) -> Store:
@@ -69,7 +69,7 @@ def test_says_what_was_done_and_has_the_tables(known):
 
 
 def test_shows_the_photographs_on_which_methods_differ_most(known):
-    page = of_runs([known], again(known), maps=2)
+    page = of_runs([known], map_reproducer(known), maps=2)
     found = assert_stands_alone(page)
     where = {"model": zoo.DEFAULT, "layer": "before-pool", "utility": "rest"}
     expected = disagreements(known.rows(), "average_drop", **where)
@@ -83,7 +83,7 @@ def test_shows_the_photographs_on_which_methods_differ_most(known):
 
 def test_maps_made_again_are_those_that_were_measured(known):
     for row in known.rows().filter(pl.col("index") < 2).iter_rows(named=True):
-        maps = again(known).maps(zoo.DEFAULT, "before-pool", "rest", row["index"], row["target"])
+        maps = map_reproducer(known).maps(zoo.DEFAULT, "before-pool", "rest", row["index"], row["target"])
         assert float(maps[row["method"]].heatmap.mean()) == pytest.approx(row["complexity"], abs=1e-5)
 
 
@@ -91,7 +91,7 @@ def test_of_several_runs_of_one_model_a_photograph_has_the_methods_of_all(known,
     other = measured(
         shots, tmp_path / "other", zoo.DEFAULT, replace(QUICK, methods=("hirescam",), metrics=("complexity",))
     )
-    maps = Again([known, other]).maps(zoo.DEFAULT, "before-pool", "rest", 0, 1)
+    maps = MapReproducer([known, other]).maps(zoo.DEFAULT, "before-pool", "rest", 0, 1)
     assert list(maps) == [*QUICK.methods, "hirescam"]
 
 
@@ -99,15 +99,17 @@ def test_photographs_may_have_moved(known, shots, tmp_path):
     moved = shots.rename(tmp_path / "moved")
     try:
         with pytest.raises(ShapleyCamError, match="no such file or folder"):
-            again(known).maps(zoo.DEFAULT, "before-pool", "rest", 0, 1)
-        assert list(again(known, data=str(moved)).maps(zoo.DEFAULT, "before-pool", "rest", 0, 1)) == list(QUICK.methods)
+            map_reproducer(known).maps(zoo.DEFAULT, "before-pool", "rest", 0, 1)
+        assert list(map_reproducer(known, data=str(moved)).maps(zoo.DEFAULT, "before-pool", "rest", 0, 1)) == list(
+            QUICK.methods
+        )
     finally:
         moved.rename(shots)
 
 
 def test_where_maps_cannot_be_made_again_one_line_says_why(known, tmp_path):
     other = folder_of(tmp_path / "other", 5, first=7)
-    found = assert_stands_alone(of_runs([known], again(known, data=str(other))))
+    found = assert_stands_alone(of_runs([known], map_reproducer(known, data=str(other))))
     assert f"Maps are not shown: {other} holds other photographs than the run measured" in found.text
     assert not [image for image in found.all("img") if "heatmap of" in image["alt"]]
 
@@ -123,14 +125,14 @@ def test_where_maps_cannot_be_made_again_one_line_says_why(known, tmp_path):
 def test_what_is_not_what_it_was_is_refused(known, tmp_path, change, said):
     other = changed(known, tmp_path / "run", change)
     with pytest.raises(ShapleyCamError, match=said):
-        again(other).maps(zoo.DEFAULT, "before-pool", "rest", 0, 1)
+        map_reproducer(other).maps(zoo.DEFAULT, "before-pool", "rest", 0, 1)
 
 
 def test_of_a_run_that_notes_little_there_is_a_report_all_the_same(shots, tmp_path):
     store = measured(shots, tmp_path / "run")
     store.manifest["models"]["tiny"] = {}
     store.manifest["sessions"] = []
-    found = assert_stands_alone(of_runs([store], again(store)))
+    found = assert_stands_alone(of_runs([store], map_reproducer(store)))
     assert "tiny not known" in found.text
     assert "Maps are not shown: the dataset's path is empty" in found.text
 
@@ -146,12 +148,12 @@ def test_code_that_only_the_run_names_does_not_run(known, tmp_path, monkeypatch)
 
     store = changed(known, tmp_path / "run", change)
     with pytest.raises(ShapleyCamError, match=r"run only if asked: give --model evil\.py:network"):
-        again(store).maps(name, "before-pool", "rest", 0, 1)
+        map_reproducer(store).maps(name, "before-pool", "rest", 0, 1)
 
 
 def test_the_protocols_preprocessing_is_used_again(shots, tmp_path):
     store = measured(shots, tmp_path / "run", zoo.DEFAULT, replace(Protocol.paper(), methods=("gradcam",)))
-    found = again(store).maps(zoo.DEFAULT, "last-conv", "rest", 0, 1)["gradcam"]
+    found = map_reproducer(store).maps(zoo.DEFAULT, "last-conv", "rest", 0, 1)["gradcam"]
     assert found.preprocess == Protocol.paper().preprocess
     assert found.layer == store.manifest["models"][zoo.DEFAULT]["layers"]["last-conv"]
 
@@ -184,12 +186,12 @@ def test_several_networks_and_settings_have_a_section_and_ranks_each(tmp_path):
 
 
 def test_the_same_run_gives_the_same_page(known):
-    assert of_runs([known], again(known), 1) == of_runs([known], again(known), 1)
+    assert of_runs([known], map_reproducer(known), 1) == of_runs([known], map_reproducer(known), 1)
 
 
 def test_the_users_random_numbers_are_left_alone(known):
     torch.manual_seed(3)
     before, numbers = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    of_runs([known], again(known), 1)
+    of_runs([known], map_reproducer(known), 1)
     assert torch.equal(torch.get_rng_state(), before)
     assert np.array_equal(np.random.get_state()[1], numbers)  # noqa: NPY002

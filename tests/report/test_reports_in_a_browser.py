@@ -8,9 +8,9 @@ import pytest
 from small_runs import QUICK, folder_of, measured, tiny
 
 from shapleycam import Explainer
-from shapleycam.inputs import batch_of
+from shapleycam.explaining.inputs import batch_of
 from shapleycam.report import of_photographs, of_runs, pages_of
-from shapleycam.report.again import Again
+from shapleycam.report.map_reproducer import MapReproducer
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def pages(tmp_path_factory) -> dict[str, Path]:
     explainer = Explainer(tiny(), device="cpu")
     batch = batch_of(sorted(shots.iterdir())[:2], explainer.preprocess, explainer.model)
     texts = {
-        "run": of_runs([store], Again([store], None, None, "cpu")),
+        "run": of_runs([store], MapReproducer([store], None, None, "cpu")),
         "photographs": of_photographs(pages_of(explainer, batch, QUICK.methods), [("gone.jpg", "no such file")]),
     }
     files = {name: folder / f"{name}.html" for name in texts}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from games import AMPLE, random_table, table_game
 from shapleycam import Explainer, values
-from shapleycam.images import load
+from shapleycam.images import open_photograph
 
 LAYERS = ("bn2", "blocks.5")
 quick = settings(max_examples=25, deadline=None, derandomize=True)
@@ -112,7 +112,7 @@ def at(explainer):
 @pytest.fixture(scope="module")
 def portraits(explainer, hopper):
     """A photograph and its mirror image, preprocessed."""
-    photo = explainer.preprocess(load(hopper))
+    photo = explainer.preprocess(open_photograph(hopper))
     return torch.stack([photo, photo.flip(2)])
 
 

@@ -13,10 +13,10 @@ from shapleycam import Explainer
 from shapleycam.errors import DerivativeError, OptionError, ReplayError
 from shapleycam.game import Game
 from shapleycam.models.layout import Layout
-from shapleycam.trace import trace
+from shapleycam.tracing import trace
 from shapleycam.utilities import UTILITIES
-from shapleycam.values.path import mean_gradient
-from shapleycam.values.taylor import first_order, second_order
+from shapleycam.values._path import mean_gradient
+from shapleycam.values._taylor import first_order, second_order
 
 
 def game_of(model, images, utility="logit", target=0):

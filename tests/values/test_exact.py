@@ -10,7 +10,7 @@ from games import random_table, shapley_of, table_game, table_of
 from networks import Smooth, Toy, logits, power
 from shapleycam import Explainer, values
 from shapleycam.errors import OptionError
-from shapleycam.values.exact import members
+from shapleycam.values._exact import members
 
 
 def gloves(coalition):

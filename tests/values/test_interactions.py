@@ -12,7 +12,7 @@ from games import interactions_of, random_table, smooth_game, table_game, table_
 from networks import Smooth, quadratic
 from shapleycam import Explainer, values
 from shapleycam.errors import OptionError
-from shapleycam.values.interactions import Interactions, _paths
+from shapleycam.values._interactions import Interactions, _paths
 
 
 def table_from(game):

@@ -11,7 +11,7 @@ from games import random_table, smooth_game, table_game, table_of
 from networks import Smooth
 from shapleycam import Explainer, values
 from shapleycam.errors import OptionError
-from shapleycam.values.kernel import _coalitions
+from shapleycam.values._kernel import _coalitions
 
 
 def error(game, **options):

@@ -9,7 +9,7 @@ from games import random_table, smooth_game, table_game, table_of
 from networks import Smooth, quadratic
 from shapleycam import Explainer, values
 from shapleycam.errors import OptionError, ToleranceWarning
-from shapleycam.values.permutation import _samples
+from shapleycam.values._permutation import _samples
 
 GAMES = {
     "smooth": smooth_game,

@@ -14,8 +14,8 @@ from PIL import Image
 from serving import HOPPER, serving
 
 from shapleycam.errors import ImageError, ModelError, OptionError, TargetError
-from shapleycam.facts import gap_of, total_of
-from shapleycam.images import load
+from shapleycam.explanations.summary import gap_of, total_of
+from shapleycam.images import open_photograph
 from shapleycam.web import markup
 from shapleycam.web.coalitions import board_of
 from shapleycam.web.kept import Kept
@@ -31,7 +31,7 @@ ANYWHERE = "0.0.0.0"  # noqa: S104
 
 class TestPhotographs:
     def test_is_what_the_library_loads(self):
-        assert checked("x.jpg", HOPPER.read_bytes(), Limits()).image().tobytes() == load(HOPPER).tobytes()
+        assert checked("x.jpg", HOPPER.read_bytes(), Limits()).image().tobytes() == open_photograph(HOPPER).tobytes()
 
     def test_its_file_is_removed_also_when_it_is_refused(self, tmp_path):
         for name, content in (("good.jpg", HOPPER.read_bytes()), ("bad.jpg", b"nothing")):

@@ -13,15 +13,15 @@ from shapleycam.cams.spreads import SPREADS
 from shapleycam.cams.table import Derivative, Method
 from shapleycam.game import Game
 from shapleycam.images import Seed
-from shapleycam.values.exact import exact
-from shapleycam.values.path import Nodes, mean_gradient
-from shapleycam.values.permutation import Progress, permutation
+from shapleycam.values._exact import exact
+from shapleycam.values._path import Nodes, mean_gradient
+from shapleycam.values._permutation import Progress, permutation
+from shapleycam.values._taylor import first_order, second_order
 from shapleycam.values.shares import ShapleyValues
-from shapleycam.values.taylor import first_order, second_order
 
 
 @dataclass(frozen=True)
-class Effort:
+class EstimatorOptions:
     """What the methods may spend: gradients along the path, the standard error to sample to, and whom to tell."""
 
     nodes: Nodes = 8
@@ -31,7 +31,7 @@ class Effort:
 
 
 @dataclass(frozen=True)
-class Found:
+class Derivatives:
     """What the methods are made of: derivatives (b, n, k), position by position, and values of the game itself."""
 
     derivatives: Mapping[Derivative, Float[Tensor, "b n k"]]
@@ -50,7 +50,7 @@ class CamValues:
     stderr: Float[Tensor, "b *grid"] | None = None
 
 
-def find(game: Game, needed: Iterable[Derivative], effort: Effort) -> Found:
+def take_derivatives(game: Game, needed: Iterable[Derivative], effort: EstimatorOptions) -> Derivatives:
     """Each derivative that is needed, in float32 at least, and each set of values."""
     makers = {
         "first": lambda: first_order(game),
@@ -65,10 +65,10 @@ def find(game: Game, needed: Iterable[Derivative], effort: Effort) -> Found:
     derivatives = {name: _precise(game.layout.positions(makers[name]())) for name in wanted if name in makers}
     if "random" in wanted:
         derivatives["random"] = random_weights(game, effort.seed)
-    return Found(derivatives, {name: players[name]() for name in wanted if name in players})
+    return Derivatives(derivatives, {name: players[name]() for name in wanted if name in players})
 
 
-def cam_values(game: Game, methods: Iterable[Method], found: Found) -> dict[str, CamValues]:
+def cam_values(game: Game, methods: Iterable[Method], found: Derivatives) -> dict[str, CamValues]:
     """The values of each method, by name."""
     activation = _precise(game.layout.positions(game.activation))
     return {

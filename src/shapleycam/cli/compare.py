@@ -41,11 +41,11 @@ def compare(
     - `shapleycam compare cat.jpg --method all --layer blocks.6` draws every method, at another layer.
     """
     from shapleycam.cams.table import expand, method_of
-    from shapleycam.figures import grid
+    from shapleycam.drawing.figures import grid
+    from shapleycam.explaining.inputs import batch_of
+    from shapleycam.explanations.evidence import where
     from shapleycam.files import folder, write_whole
-    from shapleycam.images import load
-    from shapleycam.inputs import batch_of
-    from shapleycam.words import where
+    from shapleycam.images import open_photograph
 
     methods = method or ["paper"]
     expand(methods)
@@ -56,7 +56,7 @@ def compare(
     }
     folder(out)
     photo = image or options.demo_photo()
-    load(photo)  # an unreadable photograph is said before the model is loaded
+    open_photograph(photo)  # an unreadable photograph is said before the model is loaded
     explainer = options.make_explainer(
         model,
         checkpoint,

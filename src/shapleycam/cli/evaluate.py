@@ -91,8 +91,8 @@ def evaluate(
     labels, .tar shards, torchvision:NAME:FOLDER or hf:NAME. A run that was stopped goes on with the same command.
     """
     from shapleycam.experiments import Evaluation, Protocol
-    from shapleycam.experiments.datasets import annotations
-    from shapleycam.experiments.datasets.find import find
+    from shapleycam.experiments.datasets.annotations.opening import open_annotations
+    from shapleycam.experiments.datasets.opening import open_dataset
     from shapleycam.metrics import Options
     from shapleycam.metrics.table import expand
     from shapleycam.models import paper
@@ -114,10 +114,10 @@ def evaluate(
     )
     evaluation = Evaluation(
         tuple(model or [options.DEFAULT_MODEL]),
-        find(data, limit),
+        open_dataset(data, limit),
         protocol,
         out,
-        None if objects is None else annotations.find(objects),
+        None if objects is None else open_annotations(objects),
         pretrained,
         checkpoint,
         options.setting(device, batch_size, workers, on, strict=strict),

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shapleycam.addresses import url_of
 from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_error, print_facts, print_json, progress
 from shapleycam.cli.photographs import found
 from shapleycam.errors import OptionError
-from shapleycam.facts import lines_of
+from shapleycam.explanations.summary import lines_of
+from shapleycam.urls import url_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ def explain(
     from shapleycam.cams.table import expand
     from shapleycam.cli.explaining import Explaining, Reading
     from shapleycam.experiments.engines import Local
-    from shapleycam.experiments.once import Once
+    from shapleycam.experiments.lazy import Lazy
     from shapleycam.files import folder
 
     if top is not None and against is not None:
@@ -108,8 +108,8 @@ def explain(
         layout=layout,
         output=output,
     )
-    here = Once(partial(make, device=device if on is None else "cpu"))
-    there = here if on is None else Once(partial(make, device=device))
+    here = Lazy(partial(make, device=device if on is None else "cpu"))
+    there = here if on is None else Lazy(partial(make, device=device))
     reading = Reading(options.transform_of(here(), view))
     failed = len(errors)
     with notes(quiet=quiet), progress(len(paths), "explaining", quiet=quiet) as bar:

@@ -11,15 +11,15 @@ from typing import Any, Literal, TypeAlias
 from PIL import Image
 from torch import Tensor
 
-from shapleycam.comparison import Comparison
+from shapleycam.drawing.figures import grid
 from shapleycam.errors import ImageError
-from shapleycam.experiments.once import Once
-from shapleycam.explainer import Explainer
-from shapleycam.explanation import Explanation
-from shapleycam.facts import facts_of
-from shapleycam.figures import grid
+from shapleycam.experiments.lazy import Lazy
+from shapleycam.explaining.explainer import Explainer
+from shapleycam.explaining.inputs import Batch, Target, prepared, stacked
+from shapleycam.explanations.comparison import Comparison
+from shapleycam.explanations.explanation import Explanation
+from shapleycam.explanations.summary import facts_of
 from shapleycam.images import Source
-from shapleycam.inputs import Batch, Target, prepared, stacked
 from shapleycam.models.network import Transform
 
 
@@ -66,7 +66,7 @@ class Reading:
 class Explaining:
     """The second step; `explainer` and all that is the same for every batch."""
 
-    explainer: Once[Explainer]
+    explainer: Lazy[Explainer]
     methods: list[str]
     target: str | None
     classes: int

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from shapleycam.cli.console import Bar
-    from shapleycam.explainer import Explainer
+    from shapleycam.explaining.explainer import Explainer
+    from shapleycam.explaining.inputs import Batch
     from shapleycam.fidelity import Fidelity, Mean, Summary
-    from shapleycam.inputs import Batch
 
 
 def fidelity(
@@ -187,8 +187,8 @@ def _without_nan(value: Any) -> Any:
 
 
 def _written(found: Fidelity, plot: Path | None, to_csv: Path | None) -> Iterator[Path]:
+    from shapleycam.drawing.figures import scatter
     from shapleycam.fidelity import Distance
-    from shapleycam.figures import scatter
     from shapleycam.files import write_whole
 
     if to_csv is not None:

@@ -47,14 +47,14 @@ def interactions(
     - `shapleycam interactions cat.jpg` draws the ten strongest pairs over the Shapley values of the places.
     - `shapleycam interactions cat.jpg --rounds 16 --layer blocks.5` samples them, with standard errors.
     """
-    from shapleycam.figures import pairs as drawn
+    from shapleycam.drawing.figures import pairs as drawn
+    from shapleycam.explaining.inputs import batch_of
     from shapleycam.files import folder, write_whole
-    from shapleycam.images import load
-    from shapleycam.inputs import batch_of
+    from shapleycam.images import open_photograph
 
     folder(out)
     photo = image or options.demo_photo()
-    load(photo)
+    open_photograph(photo)
     explainer = options.make_explainer(
         model, checkpoint, pretrained=pretrained, layer=layer, utility=utility, device=device, memory=memory
     )

@@ -14,8 +14,8 @@ from shapleycam.cli.console import print_facts, print_json, print_table, progres
 from shapleycam.errors import DerivativeError, ScaleInvariantHeadWarning, ShapleyCamWarning
 
 if TYPE_CHECKING:
-    from shapleycam.explainer import Explainer
-    from shapleycam.inputs import Batch
+    from shapleycam.explaining.explainer import Explainer
+    from shapleycam.explaining.inputs import Batch
     from shapleycam.layers import Candidate
 
 
@@ -38,7 +38,7 @@ def layers(
 
     A layer with curvature 0 has a linear head: second-order methods add nothing there.
     """
-    from shapleycam.inputs import batch_of
+    from shapleycam.explaining.inputs import batch_of
     from shapleycam.layers import audit, before_pool
 
     explainer = options.make_explainer(
@@ -74,7 +74,7 @@ def _is_block(candidate: Candidate, explainer: Explainer) -> bool:
 
 
 def _row(candidate: Candidate, explainer: Explainer, batch: Batch) -> dict[str, Any]:
-    from shapleycam.explainer import Explainer as AtLayer
+    from shapleycam.explaining.explainer import Explainer as AtLayer
 
     at = AtLayer(
         explainer.model,

@@ -12,9 +12,9 @@ from shapleycam.errors import ModelError, OptionError
 if TYPE_CHECKING:
     from shapleycam.experiments import Setting
     from shapleycam.experiments.engines import Engine
-    from shapleycam.explainer import Explainer
+    from shapleycam.explaining.explainer import Explainer
     from shapleycam.models.network import Transform
-    from shapleycam.values.path import Nodes as Nodes_
+    from shapleycam.values._path import Nodes as Nodes_
 
 ImagePaths: TypeAlias = Annotated[
     list[Path] | None,
@@ -174,10 +174,10 @@ def make_explainer(
 
     `model_options` are `layout` and `fuse` of `Explainer`, for what a model does not declare of itself.
     """
-    from shapleycam.explainer import Explainer
-    from shapleycam.fusing import check_fusion
+    from shapleycam.explaining.explainer import Explainer
+    from shapleycam.explaining.fusing import check_fusion
     from shapleycam.models import zoo
-    from shapleycam.models.guests import best_device
+    from shapleycam.models.resolve import best_device
     from shapleycam.utilities import contrast, utility_of
 
     chosen = utility_of(utility) if against is None else contrast(against, utility)

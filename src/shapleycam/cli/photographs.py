@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from shapleycam.inputs import Batch
+    from shapleycam.explaining.inputs import Batch
     from shapleycam.models.network import Transform
 
 
 def found(images: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
     """The photographs that are named, each once, and the folders without any."""
-    from shapleycam.images import find
+    from shapleycam.images import find_photographs
 
     paths: dict[Path, None] = {}
     errors = []
     for image in images:
         try:
-            paths.update(dict.fromkeys(find([image])))
+            paths.update(dict.fromkeys(find_photographs([image])))
         except ImageError as error:
             errors.append((image, str(error)))
     return list(paths), errors
@@ -34,7 +34,7 @@ def batches(
     paths: Sequence[Path], transform: Transform, model: nn.Module, size: int
 ) -> Iterator[tuple[Batch | None, list[tuple[Path, str]]]]:
     """Batches of the photographs that can be read, and why the others cannot."""
-    from shapleycam.inputs import prepared, stacked
+    from shapleycam.explaining.inputs import prepared, stacked
 
     for start in range(0, len(paths), size):
         good, errors = [], []

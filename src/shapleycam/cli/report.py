@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shapleycam.addresses import url_of
 from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_error, progress
 from shapleycam.cli.photographs import batches, found
 from shapleycam.errors import OptionError
+from shapleycam.urls import url_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,12 +119,12 @@ def _of_runs(
     """`at_hand`: the model whose code may run, where the photographs are, and the device."""
     from shapleycam.experiments import Store
     from shapleycam.files import folder
-    from shapleycam.report import Again, of_runs
+    from shapleycam.report import MapReproducer, of_runs
 
     stores = [Store(run) for run in runs]
     folder(file.parent)
     with notes(quiet=quiet):
-        page = of_runs(stores, Again(stores, *at_hand) if maps else None, maps)
+        page = of_runs(stores, MapReproducer(stores, *at_hand) if maps else None, maps)
     _write(file, page)
 
 

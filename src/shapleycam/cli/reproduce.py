@@ -45,7 +45,7 @@ def reproduce(
     """
     from shapleycam.errors import OptionError, nearest
     from shapleycam.experiments import Evaluation, Protocol
-    from shapleycam.experiments.datasets.find import find
+    from shapleycam.experiments.datasets.opening import open_dataset
     from shapleycam.models import paper
 
     models = model or list(paper.NETWORKS)
@@ -54,7 +54,7 @@ def reproduce(
     on = options.engine_of(engine, address, actors, actor_cpus, actor_gpus)
     setting = options.setting(device, batch_size, workers, on)
     evaluation = Evaluation(
-        tuple(models), find(imagenet, limit), Protocol.paper(), out, pretrained=pretrained, setting=setting
+        tuple(models), open_dataset(imagenet, limit), Protocol.paper(), out, pretrained=pretrained, setting=setting
     )
     evaluation.check()
     if not quiet:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def print_results(stores: Sequence[Store], *, against_paper: bool = False) -> None:
     """The tables of some runs on the terminal; the last line counts images and errors."""
-    from shapleycam.experiments.runs import summary_of
+    from shapleycam.experiments.merging import summary_of
 
     print_summary(summary_of(stores), stores, against_paper=against_paper)
 
@@ -37,8 +37,8 @@ def print_summary(
 
 def in_print(stores: Sequence[Store]) -> Published:
     """The published figures, with what makes those of some runs unlike them."""
+    from shapleycam.experiments.merging import unlike_published
     from shapleycam.experiments.results import published
-    from shapleycam.experiments.runs import unlike_published
 
     return replace(published(), remarks=unlike_published(stores))
 

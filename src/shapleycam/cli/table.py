@@ -43,9 +43,9 @@ def table(
     - `shapleycam table run --figures plots` draws metric against metric, ranks across networks, and curves.
     """
     from shapleycam.experiments import Store
+    from shapleycam.experiments.merging import curve_rows, summary_of
     from shapleycam.experiments.results import LAYOUTS
     from shapleycam.experiments.results.drawings import drawings
-    from shapleycam.experiments.runs import curve_rows, summary_of
     from shapleycam.files import write_whole
 
     stores = [Store(path) for path in runs]

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from shapleycam.errors import ImageError
 from shapleycam.experiments.datasets.dataset import Dataset
-from shapleycam.images import Box, load
-from shapleycam.inputs import prepared
+from shapleycam.explaining.inputs import prepared
+from shapleycam.images import Box, open_photograph
 from shapleycam.models.network import Transform
 
 
@@ -40,7 +40,7 @@ def decode(dataset: Dataset, preprocess: Transform, index: int) -> Decoded:
     """One image of a dataset, or why there is none."""
     name = dataset.names[index]
     try:
-        photo = load(dataset.open(index))
+        photo = open_photograph(dataset.open(index))
         image, source = prepared(photo, name, preprocess)
         # An array travels through a pipe; a tensor would need shared memory, of which containers have little.
         array = image.detach().cpu().to(torch.promote_types(image.dtype, torch.float32)).numpy()

@@ -12,7 +12,7 @@ import torch
 
 from shapleycam.errors import ShapleyCamWarning
 from shapleycam.experiments.decoding import decode
-from shapleycam.experiments.entrant import Entrant
+from shapleycam.experiments.evaluated_model import EvaluatedModel
 from shapleycam.experiments.runner import Evaluation
 
 
@@ -35,28 +35,28 @@ def trials(evaluation: Evaluation, images: int = 2) -> Iterator[Trial]:
 
     A dataset without a readable image has no trial.
     """
-    for entrant in evaluation.entrants:
-        left = evaluation.pending(entrant.name)
-        seconds = _timed(evaluation, entrant, images) if left else 0.0
+    for evaluated_model in evaluation.evaluated_models:
+        left = evaluation.pending(evaluated_model.name)
+        seconds = _timed(evaluation, evaluated_model, images) if left else 0.0
         if seconds is not None:
-            yield Trial(entrant.name, seconds, left)
+            yield Trial(evaluated_model.name, seconds, left)
 
 
-def _timed(evaluation: Evaluation, entrant: Entrant, images: int) -> float | None:
+def _timed(evaluation: Evaluation, evaluated_model: EvaluatedModel, images: int) -> float | None:
     """Seconds an image."""
-    ready, dataset = entrant.ready(), evaluation.dataset
+    ready, dataset = evaluated_model.ready(), evaluation.dataset
     start = time.perf_counter()
     every = (decode(dataset, ready.preprocess, index) for index in range(len(dataset)))
     batch = list(islice((image for image in every if image.error is None), images))
     if not batch:
         return None
     decoding = time.perf_counter() - start
-    ready.stations[0].explainer.output(torch.stack([image.image for image in batch]))  # the first pass is slow
+    ready.layer_evaluators[0].explainer.output(torch.stack([image.image for image in batch]))  # the first pass is slow
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ShapleyCamWarning)  # the run itself will say so
-        for station in ready.stations:
-            station.rows(batch)
+        for evaluator in ready.layer_evaluators:
+            evaluator.rows(batch)
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return (decoding + time.perf_counter() - start) / len(batch)

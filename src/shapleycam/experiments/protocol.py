@@ -15,7 +15,7 @@ from shapleycam.metrics.table import expand as expand_metrics
 from shapleycam.models import paper
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.utilities import UTILITIES, utility_of
-from shapleycam.values.path import Nodes
+from shapleycam.values._path import Nodes
 from shapleycam.values.precision import check_tolerance
 
 ClassRule = Literal["prediction", "label", "correct"]

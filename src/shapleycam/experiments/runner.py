@@ -15,21 +15,21 @@ import torch
 from torch import nn
 
 from shapleycam.errors import ImageError, OptionError
-from shapleycam.experiments.datasets.annotations import Annotations, fingerprint_of
+from shapleycam.experiments.chunk import Decoding, Measuring
+from shapleycam.experiments.datasets.annotations.base import Annotations, fingerprint_of
 from shapleycam.experiments.datasets.dataset import Dataset
-from shapleycam.experiments.datasets.find import find
+from shapleycam.experiments.datasets.opening import open_dataset
 from shapleycam.experiments.engines import Engine, Local
-from shapleycam.experiments.entrant import Entrant, Model, Ready
-from shapleycam.experiments.once import Once
-from shapleycam.experiments.part import Decoding, Measuring
+from shapleycam.experiments.evaluated_model import EvaluatedModel, LoadedModel, Model
+from shapleycam.experiments.lazy import Lazy
 from shapleycam.experiments.protocol import Protocol
+from shapleycam.experiments.provenance import session
 from shapleycam.experiments.rows import Row
-from shapleycam.experiments.session import session
 from shapleycam.experiments.store import Store, is_run, open_run, refuse_other
 from shapleycam.metrics.table import needs
-from shapleycam.models.guests import network_of
 from shapleycam.models.network import Network
-from shapleycam.trace.isolation import device_of
+from shapleycam.models.resolve import network_of
+from shapleycam.tracing.isolation import device_of
 
 
 class Watcher(Interface):
@@ -85,7 +85,7 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be evaluated, before anything is loaded."""
-        names = [entrant.name for entrant in self.entrants]
+        names = [evaluated_model.name for evaluated_model in self.evaluated_models]
         twice = sorted({name for name in names if names.count(name) > 1})
         if not names or twice:
             found = f"models named {', '.join(twice)} twice" if twice else "no models were given"
@@ -103,10 +103,10 @@ class Evaluation:
             )
 
     @property
-    def entrants(self) -> list[Entrant]:
+    def evaluated_models(self) -> list[EvaluatedModel]:
         """Each model, with what it is measured on."""
         given = (self.protocol, self.dataset, self.annotations, self.pretrained, self.checkpoint, self.setting.device)
-        return [Entrant(model, *given) for model in self.models]
+        return [EvaluatedModel(model, *given) for model in self.models]
 
     def run(self, watcher: Watcher | None = None) -> Store:
         """Measure what is not measured yet; at any stop what was written stays, and the same call goes on.
@@ -116,13 +116,15 @@ class Evaluation:
         """
         told = watcher or _Nobody()
         self.check()
-        here = {entrant.name: Once(self._here(entrant).ready) for entrant in self.entrants}
+        here = {
+            evaluated_model.name: Lazy(self._here(evaluated_model).ready) for evaluated_model in self.evaluated_models
+        }
         with open_run(self.out, self._manifest(here), self.setting.batch_size) as store:
             done = [sum(map(len, store.parts())) - sum(map(len, store.pending(name))) for name in here]
             told.begin(len(here) * len(self.dataset), sum(done))
-            for entrant in self.entrants:
-                told.model(entrant.name)
-                self._run_model(store, entrant, here[entrant.name], told)
+            for evaluated_model in self.evaluated_models:
+                told.model(evaluated_model.name)
+                self._run_model(store, evaluated_model, here[evaluated_model.name], told)
             if self.setting.strict:
                 _refuse_errors(store)
             return store
@@ -142,15 +144,15 @@ class Evaluation:
     @property
     def kept(self) -> int:
         """How many images are measured, over all models."""
-        return sum(len(self.dataset) - self.pending(entrant.name) for entrant in self.entrants)
+        return sum(len(self.dataset) - self.pending(evaluated_model.name) for evaluated_model in self.evaluated_models)
 
-    def _run_model(self, store: Store, entrant: Entrant, here: Once[Ready], told: Watcher) -> None:
-        setting, name = self.setting, entrant.name
+    def _run_model(self, store: Store, evaluated_model: EvaluatedModel, here: Lazy[LoadedModel], told: Watcher) -> None:
+        setting, name = self.setting, evaluated_model.name
         pending = store.pending(name)
         if not pending:
             return
         prepare = Decoding(self.dataset, here().preprocess)
-        ready = here if setting.local else Once(entrant.ready)
+        ready = here if setting.local else Lazy(evaluated_model.ready)
         perform = Measuring(name, ready, self.protocol, store, setting.batch_size, setting.strict)
         with closing(setting.runs_on.run(pending, prepare, perform)) as results:
             for measured in results:
@@ -162,16 +164,16 @@ class Evaluation:
             )
         self._let_go(here)
 
-    def _here(self, entrant: Entrant) -> Entrant:
+    def _here(self, evaluated_model: EvaluatedModel) -> EvaluatedModel:
         """A model as this process has it: where others measure, without a GPU."""
-        return entrant if self.setting.local else replace(entrant, device="cpu")
+        return evaluated_model if self.setting.local else replace(evaluated_model, device="cpu")
 
-    def _let_go(self, here: Once[Ready]) -> None:
+    def _let_go(self, here: Lazy[LoadedModel]) -> None:
         """Of several models, one at a time is in memory."""
         if len(self.models) > 1:
             here.forget()
 
-    def _manifest(self, here: Mapping[str, Once[Ready]]) -> dict[str, Any]:
+    def _manifest(self, here: Mapping[str, Lazy[LoadedModel]]) -> dict[str, Any]:
         """What the folder notes; every model is loaded for it, so that a mistake shows before anything is measured."""
         facts = {}
         for name, ready in here.items():
@@ -186,12 +188,12 @@ class Evaluation:
         dataset = {"images": len(self.dataset), "fingerprint": self.dataset.fingerprint()}
         if self.annotations is not None:
             dataset["objects"] = fingerprint_of(self.annotations, self.dataset.names)
-        order = [entrant.name for entrant in self.entrants]
+        order = [evaluated_model.name for evaluated_model in self.evaluated_models]
         return {"protocol": self.protocol.as_data(), "order": order, "dataset": dataset}
 
     def _device(self) -> torch.device:
         """Where the first model runs, in this process."""
-        first = self._here(self.entrants[0])
+        first = self._here(self.evaluated_models[0])
         if where := first.on():
             return torch.device(where)
         return torch.device("cpu") if isinstance(first.model, str) else device_of(network_of(first.model).model)
@@ -231,7 +233,7 @@ def evaluate(  # noqa: PLR0913  # all but three have defaults
     several = [models] if isinstance(models, (str, nn.Module, Network)) else list(models)
     evaluation = Evaluation(
         several,
-        find(data, limit),
+        open_dataset(data, limit),
         protocol or Protocol(),
         out,
         annotations,

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shapleycam.errors import OptionError
-from shapleycam.experiments.place import Place, Where, place_of
 from shapleycam.experiments.protocol import differences
 from shapleycam.experiments.rows import schema_for
+from shapleycam.experiments.storage import Place, Where, place_of
 
 _MANIFEST, _PARTS = "manifest.json", "parts"
 _FORMAT = 1

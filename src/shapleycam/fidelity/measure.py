@@ -14,18 +14,25 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from shapleycam.cams.compute import Effort, Found, cam_values, curvature_of, find, player_values
+from shapleycam.cams.compute import (
+    Derivatives,
+    EstimatorOptions,
+    cam_values,
+    curvature_of,
+    player_values,
+    take_derivatives,
+)
 from shapleycam.cams.table import METHODS, expand
 from shapleycam.errors import DerivativeError, OptionError, ShapleyCamWarning
-from shapleycam.explainer import Explainer
+from shapleycam.explaining.explainer import Explainer
+from shapleycam.explaining.inputs import Batch
 from shapleycam.game import Game
 from shapleycam.game.players import Regions
-from shapleycam.inputs import Batch
-from shapleycam.trace.isolation import isolated
+from shapleycam.tracing.isolation import isolated
+from shapleycam.values._exact import exact
+from shapleycam.values._path import Nodes
+from shapleycam.values._permutation import Progress, permutation
 from shapleycam.values.distance import efficiency_gap, rank_correlation, relative_error
-from shapleycam.values.exact import exact
-from shapleycam.values.path import Nodes
-from shapleycam.values.permutation import Progress, permutation
 from shapleycam.values.scale import about_scale, ignores_scale
 from shapleycam.values.shares import ShapleyValues
 
@@ -92,7 +99,7 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
     Raises:
         ShapleyCamError: as `Explainer.compare`; no images.
     """
-    effort = Effort(nodes=nodes, seed=seed)
+    effort = EstimatorOptions(nodes=nodes, seed=seed)
     distances: list[Distance] = []
     errors: list[float] = []
     values: dict[tuple[str, str], list[Tensor]] = {}
@@ -126,19 +133,19 @@ def true_values(game: Game, tolerance: float, seed: int, progress: Progress | No
 
 
 def _found(
-    game: Game, methods: Sequence[str], effort: Effort
+    game: Game, methods: Sequence[str], effort: EstimatorOptions
 ) -> tuple[dict[str, Tensor], Float[Tensor, " b"] | None, list[str]]:
     """Each method's values player by player, the games' curvature, and the methods that need what is not there."""
     rows = [METHODS[name] for name in expand(methods, game.n_players)]
     curvature = None
     try:
-        curvature = curvature_of(game, find(game, ["second"], effort).derivatives["second"])
+        curvature = curvature_of(game, take_derivatives(game, ["second"], effort).derivatives["second"])
     except DerivativeError:
         missing = [row.name for row in rows if row.derivative == "second"]
         rows = [row for row in rows if row.name not in missing]
     else:
         missing = []
-    found: Found = find(game, [row.derivative for row in rows], effort)
+    found: Derivatives = take_derivatives(game, [row.derivative for row in rows], effort)
     return {name: player_values(game, v) for name, v in cam_values(game, rows, found).items()}, curvature, missing
 
 
@@ -171,7 +178,7 @@ def _distances(
 
 
 def _times(
-    explainer: Explainer, batch: Batch, utility: str, methods: Sequence[str], players: Regions, effort: Effort
+    explainer: Explainer, batch: Batch, utility: str, methods: Sequence[str], players: Regions, effort: EstimatorOptions
 ) -> dict[str, tuple[float, float]]:
     """Of each method the median seconds of an explanation of the batch, and the median ratio to a plain pass."""
 

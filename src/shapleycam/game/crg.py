@@ -22,9 +22,9 @@ from shapleycam.game.players import Regions, players_of
 from shapleycam.game.structure import Structure
 from shapleycam.images import Seed, content_seeds
 from shapleycam.models.layout import Layout
-from shapleycam.trace import Trace
-from shapleycam.trace.checked import once, passed
-from shapleycam.trace.graph import (
+from shapleycam.tracing import Trace
+from shapleycam.tracing.checked import once, passed
+from shapleycam.tracing.graph import (
     derivatives,
     has_foreign_functions,
     missing_derivative,
@@ -32,8 +32,8 @@ from shapleycam.trace.graph import (
     none_passed_on,
     not_differentiable,
 )
-from shapleycam.trace.nested import numbers_of
-from shapleycam.trace.suspension import without_autocast
+from shapleycam.tracing.nested import numbers_of
+from shapleycam.tracing.suspension import without_autocast
 from shapleycam.utilities import Utility
 
 MEMORY = 64 * 2**20

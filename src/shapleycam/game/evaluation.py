@@ -16,9 +16,9 @@ from shapleycam.game.players import Players
 from shapleycam.game.recording import recorded
 from shapleycam.game.structure import Structure, structure_of
 from shapleycam.game.ways import General, Pooled, Summed, Way
-from shapleycam.trace import Trace
-from shapleycam.trace.nested import numbers_of
-from shapleycam.trace.suspension import without_autocast
+from shapleycam.tracing import Trace
+from shapleycam.tracing.nested import numbers_of
+from shapleycam.tracing.suspension import without_autocast
 from shapleycam.utilities import Utility
 
 _PROBES = 4

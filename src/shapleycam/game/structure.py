@@ -234,7 +234,7 @@ def _is_fixed_batch_norm(node: Any, name: str) -> bool:
     """Whether an operation is a batch norm whose statistics are not those of the batch."""
     if name == _OWN_BATCH_NORM:  # a name that anybody may give, unlike the module that it is from
         function = getattr(type(node), "_forward_cls", None)
-        return str(getattr(function, "__module__", "")).startswith("shapleycam.trace.")
+        return str(getattr(function, "__module__", "")).startswith("shapleycam.tracing.")
     return name in _BATCH_NORMS and not _saved(node, "training")
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from shapleycam.models.layout import Layout
-from shapleycam.trace import Trace
+from shapleycam.tracing import Trace
 
 Kept = Float[Tensor, "a s positions"]
 Images = Int[Tensor, " a"]

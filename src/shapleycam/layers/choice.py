@@ -8,13 +8,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapleycam.errors import LayerError
-from shapleycam.layers.audit import Audit, Candidate, audit
+from shapleycam.layers._audit import Audit, Candidate, audit
 from shapleycam.layers.locality import is_local
 from shapleycam.layers.proof import Solid
 from shapleycam.models.outputs import found as found_logits
 from shapleycam.names import canonical
-from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
-from shapleycam.trace.trace import Select
+from shapleycam.tracing._trace import Select
+from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 
 BEFORE_POOL, LAST_CONV = "before-pool", "last-conv"
 RULES = (BEFORE_POOL, LAST_CONV)

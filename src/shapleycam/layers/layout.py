@@ -12,7 +12,7 @@ from shapleycam.layers.locality import is_local
 from shapleycam.layers.proof import proof_for
 from shapleycam.models.grids import declared, layout_of, sides_of
 from shapleycam.models.layout import Layout, given
-from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
+from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 
 _SAY = "say where the positions are with layout='tokens 14x14 after 1', say"
 

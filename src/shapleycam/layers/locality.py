@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from shapleycam.errors import LayerError
 from shapleycam.models.layout import Layout
-from shapleycam.trace.calls import activation_in
-from shapleycam.trace.differentiation import Differentiation
-from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
-from shapleycam.trace.isolation import intercepted, isolated, run
+from shapleycam.tracing.calls import activation_in
+from shapleycam.tracing.differentiation import Differentiation
+from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
+from shapleycam.tracing.isolation import intercepted, isolated, run
 
 _MOST_CELLS = 1024
 """Each costs a backward pass."""

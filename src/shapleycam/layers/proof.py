@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from shapleycam.errors import ImageError, ModelError, OptionError
 from shapleycam.layers.coordinates import Tracker
 from shapleycam.layers.coordinates.reading import Reading, read
-from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
-from shapleycam.trace.isolation import Interceptor, intercepted, isolated, run
-from shapleycam.trace.modules import modules_of
-from shapleycam.trace.nested import only_tensor
+from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
+from shapleycam.tracing.isolation import Interceptor, intercepted, isolated, run
+from shapleycam.tracing.modules import modules_of
+from shapleycam.tracing.nested import only_tensor
 
 Solid: TypeAlias = Literal["volume", "video"] | None
 """What images of five dimensions are: volumes (b, c, d, h, w), videos (b, t, c, h, w), or to be found."""

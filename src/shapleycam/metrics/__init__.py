@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from shapleycam.metrics.measure import alone, measure
+from shapleycam.metrics._measure import alone, measure
 from shapleycam.metrics.metric import Metric
 from shapleycam.metrics.options import Options
 from shapleycam.metrics.table import METRICS, metrics

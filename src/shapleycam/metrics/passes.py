@@ -16,7 +16,7 @@ from torch import Tensor
 
 from shapleycam.cams.table import method_of
 from shapleycam.errors import OptionError
-from shapleycam.explanation import Explanation
+from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.metrics import table
 from shapleycam.metrics.options import Options

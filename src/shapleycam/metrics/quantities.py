@@ -17,7 +17,7 @@ from shapleycam.metrics.removal import disturbances, exchanged, imputations, noi
 from shapleycam.metrics.stability import randomised
 
 if TYPE_CHECKING:
-    from shapleycam.explanation import Explanation
+    from shapleycam.explanations.explanation import Explanation
     from shapleycam.metrics.passes import Passes
 
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from shapleycam.heatmaps import min_max, resized
+from shapleycam.cams.heatmaps import min_max, resized
 from shapleycam.metrics.maps import constant, ssim
 from shapleycam.values.distance import rank_correlation
 

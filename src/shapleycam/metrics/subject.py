@@ -13,13 +13,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from shapleycam.errors import OptionError, ShapleyCamWarning
-from shapleycam.explainer import Explainer, UtilityChoice
-from shapleycam.explanation import NO_CLASSES, Explanation
+from shapleycam.explaining.explainer import Explainer, UtilityChoice
+from shapleycam.explaining.inputs import Batch, batch_of
+from shapleycam.explanations.explanation import NO_CLASSES, Explanation
 from shapleycam.game import Game
 from shapleycam.images import Seed, content_seeds
-from shapleycam.inputs import Batch, batch_of
-from shapleycam.trace.extra import NO_EXTRA, ExtraInputs
-from shapleycam.trace.scores import Form
+from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
+from shapleycam.tracing.scores import Form
 from shapleycam.utilities import Utility, probabilities
 
 

@@ -11,9 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from shapleycam.addresses import url_of
 from shapleycam.errors import ModelError
 from shapleycam.models.wrappers import PREFIXES
+from shapleycam.urls import url_of
 
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema")
 _AGAIN = "get the file again, or save model.state_dict() anew"

@@ -9,11 +9,11 @@ import polars as pl
 
 from shapleycam.errors import ShapleyCamError
 from shapleycam.experiments import Store
+from shapleycam.experiments.merging import rows_of
 from shapleycam.experiments.results import Column, Disagreement, Summary, disagreements
 from shapleycam.experiments.results.grouping import HEADS
-from shapleycam.experiments.runs import rows_of
 from shapleycam.metrics import METRICS
-from shapleycam.report.again import Again
+from shapleycam.report.map_reproducer import MapReproducer
 from shapleycam.report.pictures import Picture, photo
 
 _LISTED = 8
@@ -41,7 +41,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Apart:
+class DisagreementSection:
     """The images on which methods are furthest apart by a metric, maps of the first of them, or why there are none."""
 
     column: Column
@@ -50,9 +50,13 @@ class Apart:
     reason: str
 
 
-def apart(
-    stores: Sequence[Store], summary: Summary, again: Again | None, maps: int, metric: str | None = None
-) -> Apart | None:
+def disagreement_section(
+    stores: Sequence[Store],
+    summary: Summary,
+    map_reproducer: MapReproducer | None,
+    maps: int,
+    metric: str | None = None,
+) -> DisagreementSection | None:
     """What there is to say of one layer and utility; None where no metric of images was measured.
 
     Methods are compared by `metric`; None is ADCC where it was measured, and otherwise the first.
@@ -67,11 +71,11 @@ def apart(
     examples: list[Example] = []
     reason = ""
     try:
-        if again is not None:
-            examples.extend(_example(stores, summary.settings[0], again, one, column) for one in found[:maps])
+        if map_reproducer is not None:
+            examples.extend(_example(stores, summary.settings[0], map_reproducer, one, column) for one in found[:maps])
     except ShapleyCamError as error:
         reason = str(error)
-    return Apart(column, images, tuple(examples), reason)
+    return DisagreementSection(column, images, tuple(examples), reason)
 
 
 def _text(value: float, column: Column) -> str:
@@ -89,7 +93,7 @@ def _found(stores: Sequence[Store], summary: Summary, metric: str) -> list[Disag
 
 
 def _example(
-    stores: Sequence[Store], setting: tuple[str, str], again: Again, one: Disagreement, column: Column
+    stores: Sequence[Store], setting: tuple[str, str], map_reproducer: MapReproducer, one: Disagreement, column: Column
 ) -> Example:
     """The maps of one image, made again."""
     layer, utility = setting
@@ -97,7 +101,7 @@ def _example(
     rows = rows_of(stores, one.model, (*HEADS, "target", column.name))
     own = rows.with_columns(pl.col(pl.Categorical).cast(pl.String)).filter(**here)
     figures = dict(own.select("method", column.name).iter_rows())
-    found = again.maps(one.model, layer, utility, one.index, own["target"][0])
+    found = map_reproducer.maps(one.model, layer, utility, one.index, own["target"][0])
     first = next(iter(found.values()))
     maps = (
         Map(

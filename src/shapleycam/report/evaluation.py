@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from shapleycam.experiments import Store
+from shapleycam.experiments.merging import curve_rows, summary_of, unlike_published
 from shapleycam.experiments.results import Absent, Summary, html
-from shapleycam.experiments.runs import curve_rows, summary_of, unlike_published
 from shapleycam.report import protocol
-from shapleycam.report.again import Again
-from shapleycam.report.disagreement import Apart, apart
+from shapleycam.report.disagreement import DisagreementSection, disagreement_section
 from shapleycam.report.figures import Drawn, figures
+from shapleycam.report.map_reproducer import MapReproducer
 from shapleycam.report.page import Section, rendered
 
 _NAMED = 50
@@ -29,7 +29,7 @@ class Setting:
     section: Section
     table: Markup
     figures: list[Drawn]
-    apart: Apart | None
+    disagreement_section: DisagreementSection | None
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Missing:
         return cls(what, len(once), [once[index] for index in sorted(once)[:_NAMED]])
 
 
-def of_runs(stores: Sequence[Store], again: Again | None, maps: int = 3) -> bytes:
+def of_runs(stores: Sequence[Store], map_reproducer: MapReproducer | None, maps: int = 3) -> bytes:
     """A page on runs that may share a table; `again` makes the maps of `maps` images for each layer and utility.
 
     Raises:
@@ -60,7 +60,7 @@ def of_runs(stores: Sequence[Store], again: Again | None, maps: int = 3) -> byte
             Section(f"setting-{number}", f"Layer {layer}, utility {utility}"),
             Markup(html(here := summary.at(layer, utility))),  # noqa: S704  # which escapes what users named
             figures(here, curves),
-            apart(stores, here, again, maps),
+            disagreement_section(stores, here, map_reproducer, maps),
         )
         for number, (layer, utility) in enumerate(summary.settings, start=1)
     ]
@@ -89,7 +89,7 @@ def of_runs(stores: Sequence[Store], again: Again | None, maps: int = 3) -> byte
             Missing.of("left out by the class rule", summary.left_out),
         ],
         settings=settings,
-        asked=again is not None,
+        asked=map_reproducer is not None,
         sessions=[session for store in stores for session in store.manifest["sessions"]],
     )
 

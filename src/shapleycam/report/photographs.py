@@ -9,15 +9,15 @@ from typing import Any, Literal
 from torch import Tensor
 
 from shapleycam.cams.table import METHODS
-from shapleycam.comparison import Comparison
 from shapleycam.errors import ReplayError
-from shapleycam.explainer import Explainer
-from shapleycam.explanation import Explanation
-from shapleycam.facts import curvature_in_words, facts_of, gap_of, total_of
-from shapleycam.inputs import Batch, Target
+from shapleycam.explaining.explainer import Explainer
+from shapleycam.explaining.inputs import Batch, Target
+from shapleycam.explanations.comparison import Comparison
+from shapleycam.explanations.evidence import where
+from shapleycam.explanations.explanation import Explanation
+from shapleycam.explanations.summary import curvature_in_words, facts_of, gap_of, total_of
 from shapleycam.report.page import Section, rendered
 from shapleycam.report.pictures import Bar, Picture, heat_bar, photo, signed_bar
-from shapleycam.words import where
 
 _MOST_CELLS = 400
 """Values of more cells than this are not printed as a table."""

@@ -9,8 +9,8 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from PIL import Image
 
-from shapleycam.embedded import address, gradient, picture_address
-from shapleycam.overlays import HEAT, SIGNED
+from shapleycam.drawing.data_uri import address, gradient, picture_address
+from shapleycam.drawing.overlays import HEAT, SIGNED
 
 _LONGEST = 320
 """Pixels of a photograph: some twice as many as the page shows."""

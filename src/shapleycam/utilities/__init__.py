@@ -1,9 +1,9 @@
 """What is explained: a scalar an image, made from the model's output and the class."""
 
-from shapleycam.utilities.box import box
-from shapleycam.utilities.contrast import any_of, contrast
-from shapleycam.utilities.inside import inside
-from shapleycam.utilities.similarity import similarity
+from shapleycam.utilities._box import box
+from shapleycam.utilities._contrast import any_of, contrast
+from shapleycam.utilities._inside import inside
+from shapleycam.utilities._similarity import similarity
 from shapleycam.utilities.table import UTILITIES, probabilities, utility_of
 from shapleycam.utilities.utility import Function, Utility, as_logits
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from shapleycam.errors import OptionError, TargetError
 from shapleycam.models.labels import imagenet, name_of
-from shapleycam.trace.scores import Scores
+from shapleycam.tracing.scores import Scores
 from shapleycam.utilities.utility import Labels, Utility
 
 _MANY = 100

@@ -11,8 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from shapleycam.errors import OptionError, ShapleyCamError, TargetError
-from shapleycam.trace.nested import is_empty
-from shapleycam.trace.scores import Reads
+from shapleycam.tracing.nested import is_empty
+from shapleycam.tracing.scores import Reads
 
 Function: TypeAlias = "Callable[..., Tensor]"
 Labels: TypeAlias = "Sequence[str] | None"

@@ -1,12 +1,12 @@
 """Each player's Shapley value: exact, sampled with a standard error, or estimated from derivatives."""
 
-from shapleycam.values.exact import exact
-from shapleycam.values.interactions import Interactions, interactions, sampled_interactions
-from shapleycam.values.kernel import kernel
-from shapleycam.values.path import path
-from shapleycam.values.permutation import permutation
+from shapleycam.values._exact import exact
+from shapleycam.values._interactions import Interactions, interactions, sampled_interactions
+from shapleycam.values._kernel import kernel
+from shapleycam.values._path import path
+from shapleycam.values._permutation import permutation
+from shapleycam.values._taylor import taylor
 from shapleycam.values.shares import ShapleyValues
-from shapleycam.values.taylor import taylor
 
 __all__ = [
     "Interactions",

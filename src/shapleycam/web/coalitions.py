@@ -9,12 +9,12 @@ from jaxtyping import Bool
 from PIL import Image
 from torch import Tensor
 
-from shapleycam.cams.compute import Effort
+from shapleycam.cams.compute import EstimatorOptions
 from shapleycam.errors import OptionError
-from shapleycam.explanation import Explanation
+from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.utilities import UTILITIES
-from shapleycam.values.permutation import Progress, permutation
+from shapleycam.values._permutation import Progress, permutation
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.web import markup
 from shapleycam.web.markup import text
@@ -66,13 +66,13 @@ def board_of(question: Question, progress: Progress | None = None) -> Board:
 
 @torch.no_grad()
 def _made(question: Question, progress: Progress | None) -> Board:
-    look = question.look("hirescam")
-    regions = question.regions(look, _SIDE)
-    game = look.game(question.target, question.utility, regions)
+    traced_batch = question.trace("hirescam")
+    regions = question.regions(traced_batch, _SIDE)
+    game = traced_batch.game(question.target, question.utility, regions)
     rows, columns = regions or game.layout.grid
-    explanation = look.compare(["hirescam"], question.target, question.utility, Effort())["hirescam"]
+    explanation = traced_batch.compare(["hirescam"], question.target, question.utility, EstimatorOptions())["hirescam"]
     name = "sigmoid_probability" if question.utility_name.startswith("sigmoid") else "probability"
-    chance = None if question.utility_name == "value" else look.game(question.target, UTILITIES[name], regions)
+    chance = None if question.utility_name == "value" else traced_batch.game(question.target, UTILITIES[name], regions)
     shares = permutation(game, _ORDERS, progress=progress)
     return Board(game, chance, shares, explanation, rows, columns)
 

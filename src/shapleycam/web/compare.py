@@ -6,23 +6,23 @@ from collections.abc import Sequence
 
 import torch
 
-from shapleycam.cams.compute import Effort
+from shapleycam.cams.compute import EstimatorOptions
 from shapleycam.cams.table import METHODS, expand
 from shapleycam.errors import DerivativeError
-from shapleycam.explanation import Explanation
-from shapleycam.look import Look
-from shapleycam.values.permutation import Progress
+from shapleycam.explaining.traced_batch import TracedBatch
+from shapleycam.explanations.evidence import where
+from shapleycam.explanations.explanation import Explanation
+from shapleycam.values._permutation import Progress
 from shapleycam.web import markup
 from shapleycam.web.markup import text
 from shapleycam.web.question import Question
-from shapleycam.words import where
 
 
 @torch.no_grad()
 def compared(question: Question, which: str, progress: Progress | None = None) -> str:
     """Each method's map, which a click enlarges, and where it sees the evidence; `which` is a method or a set."""
-    look = question.look(which)
-    found = by_all(look, question, [which], progress)
+    traced_batch = question.trace(which)
+    found = by_all(traced_batch, question, [which], progress)
     first = next(iter(found.values()))
     cards = "".join(_card(e) for e in found.values())
     asked = f" against {question.against_text}" if question.against_text else ""
@@ -35,18 +35,18 @@ def compared(question: Question, which: str, progress: Progress | None = None) -
 
 
 def by_all(
-    look: Look, question: Question, methods: Sequence[str], progress: Progress | None = None
+    traced_batch: TracedBatch, question: Question, methods: Sequence[str], progress: Progress | None = None
 ) -> dict[str, Explanation]:
     """The explanations by all methods that the model allows: without second derivatives, the others."""
-    effort = Effort(progress=progress)
+    effort = EstimatorOptions(progress=progress)
     try:
-        return look.compare(methods, question.target, question.utility, effort)
+        return traced_batch.compare(methods, question.target, question.utility, effort)
     except DerivativeError:
-        names = expand(methods, question.game(look).n_players)
+        names = expand(methods, question.game(traced_batch).n_players)
         rest = [name for name in names if METHODS[name].derivative != "second"]
         if not rest:
             raise
-        return look.compare(rest, question.target, question.utility, effort)
+        return traced_batch.compare(rest, question.target, question.utility, effort)
 
 
 def _card(e: Explanation) -> str:

@@ -11,17 +11,17 @@ from typing import Any
 
 import torch
 
-from shapleycam.cams.compute import Effort
+from shapleycam.cams.compute import EstimatorOptions
 from shapleycam.cams.table import method_of
-from shapleycam.embedded import encoded
-from shapleycam.explanation import Explanation
-from shapleycam.facts import curvature_in_words, facts_of, gap_of, total_of
-from shapleycam.values.permutation import Progress
+from shapleycam.drawing.data_uri import encoded
+from shapleycam.explanations.evidence import where
+from shapleycam.explanations.explanation import Explanation
+from shapleycam.explanations.summary import curvature_in_words, facts_of, gap_of, total_of
+from shapleycam.values._permutation import Progress
 from shapleycam.web import markup
 from shapleycam.web.markup import text
 from shapleycam.web.question import Question
 from shapleycam.web.trust import doubts
-from shapleycam.words import where
 
 _SIDES = {"sampled": 16, "exact": 4}
 """Regions a side at most, for methods that play the game: so many coalitions are there of them."""
@@ -49,12 +49,12 @@ class Explained:
 @torch.no_grad()
 def explained(question: Question, method: str, progress: Progress | None = None) -> Explained:
     """One method's explanation, from one forward pass."""
-    look = question.look(method, "shapleycam")  # the second for the curvature
-    effort = Effort(progress=progress)
+    traced_batch = question.trace(method, "shapleycam")  # the second for the curvature
+    effort = EstimatorOptions(progress=progress)
     side = _SIDES.get(method_of(method).derivative)
-    regions = None if side is None else question.regions(look, side)
-    found = look.compare([method], question.target, question.utility, effort, regions, curvature=True)
-    game = question.game(look)
+    regions = None if side is None else question.regions(traced_batch, side)
+    found = traced_batch.compare([method], question.target, question.utility, effort, regions, curvature=True)
+    game = question.game(traced_batch)
     return Explained(found[method], float(game.grand[0]), question.model, regions)
 
 

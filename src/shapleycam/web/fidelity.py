@@ -9,13 +9,13 @@ from math import isnan, log10
 import torch
 from torch import Tensor
 
-from shapleycam import overlays
+from shapleycam.cams.heatmaps import resized
 from shapleycam.cams.table import METHODS
-from shapleycam.explanation import Explanation
+from shapleycam.drawing import overlays
+from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
-from shapleycam.heatmaps import resized
+from shapleycam.values._permutation import Progress, permutation
 from shapleycam.values.distance import efficiency_gap, rank_correlation, relative_error
-from shapleycam.values.permutation import Progress, permutation
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.web import markup
 from shapleycam.web.compare import by_all
@@ -36,9 +36,9 @@ Step = tuple[int, float]
 def measured(question: Question, tolerance: float) -> Iterator[str]:
     """The page at each step: sampled so far, and the methods against it."""
     estimates = [name for name, method in METHODS.items() if not method.plays]
-    look = question.look(*estimates)
-    game = look.game(question.target, question.utility, question.regions(look, _SIDE))
-    found = by_all(look, question, estimates)
+    traced_batch = question.trace(*estimates)
+    game = traced_batch.game(question.target, question.utility, question.regions(traced_batch, _SIDE))
+    found = by_all(traced_batch, question, estimates)
     steps: list[Step] = []
     orders, page = _FIRST, ""
     while True:

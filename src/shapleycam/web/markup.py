@@ -8,8 +8,8 @@ from typing import Any
 
 from PIL import Image
 
-from shapleycam.embedded import address, gradient, picture_address
-from shapleycam.overlays import HEAT, SIGNED
+from shapleycam.drawing.data_uri import address, gradient, picture_address
+from shapleycam.drawing.overlays import HEAT, SIGNED
 
 _WORDS = {"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;"}
 """What a template in the browser would take for its own."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from shapleycam.errors import ImageError
-from shapleycam.images import load
+from shapleycam.images import open_photograph
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000")
 """What is tried; Pillow knows more, some of which start other programs."""
@@ -43,7 +43,7 @@ class Photograph:
     def image(self) -> Image.Image:
         """Upright, RGB."""
         with _reading(self.name), Image.open(BytesIO(self.content), formats=FORMATS) as opened:
-            return load(opened)
+            return open_photograph(opened)
 
 
 def received(path: Path, limits: Limits) -> Photograph:

@@ -1,4 +1,4 @@
-"""What is asked on the page: a photograph, a model, a layer, a utility and a class; and one look that answers."""
+"""The question of the page: a photograph, a model, a layer, a utility and a class; and its answer."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from shapleycam.errors import ImageError, ModelError, OptionError
-from shapleycam.explainer import Explainer
+from shapleycam.explaining.explainer import Explainer
+from shapleycam.explaining.inputs import Batch, Target, prepared, stacked
+from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.game import Game
-from shapleycam.inputs import Batch, Target, prepared, stacked
-from shapleycam.look import Look
 from shapleycam.models.labels import index_of, short
 from shapleycam.utilities import Utility, contrast, utility_of
 from shapleycam.web.photographs import Photograph
@@ -78,21 +78,21 @@ class Question:
             return utility_of(self.utility_name)
         return contrast(against, self.utility_name)
 
-    def look(self, *methods: str) -> Look:
+    def trace(self, *methods: str) -> TracedBatch:
         """One forward pass, after which methods can be asked for and games played."""
-        return self.explainer.look(self.batch, list(methods), self.utility, replay=True)
+        return self.explainer.trace(self.batch, list(methods), self.utility, replay=True)
 
-    def game(self, look: Look) -> Game:
+    def game(self, traced_batch: TracedBatch) -> Game:
         """The game of the question."""
-        return look.game(self.target, self.utility)
+        return traced_batch.game(self.target, self.utility)
 
-    def regions(self, look: Look, side: int) -> tuple[int, int] | None:
+    def regions(self, traced_batch: TracedBatch, side: int) -> tuple[int, int] | None:
         """So many regions down and across that there are at most `side` of them; None where each cell is its own.
 
         Raises:
             OptionError: the layer's grid is not that of an image.
         """
-        grid = self.game(look).layout.grid
+        grid = self.game(traced_batch).layout.grid
         if len(grid) != 2:
             raise OptionError(
                 f"the layer has a grid of {len(grid)} dimensions; the page plays on images, of 2: choose another"

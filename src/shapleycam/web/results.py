@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from shapleycam.errors import OptionError, nearest
 from shapleycam.experiments import Store
+from shapleycam.experiments.merging import curve_rows, summary_of
 from shapleycam.experiments.results import Summary
 from shapleycam.experiments.results.sheets import Entry, sheets
-from shapleycam.experiments.runs import curve_rows, summary_of
 from shapleycam.metrics import METRICS
-from shapleycam.report.again import Again
-from shapleycam.report.disagreement import Apart, apart
+from shapleycam.report.disagreement import DisagreementSection, disagreement_section
 from shapleycam.report.figures import Drawn, figures
+from shapleycam.report.map_reproducer import MapReproducer
 from shapleycam.web import markup
 from shapleycam.web.markup import Html, text
 
@@ -57,12 +57,13 @@ def metrics_of(store: Store) -> list[str]:
 
 def shown(store: Store, metric: str | None, device: str | None = None) -> str:
     """A run as the page shows it; the images are those on which methods differ most by `metric`."""
-    summary, curves, again = summary_of([store]), curve_rows([store]), Again([store], device=device)
+    summary, curves, map_reproducer = summary_of([store]), curve_rows([store]), MapReproducer([store], device=device)
     parts = [f'<p class="sc-where">{_what(store)}</p>', *_tables(summary)]
     for layer, utility in summary.settings:
         here = summary.at(layer, utility)
         parts += [f'<div class="sc-grid sc-plots">{"".join(map(_plot, figures(here, curves)))}</div>']
-        parts += _apart(apart([store], here, again, _MAPS, metric), f"layer {layer}, utility {utility}")
+        section = disagreement_section([store], here, map_reproducer, _MAPS, metric)
+        parts += _apart(section, f"layer {layer}, utility {utility}")
     return f'<article class="sc-view">{"".join(parts)}</article>'
 
 
@@ -95,7 +96,7 @@ def _plot(drawn: Drawn) -> str:
     )
 
 
-def _apart(found: Apart | None, where: str) -> Iterator[str]:
+def _apart(found: DisagreementSection | None, where: str) -> Iterator[str]:
     """The images on which methods differ most, and the maps of the first."""
     if found is None:
         return

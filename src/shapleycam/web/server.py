@@ -60,7 +60,7 @@ def serve(
 
 def _private(site: Site) -> dict[str, Any]:
     """Settings by which the page needs nobody else, and tells nobody."""
-    look: dict[str, Any] = {"font": _FONTS, "font_mono": ["ui-monospace", "monospace"]}
+    traced_batch: dict[str, Any] = {"font": _FONTS, "font_mono": ["ui-monospace", "monospace"]}
     return {
         "share": False,
         "quiet": True,
@@ -71,7 +71,7 @@ def _private(site: Site) -> dict[str, Any]:
         "run_history": False,
         "footer_links": [],
         "max_file_size": int(site.limits.megabytes * 1_000_000),
-        "theme": gr.themes.Base(primary_hue="teal", neutral_hue="slate", radius_size="md", **look),
+        "theme": gr.themes.Base(primary_hue="teal", neutral_hue="slate", radius_size="md", **traced_batch),
         "css_paths": [_HERE / "page.css"],
         "head": f"<script>{(_HERE / 'page.js').read_text(encoding='utf-8')}</script>",
     }

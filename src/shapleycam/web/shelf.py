@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from shapleycam.errors import ModelError, nearest
-from shapleycam.explainer import Explainer
+from shapleycam.explaining.explainer import Explainer
 from shapleycam.models import zoo
-from shapleycam.models.guests import best_device
 from shapleycam.models.network import Network
+from shapleycam.models.resolve import best_device
 from shapleycam.web.kept import Kept
 
 _LAYERS, _GAMES = 4, 16

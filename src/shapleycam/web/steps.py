@@ -8,7 +8,7 @@ from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Generic, TypeVar
 
-from shapleycam.values.permutation import Progress
+from shapleycam.values._permutation import Progress
 
 Result = TypeVar("Result")
 Said = TypeVar("Said")

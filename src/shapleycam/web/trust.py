@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from shapleycam.cams.heatmaps import blank
 from shapleycam.cams.table import METHODS
-from shapleycam.explanation import Explanation
-from shapleycam.facts import gap_of, total_of
-from shapleycam.heatmaps import blank
+from shapleycam.explanations.explanation import Explanation
+from shapleycam.explanations.summary import gap_of, total_of
 
 _GAP, _BENT, _UNLIKELY, _UNSURE = 0.15, 0.3, 0.05, 0.25
 """From which on a gap, a curvature, a class and a share of cells are worth a word."""

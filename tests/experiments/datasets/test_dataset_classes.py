@@ -8,7 +8,7 @@ import pytest
 import torchvision
 
 from shapleycam.experiments.datasets.classes import class_numbers
-from shapleycam.experiments.datasets.find import find
+from shapleycam.experiments.datasets.opening import open_dataset
 from shapleycam.models.labels import imagenet
 
 PETS = ["cat", "dog, hound", "Bird"]
@@ -72,7 +72,7 @@ class TestSynsets:
     def test_folder_of_some(self, data):
         with (data / "imagenet_classes.csv").open() as file:
             truth = {row["synset"]: int(row["index"]) for row in csv.DictReader(file)}
-        dataset = find(data / "imagenet-sample")
+        dataset = open_dataset(data / "imagenet-sample")
         found = class_numbers(dataset.labels, imagenet(), 1000, dataset.classes)
         assert found == [truth[name.partition("/")[0]] for name in dataset.names]
         assert found != list(range(200))
@@ -80,7 +80,7 @@ class TestSynsets:
     @pytest.mark.parametrize("limit", [5, 200])
     def test_folder_of_some_through_torchvision(self, data, limit):
         given = torchvision.datasets.ImageFolder(data / "imagenet-sample")
-        theirs, ours = find(given, limit), find(data / "imagenet-sample", limit)
+        theirs, ours = open_dataset(given, limit), open_dataset(data / "imagenet-sample", limit)
         numbers = class_numbers(theirs.labels, imagenet(), 1000, theirs.classes)
         assert numbers == class_numbers(ours.labels, imagenet(), 1000, ours.classes)
 
@@ -120,7 +120,7 @@ class TestFolders:
         for name in "xyz":
             (tmp_path / name).mkdir()
             (tmp_path / name / "1.jpg").touch()
-        dataset = find(tmp_path, limit=2)
+        dataset = open_dataset(tmp_path, limit=2)
         assert class_numbers(dataset.labels, None, 3, dataset.classes) == [0, 1]
 
     def test_list_has_no_order(self):

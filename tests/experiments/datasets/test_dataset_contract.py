@@ -17,8 +17,8 @@ from PIL import Image
 
 from shapleycam.errors import ImageError, OptionError
 from shapleycam.experiments.datasets.dataset import decoded
-from shapleycam.experiments.datasets.find import find
-from shapleycam.images import load
+from shapleycam.experiments.datasets.opening import open_dataset
+from shapleycam.images import open_photograph
 
 COLOURS = {"a": (255, 0, 0), "b": (0, 255, 0), "c": (0, 0, 255)}
 
@@ -82,7 +82,7 @@ ROWS: Rows = [("a", "1", png(COLOURS["a"])), ("b", "2", png(COLOURS["b"])), ("c"
 
 def made(make: Maker, where: Path, rows: Rows = ROWS):
     where.mkdir(exist_ok=True)
-    return find(make(where, rows))
+    return open_dataset(make(where, rows))
 
 
 def fingerprint_of(dataset) -> str:
@@ -90,7 +90,7 @@ def fingerprint_of(dataset) -> str:
 
 
 def colour_of(dataset, index: int) -> tuple[int, int, int]:
-    return load(dataset.open(index)).getpixel((0, 0))
+    return open_photograph(dataset.open(index)).getpixel((0, 0))
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -151,13 +151,13 @@ def test_fingerprint_does_not_depend_on_the_place(make, tmp_path):
 def test_fingerprint_of_a_saved_hugging_face_folder_goes_with_it(tmp_path):
     one = made(make_hugging_face, tmp_path / "one")
     shutil.move(tmp_path / "one", tmp_path / "moved")
-    assert find(f"hf:{tmp_path / 'moved/saved'}").fingerprint() == one.fingerprint()
+    assert open_dataset(f"hf:{tmp_path / 'moved/saved'}").fingerprint() == one.fingerprint()
 
 
 def test_numbers_and_text_are_different_labels(tmp_path):
     (tmp_path / "n.csv").write_text("path,label\na.png,7\n")
     (tmp_path / "t.csv").write_text("path,label\na.png,07\n")
-    numbers, text = find(tmp_path / "n.csv"), find(tmp_path / "t.csv")
+    numbers, text = open_dataset(tmp_path / "n.csv"), open_dataset(tmp_path / "t.csv")
     assert (numbers.labels, text.labels) == ((7,), ("07",))
     assert numbers.fingerprint() != text.fingerprint()
 
@@ -171,7 +171,7 @@ def test_goes_to_a_spawned_process(tmp_path):
 @pytest.mark.parametrize("limit", [0, -3])
 def test_limit_below_one_is_refused(tmp_path, limit):
     with pytest.raises(OptionError) as caught:
-        find(make_folder(tmp_path, ROWS), limit)
+        open_dataset(make_folder(tmp_path, ROWS), limit)
     assert str(caught.value) == f"the limit of images is {limit}; expected 1 or more"
 
 
@@ -181,7 +181,7 @@ class TestDecoded:
         exif[0x0112] = 6
         file = io.BytesIO()
         Image.new("RGB", (32, 16)).save(file, "JPEG", exif=exif)
-        assert load(decoded(file.getvalue(), "a.jpg")).size == (16, 32)
+        assert open_photograph(decoded(file.getvalue(), "a.jpg")).size == (16, 32)
 
     @pytest.mark.parametrize(
         ("content", "message"),
@@ -198,11 +198,11 @@ class TestDecoded:
     def test_cut_short_is_noticed_when_it_is_loaded(self):
         whole = png((1, 2, 3), (300, 300))
         with pytest.raises(ImageError, match="damaged or cut short"):
-            load(decoded(whole[: len(whole) // 2], "a.png"))
+            open_photograph(decoded(whole[: len(whole) // 2], "a.png"))
 
 
 def test_file_name_that_is_not_utf_8(tmp_path):
     (tmp_path / "ü\udcff.png").write_bytes(ROWS[0][2])
-    dataset = find(tmp_path)
+    dataset = open_dataset(tmp_path)
     assert len(dataset.fingerprint()) == 64
     assert colour_of(dataset, 0) == COLOURS["a"]

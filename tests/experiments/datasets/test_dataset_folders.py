@@ -10,8 +10,8 @@ from PIL import Image
 
 from shapleycam.errors import ImageError
 from shapleycam.experiments.datasets import folders
-from shapleycam.experiments.datasets.find import find
-from shapleycam.images import load
+from shapleycam.experiments.datasets.opening import open_dataset
+from shapleycam.images import open_photograph
 
 
 def touched(folder: Path, *names: str) -> Path:
@@ -23,7 +23,7 @@ def touched(folder: Path, *names: str) -> Path:
 
 def refusal(source: object) -> str:
     with pytest.raises(ImageError) as caught:
-        find(source)
+        open_dataset(source)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -31,47 +31,47 @@ def refusal(source: object) -> str:
 class TestFolder:
     def test_flat(self, tmp_path):
         names = ["ILSVRC2012_val_00000002.JPEG", "ILSVRC2012_val_00000001.JPEG"]
-        dataset = find(touched(tmp_path, *names, "notes.txt"))
+        dataset = open_dataset(touched(tmp_path, *names, "notes.txt"))
         assert dataset.names == tuple(sorted(names))
         assert (dataset.labels, dataset.classes) == ((None, None), None)
         assert dataset.open(0) == tmp_path / "ILSVRC2012_val_00000001.JPEG"
 
     def test_image_folder(self, tmp_path):
-        dataset = find(touched(tmp_path, "dog/2.jpg", "cat/deep/er/1.PNG", "dog/1.jpg", "dog/model.pth"))
+        dataset = open_dataset(touched(tmp_path, "dog/2.jpg", "cat/deep/er/1.PNG", "dog/1.jpg", "dog/model.pth"))
         assert dataset.names == ("cat/deep/er/1.PNG", "dog/1.jpg", "dog/2.jpg")
         assert dataset.labels == ("cat", "dog", "dog")
         assert dataset.classes == ("cat", "dog")
 
     def test_photographs_beside_sub_folders_have_no_label(self, tmp_path):
-        dataset = find(touched(tmp_path, "dog/1.jpg", "x.jpg"))
+        dataset = open_dataset(touched(tmp_path, "dog/1.jpg", "x.jpg"))
         assert dict(zip(dataset.names, dataset.labels, strict=True)) == {"dog/1.jpg": "dog", "x.jpg": None}
         assert dataset.classes is None
 
     def test_classes_stay_together_where_their_names_have_punctuation(self, tmp_path):
-        dataset = find(touched(tmp_path, "a/2.jpg", "a-b/1.jpg", "a/1.jpg", "a b/1.jpg"))
+        dataset = open_dataset(touched(tmp_path, "a/2.jpg", "a-b/1.jpg", "a/1.jpg", "a b/1.jpg"))
         assert dataset.labels == ("a", "a", "a b", "a-b")
 
     def test_order_does_not_come_from_the_disk(self, tmp_path, monkeypatch):
         touched(tmp_path, *(f"{name}/{name}.jpg" for name in "cabd"))
-        expected = find(tmp_path).names
+        expected = open_dataset(tmp_path).names
         listed = folders._entries
         monkeypatch.setattr(folders, "_entries", lambda path: listed(path)[::-1])
-        assert find(tmp_path).names == expected == ("a/a.jpg", "b/b.jpg", "c/c.jpg", "d/d.jpg")
+        assert open_dataset(tmp_path).names == expected == ("a/a.jpg", "b/b.jpg", "c/c.jpg", "d/d.jpg")
 
     def test_links_are_followed_but_not_in_a_circle(self, tmp_path):
         touched(tmp_path, "photos/a/1.jpg", "elsewhere/2.jpg")
         (tmp_path / "photos/b").symlink_to(tmp_path / "elsewhere")
         (tmp_path / "photos/a/round").symlink_to(tmp_path / "photos")
-        assert find(tmp_path / "photos").names == ("a/1.jpg", "b/2.jpg")
+        assert open_dataset(tmp_path / "photos").names == ("a/1.jpg", "b/2.jpg")
 
     def test_link_to_nothing_is_an_image_that_cannot_be_opened(self, tmp_path):
         touched(tmp_path, "1.jpg")
         (tmp_path / "2.jpg").symlink_to(tmp_path / "gone.jpg")
-        dataset = find(tmp_path)
+        dataset = open_dataset(tmp_path)
         assert dataset.names == ("1.jpg", "2.jpg")
         assert len(dataset.fingerprint()) == 64
         with pytest.raises(ImageError, match="no such file"):
-            load(dataset.open(1))
+            open_photograph(dataset.open(1))
 
     def test_without_pictures(self, tmp_path):
         expected = f"{tmp_path}: a folder without pictures; expected files such as .jpg or .png in it"
@@ -97,28 +97,28 @@ class TestFolder:
         from shapleycam import images
 
         touched(tmp_path, "b/1.jpg", "a/2.JPEG", "a.png", "a-c/x.webp", "c/notes.txt")
-        assert [find(tmp_path).open(index) for index in range(4)] == images.find([tmp_path])
+        assert [open_dataset(tmp_path).open(index) for index in range(4)] == images.find_photographs([tmp_path])
 
     def test_real_photographs(self, data):
-        dataset = find(data / "imagenet-sample", limit=30)
+        dataset = open_dataset(data / "imagenet-sample", limit=30)
         assert len(dataset) == 30
         assert len(dataset.classes) == 200
         assert all(name.startswith(f"{label}/") for name, label in zip(dataset.names, dataset.labels, strict=True))
-        assert load(dataset.open(0)).mode == "RGB"
+        assert open_photograph(dataset.open(0)).mode == "RGB"
 
 
 class TestSingle:
     def test_one_photograph(self, tmp_path):
         Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
-        dataset = find(str(tmp_path / "a.png"))
+        dataset = open_dataset(str(tmp_path / "a.png"))
         assert (dataset.names, dataset.labels) == (("a.png",), (None,))
-        assert load(dataset.open(0)).size == (4, 4)
+        assert open_photograph(dataset.open(0)).size == (4, 4)
 
     def test_whatever_it_is_called(self, tmp_path):
         Image.new("RGB", (4, 4)).save(tmp_path / "photo", "PNG")
-        assert find(tmp_path / "photo").names == ("photo",)
+        assert open_dataset(tmp_path / "photo").names == ("photo",)
 
     def test_damaged_one_waits_until_it_is_opened(self, tmp_path):
-        dataset = find(touched(tmp_path, "a.png") / "a.png")
+        dataset = open_dataset(touched(tmp_path, "a.png") / "a.png")
         with pytest.raises(ImageError, match="not an image"):
-            load(dataset.open(0))
+            open_photograph(dataset.open(0))

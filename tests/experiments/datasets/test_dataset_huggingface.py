@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from shapleycam.errors import ImageError, OptionError
-from shapleycam.experiments.datasets.find import find
-from shapleycam.images import load
+from shapleycam.experiments.datasets.opening import open_dataset
+from shapleycam.images import open_photograph
 
 datasets = pytest.importorskip("datasets")
 
@@ -30,26 +30,26 @@ def rows(count: int = 2, **columns) -> object:
 
 def refusal(source: object) -> str:
     with pytest.raises(OptionError) as caught:
-        find(source)
+        open_dataset(source)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 class TestLabels:
     def test_names_of_classes(self):
-        dataset = find(rows(label=(datasets.ClassLabel(names=["zebra", "ant"]), [1, 0])))
+        dataset = open_dataset(rows(label=(datasets.ClassLabel(names=["zebra", "ant"]), [1, 0])))
         assert (dataset.labels, dataset.classes) == (("ant", "zebra"), ("zebra", "ant"))
 
     def test_counted_classes_are_numbers(self):
-        dataset = find(rows(label=(datasets.ClassLabel(num_classes=20), [12, 3])))
+        dataset = open_dataset(rows(label=(datasets.ClassLabel(num_classes=20), [12, 3])))
         assert (dataset.labels, dataset.classes) == ((12, 3), None)
 
     @pytest.mark.parametrize("feature", [{"names": ["a", "b"]}, {"num_classes": 2}])
     def test_minus_one_and_nothing_are_no_label(self, feature):
-        assert find(rows(label=(datasets.ClassLabel(**feature), [-1, None]))).labels == (None, None)
+        assert open_dataset(rows(label=(datasets.ClassLabel(**feature), [-1, None]))).labels == (None, None)
 
     def test_found_by_its_type(self):
-        dataset = find(
+        dataset = open_dataset(
             rows(label=(datasets.Value("string"), ["x", "y"]), kind=(datasets.ClassLabel(names=["a"]), [0, 0]))
         )
         assert dataset.labels == ("a", "a")
@@ -58,14 +58,14 @@ class TestLabels:
         given = rows(
             fine=(datasets.ClassLabel(names=["a", "b", "c"]), [0, 1]), label=(datasets.ClassLabel(names=["x"]), [0, 0])
         )
-        assert find(given).labels == ("x", "x")
+        assert open_dataset(given).labels == ("x", "x")
 
     def test_of_several_the_finest(self):
         given = rows(
             coarse_label=(datasets.ClassLabel(names=["x"]), [0, 0]),
             fine_label=(datasets.ClassLabel(names=["a", "b"]), [0, 1]),
         )
-        assert find(given).labels == ("a", "b")
+        assert open_dataset(given).labels == ("a", "b")
 
     @pytest.mark.parametrize(
         ("kind", "values", "labels"),
@@ -76,16 +76,16 @@ class TestLabels:
         ],
     )
     def test_plain_columns(self, kind, values, labels):
-        assert find(rows(label=(datasets.Value(kind), values))).labels == labels
+        assert open_dataset(rows(label=(datasets.Value(kind), values))).labels == labels
 
     def test_none(self):
-        assert find(rows()).labels == (None, None)
+        assert open_dataset(rows()).labels == (None, None)
 
 
 class TestPictures:
     def test_of_several_columns_that_called_image(self):
-        dataset = find(rows(depth=(datasets.Image(), [png(200)] * 2)))
-        assert load(dataset.open(1)).getpixel((0, 0)) == (10, 10, 10)
+        dataset = open_dataset(rows(depth=(datasets.Image(), [png(200)] * 2)))
+        assert open_photograph(dataset.open(1)).getpixel((0, 0)) == (10, 10, 10)
 
     def test_several_and_none_called_image(self):
         given = rows(depth=(datasets.Image(), [png(200)] * 2)).rename_column("image", "colour")
@@ -102,12 +102,12 @@ class TestPictures:
             .remove_columns("image")
             .from_dict({"image": [str(tmp_path / "a.png")]}, features=datasets.Features({"image": datasets.Image()}))
         )
-        dataset = find(given)
+        dataset = open_dataset(given)
         assert dataset.open(0) == tmp_path / "a.png"
 
     def test_row_without_a_picture(self):
         features = datasets.Features({"image": datasets.Image()})
-        dataset = find(datasets.Dataset.from_dict({"image": [png(1), None]}, features=features))
+        dataset = open_dataset(datasets.Dataset.from_dict({"image": [png(1), None]}, features=features))
         with pytest.raises(ImageError) as caught:
             dataset.open(1)
         assert str(caught.value) == "row 00000001: no picture in column 'image'; expected one in every row"
@@ -116,7 +116,7 @@ class TestPictures:
         features = datasets.Features({"image": datasets.Image()})
         given = datasets.Dataset.from_dict({"image": [{"bytes": b"text", "path": None}]}, features=features)
         with pytest.raises(ImageError, match="row 00000000: not an image"):
-            find(given).open(0)
+            open_dataset(given).open(0)
 
 
 class TestNamed:
@@ -130,8 +130,8 @@ class TestNamed:
         return tmp_path / "saved"
 
     def test_split(self, saved):
-        assert find(f"hf:{saved}:test").labels == ("b", "b")
-        assert find(f"hf:{saved}:train", limit=2).labels == ("a", "a")
+        assert open_dataset(f"hf:{saved}:test").labels == ("b", "b")
+        assert open_dataset(f"hf:{saved}:train", limit=2).labels == ("a", "a")
 
     def test_several_splits_and_none_named(self, saved):
         expected = f"hf:{saved}: the dataset has the splits train, test; say which, as in hf:{saved}:train"
@@ -142,7 +142,7 @@ class TestNamed:
         assert refusal(f"hf:{saved}:val") == expected
 
     def test_saved_folder_without_the_prefix(self, saved):
-        assert find(saved / "test").labels == ("b", "b")
+        assert open_dataset(saved / "test").labels == ("b", "b")
 
     def test_another_split_than_that_of_the_folder(self, saved):
         assert "leave the split out" in refusal(f"hf:{saved / 'test'}:train")
@@ -151,9 +151,9 @@ class TestNamed:
         monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
         (tmp_path / "table").mkdir()
         rows(2, label=(datasets.ClassLabel(names=["a", "b"]), [1, 0])).to_parquet(tmp_path / "table/test-0.parquet")
-        dataset = find(f"hf:{tmp_path / 'table'}")
+        dataset = open_dataset(f"hf:{tmp_path / 'table'}")
         assert dataset.labels == ("b", "a")
-        assert load(dataset.open(1)).getpixel((0, 0)) == (10, 10, 10)
+        assert open_photograph(dataset.open(1)).getpixel((0, 0)) == (10, 10, 10)
 
     def test_unknown_name(self, tmp_path):
         spec = f"hf:{tmp_path}/none"
@@ -179,4 +179,4 @@ def test_dictionaries_and_streams_are_refused():
 def test_transforms_of_the_user_are_left_out():
     given = rows(label=(datasets.Value("int64"), [1, 2]))
     given.set_transform(lambda batch: {"image": [0] * len(batch["image"])})
-    assert load(find(given).open(1)).getpixel((0, 0)) == (10, 10, 10)
+    assert open_photograph(open_dataset(given).open(1)).getpixel((0, 0)) == (10, 10, 10)

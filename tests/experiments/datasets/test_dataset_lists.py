@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from shapleycam.errors import ImageError, OptionError
-from shapleycam.experiments.datasets.find import find
-from shapleycam.images import load
+from shapleycam.experiments.datasets.opening import open_dataset
+from shapleycam.images import open_photograph
 
 
 def written(path: Path, text: str) -> Path:
@@ -24,7 +24,7 @@ def parquet(path: Path, /, **columns) -> Path:
 
 def refusal(path: Path) -> str:
     with pytest.raises(OptionError) as caught:
-        find(path)
+        open_dataset(path)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -33,32 +33,34 @@ class TestColumns:
     @pytest.mark.parametrize("paths", ["path", "image", "file", "filename"])
     @pytest.mark.parametrize("labels", ["label", "class", "target"])
     def test_each_name(self, tmp_path, paths, labels):
-        dataset = find(written(tmp_path / "a.csv", f"x,{labels},{paths}\n1,cat,b.jpg\n2,dog,a.jpg\n"))
+        dataset = open_dataset(written(tmp_path / "a.csv", f"x,{labels},{paths}\n1,cat,b.jpg\n2,dog,a.jpg\n"))
         assert (dataset.names, dataset.labels) == (("b.jpg", "a.jpg"), ("cat", "dog"))
 
     def test_paths_are_from_the_folder_of_the_list(self, tmp_path, monkeypatch):
         (tmp_path / "lists").mkdir()
         written(tmp_path / "lists/a.csv", "path\nin/1.jpg\n")
         monkeypatch.chdir(tmp_path)
-        assert find("lists/a.csv").open(0) == tmp_path / "lists/in/1.jpg"
+        assert open_dataset("lists/a.csv").open(0) == tmp_path / "lists/in/1.jpg"
 
     def test_names_of_photographs_elsewhere(self, tmp_path):
         (tmp_path / "lists").mkdir()
-        dataset = find(written(tmp_path / "lists/a.csv", f"path\n../photos/x/1.jpg\n{tmp_path}/photos/y/2.jpg\n"))
+        dataset = open_dataset(
+            written(tmp_path / "lists/a.csv", f"path\n../photos/x/1.jpg\n{tmp_path}/photos/y/2.jpg\n")
+        )
         assert dataset.names == ("x/1.jpg", "y/2.jpg")
         assert dataset.open(1) == tmp_path / "photos/y/2.jpg"
 
     def test_tabs_byte_order_mark_and_quotes(self, tmp_path):
-        assert find(written(tmp_path / "a.tsv", "\ufeffpath\tlabel\na,b.jpg\tx\n")).names == ("a,b.jpg",)
-        assert find(written(tmp_path / "a.csv", '\ufeffpath,label\n"a,b.jpg",x\n')).names == ("a,b.jpg",)
+        assert open_dataset(written(tmp_path / "a.tsv", "\ufeffpath\tlabel\na,b.jpg\tx\n")).names == ("a,b.jpg",)
+        assert open_dataset(written(tmp_path / "a.csv", '\ufeffpath,label\n"a,b.jpg",x\n')).names == ("a,b.jpg",)
 
     def test_list_whose_own_name_looks_like_a_pattern(self, tmp_path):
-        assert find(written(tmp_path / "a[0]*.csv", "path\n1.jpg\n")).names == ("1.jpg",)
+        assert open_dataset(written(tmp_path / "a[0]*.csv", "path\n1.jpg\n")).names == ("1.jpg",)
 
     def test_missing_file_is_said_when_it_is_opened(self, tmp_path):
-        dataset = find(written(tmp_path / "a.csv", "path\ngone.jpg\n"))
+        dataset = open_dataset(written(tmp_path / "a.csv", "path\ngone.jpg\n"))
         with pytest.raises(ImageError, match=r"gone\.jpg: no such file"):
-            load(dataset.open(0))
+            open_photograph(dataset.open(0))
 
 
 class TestLabels:
@@ -76,7 +78,9 @@ class TestLabels:
     )
     def test_csv(self, tmp_path, cells, labels):
         first, second = cells.split(",")
-        assert find(written(tmp_path / "a.csv", f"path,label\n1.jpg,{first}\n2.jpg,{second}\n")).labels == labels
+        assert (
+            open_dataset(written(tmp_path / "a.csv", f"path,label\n1.jpg,{first}\n2.jpg,{second}\n")).labels == labels
+        )
 
     @pytest.mark.parametrize(
         ("cells", "labels"),
@@ -88,12 +92,12 @@ class TestLabels:
         ],
     )
     def test_parquet(self, tmp_path, cells, labels):
-        dataset = find(parquet(tmp_path / "a.parquet", path=["1.jpg", "2.jpg"], label=cells))
+        dataset = open_dataset(parquet(tmp_path / "a.parquet", path=["1.jpg", "2.jpg"], label=cells))
         assert dataset.labels == labels
         assert [type(label) for label in dataset.labels] == [type(label) for label in labels]
 
     def test_none_without_the_column(self, tmp_path):
-        assert find(written(tmp_path / "a.csv", "path\n1.jpg\n")).labels == (None,)
+        assert open_dataset(written(tmp_path / "a.csv", "path\n1.jpg\n")).labels == (None,)
 
     @pytest.mark.parametrize(("cells", "kind"), [([0.5, 1.0], "Float64"), ([True, False], "Boolean")])
     def test_other_kinds_are_refused(self, tmp_path, cells, kind):

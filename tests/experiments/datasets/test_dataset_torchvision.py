@@ -13,13 +13,13 @@ from PIL import Image
 from torch.utils import data as torch_data
 
 from shapleycam.errors import ImageError, OptionError
-from shapleycam.experiments.datasets.find import find
-from shapleycam.images import load
+from shapleycam.experiments.datasets.opening import open_dataset
+from shapleycam.images import open_photograph
 
 
 def refusal(source: object) -> str:
     with pytest.raises(OptionError) as caught:
-        find(source)
+        open_dataset(source)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -49,19 +49,19 @@ def cifar(tmp_path, monkeypatch):
 
 class TestNamed:
     def test_test_images_unless_asked_otherwise(self, cifar):
-        dataset = find(f"torchvision:CIFAR10:{cifar}")
+        dataset = open_dataset(f"torchvision:CIFAR10:{cifar}")
         assert dataset.labels == tuple(range(10))
         assert dataset.classes[3] == "cat"
-        assert load(dataset.open(7)).getpixel((0, 0)) == (7, 7, 7)
-        assert find(f"torchvision:CIFAR10:{cifar}:test").labels == dataset.labels
-        assert find(f"torchvision:CIFAR10:{cifar}:train").labels == (0,) * 50
+        assert open_photograph(dataset.open(7)).getpixel((0, 0)) == (7, 7, 7)
+        assert open_dataset(f"torchvision:CIFAR10:{cifar}:test").labels == dataset.labels
+        assert open_dataset(f"torchvision:CIFAR10:{cifar}:train").labels == (0,) * 50
 
     def test_validation_where_there_is_no_test(self, tmp_path):
         for name in torchvision.datasets.Imagenette._WNID_TO_CLASS:
             for split in ("train", "val"):
                 (tmp_path / "imagenette2" / split / name).mkdir(parents=True)
                 Image.new("RGB", (4, 4)).save(tmp_path / "imagenette2" / split / name / f"{split}.JPEG")
-        dataset = find(f"torchvision:Imagenette:{tmp_path}")
+        dataset = open_dataset(f"torchvision:Imagenette:{tmp_path}")
         assert all(name.endswith("/val.JPEG") for name in dataset.names)
         assert dataset.labels == tuple(range(10))
         assert dataset.classes[0] == "tench, Tinca tinca"
@@ -70,7 +70,7 @@ class TestNamed:
         for name in "ba":
             (tmp_path / name).mkdir()
             Image.new("RGB", (4, 4)).save(tmp_path / name / "1.png")
-        dataset = find(f"torchvision:ImageFolder:{tmp_path}")
+        dataset = open_dataset(f"torchvision:ImageFolder:{tmp_path}")
         assert (dataset.names, dataset.labels, dataset.classes) == (("a/1.png", "b/1.png"), (0, 1), ("a", "b"))
 
 
@@ -125,42 +125,42 @@ class Counted(torch_data.Dataset):
 class TestObjects:
     def test_fake_data(self):
         fake = torchvision.datasets.FakeData(4, (3, 8, 8), 10)
-        dataset = find(fake)
+        dataset = open_dataset(fake)
         assert dataset.labels == tuple(fake[index][1] for index in range(4))
         assert dataset.names == ("00000000", "00000001", "00000002", "00000003")
-        assert np.array_equal(load(dataset.open(2)), fake[2][0])
+        assert np.array_equal(open_photograph(dataset.open(2)), fake[2][0])
 
     @pytest.mark.parametrize(
         "targets", [list(range(10, 15)), torch.arange(10, 15), np.arange(10, 15)], ids=["list", "tensor", "array"]
     )
     def test_list_of_targets_saves_reading(self, targets):
         given = Counted(targets)
-        dataset = find(given)
+        dataset = open_dataset(given)
         assert dataset.labels == (10, 11, 12, 13, 14)
         assert all(type(label) is int for label in dataset.labels)
         assert given.asked <= 3
 
     @pytest.mark.parametrize("targets", [None, [0] * 5, [10, 11], ["a.xml"] * 5], ids=["none", "other", "few", "text"])
     def test_list_that_does_not_agree_is_not_believed(self, targets):
-        assert find(Counted(targets)).labels == (10, 11, 12, 13, 14)
+        assert open_dataset(Counted(targets)).labels == (10, 11, 12, 13, 14)
 
     def test_changed_targets(self, tmp_path):
         (tmp_path / "a").mkdir()
         Image.new("RGB", (4, 4)).save(tmp_path / "a/1.png")
         given = torchvision.datasets.ImageFolder(tmp_path, target_transform=lambda number: number + 7)
-        assert find(given).labels == (7,)
+        assert open_dataset(given).labels == (7,)
 
     def test_subset_keeps_the_classes_of_its_dataset(self, cifar):
         whole = torchvision.datasets.CIFAR10(cifar, train=False)
-        dataset = find(torch_data.Subset(whole, [4, 2]))
+        dataset = open_dataset(torch_data.Subset(whole, [4, 2]))
         assert dataset.labels == (4, 2)
         assert dataset.classes[4] == "deer"
 
     def test_pixels_in_memory_are_the_fingerprint(self, cifar):
         whole = torchvision.datasets.CIFAR10(cifar, train=False)
-        before = find(whole).fingerprint()
+        before = open_dataset(whole).fingerprint()
         whole.data[3, 0, 0, 0] += 1
-        assert find(whole).fingerprint() != before
+        assert open_dataset(whole).fingerprint() != before
 
     @pytest.mark.parametrize("target", [{"boxes": []}, 0.5, None, Image.new("L", (1, 1))])
     def test_targets_that_are_no_class(self, target):
@@ -168,7 +168,7 @@ class TestObjects:
             def __getitem__(self, index):
                 return super().__getitem__(index)[0], target
 
-        assert find(Odd()).labels == (None,) * 5
+        assert open_dataset(Odd()).labels == (None,) * 5
 
     def test_one_damaged_item_is_one_damaged_row(self):
         class Damaged(Counted):
@@ -177,7 +177,7 @@ class TestObjects:
                     raise OSError("broken\ndata stream")
                 return super().__getitem__(index)
 
-        dataset = find(Damaged())
+        dataset = open_dataset(Damaged())
         assert dataset.labels == (10, None, 12, 13, 14)
         with pytest.raises(ImageError) as caught:
             dataset.open(1)

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from shapleycam.errors import ImageError, OptionError
-from shapleycam.experiments.datasets.find import find
-from shapleycam.images import load
+from shapleycam.experiments.datasets.opening import open_dataset
+from shapleycam.images import open_photograph
 
 
 def picture(value: int = 0, kind: str = "PNG") -> bytes:
@@ -33,7 +33,7 @@ def shard(path: Path, *files: tuple[str, bytes]) -> Path:
 
 def refusal(source: object, kind: type[Exception] = ImageError) -> str:
     with pytest.raises(kind) as caught:
-        find(source)
+        open_dataset(source)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -52,39 +52,39 @@ class TestWrittenByWebdataset:
 
     @pytest.mark.parametrize("pattern", ["", "shard-{000..002}.tar", "shard-*.tar", "shard-{000,001,002}.tar"])
     def test_every_way_of_naming_them(self, folder, pattern):
-        dataset = find(f"{folder}/{pattern}" if pattern else folder)
+        dataset = open_dataset(f"{folder}/{pattern}" if pattern else folder)
         assert dataset.labels == (0, 10, 40, 50, 80, 90)
         assert dataset.names[:3] == ("shard-000.tar/00.png", "shard-000.tar/01.png", "shard-001.tar/10.png")
-        assert [load(dataset.open(i)).getpixel((3, 3))[0] for i in (5, 0, 3)] == [90, 0, 50]
+        assert [open_photograph(dataset.open(i)).getpixel((3, 3))[0] for i in (5, 0, 3)] == [90, 0, 50]
 
     def test_one(self, folder):
-        assert find(folder / "shard-001.tar").labels == (40, 50)
+        assert open_dataset(folder / "shard-001.tar").labels == (40, 50)
 
     def test_braces_give_the_order(self, folder):
-        assert find(f"{folder}/shard-{{002,000}}.tar").labels == (80, 90, 0, 10)
+        assert open_dataset(f"{folder}/shard-{{002,000}}.tar").labels == (80, 90, 0, 10)
 
     def test_as_webdataset_itself_reads_them(self, folder):
         import webdataset
 
         theirs = webdataset.WebDataset(str(folder / "shard-002.tar"), shardshuffle=False).decode("pil")
-        ours = find(folder / "shard-002.tar")
+        ours = open_dataset(folder / "shard-002.tar")
         for index, sample in enumerate(theirs):
             assert ours.labels[index] == sample["cls"]
-            assert np.array_equal(load(ours.open(index)), sample["png"])
+            assert np.array_equal(open_photograph(ours.open(index)), sample["png"])
 
 
 class TestMembers:
     def test_key_ends_at_the_first_dot_of_the_base_name(self, tmp_path):
         files = [("x.y/a.jpg", picture(1, "JPEG")), ("x.y/a.seg.png", picture()), ("x.y/a.cls", b"3")]
-        dataset = find(shard(tmp_path / "s.tar", *files))
+        dataset = open_dataset(shard(tmp_path / "s.tar", *files))
         assert (dataset.names, dataset.labels) == (("s.tar/x.y/a.jpg",), (3,))
 
     @pytest.mark.parametrize("kind", ["png", "bmp"])
     def test_photograph_beside_a_mask(self, tmp_path, kind):
         files = [(f"a.{kind}", picture(200, kind)), ("a.jpg", picture(100, "JPEG"))]
-        dataset = find(shard(tmp_path / "s.tar", *files))
+        dataset = open_dataset(shard(tmp_path / "s.tar", *files))
         assert dataset.names == ("s.tar/a.jpg",)
-        assert load(dataset.open(0)).getpixel((0, 0)) == (100, 100, 100)
+        assert open_photograph(dataset.open(0)).getpixel((0, 0)) == (100, 100, 100)
 
     @pytest.mark.parametrize(
         ("name", "content", "label"),
@@ -101,35 +101,35 @@ class TestMembers:
         ],
     )
     def test_labels(self, tmp_path, name, content, label):
-        dataset = find(shard(tmp_path / "s.tar", ("a.png", picture()), (name, content)))
+        dataset = open_dataset(shard(tmp_path / "s.tar", ("a.png", picture()), (name, content)))
         assert dataset.labels == (label,)
 
     def test_names_and_notes_as_tar_writes_them(self, tmp_path):
         files = [("__meta__/x.png", picture()), ("./in/b.PNG", picture()), ("./in/a.png", picture())]
-        assert find(shard(tmp_path / "s.tar", *files)).names == ("s.tar/in/b.png", "s.tar/in/a.png")
+        assert open_dataset(shard(tmp_path / "s.tar", *files)).names == ("s.tar/in/b.png", "s.tar/in/a.png")
 
     def test_shards_of_one_name_are_told_apart(self, tmp_path):
         for folder in "ab":
             shard(tmp_path / folder / "s.tar", ("1.png", picture()))
-        assert find(f"{tmp_path}/{{a,b}}/s.tar").names == ("a/s.tar/1.png", "b/s.tar/1.png")
+        assert open_dataset(f"{tmp_path}/{{a,b}}/s.tar").names == ("a/s.tar/1.png", "b/s.tar/1.png")
 
     def test_long_names(self, tmp_path):
         name = "/".join(["folder" * 10] * 5) + "/a.png"
-        dataset = find(shard(tmp_path / "s.tar", (name, picture(7))))
+        dataset = open_dataset(shard(tmp_path / "s.tar", (name, picture(7))))
         assert dataset.names == (f"s.tar/{name}",)
-        assert load(dataset.open(0)).getpixel((0, 0)) == (7, 7, 7)
+        assert open_photograph(dataset.open(0)).getpixel((0, 0)) == (7, 7, 7)
 
     def test_damaged_picture_is_said_of_the_picture(self, tmp_path):
-        dataset = find(shard(tmp_path / "s.tar", ("a.png", b"text"), ("b.png", picture())))
+        dataset = open_dataset(shard(tmp_path / "s.tar", ("a.png", b"text"), ("b.png", picture())))
         with pytest.raises(ImageError) as caught:
             dataset.open(0)
         expected = "s.tar/a.png: not an image in a format that Pillow reads; convert it to PNG or JPEG"
         assert str(caught.value) == expected
-        assert load(dataset.open(1)).size == (8, 8)
+        assert open_photograph(dataset.open(1)).size == (8, 8)
 
     def test_shard_that_goes_away_or_shrinks(self, tmp_path):
         path = shard(tmp_path / "s.tar", ("a.png", picture()))
-        dataset = find(path)
+        dataset = open_dataset(path)
         path.write_bytes(path.read_bytes()[:520])
         with pytest.raises(ImageError, match=r"a\.png is cut short; the shard was changed"):
             dataset.open(0)
@@ -224,7 +224,7 @@ class TestHostile:
             good = tarfile.TarInfo("b.png")
             good.size = len(picture())
             tar.addfile(good, io.BytesIO(picture()))
-        assert find(path).names == ("s.tar/b.png",)
+        assert open_dataset(path).names == ("s.tar/b.png",)
 
     @pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
     def test_sizes_that_are_not_there(self, tmp_path, kind):
@@ -241,5 +241,5 @@ class TestHostile:
 
     def test_nothing_is_written(self, tmp_path):
         path = shard(tmp_path / "s.tar", ("a.png", picture()), ("b/c.png", picture()))
-        load(find(path).open(1))
+        open_photograph(open_dataset(path).open(1))
         assert [entry.name for entry in tmp_path.iterdir()] == ["s.tar"]

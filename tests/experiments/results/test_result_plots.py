@@ -123,8 +123,8 @@ def test_a_method_without_a_figure_on_each_model_has_no_point_in_their_mean():
 def test_seventeen_methods_look_different():
     looks = [style_of(method) for method in METHODS]
     assert len(METHODS) == 17
-    assert len({look.marker for look in looks}) == 17
-    assert len({(look.colour, str(look.dashes)) for look in looks}) == 17
+    assert len({traced_batch.marker for traced_batch in looks}) == 17
+    assert len({(traced_batch.colour, str(traced_batch.dashes)) for traced_batch in looks}) == 17
     assert style_of("somebody's") == style_of("somebody's")
 
 

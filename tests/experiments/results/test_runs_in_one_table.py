@@ -17,9 +17,9 @@ from torch import nn
 
 from shapleycam.errors import OptionError
 from shapleycam.experiments import Protocol, Store
+from shapleycam.experiments.merging import PUBLISHED_IMAGES, PUBLISHED_WEIGHTS, curve_rows, summary_of, unlike_published
 from shapleycam.experiments.results import ADCC_OF_MEANS, columns_of, summarise, summarise_each
 from shapleycam.experiments.rows import metrics_in, table_of
-from shapleycam.experiments.runs import PUBLISHED_IMAGES, PUBLISHED_WEIGHTS, curve_rows, summary_of, unlike_published
 from shapleycam.experiments.store import open_run
 from shapleycam.metrics import Options
 from shapleycam.models import paper

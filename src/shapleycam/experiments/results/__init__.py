@@ -1,5 +1,6 @@
 """From the rows of an evaluation to tables and figures."""
 
+from shapleycam.experiments.results._published import Comparison, Difference, Published, difference, published
 from shapleycam.experiments.results.cells import (
     ADCC_OF_MEANS,
     OF_MEANS,
@@ -13,8 +14,7 @@ from shapleycam.experiments.results.cells import (
 )
 from shapleycam.experiments.results.disagreement import Disagreement, disagreements
 from shapleycam.experiments.results.layouts import LAYOUTS, html, latex, markdown, terminal, tidy
-from shapleycam.experiments.results.published import Comparison, Difference, Published, difference, published
-from shapleycam.experiments.results.summary import summarise, summarise_each
+from shapleycam.experiments.results.summarising import summarise, summarise_each
 
 __all__ = [
     "ADCC_OF_MEANS",

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from shapleycam.experiments.results import markup
+from shapleycam.experiments.results._published import Published, difference, doubt_of
 from shapleycam.experiments.results.cells import Summary
-from shapleycam.experiments.results.published import Published, difference, doubt_of
 from shapleycam.experiments.results.sheets import Entry, Sheet, sheets
 
 _TIDY_HEADS = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from shapleycam.experiments.results._published import Comparison, doubt_of
 from shapleycam.experiments.results.cells import ADCC_OF_MEANS, Absent, Group, Key, Summary
-from shapleycam.experiments.results.published import Comparison, doubt_of
 
 DOUBTED = "\u2020"
 """Marks differences from published figures that are in doubt."""

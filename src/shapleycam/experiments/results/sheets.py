@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isnan
 
+from shapleycam.experiments.results._published import Published, difference, doubt_of
 from shapleycam.experiments.results.cells import Cell, Column, Key, Summary
 from shapleycam.experiments.results.notes import DOUBTED, notes_of, number_of_images
-from shapleycam.experiments.results.published import Published, difference, doubt_of
 
 _MINUS, _NONE = "\u2212", "\u2013"
 

@@ -1,0 +1,1 @@
+"""Annotations of where objects are: COCO JSON, mask images, Pascal VOC XML."""

@@ -1,0 +1,88 @@
+"""What there is to know about a valid result: blank maps, no curvature."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor
+
+from shapleycam.cams.heatmaps import blank
+from shapleycam.errors import (
+    BlankHeatmapWarning,
+    ExclusiveClassesWarning,
+    NoCurvatureWarning,
+    ProbabilitiesWarning,
+    warn,
+)
+from shapleycam.explanations.explanation import Explanation
+from shapleycam.tracing import Trace
+from shapleycam.utilities import Utility
+from shapleycam.utilities.fitting import exclude_each_other
+
+
+def about_blank(explanation: Explanation) -> None:
+    """Warn of each heatmap that is zero everywhere, with the reason."""
+    for index in blank(explanation.values).nonzero().flatten().tolist():
+        warn(BlankHeatmapWarning, _blank_reason(explanation, index))
+
+
+def about_nothing_in_common(explanation: Explanation) -> None:
+    """Warn of each heatmap fused from several layers that is zero everywhere."""
+    for index in (~explanation.heatmap.flatten(1).any(1)).nonzero().flatten().tolist():
+        name, label = explanation.sources[index].name, explanation.label(index)
+        warn(
+            BlankHeatmapWarning,
+            f"{name}: the {explanation.method} heatmap for {label!r} is blank: the layers {explanation.layer} have no "
+            "place in common; fuse them by mean or maximum",
+        )
+
+
+def about_curvature(curvature: Float[Tensor, " b"], layer: str, utility: str) -> None:
+    """Warn where the second-order methods equal the first-order ones for the whole batch."""
+    if float(curvature.max()) < 1e-6:
+        remedy = "an earlier layer" if utility == "rest" else "utility 'rest' or an earlier layer"
+        warn(
+            NoCurvatureWarning,
+            f"utility {utility!r} has no curvature behind layer {layer!r} (H·A = 0), so shapleycam equals gradcam "
+            f"there, shapleycam-h hirescam and so on; for a second order choose {remedy}",
+        )
+
+
+def about_scores(utility: Utility, traced: Trace, labels: Sequence[str] | None, told: set[str]) -> None:
+    """Warn once that logits are explained where the model returns probabilities, and of a sigmoid of classes that
+    exclude each other; `told` holds what has been said.
+    """
+    scores = traced.scores
+    if scores is None:
+        return
+    if scores.remark is not None and scores.remark not in told:
+        told.add(scores.remark)
+        warn(ProbabilitiesWarning, scores.remark)
+    may_exclude = utility.beside and scores.final is None and utility.name not in told
+    if may_exclude and traced.output.dim() == 2 and exclude_each_other(traced.output.detach(), labels):
+        told.add(utility.name)
+        warn(
+            ExclusiveClassesWarning,
+            f"utility {utility.name!r} is of labels that may stand beside others, and the classes of this model seem "
+            f"to exclude each other; if they do, use {utility.name.removeprefix('sigmoid_')!r}",
+        )
+
+
+def _blank_reason(explanation: Explanation, index: int) -> str:
+    smallest, largest = (float(value) for value in explanation.values[index].aminmax())
+    if smallest < 0 and largest <= 0:
+        reason = "no position speaks for the class; look at the signed values, or explain another class"
+    elif largest == 0:
+        utility = explanation.utility_name
+        untried = [
+            *(["method 'hirescam'"] if explanation.method != "hirescam" else []),
+            *(["utility 'rest'"] if utility != "rest" else []),
+            "another layer",
+        ]
+        found = f"every value is zero: nothing speaks for the class, or utility {utility!r} is flat here"
+        reason = f"{found}; try {' or '.join(untried)}"
+    else:
+        reason = "all positions have the same value; choose a layer with a finer grid"
+    name, label = explanation.sources[index].name, explanation.label(index)
+    return f"{name}: the {explanation.method} heatmap for {label!r} is blank: {reason}"

@@ -1,0 +1,293 @@
+"""What an explainer returns: heatmaps, signed values, and all that is needed to draw, keep and read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+from typing import IO, Any, Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from PIL import Image
+from torch import Tensor
+
+from shapleycam.cams.heatmaps import resized
+from shapleycam.drawing import overlays
+from shapleycam.drawing.data_uri import picture_address
+from shapleycam.drawing.overlays import Kind
+from shapleycam.errors import ImageError, OptionError
+from shapleycam.files import write_whole
+from shapleycam.images import Source, open_photograph
+from shapleycam.models.grids import sides_of
+from shapleycam.models.labels import name_of
+from shapleycam.models.network import Transform
+from shapleycam.models.preprocess import Preprocess, to_pixels
+from shapleycam.tracing.scores import Form
+from shapleycam.utilities import probabilities
+from shapleycam.version import __version__
+
+_SHOWN = 8
+_LONGEST = 640
+"""Pixels of a picture in a notebook, which shows it half as large."""
+NO_CLASSES = {"value", "similarity"}
+_CHOICES = ("method", "layer", "utility_name")
+_READ_AS: dict[str, str | None] = {"form": "logits", "remark": None}
+"""What is known of the output; files of before that have none of it have logits."""
+_TENSORS = ("heatmap", "values", "target", "output", "utility", "stderr", "prefix", "curvature")
+
+
+@dataclass(frozen=True, repr=False)
+class Explanation:
+    """One method's explanation of b images.
+
+    `heatmap` (b, H, W) is in [0, 1] at input size; `values` (b, h, w) are signed, before ReLU and scaling, in units
+    of the utility (where the method is); `stderr` (b, h, w) is their standard error or None. `target` (b,) are the
+    classes, `output` the model's raw output (None where that is no single tensor, as a detector's), `utility` (b,) what
+    was explained, U(head(A)). `prefix` (b,) is what prefix tokens earned, None where the layer has none; `curvature`
+    (b,) is 0 for a linear head and below 1, None where no second-order method was asked for. `images` (b, c, H, W) are
+    the network's inputs. `form` says what the numbers of `output` are (None: nothing of classes), `remark` what there
+    is to know about it, if anything. Of volumes and videos heatmap, values and stderr have the depth before the height.
+    """
+
+    method: str
+    layer: str
+    utility_name: str
+    heatmap: Float[Tensor, "b *size"]
+    values: Float[Tensor, "b *grid"]
+    target: Int[Tensor, " b"]
+    output: Float[Tensor, "b *classes"] | None
+    utility: Float[Tensor, " b"]
+    images: Float[Tensor, "b *image"]
+    sources: tuple[Source, ...]
+    stderr: Float[Tensor, "b *grid"] | None = None
+    prefix: Float[Tensor, " b"] | None = None
+    curvature: Float[Tensor, " b"] | None = None
+    labels: tuple[str, ...] | None = None
+    preprocess: Transform | None = None
+    form: Form | None = "logits"
+    remark: str | None = None
+    channels: int = 1
+
+    def __len__(self) -> int:
+        """How many images were explained."""
+        return len(self.heatmap)
+
+    def __getitem__(self, index: int) -> Explanation:
+        """The explanation of one image, as a batch of one."""
+        one = range(len(self))[index]  # an IndexError for what is not there
+        tensors = {name: getattr(self, name) for name in (*_TENSORS, "images")}
+        cut: dict[str, Any] = {
+            name: None if tensor is None else tensor[one : one + 1] for name, tensor in tensors.items()
+        }
+        return replace(self, sources=self.sources[one : one + 1], **cut)
+
+    @property
+    def uncertain(self) -> Bool[Tensor, "b *grid"] | None:
+        """Where the standard error exceeds the value, so that not even its sign is sure; None without one."""
+        return None if self.stderr is None else self.stderr > self.values.abs()
+
+    def label(self, index: int = 0) -> str:
+        """The name of the class that was explained for one image."""
+        return name_of(int(self.target[index]), self.labels)
+
+    def probabilities(self, index: int = 0) -> Float[Tensor, " classes"] | None:
+        """What the model gives each class of one image; None where its output is not of classes."""
+        if self.output is None or self.output.dim() > 2 or self.utility_name in NO_CLASSES or self.form is None:
+            return None
+        return probabilities(self.output[index : index + 1], self.utility_name, self.form)[0]
+
+    def picture(self, index: int = 0, frame: int | None = None) -> UInt8[Tensor, "H W 3"]:
+        """What the network saw of one image, as pixels; stretched to [0, 1] where the normalisation is not known.
+
+        Of a volume or video it is one frame: the one with the most heat, unless another is asked for.
+        """
+        image = self.images[index]
+        if image.dim() == 4:
+            image = image.select(2 - self.channels, self._frame(index, frame))
+        if isinstance(self.preprocess, Preprocess):
+            return self.preprocess.picture(image)
+        image = image.detach().float()
+        low, high = image.aminmax()
+        if low < 0 or high > 1:
+            image = (image - low) / (high - low) if high > low else torch.zeros_like(image)
+        return to_pixels(image[:3] if len(image) >= 3 else image[:1].expand(3, -1, -1))
+
+    def overlay(
+        self,
+        index: int = 0,
+        *,
+        on: Literal["photo", "input"] | None = None,
+        kind: Kind = "heatmap",
+        opacity: float = 0.75,
+        frame: int | None = None,
+    ) -> Image.Image:
+        """One image with its heatmap, its signed values, or what is not sure of them, over it.
+
+        `on="photo"` draws over the whole original photograph, with the network's crop in its place;
+        `on="input"` over what the network saw; None takes the photograph where it still is.
+
+        Raises:
+            ImageError: the photograph was asked for, and it or the crop's place in it is not known.
+            OptionError: an unknown `on` or `kind`, an `opacity` outside [0, 1], or "uncertain" of values that have no
+                standard error.
+        """
+        if on not in {None, "photo", "input"} or kind not in get_args(Kind):
+            kinds = ", ".join(map(repr, get_args(Kind)))
+            raise OptionError(f"on={on!r}, kind={kind!r}; expected on 'photo' or 'input', kind one of {kinds}")
+        if not 0 <= opacity <= 1:
+            raise OptionError(f"opacity is {opacity}; expected 0 (only the photograph) to 1 (the most colour)")
+        shade = self.shade(index, kind, opacity, frame)
+        source = self.sources[index]
+        if on == "input" or (on is None and not _can_be_shown(source)):
+            return overlays.on_picture(self.picture(index, frame), shade)
+        if source.photo is None or source.box is None:
+            raise ImageError(f"{source.name}: the photograph, or the crop's place in it, is not known; use on='input'")
+        return overlays.on_photo(open_photograph(source.photo), source.box, shade)
+
+    def shade(
+        self, index: int = 0, kind: Kind = "heatmap", opacity: float = 1.0, frame: int | None = None
+    ) -> Image.Image:
+        """The colours alone, as RGBA in the size of the network's input.
+
+        Raises:
+            OptionError: "uncertain" of values that have no standard error.
+        """
+        size = tuple(self.heatmap.shape[1:])
+        if kind == "heatmap":
+            return overlays.shade_of(self._flat(self.heatmap[index], index, frame), opacity)
+        if kind == "uncertain":
+            if self.uncertain is None:
+                raise OptionError(f"values of {self.method} have no standard error; use method 'sampledshapley'")
+            cells = self._flat(self.uncertain[index], index, frame)
+            return overlays.uncertain_shade_of(cells, (size[-2], size[-1]), opacity)
+        values = resized(self.values[index : index + 1], size)[0]
+        return overlays.signed_shade_of(self._flat(values, index, frame), opacity)
+
+    def save(self, path: str | Path) -> Path:
+        """Write all of it to one NPZ file: arrays, and the rest as JSON under `metadata`.
+
+        Photographs given by path are remembered by path; of others the network's input is kept.
+
+        Raises:
+            OptionError: the folder cannot be written.
+        """
+        return write_whole(Path(path), self.write)
+
+    def write(self, file: IO[bytes]) -> None:
+        """As `save`, into a file that is open."""
+        tensors = {name: getattr(self, name) for name in _TENSORS if getattr(self, name) is not None}
+        arrays = {name: _array(tensor) for name, tensor in tensors.items()}
+        arrays["pictures"] = np.stack([self._frames_of(index) for index in range(len(self))])
+        metadata = json.dumps(self._metadata())
+        np.savez_compressed(file, metadata=np.array(metadata), **arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Explanation:
+        """Read what `save` wrote. `images` then are the saved pictures, in [0, 1].
+
+        Raises:
+            OptionError: missing, or not such a file.
+        """
+        if not Path(path).exists():
+            raise OptionError(f"{path}: no such file; check the path")
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return cls._from_arrays(file)
+        except Exception as error:  # numpy and zipfile raise nearly anything for a damaged or foreign file
+            reason = f"{type(error).__name__}: {error}"
+            raise OptionError(
+                f"{path}: not an explanation saved by shapleycam ({reason}); give a file that Explanation.save wrote"
+            ) from error
+
+    @classmethod
+    def _from_arrays(cls, file: Mapping[str, Any]) -> Explanation:
+        metadata = json.loads(str(file["metadata"]))
+        tensors: dict[str, Any] = {name: torch.from_numpy(file[name]) for name in _TENSORS if name in file}
+        pictures = torch.from_numpy(file["pictures"])
+        labels = metadata["labels"]
+        return cls(
+            **{name: metadata[name] for name in _CHOICES},
+            **{name: metadata.get(name, usual) for name, usual in _READ_AS.items()},
+            **tensors,
+            images=pictures.movedim(-1, 1).float() / 255,
+            sources=tuple(_source_from(entry) for entry in metadata["sources"]),
+            labels=tuple(labels) if labels is not None else None,
+        )
+
+    def __repr__(self) -> str:
+        """The choices that were made, and the classes that were explained."""
+        names = ", ".join(self.label(index) for index in range(min(len(self), 3)))
+        more = f" and {len(self) - 3} more" if len(self) > 3 else ""
+        return (
+            f"Explanation({self.method}, layer {self.layer}, utility {self.utility_name}, "
+            f"{len(self)} image{'s' if len(self) > 1 else ''}: {names}{more})"
+        )
+
+    def _repr_html_(self) -> str:
+        figures = "".join(self._figure(index) for index in range(min(len(self), _SHOWN)))
+        more = f"<p>and {len(self) - _SHOWN} more</p>" if len(self) > _SHOWN else ""
+        return f"<div style='display:flex;flex-wrap:wrap;gap:1em'>{figures}</div>{more}"
+
+    def _figure(self, index: int) -> str:
+        picture = self.overlay(index)
+        picture.thumbnail((_LONGEST, _LONGEST))
+        name, label = escape(self.sources[index].name), escape(self.label(index))
+        caption = f"{name}: <b>{label}</b>, {escape(self.utility_name)} {float(self.utility[index]):.3g}, {self.method}"
+        alt = f"{self.method} heatmap of {name} for {label}"
+        image = f"<img src='{picture_address(picture)}' alt='{alt}' style='max-width:320px'>"
+        return f"<figure style='margin:0'>{image}<figcaption>{caption}</figcaption></figure>"
+
+    def _flat(self, cells: Tensor, index: int, frame: int | None) -> Tensor:
+        """Of 3-D cells those of one frame of the image."""
+        if cells.dim() == 2:
+            return cells
+        return cells[self._frame(index, frame) * len(cells) // self._frames]
+
+    def _frames_of(self, index: int) -> Any:
+        """What the network saw of one image as an array of pixels (H, W, 3), with the frames before the height."""
+        if self.images.dim() == 4:
+            return _array(self.picture(index))
+        return np.stack([_array(self.picture(index, frame)) for frame in range(self._frames)])
+
+    def _frame(self, index: int, frame: int | None) -> int:
+        if frame is not None:
+            return range(self._frames)[frame]  # an IndexError for what is not there
+        heat = self.heatmap[index]
+        return int(heat.sum((1, 2)).argmax()) if heat.dim() == 3 else self._frames // 2
+
+    @property
+    def _frames(self) -> int:
+        """How many frames the images have."""
+        return sides_of(tuple(self.images.shape), self.channels)[0]
+
+    def _metadata(self) -> dict[str, Any]:
+        sources = [
+            {
+                "name": source.name,
+                "photo": str(source.photo.resolve()) if isinstance(source.photo, Path) else None,
+                "box": source.box,
+            }
+            for source in self.sources
+        ]
+        choices = {name: getattr(self, name) for name in (*_CHOICES, *_READ_AS)}
+        return {**choices, "labels": self.labels, "sources": sources, "version": __version__}
+
+
+def _can_be_shown(source: Source) -> bool:
+    """Whether there still is a photograph, with a known place of the crop in it."""
+    there = source.photo.is_file() if isinstance(source.photo, Path) else source.photo is not None
+    return there and source.box is not None
+
+
+def _source_from(entry: dict[str, Any]) -> Source:
+    photo, box = entry["photo"], entry["box"]
+    return Source(entry["name"], Path(photo) if photo else None, tuple(box) if box else None)
+
+
+def _array(tensor: Tensor) -> Any:
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()

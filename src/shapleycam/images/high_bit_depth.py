@@ -1,0 +1,114 @@
+"""Pictures of more than 8 bits a sample as 8-bit ones: by a white that is known, or refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from shapleycam.errors import ImageError
+from shapleycam.images.samples import Samples
+
+_FULL = 65535
+_DARK = 1 << 15
+"""A 16-bit picture whose samples all lie below may as well be one of fewer bits."""
+
+
+def from_deep_grey(image: Image.Image, samples: Samples, name: str) -> tuple[Image.Image, str | None]:
+    """Return a grey picture of 16 or 32 bits a sample as an 8-bit one, and a remark on its white or None.
+
+    Pillow's own conversion would cut at 255.
+
+    Raises:
+        ImageError: which value is white is not known.
+    """
+    values = np.asarray(image).astype(np.float64)
+    low, high = values.min(), values.max()
+    white = _white(values, samples, image.mode)
+    if white is None or not 0 <= low <= high <= white:
+        raise ImageError(_unknown_white(image.mode, samples, low, high, name))
+    shown = white - values if samples.min_is_white else values
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        shown[values == transparent] = white
+    remark = _remark(high, name) if white == _FULL and samples.white != _FULL else None
+    return Image.fromarray(np.round(shown * (255 / white)).astype(np.uint8)), remark
+
+
+def check_deep_colours(image: Image.Image, samples: Samples, name: str) -> str | None:
+    """Return a remark on the white of colours of 16 bits a sample, of which Pillow kept the upper 8, or None.
+
+    Raises:
+        ImageError: their white needs the lower 8.
+    """
+    if isinstance(image.info.get("transparency"), tuple):
+        raise ImageError(
+            f"{name}: a transparent colour of 16 bits, which the 8 bits that Pillow reads cannot match; convert it to "
+            "8 bits, or give it an alpha channel"
+        )
+    bands = image.getextrema()[:3]
+    high = max(int(band[1]) for band in bands if isinstance(band, tuple))
+    if samples.white is not None and samples.white < _FULL:
+        white = int(samples.white)
+        if not samples.may_be_scaled or high <= white >> 8:
+            raise ImageError(
+                f"{name}: colours whose declared white is {white} of {_FULL}, of which Pillow reads the upper 8 bits; "
+                "convert it to 8 bits"
+            )
+        return None
+    return _remark(high * 257, name) if samples.white is None and image.mode != "CMYK" else None
+
+
+def _white(values: np.ndarray[Any, Any], samples: Samples, mode: str) -> float | None:
+    """Return the value that is white, None where it is not known."""
+    high = float(values.max())
+    if samples.white is not None:
+        return _FULL if samples.may_be_scaled and _is_scaled(values, samples.white) else samples.white
+    if mode.startswith("F"):
+        return None
+    if samples.depth == 16:
+        return None if samples.signed else _FULL
+    # 32-bit integers: up to 255 they are 8-bit samples or an all but black picture of 16 bits, and nothing says which.
+    return _FULL if high > 255 or high == 0 else None
+
+
+def _is_scaled(values: np.ndarray[Any, Any], white: float) -> bool:
+    """Whether samples of up to `white` were scaled up to 16 bits: by a product, or shifted with or without repetition.
+
+    The PNG standard prescribes one of these; some writers leave the samples as they are.
+    """
+    if values.max() > white:
+        return True
+    bits = int(white).bit_length()
+    whole = values.astype(np.int64)
+    shifted = whole >> (16 - bits) << (16 - bits)
+    repeated = shifted
+    for times in range(1, -(-16 // bits)):
+        repeated = repeated | shifted >> times * bits
+    nearest = np.round(np.round(values * white / _FULL) * _FULL / white)
+    return any(bool((whole == scaled).all()) for scaled in (shifted, repeated, nearest))
+
+
+def _remark(high: float, name: str) -> str | None:
+    if not 0 < high < _DARK:
+        return None
+    bits = max(8, int(high).bit_length())
+    return (
+        f"{name}: the largest sample is {high:.0f} of {_FULL}, and the file does not declare fewer than 16 bits: read "
+        f"with white at {_FULL}, thus dark; if white is {2**bits - 1} ({bits} bits), scale it up, or declare the bits "
+        "(sBIT of PNG, MaxSampleValue of TIFF)"
+    )
+
+
+def _unknown_white(mode: str, samples: Samples, low: float, high: float, name: str) -> str:
+    kind = "signed 16-bit" if samples.signed and samples.depth == 16 else f"{16 if samples.depth == 16 else 32}-bit"
+    seen = f"{kind} grey values from {low:g} to {high:g}"
+    if samples.white is not None:
+        return f"{name}: {seen}, and a declared white of {samples.white:g}; expected values from 0 to it: convert it"
+    if not mode.startswith("F") and 0 <= low <= high <= 255:
+        return (
+            f"{name}: {seen}, whose white may be 255 or {_FULL}; convert it to 8 bits (uint8) if it is 255, otherwise "
+            "to 16 bits (uint16)"
+        )
+    return f"{name}: {seen}, whose white is not known; convert it to 8 or 16 bits"

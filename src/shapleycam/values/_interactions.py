@@ -1,0 +1,106 @@
+"""How much of v(N) belongs to pairs of players: from the second-order game, or sampled.
+
+Sources: the second-order game is that of arXiv:2501.06261; the Shapley interaction index is Grabisch & Roubens 1999;
+its sampling by neighbours in an order follows the index's definition, and all pairs are neighbours once in ⌈n/2⌉
+orders by Walecki's decomposition of the complete graph into paths (Lucas 1892).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from shapleycam.errors import OptionError
+from shapleycam.game import Game
+from shapleycam.values._taylor import divided
+from shapleycam.values.precision import accurate
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """`pairs` (b, n, n), symmetric with zeros on its diagonal: what two players earn together beyond what each earns
+    without the other, in units of the utility. `own` (b, n): each player's own effect, None for sampled pairs.
+    `stderr` (b, n, n) or None; `evaluations` (b,): head evaluations, or Hessian products, spent on each image.
+    """
+
+    pairs: Float[Tensor, "b n n"]
+    own: Float[Tensor, "b n"] | None
+    stderr: Float[Tensor, "b n n"] | None
+    evaluations: Int[Tensor, " b"]
+
+    def strongest(self, index: int = 0, count: int = 10) -> list[tuple[int, int, float]]:
+        """The pairs of largest size in one image: player, player, interaction."""
+        n = self.pairs.shape[1]
+        first, second = torch.triu_indices(n, n, 1)
+        found = self.pairs[index][first, second]
+        best = found.abs().topk(min(count, len(found))).indices.tolist()
+        return [(int(first[pair]), int(second[pair]), float(found[pair])) for pair in best]
+
+
+def interactions(game: Game) -> Interactions:
+    """Of the second-order game: pairs A_i·H_ij·A_j and own effects A_i·(g - H·A)_i + ½ A_i·H_ii·A_i.
+
+    Own effects plus each pair once are v(N) at second order. It takes one Hessian-vector product a player.
+
+    Raises:
+        DerivativeError: something after the layer has no second derivative.
+    """
+    n = game.n_players
+    products = torch.stack([divided(game, game.hvp(_part(game, player))) for player in range(n)], 1)
+    effects = (products + products.mT) / 2
+    diagonal = effects.diagonal(dim1=1, dim2=2)
+    own = divided(game, game.gradient()) - effects.sum(2) + diagonal / 2
+    return Interactions(effects - diagonal.diag_embed(), own, None, torch.full_like(game.target, n + 1))
+
+
+def sampled_interactions(game: Game, rounds: int = 16, seed: int = 0) -> Interactions:
+    """The Shapley interaction index, the mean of v(S ∪ ij) - v(S ∪ i) - v(S ∪ j) + v(S), with standard errors.
+
+    A round takes about n² evaluations and meets each pair once; the rounds are independent. Right for any head.
+
+    Raises:
+        OptionError: fewer than two rounds or players.
+    """
+    n = game.n_players
+    if rounds < 2 or n < 2:
+        raise OptionError(f"{rounds} rounds for {n} players; expected 2 or more of each")
+    generators = [torch.Generator().manual_seed(image_seed) for image_seed in game.seeds(seed)]
+    drawn = torch.stack([_round(game, generators) for _ in range(rounds)])
+    spent = torch.full_like(game.target, rounds * 2 * len(_paths(n)) * len(_paths(n)[0]))
+    return Interactions(drawn.mean(0), None, drawn.std(0) / rounds**0.5, spent)
+
+
+def _part(game: Game, player: int) -> Float[Tensor, "b *shape"]:
+    """The activation with one player in its place."""
+    alone = torch.zeros(len(game.activation), 1, game.n_players, device=game.activation.device)
+    alone[..., player] = 1
+    kept = game.players.positions(alone)[:, 0].to(game.activation.dtype)
+    return game.activation * game.layout.over(kept)
+
+
+def _paths(n: int) -> Int[Tensor, "orders m"]:
+    """Orders of n players (and, for an odd n, one that does nothing) in which each two are neighbours once."""
+    m = n + n % 2
+    zigzag = torch.tensor([(step + 1) // 2 * (1 if step % 2 else -1) for step in range(m)])
+    return (zigzag + torch.arange(m // 2)[:, None]) % m
+
+
+def _round(game: Game, generators: list[torch.Generator]) -> Float[Tensor, "b n n"]:
+    """One estimate of every pair of every image."""
+    n, paths = game.n_players, _paths(game.n_players)
+    orders, m = paths.shape
+    order = torch.stack([torch.randperm(m, generator=generator)[paths] for generator in generators])
+    places = order.argsort(2)[:, :, None]
+    first = places < torch.arange(m + 1)[:, None]
+    skipping = first[:, :, : m - 1] | (places == torch.arange(1, m)[:, None])
+    inside = torch.cat([first, skipping], 2)[..., :n]
+    worth = game.value(inside.flatten(1, 2)).unflatten(1, (orders, 2 * m)).to(accurate(game.activation.device))
+    first_worth, skipping_worth = worth.split([m + 1, m - 1], 2)
+    together = first_worth[..., 2:] - first_worth[..., 1:-1] - skipping_worth + first_worth[..., :-2]
+    pairs = torch.zeros(len(order), m, m, dtype=together.dtype, device=together.device)
+    image = torch.arange(len(order))[:, None, None]
+    pairs[image, order[..., :-1], order[..., 1:]] = together
+    return (pairs + pairs.mT)[:, :n, :n]

@@ -1,0 +1,94 @@
+"""Path (Aumann-Shapley) estimate: φ_j = Σ_k A_kj D_kj with D the mean gradient on the way from 0 to A.
+
+Source: Aumann & Shapley, Values of Non-Atomic Games, 1974. With one node D is the gradient at A/2, which for a
+quadratic utility is g - ½ H·A, the second-order Taylor estimate, without a Hessian.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from shapleycam.errors import EfficiencyGapWarning, OptionError, warn
+from shapleycam.game import Game
+from shapleycam.values._taylor import divided
+from shapleycam.values.precision import check_tolerance
+from shapleycam.values.scale import about_scale, ignores_scale
+from shapleycam.values.shares import ShapleyValues
+
+Nodes: TypeAlias = "int | Literal['auto']"
+_FEWEST, _MOST = 4, 64
+"""Where `nodes="auto"` begins and ends, doubling."""
+
+
+def path(game: Game, nodes: Nodes = 8, tolerance: float = 0.01) -> ShapleyValues:
+    """Values (b, n) from gradients at Gauss-Legendre nodes of the way from 0 to A.
+
+    `nodes="auto"` takes 4, 8, … 64 nodes, for each image until its values sum to v(N) within `tolerance` of it;
+    `nodes` of what is returned says how many it took. Warns of images whose values do not, and of a head that ignores
+    scale, where no number of nodes helps.
+
+    Raises:
+        OptionError: fewer than one node, or a tolerance that is not positive.
+    """
+    derivative, taken = mean_gradient(game, nodes, tolerance)
+    spent = taken if nodes != "auto" else 2 * taken - _FEWEST
+    return ShapleyValues(divided(game, derivative), None, spent, nodes=taken)
+
+
+def mean_gradient(
+    game: Game, nodes: Nodes = 8, tolerance: float = 0.01
+) -> tuple[Float[Tensor, "b *shape"], Int[Tensor, " b"]]:
+    """D = Σ_i w_i ∂U/∂A at t_i·A, Gauss-Legendre nodes t_i and weights w_i on [0, 1], and how many nodes each took.
+
+    Raises:
+        OptionError: fewer than one node.
+    """
+    if nodes != "auto":
+        return _quadrature(game, nodes), torch.full_like(game.target, nodes)
+    check_tolerance(tolerance)
+    count = _FEWEST
+    derivative, taken = _quadrature(game, count), torch.full_like(game.target, count)
+    gap = efficiency_gap(game, derivative)
+    while count < _MOST and bool((gap > tolerance).any()):
+        count *= 2
+        open_ = gap > tolerance
+        better = _quadrature(game, count)
+        derivative = torch.where(open_.view(-1, *[1] * (better.dim() - 1)), better, derivative)
+        taken = torch.where(open_, count, taken)
+        gap = efficiency_gap(game, derivative)
+    if bool((gap > tolerance).any()):
+        _about_gap(game, gap, tolerance)
+    return derivative, taken
+
+
+def efficiency_gap(game: Game, derivative: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
+    """|Σ φ - v(N)| / |v(N)|, where v(N) is more than what rounding leaves of U(head(A)) - U(head(0))."""
+    rounding = 100 * torch.finfo(game.full.dtype).eps * torch.maximum(game.full.abs(), game.empty.abs()).clamp(min=1)
+    return (divided(game, derivative).sum(1) - game.grand).abs() / torch.maximum(game.grand.abs(), rounding)
+
+
+def _quadrature(game: Game, nodes: int) -> Float[Tensor, "b *shape"]:
+    if not isinstance(nodes, int) or nodes < 1:
+        raise OptionError(f"nodes is {nodes!r}; expected 1 or more gradients along the path, or 'auto'")
+    places, weights = np.polynomial.legendre.leggauss(nodes)
+    total = torch.zeros_like(game.activation)
+    for gradient, weight in zip(game.gradients_along(((places + 1) / 2).tolist()), weights / 2, strict=True):
+        total.add_(gradient, alpha=float(weight))
+    return total
+
+
+def _about_gap(game: Game, gap: Float[Tensor, " b"], tolerance: float) -> None:
+    if ignores_scale(game):
+        about_scale(game.layer, game.utility.name)
+        return
+    images = ", ".join(map(str, (gap > tolerance).nonzero().flatten().tolist()))
+    warn(
+        EfficiencyGapWarning,
+        f"{_MOST} nodes along the path leave the values' sum up to {float(gap.max()):.1%} away from v(N) (image "
+        f"{images} of the batch), where {tolerance:.1%} was asked; sampledshapley has no such gap",
+    )

@@ -1,0 +1,286 @@
+"""Photographs in: every kind that people have, and one line for each that cannot be read."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from shapleycam.errors import ImageError
+from shapleycam.images import PIXEL_LIMIT, content_seeds, find_photographs, open_photograph
+
+RED, BLUE, WHITE, BLACK = (255, 0, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
+
+
+def saved(image: Image.Image, path: Path, **options) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def halves(mode: str, left, right, size: tuple[int, int] = (16, 8)) -> Image.Image:
+    """A picture in two colours."""
+    image = Image.new(mode, size, left)
+    image.paste(right, (size[0] // 2, 0, *size))
+    return image
+
+
+def noise(size: tuple[int, int] = (64, 48)) -> Image.Image:
+    values = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    return Image.fromarray(values)
+
+
+def png_of_size(width: int, height: int) -> bytes:
+    """The header of a black-and-white PNG, and no pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+def refusal(photo: object) -> str:
+    with pytest.raises(ImageError) as caught:
+        open_photograph(photo)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+class TestKindsOfPhotographs:
+    def test_rgb_is_returned_as_it_is(self, tmp_path):
+        photo = noise()
+        found = open_photograph(saved(photo, tmp_path / "a.png"))
+        assert found.mode == "RGB"
+        assert np.array_equal(found, photo)
+
+    def test_cmyk_jpeg_has_its_colours(self, tmp_path):
+        ink = halves("CMYK", (0, 255, 255, 0), (0, 0, 0, 255))  # magenta and yellow make red; key is black
+        found = open_photograph(saved(ink, tmp_path / "a.jpg", quality=95))
+        assert found.mode == "RGB"
+        assert np.allclose(found.getpixel((1, 1)), RED, atol=3)
+        assert np.allclose(found.getpixel((14, 6)), BLACK, atol=3)
+
+    def test_16_bit_grey_keeps_its_whole_range(self, tmp_path):
+        deep = Image.fromarray(np.array([[0, 257, 32768, 65535]], dtype=np.uint16))
+        assert deep.mode == "I;16"
+        found = open_photograph(saved(deep, tmp_path / "a.png"))
+        assert [found.getpixel((x, 0)) for x in range(4)] == [BLACK, (1, 1, 1), (128, 128, 128), WHITE]
+
+    def test_16_bit_grey_of_the_other_byte_order(self, tmp_path):
+        deep = Image.frombytes("I;16B", (2, 1), b"\x80\x00\xff\xff")
+        found = open_photograph(saved(deep, tmp_path / "a.tif"))
+        assert [found.getpixel((x, 0)) for x in range(2)] == [(128, 128, 128), WHITE]
+
+    def test_transparent_palette_colour_becomes_white(self, tmp_path):
+        palette = halves("P", 0, 1)
+        palette.putpalette([*RED, *BLUE])
+        found = open_photograph(saved(palette, tmp_path / "a.png", transparency=1))
+        assert found.getpixel((1, 1)) == RED
+        assert found.getpixel((14, 6)) == WHITE
+
+    def test_palette_with_an_opacity_for_each_colour(self, tmp_path):
+        palette = halves("P", 0, 1)
+        palette.putpalette([*BLACK, *RED])
+        found = open_photograph(saved(palette, tmp_path / "a.png", transparency=bytes([51, 255])))
+        assert found.getpixel((1, 1)) == (204, 204, 204)  # a fifth of black on white
+        assert found.getpixel((14, 6)) == RED
+
+    def test_palette_without_transparency(self, tmp_path):
+        palette = halves("P", 0, 1)
+        palette.putpalette([*RED, *BLUE])
+        found = open_photograph(saved(palette, tmp_path / "a.png"))
+        assert (found.getpixel((1, 1)), found.getpixel((14, 6))) == (RED, BLUE)
+
+    @pytest.mark.parametrize(
+        ("mode", "solid", "faint"),
+        [("RGBA", (0, 0, 0, 255), (0, 0, 0, 51)), ("LA", (0, 255), (0, 51))],
+    )
+    def test_transparency_is_laid_on_white(self, tmp_path, mode, solid, faint):
+        found = open_photograph(saved(halves(mode, solid, faint), tmp_path / "a.png"))
+        assert found.mode == "RGB"
+        assert found.getpixel((1, 1)) == BLACK
+        assert found.getpixel((14, 6)) == (204, 204, 204)
+
+    def test_one_bit(self, tmp_path):
+        found = open_photograph(saved(halves("1", 0, 1), tmp_path / "a.png"))
+        assert (found.getpixel((1, 1)), found.getpixel((14, 6))) == (BLACK, WHITE)
+
+    def test_one_pixel_wide(self, tmp_path):
+        assert open_photograph(saved(Image.new("RGB", (1, 500), RED), tmp_path / "a.png")).size == (1, 500)
+
+    def test_animation_shows_its_first_picture(self, tmp_path):
+        first, second = Image.new("RGB", (8, 8), RED), Image.new("RGB", (8, 8), BLUE)
+        found = open_photograph(saved(first, tmp_path / "a.gif", save_all=True, append_images=[second]))
+        assert found.getpixel((4, 4)) == RED
+
+    def test_a_pil_image_is_read_like_a_file(self):
+        deep = Image.fromarray(np.array([[65535]], dtype=np.uint16))
+        assert open_photograph(deep).getpixel((0, 0)) == WHITE
+
+    def test_as_many_pixels_as_the_limit(self, tmp_path):
+        size = (8000, PIXEL_LIMIT // 8000)
+        assert open_photograph(saved(Image.new("1", size, 1), tmp_path / "a.png")).size == size
+
+    def test_pillows_remarks_on_metadata_are_not_passed_on(self, tmp_path, recwarn):
+        path = saved(noise(), tmp_path / "a.tif")
+        data = bytearray(path.read_bytes())
+        offset = struct.unpack("<I", data[4:8])[0]
+        entries = struct.unpack("<H", data[offset : offset + 2])[0]
+        for place in range(offset + 2, offset + 2 + 12 * entries, 12):
+            if struct.unpack("<H", data[place : place + 2])[0] == 258:  # BitsPerSample
+                data[place + 4 : place + 8] = struct.pack("<I", 1 << 20)  # said to be longer than the file
+        path.write_bytes(data)
+        assert str(path) in refusal(path)
+        assert not recwarn.list
+
+
+class TestOrientation:
+    # What EXIF says: where the first row and the first column of the stored picture belong.
+    CORNERS = {  # noqa: RUF012
+        1: ("top", "left"),
+        2: ("top", "right"),
+        3: ("bottom", "right"),
+        4: ("bottom", "left"),
+        5: ("top", "left"),
+        6: ("top", "right"),
+        7: ("bottom", "right"),
+        8: ("bottom", "left"),
+    }
+
+    @pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
+    @pytest.mark.parametrize("orientation", CORNERS)
+    def test_first_pixel_lands_where_exif_says(self, tmp_path, orientation, suffix):
+        stored = Image.new("RGB", (32, 16), WHITE)
+        stored.paste(RED, (0, 0, 8, 8))
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        found = open_photograph(saved(stored, tmp_path / f"a.{suffix}", exif=exif))
+
+        assert found.size == ((32, 16) if orientation < 5 else (16, 32))
+        rows, columns = {"top": 1, "bottom": found.height - 2}, {"left": 1, "right": found.width - 2}
+        red = {
+            (row, column)
+            for row, y in rows.items()
+            for column, x in columns.items()
+            if np.allclose(found.getpixel((x, y)), RED, atol=40)
+        }
+        assert red == {self.CORNERS[orientation]}
+
+
+class TestRefused:
+    def test_missing(self, tmp_path):
+        assert refusal(tmp_path / "a.jpg") == f"{tmp_path / 'a.jpg'}: no such file; check the path"
+
+    def test_below_a_file(self, tmp_path):
+        (tmp_path / "a.txt").write_text("text")
+        path = tmp_path / "a.txt" / "b.jpg"
+        assert refusal(path) == f"{path}: no such file; check the path"
+
+    def test_folder(self, tmp_path):
+        assert refusal(tmp_path) == f"{tmp_path}: a folder, where a picture was expected; name the files in it"
+
+    def test_empty_file(self, tmp_path):
+        path = tmp_path / "a.jpg"
+        path.touch()
+        assert refusal(path) == f"{path}: the file is empty (0 bytes); get the file again"
+
+    def test_text_called_jpg(self, tmp_path):
+        path = tmp_path / "a.jpg"
+        path.write_text("not a photograph")
+        assert refusal(path) == f"{path}: not an image in a format that Pillow reads; convert it to PNG or JPEG"
+
+    @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.gif", "a.webp", "a.tif", "a.bmp"])
+    def test_cut_short(self, tmp_path, name):
+        path = saved(noise(), tmp_path / name)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        message = refusal(path)
+        assert message.startswith(f"{path}: damaged or cut short (")
+        assert "; get the file again" in message
+
+    @pytest.mark.parametrize(
+        ("name", "data"), [("a.ppm", b"P6\n8 8x\n255\n" + bytes(192)), ("a.sgi", b"\x01\xda\x00\x07" + bytes(600))]
+    )
+    def test_header_that_the_reader_stumbles_over(self, tmp_path, name, data):
+        path = tmp_path / name
+        path.write_bytes(data)
+        assert refusal(path).startswith(f"{path}: damaged or cut short (")
+
+    def test_over_the_pixel_limit(self, tmp_path):
+        path = saved(Image.new("1", (9000, 9000)), tmp_path / "a.png")
+        expected = f"{path}: 9000 x 9000 is 81,000,000 pixels, over the limit of 80,000,000; make it smaller"
+        assert refusal(path) == expected
+
+    @pytest.mark.parametrize("size", [(10_000, 10_000), (30_000, 30_000)], ids=["pillow warns", "pillow refuses"])
+    def test_what_pillow_calls_a_bomb(self, tmp_path, size):
+        path = tmp_path / "a.png"
+        path.write_bytes(png_of_size(*size))
+        assert refusal(path) == f"{path}: over the limit of 80,000,000 pixels; make it smaller"
+
+    def test_float_tiff(self, tmp_path):
+        path = saved(Image.fromarray(np.array([[0.5, 2.25]], dtype=np.float32)), tmp_path / "a.tif")
+        expected = "32-bit grey values from 0.5 to 2.25, whose white is not known; convert it to 8 or 16 bits"
+        assert refusal(path) == f"{path}: {expected}"
+
+    def test_integers_beyond_16_bits(self, tmp_path):
+        path = saved(Image.fromarray(np.array([[0, 70_000]], dtype=np.int32)), tmp_path / "a.tif")
+        assert "32-bit grey values from 0 to 70000" in refusal(path)
+
+    def test_pil_image_over_the_pixel_limit(self):
+        assert refusal(Image.new("1", (9000, 9000))).startswith("the image: 9000 x 9000 is 81,000,000 pixels")
+
+    def test_pil_image_of_a_file_cut_short(self, tmp_path):
+        path = saved(noise(), tmp_path / "a.png")
+        path.write_bytes(path.read_bytes()[:2000])
+        with Image.open(path) as opened:
+            assert refusal(opened).startswith("the image: damaged or cut short (")
+
+
+class TestFind:
+    def test_folder_with_all_that_is_below_it_in_order(self, tmp_path):
+        names = ["b.jpg", "a.PNG", "deep/er/c.jpeg", "deep/a.tiff"]
+        for name in [*names, "notes.txt", "deep/model.pth"]:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).touch()
+        (tmp_path / "folder.jpg").mkdir()
+        assert find_photographs([tmp_path]) == [
+            tmp_path / name for name in ("a.PNG", "b.jpg", "deep/a.tiff", "deep/er/c.jpeg")
+        ]
+
+    def test_files_stay_in_the_order_given_whatever_they_are_called(self, tmp_path):
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "folder/m.jpg").touch()
+        paths = [tmp_path / "z.jpg", tmp_path / "folder", tmp_path / "a"]
+        assert find_photographs(paths) == [tmp_path / "z.jpg", tmp_path / "folder/m.jpg", tmp_path / "a"]
+
+    def test_folder_without_pictures_is_refused(self, tmp_path):
+        (tmp_path / "notes.txt").touch()
+        with pytest.raises(ImageError) as caught:
+            find_photographs([tmp_path])
+        expected = f"{tmp_path}: a folder without pictures; expected files such as .jpg or .png in it"
+        assert str(caught.value) == expected
+
+
+class TestContentSeeds:
+    def test_batch_mates_do_not_matter(self, images):
+        both = content_seeds(images, seed=1)
+        assert content_seeds(images.flip(0), seed=1) == both[::-1]
+        assert content_seeds(images[1:], seed=1) == both[1:]
+
+    def test_memory_layout_does_not_matter(self, images):
+        assert content_seeds(images.contiguous(memory_format=torch.channels_last), 1) == content_seeds(images, 1)
+
+    def test_content_and_seed_do(self, images):
+        changed = images.clone()
+        changed[:, 0, 0, 0] += 1
+        seeds = [*content_seeds(images, 0), *content_seeds(changed, 0), *content_seeds(images, -1)]
+        assert len(set(seeds)) == 6
+
+    def test_seeds_fit_a_torch_generator(self, images):
+        for seed in content_seeds(images, 0):
+            assert torch.Generator().manual_seed(seed).initial_seed() == seed
