@@ -12,7 +12,7 @@ import shapleycam
 ROOT = Path(shapleycam.__file__).parent
 
 WAY = (
-    ("errors", "version", "names", "urls"),
+    ("errors", "version", "names", "urls", "wording", "precision"),
     ("images", "files"),
     ("models",),
     ("tracing",),

@@ -13,6 +13,7 @@ from shapleycam.cams.spreads import SPREADS
 from shapleycam.cams.table import Derivative, Method
 from shapleycam.game import Game
 from shapleycam.images import Seed
+from shapleycam.precision import widened
 from shapleycam.values._exact import exact
 from shapleycam.values._path import Nodes, mean_gradient
 from shapleycam.values._permutation import Progress, permutation
@@ -62,7 +63,7 @@ def take_derivatives(game: Game, needed: Iterable[Derivative], effort: Estimator
         "exact": lambda: exact(game),
     }
     wanted = dict.fromkeys(needed)
-    derivatives = {name: _precise(game.layout.positions(makers[name]())) for name in wanted if name in makers}
+    derivatives = {name: widened(game.layout.positions(makers[name]())) for name in wanted if name in makers}
     if "random" in wanted:
         derivatives["random"] = random_weights(game, effort.seed)
     return Derivatives(derivatives, {name: players[name]() for name in wanted if name in players})
@@ -70,7 +71,7 @@ def take_derivatives(game: Game, needed: Iterable[Derivative], effort: Estimator
 
 def cam_values(game: Game, methods: Iterable[Method], found: Derivatives) -> dict[str, CamValues]:
     """The values of each method, by name."""
-    activation = _precise(game.layout.positions(game.activation))
+    activation = widened(game.layout.positions(game.activation))
     return {
         method.name: _played(game, found.shares[method.derivative])
         if method.plays
@@ -90,8 +91,8 @@ def player_values(game: Game, values: CamValues) -> Float[Tensor, "b n"]:
 
 def curvature_of(game: Game, second: Float[Tensor, "b n k"]) -> Float[Tensor, " b"]:
     """‖φ₂ - φ₁‖₁ / (‖φ₁‖₁ + ‖φ₂ - φ₁‖₁) of the first- and second-order values: 0 for a linear head, below 1."""
-    activation = _precise(game.layout.positions(game.activation))
-    one = (activation * _precise(game.layout.positions(first_order(game)))).sum(2)
+    activation = widened(game.layout.positions(game.activation))
+    one = (activation * widened(game.layout.positions(first_order(game)))).sum(2)
     change = ((activation * second).sum(2) - one).abs().sum(1)
     whole = one.abs().sum(1) + change
     return torch.where(whole > 0, change / whole, 0.0)
@@ -104,7 +105,7 @@ def random_weights(game: Game, seed: Seed) -> Float[Tensor, "b n k"]:
     for image_seed in game.seeds(seed):
         generator = torch.Generator().manual_seed(image_seed)
         drawn.append(torch.rand(positions.shape[2], generator=generator) * 2 - 1)
-    return _precise(torch.stack(drawn).to(positions)[:, None].expand(positions.shape))
+    return widened(torch.stack(drawn).to(positions)[:, None].expand(positions.shape))
 
 
 def _played(game: Game, shares: ShapleyValues) -> CamValues:
@@ -126,7 +127,3 @@ def _spread(
     if skipped:
         prefix = (activation[:, :skipped] * derivative[:, :skipped]).sum((1, 2))
     return CamValues(places.unflatten(1, game.layout.grid).float(), prefix)
-
-
-def _precise(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.dtype in {torch.float16, torch.bfloat16} else tensor

@@ -16,6 +16,7 @@ from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_error, print_facts, print_json, print_table, progress
 from shapleycam.cli.photographs import batches
 from shapleycam.cli.photographs import found as found_at
+from shapleycam.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -143,8 +144,7 @@ def _print(found: Fidelity, rows: list[Summary], sentences: list[str], explainer
 
 
 def _images(found: Fidelity) -> str:
-    count = len({distance.image for distance in found.distances})
-    return f"{count} image{'s' if count > 1 else ''}"
+    return counted(len({distance.image for distance in found.distances}), "image")
 
 
 def _reached(found: Fidelity) -> str:

@@ -16,7 +16,7 @@ from shapleycam.models import paper
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.utilities import UTILITIES, utility_of
 from shapleycam.values._path import Nodes
-from shapleycam.values.precision import check_tolerance
+from shapleycam.values.tolerance import check_tolerance
 
 ClassRule = Literal["prediction", "label", "correct"]
 ObjectRule = Literal["class", "any"]

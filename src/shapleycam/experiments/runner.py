@@ -30,6 +30,7 @@ from shapleycam.metrics.table import needs
 from shapleycam.models.network import Network
 from shapleycam.models.resolve import network_of
 from shapleycam.tracing.isolation import device_of
+from shapleycam.wording import first_line
 
 
 class Watcher(Interface):
@@ -250,7 +251,7 @@ def _check_device(device: str | torch.device | None) -> None:
     try:
         torch.empty(0, device=device)
     except Exception as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise OptionError(f"device {device!r} cannot be used ({reason}); expected cpu, cuda or mps") from error
 
 

@@ -19,6 +19,7 @@ from shapleycam.images import Photo, Source, open_photograph
 from shapleycam.models.labels import index_of
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess
+from shapleycam.precision import HALF
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 from shapleycam.tracing.isolation import device_of
 from shapleycam.tracing.nested import map_tensors
@@ -68,7 +69,7 @@ def batch_of(
 
 def _in_precision_of(images: Tensor, tensor: Tensor) -> Tensor:
     """A tensor of numbers in half precision widened as the images are; any other as it is."""
-    return tensor.to(images.dtype) if tensor.dtype in {torch.float16, torch.bfloat16} else tensor
+    return tensor.to(images.dtype) if tensor.dtype in HALF else tensor
 
 
 def extra_inputs(inputs: Inputs, images: Float[Tensor, "b *image"]) -> ExtraInputs:

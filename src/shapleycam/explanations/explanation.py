@@ -29,6 +29,7 @@ from shapleycam.models.preprocess import Preprocess, to_pixels
 from shapleycam.tracing.scores import Form
 from shapleycam.utilities import probabilities
 from shapleycam.version import __version__
+from shapleycam.wording import counted
 
 _SHOWN = 8
 _LONGEST = 640
@@ -224,7 +225,7 @@ class Explanation:
         more = f" and {len(self) - 3} more" if len(self) > 3 else ""
         return (
             f"Explanation({self.method}, layer {self.layer}, utility {self.utility_name}, "
-            f"{len(self)} image{'s' if len(self) > 1 else ''}: {names}{more})"
+            f"{counted(len(self), 'image')}: {names}{more})"
         )
 
     def _repr_html_(self) -> str:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from shapleycam.errors import ModelError, nearest
+from shapleycam.wording import type_and_first_line
 
 UNTRAINED = "untrained"
 OTHER_WEIGHTS = (
@@ -28,7 +29,7 @@ def built(make: Callable[[], Any], name: str, remedy: str) -> Any:
         with _tensors_only():
             return make()
     except Exception as error:
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        reason = type_and_first_line(error)
         raise ModelError(f"model {name!r} could not be made ({reason}); {remedy}") from error
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from shapleycam.errors import ModelError
 from shapleycam.models.wrappers import PREFIXES
 from shapleycam.urls import url_of
+from shapleycam.wording import first_line
 
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema")
 _AGAIN = "get the file again, or save model.state_dict() anew"
@@ -43,7 +44,7 @@ def read(path: Path) -> dict[str, Tensor]:
             "save model.state_dict(), best as .safetensors"
         ) from None
     except Exception as error:  # a damaged file makes torch raise nearly anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise ModelError(f"checkpoint {path}: not a readable torch file ({reason}); {_AGAIN}") from error
     return _tensors(found, path)
 

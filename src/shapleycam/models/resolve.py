@@ -12,6 +12,7 @@ from shapleycam.models import zoo
 from shapleycam.models.hf import labels_of
 from shapleycam.models.network import Network, declared_by_timm
 from shapleycam.models.wrappers import PREFIXES, held_in, held_network, remedy_for, unwrapped
+from shapleycam.wording import first_line
 
 
 def network_of(model: object) -> Network:
@@ -57,5 +58,5 @@ def moved(model: nn.Module, device: str | torch.device, now: torch.device) -> nn
     try:
         return model if now == torch.device(device) else model.to(device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise OptionError(f"device {str(device)!r} cannot be used ({reason}); use 'cpu', 'cuda' or 'mps'") from None

@@ -18,6 +18,7 @@ from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.summary import curvature_in_words, facts_of, gap_of, total_of
 from shapleycam.report.page import Section, rendered
 from shapleycam.report.pictures import Bar, Picture, heat_bar, photo, signed_bar
+from shapleycam.wording import counted
 
 _MOST_CELLS = 400
 """Values of more cells than this are not printed as a table."""
@@ -71,7 +72,7 @@ def of_photographs(pages: Sequence[Page], unread: Sequence[tuple[str, str]]) -> 
     """A page on photographs, and on those that could not be read and why."""
     sections = [Section(f"photograph-{number}", page.name) for number, page in enumerate(pages, start=1)]
     facts = pages[0].facts
-    count = f"{len(pages)} photograph{'' if len(pages) == 1 else 's'}"
+    count = counted(len(pages), "photograph")
     return rendered(
         "photographs.html",
         title=f"{count} explained: {facts['model']}" if facts["model"] else f"{count} explained",

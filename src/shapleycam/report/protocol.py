@@ -8,6 +8,7 @@ from typing import Any
 from shapleycam.experiments import Store
 from shapleycam.metrics import METRICS
 from shapleycam.metrics.metric import Metric
+from shapleycam.wording import counted
 
 _CLASSES = {
     "prediction": "What is explained is the class that the model predicts.",
@@ -19,10 +20,10 @@ _CLASSES = {
 def in_words(stores: Sequence[Store]) -> list[str]:
     """What was done, a sentence each."""
     first = stores[0].manifest
-    methods, images = _together(stores, "methods"), _number(stores[0].images, "photograph")
-    of = _number(len(models(stores)), "network")
+    methods, images = _together(stores, "methods"), counted(stores[0].images, "photograph")
+    of = counted(len(models(stores)), "network")
     return [
-        f"Decisions of {of} on {images} were explained by {_number(len(methods), 'method')}: {', '.join(methods)}.",
+        f"Decisions of {of} on {images} were explained by {counted(len(methods), 'method')}: {', '.join(methods)}.",
         f"Layers: {', '.join(_together(stores, 'layers'))}; utilities: {', '.join(_together(stores, 'utilities'))}.",
         _CLASSES[first["protocol"]["class_rule"]],
         "Each method's map was then measured on each photograph, and the figures are means over photographs.",
@@ -58,7 +59,3 @@ def _flat(choices: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, st
         else:
             text = ", ".join(map(str, value)) if isinstance(value, list) else "none" if value is None else str(value)
             yield f"{above}{name}", text
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from shapleycam.errors import ModelError
+from shapleycam.precision import HALF, widened
 from shapleycam.tracing.hooks import FORWARD_HOOKS, LIBRARIES, PRE_HOOKS, HookProxy, Observation
 from shapleycam.tracing.modules import modules_of
 from shapleycam.tracing.scripted import ScriptedCall
@@ -40,7 +41,6 @@ _NOT_OF_FORWARD = {
     *("_load_state_dict_pre_hooks", "_load_state_dict_post_hooks"),
 }
 """What a module keeps that no forward pass writes."""
-_HALF = {torch.float16, torch.bfloat16}
 _SHARED_PACKAGES = frozenset(sys.stdlib_module_names) | {"torch", "numpy"}
 """Objects of these packages' classes are shared: loggers, locks, optimizers, graphs. What a model writes is its own."""
 STATELESS_PACKAGES = _SHARED_PACKAGES | LIBRARIES
@@ -178,7 +178,7 @@ class Copier:
             return tensor
         if _storage_of(tensor) in self._parameter_storages:  # a view of a parameter stays one
             return self._keep(tensor, tensor.detach())  # type: ignore[no-any-return]
-        if tensor.numel() >= _LARGE and not is_buffer and tensor.dtype not in _HALF:
+        if tensor.numel() >= _LARGE and not is_buffer and tensor.dtype not in HALF:
             self.shared[id(tensor)] = ("tensor", tensor)
             return self._keep(tensor, tensor.detach())  # type: ignore[no-any-return]
         return self._keep(tensor, self._wide(self._cloned(tensor.detach())))  # type: ignore[no-any-return]
@@ -201,7 +201,7 @@ class Copier:
     def _wide(self, tensor: Tensor) -> Tensor:
         if self._precision is not None and tensor.is_floating_point():
             return tensor.to(self._precision)
-        return tensor.float() if tensor.dtype in _HALF else tensor
+        return widened(tensor)
 
     def _list(self, values: list[Any]) -> list[Any]:
         copied: list[Any] = self._keep(values, [])

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from shapleycam.errors import DerivativeError, ShapleyCamError
 from shapleycam.tracing.finals import Activation
 from shapleycam.tracing.nested import tensors_of
+from shapleycam.wording import first_line
 
 ONE_TENSORS = re.compile(
     "(View|UnsafeView|ReshapeAlias|Unsqueeze|Squeeze|Alias|Clone|ToCopy|Select|Slice|Permute|Transpose|T|AsStrided|"
@@ -63,7 +64,7 @@ def derivatives(value: Tensor, inputs: Sequence[Tensor], *, create_graph: bool =
     except Exception as error:
         if "no autograd formula was registered" in str(error):  # of a custom operator of torch.library
             raise none_passed_on() from error
-        reason = str(error).partition(" Hint:")[0].splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error).partition(" Hint:")[0]
         raise no_derivative(reason) from error
 
 

@@ -27,6 +27,7 @@ from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 from shapleycam.tracing.modules import modules_of
 from shapleycam.tracing.statics import class_attributes_kept, own_classes
 from shapleycam.tracing.suspension import suspended, without_autocast
+from shapleycam.wording import type_and_first_line
 
 _LOCK = "_shapleycam_lock"
 _COPIER = "_shapleycam_copier"
@@ -144,8 +145,7 @@ def run(
     except (ShapleyCamError, torch.cuda.OutOfMemoryError):
         raise
     except Exception as error:
-        text = str(error).strip()
-        reason = f"{type(error).__name__}: {text.splitlines()[0] if text else ''}".rstrip(": ")
+        reason = type_and_first_line(error).rstrip(": ")
         shown = f"the model raised {reason}, for images of shape {tuple(images.shape)}"
         if purpose:
             expected = "expected a model that takes any number of rows: use a method without a path or sampling"

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-_HALF = {torch.float16, torch.bfloat16}
+from shapleycam.precision import HALF
 
 
 class ScriptedCall(nn.Module):
@@ -23,7 +23,7 @@ class ScriptedCall(nn.Module):
         self.training = False
         copied = deepcopy(scripted).eval()
         numbers = [tensor for tensor in copied.state_dict().values() if tensor.is_floating_point()]
-        if precision is not None or any(tensor.dtype in _HALF for tensor in numbers):
+        if precision is not None or any(tensor.dtype in HALF for tensor in numbers):
             copied = copied.to(precision or torch.float32)
         else:
             _share_parameters(copied, scripted)

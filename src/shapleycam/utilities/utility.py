@@ -11,13 +11,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from shapleycam.errors import OptionError, ShapleyCamError, TargetError
+from shapleycam.precision import widened
 from shapleycam.tracing.nested import is_empty
 from shapleycam.tracing.scores import Reads
 
 Function: TypeAlias = "Callable[..., Tensor]"
 Labels: TypeAlias = "Sequence[str] | None"
-
-_HALF = {torch.float16, torch.bfloat16}
 
 
 def as_logits(output: Float[Tensor, "b *classes"]) -> Float[Tensor, "b classes"]:
@@ -82,7 +81,7 @@ class Utility:
         Raises:
             OptionError: the function does not give one number a row.
         """
-        precise = output.float() if isinstance(output, torch.Tensor) and output.dtype in _HALF else output
+        precise = widened(output) if isinstance(output, torch.Tensor) else output
         try:
             value = self.function(precise, target, *self._data(samples))
         except (ShapleyCamError, torch.cuda.OutOfMemoryError):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from shapleycam.errors import OptionError
 from shapleycam.game import Game
-from shapleycam.values.precision import accurate
+from shapleycam.precision import accurate
 from shapleycam.values.shares import ShapleyValues
 
 MOST_PLAYERS = 20

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from shapleycam.errors import OptionError
 from shapleycam.game import Game
+from shapleycam.precision import accurate
 from shapleycam.values._taylor import divided
-from shapleycam.values.precision import accurate
 
 
 @dataclass(frozen=True)

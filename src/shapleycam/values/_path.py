@@ -16,9 +16,9 @@ from torch import Tensor
 from shapleycam.errors import EfficiencyGapWarning, OptionError, warn
 from shapleycam.game import Game
 from shapleycam.values._taylor import divided
-from shapleycam.values.precision import check_tolerance
 from shapleycam.values.scale import about_scale, ignores_scale
 from shapleycam.values.shares import ShapleyValues
+from shapleycam.values.tolerance import check_tolerance
 
 Nodes: TypeAlias = "int | Literal['auto']"
 _FEWEST, _MOST = 4, 64

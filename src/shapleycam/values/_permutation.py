@@ -18,8 +18,9 @@ from torch import Tensor
 from shapleycam.errors import OptionError, ToleranceWarning, warn
 from shapleycam.game import Game
 from shapleycam.images import Seed
-from shapleycam.values.precision import accurate, check_tolerance
+from shapleycam.precision import accurate
 from shapleycam.values.shares import ShapleyValues
+from shapleycam.values.tolerance import check_tolerance
 
 FEWEST, MOST = 8, 2048
 """Samples of four orders at least (16 pairs of an order and its reverse), and at most."""

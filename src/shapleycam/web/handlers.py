@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 from shapleycam.errors import ShapleyCamError
-from shapleycam.values.precision import check_tolerance
+from shapleycam.values.tolerance import check_tolerance
 from shapleycam.web import coalitions, compare, explain, fidelity, markup, results
 from shapleycam.web.photographs import Limits, Photograph, checked, received
 from shapleycam.web.question import Question, numbered

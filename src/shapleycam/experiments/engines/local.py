@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from torch.utils.data import DataLoader, Dataset
 
 from shapleycam.errors import OptionError
+from shapleycam.wording import first_line
 
 _LOOK = 1.0
 """Seconds between looks whether the parent is there."""
@@ -65,7 +66,7 @@ def prepared_ahead(
     except RuntimeError as error:
         if not re.search("exited unexpectedly|killed by signal", str(error)):
             raise
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise OptionError(
             f"a decoding process died ({reason}); free some memory, or decode with --workers 0"
         ) from error

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from shapleycam.experiments.results._published import Comparison, doubt_of
 from shapleycam.experiments.results.cells import ADCC_OF_MEANS, Absent, Group, Key, Summary
+from shapleycam.wording import counted
 
 DOUBTED = "\u2020"
 """Marks differences from published figures that are in doubt."""
@@ -53,11 +54,7 @@ def number_of_images(groups: Sequence[Group]) -> str:
     fewest, most = min(group.images for group in groups), max(group.images for group in groups)
     if fewest < most:
         return f"{fewest:,} to {most:,} images"
-    return _counted(most, "image")
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    return counted(most, "image")
 
 
 def _undefined(summary: Summary) -> Iterator[str]:
@@ -72,7 +69,7 @@ def _undefined(summary: Summary) -> Iterator[str]:
     models: dict[tuple[str, str], list[str]] = {}
     for (metric, model, count), of in methods.items():
         whose = "all methods" if len(of) == len(everyone[model]) > 1 else ", ".join(of)
-        what = f"{summary.column(metric).title} for {count:,} of {_counted(images[model], 'image')}"
+        what = f"{summary.column(metric).title} for {count:,} of {counted(images[model], 'image')}"
         models.setdefault((what, whose), []).append(model)
     parts = [f"{what} ({', '.join(of)}: {whose})" for (what, whose), of in models.items()]
     if parts:
@@ -95,7 +92,7 @@ def _absent(what: str, absent: Sequence[Absent], groups: Sequence[Group]) -> Ite
         ]
         named.append(f"{image} ({' / '.join(why)})" if any(why) else image)
     more = [f"{len(of) - _SHOWN:,} more"] if len(of) > _SHOWN else []
-    yield f"{_counted(len(of), 'image')} {what}: {', '.join([*named, *more])}."
+    yield f"{counted(len(of), 'image')} {what}: {', '.join([*named, *more])}."
 
 
 def _compared(summary: Summary, comparison: Comparison) -> Iterator[str]:

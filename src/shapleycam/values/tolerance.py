@@ -1,15 +1,8 @@
-"""The number format that sums are taken in, and how near is near enough."""
+"""Tolerances of the estimators."""
 
 from __future__ import annotations
 
-import torch
-
 from shapleycam.errors import OptionError
-
-
-def accurate(device: torch.device) -> torch.dtype:
-    """float64, or float32 where the device has no better (Apple's)."""
-    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def check_tolerance(tolerance: float) -> None:

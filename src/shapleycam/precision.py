@@ -1,0 +1,24 @@
+"""Number formats: half precision is widened before anything is computed, and sums are taken in the best there is."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+HALF = frozenset({torch.float16, torch.bfloat16})
+"""Formats in which derivatives and sums lose too many digits."""
+
+
+def widened(tensor: Tensor) -> Tensor:
+    """Return the tensor in float32 where it is in half precision, and unchanged otherwise.
+
+    Example:
+        >>> widened(torch.ones(1, dtype=torch.bfloat16)).dtype, widened(torch.ones(1, dtype=torch.float64)).dtype
+        (torch.float32, torch.float64)
+    """
+    return tensor.float() if tensor.dtype in HALF else tensor
+
+
+def accurate(device: torch.device) -> torch.dtype:
+    """Return the format for sums on a device: float64, or float32 on Apple's GPUs, which have no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64
