@@ -495,7 +495,7 @@ class TestManifest:
         assert len(model["weights"]) == 64
         assert model["layers"] == {"before-pool": "features"}
         assert model["preprocess"]["crop"] == [32, 32]
-        (provenance,) = manifest["sessions"]
+        (session,) = manifest["sessions"]
         assert session["versions"]["shapleycam"] == shapleycam.__version__
         for package in ("torch", "timm", "pillow", "polars", "pyarrow"):
             assert session["versions"][package] == version(package)
