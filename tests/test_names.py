@@ -17,7 +17,7 @@ from shapleycam.errors import LayerError, ModelError, OptionError
 from shapleycam.experiments import Protocol
 from shapleycam.explaining.fusing import check_fusion
 from shapleycam.explanations.comparison import Comparison
-from shapleycam.layers import rule_of
+from shapleycam.layers import parse_layer_rule
 from shapleycam.metrics import METRICS
 from shapleycam.metrics.table import expand as expand_metrics
 from shapleycam.metrics.table import metric_of
@@ -164,13 +164,13 @@ def test_a_protocol_stores_the_names_of_the_tables():
 class TestLayerRules:
     @pytest.mark.parametrize("name", ["before-pool", "Before-Pool", "before_pool", "before pool", "BeforePool"])
     def test_in_any_spelling(self, name):
-        assert rule_of(name, {"features"}) == "before-pool"
+        assert parse_layer_rule(name, {"features"}) == "before-pool"
 
     def test_a_module_of_that_name_is_meant_itself(self):
-        assert rule_of("last_conv", {"last_conv"}) is None
-        assert rule_of("last-conv", {"last_conv"}) == "last-conv"
-        assert rule_of("last_conv", None) is None
-        assert rule_of("Last-Conv", None) == "last-conv"
+        assert parse_layer_rule("last_conv", {"last_conv"}) is None
+        assert parse_layer_rule("last-conv", {"last_conv"}) == "last-conv"
+        assert parse_layer_rule("last_conv", None) is None
+        assert parse_layer_rule("Last-Conv", None) == "last-conv"
 
     def test_a_model_with_such_a_module(self, images):
         model = nn.Sequential()

@@ -79,7 +79,7 @@ def test_everything_on_the_way_is_there():
     [
         ("import shapleycam.game", {"game"}),
         ("from shapleycam import cli, web", {"cli", "web"}),
-        ("from shapleycam.tracing.isolation import isolated", {"tracing"}),
+        ("from shapleycam.tracing.isolation import isolated_copy", {"tracing"}),
         ("def f():\n    from shapleycam.models import zoo", {"models"}),
         ("from ..explaining import Explainer", {"explaining"}),
         ("from .. import drawing", {"drawing"}),

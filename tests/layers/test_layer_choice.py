@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 from networks import Smooth
 from shapleycam import Explainer, Network
 from shapleycam.errors import LayerError, OptionError
-from shapleycam.layers import audit, before_pool, chosen
+from shapleycam.layers import audit, find_before_pool, find_layer
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -37,8 +37,8 @@ class Stages(nn.Module):
 
 def test_the_last_convolution_is_the_one_inside_the_block():
     model = Stages()
-    assert chosen(model, noise(1, 3, 16, 16), "before-pool") == "two"
-    assert chosen(model, noise(1, 3, 16, 16), "last-conv") == "two.0"
+    assert find_layer(model, noise(1, 3, 16, 16), "before-pool") == "two"
+    assert find_layer(model, noise(1, 3, 16, 16), "last-conv") == "two.0"
     explainer = Explainer(model, layer="last-conv")
     assert explainer.explain(noise(2, 3, 16, 16), "hirescam").layer == explainer.layer == "two.0"
 
@@ -52,7 +52,7 @@ def test_a_network_may_say_what_a_rule_means():
 def test_without_a_convolution_last_conv_is_refused():
     model = nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(3 * 64, 5))
     with pytest.raises(LayerError, match=r"layer 'last-conv': no convolution .*; use 'before-pool'"):
-        chosen(model, noise(1, 3, 16, 16), "last-conv")
+        find_layer(model, noise(1, 3, 16, 16), "last-conv")
 
 
 class Segmenter(nn.Module):
@@ -71,7 +71,7 @@ class Segmenter(nn.Module):
 
 @pytest.mark.parametrize(("nested", "layer"), [(False, "parts.encoder"), (True, "parts.net.encoder")])
 def test_of_a_dense_output_the_layer_before_the_branch_that_makes_it_is_taken(nested, layer):
-    assert chosen(Segmenter(nested=nested), noise(1, 3, 16, 16), "before-pool") == layer
+    assert find_layer(Segmenter(nested=nested), noise(1, 3, 16, 16), "before-pool") == layer
 
 
 # Tokens that are no places
@@ -102,7 +102,7 @@ def test_queries_are_not_taken_for_places_though_their_number_is_a_square():
     assert "norm" not in {candidate.name for candidate in found.candidates}
     (reason,) = [reason for name, _, reason in found.without_grid if name == "norm"]
     assert reason == "its tokens are no grid of places of the image"
-    assert before_pool(found, model, image).name == "patches"
+    assert find_before_pool(found, model, image).name == "patches"
 
 
 class Tokens(nn.Module):
@@ -121,8 +121,8 @@ class Tokens(nn.Module):
 def test_tokens_in_another_order_are_not_places():
     image = noise(1, 3, 16, 16)
     shuffled = torch.randperm(16, generator=torch.Generator().manual_seed(1))
-    assert chosen(Tokens(torch.arange(16)), image, "before-pool") == "fc"
-    assert chosen(Tokens(shuffled), image, "before-pool") == "patches"
+    assert find_layer(Tokens(torch.arange(16)), image, "before-pool") == "fc"
+    assert find_layer(Tokens(shuffled), image, "before-pool") == "patches"
 
 
 def test_tokens_that_are_all_the_mean_are_no_places_whatever_sizes_the_model_takes():
@@ -131,7 +131,7 @@ def test_tokens_that_are_all_the_mean_are_no_places_whatever_sizes_the_model_tak
             tokens = self.patches(x).flatten(2).transpose(1, 2)
             return self.fc(self.norm(tokens.mean(1, keepdim=True).expand(-1, 16, -1).clone())).mean(1)
 
-    assert chosen(Uniform(None), noise(1, 3, 16, 16), "before-pool") == "patches"
+    assert find_layer(Uniform(None), noise(1, 3, 16, 16), "before-pool") == "patches"
 
 
 def test_where_there_is_no_grid_the_last_shapes_are_told():
@@ -146,7 +146,7 @@ def test_where_there_is_no_grid_the_last_shapes_are_told():
     with pytest.raises(
         LayerError, match=r"\(the last shapes are \(1, 48, 7\) at 'first', .*; name one with layer=, and"
     ):
-        chosen(Rows(), noise(1, 3, 16, 16), "before-pool")
+        find_layer(Rows(), noise(1, 3, 16, 16), "before-pool")
 
 
 def test_the_message_for_a_layer_without_a_grid_says_what_to_write():

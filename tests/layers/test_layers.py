@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.functional import relu
 
 from shapleycam.errors import LayerError, ModelError
-from shapleycam.layers import Candidate, audit, before_pool
+from shapleycam.layers import Candidate, audit, find_before_pool
 from shapleycam.models.layout import Layout
 
 
@@ -23,7 +23,7 @@ def candidates(model: nn.Module, image: torch.Tensor) -> tuple[Candidate, ...]:
 
 
 def last(model: nn.Module, image: torch.Tensor) -> Candidate:
-    return before_pool(audit(model, image), model, image)
+    return find_before_pool(audit(model, image), model, image)
 
 
 def by_name(model: nn.Module, size: int) -> dict[str, Candidate]:

@@ -11,7 +11,7 @@ from transformers import TimesformerConfig, TimesformerForVideoClassification, Y
 
 from shapleycam import Explainer
 from shapleycam.errors import LayerError, LayoutWarning
-from shapleycam.layers import audit, chosen, layout_at
+from shapleycam.layers import audit, find_layer, layout_at
 from shapleycam.models.layout import Layout
 
 TINY = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
@@ -98,7 +98,7 @@ def test_tokens_in_another_order_than_reading_are_refused(name):
     assert message.startswith("layer 'norm' returns shape (1, 24, 8) for images of 16 x 24, in which there is no grid")
     assert "its tokens are a grid of 4 x 6 in another order than reading: token 1 lies at row" in message
     assert "layout=" not in message  # none could be said
-    assert chosen(model, image, "before-pool") == "patches"
+    assert find_layer(model, image, "before-pool") == "patches"
 
 
 @mark.parametrize("before", [0, 1, 3])
@@ -305,7 +305,7 @@ def plain() -> nn.Sequential:
 @mark.parametrize("size", [17, 32, 33, 44, 48])
 def test_the_default_layer_does_not_change_with_the_size_of_the_image(size):
     model = plain()
-    assert chosen(model, noise(1, 3, size, size + 5), "before-pool") == "3"
+    assert find_layer(model, noise(1, 3, size, size + 5), "before-pool") == "3"
     cells = [-(-side // 4) for side in (size, size + 5)]
     assert layout_of(model, "3", noise(1, 3, size, size + 5)) == Layout("NCHW", tuple(cells))
 
@@ -334,7 +334,7 @@ def test_images_of_any_size_are_taken(name, size):
     options = {"dynamic_img_size": True, "dynamic_img_pad": True} if name == "test_vit" else {}
     model = timm.create_model(name, num_classes=5, **options).eval()
     image = noise(1, 3, *size)
-    layer = chosen(model, image, "before-pool")
+    layer = find_layer(model, image, "before-pool")
     assert layout_of(model, layer, image).count > 1
 
 
@@ -402,11 +402,11 @@ class Foreign(nn.Module):
 def test_behind_an_unknown_operation_cells_are_tried_out_one_by_one():
     image = noise(1, 3, 24, 24)
     assert layout_of(Foreign(squared), "after", image) == Layout("NCHW", (6, 6))
-    assert chosen(Foreign(squared), image, "before-pool") == "after"
+    assert find_layer(Foreign(squared), image, "before-pool") == "after"
     message = reason_of(Foreign(turned), "after", image)
     assert "where they are is not known behind the operation 'turned'" in message
     assert "or say where the positions are with layout=" in message
-    assert chosen(Foreign(turned), image, "before-pool") == "conv"
+    assert find_layer(Foreign(turned), image, "before-pool") == "conv"
 
 
 def test_what_was_learnt_is_forgotten_where_a_module_is_replaced():
@@ -419,7 +419,7 @@ def test_what_was_learnt_is_forgotten_where_a_module_is_replaced():
 def test_the_reasons_are_told_where_no_layer_can_be_explained():
     series = nn.Sequential(nn.Flatten(2), nn.Conv1d(1, 16, 3, padding=1), nn.AdaptiveAvgPool1d(1), nn.Flatten())
     with raises(LayerError, match=r"no layer .* of the last one its places lie along axis 2; expected axis 1"):
-        chosen(nn.Sequential(series[0], series[1], nn.ReLU(), Summed()), noise(1, 1, 1, 16), "before-pool")
+        find_layer(nn.Sequential(series[0], series[1], nn.ReLU(), Summed()), noise(1, 1, 1, 16), "before-pool")
 
 
 class Summed(nn.Module):
@@ -447,7 +447,7 @@ class Adapted(nn.Module):
 def test_the_last_convolution_is_the_wrapped_one(wrapped):
     model = plain()
     model[int(wrapped)] = Adapted(model[int(wrapped)])
-    layer = chosen(model, noise(1, 3, 32, 32), "last-conv")
+    layer = find_layer(model, noise(1, 3, 32, 32), "last-conv")
     assert layer == ("2.base_layer" if wrapped == "2" else "2")
     assert layer in {candidate.name for candidate in audit(model, noise(1, 3, 32, 32)).candidates}
 
@@ -487,7 +487,7 @@ def test_a_head_of_zeros_is_named_where_no_layer_matters():
     model = plain()
     nn.init.zeros_(model[6].weight)
     with raises(LayerError, match=r"gradient of the model's output is 0 at all of its layers .* load trained weights"):
-        chosen(model, noise(1, 3, 32, 32), "before-pool")
+        find_layer(model, noise(1, 3, 32, 32), "before-pool")
 
 
 def test_tokens_of_which_none_is_of_the_image_alone_leave_the_other_layers_proven():

@@ -12,7 +12,7 @@ from torch import nn
 from transformers.modeling_outputs import BaseModelOutput, ImageClassifierOutput
 
 from shapleycam import Explainer
-from shapleycam.tracing.nested import alike, map_tensors, numbers_of, only_tensor, tensors_of
+from shapleycam.tracing.nested import alike, float_tensors_of, map_tensors, only_tensor, tensors_of
 
 Pair = namedtuple("Pair", ["first", "second"])  # noqa: PYI024  # a plain one, as in users' code
 A, B, C = torch.tensor([1.0]), torch.tensor([2.0, 3.0]), torch.tensor([4])
@@ -96,7 +96,7 @@ def test_the_attributes_of_a_mapped_model_output_are_the_mapped_ones():
 
 
 def test_numbers_are_the_floating_point_tensors():
-    assert [tensor is A for tensor in numbers_of((C, A, torch.tensor([True])))] == [True]
+    assert [tensor is A for tensor in float_tensors_of((C, A, torch.tensor([True])))] == [True]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from networks import Toy
 from shapleycam import Explainer, utilities
 from shapleycam.errors import ModelError, OptionError, ProbabilitiesWarning, TargetError
-from shapleycam.tracing.finals import Finals
+from shapleycam.tracing.nonlinearities import NonlinearityRecorder
 
 Z = [[1.0, 3.0, 2.0], [0.5, -1.0, 2.0]]
 IMAGES = torch.tensor(Z).reshape(2, 1, 1, 3)
@@ -294,12 +294,12 @@ def test_a_result_that_was_written_into_is_no_softmax_any_more():
         p[:, 0] = p[:, 0] / 2
         return p
 
-    with Finals() as finals:
+    with NonlinearityRecorder() as finals:
         assert finals.of(halved(torch.tensor(Z))) is None
 
 
 def test_what_enters_is_not_kept_alive_with_what_is_not_the_output():
-    with Finals() as finals:
+    with NonlinearityRecorder() as finals:
         attention = torch.rand(1, 2, 5, 5).softmax(-1)
         assert finals.of(attention) is None
         gate = torch.rand(1, 4).sigmoid()

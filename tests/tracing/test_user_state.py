@@ -21,7 +21,7 @@ from user_models import METHODS, Small, assert_untouched, pictures, state_of, va
 
 from shapleycam import Explainer
 from shapleycam.errors import ModelError, ReplayError
-from shapleycam.tracing.isolation import isolated
+from shapleycam.tracing.isolation import isolated_copy
 
 
 @pytest.fixture(scope="module")
@@ -364,7 +364,7 @@ def test_a_lazily_initialised_module_is_refused_and_stays_so():
 
 def test_the_generators_go_on_from_where_they_were():
     state = random.getstate(), torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    with isolated(Small()) as copied:
+    with isolated_copy(Small()) as copied:
         copied(pictures() + random.random() + np.random.rand() + torch.rand(1))  # noqa: NPY002, S311
     assert random.getstate() == state[0]
     assert torch.equal(torch.get_rng_state(), state[1])

@@ -39,14 +39,14 @@ def layers(
     A layer with curvature 0 has a linear head: second-order methods add nothing there.
     """
     from shapleycam.explaining.inputs import batch_of
-    from shapleycam.layers import audit, before_pool
+    from shapleycam.layers import audit, find_before_pool
 
     explainer = options.make_explainer(
         model, checkpoint, pretrained=pretrained, layer=None, utility=utility, device=device, output=output
     )
     batch = batch_of(image or options.demo_photo(), options.transform_of(explainer), explainer.model)
     audited = audit(explainer.model, batch.images, explainer.select)
-    chosen = before_pool(audited, explainer.model, batch.images).name
+    chosen = find_before_pool(audited, explainer.model, batch.images).name
     proven = [c for c in audited.candidates if c.proven or c.name == chosen]
     found = [c for c in proven if every or _is_block(c, explainer) or c.name == chosen]
     rows = []

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from shapleycam.cams.table import expand as expand_methods
 from shapleycam.errors import OptionError
-from shapleycam.layers import rule_of
+from shapleycam.layers import parse_layer_rule
 from shapleycam.metrics import Options
 from shapleycam.metrics.table import expand as expand_metrics
 from shapleycam.models import paper
@@ -74,7 +74,7 @@ class Protocol:
         players = _LARGEST if self.players is None else self.players[0] * self.players[1]
         object.__setattr__(self, "methods", tuple(expand_methods(self.methods, players)))
         object.__setattr__(self, "metrics", tuple(expand_metrics(self.metrics)))
-        layers = (rule_of(layer, modules=None) or layer for layer in self.layers)
+        layers = (parse_layer_rule(layer, modules=None) or layer for layer in self.layers)
         object.__setattr__(self, "layers", tuple(dict.fromkeys(layers)))
         for utility in self.utilities:
             if not isinstance(utility, str):

@@ -23,7 +23,15 @@ from shapleycam.game import Game
 from shapleycam.game.crg import MEMORY
 from shapleycam.game.players import Regions
 from shapleycam.images import Seed
-from shapleycam.layers import BEFORE_POOL, RULES, Solid, check_solid, chosen, rule_of, share_proofs
+from shapleycam.layers import (
+    BEFORE_POOL,
+    RULES,
+    ImageKind,
+    check_image_kind,
+    find_layer,
+    parse_layer_rule,
+    share_proofs,
+)
 from shapleycam.models.channels import greyscale, wants_grey
 from shapleycam.models.layout import Layout
 from shapleycam.models.network import Network, Transform
@@ -31,12 +39,12 @@ from shapleycam.models.outputs import Choice, selector
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.resolve import best_device, moved, network_of, own_name
 from shapleycam.models.transforms import as_transform
-from shapleycam.tracing._trace import Select, whole
+from shapleycam.tracing._trace import OutputSelector, whole_output
 from shapleycam.tracing.calls import layer_name
-from shapleycam.tracing.checked import share_checks
-from shapleycam.tracing.finals import Finals
-from shapleycam.tracing.isolation import device_of, isolated, run
-from shapleycam.tracing.scores import Returned, in_rows, is_of_classes, scores_of
+from shapleycam.tracing.checks import share_checks
+from shapleycam.tracing.isolation import device_of, isolated_copy, run
+from shapleycam.tracing.nonlinearities import NonlinearityRecorder
+from shapleycam.tracing.scores import SelectedOutput, as_rows, has_classes, identify_scores
 from shapleycam.tracing.suspension import without_autocast
 from shapleycam.utilities import Function, Utility, utility_of
 from shapleycam.values._path import Nodes
@@ -86,7 +94,7 @@ class Explainer:
         output: Choice = None,
         layout: str | Layout | None = None,
         fuse: str = "mean",
-        images: Solid = None,
+        images: ImageKind = None,
     ) -> None:
         if isinstance(model, str):
             device = device or best_device()
@@ -100,7 +108,7 @@ class Explainer:
         self.origin = network.origin
         self.select = selector(output)
         self._settings = ExplainerSettings(
-            self.model, self.labels, self.preprocess, memory, layout, check_solid(images)
+            self.model, self.labels, self.preprocess, memory, layout, check_image_kind(images)
         )
         self._fuse = check_fusion(fuse)
         self._layers = [self._named(one, network) for one in _several(layer)]
@@ -302,9 +310,9 @@ class Explainer:
             ModelError, ImageError: as in `explain`.
         """
         batch, asked = batch_of(images, self.preprocess, self.model, inputs), self._utility(utility)
-        with isolated(self.model) as model:
+        with isolated_copy(self.model) as model:
             output = self._output_for(asked)(run(model, batch.images, batch.extra))
-        return in_rows(output, len(batch.images), "images", "output" if asked.reads == "output" else "numbers")
+        return as_rows(output, len(batch.images), "images", "output" if asked.reads == "output" else "numbers")
 
     @torch.inference_mode(mode=False)
     @torch.no_grad()
@@ -318,15 +326,15 @@ class Explainer:
         select = self._output_for(asked)
         if asked.reads != "scores":
             return asked.scores(self.output(batch, asked), self.labels)
-        with isolated(self.model) as model:
-            with torch.enable_grad(), Finals() as finals:  # only a graph shows how the scores can be had
+        with isolated_copy(self.model) as model:
+            with torch.enable_grad(), NonlinearityRecorder() as finals:  # only a graph shows how the scores can be had
                 leaf = batch.first.images.clone().requires_grad_()
-                first = in_rows(select(run(model, leaf, batch.first.extra)), 1, "images", "scores")
-                returned = Returned.of(first, None, finals)
-                how = scores_of(first, returned, leaf) if is_of_classes(first) else None
-            with Finals() as finals:
-                rows = in_rows(select(run(model, batch.images, batch.extra)), len(batch.images), "images", "scores")
-                return asked.scores(rows if how is None else how.of(rows, finals), self.labels)
+                first = as_rows(select(run(model, leaf, batch.first.extra)), 1, "images", "scores")
+                returned = SelectedOutput.of(first, None, finals)
+                how = identify_scores(first, returned, leaf) if has_classes(first) else None
+            with NonlinearityRecorder() as finals:
+                rows = as_rows(select(run(model, batch.images, batch.extra)), len(batch.images), "images", "scores")
+                return asked.scores(rows if how is None else how.apply(rows, finals), self.labels)
 
     def like(self, model: nn.Module) -> Explainer:
         """The same explainer of another model of the same make, with other weights say."""
@@ -367,20 +375,20 @@ class Explainer:
     def _utility(self, choice: UtilityChoice) -> Utility:
         return self.utility if choice is None else utility_of(choice)
 
-    def _output_for(self, utility: Utility) -> Select:
-        return whole if utility.raw else self.select
+    def _output_for(self, utility: Utility) -> OutputSelector:
+        return whole_output if utility.raw else self.select
 
     def _named(self, layer: str | nn.Module, network: Network) -> str:
         """A layer's name, or the rule by which it is found once the size of the images is known."""
-        rule = rule_of(layer, dict(self.model.named_modules()))
+        rule = parse_layer_rule(layer, dict(self.model.named_modules()))
         if rule is not None:
             return network.layers.get(rule, rule)
         return layer_name(self.model, own_name(layer, self.model) if isinstance(layer, str) else layer)
 
-    def _find_layers(self, batch: Batch, select: Select) -> None:
-        first, solid = batch.first, self._settings.solid
+    def _find_layers(self, batch: Batch, select: OutputSelector) -> None:
+        first, image_kind = batch.first, self._settings.image_kind
         self._layers = [
-            chosen(self.model, first.images, name, select, solid, first.extra) if name in RULES else name
+            find_layer(self.model, first.images, name, select, image_kind, first.extra) if name in RULES else name
             for name in self._layers
         ]
 

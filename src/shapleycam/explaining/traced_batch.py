@@ -19,14 +19,14 @@ from shapleycam.explaining.questions import explained
 from shapleycam.explanations.comparison import Comparison
 from shapleycam.game import Game
 from shapleycam.game.players import Regions
-from shapleycam.layers import Solid, channel_axis, layout_at
+from shapleycam.layers import ImageKind, channel_axis, layout_at
 from shapleycam.models.layout import Layout
 from shapleycam.models.network import Transform
 from shapleycam.models.outputs import rows_of
 from shapleycam.tracing import Trace, trace
-from shapleycam.tracing._trace import Select
-from shapleycam.tracing.isolation import isolated, run
-from shapleycam.tracing.scores import Reads
+from shapleycam.tracing._trace import OutputSelector
+from shapleycam.tracing.isolation import isolated_copy, run
+from shapleycam.tracing.scores import UtilityInput
 from shapleycam.utilities import Function, Utility
 from shapleycam.utilities.fitting import check_classes, check_scores
 from shapleycam.utilities.utility import logits_if_any
@@ -49,7 +49,7 @@ class ExplainerSettings:
     preprocess: Transform | None
     memory: int
     layout: str | Layout | None
-    solid: Solid = None
+    image_kind: ImageKind = None
     ignores_scale: dict[tuple[str, int], tuple[bool, Function]] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
     rows_checked: set[tuple[int, ...]] = field(default_factory=set)
@@ -67,7 +67,7 @@ class TracedBatch:
         settings: ExplainerSettings,
         batch: Batch,
         layer: str,
-        select: Select,
+        select: OutputSelector,
         methods: Sequence[str],
         *,
         replay: bool,
@@ -75,9 +75,9 @@ class TracedBatch:
     ) -> None:
         needed = {METHODS[name].derivative for name in expand(methods)} if methods else set()
         self.batch = batch
-        self._readings: dict[Reads, Trace] = {}
+        self._readings: dict[UtilityInput, Trace] = {}
         self._settings, self._select = settings, select
-        self.channels = channel_axis(settings.model, batch.images, settings.solid, batch.extra)
+        self.channels = channel_axis(settings.model, batch.images, settings.image_kind, batch.extra)
         self.traced = self._trace(layer, replay=replay or bool(needed & _REPLAYED), twice=twice or "second" in needed)
 
     @property
@@ -149,10 +149,10 @@ class TracedBatch:
         able = int(torch.isfinite(scores).sum(1).min())  # of a set of classes, its members
         return list(scores.detach().topk(min(targets, able)).indices.T)
 
-    def _reading(self, reads: Reads) -> Trace:
+    def _reading(self, reads: UtilityInput) -> Trace:
         """The pass as a question of this kind reads it."""
         if reads not in self._readings:
-            self._readings[reads] = self.traced.reading(reads)
+            self._readings[reads] = self.traced.read_as(reads)
             if reads != "output":
                 self._check_one_alone()
         return self._readings[reads]
@@ -167,7 +167,7 @@ class TracedBatch:
         key = (*shape, id(self._select))
         if len(images) == 1 or set(shape) != {len(images)} or key in self._settings.rows_checked:
             return
-        with isolated(self._settings.model) as model:
+        with isolated_copy(self._settings.model) as model:
             alone = rows_of(self._select(run(model, images[:1], self.batch.first.extra)), 1)
         if alone.numel() * len(images) != self.traced.output.numel():
             raise ModelError(
@@ -179,8 +179,8 @@ class TracedBatch:
     def _read_for(self, utility: Utility) -> Trace:
         """The pass as a utility reads it, where it can be asked that; what there is to know of it is said once."""
         traced = self._reading(utility.reads)
-        if traced.scores is not None:
-            check_scores(utility, traced.scores)
+        if traced.score_conversion is not None:
+            check_scores(utility, traced.score_conversion)
             warnings.about_scores(utility, traced, self._settings.labels, self._settings.told)
         return traced
 
@@ -196,11 +196,11 @@ class TracedBatch:
     def _form(self, utility: Utility) -> dict[str, Any]:
         """What the numbers of the model's own output are, and what there is to know about it."""
         try:
-            scores = self._reading("scores").scores
+            scores = self._reading("scores").score_conversion
         except ModelError:
             scores = None
         said = scores.remark if scores is not None and utility.reads == "scores" else None
-        return {"form": None if scores is None else scores.form, "remark": said}
+        return {"form": None if scores is None else scores.output_kind, "remark": said}
 
     def _trace(self, layer: str, *, replay: bool, twice: bool) -> Trace:
         model, batch = self._settings.model, self.batch
@@ -224,7 +224,7 @@ class TracedBatch:
             learnt.clear()
         if key not in learnt and ("path" in needed or cancels(game)):
             if "path" not in needed:
-                again = self._trace(self.traced.layer, replay=True, twice=False).reading(utility.reads)
+                again = self._trace(self.traced.layer, replay=True, twice=False).read_as(utility.reads)
                 game = Game(again, game.layout, utility, game.target)
             learnt[key] = (ignores_scale(game), utility.function)
         if learnt.get(key, (False,))[0]:

@@ -53,13 +53,13 @@ def about_scores(utility: Utility, traced: Trace, labels: Sequence[str] | None, 
     """Warn once that logits are explained where the model returns probabilities, and of a sigmoid of classes that
     exclude each other; `told` holds what has been said.
     """
-    scores = traced.scores
+    scores = traced.score_conversion
     if scores is None:
         return
     if scores.remark is not None and scores.remark not in told:
         told.add(scores.remark)
         warn(ProbabilitiesWarning, scores.remark)
-    may_exclude = utility.beside and scores.final is None and utility.name not in told
+    may_exclude = utility.beside and scores.nonlinearity is None and utility.name not in told
     if may_exclude and traced.output.dim() == 2 and exclude_each_other(traced.output.detach(), labels):
         told.add(utility.name)
         warn(

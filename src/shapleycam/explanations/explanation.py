@@ -26,7 +26,7 @@ from shapleycam.models.grids import sides_of
 from shapleycam.models.labels import name_of
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess, to_pixels
-from shapleycam.tracing.scores import Form
+from shapleycam.tracing.scores import OutputKind
 from shapleycam.utilities import probabilities
 from shapleycam.version import __version__
 from shapleycam.wording import counted
@@ -69,7 +69,7 @@ class Explanation:
     curvature: Float[Tensor, " b"] | None = None
     labels: tuple[str, ...] | None = None
     preprocess: Transform | None = None
-    form: Form | None = "logits"
+    form: OutputKind | None = "logits"
     remark: str | None = None
     channels: int = 1
 

@@ -28,7 +28,7 @@ from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch
 from shapleycam.game import Game
 from shapleycam.game.players import Regions
-from shapleycam.tracing.isolation import isolated
+from shapleycam.tracing.isolation import isolated_copy
 from shapleycam.values._exact import exact
 from shapleycam.values._path import Nodes
 from shapleycam.values._permutation import Progress, permutation
@@ -183,7 +183,7 @@ def _times(
     """Of each method the median seconds of an explanation of the batch, and the median ratio to a plain pass."""
 
     def plain() -> None:
-        with isolated(explainer.model) as model:
+        with isolated_copy(explainer.model) as model:
             batch.extra.call(model, batch.images)
 
     def explain(method: str) -> None:

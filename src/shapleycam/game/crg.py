@@ -23,16 +23,16 @@ from shapleycam.game.structure import Structure
 from shapleycam.images import Seed, content_seeds
 from shapleycam.models.layout import Layout
 from shapleycam.tracing import Trace
-from shapleycam.tracing.checked import once, passed
+from shapleycam.tracing.checks import mark_checked, needs_check
 from shapleycam.tracing.graph import (
-    derivatives,
+    gradients,
     has_foreign_functions,
-    missing_derivative,
-    no_derivative,
-    none_passed_on,
-    not_differentiable,
+    has_once_differentiable,
+    no_derivative_error,
+    no_gradient_error,
+    operation_without_derivative,
 )
-from shapleycam.tracing.nested import numbers_of
+from shapleycam.tracing.nested import float_tensors_of
 from shapleycam.tracing.suspension import without_autocast
 from shapleycam.utilities import Utility
 
@@ -177,21 +177,21 @@ class Game:
         gradient = self._own_gradient()
         found = self._hessian_product(gradient, vector)
         key = ("curvature", self.layer, self.activation.shape, self.activation.dtype, self._question)
-        if has_foreign_functions(self._utility_at_activation) and once(self._trace.owner, key):
+        if has_foreign_functions(self._utility_at_activation) and needs_check(self._trace.owner, key):
             own = found if vector is self.activation else self._hessian_product(gradient, self.activation)
             by_rerun, precisely = (self._gradient_by(run) for run in (self._trace.rerun, self._trace.rerun_in_float64))
             check_curvature(CurvatureCase(self.activation, gradient.detach(), own, by_rerun, precisely), self.layer)
-            passed(self._trace.owner, key)
+            mark_checked(self._trace.owner, key)
         return found
 
     def _hessian_product(self, gradient: Tensor, vector: Tensor) -> Tensor:
-        if not_differentiable(self._utility_at_activation) or not_differentiable(gradient):
-            raise no_derivative("an operation in it is marked once_differentiable")
+        if has_once_differentiable(self._utility_at_activation) or has_once_differentiable(gradient):
+            raise no_derivative_error("an operation in it is marked once_differentiable")
         if not gradient.requires_grad:  # the utility is linear in the activation
             return torch.zeros_like(gradient)
         with _differentiable():
             along = (gradient * vector.clone()).sum()
-            (product,) = derivatives(along, [self._trace.activation])
+            (product,) = gradients(along, [self._trace.activation])
             return torch.zeros_like(gradient) if product is None else product  # linear in what depends on it
 
     @property
@@ -228,7 +228,7 @@ class Game:
         """Compare the gradient with finite differences, once for a model and what its kernels depend on."""
         activation, trace = self.activation, self._trace
         key = ("gradient", self.layer, activation.shape, activation.dtype, activation.device, self._question)
-        if not once(trace.owner, key):
+        if not needs_check(trace.owner, key):
             return
 
         def evaluate(head: Callable[[Tensor], Any]) -> Evaluate:
@@ -242,7 +242,7 @@ class Game:
                 self.layer,
                 self.utility.name,
             )
-        passed(trace.owner, key)
+        mark_checked(trace.owner, key)
 
     def _own_gradient(self) -> Tensor:
         if self._gradient_at_activation is None:
@@ -257,7 +257,7 @@ class Game:
 
 def _largest_of(output: Any) -> float:
     """The largest finite number in an output; masked logits may be -inf."""
-    numbers = (t.detach()[torch.isfinite(t.detach())] for t in numbers_of(output))
+    numbers = (t.detach()[torch.isfinite(t.detach())] for t in float_tensors_of(output))
     return max((float(t.abs().max()) for t in numbers if t.numel()), default=0.0)
 
 
@@ -275,8 +275,8 @@ def _derivative(value: Tensor, activation: Tensor, *, again: bool = False) -> Te
         DerivativeError: an operation passes none on. (Autograd returns None there, or leaves its part out.)
     """
     gradient = None
-    if value.requires_grad and missing_derivative(value) is None:
-        (gradient,) = derivatives(value, [activation], create_graph=again)
+    if value.requires_grad and operation_without_derivative(value) is None:
+        (gradient,) = gradients(value, [activation], create_graph=again)
     if gradient is None:
-        raise none_passed_on()
+        raise no_gradient_error()
     return gradient

@@ -17,7 +17,7 @@ from shapleycam.game.recording import recorded
 from shapleycam.game.structure import Structure, structure_of
 from shapleycam.game.ways import General, Pooled, Summed, Way
 from shapleycam.tracing import Trace
-from shapleycam.tracing.nested import numbers_of
+from shapleycam.tracing.nested import float_tensors_of
 from shapleycam.tracing.suspension import without_autocast
 from shapleycam.utilities import Utility
 
@@ -76,7 +76,7 @@ class Evaluation:
         return not bool(self._differ(found, expected, 1 if strict else 3).any())
 
     def _differ(self, found: Tensor, expected: Tensor, room: int) -> Tensor:
-        largest = max(_largest(tensor) for tensor in (expected, *numbers_of(self._trace.output)))
+        largest = max(_largest(tensor) for tensor in (expected, *float_tensors_of(self._trace.output)))
         limit = _ROUNDINGS * torch.finfo(self._trace.activation.dtype).eps * largest * room
         return ~((found - expected).abs() <= limit)  # NaN differs
 

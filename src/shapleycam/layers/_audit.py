@@ -13,19 +13,19 @@ from torch import Tensor, nn
 
 from shapleycam.errors import LayerError
 from shapleycam.layers.layout import reading_at, supposed
-from shapleycam.layers.proof import Solid, channel_axis
+from shapleycam.layers.proof import ImageKind, channel_axis
 from shapleycam.models.grids import sides_of
 from shapleycam.models.layout import Layout
 from shapleycam.models.outputs import found as found_logits
-from shapleycam.tracing._trace import Select
+from shapleycam.tracing._trace import OutputSelector
 from shapleycam.tracing.differentiation import Differentiation
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
-from shapleycam.tracing.finals import Finals
-from shapleycam.tracing.graph import derivatives, missing_derivative
-from shapleycam.tracing.isolation import Interceptor, intercepted, isolated, run
-from shapleycam.tracing.nested import is_empty, map_tensors, numbers_of, only_tensor, version_of
+from shapleycam.tracing.graph import gradients, operation_without_derivative
+from shapleycam.tracing.isolation import Interceptor, intercepted, isolated_copy, run
+from shapleycam.tracing.nested import float_tensors_of, is_empty, map_tensors, only_tensor, version_of
+from shapleycam.tracing.nonlinearities import NonlinearityRecorder
 from shapleycam.tracing.scores import scores_if_any
-from shapleycam.tracing.soundness import check_output, nothing_returned
+from shapleycam.tracing.soundness import check_output, empty_output_error
 
 _NO_DERIVATIVE = "the output has no derivative by the images: something is quantised, detached or under no_grad"
 _ATTENTION = {"attn", "attention", "self_attn", "self_attention"}
@@ -67,14 +67,14 @@ class Audit:
 def audit(
     model: nn.Module,
     image: Float[Tensor, "1 *image"],
-    select: Select = found_logits,
-    solid: Solid = None,
+    select: OutputSelector = found_logits,
+    image_kind: ImageKind = None,
     extra: ExtraInputs = NO_EXTRA,
 ) -> Audit:
     """Every layer with a grid of positions that runs once and that the output depends on, in running order.
 
     Of layers that pass on the same tensor (a block and its last module, say) one is named: the outermost around
-    the first of them. `select` takes the output that is explained from what the model returns; `solid` says what
+    the first of them. `select` takes the output that is explained from what the model returns; `image_kind` says what
     images of five dimensions are; `extra` are the model's further inputs.
 
     Raises:
@@ -90,7 +90,7 @@ def audit(
             "untrained models' are, its last activations are dead, or it is rounded); expected an output "
             "that depends on the image: load trained weights"
         )
-    channels = channel_axis(model, image, solid, extra)
+    channels = channel_axis(model, image, image_kind, extra)
     sides = sides_of(tuple(image.shape), channels)
     found, without, last = [], [], ""
     for one in seen:
@@ -123,29 +123,38 @@ class _Output:
     gradient: Tensor
 
 
-def _outputs(model: nn.Module, image: Tensor, select: Select, extra: ExtraInputs) -> tuple[list[_Output], bool, str]:
+def _outputs(
+    model: nn.Module, image: Tensor, select: OutputSelector, extra: ExtraInputs
+) -> tuple[list[_Output], bool, str]:
     """The outputs of the modules that run once, in the order in which they finish; whether the model's is dense; and
     what stands in the way of others.
     """
     watch = _Watch()
     leaf = image.detach().clone().requires_grad_()
-    with isolated(model) as copied, torch.enable_grad(), Differentiation(twice=False):
-        with intercepted({m: watch.on(name, m) for name, m in copied.named_modules() if name}), Finals() as finals:
+    with isolated_copy(model) as copied, torch.enable_grad(), Differentiation(twice=False):
+        with (
+            intercepted({m: watch.on(name, m) for name, m in copied.named_modules() if name}),
+            NonlinearityRecorder() as finals,
+        ):
             output = select(run(copied, leaf, extra))
-        numbers = numbers_of(output)
+        numbers = float_tensors_of(output)
         if is_empty(output):
-            raise nothing_returned(model)
+            raise empty_output_error(model)
         for tensor in numbers:
             check_output(tensor, model)
         numbers = [scores_if_any(tensor, len(image), finals, leaf) for tensor in numbers]
         seen, score = watch.seen(), sum(_score(tensor) for tensor in numbers)
         dense = not isinstance(output, torch.Tensor) or output.dim() > 2
-        if not isinstance(score, torch.Tensor) or not score.requires_grad or missing_derivative(score) is not None:
+        if (
+            not isinstance(score, torch.Tensor)
+            or not score.requires_grad
+            or operation_without_derivative(score) is not None
+        ):
             return [], dense, _NO_DERIVATIVE
         if not seen:
             return [], dense, watch.repeated()
-        gradients = derivatives(score, [one.value for one in seen])
-    pairs = zip(seen, gradients, strict=True)
+        by_output = gradients(score, [one.value for one in seen])
+    pairs = zip(seen, by_output, strict=True)
     outputs = [_Output(one.name, one.first, one.value.detach(), g) for one, g in pairs if g is not None]
     return outputs, dense, watch.repeated()
 

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from shapleycam.errors import LayerError
 from shapleycam.layers._audit import Audit, Candidate, audit
 from shapleycam.layers.locality import is_local
-from shapleycam.layers.proof import Solid
+from shapleycam.layers.proof import ImageKind
 from shapleycam.models.outputs import found as found_logits
 from shapleycam.names import canonical
-from shapleycam.tracing._trace import Select
+from shapleycam.tracing._trace import OutputSelector
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 
 BEFORE_POOL, LAST_CONV = "before-pool", "last-conv"
@@ -21,7 +21,7 @@ RULES = (BEFORE_POOL, LAST_CONV)
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
-def rule_of(layer: object, modules: Container[str] | None) -> str | None:
+def parse_layer_rule(layer: object, modules: Container[str] | None) -> str | None:
     """Return the rule that a layer's name means, in any spelling of it, or None.
 
     A module that is called so ("last_conv") is meant itself; where the model is not known (None) its name may be any
@@ -34,24 +34,24 @@ def rule_of(layer: object, modules: Container[str] | None) -> str | None:
     return None if taken else rule
 
 
-def chosen(
+def find_layer(
     model: nn.Module,
     image: Float[Tensor, "1 *image"],
     rule: str,
-    select: Select = found_logits,
-    solid: Solid = None,
+    select: OutputSelector = found_logits,
+    image_kind: ImageKind = None,
     extra: ExtraInputs = NO_EXTRA,
 ) -> str:
-    """The layer that a rule, "before-pool" or "last-conv", names for this model; `solid` and `extra` as for `audit`.
+    """The layer that a rule, "before-pool" or "last-conv", names for this model; `image_kind`, `extra`: see `audit`.
 
     Raises:
         LayerError: there is none.
     """
-    found = audit(model, image, select, solid, extra)
-    return last_conv(found, model) if rule == LAST_CONV else before_pool(found, model, image, extra).name
+    found = audit(model, image, select, image_kind, extra)
+    return find_last_conv(found, model) if rule == LAST_CONV else find_before_pool(found, model, image, extra).name
 
 
-def before_pool(
+def find_before_pool(
     found: Audit, model: nn.Module, image: Float[Tensor, "1 *image"], extra: ExtraInputs = NO_EXTRA
 ) -> Candidate:
     """The last candidate of which more than one position matters to the output: the one before pooling. For a dense
@@ -71,7 +71,7 @@ def before_pool(
     )
 
 
-def last_conv(found: Audit, model: nn.Module) -> str:
+def find_last_conv(found: Audit, model: nn.Module) -> str:
     """The last convolution on the way to the output of which more than one position matters; of one that PEFT wrapped
     the wrapped one, not the adapter beside it.
 

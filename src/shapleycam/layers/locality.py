@@ -14,7 +14,7 @@ from shapleycam.models.layout import Layout
 from shapleycam.tracing.calls import activation_in
 from shapleycam.tracing.differentiation import Differentiation
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
-from shapleycam.tracing.isolation import intercepted, isolated, run
+from shapleycam.tracing.isolation import intercepted, isolated_copy, run
 
 _MOST_CELLS = 1024
 """Each costs a backward pass."""
@@ -49,7 +49,7 @@ def is_local(
         return value
 
     try:
-        with isolated(model) as copied, Differentiation(twice=False), torch.enable_grad():
+        with isolated_copy(model) as copied, Differentiation(twice=False), torch.enable_grad():
             with intercepted({copied.get_submodule(layer): keep}):
                 run(copied, leaf, extra)
             return all(_is_own(cell, index, leaf, layout.grid) for index, cell in enumerate(outputs[0]))

@@ -14,11 +14,11 @@ from shapleycam.errors import ImageError, ModelError, OptionError
 from shapleycam.layers.coordinates import Tracker
 from shapleycam.layers.coordinates.reading import Reading, read
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
-from shapleycam.tracing.isolation import Interceptor, intercepted, isolated, run
+from shapleycam.tracing.isolation import Interceptor, intercepted, isolated_copy, run
 from shapleycam.tracing.modules import modules_of
 from shapleycam.tracing.nested import only_tensor
 
-Solid: TypeAlias = Literal["volume", "video"] | None
+ImageKind: TypeAlias = Literal["volume", "video"] | None
 """What images of five dimensions are: volumes (b, c, d, h, w), videos (b, t, c, h, w), or to be found."""
 
 _CHANNELS = {"volume": 1, "video": 2}
@@ -65,24 +65,25 @@ def share_proofs(model: nn.Module, like: nn.Module) -> None:
     _kept[model] = _Kept(tuple(map(ref, model.modules())), known.proofs, known.channels)
 
 
-def channel_axis(model: nn.Module, images: Tensor, solid: Solid = None, extra: ExtraInputs = NO_EXTRA) -> int:
+def channel_axis(model: nn.Module, images: Tensor, image_kind: ImageKind = None, extra: ExtraInputs = NO_EXTRA) -> int:
     """Return the axis of images that holds their channels: 1, and of videos (b, t, c, h, w) 2.
 
-    Of five dimensions it is what `solid` says, or the axis that the model's first convolution or matrix product sums
-    over.
+    Of five dimensions it is what `image_kind` says, or the axis that the model's first convolution or matrix product
+    sums over.
 
     Raises:
-        ImageError: `solid` is given for flat images, or the first weight sums over both axes or none.
+        ImageError: `image_kind` is given for flat images, or the first weight sums over both axes or none.
         ModelError: the model raises.
     """
     if images.dim() != 5:
-        if solid is not None:
+        if image_kind is not None:
             raise ImageError(
-                f"images={solid!r}, and images of shape {tuple(images.shape)}; expected five dimensions, or no images="
+                f"images={image_kind!r}, and images of shape {tuple(images.shape)}; expected five dimensions, or no "
+                "images="
             )
         return 1
-    if solid is not None:
-        return _CHANNELS[solid]
+    if image_kind is not None:
+        return _CHANNELS[image_kind]
     known = _kept_of(model).channels
     size = images.shape[1:]
     if size not in known:
@@ -90,20 +91,20 @@ def channel_axis(model: nn.Module, images: Tensor, solid: Solid = None, extra: E
     return known[size]
 
 
-def check_solid(solid: Any) -> Solid:
+def check_image_kind(image_kind: Any) -> ImageKind:
     """Return the word for what images of five dimensions are.
 
     Raises:
         OptionError: it is not known.
     """
-    if solid not in {None, *_CHANNELS}:
-        raise OptionError(f"images={solid!r}; expected 'volume', 'video' or None")
-    return cast("Solid", solid)
+    if image_kind not in {None, *_CHANNELS}:
+        raise OptionError(f"images={image_kind!r}; expected 'volume', 'video' or None")
+    return cast("ImageKind", image_kind)
 
 
 def _first_summed(model: nn.Module, image: Tensor, extra: ExtraInputs) -> int:
     image = image.detach().clone()
-    with isolated(model) as copied:
+    with isolated_copy(model) as copied:
         tracker = Tracker(image)
         with tracker:
             run(copied, image, extra, own_images=True)
@@ -123,7 +124,7 @@ def _proved(model: nn.Module, image: Tensor, channels: int, extra: ExtraInputs) 
     image = image.detach().clone()
     readings: dict[str, Reading] = {}
     size = [side for axis, side in enumerate(image.shape[1:], 1) if axis != channels]
-    with isolated(model) as copied:
+    with isolated_copy(model) as copied:
         tracker = Tracker(image)
 
         def reading(name: str) -> Interceptor:

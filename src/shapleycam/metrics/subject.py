@@ -19,7 +19,7 @@ from shapleycam.explanations.explanation import NO_CLASSES, Explanation
 from shapleycam.game import Game
 from shapleycam.images import Seed, content_seeds
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
-from shapleycam.tracing.scores import Form
+from shapleycam.tracing.scores import OutputKind
 from shapleycam.utilities import Utility, probabilities
 
 
@@ -37,7 +37,7 @@ class Subject:
     utility: UtilityChoice
     utility_name: str
     effort: Mapping[str, Any]
-    form: Form | None = "logits"
+    form: OutputKind | None = "logits"
     extra: ExtraInputs = NO_EXTRA
 
     def scores(self, output: Any) -> Float[Tensor, " b"]:

@@ -12,12 +12,19 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from shapleycam.errors import ReplayError
-from shapleycam.tracing.finals import Finals
 from shapleycam.tracing.isolation import private_copy
+from shapleycam.tracing.nonlinearities import NonlinearityRecorder
 from shapleycam.tracing.replay import Plan, Replay
-from shapleycam.tracing.scores import Reads, Returned, Scores, in_rows, is_of_classes, scores_of
+from shapleycam.tracing.scores import (
+    ScoreConversion,
+    SelectedOutput,
+    UtilityInput,
+    as_rows,
+    has_classes,
+    identify_scores,
+)
 
-Select: TypeAlias = "Callable[[Any], Any]"
+OutputSelector: TypeAlias = "Callable[[Any], Any]"
 
 
 class Trace:
@@ -33,9 +40,9 @@ class Trace:
         layer: str,
         images: Tensor,
         activation: Tensor,
-        returned: Returned,
+        returned: SelectedOutput,
         replay: Replay,
-        select: Select,
+        select: OutputSelector,
         *,
         twice_differentiable: bool,
         is_recorded: bool,
@@ -49,29 +56,29 @@ class Trace:
         self.twice_differentiable = twice_differentiable
         self.is_recorded = is_recorded
         self.is_differentiable = is_differentiable
-        self.reads: Reads | None = None
-        self.scores: Scores | None = None
+        self.reads: UtilityInput | None = None
+        self.score_conversion: ScoreConversion | None = None
         self.owner = owner
         self._replay = replay
         self._select = select
         self._returned = returned
 
-    def reading(self, reads: Reads) -> Trace:
+    def read_as(self, reads: UtilityInput) -> Trace:
         """The same pass with an output that a question can be asked of, and a head that gives such outputs.
 
         "scores" are of classes, (b, classes, ...) or (b,): the logits where the model returns probabilities, and where
-        they cannot be had log p; `scores` of what is returned says which. "numbers" is the model's own output with one
-        row an image, "output" the same where it has such rows.
+        they cannot be had log p; `score_conversion` of what is returned says which. "numbers" is the model's own output
+        with one row an image, "output" the same where it has such rows.
 
         Raises:
             ModelError: the output has not one row an image, or is a part of a softmax's.
         """
         other = copy(self)
         with torch.inference_mode(mode=False), torch.enable_grad():  # the caller may have none
-            other.reads, other.output = reads, in_rows(self._returned.output, len(self.images), "images", reads)
-            if reads == "scores" and is_of_classes(other.output):
-                other.scores = scores_of(other.output, self._returned, self.activation)
-                other.output = other.scores.convert(other.output, self._returned.final)
+            other.reads, other.output = reads, as_rows(self._returned.output, len(self.images), "images", reads)
+            if reads == "scores" and has_classes(other.output):
+                other.score_conversion = identify_scores(other.output, self._returned, self.activation)
+                other.output = other.score_conversion.convert(other.output, self._returned.final)
         return other
 
     def head(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
@@ -119,7 +126,11 @@ class Trace:
 
     def _read(self, call: Callable[[], Any], activation: Tensor) -> Any:
         """What a run of the head returns, as the question reads it."""
-        finals = Finals() if self.scores is not None and self.scores.needs_finals else None
+        finals = (
+            NonlinearityRecorder()
+            if self.score_conversion is not None and self.score_conversion.needs_recorder
+            else None
+        )
         with (
             torch.inference_mode(mode=False),
             torch.set_grad_enabled(activation.requires_grad),
@@ -128,10 +139,10 @@ class Trace:
                 output = self._select(call())
             if self.reads is None:
                 return output
-            rowed = in_rows(output, len(activation), "coalitions", self.reads)
-            return rowed if self.scores is None else self.scores.of(rowed, finals)
+            rowed = as_rows(output, len(activation), "coalitions", self.reads)
+            return rowed if self.score_conversion is None else self.score_conversion.apply(rowed, finals)
 
 
-def whole(output: Any) -> Any:
+def whole_output(output: Any) -> Any:
     """All that a model returns."""
     return output

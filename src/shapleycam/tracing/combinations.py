@@ -12,22 +12,22 @@ from typing import Any
 
 from torch import Tensor
 
-from shapleycam.tracing.finals import Activation
 from shapleycam.tracing.graph import ACTIVATIONS, ONE_TENSORS, only_operand
+from shapleycam.tracing.nonlinearities import Nonlinearity
 
 _COMBINING = re.compile(
     "(Add|Sub|Rsub|Neg|Mul|Div|Pow|Sqrt|Lerp|Where|MaskedFill|NanToNum|Mean|Sum|Prod|Cumprod|Max|Min|Maximum|Minimum|"
     "Amax|Amin|Median|Kthvalue|Stack|Cat|Topk|Sort|AvgPool[23]D|AdaptiveAvgPool[23]D|MaxPool[23]DWithIndices|"
     "AdaptiveMaxPool[23]D|Upsample(Nearest|Bilinear|Bicubic)2D(Aa)?)Backward[0-9]*"
 )
-_BOUNDED: dict[str, Activation] = {"ErfBackward0": "sigmoid", "SpecialNdtrBackward0": "sigmoid"}
+_BOUNDED: dict[str, Nonlinearity] = {"ErfBackward0": "sigmoid", "SpecialNdtrBackward0": "sigmoid"}
 _STEPS = re.compile("(Round|Floor|Ceil|Trunc|Sign|Heaviside)Backward[0-9]*")
 _ORDERINGS = re.compile("(Topk|Sort)Backward[0-9]*")
 
 
-def combined_of(output: Tensor) -> frozenset[Activation]:
+def combined_of(output: Tensor) -> frozenset[Nonlinearity]:
     """Return the kinds of softmaxes and sigmoids that an output is combined of; empty where anything else enters it."""
-    kinds: set[Activation] = set()
+    kinds: set[Nonlinearity] = set()
     for node in _combination(output):
         name = node.name()
         end = ACTIVATIONS.get(name) or _BOUNDED.get(name) or ("sigmoid" if _is_kept_between_0_and_1(node) else None)

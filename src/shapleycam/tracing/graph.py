@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from shapleycam.errors import DerivativeError, ShapleyCamError
-from shapleycam.tracing.finals import Activation
 from shapleycam.tracing.nested import tensors_of
+from shapleycam.tracing.nonlinearities import Nonlinearity
 from shapleycam.wording import first_line
 
 ONE_TENSORS = re.compile(
@@ -19,7 +19,7 @@ ONE_TENSORS = re.compile(
     "Expand|Index|IndexSelect|Gather|Clamp|ClampMin|ClampMax|Split|Unbind)Backward[0-9]*"
 )
 """Operations that return numbers of one tensor, arranged in another way or kept within bounds."""
-ACTIVATIONS: dict[str, Activation] = {
+ACTIVATIONS: dict[str, Nonlinearity] = {
     "SigmoidBackward0": "sigmoid",
     "SoftmaxBackward0": "softmax",
     "LogSoftmaxBackward0": "log_softmax",
@@ -51,7 +51,7 @@ def nodes(tensor: Tensor) -> Iterator[Any]:
         ahead.extend(following for following, _ in node.next_functions)
 
 
-def derivatives(value: Tensor, inputs: Sequence[Tensor], *, create_graph: bool = False) -> tuple[Tensor | None, ...]:
+def gradients(value: Tensor, inputs: Sequence[Tensor], *, create_graph: bool = False) -> tuple[Tensor | None, ...]:
     """Return the gradient of a number by each input, None where no operation passes one on; the graph is kept.
 
     Raises:
@@ -63,12 +63,12 @@ def derivatives(value: Tensor, inputs: Sequence[Tensor], *, create_graph: bool =
         raise
     except Exception as error:
         if "no autograd formula was registered" in str(error):  # of a custom operator of torch.library
-            raise none_passed_on() from error
+            raise no_gradient_error() from error
         reason = first_line(error).partition(" Hint:")[0]
-        raise no_derivative(reason) from error
+        raise no_derivative_error(reason) from error
 
 
-def none_passed_on() -> DerivativeError:
+def no_gradient_error() -> DerivativeError:
     """Return the error of a head that has no derivative at all."""
     return DerivativeError(
         "what comes after the layer has no derivative: an operation there (quantised, of a foreign kernel, detached "
@@ -77,7 +77,7 @@ def none_passed_on() -> DerivativeError:
     )
 
 
-def no_derivative(reason: str) -> DerivativeError:
+def no_derivative_error(reason: str) -> DerivativeError:
     """Return the error of a head that cannot be differentiated as often as a method needs."""
     return DerivativeError(
         f"what comes after the layer has no derivative of the order that is needed ({reason}); use a first-order "
@@ -99,7 +99,7 @@ def may_depend_on_activation(tensor: Tensor) -> bool:
     return any(leaf is not None and not isinstance(leaf, nn.Parameter) for leaf in leaves)
 
 
-def not_differentiable(tensor: Tensor) -> bool:
+def has_once_differentiable(tensor: Tensor) -> bool:
     """Whether an operation on the way forbids further derivatives; autograd would pass it over in silence.
 
     In the graph of a gradient such an operation has left an error; in the graph of a value it is a function whose
@@ -108,7 +108,7 @@ def not_differentiable(tensor: Tensor) -> bool:
     return any("Error" in node.name() or _is_wrapped(node) for node in nodes(tensor))
 
 
-def last_activation(output: Tensor) -> Activation | None:
+def last_activation(output: Tensor) -> Nonlinearity | None:
     """The softmax or sigmoid whose result a tensor shows, by views, copies and bounds; None if there is no such one.
 
     A sigmoid written by hand is one too.
@@ -141,7 +141,7 @@ def only_operand(node: Any) -> Any:
     return before[0] if len(before) == 1 else None
 
 
-def missing_derivative(tensor: Tensor) -> str | None:
+def operation_without_derivative(tensor: Tensor) -> str | None:
     """The name of an operation on the way for which nobody has written a derivative; None without any.
 
     PyTorch leaves out the part of the gradient that goes through a quantised or custom operator without one.

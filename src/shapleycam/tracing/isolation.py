@@ -35,7 +35,7 @@ _CLASSES = "_shapleycam_classes"
 
 
 @contextmanager
-def isolated(model: nn.Module) -> Iterator[nn.Module]:
+def isolated_copy(model: nn.Module) -> Iterator[nn.Module]:
     """Give a private copy of the model to run: see `private_copy` and `undisturbed`."""
     copied = private_copy(model)
     with undisturbed(copied):

@@ -30,7 +30,7 @@ def tensors_of(value: Any, *, objects: int = _DEEPEST) -> list[torch.Tensor]:
     return [tensor for part in _held_by(value) for tensor in tensors_of(part, objects=objects - 1)]
 
 
-def numbers_of(value: Any) -> list[torch.Tensor]:
+def float_tensors_of(value: Any) -> list[torch.Tensor]:
     """The floating-point tensors in a nested value."""
     return [tensor for tensor in tensors_of(value) if tensor.is_floating_point()]
 

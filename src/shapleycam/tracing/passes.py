@@ -13,12 +13,11 @@ from torch import Tensor, nn
 
 from shapleycam.errors import LayerError, ModelError, ReplayError
 from shapleycam.tracing import plan as plans
-from shapleycam.tracing._trace import Select, Trace, whole
+from shapleycam.tracing._trace import OutputSelector, Trace, whole_output
 from shapleycam.tracing.attention import twice_differentiable as math_attention
 from shapleycam.tracing.calls import Form, activation_in, calls_around, layer_name
 from shapleycam.tracing.differentiation import Differentiation
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
-from shapleycam.tracing.finals import Finals
 from shapleycam.tracing.graph import depends_on
 from shapleycam.tracing.isolation import (
     Interceptor,
@@ -31,12 +30,13 @@ from shapleycam.tracing.isolation import (
     written_by,
 )
 from shapleycam.tracing.modules import submodule
-from shapleycam.tracing.nested import is_empty, numbers_of
+from shapleycam.tracing.nested import float_tensors_of, is_empty
+from shapleycam.tracing.nonlinearities import NonlinearityRecorder
 from shapleycam.tracing.repeats import reseeded, same
 from shapleycam.tracing.replay import Plan, Recorder, Replay
 from shapleycam.tracing.reproducible import Run, check_repeats
-from shapleycam.tracing.scores import Returned
-from shapleycam.tracing.soundness import check_finite, check_output, nothing_returned
+from shapleycam.tracing.scores import SelectedOutput
+from shapleycam.tracing.soundness import check_finite, check_output, empty_output_error
 
 
 def trace(
@@ -46,7 +46,7 @@ def trace(
     *,
     replay: bool = False,
     twice_differentiable: bool = False,
-    select: Select = whole,
+    select: OutputSelector = whole_output,
     extra: ExtraInputs = NO_EXTRA,
 ) -> Trace:
     """Run the model once and keep what an explanation at `layer` needs.
@@ -89,7 +89,7 @@ class _Start:
     name: str
     layer: nn.Module
     rest: ExitStack
-    finals: Finals
+    finals: NonlinearityRecorder
     twice: bool
     activations: list[Tensor] = field(default_factory=list)
     forms: list[Form] = field(default_factory=list)
@@ -121,7 +121,7 @@ class _Passes:
     images: Tensor
     extra: ExtraInputs
     name: str
-    select: Select
+    select: OutputSelector
     twice: bool
 
     def checked(self, plan: Plan | None) -> Trace:
@@ -151,7 +151,7 @@ class _Passes:
     def _pass(self, plan: Plan | None) -> Trace:
         model, name = self.model, self.name
         recorder = None if plan is None else Recorder(plan, model)
-        finals = Finals()
+        finals = NonlinearityRecorder()
         with undisturbed(model), observed(model), ExitStack() as rest:
             layer = model.get_submodule(name)
             start = _Start(name, layer, rest, finals, self.twice)
@@ -162,17 +162,17 @@ class _Passes:
             with intercepted(functions, layer), torch.enable_grad():
                 everything = run(model, self.images, self.extra)
                 output = self.select(everything)
-            returned = Returned.of(output, everything, finals)
+            returned = SelectedOutput.of(output, everything, finals)
         if len(start.forms) != 1:
             calls_around(model, name, self.images[:1], self.extra.rows(torch.zeros(1, dtype=torch.long)))
             raise LayerError(f"layer {name!r} runs another number of times for other images; choose another layer")
         activation = start.activations[0]
         _check_batch(activation, name, len(self.images))
         check_finite(activation, model, f"the activation of layer {name!r}")
-        for tensor in numbers_of(output):
+        for tensor in float_tensors_of(output):
             check_output(tensor, model)
         if is_empty(output):
-            raise nothing_returned(self.owner)
+            raise empty_output_error(self.owner)
         is_differentiable = depends_on(output, activation)
         if plan is None and not is_differentiable:
             raise _independent(name)

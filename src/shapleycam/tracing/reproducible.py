@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from torch import Tensor, nn
 
 from shapleycam.errors import ModelError
-from shapleycam.tracing.checked import once, passed
+from shapleycam.tracing.checks import mark_checked, needs_check
 from shapleycam.tracing.repeats import close, row_of, same
 
 
@@ -34,7 +34,7 @@ def check_repeats(owner: nn.Module, key: Hashable, activation: Tensor, output: A
     Raises:
         ModelError: the model draws at random in eval mode, or an image's output depends on its batch mates.
     """
-    if not once(owner, key):
+    if not needs_check(owner, key):
         return
     images = len(activation)
     alone = again(1, 1)
@@ -52,4 +52,4 @@ def check_repeats(owner: nn.Module, key: Hashable, activation: Tensor, output: A
             f"the model gives an image another output alone than in a batch of {images} (batch statistics, dynamic "
             "quantisation); expected outputs that do not depend on batch mates: explain one image at a time"
         )
-    passed(owner, key)
+    mark_checked(owner, key)

@@ -13,20 +13,20 @@ from torch.nn.functional import logsigmoid
 from shapleycam.errors import ModelError
 from shapleycam.models.outputs import rows_of
 from shapleycam.tracing.combinations import combined_of, is_rounded, is_sorted
-from shapleycam.tracing.finals import Activation, Final, Finals
 from shapleycam.tracing.graph import last_activation
-from shapleycam.tracing.nested import numbers_of
+from shapleycam.tracing.nested import float_tensors_of
+from shapleycam.tracing.nonlinearities import Nonlinearity, NonlinearityCall, NonlinearityRecorder
 from shapleycam.tracing.sums import BOUNDED, ROUNDED, are_log_probabilities, are_probabilities, check_sums
 
-Form: TypeAlias = Literal["logits", "sigmoid logits", "probabilities", "log-probabilities"]
+OutputKind: TypeAlias = Literal["logits", "sigmoid logits", "probabilities", "log-probabilities"]
 """What the numbers of an output are; those of "sigmoid logits" stand beside each other."""
-Reads: TypeAlias = Literal["scores", "numbers", "output"]
+UtilityInput: TypeAlias = Literal["scores", "numbers", "output"]
 """What a question is asked of: class scores, the output with one row an image, or the output as the model has it."""
 
 _EQUAL = 1e-5
 _ROUNDINGS = 4
 """Up to how many roundings of coarse numbers (half precision) equal probabilities may differ by."""
-_ACTIVATED: dict[Activation, Callable[[Tensor], Tensor]] = {
+_ACTIVATED: dict[Nonlinearity, Callable[[Tensor], Tensor]] = {
     "softmax": lambda z: z.softmax(1),
     "log_softmax": lambda z: z.log_softmax(1),
     "sigmoid": torch.sigmoid,
@@ -36,53 +36,55 @@ _WORDS = {"softmax": "softmax", "log_softmax": "log-softmax", "sigmoid": "sigmoi
 
 
 @dataclass(frozen=True)
-class Scores:
+class ScoreConversion:
     """How class scores are had from a model's output, one row an image.
 
-    `form` is what the output's own numbers are; `has_logits`, whether the scores are logits, or only log p; `final`
-    the model's last activation where it has one; `remark` what the user should know, if anything.
+    `output_kind` is what the output's own numbers are; `has_logits`, whether the scores are logits, or only log p;
+    `nonlinearity` the model's last activation where it has one; `remark` what the user should know, if anything.
     """
 
-    form: Form = "logits"
+    output_kind: OutputKind = "logits"
     has_logits: bool = True
-    final: Activation | None = None
+    nonlinearity: Nonlinearity | None = None
     remark: str | None = None
-    convert: Callable[[Tensor, Final | None], Tensor] = lambda output, _: output
-    needs_finals: bool = False
+    convert: Callable[[Tensor, NonlinearityCall | None], Tensor] = lambda output, _: output
+    needs_recorder: bool = False
 
-    def of(self, output: Tensor, finals: Finals | None) -> Tensor:
+    def apply(self, output: Tensor, finals: NonlinearityRecorder | None) -> Tensor:
         """The class scores of an output that the same model returned.
 
         Raises:
             ModelError: they cannot be had from this one.
         """
         final = finals.of(output) if finals is not None else None
-        if self.needs_finals and (final is None or final.kind != self.final):
+        if self.needs_recorder and (final is None or final.kind != self.nonlinearity):
             raise ModelError(
-                f"the model ends in a {_WORDS[self.final or 'softmax']} for the images and not for coalitions of them; "
-                "expected the same operations for both: give the model without it"
+                f"the model ends in a {_WORDS[self.nonlinearity or 'softmax']} for the images and not for coalitions "
+                "of them; expected the same operations for both: give the model without it"
             )
         return self.convert(output, final)
 
 
 @dataclass(frozen=True)
-class Returned:
+class SelectedOutput:
     """What a pass returned of what is explained: the `output`, the recorded call that it is the result of if there is
     one, and what the model returned `beside` it in the same form.
     """
 
     output: Any
-    final: Final | None
+    final: NonlinearityCall | None
     beside: tuple[Tensor, ...] = ()
 
     @classmethod
-    def of(cls, output: Any, everything: Any, finals: Finals) -> Returned:
+    def of(cls, output: Any, everything: Any, finals: NonlinearityRecorder) -> SelectedOutput:
         """The selected output of a pass that returned `everything`."""
-        same = [t.detach() for t in numbers_of(everything) if isinstance(output, Tensor) and t.shape == output.shape]
+        same = [
+            t.detach() for t in float_tensors_of(everything) if isinstance(output, Tensor) and t.shape == output.shape
+        ]
         return cls(output, finals.of(output), tuple(same))
 
 
-def scores_of(output: Tensor, returned: Returned, leaf: Tensor) -> Scores:
+def identify_scores(output: Tensor, returned: SelectedOutput, leaf: Tensor) -> ScoreConversion:
     """How class scores are had from an output (b,) or (b, classes, ...) with a row for each image.
 
     `returned` is the same output as the model had it, with what is known of it; `leaf` is what the output was computed
@@ -97,13 +99,15 @@ def scores_of(output: Tensor, returned: Returned, leaf: Tensor) -> Scores:
     last = last_activation(output)
     if last is not None and (_is_single(output) or "sigmoid" in last):
         logarithm = last.startswith("log")
-        form: Form = "log-probabilities" if logarithm else "probabilities"
-        return Scores(form, True, last, _INVERTED.format(_WORDS[last]), _inverse_log if logarithm else _inverse)
+        form: OutputKind = "log-probabilities" if logarithm else "probabilities"
+        return ScoreConversion(
+            form, True, last, _INVERTED.format(_WORDS[last]), _inverse_log if logarithm else _inverse
+        )
     if not _is_single(output):
         if are_probabilities(output, leaf, BOUNDED if last == "softmax" else ROUNDED):
-            return Scores("probabilities", False, "softmax", _LOST.format("probabilities"), _log)
+            return ScoreConversion("probabilities", False, "softmax", _LOST.format("probabilities"), _log)
         if are_log_probabilities(output, leaf):
-            return Scores("log-probabilities", False, "log_softmax", _LOST.format("log-probabilities"))
+            return ScoreConversion("log-probabilities", False, "log_softmax", _LOST.format("log-probabilities"))
         if are_log_probabilities(-output, leaf):
             raise ModelError(
                 "the model returns negative logarithms of probabilities, of which the smallest is of the most probable "
@@ -116,10 +120,10 @@ def scores_of(output: Tensor, returned: Returned, leaf: Tensor) -> Scores:
     if kinds and (_is_single(output) or _is_within_0_and_1(output)):
         return _combined(output, kinds)
     activation = _activation_beside(output, returned.beside)
-    return Scores("sigmoid logits" if activation == "sigmoid" else "logits", final=activation)
+    return ScoreConversion("sigmoid logits" if activation == "sigmoid" else "logits", nonlinearity=activation)
 
 
-def _combined(output: Tensor, kinds: frozenset[Activation]) -> Scores:
+def _combined(output: Tensor, kinds: frozenset[Nonlinearity]) -> ScoreConversion:
     """How class scores are had of probabilities that are combined of others (by an ensemble, a sum of classes)."""
     if not _is_within_0_and_1(output):
         least, most = output.detach().aminmax()
@@ -130,7 +134,7 @@ def _combined(output: Tensor, kinds: frozenset[Activation]) -> Scores:
         )
     if not _is_single(output) and "sigmoid" not in kinds:
         raise _part(output, "softmax")
-    return Scores("probabilities", True, "sigmoid", _COMBINED, _inverse)
+    return ScoreConversion("probabilities", True, "sigmoid", _COMBINED, _inverse)
 
 
 def _check_columns(output: Tensor) -> None:
@@ -160,12 +164,12 @@ def _is_single(output: Tensor) -> bool:
     return output.dim() == 1 or output.shape[1] == 1
 
 
-def is_of_classes(output: Any) -> bool:
+def has_classes(output: Any) -> bool:
     """Whether an output may be of classes: (b,) of one logit, (b, classes), or of pixels (b, classes, h, w)."""
     return isinstance(output, Tensor) and output.dim() in {1, 2, 4} and output.is_floating_point()
 
 
-def in_rows(output: Any, rows: int, what: str, reads: Reads) -> Any:
+def as_rows(output: Any, rows: int, what: str, reads: UtilityInput) -> Any:
     """The output with one row for each image or coalition; one that a function of the user's reads, if it can be so."""
     if not isinstance(output, Tensor):
         return output
@@ -173,12 +177,12 @@ def in_rows(output: Any, rows: int, what: str, reads: Reads) -> Any:
     return output if reads == "output" and may_be_other else rows_of(output, rows, what)
 
 
-def scores_if_any(output: Tensor, rows: int, finals: Finals, leaf: Tensor) -> Tensor:
+def scores_if_any(output: Tensor, rows: int, finals: NonlinearityRecorder, leaf: Tensor) -> Tensor:
     """The class scores of an output, as far as it has any; otherwise the output as it is."""
-    returned = Returned.of(output, None, finals)
+    returned = SelectedOutput.of(output, None, finals)
     try:
         rowed = rows_of(output, rows)
-        return scores_of(rowed, returned, leaf).of(rowed, finals) if is_of_classes(rowed) else rowed
+        return identify_scores(rowed, returned, leaf).apply(rowed, finals) if has_classes(rowed) else rowed
     except ModelError:
         if returned.final is not None and returned.final.is_over_rows:
             raise
@@ -202,32 +206,32 @@ _LOST = (
 )
 
 
-def _entered(output: Tensor, final: Final) -> Scores:
-    form: Form = "log-probabilities" if final.kind.startswith("log") else "probabilities"
+def _entered(output: Tensor, final: NonlinearityCall) -> ScoreConversion:
+    form: OutputKind = "log-probabilities" if final.kind.startswith("log") else "probabilities"
     remark = _ENTERED.format(_WORDS[final.kind])
     if "sigmoid" in final.kind:
-        return Scores(form, True, final.kind, remark, _logits, needs_finals=True)
+        return ScoreConversion(form, True, final.kind, remark, _logits, needs_recorder=True)
     if output.dim() > 1 and output.shape[1] > 1:
         if not _agree(_ACTIVATED[final.kind](final.logits(output)), output, final.precision):
             raise _over_rows(output, final) if final.is_over_rows else _part(output, final.kind)
-        return Scores(form, True, final.kind, remark, _logits, needs_finals=True)
-    binary: Activation = "log_sigmoid" if final.kind == "log_softmax" else "sigmoid"
+        return ScoreConversion(form, True, final.kind, remark, _logits, needs_recorder=True)
+    binary: Nonlinearity = "log_sigmoid" if final.kind == "log_softmax" else "sigmoid"
     if final.entered.shape[final.dim] < 2 or not _agree(
         _ACTIVATED[binary](final.log_odds(output)), output, final.precision
     ):
         raise _part(output, final.kind)
-    return Scores(form, True, final.kind, remark, _log_odds, needs_finals=True)
+    return ScoreConversion(form, True, final.kind, remark, _log_odds, needs_recorder=True)
 
 
-def _logits(output: Tensor, final: Final | None) -> Tensor:
+def _logits(output: Tensor, final: NonlinearityCall | None) -> Tensor:
     return output if final is None else final.logits(output)
 
 
-def _log_odds(output: Tensor, final: Final | None) -> Tensor:
+def _log_odds(output: Tensor, final: NonlinearityCall | None) -> Tensor:
     return output if final is None else final.log_odds(output)
 
 
-def _inverse(output: Tensor, _: Final | None) -> Tensor:
+def _inverse(output: Tensor, _: NonlinearityCall | None) -> Tensor:
     """Log p / (1 - p), refused where 1 - p is mostly rounding."""
     room = 64 * torch.finfo(output.dtype).eps
     if bool(((output <= 0) | (output >= 1 - room)).any()):
@@ -235,14 +239,14 @@ def _inverse(output: Tensor, _: Final | None) -> Tensor:
     return output.log() - torch.log1p(-output)
 
 
-def _inverse_log(output: Tensor, _: Final | None) -> Tensor:
+def _inverse_log(output: Tensor, _: NonlinearityCall | None) -> Tensor:
     room = 64 * torch.finfo(output.dtype).eps
     if bool((output >= -room).any()):
         raise _saturated(output.exp())
     return output - torch.log(-torch.expm1(output))
 
 
-def _log(output: Tensor, _: Final | None) -> Tensor:
+def _log(output: Tensor, _: NonlinearityCall | None) -> Tensor:
     """Log p, with a derivative also beside classes of probability 0."""
     nothing = output <= 0
     return output.masked_fill(nothing, 1).log().masked_fill(nothing, -torch.inf)
@@ -256,14 +260,14 @@ def _saturated(probability: Tensor) -> ModelError:
     )
 
 
-def _over_rows(output: Tensor, final: Final) -> ModelError:
+def _over_rows(output: Tensor, final: NonlinearityCall) -> ModelError:
     return ModelError(
         f"the model ends in a {_WORDS[final.kind]} over dimension 0 of {tuple(output.shape)}, the images; expected one "
         "over the classes, so that no image depends on the others: mend it (dim=1)"
     )
 
 
-def _part(output: Tensor, kind: Activation) -> ModelError:
+def _part(output: Tensor, kind: Nonlinearity) -> ModelError:
     return ModelError(
         f"the model's output of shape {tuple(output.shape)} is a part of what a {_WORDS[kind]} returns, or of one that "
         "runs over another dimension than the classes; expected probabilities (b, classes) that sum to 1 in each row: "
@@ -271,9 +275,9 @@ def _part(output: Tensor, kind: Activation) -> ModelError:
     )
 
 
-def _activation_beside(output: Tensor, beside: Sequence[Tensor]) -> Activation | None:
+def _activation_beside(output: Tensor, beside: Sequence[Tensor]) -> Nonlinearity | None:
     """The activation of an output whose result is beside it."""
-    kinds: tuple[Activation, ...] = ("sigmoid", "softmax") if output.dim() > 1 else ("sigmoid",)
+    kinds: tuple[Nonlinearity, ...] = ("sigmoid", "softmax") if output.dim() > 1 else ("sigmoid",)
     for kind in kinds:
         if any(_agree(_ACTIVATED[kind](output), other.reshape(output.shape)) for other in beside):
             return kind

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from shapleycam.errors import ModelError
 
 
-def nothing_returned(model: nn.Module) -> ModelError:
+def empty_output_error(model: nn.Module) -> ModelError:
     """The error of a model that detects nothing, so that there is nothing to explain."""
     return ModelError(
         f"the model ({type(model).__name__}) returns only empty tensors for these images: it detects nothing; lower "

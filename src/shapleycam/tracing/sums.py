@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from shapleycam.errors import DerivativeError, ModelError
-from shapleycam.tracing.graph import derivatives, nodes
+from shapleycam.tracing.graph import gradients, nodes
 
 ROUNDED = 1e-4
 """How far from 1 the sum of probabilities may be by rounding."""
@@ -66,7 +66,7 @@ def _is_constant(total: Tensor, output: Tensor, leaf: Tensor, *, changes: bool =
         of_sum, of_best = (
             torch.zeros_like(leaf) if gradient is None else gradient
             for number in (total.sum(), finite.amax(1).sum())
-            for gradient in derivatives(number, [leaf])
+            for gradient in gradients(number, [leaf])
         )
     except DerivativeError:  # the sums themselves have to do
         return not changes

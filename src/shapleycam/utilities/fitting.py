@@ -10,30 +10,30 @@ from torch import Tensor
 
 from shapleycam.errors import OptionError, TargetError
 from shapleycam.models.labels import imagenet, name_of
-from shapleycam.tracing.scores import Scores
+from shapleycam.tracing.scores import ScoreConversion
 from shapleycam.utilities.utility import Labels, Utility
 
 _MANY = 100
 """Labels that no photograph has all at once."""
 
 
-def check_scores(utility: Utility, scores: Scores) -> None:
+def check_scores(utility: Utility, scores: ScoreConversion) -> None:
     """Refuse a question of logits where only probabilities can be had, and one of labels of classes that exclude each
     other.
 
     Raises:
         OptionError: with what can be asked.
     """
-    if utility.beside and scores.final in {"softmax", "log_softmax"}:
+    if utility.beside and scores.nonlinearity in {"softmax", "log_softmax"}:
         raise OptionError(
             f"utility {utility.name!r} is of labels that may stand beside others, and this model gives the softmax of "
             f"its classes, so that they exclude each other; use {utility.name.removeprefix('sigmoid_')!r}"
         )
     if utility.needs_logits and not scores.has_logits:
         raise OptionError(
-            f"utility {utility.name!r} needs logits, and the model returns {scores.form}, whose logits cannot be had; "
-            "use utility 'log_probability', 'probability', 'log_odds' or a contrast, or give the model without its "
-            "softmax"
+            f"utility {utility.name!r} needs logits, and the model returns {scores.output_kind}, whose logits cannot "
+            "be had; use utility 'log_probability', 'probability', 'log_odds' or a contrast, or give the model without "
+            "its softmax"
         )
 
 

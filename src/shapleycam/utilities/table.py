@@ -13,7 +13,7 @@ from torch.nn.functional import logsigmoid
 
 from shapleycam.errors import OptionError, nearest
 from shapleycam.names import canonical
-from shapleycam.tracing.scores import Form
+from shapleycam.tracing.scores import OutputKind
 from shapleycam.utilities.utility import Function, Utility, as_logits
 
 Output = Float[Tensor, "b *classes"]
@@ -156,7 +156,7 @@ def of_classes(choice: str | Utility | Function) -> Callable[[Output, Target], V
     return utility.function
 
 
-def probabilities(output: Output, utility: str, form: Form = "logits") -> Float[Tensor, "b classes"]:
+def probabilities(output: Output, utility: str, form: OutputKind = "logits") -> Float[Tensor, "b classes"]:
     """What a model that is asked `utility` gives each class, from its own output, whose numbers are of a `form`.
 
     Of logits it is their sigmoid for labels beside others, else their softmax.

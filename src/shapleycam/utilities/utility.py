@@ -13,7 +13,7 @@ from torch import Tensor
 from shapleycam.errors import OptionError, ShapleyCamError, TargetError
 from shapleycam.precision import widened
 from shapleycam.tracing.nested import is_empty
-from shapleycam.tracing.scores import Reads
+from shapleycam.tracing.scores import UtilityInput
 
 Function: TypeAlias = "Callable[..., Tensor]"
 Labels: TypeAlias = "Sequence[str] | None"
@@ -67,7 +67,7 @@ class Utility:
     scores: Callable[[Any, Labels], Tensor | None] = logits_if_any
     predicts: bool = True
     raw: bool = False
-    reads: Reads = "output"
+    reads: UtilityInput = "output"
     needs_logits: bool = False
     beside: bool = False
     each: Tensor | None = None

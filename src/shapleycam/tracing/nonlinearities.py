@@ -13,15 +13,15 @@ from torch.overrides import TorchFunctionMode
 
 from shapleycam.tracing.nested import version_of
 
-Activation: TypeAlias = Literal["softmax", "log_softmax", "sigmoid", "log_sigmoid"]
+Nonlinearity: TypeAlias = Literal["softmax", "log_softmax", "sigmoid", "log_sigmoid"]
 
-_ACTIVATIONS: dict[str, Activation] = {
+_ACTIVATIONS: dict[str, Nonlinearity] = {
     **dict.fromkeys(("softmax", "_softmax", "special_softmax"), "softmax"),
     **dict.fromkeys(("log_softmax", "_log_softmax", "special_log_softmax"), "log_softmax"),
     **dict.fromkeys(("sigmoid", "sigmoid_", "special_expit"), "sigmoid"),
     **dict.fromkeys(("log_sigmoid", "logsigmoid"), "log_sigmoid"),
 }  # fmt: skip
-_OF_RESULT: dict[tuple[str, Activation], Activation] = {
+_OF_RESULT: dict[tuple[str, Nonlinearity], Nonlinearity] = {
     ("exp", "log_softmax"): "softmax",
     ("exp", "log_sigmoid"): "sigmoid",
     ("log", "softmax"): "log_softmax",
@@ -89,14 +89,14 @@ class _Place:
 
 
 @dataclass(frozen=True)
-class Final:
+class NonlinearityCall:
     """One call of an activation: its `kind`, what entered it, and how the model's output was made of what it returned.
 
     `dim` is the dimension that a softmax ran over; `precision` that of the coarsest numbers on the way to the output,
     relative to them.
     """
 
-    kind: Activation
+    kind: Nonlinearity
     dim: int
     entered: Tensor
     version: int
@@ -122,7 +122,7 @@ class Final:
         return self.place.geometry.view(source if self.copied is None else self.copied(source), form)
 
 
-class Finals(TorchFunctionMode):
+class NonlinearityRecorder(TorchFunctionMode):
     """Inside, in this thread, remembers the inputs of the last few softmaxes and sigmoids.
 
     A result is known again by its memory, so that views need not be followed; copies are. Softmaxes over the last of
@@ -131,7 +131,7 @@ class Finals(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self._last: list[Final] = []
+        self._last: list[NonlinearityCall] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the function, and remember it where it is such a one."""
@@ -147,7 +147,7 @@ class Finals(TorchFunctionMode):
                 self._of_result(name, args[0], value)
         return value
 
-    def of(self, output: Any) -> Final | None:
+    def of(self, output: Any) -> NonlinearityCall | None:
         """The call that an output is the result of; None for another output, or where the input was overwritten."""
         if not _has_memory(output):
             return None
@@ -168,7 +168,9 @@ class Finals(TorchFunctionMode):
             if not attention and _has_memory(value):
                 precision = max(torch.finfo(number.dtype).eps for number in (entered, value))
                 place = _Place.of(value)
-                self._remember(Final(_ACTIVATIONS[name], dim, entered, version_of(entered), place, precision))
+                self._remember(
+                    NonlinearityCall(_ACTIVATIONS[name], dim, entered, version_of(entered), place, precision)
+                )
         return value
 
     def _copied(self, func: Any, args: Any, kwargs: Any, value: Tensor) -> None:
@@ -196,7 +198,7 @@ class Finals(TorchFunctionMode):
         copied = lambda source: before.arranged(source, form)  # noqa: E731
         self._remember(replace(before, kind=kind, place=_Place.of(value), copied=copied))
 
-    def _remember(self, final: Final) -> None:
+    def _remember(self, final: NonlinearityCall) -> None:
         if final.place.geometry.is_dense:
             alive = [one for one in self._last if not one.place.storage.expired()]
             self._last = [*alive[1 - _MOST :], final]

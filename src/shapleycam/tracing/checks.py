@@ -10,12 +10,12 @@ from torch import nn
 _checked: WeakKeyDictionary[nn.Module, set[Hashable]] = WeakKeyDictionary()
 
 
-def once(owner: nn.Module, key: Hashable) -> bool:
-    """Return whether a check of this key is still to be made for the user's model; call `passed` when it was."""
+def needs_check(owner: nn.Module, key: Hashable) -> bool:
+    """Return whether a check of this key is still to be made for the user's model; call `mark_checked` when it was."""
     return key not in _checked.setdefault(owner, set())
 
 
-def passed(owner: nn.Module, key: Hashable) -> None:
+def mark_checked(owner: nn.Module, key: Hashable) -> None:
     """Remember that the check of this key was passed."""
     _checked.setdefault(owner, set()).add(key)
 
