@@ -10,7 +10,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from shapleycam import Explainer
-from shapleycam.tracing.attention import twice_differentiable
+from shapleycam.tracing.attention import math_attention
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +59,12 @@ def test_the_choice_of_kernel_ends_with_its_last_user():
     inside, leave = threading.Barrier(2), threading.Event()
 
     def other():
-        with twice_differentiable():
+        with math_attention():
             inside.wait()
             leave.wait()
 
     thread = threading.Thread(target=other)
-    with twice_differentiable():
+    with math_attention():
         thread.start()
         inside.wait()
     assert flags() == (False, False, True)  # the other thread is still inside

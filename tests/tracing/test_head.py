@@ -11,7 +11,7 @@ from shapleycam.errors import ModelError, ReplayError
 from shapleycam.tracing import trace
 from shapleycam.tracing.extra import NO_EXTRA
 from shapleycam.tracing.isolation import private_copy
-from shapleycam.tracing.plan import plan_for
+from shapleycam.tracing.plan_learning import plan_for
 
 # Architecture, image size, a layer on the main stream and one with skip connections or branches around it.
 ARCHITECTURES = {
@@ -121,21 +121,21 @@ def test_nothing_is_kept_where_the_head_reads_nothing(images):
     model = build("torchvision:resnet18").eval()
     plan = plan_of(model, "layer4", images)
     assert [step.module for step in plan.steps] == ["conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3"]
-    assert not any(step.read for step in plan.steps)
+    assert not any(step.is_read for step in plan.steps)
     assert not plan.reads_images
 
 
 def test_only_the_skip_connection_is_kept_inside_a_block(images):
     model = build("torchvision:resnet18").eval()
     plan = plan_of(model, "layer4.1.conv2", images)
-    assert [step.module for step in plan.steps if step.read] == ["layer4.0"]
+    assert [step.module for step in plan.steps if step.is_read] == ["layer4.0"]
 
 
 def test_what_the_model_overwrites_in_place_is_kept_as_a_copy(images):
     """timm adds the shortcut in place to what the block's other branch returned."""
     model = build("timm:resnet18").eval()
     plan = plan_of(model, "layer4.0.downsample", images)
-    assert [step.module for step in plan.steps if step.read and step.written] == ["layer4.0.bn2"]
+    assert [step.module for step in plan.steps if step.is_read and step.is_written] == ["layer4.0.bn2"]
 
 
 class Random(torch.nn.Module):
@@ -185,7 +185,7 @@ def test_images_and_overwritten_views_are_replayed():
     plan = plan_of(model, "body", images)
     assert plan.reads_images
     assert plan.writes_activation
-    assert [(step.module, step.read, step.written) for step in plan.steps] == [
+    assert [(step.module, step.is_read, step.is_written) for step in plan.steps] == [
         ("stem", False, False),
         ("side", True, True),
     ]

@@ -12,7 +12,7 @@ from torch import nn
 from transformers.modeling_outputs import BaseModelOutput, ImageClassifierOutput
 
 from shapleycam import Explainer
-from shapleycam.tracing.nested import alike, float_tensors_of, map_tensors, only_tensor, tensors_of
+from shapleycam.tracing.nested import float_tensors_of, have_same_structure, map_tensors, only_tensor, tensors_of
 
 Pair = namedtuple("Pair", ["first", "second"])  # noqa: PYI024  # a plain one, as in users' code
 A, B, C = torch.tensor([1.0]), torch.tensor([2.0, 3.0]), torch.tensor([4])
@@ -76,7 +76,7 @@ def test_mapped_values_have_the_same_form_and_changed_tensors(name):
     assert all(
         torch.equal(one, other + 10) for one, other in zip(tensors_of(changed, objects=0), expected, strict=True)
     )
-    assert alike(changed, value) == (name != "an object")
+    assert have_same_structure(changed, value) == (name != "an object")
     assert len(seen) == len(expected)
 
 
@@ -119,8 +119,8 @@ def test_the_only_tensor_is_the_one_that_is_alone(value, expected):
     ],
 )
 def test_values_of_the_same_parts_are_alike(one, other):
-    assert alike(one, other)
-    assert alike(other, one)
+    assert have_same_structure(one, other)
+    assert have_same_structure(other, one)
 
 
 @pytest.mark.parametrize(
@@ -140,8 +140,8 @@ def test_values_of_the_same_parts_are_alike(one, other):
     ],
 )
 def test_values_of_other_parts_or_with_objects_are_not(one, other):
-    assert not alike(one, other)
-    assert not alike(other, one)
+    assert not have_same_structure(one, other)
+    assert not have_same_structure(other, one)
 
 
 # Heads behind such modules

@@ -294,19 +294,19 @@ def test_a_result_that_was_written_into_is_no_softmax_any_more():
         p[:, 0] = p[:, 0] / 2
         return p
 
-    with NonlinearityRecorder() as finals:
-        assert finals.of(halved(torch.tensor(Z))) is None
+    with NonlinearityRecorder() as recorder:
+        assert recorder.call_of(halved(torch.tensor(Z))) is None
 
 
 def test_what_enters_is_not_kept_alive_with_what_is_not_the_output():
-    with NonlinearityRecorder() as finals:
+    with NonlinearityRecorder() as recorder:
         attention = torch.rand(1, 2, 5, 5).softmax(-1)
-        assert finals.of(attention) is None
+        assert recorder.call_of(attention) is None
         gate = torch.rand(1, 4).sigmoid()
-        assert finals.of(gate) is not None
+        assert recorder.call_of(gate) is not None
         del gate
-        assert finals.of(torch.rand(1, 4).sigmoid()) is not None
-        assert len(finals._last) == 1
+        assert recorder.call_of(torch.rand(1, 4).sigmoid()) is not None
+        assert len(recorder._calls) == 1
 
 
 # Beside each other

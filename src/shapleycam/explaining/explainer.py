@@ -42,9 +42,11 @@ from shapleycam.models.transforms import as_transform
 from shapleycam.tracing._trace import OutputSelector, whole_output
 from shapleycam.tracing.calls import layer_name
 from shapleycam.tracing.checks import share_checks
-from shapleycam.tracing.isolation import device_of, isolated_copy, run
+from shapleycam.tracing.isolation import device_of, isolated_copy
 from shapleycam.tracing.nonlinearities import NonlinearityRecorder
-from shapleycam.tracing.scores import SelectedOutput, as_rows, has_classes, identify_scores
+from shapleycam.tracing.running import run
+from shapleycam.tracing.scores import identify_scores
+from shapleycam.tracing.selected_output import SelectedOutput, as_rows, has_classes
 from shapleycam.tracing.suspension import without_autocast
 from shapleycam.utilities import Function, Utility, utility_of
 from shapleycam.values._path import Nodes

@@ -25,8 +25,9 @@ from shapleycam.models.network import Transform
 from shapleycam.models.outputs import rows_of
 from shapleycam.tracing import Trace, trace
 from shapleycam.tracing._trace import OutputSelector
-from shapleycam.tracing.isolation import isolated_copy, run
-from shapleycam.tracing.scores import UtilityInput
+from shapleycam.tracing.isolation import isolated_copy
+from shapleycam.tracing.running import run
+from shapleycam.tracing.selected_output import UtilityInput
 from shapleycam.utilities import Function, Utility
 from shapleycam.utilities.fitting import check_classes, check_scores
 from shapleycam.utilities.utility import logits_if_any

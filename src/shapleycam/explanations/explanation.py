@@ -26,7 +26,7 @@ from shapleycam.models.grids import sides_of
 from shapleycam.models.labels import name_of
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess, to_pixels
-from shapleycam.tracing.scores import OutputKind
+from shapleycam.tracing.score_conversion import OutputKind
 from shapleycam.utilities import probabilities
 from shapleycam.version import __version__
 from shapleycam.wording import counted

@@ -21,9 +21,11 @@ from shapleycam.tracing._trace import OutputSelector
 from shapleycam.tracing.differentiation import Differentiation
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 from shapleycam.tracing.graph import gradients, operation_without_derivative
-from shapleycam.tracing.isolation import Interceptor, intercepted, isolated_copy, run
+from shapleycam.tracing.interception import Interceptor, intercept_calls
+from shapleycam.tracing.isolation import isolated_copy
 from shapleycam.tracing.nested import float_tensors_of, is_empty, map_tensors, only_tensor, version_of
 from shapleycam.tracing.nonlinearities import NonlinearityRecorder
+from shapleycam.tracing.running import run
 from shapleycam.tracing.scores import scores_if_any
 from shapleycam.tracing.soundness import check_output, empty_output_error
 
@@ -133,7 +135,7 @@ def _outputs(
     leaf = image.detach().clone().requires_grad_()
     with isolated_copy(model) as copied, torch.enable_grad(), Differentiation(twice=False):
         with (
-            intercepted({m: watch.on(name, m) for name, m in copied.named_modules() if name}),
+            intercept_calls({m: watch.on(name, m) for name, m in copied.named_modules() if name}),
             NonlinearityRecorder() as finals,
         ):
             output = select(run(copied, leaf, extra))

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 
 from shapleycam.errors import LayerError
 from shapleycam.models.layout import Layout
-from shapleycam.tracing.calls import activation_in
 from shapleycam.tracing.differentiation import Differentiation
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
-from shapleycam.tracing.isolation import intercepted, isolated_copy, run
+from shapleycam.tracing.interception import intercept_calls
+from shapleycam.tracing.isolation import isolated_copy
+from shapleycam.tracing.layer_output import activation_in
+from shapleycam.tracing.running import run
 
 _MOST_CELLS = 1024
 """Each costs a backward pass."""
@@ -50,7 +52,7 @@ def is_local(
 
     try:
         with isolated_copy(model) as copied, Differentiation(twice=False), torch.enable_grad():
-            with intercepted({copied.get_submodule(layer): keep}):
+            with intercept_calls({copied.get_submodule(layer): keep}):
                 run(copied, leaf, extra)
             return all(_is_own(cell, index, leaf, layout.grid) for index, cell in enumerate(outputs[0]))
     except (RuntimeError, LayerError):  # without a derivative nothing is shown

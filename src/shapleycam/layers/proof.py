@@ -14,9 +14,11 @@ from shapleycam.errors import ImageError, ModelError, OptionError
 from shapleycam.layers.coordinates import Tracker
 from shapleycam.layers.coordinates.reading import Reading, read
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
-from shapleycam.tracing.isolation import Interceptor, intercepted, isolated_copy, run
+from shapleycam.tracing.interception import Interceptor, intercept_calls
+from shapleycam.tracing.isolation import isolated_copy
 from shapleycam.tracing.modules import modules_of
 from shapleycam.tracing.nested import only_tensor
+from shapleycam.tracing.running import run
 
 ImageKind: TypeAlias = Literal["volume", "video"] | None
 """What images of five dimensions are: volumes (b, c, d, h, w), videos (b, t, c, h, w), or to be found."""
@@ -143,7 +145,7 @@ def _proved(model: nn.Module, image: Tensor, channels: int, extra: ExtraInputs) 
 
         functions = {module: reading(name) for name, module in copied.named_modules() if name}
         try:
-            with intercepted(functions), tracker:
+            with intercept_calls(functions), tracker:
                 run(copied, image, extra, own_images=True)
         except ModelError:
             run(copied, image, extra)  # what the model raises by itself is the user's to know

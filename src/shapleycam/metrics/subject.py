@@ -19,7 +19,7 @@ from shapleycam.explanations.explanation import NO_CLASSES, Explanation
 from shapleycam.game import Game
 from shapleycam.images import Seed, content_seeds
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
-from shapleycam.tracing.scores import OutputKind
+from shapleycam.tracing.score_conversion import OutputKind
 from shapleycam.utilities import Utility, probabilities
 
 

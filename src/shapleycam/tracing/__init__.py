@@ -1,4 +1,4 @@
-"""One forward pass of somebody else's model, and its head."""
+"""One forward pass through the user's model, and its head as a function that can be run again."""
 
 from shapleycam.tracing._trace import Trace
 from shapleycam.tracing.passes import trace

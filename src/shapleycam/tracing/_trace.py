@@ -1,4 +1,4 @@
-"""What one forward pass left: the activation of a layer, the output, and a head that can be run again."""
+"""The result of one forward pass: the activation of a layer, the output, and a head that can be run again."""
 
 from __future__ import annotations
 
@@ -14,25 +14,47 @@ from torch import Tensor, nn
 from shapleycam.errors import ReplayError
 from shapleycam.tracing.isolation import private_copy
 from shapleycam.tracing.nonlinearities import NonlinearityRecorder
-from shapleycam.tracing.replay import Plan, Replay
-from shapleycam.tracing.scores import (
-    ScoreConversion,
-    SelectedOutput,
-    UtilityInput,
-    as_rows,
-    has_classes,
-    identify_scores,
-)
+from shapleycam.tracing.plan import Plan
+from shapleycam.tracing.replay import Replay
+from shapleycam.tracing.score_conversion import ScoreConversion
+from shapleycam.tracing.scores import identify_scores
+from shapleycam.tracing.selected_output import SelectedOutput, UtilityInput, as_rows, has_classes
 
 OutputSelector: TypeAlias = "Callable[[Any], Any]"
+"""A function that takes the output that is explained from what a model returns."""
 
 
 class Trace:
-    """What one forward pass left: `activation` (b, ...), a leaf; `output`, a function of it in autograd's graph.
+    """One forward pass of a model: a layer's activation, the output, and the head as a function.
 
-    `layer` is the layer's dotted name, `images` are the network's inputs; `output` is what `select` takes from what
-    the model returns. The graph holds only what comes after the layer; `is_differentiable` tells whether there is one
-    (not of an output computed under no_grad, or by quantised numbers).
+    Made by `shapleycam.trace`.
+
+    Attributes:
+        layer: the layer's dotted name.
+        images: the model's input, (b, ...).
+        activation: what the layer returned, (b, ...): a leaf of autograd's graph.
+        output: what `select` takes from what the model returns, a function of `activation` in the graph. The graph
+            holds only what comes after the layer.
+        is_differentiable: whether there is such a graph (there is none of an output computed under no_grad, or by
+            quantised numbers).
+        twice_differentiable: whether attention after the layer ran by a kernel that has second derivatives.
+        is_recorded: whether `head` can be run.
+        utility_input: what the output is read as, after `read_as`.
+        score_conversion: how class scores are computed from the model's output, after `read_as("scores")`.
+        owner: the user's model.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from shapleycam import trace
+        >>> _ = torch.manual_seed(0)
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 2))
+        >>> traced = trace(model, torch.rand(1, 3, 8, 8), "0", replay=True)
+        >>> (gradient,) = torch.autograd.grad(traced.output[0, 1], traced.activation)
+        >>> tuple(gradient.shape)
+        (1, 4, 6, 6)
+        >>> torch.allclose(traced.head(traced.activation), traced.output)
+        True
     """
 
     def __init__(  # noqa: PLR0913  # all that a pass leaves
@@ -40,7 +62,7 @@ class Trace:
         layer: str,
         images: Tensor,
         activation: Tensor,
-        returned: SelectedOutput,
+        selected: SelectedOutput,
         replay: Replay,
         select: OutputSelector,
         *,
@@ -52,37 +74,39 @@ class Trace:
         self.layer = layer
         self.images = images
         self.activation = activation
-        self.output = returned.output
+        self.output = selected.output
         self.twice_differentiable = twice_differentiable
         self.is_recorded = is_recorded
         self.is_differentiable = is_differentiable
-        self.reads: UtilityInput | None = None
+        self.utility_input: UtilityInput | None = None
         self.score_conversion: ScoreConversion | None = None
         self.owner = owner
         self._replay = replay
         self._select = select
-        self._returned = returned
+        self._selected = selected
 
-    def read_as(self, reads: UtilityInput) -> Trace:
-        """The same pass with an output that a question can be asked of, and a head that gives such outputs.
+    def read_as(self, utility_input: UtilityInput) -> Trace:
+        """Return the same pass with an output that a utility can be computed from, and a head that gives such outputs.
 
-        "scores" are of classes, (b, classes, ...) or (b,): the logits where the model returns probabilities, and where
-        they cannot be had log p; `score_conversion` of what is returned says which. "numbers" is the model's own output
+        "scores" are of classes, (b, classes, ...) or (b,): the logits where the model returns probabilities, and log p
+        where the logits cannot be had; `score_conversion` of the result says which. "numbers" is the model's own output
         with one row an image, "output" the same where it has such rows.
 
         Raises:
             ModelError: the output has not one row an image, or is a part of a softmax's.
         """
-        other = copy(self)
+        traced = copy(self)
         with torch.inference_mode(mode=False), torch.enable_grad():  # the caller may have none
-            other.reads, other.output = reads, as_rows(self._returned.output, len(self.images), "images", reads)
-            if reads == "scores" and has_classes(other.output):
-                other.score_conversion = identify_scores(other.output, self._returned, self.activation)
-                other.output = other.score_conversion.convert(other.output, self._returned.final)
-        return other
+            output = as_rows(self._selected.output, len(self.images), "images", utility_input)
+            traced.utility_input, traced.output = utility_input, output
+            if utility_input == "scores" and has_classes(output):
+                conversion = identify_scores(output, self._selected, self.activation)
+                traced.score_conversion = conversion
+                traced.output = conversion.convert(output, self._selected.nonlinearity_call)
+        return traced
 
     def head(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
-        """The model's (selected) output for each row of activations, by running only what comes after the layer.
+        """Return the model's (selected) output for each row of activations, by running only what comes after the layer.
 
         Rows belong to the images of the pass one to one, or all to its only image, or as `samples` (rows,) says.
         The output is differentiable where the activation requires a gradient.
@@ -100,49 +124,49 @@ class Trace:
     def head_of_any_size(
         self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None
     ) -> Any:
-        """As `head`, for activations that may have fewer positions than the image's own, if the head takes them."""
+        """Return the same as `head`, for activations that may have fewer positions than the image's own.
+
+        Raises:
+            ReplayError: as `head`.
+            ModelError: the head does not take this number of positions.
+        """
         if not self.is_recorded:
             raise ReplayError("this pass was not recorded for replay; trace the model with replay=True")
         images = len(self.activation)
         rows = len(activation) if samples is None else len(samples)
         if rows != len(activation) or (samples is None and rows != images != 1):
-            found = f"{len(activation)} rows" + ("" if samples is None else f" and {rows} samples")
+            given = f"{len(activation)} rows" + ("" if samples is None else f" and {rows} samples")
             raise ReplayError(
-                f"{found} for a pass of {images} images; expected one row an image, or samples= of each row"
+                f"{given} for a pass of {images} images; expected one row an image, or samples= of each row"
             )
         return self.rerun(activation, samples)
 
-    def rerun_in_float64(self, activation: Float[Tensor, "b *shape"]) -> Any:
-        """As `rerun` for the images of the pass, with everything in double precision."""
-        copied = private_copy(self.owner, torch.float64)
-        extra = self._replay.extra.changed(lambda t: t.double() if t.is_floating_point() else t)
-        plan = Plan((), reads_images=True, writes_activation=True, form=self._replay.form)
-        replay = Replay(copied, self.layer, plan, {}, self.images.double(), extra)
-        return self._read(lambda: replay(activation), activation)
-
     def rerun(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
-        """As `head`, also of a pass that was not recorded: then the whole model runs again, which is slow."""
-        return self._read(lambda: self._replay(activation, samples), activation)
+        """Return the same as `head`, also of a pass that was not recorded: the whole model then runs again."""
+        return self._read_output(lambda: self._replay(activation, samples), activation)
 
-    def _read(self, call: Callable[[], Any], activation: Tensor) -> Any:
-        """What a run of the head returns, as the question reads it."""
-        finals = (
-            NonlinearityRecorder()
-            if self.score_conversion is not None and self.score_conversion.needs_recorder
-            else None
-        )
-        with (
-            torch.inference_mode(mode=False),
-            torch.set_grad_enabled(activation.requires_grad),
-        ):  # as the head itself runs
-            with finals or nullcontext():
-                output = self._select(call())
-            if self.reads is None:
+    def rerun_in_float64(self, activation: Float[Tensor, "b *shape"]) -> Any:
+        """Return the same as `rerun` for the images of the pass, with everything in double precision."""
+        copied = private_copy(self.owner, torch.float64)
+        extra = self._replay.extra.map(lambda t: t.double() if t.is_floating_point() else t)
+        plan = Plan.without_steps(self._replay.layer_output)
+        replay = Replay(copied, self.layer, plan, {}, self.images.double(), extra)
+        return self._read_output(lambda: replay(activation), activation)
+
+    def _read_output(self, run_head: Callable[[], Any], activation: Tensor) -> Any:
+        """Run the head, and return its output as the utility reads it."""
+        conversion = self.score_conversion
+        recorder = NonlinearityRecorder() if conversion is not None and conversion.needs_recorder else None
+        # The context of the head itself, entered here as well since `select` and the conversion compute too.
+        with torch.inference_mode(mode=False), torch.set_grad_enabled(activation.requires_grad):
+            with recorder or nullcontext():
+                output = self._select(run_head())
+            if self.utility_input is None:
                 return output
-            rowed = as_rows(output, len(activation), "coalitions", self.reads)
-            return rowed if self.score_conversion is None else self.score_conversion.apply(rowed, finals)
+            rows = as_rows(output, len(activation), "coalitions", self.utility_input)
+            return rows if conversion is None else conversion.apply(rows, recorder)
 
 
 def whole_output(output: Any) -> Any:
-    """All that a model returns."""
+    """Return all that a model returns."""
     return output

@@ -1,4 +1,8 @@
-"""PyTorch's attention kernels: the fused ones have no second derivatives, and the fast path passes modules by."""
+"""PyTorch's attention switches: the fused kernels have no second derivatives, the fast path skips the modules inside.
+
+Both kinds of switch belong to the whole process, not to a thread (docs/decisions.md, "Attention kernels and the fast
+path of transformers are switched for the process, and counted").
+"""
 
 from __future__ import annotations
 
@@ -10,38 +14,43 @@ from torch.backends import cuda, mha
 
 
 class _ProcessSwitches:
-    """Switches of the whole process: the first thread in sets them, the last one out restores them.
+    """Switches of the whole process, shared by all threads that need them.
 
-    Another thread's attention is meanwhile computed by another kernel: the same numbers but for rounding.
+    The first thread that enters sets the switches, the last one that leaves restores them. The attention of other
+    threads is computed by another kernel meanwhile: the same numbers but for rounding. PyTorch's own context manager
+    `sdpa_kernel` cannot be used, since a trace enters the context in one function and leaves it in another, and two
+    overlapping contexts would restore each other's values.
     """
 
     def __init__(
-        self, switches: Mapping[Callable[[bool], None], Callable[[], bool]], on: Callable[[bool], None] | None
+        self,
+        switches: Mapping[Callable[[bool], None], Callable[[], bool]],
+        enabled: Callable[[bool], None] | None,
     ) -> None:
-        self._switches, self._on = switches, on
-        self._guard, self._users = Lock(), 0
+        self._switches, self._enabled = switches, enabled
+        self._lock, self._users = Lock(), 0
         self._before: dict[Callable[[bool], None], bool] = {}
 
     @contextmanager
-    def set(self) -> Iterator[None]:
-        """Leave on only the one switch that is wanted, if any."""
-        with self._guard:
+    def hold(self) -> Iterator[None]:
+        """Turn off all switches but the `enabled` one while the context is open."""
+        with self._lock:
             if self._users == 0:
                 self._before = {switch: is_on() for switch, is_on in self._switches.items()}
                 for switch in self._switches:
-                    switch(switch is self._on)
+                    switch(switch is self._enabled)
             self._users += 1
         try:
             yield
         finally:
-            with self._guard:
+            with self._lock:
                 self._users -= 1
                 if self._users == 0:
                     for switch, was_on in self._before.items():
                         switch(was_on)
 
 
-# PyTorch files them under cuda; they hold for the CPU as well.
+# PyTorch keeps these switches under `cuda`; they hold for the CPU as well.
 _KERNELS = _ProcessSwitches(
     {
         cuda.enable_flash_sdp: cuda.flash_sdp_enabled,
@@ -49,11 +58,11 @@ _KERNELS = _ProcessSwitches(
         cuda.enable_cudnn_sdp: cuda.cudnn_sdp_enabled,
         cuda.enable_math_sdp: cuda.math_sdp_enabled,
     },
-    on=cuda.enable_math_sdp,
+    enabled=cuda.enable_math_sdp,
 )
-_FAST_PATH = _ProcessSwitches({mha.set_fastpath_enabled: mha.get_fastpath_enabled}, on=None)
+_FAST_PATH = _ProcessSwitches({mha.set_fastpath_enabled: mha.get_fastpath_enabled}, enabled=None)
 
-twice_differentiable = _KERNELS.set
-"""A context with attention by the math kernel, which can be differentiated twice."""
-without_fast_path = _FAST_PATH.set
-"""A context in which `nn.TransformerEncoder` calls its modules, in place of one kernel for all of a layer."""
+math_attention = _KERNELS.hold
+"""Context manager: attention is computed by the math kernel, which has second derivatives."""
+without_fast_path = _FAST_PATH.hold
+"""Context manager: `nn.TransformerEncoder` calls its modules, and not one kernel for a whole layer."""

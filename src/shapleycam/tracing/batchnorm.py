@@ -1,8 +1,8 @@
-"""Batch norm in eval mode, as the affine map that it is.
+"""Batch norm and instance norm whose derivatives are right: in eval mode they are affine maps.
 
 PyTorch's CPU backward of batch norm and instance norm is wrong for one image whose gradient arrives with transposed
 strides (docs/pytorch-batchnorm-backward.md). With fixed statistics the function is x·scale + shift in each channel, and
-so it is computed wherever we differentiate.
+so it is computed wherever a model is differentiated.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from shapleycam.tracing.graph import may_depend_on_activation
 
 
 class EvalBatchNorm(torch.autograd.Function):
-    """x·scale + shift, one scale and shift a channel (axis 1); differentiable by x alone, any number of times."""
+    """The function x·scale + shift with one scale and shift a channel (axis 1).
+
+    It is differentiable by x alone, any number of times.
+    """
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -42,7 +45,7 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """As `torch.nn.functional.batch_norm`; with fixed statistics as an affine map."""
+    """Compute `torch.nn.functional.batch_norm`, with fixed statistics as an affine map."""
     if input.dim() < 2 or (training and running_mean is not None):  # the latter updates its statistics
         return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
     if training or running_mean is None or running_var is None:
@@ -60,7 +63,7 @@ def instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """As `torch.nn.functional.instance_norm`, whose backward is the one of batch norm and has its fault.
+    """Compute `torch.nn.functional.instance_norm`, whose backward is the one of batch norm and has its fault.
 
     With fixed statistics it is an affine map; with the statistics of each image it is computed step by step.
     """
@@ -91,9 +94,9 @@ def _affine(
 
 
 def _by_own_statistics(
-    values: Tensor, places: tuple[int, ...], weight: Tensor | None, bias: Tensor | None, eps: float
+    values: Tensor, dims: tuple[int, ...], weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> Tensor:
-    variance, mean = torch.var_mean(values, places, correction=0, keepdim=True)
+    variance, mean = torch.var_mean(values, dims, correction=0, keepdim=True)
     normed = (values - mean) * torch.rsqrt(variance + eps)
     normed = normed if weight is None else normed * _by_channel(weight, values)
     return normed if bias is None else normed + _by_channel(bias, values)

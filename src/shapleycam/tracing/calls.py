@@ -1,27 +1,30 @@
-"""Which module a user means by a layer, and how often it runs in a pass."""
+"""Which module a user means by a layer, and the calls of modules around it in a forward pass."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
-import torch
 from torch import Tensor, nn
 
 from shapleycam.errors import LayerError, nearest
 from shapleycam.tracing.extra import ExtraInputs
-from shapleycam.tracing.isolation import Interceptor, intercepted, run, undisturbed
+from shapleycam.tracing.interception import Interceptor, intercept_calls
+from shapleycam.tracing.isolation import run_context
+from shapleycam.tracing.layer_output import LayerOutput, activation_in
 from shapleycam.tracing.modules import submodule
-from shapleycam.tracing.nested import map_tensors, only_tensor, tensors_of
+from shapleycam.tracing.running import run
+
+CallId: TypeAlias = tuple[str, int]
+"""A call of a module in a forward pass: the module's dotted name, and the number of the call among the module's."""
 
 
 def layer_name(model: nn.Module, layer: str | nn.Module) -> str:
-    """The dotted name of a layer given by name or as the module itself.
+    """Return the dotted name of a layer that is given by name or as the module itself.
 
     Raises:
-        LayerError: not a part of the model.
+        LayerError: the layer is not in the model.
     """
     if isinstance(layer, str) and submodule(model, layer) is not None:
         return layer
@@ -32,109 +35,55 @@ def layer_name(model: nn.Module, layer: str | nn.Module) -> str:
         return names[layer]
     if not isinstance(layer, str):
         raise LayerError(f"layer is a {type(layer).__name__}; expected a dotted name or one of the model's modules")
-    known = [name for name, _ in model.named_modules(remove_duplicate=False) if name]
-    raise LayerError(f"layer {layer!r} is not in the model; {nearest(layer, known)}")
+    names_in_model = [name for name, _ in model.named_modules(remove_duplicate=False) if name]
+    raise LayerError(f"layer {layer!r} is not in the model; {nearest(layer, names_in_model)}")
 
 
-def calls_around(
+def enclosing_calls(
     model: nn.Module, layer: str, images: Tensor, extra: ExtraInputs
-) -> tuple[frozenset[tuple[str, int]], Form]:
-    """Run a private copy to see that the layer runs exactly once.
+) -> tuple[frozenset[CallId], LayerOutput]:
+    """Return the calls that the layer's own call is inside of, and the structure of what it returns.
 
-    Return inside which calls it runs, as (module, number of its call), and its form.
+    Runs a private copy of the model, and checks that the layer runs exactly once.
 
     Raises:
         LayerError: it never runs, runs several times (the message names the calls), or returns no single tensor.
     """
-    chosen, last = model.get_submodule(layer), "the input"
-    numbers: Counter[str] = Counter()
-    running: list[tuple[str, int]] = []
-    calls: list[tuple[str, frozenset[tuple[str, int]]]] = []
-    forms: list[Form] = []
+    target, previous = model.get_submodule(layer), "the input"
+    call_counts: Counter[str] = Counter()
+    running: list[CallId] = []
+    layer_calls: list[tuple[str, frozenset[CallId]]] = []
+    outputs: list[LayerOutput] = []
 
-    def watching(name: str, module: nn.Module) -> Interceptor:
-        def watch(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-            nonlocal last
-            if module is chosen:
-                calls.append((f"after {last}", frozenset(running)))
-            running.append((name, numbers[name]))
-            numbers[name] += 1
+    def observer(name: str, module: nn.Module) -> Interceptor:
+        def observe(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            nonlocal previous
+            if module is target:
+                layer_calls.append((f"after {previous}", frozenset(running)))
+            running.append((name, call_counts[name]))
+            call_counts[name] += 1
             value = original(*args, **kwargs)
             running.pop()
-            if module is chosen:
+            if module is target:
                 activation_in(value, layer)
-                forms.append(Form.of(value, module))
-            last = name
+                outputs.append(LayerOutput.of(value, module))
+            previous = name
             return value
 
-        return watch
+        return observe
 
-    functions = {module: watching(name, module) for name, module in model.named_modules() if name}
-    with undisturbed(model), intercepted(functions, chosen):
+    interceptors = {module: observer(name, module) for name, module in model.named_modules() if name}
+    with run_context(model), intercept_calls(interceptors, target):
         run(model, images, extra)
-    if not calls:
+    if not layer_calls:
         raise LayerError(
             f"layer {layer!r} never runs in a forward pass in eval mode; choose one that does "
             "(shapleycam layers MODEL lists them)"
         )
-    if len(calls) > 1:
+    if len(layer_calls) > 1:
         raise LayerError(
-            f"layer {layer!r} runs {len(calls)} times in a forward pass ({', '.join(place for place, _ in calls)}), "
+            f"layer {layer!r} runs {len(layer_calls)} times in a forward pass "
+            f"({', '.join(position for position, _ in layer_calls)}), "
             "so it has no one activation; choose the block around it, or another layer"
         )
-    return calls[0][1], forms[0]
-
-
-@dataclass(frozen=True)
-class Form:
-    """What a layer makes of its activation: the tensor itself, or a tuple around it; and where else it keeps it.
-
-    `empty` is what it returned, without numbers; `held` are the layer's attributes that were the activation, which a
-    later part of the model may read.
-    """
-
-    empty: Any
-    held: tuple[str, ...]
-
-    @classmethod
-    def of(cls, value: Any, layer: nn.Module) -> Form:
-        """The form of something that a layer just returned."""
-        activation = only_tensor(value)
-        held = (
-            name for name, kept in vars(layer).items()
-            if isinstance(kept, Tensor) and activation is not None and is_same_memory(kept, activation)
-        )  # fmt: skip
-        return cls(map_tensors(lambda tensor: tensor.new_empty(0), value), tuple(held))
-
-    def put(self, activation: Tensor, layer: nn.Module) -> Any:
-        """Return what the layer returns for an activation, and let it keep that one."""
-        vars(layer).update(dict.fromkeys(self.held, activation))
-        return map_tensors(lambda _: activation, self.empty)
-
-
-def is_same_memory(one: Tensor, other: Tensor) -> bool:
-    """Whether two tensors are the same numbers in the same place and of the same shape."""
-    return one.shape == other.shape and one.stride() == other.stride() and one.data_ptr() == other.data_ptr()
-
-
-def activation_in(value: Any, layer: str) -> Tensor:
-    """What a layer returns: one tensor of numbers, by itself or alone in a tuple.
-
-    Raises:
-        LayerError: it is something else.
-    """
-    activation = only_tensor(value)
-    if activation is not None and activation.is_floating_point():
-        return activation
-    if activation is not None and activation.is_quantized:
-        raise LayerError(
-            f"layer {layer!r} returns quantised numbers ({activation.dtype}), which have no derivative; expected "
-            "floating-point ones: choose a layer before or behind the quantised part, or give the model as it was "
-            "before it was quantised"
-        )
-    found = f"{value.dtype} numbers" if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
-    if activation is None and not isinstance(value, torch.Tensor):
-        found = f"{found} of {len(tensors_of(value))} tensors"
-    raise LayerError(
-        f"layer {layer!r} returns {found}; expected one floating-point tensor: choose a layer inside or around it"
-    )
+    return layer_calls[0][1], outputs[0]

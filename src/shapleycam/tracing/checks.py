@@ -1,4 +1,4 @@
-"""What was checked of a model already, so that it is checked once."""
+"""Which checks a model has passed, so that each is made once."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from weakref import WeakKeyDictionary
 
 from torch import nn
 
-_checked: WeakKeyDictionary[nn.Module, set[Hashable]] = WeakKeyDictionary()
+_passed: WeakKeyDictionary[nn.Module, set[Hashable]] = WeakKeyDictionary()
+"""The keys of all checks that the user's model has passed; models of the same architecture may share one set."""
 
 
 def needs_check(owner: nn.Module, key: Hashable) -> bool:
-    """Return whether a check of this key is still to be made for the user's model; call `mark_checked` when it was."""
-    return key not in _checked.setdefault(owner, set())
+    """Return whether the user's model has yet to pass the check of this key; `mark_checked` records that it has."""
+    return key not in _passed.setdefault(owner, set())
 
 
 def mark_checked(owner: nn.Module, key: Hashable) -> None:
-    """Remember that the check of this key was passed."""
-    _checked.setdefault(owner, set()).add(key)
+    """Record that the user's model has passed the check of this key."""
+    _passed.setdefault(owner, set()).add(key)
 
 
 def share_checks(model: nn.Module, like: nn.Module) -> None:
-    """Let a model of the same make, with other weights, share what was checked of another.
+    """Let a model of the same architecture, with other weights, share the passed checks of another.
 
-    What is checked are operations and kernels, which do not depend on the weights.
+    The checks are about operations and kernels, which do not depend on the weights.
     """
-    _checked[model] = _checked.setdefault(like, set())
+    _passed[model] = _passed.setdefault(like, set())

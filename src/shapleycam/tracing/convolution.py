@@ -1,9 +1,10 @@
-"""Second derivatives of convolutions by their input, without the weight's.
+"""Convolutions whose second derivatives by their input are cheap, since the weight's are left out.
 
-PyTorch's double backward of a convolution also computes the derivative by the weight, asked for or not, and does so
-group by group: behind depthwise convolutions one Hessian-vector product cost 22 forward passes; so it costs 4
-(bench/results/cost.md). By its input alone a convolution is linear: its derivative is the transposed convolution, and
-the derivative of that is the convolution again.
+PyTorch's double backward of a convolution also computes the derivative by the weight, needed or not, and does so group
+by group: behind depthwise convolutions one Hessian-vector product costs 22 forward passes, and 4 with these functions
+(bench/results/cost.md; docs/decisions.md, "Convolutions of the head are our own autograd function when a Hessian is
+asked for"). By its input alone a convolution is linear: its derivative is the transposed convolution, and the
+derivative of that is the convolution again.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ def _convolve(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Tensor:
-    """As PyTorch's `func`; by a function of our own where the weight does not depend on the activation.
+    """Compute PyTorch's `func`, by `_Convolution` where the weight does not depend on the activation.
 
-    Where it does (CondConv mixes kernels by content) our function would drop that part of the derivative.
+    Where it does (CondConv mixes kernels by content) that function would drop a part of the derivative.
     """
     settings = (stride, padding, dilation, groups)
     batched = input.dim() == weight.dim()
@@ -50,6 +51,8 @@ def _convolve(
 
 
 class _Convolution(torch.autograd.Function):
+    """A convolution; its derivative by the input is `_Transposed`."""
+
     @staticmethod
     def forward(
         ctx: Any, values: Tensor, weight: Tensor, bias: Tensor | None, func: Callable[..., Tensor], settings: Any
@@ -65,6 +68,8 @@ class _Convolution(torch.autograd.Function):
 
 
 class _Transposed(torch.autograd.Function):
+    """A transposed convolution; its derivative is `_Convolution`."""
+
     @staticmethod
     def forward(
         ctx: Any, gradient: Tensor, weight: Tensor, shape: torch.Size, func: Callable[..., Tensor], settings: Any
@@ -81,4 +86,4 @@ class _Transposed(torch.autograd.Function):
 
 
 CONVOLUTIONS: dict[Any, Callable[..., Any]] = {func: partial(_convolve, func) for func in _TRANSPOSED}
-"""By PyTorch's convolutions, ours: differentiable by their input only, and cheaply any number of times."""
+"""From PyTorch's convolutions to the ones used here: cheaply differentiable by their input, any number of times."""

@@ -12,30 +12,33 @@ from torch.overrides import TorchFunctionMode
 from shapleycam.tracing.batchnorm import batch_norm, instance_norm
 from shapleycam.tracing.convolution import CONVOLUTIONS
 
-_ALWAYS: dict[Any, Callable[..., Any]] = {F.batch_norm: batch_norm, F.instance_norm: instance_norm}
-
 
 def _torch_batch_norm(*args: Any) -> Any:
+    """Compute `torch.batch_norm`: the same function as `F.batch_norm`, with its arguments in another order."""
     values, weight, bias, mean, variance, training, momentum, eps, *_ = args
     return batch_norm(values, mean, variance, weight, bias, training, momentum, eps)
 
 
-_ALWAYS[torch.batch_norm] = _torch_batch_norm  # the same function, with its arguments in another order
+_NORMS: dict[Any, Callable[..., Any]] = {
+    F.batch_norm: batch_norm,
+    F.instance_norm: instance_norm,
+    torch.batch_norm: _torch_batch_norm,
+}
 
 
 class Differentiation(TorchFunctionMode):
-    """Inside, operations whose derivatives PyTorch gets wrong or makes dear are our own.
+    """Context in which operations whose derivatives PyTorch gets wrong, or makes expensive, are this library's own.
 
-    `twice` replaces convolutions too, whose second derivatives are costly; see `trace.convolution`.
+    With `twice` convolutions are replaced too, whose second derivatives are expensive; see `tracing.convolution`.
     """
 
     def __init__(self, *, twice: bool) -> None:
         super().__init__()
-        self._replaced = {**_ALWAYS, **CONVOLUTIONS} if twice else _ALWAYS
+        self._replacements = {**_NORMS, **CONVOLUTIONS} if twice else _NORMS
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run our own function in the place of PyTorch's where there is one and a graph is recorded."""
-        own = self._replaced.get(func)
-        if own is not None and torch.is_grad_enabled():
-            return own(*args, **(kwargs or {}))
+        """Run the replacement of a function where there is one and a graph is recorded."""
+        replacement = self._replacements.get(func)
+        if replacement is not None and torch.is_grad_enabled():
+            return replacement(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))

@@ -1,4 +1,4 @@
-"""Further inputs of a model beside the images: whose rows they are, and how they are handed over."""
+"""A model's further inputs beside the images: to which images their rows belong, and how they are passed."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ class ExtraInputs:
     batch: int = 1
 
     def call(self, model: nn.Module, images: Tensor) -> Any:
-        """Return the model's output for images and these inputs; tensors are copied, as the model may write in them."""
+        """Return the model's output for images and copies of these inputs, since the model may write into them."""
         if not self.positional and not self.keywords:
             return model(images)
-        own = self.changed(lambda tensor: tensor.clone())
-        return model(images, *own.positional, **own.keywords)
+        copies = self.map(lambda tensor: tensor.clone())
+        return model(images, *copies.positional, **copies.keywords)
 
     def rows(self, samples: Tensor) -> ExtraInputs:
-        """Return the inputs of other rows; `samples` (rows,) says which image each row belongs to."""
+        """Return the inputs for other rows; `samples` (rows,) is the index of the image that each row belongs to."""
 
-        def chosen(tensor: Tensor) -> Tensor:
+        def select(tensor: Tensor) -> Tensor:
             if not tensor.dim() or len(tensor) != self.batch:
                 return tensor
             return tensor[samples.to(tensor.device)]
 
         if not self.positional and not self.keywords:
             return self
-        return replace(self.changed(chosen), batch=len(samples))
+        return replace(self.map(select), batch=len(samples))
 
-    def changed(self, change: Callable[[Tensor], Tensor]) -> ExtraInputs:
+    def map(self, change: Callable[[Tensor], Tensor]) -> ExtraInputs:
         """Return the inputs with `change` applied to each tensor."""
         positional = tuple(map_tensors(change, value) for value in self.positional)
-        return replace(
-            self, positional=positional, keywords={name: map_tensors(change, v) for name, v in self.keywords.items()}
-        )
+        keywords = {name: map_tensors(change, value) for name, value in self.keywords.items()}
+        return replace(self, positional=positional, keywords=keywords)
 
 
 NO_EXTRA = ExtraInputs()
+"""The further inputs of a model that takes images alone."""

@@ -1,4 +1,4 @@
-"""The user's hooks on modules: run for the user once a traced pass, and as private copies wherever they take part."""
+"""The user's hooks on modules: called for the user once a traced pass, and copied wherever they change numbers."""
 
 from __future__ import annotations
 
@@ -17,35 +17,36 @@ LIBRARIES = frozenset({"torch", "torchvision", "timm", "transformers"})
 
 
 @dataclass
-class Observation:
-    """Whether the pass that runs now is one that the user's own hooks see."""
+class HookVisibility:
+    """Whether the user's own hooks see the pass that runs now."""
 
-    on: bool = False
+    visible: bool = False
 
 
 @dataclass(frozen=True)
 class HookProxy:
-    """A hook in a private copy of a model.
+    """A hook in a private copy of a model, in the place of the user's.
 
-    What the hook changes is done by `own`, a copy with the state that it keeps, on the copied module. The user's own
-    hook sees each traced pass once, with the user's module and detached copies of what passes by; it sees no replay,
-    no stand-in, and cannot keep a graph alive. Hooks of libraries (weight norm, pruning; transformers' and timm's that
-    collect hidden states) only do, and see nothing: a collector of the running thread would get each state twice.
+    What the hook does to the numbers is done by `copy`, with copies of the state that it keeps, on the copied module.
+    The user's own hook sees each traced pass once, with the user's module and detached copies of what passes by; it
+    sees no replay, no stand-in for a module's output, and cannot keep a graph alive. Hooks of libraries (weight norm,
+    pruning; transformers' and timm's that collect hidden states) are only run as copies: a collector of the running
+    thread would get each state twice (docs/decisions.md, "The user's hooks see the traced pass, once").
     """
 
     hook: Any
     module: nn.Module
-    own: Any
-    observation: Observation
+    copy: Any
+    visibility: HookVisibility
 
-    def __call__(self, module: nn.Module, *passed: Any) -> Any:
+    def __call__(self, module: nn.Module, *arguments: Any) -> Any:
         """Run the hook as PyTorch does."""
-        if self.observation.on and not _is_of_library(self.hook):
-            before = _attributes(self.module)
+        if self.visibility.visible and not _is_of_library(self.hook):
+            before = _copy_attributes(self.module)
             with torch.no_grad():
-                self.hook(self.module, *(map_tensors(_detached, value) for value in passed))
-            _restore(self.module, before)
-        return self.own(module, *passed)
+                self.hook(self.module, *(map_tensors(_detached_copy, value) for value in arguments))
+            _restore_attributes(self.module, before)
+        return self.copy(module, *arguments)
 
 
 def _is_of_library(hook: Any) -> bool:
@@ -55,19 +56,20 @@ def _is_of_library(hook: Any) -> bool:
     return str(module).partition(".")[0] in LIBRARIES
 
 
-def _detached(tensor: Tensor) -> Tensor:
+def _detached_copy(tensor: Tensor) -> Tensor:
     return tensor.detach().clone()
 
 
-def _attributes(module: nn.Module) -> list[dict[str, Any]]:
-    own = vars(module)
-    return [dict(own), *(dict(own[name]) for name in ("_parameters", "_buffers"))]
+def _copy_attributes(module: nn.Module) -> list[dict[str, Any]]:
+    attributes = vars(module)
+    return [dict(attributes), *(dict(attributes[name]) for name in ("_parameters", "_buffers"))]
 
 
-def _restore(module: nn.Module, before: list[dict[str, Any]]) -> None:
-    """Undo what a hook set on the module itself: a pass of ours must not show there."""
-    own = vars(module)
-    for now, then in zip((own, own["_parameters"], own["_buffers"]), before, strict=True):
-        if now.keys() != then.keys() or any(now[name] is not value for name, value in then.items()):
-            now.clear()
-            now.update(then)
+def _restore_attributes(module: nn.Module, before: list[dict[str, Any]]) -> None:
+    """Undo what a hook set on the user's module: a pass of ours must not show there."""
+    attributes = vars(module)
+    current = (attributes, attributes["_parameters"], attributes["_buffers"])
+    for values, old_values in zip(current, before, strict=True):
+        if values.keys() != old_values.keys() or any(values[name] is not old for name, old in old_values.items()):
+            values.clear()
+            values.update(old_values)

@@ -1,4 +1,4 @@
-"""Walks through a model's tree of modules, as quick as an explanation of a small network needs."""
+"""Walks through a model's tree of modules, fast enough for explanations of small networks."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def modules_of(model: nn.Module) -> list[nn.Module]:
 
 
 def submodule(model: nn.Module, name: str) -> nn.Module | None:
-    """Return the module of a dotted name, None where the tree has none."""
+    """Return the module with a dotted name, or None where the tree has no such module."""
     module: nn.Module | None = model
     for part in name.split("."):
-        modules = {} if module is None else module._modules  # noqa: SLF001
-        module = modules[part] if part in modules else None  # noqa: SIM401  # TorchScript's has no get()
+        children = {} if module is None else module._modules  # noqa: SLF001
+        module = children[part] if part in children else None  # noqa: SIM401  # TorchScript's has no get()
     return module

@@ -1,4 +1,4 @@
-"""What modules return: tensors, and tuples, lists, dicts and other objects that hold them."""
+"""Nested values that modules return: tensors, and tuples, lists, dicts and other objects that hold tensors."""
 
 from __future__ import annotations
 
@@ -11,82 +11,83 @@ import torch
 from torch import nn
 
 _PLAIN = (str, int, float, bool, type(None), torch.Size, torch.dtype, torch.device)
+_MAX_OBJECT_DEPTH = 4
+"""How many objects inside each other are searched: they may refer to each other in circles."""
 
 
-_DEEPEST = 4
-"""So many objects inside each other are looked into: they may refer to each other in circles."""
+def tensors_of(value: Any, *, objects: int = _MAX_OBJECT_DEPTH) -> list[torch.Tensor]:
+    """Return all tensors in a nested value, in a fixed order.
 
-
-def tensors_of(value: Any, *, objects: int = _DEEPEST) -> list[torch.Tensor]:
-    """All tensors in a nested value, in a fixed order; also those that dataclasses and other `objects` hold."""
+    Dataclasses and other objects are searched too, to a depth of `objects` inside each other.
+    """
     if isinstance(value, torch.Tensor):
         return [value]
     if isinstance(value, dict):
-        return [tensor for part in value.values() for tensor in tensors_of(part, objects=objects)]
+        return [tensor for entry in value.values() for tensor in tensors_of(entry, objects=objects)]
     if isinstance(value, (list, tuple)):
-        return [tensor for part in value for tensor in tensors_of(part, objects=objects)]
+        return [tensor for entry in value for tensor in tensors_of(entry, objects=objects)]
     if not objects or isinstance(value, (*_PLAIN, type, nn.Module)):
         return []
-    return [tensor for part in _held_by(value) for tensor in tensors_of(part, objects=objects - 1)]
+    return [tensor for entry in _field_values(value) for tensor in tensors_of(entry, objects=objects - 1)]
 
 
 def float_tensors_of(value: Any) -> list[torch.Tensor]:
-    """The floating-point tensors in a nested value."""
+    """Return the floating-point tensors in a nested value."""
     return [tensor for tensor in tensors_of(value) if tensor.is_floating_point()]
 
 
 def is_empty(value: Any) -> bool:
-    """Whether a nested value has tensors and none of them holds a number, as where a detector finds nothing."""
+    """Return whether a nested value has tensors that are all without elements, as where a detector finds nothing."""
     tensors = tensors_of(value)
     return bool(tensors) and not any(tensor.numel() for tensor in tensors)
 
 
 def only_tensor(value: Any) -> torch.Tensor | None:
-    """The tensor itself, or the only one in a tuple, list or dict, as transformers' layers return it."""
-    found = tensors_of(value, objects=0)
-    return found[0] if len(found) == 1 else None
+    """Return the tensor itself, or the only one in a tuple, list or dict, as transformers' layers return it."""
+    tensors = tensors_of(value, objects=0)
+    return tensors[0] if len(tensors) == 1 else None
 
 
-def _held_by(value: Any) -> list[Any]:
-    """What an object holds in its fields."""
+def _field_values(value: Any) -> list[Any]:
+    """Return the values of an object's fields."""
     if is_dataclass(value):
         return [getattr(value, field.name) for field in fields(value)]
     return list(getattr(value, "__dict__", {}).values())
 
 
 def version_of(tensor: torch.Tensor) -> int:
-    """How often a tensor was written in place: autograd's own counter, shared by its views."""
+    """Return how often a tensor was written in place: autograd's own counter, shared by its views."""
     return tensor._version  # noqa: SLF001
 
 
 def map_tensors(change: Callable[[torch.Tensor], torch.Tensor], value: Any) -> Any:
-    """The same nested value with `change` applied to its tensors, in the order of `tensors_of`."""
+    """Return the same nested value with `change` applied to its tensors, in the order of `tensors_of`."""
     if isinstance(value, torch.Tensor):
         return change(value)
     if isinstance(value, dict):
-        changed = {key: map_tensors(change, part) for key, part in value.items()}
+        changed = {key: map_tensors(change, entry) for key, entry in value.items()}
         if is_dataclass(value):
             return type(value)(**changed)
-        same = copy(value)  # with what a kind of dict holds beside its entries
-        same.update(changed)
-        return same
+        copied = copy(value)  # keeps what a subclass of dict holds beside its entries
+        copied.update(changed)
+        return copied
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(map_tensors(change, part) for part in value))
+        return type(value)(*(map_tensors(change, entry) for entry in value))
     if isinstance(value, (list, tuple)):
-        return type(value)(map_tensors(change, part) for part in value)
+        return type(value)(map_tensors(change, entry) for entry in value)
     return value
 
 
-def alike(one: Any, other: Any) -> bool:
-    """Whether two values have the same parts, the tensors apart, and nothing in them is an object of another kind."""
-    if isinstance(one, torch.Tensor):
-        return isinstance(other, torch.Tensor)
-    if type(one) is not type(other):
+def have_same_structure(first: Any, second: Any) -> bool:
+    """Return whether two nested values differ at most in their tensors, and hold no objects of other classes."""
+    if isinstance(first, torch.Tensor):
+        return isinstance(second, torch.Tensor)
+    if type(first) is not type(second):
         return False
-    if isinstance(one, _PLAIN):
-        return bool(one == other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(alike, one, other))
+    if isinstance(first, _PLAIN):
+        return bool(first == second)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(have_same_structure(first[key], second[key]) for key in first)
+    if isinstance(first, (list, tuple)):
+        return len(first) == len(second) and all(map(have_same_structure, first, second))
     return False

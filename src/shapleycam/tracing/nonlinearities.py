@@ -1,27 +1,31 @@
-"""What entered a model's last softmax or sigmoid, remembered while the model runs."""
+"""Records the inputs of a model's last softmaxes and sigmoids while it runs.
+
+With the input of the last one the logits are known exactly, where the probabilities alone have lost softmax's
+log-sum-exp, saturation and precision (docs/decisions.md, "What enters the last softmax or sigmoid is known again by its
+memory").
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias, TypeGuard
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 
+from shapleycam.tracing.memory_views import MemoryRegion, StridedView, has_storage
 from shapleycam.tracing.nested import version_of
+from shapleycam.tracing.node_names import Nonlinearity
 
-Nonlinearity: TypeAlias = Literal["softmax", "log_softmax", "sigmoid", "log_sigmoid"]
-
-_ACTIVATIONS: dict[str, Nonlinearity] = {
+_NONLINEARITIES: dict[str, Nonlinearity] = {
     **dict.fromkeys(("softmax", "_softmax", "special_softmax"), "softmax"),
     **dict.fromkeys(("log_softmax", "_log_softmax", "special_log_softmax"), "log_softmax"),
     **dict.fromkeys(("sigmoid", "sigmoid_", "special_expit"), "sigmoid"),
     **dict.fromkeys(("log_sigmoid", "logsigmoid"), "log_sigmoid"),
 }  # fmt: skip
-_OF_RESULT: dict[tuple[str, Nonlinearity], Nonlinearity] = {
+_AFTER_EXP_OR_LOG: dict[tuple[str, Nonlinearity], Nonlinearity] = {
     ("exp", "log_softmax"): "softmax",
     ("exp", "log_sigmoid"): "sigmoid",
     ("log", "softmax"): "log_softmax",
@@ -32,199 +36,139 @@ _COPIES = {
     *("clone", "contiguous", *_CASTS),
     *("reshape", "flatten", "__getitem__", "index_select", "gather", "take_along_dim", "flip"),
 }
-"""What may return other memory, with numbers of its first argument and nothing else (views share its memory)."""
-_MOST = 8
-"""How many calls are remembered: the last one of a model is among them, and attention's are soon forgotten."""
-
-
-@dataclass(frozen=True)
-class _Geometry:
-    """Which places of a piece of memory a tensor shows."""
-
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-    offset: int
-
-    @classmethod
-    def of(cls, tensor: Tensor) -> _Geometry:
-        """That of a tensor."""
-        return cls(tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset()))
-
-    @property
-    def is_dense(self) -> bool:
-        """Whether it is a whole piece of memory, in some order of the dimensions."""
-        expected = 1
-        for stride, size in sorted(zip(self.stride, self.size, strict=True)):
-            if size != 1 and stride != expected:
-                return False
-            expected *= size
-        return expected > 0
-
-    def view(self, source: Tensor, like: _Geometry) -> Tensor:
-        """Of `source`, which has this size, the entries that `like` shows of this memory."""
-        if like == self:
-            return source
-        order = sorted(range(len(self.size)), key=lambda dim: (-self.stride[dim], -self.size[dim]))
-        laid_out = source.permute(order).contiguous()
-        return laid_out.as_strided(like.size, like.stride, laid_out.storage_offset() + like.offset - self.offset)
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where the numbers of a tensor lie in memory, and how often that had been written to."""
-
-    storage: StorageWeakRef
-    geometry: _Geometry
-    version: int
-
-    @classmethod
-    def of(cls, tensor: Tensor) -> _Place:
-        """That of a tensor, which is not kept alive by it."""
-        return cls(StorageWeakRef(tensor.untyped_storage()), _Geometry.of(tensor), version_of(tensor))
-
-    def holds(self, tensor: Tensor) -> bool:
-        """Whether a tensor is a view of this memory, which nobody has written to meanwhile."""
-        same = not self.storage.expired() and self.storage.cdata == StorageWeakRef(tensor.untyped_storage()).cdata
-        return same and version_of(tensor) == self.version
+"""Functions that may return other memory, with numbers of their first argument alone (views share its memory)."""
+_MAX_CALLS = 8
+"""How many calls are recorded: the last one of a model is among them, and those inside the model are soon dropped."""
 
 
 @dataclass(frozen=True)
 class NonlinearityCall:
-    """One call of an activation: its `kind`, what entered it, and how the model's output was made of what it returned.
+    """One call of a softmax or sigmoid: its `kind`, its input, and how the output was arranged from its result.
 
-    `dim` is the dimension that a softmax ran over; `precision` that of the coarsest numbers on the way to the output,
-    relative to them.
+    `dim` is the dimension that a softmax ran over; `input_version` is how often the input had been written to;
+    `region` is where the result lies in memory; `precision` is the rounding, relative to the numbers, of the coarsest
+    number format on the way to the output; `rearrange` arranges numbers in the form of the input as copies of the
+    result were arranged.
     """
 
     kind: Nonlinearity
     dim: int
-    entered: Tensor
-    version: int
-    place: _Place
+    input: Tensor
+    input_version: int
+    region: MemoryRegion
     precision: float
-    copied: Callable[[Tensor], Tensor] | None = None
+    rearrange: Callable[[Tensor], Tensor] | None = None
 
     @property
     def is_over_rows(self) -> bool:
         """Whether it is a softmax over the first of several dimensions."""
-        return "softmax" in self.kind and self.entered.dim() > 1 and self.dim == 0
+        return "softmax" in self.kind and self.input.dim() > 1 and self.dim == 0
 
     def logits(self, output: Tensor) -> Tensor:
-        """What entered the activation, arranged as `output` arranges what it returned."""
-        return self.arranged(self.entered, _Geometry.of(output))
+        """Return the call's input, arranged as `output` arranges its result."""
+        return self.arranged(self.input, StridedView.of(output))
 
     def log_odds(self, output: Tensor) -> Tensor:
-        """Of a softmax, log p / (1 - p) of each class against all others together, arranged as `output`."""
-        return self.arranged(_against_others(self.entered, self.dim), _Geometry.of(output))
+        """Return log p / (1 - p) of each class of a softmax against all others together, arranged as `output`."""
+        return self.arranged(_log_odds_against_others(self.input, self.dim), StridedView.of(output))
 
-    def arranged(self, source: Tensor, form: _Geometry) -> Tensor:
-        """Numbers in the form of what entered, arranged as a view of what it returned is."""
-        return self.place.geometry.view(source if self.copied is None else self.copied(source), form)
+    def arranged(self, source: Tensor, view: StridedView) -> Tensor:
+        """Return numbers in the form of the input, arranged as a view of the result is."""
+        return self.region.view.apply(source if self.rearrange is None else self.rearrange(source), view)
 
 
 class NonlinearityRecorder(TorchFunctionMode):
-    """Inside, in this thread, remembers the inputs of the last few softmaxes and sigmoids.
+    """Context that records the inputs of this thread's last few softmaxes and sigmoids.
 
-    A result is known again by its memory, so that views need not be followed; copies are. Softmaxes over the last of
-    four dimensions are attention's, and are not kept alive.
+    A result is recognised by its memory, so that views need not be followed; copies are followed. A softmax over the
+    last of four dimensions is attention's: it is not recorded, since its input would be kept alive.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._last: list[NonlinearityCall] = []
+        self._calls: list[NonlinearityCall] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run the function, and remember it where it is such a one."""
+        """Run the function, and record it where it is a softmax or sigmoid, or copies the result of one."""
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "").split(".")[0]
-        if name in _ACTIVATIONS:
-            return self._activated(name, func, args, kwargs)
+        if name in _NONLINEARITIES:
+            return self._run_nonlinearity(name, func, args, kwargs)
         value = func(*args, **kwargs)
-        if self._last and args and _has_memory(value) and _has_memory(args[0]):
+        if self._calls and args and has_storage(value) and has_storage(args[0]):
             if name in _COPIES:
-                self._copied(func, args, kwargs, value)
+                self._record_copy(func, args, kwargs, value)
             elif name in {"exp", "log"}:
-                self._of_result(name, args[0], value)
+                self._record_exp_or_log(name, args[0], value)
         return value
 
-    def of(self, output: Any) -> NonlinearityCall | None:
-        """The call that an output is the result of; None for another output, or where the input was overwritten."""
-        if not _has_memory(output):
+    def call_of(self, output: Any) -> NonlinearityCall | None:
+        """Return the call that an output is the result of; None for other outputs, or if its input was overwritten."""
+        if not has_storage(output):
             return None
-        for final in reversed(self._last):
-            if final.place.holds(output):
-                return final if version_of(final.entered) == final.version else None
+        for call in reversed(self._calls):
+            if call.region.holds(output):
+                return call if version_of(call.input) == call.input_version else None
         return None
 
-    def _activated(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
-        given = args[0] if args else kwargs.get("input", kwargs.get("self"))
-        entered = given
-        if name == "sigmoid_" and isinstance(given, torch.Tensor):
-            entered = given.clone()
+    def _run_nonlinearity(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
+        argument = args[0] if args else kwargs.get("input", kwargs.get("self"))
+        in_place = name == "sigmoid_" and isinstance(argument, torch.Tensor)
+        entered = argument.clone() if in_place else argument
         value = func(*args, **kwargs)
         if isinstance(entered, torch.Tensor) and isinstance(value, torch.Tensor) and not value.is_inference():
-            dim = _dim_of(args, kwargs, value) if "softmax" in name else 0
-            attention = "softmax" in name and value.dim() > 3 and dim == value.dim() - 1
-            if not attention and _has_memory(value):
-                precision = max(torch.finfo(number.dtype).eps for number in (entered, value))
-                place = _Place.of(value)
-                self._remember(
-                    NonlinearityCall(_ACTIVATIONS[name], dim, entered, version_of(entered), place, precision)
-                )
+            dim = _softmax_dim(args, kwargs, value) if "softmax" in name else 0
+            is_attention = "softmax" in name and value.dim() > 3 and dim == value.dim() - 1
+            if not is_attention and has_storage(value):
+                precision = max(torch.finfo(tensor.dtype).eps for tensor in (entered, value))
+                kind, region = _NONLINEARITIES[name], MemoryRegion.of(value)
+                self._record(NonlinearityCall(kind, dim, entered, version_of(entered), region, precision))
         return value
 
-    def _copied(self, func: Any, args: Any, kwargs: Any, value: Tensor) -> None:
-        before, is_cast = self.of(args[0]), func.__name__ in _CASTS
-        if before is None or before.place.holds(value) or not value.is_floating_point():
+    def _record_copy(self, func: Any, args: Any, kwargs: Any, value: Tensor) -> None:
+        call, is_cast = self.call_of(args[0]), func.__name__ in _CASTS
+        if call is None or call.region.holds(value) or not value.is_floating_point():
             return
-        form = _Geometry.of(args[0])
+        view = StridedView.of(args[0])
 
-        def copied(source: Tensor) -> Tensor:
-            arranged = before.arranged(source, form)
+        def rearrange(source: Tensor) -> Tensor:
+            arranged = call.arranged(source, view)
             if is_cast:  # probabilities were made coarser, which their logits need not be
                 return arranged.to(value.device)
-            copy: Tensor = func(arranged, *args[1:], **kwargs)
-            return copy
+            copied: Tensor = func(arranged, *args[1:], **kwargs)
+            return copied
 
-        precision = max(before.precision, torch.finfo(value.dtype).eps)
-        self._remember(replace(before, place=_Place.of(value), precision=precision, copied=copied))
+        precision = max(call.precision, torch.finfo(value.dtype).eps)
+        self._record(replace(call, region=MemoryRegion.of(value), precision=precision, rearrange=rearrange))
 
-    def _of_result(self, name: str, given: Tensor, value: Tensor) -> None:
-        before = self.of(given)
-        kind = None if before is None else _OF_RESULT.get((name, before.kind))
-        if before is None or kind is None:
+    def _record_exp_or_log(self, name: str, argument: Tensor, value: Tensor) -> None:
+        call = self.call_of(argument)
+        kind = None if call is None else _AFTER_EXP_OR_LOG.get((name, call.kind))
+        if call is None or kind is None:
             return
-        form = _Geometry.of(given)
-        copied = lambda source: before.arranged(source, form)  # noqa: E731
-        self._remember(replace(before, kind=kind, place=_Place.of(value), copied=copied))
+        view = StridedView.of(argument)
+        rearrange = lambda source: call.arranged(source, view)  # noqa: E731
+        self._record(replace(call, kind=kind, region=MemoryRegion.of(value), rearrange=rearrange))
 
-    def _remember(self, final: NonlinearityCall) -> None:
-        if final.place.geometry.is_dense:
-            alive = [one for one in self._last if not one.place.storage.expired()]
-            self._last = [*alive[1 - _MOST :], final]
-
-
-def _has_memory(value: Any) -> TypeGuard[Tensor]:
-    """Whether it is a tensor whose numbers lie in memory of its own; inside torch.vmap they do not, nor sparse ones."""
-    try:
-        return isinstance(value, torch.Tensor) and value.untyped_storage() is not None
-    except (RuntimeError, NotImplementedError):
-        return False
+    def _record(self, call: NonlinearityCall) -> None:
+        if call.region.view.is_dense:
+            alive = [recorded for recorded in self._calls if not recorded.region.storage.expired()]
+            self._calls = [*alive[1 - _MAX_CALLS :], call]
 
 
-def _dim_of(args: Any, kwargs: Any, value: Tensor) -> int:
-    """The dimension that a softmax runs over, also where PyTorch chooses it."""
+def _softmax_dim(args: Any, kwargs: Any, value: Tensor) -> int:
+    """Return the dimension that a softmax runs over, also where PyTorch chooses it."""
     dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
     if dim is None:
         dim = 0 if value.dim() in {0, 1, 3} else 1
     return int(dim) % max(1, value.dim())
 
 
-def _against_others(z: Tensor, dim: int) -> Tensor:
-    """z_c - log Σ_{j≠c} exp z_j of each class c, without a difference of numbers that are nearly equal."""
+def _log_odds_against_others(z: Tensor, dim: int) -> Tensor:
+    """Return z_c - log Σ_{j≠c} exp z_j for each class c, without a difference of nearly equal numbers."""
     best = z.argmax(dim, keepdim=True)
     is_best = torch.zeros_like(z, dtype=torch.bool).scatter(dim, best, value=True)
     beside_best = z.masked_fill(is_best, -torch.inf).logsumexp(dim, keepdim=True)
-    share = z.softmax(dim).masked_fill(is_best, 0)  # at most a half
-    others = z.logsumexp(dim, keepdim=True) + torch.log1p(-share)
+    probability = z.softmax(dim).masked_fill(is_best, 0)  # at most a half
+    others = z.logsumexp(dim, keepdim=True) + torch.log1p(-probability)
     return z - torch.where(is_best, beside_best, others)

@@ -1,4 +1,4 @@
-"""Whether a model gives the same for the same image: at each run, and whatever images are beside it."""
+"""Whether a model gives the same output for the same image: at each run, and whatever images are beside it."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from typing import Any, TypeAlias
 from torch import Tensor, nn
 
 from shapleycam.errors import ModelError
+from shapleycam.tracing.agreement import outputs_equal, row_agrees, tensors_agree
 from shapleycam.tracing.checks import mark_checked, needs_check
-from shapleycam.tracing.repeats import close, row_of, same
 
 
 @dataclass(frozen=True)
-class Run:
-    """The layer's activation and the output of a plain run, and whether it drew random numbers."""
+class PlainRun:
+    """The layer's activation and the output of a run without a graph, and whether it drew random numbers."""
 
     activation: Tensor
     output: Any
-    drew: bool
+    drew_random_numbers: bool
 
 
-Again: TypeAlias = Callable[[int, int], Run]
-"""From how many of the images to run, and a seed, to what comes of it."""
+Rerun: TypeAlias = Callable[[int, int], PlainRun]
+"""A function that runs the model on the first images of a batch: from their number and a seed to the result."""
 
 
-def check_repeats(owner: nn.Module, key: Hashable, activation: Tensor, output: Any, again: Again) -> None:
-    """Run the first image alone, with other random numbers, once for a model and a key (layer, form of the batch).
+def check_reproducible(owner: nn.Module, key: Hashable, activation: Tensor, output: Any, rerun: Rerun) -> None:
+    """Check that the first image has the same output alone, with other random numbers, as in the batch.
 
-    `activation` and `output` are what the traced pass of the whole batch gave; `owner` is the user's model.
+    The check is made once for a model and a key (layer, form of the batch). `activation` and `output` are those of the
+    traced pass over the whole batch; `owner` is the user's model.
 
     Raises:
         ModelError: the model draws at random in eval mode, or an image's output depends on its batch mates.
@@ -37,17 +38,18 @@ def check_repeats(owner: nn.Module, key: Hashable, activation: Tensor, output: A
     if not needs_check(owner, key):
         return
     images = len(activation)
-    alone = again(1, 1)
-    repeated = close(activation[:1], alone.activation) and row_of(output, 0, images, alone.output)
-    if alone.drew or not repeated:  # the same operations twice agree to rounding, unless another draw shows in them
-        one, two = again(images, 2), again(images, 3)
-        if not (same(one.activation, two.activation) and same(one.output, two.output)):
+    alone = rerun(1, 1)
+    agrees = tensors_agree(activation[:1], alone.activation) and row_agrees(output, 0, images, alone.output)
+    if alone.drew_random_numbers or not agrees:
+        # Two runs of the same operations agree to rounding, unless other random numbers show in them.
+        first, second = rerun(images, 2), rerun(images, 3)
+        if not (outputs_equal(first.activation, second.activation) and outputs_equal(first.output, second.output)):
             raise ModelError(
                 "the model gives another output at each run for the same image in eval mode, so that each explanation "
                 "would be of another draw; expected the same: make it deterministic (dropout only while self.training, "
                 "a fixed generator)"
             )
-    if not repeated:
+    if not agrees:
         raise ModelError(
             f"the model gives an image another output alone than in a batch of {images} (batch statistics, dynamic "
             "quantisation); expected outputs that do not depend on batch mates: explain one image at a time"

@@ -1,10 +1,12 @@
-"""Class scores of what a model returns: the logits themselves, what entered its softmax or sigmoid, or log p."""
+"""Recognises what a model's output is, and so how class scores are had from it.
+
+The scores are the output itself where it holds logits, the input of its softmax or sigmoid where it holds
+probabilities, and log p where the logits cannot be had.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -12,129 +14,87 @@ from torch.nn.functional import logsigmoid
 
 from shapleycam.errors import ModelError
 from shapleycam.models.outputs import rows_of
-from shapleycam.tracing.combinations import combined_of, is_rounded, is_sorted
-from shapleycam.tracing.graph import last_activation
-from shapleycam.tracing.nested import float_tensors_of
-from shapleycam.tracing.nonlinearities import Nonlinearity, NonlinearityCall, NonlinearityRecorder
-from shapleycam.tracing.sums import BOUNDED, ROUNDED, are_log_probabilities, are_probabilities, check_sums
-
-OutputKind: TypeAlias = Literal["logits", "sigmoid logits", "probabilities", "log-probabilities"]
-"""What the numbers of an output are; those of "sigmoid logits" stand beside each other."""
-UtilityInput: TypeAlias = Literal["scores", "numbers", "output"]
-"""What a question is asked of: class scores, the output with one row an image, or the output as the model has it."""
+from shapleycam.tracing.node_names import Nonlinearity
+from shapleycam.tracing.nonlinearities import NonlinearityCall, NonlinearityRecorder
+from shapleycam.tracing.output_graph import combined_nonlinearities, is_rounded, is_sorted, last_nonlinearity
+from shapleycam.tracing.probabilities import (
+    CLAMPING_TOLERANCE,
+    ROUNDING_TOLERANCE,
+    are_log_probabilities,
+    are_probabilities,
+    check_sums,
+)
+from shapleycam.tracing.score_conversion import (
+    COMBINED_REMARK,
+    DISPLAY_NAMES,
+    INVERTED_REMARK,
+    LOST_REMARK,
+    RECORDED_REMARK,
+    OutputKind,
+    ScoreConversion,
+    log_of_probabilities,
+    logits_of_log_probabilities,
+    logits_of_probabilities,
+    recorded_log_odds,
+    recorded_logits,
+)
+from shapleycam.tracing.selected_output import SelectedOutput, has_classes
 
 _EQUAL = 1e-5
 _ROUNDINGS = 4
 """Up to how many roundings of coarse numbers (half precision) equal probabilities may differ by."""
-_ACTIVATED: dict[Nonlinearity, Callable[[Tensor], Tensor]] = {
+_FUNCTIONS: dict[Nonlinearity, Callable[[Tensor], Tensor]] = {
     "softmax": lambda z: z.softmax(1),
     "log_softmax": lambda z: z.log_softmax(1),
     "sigmoid": torch.sigmoid,
     "log_sigmoid": logsigmoid,
 }
-_WORDS = {"softmax": "softmax", "log_softmax": "log-softmax", "sigmoid": "sigmoid", "log_sigmoid": "log-sigmoid"}
 
 
-@dataclass(frozen=True)
-class ScoreConversion:
-    """How class scores are had from a model's output, one row an image.
+def identify_scores(output: Tensor, selected: SelectedOutput, leaf: Tensor) -> ScoreConversion:
+    """Return how class scores are computed from an output (b,) or (b, classes, ...) with a row for each image.
 
-    `output_kind` is what the output's own numbers are; `has_logits`, whether the scores are logits, or only log p;
-    `nonlinearity` the model's last activation where it has one; `remark` what the user should know, if anything.
-    """
-
-    output_kind: OutputKind = "logits"
-    has_logits: bool = True
-    nonlinearity: Nonlinearity | None = None
-    remark: str | None = None
-    convert: Callable[[Tensor, NonlinearityCall | None], Tensor] = lambda output, _: output
-    needs_recorder: bool = False
-
-    def apply(self, output: Tensor, finals: NonlinearityRecorder | None) -> Tensor:
-        """The class scores of an output that the same model returned.
-
-        Raises:
-            ModelError: they cannot be had from this one.
-        """
-        final = finals.of(output) if finals is not None else None
-        if self.needs_recorder and (final is None or final.kind != self.nonlinearity):
-            raise ModelError(
-                f"the model ends in a {_WORDS[self.nonlinearity or 'softmax']} for the images and not for coalitions "
-                "of them; expected the same operations for both: give the model without it"
-            )
-        return self.convert(output, final)
-
-
-@dataclass(frozen=True)
-class SelectedOutput:
-    """What a pass returned of what is explained: the `output`, the recorded call that it is the result of if there is
-    one, and what the model returned `beside` it in the same form.
-    """
-
-    output: Any
-    final: NonlinearityCall | None
-    beside: tuple[Tensor, ...] = ()
-
-    @classmethod
-    def of(cls, output: Any, everything: Any, finals: NonlinearityRecorder) -> SelectedOutput:
-        """The selected output of a pass that returned `everything`."""
-        same = [
-            t.detach() for t in float_tensors_of(everything) if isinstance(output, Tensor) and t.shape == output.shape
-        ]
-        return cls(output, finals.of(output), tuple(same))
-
-
-def identify_scores(output: Tensor, returned: SelectedOutput, leaf: Tensor) -> ScoreConversion:
-    """How class scores are had from an output (b,) or (b, classes, ...) with a row for each image.
-
-    `returned` is the same output as the model had it, with what is known of it; `leaf` is what the output was computed
-    from, in autograd's graph.
+    `selected` is the same output as the model returned it, with what was recorded of it; `leaf` is the tensor that the
+    output was computed from, in autograd's graph.
 
     Raises:
         ModelError: it is a part of a softmax's result, or a softmax that runs over something else than classes.
     """
     _check_columns(output)
-    if returned.final is not None:
-        return _entered(output, returned.final)
-    last = last_activation(output)
+    if selected.nonlinearity_call is not None:
+        return _from_recorded_call(output, selected.nonlinearity_call)
+    last = last_nonlinearity(output)
     if last is not None and (_is_single(output) or "sigmoid" in last):
-        logarithm = last.startswith("log")
-        form: OutputKind = "log-probabilities" if logarithm else "probabilities"
-        return ScoreConversion(
-            form, True, last, _INVERTED.format(_WORDS[last]), _inverse_log if logarithm else _inverse
-        )
+        remark = INVERTED_REMARK.format(DISPLAY_NAMES[last])
+        convert = logits_of_log_probabilities if last.startswith("log") else logits_of_probabilities
+        return ScoreConversion(_output_kind(last), True, last, remark, convert)
     if not _is_single(output):
-        if are_probabilities(output, leaf, BOUNDED if last == "softmax" else ROUNDED):
-            return ScoreConversion("probabilities", False, "softmax", _LOST.format("probabilities"), _log)
-        if are_log_probabilities(output, leaf):
-            return ScoreConversion("log-probabilities", False, "log_softmax", _LOST.format("log-probabilities"))
-        if are_log_probabilities(-output, leaf):
-            raise ModelError(
-                "the model returns negative logarithms of probabilities, of which the smallest is of the most probable "
-                "class; expected logits or log-probabilities: give output=lambda o: -o"
-            )
-        check_sums(output, leaf)
+        probabilities = _of_lost_logits(output, leaf, last)
+        if probabilities is not None:
+            return probabilities
     if last is not None:
-        raise _part(output, last)
-    kinds = combined_of(output)
+        raise _partial_error(output, last)
+    kinds = combined_nonlinearities(output)
     if kinds and (_is_single(output) or _is_within_0_and_1(output)):
-        return _combined(output, kinds)
-    activation = _activation_beside(output, returned.beside)
-    return ScoreConversion("sigmoid logits" if activation == "sigmoid" else "logits", nonlinearity=activation)
+        return _of_combined(output, kinds)
+    beside = _nonlinearity_beside(output, selected.beside)
+    return ScoreConversion("sigmoid logits" if beside == "sigmoid" else "logits", nonlinearity=beside)
 
 
-def _combined(output: Tensor, kinds: frozenset[Nonlinearity]) -> ScoreConversion:
-    """How class scores are had of probabilities that are combined of others (by an ensemble, a sum of classes)."""
-    if not _is_within_0_and_1(output):
-        least, most = output.detach().aminmax()
-        raise ModelError(
-            f"the model's only number is made of results of a {_WORDS[min(kinds)]} and is no probability (from "
-            f"{float(least):.4g} to {float(most):.4g}); expected one logit, or a probability from 0 to 1: ask of the "
-            "number itself with utility='value', or scale it by output=, a function"
-        )
-    if not _is_single(output) and "sigmoid" not in kinds:
-        raise _part(output, "softmax")
-    return ScoreConversion("probabilities", True, "sigmoid", _COMBINED, _inverse)
+def scores_if_any(output: Tensor, rows: int, recorder: NonlinearityRecorder, leaf: Tensor) -> Tensor:
+    """Return the class scores of an output as far as it has any, otherwise the output as it is.
+
+    Raises:
+        ModelError: the model ends in a softmax over the images.
+    """
+    selected = SelectedOutput.of(output, None, recorder)
+    try:
+        rowed = rows_of(output, rows)
+        return identify_scores(rowed, selected, leaf).apply(rowed, recorder) if has_classes(rowed) else rowed
+    except ModelError:
+        if selected.nonlinearity_call is not None and selected.nonlinearity_call.is_over_rows:
+            raise
+        return output
 
 
 def _check_columns(output: Tensor) -> None:
@@ -156,134 +116,101 @@ def _check_columns(output: Tensor) -> None:
         )
 
 
+def _from_recorded_call(output: Tensor, call: NonlinearityCall) -> ScoreConversion:
+    """Return the conversion for an output that is the result of a recorded softmax or sigmoid.
+
+    Raises:
+        ModelError: the softmax runs over another dimension than the classes, or the output shows a part of its result.
+    """
+    output_kind, remark = _output_kind(call.kind), RECORDED_REMARK.format(DISPLAY_NAMES[call.kind])
+    if "sigmoid" in call.kind:
+        return ScoreConversion(output_kind, True, call.kind, remark, recorded_logits, needs_recorder=True)
+    if output.dim() > 1 and output.shape[1] > 1:
+        if not _agree(_FUNCTIONS[call.kind](call.logits(output)), output, call.precision):
+            raise _rows_error(output, call) if call.is_over_rows else _partial_error(output, call.kind)
+        return ScoreConversion(output_kind, True, call.kind, remark, recorded_logits, needs_recorder=True)
+    binary: Nonlinearity = "log_sigmoid" if call.kind == "log_softmax" else "sigmoid"
+    is_binary = call.input.shape[call.dim] >= 2
+    if not is_binary or not _agree(_FUNCTIONS[binary](call.log_odds(output)), output, call.precision):
+        raise _partial_error(output, call.kind)
+    return ScoreConversion(output_kind, True, call.kind, remark, recorded_log_odds, needs_recorder=True)
+
+
+def _of_lost_logits(output: Tensor, leaf: Tensor, last: Nonlinearity | None) -> ScoreConversion | None:
+    """Return the conversion for several classes' (log-)probabilities whose logits cannot be had; None for others.
+
+    Raises:
+        ModelError: they are negative log-probabilities, or sum to another constant than 1.
+    """
+    if are_probabilities(output, leaf, CLAMPING_TOLERANCE if last == "softmax" else ROUNDING_TOLERANCE):
+        remark = LOST_REMARK.format("probabilities")
+        return ScoreConversion("probabilities", False, "softmax", remark, log_of_probabilities)
+    if are_log_probabilities(output, leaf):
+        return ScoreConversion("log-probabilities", False, "log_softmax", LOST_REMARK.format("log-probabilities"))
+    if are_log_probabilities(-output, leaf):
+        raise ModelError(
+            "the model returns negative logarithms of probabilities, of which the smallest is of the most probable "
+            "class; expected logits or log-probabilities: give output=lambda o: -o"
+        )
+    check_sums(output, leaf)
+    return None
+
+
+def _of_combined(output: Tensor, kinds: frozenset[Nonlinearity]) -> ScoreConversion:
+    """Return the conversion for probabilities that are combined of others (by an ensemble, a sum of classes).
+
+    Raises:
+        ModelError: the only number is no probability, or several classes are combined of a softmax.
+    """
+    if not _is_within_0_and_1(output):
+        least, most = output.detach().aminmax()
+        raise ModelError(
+            f"the model's only number is made of results of a {DISPLAY_NAMES[min(kinds)]} and is no probability (from "
+            f"{float(least):.4g} to {float(most):.4g}); expected one logit, or a probability from 0 to 1: ask of the "
+            "number itself with utility='value', or scale it by output=, a function"
+        )
+    if not _is_single(output) and "sigmoid" not in kinds:
+        raise _partial_error(output, "softmax")
+    return ScoreConversion("probabilities", True, "sigmoid", COMBINED_REMARK, logits_of_probabilities)
+
+
+def _output_kind(nonlinearity: Nonlinearity) -> OutputKind:
+    return "log-probabilities" if nonlinearity.startswith("log") else "probabilities"
+
+
 def _is_within_0_and_1(output: Tensor) -> bool:
     return bool(((output.detach() >= 0) & (output.detach() <= 1)).all())
 
 
 def _is_single(output: Tensor) -> bool:
+    """Return whether an output is one number an image."""
     return output.dim() == 1 or output.shape[1] == 1
 
 
-def has_classes(output: Any) -> bool:
-    """Whether an output may be of classes: (b,) of one logit, (b, classes), or of pixels (b, classes, h, w)."""
-    return isinstance(output, Tensor) and output.dim() in {1, 2, 4} and output.is_floating_point()
-
-
-def as_rows(output: Any, rows: int, what: str, reads: UtilityInput) -> Any:
-    """The output with one row for each image or coalition; one that a function of the user's reads, if it can be so."""
-    if not isinstance(output, Tensor):
-        return output
-    may_be_other = output.dim() > 1 if rows == 1 else output.dim() > 0 and len(output) > 1
-    return output if reads == "output" and may_be_other else rows_of(output, rows, what)
-
-
-def scores_if_any(output: Tensor, rows: int, finals: NonlinearityRecorder, leaf: Tensor) -> Tensor:
-    """The class scores of an output, as far as it has any; otherwise the output as it is."""
-    returned = SelectedOutput.of(output, None, finals)
-    try:
-        rowed = rows_of(output, rows)
-        return identify_scores(rowed, returned, leaf).apply(rowed, finals) if has_classes(rowed) else rowed
-    except ModelError:
-        if returned.final is not None and returned.final.is_over_rows:
-            raise
-        return output
-
-
-_INVERTED = (
-    "the model ends in a {}, and what enters it cannot be had: it is computed back from the probabilities and "
-    "explained as the logits; the probabilities shown are the model's own"
-)
-_COMBINED = (
-    "the model returns probabilities that are combined of several: their log-odds are explained as the logits; the "
-    "probabilities shown are the model's own"
-)
-_ENTERED = (
-    "the model ends in a {}: what enters it is explained as the logits; the probabilities shown are the model's own"
-)
-_LOST = (
-    "the model returns {}, and the logits behind them cannot be had: what is explained are their logarithms; the "
-    "probabilities shown are the model's own"
-)
-
-
-def _entered(output: Tensor, final: NonlinearityCall) -> ScoreConversion:
-    form: OutputKind = "log-probabilities" if final.kind.startswith("log") else "probabilities"
-    remark = _ENTERED.format(_WORDS[final.kind])
-    if "sigmoid" in final.kind:
-        return ScoreConversion(form, True, final.kind, remark, _logits, needs_recorder=True)
-    if output.dim() > 1 and output.shape[1] > 1:
-        if not _agree(_ACTIVATED[final.kind](final.logits(output)), output, final.precision):
-            raise _over_rows(output, final) if final.is_over_rows else _part(output, final.kind)
-        return ScoreConversion(form, True, final.kind, remark, _logits, needs_recorder=True)
-    binary: Nonlinearity = "log_sigmoid" if final.kind == "log_softmax" else "sigmoid"
-    if final.entered.shape[final.dim] < 2 or not _agree(
-        _ACTIVATED[binary](final.log_odds(output)), output, final.precision
-    ):
-        raise _part(output, final.kind)
-    return ScoreConversion(form, True, final.kind, remark, _log_odds, needs_recorder=True)
-
-
-def _logits(output: Tensor, final: NonlinearityCall | None) -> Tensor:
-    return output if final is None else final.logits(output)
-
-
-def _log_odds(output: Tensor, final: NonlinearityCall | None) -> Tensor:
-    return output if final is None else final.log_odds(output)
-
-
-def _inverse(output: Tensor, _: NonlinearityCall | None) -> Tensor:
-    """Log p / (1 - p), refused where 1 - p is mostly rounding."""
-    room = 64 * torch.finfo(output.dtype).eps
-    if bool(((output <= 0) | (output >= 1 - room)).any()):
-        raise _saturated(output)
-    return output.log() - torch.log1p(-output)
-
-
-def _inverse_log(output: Tensor, _: NonlinearityCall | None) -> Tensor:
-    room = 64 * torch.finfo(output.dtype).eps
-    if bool((output >= -room).any()):
-        raise _saturated(output.exp())
-    return output - torch.log(-torch.expm1(output))
-
-
-def _log(output: Tensor, _: NonlinearityCall | None) -> Tensor:
-    """Log p, with a derivative also beside classes of probability 0."""
-    nothing = output <= 0
-    return output.masked_fill(nothing, 1).log().masked_fill(nothing, -torch.inf)
-
-
-def _saturated(probability: Tensor) -> ModelError:
-    worst = probability.detach().flatten()[(probability.detach().flatten() - 0.5).abs().argmax()]
-    return ModelError(
-        f"the model ends in a sigmoid that is saturated (it gives {float(worst):.8g}), so that what entered it cannot "
-        "be computed back; give the model without its sigmoid, or utility 'value' for its own output"
-    )
-
-
-def _over_rows(output: Tensor, final: NonlinearityCall) -> ModelError:
-    return ModelError(
-        f"the model ends in a {_WORDS[final.kind]} over dimension 0 of {tuple(output.shape)}, the images; expected one "
-        "over the classes, so that no image depends on the others: mend it (dim=1)"
-    )
-
-
-def _part(output: Tensor, kind: Nonlinearity) -> ModelError:
-    return ModelError(
-        f"the model's output of shape {tuple(output.shape)} is a part of what a {_WORDS[kind]} returns, or of one that "
-        "runs over another dimension than the classes; expected probabilities (b, classes) that sum to 1 in each row: "
-        "give the model without it, or choose its output with output="
-    )
-
-
-def _activation_beside(output: Tensor, beside: Sequence[Tensor]) -> Nonlinearity | None:
-    """The activation of an output whose result is beside it."""
+def _nonlinearity_beside(output: Tensor, beside: Sequence[Tensor]) -> Nonlinearity | None:
+    """Return the nonlinearity whose result for this output the model returns beside it, or None."""
     kinds: tuple[Nonlinearity, ...] = ("sigmoid", "softmax") if output.dim() > 1 else ("sigmoid",)
     for kind in kinds:
-        if any(_agree(_ACTIVATED[kind](output), other.reshape(output.shape)) for other in beside):
+        if any(_agree(_FUNCTIONS[kind](output), tensor.reshape(output.shape)) for tensor in beside):
             return kind
     return None
 
 
-def _agree(computed: Tensor, other: Tensor, precision: float = 0) -> bool:
-    room = max(_EQUAL, _ROUNDINGS * max(precision, torch.finfo(other.dtype).eps))
-    return torch.allclose(computed.detach().to(other.dtype), other.detach(), rtol=room, atol=room)
+def _agree(computed: Tensor, returned: Tensor, precision: float = 0) -> bool:
+    tolerance = max(_EQUAL, _ROUNDINGS * max(precision, torch.finfo(returned.dtype).eps))
+    return torch.allclose(computed.detach().to(returned.dtype), returned.detach(), rtol=tolerance, atol=tolerance)
+
+
+def _rows_error(output: Tensor, call: NonlinearityCall) -> ModelError:
+    return ModelError(
+        f"the model ends in a {DISPLAY_NAMES[call.kind]} over dimension 0 of {tuple(output.shape)}, the images; "
+        "expected one over the classes, so that no image depends on the others: mend it (dim=1)"
+    )
+
+
+def _partial_error(output: Tensor, kind: Nonlinearity) -> ModelError:
+    return ModelError(
+        f"the model's output of shape {tuple(output.shape)} is a part of what a {DISPLAY_NAMES[kind]} returns, or of "
+        "one that runs over another dimension than the classes; expected probabilities (b, classes) that sum to 1 in "
+        "each row: give the model without it, or choose its output with output="
+    )

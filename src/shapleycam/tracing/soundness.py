@@ -1,4 +1,4 @@
-"""Numbers that cannot be explained, refused with where they come from."""
+"""Refuses numbers that cannot be explained, and says where they come from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shapleycam.errors import ModelError
 
 
 def empty_output_error(model: nn.Module) -> ModelError:
-    """The error of a model that detects nothing, so that there is nothing to explain."""
+    """Return the error for a model that detects nothing, so that there is nothing to explain."""
     return ModelError(
         f"the model ({type(model).__name__}) returns only empty tensors for these images: it detects nothing; lower "
         "its score threshold, or give images in which it detects something"
@@ -22,12 +22,12 @@ def check_output(output: Tensor, model: nn.Module) -> None:
     Raises:
         ModelError: as `check_finite`.
     """
-    masked = output.detach() == -torch.inf
-    check_finite(output.detach().masked_fill(masked, 0), model, "the output")
+    is_masked = output.detach() == -torch.inf
+    check_finite(output.detach().masked_fill(is_masked, 0), model, "the output")
 
 
-def check_finite(tensor: Tensor, model: nn.Module, what: str) -> None:
-    """Refuse NaN and infinity, saying where they come from.
+def check_finite(tensor: Tensor, model: nn.Module, description: str) -> None:
+    """Refuse NaN and infinity in a tensor; `description` is what the error's message calls it.
 
     Raises:
         ModelError: naming the images, and a weight that is not finite if there is one.
@@ -38,12 +38,13 @@ def check_finite(tensor: Tensor, model: nn.Module, what: str) -> None:
     if bool(torch.isfinite(low) & torch.isfinite(high)):
         return
     rows = tensor.detach().reshape(len(tensor) if tensor.dim() else 1, -1)
-    bad = (~torch.isfinite(rows)).any(1).nonzero().flatten().tolist()
+    bad_rows = (~torch.isfinite(rows)).any(1).nonzero().flatten().tolist()
     weights = (*model.named_parameters(), *model.named_buffers())
-    broken = next((name for name, weight in weights if not torch.isfinite(weight).all()), None)
+    bad_weight = next((name for name, weight in weights if not torch.isfinite(weight).all()), None)
     cause = (
-        f"the weight {broken!r} is not finite: get or train the weights again"
-        if broken
+        f"the weight {bad_weight!r} is not finite: get or train the weights again"
+        if bad_weight
         else "the weights are finite: check the preprocessing and the precision of the numbers"
     )
-    raise ModelError(f"{what} holds NaN or infinity for image {', '.join(map(str, bad))} of the batch; {cause}")
+    images = ", ".join(map(str, bad_rows))
+    raise ModelError(f"{description} holds NaN or infinity for image {images} of the batch; {cause}")

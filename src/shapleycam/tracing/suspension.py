@@ -1,10 +1,11 @@
-"""What PyTorch does around a pass that an explanation must not have: checkpointing, compiling, autocast and the like.
+"""Suspends what PyTorch wraps around a pass and an explanation must not have: checkpointing, compiling, autocast.
 
 Gradient checkpointing runs parts of a model again in the backward pass, outside the traced one; autocast written inside
 a model's forward computes in half precision, and inference mode leaves tensors that no graph can hold; functions that a
-model had compiled would be compiled anew around what we put in the place of its modules. All are suspended in the
-threads that explain: the names that PyTorch looks up are replaced while at least one thread does, by functions that
-leave all other threads as they are.
+model had compiled would be compiled anew around what is put in the place of its modules. All are suspended in the
+threads that explain: the names that PyTorch looks up at each call are replaced while at least one thread does, by
+functions that leave all other threads as they are (docs/decisions.md, "Gradient checkpointing and autocast inside a
+model are suspended").
 """
 
 from __future__ import annotations
@@ -19,23 +20,26 @@ from typing import Any
 import torch
 from torch.utils import checkpoint
 
-_AUTOCAST = ("cpu", "cuda", "mps", "xpu")
-_GENERATORS = ("_checkpoint_without_reentrant_generator", "_checkpoint_without_reentrant_generator_impl")
+_AUTOCAST_DEVICES = ("cpu", "cuda", "mps", "xpu")
+_CHECKPOINT_GENERATORS = (
+    "_checkpoint_without_reentrant_generator",
+    "_checkpoint_without_reentrant_generator_impl",
+)
 """What runs around a checkpointed function; its name differs between versions of PyTorch."""
-_COMPILER = "_callback_from_stance"
-"""What says how a compiled function is run: None is as it was written."""
+_COMPILER_CALLBACK = "_callback_from_stance"
+"""The function that says how compiled code is run: where it returns None the code runs as it was written."""
 
-_thread = local()
-_guard = Lock()
-_users = 0
+_thread = local()  # `depth` is how many contexts this thread is inside of
+_lock = Lock()
+_users = 0  # how many contexts are open in all threads
 _restore = ExitStack()
 
 
 @contextmanager
-def suspended() -> Iterator[None]:
-    """Run checkpointed functions as plain calls, and without autocast, in this thread."""
-    global _users  # noqa: PLW0603  # how many threads are inside
-    with _guard:
+def suspend_wrappers() -> Iterator[None]:
+    """Run checkpointed functions as plain calls, without compiled code and autocast, in this thread."""
+    global _users  # noqa: PLW0603
+    with _lock:
         if not _users:
             _replace_names()
         _users += 1
@@ -44,7 +48,7 @@ def suspended() -> Iterator[None]:
         yield
     finally:
         _thread.depth -= 1
-        with _guard:
+        with _lock:
             _users -= 1
             if not _users:
                 _restore.close()
@@ -52,11 +56,11 @@ def suspended() -> Iterator[None]:
 
 @contextmanager
 def without_autocast() -> Iterator[None]:
-    """Compute in the precision of the tensors, on whatever device the caller's autocast is."""
-    with ExitStack() as off:
-        for kind in _AUTOCAST:
-            if torch.is_autocast_enabled(kind):
-                off.enter_context(torch.autocast(kind, enabled=False))
+    """Compute in the precision of the tensors, on whatever device the caller's autocast is enabled."""
+    with ExitStack() as disabled:
+        for device in _AUTOCAST_DEVICES:
+            if torch.is_autocast_enabled(device):
+                disabled.enter_context(torch.autocast(device, enabled=False))
         yield
 
 
@@ -65,61 +69,73 @@ def _is_suspended() -> bool:
 
 
 def _replace_names() -> None:
-    _exchange(checkpoint, "CheckpointFunction", SimpleNamespace(apply=_reentrant(checkpoint.CheckpointFunction.apply)))
-    for name in _GENERATORS:
+    apply = _plain_if_suspended(checkpoint.CheckpointFunction.apply)
+    _replace(checkpoint, "CheckpointFunction", SimpleNamespace(apply=apply))
+    for name in _CHECKPOINT_GENERATORS:
         if hasattr(checkpoint, name):
-            _exchange(checkpoint, name, _not_reentrant(getattr(checkpoint, name)))
-    _exchange(torch.autocast, "__enter__", _entered(torch.autocast.__enter__))
-    _exchange(torch.inference_mode, "__enter__", _without_inference(torch.inference_mode.__enter__))
+            _replace(checkpoint, name, _empty_if_suspended(getattr(checkpoint, name)))
+    _replace(torch.autocast, "__enter__", _disabled_if_suspended(torch.autocast.__enter__))
+    _replace(torch.inference_mode, "__enter__", _no_grad_if_suspended(torch.inference_mode.__enter__))
     frames = sys.modules.get("torch._dynamo.eval_frame")  # where nothing was compiled, it is not imported
-    if hasattr(frames, _COMPILER):
-        _exchange(frames, _COMPILER, _compiled(getattr(frames, _COMPILER)))
+    if hasattr(frames, _COMPILER_CALLBACK):
+        _replace(frames, _COMPILER_CALLBACK, _none_if_suspended(getattr(frames, _COMPILER_CALLBACK)))
 
 
-def _exchange(holder: Any, name: str, replacement: Any) -> None:
+def _replace(holder: Any, name: str, replacement: Any) -> None:
     _restore.callback(setattr, holder, name, getattr(holder, name))
     setattr(holder, name, replacement)
 
 
-def _reentrant(apply: Callable[..., Any]) -> Callable[..., Any]:
-    def plain_or_not(function: Callable[..., Any], preserve: bool, *args: Any) -> Any:  # noqa: FBT001  # PyTorch's own
+def _plain_if_suspended(apply: Callable[..., Any]) -> Callable[..., Any]:
+    """Return reentrant checkpointing that, where it is suspended, calls the function."""
+
+    def apply_or_call(function: Callable[..., Any], preserve: bool, *args: Any) -> Any:  # noqa: FBT001  # PyTorch's own
         return function(*args) if _is_suspended() else apply(function, preserve, *args)
 
-    return plain_or_not
+    return apply_or_call
 
 
-def _not_reentrant(generator: Callable[..., Any]) -> Callable[..., Any]:
-    def plain_or_not(*args: Any, **kwargs: Any) -> Iterator[None]:
+def _empty_if_suspended(generator: Callable[..., Any]) -> Callable[..., Any]:
+    """Return checkpointing without reentrance that, where it is suspended, does nothing around the function."""
+
+    def generate(*args: Any, **kwargs: Any) -> Iterator[None]:
         if _is_suspended():
             yield
         else:
             yield from generator(*args, **kwargs)
 
-    return plain_or_not
+    return generate
 
 
-def _without_inference(enter: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Inference mode written inside a model is no_grad, since its tensors could take part in no graph later."""
+def _no_grad_if_suspended(enter: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return the entrance of inference mode that, where it is suspended, enters no_grad.
 
-    def enter_no_grad_or_inference(self: Any) -> Any:
+    Tensors of inference mode could take part in no graph later.
+    """
+
+    def enter_mode(self: Any) -> Any:
         if not (_is_suspended() and self.mode):
             return enter(self)
         self._inference_mode_context = torch.no_grad()  # what its __exit__ leaves
         self._inference_mode_context.__enter__()
         return None
 
-    return enter_no_grad_or_inference
+    return enter_mode
 
 
-def _compiled(choose: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def choose_or_none(callback: Any) -> Any:
+def _none_if_suspended(choose: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return the compiler's callback that, where it is suspended, runs code as it was written."""
+
+    def choose_callback(callback: Any) -> Any:
         return None if _is_suspended() else choose(callback)
 
-    return choose_or_none
+    return choose_callback
 
 
-def _entered(enter: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def enter_disabled_or_not(self: Any) -> Any:
+def _disabled_if_suspended(enter: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return the entrance of autocast that, where it is suspended, enters it disabled."""
+
+    def enter_autocast(self: Any) -> Any:
         if not _is_suspended():
             return enter(self)
         enabled = self._enabled
@@ -129,4 +145,4 @@ def _entered(enter: Callable[[Any], Any]) -> Callable[[Any], Any]:
         finally:
             self._enabled = enabled
 
-    return enter_disabled_or_not
+    return enter_autocast

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from shapleycam.errors import OptionError, TargetError
 from shapleycam.models.labels import imagenet, name_of
-from shapleycam.tracing.scores import ScoreConversion
+from shapleycam.tracing.score_conversion import ScoreConversion
 from shapleycam.utilities.utility import Labels, Utility
 
 _MANY = 100

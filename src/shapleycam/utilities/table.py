@@ -13,7 +13,7 @@ from torch.nn.functional import logsigmoid
 
 from shapleycam.errors import OptionError, nearest
 from shapleycam.names import canonical
-from shapleycam.tracing.scores import OutputKind
+from shapleycam.tracing.score_conversion import OutputKind
 from shapleycam.utilities.utility import Function, Utility, as_logits
 
 Output = Float[Tensor, "b *classes"]

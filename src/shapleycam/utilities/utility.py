@@ -13,7 +13,7 @@ from torch import Tensor
 from shapleycam.errors import OptionError, ShapleyCamError, TargetError
 from shapleycam.precision import widened
 from shapleycam.tracing.nested import is_empty
-from shapleycam.tracing.scores import UtilityInput
+from shapleycam.tracing.selected_output import UtilityInput
 
 Function: TypeAlias = "Callable[..., Tensor]"
 Labels: TypeAlias = "Sequence[str] | None"

@@ -1,4 +1,4 @@
-"""Which recorded tensors are read by code that runs on replay: watched operation by operation."""
+"""Which tensors operations read and write, observed operation by operation."""
 
 from __future__ import annotations
 
@@ -12,44 +12,45 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-class Reads(TorchDispatchMode):
-    """Notes which of the tensors that were given to `watch` any operation inside reads or writes, while it is `on`.
+class StorageAccessMonitor(TorchDispatchMode):
+    """Context that notes which of the watched tensors any operation reads, while `notes_reads` is set.
 
-    Tensors are known by their storage, so that a read of a view counts; an operation that only makes a view reads
-    nothing. `written` describes the first of the `protected` tensors that was written into.
+    Tensors are identified by their storage, so that reading a view counts as reading its base; an operation that only
+    makes a view reads nothing. `written` is the shape of the first of the `protected` tensors that an operation wrote
+    into, or None.
     """
 
     def __init__(self, protected: Iterable[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.on = True
+        self.notes_reads = True
         self.read: set[Hashable] = set()
         self.written: tuple[int, ...] | None = None
         self._owners: dict[int, set[Hashable]] = defaultdict(set)
         self._protected = {t.untyped_storage().data_ptr() for t in protected if _has_storage(t)}
 
     def watch(self, owner: Hashable, tensors: Iterable[Tensor]) -> None:
-        """Note reads of these tensors under the owner's name; the caller keeps them alive."""
+        """Note reads of these tensors under the owner's name in `read`; the caller keeps the tensors alive."""
         for tensor in tensors:
             if _has_storage(tensor):
                 self._owners[tensor.untyped_storage().data_ptr()].add(owner)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run the operation, and note what it reads."""
+        """Run the operation, and note what it reads and writes."""
         kwargs = kwargs or {}
-        if self.on and not _is_view(func):
+        if self.notes_reads and not _is_view(func):
             for tensor in tree_leaves((args, kwargs)):
                 if isinstance(tensor, Tensor) and _has_storage(tensor):
                     self.read |= self._owners.get(tensor.untyped_storage().data_ptr(), set())
-        self._check_written(func, args, kwargs)
+        self._note_writes(func, args, kwargs)
         return func(*args, **kwargs)
 
-    def _check_written(self, func: Any, args: Any, kwargs: Any) -> None:
+    def _note_writes(self, func: Any, args: Any, kwargs: Any) -> None:
         if self.written is not None or not func._schema.is_mutable:  # noqa: SLF001
             return
-        named = zip(func._schema.arguments, args, strict=False)  # noqa: SLF001
-        given = [*named, *((a, kwargs[a.name]) for a in func._schema.arguments if a.name in kwargs)]  # noqa: SLF001
-        for argument, value in given:
-            is_written = argument.alias_info is not None and argument.alias_info.is_write
+        parameters = func._schema.arguments  # noqa: SLF001
+        pairs = [*zip(parameters, args, strict=False), *((p, kwargs[p.name]) for p in parameters if p.name in kwargs)]
+        for parameter, value in pairs:
+            is_written = parameter.alias_info is not None and parameter.alias_info.is_write
             for tensor in tree_leaves(value) if is_written else ():
                 if isinstance(tensor, Tensor) and self._is_protected(tensor):
                     self.written = tuple(tensor.shape)
@@ -59,8 +60,8 @@ class Reads(TorchDispatchMode):
 
 
 def _is_view(func: Any) -> bool:
-    returns = [value.alias_info for value in func._schema.returns]  # noqa: SLF001
-    return any(alias is not None and not alias.is_write for alias in returns)
+    aliases = [value.alias_info for value in func._schema.returns]  # noqa: SLF001
+    return any(alias is not None and not alias.is_write for alias in aliases)
 
 
 def _has_storage(tensor: Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""TorchScript modules inside Python models: run as they are, with nothing inside them to be seen."""
+"""TorchScript modules inside Python models: run as they are, with nothing inside them visible to a trace."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shapleycam.precision import HALF
 
 
 class ScriptedCall(nn.Module):
-    """A module whose forward runs a copy of a TorchScript module, which is not one of its parts.
+    """A module whose forward runs a copy of a TorchScript module, which is not one of its submodules.
 
     The copy is in eval mode and shares the parameters; `precision` is what its numbers become, None widens half
     precision to float32.
@@ -22,8 +22,8 @@ class ScriptedCall(nn.Module):
         super().__init__()
         self.training = False
         copied = deepcopy(scripted).eval()
-        numbers = [tensor for tensor in copied.state_dict().values() if tensor.is_floating_point()]
-        if precision is not None or any(tensor.dtype in HALF for tensor in numbers):
+        floats = [tensor for tensor in copied.state_dict().values() if tensor.is_floating_point()]
+        if precision is not None or any(tensor.dtype in HALF for tensor in floats):
             copied = copied.to(precision or torch.float32)
         else:
             _share_parameters(copied, scripted)
@@ -34,13 +34,13 @@ class ScriptedCall(nn.Module):
         return self.scripted(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        """Look up what else the model reads of the TorchScript module."""
+        """Return an attribute of the TorchScript module that the model reads."""
         return getattr(vars(self)["scripted"], name)
 
 
 def _share_parameters(copied: torch.jit.ScriptModule, scripted: torch.jit.ScriptModule) -> None:
-    """Let go of the copied parameters: TorchScript has no copy that leaves them out."""
+    """Replace the copied parameters by the original ones: TorchScript has no copy that leaves them out."""
     modules = dict(copied.named_modules())
     for name, parameter in scripted.named_parameters():
-        owner, _, own_name = name.rpartition(".")
-        modules[owner]._c.setattr(own_name, parameter.detach())  # noqa: SLF001  # the C++ module
+        owner, _, attribute = name.rpartition(".")
+        modules[owner]._c.setattr(attribute, parameter.detach())  # noqa: SLF001  # the C++ module

@@ -1,4 +1,4 @@
-"""What a model's classes keep for all their objects: a private copy of a model does not have them to itself."""
+"""Attributes of the user's classes: a private copy of a model shares them with the model, so they are restored."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from shapleycam.tracing.copying import STATELESS_PACKAGES
 from shapleycam.tracing.modules import modules_of
 
 
-def own_classes(model: nn.Module) -> tuple[type, ...]:
-    """Return the classes of a model's modules that are the user's, libraries' apart."""
+def user_classes(model: nn.Module) -> tuple[type, ...]:
+    """Return the classes of a model's modules that are not of known libraries."""
     classes = dict.fromkeys(base for module in modules_of(model) for base in type(module).__mro__)
     return tuple(kind for kind in classes if str(kind.__module__).partition(".")[0] not in STATELESS_PACKAGES)
 
 
 @contextmanager
-def class_attributes_kept(classes: Iterable[type]) -> Iterator[None]:
-    """Put back, after what runs inside, what it writes into attributes of these classes."""
+def restore_class_attributes(classes: Iterable[type]) -> Iterator[None]:
+    """Restore the attributes of these classes after the code inside, and the contents of containers and tensors."""
     before = {
-        (kind, name): (value, _content(value))
+        (kind, name): (value, _copy_content(value))
         for kind in classes
         for name, value in vars(kind).items()
         if not name.startswith("__")
@@ -34,17 +34,17 @@ def class_attributes_kept(classes: Iterable[type]) -> Iterator[None]:
             if vars(kind).get(name) is not value:
                 setattr(kind, name, value)
             if content is not None:
-                _put_back(value, content)
+                _restore_content(value, content)
 
 
-def _content(value: Any) -> Any:
-    """A copy of what is in a container or a tensor; None of other values."""
+def _copy_content(value: Any) -> Any:
+    """Return a copy of a container or tensor; None for other values."""
     if isinstance(value, Tensor):
         return value.detach().clone()
     return value.copy() if type(value) in {list, dict, set} else None
 
 
-def _put_back(value: Any, content: Any) -> None:
+def _restore_content(value: Any, content: Any) -> None:
     if isinstance(value, Tensor):
         if not value.detach().equal(content):
             value.data.copy_(content)

@@ -1,0 +1,29 @@
+"""Whose code a class or function is: the user's, or that of a library that keeps no state for a model."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import torch
+
+from shapleycam.tracing.hooks import LIBRARIES
+
+_SHARED_PACKAGES = frozenset(sys.stdlib_module_names) | {"torch", "numpy"}
+"""Objects of these packages' classes are shared: loggers, locks, optimizers, graphs. What a model writes is its own."""
+STATELESS_PACKAGES = _SHARED_PACKAGES | LIBRARIES
+"""Packages whose functions keep no state in global variables, and whose classes keep none for all their objects."""
+_HEAP_TYPE = 1 << 9  # of CPython's type flags: a class that was written in Python
+
+
+def package_of(definition: Any) -> str:
+    """Return the top-level package of a class or function; "" for the program's own file."""
+    package = str(definition.__module__).partition(".")[0]
+    return "" if package in {"__main__", "__mp_main__"} else package
+
+
+def is_user_class(kind: type) -> bool:
+    """Return whether a class was written in Python, by somebody other than PyTorch, numpy and the standard library."""
+    return bool(kind.__flags__ & _HEAP_TYPE) and package_of(kind) not in _SHARED_PACKAGES and not issubclass(
+        kind, (torch.optim.Optimizer, torch.utils.data.Dataset, torch.utils.data.DataLoader)
+    )  # fmt: skip

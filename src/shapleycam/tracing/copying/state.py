@@ -1,0 +1,70 @@
+"""What the copying of one model has to remember, and the interface that the rules for single types work with."""
+
+from __future__ import annotations
+
+import types
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from shapleycam.tracing.hooks import HookVisibility
+
+IMMUTABLE = {
+    *(type(None), bool, int, float, complex, str, bytes, range, slice, type(Ellipsis), type),
+    *(torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format),
+    *(types.ModuleType, types.CodeType),
+}
+"""Types whose values are shared with the user's model, since nothing in them can be written."""
+
+
+class CopyState(ABC):
+    """The copies made so far, by the identity of their originals, so that references among them stay as they were.
+
+    Originals are kept alive as long as the state, so that no identity is given to another object.
+
+    Attributes:
+        visibility: whether the user's own hooks see the pass that runs; all hooks of the copy share it.
+        precision: what floating-point parameters and buffers become; None widens half precision to float32.
+        shared: the tensors that the copy has in common with the user's model, with a word for their kind.
+        registered: the identities of all modules in the model's tree.
+        parameter_storages: the storages of the user's parameters.
+        storages: copied storages, by the address of the original's.
+        global_variables: copied global variables of the user's files, by the identity of the original dict.
+        class_state: what the forwards of the user's classes use of their class.
+    """
+
+    def __init__(self, precision: torch.dtype | None) -> None:
+        self.visibility = HookVisibility()
+        self.precision = precision
+        self.shared: dict[int, tuple[str, Tensor]] = {}
+        self.registered: set[int] = set()
+        self.parameter_storages: set[int] = set()
+        self.storages: dict[int, torch.UntypedStorage] = {}
+        self.global_variables: dict[int, dict[str, Any]] = {}
+        self.class_state: dict[type[nn.Module], dict[str, Any]] = {}
+        self._copies: dict[int, Any] = {}
+        self._originals: list[Any] = []
+
+    @abstractmethod
+    def copy(self, value: Any) -> Any:
+        """Return the private copy of a value, the value itself where nothing in it can be written."""
+
+    @abstractmethod
+    def has_rule(self, kind: type) -> bool:
+        """Return whether values of exactly this type are copied by a rule of their own."""
+
+    def known_copy(self, value: Any) -> Any:
+        """Return the copy that was made of a value before, or None."""
+        return self._copies.get(id(value))
+
+    def remember(self, value: Any, copied: Any) -> Any:
+        """Record the copy of a value, and return it."""
+        self._copies[id(value)] = copied
+        self._originals.append(value)
+        return copied
+
+    def keep_alive(self, value: Any) -> None:
+        """Keep an original alive whose identity or address is a key here."""
+        self._originals.append(value)

@@ -1,0 +1,105 @@
+"""Copies of tensors: parameters are shared, everything else that a pass may write into is copied."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from shapleycam.errors import ModelError
+from shapleycam.precision import HALF, widened
+from shapleycam.tracing.copying.state import CopyState
+
+_LARGE = 2**20
+"""Elements of a tensor outside parameters and buffers from which it is shared, not copied. Writes into it are noticed
+by autograd's version counters (see `isolation.WrittenTensors`)."""
+
+
+def copy_tensor(state: CopyState, tensor: Tensor, *, is_buffer: bool = False) -> Tensor:
+    """Return the copy of a tensor; parameters, views of them and large tensors are shared."""
+    known = state.known_copy(tensor)
+    if known is not None:
+        return known  # type: ignore[no-any-return]
+    if isinstance(tensor, nn.Parameter) or is_lazy(tensor):
+        return copy_parameter(state, tensor)
+    if not has_numbers(tensor):
+        return tensor
+    if storage_address(tensor) in state.parameter_storages:  # a view of a parameter stays one
+        return state.remember(tensor, tensor.detach())  # type: ignore[no-any-return]
+    if tensor.numel() >= _LARGE and not is_buffer and tensor.dtype not in HALF:
+        state.shared[id(tensor)] = ("tensor", tensor)
+        return state.remember(tensor, tensor.detach())  # type: ignore[no-any-return]
+    return state.remember(tensor, _converted(state, _clone(state, tensor.detach())))  # type: ignore[no-any-return]
+
+
+def copy_parameter(state: CopyState, parameter: Tensor, owner: str = "the model") -> Tensor:
+    """Return a parameter for the copy, with the same memory unless it is converted to another precision.
+
+    `owner` is the class of the module that has it, for the error's message.
+
+    Raises:
+        ModelError: it is lazily initialised.
+    """
+    known = state.known_copy(parameter)
+    if known is not None:
+        return known  # type: ignore[no-any-return]
+    if is_lazy(parameter):
+        raise ModelError(
+            f"{owner} has lazily initialised parameters, whose shape is not known before a first pass; run the "
+            "model once on an image, then explain it"
+        )
+    values = _converted(state, parameter.detach()) if has_numbers(parameter) else parameter
+    if parameter.is_inference():
+        values = values.clone() if values.is_inference() else values
+    if values is parameter or _is_same_memory(values, parameter):
+        state.shared[id(parameter)] = ("parameter", parameter)
+        if not has_numbers(parameter):
+            return state.remember(parameter, parameter)  # type: ignore[no-any-return]
+        values = parameter.detach()  # the same numbers; nothing is differentiated by them
+    return state.remember(parameter, nn.Parameter(values, requires_grad=False))  # type: ignore[no-any-return]
+
+
+def copy_generator(state: CopyState, generator: torch.Generator) -> torch.Generator:
+    """Return a random generator in the same state."""
+    copied = torch.Generator(generator.device)
+    copied.set_state(generator.get_state())
+    return state.remember(generator, copied)  # type: ignore[no-any-return]
+
+
+def has_numbers(tensor: Tensor) -> bool:
+    """Return whether a tensor is one of PyTorch's own classes, with numbers in a storage that can be copied."""
+    return type(tensor) in {Tensor, nn.Parameter} and tensor.layout == torch.strided and not tensor.is_meta
+
+
+def storage_address(tensor: Tensor) -> int:
+    """Return the address of a tensor's storage."""
+    return tensor.untyped_storage().data_ptr()
+
+
+def _clone(state: CopyState, tensor: Tensor) -> Tensor:
+    """Return a copy of a tensor; tensors that share a storage share the copied storage."""
+    storage = tensor.untyped_storage()
+    if storage.nbytes() == tensor.nbytes and storage.data_ptr() not in state.storages:
+        copied = tensor.clone()
+        if copied.stride() == tensor.stride():
+            state.storages[storage.data_ptr()] = copied.untyped_storage()
+            state.keep_alive(storage)
+        return copied
+    if storage.data_ptr() not in state.storages:  # views of one tensor stay views of one copy
+        state.storages[storage.data_ptr()] = storage.clone()
+        state.keep_alive(storage)
+    view = (tensor.storage_offset(), tensor.size(), tensor.stride())
+    empty = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
+    return empty.set_(state.storages[storage.data_ptr()], *view)
+
+
+def _converted(state: CopyState, tensor: Tensor) -> Tensor:
+    """Return a tensor in the copy's precision."""
+    if state.precision is not None and tensor.is_floating_point():
+        return tensor.to(state.precision)
+    return widened(tensor)
+
+
+def _is_same_memory(values: Tensor, parameter: Tensor) -> bool:
+    same = values.dtype == parameter.dtype and storage_address(values) == storage_address(parameter)
+    return same and not parameter.is_inference()

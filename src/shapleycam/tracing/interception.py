@@ -1,0 +1,69 @@
+"""Running a function of ours in place of a module's call, in a private copy of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+from torch import nn
+
+Interceptor: TypeAlias = "Callable[..., Any]"
+"""What runs in place of a module's call: it gets the original call, and then the call's arguments."""
+
+
+@contextmanager
+def intercept_calls(interceptors: Mapping[nn.Module, Interceptor], layer: nn.Module | None = None) -> Iterator[None]:
+    """Run `interceptor(original, *args, **kwargs)` in place of each module's call while the context is open.
+
+    The original is the whole call with the module's hooks; where the model calls a module's `forward` itself, it is
+    that forward without them. Of `layer` only the forward is replaced: its hooks belong to what comes after it, since
+    they may keep its output for a later part of the model, which then must be the output that is put in its place
+    (docs/decisions.md, "Calls are intercepted at `_call_impl`'s entrance and at `forward`").
+    """
+    before = {module: dict(vars(module)) for module in interceptors}
+    try:
+        for module, interceptor in interceptors.items():
+            _Interception(module, interceptor, of_call=module is not layer).install()
+        yield
+    finally:
+        for module, attributes in before.items():
+            for name in ("forward", "_compiled_call_impl"):
+                if name in attributes:
+                    vars(module)[name] = attributes[name]
+                else:
+                    vars(module).pop(name, None)
+
+
+class _Interception:
+    """Puts an interceptor at both entrances of a module.
+
+    These are its call (where `of_call` is set), and its forward where that is called directly.
+    """
+
+    def __init__(self, module: nn.Module, interceptor: Interceptor, *, of_call: bool) -> None:
+        self._module, self._interceptor, self._of_call = module, interceptor, of_call
+        self._forward = module.forward
+        self._is_inside_call = False
+
+    def install(self) -> None:
+        """Replace the entrances. PyTorch looks for compiled code of a call in `_compiled_call_impl`."""
+        if self._of_call:
+            vars(self._module)["_compiled_call_impl"] = self._on_call
+        vars(self._module)["forward"] = self._on_forward
+
+    def _on_call(self, *args: Any, **kwargs: Any) -> Any:
+        return self._interceptor(self._call_with_hooks, *args, **kwargs)
+
+    def _call_with_hooks(self, *args: Any, **kwargs: Any) -> Any:
+        self._is_inside_call = True
+        try:
+            return self._module._call_impl(*args, **kwargs)  # noqa: SLF001
+        finally:
+            self._is_inside_call = False
+
+    def _on_forward(self, *args: Any, **kwargs: Any) -> Any:
+        if self._is_inside_call:  # intercepted already, at the call
+            self._is_inside_call = False
+            return self._forward(*args, **kwargs)
+        return self._interceptor(self._forward, *args, **kwargs)

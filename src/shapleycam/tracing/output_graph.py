@@ -1,0 +1,119 @@
+"""What a model's output is made of, read from autograd's graph, from the output backwards.
+
+An ensemble returns means of softmaxes or sigmoids, other models sums over classes, products or bounded values. What
+sums, products and means make of bounded numbers is bounded, and therefore no logit; a linear layer, or a division by
+something computed, ends the reading (docs/decisions.md, "What only sums, products and means of sigmoids and softmaxes
+make is no logit").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor
+
+from shapleycam.tracing.node_names import (
+    BOUNDED_FUNCTIONS,
+    COMBINING,
+    HANDWRITTEN_SIGMOIDS,
+    NONLINEARITIES,
+    REARRANGING,
+    ROUNDING,
+    SORTING,
+    Nonlinearity,
+)
+
+
+def last_nonlinearity(output: Tensor) -> Nonlinearity | None:
+    """Return the softmax or sigmoid whose result an output shows, by views, copies and bounds, or None.
+
+    A sigmoid written by hand counts as one.
+    """
+    node: Any = output.grad_fn
+    while node is not None and REARRANGING.fullmatch(node.name()):
+        node = _only_operand(node)
+    if node is None:
+        return None
+    return "sigmoid" if _is_handwritten_sigmoid(node, output) else NONLINEARITIES.get(node.name())
+
+
+def combined_nonlinearities(output: Tensor) -> frozenset[Nonlinearity]:
+    """Return the kinds of softmaxes and sigmoids that an output combines; empty where anything else enters it."""
+    kinds: set[Nonlinearity] = set()
+    for node in _combination(output):
+        name = node.name()
+        kind = NONLINEARITIES.get(name) or BOUNDED_FUNCTIONS.get(name) or ("sigmoid" if _clamps_to_0_1(node) else None)
+        if kind in {"softmax", "sigmoid"}:
+            kinds.add(kind)
+        elif not _combines(node):
+            return frozenset()
+    return frozenset(kinds)
+
+
+def is_rounded(output: Tensor) -> bool:
+    """Return whether an output is rounded last, which leaves no derivative."""
+    return any(ROUNDING.fullmatch(node.name()) for node in _combination(output))
+
+
+def is_sorted(output: Tensor) -> bool:
+    """Return whether the columns of an output (b, n) are in the order of their numbers (sort, topk)."""
+    node: Any = output.grad_fn
+    while node is not None and (REARRANGING.fullmatch(node.name()) or node.name() in NONLINEARITIES):
+        node = _only_operand(node)
+    if node is None or output.dim() != 2 or not SORTING.fullmatch(node.name()):
+        return False
+    dim = int(node._saved_dim)  # noqa: SLF001  # saved for backward; unsigned where it was negative
+    return dim not in {0, 2**64 - 2, -2}
+
+
+def _combination(output: Tensor) -> Iterator[Any]:
+    """Give the nodes that combine the parts of an output, and those at which the reading ends."""
+    seen: set[Any] = set()
+    ahead = [output.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        yield node
+        if _combines(node) and not _clamps_to_0_1(node):
+            ahead.extend(operand for operand, _ in node.next_functions)
+
+
+def _combines(node: Any) -> bool:
+    name = node.name()
+    if name.startswith("DivBackward"):  # by a constant; p / (1 - p) is not bounded
+        return node.next_functions[1:] in {(), ((None, 0),)}
+    return bool(COMBINING.fullmatch(name) or REARRANGING.fullmatch(name) or ROUNDING.fullmatch(name))
+
+
+def _clamps_to_0_1(node: Any) -> bool:
+    """Return whether a node is a clamp to [0, 1]."""
+    if node.name() == "ClampBackward1":
+        bounds = (node._saved_min, node._saved_max)  # noqa: SLF001
+    elif node.name() == "HardtanhBackward0":
+        bounds = (node._saved_min_val, node._saved_max_val)  # noqa: SLF001
+    else:
+        return False
+    return all(isinstance(bound, (int, float)) for bound in bounds) and bounds == (0, 1)
+
+
+def _is_handwritten_sigmoid(node: Any, output: Tensor) -> bool:
+    is_bounded = bool(((output.detach() >= 0) & (output.detach() <= 1)).all())
+    return is_bounded and any(_ends_with(node, names) for names in HANDWRITTEN_SIGMOIDS)
+
+
+def _ends_with(node: Any, names: tuple[str, ...]) -> bool:
+    """Return whether the last operations have these names, each with one differentiable operand."""
+    for name in names:
+        if node is None or node.name() != name:
+            return False
+        node = _only_operand(node)
+    return True
+
+
+def _only_operand(node: Any) -> Any:
+    """Return the node of the only differentiable operand; None where there are several or none."""
+    operands = [operand for operand, _ in node.next_functions if operand is not None]
+    return operands[0] if len(operands) == 1 else None

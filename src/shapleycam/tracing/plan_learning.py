@@ -1,0 +1,165 @@
+"""Learns, once for a model, a layer and an image size, what a replay of the head needs.
+
+Two passes are observed, of the first image alone and beside another one. From them follow the outermost calls that
+finish before the layer; along which dimension their tensors grow with the batch; what is overwritten in place; and what
+code that runs on replay reads. Nothing in anybody's code is replaced for this, so that no object of an unknown class
+has to imitate a tensor. The plan is then tried out against the whole model (docs/decisions.md, "What a replay keeps is
+learned once, without stand-ins in anybody's code").
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from shapleycam.errors import ReplayError
+from shapleycam.tracing.agreement import tensors_agree
+from shapleycam.tracing.call_observer import IMAGES, CallObserver, ObservedCall
+from shapleycam.tracing.calls import CallId, enclosing_calls
+from shapleycam.tracing.extra import ExtraInputs
+from shapleycam.tracing.layer_output import LayerOutput
+from shapleycam.tracing.nested import have_same_structure, tensors_of
+from shapleycam.tracing.plan import BatchGrowth, Plan, Step
+from shapleycam.tracing.plan_trial import PlanTrial
+from shapleycam.tracing.storage_access import StorageAccessMonitor
+
+_Key: TypeAlias = tuple[str, torch.Size, str]
+_plans: WeakKeyDictionary[nn.Module, dict[_Key, Plan]] = WeakKeyDictionary()
+"""The plans of the user's models, by layer, image size and the names of further inputs."""
+
+
+def plan_for(owner: nn.Module, copied: nn.Module, layer: str, images: Tensor, extra: ExtraInputs) -> Plan:
+    """Return the plan for images of this size, learned at the first call from the first image of the batch.
+
+    `owner` is the user's model, by which plans are kept; `copied` is the private copy of it that is run.
+
+    Raises:
+        LayerError: the layer does not run exactly once.
+        ReplayError: the head cannot be run on its own, or not without writing into what is the user's.
+    """
+    plans = _plans.setdefault(owner, {})
+    key = (layer, images.shape[1:], ",".join(extra.keywords))
+    if key not in plans:
+        plans[key] = learn_plan(copied, layer, images[:1], extra.rows(torch.zeros(1, dtype=torch.long)))
+    return plans[key]
+
+
+def forget_plans(owner: nn.Module) -> None:
+    """Forget the plans of the user's model, so that they are learned anew."""
+    _plans.pop(owner, None)
+
+
+def learn_plan(model: nn.Module, layer: str, image: Tensor, extra: ExtraInputs) -> Plan:
+    """Return the plan for one layer, from passes over one image, alone and beside another.
+
+    Where the modules before the layer cannot be replaced by what they returned (features go around the layer unseen,
+    through a hook or an attribute), the plan runs the whole model again for each batch of activations.
+
+    Raises:
+        LayerError: the layer does not run exactly once.
+        ModelError: the head draws at random.
+        ReplayError: a pass writes into the user's parameters, or the rows of a batch influence each other.
+    """
+    pair, extra_of_pair = torch.cat([image, _similar_image(image)]), extra.rows(torch.zeros(2, dtype=torch.long))
+    enclosing, layer_output = enclosing_calls(model, layer, image, extra)
+    whole_model = Plan.without_steps(layer_output)
+    monitor = StorageAccessMonitor(model.parameters())
+    try:
+        plan = _plan_with_steps(model, layer, (image, pair), (extra, extra_of_pair), enclosing, layer_output, monitor)
+    except _NoStepsError:
+        plan = whole_model
+    _check_parameters_unwritten(monitor, layer)
+    trial = PlanTrial(model, layer, pair, extra_of_pair)
+    trial.check_rows(whole_model)
+    return plan if plan is whole_model or trial.agrees(plan) else whole_model
+
+
+class _NoStepsError(Exception):
+    """What the modules before the layer returned cannot be returned again for another number of rows."""
+
+
+def _plan_with_steps(
+    model: nn.Module,
+    layer: str,
+    images: tuple[Tensor, Tensor],
+    extra: tuple[ExtraInputs, ExtraInputs],
+    enclosing: frozenset[CallId],
+    layer_output: LayerOutput,
+    monitor: StorageAccessMonitor,
+) -> Plan:
+    """Return a plan in which modules that finish before the layer do not run again.
+
+    `images` and `extra` are of one image alone, and of two. Calls that return an object which cannot be stretched to
+    another number of rows (torchvision's ImageList) run for real, as do those around the layer (docs/decisions.md,
+    "Calls that return objects run for real on replay"): the passes are then observed again with these calls opened.
+
+    Raises:
+        _NoStepsError: the calls depend on the number of images, or their tensors do not grow with it.
+    """
+    while True:
+        alone = CallObserver(model, layer, images[0], extra[0], enclosing)
+        monitor.read.clear()
+        both = CallObserver(model, layer, images[1], extra[1], enclosing, monitor)
+        if [call.id for call in alone.calls] != [call.id for call in both.calls]:
+            raise _NoStepsError
+        pairs = list(zip(alone.calls, both.calls, strict=True))
+        of_objects = {one.id for one, two in pairs if not have_same_structure(one.value, two.value)}
+        if not of_objects:
+            break
+        enclosing = enclosing | of_objects
+    steps = tuple(_step(one, two, is_read=one.id in monitor.read) for one, two in pairs)
+    writes_activation = alone.writes_activation or both.writes_activation
+    return Plan(steps, IMAGES in monitor.read, writes_activation, layer_output)
+
+
+def _step(alone: ObservedCall, both: ObservedCall, *, is_read: bool) -> Step:
+    is_written = alone.is_written or both.is_written
+    pairs = zip(tensors_of(alone.value), tensors_of(both.value), strict=True)
+    growths = tuple(_growth(of_one, of_two) for of_one, of_two in pairs)
+    return Step(alone.module, alone.number, growths, is_read or is_written, is_written)
+
+
+def _growth(alone: Tensor, both: Tensor) -> BatchGrowth | None:
+    """Return how a tensor grows from one image to two; the numbers of the first image show where the images are.
+
+    Raises:
+        _NoStepsError: it does not double along exactly one dimension, or the first image's numbers are not in it.
+    """
+    if alone.shape == both.shape:
+        if tensors_agree(both, alone):
+            return None
+        raise _NoStepsError
+    if alone.dim() != both.dim():
+        raise _NoStepsError
+    grown = [dim for dim in range(alone.dim()) if alone.shape[dim] != both.shape[dim]]
+    if len(grown) != 1 or both.shape[grown[0]] != 2 * alone.shape[grown[0]]:
+        raise _NoStepsError
+    dim, size = grown[0], alone.shape[grown[0]]
+    for image_major, sizes, image_dim in ((True, (2, size), dim), (False, (size, 2), dim + 1)):
+        if tensors_agree(both.unflatten(dim, sizes).select(image_dim, 0), alone):
+            return BatchGrowth(dim, image_major)
+    raise _NoStepsError
+
+
+def _similar_image(image: Tensor) -> Tensor:
+    """Return a second image of the same kind, so that rows of the two can be told apart."""
+    noise = torch.rand(image.shape, generator=torch.Generator().manual_seed(0)).to(image)
+    spread = image.std() if image.numel() > 1 else image.new_ones(())
+    return 0.8 * image.flip(-1) + 0.2 * spread.clamp(min=1e-3) * noise
+
+
+def _check_parameters_unwritten(monitor: StorageAccessMonitor, layer: str) -> None:
+    """Refuse replays of a model that writes into what its copy shares with the user's model.
+
+    Raises:
+        ReplayError: it writes into a parameter.
+    """
+    remedy = "explain by a method without a path or sampling (gradcam, hirescam, shapleycam)"
+    if monitor.written is not None:
+        raise ReplayError(
+            f"layer {layer!r}: the model writes into one of its parameters, of shape {monitor.written}, in its "
+            f"forward, and each replay would do so again; {remedy}, or keep such state in a buffer"
+        )

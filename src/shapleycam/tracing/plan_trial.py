@@ -1,0 +1,90 @@
+"""Tries plans out: replays of two images under a plan, with more rows than images, against the whole model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from shapleycam.errors import ModelError, ReplayError
+from shapleycam.tracing.agreement import outputs_equal, row_agrees
+from shapleycam.tracing.extra import ExtraInputs
+from shapleycam.tracing.interception import Interceptor, intercept_calls
+from shapleycam.tracing.isolation import run_context
+from shapleycam.tracing.layer_output import activation_in
+from shapleycam.tracing.plan import Plan, Step
+from shapleycam.tracing.random_numbers import reseed
+from shapleycam.tracing.replay import Recorder, Replay
+from shapleycam.tracing.running import run
+
+
+class PlanTrial:
+    """Replays of a pass over two images: three rows of scaled activations, of the second, first and second image."""
+
+    def __init__(self, model: nn.Module, layer: str, pair: Tensor, extra: ExtraInputs) -> None:
+        self._model, self._layer, self._pair, self._extra = model, layer, pair, extra
+        self._samples = torch.tensor([1, 0, 1], device=pair.device)
+        activation = self._record(None)[0]
+        scales = torch.tensor([0.5, 1.0, 0.75]).to(activation)
+        rows = activation[self._samples]
+        self._rows = rows * scales.reshape(-1, *[1] * (rows.dim() - 1))
+
+    def check_rows(self, whole_model: Plan) -> None:
+        """Refuse heads that give one row another output alone than in a batch; `whole_model` is a plan without steps.
+
+        A coalition would be worth what happens to run beside it (docs/decisions.md, "No game where rows influence each
+        other").
+
+        Raises:
+            ModelError: the head draws at random.
+            ReplayError: it mixes the rows of a batch.
+        """
+        self._expected = self._head(whole_model, {})
+        with run_context(self._model), reseed(1):
+            alone = self._head(whole_model, {}, slice(0, 1))
+        if row_agrees(self._expected, 0, 3, alone):
+            return
+        with run_context(self._model), reseed(2):
+            repeated = self._head(whole_model, {})
+        layer = f"layer {self._layer!r}"
+        if not outputs_equal(repeated, self._expected):
+            raise ModelError(
+                f"{layer}: what comes after it draws at random in eval mode, so that each run explains another draw; "
+                "make it deterministic (dropout only while self.training, a fixed generator)"
+            )
+        raise ReplayError(
+            f"{layer}: the rows of a batch influence each other in what comes after it (batch statistics, dynamic "
+            "quantisation), so that a coalition has no value of its own and there is no game; use a layer behind "
+            "that, or a method without a path or sampling on one image at a time"
+        )
+
+    def agrees(self, plan: Plan) -> bool:
+        """Return whether the head by this plan gives what the whole model gives; call `check_rows` first."""
+        _, values = self._record(plan)
+        try:
+            return outputs_equal(self._head(plan, values), self._expected)
+        except ModelError:  # rows that do not fit: features went around the layer unseen
+            return False
+
+    def _head(self, plan: Plan, values: Mapping[Step, Any], rows: slice = slice(None)) -> Any:
+        replay = Replay(self._model, self._layer, plan, values, self._pair, self._extra)
+        return replay(self._rows[rows], self._samples[rows])
+
+    def _record(self, plan: Plan | None) -> tuple[Tensor, Mapping[Step, Any]]:
+        """Run the model, and return the layer's activation and what the plan records."""
+        activations: list[Tensor] = []
+
+        def keep_activation(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            value = original(*args, **kwargs)
+            activations.append(activation_in(value, self._layer).detach().clone())
+            return value
+
+        recorder = None if plan is None else Recorder(plan, self._model)
+        interceptors: dict[nn.Module, Interceptor] = {} if recorder is None else dict(recorder.interceptors)
+        layer = self._model.get_submodule(self._layer)
+        interceptors[layer] = keep_activation
+        with run_context(self._model), intercept_calls(interceptors, layer):
+            run(self._model, self._pair, self._extra)
+        return activations[0], {} if recorder is None else recorder.values

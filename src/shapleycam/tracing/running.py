@@ -1,0 +1,62 @@
+"""Running a model on images, and turning what it raises into one line that says what to do."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from shapleycam.errors import ModelError, ShapleyCamError
+from shapleycam.models.wrappers import held_network, remedy_for
+from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
+from shapleycam.wording import type_and_first_line
+
+_ABOUT_IMAGES = re.compile(
+    r"channels?\b|\bshapes?\b|\bsizes?\b|dimension|\d-?d\b|height|width|resolution|\bimages?\b|pixel|"
+    r"input type|dtype|double|\bbyte\b",
+    re.IGNORECASE,
+)
+"""What PyTorch and models name when the images have a form that they cannot take."""
+_NOT_ABOUT_IMAGES = re.compile(r"cuda|cudnn|out of memory|stride|in-?place|view", re.IGNORECASE)
+
+
+def run(
+    model: nn.Module, images: Tensor, extra: ExtraInputs = NO_EXTRA, purpose: str = "", *, own_images: bool = False
+) -> Any:
+    """Return the model's output for a batch of images, of which it gets a copy that it may write into.
+
+    `purpose` says in an error what the pass was for, where that was not the images' own; `own_images` leaves out the
+    copy.
+
+    Raises:
+        ModelError: the model raises; its own exception is the cause. (Out of memory is passed on as it is.)
+    """
+    try:
+        return extra.call(model, images if own_images else images.clone())
+    except (ShapleyCamError, torch.cuda.OutOfMemoryError):
+        raise
+    except Exception as error:
+        reason = type_and_first_line(error).rstrip(": ")
+        message = f"the model raised {reason}, for images of shape {tuple(images.shape)}"
+        if purpose:
+            expected = "expected a model that takes any number of rows: use a method without a path or sampling"
+            raise ModelError(f"{message}, {purpose}; {expected}") from error
+        raise ModelError(f"{message}; {_remedy(error, model)}") from error
+
+
+def _remedy(error: Exception, model: nn.Module) -> str:
+    """Return what was expected and what to do.
+
+    Preprocessing is named only where the form of the images can be the cause.
+    """
+    text = str(error)
+    if isinstance(error, TypeError) and re.search(r"forward\(\) missing \d+ required", text):
+        return "expected a model of images alone: give its further arguments by inputs="
+    if isinstance(error, NotImplementedError) and held_network(model):
+        return f"expected a network, which it holds in .{held_network(model)}: {remedy_for(model)}"
+    may_be_form = type(error) in {RuntimeError, ValueError, AssertionError, IndexError}
+    if may_be_form and _ABOUT_IMAGES.search(text) and not _NOT_ABOUT_IMAGES.search(text):
+        return "expected images that it can take: check preprocess= and their size and channels"
+    return "expected a model that runs on them: its own error is the cause of this one"

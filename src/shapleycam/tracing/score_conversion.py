@@ -1,0 +1,120 @@
+"""How class scores are computed from a model's output, and the remarks that tell the user so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from shapleycam.errors import ModelError
+from shapleycam.tracing.node_names import Nonlinearity
+from shapleycam.tracing.nonlinearities import NonlinearityCall, NonlinearityRecorder
+
+OutputKind: TypeAlias = Literal["logits", "sigmoid logits", "probabilities", "log-probabilities"]
+"""What the numbers of an output are; "sigmoid logits" are of a model that returns their sigmoid beside them."""
+
+DISPLAY_NAMES = {
+    "softmax": "softmax",
+    "log_softmax": "log-softmax",
+    "sigmoid": "sigmoid",
+    "log_sigmoid": "log-sigmoid",
+}
+INVERTED_REMARK = (
+    "the model ends in a {}, and what enters it cannot be had: it is computed back from the probabilities and "
+    "explained as the logits; the probabilities shown are the model's own"
+)
+COMBINED_REMARK = (
+    "the model returns probabilities that are combined of several: their log-odds are explained as the logits; the "
+    "probabilities shown are the model's own"
+)
+RECORDED_REMARK = (
+    "the model ends in a {}: what enters it is explained as the logits; the probabilities shown are the model's own"
+)
+LOST_REMARK = (
+    "the model returns {}, and the logits behind them cannot be had: what is explained are their logarithms; the "
+    "probabilities shown are the model's own"
+)
+
+
+@dataclass(frozen=True)
+class ScoreConversion:
+    """How class scores are computed from a model's output, one row an image.
+
+    `output_kind` is what the output's own numbers are; `has_logits`, whether the scores are logits, or only log p;
+    `nonlinearity` the model's last softmax or sigmoid where it has one; `remark` what the user should know, if
+    anything. `needs_recorder` says that `convert` needs the recorded input of the last nonlinearity.
+    """
+
+    output_kind: OutputKind = "logits"
+    has_logits: bool = True
+    nonlinearity: Nonlinearity | None = None
+    remark: str | None = None
+    convert: Callable[[Tensor, NonlinearityCall | None], Tensor] = lambda output, _: output
+    needs_recorder: bool = False
+
+    def apply(self, output: Tensor, recorder: NonlinearityRecorder | None) -> Tensor:
+        """Return the class scores of an output that the same model returned.
+
+        Raises:
+            ModelError: this output does not end in the same operations.
+        """
+        call = recorder.call_of(output) if recorder is not None else None
+        if self.needs_recorder and (call is None or call.kind != self.nonlinearity):
+            name = DISPLAY_NAMES[self.nonlinearity or "softmax"]
+            raise ModelError(
+                f"the model ends in a {name} for the images and not for coalitions of them; "
+                "expected the same operations for both: give the model without it"
+            )
+        return self.convert(output, call)
+
+
+def recorded_logits(output: Tensor, call: NonlinearityCall | None) -> Tensor:
+    """Return what entered the last nonlinearity."""
+    return output if call is None else call.logits(output)
+
+
+def recorded_log_odds(output: Tensor, call: NonlinearityCall | None) -> Tensor:
+    """Return the log-odds of one class, from what entered the last softmax."""
+    return output if call is None else call.log_odds(output)
+
+
+def logits_of_probabilities(output: Tensor, _: NonlinearityCall | None) -> Tensor:
+    """Return log p / (1 - p).
+
+    Raises:
+        ModelError: 1 - p is mostly rounding.
+    """
+    margin = 64 * torch.finfo(output.dtype).eps
+    if bool(((output <= 0) | (output >= 1 - margin)).any()):
+        raise _saturated_error(output)
+    return output.log() - torch.log1p(-output)
+
+
+def logits_of_log_probabilities(output: Tensor, _: NonlinearityCall | None) -> Tensor:
+    """Return log p / (1 - p) from log p.
+
+    Raises:
+        ModelError: 1 - p is mostly rounding.
+    """
+    margin = 64 * torch.finfo(output.dtype).eps
+    if bool((output >= -margin).any()):
+        raise _saturated_error(output.exp())
+    return output - torch.log(-torch.expm1(output))
+
+
+def log_of_probabilities(output: Tensor, _: NonlinearityCall | None) -> Tensor:
+    """Return log p, whose derivative is finite also beside classes of probability 0."""
+    is_zero = output <= 0
+    return output.masked_fill(is_zero, 1).log().masked_fill(is_zero, -torch.inf)
+
+
+def _saturated_error(probabilities: Tensor) -> ModelError:
+    numbers = probabilities.detach().flatten()
+    worst = numbers[(numbers - 0.5).abs().argmax()]
+    return ModelError(
+        f"the model ends in a sigmoid that is saturated (it gives {float(worst):.8g}), so that what entered it cannot "
+        "be computed back; give the model without its sigmoid, or utility 'value' for its own output"
+    )

@@ -1,0 +1,176 @@
+"""Runs a model so that its graph begins at the layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from shapleycam.errors import LayerError, ModelError
+from shapleycam.tracing._trace import OutputSelector, Trace
+from shapleycam.tracing.attention import math_attention
+from shapleycam.tracing.calls import enclosing_calls
+from shapleycam.tracing.differentiation import Differentiation
+from shapleycam.tracing.extra import ExtraInputs
+from shapleycam.tracing.graph import depends_on
+from shapleycam.tracing.interception import Interceptor, intercept_calls
+from shapleycam.tracing.isolation import WrittenTensors, run_context, show_to_user_hooks, watch_shared_tensors
+from shapleycam.tracing.layer_output import LayerOutput, activation_in
+from shapleycam.tracing.nested import float_tensors_of, is_empty
+from shapleycam.tracing.nonlinearities import NonlinearityRecorder
+from shapleycam.tracing.plan import Plan
+from shapleycam.tracing.random_numbers import reseed
+from shapleycam.tracing.replay import Recorder, Replay
+from shapleycam.tracing.reproducible import PlainRun, check_reproducible
+from shapleycam.tracing.running import run
+from shapleycam.tracing.selected_output import SelectedOutput
+from shapleycam.tracing.soundness import check_finite, check_output, empty_output_error
+
+
+@dataclass(frozen=True)
+class _GraphStart:
+    """The interceptor of the layer in a traced pass: the graph begins at what the layer returns.
+
+    `head_contexts` holds the contexts that are on from the layer to the end of the pass.
+    """
+
+    name: str
+    layer: nn.Module
+    head_contexts: ExitStack
+    recorder: NonlinearityRecorder
+    twice: bool
+    activations: list[Tensor] = field(default_factory=list)
+    outputs: list[LayerOutput] = field(default_factory=list)
+
+    def __call__(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        value = original(*args, **kwargs)
+        activation = activation_in(value, self.name)
+        self.outputs.append(LayerOutput.of(value, self.layer))
+        if len(self.outputs) > 1:
+            return value
+        # These contexts are entered here, in the middle of the pass, and left in `TracedPasses._run` when the pass
+        # ends: only what comes after the layer is differentiated, and what comes before it must keep PyTorch's own
+        # operations (docs/decisions.md, "Convolutions of the head are our own autograd function ...").
+        if self.twice:
+            self.head_contexts.enter_context(math_attention())
+        self.head_contexts.enter_context(Differentiation(twice=self.twice))
+        self.head_contexts.enter_context(self.recorder)
+        leaf = activation.detach().requires_grad_()
+        self.activations.append(leaf)
+        torch.set_grad_enabled(mode=True)  # also where the model runs the layer under no_grad, as a frozen backbone
+        return self.outputs[0].fill(leaf.clone(), self.layer)  # a copy, as what follows may write into it in place
+
+
+@dataclass(frozen=True)
+class TracedPasses:
+    """Traced passes over one batch: `copied` is the private copy of the user's model `owner` that is run."""
+
+    owner: nn.Module
+    copied: nn.Module
+    images: Tensor
+    extra: ExtraInputs
+    layer: str
+    select: OutputSelector
+    twice: bool
+
+    def run_checked(self, plan: Plan | None) -> Trace:
+        """Run a pass, and check that its activation and output can be explained.
+
+        `plan` says what to record of it for replay, None records nothing.
+
+        Raises:
+            LayerError, ModelError: as `trace`.
+        """
+        watch = watch_shared_tensors(self.copied)
+        traced = self._run(plan)
+        self._check_unwritten(watch)
+        key = ("repeats", self.layer, self.images.shape, self.images.dtype, self.images.device)
+        check_reproducible(self.owner, key, traced.activation.detach(), traced.output, self._plain_run)
+        return traced
+
+    def _plain_run(self, count: int, seed: int) -> PlainRun:
+        """Run the model on the first images without a graph, with random numbers of another seed."""
+        activations: list[Tensor] = []
+
+        def keep_activation(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            value = original(*args, **kwargs)
+            activations.append(activation_in(value, self.layer).detach().clone())
+            return value
+
+        model, extra = self.copied, self.extra.rows(torch.arange(count))
+        layer = model.get_submodule(self.layer)
+        with run_context(model), reseed(seed) as random_use, intercept_calls({layer: keep_activation}, layer):
+            output = self.select(run(model, self.images[:count], extra))
+        return PlainRun(activations[0], output, random_use.used)
+
+    def _run(self, plan: Plan | None) -> Trace:
+        model = self.copied
+        recorder = None if plan is None else Recorder(plan, model)
+        nonlinearities = NonlinearityRecorder()
+        with run_context(model), show_to_user_hooks(model), ExitStack() as head_contexts:
+            layer = model.get_submodule(self.layer)
+            start = _GraphStart(self.layer, layer, head_contexts, nonlinearities, self.twice)
+            interceptors: dict[nn.Module, Interceptor] = dict(recorder.interceptors) if recorder else {}
+            interceptors[layer] = start
+            # Gradients are on for the whole pass, though nothing before the layer requires one: a view made without
+            # them could not be written into behind the layer, and `select` may compute (docs/decisions.md, "Nothing
+            # before the layer requires a gradient, and gradients are on in the whole traced pass").
+            with intercept_calls(interceptors, layer), torch.enable_grad():
+                everything = run(model, self.images, self.extra)
+                output = self.select(everything)
+            selected = SelectedOutput.of(output, everything, nonlinearities)
+        self._check_ran_once(start)
+        activation = start.activations[0]
+        self._check_numbers(activation, output)
+        is_differentiable = depends_on(output, activation)
+        if plan is None and not is_differentiable:
+            raise independent_output_error(self.layer)
+        replay_plan = plan or Plan.without_steps(start.outputs[0])
+        values = recorder.values if recorder else {}
+        replay = Replay(model, self.layer, replay_plan, values, self.images, self.extra)
+        return Trace(
+            self.layer, self.images, activation, selected, replay, self.select,
+            twice_differentiable=self.twice, is_recorded=plan is not None, is_differentiable=is_differentiable,
+            owner=self.owner,
+        )  # fmt: skip
+
+    def _check_ran_once(self, start: _GraphStart) -> None:
+        if len(start.outputs) == 1:
+            return
+        enclosing_calls(self.copied, self.layer, self.images[:1], self.extra.rows(torch.zeros(1, dtype=torch.long)))
+        raise LayerError(f"layer {self.layer!r} runs another number of times for other images; choose another layer")
+
+    def _check_numbers(self, activation: Tensor, output: Any) -> None:
+        images = len(self.images)
+        if activation.dim() < 2 or len(activation) != images:
+            raise LayerError(
+                f"layer {self.layer!r} returns shape {tuple(activation.shape)} for {images} images; expected the "
+                "images in the first dimension (inside window attention they are not): choose the block around it"
+            )
+        check_finite(activation, self.copied, f"the activation of layer {self.layer!r}")
+        for tensor in float_tensors_of(output):
+            check_output(tensor, self.copied)
+        if is_empty(output):
+            raise empty_output_error(self.owner)
+
+    def _check_unwritten(self, watch: WrittenTensors) -> None:
+        """Refuse a model that writes into its parameters: its private copy shares them with the user's model."""
+        written = watch.first()
+        if written is not None:
+            raise ModelError(
+                f"the model writes into its own weights while it runs ({written} changed in the forward pass); "
+                "expected a model that is the same after each pass: keep such state in a buffer, which is copied"
+            )
+
+
+def independent_output_error(layer: str) -> LayerError:
+    """Return the error for a layer that the output does not depend on."""
+    return LayerError(
+        f"layer {layer!r} runs, but the output does not depend on it, or has no derivative by it (detached, computed "
+        "under no_grad, or quantised); choose another layer (shapleycam layers MODEL lists those that matter), or "
+        "sampledshapley, which needs no derivative"
+    )
