@@ -92,17 +92,17 @@ class Queries(nn.Module):
     def forward(self, x):
         patches = self.patches(x).flatten(2).transpose(1, 2)
         queries = self.queries.expand(len(x), -1, -1)
-        found = self.norm(queries + self.look(queries, patches, patches, need_weights=False)[0])
-        return self.fc(found).mean(1)
+        actual = self.norm(queries + self.look(queries, patches, patches, need_weights=False)[0])
+        return self.fc(actual).mean(1)
 
 
 def test_queries_are_not_taken_for_places_though_their_number_is_a_square():
     model, image = Queries(), noise(1, 3, 16, 16)
-    found = audit(model, image)
-    assert "norm" not in {candidate.name for candidate in found.candidates}
-    (reason,) = [reason for name, _, reason in found.without_grid if name == "norm"]
+    audited = audit(model, image)
+    assert "norm" not in {candidate.name for candidate in audited.candidates}
+    (reason,) = [reason for name, _, reason in audited.without_grid if name == "norm"]
     assert reason == "its tokens are no grid of places of the image"
-    assert find_before_pool(found, model, image).name == "patches"
+    assert find_before_pool(audited, model, image).name == "patches"
 
 
 class Tokens(nn.Module):

@@ -88,9 +88,9 @@ def test_every_candidate_is_a_layer_with_the_activation_that_it_says(name):
         model(image)
     for hook in hooks:
         hook.remove()
-    found = candidates(model, image)
-    assert len(found) > 10
-    for candidate in found:
+    actual = candidates(model, image)
+    assert len(actual) > 10
+    for candidate in actual:
         assert tuple(shapes[model.get_submodule(candidate.name)]) == candidate.shape
 
 
@@ -106,18 +106,18 @@ def test_the_gradient_norm_is_that_of_the_predicted_logit_by_the_activation():
         "0": torch.autograd.grad(model[6](at_first).max(), first)[0],
         "2": torch.autograd.grad(model[6](at_second).max(), second)[0],
     }
-    found = {candidate.name: candidate for candidate in candidates(model, image)}
+    actual = {candidate.name: candidate for candidate in candidates(model, image)}
     for name, gradient in expected.items():
-        assert found[name].gradient_norm == pytest.approx(float(gradient.norm()), rel=1e-5)
-        assert found[name].live_cells == int((gradient[0].abs().amax(0) > 0).sum())
+        assert actual[name].gradient_norm == pytest.approx(float(gradient.norm()), rel=1e-5)
+        assert actual[name].live_cells == int((gradient[0].abs().amax(0) > 0).sum())
 
 
 def test_layers_are_in_running_order_with_shape_and_layout():
-    found = candidates(small(), noise(17))
-    assert [candidate.name for candidate in found] == ["0", "1", "2", "3"]  # the pooled rest has no grid
-    assert found[0].shape == (4, 8, 8)
-    assert found[0].layout == Layout("NCHW", (8, 8))
-    assert found[2].shape == (6, 3, 3)
+    actual = candidates(small(), noise(17))
+    assert [candidate.name for candidate in actual] == ["0", "1", "2", "3"]  # the pooled rest has no grid
+    assert actual[0].shape == (4, 8, 8)
+    assert actual[0].layout == Layout("NCHW", (8, 8))
+    assert actual[2].shape == (6, 3, 3)
 
 
 class Nested(nn.Module):
@@ -173,10 +173,10 @@ class ClassToken(nn.Module):
 
 def test_a_layer_whose_positions_no_longer_reach_the_class_token_is_not_before_pooling():
     model = ClassToken()
-    found = last(model, noise(16))
-    assert found.name == "norm"
-    assert found.layout == Layout("tokens", (4, 4), prefix=1)
-    assert found.live_cells == 16
+    actual = last(model, noise(16))
+    assert actual.name == "norm"
+    assert actual.layout == Layout("tokens", (4, 4), prefix=1)
+    assert actual.live_cells == 16
     assert "out" not in by_name(model, 16)
 
 

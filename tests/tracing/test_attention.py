@@ -43,12 +43,12 @@ def test_shapleycam_on_a_vit(vit, images):
     with pytest.raises(RuntimeError, match="not implemented"):
         torch.autograd.functional.hvp(utility, activation, activation)
     with sdpa_kernel(SDPBackend.MATH):
-        _, bent = torch.autograd.functional.hvp(utility, activation, activation)
+        _, product = torch.autograd.functional.hvp(utility, activation, activation)
         gradient = torch.autograd.functional.jacobian(utility, activation)
     before = flags()
     explanation = Explainer(vit, layer=layer).explain(images, "shapleycam-h", target=target)
     assert flags() == before
-    expected = (activation * (gradient - bent / 2)).sum(2)
+    expected = (activation * (gradient - product / 2)).sum(2)
     torch.testing.assert_close(explanation.values, expected[:, 1:].unflatten(1, (14, 14)), rtol=1e-3, atol=1e-6)
     torch.testing.assert_close(explanation.prefix, expected[:, 0], rtol=1e-3, atol=1e-6)
     assert explanation.heatmap.amax((1, 2)).min() > 0.99

@@ -18,8 +18,8 @@ IMAGES = Z.reshape(2, 1, 1, 3)
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning")
 
 
-def explainer_of(function, **how):
-    return Explainer(Toy(lambda a: function(a.flatten(1))), layer="features", **how)
+def explainer_of(function, **options):
+    return Explainer(Toy(lambda a: function(a.flatten(1))), layer="features", **options)
 
 
 SINGLE = {

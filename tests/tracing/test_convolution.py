@@ -36,8 +36,8 @@ def test_all_derivatives_by_the_input(convolve, shape, weight, settings):
 
     expected = derivatives()
     with Differentiation(twice=True):
-        found = derivatives()
-    for ours, theirs in zip(found, expected, strict=True):
+        actual = derivatives()
+    for ours, theirs in zip(actual, expected, strict=True):
         torch.testing.assert_close(ours, theirs)
     assert expected[3].abs().max() > 0
 

@@ -69,8 +69,8 @@ def test_channels_last_gives_the_same_values(device, method):
     batch = images(1, device)
     expected = values(NormsBehindTokens().eval().to(device), batch, method)
     model = NormsBehindTokens().eval().to(device, memory_format=torch.channels_last)
-    found = values(model, batch.to(memory_format=torch.channels_last), method)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+    actual = values(model, batch.to(memory_format=torch.channels_last), method)
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-6)
     assert model.features.weight.is_contiguous(memory_format=torch.channels_last)
 
 

@@ -53,9 +53,9 @@ def build(name: str) -> torch.nn.Module:
     return made.train()
 
 
-def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
+def relative(actual: torch.Tensor, expected: torch.Tensor) -> float:
     """The largest error, as a share of the largest expected number."""
-    return float((found - expected).abs().max() / expected.abs().max())
+    return float((actual - expected).abs().max() / expected.abs().max())
 
 
 @pytest.fixture(scope="module")

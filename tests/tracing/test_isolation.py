@@ -235,14 +235,14 @@ def test_eight_threads_share_one_model(small, pictures):
     names = ["gradcam", "shapleycam-h", "pathcam", "randomcam"]
     inputs = [torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(seed)) for seed in range(8)]
     expected = [explainer.compare(one, names) for one in inputs]
-    before, found, errors = state_of(small), {}, []
+    before, actual, errors = state_of(small), {}, []
     barrier = threading.Barrier(8)
 
     def work(index):
         try:
             barrier.wait()
             for _ in range(5):
-                found[index] = explainer.compare(inputs[index], names)
+                actual[index] = explainer.compare(inputs[index], names)
         except Exception as error:
             errors.append(error)
 
@@ -254,7 +254,7 @@ def test_eight_threads_share_one_model(small, pictures):
     assert not errors
     for index, explanations in enumerate(expected):
         for name in names:
-            torch.testing.assert_close(found[index][name].values, explanations[name].values)
+            torch.testing.assert_close(actual[index][name].values, explanations[name].values)
     assert_same(before, state_of(small))
 
 

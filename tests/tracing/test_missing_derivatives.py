@@ -259,8 +259,8 @@ def test_quantised_networks():
     with pytest.raises(LayerError, match=INDEPENDENT):
         values(model, "gradcam", "before")
     assert values(model, "sampledshapley", "before").abs().max() > 0
-    found = values(model, "hirescam", "behind", layout="NCHW")
-    torch.testing.assert_close(found, first_order(model, pictures(), "behind"))
+    actual = values(model, "hirescam", "behind", layout="NCHW")
+    torch.testing.assert_close(actual, first_order(model, pictures(), "behind"))
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

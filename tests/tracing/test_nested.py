@@ -45,18 +45,18 @@ NESTED = {
 @pytest.mark.parametrize("name", NESTED)
 def test_tensors_are_found_in_the_order_of_their_containers(name):
     value, expected = NESTED[name]
-    found = tensors_of(value, objects=0)
-    assert len(found) == len(expected)
-    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+    actual = tensors_of(value, objects=0)
+    assert len(actual) == len(expected)
+    assert all(torch.equal(first, second) for first, second in zip(actual, expected, strict=True))
 
 
 def test_tensors_are_found_in_objects_too_where_they_may_be_anywhere():
     circle = SimpleNamespace(a=A, rest=[Sized(B, [(1, 1)])])
     circle.itself = circle
-    found = tensors_of({"x": (circle, C)})
-    assert found[0] is A
-    assert found[1] is B
-    assert found[-1] is C
+    actual = tensors_of({"x": (circle, C)})
+    assert actual[0] is A
+    assert actual[1] is B
+    assert actual[-1] is C
     assert tensors_of((nn.Linear(2, 2), nn.Linear, len, "text", None)) == []
     assert only_tensor(Sized(A, [])) is None  # a layer that returns an object has no one activation
 
@@ -72,9 +72,9 @@ def test_mapped_values_have_the_same_form_and_changed_tensors(name):
 
     changed = map_tensors(change, value)
     assert type(changed) is type(value)
-    assert all(torch.equal(one, other) for one, other in zip(seen, expected, strict=True))
+    assert all(torch.equal(first, second) for first, second in zip(seen, expected, strict=True))
     assert all(
-        torch.equal(one, other + 10) for one, other in zip(tensors_of(changed, objects=0), expected, strict=True)
+        torch.equal(first, second + 10) for first, second in zip(tensors_of(changed, objects=0), expected, strict=True)
     )
     assert have_same_structure(changed, value) == (name != "an object")
     assert len(seen) == len(expected)
@@ -107,7 +107,7 @@ def test_the_only_tensor_is_the_one_that_is_alone(value, expected):
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [
         (A, B),  # the numbers and shapes of tensors do not matter
         ([A, {"x": B}], [B, {"x": A}]),
@@ -118,13 +118,13 @@ def test_the_only_tensor_is_the_one_that_is_alone(value, expected):
         ({}, {}),
     ],
 )
-def test_values_of_the_same_parts_are_alike(one, other):
-    assert have_same_structure(one, other)
-    assert have_same_structure(other, one)
+def test_values_of_the_same_parts_are_alike(first, second):
+    assert have_same_structure(first, second)
+    assert have_same_structure(second, first)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [
         (A, 1.0),
         (A, None),
@@ -139,9 +139,9 @@ def test_values_of_the_same_parts_are_alike(one, other):
         ([Sized(A, [])], [Sized(A, [])]),
     ],
 )
-def test_values_of_other_parts_or_with_objects_are_not(one, other):
-    assert not have_same_structure(one, other)
-    assert not have_same_structure(other, one)
+def test_values_of_other_parts_or_with_objects_are_not(first, second):
+    assert not have_same_structure(first, second)
+    assert not have_same_structure(second, first)
 
 
 # Heads behind such modules

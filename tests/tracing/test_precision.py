@@ -153,31 +153,31 @@ def test_the_game_is_that_of_the_model_in_float32(images, lower):
     expected = Explainer(copy.deepcopy(model).float(), layer="features").game(images, target=1)
     coalitions = torch.rand(20, 36, generator=torch.Generator().manual_seed(3)) < 0.5
     before = state_of(model)
-    for found, wanted in (
+    for actual, wanted in (
         (game.value(coalitions), expected.value(coalitions)),
         (game.gradient(game.activation / 2), expected.gradient(game.activation / 2)),
         (game.hvp(game.activation), expected.hvp(game.activation)),
     ):
-        assert found.dtype == torch.float32
-        assert torch.equal(found, wanted)
+        assert actual.dtype == torch.float32
+        assert torch.equal(actual, wanted)
     assert_same(before, state_of(model))
 
 
 @in_every_precision
 def test_the_output_is_in_float32(images, lower):
     model = lower(Small())
-    found = Explainer(model, layer="features").output(images.half())
-    assert found.dtype == torch.float32
+    actual = Explainer(model, layer="features").output(images.half())
+    assert actual.dtype == torch.float32
     with torch.no_grad():
-        assert torch.equal(found, copy.deepcopy(model).float()(images.half().float()))
+        assert torch.equal(actual, copy.deepcopy(model).float()(images.half().float()))
 
 
 @in_every_precision
 def test_photographs_are_not_rounded_to_the_models_precision(photo, lower):
     seen = shapleycam.Preprocess((12, 12), (12, 12), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-    found = batch_of(photo, seen, lower(Small())).images
-    assert found.dtype == torch.float32
-    assert torch.equal(found[0], seen(photo))
+    actual = batch_of(photo, seen, lower(Small())).images
+    assert actual.dtype == torch.float32
+    assert torch.equal(actual[0], seen(photo))
 
 
 @pytest.mark.parametrize("lower", [torch.float16, torch.bfloat16])
@@ -194,9 +194,9 @@ def test_a_model_that_asks_its_weights_what_to_compute_in_is_explained(images):
     model = Asking.__new__(Asking)
     nn.Module.__init__(model)
     vars(model).update(vars(Small().half()))
-    found = Explainer(model, layer="features").explain(images, "hirescam", 1)
+    actual = Explainer(model, layer="features").explain(images, "hirescam", 1)
     expected = Explainer(Small().half().float(), layer="features").explain(images, "hirescam", 1)
-    assert torch.equal(found.values, expected.values)
+    assert torch.equal(actual.values, expected.values)
 
 
 # Autocast
@@ -208,13 +208,13 @@ def test_autocast_is_off_meanwhile_and_on_afterwards(images, dtype, lower):
     model = lower(Small())
     expected = compared(model, images)
     with torch.autocast("cpu", dtype=dtype):
-        found = compared(model, images)
+        actual = compared(model, images)
         assert torch.is_autocast_enabled("cpu")
         assert torch.get_autocast_dtype("cpu") == dtype
         with torch.no_grad():
             product = torch.ones(2, 2) @ torch.ones(2, 2)
     assert product.dtype == dtype
-    for name, e in found.items():
+    for name, e in actual.items():
         assert e.values.dtype == torch.float32
         assert torch.equal(e.values, expected[name].values), name
 
@@ -224,8 +224,8 @@ def test_a_game_that_is_played_under_autocast_is_in_float32(images):
     coalitions = torch.rand(20, 36, generator=torch.Generator().manual_seed(3)) < 0.5
     expected = game.value(coalitions), game.gradient(game.activation / 2)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = game.value(coalitions), game.gradient(game.activation / 2)
-    for one, other in zip(found, expected, strict=True):
+        actual = game.value(coalitions), game.gradient(game.activation / 2)
+    for one, other in zip(actual, expected, strict=True):
         assert one.dtype == torch.float32
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-6)
 
@@ -251,10 +251,10 @@ def test_channels_last_changes_nothing(images, of_model, of_images):
 def test_half_and_channels_last_together_are_left_so(images):
     model = Small().half().to(memory_format=torch.channels_last)
     before = state_of(model)
-    found = compared(model, images)
+    actual = compared(model, images)
     assert_same(before, state_of(model))
     expected = compared(Small().half().float(), images)
-    torch.testing.assert_close(found["gradcam"].values, expected["gradcam"].values, atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(actual["gradcam"].values, expected["gradcam"].values, atol=1e-6, rtol=1e-4)
 
 
 # Double

@@ -26,8 +26,8 @@ def ending(function):
     return Toy(lambda a: function(a.flatten(1)))
 
 
-def explainer_of(function, **how):
-    return Explainer(ending(function), layer="features", **how)
+def explainer_of(function, **options):
+    return Explainer(ending(function), layer="features", **options)
 
 
 @torch.jit.script
@@ -118,11 +118,11 @@ def test_the_probabilities_shown_are_those_of_the_sigmoids(function):
 def test_it_is_said_once_and_kept_with_the_explanation(tmp_path):
     explainer = explainer_of(lambda z: z.softmax(1))
     text = "the model ends in a softmax: what enters it is explained as the logits; the probabilities shown are"
-    with pytest.warns(ProbabilitiesWarning, match=text) as said:
-        found = [explainer.explain(IMAGES, method) for method in ("shapleycam", "gradcam")]
-    e = found[0]
-    assert len(said) == 1
-    assert e.remark == str(said[0].message)
+    with pytest.warns(ProbabilitiesWarning, match=text) as warned:
+        actual = [explainer.explain(IMAGES, method) for method in ("shapleycam", "gradcam")]
+    e = actual[0]
+    assert len(warned) == 1
+    assert e.remark == str(warned[0].message)
     assert e.form == "probabilities"
     again = type(e).load(e.save(tmp_path / "saved.npz"))
     assert (again.remark, again.form) == (e.remark, e.form)
@@ -158,13 +158,13 @@ ONE_LOGIT = [[-3.0], [0.7]]
 def test_one_probability_is_that_of_yes(function, count):
     images = torch.tensor(ONE_LOGIT)[:count].reshape(count, 1, 1, 1).expand(count, 1, 1, 2) / 2
     explainer = explainer_of(lambda a: function(a.sum(1, keepdim=True)), labels=("no", "yes"))
-    found = explainer.compare(images.contiguous(), METHODS)
-    e = found["hirescam"]
+    actual = explainer.compare(images.contiguous(), METHODS)
+    e = actual["hirescam"]
     assert [e.label(index) for index in range(count)] == ["no", "yes"][:count]
     p = 1 / (1 + exp(3))
     assert e.probabilities(0).tolist() == pytest.approx([1 - p, p], rel=1e-5)
     assert float(e.utility[0]) == pytest.approx(3 + log(1 - p), rel=1e-5)
-    for other in found.values():
+    for other in actual.values():
         torch.testing.assert_close(other.values[:, 0, 0], other.values[:, 0, 1])
 
 

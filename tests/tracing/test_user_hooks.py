@@ -90,7 +90,7 @@ def test_what_a_hook_changes_is_explained(where, register, hook):
     with_holes = trace(model, pictures(), "body", replay=True)
     expected = model.head(with_holes.activation.detach() * 0.5)
     torch.testing.assert_close(with_holes.head(with_holes.activation.detach() * 0.5), expected.detach())
-    assert all(bool(torch.isfinite(found).all()) for found in game.values())
+    assert all(bool(torch.isfinite(actual).all()) for actual in game.values())
 
 
 class Features(nn.Module):
@@ -122,7 +122,7 @@ def test_features_kept_for_later_are_those_of_each_row(keep, layer):
     torch.testing.assert_close(values(model, "hirescam", layer), first_order(model, images, layer))
     traced = trace(model, images, layer, replay=True)
     rows = torch.cat([traced.activation.detach() * scale for scale in (0.5, 0.25)])
-    found = traced.head(rows, torch.tensor([0, 1, 0, 1]))
+    actual = traced.head(rows, torch.tensor([0, 1, 0, 1]))
 
     def replaced(scale):
         handle = model.get_submodule(layer).register_forward_hook(
@@ -132,7 +132,7 @@ def test_features_kept_for_later_are_those_of_each_row(keep, layer):
         handle.remove()
         return logits
 
-    torch.testing.assert_close(found, torch.cat([replaced(0.5), replaced(0.25)]).detach())
+    torch.testing.assert_close(actual, torch.cat([replaced(0.5), replaced(0.25)]).detach())
 
 
 def raises_on_nan(module, inputs, output):
@@ -168,6 +168,6 @@ def test_weights_made_by_hooks_and_parametrisations(kind, training):
     model(pictures())
     model.train(training)
     before = state_of(model)
-    found = {method: values(model, method) for method in METHODS}
+    actual = {method: values(model, method) for method in METHODS}
     assert_untouched(before, model)
-    torch.testing.assert_close(found["hirescam"], first_order(model.eval(), pictures(), "body"))
+    torch.testing.assert_close(actual["hirescam"], first_order(model.eval(), pictures(), "body"))

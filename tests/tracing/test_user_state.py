@@ -258,9 +258,9 @@ def test_what_a_forward_writes_stays_the_users(kind, layer, plain):
     model, images = kind(), pictures()
     before, kept, seen = state_of(model), str(model.kept()), images.clone()
     for method in METHODS:
-        found = values(model, method, layer, images)
+        actual = values(model, method, layer, images)
         if layer == "body":
-            torch.testing.assert_close(found, plain[method], rtol=1e-3, atol=1e-6)
+            torch.testing.assert_close(actual, plain[method], rtol=1e-3, atol=1e-6)
         assert str(model.kept()) == kept, method
         assert_untouched(before, model)
         assert torch.equal(images, seen)

@@ -77,19 +77,19 @@ def test_compiled_code_is_explained_as_it_was_written(make, has_run, plain):
     assert_untouched(before, model)
 
 
-def scripted(parts, how="script"):
+def scripted(parts, compiler="script"):
     model = Small().eval()
     inputs = {"stem": pictures(), "body": torch.rand(2, 5, 8, 8), "fc": torch.rand(2, 7)}
     for name in parts:
         part = getattr(model, name)
-        setattr(model, name, torch.jit.script(part) if how == "script" else torch.jit.trace(part, inputs[name]))
+        setattr(model, name, torch.jit.script(part) if compiler == "script" else torch.jit.trace(part, inputs[name]))
     return model
 
 
-@pytest.mark.parametrize("how", ["script", "trace"])
+@pytest.mark.parametrize("compiler", ["script", "trace"])
 @pytest.mark.parametrize("parts", [("stem",), ("fc",), ("body",), ("stem", "body", "fc")])
-def test_explained_around_torchscript(parts, how, plain):
-    model = scripted(parts, how)
+def test_explained_around_torchscript(parts, compiler, plain):
+    model = scripted(parts, compiler)
     before = state_of(model)
     for method in METHODS:
         torch.testing.assert_close(values(model, method, layout="NCHW"), plain[method])

@@ -10,23 +10,24 @@ from shapleycam.layers.choice import (
     find_layer,
     parse_layer_rule,
 )
+from shapleycam.layers.image_channels import ImageKind, channel_axis, check_image_kind
 from shapleycam.layers.layout import layout_at
-from shapleycam.layers.proof import ImageKind, channel_axis, check_image_kind, share_proofs
+from shapleycam.layers.layout_proofs import share_proofs
 
 __all__ = [
-           "BEFORE_POOL",
-           "LAST_CONV",
-           "RULES",
-           "Audit",
-           "Candidate",
-           "ImageKind",
-           "audit",
-           "channel_axis",
-           "check_image_kind",
-           "find_before_pool",
-           "find_last_conv",
-           "find_layer",
-           "layout_at",
-           "parse_layer_rule",
-           "share_proofs",
-]  # fmt: skip
+    "BEFORE_POOL",
+    "LAST_CONV",
+    "RULES",
+    "Audit",
+    "Candidate",
+    "ImageKind",
+    "audit",
+    "channel_axis",
+    "check_image_kind",
+    "find_before_pool",
+    "find_last_conv",
+    "find_layer",
+    "layout_at",
+    "parse_layer_rule",
+    "share_proofs",
+]

@@ -1,4 +1,4 @@
-"""Which layer to explain at, where the user names none: the one before pooling, or the last convolution."""
+"""Finds the layer to explain at where the user names none: the one before pooling, or the last convolution."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from shapleycam.errors import LayerError
 from shapleycam.layers._audit import Audit, Candidate, audit
+from shapleycam.layers.image_channels import ImageKind
 from shapleycam.layers.locality import is_local
-from shapleycam.layers.proof import ImageKind
 from shapleycam.models.outputs import found as found_logits
 from shapleycam.names import canonical
 from shapleycam.tracing._trace import OutputSelector
@@ -24,14 +24,19 @@ _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTra
 def parse_layer_rule(layer: object, modules: Container[str] | None) -> str | None:
     """Return the rule that a layer's name means, in any spelling of it, or None.
 
-    A module that is called so ("last_conv") is meant itself; where the model is not known (None) its name may be any
-    word of Python.
+    A module that is called so ("last_conv") is meant itself. Where the model is not known (`modules` is None), any
+    Python identifier may be the name of a module.
+
+    Example:
+        >>> from shapleycam.layers import parse_layer_rule
+        >>> parse_layer_rule("Before Pool", {"features"}), parse_layer_rule("last_conv", {"last_conv"})
+        ('before-pool', None)
     """
     rule = canonical(layer, RULES)
     if rule is None or layer == rule:
         return rule
-    taken = str(layer).isidentifier() if modules is None else layer in modules
-    return None if taken else rule
+    is_module = str(layer).isidentifier() if modules is None else layer in modules
+    return None if is_module else rule
 
 
 def find_layer(
@@ -42,77 +47,113 @@ def find_layer(
     image_kind: ImageKind = None,
     extra: ExtraInputs = NO_EXTRA,
 ) -> str:
-    """The layer that a rule, "before-pool" or "last-conv", names for this model; `image_kind`, `extra`: see `audit`.
+    """Return the name of the layer that a rule, "before-pool" or "last-conv", means for this model.
+
+    The model is run once, as by `audit`, which describes the other arguments.
 
     Raises:
         LayerError: there is none.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from shapleycam.layers import find_layer
+        >>> _ = torch.manual_seed(0)
+        >>> block = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Softplus())
+        >>> model = nn.Sequential(block, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+        >>> image = torch.rand(1, 3, 8, 8)
+        >>> find_layer(model, image, "before-pool"), find_layer(model, image, "last-conv")
+        ('0', '0.0')
     """
-    found = audit(model, image, select, image_kind, extra)
-    return find_last_conv(found, model) if rule == LAST_CONV else find_before_pool(found, model, image, extra).name
+    audited = audit(model, image, select, image_kind, extra)
+    return find_last_conv(audited, model) if rule == LAST_CONV else find_before_pool(audited, model, image, extra).name
 
 
 def find_before_pool(
-    found: Audit, model: nn.Module, image: Float[Tensor, "1 *image"], extra: ExtraInputs = NO_EXTRA
+    audited: Audit, model: nn.Module, image: Float[Tensor, "1 *image"], extra: ExtraInputs = NO_EXTRA
 ) -> Candidate:
-    """The last candidate of which more than one position matters to the output: the one before pooling. For a dense
-    output, which nothing pools, the last one before the part that makes it.
+    """Return the last layer of which more than one position matters to the output: the one before pooling.
+
+    For a dense output, which nothing pools, it is the last one before the part of the model that makes the output
+    (docs/decisions.md, "The layer of a dense output is before the branch that makes it").
 
     Raises:
         LayerError: there is none.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from shapleycam.layers import audit, find_before_pool
+        >>> _ = torch.manual_seed(0)
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+        >>> image = torch.rand(1, 3, 8, 8)
+        >>> find_before_pool(audit(model, image), model, image).name
+        '0'
     """
-    live = [candidate for candidate in found.candidates if candidate.live_cells > 1]
-    for candidate in reversed(_before_head(live, found.last) if found.dense else live):
+    live = [candidate for candidate in audited.candidates if candidate.live_cells > 1]
+    for candidate in reversed(_before_output_branch(live, audited.last) if audited.dense else live):
         if candidate.proven or is_local(model, image, candidate.name, candidate.layout, extra):
             return candidate
     raise LayerError(
         "no layer of this model has an output with a grid of positions that its output depends on"
-        f"{_shapes(found)}{_obstacle(found)}; name one with layer=, and its layout with "
+        f"{_last_shapes(audited)}{_obstacle(audited)}; name one with layer=, and its layout with "
         "layout='tokens 14x14 after 1', say"
     )
 
 
-def find_last_conv(found: Audit, model: nn.Module) -> str:
-    """The last convolution on the way to the output of which more than one position matters; of one that PEFT wrapped
-    the wrapped one, not the adapter beside it.
+def find_last_conv(audited: Audit, model: nn.Module) -> str:
+    """Return the name of the last convolution on the way to the output of which more than one position matters.
+
+    Of a convolution that PEFT wrapped it is the wrapped one, not the adapter beside it.
 
     Raises:
         LayerError: there is none.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from shapleycam.layers import audit, find_last_conv
+        >>> _ = torch.manual_seed(0)
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+        >>> find_last_conv(audit(model, torch.rand(1, 3, 8, 8)), model)
+        '0'
     """
-    for candidate in reversed(found.candidates):
+    for candidate in reversed(audited.candidates):
         is_convolution = isinstance(model.get_submodule(candidate.maker), _CONVOLUTIONS)
-        if candidate.live_cells > 1 and candidate.proven and is_convolution and not _adapts(candidate.maker, model):
+        is_proven = candidate.live_cells > 1 and candidate.proven
+        if is_proven and is_convolution and not _is_adapter(candidate.maker, model):
             return candidate.maker
-    remedy = "name a layer with layer=" if found.obstacle else f"use {BEFORE_POOL!r}"
+    remedy = "name a layer with layer=" if audited.obstacle else f"use {BEFORE_POOL!r}"
     raise LayerError(
-        f"layer {LAST_CONV!r}: no convolution of this model leads to its output{_obstacle(found)}; {remedy}"
+        f"layer {LAST_CONV!r}: no convolution of this model leads to its output{_obstacle(audited)}; {remedy}"
     )
 
 
-def _adapts(name: str, model: nn.Module) -> bool:
-    """Whether a module belongs to an adapter: inside one that wraps another as `base_layer`, and beside that."""
+def _is_adapter(name: str, model: nn.Module) -> bool:
+    """Return whether a module is inside one that wraps another as `base_layer`, and beside that."""
     parts = name.split(".")
-    beside = ((model.get_submodule(".".join(parts[:end])), parts[end]) for end in range(len(parts)))
-    return any(hasattr(outer, "base_layer") and inner != "base_layer" for outer, inner in beside)
+    steps = ((model.get_submodule(".".join(parts[:end])), parts[end]) for end in range(len(parts)))
+    return any(hasattr(outer, "base_layer") and child != "base_layer" for outer, child in steps)
 
 
-def _before_head(found: Sequence[Candidate], last: str) -> Sequence[Candidate]:
-    """Without the branch of the module tree that the last layer is on, where there are others."""
-    names, ends = [candidate.name.split(".") for candidate in found], last.split(".")
+def _before_output_branch(candidates: Sequence[Candidate], last: str) -> Sequence[Candidate]:
+    """Return the candidates outside the branch of the module tree that holds the last layer, if there are any."""
+    names, last_parts = [candidate.name.split(".") for candidate in candidates], last.split(".")
     for depth in range(1, max(map(len, names), default=0) + 1):
-        branch = ends[:depth]
-        rest = [c for c, name in zip(found, names, strict=True) if name[:depth] != branch]
-        if rest:
-            return rest
-    return found
+        branch = last_parts[:depth]
+        outside = [c for c, name in zip(candidates, names, strict=True) if name[:depth] != branch]
+        if outside:
+            return outside
+    return candidates
 
 
-def _obstacle(found: Audit) -> str:
-    return f" ({found.obstacle})" if found.obstacle else ""
+def _obstacle(audited: Audit) -> str:
+    return f" ({audited.obstacle})" if audited.obstacle else ""
 
 
-def _shapes(found: Audit) -> str:
-    """The last shapes in which there was none, and why there was none in the last."""
-    if not found.without_grid:
+def _last_shapes(audited: Audit) -> str:
+    """Return the last shapes in which there was no grid, and why there was none in the last."""
+    if not audited.without_grid:
         return ""
-    shapes = ", ".join(f"{shape} at {name!r}" for name, shape, _ in found.without_grid[-3:])
-    return f" (the last shapes are {shapes}; of the last one {found.without_grid[-1][2]})"
+    shapes = ", ".join(f"{shape} at {name!r}" for name, shape, _ in audited.without_grid[-3:])
+    return f" (the last shapes are {shapes}; of the last one {audited.without_grid[-1][2]})"

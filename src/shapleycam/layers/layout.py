@@ -1,4 +1,4 @@
-"""How a layer's activation is laid out: proven by the places of the image that its elements stem from, or refused."""
+"""The layout of a layer's activation: given by the user, proven by coordinates, or supported by a test of locality."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapleycam.errors import LayerError, LayoutWarning, warn
-from shapleycam.layers.coordinates.reading import Reading
+from shapleycam.layers.layout_derivation import LayoutResult
+from shapleycam.layers.layout_proofs import prove_layouts
 from shapleycam.layers.locality import is_local
-from shapleycam.layers.proof import proof_for
 from shapleycam.models.grids import declared, layout_of, sides_of
 from shapleycam.models.layout import Layout, given
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 
-_SAY = "say where the positions are with layout='tokens 14x14 after 1', say"
+_LAYOUT_HINT = "say where the positions are with layout='tokens 14x14 after 1', say"
 
 
 def layout_at(
@@ -28,48 +28,60 @@ def layout_at(
 ) -> Layout:
     """Return the layout of a layer's activation: `layout` if the user gave one, else the one that is proven.
 
-    `channels` is the axis of the images that holds their channels; `extra` are the model's further inputs.
+    Args:
+        model: the user's model.
+        layer: the layer's dotted name.
+        activation: what the layer returned for the images.
+        images: the model's input.
+        layout: as the user gave it; a warning says where it contradicts what is proven.
+        channels: the axis of the images that holds their channels.
+        extra: the model's further inputs.
 
     Raises:
-        LayerError: its places are no grid in reading order, or they are not known.
+        LayerError: the activation is no grid of the image in reading order, or that is not known.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from shapleycam.layers import layout_at
+        >>> model, images = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2)), torch.rand(1, 3, 9, 13)
+        >>> str(layout_at(model, "0", model(images), images))
+        'NCHW 4 x 6'
     """
     shape, sides = tuple(activation.shape), sides_of(tuple(images.shape), channels)
-    reading = reading_at(model, layer, images, channels, extra)
-    if reading.layout is not None and not reading.layout.fits(shape):
-        reading = Reading(None, f"it had the layout {reading.layout} when it was last looked at")
+    result = layout_result_at(model, layer, images, channels, extra)
+    if result.layout is not None and not result.layout.fits(shape):
+        result = LayoutResult(None, f"it had the layout {result.layout} when it was last looked at")
     if layout is not None:
-        chosen = given(layout, shape, layer)
-        if len(chosen.grid) > len(sides):
-            size = " x ".join(map(str, sides))
-            raise LayerError(f"layout {str(chosen)!r} has a depth, and images of {size} have none; leave it out")
-        _warn_if_contradicted(chosen, reading, layer)
-        return chosen
-    guess = supposed(model, layer, shape, sides) if reading.unknown else None
-    if guess is not None and is_local(model, images[:1], layer, guess, _of_first(extra)):
+        user_layout = given(layout, shape, layer)
+        if len(user_layout.grid) > len(sides):
+            size = _join_sides(sides)
+            raise LayerError(f"layout {str(user_layout)!r} has a depth, and images of {size} have none; leave it out")
+        _warn_if_contradicted(user_layout, result, layer)
+        return user_layout
+    # Behind an operation that nobody knows a layout is only supposed from the shape, and each cell is tried out.
+    guess = guess_layout(model, layer, shape, sides) if result.unknown else None
+    if guess is not None and is_local(model, images[:1], layer, guess, _first_row(extra)):
         return guess
-    if reading.layout is None or reading.layout.count == 1:
-        raise LayerError(f"layer {layer!r} returns shape {shape} for images of {_times(sides)}{_why(reading)}")
-    return reading.layout
+    if result.layout is None or result.layout.count == 1:
+        raise LayerError(f"layer {layer!r} returns shape {shape} for images of {_join_sides(sides)}{_refusal(result)}")
+    return result.layout
 
 
-def reading_at(
+def layout_result_at(
     model: nn.Module, layer: str, images: Tensor, channels: int = 1, extra: ExtraInputs = NO_EXTRA
-) -> Reading:
-    """Return what is proven of a layer's places; where they are lost the reason names the operations that lost them."""
-    proof = proof_for(model, images, channels, _of_first(extra))
-    reading = proof.readings.get(layer, Reading(None, "it has no axis of places beside its channels"))
-    if not reading.unknown:
-        return reading
-    names = ", ".join(map(repr, proof.lost[:3]))
-    return Reading(None, f"where they are is not known behind the operation {names}", unknown=True)
+) -> LayoutResult:
+    """Return what is proven of a layer's layout; the reason names the operations that lost the coordinates, if any."""
+    layouts = prove_layouts(model, images, channels, _first_row(extra))
+    result = layouts.results.get(layer, LayoutResult(None, "it has no axis of places beside its channels"))
+    if not result.unknown:
+        return result
+    names = ", ".join(map(repr, layouts.lost[:3]))
+    return LayoutResult(None, f"where they are is not known behind the operation {names}", unknown=True)
 
 
-def _of_first(extra: ExtraInputs) -> ExtraInputs:
-    return extra.rows(torch.zeros(1, dtype=torch.long))
-
-
-def supposed(model: nn.Module, layer: str, shape: tuple[int, ...], sides: tuple[int, ...]) -> Layout | None:
-    """Return the layout that a shape lets one suppose, for a test of locality; None where there is none, or several."""
+def guess_layout(model: nn.Module, layer: str, shape: tuple[int, ...], sides: tuple[int, ...]) -> Layout | None:
+    """Return the layout that a shape suggests, to be tested for locality; None where there is none, or several."""
     try:
         layout = layout_of(shape, sides, model.get_submodule(layer), declared(model, layer))
     except LayerError:
@@ -77,20 +89,24 @@ def supposed(model: nn.Module, layer: str, shape: tuple[int, ...], sides: tuple[
     return layout if layout is not None and layout.count > 1 else None
 
 
-def _why(reading: Reading) -> str:
-    """The rest of a refusal: what is known of the layer, and what to do."""
-    if reading.layout is not None:
-        return f", which is one cell; choose an earlier layer, or take it as it is with layout='{reading.layout}'"
-    instead = "; choose another layer (shapleycam layers MODEL lists those that can be explained)"
-    instead += f", or {_SAY}" if reading.unknown else ""
-    return f", in which there is no grid of positions: {reading.reason}{instead}"
+def _first_row(extra: ExtraInputs) -> ExtraInputs:
+    return extra.rows(torch.zeros(1, dtype=torch.long))
 
 
-def _warn_if_contradicted(layout: Layout, reading: Reading, layer: str) -> None:
-    """Say where a layout is given that is not the proven one."""
-    if reading.unknown or reading.layout == layout or layout.count == 1:
+def _refusal(result: LayoutResult) -> str:
+    """Return the end of an error's message: what is known of the layer, and what to do."""
+    if result.layout is not None:
+        return f", which is one cell; choose an earlier layer, or take it as it is with layout='{result.layout}'"
+    remedy = "; choose another layer (shapleycam layers MODEL lists those that can be explained)"
+    remedy += f", or {_LAYOUT_HINT}" if result.unknown else ""
+    return f", in which there is no grid of positions: {result.reason}{remedy}"
+
+
+def _warn_if_contradicted(layout: Layout, result: LayoutResult, layer: str) -> None:
+    """Warn where the user's layout is not the proven one."""
+    if result.unknown or result.layout == layout or layout.count == 1:
         return
-    proven = f"they are {str(reading.layout)!r}" if reading.layout is not None else reading.reason
+    proven = f"they are {str(result.layout)!r}" if result.layout is not None else result.reason
     warn(
         LayoutWarning,
         f"layout {str(layout)!r} was given for layer {layer!r}, whose places contradict it: {proven}; it is taken as "
@@ -98,5 +114,5 @@ def _warn_if_contradicted(layout: Layout, reading: Reading, layer: str) -> None:
     )
 
 
-def _times(sides: tuple[int, ...]) -> str:
+def _join_sides(sides: tuple[int, ...]) -> str:
     return " x ".join(map(str, sides))

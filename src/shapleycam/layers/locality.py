@@ -1,4 +1,4 @@
-"""Whether the places of a layer's grid are places of the image, tried out where its operations do not prove it."""
+"""Tests whether the cells of a layer's grid are places of the image, where its operations do not prove it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from shapleycam.tracing.isolation import isolated_copy
 from shapleycam.tracing.layer_output import activation_in
 from shapleycam.tracing.running import run
 
-_MOST_CELLS = 1024
-"""Each costs a backward pass."""
-_SHARE = 0.5
+_MAX_CELLS = 1024
+"""Each cell costs a backward pass."""
+_LEAST_SHARE = 0.5
 """How strongly a cell must depend on its own place of the image, as a share of the place that it depends on most."""
-_CONTRAST = 1.5
+_LEAST_CONTRAST = 1.5
 """And as a multiple of the mean over all places: attention that is alike everywhere shows none."""
 
 
@@ -33,39 +33,40 @@ def is_local(
     layout: Layout,
     extra: ExtraInputs = NO_EXTRA,
 ) -> bool:
-    """Return whether each cell of a layer depends most on its own place of the image, or a neighbour of it.
+    """Return whether each cell of a layer depends most on its own place of the image, or on a neighbour of it.
 
-    So tokens in another order, a detector's queries and channels are told from places, in any network whose cells are
-    not all alike.
+    This tells tokens in another order, a detector's queries and channels from places, in any network whose cells are
+    not all alike. Every cell is tested by its own gradient (docs/decisions.md, "Behind an operation that nobody knows
+    each cell is tried out").
     """
-    if layout.count > _MOST_CELLS or image.dim() - 2 != len(layout.grid):
+    if layout.count > _MAX_CELLS or image.dim() - 2 != len(layout.grid):
         return False
-    outputs: list[Tensor] = []
+    cell_sums: list[Tensor] = []
     leaf = image.detach().clone().requires_grad_()
 
-    def keep(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def keep_cells(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         value = original(*args, **kwargs)
         positions = layout.positions(activation_in(value, layer))
         signs = torch.randint(0, 2, positions.shape[2:], generator=torch.Generator().manual_seed(0)) * 2 - 1
-        outputs.append(layout.cells((positions * signs.to(positions)).sum(2)).flatten())
+        cell_sums.append(layout.cells((positions * signs.to(positions)).sum(2)).flatten())
         return value
 
     try:
         with isolated_copy(model) as copied, Differentiation(twice=False), torch.enable_grad():
-            with intercept_calls({copied.get_submodule(layer): keep}):
+            with intercept_calls({copied.get_submodule(layer): keep_cells}):
                 run(copied, leaf, extra)
-            return all(_is_own(cell, index, leaf, layout.grid) for index, cell in enumerate(outputs[0]))
+            return all(_depends_on_own_place(cell, i, leaf, layout.grid) for i, cell in enumerate(cell_sums[0]))
     except (RuntimeError, LayerError):  # without a derivative nothing is shown
         return False
 
 
-def _is_own(cell: Tensor, index: int, leaf: Tensor, grid: tuple[int, ...]) -> bool:
-    """Whether one cell depends most on its own place, or on one beside it."""
+def _depends_on_own_place(cell: Tensor, index: int, leaf: Tensor, grid: tuple[int, ...]) -> bool:
+    """Return whether a cell depends most on its own place, or on one beside it."""
     (gradient,) = torch.autograd.grad(cell, leaf, retain_graph=True, materialize_grads=True)
     pool = nn.functional.adaptive_avg_pool3d if len(grid) == 3 else nn.functional.adaptive_avg_pool2d
     energy = pool(gradient.square().sum(1), grid)[0]  # type: ignore[arg-type]  # a tuple of as many sides
     strongest = torch.unravel_index(energy.argmax(), grid)
-    own = torch.unravel_index(torch.tensor(index), grid)
-    near = all(abs(int(a) - int(b)) <= 1 for a, b in zip(strongest, own, strict=True))
-    enough = max(_SHARE * float(energy.max()), _CONTRAST * float(energy.mean()))
-    return near and float(energy[own]) >= enough > 0
+    own_place = torch.unravel_index(torch.tensor(index), grid)
+    is_near = all(abs(int(a) - int(b)) <= 1 for a, b in zip(strongest, own_place, strict=True))
+    least = max(_LEAST_SHARE * float(energy.max()), _LEAST_CONTRAST * float(energy.mean()))
+    return is_near and float(energy[own_place]) >= least > 0

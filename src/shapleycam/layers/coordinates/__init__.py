@@ -1,6 +1,6 @@
-"""The places of the image that each element of each tensor of a pass stems from, followed operation by operation."""
+"""Tracks, operation by operation, which coordinates of the image each element of each tensor of a pass stems from."""
 
-from shapleycam.layers.coordinates.places import Places
-from shapleycam.layers.coordinates.tracker import Tracker
+from shapleycam.layers.coordinates.representation import Coordinates
+from shapleycam.layers.coordinates.tracker import CoordinateTracker
 
-__all__ = ["Places", "Tracker"]
+__all__ = ["CoordinateTracker", "Coordinates"]

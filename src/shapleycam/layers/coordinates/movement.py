@@ -1,6 +1,6 @@
-"""Operations that move elements and change none: the same operation is applied to their places.
+"""Rules for operations that move elements and change none: the same operation is applied to their coordinates.
 
-(Views need no rule: their places are those of the storage.)
+(Views need no rule: their coordinates are those of the storage.)
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from shapleycam.layers.coordinates.arguments import Operation
-from shapleycam.layers.coordinates.places import Places, expanded
+from shapleycam.layers.coordinates.operation import Operation
+from shapleycam.layers.coordinates.representation import Coordinates, broadcast
 
-_CHOICES = ("index", "indices", "mask", "repeats")
+_INDICES = ("index", "indices", "mask", "repeats")
 """Arguments that say where elements go."""
 _FILLERS = {"constant_pad_nd": "value", "scatter": "value", "index_fill": "value"}
 
@@ -36,68 +36,70 @@ MOVES = {
     *("masked_select", "repeat_interleave", "rot90", "unbind_copy", "transpose_copy", "slice_copy"),
 }
 
+COPIES = ("clone", "_to_copy", "copy", "contiguous", "lift_fresh_copy", "alias_copy", "to_dtype")
 
-def moved(operation: Operation) -> list[Places] | Places:
-    """Return the places of elements that were moved; lost where the image's content decides where they go."""
-    if any(_depends_on_image(operation, name) for name in _CHOICES):
+
+def move_rule(operation: Operation) -> list[Coordinates] | Coordinates:
+    """Return the coordinates of moved elements; they are lost where the image's content decides where elements go."""
+    if any(_depends_on_image(operation, name) for name in _INDICES):
         return operation.lost()
     function = _out_of_place(operation)
-    layers = []
-    for layer in range(operation.ledger.axes + 1):
-        arguments = {name: _layer(value, layer, operation) for name, value in operation.arguments.items()}
+    rows = []
+    for row in range(operation.store.axes + 1):
+        arguments = {name: _coordinate_row(value, row, operation) for name, value in operation.arguments.items()}
         filler = _FILLERS.get(operation.name)
         if filler in arguments and not isinstance(arguments[filler], Tensor):
             arguments[filler] = math.nan
-        layers.append(function(**arguments))
-    if isinstance(layers[0], Tensor):
-        return torch.stack(layers)
-    return [torch.stack(parts) for parts in zip(*layers, strict=True)]
+        rows.append(function(**arguments))
+    if isinstance(rows[0], Tensor):
+        return torch.stack(rows)
+    return [torch.stack(parts) for parts in zip(*rows, strict=True)]
 
 
-def copied(operation: Operation) -> Places | None:
-    """Return the places of what is copied, or converted to another dtype or device."""
-    source = operation.places("src" if "src" in operation.arguments else operation.first)
-    return None if source is None else expanded(source, operation.results[0].shape).to(operation.results[0].device)
+def copy_rule(operation: Operation) -> Coordinates | None:
+    """Return the coordinates of a copy, also in another dtype or on another device."""
+    source = operation.coordinates("src" if "src" in operation.arguments else operation.first)
+    return None if source is None else broadcast(source, operation.results[0].shape).to(operation.results[0].device)
 
 
-def unfolded(operation: Operation) -> Places | None:
-    """Return the places of patches cut out one by one; their padding has none."""
-    places = operation.places("self")
-    if places is None:
+def unfold_rule(operation: Operation) -> Coordinates | None:
+    """Return the coordinates of patches that are cut out one by one; their padding is a constant."""
+    coordinates = operation.coordinates("self")
+    if coordinates is None:
         return None
     arguments = {name: value for name, value in operation.arguments.items() if name != "self"}
-    inside = operation.function(self=torch.ones_like(places[0]), **arguments) > 0
-    layers = [torch.where(inside, operation.function(self=layer, **arguments), torch.nan) for layer in places]
-    return torch.stack(layers)
+    inside = operation.function(self=torch.ones_like(coordinates[0]), **arguments) > 0
+    rows = [torch.where(inside, operation.function(self=row, **arguments), torch.nan) for row in coordinates]
+    return torch.stack(rows)
 
 
-def folded(operation: Operation) -> Places | None:
-    """Return the places of patches that were laid over each other: the mean of those that overlap."""
-    places = operation.places("self")
-    if places is None:
+def fold_rule(operation: Operation) -> Coordinates | None:
+    """Return the coordinates of patches laid over each other: the mean where they overlap."""
+    coordinates = operation.coordinates("self")
+    if coordinates is None:
         return None
-    known = ~places[0].isnan()
+    has_centre = ~coordinates[0].isnan()
     arguments = {name: value for name, value in operation.arguments.items() if name != "self"}
-    number = operation.function(self=known.float(), **arguments)
-    layers = [operation.function(self=torch.where(known, layer, 0), **arguments) / number for layer in places]
-    return torch.stack(layers)
+    number = operation.function(self=has_centre.float(), **arguments)
+    rows = [operation.function(self=torch.where(has_centre, row, 0), **arguments) / number for row in coordinates]
+    return torch.stack(rows)
 
 
 def _depends_on_image(operation: Operation, argument: str) -> bool:
     value = operation.arguments.get(argument)
     tensors = value if isinstance(value, (list, tuple)) else [value]
-    return any(isinstance(tensor, Tensor) and operation.ledger.knows(tensor) for tensor in tensors)
+    return any(isinstance(tensor, Tensor) and operation.store.knows(tensor) for tensor in tensors)
 
 
-def _layer(value: Any, layer: int, operation: Operation) -> Any:
-    """One layer of an operand's places in the operand's place; indices as they are."""
+def _coordinate_row(value: Any, row: int, operation: Operation) -> Any:
+    """Return one row of an operand's coordinates, to be used in the place of the operand; indices as they are."""
     if isinstance(value, (list, tuple)):
-        return [_layer(part, layer, operation) for part in value]
+        return [_coordinate_row(part, row, operation) for part in value]
     if not isinstance(value, Tensor):
         return value
-    if not operation.ledger.knows(value) and not value.is_floating_point():
+    if not operation.store.knows(value) and not value.is_floating_point():
         return value
-    return operation.places_or_none(value)[layer]
+    return operation.coordinates_or_constant(value)[row]
 
 
 def _out_of_place(operation: Operation) -> Any:

@@ -1,16 +1,16 @@
-"""Elementwise operations, those that keep the shape of their first operand, and reductions."""
+"""Rules for elementwise operations, for those that keep their first operand's shape, and for reductions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce as combined
+from functools import reduce as fold_left
 
 from torch import Tensor
 
-from shapleycam.layers.coordinates.arguments import Operation
-from shapleycam.layers.coordinates.places import Places, expanded, merge, reduce
+from shapleycam.layers.coordinates.operation import Operation
+from shapleycam.layers.coordinates.representation import Coordinates, broadcast, combine, reduce
 
-KEEPING = {
+SHAPE_PRESERVING = {
     *("_softmax", "_log_softmax", "_safe_softmax", "_masked_softmax", "softmax", "log_softmax", "native_layer_norm"),
     *("native_group_norm", "native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training"),
     *("_batch_norm_with_update", "_batch_norm_no_update", "cudnn_batch_norm", "miopen_batch_norm", "_fused_rms_norm"),
@@ -20,7 +20,7 @@ KEEPING = {
     *("_fake_quantize_per_tensor_affine_cachemask_tensor_qparams", "_fused_moving_avg_obs_fq_helper", "layer_norm"),
     *("_transformer_encoder_layer_fwd", "rms_norm", "instance_norm", "batch_norm", "group_norm", "data", "_conj"),
 }
-"""Which mix along channels or positions, and keep each element's place."""
+"""Operations that mix along channels or positions, and keep each element's coordinates."""
 
 ELEMENTWISE = {
     *("_prelu_kernel", "hardswish", "hardsigmoid", "rrelu_with_noise", "rrelu", "gelu", "silu", "mish", "softplus"),
@@ -36,53 +36,51 @@ REDUCTIONS = {
 }
 
 
-def elementwise(operation: Operation) -> Places:
-    """Return the places of an elementwise function of one operand or several."""
-    return elementwise_of(operation.operands(), operation.results[0].shape)
+def elementwise_rule(operation: Operation) -> Coordinates:
+    """Return the coordinates of an elementwise function of one operand or several."""
+    return combine_all(operation.operands(), operation.results[0].shape)
 
 
-def elementwise_of(operands: Sequence[Places], shape: Sequence[int]) -> Places:
-    """Return the places of an elementwise function of operands that are broadcast to a shape."""
-    return combined(merge, [expanded(places, shape) for places in operands])
+def combine_all(operands: Sequence[Coordinates], shape: Sequence[int]) -> Coordinates:
+    """Return the coordinates of an elementwise function of operands that are broadcast to a shape."""
+    return fold_left(combine, [broadcast(coordinates, shape) for coordinates in operands])
 
 
-def kept(operation: Operation) -> Places | None:
-    """Return the places of the first operand, which has the shape of the result."""
-    return operation.places(operation.first)
+def shape_preserving_rule(operation: Operation) -> Coordinates | None:
+    """Return the coordinates of the first operand, which has the shape of the result."""
+    return operation.coordinates(operation.first)
 
 
-def looked_up(operation: Operation) -> Places | None:
-    """Return the places of vectors from a table: those of the numbers by which they were looked up."""
-    places = operation.places("indices")
-    return None if places is None else places.unsqueeze(-1)
+def embedding_rule(operation: Operation) -> Coordinates | None:
+    """Return the coordinates of vectors from a table: those of the indices by which they were looked up."""
+    coordinates = operation.coordinates("indices")
+    return None if coordinates is None else coordinates.unsqueeze(-1)
 
 
-def gated(operation: Operation) -> Places | None:
-    """Return the places of a gated linear unit: of its two halves' product."""
-    places = operation.places("self")
-    if places is None:
+def glu_rule(operation: Operation) -> Coordinates | None:
+    """Return the coordinates of a gated linear unit: of the product of its two halves."""
+    coordinates = operation.coordinates("self")
+    if coordinates is None:
         return None
-    dim = operation["dim"] % (places.dim() - 1) + 1
-    first, second = places.chunk(2, dim)
-    return merge(first, second)
+    dim = operation["dim"] % (coordinates.dim() - 1) + 1
+    first, second = coordinates.chunk(2, dim)
+    return combine(first, second)
 
 
-def reduced(operation: Operation) -> Places | None:
-    """Return the places of a sum, mean or extremum over dimensions; of all of them where none is named."""
-    places = operation.places("self")
-    if places is None or isinstance(operation.arguments.get("other"), Tensor):
-        return elementwise(operation)
+def reduction_rule(operation: Operation) -> Coordinates | None:
+    """Return the coordinates of a sum, mean or extremum over dimensions, over all of them where none is named."""
+    coordinates = operation.coordinates("self")
+    if coordinates is None or isinstance(operation.arguments.get("other"), Tensor):
+        return elementwise_rule(operation)
     dims = operation.arguments.get("dim")
-    axes = range(places.dim() - 1)
-    chosen = list(axes) if dims is None or dims == [] else [dims] if isinstance(dims, int) else list(dims)
-    return reduce(places, chosen, keepdim=bool(operation.arguments.get("keepdim", False)))
+    axes = range(coordinates.dim() - 1)
+    reduced = list(axes) if dims is None or dims == [] else [dims] if isinstance(dims, int) else list(dims)
+    return reduce(coordinates, reduced, keepdim=bool(operation.arguments.get("keepdim", False)))
 
 
-def compared(operation: Operation) -> Places:
-    """Return the places of distances (…, m, n) between the rows of two operands: of the first operand's rows."""
-    first, second = operation.places("x1"), operation.places("x2")
-    sides = [places for places in (first, second) if places is not None]
-    rows = [reduce(places, [-1]) for places in sides]
-    moved = [side if place is first else side.transpose(-1, -2) for side, place in zip(rows, sides, strict=True)]
-    shape = operation.results[0].shape
-    return elementwise_of(moved, shape)
+def distance_rule(operation: Operation) -> Coordinates:
+    """Return the coordinates of distances (…, m, n) between the rows of two operands: of the rows' combination."""
+    first, second = operation.coordinates("x1"), operation.coordinates("x2")
+    rows = [] if first is None else [reduce(first, [-1])]
+    columns = [] if second is None else [reduce(second, [-1]).transpose(-1, -2)]
+    return combine_all([*rows, *columns], operation.results[0].shape)

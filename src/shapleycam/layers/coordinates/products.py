@@ -1,11 +1,11 @@
-"""Matrix products and attention: rows of the left operand decide, or what is more local."""
+"""Rules for matrix products, attention and recurrent layers."""
 
 from __future__ import annotations
 
 import torch
 
-from shapleycam.layers.coordinates.arguments import Operation
-from shapleycam.layers.coordinates.places import Places, expanded, merge, query_first, reduce
+from shapleycam.layers.coordinates.operation import Operation
+from shapleycam.layers.coordinates.representation import Coordinates, broadcast, combine, combine_product, reduce
 
 _OPERANDS = {
     **dict.fromkeys(("mm", "bmm", "mkldnn_mm"), ("self", "mat2")),
@@ -26,13 +26,13 @@ ATTENTION = {
     *("_scaled_dot_product_attention_math_for_mps", "_native_multi_head_attention", "scaled_dot_product_attention"),
     *("_flash_attention_forward", "_efficient_attention_forward"),
 }
-RECURRENT = {"mkldnn_rnn_layer", "_cudnn_rnn", "miopen_rnn"}
+RECURRENT_LAYERS = {"mkldnn_rnn_layer", "_cudnn_rnn", "miopen_rnn"}
 
 
-def multiplied(operation: Operation) -> Places | None:
-    """Return the places of a matrix product, with what is added to it."""
+def product_rule(operation: Operation) -> Coordinates | None:
+    """Return the coordinates of a matrix product, and of what is added to it."""
     left_name, right_name = _OPERANDS[operation.name]
-    left, right = operation.places(left_name), operation.places(right_name)
+    left, right = operation.coordinates(left_name), operation.coordinates(right_name)
     shape = operation.results[0].shape
     vector = right_name in {"vec", "tensor"}
     rows = None if left is None else reduce(left, [-1], keepdim=not vector)
@@ -41,29 +41,29 @@ def multiplied(operation: Operation) -> Places | None:
         columns = columns.transpose(-1, -2)
     if rows is None or columns is None or left is None or vector:
         only = rows if rows is not None else columns
-        product = None if only is None else expanded(only, shape)
+        product = None if only is None else broadcast(only, shape)
     else:
-        product = query_first(rows, columns, left)
-    added = operation.places("self") if left_name != "self" else None
+        product = combine_product(rows, columns, left)
+    added = operation.coordinates("self") if left_name != "self" else None
     if added is None:
         return product
-    added = expanded(added, shape)
-    return added if product is None else merge(product, added)
+    added = broadcast(added, shape)
+    return added if product is None else combine(product, added)
 
 
-def attended(operation: Operation) -> Places | None:
-    """Return the places of attention's result: of its queries; where they have none, of all values together."""
-    query, value = operation.places("query"), operation.places("value")
+def attention_rule(operation: Operation) -> Coordinates | None:
+    """Return the coordinates of attention: of its queries; of all values together where the queries have none."""
+    query, value = operation.coordinates("query"), operation.coordinates("value")
     rows = None if query is None else reduce(query, [-1])
     everywhere = None if value is None else reduce(value, [-2])
     shape = operation.results[0].shape
     if rows is None or everywhere is None:
         only = rows if rows is not None else everywhere
-        return None if only is None else expanded(only, shape)
+        return None if only is None else broadcast(only, shape)
     return torch.where(rows[:1].isnan(), everywhere.amax(-1, keepdim=True), rows)
 
 
-def recurrent(operation: Operation) -> Places | None:
-    """Return the places of a recurrent layer's steps: of what enters at each."""
-    places = operation.places("input")
-    return None if places is None else reduce(places, [-1])
+def recurrent_rule(operation: Operation) -> Coordinates | None:
+    """Return the coordinates of a recurrent layer's steps: of the input at each step."""
+    coordinates = operation.coordinates("input")
+    return None if coordinates is None else reduce(coordinates, [-1])

@@ -1,4 +1,8 @@
-"""Follows the places of the image through every operation of a forward pass."""
+"""Follows the coordinates of the image through every operation of a forward pass.
+
+The result does not depend on the weights, so that untrained and trained networks are judged alike (docs/decisions.md,
+"Layouts are proven by coordinates, not inferred from shapes").
+"""
 
 from __future__ import annotations
 
@@ -10,88 +14,108 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
-from shapleycam.layers.coordinates.arguments import Operation, named
-from shapleycam.layers.coordinates.channels import ChannelAxis
-from shapleycam.layers.coordinates.ledger import Ledger, key_of
-from shapleycam.layers.coordinates.movement import MOVES, copied, folded, moved, unfolded
-from shapleycam.layers.coordinates.places import Places
+from shapleycam.layers.coordinates.channel_axis import ChannelAxis
+from shapleycam.layers.coordinates.movement import COPIES, MOVES, copy_rule, fold_rule, move_rule, unfold_rule
+from shapleycam.layers.coordinates.operation import Operation, named_arguments
 from shapleycam.layers.coordinates.pointwise import (
     ELEMENTWISE,
-    KEEPING,
     REDUCTIONS,
-    compared,
-    elementwise,
-    gated,
-    kept,
-    looked_up,
-    reduced,
+    SHAPE_PRESERVING,
+    distance_rule,
+    elementwise_rule,
+    embedding_rule,
+    glu_rule,
+    reduction_rule,
+    shape_preserving_rule,
 )
-from shapleycam.layers.coordinates.products import ATTENTION, PRODUCTS, RECURRENT, attended, multiplied, recurrent
+from shapleycam.layers.coordinates.products import (
+    ATTENTION,
+    PRODUCTS,
+    RECURRENT_LAYERS,
+    attention_rule,
+    product_rule,
+    recurrent_rule,
+)
+from shapleycam.layers.coordinates.representation import Coordinates
+from shapleycam.layers.coordinates.storage_coordinates import StorageCoordinates, storage_key
 from shapleycam.layers.coordinates.windows import (
-    ADAPTIVE,
+    ADAPTIVE_POOLINGS,
     CONVOLUTIONS,
     POOLINGS,
-    convolved,
-    pooled,
-    pooled_to_size,
-    resampled,
+    adaptive_pooling_rule,
+    convolution_rule,
+    pooling_rule,
+    resampling_rule,
 )
 
-_Rule: TypeAlias = "Callable[[Operation], Places | Sequence[Places] | None]"
+_Rule: TypeAlias = "Callable[[Operation], Coordinates | Sequence[Coordinates] | None]"
 _RULES: dict[str, _Rule] = {
-    **dict.fromkeys(MOVES, moved),
-    **dict.fromkeys(("clone", "_to_copy", "copy", "contiguous", "lift_fresh_copy", "alias_copy", "to_dtype"), copied),
-    "im2col": unfolded,
-    "col2im": folded,
-    **dict.fromkeys(ELEMENTWISE, elementwise),
-    **dict.fromkeys(KEEPING, kept),
-    **dict.fromkeys(REDUCTIONS, reduced),
-    "glu": gated,
-    "embedding": looked_up,
-    **dict.fromkeys(("_cdist_forward", "_euclidean_dist"), compared),
-    **dict.fromkeys(PRODUCTS, multiplied),
-    **dict.fromkeys(ATTENTION, attended),
-    **dict.fromkeys(RECURRENT, recurrent),
-    **dict.fromkeys(CONVOLUTIONS | {"deform_conv2d"}, convolved),
-    **dict.fromkeys(POOLINGS, pooled),
-    **dict.fromkeys(ADAPTIVE, pooled_to_size),
+    **dict.fromkeys(MOVES, move_rule),
+    **dict.fromkeys(COPIES, copy_rule),
+    "im2col": unfold_rule,
+    "col2im": fold_rule,
+    **dict.fromkeys(ELEMENTWISE, elementwise_rule),
+    **dict.fromkeys(SHAPE_PRESERVING, shape_preserving_rule),
+    **dict.fromkeys(REDUCTIONS, reduction_rule),
+    "glu": glu_rule,
+    "embedding": embedding_rule,
+    **dict.fromkeys(("_cdist_forward", "_euclidean_dist"), distance_rule),
+    **dict.fromkeys(PRODUCTS, product_rule),
+    **dict.fromkeys(ATTENTION, attention_rule),
+    **dict.fromkeys(RECURRENT_LAYERS, recurrent_rule),
+    **dict.fromkeys(CONVOLUTIONS | {"deform_conv2d"}, convolution_rule),
+    **dict.fromkeys(POOLINGS, pooling_rule),
+    **dict.fromkeys(ADAPTIVE_POOLINGS, adaptive_pooling_rule),
 }
 _CONSTANTS = {
     *("zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "new_zeros", "new_ones"),
     *("new_empty", "new_full", "new_empty_strided", "bernoulli", "zero", "fill", "uniform", "normal", "sym_size"),
     *("is_nonzero", "_local_scalar_dense", "equal", "item", "randint_like", "rand", "randn"),
 }
-"""What does not read the numbers of its operands, or returns none."""
+"""Operations that do not read the numbers of their operands, or return none."""
 
 _RESTRIDING = {
     *("as_strided", "transpose", "t", "squeeze", "unsqueeze", "swapaxes", "swapdims", "detach", "requires_grad"),
 }
-"""Of the in-place operations those that change how a storage is seen, and nothing in it."""
+"""In-place operations that change how a storage is viewed, and nothing in it."""
 
 
-class Tracker(TorchDispatchMode):
-    """Within it the places of every tensor that is computed from `image` are known; see `places`.
+class CoordinateTracker(TorchDispatchMode):
+    """Context in which the coordinates of every tensor that is computed from `image` are known.
 
-    Places have a coordinate for the height and the width of an image; of a volume or a video for both axes before them
-    too. `lost` names the operations whose effect on places is not known, in the order in which they ran; `channels`
-    tells which axis of the image a weight sums over first.
+    Coordinates are those of the image's height and width; of a volume or a video also of both axes before them.
+
+    Attributes:
+        lost: the operations whose effect on coordinates is not known, in the order in which they ran.
+        channels: which axis of the image a weight sums over first.
+
+    Example:
+        >>> import torch
+        >>> from shapleycam.layers.coordinates import CoordinateTracker
+        >>> image = torch.rand(1, 3, 4, 6)
+        >>> tracker = CoordinateTracker(image)
+        >>> with tracker:
+        ...     pooled = torch.nn.functional.avg_pool2d(image, 2)
+        >>> rows, columns, spread = tracker.coordinates(pooled)[:, 0, 0]
+        >>> columns[0]
+        tensor([0.5000, 2.5000, 4.5000])
     """
 
     def __init__(self, image: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        followed = range(1 if image.dim() > 4 else 2, image.dim())  # of plain images the first axis is the channels
-        self._ledger = Ledger(len(followed))
+        tracked = range(1 if image.dim() > 4 else 2, image.dim())  # of plain images the first axis is the channels
+        self._store = StorageCoordinates(len(tracked))
         self.lost: list[str] = []
         self.channels = ChannelAxis(image.dim())
-        grid = torch.zeros(len(followed) + 1, *image.shape, device=image.device)
-        for row, axis in enumerate(followed):
+        grid = torch.zeros(len(tracked) + 1, *image.shape, device=image.device)
+        for row, axis in enumerate(tracked):
             side = image.shape[axis]
             grid[row] += torch.arange(side, device=image.device).reshape(-1, *[1] * (image.dim() - axis - 1))
-        self._ledger.put(image, grid)
+        self._store.put(image, grid)
 
-    def places(self, tensor: Tensor) -> Places | None:
-        """Return the places of a tensor (axes + 1, *its shape); None if it does not depend on the image."""
-        return self._ledger.get(tensor)
+    def coordinates(self, tensor: Tensor) -> Coordinates | None:
+        """Return the coordinates of a tensor, (axes + 1, *its shape); None if it does not depend on the image."""
+        return self._store.get(tensor)
 
     def paused(self) -> AbstractContextManager[Any]:
         """Return a context in which operations are not followed."""
@@ -100,19 +124,17 @@ class Tracker(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Run an operation, and work out where its results lie."""
+        """Run an operation, and compute the coordinates of its results."""
         kwargs = kwargs or {}
         value = func(*args, **kwargs)
-        tensors = [tensor for tensor in _tensors((args, kwargs)) if self._ledger.knows(tensor)]
-        if not tensors:
+        operands = [tensor for tensor in _tensors((args, kwargs)) if self._store.knows(tensor)]
+        if not operands:
             return value
         results = tuple(_tensors(value))
-        if func._schema.is_mutable or not all(self._is_view(result, tensors) for result in results):  # noqa: SLF001
+        # A view shares the storage of its base, and so its coordinates: only what writes or allocates is followed.
+        if func._schema.is_mutable or not all(_is_view(result, operands) for result in results):  # noqa: SLF001
             self._follow(func, args, kwargs, results)
         return value
-
-    def _is_view(self, result: Tensor, tensors: Sequence[Tensor]) -> bool:
-        return any(key_of(tensor) == key_of(result) for tensor in tensors)
 
     def _follow(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], results: tuple[Tensor, ...]) -> None:
         name = func._schema.name.split("::")[-1]  # noqa: SLF001
@@ -120,47 +142,55 @@ class Tracker(TorchDispatchMode):
         if name in _RESTRIDING:
             return
         if name in _CONSTANTS:
-            places: Sequence[Places | None] = [None] * len(results)
+            coordinates: Sequence[Coordinates | None] = [None] * len(results)
         else:
-            operation = Operation(func, name, named(func, args, kwargs), results, self._ledger)
+            operation = Operation(func, name, named_arguments(func, args, kwargs), results, self._store)
             self.channels.watch(operation)
-            places = self._found(operation)
-        for result, its_places in zip(results, places, strict=True):
-            self._ledger.put(result, its_places)
+            coordinates = self._coordinates_of_results(operation)
+        for result, result_coordinates in zip(results, coordinates, strict=True):
+            self._store.put(result, result_coordinates)
 
-    def _found(self, operation: Operation) -> Sequence[Places | None]:
-        """By the operation's rule; results beside the first (statistics, indices) are not places, unless it says so."""
-        rule, lost = _rule(operation), operation.lost()
+    def _coordinates_of_results(self, operation: Operation) -> Sequence[Coordinates | None]:
+        """Return the coordinates of an operation's results, by its rule.
+
+        Those of results beside the first (statistics, indices) are lost, unless the rule returns them.
+        """
+        rule, lost = _rule_for(operation), operation.lost()
         if rule is None:
             self.lost.append(operation.name)
             return lost
         try:
-            places = rule(operation)
-        except (RuntimeError, TypeError, ValueError, KeyError, IndexError, AttributeError):  # a form we do not know
+            coordinates = rule(operation)
+        except (RuntimeError, TypeError, ValueError, KeyError, IndexError, AttributeError):  # an unknown form of call
             self.lost.append(operation.name)
             return lost
-        if places is None:  # the operand that it goes by is a constant: known of a copy, of nothing else
-            return [None] * len(lost) if rule is copied else lost
-        if isinstance(places, Tensor):
+        if coordinates is None:  # the operand that decides is a constant: that is certain of a copy, of nothing else
+            return [None] * len(lost) if rule is copy_rule else lost
+        if isinstance(coordinates, Tensor):
             if operation.name in REDUCTIONS:
-                return [places] * len(lost)
-            return [places, *lost[1:]]
-        return places
+                return [coordinates] * len(lost)
+            return [coordinates, *lost[1:]]
+        return coordinates
 
 
-def _rule(operation: Operation) -> _Rule | None:
+def _is_view(result: Tensor, operands: Sequence[Tensor]) -> bool:
+    return any(storage_key(operand) == storage_key(result) for operand in operands)
+
+
+def _rule_for(operation: Operation) -> _Rule | None:
     if operation.name in _RULES:
         return _RULES[operation.name]
     if operation.name.lstrip("_").startswith("upsample_"):
-        return resampled
-    return elementwise if torch.Tag.pointwise in operation.function.tags else None
+        return resampling_rule
+    return elementwise_rule if torch.Tag.pointwise in operation.function.tags else None
 
 
 def _tensors(value: Any) -> list[Tensor]:
+    """Return the tensors in the arguments or results of an operation."""
     if isinstance(value, Tensor):
         return [value]
     if isinstance(value, Mapping):
-        return [tensor for part in value.values() for tensor in _tensors(part)]
+        return [tensor for entry in value.values() for tensor in _tensors(entry)]
     if isinstance(value, (list, tuple)):
-        return [tensor for part in value for tensor in _tensors(part)]
+        return [tensor for entry in value for tensor in _tensors(entry)]
     return []

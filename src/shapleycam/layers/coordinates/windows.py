@@ -1,4 +1,4 @@
-"""Convolutions, poolings and resampling: each result lies at the middle of the window that it looks through."""
+"""Rules for convolutions, poolings and resampling: each result lies at the centre of its window."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from shapleycam.layers.coordinates.arguments import Operation
-from shapleycam.layers.coordinates.places import Places, compact, expanded, reduce
+from shapleycam.layers.coordinates.operation import Operation
+from shapleycam.layers.coordinates.representation import Coordinates, broadcast, collapse, reduce
 
 CONVOLUTIONS = {
     *("convolution", "_convolution", "cudnn_convolution", "mkldnn_convolution", "thnn_conv2d", "_slow_conv2d_forward"),
@@ -21,147 +21,161 @@ POOLINGS = {f"{kind}_pool{n}d{tail}" for n in (1, 2, 3) for kind, tail in (("max
     "max_pool2d_with_indices", "max_pool3d_with_indices", "max_pool1d_with_indices", "mkldnn_max_pool2d",
     "mkldnn_max_pool3d",
 }  # fmt: skip
-ADAPTIVE = {f"{head}adaptive_{kind}_pool{n}d" for n in (1, 2, 3) for kind in ("avg", "max") for head in ("", "_")}
+ADAPTIVE_POOLINGS = {
+    f"{prefix}adaptive_{kind}_pool{n}d" for n in (1, 2, 3) for kind in ("avg", "max") for prefix in ("", "_")
+}
 
 
 @dataclass(frozen=True)
 class _Window:
-    """Along one dimension: the middle of each result's window, in elements of the operand, and half its width."""
+    """The windows of all results along one dimension: centres and half widths, in elements of the operand."""
 
-    middles: Tensor
+    centres: Tensor
     half: Tensor
 
 
-def convolved(operation: Operation) -> Places | None:
-    """Return the places of a convolution: in the middle of the kernel; channels of a group share them."""
-    places = operation.places("input") if "input" in operation.arguments else operation.places("self")
-    if places is None:
+def convolution_rule(operation: Operation) -> Coordinates | None:
+    """Return the coordinates of a convolution: of the kernel's centre; the channels of a group share them."""
+    coordinates = operation.coordinates("input") if "input" in operation.arguments else operation.coordinates("self")
+    if coordinates is None:
         return None
     weight, result = operation["weight"], operation.results[0]
     count = weight.dim() - 2
     stride, padding, dilation = (
-        _sides(operation.arguments.get(name, default), count)
+        _per_axis(operation.arguments.get(name, default), count)
         for name, default in (("stride", 1), ("padding", 0), ("dilation", 1))
     )
     transposed = operation.arguments.get("transposed", "transpose" in operation.name)
-    channel = places.dim() - count - 1
-    groups = operation.arguments.get("groups") or places.shape[channel] // weight.shape[1]
-    places = reduce(places.unflatten(channel, (groups, -1)), [channel], keepdim=False)  # over each group's channels
+    channel = coordinates.dim() - count - 1
+    groups = operation.arguments.get("groups") or coordinates.shape[channel] // weight.shape[1]
+    by_group = coordinates.unflatten(channel, (groups, -1))
+    coordinates = reduce(by_group, [channel], keepdim=False)
     for axis in range(count):
         size = result.shape[result.dim() - count + axis]
-        at = torch.arange(size, device=places.device, dtype=torch.float32)
+        at = torch.arange(size, device=coordinates.device, dtype=torch.float32)
         reach = dilation[axis] * (weight.shape[2 + axis] - 1) / 2
         if transposed:
-            middles, half = (at + padding[axis] - reach) / stride[axis], reach / stride[axis]
+            centres, half = (at + padding[axis] - reach) / stride[axis], reach / stride[axis]
         else:
-            middles, half = at * stride[axis] - padding[axis] + reach, reach
-        places = _looked_through(places, places.dim() - count + axis, _Window(middles, torch.full_like(at, half)))
-    each = result.shape[channel - 1] // groups
-    return places if groups == 1 else places.repeat_interleave(each, channel)
+            centres, half = at * stride[axis] - padding[axis] + reach, reach
+        window = _Window(centres, torch.full_like(at, half))
+        coordinates = _through_windows(coordinates, coordinates.dim() - count + axis, window)
+    channels_per_group = result.shape[channel - 1] // groups
+    return coordinates if groups == 1 else coordinates.repeat_interleave(channels_per_group, channel)
 
 
-def pooled(operation: Operation) -> Places | None:
-    """Return the places of a pooling: in the middle of its windows."""
-    places = operation.places("self")
-    if places is None:
+def pooling_rule(operation: Operation) -> Coordinates | None:
+    """Return the coordinates of a pooling: of the centres of its windows."""
+    coordinates = operation.coordinates("self")
+    if coordinates is None:
         return None
     result, kernel = operation.results[0], operation["kernel_size"]
     count = int(operation.name.split("pool")[1][0])
-    kernel = _sides(kernel, count)
-    stride = _sides(operation.arguments.get("stride") or kernel, count)
-    padding, dilation = (_sides(operation.arguments.get(n, d), count) for n, d in (("padding", 0), ("dilation", 1)))
+    kernel = _per_axis(kernel, count)
+    stride = _per_axis(operation.arguments.get("stride") or kernel, count)
+    padding, dilation = (_per_axis(operation.arguments.get(n, d), count) for n, d in (("padding", 0), ("dilation", 1)))
     for axis in range(count):
         size = result.shape[result.dim() - count + axis]
-        at = torch.arange(size, device=places.device, dtype=torch.float32)
+        at = torch.arange(size, device=coordinates.device, dtype=torch.float32)
         reach = dilation[axis] * (kernel[axis] - 1) / 2
         window = _Window(at * stride[axis] - padding[axis] + reach, torch.full_like(at, reach))
-        places = _looked_through(places, places.dim() - count + axis, window)
-    return places
+        coordinates = _through_windows(coordinates, coordinates.dim() - count + axis, window)
+    return coordinates
 
 
-def pooled_to_size(operation: Operation) -> Places | None:
-    """Return the places of an adaptive pooling: in the middle of its windows, of whole elements each."""
-    places = operation.places("self")
-    if places is None:
+def adaptive_pooling_rule(operation: Operation) -> Coordinates | None:
+    """Return the coordinates of an adaptive pooling: of the centres of its windows, each of whole elements."""
+    coordinates = operation.coordinates("self")
+    if coordinates is None:
         return None
     count = int(operation.name.split("pool")[1][0])
-    for dim in range(places.dim() - count, places.dim()):
-        size = places.shape[dim]
+    for dim in range(coordinates.dim() - count, coordinates.dim()):
+        size = coordinates.shape[dim]
         after = operation.results[0].shape[dim - 1]
-        at = torch.arange(after, device=places.device)
+        at = torch.arange(after, device=coordinates.device)
         start, end = at * size // after, -(-(at + 1) * size // after)
-        places = _looked_through(places, dim, _Window((start + end - 1) / 2, (end - start - 1) / 2))
-    return places
+        coordinates = _through_windows(coordinates, dim, _Window((start + end - 1) / 2, (end - start - 1) / 2))
+    return coordinates
 
 
-def resampled(operation: Operation) -> Places | None:
-    """Return the places after interpolation to another size."""
-    places = operation.places(operation.first)
-    if places is None:
+def resampling_rule(operation: Operation) -> Coordinates | None:
+    """Return the coordinates after interpolation to another size."""
+    coordinates = operation.coordinates(operation.first)
+    if coordinates is None:
         return None
     result = operation.results[0]
-    count = places.dim() - 3
-    for dim in range(3, places.dim()):
-        size, after = places.shape[dim], result.shape[dim - 1]
-        at = torch.arange(after, device=places.device, dtype=torch.float32)
+    count = coordinates.dim() - 3
+    for dim in range(3, coordinates.dim()):
+        size, after = coordinates.shape[dim], result.shape[dim - 1]
+        at = torch.arange(after, device=coordinates.device, dtype=torch.float32)
         if operation.arguments.get("align_corners") and after > 1:
-            middles = at * (size - 1) / (after - 1)
+            centres = at * (size - 1) / (after - 1)
         else:
-            middles = (at + 0.5) * size / after - 0.5
-        places = _looked_through(places, dim, _Window(middles, torch.full_like(at, max(0.5, size / after / 2))))
-    return places if count else None
+            centres = (at + 0.5) * size / after - 0.5
+        half = torch.full_like(at, max(0.5, size / after / 2))
+        coordinates = _through_windows(coordinates, dim, _Window(centres, half))
+    return coordinates if count else None
 
 
-def _looked_through(places: Places, dim: int, window: _Window) -> Places:
-    """Places at the middles of windows along a dimension: between two elements, and beyond the edges, in line with the
-    nearest two, so that padding does not move what lies at the border.
+def _through_windows(coordinates: Coordinates, dim: int, window: _Window) -> Coordinates:
+    """Return the coordinates at the centres of windows along a dimension.
+
+    Between two elements and beyond the edges they are in line with the nearest two, so that padding does not move what
+    lies at the border.
     """
-    shape = list(places.shape[1:])
-    shape[dim - 1] = len(window.middles)
-    return expanded(_seen(compact(places), dim, window), shape)
+    shape = list(coordinates.shape[1:])
+    shape[dim - 1] = len(window.centres)
+    return broadcast(_at_centres(collapse(coordinates), dim, window), shape)
 
 
-def _seen(places: Places, dim: int, window: _Window) -> Places:
-    count = places.shape[dim]
+def _at_centres(coordinates: Coordinates, dim: int, window: _Window) -> Coordinates:
+    count = coordinates.shape[dim]
     if count == 1:
-        return places.index_select(dim, torch.zeros_like(window.middles, dtype=torch.long))
-    same = len(window.middles) == count and bool((window.middles == torch.arange(count).to(window.middles)).all())
+        return coordinates.index_select(dim, torch.zeros_like(window.centres, dtype=torch.long))
+    same = len(window.centres) == count and bool((window.centres == torch.arange(count).to(window.centres)).all())
     if same and not bool(window.half.any()):
-        return places
+        return coordinates
     steps = int(window.half.max().ceil())
-    if steps and bool(places[0].isnan().any()):
-        places = continued(places, dim, steps)
-    lower = window.middles.floor().clamp(0, count - 2).long()
-    shape = [-1 if axis == dim else 1 for axis in range(places.dim())]
-    share = (window.middles - lower).reshape(shape)
-    before, after = places.index_select(dim, lower), places.index_select(dim, lower + 1)
+    if steps and bool(coordinates[0].isnan().any()):
+        coordinates = extrapolate(coordinates, dim, steps)
+    lower = window.centres.floor().clamp(0, count - 2).long()
+    shape = [-1 if axis == dim else 1 for axis in range(coordinates.dim())]
+    share = (window.centres - lower).reshape(shape)
+    before, after = coordinates.index_select(dim, lower), coordinates.index_select(dim, lower + 1)
     between = torch.where(share == 0, before, torch.where(share == 1, after, before + share * (after - before)))
     step = (after[:-1] - before[:-1]).abs().sum(0, keepdim=True).nan_to_num()
     spread = torch.where(share < 0.5, before, after)[-1:] + step * window.half.reshape(shape)
     return torch.cat([between[:-1], torch.where(between[:1].isnan(), between[-1:], spread)])
 
 
-def continued(places: Places, dim: int, steps: int) -> Places:
-    """Elements without a place beside two with one (padding) get the place that lies in line with these."""
-    places = places.clone()
-    count = places.shape[dim]
+def extrapolate(coordinates: Coordinates, dim: int, steps: int) -> Coordinates:
+    """Return coordinates in which elements without a centre, beside two that have one, are in line with these.
+
+    Such elements are padding; `steps` is how many of them may follow each other.
+    """
+    coordinates = coordinates.clone()
+    count = coordinates.shape[dim]
+    index = torch.arange(count, device=coordinates.device)
+    index = index.reshape([-1 if axis == dim else 1 for axis in range(coordinates.dim())])
     for _ in range(min(steps, count - 2)):
-        missing = places[:1].isnan()
-        one, two = places.roll(-1, dim), places.roll(-2, dim)
-        back, further = places.roll(1, dim), places.roll(2, dim)
-        at = torch.arange(count, device=places.device).reshape([-1 if a == dim else 1 for a in range(places.dim())])
-        ahead = missing & (at < count - 2) & ~one[:1].isnan() & ~two[:1].isnan()
-        behind = missing & (at >= 2) & ~back[:1].isnan() & ~further[:1].isnan()
-        places = torch.where(ahead, _in_line(one, two), torch.where(behind, _in_line(back, further), places))
-        if not bool((ahead | behind).any()):
+        is_missing = coordinates[:1].isnan()
+        next_one, next_two = coordinates.roll(-1, dim), coordinates.roll(-2, dim)
+        last_one, last_two = coordinates.roll(1, dim), coordinates.roll(2, dim)
+        from_next = is_missing & (index < count - 2) & ~next_one[:1].isnan() & ~next_two[:1].isnan()
+        from_last = is_missing & (index >= 2) & ~last_one[:1].isnan() & ~last_two[:1].isnan()
+        by_last = torch.where(from_last, _next_in_line(last_one, last_two), coordinates)
+        coordinates = torch.where(from_next, _next_in_line(next_one, next_two), by_last)
+        if not bool((from_next | from_last).any()):
             break
-    return places
+    return coordinates
 
 
-def _in_line(near: Places, far: Places) -> Places:
+def _next_in_line(near: Coordinates, far: Coordinates) -> Coordinates:
+    """Return the coordinates that continue the line from `far` to `near`."""
     return torch.cat([2 * near[:-1] - far[:-1], near[-1:]])
 
 
-def _sides(value: Any, count: int) -> Sequence[int]:
+def _per_axis(value: Any, count: int) -> Sequence[int]:
+    """Return one number for each axis, from an argument that may be one number for all."""
     values = [value] if isinstance(value, int) else list(value)
     return values * count if len(values) == 1 else values

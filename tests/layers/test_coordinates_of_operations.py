@@ -13,28 +13,28 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from shapleycam.layers.coordinates import Tracker
+from shapleycam.layers.coordinates import CoordinateTracker
 
 HEIGHT, WIDTH = 8, 12
 
 
-def coordinates() -> tuple[torch.Tensor, torch.Tensor]:
+def coordinate_images() -> tuple[torch.Tensor, torch.Tensor]:
     rows = torch.arange(HEIGHT, dtype=torch.float32).reshape(-1, 1).expand(HEIGHT, WIDTH)
     columns = torch.arange(WIDTH, dtype=torch.float32).expand(HEIGHT, WIDTH)
     return rows.expand(1, 3, -1, -1).clone(), columns.expand(1, 3, -1, -1).clone()
 
 
-def places_of(function, channels: int = 3) -> torch.Tensor:
+def coordinates_of(function, channels: int = 3) -> torch.Tensor:
     """Row, column and spread of each element of what a function of an image returns."""
     image = torch.rand(1, channels, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        tracker = Tracker(image)
+        tracker = CoordinateTracker(image)
         with tracker:
             result = function(image)
-        places = tracker.places(result)
+        coordinates = tracker.coordinates(result)
     assert not tracker.lost
-    assert places is not None
-    return places
+    assert coordinates is not None
+    return coordinates
 
 
 def windows(x: torch.Tensor, side: int = 4) -> torch.Tensor:
@@ -58,8 +58,8 @@ def written(x: torch.Tensor) -> torch.Tensor:
     return result
 
 
-def averaging(kind: type[nn.Module], size: tuple[int, ...], **how: int) -> nn.Module:
-    layer = kind(3, 3, size, bias=False, groups=3, **how)
+def averaging(kind: type[nn.Module], size: tuple[int, ...], **options: int) -> nn.Module:
+    layer = kind(3, 3, size, bias=False, groups=3, **options)
     nn.init.constant_(layer.weight, 1 / math.prod(size))
     return layer.requires_grad_(requires_grad=False)
 
@@ -109,28 +109,28 @@ AVERAGING = {
 }
 
 
-def centred(places: torch.Tensor, function) -> None:
-    expected = [function(colours).float() for colours in coordinates()]
-    torch.testing.assert_close(places[:2], torch.stack(expected), atol=1e-4, rtol=0)
+def centred(coordinates: torch.Tensor, function) -> None:
+    expected = [function(colours).float() for colours in coordinate_images()]
+    torch.testing.assert_close(coordinates[:2], torch.stack(expected), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("name", MOVING)
 def test_what_is_moved_takes_its_place_along(name):
     if name == "written in place":  # adds 1 to one row, which moves nothing
         with torch.no_grad():
-            expected = [colours.transpose(2, 3) for colours in coordinates()]
-        assert torch.equal(places_of(written)[:2], torch.stack(expected))
+            expected = [colours.transpose(2, 3) for colours in coordinate_images()]
+        assert torch.equal(coordinates_of(written)[:2], torch.stack(expected))
         return
-    places = places_of(MOVING[name])
-    centred(places, MOVING[name])
-    assert not places[2].any()
+    coordinates = coordinates_of(MOVING[name])
+    centred(coordinates, MOVING[name])
+    assert not coordinates[2].any()
 
 
 @pytest.mark.parametrize("name", AVERAGING)
 def test_what_is_averaged_lies_in_the_middle(name):
-    places = places_of(AVERAGING[name])
-    centred(places, AVERAGING[name])
-    assert bool((places[2] > 0).all())
+    coordinates = coordinates_of(AVERAGING[name])
+    centred(coordinates, AVERAGING[name])
+    assert bool((coordinates[2] > 0).all())
 
 
 @pytest.mark.parametrize(
@@ -148,24 +148,24 @@ def test_what_is_averaged_lies_in_the_middle(name):
 )
 def test_padding_moves_nothing_at_the_border(layer):
     """However deep the network: the middle of a window at the border is the border."""
-    rows, columns = (colours[:, :1] for colours in coordinates())
-    places = places_of(layer.requires_grad_(requires_grad=False))
-    torch.testing.assert_close(places[0], rows.expand_as(places[0]))
-    torch.testing.assert_close(places[1], columns.expand_as(places[1]))
+    rows, columns = (colours[:, :1] for colours in coordinate_images())
+    coordinates = coordinates_of(layer.requires_grad_(requires_grad=False))
+    torch.testing.assert_close(coordinates[0], rows.expand_as(coordinates[0]))
+    torch.testing.assert_close(coordinates[1], columns.expand_as(coordinates[1]))
 
 
 def test_padding_of_patches_that_are_cut_out_has_no_place():
-    places = places_of(lambda x: F.unfold(x, 3, padding=1, stride=2).unflatten(1, (3, 9)))
-    assert bool(places[:, 0, :, 0, 0].isnan().all())  # above and to the left of the first
-    assert places[0, 0, 0, 4, :6].tolist() == [0] * 6
-    assert places[1, 0, 0, 4, :6].tolist() == [0, 2, 4, 6, 8, 10]
+    coordinates = coordinates_of(lambda x: F.unfold(x, 3, padding=1, stride=2).unflatten(1, (3, 9)))
+    assert bool(coordinates[:, 0, :, 0, 0].isnan().all())  # above and to the left of the first
+    assert coordinates[0, 0, 0, 4, :6].tolist() == [0] * 6
+    assert coordinates[1, 0, 0, 4, :6].tolist() == [0, 2, 4, 6, 8, 10]
 
 
 def test_a_transposed_convolution_lies_between_what_it_reads():
     """Stride 2 and a kernel of 2: outputs 2i and 2i + 1 come from i, a quarter of a cell to either side of it."""
-    places = places_of(nn.ConvTranspose2d(3, 4, 2, 2).requires_grad_(requires_grad=False))
+    coordinates = coordinates_of(nn.ConvTranspose2d(3, 4, 2, 2).requires_grad_(requires_grad=False))
     expected = (torch.arange(2 * HEIGHT) + 0.5) / 2 - 0.5
-    torch.testing.assert_close(places[0, 0, 0, :, 0], expected)
+    torch.testing.assert_close(coordinates[0, 0, 0, :, 0], expected)
 
 
 # Of two operands
@@ -174,21 +174,21 @@ def test_a_transposed_convolution_lies_between_what_it_reads():
 def test_a_residual_connection_keeps_the_place_that_mixing_loses():
     mix = nn.Linear(HEIGHT * WIDTH, HEIGHT * WIDTH).requires_grad_(requires_grad=False)
     flat = lambda x: x.flatten(2)  # noqa: E731
-    mixed = places_of(lambda x: mix(flat(x)))
+    mixed = coordinates_of(lambda x: mix(flat(x)))
     assert bool((mixed[0] == (HEIGHT - 1) / 2).all())  # all rows alike: the middle
-    centred(places_of(lambda x: flat(x) + mix(flat(x))), flat)
-    centred(places_of(lambda x: mix(flat(x)).sigmoid() * flat(x)), flat)
+    centred(coordinates_of(lambda x: flat(x) + mix(flat(x))), flat)
+    centred(coordinates_of(lambda x: mix(flat(x)).sigmoid() * flat(x)), flat)
 
 
 def test_tokens_looked_up_in_a_table_lie_where_their_numbers_do():
     table = torch.rand(4, 5)
-    centred(places_of(lambda x: F.embedding((x * 4).long(), table)), lambda x: x.unsqueeze(-1).expand(*x.shape, 5))
+    centred(coordinates_of(lambda x: F.embedding((x * 4).long(), table)), lambda x: x.unsqueeze(-1).expand(*x.shape, 5))
 
 
 def test_of_two_equally_local_operands_the_place_lies_between():
-    places = places_of(lambda x: x[..., :-2] + x[..., 2:])
-    assert torch.equal(places[1, 0, 0, 0], torch.arange(WIDTH - 2) + 1.0)
-    assert bool((places[2] == 1).all())
+    coordinates = coordinates_of(lambda x: x[..., :-2] + x[..., 2:])
+    assert torch.equal(coordinates[1, 0, 0, 0], torch.arange(WIDTH - 2) + 1.0)
+    assert bool((coordinates[2] == 1).all())
 
 
 def attention(query, key, value):
@@ -199,11 +199,13 @@ def attention(query, key, value):
 def test_attention_lies_where_its_queries_do(function):
     tokens = lambda x: x.flatten(2).transpose(1, 2)  # noqa: E731
     every = slice(None, None, 5)
-    centred(places_of(lambda x: function(tokens(x)[:, every], tokens(x), tokens(x))), lambda x: tokens(x)[:, every])
+    centred(
+        coordinates_of(lambda x: function(tokens(x)[:, every], tokens(x), tokens(x))), lambda x: tokens(x)[:, every]
+    )
     learned = torch.rand(1, 7, 3, generator=torch.Generator().manual_seed(1))
-    places = places_of(lambda x: function(learned, tokens(x), tokens(x)))
-    assert bool((places[0] == (HEIGHT - 1) / 2).all())  # learned queries have no place
-    assert bool((places[2] >= (HEIGHT + WIDTH - 2) / 2).all())
+    coordinates = coordinates_of(lambda x: function(learned, tokens(x), tokens(x)))
+    assert bool((coordinates[0] == (HEIGHT - 1) / 2).all())  # learned queries have no place
+    assert bool((coordinates[2] >= (HEIGHT + WIDTH - 2) / 2).all())
 
 
 def test_cross_covariance_attention_lies_where_its_values_do():
@@ -211,16 +213,16 @@ def test_cross_covariance_attention_lies_where_its_values_do():
         x = x.flatten(2)  # (1, channels, positions)
         return (x @ x.transpose(1, 2)).softmax(-1) @ x
 
-    centred(places_of(attend), lambda x: x.flatten(2))
+    centred(coordinates_of(attend), lambda x: x.flatten(2))
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_the_steps_of_a_recurrent_layer_lie_where_its_inputs_do(bidirectional):
     layer = nn.LSTM(3, 5, batch_first=True, bidirectional=bidirectional).requires_grad_(requires_grad=False)
     steps = lambda x: x[:, :, 0].transpose(1, 2)  # noqa: E731
-    places = places_of(lambda x: layer(steps(x))[0])
-    expected = torch.arange(WIDTH, dtype=torch.float32).reshape(-1, 1).expand(WIDTH, places.shape[-1])
-    torch.testing.assert_close(places[1, 0], expected)
+    coordinates = coordinates_of(lambda x: layer(steps(x))[0])
+    expected = torch.arange(WIDTH, dtype=torch.float32).reshape(-1, 1).expand(WIDTH, coordinates.shape[-1])
+    torch.testing.assert_close(coordinates[1, 0], expected)
 
 
 # Without a place
@@ -228,9 +230,9 @@ def test_the_steps_of_a_recurrent_layer_lie_where_its_inputs_do(bidirectional):
 
 def test_a_constant_has_no_place_and_keeps_none_of_others():
     token = torch.zeros(1, 2, 3)
-    places = places_of(lambda x: torch.cat([token, x.flatten(2).transpose(1, 2)], 1))
-    assert bool(places[:, 0, :2].isnan().all())
-    assert not bool(places[:, 0, 2:].isnan().any())
+    coordinates = coordinates_of(lambda x: torch.cat([token, x.flatten(2).transpose(1, 2)], 1))
+    assert bool(coordinates[:, 0, :2].isnan().all())
+    assert not bool(coordinates[:, 0, 2:].isnan().any())
 
 
 @pytest.mark.parametrize(
@@ -247,19 +249,19 @@ def test_a_constant_has_no_place_and_keeps_none_of_others():
 )
 def test_what_the_content_decides_or_nobody_knows_has_lost_its_place(function):
     image = torch.rand(1, 3, HEIGHT, WIDTH)
-    tracker = Tracker(image)
+    tracker = CoordinateTracker(image)
     with torch.no_grad(), tracker:
         result = function(image)
-    places = tracker.places(result)
-    assert bool(places[0].isnan().all())
-    assert bool(places[-1].isinf().all())
+    coordinates = tracker.coordinates(result)
+    assert bool(coordinates[0].isnan().all())
+    assert bool(coordinates[-1].isinf().all())
 
 
 def test_a_freed_tensors_places_are_not_those_of_the_next_at_its_address():
     image = torch.rand(1, 3, HEIGHT, WIDTH)
-    tracker = Tracker(image)
+    tracker = CoordinateTracker(image)
     with torch.no_grad(), tracker:
         for _ in range(50):
             _ = image.flip(2)
             fresh = torch.rand(1, 3, HEIGHT, WIDTH)
-            assert tracker.places(fresh) is None
+            assert tracker.coordinates(fresh) is None

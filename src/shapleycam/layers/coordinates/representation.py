@@ -1,0 +1,126 @@
+"""Coordinates: where in the image each element of a tensor stems from, and how coordinates are combined.
+
+The coordinates of a tensor of shape (...) are a tensor (axes + 1, ...): the centre, in pixels along each axis of the
+image, and last the spread, which says how many pixels around the centre were mixed into the element. An element that
+does not depend on the image (a class token at its start, padding) has a centre of NaN and a spread of NaN; one that
+depends on the image by an operation whose effect is not known has a centre of NaN and an infinite spread: its
+coordinates are lost. (The centre and spread of an element are those of its receptive field, but that a residual
+connection keeps its own where attention or token mixing is added to it.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+Coordinates: TypeAlias = Tensor
+_SAME_CENTRE = 0.01
+"""Pixels within which two centres are one."""
+_SAME_SPREAD = 0.5
+"""Pixels of spread within which two elements are equally local."""
+
+
+def constant_coordinates(shape: Sequence[int], axes: int, device: torch.device) -> Coordinates:
+    """Return the coordinates of a constant of this shape."""
+    return torch.full((axes + 1, *[1] * len(shape)), torch.nan, device=device).expand(-1, *shape)
+
+
+def lost_coordinates(shape: Sequence[int], axes: int, device: torch.device) -> Coordinates:
+    """Return the coordinates of a tensor of this shape of which they are lost."""
+    coordinates = torch.full((axes + 1, *[1] * len(shape)), torch.nan, device=device)
+    coordinates[-1] = torch.inf
+    return coordinates.expand(-1, *shape)
+
+
+def broadcast(coordinates: Coordinates, shape: Sequence[int]) -> Coordinates:
+    """Return the coordinates of an operand, broadcast to the shape of the result."""
+    missing = len(shape) + 1 - coordinates.dim()
+    return coordinates.reshape(len(coordinates), *[1] * missing, *coordinates.shape[1:]).expand(-1, *shape)
+
+
+def collapse(coordinates: Coordinates) -> Coordinates:
+    """Return coordinates with size 1 along the dimensions of the tensor along which they were broadcast."""
+    for dim in range(1, coordinates.dim()):
+        if coordinates.stride(dim) == 0 and coordinates.shape[dim] > 1:
+            coordinates = coordinates.narrow(dim, 0, 1)
+    return coordinates
+
+
+def combine(first: Coordinates, second: Coordinates) -> Coordinates:
+    """Return the coordinates of an elementwise function of two operands.
+
+    The more local operand keeps its coordinates: so a residual connection survives attention and token mixing. Of two
+    that are equally local and have different centres the result lies between them.
+    """
+    shape = torch.broadcast_shapes(first.shape[1:], second.shape[1:])
+    if first.data_ptr() == second.data_ptr() and first.stride() == second.stride():
+        return first
+    first, second = collapse(first), collapse(second)
+    first_spread, second_spread = _spread(first), _spread(second)
+    combined = torch.where(first_spread <= second_spread, first, second)
+    without_centre = first_spread.isinf() & second_spread.isinf()
+    if bool(without_centre.any()):  # lost, if either is
+        combined[-1] = torch.where(without_centre, torch.fmax(first[-1], second[-1]), combined[-1])
+    distance = (first[:-1] - second[:-1]).abs().sum(0)
+    is_mixed = ((first_spread - second_spread).abs() <= _SAME_SPREAD) & (distance > _SAME_CENTRE)
+    if bool(is_mixed.any()):
+        centres, spread = (first[:-1] + second[:-1]) / 2, torch.maximum(first_spread, second_spread) + distance / 2
+        combined = torch.where(is_mixed, torch.cat([centres, spread[None]]), combined)
+    return broadcast(combined, shape)
+
+
+def reduce(coordinates: Coordinates, dims: Sequence[int], *, keepdim: bool = True) -> Coordinates:
+    """Return the coordinates after a sum, mean or maximum over dimensions of the tensor, or any weighted sum over them.
+
+    Of elements that are not equally local the most local decide; the centre is the middle of theirs, and the spread
+    grows by how far they lie apart.
+    """
+    count = coordinates.dim() - 1
+    axes = tuple(sorted({dim % count + 1 for dim in dims}))
+    if not axes:
+        return coordinates
+    shape = [1 if dim in axes else size for dim, size in enumerate(coordinates.shape)][1:]
+    reduced = _reduce_collapsed(collapse(coordinates), axes).expand(-1, *shape)
+    return reduced if keepdim else reduced.squeeze(axes)
+
+
+def combine_product(rows: Coordinates, columns: Coordinates, left: Coordinates) -> Coordinates:
+    """Return the coordinates of a matrix product from those of the left operand's rows and the right one's columns.
+
+    The rows decide wherever they have several centres and their sum mixes none (`left` are the coordinates of the left
+    operand, of which `rows` are the reduction): the rows of attention are its queries. Elsewhere the more local one
+    decides.
+    """
+    row_spread, column_spread = _spread(rows), _spread(columns)
+    is_unmixed = row_spread <= _spread(left).amin(-1, keepdim=True) + _SAME_SPREAD
+    centres = rows[:-1]
+    high, low = centres.nan_to_num(-torch.inf).amax(-2, keepdim=True), centres.nan_to_num(torch.inf)
+    are_several = ((high - low.amin(-2, keepdim=True)) > _SAME_CENTRE).any(0)
+    rows_decide = (are_several & is_unmixed & row_spread.isfinite()) | (row_spread <= column_spread)
+    return torch.where(rows_decide, rows, columns)
+
+
+def _reduce_collapsed(coordinates: Coordinates, axes: tuple[int, ...]) -> Coordinates:
+    lowest, highest = coordinates.amin(axes, keepdim=True), coordinates.amax(axes, keepdim=True)
+    if bool(((highest - lowest)[:-1] <= _SAME_CENTRE).all()):  # false where any is NaN
+        return lowest
+    spread = _spread(coordinates)[None]
+    least_spread = spread.amin(axes, keepdim=True)
+    decides = (spread <= least_spread + _SAME_SPREAD) & spread.isfinite()
+    centres = coordinates[:-1]
+    number = decides.sum(axes, keepdim=True)
+    middle = torch.where(decides, centres, 0).sum(axes, keepdim=True) / number
+    high = torch.where(decides, centres, -torch.inf).amax(axes, keepdim=True)
+    low = torch.where(decides, centres, torch.inf).amin(axes, keepdim=True)
+    reduced_spread = least_spread + ((high - low) / 2).sum(0, keepdim=True)
+    is_lost = (coordinates[-1:] == torch.inf).float().amax(axes, keepdim=True) > 0
+    without_centre = torch.where(is_lost, torch.inf, torch.nan)
+    return torch.cat([middle, torch.where(number > 0, reduced_spread, without_centre)])
+
+
+def _spread(coordinates: Coordinates) -> Tensor:
+    """Return the spread, infinite where there is no centre."""
+    return torch.where(coordinates[0].isnan(), torch.inf, coordinates[-1])

@@ -1,0 +1,93 @@
+"""Checks that cells are the grid of the image in reading order, cell by cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from shapleycam.layers.coordinates.representation import Coordinates
+
+_OFF_LINE = 0.5
+"""How far a cell may lie from its row and column, in cells."""
+_UNEVEN = 1.01
+"""How far a row or column may lie from where it were if all were evenly spaced, in cells: a pooling to more cells than
+there are repeats some."""
+_CHANNELS_APART = 1 / 16
+"""How far the channels of a cell may lie apart, as a share of the image's side, or by a cell."""
+_OFF_DRAWING = 0.25
+"""How far a cell may lie from where it is drawn (the grid covers the whole image), as a share of the image's side, or
+in cells: what convolutions without padding leave out at the border."""
+_BORDER = 1 / 16
+"""How far from the border of the image the outermost cells may end without having mixed in what lies there (a crop),
+or lie beyond it (padding to a square), as a share of the image's side, or by a cell."""
+
+
+def grid_mismatch(cells: Coordinates, grid: tuple[int, ...], size: Sequence[int]) -> str | None:
+    """Return why cells (axes + 1, …, channels) are not the grid of the image in reading order; None if they are."""
+    cells = without_channel_copies(cells)
+    low, high = cells[:-1].amin(-1), cells[:-1].amax(-1)
+    if bool(low.isnan().any()):
+        return "not every cell has a place in the image"
+    centres, channel_ranges = ((low + high) / 2).reshape(-1, *grid), (high - low).reshape(-1, *grid)
+    if len(grid) < len(size):  # the depth is gone
+        centres, channel_ranges = centres[-len(grid) :], channel_ranges[-len(grid) :]
+    spread = cells[-1].amax(-1).reshape(grid)
+    for axis, side in enumerate(size[-len(grid) :]):
+        mismatch = _axis_mismatch(centres[axis], channel_ranges[axis], spread, axis, side)
+        if mismatch is not None:
+            return mismatch
+    return None
+
+
+def without_channel_copies(cells: Coordinates) -> Coordinates:
+    """Return one channel where all are the same since they were broadcast from it."""
+    return cells.narrow(-1, 0, 1) if cells.stride(-1) == 0 else cells
+
+
+def _axis_mismatch(centres: Tensor, channel_ranges: Tensor, spread: Tensor, axis: int, side: int) -> str | None:
+    """Return why the lines of a grid along one axis are not those of the image, `side` pixels long; None if they are.
+
+    `centres` (*grid) are the cells' along this axis; `channel_ranges` say how far the channels of a cell lie apart.
+    """
+    axes, count = centres.dim(), centres.shape[axis]
+    name = _line_name(axis, axes)
+    other_axes = tuple(other for other in range(axes) if other != axis)
+    line = centres.mean(other_axes) if other_axes else centres
+    pitch = float(line[-1] - line[0]) / (count - 1) if count > 1 else side / 2
+    if pitch <= 0 or bool((line.diff() < 0).any()):
+        return f"{name} do not follow each other"
+    shape = [-1 if other == axis else 1 for other in range(axes)]
+    evenly_spaced = line[0] + pitch * torch.arange(count, device=line.device)
+    off_line = (centres - line.reshape(shape)).abs().max() / pitch
+    uneven = (line - evenly_spaced).abs().max() / pitch
+    channels_apart = channel_ranges.max() / max(pitch, _CHANNELS_APART * side)
+    if off_line > _OFF_LINE or uneven > _UNEVEN or channels_apart > 1:
+        return f"{name} are not evenly spaced lines of the image"
+    return _cover_mismatch(line, pitch, spread.movedim(axis, 0), side, name)
+
+
+def _cover_mismatch(line: Tensor, pitch: float, spread: Tensor, side: int, name: str) -> str | None:
+    """Return which part of the image the lines cover, where it is not the whole; None if it is.
+
+    A border may be left out by a crop or by convolutions without padding. What the outermost cells have mixed in tells
+    them apart (docs/decisions.md, "A crop is told from convolutions without padding by what the outermost cells have
+    mixed in").
+    """
+    count = len(line)
+    drawn = (torch.arange(count, device=line.device) + 0.5) * side / count - 0.5
+    first_spread, last_spread = float(spread[0].max()), float(spread[-1].max())
+    margin = max(pitch, _BORDER * side)
+    left_out = max(float(line[0]) - first_spread, side - 1 - float(line[-1]) - last_spread) > margin
+    beyond = max(-float(line[0]), float(line[-1]) - side + 1) > margin
+    off_drawing = bool(((line - drawn).abs() > max(side / count, _OFF_DRAWING * side)).any())
+    if not (left_out or beyond or off_drawing):
+        return None
+    start, end = float(line[0] - pitch / 2 + 0.5), float(line[-1] + pitch / 2 + 0.5)  # the pixels' edges
+    only = "" if beyond else "only "
+    return f"its {name} cover the image {only}from pixel {start:.0f} to {end:.0f} of {side}"
+
+
+def _line_name(axis: int, axes: int) -> str:
+    return ("frames", "rows", "columns")[axis + 3 - axes]

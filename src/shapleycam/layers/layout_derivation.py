@@ -1,0 +1,125 @@
+"""Derives a layout from the coordinates of an activation: its cells must be the image's, in reading order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from shapleycam.layers.coordinates.representation import Coordinates, collapse
+from shapleycam.layers.coordinates.windows import extrapolate
+from shapleycam.layers.grid_check import grid_mismatch, without_channel_copies
+from shapleycam.layers.layout_refusals import axes_description, token_order_description, varying_axes_description
+from shapleycam.models.layout import Kind, Layout
+
+_GLOBAL_TOKEN = 0.25
+"""How much more than the cells of the grid a token must mix, as a share of the image, to be none of them."""
+_SEES_ALL = 0.9
+"""How much of the way from the middle to the outermost cells a prefix token must mix, if it sees the image at all."""
+
+
+@dataclass(frozen=True)
+class LayoutResult:
+    """What the coordinates of an activation prove: its layout, or the reason why it has none that can be explained.
+
+    `unknown` says that coordinates were lost on the way, so that the reason does not prove that there is no layout.
+    """
+
+    layout: Layout | None
+    reason: str = ""
+    unknown: bool = False
+
+
+def derive_layout(coordinates: Coordinates | None, size: Sequence[int]) -> LayoutResult:
+    """Return the layout of an activation of one image that its coordinates prove.
+
+    Args:
+        coordinates: (axes + 1, 1, *shape) of an activation (1, *shape), of the image's axes of `size` alone; None if
+            the activation does not depend on the image.
+        size: the image's height and width, with the depth before them where it has one.
+    """
+    if coordinates is None:
+        return LayoutResult(None, "it does not depend on the image by any operation of PyTorch", unknown=True)
+    coordinates = coordinates[:, 0]
+    if coordinates.dim() < 3:
+        return LayoutResult(None, "it has no axis of places beside its channels")
+    collapsed = collapse(coordinates)
+    lost = bool((collapsed[0].isnan() & collapsed[-1].isinf()).any())
+    if coordinates.dim() == 3:
+        return _layout_of_tokens(coordinates, size, lost=lost)
+    return _layout_of_map(coordinates, size, lost=lost)
+
+
+def _layout_of_map(coordinates: Coordinates, size: Sequence[int], *, lost: bool) -> LayoutResult:
+    """Return the layout of an activation with rows and columns of its own."""
+    dims, collapsed = coordinates.dim() - 1, collapse(coordinates)
+    kinds: tuple[Kind, Kind] = ("NCHW", "NHWC") if dims == 3 else ("NCDHW", "NDHWC")
+    if dims > 4 or dims - 1 > len(size):
+        reason = f"it has {dims} axes beside the images; expected channels and {axes_description(size)}"
+        return LayoutResult(None, reason, lost)
+    if not lost and bool(collapsed[0].isnan().any()):  # padding around the map
+        for dim in range(1, coordinates.dim()):
+            coordinates = extrapolate(coordinates, dim, coordinates.shape[dim] // 4)
+    reasons = []
+    for kind, channels in zip(kinds, (1, dims), strict=True):
+        grid = tuple(side for axis, side in enumerate(coordinates.shape[1:], 1) if axis != channels)
+        mismatch = grid_mismatch(coordinates.movedim(channels, -1), grid, size)
+        if mismatch is None:
+            return LayoutResult(Layout(kind, grid))
+        reasons.append(mismatch)
+    return LayoutResult(None, varying_axes_description(coordinates, size) or reasons[0], lost)
+
+
+def _layout_of_tokens(coordinates: Coordinates, size: Sequence[int], *, lost: bool) -> LayoutResult:
+    """Return the layout of a row of tokens (n, k), the first of which may have no place in the image."""
+    coordinates = without_channel_copies(coordinates)
+    has_centre = ~coordinates[0].isnan()
+    is_cell = has_centre.all(1)
+    if not bool(is_cell.any()):
+        by_channels = "tokens has a place in the image by all of its channels"
+        missing = by_channels if has_centre.any() else "elements has a place in the image"
+        return LayoutResult(None, f"none of its {missing}", lost)
+    spread = torch.where(is_cell, coordinates[-1].amax(1), torch.inf)
+    is_cell &= spread <= spread.min() + _GLOBAL_TOKEN * min(side for side in size if side > 1 or max(size) == 1)
+    prefix = int(is_cell.int().argmax())
+    count = int(is_cell.sum())
+    if not _are_global(coordinates[:, :prefix], coordinates[:, is_cell]):
+        return LayoutResult(None, f"the first {prefix} of its {len(is_cell)} tokens stand for parts of the image", lost)
+    if not bool(is_cell[prefix : prefix + count].all()):
+        return LayoutResult(None, "tokens with and without a place in the image alternate", lost)
+    if prefix + count < len(is_cell):
+        after = len(is_cell) - prefix - count
+        return LayoutResult(None, f"the last {after} of its {len(is_cell)} tokens have no place in the image", lost)
+    cells = coordinates[:, prefix:]
+    for grid in sorted(_grids(count, len(size)), key=lambda grid: _disproportion(grid, size)):
+        if grid_mismatch(cells, grid, size) is None:
+            return LayoutResult(Layout("tokens", grid, prefix))
+    reason = varying_axes_description(coordinates, size) or token_order_description(cells, prefix, size)
+    return LayoutResult(None, reason, lost)
+
+
+def _are_global(tokens: Coordinates, cells: Coordinates) -> bool:
+    """Return whether tokens do not depend on the image, or on all cells of it alike."""
+    centres = cells[:-1].flatten(1)
+    low, high = centres.amin(1), centres.amax(1)
+    reach, middle = ((high - low) / 2).sum(), ((high + low) / 2).reshape(-1, 1, 1)
+    is_constant = tokens[0].isnan() & tokens[-1].isnan()
+    is_central = (tokens[:-1] - middle).abs().sum(0) <= (1 - _SEES_ALL) * reach
+    return bool((is_constant | (is_central & (tokens[-1] >= _SEES_ALL * reach))).all())
+
+
+def _grids(count: int, axes: int) -> Iterator[tuple[int, ...]]:
+    """Give all grids of a number of cells."""
+    if axes == 1:
+        yield (count,)
+        return
+    for side in range(1, count + 1):
+        if count % side == 0:
+            yield from ((side, *rest) for rest in _grids(count // side, axes - 1))
+
+
+def _disproportion(grid: Sequence[int], size: Sequence[int]) -> float:
+    """Return how oblong the cells would be: the ratio of their sides."""
+    sides = [side / count for side, count in zip(size[-2:], grid[-2:], strict=True)]
+    return max(sides) / min(sides)

@@ -1,0 +1,119 @@
+"""What one run of a model proves of the layouts of all its layers, found once for a model and an image size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary, ref
+
+import torch
+from torch import Tensor, nn
+
+from shapleycam.errors import ModelError
+from shapleycam.layers.coordinates import CoordinateTracker
+from shapleycam.layers.layout_derivation import LayoutResult, derive_layout
+from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
+from shapleycam.tracing.interception import Interceptor, intercept_calls
+from shapleycam.tracing.isolation import isolated_copy
+from shapleycam.tracing.modules import modules_of
+from shapleycam.tracing.nested import only_tensor
+from shapleycam.tracing.running import run
+
+
+@dataclass(frozen=True)
+class ModelLayouts:
+    """The results for all layers, by name; `lost` are the operations whose effect on coordinates is not known."""
+
+    results: dict[str, LayoutResult]
+    lost: tuple[str, ...]
+
+
+class ModelProofs:
+    """What was proven of a model, valid as long as it consists of the same modules.
+
+    `layouts` is by image size and the axis of the channels, `channel_axes` by image size.
+    """
+
+    def __init__(self, modules: list[nn.Module]) -> None:
+        self._modules = tuple(map(ref, modules))
+        self.layouts: dict[tuple[torch.Size, int], ModelLayouts] = {}
+        self.channel_axes: dict[torch.Size, int] = {}
+
+    def holds_for(self, modules: list[nn.Module]) -> bool:
+        """Return whether a model still consists of the same modules."""
+        return [module() for module in self._modules] == modules
+
+
+_proofs: WeakKeyDictionary[nn.Module, ModelProofs] = WeakKeyDictionary()
+"""What was proven of each of the user's models."""
+
+
+def proofs_of(model: nn.Module) -> ModelProofs:
+    """Return what was proven of a model; empty where it was changed since."""
+    modules = modules_of(model)
+    proofs = _proofs.get(model)
+    if proofs is None or not proofs.holds_for(modules):
+        proofs = _proofs[model] = ModelProofs(modules)
+    return proofs
+
+
+def share_proofs(model: nn.Module, like: nn.Module) -> None:
+    """Let a model of the same architecture, with other weights, share what was proven of another.
+
+    Example:
+        >>> from torch import nn
+        >>> from shapleycam.layers import share_proofs
+        >>> model, randomised = nn.Sequential(nn.Conv2d(3, 4, 3)), nn.Sequential(nn.Conv2d(3, 4, 3))
+        >>> share_proofs(randomised, like=model)
+    """
+    proofs, shared = proofs_of(like), ModelProofs(list(model.modules()))
+    shared.layouts, shared.channel_axes = proofs.layouts, proofs.channel_axes
+    _proofs[model] = shared
+
+
+def prove_layouts(model: nn.Module, images: Tensor, channels: int, extra: ExtraInputs = NO_EXTRA) -> ModelLayouts:
+    """Return what is proven for images of this size, whose channels are along axis `channels`.
+
+    It is found at the first call; `extra` are the model's further inputs for the first image.
+
+    Raises:
+        ModelError: the model raises.
+    """
+    layouts = proofs_of(model).layouts
+    key = (images.shape[1:], channels)
+    if key not in layouts:
+        layouts[key] = _derive_layouts(model, images[:1], channels, extra)
+    return layouts[key]
+
+
+def _derive_layouts(model: nn.Module, image: Tensor, channels: int, extra: ExtraInputs) -> ModelLayouts:
+    image = image.detach().clone()
+    results: dict[str, LayoutResult] = {}
+    size = [side for axis, side in enumerate(image.shape[1:], 1) if axis != channels]
+    with isolated_copy(model) as copied:
+        tracker = CoordinateTracker(image)
+
+        def observer(name: str) -> Interceptor:
+            def observe(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+                value = original(*args, **kwargs)
+                activation = only_tensor(value)
+                if activation is not None and activation.dim() >= 3 and len(activation) == 1:
+                    with tracker.paused():
+                        coordinates = tracker.coordinates(activation)
+                        if coordinates is not None and image.dim() == 5:
+                            coordinates = coordinates[[row for row in range(len(coordinates)) if row != channels - 1]]
+                        results[name] = derive_layout(coordinates, size)
+                return value
+
+            return observe
+
+        interceptors = {module: observer(name) for name, module in copied.named_modules() if name}
+        try:
+            with intercept_calls(interceptors), tracker:
+                run(copied, image, extra, own_images=True)
+        except ModelError:
+            run(copied, image, extra)  # an error that the model raises by itself is the user's to know
+            unknown = LayoutResult(None, "", unknown=True)
+            return ModelLayouts({name: unknown for name, _ in model.named_modules()}, ("forward",))
+    return ModelLayouts(results, tuple(dict.fromkeys(tracker.lost)))
