@@ -23,9 +23,9 @@ from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, stacked
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.images import Source
+from shapleycam.metrics.evaluator import MetricEvaluator
+from shapleycam.metrics.explained_batch import ExplainedBatch
 from shapleycam.metrics.maps import constant
-from shapleycam.metrics.passes import Passes
-from shapleycam.metrics.subject import Subject
 from shapleycam.metrics.table import needs
 from shapleycam.tracing.soundness import check_output
 from shapleycam.utilities import Utility, utility_of
@@ -96,10 +96,10 @@ class LayerEvaluator:
             )
         first = next(iter(found.values()))
         effort = {**protocol.effort, "players": protocol.players}
-        subject = Subject(
+        subject = ExplainedBatch(
             self.explainer, traced_batch.batch.images, first.target, utility, utility.name, effort, first.form
         )
-        passes = Passes(
+        passes = MetricEvaluator(
             subject,
             found,
             protocol.metrics,
@@ -194,7 +194,7 @@ class LayerEvaluator:
         return mask_of(regions, image.box, image.size, (size[0], size[1]))
 
 
-def _odd(passes: Passes, method: str) -> list[str | None]:
+def _odd(passes: MetricEvaluator, method: str) -> list[str | None]:
     """What is odd about each image's map: that it, or that of what it keeps, has no correlation with anything."""
     found: list[str | None] = [None] * len(passes.explanations[method].heatmap)
     if "kept_heatmap" in passes.needed:
@@ -205,5 +205,5 @@ def _odd(passes: Passes, method: str) -> list[str | None]:
     return found
 
 
-def _score(passes: Passes) -> list[float]:
+def _score(passes: MetricEvaluator) -> list[float]:
     return [float(score) for score in passes.quantity("score", next(iter(passes.explanations)))]

@@ -18,7 +18,7 @@ from shapleycam.metrics.stability import randomised
 
 if TYPE_CHECKING:
     from shapleycam.explanations.explanation import Explanation
-    from shapleycam.metrics.passes import Passes
+    from shapleycam.metrics.evaluator import MetricEvaluator
 
 
 _ANEW = 2**32
@@ -29,81 +29,81 @@ class Quantity:
     """`make(passes, method)` makes it, once for all `images`, for each distinct `map`, or for each `method`."""
 
     of: Literal["images", "map", "method"]
-    make: Callable[[Passes, str], Any]
+    make: Callable[[MetricEvaluator, str], Any]
 
 
-def _score(passes: Passes, _: str) -> Tensor:
+def _score(passes: MetricEvaluator, _: str) -> Tensor:
     return passes.subject.scores(next(iter(passes.explanations.values())).output)
 
 
-def _hidden(passes: Passes, _: str) -> Tensor | float:
+def _hidden(passes: MetricEvaluator, _: str) -> Tensor | float:
     subject = passes.subject
     return hidden_content(subject.images, passes.options, subject.explainer.preprocess)
 
 
-def _kept(passes: Passes, method: str) -> Tensor:
+def _kept(passes: MetricEvaluator, method: str) -> Tensor:
     """x·M, or with what the protocol shows where M hides."""
     return masked(passes.subject.images, passes.explanations[method].heatmap, passes.quantity("hidden", method))
 
 
-def _kept_explanations(passes: Passes, method: str) -> dict[str, Explanation]:
+def _kept_explanations(passes: MetricEvaluator, method: str) -> dict[str, Explanation]:
     """Of x·M by all methods that have this map."""
     # Drawn from the image, not from x·M, whose last bits depend on the batch; and not what x itself was drawn.
     seeds = passes.subject.seeds(passes.subject.effort.get("seed", 0) + _ANEW)
     return passes.subject.explain(_kept(passes, method), passes.group(method), seeds)
 
 
-def _kept_of(passes: Passes, method: str) -> Explanation:
+def _kept_of(passes: MetricEvaluator, method: str) -> Explanation:
     found: dict[str, Explanation] = passes.quantity("kept_explanations", method)
     return found[method]
 
 
-def _kept_score(passes: Passes, method: str) -> Tensor:
+def _kept_score(passes: MetricEvaluator, method: str) -> Tensor:
     if "kept_heatmap" in passes.needed:  # the pass that explains x·M has the score too
         return passes.subject.scores(_kept_of(passes, method).output)
     return passes.subject.score(_kept(passes, method))
 
 
-def _removed_score(passes: Passes, method: str) -> Tensor:
+def _removed_score(passes: MetricEvaluator, method: str) -> Tensor:
     rest = 1 - passes.explanations[method].heatmap
     return passes.subject.score(masked(passes.subject.images, rest, passes.quantity("hidden", method)))
 
 
-def _insertion(passes: Passes, method: str) -> Tensor:
+def _insertion(passes: MetricEvaluator, method: str) -> Tensor:
     images, heatmap = passes.subject.images, passes.explanations[method].heatmap
     return _curve(passes, exchanged(blurred(images, passes.options), images, heatmap, passes.options.steps))
 
 
-def _deletion(passes: Passes, method: str) -> Tensor:
+def _deletion(passes: MetricEvaluator, method: str) -> Tensor:
     images, heatmap = passes.subject.images, passes.explanations[method].heatmap
     end = torch.zeros_like(images) + zero(images, passes.options, passes.subject.explainer.preprocess)
     return _curve(passes, exchanged(images, end, heatmap, passes.options.steps))
 
 
-def _noise(passes: Passes, _: str) -> Tensor:
+def _noise(passes: MetricEvaluator, _: str) -> Tensor:
     return noise_for(passes.subject.images, float(passes.options.road_noise), passes.options.seed)
 
 
-def _least_first(passes: Passes, method: str) -> Tensor:
+def _least_first(passes: MetricEvaluator, method: str) -> Tensor:
     return _road(passes, method, most_first=False)
 
 
-def _most_first(passes: Passes, method: str) -> Tensor:
+def _most_first(passes: MetricEvaluator, method: str) -> Tensor:
     return _road(passes, method, most_first=True)
 
 
-def _road(passes: Passes, method: str, *, most_first: bool) -> Tensor:
+def _road(passes: MetricEvaluator, method: str, *, most_first: bool) -> Tensor:
     images, heatmap = passes.subject.images, passes.explanations[method].heatmap
     noise, percentiles = passes.quantity("noise", method), passes.options.percentiles
     return _curve(passes, imputations(images, heatmap, percentiles, noise, most_first=most_first))
 
 
-def _curve(passes: Passes, batches: Iterable[Tensor]) -> Tensor:
+def _curve(passes: MetricEvaluator, batches: Iterable[Tensor]) -> Tensor:
     """The score (b, points) of one batch of changed images after the other."""
     return torch.stack([passes.subject.score(images) for images in batches], 1)
 
 
-def _disturbed(passes: Passes, _: str) -> dict[str, Tensor]:
+def _disturbed(passes: MetricEvaluator, _: str) -> dict[str, Tensor]:
     """By method the values (draws, b, h, w) for images within the radius."""
     subject, options = passes.subject, passes.options
     drawn = disturbances(subject.images, float(options.sensitivity_radius), options.sensitivity_draws, options.seed)
@@ -111,14 +111,14 @@ def _disturbed(passes: Passes, _: str) -> dict[str, Tensor]:
     return {method: torch.stack([each[method].values for each in found]) for method in passes.explanations}
 
 
-def _randomised(passes: Passes, _: str) -> dict[str, Tensor]:
+def _randomised(passes: MetricEvaluator, _: str) -> dict[str, Tensor]:
     """By method the values (stages, b, h, w) of models that were re-initialised for each image."""
     images = [_of_random_models(passes, index) for index in range(len(passes.subject.images))]
     return {method: torch.cat([image[method] for image in images], 1) for method in passes.explanations}
 
 
 @torch.inference_mode(mode=False)
-def _of_random_models(passes: Passes, index: int) -> dict[str, Tensor]:
+def _of_random_models(passes: MetricEvaluator, index: int) -> dict[str, Tensor]:
     subject, stages = passes.subject, []
     given = subject.explainer
     seed = subject.seeds(passes.options.seed)[index]
@@ -128,14 +128,14 @@ def _of_random_models(passes: Passes, index: int) -> dict[str, Tensor]:
     return {method: torch.stack([stage[method].values for stage in stages]) for method in passes.explanations}
 
 
-def _true_values(passes: Passes, method: str) -> Tensor:
+def _true_values(passes: MetricEvaluator, method: str) -> Tensor:
     # From another seed than sampledshapley's own, so that it too is measured against orders that it did not draw.
     game, options = passes.quantity("game", method), passes.options
     seed = 1 + max(options.seed, passes.subject.effort.get("seed", 0))
     return true_values(game, options.shapley_tolerance, seed).values.double()
 
 
-def _player_values(passes: Passes, method: str) -> Tensor:
+def _player_values(passes: MetricEvaluator, method: str) -> Tensor:
     explanation, game = passes.explanations[method], passes.quantity("game", method)
     if explanation.layer != game.layer:
         raise OptionError(f"the explanation is of layer {explanation.layer!r}, the game of {game.layer!r}; use one")

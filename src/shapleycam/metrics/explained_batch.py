@@ -24,7 +24,7 @@ from shapleycam.utilities import Utility, probabilities
 
 
 @dataclass(frozen=True)
-class Subject:
+class ExplainedBatch:
     """Images (b, c, h, w), the class of each, and the utility that was explained of it.
 
     `effort` are nodes, tolerance, players and seed, as the explanations were made with; `form` is what the numbers of
@@ -72,7 +72,7 @@ class Subject:
         """One seed an image, from its content."""
         return content_seeds(self.images, seed)
 
-    def single(self, index: int, explainer: Explainer) -> Subject:
+    def single(self, index: int, explainer: Explainer) -> ExplainedBatch:
         """One image, as another model sees it."""
         one = slice(index, index + 1)
         effort, utility, players = dict(self.effort), self.utility, self.effort.get("players")

@@ -19,15 +19,15 @@ from shapleycam.errors import OptionError
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.metrics import table
-from shapleycam.metrics.options import Options
+from shapleycam.metrics.explained_batch import ExplainedBatch
+from shapleycam.metrics.options import MetricOptions
 from shapleycam.metrics.quantities import QUANTITIES
-from shapleycam.metrics.subject import Subject
 
 _AGREE = 2e-6
 """Heatmaps nearer to each other than this at every pixel are one map: they differ by rounding alone."""
 
 
-class Passes:
+class MetricEvaluator:
     """The quantities that metrics need, by name and method, made when they are first asked for.
 
     Args:
@@ -44,16 +44,16 @@ class Passes:
 
     def __init__(
         self,
-        subject: Subject,
+        subject: ExplainedBatch,
         explanations: Mapping[str, Explanation],
         wanted: Sequence[str],
-        options: Options,
+        options: MetricOptions,
         objects: Bool[Tensor, "b h w"] | None = None,
         game: Callable[[], Game] | None = None,
     ) -> None:
-        self.subject: Subject = subject
+        self.subject: ExplainedBatch = subject
         self.explanations: Mapping[str, Explanation] = explanations
-        self.options: Options = options
+        self.options: MetricOptions = options
         self.objects: Tensor | None = objects
         self.needed: set[str] = table.needs(wanted)
         self.leaders: dict[str, str] = _leaders(explanations)
