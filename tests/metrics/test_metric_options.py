@@ -18,6 +18,8 @@ from planted import Plan, Planted, image_of
 from shapleycam import Explainer, Preprocess
 from shapleycam.errors import OptionError
 from shapleycam.metrics import METRICS, Metric, MetricOptions, measure, metrics
+from shapleycam.metrics.quantities import QUANTITIES
+from shapleycam.metrics.table import required_quantities
 from shapleycam.models.network import Network
 from shapleycam.utilities import similarity
 from watching import inputs_of
@@ -562,3 +564,27 @@ def test_an_image_without_objects_has_no_pointing(explainer, images, explanation
     found = measure(explainer, images, explanations, ["pointing_game", "energy_pointing"], objects=objects)
     for by_method in found.values():
         assert by_method["gradcam"].isnan().tolist() == [False, True, False]
+
+
+# Quantities
+
+
+class TestQuantities:
+    @pytest.mark.parametrize("name", QUANTITIES)
+    def test_needs_are_quantities(self, name):
+        assert set(QUANTITIES[name].needs) <= QUANTITIES.keys()
+
+    @pytest.mark.parametrize("name", METRICS)
+    def test_needs_of_metrics_are_quantities_or_metrics(self, name):
+        assert set(METRICS[name].needs) <= QUANTITIES.keys() | METRICS.keys()
+
+    def test_those_of_a_metric_include_what_its_quantities_and_metrics_need(self):
+        assert required_quantities(["efficiency_gap"]) == {"player_values", "grand", "game"}
+        assert required_quantities(["adcc"]) == {
+            *("score", "heatmap", "hidden", "masked_images", "kept_score", "kept_heatmap")
+        }
+
+    @pytest.mark.parametrize("name", METRICS)
+    def test_the_game_is_required_where_values_are_compared_with_it(self, name):
+        of_the_game = name in {"shapley_error", "shapley_spearman", "efficiency_gap"}
+        assert ("game" in required_quantities([name])) == of_the_game

@@ -26,7 +26,7 @@ from shapleycam.images import Source
 from shapleycam.metrics.evaluator import MetricEvaluator
 from shapleycam.metrics.explained_batch import ExplainedBatch
 from shapleycam.metrics.maps import constant
-from shapleycam.metrics.table import needs
+from shapleycam.metrics.table import required_quantities
 from shapleycam.tracing.soundness import check_output
 from shapleycam.utilities import Utility, utility_of
 
@@ -79,7 +79,7 @@ class LayerEvaluator:
             return
         protocol = self.protocol
         utilities = [utility_of(name) for name in protocol.utilities]
-        plays = "game" in needs(protocol.metrics) or bool({"true_values", "grand"} & needs(protocol.metrics))
+        plays = "game" in required_quantities(protocol.metrics)
         traced_batch = self.explainer.trace(batch, protocol.methods, utilities[0], replay=plays)
         target = self._target(images, batch)
         for utility in utilities:
@@ -112,7 +112,9 @@ class LayerEvaluator:
             odd = _odd(passes, method)
             columns = {name: passes.metric(name, method).double().tolist() for name in protocol.metrics}
             curves = {
-                name: passes.quantity(name, method).tolist() for name in CURVES if name in needs(protocol.metrics)
+                name: passes.quantity(name, method).tolist()
+                for name in CURVES
+                if name in required_quantities(protocol.metrics)
             }
             for place, image in enumerate(images):
                 each = {**heads, **columns, **curves, "message": odd}
@@ -176,7 +178,7 @@ class LayerEvaluator:
         self, images: Sequence[Decoded], target: Int[Tensor, " b"], heatmap: Tensor
     ) -> Bool[Tensor, "b h w"] | None:
         """Where the objects of each image are that the protocol asks for; nowhere in an image without annotation."""
-        if self.annotations is None or "objects" not in needs(self.protocol.metrics):
+        if self.annotations is None or "objects" not in required_quantities(self.protocol.metrics):
             return None
         masks = [self._mask(image, int(c), tuple(heatmap.shape[1:])) for image, c in zip(images, target, strict=True)]
         return torch.stack(masks).to(heatmap.device)

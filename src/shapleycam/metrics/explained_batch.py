@@ -52,8 +52,12 @@ class ExplainedBatch:
         return probabilities(output, self.utility_name, self.form).gather(1, self.target[:, None])[:, 0].detach()
 
     def score(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-        """The score of the class for changed images: one plain forward pass."""
-        return self.scores(self.explainer.output(self._batch(images), self.utility))
+        """Return the score of the class for changed images: one plain forward pass."""
+        return self.scores(self.output(images))
+
+    def output(self, images: Float[Tensor, "b c h w"]) -> Any:
+        """Return the model's output for changed images: one plain forward pass."""
+        return self.explainer.output(self._batch(images), self.utility)
 
     def explain(
         self, images: Float[Tensor, "b c h w"], methods: Sequence[str], seed: Seed | None = None
