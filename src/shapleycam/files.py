@@ -15,7 +15,7 @@ UNFINISHED = ".shapleycam-"
 """How the names of files begin that are being written."""
 
 
-def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
     """Let `write` fill a file beside `path` and give it that name when it is complete.
 
     Raises:

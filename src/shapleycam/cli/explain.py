@@ -158,9 +158,9 @@ def _show(one: Explained, *, as_json: bool) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    from shapleycam.files import write_whole
+    from shapleycam.files import write_atomically
 
-    write_whole(path, lambda file: file.write(content))
+    write_atomically(path, lambda file: file.write(content))
 
 
 def _report_error(path: Path, error: str, *, as_json: bool) -> None:

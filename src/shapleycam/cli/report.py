@@ -163,6 +163,6 @@ def _report_errors(errors: Sequence[tuple[Path, str]]) -> None:
 
 
 def _write(file: Path, page: bytes) -> None:
-    from shapleycam.files import write_whole
+    from shapleycam.files import write_atomically
 
-    typer.echo(f"written {write_whole(file, lambda f: f.write(page))} ({len(page) / 1e6:.1f} MB)")
+    typer.echo(f"written {write_atomically(file, lambda f: f.write(page))} ({len(page) / 1e6:.1f} MB)")

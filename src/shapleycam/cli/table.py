@@ -46,7 +46,7 @@ def table(
     from shapleycam.experiments.merging import curve_rows, summary_of
     from shapleycam.experiments.results import LAYOUTS
     from shapleycam.experiments.results.drawings import drawings
-    from shapleycam.files import write_whole
+    from shapleycam.files import write_atomically
 
     stores = [Store(path) for path in runs]
     summary = summary_of(stores, metric)
@@ -59,7 +59,7 @@ def table(
         if out is None:
             typer.echo(text, nl=False)
         else:
-            typer.echo(f"written {write_whole(out, lambda file: file.write(text.encode()))}")
+            typer.echo(f"written {write_atomically(out, lambda file: file.write(text.encode()))}")
     if folder is not None:
         rows = curve_rows(stores)
         for layer, utility in summary.settings:

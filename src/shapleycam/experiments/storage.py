@@ -16,7 +16,7 @@ from pyarrow import fs
 
 from shapleycam.errors import OptionError
 from shapleycam.experiments.datasets.dataset import one_line
-from shapleycam.files import UNFINISHED, folder, write_whole
+from shapleycam.files import UNFINISHED, folder, write_atomically
 
 Where: TypeAlias = "str | Path | Place"
 
@@ -79,7 +79,7 @@ class Folder(Place):
         """To a temporary name, brought to the disk, and renamed."""
         path = self.path / name
         folder(path.parent)
-        write_whole(path, fill)
+        write_atomically(path, fill)
 
     def names(self, within: str = "") -> list[str]:
         """As `Place.names`, without the lock and what is being written."""
