@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shapleycam.errors import OptionError
-from shapleycam.files import folder, write_atomically
+from shapleycam.files import make_folder, write_atomically
 
 
 def names(folder: Path) -> list[str]:
@@ -103,18 +103,18 @@ class TestWriteWhole:
 
 class TestFolder:
     def test_is_made_with_those_above_it(self, tmp_path):
-        assert folder(tmp_path / "maps/of/today").is_dir()
+        assert make_folder(tmp_path / "maps/of/today").is_dir()
 
     def test_existing_one_is_left_as_it_is(self, tmp_path):
         (tmp_path / "a.png").touch()
-        assert folder(tmp_path) == tmp_path
+        assert make_folder(tmp_path) == tmp_path
         assert names(tmp_path) == ["a.png"]
 
     def test_file_in_its_place(self, tmp_path):
         path = tmp_path / "a.txt"
         path.write_text("text")
         with pytest.raises(OptionError) as caught:
-            folder(path)
+            make_folder(path)
         assert str(caught.value) == f"{path}: a file, where a folder was expected; choose another with out="
         assert path.read_text() == "text"
 
@@ -122,5 +122,5 @@ class TestFolder:
         (tmp_path / "a.txt").touch()
         path = tmp_path / "a.txt/maps"
         with pytest.raises(OptionError) as caught:
-            folder(path)
+            make_folder(path)
         assert str(caught.value) == f"{path}: cannot be written (Not a directory); choose another folder with out="

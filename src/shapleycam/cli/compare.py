@@ -44,7 +44,7 @@ def compare(
     from shapleycam.drawing.figures import grid
     from shapleycam.explaining.inputs import batch_of
     from shapleycam.explanations.evidence import where
-    from shapleycam.files import folder, write_atomically
+    from shapleycam.files import make_folder, write_atomically
     from shapleycam.images import open_photograph
 
     methods = method or ["paper"]
@@ -54,7 +54,7 @@ def compare(
         "tolerance": tolerance,
         "players": options.regions_of(players),
     }
-    folder(out)
+    make_folder(out)
     photo = image or options.demo_photo()
     open_photograph(photo)  # an unreadable photograph is said before the model is loaded
     explainer = options.make_explainer(

@@ -66,7 +66,7 @@ def fidelity(
     from shapleycam.cams.table import expand
     from shapleycam.fidelity import advice, summary
     from shapleycam.fidelity import fidelity as measured
-    from shapleycam.files import folder
+    from shapleycam.files import make_folder
     from shapleycam.utilities import resolve_utility
 
     utilities = [resolve_utility(name).name for name in dict.fromkeys(utility or ["rest"])]
@@ -78,7 +78,7 @@ def fidelity(
         "tolerance": tolerance,
     }
     for file in filter(None, (plot, to_csv)):
-        folder(file.parent)
+        make_folder(file.parent)
     paths, errors = found_at(images) if images else ([options.demo_photo()], [])
     for _, error in errors:
         print_error(error)

@@ -49,10 +49,10 @@ def interactions(
     """
     from shapleycam.drawing.figures import pairs as drawn
     from shapleycam.explaining.inputs import batch_of
-    from shapleycam.files import folder, write_atomically
+    from shapleycam.files import make_folder, write_atomically
     from shapleycam.images import open_photograph
 
-    folder(out)
+    make_folder(out)
     photo = image or options.demo_photo()
     open_photograph(photo)
     explainer = options.make_explainer(

@@ -70,10 +70,10 @@ def table(
 def _folder(path: Path) -> Path:
     """The folder of the figures, made if need be, before anything is printed."""
     from shapleycam.errors import OptionError
-    from shapleycam.files import folder
+    from shapleycam.files import make_folder
 
     try:
-        return folder(path)
+        return make_folder(path)
     except OptionError as error:  # which names the option of other commands
         raise OptionError(str(error).replace("--out", "--figures")) from None
 

@@ -95,7 +95,7 @@ def _read(text: str, shape: tuple[int, ...]) -> Layout:
     found = _WRITTEN.fullmatch(text.strip())
     if not found or found["kind"] not in get_args(LayoutKind) or (found["kind"] == "tokens" and not found["grid"]):
         raise LayerError(f"layout {text!r} cannot be read; {_HOW}")
-    kind = cast("Kind", found["kind"])
+    kind = cast("LayoutKind", found["kind"])
     grid = tuple(int(side) for side in found["grid"].split("x")) if found["grid"] else _grid_of(kind, shape)
     return Layout(kind, grid, int(found["prefix"] or 0))
 

@@ -119,7 +119,7 @@ class Utility:
         """
         if self.image_data is not None and len(self.image_data) not in {1, count}:
             raise OptionError(
-                f"utility {self.name!r} was given data for {len(self.each)} images, and {count} are explained; "
+                f"utility {self.name!r} was given data for {len(self.image_data)} images, and {count} are explained; "
                 "expected one for all, or one an image"
             )
 
