@@ -46,7 +46,7 @@ def table(
     from shapleycam.experiments.merging import curve_rows, summary_of
     from shapleycam.experiments.results import LAYOUTS
     from shapleycam.experiments.results.drawings import drawings
-    from shapleycam.files import write_whole
+    from shapleycam.files import write_atomically
 
     stores = [Store(path) for path in runs]
     summary = summary_of(stores, metric)
@@ -59,7 +59,7 @@ def table(
         if out is None:
             typer.echo(text, nl=False)
         else:
-            typer.echo(f"written {write_whole(out, lambda file: file.write(text.encode()))}")
+            typer.echo(f"written {write_atomically(out, lambda file: file.write(text.encode()))}")
     if folder is not None:
         rows = curve_rows(stores)
         for layer, utility in summary.settings:
@@ -70,10 +70,10 @@ def table(
 def _folder(path: Path) -> Path:
     """The folder of the figures, made if need be, before anything is printed."""
     from shapleycam.errors import OptionError
-    from shapleycam.files import folder
+    from shapleycam.files import make_folder
 
     try:
-        return folder(path)
+        return make_folder(path)
     except OptionError as error:  # which names the option of other commands
         raise OptionError(str(error).replace("--out", "--figures")) from None
 
