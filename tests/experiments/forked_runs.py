@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from small_runs import QUICK, Told, tiny
 
-from shapleycam.experiments import Setting, chunk, evaluate, store
+from shapleycam.experiments import RunSettings, chunk, evaluate, store
 
 
 def say(**what: Any) -> None:
@@ -28,8 +28,8 @@ def say(**what: Any) -> None:
 
 
 class Telling(Told):
-    def measured(self, images: int, rows: Any) -> None:
-        super().measured(images, rows)
+    def batch_finished(self, images: int, rows: Any) -> None:
+        super().batch_finished(images, rows)
         say(measured=sum(self.steps))
 
 
@@ -79,7 +79,7 @@ def run(data: str, out: str, moment: str) -> int:
     if name in MOMENTS:
         MOMENTS[name](int(time))
     try:
-        evaluate([tiny(), tiny(1, "other")], data, out, QUICK, setting=Setting("cpu", 8, 2), watcher=Telling())
+        evaluate([tiny(), tiny(1, "other")], data, out, QUICK, settings=RunSettings("cpu", 8, 2), listener=Telling())
     except KeyboardInterrupt:
         return 130
     except Exception as error:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWar
 
 
 def evaluation(data: Path, out: Path, *models) -> Evaluation:
-    return Evaluation(models or (tiny(),), open_dataset(data), QUICK, out, setting=HERE)
+    return Evaluation(models or (tiny(),), open_dataset(data), QUICK, out, settings=HERE)
 
 
 def test_one_trial_a_model_and_nothing_is_written(shots, tmp_path):
@@ -32,7 +32,7 @@ def test_one_trial_a_model_and_nothing_is_written(shots, tmp_path):
 def test_images_that_are_measured_already_do_not_count(shots, tmp_path):
     models = [tiny(), tiny(1, "other")]
     with pytest.raises(KeyboardInterrupt):
-        measured(shots, tmp_path, models, watcher=Told(33, raises(KeyboardInterrupt())))
+        measured(shots, tmp_path, models, listener=Told(33, raises(KeyboardInterrupt())))
     assert [trial.images for trial in trials(evaluation(shots, tmp_path, *models))] == [38, 70]
     measured(shots, tmp_path, models)
     assert [trial.seconds for trial in trials(evaluation(shots, tmp_path, *models))] == [0, 0]
@@ -41,7 +41,7 @@ def test_images_that_are_measured_already_do_not_count(shots, tmp_path):
 def test_a_model_that_is_done_is_not_loaded(shots, tmp_path, monkeypatch):
     measured(shots, tmp_path, tiny(), limit=3)
     monkeypatch.setattr(EvaluatedModel, "ready", raises(AssertionError("was loaded")))
-    done = Evaluation([tiny()], open_dataset(shots, 3), QUICK, tmp_path, setting=HERE)
+    done = Evaluation([tiny()], open_dataset(shots, 3), QUICK, tmp_path, settings=HERE)
     assert [trial.images for trial in trials(done)] == [0]
 
 

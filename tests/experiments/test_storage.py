@@ -102,9 +102,9 @@ class TestObjectStore:
     def test_a_run_goes_on_there(self, s3, shots, finished):
         url = s3.url("goes-on")
         with pytest.raises(KeyboardInterrupt):
-            measured(shots, url, watcher=Told(33, raises(KeyboardInterrupt())))
+            measured(shots, url, listener=Told(33, raises(KeyboardInterrupt())))
         told = Told()
-        assert measured(shots, url, watcher=told).rows().equals(finished.rows())
+        assert measured(shots, url, listener=told).rows().equals(finished.rows())
         assert told.begun == (70, 32)
 
     def test_a_table_of_it(self, s3, shots, finished, run):

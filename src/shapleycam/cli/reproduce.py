@@ -52,9 +52,9 @@ def reproduce(
     if unknown := [name for name in models if name not in paper.NETWORKS]:
         raise OptionError(f"--model {unknown[0]}: not in the paper's tables; {nearest(unknown[0], paper.NETWORKS)}")
     on = options.engine_of(engine, address, actors, actor_cpus, actor_gpus)
-    setting = options.setting(device, batch_size, workers, on)
+    settings = options.setting(device, batch_size, workers, on)
     evaluation = Evaluation(
-        tuple(models), open_dataset(imagenet, limit), Protocol.paper(), out, pretrained=pretrained, setting=setting
+        tuple(models), open_dataset(imagenet, limit), Protocol.paper(), out, pretrained=pretrained, settings=settings
     )
     evaluation.check()
     if not quiet:
@@ -67,7 +67,7 @@ def _say_how_long(evaluation: Evaluation) -> None:
     from shapleycam.experiments.estimate import trials
 
     whole = 0.0
-    where = "" if evaluation.setting.local else " by one worker as fast as this process"
+    where = "" if evaluation.settings.local else " by one worker as fast as this process"
     for trial in trials(evaluation):
         whole += trial.seconds
         print_note(

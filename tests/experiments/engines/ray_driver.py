@@ -8,10 +8,10 @@ import warnings
 from slow import slow
 from small_runs import QUICK, measured
 
-from shapleycam.experiments import Setting
+from shapleycam.experiments import RunSettings
 from shapleycam.experiments.engines import Ray
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     address, data, out = sys.argv[1:]
-    measured(data, out, slow(), QUICK, setting=Setting(batch_size=8, engine=Ray(address)))
+    measured(data, out, slow(), QUICK, settings=RunSettings(batch_size=8, engine=Ray(address)))
