@@ -119,7 +119,7 @@ class Measuring:
     def __call__(self, given: tuple[float, float, Any]) -> Iterator[Any]:
         begun, busy, prepared = given
         start = time.monotonic()
-        self.step.ready()
+        self.step.load_model()
         start, loading = time.monotonic(), time.monotonic() - start
         for result in self.step(prepared):
             busy += time.monotonic() - start
@@ -145,8 +145,8 @@ class Noted:
                 else:
                     yield result
 
-    def facts(self) -> dict[str, Any]:
-        return self.engine.facts()
+    def provenance(self) -> dict[str, Any]:
+        return self.engine.provenance()
 
 
 @dataclass

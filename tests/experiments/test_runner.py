@@ -268,14 +268,14 @@ class TestGoesOn:
         assert kept.items() <= parts(tmp_path).items()
 
     def test_when_finished_there_is_nothing_to_do(self, shots, finished):
-        before = parts(finished.place.path)
+        before = parts(finished.storage.path)
         told = Told()
-        measured(shots, finished.place.path, listener=told)
+        measured(shots, finished.storage.path, listener=told)
         assert told.steps == []
-        assert parts(finished.place.path) == before
+        assert parts(finished.storage.path) == before
 
     def test_where_a_part_was_deleted(self, shots, finished, tmp_path):
-        out = shutil.copytree(finished.place.path, tmp_path / "out")
+        out = shutil.copytree(finished.storage.path, tmp_path / "out")
         victim = sorted((out / "parts").rglob("*.parquet"))[1]
         victim.unlink()
         told = Told()
@@ -283,14 +283,17 @@ class TestGoesOn:
         assert sum(told.steps) == 32
 
     def test_with_other_batches_workers_and_device(self, shots, finished, tmp_path):
-        out = shutil.copytree(finished.place.path, tmp_path / "out")
+        out = shutil.copytree(finished.storage.path, tmp_path / "out")
         sorted((out / "parts").rglob("*.parquet"))[1].unlink()
         rows = measured(shots, out, settings=RunSettings("cpu", batch_size=5, workers=1)).rows()
         assert_near(rows, finished.rows(), 1e-5, within=1e-5)
 
-    def test_in_another_place(self, shots, finished, tmp_path):
+    def test_in_another_folder(self, shots, finished, tmp_path):
         """Neither where the photographs lie nor where the results do is part of the run."""
-        out, moved = shutil.copytree(finished.place.path, tmp_path / "out"), shutil.copytree(shots, tmp_path / "moved")
+        out, moved = (
+            shutil.copytree(finished.storage.path, tmp_path / "out"),
+            shutil.copytree(shots, tmp_path / "moved"),
+        )
         assert measured(moved, out).rows().equals(finished.rows())
         assert [Path(each["dataset"]).name for each in Store(out).manifest["sessions"]][-1] == "moved"
 

@@ -136,6 +136,7 @@ def run(evaluation: Evaluation, *, quiet: bool) -> Store:
             return evaluation.run(listener)
     except KeyboardInterrupt:
         print_note(
-            f"stopped; {evaluation.kept} images are kept in {evaluation.out}, and the same command goes on from there"
+            f"stopped; {evaluation.n_measured} images are kept in {evaluation.out}, "
+            "and the same command goes on from there"
         )
         raise typer.Exit(STOPPED) from None

@@ -64,11 +64,11 @@ def reproduce(
 
 def _say_how_long(evaluation: Evaluation) -> None:
     """A short trial of each network in this process, and what it means for all images."""
-    from shapleycam.experiments.estimate import trials
+    from shapleycam.experiments.estimate import run_trials
 
     whole = 0.0
     where = "" if evaluation.settings.local else " by one worker as fast as this process"
-    for trial in trials(evaluation):
+    for trial in run_trials(evaluation):
         whole += trial.seconds
         print_note(
             f"{trial.model}: {trial.seconds_per_image:.2g} s an image in a trial of two, so about "

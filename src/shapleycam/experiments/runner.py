@@ -25,7 +25,7 @@ from shapleycam.experiments.lazy import Lazy
 from shapleycam.experiments.protocol import Protocol
 from shapleycam.experiments.provenance import session
 from shapleycam.experiments.rows import Row
-from shapleycam.experiments.store import Store, is_run, open_run, refuse_other
+from shapleycam.experiments.store import Store, check_compatible, is_run, open_run
 from shapleycam.metrics.table import needs
 from shapleycam.models.network import Network
 from shapleycam.models.resolve import network_of
@@ -121,7 +121,7 @@ class Evaluation:
             evaluated_model.name: Lazy(self._here(evaluated_model).ready) for evaluated_model in self.evaluated_models
         }
         with open_run(self.out, self._manifest(here), self.settings.batch_size) as store:
-            done = [sum(map(len, store.parts())) - sum(map(len, store.pending(name))) for name in here]
+            done = [sum(map(len, store.chunks())) - sum(map(len, store.pending(name))) for name in here]
             listener.run_started(len(here) * len(self.dataset), sum(done))
             for evaluated_model in self.evaluated_models:
                 listener.model_started(evaluated_model.name)
@@ -136,14 +136,14 @@ class Evaluation:
         Raises:
             OptionError: it holds other things, or results of another protocol, other models or other data.
         """
-        refuse_other(self.out, self._asked)
+        check_compatible(self.out, self._asked)
 
     def pending(self, name: str) -> int:
         """How many images are not measured yet by a model."""
         return sum(map(len, Store(self.out).pending(name))) if is_run(self.out) else len(self.dataset)
 
     @property
-    def kept(self) -> int:
+    def n_measured(self) -> int:
         """How many images are measured, over all models."""
         return sum(len(self.dataset) - self.pending(evaluated_model.name) for evaluated_model in self.evaluated_models)
 
@@ -162,8 +162,8 @@ class Evaluation:
                 listener.batch_finished(measured.images, measured.rows)
         if missing := store.pending(name):
             raise OptionError(
-                f"{len(missing)} parts that were measured are not in {store.place}: the machines of the cluster do not "
-                "share this folder; give one that they share, or a URL such as s3://bucket/run"
+                f"{len(missing)} parts that were measured are not in {store.storage}: the machines of the cluster do "
+                "not share this folder; give one that they share, or a URL such as s3://bucket/run"
             )
         self._let_go(here)
 
@@ -182,7 +182,7 @@ class Evaluation:
         for name, ready in here.items():
             facts[name] = ready().facts
             self._let_go(ready)
-        made = {**session(self._device()), **self.settings.runs_on.facts(), "dataset": self.dataset.origin}
+        made = {**session(self._device()), **self.settings.runs_on.provenance(), "dataset": self.dataset.origin}
         return {**self._asked, "models": facts, "sessions": [made]}
 
     @cached_property
@@ -260,7 +260,7 @@ def _check_device(device: str | torch.device | None) -> None:
 def _refuse_errors(store: Store) -> None:
     columns = ("image", "status", "message")
     for model in store.manifest["order"]:
-        errors = store.rows_of(model, columns).filter(status="error")
+        errors = store.model_rows(model, columns).filter(status="error")
         if len(errors):
             count = errors["image"].n_unique()
             raise ImageError(f"{count} images could not be measured; the first says: {errors['message'][0]}")

@@ -186,7 +186,7 @@ class TestFaults:
         )
 
     def test_a_folder_that_is_not_shared(self, cluster, many, tmp_path, monkeypatch):
-        monkeypatch.setattr(Store, "pending", lambda store, _: store.parts())
+        monkeypatch.setattr(Store, "pending", lambda store, _: store.chunks())
         with pytest.raises(OptionError) as caught:
             measured(many, tmp_path, limit=3, settings=on(cluster))
         assert str(caught.value) == (
