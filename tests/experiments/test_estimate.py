@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small_runs import HERE, QUICK, Told, folder_of, measured, plain, raises, tiny
 
+from helpers.small_evaluations import HERE, QUICK, RecordingListener, folder_of, measured, plain, raises, tiny
 from shapleycam.experiments import Evaluation
 from shapleycam.experiments.datasets.opening import open_dataset
 from shapleycam.experiments.estimate import run_trials
@@ -32,7 +32,7 @@ def test_one_trial_a_model_and_nothing_is_written(shots, tmp_path):
 def test_images_that_are_measured_already_do_not_count(shots, tmp_path):
     models = [tiny(), tiny(1, "other")]
     with pytest.raises(KeyboardInterrupt):
-        measured(shots, tmp_path, models, listener=Told(33, raises(KeyboardInterrupt())))
+        measured(shots, tmp_path, models, listener=RecordingListener(33, raises(KeyboardInterrupt())))
     assert [trial.images for trial in run_trials(evaluation(shots, tmp_path, *models))] == [38, 70]
     measured(shots, tmp_path, models)
     assert [trial.seconds for trial in run_trials(evaluation(shots, tmp_path, *models))] == [0, 0]

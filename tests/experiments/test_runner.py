@@ -15,13 +15,17 @@ import polars as pl
 import pytest
 import torch
 from PIL import Image
-from small_runs import (
+from torch import nn
+
+import shapleycam
+from helpers.recorded_inputs import inputs_of
+from helpers.small_evaluations import (
     HERE,
     LABELS,
     PREPROCESS,
     QUICK,
+    RecordingListener,
     Tiny,
-    Told,
     assert_near,
     failing,
     folder_of,
@@ -31,14 +35,10 @@ from small_runs import (
     raises,
     tiny,
 )
-from torch import nn
-
-import shapleycam
 from shapleycam import Explainer, Network
 from shapleycam.errors import ImageError, LayerError, ModelError, OptionError
 from shapleycam.experiments import Protocol, RunSettings, Store, store
 from shapleycam.metrics import Options, measure
-from watching import inputs_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
 
@@ -163,14 +163,14 @@ class TestRows:
         assert odd["complexity"].min() > 0  # their own maps are not constant
 
     def test_watcher_is_told_of_all(self, few, tmp_path):
-        told = Told()
+        told = RecordingListener()
         models = [tiny(), tiny(1, "other")]
         first = measured(few, tmp_path, models, listener=told, settings=replace(HERE, batch_size=2))
         assert told.begun == (10, 0)
         assert told.models == ["tiny", "other"]
         assert told.steps == [2, 2, 1] * 2
         assert len(told.rows) == len(first.rows())
-        again = Told()
+        again = RecordingListener()
         measured(few, tmp_path, models, listener=again)
         assert again.begun == (10, 10)
         assert again.steps == []
@@ -181,7 +181,7 @@ def passes_at_each_batch(network, protocol, data, out, limit) -> list[int]:
     counted: list[int] = []
     with inputs_of(network.model) as inputs:
 
-        class Counting(Told):
+        class Counting(RecordingListener):
             def batch_finished(self, images, rows):
                 counted.append(len(inputs))
 
@@ -256,11 +256,11 @@ class TestGoesOn:
     @pytest.mark.parametrize("at", [1, 16, 33, 65])
     def test_after_an_interrupt(self, shots, finished, tmp_path, at):
         with pytest.raises(KeyboardInterrupt):
-            measured(shots, tmp_path, listener=Told(at, raises(KeyboardInterrupt())))
+            measured(shots, tmp_path, listener=RecordingListener(at, raises(KeyboardInterrupt())))
         kept = parts(tmp_path)
         whole = -(-at // 16) * 16  # the batch of which the watcher was told; its part was not written yet
         assert len(kept) == (whole - 1) // 32
-        told = Told()
+        told = RecordingListener()
         again = measured(shots, tmp_path, listener=told)
         assert again.rows().equals(finished.rows())
         assert told.begun == (70, 32 * len(kept))
@@ -269,7 +269,7 @@ class TestGoesOn:
 
     def test_when_finished_there_is_nothing_to_do(self, shots, finished):
         before = parts(finished.storage.path)
-        told = Told()
+        told = RecordingListener()
         measured(shots, finished.storage.path, listener=told)
         assert told.steps == []
         assert parts(finished.storage.path) == before
@@ -278,7 +278,7 @@ class TestGoesOn:
         out = shutil.copytree(finished.storage.path, tmp_path / "out")
         victim = sorted((out / "parts").rglob("*.parquet"))[1]
         victim.unlink()
-        told = Told()
+        told = RecordingListener()
         assert measured(shots, out, listener=told).rows().equals(finished.rows())
         assert sum(told.steps) == 32
 
@@ -320,7 +320,12 @@ class TestGoesOn:
     def test_no_decoding_process_is_left(self, shots, tmp_path):
         others = set(multiprocessing.active_children())
         with pytest.raises(KeyboardInterrupt) as caught:
-            measured(shots, tmp_path, listener=Told(1, raises(KeyboardInterrupt())), settings=replace(HERE, workers=1))
+            measured(
+                shots,
+                tmp_path,
+                listener=RecordingListener(1, raises(KeyboardInterrupt())),
+                settings=replace(HERE, workers=1),
+            )
         assert set(multiprocessing.active_children()) <= others
         assert caught  # is kept, as notebooks do
 
@@ -328,7 +333,7 @@ class TestGoesOn:
 class TestFolder:
     def test_of_a_run_that_was_stopped_before_its_first_part_is_free(self, few, tmp_path):
         with pytest.raises(KeyboardInterrupt):
-            measured(few, tmp_path, listener=Told(1, raises(KeyboardInterrupt())))
+            measured(few, tmp_path, listener=RecordingListener(1, raises(KeyboardInterrupt())))
         other = replace(QUICK, methods=("gradcam",))
         assert len(measured(few, tmp_path, protocol=other).rows()) == 5
         with pytest.raises(OptionError, match=r"holds results of another run: protocol\.methods was"):
@@ -362,7 +367,7 @@ class TestChanged:
 
     def test_the_file_that_makes_the_model(self, few, tmp_path):
         file = tmp_path / "mine.py"
-        file.write_text("from small_runs import tiny\n\n\ndef net():\n    return tiny()\n")
+        file.write_text("from helpers.small_evaluations import tiny\n\n\ndef net():\n    return tiny()\n")
         name = f"{file}:net"
         measured(few, tmp_path / "out", name)
         file.write_text(file.read_text() + "\nLATER = 1\n")
@@ -371,7 +376,7 @@ class TestChanged:
 
     def test_not_where_the_weights_come_from(self, few, tmp_path):
         measured(few, tmp_path / "out", replace(tiny(), origin="r18.pth"))
-        told = Told()
+        told = RecordingListener()
         measured(few, tmp_path / "out", replace(tiny(), origin="/elsewhere/r18.pth"), listener=told)
         assert told.steps == []
 
@@ -617,7 +622,7 @@ class TestFatal:
 
     def test_mistake_of_the_second_model_is_said_first(self, few, tmp_path):
         model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))
-        told = Told()
+        told = RecordingListener()
         with pytest.raises(LayerError):
             measured(
                 few,
@@ -679,7 +684,7 @@ class TestErrors:
 
     def test_a_second_run_does_not_try_them_again(self, spoilt, tmp_path):
         before = measured(spoilt, tmp_path / "out").rows()
-        told = Told()
+        told = RecordingListener()
         assert measured(spoilt, tmp_path / "out", listener=told).rows().equals(before)
         assert told.steps == []
 

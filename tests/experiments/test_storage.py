@@ -9,9 +9,9 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from object_store import ObjectStore, object_store
-from small_runs import Told, measured, raises
 
+from helpers.object_store import ObjectStore, object_store
+from helpers.small_evaluations import RecordingListener, measured, raises
 from shapleycam.errors import OptionError
 from shapleycam.experiments import Store
 from shapleycam.experiments.storage import FolderStorage, RemoteStorage, Storage, open_storage
@@ -102,8 +102,8 @@ class TestObjectStore:
     def test_a_run_goes_on_there(self, s3, shots, finished):
         url = s3.url("goes-on")
         with pytest.raises(KeyboardInterrupt):
-            measured(shots, url, listener=Told(33, raises(KeyboardInterrupt())))
-        told = Told()
+            measured(shots, url, listener=RecordingListener(33, raises(KeyboardInterrupt())))
+        told = RecordingListener()
         assert measured(shots, url, listener=told).rows().equals(finished.rows())
         assert told.begun == (70, 32)
 

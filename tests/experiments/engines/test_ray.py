@@ -16,13 +16,13 @@ import polars as pl
 import psutil
 import pytest
 import ray
-import ray_driver
 import torch
-from object_store import object_store
-from slow import slow
-from small_runs import Told, assert_near, by_status, failing, folder_of, measured, raises
 
-from ports import free_port, listens
+from helpers import ray_driver
+from helpers.object_store import object_store
+from helpers.ports import free_port, listens
+from helpers.slow_network import slow
+from helpers.small_evaluations import RecordingListener, assert_near, by_status, failing, folder_of, measured, raises
 from shapleycam.errors import ModelError, OptionError, ScaleInvariantHeadWarning, warn
 from shapleycam.experiments import RunSettings, Store
 from shapleycam.experiments.engines import Local, Ray
@@ -89,7 +89,7 @@ def until(what: Callable[[], Any], seconds: float = 60) -> Any:
 
 class TestTable:
     def test_is_that_of_this_process_bit_for_bit(self, cluster, many, whole, tmp_path):
-        told = Told()
+        told = RecordingListener()
         store = measured(many, tmp_path, settings=on(cluster), listener=told)
         assert store.rows().equals(whole)
         assert by_status(store.rows(), "error")["image"].to_list() == ["0041.jpg"]
@@ -102,10 +102,10 @@ class TestTable:
         settings = RunSettings(batch_size=8, workers=0)
         stop = raises(KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
-            measured(many, tmp_path, slow(), settings=settings, listener=Told(40, stop))
+            measured(many, tmp_path, slow(), settings=settings, listener=RecordingListener(40, stop))
         assert len(parts(tmp_path)) == 1
         with pytest.raises(KeyboardInterrupt):
-            measured(many, tmp_path, slow(), settings=on(cluster), listener=Told(1, stop))
+            measured(many, tmp_path, slow(), settings=on(cluster), listener=RecordingListener(1, stop))
         here = len(parts(tmp_path))
         assert 1 < here < 5
         assert_near(measured(many, tmp_path, slow(), settings=settings).rows(), whole, 1e-6, within=1e-6)
@@ -142,7 +142,7 @@ class TestFaults:
             lost.extend(parts(tmp_path))
             cluster.remove_node(node, allow_graceful=False)
 
-        store = measured(many, tmp_path, slow(), settings=on(cluster), listener=Told(1, leave))
+        store = measured(many, tmp_path, slow(), settings=on(cluster), listener=RecordingListener(1, leave))
         assert 0 < len(lost) < 5
         assert store.rows().equals(whole)
 
@@ -155,7 +155,7 @@ class TestFaults:
                     actor.kill()
                     killed.append(actor.pid)
 
-        store = measured(many, tmp_path, slow(), settings=on(cluster), listener=Told(1, kill))
+        store = measured(many, tmp_path, slow(), settings=on(cluster), listener=RecordingListener(1, kill))
         assert killed
         assert store.rows().equals(whole)
         assert not list(tmp_path.rglob(f"{UNFINISHED}*"))
@@ -239,9 +239,9 @@ class TestWork:
     def test_another_model_on_a_worker_is_refused(self, cluster, many, tmp_path):
         """A source file that draws other weights there, as a node with another checkpoint would have."""
         (tmp_path / "two.py").write_text(
-            "import os\nfrom small_runs import tiny\n\n\ndef net():\n    return tiny(os.getppid() != PARENT)\n".replace(
-                "PARENT", str(os.getppid())
-            )
+            "import os\n"
+            "from helpers.small_evaluations import tiny\n\n\n"
+            f"def net():\n    return tiny(os.getppid() != {os.getppid()})\n"
         )
         with pytest.raises(ModelError) as caught:
             measured(many, tmp_path / "out", f"{tmp_path}/two.py:net", limit=3, settings=on(cluster))
