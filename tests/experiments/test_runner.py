@@ -163,13 +163,13 @@ class TestRows:
         assert odd["complexity"].min() > 0  # their own maps are not constant
 
     def test_watcher_is_told_of_all(self, few, tmp_path):
-        told = RecordingListener()
+        listener = RecordingListener()
         models = [tiny(), tiny(1, "other")]
-        first = measured(few, tmp_path, models, listener=told, settings=replace(HERE, batch_size=2))
-        assert told.begun == (10, 0)
-        assert told.models == ["tiny", "other"]
-        assert told.steps == [2, 2, 1] * 2
-        assert len(told.rows) == len(first.rows())
+        first = measured(few, tmp_path, models, listener=listener, settings=replace(HERE, batch_size=2))
+        assert listener.begun == (10, 0)
+        assert listener.models == ["tiny", "other"]
+        assert listener.steps == [2, 2, 1] * 2
+        assert len(listener.rows) == len(first.rows())
         again = RecordingListener()
         measured(few, tmp_path, models, listener=again)
         assert again.begun == (10, 10)
@@ -260,27 +260,27 @@ class TestGoesOn:
         kept = parts(tmp_path)
         whole = -(-at // 16) * 16  # the batch of which the watcher was told; its part was not written yet
         assert len(kept) == (whole - 1) // 32
-        told = RecordingListener()
-        again = measured(shots, tmp_path, listener=told)
+        listener = RecordingListener()
+        again = measured(shots, tmp_path, listener=listener)
         assert again.rows().equals(finished.rows())
-        assert told.begun == (70, 32 * len(kept))
-        assert sum(told.steps) == 70 - 32 * len(kept)
+        assert listener.begun == (70, 32 * len(kept))
+        assert sum(listener.steps) == 70 - 32 * len(kept)
         assert kept.items() <= parts(tmp_path).items()
 
     def test_when_finished_there_is_nothing_to_do(self, shots, finished):
         before = parts(finished.storage.path)
-        told = RecordingListener()
-        measured(shots, finished.storage.path, listener=told)
-        assert told.steps == []
+        listener = RecordingListener()
+        measured(shots, finished.storage.path, listener=listener)
+        assert listener.steps == []
         assert parts(finished.storage.path) == before
 
     def test_where_a_part_was_deleted(self, shots, finished, tmp_path):
         out = shutil.copytree(finished.storage.path, tmp_path / "out")
         victim = sorted((out / "parts").rglob("*.parquet"))[1]
         victim.unlink()
-        told = RecordingListener()
-        assert measured(shots, out, listener=told).rows().equals(finished.rows())
-        assert sum(told.steps) == 32
+        listener = RecordingListener()
+        assert measured(shots, out, listener=listener).rows().equals(finished.rows())
+        assert sum(listener.steps) == 32
 
     def test_with_other_batches_workers_and_device(self, shots, finished, tmp_path):
         out = shutil.copytree(finished.storage.path, tmp_path / "out")
@@ -376,9 +376,9 @@ class TestChanged:
 
     def test_not_where_the_weights_come_from(self, few, tmp_path):
         measured(few, tmp_path / "out", replace(tiny(), origin="r18.pth"))
-        told = RecordingListener()
-        measured(few, tmp_path / "out", replace(tiny(), origin="/elsewhere/r18.pth"), listener=told)
-        assert told.steps == []
+        listener = RecordingListener()
+        measured(few, tmp_path / "out", replace(tiny(), origin="/elsewhere/r18.pth"), listener=listener)
+        assert listener.steps == []
 
 
 class TestRefusals:
@@ -622,16 +622,16 @@ class TestFatal:
 
     def test_mistake_of_the_second_model_is_said_first(self, few, tmp_path):
         model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))
-        told = RecordingListener()
+        listener = RecordingListener()
         with pytest.raises(LayerError):
             measured(
                 few,
                 tmp_path / "out",
                 [tiny(), Network(model, PREPROCESS, LABELS, "second")],
                 replace(QUICK, layers="features"),
-                listener=told,
+                listener=listener,
             )
-        assert told.steps == []
+        assert listener.steps == []
 
     def test_wrong_layer_is_said_before_anything_is_decoded(self, few, tmp_path):
         seen = []
@@ -684,9 +684,9 @@ class TestErrors:
 
     def test_a_second_run_does_not_try_them_again(self, spoilt, tmp_path):
         before = measured(spoilt, tmp_path / "out").rows()
-        told = RecordingListener()
-        assert measured(spoilt, tmp_path / "out", listener=told).rows().equals(before)
-        assert told.steps == []
+        listener = RecordingListener()
+        assert measured(spoilt, tmp_path / "out", listener=listener).rows().equals(before)
+        assert listener.steps == []
 
     def test_are_fatal_when_strict(self, spoilt, tmp_path):
         with pytest.raises(ImageError, match=r"0003\.jpg: damaged"):

@@ -103,9 +103,9 @@ class TestObjectStore:
         url = s3.url("goes-on")
         with pytest.raises(KeyboardInterrupt):
             measured(shots, url, listener=RecordingListener(33, raises(KeyboardInterrupt())))
-        told = RecordingListener()
-        assert measured(shots, url, listener=told).rows().equals(finished.rows())
-        assert told.begun == (70, 32)
+        listener = RecordingListener()
+        assert measured(shots, url, listener=listener).rows().equals(finished.rows())
+        assert listener.begun == (70, 32)
 
     def test_a_table_of_it(self, s3, shots, finished, run):
         url = s3.url("a-table")

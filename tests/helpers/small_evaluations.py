@@ -111,7 +111,7 @@ def assert_near(one: pl.DataFrame, other: pl.DataFrame, tolerance: float, within
         np.testing.assert_allclose(a[rows], b[rows], rtol=0, atol=tolerance, err_msg=name, equal_nan=True)
 
 
-class Told:
+class RecordingListener:
     """A watcher that remembers what it is told, and does something when so many images are measured."""
 
     def __init__(self, at: int | None = None, do: Callable[[], object] | None = None) -> None:

@@ -89,12 +89,12 @@ def until(what: Callable[[], Any], seconds: float = 60) -> Any:
 
 class TestTable:
     def test_is_that_of_this_process_bit_for_bit(self, cluster, many, whole, tmp_path):
-        told = RecordingListener()
-        store = measured(many, tmp_path, settings=on(cluster), listener=told)
+        listener = RecordingListener()
+        store = measured(many, tmp_path, settings=on(cluster), listener=listener)
         assert store.rows().equals(whole)
         assert by_status(store.rows(), "error")["image"].to_list() == ["0041.jpg"]
-        assert sum(told.steps) == IMAGES
-        assert len(told.rows) == len(whole)
+        assert sum(listener.steps) == IMAGES
+        assert len(listener.rows) == len(whole)
         assert store.manifest["sessions"][-1]["engine"] == "ray"
 
     def test_after_going_on_elsewhere(self, cluster, many, whole, tmp_path):
