@@ -115,7 +115,7 @@ class TestFolder:
         path.write_text("text")
         with pytest.raises(OptionError) as caught:
             folder(path)
-        assert str(caught.value) == f"{path}: a file, where a folder was expected; choose another with --out"
+        assert str(caught.value) == f"{path}: a file, where a folder was expected; choose another with out="
         assert path.read_text() == "text"
 
     def test_file_above_it(self, tmp_path):
@@ -123,4 +123,4 @@ class TestFolder:
         path = tmp_path / "a.txt/maps"
         with pytest.raises(OptionError) as caught:
             folder(path)
-        assert str(caught.value) == f"{path}: cannot be written (Not a directory); choose another folder with --out"
+        assert str(caught.value) == f"{path}: cannot be written (Not a directory); choose another folder with out="

@@ -51,9 +51,9 @@ def folder(path: Path) -> Path:
         with tempfile.TemporaryFile(dir=path):
             return path
     except FileExistsError:
-        raise OptionError(f"{path}: a file, where a folder was expected; choose another with --out") from None
+        raise OptionError(f"{path}: a file, where a folder was expected; choose another with out=") from None
     except OSError as error:
-        raise OptionError(f"{path}: cannot be written ({error.strerror}); choose another folder with --out") from None
+        raise OptionError(f"{path}: cannot be written ({error.strerror}); choose another folder with out=") from None
 
 
 def _keep_names(folder: Path) -> None:

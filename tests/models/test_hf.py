@@ -152,7 +152,7 @@ def test_weights_that_are_not_all_there_are_refused(folder, vit):
         zoo.load(f"hf:{folder}")
     message = str(refused.value)
     assert message.startswith(f"model 'hf:{folder}': 2 weights are not in the file (first: classifier.bias), so it is")
-    assert "--no-pretrained" in message
+    assert "pretrained=False" in message
 
 
 def test_untrained_the_weights_of_a_folder_are_not_read(folder, vit):
@@ -197,7 +197,7 @@ def test_a_hub_that_cannot_be_reached_is_one_line_with_the_way_out():
     message = str(refused.value)
     assert message.startswith("model 'hf:google/not-here-at-all' could not be made (OSError: ")
     assert "\n" not in message
-    for way in ("a folder that save_pretrained wrote", "--checkpoint FILE", "--no-pretrained"):
+    for way in ("a folder that save_pretrained wrote", "checkpoint=", "pretrained=False"):
         assert way in message
 
 

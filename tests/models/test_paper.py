@@ -141,8 +141,8 @@ def test_without_a_network_one_line_names_the_way_out(name, hub, monkeypatch):
         zoo.load(name)
     message = str(refused.value)
     assert message.startswith(f"model {name!r} could not be made (ConnectionError: the hub cannot be reached); ")
-    assert "--checkpoint" in message
-    assert "--no-pretrained" in message
+    assert "checkpoint=" in message
+    assert "pretrained=False" in message
     if name in TORCHVISION:
         assert urls == [torchvision.models.get_model_weights(name).IMAGENET1K_V1.url]
     else:

@@ -72,7 +72,7 @@ def _check_complete(info: dict[str, Any], name: str) -> None:
     if missing:
         raise ModelError(
             f"model {name!r}: {len(missing)} weights are not in the file (first: {missing[0]}), so it is not a trained "
-            "image classifier; give one, or --no-pretrained for an untrained network"
+            "image classifier; give one, or pretrained=False for an untrained network"
         )
 
 
