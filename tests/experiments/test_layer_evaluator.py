@@ -378,7 +378,7 @@ def test_process_that_dies_while_it_decodes(shots, tmp_path):
     with pytest.raises(OptionError) as caught:
         measured(shots, tmp_path, tiny(preprocess=dies), AT, setting=replace(HERE, workers=1))
     assert "a decoding process died (DataLoader worker" in str(caught.value)
-    assert "decode with --workers 0" in str(caught.value)
+    assert "decode with workers=0" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -386,7 +386,7 @@ class TestRefusals:
         assert files(args[1]).items() >= {k: v for k, v in before.items() if k.startswith("parts/")}.items()
         text = str(caught.value)
         assert text.startswith(f"{args[1]} holds results of another run: ")
-        assert text.endswith("; choose another --out, or ask for the same again")
+        assert text.endswith("; choose another out=, or ask for the same again")
         assert "\n" not in text
         return text
 

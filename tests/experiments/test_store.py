@@ -224,7 +224,7 @@ class TestAnotherRun:
         content = (tmp_path / "manifest.json").read_bytes()
         text = refusal(tmp_path, **changed)
         assert text == (
-            f"{tmp_path} holds results of another run: {says}; choose another --out, or ask for the same again"
+            f"{tmp_path} holds results of another run: {says}; choose another out=, or ask for the same again"
         )
         assert (tmp_path / "manifest.json").read_bytes() == content
         assert Store(tmp_path).rows().equals(before)
@@ -251,7 +251,7 @@ class TestLock:
     def test_second_run_is_refused_while_the_first_goes_on(self, tmp_path):
         with open_run(tmp_path, wanted(), 16) as opened:
             text = refusal(tmp_path)
-            assert text == f"{tmp_path}: another run writes to this folder; wait for it, or choose another --out"
+            assert text == f"{tmp_path}: another run writes to this folder; wait for it, or choose another out="
             opened.write("a", range(32), table(range(32)))
             assert len(Store(tmp_path).rows()) == 32  # readers need not wait
 
@@ -284,7 +284,7 @@ class TestFolder:
     def test_of_something_else_is_refused(self, tmp_path):
         (tmp_path / "notes.txt").write_text("mine")
         text = refusal(tmp_path)
-        assert text == f"{tmp_path} is not empty (notes.txt) and holds no results; choose another --out"
+        assert text == f"{tmp_path} is not empty (notes.txt) and holds no results; choose another out="
         assert (tmp_path / "notes.txt").read_text() == "mine"
         assert not is_run(tmp_path)
 

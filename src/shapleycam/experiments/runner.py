@@ -92,9 +92,9 @@ class Evaluation:
             found = f"models named {', '.join(twice)} twice" if twice else "no models were given"
             raise OptionError(f"{found}; expected each model once, under a name of its own (shapleycam.Network(name=))")
         if self.checkpoint is not None and len(names) > 1:
-            raise OptionError(f"--checkpoint {self.checkpoint} and {len(names)} models were given; give one model")
+            raise OptionError(f"checkpoint={self.checkpoint} and {len(names)} models were given; give one model")
         if self.annotations is None and "objects" in needs(self.protocol.metrics):
-            raise OptionError("the pointing metrics ask where the objects are; give annotations (--objects)")
+            raise OptionError("the pointing metrics ask where the objects are; give annotations=")
         if self.setting.local:
             _check_device(self.setting.device)
         if self.setting.workers < 0 or self.setting.batch_size < 1:

@@ -102,7 +102,7 @@ class Folder(Place):
             held = FileLock(self.path / _LOCK).acquire(timeout=0)
         except Timeout:
             raise OptionError(
-                f"{self}: another run writes to this folder; wait for it, or choose another --out"
+                f"{self}: another run writes to this folder; wait for it, or choose another out="
             ) from None
         with held:
             self._clear()

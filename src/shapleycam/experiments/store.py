@@ -160,7 +160,7 @@ def _new(wanted: Manifest, batch_size: int) -> Manifest:
 def _check_same(place: Place, found: Manifest, wanted: Manifest) -> None:
     if changed := differences(found, wanted, _NOT_COMPARED):
         raise OptionError(
-            f"{place} holds results of another run: {'; '.join(changed)}; choose another --out, or ask for the same "
+            f"{place} holds results of another run: {'; '.join(changed)}; choose another out=, or ask for the same "
             "again"
         )
 
@@ -169,7 +169,7 @@ def _check_not_foreign(place: Place) -> None:
     """Refuse a place with other things in it, before anything is done there."""
     names = place.names()
     if names and _MANIFEST not in names:
-        raise OptionError(f"{place} is not empty ({', '.join(names[:3])}) and holds no results; choose another --out")
+        raise OptionError(f"{place} is not empty ({', '.join(names[:3])}) and holds no results; choose another out=")
 
 
 def _read_manifest(place: Place) -> Manifest:

@@ -181,7 +181,7 @@ class TestFaults:
         with pytest.raises(OptionError) as caught:
             done.extend(Ray(cluster.address, actors=1).run(range(3), abs, perform))
         assert str(caught.value) == (
-            "a part of the work ended its worker 5 times (out of memory, most likely); use a smaller --batch-size, or "
+            "a part of the work ended its worker 5 times (out of memory, most likely); use a smaller batch_size=, or "
             "fewer actors a node"
         )
 
@@ -286,8 +286,8 @@ class TestRefused:
         with pytest.raises(OptionError) as caught:
             list(Ray(address).run([1], abs, list))
         assert str(caught.value) == (
-            f"no Ray cluster at {address} (Connection refused); start one (ray start --head), give --address HOST:PORT "
-            "or ray://HOST:10001, or leave --address out for one of this machine's own"
+            f"no Ray cluster at {address} (Connection refused); start one (ray start --head), give address=HOST:PORT "
+            "or ray://HOST:10001, or leave address= out for one of this machine's own"
         )
 
     @pytest.mark.parametrize("scheme", ["", "ray://"])
