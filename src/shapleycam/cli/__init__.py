@@ -53,7 +53,7 @@ for _name, _function in COMMANDS.items():
     app.command(_name, cls=Command)(_function)
 
 
-def _print_version(requested: bool) -> bool:  # noqa: FBT001 (typer hands it the value of the option)
+def _print_version(*, requested: bool) -> bool:
     if requested:
         typer.echo(f"shapleycam {__version__}")
         raise typer.Exit
