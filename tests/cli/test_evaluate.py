@@ -339,10 +339,10 @@ def test_running_means_of_the_display():
 
     console = Console(width=200, force_terminal=True)
     shown = Display([METRICS["average_drop"]], console)
-    shown.begin(4, 0)
-    shown.model("tiny")
+    shown.run_started(4, 0)
+    shown.model_started("tiny")
     row = {"status": "ok", "layer": "before-pool", "utility": "rest", "method": "gradcam"}
-    shown.measured(2, [{**row, "average_drop": 0.1}, {**row, "average_drop": 0.3}])
+    shown.batch_finished(2, [{**row, "average_drop": 0.1}, {**row, "average_drop": 0.3}])
     with console.capture() as text:
         console.print(shown)
     # the mean of 0.1 and 0.3, and 1.96 x 0.1 / √2

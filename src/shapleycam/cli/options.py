@@ -10,7 +10,7 @@ import typer
 from shapleycam.errors import ModelError, OptionError
 
 if TYPE_CHECKING:
-    from shapleycam.experiments import Setting
+    from shapleycam.experiments import RunSettings
     from shapleycam.experiments.engines import Engine
     from shapleycam.explaining.explainer import Explainer
     from shapleycam.models.network import Transform
@@ -215,18 +215,18 @@ def setting(
     engine: Engine | None,
     *,
     strict: bool = False,
-) -> Setting:
+) -> RunSettings:
     """Where and how fast an evaluation runs.
 
     Raises:
         OptionError: workers of this process where it does not do the work.
     """
-    from shapleycam.experiments import Setting
+    from shapleycam.experiments import RunSettings
 
     if engine is not None and workers is not None:
         raise OptionError(f"--workers {workers} was given with --engine ray, which decodes by itself; leave it out")
     chosen: dict[str, Any] = {} if workers is None else {"workers": workers}
-    return Setting(device=device, batch_size=batch_size, strict=strict, engine=engine, **chosen)
+    return RunSettings(device=device, batch_size=batch_size, strict=strict, engine=engine, **chosen)
 
 
 def nodes_of(text: str) -> Nodes_:

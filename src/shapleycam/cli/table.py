@@ -44,13 +44,13 @@ def table(
     - `shapleycam table run --figures plots` draws metric against metric, ranks across networks, and curves.
     """
     from shapleycam.experiments import Store
-    from shapleycam.experiments.merging import curve_rows, summary_of
+    from shapleycam.experiments.merging import read_curves, summarise_runs
     from shapleycam.experiments.results import LAYOUTS
     from shapleycam.experiments.results.drawings import drawings
     from shapleycam.files import write_whole
 
     stores = [Store(path) for path in runs]
-    summary = summary_of(stores, metric)
+    summary = summarise_runs(stores, metric)
     folder = None if figures is None else _folder(figures)
     if form == "terminal" and out is None:
         print_summary(summary, stores, against_paper=against is not None, intervals=intervals)
@@ -62,7 +62,7 @@ def table(
         else:
             typer.echo(f"written {write_whole(out, lambda file: file.write(text.encode()))}")
     if folder is not None:
-        rows = curve_rows(stores)
+        rows = read_curves(stores)
         for layer, utility in summary.settings:
             for one in drawings(summary.at(layer, utility), rows):
                 _save(one.draw, folder / f"{one.name}.png")

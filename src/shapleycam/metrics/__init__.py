@@ -10,10 +10,10 @@ from typing import Any
 
 from shapleycam.metrics._measure import alone, measure
 from shapleycam.metrics.metric import Metric
-from shapleycam.metrics.options import Options
+from shapleycam.metrics.options import MetricOptions
 from shapleycam.metrics.table import METRICS, metrics
 
-__all__ = ["METRICS", "Metric", "Options", "measure", "metrics"]
+__all__ = ["METRICS", "Metric", "MetricOptions", "measure", "metrics"]
 
 
 def __getattr__(name: str) -> Callable[..., Any]:

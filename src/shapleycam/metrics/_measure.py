@@ -14,10 +14,10 @@ from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Images, Inputs, batch_of
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.game.players import Regions
+from shapleycam.metrics.evaluator import MetricEvaluator
+from shapleycam.metrics.explained_batch import ExplainedBatch
 from shapleycam.metrics.metric import Metric
-from shapleycam.metrics.options import Options
-from shapleycam.metrics.passes import Passes
-from shapleycam.metrics.subject import Subject
+from shapleycam.metrics.options import MetricOptions
 from shapleycam.metrics.table import expand
 from shapleycam.utilities import UTILITIES, Utility
 from shapleycam.values._path import Nodes
@@ -30,7 +30,7 @@ def measure(  # noqa: PLR0913  # every one but three has a default
     images: Images,
     explanations: Mapping[str, Explanation],
     metrics: str | Sequence[str] = ("paper",),
-    options: Options | None = None,
+    options: MetricOptions | None = None,
     objects: Bool[Tensor, "b h w"] | None = None,
     *,
     nodes: Nodes = 8,
@@ -70,10 +70,10 @@ def measure(  # noqa: PLR0913  # every one but three has a default
         )
     effort = {"nodes": nodes, "tolerance": tolerance, "players": players, "seed": seed}
     utility = _utility(explainer, first)
-    subject = Subject(
+    subject = ExplainedBatch(
         explainer, batch.images, first.target, utility, first.utility_name, effort, first.form, batch.extra
     )
-    passes = Passes(subject, explanations, names, options or Options(), objects)
+    passes = MetricEvaluator(subject, explanations, names, options or MetricOptions(), objects)
     return {name: {method: passes.metric(name, method) for method in explanations} for name in names}
 
 
@@ -121,7 +121,7 @@ def alone(row: Metric) -> Callable[..., Float[Tensor, " b"]]:
         explainer: Explainer,
         images: Images,
         explanation: Explanation,
-        options: Options | None = None,
+        options: MetricOptions | None = None,
         objects: Bool[Tensor, "b h w"] | None = None,
         **effort: Any,
     ) -> Float[Tensor, " b"]:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
 from shapleycam.errors import OptionError
-from shapleycam.metrics.options import Options
+from shapleycam.metrics.options import MetricOptions
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess
 
@@ -25,7 +25,7 @@ def masked(images: Images, mask: Maps, hidden: Content | float) -> Images:
     return kept if isinstance(hidden, float) and hidden == 0 else kept + hidden * (1 - weight)
 
 
-def hidden_content(images: Images, options: Options, preprocess: Transform | None) -> Content | float:
+def hidden_content(images: Images, options: MetricOptions, preprocess: Transform | None) -> Content | float:
     """What is seen where a mask hides all; 0.0 in the published protocol: the mean colour of the training data.
 
     Raises:
@@ -38,7 +38,7 @@ def hidden_content(images: Images, options: Options, preprocess: Transform | Non
     return zero(images, options, preprocess)
 
 
-def zero(images: Images, options: Options, preprocess: Transform | None) -> Content | float:
+def zero(images: Images, options: MetricOptions, preprocess: Transform | None) -> Content | float:
     """The zero of the mask's space, in normalised units (1, c, 1, 1): 0.0, or black where the mask is in pixels.
 
     Raises:
@@ -55,7 +55,7 @@ def zero(images: Images, options: Options, preprocess: Transform | None) -> Cont
     return torch.tensor(black, device=images.device, dtype=images.dtype).view(1, -1, 1, 1)
 
 
-def blurred(images: Images, options: Options) -> Images:
+def blurred(images: Images, options: MetricOptions) -> Images:
     """The images behind a Gaussian blur.
 
     Raises:

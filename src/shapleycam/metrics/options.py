@@ -38,7 +38,7 @@ def _is_number(value: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class Options:
+class MetricOptions:
     """How metrics change images and draw numbers; the defaults are those of the published tables.
 
     `mask_space` is where the mask multiplies, and where zero is: "normalised" hides behind the mean colour of the

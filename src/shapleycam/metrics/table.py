@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from shapleycam.errors import OptionError, nearest
 from shapleycam.metrics import confidence, maps, stability
 from shapleycam.metrics.metric import Metric
+from shapleycam.metrics.quantities import QUANTITIES
 from shapleycam.names import canonical
 from shapleycam.values import distance
 
@@ -175,10 +176,18 @@ def metric_of(name: str) -> Metric:
     return METRICS[own]
 
 
-def needs(names: Sequence[str]) -> set[str]:
-    """The quantities that metrics are made of, also through other metrics."""
-    found: set[str] = set()
-    for name in names:
-        direct = METRICS[name].needs
-        found |= {need for need in direct if need not in METRICS} | needs([need for need in direct if need in METRICS])
-    return found
+def required_quantities(metrics: Sequence[str]) -> frozenset[str]:
+    """Return the names of all quantities that these metrics are computed from, directly or through others.
+
+    Example:
+        >>> sorted(required_quantities(["efficiency_gap"]))
+        ['game', 'grand', 'player_values']
+    """
+    pending, required = list(metrics), set[str]()
+    while pending:
+        name = pending.pop()
+        if name not in METRICS:
+            required.add(name)
+        row = METRICS[name] if name in METRICS else QUANTITIES[name]
+        pending += [need for need in row.needs if need not in required]
+    return frozenset(required)

@@ -41,8 +41,8 @@ class Local:
             for one in ready:
                 yield from perform(one)
 
-    def facts(self) -> dict[str, Any]:
-        """As `Engine.facts`."""
+    def provenance(self) -> dict[str, Any]:
+        """As `Engine.provenance`."""
         return {"engine": "local", "workers": self.workers}
 
 

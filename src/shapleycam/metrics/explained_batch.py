@@ -24,7 +24,7 @@ from shapleycam.utilities import Utility, probabilities
 
 
 @dataclass(frozen=True)
-class Subject:
+class ExplainedBatch:
     """Images (b, c, h, w), the class of each, and the utility that was explained of it.
 
     `effort` are nodes, tolerance, players and seed, as the explanations were made with; `form` is what the numbers of
@@ -52,8 +52,12 @@ class Subject:
         return probabilities(output, self.utility_name, self.form).gather(1, self.target[:, None])[:, 0].detach()
 
     def score(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-        """The score of the class for changed images: one plain forward pass."""
-        return self.scores(self.explainer.output(self._batch(images), self.utility))
+        """Return the score of the class for changed images: one plain forward pass."""
+        return self.scores(self.output(images))
+
+    def output(self, images: Float[Tensor, "b c h w"]) -> Any:
+        """Return the model's output for changed images: one plain forward pass."""
+        return self.explainer.output(self._batch(images), self.utility)
 
     def explain(
         self, images: Float[Tensor, "b c h w"], methods: Sequence[str], seed: Seed | None = None
@@ -72,7 +76,7 @@ class Subject:
         """One seed an image, from its content."""
         return content_seeds(self.images, seed)
 
-    def single(self, index: int, explainer: Explainer) -> Subject:
+    def single(self, index: int, explainer: Explainer) -> ExplainedBatch:
         """One image, as another model sees it."""
         one = slice(index, index + 1)
         effort, utility, players = dict(self.effort), self.utility, self.effort.get("players")
