@@ -74,7 +74,7 @@ def explain(
     from shapleycam.cli.explaining import Explaining, Reading
     from shapleycam.experiments.engines import Local
     from shapleycam.experiments.lazy import Lazy
-    from shapleycam.files import folder
+    from shapleycam.files import make_folder
 
     if top is not None and against is not None:
         raise OptionError(f"--top {top} and --against {against} were both given; expected one of them, or --target")
@@ -87,7 +87,7 @@ def explain(
         "tolerance": tolerance,
         "players": options.regions_of(players),
     }
-    folder(out)
+    make_folder(out)
     paths, errors = found(images) if images else ([options.demo_photo()], [])
     for path, error in errors:
         _report_error(path, error, as_json=as_json)
@@ -160,9 +160,9 @@ def _show(one: Explained, *, as_json: bool) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    from shapleycam.files import write_whole
+    from shapleycam.files import write_atomically
 
-    write_whole(path, lambda file: file.write(content))
+    write_atomically(path, lambda file: file.write(content))
 
 
 def _report_error(path: Path, error: str, *, as_json: bool) -> None:

@@ -47,7 +47,7 @@ def table(
     from shapleycam.experiments.merging import read_curves, summarise_runs
     from shapleycam.experiments.results import LAYOUTS
     from shapleycam.experiments.results.drawings import drawings
-    from shapleycam.files import write_whole
+    from shapleycam.files import write_atomically
 
     stores = [Store(path) for path in runs]
     summary = summarise_runs(stores, metric)
@@ -60,7 +60,7 @@ def table(
         if out is None:
             typer.echo(text, nl=False)
         else:
-            typer.echo(f"written {write_whole(out, lambda file: file.write(text.encode()))}")
+            typer.echo(f"written {write_atomically(out, lambda file: file.write(text.encode()))}")
     if folder is not None:
         rows = read_curves(stores)
         for layer, utility in summary.settings:
@@ -70,10 +70,10 @@ def table(
 
 def _folder(path: Path) -> Path:
     """Return the folder of the figures, made if need be, before anything is printed."""
-    from shapleycam.files import folder
+    from shapleycam.files import make_folder
 
     with argument_is(out="--figures"):
-        return folder(path)
+        return make_folder(path)
 
 
 def _save(draw: Callable[[], Figure], path: Path) -> None:

@@ -16,7 +16,7 @@ from pyarrow import fs
 
 from shapleycam.errors import OptionError
 from shapleycam.experiments.datasets.dataset import one_line
-from shapleycam.files import UNFINISHED, folder, write_whole
+from shapleycam.files import UNFINISHED, make_folder, write_atomically
 
 Location: TypeAlias = "str | Path | Storage"
 
@@ -78,8 +78,8 @@ class FolderStorage(Storage):
     def write(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
         """To a temporary name, brought to the disk, and renamed."""
         path = self.path / name
-        folder(path.parent)
-        write_whole(path, fill)
+        make_folder(path.parent)
+        write_atomically(path, fill)
 
     def names(self, within: str = "") -> list[str]:
         """As `Storage.names`, without the lock and what is being written."""
@@ -97,7 +97,7 @@ class FolderStorage(Storage):
     @contextmanager
     def lock(self) -> Iterator[None]:
         """By a lock that the system takes back when the process ends, however it ends."""
-        folder(self.path)
+        make_folder(self.path)
         try:
             held = FileLock(self.path / _LOCK).acquire(timeout=0)
         except Timeout:

@@ -88,7 +88,9 @@ class Evaluation:
         first = self._trace.activation.detach()[:1]
         whole = recorded(self._of_first, first.repeat_interleave(2, 0))
         try:
-            single = recorded(self._of_first, layout.single(layout.positions(first).mean(1).repeat_interleave(3, 0)))
+            single = recorded(
+                self._of_first, layout.single_position(layout.positions(first).mean(1).repeat_interleave(3, 0))
+            )
         except Exception:  # noqa: BLE001  # whatever a guest's head raises, it does not take a single position
             single = None
         return structure_of(whole, single, layout)
@@ -148,7 +150,7 @@ class Evaluation:
         most = _PROBES if few else max(1, self._memory // way.bytes_a_coalition)
         many, each = coalitions.shape[:2]
         for which, some in _blocks(many, each, most):
-            kept = self._players.positions(coalitions[which, some].float(), images[which])
+            kept = self._players.presence(coalitions[which, some].float(), images[which])
             rows = images[which].repeat_interleave(kept.shape[1])
             output = way.outputs(kept, images[which])
             utility = self._utility(output, self._target[rows], rows).reshape(kept.shape[:2])

@@ -27,7 +27,7 @@ class Players:
     count: int
     layout: Layout
 
-    def positions(
+    def presence(
         self, coalitions: Float[Tensor, "a s n"], images: Int[Tensor, " a"] | None = None
     ) -> Float[Tensor, "a s positions"]:
         """What each position shows of its player's entry; `images` are the images of the rows."""
@@ -57,7 +57,7 @@ class Players:
         return tuple((cells.mean(0) + 0.5).tolist()) if len(cells) else None
 
 
-def players_of(regions: Regions, layout: Layout, batch: int, device: torch.device) -> Players:
+def make_players(regions: Regions, layout: Layout, batch: int, device: torch.device) -> Players:
     """The players of `batch` images: the grid's cells in reading order, or the regions; prefix tokens come last.
 
     `regions` is None, (rows, columns) of a grid of regions, or whole numbers (h, w) or (b, h, w) that name each cell's

@@ -53,7 +53,7 @@ class General(Way):
         return _AT_ONCE * max(int(largest.bytes), int(self._activation[0].nbytes))
 
     def outputs(self, kept: Kept, images: Images) -> Any:
-        masked = self._activation[images][:, None] * self._layout.over(kept.to(self._activation.dtype))
+        masked = self._activation[images][:, None] * self._layout.broadcast(kept.to(self._activation.dtype))
         return self._trace.head(masked.flatten(0, 1), images.repeat_interleave(kept.shape[1]))
 
 
@@ -73,7 +73,7 @@ class Pooled(Way):
     def outputs(self, kept: Kept, images: Images) -> Float[Tensor, "rows *out"]:
         means = torch.bmm(kept.to(self._shares.dtype), self._shares[images]).flatten(0, 1)
         samples = images.repeat_interleave(kept.shape[1])
-        output: Tensor = self._trace.head_of_any_size(self._layout.single(means), samples)
+        output: Tensor = self._trace.head_of_any_size(self._layout.single_position(means), samples)
         return output
 
 
@@ -85,7 +85,9 @@ class Summed(Way):
         images, places, channels = contents.shape
         alone = torch.cat([contents, contents.new_zeros(images, 1, channels)], 1)
         samples = torch.arange(images, device=alone.device).repeat_interleave(places + 1)
-        output = trace.head_of_any_size(layout.single(alone.flatten(0, 1)), samples).unflatten(0, (images, places + 1))
+        output = trace.head_of_any_size(layout.single_position(alone.flatten(0, 1)), samples).unflatten(
+            0, (images, places + 1)
+        )
         self._shape = output.shape[2:]
         output = output.flatten(2)
         self._empty = output[:, -1:]

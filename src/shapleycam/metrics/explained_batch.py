@@ -82,8 +82,12 @@ class ExplainedBatch:
         effort, utility, players = dict(self.effort), self.utility, self.effort.get("players")
         if isinstance(players, Tensor) and players.dim() == self.images.dim() - 1:
             effort["players"] = players[one]
-        if isinstance(utility, Utility) and utility.each is not None and len(utility.each) == len(self.images):
-            utility = replace(utility, each=utility.each[one])
+        if (
+            isinstance(utility, Utility)
+            and utility.image_data is not None
+            and len(utility.image_data) == len(self.images)
+        ):
+            utility = replace(utility, image_data=utility.image_data[one])
         return replace(
             self,
             explainer=explainer,

@@ -18,7 +18,7 @@ from torch import Tensor
 from shapleycam.errors import OptionError, ReplayError
 from shapleycam.game.evaluation import Evaluation, check_finite, plain
 from shapleycam.game.finite_differences import CurvatureCase, Evaluate, Point, check_curvature, check_gradient
-from shapleycam.game.players import Regions, players_of
+from shapleycam.game.players import Regions, make_players
 from shapleycam.game.structure import Structure
 from shapleycam.images import Seed, content_seeds
 from shapleycam.models.layout import Layout
@@ -62,7 +62,7 @@ class Game:
         self.layout = layout
         self.utility = utility
         self.target = target
-        self.players = players_of(players, layout, len(self.activation), self.activation.device)
+        self.players = make_players(players, layout, len(self.activation), self.activation.device)
         self._trace = trace
         self._evaluation = Evaluation(trace, self.players, utility, target, memory)
         with _differentiable():
@@ -94,7 +94,7 @@ class Game:
     def empty(self) -> Float[Tensor, " b"]:
         """U(head(0)), the utility with no position in its place."""
         with plain():
-            found = self.at(torch.zeros_like(self.activation)).detach()
+            found = self.utility_at(torch.zeros_like(self.activation)).detach()
             check_finite(found, self.utility)
             return found
 
@@ -127,7 +127,7 @@ class Game:
         with plain():
             return self._evaluation.utilities(players, chosen) - self.empty[chosen, None]
 
-    def at(self, activation: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
+    def utility_at(self, activation: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
         """U(head(activation)), differentiable where the activation requires a gradient.
 
         Raises:
@@ -141,7 +141,7 @@ class Game:
             return self._own_gradient().detach()
         with _differentiable():
             leaf = (activation.clone() if activation.is_inference() else activation).detach().requires_grad_()
-            value = self.at(leaf).sum()
+            value = self.utility_at(leaf).sum()
             return _derivative(value, leaf)
 
     def gradients_along(self, scales: Sequence[float]) -> Iterator[Float[Tensor, "b *shape"]]:
@@ -154,15 +154,15 @@ class Game:
         with _differentiable():
             leaf = torch.cat([t * contents for t in scales]).detach().requires_grad_()
             samples = torch.arange(images, device=leaf.device).repeat(steps)
-            output = self._trace.head_of_any_size(self.layout.single(leaf), samples)
+            output = self._trace.head_of_any_size(self.layout.single_position(leaf), samples)
             utility = self.utility(output, self.target.repeat(steps), samples)
             found = _derivative(utility.sum(), leaf) / self.layout.count
         with plain():  # one of the nodes again, as the model itself has it
             again = steps // 2
             self._evaluation.check(
-                utility.detach()[again * images :][:images], self.at(scales[again] * self.activation)
+                utility.detach()[again * images :][:images], self.utility_at(scales[again] * self.activation)
             )
-        for gradient in self.layout.single(found).unflatten(0, (steps, images)):
+        for gradient in self.layout.single_position(found).unflatten(0, (steps, images)):
             yield gradient.expand_as(self.activation)
 
     def hvp(self, vector: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
