@@ -12,9 +12,9 @@ import typer
 
 from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_error, print_facts, print_json, progress
+from shapleycam.cli.messages import name_options
 from shapleycam.cli.photographs import found
 from shapleycam.errors import OptionError
-from shapleycam.explanations.summary import lines_of
 from shapleycam.urls import url_of
 
 if TYPE_CHECKING:
@@ -149,6 +149,8 @@ def _stems(paths: Sequence[Path]) -> dict[Path, str]:
 
 def _show(one: Explained, *, as_json: bool) -> None:
     """Write a photograph's files, and print what was found."""
+    from shapleycam.explanations.summary import lines_of
+
     for file, content in one.files.items():
         _write(file, content)
     if as_json:
@@ -164,6 +166,6 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _report_error(path: Path, error: str, *, as_json: bool) -> None:
-    print_error(error)
+    print_error(error, own_texts=(str(path),))
     if as_json:
-        print_json({"image": url_of(path) or str(path), "error": error})
+        print_json({"image": url_of(path) or str(path), "error": name_options(error, own_texts=(str(path),))})

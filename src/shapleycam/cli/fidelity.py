@@ -14,6 +14,7 @@ from rich.table import Table
 
 from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_error, print_facts, print_json, print_table, progress
+from shapleycam.cli.messages import argument_is
 from shapleycam.cli.photographs import batches
 from shapleycam.cli.photographs import found as found_at
 from shapleycam.wording import counted
@@ -77,11 +78,13 @@ def fidelity(
         "players": options.regions_of(players),
         "tolerance": tolerance,
     }
-    for file in filter(None, (plot, to_csv)):
-        make_folder(file.parent)
+    for option, file in {"--plot": plot, "--csv": to_csv}.items():
+        if file is not None:
+            with argument_is(out=option):
+                make_folder(file.parent)
     paths, errors = found_at(images) if images else ([options.demo_photo()], [])
-    for _, error in errors:
-        print_error(error)
+    for path, error in errors:
+        print_error(error, own_texts=(str(path),))
     if not paths:
         raise typer.Exit(2)
     explainer = options.make_explainer(
@@ -108,8 +111,8 @@ def _readable(
     """The batches of what can be read; the rest is said, and added to `errors`."""
     nothing = True
     for batch, unread in made:
-        for _, error in unread:
-            print_error(error)
+        for path, error in unread:
+            print_error(error, own_texts=(str(path),))
         errors += unread
         if batch is not None:
             nothing = False

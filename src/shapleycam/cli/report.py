@@ -158,8 +158,8 @@ def _refuse(context: typer.Context, names: Sequence[str], kind: str) -> None:
 
 
 def _report_errors(errors: Sequence[tuple[Path, str]]) -> None:
-    for _, reason in errors:
-        print_error(reason)
+    for path, reason in errors:
+        print_error(reason, own_texts=(str(path),))
 
 
 def _write(file: Path, page: bytes) -> None:

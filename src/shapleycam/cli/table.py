@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from shapleycam.cli.console import print_note
+from shapleycam.cli.messages import argument_is
 from shapleycam.cli.results import in_print, print_summary
 
 if TYPE_CHECKING:
@@ -68,14 +69,11 @@ def table(
 
 
 def _folder(path: Path) -> Path:
-    """The folder of the figures, made if need be, before anything is printed."""
-    from shapleycam.errors import OptionError
+    """Return the folder of the figures, made if need be, before anything is printed."""
     from shapleycam.files import make_folder
 
-    try:
+    with argument_is(out="--figures"):
         return make_folder(path)
-    except OptionError as error:  # which names the option of other commands
-        raise OptionError(str(error).replace("--out", "--figures")) from None
 
 
 def _save(draw: Callable[[], Figure], path: Path) -> None:
