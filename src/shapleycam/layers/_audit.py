@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from shapleycam.errors import LayerError
 from shapleycam.layers.image_channels import ImageKind, channel_axis
-from shapleycam.layers.layout import guess_layout, layout_result_at
+from shapleycam.layers.layout import guess_layout_at, layout_result_at
 from shapleycam.layers.output_gradients import ModuleOutput, output_gradients
-from shapleycam.models.grids import sides_of
+from shapleycam.models.grids import spatial_size
 from shapleycam.models.layout import Layout
-from shapleycam.models.outputs import found as found_logits
+from shapleycam.models.outputs import find_logits
 from shapleycam.tracing._trace import OutputSelector
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 
@@ -67,7 +67,7 @@ class Audit:
 def audit(
     model: nn.Module,
     image: Float[Tensor, "1 *image"],
-    select: OutputSelector = found_logits,
+    select: OutputSelector = find_logits,
     image_kind: ImageKind = None,
     extra: ExtraInputs = NO_EXTRA,
 ) -> Audit:
@@ -134,7 +134,9 @@ def _layout_or_reason(
     result = layout_result_at(model, output.name, image, channels, extra)
     layout = result.layout
     if result.unknown:
-        layout = guess_layout(model, output.name, tuple(output.value.shape), sides_of(tuple(image.shape), channels))
+        layout = guess_layout_at(
+            model, output.name, tuple(output.value.shape), spatial_size(tuple(image.shape), channels)
+        )
     if layout is None or layout.count == 1:
         return None, result.reason or "there is but one cell"
     return layout, result.reason if result.unknown else ""

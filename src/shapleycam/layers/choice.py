@@ -11,8 +11,8 @@ from shapleycam.errors import LayerError
 from shapleycam.layers._audit import Audit, Candidate, audit
 from shapleycam.layers.image_channels import ImageKind
 from shapleycam.layers.locality import is_local
-from shapleycam.models.outputs import found as found_logits
-from shapleycam.names import canonical
+from shapleycam.models.outputs import find_logits
+from shapleycam.names import canonical_name
 from shapleycam.tracing._trace import OutputSelector
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 
@@ -32,7 +32,7 @@ def parse_layer_rule(layer: object, modules: Container[str] | None) -> str | Non
         >>> parse_layer_rule("Before Pool", {"features"}), parse_layer_rule("last_conv", {"last_conv"})
         ('before-pool', None)
     """
-    rule = canonical(layer, RULES)
+    rule = canonical_name(layer, RULES)
     if rule is None or layer == rule:
         return rule
     is_module = str(layer).isidentifier() if modules is None else layer in modules
@@ -43,7 +43,7 @@ def find_layer(
     model: nn.Module,
     image: Float[Tensor, "1 *image"],
     rule: str,
-    select: OutputSelector = found_logits,
+    select: OutputSelector = find_logits,
     image_kind: ImageKind = None,
     extra: ExtraInputs = NO_EXTRA,
 ) -> str:

@@ -10,8 +10,8 @@ from shapleycam.errors import LayerError, LayoutWarning, warn
 from shapleycam.layers.layout_derivation import LayoutResult
 from shapleycam.layers.layout_proofs import prove_layouts
 from shapleycam.layers.locality import is_local
-from shapleycam.models.grids import declared, layout_of, sides_of
-from shapleycam.models.layout import Layout, given
+from shapleycam.models.grids import declared_tokens, guess_layout, spatial_size
+from shapleycam.models.layout import Layout, parse_layout
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 
 _LAYOUT_HINT = "say where the positions are with layout='tokens 14x14 after 1', say"
@@ -48,19 +48,19 @@ def layout_at(
         >>> str(layout_at(model, "0", model(images), images))
         'NCHW 4 x 6'
     """
-    shape, sides = tuple(activation.shape), sides_of(tuple(images.shape), channels)
+    shape, sides = tuple(activation.shape), spatial_size(tuple(images.shape), channels)
     result = layout_result_at(model, layer, images, channels, extra)
     if result.layout is not None and not result.layout.fits(shape):
         result = LayoutResult(None, f"it had the layout {result.layout} when it was last looked at")
     if layout is not None:
-        user_layout = given(layout, shape, layer)
+        user_layout = parse_layout(layout, shape, layer)
         if len(user_layout.grid) > len(sides):
             size = _join_sides(sides)
             raise LayerError(f"layout {str(user_layout)!r} has a depth, and images of {size} have none; leave it out")
         _warn_if_contradicted(user_layout, result, layer)
         return user_layout
     # Behind an operation that nobody knows a layout is only supposed from the shape, and each cell is tried out.
-    guess = guess_layout(model, layer, shape, sides) if result.unknown else None
+    guess = guess_layout_at(model, layer, shape, sides) if result.unknown else None
     if guess is not None and is_local(model, images[:1], layer, guess, _first_row(extra)):
         return guess
     if result.layout is None or result.layout.count == 1:
@@ -80,10 +80,10 @@ def layout_result_at(
     return LayoutResult(None, f"where they are is not known behind the operation {names}", unknown=True)
 
 
-def guess_layout(model: nn.Module, layer: str, shape: tuple[int, ...], sides: tuple[int, ...]) -> Layout | None:
+def guess_layout_at(model: nn.Module, layer: str, shape: tuple[int, ...], sides: tuple[int, ...]) -> Layout | None:
     """Return the layout that a shape suggests, to be tested for locality; None where there is none, or several."""
     try:
-        layout = layout_of(shape, sides, model.get_submodule(layer), declared(model, layer))
+        layout = guess_layout(shape, sides, model.get_submodule(layer), declared_tokens(model, layer))
     except LayerError:
         return None
     return layout if layout is not None and layout.count > 1 else None

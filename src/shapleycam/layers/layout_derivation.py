@@ -11,7 +11,7 @@ from shapleycam.layers.coordinates.representation import Coordinates, collapse
 from shapleycam.layers.coordinates.windows import extrapolate
 from shapleycam.layers.grid_check import grid_mismatch, without_channel_copies
 from shapleycam.layers.layout_refusals import axes_description, token_order_description, varying_axes_description
-from shapleycam.models.layout import Kind, Layout
+from shapleycam.models.layout import Layout, LayoutKind
 
 _GLOBAL_TOKEN = 0.25
 """How much more than the cells of the grid a token must mix, as a share of the image, to be none of them."""
@@ -54,7 +54,7 @@ def derive_layout(coordinates: Coordinates | None, size: Sequence[int]) -> Layou
 def _layout_of_map(coordinates: Coordinates, size: Sequence[int], *, lost: bool) -> LayoutResult:
     """Return the layout of an activation with rows and columns of its own."""
     dims, collapsed = coordinates.dim() - 1, collapse(coordinates)
-    kinds: tuple[Kind, Kind] = ("NCHW", "NHWC") if dims == 3 else ("NCDHW", "NDHWC")
+    kinds: tuple[LayoutKind, LayoutKind] = ("NCHW", "NHWC") if dims == 3 else ("NCDHW", "NDHWC")
     if dims > 4 or dims - 1 > len(size):
         reason = f"it has {dims} axes beside the images; expected channels and {axes_description(size)}"
         return LayoutResult(None, reason, lost)

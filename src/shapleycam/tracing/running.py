@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from shapleycam.errors import ModelError, ShapleyCamError
-from shapleycam.models.wrappers import held_network, remedy_for
+from shapleycam.models.wrappers import held_network_name, suggest_network
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 from shapleycam.wording import type_and_first_line
 
@@ -54,8 +54,8 @@ def _remedy(error: Exception, model: nn.Module) -> str:
     text = str(error)
     if isinstance(error, TypeError) and re.search(r"forward\(\) missing \d+ required", text):
         return "expected a model of images alone: give its further arguments by inputs="
-    if isinstance(error, NotImplementedError) and held_network(model):
-        return f"expected a network, which it holds in .{held_network(model)}: {remedy_for(model)}"
+    if isinstance(error, NotImplementedError) and held_network_name(model):
+        return f"expected a network, which it holds in .{held_network_name(model)}: {suggest_network(model)}"
     may_be_form = type(error) in {RuntimeError, ValueError, AssertionError, IndexError}
     if may_be_form and _ABOUT_IMAGES.search(text) and not _NOT_ABOUT_IMAGES.search(text):
         return "expected images that it can take: check preprocess= and their size and channels"

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from shapleycam.errors import ModelError
-from shapleycam.models.outputs import rows_of
+from shapleycam.models.outputs import check_rows
 from shapleycam.tracing.node_names import Nonlinearity
 from shapleycam.tracing.nonlinearities import NonlinearityCall, NonlinearityRecorder
 from shapleycam.tracing.output_graph import combined_nonlinearities, is_rounded, is_sorted, last_nonlinearity
@@ -89,7 +89,7 @@ def scores_if_any(output: Tensor, rows: int, recorder: NonlinearityRecorder, lea
     """
     selected = SelectedOutput.of(output, None, recorder)
     try:
-        rowed = rows_of(output, rows)
+        rowed = check_rows(output, rows)
         return identify_scores(rowed, selected, leaf).apply(rowed, recorder) if has_classes(rowed) else rowed
     except ModelError:
         if selected.nonlinearity_call is not None and selected.nonlinearity_call.is_over_rows:

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from torch import Tensor
 
-from shapleycam.models.outputs import rows_of
+from shapleycam.models.outputs import check_rows
 from shapleycam.tracing.nested import float_tensors_of
 from shapleycam.tracing.nonlinearities import NonlinearityCall, NonlinearityRecorder
 
@@ -51,4 +51,4 @@ def as_rows(output: Any, rows: int, noun: str, utility_input: UtilityInput) -> A
     if not isinstance(output, Tensor):
         return output
     may_be_other = output.dim() > 1 if rows == 1 else output.dim() > 0 and len(output) > 1
-    return output if utility_input == "output" and may_be_other else rows_of(output, rows, noun)
+    return output if utility_input == "output" and may_be_other else check_rows(output, rows, noun)
