@@ -134,9 +134,8 @@ def _layout_or_reason(
     result = layout_result_at(model, output.name, image, channels, extra)
     layout = result.layout
     if result.unknown:
-        layout = guess_layout_at(
-            model, output.name, tuple(output.value.shape), spatial_size(tuple(image.shape), channels)
-        )
+        size = spatial_size(tuple(image.shape), channels)
+        layout = guess_layout_at(model, output.name, tuple(output.value.shape), size)
     if layout is None or layout.count == 1:
         return None, result.reason or "there is but one cell"
     return layout, result.reason if result.unknown else ""

@@ -106,11 +106,11 @@ def _plan_with_steps(
         if [call.id for call in alone.calls] != [call.id for call in both.calls]:
             raise _NoStepsError
         pairs = list(zip(alone.calls, both.calls, strict=True))
-        of_objects = {one.id for one, two in pairs if not have_same_structure(one.value, two.value)}
+        of_objects = {of_one.id for of_one, of_two in pairs if not have_same_structure(of_one.value, of_two.value)}
         if not of_objects:
             break
         enclosing = enclosing | of_objects
-    steps = tuple(_step(one, two, is_read=one.id in monitor.read) for one, two in pairs)
+    steps = tuple(_step(of_one, of_two, is_read=of_one.id in monitor.read) for of_one, of_two in pairs)
     writes_activation = alone.writes_activation or both.writes_activation
     return Plan(steps, IMAGES in monitor.read, writes_activation, layer_output)
 

@@ -111,6 +111,23 @@ def log_of_probabilities(output: Tensor, _: NonlinearityCall | None) -> Tensor:
     return output.masked_fill(is_zero, 1).log().masked_fill(is_zero, -torch.inf)
 
 
+def wrong_dimension_error(output: Tensor, call: NonlinearityCall) -> ModelError:
+    """Return the error for a softmax that runs over the images."""
+    return ModelError(
+        f"the model ends in a {DISPLAY_NAMES[call.kind]} over dimension 0 of {tuple(output.shape)}, the images; "
+        "expected one over the classes, so that no image depends on the others: mend it (dim=1)"
+    )
+
+
+def partial_result_error(output: Tensor, kind: Nonlinearity) -> ModelError:
+    """Return the error for an output that shows a part of a softmax's result."""
+    return ModelError(
+        f"the model's output of shape {tuple(output.shape)} is a part of what a {DISPLAY_NAMES[kind]} returns, or of "
+        "one that runs over another dimension than the classes; expected probabilities (b, classes) that sum to 1 in "
+        "each row: give the model without it, or choose its output with output="
+    )
+
+
 def _saturated_error(probabilities: Tensor) -> ModelError:
     numbers = probabilities.detach().flatten()
     worst = numbers[(numbers - 0.5).abs().argmax()]

@@ -35,8 +35,10 @@ from shapleycam.tracing.score_conversion import (
     log_of_probabilities,
     logits_of_log_probabilities,
     logits_of_probabilities,
+    partial_result_error,
     recorded_log_odds,
     recorded_logits,
+    wrong_dimension_error,
 )
 from shapleycam.tracing.selected_output import SelectedOutput, has_classes
 
@@ -73,7 +75,7 @@ def identify_scores(output: Tensor, selected: SelectedOutput, leaf: Tensor) -> S
         if probabilities is not None:
             return probabilities
     if last is not None:
-        raise _partial_error(output, last)
+        raise partial_result_error(output, last)
     kinds = combined_nonlinearities(output)
     if kinds and (_is_single(output) or _is_within_0_and_1(output)):
         return _of_combined(output, kinds)
@@ -127,12 +129,12 @@ def _from_recorded_call(output: Tensor, call: NonlinearityCall) -> ScoreConversi
         return ScoreConversion(output_kind, True, call.kind, remark, recorded_logits, needs_recorder=True)
     if output.dim() > 1 and output.shape[1] > 1:
         if not _agree(_FUNCTIONS[call.kind](call.logits(output)), output, call.precision):
-            raise _rows_error(output, call) if call.is_over_rows else _partial_error(output, call.kind)
+            raise wrong_dimension_error(output, call) if call.is_over_rows else partial_result_error(output, call.kind)
         return ScoreConversion(output_kind, True, call.kind, remark, recorded_logits, needs_recorder=True)
     binary: Nonlinearity = "log_sigmoid" if call.kind == "log_softmax" else "sigmoid"
     is_binary = call.input.shape[call.dim] >= 2
     if not is_binary or not _agree(_FUNCTIONS[binary](call.log_odds(output)), output, call.precision):
-        raise _partial_error(output, call.kind)
+        raise partial_result_error(output, call.kind)
     return ScoreConversion(output_kind, True, call.kind, remark, recorded_log_odds, needs_recorder=True)
 
 
@@ -170,7 +172,7 @@ def _of_combined(output: Tensor, kinds: frozenset[Nonlinearity]) -> ScoreConvers
             "number itself with utility='value', or scale it by output=, a function"
         )
     if not _is_single(output) and "sigmoid" not in kinds:
-        raise _partial_error(output, "softmax")
+        raise partial_result_error(output, "softmax")
     return ScoreConversion("probabilities", True, "sigmoid", COMBINED_REMARK, logits_of_probabilities)
 
 
@@ -199,18 +201,3 @@ def _nonlinearity_beside(output: Tensor, beside: Sequence[Tensor]) -> Nonlineari
 def _agree(computed: Tensor, returned: Tensor, precision: float = 0) -> bool:
     tolerance = max(_EQUAL, _ROUNDINGS * max(precision, torch.finfo(returned.dtype).eps))
     return torch.allclose(computed.detach().to(returned.dtype), returned.detach(), rtol=tolerance, atol=tolerance)
-
-
-def _rows_error(output: Tensor, call: NonlinearityCall) -> ModelError:
-    return ModelError(
-        f"the model ends in a {DISPLAY_NAMES[call.kind]} over dimension 0 of {tuple(output.shape)}, the images; "
-        "expected one over the classes, so that no image depends on the others: mend it (dim=1)"
-    )
-
-
-def _partial_error(output: Tensor, kind: Nonlinearity) -> ModelError:
-    return ModelError(
-        f"the model's output of shape {tuple(output.shape)} is a part of what a {DISPLAY_NAMES[kind]} returns, or of "
-        "one that runs over another dimension than the classes; expected probabilities (b, classes) that sum to 1 in "
-        "each row: give the model without it, or choose its output with output="
-    )
