@@ -72,8 +72,11 @@ def strip(pictures: Sequence[Image.Image]) -> Image.Image:
 
 def table() -> str:
     """What each row of the gallery is, from the table of methods."""
-    titles = ("method", "derivative", "spread", "in units of the utility", "source")
-    rows = [(m.name, m.derivative, m.spread, "yes" if m.in_units else "no", m.source) for m in shapleycam.methods()]
+    titles = ("method", "derivative", "spread", "what it is", "in units of the utility", "source")
+    rows = [
+        (m.name, m.basis.name, m.spread_name, m.description, "yes" if m.in_units else "no", m.source)
+        for m in shapleycam.methods()
+    ]
     return "\n".join(f"| {' | '.join(row)} |" for row in (titles, ["---"] * len(titles), *rows))
 
 

@@ -99,6 +99,6 @@ def compare(
     table = Table("method", "derivative", "spread", "evidence", box=None)
     for name, phrase in evidence.items():
         row = method_of(name)
-        table.add_row(name, row.derivative, row.spread, phrase)
+        table.add_row(name, row.basis.name, row.spread_name, phrase)
     print_facts(str(photo), {"explained": caption, "written": str(file)})
     print_table(table)

@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from shapleycam.cams.compute import EstimatorOptions
 from shapleycam.errors import BlankHeatmapWarning, DerivativeError, ImageError, ModelError, OptionError
 from shapleycam.experiments.datasets.annotations.base import Annotations
 from shapleycam.experiments.datasets.classes import class_numbers
@@ -91,13 +90,16 @@ class LayerEvaluator:
         protocol = self.protocol
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", BlankHeatmapWarning)  # the row says so
-            found = traced_batch.compare(
-                protocol.methods, target, utility, EstimatorOptions(**protocol.effort), protocol.players
-            )
+            found = traced_batch.compare(protocol.methods, target, utility, protocol.estimator_options)
         first = next(iter(found.values()))
-        effort = {**protocol.effort, "players": protocol.players}
         subject = Subject(
-            self.explainer, traced_batch.batch.images, first.target, utility, utility.name, effort, first.form
+            self.explainer,
+            traced_batch.batch.images,
+            first.target,
+            utility,
+            utility.name,
+            protocol.estimator_options,
+            first.form,
         )
         passes = Passes(
             subject,

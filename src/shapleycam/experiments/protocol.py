@@ -16,6 +16,7 @@ from shapleycam.models import paper
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.utilities import UTILITIES, utility_of
 from shapleycam.values._path import Nodes
+from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.tolerance import check_tolerance
 
 ClassRule = Literal["prediction", "label", "correct"]
@@ -107,9 +108,9 @@ class Protocol:
         return cls(layers=("before-pool", "last-conv"), preprocess=paper.PREPROCESS)
 
     @property
-    def effort(self) -> dict[str, Any]:
-        """Nodes, tolerance and seed, as `Effort` takes them."""
-        return {"nodes": self.nodes, "tolerance": self.tolerance, "seed": self.seed}
+    def estimator_options(self) -> EstimatorOptions:
+        """Return nodes, tolerance, seed and players as the explainer takes them."""
+        return EstimatorOptions(self.nodes, self.tolerance, self.seed, self.players)
 
     def as_data(self) -> dict[str, Any]:
         """As JSON has it."""

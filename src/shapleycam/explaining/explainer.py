@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from shapleycam.cams.compute import EstimatorOptions
 from shapleycam.errors import LayerError, OptionError
 from shapleycam.explaining import warnings
 from shapleycam.explaining.fusing import check_fusion, fused
@@ -22,7 +21,6 @@ from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.game.crg import MEMORY
 from shapleycam.game.players import Regions
-from shapleycam.images import Seed
 from shapleycam.layers import BEFORE_POOL, RULES, Solid, check_solid, chosen, rule_of, share_proofs
 from shapleycam.models.channels import greyscale, wants_grey
 from shapleycam.models.layout import Layout
@@ -39,8 +37,10 @@ from shapleycam.tracing.isolation import device_of, isolated, run
 from shapleycam.tracing.scores import Returned, in_rows, is_of_classes, scores_of
 from shapleycam.tracing.suspension import without_autocast
 from shapleycam.utilities import Function, Utility, utility_of
-from shapleycam.values._path import Nodes
-from shapleycam.values._permutation import Progress
+from shapleycam.values.options import EstimatorKeywords, EstimatorOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 LayerChoice: TypeAlias = "str | nn.Module | Sequence[str | nn.Module] | None"
 UtilityChoice: TypeAlias = "str | Utility | Function | None"
@@ -121,18 +121,15 @@ class Explainer:
             self._find_layers(Batch(noise.to(weight.device), ()), self._output_for(self.utility))
         return " + ".join(self._layers)
 
-    def explain(  # noqa: PLR0913  # every one has a default that most calls leave
+    def explain(  # every one has a default that most calls leave
         self,
         images: Images,
         method: str = "shapleycam",
         target: Target = None,
         utility: UtilityChoice = None,
         *,
-        nodes: Nodes = 8,
-        tolerance: float = 0.01,
-        players: Regions = None,
-        seed: Seed = 0,
         inputs: Inputs = None,
+        **options: Unpack[EstimatorKeywords],
     ) -> Explanation:
         """Explain one class of each image by one method.
 
@@ -142,29 +139,16 @@ class Explainer:
             method: a name from `shapleycam.methods()`, in any spelling ("Grad-CAM").
             target: None for the predicted class; a number or label for all images; a tensor (b,) or a list for each.
             utility: in place of the explainer's own.
-            nodes: gradients along the path, for the path methods; "auto" takes as many as its values need.
-            tolerance: ‖standard error‖ / ‖values‖ to which sampledshapley samples.
-            players: for sampledshapley and exactshapley, None for each position by itself; (rows, columns) of a grid
-                of regions; or whole numbers (h, w) or (b, h, w) that name each cell's region.
-            seed: for randomcam and sampledshapley, with the image's content.
             inputs: further inputs of a model that takes several: a mapping of its forward's keyword names, or a tuple
                 of the arguments after the images. Tensors whose first dimension is the number of images belong to them
                 row by row.
+            options: nodes (8), tolerance (0.01), seed (0), players (None) and progress (None), as
+                `shapleycam.values.EstimatorOptions` explains them.
 
         Raises:
             ShapleyCamError: with one line that says what was found, what was expected and what to do.
         """
-        return self.compare(
-            images,
-            [method],
-            target,
-            utility,
-            nodes=nodes,
-            tolerance=tolerance,
-            players=players,
-            seed=seed,
-            inputs=inputs,
-        )[method]
+        return self.compare(images, [method], target, utility, inputs=inputs, **options)[method]
 
     def explain_each(
         self,
@@ -172,53 +156,44 @@ class Explainer:
         targets: Sequence[Target] | int,
         method: str = "shapleycam",
         utility: UtilityChoice = None,
-        **how: Any,
+        *,
+        inputs: Inputs = None,
+        **options: Unpack[EstimatorKeywords],
     ) -> list[Explanation]:
         """Explain several classes of each image from one forward pass: one explanation for each of `targets`.
 
         So each label of a multi-label model gets its map (utility "sigmoid_rest"). A number as `targets` means that
         many of the likeliest classes of each image. Other arguments and errors are as in `explain`.
         """
-        return [found[method] for found in self.compare_each(images, [method], targets, utility, **how)]
+        comparisons = self.compare_each(images, [method], targets, utility, inputs=inputs, **options)
+        return [comparison[method] for comparison in comparisons]
 
-    def compare(  # noqa: PLR0913  # every one has a default that most calls leave
+    def compare(
         self,
         images: Images,
         methods: Sequence[str],
         target: Target = None,
         utility: UtilityChoice = None,
         *,
-        nodes: Nodes = 8,
-        tolerance: float = 0.01,
-        players: Regions = None,
-        seed: Seed = 0,
         curvature: bool = False,
-        progress: Progress | None = None,
         inputs: Inputs = None,
+        **options: Unpack[EstimatorKeywords],
     ) -> Comparison:
         """Explain by several methods from one forward pass; arguments and errors as in `explain`.
 
         `methods` may hold the sets "paper" and "all"; `seed` may be one for each image, in place of its content.
         `curvature` measures it also where no second-order method is asked for, if the model has second derivatives.
-        `progress` is told of the sampling: orders so far, and ‖stderr‖ / ‖values‖.
         """
         return self.compare_each(
             images,
             methods,
             [target],
             utility,
-            players=players,
             curvature=curvature,
             inputs=inputs,
-            nodes=nodes,
-            tolerance=tolerance,
-            seed=seed,
-            progress=progress,
+            **options,
         )[0]
 
-    @torch.inference_mode(mode=False)
-    @torch.no_grad()
-    @without_autocast()
     def compare_each(
         self,
         images: Images,
@@ -226,16 +201,42 @@ class Explainer:
         targets: Sequence[Target] | int,
         utility: UtilityChoice = None,
         *,
-        players: Regions = None,
         curvature: bool = False,
         inputs: Inputs = None,
-        **effort: Any,
+        **options: Unpack[EstimatorKeywords],
     ) -> list[Comparison]:
         """Explain several classes by several methods from one forward pass (one a layer, where there are several).
 
-        `targets` are as in `explain_each`; `effort` are nodes, tolerance, seed and progress as in `compare`.
+        `targets` are as in `explain_each`; other arguments and errors are as in `compare`.
         """
-        spent = EstimatorOptions(**effort)
+        estimator = EstimatorOptions(**options)
+        return self.compare_with(estimator, images, methods, targets, utility, curvature=curvature, inputs=inputs)
+
+    @torch.inference_mode(mode=False)
+    @torch.no_grad()
+    @without_autocast()
+    def compare_with(
+        self,
+        options: EstimatorOptions,
+        images: Images,
+        methods: Sequence[str],
+        targets: Sequence[Target] | int,
+        utility: UtilityChoice = None,
+        *,
+        curvature: bool = False,
+        inputs: Inputs = None,
+    ) -> list[Comparison]:
+        """Explain as `compare_each` does, with the estimators' options as one object.
+
+        Example:
+            >>> import matplotlib, shapleycam
+            >>> photo = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+            >>> explainer = shapleycam.Explainer("efficientnet_lite0", device="cpu")
+            >>> options = shapleycam.values.EstimatorOptions(nodes=4)
+            >>> [comparison] = explainer.compare_with(options, photo, ["gradcam", "pathcam"], [None])
+            >>> list(comparison)
+            ['gradcam', 'pathcam']
+        """
         asked = self._utility(utility)
         batch = batch_of(images, self.preprocess, self.model, inputs)
         self._find_layers(batch, self._output_for(asked))
@@ -244,7 +245,7 @@ class Explainer:
             traced_batch = self._look(layer, batch, methods, asked, replay=False, twice=curvature)
             by_layer.append(
                 [
-                    traced_batch.compare(methods, target, asked, spent, players, curvature=curvature)
+                    traced_batch.compare(methods, target, asked, options, curvature=curvature)
                     for target in traced_batch.each(targets, asked)
                 ]
             )

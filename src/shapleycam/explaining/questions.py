@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from shapleycam.cams.compute import CamValues, Derivatives, EstimatorOptions, cam_values, curvature_of, take_derivatives
+from shapleycam.cams.bases import SECOND, Basis, BasisResult
+from shapleycam.cams.compute import CamValues, compute_bases, compute_values, measure_curvature
 from shapleycam.cams.heatmaps import heatmap
 from shapleycam.cams.table import Method
 from shapleycam.errors import DerivativeError
@@ -18,14 +19,14 @@ from shapleycam.game import Game
 from shapleycam.images import Source
 from shapleycam.models.grids import sides_of
 from shapleycam.tracing import Trace
-from shapleycam.values._taylor import second_order
+from shapleycam.values.options import EstimatorOptions
 
 
 def explained(
     game: Game,
     traced: Trace,
     rows: Iterable[Method],
-    effort: EstimatorOptions,
+    options: EstimatorOptions,
     sources: tuple[Source, ...],
     *,
     wanted: bool,
@@ -35,13 +36,12 @@ def explained(
     `channels` is the axis of the images that holds their channels.
     """
     rows = list(rows)
-    needed = {row.derivative for row in rows}
-    found = take_derivatives(game, needed, effort)
-    bent = _curvature(game, found, wanted=wanted)
-    if bent is not None and "second" in needed:
-        warnings.about_curvature(bent, traced.layer, game.utility.name)
-    values = cam_values(game, rows, found)
-    return {row.name: _explanation(row, values[row.name], game, traced, sources, bent, channels) for row in rows}
+    results = compute_bases(game, (row.basis for row in rows), options)
+    curvature = _curvature(game, results, options, wanted=wanted)
+    if curvature is not None and SECOND in results:
+        warnings.about_curvature(curvature, traced.layer, game.utility.name)
+    values = compute_values(game, rows, results)
+    return {row.name: _explanation(row, values[row.name], game, traced, sources, curvature, channels) for row in rows}
 
 
 def _explanation(
@@ -50,7 +50,7 @@ def _explanation(
     game: Game,
     traced: Trace,
     sources: tuple[Source, ...],
-    bent: Float[Tensor, " b"] | None,
+    curvature: Float[Tensor, " b"] | None,
     channels: int,
 ) -> Explanation:
     size = sides_of(tuple(traced.images.shape), channels)[-len(game.layout.grid) :]
@@ -67,18 +67,19 @@ def _explanation(
         sources=sources,
         stderr=values.stderr,
         prefix=values.prefix,
-        curvature=bent,
+        curvature=curvature,
         channels=channels,
     )
 
 
-def _curvature(game: Game, found: Derivatives, *, wanted: bool) -> Float[Tensor, " b"] | None:
-    """The curvature, where a second-order method has paid for it, or where it is wanted and can be had."""
-    if "second" in found.derivatives:
-        return curvature_of(game, found.derivatives["second"])
-    if not wanted:
-        return None
-    try:
-        return curvature_of(game, game.layout.positions(second_order(game)))
-    except DerivativeError:
-        return None
+def _curvature(
+    game: Game, results: Mapping[Basis, BasisResult], options: EstimatorOptions, *, wanted: bool
+) -> Float[Tensor, " b"] | None:
+    """Return the curvature where a second-order method has paid for it, or where it is wanted and can be had."""
+    second = results.get(SECOND)
+    if second is None and wanted:
+        try:
+            second = compute_bases(game, [SECOND], options)[SECOND]
+        except DerivativeError:
+            return None
+    return measure_curvature(game, second) if isinstance(second, torch.Tensor) else None

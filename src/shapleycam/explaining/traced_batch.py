@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from shapleycam.cams.compute import EstimatorOptions
-from shapleycam.cams.table import METHODS, Derivative, expand
+from shapleycam.cams.bases import Basis
+from shapleycam.cams.table import METHODS, expand
 from shapleycam.errors import ModelError, OptionError
 from shapleycam.explaining import warnings
 from shapleycam.explaining.inputs import Batch, Target, targets_of
@@ -30,10 +30,9 @@ from shapleycam.tracing.scores import Reads
 from shapleycam.utilities import Function, Utility
 from shapleycam.utilities.fitting import check_classes, check_scores
 from shapleycam.utilities.utility import logits_if_any
+from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.scale import about_scale, cancels, ignores_scale
 
-_REPLAYED: frozenset[Derivative] = frozenset({"path", "sampled", "exact"})
-"""What runs the head again, at other activations than the image's own."""
 _REMEMBERED = 64
 """Of how many utilities it is remembered whether the head ignores scale."""
 
@@ -73,12 +72,16 @@ class TracedBatch:
         replay: bool,
         twice: bool,
     ) -> None:
-        needed = {METHODS[name].derivative for name in expand(methods)} if methods else set()
+        bases = {METHODS[name].basis for name in expand(methods)} if methods else set()
         self.batch = batch
         self._readings: dict[Reads, Trace] = {}
         self._settings, self._select = settings, select
         self.channels = channel_axis(settings.model, batch.images, settings.solid, batch.extra)
-        self.traced = self._trace(layer, replay=replay or bool(needed & _REPLAYED), twice=twice or "second" in needed)
+        self.traced = self._trace(
+            layer,
+            replay=replay or any(basis.needs_replay for basis in bases),
+            twice=twice or any(basis.needs_second_derivatives for basis in bases),
+        )
 
     @property
     def output(self) -> Any:
@@ -110,17 +113,16 @@ class TracedBatch:
         methods: Sequence[str],
         target: Target,
         utility: Utility,
-        effort: EstimatorOptions,
-        players: Regions = None,
+        options: EstimatorOptions,
         *,
         curvature: bool = False,
     ) -> Comparison:
         """Explanations of one class by several methods; arguments and errors as in `Explainer.compare`."""
-        game = self.game(target, utility, players)
+        game = self.game(target, utility, options.players)
         rows = [METHODS[name] for name in expand(methods, game.n_players)]
-        self._advise_on_scale(game, {row.derivative for row in rows})
+        self._advise_on_scale(game, {row.basis for row in rows})
         own = self._reading("output")
-        found = explained(game, own, rows, effort, self.batch.sources, wanted=curvature, channels=self.channels)
+        found = explained(game, own, rows, options, self.batch.sources, wanted=curvature, channels=self.channels)
         named = Comparison(
             {
                 name: replace(
@@ -214,16 +216,18 @@ class TracedBatch:
             extra=batch.extra,
         )
 
-    def _advise_on_scale(self, game: Game, needed: set[Derivative]) -> None:
+    def _advise_on_scale(self, game: Game, bases: set[Basis]) -> None:
         """Look once a utility whether the head ignores scale; for derivatives at A only where they look like it."""
-        if not needed & {"first", "second", "path"}:
+        derivatives = [basis for basis in bases if basis.takes_derivatives]
+        if not derivatives:
             return
+        is_recorded = any(basis.needs_replay for basis in derivatives)
         learnt, utility = self._settings.ignores_scale, game.utility
         key = (self.traced.layer, id(utility.function))
         if len(learnt) > _REMEMBERED:
             learnt.clear()
-        if key not in learnt and ("path" in needed or cancels(game)):
-            if "path" not in needed:
+        if key not in learnt and (is_recorded or cancels(game)):
+            if not is_recorded:
                 again = self._trace(self.traced.layer, replay=True, twice=False).reading(utility.reads)
                 game = Game(again, game.layout, utility, game.target)
             learnt[key] = (ignores_scale(game), utility.function)

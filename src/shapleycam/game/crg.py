@@ -135,6 +135,30 @@ class Game:
         """
         return self.utility(self._trace.head(activation), self.target)
 
+    @property
+    def images(self) -> Float[Tensor, "b *image"]:
+        """The network's inputs."""
+        return self._trace.images
+
+    def score_images(self, images: Float[Tensor, "s *image"], samples: Int[Tensor, " s"]) -> Float[Tensor, " s"]:
+        """Return the utility of changed images: one pass of the whole model, protected as every other.
+
+        `samples` (s,) says which image of the batch each of `images` was made of: its class, its data of the utility
+        and its row of further inputs belong to it. Rows are not divided into smaller batches.
+
+        Example:
+            >>> import matplotlib, torch, shapleycam
+            >>> photo = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+            >>> game = shapleycam.Explainer("efficientnet_lite0", device="cpu").game(photo)
+            >>> darker = game.score_images(0.5 * game.images, torch.tensor([0]))
+            >>> darker.shape, bool(darker < game.full)
+            (torch.Size([1]), True)
+        """
+        with plain():
+            return self.utility(
+                self._trace.output_of(images, samples), self.target[samples.to(self.target.device)], samples
+            )
+
     def gradient(self, activation: Float[Tensor, "b *shape"] | None = None) -> Float[Tensor, "b *shape"]:
         """∂U/∂A at an activation; at the image's own without an argument, which needs no further head pass."""
         if activation is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,19 +13,21 @@ from shapleycam.errors import OptionError
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Images, Inputs, batch_of
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.game.players import Regions
 from shapleycam.metrics.metric import Metric
 from shapleycam.metrics.options import Options
 from shapleycam.metrics.passes import Passes
 from shapleycam.metrics.subject import Subject
 from shapleycam.metrics.table import expand
 from shapleycam.utilities import UTILITIES, Utility
-from shapleycam.values._path import Nodes
+from shapleycam.values.options import EstimatorKeywords, EstimatorOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @torch.inference_mode(mode=False)
 @torch.no_grad()
-def measure(  # noqa: PLR0913  # every one but three has a default
+def measure(
     explainer: Explainer,
     images: Images,
     explanations: Mapping[str, Explanation],
@@ -33,11 +35,8 @@ def measure(  # noqa: PLR0913  # every one but three has a default
     options: Options | None = None,
     objects: Bool[Tensor, "b h w"] | None = None,
     *,
-    nodes: Nodes = 8,
-    tolerance: float = 0.01,
-    players: Regions = None,
-    seed: int = 0,
     inputs: Inputs = None,
+    **estimator_options: Unpack[EstimatorKeywords],
 ) -> dict[str, dict[str, Float[Tensor, " b"]]]:
     """Several metrics of several methods, from as few passes as they need: {metric: {method: (b,)}}, on its device.
 
@@ -48,11 +47,8 @@ def measure(  # noqa: PLR0913  # every one but three has a default
         metrics: names from `shapleycam.metrics.METRICS`, or the sets "paper" and "all" (what `objects` allow).
         options: how images are changed; None for the published protocol.
         objects: (b, h, w), true where the objects are that the pointing metrics ask for.
-        nodes: as the explanations were made with, see `Explainer.compare`.
-        tolerance: likewise.
-        players: likewise.
-        seed: likewise.
-        inputs: likewise.
+        inputs: as the explanations were made with, see `Explainer.compare`.
+        estimator_options: likewise, nodes, tolerance, players and seed.
 
     Raises:
         OptionError: no explanations, of other images, another class, layer or utility, an unknown metric, or one that
@@ -68,10 +64,10 @@ def measure(  # noqa: PLR0913  # every one but three has a default
             f"the explanation is of layer {first.layer!r}, the explainer's is {explainer.layer!r}; give the explainer "
             "that made it"
         )
-    effort = {"nodes": nodes, "tolerance": tolerance, "players": players, "seed": seed}
+    estimator = EstimatorOptions(**estimator_options)
     utility = _utility(explainer, first)
     subject = Subject(
-        explainer, batch.images, first.target, utility, first.utility_name, effort, first.form, batch.extra
+        explainer, batch.images, first.target, utility, first.utility_name, estimator, first.form, batch.extra
     )
     passes = Passes(subject, explanations, names, options or Options(), objects)
     return {name: {method: passes.metric(name, method) for method in explanations} for name in names}
@@ -115,7 +111,7 @@ def _utility(explainer: Explainer, explanation: Explanation) -> Utility:
 
 
 def alone(row: Metric) -> Callable[..., Float[Tensor, " b"]]:
-    """A metric as a function of its own: (explainer, images, explanation, options, objects, **effort) -> (b,)."""
+    """A metric as a function of its own: (explainer, images, explanation, options, objects, ...) -> (b,)."""
 
     def of(
         explainer: Explainer,
@@ -123,10 +119,13 @@ def alone(row: Metric) -> Callable[..., Float[Tensor, " b"]]:
         explanation: Explanation,
         options: Options | None = None,
         objects: Bool[Tensor, "b h w"] | None = None,
-        **effort: Any,
+        *,
+        inputs: Inputs = None,
+        **estimator_options: Unpack[EstimatorKeywords],
     ) -> Float[Tensor, " b"]:
         one = {explanation.method: explanation}
-        return measure(explainer, images, one, row.name, options, objects, **effort)[row.name][explanation.method]
+        measured = measure(explainer, images, one, row.name, options, objects, inputs=inputs, **estimator_options)
+        return measured[row.name][explanation.method]
 
     of.__name__ = of.__qualname__ = row.name
     summary = (row.function.__doc__ or "").strip()

@@ -49,7 +49,7 @@ def _kept(passes: Passes, method: str) -> Tensor:
 def _kept_explanations(passes: Passes, method: str) -> dict[str, Explanation]:
     """Of x·M by all methods that have this map."""
     # Drawn from the image, not from x·M, whose last bits depend on the batch; and not what x itself was drawn.
-    seeds = passes.subject.seeds(passes.subject.effort.get("seed", 0) + _ANEW)
+    seeds = passes.subject.seeds(passes.subject.seed + _ANEW)
     return passes.subject.explain(_kept(passes, method), passes.group(method), seeds)
 
 
@@ -131,7 +131,7 @@ def _of_random_models(passes: Passes, index: int) -> dict[str, Tensor]:
 def _true_values(passes: Passes, method: str) -> Tensor:
     # From another seed than sampledshapley's own, so that it too is measured against orders that it did not draw.
     game, options = passes.quantity("game", method), passes.options
-    seed = 1 + max(options.seed, passes.subject.effort.get("seed", 0))
+    seed = 1 + max(options.seed, passes.subject.seed)
     return true_values(game, options.shapley_tolerance, seed).values.double()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,13 +21,14 @@ from shapleycam.images import Seed, content_seeds
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 from shapleycam.tracing.scores import Form
 from shapleycam.utilities import Utility, probabilities
+from shapleycam.values.options import EstimatorOptions
 
 
 @dataclass(frozen=True)
 class Subject:
     """Images (b, c, h, w), the class of each, and the utility that was explained of it.
 
-    `effort` are nodes, tolerance, players and seed, as the explanations were made with; `form` is what the numbers of
+    `options` are what the explanations were made with; `form` is what the numbers of
     the model's output are, as the explanations say; `extra` are further inputs of the model.
     """
 
@@ -36,7 +37,7 @@ class Subject:
     target: Int[Tensor, " b"]
     utility: UtilityChoice
     utility_name: str
-    effort: Mapping[str, Any]
+    options: EstimatorOptions
     form: Form | None = "logits"
     extra: ExtraInputs = NO_EXTRA
 
@@ -59,14 +60,24 @@ class Subject:
         self, images: Float[Tensor, "b c h w"], methods: Sequence[str], seed: Seed | None = None
     ) -> dict[str, Explanation]:
         """Explanations of the same class of changed images, without the advice that the images' own came with."""
-        effort = {**self.effort, **({} if seed is None else {"seed": seed})}
+        options = self.options if seed is None else replace(self.options, seed=seed)
         with _no_advice():
-            return self.explainer.compare(self._batch(images), methods, self._given, self.utility, **effort)
+            return self.explainer.compare_with(options, self._batch(images), methods, [self._given], self.utility)[0]
 
     def game(self) -> Game:
         """The game of each image."""
-        players = self.effort.get("players")
-        return self.explainer.game(self._batch(self.images), self._given, self.utility, players)
+        return self.explainer.game(self._batch(self.images), self._given, self.utility, self.options.players)
+
+    @property
+    def seed(self) -> int:
+        """Return the seed of the explanations, one for all images.
+
+        Raises:
+            OptionError: they had one for each image.
+        """
+        if not isinstance(self.options.seed, int):
+            raise OptionError("seed= has a number for each image; metrics expect one for all")
+        return self.options.seed
 
     def seeds(self, seed: int) -> list[int]:
         """One seed an image, from its content."""
@@ -75,9 +86,9 @@ class Subject:
     def single(self, index: int, explainer: Explainer) -> Subject:
         """One image, as another model sees it."""
         one = slice(index, index + 1)
-        effort, utility, players = dict(self.effort), self.utility, self.effort.get("players")
+        options, utility, players = self.options, self.utility, self.options.players
         if isinstance(players, Tensor) and players.dim() == self.images.dim() - 1:
-            effort["players"] = players[one]
+            options = replace(options, players=players[one])
         if isinstance(utility, Utility) and utility.each is not None and len(utility.each) == len(self.images):
             utility = replace(utility, each=utility.each[one])
         return replace(
@@ -86,7 +97,7 @@ class Subject:
             images=self.images[one],
             target=self.target[one],
             utility=utility,
-            effort=effort,
+            options=options,
             extra=self.extra.rows(torch.tensor([index])),
         )
 

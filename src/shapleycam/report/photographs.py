@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
@@ -18,7 +18,11 @@ from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.summary import curvature_in_words, facts_of, gap_of, total_of
 from shapleycam.report.page import Section, rendered
 from shapleycam.report.pictures import Bar, Picture, heat_bar, photo, signed_bar
+from shapleycam.values.options import EstimatorKeywords
 from shapleycam.wording import counted
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _MOST_CELLS = 400
 """Values of more cells than this are not printed as a table."""
@@ -56,14 +60,14 @@ def pages_of(
     target: Target = None,
     *,
     view: Literal["photo", "input"] | None = None,
-    **how: Any,
+    **options: Unpack[EstimatorKeywords],
 ) -> list[Page]:
-    """What is said of each photograph of a batch; `how` is as in `Explainer.compare`.
+    """What is said of each photograph of a batch; `options` are as in `Explainer.compare`.
 
     Raises:
         ShapleyCamError: as `Explainer.compare`.
     """
-    found = explainer.compare(batch, methods, target, curvature=True, **how)
+    found = explainer.compare(batch, methods, target, curvature=True, **options)
     grand = _grand(explainer, batch, next(iter(found.values())).target)
     return [_page(found, index, explainer.name, grand, view) for index in range(len(batch.sources))]
 

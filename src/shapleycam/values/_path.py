@@ -21,7 +21,7 @@ from shapleycam.values.shares import ShapleyValues
 from shapleycam.values.tolerance import check_tolerance
 
 Nodes: TypeAlias = "int | Literal['auto']"
-_FEWEST, _MOST = 4, 64
+_FEWEST, MOST_NODES = 4, 64
 """Where `nodes="auto"` begins and ends, doubling."""
 
 
@@ -54,7 +54,7 @@ def mean_gradient(
     count = _FEWEST
     derivative, taken = _quadrature(game, count), torch.full_like(game.target, count)
     gap = efficiency_gap(game, derivative)
-    while count < _MOST and bool((gap > tolerance).any()):
+    while count < MOST_NODES and bool((gap > tolerance).any()):
         count *= 2
         open_ = gap > tolerance
         better = _quadrature(game, count)
@@ -89,6 +89,6 @@ def _about_gap(game: Game, gap: Float[Tensor, " b"], tolerance: float) -> None:
     images = ", ".join(map(str, (gap > tolerance).nonzero().flatten().tolist()))
     warn(
         EfficiencyGapWarning,
-        f"{_MOST} nodes along the path leave the values' sum up to {float(gap.max()):.1%} away from v(N) (image "
+        f"{MOST_NODES} nodes along the path leave the values' sum up to {float(gap.max()):.1%} away from v(N) (image "
         f"{images} of the batch), where {tolerance:.1%} was asked; sampledshapley has no such gap",
     )

@@ -6,25 +6,23 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
+from math import isqrt
 from pathlib import PurePath
 from typing import Any
 
 import torch
 
-from shapleycam.cams.compute import EstimatorOptions
 from shapleycam.cams.table import method_of
 from shapleycam.drawing.data_uri import encoded
 from shapleycam.explanations.evidence import where
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.summary import curvature_in_words, facts_of, gap_of, total_of
 from shapleycam.values._permutation import Progress
+from shapleycam.values.options import EstimatorOptions
 from shapleycam.web import markup
 from shapleycam.web.markup import text
 from shapleycam.web.question import Question
 from shapleycam.web.trust import doubts
-
-_SIDES = {"sampled": 16, "exact": 4}
-"""Regions a side at most, for methods that play the game: so many coalitions are there of them."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +48,10 @@ class Explained:
 def explained(question: Question, method: str, progress: Progress | None = None) -> Explained:
     """One method's explanation, from one forward pass."""
     traced_batch = question.trace(method, "shapleycam")  # the second for the curvature
-    effort = EstimatorOptions(progress=progress)
-    side = _SIDES.get(method_of(method).derivative)
-    regions = None if side is None else question.regions(traced_batch, side)
-    found = traced_batch.compare([method], question.target, question.utility, effort, regions, curvature=True)
+    most = method_of(method).most_players  # where more would take too long, regions are the players
+    regions = None if most is None else question.regions(traced_batch, isqrt(most))
+    options = EstimatorOptions(players=regions, progress=progress)
+    found = traced_batch.compare([method], question.target, question.utility, options, curvature=True)
     game = question.game(traced_batch)
     return Explained(found[method], float(game.grand[0]), question.model, regions)
 

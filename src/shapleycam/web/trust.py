@@ -18,7 +18,7 @@ def doubts(e: Explanation, grand: float) -> Iterator[str]:
     method = METHODS[e.method]
     if e.remark is not None:
         yield f"{e.remark[0].upper()}{e.remark[1:]}."
-    if method.derivative == "random":
+    if method.is_baseline:
         yield "This map is random, for comparison: it says nothing of the photograph."
     if bool(blank(e.values)[0]):
         yield "The map is blank: no place speaks for this class. Look at the signed map, or ask for another class."
@@ -30,7 +30,7 @@ def doubts(e: Explanation, grand: float) -> Iterator[str]:
             f"The values sum to {total_of(e):.3g}, and there is {grand:.3g} to divide ({gap:.0%} off): trust the order "
             "of the places more than their shares. pathcam-h and sampledshapley come closer."
         )
-    if method.derivative == "first" and curvature is not None and curvature > _BENT:
+    if method.basis.taylor_order == 1 and curvature is not None and curvature > _BENT:
         yield (
             f"Much of this score is interaction between places (curvature {curvature:.2f}), which this method leaves "
             "out. Compare it with sampledshapley."

@@ -87,7 +87,7 @@ def _measured(rows: pl.DataFrame, whose: tuple[str, str, str]) -> pl.DataFrame:
 def _compared(there: Sequence[str], asked: Sequence[str] | None) -> list[str]:
     """The methods to compare, in the order of tables."""
     if asked is None:
-        return [name for name in there if name not in METHODS or METHODS[name].derivative != "random"]
+        return [name for name in there if name not in METHODS or not METHODS[name].is_baseline]
     chosen = {name: canonical_method(name) or name for name in asked}
     if unknown := [name for name, own in chosen.items() if own not in there]:
         raise OptionError(f"method {unknown[0]!r} is not in these results; {nearest(unknown[0], there)}")
