@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from explanations_of_noise import explanation_of_noise
-from networks import Toy
+from helpers.networks import Toy
+from helpers.random_explanations import explanation_of_noise
 from shapleycam import METHODS, Explainer
 from shapleycam.cams.table import expand, method_of
 from shapleycam.errors import LayerError, ModelError, OptionError

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from planted import STRIDE, Plan, Planted, image_of
+from helpers.planted_networks import STRIDE, Plan, Planted, image_of
 from shapleycam import Explainer, Explanation, values
 from shapleycam.errors import BlankHeatmapWarning, LayerError, LayoutWarning, ShapleyCamError
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-import networks
+from helpers import networks
 
 sys.path.append(str(Path(__file__).parents[1] / "bench"))
 

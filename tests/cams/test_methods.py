@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torchvision.transforms.functional import normalize, to_tensor
 
-from networks import Toy, logits
+from helpers.networks import Toy, logits
 from shapleycam import METHODS, Explainer, methods
 from shapleycam.cams.spreads import SPREADS
 from shapleycam.cams.table import expand

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small_runs import folder_of, measured
 
+from helpers.small_evaluations import folder_of, measured
 from shapleycam.experiments import Store
 
 

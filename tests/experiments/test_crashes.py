@@ -14,12 +14,12 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-import forked_runs
 import polars as pl
 import psutil
 import pytest
-from small_runs import assert_near, folder_of, measured, tiny
 
+from helpers import forked_evaluations
+from helpers.small_evaluations import assert_near, folder_of, measured, tiny
 from shapleycam.errors import OptionError
 from shapleycam.experiments import Store
 from shapleycam.files import UNFINISHED
@@ -34,7 +34,7 @@ PARTS = 2 * 3
 
 
 class Runs:
-    """Starts runs by `forked_runs`, one at a time, and knows all processes that they had."""
+    """Starts runs by `forked_evaluations`, one at a time, and knows all processes that they had."""
 
     def __init__(self, process: subprocess.Popen[str], data: Path) -> None:
         self.process, self.data = process, data
@@ -95,9 +95,9 @@ def lives(process: psutil.Process) -> bool:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     data = folder_of(tmp_path_factory.mktemp("crashes"), IMAGES)
-    paths = [str(Path(forked_runs.__file__).parent), os.environ.get("PYTHONPATH", "")]
+    paths = [str(Path(forked_evaluations.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     process = subprocess.Popen(
-        [sys.executable, forked_runs.__file__],
+        [sys.executable, forked_evaluations.__file__],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_runs import PREPROCESS, QUICK, folder_of, measured, picture, plain, tiny
 
+from helpers.small_evaluations import PREPROCESS, QUICK, folder_of, measured, picture, plain, tiny
 from shapleycam import Explainer
 from shapleycam.experiments import decoding
 from shapleycam.experiments.chunk import Decoding

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small_runs import HERE, QUICK, Told, folder_of, measured, plain, raises, tiny
 
+from helpers.small_evaluations import HERE, QUICK, Told, folder_of, measured, plain, raises, tiny
 from shapleycam.experiments import Evaluation
 from shapleycam.experiments.datasets.opening import open_dataset
 from shapleycam.experiments.estimate import trials

@@ -10,8 +10,20 @@ import polars as pl
 import pytest
 import torch
 from PIL import Image
-from small_runs import HERE, LABELS, PREPROCESS, QUICK, SIDE, assert_near, failing, folder_of, measured, plain, tiny
 
+from helpers.small_evaluations import (
+    HERE,
+    LABELS,
+    PREPROCESS,
+    QUICK,
+    SIDE,
+    assert_near,
+    failing,
+    folder_of,
+    measured,
+    plain,
+    tiny,
+)
 from shapleycam import Explainer
 from shapleycam.errors import ImageError, ModelError, OptionError
 from shapleycam.experiments.datasets.annotations.opening import open_annotations
@@ -261,7 +273,7 @@ class TestPointing:
         data, boxes = tmp_path / "data", tmp_path / "boxes"
         data.mkdir()
         boxes.mkdir()
-        from small_runs import picture
+        from helpers.small_evaluations import picture
 
         for index in range(5):
             picture(index, (SIDE, SIDE)).save(data / f"{index}.png")
@@ -308,7 +320,7 @@ class TestPointing:
 
     def test_box_goes_through_the_crop(self, tmp_path):
         """An object on the right edge, which the crop of a wide photograph cuts away."""
-        from small_runs import picture
+        from helpers.small_evaluations import picture
 
         data, boxes = tmp_path / "data", tmp_path / "boxes"
         data.mkdir()

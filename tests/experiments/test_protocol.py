@@ -6,10 +6,10 @@ import json
 from dataclasses import replace
 
 import pytest
-from small_runs import PREPROCESS
 from torchvision.transforms import InterpolationMode
 
 import shapleycam
+from helpers.small_evaluations import PREPROCESS
 from shapleycam.errors import OptionError
 from shapleycam.experiments import Protocol
 from shapleycam.experiments.protocol import differences, preprocess_as_data

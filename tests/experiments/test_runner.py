@@ -15,7 +15,11 @@ import polars as pl
 import pytest
 import torch
 from PIL import Image
-from small_runs import (
+from torch import nn
+
+import shapleycam
+from helpers.recorded_inputs import inputs_of
+from helpers.small_evaluations import (
     HERE,
     LABELS,
     PREPROCESS,
@@ -31,14 +35,10 @@ from small_runs import (
     raises,
     tiny,
 )
-from torch import nn
-
-import shapleycam
 from shapleycam import Explainer, Network
 from shapleycam.errors import ImageError, LayerError, ModelError, OptionError
 from shapleycam.experiments import Protocol, Setting, Store, store
 from shapleycam.metrics import Options, measure
-from watching import inputs_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
 
@@ -359,7 +359,7 @@ class TestChanged:
 
     def test_the_file_that_makes_the_model(self, few, tmp_path):
         file = tmp_path / "mine.py"
-        file.write_text("from small_runs import tiny\n\n\ndef net():\n    return tiny()\n")
+        file.write_text("from helpers.small_evaluations import tiny\n\n\ndef net():\n    return tiny()\n")
         name = f"{file}:net"
         measured(few, tmp_path / "out", name)
         file.write_text(file.read_text() + "\nLATER = 1\n")

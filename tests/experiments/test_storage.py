@@ -9,9 +9,9 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from object_store import ObjectStore, object_store
-from small_runs import Told, measured, raises
 
+from helpers.object_store import ObjectStore, object_store
+from helpers.small_evaluations import Told, measured, raises
 from shapleycam.errors import OptionError
 from shapleycam.experiments import Store
 from shapleycam.experiments.storage import Folder, Place, Remote, place_of

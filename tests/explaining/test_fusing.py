@@ -8,8 +8,8 @@ from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
-from explanations_of_noise import explanation_of_noise
-from networks import Toy
+from helpers.networks import Toy
+from helpers.random_explanations import explanation_of_noise
 from shapleycam import Explainer
 from shapleycam.cams.heatmaps import min_max
 from shapleycam.explaining.fusing import fused

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import nn
 
 import shapleycam
-from networks import Toy
+from helpers.networks import Toy
 from shapleycam import Explainer
 from shapleycam.errors import ImageError, ModelError, OptionError
 from shapleycam.metrics._measure import measure

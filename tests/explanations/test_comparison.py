@@ -10,7 +10,7 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from explanations_of_noise import explanation_of_noise
+from helpers.random_explanations import explanation_of_noise
 from shapleycam.explanations.comparison import Comparison
 from shapleycam.images import Source
 

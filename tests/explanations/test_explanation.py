@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from explanations_of_noise import explanation_of_noise
+from helpers.random_explanations import explanation_of_noise
 from shapleycam.errors import ImageError, OptionError
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.images import Source

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.stats import t as student
 
-from networks import Once, Smooth, linear, quadratic
+from helpers.networks import Once, Smooth, linear, quadratic
 from shapleycam import METHODS, Explainer
 from shapleycam.errors import OptionError, ScaleInvariantHeadWarning
 from shapleycam.explaining.inputs import batch_of

@@ -8,11 +8,11 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from masking import ChannelsLast, Tokens, by_hand, game_of, noise, some_coalitions
 from torch import nn
-from toy_heads import BOTH, MEAN, NEITHER, SUM, Cube, Do, assert_right, square_images, structure
 
-from networks import Toy
+from helpers.masked_games import ChannelsLast, Tokens, by_hand, game_of, noise, some_coalitions
+from helpers.networks import Toy
+from helpers.toy_heads import BOTH, MEAN, NEITHER, SUM, Cube, Do, assert_right, square_images, structure
 
 IDENTITY = torch.eye(4, dtype=torch.float64)
 LEVELS = -50 - 50 * torch.rand((16, 4), generator=torch.Generator().manual_seed(3), dtype=torch.float64)

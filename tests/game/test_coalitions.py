@@ -8,10 +8,10 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from masking import by_hand, difference, game_of, heads, network, noise, some_coalitions
 from torch import nn
 
-from networks import Toy, linear, logits, power, quadratic
+from helpers.masked_games import by_hand, difference, game_of, heads, network, noise, some_coalitions
+from helpers.networks import Toy, linear, logits, power, quadratic
 from shapleycam.errors import OptionError, ReplayError
 from shapleycam.game import Game
 from shapleycam.models.layout import Layout

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from masking import ChannelsLast, Tokens, game_of, noise, pooling
 from torch import nn
-from toy_heads import (
+
+from helpers.masked_games import ChannelsLast, Tokens, game_of, noise, pooling
+from helpers.networks import Toy
+from helpers.toy_heads import (
     Do,
     conv,
     square_images,
 )
-
-from networks import Toy
 
 
 @pytest.mark.parametrize(("kind", "places"), [(Toy, (2, 3)), (Tokens, 1), (ChannelsLast, (1, 2))])

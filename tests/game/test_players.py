@@ -7,9 +7,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from masking import Tokens, by_hand, game_of, heads, noise, some_coalitions
 
-from networks import linear, logits, power
+from helpers.masked_games import Tokens, by_hand, game_of, heads, noise, some_coalitions
+from helpers.networks import linear, logits, power
 from shapleycam import Explainer
 from shapleycam.errors import OptionError
 from shapleycam.game.players import players_of

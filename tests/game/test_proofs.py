@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from masking import ChannelsLast, Tokens, noise, pooling
 from torch import nn
-from toy_heads import (
+
+from helpers.masked_games import ChannelsLast, Tokens, noise, pooling
+from helpers.networks import Toy
+from helpers.toy_heads import (
     APART,
     ASLEEP,
     BOTH,
@@ -26,8 +28,6 @@ from toy_heads import (
     structure,
     to_last,
 )
-
-from networks import Toy
 from shapleycam.errors import ReplayError
 from shapleycam.game.structure import Structure
 

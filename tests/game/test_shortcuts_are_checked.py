@@ -7,9 +7,11 @@ import ctypes
 import pytest
 import torch
 import torch.nn.functional as F
-from masking import by_hand, game_of, pooling, some_coalitions
 from torch import nn
-from toy_heads import (
+
+from helpers.masked_games import by_hand, game_of, pooling, some_coalitions
+from helpers.networks import Toy
+from helpers.toy_heads import (
     APART,
     BOTH,
     NEITHER,
@@ -23,8 +25,6 @@ from toy_heads import (
     square_images,
     structure,
 )
-
-from networks import Toy
 from shapleycam.errors import ReplayError
 
 # Sleepers that other images wake

@@ -6,9 +6,9 @@ from functools import cache
 
 import pytest
 import torch
-from masking import by_hand, difference, game_of, generally, network, noise, some_coalitions
 
-from networks import Smooth
+from helpers.masked_games import by_hand, difference, game_of, generally, network, noise, some_coalitions
+from helpers.networks import Smooth
 from shapleycam.game.structure import Structure
 from shapleycam.game.ways import General, Pooled, Summed
 

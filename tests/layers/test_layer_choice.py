@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.functional import interpolate
 
-from networks import Smooth
+from helpers.networks import Smooth
 from shapleycam import Explainer, Network
 from shapleycam.errors import LayerError, OptionError
 from shapleycam.layers import audit, before_pool, chosen
@@ -198,7 +198,7 @@ def test_grids_that_do_not_divide_each_other_share_by_area():
 
 
 def test_prefix_tokens_of_several_layers_are_averaged():
-    from planted import Plan, Planted, image_of
+    from helpers.planted_networks import Plan, Planted, image_of
 
     plan = Plan("tokens", (4, 6), 2)
     model = nn.Sequential(Planted(plan))

@@ -9,18 +9,18 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 import torch
 from PIL import Image
-from small_networks import QUICK, at_features, boxes, small, some, with_map
 from torch import nn
 
 import shapleycam.metrics
-from networks import Toy
-from planted import Plan, Planted, image_of
+from helpers.metric_networks import QUICK, at_features, boxes, small, some, with_map
+from helpers.networks import Toy
+from helpers.planted_networks import Plan, Planted, image_of
+from helpers.recorded_inputs import inputs_of
 from shapleycam import Explainer, Preprocess
 from shapleycam.errors import OptionError
 from shapleycam.metrics import METRICS, Metric, Options, measure, metrics
 from shapleycam.models.network import Network
 from shapleycam.utilities import similarity
-from watching import inputs_of
 
 
 @pytest.fixture(scope="module")

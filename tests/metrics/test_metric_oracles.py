@@ -9,8 +9,8 @@ from captum.metrics import sensitivity_max
 from scipy.sparse import lil_matrix
 from scipy.sparse.linalg import spsolve
 from scipy.stats import pearsonr, spearmanr
-from small_networks import QUICK, boxes, small, some
 
+from helpers.metric_networks import QUICK, boxes, small, some
 from shapleycam import Explainer
 from shapleycam.cams.heatmaps import min_max
 from shapleycam.metrics import METRICS, Options, measure

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_networks import boxes, small, some
 
+from helpers.metric_networks import boxes, small, some
+from helpers.recorded_inputs import inputs_of
 from shapleycam import Explainer
 from shapleycam.metrics import METRICS, Options, measure
 from shapleycam.models import zoo
-from watching import inputs_of
 
 # The maps of noise may well be blank: RandomCAM's are where its weights, which the last bit of the input decides, are
 # against all that is active.

@@ -16,10 +16,10 @@ from math import sqrt
 
 import pytest
 import torch
-from small_networks import at_features, of_log
 from torch import nn
 
-from networks import Toy, linear, logits, power
+from helpers.metric_networks import at_features, of_log
+from helpers.networks import Toy, linear, logits, power
 from shapleycam.metrics import METRICS, Options, measure
 from shapleycam.metrics.maps import ssim
 

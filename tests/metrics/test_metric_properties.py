@@ -6,10 +6,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_networks import QUICK, boxes, small, some, with_map
 from torch import Tensor
 
-from planted import STRIDE, Plan, Planted, image_of
+from helpers.metric_networks import QUICK, boxes, small, some, with_map
+from helpers.planted_networks import STRIDE, Plan, Planted, image_of
 from shapleycam import METHODS, Explainer
 from shapleycam.metrics import METRICS, Options, measure
 

@@ -8,15 +8,15 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import torch
-from small_networks import QUICK, at_features, boxes, of_log, small, some, with_map
 from torch import nn
 
-from networks import Toy
+from helpers.metric_networks import QUICK, at_features, boxes, of_log, small, some, with_map
+from helpers.networks import Toy
+from helpers.recorded_inputs import inputs_of
 from shapleycam import Explainer, utilities
 from shapleycam.errors import ModelError, ShapleyCamWarning
 from shapleycam.metrics import METRICS, Options, measure
 from shapleycam.metrics.removal import imputations, ranks, removed_share
-from watching import inputs_of
 
 SOME_METHODS = ["gradcam", "shapleycam-e", "randomcam"]
 OF_DRAWS = ["road", "max_sensitivity", "randomisation_spearman", "randomisation_ssim"]

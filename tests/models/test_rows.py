@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from networks import Toy
+from helpers.networks import Toy
 from shapleycam import Explainer
 from shapleycam.errors import ModelError, OptionError
 from shapleycam.models.outputs import rows_of

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from reading import assert_stands_alone
-from small_runs import picture, tiny
 
+from helpers.html_reader import assert_stands_alone
+from helpers.small_evaluations import picture, tiny
 from shapleycam import Explainer, Preprocess
 from shapleycam.errors import ReplayError
 from shapleycam.explaining.inputs import batch_of

@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from reading import assert_stands_alone
-from small_runs import QUICK, folder_of, measured, picture, tiny
 
+from helpers.html_reader import assert_stands_alone
+from helpers.small_evaluations import QUICK, folder_of, measured, picture, tiny
 from shapleycam.errors import ShapleyCamError
 from shapleycam.experiments import Protocol, Store
 from shapleycam.experiments.merging import summary_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small_runs import QUICK, folder_of, measured, tiny
 
+from helpers.small_evaluations import QUICK, folder_of, measured, tiny
 from shapleycam import Explainer
 from shapleycam.explaining.inputs import batch_of
 from shapleycam.report import of_photographs, of_runs, pages_of

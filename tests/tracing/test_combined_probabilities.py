@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from networks import Toy
+from helpers.networks import Toy
 from shapleycam import Explainer
 from shapleycam.errors import ModelError, ProbabilitiesWarning
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.ao import quantization
 from torch.nn import functional as F
-from user_models import Small, assert_untouched, first_order, pictures, state_of, values
 
+from helpers.user_models import Small, assert_untouched, first_order, pictures, state_of, values
 from shapleycam import Explainer
 from shapleycam.errors import DerivativeError, LayerError, ModelError, ReplayError
 from shapleycam.tracing import trace

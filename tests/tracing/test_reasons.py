@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from user_models import Small, pictures, values
 
+from helpers.user_models import Small, pictures, values
 from shapleycam.errors import LayerError, ModelError, OptionError, ShapleyCamError
 
 PREPROCESS = "expected images that it can take: check preprocess= and their size and channels"

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from networks import Toy
+from helpers.networks import Toy
 from shapleycam import Explainer, utilities
 from shapleycam.errors import ModelError, OptionError, ProbabilitiesWarning, TargetError
 from shapleycam.tracing.finals import Finals

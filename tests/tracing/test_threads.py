@@ -8,9 +8,9 @@ import time
 import pytest
 import torch
 from torch import nn
-from user_models import METHODS, Small, pictures
 
 import shapleycam
+from helpers.user_models import METHODS, Small, pictures
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning")
 SECONDS = 0.3

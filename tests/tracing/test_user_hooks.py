@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils import parametrizations, prune
-from user_models import METHODS, Small, assert_untouched, first_order, pictures, state_of, values
 
+from helpers.user_models import METHODS, Small, assert_untouched, first_order, pictures, state_of, values
 from shapleycam.tracing import trace
 
 

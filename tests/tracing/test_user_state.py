@@ -17,8 +17,8 @@ import pytest
 import torch
 from torch import nn
 from torch.ao import quantization
-from user_models import METHODS, Small, assert_untouched, pictures, state_of, values
 
+from helpers.user_models import METHODS, Small, assert_untouched, pictures, state_of, values
 from shapleycam import Explainer
 from shapleycam.errors import ModelError, ReplayError
 from shapleycam.tracing.isolation import isolated

@@ -7,8 +7,8 @@ import functools
 import pytest
 import torch
 from torch import nn
-from user_models import METHODS, Small, assert_untouched, pictures, state_of, values
 
+from helpers.user_models import METHODS, Small, assert_untouched, pictures, state_of, values
 from shapleycam import Explainer
 from shapleycam.errors import LayerError, ModelError
 

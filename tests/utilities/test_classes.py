@@ -7,7 +7,7 @@ from math import exp, log
 import pytest
 import torch
 
-from networks import Toy
+from helpers.networks import Toy
 from shapleycam import Explainer, utilities
 from shapleycam.errors import ExclusiveClassesWarning, ModelError, OptionError, TargetError
 from shapleycam.models.labels import imagenet

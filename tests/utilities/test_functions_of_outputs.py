@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from networks import Toy
+from helpers.networks import Toy
 from shapleycam import Explainer, utilities
 from shapleycam.errors import ModelError, OptionError, TargetError
 from shapleycam.utilities import Utility

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from networks import Toy
+from helpers.networks import Toy
 from shapleycam import Explainer, utilities, values
 from shapleycam.errors import OptionError, TargetError
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from games import AMPLE, random_table, table_game
+from helpers.games import AMPLE, random_table, table_game
 from shapleycam import Explainer, values
 from shapleycam.images import open_photograph
 

@@ -8,7 +8,7 @@ from math import factorial
 import pytest
 import torch
 
-from networks import Once, Smooth, Toy, linear, power, quadratic
+from helpers.networks import Once, Smooth, Toy, linear, power, quadratic
 from shapleycam import Explainer
 from shapleycam.errors import DerivativeError, OptionError, ReplayError
 from shapleycam.game import Game

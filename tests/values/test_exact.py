@@ -6,8 +6,8 @@ import pytest
 import torch
 from shapiq.game_theory.exact import ExactComputer
 
-from games import random_table, shapley_of, table_game, table_of
-from networks import Smooth, Toy, logits, power
+from helpers.games import random_table, shapley_of, table_game, table_of
+from helpers.networks import Smooth, Toy, logits, power
 from shapleycam import Explainer, values
 from shapleycam.errors import OptionError
 from shapleycam.values._exact import members

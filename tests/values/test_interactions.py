@@ -8,8 +8,8 @@ import pytest
 import torch
 from shapiq.game_theory.exact import ExactComputer
 
-from games import interactions_of, random_table, smooth_game, table_game, table_of
-from networks import Smooth, quadratic
+from helpers.games import interactions_of, random_table, smooth_game, table_game, table_of
+from helpers.networks import Smooth, quadratic
 from shapleycam import Explainer, values
 from shapleycam.errors import OptionError
 from shapleycam.values._interactions import Interactions, _paths

@@ -7,8 +7,8 @@ import re
 import pytest
 import torch
 
-from games import random_table, smooth_game, table_game, table_of
-from networks import Smooth
+from helpers.games import random_table, smooth_game, table_game, table_of
+from helpers.networks import Smooth
 from shapleycam import Explainer, values
 from shapleycam.errors import OptionError
 from shapleycam.values._kernel import _coalitions

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from games import random_table, shapley_of, smooth_game, table_game
-from networks import Smooth, Toy, logits, power, quadratic
+from helpers.games import random_table, shapley_of, smooth_game, table_game
+from helpers.networks import Smooth, Toy, logits, power, quadratic
 from shapleycam import Explainer, values
 from shapleycam.errors import EfficiencyGapWarning, OptionError, ScaleInvariantHeadWarning
 

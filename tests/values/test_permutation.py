@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from games import random_table, smooth_game, table_game, table_of
-from networks import Smooth, quadratic
+from helpers.games import random_table, smooth_game, table_game, table_of
+from helpers.networks import Smooth, quadratic
 from shapleycam import Explainer, values
 from shapleycam.errors import OptionError, ToleranceWarning
 from shapleycam.values._permutation import _samples

@@ -6,8 +6,8 @@ import pytest
 import timm
 import torch
 
-from games import AMPLE
-from networks import Smooth
+from helpers.games import AMPLE
+from helpers.networks import Smooth
 from shapleycam import Explainer, values
 
 

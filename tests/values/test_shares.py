@@ -7,7 +7,7 @@ from math import pi, sqrt, tan
 import pytest
 import torch
 
-from games import random_table, table_game
+from helpers.games import random_table, table_game
 from shapleycam import values
 from shapleycam.errors import OptionError
 from shapleycam.values import ShapleyValues

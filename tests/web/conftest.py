@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import skimage
 from PIL import Image, ImageOps
-from serving import Served, own, serving
 
+from helpers.web_server import Served, own, serving
 from shapleycam.experiments import Protocol, evaluate
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from serving import HOPPER, MEGABYTES, Served
 from test_page import answer_of, take_example
+
+from helpers.web_server import HOPPER, MEGABYTES, Served
 
 SCRIPT = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><script>window.harmed = 1; '

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from serving import HOPPER, serving
 
+from helpers.web_server import HOPPER, serving
 from shapleycam import values
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}

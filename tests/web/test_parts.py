@@ -11,8 +11,8 @@ from time import sleep
 import pytest
 import torch
 from PIL import Image
-from serving import HOPPER, serving
 
+from helpers.web_server import HOPPER, serving
 from shapleycam.errors import ImageError, ModelError, OptionError, TargetError
 from shapleycam.explanations.summary import gap_of, total_of
 from shapleycam.images import open_photograph

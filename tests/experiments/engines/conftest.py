@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from object_store import CREDENTIALS
 
-HERE = Path(__file__).parent
+from helpers.object_store import CREDENTIALS
+
+TESTS = Path(__file__).parents[2]
 # What the nodes inherit: where the tests' own modules are, and that nobody is told of them.
 NODES = {
-    "PYTHONPATH": os.pathsep.join(
-        [str(Path(__file__).parent), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    ),
+    "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]),
     "RAY_AUTH_MODE": "disabled",
     "RAY_USAGE_STATS_ENABLED": "0",
     **CREDENTIALS,

@@ -16,13 +16,13 @@ import polars as pl
 import psutil
 import pytest
 import ray
-import ray_driver
 import torch
-from object_store import object_store
-from slow import slow
-from small_runs import Told, assert_near, by_status, failing, folder_of, measured, raises
 
-from ports import free_port, listens
+from helpers import ray_driver
+from helpers.object_store import object_store
+from helpers.ports import free_port, listens
+from helpers.slow_network import slow
+from helpers.small_evaluations import Told, assert_near, by_status, failing, folder_of, measured, raises
 from shapleycam.errors import ModelError, OptionError, ScaleInvariantHeadWarning, warn
 from shapleycam.experiments import Setting, Store
 from shapleycam.experiments.engines import Local, Ray
@@ -239,9 +239,9 @@ class TestWork:
     def test_another_model_on_a_worker_is_refused(self, cluster, many, tmp_path):
         """A source file that draws other weights there, as a node with another checkpoint would have."""
         (tmp_path / "two.py").write_text(
-            "import os\nfrom small_runs import tiny\n\n\ndef net():\n    return tiny(os.getppid() != PARENT)\n".replace(
-                "PARENT", str(os.getppid())
-            )
+            "import os\n"
+            "from helpers.small_evaluations import tiny\n\n\n"
+            f"def net():\n    return tiny(os.getppid() != {os.getppid()})\n"
         )
         with pytest.raises(ModelError) as caught:
             measured(many, tmp_path / "out", f"{tmp_path}/two.py:net", limit=3, setting=on(cluster))

@@ -6,8 +6,8 @@ import math
 
 import polars as pl
 import pytest
-from rows_by_hand import bad, frame, good
 
+from helpers.result_rows import bad, frame, good
 from shapleycam.errors import OptionError
 from shapleycam.experiments.results import Disagreement, disagreements
 

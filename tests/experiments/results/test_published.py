@@ -6,8 +6,8 @@ import csv
 import math
 
 import pytest
-from rows_by_hand import frame, good, of
 
+from helpers.result_rows import frame, good, of
 from shapleycam.cams.table import METHODS
 from shapleycam.experiments.results import ADCC_OF_MEANS, Published, difference, published, summarise
 from shapleycam.experiments.results.layouts import latex, markdown, tidy

@@ -13,9 +13,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
-from rows_by_hand import frame, good, of
 from scipy import stats
 
+from helpers.result_rows import frame, good, of
 from shapleycam.cams.table import METHODS
 from shapleycam.errors import OptionError
 from shapleycam.experiments.results import Summary, summarise

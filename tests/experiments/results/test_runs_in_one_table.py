@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from rows_by_hand import bad, good, of
 from torch import nn
 
+from helpers.result_rows import bad, good, of
 from shapleycam.errors import OptionError
 from shapleycam.experiments import Protocol, Store
 from shapleycam.experiments.merging import PUBLISHED_IMAGES, PUBLISHED_WEIGHTS, curve_rows, summary_of, unlike_published

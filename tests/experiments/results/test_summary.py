@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rows_by_hand import bad, frame, good, of
 from scipy import stats
 
+from helpers.result_rows import bad, frame, good, of
 from shapleycam.errors import OptionError
 from shapleycam.experiments.results import ADCC_OF_MEANS, OF_MEANS, Summary, columns_of, summarise, summarise_each, tidy
 

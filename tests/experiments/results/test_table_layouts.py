@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
-from rows_by_hand import bad, frame, good, of
 
+from helpers.result_rows import bad, frame, good, of
 from shapleycam.experiments.results import (
     LAYOUTS,
     Published,

@@ -13,7 +13,7 @@ from time import monotonic, sleep
 import psutil
 from matplotlib.cbook import get_sample_data
 
-from ports import free_port, listens
+from helpers.ports import free_port, listens
 
 HOPPER = Path(str(get_sample_data("grace_hopper.jpg", asfileobj=False)))
 MEGABYTES, MEGAPIXELS = 5, 20

@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 import warnings
 
-from slow import slow
-from small_runs import QUICK, measured
-
+from helpers.slow_network import slow
+from helpers.small_evaluations import QUICK, measured
 from shapleycam.experiments import Setting
 from shapleycam.experiments.engines import Ray
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from masking import by_hand, game_of, noise, some_coalitions
 from torch import Tensor, nn
 
-from networks import Toy
+from helpers.masked_games import by_hand, game_of, noise, some_coalitions
+from helpers.networks import Toy
 from shapleycam.game.structure import Structure
 
 BOTH, NEITHER = Structure(reads_mean=True, is_sum=True), Structure()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from networks import Toy
+from helpers.networks import Toy
 from shapleycam import Explainer, Explanation
 from shapleycam.metrics import Options
 

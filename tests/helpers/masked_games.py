@@ -9,7 +9,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from networks import Toy
+from helpers.networks import Toy
 from shapleycam import Explainer
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from small_runs import LABELS, PREPROCESS, Tiny
 from torch import Tensor
 
+from helpers.small_evaluations import LABELS, PREPROCESS, Tiny
 from shapleycam import Network
 
 PAUSE = 0.06

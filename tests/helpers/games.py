@@ -8,7 +8,7 @@ from math import factorial
 import torch
 from torch import Tensor
 
-from networks import Smooth, Toy
+from helpers.networks import Smooth, Toy
 from shapleycam import Explainer
 from shapleycam.game import Game
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from small_runs import QUICK, Told, tiny
 
+from helpers.small_evaluations import QUICK, Told, tiny
 from shapleycam.experiments import Setting, chunk, evaluate, store
 
 

@@ -1,0 +1,1 @@
+"""Networks, games, evaluations and servers that several test files share."""

@@ -1,8 +1,0 @@
-"""Small networks and photographs, as the tests of evaluations have them."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
