@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from networks import linear, logits
+from helpers.networks import linear, logits
 from shapleycam import METHODS, Explainer, fidelity, methods
 from shapleycam.cams.bases import Basis, Cost
 from shapleycam.cams.heatmaps import min_max
