@@ -256,8 +256,8 @@ def methods() -> tuple[Method, ...]:
 
     Example:
         >>> import shapleycam
-        >>> [row.name for row in shapleycam.methods() if row.basis.name == "path"]
-        ['pathcam', 'pathcam-h', 'pathcam-e', 'pathcam-x']
+        >>> sum(row.in_paper for row in shapleycam.methods())
+        10
     """
     return tuple(METHODS.values())
 

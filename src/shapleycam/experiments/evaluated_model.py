@@ -124,7 +124,7 @@ class EvaluatedModel:
     def _settle_layer(self, evaluator: LayerEvaluator, preprocess: Transform) -> None:
         """Find the layer, by noise of the size that the preprocessing makes, or else by the first images."""
         if isinstance(preprocess, Preprocess):
-            _ = evaluator.explainer.layer
+            evaluator.explainer.find_layer()
             return
         reason: Exception | None = None
         for index in islice(range(len(self.dataset)), _TRIED):

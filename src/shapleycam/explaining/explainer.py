@@ -13,28 +13,28 @@ from torch import Tensor, nn
 
 from shapleycam.errors import LayerError, OptionError
 from shapleycam.explaining import warnings
-from shapleycam.explaining.fusing import check_fusion, fused
+from shapleycam.explaining.fusing import check_fusion, fuse
 from shapleycam.explaining.inputs import Batch, Images, Inputs, Target, batch_of
-from shapleycam.explaining.traced_batch import ExplainerSettings, TracedBatch
+from shapleycam.explaining.layer_search import LayerChoice, LayerSearch
+from shapleycam.explaining.model_output import class_scores, selected_output
+from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings
+from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.comparison import Comparison
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.game.crg import MEMORY
 from shapleycam.game.players import Regions
-from shapleycam.layers import BEFORE_POOL, RULES, Solid, check_solid, chosen, rule_of, share_proofs
+from shapleycam.layers import Solid, check_solid, share_proofs
 from shapleycam.models.channels import greyscale, wants_grey
 from shapleycam.models.layout import Layout
 from shapleycam.models.network import Network, Transform
 from shapleycam.models.outputs import Choice, selector
 from shapleycam.models.preprocess import Preprocess
-from shapleycam.models.resolve import best_device, moved, network_of, own_name
+from shapleycam.models.resolve import best_device, moved, network_of
 from shapleycam.models.transforms import as_transform
 from shapleycam.tracing._trace import Select, whole
-from shapleycam.tracing.calls import layer_name
 from shapleycam.tracing.checked import share_checks
-from shapleycam.tracing.finals import Finals
-from shapleycam.tracing.isolation import device_of, isolated, run
-from shapleycam.tracing.scores import Returned, in_rows, is_of_classes, scores_of
+from shapleycam.tracing.isolation import device_of
 from shapleycam.tracing.suspension import without_autocast
 from shapleycam.utilities import Function, Utility, utility_of
 from shapleycam.values.options import EstimatorKeywords, EstimatorOptions
@@ -42,7 +42,6 @@ from shapleycam.values.options import EstimatorKeywords, EstimatorOptions
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-LayerChoice: TypeAlias = "str | nn.Module | Sequence[str | nn.Module] | None"
 UtilityChoice: TypeAlias = "str | Utility | Function | None"
 
 
@@ -102,24 +101,43 @@ class Explainer:
         self._settings = ExplainerSettings(
             self.model, self.labels, self.preprocess, memory, layout, check_solid(images)
         )
+        self._memory = ExplainerMemory()
         self._fuse = check_fusion(fuse)
-        self._layers = [self._named(one, network) for one in _several(layer)]
+        self._layers = LayerSearch(layer, network, self.model)
 
     @property
     def layer(self) -> str:
-        """The layer's dotted name, found by running the model where none was given; several joined by " + ".
+        """The layer's dotted name, several joined by " + ", once it is known.
+
+        A layer given by name is known at once; one that is found by running the model, after the first explanation or
+        a call of `find_layer`.
 
         Raises:
-            LayerError: it must be found, and the size of the images is not known yet.
+            LayerError: it is not known yet.
         """
-        if any(name in RULES for name in self._layers):
-            if not isinstance(self.preprocess, Preprocess):
-                raise LayerError("the layer is found at the first images; explain some, or give layer=")
-            weight = next(self.model.parameters(), torch.empty(0))
-            size = (1, len(self.preprocess.mean), *self.preprocess.crop)
-            noise = torch.rand(size, generator=torch.Generator().manual_seed(0))
-            self._find_layers(Batch(noise.to(weight.device), ()), self._output_for(self.utility))
-        return " + ".join(self._layers)
+        return self._layers.known()
+
+    @torch.inference_mode(mode=False)
+    @torch.no_grad()
+    @without_autocast()
+    def find_layer(self, images: Images | None = None) -> str:
+        """Return the layer's dotted name, several joined by " + ", finding it by running the model where needed.
+
+        All later images are explained there. Without `images` the model sees noise of the size that its preprocessing
+        makes.
+
+        Raises:
+            LayerError: it must be found, and the size of the images is not known; or no layer fits.
+
+        Example:
+            >>> import shapleycam
+            >>> shapleycam.Explainer("efficientnet_lite0", device="cpu").find_layer()
+            'bn2'
+        """
+        if not self._layers.is_done:
+            batch = self._noise() if images is None else batch_of(images, self.preprocess, self.model)
+            self._find_layers(batch, self.utility)
+        return self._layers.known()
 
     def explain(  # every one has a default that most calls leave
         self,
@@ -237,16 +255,17 @@ class Explainer:
             >>> list(comparison)
             ['gradcam', 'pathcam']
         """
-        asked = self._utility(utility)
+        chosen_utility = self._utility(utility)
         batch = batch_of(images, self.preprocess, self.model, inputs)
-        self._find_layers(batch, self._output_for(asked))
         by_layer = []
-        for layer in self._layers:  # one after the other, as each traced batch holds a graph
-            traced_batch = self._look(layer, batch, methods, asked, replay=False, twice=curvature)
+        for layer in self._find_layers(
+            batch, chosen_utility
+        ):  # one after the other, as each traced batch holds a graph
+            traced_batch = self._trace(layer, batch, methods, chosen_utility, replay=False, twice=curvature)
             by_layer.append(
                 [
-                    traced_batch.compare(methods, target, asked, options, curvature=curvature)
-                    for target in traced_batch.each(targets, asked)
+                    traced_batch.compare(methods, target, chosen_utility, options, curvature=curvature)
+                    for target in traced_batch.expand_targets(targets, chosen_utility)
                 ]
             )
         if len(by_layer) == 1:
@@ -268,8 +287,8 @@ class Explainer:
         Raises:
             OptionError: the explainer has several layers; a game is played at one.
         """
-        asked, batch = self._utility(utility), batch_of(images, self.preprocess, self.model, inputs)
-        return self._looked(batch, (), asked, replay=True, twice=True).game(target, asked, players)
+        chosen, batch = self._utility(utility), batch_of(images, self.preprocess, self.model, inputs)
+        return self._trace_only_layer(batch, (), chosen, replay=True, twice=True).game(target, chosen, players)
 
     @torch.inference_mode(mode=False)
     @torch.no_grad()
@@ -291,7 +310,7 @@ class Explainer:
             OptionError: the explainer has several layers; a traced batch is of one.
         """
         batch = batch_of(images, self.preprocess, self.model, inputs)
-        return self._looked(batch, methods, self._utility(utility), replay=replay, twice=False)
+        return self._trace_only_layer(batch, methods, self._utility(utility), replay=replay, twice=False)
 
     @torch.inference_mode(mode=False)
     def output(self, images: Images, utility: UtilityChoice = None, inputs: Inputs = None) -> Any:
@@ -302,10 +321,8 @@ class Explainer:
         Raises:
             ModelError, ImageError: as in `explain`.
         """
-        batch, asked = batch_of(images, self.preprocess, self.model, inputs), self._utility(utility)
-        with isolated(self.model) as model:
-            output = self._output_for(asked)(run(model, batch.images, batch.extra))
-        return in_rows(output, len(batch.images), "images", "output" if asked.reads == "output" else "numbers")
+        batch, chosen = batch_of(images, self.preprocess, self.model, inputs), self._utility(utility)
+        return selected_output(self.model, batch, self._select(chosen), chosen)
 
     @torch.inference_mode(mode=False)
     @torch.no_grad()
@@ -315,19 +332,8 @@ class Explainer:
         Raises:
             ModelError, ImageError: as in `explain`.
         """
-        batch, asked = batch_of(images, self.preprocess, self.model), self._utility(utility)
-        select = self._output_for(asked)
-        if asked.reads != "scores":
-            return asked.scores(self.output(batch, asked), self.labels)
-        with isolated(self.model) as model:
-            with torch.enable_grad(), Finals() as finals:  # only a graph shows how the scores can be had
-                leaf = batch.first.images.clone().requires_grad_()
-                first = in_rows(select(run(model, leaf, batch.first.extra)), 1, "images", "scores")
-                returned = Returned.of(first, None, finals)
-                how = scores_of(first, returned, leaf) if is_of_classes(first) else None
-            with Finals() as finals:
-                rows = in_rows(select(run(model, batch.images, batch.extra)), len(batch.images), "images", "scores")
-                return asked.scores(rows if how is None else how.of(rows, finals), self.labels)
+        batch, chosen = batch_of(images, self.preprocess, self.model), self._utility(utility)
+        return class_scores(self.model, batch, self._select(chosen), chosen, self.labels)
 
     def like(self, model: nn.Module) -> Explainer:
         """The same explainer of another model of the same make, with other weights say."""
@@ -335,58 +341,52 @@ class Explainer:
         other.model = model
         share_proofs(model, self.model)
         share_checks(model, self.model)
-        other._settings = replace(self._settings, model=model, ignores_scale={})  # noqa: SLF001
+        other._settings = replace(self._settings, model=model)  # noqa: SLF001
+        other._memory = self._memory.of_other_weights()  # noqa: SLF001
+        other._layers = copy(self._layers)  # noqa: SLF001
         return other
 
     def __repr__(self) -> str:
-        """The model, and the layer if it is known."""
+        """Return the model, and the layer if it is known."""
         name = self.name or type(self.model).__name__
-        return f"Explainer({name}, layer {' + '.join(self._layers)}, utility {self.utility.name})"
+        return f"Explainer({name}, layer {self._layers}, utility {self.utility.name})"
 
-    def _looked(
+    def _trace_only_layer(
         self, batch: Batch, methods: Sequence[str], utility: Utility, *, replay: bool, twice: bool
     ) -> TracedBatch:
-        """The batch traced at the only layer."""
+        """Trace a batch at the only layer."""
         if len(self._layers) > 1:
             raise OptionError(f"the explainer has {len(self._layers)} layers, and a game is played at one; give one")
-        self._find_layers(batch, self._output_for(utility))
-        return self._look(self._layers[0], batch, methods, utility, replay=replay, twice=twice)
+        (layer,) = self._find_layers(batch, utility)
+        return self._trace(layer, batch, methods, utility, replay=replay, twice=twice)
 
-    def _look(
+    def _trace(
         self, layer: str, batch: Batch, methods: Sequence[str], utility: Utility, *, replay: bool, twice: bool
     ) -> TracedBatch:
-        select = self._output_for(utility)
-        return TracedBatch(self._settings, batch, layer, select, methods, replay=replay, twice=twice)
+        select = self._select(utility)
+        return TracedBatch(self._settings, self._memory, batch, layer, select, methods, replay=replay, twice=twice)
 
     def _fused(self, layers: Sequence[Comparison]) -> Comparison:
-        """By method, the explanations of one target at all layers as one."""
-        whole = Comparison({name: fused([found[name] for found in layers], self._fuse) for name in layers[0]})
-        for explanation in whole.values():
-            warnings.about_nothing_in_common(explanation)
-        return whole
+        """Return by method one explanation of one target, fused from those at all layers."""
+        comparison = Comparison({name: fuse([of_layer[name] for of_layer in layers], self._fuse) for name in layers[0]})
+        for explanation in comparison.values():
+            warnings.warn_of_nothing_in_common(explanation)
+        return comparison
 
     def _utility(self, choice: UtilityChoice) -> Utility:
         return self.utility if choice is None else utility_of(choice)
 
-    def _output_for(self, utility: Utility) -> Select:
+    def _select(self, utility: Utility) -> Select:
         return whole if utility.raw else self.select
 
-    def _named(self, layer: str | nn.Module, network: Network) -> str:
-        """A layer's name, or the rule by which it is found once the size of the images is known."""
-        rule = rule_of(layer, dict(self.model.named_modules()))
-        if rule is not None:
-            return network.layers.get(rule, rule)
-        return layer_name(self.model, own_name(layer, self.model) if isinstance(layer, str) else layer)
+    def _find_layers(self, batch: Batch, utility: Utility) -> tuple[str, ...]:
+        return self._layers.find(self.model, batch, self._select(utility), self._settings.solid)
 
-    def _find_layers(self, batch: Batch, select: Select) -> None:
-        first, solid = batch.first, self._settings.solid
-        self._layers = [
-            chosen(self.model, first.images, name, select, solid, first.extra) if name in RULES else name
-            for name in self._layers
-        ]
-
-
-def _several(layer: LayerChoice) -> Sequence[str | nn.Module]:
-    if layer is None:
-        return [BEFORE_POOL]
-    return [layer] if isinstance(layer, (str, nn.Module)) or not isinstance(layer, Sequence) else layer or [BEFORE_POOL]
+    def _noise(self) -> Batch:
+        """Return one image of noise, of the size that the preprocessing makes."""
+        if not isinstance(self.preprocess, Preprocess):
+            raise LayerError("the layer is found at the first images; explain some, or give layer=")
+        weight = next(self.model.parameters(), torch.empty(0))
+        size = (1, len(self.preprocess.mean), *self.preprocess.crop)
+        noise = torch.rand(size, generator=torch.Generator().manual_seed(0))
+        return Batch(noise.to(weight.device), ())

@@ -28,7 +28,7 @@ from shapleycam.values._path import Nodes
 from shapleycam.values._permutation import Progress, permutation
 from shapleycam.values.distance import efficiency_gap, rank_correlation, relative_error
 from shapleycam.values.options import EstimatorOptions
-from shapleycam.values.scale import about_scale, ignores_scale
+from shapleycam.values.scale import ignores_scale, warn_of_ignored_scale
 from shapleycam.values.shares import ShapleyValues
 
 MOST_EXACT = 12
@@ -104,7 +104,7 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
         for utility in utilities:
             game = explainer.game(batch, utility=utility, players=players)
             if ignores_scale(game):
-                about_scale(game.layer, utility)
+                warn_of_ignored_scale(game.layer, utility)
             true = true_values(game, tolerance, seed + 1, progress)
             kinds[f"permutation sampling to {tolerance:.2%}" if true.stderr is not None else "all coalitions"] = None
             errors += true.uncertainty.tolist()

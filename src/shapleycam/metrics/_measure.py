@@ -59,9 +59,10 @@ def measure(
     first = _same_subject(explanations)
     if batch.images.shape != first.images.shape or not torch.equal(batch.images, first.images.to(batch.images)):
         raise OptionError("the images are not those that were explained; give the same ones, in the same order")
-    if first.layer != explainer.layer:
+    layer = explainer.find_layer(batch)
+    if first.layer != layer:
         raise OptionError(
-            f"the explanation is of layer {first.layer!r}, the explainer's is {explainer.layer!r}; give the explainer "
+            f"the explanation is of layer {first.layer!r}, the explainer's is {layer!r}; give the explainer "
             "that made it"
         )
     estimator = EstimatorOptions(**estimator_options)

@@ -16,7 +16,7 @@ from torch import Tensor
 from shapleycam.errors import EfficiencyGapWarning, OptionError, warn
 from shapleycam.game import Game
 from shapleycam.values._taylor import divided
-from shapleycam.values.scale import about_scale, ignores_scale
+from shapleycam.values.scale import ignores_scale, warn_of_ignored_scale
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.values.tolerance import check_tolerance
 
@@ -84,7 +84,7 @@ def _quadrature(game: Game, nodes: int) -> Float[Tensor, "b *shape"]:
 
 def _about_gap(game: Game, gap: Float[Tensor, " b"], tolerance: float) -> None:
     if ignores_scale(game):
-        about_scale(game.layer, game.utility.name)
+        warn_of_ignored_scale(game.layer, game.utility.name)
         return
     images = ", ".join(map(str, (gap > tolerance).nonzero().flatten().tolist()))
     warn(

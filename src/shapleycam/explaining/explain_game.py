@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -14,44 +14,48 @@ from shapleycam.cams.heatmaps import heatmap
 from shapleycam.cams.table import Method
 from shapleycam.errors import DerivativeError
 from shapleycam.explaining import warnings
+from shapleycam.explaining.inputs import Batch
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
-from shapleycam.images import Source
 from shapleycam.models.grids import sides_of
 from shapleycam.tracing import Trace
 from shapleycam.values.options import EstimatorOptions
 
 
-def explained(
+def explain_game(
     game: Game,
-    traced: Trace,
-    rows: Iterable[Method],
+    methods: Sequence[Method],
     options: EstimatorOptions,
-    sources: tuple[Source, ...],
     *,
-    wanted: bool,
+    batch: Batch,
+    traced: Trace,
     channels: int = 1,
+    curvature: bool = False,
 ) -> dict[str, Explanation]:
-    """The explanations of a game's images by each method; `wanted` measures the curvature also where none needs it.
-    `channels` is the axis of the images that holds their channels.
+    """Return the explanations of a game's images by each method.
+
+    `traced` has the model's own output, `channels` is the axis of the images that holds their channels; `curvature`
+    measures it also where no method needs it.
     """
-    rows = list(rows)
-    results = compute_bases(game, (row.basis for row in rows), options)
-    curvature = _curvature(game, results, options, wanted=wanted)
-    if curvature is not None and SECOND in results:
-        warnings.about_curvature(curvature, traced.layer, game.utility.name)
-    values = compute_values(game, rows, results)
-    return {row.name: _explanation(row, values[row.name], game, traced, sources, curvature, channels) for row in rows}
+    results = compute_bases(game, (method.basis for method in methods), options)
+    measured = _curvature(game, results, options, is_wanted=curvature)
+    if measured is not None and SECOND in results:
+        warnings.warn_of_no_curvature(measured, traced.layer, game.utility.name)
+    values = compute_values(game, methods, results)
+    return {
+        method.name: _explanation(method, values[method.name], game, batch, traced, channels, measured)
+        for method in methods
+    }
 
 
 def _explanation(
     method: Method,
     values: CamValues,
     game: Game,
+    batch: Batch,
     traced: Trace,
-    sources: tuple[Source, ...],
-    curvature: Float[Tensor, " b"] | None,
     channels: int,
+    curvature: Float[Tensor, " b"] | None,
 ) -> Explanation:
     size = sides_of(tuple(traced.images.shape), channels)[-len(game.layout.grid) :]
     return Explanation(
@@ -64,7 +68,7 @@ def _explanation(
         output=traced.output.detach() if isinstance(traced.output, torch.Tensor) else None,
         utility=game.full,
         images=traced.images,
-        sources=sources,
+        sources=batch.sources,
         stderr=values.stderr,
         prefix=values.prefix,
         curvature=curvature,
@@ -73,11 +77,11 @@ def _explanation(
 
 
 def _curvature(
-    game: Game, results: Mapping[Basis, BasisResult], options: EstimatorOptions, *, wanted: bool
+    game: Game, results: Mapping[Basis, BasisResult], options: EstimatorOptions, *, is_wanted: bool
 ) -> Float[Tensor, " b"] | None:
     """Return the curvature where a second-order method has paid for it, or where it is wanted and can be had."""
     second = results.get(SECOND)
-    if second is None and wanted:
+    if second is None and is_wanted:
         try:
             second = compute_bases(game, [SECOND], options)[SECOND]
         except DerivativeError:
