@@ -21,7 +21,7 @@ from PIL import Image
 
 import shapleycam
 from measure import THREADS
-from shapleycam.explanations.evidence import where
+from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.models import zoo
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -85,7 +85,7 @@ def section(method: str, photos: Sequence[Photo], found: dict[str, dict[str, sha
     lines = [f"### {method}", ""]
     for layer, place in LAYERS.items():
         explanations = found[layer][method]
-        evidence = [f"{p.name}: {where(explanations.values[i])}" for i, p in enumerate(photos)]
+        evidence = [f"{p.name}: {describe_evidence(explanations.values[i])}" for i, p in enumerate(photos)]
         lines += [f"![{method}, {place}. {'. '.join(evidence)}](images/gallery/{picture_name(method, layer)})", ""]
     return "\n".join(lines)
 

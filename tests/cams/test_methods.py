@@ -61,12 +61,12 @@ def test_one_map_before_pooling_and_a_linear_layer(explainer, crops, batch):
     weight = explainer.model.classifier.weight.detach()
     game = explainer.game(crops)
     expected = torch.einsum("bkhw,bk->bhw", game.activation, weight[game.target]) / 49
-    by_logit = Explainer(explainer.model, layer=explainer.layer, utility="logit").explain(crops, "gradcam")
+    by_logit = Explainer(explainer.model, layer=explainer.find_layer(), utility="logit").explain(crops, "gradcam")
     torch.testing.assert_close(by_logit.values, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_first_order_values_of_a_logit_sum_to_it_without_the_bias(explainer, crops):
-    found = Explainer(explainer.model, layer=explainer.layer, utility="logit").explain(crops, "hirescam")
+    found = Explainer(explainer.model, layer=explainer.find_layer(), utility="logit").explain(crops, "hirescam")
     bias = explainer.model.classifier.bias.detach()[found.target]
     torch.testing.assert_close(found.values.sum((1, 2)), found.utility - bias, rtol=1e-4, atol=1e-4)
 

@@ -43,7 +43,7 @@ def compare(
     from shapleycam.cams.table import expand, method_of
     from shapleycam.drawing.figures import grid
     from shapleycam.explaining.inputs import batch_of
-    from shapleycam.explanations.evidence import where
+    from shapleycam.explanations.evidence import describe_evidence
     from shapleycam.files import folder, write_whole
     from shapleycam.images import open_photograph
 
@@ -78,7 +78,7 @@ def compare(
     caption = f"{first.label()} ({score}), {explainer.name}, layer {first.layer}"
     picture = grid([(name, e.overlay(on=view)) for name, e in found.items()], columns=5, caption=caption)
     file = write_whole(out / f"{photo.stem}_compare.png", lambda f: picture.save(f, format="PNG"))
-    evidence = {name: where(e.values[0]) for name, e in found.items()}
+    evidence = {name: describe_evidence(e.values[0]) for name, e in found.items()}
     if as_json:
         chosen = {
             "class": int(first.target[0]),

@@ -14,7 +14,6 @@ from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_error, print_facts, print_json, progress
 from shapleycam.cli.photographs import found
 from shapleycam.errors import OptionError
-from shapleycam.explanations.summary import lines_of
 from shapleycam.urls import url_of
 
 if TYPE_CHECKING:
@@ -151,10 +150,12 @@ def _show(one: Explained, *, as_json: bool) -> None:
     """Write a photograph's files, and print what was found."""
     for file, content in one.files.items():
         _write(file, content)
+    if one.summary is None:
+        return
     if as_json:
-        print_json({"image": str(one.path), **one.facts})
+        print_json({"image": str(one.path), **one.summary.as_data()})
     else:
-        print_facts(str(one.path), lines_of(one.facts))
+        print_facts(str(one.path), one.summary.lines())
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -18,7 +18,7 @@ from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, Target, prepared, stacked
 from shapleycam.explanations.comparison import Comparison
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.explanations.summary import facts_of
+from shapleycam.explanations.summary import ImageSummary, summarise_image
 from shapleycam.images import Source
 from shapleycam.models.network import Transform
 
@@ -33,10 +33,10 @@ class Photograph:
 
 @dataclass(frozen=True)
 class Explained:
-    """What became of a photograph: its facts, and the files to write; or an error."""
+    """What became of a photograph: its summary, and the files to write; or an error."""
 
     path: Path
-    facts: dict[str, Any]
+    summary: ImageSummary | None
     files: dict[Path, bytes]
     error: str | None = None
 
@@ -58,7 +58,7 @@ class Reading:
             try:
                 good.append((one, prepared(one.path, str(one.path), self.transform)))
             except ImageError as error:
-                bad.append(Explained(one.path, {}, {}, str(error)))
+                bad.append(Explained(one.path, None, {}, str(error)))
         return good, bad
 
 
@@ -87,7 +87,9 @@ class Explaining:
             files: dict[Path, bytes] = {}
             for name in found[0]:
                 files |= self._files([f[name] for f in found], index, one.stem, explainer.name)
-            yield Explained(one.path, facts_of(found, index, explainer.name, [str(file) for file in files]), files)
+            yield Explained(
+                one.path, summarise_image(found, index, explainer.name, [str(file) for file in files]), files
+            )
 
     def _explained(self, explainer: Explainer, batch: Batch) -> list[Comparison]:
         """By all methods, for each class that is to be explained."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from shapleycam.errors import LayerError, OptionError
 from shapleycam.explaining import warnings
-from shapleycam.explaining.fusing import check_fusion, fuse
+from shapleycam.explaining.fusing import check_fusion, fuse_explanations
 from shapleycam.explaining.inputs import Batch, Images, Inputs, Target, batch_of
 from shapleycam.explaining.layer_search import LayerChoice, LayerSearch
 from shapleycam.explaining.model_output import class_scores, selected_output
@@ -368,7 +368,9 @@ class Explainer:
 
     def _fused(self, layers: Sequence[Comparison]) -> Comparison:
         """Return by method one explanation of one target, fused from those at all layers."""
-        comparison = Comparison({name: fuse([of_layer[name] for of_layer in layers], self._fuse) for name in layers[0]})
+        comparison = Comparison(
+            {name: fuse_explanations([of_layer[name] for of_layer in layers], self._fuse) for name in layers[0]}
+        )
         for explanation in comparison.values():
             warnings.warn_of_nothing_in_common(explanation)
         return comparison

@@ -35,7 +35,7 @@ def check_fusion(fuse: str) -> str:
     return fusion
 
 
-def fuse(explanations: Sequence[Explanation], fusion: str) -> Explanation:
+def fuse_explanations(explanations: Sequence[Explanation], fusion: str) -> Explanation:
     """Return the explanations of the same images at several layers as one.
 
     The mean is that of pytorch-grad-cam: of maps scaled at their own size and resized, not of heatmaps, which are

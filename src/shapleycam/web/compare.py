@@ -9,7 +9,7 @@ import torch
 from shapleycam.cams.table import METHODS, expand
 from shapleycam.errors import DerivativeError
 from shapleycam.explaining.traced_batch import TracedBatch
-from shapleycam.explanations.evidence import where
+from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.values._permutation import Progress
 from shapleycam.values.options import EstimatorOptions
@@ -50,6 +50,6 @@ def by_all(
 
 
 def _card(e: Explanation) -> str:
-    phrase = where(e.values[0])
+    phrase = describe_evidence(e.values[0])
     alt = f"{e.method} heatmap of {e.sources[0].name} for {e.label()}: {phrase}"
     return markup.enlargeable(e.overlay(on="input"), alt, e.method, phrase)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from shapleycam.cams.heatmaps import blank
 from shapleycam.cams.table import METHODS
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.explanations.summary import gap_of, total_of
+from shapleycam.explanations.summary import gap_of_values, sum_of_values
 
 _GAP, _BENT, _UNLIKELY, _UNSURE = 0.15, 0.3, 0.05, 0.25
 """From which on a gap, a curvature, a class and a share of cells are worth a word."""
@@ -24,11 +24,11 @@ def doubts(e: Explanation, grand: float) -> Iterator[str]:
         yield "The map is blank: no place speaks for this class. Look at the signed map, or ask for another class."
     if not method.in_units:
         yield "The numbers of this method have no units: read them as an order of places, not as shares."
-    gap, curvature = gap_of(e, grand), None if e.curvature is None else float(e.curvature[0])
+    gap, curvature = gap_of_values(e, grand), None if e.curvature is None else float(e.curvature[0])
     if gap is not None and gap > _GAP:
         yield (
-            f"The values sum to {total_of(e):.3g}, and there is {grand:.3g} to divide ({gap:.0%} off): trust the order "
-            "of the places more than their shares. pathcam-h and sampledshapley come closer."
+            f"The values sum to {sum_of_values(e):.3g}, and there is {grand:.3g} to divide ({gap:.0%} off): trust the "
+            "order of the places more than their shares. pathcam-h and sampledshapley come closer."
         )
     if method.basis.taylor_order == 1 and curvature is not None and curvature > _BENT:
         yield (
