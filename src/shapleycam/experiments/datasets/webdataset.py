@@ -152,7 +152,7 @@ def _find_shards(pattern: str) -> list[Path]:
 
 def _expand_braces(pattern: str) -> list[Path]:
     """Return the shards of a brace pattern, as bash and webdataset expand it; zero padding is kept."""
-    # braceexpand holds every range in memory, so shards are counted before it expands anything. It is exact where
+    # braceexpand holds every range in memory, so shards are counted before it expands any. The count is exact where
     # braces are not nested; for others the expansion itself is cut off.
     total = prod(_count_alternatives(braces, pattern) for braces in _BRACES.findall(pattern))
     if total > _SHARD_LIMIT:
