@@ -74,7 +74,7 @@ class TestUnexplainable:
 
     def test_it_is_fatal_when_strict(self, bright, tmp_path):
         with pytest.raises(ModelError, match="holds NaN or infinity"):
-            measured(bright, tmp_path / "out", failing(nan_for_white), AT, setting=replace(HERE, strict=True))
+            measured(bright, tmp_path / "out", failing(nan_for_white), AT, settings=replace(HERE, strict=True))
 
     def test_it_is_an_error_also_where_predictions_decide(self, bright, tmp_path):
         predicted = measured(bright, tmp_path / "first").rows()["target"].unique().to_list()
@@ -388,13 +388,13 @@ def test_process_that_dies_while_it_decodes(shots, tmp_path):
         return PREPROCESS(photo)
 
     with pytest.raises(OptionError) as caught:
-        measured(shots, tmp_path, tiny(preprocess=dies), AT, setting=replace(HERE, workers=1))
+        measured(shots, tmp_path, tiny(preprocess=dies), AT, settings=replace(HERE, workers=1))
     assert "a decoding process died (DataLoader worker" in str(caught.value)
-    assert "decode with --workers 0" in str(caught.value)
+    assert "decode with workers=0" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_strict_names_the_first_unreadable_image(shots, tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"")
     with pytest.raises(ImageError, match=r"bad\.jpg: the file is empty"):
-        measured(tmp_path / "bad.jpg", tmp_path / "out", setting=replace(HERE, strict=True))
+        measured(tmp_path / "bad.jpg", tmp_path / "out", settings=replace(HERE, strict=True))

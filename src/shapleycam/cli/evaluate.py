@@ -132,10 +132,11 @@ def run(evaluation: Evaluation, *, quiet: bool) -> Store:
 
     shown: list[Any] = [METRICS[name] for name in evaluation.protocol.metrics]
     try:
-        with notes(quiet=quiet), display(shown, quiet=quiet) as watcher:
-            return evaluation.run(watcher)
+        with notes(quiet=quiet), display(shown, quiet=quiet) as listener:
+            return evaluation.run(listener)
     except KeyboardInterrupt:
         print_note(
-            f"stopped; {evaluation.kept} images are kept in {evaluation.out}, and the same command goes on from there"
+            f"stopped; {evaluation.n_measured} images are kept in {evaluation.out}, "
+            "and the same command goes on from there"
         )
         raise typer.Exit(STOPPED) from None

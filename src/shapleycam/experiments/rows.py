@@ -45,7 +45,7 @@ def schema_for(metrics: Sequence[str]) -> pa.Schema:
     )
 
 
-def table_of(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> pa.Table:
+def to_table(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> pa.Table:
     """Rows as a table, what a row lacks being null."""
     schema = schema_for(metrics)
     return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)

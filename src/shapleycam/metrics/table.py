@@ -8,7 +8,7 @@ from shapleycam.errors import OptionError, nearest
 from shapleycam.metrics import confidence, maps, stability
 from shapleycam.metrics.metric import Metric
 from shapleycam.metrics.quantities import QUANTITIES
-from shapleycam.names import canonical
+from shapleycam.names import canonical_name
 from shapleycam.values import distance
 
 _POPPI = "Poppi 2021, arXiv:2104.10252"
@@ -137,7 +137,7 @@ _TITLES = {metric.title: metric.name for metric in _ROWS}
 
 def canonical_metric(name: object) -> str | None:
     """Return the name of a metric from any spelling of it or of its title ("AD"); None where there is none."""
-    return canonical(name, METRICS, _TITLES)
+    return canonical_name(name, METRICS, _TITLES)
 
 
 def metrics() -> tuple[Metric, ...]:
@@ -165,7 +165,7 @@ def expand(names: Sequence[str], *, objects: bool = True) -> list[str]:
         "paper": [metric.name for metric in _ROWS if metric.in_paper],
         "all": [metric.name for metric in _ROWS if objects or "objects" not in metric.needs],
     }
-    expanded = [member for name in names for member in sets.get(canonical(name, sets) or "", [name])]
+    expanded = [member for name in names for member in sets.get(canonical_name(name, sets) or "", [name])]
     return list(dict.fromkeys(metric_of(name).name for name in expanded))
 
 
