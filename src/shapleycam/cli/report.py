@@ -71,7 +71,7 @@ def report(
     """
     from shapleycam.cams.table import expand
     from shapleycam.files import make_folder
-    from shapleycam.report import of_photographs, pages_of
+    from shapleycam.report import make_pages, render_photographs
 
     runs = _runs(what)
     file = out or Path(f"{_name(runs[0])}.html" if runs else "report.html")
@@ -105,10 +105,10 @@ def report(
         for batch, errors in batches(paths, transform, explainer.model, batch_size):
             _report_errors(errors)
             unread += errors
-            pages += pages_of(explainer, batch, methods, target, view=view, **how) if batch else []
+            pages += make_pages(explainer, batch, methods, target, view=view, **how) if batch else []
             bar.advance(len(errors) + len(batch.sources if batch else ()))
     if pages:
-        _write(file, of_photographs(pages, [(url_of(path) or str(path), reason) for path, reason in unread]))
+        _write(file, render_photographs(pages, [(url_of(path) or str(path), reason) for path, reason in unread]))
     if unread:
         raise typer.Exit(2)
 
@@ -119,12 +119,12 @@ def _of_runs(
     """`at_hand`: the model whose code may run, where the photographs are, and the device."""
     from shapleycam.experiments import Store
     from shapleycam.files import make_folder
-    from shapleycam.report import MapReproducer, of_runs
+    from shapleycam.report import MapReproducer, render_runs
 
     stores = [Store(run) for run in runs]
     make_folder(file.parent)
     with notes(quiet=quiet):
-        page = of_runs(stores, MapReproducer(stores, *at_hand) if maps else None, maps)
+        page = render_runs(stores, MapReproducer(stores, *at_hand) if maps else None, maps)
     _write(file, page)
 
 

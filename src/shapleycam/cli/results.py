@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from shapleycam.experiments import Store
-    from shapleycam.experiments.results import Published, Summary
+    from shapleycam.experiments.results import PublishedFigures, ResultsSummary
 
 
 def print_results(stores: Sequence[Store], *, against_paper: bool = False) -> None:
@@ -24,7 +24,7 @@ def print_results(stores: Sequence[Store], *, against_paper: bool = False) -> No
 
 
 def print_summary(
-    summary: Summary, stores: Sequence[Store], *, against_paper: bool = False, intervals: bool = True
+    summary: ResultsSummary, stores: Sequence[Store], *, against_paper: bool = False, intervals: bool = True
 ) -> None:
     """As `print_results`, of figures that are at hand."""
     from shapleycam.experiments.results import terminal
@@ -35,15 +35,15 @@ def print_summary(
     typer.echo(f"{_counts(summary)}; results in {', '.join(str(store.storage) for store in stores)}")
 
 
-def in_print(stores: Sequence[Store]) -> Published:
+def in_print(stores: Sequence[Store]) -> PublishedFigures:
     """The published figures, with what makes those of some runs unlike them."""
     from shapleycam.experiments.merging import describe_deviations
-    from shapleycam.experiments.results import published
+    from shapleycam.experiments.results import load_published
 
-    return replace(published(), remarks=describe_deviations(stores))
+    return replace(load_published(), remarks=describe_deviations(stores))
 
 
-def _counts(summary: Summary) -> str:
+def _counts(summary: ResultsSummary) -> str:
     """How many images, and which could not be measured."""
     images = max(group.images for group in summary.groups)
     wrong = dict.fromkeys(one.image for one in summary.errors)

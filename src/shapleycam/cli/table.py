@@ -46,7 +46,7 @@ def table(
     from shapleycam.experiments import Store
     from shapleycam.experiments.merging import read_curves, summarise_runs
     from shapleycam.experiments.results import LAYOUTS
-    from shapleycam.experiments.results.drawings import drawings
+    from shapleycam.experiments.results.available_figures import available_figures
     from shapleycam.files import write_atomically
 
     stores = [Store(path) for path in runs]
@@ -64,7 +64,7 @@ def table(
     if folder is not None:
         rows = read_curves(stores)
         for layer, utility in summary.settings:
-            for one in drawings(summary.at(layer, utility), rows):
+            for one in available_figures(summary.at(layer, utility), rows):
                 _save(one.draw, folder / f"{one.name}.png")
 
 
