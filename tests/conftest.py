@@ -52,7 +52,7 @@ def photos(data: Path) -> list[Path]:
 @pytest.fixture(scope="session")
 def hopper() -> Path:
     """The photograph that ships with matplotlib, so that tests without the data folder have a real one too."""
-    return cli.options.demo_photo()
+    return cli.photographs.demo_photo()
 
 
 @pytest.fixture(scope="session")

@@ -93,7 +93,7 @@ def test_an_interrupt_from_the_keyboard_is_one_line(photos, run, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Display, "measured", interrupted)
+    monkeypatch.setattr(Display, "batch_finished", interrupted)
     ran = run("evaluate", "photos", "--out", "run", *QUICK)
     assert ran.code == 130
     assert ran.err == "note: stopped; 0 images are kept in run, and the same command goes on from there\n"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 def table(
     runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Folders of evaluate's results, or URLs.")],
+    *,
     metric: Annotated[
         list[str] | None, typer.Option("--metric", help="Only this metric, or of this set. Repeatable.")
     ] = None,
@@ -60,12 +61,12 @@ def table(
         if out is None:
             typer.echo(text, nl=False)
         else:
-            typer.echo(f"written {write_atomically(out, lambda file: file.write(text.encode()))}")
+            typer.echo(f"written {write_atomically(out, lambda stream: stream.write(text.encode()))}")
     if folder is not None:
         rows = read_curves(stores)
         for layer, utility in summary.settings:
-            for one in drawings(summary.at(layer, utility), rows):
-                _save(one.draw, folder / f"{one.name}.png")
+            for drawing in drawings(summary.at(layer, utility), rows):
+                _save(drawing.draw, folder / f"{drawing.name}.png")
 
 
 def _folder(path: Path) -> Path:
