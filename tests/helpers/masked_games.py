@@ -54,10 +54,9 @@ def _kept(game, coalition):
 def generally(game, coalitions):
     """The same by the game's own general way, for a shortcut to be compared with."""
     coalitions = coalitions.expand(len(game.activation), *coalitions.shape[-2:])
-    evaluation = game._evaluation
     with torch.inference_mode(mode=False), torch.no_grad():
         images = torch.arange(len(game.activation))
-        return evaluation._by(evaluation._general, coalitions, images) - game.empty[:, None]
+        return game._coalitions.run(game._coalitions.general, coalitions, images) - game.empty[:, None]
 
 
 def difference(found, expected, game):
