@@ -12,15 +12,15 @@ from PIL import Image
 from helpers.small_evaluations import PREPROCESS, QUICK, folder_of, measured, picture, plain, tiny
 from shapleycam import Explainer
 from shapleycam.experiments import decoding
-from shapleycam.experiments.chunk import Decoding
+from shapleycam.experiments.chunk import ChunkDecoder
 from shapleycam.experiments.datasets.opening import open_dataset
-from shapleycam.experiments.engines.local import prepared_ahead
+from shapleycam.experiments.engines.local import prepare_ahead
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
 
 
 def decoded(dataset, preprocess, batches, workers):
-    for _, images in prepared_ahead(batches, Decoding(dataset, preprocess), workers):
+    for _, images in prepare_ahead(batches, ChunkDecoder(dataset, preprocess), workers):
         yield images
 
 
@@ -206,6 +206,6 @@ class TestOwnPreprocessing:
         def broken(*_):
             raise RuntimeError("a fault of the program")
 
-        monkeypatch.setattr(decoding, "Decoded", broken)
+        monkeypatch.setattr(decoding, "DecodedImage", broken)
         with pytest.raises(RuntimeError, match="a fault of the program"):
             all_of(shots, tiny().preprocess, workers=1)

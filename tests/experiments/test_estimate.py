@@ -40,7 +40,7 @@ def test_images_that_are_measured_already_do_not_count(shots, tmp_path):
 
 def test_a_model_that_is_done_is_not_loaded(shots, tmp_path, monkeypatch):
     measured(shots, tmp_path, tiny(), limit=3)
-    monkeypatch.setattr(EvaluatedModel, "ready", raises(AssertionError("was loaded")))
+    monkeypatch.setattr(EvaluatedModel, "load", raises(AssertionError("was loaded")))
     done = Evaluation([tiny()], open_dataset(shots, 3), QUICK, tmp_path, settings=HERE)
     assert [trial.images for trial in run_trials(done)] == [0]
 

@@ -493,6 +493,20 @@ class TestRefusals:
         assert {name: content for name, content in files(few).items() if name in before} == before
 
 
+class TestRandomState:
+    def test_of_the_caller_stays_where_it_is(self, few, tmp_path):
+        """Also where the number of classes is counted by a pass of noise, as of a network without labels."""
+        torch.manual_seed(5)
+        before = torch.get_rng_state()
+        measured(few, tmp_path, tiny(labels=None), limit=2)
+        assert torch.equal(torch.get_rng_state(), before)
+
+    def test_of_the_caller_stays_with_methods_that_draw(self, few, tmp_path):
+        before = torch.get_rng_state()
+        measured(few, tmp_path, tiny(labels=None), replace(QUICK, methods=("randomcam", "sampledshapley")), limit=1)
+        assert torch.equal(torch.get_rng_state(), before)
+
+
 class TestManifest:
     def test_says_what_was_measured_with_what(self, few, tmp_path):
         measured(few, tmp_path)

@@ -208,6 +208,38 @@ class TestSessions:
         assert len(Store(tmp_path).manifest["sessions"]) == 1
 
 
+class TestFormat:
+    def manifest_of(self, path: Path) -> dict:
+        return json.loads((path / "manifest.json").read_text())
+
+    def test_is_noted_in_every_manifest(self, tmp_path):
+        write_all(tmp_path)
+        assert self.manifest_of(tmp_path)["format"] == 1
+
+    def test_of_a_run_without_a_number_is_the_first(self, tmp_path):
+        """As runs were before manifests had one: they are read, go on, and are noted with it then."""
+        rows = write_all(tmp_path).rows()
+        earlier = self.manifest_of(tmp_path)
+        del earlier["format"]
+        (tmp_path / "manifest.json").write_text(json.dumps(earlier))
+        assert Store(tmp_path).rows().equals(rows)
+        with open_run(tmp_path, wanted(), 16) as opened:
+            assert opened.pending("a") == []
+        assert self.manifest_of(tmp_path)["format"] == 1
+
+    def test_that_is_newer_is_refused(self, tmp_path):
+        write_all(tmp_path)
+        later = {**self.manifest_of(tmp_path), "format": 2}
+        (tmp_path / "manifest.json").write_text(json.dumps(later))
+        with pytest.raises(OptionError) as caught:
+            Store(tmp_path)
+        assert str(caught.value) == (
+            f"{tmp_path / 'manifest.json'}: not a manifest of this version (format 2, expected 1); evaluate again into "
+            "another folder"
+        )
+        assert refusal(tmp_path) == str(caught.value)
+
+
 class TestAnotherRun:
     @pytest.mark.parametrize(
         ("changed", "says"),
