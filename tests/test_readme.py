@@ -7,7 +7,6 @@ import shlex
 import shutil
 from pathlib import Path
 
-import open_clip
 import pytest
 import timm
 import torch
@@ -115,6 +114,8 @@ def hubs(monkeypatch):
         transformers.AutoModelForImageClassification, "from_pretrained", lambda *_, **__: (vit, {"missing_keys": []})
     )
     monkeypatch.setattr(transformers.AutoImageProcessor, "from_pretrained", lambda *_: transformers.ViTImageProcessor())
+    import open_clip
+
     clip = open_clip.create_model_and_transforms
     monkeypatch.setattr(open_clip, "create_model_and_transforms", lambda name, **_: clip(name, pretrained=None))
 

@@ -315,7 +315,7 @@ def test_reproduce_says_how_long_and_compares_with_print(photos, run):
 
 def test_reproduce_looks_at_the_folder_before_it_tries_a_network(photos, run, monkeypatch):
     assert run("evaluate", "photos", "--out", "run", *QUICK).code == 0
-    monkeypatch.setattr("shapleycam.models.zoo.load", None)
+    monkeypatch.setattr("shapleycam.models.zoo.load_network", None)
     ran = run("reproduce", "--imagenet", "photos", "--model", "vgg16", "--no-pretrained", "--limit", 2, "--out", "run")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith("error: run holds results of another run: dataset.fingerprint was")

@@ -7,8 +7,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import boto3
-from moto.server import ThreadedMotoServer
+from helpers.lazy_modules import LazyModule
+
+boto3 = LazyModule("boto3")
+moto_server = LazyModule("moto.server")
+
 
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "nobody",
@@ -53,7 +56,7 @@ def object_store() -> Iterator[ObjectStore]:
     level = log.level
     log.addHandler(asked)
     log.setLevel(logging.INFO)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     try:
         yield ObjectStore(server.get_host_and_port()[1], asked)

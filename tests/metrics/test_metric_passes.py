@@ -33,7 +33,7 @@ def distinct(explanations) -> int:
 
 @pytest.fixture(scope="module")
 def at_bn2():
-    return Explainer(zoo.load(zoo.DEFAULT).model, layer="bn2", device="cpu")
+    return Explainer(zoo.load_network(zoo.DEFAULT).model, layer="bn2", device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from helpers.recorded_inputs import inputs_of
 from shapleycam import Explainer, utilities
 from shapleycam.errors import ModelError, ShapleyCamWarning
 from shapleycam.metrics import METRICS, MetricOptions, measure
-from shapleycam.metrics.removal import imputations, ranks, removed_share
+from shapleycam.metrics.removal import imputations, ranks, removed_pixels
 
 SOME_METHODS = ["gradcam", "shapleycam-e", "randomcam"]
 OF_DRAWS = ["road", "max_sensitivity", "randomisation_spearman", "randomisation_ssim"]
@@ -155,7 +155,7 @@ def test_a_percentile_is_that_share_also_of_zeros(percentile, most_first):
     heat = torch.rand(2, 40, 50, generator=torch.Generator().manual_seed(0)) - 0.8
     heat = heat.relu()  # four fifths are zero
     heat[1] = 0
-    gone = removed_share(heat, percentile, most_first=most_first)
+    gone = removed_pixels(heat, percentile, most_first=most_first)
     assert gone.flatten(1).sum(1).tolist() == [20 * percentile, 20 * percentile]
 
 

@@ -177,13 +177,13 @@ def make_explainer(
     from shapleycam.explaining.explainer import Explainer
     from shapleycam.explaining.fusing import check_fusion
     from shapleycam.models import zoo
-    from shapleycam.models.resolve import best_device
-    from shapleycam.utilities import contrast, utility_of
+    from shapleycam.models.resolve import default_device
+    from shapleycam.utilities import contrast, resolve_utility
 
-    chosen = utility_of(utility) if against is None else contrast(against, utility)
+    chosen = resolve_utility(utility) if against is None else contrast(against, utility)
     check_fusion(model_options.get("fuse", "mean"))
-    network = zoo.load(model, checkpoint, pretrained=pretrained)
-    where = device or best_device()
+    network = zoo.load_network(model, checkpoint, pretrained=pretrained)
+    where = device or default_device()
     part = int(output) if output is not None and output.isdecimal() else output
     return Explainer(
         network, layer=layer, utility=chosen, device=where, memory=memory * 2**20, output=part, **model_options

@@ -25,7 +25,7 @@ from shapleycam.metrics.explained_batch import ExplainedBatch
 from shapleycam.metrics.maps import constant
 from shapleycam.metrics.table import required_quantities
 from shapleycam.tracing.soundness import check_output
-from shapleycam.utilities import Utility, utility_of
+from shapleycam.utilities import Utility, resolve_utility
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class LayerEvaluator:
         if not images:
             return
         protocol = self.protocol
-        utilities = [utility_of(name) for name in protocol.utilities]
+        utilities = [resolve_utility(name) for name in protocol.utilities]
         replay = "game" in required_quantities(protocol.metrics)
         traced_batch = self.explainer.trace(batch, protocol.methods, utilities[0], replay=replay)
         target = self._labelled_classes(images, batch)
@@ -182,7 +182,7 @@ class LayerEvaluator:
         ]
         if rule == "label":
             return reasons
-        utility = utility_of(self.protocol.utilities[0])
+        utility = resolve_utility(self.protocol.utilities[0])
         scores = self.explainer.scores(batch, utility)
         if scores is None:
             raise OptionError(f"class rule 'correct': utility {utility.name!r} has no classes; use 'prediction'")

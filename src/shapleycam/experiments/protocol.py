@@ -15,7 +15,7 @@ from shapleycam.metrics import MetricOptions
 from shapleycam.metrics.table import expand as expand_metrics
 from shapleycam.models import paper
 from shapleycam.models.preprocess import Preprocess
-from shapleycam.utilities import UTILITIES, utility_of
+from shapleycam.utilities import UTILITIES, resolve_utility
 from shapleycam.values._path import Nodes
 from shapleycam.values.tolerance import check_tolerance
 
@@ -92,7 +92,9 @@ class Protocol:
         for utility in self.utilities:
             if not isinstance(utility, str):
                 raise OptionError(f"utility {utility!r} is stored by name; expected one of {', '.join(UTILITIES)}")
-        object.__setattr__(self, "utilities", tuple(dict.fromkeys(utility_of(name).name for name in self.utilities)))
+        object.__setattr__(
+            self, "utilities", tuple(dict.fromkeys(resolve_utility(name).name for name in self.utilities))
+        )
         for name, kind in (("class_rule", ClassRule), ("objects", ObjectRule)):
             if getattr(self, name) not in get_args(kind):
                 choices = ", ".join(map(repr, get_args(kind)))

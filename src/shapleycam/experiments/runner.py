@@ -26,7 +26,7 @@ from shapleycam.experiments.settings import RunSettings
 from shapleycam.experiments.store import Store, check_compatible, is_run, open_run
 from shapleycam.metrics.table import required_quantities
 from shapleycam.models.network import Network
-from shapleycam.models.resolve import network_of
+from shapleycam.models.resolve import resolve_network
 from shapleycam.tracing.isolation import device_of
 
 
@@ -196,7 +196,7 @@ class Evaluation:
         first = self._in_this_process(self.evaluated_models[0])
         if device := first.choose_device():
             return torch.device(device)
-        return torch.device("cpu") if isinstance(first.model, str) else device_of(network_of(first.model).model)
+        return torch.device("cpu") if isinstance(first.model, str) else device_of(resolve_network(first.model).model)
 
 
 def evaluate(  # noqa: PLR0913  # all but three have defaults

@@ -23,7 +23,7 @@ from pyarrow import fs
 
 from shapleycam.errors import OptionError
 from shapleycam.experiments.datasets.dataset import one_line
-from shapleycam.files import UNFINISHED, folder, write_whole
+from shapleycam.files import UNFINISHED, make_folder, write_atomically
 
 Location: TypeAlias = "str | Path | Storage"
 """A path, a URL, or a storage that is open already."""
@@ -88,8 +88,8 @@ class FolderStorage(Storage):
     def write(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
         """Write a file under a temporary name, bring it to the disk, and rename it, as `Storage.write`."""
         path = self.path / name
-        folder(path.parent)
-        write_whole(path, fill)
+        make_folder(path.parent)
+        write_atomically(path, fill)
 
     def names(self, within: str = "") -> list[str]:
         """Return the names in a folder, as `Storage.names`, without the lock and unfinished files."""
@@ -107,7 +107,7 @@ class FolderStorage(Storage):
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold a lock on a file, as `Storage.lock`; the system takes it back when the process ends, however it ends."""
-        folder(self.path)
+        make_folder(self.path)
         try:
             held = FileLock(self.path / _LOCK).acquire(timeout=0)
         except Timeout:

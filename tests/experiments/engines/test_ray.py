@@ -15,10 +15,10 @@ from typing import Any
 import polars as pl
 import psutil
 import pytest
-import ray
 import torch
 
 from helpers import ray_driver
+from helpers.lazy_modules import LazyModule
 from helpers.object_store import object_store
 from helpers.ports import free_port, listens
 from helpers.slow_network import slow
@@ -27,6 +27,8 @@ from shapleycam.errors import ModelError, OptionError, ScaleInvariantHeadWarning
 from shapleycam.experiments import RunSettings, Store
 from shapleycam.experiments.engines import Local, Ray
 from shapleycam.files import UNFINISHED
+
+ray = LazyModule("ray")
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")]
 IMAGES = 150
