@@ -66,7 +66,7 @@ class TestSets:
 
 class TestRefusals:
     @pytest.mark.parametrize(
-        ("given", "says"),
+        ("options", "says"),
         [
             ({"methods": ("gradcan",)}, "method 'gradcan' is unknown; did you mean 'gradcam'"),
             ({"methods": ()}, "no methods were given"),
@@ -79,16 +79,16 @@ class TestRefusals:
             ({"objects": "all"}, "objects is 'all'; expected one of 'class', 'any'"),
         ],
     )
-    def test_unknown_names(self, given, says):
+    def test_unknown_names(self, options, says):
         with pytest.raises(OptionError) as caught:
-            Protocol(**given)
+            Protocol(**options)
         assert says in str(caught.value)
         assert "\n" not in str(caught.value)
 
-    @pytest.mark.parametrize("given", [{"nodes": 0}, {"tolerance": -1.0}, {"players": (0, 0)}])
-    def test_efforts_without_meaning(self, given):
+    @pytest.mark.parametrize("options", [{"nodes": 0}, {"tolerance": -1.0}, {"players": (0, 0)}])
+    def test_efforts_without_meaning(self, options):
         with pytest.raises(OptionError):
-            Protocol(**given)
+            Protocol(**options)
 
     @pytest.mark.parametrize("utilities", [len, (len,)])
     def test_functions_as_utilities(self, utilities):
@@ -161,7 +161,7 @@ class TestData:
         assert list_differences(before.as_data(), after.as_data()) == ["preprocess.resize was 256, is 232"]
 
     def test_every_field_makes_a_difference(self):
-        other = {
+        changes = {
             "layers": ("last-conv",),
             "utilities": ("logit",),
             "methods": ("gradcam",),
@@ -175,19 +175,19 @@ class TestData:
             "players": (3, 3),
             "seed": 1,
         }
-        assert set(other) == set(Protocol.__dataclass_fields__)
-        for name, value in other.items():
-            found = list_differences(Protocol().as_data(), Protocol(**{name: value}).as_data())
-            assert found, name
-            assert all(text.startswith(name) for text in found)
+        assert set(changes) == set(Protocol.__dataclass_fields__)
+        for name, value in changes.items():
+            texts = list_differences(Protocol().as_data(), Protocol(**{name: value}).as_data())
+            assert texts, name
+            assert all(text.startswith(name) for text in texts)
 
     def test_nothing_to_tell(self):
         assert list_differences(Protocol().as_data(), json.loads(json.dumps(Protocol().as_data()))) == []
 
     def test_several_in_the_order_of_their_names_without_those_ignored(self):
-        one, other = {"b": 1, "a": {"x": 1, "y": 2}, "c": 1}, {"b": 2, "a": {"x": 3, "y": 2}, "d": 5}
-        assert list_differences(one, other, ["c"]) == ["a.x was 1, is 3", "b was 1, is 2", "d is new"]
-        assert list_differences(other, one, ["c", "a", "b"]) == ["d is missing"]
+        before, after = {"b": 1, "a": {"x": 1, "y": 2}, "c": 1}, {"b": 2, "a": {"x": 3, "y": 2}, "d": 5}
+        assert list_differences(before, after, ["c"]) == ["a.x was 1, is 3", "b was 1, is 2", "d is new"]
+        assert list_differences(after, before, ["c", "a", "b"]) == ["d is missing"]
         assert list_differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 3, "c": 2}}, ["b"]) == []
 
     def test_a_long_value_is_cut(self):
@@ -210,7 +210,7 @@ class TestData:
 
     def test_a_function_is_the_same_in_another_process(self):
         code = "def mine(photo):\n    return photo\n"
-        one, other = {"__name__": "mine"}, {"__name__": "mine"}
-        exec(code, one)
-        exec(code, other)
-        assert preprocess_as_data(one["mine"]) == preprocess_as_data(other["mine"])
+        first, second = {"__name__": "mine"}, {"__name__": "mine"}
+        exec(code, first)
+        exec(code, second)
+        assert preprocess_as_data(first["mine"]) == preprocess_as_data(second["mine"])

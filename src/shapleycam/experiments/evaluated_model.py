@@ -1,4 +1,4 @@
-"""A model of an evaluation: what the user named, and what it becomes when it is loaded for a dataset."""
+"""A model of an evaluation: as the user names it, and as it is loaded for a dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manifest of a run: what is measured, of which models and photographs, and by whom it was made."""
+"""The manifest of a run: its protocol, models, dataset and provenance."""
 
 from __future__ import annotations
 

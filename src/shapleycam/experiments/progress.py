@@ -1,4 +1,4 @@
-"""Who is told how far an evaluation is."""
+"""The interface by which an evaluation reports its progress."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ CLUSTER = [{"memory": 1e9}, {"CPU": 16.0, "GPU": 1.0}, {"CPU": 16.0, "GPU": 4.0}
 
 
 @pytest.mark.parametrize(
-    ("nodes", "asked", "expected"),
+    ("nodes", "requested", "expected"),
     [
         (LAPTOP, (None, None, None), Pool(1, 1, 8, 0, ahead=False)),
         (LAPTOP, (None, 2, None), Pool(4, 4, 2, 0, ahead=False)),
@@ -27,8 +27,8 @@ CLUSTER = [{"memory": 1e9}, {"CPU": 16.0, "GPU": 1.0}, {"CPU": 16.0, "GPU": 4.0}
         ([{"CPU": 1.0, "GPU": 1.0}], (None, None, None), Pool(1, 1, 1, 1, ahead=False)),  # nobody left to prepare
     ],
 )
-def test_what_fits(nodes, asked, expected):
-    assert size_pool(nodes, *asked) == expected
+def test_what_fits(nodes, requested, expected):
+    assert size_pool(nodes, *requested) == expected
 
 
 def test_no_room_is_refused_with_what_there_is():
