@@ -164,7 +164,7 @@ class TestRows:
         assert odd["coherency"].to_list() == odd["adcc"].to_list() == [0.0] * len(odd)
         assert odd["complexity"].min() > 0  # their own maps are not constant
 
-    def test_watcher_is_told_of_all(self, few, tmp_path):
+    def test_listener_is_told_of_all(self, few, tmp_path):
         listener = RecordingListener()
         models = [tiny(), tiny(1, "other")]
         first = run_evaluation(few, tmp_path, models, listener=listener, settings=replace(HERE, batch_size=2))
@@ -552,7 +552,9 @@ class TestManifest:
         devices = []
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "a GPU")
-        monkeypatch.setattr(explainer, "moved", lambda model, device, _: (devices.append(str(device)), model)[1])
+        monkeypatch.setattr(
+            explainer, "move_to_device", lambda model, device, _: (devices.append(str(device)), model)[1]
+        )
         with pytest.raises((OptionError, LayerError)):  # far enough: no such layer
             run_evaluation(few, tmp_path, "efficientnet_lite0", replace(QUICK, layers="nowhere"))
         assert devices

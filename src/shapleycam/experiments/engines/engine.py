@@ -11,7 +11,14 @@ Result = TypeVar("Result")
 
 
 class Engine(Protocol):
-    """Works on items: `prepare` of each where a processor is free, then `perform` where the model is."""
+    """Works on items: `prepare` of each where a processor is free, then `perform` where the model is.
+
+    Example:
+        >>> from shapleycam.experiments.engines import Engine, Local
+        >>> engine: Engine = Local()
+        >>> engine.provenance()
+        {'engine': 'local', 'workers': 0}
+    """
 
     def run(
         self,
