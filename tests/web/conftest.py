@@ -70,7 +70,7 @@ def visit(chromium: Any, served: Served) -> Iterator[Callable[..., Any]]:
 
     def opened(*, width: int = 1280, height: int = 900, scheme: str = "light", address: str | None = None) -> Any:
         context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(120_000)
         contexts.append(context)
         page, at = context.new_page(), address or served.address
         made = Visit(page, [], [])
