@@ -42,7 +42,8 @@ def lines(page: str, *languages: str) -> list[str]:
     return [line.removeprefix("$ ") for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
-PYTHON = [page for page in TEXTS if blocks(page, "python")]
+PYTHON = [page for page in TEXTS if blocks(page, "python") and page != "your-model.md"]
+"""your-model.md needs weights from hubs: test_readme.py runs it with stand-ins for them."""
 SHELL = [page for page in TEXTS if lines(page, "bash", "console")]
 
 
@@ -60,6 +61,8 @@ def test_python(page, folder):
     names: dict[str, object] = {}
     for block in blocks(page, "python"):
         exec(compile(block, page, "exec"), names)
+    if page == "evaluating.md":
+        assert set(names["run"].rows()["method"]) == {"gradcam", "pathcam-h"}
 
 
 @pytest.mark.parametrize("page", SHELL)

@@ -315,7 +315,7 @@ def test_reproduce_says_how_long_and_compares_with_print(photos, run):
 
 def test_reproduce_looks_at_the_folder_before_it_tries_a_network(photos, run, monkeypatch):
     assert run("evaluate", "photos", "--out", "run", *QUICK).code == 0
-    monkeypatch.setattr("shapleycam.models.zoo.load", None)
+    monkeypatch.setattr("shapleycam.models.zoo.load_network", None)
     ran = run("reproduce", "--imagenet", "photos", "--model", "vgg16", "--no-pretrained", "--limit", 2, "--out", "run")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith("error: run holds results of another run: dataset.fingerprint was")
@@ -339,10 +339,10 @@ def test_running_means_of_the_display():
 
     console = Console(width=200, force_terminal=True)
     shown = Display([METRICS["average_drop"]], console)
-    shown.begin(4, 0)
-    shown.model("tiny")
+    shown.run_started(4, 0)
+    shown.model_started("tiny")
     row = {"status": "ok", "layer": "before-pool", "utility": "rest", "method": "gradcam"}
-    shown.measured(2, [{**row, "average_drop": 0.1}, {**row, "average_drop": 0.3}])
+    shown.batch_finished(2, [{**row, "average_drop": 0.1}, {**row, "average_drop": 0.3}])
     with console.capture() as text:
         console.print(shown)
     # the mean of 0.1 and 0.3, and 1.96 x 0.1 / √2

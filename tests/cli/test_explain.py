@@ -59,7 +59,7 @@ class TestTour:
         command = Path(sys.executable).with_name("shapleycam")
         ran = subprocess.run([command, "explain"], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert (ran.returncode, ran.stderr) == (0, "")
-        # DESIGN, section 6: the network hesitates between these
+        # the network hesitates between these
         top = dict(re.findall(r"([\w ]+) (\d+\.\d)%", fact(ran.stdout, "top 5")))
         found = {label.strip(): float(percent) for label, percent in top.items()}
         expected = {"academic gown": 24, "mortarboard": 21, "military uniform": 18}

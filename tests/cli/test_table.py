@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from shapleycam.experiments import Protocol
-from shapleycam.experiments.rows import table_of
+from shapleycam.experiments.rows import to_table
 from shapleycam.experiments.store import open_run
 
 IMAGES = 6
@@ -44,7 +44,7 @@ def write(path: Path, *metrics: str, models: tuple[str, ...] = ("resnet18", "vgg
                 for index in range(IMAGES)
                 for method in methods
             ]
-            store.write(model, store.pending(model)[0], table_of(rows, metrics))
+            store.write(model, store.pending(model)[0], to_table(rows, metrics))
 
 
 @pytest.mark.parametrize("form", ["terminal", "markdown", "latex", "html", "csv"])

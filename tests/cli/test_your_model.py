@@ -45,11 +45,11 @@ def mine(tmp_path) -> tuple[str, ...]:
 def test_what_must_be_told_is_asked_for_and_told(run, mine, hopper):
     ran = run("explain", hopper, *mine)
     assert ran.code == 2
-    assert "returns a tuple of 2 tensors: 0 (1, 35, 8), 1 (1, 4); say which is explained with output=0" in ran.err
+    assert "returns a tuple of 2 tensors: 0 (1, 35, 8), 1 (1, 4); say which is explained with --output 0" in ran.err
     ran = run("explain", hopper, *mine, "--output", "1", "--layer", "norm")
     assert ran.code == 2
     assert "layer 'norm' returns shape (1, 35, 8)" in ran.err
-    assert "layout='tokens 14x14 after 1'" in ran.err
+    assert "--layout 'tokens 14x14 after 1'" in ran.err
     ran = run("explain", hopper, *mine, "--output", "1", "--layer", "norm", "--layout", "tokens 4x4 after 19", "--json")
     assert ran.code == 0, ran.err
     found = json.loads(ran.out)
@@ -66,7 +66,7 @@ def test_several_layers_make_one_map(run, mine, hopper, tmp_path):
         assert found["layer"] == "one + two"
         assert Path(tmp_path / found["files"][0]).is_file()
     assert run("explain", hopper, *mine, *both, "--fuse", "sum").err.startswith(
-        "error: fuse='sum' is unknown; known are"
+        "error: --fuse sum is unknown; known are"
     )
 
 

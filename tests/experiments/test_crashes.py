@@ -205,7 +205,7 @@ def test_two_at_once(runs, whole, tmp_path):
             with pytest.raises(OptionError) as caught:
                 measured(runs.data, tmp_path, [tiny(), tiny(1, "other")])
             assert str(caught.value) == (
-                f"{tmp_path}: another run writes to this folder; wait for it, or choose another --out"
+                f"{tmp_path}: another run writes to this folder; wait for it, or choose another out="
             )
         assert parts(tmp_path) == before
         assert Store(tmp_path).rows().equals(whole.head(len(Store(tmp_path).rows())))

@@ -180,9 +180,9 @@ class TestOwnPreprocessing:
         assert store.rows().drop("image").equals(measured(shots, tmp_path / "other", limit=12).rows().drop("image"))
 
     def test_plain_function_with_processes(self, shots, tmp_path):
-        from shapleycam.experiments import Setting
+        from shapleycam.experiments import RunSettings
 
-        rows = measured(shots, tmp_path, tiny(preprocess=plain), setting=Setting(workers=2), limit=20).rows()
+        rows = measured(shots, tmp_path, tiny(preprocess=plain), settings=RunSettings(workers=2), limit=20).rows()
         assert rows["status"].unique().to_list() == ["ok"]
 
     KINDS: ClassVar = {

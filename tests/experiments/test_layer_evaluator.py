@@ -74,7 +74,7 @@ class TestUnexplainable:
 
     def test_it_is_fatal_when_strict(self, bright, tmp_path):
         with pytest.raises(ModelError, match="holds NaN or infinity"):
-            measured(bright, tmp_path / "out", failing(nan_for_white), AT, setting=replace(HERE, strict=True))
+            measured(bright, tmp_path / "out", failing(nan_for_white), AT, settings=replace(HERE, strict=True))
 
     def test_it_is_an_error_also_where_predictions_decide(self, bright, tmp_path):
         predicted = measured(bright, tmp_path / "first").rows()["target"].unique().to_list()
@@ -364,13 +364,13 @@ class TestPointing:
 @pytest.mark.parametrize("name", list(METRICS))
 def test_every_metric_can_be_had(name, tmp_path):
     """From an evaluation; what it is, the tests of metrics say."""
-    from shapleycam.metrics import Options
+    from shapleycam.metrics import MetricOptions
 
     data, boxes = folder_of(tmp_path / "data", 2), tmp_path / "boxes"
     boxes.mkdir()
     for index in range(2):
         (boxes / f"{index:04d}.xml").write_text(xml(("ant", 5, 5, 20, 20), size=(44, 38)))
-    options = Options(steps=3, percentiles=(50,), sensitivity_draws=1, randomised_stages=1)
+    options = MetricOptions(steps=3, percentiles=(50,), sensitivity_draws=1, randomised_stages=1)
     protocol = replace(
         QUICK, methods=("gradcam", "pathcam"), metrics=name, objects="any", options=options, players=(2, 2), nodes=2
     )
@@ -388,13 +388,13 @@ def test_process_that_dies_while_it_decodes(shots, tmp_path):
         return PREPROCESS(photo)
 
     with pytest.raises(OptionError) as caught:
-        measured(shots, tmp_path, tiny(preprocess=dies), AT, setting=replace(HERE, workers=1))
+        measured(shots, tmp_path, tiny(preprocess=dies), AT, settings=replace(HERE, workers=1))
     assert "a decoding process died (DataLoader worker" in str(caught.value)
-    assert "decode with --workers 0" in str(caught.value)
+    assert "decode with workers=0" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_strict_names_the_first_unreadable_image(shots, tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"")
     with pytest.raises(ImageError, match=r"bad\.jpg: the file is empty"):
-        measured(tmp_path / "bad.jpg", tmp_path / "out", setting=replace(HERE, strict=True))
+        measured(tmp_path / "bad.jpg", tmp_path / "out", settings=replace(HERE, strict=True))

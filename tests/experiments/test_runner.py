@@ -24,8 +24,8 @@ from helpers.small_evaluations import (
     LABELS,
     PREPROCESS,
     QUICK,
+    RecordingListener,
     Tiny,
-    Told,
     assert_near,
     failing,
     folder_of,
@@ -37,8 +37,8 @@ from helpers.small_evaluations import (
 )
 from shapleycam import Explainer, Network
 from shapleycam.errors import ImageError, LayerError, ModelError, OptionError
-from shapleycam.experiments import Protocol, Setting, Store, store
-from shapleycam.metrics import Options, measure
+from shapleycam.experiments import Protocol, RunSettings, Store, store
+from shapleycam.metrics import MetricOptions, measure
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
 
@@ -76,7 +76,9 @@ class TestRows:
         assert rows["image"].to_list() == [f"{index:04d}.jpg" for _, index, *_ in wanted]
 
     def test_numbers_are_those_of_measure(self, few, tmp_path):
-        protocol = replace(SEVERAL, metrics=("paper", "insertion", "road"), options=Options(steps=4, percentiles=(30,)))
+        protocol = replace(
+            SEVERAL, metrics=("paper", "insertion", "road"), options=MetricOptions(steps=4, percentiles=(30,))
+        )
         rows = measured(few, tmp_path, protocol=protocol).rows()
         images = sorted(few.glob("*.jpg"))
         for layer in protocol.layers:
@@ -114,7 +116,7 @@ class TestRows:
         assert rows.filter(method="layercam")["efficiency_gap"].is_nan().all()  # not in units of the utility
 
     def test_curves_are_kept(self, few, tmp_path):
-        protocol = replace(QUICK, metrics=("insertion",), options=Options(steps=5))
+        protocol = replace(QUICK, metrics=("insertion",), options=MetricOptions(steps=5))
         rows = measured(few, tmp_path, protocol=protocol).rows()
         assert "deletion_curve" not in rows.columns
         for curve, area in zip(rows["insertion_curve"].to_list(), rows["insertion"].to_list(), strict=True):
@@ -163,15 +165,15 @@ class TestRows:
         assert odd["complexity"].min() > 0  # their own maps are not constant
 
     def test_watcher_is_told_of_all(self, few, tmp_path):
-        told = Told()
+        listener = RecordingListener()
         models = [tiny(), tiny(1, "other")]
-        first = measured(few, tmp_path, models, watcher=told, setting=replace(HERE, batch_size=2))
-        assert told.begun == (10, 0)
-        assert told.models == ["tiny", "other"]
-        assert told.steps == [2, 2, 1] * 2
-        assert len(told.rows) == len(first.rows())
-        again = Told()
-        measured(few, tmp_path, models, watcher=again)
+        first = measured(few, tmp_path, models, listener=listener, settings=replace(HERE, batch_size=2))
+        assert listener.begun == (10, 0)
+        assert listener.models == ["tiny", "other"]
+        assert listener.steps == [2, 2, 1] * 2
+        assert len(listener.rows) == len(first.rows())
+        again = RecordingListener()
+        measured(few, tmp_path, models, listener=again)
         assert again.begun == (10, 10)
         assert again.steps == []
 
@@ -181,11 +183,11 @@ def passes_at_each_batch(network, protocol, data, out, limit) -> list[int]:
     counted: list[int] = []
     with inputs_of(network.model) as inputs:
 
-        class Counting(Told):
-            def measured(self, images, rows):
+        class Counting(RecordingListener):
+            def batch_finished(self, images, rows):
                 counted.append(len(inputs))
 
-        measured(data, out, network, protocol, watcher=Counting(), limit=limit)
+        measured(data, out, network, protocol, listener=Counting(), limit=limit)
     return counted
 
 
@@ -209,20 +211,20 @@ class TestPasses:
 
 class TestSameNumbers:
     def test_with_worker_processes_bit_for_bit(self, shots, finished, tmp_path):
-        rows = measured(shots, tmp_path, setting=replace(HERE, workers=2)).rows()
+        rows = measured(shots, tmp_path, settings=replace(HERE, workers=2)).rows()
         assert rows.equals(finished.rows())
 
     @pytest.mark.parametrize("size", [1, 7, 32])
     def test_with_other_batches(self, shots, finished, tmp_path, size):
         limit = 20 if size == 1 else None
-        rows = measured(shots, tmp_path, setting=replace(HERE, batch_size=size), limit=limit).rows()
+        rows = measured(shots, tmp_path, settings=replace(HERE, batch_size=size), limit=limit).rows()
         assert_near(rows, finished.rows().head(len(rows)), 1e-5, within=1e-5)
 
     @pytest.mark.parametrize("method", ["randomcam", "sampledshapley"])
     def test_of_methods_that_draw_with_other_batches(self, shots, tmp_path, method):
         protocol = Protocol("features.2", "probability", method, "coherency", tolerance=0.1)
         one, other = (
-            measured(shots, tmp_path / str(size), None, protocol, setting=replace(HERE, batch_size=size), limit=8)
+            measured(shots, tmp_path / str(size), None, protocol, settings=replace(HERE, batch_size=size), limit=8)
             for size in (1, 8)
         )
         assert_near(one.rows(), other.rows(), 1e-5)
@@ -256,41 +258,44 @@ class TestGoesOn:
     @pytest.mark.parametrize("at", [1, 16, 33, 65])
     def test_after_an_interrupt(self, shots, finished, tmp_path, at):
         with pytest.raises(KeyboardInterrupt):
-            measured(shots, tmp_path, watcher=Told(at, raises(KeyboardInterrupt())))
+            measured(shots, tmp_path, listener=RecordingListener(at, raises(KeyboardInterrupt())))
         kept = parts(tmp_path)
         whole = -(-at // 16) * 16  # the batch of which the watcher was told; its part was not written yet
         assert len(kept) == (whole - 1) // 32
-        told = Told()
-        again = measured(shots, tmp_path, watcher=told)
+        listener = RecordingListener()
+        again = measured(shots, tmp_path, listener=listener)
         assert again.rows().equals(finished.rows())
-        assert told.begun == (70, 32 * len(kept))
-        assert sum(told.steps) == 70 - 32 * len(kept)
+        assert listener.begun == (70, 32 * len(kept))
+        assert sum(listener.steps) == 70 - 32 * len(kept)
         assert kept.items() <= parts(tmp_path).items()
 
     def test_when_finished_there_is_nothing_to_do(self, shots, finished):
-        before = parts(finished.place.path)
-        told = Told()
-        measured(shots, finished.place.path, watcher=told)
-        assert told.steps == []
-        assert parts(finished.place.path) == before
+        before = parts(finished.storage.path)
+        listener = RecordingListener()
+        measured(shots, finished.storage.path, listener=listener)
+        assert listener.steps == []
+        assert parts(finished.storage.path) == before
 
     def test_where_a_part_was_deleted(self, shots, finished, tmp_path):
-        out = shutil.copytree(finished.place.path, tmp_path / "out")
+        out = shutil.copytree(finished.storage.path, tmp_path / "out")
         victim = sorted((out / "parts").rglob("*.parquet"))[1]
         victim.unlink()
-        told = Told()
-        assert measured(shots, out, watcher=told).rows().equals(finished.rows())
-        assert sum(told.steps) == 32
+        listener = RecordingListener()
+        assert measured(shots, out, listener=listener).rows().equals(finished.rows())
+        assert sum(listener.steps) == 32
 
     def test_with_other_batches_workers_and_device(self, shots, finished, tmp_path):
-        out = shutil.copytree(finished.place.path, tmp_path / "out")
+        out = shutil.copytree(finished.storage.path, tmp_path / "out")
         sorted((out / "parts").rglob("*.parquet"))[1].unlink()
-        rows = measured(shots, out, setting=Setting("cpu", batch_size=5, workers=1)).rows()
+        rows = measured(shots, out, settings=RunSettings("cpu", batch_size=5, workers=1)).rows()
         assert_near(rows, finished.rows(), 1e-5, within=1e-5)
 
-    def test_in_another_place(self, shots, finished, tmp_path):
+    def test_in_another_folder(self, shots, finished, tmp_path):
         """Neither where the photographs lie nor where the results do is part of the run."""
-        out, moved = shutil.copytree(finished.place.path, tmp_path / "out"), shutil.copytree(shots, tmp_path / "moved")
+        out, moved = (
+            shutil.copytree(finished.storage.path, tmp_path / "out"),
+            shutil.copytree(shots, tmp_path / "moved"),
+        )
         assert measured(moved, out).rows().equals(finished.rows())
         assert [Path(each["dataset"]).name for each in Store(out).manifest["sessions"]][-1] == "moved"
 
@@ -317,7 +322,12 @@ class TestGoesOn:
     def test_no_decoding_process_is_left(self, shots, tmp_path):
         others = set(multiprocessing.active_children())
         with pytest.raises(KeyboardInterrupt) as caught:
-            measured(shots, tmp_path, watcher=Told(1, raises(KeyboardInterrupt())), setting=replace(HERE, workers=1))
+            measured(
+                shots,
+                tmp_path,
+                listener=RecordingListener(1, raises(KeyboardInterrupt())),
+                settings=replace(HERE, workers=1),
+            )
         assert set(multiprocessing.active_children()) <= others
         assert caught  # is kept, as notebooks do
 
@@ -325,7 +335,7 @@ class TestGoesOn:
 class TestFolder:
     def test_of_a_run_that_was_stopped_before_its_first_part_is_free(self, few, tmp_path):
         with pytest.raises(KeyboardInterrupt):
-            measured(few, tmp_path, watcher=Told(1, raises(KeyboardInterrupt())))
+            measured(few, tmp_path, listener=RecordingListener(1, raises(KeyboardInterrupt())))
         other = replace(QUICK, methods=("gradcam",))
         assert len(measured(few, tmp_path, protocol=other).rows()) == 5
         with pytest.raises(OptionError, match=r"holds results of another run: protocol\.methods was"):
@@ -368,9 +378,9 @@ class TestChanged:
 
     def test_not_where_the_weights_come_from(self, few, tmp_path):
         measured(few, tmp_path / "out", replace(tiny(), origin="r18.pth"))
-        told = Told()
-        measured(few, tmp_path / "out", replace(tiny(), origin="/elsewhere/r18.pth"), watcher=told)
-        assert told.steps == []
+        listener = RecordingListener()
+        measured(few, tmp_path / "out", replace(tiny(), origin="/elsewhere/r18.pth"), listener=listener)
+        assert listener.steps == []
 
 
 class TestRefusals:
@@ -386,7 +396,7 @@ class TestRefusals:
         assert files(args[1]).items() >= {k: v for k, v in before.items() if k.startswith("parts/")}.items()
         text = str(caught.value)
         assert text.startswith(f"{args[1]} holds results of another run: ")
-        assert text.endswith("; choose another --out, or ask for the same again")
+        assert text.endswith("; choose another out=, or ask for the same again")
         assert "\n" not in text
         return text
 
@@ -397,7 +407,7 @@ class TestRefusals:
             ({"layers": ("last-conv",)}, "protocol.layers was ['before-pool'], is ['last-conv']"),
             ({"layers": ("features",)}, "protocol.layers was ['before-pool'], is ['features']"),
             ({"utilities": ("logit",)}, "protocol.utilities was ['rest'], is ['logit']"),
-            ({"options": Options(seed=3)}, "protocol.options.seed was 0, is 3"),
+            ({"options": MetricOptions(seed=3)}, "protocol.options.seed was 0, is 3"),
             ({"preprocess": PREPROCESS}, "protocol.preprocess was None, is {'resize': 32"),
         ],
     )
@@ -515,7 +525,7 @@ class TestManifest:
     @pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
     def test_device_that_is_not_there(self, few, tmp_path, device):
         with pytest.raises(OptionError, match="device"):
-            measured(few, tmp_path, setting=Setting(device=device, workers=0))
+            measured(few, tmp_path, settings=RunSettings(device=device, workers=0))
 
     def test_named_model_is_put_on_the_gpu_that_the_manifest_names(self, few, tmp_path, monkeypatch):
         """As `Explainer("name")` does; on a machine without one this looks at what is asked for."""
@@ -557,7 +567,7 @@ class TestFatal:
         ],
     )
     def test_settings(self, few, tmp_path, change, says):
-        assert says in self.fails(OptionError, few, tmp_path / "out", setting=replace(HERE, **change))
+        assert says in self.fails(OptionError, few, tmp_path / "out", settings=replace(HERE, **change))
         assert not (tmp_path / "out").exists()
 
     def test_models_of_one_name(self, few, tmp_path):
@@ -614,16 +624,16 @@ class TestFatal:
 
     def test_mistake_of_the_second_model_is_said_first(self, few, tmp_path):
         model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))
-        told = Told()
+        listener = RecordingListener()
         with pytest.raises(LayerError):
             measured(
                 few,
                 tmp_path / "out",
                 [tiny(), Network(model, PREPROCESS, LABELS, "second")],
                 replace(QUICK, layers="features"),
-                watcher=told,
+                listener=listener,
             )
-        assert told.steps == []
+        assert listener.steps == []
 
     def test_wrong_layer_is_said_before_anything_is_decoded(self, few, tmp_path):
         seen = []
@@ -655,7 +665,7 @@ class TestErrors:
 
     @pytest.mark.parametrize("workers", [0, 2])
     def test_are_rows_and_the_others_have_their_numbers(self, spoilt, finished, tmp_path, workers):
-        rows = measured(spoilt, tmp_path / "out", setting=replace(HERE, workers=workers)).rows()
+        rows = measured(spoilt, tmp_path / "out", settings=replace(HERE, workers=workers)).rows()
         bad, good = rows.filter(status="error"), rows.filter(status="ok")
         assert bad["index"].to_list() == list(self.BAD)
         for message, says in zip(bad["message"].to_list(), self.SAYS, strict=True):
@@ -676,22 +686,22 @@ class TestErrors:
 
     def test_a_second_run_does_not_try_them_again(self, spoilt, tmp_path):
         before = measured(spoilt, tmp_path / "out").rows()
-        told = Told()
-        assert measured(spoilt, tmp_path / "out", watcher=told).rows().equals(before)
-        assert told.steps == []
+        listener = RecordingListener()
+        assert measured(spoilt, tmp_path / "out", listener=listener).rows().equals(before)
+        assert listener.steps == []
 
     def test_are_fatal_when_strict(self, spoilt, tmp_path):
         with pytest.raises(ImageError, match=r"0003\.jpg: damaged"):
-            measured(spoilt, tmp_path / "out", setting=replace(HERE, strict=True))
+            measured(spoilt, tmp_path / "out", settings=replace(HERE, strict=True))
         assert not parts(tmp_path / "out")
 
     def test_of_an_earlier_run_are_fatal_when_strict(self, spoilt, tmp_path):
         measured(spoilt, tmp_path / "out")
         with pytest.raises(ImageError, match=r"4 images could not be measured; the first says: .*0003\.jpg"):
-            measured(spoilt, tmp_path / "out", setting=replace(HERE, strict=True))
+            measured(spoilt, tmp_path / "out", settings=replace(HERE, strict=True))
 
     def test_strict_changes_nothing_where_all_is_well(self, shots, finished, tmp_path):
-        rows = measured(shots, tmp_path, limit=32, setting=replace(HERE, strict=True)).rows()
+        rows = measured(shots, tmp_path, limit=32, settings=replace(HERE, strict=True)).rows()
         assert rows.equals(finished.rows().head(96))
 
     def test_of_a_single_image(self, tmp_path):

@@ -19,7 +19,7 @@ import pytest
 
 from shapleycam.errors import OptionError
 from shapleycam.experiments import Store, store
-from shapleycam.experiments.rows import schema_for, table_of
+from shapleycam.experiments.rows import schema_for, to_table
 from shapleycam.experiments.store import is_run, open_run
 from shapleycam.files import UNFINISHED
 
@@ -45,7 +45,7 @@ def rows(part: range, model: str = "a") -> list[dict]:
 
 
 def table(part: range, model: str = "a") -> pa.Table:
-    return table_of(rows(part, model), METRICS)
+    return to_table(rows(part, model), METRICS)
 
 
 def write_all(path: Path) -> Store:
@@ -73,14 +73,14 @@ class TestRows:
         assert "deletion_curve" not in names
 
     def test_what_a_row_lacks_is_null_and_what_is_undefined_is_nan(self):
-        made = table_of([{"index": 3, "average_drop": math.nan, "insertion_curve": [0.5, 1.0]}], METRICS)
+        made = to_table([{"index": 3, "average_drop": math.nan, "insertion_curve": [0.5, 1.0]}], METRICS)
         frame = pl.DataFrame(pl.from_arrow(made))
         assert frame["average_drop"].is_nan().to_list() == [True]
         assert frame["insertion"].to_list() == frame["method"].to_list() == [None]
         assert frame["insertion_curve"].to_list() == [[0.5, 1.0]]
 
     def test_no_rows(self):
-        assert table_of([], METRICS).schema == schema_for(METRICS)
+        assert to_table([], METRICS).schema == schema_for(METRICS)
 
 
 class TestParts:
@@ -89,28 +89,28 @@ class TestParts:
     )
     def test_are_whole_batches_and_32_images_at_least(self, tmp_path, batch_size, size):
         with open_run(tmp_path, wanted(100), batch_size) as opened:
-            parts = opened.parts()
+            parts = opened.chunks()
         assert {len(part) for part in parts[:-1]} <= {size}
         assert [index for part in parts for index in part] == list(range(100))
 
     def test_stay_what_they_were_when_batches_change(self, tmp_path):
         with open_run(tmp_path, wanted(), 40) as first:
-            assert [len(part) for part in first.parts()] == [40, 30]
+            assert [len(part) for part in first.chunks()] == [40, 30]
         with open_run(tmp_path, wanted(), 3) as second:
-            assert second.parts() == first.parts()
+            assert second.chunks() == first.chunks()
 
     def test_what_has_a_file_is_done(self, tmp_path):
         with open_run(tmp_path, wanted(), 16) as opened:
-            assert opened.pending("a") == opened.parts()
-            opened.write("a", opened.parts()[1], table(opened.parts()[1]))
-            assert opened.pending("a") == [opened.parts()[0], opened.parts()[2]]
-            assert opened.pending("b/c") == opened.parts()
-        assert Store(tmp_path).rows()["index"].to_list() == list(opened.parts()[1])
+            assert opened.pending("a") == opened.chunks()
+            opened.write("a", opened.chunks()[1], table(opened.chunks()[1]))
+            assert opened.pending("a") == [opened.chunks()[0], opened.chunks()[2]]
+            assert opened.pending("b/c") == opened.chunks()
+        assert Store(tmp_path).rows()["index"].to_list() == list(opened.chunks()[1])
 
     def test_rows_come_by_model_in_the_order_asked_then_by_image(self, tmp_path):
         with open_run(tmp_path, wanted(order=["b/c", "a"]), 16) as opened:
             for model in ("a", "b/c"):
-                for part in reversed(opened.parts()):
+                for part in reversed(opened.chunks()):
                     opened.write(model, part, table(part, model))
         frame = Store(tmp_path).rows()
         assert frame["model"].to_list() == ["b/c"] * 70 + ["a"] * 70
@@ -224,7 +224,7 @@ class TestAnotherRun:
         content = (tmp_path / "manifest.json").read_bytes()
         text = refusal(tmp_path, **changed)
         assert text == (
-            f"{tmp_path} holds results of another run: {says}; choose another --out, or ask for the same again"
+            f"{tmp_path} holds results of another run: {says}; choose another out=, or ask for the same again"
         )
         assert (tmp_path / "manifest.json").read_bytes() == content
         assert Store(tmp_path).rows().equals(before)
@@ -251,7 +251,7 @@ class TestLock:
     def test_second_run_is_refused_while_the_first_goes_on(self, tmp_path):
         with open_run(tmp_path, wanted(), 16) as opened:
             text = refusal(tmp_path)
-            assert text == f"{tmp_path}: another run writes to this folder; wait for it, or choose another --out"
+            assert text == f"{tmp_path}: another run writes to this folder; wait for it, or choose another out="
             opened.write("a", range(32), table(range(32)))
             assert len(Store(tmp_path).rows()) == 32  # readers need not wait
 
@@ -284,7 +284,7 @@ class TestFolder:
     def test_of_something_else_is_refused(self, tmp_path):
         (tmp_path / "notes.txt").write_text("mine")
         text = refusal(tmp_path)
-        assert text == f"{tmp_path} is not empty (notes.txt) and holds no results; choose another --out"
+        assert text == f"{tmp_path} is not empty (notes.txt) and holds no results; choose another out="
         assert (tmp_path / "notes.txt").read_text() == "mine"
         assert not is_run(tmp_path)
 
@@ -395,7 +395,7 @@ def small_disk(tmp_path):
 def test_full_disk(small_disk):
     def large(part: range) -> pa.Table:
         noise = np.random.default_rng(part.start).random((len(part), 200), dtype=np.float32)
-        return table_of([{**row, "insertion_curve": n} for row, n in zip(rows(part), noise, strict=True)], METRICS)
+        return to_table([{**row, "insertion_curve": n} for row, n in zip(rows(part), noise, strict=True)], METRICS)
 
     def write(opened: Store) -> None:
         for part in opened.pending("a"):

@@ -19,17 +19,17 @@ from typing import Any
 
 import torch
 
-from helpers.small_evaluations import QUICK, Told, tiny
-from shapleycam.experiments import Setting, chunk, evaluate, store
+from helpers.small_evaluations import QUICK, RecordingListener, tiny
+from shapleycam.experiments import RunSettings, chunk, evaluate, store
 
 
 def say(**what: Any) -> None:
     os.write(1, (json.dumps(what) + "\n").encode())
 
 
-class Telling(Told):
-    def measured(self, images: int, rows: Any) -> None:
-        super().measured(images, rows)
+class ReportingListener(RecordingListener):
+    def batch_finished(self, images: int, rows: Any) -> None:
+        super().batch_finished(images, rows)
         say(measured=sum(self.steps))
 
 
@@ -79,7 +79,14 @@ def run(data: str, out: str, moment: str) -> int:
     if name in MOMENTS:
         MOMENTS[name](int(time))
     try:
-        evaluate([tiny(), tiny(1, "other")], data, out, QUICK, setting=Setting("cpu", 8, 2), watcher=Telling())
+        evaluate(
+            [tiny(), tiny(1, "other")],
+            data,
+            out,
+            QUICK,
+            settings=RunSettings("cpu", 8, 2),
+            listener=ReportingListener(),
+        )
     except KeyboardInterrupt:
         return 130
     except Exception as error:

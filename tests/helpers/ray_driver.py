@@ -7,10 +7,10 @@ import warnings
 
 from helpers.slow_network import slow
 from helpers.small_evaluations import QUICK, measured
-from shapleycam.experiments import Setting
+from shapleycam.experiments import RunSettings
 from shapleycam.experiments.engines import Ray
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     address, data, out = sys.argv[1:]
-    measured(data, out, slow(), QUICK, setting=Setting(batch_size=8, engine=Ray(address)))
+    measured(data, out, slow(), QUICK, settings=RunSettings(batch_size=8, engine=Ray(address)))

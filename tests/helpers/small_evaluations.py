@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from shapleycam import Network, Preprocess
-from shapleycam.experiments import Protocol, Setting, Store, evaluate
+from shapleycam.experiments import Protocol, RunSettings, Store, evaluate
 from shapleycam.experiments.rows import CURVES, metrics_in
 
 SIDE = 32
@@ -21,7 +21,7 @@ PREPROCESS = Preprocess(SIDE, (SIDE, SIDE), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 LABELS = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay")
 QUICK = Protocol(methods=("gradcam", "shapleycam", "layercam"))
 """Three methods with maps of their own, at the layer before pooling."""
-HERE = Setting(batch_size=16, workers=0)
+HERE = RunSettings(batch_size=16, workers=0)
 
 
 def plain(photo: Image.Image) -> Tensor:
@@ -88,7 +88,7 @@ def folder_of(path: Path, number: int, first: int = 0) -> Path:
 
 
 def measured(data: Any, out: Path, models: Any = None, protocol: Protocol = QUICK, **given: Any) -> Store:
-    given.setdefault("setting", HERE)
+    given.setdefault("settings", HERE)
     return evaluate(tiny() if models is None else models, data, out, protocol, **given)
 
 
@@ -111,7 +111,7 @@ def assert_near(one: pl.DataFrame, other: pl.DataFrame, tolerance: float, within
         np.testing.assert_allclose(a[rows], b[rows], rtol=0, atol=tolerance, err_msg=name, equal_nan=True)
 
 
-class Told:
+class RecordingListener:
     """A watcher that remembers what it is told, and does something when so many images are measured."""
 
     def __init__(self, at: int | None = None, do: Callable[[], object] | None = None) -> None:
@@ -121,13 +121,13 @@ class Told:
         self.steps: list[int] = []
         self.rows: list[dict[str, Any]] = []
 
-    def begin(self, images: int, done: int) -> None:
+    def run_started(self, images: int, done: int) -> None:
         self.begun = (images, done)
 
-    def model(self, name: str) -> None:
+    def model_started(self, name: str) -> None:
         self.models.append(name)
 
-    def measured(self, images: int, rows: Sequence[dict[str, Any]]) -> None:
+    def batch_finished(self, images: int, rows: Sequence[dict[str, Any]]) -> None:
         self.steps.append(images)
         self.rows += rows
         if self.at is not None and self.do is not None and sum(self.steps) >= self.at:

@@ -16,9 +16,9 @@ from helpers.html_reader import assert_stands_alone
 from helpers.small_evaluations import QUICK, folder_of, measured, picture, tiny
 from shapleycam.errors import ShapleyCamError
 from shapleycam.experiments import Protocol, Store
-from shapleycam.experiments.merging import summary_of
+from shapleycam.experiments.merging import summarise_runs
 from shapleycam.experiments.results import disagreements, html
-from shapleycam.metrics import Options
+from shapleycam.metrics import MetricOptions
 from shapleycam.models import zoo
 from shapleycam.report import of_runs
 from shapleycam.report.map_reproducer import MapReproducer
@@ -35,7 +35,7 @@ def shots(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def known(shots) -> Store:
     """A run of the default model, which anybody can load."""
-    protocol = replace(QUICK, metrics=("complexity", "average_drop", "insertion"), options=Options(steps=3))
+    protocol = replace(QUICK, metrics=("complexity", "average_drop", "insertion"), options=MetricOptions(steps=3))
     return measured(shots, shots.parent / "known", zoo.DEFAULT, protocol)
 
 
@@ -45,7 +45,7 @@ def map_reproducer(store: Store, **given: str) -> MapReproducer:
 
 def changed(store: Store, to: Path, change) -> Store:
     """A copy of a run of which only the manifest is read, with something else in it."""
-    manifest = json.loads(store.place.read("manifest.json"))
+    manifest = json.loads(store.storage.read("manifest.json"))
     change(manifest)
     to.mkdir()
     (to / "manifest.json").write_text(json.dumps(manifest))
@@ -65,7 +65,7 @@ def test_says_what_was_done_and_has_the_tables(known):
         "Another number of images: 5, and 50,000 in print.",
     ):
         assert what in found.text
-    assert html(summary_of([known])) in page.decode()
+    assert html(summarise_runs([known])) in page.decode()
 
 
 def test_shows_the_photographs_on_which_methods_differ_most(known):

@@ -10,7 +10,7 @@ import torch
 from helpers.networks import Toy
 from shapleycam import Explainer, utilities
 from shapleycam.errors import ExclusiveClassesWarning, ModelError, OptionError, TargetError
-from shapleycam.models.labels import imagenet
+from shapleycam.models.labels import imagenet_labels
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning"),
@@ -99,7 +99,7 @@ def test_the_sigmoid_of_classes_that_evidently_exclude_each_other_is_warned_of_o
 
 
 def test_imagenets_classes_exclude_each_other_whatever_the_numbers():
-    explainer = explainer_of(many(1000, 0.01), utility="sigmoid_probability", labels=imagenet())
+    explainer = explainer_of(many(1000, 0.01), utility="sigmoid_probability", labels=imagenet_labels())
     with pytest.warns(ExclusiveClassesWarning, match="if they do, use 'probability'"):
         explainer.explain(IMAGES, "hirescam", target=0)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from shapleycam.errors import OptionError, nearest
-from shapleycam.names import canonical
+from shapleycam.names import canonical_name
 
 Derivative: TypeAlias = Literal["first", "second", "path", "random", "sampled", "exact"]
 
@@ -83,7 +83,7 @@ def methods() -> tuple[Method, ...]:
 
 def canonical_method(name: object) -> str | None:
     """Return a method's own name for any spelling of it, None where there is no such method."""
-    return canonical(name, METHODS, _ALIASES)
+    return canonical_name(name, METHODS, _ALIASES)
 
 
 def method_of(name: str) -> Method:
@@ -95,7 +95,7 @@ def method_of(name: str) -> Method:
     own = canonical_method(name)
     if own is not None:
         return METHODS[own]
-    if canonical(name, _OF_THE_FIELD) is not None:
+    if canonical_name(name, _OF_THE_FIELD) is not None:
         raise OptionError(
             f"method {name!r} is not among the methods here; expected one of {', '.join(METHODS)} (shapleycam methods "
             "lists them)"
@@ -115,5 +115,5 @@ def expand(names: Sequence[str], players: int | None = None) -> list[str]:
         raise OptionError("no methods were given; expected at least one (shapleycam methods lists them)")
     fitting = [m.name for m in _ROWS if players is None or m.most_players is None or players <= m.most_players]
     sets = {"paper": [m.name for m in _ROWS if m.in_paper], "all": fitting}
-    written_out = [each for name in names for each in sets.get(canonical(name, sets) or "", [name])]
+    written_out = [each for name in names for each in sets.get(canonical_name(name, sets) or "", [name])]
     return list(dict.fromkeys(method_of(name).name for name in written_out))

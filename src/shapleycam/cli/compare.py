@@ -44,7 +44,7 @@ def compare(
     from shapleycam.drawing.figures import grid
     from shapleycam.explaining.inputs import batch_of
     from shapleycam.explanations.evidence import where
-    from shapleycam.files import folder, write_whole
+    from shapleycam.files import make_folder, write_atomically
     from shapleycam.images import open_photograph
 
     methods = method or ["paper"]
@@ -54,7 +54,7 @@ def compare(
         "tolerance": tolerance,
         "players": options.regions_of(players),
     }
-    folder(out)
+    make_folder(out)
     photo = image or options.demo_photo()
     open_photograph(photo)  # an unreadable photograph is said before the model is loaded
     explainer = options.make_explainer(
@@ -77,7 +77,7 @@ def compare(
     score = f"{first.utility_name} {float(first.utility[0]):.4g}"
     caption = f"{first.label()} ({score}), {explainer.name}, layer {first.layer}"
     picture = grid([(name, e.overlay(on=view)) for name, e in found.items()], columns=5, caption=caption)
-    file = write_whole(out / f"{photo.stem}_compare.png", lambda f: picture.save(f, format="PNG"))
+    file = write_atomically(out / f"{photo.stem}_compare.png", lambda f: picture.save(f, format="PNG"))
     evidence = {name: where(e.values[0]) for name, e in found.items()}
     if as_json:
         chosen = {

@@ -12,24 +12,26 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from shapleycam.cli.messages import name_options
 from shapleycam.errors import ShapleyCamWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from rich.table import Table
 
 _PLAIN = {"markup": False, "emoji": False, "highlight": False, "soft_wrap": True}
 
 
-def print_error(message: str) -> None:
-    """One line on stderr."""
-    Console(stderr=True).print("error:", " ".join(message.split()), style="red", **_PLAIN)  # type: ignore[arg-type]
+def print_error(message: str, *, own_texts: Iterable[str] = ()) -> None:
+    """Print an error of the library as one line on stderr; `own_texts` in it, such as file names, stay as they are."""
+    text = " ".join(name_options(message, own_texts=own_texts).split())
+    Console(stderr=True).print("error:", text, style="red", **_PLAIN)  # type: ignore[arg-type]
 
 
 def print_note(message: str) -> None:
-    """One line on stderr about a valid result."""
-    Console(stderr=True).print("note:", message, style="yellow", **_PLAIN)  # type: ignore[arg-type]
+    """Print one line on stderr about a valid result."""
+    Console(stderr=True).print("note:", name_options(message), style="yellow", **_PLAIN)  # type: ignore[arg-type]
 
 
 def print_facts(title: str, facts: dict[str, str]) -> None:

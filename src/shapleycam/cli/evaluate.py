@@ -93,7 +93,7 @@ def evaluate(
     from shapleycam.experiments import Evaluation, Protocol
     from shapleycam.experiments.datasets.annotations.opening import open_annotations
     from shapleycam.experiments.datasets.opening import open_dataset
-    from shapleycam.metrics import Options
+    from shapleycam.metrics import MetricOptions
     from shapleycam.metrics.table import expand
     from shapleycam.models import paper
 
@@ -106,7 +106,7 @@ def evaluate(
         preprocess=paper.PREPROCESS if preprocess == "paper" else None,
         class_rule=class_rule,
         objects="any" if any_object else "class",
-        options=Options(mask_space=mask_space, baseline=baseline, seed=seed),
+        options=MetricOptions(mask_space=mask_space, baseline=baseline, seed=seed),
         nodes=options.nodes_of(nodes),
         tolerance=tolerance,
         players=options.regions_of(players),
@@ -132,10 +132,11 @@ def run(evaluation: Evaluation, *, quiet: bool) -> Store:
 
     shown: list[Any] = [METRICS[name] for name in evaluation.protocol.metrics]
     try:
-        with notes(quiet=quiet), display(shown, quiet=quiet) as watcher:
-            return evaluation.run(watcher)
+        with notes(quiet=quiet), display(shown, quiet=quiet) as listener:
+            return evaluation.run(listener)
     except KeyboardInterrupt:
         print_note(
-            f"stopped; {evaluation.kept} images are kept in {evaluation.out}, and the same command goes on from there"
+            f"stopped; {evaluation.n_measured} images are kept in {evaluation.out}, "
+            "and the same command goes on from there"
         )
         raise typer.Exit(STOPPED) from None

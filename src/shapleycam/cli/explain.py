@@ -12,9 +12,9 @@ import typer
 
 from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_error, print_facts, print_json, progress
+from shapleycam.cli.messages import name_options
 from shapleycam.cli.photographs import found
 from shapleycam.errors import OptionError
-from shapleycam.explanations.summary import lines_of
 from shapleycam.urls import url_of
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def explain(
     from shapleycam.cli.explaining import Explaining, Reading
     from shapleycam.experiments.engines import Local
     from shapleycam.experiments.lazy import Lazy
-    from shapleycam.files import folder
+    from shapleycam.files import make_folder
 
     if top is not None and against is not None:
         raise OptionError(f"--top {top} and --against {against} were both given; expected one of them, or --target")
@@ -87,7 +87,7 @@ def explain(
         "tolerance": tolerance,
         "players": options.regions_of(players),
     }
-    folder(out)
+    make_folder(out)
     paths, errors = found(images) if images else ([options.demo_photo()], [])
     for path, error in errors:
         _report_error(path, error, as_json=as_json)
@@ -149,6 +149,8 @@ def _stems(paths: Sequence[Path]) -> dict[Path, str]:
 
 def _show(one: Explained, *, as_json: bool) -> None:
     """Write a photograph's files, and print what was found."""
+    from shapleycam.explanations.summary import lines_of
+
     for file, content in one.files.items():
         _write(file, content)
     if as_json:
@@ -158,12 +160,12 @@ def _show(one: Explained, *, as_json: bool) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    from shapleycam.files import write_whole
+    from shapleycam.files import write_atomically
 
-    write_whole(path, lambda file: file.write(content))
+    write_atomically(path, lambda file: file.write(content))
 
 
 def _report_error(path: Path, error: str, *, as_json: bool) -> None:
-    print_error(error)
+    print_error(error, own_texts=(str(path),))
     if as_json:
-        print_json({"image": url_of(path) or str(path), "error": error})
+        print_json({"image": url_of(path) or str(path), "error": name_options(error, own_texts=(str(path),))})

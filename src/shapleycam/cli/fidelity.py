@@ -14,6 +14,7 @@ from rich.table import Table
 
 from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_error, print_facts, print_json, print_table, progress
+from shapleycam.cli.messages import argument_is
 from shapleycam.cli.photographs import batches
 from shapleycam.cli.photographs import found as found_at
 from shapleycam.wording import counted
@@ -66,10 +67,10 @@ def fidelity(
     from shapleycam.cams.table import expand
     from shapleycam.fidelity import advice, summary
     from shapleycam.fidelity import fidelity as measured
-    from shapleycam.files import folder
-    from shapleycam.utilities import utility_of
+    from shapleycam.files import make_folder
+    from shapleycam.utilities import resolve_utility
 
-    utilities = [utility_of(name).name for name in dict.fromkeys(utility or ["rest"])]
+    utilities = [resolve_utility(name).name for name in dict.fromkeys(utility or ["rest"])]
     methods = method or ["all"]
     expand(methods)
     how: dict[str, Any] = {
@@ -77,11 +78,13 @@ def fidelity(
         "players": options.regions_of(players),
         "tolerance": tolerance,
     }
-    for file in filter(None, (plot, to_csv)):
-        folder(file.parent)
+    for option, file in {"--plot": plot, "--csv": to_csv}.items():
+        if file is not None:
+            with argument_is(out=option):
+                make_folder(file.parent)
     paths, errors = found_at(images) if images else ([options.demo_photo()], [])
-    for _, error in errors:
-        print_error(error)
+    for path, error in errors:
+        print_error(error, own_texts=(str(path),))
     if not paths:
         raise typer.Exit(2)
     explainer = options.make_explainer(
@@ -108,8 +111,8 @@ def _readable(
     """The batches of what can be read; the rest is said, and added to `errors`."""
     nothing = True
     for batch, unread in made:
-        for _, error in unread:
-            print_error(error)
+        for path, error in unread:
+            print_error(error, own_texts=(str(path),))
         errors += unread
         if batch is not None:
             nothing = False
@@ -189,17 +192,17 @@ def _without_nan(value: Any) -> Any:
 def _written(found: Fidelity, plot: Path | None, to_csv: Path | None) -> Iterator[Path]:
     from shapleycam.drawing.figures import scatter
     from shapleycam.fidelity import Distance
-    from shapleycam.files import write_whole
+    from shapleycam.files import write_atomically
 
     if to_csv is not None:
         text = StringIO()
         writer = csv.DictWriter(text, [field.name for field in fields(Distance)])
         writer.writeheader()
         writer.writerows(asdict(distance) for distance in found.distances)
-        yield write_whole(to_csv, lambda file: file.write(text.getvalue().encode()))
+        yield write_atomically(to_csv, lambda file: file.write(text.getvalue().encode()))
     if plot is not None:
         picture = scatter(_panels(found))
-        yield write_whole(plot, lambda file: picture.save(file, format="PNG"))
+        yield write_atomically(plot, lambda file: picture.save(file, format="PNG"))
 
 
 def _panels(found: Fidelity) -> list[tuple[str, list[float], list[float]]]:

@@ -49,10 +49,10 @@ def interactions(
     """
     from shapleycam.drawing.figures import pairs as drawn
     from shapleycam.explaining.inputs import batch_of
-    from shapleycam.files import folder, write_whole
+    from shapleycam.files import make_folder, write_atomically
     from shapleycam.images import open_photograph
 
-    folder(out)
+    make_folder(out)
     photo = image or options.demo_photo()
     open_photograph(photo)
     explainer = options.make_explainer(
@@ -68,7 +68,7 @@ def interactions(
     lines = [(*row["centres"], row["interaction"]) for row in rows if None not in row["centres"]]
     height, width = game.layout.grid
     picture = drawn(e.overlay(kind="values", on="input"), (height, width), lines)
-    file = write_whole(out / f"{photo.stem}_interactions.png", lambda f: picture.save(f, format="PNG"))
+    file = write_atomically(out / f"{photo.stem}_interactions.png", lambda f: picture.save(f, format="PNG"))
     facts = {
         "explained": f"{e.label()}, {e.utility_name} {float(e.utility[0]):.4g}, layer {e.layer} of {explainer.name}",
         "from": f"{rounds} rounds of sampling" if rounds else "the second-order game",

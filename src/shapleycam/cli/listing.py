@@ -23,7 +23,7 @@ def models(
     """
     from shapleycam.models import zoo
 
-    names = zoo.names()
+    names = zoo.network_names()
     if search is not None:
         known = [name for found in names.values() for name in found]
         names = {source: [n for n in found if search.casefold() in n.casefold()] for source, found in names.items()}

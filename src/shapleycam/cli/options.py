@@ -10,7 +10,7 @@ import typer
 from shapleycam.errors import ModelError, OptionError
 
 if TYPE_CHECKING:
-    from shapleycam.experiments import Setting
+    from shapleycam.experiments import RunSettings
     from shapleycam.experiments.engines import Engine
     from shapleycam.explaining.explainer import Explainer
     from shapleycam.models.network import Transform
@@ -177,13 +177,13 @@ def make_explainer(
     from shapleycam.explaining.explainer import Explainer
     from shapleycam.explaining.fusing import check_fusion
     from shapleycam.models import zoo
-    from shapleycam.models.resolve import best_device
-    from shapleycam.utilities import contrast, utility_of
+    from shapleycam.models.resolve import default_device
+    from shapleycam.utilities import contrast, resolve_utility
 
-    chosen = utility_of(utility) if against is None else contrast(against, utility)
+    chosen = resolve_utility(utility) if against is None else contrast(against, utility)
     check_fusion(model_options.get("fuse", "mean"))
-    network = zoo.load(model, checkpoint, pretrained=pretrained)
-    where = device or best_device()
+    network = zoo.load_network(model, checkpoint, pretrained=pretrained)
+    where = device or default_device()
     part = int(output) if output is not None and output.isdecimal() else output
     return Explainer(
         network, layer=layer, utility=chosen, device=where, memory=memory * 2**20, output=part, **model_options
@@ -215,18 +215,18 @@ def setting(
     engine: Engine | None,
     *,
     strict: bool = False,
-) -> Setting:
+) -> RunSettings:
     """Where and how fast an evaluation runs.
 
     Raises:
         OptionError: workers of this process where it does not do the work.
     """
-    from shapleycam.experiments import Setting
+    from shapleycam.experiments import RunSettings
 
     if engine is not None and workers is not None:
         raise OptionError(f"--workers {workers} was given with --engine ray, which decodes by itself; leave it out")
     chosen: dict[str, Any] = {} if workers is None else {"workers": workers}
-    return Setting(device=device, batch_size=batch_size, strict=strict, engine=engine, **chosen)
+    return RunSettings(device=device, batch_size=batch_size, strict=strict, engine=engine, **chosen)
 
 
 def nodes_of(text: str) -> Nodes_:

@@ -70,7 +70,7 @@ def report(
     - `shapleycam report cat.jpg dogs/ --method shapleycam --method gradcam` explains photographs, in `report.html`.
     """
     from shapleycam.cams.table import expand
-    from shapleycam.files import folder
+    from shapleycam.files import make_folder
     from shapleycam.report import of_photographs, pages_of
 
     runs = _runs(what)
@@ -82,7 +82,7 @@ def report(
     methods = method or list(_METHODS)
     expand(methods)
     how: dict[str, Any] = {"tolerance": tolerance, "seed": seed, "nodes": options.nodes_of(nodes)}
-    folder(file.parent)
+    make_folder(file.parent)
     paths, unread = found([Path(one) for one in what])
     _report_errors(unread)
     if not paths:
@@ -118,11 +118,11 @@ def _of_runs(
 ) -> None:
     """`at_hand`: the model whose code may run, where the photographs are, and the device."""
     from shapleycam.experiments import Store
-    from shapleycam.files import folder
+    from shapleycam.files import make_folder
     from shapleycam.report import MapReproducer, of_runs
 
     stores = [Store(run) for run in runs]
-    folder(file.parent)
+    make_folder(file.parent)
     with notes(quiet=quiet):
         page = of_runs(stores, MapReproducer(stores, *at_hand) if maps else None, maps)
     _write(file, page)
@@ -158,11 +158,11 @@ def _refuse(context: typer.Context, names: Sequence[str], kind: str) -> None:
 
 
 def _report_errors(errors: Sequence[tuple[Path, str]]) -> None:
-    for _, reason in errors:
-        print_error(reason)
+    for path, reason in errors:
+        print_error(reason, own_texts=(str(path),))
 
 
 def _write(file: Path, page: bytes) -> None:
-    from shapleycam.files import write_whole
+    from shapleycam.files import write_atomically
 
-    typer.echo(f"written {write_whole(file, lambda f: f.write(page))} ({len(page) / 1e6:.1f} MB)")
+    typer.echo(f"written {write_atomically(file, lambda f: f.write(page))} ({len(page) / 1e6:.1f} MB)")

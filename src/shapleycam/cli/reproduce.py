@@ -52,9 +52,9 @@ def reproduce(
     if unknown := [name for name in models if name not in paper.NETWORKS]:
         raise OptionError(f"--model {unknown[0]}: not in the paper's tables; {nearest(unknown[0], paper.NETWORKS)}")
     on = options.engine_of(engine, address, actors, actor_cpus, actor_gpus)
-    setting = options.setting(device, batch_size, workers, on)
+    settings = options.setting(device, batch_size, workers, on)
     evaluation = Evaluation(
-        tuple(models), open_dataset(imagenet, limit), Protocol.paper(), out, pretrained=pretrained, setting=setting
+        tuple(models), open_dataset(imagenet, limit), Protocol.paper(), out, pretrained=pretrained, settings=settings
     )
     evaluation.check()
     if not quiet:
@@ -64,11 +64,11 @@ def reproduce(
 
 def _say_how_long(evaluation: Evaluation) -> None:
     """A short trial of each network in this process, and what it means for all images."""
-    from shapleycam.experiments.estimate import trials
+    from shapleycam.experiments.estimate import run_trials
 
     whole = 0.0
-    where = "" if evaluation.setting.local else " by one worker as fast as this process"
-    for trial in trials(evaluation):
+    where = "" if evaluation.settings.local else " by one worker as fast as this process"
+    for trial in run_trials(evaluation):
         whole += trial.seconds
         print_note(
             f"{trial.model}: {trial.seconds_per_image:.2g} s an image in a trial of two, so about "

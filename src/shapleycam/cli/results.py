@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 def print_results(stores: Sequence[Store], *, against_paper: bool = False) -> None:
     """The tables of some runs on the terminal; the last line counts images and errors."""
-    from shapleycam.experiments.merging import summary_of
+    from shapleycam.experiments.merging import summarise_runs
 
-    print_summary(summary_of(stores), stores, against_paper=against_paper)
+    print_summary(summarise_runs(stores), stores, against_paper=against_paper)
 
 
 def print_summary(
@@ -32,15 +32,15 @@ def print_summary(
     for table in terminal(summary, intervals=intervals, against=in_print(stores) if against_paper else None):
         print_table(table)
         typer.echo()
-    typer.echo(f"{_counts(summary)}; results in {', '.join(str(store.place) for store in stores)}")
+    typer.echo(f"{_counts(summary)}; results in {', '.join(str(store.storage) for store in stores)}")
 
 
 def in_print(stores: Sequence[Store]) -> Published:
     """The published figures, with what makes those of some runs unlike them."""
-    from shapleycam.experiments.merging import unlike_published
+    from shapleycam.experiments.merging import describe_deviations
     from shapleycam.experiments.results import published
 
-    return replace(published(), remarks=unlike_published(stores))
+    return replace(published(), remarks=describe_deviations(stores))
 
 
 def _counts(summary: Summary) -> str:

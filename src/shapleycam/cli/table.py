@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from shapleycam.cli.console import print_note
+from shapleycam.cli.messages import argument_is
 from shapleycam.cli.results import in_print, print_summary
 
 if TYPE_CHECKING:
@@ -43,13 +44,13 @@ def table(
     - `shapleycam table run --figures plots` draws metric against metric, ranks across networks, and curves.
     """
     from shapleycam.experiments import Store
-    from shapleycam.experiments.merging import curve_rows, summary_of
+    from shapleycam.experiments.merging import read_curves, summarise_runs
     from shapleycam.experiments.results import LAYOUTS
     from shapleycam.experiments.results.drawings import drawings
-    from shapleycam.files import write_whole
+    from shapleycam.files import write_atomically
 
     stores = [Store(path) for path in runs]
-    summary = summary_of(stores, metric)
+    summary = summarise_runs(stores, metric)
     folder = None if figures is None else _folder(figures)
     if form == "terminal" and out is None:
         print_summary(summary, stores, against_paper=against is not None, intervals=intervals)
@@ -59,23 +60,20 @@ def table(
         if out is None:
             typer.echo(text, nl=False)
         else:
-            typer.echo(f"written {write_whole(out, lambda file: file.write(text.encode()))}")
+            typer.echo(f"written {write_atomically(out, lambda file: file.write(text.encode()))}")
     if folder is not None:
-        rows = curve_rows(stores)
+        rows = read_curves(stores)
         for layer, utility in summary.settings:
             for one in drawings(summary.at(layer, utility), rows):
                 _save(one.draw, folder / f"{one.name}.png")
 
 
 def _folder(path: Path) -> Path:
-    """The folder of the figures, made if need be, before anything is printed."""
-    from shapleycam.errors import OptionError
-    from shapleycam.files import folder
+    """Return the folder of the figures, made if need be, before anything is printed."""
+    from shapleycam.files import make_folder
 
-    try:
-        return folder(path)
-    except OptionError as error:  # which names the option of other commands
-        raise OptionError(str(error).replace("--out", "--figures")) from None
+    with argument_is(out="--figures"):
+        return make_folder(path)
 
 
 def _save(draw: Callable[[], Figure], path: Path) -> None:

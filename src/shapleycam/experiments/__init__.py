@@ -2,7 +2,7 @@
 
 from shapleycam.experiments.engines import Local, Ray
 from shapleycam.experiments.protocol import Protocol
-from shapleycam.experiments.runner import Evaluation, Setting, evaluate
+from shapleycam.experiments.runner import Evaluation, ProgressListener, RunSettings, evaluate
 from shapleycam.experiments.store import Store
 
-__all__ = ["Evaluation", "Local", "Protocol", "Ray", "Setting", "Store", "evaluate"]
+__all__ = ["Evaluation", "Local", "ProgressListener", "Protocol", "Ray", "RunSettings", "Store", "evaluate"]

@@ -13,7 +13,7 @@ from shapleycam.experiments.evaluated_model import LoadedModel
 from shapleycam.experiments.layer_evaluator import LayerEvaluator
 from shapleycam.experiments.lazy import Lazy
 from shapleycam.experiments.protocol import Protocol, differences
-from shapleycam.experiments.rows import Row, table_of
+from shapleycam.experiments.rows import Row, to_table
 from shapleycam.experiments.store import Store
 from shapleycam.models.network import Transform
 
@@ -46,7 +46,7 @@ class Measuring:
     """The second step, by the model that `ready` makes."""
 
     name: str
-    ready: Lazy[LoadedModel]
+    load_model: Lazy[LoadedModel]
     protocol: Protocol
     store: Store
     batch_size: int
@@ -66,11 +66,11 @@ class Measuring:
             yield Measured(len(batch), made.add(batch))
         if part.start == 0:
             made.refuse_no_result()
-        self.store.write(self.name, part, table_of(_ordered(made.rows, self.protocol), self.protocol.metrics))
+        self.store.write(self.name, part, to_table(_ordered(made.rows, self.protocol), self.protocol.metrics))
 
     def _layer_evaluators(self) -> list[LayerEvaluator]:
         """The model at each layer, if it is the one that the run is of."""
-        ready = self.ready()
+        ready = self.load_model()
         if changed := differences(self.store.manifest["models"][self.name], ready.facts, {"origin"}):
             raise ModelError(
                 f"model {self.name} is another one on this machine: {'; '.join(changed)}; give all machines the same "

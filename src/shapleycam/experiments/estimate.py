@@ -30,7 +30,7 @@ class Trial:
         return self.seconds_per_image * self.images
 
 
-def trials(evaluation: Evaluation, images: int = 2) -> Iterator[Trial]:
+def run_trials(evaluation: Evaluation, images: int = 2) -> Iterator[Trial]:
     """Time each model that is not done over the dataset's first readable images, from file to rows; nothing is kept.
 
     A dataset without a readable image has no trial.

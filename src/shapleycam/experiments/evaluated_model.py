@@ -20,10 +20,10 @@ from shapleycam.experiments.protocol import Protocol, preprocess_as_data
 from shapleycam.experiments.provenance import code_hash, weights_hash
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.models import zoo
-from shapleycam.models.channels import greyscale, wants_grey
+from shapleycam.models.greyscale import takes_greyscale, to_greyscale
 from shapleycam.models.network import Network, Transform
 from shapleycam.models.preprocess import Preprocess
-from shapleycam.models.resolve import network_of
+from shapleycam.models.resolve import resolve_network
 
 _TRIED = 32
 """With so many images at most it is tried to find the layers."""
@@ -88,13 +88,13 @@ class EvaluatedModel:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.protocol.seed)
             network = (
-                zoo.load(self.model, self.checkpoint, pretrained=self.pretrained)
+                zoo.load_network(self.model, self.checkpoint, pretrained=self.pretrained)
                 if isinstance(self.model, str)
-                else network_of(self.model)
+                else resolve_network(self.model)
             )
         transform = self.protocol.preprocess or network.preprocess
         return replace(
-            network, preprocess=greyscale(transform) if transform and wants_grey(network.model) else transform
+            network, preprocess=to_greyscale(transform) if transform and takes_greyscale(network.model) else transform
         )
 
     def _layer_evaluators(self, network: Network) -> list[LayerEvaluator]:

@@ -32,7 +32,7 @@ _PREPROCESS = "preprocess"
 _WHOSE = ("model", "layer", "utility", "method")
 
 
-def summary_of(stores: Sequence[Store], metrics: Sequence[str] | None = None) -> Summary:
+def summarise_runs(stores: Sequence[Store], metrics: Sequence[str] | None = None) -> Summary:
     """The figures of all runs; of all metrics that were measured, unless some are asked for.
 
     `metrics` are names, "adcc_of_means" among them, or sets ("paper", "all"), of which those count that were measured.
@@ -46,37 +46,37 @@ def summary_of(stores: Sequence[Store], metrics: Sequence[str] | None = None) ->
     asked = list(dict.fromkeys(_asked(metrics or measured, measured, stores)))
     columns = columns_of(asked, measured)
     wanted = (*HEADS, *parts_of(columns))
-    return summarise_each((rows_of(stores, model, wanted) for model in _models(stores)), columns)
+    return summarise_each((read_rows(stores, model, wanted) for model in _models(stores)), columns)
 
 
-def curve_rows(stores: Sequence[Store]) -> pl.DataFrame | None:
+def read_curves(stores: Sequence[Store]) -> pl.DataFrame | None:
     """The rows of all runs as the figure of curves wants them; None where no run has curves.
 
     Raises:
-        OptionError: as `summary_of`.
+        OptionError: as `summarise_runs`.
     """
     names = [name for name in CURVES if any(name in _columns(store) for store in stores)]
     if not names:
         return None
     wanted = (*_WHOSE, "status", *names)
-    return pl.concat([rows_of(stores, model, wanted) for model in _models(stores)], how="vertical_relaxed")
+    return pl.concat([read_rows(stores, model, wanted) for model in _models(stores)], how="vertical_relaxed")
 
 
-def rows_of(stores: Sequence[Store], model: str, columns: Sequence[str]) -> pl.DataFrame:
+def read_rows(stores: Sequence[Store], model: str, columns: Sequence[str]) -> pl.DataFrame:
     """The rows of a model in all runs, with these columns, null where a run has not measured one.
 
     Raises:
         OptionError: two runs have the same figures.
     """
     having = [store for store in stores if model in store.manifest["order"]]
-    frames = [store.rows_of(model, [name for name in columns if name in _columns(store)]) for store in having]
+    frames = [store.model_rows(model, [name for name in columns if name in _columns(store)]) for store in having]
     if len(having) > 1:
         _refuse_twice(having, frames)
     whole = pl.concat(frames, how="diagonal")
     return whole.select(pl.col(name) if name in whole.columns else pl.lit(None).alias(name) for name in columns)
 
 
-def unlike_published(stores: Sequence[Store]) -> tuple[str, ...]:
+def describe_deviations(stores: Sequence[Store]) -> tuple[str, ...]:
     """Sentences on how runs differ from the published measurements, beside what was measured; none if they do not."""
     published, first = Protocol.paper().as_data(), stores[0]
     models = {name: facts for store in stores for name, facts in store.manifest["models"].items()}
@@ -125,7 +125,7 @@ def _measured(stores: Sequence[Store]) -> list[str]:
         names = store.manifest["protocol"]["metrics"]
         if unknown := [name for name in names if name not in METRICS]:
             raise OptionError(
-                f"{store.place} has a metric {unknown[0]!r} that this version does not know; "
+                f"{store.storage} has a metric {unknown[0]!r} that this version does not know; "
                 f"{nearest(unknown[0], METRICS)}: read it by the version that made it, or evaluate again into another "
                 "folder"
             )
@@ -142,8 +142,9 @@ def _asked(names: Sequence[str], measured: Sequence[str], stores: Sequence[Store
         missing = [each for each in needed if each not in measured]
         if missing and (own or len(missing) == len(needed)):
             whose = "" if missing == [name] else f" of {name!r}"
+            runs = ", ".join(str(store.storage) for store in stores)
             raise OptionError(
-                f"metric {missing[0]!r}{whose} was not measured in {', '.join(str(store.place) for store in stores)}; "
+                f"metric {missing[0]!r}{whose} was not measured in {runs}; "
                 f"expected some of {', '.join(measured)}: choose of these, or evaluate with it into another folder"
             )
         if name == ADCC_OF_MEANS:
@@ -164,7 +165,8 @@ def _refuse_unlike(stores: Sequence[Store]) -> None:
             ]
         if changed:
             raise OptionError(
-                f"{first.place} and {other.place} cannot share a table: {'; '.join(changed)}; give runs of one protocol"
+                f"{first.storage} and {other.storage} cannot share a table: {'; '.join(changed)}; give runs of one "
+                "protocol"
             )
 
 
@@ -174,6 +176,6 @@ def _refuse_twice(stores: Sequence[Store], frames: Sequence[pl.DataFrame]) -> No
     for store, rows in zip(stores, frames, strict=True):
         for key in rows.select(_WHOSE).drop_nulls().unique().rows():
             if key in seen:
-                both = f"{seen[key].place} and {store.place}"
+                both = f"{seen[key].storage} and {store.storage}"
                 raise OptionError(f"{both} both have {', '.join(key)}; leave one of them out")
             seen[key] = store

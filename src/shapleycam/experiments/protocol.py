@@ -10,11 +10,11 @@ from typing import Any, Literal, get_args
 from shapleycam.cams.table import expand as expand_methods
 from shapleycam.errors import OptionError
 from shapleycam.layers import rule_of
-from shapleycam.metrics import Options
+from shapleycam.metrics import MetricOptions
 from shapleycam.metrics.table import expand as expand_metrics
 from shapleycam.models import paper
 from shapleycam.models.preprocess import Preprocess
-from shapleycam.utilities import UTILITIES, utility_of
+from shapleycam.utilities import UTILITIES, resolve_utility
 from shapleycam.values._path import Nodes
 from shapleycam.values.tolerance import check_tolerance
 
@@ -52,7 +52,7 @@ class Protocol:
     preprocess: Preprocess | None = None
     class_rule: ClassRule = "prediction"
     objects: ObjectRule = "class"
-    options: Options = field(default_factory=Options)
+    options: MetricOptions = field(default_factory=MetricOptions)
     nodes: Nodes = 8
     tolerance: float = 0.01
     players: tuple[int, int] | None = None
@@ -79,7 +79,9 @@ class Protocol:
         for utility in self.utilities:
             if not isinstance(utility, str):
                 raise OptionError(f"utility {utility!r} is stored by name; expected one of {', '.join(UTILITIES)}")
-        object.__setattr__(self, "utilities", tuple(dict.fromkeys(utility_of(name).name for name in self.utilities)))
+        object.__setattr__(
+            self, "utilities", tuple(dict.fromkeys(resolve_utility(name).name for name in self.utilities))
+        )
         for name, kind in (("class_rule", ClassRule), ("objects", ObjectRule)):
             if getattr(self, name) not in get_args(kind):
                 choices = ", ".join(map(repr, get_args(kind)))

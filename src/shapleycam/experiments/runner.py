@@ -25,29 +25,29 @@ from shapleycam.experiments.lazy import Lazy
 from shapleycam.experiments.protocol import Protocol
 from shapleycam.experiments.provenance import session
 from shapleycam.experiments.rows import Row
-from shapleycam.experiments.store import Store, is_run, open_run, refuse_other
-from shapleycam.metrics.table import needs
+from shapleycam.experiments.store import Store, check_compatible, is_run, open_run
+from shapleycam.metrics.table import required_quantities
 from shapleycam.models.network import Network
-from shapleycam.models.resolve import network_of
+from shapleycam.models.resolve import resolve_network
 from shapleycam.tracing.isolation import device_of
 from shapleycam.wording import first_line
 
 
-class Watcher(Interface):
+class ProgressListener(Interface):
     """Who is told how far an evaluation is."""
 
-    def begin(self, images: int, done: int) -> None:
+    def run_started(self, images: int, done: int) -> None:
         """So many images are to be measured, over all models; so many were done before."""
 
-    def model(self, name: str) -> None:
+    def model_started(self, name: str) -> None:
         """A model comes next."""
 
-    def measured(self, images: int, rows: Sequence[Row]) -> None:
+    def batch_finished(self, images: int, rows: Sequence[Row]) -> None:
         """So many more images are done; their rows."""
 
 
 @dataclass(frozen=True)
-class Setting:
+class RunSettings:
     """What changes no number, or next to none (batch sizes do by 1e-5 and less): where and how fast it is measured.
 
     `engine` None is this process, where `workers` decode photographs ahead; as many as the machine has cores to spare,
@@ -82,7 +82,7 @@ class Evaluation:
     annotations: Annotations | None = None
     pretrained: bool = True
     checkpoint: Path | None = None
-    setting: Setting = field(default_factory=Setting)
+    settings: RunSettings = field(default_factory=RunSettings)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be evaluated, before anything is loaded."""
@@ -92,41 +92,41 @@ class Evaluation:
             found = f"models named {', '.join(twice)} twice" if twice else "no models were given"
             raise OptionError(f"{found}; expected each model once, under a name of its own (shapleycam.Network(name=))")
         if self.checkpoint is not None and len(names) > 1:
-            raise OptionError(f"--checkpoint {self.checkpoint} and {len(names)} models were given; give one model")
-        if self.annotations is None and "objects" in needs(self.protocol.metrics):
-            raise OptionError("the pointing metrics ask where the objects are; give annotations (--objects)")
-        if self.setting.local:
-            _check_device(self.setting.device)
-        if self.setting.workers < 0 or self.setting.batch_size < 1:
-            setting = self.setting
+            raise OptionError(f"checkpoint={self.checkpoint} and {len(names)} models were given; give one model")
+        if self.annotations is None and "objects" in required_quantities(self.protocol.metrics):
+            raise OptionError("the pointing metrics ask where the objects are; give annotations=")
+        if self.settings.local:
+            _check_device(self.settings.device)
+        if self.settings.workers < 0 or self.settings.batch_size < 1:
+            settings = self.settings
             raise OptionError(
-                f"workers is {setting.workers}, batch_size {setting.batch_size}; expected 0 or more, and 1 or more"
+                f"workers is {settings.workers}, batch_size {settings.batch_size}; expected 0 or more, and 1 or more"
             )
 
     @property
     def evaluated_models(self) -> list[EvaluatedModel]:
         """Each model, with what it is measured on."""
-        given = (self.protocol, self.dataset, self.annotations, self.pretrained, self.checkpoint, self.setting.device)
+        given = (self.protocol, self.dataset, self.annotations, self.pretrained, self.checkpoint, self.settings.device)
         return [EvaluatedModel(model, *given) for model in self.models]
 
-    def run(self, watcher: Watcher | None = None) -> Store:
+    def run(self, listener: ProgressListener | None = None) -> Store:
         """Measure what is not measured yet; at any stop what was written stays, and the same call goes on.
 
         Raises:
             ShapleyCamError: a choice cannot be had, results of another run are in the folder, or the disk is full.
         """
-        told = watcher or _Nobody()
+        listener = listener or _SilentListener()
         self.check()
         here = {
             evaluated_model.name: Lazy(self._here(evaluated_model).ready) for evaluated_model in self.evaluated_models
         }
-        with open_run(self.out, self._manifest(here), self.setting.batch_size) as store:
-            done = [sum(map(len, store.parts())) - sum(map(len, store.pending(name))) for name in here]
-            told.begin(len(here) * len(self.dataset), sum(done))
+        with open_run(self.out, self._manifest(here), self.settings.batch_size) as store:
+            done = [sum(map(len, store.chunks())) - sum(map(len, store.pending(name))) for name in here]
+            listener.run_started(len(here) * len(self.dataset), sum(done))
             for evaluated_model in self.evaluated_models:
-                told.model(evaluated_model.name)
-                self._run_model(store, evaluated_model, here[evaluated_model.name], told)
-            if self.setting.strict:
+                listener.model_started(evaluated_model.name)
+                self._run_model(store, evaluated_model, here[evaluated_model.name], listener)
+            if self.settings.strict:
                 _refuse_errors(store)
             return store
 
@@ -136,38 +136,40 @@ class Evaluation:
         Raises:
             OptionError: it holds other things, or results of another protocol, other models or other data.
         """
-        refuse_other(self.out, self._asked)
+        check_compatible(self.out, self._asked)
 
     def pending(self, name: str) -> int:
         """How many images are not measured yet by a model."""
         return sum(map(len, Store(self.out).pending(name))) if is_run(self.out) else len(self.dataset)
 
     @property
-    def kept(self) -> int:
+    def n_measured(self) -> int:
         """How many images are measured, over all models."""
         return sum(len(self.dataset) - self.pending(evaluated_model.name) for evaluated_model in self.evaluated_models)
 
-    def _run_model(self, store: Store, evaluated_model: EvaluatedModel, here: Lazy[LoadedModel], told: Watcher) -> None:
-        setting, name = self.setting, evaluated_model.name
+    def _run_model(
+        self, store: Store, evaluated_model: EvaluatedModel, here: Lazy[LoadedModel], listener: ProgressListener
+    ) -> None:
+        settings, name = self.settings, evaluated_model.name
         pending = store.pending(name)
         if not pending:
             return
         prepare = Decoding(self.dataset, here().preprocess)
-        ready = here if setting.local else Lazy(evaluated_model.ready)
-        perform = Measuring(name, ready, self.protocol, store, setting.batch_size, setting.strict)
-        with closing(setting.runs_on.run(pending, prepare, perform)) as results:
+        ready = here if settings.local else Lazy(evaluated_model.ready)
+        perform = Measuring(name, ready, self.protocol, store, settings.batch_size, settings.strict)
+        with closing(settings.runs_on.run(pending, prepare, perform)) as results:
             for measured in results:
-                told.measured(measured.images, measured.rows)
+                listener.batch_finished(measured.images, measured.rows)
         if missing := store.pending(name):
             raise OptionError(
-                f"{len(missing)} parts that were measured are not in {store.place}: the machines of the cluster do not "
-                "share this folder; give one that they share, or a URL such as s3://bucket/run"
+                f"{len(missing)} parts that were measured are not in {store.storage}: the machines of the cluster do "
+                "not share this folder; give one that they share, or a URL such as s3://bucket/run"
             )
         self._let_go(here)
 
     def _here(self, evaluated_model: EvaluatedModel) -> EvaluatedModel:
         """A model as this process has it: where others measure, without a GPU."""
-        return evaluated_model if self.setting.local else replace(evaluated_model, device="cpu")
+        return evaluated_model if self.settings.local else replace(evaluated_model, device="cpu")
 
     def _let_go(self, here: Lazy[LoadedModel]) -> None:
         """Of several models, one at a time is in memory."""
@@ -180,7 +182,7 @@ class Evaluation:
         for name, ready in here.items():
             facts[name] = ready().facts
             self._let_go(ready)
-        made = {**session(self._device()), **self.setting.runs_on.facts(), "dataset": self.dataset.origin}
+        made = {**session(self._device()), **self.settings.runs_on.provenance(), "dataset": self.dataset.origin}
         return {**self._asked, "models": facts, "sessions": [made]}
 
     @cached_property
@@ -197,7 +199,7 @@ class Evaluation:
         first = self._here(self.evaluated_models[0])
         if where := first.on():
             return torch.device(where)
-        return torch.device("cpu") if isinstance(first.model, str) else device_of(network_of(first.model).model)
+        return torch.device("cpu") if isinstance(first.model, str) else device_of(resolve_network(first.model).model)
 
 
 def evaluate(  # noqa: PLR0913  # all but three have defaults
@@ -210,8 +212,8 @@ def evaluate(  # noqa: PLR0913  # all but three have defaults
     annotations: Annotations | None = None,
     pretrained: bool = True,
     checkpoint: Path | None = None,
-    setting: Setting | None = None,
-    watcher: Watcher | None = None,
+    settings: RunSettings | None = None,
+    listener: ProgressListener | None = None,
 ) -> Store:
     """Measure methods on a dataset, into a folder of results; called again it goes on where it was stopped.
 
@@ -225,8 +227,8 @@ def evaluate(  # noqa: PLR0913  # all but three have defaults
         annotations: where objects are, for the pointing metrics.
         pretrained: whether named models have their published weights.
         checkpoint: weights in their place, of one model.
-        setting: device, batch size, workers, strictness, engine.
-        watcher: is told of progress.
+        settings: device, batch size, workers, strictness, engine.
+        listener: is told of progress.
 
     Raises:
         ShapleyCamError: with one line that says what was found, what was expected and what to do.
@@ -240,9 +242,9 @@ def evaluate(  # noqa: PLR0913  # all but three have defaults
         annotations,
         pretrained,
         checkpoint,
-        setting or Setting(),
+        settings or RunSettings(),
     )
-    return evaluation.run(watcher)
+    return evaluation.run(listener)
 
 
 def _check_device(device: str | torch.device | None) -> None:
@@ -258,13 +260,13 @@ def _check_device(device: str | torch.device | None) -> None:
 def _refuse_errors(store: Store) -> None:
     columns = ("image", "status", "message")
     for model in store.manifest["order"]:
-        errors = store.rows_of(model, columns).filter(status="error")
+        errors = store.model_rows(model, columns).filter(status="error")
         if len(errors):
             count = errors["image"].n_unique()
             raise ImageError(f"{count} images could not be measured; the first says: {errors['message'][0]}")
 
 
-class _Nobody:
-    def begin(self, images: int, done: int) -> None: ...
-    def model(self, name: str) -> None: ...
-    def measured(self, images: int, rows: Sequence[Row]) -> None: ...
+class _SilentListener:
+    def run_started(self, images: int, done: int) -> None: ...
+    def model_started(self, name: str) -> None: ...
+    def batch_finished(self, images: int, rows: Sequence[Row]) -> None: ...

@@ -16,16 +16,16 @@ from pyarrow import fs
 
 from shapleycam.errors import OptionError
 from shapleycam.experiments.datasets.dataset import one_line
-from shapleycam.files import UNFINISHED, folder, write_whole
+from shapleycam.files import UNFINISHED, make_folder, write_atomically
 
-Where: TypeAlias = "str | Path | Place"
+Location: TypeAlias = "str | Path | Storage"
 
 _LOCK = "run.lock"
 _OBJECTS = {"s3", "gcs", "abfs"}
 """What pyarrow calls stores in which a file is there when it is whole, and not before."""
 
 
-class Place(ABC):
+class Storage(ABC):
     """Files under names with "/" between their parts; each is whole or absent. It can be pickled."""
 
     @abstractmethod
@@ -53,7 +53,7 @@ class Place(ABC):
         """
 
     @abstractmethod
-    def alone(self) -> AbstractContextManager[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Keep other writers out, where the place can; and clear away what killed ones left.
 
         Raises:
@@ -65,24 +65,24 @@ class Place(ABC):
         """What the user calls it."""
 
 
-class Folder(Place):
+class FolderStorage(Storage):
     """A folder of this machine, or one that machines share."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self, name: str) -> bytes:
-        """As `Place.read`."""
+        """As `Storage.read`."""
         return (self.path / name).read_bytes()
 
     def write(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
         """To a temporary name, brought to the disk, and renamed."""
         path = self.path / name
-        folder(path.parent)
-        write_whole(path, fill)
+        make_folder(path.parent)
+        write_atomically(path, fill)
 
     def names(self, within: str = "") -> list[str]:
-        """As `Place.names`, without the lock and what is being written."""
+        """As `Storage.names`, without the lock and what is being written."""
         path = self.path / within
         try:
             entries = list(path.iterdir()) if path.is_dir() else []
@@ -95,14 +95,14 @@ class Folder(Place):
         )
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """By a lock that the system takes back when the process ends, however it ends."""
-        folder(self.path)
+        make_folder(self.path)
         try:
             held = FileLock(self.path / _LOCK).acquire(timeout=0)
         except Timeout:
             raise OptionError(
-                f"{self}: another run writes to this folder; wait for it, or choose another --out"
+                f"{self}: another run writes to this folder; wait for it, or choose another out="
             ) from None
         with held:
             self._clear()
@@ -119,7 +119,7 @@ class Folder(Place):
         return str(self.path)
 
 
-class Remote(Place):
+class RemoteStorage(Storage):
     """A URL that pyarrow writes: s3, gs, abfs, hdfs, and by fsspec others; object stores get one PUT a file.
 
     They have no lock: two runs at once do the same work twice, under the same names.
@@ -130,7 +130,7 @@ class Remote(Place):
         self._files, self._root = _file_system(self.url)
 
     def read(self, name: str) -> bytes:
-        """As `Place.read`."""
+        """As `Storage.read`."""
         with self._files.open_input_stream(self._at(name)) as file:
             return bytes(file.read())
 
@@ -153,7 +153,7 @@ class Remote(Place):
             ) from None
 
     def names(self, within: str = "") -> list[str]:
-        """As `Place.names`."""
+        """As `Storage.names`."""
         try:
             found = self._files.get_file_info(fs.FileSelector(self._at(within), allow_not_found=True))
         except (OSError, pa.ArrowException) as error:
@@ -163,7 +163,7 @@ class Remote(Place):
         return sorted(info.base_name for info in found if not info.base_name.startswith(UNFINISHED))
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """There is no lock to take."""
         yield
 
@@ -174,25 +174,25 @@ class Remote(Place):
     def _at(self, name: str) -> str:
         return f"{self._root}/{name}".rstrip("/")
 
-    def __reduce__(self) -> tuple[type[Remote], tuple[str]]:
-        return Remote, (self.url,)
+    def __reduce__(self) -> tuple[type[RemoteStorage], tuple[str]]:
+        return RemoteStorage, (self.url,)
 
     def __str__(self) -> str:
         return self.url
 
 
-def place_of(where: Where) -> Place:
+def open_storage(where: Location) -> Storage:
     """The place that a path or a URL means.
 
     Raises:
         OptionError: a URL of a kind that cannot be written, or whose library is not installed.
     """
-    if isinstance(where, Place):
+    if isinstance(where, Storage):
         return where
     text = str(where)
     if isinstance(where, str) and text.startswith("file://"):
-        return Folder(Path(text.removeprefix("file://")))
-    return Remote(text) if isinstance(where, str) and "://" in text else Folder(Path(where))
+        return FolderStorage(Path(text.removeprefix("file://")))
+    return RemoteStorage(text) if isinstance(where, str) and "://" in text else FolderStorage(Path(where))
 
 
 def _file_system(url: str) -> tuple[Any, str]:

@@ -20,16 +20,16 @@ from shapleycam.explaining.traced_batch import ExplainerSettings, TracedBatch
 from shapleycam.explanations.comparison import Comparison
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
-from shapleycam.game.crg import MEMORY
+from shapleycam.game.game import MEMORY
 from shapleycam.game.players import Regions
 from shapleycam.images import Seed
 from shapleycam.layers import BEFORE_POOL, RULES, Solid, check_solid, chosen, rule_of, share_proofs
-from shapleycam.models.channels import greyscale, wants_grey
+from shapleycam.models.greyscale import takes_greyscale, to_greyscale
 from shapleycam.models.layout import Layout
 from shapleycam.models.network import Network, Transform
-from shapleycam.models.outputs import Choice, selector
+from shapleycam.models.outputs import OutputChoice, make_selector
 from shapleycam.models.preprocess import Preprocess
-from shapleycam.models.resolve import best_device, moved, network_of, own_name
+from shapleycam.models.resolve import default_device, move_to_device, name_without_wrappers, resolve_network
 from shapleycam.models.transforms import as_transform
 from shapleycam.tracing._trace import Select, whole
 from shapleycam.tracing.calls import layer_name
@@ -38,7 +38,7 @@ from shapleycam.tracing.finals import Finals
 from shapleycam.tracing.isolation import device_of, isolated, run
 from shapleycam.tracing.scores import Returned, in_rows, is_of_classes, scores_of
 from shapleycam.tracing.suspension import without_autocast
-from shapleycam.utilities import Function, Utility, utility_of
+from shapleycam.utilities import Function, Utility, resolve_utility
 from shapleycam.values._path import Nodes
 from shapleycam.values._permutation import Progress
 
@@ -83,22 +83,24 @@ class Explainer:
         device: str | torch.device | None = None,
         memory: int = MEMORY,
         *,
-        output: Choice = None,
+        output: OutputChoice = None,
         layout: str | Layout | None = None,
         fuse: str = "mean",
         images: Solid = None,
     ) -> None:
         if isinstance(model, str):
-            device = device or best_device()
-        network = network_of(model)
-        self.model = network.model if device is None else moved(network.model, device, device_of(network.model))
+            device = device or default_device()
+        network = resolve_network(model)
+        self.model = (
+            network.model if device is None else move_to_device(network.model, device, device_of(network.model))
+        )
         transform: Transform | None = as_transform(preprocess) if preprocess else network.preprocess
-        self.preprocess = greyscale(transform) if transform and wants_grey(self.model) else transform
+        self.preprocess = to_greyscale(transform) if transform and takes_greyscale(self.model) else transform
         self.labels = tuple(labels) if labels is not None else network.labels
-        self.utility = utility_of(utility)
+        self.utility = resolve_utility(utility)
         self.name = network.name
         self.origin = network.origin
-        self.select = selector(output)
+        self.select = make_selector(output)
         self._settings = ExplainerSettings(
             self.model, self.labels, self.preprocess, memory, layout, check_solid(images)
         )
@@ -365,7 +367,7 @@ class Explainer:
         return whole
 
     def _utility(self, choice: UtilityChoice) -> Utility:
-        return self.utility if choice is None else utility_of(choice)
+        return self.utility if choice is None else resolve_utility(choice)
 
     def _output_for(self, utility: Utility) -> Select:
         return whole if utility.raw else self.select
@@ -375,7 +377,7 @@ class Explainer:
         rule = rule_of(layer, dict(self.model.named_modules()))
         if rule is not None:
             return network.layers.get(rule, rule)
-        return layer_name(self.model, own_name(layer, self.model) if isinstance(layer, str) else layer)
+        return layer_name(self.model, name_without_wrappers(layer, self.model) if isinstance(layer, str) else layer)
 
     def _find_layers(self, batch: Batch, select: Select) -> None:
         first, solid = batch.first, self._settings.solid

@@ -16,7 +16,7 @@ from shapleycam.explaining import warnings
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.images import Source
-from shapleycam.models.grids import sides_of
+from shapleycam.models.grids import spatial_size
 from shapleycam.tracing import Trace
 from shapleycam.values._taylor import second_order
 
@@ -53,7 +53,7 @@ def _explanation(
     bent: Float[Tensor, " b"] | None,
     channels: int,
 ) -> Explanation:
-    size = sides_of(tuple(traced.images.shape), channels)[-len(game.layout.grid) :]
+    size = spatial_size(tuple(traced.images.shape), channels)[-len(game.layout.grid) :]
     return Explanation(
         method=method.name,
         layer=traced.layer,

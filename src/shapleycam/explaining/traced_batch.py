@@ -22,14 +22,14 @@ from shapleycam.game.players import Regions
 from shapleycam.layers import Solid, channel_axis, layout_at
 from shapleycam.models.layout import Layout
 from shapleycam.models.network import Transform
-from shapleycam.models.outputs import rows_of
+from shapleycam.models.outputs import check_rows
 from shapleycam.tracing import Trace, trace
 from shapleycam.tracing._trace import Select
 from shapleycam.tracing.isolation import isolated, run
 from shapleycam.tracing.scores import Reads
 from shapleycam.utilities import Function, Utility
-from shapleycam.utilities.fitting import check_classes, check_scores
-from shapleycam.utilities.utility import logits_if_any
+from shapleycam.utilities.checks import check_classes, check_scores
+from shapleycam.utilities.utility import logits_or_none
 from shapleycam.values.scale import about_scale, cancels, ignores_scale
 
 _REPLAYED: frozenset[Derivative] = frozenset({"path", "sampled", "exact"})
@@ -92,7 +92,7 @@ class TracedBatch:
         utility.check_images(len(traced.images))
         scores = self._scores(utility)
         classes = targets_of(target, utility, scores, settings.labels, traced.images)
-        settled = utility.settled(traced.output, classes, settings.labels)
+        settled = utility.with_image_data(traced.output, classes, settings.labels)
         check_classes(scores, classes, settings.labels)
         layout = layout_at(
             settings.model,
@@ -168,7 +168,7 @@ class TracedBatch:
         if len(images) == 1 or set(shape) != {len(images)} or key in self._settings.rows_checked:
             return
         with isolated(self._settings.model) as model:
-            alone = rows_of(self._select(run(model, images[:1], self.batch.first.extra)), 1)
+            alone = check_rows(self._select(run(model, images[:1], self.batch.first.extra)), 1)
         if alone.numel() * len(images) != self.traced.output.numel():
             raise ModelError(
                 f"the model returns shape {shape} for {len(images)} images and {tuple(alone.shape)} for one alone; "
@@ -186,7 +186,7 @@ class TracedBatch:
 
     def _scores(self, utility: Utility) -> Float[Tensor, "b classes"] | None:
         """What a target chooses among; of a function of the user's the class scores, if there are any."""
-        if utility.scores is not logits_if_any or utility.raw:
+        if utility.scores is not logits_or_none or utility.raw:
             return utility.scores(self._reading(utility.reads).output, self._settings.labels)
         try:
             return utility.scores(self._reading("scores").output, self._settings.labels)

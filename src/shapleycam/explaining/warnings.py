@@ -18,7 +18,7 @@ from shapleycam.errors import (
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.tracing import Trace
 from shapleycam.utilities import Utility
-from shapleycam.utilities.fitting import exclude_each_other
+from shapleycam.utilities.checks import classes_exclude_each_other
 
 
 def about_blank(explanation: Explanation) -> None:
@@ -59,8 +59,8 @@ def about_scores(utility: Utility, traced: Trace, labels: Sequence[str] | None, 
     if scores.remark is not None and scores.remark not in told:
         told.add(scores.remark)
         warn(ProbabilitiesWarning, scores.remark)
-    may_exclude = utility.beside and scores.final is None and utility.name not in told
-    if may_exclude and traced.output.dim() == 2 and exclude_each_other(traced.output.detach(), labels):
+    may_exclude = utility.multi_label and scores.final is None and utility.name not in told
+    if may_exclude and traced.output.dim() == 2 and classes_exclude_each_other(traced.output.detach(), labels):
         told.add(utility.name)
         warn(
             ExclusiveClassesWarning,

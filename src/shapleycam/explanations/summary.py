@@ -17,13 +17,13 @@ _LINEAR, _LITTLE, _SOME = 1e-6, 0.1, 0.3
 
 def facts_of(found: Sequence[dict[str, Explanation]], index: int, model: str, files: Sequence[str]) -> dict[str, Any]:
     """One image's facts; `found` has all methods' explanations for each class that was explained."""
-    from shapleycam.models.labels import name_of
+    from shapleycam.models.labels import class_name
 
     first = next(iter(found[0].values()))
     probabilities = first.probabilities(index)
     pairs = [] if probabilities is None else sorted(enumerate(probabilities.tolist()), key=lambda pair: -pair[1])[:5]
     return {
-        "top": [{"class": c, "label": name_of(c, first.labels), "probability": p} for c, p in pairs],
+        "top": [{"class": c, "label": class_name(c, first.labels), "probability": p} for c, p in pairs],
         "explained": [_class_facts(explanations, index) for explanations in found],
         "model": model,
         "layer": first.layer,

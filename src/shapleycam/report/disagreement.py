@@ -9,7 +9,7 @@ import polars as pl
 
 from shapleycam.errors import ShapleyCamError
 from shapleycam.experiments import Store
-from shapleycam.experiments.merging import rows_of
+from shapleycam.experiments.merging import read_rows
 from shapleycam.experiments.results import Column, Disagreement, Summary, disagreements
 from shapleycam.experiments.results.grouping import HEADS
 from shapleycam.metrics import METRICS
@@ -88,7 +88,7 @@ def _found(stores: Sequence[Store], summary: Summary, metric: str) -> list[Disag
     found: list[Disagreement] = []
     for group in summary.groups:
         where = {"model": group.model, "layer": group.layer, "utility": group.utility}
-        found += disagreements(rows_of(stores, group.model, (*HEADS, metric)), metric, **where, count=_LISTED)
+        found += disagreements(read_rows(stores, group.model, (*HEADS, metric)), metric, **where, count=_LISTED)
     return sorted(found, key=lambda one: -one.spread)[:_LISTED]
 
 
@@ -98,7 +98,7 @@ def _example(
     """The maps of one image, made again."""
     layer, utility = setting
     here = {"index": one.index, "layer": layer, "utility": utility, "status": "ok"}
-    rows = rows_of(stores, one.model, (*HEADS, "target", column.name))
+    rows = read_rows(stores, one.model, (*HEADS, "target", column.name))
     own = rows.with_columns(pl.col(pl.Categorical).cast(pl.String)).filter(**here)
     figures = dict(own.select("method", column.name).iter_rows())
     found = map_reproducer.maps(one.model, layer, utility, one.index, own["target"][0])

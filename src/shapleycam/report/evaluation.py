@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from shapleycam.experiments import Store
-from shapleycam.experiments.merging import curve_rows, summary_of, unlike_published
+from shapleycam.experiments.merging import describe_deviations, read_curves, summarise_runs
 from shapleycam.experiments.results import Absent, Summary, html
 from shapleycam.report import protocol
 from shapleycam.report.disagreement import DisagreementSection, disagreement_section
@@ -51,10 +51,10 @@ def of_runs(stores: Sequence[Store], map_reproducer: MapReproducer | None, maps:
     """A page on runs that may share a table; `again` makes the maps of `maps` images for each layer and utility.
 
     Raises:
-        OptionError: as `summary_of`.
+        OptionError: as `summarise_runs`.
     """
-    summary = summary_of(stores)
-    curves = curve_rows(stores)
+    summary = summarise_runs(stores)
+    curves = read_curves(stores)
     settings = [
         Setting(
             Section(f"setting-{number}", f"Layer {layer}, utility {utility}"),
@@ -74,10 +74,10 @@ def of_runs(stores: Sequence[Store], map_reproducer: MapReproducer | None, maps:
     return rendered(
         "run.html",
         title=_title(list(protocol.models(stores))),
-        places=[str(store.place) for store in stores],
+        places=[str(store.storage) for store in stores],
         sections=sections,
         words=protocol.in_words(stores),
-        unlike=unlike_published(stores),
+        unlike=describe_deviations(stores),
         metrics=protocol.measured(stores),
         choices=protocol.all_of_it(stores),
         models=protocol.models(stores),

@@ -25,7 +25,7 @@ from shapleycam.models import paper, zoo
 from shapleycam.models.building import UNTRAINED
 from shapleycam.models.network import Network
 from shapleycam.models.preprocess import Preprocess
-from shapleycam.models.resolve import best_device
+from shapleycam.models.resolve import default_device
 
 
 class MapReproducer:
@@ -52,7 +52,7 @@ class MapReproducer:
         stores = [store for store in self._stores if model in store.manifest["order"]]
         layers = {rule: name for store in stores for rule, name in store.manifest["models"][model]["layers"].items()}
         explainer = Explainer(
-            self._load(model, stores[0]), layers[layer], utility, device=self._device or best_device()
+            self._load(model, stores[0]), layers[layer], utility, device=self._device or default_device()
         )
         if explainer.preprocess is None:
             raise ModelError(f"model {model} does not say how it wants photographs; let it return a shapleycam.Network")
@@ -90,7 +90,7 @@ def _network(name: str, manifest: Mapping[str, Any], *, trusted: bool) -> Networ
     filled = not trusted and checkpoint.is_file()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(protocol["seed"])  # one without published weights is always the same
-        network = zoo.load(name, checkpoint if filled else None, pretrained=noted.get("origin") != UNTRAINED)
+        network = zoo.load_network(name, checkpoint if filled else None, pretrained=noted.get("origin") != UNTRAINED)
     network = replace(network, preprocess=_preprocess(protocol["preprocess"]) or network.preprocess)
     found = {
         "weights": weights_hash(network.model),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from shapleycam.errors import OptionError, nearest
 from shapleycam.experiments import Store
-from shapleycam.experiments.merging import curve_rows, summary_of
+from shapleycam.experiments.merging import read_curves, summarise_runs
 from shapleycam.experiments.results import Summary
 from shapleycam.experiments.results.sheets import Entry, sheets
 from shapleycam.metrics import METRICS
@@ -57,7 +57,11 @@ def metrics_of(store: Store) -> list[str]:
 
 def shown(store: Store, metric: str | None, device: str | None = None) -> str:
     """A run as the page shows it; the images are those on which methods differ most by `metric`."""
-    summary, curves, map_reproducer = summary_of([store]), curve_rows([store]), MapReproducer([store], device=device)
+    summary, curves, map_reproducer = (
+        summarise_runs([store]),
+        read_curves([store]),
+        MapReproducer([store], device=device),
+    )
     parts = [f'<p class="sc-where">{_what(store)}</p>', *_tables(summary)]
     for layer, utility in summary.settings:
         here = summary.at(layer, utility)

@@ -23,9 +23,9 @@ from helpers.lazy_modules import LazyModule
 from helpers.object_store import object_store
 from helpers.ports import free_port, listens
 from helpers.slow_network import held_after, slow
-from helpers.small_evaluations import Told, assert_near, by_status, failing, folder_of, measured, raises
+from helpers.small_evaluations import RecordingListener, assert_near, by_status, failing, folder_of, measured, raises
 from shapleycam.errors import ModelError, OptionError, ScaleInvariantHeadWarning, warn
-from shapleycam.experiments import Setting, Store
+from shapleycam.experiments import RunSettings, Store
 from shapleycam.experiments.engines import Local, Ray
 from shapleycam.files import UNFINISHED
 
@@ -50,13 +50,13 @@ def whole(many: Path, tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
     """The table of this process, with one thread, as an actor of one CPU has."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    rows = measured(many, tmp_path_factory.mktemp("whole"), setting=Setting(batch_size=8, workers=0)).rows()
+    rows = measured(many, tmp_path_factory.mktemp("whole"), settings=RunSettings(batch_size=8, workers=0)).rows()
     torch.set_num_threads(threads)
     return rows
 
 
-def on(cluster: Any, **given: Any) -> Setting:
-    return Setting(batch_size=8, engine=Ray(cluster.address, **given))
+def on(cluster: Any, **given: Any) -> RunSettings:
+    return RunSettings(batch_size=8, engine=Ray(cluster.address, **given))
 
 
 def parts(out: Path) -> list[Path]:
@@ -92,32 +92,32 @@ def until(what: Callable[[], Any], seconds: float = 300) -> Any:
 
 class TestTable:
     def test_is_that_of_this_process_bit_for_bit(self, cluster, many, whole, tmp_path):
-        told = Told()
-        store = measured(many, tmp_path, setting=on(cluster), watcher=told)
+        listener = RecordingListener()
+        store = measured(many, tmp_path, settings=on(cluster), listener=listener)
         assert store.rows().equals(whole)
         assert by_status(store.rows(), "error")["image"].to_list() == ["0041.jpg"]
-        assert sum(told.steps) == IMAGES
-        assert len(told.rows) == len(whole)
+        assert sum(listener.steps) == IMAGES
+        assert len(listener.rows) == len(whole)
         assert store.manifest["sessions"][-1]["engine"] == "ray"
 
     def test_after_going_on_elsewhere(self, cluster, many, whole, tmp_path):
         """Begun here, gone on with on the cluster and stopped there, ended here."""
-        setting = Setting(batch_size=8, workers=0)
+        settings = RunSettings(batch_size=8, workers=0)
         stop = raises(KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
-            measured(many, tmp_path, slow(), setting=setting, watcher=Told(40, stop))
+            measured(many, tmp_path, slow(), settings=settings, listener=RecordingListener(40, stop))
         assert len(parts(tmp_path)) == 1
         with held_after(2, tmp_path), pytest.raises(KeyboardInterrupt):
-            measured(many, tmp_path, slow(), setting=on(cluster), watcher=Told(1, stop))
+            measured(many, tmp_path, slow(), settings=on(cluster), listener=RecordingListener(1, stop))
         here = len(parts(tmp_path))
         assert 1 < here < 5
-        assert_near(measured(many, tmp_path, slow(), setting=setting).rows(), whole, 1e-6, within=1e-6)
+        assert_near(measured(many, tmp_path, slow(), settings=settings).rows(), whole, 1e-6, within=1e-6)
 
     def test_in_an_object_store(self, cluster, many, whole):
         """Where the actors write, by one PUT a part."""
         with object_store() as store:
             url = store.url("by-ray")
-            rows = measured(many, url, setting=on(cluster)).rows()
+            rows = measured(many, url, settings=on(cluster)).rows()
             puts = [line for line in store.asked.requests if line.startswith("PUT") and "/parts/" in line]
         assert rows.equals(whole)
         assert len(puts) == len(set(puts)) == 5
@@ -127,7 +127,7 @@ class TestTable:
             if len(x) > 4:
                 raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-        rows = measured(many, tmp_path, failing(small), limit=40, setting=on(cluster)).rows()
+        rows = measured(many, tmp_path, failing(small), limit=40, settings=on(cluster)).rows()
         assert rows.select("image", "method", "status").equals(
             whole.filter(pl.col("index") < 40).select("image", "method", "status")
         )
@@ -147,7 +147,7 @@ class TestFaults:
             release()
 
         with held_after(1, tmp_path) as release:
-            store = measured(many, tmp_path, slow(), setting=on(cluster), watcher=Told(1, leave))
+            store = measured(many, tmp_path, slow(), settings=on(cluster), listener=RecordingListener(1, leave))
         assert 0 < len(lost) < 5
         assert store.rows().equals(whole)
 
@@ -162,7 +162,7 @@ class TestFaults:
             release()
 
         with held_after(1, tmp_path) as release:
-            store = measured(many, tmp_path, slow(), setting=on(cluster), watcher=Told(1, kill))
+            store = measured(many, tmp_path, slow(), settings=on(cluster), listener=RecordingListener(1, kill))
         assert killed
         assert store.rows().equals(whole)
         assert not list(tmp_path.rglob(f"{UNFINISHED}*"))
@@ -174,7 +174,7 @@ class TestFaults:
             driver.send_signal(signal.SIGKILL)
         before = {path: path.read_bytes() for path in kept}
         assert len(before) < 5
-        store = measured(many, tmp_path, slow(), setting=on(cluster))
+        store = measured(many, tmp_path, slow(), settings=on(cluster))
         assert store.rows().equals(whole)
         assert all(path.read_bytes() == content for path, content in before.items())
 
@@ -188,14 +188,14 @@ class TestFaults:
         with pytest.raises(OptionError) as caught:
             done.extend(Ray(cluster.address, actors=1).run(range(3), abs, perform))
         assert str(caught.value) == (
-            "a part of the work ended its worker 5 times (out of memory, most likely); use a smaller --batch-size, or "
+            "a part of the work ended its worker 5 times (out of memory, most likely); use a smaller batch_size=, or "
             "fewer actors a node"
         )
 
     def test_a_folder_that_is_not_shared(self, cluster, many, tmp_path, monkeypatch):
-        monkeypatch.setattr(Store, "pending", lambda store, _: store.parts())
+        monkeypatch.setattr(Store, "pending", lambda store, _: store.chunks())
         with pytest.raises(OptionError) as caught:
-            measured(many, tmp_path, limit=3, setting=on(cluster))
+            measured(many, tmp_path, limit=3, settings=on(cluster))
         assert str(caught.value) == (
             f"1 parts that were measured are not in {tmp_path}: the machines of the cluster do not share this folder; "
             "give one that they share, or a URL such as s3://bucket/run"
@@ -251,14 +251,14 @@ class TestWork:
             f"def net():\n    return tiny(os.getppid() != {os.getppid()})\n"
         )
         with pytest.raises(ModelError) as caught:
-            measured(many, tmp_path / "out", f"{tmp_path}/two.py:net", limit=3, setting=on(cluster))
+            measured(many, tmp_path / "out", f"{tmp_path}/two.py:net", limit=3, settings=on(cluster))
         assert "is another one on this machine: weights was '" in str(caught.value)
 
 
 class TestOwnCluster:
     def test_ends_with_the_work(self, environment, many, whole, tmp_path):
         before = {process.pid for process in psutil.Process().children(recursive=True)}
-        store = measured(many, tmp_path, limit=16, setting=Setting(batch_size=8, engine=Ray(actors=1, cpus=1)))
+        store = measured(many, tmp_path, limit=16, settings=RunSettings(batch_size=8, engine=Ray(actors=1, cpus=1)))
         assert store.rows().equals(whole.filter(pl.col("index") < 16))
         left = [one for one in psutil.Process().children(recursive=True) if one.pid not in before]
         psutil.wait_procs(left, timeout=10)
@@ -277,7 +277,7 @@ class TestClient:
             try:
                 until(lambda: listens(port) and listens(client))
                 engine = Ray(f"ray://127.0.0.1:{client}")
-                store = measured(many, tmp_path, setting=Setting(batch_size=8, engine=engine), limit=40)
+                store = measured(many, tmp_path, settings=RunSettings(batch_size=8, engine=engine), limit=40)
                 assert store.rows().equals(whole.filter(pl.col("index") < 40))
             finally:
                 below = psutil.Process(head.pid).children(recursive=True)
@@ -293,8 +293,8 @@ class TestRefused:
         with pytest.raises(OptionError) as caught:
             list(Ray(address).run([1], abs, list))
         assert str(caught.value) == (
-            f"no Ray cluster at {address} (Connection refused); start one (ray start --head), give --address HOST:PORT "
-            "or ray://HOST:10001, or leave --address out for one of this machine's own"
+            f"no Ray cluster at {address} (Connection refused); start one (ray start --head), give address=HOST:PORT "
+            "or ray://HOST:10001, or leave address= out for one of this machine's own"
         )
 
     @pytest.mark.parametrize("scheme", ["", "ray://"])

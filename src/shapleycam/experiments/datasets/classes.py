@@ -9,7 +9,7 @@ from functools import lru_cache
 from timm.data import ImageNetInfo
 
 from shapleycam.experiments.datasets.dataset import Label
-from shapleycam.models.labels import imagenet
+from shapleycam.models.labels import imagenet_labels
 
 _ALIKE = 0.99
 """A thousand labels are ImageNet's if this share of them is called so: torchvision says "crane bird" for "crane"."""
@@ -23,7 +23,7 @@ def class_numbers(
 ) -> list[int | None]:
     """The model's class for each label of a dataset, None where it is not known; `classes` are `Dataset.classes`.
 
-    Text is the class of that name, as in `models.labels.index_of`, or ImageNet's class of that WordNet synset
+    Text is the class of that name, as in `models.labels.class_index`, or ImageNet's class of that WordNet synset
     (n01440764) where the model has ImageNet's labels. A number is itself; where the dataset names its classes and they
     are not as many as the model's, it is the class of its name. Where they are as many, and no name stands at another
     place among the model's labels, the dataset's order is the model's: so are networks trained on an ImageFolder.
@@ -118,7 +118,7 @@ def _order_of_numbers(classes: Sequence[int], names: _Names) -> list[int | None]
 
 
 def _is_imagenet(labels: Sequence[str]) -> bool:
-    known = imagenet()
+    known = imagenet_labels()
     if len(labels) != len(known):
         return False
     alike = sum(bool(_parts(label) & _parts(own)) for label, own in zip(labels, known, strict=True))

@@ -28,5 +28,5 @@ class Engine(Protocol):
             ShapleyCamError: what a step raised, or a worker that cannot be had or kept.
         """
 
-    def facts(self) -> dict[str, Any]:
+    def provenance(self) -> dict[str, Any]:
         """What results shall note of how they were made."""

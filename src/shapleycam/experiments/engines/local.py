@@ -41,8 +41,8 @@ class Local:
             for one in ready:
                 yield from perform(one)
 
-    def facts(self) -> dict[str, Any]:
-        """As `Engine.facts`."""
+    def provenance(self) -> dict[str, Any]:
+        """As `Engine.provenance`."""
         return {"engine": "local", "workers": self.workers}
 
 
@@ -67,9 +67,7 @@ def prepared_ahead(
         if not re.search("exited unexpectedly|killed by signal", str(error)):
             raise
         reason = first_line(error)
-        raise OptionError(
-            f"a decoding process died ({reason}); free some memory, or decode with --workers 0"
-        ) from error
+        raise OptionError(f"a decoding process died ({reason}); free some memory, or decode with workers=0") from error
 
 
 class _Items(Dataset[Any]):

@@ -13,7 +13,7 @@ from shapleycam.experiments.results.cells import in_order
 from shapleycam.experiments.results.grouping import refuse_missing
 from shapleycam.metrics import METRICS
 from shapleycam.metrics.table import metric_of
-from shapleycam.names import canonical
+from shapleycam.names import canonical_name
 from shapleycam.utilities import UTILITIES
 
 _WHOSE = ("model", "layer", "utility")
@@ -56,7 +56,7 @@ def disagreements(
         OptionError: an unknown metric, a column is missing, or no rows of this model, layer, utility or method.
     """
     metric = metric_of(metric).name
-    utility = canonical(utility, UTILITIES) or utility
+    utility = canonical_name(utility, UTILITIES) or utility
     refuse_missing(rows, [metric])
     measured = _measured(rows, (model, layer, utility))
     compared = pl.Enum(_compared(in_order(measured["method"].unique(), METHODS), methods))

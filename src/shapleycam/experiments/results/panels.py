@@ -16,8 +16,8 @@ from shapleycam.cams.table import METHODS
 from shapleycam.errors import OptionError, nearest
 from shapleycam.experiments.results.cells import in_order
 from shapleycam.experiments.results.statistics import Array
-from shapleycam.files import write_whole
-from shapleycam.names import canonical
+from shapleycam.files import write_atomically
+from shapleycam.names import canonical_name
 
 DOTS = 150
 _SUFFIXES = ("png", "svg", "pdf")
@@ -36,7 +36,7 @@ def save(figure: Figure, path: Path) -> Path:
         found = f".{form}" if form else "no suffix"
         raise OptionError(f"{path}: {found}, and figures are written as .png, .svg or .pdf; choose one of these")
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form)
-    return write_whole(path, lambda file: figure.savefig(file, format=form, metadata=undated))
+    return write_atomically(path, lambda file: figure.savefig(file, format=form, metadata=undated))
 
 
 def panels(count: int, title: str, columns: int = _COLUMNS) -> tuple[Figure, list[Axes]]:
@@ -82,7 +82,7 @@ def choose(settings: Sequence[tuple[str, str]], layer: str | None, utility: str 
     """
     for place, (what, name) in enumerate((("layer", layer), ("utility", utility))):
         known = list(dict.fromkeys(setting[place] for setting in settings))
-        chosen = name if name in {None, *known} else canonical(name, known)
+        chosen = name if name in {None, *known} else canonical_name(name, known)
         if name is not None and chosen is None:
             raise OptionError(f"{what} {name!r} is not in these results; {nearest(name, known)}")
         settings = [setting for setting in settings if chosen in {None, setting[place]}]

@@ -129,6 +129,6 @@ def _reason(text: str) -> str | None:
 
 def _unreachable(address: str, reason: str) -> OptionError:
     return OptionError(
-        f"no Ray cluster at {address} ({reason}); start one (ray start --head), give --address "
-        "HOST:PORT or ray://HOST:10001, or leave --address out for one of this machine's own"
+        f"no Ray cluster at {address} ({reason}); start one (ray start --head), give address="
+        "HOST:PORT or ray://HOST:10001, or leave address= out for one of this machine's own"
     )

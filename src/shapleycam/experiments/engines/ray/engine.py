@@ -60,8 +60,8 @@ class Ray:
             with closing(contents):  # while Ray is there: what is left of the work would start it again
                 yield from _received(ray, contents)
 
-    def facts(self) -> dict[str, Any]:
-        """As `Engine.facts`."""
+    def provenance(self) -> dict[str, Any]:
+        """As `Engine.provenance`."""
         return {"engine": "ray", "actors": self.actors, "cpus": self.cpus, "gpus": self.gpus}
 
 

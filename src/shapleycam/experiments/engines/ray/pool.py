@@ -40,7 +40,7 @@ def pool_for(nodes: Sequence[Mapping[str, float]], actors: int | None, cpus: int
     if not room and actors is None:
         raise OptionError(
             f"no node of the Ray cluster has room for an actor of {wanted} (its nodes: {found}); ask for less, or give "
-            "--actors if the cluster grows when it is asked to"
+            "actors= if the cluster grows when it is asked to"
         )
     if room < (actors or 0):
         warn(

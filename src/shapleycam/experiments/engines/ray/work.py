@@ -122,7 +122,7 @@ class _Actor:
         if library().get(self._tries.begun.remote(index)) > _TRIES:
             error = OptionError(
                 f"a part of the work ended its worker {_TRIES} times (out of memory, most likely); use a smaller "
-                "--batch-size, or fewer actors a node"
+                "batch_size=, or fewer actors a node"
             )
             yield _row(index, 0, _content(error, []))
             return
