@@ -133,6 +133,13 @@ class TestTable:
         )
 
 
+@pytest.fixture
+def known_cluster(monkeypatch):
+    """Without the process that finds out first whether an address is Ray's: here it is known to be."""
+    monkeypatch.setattr("shapleycam.experiments.engines.ray.cluster._check_is_ray", lambda _: None)
+
+
+@pytest.mark.usefixtures("known_cluster")
 class TestFaults:
     def test_a_node_that_leaves(self, cluster, many, whole, tmp_path):
         cluster.add_node(**NODE)
@@ -202,6 +209,7 @@ class TestFaults:
         )
 
 
+@pytest.mark.usefixtures("known_cluster")
 class TestWork:
     def test_results_of_an_item_are_in_order_and_each_once(self, cluster):
         found = list(Ray(cluster.address).run([3, 1, 2], lambda item: item * 10, lambda ten: [ten, ten + 1]))
