@@ -13,7 +13,7 @@ import pytest
 import skimage
 from PIL import Image, ImageOps
 
-from helpers.web_server import Served, own, serving
+from helpers.web_server import Served, WebServer, own
 from shapleycam.experiments import Protocol, evaluate
 
 
@@ -47,7 +47,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def served(evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The server with a run, and a model that does not load."""
     scratch = tmp_path_factory.mktemp("scratch")
-    with serving(
+    with WebServer(
         "--run", str(evaluated), "--models", "efficientnet_lite0", "--models", "not_there.py:net", scratch=scratch
     ) as found:
         yield found

@@ -11,7 +11,7 @@ import psutil
 import pytest
 import torch
 
-from helpers.web_server import HOPPER, serving
+from helpers.web_server import HOPPER, WebServer
 from shapleycam import values
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
@@ -359,7 +359,7 @@ def test_a_long_one_can_be_stopped(visit, served):
 
 
 def test_who_does_not_know_the_password_stays_outside(chromium):
-    with serving("--auth", "team:secret") as found:
+    with WebServer("--auth", "team:secret") as found:
         page = chromium.new_page()
         page.goto(found.address)
         page.get_by_label("username").fill("team")
