@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import signal
 import socket
 import subprocess
@@ -21,7 +22,7 @@ from helpers import ray_driver
 from helpers.lazy_modules import LazyModule
 from helpers.object_store import object_store
 from helpers.ports import free_port, listens
-from helpers.slow_network import slow
+from helpers.slow_network import held_after, slow
 from helpers.small_evaluations import (
     RecordingListener,
     assert_near,
@@ -87,7 +88,7 @@ def raylet_of(node: Any) -> int:
     return node.all_processes["raylet"][0].process.pid
 
 
-def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 300) -> Any:
     """Return the value of a condition once it is true."""
     deadline = monotonic() + seconds
     while monotonic() < deadline:
@@ -114,7 +115,7 @@ class TestTable:
         with pytest.raises(KeyboardInterrupt):
             run_evaluation(many, tmp_path, slow(), settings=settings, listener=RecordingListener(40, stop))
         assert len(chunk_files(tmp_path)) == 1
-        with pytest.raises(KeyboardInterrupt):
+        with held_after(2, tmp_path), pytest.raises(KeyboardInterrupt):
             run_evaluation(many, tmp_path, slow(), settings=on(cluster), listener=RecordingListener(1, stop))
         n_chunks = len(chunk_files(tmp_path))
         assert 1 < n_chunks < 5
@@ -140,6 +141,13 @@ class TestTable:
         )
 
 
+@pytest.fixture
+def known_cluster(monkeypatch):
+    """Without the process that finds out first whether an address is Ray's: here it is known to be."""
+    monkeypatch.setattr("shapleycam.experiments.engines.ray.cluster._check_is_ray", lambda _: None)
+
+
+@pytest.mark.usefixtures("known_cluster")
 class TestFaults:
     def test_a_node_that_leaves(self, cluster, many, whole, tmp_path):
         cluster.add_node(**NODE)
@@ -151,8 +159,10 @@ class TestFaults:
             node = until(lambda: next((node for node in others if actors_below(raylet_of(node))), None))
             lost.extend(chunk_files(tmp_path))
             cluster.remove_node(node, allow_graceful=False)
+            release()
 
-        store = run_evaluation(many, tmp_path, slow(), settings=on(cluster), listener=RecordingListener(1, leave))
+        with held_after(1, tmp_path) as release:
+            store = run_evaluation(many, tmp_path, slow(), settings=on(cluster), listener=RecordingListener(1, leave))
         assert 0 < len(lost) < 5
         assert store.rows().equals(whole)
 
@@ -164,15 +174,17 @@ class TestFaults:
                 for actor in actors_below(raylet_of(node))[:1]:
                     actor.kill()
                     killed.append(actor.pid)
+            release()
 
-        store = run_evaluation(many, tmp_path, slow(), settings=on(cluster), listener=RecordingListener(1, kill))
+        with held_after(1, tmp_path) as release:
+            store = run_evaluation(many, tmp_path, slow(), settings=on(cluster), listener=RecordingListener(1, kill))
         assert killed
         assert store.rows().equals(whole)
         assert not list(tmp_path.rglob(f"{UNFINISHED}*"))
 
     def test_a_driver_that_is_killed(self, cluster, many, whole, tmp_path):
         command = [sys.executable, ray_driver.__file__, cluster.address, str(many), str(tmp_path)]
-        with subprocess.Popen(command) as driver:
+        with held_after(1, tmp_path), subprocess.Popen(command) as driver:
             written = until(lambda: chunk_files(tmp_path))
             driver.send_signal(signal.SIGKILL)
         before = {path: path.read_bytes() for path in written}
@@ -205,6 +217,7 @@ class TestFaults:
         )
 
 
+@pytest.mark.usefixtures("known_cluster")
 class TestWork:
     def test_results_of_an_item_are_in_order_and_each_once(self, cluster):
         results = list(Ray(cluster.address).run([3, 1, 2], lambda item: item * 10, lambda ten: [ten, ten + 1]))
@@ -305,13 +318,15 @@ class TestRefused:
         )
 
     @pytest.mark.parametrize("scheme", ["", "ray://"])
-    def test_somebody_else_listens(self, environment, scheme):
+    def test_somebody_else_listens(self, environment, scheme, monkeypatch):
+        """Given up after 20 seconds; 5 are enough to see it."""
+        patience = "shapleycam.experiments.engines.ray.cluster._PATIENCE"
+        assert pkgutil.resolve_name(patience) == 20
+        monkeypatch.setattr(patience, 5.0)
         with socket.create_server(("127.0.0.1", 0)) as server:
             address = f"{scheme}127.0.0.1:{server.getsockname()[1]}"
-            start = monotonic()
-            with pytest.raises(OptionError, match=f"no Ray cluster at {address} .no answer in 20 seconds"):
+            with pytest.raises(OptionError, match=f"no Ray cluster at {address} .no answer in 5 seconds"):
                 list(Ray(address).run([1], abs, list))
-            assert monotonic() - start < 30
 
     def test_what_is_no_address(self, environment):
         with pytest.raises(OptionError, match=r"^no Ray cluster at nonsense \(.*nonsense.*\); start one"):
