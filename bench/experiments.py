@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from measure import THREADS, machine, peak_of_process, peak_resident, report, seconds
 from shapleycam import METHODS, Explainer, Preprocess, metrics
 from shapleycam.errors import ShapleyCamWarning
-from shapleycam.experiments import Protocol, Setting, evaluate
+from shapleycam.experiments import Protocol, RunSettings, evaluate
 from shapleycam.images import open_photograph
 from shapleycam.models import zoo
 
@@ -141,7 +141,7 @@ def distinct_maps(model: nn.Module, batches: Batches) -> int:
 
 def comparison(count: int, rounds: int) -> str:
     """Time, passes and memory of the two sides."""
-    model, batches = zoo.load(zoo.DEFAULT).model, loaded(count)
+    model, batches = zoo.load_network(zoo.DEFAULT).model, loaded(count)
     calls = {name: side(model, batches) for name, side in SIDES.items()}
     made = {name: passes(model, call) for name, call in calls.items()}  # and warms them
     made["ours"] = passes(model, calls["ours"])  # without the plan of the first use
@@ -187,7 +187,7 @@ def passes_alone(model: nn.Module, batches: Batches) -> Callable[[], None]:
 
 def end_to_end(count: int, rounds: int) -> str:
     """Images a second of `evaluate`, from files to a finished folder, beside the bare pass."""
-    model = zoo.load(zoo.DEFAULT).model
+    model = zoo.load_network(zoo.DEFAULT).model
     bare, paths = passes_alone(model, loaded(count)), photographs(count)
     folder = Path(tempfile.mkdtemp())
     for path in paths:
@@ -198,7 +198,9 @@ def end_to_end(count: int, rounds: int) -> str:
         def call() -> None:
             shutil.rmtree(folder / "run", ignore_errors=True)
             protocol = Protocol(layers=(LAYER,), preprocess=PREPROCESS)
-            evaluate(zoo.DEFAULT, folder / "photos", folder / "run", protocol, setting=Setting("cpu", BATCH, workers))
+            evaluate(
+                zoo.DEFAULT, folder / "photos", folder / "run", protocol, settings=RunSettings("cpu", BATCH, workers)
+            )
 
         return call
 
@@ -236,7 +238,7 @@ def main() -> None:
     torch.set_num_threads(THREADS)
     warnings.simplefilter("ignore", ShapleyCamWarning)
     if given.peak:
-        SIDES[given.peak](zoo.load(zoo.DEFAULT).model, loaded(given.images))()
+        SIDES[given.peak](zoo.load_network(zoo.DEFAULT).model, loaded(given.images))()
         print(peak_resident())
         return
     heading = f"# The experiments: what an evaluation costs\n\n{machine('timm', 'grad-cam')}\n"

@@ -79,7 +79,7 @@ def of_captum(explainer: Explainer, image: Tensor, samples: int) -> Estimator:
     def estimate(game: Game) -> Tensor:
         def utility(kept: Tensor) -> Tensor:
             def zeroed(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
-                return output * game.layout.over(kept)
+                return output * game.layout.broadcast(kept)
 
             hook = layer.register_forward_hook(zeroed)
             try:

@@ -33,7 +33,7 @@ def explained(request, photos):
     """The name of a network and layer, and what all methods and utilities say there of the eight photographs."""
     network, layer = request.param
     torch.manual_seed(0)
-    model = zoo.load(LITE).model if network == LITE else timm.create_model(network)
+    model = zoo.load_network(LITE).model if network == LITE else timm.create_model(network)
     images = torch.stack([normalize(to_tensor(Image.open(path)), *NORMALISATION[network]) for path in photos])
     explainer = Explainer(model, layer=layer)
     with warnings.catch_warnings():

@@ -22,9 +22,9 @@ from shapleycam.metrics import METRICS
 from shapleycam.metrics.table import expand as expand_metrics
 from shapleycam.metrics.table import metric_of
 from shapleycam.models.checkpoint import read
-from shapleycam.names import canonical, spelled
+from shapleycam.names import canonical_name, normalize_name
 from shapleycam.urls import url_of
-from shapleycam.utilities import UTILITIES, utility_of
+from shapleycam.utilities import UTILITIES, resolve_utility
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
 
@@ -37,11 +37,11 @@ def spellings(name: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("table", "of"),
-    [(METHODS, method_of), (UTILITIES, utility_of), (METRICS, metric_of)],
+    [(METHODS, method_of), (UTILITIES, resolve_utility), (METRICS, metric_of)],
     ids=["methods", "utilities", "metrics"],
 )
 def test_every_name_of_a_table_in_every_spelling(table, of):
-    assert len({spelled(name) for name in table}) == len(table)
+    assert len({normalize_name(name) for name in table}) == len(table)
     for name in table:
         assert {of(spelling).name for spelling in spellings(name)} == {name}
 
@@ -101,7 +101,7 @@ def test_unknown_ones_have_near_names_in_any_case():
     with pytest.raises(OptionError, match=r"method 'ShapleyCAN' is unknown; did you mean 'shapleycam'"):
         method_of("ShapleyCAN")
     with pytest.raises(OptionError, match=r"utility 'LogitS' is unknown; did you mean 'logit'"):
-        utility_of("LogitS")
+        resolve_utility("LogitS")
     with pytest.raises(OptionError, match=r"metric 'Coherence' is unknown; did you mean 'coherency'"):
         metric_of("Coherence")
     with pytest.raises(OptionError, match="method '' is unknown"):
@@ -191,8 +191,8 @@ def test_fusions():
 
 
 def test_nothing_is_meant_by_what_is_no_name():
-    assert canonical(None, METHODS) is None
-    assert canonical(["gradcam"], METHODS) is None
+    assert canonical_name(None, METHODS) is None
+    assert canonical_name(["gradcam"], METHODS) is None
 
 
 class TestAddresses:

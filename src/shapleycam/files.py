@@ -15,7 +15,7 @@ UNFINISHED = ".shapleycam-"
 """How the names of files begin that are being written."""
 
 
-def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
     """Let `write` fill a file beside `path` and give it that name when it is complete.
 
     Raises:
@@ -40,7 +40,7 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
     return path
 
 
-def folder(path: Path) -> Path:
+def make_folder(path: Path) -> Path:
     """The folder, made if need be, and seen to be writable.
 
     Raises:
@@ -51,9 +51,9 @@ def folder(path: Path) -> Path:
         with tempfile.TemporaryFile(dir=path):
             return path
     except FileExistsError:
-        raise OptionError(f"{path}: a file, where a folder was expected; choose another with --out") from None
+        raise OptionError(f"{path}: a file, where a folder was expected; choose another with out=") from None
     except OSError as error:
-        raise OptionError(f"{path}: cannot be written ({error.strerror}); choose another folder with --out") from None
+        raise OptionError(f"{path}: cannot be written ({error.strerror}); choose another folder with out=") from None
 
 
 def _keep_names(folder: Path) -> None:

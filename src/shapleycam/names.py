@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 _BETWEEN = re.compile(r"[\s_\-\u2010-\u2015]+")
 
 
-def spelled(name: str) -> str:
+def normalize_name(name: str) -> str:
     """Return a name without what people write differently: "Grad-CAM", "grad_cam" and "GradCAM" are "gradcam"."""
     return _BETWEEN.sub("", name).casefold()
 
 
-def canonical(name: object, known: Iterable[str], aliases: Mapping[str, str] | None = None) -> str | None:
+def canonical_name(name: object, known: Iterable[str], aliases: Mapping[str, str] | None = None) -> str | None:
     """Return the one of the `known` names that is meant, or None.
 
     Args:
@@ -23,7 +23,7 @@ def canonical(name: object, known: Iterable[str], aliases: Mapping[str, str] | N
     """
     if not isinstance(name, str):
         return None
-    names = {spelled(alias): meant for alias, meant in (aliases or {}).items()} | {
-        spelled(each): each for each in known
+    names = {normalize_name(alias): meant for alias, meant in (aliases or {}).items()} | {
+        normalize_name(each): each for each in known
     }
-    return names.get(spelled(name))
+    return names.get(normalize_name(name))

@@ -13,7 +13,7 @@ from helpers.networks import Toy
 from shapleycam import Explainer
 from shapleycam.errors import ImageError, ModelError, OptionError
 from shapleycam.metrics._measure import measure
-from shapleycam.models.channels import wants_grey
+from shapleycam.models.greyscale import takes_greyscale
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning"),
@@ -170,7 +170,7 @@ def test_channels_that_are_scaled_differently_have_no_grey(preprocess):
     [([1, 4], True), ([3, 1], False), ([1, 3], False), ([2, 1], False), ([], False)],
 )
 def test_which_networks_are_of_one_channel(convolutions, grey):
-    assert wants_grey(nn.Sequential(*(nn.Conv2d(channels, 4, 1) for channels in convolutions))) is grey
+    assert takes_greyscale(nn.Sequential(*(nn.Conv2d(channels, 4, 1) for channels in convolutions))) is grey
 
 
 # Further inputs

@@ -101,7 +101,10 @@ def test_the_last_player_of_tokens_is_the_prefix():
     with torch.no_grad():
         class_token = torch.zeros_like(game.activation)
         class_token[:, 0] = game.activation[:, 0]
-        expected = torch.stack([game.at(class_token), game.at(game.activation - class_token)], 1) - game.empty[:, None]
+        expected = (
+            torch.stack([game.utility_at(class_token), game.utility_at(game.activation - class_token)], 1)
+            - game.empty[:, None]
+        )
     torch.testing.assert_close(game.value(torch.stack([only, without])), expected, rtol=1e-4, atol=1e-5)
 
 

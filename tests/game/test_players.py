@@ -12,7 +12,7 @@ from helpers.masked_games import Tokens, by_hand, game_of, heads, noise, some_co
 from helpers.networks import linear, logits, power
 from shapleycam import Explainer
 from shapleycam.errors import OptionError
-from shapleycam.game.players import players_of
+from shapleycam.game.players import make_players
 from shapleycam.models.layout import Layout
 from shapleycam.values import exact
 
@@ -58,7 +58,7 @@ def test_a_grid_of_regions(grid, expected):
 @settings(max_examples=60, deadline=None)
 def test_regions_of_a_grid_differ_by_one_row_and_column_at_most(size, data):
     rows, columns = data.draw(st.integers(1, size[0])), data.draw(st.integers(1, size[1]))
-    players = players_of((rows, columns), Layout("NCHW", size), 2, CPU)
+    players = make_players((rows, columns), Layout("NCHW", size), 2, CPU)
     assert players.count == rows * columns
     cells = players.member[1].reshape(size)
     heights = (cells[:, 0] // columns).bincount(minlength=rows)
@@ -156,7 +156,7 @@ maps = st.integers(1, 4).flatmap(
 def test_totals_and_cells_share_what_there_is(labels, prefix):
     labels = torch.tensor(labels).reshape(-1, 4, 6)
     layout = Layout("tokens", (4, 6), prefix)
-    players = players_of(labels, layout, len(labels), CPU)
+    players = make_players(labels, layout, len(labels), CPU)
     values = noise(len(labels), prefix + 24, seed=5, dtype=torch.float64)
     totals = players.totals(values)
     assert totals.shape == (len(labels), players.count)
@@ -183,10 +183,10 @@ def test_totals_and_cells_share_what_there_is(labels, prefix):
 @settings(max_examples=30, deadline=None)
 def test_positions_show_their_players_entry(labels):
     labels = torch.tensor(labels).reshape(-1, 4, 6)
-    players = players_of(labels, Layout("tokens", (4, 6), 1), len(labels), CPU)
+    players = make_players(labels, Layout("tokens", (4, 6), 1), len(labels), CPU)
     chosen = torch.tensor([0, len(labels) - 1, 0])
     entries = noise(3, 2, players.count, seed=6)
-    shown = players.positions(entries, chosen)
+    shown = players.presence(entries, chosen)
     for row, image in enumerate(chosen.tolist()):
         numbers = labels[image].flatten().unique(return_inverse=True)[1]
         assert shown[row, :, 1:].equal(entries[row][:, numbers])

@@ -9,8 +9,9 @@ import torch
 
 from helpers.masked_games import by_hand, difference, game_of, generally, network, noise, some_coalitions
 from helpers.networks import Smooth
+from shapleycam.game.head_runner import GeneralRunner
+from shapleycam.game.shortcuts import PooledRunner, SummedRunner
 from shapleycam.game.structure import Structure
-from shapleycam.game.ways import General, Pooled, Summed
 
 BOTH, NEITHER = Structure(reads_mean=True, is_sum=True), Structure()
 MEAN, SUM = Structure(reads_mean=True), Structure(is_sum=True)
@@ -65,8 +66,8 @@ def test_the_structure_is_what_theory_says(game, head):
 @pytest.mark.parametrize("head", HEADS, ids=str)
 def test_the_cheapest_way_is_taken(game, head):
     structure = HEADS[head]
-    expected = Summed if structure.is_sum else Pooled if structure.reads_mean else General
-    assert type(game(*head)._evaluation._way) is expected
+    expected = SummedRunner if structure.is_sum else PooledRunner if structure.reads_mean else GeneralRunner
+    assert type(game(*head)._coalitions.runner) is expected
 
 
 @pytest.mark.parametrize("head", SHORT, ids=str)
@@ -83,9 +84,10 @@ def test_shortcuts_give_the_models_own_values(game, head):
 def test_two_shortcuts_agree(game, head):
     game = game(*head)
     coalitions, images = some_coalitions(3, 8, game.n_players), torch.arange(3)
-    evaluation = game._evaluation
+    evaluator = game._coalitions
     with torch.no_grad():
-        pooled, summed = (evaluation._by(way, coalitions, images) for way in (evaluation.pooled, evaluation.summed))
+        runners = (evaluator.shortcut(PooledRunner), evaluator.shortcut(SummedRunner))
+        pooled, summed = (evaluator.run(runner, coalitions, images) for runner in runners)
     assert difference(pooled, summed, game) < 1e-5
 
 

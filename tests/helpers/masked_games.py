@@ -33,8 +33,8 @@ def by_hand(game, coalitions):
     """U(head(A·1_S)) - U(head(0)), (b, s): positions are written over one by one, and the head runs as it is."""
     coalitions = coalitions.expand(len(game.activation), *coalitions.shape[-2:])
     with torch.inference_mode(mode=False), torch.no_grad():
-        empty = game.at(torch.zeros_like(game.activation))
-        worth = [game.at(_kept(game, coalitions[:, s])) - empty for s in range(coalitions.shape[1])]
+        empty = game.utility_at(torch.zeros_like(game.activation))
+        worth = [game.utility_at(_kept(game, coalitions[:, s])) - empty for s in range(coalitions.shape[1])]
     return torch.stack(worth, 1)
 
 
@@ -54,10 +54,9 @@ def _kept(game, coalition):
 def generally(game, coalitions):
     """The same by the game's own general way, for a shortcut to be compared with."""
     coalitions = coalitions.expand(len(game.activation), *coalitions.shape[-2:])
-    evaluation = game._evaluation
     with torch.inference_mode(mode=False), torch.no_grad():
         images = torch.arange(len(game.activation))
-        return evaluation._by(evaluation._general, coalitions, images) - game.empty[:, None]
+        return game._coalitions.run(game._coalitions.general, coalitions, images) - game.empty[:, None]
 
 
 def difference(found, expected, game):

@@ -29,13 +29,13 @@ def activation_of(model: nn.Module, layer: str, image: torch.Tensor) -> torch.Te
     return seen[0]
 
 
-def layout_of(model: nn.Module, layer: str, image: torch.Tensor) -> Layout:
+def guess_layout(model: nn.Module, layer: str, image: torch.Tensor) -> Layout:
     return layout_at(model.eval(), layer, activation_of(model, layer, image), image)
 
 
 def reason_of(model: nn.Module, layer: str, image: torch.Tensor) -> str:
     with raises(LayerError) as refused:
-        layout_of(model, layer, image)
+        guess_layout(model, layer, image)
     return str(refused.value)
 
 
@@ -104,7 +104,7 @@ def test_tokens_in_another_order_than_reading_are_refused(name):
 @mark.parametrize("before", [0, 1, 3])
 def test_tokens_in_reading_order_are_taken_after_any_number_of_prefix_tokens(before):
     model, image = Tokens(before=before), noise(1, 3, 16, 24)
-    layout = layout_of(model, "norm", image)
+    layout = guess_layout(model, "norm", image)
     assert layout == Layout("tokens", (4, 6), before)
     assert strongest_cells(model, "norm", image, layout) == [(i, j) for i in range(4) for j in range(6)]
 
@@ -112,7 +112,7 @@ def test_tokens_in_reading_order_are_taken_after_any_number_of_prefix_tokens(bef
 def test_a_declared_number_of_prefix_tokens_is_no_proof():
     model = Tokens(before=1)
     model.num_prefix_tokens, model.patch_size = 10, 4
-    assert layout_of(model, "norm", noise(1, 3, 16, 24)) == Layout("tokens", (4, 6), 1)
+    assert guess_layout(model, "norm", noise(1, 3, 16, 24)) == Layout("tokens", (4, 6), 1)
 
 
 def test_tokens_without_a_place_at_the_end_are_refused():
@@ -154,7 +154,7 @@ def test_a_class_token_that_went_through_a_stage_of_its_own_is_a_prefix():
             token, x = self.beside(x[:, :1]), self.pool(x[:, 1:].transpose(1, 2).unflatten(2, (12, 18)))
             return self.fc(self.norm(self.second(torch.cat([token, x.flatten(2).transpose(1, 2)], 1)))[:, 0])
 
-    assert layout_of(Stages(), "norm", noise(1, 3, 48, 72)) == Layout("tokens", (6, 9), 1)
+    assert guess_layout(Stages(), "norm", noise(1, 3, 48, 72)) == Layout("tokens", (6, 9), 1)
 
 
 def test_an_order_that_the_image_decides_is_refused():
@@ -172,7 +172,7 @@ def test_hieras_layers_before_the_last_stage_are_refused_and_its_last_are_taken(
     image = noise(1, 3, 64, 96)
     for block, grid in (("blocks.0", "16 x 24"), ("blocks.1", "8 x 12"), ("blocks.2", "4 x 6")):
         assert f"a grid of {grid} in another order than reading" in reason_of(model, block, image)
-    last = layout_of(model, "blocks.3", image)
+    last = guess_layout(model, "blocks.3", image)
     assert last == Layout("tokens", (2, 3))
     assert strongest_cells(model, "blocks.3", image, last) == [(i, j) for i in range(2) for j in range(3)]
 
@@ -237,7 +237,7 @@ def test_channels_of_a_time_series_are_no_tokens(steps):
     series = nn.Sequential(nn.Flatten(2), nn.Conv1d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv1d(8, steps, 3, padding=1))
     message = reason_of(series, "3", noise(1, 1, 1, steps))
     assert "its places lie along axis 2; expected axis 1, of tokens (b, n, k)" in message
-    assert layout_of(nn.Sequential(series, Turned()), "1", noise(1, 1, 1, steps)) == Layout("tokens", (1, steps))
+    assert guess_layout(nn.Sequential(series, Turned()), "1", noise(1, 1, 1, steps)) == Layout("tokens", (1, steps))
 
 
 class Turned(nn.Module):
@@ -263,7 +263,7 @@ def test_a_map_that_is_not_the_image_in_its_order_is_refused(change, reason):
 
     model = nn.Sequential(nn.Conv2d(3, 8, 2, 2), Changed(), nn.Conv2d(8, 8, 1))
     image = noise(1, 3, 16, 16)
-    assert layout_of(model, "0", image) == Layout("NCHW", (8, 8))
+    assert guess_layout(model, "0", image) == Layout("NCHW", (8, 8))
     assert reason in reason_of(model, "2", image)
 
 
@@ -271,7 +271,7 @@ def test_a_map_that_is_not_the_image_in_its_order_is_refused(change, reason):
 def test_a_pooling_to_more_cells_than_there_are_is_taken(pool):
     """As VGG's, of a small image: 3 x 3 cells become 7 x 7."""
     model = nn.Sequential(nn.Conv2d(3, 8, 8, 8), nn.AdaptiveAvgPool2d(pool))
-    assert layout_of(model, "1", noise(1, 3, 24, 24)) == Layout("NCHW", pool)
+    assert guess_layout(model, "1", noise(1, 3, 24, 24)) == Layout("NCHW", pool)
 
 
 def test_what_is_turned_back_is_taken():
@@ -280,14 +280,14 @@ def test_what_is_turned_back_is_taken():
             return self[1](self[0](x).transpose(2, 3)).transpose(2, 3)
 
     model = nn.Sequential(Twice(nn.Conv2d(3, 8, 2, 2), nn.Conv2d(8, 8, 3, padding=1)), nn.ReLU())
-    assert layout_of(model, "1", noise(1, 3, 16, 12)) == Layout("NCHW", (8, 6))
+    assert guess_layout(model, "1", noise(1, 3, 16, 12)) == Layout("NCHW", (8, 6))
 
 
 def test_windows_are_followed_there_and_back():
     model = timm.models.swin_transformer.SwinTransformer(
         32, 4, window_size=4, embed_dim=8, depths=(2,), num_heads=(1,), num_classes=5
     )
-    layout = layout_of(model, "layers.0.blocks.1", noise(1, 3, 32, 32))
+    layout = guess_layout(model, "layers.0.blocks.1", noise(1, 3, 32, 32))
     assert layout == Layout("NHWC", (8, 8))
 
 
@@ -307,7 +307,7 @@ def test_the_default_layer_does_not_change_with_the_size_of_the_image(size):
     model = plain()
     assert chosen(model, noise(1, 3, size, size + 5), "before-pool") == "3"
     cells = [-(-side // 4) for side in (size, size + 5)]
-    assert layout_of(model, "3", noise(1, 3, size, size + 5)) == Layout("NCHW", tuple(cells))
+    assert guess_layout(model, "3", noise(1, 3, size, size + 5)) == Layout("NCHW", tuple(cells))
 
 
 @mark.parametrize("layer", [nn.ReLU(), nn.Sequential(), nn.GELU(), nn.Dropout(), nn.BatchNorm2d(12), nn.Softmax(1)])
@@ -324,7 +324,7 @@ def test_an_elementwise_layer_has_its_inputs_layout_whatever_the_shape(layer, ch
             x = self.conv(x)
             return self.layer(x.permute(0, 2, 3, 1) if channels_last else x)
 
-    layout = layout_of(Net(), "layer", noise(1, 3, 24, 24))
+    layout = guess_layout(Net(), "layer", noise(1, 3, 24, 24))
     assert layout == Layout("NHWC" if channels_last else "NCHW", (12, 12))
 
 
@@ -335,7 +335,7 @@ def test_images_of_any_size_are_taken(name, size):
     model = timm.create_model(name, num_classes=5, **options).eval()
     image = noise(1, 3, *size)
     layer = chosen(model, image, "before-pool")
-    assert layout_of(model, layer, image).count > 1
+    assert guess_layout(model, layer, image).count > 1
 
 
 # A grid of one cell
@@ -401,7 +401,7 @@ class Foreign(nn.Module):
 
 def test_behind_an_unknown_operation_cells_are_tried_out_one_by_one():
     image = noise(1, 3, 24, 24)
-    assert layout_of(Foreign(squared), "after", image) == Layout("NCHW", (6, 6))
+    assert guess_layout(Foreign(squared), "after", image) == Layout("NCHW", (6, 6))
     assert chosen(Foreign(squared), image, "before-pool") == "after"
     message = reason_of(Foreign(turned), "after", image)
     assert "where they are is not known behind the operation 'turned'" in message
@@ -411,9 +411,9 @@ def test_behind_an_unknown_operation_cells_are_tried_out_one_by_one():
 
 def test_what_was_learnt_is_forgotten_where_a_module_is_replaced():
     model, image = plain(), noise(1, 3, 32, 32)
-    assert layout_of(model, "3", image) == Layout("NCHW", (8, 8))
+    assert guess_layout(model, "3", image) == Layout("NCHW", (8, 8))
     model[2] = nn.Conv2d(8, 12, 3, 1, 1)
-    assert layout_of(model, "3", image) == Layout("NCHW", (16, 16))
+    assert guess_layout(model, "3", image) == Layout("NCHW", (16, 16))
 
 
 def test_the_reasons_are_told_where_no_layer_can_be_explained():
@@ -479,7 +479,7 @@ def test_convolutions_without_padding_have_seen_the_border(crop):
     convolutions = [nn.Conv2d(3, 3, 5) for _ in range(5)]
     model = nn.Sequential(nn.ZeroPad2d(-crop), *convolutions)
     side = 64 - 2 * crop - 20
-    assert layout_of(model, "5", noise(1, 3, 64, 64)) == Layout("NCHW", (side, side))
+    assert guess_layout(model, "5", noise(1, 3, 64, 64)) == Layout("NCHW", (side, side))
 
 
 def test_a_head_of_zeros_is_named_where_no_layer_matters():
@@ -505,5 +505,5 @@ def test_tokens_of_which_none_is_of_the_image_alone_leave_the_other_layers_prove
             return self.fc(self.both(self.fc.weight.mean() + tokens).mean(1))
 
     model, image = Mixed(), noise(1, 3, 16, 24)
-    assert layout_of(model, "features", image) == Layout("NCHW", (4, 6))
+    assert guess_layout(model, "features", image) == Layout("NCHW", (4, 6))
     assert "none of its tokens has a place in the image by all of its channels" in reason_of(model, "both", image)

@@ -30,7 +30,7 @@ def found(data):
     """By metric and method one number a photograph, and the scores that the masked photographs differ by."""
     half = (0.5, 0.5, 0.5)
     preprocess = Preprocess(256, (224, 224), half, half)
-    explainer = Explainer(zoo.load(zoo.DEFAULT).model, layer="bn2", preprocess=preprocess, device="cpu")
+    explainer = Explainer(zoo.load_network(zoo.DEFAULT).model, layer="bn2", preprocess=preprocess, device="cpu")
     names = (data / "reference/metrics_images.txt").read_text().split()
     photos = [data / "imagenet-sample" / name for name in names]
     batches = [photos[:16], photos[16:]]

@@ -14,8 +14,8 @@ from transformers import CLIPConfig, CLIPVisionConfig, VideoMAEConfig, ViTConfig
 
 from shapleycam import Explainer
 from shapleycam.errors import LayerError
-from shapleycam.models.grids import Declared, declared, layout_of, sides_of
-from shapleycam.models.layout import Kind, Layout, given
+from shapleycam.models.grids import TokenDeclaration, declared_tokens, guess_layout, spatial_size
+from shapleycam.models.layout import Layout, LayoutKind, parse_layout
 
 SQUARE = (224, 224)
 
@@ -33,37 +33,37 @@ def around(layer: nn.Module | None = None, **said: object) -> nn.Module:
 
 
 def test_a_model_that_says_nothing_declares_nothing():
-    assert declared(nn.Sequential(nn.Conv2d(3, 4, 1)), "0") == Declared(None, None)
+    assert declared_tokens(nn.Sequential(nn.Conv2d(3, 4, 1)), "0") == TokenDeclaration(None, None)
 
 
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        ({"num_prefix_tokens": 5}, Declared(5, None)),
-        ({"num_prefix_tokens": 0}, Declared(0, None)),
-        ({"patch_size": 16}, Declared(None, (16, 16))),
-        ({"patch_size": (8, 16)}, Declared(None, (8, 16))),
-        ({"patch_size": [2, 16, 16]}, Declared(None, (2, 16, 16))),
-        ({"patch_embed": SimpleNamespace(patch_size=(4, 4))}, Declared(None, (4, 4))),
-        ({"config": SimpleNamespace(patch_size=14)}, Declared(None, (14, 14))),
-        ({"config": SimpleNamespace(patch_size=16, tubelet_size=2)}, Declared(None, (2, 16, 16))),
-        ({"config": SimpleNamespace(tubelet_size=[2, 16, 16])}, Declared(None, (2, 16, 16))),
-        ({"config": SimpleNamespace(vision_config=SimpleNamespace(patch_size=32))}, Declared(None, (32, 32))),
-        ({"num_prefix_tokens": None, "patch_size": "16"}, Declared(None, None)),
-        ({"patch_size": 0}, Declared(None, None)),
-        ({"patch_size": (1, 2, 3, 4)}, Declared(None, None)),
+        ({"num_prefix_tokens": 5}, TokenDeclaration(5, None)),
+        ({"num_prefix_tokens": 0}, TokenDeclaration(0, None)),
+        ({"patch_size": 16}, TokenDeclaration(None, (16, 16))),
+        ({"patch_size": (8, 16)}, TokenDeclaration(None, (8, 16))),
+        ({"patch_size": [2, 16, 16]}, TokenDeclaration(None, (2, 16, 16))),
+        ({"patch_embed": SimpleNamespace(patch_size=(4, 4))}, TokenDeclaration(None, (4, 4))),
+        ({"config": SimpleNamespace(patch_size=14)}, TokenDeclaration(None, (14, 14))),
+        ({"config": SimpleNamespace(patch_size=16, tubelet_size=2)}, TokenDeclaration(None, (2, 16, 16))),
+        ({"config": SimpleNamespace(tubelet_size=[2, 16, 16])}, TokenDeclaration(None, (2, 16, 16))),
+        ({"config": SimpleNamespace(vision_config=SimpleNamespace(patch_size=32))}, TokenDeclaration(None, (32, 32))),
+        ({"num_prefix_tokens": None, "patch_size": "16"}, TokenDeclaration(None, None)),
+        ({"patch_size": 0}, TokenDeclaration(None, None)),
+        ({"patch_size": (1, 2, 3, 4)}, TokenDeclaration(None, None)),
     ],
 )
 def test_prefix_and_patch_are_read_where_libraries_write_them(said, expected):
-    assert declared(around(**said), "layer") == expected
+    assert declared_tokens(around(**said), "layer") == expected
 
 
 def test_the_innermost_module_around_a_layer_has_the_word():
     inner = around(num_prefix_tokens=1, patch_size=8)
     outer = around(inner, num_prefix_tokens=5, patch_size=16)
-    assert declared(outer, "layer.layer") == Declared(1, (8, 8))
+    assert declared_tokens(outer, "layer.layer") == TokenDeclaration(1, (8, 8))
     inner.num_prefix_tokens, inner.patch_size = None, None
-    assert declared(outer, "layer.layer") == Declared(5, (16, 16))
+    assert declared_tokens(outer, "layer.layer") == TokenDeclaration(5, (16, 16))
 
 
 @pytest.mark.parametrize(
@@ -76,16 +76,16 @@ def test_the_innermost_module_around_a_layer_has_the_word():
     ],
 )
 def test_the_configs_of_transformers_are_read(config, patch):
-    assert declared(around(config=config), "layer").patch == patch
+    assert declared_tokens(around(config=config), "layer").patch == patch
 
 
 def test_timms_and_torchvisions_transformers_are_read():
     timms = VisionTransformer(
         (64, 96), patch_size=(16, 32), embed_dim=8, depth=1, num_heads=1, num_classes=2, reg_tokens=4
     )
-    assert declared(timms, "blocks.0.norm1") == Declared(5, (16, 32))
+    assert declared_tokens(timms, "blocks.0.norm1") == TokenDeclaration(5, (16, 32))
     theirs = TorchvisionTransformer(64, 16, 1, 1, 8, 8, num_classes=2)
-    assert declared(theirs, "encoder.layers.encoder_layer_0.ln_1").patch == (16, 16)
+    assert declared_tokens(theirs, "encoder.layers.encoder_layer_0.ln_1").patch == (16, 16)
 
 
 def test_a_layer_that_declares_its_own_tokens_has_the_first_word():
@@ -93,7 +93,7 @@ def test_a_layer_that_declares_its_own_tokens_has_the_first_word():
     backbone = VisionTransformer(
         (70, 100), patch_size=14, embed_dim=8, depth=1, num_heads=1, num_classes=0, global_pool="", reg_tokens=4
     )
-    assert declared(around(backbone), "layer") == Declared(5, (14, 14))
+    assert declared_tokens(around(backbone), "layer") == TokenDeclaration(5, (14, 14))
 
 
 # Tokens of declared patches
@@ -102,34 +102,39 @@ def test_a_layer_that_declares_its_own_tokens_has_the_first_word():
 @pytest.mark.parametrize(
     ("count", "image", "said", "expected"),
     [
-        (196, SQUARE, Declared(0, (16, 16)), Layout("tokens", (14, 14))),
-        (197, SQUARE, Declared(1, (16, 16)), Layout("tokens", (14, 14), 1)),
-        (197, SQUARE, Declared(None, (16, 16)), Layout("tokens", (14, 14), 1)),
-        (196, SQUARE, Declared(1, (16, 16)), Layout("tokens", (14, 14))),  # cut off before this layer
-        (261, SQUARE, Declared(5, (14, 14)), Layout("tokens", (16, 16), 5)),
-        (8 * 4, (64, 64), Declared(0, (8, 16)), Layout("tokens", (8, 4))),  # oblong patches
-        (49, SQUARE, Declared(0, (4, 4)), Layout("tokens", (7, 7))),  # merged thrice, as in Swin
-        (3 * 5 + 1, (48, 80), Declared(1, (16, 16)), Layout("tokens", (3, 5), 1)),
-        (32 * 1, (32, 1), Declared(0, (1, 1)), Layout("tokens", (32, 1))),
+        (196, SQUARE, TokenDeclaration(0, (16, 16)), Layout("tokens", (14, 14))),
+        (197, SQUARE, TokenDeclaration(1, (16, 16)), Layout("tokens", (14, 14), 1)),
+        (197, SQUARE, TokenDeclaration(None, (16, 16)), Layout("tokens", (14, 14), 1)),
+        (196, SQUARE, TokenDeclaration(1, (16, 16)), Layout("tokens", (14, 14))),  # cut off before this layer
+        (261, SQUARE, TokenDeclaration(5, (14, 14)), Layout("tokens", (16, 16), 5)),
+        (8 * 4, (64, 64), TokenDeclaration(0, (8, 16)), Layout("tokens", (8, 4))),  # oblong patches
+        (49, SQUARE, TokenDeclaration(0, (4, 4)), Layout("tokens", (7, 7))),  # merged thrice, as in Swin
+        (3 * 5 + 1, (48, 80), TokenDeclaration(1, (16, 16)), Layout("tokens", (3, 5), 1)),
+        (32 * 1, (32, 1), TokenDeclaration(0, (1, 1)), Layout("tokens", (32, 1))),
         # 100 = 6·16 + 4 and 130 = 8·16 + 2: without the rest, and with it
-        (6 * 8, (100, 130), Declared(0, (16, 16)), Layout("tokens", (6, 8))),
-        (7 * 9, (100, 130), Declared(0, (16, 16)), Layout("tokens", (7, 9))),
-        (6 * 8 + 5, (100, 130), Declared(5, (16, 16)), Layout("tokens", (6, 8), 5)),
-        (7 * 9 + 1, (100, 130), Declared(1, (16, 16)), Layout("tokens", (7, 9), 1)),  # not 6 x 8 after 16
-        (20, (100, 130), Declared(0, (16, 16)), Layout("tokens", (4, 5))),  # stride 32: 3.1 and 4.1, rounded up
-        (2 * 3 * 4, (4, 48, 64), Declared(0, (2, 16, 16)), Layout("tokens", (2, 3, 4))),
-        (4 * 3 * 4 + 1, (4, 48, 64), Declared(1, (16, 16)), Layout("tokens", (4, 3, 4), 1)),  # each frame by itself
-        (8 * 3 * 4, (16, 50, 70), Declared(0, (2, 16, 16)), Layout("tokens", (8, 3, 4))),
-        (24 + 24, (32, 48), Declared(24, (8, 8)), Layout("tokens", (4, 6), 24)),  # more than are ever guessed
+        (6 * 8, (100, 130), TokenDeclaration(0, (16, 16)), Layout("tokens", (6, 8))),
+        (7 * 9, (100, 130), TokenDeclaration(0, (16, 16)), Layout("tokens", (7, 9))),
+        (6 * 8 + 5, (100, 130), TokenDeclaration(5, (16, 16)), Layout("tokens", (6, 8), 5)),
+        (7 * 9 + 1, (100, 130), TokenDeclaration(1, (16, 16)), Layout("tokens", (7, 9), 1)),  # not 6 x 8 after 16
+        (20, (100, 130), TokenDeclaration(0, (16, 16)), Layout("tokens", (4, 5))),  # stride 32: 3.1 and 4.1, rounded up
+        (2 * 3 * 4, (4, 48, 64), TokenDeclaration(0, (2, 16, 16)), Layout("tokens", (2, 3, 4))),
+        (
+            4 * 3 * 4 + 1,
+            (4, 48, 64),
+            TokenDeclaration(1, (16, 16)),
+            Layout("tokens", (4, 3, 4), 1),
+        ),  # each frame by itself
+        (8 * 3 * 4, (16, 50, 70), TokenDeclaration(0, (2, 16, 16)), Layout("tokens", (8, 3, 4))),
+        (24 + 24, (32, 48), TokenDeclaration(24, (8, 8)), Layout("tokens", (4, 6), 24)),  # more than are ever guessed
     ],
 )
 def test_the_grid_is_what_patches_of_the_declared_size_make(count, image, said, expected):
-    assert layout_of((2, count, 8), image, said=said) == expected
+    assert guess_layout((2, count, 8), image, said=said) == expected
 
 
 def test_a_declared_patch_that_this_layer_does_not_follow_is_not_forced():
     """A stride of 64 would make 4 x 4, and leave 9 tokens that the model says are not there."""
-    assert layout_of((1, 25, 8), SQUARE, said=Declared(0, (16, 16))) == Layout("tokens", (5, 5))
+    assert guess_layout((1, 25, 8), SQUARE, said=TokenDeclaration(0, (16, 16))) == Layout("tokens", (5, 5))
 
 
 # Tokens of which nothing is said
@@ -150,18 +155,18 @@ def test_a_declared_patch_that_this_layer_does_not_follow_is_not_forced():
     ],
 )
 def test_the_only_grid_in_the_images_proportions_is_taken(count, image, expected):
-    assert layout_of((1, count, 8), image) == expected
+    assert guess_layout((1, count, 8), image) == expected
 
 
 def test_no_grid_is_found_after_more_prefix_tokens_than_models_have():
-    assert layout_of((1, 9 * 9 + 17, 8), SQUARE) is None
-    assert layout_of((1, 9 * 9 + 17, 8), SQUARE, said=Declared(17)) == Layout("tokens", (9, 9), 17)
+    assert guess_layout((1, 9 * 9 + 17, 8), SQUARE) is None
+    assert guess_layout((1, 9 * 9 + 17, 8), SQUARE, said=TokenDeclaration(17)) == Layout("tokens", (9, 9), 17)
 
 
 def test_an_exact_grid_after_an_odd_number_of_prefix_tokens_is_not_taken_in_silence():
     """Patches of 14 of a 96 x 128 image are 6 x 9; 6 x 8, in its proportions, would leave 6 tokens over."""
     try:
-        found = layout_of((1, 6 * 9, 8), (96, 128))
+        found = guess_layout((1, 6 * 9, 8), (96, 128))
     except LayerError as refused:
         assert "'tokens 6 x 9'" in str(refused)  # noqa: PT017  # either is right: to find it, or to ask
     else:
@@ -171,19 +176,19 @@ def test_an_exact_grid_after_an_odd_number_of_prefix_tokens_is_not_taken_in_sile
 def test_tokens_that_can_be_two_grids_are_refused_with_both_and_the_way_out():
     """Of 5 x 9 pixels a stride of 3 makes 1 x 3 cells, one of 4 makes 1 x 2, with a class token three as well."""
     with pytest.raises(LayerError) as refused:
-        layout_of((1, 3, 8), (5, 9))
+        guess_layout((1, 3, 8), (5, 9))
     assert str(refused.value) == (
         "3 tokens of an image of 5 x 9 could be 'tokens 1 x 2 after 1 prefix' or 'tokens 1 x 3'; say which with layout="
     )
-    assert layout_of((1, 3, 8), (5, 9), said=Declared(prefix=1)) == Layout("tokens", (1, 2), 1)
-    assert layout_of((1, 3, 8), (5, 9), said=Declared(prefix=0)) == Layout("tokens", (1, 3))
+    assert guess_layout((1, 3, 8), (5, 9), said=TokenDeclaration(prefix=1)) == Layout("tokens", (1, 2), 1)
+    assert guess_layout((1, 3, 8), (5, 9), said=TokenDeclaration(prefix=0)) == Layout("tokens", (1, 3))
 
 
 def test_the_choices_of_a_refusal_can_be_written_as_layout():
     with pytest.raises(LayerError) as refused:
-        layout_of((1, 3, 8), (5, 9))
+        guess_layout((1, 3, 8), (5, 9))
     choices = str(refused.value).split("'")[1::2]
-    assert [given(text, (1, 3, 8), "norm") for text in choices] == [
+    assert [parse_layout(text, (1, 3, 8), "norm") for text in choices] == [
         Layout("tokens", (1, 2), 1),
         Layout("tokens", (1, 3)),
     ]
@@ -207,7 +212,7 @@ def test_the_choices_of_a_refusal_can_be_written_as_layout():
     ],
 )
 def test_maps_are_read_off_their_shape(shape, image, expected):
-    assert layout_of(shape, image) == expected
+    assert guess_layout(shape, image) == expected
 
 
 @pytest.mark.parametrize(
@@ -222,12 +227,12 @@ def test_maps_are_read_off_their_shape(shape, image, expected):
     ],
 )
 def test_the_module_or_what_is_inside_it_says_where_the_channels_of_a_volume_are(module, kind):
-    assert layout_of((1, 4, 4, 4, 4), (16, 16, 16), module) == Layout(kind, (4, 4, 4))
+    assert guess_layout((1, 4, 4, 4, 4), (16, 16, 16), module) == Layout(kind, (4, 4, 4))
 
 
 def test_a_volume_that_could_be_either_is_refused_with_what_to_write():
     with pytest.raises(LayerError) as refused:
-        layout_of((1, 4, 4, 4, 4), (16, 16, 16))
+        guess_layout((1, 4, 4, 4, 4), (16, 16, 16))
     message = str(refused.value)
     assert "could be channels-first (4 x 4 x 4 cells) or channels-last (4 x 4 x 4 cells)" in message
     assert "say which with layout='NCDHW' or layout='NDHWC'" in message
@@ -243,7 +248,7 @@ def test_a_volume_that_could_be_either_is_refused_with_what_to_write():
     ],
 )
 def test_the_sides_of_images_are_what_is_left_beside_the_channels(images, channels, sides):
-    assert sides_of(images, channels) == sides
+    assert spatial_size(images, channels) == sides
 
 
 # What the user writes
@@ -262,25 +267,25 @@ SHAPES = [
 
 
 def test_every_kind_is_among_the_examples():
-    assert {layout.kind for layout, _ in SHAPES} == set(get_args(Kind))
+    assert {layout.kind for layout, _ in SHAPES} == set(get_args(LayoutKind))
 
 
 @pytest.mark.parametrize(("layout", "shape"), SHAPES, ids=lambda x: str(x) if isinstance(x, Layout) else "")
 def test_what_a_layout_prints_is_what_may_be_written(layout, shape):
-    assert given(str(layout), shape, "norm") == layout
-    assert given(layout, shape, "norm") == layout
+    assert parse_layout(str(layout), shape, "norm") == layout
+    assert parse_layout(layout, shape, "norm") == layout
 
 
 @pytest.mark.parametrize(("layout", "shape"), SHAPES[:4], ids=lambda x: str(x) if isinstance(x, Layout) else "")
 def test_the_grid_of_a_map_is_taken_from_its_shape(layout, shape):
-    assert given(layout.kind, shape, "norm") == layout
+    assert parse_layout(layout.kind, shape, "norm") == layout
 
 
 @pytest.mark.parametrize(
     "text", ["tokens 6x8 after 1", "tokens 6 x 8 after 1 prefix", " tokens 6x8  after  1 ", "tokens 6x 8 after 1prefix"]
 )
 def test_spaces_do_not_matter(text):
-    assert given(text, (2, 49, 5), "norm") == Layout("tokens", (6, 8), 1)
+    assert parse_layout(text, (2, 49, 5), "norm") == Layout("tokens", (6, 8), 1)
 
 
 @pytest.mark.parametrize(
@@ -288,7 +293,7 @@ def test_spaces_do_not_matter(text):
 )
 def test_a_layout_that_cannot_be_read_is_refused_with_what_may_be_written(text):
     with pytest.raises(LayerError) as refused:
-        given(text, (2, 49, 5), "norm")
+        parse_layout(text, (2, 49, 5), "norm")
     assert str(refused.value) == (
         f"layout {text!r} cannot be read; write 'NCHW', 'NHWC', 'NCDHW', 'NDHWC', 'tokens 14x14', or "
         "'tokens 14x14 after 1' for 1 prefix token"
@@ -310,7 +315,7 @@ def test_a_layout_that_cannot_be_read_is_refused_with_what_may_be_written(text):
 )
 def test_a_layout_of_another_shape_is_refused_with_both(text, shape, read):
     with pytest.raises(LayerError) as refused:
-        given(text, shape, "norm")
+        parse_layout(text, shape, "norm")
     assert str(refused.value).startswith(f"layer 'norm' returns shape {shape}, which is not {read!r}; write 'NCHW', ")
 
 

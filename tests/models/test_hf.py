@@ -15,7 +15,7 @@ from torchvision.transforms import InterpolationMode
 import shapleycam
 from shapleycam.errors import ModelError
 from shapleycam.models import zoo
-from shapleycam.models.hf import labels_of
+from shapleycam.models.hugging_face import labels_from_config
 from shapleycam.models.transforms import as_transform
 
 transformers = pytest.importorskip("transformers")
@@ -78,7 +78,7 @@ def same_weights(one: nn.Module, other: nn.Module) -> bool:
 
 def test_a_folder_holds_weights_labels_and_preprocessing(folder, vit):
     assert (folder / "model.safetensors").is_file()
-    network = zoo.load(f"hf:{folder}")
+    network = zoo.load_network(f"hf:{folder}")
     assert same_weights(network.model, vit)
     assert not network.model.training
     assert network.labels == tuple(NAMES.values())
@@ -108,7 +108,7 @@ def test_a_photograph_is_explained_by_the_name_of_a_folder(folder, vit, photo):
 def test_a_file_of_tensors_is_read_where_there_are_no_safetensors(folder, vit):
     (folder / "model.safetensors").unlink()
     torch.save(vit.state_dict(), folder / "pytorch_model.bin")
-    assert same_weights(zoo.load(f"hf:{folder}").model, vit)
+    assert same_weights(zoo.load_network(f"hf:{folder}").model, vit)
 
 
 class Trap:
@@ -128,7 +128,7 @@ def test_objects_in_a_file_are_refused_and_never_made(folder, vit, tmp_path, mon
     (folder / "model.safetensors").unlink()
     torch.save({**vit.state_dict(), "trap": Trap(tmp_path / "sprung")}, folder / "pytorch_model.bin")
     with pytest.raises(ModelError, match=rf"^model 'hf:{folder}' could not be made \(.*\); give the name of an image"):
-        zoo.load(f"hf:{folder}")
+        zoo.load_network(f"hf:{folder}")
     assert not (tmp_path / "sprung").exists()
     assert os.environ.get("TORCH_FORCE_WEIGHTS_ONLY_LOAD") == forced
 
@@ -140,7 +140,7 @@ def test_code_in_a_folder_is_not_run(folder, tmp_path):
     (folder / "config.json").write_text(json.dumps(settings))
     (folder / "mine.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\nclass Mine: pass\n")
     with pytest.raises(ModelError, match="could not be made"):
-        zoo.load(f"hf:{folder}")
+        zoo.load_network(f"hf:{folder}")
     assert not (tmp_path / "sprung").exists()
 
 
@@ -149,33 +149,33 @@ def test_weights_that_are_not_all_there_are_refused(folder, vit):
     backbone = {name: tensor for name, tensor in vit.state_dict().items() if not name.startswith("classifier")}
     torch.save(backbone, folder / "pytorch_model.bin")
     with pytest.raises(ModelError) as refused:
-        zoo.load(f"hf:{folder}")
+        zoo.load_network(f"hf:{folder}")
     message = str(refused.value)
     assert message.startswith(f"model 'hf:{folder}': 2 weights are not in the file (first: classifier.bias), so it is")
-    assert "--no-pretrained" in message
+    assert "pretrained=False" in message
 
 
 def test_untrained_the_weights_of_a_folder_are_not_read(folder, vit):
     (folder / "model.safetensors").write_bytes(b"damaged")
-    network = zoo.load(f"hf:{folder}", pretrained=False)
+    network = zoo.load_network(f"hf:{folder}", pretrained=False)
     assert network.origin == "untrained"
     assert network.labels == tuple(NAMES.values())
     assert network.model.state_dict().keys() == vit.state_dict().keys()
     with pytest.raises(ModelError, match=r"could not be made \(.*\); give the name of an image classifier on the hub"):
-        zoo.load(f"hf:{folder}")
+        zoo.load_network(f"hf:{folder}")
 
 
 def test_a_checkpoint_fills_the_model_of_a_folder(folder, tmp_path):
     other = {name: tensor + 1 for name, tensor in classifier().state_dict().items()}
     torch.save(other, tmp_path / "own.pth")
-    network = zoo.load(f"hf:{folder}", tmp_path / "own.pth")
+    network = zoo.load_network(f"hf:{folder}", tmp_path / "own.pth")
     assert torch.equal(network.model.classifier.weight, other["classifier.weight"])
     assert network.origin == str(tmp_path / "own.pth")
 
 
 def test_without_a_saved_processor_photographs_need_preprocessing(folder, photo):
     (folder / "preprocessor_config.json").unlink()
-    network = zoo.load(f"hf:{folder}")
+    network = zoo.load_network(f"hf:{folder}")
     assert network.preprocess is None
     with pytest.raises(shapleycam.ShapleyCamError, match="how this model wants them is not known; give preprocess="):
         shapleycam.Explainer(network).explain(photo)
@@ -184,7 +184,7 @@ def test_without_a_saved_processor_photographs_need_preprocessing(folder, photo)
 def test_a_folder_without_a_classifier_is_told(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(ModelError, match="could not be made") as refused:
-        zoo.load(f"hf:{tmp_path}", pretrained=False)
+        zoo.load_network(f"hf:{tmp_path}", pretrained=False)
     assert "\n" not in str(refused.value)
 
 
@@ -193,11 +193,11 @@ def test_a_folder_without_a_classifier_is_told(tmp_path):
 
 def test_a_hub_that_cannot_be_reached_is_one_line_with_the_way_out():
     with pytest.raises(ModelError) as refused:
-        zoo.load("hf:google/not-here-at-all")
+        zoo.load_network("hf:google/not-here-at-all")
     message = str(refused.value)
     assert message.startswith("model 'hf:google/not-here-at-all' could not be made (OSError: ")
     assert "\n" not in message
-    for way in ("a folder that save_pretrained wrote", "--checkpoint FILE", "--no-pretrained"):
+    for way in ("a folder that save_pretrained wrote", "checkpoint=", "pretrained=False"):
         assert way in message
 
 
@@ -207,14 +207,14 @@ def test_what_the_loader_raises_is_told(monkeypatch):
 
     monkeypatch.setattr(transformers.AutoModelForImageClassification, "from_pretrained", fail)
     with pytest.raises(ModelError, match=r"'hf:a/b' could not be made \(ConnectionError: the hub cannot be reached\);"):
-        zoo.load("hf:a/b")
+        zoo.load_network("hf:a/b")
 
 
 @pytest.mark.parametrize("pretrained", [True, False])
 def test_without_transformers_the_extra_is_named(monkeypatch, pretrained):
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ModelError) as refused:
-        zoo.load("hf:google/vit-base-patch16-224", pretrained=pretrained)
+        zoo.load_network("hf:google/vit-base-patch16-224", pretrained=pretrained)
     assert str(refused.value) == (
         "model 'hf:google/vit-base-patch16-224' needs transformers, which is not installed; "
         "pip install 'shapleycam[hf]'"
@@ -223,7 +223,7 @@ def test_without_transformers_the_extra_is_named(monkeypatch, pretrained):
 
 def test_other_sources_do_without_transformers(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
-    assert zoo.load("torchvision:squeezenet1_1", pretrained=False).labels is not None
+    assert zoo.load_network("torchvision:squeezenet1_1", pretrained=False).labels is not None
 
 
 # Passed in
@@ -243,14 +243,14 @@ def test_given_labels_are_preferred(vit):
 def test_numbers_are_not_names(names):
     model = nn.Identity()
     model.config = transformers.PretrainedConfig(id2label=names)
-    assert labels_of(model) is None
+    assert labels_from_config(model) is None
 
 
 def test_labels_are_in_the_order_of_the_logits():
     model = nn.Identity()
     model.config = transformers.PretrainedConfig(id2label={2: "c", 0: "a", 1: "b"})
-    assert labels_of(model) == ("a", "b", "c")
-    assert labels_of(nn.Identity()) is None
+    assert labels_from_config(model) == ("a", "b", "c")
+    assert labels_from_config(nn.Identity()) is None
 
 
 @pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")

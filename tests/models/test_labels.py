@@ -8,26 +8,28 @@ import pytest
 import torchvision
 
 from shapleycam.errors import TargetError
-from shapleycam.models.labels import imagenet, index_of, name_of, short
+from shapleycam.models.labels import class_index, class_name, imagenet_labels, short_label
 
 PETS = ("tabby, tabby cat", "Egyptian cat", "crane", "Crane", "tug, tugboat", "7")
 
 
 def meant(target: str | int) -> int:
-    return index_of(target, PETS, len(PETS))
+    return class_index(target, PETS, len(PETS))
 
 
 def test_the_names_of_imagenet_are_in_the_order_of_the_data_sets_own_list(data):
     with (data / "imagenet_classes.csv").open() as file:
         rows = [(int(row["index"]), row["name"]) for row in csv.DictReader(file)]
-    ours = imagenet()
+    ours = imagenet_labels()
     assert len(ours) == len(rows) == 1000
-    assert [(index, short(ours[index]).casefold()) for index, _ in rows] == [(i, name.casefold()) for i, name in rows]
+    assert [(index, short_label(ours[index]).casefold()) for index, _ in rows] == [
+        (i, name.casefold()) for i, name in rows
+    ]
 
 
 def test_the_names_of_imagenet_agree_with_torchvisions():
     theirs = torchvision.models.ResNet18_Weights.DEFAULT.meta["categories"]
-    differ = {theirs[index] for index, label in enumerate(imagenet()) if short(label) != theirs[index]}
+    differ = {theirs[index] for index, label in enumerate(imagenet_labels()) if short_label(label) != theirs[index]}
     assert differ <= {"crane bird", "maillot tank suit"}  # which torchvision tells apart from their namesakes
 
 
@@ -65,7 +67,7 @@ def test_a_name_of_several_classes_is_refused_with_their_numbers():
 
 def test_imagenets_two_cranes_are_ambiguous():
     with pytest.raises(TargetError, match=r"'crane' is ambiguous: it is the name of 134 \(crane\), 517 \(crane\)"):
-        index_of("crane", imagenet(), 1000)
+        class_index("crane", imagenet_labels(), 1000)
 
 
 def test_of_an_unknown_name_the_nearest_are_told():
@@ -75,7 +77,7 @@ def test_of_an_unknown_name_the_nearest_are_told():
 
 def test_a_short_list_of_labels_is_told_whole():
     with pytest.raises(TargetError, match=r"'zzz' is not among the model's 2 labels; known are no, yes"):
-        index_of("zzz", ("no", "yes"), 2)
+        class_index("zzz", ("no", "yes"), 2)
 
 
 @pytest.mark.parametrize("target", [-1, 6, "-1", "6", "+6"])
@@ -92,13 +94,13 @@ def test_what_only_looks_like_a_number_is_an_unknown_name(target):
 
 def test_a_name_without_labels_is_refused():
     with pytest.raises(TargetError, match="class 'tabby' is a name, and this model has no labels; give a number, or"):
-        index_of("tabby", None, 6)
+        class_index("tabby", None, 6)
 
 
 def test_a_number_needs_no_labels():
-    assert index_of("5", None, 6) == 5
+    assert class_index("5", None, 6) == 5
 
 
 def test_in_print_a_class_has_its_first_name_or_its_number():
-    assert name_of(0, PETS) == "tabby"
-    assert name_of(9, PETS) == name_of(9, None) == "class 9"
+    assert class_name(0, PETS) == "tabby"
+    assert class_name(9, PETS) == class_name(9, None) == "class 9"

@@ -8,7 +8,7 @@ from timm.layers import LayerNorm2d
 from torch import nn
 
 from shapleycam.errors import LayerError
-from shapleycam.models.grids import Declared, layout_of
+from shapleycam.models.grids import TokenDeclaration, guess_layout
 from shapleycam.models.layout import Layout
 
 SQUARE = (224, 224)
@@ -39,7 +39,7 @@ SQUARE = (224, 224)
     ],
 )
 def test_the_layout_is_read_off_the_shape(shape, image, expected):
-    assert layout_of(shape, image) == expected
+    assert guess_layout(shape, image) == expected
 
 
 @pytest.mark.parametrize(
@@ -47,17 +47,17 @@ def test_the_layout_is_read_off_the_shape(shape, image, expected):
     [(1, 512), (1, 1000, 300, 300), (1, 3, 4, 5, 6), (1, 215, 192), (1, 512, 7, 3), (8,), (1, 0, 192)],
 )
 def test_what_has_no_grid_has_no_layout(shape):
-    assert layout_of(shape, SQUARE) is None
+    assert guess_layout(shape, SQUARE) is None
 
 
 def test_the_number_of_prefix_tokens_that_a_model_declares_decides():
-    assert layout_of((1, 16 + 9, 64), SQUARE) == Layout("tokens", (5, 5), 0)
-    assert layout_of((1, 16 + 9, 64), SQUARE, said=Declared(prefix=9)) == Layout("tokens", (4, 4), 9)
+    assert guess_layout((1, 16 + 9, 64), SQUARE) == Layout("tokens", (5, 5), 0)
+    assert guess_layout((1, 16 + 9, 64), SQUARE, said=TokenDeclaration(prefix=9)) == Layout("tokens", (4, 4), 9)
 
 
 def test_a_declared_prefix_that_does_not_fit_here_is_not_forced():
     """Pooled or cut tokens inside a model that declares a class token."""
-    assert layout_of((1, 196, 64), SQUARE, said=Declared(prefix=1)) == Layout("tokens", (14, 14), 0)
+    assert guess_layout((1, 196, 64), SQUARE, said=TokenDeclaration(prefix=1)) == Layout("tokens", (14, 14), 0)
 
 
 @pytest.mark.parametrize(
@@ -71,20 +71,20 @@ def test_a_declared_prefix_that_does_not_fit_here_is_not_forced():
     ],
 )
 def test_where_the_shape_is_ambiguous_the_module_decides(module, kind):
-    assert layout_of((1, 14, 14, 14), SQUARE, module) == Layout(kind, (14, 14))
+    assert guess_layout((1, 14, 14, 14), SQUARE, module) == Layout(kind, (14, 14))
 
 
 @pytest.mark.parametrize("module", [None, nn.ReLU(), nn.Sequential(), LayerNorm2d(14)])
 def test_an_ambiguous_shape_is_refused_with_both_readings(module):
     with pytest.raises(LayerError) as refused:
-        layout_of((1, 14, 14, 14), SQUARE, module)
+        guess_layout((1, 14, 14, 14), SQUARE, module)
     message = str(refused.value)
     assert "(1, 14, 14, 14) could be channels-first (14 x 14 cells) or channels-last (14 x 14 cells)" in message
     assert "choose a convolution or norm layer, whose layout is known" in message
 
 
 def test_a_channels_first_layer_norm_is_read_off_its_shape():
-    assert layout_of((1, 768, 7, 7), SQUARE, LayerNorm2d(768)) == Layout("NCHW", (7, 7))
+    assert guess_layout((1, 768, 7, 7), SQUARE, LayerNorm2d(768)) == Layout("NCHW", (7, 7))
 
 
 @pytest.mark.parametrize(

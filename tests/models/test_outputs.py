@@ -15,7 +15,7 @@ from transformers.modeling_outputs import BaseModelOutput, ImageClassifierOutput
 
 from shapleycam import Explainer
 from shapleycam.errors import ModelError, OptionError
-from shapleycam.models.outputs import found, selector
+from shapleycam.models.outputs import find_logits, make_selector
 
 LOGITS, OTHER, INDICES, SCALAR = torch.rand(2, 5), torch.rand(2, 3), torch.tensor([[1], [2]]), torch.tensor(0.5)
 
@@ -82,8 +82,8 @@ class WithProperty:
     ids=lambda output: type(output).__name__,
 )
 def test_the_only_part_that_can_be_meant_is_found(output):
-    assert found(output) is LOGITS
-    assert selector(None)(output) is LOGITS
+    assert find_logits(output) is LOGITS
+    assert make_selector(None)(output) is LOGITS
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_the_only_part_that_can_be_meant_is_found(output):
 )
 def test_several_parts_that_can_be_meant_are_refused_with_their_shapes_and_what_to_write(output, said):
     with pytest.raises(ModelError) as refused:
-        found(output)
+        find_logits(output)
     assert str(refused.value).startswith(f"the model returns {said}")
     assert str(refused.value).endswith(", say, or a function")
 
@@ -117,7 +117,7 @@ def test_several_parts_that_can_be_meant_are_refused_with_their_shapes_and_what_
 )
 def test_what_has_no_numbers_is_refused_with_what_to_write(output, kind):
     with pytest.raises(ModelError, match=f"the model returns a {kind} without a tensor of numbers; say which part of"):
-        found(output)
+        find_logits(output)
 
 
 # Chosen
@@ -141,11 +141,11 @@ def test_what_has_no_numbers_is_refused_with_what_to_write(output, kind):
     ],
 )
 def test_a_part_is_chosen_by_name_position_or_function(choice, output):
-    assert selector(choice)(output) is LOGITS
+    assert make_selector(choice)(output) is LOGITS
 
 
 def test_what_an_object_works_out_is_chosen_by_its_name_too():
-    assert torch.equal(selector("doubled")(WithProperty(LOGITS, OTHER)), LOGITS * 2)
+    assert torch.equal(make_selector("doubled")(WithProperty(LOGITS, OTHER)), LOGITS * 2)
 
 
 @pytest.mark.parametrize(
@@ -162,14 +162,14 @@ def test_what_an_object_works_out_is_chosen_by_its_name_too():
 )
 def test_a_part_that_is_not_there_is_refused_with_those_that_are(choice, output, there):
     with pytest.raises(ModelError) as refused:
-        selector(choice)(output)
+        make_selector(choice)(output)
     assert str(refused.value) == f"output={choice!r} is not in what the model returns; {there}"
 
 
 @pytest.mark.parametrize(("choice", "kind"), [(True, "bool"), (1.5, "float"), (["a"], "list"), (b"a", "bytes")])
 def test_a_choice_of_another_kind_is_refused(choice, kind):
     with pytest.raises(OptionError) as refused:
-        selector(choice)
+        make_selector(choice)
     assert str(refused.value) == f"output={choice!r} is a {kind}; expected a name, a position or a function"
 
 

@@ -50,7 +50,7 @@ SHAPES = {  # of one 224 x 224 image, before pooling and at the last convolution
 def bare(name: str) -> shapleycam.Network:
     """The network without numbers in it, which the largest ones are too slow to draw."""
     with torch.device("meta"):
-        return zoo.load(name, pretrained=False)
+        return zoo.load_network(name, pretrained=False)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_the_layers_are_those_of_the_published_tables(published):
 
 
 def test_the_names_are_listed():
-    assert sorted(zoo.names()["paper"]) == sorted(ALL)
+    assert sorted(zoo.network_names()["paper"]) == sorted(ALL)
 
 
 # Weights
@@ -100,10 +100,10 @@ def asked(monkeypatch):
 
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_torchvisions_first_weights_are_asked_for(name, asked):
-    network = zoo.load(name)
+    network = zoo.load_network(name)
     assert asked == [("torchvision", name, {"weights": "IMAGENET1K_V1"})]
     assert network.origin == "torchvision, IMAGENET1K_V1"
-    zoo.load(name, pretrained=False)
+    zoo.load_network(name, pretrained=False)
     assert asked[1] == ("torchvision", name, {"weights": None})
 
 
@@ -115,9 +115,9 @@ def test_torchvision_has_these_weights(name):
 
 @pytest.mark.parametrize("name", SWIN)
 def test_timms_default_weights_are_asked_for(name, asked):
-    assert zoo.load(name).origin == "timm"
+    assert zoo.load_network(name).origin == "timm"
     assert asked == [("timm", SWIN[name], {"pretrained": True})]
-    zoo.load(name, pretrained=False)
+    zoo.load_network(name, pretrained=False)
     assert asked[1] == ("timm", SWIN[name], {"pretrained": False})
 
 
@@ -138,11 +138,11 @@ def test_without_a_network_one_line_names_the_way_out(name, hub, monkeypatch):
 
     monkeypatch.setattr(hub, fail)
     with torch.device("meta"), pytest.raises(ModelError) as refused:
-        zoo.load(name)
+        zoo.load_network(name)
     message = str(refused.value)
     assert message.startswith(f"model {name!r} could not be made (ConnectionError: the hub cannot be reached); ")
-    assert "--checkpoint" in message
-    assert "--no-pretrained" in message
+    assert "checkpoint=" in message
+    assert "pretrained=False" in message
     if name in TORCHVISION:
         assert urls == [torchvision.models.get_model_weights(name).IMAGENET1K_V1.url]
     else:
@@ -152,7 +152,7 @@ def test_without_a_network_one_line_names_the_way_out(name, hub, monkeypatch):
 def test_a_checkpoint_stands_in_for_the_published_weights(tmp_path):
     own = torchvision.models.resnet18().state_dict()
     torch.save(own, tmp_path / "own.pth")
-    network = zoo.load("resnet18", tmp_path / "own.pth")
+    network = zoo.load_network("resnet18", tmp_path / "own.pth")
     assert torch.equal(network.model.conv1.weight, own["conv1.weight"])
     assert network.origin == str(tmp_path / "own.pth")
     assert network.layers["last-conv"] == "layer4.1.conv2"
@@ -256,7 +256,7 @@ def test_the_layers_have_the_shapes_of_an_image(name):
 )
 def test_a_photograph_is_explained_untrained_at_both_layers(name, grids, hopper):
     torch.manual_seed(0)
-    network = zoo.load(name, pretrained=False)
+    network = zoo.load_network(name, pretrained=False)
     assert network.origin == "untrained"
     for rule, grid in zip(("before-pool", "last-conv"), grids, strict=True):
         explainer = shapleycam.Explainer(network, layer=rule)

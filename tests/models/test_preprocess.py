@@ -13,7 +13,7 @@ from torch import nn
 from torchvision.transforms import InterpolationMode
 
 from shapleycam.images import open_photograph
-from shapleycam.models.network import declared_by_timm, declared_by_torchvision
+from shapleycam.models.network import preprocess_and_labels_of_timm, preprocess_and_labels_of_torchvision
 from shapleycam.models.preprocess import Preprocess, to_pixels
 
 HALF = (0.5, 0.5, 0.5)
@@ -55,7 +55,7 @@ TIMM = {
 
 @pytest.mark.parametrize("kind", TIMM)
 def test_gives_the_very_tensor_that_timm_gives(kind, real_photos):
-    preprocess, _ = declared_by_timm(TIMM[kind])
+    preprocess, _ = preprocess_and_labels_of_timm(TIMM[kind])
     theirs = create_transform(**resolve_data_config({}, model=TIMM[kind]))
     for photo in real_photos:
         assert torch.equal(preprocess(photo), theirs(photo))
@@ -63,7 +63,7 @@ def test_gives_the_very_tensor_that_timm_gives(kind, real_photos):
 
 @pytest.mark.parametrize("kind", ["centre, bicubic", "centre, bilinear", "squash, the whole", "squash, cropped"])
 def test_timm_preprocessing_knows_the_place_of_the_crop(kind):
-    assert isinstance(declared_by_timm(TIMM[kind])[0], Preprocess)
+    assert isinstance(preprocess_and_labels_of_timm(TIMM[kind])[0], Preprocess)
 
 
 def distinct_presets() -> dict[str, object]:
@@ -80,7 +80,7 @@ PRESETS = distinct_presets()
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_gives_the_very_tensor_that_torchvision_gives(name, real_photos):
-    preprocess, _ = declared_by_torchvision(PRESETS[name])
+    preprocess, _ = preprocess_and_labels_of_torchvision(PRESETS[name])
     theirs = PRESETS[name].transforms()
     for photo in real_photos:
         assert torch.equal(preprocess(photo), theirs(photo))

@@ -13,7 +13,7 @@ import shapleycam
 from shapleycam import Explainer
 from shapleycam.errors import LayerError, ModelError, OptionError
 from shapleycam.models import zoo
-from shapleycam.models.resolve import network_of, own_name, unwrapped
+from shapleycam.models.resolve import name_without_wrappers, resolve_network, unwrap_model
 
 METHODS = ["gradcam", "shapleycam-h", "pathcam", "sampledshapley"]
 # Maps of noise are often blank; nothing here is about what the maps show.
@@ -238,8 +238,8 @@ def test_a_layer_that_is_really_called_so_keeps_its_name(images):
 
 
 def test_a_name_without_its_prefix_is_looked_up_once(small):
-    assert own_name("module._orig_mod.module.features", small) == "features"
-    assert own_name("features", small) == "features"
+    assert name_without_wrappers("module._orig_mod.module.features", small) == "features"
+    assert name_without_wrappers("features", small) == "features"
     with pytest.raises(LayerError, match="layer 'feature' is not in the model; did you mean 'features'"):
         Explainer(DataParallel(small), layer="module.feature")
 
@@ -265,8 +265,8 @@ def test_what_is_no_model_is_refused(model, kind):
 
 
 def test_a_plain_module_is_taken_as_it_is(small):
-    assert unwrapped(small) is small
-    network = network_of(small)
+    assert unwrap_model(small) is small
+    network = resolve_network(small)
     assert (network.model, network.preprocess, network.labels, network.name) == (small, None, None, "Small")
 
 
@@ -326,7 +326,7 @@ def weights() -> dict[str, torch.Tensor]:
 
 
 def test_a_function_of_a_package_makes_the_model(package):
-    network = zoo.load(f"{package}:make")
+    network = zoo.load_network(f"{package}:make")
     assert type(network.model).__name__ == "Mine"
     assert not network.model.training
     assert (network.name, network.origin) == (f"{package}:make", package)
@@ -334,7 +334,7 @@ def test_a_function_of_a_package_makes_the_model(package):
 
 def test_a_function_of_a_package_is_filled_from_a_checkpoint_and_explained(package, tmp_path, images):
     save_file(weights(), tmp_path / "mine.safetensors")
-    network = zoo.load(f"{package}:make", tmp_path / "mine.safetensors")
+    network = zoo.load_network(f"{package}:make", tmp_path / "mine.safetensors")
     assert network.origin == str(tmp_path / "mine.safetensors")
     w = weights()
     with torch.no_grad():
@@ -350,7 +350,7 @@ def test_a_function_of_a_package_is_filled_from_a_checkpoint_and_explained(packa
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
 def test_a_checkpoint_saved_from_a_wrapper_fits(package, tmp_path, prefix):
     torch.save({prefix + name: tensor for name, tensor in weights().items()}, tmp_path / "mine.pth")
-    network = zoo.load(f"{package}:make", tmp_path / "mine.pth")
+    network = zoo.load_network(f"{package}:make", tmp_path / "mine.pth")
     assert torch.equal(network.model.fc.weight, weights()["fc.weight"])
 
 
@@ -365,7 +365,7 @@ def test_a_function_may_return_a_wrapper(package, tmp_path, function, images):
 @pytest.mark.parametrize("function", ["parallel", "compiled"])
 def test_a_checkpoint_of_the_plain_model_fits_a_wrapper(package, tmp_path, function):
     torch.save(weights(), tmp_path / "mine.pth")
-    network = network_of(zoo.load(f"{package}:{function}", tmp_path / "mine.pth"))
+    network = resolve_network(zoo.load_network(f"{package}:{function}", tmp_path / "mine.pth"))
     assert torch.equal(network.model.fc.weight, weights()["fc.weight"])
 
 
@@ -383,7 +383,7 @@ def test_a_checkpoint_of_the_plain_model_fits_a_wrapper(package, tmp_path, funct
 )
 def test_a_function_that_cannot_be_used_is_told(package, function, text):
     with pytest.raises(ModelError, match=text):
-        zoo.load(f"{package}:{function}")
+        zoo.load_network(f"{package}:{function}")
 
 
 def test_a_bug_in_the_users_package_is_told_as_one(package):
@@ -391,9 +391,9 @@ def test_a_bug_in_the_users_package_is_told_as_one(package):
     with pytest.raises(
         ModelError, match=r"\(ModuleNotFoundError: No module named 'a_module_that_is_not_there'\); mend"
     ):
-        zoo.load(f"{wrong}:make")
+        zoo.load_network(f"{wrong}:make")
 
 
 def test_a_package_that_is_not_installed_is_an_unknown_name():
     with pytest.raises(ModelError, match=r"model 'nowhere_at_all\.nets:make' is unknown"):
-        zoo.load("nowhere_at_all.nets:make")
+        zoo.load_network("nowhere_at_all.nets:make")

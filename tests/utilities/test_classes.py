@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from helpers.networks import Toy
+from helpers.table_rows import OF_EXCLUSIVE_CLASSES
 from shapleycam import Explainer, utilities
 from shapleycam.errors import ExclusiveClassesWarning, ModelError, OptionError, TargetError
-from shapleycam.models.labels import imagenet
+from shapleycam.models.labels import imagenet_labels
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning"),
@@ -31,7 +32,7 @@ def explainer_of(function, **how):
 
 
 @pytest.mark.parametrize("function", MASKED.values(), ids=MASKED)
-@pytest.mark.parametrize("utility", ["rest", "logit", "log_probability", "probability", "log_odds"])
+@pytest.mark.parametrize("utility", OF_EXCLUSIVE_CLASSES)
 def test_beside_a_class_that_is_left_out_the_others_are_explained_as_if_it_were_not_there(function, utility):
     masked = explainer_of(function, utility=utility).compare(IMAGES, METHODS)
     two = explainer_of(lambda z: z[:, :2], utility=utility).compare(IMAGES, METHODS)
@@ -99,7 +100,7 @@ def test_the_sigmoid_of_classes_that_evidently_exclude_each_other_is_warned_of_o
 
 
 def test_imagenets_classes_exclude_each_other_whatever_the_numbers():
-    explainer = explainer_of(many(1000, 0.01), utility="sigmoid_probability", labels=imagenet())
+    explainer = explainer_of(many(1000, 0.01), utility="sigmoid_probability", labels=imagenet_labels())
     with pytest.warns(ExclusiveClassesWarning, match="if they do, use 'probability'"):
         explainer.explain(IMAGES, "hirescam", target=0)
 

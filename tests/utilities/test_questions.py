@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from helpers.networks import Toy
+from helpers.table_rows import OF_EXCLUSIVE_CLASSES
 from shapleycam import Explainer, utilities, values
 from shapleycam.errors import OptionError, TargetError
 
@@ -21,7 +22,7 @@ def asked(utility, output, target, labels=None):
     """The utility's value and gradient by the output, as a game asks for them."""
     leaf = output.clone().requires_grad_()
     target = torch.as_tensor(target).reshape(-1)
-    value = utility.settled(leaf, target, labels)(leaf, target)
+    value = utility.with_image_data(leaf, target, labels)(leaf, target)
     return value.detach(), torch.autograd.grad(value.sum(), leaf)[0]
 
 
@@ -83,7 +84,7 @@ def test_the_probability_of_a_set_is_the_sum_of_its_members():
     close(gradient, [[float(P[0]) * (1 - share), -float(P[1]) * share, float(P[2]) * (1 - share)]])
 
 
-@pytest.mark.parametrize("utility", ["rest", "logit", "log_probability", "probability", "log_odds"])
+@pytest.mark.parametrize("utility", OF_EXCLUSIVE_CLASSES)
 def test_a_set_of_one_is_that_class(utility):
     target = torch.tensor([1])
     expected = utilities.UTILITIES[utility](Z, target)
@@ -283,25 +284,25 @@ FOUND = {
 def test_the_score_of_a_box_is_the_best_of_score_times_overlap():
     utility = utilities.box((0, 0, 4, 4))
     target = torch.tensor([1])
-    value = utility.settled([FOUND], target, None)([FOUND], target)
+    value = utility.with_image_data([FOUND], target, None)([FOUND], target)
     close(value.double(), [max(0.5 * 1, 0.9 * 8 / 24)])  # the second shares 2 x 4 of 24
     moved = utilities.box((2, 0, 6, 4))
-    close(moved.settled([FOUND], target, None)([FOUND], target).double(), [0.9])
+    close(moved.with_image_data([FOUND], target, None)([FOUND], target).double(), [0.9])
 
 
 def test_without_a_box_it_is_that_of_the_best_detection():
     scores = utilities.box().scores([FOUND], None)
     close(scores.double(), [[0, 0.9, 0.7]])
     target = torch.tensor([2])
-    settled = utilities.box().settled([FOUND], target, None)
-    assert settled.each.tolist() == [[0, 0, 4, 4]]
+    settled = utilities.box().with_image_data([FOUND], target, None)
+    assert settled.image_data.tolist() == [[0, 0, 4, 4]]
     close(settled([FOUND], target).double(), [0.7])
 
 
 def test_coalitions_without_a_detection_are_worth_nothing():
     nothing = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long), "scores": torch.zeros(0)}
     target = torch.tensor([1, 1])
-    settled = utilities.box((0, 0, 4, 4)).settled([FOUND, FOUND], target, None)
+    settled = utilities.box((0, 0, 4, 4)).with_image_data([FOUND, FOUND], target, None)
     close(settled([FOUND, nothing], target).double(), [0.5, 0])
     with pytest.raises(TargetError, match="the model detects nothing in image 1; lower its score threshold"):
         utilities.box().scores([FOUND, nothing], None)
@@ -312,7 +313,7 @@ def test_the_output_of_detr_is_read_with_its_class_of_no_object():
     output = {"logits": logits, "pred_boxes": torch.tensor([[[0.5, 0.5, 0.2, 0.2], [0.1, 0.1, 0.2, 0.2]]])}
     close(utilities.box().scores(output, None).double(), [[3 / 4, 1 / 2]])
     target = torch.tensor([1])
-    close(utilities.box((0.4, 0.4, 0.6, 0.6)).settled(output, target, None)(output, target).double(), [1 / 2])
+    close(utilities.box((0.4, 0.4, 0.6, 0.6)).with_image_data(output, target, None)(output, target).double(), [1 / 2])
 
 
 @pytest.mark.parametrize("place", [(1, 2, 3), (4, 4, 0, 0), ()])
@@ -325,7 +326,7 @@ def test_an_output_without_detections_is_refused():
     with pytest.raises(TargetError, match="the model returns a Tensor; expected detections"):
         utilities.box().scores(Z, None)
     with pytest.raises(TargetError, match="detects no object of class 0 in image 0"):
-        utilities.box().settled([FOUND], torch.tensor([0]), None)
+        utilities.box().with_image_data([FOUND], torch.tensor([0]), None)
 
 
 class Detector(nn.Module):
@@ -375,7 +376,7 @@ def test_a_target_outside_the_set_and_a_set_of_all_are_refused():
         asked(utilities.any_of([0, 1, 2]), Z, 2)
 
 
-@pytest.mark.parametrize("utility", ["logit", "rest", "probability"])
+@pytest.mark.parametrize("utility", OF_EXCLUSIVE_CLASSES)
 def test_a_set_of_one_of_a_model_with_one_logit_is_that_class(utility):
     z = torch.tensor([[0.7]], dtype=torch.float64)
     for target in (0, 1):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from shapleycam.errors import OptionError, TargetError
-from shapleycam.utilities import UTILITIES, Utility, as_logits, utility_of
+from shapleycam.utilities import UTILITIES, Utility, as_logits, resolve_utility
 
 LOGITS = torch.tensor([[1 + log(2), 1.0, 1.0], [3.0, 3 + log(2), 3.0]])  # probabilities 1/2, 1/4, 1/4 and 1/4, 1/2, 1/4
 TARGET = torch.tensor([0, 2])
@@ -31,9 +31,9 @@ def test_every_utility_is_worked_out_by_hand():
     assert BY_HAND.keys() == UTILITIES.keys()
 
 
-@pytest.mark.parametrize("name", BY_HAND)
+@pytest.mark.parametrize("name", UTILITIES)
 def test_gives_the_value_worked_out_by_hand(name):
-    found = utility_of(name)(LOGITS, TARGET)
+    found = resolve_utility(name)(LOGITS, TARGET)
     assert found.tolist() == pytest.approx(BY_HAND[name], abs=1e-6)
 
 
@@ -66,7 +66,7 @@ GRADIENTS = {  # by z, of class 0 at probabilities 1/2, 1/4, 1/4; e is the unit 
 }
 
 
-@pytest.mark.parametrize("name", GRADIENTS)
+@pytest.mark.parametrize("name", UTILITIES)
 def test_the_gradient_is_the_one_worked_out_by_hand(name):
     z = LOGITS[:1].clone().requires_grad_()
     (found,) = torch.autograd.grad(UTILITIES[name](z, TARGET[:1]).sum(), z)
@@ -86,6 +86,28 @@ def test_double_precision_stays_double():
     assert UTILITIES["rest"](LOGITS.double(), TARGET).dtype == torch.float64
 
 
+ONE_LOGIT = {  # z = log 3: yes has probability 3/4, no 1/4; in the order no, yes
+    "logit": [-log(3), log(3)],
+    "probability": [1 / 4, 3 / 4],
+    "log_probability": [log(1 / 4), log(3 / 4)],
+    "rest": [-log(3) + log(1 / 4), log(3) + log(3 / 4)],
+    "log_odds": [-log(3), log(3)],
+    "sigmoid_probability": [1 / 4, 3 / 4],
+    "sigmoid_log_probability": [log(1 / 4), log(3 / 4)],
+    "sigmoid_rest": [-log(3) + log(1 / 4), log(3) + log(3 / 4)],
+    "value": [log(3)],  # a regression: the number itself, and no second one
+}
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1)])
+@pytest.mark.parametrize("name", UTILITIES)
+def test_one_logit_is_that_of_yes_against_no(name, shape):
+    z = torch.full(shape, log(3))
+    found = [float(UTILITIES[name](z, torch.tensor([target]))) for target in range(len(ONE_LOGIT[name]))]
+    assert found == pytest.approx(ONE_LOGIT[name], abs=1e-6)
+    assert len(found) == 1 + UTILITIES[name].predicts
+
+
 def test_images_do_not_mix():
     for utility in UTILITIES.values():
         assert torch.equal(utility(LOGITS, TARGET)[1:], utility(LOGITS[1:], TARGET[1:]))
@@ -99,18 +121,18 @@ def margin(output, target):
 
 
 def test_a_function_is_a_utility_under_its_own_name():
-    chosen = utility_of(margin)
+    chosen = resolve_utility(margin)
     assert chosen.name == "margin"
     assert chosen(LOGITS, TARGET).tolist() == pytest.approx([log(2), -log(2)], abs=1e-6)
 
 
 def test_a_callable_without_a_name_is_called_after_its_kind():
-    assert utility_of(partial(margin)).name == "partial"
+    assert resolve_utility(partial(margin)).name == "partial"
 
 
 def test_a_utility_is_taken_as_it_is():
     mine = Utility("mine", margin, "z_0 - z_1", "the first against the second")
-    assert utility_of(mine) is mine
+    assert resolve_utility(mine) is mine
 
 
 @pytest.mark.parametrize(
@@ -119,12 +141,12 @@ def test_a_utility_is_taken_as_it_is():
 )
 def test_of_an_unknown_name_the_nearest_are_told(choice, help_):
     with pytest.raises(OptionError, match=f"utility '{choice}' is unknown; {help_}"):
-        utility_of(choice)
+        resolve_utility(choice)
 
 
 def test_what_is_neither_a_name_nor_callable_is_refused():
     with pytest.raises(OptionError, match=r"utility 5 is a int; expected a name or a callable \(output, target\)"):
-        utility_of(5)
+        resolve_utility(5)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +163,7 @@ def test_what_is_not_one_number_an_image_is_refused(function, found):
     with pytest.raises(
         OptionError, match=rf"utility '<lambda>' returned {found}; expected a tensor \(2,\), one per im"
     ):
-        utility_of(function)(LOGITS, TARGET)
+        resolve_utility(function)(LOGITS, TARGET)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 4), (2, 3, 4)])

@@ -36,7 +36,7 @@ def exact(game):
     def worth(coalition):
         kept = mask.clone()
         kept[:, list(coalition)] = 1
-        return float(game.at(game.activation * kept.transpose(1, 2).reshape(game.activation.shape)))
+        return float(game.utility_at(game.activation * kept.transpose(1, 2).reshape(game.activation.shape)))
 
     shares = torch.zeros(n, dtype=torch.float64)
     for player in range(n):
@@ -64,7 +64,7 @@ def test_gradient_against_finite_differences(image, utility):
     for index in range(0, gradient.numel(), 7):
         probe = torch.zeros_like(gradient)
         probe.view(-1)[index] = step
-        slope = (game.at(game.activation + probe) - game.at(game.activation - probe)) / (2 * step)
+        slope = (game.utility_at(game.activation + probe) - game.utility_at(game.activation - probe)) / (2 * step)
         assert float(gradient.view(-1)[index]) == pytest.approx(float(slope), abs=1e-8)
 
 
@@ -126,7 +126,7 @@ def test_quadratic_heads_have_one_answer(small_image):
     torch.testing.assert_close(values(game, mean_gradient(game, 1)[0])[0], truth, atol=1e-9, rtol=0)
     torch.testing.assert_close(values(game, second_order(game))[0], truth, atol=1e-9, rtol=0)
     assert (values(game, first_order(game))[0] - truth).abs().max() > 0.1
-    empty = float(game.at(torch.zeros_like(small_image)))
+    empty = float(game.utility_at(torch.zeros_like(small_image)))
     assert float(truth.sum()) == pytest.approx(float(game.full) - empty)
 
 
@@ -143,7 +143,7 @@ def test_methods_agree_on_a_quadratic_head(small_image):
 
 def test_path_sums_to_the_utility_of_a_smooth_head(image):
     game = game_of(Smooth(), image, "rest")
-    gap = game.full - game.at(torch.zeros_like(game.activation))
+    gap = game.full - game.utility_at(torch.zeros_like(game.activation))
     torch.testing.assert_close(values(game, mean_gradient(game, 12)[0]).sum(1), gap, rtol=1e-8, atol=1e-10)
 
 

@@ -48,7 +48,7 @@ def test_the_prefix_players_value_is_that_of_its_tokens(tokens, image):
     game = tokens.game(image, target=3, players=(1, 1))
     cells, prefix = game.activation.clone(), game.activation.clone()
     cells[:, 0], prefix[:, 1:] = 0, 0
-    worth = [float(game.at(part) - game.empty) for part in (cells, prefix, game.activation)]
+    worth = [float(game.utility_at(part) - game.empty) for part in (cells, prefix, game.activation)]
     expected = [(worth[0] + worth[2] - worth[1]) / 2, (worth[1] + worth[2] - worth[0]) / 2]
     for found in (values.exact(game), values.permutation(game, orders=8)):
         assert found.values[0].tolist() == pytest.approx(expected, abs=1e-9)

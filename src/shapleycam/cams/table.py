@@ -18,7 +18,7 @@ from shapleycam.cams.spreads import (
     Spread,
 )
 from shapleycam.errors import OptionError, nearest
-from shapleycam.names import canonical
+from shapleycam.names import canonical_name
 
 _PAPER = "Cai 2025, arXiv:2501.06261"
 _SKY, _ORANGE = "#56B4E9", "#B8860B"
@@ -264,7 +264,7 @@ def methods() -> tuple[Method, ...]:
 
 def canonical_method(name: object) -> str | None:
     """Return a method's own name for any spelling of it, None where there is no such method."""
-    return canonical(name, METHODS, _ALIASES)
+    return canonical_name(name, METHODS, _ALIASES)
 
 
 def method_of(name: str) -> Method:
@@ -273,10 +273,10 @@ def method_of(name: str) -> Method:
     Raises:
         OptionError: an unknown name.
     """
-    canonical_name = canonical_method(name)
-    if canonical_name is not None:
-        return METHODS[canonical_name]
-    if canonical(name, _OF_THE_FIELD) is not None:
+    table_name = canonical_method(name)
+    if table_name is not None:
+        return METHODS[table_name]
+    if canonical_name(name, _OF_THE_FIELD) is not None:
         raise OptionError(
             f"method {name!r} is not among the methods here; expected one of {', '.join(METHODS)} (shapleycam methods "
             "lists them)"
@@ -299,5 +299,5 @@ def expand(names: Sequence[str], players: int | None = None) -> list[str]:
         "paper": [row.name for row in rows if row.in_paper],
         "all": [row.name for row in rows if players is None or row.is_affordable(players)],
     }
-    without_sets = [name for entry in names for name in sets.get(canonical(entry, sets) or "", [entry])]
+    without_sets = [name for entry in names for name in sets.get(canonical_name(entry, sets) or "", [entry])]
     return list(dict.fromkeys(method_of(name).name for name in without_sets))

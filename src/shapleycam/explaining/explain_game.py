@@ -17,7 +17,7 @@ from shapleycam.explaining import warnings
 from shapleycam.explaining.inputs import Batch
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
-from shapleycam.models.grids import sides_of
+from shapleycam.models.grids import spatial_size
 from shapleycam.tracing import Trace
 from shapleycam.values.options import EstimatorOptions
 
@@ -57,7 +57,7 @@ def _explanation(
     channels: int,
     curvature: Float[Tensor, " b"] | None,
 ) -> Explanation:
-    size = sides_of(tuple(traced.images.shape), channels)[-len(game.layout.grid) :]
+    size = spatial_size(tuple(traced.images.shape), channels)[-len(game.layout.grid) :]
     return Explanation(
         method=method.name,
         layer=traced.layer,

@@ -22,21 +22,21 @@ from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.comparison import Comparison
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
-from shapleycam.game.crg import MEMORY
+from shapleycam.game.game import MEMORY
 from shapleycam.game.players import Regions
 from shapleycam.layers import Solid, check_solid, share_proofs
-from shapleycam.models.channels import greyscale, wants_grey
+from shapleycam.models.greyscale import takes_greyscale, to_greyscale
 from shapleycam.models.layout import Layout
 from shapleycam.models.network import Network, Transform
-from shapleycam.models.outputs import Choice, selector
+from shapleycam.models.outputs import OutputChoice, make_selector
 from shapleycam.models.preprocess import Preprocess
-from shapleycam.models.resolve import best_device, moved, network_of
+from shapleycam.models.resolve import default_device, move_to_device, resolve_network
 from shapleycam.models.transforms import as_transform
 from shapleycam.tracing._trace import Select, whole
 from shapleycam.tracing.checked import share_checks
 from shapleycam.tracing.isolation import device_of
 from shapleycam.tracing.suspension import without_autocast
-from shapleycam.utilities import Function, Utility, utility_of
+from shapleycam.utilities import Function, Utility, resolve_utility
 from shapleycam.values.options import EstimatorKeywords, EstimatorOptions
 
 if TYPE_CHECKING:
@@ -82,22 +82,24 @@ class Explainer:
         device: str | torch.device | None = None,
         memory: int = MEMORY,
         *,
-        output: Choice = None,
+        output: OutputChoice = None,
         layout: str | Layout | None = None,
         fuse: str = "mean",
         images: Solid = None,
     ) -> None:
         if isinstance(model, str):
-            device = device or best_device()
-        network = network_of(model)
-        self.model = network.model if device is None else moved(network.model, device, device_of(network.model))
+            device = device or default_device()
+        network = resolve_network(model)
+        self.model = (
+            network.model if device is None else move_to_device(network.model, device, device_of(network.model))
+        )
         transform: Transform | None = as_transform(preprocess) if preprocess else network.preprocess
-        self.preprocess = greyscale(transform) if transform and wants_grey(self.model) else transform
+        self.preprocess = to_greyscale(transform) if transform and takes_greyscale(self.model) else transform
         self.labels = tuple(labels) if labels is not None else network.labels
-        self.utility = utility_of(utility)
+        self.utility = resolve_utility(utility)
         self.name = network.name
         self.origin = network.origin
-        self.select = selector(output)
+        self.select = make_selector(output)
         self._settings = ExplainerSettings(
             self.model, self.labels, self.preprocess, memory, layout, check_solid(images)
         )
@@ -376,7 +378,7 @@ class Explainer:
         return comparison
 
     def _utility(self, choice: UtilityChoice) -> Utility:
-        return self.utility if choice is None else utility_of(choice)
+        return self.utility if choice is None else resolve_utility(choice)
 
     def _select(self, utility: Utility) -> Select:
         return whole if utility.raw else self.select

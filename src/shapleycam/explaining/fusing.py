@@ -13,7 +13,7 @@ from torch import Tensor
 from shapleycam.cams.heatmaps import min_max, resized
 from shapleycam.errors import OptionError, nearest
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.names import canonical
+from shapleycam.names import canonical_name
 
 FUSIONS: dict[str, Callable[[Sequence[Explanation]], Tensor]] = {
     "mean": lambda layers: torch.stack([_scaled_once(e) for e in layers]).mean(0),
@@ -29,7 +29,7 @@ def check_fusion(fuse: str) -> str:
     Raises:
         OptionError: there is none of that name.
     """
-    fusion = canonical(fuse, FUSIONS)
+    fusion = canonical_name(fuse, FUSIONS)
     if fusion is None:
         raise OptionError(f"fuse={fuse!r} is unknown; {nearest(str(fuse), FUSIONS)}")
     return fusion

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from shapleycam.errors import ImageError, OptionError, TargetError
 from shapleycam.images import Photo, Source, open_photograph
-from shapleycam.models.labels import index_of
+from shapleycam.models.labels import class_index
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.precision import HALF
@@ -24,7 +24,7 @@ from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 from shapleycam.tracing.isolation import device_of
 from shapleycam.tracing.nested import map_tensors
 from shapleycam.utilities import Utility
-from shapleycam.utilities.utility import logits_if_any
+from shapleycam.utilities.utility import logits_or_none
 
 Images: TypeAlias = "Photo | Sequence[Photo] | Tensor | Sequence[Tensor] | Batch"
 Inputs: TypeAlias = "Mapping[str, Any] | tuple[Any, ...] | None"
@@ -174,7 +174,7 @@ def targets_of(
     chosen = [one if isinstance(one, str) else _number(one) for one in given]
     if len(chosen) != count:
         raise TargetError(f"targets given: {len(chosen)}, images: {count}; expected one target, or one an image")
-    return torch.tensor([index_of(one, labels, classes) for one in chosen], device=scores.device)
+    return torch.tensor([class_index(one, labels, classes) for one in chosen], device=scores.device)
 
 
 def prepared(photo: Photo, name: str, preprocess: Transform) -> tuple[Tensor, Source]:
@@ -198,7 +198,7 @@ def prepared(photo: Photo, name: str, preprocess: Transform) -> tuple[Tensor, So
 
 def _no_classes(target: Target, utility: Utility, images: Tensor) -> Int[Tensor, " b"]:
     """Zeros, where a utility asks of no class; a function of the user's may be given numbers of its own."""
-    count, is_function = len(images), utility.scores is logits_if_any
+    count, is_function = len(images), utility.scores is logits_or_none
     if target is None:
         return torch.zeros(count, dtype=torch.long, device=images.device)
     numbers = [target] * count if isinstance(target, int) else target

@@ -11,7 +11,7 @@ from shapleycam.errors import LayerError
 from shapleycam.explaining.inputs import Batch
 from shapleycam.layers import BEFORE_POOL, RULES, Solid, chosen, rule_of
 from shapleycam.models.network import Network
-from shapleycam.models.resolve import own_name
+from shapleycam.models.resolve import name_without_wrappers
 from shapleycam.tracing._trace import Select
 from shapleycam.tracing.calls import layer_name
 
@@ -77,4 +77,4 @@ def _name_or_rule(layer: str | nn.Module, network: Network, model: nn.Module) ->
     rule = rule_of(layer, dict(model.named_modules()))
     if rule is not None:
         return network.layers.get(rule, rule)
-    return layer_name(model, own_name(layer, model) if isinstance(layer, str) else layer)
+    return layer_name(model, name_without_wrappers(layer, model) if isinstance(layer, str) else layer)

@@ -9,14 +9,14 @@ from shapleycam.errors import ModelError
 from shapleycam.explaining import warnings
 from shapleycam.explaining.inputs import Batch
 from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings
-from shapleycam.models.outputs import rows_of
+from shapleycam.models.outputs import check_rows
 from shapleycam.tracing import Trace
 from shapleycam.tracing._trace import Select
 from shapleycam.tracing.isolation import isolated, run
 from shapleycam.tracing.scores import Form, Reads
 from shapleycam.utilities import Utility
-from shapleycam.utilities.fitting import check_scores
-from shapleycam.utilities.utility import logits_if_any
+from shapleycam.utilities.checks import check_scores
+from shapleycam.utilities.utility import logits_or_none
 
 
 class OutputReadings:
@@ -56,7 +56,7 @@ class OutputReadings:
     def scores(self, utility: Utility) -> Float[Tensor, "b classes"] | None:
         """Return what a target is chosen among; for a function of the user's the class scores, if there are any."""
         labels = self._settings.labels
-        if utility.scores is not logits_if_any or utility.raw:
+        if utility.scores is not logits_or_none or utility.raw:
             return utility.scores(self.read(utility.reads).output, labels)
         try:
             return utility.scores(self.read("scores").output, labels)
@@ -86,7 +86,7 @@ class OutputReadings:
         if len(images) == 1 or set(shape) != {len(images)} or self._memory.has_checked_rows(shape, self._select):
             return
         with isolated(self._settings.model) as model:
-            alone = rows_of(self._select(run(model, images[:1], self._batch.first.extra)), 1)
+            alone = check_rows(self._select(run(model, images[:1], self._batch.first.extra)), 1)
         if alone.numel() * len(images) != self._traced.output.numel():
             raise ModelError(
                 f"the model returns shape {shape} for {len(images)} images and {tuple(alone.shape)} for one alone; "

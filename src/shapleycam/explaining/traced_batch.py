@@ -24,7 +24,7 @@ from shapleycam.layers import channel_axis, layout_at
 from shapleycam.tracing import Trace, trace
 from shapleycam.tracing._trace import Select
 from shapleycam.utilities import Utility
-from shapleycam.utilities.fitting import check_classes
+from shapleycam.utilities.checks import check_classes
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.scale import cancels, ignores_scale, warn_of_ignored_scale
 
@@ -41,7 +41,7 @@ class TracedBatch:
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
         >>> explainer = shapleycam.Explainer(model, layer="1")
         >>> batch = explainer.trace(torch.rand(2, 3, 8, 8), ["hirescam"])
-        >>> utility = shapleycam.utilities.utility_of("logit")
+        >>> utility = shapleycam.utilities.resolve_utility("logit")
         >>> batch.compare(["hirescam"], 0, utility, shapleycam.values.EstimatorOptions())["hirescam"].values.shape
         torch.Size([2, 6, 6])
     """
@@ -81,7 +81,7 @@ class TracedBatch:
         utility.check_images(len(traced.images))
         scores = self._readings.scores(utility)
         classes = targets_of(target, utility, scores, settings.labels, traced.images)
-        settled = utility.settled(traced.output, classes, settings.labels)
+        settled = utility.with_image_data(traced.output, classes, settings.labels)
         check_classes(scores, classes, settings.labels)
         layout = layout_at(
             settings.model,

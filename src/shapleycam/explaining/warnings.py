@@ -18,7 +18,7 @@ from shapleycam.errors import (
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.tracing import Trace
 from shapleycam.utilities import Utility
-from shapleycam.utilities.fitting import exclude_each_other
+from shapleycam.utilities.checks import classes_exclude_each_other
 
 
 def warn_of_blank_maps(explanation: Explanation) -> None:
@@ -61,8 +61,8 @@ def warn_about_scores(utility: Utility, traced: Trace, labels: Sequence[str] | N
     if scores.remark is not None and scores.remark not in messages:
         messages.add(scores.remark)
         warn(ProbabilitiesWarning, scores.remark)
-    may_exclude = utility.beside and scores.final is None and utility.name not in messages
-    if may_exclude and traced.output.dim() == 2 and exclude_each_other(traced.output.detach(), labels):
+    may_exclude = utility.multi_label and scores.final is None and utility.name not in messages
+    if may_exclude and traced.output.dim() == 2 and classes_exclude_each_other(traced.output.detach(), labels):
         messages.add(utility.name)
         warn(
             ExclusiveClassesWarning,

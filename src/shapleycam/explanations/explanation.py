@@ -17,10 +17,10 @@ from shapleycam.drawing import overlays
 from shapleycam.drawing.overlays import Kind
 from shapleycam.errors import ImageError, OptionError
 from shapleycam.explanations import notebook, storage
-from shapleycam.files import write_whole
+from shapleycam.files import write_atomically
 from shapleycam.images import Source, open_photograph
-from shapleycam.models.grids import sides_of
-from shapleycam.models.labels import name_of
+from shapleycam.models.grids import spatial_size
+from shapleycam.models.labels import class_name
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess, to_pixels
 from shapleycam.tracing.scores import Form
@@ -94,7 +94,7 @@ class Explanation:
 
     def label(self, index: int = 0) -> str:
         """Return the name of the class that was explained for one image."""
-        return name_of(int(self.target[index]), self.labels)
+        return class_name(int(self.target[index]), self.labels)
 
     def probabilities(self, index: int = 0) -> Float[Tensor, " classes"] | None:
         """Return the model's probability of each class for one image; None where its output is not of classes."""
@@ -177,7 +177,7 @@ class Explanation:
         Raises:
             OptionError: the folder cannot be written.
         """
-        return write_whole(Path(path), self.write)
+        return write_atomically(Path(path), self.write)
 
     def write(self, file: IO[bytes]) -> None:
         """Write as `save` does, into a file that is open."""
@@ -226,7 +226,7 @@ class Explanation:
     @property
     def _frames(self) -> int:
         """Return how many frames the images have."""
-        return sides_of(tuple(self.images.shape), self.channels)[0]
+        return spatial_size(tuple(self.images.shape), self.channels)[0]
 
 
 def _can_be_shown(source: Source) -> bool:

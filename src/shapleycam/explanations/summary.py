@@ -12,7 +12,7 @@ from torch import Tensor
 from shapleycam.cams.table import METHODS
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.models.labels import name_of
+from shapleycam.models.labels import class_name
 from shapleycam.values.distance import efficiency_gap
 
 _LINEAR, _LITTLE, _SOME = 1e-6, 0.1, 0.3
@@ -126,7 +126,7 @@ def top_classes(explanation: Explanation, index: int = 0) -> tuple[ClassProbabil
     if probabilities is None:
         return ()
     ranked = sorted(enumerate(probabilities.tolist()), key=lambda pair: -pair[1])[:_LIKELIEST]
-    return tuple(ClassProbability(c, name_of(c, explanation.labels), p) for c, p in ranked)
+    return tuple(ClassProbability(c, class_name(c, explanation.labels), p) for c, p in ranked)
 
 
 def describe_curvature(curvature: float | None) -> str:

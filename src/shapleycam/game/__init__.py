@@ -1,5 +1,5 @@
-"""The CRG game of a batch of images, and who plays it."""
+"""The CRG game of a batch of images: its players, the values of coalitions, and the utility's derivatives."""
 
-from shapleycam.game.crg import Game
+from shapleycam.game.game import Game
 
 __all__ = ["Game"]

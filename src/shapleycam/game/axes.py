@@ -1,4 +1,8 @@
-"""What lies along the axes of a tensor that was computed from an activation: images, positions, channels."""
+"""What lies along the axes of a tensor that was computed from an activation: images, positions or channels.
+
+Operations split and merge axes (a flatten, a reshape into windows). An axis is therefore described by its factors, the
+parts that it is the product of, and these are followed through the head's operations.
+"""
 
 from __future__ import annotations
 
@@ -9,85 +13,97 @@ from torch import Tensor
 
 from shapleycam.models.layout import Layout
 
-Kind: TypeAlias = Literal["batch", "position", "channel"]
+AxisContent: TypeAlias = Literal["batch", "position", "channel"]
 
 
-class Factor(NamedTuple):
-    """A part of an axis: what lies along it, how many, and, for positions, how far apart in reading order they are (so
-    that rows and columns are told apart).
+class AxisFactor(NamedTuple):
+    """A factor of an axis: what lies along it, its size, and how far apart neighbours are in reading order.
+
+    The `step` (0 for images and channels) tells rows from columns, whose sizes are equal on a square map: otherwise
+    a + aᵀ would pass for a residual connection (docs/decisions.md, "Signs that an axis belongs to positions carry its
+    step").
     """
 
-    kind: Kind
+    content: AxisContent
     size: int
     step: int
 
 
-Axis: TypeAlias = tuple[Factor, ...]
-"""An axis of a tensor as the factors of its size, outermost first; none for an axis of size 1."""
+Axis: TypeAlias = tuple[AxisFactor, ...]
+"""An axis of a tensor as the factors of its size, outermost first; empty for an axis of size 1."""
 
 
-def axes_of(layout: Layout, shape: tuple[int, ...]) -> tuple[Axis, ...]:
-    """The axes of an activation of this layout and shape."""
-    places: list[Kind] = ["position"] * (len(shape) - 2)
-    order: list[Kind] = ["batch", "channel", *places] if layout.channels_first else ["batch", *places, "channel"]
+def axes_of_activation(layout: Layout, shape: tuple[int, ...]) -> tuple[Axis, ...]:
+    """Return the axes of an activation of this layout and shape."""
+    positions: list[AxisContent] = ["position"] * (len(shape) - 2)
+    contents: list[AxisContent] = (
+        ["batch", "channel", *positions] if layout.channels_first else ["batch", *positions, "channel"]
+    )
     axes, step = [], 1
-    for kind, size in zip(reversed(order), reversed(shape), strict=True):
-        axes.append(axis_of(kind, size, step if kind == "position" else 0))
-        step *= size if kind == "position" else 1
+    for content, size in zip(reversed(contents), reversed(shape), strict=True):
+        axes.append(make_axis(content, size, step if content == "position" else 0))
+        step *= size if content == "position" else 1
     return tuple(reversed(axes))
 
 
-def axis_of(kind: Kind, size: int, step: int = 0) -> Axis:
-    """An axis of one factor."""
-    return (Factor(kind, size, step),) if size > 1 else ()
+def make_axis(content: AxisContent, size: int, step: int = 0) -> Axis:
+    """Return an axis of one factor."""
+    return (AxisFactor(content, size, step),) if size > 1 else ()
 
 
-def shape_of(axes: tuple[Axis, ...]) -> tuple[int, ...]:
-    """The sizes of axes."""
+def shape_of_axes(axes: tuple[Axis, ...]) -> tuple[int, ...]:
+    """Return the sizes of axes."""
     return tuple(prod(factor.size for factor in axis) for axis in axes)
 
 
-def mixes(axes: tuple[Axis, ...]) -> bool:
-    """Whether positions, or images, are along these axes."""
-    return any(factor.kind != "channel" for axis in axes for factor in axis)
+def have_positions_or_images(axes: tuple[Axis, ...]) -> bool:
+    """Return whether positions, or images, lie along any of these axes."""
+    return any(factor.content != "channel" for axis in axes for factor in axis)
 
 
-def same_everywhere(constant: Tensor | None, axes: tuple[Axis, ...]) -> bool:
-    """Whether a constant operand broadcasts over all positions."""
+def is_same_at_all_positions(constant: Tensor | None, axes: tuple[Axis, ...]) -> bool:
+    """Return whether a constant operand broadcasts over all positions and images."""
     if constant is None or constant.dim() > len(axes):
         return False
     aligned = axes[len(axes) - constant.dim() :]
-    return all(size == 1 or not mixes((axis,)) for size, axis in zip(constant.shape, aligned, strict=True))
+    return all(
+        size == 1 or not have_positions_or_images((axis,)) for size, axis in zip(constant.shape, aligned, strict=True)
+    )
 
 
-def regrouped(factors: list[Factor], shape: tuple[int, ...]) -> tuple[Axis, ...] | None:
-    """The same factors, outermost first, along the axes of another shape; None where one would be cut across."""
-    axes = []
+def reshape_axes(axes: tuple[Axis, ...], shape: tuple[int, ...]) -> tuple[Axis, ...] | None:
+    """Return the axes after a reshape; None where the new shape cuts across a factor.
+
+    As numbers keep their order in a reshape, so do the factors: they are laid along the new axes one after the other,
+    and a factor that is larger than what is left of an axis is split in two.
+    """
+    factors = [factor for axis in axes for factor in axis]
+    reshaped = []
     for size in shape:
-        axis: list[Factor] = []
-        wanted = size
-        while wanted > 1:
+        axis: list[AxisFactor] = []
+        remaining = size
+        while remaining > 1:
             if not factors:
                 return None
-            kind, there, step = factors.pop(0)
-            taken = min(there, wanted)
-            if wanted % taken or there % taken:
+            content, factor_size, step = factors.pop(0)
+            taken = min(factor_size, remaining)
+            if remaining % taken or factor_size % taken:
                 return None
-            axis.append(Factor(kind, taken, step * (there // taken)))
-            wanted //= taken
-            if there > taken:
-                factors.insert(0, Factor(kind, there // taken, step))
-        axes.append(_merged(axis))
-    return None if factors else tuple(axes)
+            axis.append(AxisFactor(content, taken, step * (factor_size // taken)))
+            remaining //= taken
+            if factor_size > taken:
+                factors.insert(0, AxisFactor(content, factor_size // taken, step))
+        reshaped.append(_merge_neighbours(axis))
+    return None if factors else tuple(reshaped)
 
 
-def _merged(axis: list[Factor]) -> Axis:
-    """Neighbours that were split from one factor, or lie as if they were, as one again."""
-    merged: list[Factor] = []
+def _merge_neighbours(axis: list[AxisFactor]) -> Axis:
+    """Merge neighbouring factors that were split from one, or lie in memory as if they were."""
+    merged: list[AxisFactor] = []
     for factor in axis:
-        before = merged[-1] if merged else None
-        if before and before.kind == factor.kind and before.step == factor.size * factor.step:
-            merged[-1] = Factor(factor.kind, before.size * factor.size, factor.step)
+        last = merged[-1] if merged else None
+        if last and last.content == factor.content and last.step == factor.size * factor.step:
+            merged[-1] = AxisFactor(factor.content, last.size * factor.size, factor.step)
         else:
             merged.append(factor)
     return tuple(merged)

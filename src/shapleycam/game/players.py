@@ -1,4 +1,4 @@
-"""Who plays: each position by itself, or regions of positions; prefix tokens together are one more player."""
+"""The players of a game: each position by itself, or regions of positions; prefix tokens together are one more."""
 
 from __future__ import annotations
 
@@ -14,55 +14,62 @@ from shapleycam.errors import OptionError
 from shapleycam.models.layout import Layout
 
 Regions: TypeAlias = "tuple[int, ...] | list[Any] | np.ndarray | Tensor | None"
-
-
-_PARTS = {2: "(rows, columns)", 3: "(depths, rows, columns)"}
+"""What a user may give as players: None for each position, (rows, columns) of a grid of regions, or labels (h, w) or
+(b, h, w) that name each cell's region.
+"""
+_GRID_SIDES = {2: "(rows, columns)", 3: "(depths, rows, columns)"}
 
 
 @dataclass(frozen=True)
 class Players:
-    """`member` (b, positions) says which of the `count` players each position belongs to."""
+    """The assignment of positions to players: `member` (b, positions) is the player, below `count`, of each."""
 
     member: Int[Tensor, "b positions"]
     count: int
     layout: Layout
 
-    def positions(
+    def presence(
         self, coalitions: Float[Tensor, "a s n"], images: Int[Tensor, " a"] | None = None
     ) -> Float[Tensor, "a s positions"]:
-        """What each position shows of its player's entry; `images` are the images of the rows."""
+        """Return for each position its player's entry in coalitions; `images` are the images of the rows."""
         member = self.member if images is None else self.member[images]
         return coalitions.gather(2, member[:, None].expand(-1, coalitions.shape[1], -1))
 
     def totals(self, values: Float[Tensor, "b positions"]) -> Float[Tensor, "b n"]:
-        """Each player's sum over its positions."""
+        """Return each player's sum of values over its positions."""
         return values.new_zeros(len(values), self.count).scatter_add(1, self.member, values)
 
     def cells(self, values: Float[Tensor, "b n"]) -> Float[Tensor, "b *grid"]:
-        """The players' values on the grid, a region's shared evenly by its cells; without the prefix tokens'."""
+        """Return the players' values on the grid, a region's shared evenly by its cells, without the prefix tokens'."""
         sizes = self.totals(torch.ones_like(self.member, dtype=values.dtype))
         shared = (values / sizes.clamp(min=1)).gather(1, self.member)
         return self.layout.cells(shared)
 
     def prefix(self, values: Float[Tensor, "b n"]) -> Float[Tensor, " b"] | None:
-        """The prefix tokens' value, None where the layer has none."""
+        """Return the prefix tokens' value, None where the layer has none."""
         return values[:, -1] if self.layout.prefix else None
 
     def centre(self, player: int, image: int = 0) -> tuple[float, ...] | None:
-        """The middle of a player's cells (row, column), the first cell's being (0.5, 0.5), in 3-D with the depth before
-        them; None for one without any.
+        """Return the middle of a player's cells, (row, column) or in 3-D (depth, row, column); None without cells.
+
+        The middle of the first cell is (0.5, 0.5).
         """
-        own = self.member[image, self.layout.prefix :] == player
-        cells = own.unflatten(0, self.layout.grid).nonzero().double()
+        belongs = self.member[image, self.layout.prefix :] == player
+        cells = belongs.unflatten(0, self.layout.grid).nonzero().double()
         return tuple((cells.mean(0) + 0.5).tolist()) if len(cells) else None
 
 
-def players_of(regions: Regions, layout: Layout, batch: int, device: torch.device) -> Players:
-    """The players of `batch` images: the grid's cells in reading order, or the regions; prefix tokens come last.
+def make_players(regions: Regions, layout: Layout, batch: int, device: torch.device) -> Players:
+    """Return the players of `batch` images: the grid's cells in reading order, or the regions; prefix tokens come last.
 
-    `regions` is None, (rows, columns) of a grid of regions, or whole numbers (h, w) or (b, h, w) that name each cell's
-    region; in 3-D with the depth before the rows. An image with fewer regions than others of its batch has players
-    without cells, which earn nothing.
+    An image with fewer regions than others of its batch has players without cells, which earn nothing.
+
+    Args:
+        regions: None, (rows, columns) of a grid of regions, or whole numbers (h, w) or (b, h, w) that name each
+            cell's region; in 3-D with the depth before the rows.
+        layout: of the activation.
+        batch: the number of images.
+        device: of the result.
 
     Raises:
         OptionError: a grid that is finer than the layer's, or labels of another size or kind.
@@ -70,16 +77,17 @@ def players_of(regions: Regions, layout: Layout, batch: int, device: torch.devic
     if regions is None:
         labels = torch.arange(layout.count).reshape(1, *layout.grid)
     elif isinstance(regions, tuple) and [type(side) for side in regions] == [int] * len(layout.grid):
-        labels = _grid(regions, layout.grid)
+        labels = _label_grid(regions, layout.grid)
     else:
-        labels = _labels(regions, layout.grid, batch)
+        labels = _check_labels(regions, layout.grid, batch)
     cells = torch.stack([image.flatten().unique(return_inverse=True)[1] for image in labels]).expand(batch, -1)
     count = int(cells.max()) + 1
     prefix = cells.new_full((batch, layout.prefix), count)
     return Players(torch.cat([prefix, cells], 1).to(device), count + (layout.prefix > 0), layout)
 
 
-def _grid(regions: tuple[int, ...], grid: tuple[int, ...]) -> Tensor:
+def _label_grid(regions: tuple[int, ...], grid: tuple[int, ...]) -> Tensor:
+    """Return labels (1, *grid) of a grid of regions whose sides differ by one cell at most."""
     if not all(1 <= count <= side for count, side in zip(regions, grid, strict=True)):
         ones = " x ".join("1" for _ in grid)
         raise OptionError(
@@ -91,14 +99,15 @@ def _grid(regions: tuple[int, ...], grid: tuple[int, ...]) -> Tensor:
     return labels
 
 
-def _labels(regions: Regions, grid: tuple[int, ...], batch: int) -> Tensor:
+def _check_labels(regions: Regions, grid: tuple[int, ...], batch: int) -> Tensor:
+    """Return the user's labels as a tensor (1 or b, *grid) of whole numbers."""
     sides = ", ".join("dhw"[-len(grid) :])
     try:
         labels = torch.as_tensor(regions)
     except (TypeError, ValueError, RuntimeError):
         raise OptionError(
-            f"players are a {type(regions).__name__}; expected {_PARTS[len(grid)]}, or whole numbers ({sides}) that "
-            "name each cell's region"
+            f"players are a {type(regions).__name__}; expected {_GRID_SIDES[len(grid)]}, or whole numbers ({sides}) "
+            "that name each cell's region"
         ) from None
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise OptionError(f"players are labels of {labels.dtype}; expected whole numbers, one for each cell")

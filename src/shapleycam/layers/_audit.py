@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from shapleycam.errors import LayerError
 from shapleycam.layers.layout import reading_at, supposed
 from shapleycam.layers.proof import Solid, channel_axis
-from shapleycam.models.grids import sides_of
+from shapleycam.models.grids import spatial_size
 from shapleycam.models.layout import Layout
-from shapleycam.models.outputs import found as found_logits
+from shapleycam.models.outputs import find_logits
 from shapleycam.tracing._trace import Select
 from shapleycam.tracing.differentiation import Differentiation
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
@@ -67,7 +67,7 @@ class Audit:
 def audit(
     model: nn.Module,
     image: Float[Tensor, "1 *image"],
-    select: Select = found_logits,
+    select: Select = find_logits,
     solid: Solid = None,
     extra: ExtraInputs = NO_EXTRA,
 ) -> Audit:
@@ -91,7 +91,7 @@ def audit(
             "that depends on the image: load trained weights"
         )
     channels = channel_axis(model, image, solid, extra)
-    sides = sides_of(tuple(image.shape), channels)
+    sides = spatial_size(tuple(image.shape), channels)
     found, without, last = [], [], ""
     for one in seen:
         if len(one.value) != len(image):

@@ -11,8 +11,8 @@ from shapleycam.errors import LayerError
 from shapleycam.layers._audit import Audit, Candidate, audit
 from shapleycam.layers.locality import is_local
 from shapleycam.layers.proof import Solid
-from shapleycam.models.outputs import found as found_logits
-from shapleycam.names import canonical
+from shapleycam.models.outputs import find_logits
+from shapleycam.names import canonical_name
 from shapleycam.tracing._trace import Select
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 
@@ -27,7 +27,7 @@ def rule_of(layer: object, modules: Container[str] | None) -> str | None:
     A module that is called so ("last_conv") is meant itself; where the model is not known (None) its name may be any
     word of Python.
     """
-    rule = canonical(layer, RULES)
+    rule = canonical_name(layer, RULES)
     if rule is None or layer == rule:
         return rule
     taken = str(layer).isidentifier() if modules is None else layer in modules
@@ -38,7 +38,7 @@ def chosen(
     model: nn.Module,
     image: Float[Tensor, "1 *image"],
     rule: str,
-    select: Select = found_logits,
+    select: Select = find_logits,
     solid: Solid = None,
     extra: ExtraInputs = NO_EXTRA,
 ) -> str:

@@ -10,8 +10,8 @@ from shapleycam.errors import LayerError, LayoutWarning, warn
 from shapleycam.layers.coordinates.reading import Reading
 from shapleycam.layers.locality import is_local
 from shapleycam.layers.proof import proof_for
-from shapleycam.models.grids import declared, layout_of, sides_of
-from shapleycam.models.layout import Layout, given
+from shapleycam.models.grids import declared_tokens, guess_layout, spatial_size
+from shapleycam.models.layout import Layout, parse_layout
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 
 _SAY = "say where the positions are with layout='tokens 14x14 after 1', say"
@@ -33,12 +33,12 @@ def layout_at(
     Raises:
         LayerError: its places are no grid in reading order, or they are not known.
     """
-    shape, sides = tuple(activation.shape), sides_of(tuple(images.shape), channels)
+    shape, sides = tuple(activation.shape), spatial_size(tuple(images.shape), channels)
     reading = reading_at(model, layer, images, channels, extra)
     if reading.layout is not None and not reading.layout.fits(shape):
         reading = Reading(None, f"it had the layout {reading.layout} when it was last looked at")
     if layout is not None:
-        chosen = given(layout, shape, layer)
+        chosen = parse_layout(layout, shape, layer)
         if len(chosen.grid) > len(sides):
             size = " x ".join(map(str, sides))
             raise LayerError(f"layout {str(chosen)!r} has a depth, and images of {size} have none; leave it out")
@@ -71,7 +71,7 @@ def _of_first(extra: ExtraInputs) -> ExtraInputs:
 def supposed(model: nn.Module, layer: str, shape: tuple[int, ...], sides: tuple[int, ...]) -> Layout | None:
     """Return the layout that a shape lets one suppose, for a test of locality; None where there is none, or several."""
     try:
-        layout = layout_of(shape, sides, model.get_submodule(layer), declared(model, layer))
+        layout = guess_layout(shape, sides, model.get_submodule(layer), declared_tokens(model, layer))
     except LayerError:
         return None
     return layout if layout is not None and layout.count > 1 else None

@@ -12,7 +12,8 @@ from shapleycam.wording import type_and_first_line
 
 UNTRAINED = "untrained"
 OTHER_WEIGHTS = (
-    "where the weights cannot be downloaded, give --checkpoint FILE, or --no-pretrained for an untrained network"
+    "where the weights cannot be downloaded, give checkpoint=, a file of weights, or pretrained=False for an untrained "
+    "network"
 )
 _TENSORS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 

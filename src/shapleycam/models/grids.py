@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from torch import nn
 
 from shapleycam.errors import LayerError
-from shapleycam.models.layout import Kind, Layout
+from shapleycam.models.layout import Layout, LayoutKind
 
 Size: TypeAlias = tuple[int, ...]
 """Height and width, or depth, height and width."""
@@ -27,14 +27,14 @@ _CHANNELS_FIRST = (
 
 
 @dataclass(frozen=True)
-class Declared:
+class TokenDeclaration:
     """What a model says of its tokens: how many come before those of the image, and how many pixels one covers."""
 
     prefix: int | None = None
     patch: Size | None = None
 
 
-def declared(model: nn.Module, layer: str) -> Declared:
+def declared_tokens(model: nn.Module, layer: str) -> TokenDeclaration:
     """What the modules around a layer declare, the nearest first.
 
     timm's `num_prefix_tokens` and `patch_embed.patch_size`, transformers' `config.patch_size` and `tubelet_size`, and
@@ -46,18 +46,18 @@ def declared(model: nn.Module, layer: str) -> Declared:
         count = getattr(module, "num_prefix_tokens", None)
         prefix = count if prefix is None and isinstance(count, int) else prefix
         patch = patch or _patch(module)
-    return Declared(prefix, patch)
+    return TokenDeclaration(prefix, patch)
 
 
-def sides_of(images: tuple[int, ...], channels: int = 1) -> Size:
+def spatial_size(images: tuple[int, ...], channels: int = 1) -> Size:
     """Height and width of images (b, c, h, w); depth too of volumes (b, c, d, h, w) and videos (b, t, c, h, w), whose
     axis of channels is `channels`.
     """
     return tuple(side for axis, side in enumerate(images) if axis not in {0, channels})
 
 
-def layout_of(
-    shape: tuple[int, ...], image: Size, module: nn.Module | None = None, said: Declared | None = None
+def guess_layout(
+    shape: tuple[int, ...], image: Size, module: nn.Module | None = None, said: TokenDeclaration | None = None
 ) -> Layout | None:
     """The layout of an activation of `shape` (b, ...) for images of a size; None if it has no grid.
 
@@ -68,10 +68,10 @@ def layout_of(
         LayerError: several readings are possible.
     """
     if len(shape) == 3:
-        return _tokens(shape[1], image, said or Declared())
+        return _tokens(shape[1], image, said or TokenDeclaration())
     if len(shape) not in {4, 5} or len(shape) - 2 > len(image):
         return None
-    kinds: tuple[Kind, Kind] = ("NCHW", "NHWC") if len(shape) == 4 else ("NCDHW", "NDHWC")
+    kinds: tuple[LayoutKind, LayoutKind] = ("NCHW", "NHWC") if len(shape) == 4 else ("NCDHW", "NDHWC")
     first, last = Layout(kinds[0], shape[2:]), Layout(kinds[1], shape[1:-1])
     channels = _channels(module, shape)
     possible = (_fits(first.grid, image), _fits(last.grid, image))
@@ -121,7 +121,7 @@ def _fits(grid: Size, image: Size) -> bool:
     return deep and h <= height and w <= width and abs(h * width - w * height) < height + width
 
 
-def _tokens(count: int, image: Size, said: Declared) -> Layout | None:
+def _tokens(count: int, image: Size, said: TokenDeclaration) -> Layout | None:
     """By the declared patch, or the image's exact proportions, or the only whole stride; unusual prefixes last."""
     usual = (0, 1) if said.prefix is None else (said.prefix, 0)
     more = range(2, _MOST_PREFIX_TOKENS + 1) if said.prefix is None else range(1, _MOST_PREFIX_TOKENS + 1)

@@ -12,23 +12,23 @@ from shapleycam.errors import TargetError, nearest
 _NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
-def imagenet() -> tuple[str, ...]:
+def imagenet_labels() -> tuple[str, ...]:
     """The 1,000 classes of ImageNet in the order of the networks' outputs, with synonyms after commas."""
     info = ImageNetInfo()
     return tuple(info.index_to_description(index) for index in range(info.num_classes()))
 
 
-def short(label: str) -> str:
+def short_label(label: str) -> str:
     """The first of a label's comma-separated names."""
     return label.split(",", maxsplit=1)[0].strip()
 
 
-def name_of(index: int, labels: Sequence[str] | None) -> str:
+def class_name(index: int, labels: Sequence[str] | None) -> str:
     """What to call a class in print."""
-    return short(labels[index]) if labels is not None and index < len(labels) else f"class {index}"
+    return short_label(labels[index]) if labels is not None and index < len(labels) else f"class {index}"
 
 
-def index_of(target: str | int, labels: Sequence[str] | None, classes: int) -> int:
+def class_index(target: str | int, labels: Sequence[str] | None, classes: int) -> int:
     """The class that `target`, a number or a label, means.
 
     Raises:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from shapleycam.errors import LayerError
 
-Kind: TypeAlias = Literal["NCHW", "NHWC", "NCDHW", "NDHWC", "tokens"]
+LayoutKind: TypeAlias = Literal["NCHW", "NHWC", "NCDHW", "NDHWC", "tokens"]
 """Batch, channels, depth (or time), height, width; or a row of tokens (b, n, k)."""
 
 _WRITTEN = re.compile(
@@ -28,7 +28,7 @@ class Layout:
     Tokens may begin with `prefix` ones that have no place in the image (class, registers).
     """
 
-    kind: Kind
+    kind: LayoutKind
     grid: tuple[int, ...]
     prefix: int = 0
 
@@ -48,14 +48,14 @@ class Layout:
             return activation.flatten(2).transpose(1, 2)
         return activation.flatten(1, -2)
 
-    def over(self, places: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows _ _ *_more"]:
+    def broadcast(self, places: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows _ _ *_more"]:
         """One number a position, shaped to be multiplied with an activation."""
         if self.kind == "tokens":
             return places.unsqueeze(-1)
         grid: Tensor = places.unflatten(-1, self.grid)
         return grid.unsqueeze(-1 - len(self.grid) if self.channels_first else -1)
 
-    def single(self, contents: Float[Tensor, "rows k"]) -> Float[Tensor, "rows _ _ *_more"]:
+    def single_position(self, contents: Float[Tensor, "rows k"]) -> Float[Tensor, "rows _ _ *_more"]:
         """Activations of one position each, from its content."""
         ones = [1] if self.kind == "tokens" else [1] * len(self.grid)
         shape = [-1, *ones] if self.channels_first else [*ones, -1]
@@ -78,7 +78,7 @@ class Layout:
         return f"{self.kind} {' x '.join(map(str, self.grid))}{prefix}"
 
 
-def given(layout: str | Layout, shape: tuple[int, ...], layer: str) -> Layout:
+def parse_layout(layout: str | Layout, shape: tuple[int, ...], layer: str) -> Layout:
     """The layout that a user says the activation of `shape` (b, ...) has: as `str(Layout)` writes it, the grid only
     where it is not in the shape.
 
@@ -93,12 +93,12 @@ def given(layout: str | Layout, shape: tuple[int, ...], layer: str) -> Layout:
 
 def _read(text: str, shape: tuple[int, ...]) -> Layout:
     found = _WRITTEN.fullmatch(text.strip())
-    if not found or found["kind"] not in get_args(Kind) or (found["kind"] == "tokens" and not found["grid"]):
+    if not found or found["kind"] not in get_args(LayoutKind) or (found["kind"] == "tokens" and not found["grid"]):
         raise LayerError(f"layout {text!r} cannot be read; {_HOW}")
-    kind = cast("Kind", found["kind"])
+    kind = cast("LayoutKind", found["kind"])
     grid = tuple(int(side) for side in found["grid"].split("x")) if found["grid"] else _grid_of(kind, shape)
     return Layout(kind, grid, int(found["prefix"] or 0))
 
 
-def _grid_of(kind: Kind, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _grid_of(kind: LayoutKind, shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[2:] if kind in {"NCHW", "NCDHW"} else shape[1:-1]

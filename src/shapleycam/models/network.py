@@ -14,7 +14,7 @@ from torchvision.models import WeightsEnum
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms._presets import ImageClassification
 
-from shapleycam.models.labels import imagenet
+from shapleycam.models.labels import imagenet_labels
 from shapleycam.models.preprocess import Preprocess
 
 Transform: TypeAlias = "Preprocess | Callable[[Image.Image], Tensor]"
@@ -36,13 +36,13 @@ class Network:
     layers: Mapping[str, str] = field(default_factory=dict)
 
 
-def declared_by_timm(model: nn.Module) -> tuple[Transform | None, tuple[str, ...] | None]:
+def preprocess_and_labels_of_timm(model: nn.Module) -> tuple[Transform | None, tuple[str, ...] | None]:
     """Preprocessing and labels that a timm model carries in `pretrained_cfg`; (None, None) for other models."""
     declared = getattr(model, "pretrained_cfg", None)
     if not isinstance(declared, dict):
         return None, None
     config: dict[str, Any] = resolve_data_config({}, model=model)
-    labels = imagenet() if declared.get("num_classes") == getattr(model, "num_classes", None) == 1000 else None
+    labels = imagenet_labels() if declared.get("num_classes") == getattr(model, "num_classes", None) == 1000 else None
     return _from_timm(config), labels
 
 
@@ -61,7 +61,7 @@ def _from_timm(config: dict[str, Any]) -> Transform:
     )
 
 
-def declared_by_torchvision(weights: WeightsEnum) -> tuple[Transform, tuple[str, ...]]:
+def preprocess_and_labels_of_torchvision(weights: WeightsEnum) -> tuple[Transform, tuple[str, ...]]:
     """Preprocessing and labels of a torchvision weights entry."""
     return of_torchvision(weights.transforms()), tuple(weights.meta["categories"])
 

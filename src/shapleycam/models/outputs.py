@@ -13,21 +13,21 @@ from torch.nn.functional import logsigmoid
 
 from shapleycam.errors import ModelError, OptionError
 
-Choice: TypeAlias = "str | int | Callable[[Any], Any] | None"
+OutputChoice: TypeAlias = "str | int | Callable[[Any], Any] | None"
 
 _USUAL = ("logits", "out")
 """What transformers and torchvision call it."""
 _EQUAL = 1e-5
 
 
-def selector(choice: object) -> Callable[[Any], Any]:
+def make_selector(choice: object) -> Callable[[Any], Any]:
     """From what a model returns to what is explained: by key or attribute, by position, by a function, or found.
 
     Raises:
         OptionError: a choice of another kind.
     """
     if choice is None:
-        return found
+        return find_logits
     if callable(choice):
         return choice
     if isinstance(choice, (str, int)) and not isinstance(choice, bool):
@@ -35,7 +35,7 @@ def selector(choice: object) -> Callable[[Any], Any]:
     raise OptionError(f"output={choice!r} is a {type(choice).__name__}; expected a name, a position or a function")
 
 
-def rows_of(output: Tensor, rows: int, what: str = "images") -> Tensor:
+def check_rows(output: Tensor, rows: int, what: str = "images") -> Tensor:
     """The output with one row for each of `rows` images (or coalitions): of one image (), (n,) is read as one row.
 
     Raises:
@@ -53,7 +53,7 @@ def rows_of(output: Tensor, rows: int, what: str = "images") -> Tensor:
     return output
 
 
-def found(output: Any) -> Tensor:
+def find_logits(output: Any) -> Tensor:
     """The tensor itself, the entry called `logits` or `out`, or the only tensor of numbers (b, ...) in it.
 
     Of tensors that are the softmax or sigmoid of another one in it, that other one: of (probabilities, logits) the

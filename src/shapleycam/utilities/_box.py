@@ -33,8 +33,8 @@ def box(place: Any = None) -> Utility:
         "why there is such an object in the box",
         scores=partial(_by_class, each),
         raw=True,
-        each=each,
-        settle=_best if place is None else None,
+        image_data=each,
+        make_image_data=_best if place is None else None,
     )
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from shapleycam.errors import OptionError, TargetError
-from shapleycam.models.labels import index_of
-from shapleycam.utilities.table import of_classes, utility_of
+from shapleycam.models.labels import class_index
+from shapleycam.utilities.table import class_function, resolve_utility
 from shapleycam.utilities.utility import Function, Labels, Utility, as_logits
 
 
@@ -22,7 +22,7 @@ def contrast(other: int | str, utility: str | Utility | Function = "logit") -> U
     Raises:
         OptionError: an unknown utility; TargetError, when it is asked: an unknown class.
     """
-    of_one, name = of_classes(utility), utility_of(utility).name
+    of_one, name = class_function(utility), resolve_utility(utility).name
 
     def function(output: Tensor, target: Tensor, others: Tensor) -> Tensor:
         z = _of_softmax(output)
@@ -30,7 +30,7 @@ def contrast(other: int | str, utility: str | Utility | Function = "logit") -> U
         return of_one(difference, torch.ones_like(target))
 
     def others(output: Tensor, target: Tensor, labels: Labels) -> Tensor:
-        index = index_of(other, labels, as_logits(output).shape[1])
+        index = class_index(other, labels, as_logits(output).shape[1])
         if bool((target == index).any()):
             raise TargetError(f"class {other} was to be explained against itself; give another target or other class")
         if bool((as_logits(output)[:, index] == -torch.inf).any()):
@@ -43,7 +43,7 @@ def contrast(other: int | str, utility: str | Utility | Function = "logit") -> U
         f"{name} of z_c - z_B, B = {other}",
         f"why the class and not {other}",
         reads="scores",
-        settle=others,
+        make_image_data=others,
     )
 
 
@@ -56,7 +56,7 @@ def any_of(classes: Sequence[int | str], utility: str | Utility | Function = "re
     """
     if isinstance(classes, str) or not classes:
         raise OptionError(f"classes={classes!r}; expected a list of class numbers or labels")
-    of_one, name = of_classes(utility), utility_of(utility).name
+    of_one, name = class_function(utility), resolve_utility(utility).name
     named = ", ".join(map(str, classes))
 
     def function(output: Tensor, target: Tensor, members: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ def any_of(classes: Sequence[int | str], utility: str | Utility | Function = "re
     def chosen(output: Tensor, labels: Labels) -> Tensor:
         z = as_logits(output)
         found = torch.zeros(1, z.shape[1], dtype=torch.bool, device=z.device)
-        found[0, [index_of(one, labels, z.shape[1]) for one in classes]] = True
+        found[0, [class_index(one, labels, z.shape[1]) for one in classes]] = True
         if bool(found.all()):
             raise TargetError(f"classes {named} are all that the model has; expected some of them")
         return found
@@ -89,10 +89,10 @@ def any_of(classes: Sequence[int | str], utility: str | Utility | Function = "re
         f"{name} of log Σ_S exp z",
         f"why one of {named}",
         reads="scores",
-        needs_logits=utility_of(utility).needs_logits,
-        beside=utility_of(utility).beside,
+        needs_logits=resolve_utility(utility).needs_logits,
+        multi_label=resolve_utility(utility).multi_label,
         scores=best,
-        settle=members,
+        make_image_data=members,
     )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from shapleycam.errors import OptionError, TargetError
-from shapleycam.utilities.table import of_classes, utility_of
+from shapleycam.utilities.table import class_function, resolve_utility
 from shapleycam.utilities.utility import Function, Labels, Utility
 
 
@@ -25,7 +25,7 @@ def inside(mask: Any = None, utility: str | Utility | Function = "rest") -> Util
         OptionError: not a mask, an empty one, or an unknown utility; TargetError, when it is asked: no such output, or
             without a mask a class that is nowhere.
     """
-    of_one, name = of_classes(utility), utility_of(utility).name
+    of_one, name = class_function(utility), resolve_utility(utility).name
     weights = None if mask is None else _weights(mask)
     return Utility(
         f"{name} inside the mask" if mask is not None else f"{name} where the class is seen",
@@ -33,11 +33,11 @@ def inside(mask: Any = None, utility: str | Utility | Function = "rest") -> Util
         f"mean of {name} over the mask",
         "why these pixels are of the class",
         reads="scores",
-        needs_logits=utility_of(utility).needs_logits,
-        beside=utility_of(utility).beside,
+        needs_logits=resolve_utility(utility).needs_logits,
+        multi_label=resolve_utility(utility).multi_label,
         scores=partial(_seen, weights),
-        each=weights,
-        settle=_where_predicted if mask is None else None,
+        image_data=weights,
+        make_image_data=_where_predicted if mask is None else None,
     )
 
 

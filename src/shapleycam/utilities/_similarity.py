@@ -40,5 +40,5 @@ def similarity(embedding: Any) -> Utility:
         "how near the output is to an embedding",
         scores=lambda *_: None,
         reads="numbers",
-        each=embedding.detach().reshape(-1, embedding.shape[-1]),
+        image_data=embedding.detach().reshape(-1, embedding.shape[-1]),
     )

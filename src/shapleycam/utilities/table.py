@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from shapleycam.errors import OptionError, nearest
-from shapleycam.names import canonical
+from shapleycam.names import canonical_name
 from shapleycam.tracing.scores import Form
 from shapleycam.utilities.utility import Function, Utility, as_logits
 
@@ -89,7 +89,7 @@ def _of_probabilities(name: str, function: Function, formula: str, summary: str)
 
 
 def _of_labels(name: str, function: Function, formula: str, summary: str) -> Utility:
-    return replace(_of_logits(name, function, formula, summary), beside=True)
+    return replace(_of_logits(name, function, formula, summary), multi_label=True)
 
 
 _REST = "logit and log-probability together (the paper's ReST)"
@@ -121,7 +121,7 @@ UTILITIES = {
 _OF_CLASSES = [name for name, utility in UTILITIES.items() if utility.predicts]
 
 
-def utility_of(choice: str | Utility | Function) -> Utility:
+def resolve_utility(choice: str | Utility | Function) -> Utility:
     """The utility that a name or a callable `(output, target) -> (b,)` means.
 
     Raises:
@@ -130,7 +130,7 @@ def utility_of(choice: str | Utility | Function) -> Utility:
     if isinstance(choice, Utility):
         return choice
     if isinstance(choice, str):
-        own = canonical(choice, UTILITIES)
+        own = canonical_name(choice, UTILITIES)
         if own is None:
             raise OptionError(f"utility {choice!r} is unknown; {nearest(choice, UTILITIES)}")
         return UTILITIES[own]
@@ -142,14 +142,14 @@ def utility_of(choice: str | Utility | Function) -> Utility:
     )
 
 
-def of_classes(choice: str | Utility | Function) -> Callable[[Output, Target], Value]:
+def class_function(choice: str | Utility | Function) -> Callable[[Output, Target], Value]:
     """The function of logits that a name means, for utilities that put another question to it.
 
     Raises:
         OptionError: an unknown name, or a utility that asks something else.
     """
-    utility = utility_of(choice)
-    if utility.raw or utility.each is not None or utility.settle is not None or not utility.predicts:
+    utility = resolve_utility(choice)
+    if utility.raw or utility.image_data is not None or utility.make_image_data is not None or not utility.predicts:
         raise OptionError(
             f"utility {utility.name!r} is a question of its own; expected one of {', '.join(_OF_CLASSES)}"
         )
@@ -166,8 +166,8 @@ def probabilities(output: Output, utility: str, form: Form = "logits") -> Float[
         single = p.reshape(len(p), -1)
         return torch.cat([1 - single, single], 1) if _is_single(p) else p
     z = as_logits(output.float())
-    beside = form == "sigmoid logits" or utility.startswith("sigmoid")
-    return z.sigmoid() if _is_single(output) or beside else z.softmax(1)
+    multi_label = form == "sigmoid logits" or utility.startswith("sigmoid")
+    return z.sigmoid() if _is_single(output) or multi_label else z.softmax(1)
 
 
 def _is_single(output: Tensor) -> bool:

@@ -36,7 +36,7 @@ def as_logits(output: Float[Tensor, "b *classes"]) -> Float[Tensor, "b classes"]
     return torch.cat([-z, z], 1) if z.shape[1] == 1 else z
 
 
-def logits_if_any(output: Any, _: Labels = None) -> Tensor | None:
+def logits_or_none(output: Any, _: Labels = None) -> Tensor | None:
     """The class scores, None where the output has another form."""
     return as_logits(output) if isinstance(output, torch.Tensor) and output.dim() in {1, 2} else None
 
@@ -64,14 +64,14 @@ class Utility:
     function: Function
     formula: str
     summary: str
-    scores: Callable[[Any, Labels], Tensor | None] = logits_if_any
+    scores: Callable[[Any, Labels], Tensor | None] = logits_or_none
     predicts: bool = True
     raw: bool = False
     reads: Reads = "output"
     needs_logits: bool = False
-    beside: bool = False
-    each: Tensor | None = None
-    settle: Callable[[Any, Tensor, Labels], Tensor] | None = None
+    multi_label: bool = False
+    image_data: Tensor | None = None
+    make_image_data: Callable[[Any, Tensor, Labels], Tensor] | None = None
 
     def __call__(
         self, output: Any, target: Int[Tensor, " b"], samples: Int[Tensor, " b"] | None = None
@@ -102,12 +102,14 @@ class Utility:
             )
         return value
 
-    def settled(self, output: Any, target: Int[Tensor, " b"], labels: Labels) -> Utility:
+    def with_image_data(self, output: Any, target: Int[Tensor, " b"], labels: Labels) -> Utility:
         """The utility with its data for these images, made from their own output where it is made so."""
-        each = self.each if self.settle is None else self.settle(output, target, labels)
+        each = self.image_data if self.make_image_data is None else self.make_image_data(output, target, labels)
         if each is None:
             return self
-        return replace(self, each=each.expand(len(target), *each.shape[1:]).to(target.device), settle=None)
+        return replace(
+            self, image_data=each.expand(len(target), *each.shape[1:]).to(target.device), make_image_data=None
+        )
 
     def check_images(self, count: int) -> None:
         """Refuse data for another number of images.
@@ -115,13 +117,13 @@ class Utility:
         Raises:
             OptionError: neither one for all, nor one an image.
         """
-        if self.each is not None and len(self.each) not in {1, count}:
+        if self.image_data is not None and len(self.image_data) not in {1, count}:
             raise OptionError(
-                f"utility {self.name!r} was given data for {len(self.each)} images, and {count} are explained; "
+                f"utility {self.name!r} was given data for {len(self.image_data)} images, and {count} are explained; "
                 "expected one for all, or one an image"
             )
 
     def _data(self, samples: Tensor | None) -> tuple[Tensor, ...]:
-        if self.each is None:
+        if self.image_data is None:
             return ()
-        return (self.each if samples is None else self.each[samples.to(self.each.device)],)
+        return (self.image_data if samples is None else self.image_data[samples.to(self.image_data.device)],)

@@ -77,8 +77,8 @@ def _part(game: Game, player: int) -> Float[Tensor, "b *shape"]:
     """The activation with one player in its place."""
     alone = torch.zeros(len(game.activation), 1, game.n_players, device=game.activation.device)
     alone[..., player] = 1
-    kept = game.players.positions(alone)[:, 0].to(game.activation.dtype)
-    return game.activation * game.layout.over(kept)
+    kept = game.players.presence(alone)[:, 0].to(game.activation.dtype)
+    return game.activation * game.layout.broadcast(kept)
 
 
 def _paths(n: int) -> Int[Tensor, "orders m"]:

@@ -20,7 +20,7 @@ def cancels(game: Game) -> bool:
 
 def ignores_scale(game: Game) -> bool:
     """Whether U(head(A/2)) is U(head(A)) while U(head(0)) is not (two head evaluations)."""
-    full, half, empty = game.full, game.at(game.activation / 2), game.empty
+    full, half, empty = game.full, game.utility_at(game.activation / 2), game.empty
     gap = (full - empty).abs()
     return bool(((half - full).abs() <= _FLAT * gap).all() and (gap > 1e-6 * (1 + full.abs())).all())
 

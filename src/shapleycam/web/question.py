@@ -11,8 +11,8 @@ from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, Target, prepared, stacked
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.game import Game
-from shapleycam.models.labels import index_of, short
-from shapleycam.utilities import Utility, contrast, utility_of
+from shapleycam.models.labels import class_index, short_label
+from shapleycam.utilities import Utility, contrast, resolve_utility
 from shapleycam.web.photographs import Photograph
 from shapleycam.web.shelf import Loaded, Shelf
 
@@ -21,7 +21,7 @@ _NUMBERED = re.compile(r"\s*(\d+)(?::.*)?", re.DOTALL)
 
 def numbered(labels: tuple[str, ...] | None) -> list[str]:
     """The classes as the page lists them."""
-    return [f"{index}: {short(label)}" for index, label in enumerate(labels or ())]
+    return [f"{index}: {short_label(label)}" for index, label in enumerate(labels or ())]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Question:
         """What is explained of it."""
         against = self._class(self.against_text)
         if against is None:
-            return utility_of(self.utility_name)
+            return resolve_utility(self.utility_name)
         return contrast(against, self.utility_name)
 
     def trace(self, *methods: str) -> TracedBatch:
@@ -110,4 +110,4 @@ class Question:
         labels = self.explainer.labels
         number = _NUMBERED.fullmatch(text)
         chosen = number[1] if number and len(number[1]) < 10 else text
-        return index_of(chosen, labels, len(labels) if labels else 10**9)
+        return class_index(chosen, labels, len(labels) if labels else 10**9)

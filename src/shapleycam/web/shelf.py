@@ -9,7 +9,7 @@ from shapleycam.errors import ModelError, nearest
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.models import zoo
 from shapleycam.models.network import Network
-from shapleycam.models.resolve import best_device
+from shapleycam.models.resolve import default_device
 from shapleycam.web.kept import Kept
 
 _LAYERS, _GAMES = 4, 16
@@ -20,7 +20,7 @@ class Loaded:
     """A model, its explainers by layer, and the games that were played last; all leave together."""
 
     def __init__(self, network: Network, device: str | None) -> None:
-        self.network, self._device = network, device or best_device()
+        self.network, self._device = network, device or default_device()
         self._explainers: Kept[Explainer] = Kept(_LAYERS)
         self.games: Kept[Any] = Kept(_GAMES)
 
@@ -44,7 +44,7 @@ class Shelf:
         """
         if name not in self.allowed:
             raise ModelError(f"model {name!r} is not offered by this page; {nearest(name, self.allowed)}")
-        return self._loaded.get(name, lambda: Loaded(zoo.load(name), self._device))
+        return self._loaded.get(name, lambda: Loaded(zoo.load_network(name), self._device))
 
     def __len__(self) -> int:
         """How many are loaded."""

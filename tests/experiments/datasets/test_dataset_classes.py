@@ -9,7 +9,7 @@ import torchvision
 
 from shapleycam.experiments.datasets.classes import class_numbers
 from shapleycam.experiments.datasets.opening import open_dataset
-from shapleycam.models.labels import imagenet
+from shapleycam.models.labels import imagenet_labels
 
 PETS = ["cat", "dog, hound", "Bird"]
 
@@ -37,7 +37,7 @@ class TestNumbers:
     def test_imagenette(self):
         classes = [", ".join(names) for names in torchvision.datasets.Imagenette._WNID_TO_CLASS.values()]
         expected = [0, 217, 482, 491, 497, 566, 569, 571, 574, 701]  # of its web page
-        assert class_numbers(range(10), imagenet(), 1000, classes) == expected
+        assert class_numbers(range(10), imagenet_labels(), 1000, classes) == expected
 
 
 class TestNames:
@@ -56,7 +56,7 @@ class TestNames:
 
     def test_ambiguous_ones_are_unknown(self):
         """The bird and the machine."""
-        assert class_numbers(["crane"], imagenet(), 1000) == [None]
+        assert class_numbers(["crane"], imagenet_labels(), 1000) == [None]
 
     def test_beyond_the_models_outputs(self):
         assert class_numbers(["Bird"], PETS, 2) == [None]
@@ -66,14 +66,14 @@ class TestSynsets:
     def test_every_one_of_imagenet(self, data):
         with (data / "imagenet_classes.csv").open() as file:
             rows = list(csv.DictReader(file))
-        found = class_numbers([row["synset"] for row in rows], imagenet(), 1000)
+        found = class_numbers([row["synset"] for row in rows], imagenet_labels(), 1000)
         assert found == [int(row["index"]) for row in rows]
 
     def test_folder_of_some(self, data):
         with (data / "imagenet_classes.csv").open() as file:
             truth = {row["synset"]: int(row["index"]) for row in csv.DictReader(file)}
         dataset = open_dataset(data / "imagenet-sample")
-        found = class_numbers(dataset.labels, imagenet(), 1000, dataset.classes)
+        found = class_numbers(dataset.labels, imagenet_labels(), 1000, dataset.classes)
         assert found == [truth[name.partition("/")[0]] for name in dataset.names]
         assert found != list(range(200))
 
@@ -81,8 +81,8 @@ class TestSynsets:
     def test_folder_of_some_through_torchvision(self, data, limit):
         given = torchvision.datasets.ImageFolder(data / "imagenet-sample")
         theirs, ours = open_dataset(given, limit), open_dataset(data / "imagenet-sample", limit)
-        numbers = class_numbers(theirs.labels, imagenet(), 1000, theirs.classes)
-        assert numbers == class_numbers(ours.labels, imagenet(), 1000, ours.classes)
+        numbers = class_numbers(theirs.labels, imagenet_labels(), 1000, theirs.classes)
+        assert numbers == class_numbers(ours.labels, imagenet_labels(), 1000, ours.classes)
 
     def test_with_torchvisions_names(self):
         """Which differ in two places."""
@@ -97,7 +97,7 @@ class TestSynsets:
         assert class_numbers(["n02102040", "n01440764"], ["n01440764", "n02102040"], 2) == [1, 0]
 
     def test_unknown(self):
-        assert class_numbers(["n00000000"], imagenet(), 1000) == [None]
+        assert class_numbers(["n00000000"], imagenet_labels(), 1000) == [None]
 
 
 class TestFolders:
@@ -130,7 +130,7 @@ class TestFolders:
         """Its folders are called by the class numbers, 0 to 999."""
         folders = sorted(map(str, range(1000)))
         assert folders[2] == "10"
-        found = class_numbers(folders, imagenet(), 1000, folders)
+        found = class_numbers(folders, imagenet_labels(), 1000, folders)
         assert found == [int(name) for name in folders]
 
     def test_numbers_that_may_mean_either_order(self):
@@ -154,4 +154,4 @@ def test_class_called_twice_is_unknown():
 
 def test_imagenets_own_names_in_order():
     """Among them are two names of two classes each, which the order tells apart for numbers."""
-    assert class_numbers(range(1000), imagenet(), 1000, imagenet()) == list(range(1000))
+    assert class_numbers(range(1000), imagenet_labels(), 1000, imagenet_labels()) == list(range(1000))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from shapleycam.layers.coordinates.places import Places, compact
 from shapleycam.layers.coordinates.windows import continued
-from shapleycam.models.layout import Kind, Layout
+from shapleycam.models.layout import Layout, LayoutKind
 
 _CELL = 0.5
 """How far a cell may lie from its row and column, in cells."""
@@ -67,7 +67,7 @@ def read(places: Places | None, size: Sequence[int]) -> Reading:
 def _of_map(places: Places, size: Sequence[int], *, lost: bool) -> Reading:
     """Of an activation with rows and columns of its own."""
     dims, few = places.dim() - 1, compact(places)
-    kinds: tuple[Kind, Kind] = ("NCHW", "NHWC") if dims == 3 else ("NCDHW", "NDHWC")
+    kinds: tuple[LayoutKind, LayoutKind] = ("NCHW", "NHWC") if dims == 3 else ("NCDHW", "NDHWC")
     if dims > 4 or dims - 1 > len(size):
         return Reading(None, f"it has {dims} axes beside the images; expected channels and {_axes(size)}", lost)
     if not lost and bool(few[0].isnan().any()):  # padding around the map

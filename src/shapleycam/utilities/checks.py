@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from shapleycam.errors import OptionError, TargetError
-from shapleycam.models.labels import imagenet, name_of
+from shapleycam.models.labels import class_name, imagenet_labels
 from shapleycam.tracing.scores import Scores
 from shapleycam.utilities.utility import Labels, Utility
 
@@ -24,7 +24,7 @@ def check_scores(utility: Utility, scores: Scores) -> None:
     Raises:
         OptionError: with what can be asked.
     """
-    if utility.beside and scores.final in {"softmax", "log_softmax"}:
+    if utility.multi_label and scores.final in {"softmax", "log_softmax"}:
         raise OptionError(
             f"utility {utility.name!r} is of labels that may stand beside others, and this model gives the softmax of "
             f"its classes, so that they exclude each other; use {utility.name.removeprefix('sigmoid_')!r}"
@@ -37,11 +37,11 @@ def check_scores(utility: Utility, scores: Scores) -> None:
         )
 
 
-def exclude_each_other(scores: Float[Tensor, "b classes"], labels: Sequence[str] | None) -> bool:
+def classes_exclude_each_other(scores: Float[Tensor, "b classes"], labels: Sequence[str] | None) -> bool:
     """Whether classes evidently are no labels that stand beside each other: they are ImageNet's, or the sigmoid of
     every image gives more than a hundred of them over 50 %.
     """
-    if labels is not None and tuple(labels) == imagenet():
+    if labels is not None and tuple(labels) == imagenet_labels():
         return True
     return bool(((scores > 0).sum(1) > _MANY).all())
 
@@ -58,6 +58,6 @@ def check_classes(scores: Float[Tensor, "b classes"] | None, target: Int[Tensor,
     if left_out:
         index = int(target[left_out[0]])
         raise TargetError(
-            f"class {index} ({name_of(index, labels)}) is left out by the model in image {left_out[0]} (its logit is "
-            "-infinity, or its probability 0), so that there is nothing to explain; give another target"
+            f"class {index} ({class_name(index, labels)}) is left out by the model in image {left_out[0]} (its logit "
+            "is -infinity, or its probability 0), so that there is nothing to explain; give another target"
         )

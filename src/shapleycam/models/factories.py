@@ -15,12 +15,12 @@ from torch import nn
 
 from shapleycam.errors import ModelError, nearest
 from shapleycam.models.building import built
-from shapleycam.models.hf import labels_of
-from shapleycam.models.network import Network, declared_by_timm
-from shapleycam.models.wrappers import unwrapped
+from shapleycam.models.hugging_face import labels_from_config
+from shapleycam.models.network import Network, preprocess_and_labels_of_timm
+from shapleycam.models.wrappers import unwrap_model
 
 
-def load(name: str) -> Network:
+def load_from_factory(name: str) -> Network:
     """`path/to/file.py:function` or `package.module:function`, of no arguments, which returns a module or a `Network`.
 
     Raises:
@@ -34,20 +34,20 @@ def load(name: str) -> Network:
         raise ModelError(f"model {name!r}: {place} has no function {function!r}; {nearest(function, functions)}")
     made = built(functions[function], name, mend)
     if isinstance(made, nn.Module):
-        made = unwrapped(made)
-        preprocess, labels = declared_by_timm(made)
-        made = Network(made, preprocess, labels or labels_of(made), name, place)
+        made = unwrap_model(made)
+        preprocess, labels = preprocess_and_labels_of_timm(made)
+        made = Network(made, preprocess, labels or labels_from_config(made), name, place)
     if not isinstance(made, Network):
         raise ModelError(
             f"model {name!r}: the function returned {type(made).__name__}; expected a torch.nn.Module, "
             "or a shapleycam.Network(model, preprocess, labels)"
         )
-    model = unwrapped(made.model).eval()
+    model = unwrap_model(made.model).eval()
     return replace(made, model=model, name=made.name or name, origin=made.origin or place)
 
 
-def is_own(name: str) -> bool:
-    """Whether a name is of the form that `load` takes: a file, or a module that can be found."""
+def is_factory_name(name: str) -> bool:
+    """Whether a name is of the form that `load_from_factory` takes: a file, or a module that can be found."""
     place, _, function = name.rpartition(":")
     if place.endswith(".py"):
         return True

@@ -17,7 +17,7 @@ _NAMELESS = re.compile(r"LABEL_\d+")
 _WHERE = "give the name of an image classifier on the hub, or a folder that save_pretrained wrote"
 
 
-def load(name: str, *, pretrained: bool) -> Network:
+def load_from_hugging_face(name: str, *, pretrained: bool) -> Network:
     """The image classifier `name` of the Hugging Face hub, or in the folder of that path.
 
     Its weights are read from safetensors, or else from a file of tensors alone; no code of the hub is run.
@@ -25,7 +25,7 @@ def load(name: str, *, pretrained: bool) -> Network:
     Raises:
         ModelError: transformers is not installed, or the model cannot be had.
     """
-    transformers, full = library(f"hf:{name}"), f"hf:{name}"
+    transformers, full = import_transformers(f"hf:{name}"), f"hf:{name}"
     classifiers = transformers.AutoModelForImageClassification
     if pretrained:
         model, info = built(partial(_published, classifiers, name), full, f"{_WHERE}; {OTHER_WEIGHTS}")
@@ -34,10 +34,10 @@ def load(name: str, *, pretrained: bool) -> Network:
         config = built(partial(transformers.AutoConfig.from_pretrained, name), full, _WHERE)
         model = built(partial(classifiers.from_config, config), full, _WHERE)
     origin = f"transformers, {name}" if pretrained else UNTRAINED
-    return Network(model.eval(), _processor(transformers, name), labels_of(model), full, origin)
+    return Network(model.eval(), _processor(transformers, name), labels_from_config(model), full, origin)
 
 
-def library(name: str) -> Any:
+def import_transformers(name: str) -> Any:
     """The transformers package.
 
     Raises:
@@ -52,7 +52,7 @@ def library(name: str) -> Any:
     return transformers
 
 
-def labels_of(model: nn.Module) -> tuple[str, ...] | None:
+def labels_from_config(model: nn.Module) -> tuple[str, ...] | None:
     """The class names in a transformers model's config; None for other models, and where it just numbers them."""
     names = getattr(getattr(model, "config", None), "id2label", None)
     if not isinstance(names, dict) or sorted(names) != list(range(len(names))):
@@ -72,7 +72,7 @@ def _check_complete(info: dict[str, Any], name: str) -> None:
     if missing:
         raise ModelError(
             f"model {name!r}: {len(missing)} weights are not in the file (first: {missing[0]}), so it is not a trained "
-            "image classifier; give one, or --no-pretrained for an untrained network"
+            "image classifier; give one, or pretrained=False for an untrained network"
         )
 
 

@@ -16,13 +16,13 @@ from shapleycam.models.preprocess import Preprocess
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d)
 
 
-def wants_grey(model: nn.Module) -> bool:
+def takes_greyscale(model: nn.Module) -> bool:
     """Return whether a model takes images of one channel: its first convolution does, and none takes three."""
     channels = [module.in_channels for module in model.modules() if isinstance(module, _CONVOLUTIONS)]
     return bool(channels) and channels[0] == 1 and 3 not in channels
 
 
-def greyscale(preprocess: Transform) -> Transform:
+def to_greyscale(preprocess: Transform) -> Transform:
     """Return a preprocessing that makes the same of a photograph in grey, with one channel.
 
     A `Preprocess` whose mean and std are the same for all channels has the same for grey. Of another function the

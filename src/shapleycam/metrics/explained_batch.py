@@ -1,4 +1,4 @@
-"""What was explained, and how to ask the model the same of changed images."""
+"""A batch of explained images, and how the model answers the same question about changed images."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from shapleycam.values.options import EstimatorOptions
 
 
 @dataclass(frozen=True)
-class Subject:
+class ExplainedBatch:
     """Images (b, c, h, w), the class of each, and the utility that was explained of it.
 
-    `options` are what the explanations were made with; `form` is what the numbers of
-    the model's output are, as the explanations say; `extra` are further inputs of the model.
+    `options` are those that the explanations were made with; `form` is what the numbers of the model's
+    output are, as the explanations say; `extra` are further inputs of the model.
     """
 
     explainer: Explainer
@@ -42,8 +42,7 @@ class Subject:
     extra: ExtraInputs = NO_EXTRA
 
     def scores(self, output: Any) -> Float[Tensor, " b"]:
-        """What the model gives the class, from its output: its own probability, or of logits the softmax's, and the
-        sigmoid's for a sigmoid utility.
+        """Return the score of the class from the model's output: its probability (of logits, by softmax or sigmoid).
 
         Raises:
             OptionError: the output is not of classes.
@@ -53,20 +52,26 @@ class Subject:
         return probabilities(output, self.utility_name, self.form).gather(1, self.target[:, None])[:, 0].detach()
 
     def score(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-        """The score of the class for changed images: one plain forward pass."""
-        return self.scores(self.explainer.output(self._batch(images), self.utility))
+        """Return the score of the class for changed images: one plain forward pass."""
+        return self.scores(self.output(images))
+
+    def output(self, images: Float[Tensor, "b c h w"]) -> Any:
+        """Return the model's output for changed images: one plain forward pass."""
+        return self.explainer.output(self._batch(images), self.utility)
 
     def explain(
         self, images: Float[Tensor, "b c h w"], methods: Sequence[str], seed: Seed | None = None
     ) -> dict[str, Explanation]:
-        """Explanations of the same class of changed images, without the advice that the images' own came with."""
+        """Return explanations of changed images for the same class; warnings are not repeated for them."""
         options = self.options if seed is None else replace(self.options, seed=seed)
-        with _no_advice():
-            return self.explainer.compare_with(options, self._batch(images), methods, [self._given], self.utility)[0]
+        with _without_warnings():
+            targets = [self._target_argument]
+            return self.explainer.compare_with(options, self._batch(images), methods, targets, self.utility)[0]
 
     def game(self) -> Game:
-        """The game of each image."""
-        return self.explainer.game(self._batch(self.images), self._given, self.utility, self.options.players)
+        """Return the game of each image."""
+        batch = self._batch(self.images)
+        return self.explainer.game(batch, self._target_argument, self.utility, self.options.players)
 
     @property
     def seed(self) -> int:
@@ -80,40 +85,41 @@ class Subject:
         return self.options.seed
 
     def seeds(self, seed: int) -> list[int]:
-        """One seed an image, from its content."""
+        """Return one seed for each image, from its content."""
         return content_seeds(self.images, seed)
 
-    def single(self, index: int, explainer: Explainer) -> Subject:
-        """One image, as another model sees it."""
-        one = slice(index, index + 1)
+    def single(self, index: int, explainer: Explainer) -> ExplainedBatch:
+        """Return the batch of one image, for another model."""
+        row = slice(index, index + 1)
         options, utility, players = self.options, self.utility, self.options.players
         if isinstance(players, Tensor) and players.dim() == self.images.dim() - 1:
-            options = replace(options, players=players[one])
-        if isinstance(utility, Utility) and utility.each is not None and len(utility.each) == len(self.images):
-            utility = replace(utility, each=utility.each[one])
+            options = replace(options, players=players[row])
+        data = utility.image_data if isinstance(utility, Utility) else None
+        if isinstance(utility, Utility) and data is not None and len(data) == len(self.images):
+            utility = replace(utility, image_data=data[row])
         return replace(
             self,
             explainer=explainer,
-            images=self.images[one],
-            target=self.target[one],
+            images=self.images[row],
+            target=self.target[row],
             utility=utility,
             options=options,
             extra=self.extra.rows(torch.tensor([index])),
         )
 
     @property
-    def _given(self) -> Int[Tensor, " b"] | None:
-        """The target to explain again with: an embedding's similarity asks of no class, and refuses one."""
+    def _target_argument(self) -> Int[Tensor, " b"] | None:
+        """The `target` argument of further explanations: the similarity of embeddings takes no class."""
         return None if self.utility_name == "similarity" else self.target
 
     def _batch(self, images: Float[Tensor, "b c h w"]) -> Batch:
-        """Changed images with the further inputs of the images that they were made of."""
+        """Return changed images with the further inputs of the original images."""
         batch = batch_of(images, None, self.explainer.model)
         return replace(batch, extra=self.extra)
 
 
 @contextmanager
-def _no_advice() -> Iterator[None]:
+def _without_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ShapleyCamWarning)
         yield

@@ -1,0 +1,171 @@
+"""Utilities of coalitions: computed in batches that fit into memory, by a shortcut where the head allows one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TypeVar
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from shapleycam.errors import OptionError
+from shapleycam.game.grad_modes import without_gradients
+from shapleycam.game.head_runner import GeneralRunner, HeadRunner
+from shapleycam.game.players import Players
+from shapleycam.game.shortcut_check import PROBES, ShortcutCheck
+from shapleycam.game.shortcuts import SHORTCUTS, PooledRunner, SummedRunner
+from shapleycam.game.structure import Structure, prove_structure
+from shapleycam.tracing import Trace
+from shapleycam.utilities import Utility
+
+_Runner = TypeVar("_Runner", bound=HeadRunner)
+
+
+class CoalitionEvaluator:
+    """Evaluates the utility of coalitions for the images of a traced batch, `memory` bytes at a time."""
+
+    def __init__(
+        self, trace: Trace, players: Players, utility: Utility, target: Int[Tensor, " b"], memory: int
+    ) -> None:
+        self._trace, self._players, self._utility, self._target = trace, players, utility, target
+        self._memory = memory
+        self._check = ShortcutCheck(trace, players)
+        self._confirmed: dict[type[HeadRunner], HeadRunner | None] = {}
+
+    def utilities(self, coalitions: Bool[Tensor, "a s n"], images: Int[Tensor, " a"]) -> Float[Tensor, "a s"]:
+        """Return U(head(A·1_S)) of coalitions S of the images `images`.
+
+        Raises:
+            OptionError: the utility is not finite for one.
+            ReplayError: the pass was not recorded for replay, or a shortcut differs from the model itself.
+        """
+        with without_gradients():
+            utilities = self.run(self.runner, coalitions, images)
+            if self.runner is not self.general and utilities.numel():
+                self._spot_check(coalitions, images, utilities)
+            return utilities
+
+    @property
+    def structure(self) -> Structure:
+        """The structure of the head that its operations prove and that random coalitions confirm."""
+        return Structure(
+            reads_mean=self.shortcut(PooledRunner) is not None, is_sum=self.shortcut(SummedRunner) is not None
+        )
+
+    @cached_property
+    def runner(self) -> HeadRunner:
+        """The cheapest runner that is right for this head."""
+        shortcuts = (self.shortcut(shortcut.runner) for shortcut in SHORTCUTS)
+        return next((runner for runner in shortcuts if runner is not None), self.general)
+
+    @cached_property
+    def general(self) -> GeneralRunner:
+        """The runner that is right for every head."""
+        return GeneralRunner(self._trace, self._players.layout)
+
+    def shortcut(self, kind: type[_Runner]) -> _Runner | None:
+        """Return the shortcut of this class if the head allows it, None otherwise."""
+        if kind not in self._confirmed:
+            is_allowed = next(shortcut.is_allowed for shortcut in SHORTCUTS if shortcut.runner is kind)
+            self._confirmed[kind] = self._confirm(kind) if is_allowed(self._proven) else None
+        runner = self._confirmed[kind]
+        return runner if isinstance(runner, kind) else None
+
+    def run(self, runner: HeadRunner, coalitions: Bool[Tensor, "a s n"], images: Int[Tensor, " a"]) -> Tensor:
+        """Return the utilities (a, s) of coalitions as one runner gives them, block by block.
+
+        Raises:
+            OptionError: one is not finite.
+        """
+        images_count, coalitions_count = coalitions.shape[:2]
+        # A handful of coalitions always fits: the runner's memory need not be measured for them by a run of the head.
+        is_handful = images_count * coalitions_count <= 2 * PROBES
+        rows_at_once = PROBES if is_handful else max(1, self._memory // runner.bytes_per_coalition)
+        utilities = torch.empty(coalitions.shape[:2], device=coalitions.device)
+        for image_slice, coalition_slice in _blocks(images_count, coalitions_count, rows_at_once):
+            chosen = images[image_slice]
+            presence = self._players.presence(coalitions[image_slice, coalition_slice].float(), chosen)
+            samples = chosen.repeat_interleave(presence.shape[1])
+            output = runner.outputs(presence, chosen)
+            block = self._utility(output, self._target[samples], samples).reshape(presence.shape[:2])
+            utilities = utilities.to(block.dtype)
+            utilities[image_slice, coalition_slice] = block
+        check_finite(utilities, self._utility)
+        return utilities
+
+    def check_shortcut(self, utilities: Float[Tensor, "*rows"], expected: Float[Tensor, "*rows"]) -> None:
+        """Refuse utilities of a shortcut that the model itself does not give.
+
+        Raises:
+            ReplayError: they differ by more than rounding.
+        """
+        self._check.refuse_difference(utilities, expected)
+
+    @cached_property
+    def _proven(self) -> Structure:
+        """What the head's operations prove, recorded anew for one image: see "The proof's graph is recorded anew"
+        in docs/decisions.md.
+        """
+        layout = self._players.layout
+        if not isinstance(self._trace.output, torch.Tensor) or layout.prefix:
+            return Structure()
+        return prove_structure(self._run_first_image, self._trace.activation.detach()[:1], layout)
+
+    def _run_first_image(self, rows: Tensor) -> object:
+        """Run the head on rows of the first image, with any number of positions."""
+        samples = torch.zeros(len(rows), dtype=torch.long, device=rows.device)
+        output: object = self._trace.head_of_any_size(rows, samples)
+        return output
+
+    @cached_property
+    def _probes(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Coalitions (p, 1, n), their images (p,), and their utilities (p, 1) by the model itself."""
+        coalitions, images = self._check.probes()
+        return coalitions, images, self.run(self.general, coalitions, images)
+
+    def _confirm(self, kind: type[_Runner]) -> _Runner | None:
+        """Return a shortcut that is proven, if it also gives the probes' utilities; it is not used otherwise.
+
+        An unconfirmed shortcut is no error, since nothing was computed by it yet: see "A wrong shortcut is an error,
+        an unconfirmed one is not used" in docs/decisions.md.
+        """
+        with without_gradients():
+            coalitions, images, expected = self._probes
+            try:
+                runner = kind(self._trace, self._players.layout)
+                utilities = self.run(runner, coalitions, images)
+            except Exception:  # noqa: BLE001  # whatever a user's head raises, it does not take a single position
+                return None
+            return runner if self._check.confirms(utilities, expected) else None
+
+    def _spot_check(self, coalitions: Tensor, images: Tensor, utilities: Tensor) -> None:
+        """Run some of a shortcut's coalitions through the model itself, after each use of the shortcut."""
+        picked = self._check.pick(coalitions.shape[:2], coalitions.device)
+        probes, probe_images = self._check.probes_of_strongest_image(images)
+        probe_utilities = self.run(self.runner, probes, probe_images)[:, 0]
+        by_shortcut = torch.cat([utilities[picked], probe_utilities])
+        both = torch.cat([coalitions[picked][:, None], probes])
+        expected = self.run(self.general, both, torch.cat([images[picked[0]], probe_images]))[:, 0]
+        self.check_shortcut(by_shortcut, expected)
+
+
+def check_finite(utilities: Float[Tensor, "*rows"], utility: Utility) -> None:
+    """Refuse utilities that are not finite numbers.
+
+    Raises:
+        OptionError: naming up to three of them.
+    """
+    if not bool(torch.isfinite(utilities).all()):
+        examples = utilities[~torch.isfinite(utilities)][:3].tolist()
+        raise OptionError(f"utility {utility.name!r} is not finite ({examples}); expected a finite number an image")
+
+
+def _blocks(images: int, coalitions: int, rows: int) -> Iterator[tuple[slice, slice]]:
+    """Yield blocks of at most `rows` coalitions that together cover images x coalitions."""
+    images_at_once = max(1, rows // max(1, coalitions))
+    coalitions_at_once = min(rows, max(1, coalitions))
+    for image in range(0, images, images_at_once):
+        for start in range(0, coalitions, coalitions_at_once):
+            yield slice(image, image + images_at_once), slice(start, start + coalitions_at_once)

@@ -1,0 +1,198 @@
+"""Derivatives of the utility with respect to the activation: gradients, also along the path, and Hessian products.
+
+They are checked against finite differences, once for a model and what its kernels depend on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from shapleycam.errors import OptionError, ReplayError
+from shapleycam.game.coalitions import CoalitionEvaluator, check_finite
+from shapleycam.game.finite_differences import (
+    CurvatureCase,
+    FunctionOfActivation,
+    GradientCase,
+    check_curvature,
+    check_gradient,
+)
+from shapleycam.game.grad_modes import with_gradients, without_gradients
+from shapleycam.game.shortcuts import PooledRunner
+from shapleycam.models.layout import Layout
+from shapleycam.tracing import Trace
+from shapleycam.tracing.checked import once, passed
+from shapleycam.tracing.graph import (
+    derivatives,
+    has_foreign_functions,
+    missing_derivative,
+    no_derivative,
+    none_passed_on,
+    not_differentiable,
+)
+from shapleycam.tracing.nested import numbers_of
+from shapleycam.utilities import Utility
+
+
+class UtilityDerivatives:
+    """The utility of a traced batch, and its derivatives with respect to the layer's activation.
+
+    `at_activation` (b,) is the utility at the images' own activation. It stays in the graph of the traced pass, so
+    that the gradient there needs no further run of the head; the gradient is computed once and kept.
+
+    Raises:
+        OptionError: the utility is not finite, or does not depend on the model's output.
+    """
+
+    def __init__(self, trace: Trace, utility: Utility, target: Int[Tensor, " b"]) -> None:
+        self._trace, self._utility, self._target = trace, utility, target
+        self._activation = trace.activation.detach()
+        with with_gradients():
+            self.at_activation = utility(trace.output, target)
+        if trace.is_differentiable and not self.at_activation.requires_grad:
+            raise OptionError(
+                f"utility {utility.name!r} does not depend on the model's output, or detaches it; expected a "
+                "differentiable function of it"
+            )
+        check_finite(self.at_activation, utility)
+        self._gradient_at_activation: Tensor | None = None
+
+    def utility_at(self, activation: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
+        """Return U(head(activation)), differentiable where the activation requires a gradient."""
+        return self._utility(self._trace.head(activation), self._target)
+
+    def gradient(self, activation: Float[Tensor, "b *shape"] | None = None) -> Float[Tensor, "b *shape"]:
+        """Return ∂U/∂A at an activation, or at the images' own if None."""
+        if activation is None:
+            return self._checked_gradient().detach()
+        with with_gradients():
+            leaf = (activation.clone() if activation.is_inference() else activation).detach().requires_grad_()
+            return _gradient_of(self.utility_at(leaf).sum(), leaf)
+
+    def gradients_along(
+        self, scales: Sequence[float], layout: Layout, coalitions: CoalitionEvaluator
+    ) -> Iterator[Float[Tensor, "b *shape"]]:
+        """Yield ∂U/∂A at t·A for each scale t; all at once for a head that reads only the mean."""
+        if coalitions.shortcut(PooledRunner) is None:
+            yield from (self.gradient(t * self._activation) for t in scales)
+        else:
+            yield from self._pooled_gradients_along(scales, layout, coalitions)
+
+    def _pooled_gradients_along(
+        self, scales: Sequence[float], layout: Layout, coalitions: CoalitionEvaluator
+    ) -> Iterator[Tensor]:
+        """Yield the gradients of a head that reads only the mean: each position has the mean's, divided by n."""
+        means = layout.positions(self._activation).mean(1)
+        steps, images = len(scales), len(means)
+        with with_gradients():
+            leaf = torch.cat([t * means for t in scales]).detach().requires_grad_()
+            samples = torch.arange(images, device=leaf.device).repeat(steps)
+            output = self._trace.head_of_any_size(layout.single_position(leaf), samples)
+            utilities = self._utility(output, self._target.repeat(steps), samples)
+            gradients = _gradient_of(utilities.sum(), leaf) / layout.count
+        with without_gradients():  # as for coalitions, the shortcut is compared with the model itself, at one scale
+            middle = steps // 2
+            by_shortcut = utilities.detach()[middle * images :][:images]
+            coalitions.check_shortcut(by_shortcut, self.utility_at(scales[middle] * self._activation))
+        for gradient in layout.single_position(gradients).unflatten(0, (steps, images)):
+            yield gradient.expand_as(self._activation)
+
+    def hvp(self, vector: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
+        """Return the Hessian-vector product H·vector, H = ∂²U/∂A² at the images' own activation.
+
+        Autograd cannot vouch for the second derivative of custom functions: behind such a function H·A is compared
+        with finite differences of gradients, once (docs/decisions.md, "A second derivative behind a custom autograd
+        function is compared with differences of gradients").
+        """
+        trace = self._trace
+        if not trace.twice_differentiable:
+            raise ReplayError("this pass has first derivatives only; trace the model with twice_differentiable=True")
+        gradient = self._checked_gradient()
+        product = self._hessian_product(gradient, vector)
+        key = ("curvature", trace.layer, self._activation.shape, self._activation.dtype, self._utility_key)
+        if has_foreign_functions(self.at_activation) and once(trace.owner, key):
+            along_activation = (
+                product if vector is self._activation else self._hessian_product(gradient, self._activation)
+            )
+            case = CurvatureCase(
+                self._activation,
+                gradient.detach(),
+                along_activation,
+                partial(self._gradient_of_run, trace.rerun),
+                partial(self._gradient_of_run, trace.rerun_in_float64),
+            )
+            check_curvature(case, trace.layer)
+            passed(trace.owner, key)
+        return product
+
+    def _hessian_product(self, gradient: Tensor, vector: Tensor) -> Tensor:
+        if not_differentiable(self.at_activation) or not_differentiable(gradient):
+            raise no_derivative("an operation in it is marked once_differentiable")
+        if not gradient.requires_grad:  # the utility is linear in the activation
+            return torch.zeros_like(gradient)
+        with with_gradients():
+            along = (gradient * vector.clone()).sum()
+            (product,) = derivatives(along, [self._trace.activation])
+            return torch.zeros_like(gradient) if product is None else product  # linear in what depends on it
+
+    @property
+    def _utility_key(self) -> Hashable:
+        """What identifies a utility in checks that are made once; two functions may have the same name."""
+        return self._utility.name, getattr(self._utility.function, "__code__", None)
+
+    def _gradient_of_run(self, run: Callable[[Tensor], Any], activation: Tensor) -> Tensor:
+        """The gradient at an activation of a head that `run` runs; the pass need not be recorded for replay."""
+        with with_gradients():
+            leaf = activation.detach().requires_grad_()
+            return _gradient_of(self._utility_of_run(run, leaf).sum(), leaf)
+
+    def _utility_of_run(self, run: Callable[[Tensor], Any], activation: Tensor) -> Tensor:
+        return self._utility(run(activation), self._target)
+
+    def _checked_gradient(self) -> Tensor:
+        """The gradient at the images' own activation; in the graph where the pass is twice differentiable."""
+        if self._gradient_at_activation is None:
+            with with_gradients():
+                self._gradient_at_activation = _gradient_of(
+                    self.at_activation.sum(), self._trace.activation, create_graph=self._trace.twice_differentiable
+                )
+            self._check_gradient(self._gradient_at_activation.detach())
+        return self._gradient_at_activation
+
+    def _check_gradient(self, gradient: Tensor) -> None:
+        """Compare the gradient with finite differences, once for a model and what its kernels depend on."""
+        activation, trace = self._activation, self._trace
+        key = ("gradient", trace.layer, activation.shape, activation.dtype, activation.device, self._utility_key)
+        if not once(trace.owner, key):
+            return
+        evaluate: FunctionOfActivation = partial(self._utility_of_run, trace.rerun)
+        evaluate_in_float64: FunctionOfActivation = partial(self._utility_of_run, trace.rerun_in_float64)
+        case = GradientCase(activation, evaluate, evaluate_in_float64, _largest_number(trace.output))
+        with without_gradients():
+            check_gradient(case, gradient, trace.layer, self._utility.name)
+        passed(trace.owner, key)
+
+
+def _largest_number(output: Any) -> float:
+    """The largest finite absolute number in an output; masked logits may be -infinity."""
+    numbers = (t.detach()[torch.isfinite(t.detach())] for t in numbers_of(output))
+    return max((float(t.abs().max()) for t in numbers if t.numel()), default=0.0)
+
+
+def _gradient_of(value: Tensor, activation: Tensor, *, create_graph: bool = False) -> Tensor:
+    """Return the gradient of a scalar; `create_graph` keeps it differentiable.
+
+    Raises:
+        DerivativeError: an operation passes none on. Autograd returns None there, or leaves its part out.
+    """
+    gradient = None
+    if value.requires_grad and missing_derivative(value) is None:
+        (gradient,) = derivatives(value, [activation], create_graph=create_graph)
+    if gradient is None:
+        raise none_passed_on()
+    return gradient

@@ -1,0 +1,206 @@
+"""The CRG game of a batch of images: the values of coalitions, and the utility's derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from shapleycam.errors import OptionError
+from shapleycam.game.coalitions import CoalitionEvaluator, check_finite
+from shapleycam.game.derivatives import UtilityDerivatives
+from shapleycam.game.grad_modes import without_gradients
+from shapleycam.game.players import Regions, make_players
+from shapleycam.game.removal import remove_all
+from shapleycam.game.structure import Structure
+from shapleycam.images import Seed, content_seeds
+from shapleycam.models.layout import Layout
+from shapleycam.tracing import Trace
+from shapleycam.utilities import Utility
+
+MEMORY = 64 * 2**20
+"""Bytes that a batch of coalitions may take, unless the user says otherwise."""
+
+
+class Game:
+    """The content reserved game (CRG, arXiv:2501.06261) of each image of a traced batch.
+
+    The players are the positions of the layer, or regions of them. A coalition S keeps the content of its positions,
+    the others become zero, and S is worth v(S) = U(head(A·1_S)) - U(head(0)). Values are in units of the utility.
+
+    `activation` is A (b, ...), `layout` says which of its dimensions are positions, `target` (b,) are the classes and
+    `players` the players. Coalitions are evaluated in batches that take about `memory` bytes. `Explainer.game` makes
+    a game of photographs.
+
+    Raises:
+        OptionError: the utility is not finite or not a differentiable function of the output; players that do not fit.
+
+    Example:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> _ = torch.manual_seed(0)
+        >>> model = torch.nn.Sequential(
+        ...     torch.nn.Conv2d(3, 4, 4, stride=4), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+        ... )
+        >>> game = Explainer(model, layer="0", device="cpu").game(torch.rand(1, 3, 8, 8))
+        >>> game.n_players
+        4
+        >>> everybody_and_the_first = torch.tensor([[True, True, True, True], [True, False, False, False]])
+        >>> values = game.value(everybody_and_the_first)
+        >>> values.shape, torch.allclose(values[:, 0], game.grand)
+        (torch.Size([1, 2]), True)
+    """
+
+    def __init__(
+        self,
+        trace: Trace,
+        layout: Layout,
+        utility: Utility,
+        target: Int[Tensor, " b"],
+        players: Regions = None,
+        memory: int = MEMORY,
+    ) -> None:
+        if memory < 1:
+            raise OptionError(f"memory is {memory}; expected the number of bytes that a batch of coalitions may take")
+        self.activation = trace.activation.detach()
+        self.layout = layout
+        self.utility = utility
+        self.target = target
+        self.players = make_players(players, layout, len(self.activation), self.activation.device)
+        self._trace = trace
+        self._coalitions = CoalitionEvaluator(trace, self.players, utility, target, memory)
+        self._derivatives = UtilityDerivatives(trace, utility, target)
+
+    @property
+    def layer(self) -> str:
+        """The layer's dotted name."""
+        return self._trace.layer
+
+    @property
+    def n_players(self) -> int:
+        """The number of players; prefix tokens together are one, the last."""
+        return self.players.count
+
+    @property
+    def full(self) -> Float[Tensor, " b"]:
+        """U(head(A)), the utility with all positions present."""
+        return self._derivatives.at_activation.detach()
+
+    @cached_property
+    def empty(self) -> Float[Tensor, " b"]:
+        """U(head(0)), the utility with all positions removed."""
+        with without_gradients():
+            utilities = self.utility_at(remove_all(self.activation)).detach()
+            check_finite(utilities, self.utility)
+            return utilities
+
+    @property
+    def grand(self) -> Float[Tensor, " b"]:
+        """v(N) = U(head(A)) - U(head(0)), the value of the grand coalition, which is divided among the players."""
+        return self.full - self.empty
+
+    @property
+    def images(self) -> Float[Tensor, "b *image"]:
+        """The network's inputs."""
+        return self._trace.images
+
+    def score_images(self, images: Float[Tensor, "s *image"], samples: Int[Tensor, " s"]) -> Float[Tensor, " s"]:
+        """Return the utility of changed images: one pass of the whole model, protected as every other.
+
+        `samples` (s,) says which image of the batch each of `images` was made of: its class, its data of the utility
+        and its row of further inputs belong to it. Rows are not divided into smaller batches.
+
+        Example:
+            >>> import matplotlib, torch, shapleycam
+            >>> photo = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+            >>> game = shapleycam.Explainer("efficientnet_lite0", device="cpu").game(photo)
+            >>> darker = game.score_images(0.5 * game.images, torch.tensor([0]))
+            >>> darker.shape, bool(darker < game.full)
+            (torch.Size([1]), True)
+        """
+        target = self.target[samples.to(self.target.device)]
+        with without_gradients():
+            return self.utility(self._trace.output_of(images, samples), target, samples)
+
+    def seeds(self, seed: Seed) -> list[int]:
+        """Return one seed an image, from its content and the user's seed."""
+        return content_seeds(self._trace.images, seed)
+
+    def value(
+        self,
+        coalitions: Bool[Tensor, "s n"] | Bool[Tensor, "a s n"],
+        images: Int[Tensor, " a"] | Sequence[int] | None = None,
+    ) -> Float[Tensor, "a s"]:
+        """Return v(S) = U(head(A·1_S)) - U(head(0)) of coalitions S.
+
+        Args:
+            coalitions: (s, n), the same for all images, or (a, s, n), one set for each; True for players in S.
+            images: the indices of the images that are played, all if None.
+
+        Raises:
+            OptionError: coalitions of another size or kind, or a utility that is not finite for one.
+            ReplayError: the pass was not recorded for replay, or a shortcut differs from the model itself.
+        """
+        device = self.activation.device
+        indices = torch.arange(len(self.activation)) if images is None else torch.as_tensor(images, dtype=torch.long)
+        indices = indices.to(device)
+        checked = self._check_coalitions(coalitions, len(indices)).to(device)
+        with without_gradients():
+            return self._coalitions.utilities(checked, indices) - self.empty[indices, None]
+
+    def utility_at(self, activation: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
+        """Return U(head(activation)), differentiable where the activation requires a gradient.
+
+        Raises:
+            ReplayError: the pass was not recorded for replay.
+        """
+        return self._derivatives.utility_at(activation)
+
+    def gradient(self, activation: Float[Tensor, "b *shape"] | None = None) -> Float[Tensor, "b *shape"]:
+        """Return ∂U/∂A at an activation; at the images' own if None, which needs no further run of the head.
+
+        Raises:
+            DerivativeError: something after the layer has no derivative, or a wrong one.
+            ReplayError: for another activation than the images' own, the pass was not recorded for replay.
+        """
+        return self._derivatives.gradient(activation)
+
+    def gradients_along(self, scales: Sequence[float]) -> Iterator[Float[Tensor, "b *shape"]]:
+        """Yield ∂U/∂A at t·A for each scale t; of a head that reads only the mean, all in one run of the head.
+
+        Raises:
+            ReplayError: the pass was not recorded for replay, or a shortcut differs from the model itself.
+        """
+        return self._derivatives.gradients_along(scales, self.layout, self._coalitions)
+
+    def hvp(self, vector: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
+        """Return H·vector, H = ∂²U/∂A² at the images' own activation, each image by itself.
+
+        Raises:
+            ReplayError: the pass was not made twice differentiable.
+            DerivativeError: something after the layer has no second derivative, or a wrong one.
+        """
+        return self._derivatives.hvp(vector)
+
+    @property
+    def structure(self) -> Structure:
+        """What the head's operations prove about the game and random coalitions confirm: which shortcuts it allows."""
+        return self._coalitions.structure
+
+    def _check_coalitions(self, coalitions: Tensor, images: int) -> Tensor:
+        """Return coalitions as (a, s, n).
+
+        Raises:
+            OptionError: they have another size or kind.
+        """
+        expected = f"booleans (s, {self.n_players}) or ({images}, s, {self.n_players})"
+        if not isinstance(coalitions, torch.Tensor) or coalitions.dtype != torch.bool:
+            kind = coalitions.dtype if isinstance(coalitions, torch.Tensor) else type(coalitions).__name__
+            raise OptionError(f"coalitions are {kind}; expected {expected}, True for a player that takes part")
+        expanded = coalitions.expand(images, *coalitions.shape) if coalitions.dim() == 2 else coalitions
+        if expanded.dim() != 3 or (len(expanded), expanded.shape[2]) != (images, self.n_players):
+            raise OptionError(f"coalitions have shape {tuple(coalitions.shape)}; expected {expected}")
+        return expanded

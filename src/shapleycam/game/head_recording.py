@@ -1,0 +1,159 @@
+"""Recording a head: its operations on the activation, and the constants and numbers that enter them.
+
+Autograd's graph has the operations, but of most constants neither value nor shape. Recorded below autograd, they show
+whether a head does the same on a single position as on the map: a threshold, a bias or a factor that was made of the
+map's size or of the number of rows is another number there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+_MEMORY_LAYOUT_OPERATIONS = {
+    *("clone", "contiguous", "_unsafe_view", "_reshape_alias", "_to_copy", "detach", "alias"),
+    *("as_strided_", "squeeze_", "unsqueeze_", "transpose_", "t_", "swapaxes_", "swapdims_"),
+}
+"""Operations that, beside the views, change only where numbers lie; their arguments follow the size of the map."""
+_BIAS_OPERAND = {"addmm": 0, "linear": 2}
+"""Where the bias is among the operands of a matrix product."""
+_DETACHING = {Tensor.detach, Tensor.detach_, torch.detach, Tensor.data.__get__}  # type: ignore[attr-defined]
+_DEPENDENT = object()
+"""Stands for an operand that was computed from the activation."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation on something computed from the activation, with the constants and numbers that enter it."""
+
+    name: str
+    operands: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class HeadRecording:
+    """The output of a head, the leaf of its graph, and its operations in their order.
+
+    `hides_reads`: something read the activation where autograd does not follow: detached, or as whole numbers
+    (comparisons, indices, decisions of Python). `has_reads_without_grad`: something read it under no_grad, as the
+    forward of a function with its own backward does.
+    """
+
+    output: Any
+    leaf: Tensor
+    operations: tuple[Operation, ...]
+    hides_reads: bool
+    has_reads_without_grad: bool
+
+    @property
+    def has_bias_of_rows(self) -> bool:
+        """Whether a matrix product adds a bias that may differ from row to row."""
+        for operation in self.operations:
+            place = _BIAS_OPERAND.get(operation.name)
+            if place is not None and len(operation.operands) > place:
+                bias = operation.operands[place]
+                if isinstance(bias, Tensor) and bias.dim() > 1 and bias.shape[:-1].numel() > 1:
+                    return True
+        return False
+
+    def repeats(self, other: HeadRecording) -> bool:
+        """Return whether another recording, of other numbers of rows or positions, has the same operations."""
+        return all(
+            first is not None
+            and second is not None
+            and first.name == second.name
+            and _are_same(first.operands, second.operands)
+            for first, second in zip_longest(self.operations, other.operations)
+        )
+
+
+def record_head(head: Callable[[Tensor], Any], activation: Tensor) -> HeadRecording:
+    """Run a head on a copy of an activation, and return its output with the graph and the operations."""
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        leaf = activation.clone().detach().requires_grad_()
+        with _OperationRecorder(leaf) as recorder, _DetachRecorder(recorder):
+            output = head(leaf)
+        return HeadRecording(
+            output, leaf, tuple(recorder.operations), recorder.hides_reads, recorder.has_reads_without_grad
+        )
+
+
+class _OperationRecorder(TorchDispatchMode):
+    """Records every operation on what was computed from a leaf, whether autograd follows it or not."""
+
+    def __init__(self, leaf: Tensor) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.operations: list[Operation] = []
+        self.hides_reads = self.has_reads_without_grad = False
+        # Views and detached tensors are other tensors with the same storage, so that storages tell what depends on
+        # the leaf. They are kept alive here: a freed one's address could be given to a tensor that does not depend.
+        self._dependent = {_storage_address(leaf): leaf.untyped_storage()}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        operands = tuple(
+            _DEPENDENT if self.depends(operand) else operand for operand in tree_leaves((args, kwargs or {}))
+        )
+        value = func(*args, **(kwargs or {}))
+        if any(operand is _DEPENDENT for operand in operands):
+            results = [tensor for tensor in tree_leaves(value) if isinstance(tensor, Tensor)]
+            self._dependent |= {_storage_address(tensor): tensor.untyped_storage() for tensor in results}
+            self.hides_reads |= not results or not all(tensor.is_floating_point() for tensor in results)
+            self.has_reads_without_grad |= not torch.is_grad_enabled()
+            name = str(getattr(func, "overloadpacket", func)).rpartition(".")[2]
+            if not getattr(func, "is_view", False) and name not in _MEMORY_LAYOUT_OPERATIONS:
+                self.operations.append(Operation(name, operands))
+        return value
+
+    def depends(self, operand: Any) -> bool:
+        """Return whether an operand was computed from the leaf."""
+        return isinstance(operand, Tensor) and _storage_address(operand) in self._dependent
+
+
+class _DetachRecorder(TorchFunctionMode):
+    """Notes where Python code detaches what was computed from a leaf.
+
+    It sits above the dispatcher, where only the code's own calls pass: PyTorch detaches inside its operations too.
+    """
+
+    def __init__(self, recorder: _OperationRecorder) -> None:
+        super().__init__()
+        self._recorder = recorder
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        # Without gradients nothing is left to detach: the forward of a function with its own backward does so.
+        if func in _DETACHING and torch.is_grad_enabled() and self._recorder.depends(args[0]):
+            self._recorder.hides_reads = True
+        return func(*args, **(kwargs or {}))
+
+
+def _storage_address(tensor: Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)  # noqa: SLF001
+
+
+def _are_same(operands: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
+    return len(operands) == len(others) and all(map(_is_equal, operands, others))
+
+
+def _is_equal(first: Any, second: Any) -> bool:
+    if isinstance(first, Tensor) and isinstance(second, Tensor):
+        if first.shape != second.shape:  # a constant repeated for each row of the batch: any row
+            first, second = _first_of_equal_rows(first), _first_of_equal_rows(second)
+        if first.shape != second.shape or first.dtype != second.dtype:
+            return False
+        is_same_memory = first.data_ptr() == second.data_ptr() and first.stride() == second.stride()
+        return is_same_memory or bool(torch.equal(first, second))
+    return type(first) is type(second) and bool(first == second)
+
+
+def _first_of_equal_rows(constant: Tensor) -> Tensor:
+    if constant.dim() > 1 and bool((constant == constant[:1]).all()):
+        return constant[:1]
+    return constant

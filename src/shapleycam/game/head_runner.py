@@ -1,0 +1,78 @@
+"""Running the head for coalitions: the interface of all ways to do it, and the general way, right for any head."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from shapleycam.game.removal import remove_absent
+from shapleycam.models.layout import Layout
+from shapleycam.tracing import Trace
+
+Presence: TypeAlias = Float[Tensor, "a s positions"]
+"""1 where a position keeps its content and 0 where it is removed, for s coalitions of each of a images."""
+Images: TypeAlias = Int[Tensor, " a"]
+"""Indices of images in the traced batch."""
+TENSORS_AT_ONCE = 3
+"""How many tensors of the largest kind a head holds at a time: its input, its output, and one beside them."""
+
+
+class HeadRunner(ABC):
+    """A way to compute the head's output for coalitions of positions of the images of a traced batch.
+
+    A runner is made from the trace and the activation's layout. `GeneralRunner` is right for every head; the runners
+    in `shortcuts` only for heads of a certain structure, which is proven before they are used.
+    """
+
+    @abstractmethod
+    def __init__(self, trace: Trace, layout: Layout) -> None:
+        """Prepare what all coalitions of the batch share."""
+
+    @cached_property
+    @abstractmethod
+    def bytes_per_coalition(self) -> int:
+        """About how much memory one coalition takes."""
+
+    @abstractmethod
+    def outputs(self, presence: Presence, images: Images) -> Any:
+        """Return the head's output for a x s coalitions, as a · s rows, image by image."""
+
+
+class GeneralRunner(HeadRunner):
+    """Runs the head itself, on the activation with the absent positions removed."""
+
+    def __init__(self, trace: Trace, layout: Layout) -> None:
+        self._trace, self._layout = trace, layout
+        self._activation = trace.activation.detach()
+
+    @cached_property
+    def bytes_per_coalition(self) -> int:
+        first = torch.zeros(1, dtype=torch.long, device=self._activation.device)
+        with _LargestTensor() as largest:
+            self._trace.head(self._activation[:1], first)
+        return TENSORS_AT_ONCE * max(int(largest.bytes), int(self._activation[0].nbytes))
+
+    def outputs(self, presence: Presence, images: Images) -> Any:
+        masked = remove_absent(self._activation[images][:, None], presence, self._layout)
+        return self._trace.head(masked.flatten(0, 1), images.repeat_interleave(presence.shape[1]))
+
+
+class _LargestTensor(TorchDispatchMode):
+    """Records the size of the largest new tensor that any operation inside returns; views take no memory."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.bytes: int = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        value = func(*args, **(kwargs or {}))
+        shared = {a.untyped_storage().data_ptr() for a in args if isinstance(a, torch.Tensor)}
+        if isinstance(value, torch.Tensor) and value.untyped_storage().data_ptr() not in shared:
+            self.bytes = max(self.bytes, value.nbytes)
+        return value

@@ -1,0 +1,106 @@
+"""Checking shortcuts against the model itself: coalitions to try, and when two utilities count as the same."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from shapleycam.errors import ReplayError
+from shapleycam.game.players import Players
+from shapleycam.tracing import Trace
+from shapleycam.tracing.nested import numbers_of
+
+PROBES = 4
+"""How many random coalitions a shortcut is tried on before its first use; some of the strongest image come on top."""
+_PICKS = 2
+"""How many of a shortcut's coalitions are run by the model itself after each use."""
+_ROUNDINGS = 100
+"""How many roundings of the largest number at hand two ways of computing a utility may differ by."""
+_TOLERANCE_FACTOR = 3
+"""How much more than at the first try shortcuts may differ later, so that one that just passed is not refused."""
+
+
+class ShortcutCheck:
+    """Chooses the coalitions that shortcuts are checked on, and compares utilities.
+
+    The strongest image is among them: it wakes units of the head that sleep for the others (see "A shortcut is also
+    tried on the strongest image" in docs/decisions.md).
+    """
+
+    def __init__(self, trace: Trace, players: Players) -> None:
+        self._trace, self._players = trace, players
+        self._generator = torch.Generator().manual_seed(0)
+
+    def probes(self) -> tuple[Bool[Tensor, "p 1 n"], Int[Tensor, " p"]]:
+        """Return coalitions to try a shortcut on before its first use, and the image of each.
+
+        They are random ones of a few images, and of the strongest image a random one, all players, its strongest
+        player alone, and all others.
+        """
+        image, player = self._strongest
+        images = torch.arange(PROBES) % len(self._trace.activation)
+        images = torch.cat([images, torch.full((4,), image)]).to(self._trace.activation.device)
+        size = (PROBES + 1, self._players.count)
+        drawn = torch.rand(size, generator=self._generator) < torch.rand((PROBES + 1, 1), generator=self._generator)
+        alone = self._only(player)
+        coalitions = torch.cat([drawn, torch.stack([torch.ones_like(alone), alone, ~alone])])
+        return coalitions[:, None].to(images.device), images
+
+    def pick(self, size: torch.Size, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return the indices (image, coalition) of random coalitions among those just evaluated."""
+        picks = torch.randint(size.numel(), (_PICKS,), generator=self._generator).to(device)
+        return picks // size[1], picks % size[1]
+
+    def probes_of_strongest_image(self, images: Int[Tensor, " a"]) -> tuple[Bool[Tensor, "2 1 n"], Int[Tensor, " 2"]]:
+        """Return a random player of the strongest image alone and all others; the dtype and device are of `images`."""
+        player = int(torch.randint(self._players.count, (), generator=self._generator))
+        alone = self._only(player).to(images.device)
+        return torch.stack([alone, ~alone])[:, None], images.new_full((2,), self._strongest[0])
+
+    def confirms(self, utilities: Float[Tensor, "*rows"], expected: Float[Tensor, "*rows"]) -> bool:
+        """Return whether a shortcut gives the utilities of the model itself, up to rounding."""
+        return not bool(self._differ(utilities, expected, 1).any())
+
+    def refuse_difference(self, utilities: Float[Tensor, "*rows"], expected: Float[Tensor, "*rows"]) -> None:
+        """Refuse a shortcut's utilities that are not the model's own.
+
+        Raises:
+            ReplayError: they differ by more than rounding.
+        """
+        differ = self._differ(utilities, expected, _TOLERANCE_FACTOR)
+        if bool(differ.any()):
+            raise ReplayError(
+                f"layer {self._trace.layer!r}: the model itself gives utility {_listed(expected[differ])}, the "
+                f"shortcut that its recorded operations allow {_listed(utilities[differ])}; expected the same: "
+                "something there reads the activation unseen by autograd (detach, no_grad), so mend that, or choose "
+                "another layer"
+            )
+
+    def _differ(self, utilities: Tensor, expected: Tensor, factor: int) -> Tensor:
+        largest = max(_largest(tensor) for tensor in (expected, *numbers_of(self._trace.output)))
+        limit = _ROUNDINGS * torch.finfo(self._trace.activation.dtype).eps * largest * factor
+        return ~((utilities - expected).abs() <= limit)  # NaN counts as a difference
+
+    @cached_property
+    def _strongest(self) -> tuple[int, int]:
+        """The image with the largest number in its activation, and the player who has it."""
+        largest = self._players.layout.positions(self._trace.activation.detach()).abs().amax(2)
+        image = int(largest.amax(1).argmax())
+        return image, int(self._players.member[image, largest[image].argmax()])
+
+    def _only(self, player: int) -> Tensor:
+        """The coalition (n,) of one player."""
+        return torch.arange(self._players.count) == player
+
+
+def _largest(tensor: Tensor) -> float:
+    """The largest absolute number in a tensor, apart from logits of -infinity; 0 in an empty one."""
+    return float(tensor.detach().masked_fill(tensor.detach() == -torch.inf, 0).abs().amax()) if tensor.numel() else 0.0
+
+
+def _listed(tensor: Tensor) -> str:
+    """The first four numbers of a tensor, for a message."""
+    return ", ".join(f"{value:.6g}" for value in tensor.flatten()[:4].tolist())
