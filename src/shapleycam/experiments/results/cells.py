@@ -21,7 +21,14 @@ _ADCC_OF_IMAGES = "ADCC (mean of images)"
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the tables: a metric's mean, or a figure made of several means."""
+    """A column of the tables: a metric's mean, or a figure made of several means.
+
+    Example:
+        >>> from shapleycam.experiments.results import Column
+        >>> from shapleycam.metrics import METRICS
+        >>> Column.of(METRICS["average_drop"]).head
+        'AD % ↓'
+    """
 
     name: str
     title: str
@@ -54,6 +61,13 @@ def columns_of(metrics: Sequence[Metric | Column], measured: Iterable[str]) -> t
 
     The ADCC of means, which is the published one, is added: after the ADCC of images, where its parts are among the
     metrics that were `measured`, or at the end, where the parts are all among `metrics`.
+
+    Example:
+        >>> from shapleycam.experiments.results import columns_of
+        >>> from shapleycam.metrics import METRICS
+        >>> columns = columns_of([METRICS["adcc"]], measured=["coherency", "complexity", "average_drop", "adcc"])
+        >>> [column.title for column in columns]
+        ['ADCC (mean of images)', 'ADCC (of means)']
     """
     columns = [metric if isinstance(metric, Column) else Column.of(metric) for metric in metrics]
     names = [column.name for column in columns]
@@ -64,7 +78,13 @@ def columns_of(metrics: Sequence[Metric | Column], measured: Iterable[str]) -> t
 
 
 def parts_of(columns: Sequence[Column]) -> list[str]:
-    """Return the metrics that columns are computed from, each once; those with a column of their own come first."""
+    """Return the metrics that columns are computed from, each once; those with a column of their own come first.
+
+    Example:
+        >>> from shapleycam.experiments.results import OF_MEANS, parts_of
+        >>> parts_of([OF_MEANS])
+        ['coherency', 'complexity', 'average_drop']
+    """
     direct = [column.name for column in columns if column.parts == (column.name,)]
     return list(dict.fromkeys([*direct, *(part for column in columns for part in column.parts)]))
 
@@ -85,6 +105,12 @@ class Cell:
         lead_significant: whether the best leads the second by more than chance; None for cells that are not best, and
             where there is nothing to compare with.
         p: of that lead, two-sided; None likewise.
+
+    Example:
+        >>> from shapleycam.experiments.results import Cell
+        >>> cell = Cell("vgg16", "last-conv", "rest", "gradcam", "average_drop", 0.3, 0.2, 0.4, 10, 0, rank=1)
+        >>> round(cell.half, 2)
+        0.1
     """
 
     model: str
@@ -121,7 +147,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class ResultGroup:
-    """A model at a layer with a utility, and how many images it was measured on."""
+    """A model at a layer with a utility, and how many images it was measured on.
+
+    Example:
+        >>> from shapleycam.experiments.results import ResultGroup
+        >>> ResultGroup("vgg16", "last-conv", "rest", images=10).images
+        10
+    """
 
     model: str
     layer: str
@@ -131,7 +163,13 @@ class ResultGroup:
 
 @dataclass(frozen=True)
 class MissingResult:
-    """An image without results of a model at a layer, and why: an error, or the class rule left it out."""
+    """An image without results of a model at a layer, and why: an error, or the class rule left it out.
+
+    Example:
+        >>> from shapleycam.experiments.results import MissingResult
+        >>> MissingResult("vgg16", "last-conv", 3, "cat.jpg", "left out", "predicted 1, labelled 2").message
+        'predicted 1, labelled 2'
+    """
 
     model: str
     layer: str
@@ -143,7 +181,16 @@ class MissingResult:
 
 @dataclass(frozen=True)
 class ResultsSummary:
-    """The figures of an evaluation; cells are in the order of tables."""
+    """The figures of an evaluation; cells are in the order of tables.
+
+    Example:
+        >>> from shapleycam.experiments.results import Column, ResultGroup, ResultsSummary
+        >>> from shapleycam.metrics import METRICS
+        >>> columns = (Column.of(METRICS["average_drop"]),)
+        >>> summary = ResultsSummary(columns, (ResultGroup("vgg16", "last-conv", "rest", images=10),), cells=())
+        >>> summary.settings
+        [('last-conv', 'rest')]
+    """
 
     columns: tuple[Column, ...]
     groups: tuple[ResultGroup, ...]
