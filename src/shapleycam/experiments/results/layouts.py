@@ -75,7 +75,7 @@ def latex(summary: ResultsSummary, *, intervals: bool = True, against: Published
         >>> groups = (ResultGroup("vgg16", "last-conv", "rest", images=10),)
         >>> summary = ResultsSummary((Column.of(METRICS["average_drop"]),), groups, (cell,))
         >>> print(latex(summary, intervals=False).splitlines()[-4])
-        vgg16 & gradcam & 30.00 \\\\
+        vgg16 & gradcam & 30.00 \\
     """
     return "\n".join(
         markup.latex_of(text_table) for text_table in text_tables(summary, intervals=intervals, against=against)
