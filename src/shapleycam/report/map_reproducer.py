@@ -14,8 +14,9 @@ from shapleycam.errors import ModelError, OptionError
 from shapleycam.experiments import Store
 from shapleycam.experiments.datasets.dataset import Dataset
 from shapleycam.experiments.datasets.opening import open_dataset
+from shapleycam.experiments.differences import list_differences
 from shapleycam.experiments.lazy import Lazy
-from shapleycam.experiments.protocol import differences, preprocess_as_data
+from shapleycam.experiments.protocol import preprocess_as_data
 from shapleycam.experiments.provenance import code_hash, weights_hash
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import prepared, stacked
@@ -115,7 +116,7 @@ def _load_network(name: str, manifest: Mapping[str, Any], *, trusted: bool) -> N
         "code": code_hash(network.model, name),
         "preprocess": preprocess_as_data(network.preprocess),
     }
-    if changed := differences({key: recorded.get(key) for key in current}, current):
+    if changed := list_differences({key: recorded.get(key) for key in current}, current):
         raise ModelError(f"model {name} is another one now: {'; '.join(changed)}; evaluate it again")
     return network
 
