@@ -102,8 +102,8 @@ def _check_alike(explanations: Mapping[str, Explanation]) -> Explanation:
         differ += [name for name in ("images", "target") if not _equal(getattr(first, name), getattr(second, name))]
         if differ:
             raise OptionError(
-                f"{first.method} and {second.method} are not explanations of the same: {', '.join(differ)} differ; give "
-                "what one call of Explainer.compare returned"
+                f"{first.method} and {second.method} are not explanations of the same: {', '.join(differ)} differ; "
+                "give what one call of Explainer.compare returned"
             )
     return first
 
