@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from shapleycam.experiments.results.cells import ADCC_OF_MEANS, CellKey, ResultsSummary
+from shapleycam.experiments.results.cells import CellKey, ResultsSummary
+from shapleycam.experiments.results.columns import ADCC_OF_MEANS
 
 _KEYS = ("network", "layer", "utility", "method")
 _FILE = "published.csv"

@@ -10,16 +10,8 @@ import numpy as np
 import polars as pl
 
 from shapleycam.errors import OptionError
-from shapleycam.experiments.results.cells import (
-    ADCC_OF_MEANS,
-    Cell,
-    Column,
-    MissingResult,
-    ResultGroup,
-    ResultsSummary,
-    columns_of,
-    parts_of,
-)
+from shapleycam.experiments.results.cells import Cell, MissingResult, ResultGroup, ResultsSummary
+from shapleycam.experiments.results.columns import ADCC_OF_MEANS, Column, columns_of, parts_of
 from shapleycam.experiments.results.grouping import GroupValues, check_columns, find_missing, group_values, sort_groups
 from shapleycam.experiments.results.notes import no_result_message
 from shapleycam.experiments.results.ranks import Ranks, rank_methods
