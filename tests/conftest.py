@@ -124,9 +124,9 @@ def photos(data: Path) -> list[Path]:
 @pytest.fixture(scope="session")
 def hopper() -> Path:
     """The photograph that ships with matplotlib, so that tests without the data folder have a real one too."""
-    from shapleycam.cli import options
+    from shapleycam.cli import photographs
 
-    return options.demo_photo()
+    return photographs.demo_photo()
 
 
 @pytest.fixture(scope="session")

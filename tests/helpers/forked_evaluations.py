@@ -70,7 +70,7 @@ MOMENTS: dict[str, Callable[[int], None]] = {
     "before-rename": lambda time: die_at(Path, "replace", time, after=False),
     "after-rename": lambda time: die_at(Path, "replace", time, after=True),
     "half-written": die_half_written,
-    "measuring": lambda time: die_at(chunk._Rows, "add", time, after=False),
+    "measuring": lambda time: die_at(chunk._RowCollector, "evaluate", time, after=False),
 }
 
 

@@ -43,10 +43,10 @@ def cluster(environment: dict[str, str]) -> Iterator[Any]:
     """A head and another node, of one logical CPU each."""
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
-    made.add_node(**NODE)
-    yield made
-    made.shutdown()
+    cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+    cluster.add_node(**NODE)
+    yield cluster
+    cluster.shutdown()
 
 
 @pytest.fixture(autouse=True)
