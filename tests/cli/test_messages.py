@@ -87,29 +87,29 @@ class TestInCommands:
 
     @pytest.mark.parametrize("option", ["--plot", "--csv"])
     def test_fidelity_names_the_option_of_each_file(self, refused, tiny, option):
-        said = refused("fidelity", "--model", tiny, option, "tiny.py/file")
-        assert said.endswith(f"choose another with {option}")
+        message = refused("fidelity", "--model", tiny, option, "tiny.py/file")
+        assert message.endswith(f"choose another with {option}")
 
     def test_weights_that_cannot_be_downloaded(self, refused, monkeypatch):
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-        said = refused("explain", "--model", "hf:nobody/nothing")
-        assert "--checkpoint" in said or "--no-pretrained" in said
-        assert "checkpoint=" not in said
-        assert "pretrained=" not in said
+        message = refused("explain", "--model", "hf:nobody/nothing")
+        assert "--checkpoint" in message or "--no-pretrained" in message
+        assert "checkpoint=" not in message
+        assert "pretrained=" not in message
 
     def test_results_of_another_run(self, refused, tiny, hopper, tmp_path):
         (tmp_path / "photos").mkdir()
         shutil.copy(hopper, tmp_path / "photos")
         (tmp_path / "results").mkdir()
         (tmp_path / "results/note.txt").write_text("")
-        said = refused("evaluate", "photos", "--model", tiny, "--out", "results", "--quiet")
-        assert said == "results is not empty (note.txt) and holds no results; choose another --out"
+        message = refused("evaluate", "photos", "--model", tiny, "--out", "results", "--quiet")
+        assert message == "results is not empty (note.txt) and holds no results; choose another --out"
 
     def test_pointing_without_objects(self, refused, tiny, hopper):
-        said = refused("evaluate", hopper.parent, "--model", tiny, "--metric", "pointing_game")
-        assert said.endswith("give --objects")
+        message = refused("evaluate", hopper.parent, "--model", tiny, "--metric", "pointing_game")
+        assert message.endswith("give --objects")
 
     def test_a_file_name_that_looks_like_an_argument(self, run, tiny, tmp_path):
         (tmp_path / "an out= photo.jpg").write_bytes(b"no photograph")
-        for given in ("an out= photo.jpg", "."):
-            assert "an out= photo.jpg: " in run("explain", given, "--model", tiny).err
+        for argument in ("an out= photo.jpg", "."):
+            assert "an out= photo.jpg: " in run("explain", argument, "--model", tiny).err

@@ -13,14 +13,14 @@ import pytest
 import torch
 
 from helpers.html_reader import assert_stands_alone
-from helpers.small_evaluations import QUICK, folder_of, measured, picture, tiny
+from helpers.small_evaluations import QUICK, folder_of, picture, run_evaluation, tiny
 from shapleycam.errors import ShapleyCamError
 from shapleycam.experiments import Protocol, Store
 from shapleycam.experiments.merging import summarise_runs
-from shapleycam.experiments.results import disagreements, html
+from shapleycam.experiments.results import find_disagreements, html
 from shapleycam.metrics import MetricOptions
 from shapleycam.models import zoo
-from shapleycam.report import of_runs
+from shapleycam.report import render_runs
 from shapleycam.report.map_reproducer import MapReproducer
 
 EVIL = "<script>alert('x')<"
@@ -36,7 +36,7 @@ def shots(tmp_path_factory) -> Path:
 def known(shots) -> Store:
     """A run of the default model, which anybody can load."""
     protocol = replace(QUICK, metrics=("complexity", "average_drop", "insertion"), options=MetricOptions(steps=3))
-    return measured(shots, shots.parent / "known", zoo.DEFAULT, protocol)
+    return run_evaluation(shots, shots.parent / "known", zoo.DEFAULT, protocol)
 
 
 def map_reproducer(store: Store, **given: str) -> MapReproducer:
@@ -53,8 +53,8 @@ def changed(store: Store, to: Path, change) -> Store:
 
 
 def test_says_what_was_done_and_has_the_tables(known):
-    page = of_runs([known], None)
-    found = assert_stands_alone(page)
+    page = render_runs([known], None)
+    actual = assert_stands_alone(page)
     for what in (
         "Decisions of 1 network on 5 photographs were explained by 3 methods: gradcam, shapleycam, layercam.",
         "What is explained is the class that the model predicts.",
@@ -64,18 +64,18 @@ def test_says_what_was_done_and_has_the_tables(known):
         known.manifest["models"][zoo.DEFAULT]["weights"][:12],
         "Another number of images: 5, and 50,000 in print.",
     ):
-        assert what in found.text
+        assert what in actual.text
     assert html(summarise_runs([known])) in page.decode()
 
 
 def test_shows_the_photographs_on_which_methods_differ_most(known):
-    page = of_runs([known], map_reproducer(known), maps=2)
-    found = assert_stands_alone(page)
+    page = render_runs([known], map_reproducer(known), maps=2)
+    actual = assert_stands_alone(page)
     where = {"model": zoo.DEFAULT, "layer": "before-pool", "utility": "rest"}
-    expected = disagreements(known.rows(), "average_drop", **where)
+    expected = find_disagreements(known.rows(), "average_drop", **where)
     for one in expected:
-        assert f"{one.image} {zoo.DEFAULT} {one.best} {100 * one.best_value:.1f} % {one.worst}" in found.text
-    of_maps = [image["alt"] for image in found.all("img") if "heatmap of" in image["alt"]]
+        assert f"{one.image} {zoo.DEFAULT} {one.best} {100 * one.best_value:.1f} % {one.worst}" in actual.text
+    of_maps = [image["alt"] for image in actual.all("img") if "heatmap of" in image["alt"]]
     named = [f"{method} heatmap of {one.image} for " for one in expected[:2] for method in QUICK.methods]
     assert len(of_maps) == len(named)
     assert all(alt.startswith(name) for alt, name in zip(of_maps, named, strict=True))
@@ -88,7 +88,7 @@ def test_maps_made_again_are_those_that_were_measured(known):
 
 
 def test_of_several_runs_of_one_model_a_photograph_has_the_methods_of_all(known, shots, tmp_path):
-    other = measured(
+    other = run_evaluation(
         shots, tmp_path / "other", zoo.DEFAULT, replace(QUICK, methods=("hirescam",), metrics=("complexity",))
     )
     maps = MapReproducer([known, other]).maps(zoo.DEFAULT, "before-pool", "rest", 0, 1)
@@ -109,32 +109,32 @@ def test_photographs_may_have_moved(known, shots, tmp_path):
 
 def test_where_maps_cannot_be_made_again_one_line_says_why(known, tmp_path):
     other = folder_of(tmp_path / "other", 5, first=7)
-    found = assert_stands_alone(of_runs([known], map_reproducer(known, data=str(other))))
-    assert f"Maps are not shown: {other} holds other photographs than the run measured" in found.text
-    assert not [image for image in found.all("img") if "heatmap of" in image["alt"]]
+    actual = assert_stands_alone(render_runs([known], map_reproducer(known, data=str(other))))
+    assert f"Maps are not shown: {other} holds other photographs than the run measured" in actual.text
+    assert not [image for image in actual.all("img") if "heatmap of" in image["alt"]]
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected_message"),
     [
         (lambda m: m["models"][zoo.DEFAULT].update(weights="0"), "is another one now: weights was '0'"),
-        (lambda m: m["sessions"][-1].update(dataset="hf:somebody/photos"), "give --data hf:somebody/photos"),
+        (lambda m: m["sessions"][-1].update(dataset="hf:somebody/photos"), "give data='hf:somebody/photos'"),
         (lambda m: m["dataset"].update(fingerprint="0"), "holds other photographs"),
     ],
 )
-def test_what_is_not_what_it_was_is_refused(known, tmp_path, change, said):
+def test_what_is_not_what_it_was_is_refused(known, tmp_path, change, expected_message):
     other = changed(known, tmp_path / "run", change)
-    with pytest.raises(ShapleyCamError, match=said):
+    with pytest.raises(ShapleyCamError, match=expected_message):
         map_reproducer(other).maps(zoo.DEFAULT, "before-pool", "rest", 0, 1)
 
 
 def test_of_a_run_that_notes_little_there_is_a_report_all_the_same(shots, tmp_path):
-    store = measured(shots, tmp_path / "run")
+    store = run_evaluation(shots, tmp_path / "run")
     store.manifest["models"]["tiny"] = {}
     store.manifest["sessions"] = []
-    found = assert_stands_alone(of_runs([store], map_reproducer(store)))
-    assert "tiny not known" in found.text
-    assert "Maps are not shown: the dataset's path is empty" in found.text
+    actual = assert_stands_alone(render_runs([store], map_reproducer(store)))
+    assert "tiny not known" in actual.text
+    assert "Maps are not shown: the dataset's path is empty" in actual.text
 
 
 def test_code_that_only_the_run_names_does_not_run(known, tmp_path, monkeypatch):
@@ -147,15 +147,15 @@ def test_code_that_only_the_run_names_does_not_run(known, tmp_path, monkeypatch)
         manifest["models"] = {name: manifest["models"][zoo.DEFAULT]}
 
     store = changed(known, tmp_path / "run", change)
-    with pytest.raises(ShapleyCamError, match=r"run only if asked: give --model evil\.py:network"):
+    with pytest.raises(ShapleyCamError, match=r"run only if asked: give trusted='evil\.py:network'"):
         map_reproducer(store).maps(name, "before-pool", "rest", 0, 1)
 
 
 def test_the_protocols_preprocessing_is_used_again(shots, tmp_path):
-    store = measured(shots, tmp_path / "run", zoo.DEFAULT, replace(Protocol.paper(), methods=("gradcam",)))
-    found = map_reproducer(store).maps(zoo.DEFAULT, "last-conv", "rest", 0, 1)["gradcam"]
-    assert found.preprocess == Protocol.paper().preprocess
-    assert found.layer == store.manifest["models"][zoo.DEFAULT]["layers"]["last-conv"]
+    store = run_evaluation(shots, tmp_path / "run", zoo.DEFAULT, replace(Protocol.paper(), methods=("gradcam",)))
+    actual = map_reproducer(store).maps(zoo.DEFAULT, "last-conv", "rest", 0, 1)["gradcam"]
+    assert actual.preprocess == Protocol.paper().preprocess
+    assert actual.layer == store.manifest["models"][zoo.DEFAULT]["layers"]["last-conv"]
 
 
 def test_names_of_users_are_text(tmp_path):
@@ -164,34 +164,34 @@ def test_names_of_users_are_text(tmp_path):
     picture(5).save(shots / EVIL / "script>.jpg")
     (shots / EVIL / "broken>.jpg").write_bytes(b"nothing")
     network = tiny(name="<b onclick=alert(1)>", labels=tuple(f"</script><i>{c}" for c in "abcdefghij"))
-    page = of_runs([measured(shots, tmp_path / "run", network)], None)
-    found = assert_stands_alone(page)
-    assert len(found.all("script")) == 1
-    assert not found.all("b")
+    page = render_runs([run_evaluation(shots, tmp_path / "run", network)], None)
+    actual = assert_stands_alone(page)
+    assert len(actual.all("script")) == 1
+    assert not actual.all("b")
     assert escape(f"{EVIL}/script>.jpg") in page.decode().replace("&#39;", "&#x27;")
-    assert "1 could not be read or explained" in found.text
-    assert f"{EVIL}/broken>.jpg" in found.text
+    assert "1 could not be read or explained" in actual.text
+    assert f"{EVIL}/broken>.jpg" in actual.text
 
 
 def test_several_networks_and_settings_have_a_section_and_ranks_each(tmp_path):
     shots = folder_of(tmp_path / "shots", 4)
     protocol = replace(QUICK, utilities=("rest", "log_probability"), metrics=("coherency", "complexity"))
     networks = [tiny(seed, f"tiny{seed}") for seed in range(4)]
-    found = assert_stands_alone(of_runs([measured(shots, tmp_path / "run", networks, protocol)], None))
-    assert found.text.startswith("Evaluation of 4 networks")
-    assert "Layer before-pool, utility log_probability" in found.text
-    assert found.text.count("Ranks by Coh") == 2
-    drawn = [image for image in found.all("img") if image["src"].startswith("data:image/svg+xml")]
+    actual = assert_stands_alone(render_runs([run_evaluation(shots, tmp_path / "run", networks, protocol)], None))
+    assert actual.text.startswith("Evaluation of 4 networks")
+    assert "Layer before-pool, utility log_probability" in actual.text
+    assert actual.text.count("Ranks by Coh") == 2
+    drawn = [image for image in actual.all("img") if image["src"].startswith("data:image/svg+xml")]
     assert len(drawn) == 2 * 3  # of each utility: one metric against the other, and two metrics' ranks
 
 
 def test_the_same_run_gives_the_same_page(known):
-    assert of_runs([known], map_reproducer(known), 1) == of_runs([known], map_reproducer(known), 1)
+    assert render_runs([known], map_reproducer(known), 1) == render_runs([known], map_reproducer(known), 1)
 
 
 def test_the_users_random_numbers_are_left_alone(known):
     torch.manual_seed(3)
     before, numbers = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    of_runs([known], map_reproducer(known), 1)
+    render_runs([known], map_reproducer(known), 1)
     assert torch.equal(torch.get_rng_state(), before)
     assert np.array_equal(np.random.get_state()[1], numbers)  # noqa: NPY002

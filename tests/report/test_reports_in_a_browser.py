@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from helpers.small_evaluations import QUICK, folder_of, measured, tiny
+from helpers.small_evaluations import QUICK, folder_of, run_evaluation, tiny
 from shapleycam import Explainer
 from shapleycam.explaining.inputs import batch_of
-from shapleycam.report import of_photographs, of_runs, pages_of
+from shapleycam.report import make_pages, render_photographs, render_runs
 from shapleycam.report.map_reproducer import MapReproducer
 
 
@@ -18,12 +18,12 @@ def pages(tmp_path_factory) -> dict[str, Path]:
     """The report of a run, and that of photographs."""
     folder = tmp_path_factory.mktemp("pages")
     shots = folder_of(folder / "shots", 8)
-    store = measured(shots, folder / "run")
+    store = run_evaluation(shots, folder / "run")
     explainer = Explainer(tiny(), device="cpu")
     batch = batch_of(sorted(shots.iterdir())[:2], explainer.preprocess, explainer.model)
     texts = {
-        "run": of_runs([store], MapReproducer([store], None, None, "cpu")),
-        "photographs": of_photographs(pages_of(explainer, batch, QUICK.methods), [("gone.jpg", "no such file")]),
+        "run": render_runs([store], MapReproducer([store], None, None, "cpu")),
+        "photographs": render_photographs(make_pages(explainer, batch, QUICK.methods), [("gone.jpg", "no such file")]),
     }
     files = {name: folder / f"{name}.html" for name in texts}
     for name, text in texts.items():
@@ -39,18 +39,18 @@ def report(request, pages) -> Path:
 def opened(chromium, path: Path, **how):
     """A page, with what it asked for and what it complained of."""
     page = chromium.new_page(**how)
-    asked, said = [], []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
+    requested, expected_message = [], []
+    page.on("request", lambda request: requested.append(request.url))
+    page.on("console", lambda message: expected_message.append(message.text))
+    page.on("pageerror", lambda error: expected_message.append(str(error)))
     page.goto(path.as_uri())
-    return page, asked, said
+    return page, requested, expected_message
 
 
 def test_opens_with_no_request_and_no_complaint(chromium, report):
-    page, asked, said = opened(chromium, report)
-    assert [url for url in asked if not url.startswith("data:")] == [report.as_uri()]
-    assert said == []
+    page, requested, expected_message = opened(chromium, report)
+    assert [url for url in requested if not url.startswith("data:")] == [report.as_uri()]
+    assert expected_message == []
     assert page.evaluate("Array.from(document.images).every(image => image.complete && image.naturalWidth > 0)")
     page.close()
 
@@ -73,9 +73,9 @@ def test_fits_a_phone(chromium, report):
 def test_a_script_that_is_not_ours_does_not_run(chromium, report, tmp_path):
     other = tmp_path / "other.html"
     other.write_text(report.read_text().replace("<main>", "<main><script>window.ran = 1</script>"))
-    page, _, said = opened(chromium, other)
+    page, _, expected_message = opened(chromium, other)
     assert page.evaluate("window.ran") is None
-    assert any("Content Security Policy" in text for text in said)
+    assert any("Content Security Policy" in text for text in expected_message)
     page.close()
 
 

@@ -23,6 +23,7 @@ from shapleycam.cli import (
     web,
 )
 from shapleycam.cli.command import Command
+from shapleycam.cli.option_groups import flatten_groups
 from shapleycam.version import __version__
 
 app = typer.Typer(
@@ -50,7 +51,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "metrics": listing.metrics,
 }
 for _name, _function in COMMANDS.items():
-    app.command(_name, cls=Command)(_function)
+    app.command(_name, cls=Command)(flatten_groups(_function))
 
 
 def _print_version(*, requested: bool) -> bool:
@@ -62,6 +63,7 @@ def _print_version(*, requested: bool) -> bool:
 
 @app.callback()
 def _common(
+    *,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,

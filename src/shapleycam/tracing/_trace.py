@@ -12,10 +12,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from shapleycam.errors import ReplayError
-from shapleycam.tracing.isolation import private_copy
+from shapleycam.tracing.isolation import isolated_copy, private_copy
 from shapleycam.tracing.nonlinearities import NonlinearityRecorder
 from shapleycam.tracing.plan import Plan
 from shapleycam.tracing.replay import Replay
+from shapleycam.tracing.running import run
 from shapleycam.tracing.score_conversion import ScoreConversion
 from shapleycam.tracing.scores import identify_scores
 from shapleycam.tracing.selected_output import SelectedOutput, UtilityInput, as_rows, has_classes
@@ -152,6 +153,16 @@ class Trace:
         plan = Plan.without_steps(self._replay.layer_output)
         replay = Replay(copied, self.layer, plan, {}, self.images.double(), extra)
         return self._read_output(lambda: replay(activation), activation)
+
+    def output_of(self, images: Float[Tensor, "rows *image"], samples: Int[Tensor, " rows"]) -> Any:
+        """Return the (selected) output of the whole model for changed images, in a pass of its own without a graph.
+
+        `samples` (rows,) is the index of the image of this pass that each row was made of: its row of further inputs is
+        used.
+        """
+        extra = self._replay.extra.rows(samples)
+        with isolated_copy(self.owner) as copied, torch.no_grad():
+            return self._read_output(lambda: run(copied, images, extra), images.detach())
 
     def _read_output(self, run_head: Callable[[], Any], activation: Tensor) -> Any:
         """Run the head, and return its output as the utility reads it."""
