@@ -14,6 +14,7 @@ from shapleycam.tracing import Trace
 from shapleycam.tracing._trace import OutputSelector
 from shapleycam.tracing.isolation import isolated_copy
 from shapleycam.tracing.running import run
+from shapleycam.tracing.score_conversion import OutputKind
 from shapleycam.tracing.selected_output import UtilityInput
 from shapleycam.utilities import Utility
 from shapleycam.utilities.checks import check_scores
