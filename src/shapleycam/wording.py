@@ -13,6 +13,16 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def one_line(error: BaseException) -> str:
+    r"""Return an error's whole message on one line, or the name of its type where it has no message.
+
+    Example:
+        >>> one_line(OSError("cannot be read:\n  no such file")), one_line(OSError())
+        ('cannot be read: no such file', 'OSError')
+    """
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def first_line(error: BaseException) -> str:
     r"""Return the first line of an error's message, or the name of its type where it has no message.
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from shapleycam.errors import ImageError, OptionError
-from shapleycam.images import PIXEL_LIMIT
+from shapleycam.images import raise_image_errors
+from shapleycam.wording import one_line as one_line  # noqa: PLC0414  # the other datasets import it from here
 
 Label: TypeAlias = "str | int | None"
 
@@ -99,21 +99,8 @@ def decoded(content: bytes, name: str) -> Image.Image:
     """
     if not content:
         raise ImageError(f"{name}: the picture is empty (0 bytes); get the dataset again")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return Image.open(io.BytesIO(content))
-    except UnidentifiedImageError:
-        raise ImageError(f"{name}: not an image in a format that Pillow reads; convert it to PNG or JPEG") from None
-    except Image.DecompressionBombError:
-        raise ImageError(f"{name}: over the limit of {PIXEL_LIMIT:,} pixels; make it smaller") from None
-    except Exception as error:  # its readers raise whatever they stumble over in a damaged file
-        raise ImageError(f"{name}: damaged ({one_line(error)}); get the dataset again") from error
-
-
-def one_line(error: BaseException) -> str:
-    """What somebody else's error says, as one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+    with raise_image_errors(name, "dataset"):
+        return Image.open(io.BytesIO(content))
 
 
 def _within(index: int, length: int) -> int:
