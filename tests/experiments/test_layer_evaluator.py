@@ -364,13 +364,13 @@ class TestPointing:
 @pytest.mark.parametrize("name", list(METRICS))
 def test_every_metric_can_be_had(name, tmp_path):
     """From an evaluation; what it is, the tests of metrics say."""
-    from shapleycam.metrics import Options
+    from shapleycam.metrics import MetricOptions
 
     data, boxes = folder_of(tmp_path / "data", 2), tmp_path / "boxes"
     boxes.mkdir()
     for index in range(2):
         (boxes / f"{index:04d}.xml").write_text(xml(("ant", 5, 5, 20, 20), size=(44, 38)))
-    options = Options(steps=3, percentiles=(50,), sensitivity_draws=1, randomised_stages=1)
+    options = MetricOptions(steps=3, percentiles=(50,), sensitivity_draws=1, randomised_stages=1)
     protocol = replace(
         QUICK, methods=("gradcam", "pathcam"), metrics=name, objects="any", options=options, players=(2, 2), nodes=2
     )

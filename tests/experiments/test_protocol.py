@@ -13,7 +13,7 @@ from helpers.small_evaluations import PREPROCESS
 from shapleycam.errors import OptionError
 from shapleycam.experiments import Protocol
 from shapleycam.experiments.protocol import differences, preprocess_as_data
-from shapleycam.metrics import METRICS, Options
+from shapleycam.metrics import METRICS, MetricOptions
 
 
 class TestSets:
@@ -127,7 +127,7 @@ class TestData:
             Protocol(),
             Protocol.paper(),
             Protocol(nodes="auto", players=(2, 3), preprocess=replace(PREPROCESS, resize=(32, 40)), seed=-1),
-            Protocol(options=Options(baseline="blur", percentiles=(20, 70))),
+            Protocol(options=MetricOptions(baseline="blur", percentiles=(20, 70))),
         ],
     )
     def test_survives_json(self, protocol):
@@ -144,7 +144,7 @@ class TestData:
         [
             ({"layers": ("last-conv",)}, "layers was ['before-pool'], is ['last-conv']"),
             ({"class_rule": "label"}, "class_rule was 'prediction', is 'label'"),
-            ({"options": Options(baseline="mean")}, "options.baseline was 'zero', is 'mean'"),
+            ({"options": MetricOptions(baseline="mean")}, "options.baseline was 'zero', is 'mean'"),
             ({"players": (2, 2)}, "players was None, is [2, 2]"),
             ({"tolerance": 0.02}, "tolerance was 0.01, is 0.02"),
         ],
@@ -167,7 +167,7 @@ class TestData:
             "preprocess": PREPROCESS,
             "class_rule": "correct",
             "objects": "any",
-            "options": Options(seed=1),
+            "options": MetricOptions(seed=1),
             "nodes": 3,
             "tolerance": 0.1,
             "players": (3, 3),

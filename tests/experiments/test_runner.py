@@ -38,7 +38,7 @@ from helpers.small_evaluations import (
 from shapleycam import Explainer, Network
 from shapleycam.errors import ImageError, LayerError, ModelError, OptionError
 from shapleycam.experiments import Protocol, Setting, Store, store
-from shapleycam.metrics import Options, measure
+from shapleycam.metrics import MetricOptions, measure
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
 
@@ -76,7 +76,9 @@ class TestRows:
         assert rows["image"].to_list() == [f"{index:04d}.jpg" for _, index, *_ in wanted]
 
     def test_numbers_are_those_of_measure(self, few, tmp_path):
-        protocol = replace(SEVERAL, metrics=("paper", "insertion", "road"), options=Options(steps=4, percentiles=(30,)))
+        protocol = replace(
+            SEVERAL, metrics=("paper", "insertion", "road"), options=MetricOptions(steps=4, percentiles=(30,))
+        )
         rows = measured(few, tmp_path, protocol=protocol).rows()
         images = sorted(few.glob("*.jpg"))
         for layer in protocol.layers:
@@ -114,7 +116,7 @@ class TestRows:
         assert rows.filter(method="layercam")["efficiency_gap"].is_nan().all()  # not in units of the utility
 
     def test_curves_are_kept(self, few, tmp_path):
-        protocol = replace(QUICK, metrics=("insertion",), options=Options(steps=5))
+        protocol = replace(QUICK, metrics=("insertion",), options=MetricOptions(steps=5))
         rows = measured(few, tmp_path, protocol=protocol).rows()
         assert "deletion_curve" not in rows.columns
         for curve, area in zip(rows["insertion_curve"].to_list(), rows["insertion"].to_list(), strict=True):
@@ -397,7 +399,7 @@ class TestRefusals:
             ({"layers": ("last-conv",)}, "protocol.layers was ['before-pool'], is ['last-conv']"),
             ({"layers": ("features",)}, "protocol.layers was ['before-pool'], is ['features']"),
             ({"utilities": ("logit",)}, "protocol.utilities was ['rest'], is ['logit']"),
-            ({"options": Options(seed=3)}, "protocol.options.seed was 0, is 3"),
+            ({"options": MetricOptions(seed=3)}, "protocol.options.seed was 0, is 3"),
             ({"preprocess": PREPROCESS}, "protocol.preprocess was None, is {'resize': 32"),
         ],
     )

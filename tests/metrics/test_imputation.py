@@ -18,7 +18,7 @@ from torchvision.transforms.functional import to_tensor
 from shapleycam.cams.heatmaps import resized
 from shapleycam.errors import ImageError
 from shapleycam.images import open_photograph
-from shapleycam.metrics.imputation import imputed
+from shapleycam.metrics.imputation import impute
 
 WEIGHTS = {(0, 1): 1 / 6, (1, 0): 1 / 6, (1, 1): 1 / 12, (1, -1): 1 / 12}
 """Of half the neighbours; the other half lies opposite."""
@@ -93,7 +93,7 @@ def test_small_images_as_the_direct_solver(height, width, share):
     images = torch.randn(6, 3, height, width, generator=seeded(), dtype=torch.float64)
     removed = torch.rand(6, height, width, generator=seeded(1)) < share
     removed[:, 0, 0] = False
-    filled = imputed(images, removed, 1e-9)
+    filled = impute(images, removed, 1e-9)
     for image, gone, found in zip(images, removed, filled, strict=True):
         if gone.any():
             torch.testing.assert_close(found, exact(image, gone), rtol=0, atol=1e-8)
@@ -102,14 +102,14 @@ def test_small_images_as_the_direct_solver(height, width, share):
 @pytest.mark.parametrize("name", HARD)
 def test_hard_masks_as_the_direct_solver(name):
     image = torch.randn(3, 96, 96, generator=seeded())
-    found = imputed(image[None], HARD[name][None])[0]
+    found = impute(image[None], HARD[name][None])[0]
     assert (found - exact(image, HARD[name])).abs().max() < 1e-3
 
 
 def test_a_photograph_as_the_direct_solver(hopper):
     image = interpolate(photograph(hopper), (224, 224), mode="bilinear")[0]
     removed = smooth_masks(224, [10, 50, 90])
-    filled = imputed(image.expand(6, -1, -1, -1), removed)
+    filled = impute(image.expand(6, -1, -1, -1), removed)
     for gone, found in zip(removed, filled, strict=True):
         assert (found - exact(image, gone)).abs().max() < 1e-3
 
@@ -118,7 +118,7 @@ def test_a_photograph_as_the_direct_solver(hopper):
 def test_the_tolerance_is_kept(tolerance):
     image = torch.randn(3, 96, 96, generator=seeded())
     removed = smooth_masks(96, [30, 90])
-    for gone, found in zip(removed, imputed(image.expand(4, -1, -1, -1), removed, tolerance), strict=True):
+    for gone, found in zip(removed, impute(image.expand(4, -1, -1, -1), removed, tolerance), strict=True):
         assert (found - exact(image, gone)).abs().max() < tolerance
 
 
@@ -128,7 +128,7 @@ def test_as_pytorch_grad_cam():
     removed = torch.rand(40, 40, generator=seeded(1)) < 0.9
     removed[[0, -1]] = removed[:, [0, -1]] = False
     theirs = NoisyLinearImputer(noise=0)(image, (~removed).float())
-    torch.testing.assert_close(imputed(image[None], removed[None], 1e-5)[0], theirs, rtol=0, atol=2e-5)
+    torch.testing.assert_close(impute(image[None], removed[None], 1e-5)[0], theirs, rtol=0, atol=2e-5)
 
 
 BY_PENCIL = {
@@ -145,14 +145,14 @@ def test_one_pixel_by_pencil(name):
     image = torch.arange(1.0, 10).square().view(1, 1, 3, 3)
     removed = torch.zeros(1, 3, 3, dtype=torch.bool)
     removed[0][at] = True
-    assert imputed(image, removed)[0, 0][at].item() == pytest.approx(expected, abs=1e-5)
+    assert impute(image, removed)[0, 0][at].item() == pytest.approx(expected, abs=1e-5)
 
 
 def test_two_pixels_by_pencil():
     """In 0, a, b, 12 each is the mean of those beside it: 4 and 8."""
     images = torch.tensor([0.0, 99, 99, 12]).view(1, 1, 1, 4)
     removed = torch.tensor([False, True, True, False]).view(1, 1, 4)
-    torch.testing.assert_close(imputed(images, removed).flatten(), torch.tensor([0.0, 4, 8, 12]), rtol=0, atol=1e-3)
+    torch.testing.assert_close(impute(images, removed).flatten(), torch.tensor([0.0, 4, 8, 12]), rtol=0, atol=1e-3)
 
 
 def test_a_ramp_is_restored_in_the_interior():
@@ -160,7 +160,7 @@ def test_a_ramp_is_restored_in_the_interior():
     images = torch.stack((rows, columns, rows - 3 * columns))[None]
     removed = torch.zeros(1, 60, 50, dtype=torch.bool)
     removed[:, 1:-1, 1:-1] = True
-    torch.testing.assert_close(imputed(images * ~removed, removed), images, rtol=0, atol=1e-3)
+    torch.testing.assert_close(impute(images * ~removed, removed), images, rtol=0, atol=1e-3)
 
 
 @settings(max_examples=40, deadline=None)
@@ -168,7 +168,7 @@ def test_a_ramp_is_restored_in_the_interior():
 def test_no_value_beyond_those_kept(height, width, share, seed):
     images = torch.rand(2, 2, height, width, generator=seeded(seed))
     removed = torch.rand(2, height, width, generator=seeded(seed + 1)) < share
-    filled = imputed(images, removed)
+    filled = impute(images, removed)
     assert torch.equal(filled.masked_select(~removed[:, None]), images.masked_select(~removed[:, None]))
     for image, gone, found in zip(images, removed, filled, strict=True):
         known = (image if gone.all() else image[:, ~gone]).flatten(1)
@@ -182,41 +182,41 @@ def test_a_batch_is_as_its_images():
     nothing = torch.zeros(1, 96, 96, dtype=torch.bool)
     hard = torch.stack([HARD["one known"], HARD["0.99 at random"]])
     removed = torch.cat([smooth_masks(96, [10, 90]), hard, nothing, ~nothing])
-    together = imputed(images, removed)
-    alone = torch.cat([imputed(image, gone) for image, gone in zip(images.split(1), removed.split(1), strict=True)])
+    together = impute(images, removed)
+    alone = torch.cat([impute(image, gone) for image, gone in zip(images.split(1), removed.split(1), strict=True)])
     assert torch.equal(together, alone)
     order = torch.randperm(8, generator=seeded())
-    assert torch.equal(imputed(images[order], removed[order]), together[order])
+    assert torch.equal(impute(images[order], removed[order]), together[order])
 
 
 def test_nothing_removed():
     images = torch.randn(2, 3, 9, 5, generator=seeded())
-    assert torch.equal(imputed(images, torch.zeros(2, 9, 5, dtype=torch.bool)), images)
+    assert torch.equal(impute(images, torch.zeros(2, 9, 5, dtype=torch.bool)), images)
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 6), (5, 7)])
 def test_everything_removed_leaves_the_mean_colour(height, width):
     images = torch.randn(2, 3, height, width, generator=seeded())
-    filled = imputed(images, torch.ones(2, height, width, dtype=torch.bool))
+    filled = impute(images, torch.ones(2, height, width, dtype=torch.bool))
     torch.testing.assert_close(filled, images.mean((2, 3), keepdim=True).expand_as(filled))
 
 
 def test_one_known_pixel_colours_all():
     image = torch.randn(1, 3, 96, 96, generator=seeded())
-    filled = imputed(image, HARD["one known"][None])
+    filled = impute(image, HARD["one known"][None])
     torch.testing.assert_close(filled, image[:, :, 20:21, 33:34].expand_as(filled), rtol=0, atol=1e-3)
 
 
 def test_what_was_removed_does_not_matter():
     images = torch.randn(2, 3, 40, 40, generator=seeded())
     removed = smooth_masks(40, [90])
-    assert torch.equal(imputed(images, removed), imputed(images.where(~removed[:, None], math.inf), removed))
+    assert torch.equal(impute(images, removed), impute(images.where(~removed[:, None], math.inf), removed))
 
 
 def test_the_images_stay_as_they_were():
     images = torch.randn(2, 3, 40, 40, generator=seeded(), requires_grad=True)
     before = images.detach().clone()
-    filled = imputed(images, smooth_masks(40, [90]))
+    filled = impute(images, smooth_masks(40, [90]))
     assert torch.equal(images, before)
     assert not filled.requires_grad
 
@@ -230,12 +230,12 @@ def test_a_known_pixel_that_is_not_finite(value):
     with pytest.raises(
         ImageError, match=r"after 50 steps, and 0\.001 was expected; give images whose other pixels are finite"
     ):
-        imputed(images, removed)
+        impute(images, removed)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_on_a_gpu():
     images = torch.randn(2, 3, 96, 96, generator=seeded())
     removed = smooth_masks(96, [90])
-    found = imputed(images.cuda(), removed.cuda()).cpu()
-    torch.testing.assert_close(found, imputed(images, removed), rtol=0, atol=2e-3)
+    found = impute(images.cuda(), removed.cuda()).cpu()
+    torch.testing.assert_close(found, impute(images, removed), rtol=0, atol=2e-3)

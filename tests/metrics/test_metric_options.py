@@ -18,7 +18,9 @@ from helpers.planted_networks import Plan, Planted, image_of
 from helpers.recorded_inputs import inputs_of
 from shapleycam import Explainer, Preprocess
 from shapleycam.errors import OptionError
-from shapleycam.metrics import METRICS, Metric, Options, measure, metrics
+from shapleycam.metrics import METRICS, Metric, MetricOptions, measure, metrics
+from shapleycam.metrics.quantities import QUANTITIES
+from shapleycam.metrics.table import required_quantities
 from shapleycam.models.network import Network
 from shapleycam.utilities import similarity
 
@@ -77,7 +79,7 @@ def only_line(raised) -> str:
 )
 def test_a_choice_without_meaning_is_refused(choice, value, expected):
     with pytest.raises(OptionError) as raised:
-        Options(**{choice: value})
+        MetricOptions(**{choice: value})
     message = only_line(raised)
     assert choice in message
     assert expected in message
@@ -100,11 +102,11 @@ def test_a_choice_without_meaning_is_refused(choice, value, expected):
 )
 def test_a_choice_of_another_type_is_refused(choice, value):
     with pytest.raises(OptionError, match=choice):
-        Options(**{choice: value})
+        MetricOptions(**{choice: value})
 
 
 def test_the_defaults_are_the_published_protocol():
-    options = Options()
+    options = MetricOptions()
     assert (options.mask_space, options.baseline) == ("normalised", "zero")
     assert (options.blur_size, options.blur_sigma) == (11, 5)
     assert 224 * 224 / options.steps == 224 * 8
@@ -116,20 +118,20 @@ def test_the_defaults_are_the_published_protocol():
 
 def test_options_stay_as_they_are():
     with pytest.raises(FrozenInstanceError):
-        Options().steps = 3
-    assert replace(Options(), steps=3) == Options(steps=3)
+        MetricOptions().steps = 3
+    assert replace(MetricOptions(), steps=3) == MetricOptions(steps=3)
 
 
 @pytest.mark.parametrize("option", ["steps", "blur_size", "percentiles", "sensitivity_draws", "randomised_stages"])
 def test_the_smallest_choice_is_taken(explainer, images, explanations, option):
-    smallest = Options(**{option: (50,) if option == "percentiles" else 1})
+    smallest = MetricOptions(**{option: (50,) if option == "percentiles" else 1})
     asked = ["insertion", "deletion", "road", "max_sensitivity", "randomisation_spearman"]
     found = measure(explainer, images, {"gradcam": explanations["gradcam"]}, asked, smallest)
     assert all(by_method["gradcam"].isfinite().all() for by_method in found.values())
 
 
 def test_no_radius_no_sensitivity_and_no_noise(explainer, images, explanations):
-    found = measure(explainer, images, explanations, ["max_sensitivity"], Options(sensitivity_radius=0))
+    found = measure(explainer, images, explanations, ["max_sensitivity"], MetricOptions(sensitivity_radius=0))
     for method in ("gradcam", "shapleycam"):
         assert found["max_sensitivity"][method].tolist() == pytest.approx([0, 0, 0], abs=1e-5)
 
@@ -160,7 +162,7 @@ def masked_score():
     explanation = with_map(explainer.explain(images, "hirescam", target=0), torch.tensor([[0.25, 1]]))
 
     def image(name="average_drop", **choices):
-        options = Options(blur_size=1, steps=1, **choices)
+        options = MetricOptions(blur_size=1, steps=1, **choices)
         with inputs_of(model) as inputs:
             measure(explainer, images, {"hirescam": explanation}, [name], options)
         return inputs[-1][0, :, 0].flatten().tolist()
@@ -207,7 +209,7 @@ def test_a_wide_blur_hides_behind_the_neighbourhood():
     model = Toy(lambda a: torch.stack([a.flatten(1).sum(1), torch.zeros(len(a))], 1))
     explainer, images = at_features(model), torch.tensor([[[[4.0, 3], [2, 0]]]])
     explanation = with_map(explainer.explain(images, "hirescam", target=0), torch.tensor([[1.0, 0], [0.5, 0]]))
-    options = Options(baseline="blur", blur_size=3, blur_sigma=1e6)
+    options = MetricOptions(baseline="blur", blur_size=3, blur_sigma=1e6)
     with inputs_of(model) as inputs:
         measure(explainer, images, {"hirescam": explanation}, ["average_drop"], options)
     expected = [4, 19 / 9, (2 + 22 / 9) / 2, 26 / 9]
@@ -220,7 +222,7 @@ def test_black_in_a_real_network():
     preprocess = Preprocess(24, (24, 24), (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
     explainer = Explainer(small(), layer="4", preprocess=preprocess)
     explanation = explainer.explain(photo, "gradcam")
-    found = measure(explainer, photo, {"gradcam": explanation}, ["average_drop"], Options(mask_space="pixels"))
+    found = measure(explainer, photo, {"gradcam": explanation}, ["average_drop"], MetricOptions(mask_space="pixels"))
     mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (preprocess.mean, preprocess.std))
     pixels = explanation.images * std + mean
     again = (pixels * explanation.heatmap[:, None] - mean) / std
@@ -236,7 +238,7 @@ def test_pixels_where_the_normalisation_is_not_known(images, name, preprocess):
     explainer = Explainer(small(), layer="4", preprocess=preprocess)
     explanations = {"gradcam": explainer.explain(images, "gradcam")}
     with pytest.raises(OptionError) as raised:
-        measure(explainer, images, explanations, [name], Options(mask_space="pixels"))
+        measure(explainer, images, explanations, [name], MetricOptions(mask_space="pixels"))
     assert "preprocess=shapleycam.Preprocess(" in only_line(raised)
     assert "'normalised'" in str(raised.value)
 
@@ -562,3 +564,27 @@ def test_an_image_without_objects_has_no_pointing(explainer, images, explanation
     found = measure(explainer, images, explanations, ["pointing_game", "energy_pointing"], objects=objects)
     for by_method in found.values():
         assert by_method["gradcam"].isnan().tolist() == [False, True, False]
+
+
+# Quantities
+
+
+class TestQuantities:
+    @pytest.mark.parametrize("name", QUANTITIES)
+    def test_needs_are_quantities(self, name):
+        assert set(QUANTITIES[name].needs) <= QUANTITIES.keys()
+
+    @pytest.mark.parametrize("name", METRICS)
+    def test_needs_of_metrics_are_quantities_or_metrics(self, name):
+        assert set(METRICS[name].needs) <= QUANTITIES.keys() | METRICS.keys()
+
+    def test_those_of_a_metric_include_what_its_quantities_and_metrics_need(self):
+        assert required_quantities(["efficiency_gap"]) == {"player_values", "grand", "game"}
+        assert required_quantities(["adcc"]) == {
+            *("score", "heatmap", "hidden", "masked_images", "kept_score", "kept_heatmap")
+        }
+
+    @pytest.mark.parametrize("name", METRICS)
+    def test_the_game_is_required_where_values_are_compared_with_it(self, name):
+        of_the_game = name in {"shapley_error", "shapley_spearman", "efficiency_gap"}
+        assert ("game" in required_quantities([name])) == of_the_game

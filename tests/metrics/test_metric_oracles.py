@@ -13,7 +13,7 @@ from scipy.stats import pearsonr, spearmanr
 from helpers.metric_networks import QUICK, boxes, small, some
 from shapleycam import Explainer
 from shapleycam.cams.heatmaps import min_max
-from shapleycam.metrics import METRICS, Options, measure
+from shapleycam.metrics import METRICS, MetricOptions, measure
 from shapleycam.metrics.maps import ssim
 from shapleycam.metrics.removal import disturbances, noise_for
 
@@ -75,7 +75,7 @@ def test_confidence_metrics_from_plain_passes(explainer, explanations, images, m
 
 @pytest.mark.parametrize("steps", [28, 7, 5])  # 576 pixels are not a multiple of 28 or 5
 def test_deletion_curve_in_numpy(explainer, explanations, images, model, steps):
-    found = measure(explainer, images, explanations, ["deletion"], Options(steps=steps))["deletion"]
+    found = measure(explainer, images, explanations, ["deletion"], MetricOptions(steps=steps))["deletion"]
     for method, explanation in explanations.items():
         for i, image in enumerate(images.numpy()):
             places = order(explanation.heatmap[i].numpy())
@@ -139,7 +139,7 @@ def filled(image: np.ndarray, removed: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("noise", [0.0, 0.01])
 def test_road_with_the_system_solved_exactly(explainer, explanations, images, model, noise):
-    options = Options(road_noise=noise)
+    options = MetricOptions(road_noise=noise)
     found = measure(explainer, images, explanations, ["road"], options)["road"]
     drawn = noise_for(images, noise, options.seed).numpy()
     for method in ("gradcam", "gradcam++"):
@@ -166,7 +166,7 @@ def test_road_noise_has_its_scale():
 
 
 def test_max_sensitivity_is_captums(explainer, explanations, images):
-    asked = Options(sensitivity_draws=5)
+    asked = MetricOptions(sensitivity_draws=5)
     found = measure(explainer, images, explanations, ["max_sensitivity"], asked)["max_sensitivity"]
     drawn = torch.stack(list(disturbances(images, asked.sensitivity_radius, 5, asked.seed)))
     for method in ("gradcam", "shapleycam-e", "gradcam++"):
@@ -242,7 +242,7 @@ def test_randomisation_starts_from_the_top(images):
 
     handle = model[0].register_forward_hook(remember)  # a copy of the model has the hook too
     top = model[4].register_forward_hook(lambda module, *_: seen.append((None, module.weight.detach().clone())))
-    measure(explainer, images, explanations, ["randomisation_spearman"], Options(randomised_stages=2))
+    measure(explainer, images, explanations, ["randomisation_spearman"], MetricOptions(randomised_stages=2))
     handle.remove()
     top.remove()
     lower = [weight for image, weight in seen if image is not None]

@@ -8,7 +8,7 @@ import torch
 from helpers.metric_networks import boxes, small, some
 from helpers.recorded_inputs import inputs_of
 from shapleycam import Explainer
-from shapleycam.metrics import METRICS, Options, measure
+from shapleycam.metrics import METRICS, MetricOptions, measure
 from shapleycam.models import zoo
 
 # The maps of noise may well be blank: RandomCAM's are where its weights, which the last bit of the input decides, are
@@ -105,7 +105,7 @@ def test_methods_whose_maps_differ_for_one_image_do_not_share(at_bn2, batch, ten
 # What each metric needs by its definition
 
 
-OPTIONS = Options(steps=7, percentiles=(20, 50, 80), sensitivity_draws=4, randomised_stages=3)
+OPTIONS = MetricOptions(steps=7, percentiles=(20, 50, 80), sensitivity_draws=4, randomised_stages=3)
 IMAGES = 3
 CURVE, ROAD = OPTIONS.steps + 1, 2 * len(OPTIONS.percentiles)
 NEEDED = {

@@ -20,12 +20,12 @@ from torch import nn
 
 from helpers.metric_networks import at_features, of_log
 from helpers.networks import Toy, linear, logits, power
-from shapleycam.metrics import METRICS, Options, measure
+from shapleycam.metrics import METRICS, MetricOptions, measure
 from shapleycam.metrics.maps import ssim
 
 WEIGHT = torch.tensor([[[1.0, 1], [1, -1]]])
 ONE, TWO = [[4.0, 3], [2, 0]], [[4.0, 3], [2, 3]]
-PENCIL = Options(
+PENCIL = MetricOptions(
     blur_size=3, blur_sigma=1e6, steps=4, percentiles=(25, 75), road_noise=0, pointing_tolerance=1, randomised_stages=2
 )
 """A blur that is the mean of 3 x 3 pixels, and one pixel a step."""

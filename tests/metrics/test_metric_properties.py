@@ -11,7 +11,7 @@ from torch import Tensor
 from helpers.metric_networks import QUICK, boxes, small, some, with_map
 from helpers.planted_networks import STRIDE, Plan, Planted, image_of
 from shapleycam import METHODS, Explainer
-from shapleycam.metrics import METRICS, Options, measure
+from shapleycam.metrics import METRICS, MetricOptions, measure
 
 FEW = settings(max_examples=8, deadline=None, derandomize=True)
 MANY = settings(max_examples=100, deadline=None, derandomize=True)
@@ -37,7 +37,7 @@ def planted(request):
     names = [
         "insertion", "deletion", "road", "average_drop", "average_drop_in_deletion", "pointing_game", "energy_pointing",
     ]  # fmt: skip
-    options = Options(pointing_tolerance=0)
+    options = MetricOptions(pointing_tolerance=0)
     return {
         kind: {
             name: float(by_method["hirescam"])

@@ -15,8 +15,8 @@ from helpers.networks import Toy
 from helpers.recorded_inputs import inputs_of
 from shapleycam import Explainer, utilities
 from shapleycam.errors import ModelError, ShapleyCamWarning
-from shapleycam.metrics import METRICS, Options, measure
-from shapleycam.metrics.removal import imputations, ranks, removed_share
+from shapleycam.metrics import METRICS, MetricOptions, measure
+from shapleycam.metrics.removal import imputations, ranks, removed_pixels
 
 SOME_METHODS = ["gradcam", "shapleycam-e", "randomcam"]
 OF_DRAWS = ["road", "max_sensitivity", "randomisation_spearman", "randomisation_ssim"]
@@ -155,7 +155,7 @@ def test_a_percentile_is_that_share_also_of_zeros(percentile, most_first):
     heat = torch.rand(2, 40, 50, generator=torch.Generator().manual_seed(0)) - 0.8
     heat = heat.relu()  # four fifths are zero
     heat[1] = 0
-    gone = removed_share(heat, percentile, most_first=most_first)
+    gone = removed_pixels(heat, percentile, most_first=most_first)
     assert gone.flatten(1).sum(1).tolist() == [20 * percentile, 20 * percentile]
 
 
@@ -176,7 +176,7 @@ def test_deletion_of_a_map_with_zeros_takes_equal_steps():
     heat[3, 3] = 1
     explanation = with_map(explainer.explain(images, "gradcam"), heat)
     with inputs_of(model) as seen:
-        of_one("deletion", explainer, images, explanation, Options(steps=4))
+        of_one("deletion", explainer, images, explanation, MetricOptions(steps=4))
     assert [int((image == 0).all(1).sum()) for image in seen] == [0, 144, 288, 432, 576]
     assert (seen[1][0, :, 3, 3] == 0).all()
     assert (seen[1][0, :, :6].flatten(1) == 0).sum() == 3 * 144  # the others from the top on, row 3 among them
@@ -205,7 +205,7 @@ def test_every_metric_is_of_the_image_alone():
     methods, objects = [*SOME_METHODS, "pathcam", "sampledshapley"], boxes(4)
     objects[2] = False
     objects[3] = objects[3].roll(5, 0)
-    options = Options(randomised_stages=2)
+    options = MetricOptions(randomised_stages=2)
 
     def measured(places):
         chosen = images[places]
@@ -223,7 +223,9 @@ def test_every_metric_is_of_the_image_alone():
 def test_every_metric_of_the_default_model_is_of_the_image_alone(explainer, images):
     three = torch.cat([images, images[:1].roll(50, 3)]) * 0.3
     three = nn.functional.avg_pool2d(three, 9, 1, padding=4) * 9
-    options = Options(steps=3, percentiles=(30,), sensitivity_draws=2, randomised_stages=1, shapley_tolerance=0.05)
+    options = MetricOptions(
+        steps=3, percentiles=(30,), sensitivity_draws=2, randomised_stages=1, shapley_tolerance=0.05
+    )
     objects = boxes(3, 224)
 
     def measured(places):
@@ -245,7 +247,7 @@ def test_draws_are_of_the_seed(name):
 
     def measured(seed, seed_outside):
         torch.manual_seed(seed_outside)
-        noisy = Options(road_noise=0.5, percentiles=(50,), sensitivity_draws=2, randomised_stages=1, seed=seed)
+        noisy = MetricOptions(road_noise=0.5, percentiles=(50,), sensitivity_draws=2, randomised_stages=1, seed=seed)
         return of_one(name, explainer, images, explanation, noisy)
 
     first = measured(0, 0)
@@ -416,7 +418,7 @@ def test_randomisation_where_each_image_has_data_of_its_own(what):
 
 def test_sampled_values_are_measured_against_orders_they_did_not_draw():
     explainer, images = Explainer(small(), layer="4"), some(1)
-    options = Options(shapley_tolerance=0.02)
+    options = MetricOptions(shapley_tolerance=0.02)
     explanations = explainer.compare(images, ["sampledshapley"], tolerance=0.02, seed=0)
     found = measure(explainer, images, explanations, ["shapley_error"], options, tolerance=0.02, seed=0)
     assert 1e-6 < found["shapley_error"]["sampledshapley"] < 0.05
@@ -425,6 +427,6 @@ def test_sampled_values_are_measured_against_orders_they_did_not_draw():
 def test_sampled_values_of_another_seed_too():
     explainer, images = Explainer(small(), layer="4"), some(1)
     explanations = explainer.compare(images, ["sampledshapley"], tolerance=0.02, seed=1)
-    options = Options(shapley_tolerance=0.02)
+    options = MetricOptions(shapley_tolerance=0.02)
     found = measure(explainer, images, explanations, ["shapley_error"], options, tolerance=0.02, seed=1)
     assert found["shapley_error"]["sampledshapley"] > 1e-5  # not the very same but for rounding

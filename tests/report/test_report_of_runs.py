@@ -18,7 +18,7 @@ from shapleycam.errors import ShapleyCamError
 from shapleycam.experiments import Protocol, Store
 from shapleycam.experiments.merging import summary_of
 from shapleycam.experiments.results import disagreements, html
-from shapleycam.metrics import Options
+from shapleycam.metrics import MetricOptions
 from shapleycam.models import zoo
 from shapleycam.report import of_runs
 from shapleycam.report.map_reproducer import MapReproducer
@@ -35,7 +35,7 @@ def shots(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def known(shots) -> Store:
     """A run of the default model, which anybody can load."""
-    protocol = replace(QUICK, metrics=("complexity", "average_drop", "insertion"), options=Options(steps=3))
+    protocol = replace(QUICK, metrics=("complexity", "average_drop", "insertion"), options=MetricOptions(steps=3))
     return measured(shots, shots.parent / "known", zoo.DEFAULT, protocol)
 
 

@@ -93,7 +93,7 @@ def evaluate(
     from shapleycam.experiments import Evaluation, Protocol
     from shapleycam.experiments.datasets.annotations.opening import open_annotations
     from shapleycam.experiments.datasets.opening import open_dataset
-    from shapleycam.metrics import Options
+    from shapleycam.metrics import MetricOptions
     from shapleycam.metrics.table import expand
     from shapleycam.models import paper
 
@@ -106,7 +106,7 @@ def evaluate(
         preprocess=paper.PREPROCESS if preprocess == "paper" else None,
         class_rule=class_rule,
         objects="any" if any_object else "class",
-        options=Options(mask_space=mask_space, baseline=baseline, seed=seed),
+        options=MetricOptions(mask_space=mask_space, baseline=baseline, seed=seed),
         nodes=options.nodes_of(nodes),
         tolerance=tolerance,
         players=options.regions_of(players),

@@ -23,10 +23,10 @@ from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, stacked
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.images import Source
+from shapleycam.metrics.evaluator import MetricEvaluator
+from shapleycam.metrics.explained_batch import ExplainedBatch
 from shapleycam.metrics.maps import constant
-from shapleycam.metrics.passes import Passes
-from shapleycam.metrics.subject import Subject
-from shapleycam.metrics.table import needs
+from shapleycam.metrics.table import required_quantities
 from shapleycam.tracing.soundness import check_output
 from shapleycam.utilities import Utility, resolve_utility
 
@@ -79,7 +79,7 @@ class LayerEvaluator:
             return
         protocol = self.protocol
         utilities = [resolve_utility(name) for name in protocol.utilities]
-        plays = "game" in needs(protocol.metrics) or bool({"true_values", "grand"} & needs(protocol.metrics))
+        plays = "game" in required_quantities(protocol.metrics)
         traced_batch = self.explainer.trace(batch, protocol.methods, utilities[0], replay=plays)
         target = self._target(images, batch)
         for utility in utilities:
@@ -96,10 +96,10 @@ class LayerEvaluator:
             )
         first = next(iter(found.values()))
         effort = {**protocol.effort, "players": protocol.players}
-        subject = Subject(
+        subject = ExplainedBatch(
             self.explainer, traced_batch.batch.images, first.target, utility, utility.name, effort, first.form
         )
-        passes = Passes(
+        passes = MetricEvaluator(
             subject,
             found,
             protocol.metrics,
@@ -112,7 +112,9 @@ class LayerEvaluator:
             odd = _odd(passes, method)
             columns = {name: passes.metric(name, method).double().tolist() for name in protocol.metrics}
             curves = {
-                name: passes.quantity(name, method).tolist() for name in CURVES if name in needs(protocol.metrics)
+                name: passes.quantity(name, method).tolist()
+                for name in CURVES
+                if name in required_quantities(protocol.metrics)
             }
             for place, image in enumerate(images):
                 each = {**heads, **columns, **curves, "message": odd}
@@ -176,7 +178,7 @@ class LayerEvaluator:
         self, images: Sequence[Decoded], target: Int[Tensor, " b"], heatmap: Tensor
     ) -> Bool[Tensor, "b h w"] | None:
         """Where the objects of each image are that the protocol asks for; nowhere in an image without annotation."""
-        if self.annotations is None or "objects" not in needs(self.protocol.metrics):
+        if self.annotations is None or "objects" not in required_quantities(self.protocol.metrics):
             return None
         masks = [self._mask(image, int(c), tuple(heatmap.shape[1:])) for image, c in zip(images, target, strict=True)]
         return torch.stack(masks).to(heatmap.device)
@@ -194,7 +196,7 @@ class LayerEvaluator:
         return mask_of(regions, image.box, image.size, (size[0], size[1]))
 
 
-def _odd(passes: Passes, method: str) -> list[str | None]:
+def _odd(passes: MetricEvaluator, method: str) -> list[str | None]:
     """What is odd about each image's map: that it, or that of what it keeps, has no correlation with anything."""
     found: list[str | None] = [None] * len(passes.explanations[method].heatmap)
     if "kept_heatmap" in passes.needed:
@@ -205,5 +207,5 @@ def _odd(passes: Passes, method: str) -> list[str | None]:
     return found
 
 
-def _score(passes: Passes) -> list[float]:
+def _score(passes: MetricEvaluator) -> list[float]:
     return [float(score) for score in passes.quantity("score", next(iter(passes.explanations)))]

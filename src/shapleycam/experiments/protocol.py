@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from shapleycam.cams.table import expand as expand_methods
 from shapleycam.errors import OptionError
 from shapleycam.layers import rule_of
-from shapleycam.metrics import Options
+from shapleycam.metrics import MetricOptions
 from shapleycam.metrics.table import expand as expand_metrics
 from shapleycam.models import paper
 from shapleycam.models.preprocess import Preprocess
@@ -52,7 +52,7 @@ class Protocol:
     preprocess: Preprocess | None = None
     class_rule: ClassRule = "prediction"
     objects: ObjectRule = "class"
-    options: Options = field(default_factory=Options)
+    options: MetricOptions = field(default_factory=MetricOptions)
     nodes: Nodes = 8
     tolerance: float = 0.01
     players: tuple[int, int] | None = None

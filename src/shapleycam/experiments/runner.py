@@ -26,7 +26,7 @@ from shapleycam.experiments.protocol import Protocol
 from shapleycam.experiments.provenance import session
 from shapleycam.experiments.rows import Row
 from shapleycam.experiments.store import Store, is_run, open_run, refuse_other
-from shapleycam.metrics.table import needs
+from shapleycam.metrics.table import required_quantities
 from shapleycam.models.network import Network
 from shapleycam.models.resolve import resolve_network
 from shapleycam.tracing.isolation import device_of
@@ -93,7 +93,7 @@ class Evaluation:
             raise OptionError(f"{found}; expected each model once, under a name of its own (shapleycam.Network(name=))")
         if self.checkpoint is not None and len(names) > 1:
             raise OptionError(f"--checkpoint {self.checkpoint} and {len(names)} models were given; give one model")
-        if self.annotations is None and "objects" in needs(self.protocol.metrics):
+        if self.annotations is None and "objects" in required_quantities(self.protocol.metrics):
             raise OptionError("the pointing metrics ask where the objects are; give annotations (--objects)")
         if self.setting.local:
             _check_device(self.setting.device)

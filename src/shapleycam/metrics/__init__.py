@@ -1,6 +1,7 @@
-"""How good a heatmap is: the one table of metrics, and each metric as a function (see METRICS).
+"""How good a heatmap is: the table of metrics, and each metric as a function.
 
-`shapleycam.metrics.average_drop(explainer, images, explanation)` is one number an image; so is every other row.
+`shapleycam.metrics.average_drop(explainer, images, explanation)` returns one number for each image, and so does the
+function of every other row of `METRICS`.
 """
 
 from __future__ import annotations
@@ -8,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from shapleycam.metrics._measure import alone, measure
+from shapleycam.metrics._measure import measure, metric_function
 from shapleycam.metrics.metric import Metric
-from shapleycam.metrics.options import Options
+from shapleycam.metrics.options import MetricOptions
 from shapleycam.metrics.table import METRICS, metrics
 
-__all__ = ["METRICS", "Metric", "Options", "measure", "metrics"]
+__all__ = ["METRICS", "Metric", "MetricOptions", "measure", "metrics"]
 
 
 def __getattr__(name: str) -> Callable[..., Any]:
     if name in METRICS:
-        return alone(METRICS[name])
+        return metric_function(METRICS[name])
     raise AttributeError(f"module 'shapleycam.metrics' has no attribute {name!r}")
 
 

@@ -1,4 +1,4 @@
-"""Metrics of explanations that a user has at hand."""
+"""Metrics of explanations that a user already has."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Images, Inputs, batch_of
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.game.players import Regions
+from shapleycam.metrics.evaluator import MetricEvaluator
+from shapleycam.metrics.explained_batch import ExplainedBatch
 from shapleycam.metrics.metric import Metric
-from shapleycam.metrics.options import Options
-from shapleycam.metrics.passes import Passes
-from shapleycam.metrics.subject import Subject
+from shapleycam.metrics.options import MetricOptions
 from shapleycam.metrics.table import expand
 from shapleycam.utilities import UTILITIES, Utility
 from shapleycam.values._path import Nodes
@@ -25,12 +25,12 @@ from shapleycam.values._path import Nodes
 
 @torch.inference_mode(mode=False)
 @torch.no_grad()
-def measure(  # noqa: PLR0913  # every one but three has a default
+def measure(  # noqa: PLR0913  # all but three have a default
     explainer: Explainer,
     images: Images,
     explanations: Mapping[str, Explanation],
     metrics: str | Sequence[str] = ("paper",),
-    options: Options | None = None,
+    options: MetricOptions | None = None,
     objects: Bool[Tensor, "b h w"] | None = None,
     *,
     nodes: Nodes = 8,
@@ -39,28 +39,43 @@ def measure(  # noqa: PLR0913  # every one but three has a default
     seed: int = 0,
     inputs: Inputs = None,
 ) -> dict[str, dict[str, Float[Tensor, " b"]]]:
-    """Several metrics of several methods, from as few passes as they need: {metric: {method: (b,)}}, on its device.
+    """Measure several explanations by several metrics, with as few forward passes as they need.
 
     Args:
         explainer: the one that made the explanations.
-        images: what was explained.
+        images: those that were explained.
         explanations: by method, as `Explainer.compare` returns them.
         metrics: names from `shapleycam.metrics.METRICS`, or the sets "paper" and "all" (what `objects` allow).
         options: how images are changed; None for the published protocol.
-        objects: (b, h, w), true where the objects are that the pointing metrics ask for.
+        objects: (b, h, w), true where the objects of the pointing metrics are.
         nodes: as the explanations were made with, see `Explainer.compare`.
         tolerance: likewise.
         players: likewise.
         seed: likewise.
         inputs: likewise.
 
+    Returns:
+        {metric: {method: one number for each image (b,)}}, on the explanations' device.
+
     Raises:
-        OptionError: no explanations, of other images, another class, layer or utility, an unknown metric, or one that
-            cannot be had.
+        OptionError: there are no explanations; they are of other images, or differ in class, layer or utility; a metric
+            is unknown or cannot be computed for this model.
+
+    Example:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.metrics import measure
+        >>> _ = torch.manual_seed(0)
+        >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, 5)
+        >>> explainer, images = Explainer(torch.nn.Sequential(*layers), layer="0"), torch.rand(2, 3, 32, 32)
+        >>> explanations = explainer.compare(images, ["gradcam", "shapleycam"])
+        >>> numbers = measure(explainer, images, explanations, ["complexity", "average_drop"])
+        >>> numbers["average_drop"]["gradcam"].shape
+        torch.Size([2])
     """
     names = expand([metrics] if isinstance(metrics, str) else metrics, objects=objects is not None)
     batch = batch_of(images, explainer.preprocess, explainer.model, inputs)
-    first = _same_subject(explanations)
+    first = _check_alike(explanations)
     if batch.images.shape != first.images.shape or not torch.equal(batch.images, first.images.to(batch.images)):
         raise OptionError("the images are not those that were explained; give the same ones, in the same order")
     if first.layer != explainer.layer:
@@ -70,15 +85,15 @@ def measure(  # noqa: PLR0913  # every one but three has a default
         )
     effort = {"nodes": nodes, "tolerance": tolerance, "players": players, "seed": seed}
     utility = _utility(explainer, first)
-    subject = Subject(
+    explained = ExplainedBatch(
         explainer, batch.images, first.target, utility, first.utility_name, effort, first.form, batch.extra
     )
-    passes = Passes(subject, explanations, names, options or Options(), objects)
-    return {name: {method: passes.metric(name, method) for method in explanations} for name in names}
+    evaluator = MetricEvaluator(explained, explanations, names, options or MetricOptions(), objects)
+    return {name: {method: evaluator.metric(name, method) for method in explanations} for name in names}
 
 
-def _same_subject(explanations: Mapping[str, Explanation]) -> Explanation:
-    """The first explanation, if all are of the same images, classes, layer and utility."""
+def _check_alike(explanations: Mapping[str, Explanation]) -> Explanation:
+    """Return the first explanation; refuse explanations of different images, classes, layers or utilities."""
     if not explanations:
         raise OptionError("no explanations were given; expected {method: explanation} as Explainer.compare returns it")
     first, *others = explanations.values()
@@ -93,15 +108,15 @@ def _same_subject(explanations: Mapping[str, Explanation]) -> Explanation:
     return first
 
 
-def _equal(one: Tensor, other: Tensor) -> bool:
-    return one.shape == other.shape and torch.equal(one, other.to(one))
+def _equal(first: Tensor, second: Tensor) -> bool:
+    return first.shape == second.shape and torch.equal(first, second.to(first))
 
 
 def _utility(explainer: Explainer, explanation: Explanation) -> Utility:
-    """The utility that was explained.
+    """Return the utility that was explained.
 
     Raises:
-        OptionError: a function of the user's that the explainer does not have.
+        OptionError: it is a function of the user's that the explainer does not have.
     """
     name = explanation.utility_name
     if name == explainer.utility.name:
@@ -114,21 +129,23 @@ def _utility(explainer: Explainer, explanation: Explanation) -> Utility:
     )
 
 
-def alone(row: Metric) -> Callable[..., Float[Tensor, " b"]]:
-    """A metric as a function of its own: (explainer, images, explanation, options, objects, **effort) -> (b,)."""
+def metric_function(row: Metric) -> Callable[..., Float[Tensor, " b"]]:
+    """Return a metric as a function (explainer, images, explanation, options, objects, **effort) -> (b,)."""
 
-    def of(
+    def metric(
         explainer: Explainer,
         images: Images,
         explanation: Explanation,
-        options: Options | None = None,
+        options: MetricOptions | None = None,
         objects: Bool[Tensor, "b h w"] | None = None,
         **effort: Any,
     ) -> Float[Tensor, " b"]:
-        one = {explanation.method: explanation}
-        return measure(explainer, images, one, row.name, options, objects, **effort)[row.name][explanation.method]
+        explanations = {explanation.method: explanation}
+        return measure(explainer, images, explanations, row.name, options, objects, **effort)[row.name][
+            explanation.method
+        ]
 
-    of.__name__ = of.__qualname__ = row.name
+    metric.__name__ = metric.__qualname__ = row.name
     summary = (row.function.__doc__ or "").strip()
-    of.__doc__ = f"{summary}\n\nOne number an image, {row.better} is good. {row.source}. Arguments as in `measure`."
-    return of
+    metric.__doc__ = f"{summary}\n\nOne number an image, {row.better} is good. {row.source}. Arguments as in `measure`."
+    return metric

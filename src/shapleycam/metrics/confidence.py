@@ -1,4 +1,4 @@
-"""How the score of the class changes where the heatmap keeps or removes content; all of scores (b,)."""
+"""How the score of the class changes where the heatmap keeps or removes content; all arguments are scores (b,)."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ Score = Float[Tensor, " b"]
 
 
 def average_drop(score: Score, kept_score: Score) -> Score:
-    """max(0, s - s(x·M)) / s; NaN where s is 0."""
+    """Return max(0, s - s(x·M)) / s; NaN where s is 0."""
     return (score - kept_score).clamp(min=0) / score
 
 
 def increase_in_confidence(score: Score, kept_score: Score) -> Score:
-    """1 where s(x·M) > s, otherwise 0."""
+    """Return 1 where s(x·M) > s, otherwise 0."""
     return (kept_score > score).to(score)
 
 
 def average_drop_in_deletion(score: Score, removed_score: Score) -> Score:
-    """max(0, s - s(x·(1 - M))) / s; NaN where s is 0."""
+    """Return max(0, s - s(x·(1 - M))) / s; NaN where s is 0."""
     return (score - removed_score).clamp(min=0) / score
 
 
 def insertion(curve: Float[Tensor, "b steps"]) -> Score:
-    """The area under s as pixels are added to a blurred image, those of most heat first; by the trapezoid rule."""
+    """Return the area under s as pixels are added to a blurred image, largest heat first; by the trapezoid rule."""
     return _area_under(curve)
 
 
 def deletion(curve: Float[Tensor, "b steps"]) -> Score:
-    """The area under s as pixels are removed from the image, those of most heat first; by the trapezoid rule."""
+    """Return the area under s as pixels are removed from the image, largest heat first; by the trapezoid rule."""
     return _area_under(curve)
 
 
@@ -39,22 +39,22 @@ def _area_under(curve: Float[Tensor, "b steps"]) -> Score:
 
 
 def road(least_first: Float[Tensor, "b percentiles"], most_first: Float[Tensor, "b percentiles"]) -> Score:
-    """(s_LeRF - s_MoRF) / 2, the mean over percentiles."""
+    """Return (s_LeRF - s_MoRF) / 2, the mean over percentiles."""
     return ((least_first - most_first) / 2).mean(1)
 
 
 def adcc(coherency: Score, complexity: Score, average_drop: Score) -> Score:
-    """3 / (1/Coh + 1/(1 - Com) + 1/(1 - AD)) of one image; 0 where one of the three is 0."""
+    """Return 3 / (1/Coh + 1/(1 - Com) + 1/(1 - AD)) of each image; 0 where one of the three is 0."""
     return harmonic_mean(coherency, 1 - complexity, 1 - average_drop)
 
 
 def arcc(coherency: Score, complexity: Score, road: Score) -> Score:
-    """The harmonic mean of Coh, 1 - Com and 2·ROAD cut to [0, 1]; 0 where one of the three is 0."""
+    """Return the harmonic mean of Coh, 1 - Com and 2·ROAD clipped to [0, 1]; 0 where one of the three is 0."""
     return harmonic_mean(coherency, 1 - complexity, (2 * road).clamp(0, 1))
 
 
 def harmonic_mean(*parts: Score) -> Score:
-    """The harmonic mean of parts that are 0 or more: 0 where one is 0, NaN where one is NaN."""
-    together = torch.stack(parts)
-    found = len(parts) / together.reciprocal().sum(0)
-    return torch.where((together == 0).any(0) & ~together.isnan().any(0), 0.0, found)
+    """Return the harmonic mean of parts that are 0 or more: 0 where one is 0, NaN where one is NaN."""
+    stacked = torch.stack(parts)
+    mean = len(parts) / stacked.reciprocal().sum(0)
+    return torch.where((stacked == 0).any(0) & ~stacked.isnan().any(0), 0.0, mean)

@@ -1,4 +1,4 @@
-"""Images with some of their content hidden."""
+"""Images with some of their content hidden by a mask."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
 from shapleycam.errors import OptionError
-from shapleycam.metrics.options import Options
+from shapleycam.metrics.options import MetricOptions
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess
 
 Images = Float[Tensor, "b c h w"]
 Content = Float[Tensor, "#b c #h #w"]
-"""What is put in the place of an image's, or of all images'."""
+"""What takes the place of hidden content, of each image or of all."""
 Maps = Float[Tensor, "b h w"]
 
 
 def masked(images: Images, mask: Maps, hidden: Content | float) -> Images:
-    """x·M + hidden·(1 - M): what the mask keeps, and `hidden` where it hides."""
+    """Return x·M + hidden·(1 - M): the image where the mask is 1, `hidden` where it is 0."""
     weight = mask[:, None]
-    kept = images * weight
-    return kept if isinstance(hidden, float) and hidden == 0 else kept + hidden * (1 - weight)
+    visible = images * weight
+    return visible if isinstance(hidden, float) and hidden == 0 else visible + hidden * (1 - weight)
 
 
-def hidden_content(images: Images, options: Options, preprocess: Transform | None) -> Content | float:
-    """What is seen where a mask hides all; 0.0 in the published protocol: the mean colour of the training data.
+def hidden_content(images: Images, options: MetricOptions, preprocess: Transform | None) -> Content | float:
+    """Return what is seen where a mask is 0; 0.0 in the published protocol: the mean colour of the training data.
 
     Raises:
         OptionError: masks in pixels, where the normalisation is not known.
@@ -38,8 +38,8 @@ def hidden_content(images: Images, options: Options, preprocess: Transform | Non
     return zero(images, options, preprocess)
 
 
-def zero(images: Images, options: Options, preprocess: Transform | None) -> Content | float:
-    """The zero of the mask's space, in normalised units (1, c, 1, 1): 0.0, or black where the mask is in pixels.
+def zero(images: Images, options: MetricOptions, preprocess: Transform | None) -> Content | float:
+    """Return the zero of the mask's space in normalised units (1, c, 1, 1): 0.0, or black where the mask is in pixels.
 
     Raises:
         OptionError: masks in pixels, where the normalisation is not known.
@@ -55,14 +55,14 @@ def zero(images: Images, options: Options, preprocess: Transform | None) -> Cont
     return torch.tensor(black, device=images.device, dtype=images.dtype).view(1, -1, 1, 1)
 
 
-def blurred(images: Images, options: Options) -> Images:
-    """The images behind a Gaussian blur.
+def blurred(images: Images, options: MetricOptions) -> Images:
+    """Return the images after a Gaussian blur of `blur_size` pixels and `blur_sigma`.
 
     Raises:
-        OptionError: they are too small for it.
+        OptionError: the images are too small for it.
     """
     if min(images.shape[2:]) <= options.blur_size // 2:
         size = " x ".join(map(str, images.shape[2:]))
         raise OptionError(f"images of {size} pixels, and a blur of {options.blur_size}; choose a smaller blur_size")
-    found: Tensor = gaussian_blur(images, [options.blur_size] * 2, [options.blur_sigma] * 2)
-    return found
+    smooth: Tensor = gaussian_blur(images, [options.blur_size] * 2, [options.blur_sigma] * 2)
+    return smooth

@@ -1,4 +1,4 @@
-"""What a metric is: a small function of what was asked of the model, with its direction and source as data."""
+"""The row of the table of metrics: a small function, with its direction and source as data."""
 
 from __future__ import annotations
 
@@ -15,10 +15,21 @@ Direction: TypeAlias = Literal["high", "low"]
 class Metric:
     """A row of the table of metrics.
 
-    `function` makes one number an image (b,) from what it `needs`: the names of quantities (see `passes`) or of other
-    metrics, in the order of its arguments. `better` says which numbers are good; `title` is short, for the heads of
-    tables; `percent`, whether it is a fraction that tables print in percent; `in_paper`, whether the paper's tables
-    have it; `in_units`, whether it is of values in units of the utility, and of methods with others is NaN.
+    Attributes:
+        name: how it is called in Python, in files and on the command line.
+        title: short, for the heads of tables.
+        needs: the arguments of `function`, in order: names of quantities (`metrics.quantities`) or other metrics.
+        better: which numbers are good.
+        source: where the metric was published.
+        function: returns one number for each image, (b,).
+        percent: whether it is a fraction that tables print in percent.
+        in_paper: whether the paper's tables have it.
+        in_units: whether it is about values in units of the utility; it is NaN for methods whose values are not.
+
+    Example:
+        >>> from shapleycam.metrics import METRICS
+        >>> METRICS["average_drop"].title, METRICS["average_drop"].better
+        ('AD', 'low')
     """
 
     name: str

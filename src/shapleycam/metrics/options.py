@@ -1,4 +1,4 @@
-"""The choices that decide what a metric measures; they are stored with the results."""
+"""The options of metrics, which are stored with the results."""
 
 from __future__ import annotations
 
@@ -38,18 +38,29 @@ def _is_number(value: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class Options:
-    """How metrics change images and draw numbers; the defaults are those of the published tables.
+class MetricOptions:
+    """How metrics change images and draw random numbers; the defaults are those of the published tables.
 
-    `mask_space` is where the mask multiplies, and where zero is: "normalised" hides behind the mean colour of the
-    training data, "pixels" behind black. `baseline` is what is put where the mask hides: "zero", "mean" (the image's
-    own mean colour) or "blur". Insertion starts from a blur of `blur_size` pixels and `blur_sigma`; insertion and
-    deletion go in `steps` equal steps (28: 224 · 8 pixels each at 224 x 224). `percentiles` are ROAD's, `road_noise`
-    the standard deviation added to what is imputed. `pointing_tolerance` is in pixels of the input.
-    `sensitivity_radius` is in normalised units, `sensitivity_draws` how many images are drawn within it.
-    `randomised_stages`: into how many equal shares of its layers the model is re-initialised, from the top on.
-    `shapley_tolerance` is the standard error to which true values are sampled where they cannot be enumerated. `seed`
-    counts with each image's content.
+    Attributes:
+        mask_space: where the mask multiplies, and so what zero is: "normalised" hides behind the mean colour of the
+            training data, "pixels" behind black.
+        baseline: what is seen where the mask hides: "zero", "mean" (the image's own mean colour) or "blur".
+        blur_size: of the blur that insertion starts from, an odd number of pixels.
+        blur_sigma: likewise, in pixels.
+        steps: in how many equal steps insertion and deletion go (28: 224 · 8 pixels each at 224 x 224).
+        percentiles: of the pixels that ROAD removes.
+        road_noise: standard deviation of the noise added to pixels that ROAD imputes.
+        pointing_tolerance: in pixels of the input.
+        sensitivity_radius: in normalised units.
+        sensitivity_draws: how many images are drawn within the radius.
+        randomised_stages: into how many equal parts of its layers the model is re-initialised, from the output on.
+        shapley_tolerance: the relative standard error to which true values are sampled where they cannot be enumerated.
+        seed: of all draws, together with each image's content.
+
+    Example:
+        >>> from shapleycam.metrics import MetricOptions
+        >>> MetricOptions(baseline="blur").baseline
+        'blur'
     """
 
     mask_space: MaskSpace = "normalised"
@@ -67,10 +78,10 @@ class Options:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning.
+        """Check the options.
 
         Raises:
-            OptionError: naming the choice, what was given and what was expected.
+            OptionError: a value that is not allowed; it names the option and what was expected.
         """
         for name, kind in (("mask_space", MaskSpace), ("baseline", Baseline)):
             if getattr(self, name) not in get_args(kind):

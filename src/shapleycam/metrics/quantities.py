@@ -1,169 +1,167 @@
-"""What metrics are made of: the one table of quantities, each a function of a batch's passes and a method."""
+"""The one table of quantities, each a function of a batch, a method and the other quantities that it needs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from shapleycam.cams.compute import CamValues, player_values
 from shapleycam.errors import OptionError
+from shapleycam.explanations.explanation import Explanation
 from shapleycam.fidelity.measure import true_values
+from shapleycam.game import Game
 from shapleycam.metrics.masking import blurred, hidden_content, masked, zero
+from shapleycam.metrics.quantity import Quantity, QuantityContext
 from shapleycam.metrics.removal import disturbances, exchanged, imputations, noise_for
 from shapleycam.metrics.stability import randomised
 
-if TYPE_CHECKING:
-    from shapleycam.explanations.explanation import Explanation
-    from shapleycam.metrics.passes import Passes
-
-
-_ANEW = 2**32
+_MASKED_SEED_OFFSET = 2**32
+"""Added to the seed for explanations of x·M, so that they do not repeat the draws of the explanation of x."""
 
 
 @dataclass(frozen=True)
-class Quantity:
-    """`make(passes, method)` makes it, once for all `images`, for each distinct `map`, or for each `method`."""
+class _MaskedImages:
+    """What the model says of x·M: its output, and by method the heatmap, where one is needed."""
 
-    of: Literal["images", "map", "method"]
-    make: Callable[[Passes, str], Any]
-
-
-def _score(passes: Passes, _: str) -> Tensor:
-    return passes.subject.scores(next(iter(passes.explanations.values())).output)
+    output: Any
+    heatmaps: Mapping[str, Tensor]
 
 
-def _hidden(passes: Passes, _: str) -> Tensor | float:
-    subject = passes.subject
-    return hidden_content(subject.images, passes.options, subject.explainer.preprocess)
+def _score(context: QuantityContext, _: str) -> Tensor:
+    """The score of x, from the output that the explanation has."""
+    return context.batch.scores(next(iter(context.explanations.values())).output)
 
 
-def _kept(passes: Passes, method: str) -> Tensor:
-    """x·M, or with what the protocol shows where M hides."""
-    return masked(passes.subject.images, passes.explanations[method].heatmap, passes.quantity("hidden", method))
+def _hidden(context: QuantityContext, _: str) -> Tensor | float:
+    batch = context.batch
+    return hidden_content(batch.images, context.options, batch.explainer.preprocess)
 
 
-def _kept_explanations(passes: Passes, method: str) -> dict[str, Explanation]:
-    """Of x·M by all methods that have this map."""
-    # Drawn from the image, not from x·M, whose last bits depend on the batch; and not what x itself was drawn.
-    seeds = passes.subject.seeds(passes.subject.effort.get("seed", 0) + _ANEW)
-    return passes.subject.explain(_kept(passes, method), passes.group(method), seeds)
+def _masked_images(context: QuantityContext, method: str, hidden: Tensor | float) -> _MaskedImages:
+    """Run the model on x·M; where heatmaps are needed, the same forward pass explains it by all methods of this map."""
+    batch = context.batch
+    images = masked(batch.images, context.explanations[method].heatmap, hidden)
+    if "kept_heatmap" not in context.needed:
+        return _MaskedImages(batch.output(images), {})
+    # The seeds come from the content of x, not of x·M, whose last bits depend on the size of the batch.
+    seeds = batch.seeds(batch.effort.get("seed", 0) + _MASKED_SEED_OFFSET)
+    explanations = batch.explain(images, context.methods_with_map_of(method), seeds)
+    return _MaskedImages(
+        explanations[method].output,
+        {name: explanation.heatmap for name, explanation in explanations.items()},
+    )
 
 
-def _kept_of(passes: Passes, method: str) -> Explanation:
-    found: dict[str, Explanation] = passes.quantity("kept_explanations", method)
-    return found[method]
+def _kept_score(context: QuantityContext, _: str, masked_images: _MaskedImages) -> Tensor:
+    return context.batch.scores(masked_images.output)
 
 
-def _kept_score(passes: Passes, method: str) -> Tensor:
-    if "kept_heatmap" in passes.needed:  # the pass that explains x·M has the score too
-        return passes.subject.scores(_kept_of(passes, method).output)
-    return passes.subject.score(_kept(passes, method))
+def _removed_score(context: QuantityContext, method: str, hidden: Tensor | float) -> Tensor:
+    rest = 1 - context.explanations[method].heatmap
+    return context.batch.score(masked(context.batch.images, rest, hidden))
 
 
-def _removed_score(passes: Passes, method: str) -> Tensor:
-    rest = 1 - passes.explanations[method].heatmap
-    return passes.subject.score(masked(passes.subject.images, rest, passes.quantity("hidden", method)))
+def _insertion(context: QuantityContext, method: str) -> Tensor:
+    images, heatmap = context.batch.images, context.explanations[method].heatmap
+    start = blurred(images, context.options)
+    return _scores_of(context, exchanged(start, images, heatmap, context.options.steps))
 
 
-def _insertion(passes: Passes, method: str) -> Tensor:
-    images, heatmap = passes.subject.images, passes.explanations[method].heatmap
-    return _curve(passes, exchanged(blurred(images, passes.options), images, heatmap, passes.options.steps))
+def _deletion(context: QuantityContext, method: str) -> Tensor:
+    images, heatmap = context.batch.images, context.explanations[method].heatmap
+    end = torch.zeros_like(images) + zero(images, context.options, context.batch.explainer.preprocess)
+    return _scores_of(context, exchanged(images, end, heatmap, context.options.steps))
 
 
-def _deletion(passes: Passes, method: str) -> Tensor:
-    images, heatmap = passes.subject.images, passes.explanations[method].heatmap
-    end = torch.zeros_like(images) + zero(images, passes.options, passes.subject.explainer.preprocess)
-    return _curve(passes, exchanged(images, end, heatmap, passes.options.steps))
+def _noise(context: QuantityContext, _: str) -> Tensor:
+    return noise_for(context.batch.images, float(context.options.road_noise), context.options.seed)
 
 
-def _noise(passes: Passes, _: str) -> Tensor:
-    return noise_for(passes.subject.images, float(passes.options.road_noise), passes.options.seed)
+def _least_first(context: QuantityContext, method: str, noise: Tensor) -> Tensor:
+    return _road(context, method, noise, most_first=False)
 
 
-def _least_first(passes: Passes, method: str) -> Tensor:
-    return _road(passes, method, most_first=False)
+def _most_first(context: QuantityContext, method: str, noise: Tensor) -> Tensor:
+    return _road(context, method, noise, most_first=True)
 
 
-def _most_first(passes: Passes, method: str) -> Tensor:
-    return _road(passes, method, most_first=True)
+def _road(context: QuantityContext, method: str, noise: Tensor, *, most_first: bool) -> Tensor:
+    images, heatmap = context.batch.images, context.explanations[method].heatmap
+    percentiles = context.options.percentiles
+    return _scores_of(context, imputations(images, heatmap, percentiles, noise, most_first=most_first))
 
 
-def _road(passes: Passes, method: str, *, most_first: bool) -> Tensor:
-    images, heatmap = passes.subject.images, passes.explanations[method].heatmap
-    noise, percentiles = passes.quantity("noise", method), passes.options.percentiles
-    return _curve(passes, imputations(images, heatmap, percentiles, noise, most_first=most_first))
+def _scores_of(context: QuantityContext, batches: Iterable[Tensor]) -> Tensor:
+    """Return the scores (b, points) of several batches of changed images, one forward pass each."""
+    return torch.stack([context.batch.score(images) for images in batches], 1)
 
 
-def _curve(passes: Passes, batches: Iterable[Tensor]) -> Tensor:
-    """The score (b, points) of one batch of changed images after the other."""
-    return torch.stack([passes.subject.score(images) for images in batches], 1)
+def _disturbed(context: QuantityContext, _: str) -> dict[str, Tensor]:
+    """By method the values (draws, b, h, w) of images with noise within the radius."""
+    batch, options = context.batch, context.options
+    noises = disturbances(batch.images, float(options.sensitivity_radius), options.sensitivity_draws, options.seed)
+    draws = [batch.explain(batch.images + noise, list(context.explanations)) for noise in noises]
+    return {method: torch.stack([draw[method].values for draw in draws]) for method in context.explanations}
 
 
-def _disturbed(passes: Passes, _: str) -> dict[str, Tensor]:
-    """By method the values (draws, b, h, w) for images within the radius."""
-    subject, options = passes.subject, passes.options
-    drawn = disturbances(subject.images, float(options.sensitivity_radius), options.sensitivity_draws, options.seed)
-    found = [subject.explain(subject.images + noise, list(passes.explanations)) for noise in drawn]
-    return {method: torch.stack([each[method].values for each in found]) for method in passes.explanations}
-
-
-def _randomised(passes: Passes, _: str) -> dict[str, Tensor]:
+def _randomised(context: QuantityContext, _: str) -> dict[str, Tensor]:
     """By method the values (stages, b, h, w) of models that were re-initialised for each image."""
-    images = [_of_random_models(passes, index) for index in range(len(passes.subject.images))]
-    return {method: torch.cat([image[method] for image in images], 1) for method in passes.explanations}
+    images = [_of_random_models(context, index) for index in range(len(context.batch.images))]
+    return {method: torch.cat([image[method] for image in images], 1) for method in context.explanations}
 
 
 @torch.inference_mode(mode=False)
-def _of_random_models(passes: Passes, index: int) -> dict[str, Tensor]:
-    subject, stages = passes.subject, []
-    given = subject.explainer
-    seed = subject.seeds(passes.options.seed)[index]
-    for model in randomised(given.model, passes.options.randomised_stages, seed):
-        one = subject.single(index, given.like(model))
-        stages.append(one.explain(one.images, list(passes.explanations)))
-    return {method: torch.stack([stage[method].values for stage in stages]) for method in passes.explanations}
+def _of_random_models(context: QuantityContext, index: int) -> dict[str, Tensor]:
+    """By method the values (stages, 1, h, w) of one image; each image has models of its own, seeded by its content."""
+    batch, stages = context.batch, []
+    seed = batch.seeds(context.options.seed)[index]
+    for model in randomised(batch.explainer.model, context.options.randomised_stages, seed):
+        image = batch.single(index, batch.explainer.like(model))
+        stages.append(image.explain(image.images, list(context.explanations)))
+    return {method: torch.stack([stage[method].values for stage in stages]) for method in context.explanations}
 
 
-def _true_values(passes: Passes, method: str) -> Tensor:
+def _true_values(context: QuantityContext, _: str, game: Game) -> Tensor:
     # From another seed than sampledshapley's own, so that it too is measured against orders that it did not draw.
-    game, options = passes.quantity("game", method), passes.options
-    seed = 1 + max(options.seed, passes.subject.effort.get("seed", 0))
-    return true_values(game, options.shapley_tolerance, seed).values.double()
+    seed = 1 + max(context.options.seed, context.batch.effort.get("seed", 0))
+    return true_values(game, context.options.shapley_tolerance, seed).values.double()
 
 
-def _player_values(passes: Passes, method: str) -> Tensor:
-    explanation, game = passes.explanations[method], passes.quantity("game", method)
+def _player_values(context: QuantityContext, method: str, game: Game) -> Tensor:
+    explanation: Explanation = context.explanations[method]
     if explanation.layer != game.layer:
         raise OptionError(f"the explanation is of layer {explanation.layer!r}, the game of {game.layer!r}; use one")
     return player_values(game, CamValues(explanation.values, explanation.prefix)).double()
 
 
 QUANTITIES = {
-    "score": Quantity("images", _score),
-    "hidden": Quantity("images", _hidden),
-    "heatmap": Quantity("method", lambda passes, method: passes.explanations[method].heatmap),
-    "kept_explanations": Quantity("map", _kept_explanations),
-    "kept_score": Quantity("map", _kept_score),
-    "kept_heatmap": Quantity("method", lambda passes, method: _kept_of(passes, method).heatmap),
-    "removed_score": Quantity("map", _removed_score),
+    "score": Quantity("batch", _score),
+    "hidden": Quantity("batch", _hidden),
+    "heatmap": Quantity("method", lambda context, method: context.explanations[method].heatmap),
+    "masked_images": Quantity("map", _masked_images, ("hidden",)),
+    "kept_score": Quantity("map", _kept_score, ("masked_images",)),
+    "kept_heatmap": Quantity(
+        "method", lambda _, method, masked_images: masked_images.heatmaps[method], ("masked_images",)
+    ),
+    "removed_score": Quantity("map", _removed_score, ("hidden",)),
     "insertion_curve": Quantity("map", _insertion),
     "deletion_curve": Quantity("map", _deletion),
-    "noise": Quantity("images", _noise),
-    "least_first": Quantity("map", _least_first),
-    "most_first": Quantity("map", _most_first),
-    "objects": Quantity("images", lambda passes, _: passes.objects),
-    "pointing_tolerance": Quantity("images", lambda passes, _: torch.tensor(float(passes.options.pointing_tolerance))),
-    "values": Quantity("method", lambda passes, method: passes.explanations[method].values),
-    "disturbed": Quantity("images", _disturbed),
-    "disturbed_values": Quantity("method", lambda passes, method: passes.quantity("disturbed", method)[method]),
-    "randomised": Quantity("images", _randomised),
-    "randomised_values": Quantity("method", lambda passes, method: passes.quantity("randomised", method)[method]),
-    "game": Quantity("images", lambda passes, _: passes.make_game()),
-    "true_values": Quantity("images", _true_values),
-    "player_values": Quantity("method", _player_values),
-    "grand": Quantity("images", lambda passes, method: passes.quantity("game", method).grand.double()),
+    "noise": Quantity("batch", _noise),
+    "least_first": Quantity("map", _least_first, ("noise",)),
+    "most_first": Quantity("map", _most_first, ("noise",)),
+    "objects": Quantity("batch", lambda context, _: context.objects),
+    "pointing_tolerance": Quantity("batch", lambda context, _: torch.tensor(float(context.options.pointing_tolerance))),
+    "values": Quantity("method", lambda context, method: context.explanations[method].values),
+    "disturbed": Quantity("batch", _disturbed),
+    "disturbed_values": Quantity("method", lambda _, method, disturbed: disturbed[method], ("disturbed",)),
+    "randomised": Quantity("batch", _randomised),
+    "randomised_values": Quantity("method", lambda _, method, randomised: randomised[method], ("randomised",)),
+    "game": Quantity("batch", lambda context, _: context.make_game()),
+    "true_values": Quantity("batch", _true_values, ("game",)),
+    "player_values": Quantity("method", _player_values, ("game",)),
+    "grand": Quantity("batch", lambda _, __, game: game.grand.double(), ("game",)),
 }

@@ -1,4 +1,4 @@
-"""How raw values change where the image, or the model, is changed."""
+"""How raw values change when the image or the model is changed."""
 
 from __future__ import annotations
 
@@ -17,50 +17,50 @@ Values = Float[Tensor, "b h w"]
 
 
 def max_sensitivity(values: Values, disturbed_values: Float[Tensor, "draws b h w"]) -> Float[Tensor, " b"]:
-    """The largest ‖φ(x + δ) - φ(x)‖ / ‖φ(x)‖ among the draws; NaN where the values are all zero."""
+    """Return the largest ‖φ(x + δ) - φ(x)‖ / ‖φ(x)‖ among the draws; NaN where the values are all zero."""
     changes: Tensor = (disturbed_values - values).flatten(2).norm(dim=2)
     largest: Tensor = (changes / values.flatten(1).norm(dim=1)).amax(0)
     return largest
 
 
 def randomisation_spearman(values: Values, randomised_values: Float[Tensor, "stages b h w"]) -> Float[Tensor, " b"]:
-    """Spearman's ρ between the raw values and those of the re-initialised models, the mean over stages.
+    """Return Spearman's ρ between the raw values and those of the re-initialised models, the mean over stages.
 
-    A model that gives the same value everywhere counts as 0; NaN where the values themselves are constant.
+    A stage whose values are the same everywhere counts as 0; NaN where the values themselves are constant.
     """
-    alike = torch.stack([rank_correlation(values.flatten(1), stage.flatten(1)) for stage in randomised_values])
-    return torch.where(constant(values), torch.nan, alike.nan_to_num(0.0).mean(0)).to(values)
+    correlations = torch.stack([rank_correlation(values.flatten(1), stage.flatten(1)) for stage in randomised_values])
+    return torch.where(constant(values), torch.nan, correlations.nan_to_num(0.0).mean(0)).to(values)
 
 
 def randomisation_ssim(
     values: Values, randomised_values: Float[Tensor, "stages b h w"], heatmap: Float[Tensor, "b H W"]
 ) -> Float[Tensor, " b"]:
-    """SSIM between the same maps, signed, at the size of the input and scaled to [0, 1], the mean over stages."""
+    """Return the SSIM between the same maps, signed, at input size and scaled to [0, 1], the mean over stages."""
     size = tuple(heatmap.shape[1:])
 
-    def shown(raw: Values) -> Float[Tensor, "b H W"]:
+    def scaled(raw: Values) -> Float[Tensor, "b H W"]:
         return min_max(resized(raw, size))
 
-    return torch.stack([ssim(shown(values), shown(stage)) for stage in randomised_values]).mean(0)
+    return torch.stack([ssim(scaled(values), scaled(stage)) for stage in randomised_values]).mean(0)
 
 
 def randomised(model: nn.Module, stages: int, seed: int) -> Iterator[nn.Module]:
-    """The model with the last 1/stages of its layers re-initialised, then 2/stages, and so on to all of them.
+    """Yield the model with the last 1/stages of its layers re-initialised, then 2/stages, and so on to all of them.
 
-    Layers count in the order in which the model defines them. Those that know how draw their weights anew; of others
-    the numbers of each parameter are shuffled, which keeps their scale. The model itself stays as it is: a copy is
-    changed, and is the same object at each stage. The caller's random numbers stay too.
+    Layers count in the order in which the model defines them. A layer with `reset_parameters` is initialised by it; of
+    others the numbers of each parameter are shuffled, which keeps their scale. The model itself is not changed: what is
+    yielded is one copy, the same object at each stage. The caller's random state is not changed either.
     """
     copied = deepcopy(model)
     layers = [layer for layer in copied.modules() if any(True for _ in layer.parameters(recurse=False))][::-1]
-    done = 0
+    n_done = 0
     for stage in range(1, stages + 1):
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(seed + stage)
-            upto = -(-len(layers) * stage // stages)
-            for layer in layers[done:upto]:
+            end = -(-len(layers) * stage // stages)
+            for layer in layers[n_done:end]:
                 _reinitialise(layer)
-            done = upto
+            n_done = end
         yield copied
 
 

@@ -1,4 +1,4 @@
-"""The one table of metrics, which the command line, the results, the documentation and the tests read."""
+"""The one table of metrics, read by the command line, the results, the documentation and the tests."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from shapleycam.errors import OptionError, nearest
 from shapleycam.metrics import confidence, maps, stability
 from shapleycam.metrics.metric import Metric
+from shapleycam.metrics.quantities import QUANTITIES
 from shapleycam.names import canonical_name
 from shapleycam.values import distance
 
@@ -130,25 +131,30 @@ _ROWS = (
 )
 
 METRICS = {metric.name: metric for metric in _ROWS}
-
-
+"""All metrics by name."""
 _TITLES = {metric.title: metric.name for metric in _ROWS}
 
 
 def canonical_metric(name: object) -> str | None:
-    """Return a metric's own name for any spelling of it or of its title ("AD"), None where there is no such metric."""
+    """Return the name of a metric from any spelling of it or of its title ("AD"); None where there is none."""
     return canonical_name(name, METRICS, _TITLES)
 
 
 def metrics() -> tuple[Metric, ...]:
-    """All metrics, as data."""
+    """Return all metrics, in the order of the table.
+
+    Example:
+        >>> from shapleycam.metrics import metrics
+        >>> [metric.name for metric in metrics()][:2]
+        ['average_drop', 'coherency']
+    """
     return tuple(METRICS.values())
 
 
 def expand(names: Sequence[str], *, objects: bool = True) -> list[str]:
-    """Names with the sets `paper` (the six of the published tables) and `all` written out, each once.
+    """Replace the sets `paper` (the six of the published tables) and `all` by their metrics; each name once.
 
-    Of `all`, metrics that ask where objects are need `objects`.
+    `all` has the metrics that need to know where objects are only with `objects`.
 
     Raises:
         OptionError: an unknown name, or none.
@@ -157,10 +163,10 @@ def expand(names: Sequence[str], *, objects: bool = True) -> list[str]:
         raise OptionError("no metrics were given; expected at least one (shapleycam metrics lists them)")
     sets = {
         "paper": [metric.name for metric in _ROWS if metric.in_paper],
-        "all": [m.name for m in _ROWS if objects or "objects" not in m.needs],
+        "all": [metric.name for metric in _ROWS if objects or "objects" not in metric.needs],
     }
-    written_out = [each for name in names for each in sets.get(canonical_name(name, sets) or "", [name])]
-    return list(dict.fromkeys(metric_of(name).name for name in written_out))
+    expanded = [member for name in names for member in sets.get(canonical_name(name, sets) or "", [name])]
+    return list(dict.fromkeys(metric_of(name).name for name in expanded))
 
 
 def metric_of(name: str) -> Metric:
@@ -169,16 +175,24 @@ def metric_of(name: str) -> Metric:
     Raises:
         OptionError: an unknown name.
     """
-    own = canonical_metric(name)
-    if own is None:
+    canonical_name = canonical_metric(name)
+    if canonical_name is None:
         raise OptionError(f"metric {name!r} is unknown; {nearest(str(name), METRICS)} (shapleycam metrics lists them)")
-    return METRICS[own]
+    return METRICS[canonical_name]
 
 
-def needs(names: Sequence[str]) -> set[str]:
-    """The quantities that metrics are made of, also through other metrics."""
-    found: set[str] = set()
-    for name in names:
-        direct = METRICS[name].needs
-        found |= {need for need in direct if need not in METRICS} | needs([need for need in direct if need in METRICS])
-    return found
+def required_quantities(metrics: Sequence[str]) -> frozenset[str]:
+    """Return the names of all quantities that these metrics are computed from, directly or through others.
+
+    Example:
+        >>> sorted(required_quantities(["efficiency_gap"]))
+        ['game', 'grand', 'player_values']
+    """
+    pending, required = list(metrics), set[str]()
+    while pending:
+        name = pending.pop()
+        if name not in METRICS:
+            required.add(name)
+        row = METRICS[name] if name in METRICS else QUANTITIES[name]
+        pending += [need for need in row.needs if need not in required]
+    return frozenset(required)

@@ -21,7 +21,7 @@ from shapleycam.experiments.merging import PUBLISHED_IMAGES, PUBLISHED_WEIGHTS, 
 from shapleycam.experiments.results import ADCC_OF_MEANS, columns_of, summarise, summarise_each
 from shapleycam.experiments.rows import metrics_in, table_of
 from shapleycam.experiments.store import open_run
-from shapleycam.metrics import Options
+from shapleycam.metrics import MetricOptions
 from shapleycam.models import paper
 
 PARTS = ("average_drop", "coherency", "complexity")
@@ -208,7 +208,10 @@ class TestUnlikePublished:
 
     def test_each_choice_that_differs_is_named(self, tmp_path):
         changed = replace(
-            Protocol.paper(), class_rule="label", players=(7, 7), options=Options(baseline="blur", mask_space="pixels")
+            Protocol.paper(),
+            class_rule="label",
+            players=(7, 7),
+            options=MetricOptions(baseline="blur", mask_space="pixels"),
         )
         (remark,) = self.remarks(tmp_path, changed)
         assert remark == (

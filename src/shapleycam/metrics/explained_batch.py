@@ -1,4 +1,4 @@
-"""What was explained, and how to ask the model the same of changed images."""
+"""A batch of explained images, and how the model answers the same question about changed images."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from shapleycam.utilities import Utility, probabilities
 
 
 @dataclass(frozen=True)
-class Subject:
+class ExplainedBatch:
     """Images (b, c, h, w), the class of each, and the utility that was explained of it.
 
-    `effort` are nodes, tolerance, players and seed, as the explanations were made with; `form` is what the numbers of
-    the model's output are, as the explanations say; `extra` are further inputs of the model.
+    `effort` has the nodes, tolerance, players and seed of the explanations; `form` is what the numbers of the model's
+    output are, as the explanations say; `extra` are further inputs of the model.
     """
 
     explainer: Explainer
@@ -41,8 +41,7 @@ class Subject:
     extra: ExtraInputs = NO_EXTRA
 
     def scores(self, output: Any) -> Float[Tensor, " b"]:
-        """What the model gives the class, from its output: its own probability, or of logits the softmax's, and the
-        sigmoid's for a sigmoid utility.
+        """Return the score of the class from the model's output: its probability (of logits, by softmax or sigmoid).
 
         Raises:
             OptionError: the output is not of classes.
@@ -52,61 +51,65 @@ class Subject:
         return probabilities(output, self.utility_name, self.form).gather(1, self.target[:, None])[:, 0].detach()
 
     def score(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-        """The score of the class for changed images: one plain forward pass."""
-        return self.scores(self.explainer.output(self._batch(images), self.utility))
+        """Return the score of the class for changed images: one plain forward pass."""
+        return self.scores(self.output(images))
+
+    def output(self, images: Float[Tensor, "b c h w"]) -> Any:
+        """Return the model's output for changed images: one plain forward pass."""
+        return self.explainer.output(self._batch(images), self.utility)
 
     def explain(
         self, images: Float[Tensor, "b c h w"], methods: Sequence[str], seed: Seed | None = None
     ) -> dict[str, Explanation]:
-        """Explanations of the same class of changed images, without the advice that the images' own came with."""
+        """Return explanations of changed images for the same class; warnings are not repeated for them."""
         effort = {**self.effort, **({} if seed is None else {"seed": seed})}
-        with _no_advice():
-            return self.explainer.compare(self._batch(images), methods, self._given, self.utility, **effort)
+        with _without_warnings():
+            return self.explainer.compare(self._batch(images), methods, self._target_argument, self.utility, **effort)
 
     def game(self) -> Game:
-        """The game of each image."""
+        """Return the game of each image."""
         players = self.effort.get("players")
-        return self.explainer.game(self._batch(self.images), self._given, self.utility, players)
+        return self.explainer.game(self._batch(self.images), self._target_argument, self.utility, players)
 
     def seeds(self, seed: int) -> list[int]:
-        """One seed an image, from its content."""
+        """Return one seed for each image, from its content."""
         return content_seeds(self.images, seed)
 
-    def single(self, index: int, explainer: Explainer) -> Subject:
-        """One image, as another model sees it."""
-        one = slice(index, index + 1)
+    def single(self, index: int, explainer: Explainer) -> ExplainedBatch:
+        """Return the batch of one image, for another model."""
+        row = slice(index, index + 1)
         effort, utility, players = dict(self.effort), self.utility, self.effort.get("players")
         if isinstance(players, Tensor) and players.dim() == self.images.dim() - 1:
-            effort["players"] = players[one]
+            effort["players"] = players[row]
         if (
             isinstance(utility, Utility)
             and utility.image_data is not None
             and len(utility.image_data) == len(self.images)
         ):
-            utility = replace(utility, image_data=utility.image_data[one])
+            utility = replace(utility, image_data=utility.image_data[row])
         return replace(
             self,
             explainer=explainer,
-            images=self.images[one],
-            target=self.target[one],
+            images=self.images[row],
+            target=self.target[row],
             utility=utility,
             effort=effort,
             extra=self.extra.rows(torch.tensor([index])),
         )
 
     @property
-    def _given(self) -> Int[Tensor, " b"] | None:
-        """The target to explain again with: an embedding's similarity asks of no class, and refuses one."""
+    def _target_argument(self) -> Int[Tensor, " b"] | None:
+        """The `target` argument of further explanations: the similarity of embeddings takes no class."""
         return None if self.utility_name == "similarity" else self.target
 
     def _batch(self, images: Float[Tensor, "b c h w"]) -> Batch:
-        """Changed images with the further inputs of the images that they were made of."""
+        """Return changed images with the further inputs of the original images."""
         batch = batch_of(images, None, self.explainer.model)
         return replace(batch, extra=self.extra)
 
 
 @contextmanager
-def _no_advice() -> Iterator[None]:
+def _without_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ShapleyCamWarning)
         yield

@@ -1,0 +1,111 @@
+"""Metrics of a batch of explained images, each quantity computed once for all metrics and methods.
+
+Methods whose heatmaps agree on the whole batch are a group, and share what depends on the map: one forward pass of x·M
+gives its score and the second heatmap of each of them, one of x·(1 - M) the other score. So ten methods with d distinct
+maps cost 2·d forward passes after the one that explained them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from shapleycam.cams.table import method_of
+from shapleycam.errors import OptionError
+from shapleycam.explanations.explanation import Explanation
+from shapleycam.game import Game
+from shapleycam.metrics import table
+from shapleycam.metrics.explained_batch import ExplainedBatch
+from shapleycam.metrics.options import MetricOptions
+from shapleycam.metrics.quantities import QUANTITIES
+from shapleycam.metrics.quantity import QuantityContext
+
+_SAME_MAP = 2e-6
+"""Heatmaps nearer to each other than this at every pixel are one map: they differ by rounding alone."""
+
+
+class MetricEvaluator:
+    """The metrics of a batch by name and method, with the quantities behind them, computed when first asked for.
+
+    Args:
+        batch: the images that were explained.
+        explanations: of the batch, by method.
+        metrics: the names of the metrics that will be asked for.
+        options: how images are changed.
+        objects: (b, h, w), where the objects of the pointing metrics are.
+        make_game: returns the game of the images; None makes it by a forward pass of its own.
+
+    Raises:
+        OptionError: a metric that these explanations cannot have.
+    """
+
+    def __init__(
+        self,
+        batch: ExplainedBatch,
+        explanations: Mapping[str, Explanation],
+        metrics: Sequence[str],
+        options: MetricOptions,
+        objects: Bool[Tensor, "b h w"] | None = None,
+        make_game: Callable[[], Game] | None = None,
+    ) -> None:
+        first = next(iter(explanations.values()))
+        if first.heatmap.dim() != 3:
+            raise OptionError(f"heatmaps have shape {tuple(first.heatmap.shape)}; metrics are of images, (b, h, w)")
+        needed = table.required_quantities(metrics)
+        if "objects" in needed:
+            pointing = [name for name in metrics if "objects" in table.METRICS[name].needs]
+            objects = _check_objects(objects, first.heatmap, " and ".join(pointing))
+        self.explanations: Mapping[str, Explanation] = explanations
+        self.needed: frozenset[str] = needed
+        self._context = QuantityContext(
+            batch, explanations, options, needed, _leaders(explanations), objects, make_game or batch.game
+        )
+        self._computed: dict[tuple[str, str], Any] = {}
+
+    def metric(self, name: str, method: str) -> Float[Tensor, " b"]:
+        """Return one metric of one method, image by image; NaN where it has no meaning."""
+        row, explanation = table.METRICS[name], self.explanations[method]
+        if row.in_units and not method_of(explanation.method).in_units:
+            return torch.full_like(explanation.utility.double(), torch.nan)
+        value: Tensor = row.function(*(self.quantity(need, method) for need in row.needs))
+        return value
+
+    def quantity(self, name: str, method: str) -> Any:
+        """Return what a metric needs: the quantity of this name, or another metric."""
+        if name in table.METRICS:
+            return self.metric(name, method)
+        row, leaders = QUANTITIES[name], self._context.leaders
+        owner = {"batch": next(iter(leaders)), "map": leaders[method], "method": method}[row.scope]
+        if (name, owner) not in self._computed:
+            needs = (self.quantity(need, owner) for need in row.needs)
+            self._computed[name, owner] = row.compute(self._context, owner, *needs)
+        return self._computed[name, owner]
+
+
+def _leaders(explanations: Mapping[str, Explanation]) -> dict[str, str]:
+    """Return for each method the first one with the same map."""
+    leaders: dict[str, str] = {}
+    for method, explanation in explanations.items():
+        distinct = dict.fromkeys(leaders.values())
+        same = (leader for leader in distinct if _same_map(explanations[leader].heatmap, explanation.heatmap))
+        leaders[method] = next(same, method)
+    return leaders
+
+
+def _same_map(first: Tensor, second: Tensor) -> bool:
+    return bool((first - second).abs().amax() <= _SAME_MAP)
+
+
+def _check_objects(objects: Any, heatmap: Tensor, metrics: str) -> Bool[Tensor, "b h w"]:
+    """Return the mask of the objects on the heatmaps' device; refuse another shape or type than theirs."""
+    if isinstance(objects, Tensor) and objects.shape == heatmap.shape and objects.dtype == torch.bool:
+        return objects.to(heatmap.device)
+    found = f"{objects.dtype} {tuple(objects.shape)}" if isinstance(objects, Tensor) else type(objects).__name__
+    raise OptionError(
+        f"objects= is {found}, and {metrics} ask where the objects are; give a tensor of booleans "
+        f"{tuple(heatmap.shape)}"
+    )

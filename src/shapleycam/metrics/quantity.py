@@ -1,0 +1,50 @@
+"""What a quantity is: an intermediate result that metrics are computed from, with what it depends on as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import Tensor
+
+from shapleycam.explanations.explanation import Explanation
+from shapleycam.game import Game
+from shapleycam.metrics.explained_batch import ExplainedBatch
+from shapleycam.metrics.options import MetricOptions
+
+
+@dataclass(frozen=True)
+class QuantityContext:
+    """What every quantity may read, besides the quantities that it needs.
+
+    `explanations` are those of `batch`, by method; `needed` are the names of all quantities that the metrics asked for
+    are computed from; `leaders` gives for each method the first one with the same heatmap; `objects` (b, h, w) is true
+    where the objects of the pointing metrics are; `make_game` returns the game of the batch.
+    """
+
+    batch: ExplainedBatch
+    explanations: Mapping[str, Explanation]
+    options: MetricOptions
+    needed: frozenset[str]
+    leaders: Mapping[str, str]
+    objects: Tensor | None
+    make_game: Callable[[], Game]
+
+    def methods_with_map_of(self, leader: str) -> list[str]:
+        """Return the methods whose heatmap is that of the method `leader`."""
+        return [method for method, its_leader in self.leaders.items() if its_leader == leader]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A row of the table of quantities.
+
+    `compute(context, method, *needs)` returns the quantity; it receives the quantities named in `needs`, in that order,
+    so that it cannot depend on one that is not declared. `scope` says how often it is computed: once for the batch,
+    once for each distinct heatmap, or once for each method.
+    """
+
+    scope: Literal["batch", "map", "method"]
+    compute: Callable[..., Any]
+    needs: tuple[str, ...] = ()
