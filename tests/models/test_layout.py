@@ -8,8 +8,9 @@ from timm.layers import LayerNorm2d
 from torch import nn
 
 from shapleycam.errors import LayerError
-from shapleycam.models.grids import TokenDeclaration, guess_layout
 from shapleycam.models.layout import Layout
+from shapleycam.models.layout_guess import guess_layout
+from shapleycam.models.token_declaration import TokenDeclaration
 
 SQUARE = (224, 224)
 

@@ -16,7 +16,7 @@ from shapleycam.explaining import warnings
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.images import Source
-from shapleycam.models.grids import spatial_size
+from shapleycam.models.layout import spatial_size
 from shapleycam.tracing import Trace
 from shapleycam.values._taylor import second_order
 

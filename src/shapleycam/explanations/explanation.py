@@ -22,8 +22,8 @@ from shapleycam.drawing.overlays import Kind
 from shapleycam.errors import ImageError, OptionError
 from shapleycam.files import write_atomically
 from shapleycam.images import Source, open_photograph
-from shapleycam.models.grids import spatial_size
 from shapleycam.models.labels import class_name
+from shapleycam.models.layout import spatial_size
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess, to_pixels
 from shapleycam.tracing.scores import Form

@@ -14,8 +14,9 @@ from transformers import CLIPConfig, CLIPVisionConfig, VideoMAEConfig, ViTConfig
 
 from shapleycam import Explainer
 from shapleycam.errors import LayerError
-from shapleycam.models.grids import TokenDeclaration, declared_tokens, guess_layout, spatial_size
-from shapleycam.models.layout import Layout, LayoutKind, parse_layout
+from shapleycam.models.layout import Layout, LayoutKind, parse_layout, spatial_size
+from shapleycam.models.layout_guess import guess_layout
+from shapleycam.models.token_declaration import TokenDeclaration, declared_tokens
 
 SQUARE = (224, 224)
 
