@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from measure import THREADS, machine, peak_of_process, peak_resident, report, seconds
 from shapleycam import METHODS, Explainer, Preprocess, metrics
 from shapleycam.errors import ShapleyCamWarning
-from shapleycam.experiments import Protocol, Setting, evaluate
+from shapleycam.experiments import Protocol, RunSettings, evaluate
 from shapleycam.images import open_photograph
 from shapleycam.models import zoo
 
@@ -198,7 +198,9 @@ def end_to_end(count: int, rounds: int) -> str:
         def call() -> None:
             shutil.rmtree(folder / "run", ignore_errors=True)
             protocol = Protocol(layers=(LAYER,), preprocess=PREPROCESS)
-            evaluate(zoo.DEFAULT, folder / "photos", folder / "run", protocol, setting=Setting("cpu", BATCH, workers))
+            evaluate(
+                zoo.DEFAULT, folder / "photos", folder / "run", protocol, settings=RunSettings("cpu", BATCH, workers)
+            )
 
         return call
 

@@ -30,7 +30,7 @@ from polars.testing import assert_frame_equal
 
 from kills import PHOTOS, largest_difference
 from measure import machine, report
-from shapleycam.experiments import Protocol, Ray, Setting, Store, evaluate
+from shapleycam.experiments import Protocol, Ray, RunSettings, Store, evaluate
 from shapleycam.experiments.engines import Engine
 from shapleycam.models import zoo
 
@@ -119,7 +119,7 @@ class Measuring:
     def __call__(self, given: tuple[float, float, Any]) -> Iterator[Any]:
         begun, busy, prepared = given
         start = time.monotonic()
-        self.step.ready()
+        self.step.load_model()
         start, loading = time.monotonic(), time.monotonic() - start
         for result in self.step(prepared):
             busy += time.monotonic() - start
@@ -145,23 +145,23 @@ class Noted:
                 else:
                     yield result
 
-    def facts(self) -> dict[str, Any]:
-        return self.engine.facts()
+    def provenance(self) -> dict[str, Any]:
+        return self.engine.provenance()
 
 
 @dataclass
 class Clock:
-    """A watcher that notes when the engine is asked, and when it gave its last result."""
+    """A listener that notes when the engine is asked, and when it gave its last result."""
 
     asked: float = 0.0
     last: float = 0.0
 
-    def begin(self, images: int, done: int) -> None: ...
+    def run_started(self, images: int, done: int) -> None: ...
 
-    def model(self, name: str) -> None:  # noqa: ARG002
+    def model_started(self, name: str) -> None:  # noqa: ARG002
         self.asked = time.monotonic()
 
-    def measured(self, images: int, rows: Sequence[Any]) -> None:  # noqa: ARG002
+    def batch_finished(self, images: int, rows: Sequence[Any]) -> None:  # noqa: ARG002
         self.last = time.monotonic()
 
 
@@ -174,8 +174,8 @@ def run(side: Side, images: int, out: Path) -> Run:
     start = time.monotonic()
     engine = Noted(Ray(actors=side.actors, cpus=side.cpus, gpus=0)) if side.actors else None
     importing, clock = time.monotonic() - start, Clock()
-    setting = Setting("cpu", BATCH, 0, engine=engine)
-    evaluate(zoo.DEFAULT, PHOTOS, out, Protocol(layers=(LAYER,)), limit=images, setting=setting, watcher=clock)
+    settings = RunSettings("cpu", BATCH, 0, engine=engine)
+    evaluate(zoo.DEFAULT, PHOTOS, out, Protocol(layers=(LAYER,)), limit=images, settings=settings, listener=clock)
     end = time.monotonic()
     whole, ending = end - start, end - clock.last
     if engine is None:

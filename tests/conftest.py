@@ -1,4 +1,4 @@
-"""What all tests share: run-time shape checks, real photographs, the default model, the command line."""
+"""What all tests share: workers, run-time shape checks, real photographs, the default model, the command line."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores; torch reads this when it is imported
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 
 import pytest
-import torch
 from jaxtyping import install_import_hook
+
+if TYPE_CHECKING:
+    import torch
+
+    import shapleycam
 
 CHECKED = ["models", "layers", "utilities", "game", "values", "cams"]
 CHECKED += [f"metrics.{part}" for part in ("confidence", "maps", "stability", "removal", "masking", "imputation")]
@@ -22,16 +29,81 @@ Of the others the tests hand wrong types on purpose, to see what the user is tol
 """
 install_import_hook([f"shapleycam.{part}" for part in CHECKED], "beartype.beartype")
 
-import shapleycam  # noqa: E402
-from shapleycam import cli  # noqa: E402
-from shapleycam.models import zoo  # noqa: E402
-
 QUIET = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 ]
 """What keeps Chromium from asking anybody for anything by itself."""
 DATA_VARIABLE = "SHAPLEYCAM_TEST_DATA"
+
+WORKERS = 2
+GROUPS = {
+    "experiments/engines/": "processes",
+    "cli/test_by_ray.py": "processes",
+    "web/": "browser",
+    "report/test_reports_in_a_browser.py": "browser",
+}
+"""Beginnings of files whose tests stay on one worker together: Ray's clusters, and the page's server with Chromium."""
+SINGLE = ("test_survey.py", "test_real_models.py")
+"""Files whose tests are long and share no fixture, so that any worker may take any of them."""
+FIRST = (
+    *("experiments/engines/", "test_readme.py", "experiments/test_crashes.py", "test_docs.py", "test_conformance.py"),
+    *("test_survey.py", "web/", "report/", "test_notebooks.py", "cli/"),
+)
+"""Files that take longest: begun first, so that no worker is left alone with one at the end.
+
+Ray's come first and the page's when they are nearly done, since both start processes of their own.
+"""
+SLOW = (
+    *("experiments/engines/", "experiments/test_crashes.py", "cli/test_by_ray.py"),
+    *("web/test_page.py", "web/test_many.py", "web/test_hostile.py", "report/test_reports_in_a_browser.py"),
+    *("test_readme.py", "test_notebooks.py", "test_survey.py::test_a_row_is_found_again", "test_real_models.py"),
+    *("test_docs.py::test_python", "test_docs.py::test_commands", "test_docs.py::test_the_file_model"),
+    *("test_conformance.py", "metrics/test_metric_conformance.py", "test_random_networks.py", "models/test_paper.py"),
+    *("report/test_report_of_runs.py", "cli/test_fidelity_command.py", "cli/test_explain.py::TestTour"),
+    *("layers/test_layers.py::test_finds_the_layer_before_pooling", "cli/test_evaluate.py::test_reproduce"),
+)
+"""Beginnings of tests that get the marker `slow`: processes, servers, browsers, commands and networks of full size."""
+
+
+def group_of(nodeid: str) -> str:
+    """Return the name of the group of a test; a group is run by one worker, which makes its fixtures once."""
+    file = nodeid.partition("::")[0].removeprefix("tests/")
+    if file in SINGLE:
+        return nodeid
+    return next((group for beginning, group in GROUPS.items() if file.startswith(beginning)), file)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Run folders by two workers, and files that are named in this process, where a debugger can be used."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    return 0 if all(".py" in argument for argument in config.args) else WORKERS
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out the tests of a group together."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return ByGroup(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, the order inside a file stays; mark what is slow."""
+
+    def place(item: pytest.Item) -> int:
+        file = item.nodeid.removeprefix("tests/")
+        return next((place for place, beginning in enumerate(FIRST) if file.startswith(beginning)), len(FIRST))
+
+    items.sort(key=place)
+    for item in items:
+        if item.nodeid.removeprefix("tests/").startswith(SLOW):
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")
@@ -52,12 +124,17 @@ def photos(data: Path) -> list[Path]:
 @pytest.fixture(scope="session")
 def hopper() -> Path:
     """The photograph that ships with matplotlib, so that tests without the data folder have a real one too."""
-    return cli.options.demo_photo()
+    from shapleycam.cli import photographs
+
+    return photographs.demo_photo()
 
 
 @pytest.fixture(scope="session")
 def explainer() -> shapleycam.Explainer:
     """The default model; tests leave it as they found it."""
+    import shapleycam
+    from shapleycam.models import zoo
+
     return shapleycam.Explainer(zoo.DEFAULT, device="cpu")
 
 
@@ -78,6 +155,8 @@ def chromium() -> Iterator[Any]:
 @pytest.fixture
 def images() -> torch.Tensor:
     """Two images of noise, the same in each test."""
+    import torch
+
     return torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
 
 
@@ -93,6 +172,8 @@ class Ran:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
     """Runs `shapleycam ARGS` as the installed command does, in an empty folder."""
+    from shapleycam import cli
+
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "300")
 

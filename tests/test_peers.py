@@ -5,14 +5,16 @@ from __future__ import annotations
 import pytest
 import timm
 import torch
-from pytorch_grad_cam import GradCAM, ShapleyCAM
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 from torch.nn.functional import interpolate
-from torchcam.methods import GradCAMpp
 from torchvision.models import DenseNet
 
+from helpers.lazy_modules import LazyModule
 from shapleycam import Explainer
+
+pytorch_grad_cam = LazyModule("pytorch_grad_cam")
+model_targets = LazyModule("pytorch_grad_cam.utils.model_targets")
+torchcam_methods = LazyModule("torchcam.methods")
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -88,9 +90,9 @@ def test_without_curvature_gradcam_and_shapleycam_are_one_map():
 @pytest.mark.parametrize("inplace", [True, False])
 def test_pytorch_grad_cam_reads_what_the_relu_has_written(inplace):
     model, layer = vgg_like(inplace=inplace)
-    images, targets = noise(2, 3, 8, 8), [ClassifierOutputTarget(1)] * 2
+    images, targets = noise(2, 3, 8, 8), [model_targets.ClassifierOutputTarget(1)] * 2
     ours = Explainer(model, layer=layer, utility="logit").explain(images, "gradcam", target=1).heatmap
-    with GradCAM(model, [model[2]]) as cam:
+    with pytorch_grad_cam.GradCAM(model, [model[2]]) as cam:
         theirs = torch.from_numpy(cam(images, targets))
     assert bool((ours - theirs).abs().max() < 1e-5) is not inplace
 
@@ -103,8 +105,8 @@ def test_volumes_are_resized_trilinearly_and_there_by_a_cubic_zoom():
     model = nn.Sequential(nn.Conv3d(1, 4, 3, 2, 1), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(4, 2)).eval()
     volumes = noise(1, 1, 8, 8, 8)
     found = Explainer(model, layer="0", utility="logit").explain(volumes, "gradcam", target=1)
-    with GradCAM(model, [model[0]]) as cam:
-        theirs = torch.from_numpy(cam(volumes.clone(), [ClassifierOutputTarget(1)]))
+    with pytorch_grad_cam.GradCAM(model, [model[0]]) as cam:
+        theirs = torch.from_numpy(cam(volumes.clone(), [model_targets.ClassifierOutputTarget(1)]))
     positive = found.values.relu()
     scaled = (positive - positive.amin()) / (positive.amax() - positive.amin())
     linear = interpolate(scaled[None], size=(8, 8, 8), mode="trilinear")[0]
@@ -121,7 +123,7 @@ def test_torch_cams_gradcam_plus_plus_leaves_its_denominator_out():
     convolutions = [nn.Conv2d(3, 5, 3, padding=1), nn.Tanh(), nn.Conv2d(5, 4, 3)]
     model = nn.Sequential(*convolutions, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)).eval()
     images = noise(1, 3, 6, 6)
-    with GradCAMpp(model, target_layer="1") as extractor:
+    with torchcam_methods.GradCAMpp(model, target_layer="1") as extractor:
         (theirs,) = extractor._get_weights(1, model(images))
     activation = model[:2](images).detach().requires_grad_()
     (g,) = torch.autograd.grad(model[2:](activation)[0, 1], activation)
@@ -155,8 +157,8 @@ def test_pytorch_grad_cams_shapleycam_fails_on_transformers(make, layer, reshape
     torch.manual_seed(0)
     model = make().eval()
     images = noise(1, 3, *model.patch_embed.img_size)
-    cam = ShapleyCAM(model, [layer(model)], reshape_transform=reshape)
+    cam = pytorch_grad_cam.ShapleyCAM(model, [layer(model)], reshape_transform=reshape)
     with pytest.raises((RuntimeError, ValueError), match=error), cam:
-        cam(images, [ClassifierOutputTarget(1)])
+        cam(images, [model_targets.ClassifierOutputTarget(1)])
     name = next(name for name, module in model.named_modules() if module is layer(model))
     assert Explainer(model, layer=name).explain(images, "shapleycam", target=1).heatmap.isfinite().all()

@@ -1,91 +1,87 @@
-"""Imports go only backwards along the way of the data."""
+"""The import contracts of pyproject.toml hold, and find an import that they forbid."""
 
 from __future__ import annotations
 
-import ast
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import shapleycam
 
-ROOT = Path(shapleycam.__file__).parent
-
-WAY = (
-    ("errors", "version", "names", "urls", "wording", "precision"),
-    ("images", "files"),
-    ("models",),
-    ("tracing",),
-    ("layers",),
-    ("utilities",),
-    ("game",),
-    ("values",),
-    ("cams",),
-    ("drawing",),
-    ("explanations",),
-    ("explaining",),
-    ("fidelity",),
-    ("metrics",),
-    ("experiments",),
-    ("report",),
-    ("web",),
-    ("cli",),
-)
-"""Modules and packages in the order of the data; those on one line do not import each other."""
-
-PLACE = {name: place for place, names in enumerate(WAY) for name in names}
-FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")  # which names what all others hold
+PACKAGE = Path(shapleycam.__file__).parent
+CONTRACTS = Path(__file__).parents[1] / "pyproject.toml"
+COMMAND = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 
-def part_of(module: str) -> str:
-    """The module or package on the way to which a dotted name belongs."""
-    return module.removeprefix("shapleycam.").split(".")[0]
+def lint_imports(folder: Path) -> tuple[int, str]:
+    """Check the contracts on the package that lies in a folder; return the exit code and the report."""
+    ran = subprocess.run(
+        [sys.executable, "-c", COMMAND, str(CONTRACTS), "--no-cache", "--no-logo"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), "NO_COLOR": "1", "COLUMNS": "300"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return ran.returncode, ran.stdout + ran.stderr
 
 
-def imported(tree: ast.AST, package: str) -> set[str]:
-    """The parts of shapleycam that a file imports, anywhere in it."""
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            around = package.split(".")[: -(node.level - 1) or None] if node.level else []
-            origin = ".".join([*around, *([node.module] if node.module else [])])
-            found |= {f"shapleycam.{alias.name}" for alias in node.names} if origin == "shapleycam" else {origin}
-    return {part_of(name) for name in found if name == "shapleycam" or name.startswith("shapleycam.")}
+@pytest.fixture(scope="module")
+def copied_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a copy of the package's code."""
+    folder = tmp_path_factory.mktemp("copy")
+    shutil.copytree(PACKAGE, folder / "shapleycam", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
 
 
-def name_of(path: Path) -> str:
-    return path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+def test_the_import_contracts_are_kept():
+    code, report = lint_imports(PACKAGE.parent)
+    assert code == 0, report
+    assert "2 kept, 0 broken" in report
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_imports_go_only_backwards(path):
-    name = name_of(path)
-    own = part_of(name)
-    assert own in PLACE, f"{name} has no place on the way of the data: give {own} one in WAY"
-    package = "shapleycam." + name.rpartition(".")[0] if "." in name else "shapleycam"
-    others = imported(ast.parse(path.read_text(encoding="utf-8")), package) - {own}
-    forwards = {other for other in others if PLACE.get(other, len(WAY)) >= PLACE[own]}
-    assert not forwards, f"{name} imports {', '.join(sorted(forwards))}, which come later on the way of the data"
+FORBIDDEN = {
+    "import shapleycam.explaining": "explaining",
+    "from shapleycam import cli, web": "web",
+    "from shapleycam import Explainer": "explaining",
+    "from shapleycam.fidelity import fidelity": "fidelity",
+    "from .. import drawing": "drawing",
+    "from ..explaining import Explainer": "explaining",
+    "def f():\n    from shapleycam.metrics import METRICS": "metrics",
+    "import typing\nif typing.TYPE_CHECKING:\n    import shapleycam.web": "web",
+}
+"""Statements that may not stand in shapleycam.cams, and the package that each would import."""
 
 
-def test_everything_on_the_way_is_there():
-    assert {part_of(name_of(path)) for path in FILES} == PLACE.keys()
+@pytest.mark.parametrize("statement", FORBIDDEN)
+def test_a_forbidden_import_is_found(copied_package, statement):
+    added = copied_package / "shapleycam" / "cams" / "added.py"
+    added.write_text(f"import torch\n{statement}\n")
+    code, report = lint_imports(copied_package)
+    added.unlink()
+    assert code != 0
+    assert f"shapleycam.cams is not allowed to import shapleycam.{FORBIDDEN[statement]}" in report
 
 
-@pytest.mark.parametrize(
-    ("code", "parts"),
-    [
-        ("import shapleycam.game", {"game"}),
-        ("from shapleycam import cli, web", {"cli", "web"}),
-        ("from shapleycam.tracing.isolation import isolated", {"tracing"}),
-        ("def f():\n    from shapleycam.models import zoo", {"models"}),
-        ("from ..explaining import Explainer", {"explaining"}),
-        ("from .. import drawing", {"drawing"}),
-        ("from .table import METHODS", {"cams"}),
-        ("import torch\nfrom torch import nn", set()),
-    ],
-)
-def test_no_way_of_importing_escapes(code, parts):
-    assert imported(ast.parse(code), "shapleycam.cams") == parts
+def test_a_circle_is_found(copied_package):
+    cams = copied_package / "shapleycam" / "cams"
+    (cams / "one.py").write_text("from shapleycam.cams import two\n")
+    (cams / "two.py").write_text("from . import one\n")
+    code, report = lint_imports(copied_package)
+    (cams / "one.py").unlink()
+    (cams / "two.py").unlink()
+    assert code != 0
+    assert "No cycles are allowed in shapleycam.cams" in report
+
+
+def test_a_module_without_a_place_in_the_order_is_found(copied_package):
+    added = copied_package / "shapleycam" / "added.py"
+    added.write_text("")
+    code, report = lint_imports(copied_package)
+    added.unlink()
+    assert code != 0
+    assert "shapleycam.added" in report

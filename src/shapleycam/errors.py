@@ -21,10 +21,10 @@ class ShapleyCamError(Exception):
     Example:
         >>> from shapleycam import ShapleyCamError, utilities
         >>> try:
-        ...     utilities.resolve_utility("probabilty")
+        ...     utilities.resolve_utility("REST2")
         ... except ShapleyCamError as error:
         ...     print(error)
-        utility 'probabilty' is unknown; did you mean 'probability' or 'log_probability'?
+        utility 'REST2' is unknown; did you mean 'rest'?
     """
 
 

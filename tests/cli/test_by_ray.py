@@ -37,24 +37,35 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def facts(out: str) -> list[dict]:
     """What is said of each photograph, in the order of their names."""
-    return sorted((json.loads(line) for line in out.splitlines()), key=lambda one: one["image"])
+    return sorted((json.loads(line) for line in out.splitlines()), key=lambda line: line["image"])
 
 
 def test_explain_writes_and_says_the_same(photos, run, tiny):
-    asked = ("explain", "photos", "--model", tiny, "--method", "gradcam", "--method", "pathcam-h", "--json", "--save")
-    here = run(*asked, "--out", "here", "--batch-size", 2)
-    there = run(*asked, "--out", "there", "--batch-size", 2, *BY_RAY)
-    assert here.code == there.code == 2  # for the file that is none
-    assert "3.png" in there.err
-    for one, other in zip(facts(here.out), facts(there.out), strict=True):
-        assert {**one, "files": None} == {**other, "files": None}
+    arguments = (
+        "explain",
+        "photos",
+        "--model",
+        tiny,
+        "--method",
+        "gradcam",
+        "--method",
+        "pathcam-h",
+        "--json",
+        "--save",
+    )
+    local = run(*arguments, "--out", "here", "--batch-size", 2)
+    remote = run(*arguments, "--out", "there", "--batch-size", 2, *BY_RAY)
+    assert local.code == remote.code == 2  # for the file that is none
+    assert "3.png" in remote.err
+    for local_line, remote_line in zip(facts(local.out), facts(remote.out), strict=True):
+        assert {**local_line, "files": None} == {**remote_line, "files": None}
     assert len(files(photos.parent / "here")) == 3 * 2 * 2
     assert files(photos.parent / "here") == files(photos.parent / "there")
 
 
 def test_evaluate_prints_the_same(photos, run, tiny):
-    asked = ("evaluate", "photos", "--model", tiny, "--method", "gradcam", "--method", "shapleycam", "--quiet")
-    here, there = run(*asked, "--out", "here"), run(*asked, "--out", "there", *BY_RAY)
-    assert there.code == 0, there.err
-    assert there.out == here.out.replace("results in here", "results in there")
+    arguments = ("evaluate", "photos", "--model", tiny, "--method", "gradcam", "--method", "shapleycam", "--quiet")
+    local, remote = run(*arguments, "--out", "here"), run(*arguments, "--out", "there", *BY_RAY)
+    assert remote.code == 0, remote.err
+    assert remote.out == local.out.replace("results in here", "results in there")
     assert Store(photos.parent / "there").rows().equals(Store(photos.parent / "here").rows())

@@ -18,11 +18,11 @@ def test_the_papers_ten_methods_on_a_photograph(run, hopper, explainer, tmp_path
     assert (ran.code, ran.err) == (0, "")
     assert "academic gown" in ran.out
     assert "grace_hopper_compare.png" in ran.out
-    found = explainer.compare(hopper, PAPER)
+    comparison = explainer.compare(hopper, PAPER)
     rows = {line.split()[0]: line for line in ran.out.splitlines() if line.split()[0] in PAPER}
     assert list(rows) == PAPER
     for method, row in rows.items():
-        assert row.rstrip().endswith(where(found[method].values[0]))
+        assert row.rstrip().endswith(where(comparison[method].values[0]))
     with Image.open(tmp_path / "grace_hopper_compare.png") as picture:
         picture.load()
         assert picture.format == "PNG"
@@ -47,8 +47,8 @@ def test_json(run, tiny, hopper, tmp_path):
 
 def test_each_method_is_a_panel(run, tiny, hopper, tmp_path):
     def width(*methods: str) -> int:
-        asked = [word for method in methods for word in ("--method", method)]
-        run("compare", hopper, "--model", tiny, *asked)
+        arguments = [word for method in methods for word in ("--method", method)]
+        run("compare", hopper, "--model", tiny, *arguments)
         with Image.open(tmp_path / "grace_hopper_compare.png") as picture:
             return picture.width
 
@@ -65,9 +65,9 @@ def test_photograph_may_be_drawn_over_whole(run, tiny, hopper, tmp_path):
 
 
 def test_notes(run, tiny, hopper):
-    asked = ("compare", hopper, "--model", tiny, "--method", "shapleycam", "--utility", "logit")
-    assert "note: utility 'logit' has no curvature behind layer 'activation'" in run(*asked).err
-    assert run(*asked, "--quiet").err == ""
+    arguments = ("compare", hopper, "--model", tiny, "--method", "shapleycam", "--utility", "logit")
+    assert "note: utility 'logit' has no curvature behind layer 'activation'" in run(*arguments).err
+    assert run(*arguments, "--quiet").err == ""
 
 
 def test_unreadable_photograph_is_said_before_the_model_is_loaded(refused):
@@ -75,13 +75,13 @@ def test_unreadable_photograph_is_said_before_the_model_is_loaded(refused):
 
 
 def test_folder(refused, tiny, tmp_path):
-    said = refused("compare", tmp_path, "--model", tiny)
-    assert said == f"{tmp_path}: a folder, where a picture was expected; name the files in it"
+    message = refused("compare", tmp_path, "--model", tiny)
+    assert message == f"{tmp_path}: a folder, where a picture was expected; name the files in it"
 
 
 def test_model_that_does_not_say_how_it_wants_photographs(refused, tiny, hopper):
-    said = refused("compare", hopper, "--model", "tiny.py:model")
-    assert said.startswith("model 'tiny.py:model' does not say how it wants photographs; let the function return")
+    message = refused("compare", hopper, "--model", "tiny.py:model")
+    assert message.startswith("model 'tiny.py:model' does not say how it wants photographs; let the function return")
 
 
 def test_photograph_in_which_the_crop_is_not_known(refused, tiny, hopper):

@@ -60,8 +60,8 @@ def test_the_same_command_goes_on_and_prints_the_same(photos, run):
     first = run("evaluate", "photos", "--out", "run", *QUICK)
     parts = sorted((photos.parent / "run/parts").rglob("*.parquet"))
     written = [part.stat().st_mtime_ns for part in parts]
-    again = run("evaluate", "photos", "--out", "run", *QUICK)
-    assert again.out == first.out
+    second = run("evaluate", "photos", "--out", "run", *QUICK)
+    assert second.out == first.out
     assert [part.stat().st_mtime_ns for part in parts] == written
 
 
@@ -93,7 +93,7 @@ def test_an_interrupt_from_the_keyboard_is_one_line(photos, run, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Display, "measured", interrupted)
+    monkeypatch.setattr(Display, "batch_finished", interrupted)
     ran = run("evaluate", "photos", "--out", "run", *QUICK)
     assert ran.code == 130
     assert ran.err == "note: stopped; 0 images are kept in run, and the same command goes on from there\n"
@@ -127,7 +127,7 @@ def test_labels_that_the_model_does_not_know_are_named(photos, run):
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         (("--address", "auto"), "--address auto was given, and the work is done in this process; add --engine ray"),
         (("--actor-gpus", "0.5"), "--actor-gpus 0.5 was given, and the work is done in this process; add --engine ray"),
@@ -144,9 +144,9 @@ def test_labels_that_the_model_does_not_know_are_named(photos, run):
         ),
     ],
 )
-def test_engines_that_cannot_be(photos, run, options, says):
+def test_engines_that_cannot_be(photos, run, options, message):
     ran = run("evaluate", "photos", "--out", "run", *QUICK[:6], "--quiet", *options)
-    assert (ran.code, ran.out, ran.err) == (2, "", f"error: {says}\n")
+    assert (ran.code, ran.out, ran.err) == (2, "", f"error: {message}\n")
 
 
 def test_labels_as_classes(photos, run):
@@ -173,8 +173,8 @@ def test_pointing_with_boxes(photos, run):
         (boxes / f"{photo.stem}.xml").write_text(
             f"<annotation>{size}<object><name>{photo.parent.name}</name>{whole}</object></annotation>"
         )
-    how = ("--metric", "pointing_game", "--metric", "energy_pointing", "--class", "label", "--objects", "boxes")
-    ran = run("evaluate", "photos", "--out", "run", *QUICK, *how)
+    options = ("--metric", "pointing_game", "--metric", "energy_pointing", "--class", "label", "--objects", "boxes")
+    ran = run("evaluate", "photos", "--out", "run", *QUICK, *options)
     assert ran.code == 0, ran.err
     rows = Store(photos.parent / "run").rows().filter(pl.col("message").is_null())
     assert len(rows)
@@ -190,7 +190,7 @@ def test_pointing_without_boxes_is_refused_before_anything_is_measured(photos, r
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("nowhere",), "no such file or folder"),
         (("photos", "--method", "gradcan"), "did you mean"),
@@ -199,10 +199,10 @@ def test_pointing_without_boxes_is_refused_before_anything_is_measured(photos, r
         (("photos", "--layer", "9"), "9"),
     ],
 )
-def test_what_is_unknown_is_one_line(photos, run, arguments, said):
+def test_what_is_unknown_is_one_line(photos, run, arguments, message):
     ran = run("evaluate", *arguments, "--out", "run", *QUICK)
     assert ran.code == 2
-    assert said in ran.err
+    assert message in ran.err
     assert len(ran.err.strip().splitlines()) == 1
 
 
@@ -227,7 +227,7 @@ def test_the_figures_of_the_csv_are_the_means_of_the_rows(measured, run):
     rows = Store(measured).rows()
     for metric in ("average_drop", "coherency", "complexity", "insertion"):
         for method in ("gradcam", "shapleycam"):
-            (line,) = [one for one in lines if (one["metric"], one["method"]) == (metric, method)]
+            (line,) = [line for line in lines if (line["metric"], line["method"]) == (metric, method)]
             mean = rows.filter(method=method)[metric].mean()
             assert float(line["mean"]) == pytest.approx(mean, abs=1e-9)
             assert float(line["low"]) <= mean <= float(line["high"])
@@ -282,9 +282,9 @@ def test_runs_of_several_methods_share_a_table(measured, run):
     assert {line["method"] for line in csv.DictReader(StringIO(ran.out))} == {"gradcam", "shapleycam", "pathcam"}
 
 
-@pytest.mark.parametrize("found", ["empty", "no folder"])
-def test_what_is_no_run_is_refused(run, tmp_path, found):
-    if found == "empty":
+@pytest.mark.parametrize("obstacle", ["empty", "no folder"])
+def test_what_is_no_run_is_refused(run, tmp_path, obstacle):
+    if obstacle == "empty":
         (tmp_path / "run").mkdir()
     ran = run("table", "run")
     assert ran.code == 2
@@ -339,10 +339,10 @@ def test_running_means_of_the_display():
 
     console = Console(width=200, force_terminal=True)
     shown = Display([METRICS["average_drop"]], console)
-    shown.begin(4, 0)
-    shown.model("tiny")
+    shown.run_started(4, 0)
+    shown.model_started("tiny")
     row = {"status": "ok", "layer": "before-pool", "utility": "rest", "method": "gradcam"}
-    shown.measured(2, [{**row, "average_drop": 0.1}, {**row, "average_drop": 0.3}])
+    shown.batch_finished(2, [{**row, "average_drop": 0.1}, {**row, "average_drop": 0.3}])
     with console.capture() as text:
         console.print(shown)
     # the mean of 0.1 and 0.3, and 1.96 x 0.1 / √2

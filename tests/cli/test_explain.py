@@ -61,10 +61,10 @@ class TestTour:
         assert (ran.returncode, ran.stderr) == (0, "")
         # the network hesitates between these
         top = dict(re.findall(r"([\w ]+) (\d+\.\d)%", fact(ran.stdout, "top 5")))
-        found = {label.strip(): float(percent) for label, percent in top.items()}
+        percents = {label.strip(): float(percent) for label, percent in top.items()}
         expected = {"academic gown": 24, "mortarboard": 21, "military uniform": 18}
-        assert {label: round(found[label]) for label in expected} == expected
-        assert list(found)[:3] == list(expected)
+        assert {label: round(percents[label]) for label in expected} == expected
+        assert list(percents)[:3] == list(expected)
         for word, label in zip(("explained", "  and 2", "  and 3"), expected, strict=True):
             assert fact(ran.stdout, word).startswith(f"{label} (class ")
             assert "of the picture" in fact(ran.stdout, word)
@@ -91,19 +91,19 @@ class TestPhotographs:
         chosen = [hopper, photos[0], photos[4]]
         methods = ["hirescam", "pathcam"]
         documents = lines(run("explain", *chosen, "--json", "--method", "hirescam", "--method", "pathcam"))
-        found = explainer.compare(chosen, [*methods, "shapleycam"])
+        comparison = explainer.compare(chosen, [*methods, "shapleycam"])
         assert [document["image"] for document in documents] == [str(path) for path in chosen]
         for index, document in enumerate(documents):
             for method in methods:
                 values = torch.tensor(document["explained"][0]["values"][method])
-                assert torch.allclose(values, found[method].values[index], atol=1e-4)
-            e = found["hirescam"]
+                assert torch.allclose(values, comparison[method].values[index], atol=1e-4)
+            explanation = comparison["hirescam"]
             (row,) = document["explained"]
-            assert (row["class"], row["label"]) == (int(e.target[index]), e.label(index))
-            assert row["utility_value"] == pytest.approx(float(e.utility[index]), abs=1e-4)
-            assert row["evidence"] == where(e.values[index])
-            assert row["curvature"] == pytest.approx(float(found["shapleycam"].curvature[index]), abs=1e-4)
-            probabilities = e.output[index].softmax(0)
+            assert (row["class"], row["label"]) == (int(explanation.target[index]), explanation.label(index))
+            assert row["utility_value"] == pytest.approx(float(explanation.utility[index]), abs=1e-4)
+            assert row["evidence"] == where(explanation.values[index])
+            assert row["curvature"] == pytest.approx(float(comparison["shapleycam"].curvature[index]), abs=1e-4)
+            probabilities = explanation.output[index].softmax(0)
             assert [top["class"] for top in document["top"]] == probabilities.argsort(descending=True)[:5].tolist()
             assert document["top"][0]["probability"] == pytest.approx(float(probabilities.max()), abs=1e-5)
             assert document["files"] == [f"{chosen[index].stem}_{method}.png" for method in methods]
@@ -188,8 +188,8 @@ class TestOptions:
         assert sorted(row["label"] for row in document["explained"]) == sorted(LABELS)
 
     def test_methods_are_drawn_in_the_order_asked_and_once(self, run, tiny, photo):
-        asked = ["--method", "pathcam-h", "--method", "gradcam", "--method", "pathcam-h"]
-        (document,) = lines(run("explain", photo, "--model", tiny, *asked, "--json", "--quiet"))
+        arguments = ["--method", "pathcam-h", "--method", "gradcam", "--method", "pathcam-h"]
+        (document,) = lines(run("explain", photo, "--model", tiny, *arguments, "--json", "--quiet"))
         assert document["files"] == ["photo_pathcam-h.png", "photo_gradcam.png"]
         assert list(document["explained"][0]["values"]) == ["pathcam-h", "gradcam"]
 
@@ -207,10 +207,10 @@ class TestOptions:
         assert pictures(tmp_path) - {"photo.png"} == {f"photo_{name}.png" for name in names}
 
     def test_nodes_and_utility_reach_the_library(self, run, tiny, photo, tmp_path):
-        asked = ("--utility", "probability", "--method", "pathcam-h", "--nodes", 3, "--layer", "convolution")
-        (document,) = lines(run("explain", photo, "--model", tiny, *asked, "--json", "--quiet"))
-        there = vars(sys.modules["shapleycam_user_tiny"])
-        library = shapleycam.Explainer(there["network"](), layer="convolution", utility="probability")
+        arguments = ("--utility", "probability", "--method", "pathcam-h", "--nodes", 3, "--layer", "convolution")
+        (document,) = lines(run("explain", photo, "--model", tiny, *arguments, "--json", "--quiet"))
+        user_module = vars(sys.modules["shapleycam_user_tiny"])
+        library = shapleycam.Explainer(user_module["network"](), layer="convolution", utility="probability")
         expected = library.explain(photo, "pathcam-h", nodes=3)
         assert torch.allclose(
             torch.tensor(document["explained"][0]["values"]["pathcam-h"]), expected.values[0], atol=1e-6
@@ -219,8 +219,8 @@ class TestOptions:
 
     def test_seed_changes_what_is_random(self, run, tiny, photo):
         def values(seed: int) -> list:
-            asked = ("--method", "randomcam", "--seed", seed)
-            (document,) = lines(run("explain", photo, "--model", tiny, *asked, "--json", "--quiet"))
+            arguments = ("--method", "randomcam", "--seed", seed)
+            (document,) = lines(run("explain", photo, "--model", tiny, *arguments, "--json", "--quiet"))
             return document["explained"][0]["values"]["randomcam"]
 
         assert values(1) == values(1)
@@ -231,12 +231,12 @@ class TestOptions:
         for colour in ("red", "green", "blue"):
             Image.new("RGB", (50, 40), colour).save(f"{colour}.png")
             names.append(f"{colour}.png")
-        asked = ("explain", photo, *names, "--model", tiny, "--json", "--quiet")
-        by_two, at_once = lines(run(*asked, "--batch-size", 2)), lines(run(*asked))
-        assert [one["image"] for one in by_two] == [one["image"] for one in at_once]
-        for one, other in zip(by_two, at_once, strict=True):
+        arguments = ("explain", photo, *names, "--model", tiny, "--json", "--quiet")
+        by_two, at_once = lines(run(*arguments, "--batch-size", 2)), lines(run(*arguments))
+        assert [document["image"] for document in by_two] == [document["image"] for document in at_once]
+        for first, second in zip(by_two, at_once, strict=True):
             assert np.allclose(
-                one["explained"][0]["values"]["shapleycam"], other["explained"][0]["values"]["shapleycam"], atol=1e-5
+                first["explained"][0]["values"]["shapleycam"], second["explained"][0]["values"]["shapleycam"], atol=1e-5
             )
 
     def test_out_is_made_where_it_is_missing(self, run, tiny, photo, tmp_path):
@@ -248,16 +248,16 @@ class TestOptions:
     def test_save_keeps_the_numbers(self, run, tiny, photo):
         (document,) = lines(run("explain", photo, "--model", tiny, "--save", "--json", "--quiet"))
         assert document["files"] == ["photo_shapleycam.png", "photo_shapleycam.npz"]
-        kept = shapleycam.Explanation.load("photo_shapleycam.npz")
-        assert kept.values[0].tolist() == document["explained"][0]["values"]["shapleycam"]
-        assert kept.overlay().size == (80, 60)
+        explanation = shapleycam.Explanation.load("photo_shapleycam.npz")
+        assert explanation.values[0].tolist() == document["explained"][0]["values"]["shapleycam"]
+        assert explanation.overlay().size == (80, 60)
 
     def test_save_keeps_the_numbers_of_each_class(self, run, tiny, photo):
         (document,) = lines(run("explain", photo, "--model", tiny, "--save", "--top", 2, "--json", "--quiet"))
         first, second = (row["class"] for row in document["explained"])
         assert document["files"][1:] == ["photo_shapleycam.npz", f"photo_shapleycam_{second}.npz"]
-        kept = [int(shapleycam.Explanation.load(file).target) for file in document["files"][1:]]
-        assert kept == [first, second]
+        classes = [int(shapleycam.Explanation.load(file).target) for file in document["files"][1:]]
+        assert classes == [first, second]
 
     def test_view_of_the_networks_input(self, run, tiny, photo, tmp_path):
         run("explain", photo, "--model", tiny, "--view", "input")
@@ -270,9 +270,9 @@ class TestOptions:
         assert opened(tmp_path / "photo_shapleycam.png").size == (32, 32)
 
     def test_view_of_a_photograph_in_which_the_crop_is_not_known(self, refused, tiny, photo):
-        said = refused("explain", photo, "--model", "tiny.py:by_function", "--view", "photo")
-        assert said.startswith("--view photo: where the crop of model 'tiny.py:by_function' lies")
-        assert said.endswith("use --view input")
+        message = refused("explain", photo, "--model", "tiny.py:by_function", "--view", "photo")
+        assert message.startswith("--view photo: where the crop of model 'tiny.py:by_function' lies")
+        assert message.endswith("use --view input")
 
     def test_model_without_labels(self, run, tiny, photo):
         ran = run("explain", photo, "--model", "tiny.py:by_function", "--target", 2)
@@ -285,11 +285,11 @@ class TestOptions:
         torch.nn.init.normal_(model.classifier.weight)
         save_file(model.state_dict(), "mine.safetensors")
         torch.save(model.state_dict(), "mine.pth")
-        asked = ("explain", photo, "--model", tiny, "--json", "--quiet", "--checkpoint")
-        one, other = lines(run(*asked, "mine.safetensors")), lines(run(*asked, "mine.pth"))
+        arguments = ("explain", photo, "--model", tiny, "--json", "--quiet", "--checkpoint")
+        safetensors, pickled = lines(run(*arguments, "mine.safetensors")), lines(run(*arguments, "mine.pth"))
         assert (
-            one[0]["explained"][0]["values"]
-            == other[0]["explained"][0]["values"]
+            safetensors[0]["explained"][0]["values"]
+            == pickled[0]["explained"][0]["values"]
             != before[0]["explained"][0]["values"]
         )
 
@@ -309,11 +309,13 @@ class TestOptions:
         # gradient; gradcam's mean over places turns what the ReLU cut into evidence.
         torch.nn.init.constant_(model.classifier.weight, -1)
         save_file(model.state_dict(), "against.safetensors")
-        asked = ("explain", photo, "--model", tiny, "--checkpoint", "against.safetensors", "--utility", "logit")
+        arguments = ("explain", photo, "--model", tiny, "--checkpoint", "against.safetensors", "--utility", "logit")
         at = ("--layer", "convolution", "--target", "cat", "--method")
-        assert "is blank" not in run(*asked, *at, "gradcam").err
-        said = run(*asked, *at, "shapleycam-h").err
-        assert "note: photo.png: the shapleycam-h heatmap for 'cat' is blank: no position speaks for the class" in said
+        assert "is blank" not in run(*arguments, *at, "gradcam").err
+        message = run(*arguments, *at, "shapleycam-h").err
+        assert (
+            "note: photo.png: the shapleycam-h heatmap for 'cat' is blank: no position speaks for the class" in message
+        )
 
     def test_quiet_leaves_the_notes_out(self, run, tiny, photo):
         ran = run("explain", photo, "--model", tiny, "--utility", "logit", "--quiet")
@@ -349,10 +351,10 @@ class TestUnreadablePhotographs:
         Image.open(photo).rotate(90).save("last.png")
         ran = run("explain", photo, *unreadable, "last.png", "--model", tiny, "--out", "maps", "--batch-size", size)
         assert ran.code == 2
-        said = ran.err.splitlines()
-        assert len(said) == len(unreadable)
+        message = ran.err.splitlines()
+        assert len(message) == len(unreadable)
         for path, reason in unreadable.items():
-            assert sum(line.startswith(f"error: {path}: {reason}") for line in said) == 1
+            assert sum(line.startswith(f"error: {path}: {reason}") for line in message) == 1
         assert pictures(tmp_path / "maps") == {"photo_shapleycam.png", "last_shapleycam.png"}
 
     def test_json_has_a_line_for_each(self, run, tiny, photo, unreadable):
@@ -406,10 +408,10 @@ class TestWrongOptions:
         assert pictures(tmp_path) == {"photo.png"}
 
     def test_label_of_two_classes_of_imagenet(self, refused, hopper):
-        said = refused("explain", hopper, "--target", "crane")
-        assert said.startswith("class 'crane' is ambiguous: it is the name of 134 (")
-        assert ", 517 (" in said
-        assert said.endswith("give the number")
+        message = refused("explain", hopper, "--target", "crane")
+        assert message.startswith("class 'crane' is ambiguous: it is the name of 134 (")
+        assert ", 517 (" in message
+        assert message.endswith("give the number")
 
     @pytest.mark.parametrize("name", ["broken.pth", "broken.safetensors"])
     def test_weights_that_are_not_numbers(self, refused, tiny, run, photo, name):
@@ -417,16 +419,16 @@ class TestWrongOptions:
         weights = vars(sys.modules["shapleycam_user_tiny"])["model"]().state_dict()
         weights["convolution.weight"][0, 0, 0, 0] = torch.nan
         save_file(weights, name) if name.endswith("s") else torch.save(weights, name)
-        said = refused("explain", photo, "--model", tiny, "--checkpoint", name)
-        assert "holds NaN or infinity" in said
-        assert "the weight 'convolution.weight' is not finite: get or train the weights again" in said
+        message = refused("explain", photo, "--model", tiny, "--checkpoint", name)
+        assert "holds NaN or infinity" in message
+        assert "the weight 'convolution.weight' is not finite: get or train the weights again" in message
 
     def test_checkpoint_that_does_not_fit(self, refused, tiny, photo):
         torch.save({"classifier.weight": torch.zeros(5, 6), "extra": torch.zeros(1)}, "other.pth")
-        said = refused("explain", photo, "--model", tiny, "--checkpoint", "other.pth")
-        assert said.startswith("checkpoint other.pth does not fit the model: tensors 7 missing (first: ")
-        assert "1 unexpected (first: extra)" in said
-        assert "1 of another shape (first: classifier.weight, (5, 6) in the file, (4, 6) in the model)" in said
+        message = refused("explain", photo, "--model", tiny, "--checkpoint", "other.pth")
+        assert message.startswith("checkpoint other.pth does not fit the model: tensors 7 missing (first: ")
+        assert "1 unexpected (first: extra)" in message
+        assert "1 of another shape (first: classifier.weight, (5, 6) in the file, (4, 6) in the model)" in message
 
     @pytest.mark.parametrize("name", ["text.pth", "text.safetensors"])
     def test_checkpoint_that_holds_no_weights(self, refused, tiny, photo, name):
@@ -435,15 +437,15 @@ class TestWrongOptions:
 
     def test_checkpoint_is_never_unpickled(self, refused, tiny, photo):
         torch.save(torch.nn.Linear(1, 1), "whole.pth")
-        said = refused("explain", photo, "--model", tiny, "--checkpoint", "whole.pth")
-        assert said.startswith(
+        message = refused("explain", photo, "--model", tiny, "--checkpoint", "whole.pth")
+        assert message.startswith(
             "checkpoint whole.pth: not a file of plain tensors, and objects are never unpickled; save"
         )
 
     def test_model_file_with_a_bug(self, refused, photo):
         Path("bug.py").write_text("def network():\n    return 1 / 0\n")
-        said = refused("explain", photo, "--model", "bug.py:network")
-        assert said.startswith("model 'bug.py:network' could not be made (ZeroDivisionError: division by zero)")
+        message = refused("explain", photo, "--model", "bug.py:network")
+        assert message.startswith("model 'bug.py:network' could not be made (ZeroDivisionError: division by zero)")
 
     def test_unknown_choice_names_the_known_ones(self, run, photo):
         ran = run("explain", photo, "--view", "side")
@@ -454,23 +456,23 @@ class TestWrongOptions:
 class TestOutput:
     @pytest.mark.parametrize("command", ["explain", "compare"])
     def test_folder_that_cannot_be_written(self, refused, tiny, photo, command):
-        said = refused(command, photo, "--model", tiny, "--out", "photo.png/maps")
-        assert said == "photo.png/maps: cannot be written (Not a directory); choose another folder with --out"
+        message = refused(command, photo, "--model", tiny, "--out", "photo.png/maps")
+        assert message == "photo.png/maps: cannot be written (Not a directory); choose another folder with --out"
 
     def test_folder_that_is_a_file(self, refused, tiny, photo):
-        said = refused("explain", photo, "--model", tiny, "--out", "photo.png")
-        assert said == "photo.png: a file, where a folder was expected; choose another with --out"
+        message = refused("explain", photo, "--model", tiny, "--out", "photo.png")
+        assert message == "photo.png: a file, where a folder was expected; choose another with --out"
 
     def test_folder_is_looked_at_before_the_model_is_loaded(self, refused, photo):
-        said = refused("explain", photo, "--model", "nothing.py:net", "--out", "photo.png")
-        assert said.startswith("photo.png: a file")
+        message = refused("explain", photo, "--model", "nothing.py:net", "--out", "photo.png")
+        assert message.startswith("photo.png: a file")
 
     def test_full_disk_leaves_nothing(self, refused, tiny, photo, tmp_path, monkeypatch):
         def full(handle):  # what was written so far does not fit on the disk
             raise OSError(ENOSPC, "No space left on device")
 
         monkeypatch.setattr(os, "fsync", full)
-        said = refused("explain", photo, "--model", tiny, "--out", "maps")
+        message = refused("explain", photo, "--model", tiny, "--out", "maps")
         expected = "maps/photo_shapleycam.png: cannot be written (No space left on device); nothing was left there"
-        assert said == expected
+        assert message == expected
         assert not list((tmp_path / "maps").iterdir())

@@ -35,8 +35,8 @@ def test_json_csv_and_plot(run, tiny, photographs, tmp_path):
     files = ("--csv", "out/d.csv", "--plot", "out/d.png")
     methods = ("--method", "hirescam", "--method", "exactshapley", "--method", "layercam")
     utilities = ("--utility", "rest", "--utility", "logit")
-    asked = (*methods, *utilities, *files, "--players", "2x2", "--batch-size", 2)
-    ran = run("fidelity", photographs, "--model", tiny, *asked, "--json", "--quiet")
+    arguments = (*methods, *utilities, *files, "--players", "2x2", "--batch-size", 2)
+    ran = run("fidelity", photographs, "--model", tiny, *arguments, "--json", "--quiet")
     assert ran.code == 0, ran.err
     (line,) = ran.out.splitlines()
     document = json.loads(line)

@@ -49,8 +49,8 @@ class TestModels:
         assert names["torchvision"] == []
 
     def test_word_in_no_name(self, refused):
-        said = refused("models", "resnet5O")
-        assert said.startswith("no network has 'resnet5O' in its name; did you mean 'resnet50'")
+        message = refused("models", "resnet5O")
+        assert message.startswith("no network has 'resnet5O' in its name; did you mean 'resnet50'")
 
 
 class TestLayers:
@@ -66,25 +66,25 @@ class TestLayers:
         return listed
 
     def test_layers_that_matter_with_the_one_before_pooling_marked(self, rows):
-        found = rows()
-        assert list(found) == ["convolution", "activation"]  # idle never runs; nothing depends on aside
-        for row in found.values():
+        layers = rows()
+        assert list(layers) == ["convolution", "activation"]  # idle never runs; nothing depends on aside
+        for row in layers.values():
             assert row["shape"] == [6, 4, 4]
             assert row["layout"] == "NCHW 4 x 4"
-        assert [name for name, row in found.items() if row["default"]] == ["activation"]
+        assert [name for name, row in layers.items() if row["default"]] == ["activation"]
 
     def test_gradient_norm_before_pooling(self, rows, hopper):
-        found = rows()["activation"]
+        row = rows()["activation"]
         network = vars(sys.modules["shapleycam_user_tiny"])["network"]()
-        chosen = shapleycam.Explainer(network).explain(hopper).target
+        target = shapleycam.Explainer(network).explain(hopper).target
         # The logit is w · mean over 16 cells, so its gradient is w/16 in each of the 16: |w| / 4.
-        expected = float(network.model.classifier.weight.detach()[chosen].norm()) / 4
-        assert found["gradient_norm"] == pytest.approx(expected, rel=1e-5)
+        expected = float(network.model.classifier.weight.detach()[target].norm()) / 4
+        assert row["gradient_norm"] == pytest.approx(expected, rel=1e-5)
 
     def test_curvature_is_that_of_an_explanation(self, rows, hopper):
-        found = rows()
+        layers = rows()
         network = vars(sys.modules["shapleycam_user_tiny"])["network"]()
-        for name, row in found.items():
+        for name, row in layers.items():
             explanation = shapleycam.Explainer(network, layer=name).explain(hopper)
             assert row["curvature"] == pytest.approx(float(explanation.curvature), abs=1e-6)
             assert row["curvature"] > 0
@@ -124,8 +124,8 @@ class TestLayers:
         weights = vars(sys.modules["shapleycam_user_tiny"])["model"]().state_dict()
         weights["classifier.bias"][0] = torch.nan
         torch.save(weights, "broken.pth")
-        said = refused("layers", tiny, "--checkpoint", "broken.pth")
-        assert "the weight 'classifier.bias' is not finite: get or train the weights again" in said
+        message = refused("layers", tiny, "--checkpoint", "broken.pth")
+        assert "the weight 'classifier.bias' is not finite: get or train the weights again" in message
 
 
 class TestHelp:

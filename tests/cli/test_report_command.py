@@ -71,12 +71,12 @@ def test_a_run_is_named_after_and_its_own_model_runs_only_if_asked(run, tiny, me
 
 
 def test_a_run_and_photographs_have_no_report_in_common(refused, measured):
-    said = refused("report", measured, "photos/red.png")
-    assert said == "first run is a run and photos/red.png is none; give runs of one protocol, or photographs"
+    message = refused("report", measured, "photos/red.png")
+    assert message == "first run is a run and photos/red.png is none; give runs of one protocol, or photographs"
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (("first run", "--layer", "last-conv"), "--layer was given, and a report of a run has no use for it"),
         (("first run", "--batch-size", "4"), "--batch-size was given"),
@@ -86,8 +86,8 @@ def test_a_run_and_photographs_have_no_report_in_common(refused, measured):
         (("photos", "--out", "photos/red.png/a.html"), "photos/red.png: a file, where a folder was expected"),
     ],
 )
-def test_what_means_nothing_is_refused(refused, measured, options, said):
-    assert said in refused("report", *options)
+def test_what_means_nothing_is_refused(refused, measured, options, message):
+    assert message in refused("report", *options)
 
 
 def test_a_url_is_a_run(refused):

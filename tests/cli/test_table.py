@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from shapleycam.experiments import Protocol
-from shapleycam.experiments.rows import table_of
+from shapleycam.experiments.rows import to_table
 from shapleycam.experiments.store import open_run
 
 IMAGES = 6
@@ -21,19 +21,21 @@ IN_UNITS = ("gradcam", "hirescam")
 """Of the four, those that have a Shapley error."""
 
 
-def write(path: Path, *metrics: str, models: tuple[str, ...] = ("resnet18", "vgg16"), methods=METHODS, **how) -> None:
+def write(
+    path: Path, *metrics: str, models: tuple[str, ...] = ("resnet18", "vgg16"), methods=METHODS, **options
+) -> None:
     """A finished run of random figures; the Shapley error of methods whose values are in other units is NaN."""
     generator = np.random.default_rng(len(metrics))
-    protocol = Protocol(methods=methods, metrics=metrics, **how)
+    protocol = Protocol(methods=methods, metrics=metrics, **options)
     facts = {"origin": "untrained", "preprocess": Protocol.paper().as_data()["preprocess"], "layers": {}}
-    wanted = {
+    manifest = {
         "protocol": protocol.as_data(),
         "order": list(models),
         "models": {model: {**facts, "weights": model} for model in models},
         "dataset": {"images": IMAGES, "fingerprint": "f"},
         "sessions": [{}],
     }
-    with open_run(path, wanted, 16) as store:
+    with open_run(path, manifest, 16) as store:
         for model in models:
             head = {"model": model, "layer": "before-pool", "utility": "rest", "status": "ok"}
             rows = [
@@ -44,20 +46,20 @@ def write(path: Path, *metrics: str, models: tuple[str, ...] = ("resnet18", "vgg
                 for index in range(IMAGES)
                 for method in methods
             ]
-            store.write(model, store.pending(model)[0], table_of(rows, metrics))
+            store.write(model, store.pending(model)[0], to_table(rows, metrics))
 
 
 @pytest.mark.parametrize("form", ["terminal", "markdown", "latex", "html", "csv"])
 def test_beside_published_figures_it_says_how_the_run_differs_from_them(run, tmp_path, form):
     write(tmp_path / "run", "coherency", class_rule="label")
     plain, compared = (run("table", "run", "--format", form, *rest).out for rest in ((), ("--against", "paper")))
-    said = " ".join(compared.replace(r"\_", "_").replace("&#x27;", "'").split())
-    for what in (
+    message = " ".join(compared.replace(r"\_", "_").replace("&#x27;", "'").split())
+    for sentence in (
         "Another protocol than the published one: class_rule was 'prediction', is 'label'.",
         "Weights that are not known to be the published ones: resnet18, vgg16 (untrained).",
         "Another number of images: 6, and 50,000 in print.",
     ):
-        assert what in said
+        assert sentence in message
     assert "Another" not in plain
     assert "not known to be" not in plain
 
@@ -88,15 +90,15 @@ def test_a_figure_that_cannot_be_drawn_is_a_note_and_the_others_are_drawn(run, t
     ]
 
 
-@pytest.mark.parametrize("found", ["a file", "not writable"])
+@pytest.mark.parametrize("obstacle", ["a file", "not writable"])
 def test_a_folder_for_figures_that_cannot_be_is_said_by_its_own_name_before_anything_is_printed(
-    refused, tmp_path, found
+    refused, tmp_path, obstacle
 ):
     write(tmp_path / "run", "coherency")
     (tmp_path / "file").write_text("")
-    said = refused("table", "run", "--figures", "file" if found == "a file" else "/proc/x")
-    assert "with --figures" in said
-    assert "--out" not in said
+    message = refused("table", "run", "--figures", "file" if obstacle == "a file" else "/proc/x")
+    assert "with --figures" in message
+    assert "--out" not in message
 
 
 def test_the_published_adcc_is_beside_that_of_images_and_may_be_asked_by_name(run, tmp_path):
@@ -170,7 +172,7 @@ def test_an_evaluation_of_which_the_class_rule_leaves_nothing_says_so(photo_fold
         if ran.code:
             break
     assert ran.code == 2
-    said = "error: no image has a result: 1 could not be measured (the first, photos/0.png: "
-    assert ran.err.splitlines()[-1].startswith(said)
+    message = "error: no image has a result: 1 could not be measured (the first, photos/0.png: "
+    assert ran.err.splitlines()[-1].startswith(message)
     assert "2 left out by the class rule (the first, photos/1.png: predicted " in ran.err
     assert f"labelled {label})" in ran.err

@@ -45,16 +45,16 @@ def mine(tmp_path) -> tuple[str, ...]:
 def test_what_must_be_told_is_asked_for_and_told(run, mine, hopper):
     ran = run("explain", hopper, *mine)
     assert ran.code == 2
-    assert "returns a tuple of 2 tensors: 0 (1, 35, 8), 1 (1, 4); say which is explained with output=0" in ran.err
+    assert "returns a tuple of 2 tensors: 0 (1, 35, 8), 1 (1, 4); say which is explained with --output 0" in ran.err
     ran = run("explain", hopper, *mine, "--output", "1", "--layer", "norm")
     assert ran.code == 2
     assert "layer 'norm' returns shape (1, 35, 8)" in ran.err
-    assert "layout='tokens 14x14 after 1'" in ran.err
+    assert "--layout 'tokens 14x14 after 1'" in ran.err
     ran = run("explain", hopper, *mine, "--output", "1", "--layer", "norm", "--layout", "tokens 4x4 after 19", "--json")
     assert ran.code == 0, ran.err
-    found = json.loads(ran.out)
-    assert found["layer"] == "norm"
-    assert len(found["explained"][0]["values"]["shapleycam"]) == 4
+    document = json.loads(ran.out)
+    assert document["layer"] == "norm"
+    assert len(document["explained"][0]["values"]["shapleycam"]) == 4
 
 
 def test_several_layers_make_one_map(run, mine, hopper, tmp_path):
@@ -62,22 +62,24 @@ def test_several_layers_make_one_map(run, mine, hopper, tmp_path):
     for fuse in ("mean", "maximum", "product"):
         ran = run("explain", hopper, *mine, *both, "--fuse", fuse, "--json", "--method", "hirescam")
         assert ran.code == 0, ran.err
-        found = json.loads(ran.out)
-        assert found["layer"] == "one + two"
-        assert Path(tmp_path / found["files"][0]).is_file()
+        document = json.loads(ran.out)
+        assert document["layer"] == "one + two"
+        assert Path(tmp_path / document["files"][0]).is_file()
     assert run("explain", hopper, *mine, *both, "--fuse", "sum").err.startswith(
-        "error: fuse='sum' is unknown; known are"
+        "error: --fuse sum is unknown; known are"
     )
 
 
 def test_why_this_and_not_that(run, tiny, hopper):
     ran = run("explain", hopper, "--model", tiny, "--target", "cat", "--against", "dog", "--utility", "logit", "--json")
     assert ran.code == 0, ran.err
-    found = json.loads(ran.out)
-    assert found["utility"] == "logit against dog"
+    document = json.loads(ran.out)
+    assert document["utility"] == "logit against dog"
     ran = run("explain", hopper, "--model", tiny, "--json", "--utility", "logit", "--target", "dog", "--against", "cat")
-    other = json.loads(ran.out)
-    assert found["explained"][0]["utility_value"] == pytest.approx(-other["explained"][0]["utility_value"], abs=1e-6)
+    reverse = json.loads(ran.out)
+    assert document["explained"][0]["utility_value"] == pytest.approx(
+        -reverse["explained"][0]["utility_value"], abs=1e-6
+    )
     assert "itself" in run("explain", hopper, "--model", tiny, "--target", "dog", "--against", "dog").err
     assert "--top 2 and --against dog" in run("explain", hopper, "--model", tiny, "--top", 2, "--against", "dog").err
     assert run("compare", hopper, "--model", tiny, "--against", "stork", "--target", "cat").code == 0

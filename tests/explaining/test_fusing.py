@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
-from pytorch_grad_cam import GradCAM
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
+from helpers.lazy_modules import LazyModule
 from helpers.networks import Toy
 from helpers.random_explanations import explanation_of_noise
 from shapleycam import Explainer
 from shapleycam.cams.heatmaps import min_max
 from shapleycam.explaining.fusing import fused
+
+pytorch_grad_cam = LazyModule("pytorch_grad_cam")
+model_targets = LazyModule("pytorch_grad_cam.utils.model_targets")
 
 LAYERS = ("blocks.4", "blocks.5", "bn2")
 
@@ -26,10 +28,10 @@ def batch(explainer, photos):
 
 @pytest.mark.parametrize("layers", [LAYERS[:2], LAYERS[1:], LAYERS], ids=" ".join)
 def test_the_mean_is_that_of_pytorch_grad_cam(explainer, batch, layers):
-    model, targets = explainer.model, [ClassifierOutputTarget(3), ClassifierOutputTarget(400)]
+    model, targets = explainer.model, [model_targets.ClassifierOutputTarget(number) for number in (3, 400)]
 
     def theirs(names):
-        with GradCAM(model, [model.get_submodule(name) for name in names]) as cam:
+        with pytorch_grad_cam.GradCAM(model, [model.get_submodule(name) for name in names]) as cam:
             return torch.from_numpy(cam(batch.clone(), targets))
 
     def ours(names):

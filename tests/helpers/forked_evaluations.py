@@ -19,17 +19,17 @@ from typing import Any
 
 import torch
 
-from helpers.small_evaluations import QUICK, Told, tiny
-from shapleycam.experiments import Setting, chunk, evaluate, store
+from helpers.small_evaluations import QUICK, RecordingListener, tiny
+from shapleycam.experiments import RunSettings, chunk, evaluate, store
 
 
 def say(**what: Any) -> None:
     os.write(1, (json.dumps(what) + "\n").encode())
 
 
-class Telling(Told):
-    def measured(self, images: int, rows: Any) -> None:
-        super().measured(images, rows)
+class ReportingListener(RecordingListener):
+    def batch_finished(self, images: int, rows: Any) -> None:
+        super().batch_finished(images, rows)
         say(measured=sum(self.steps))
 
 
@@ -70,7 +70,7 @@ MOMENTS: dict[str, Callable[[int], None]] = {
     "before-rename": lambda time: die_at(Path, "replace", time, after=False),
     "after-rename": lambda time: die_at(Path, "replace", time, after=True),
     "half-written": die_half_written,
-    "measuring": lambda time: die_at(chunk._Rows, "add", time, after=False),
+    "measuring": lambda time: die_at(chunk._RowCollector, "evaluate", time, after=False),
 }
 
 
@@ -79,10 +79,17 @@ def run(data: str, out: str, moment: str) -> int:
     if name in MOMENTS:
         MOMENTS[name](int(time))
     try:
-        evaluate([tiny(), tiny(1, "other")], data, out, QUICK, setting=Setting("cpu", 8, 2), watcher=Telling())
+        evaluate(
+            [tiny(), tiny(1, "other")],
+            data,
+            out,
+            QUICK,
+            settings=RunSettings("cpu", 8, 2),
+            listener=ReportingListener(),
+        )
     except KeyboardInterrupt:
         return 130
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # whatever it is, the test is told
         say(error=str(error))
         return 1
     return 0

@@ -9,16 +9,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pytorch_grad_cam.metrics.road import NoisyLinearImputer
 from scipy.sparse import coo_array
 from scipy.sparse.linalg import spsolve
 from torch.nn.functional import interpolate
 from torchvision.transforms.functional import to_tensor
 
+from helpers.lazy_modules import LazyModule
 from shapleycam.cams.heatmaps import resized
 from shapleycam.errors import ImageError
 from shapleycam.images import open_photograph
 from shapleycam.metrics.imputation import impute
+
+road = LazyModule("pytorch_grad_cam.metrics.road")
 
 WEIGHTS = {(0, 1): 1 / 6, (1, 0): 1 / 6, (1, 1): 1 / 12, (1, -1): 1 / 12}
 """Of half the neighbours; the other half lies opposite."""
@@ -127,7 +129,7 @@ def test_as_pytorch_grad_cam():
     image = torch.randn(3, 40, 40, generator=seeded())
     removed = torch.rand(40, 40, generator=seeded(1)) < 0.9
     removed[[0, -1]] = removed[:, [0, -1]] = False
-    theirs = NoisyLinearImputer(noise=0)(image, (~removed).float())
+    theirs = road.NoisyLinearImputer(noise=0)(image, (~removed).float())
     torch.testing.assert_close(impute(image[None], removed[None], 1e-5)[0], theirs, rtol=0, atol=2e-5)
 
 

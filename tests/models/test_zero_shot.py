@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import open_clip
 import pytest
 import torch
 import transformers
@@ -10,7 +9,10 @@ from torch import nn
 from torch.nn.functional import normalize
 
 import shapleycam
+from helpers.lazy_modules import LazyModule
 from shapleycam.errors import ModelError, OptionError
+
+open_clip = LazyModule("open_clip")
 
 TEXTS = ["a photo of a cat", "a dog", "two birds"]
 VISION = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}

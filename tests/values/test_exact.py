@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from shapiq.game_theory.exact import ExactComputer
 
 from helpers.games import random_table, shapley_of, table_game, table_of
+from helpers.lazy_modules import LazyModule
 from helpers.networks import Smooth, Toy, logits, power
 from shapleycam import Explainer, values
 from shapleycam.errors import OptionError
 from shapleycam.values._exact import members
+
+exact_game_theory = LazyModule("shapiq.game_theory.exact")
 
 
 def gloves(coalition):
@@ -59,7 +61,9 @@ def test_shares_of_each_coalitions_surplus_are_the_same_values(n):
 def test_shapiq_finds_the_same(players):
     image = torch.randn(1, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     game = game_of(Smooth(), image, players=players)
-    oracle = ExactComputer(lambda rows: game.value(torch.as_tensor(rows).bool())[0].numpy(), game.n_players)
+    oracle = exact_game_theory.ExactComputer(
+        lambda rows: game.value(torch.as_tensor(rows).bool())[0].numpy(), game.n_players
+    )
     expected = oracle("SV", 1).get_n_order_values(1)
     torch.testing.assert_close(values.exact(game).values[0], torch.as_tensor(expected), atol=1e-12, rtol=1e-9)
 

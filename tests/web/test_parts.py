@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers.web_server import HOPPER, serving
+from helpers.web_server import HOPPER, WebServer
 from shapleycam.errors import ImageError, ModelError, OptionError, TargetError
 from shapleycam.explanations.summary import gap_of, total_of
 from shapleycam.images import open_photograph
@@ -273,7 +273,7 @@ class TestCommand:
         assert "expected USER:PASSWORD" in ran.err
 
     def test_a_port_that_is_taken(self, run):
-        with serving() as found:
+        with WebServer() as found:
             ran = run("web", "--no-browser", "--port", found.address.rpartition(":")[2])
         assert ran.code == 2
         assert ran.err.startswith("error: no server at 127.0.0.1")
@@ -287,6 +287,6 @@ class TestCommand:
         assert ran.stderr == "error: the page needs gradio, which is not installed; pip install 'shapleycam[web]'\n"
 
     def test_nothing_is_left(self):
-        with serving() as found:
+        with WebServer() as found:
             assert found.folder.is_dir()
         assert not found.folder.exists()

@@ -1,8 +1,9 @@
-"""The command line: thin, with one name for an option everywhere."""
+"""The command line: it reads options, calls the library and prints; an option has one name in all commands."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from io import TextIOWrapper
 from typing import Annotated
 
@@ -21,8 +22,8 @@ from shapleycam.cli import (
     table,
     web,
 )
-from shapleycam.cli.console import print_error
-from shapleycam.errors import ShapleyCamError
+from shapleycam.cli.command import Command
+from shapleycam.cli.option_groups import flatten_groups
 from shapleycam.version import __version__
 
 app = typer.Typer(
@@ -34,44 +35,45 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.command("explain")(explain.explain)
-app.command("compare")(compare.compare)
-app.command("fidelity")(fidelity.fidelity)
-app.command("interactions")(interactions.interactions)
-app.command("evaluate")(evaluate.evaluate)
-app.command("table")(table.table)
-app.command("report")(report.report)
-app.command("reproduce")(reproduce.reproduce)
-app.command("web")(web.web)
-app.command("layers")(layers.layers)
-app.command("models")(listing.models)
-app.command("methods")(listing.methods)
-app.command("metrics")(listing.metrics)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "explain": explain.explain,
+    "compare": compare.compare,
+    "fidelity": fidelity.fidelity,
+    "interactions": interactions.interactions,
+    "evaluate": evaluate.evaluate,
+    "table": table.table,
+    "report": report.report,
+    "reproduce": reproduce.reproduce,
+    "web": web.web,
+    "layers": layers.layers,
+    "models": listing.models,
+    "methods": listing.methods,
+    "metrics": listing.metrics,
+}
+for _name, _function in COMMANDS.items():
+    app.command(_name, cls=Command)(flatten_groups(_function))
 
 
-def _version(asked: bool) -> bool:
-    if asked:
+def _print_version(*, requested: bool) -> bool:
+    if requested:
         typer.echo(f"shapleycam {__version__}")
         raise typer.Exit
-    return asked
+    return requested
 
 
 @app.callback()
 def _common(
+    *,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     pass
 
 
 def main() -> None:
-    """Run the command line; what a user can mend is one line and exit code 2."""
+    """Run the command line. What a user can mend is one line on stderr and exit code 2: see `Command`."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file name may hold what cannot be printed
-    try:
-        app()
-    except ShapleyCamError as error:
-        print_error(str(error))
-        sys.exit(2)
+    app()

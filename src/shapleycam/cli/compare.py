@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
 from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_facts, print_json, print_table, progress
+from shapleycam.cli.explainers import make_explainer, transform_of
+from shapleycam.cli.groups import ComputeGroup, LayersNetworkGroup, PrintGroup, QuestionGroup, RegionEstimatorGroup
+from shapleycam.cli.photographs import demo_photo
+
+
+@dataclass(frozen=True)
+class PictureGroup:
+    """Where the picture goes, and what it is figure over."""
+
+    out: options.Out = Path()
+    view: options.View = "input"
 
 
 def compare(
     image: options.ImagePath = None,
-    model: options.Model = options.DEFAULT_MODEL,
-    checkpoint: options.Checkpoint = None,
-    pretrained: options.Pretrained = True,
-    layer: options.Layers = None,
-    fuse: options.Fuse = "mean",
-    layout: options.Layout = None,
-    output: options.Output = None,
-    utility: options.UtilityName = "rest",
-    against: options.Against = None,
-    method: options.Methods = None,
-    target: options.Target = None,
-    nodes: options.Nodes = "8",
-    tolerance: options.Tolerance = 0.01,
-    players: options.Players = None,
-    out: options.Out = Path(),
-    view: options.View = "input",
-    device: options.Device = None,
-    seed: options.Seed = 0,
-    memory: options.Memory = options.DEFAULT_MEMORY,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
+    *,
+    network: LayersNetworkGroup,
+    question: QuestionGroup,
+    estimator: RegionEstimatorGroup,
+    picture: PictureGroup,
+    compute: ComputeGroup,
+    printing: PrintGroup,
 ) -> None:
     """Draw several methods' maps of one photograph side by side.
 
@@ -47,58 +44,40 @@ def compare(
     from shapleycam.files import make_folder, write_atomically
     from shapleycam.images import open_photograph
 
-    methods = method or ["paper"]
+    methods = question.method or ["paper"]
     expand(methods)
-    how: dict[str, Any] = {
-        "nodes": options.nodes_of(nodes),
-        "tolerance": tolerance,
-        "players": options.regions_of(players),
-    }
-    make_folder(out)
-    photo = image or options.demo_photo()
-    open_photograph(photo)  # an unreadable photograph is said before the model is loaded
-    explainer = options.make_explainer(
-        model,
-        checkpoint,
-        pretrained=pretrained,
-        layer=layer,
-        utility=utility,
-        against=against,
-        device=device,
-        memory=memory,
-        fuse=fuse,
-        layout=layout,
-        output=output,
-    )
-    batch = batch_of(photo, options.transform_of(explainer, view), explainer.model)
-    with notes(quiet=quiet), progress(1, "comparing", quiet=quiet) as bar:
-        found = explainer.compare(batch, methods, target, **how, seed=seed, progress=bar.sampled)
-    first = next(iter(found.values()))
+    estimator.keywords()  # a wrong option is refused before the model is loaded
+    make_folder(picture.out)
+    photo = image or demo_photo()
+    open_photograph(photo)  # and so is a photograph that cannot be read
+    explainer = make_explainer(network, compute)
+    batch = batch_of(photo, transform_of(explainer, picture.view), explainer.model)
+    with notes(quiet=printing.quiet), progress(1, "comparing", quiet=printing.quiet) as bar:
+        comparison = explainer.compare(batch, methods, question.target, **estimator.keywords(bar.show_sampling))
+    first = next(iter(comparison.values()))
     score = f"{first.utility_name} {float(first.utility[0]):.4g}"
     caption = f"{first.label()} ({score}), {explainer.name}, layer {first.layer}"
-    picture = grid([(name, e.overlay(on=view)) for name, e in found.items()], columns=5, caption=caption)
-    file = write_atomically(out / f"{photo.stem}_compare.png", lambda f: picture.save(f, format="PNG"))
-    evidence = {name: where(e.values[0]) for name, e in found.items()}
-    if as_json:
-        chosen = {
-            "class": int(first.target[0]),
-            "label": first.label(),
-            "layer": first.layer,
-            "file": str(file),
-        }
+    panels = [(name, explanation.overlay(on=picture.view)) for name, explanation in comparison.items()]
+    figure = grid(panels, columns=5, caption=caption)
+    file = write_atomically(picture.out / f"{photo.stem}_compare.png", lambda stream: figure.save(stream, format="PNG"))
+    evidence = {name: where(explanation.values[0]) for name, explanation in comparison.items()}
+    if printing.as_json:
         print_json(
             {
                 "image": str(photo),
                 "model": explainer.name,
                 "utility": first.utility_name,
-                **chosen,
+                "class": int(first.target[0]),
+                "label": first.label(),
+                "layer": first.layer,
+                "file": str(file),
                 "evidence": evidence,
             }
         )
         return
     table = Table("method", "derivative", "spread", "evidence", box=None)
-    for name, phrase in evidence.items():
+    for name, sentence in evidence.items():
         row = method_of(name)
-        table.add_row(name, row.derivative, row.spread, phrase)
+        table.add_row(name, row.derivative, row.spread, sentence)
     print_facts(str(photo), {"explained": caption, "written": str(file)})
     print_table(table)

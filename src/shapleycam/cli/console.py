@@ -12,28 +12,30 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from shapleycam.cli.messages import name_options
 from shapleycam.errors import ShapleyCamWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from rich.table import Table
 
 _PLAIN = {"markup": False, "emoji": False, "highlight": False, "soft_wrap": True}
 
 
-def print_error(message: str) -> None:
-    """One line on stderr."""
-    Console(stderr=True).print("error:", " ".join(message.split()), style="red", **_PLAIN)  # type: ignore[arg-type]
+def print_error(message: str, *, own_texts: Iterable[str] = ()) -> None:
+    """Print an error of the library as one line on stderr; `own_texts` in it, such as file names, stay as they are."""
+    text = " ".join(name_options(message, own_texts=own_texts).split())
+    Console(stderr=True).print("error:", text, style="red", **_PLAIN)  # type: ignore[arg-type]
 
 
 def print_note(message: str) -> None:
-    """One line on stderr about a valid result."""
-    Console(stderr=True).print("note:", message, style="yellow", **_PLAIN)  # type: ignore[arg-type]
+    """Print one line on stderr about a valid result."""
+    Console(stderr=True).print("note:", name_options(message), style="yellow", **_PLAIN)  # type: ignore[arg-type]
 
 
 def print_facts(title: str, facts: dict[str, str]) -> None:
-    """A title and indented lines, a word and its value each."""
+    """Print a title and indented lines, a word and its value each."""
     console = Console()
     console.print(title, style="bold", **_PLAIN)  # type: ignore[arg-type]
     for word, value in facts.items():
@@ -41,7 +43,7 @@ def print_facts(title: str, facts: dict[str, str]) -> None:
 
 
 def print_table(table: Table) -> None:
-    """A table, as wide as the terminal; uncut where the output is not one."""
+    """Print a table as wide as the terminal; where the output is none, as wide as the table is."""
     console = Console()
     if not console.is_terminal:
         console.width = max(160, console.measure(table, options=console.options.update(max_width=10_000)).maximum)
@@ -49,22 +51,22 @@ def print_table(table: Table) -> None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on one line."""
+    """Print a JSON document on one line of stdout."""
     sys.stdout.write(json.dumps(value) + "\n")
     sys.stdout.flush()
 
 
 @contextmanager
 def notes(*, quiet: bool) -> Iterator[None]:
-    """Warnings about valid results as notes, each text once."""
-    told: set[str] = set()
-    usual = warnings.showwarning
+    """Print the library's warnings as notes while the context lasts, each text once; none where it is quiet."""
+    printed: set[str] = set()
+    show_other = warnings.showwarning
 
     def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
         if not issubclass(category, ShapleyCamWarning):
-            usual(message, category, *rest, **more)
-        elif not quiet and str(message) not in told:
-            told.add(str(message))
+            show_other(message, category, *rest, **more)
+        elif not quiet and str(message) not in printed:
+            printed.add(str(message))
             print_note(str(message))
 
     with warnings.catch_warnings():
@@ -75,26 +77,26 @@ def notes(*, quiet: bool) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Bar:
-    """A progress bar: `advance` when one thing is done; `sampled` is told how far the sampling of one is."""
+    """A progress bar that also shows how far the sampling of Shapley values is."""
 
     _progress: Progress
     _task: TaskID
-    _what: str
+    _activity: str
 
     def advance(self, count: int = 1) -> None:
-        """One more is done, or several."""
-        self._progress.update(self._task, advance=count, description=self._what)
+        """Count so many more as done."""
+        self._progress.update(self._task, advance=count, description=self._activity)
 
-    def sampled(self, orders: int, error: float) -> None:
-        """Shapley values are being sampled: orders so far, and their relative standard error."""
-        self._progress.update(self._task, description=f"{self._what}, {orders} orders, error {error:.1%}")
+    def show_sampling(self, orders: int, error: float) -> None:
+        """Show the orders that were sampled so far, and the relative standard error of the values."""
+        self._progress.update(self._task, description=f"{self._activity}, {orders} orders, error {error:.1%}")
 
 
 @contextmanager
-def progress(total: int, what: str, *, quiet: bool) -> Iterator[Bar]:
-    """A bar on a terminal's stderr."""
+def progress(total: int, activity: str, *, quiet: bool) -> Iterator[Bar]:
+    """Show a progress bar on stderr while the context lasts, if that is a terminal; `activity` is its description."""
     console = Console(stderr=True)
-    shown = Progress(
+    bars = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -104,5 +106,5 @@ def progress(total: int, what: str, *, quiet: bool) -> Iterator[Bar]:
         disable=quiet or not console.is_terminal,
         redirect_stdout=sys.stdout.isatty(),
     )
-    with shown:
-        yield Bar(shown, shown.add_task(what, total=total), what)
+    with bars:
+        yield Bar(bars, bars.add_task(activity, total=total), activity)

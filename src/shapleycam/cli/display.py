@@ -44,7 +44,7 @@ class _Running:
 
 
 class Display:
-    """A watcher of an evaluation that draws on a terminal, or writes a line now and then where there is none."""
+    """A listener of an evaluation that draws on a terminal, or writes a line now and then where there is none."""
 
     def __init__(self, metrics: Sequence[Metric], console: Console) -> None:
         self._metrics, self._console = metrics, console
@@ -61,18 +61,18 @@ class Display:
         self._total = self._done = self._here = 0
         self._started = self._told = time.monotonic()
 
-    def begin(self, images: int, done: int) -> None:
+    def run_started(self, images: int, done: int) -> None:
         """So many images are to be measured, so many were done before."""
         self._total, self._done = images, done
         self._started = self._told = time.monotonic()
         self._progress.update(self._task, total=images, completed=done)
 
-    def model(self, name: str) -> None:
+    def model_started(self, name: str) -> None:
         """A model comes next."""
         self._means.clear()
         self._progress.update(self._task, description=name)
 
-    def measured(self, images: int, rows: Sequence[dict[str, Any]]) -> None:
+    def batch_finished(self, images: int, rows: Sequence[dict[str, Any]]) -> None:
         """So many more images are done; their rows."""
         self._done, self._here = self._done + images, self._here + images
         self._progress.update(self._task, completed=self._done, speed=f"{self._speed:.2f} images/s")

@@ -2,82 +2,115 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_note
 from shapleycam.cli.display import display
+from shapleycam.cli.groups import EngineGroup, RegionEstimatorGroup, StrictRunGroup, parse_nodes, parse_players
 from shapleycam.cli.results import print_results
 
 if TYPE_CHECKING:
-    from shapleycam.experiments import Evaluation, Store
+    from shapleycam.experiments import Evaluation, Protocol, Store
 
 STOPPED = 130
 """The exit code of a process that was interrupted from the keyboard, as shells have it."""
 
 
-def evaluate(
-    data: options.Data,
-    out: options.Results = "results",
-    model: options.Models = None,
-    checkpoint: options.Checkpoint = None,
-    pretrained: options.Pretrained = True,
+@dataclass(frozen=True)
+class NetworksGroup:
+    """The networks that are evaluated."""
+
+    model: options.Models = None
+    checkpoint: options.Checkpoint = None
+    pretrained: options.Pretrained = True
+
+
+@dataclass(frozen=True)
+class ProtocolGroup:
+    """What is measured of each network, on which photographs and how."""
+
     layer: Annotated[
         list[str] | None,
         typer.Option("--layer", help="before-pool (the default), last-conv, or a dotted name. Repeatable."),
-    ] = None,
+    ] = None
     utility: Annotated[
         list[str] | None, typer.Option("--utility", help="What is explained; default: rest. Repeatable.")
-    ] = None,
+    ] = None
     method: Annotated[
         list[str] | None,
         typer.Option("--method", help="A method, or a set: paper (the default), all. Repeatable."),
-    ] = None,
+    ] = None
     metric: Annotated[
         list[str] | None,
         typer.Option(
             "--metric", help="A metric (see: shapleycam metrics), or a set: paper (default), all. Repeatable."
         ),
-    ] = None,
+    ] = None
     class_rule: Annotated[
         Literal["prediction", "label", "correct"],
         typer.Option("--class", help="What is explained: the prediction, the label, or the prediction where correct."),
-    ] = "prediction",
+    ] = "prediction"
     objects: Annotated[
         Path | None,
         typer.Option("--objects", help="For the pointing metrics: a folder of VOC XML or PNG masks, or a COCO .json."),
-    ] = None,
+    ] = None
     any_object: Annotated[
         bool, typer.Option("--any-object", help="Pointing metrics ask for any object, not one of the class.")
-    ] = False,
+    ] = False
     preprocess: Annotated[
         Literal["own", "paper"],
         typer.Option("--preprocess", help="The model's own, or the paper's: Resize(256), CenterCrop(224), ImageNet's."),
-    ] = "own",
+    ] = "own"
     mask_space: Annotated[
         Literal["normalised", "pixels"],
         typer.Option("--mask-space", help="Where masks multiply, so that hidden is: the mean colour, or black."),
-    ] = "normalised",
+    ] = "normalised"
     baseline: Annotated[
         Literal["zero", "mean", "blur"], typer.Option("--baseline", help="What is put where a mask hides.")
-    ] = "zero",
-    limit: options.Limit = None,
-    nodes: options.Nodes = "8",
-    tolerance: options.Tolerance = 0.01,
-    players: options.Players = None,
-    strict: options.Strict = False,
-    device: options.Device = None,
-    batch_size: options.BatchSize = 16,
-    workers: options.Workers = None,
-    engine: options.EngineName = "local",
-    address: options.Address = None,
-    actors: options.Actors = None,
-    actor_cpus: options.ActorCpus = None,
-    actor_gpus: options.ActorGpus = None,
-    seed: options.Seed = 0,
+    ] = "zero"
+    limit: options.Limit = None
+
+    def protocol(self, estimator: RegionEstimatorGroup) -> Protocol:
+        """Return the protocol.
+
+        Raises:
+            OptionError: an unknown layer rule, utility, method or metric.
+        """
+        from shapleycam.experiments import Protocol
+        from shapleycam.metrics import MetricOptions
+        from shapleycam.metrics.table import expand
+        from shapleycam.models import paper
+
+        return Protocol(
+            layers=tuple(self.layer or ["before-pool"]),
+            utilities=tuple(self.utility or ["rest"]),
+            methods=tuple(self.method or ["paper"]),
+            metrics=tuple(expand(self.metric or ["paper"], objects=self.objects is not None)),
+            preprocess=paper.PREPROCESS if self.preprocess == "paper" else None,
+            class_rule=self.class_rule,
+            objects="any" if self.any_object else "class",
+            options=MetricOptions(mask_space=self.mask_space, baseline=self.baseline, seed=estimator.seed),
+            nodes=parse_nodes(estimator.nodes),
+            tolerance=estimator.tolerance,
+            players=parse_players(estimator.players),
+            seed=estimator.seed,
+        )
+
+
+def evaluate(
+    data: options.Data,
+    *,
+    out: options.Results = "results",
+    networks: NetworksGroup,
+    measured: ProtocolGroup,
+    estimator: RegionEstimatorGroup,
+    settings: StrictRunGroup,
+    engine: EngineGroup,
     quiet: options.Quiet = False,
 ) -> None:
     """Measure methods on your data: ten methods and six metrics of the paper, unless you choose others.
@@ -90,52 +123,41 @@ def evaluate(
     DATA is a folder of photographs (in sub-folders named by class, if they have labels), a CSV or Parquet of paths and
     labels, .tar shards, torchvision:NAME:FOLDER or hf:NAME. A run that was stopped goes on with the same command.
     """
-    from shapleycam.experiments import Evaluation, Protocol
+    from shapleycam.experiments import Evaluation
     from shapleycam.experiments.datasets.annotations.opening import open_annotations
     from shapleycam.experiments.datasets.opening import open_dataset
-    from shapleycam.metrics import MetricOptions
-    from shapleycam.metrics.table import expand
-    from shapleycam.models import paper
 
-    on = options.engine_of(engine, address, actors, actor_cpus, actor_gpus)
-    protocol = Protocol(
-        layers=tuple(layer or ["before-pool"]),
-        utilities=tuple(utility or ["rest"]),
-        methods=tuple(method or ["paper"]),
-        metrics=tuple(expand(metric or ["paper"], objects=objects is not None)),
-        preprocess=paper.PREPROCESS if preprocess == "paper" else None,
-        class_rule=class_rule,
-        objects="any" if any_object else "class",
-        options=MetricOptions(mask_space=mask_space, baseline=baseline, seed=seed),
-        nodes=options.nodes_of(nodes),
-        tolerance=tolerance,
-        players=options.regions_of(players),
-        seed=seed,
-    )
+    remote = engine.make_engine()
+    protocol = measured.protocol(estimator)
     evaluation = Evaluation(
-        tuple(model or [options.DEFAULT_MODEL]),
-        open_dataset(data, limit),
+        tuple(networks.model or [options.DEFAULT_MODEL]),
+        open_dataset(data, measured.limit),
         protocol,
         out,
-        None if objects is None else open_annotations(objects),
-        pretrained,
-        checkpoint,
-        options.setting(device, batch_size, workers, on, strict=strict),
+        None if measured.objects is None else open_annotations(measured.objects),
+        networks.pretrained,
+        networks.checkpoint,
+        settings.settings(remote),
     )
     store = run(evaluation, quiet=quiet)
     print_results([store])
 
 
 def run(evaluation: Evaluation, *, quiet: bool) -> Store:
-    """Evaluate, showing how far it is; an interrupt from the keyboard ends it in one line."""
+    """Run an evaluation and show how far it is; an interrupt from the keyboard ends it in one line.
+
+    Raises:
+        typer.Exit: with the code of an interrupt.
+    """
     from shapleycam.metrics import METRICS
 
-    shown: list[Any] = [METRICS[name] for name in evaluation.protocol.metrics]
+    metrics = [METRICS[name] for name in evaluation.protocol.metrics]
     try:
-        with notes(quiet=quiet), display(shown, quiet=quiet) as watcher:
-            return evaluation.run(watcher)
+        with notes(quiet=quiet), display(metrics, quiet=quiet) as listener:
+            return evaluation.run(listener)
     except KeyboardInterrupt:
         print_note(
-            f"stopped; {evaluation.kept} images are kept in {evaluation.out}, and the same command goes on from there"
+            f"stopped; {evaluation.n_measured} images are kept in {evaluation.out}, "
+            "and the same command goes on from there"
         )
         raise typer.Exit(STOPPED) from None

@@ -3,62 +3,71 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shapleycam.cli import options
+from shapleycam.cli.command import REFUSED
 from shapleycam.cli.console import notes, print_error, print_facts, print_json, progress
-from shapleycam.cli.photographs import found
+from shapleycam.cli.explainers import make_explainer, transform_of
+from shapleycam.cli.groups import (
+    BatchComputeGroup,
+    EngineGroup,
+    LayersNetworkGroup,
+    PrintGroup,
+    QuestionGroup,
+    RegionEstimatorGroup,
+)
+from shapleycam.cli.messages import name_options
+from shapleycam.cli.photographs import list_photographs
 from shapleycam.errors import OptionError
-from shapleycam.explanations.summary import lines_of
 from shapleycam.urls import url_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shapleycam.cli.explaining import Explained, Photograph
+    from shapleycam.cli.explaining import Photograph, PhotographResult
+
+_CLASSES_IN_THE_TOUR = 3
+"""The likeliest classes that are explained of the demo photo, where nothing is asked for."""
 
 
-def explain(
-    images: options.ImagePaths = None,
-    model: options.Model = options.DEFAULT_MODEL,
-    checkpoint: options.Checkpoint = None,
-    pretrained: options.Pretrained = True,
-    layer: options.Layers = None,
-    fuse: options.Fuse = "mean",
-    layout: options.Layout = None,
-    output: options.Output = None,
-    utility: options.UtilityName = "rest",
-    against: options.Against = None,
-    method: options.Methods = None,
-    target: options.Target = None,
+@dataclass(frozen=True)
+class RankedQuestionGroup(QuestionGroup):
+    """The methods, and the class or the likeliest classes that they explain."""
+
     top: Annotated[
         int | None,
         typer.Option(
             "--top", min=1, help="Explain the K most likely classes, side by side; default 1 (3 in the tour)."
         ),
-    ] = None,
-    nodes: options.Nodes = "8",
-    tolerance: options.Tolerance = 0.01,
-    players: options.Players = None,
-    out: options.Out = Path(),
-    view: options.View = None,
-    save: Annotated[bool, typer.Option("--save", help="Also write the numbers, as NPZ.")] = False,
-    device: options.Device = None,
-    batch_size: options.BatchSize = 16,
-    engine: options.EngineName = "local",
-    address: options.Address = None,
-    actors: options.Actors = None,
-    actor_cpus: options.ActorCpus = None,
-    actor_gpus: options.ActorGpus = None,
-    seed: options.Seed = 0,
-    memory: options.Memory = options.DEFAULT_MEMORY,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
+    ] = None
+
+
+@dataclass(frozen=True)
+class FilesGroup:
+    """The files that are written."""
+
+    out: options.Out = Path()
+    view: options.View = None
+    save: Annotated[bool, typer.Option("--save", help="Also write the numbers, as NPZ.")] = False
+
+
+def explain(
+    images: options.ImagePaths = None,
+    *,
+    network: LayersNetworkGroup,
+    question: RankedQuestionGroup,
+    estimator: RegionEstimatorGroup,
+    files: FilesGroup,
+    compute: BatchComputeGroup,
+    engine: EngineGroup,
+    printing: PrintGroup,
 ) -> None:
     """Show why the model calls a photograph what it does.
 
@@ -71,73 +80,74 @@ def explain(
     - `shapleycam explain photos/ --engine ray --address auto --out maps` explains a folder by a cluster.
     """
     from shapleycam.cams.table import expand
-    from shapleycam.cli.explaining import Explaining, Reading
+    from shapleycam.cli.explaining import ExplainPhotographs, ReadPhotographs
     from shapleycam.experiments.engines import Local
     from shapleycam.experiments.lazy import Lazy
     from shapleycam.files import make_folder
 
+    _check_question(question, network.against)
+    methods = question.method or ["shapleycam"]
+    expand(methods)
+    estimator.keywords()  # a wrong option is refused before anything is written or loaded
+    make_folder(files.out)
+    paths, unreadable = list_photographs(images)
+    for failure in unreadable:
+        _report_error(failure.path, failure.reason, as_json=printing.as_json)
+    if not paths:
+        raise typer.Exit(REFUSED)
+    is_tour = not (images or question.target or network.against)
+    classes = question.top or (_CLASSES_IN_THE_TOUR if is_tour else 1)
+    remote = engine.make_engine()
+    # This process needs a model only for its preprocessing where a cluster explains: it then leaves the GPU alone.
+    own_compute = compute if remote is None else replace(compute, device="cpu")
+    own_explainer = Lazy(partial(make_explainer, network, own_compute))
+    explainer = own_explainer if remote is None else Lazy(partial(make_explainer, network, compute))
+    read = ReadPhotographs(transform_of(own_explainer(), files.view))
+    failed = len(unreadable)
+    with notes(quiet=printing.quiet), progress(len(paths), "explaining", quiet=printing.quiet) as bar:
+        keywords = estimator.keywords(bar.show_sampling if remote is None else None)
+        explain_batch = ExplainPhotographs(
+            explainer, methods, question.target, classes, keywords, files.out, files.view, files.save
+        )
+        with closing((remote or Local()).run(_batches(paths, compute.batch_size), read, explain_batch)) as results:
+            for result in results:
+                if result.error is not None:
+                    failed += 1
+                    _report_error(result.path, result.error, as_json=printing.as_json)
+                else:
+                    _write_and_print(result, as_json=printing.as_json)
+                bar.advance()
+    if failed:
+        raise typer.Exit(REFUSED)
+
+
+def _check_question(question: RankedQuestionGroup, against: str | None) -> None:
+    """Refuse two answers to which classes are explained.
+
+    Raises:
+        OptionError: --top beside --against or --target.
+    """
+    top, target = question.top, question.target
     if top is not None and against is not None:
         raise OptionError(f"--top {top} and --against {against} were both given; expected one of them, or --target")
     if top is not None and target is not None:
         raise OptionError(f"--top {top} and --target {target} were both given; expected the most likely classes or one")
-    methods = method or ["shapleycam"]
-    expand(methods)
-    effort: dict[str, Any] = {
-        "nodes": options.nodes_of(nodes),
-        "tolerance": tolerance,
-        "players": options.regions_of(players),
-    }
-    make_folder(out)
-    paths, errors = found(images) if images else ([options.demo_photo()], [])
-    for path, error in errors:
-        _report_error(path, error, as_json=as_json)
-    if not paths:
-        raise typer.Exit(2)
-    classes = top or (1 if images or target or against else 3)
-    on = options.engine_of(engine, address, actors, actor_cpus, actor_gpus)
-    make = partial(
-        options.make_explainer,
-        model,
-        checkpoint,
-        pretrained=pretrained,
-        layer=layer,
-        utility=utility,
-        against=against,
-        memory=memory,
-        fuse=fuse,
-        layout=layout,
-        output=output,
-    )
-    here = Lazy(partial(make, device=device if on is None else "cpu"))
-    there = here if on is None else Lazy(partial(make, device=device))
-    reading = Reading(options.transform_of(here(), view))
-    failed = len(errors)
-    with notes(quiet=quiet), progress(len(paths), "explaining", quiet=quiet) as bar:
-        how = {**effort, "seed": seed, "progress": bar.sampled if on is None else None}
-        explaining = Explaining(there, methods, target, classes, how, out, view, save)
-        with closing((on or Local()).run(_batches(paths, batch_size), reading, explaining)) as results:
-            for one in results:
-                if one.error is not None:
-                    failed += 1
-                    _report_error(one.path, one.error, as_json=as_json)
-                else:
-                    _show(one, as_json=as_json)
-                bar.advance()
-    if failed:
-        raise typer.Exit(2)
 
 
 def _batches(paths: Sequence[Path], size: int) -> list[list[Photograph]]:
-    """The photographs of each forward pass."""
+    """Return the photographs of each forward pass."""
     from shapleycam.cli.explaining import Photograph
 
     stems = _stems(paths)
-    named = [Photograph(path, stems[path]) for path in paths]
-    return [named[start : start + size] for start in range(0, len(named), size)]
+    photographs = [Photograph(path, stems[path]) for path in paths]
+    return [photographs[start : start + size] for start in range(0, len(photographs), size)]
 
 
 def _stems(paths: Sequence[Path]) -> dict[Path, str]:
-    """A file name for each photograph: its own, numbered where several share it (in any case, as some disks do)."""
+    """Return a stem for each photograph's files: its own, numbered where several share it.
+
+    Stems that differ in upper and lower case alone count as shared, as some file systems have it.
+    """
     taken: set[str] = set()
     stems: dict[Path, str] = {}
     for path in paths:
@@ -147,23 +157,28 @@ def _stems(paths: Sequence[Path]) -> dict[Path, str]:
     return stems
 
 
-def _show(one: Explained, *, as_json: bool) -> None:
-    """Write a photograph's files, and print what was found."""
-    for file, content in one.files.items():
+def _write_and_print(result: PhotographResult, *, as_json: bool) -> None:
+    """Write a photograph's files, and print its summary."""
+    from shapleycam.explanations.summary import lines_of
+
+    for file, content in result.files.items():
         _write(file, content)
     if as_json:
-        print_json({"image": str(one.path), **one.facts})
+        print_json({"image": str(result.path), **result.summary})
     else:
-        print_facts(str(one.path), lines_of(one.facts))
+        print_facts(str(result.path), lines_of(result.summary))
 
 
 def _write(path: Path, content: bytes) -> None:
+    """Write a file whole, or not at all."""
     from shapleycam.files import write_atomically
 
-    write_atomically(path, lambda file: file.write(content))
+    write_atomically(path, lambda stream: stream.write(content))
 
 
-def _report_error(path: Path, error: str, *, as_json: bool) -> None:
-    print_error(error)
+def _report_error(path: Path, reason: str, *, as_json: bool) -> None:
+    """Print why a photograph has no explanation; with `as_json` also on stdout."""
+    own_texts = (str(path),)
+    print_error(reason, own_texts=own_texts)
     if as_json:
-        print_json({"image": url_of(path) or str(path), "error": error})
+        print_json({"image": url_of(path) or str(path), "error": name_options(reason, own_texts=own_texts)})

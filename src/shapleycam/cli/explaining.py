@@ -1,4 +1,4 @@
-"""What `explain` does to a batch of photographs, in two steps that any engine can do."""
+"""What `explain` does with a batch of photographs, in two steps that any engine can run."""
 
 from __future__ import annotations
 
@@ -25,105 +25,114 @@ from shapleycam.models.network import Transform
 
 @dataclass(frozen=True)
 class Photograph:
-    """What is to be explained, and what its files are called."""
+    """A photograph to explain: its path, and the stem of its files' names."""
 
     path: Path
     stem: str
 
 
 @dataclass(frozen=True)
-class Explained:
-    """What became of a photograph: its facts, and the files to write; or an error."""
+class PhotographResult:
+    """Result of explaining one photograph: its summary and the files to write, or an error."""
 
     path: Path
-    facts: dict[str, Any]
+    summary: dict[str, Any]
     files: dict[Path, bytes]
     error: str | None = None
 
 
-Read: TypeAlias = "tuple[list[tuple[Photograph, tuple[Tensor, Source]]], list[Explained]]"
-"""Photographs as the network takes them, and those that cannot be read."""
+ReadBatch: TypeAlias = "tuple[list[tuple[Photograph, tuple[Tensor, Source]]], list[PhotographResult]]"
+"""Photographs with their tensors, as the network takes them, and the results of those that cannot be read."""
 
 
 @dataclass(frozen=True)
-class Reading:
-    """The first step, which needs no model."""
+class ReadPhotographs:
+    """The first step, which needs no model: photographs to tensors."""
 
     transform: Transform
 
-    def __call__(self, photographs: Sequence[Photograph]) -> Read:
-        """A batch, and what is not in it."""
-        good, bad = [], []
-        for one in photographs:
+    def __call__(self, photographs: Sequence[Photograph]) -> ReadBatch:
+        """Read a batch."""
+        images, failures = [], []
+        for photograph in photographs:
             try:
-                good.append((one, prepared(one.path, str(one.path), self.transform)))
+                image = prepared(photograph.path, str(photograph.path), self.transform)
             except ImageError as error:
-                bad.append(Explained(one.path, {}, {}, str(error)))
-        return good, bad
+                failures.append(PhotographResult(photograph.path, {}, {}, str(error)))
+            else:
+                images.append((photograph, image))
+        return images, failures
 
 
 @dataclass(frozen=True)
-class Explaining:
-    """The second step; `explainer` and all that is the same for every batch."""
+class ExplainPhotographs:
+    """The second step: tensors to pictures. Its fields are the same for every batch."""
 
     explainer: Lazy[Explainer]
     methods: list[str]
     target: str | None
     classes: int
-    how: dict[str, Any]
+    """The likeliest classes to explain, where no `target` is given."""
+    estimator: dict[str, Any]
     out: Path
     view: Literal["photo", "input"] | None
     save: bool
 
-    def __call__(self, read: Read) -> Iterator[Explained]:
-        """Each photograph of a batch."""
-        good, bad = read
-        yield from bad
-        if not good:
+    def __call__(self, batch: ReadBatch) -> Iterator[PhotographResult]:
+        """Explain a batch; yield the result of each of its photographs."""
+        images, failures = batch
+        yield from failures
+        if not images:
             return
         explainer = self.explainer()
-        found = self._explained(explainer, stacked([image for _, image in good], explainer.model))
-        for index, (one, _) in enumerate(good):
+        comparisons = self._compare(explainer, stacked([image for _, image in images], explainer.model))
+        for index, (photograph, _) in enumerate(images):
             files: dict[Path, bytes] = {}
-            for name in found[0]:
-                files |= self._files([f[name] for f in found], index, one.stem, explainer.name)
-            yield Explained(one.path, facts_of(found, index, explainer.name, [str(file) for file in files]), files)
+            for method in comparisons[0]:
+                explanations = [comparison[method] for comparison in comparisons]
+                files |= self._files(explanations, index, photograph.stem, explainer.name)
+            summary = facts_of(comparisons, index, explainer.name, [str(file) for file in files])
+            yield PhotographResult(photograph.path, summary, files)
 
-    def _explained(self, explainer: Explainer, batch: Batch) -> list[Comparison]:
-        """By all methods, for each class that is to be explained."""
+    def _compare(self, explainer: Explainer, batch: Batch) -> list[Comparison]:
+        """Explain a batch by all methods: one comparison for each class that is to be explained."""
         targets: list[Target] | int = [self.target] if self.target is not None or self.classes == 1 else self.classes
-        return explainer.compare_each(batch, self.methods, targets, curvature=True, **self.how)
+        return explainer.compare_each(batch, self.methods, targets, curvature=True, **self.estimator)
 
-    def _files(self, found: Sequence[Explanation], index: int, stem: str, model: str) -> dict[Path, bytes]:
-        """The picture of one method, and its numbers if they are asked for."""
-        name = f"{stem}_{found[0].method}"
-        picture, file = self._picture(found, index, model), BytesIO()
-        picture.save(file, format="PNG")
-        files = {self.out / f"{name}.png": file.getvalue()}
+    def _files(self, explanations: Sequence[Explanation], index: int, stem: str, model: str) -> dict[Path, bytes]:
+        """Return the picture of one method, and with `save` its numbers: an explanation for each class."""
+        name = f"{stem}_{explanations[0].method}"
+        png = BytesIO()
+        self._draw(explanations, index, model).save(png, format="PNG")
+        files = {self.out / f"{name}.png": png.getvalue()}
         if self.save:
-            for e in found:
-                of_class = "" if e is found[0] else f"_{int(e.target[index])}"
-                numbers = BytesIO()
-                e[index].write(numbers)
-                files[self.out / f"{name}{of_class}.npz"] = numbers.getvalue()
+            for explanation in explanations:
+                of_class = "" if explanation is explanations[0] else f"_{int(explanation.target[index])}"
+                npz = BytesIO()
+                explanation[index].write(npz)
+                files[self.out / f"{name}{of_class}.npz"] = npz.getvalue()
         return files
 
-    def _picture(self, found: Sequence[Explanation], index: int, model: str) -> Image.Image:
-        if len(found) == 1 and found[0].stderr is None:
-            return found[0].overlay(index, on=self.view)
-        panels = [panel for e in found for panel in self._panels(e, index)]
-        return grid(panels, columns=4, caption=f"{found[0].method}, {model}, layer {found[0].layer}")
+    def _draw(self, explanations: Sequence[Explanation], index: int, model: str) -> Image.Image:
+        """Draw one overlay; a grid of panels where there are several classes, or standard errors to show."""
+        first = explanations[0]
+        if len(explanations) == 1 and first.stderr is None:
+            return first.overlay(index, on=self.view)
+        panels = [panel for explanation in explanations for panel in self._panels(explanation, index)]
+        return grid(panels, columns=4, caption=f"{first.method}, {model}, layer {first.layer}")
 
-    def _panels(self, e: Explanation, index: int) -> list[tuple[str, Image.Image]]:
-        """The heatmap, and beside sampled values where they are not sure."""
-        panels = [(_title(e, index), e.overlay(index, on=self.view))]
-        if e.uncertain is not None:
-            share = float(e.uncertain[index].float().mean())
-            panels.append((f"grey: error above value, {share:.0%}", e.overlay(index, on=self.view, kind="uncertain")))
+    def _panels(self, explanation: Explanation, index: int) -> list[tuple[str, Image.Image]]:
+        """Return the heatmap with its title; of sampled values also a map of where their error is above them."""
+        panels = [(_title(explanation, index), explanation.overlay(index, on=self.view))]
+        if explanation.uncertain is not None:
+            share = float(explanation.uncertain[index].float().mean())
+            overlay = explanation.overlay(index, on=self.view, kind="uncertain")
+            panels.append((f"grey: error above value, {share:.0%}", overlay))
         return panels
 
 
 def _title(explanation: Explanation, index: int) -> str:
+    """Return the label of the explained class, with its probability where the model has probabilities."""
     probabilities = explanation.probabilities(index)
     label = explanation.label(index)
     return label if probabilities is None else f"{label} {float(probabilities[explanation.target[index]]):.0%}"

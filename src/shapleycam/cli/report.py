@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shapleycam.cli import options
-from shapleycam.cli.console import notes, print_error, progress
-from shapleycam.cli.photographs import batches, found
+from shapleycam.cli.command import REFUSED
+from shapleycam.cli.console import notes, progress
+from shapleycam.cli.explainers import make_explainer, transform_of
+from shapleycam.cli.groups import BatchComputeGroup, EstimatorGroup, NetworkGroup, QuestionGroup
+from shapleycam.cli.option_groups import option_names
+from shapleycam.cli.photographs import list_photographs, print_unreadable, read_batches
 from shapleycam.errors import OptionError
 from shapleycam.urls import url_of
 
@@ -20,11 +25,48 @@ if TYPE_CHECKING:
 
 _METHODS = ("gradcam", "shapleycam", "pathcam")
 """One of each order: first, second, path."""
-_OF_RUNS = ("maps", "data")
-_OF_IMAGES = (
-    *("checkpoint", "pretrained", "layer", "layout", "output", "utility", "against", "method", "target", "nodes"),
-    *("tolerance", "view", "batch_size", "seed", "memory"),
+
+
+@dataclass(frozen=True)
+class PageGroup:
+    """The page that is written; of photographs what is drawn over, of a run how many maps, and of which data."""
+
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The file; default: report.html beside you, named after a run.")
+    ] = None
+    view: options.View = None
+    maps: Annotated[
+        int, typer.Option("--maps", min=0, help="Of a run: photographs a layer and utility whose maps are made again.")
+    ] = 3
+    data: Annotated[
+        str | None, typer.Option("--data", help="Of a run: where its photographs are now, if not where they were.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class ReportNetworkGroup(NetworkGroup):
+    """The network that explains the photographs; of a run, the one whose code may run."""
+
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="Of photographs as in explain; of a run, your own model whose code may run."),
+    ] = None
+    layer: options.Layer = None
+    layout: options.Layout = None
+    output: options.Output = None
+    utility: options.UtilityName = "rest"
+    against: options.Against = None
+
+
+_FOR_RUNS = ("maps", "data")
+_FOR_BOTH = ("out", "model", "device")
+_FOR_PHOTOGRAPHS = tuple(
+    name
+    for group in (ReportNetworkGroup, QuestionGroup, EstimatorGroup, PageGroup, BatchComputeGroup)
+    for name in option_names(group)
+    if name not in (*_FOR_RUNS, *_FOR_BOTH)
 )
+"""Options that a report of this kind has a use for."""
 
 
 def report(
@@ -32,35 +74,12 @@ def report(
     what: Annotated[
         list[str], typer.Argument(metavar="RUN|IMAGE", help="Runs of evaluate, or photographs and folders of them.")
     ],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="The file; default: report.html beside you, named after a run.")
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", help="Of photographs as in explain; of a run, your own model whose code may run."),
-    ] = None,
-    checkpoint: options.Checkpoint = None,
-    pretrained: options.Pretrained = True,
-    layer: options.Layer = None,
-    layout: options.Layout = None,
-    output: options.Output = None,
-    utility: options.UtilityName = "rest",
-    against: options.Against = None,
-    method: options.Methods = None,
-    target: options.Target = None,
-    nodes: options.Nodes = "8",
-    tolerance: options.Tolerance = 0.01,
-    view: options.View = None,
-    maps: Annotated[
-        int, typer.Option("--maps", min=0, help="Of a run: photographs a layer and utility whose maps are made again.")
-    ] = 3,
-    data: Annotated[
-        str | None, typer.Option("--data", help="Of a run: where its photographs are now, if not where they were.")
-    ] = None,
-    device: options.Device = None,
-    batch_size: options.BatchSize = 16,
-    seed: options.Seed = 0,
-    memory: options.Memory = options.DEFAULT_MEMORY,
+    *,
+    page: PageGroup,
+    network: ReportNetworkGroup,
+    question: QuestionGroup,
+    estimator: EstimatorGroup,
+    compute: BatchComputeGroup,
     quiet: options.Quiet = False,
 ) -> None:
     """Write a page that anybody can open: of an evaluation, or of what is seen in photographs.
@@ -71,85 +90,80 @@ def report(
     """
     from shapleycam.cams.table import expand
     from shapleycam.files import make_folder
-    from shapleycam.report import of_photographs, pages_of
+    from shapleycam.report import make_pages, render_photographs
 
-    runs = _runs(what)
-    file = out or Path(f"{_name(runs[0])}.html" if runs else "report.html")
-    _refuse(context, _OF_IMAGES if runs else _OF_RUNS, "a run" if runs else "photographs")
-    if runs:
-        _of_runs(runs, file, (model, data, device), maps, quiet=quiet)
+    if runs := _find_runs(what):
+        _refuse_options(context, _FOR_PHOTOGRAPHS, "a run")
+        _report_runs(runs, page, network.model, compute.device, quiet=quiet)
         return
-    methods = method or list(_METHODS)
+    _refuse_options(context, _FOR_RUNS, "photographs")
+    methods = question.method or list(_METHODS)
     expand(methods)
-    how: dict[str, Any] = {"tolerance": tolerance, "seed": seed, "nodes": options.nodes_of(nodes)}
+    estimator.keywords()  # a wrong option is refused before anything is written or loaded
+    file = page.out or Path("report.html")
     make_folder(file.parent)
-    paths, unread = found([Path(one) for one in what])
-    _report_errors(unread)
+    paths, unreadable = list_photographs([Path(word) for word in what])
+    print_unreadable(unreadable)
     if not paths:
-        raise typer.Exit(2)
-    explainer = options.make_explainer(
-        model or options.DEFAULT_MODEL,
-        checkpoint,
-        pretrained=pretrained,
-        layer=layer,
-        utility=utility,
-        against=against,
-        device=device,
-        memory=memory,
-        layout=layout,
-        output=output,
-    )
-    transform = options.transform_of(explainer, view)
+        raise typer.Exit(REFUSED)
+    explainer = make_explainer(network, compute)
+    transform = transform_of(explainer, page.view)
+    keywords = estimator.keywords()
     pages: list[Page] = []
     with notes(quiet=quiet), progress(len(paths), "explaining", quiet=quiet) as bar:
-        for batch, errors in batches(paths, transform, explainer.model, batch_size):
-            _report_errors(errors)
-            unread += errors
-            pages += pages_of(explainer, batch, methods, target, view=view, **how) if batch else []
-            bar.advance(len(errors) + len(batch.sources if batch else ()))
+        for batch, failures in read_batches(paths, transform, explainer.model, compute.batch_size):
+            print_unreadable(failures)
+            unreadable += failures
+            if batch is not None:
+                pages += make_pages(explainer, batch, methods, question.target, view=page.view, **keywords)
+            bar.advance(len(failures) + len(batch.sources if batch else ()))
     if pages:
-        _write(file, of_photographs(pages, [(url_of(path) or str(path), reason) for path, reason in unread]))
-    if unread:
-        raise typer.Exit(2)
+        reasons = [(url_of(failure.path) or str(failure.path), failure.reason) for failure in unreadable]
+        _write(file, render_photographs(pages, reasons))
+    if unreadable:
+        raise typer.Exit(REFUSED)
 
 
-def _of_runs(
-    runs: Sequence[str], file: Path, at_hand: tuple[str | None, str | None, str | None], maps: int, *, quiet: bool
-) -> None:
-    """`at_hand`: the model whose code may run, where the photographs are, and the device."""
+def _report_runs(runs: Sequence[str], page: PageGroup, model: str | None, device: str | None, *, quiet: bool) -> None:
+    """Write the report of runs; `model` is the one whose code may run."""
     from shapleycam.experiments import Store
     from shapleycam.files import make_folder
-    from shapleycam.report import MapReproducer, of_runs
+    from shapleycam.report import MapReproducer, render_runs
 
     stores = [Store(run) for run in runs]
+    file = page.out or Path(f"{_name(runs[0])}.html")
     make_folder(file.parent)
     with notes(quiet=quiet):
-        page = of_runs(stores, MapReproducer(stores, *at_hand) if maps else None, maps)
-    _write(file, page)
+        html = render_runs(stores, MapReproducer(stores, model, page.data, device) if page.maps else None, page.maps)
+    _write(file, html)
 
 
-def _runs(what: list[str]) -> list[str]:
-    """The arguments, if they are runs; none if they are photographs, which have no URLs.
+def _find_runs(what: list[str]) -> list[str]:
+    """Return the arguments, if they are runs; nothing if they are photographs, which have no URLs.
 
     Raises:
         OptionError: some of both.
     """
     from shapleycam.experiments.store import is_run
 
-    runs = [one for one in what if "://" in one or (Path(one).is_dir() and is_run(one))]
+    runs = [word for word in what if "://" in word or (Path(word).is_dir() and is_run(word))]
     if runs and len(runs) < len(what):
-        other = next(one for one in what if one not in runs)
-        raise OptionError(f"{runs[0]} is a run and {other} is none; give runs of one protocol, or photographs")
+        photograph = next(word for word in what if word not in runs)
+        raise OptionError(f"{runs[0]} is a run and {photograph} is none; give runs of one protocol, or photographs")
     return runs
 
 
 def _name(run: str) -> str:
-    """What a run is called, for the name of a file."""
+    """Return the name of a run's folder, for the name of the report."""
     return (run.rstrip("/").rpartition("/")[2] if "://" in run else Path(run).resolve().name) or "report"
 
 
-def _refuse(context: typer.Context, names: Sequence[str], kind: str) -> None:
-    """Refuse options that say nothing of this kind of report."""
+def _refuse_options(context: typer.Context, names: Sequence[str], kind: str) -> None:
+    """Refuse options that were typed and say nothing of this kind of report.
+
+    Raises:
+        OptionError: there is one.
+    """
     for name in names:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
@@ -157,12 +171,9 @@ def _refuse(context: typer.Context, names: Sequence[str], kind: str) -> None:
             raise OptionError(f"--{option} was given, and a report of {kind} has no use for it; leave it out")
 
 
-def _report_errors(errors: Sequence[tuple[Path, str]]) -> None:
-    for _, reason in errors:
-        print_error(reason)
-
-
-def _write(file: Path, page: bytes) -> None:
+def _write(file: Path, html: bytes) -> None:
+    """Write the page, and print where it is."""
     from shapleycam.files import write_atomically
 
-    typer.echo(f"written {write_atomically(file, lambda f: f.write(page))} ({len(page) / 1e6:.1f} MB)")
+    path = write_atomically(file, lambda stream: stream.write(html))
+    typer.echo(f"written {path} ({len(html) / 1e6:.1f} MB)")

@@ -10,6 +10,7 @@ from shapleycam.cli import options
 from shapleycam.cli.console import print_note
 from shapleycam.cli.display import duration
 from shapleycam.cli.evaluate import run
+from shapleycam.cli.groups import EngineGroup, RunGroup
 from shapleycam.cli.results import print_results
 
 if TYPE_CHECKING:
@@ -20,20 +21,15 @@ def reproduce(
     imagenet: Annotated[
         str, typer.Option("--imagenet", metavar="DIR", help="ImageNet's validation photographs: a folder, or shards.")
     ],
+    *,
     out: options.Results = "reproduction",
     model: Annotated[
         list[str] | None, typer.Option("--model", help="One of the paper's twelve; default: all. Repeatable.")
     ] = None,
     pretrained: options.Pretrained = True,
     limit: options.Limit = None,
-    device: options.Device = None,
-    batch_size: options.BatchSize = 16,
-    workers: options.Workers = None,
-    engine: options.EngineName = "local",
-    address: options.Address = None,
-    actors: options.Actors = None,
-    actor_cpus: options.ActorCpus = None,
-    actor_gpus: options.ActorGpus = None,
+    settings: RunGroup,
+    engine: EngineGroup,
     quiet: options.Quiet = False,
 ) -> None:
     """Reproduce the paper's tables: twelve networks, two layers, ten methods, six metrics (arXiv:2501.06261).
@@ -51,29 +47,32 @@ def reproduce(
     models = model or list(paper.NETWORKS)
     if unknown := [name for name in models if name not in paper.NETWORKS]:
         raise OptionError(f"--model {unknown[0]}: not in the paper's tables; {nearest(unknown[0], paper.NETWORKS)}")
-    on = options.engine_of(engine, address, actors, actor_cpus, actor_gpus)
-    setting = options.setting(device, batch_size, workers, on)
     evaluation = Evaluation(
-        tuple(models), open_dataset(imagenet, limit), Protocol.paper(), out, pretrained=pretrained, setting=setting
+        tuple(models),
+        open_dataset(imagenet, limit),
+        Protocol.paper(),
+        out,
+        pretrained=pretrained,
+        settings=settings.settings(engine.make_engine()),
     )
     evaluation.check()
     if not quiet:
-        _say_how_long(evaluation)
+        _print_estimate(evaluation)
     print_results([run(evaluation, quiet=quiet)], against_paper=True)
 
 
-def _say_how_long(evaluation: Evaluation) -> None:
-    """A short trial of each network in this process, and what it means for all images."""
-    from shapleycam.experiments.estimate import trials
+def _print_estimate(evaluation: Evaluation) -> None:
+    """Try each network for a moment in this process, and print how long all images will take."""
+    from shapleycam.experiments.estimate import run_trials
 
-    whole = 0.0
-    where = "" if evaluation.setting.local else " by one worker as fast as this process"
-    for trial in trials(evaluation):
-        whole += trial.seconds
+    total = 0.0
+    by_whom = "" if evaluation.settings.local else " by one worker as fast as this process"
+    for trial in run_trials(evaluation):
+        total += trial.seconds
         print_note(
             f"{trial.model}: {trial.seconds_per_image:.2g} s an image in a trial of two, so about "
             f"{duration(trial.seconds)} for {trial.images} images"
         )
     print_note(
-        f"together about {duration(whole)}{where}; it can be stopped at any moment, and goes on with the same command"
+        f"together about {duration(total)}{by_whom}; it can be stopped at any moment, and goes on with the same command"
     )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from shapleycam.cli.console import print_note
-from shapleycam.cli.results import in_print, print_summary
+from shapleycam.cli.messages import argument_is
+from shapleycam.cli.results import print_summary, published_figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 def table(
     runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Folders of evaluate's results, or URLs.")],
+    *,
     metric: Annotated[
         list[str] | None, typer.Option("--metric", help="Only this metric, or of this set. Repeatable.")
     ] = None,
@@ -43,43 +45,40 @@ def table(
     - `shapleycam table run --figures plots` draws metric against metric, ranks across networks, and curves.
     """
     from shapleycam.experiments import Store
-    from shapleycam.experiments.merging import curve_rows, summary_of
+    from shapleycam.experiments.merging import read_curves, summarise_runs
     from shapleycam.experiments.results import LAYOUTS
-    from shapleycam.experiments.results.drawings import drawings
+    from shapleycam.experiments.results.available_figures import available_figures
     from shapleycam.files import write_atomically
 
     stores = [Store(path) for path in runs]
-    summary = summary_of(stores, metric)
-    folder = None if figures is None else _folder(figures)
+    summary = summarise_runs(stores, metric)
+    folder = None if figures is None else _figures_folder(figures)
     if form == "terminal" and out is None:
         print_summary(summary, stores, against_paper=against is not None, intervals=intervals)
     else:
         write = LAYOUTS["markdown" if form == "terminal" else form]  # a terminal's table in a file is Markdown
-        text = write(summary, intervals=intervals, against=in_print(stores) if against else None)
+        text = write(summary, intervals=intervals, against=published_figures(stores) if against else None)
         if out is None:
             typer.echo(text, nl=False)
         else:
-            typer.echo(f"written {write_atomically(out, lambda file: file.write(text.encode()))}")
+            typer.echo(f"written {write_atomically(out, lambda stream: stream.write(text.encode()))}")
     if folder is not None:
-        rows = curve_rows(stores)
+        rows = read_curves(stores)
         for layer, utility in summary.settings:
-            for one in drawings(summary.at(layer, utility), rows):
-                _save(one.draw, folder / f"{one.name}.png")
+            for figure in available_figures(summary.at(layer, utility), rows):
+                _save(figure.draw, folder / f"{figure.name}.png")
 
 
-def _folder(path: Path) -> Path:
-    """The folder of the figures, made if need be, before anything is printed."""
-    from shapleycam.errors import OptionError
+def _figures_folder(path: Path) -> Path:
+    """Return the folder of the figures, made if need be, before anything is printed."""
     from shapleycam.files import make_folder
 
-    try:
+    with argument_is(out="--figures"):
         return make_folder(path)
-    except OptionError as error:  # which names the option of other commands
-        raise OptionError(str(error).replace("--out", "--figures")) from None
 
 
 def _save(draw: Callable[[], Figure], path: Path) -> None:
-    """Draw a figure into a file; one that cannot be drawn of these results must not keep the others from it."""
+    """Draw a figure into a file; of one that these results cannot make, print a note, so that the others are drawn."""
     from shapleycam.errors import OptionError
     from shapleycam.experiments.results.plots import save
 

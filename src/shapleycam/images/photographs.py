@@ -30,6 +30,12 @@ class Source:
     """Where one image of a batch came from: its name, the photograph, and the box of it that the model saw.
 
     `box` is (left, top, right, bottom) in pixels of the upright photograph, None where it is not known.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from shapleycam.images import Source
+        >>> Source("cat.jpg", Path("cat.jpg"), (32.0, 32.0, 480.0, 480.0)).name
+        'cat.jpg'
     """
 
     name: str
@@ -47,6 +53,7 @@ def open_photograph(photo: Photo) -> Image.Image:
 
     Example:
         >>> from PIL import Image
+        >>> from shapleycam.images import open_photograph
         >>> photograph = open_photograph(Image.new("RGBA", (4, 3), (0, 0, 0, 0)))
         >>> photograph.mode, photograph.getpixel((0, 0))
         ('RGB', (255, 255, 255))
@@ -69,6 +76,16 @@ def find_photographs(paths: Iterable[str | Path]) -> list[Path]:
 
     Raises:
         ImageError: a folder without pictures.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from shapleycam.images import find_photographs
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("b.png", "a.jpg", "notes.txt"):
+        ...         Path(folder, name).touch()
+        ...     print([path.name for path in find_photographs([folder])])
+        ['a.jpg', 'b.png']
     """
     photographs: list[Path] = []
     for path in map(Path, paths):

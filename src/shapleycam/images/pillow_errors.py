@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from PIL import Image, UnidentifiedImageError
 
 from shapleycam.errors import ImageError
-from shapleycam.wording import one_line
+from shapleycam.wording import on_one_line
 
 PIXEL_LIMIT = 80_000_000
 """Pictures of more pixels than this are refused (below the size at which Pillow itself suspects a bomb)."""
@@ -52,6 +52,18 @@ def raise_image_errors(name: str, origin: Origin = "file") -> Iterator[None]:
 
     Raises:
         ImageError: Pillow cannot read the picture; an `ImageError` raised inside passes unchanged.
+
+    Example:
+        >>> import io
+        >>> from PIL import Image
+        >>> from shapleycam.errors import ImageError
+        >>> from shapleycam.images import raise_image_errors
+        >>> try:
+        ...     with raise_image_errors("cat.jpg"):
+        ...         Image.open(io.BytesIO(b"no picture"))
+        ... except ImageError as error:
+        ...     print(error)
+        cat.jpg: not an image in a format that Pillow reads; convert it to PNG or JPEG
     """
     words = _WORDS[origin]
     try:
@@ -68,4 +80,4 @@ def raise_image_errors(name: str, origin: Origin = "file") -> Iterator[None]:
     except PermissionError as error:
         raise ImageError(f"{name}: cannot be read ({error.strerror}); check its permissions") from None
     except Exception as error:  # Pillow's readers raise whatever they stumble over in a damaged file
-        raise ImageError(f"{name}: {words.damaged.format(one_line(error))}") from error
+        raise ImageError(f"{name}: {words.damaged.format(on_one_line(error))}") from error

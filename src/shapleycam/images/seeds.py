@@ -21,6 +21,7 @@ def content_seeds(images: Float[Tensor, "b *shape"], seed: Seed) -> list[int]:
 
     Example:
         >>> import torch
+        >>> from shapleycam.images import content_seeds
         >>> images = torch.rand(2, 3, 4, 4)
         >>> content_seeds(images, 0)[1:] == content_seeds(images[1:], 0), content_seeds(images, [7, 8])
         (True, [7, 8])

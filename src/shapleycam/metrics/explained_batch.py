@@ -81,12 +81,9 @@ class ExplainedBatch:
         effort, utility, players = dict(self.effort), self.utility, self.effort.get("players")
         if isinstance(players, Tensor) and players.dim() == self.images.dim() - 1:
             effort["players"] = players[row]
-        if (
-            isinstance(utility, Utility)
-            and utility.image_data is not None
-            and len(utility.image_data) == len(self.images)
-        ):
-            utility = replace(utility, image_data=utility.image_data[row])
+        data = utility.image_data if isinstance(utility, Utility) else None
+        if isinstance(utility, Utility) and data is not None and len(data) == len(self.images):
+            utility = replace(utility, image_data=data[row])
         return replace(
             self,
             explainer=explainer,

@@ -39,7 +39,8 @@ class Network:
         ...     torch.nn.Conv2d(3, 2, 4, stride=4), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
         ... )
         >>> network = Network(model, labels=("cat", "dog"))
-        >>> explanation = Explainer(network, device="cpu").explain(torch.rand(1, 3, 8, 8), target="dog")
+        >>> explainer = Explainer(network, device="cpu")
+        >>> explanation = explainer.explain(torch.rand(1, 3, 8, 8), "sampledshapley", target="dog")
         >>> explanation.target.tolist()
         [1]
     """

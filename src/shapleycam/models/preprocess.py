@@ -30,6 +30,7 @@ class Preprocess:
 
     Example:
         >>> from PIL import Image
+        >>> from shapleycam import Preprocess
         >>> preprocess = Preprocess(resize=256, crop=(224, 224), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
         >>> image = preprocess(Image.new("RGB", (512, 512), "white"))
         >>> image.shape, float(image.max()), preprocess.box((512, 512))

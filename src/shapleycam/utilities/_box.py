@@ -32,6 +32,7 @@ def box(place: Any = None) -> Utility:
 
     Example:
         >>> import torch
+        >>> from shapleycam.utilities import box
         >>> detections = [{
         ...     "boxes": torch.tensor([[0.0, 0.0, 4.0, 4.0], [0.0, 0.0, 4.0, 2.0]]),
         ...     "labels": torch.tensor([1, 1]),

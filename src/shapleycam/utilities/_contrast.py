@@ -29,6 +29,7 @@ def contrast(other: int | str, utility: str | Utility | Function = "logit") -> U
 
     Example:
         >>> import torch
+        >>> from shapleycam.utilities import contrast
         >>> logits, target = torch.tensor([[1.0, 3.0, 2.0]]), torch.tensor([1])
         >>> contrast("dog").with_image_data(logits, target, ["dog", "cat", "fox"])(logits, target)
         tensor([2.])
@@ -73,6 +74,7 @@ def any_of(classes: Sequence[int | str], utility: str | Utility | Function = "re
 
     Example:
         >>> import torch
+        >>> from shapleycam.utilities import any_of
         >>> logits, target = torch.tensor([[0.0, 0.0, 0.0, 0.0]]), torch.tensor([1])
         >>> any_of([0, 1], "probability").with_image_data(logits, target, None)(logits, target)
         tensor([0.5000])

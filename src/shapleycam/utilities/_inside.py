@@ -30,6 +30,7 @@ def inside(mask: Any = None, utility: str | Utility | Function = "rest") -> Util
 
     Example:
         >>> import torch
+        >>> from shapleycam.utilities import inside
         >>> logits = torch.tensor([[[[0.0, 0.0]], [[1.0, 5.0]]]])  # (1 image, 2 classes, 1 row, 2 columns)
         >>> target = torch.tensor([1])
         >>> inside([[True, False]], "logit").with_image_data(logits, target, None)(logits, target)

@@ -25,6 +25,7 @@ def similarity(embedding: Any) -> Utility:
 
     Example:
         >>> import torch
+        >>> from shapleycam.utilities import similarity
         >>> output, target = torch.tensor([[1.0, 1.0]]), torch.tensor([0])
         >>> similarity(torch.tensor([1.0, 0.0]))(output, target)
         tensor([0.7071])

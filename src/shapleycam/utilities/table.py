@@ -127,6 +127,7 @@ def resolve_utility(choice: str | Utility | Function) -> Utility:
         OptionError: an unknown name, or something else.
 
     Example:
+        >>> from shapleycam.utilities import resolve_utility
         >>> resolve_utility("ReST").formula, resolve_utility(lambda output, target: output.sum(1)).formula
         ('z_c + log softmax(z)_c', '<lambda>(output, target)')
     """
@@ -171,6 +172,7 @@ def probabilities(output: Output, utility: str, form: Form = "logits") -> Float[
 
     Example:
         >>> import torch
+        >>> from shapleycam.utilities import probabilities
         >>> logits = torch.zeros(1, 4)
         >>> probabilities(logits, "rest"), probabilities(logits, "sigmoid_rest")
         (tensor([[0.2500, 0.2500, 0.2500, 0.2500]]), tensor([[0.5000, 0.5000, 0.5000, 0.5000]]))

@@ -27,6 +27,7 @@ def as_logits(output: Float[Tensor, "b *classes"]) -> Float[Tensor, "b classes"]
 
     Example:
         >>> import torch
+        >>> from shapleycam.utilities import as_logits
         >>> as_logits(torch.tensor([2.0]))
         tensor([[-2.,  2.]])
     """

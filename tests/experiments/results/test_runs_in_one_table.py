@@ -17,9 +17,15 @@ from torch import nn
 from helpers.result_rows import bad, good, of
 from shapleycam.errors import OptionError
 from shapleycam.experiments import Protocol, Store
-from shapleycam.experiments.merging import PUBLISHED_IMAGES, PUBLISHED_WEIGHTS, curve_rows, summary_of, unlike_published
-from shapleycam.experiments.results import ADCC_OF_MEANS, columns_of, summarise, summarise_each
-from shapleycam.experiments.rows import metrics_in, table_of
+from shapleycam.experiments.merging import (
+    PUBLISHED_IMAGES,
+    PUBLISHED_WEIGHTS,
+    describe_deviations,
+    read_curves,
+    summarise_runs,
+)
+from shapleycam.experiments.results import ADCC_OF_MEANS, columns_of, summarise, summarise_frames
+from shapleycam.experiments.rows import metrics_in, to_table
 from shapleycam.experiments.store import open_run
 from shapleycam.metrics import MetricOptions
 from shapleycam.models import paper
@@ -49,7 +55,7 @@ def stored(path: Path, rows: list[dict[str, Any]], protocol: Protocol, images: i
             of_model = [row for row in rows if row["model"] == model]
             for part in store.pending(model) if images == IMAGES else ():
                 here = [row for row in of_model if row["index"] in part]
-                store.write(model, part, table_of(here, protocol.metrics))
+                store.write(model, part, to_table(here, protocol.metrics))
     return store
 
 
@@ -62,16 +68,16 @@ def run_of(path: Path, *metrics: str, models: tuple[str, ...] = ("resnet18", "vg
 
 
 def names(store: Store, *metrics: str) -> list[str]:
-    return [column.name for column in summary_of([store], metrics or None).columns]
+    return [column.name for column in summarise_runs([store], metrics or None).columns]
 
 
 def test_the_rows_of_a_model_are_its_part_of_all_rows(tmp_path):
     store = run_of(tmp_path, *PARTS)
-    whole, one = store.rows(), store.rows_of("vgg16")
+    whole, one = store.rows(), store.model_rows("vgg16")
     assert one["method"].dtype == pl.Categorical
     assert whole["method"].dtype == pl.String
     assert one.with_columns(pl.col(pl.Categorical).cast(pl.String)).equals(whole.filter(model="vgg16"))
-    assert store.rows_of("vgg16", ["complexity", "index"]).equals(one.select("complexity", "index"))
+    assert store.model_rows("vgg16", ["complexity", "index"]).equals(one.select("complexity", "index"))
 
 
 def test_the_figures_are_those_of_all_rows_to_the_last_bit(tmp_path):
@@ -79,21 +85,21 @@ def test_the_figures_are_those_of_all_rows_to_the_last_bit(tmp_path):
     rows = [row for row in rows if row["status"] != "ok" or row["model"] != "vgg16" or row["index"] != 69]
     rows[5]["average_drop"] = math.nan
     store = stored(tmp_path, rows, Protocol(metrics=PARTS))
-    assert repr(summary_of([store])) == repr(summarise(store.rows(), of(*PARTS)))
+    assert repr(summarise_runs([store])) == repr(summarise(store.rows(), of(*PARTS)))
 
 
 def test_a_model_is_read_by_itself_with_the_columns_that_are_needed(tmp_path, monkeypatch):
     store = run_of(tmp_path, *PARTS, "insertion")
     asked: list[tuple[str, set[str]]] = []
-    read = Store.rows_of
+    read = Store.model_rows
 
     def noted(self, model, columns=None):
         asked.append((model, set(columns)))
         return read(self, model, columns)
 
-    monkeypatch.setattr(Store, "rows_of", noted)
+    monkeypatch.setattr(Store, "model_rows", noted)
     monkeypatch.setattr(Store, "rows", None)
-    summary_of([store], ["complexity"])
+    summarise_runs([store], ["complexity"])
     assert [model for model, _ in asked] == ["resnet18", "vgg16"]
     for _, columns in asked:
         assert set(metrics_in(columns)) == {"complexity"}
@@ -117,11 +123,11 @@ def test_one_models_rows_are_gone_before_the_next_are_read(tmp_path):
             assert not any(one() is not None for one in alive)
             if not self.models:
                 raise StopIteration
-            frame = store.rows_of(self.models.pop())
+            frame = store.model_rows(self.models.pop())
             alive.append(weakref.ref(frame))
             return frame
 
-    summarise_each(Handed(), columns_of(of("coherency"), ["coherency"]))
+    summarise_frames(Handed(), columns_of(of("coherency"), ["coherency"]))
     assert len(alive) == 2
 
 
@@ -136,13 +142,13 @@ def test_a_set_means_what_was_measured_of_it(tmp_path):
 def test_a_metric_by_its_own_name_must_have_been_measured(tmp_path):
     store = run_of(tmp_path, "insertion")
     with pytest.raises(OptionError, match=rf"metric 'road' was not measured in {tmp_path}; expected some of insertion"):
-        summary_of([store], ["road"])
+        summarise_runs([store], ["road"])
     with pytest.raises(OptionError, match="'average_drop' of 'paper' was not measured"):
-        summary_of([store], ["paper"])
+        summarise_runs([store], ["paper"])
     with pytest.raises(OptionError, match="metric 'rode' is unknown; did you mean 'road'"):
-        summary_of([store], ["rode"])
+        summarise_runs([store], ["rode"])
     with pytest.raises(OptionError, match=f"metric 'coherency' of '{ADCC_OF_MEANS}' was not measured"):
-        summary_of([store], [ADCC_OF_MEANS])
+        summarise_runs([store], [ADCC_OF_MEANS])
 
 
 def test_the_adcc_of_means_is_there_with_that_of_images_and_by_name(tmp_path):
@@ -151,15 +157,15 @@ def test_the_adcc_of_means_is_there_with_that_of_images_and_by_name(tmp_path):
     assert names(store, ADCC_OF_MEANS) == [ADCC_OF_MEANS]
     assert names(store, "adcc", ADCC_OF_MEANS) == ["adcc", ADCC_OF_MEANS]
     assert names(store, "complexity") == ["complexity"]
-    whole = summary_of([store]).by_key
-    for cell in summary_of([store], [ADCC_OF_MEANS]).cells:
+    whole = summarise_runs([store]).by_key
+    for cell in summarise_runs([store], [ADCC_OF_MEANS]).cells:
         assert cell.mean == whole[cell.key].mean
 
 
 def test_what_one_run_did_not_measure_is_no_figure_and_not_undefined(tmp_path):
     first = run_of(tmp_path / "1", "coherency", "complexity", models=("vgg16",))
     second = run_of(tmp_path / "2", "coherency", "insertion", models=("vgg16",), methods=("pathcam",))
-    found = summary_of([first, second])
+    found = summarise_runs([first, second])
     assert [column.name for column in found.columns] == ["coherency", "complexity", "insertion"]
     assert {(cell.method, cell.metric) for cell in found.cells if cell.measured} == {
         *((method, metric) for method in ("gradcam", "layercam") for metric in ("coherency", "complexity")),
@@ -172,7 +178,7 @@ def test_what_one_run_did_not_measure_is_no_figure_and_not_undefined(tmp_path):
 def test_two_runs_with_the_same_figures_are_refused(tmp_path):
     first, second = (run_of(tmp_path / name, "coherency", models=("vgg16",)) for name in "ab")
     with pytest.raises(OptionError, match=r"both have vgg16, before-pool, rest, \w+; leave one"):
-        summary_of([first, second])
+        summarise_runs([first, second])
 
 
 def test_a_metric_that_this_version_does_not_know_is_said(tmp_path):
@@ -184,14 +190,14 @@ def test_a_metric_that_this_version_does_not_know_is_said(tmp_path):
     store = Store(tmp_path)
     for asked in (None, ["coherency"]):
         with pytest.raises(OptionError, match=r"metric 'coherence' that this version does not know; did you mean 'coh"):
-            summary_of([store], asked)
+            summarise_runs([store], asked)
 
 
 def test_rows_of_curves_are_of_all_runs_and_none_without_curves(tmp_path):
     plain = run_of(tmp_path / "plain", "coherency", models=("vgg16",))
-    assert curve_rows([plain]) is None
+    assert read_curves([plain]) is None
     curved = run_of(tmp_path / "curved", "insertion", models=("resnet18",))
-    found = curve_rows([plain, curved])
+    found = read_curves([plain, curved])
     assert found.columns == ["model", "layer", "utility", "method", "status", "insertion_curve"]
     assert len(found) == 2 * 2 * IMAGES
     assert found["insertion_curve"].dtype == pl.List(pl.Float32)
@@ -199,7 +205,7 @@ def test_rows_of_curves_are_of_all_runs_and_none_without_curves(tmp_path):
 
 class TestUnlikePublished:
     def remarks(self, path: Path, protocol: Protocol, images: int = PUBLISHED_IMAGES, **facts: Any) -> tuple[str, ...]:
-        return unlike_published([stored(path, good(values("coherency")), protocol, images, **facts)])
+        return describe_deviations([stored(path, good(values("coherency")), protocol, images, **facts)])
 
     def test_the_published_protocol_has_no_remark(self, tmp_path):
         assert self.remarks(tmp_path / "paper", Protocol.paper()) == ()

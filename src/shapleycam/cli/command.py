@@ -1,0 +1,33 @@
+"""A command of the command line, which refuses in one line what its user can mend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from shapleycam.cli.console import print_error
+from shapleycam.cli.messages import options_of_command
+from shapleycam.errors import ShapleyCamError
+
+REFUSED = 2
+"""The exit code where the user can mend what went wrong, as of a wrong option."""
+
+
+class Command(TyperCommand):
+    """A command that prints an error of the library as one line, in the words of its own options."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command.
+
+        Raises:
+            typer.Exit: with exit code 2, after an error of the library.
+        """
+        options = [name for parameter in self.params for name in (*parameter.opts, *parameter.secondary_opts)]
+        with options_of_command(options):
+            try:
+                return super().invoke(ctx)
+            except ShapleyCamError as error:
+                print_error(str(error))
+                raise typer.Exit(REFUSED) from None

@@ -1,0 +1,205 @@
+"""The groups of options that several commands share, and what the library makes of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from shapleycam.cli import options
+from shapleycam.errors import OptionError
+
+if TYPE_CHECKING:
+    from shapleycam.experiments import RunSettings
+    from shapleycam.experiments.engines import Engine
+    from shapleycam.values._path import Nodes
+    from shapleycam.values._permutation import Progress
+
+
+@dataclass(frozen=True)
+class NetworkGroup:
+    """The network, and what of it is explained. `explainers.make_explainer` builds an explainer of it."""
+
+    model: str | None = None
+    checkpoint: options.Checkpoint = None
+    pretrained: options.Pretrained = True
+    layer: str | list[str] | None = None
+    fuse: str = "mean"
+    layout: str | None = None
+    output: str | None = None
+    utility: str = "rest"
+    against: str | None = None
+
+
+@dataclass(frozen=True)
+class OneLayerNetworkGroup(NetworkGroup):
+    """A network at one layer."""
+
+    model: options.Model = options.DEFAULT_MODEL
+    layer: options.Layer = None
+
+
+@dataclass(frozen=True)
+class LayersNetworkGroup(NetworkGroup):
+    """A network at one layer or several, with all that can be said of it and asked."""
+
+    model: options.Model = options.DEFAULT_MODEL
+    layer: options.Layers = None
+    fuse: options.Fuse = "mean"
+    layout: options.Layout = None
+    output: options.Output = None
+    utility: options.UtilityName = "rest"
+    against: options.Against = None
+
+
+@dataclass(frozen=True)
+class QuestionGroup:
+    """The methods, and the class that they explain."""
+
+    method: options.Methods = None
+    target: options.Target = None
+
+
+@dataclass(frozen=True)
+class EstimatorGroup:
+    """The options of the estimators."""
+
+    nodes: options.Nodes = "8"
+    tolerance: options.Tolerance = 0.01
+    players: str | None = None
+    seed: options.Seed = 0
+
+    def keywords(self, progress: Progress | None = None) -> dict[str, Any]:
+        """Return the options as `Explainer.compare` takes them.
+
+        Raises:
+            OptionError: nodes or players of another form than they have.
+        """
+        return {
+            "nodes": parse_nodes(self.nodes),
+            "tolerance": self.tolerance,
+            "players": parse_players(self.players),
+            "seed": self.seed,
+            "progress": progress,
+        }
+
+
+@dataclass(frozen=True)
+class RegionEstimatorGroup(EstimatorGroup):
+    """The options of the estimators, with players that may be regions."""
+
+    players: options.Players = None
+
+
+@dataclass(frozen=True)
+class ComputeGroup:
+    """Where an explainer runs, and how much of the machine it may take."""
+
+    device: options.Device = None
+    batch_size: int = 16
+    memory: options.Memory = options.DEFAULT_MEMORY
+
+
+@dataclass(frozen=True)
+class BatchComputeGroup(ComputeGroup):
+    """Where an explainer runs that is given many photographs."""
+
+    batch_size: options.BatchSize = 16
+
+
+@dataclass(frozen=True)
+class EngineGroup:
+    """What does the work: this process, or a Ray cluster."""
+
+    engine: options.EngineName = "local"
+    address: options.Address = None
+    actors: options.Actors = None
+    actor_cpus: options.ActorCpus = None
+    actor_gpus: options.ActorGpus = None
+
+    def make_engine(self) -> Engine | None:
+        """Return the engine; None for this process.
+
+        Raises:
+            OptionError: Ray is not installed, or its options were given without it.
+        """
+        if self.engine == "ray":
+            from shapleycam.experiments.engines import Ray
+
+            return Ray(self.address, self.actors, self.actor_cpus, self.actor_gpus)
+        values = {
+            "--address": self.address,
+            "--actors": self.actors,
+            "--actor-cpus": self.actor_cpus,
+            "--actor-gpus": self.actor_gpus,
+        }
+        for option, value in values.items():
+            if value is not None:
+                raise OptionError(f"{option} {value} was given, and the work is done in this process; add --engine ray")
+        return None
+
+
+@dataclass(frozen=True)
+class RunGroup:
+    """Where and how fast an evaluation runs."""
+
+    device: options.Device = None
+    batch_size: options.BatchSize = 16
+    workers: options.Workers = None
+    strict: bool = False
+
+    def settings(self, engine: Engine | None) -> RunSettings:
+        """Return the settings of an evaluation.
+
+        Raises:
+            OptionError: workers of this process where an engine does the work.
+        """
+        from shapleycam.experiments import RunSettings
+
+        if engine is not None and self.workers is not None:
+            raise OptionError(
+                f"--workers {self.workers} was given with --engine ray, which decodes by itself; leave it out"
+            )
+        common = RunSettings(device=self.device, batch_size=self.batch_size, strict=self.strict, engine=engine)
+        return common if self.workers is None else replace(common, workers=self.workers)
+
+
+@dataclass(frozen=True)
+class StrictRunGroup(RunGroup):
+    """Where and how fast an evaluation runs, and whether it may pass over a photograph."""
+
+    strict: options.Strict = False
+
+
+@dataclass(frozen=True)
+class PrintGroup:
+    """What is printed."""
+
+    as_json: options.Json = False
+    quiet: options.Quiet = False
+
+
+def parse_nodes(text: str) -> Nodes:
+    """Return the number of nodes that `--nodes` means, or "auto".
+
+    Raises:
+        OptionError: neither a whole number from 1 on nor "auto".
+    """
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or int(text) < 1:
+        raise OptionError(f"--nodes {text}: expected a whole number from 1 on, or auto")
+    return int(text)
+
+
+def parse_players(text: str | None) -> tuple[int, int] | None:
+    """Return the grid of regions (rows, columns) that `--players` means; None for each position by itself.
+
+    Raises:
+        OptionError: not of the form 3x3.
+    """
+    if text is None:
+        return None
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isdecimal() for side in sides):
+        raise OptionError(f"--players {text}: expected rows x columns, such as 3x3")
+    return int(sides[0]), int(sides[1])

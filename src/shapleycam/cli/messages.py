@@ -1,0 +1,160 @@
+"""The one place where the library's messages, which name Python arguments, come to name options of the command line."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from shapleycam.errors import ShapleyCamError
+
+OPTIONS = {
+    "actor_cpus": "--actor-cpus",
+    "actor_gpus": "--actor-gpus",
+    "actors": "--actors",
+    "address": "--address",
+    "against": "--against",
+    "annotations": "--objects",
+    "baseline": "--baseline",
+    "batch_size": "--batch-size",
+    "checkpoint": "--checkpoint",
+    "class_rule": "--class",
+    "cpus": "--actor-cpus",
+    "data": "--data",
+    "device": "--device",
+    "engine": "--engine",
+    "fuse": "--fuse",
+    "gpus": "--actor-gpus",
+    "host": "--host",
+    "layer": "--layer",
+    "layers": "--layer",
+    "layout": "--layout",
+    "limit": "--limit",
+    "mask_space": "--mask-space",
+    "memory": "--memory",
+    "method": "--method",
+    "methods": "--method",
+    "metric": "--metric",
+    "metrics": "--metric",
+    "model": "--model",
+    "models": "--model",
+    "nodes": "--nodes",
+    "on": "--view",
+    "out": "--out",
+    "output": "--output",
+    "players": "--players",
+    "port": "--port",
+    "pretrained": "--pretrained",
+    "seed": "--seed",
+    "strict": "--strict",
+    "target": "--target",
+    "targets": "--top",
+    "tolerance": "--tolerance",
+    "trusted": "--model",
+    "utilities": "--utility",
+    "utility": "--utility",
+    "view": "--view",
+    "workers": "--workers",
+}
+"""The option of each Python argument that a message may name."""
+PHRASES = {
+    "players=(rows, columns)": "--players RxC",
+    "a protocol with preprocess=": "--preprocess paper",
+}
+"""Arguments whose options take another form of value, with their words in a message and those of the command line."""
+
+_OPTIONS_OF_COMMAND: ContextVar[frozenset[str] | None] = ContextVar("options of the command that runs", default=None)
+
+_END = r"(?=[\s,;:)]|\.?\Z|\.\s)"
+_STRING = r"""'[^'\n]*'|"[^"\n]*\""""
+_VALUE = "|".join(
+    (
+        rf"(?P<string>{_STRING})(?!\w)",
+        rf"\((?P<rows>\d+), (?P<columns>\d+)\){_END}",
+        rf"(?P<flag>True|False){_END}",
+        rf"(?P<plain>-?\d+(?:\.\d+)?|auto|[A-Z]+(?::[A-Z]+)*){_END}",
+        rf"(?P<nothing>){_END}(?!, a function)",
+        r"(?<=checkpoint=)(?P<path>)(?=\S)",
+    )
+)
+"""What may follow `argument=`. Other values (functions, objects) exist in Python only, and stay as they are."""
+_ARGUMENT = rf"(?<![^\s(])(?P<argument>{'|'.join(OPTIONS)})=(?:{_VALUE})"
+_PYTHON_CALL = r"[\w.]+\([^()]*\)"
+_QUOTED = rf"(?<!\w)(?:{_STRING})(?!\w)"
+
+
+@contextmanager
+def options_of_command(options: Iterable[str]) -> Iterator[None]:
+    """Name only these options in messages while a command runs; an argument without an option stays an argument."""
+    token = _OPTIONS_OF_COMMAND.set(frozenset(options))
+    try:
+        yield
+    finally:
+        _OPTIONS_OF_COMMAND.reset(token)
+
+
+@contextmanager
+def argument_is(**options: str) -> Iterator[None]:
+    """Name other options for arguments in the errors of what is called inside: `argument_is(out="--figures")`.
+
+    Raises:
+        ShapleyCamError: the error that was raised inside, with the options' names in its message.
+    """
+    try:
+        yield
+    except ShapleyCamError as error:
+        raise type(error)(name_options(str(error), options=options)) from None
+
+
+def name_options(message: str, *, options: Mapping[str, str] | None = None, own_texts: Iterable[str] = ()) -> str:
+    """Return a message of the library with the command line's options in place of Python arguments.
+
+    `options` are the option of each argument: by default all of `OPTIONS` that the command that runs has. What the
+    message quotes stays: Python calls, words of the command line that was typed, and `own_texts`, such as file names.
+
+    Example:
+        >>> name_options("name one with layer=, and its layout with layout='tokens 14x14 after 1', say")
+        "name one with --layer, and its layout with --layout 'tokens 14x14 after 1', say"
+    """
+    if options is None:
+        options, known = OPTIONS, _OPTIONS_OF_COMMAND.get()
+    else:
+        known = None
+
+    def replacement(match: re.Match[str]) -> str:
+        text = match[0]
+        option = PHRASES.get(text, "") or options.get(match["argument"] or "", "")
+        if not option or (known is not None and option.split()[0] not in known):
+            return text
+        return option if text in PHRASES else _with_value(option, match)
+
+    typed = (part for word in sys.argv[1:] for part in (word, word.partition("=")[2]))
+    quoted = sorted({text for text in (*typed, *own_texts) if "=" in text}, key=len, reverse=True)
+    # The first alternative that matches wins: whatever is quoted hides the arguments inside it.
+    kept_or_argument = "|".join([*map(re.escape, (*quoted, *PHRASES)), _ARGUMENT, _PYTHON_CALL, _QUOTED])
+    return re.sub(kept_or_argument, replacement, message)
+
+
+def _with_value(option: str, match: re.Match[str]) -> str:
+    """Return an option with the value that a message gives its argument, as it is typed in a shell."""
+    if match["flag"] is not None:
+        return option if match["flag"] == "True" else option.replace("--", "--no-", 1)
+    if match["rows"] is not None:
+        return f"{option} {match['rows']}x{match['columns']}"
+    if match["string"] is not None:
+        return f"{option} {shlex.quote(_text_of(match['string']))}"
+    if match["path"] is not None:
+        return f"{option} "
+    return f"{option} {match['plain']}" if match["plain"] else option
+
+
+def _text_of(literal: str) -> str:
+    """Return the text of a Python string literal; of one with a stray backslash, what is between its quotes."""
+    try:
+        return str(ast.literal_eval(literal))
+    except (SyntaxError, ValueError):
+        return literal[1:-1]
