@@ -14,14 +14,14 @@ from shapleycam.errors import OptionError, TargetError
 from shapleycam.utilities.utility import Labels, Utility
 
 
-def box(place: Any = None) -> Utility:
+def box(corners: Any = None) -> Utility:
     """Return the utility max_d IoU(box_d, box) · score_d over the target class's detections d.
 
     The similarity is that of D-RISE (Petsiuk et al. 2021). The target is by default the class of the best detection
     (in the box).
 
     Args:
-        place: (left, top, right, bottom), or (b, 4) for one an image, in the coordinates of the model's own boxes:
+        corners: (left, top, right, bottom), or (b, 4) for one an image, in the coordinates of the model's own boxes:
             pixels of the input for torchvision's detectors (their output is a list of dicts with boxes, labels and
             scores), fractions of it for transformers' DETR (logits and pred_boxes). None takes the box of the best
             detection of the class.
@@ -43,7 +43,7 @@ def box(place: Any = None) -> Utility:
         >>> utility(detections, target)  # the large box: 0.9 at an overlap of 1/2, the small one: 0.5 at 1
         tensor([0.5000])
     """
-    boxes = None if place is None else _check_boxes(place)
+    boxes = None if corners is None else _check_boxes(corners)
     return Utility(
         "score of the box",
         _best_score,
@@ -52,15 +52,15 @@ def box(place: Any = None) -> Utility:
         scores=partial(_best_by_class, boxes),
         raw=True,
         image_data=boxes,
-        make_image_data=_best_boxes if place is None else None,
+        make_image_data=_best_boxes if corners is None else None,
     )
 
 
-def _check_boxes(place: Any) -> Tensor:
+def _check_boxes(corners: Any) -> Tensor:
     """Return the user's boxes as (1 or b, 4)."""
-    numbers = torch.as_tensor(place)
+    numbers = torch.as_tensor(corners)
     is_complete = numbers.numel() % 4 == 0 and numbers.numel() > 0
-    boxes = torch.as_tensor(place, dtype=torch.float32).reshape(-1, 4) if is_complete else None
+    boxes = torch.as_tensor(corners, dtype=torch.float32).reshape(-1, 4) if is_complete else None
     if boxes is None or not bool((boxes[:, 2:] > boxes[:, :2]).all()):
         shown = numbers.tolist()
         raise OptionError(f"the box is {shown}; expected (left, top, right, bottom), or (b, 4) for one an image")
