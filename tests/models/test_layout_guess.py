@@ -14,8 +14,9 @@ from transformers import CLIPConfig, CLIPVisionConfig, VideoMAEConfig, ViTConfig
 
 from shapleycam import Explainer
 from shapleycam.errors import LayerError
-from shapleycam.models.grids import TokenDeclaration, declared_tokens, guess_layout, spatial_size
-from shapleycam.models.layout import Layout, LayoutKind, parse_layout
+from shapleycam.models.layout import Layout, LayoutKind, parse_layout, spatial_size
+from shapleycam.models.layout_guess import guess_layout
+from shapleycam.models.token_declaration import TokenDeclaration, declared_tokens
 
 SQUARE = (224, 224)
 
@@ -129,12 +130,12 @@ def test_a_layer_that_declares_its_own_tokens_has_the_first_word():
     ],
 )
 def test_the_grid_is_what_patches_of_the_declared_size_make(count, image, said, expected):
-    assert guess_layout((2, count, 8), image, said=said) == expected
+    assert guess_layout((2, count, 8), image, declaration=said) == expected
 
 
 def test_a_declared_patch_that_this_layer_does_not_follow_is_not_forced():
     """A stride of 64 would make 4 x 4, and leave 9 tokens that the model says are not there."""
-    assert guess_layout((1, 25, 8), SQUARE, said=TokenDeclaration(0, (16, 16))) == Layout("tokens", (5, 5))
+    assert guess_layout((1, 25, 8), SQUARE, declaration=TokenDeclaration(0, (16, 16))) == Layout("tokens", (5, 5))
 
 
 # Tokens of which nothing is said
@@ -160,7 +161,7 @@ def test_the_only_grid_in_the_images_proportions_is_taken(count, image, expected
 
 def test_no_grid_is_found_after_more_prefix_tokens_than_models_have():
     assert guess_layout((1, 9 * 9 + 17, 8), SQUARE) is None
-    assert guess_layout((1, 9 * 9 + 17, 8), SQUARE, said=TokenDeclaration(17)) == Layout("tokens", (9, 9), 17)
+    assert guess_layout((1, 9 * 9 + 17, 8), SQUARE, declaration=TokenDeclaration(17)) == Layout("tokens", (9, 9), 17)
 
 
 def test_an_exact_grid_after_an_odd_number_of_prefix_tokens_is_not_taken_in_silence():
@@ -180,8 +181,8 @@ def test_tokens_that_can_be_two_grids_are_refused_with_both_and_the_way_out():
     assert str(refused.value) == (
         "3 tokens of an image of 5 x 9 could be 'tokens 1 x 2 after 1 prefix' or 'tokens 1 x 3'; say which with layout="
     )
-    assert guess_layout((1, 3, 8), (5, 9), said=TokenDeclaration(prefix=1)) == Layout("tokens", (1, 2), 1)
-    assert guess_layout((1, 3, 8), (5, 9), said=TokenDeclaration(prefix=0)) == Layout("tokens", (1, 3))
+    assert guess_layout((1, 3, 8), (5, 9), declaration=TokenDeclaration(prefix=1)) == Layout("tokens", (1, 2), 1)
+    assert guess_layout((1, 3, 8), (5, 9), declaration=TokenDeclaration(prefix=0)) == Layout("tokens", (1, 3))
 
 
 def test_the_choices_of_a_refusal_can_be_written_as_layout():
