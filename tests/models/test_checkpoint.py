@@ -20,16 +20,16 @@ def net(classes: int = 5) -> nn.Module:
     ).eval()
 
 
-def equal(found, expected) -> bool:
-    return found.keys() == expected.keys() and all(torch.equal(found[key], expected[key]) for key in found)
+def equal(content, expected) -> bool:
+    return content.keys() == expected.keys() and all(torch.equal(content[key], expected[key]) for key in content)
 
 
 def copied(model: nn.Module) -> dict[str, torch.Tensor]:
     return {key: value.clone() for key, value in model.state_dict().items()}
 
 
-def saved(found: object, path: Path) -> Path:
-    torch.save(found, path)
+def saved(content: object, path: Path) -> Path:
+    torch.save(content, path)
     return path
 
 
@@ -137,7 +137,7 @@ def test_bytes_that_are_no_checkpoint_are_refused_in_one_line(damaged, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("found", "what"),
+    ("content", "description"),
     [
         ([1, 2], "a list"),
         (torch.zeros(3), "a Tensor"),
@@ -146,11 +146,12 @@ def test_bytes_that_are_no_checkpoint_are_refused_in_one_line(damaged, tmp_path)
         ({"state_dict": {"a": torch.zeros(3), "names": ["b"]}}, "a list under 'names'"),
     ],
 )
-def test_what_is_no_state_dict_is_named(found, what, tmp_path):
-    file = saved(found, tmp_path / "x.pth")
+def test_what_is_no_state_dict_is_named(content, description, tmp_path):
+    file = saved(content, tmp_path / "x.pth")
     with pytest.raises(ModelError) as refused:
         read_checkpoint(file)
-    assert str(refused.value) == (f"checkpoint {file}: holds {what}; expected tensors by name: save model.state_dict()")
+    expected = f"checkpoint {file}: holds {description}; expected tensors by name: save model.state_dict()"
+    assert str(refused.value) == expected
 
 
 def test_a_misfit_counts_and_names_tensors_and_leaves_the_model_as_it_was():
