@@ -27,6 +27,7 @@ from shapleycam.models.building import UNTRAINED
 from shapleycam.models.network import Network
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.resolve import default_device
+from shapleycam.values.options import EstimatorOptions
 
 
 class MapReproducer:
@@ -75,10 +76,10 @@ class MapReproducer:
             raise ModelError(f"model {model} does not say how it wants photographs; let it return a shapleycam.Network")
         photo = prepared(open_photograph(dataset.open(index)), dataset.names[index], explainer.preprocess)
         protocol = stores[0].manifest["protocol"]
-        effort = {name: protocol[name] for name in ("nodes", "tolerance", "seed")}
         players = None if protocol["players"] is None else (protocol["players"][0], protocol["players"][1])
+        options = EstimatorOptions(protocol["nodes"], protocol["tolerance"], protocol["seed"], players)
         methods = [name for store in stores for name in store.manifest["protocol"]["methods"]]
-        return explainer.compare(stacked([photo], explainer.model), methods, target, players=players, **effort)
+        return explainer.compare_with(options, stacked([photo], explainer.model), methods, [target])[0]
 
     def _load(self, name: str, store: Store) -> Network:
         """Return a model of a run; the last one is cached."""
