@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from shapleycam.experiments import Store
-from shapleycam.experiments.results.cells import ADCC_PARTS
+from shapleycam.experiments.results.columns import ADCC_PARTS
 from shapleycam.experiments.results.statistics import Lead, lead, lead_from_resamples, pair_values, resample_means
 from shapleycam.experiments.results.summarising import adcc_of
 from shapleycam.experiments.rows import metrics_in

@@ -82,7 +82,7 @@ def test_python_of_the_readme(photo, monkeypatch):
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     assert names["comparison"]["pathcam"].values.shape == (2, 7, 7)
-    assert names["explainer"].layer == "layer4"
+    assert names["explainer"].find_layer() == "layer4"
     assert (photo.parent / "signed.png").is_file()
 
 
@@ -100,7 +100,7 @@ def test_your_model(example, photo, monkeypatch, hubs):
     e = names["explainer"].explain("photo.jpg") if "explainer" in names else None
     assert e is None or bool(torch.isfinite(e.heatmap).all())
     if example == "timm and transformers":
-        assert names["explainer"].layer == "vit.layers.11.layernorm_before + vit.layers.8"
+        assert names["explainer"].find_layer() == "vit.layers.11.layernorm_before + vit.layers.8"
         assert names["e"].prefix is not None
     if example == "CLIP":
         assert names["network"].labels == tuple(names["texts"])

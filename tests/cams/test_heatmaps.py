@@ -111,6 +111,8 @@ def test_negative_values_do_not_show(values, size):
 @quick
 @given(VALUES, SIZES)
 def test_the_mirror_image_of_the_values_gives_that_of_the_map(values, size):
+    positive = scaled(np.maximum(values.astype(np.float64), 0))
+    assume(np.ptp(stretched(stretched(positive, size[0]).T, size[1])) > 1e-2)  # as above: no range of rounding errors
     assert torch.allclose(of(values[:, ::-1].copy(), size), of(values, size).flip(1), atol=1e-5)
     assert torch.allclose(of(values.T.copy(), size[::-1]), of(values, size).T, atol=1e-5)
 

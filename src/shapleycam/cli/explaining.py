@@ -18,7 +18,7 @@ from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, Target, prepared, stacked
 from shapleycam.explanations.comparison import Comparison
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.explanations.summary import facts_of
+from shapleycam.explanations.summary import ImageSummary, summarise_image
 from shapleycam.images import Source
 from shapleycam.models.network import Transform
 
@@ -36,7 +36,7 @@ class PhotographResult:
     """Result of explaining one photograph: its summary and the files to write, or an error."""
 
     path: Path
-    summary: dict[str, Any]
+    summary: ImageSummary | None
     files: dict[Path, bytes]
     error: str | None = None
 
@@ -58,7 +58,7 @@ class ReadPhotographs:
             try:
                 image = prepared(photograph.path, str(photograph.path), self.transform)
             except ImageError as error:
-                failures.append(PhotographResult(photograph.path, {}, {}, str(error)))
+                failures.append(PhotographResult(photograph.path, None, {}, str(error)))
             else:
                 images.append((photograph, image))
         return images, failures
@@ -91,7 +91,7 @@ class ExplainPhotographs:
             for method in comparisons[0]:
                 explanations = [comparison[method] for comparison in comparisons]
                 files |= self._files(explanations, index, photograph.stem, explainer.name)
-            summary = facts_of(comparisons, index, explainer.name, [str(file) for file in files])
+            summary = summarise_image(comparisons, index, explainer.name, [str(file) for file in files])
             yield PhotographResult(photograph.path, summary, files)
 
     def _compare(self, explainer: Explainer, batch: Batch) -> list[Comparison]:

@@ -123,7 +123,7 @@ class EvaluatedModel:
     def _find_layer(self, evaluator: LayerEvaluator, preprocess: Transform) -> None:
         """Let the explainer find its layer: by noise where the input's size is known, else by the first good image."""
         if isinstance(preprocess, Preprocess):
-            _ = evaluator.explainer.layer
+            evaluator.explainer.find_layer()
             return
         reason: Exception | None = None
         for index in islice(range(len(self.dataset)), _TRIED_IMAGES):

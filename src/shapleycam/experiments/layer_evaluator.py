@@ -94,9 +94,7 @@ class LayerEvaluator:
         protocol = self.protocol
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", BlankHeatmapWarning)  # the row says so
-            explanations = traced_batch.compare(
-                protocol.methods, target, utility, protocol.estimator_options, protocol.players
-            )
+            explanations = traced_batch.compare(protocol.methods, target, utility, protocol.estimator_options)
         explanation = next(iter(explanations.values()))
         metrics = self._metric_evaluator(utility, traced_batch, explanations, images)
         of_image = {
@@ -131,7 +129,7 @@ class LayerEvaluator:
             explanation.target,
             utility,
             utility.name,
-            {**vars(protocol.estimator_options), "players": protocol.players},
+            protocol.estimator_options,
             explanation.form,
         )
         return MetricEvaluator(

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from shapleycam.cams.compute import EstimatorOptions
 from shapleycam.cams.table import expand as expand_methods
 from shapleycam.errors import OptionError
 from shapleycam.layers import rule_of
@@ -17,6 +16,7 @@ from shapleycam.models import paper
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.utilities import UTILITIES, resolve_utility
 from shapleycam.values._path import Nodes
+from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.tolerance import check_tolerance
 
 ClassRule = Literal["prediction", "label", "correct"]
@@ -120,8 +120,8 @@ class Protocol:
 
     @property
     def estimator_options(self) -> EstimatorOptions:
-        """What the methods may spend, and the seed of those that draw."""
-        return EstimatorOptions(self.nodes, self.tolerance, self.seed)
+        """Return nodes, tolerance, seed and players as the explainer takes them."""
+        return EstimatorOptions(self.nodes, self.tolerance, self.seed, self.players)
 
     def as_data(self) -> dict[str, Any]:
         """Return the protocol as JSON has it, with the choices that are the same in all protocols."""

@@ -27,6 +27,7 @@ from shapleycam.models.building import UNTRAINED
 from shapleycam.models.network import Network
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.resolve import default_device
+from shapleycam.values.options import EstimatorOptions
 
 
 class MapReproducer:
@@ -40,6 +41,16 @@ class MapReproducer:
         trusted: the name of the model whose code may run.
         data: where the photographs are; None for where they were.
         device: None for the best of this machine.
+
+    Example:
+        >>> from matplotlib.cbook import get_sample_data
+        >>> from shapleycam.experiments import Protocol, evaluate
+        >>> from shapleycam.report import MapReproducer
+        >>> photograph = get_sample_data("grace_hopper.jpg", asfileobj=False)
+        >>> protocol = Protocol(methods=("gradcam",), metrics=("complexity",))
+        >>> store = evaluate("efficientnet_lite0", photograph, "run", protocol)
+        >>> list(MapReproducer([store]).maps("efficientnet_lite0", "before-pool", "rest", index=0, target=652))
+        ['gradcam']
     """
 
     def __init__(
@@ -65,10 +76,10 @@ class MapReproducer:
             raise ModelError(f"model {model} does not say how it wants photographs; let it return a shapleycam.Network")
         photo = prepared(open_photograph(dataset.open(index)), dataset.names[index], explainer.preprocess)
         protocol = stores[0].manifest["protocol"]
-        effort = {name: protocol[name] for name in ("nodes", "tolerance", "seed")}
         players = None if protocol["players"] is None else (protocol["players"][0], protocol["players"][1])
+        options = EstimatorOptions(protocol["nodes"], protocol["tolerance"], protocol["seed"], players)
         methods = [name for store in stores for name in store.manifest["protocol"]["methods"]]
-        return explainer.compare(stacked([photo], explainer.model), methods, target, players=players, **effort)
+        return explainer.compare_with(options, stacked([photo], explainer.model), methods, [target])[0]
 
     def _load(self, name: str, store: Store) -> Network:
         """Return a model of a run; the last one is cached."""

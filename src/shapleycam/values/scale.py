@@ -25,7 +25,7 @@ def ignores_scale(game: Game) -> bool:
     return bool(((half - full).abs() <= _FLAT * gap).all() and (gap > 1e-6 * (1 + full.abs())).all())
 
 
-def about_scale(layer: str, utility: str) -> None:
+def warn_of_ignored_scale(layer: str, utility: str) -> None:
     """Warn that derivatives say little at this layer."""
     warn(
         ScaleInvariantHeadWarning,

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from scipy.special import stdtrit
 from torch import Tensor
 
 from shapleycam.errors import OptionError
+from shapleycam.intervals import student_quantile
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,6 @@ class ShapleyValues:
             raise OptionError(f"confidence is {confidence}; expected a number between 0 and 1, such as 0.95")
         if self.stderr is None or self.samples is None:
             raise OptionError("these values have no standard error; use values.permutation for an interval")
-        quantiles = [float(stdtrit(count - 1, (1 + confidence) / 2)) for count in self.samples.tolist()]
+        quantiles = [student_quantile(count, confidence) for count in self.samples.tolist()]
         half = self.stderr * self.stderr.new_tensor(quantiles)[:, None]
         return self.values - half, self.values + half

@@ -35,7 +35,7 @@ Step = tuple[int, float]
 @torch.no_grad()
 def measured(question: Question, tolerance: float) -> Iterator[str]:
     """The page at each step: sampled so far, and the methods against it."""
-    estimates = [name for name, method in METHODS.items() if not method.plays]
+    estimates = [name for name, method in METHODS.items() if method.spread is not None]
     traced_batch = question.trace(*estimates)
     game = traced_batch.game(question.target, question.utility, question.regions(traced_batch, _SIDE))
     found = by_all(traced_batch, question, estimates)
