@@ -13,7 +13,7 @@ import polars as pl
 
 from shapleycam.experiments import Store
 from shapleycam.experiments.results.cells import ADCC_PARTS
-from shapleycam.experiments.results.statistics import Lead, lead, lead_of, paired, resampled_means
+from shapleycam.experiments.results.statistics import Lead, lead, lead_from_resamples, pair_values, resample_means
 from shapleycam.experiments.results.summarising import adcc_of
 from shapleycam.experiments.rows import metrics_in
 from shapleycam.metrics import METRICS
@@ -42,8 +42,8 @@ def compared(rows: pl.DataFrame, metric: str, one: str, other: str) -> str:
 def compared_of_means(rows: pl.DataFrame, one: str, other: str) -> str:
     """The same of the ADCC that the published tables have, made of the means."""
     parts = (np.stack([values(rows, name, method) for name in ADCC_PARTS], 1) for method in (one, other))
-    pair = paired(*parts)
-    return shown(lead_of(pair, resampled_means(pair), adcc_of))
+    pair = pair_values(*parts)
+    return shown(lead_from_resamples(pair, resample_means(pair), adcc_of))
 
 
 def shown(found: Lead) -> str:

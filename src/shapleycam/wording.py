@@ -33,3 +33,13 @@ def type_and_first_line(error: BaseException) -> str:
     """
     kind, line = type(error).__name__, first_line(error)
     return kind if line == kind else f"{kind}: {line}"
+
+
+def on_one_line(error: BaseException) -> str:
+    r"""Return an error's whole message on one line, or the name of its type where it has no message.
+
+    Example:
+        >>> on_one_line(ValueError("no such size\n  for this model")), on_one_line(KeyboardInterrupt())
+        ('no such size for this model', 'KeyboardInterrupt')
+    """
+    return " ".join(str(error).split()) or type(error).__name__

@@ -12,7 +12,7 @@ from shapleycam.errors import ReplayError
 from shapleycam.explaining.inputs import batch_of
 from shapleycam.explanations.evidence import where
 from shapleycam.explanations.summary import curvature_in_words
-from shapleycam.report import of_photographs, pages_of
+from shapleycam.report import make_pages, render_photographs
 
 METHODS = ("gradcam", "layercam", "pathcam-h")
 
@@ -31,11 +31,11 @@ def photos(tmp_path):
 
 
 def pages(explainer, photos, methods=METHODS, **how):
-    return pages_of(explainer, batch_of(photos, explainer.preprocess, explainer.model), methods, **how)
+    return make_pages(explainer, batch_of(photos, explainer.preprocess, explainer.model), methods, **how)
 
 
 def test_each_photograph_has_its_classes_evidence_and_curvature(explainer, photos):
-    found = assert_stands_alone(of_photographs(pages(explainer, photos), []))
+    found = assert_stands_alone(render_photographs(pages(explainer, photos), []))
     compared = explainer.compare(photos, METHODS, curvature=True)
     for index, photo in enumerate(photos):
         first = compared["gradcam"]
@@ -80,14 +80,14 @@ def test_without_a_game_there_is_no_gap_and_the_page_says_so(explainer, photos, 
     found = pages(explainer, photos, ("gradcam",))
     total = float(explainer.explain(photos[:1], "gradcam").values.sum())
     assert found[0].maps[0].sum == f"{total:.4g}"
-    assert "What there is to share out is not known" in assert_stands_alone(of_photographs(found, [])).text
+    assert "What there is to share out is not known" in assert_stands_alone(render_photographs(found, [])).text
 
 
 def test_a_fine_grid_is_not_printed(photos):
     network = tiny(preprocess=Preprocess(96, (96, 96), (0.5,) * 3, (0.25,) * 3))  # whose grid is 24 x 24
     found = pages(Explainer(network, device="cpu"), photos)
     assert found[0].maps[0].values is None
-    assert "too fine to print" in assert_stands_alone(of_photographs(found, [])).text
+    assert "too fine to print" in assert_stands_alone(render_photographs(found, [])).text
 
 
 def test_a_target_is_explained_in_place_of_the_prediction(explainer, photos):
@@ -95,7 +95,7 @@ def test_a_target_is_explained_in_place_of_the_prediction(explainer, photos):
 
 
 def test_what_could_not_be_read_is_listed(explainer, photos):
-    page = of_photographs(pages(explainer, photos), [("<i>gone</i>.jpg", "<i>gone</i>.jpg: no such file")])
+    page = render_photographs(pages(explainer, photos), [("<i>gone</i>.jpg", "<i>gone</i>.jpg: no such file")])
     found = assert_stands_alone(page)
     assert "1 could not be read: they are listed below." in found.text
     assert found.text.count("<i>gone</i>.jpg: no such file") == 1
@@ -108,7 +108,7 @@ def test_names_of_files_and_labels_are_text(tmp_path):
     picture(0).save(photo)
     labels = tuple(f"</script><script>alert({c})</script>" for c in range(10))
     explainer = Explainer(tiny(labels=labels, name="<b>"), device="cpu")
-    found = assert_stands_alone(of_photographs(pages(explainer, [photo]), []))
+    found = assert_stands_alone(render_photographs(pages(explainer, [photo]), []))
     assert len(found.all("script")) == 1
     assert not found.all("b")
     assert evil in found.text

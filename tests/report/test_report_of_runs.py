@@ -17,10 +17,10 @@ from helpers.small_evaluations import QUICK, folder_of, measured, picture, tiny
 from shapleycam.errors import ShapleyCamError
 from shapleycam.experiments import Protocol, Store
 from shapleycam.experiments.merging import summarise_runs
-from shapleycam.experiments.results import disagreements, html
+from shapleycam.experiments.results import find_disagreements, html
 from shapleycam.metrics import MetricOptions
 from shapleycam.models import zoo
-from shapleycam.report import of_runs
+from shapleycam.report import render_runs
 from shapleycam.report.map_reproducer import MapReproducer
 
 EVIL = "<script>alert('x')<"
@@ -53,7 +53,7 @@ def changed(store: Store, to: Path, change) -> Store:
 
 
 def test_says_what_was_done_and_has_the_tables(known):
-    page = of_runs([known], None)
+    page = render_runs([known], None)
     found = assert_stands_alone(page)
     for what in (
         "Decisions of 1 network on 5 photographs were explained by 3 methods: gradcam, shapleycam, layercam.",
@@ -69,10 +69,10 @@ def test_says_what_was_done_and_has_the_tables(known):
 
 
 def test_shows_the_photographs_on_which_methods_differ_most(known):
-    page = of_runs([known], map_reproducer(known), maps=2)
+    page = render_runs([known], map_reproducer(known), maps=2)
     found = assert_stands_alone(page)
     where = {"model": zoo.DEFAULT, "layer": "before-pool", "utility": "rest"}
-    expected = disagreements(known.rows(), "average_drop", **where)
+    expected = find_disagreements(known.rows(), "average_drop", **where)
     for one in expected:
         assert f"{one.image} {zoo.DEFAULT} {one.best} {100 * one.best_value:.1f} % {one.worst}" in found.text
     of_maps = [image["alt"] for image in found.all("img") if "heatmap of" in image["alt"]]
@@ -109,7 +109,7 @@ def test_photographs_may_have_moved(known, shots, tmp_path):
 
 def test_where_maps_cannot_be_made_again_one_line_says_why(known, tmp_path):
     other = folder_of(tmp_path / "other", 5, first=7)
-    found = assert_stands_alone(of_runs([known], map_reproducer(known, data=str(other))))
+    found = assert_stands_alone(render_runs([known], map_reproducer(known, data=str(other))))
     assert f"Maps are not shown: {other} holds other photographs than the run measured" in found.text
     assert not [image for image in found.all("img") if "heatmap of" in image["alt"]]
 
@@ -118,7 +118,7 @@ def test_where_maps_cannot_be_made_again_one_line_says_why(known, tmp_path):
     ("change", "said"),
     [
         (lambda m: m["models"][zoo.DEFAULT].update(weights="0"), "is another one now: weights was '0'"),
-        (lambda m: m["sessions"][-1].update(dataset="hf:somebody/photos"), "give --data hf:somebody/photos"),
+        (lambda m: m["sessions"][-1].update(dataset="hf:somebody/photos"), "give data='hf:somebody/photos'"),
         (lambda m: m["dataset"].update(fingerprint="0"), "holds other photographs"),
     ],
 )
@@ -132,7 +132,7 @@ def test_of_a_run_that_notes_little_there_is_a_report_all_the_same(shots, tmp_pa
     store = measured(shots, tmp_path / "run")
     store.manifest["models"]["tiny"] = {}
     store.manifest["sessions"] = []
-    found = assert_stands_alone(of_runs([store], map_reproducer(store)))
+    found = assert_stands_alone(render_runs([store], map_reproducer(store)))
     assert "tiny not known" in found.text
     assert "Maps are not shown: the dataset's path is empty" in found.text
 
@@ -147,7 +147,7 @@ def test_code_that_only_the_run_names_does_not_run(known, tmp_path, monkeypatch)
         manifest["models"] = {name: manifest["models"][zoo.DEFAULT]}
 
     store = changed(known, tmp_path / "run", change)
-    with pytest.raises(ShapleyCamError, match=r"run only if asked: give --model evil\.py:network"):
+    with pytest.raises(ShapleyCamError, match=r"run only if asked: give trusted='evil\.py:network'"):
         map_reproducer(store).maps(name, "before-pool", "rest", 0, 1)
 
 
@@ -164,7 +164,7 @@ def test_names_of_users_are_text(tmp_path):
     picture(5).save(shots / EVIL / "script>.jpg")
     (shots / EVIL / "broken>.jpg").write_bytes(b"nothing")
     network = tiny(name="<b onclick=alert(1)>", labels=tuple(f"</script><i>{c}" for c in "abcdefghij"))
-    page = of_runs([measured(shots, tmp_path / "run", network)], None)
+    page = render_runs([measured(shots, tmp_path / "run", network)], None)
     found = assert_stands_alone(page)
     assert len(found.all("script")) == 1
     assert not found.all("b")
@@ -177,7 +177,7 @@ def test_several_networks_and_settings_have_a_section_and_ranks_each(tmp_path):
     shots = folder_of(tmp_path / "shots", 4)
     protocol = replace(QUICK, utilities=("rest", "log_probability"), metrics=("coherency", "complexity"))
     networks = [tiny(seed, f"tiny{seed}") for seed in range(4)]
-    found = assert_stands_alone(of_runs([measured(shots, tmp_path / "run", networks, protocol)], None))
+    found = assert_stands_alone(render_runs([measured(shots, tmp_path / "run", networks, protocol)], None))
     assert found.text.startswith("Evaluation of 4 networks")
     assert "Layer before-pool, utility log_probability" in found.text
     assert found.text.count("Ranks by Coh") == 2
@@ -186,12 +186,12 @@ def test_several_networks_and_settings_have_a_section_and_ranks_each(tmp_path):
 
 
 def test_the_same_run_gives_the_same_page(known):
-    assert of_runs([known], map_reproducer(known), 1) == of_runs([known], map_reproducer(known), 1)
+    assert render_runs([known], map_reproducer(known), 1) == render_runs([known], map_reproducer(known), 1)
 
 
 def test_the_users_random_numbers_are_left_alone(known):
     torch.manual_seed(3)
     before, numbers = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    of_runs([known], map_reproducer(known), 1)
+    render_runs([known], map_reproducer(known), 1)
     assert torch.equal(torch.get_rng_state(), before)
     assert np.array_equal(np.random.get_state()[1], numbers)  # noqa: NPY002

@@ -9,7 +9,7 @@ import pytest
 from helpers.small_evaluations import QUICK, folder_of, measured, tiny
 from shapleycam import Explainer
 from shapleycam.explaining.inputs import batch_of
-from shapleycam.report import of_photographs, of_runs, pages_of
+from shapleycam.report import make_pages, render_photographs, render_runs
 from shapleycam.report.map_reproducer import MapReproducer
 
 
@@ -22,8 +22,8 @@ def pages(tmp_path_factory) -> dict[str, Path]:
     explainer = Explainer(tiny(), device="cpu")
     batch = batch_of(sorted(shots.iterdir())[:2], explainer.preprocess, explainer.model)
     texts = {
-        "run": of_runs([store], MapReproducer([store], None, None, "cpu")),
-        "photographs": of_photographs(pages_of(explainer, batch, QUICK.methods), [("gone.jpg", "no such file")]),
+        "run": render_runs([store], MapReproducer([store], None, None, "cpu")),
+        "photographs": render_photographs(make_pages(explainer, batch, QUICK.methods), [("gone.jpg", "no such file")]),
     }
     files = {name: folder / f"{name}.html" for name in texts}
     for name, text in texts.items():

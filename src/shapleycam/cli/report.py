@@ -90,7 +90,7 @@ def report(
     """
     from shapleycam.cams.table import expand
     from shapleycam.files import make_folder
-    from shapleycam.report import of_photographs, pages_of
+    from shapleycam.report import make_pages, render_photographs
 
     if runs := _find_runs(what):
         _refuse_options(context, _FOR_PHOTOGRAPHS, "a run")
@@ -115,11 +115,11 @@ def report(
             print_unreadable(failures)
             unreadable += failures
             if batch is not None:
-                pages += pages_of(explainer, batch, methods, question.target, view=page.view, **keywords)
+                pages += make_pages(explainer, batch, methods, question.target, view=page.view, **keywords)
             bar.advance(len(failures) + len(batch.sources if batch else ()))
     if pages:
         reasons = [(url_of(failure.path) or str(failure.path), failure.reason) for failure in unreadable]
-        _write(file, of_photographs(pages, reasons))
+        _write(file, render_photographs(pages, reasons))
     if unreadable:
         raise typer.Exit(REFUSED)
 
@@ -129,14 +129,14 @@ def _report_runs(runs: Sequence[str], page: PageGroup, model: str | None, device
     from shapleycam.cli.reproducing import CommandLineReproducer
     from shapleycam.experiments import Store
     from shapleycam.files import make_folder
-    from shapleycam.report import of_runs
+    from shapleycam.report import render_runs
 
     stores = [Store(run) for run in runs]
     file = page.out or Path(f"{_name(runs[0])}.html")
     make_folder(file.parent)
     with notes(quiet=quiet):
         reproducer = CommandLineReproducer(stores, model, page.data, device) if page.maps else None
-        html = of_runs(stores, reproducer, page.maps)
+        html = render_runs(stores, reproducer, page.maps)
     _write(file, html)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from shapleycam.experiments import Store
-    from shapleycam.experiments.results import Published, Summary
+    from shapleycam.experiments.results import PublishedFigures, ResultsSummary
 
 
 def print_results(stores: Sequence[Store], *, against_paper: bool = False) -> None:
@@ -24,7 +24,7 @@ def print_results(stores: Sequence[Store], *, against_paper: bool = False) -> No
 
 
 def print_summary(
-    summary: Summary, stores: Sequence[Store], *, against_paper: bool = False, intervals: bool = True
+    summary: ResultsSummary, stores: Sequence[Store], *, against_paper: bool = False, intervals: bool = True
 ) -> None:
     """Print the tables of a summary of runs, as `print_results` does."""
     from shapleycam.experiments.results import terminal
@@ -35,15 +35,15 @@ def print_summary(
     typer.echo(f"{_counts(summary)}; results in {', '.join(str(store.storage) for store in stores)}")
 
 
-def published_figures(stores: Sequence[Store]) -> Published:
+def published_figures(stores: Sequence[Store]) -> PublishedFigures:
     """Return the published figures, with remarks on how the runs differ from what was published."""
     from shapleycam.experiments.merging import describe_deviations
-    from shapleycam.experiments.results import published
+    from shapleycam.experiments.results import load_published
 
-    return replace(published(), remarks=describe_deviations(stores))
+    return replace(load_published(), remarks=describe_deviations(stores))
 
 
-def _counts(summary: Summary) -> str:
+def _counts(summary: ResultsSummary) -> str:
     """Return how many images were measured, and which could not be."""
     images = max(group.images for group in summary.groups)
     failed = dict.fromkeys(absent.image for absent in summary.errors)

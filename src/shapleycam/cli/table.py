@@ -47,7 +47,7 @@ def table(
     from shapleycam.experiments import Store
     from shapleycam.experiments.merging import read_curves, summarise_runs
     from shapleycam.experiments.results import LAYOUTS
-    from shapleycam.experiments.results.drawings import drawings
+    from shapleycam.experiments.results.available_figures import available_figures
     from shapleycam.files import write_atomically
 
     stores = [Store(path) for path in runs]
@@ -65,8 +65,8 @@ def table(
     if folder is not None:
         rows = read_curves(stores)
         for layer, utility in summary.settings:
-            for drawing in drawings(summary.at(layer, utility), rows):
-                _save(drawing.draw, folder / f"{drawing.name}.png")
+            for figure in available_figures(summary.at(layer, utility), rows):
+                _save(figure.draw, folder / f"{figure.name}.png")
 
 
 def _figures_folder(path: Path) -> Path:

@@ -184,7 +184,7 @@ class LayerEvaluator:
         return torch.stack(masks).to(heatmap.device)
 
     def _mask(self, image: Decoded, target: int, size: tuple[int, ...]) -> Bool[Tensor, "h w"]:
-        regions = (self.annotations.of(self.names[image.index]) if self.annotations else None) or []
+        regions = (self.annotations.regions_of(self.names[image.index]) if self.annotations else None) or []
         if self.protocol.objects == "class":
             numbers = class_numbers([region.label for region in regions], self.explainer.labels, None)
             regions = [region for region, number in zip(regions, numbers, strict=True) if number == target]

@@ -12,10 +12,10 @@ from shapleycam.experiments.results import (
     ADCC_OF_MEANS,
     OF_MEANS,
     Column,
-    Summary,
+    ResultsSummary,
     columns_of,
     parts_of,
-    summarise_each,
+    summarise_frames,
 )
 from shapleycam.experiments.results.grouping import HEADS
 from shapleycam.experiments.rows import CURVES, schema_for
@@ -32,7 +32,7 @@ _PREPROCESS = "preprocess"
 _WHOSE = ("model", "layer", "utility", "method")
 
 
-def summarise_runs(stores: Sequence[Store], metrics: Sequence[str] | None = None) -> Summary:
+def summarise_runs(stores: Sequence[Store], metrics: Sequence[str] | None = None) -> ResultsSummary:
     """The figures of all runs; of all metrics that were measured, unless some are asked for.
 
     `metrics` are names, "adcc_of_means" among them, or sets ("paper", "all"), of which those count that were measured.
@@ -46,7 +46,7 @@ def summarise_runs(stores: Sequence[Store], metrics: Sequence[str] | None = None
     asked = list(dict.fromkeys(_asked(metrics or measured, measured, stores)))
     columns = columns_of(asked, measured)
     wanted = (*HEADS, *parts_of(columns))
-    return summarise_each((read_rows(stores, model, wanted) for model in _models(stores)), columns)
+    return summarise_frames((read_rows(stores, model, wanted) for model in _models(stores)), columns)
 
 
 def read_curves(stores: Sequence[Store]) -> pl.DataFrame | None:

@@ -15,8 +15,8 @@ from filelock import FileLock, Timeout
 from pyarrow import fs
 
 from shapleycam.errors import OptionError
-from shapleycam.experiments.datasets.dataset import one_line
 from shapleycam.files import UNFINISHED, make_folder, write_atomically
+from shapleycam.wording import on_one_line
 
 Location: TypeAlias = "str | Path | Storage"
 
@@ -149,7 +149,7 @@ class RemoteStorage(Storage):
             self._files.move(unfinished, path)
         except (OSError, pa.ArrowException) as error:
             raise OptionError(
-                f"{self.url}: {name} cannot be written ({one_line(error)}); check the address and the credentials"
+                f"{self.url}: {name} cannot be written ({on_one_line(error)}); check the address and the credentials"
             ) from None
 
     def names(self, within: str = "") -> list[str]:
@@ -158,7 +158,7 @@ class RemoteStorage(Storage):
             found = self._files.get_file_info(fs.FileSelector(self._at(within), allow_not_found=True))
         except (OSError, pa.ArrowException) as error:
             raise OptionError(
-                f"{self.url}: cannot be reached ({one_line(error)}); check the address and the credentials"
+                f"{self.url}: cannot be reached ({on_one_line(error)}); check the address and the credentials"
             ) from None
         return sorted(info.base_name for info in found if not info.base_name.startswith(UNFINISHED))
 
@@ -206,7 +206,7 @@ def _file_system(url: str) -> tuple[Any, str]:
         files, path = fs.FileSystem.from_uri(asked)
     except (OSError, ValueError, ImportError, pa.ArrowException) as error:
         raise OptionError(
-            f"{url}: cannot be used ({one_line(error)}); expected a folder, or a URL such as s3://bucket/run or "
+            f"{url}: cannot be used ({on_one_line(error)}); expected a folder, or a URL such as s3://bucket/run or "
             "gs://bucket/run (others need their fsspec package, such as adlfs or sshfs)"
         ) from None
     return files, path.rstrip("/")

@@ -1,7 +1,7 @@
-"""Reports: one HTML file that stands alone, of an evaluation or of photographs."""
+"""Reports: one HTML file that needs no others, of an evaluation or of photographs."""
 
-from shapleycam.report.evaluation import of_runs
+from shapleycam.report.evaluation import render_runs
 from shapleycam.report.map_reproducer import MapReproducer
-from shapleycam.report.photographs import Page, of_photographs, pages_of
+from shapleycam.report.photographs import Page, make_pages, render_photographs
 
-__all__ = ["MapReproducer", "Page", "of_photographs", "of_runs", "pages_of"]
+__all__ = ["MapReproducer", "Page", "make_pages", "render_photographs", "render_runs"]

@@ -1,4 +1,4 @@
-"""The part of a report on the images where the methods differ most, with their maps."""
+"""The section of a report on the images where the methods differ most, with their maps."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ import polars as pl
 from shapleycam.errors import ShapleyCamError
 from shapleycam.experiments import Store
 from shapleycam.experiments.merging import read_rows
-from shapleycam.experiments.results import Column, Disagreement, Summary, disagreements
+from shapleycam.experiments.results import Column, Disagreement, ResultsSummary, find_disagreements
 from shapleycam.experiments.results.grouping import HEADS
 from shapleycam.metrics import METRICS
 from shapleycam.report.map_reproducer import MapReproducer
-from shapleycam.report.pictures import Picture, photo
+from shapleycam.report.pictures import Picture, photograph_picture
 
 _LISTED = 8
-_FIRST = "adcc"
-"""The metric by which methods are compared where it was measured: it is made of three others."""
+"""How many images the section lists."""
+_PREFERRED = "adcc"
+"""The metric by which methods are compared where it was measured: it is computed from three others."""
 
 
 @dataclass(frozen=True)
-class Map:
-    """One method's map, and its figure."""
+class ExampleMap:
+    """One method's map, and its figure as text."""
 
     method: str
     figure: str
@@ -34,15 +35,19 @@ class Map:
 class Example:
     """An image with the map of each method."""
 
-    one: Disagreement
+    disagreement: Disagreement
     label: str
     picture: Picture
-    maps: tuple[Map, ...]
+    maps: tuple[ExampleMap, ...]
 
 
 @dataclass(frozen=True)
 class DisagreementSection:
-    """The images on which methods are furthest apart by a metric, maps of the first of them, or why there are none."""
+    """The images on which methods differ most by a metric, and the maps of the first of them.
+
+    `images` has each disagreement with its best value, worst value and spread as text; `reason` says why maps are
+    missing, "" where they are not.
+    """
 
     column: Column
     images: tuple[tuple[Disagreement, str, str, str], ...]
@@ -52,72 +57,86 @@ class DisagreementSection:
 
 def disagreement_section(
     stores: Sequence[Store],
-    summary: Summary,
+    summary: ResultsSummary,
     map_reproducer: MapReproducer | None,
     maps: int,
     metric: str | None = None,
 ) -> DisagreementSection | None:
-    """What there is to say of one layer and utility; None where no metric of images was measured.
+    """Return the section of one layer and utility; None where no metric of images was measured.
 
-    Methods are compared by `metric`; None is ADCC where it was measured, and otherwise the first.
+    Methods are compared by `metric`; None stands for ADCC where it was measured, and otherwise for the first metric.
     """
     measured = {column.name: column for column in summary.columns if column.name in METRICS}
     first = next(iter(measured.values()), None)
-    column = measured.get(metric or _FIRST, first)
+    column = measured.get(metric or _PREFERRED, first)
     if column is None:
         return None
-    found = _found(stores, summary, column.name)
-    images = tuple((one, *_texts(one, column)) for one in found)
+    disagreements = _largest_disagreements(stores, summary, column.name)
+    images = tuple((disagreement, *_texts(disagreement, column)) for disagreement in disagreements)
     examples: list[Example] = []
     reason = ""
     try:
         if map_reproducer is not None:
-            examples.extend(_example(stores, summary.settings[0], map_reproducer, one, column) for one in found[:maps])
+            setting = summary.settings[0]
+            # One after the other: where one cannot be made, those before it are shown.
+            examples.extend(
+                _example(stores, setting, map_reproducer, disagreement, column) for disagreement in disagreements[:maps]
+            )
     except ShapleyCamError as error:
         reason = str(error)
     return DisagreementSection(column, images, tuple(examples), reason)
 
 
 def _text(value: float, column: Column) -> str:
-    """A figure as tables have it."""
+    """Return a figure as tables have it."""
     return f"{100 * value:.1f} %" if column.percent else f"{value:.3f}"
 
 
-def _found(stores: Sequence[Store], summary: Summary, metric: str) -> list[Disagreement]:
-    """Over all models, one of which is in memory at a time."""
-    found: list[Disagreement] = []
+def _largest_disagreements(stores: Sequence[Store], summary: ResultsSummary, metric: str) -> list[Disagreement]:
+    """Return those over all models; the rows of one model at a time are in memory."""
+    disagreements: list[Disagreement] = []
     for group in summary.groups:
-        where = {"model": group.model, "layer": group.layer, "utility": group.utility}
-        found += disagreements(read_rows(stores, group.model, (*HEADS, metric)), metric, **where, count=_LISTED)
-    return sorted(found, key=lambda one: -one.spread)[:_LISTED]
+        rows = read_rows(stores, group.model, (*HEADS, metric))
+        names = {"model": group.model, "layer": group.layer, "utility": group.utility}
+        disagreements += find_disagreements(rows, metric, **names, count=_LISTED)
+    return sorted(disagreements, key=lambda disagreement: -disagreement.spread)[:_LISTED]
 
 
 def _example(
-    stores: Sequence[Store], setting: tuple[str, str], map_reproducer: MapReproducer, one: Disagreement, column: Column
+    stores: Sequence[Store],
+    setting: tuple[str, str],
+    map_reproducer: MapReproducer,
+    disagreement: Disagreement,
+    column: Column,
 ) -> Example:
-    """The maps of one image, made again."""
+    """Return one image with its maps, which are computed again."""
     layer, utility = setting
-    here = {"index": one.index, "layer": layer, "utility": utility, "status": "ok"}
-    rows = read_rows(stores, one.model, (*HEADS, "target", column.name))
-    own = rows.with_columns(pl.col(pl.Categorical).cast(pl.String)).filter(**here)
-    figures = dict(own.select("method", column.name).iter_rows())
-    found = map_reproducer.maps(one.model, layer, utility, one.index, own["target"][0])
-    first = next(iter(found.values()))
+    image = {"index": disagreement.index, "layer": layer, "utility": utility, "status": "ok"}
+    rows = read_rows(stores, disagreement.model, (*HEADS, "target", column.name))
+    rows = rows.with_columns(pl.col(pl.Categorical).cast(pl.String)).filter(**image)
+    figures = dict(rows.select("method", column.name).iter_rows())
+    explanations = map_reproducer.maps(disagreement.model, layer, utility, disagreement.index, rows["target"][0])
+    first = next(iter(explanations.values()))
     maps = (
-        Map(
+        ExampleMap(
             method,
-            _or_none(figures.get(method), column),
-            photo(e.overlay(on="input"), f"{method} heatmap of {one.image} for {e.label()}"),
+            _text_or_missing(figures.get(method), column),
+            photograph_picture(
+                explanation.overlay(on="input"),
+                f"{method} heatmap of {disagreement.image} for {explanation.label()}",
+            ),
         )
-        for method, e in found.items()
+        for method, explanation in explanations.items()
     )
-    return Example(one, first.label(), photo(first.overlay(on="input", opacity=0), one.image), tuple(maps))
+    photograph = photograph_picture(first.overlay(on="input", opacity=0), disagreement.image)
+    return Example(disagreement, first.label(), photograph, tuple(maps))
 
 
-def _texts(one: Disagreement, column: Column) -> tuple[str, str, str]:
-    """Best, worst and spread."""
-    return _text(one.best_value, column), _text(one.worst_value, column), _text(one.spread, column)
+def _texts(disagreement: Disagreement, column: Column) -> tuple[str, str, str]:
+    """Return best value, worst value and spread as text."""
+    best, worst, spread = disagreement.best_value, disagreement.worst_value, disagreement.spread
+    return _text(best, column), _text(worst, column), _text(spread, column)
 
 
-def _or_none(value: float | None, column: Column) -> str:
+def _text_or_missing(value: float | None, column: Column) -> str:
     return "not measured" if value is None else _text(value, column)

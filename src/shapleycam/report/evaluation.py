@@ -9,12 +9,12 @@ from markupsafe import Markup
 
 from shapleycam.experiments import Store
 from shapleycam.experiments.merging import describe_deviations, read_curves, summarise_runs
-from shapleycam.experiments.results import Absent, Summary, html
-from shapleycam.report import protocol
+from shapleycam.experiments.results import MissingResult, ResultsSummary, html
+from shapleycam.report import protocol_in_words
 from shapleycam.report.disagreement import DisagreementSection, disagreement_section
-from shapleycam.report.figures import Drawn, figures
+from shapleycam.report.figures import ReportFigure, figures
 from shapleycam.report.map_reproducer import MapReproducer
-from shapleycam.report.page import Section, rendered
+from shapleycam.report.page import Section, render_page
 
 _NAMED = 50
 """How many photographs without results are named."""
@@ -23,44 +23,46 @@ _IN_TITLE = 3
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What is said of one layer and utility."""
+class SettingSection:
+    """The section of one layer and utility."""
 
     section: Section
     table: Markup
-    figures: list[Drawn]
+    figures: list[ReportFigure]
     disagreement_section: DisagreementSection | None
 
 
 @dataclass(frozen=True)
-class Missing:
-    """Photographs without results: how many, and the first of them with the reason."""
+class MissingPhotographs:
+    """Photographs without results for one reason: how many, and the first of them with their messages."""
 
-    what: str
+    reason: str
     count: int
-    named: list[Absent]
+    named: list[MissingResult]
 
     @classmethod
-    def of(cls, what: str, absent: Sequence[Absent]) -> Missing:
-        """Each photograph once, whatever the number of models and layers."""
-        once = {one.index: one for one in reversed(absent)}
-        return cls(what, len(once), [once[index] for index in sorted(once)[:_NAMED]])
+    def from_results(cls, reason: str, results: Sequence[MissingResult]) -> MissingPhotographs:
+        """Count each photograph once, whatever the number of models and layers."""
+        photographs = {result.index: result for result in reversed(results)}
+        return cls(reason, len(photographs), [photographs[index] for index in sorted(photographs)[:_NAMED]])
 
 
-def of_runs(stores: Sequence[Store], map_reproducer: MapReproducer | None, maps: int = 3) -> bytes:
-    """A page on runs that may share a table; `again` makes the maps of `maps` images for each layer and utility.
+def render_runs(stores: Sequence[Store], map_reproducer: MapReproducer | None, maps: int = 3) -> bytes:
+    """Return the page of runs that may share a table, as the bytes of an HTML file.
+
+    `map_reproducer` makes the maps of `maps` images for each layer and utility; None leaves maps out.
 
     Raises:
-        OptionError: as `summarise_runs`.
+        OptionError: as in `summarise_runs`.
     """
     summary = summarise_runs(stores)
     curves = read_curves(stores)
     settings = [
-        Setting(
+        SettingSection(
             Section(f"setting-{number}", f"Layer {layer}, utility {utility}"),
-            Markup(html(here := summary.at(layer, utility))),  # noqa: S704  # which escapes what users named
-            figures(here, curves),
-            disagreement_section(stores, here, map_reproducer, maps),
+            Markup(html(results := summary.at(layer, utility))),  # noqa: S704  # its template escapes
+            figures(results, curves),
+            disagreement_section(stores, results, map_reproducer, maps),
         )
         for number, (layer, utility) in enumerate(summary.settings, start=1)
     ]
@@ -71,25 +73,25 @@ def of_runs(stores: Sequence[Store], map_reproducer: MapReproducer | None, maps:
         *(setting.section for setting in settings),
         Section("made", "How the figures were made"),
     ]
-    return rendered(
+    return render_page(
         "run.html",
-        title=_title(list(protocol.models(stores))),
-        places=[str(store.storage) for store in stores],
+        title=_title(list(protocol_in_words.recorded_models(stores))),
+        storages=[str(store.storage) for store in stores],
         sections=sections,
-        words=protocol.in_words(stores),
-        unlike=describe_deviations(stores),
-        metrics=protocol.measured(stores),
-        choices=protocol.all_of_it(stores),
-        models=protocol.models(stores),
+        sentences=protocol_in_words.describe_protocol(stores),
+        deviations=describe_deviations(stores),
+        metrics=protocol_in_words.measured_metrics(stores),
+        choices=protocol_in_words.list_choices(stores),
+        models=protocol_in_words.recorded_models(stores),
         dataset=_datasets(stores),
         images=stores[0].images,
         measured=_measured(summary),
         missing=[
-            Missing.of("could not be read or explained", summary.errors),
-            Missing.of("left out by the class rule", summary.left_out),
+            MissingPhotographs.from_results("could not be read or explained", summary.errors),
+            MissingPhotographs.from_results("left out by the class rule", summary.left_out),
         ],
         settings=settings,
-        asked=map_reproducer is not None,
+        with_maps=map_reproducer is not None,
         sessions=[session for store in stores for session in store.manifest["sessions"]],
     )
 
@@ -99,10 +101,10 @@ def _title(names: Sequence[str]) -> str:
 
 
 def _datasets(stores: Sequence[Store]) -> str:
-    """What the photographs were called when they were measured."""
+    """Return the names of the datasets when they were measured."""
     sessions = [session for store in stores for session in store.manifest["sessions"]]
     return ", ".join(dict.fromkeys(session["dataset"] for session in sessions if "dataset" in session))
 
 
-def _measured(summary: Summary) -> int:
+def _measured(summary: ResultsSummary) -> int:
     return max(group.images for group in summary.groups)

@@ -7,28 +7,28 @@ from dataclasses import dataclass
 import polars as pl
 
 from shapleycam.errors import OptionError
-from shapleycam.experiments.results import Summary
-from shapleycam.experiments.results.drawings import Drawing, drawings
-from shapleycam.report.pictures import Picture, drawing
+from shapleycam.experiments.results import ResultsSummary
+from shapleycam.experiments.results.available_figures import FigureSpec, available_figures
+from shapleycam.report.pictures import Picture, figure_picture
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A figure with its title; without a picture, why it is not drawn."""
+class ReportFigure:
+    """A figure with its title; `reason` says why it is not drawn where there is no picture."""
 
     title: str
     picture: Picture | None
     reason: str = ""
 
 
-def figures(summary: Summary, curve_rows: pl.DataFrame | None) -> list[Drawn]:
-    """What the results of one layer and utility allow."""
-    return [_drawn(one) for one in drawings(summary, curve_rows)]
+def figures(summary: ResultsSummary, curve_rows: pl.DataFrame | None) -> list[ReportFigure]:
+    """Draw all figures that the results of one layer and utility allow."""
+    return [_draw(figure) for figure in available_figures(summary, curve_rows)]
 
 
-def _drawn(one: Drawing) -> Drawn:
-    """A figure; one that cannot be drawn of these results must not keep the others from it."""
+def _draw(figure: FigureSpec) -> ReportFigure:
+    """Draw a figure; an error in one must not prevent the others."""
     try:
-        return Drawn(one.title, drawing(one.draw(), one.alt))
+        return ReportFigure(figure.title, figure_picture(figure.draw(), figure.alt))
     except OptionError as error:
-        return Drawn(one.title, None, str(error))
+        return ReportFigure(figure.title, None, str(error))

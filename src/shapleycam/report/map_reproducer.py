@@ -1,4 +1,4 @@
-"""The maps of a run made again, where its photographs and models are still at hand."""
+"""Reproduce the maps of a run, where its photographs and models are still available."""
 
 from __future__ import annotations
 
@@ -31,22 +31,28 @@ from shapleycam.models.resolve import default_device
 class MapReproducer:
     """Explains photographs of a run as the run did.
 
-    A manifest may come from anywhere: it can name a model of the zoo, but code of a file or package runs only where the
-    user names it too, as `trusted`; and data beyond this machine's disks is asked for only where `data` says so.
+    A manifest may come from anybody: it can name a model of the zoo, but code of a file or package runs only where the
+    user names it too, as `trusted`; and data beyond this machine's disks is read only where `data` says so.
+
+    Args:
+        stores: the runs, which share their photographs.
+        trusted: the name of the model whose code may run.
+        data: where the photographs are; None for where they were.
+        device: None for the best of this machine.
     """
 
     def __init__(
         self, stores: Sequence[Store], trusted: str | None = None, data: str | None = None, device: str | None = None
     ) -> None:
         self._stores, self._trusted, self._device = stores, trusted, device
-        self._dataset = Lazy(lambda: _dataset(stores[0], data))
+        self._dataset = Lazy(lambda: _open_dataset(stores[0], data))
         self._network = ("", Network(torch.nn.Identity()))
 
     def maps(self, model: str, layer: str, utility: str, index: int, target: int) -> Comparison:
-        """One photograph by all methods that the runs have of this model.
+        """Explain one photograph by all methods that the runs have of this model.
 
         Raises:
-            ShapleyCamError: the photograph or the model is not at hand, or another one than it was.
+            ShapleyCamError: the photograph or the model is not available, or is not the one of the run.
         """
         dataset = self._dataset()
         stores = [store for store in self._stores if model in store.manifest["order"]]
@@ -64,40 +70,42 @@ class MapReproducer:
         return explainer.compare(stacked([photo], explainer.model), methods, target, players=players, **effort)
 
     def _load(self, name: str, store: Store) -> Network:
-        """A model of a run, the last one being remembered."""
+        """Return a model of a run; the last one is cached."""
         if self._network[0] != name:
-            self._network = (name, _network(name, store.manifest, trusted=name == self._trusted))
+            self._network = (name, _load_network(name, store.manifest, trusted=name == self._trusted))
         return self._network[1]
 
 
-def _dataset(store: Store, data: str | None) -> Dataset:
-    """The photographs of a run, if they still are what they were."""
+def _open_dataset(store: Store, data: str | None) -> Dataset:
+    """Open the photographs of a run; refuse others than those that were measured."""
     origin = data or [{}, *store.manifest["sessions"]][-1].get("dataset", "")
     if data is None and origin.startswith("hf:"):
-        raise OptionError(f"the dataset {origin} may not lie on this machine; give --data {origin} to have it read")
-    found = open_dataset(origin, store.images)
-    if found.fingerprint() != store.manifest["dataset"]["fingerprint"]:
-        raise OptionError(f"{origin} holds other photographs than the run measured; say with --data where they are")
-    return found
+        raise OptionError(f"the dataset {origin} may not lie on this machine; give data={origin!r} to have it read")
+    dataset = open_dataset(origin, store.images)
+    if dataset.fingerprint() != store.manifest["dataset"]["fingerprint"]:
+        raise OptionError(f"{origin} holds other photographs than the run measured; say with data= where they are")
+    return dataset
 
 
-def _network(name: str, manifest: Mapping[str, Any], *, trusted: bool) -> Network:
-    """A model of a run, if it still is what it was."""
+def _load_network(name: str, manifest: Mapping[str, Any], *, trusted: bool) -> Network:
+    """Load a model of a run; refuse it where it is not the one that was measured."""
     if not trusted and not _in_zoo(name):
-        raise ModelError(f"model {name} is code of its user's own, which is run only if asked: give --model {name}")
-    noted, protocol = manifest["models"][name], manifest["protocol"]
-    checkpoint = Path(noted.get("origin") or "")
-    filled = not trusted and checkpoint.is_file()
+        raise ModelError(f"model {name} is code of its user's own, which is run only if asked: give trusted={name!r}")
+    recorded, protocol = manifest["models"][name], manifest["protocol"]
+    checkpoint = Path(recorded.get("origin") or "")
+    has_checkpoint = not trusted and checkpoint.is_file()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(protocol["seed"])  # one without published weights is always the same
-        network = zoo.load_network(name, checkpoint if filled else None, pretrained=noted.get("origin") != UNTRAINED)
+        torch.manual_seed(protocol["seed"])  # so that a model without published weights is always the same
+        network = zoo.load_network(
+            name, checkpoint if has_checkpoint else None, pretrained=recorded.get("origin") != UNTRAINED
+        )
     network = replace(network, preprocess=_preprocess(protocol["preprocess"]) or network.preprocess)
-    found = {
+    current = {
         "weights": weights_hash(network.model),
         "code": code_hash(network.model, name),
         "preprocess": preprocess_as_data(network.preprocess),
     }
-    if changed := differences({key: noted.get(key) for key in found}, found):
+    if changed := differences({key: recorded.get(key) for key in current}, current):
         raise ModelError(f"model {name} is another one now: {'; '.join(changed)}; evaluate it again")
     return network
 
@@ -106,9 +114,9 @@ def _in_zoo(name: str) -> bool:
     return name == zoo.DEFAULT or name in paper.NETWORKS or name.partition(":")[0] in zoo.SOURCES
 
 
-def _preprocess(noted: Mapping[str, Any] | None) -> Preprocess | None:
-    """The preprocessing that a protocol notes; None for the model's own."""
-    if noted is None:
+def _preprocess(recorded: Mapping[str, Any] | None) -> Preprocess | None:
+    """Return the preprocessing that a protocol records; None for the model's own."""
+    if recorded is None:
         return None
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in noted.items()}
-    return Preprocess(**{**values, "interpolation": InterpolationMode(noted["interpolation"])})
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in recorded.items()}
+    return Preprocess(**{**values, "interpolation": InterpolationMode(recorded["interpolation"])})

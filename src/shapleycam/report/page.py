@@ -1,4 +1,4 @@
-"""The page around a report: one file, which asks for nothing else and runs no script but its own."""
+"""The page around a report: one file, which loads nothing else and runs no script but its own."""
 
 from __future__ import annotations
 
@@ -7,18 +7,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from shapleycam.templates import template_environment
 from shapleycam.version import __version__
 
-_TEMPLATES = Environment(
-    loader=PackageLoader("shapleycam.report"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_TEMPLATES = template_environment("shapleycam.report")
 
 
 @dataclass(frozen=True)
@@ -29,16 +23,16 @@ class Section:
     title: str
 
 
-def rendered(template: str, **content: Any) -> bytes:
-    """A page as a file has it; what is in `content` is escaped."""
+def render_page(template: str, **content: Any) -> bytes:
+    """Return a page as the bytes of a file; what is in `content` is escaped."""
     style, script = (Markup(_read(name)) for name in ("page.css", "page.js"))  # noqa: S704  # our own files
     digest = b64encode(sha256(script.encode()).digest()).decode()
     text = _TEMPLATES.get_template(template).render(
         style=style, script=script, script_hash=digest, version=__version__, **content
     )
-    return text.encode(errors="xmlcharrefreplace")  # a file name may hold what is no text
+    return text.encode(errors="xmlcharrefreplace")  # a file name may have characters that are not Unicode text
 
 
 def _read(name: str) -> str:
-    """One of our own files."""
+    """Return the text of a file in our own folder of templates."""
     return _TEMPLATES.loader.get_source(_TEMPLATES, name)[0]  # type: ignore[union-attr]

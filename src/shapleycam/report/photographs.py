@@ -1,4 +1,4 @@
-"""The report of photographs: what each is taken for, and why."""
+"""The report of photographs: the class of each, and the maps that explain it."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from shapleycam.explanations.comparison import Comparison
 from shapleycam.explanations.evidence import where
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.summary import curvature_in_words, facts_of, gap_of, total_of
-from shapleycam.report.page import Section, rendered
-from shapleycam.report.pictures import Bar, Picture, heat_bar, photo, signed_bar
+from shapleycam.report.page import Section, render_page
+from shapleycam.report.pictures import ColourBar, Picture, heatmap_bar, photograph_picture, values_bar
 from shapleycam.wording import counted
 
-_MOST_CELLS = 400
+_MAX_CELLS = 400
 """Values of more cells than this are not printed as a table."""
 
 
 @dataclass(frozen=True)
-class Map:
-    """One method's map of one photograph; `values` are None where there are too many of them to print."""
+class MethodMap:
+    """One method's map of one photograph; `values` is None where there are too many of them to print."""
 
     method: str
     heat: Picture
     signed: Picture
-    bar: Bar
+    bar: ColourBar
     evidence: str
     sum: str
     values: tuple[tuple[str, ...], ...] | None
@@ -39,17 +39,17 @@ class Map:
 
 @dataclass(frozen=True)
 class Page:
-    """What is said of one photograph."""
+    """The part of the report on one photograph."""
 
     name: str
     picture: Picture
     facts: dict[str, Any]
     curvature: str
     grand: str
-    maps: tuple[Map, ...]
+    maps: tuple[MethodMap, ...]
 
 
-def pages_of(
+def make_pages(
     explainer: Explainer,
     batch: Batch,
     methods: Sequence[str],
@@ -63,30 +63,30 @@ def pages_of(
     Raises:
         ShapleyCamError: as `Explainer.compare`.
     """
-    found = explainer.compare(batch, methods, target, curvature=True, **how)
-    grand = _grand(explainer, batch, next(iter(found.values())).target)
-    return [_page(found, index, explainer.name, grand, view) for index in range(len(batch.sources))]
+    comparison = explainer.compare(batch, methods, target, curvature=True, **how)
+    grand = _grand(explainer, batch, next(iter(comparison.values())).target)
+    return [_page(comparison, index, explainer.name, grand, view) for index in range(len(batch.sources))]
 
 
-def of_photographs(pages: Sequence[Page], unread: Sequence[tuple[str, str]]) -> bytes:
-    """A page on photographs, and on those that could not be read and why."""
+def render_photographs(pages: Sequence[Page], unread: Sequence[tuple[str, str]]) -> bytes:
+    """Return the page of photographs, and of those that could not be read and why, as the bytes of an HTML file."""
     sections = [Section(f"photograph-{number}", page.name) for number, page in enumerate(pages, start=1)]
     facts = pages[0].facts
     count = counted(len(pages), "photograph")
-    return rendered(
+    return render_page(
         "photographs.html",
         title=f"{count} explained: {facts['model']}" if facts["model"] else f"{count} explained",
         sections=[*sections, *([Section("unread", "Could not be read")] if unread else [])],
         pages=list(zip(sections, pages, strict=True)),
         facts=facts,
-        heat=heat_bar(),
-        rows=[METHODS[each.method] for each in pages[0].maps],
+        heat=heatmap_bar(),
+        rows=[METHODS[method_map.method] for method_map in pages[0].maps],
         unread=unread,
     )
 
 
 def _grand(explainer: Explainer, batch: Batch, target: Tensor) -> Tensor | None:
-    """v(N) of each photograph's game; None where what comes after the layer cannot be run by itself."""
+    """Return v(N) of each photograph's game; None where the head cannot be replayed."""
     try:
         return explainer.game(batch, target).grand.detach()
     except ReplayError:
@@ -94,32 +94,32 @@ def _grand(explainer: Explainer, batch: Batch, target: Tensor) -> Tensor | None:
 
 
 def _page(
-    found: Comparison, index: int, model: str, grand: Tensor | None, view: Literal["photo", "input"] | None
+    comparison: Comparison, index: int, model: str, grand: Tensor | None, view: Literal["photo", "input"] | None
 ) -> Page:
-    facts = facts_of([found], index, model, [])
-    first = next(iter(found.values()))
+    facts = facts_of([comparison], index, model, [])
+    first = next(iter(comparison.values()))
     name = facts["explained"][0]["label"]
     source = first.sources[index]
     total = None if grand is None else float(grand[index])
     return Page(
         name=str(source.photo) if source.photo is not None else source.name,
-        picture=photo(first.overlay(index, on=view, opacity=0), f"{source.name}, as the network saw it"),
+        picture=photograph_picture(first.overlay(index, on=view, opacity=0), f"{source.name}, as the network saw it"),
         facts=facts,
         curvature=curvature_in_words(facts["explained"][0]["curvature"]),
         grand="" if total is None else f"{total:.4g}",
-        maps=tuple(_map(e[index], f"{source.name} for {name}", total, view) for e in found.values()),
+        maps=tuple(_map(e[index], f"{source.name} for {name}", total, view) for e in comparison.values()),
     )
 
 
-def _map(e: Explanation, of: str, grand: float | None, view: Literal["photo", "input"] | None) -> Map:
+def _map(e: Explanation, of: str, grand: float | None, view: Literal["photo", "input"] | None) -> MethodMap:
     values = e.values[0].detach().cpu()
     in_units = METHODS[e.method].in_units
     units = f"units of {e.utility_name}" if in_units else "units of its own"
-    return Map(
+    return MethodMap(
         method=e.method,
-        heat=photo(e.overlay(on=view), f"{e.method} heatmap of {of}"),
-        signed=photo(e.overlay(on=view, kind="values"), f"{e.method} signed values of {of}"),
-        bar=signed_bar(float(values.abs().max()), f"{e.method}: red for the class, blue against it, in {units}"),
+        heat=photograph_picture(e.overlay(on=view), f"{e.method} heatmap of {of}"),
+        signed=photograph_picture(e.overlay(on=view, kind="values"), f"{e.method} signed values of {of}"),
+        bar=values_bar(float(values.abs().max()), f"{e.method}: red for the class, blue against it, in {units}"),
         evidence=where(e.values[0]),
         sum=_sum(e, grand) if in_units else "not in units of the score",
         values=_cells(values),
@@ -127,13 +127,13 @@ def _map(e: Explanation, of: str, grand: float | None, view: Literal["photo", "i
 
 
 def _sum(e: Explanation, grand: float | None) -> str:
-    """What the values add up to, and how far that is from what they share out."""
+    """Return in words the sum of the values, and its efficiency gap."""
     gap = None if grand is None else gap_of(e, grand)
     total = f"{total_of(e):.4g}"
     return total if gap is None else f"{total}, efficiency gap {gap:.1%}"
 
 
 def _cells(values: Tensor) -> tuple[tuple[str, ...], ...] | None:
-    if values.dim() != 2 or values.numel() > _MOST_CELLS:
+    if values.dim() != 2 or values.numel() > _MAX_CELLS:
         return None
     return tuple(tuple(f"{value:.3g}".replace("-", "−") for value in row) for row in values.tolist())

@@ -1,4 +1,4 @@
-"""Pictures inside the page itself, and what their colours mean."""
+"""Pictures as data URIs inside the page, and the bars that say what their colours mean."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from shapleycam.drawing.data_uri import address, gradient, picture_address
 from shapleycam.drawing.overlays import HEAT, SIGNED
 
 _LONGEST = 320
-"""Pixels of a photograph: some twice as many as the page shows."""
+"""Pixels of the longer side of a photograph: about twice as many as the page shows."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What an <img> needs: the picture as an address, what it shows in words, and its size in pixels."""
+    """The attributes of an <img>: the picture as a data URI, a text in its place, and its size in pixels."""
 
     source: str
     alt: str
@@ -27,8 +27,8 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Bar:
-    """A bar of colours with what stands at its ends."""
+class ColourBar:
+    """A bar of colours as CSS, the texts at its ends, and what it is of."""
 
     colours: str
     low: str
@@ -36,15 +36,15 @@ class Bar:
     what: str
 
 
-def photo(image: Image.Image, alt: str) -> Picture:
-    """A photograph, made as small as the page needs it."""
+def photograph_picture(image: Image.Image, alt: str) -> Picture:
+    """Return a photograph, made as small as the page shows it."""
     small = image.convert("RGB")
     small.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)
     return Picture(picture_address(small, "JPEG", quality=85), alt, *small.size)
 
 
-def drawing(figure: Figure, alt: str) -> Picture:
-    """A figure of matplotlib's, sharp at any size."""
+def figure_picture(figure: Figure, alt: str) -> Picture:
+    """Return a matplotlib figure as SVG, which is sharp at any size."""
     buffer = BytesIO()
     with mpl.rc_context({"svg.hashsalt": "shapleycam"}):  # so that the same figure is the same text
         figure.savefig(buffer, format="svg", metadata={"Date": None})
@@ -52,11 +52,11 @@ def drawing(figure: Figure, alt: str) -> Picture:
     return Picture(address(buffer.getvalue(), "image/svg+xml"), alt, width, height)
 
 
-def heat_bar() -> Bar:
-    """What the colours of a heatmap mean."""
-    return Bar(gradient(HEAT), "0", "1", "heatmap: each map's own range, its strongest place being 1")
+def heatmap_bar() -> ColourBar:
+    """Return the colour bar of heatmaps."""
+    return ColourBar(gradient(HEAT), "0", "1", "heatmap: each map's own range, its strongest place being 1")
 
 
-def signed_bar(largest: float, units: str) -> Bar:
-    """What the colours of signed values mean."""
-    return Bar(gradient(SIGNED), f"−{largest:.3g}", f"+{largest:.3g}", units)
+def values_bar(largest: float, units: str) -> ColourBar:
+    """Return the colour bar of signed values."""
+    return ColourBar(gradient(SIGNED), f"−{largest:.3g}", f"+{largest:.3g}", units)

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from shapleycam.errors import OptionError, nearest
 from shapleycam.experiments import Store
 from shapleycam.experiments.merging import read_curves, summarise_runs
-from shapleycam.experiments.results import Summary
-from shapleycam.experiments.results.sheets import Entry, sheets
+from shapleycam.experiments.results import ResultsSummary
+from shapleycam.experiments.results.text_tables import TableEntry, text_tables
 from shapleycam.metrics import METRICS
 from shapleycam.report.disagreement import DisagreementSection, disagreement_section
-from shapleycam.report.figures import Drawn, figures
+from shapleycam.report.figures import ReportFigure, figures
 from shapleycam.report.map_reproducer import MapReproducer
 from shapleycam.web import markup
 from shapleycam.web.markup import Html, text
@@ -79,19 +79,19 @@ def _what(store: Store) -> str:
     )
 
 
-def _tables(summary: Summary) -> Iterator[str]:
-    for sheet in sheets(summary, intervals=True, against=None):
-        rows = ((line.method, line.model, *map(_entry, line.entries)) for line in sheet.lines)
-        yield markup.table(("method", "model", *sheet.heads[2:]), rows, sheet.caption)
-        yield "".join(f'<p class="sc-note">{text(note)}</p>' for note in sheet.notes)
+def _tables(summary: ResultsSummary) -> Iterator[str]:
+    for table in text_tables(summary, intervals=True, against=None):
+        rows = ((row.method, row.model, *map(_entry, row.entries)) for row in table.rows)
+        yield markup.table(("method", "model", *table.heads[2:]), rows, table.caption)
+        yield "".join(f'<p class="sc-note">{text(note)}</p>' for note in table.notes)
 
 
-def _entry(entry: Entry) -> Html:
+def _entry(entry: TableEntry) -> Html:
     form = "<strong>{}</strong>" if entry.best else "<u>{}</u>" if entry.second else "{}"
     return Html(form.format(text(entry.text + "*" * entry.marked)))
 
 
-def _plot(drawn: Drawn) -> str:
+def _plot(drawn: ReportFigure) -> str:
     if drawn.picture is None:
         return markup.hint(f"{drawn.title}: {drawn.reason}")
     return (
@@ -110,9 +110,9 @@ def _apart(found: DisagreementSection | None, where: str) -> Iterator[str]:
     if found.reason:
         yield markup.hint(f"The maps of these images are not shown: {found.reason}")
     for example in found.examples:
-        name = text(f"{example.one.image}: {example.label}")
+        name = text(f"{example.disagreement.image}: {example.label}")
         maps = "".join(_map(one.method, one.figure, one.picture.source, one.picture.alt) for one in example.maps)
-        whole = _map("photograph", example.one.image, example.picture.source, example.picture.alt)
+        whole = _map("photograph", example.disagreement.image, example.picture.source, example.picture.alt)
         yield f'<p class="sc-where">{name}</p><div class="sc-grid">{whole}{maps}</div>'
 
 

@@ -35,7 +35,7 @@ def voc(*objects: tuple[str, int, int, int, int], size: tuple[int, int] | None =
 
 def opened(path: Path, name: str | None) -> object:
     annotations = open_annotations(path)
-    return None if name is None else annotations.of(name)
+    return None if name is None else annotations.regions_of(name)
 
 
 def refusal(path: Path, name: str | None = None) -> str:
@@ -50,13 +50,13 @@ class TestMatching:
         written(tmp_path / "n01440764/ILSVRC2012_val_00000293.xml", voc(("n01440764", 1, 1, 2, 2)))
         annotations = open_annotations(tmp_path)
         for name in ("val/ILSVRC2012_val_00000293.JPEG", "s.tar/ILSVRC2012_val_00000293.jpg"):
-            assert annotations.of(name)[0].label == "n01440764"
-        assert annotations.of("ILSVRC2012_val_00000294.JPEG") is None
+            assert annotations.regions_of(name)[0].label == "n01440764"
+        assert annotations.regions_of("ILSVRC2012_val_00000294.JPEG") is None
 
     def test_whole_names_go_before_stems(self, tmp_path):
         for name in ("cat", "dog"):
             written(tmp_path / name / "1.xml", voc((name, 1, 1, 2, 2)))
-        assert open_annotations(tmp_path).of("dog/1.jpg")[0].label == "dog"
+        assert open_annotations(tmp_path).regions_of("dog/1.jpg")[0].label == "dog"
 
     def test_ambiguous_stem(self, tmp_path):
         for name in ("cat", "dog"):
@@ -66,8 +66,8 @@ class TestMatching:
 
     def test_stems_with_dots(self, tmp_path):
         written(tmp_path / "a.b.xml", voc())
-        assert open_annotations(tmp_path).of("a.b.jpg") == []
-        assert open_annotations(tmp_path).of("a.jpg") is None
+        assert open_annotations(tmp_path).regions_of("a.b.jpg") == []
+        assert open_annotations(tmp_path).regions_of("a.jpg") is None
 
     def test_kinds(self, tmp_path):
         assert refusal(tmp_path / "none") == (
@@ -78,7 +78,7 @@ class TestMatching:
         written(tmp_path / "Annotations/a.xml", voc())
         written(tmp_path / "SegmentationClass/a.png", "")
         assert refusal(tmp_path) == f"{tmp_path}: both .xml and .png files in the folder{expected}"
-        assert open_annotations(tmp_path / "Annotations").of("a.jpg") == []
+        assert open_annotations(tmp_path / "Annotations").regions_of("a.jpg") == []
         assert "a file that is not .json" in refusal(tmp_path / "Annotations/a.xml")
 
     def test_unreadable_folder(self, tmp_path, monkeypatch):
@@ -100,19 +100,19 @@ class TestVoc:
     def test_pixels_from_one_become_edges(self, tmp_path):
         """Pixels 3 to 5 in x and 2 to 2 in y lie between the edges 2, 5 and 1, 2."""
         written(tmp_path / "a.xml", voc(("dog", 3, 2, 5, 2)))
-        (region,) = open_annotations(tmp_path).of("a.jpg")
+        (region,) = open_annotations(tmp_path).regions_of("a.jpg")
         assert (region.label, region.box, region.mask, region.size) == ("dog", (2, 1, 5, 2), None, (10, 8))
         pixels = mask_of([region], (0, 0, 10, 8), (10, 8), (8, 10)).nonzero().tolist()
         assert pixels == [[1, 2], [1, 3], [1, 4]]
 
     def test_whole_photograph(self, tmp_path):
         written(tmp_path / "a.xml", voc(("dog", 1, 1, 10, 8)))
-        assert mask_of(open_annotations(tmp_path).of("a.jpg"), (0, 0, 10, 8), (10, 8), (8, 10)).all()
+        assert mask_of(open_annotations(tmp_path).regions_of("a.jpg"), (0, 0, 10, 8), (10, 8), (8, 10)).all()
 
     @pytest.mark.parametrize("size", [None, (0, 0)])
     def test_size_not_stated(self, tmp_path, size):
         written(tmp_path / "a.xml", voc(("dog", 1, 1, 2, 2), ("cat", 1, 1, 1, 1), size=size))
-        assert [(region.label, region.size) for region in open_annotations(tmp_path).of("a")] == [
+        assert [(region.label, region.size) for region in open_annotations(tmp_path).regions_of("a")] == [
             ("dog", None),
             ("cat", None),
         ]
@@ -120,7 +120,7 @@ class TestVoc:
     def test_fractions(self, tmp_path):
         text = voc(("dog", 1, 1, 2, 2)).replace("<xmin>1</xmin><ymin>", "<xmin> 1.5 </xmin><ymin>")
         written(tmp_path / "a.xml", text)
-        assert open_annotations(tmp_path).of("a")[0].box == (0.5, 0, 2, 2)
+        assert open_annotations(tmp_path).regions_of("a")[0].box == (0.5, 0, 2, 2)
 
     @pytest.mark.parametrize(
         ("old", "new", "said"),
@@ -151,20 +151,25 @@ class TestVoc:
         expected = "the XML declares a document type or entities; remove the declaration"
         assert refusal(tmp_path, "a.jpg") == f"{path}: {expected}"
 
+    @pytest.mark.parametrize("encoding", ["no-such-encoding", "shift_jis"])
+    def test_encodings_that_cannot_be_read(self, tmp_path, encoding):
+        path = written(tmp_path / "a.xml", f'<?xml version="1.0" encoding="{encoding}"?>{voc()}')
+        assert refusal(tmp_path, "a.jpg").startswith(f"{path}: not well-formed XML (")
+
     def test_far_too_large(self, tmp_path):
         path = written(tmp_path / "a.xml", voc() + " " * (5 << 20))
         assert refusal(tmp_path, "a.jpg").startswith(f"{path}: 5,24")
 
     def test_deep_nesting(self, tmp_path):
         written(tmp_path / "a.xml", "<annotation>" + "<a>" * 200_000 + "</a>" * 200_000 + "</annotation>")
-        assert open_annotations(tmp_path).of("a") == []
+        assert open_annotations(tmp_path).regions_of("a") == []
 
     def test_goes_away(self, tmp_path):
         path = written(tmp_path / "a.xml", voc())
         annotations = open_annotations(tmp_path)
         path.unlink()
         with pytest.raises(ImageError, match=r"a\.xml: cannot be read \(No such file"):
-            annotations.of("a.jpg")
+            annotations.regions_of("a.jpg")
 
 
 def coco(*objects: dict[str, object], **changes: object) -> str:
@@ -180,7 +185,7 @@ def coco(*objects: dict[str, object], **changes: object) -> str:
 
 
 def only(path: Path, **one: object):
-    return open_annotations(written(path, coco(one))).of("val2017/000007.jpg")[0]
+    return open_annotations(written(path, coco(one))).regions_of("val2017/000007.jpg")[0]
 
 
 class TestCoco:
@@ -200,9 +205,9 @@ class TestCoco:
 
     def test_images_with_and_without_objects(self, tmp_path):
         annotations = open_annotations(written(tmp_path / "a.json", coco({"bbox": [0, 0, 1, 1]})))
-        assert len(annotations.of("000007.jpg")) == 1
-        assert annotations.of("000008.jpg") == []
-        assert annotations.of("000009.jpg") is None
+        assert len(annotations.regions_of("000007.jpg")) == 1
+        assert annotations.regions_of("000008.jpg") == []
+        assert annotations.regions_of("000009.jpg") is None
 
     @pytest.mark.parametrize(
         "one",
@@ -224,7 +229,7 @@ class TestCoco:
         path = written(tmp_path / "a.json", coco(one))
         message = refusal(path, "000007.jpg")
         assert message.startswith(f"{path}: an annotation of 000007.jpg is damaged (")
-        assert open_annotations(path).of("000008.jpg") == []
+        assert open_annotations(path).regions_of("000008.jpg") == []
 
     @pytest.mark.parametrize("width", [0, -4, 1 << 40, "4", 4.0])
     def test_sizes_are_bounded(self, tmp_path, width):
@@ -263,30 +268,30 @@ class TestMasks:
     )
     def test_two_values_are_an_object(self, tmp_path, values, mode):
         mask(tmp_path / "a.png", values, mode)
-        (region,) = open_annotations(tmp_path).of("a.jpg")
+        (region,) = open_annotations(tmp_path).regions_of("a.jpg")
         assert (region.label, region.box, region.size) == (None, None, (2, 1))
         assert region.mask.tolist() == [[False, True]]
 
     @pytest.mark.parametrize("mode", ["L", "P", "I;16"])
     def test_each_number_is_a_region_and_255_is_void(self, tmp_path, mode):
         mask(tmp_path / "a.png", [[0, 15, 255], [15, 2, 0]], mode)
-        regions = open_annotations(tmp_path).of("a.jpg")
+        regions = open_annotations(tmp_path).regions_of("a.jpg")
         assert [region.label for region in regions] == [2, 15]
         assert regions[0].mask.tolist() == [[False] * 3, [False, True, False]]
         assert regions[1].mask.tolist() == [[False, True, False], [True, False, False]]
 
     def test_only_void(self, tmp_path):
         mask(tmp_path / "a.png", [[0, 255]], "P")
-        assert open_annotations(tmp_path).of("a.jpg") == []
+        assert open_annotations(tmp_path).regions_of("a.jpg") == []
 
     def test_one_number_of_a_palette_is_a_class(self, tmp_path):
         mask(tmp_path / "a.png", [[0, 1]], "P")
-        assert [region.label for region in open_annotations(tmp_path).of("a.jpg")] == [1]
+        assert [region.label for region in open_annotations(tmp_path).regions_of("a.jpg")] == [1]
 
     def test_empty(self, tmp_path):
         mask(tmp_path / "a.png", [[0, 0]])
-        assert open_annotations(tmp_path).of("a.jpg") == []
-        assert open_annotations(tmp_path).of("b.jpg") is None
+        assert open_annotations(tmp_path).regions_of("a.jpg") == []
+        assert open_annotations(tmp_path).regions_of("b.jpg") is None
 
     def test_colours(self, tmp_path):
         Image.new("RGB", (2, 2), (1, 2, 3)).save(tmp_path / "a.png")
@@ -316,6 +321,6 @@ def test_every_kind_survives_pickling(tmp_path):
         annotations = open_annotations(path)
         copy = pickle.loads(pickle.dumps(annotations))  # noqa: S301
         assert copy.origin == str(path)
-        theirs, ours = copy.of("a.jpg"), annotations.of("a.jpg")
+        theirs, ours = copy.regions_of("a.jpg"), annotations.regions_of("a.jpg")
         assert [(one.label, one.box, one.size) for one in theirs] == [(one.label, one.box, one.size) for one in ours]
         assert len(ours) == 1

@@ -54,8 +54,8 @@ class TestFolder:
     def test_order_does_not_come_from_the_disk(self, tmp_path, monkeypatch):
         touched(tmp_path, *(f"{name}/{name}.jpg" for name in "cabd"))
         expected = open_dataset(tmp_path).names
-        listed = folders._entries
-        monkeypatch.setattr(folders, "_entries", lambda path: listed(path)[::-1])
+        listed = folders._list_folder
+        monkeypatch.setattr(folders, "_list_folder", lambda path: listed(path)[::-1])
         assert open_dataset(tmp_path).names == expected == ("a/a.jpg", "b/b.jpg", "c/c.jpg", "d/d.jpg")
 
     def test_links_are_followed_but_not_in_a_circle(self, tmp_path):
@@ -89,7 +89,7 @@ class TestFolder:
 
         monkeypatch.setattr(os, "scandir", guarded)  # whoever runs tests as root may read everything
         with pytest.raises(ImageError) as caught:
-            folders.folder(tmp_path)
+            folders.open_folder(tmp_path)
         expected = f"{tmp_path / closed}: the folder cannot be read (Permission denied); check its permissions"
         assert str(caught.value) == expected
 

@@ -174,9 +174,14 @@ class TestDamaged:
     def test_pattern_that_finds_nothing(self, tmp_path):
         assert "no such shards" in refusal(f"{tmp_path}/*.tar", OptionError)
 
-    @pytest.mark.parametrize("braces", ["{0..999999}", "{5..2}", "{0..999}{0..999}"])
+    @pytest.mark.parametrize(
+        "braces", ["{0..999999}", "{5..2}", "{0..999}{0..999}", "{0..999}{0..999..2}", "{{},a,b,c}" * 10]
+    )
     def test_pattern_of_too_many(self, tmp_path, braces):
         assert "; expected " in refusal(f"{tmp_path}/{braces}.tar", OptionError)
+
+    def test_braces_that_are_not_closed(self, tmp_path):
+        assert "braces are not in pairs" in refusal(f"{tmp_path}/{{0..1}}{{.tar", OptionError)
 
     def test_pattern_that_names_one_twice(self, tmp_path):
         assert "names a shard twice" in refusal(f"{tmp_path}/{{a,a}}.tar", OptionError)

@@ -7,9 +7,9 @@ from PIL import Image
 
 from shapleycam.errors import ImageError, OptionError
 from shapleycam.experiments.datasets.dataset import Subset
-from shapleycam.experiments.datasets.files import Files
+from shapleycam.experiments.datasets.files import FileDataset
 from shapleycam.experiments.datasets.opening import KINDS, open_dataset
-from shapleycam.experiments.datasets.webdataset import Shards
+from shapleycam.experiments.datasets.webdataset import ShardDataset
 
 
 def refusal(source: object) -> str:
@@ -20,7 +20,7 @@ def refusal(source: object) -> str:
 
 
 def test_a_dataset_is_itself(tmp_path):
-    dataset = Files("x", (tmp_path / "1.png", tmp_path / "2.png"), ("1.png", "2.png"), (None, None))
+    dataset = FileDataset("x", (tmp_path / "1.png", tmp_path / "2.png"), ("1.png", "2.png"), (None, None))
     assert open_dataset(dataset) is dataset
     assert isinstance(open_dataset(dataset, 1), Subset)
 
@@ -39,7 +39,7 @@ def test_shards_beside_notes(tmp_path):
         tar.add(tmp_path / "a.gif", "a.gif")
     (tmp_path / "a.gif").unlink()
     (tmp_path / "README.md").touch()
-    assert isinstance(open_dataset(str(tmp_path)), Shards)
+    assert isinstance(open_dataset(str(tmp_path)), ShardDataset)
 
 
 @pytest.mark.parametrize("source", ["/no/such/place", "no-such.csv", "s3:bucket", "/no/such.tar", "x" * 250])

@@ -12,15 +12,15 @@ from scipy import stats
 
 from shapleycam.experiments.results import statistics
 from shapleycam.experiments.results.statistics import (
+    column_means,
     estimates,
-    harmonic,
+    harmonic_mean,
     lead,
-    lead_of,
-    means,
-    only,
-    paired,
-    resampled_means,
-    resampled_together,
+    lead_from_resamples,
+    pair_values,
+    resample_means,
+    resample_tables,
+    single_mean,
 )
 
 
@@ -37,7 +37,7 @@ def test_three_images_by_hand():
 
 
 def test_each_draw_of_three_images_is_as_likely_as_it_should_be():
-    drawn = resampled_means(np.array([[0.0], [0.0], [3.0]]), resamples=20_000)[:, 0]
+    drawn = resample_means(np.array([[0.0], [0.0], [3.0]]), resamples=20_000)[:, 0]
     share = [np.isclose(drawn, value).mean() for value in (0, 1, 2, 3)]
     assert share == pytest.approx([8 / 27, 12 / 27, 6 / 27, 1 / 27], abs=0.015)
 
@@ -85,7 +85,7 @@ def test_undefined_images_are_as_if_they_were_not_there():
 
 def test_all_columns_see_the_same_draws():
     values = normal(5, 40, 1)
-    drawn = resampled_means(np.hstack([values, 2 * values + 1, values]))
+    drawn = resample_means(np.hstack([values, 2 * values + 1, values]))
     assert drawn[:, 1] == pytest.approx(2 * drawn[:, 0] + 1, abs=1e-12)
     assert drawn[:, 2] == pytest.approx(drawn[:, 0], abs=1e-12)
 
@@ -93,16 +93,16 @@ def test_all_columns_see_the_same_draws():
 def test_tables_together_are_as_each_alone():
     tables = [normal(6, 30, 2, 3), normal(7, 30, 4)]
     tables[1][3, 2] = math.nan
-    for found, table in zip(resampled_together(tables, 50, 9), tables, strict=True):
+    for found, table in zip(resample_tables(tables, 50, 9), tables, strict=True):
         assert found.shape == (50, *table.shape[1:])
-        assert found == pytest.approx(resampled_means(table, 50, 9), abs=1e-12)
+        assert found == pytest.approx(resample_means(table, 50, 9), abs=1e-12)
 
 
 def test_the_draws_do_not_depend_on_how_many_are_made_at_once(monkeypatch):
     values = normal(8, 37, 2)
-    whole = resampled_means(values, 100)
+    whole = resample_means(values, 100)
     monkeypatch.setattr(statistics, "_CHUNK_BYTES", 8 * 37 * 7)
-    assert resampled_means(values, 100) == pytest.approx(whole, abs=1e-13)
+    assert resample_means(values, 100) == pytest.approx(whole, abs=1e-13)
 
 
 def test_the_same_seed_gives_the_same_figures_and_another_does_not():
@@ -137,11 +137,11 @@ def test_a_method_does_not_lead_itself():
 
 def test_rounding_is_no_lead():
     values = normal(15, 50, 1)
-    pair = paired(values, values)
-    drawn = resampled_means(pair, 100)
+    pair = pair_values(values, values)
+    drawn = resample_means(pair, 100)
     drawn[:, 0] += 1e-15  # as another order of summation may leave
-    assert lead_of(pair, drawn, only) == lead(values[:, 0], values[:, 0], 100)
-    assert not lead_of(pair, drawn, only).significant
+    assert lead_from_resamples(pair, drawn, single_mean) == lead(values[:, 0], values[:, 0], 100)
+    assert not lead_from_resamples(pair, drawn, single_mean).significant
 
 
 def test_methods_that_differ_only_in_what_is_undefined_do_not_lead_each_other():
@@ -177,9 +177,9 @@ def test_alike_methods_are_told_apart_about_as_seldom_as_one_in_twenty():
 
 
 def test_the_harmonic_mean_by_hand():
-    assert harmonic(np.array([1.0, 0.5, 0.25])) == pytest.approx(3 / 7)
-    assert harmonic(np.array([[0.5, 0.0, 1.0], [0.5, -0.1, 1.0]])) == pytest.approx([0, 0])
-    assert np.isnan(harmonic(np.array([[0.5, math.nan, 1.0], [0.0, math.nan, 1.0]]))).all()
+    assert harmonic_mean(np.array([1.0, 0.5, 0.25])) == pytest.approx(3 / 7)
+    assert harmonic_mean(np.array([[0.5, 0.0, 1.0], [0.5, -0.1, 1.0]])) == pytest.approx([0, 0])
+    assert np.isnan(harmonic_mean(np.array([[0.5, math.nan, 1.0], [0.0, math.nan, 1.0]]))).all()
 
 
 @settings(max_examples=50, deadline=None)
@@ -188,4 +188,4 @@ def test_an_interval_lies_within_the_values(values):
     (found,) = estimates(np.array(values)[:, None], resamples=200)
     assert min(values) - 1e-12 <= found.low <= found.high <= max(values) + 1e-12
     assert found.mean == pytest.approx(math.fsum(values) / len(values))
-    assert means(np.array(values)) == pytest.approx(found.mean)
+    assert column_means(np.array(values)) == pytest.approx(found.mean)

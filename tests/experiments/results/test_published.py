@@ -9,7 +9,13 @@ import pytest
 
 from helpers.result_rows import frame, good, of
 from shapleycam.cams.table import METHODS
-from shapleycam.experiments.results import ADCC_OF_MEANS, Published, difference, published, summarise
+from shapleycam.experiments.results import (
+    ADCC_OF_MEANS,
+    PublishedFigures,
+    compare_with_published,
+    load_published,
+    summarise,
+)
 from shapleycam.experiments.results.layouts import latex, markdown, tidy
 from shapleycam.metrics import METRICS
 from shapleycam.models import paper
@@ -19,7 +25,7 @@ MEANS = ("average_drop", "coherency", "complexity", "increase_in_confidence", "a
 
 def from_print() -> list:
     """A run of one image, whose values are the published means."""
-    there = published().percent
+    there = load_published().percent
     tables: dict = {}
     for (model, layer, utility, method, metric), percent in there.items():
         if metric in MEANS:
@@ -34,7 +40,7 @@ def test_the_file_holds_the_papers_results(data):
         pytest.skip(f"{file} is not there")
     with file.open() as opened:
         rows = list(csv.DictReader(opened))
-    there = dict(published().percent)
+    there = dict(load_published().percent)
     for row in rows:
         key = (row.pop("network"), row.pop("layer"), row.pop("utility"), row.pop("method"))
         for metric, percent in row.items():
@@ -44,17 +50,17 @@ def test_the_file_holds_the_papers_results(data):
 
 
 def test_it_covers_the_papers_networks_methods_and_metrics():
-    models, layers, utilities, methods, metrics = (set(names) for names in zip(*published().percent, strict=True))
+    models, layers, utilities, methods, metrics = (set(names) for names in zip(*load_published().percent, strict=True))
     assert models == set(paper.NETWORKS)
     assert layers == {"before-pool", "last-conv"}
     assert utilities == {"rest"}
     assert methods == {name for name, method in METHODS.items() if method.in_paper}
     assert metrics == {name for name, row in METRICS.items() if row.in_paper} - {"adcc"} | {ADCC_OF_MEANS}
-    assert len(published().percent) == 12 * 2 * 10 * 6
+    assert len(load_published().percent) == 12 * 2 * 10 * 6
 
 
 def test_the_published_means_differ_from_themselves_by_nothing():
-    found = difference(summarise(frame(*from_print()), of(*MEANS), resamples=2), published())
+    found = compare_with_published(summarise(frame(*from_print()), of(*MEANS), resamples=2), load_published())
     assert len(found.differences) == 12 * 2 * 10 * 6
     assert not found.unpublished
     assert not found.unmeasured
@@ -66,7 +72,7 @@ def test_the_published_means_differ_from_themselves_by_nothing():
 def test_a_difference_is_measured_minus_published_in_points():
     key = ("resnet18", "before-pool", "rest", "gradcam", "coherency")
     summary = summarise(frame(*good({"gradcam": {"coherency": [0.5, 0.75]}})), of("coherency"))
-    (one,) = difference(summary, Published("a paper", {key: 60.0})).differences
+    (one,) = compare_with_published(summary, PublishedFigures("a paper", {key: 60.0})).differences
     assert (one.key, one.measured, one.published) == (key, 62.5, 60)
     assert one.points == pytest.approx(2.5)
 
@@ -76,7 +82,7 @@ def test_what_has_no_counterpart_is_listed_on_both_sides():
     summary = summarise(frame(*good(values)), of("coherency", "adcc"))
     head = ("resnet18", "before-pool", "rest")
     there = {(*head, "gradcam", "coherency"): 50.0, (*head, "gradcam", ADCC_OF_MEANS): 50.0}
-    found = difference(summary, Published("a paper", there))
+    found = compare_with_published(summary, PublishedFigures("a paper", there))
     assert [one.key for one in found.differences] == [(*head, "gradcam", "coherency")]
     assert found.unpublished == (
         (*head, "gradcam", "adcc"),
@@ -89,7 +95,9 @@ def test_what_has_no_counterpart_is_listed_on_both_sides():
 def test_what_was_not_measured_of_a_network_is_listed_as_such():
     rows = [*good({"gradcam": {"coherency": [0.5]}}), *good({"gradcam": {"complexity": [0.5]}}, "vgg16")]
     there = {(model, "before-pool", "rest", "gradcam", "coherency"): 50.0 for model in ("resnet18", "vgg16")}
-    found = difference(summarise(frame(*rows), of("coherency", "complexity")), Published("a paper", there))
+    found = compare_with_published(
+        summarise(frame(*rows), of("coherency", "complexity")), PublishedFigures("a paper", there)
+    )
     assert [one.key[0] for one in found.differences] == ["resnet18"]
     assert [(key[0], key[4]) for key in found.unpublished] == [("vgg16", "complexity")]
     assert [(key[0], key[4]) for key in found.unmeasured] == [("vgg16", "coherency")]
@@ -97,7 +105,7 @@ def test_what_was_not_measured_of_a_network_is_listed_as_such():
 
 def test_an_undefined_figure_has_an_undefined_difference():
     summary = summarise(frame(*good({"gradcam": {"coherency": [math.nan, math.nan]}})), of("coherency"))
-    (one,) = difference(summary, published()).differences
+    (one,) = compare_with_published(summary, load_published()).differences
     assert math.isnan(one.points)
 
 
@@ -111,21 +119,23 @@ def test_figures_that_are_probably_of_an_overwritten_activation_are_marked():
     values["hirescam"] = {"average_drop": [0.5]}
     rows = [*good(values, "vgg16", "last-conv"), *good(values, "resnet18", "last-conv"), *good(values, "vgg16")]
     summary = summarise(frame(*rows), of("average_drop"), resamples=2)
-    text = markdown(summary, intervals=False, against=published())
+    text = markdown(summary, intervals=False, against=load_published())
     marked = {line.split("|")[2].strip(): line for line in text.splitlines() if "\u2020" in line and "|" in line}
     assert set(marked) == {"gradcam", "shapleycam"}
     assert "(\u221226.68)\u2020" in marked["gradcam"]  # 50 measured, 76.68 in print
     assert "(+18.70)\u2020" in marked["shapleycam"]  # 31.30
     assert text.count("\u2020 " + DOUBT) == 1
     assert r"76.68 and 31.30 (log\_probability: 73.65 and 48.76)" in text
-    assert latex(summary, intervals=False, against=published()).count(r"$\dagger$") == text.count("\u2020") == 3
-    lines = list(csv.DictReader(tidy(summary, against=published()).splitlines()))
+    assert latex(summary, intervals=False, against=load_published()).count(r"$\dagger$") == text.count("\u2020") == 3
+    lines = list(csv.DictReader(tidy(summary, against=load_published()).splitlines()))
     doubted = {(line["model"], line["layer"], line["method"]) for line in lines if DOUBT in line["remarks"]}
     assert doubted == {("vgg16", "last-conv", "gradcam"), ("vgg16", "last-conv", "shapleycam")}
 
 
 def test_the_doubts_figures_are_those_in_print():
-    drops = {key[:2] + key[3:4]: percent for key, percent in published().percent.items() if key[4] == "average_drop"}
+    drops = {
+        key[:2] + key[3:4]: percent for key, percent in load_published().percent.items() if key[4] == "average_drop"
+    }
     assert drops["vgg16", "last-conv", "gradcam"] == 76.68
     assert drops["vgg16", "last-conv", "shapleycam"] == 31.3
     assert (drops["vgg16", "last-conv", "hirescam"], drops["vgg16", "last-conv", "shapleycam-h"]) == (73.26, 73.27)

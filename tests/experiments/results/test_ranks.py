@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from shapleycam.errors import OptionError
-from shapleycam.experiments.results.ranks import cliques, critical_difference, ranking, standing
+from shapleycam.experiments.results.ranks import cliques, critical_difference, rank_methods, rank_over_networks
 
 NAN = math.nan
 
@@ -35,7 +35,7 @@ NAN = math.nan
     ],
 )
 def test_standings_by_hand(figures, better, rank, best, second):
-    found = standing(np.array(figures), better)
+    found = rank_methods(np.array(figures), better)
     assert found.rank == pytest.approx(rank, nan_ok=True)
     assert np.flatnonzero(found.best).tolist() == best
     assert np.flatnonzero(found.second).tolist() == second
@@ -44,7 +44,7 @@ def test_standings_by_hand(figures, better, rank, best, second):
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=8), st.sampled_from(["high", "low"]))
 def test_ranks_are_scipys_and_sum_to_those_without_ties(whole, better):
     figures = np.array(whole, dtype=float)
-    found = standing(figures, better).rank
+    found = rank_methods(figures, better).rank
     assert found == pytest.approx(stats.rankdata(-figures if better == "high" else figures))
     assert found.sum() == pytest.approx(len(whole) * (len(whole) + 1) / 2)
 
@@ -68,23 +68,23 @@ def test_demsars_example():
 
 def test_mean_ranks_by_hand_and_friedman_by_scipy():
     figures = np.array([[0.9, 0.5, 0.1], [0.8, 0.8, 0.2], [0.3, 0.6, 0.1], [0.7, 0.6, 0.5]])
-    found = ranking(figures, "high")
+    found = rank_over_networks(figures, "high")
     assert found.rank == pytest.approx([(1 + 1.5 + 2 + 1) / 4, (2 + 1.5 + 1 + 2) / 4, 3])
     assert found.p == pytest.approx(stats.friedmanchisquare(*figures.T).pvalue)
     assert found.critical == critical_difference(3, 4)
-    reverse = ranking(figures, "low")
+    reverse = rank_over_networks(figures, "low")
     assert reverse.rank == pytest.approx(4 - found.rank)
     assert reverse.p == pytest.approx(found.p)
 
 
 def test_methods_that_are_all_the_same_are_not_told_apart():
-    assert ranking(np.full((3, 4), 0.5), "high").p == 1
+    assert rank_over_networks(np.full((3, 4), 0.5), "high").p == 1
 
 
 @pytest.mark.parametrize("shape", [(1, 5), (5, 2)])
 def test_too_few_to_rank_is_said(shape):
     with pytest.raises(OptionError, match=f"{shape[0]} networks and {shape[1]} methods .* at least 2 networks and 3"):
-        ranking(np.zeros(shape), "high")
+        rank_over_networks(np.zeros(shape), "high")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from scipy import stats
 from helpers.result_rows import frame, good, of
 from shapleycam.cams.table import METHODS
 from shapleycam.errors import OptionError
-from shapleycam.experiments.results import Summary, summarise
+from shapleycam.experiments.results import ResultsSummary, summarise
 from shapleycam.experiments.results.plots import curves, metric_against_metric, rank_diagram, save
 from shapleycam.experiments.results.styles import style_of
 
@@ -40,7 +40,7 @@ def rows_of(methods, models=MODELS, layers=("before-pool",), images=8, seed=0) -
     ]
 
 
-def summary_of(methods=EVERY, **rest) -> Summary:
+def summary_of(methods=EVERY, **rest) -> ResultsSummary:
     return summarise(frame(*rows_of(methods, **rest)), of(*METRICS), resamples=50)
 
 
@@ -213,7 +213,7 @@ def test_the_order_of_rows_changes_no_curve():
 
 
 def test_results_without_curves_say_what_to_do():
-    with pytest.raises(OptionError, match=r"no insertion or deletion curves; evaluate with --metric insertion"):
+    with pytest.raises(OptionError, match=r"no insertion or deletion curves; evaluate with the metric insertion"):
         curves(frame(*rows_of(("gradcam",))))
 
 

@@ -24,7 +24,7 @@ from shapleycam.experiments.merging import (
     read_curves,
     summarise_runs,
 )
-from shapleycam.experiments.results import ADCC_OF_MEANS, columns_of, summarise, summarise_each
+from shapleycam.experiments.results import ADCC_OF_MEANS, columns_of, summarise, summarise_frames
 from shapleycam.experiments.rows import metrics_in, to_table
 from shapleycam.experiments.store import open_run
 from shapleycam.metrics import MetricOptions
@@ -127,7 +127,7 @@ def test_one_models_rows_are_gone_before_the_next_are_read(tmp_path):
             alive.append(weakref.ref(frame))
             return frame
 
-    summarise_each(Handed(), columns_of(of("coherency"), ["coherency"]))
+    summarise_frames(Handed(), columns_of(of("coherency"), ["coherency"]))
     assert len(alive) == 2
 
 

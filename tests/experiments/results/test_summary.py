@@ -13,7 +13,15 @@ from scipy import stats
 
 from helpers.result_rows import bad, frame, good, of
 from shapleycam.errors import OptionError
-from shapleycam.experiments.results import ADCC_OF_MEANS, OF_MEANS, Summary, columns_of, summarise, summarise_each, tidy
+from shapleycam.experiments.results import (
+    ADCC_OF_MEANS,
+    OF_MEANS,
+    ResultsSummary,
+    columns_of,
+    summarise,
+    summarise_frames,
+    tidy,
+)
 
 PARTS = ("coherency", "complexity", "average_drop")
 KEY = ("resnet18", "before-pool", "rest")
@@ -24,11 +32,11 @@ def random_parts(seed: int, images: int, *methods: str) -> dict:
     return {method: {part: generator.uniform(0.05, 0.95, images).tolist() for part in PARTS} for method in methods}
 
 
-def cell(summary: Summary, method: str, metric: str):
+def cell(summary: ResultsSummary, method: str, metric: str):
     return summary.by_key[(*KEY, method, metric)]
 
 
-def of_metric(metric: str, **methods: list) -> Summary:
+def of_metric(metric: str, **methods: list) -> ResultsSummary:
     """A summary of one metric, with names whose - is written _."""
     values = {name.replace("_", "-"): {metric: column} for name, column in methods.items()}
     return summarise(frame(*good(values)), of(metric))
@@ -332,7 +340,7 @@ def test_rows_in_frames_by_model_give_the_same_to_the_last_bit():
     whole = frame(*rows)
     text = pl.col(pl.String).cast(pl.Categorical)
     frames = [part.with_columns(text) for part in whole.partition_by("model", maintain_order=True)]
-    assert repr(summarise_each(frames, columns_of(of(*PARTS), PARTS))) == repr(summarise(whole, of(*PARTS)))
+    assert repr(summarise_frames(frames, columns_of(of(*PARTS), PARTS))) == repr(summarise(whole, of(*PARTS)))
 
 
 def test_results_without_metrics_are_refused():

@@ -17,12 +17,12 @@ from rich.console import Console
 from helpers.result_rows import bad, frame, good, of
 from shapleycam.experiments.results import (
     LAYOUTS,
-    Published,
-    Summary,
+    PublishedFigures,
+    ResultsSummary,
     html,
     latex,
+    load_published,
     markdown,
-    published,
     summarise,
     terminal,
     tidy,
@@ -33,7 +33,7 @@ PARTS = ("average_drop", "coherency", "complexity")
 
 
 @pytest.fixture(scope="module")
-def simple() -> Summary:
+def simple() -> ResultsSummary:
     """One network, three methods, a metric in percent with a clear winner, and one that is not in percent."""
     base = np.random.default_rng(0).uniform(0.2, 0.4, 40)
     values = {
@@ -45,7 +45,7 @@ def simple() -> Summary:
 
 
 @pytest.fixture(scope="module")
-def rich_one() -> Summary:
+def rich_one() -> ResultsSummary:
     """Two layers, a network with a name that needs escaping, undefined values, errors and left-out images."""
     generator = np.random.default_rng(1)
 
@@ -102,13 +102,13 @@ def as_html(text: str) -> Tags:
     return parsed(re.sub("<hr />|<br />", "", MarkdownIt("commonmark", {"html": True}).enable("table").render(text)))
 
 
-def printed(summary: Summary, **options: object) -> str:
+def printed(summary: ResultsSummary, **options: object) -> str:
     console = Console(width=300, file=StringIO(), force_terminal=True, color_system=None)
     console.print(*terminal(summary, **options))
     return console.file.getvalue()
 
 
-def expected(summary: Summary, method: str, metric: str) -> str:
+def expected(summary: ResultsSummary, method: str, metric: str) -> str:
     """A cell's mean as tables have it."""
     cell = summary.by_key["resnet18", "before-pool", "rest", method, metric]
     return f"{100 * cell.mean:.2f} ± {50 * (cell.high - cell.low):.2f}"
@@ -127,7 +127,7 @@ def test_the_best_is_bold_the_second_underlined_and_a_lead_marked(simple):
     assert styles(simple) == {"gradcam": "bold", "layercam": "", "gradcam++": "underline"}
 
 
-def styles(summary: Summary) -> dict[str, str]:
+def styles(summary: ResultsSummary) -> dict[str, str]:
     """Of each method, the style of its first figure in the terminal's table."""
     (table,) = terminal(summary)
     methods, figures = (list(table.columns[place].cells) for place in (1, 2))
@@ -194,7 +194,7 @@ def test_numbers_of_images_that_differ_are_a_span():
     assert "2 to 1,200 images" in markdown(summarise(frame(*rows), of("coherency"), resamples=2))
 
 
-@pytest.mark.parametrize("against", [None, published()])
+@pytest.mark.parametrize("against", [None, load_published()])
 def test_markdown_has_as_many_columns_in_each_row_and_no_tag_of_the_users(rich_one, against):
     found = as_html(markdown(rich_one, against=against))
     assert {len(row) for row in found.rows} == {2 + 4}
@@ -212,7 +212,7 @@ def test_markdown_says_the_same_as_html(rich_one):
 
 
 def test_html_is_well_formed_and_escaped(rich_one):
-    text = html(rich_one, against=published())
+    text = html(rich_one, against=load_published())
     found = parsed(text)
     assert "<script" not in text
     assert found.tags <= {"table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "strong", "u", "sup"}
@@ -221,7 +221,7 @@ def test_html_is_well_formed_and_escaped(rich_one):
 
 
 def test_latex_has_equal_columns_and_balanced_braces(rich_one):
-    text = latex(rich_one, against=published())
+    text = latex(rich_one, against=load_published())
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert len(rows) == (1 + 6) + (1 + 3)
     assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {1 + 4}
@@ -274,7 +274,7 @@ def test_csv_has_nothing_where_something_is_undefined():
 def test_differences_are_beside_what_they_differ_from(simple):
     key = ("resnet18", "before-pool", "rest", "gradcam", "coherency")
     cell = simple.by_key[key]
-    against = Published("a paper", {key: 100 * cell.mean + 1.5, ("vgg16", *key[1:]): 3.0})
+    against = PublishedFigures("a paper", {key: 100 * cell.mean + 1.5, ("vgg16", *key[1:]): 3.0})
     text = markdown(simple, against=against)
     assert f"**{expected(simple, 'gradcam', 'coherency')} (−1.50)**" in text
     assert text.count("(−") == 1
@@ -289,7 +289,7 @@ def test_differences_are_beside_what_they_differ_from(simple):
 
 def test_remarks_on_a_comparison_are_below_every_table_and_beside_each_figure_of_csv(simple, rich_one):
     remark = "Measured & published by 100 % other_rules."
-    against = replace(published(), remarks=(remark,))
+    against = replace(load_published(), remarks=(remark,))
     assert remark in printed(simple, against=against)
     assert as_html(markdown(rich_one, against=against)).text.count(remark) == 2
     assert parsed(html(rich_one, against=against)).text.count(remark) == 2
@@ -300,7 +300,7 @@ def test_remarks_on_a_comparison_are_below_every_table_and_beside_each_figure_of
 
 def test_a_difference_of_nothing_has_no_minus(simple):
     key = ("resnet18", "before-pool", "rest", "gradcam", "coherency")
-    against = Published("a paper", {key: 100 * simple.by_key[key].mean + 1e-4})
+    against = PublishedFigures("a paper", {key: 100 * simple.by_key[key].mean + 1e-4})
     assert "(+0.00)" in markdown(simple, against=against)
 
 

@@ -1,4 +1,4 @@
-"""What a dataset of photographs is: names, labels, and a way to open each picture."""
+"""What a dataset of photographs is: names, labels, and a method that opens each picture."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from shapleycam.errors import ImageError, OptionError
 from shapleycam.images import PIXEL_LIMIT
+from shapleycam.wording import on_one_line
 
 Label: TypeAlias = "str | int | None"
 
@@ -23,9 +24,12 @@ Label: TypeAlias = "str | int | None"
 class Dataset(ABC):
     """Photographs in an order that is the same on every machine; it can be pickled for worker processes.
 
-    `origin` is what the user named. Each image has one of `names`, unique and relative, with "/" between its parts,
-    and one of `labels`, as the dataset states it. `classes` are the names of the dataset's own classes in the order in
-    which a network trained on it numbers them, None where the dataset has no such order.
+    Attributes:
+        origin: what the user named.
+        names: of each image, unique and relative, with "/" between their parts.
+        labels: of each image, as the dataset states them.
+        classes: the names of the dataset's own classes in the order in which a network trained on it numbers them; None
+            where the dataset has no such order.
     """
 
     origin: str
@@ -34,31 +38,34 @@ class Dataset(ABC):
     classes: Sequence[str] | None = None
 
     def __len__(self) -> int:
-        """How many images there are."""
+        """Return how many images there are."""
         return len(self.names)
 
     @abstractmethod
     def open(self, index: int) -> Path | Image.Image:
-        """The photograph, or the path of its file, which is not looked at yet.
+        """Return the photograph, or the path of its file, which has not been read yet.
 
         Raises:
             ImageError: it cannot be read.
         """
 
     @abstractmethod
-    def mark(self, index: int) -> str:
-        """What tells cheaply that an image's content is another one than before, such as size and a sample."""
+    def content_signature(self, index: int) -> str:
+        """Return what shows cheaply that an image's content has changed, such as its size and a sample of it."""
 
     def fingerprint(self) -> str:
-        """SHA-256, in hexadecimal, over names, labels, classes and marks; where the dataset lies does not count."""
+        """Return the SHA-256, in hexadecimal, of names, labels, classes and content signatures.
+
+        It does not depend on where the dataset lies.
+        """
         classes = None if self.classes is None else list(self.classes)
         digest = hashlib.sha256(json.dumps(classes).encode())
         for index, (name, label) in enumerate(zip(self.names, self.labels, strict=True)):
-            digest.update(json.dumps([name, label, self.mark(index)]).encode())
+            digest.update(json.dumps([name, label, self.content_signature(index)]).encode())
         return digest.hexdigest()
 
     def first(self, limit: int) -> Dataset:
-        """The first `limit` images, or all where there are not so many.
+        """Return the first `limit` images, or all where there are not so many.
 
         Raises:
             OptionError: the limit is below 1.
@@ -76,23 +83,23 @@ class Subset(Dataset):
     length: int
 
     def __post_init__(self) -> None:
-        """Take over what the whole says of itself."""
+        """Copy the whole's attributes."""
         object.__setattr__(self, "origin", self.whole.origin)
         object.__setattr__(self, "names", self.whole.names[: self.length])
         object.__setattr__(self, "labels", self.whole.labels[: self.length])
         object.__setattr__(self, "classes", self.whole.classes)
 
     def open(self, index: int) -> Path | Image.Image:
-        """As the whole opens it."""
-        return self.whole.open(_within(index, self.length))
+        """Open an image as the whole does."""
+        return self.whole.open(_check_index(index, self.length))
 
-    def mark(self, index: int) -> str:
-        """As the whole marks it."""
-        return self.whole.mark(_within(index, self.length))
+    def content_signature(self, index: int) -> str:
+        """Return the whole's signature."""
+        return self.whole.content_signature(_check_index(index, self.length))
 
 
-def decoded(content: bytes, name: str) -> Image.Image:
-    """The picture in a file's content; its pixels are decoded later, when they are used.
+def decode_image(content: bytes, name: str) -> Image.Image:
+    """Open the picture in a file's content; its pixels are decoded later, when they are used.
 
     Raises:
         ImageError: empty, not an image, its header damaged, or of far too many pixels.
@@ -107,16 +114,12 @@ def decoded(content: bytes, name: str) -> Image.Image:
         raise ImageError(f"{name}: not an image in a format that Pillow reads; convert it to PNG or JPEG") from None
     except Image.DecompressionBombError:
         raise ImageError(f"{name}: over the limit of {PIXEL_LIMIT:,} pixels; make it smaller") from None
-    except Exception as error:  # its readers raise whatever they stumble over in a damaged file
-        raise ImageError(f"{name}: damaged ({one_line(error)}); get the dataset again") from error
+    except Exception as error:  # Pillow's readers raise errors of any type on a damaged file
+        raise ImageError(f"{name}: damaged ({on_one_line(error)}); get the dataset again") from error
 
 
-def one_line(error: BaseException) -> str:
-    """What somebody else's error says, as one line."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _within(index: int, length: int) -> int:
+def _check_index(index: int, length: int) -> int:
+    """Return an index from 0 on; refuse one beyond the length."""
     if not -length <= index < length:
         raise IndexError(index)
     return index % length

@@ -13,14 +13,15 @@ from typing import Any
 from PIL import Image
 
 from shapleycam.errors import ImageError, OptionError
-from shapleycam.experiments.datasets.dataset import Dataset, Label, decoded, one_line
+from shapleycam.experiments.datasets.dataset import Dataset, Label, decode_image
+from shapleycam.wording import on_one_line
 
 _SPEC = re.compile(r"(?P<name>.+?)(:(?P<split>[\w.+-]+(\[[^\]]*\])?))?")
 _IMAGES, _LABELS = ("image", "img"), ("label", "labels")
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class Table(Dataset):
+class HuggingFaceDataset(Dataset):
     """Rows of a Hugging Face dataset; `rows` holds the one column of pictures, not decoded."""
 
     origin: str
@@ -29,10 +30,10 @@ class Table(Dataset):
     names: Sequence[str]
     labels: Sequence[Label]
     classes: Sequence[str] | None
-    own_fingerprint: str
+    library_fingerprint: str
 
     def open(self, index: int) -> Path | Image.Image:
-        """The row's picture, or the file that the row names.
+        """Return the row's picture, or the path of the file that the row names.
 
         Raises:
             ImageError: the row has no picture, or it cannot be read.
@@ -40,20 +41,20 @@ class Table(Dataset):
         try:
             cell = self.rows[index][self.column]
         except Exception as error:
-            raise ImageError(f"row {self.names[index]}: the dataset cannot read it ({one_line(error)})") from error
+            raise ImageError(f"row {self.names[index]}: the dataset cannot read it ({on_one_line(error)})") from error
         if cell and cell["bytes"] is not None:
-            return decoded(cell["bytes"], f"row {self.names[index]}")
+            return decode_image(cell["bytes"], f"row {self.names[index]}")
         if cell and cell["path"]:
             return Path(cell["path"])
         raise ImageError(f"row {self.names[index]}: no picture in column {self.column!r}; expected one in every row")
 
-    def mark(self, index: int) -> str:  # noqa: ARG002  it speaks for all rows at once
-        """The fingerprint that the dataset has of its own."""
-        return self.own_fingerprint
+    def content_signature(self, index: int) -> str:  # noqa: ARG002  the fingerprint is of all rows at once
+        """Return the fingerprint that the library has of the whole dataset."""
+        return self.library_fingerprint
 
 
-def named(spec: str) -> Table:
-    """The dataset that `hf:PATH_OR_NAME[:SPLIT]` names: a folder of `save_to_disk`, or what `load_dataset` takes.
+def open_hugging_face(spec: str) -> HuggingFaceDataset:
+    """Open the dataset `hf:PATH_OR_NAME[:SPLIT]`: a folder of `save_to_disk`, or a name that `load_dataset` takes.
 
     Raises:
         OptionError: `datasets` is not installed, there is no such dataset or split, or several and none is named.
@@ -64,34 +65,34 @@ def named(spec: str) -> Table:
         raise OptionError(f"{spec}: names no dataset; expected hf:FOLDER or hf:NAME, with :SPLIT where it has several")
     name, split = (rest, None) if Path(rest).exists() else (match["name"], match["split"])
     library = _library()
-    saved = is_saved(Path(name))
+    saved = is_saved_dataset(Path(name))
     try:
-        found = library.load_from_disk(name) if saved else _loaded(library, name, split)
+        loaded = library.load_from_disk(name) if saved else _load(library, name, split)
     except Exception as error:
-        raise OptionError(f"{spec}: Hugging Face datasets cannot load it ({one_line(error)[:300]})") from error
-    if not isinstance(found, Mapping):
-        if saved and split is not None and str(found.split) != split:
-            raise OptionError(f"{spec}: the folder holds one dataset, of split {found.split}; leave the split out")
-        return table(found, spec)
-    return table(_chosen(found, split, spec), spec)
+        raise OptionError(f"{spec}: Hugging Face datasets cannot load it ({on_one_line(error)[:300]})") from error
+    if not isinstance(loaded, Mapping):
+        if saved and split is not None and str(loaded.split) != split:
+            raise OptionError(f"{spec}: the folder holds one dataset, of split {loaded.split}; leave the split out")
+        return from_hugging_face(loaded, spec)
+    return from_hugging_face(_select_split(loaded, split, spec), spec)
 
 
-def is_saved(path: Path) -> bool:
-    """Whether a folder was written by `save_to_disk`."""
+def is_saved_dataset(path: Path) -> bool:
+    """Return whether a folder was written by `save_to_disk`."""
     return (path / "dataset_dict.json").is_file() or (
         (path / "state.json").is_file() and (path / "dataset_info.json").is_file()
     )
 
 
-def table(rows: Any, origin: str) -> Table:
-    """A dataset of the library, its columns found by their types.
+def from_hugging_face(rows: Any, origin: str) -> HuggingFaceDataset:
+    """Wrap a dataset of the library; its columns are found by their types.
 
     Pictures are in the one column of type Image; of several, in that called "image" or "img". Labels are in a column
-    of type ClassLabel: that called "label" or "labels", otherwise the one of most classes; where there is none, in a
+    of type ClassLabel: that called "label" or "labels", otherwise the one with most classes; where there is none, in a
     column "label" or "labels" of whole numbers or text.
 
     Raises:
-        OptionError: a stream or a dictionary of splits, no rows, or no column of pictures or several.
+        OptionError: it is a stream or a dictionary of splits, has no rows, or has no column of pictures or several.
     """
     library = _library()
     if not isinstance(rows, library.Dataset):
@@ -104,18 +105,19 @@ def table(rows: Any, origin: str) -> Table:
     feature = None if label is None else rows.features[label]
     names = _class_names(library, feature)
     cells = [None] * len(rows) if label is None else rows.select_columns([label])[:][label]
-    return Table(
+    return HuggingFaceDataset(
         origin=origin,
         rows=rows.select_columns([image]).cast_column(image, library.Image(decode=False)),
         column=image,
         names=tuple(f"{index:08d}" for index in range(len(rows))),
         labels=tuple(_label(cell, feature, names) for cell in cells),
         classes=names,
-        own_fingerprint=str(rows._fingerprint),  # noqa: SLF001  the library gives no other way to it
+        library_fingerprint=str(rows._fingerprint),  # noqa: SLF001  the library has no public access to it
     )
 
 
 def _library() -> Any:
+    """Import the optional library."""
     try:
         library = import_module("datasets")
     except ImportError:
@@ -127,46 +129,46 @@ def _library() -> Any:
     return library
 
 
-def _loaded(library: Any, name: str, split: str | None) -> Any:
-    """What `load_dataset` makes of it; without a split, the only one."""
+def _load(library: Any, name: str, split: str | None) -> Any:
+    """Load a dataset by name; without a split, its only one, or a dictionary with the names of several."""
     splits = library.get_dataset_split_names(name) if split is None else [split]
     return library.load_dataset(name, split=splits[0]) if len(splits) == 1 else dict.fromkeys(splits)
 
 
-def _chosen(found: Mapping[str, Any], split: str | None, spec: str) -> Any:
-    """The split asked for of a dictionary of them, or the only one."""
-    known = ", ".join(found)
-    if split is None and len(found) > 1:
-        raise OptionError(f"{spec}: the dataset has the splits {known}; say which, as in {spec}:{next(iter(found))}")
-    chosen = next(iter(found)) if split is None else split
-    if chosen not in found:
-        raise OptionError(f"{spec}: the dataset has the splits {known}, not {chosen!r}; name one of them")
-    return found[chosen]
+def _select_split(splits: Mapping[str, Any], split: str | None, spec: str) -> Any:
+    """Return the split of this name, or the only one."""
+    known = ", ".join(splits)
+    if split is None and len(splits) > 1:
+        raise OptionError(f"{spec}: the dataset has the splits {known}; say which, as in {spec}:{next(iter(splits))}")
+    name = next(iter(splits)) if split is None else split
+    if name not in splits:
+        raise OptionError(f"{spec}: the dataset has the splits {known}, not {name!r}; name one of them")
+    return splits[name]
 
 
 def _image_column(library: Any, features: Mapping[str, Any], origin: str) -> str:
-    found = [name for name, feature in features.items() if isinstance(feature, library.Image)]
-    usual = [name for name in _IMAGES if name in found]
-    if len(found) != 1 and not usual:
-        columns = ", ".join(found) or f"none among {', '.join(features)}"
+    image_columns = [name for name, feature in features.items() if isinstance(feature, library.Image)]
+    usual = [name for name in _IMAGES if name in image_columns]
+    if len(image_columns) != 1 and not usual:
+        columns = ", ".join(image_columns) or f"none among {', '.join(features)}"
         raise OptionError(f"{origin}: columns of type Image: {columns}; expected one, or one called image")
-    return (usual or found)[0]
+    return (usual or image_columns)[0]
 
 
 def _label_column(library: Any, features: Mapping[str, Any]) -> str | None:
-    found = [name for name, feature in features.items() if isinstance(feature, library.ClassLabel)]
-    if found:
-        return max(found, key=lambda name: (name in _LABELS, len(features[name].names)))
-    plain = [name for name in _LABELS if isinstance(features.get(name), library.Value)]
-    return next((name for name in plain if _is_plain(features[name].dtype)), None)
+    label_columns = [name for name, feature in features.items() if isinstance(feature, library.ClassLabel)]
+    if label_columns:
+        return max(label_columns, key=lambda name: (name in _LABELS, len(features[name].names)))
+    value_columns = [name for name in _LABELS if isinstance(features.get(name), library.Value)]
+    return next((name for name in value_columns if _is_integer_or_text(features[name].dtype)), None)
 
 
-def _is_plain(kind: str) -> bool:
-    return "int" in kind or kind in {"string", "large_string"}
+def _is_integer_or_text(dtype: str) -> bool:
+    return "int" in dtype or dtype in {"string", "large_string"}
 
 
 def _class_names(library: Any, feature: Any) -> tuple[str, ...] | None:
-    """Names of the classes, None where they are only counted."""
+    """Return the names of the classes, None where they are only numbers."""
     if not isinstance(feature, library.ClassLabel):
         return None
     names = tuple(feature.names)
@@ -174,7 +176,7 @@ def _class_names(library: Any, feature: Any) -> tuple[str, ...] | None:
 
 
 def _label(cell: Any, feature: Any, names: Sequence[str] | None) -> Label:
-    """A row's label: the class's name where it has one; -1 stands for none."""
+    """Return a row's label: the class's name where it has one; -1 stands for none."""
     if cell is None or isinstance(cell, str):
         return cell
     number = whole_number(cell)

@@ -1,4 +1,4 @@
-"""Masks from polygons and from run lengths."""
+"""Masks from polygons and from COCO's run lengths."""
 
 from __future__ import annotations
 
@@ -8,30 +8,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 _FAR = 1e8
+"""No coordinate of a photograph is as large as this."""
 
 
-def from_polygons(polygons: Sequence[Sequence[float]], width: int, height: int) -> NDArray[np.bool_]:
-    """The union of polygons [x, y, x, y, ...] as a mask (height, width): pixels whose centre is inside, by even-odd.
+def mask_from_polygons(polygons: Sequence[Sequence[float]], width: int, height: int) -> NDArray[np.bool_]:
+    """Return the union of polygons [x, y, x, y, ...] as a mask (height, width), by their even-odd rule.
 
     Coordinates are in pixels from the photograph's left and top edge.
 
     Raises:
-        ValueError: not three points or more, or not finite, or further than any photograph is long.
+        ValueError: a polygon has fewer than three points, or a coordinate that is not finite or far outside.
     """
     mask = np.zeros((height, width), dtype=np.bool_)
     for polygon in polygons:
         points = np.asarray(polygon, dtype=np.float64)
         if points.ndim != 1 or len(points) < 6 or len(points) % 2 or not (np.abs(points) < _FAR).all():
             raise ValueError("a polygon that is not the x, y of three points or more, all near the photograph")
-        mask |= _filled(points.reshape(-1, 2), width, height)
+        mask |= _fill(points.reshape(-1, 2), width, height)
     return mask
 
 
-def from_runs(counts: Sequence[int], width: int, height: int) -> NDArray[np.bool_]:
-    """COCO's run lengths, of zeros and ones in turn down the columns, as a mask (height, width).
+def mask_from_run_lengths(counts: Sequence[int], width: int, height: int) -> NDArray[np.bool_]:
+    """Return COCO's run lengths, of zeros and ones in turn down the columns, as a mask (height, width).
 
     Raises:
-        ValueError: they are negative, no whole numbers, or not as many pixels as the photograph.
+        ValueError: they are negative, not whole numbers, or not as many pixels as the photograph.
     """
     runs = np.asarray(counts)
     if runs.ndim != 1 or runs.dtype.kind != "i" or (runs < 0).any() or sum(counts) != width * height:
@@ -41,14 +42,14 @@ def from_runs(counts: Sequence[int], width: int, height: int) -> NDArray[np.bool
     return mask
 
 
-def runs_of_text(text: str) -> list[int]:
-    """COCO's compressed run lengths as numbers.
+def decode_run_lengths(text: str) -> list[int]:
+    """Return COCO's compressed run lengths as numbers.
 
     Each character holds 6 bits above "0": five of a number, lowest first, and whether more follow; the last one's
-    highest bit is the sign. From the fourth number on it is the difference to the number two before.
+    highest bit is the sign. From the fourth number on, it is the difference from the number two before.
 
     Raises:
-        ValueError: other characters, or the last number is not complete.
+        ValueError: there are other characters, or the last number is not complete.
     """
     runs: list[int] = []
     value = shift = 0
@@ -68,10 +69,10 @@ def runs_of_text(text: str) -> list[int]:
     return runs
 
 
-def _filled(points: NDArray[np.float64], width: int, height: int) -> NDArray[np.bool_]:
-    """Even-odd filling: each edge flips what lies to its right on the rows whose centres it crosses.
+def _fill(points: NDArray[np.float64], width: int, height: int) -> NDArray[np.bool_]:
+    """Fill a polygon by the even-odd rule: each edge flips what is right of it on the rows whose centres it crosses.
 
-    Pillow's own polygons have the pixels of their outline too, a pixel more than the annotation on two sides.
+    Pillow's own polygons include the pixels of their outline, a pixel more than the annotation on two sides.
     """
     flips = np.zeros((height, width + 1), dtype=np.int32)
     for (x0, y0), (x1, y1) in zip(points, np.roll(points, -1, axis=0), strict=True):

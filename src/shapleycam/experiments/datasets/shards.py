@@ -1,4 +1,4 @@
-"""What lies in a tar shard: each member's place, without extracting anything."""
+"""The members of a tar shard and where their bytes are, without extracting anything."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from shapleycam.errors import ImageError
-from shapleycam.experiments.datasets.dataset import one_line
+from shapleycam.wording import on_one_line
 
 _BLOCK = 512
 
@@ -25,11 +25,11 @@ class Member:
 
     @property
     def name(self) -> str:
-        """What to call it in a message."""
+        """Return how messages call the member."""
         return f"{self.shard}: {self.key}.{self.suffix}"
 
     def content(self) -> bytes:
-        """The member's bytes.
+        """Return the member's bytes.
 
         Raises:
             ImageError: the shard cannot be read any more, or is shorter than it was.
@@ -37,16 +37,16 @@ class Member:
         try:
             with self.shard.open("rb") as file:
                 file.seek(self.offset)
-                found = file.read(self.size)
+                content = file.read(self.size)
         except OSError as error:
             raise ImageError(f"{self.name} cannot be read ({error.strerror}); check the shard") from None
-        if len(found) != self.size:
+        if len(content) != self.size:
             raise ImageError(f"{self.name} is cut short; the shard was changed: start again")
-        return found
+        return content
 
 
-def members(shard: Path) -> Iterator[Member]:
-    """The files of a shard in its order; folders, links, devices and webdataset's `__notes__` are passed over.
+def list_members(shard: Path) -> Iterator[Member]:
+    """Yield the files of a shard in its order, without folders, links, devices and webdataset's `__notes__`.
 
     Raises:
         ImageError: it cannot be read, is no plain tar, is cut short, or holds a file whose path leads out of it.
@@ -54,25 +54,25 @@ def members(shard: Path) -> Iterator[Member]:
     try:
         with tarfile.open(shard, "r:") as tar:
             for info in tar:
-                yield from _member(shard, info)
+                yield from _members_of(shard, info)
             end = tar.offset
         with shard.open("rb") as file:
             file.seek(end)
-            mark = file.read(_BLOCK)
+            end_mark = file.read(_BLOCK)
     except ImageError:
         raise
     except tarfile.TarError as error:
-        raise _refused(shard, error) from None
+        raise _tar_error(shard, error) from None
     except OSError as error:
         raise ImageError(f"{shard}: cannot be read ({error.strerror}); check the path and its permissions") from None
-    except Exception as error:  # what its reader stumbles over in a hostile header
-        raise ImageError(f"{shard}: damaged ({one_line(error)}); get the shard again") from error
-    if len(mark) < _BLOCK or any(mark):
-        raise _cut(shard)
+    except Exception as error:  # tarfile raises errors of other types on a hostile header
+        raise ImageError(f"{shard}: damaged ({on_one_line(error)}); get the shard again") from error
+    if len(end_mark) < _BLOCK or any(end_mark):
+        raise _truncated(shard)
 
 
-def _member(shard: Path, info: tarfile.TarInfo) -> Iterator[Member]:
-    """The member that a header stands for, if any."""
+def _members_of(shard: Path, info: tarfile.TarInfo) -> Iterator[Member]:
+    """Yield the member of a header, if it is one."""
     path = PurePosixPath(info.name)
     if not info.isreg() or any(part.startswith("__") and part.endswith("__") for part in path.parts):
         return
@@ -85,11 +85,11 @@ def _member(shard: Path, info: tarfile.TarInfo) -> Iterator[Member]:
         yield Member(shard, (path.parent / base).as_posix(), suffix.lower(), info.offset_data, info.size)
 
 
-def _refused(shard: Path, error: tarfile.TarError) -> ImageError:
+def _tar_error(shard: Path, error: tarfile.TarError) -> ImageError:
     if "end of data" in str(error):
-        return _cut(shard)
-    return ImageError(f"{shard}: not a plain .tar ({one_line(error)}); unpack a compressed one, or get it again")
+        return _truncated(shard)
+    return ImageError(f"{shard}: not a plain .tar ({on_one_line(error)}); unpack a compressed one, or get it again")
 
 
-def _cut(shard: Path) -> ImageError:
+def _truncated(shard: Path) -> ImageError:
     return ImageError(f"{shard}: damaged or cut short, no end-of-archive mark follows its last file; get it again")

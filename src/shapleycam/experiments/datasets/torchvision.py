@@ -10,14 +10,14 @@ import torchvision
 from torch.utils import data
 
 from shapleycam.errors import OptionError, nearest
-from shapleycam.experiments.datasets.dataset import one_line
-from shapleycam.experiments.datasets.items import Items, items
+from shapleycam.experiments.datasets.items import ItemDataset, from_items
+from shapleycam.wording import on_one_line
 
 _FORM = "torchvision:NAME:FOLDER or torchvision:NAME:FOLDER:SPLIT"
 
 
-def named(spec: str) -> Items:
-    """The dataset that `torchvision:NAME:FOLDER[:SPLIT]` names, from disk; nothing is downloaded.
+def open_torchvision(spec: str) -> ItemDataset:
+    """Open the dataset `torchvision:NAME:FOLDER[:SPLIT]` from disk; nothing is downloaded.
 
     Without a split: the test images, or the validation images where the dataset has no others.
 
@@ -25,17 +25,17 @@ def named(spec: str) -> Items:
         OptionError: an unknown name or split, or the dataset is not in the folder.
     """
     name, _, rest = spec.removeprefix("torchvision:").partition(":")
-    kind = getattr(torchvision.datasets, name, None)
-    if not isinstance(kind, type) or not issubclass(kind, data.Dataset):
+    dataset_type = getattr(torchvision.datasets, name, None)
+    if not isinstance(dataset_type, type) or not issubclass(dataset_type, data.Dataset):
         raise OptionError(
             f"{spec}: {name!r} is no dataset of torchvision; {nearest(name, torchvision.datasets.__all__)}"
         )
     root, split = _root_and_split(rest)
-    if not root or "root" not in _options(kind):
+    if not root or "root" not in _parameters(dataset_type):
         raise OptionError(f"{spec}: expected {_FORM}, and a dataset that is kept in a folder")
     if not Path(root).is_dir():
         raise OptionError(f"{spec}: no such folder {root}; expected the one that holds {name}")
-    return items(_opened(kind, root, split, spec), spec)
+    return from_items(_construct(dataset_type, root, split, spec), spec)
 
 
 def _root_and_split(rest: str) -> tuple[str, str | None]:
@@ -45,44 +45,44 @@ def _root_and_split(rest: str) -> tuple[str, str | None]:
     return root, split
 
 
-def _options(kind: type) -> set[str]:
-    """What a dataset's constructor takes, with what it hands to its parents."""
+def _parameters(dataset_type: type) -> set[str]:
+    """Return the parameters of a dataset's constructor, with those that it passes on to its parents."""
     names: set[str] = set()
-    for parent in kind.__mro__:
-        taken = inspect.signature(parent.__init__).parameters.values()  # type: ignore[misc]
-        names |= {parameter.name for parameter in taken}
-        if all(parameter.kind != parameter.VAR_KEYWORD for parameter in taken):
+    for parent in dataset_type.__mro__:
+        parameters = inspect.signature(parent.__init__).parameters.values()  # type: ignore[misc]
+        names |= {parameter.name for parameter in parameters}
+        if all(parameter.kind != parameter.VAR_KEYWORD for parameter in parameters):
             break
     return names
 
 
-def _opened(kind: type, root: str, split: str | None, spec: str) -> Any:
-    """The dataset of the split asked for, or of the first that it has."""
+def _construct(dataset_type: type, root: str, split: str | None, spec: str) -> Any:
+    """Return the dataset of this split, or without one of the first split that it has."""
     reason: Exception = ValueError("there is no split to try")
-    for arguments in _arguments(_options(kind), split, spec):
-        if kind is torchvision.datasets.CelebA:
-            arguments["target_type"] = "identity"  # of its four kinds of targets the one that is a class
+    for arguments in _arguments(_parameters(dataset_type), split, spec):
+        if dataset_type is torchvision.datasets.CelebA:
+            arguments["target_type"] = "identity"  # the only one of its four targets that is a class
         try:
-            return kind(root, **arguments)
-        except ValueError as error:  # has no such split
+            return dataset_type(root, **arguments)
+        except ValueError as error:  # the dataset has no such split
             reason = error
         except Exception as error:
             raise OptionError(
-                f"{spec}: torchvision cannot open it ({one_line(error)}); nothing is downloaded here, so put the "
+                f"{spec}: torchvision cannot open it ({on_one_line(error)}); nothing is downloaded here, so put the "
                 f"dataset into {root} first"
             ) from error
-    raise OptionError(f"{spec}: torchvision refuses it ({one_line(reason)}); expected {_FORM}") from reason
+    raise OptionError(f"{spec}: torchvision refuses it ({on_one_line(reason)}); expected {_FORM}") from reason
 
 
-def _arguments(options: set[str], split: str | None, spec: str) -> list[dict[str, Any]]:
-    """What to call the constructor with, the best first."""
-    key = next((key for key in ("split", "image_set") if key in options), None)
-    tested: dict[str, Any] = {"train": False} if "train" in options else {}
+def _arguments(parameters: set[str], split: str | None, spec: str) -> list[dict[str, Any]]:
+    """Return the keyword arguments to try the constructor with, the best first."""
+    key = next((key for key in ("split", "image_set") if key in parameters), None)
+    test_images: dict[str, Any] = {"train": False} if "train" in parameters else {}
     if key is not None:
-        return [{key: choice, **tested} for choice in ([split] if split else ["test", "val"])]
+        return [{key: choice, **test_images} for choice in ([split] if split else ["test", "val"])]
     if split is None:
-        return [tested]
-    if tested and split in {"train", "test"}:
+        return [test_images]
+    if test_images and split in {"train", "test"}:
         return [{"train": split == "train"}]
-    known = "has the splits train and test" if tested else "has no splits"
+    known = "has the splits train and test" if test_images else "has no splits"
     raise OptionError(f"{spec}: the dataset {known}, not {split!r}; expected {_FORM}")

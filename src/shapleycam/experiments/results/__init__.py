@@ -1,44 +1,50 @@
-"""From the rows of an evaluation to tables and figures."""
+"""Tables and figures from the rows of an evaluation."""
 
-from shapleycam.experiments.results._published import Comparison, Difference, Published, difference, published
+from shapleycam.experiments.results._published import (
+    Difference,
+    PublishedComparison,
+    PublishedFigures,
+    compare_with_published,
+    load_published,
+)
 from shapleycam.experiments.results.cells import (
     ADCC_OF_MEANS,
     OF_MEANS,
-    Absent,
     Cell,
     Column,
-    Group,
-    Summary,
+    MissingResult,
+    ResultGroup,
+    ResultsSummary,
     columns_of,
     parts_of,
 )
-from shapleycam.experiments.results.disagreement import Disagreement, disagreements
+from shapleycam.experiments.results.disagreement import Disagreement, find_disagreements
 from shapleycam.experiments.results.layouts import LAYOUTS, html, latex, markdown, terminal, tidy
-from shapleycam.experiments.results.summarising import summarise, summarise_each
+from shapleycam.experiments.results.summarising import summarise, summarise_frames
 
 __all__ = [
     "ADCC_OF_MEANS",
     "LAYOUTS",
     "OF_MEANS",
-    "Absent",
     "Cell",
     "Column",
-    "Comparison",
     "Difference",
     "Disagreement",
-    "Group",
-    "Published",
-    "Summary",
+    "MissingResult",
+    "PublishedComparison",
+    "PublishedFigures",
+    "ResultGroup",
+    "ResultsSummary",
     "columns_of",
-    "difference",
-    "disagreements",
+    "compare_with_published",
+    "find_disagreements",
     "html",
     "latex",
+    "load_published",
     "markdown",
     "parts_of",
-    "published",
     "summarise",
-    "summarise_each",
+    "summarise_frames",
     "terminal",
     "tidy",
 ]

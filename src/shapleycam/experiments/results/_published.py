@@ -1,4 +1,4 @@
-"""The paper's two tables (Cai 2025, arXiv:2501.06261), and how far measured figures are from them."""
+"""The paper's two tables (Cai 2025, arXiv:2501.06261), and the differences of measured figures from them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from shapleycam.experiments.results.cells import ADCC_OF_MEANS, Key, Summary
+from shapleycam.experiments.results.cells import ADCC_OF_MEANS, CellKey, ResultsSummary
 
 _KEYS = ("network", "layer", "utility", "method")
 _FILE = "published.csv"
@@ -24,14 +24,14 @@ _OVERWRITTEN = (
 
 
 @dataclass(frozen=True)
-class Published:
-    """Figures in print, in percent, by model, layer, utility, method and metric.
+class PublishedFigures:
+    """Published figures in percent, by model, layer, utility, method and metric.
 
-    `remarks` are sentences for the reader of a comparison: how what was measured differs from what was published.
+    `remarks` are sentences for the reader of a comparison: how the measurement differs from the published one.
     """
 
     source: str
-    percent: Mapping[Key, float]
+    percent: Mapping[CellKey, float]
     remarks: tuple[str, ...] = ()
 
 
@@ -39,7 +39,7 @@ class Published:
 class Difference:
     """A measured figure and the published one, in percent; NaN where the measured one is undefined."""
 
-    key: Key
+    key: CellKey
     measured: float
     published: float
 
@@ -50,43 +50,43 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """All cells of a summary that have a published counterpart, and what has none on either side."""
+class PublishedComparison:
+    """All cells of a summary that have a published counterpart, and the figures of either side that have none."""
 
     source: str
     differences: tuple[Difference, ...]
-    unpublished: tuple[Key, ...]
-    unmeasured: tuple[Key, ...]
+    unpublished: tuple[CellKey, ...]
+    unmeasured: tuple[CellKey, ...]
     remarks: tuple[str, ...] = ()
 
 
-def doubt_of(key: Key) -> str | None:
-    """Return why a published figure is probably not of the method that it names, None where nothing is known of it."""
+def explain_doubt(key: CellKey) -> str | None:
+    """Return why a published figure is probably not of the method that it names, None where there is no doubt."""
     model, layer, _, method, _ = key
     return _OVERWRITTEN if (model, layer) == ("vgg16", "last-conv") and method in _HOOKED else None
 
 
 @cache
-def published() -> Published:
-    """The paper's figures: two layers, ReST, twelve networks, ten methods, six metrics; its ADCC is that of means."""
-    figures: dict[Key, float] = {}
+def load_published() -> PublishedFigures:
+    """Return the paper's figures: two layers, ReST, twelve networks, ten methods, six metrics; its ADCC is of means."""
+    figures: dict[CellKey, float] = {}
     text = files(__package__).joinpath(_FILE).read_text(encoding="utf-8")
     for row in csv.DictReader(text.splitlines()):
         model, layer, utility, method = (row.pop(name) for name in _KEYS)
         for metric, figure in row.items():
             name = ADCC_OF_MEANS if metric == "adcc" else metric
             figures[model, layer, utility, method, name] = float(figure)
-    return Published("Cai 2025, arXiv:2501.06261", figures)
+    return PublishedFigures("Cai 2025, arXiv:2501.06261", figures)
 
 
-def difference(summary: Summary, against: Published) -> Comparison:
-    """Each measured figure beside the published one; cells and figures without a counterpart are listed."""
-    there = against.percent
-    here = {cell.key: 100 * cell.mean for cell in summary.cells if cell.measured}
-    return Comparison(
+def compare_with_published(summary: ResultsSummary, against: PublishedFigures) -> PublishedComparison:
+    """Compare each measured figure with the published one; list cells and figures without a counterpart."""
+    published = against.percent
+    measured = {cell.key: 100 * cell.mean for cell in summary.cells if cell.measured}
+    return PublishedComparison(
         against.source,
-        tuple(Difference(key, percent, there[key]) for key, percent in here.items() if key in there),
-        tuple(key for key in here if key not in there),
-        tuple(key for key in there if key not in here),
+        tuple(Difference(key, percent, published[key]) for key, percent in measured.items() if key in published),
+        tuple(key for key in measured if key not in published),
+        tuple(key for key in published if key not in measured),
         against.remarks,
     )

@@ -1,4 +1,4 @@
-"""What a summary holds: a cell for each model, layer, utility, method and metric, and what is not in them."""
+"""The summary of an evaluation: a cell for each model, layer, utility, method and metric, and the missing results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shapleycam.errors import OptionError, nearest
 from shapleycam.metrics.metric import Direction, Metric
 from shapleycam.metrics.table import canonical_metric
 
-Key: TypeAlias = tuple[str, str, str, str, str]
+CellKey: TypeAlias = tuple[str, str, str, str, str]
 """Model, layer, utility, method, metric."""
 
 ADCC_OF_MEANS = "adcc_of_means"
@@ -30,32 +30,32 @@ class Column:
 
     @classmethod
     def of(cls, metric: Metric) -> Column:
-        """The column of a metric's mean over images."""
+        """Return the column of a metric's mean over images."""
         title = _ADCC_OF_IMAGES if metric.name == "adcc" else metric.title
         return cls(metric.name, title, metric.better, metric.percent)
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The metrics of whose means the figure is made."""
+        """Return the metrics from whose means the figure is computed."""
         return ADCC_PARTS if self.name == ADCC_OF_MEANS else (self.name,)
 
     @property
     def head(self) -> str:
-        """Title, unit and direction, as in "AD % ↓"."""
+        """Return title, unit and direction, as in "AD % ↓"."""
         return f"{self.title}{' %' if self.percent else ''} {'↑' if self.better == 'high' else '↓'}"
 
 
 OF_MEANS = Column(ADCC_OF_MEANS, "ADCC (of means)", "high", percent=True)
-"""Made of the three means as printed, each over its own images; its `n` counts those that have all three."""
+"""Computed from the three means as printed, each over its own images; its `n` counts images that have all three."""
 
 
-def columns_of(asked: Sequence[Metric | Column], measured: Iterable[str]) -> tuple[Column, ...]:
-    """The columns of metrics, and those given as such.
+def columns_of(metrics: Sequence[Metric | Column], measured: Iterable[str]) -> tuple[Column, ...]:
+    """Return the columns of metrics; what is a column already stays as it is.
 
-    The ADCC of means, which is the published one, is there too: beside the ADCC of images, where its parts were
-    `measured` (metrics by name), or last, where they are all asked for.
+    The ADCC of means, which is the published one, is added: after the ADCC of images, where its parts are among the
+    metrics that were `measured`, or at the end, where the parts are all among `metrics`.
     """
-    columns = [each if isinstance(each, Column) else Column.of(each) for each in asked]
+    columns = [metric if isinstance(metric, Column) else Column.of(metric) for metric in metrics]
     names = [column.name for column in columns]
     of_images = "adcc" in names
     if ADCC_OF_MEANS not in names and set(measured if of_images else names).issuperset(ADCC_PARTS):
@@ -64,20 +64,27 @@ def columns_of(asked: Sequence[Metric | Column], measured: Iterable[str]) -> tup
 
 
 def parts_of(columns: Sequence[Column]) -> list[str]:
-    """The metrics that columns are made of, each once: their own first."""
-    own = [column.name for column in columns if column.parts == (column.name,)]
-    return list(dict.fromkeys([*own, *(part for column in columns for part in column.parts)]))
+    """Return the metrics that columns are computed from, each once; those with a column of their own come first."""
+    direct = [column.name for column in columns if column.parts == (column.name,)]
+    return list(dict.fromkeys([*direct, *(part for column in columns for part in column.parts)]))
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure: a mean over `n` images with its 95 % interval, as fractions; NaN where there is none.
+    """One figure: a mean over images with its 95 % interval, as fractions; NaN where there is none.
 
-    `undefined` counts the images whose value is NaN, which are out of the mean; those where the metric was not measured
-    at all are in neither count. `rank` is among the methods of the same
-    model, layer, utility and metric, from 1 and ties sharing their mean rank. `best` are all that share the best mean,
-    `second` all that share the next. Of the best, `lead_significant` and `p` are about the lead over the second; None
-    of all others, and where there is nothing to compare with.
+    Attributes:
+        model: name of the network; `layer`, `utility`, `method` and `metric` are names too.
+        mean: over the `n` images where the metric is defined.
+        low: lower end of the 95 % interval, `high` the upper one.
+        n: how many images are in the mean.
+        undefined: how many images have the value NaN, and are not in the mean. Images where the metric was not measured
+            are in neither count.
+        rank: among the methods of the same model, layer, utility and metric, from 1; ties share their mean rank.
+        best: whether it is the best mean, or shares it; `second`, whether it is or shares the next one.
+        lead_significant: whether the best leads the second by more than chance; None for cells that are not best, and
+            where there is nothing to compare with.
+        p: of that lead, two-sided; None likewise.
     """
 
     model: str
@@ -97,24 +104,24 @@ class Cell:
     p: float | None = None
 
     @property
-    def key(self) -> Key:
-        """What the cell is about."""
+    def key(self) -> CellKey:
+        """Return model, layer, utility, method and metric."""
         return (self.model, self.layer, self.utility, self.method, self.metric)
 
     @property
     def measured(self) -> bool:
-        """Whether the metric was measured on any image, with a value or without."""
+        """Return whether the metric was measured on any image, defined or not."""
         return self.n + self.undefined > 0
 
     @property
     def half(self) -> float:
-        """Half the width of the interval."""
+        """Return half the width of the interval."""
         return (self.high - self.low) / 2
 
 
 @dataclass(frozen=True)
-class Group:
-    """The images that a model was measured on at a layer, under a utility."""
+class ResultGroup:
+    """A model at a layer with a utility, and how many images it was measured on."""
 
     model: str
     layer: str
@@ -123,8 +130,8 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Absent:
-    """An image without results of a model at a layer, and why: it could not be explained, or was left out by rule."""
+class MissingResult:
+    """An image without results of a model at a layer, and why: an error, or the class rule left it out."""
 
     model: str
     layer: str
@@ -135,58 +142,58 @@ class Absent:
 
 
 @dataclass(frozen=True)
-class Summary:
-    """An evaluation in figures; cells are in the order of tables."""
+class ResultsSummary:
+    """The figures of an evaluation; cells are in the order of tables."""
 
     columns: tuple[Column, ...]
-    groups: tuple[Group, ...]
+    groups: tuple[ResultGroup, ...]
     cells: tuple[Cell, ...]
-    absent: tuple[Absent, ...] = ()
+    absent: tuple[MissingResult, ...] = ()
 
     @cached_property
-    def by_key(self) -> dict[Key, Cell]:
-        """Each cell by model, layer, utility, method and metric."""
+    def by_key(self) -> dict[CellKey, Cell]:
+        """Return each cell by model, layer, utility, method and metric."""
         return {cell.key: cell for cell in self.cells}
 
     @property
-    def errors(self) -> tuple[Absent, ...]:
-        """Images that could not be read or explained."""
-        return tuple(one for one in self.absent if one.status == "error")
+    def errors(self) -> tuple[MissingResult, ...]:
+        """Return the images that could not be read or explained."""
+        return tuple(image for image in self.absent if image.status == "error")
 
     @property
-    def left_out(self) -> tuple[Absent, ...]:
-        """Images that the class rule left out."""
-        return tuple(one for one in self.absent if one.status == "left out")
+    def left_out(self) -> tuple[MissingResult, ...]:
+        """Return the images that the class rule left out."""
+        return tuple(image for image in self.absent if image.status == "left out")
 
     @property
     def settings(self) -> list[tuple[str, str]]:
-        """Layers and utilities, a table each."""
+        """Return the pairs of layer and utility, each of which has a table."""
         return list(dict.fromkeys((group.layer, group.utility) for group in self.groups))
 
-    def at(self, layer: str, utility: str) -> Summary:
-        """What is about one layer and utility."""
-        here = (layer, utility)
+    def at(self, layer: str, utility: str) -> ResultsSummary:
+        """Return the part of the summary for one layer and utility."""
+        setting = (layer, utility)
         return replace(
             self,
-            groups=tuple(group for group in self.groups if (group.layer, group.utility) == here),
-            cells=tuple(cell for cell in self.cells if (cell.layer, cell.utility) == here),
-            absent=tuple(one for one in self.absent if one.layer == layer),
+            groups=tuple(group for group in self.groups if (group.layer, group.utility) == setting),
+            cells=tuple(cell for cell in self.cells if (cell.layer, cell.utility) == setting),
+            absent=tuple(image for image in self.absent if image.layer == layer),
         )
 
     def column(self, name: str) -> Column:
-        """The column of this name.
+        """Return the column of this name.
 
         Raises:
             OptionError: there is none.
         """
-        found = {column.name: column for column in self.columns}
-        name = name if name in found else canonical_metric(name) or name
-        if name not in found:
-            raise OptionError(f"metric {name!r} is not in these results; {nearest(name, found)}")
-        return found[name]
+        columns = {column.name: column for column in self.columns}
+        name = name if name in columns else canonical_metric(name) or name
+        if name not in columns:
+            raise OptionError(f"metric {name!r} is not in these results; {nearest(name, columns)}")
+        return columns[name]
 
 
-def in_order(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Names in the order of those known, then others by the alphabet: the same whatever the order of rows."""
-    places = {name: place for place, name in enumerate(known)}
-    return sorted(set(names), key=lambda name: (places.get(name, len(places)), name))
+def sort_by_table(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Return names in the order of the known ones, then others by the alphabet, whatever their order was."""
+    index = {name: position for position, name in enumerate(known)}
+    return sorted(set(names), key=lambda name: (index.get(name, len(index)), name))

@@ -11,8 +11,14 @@ from matplotlib.figure import Figure
 
 from shapleycam.cams.table import METHODS
 from shapleycam.errors import OptionError
-from shapleycam.experiments.results.cells import in_order
-from shapleycam.experiments.results.panels import choose, label, legend, mean_and_half, panels
+from shapleycam.experiments.results.cells import sort_by_table
+from shapleycam.experiments.results.panels import (
+    add_legend,
+    label_axes,
+    make_panels,
+    mean_and_half_width,
+    select_setting,
+)
 from shapleycam.experiments.results.statistics import Array
 from shapleycam.experiments.results.styles import style_of
 from shapleycam.models import paper
@@ -21,7 +27,7 @@ _CURVES = {"insertion_curve": ("insertion", "pixels added %"), "deletion_curve":
 
 
 def curves(rows: pl.DataFrame, *, layer: str | None = None, utility: str | None = None) -> Figure:
-    """Insertion and deletion curves, mean over images by method, with the 95 % interval of each point (Student).
+    """Plot insertion and deletion curves: the mean over images by method, with each point's 95 % interval (Student).
 
     `rows` are an evaluation's, with a column insertion_curve or deletion_curve or both: the probability of the class
     from the first step to the last. A panel is of one model and curve.
@@ -33,42 +39,43 @@ def curves(rows: pl.DataFrame, *, layer: str | None = None, utility: str | None 
     names = [name for name in _CURVES if name in rows.columns and good[name].count()]
     if not names:
         raise OptionError(
-            "the results have no insertion or deletion curves; evaluate with --metric insertion (deletion)"
+            "the results have no insertion or deletion curves; evaluate with the metric insertion or deletion"
         )
     settings = sorted(good.select("layer", "utility").unique().iter_rows())
-    here = choose(settings, layer, utility)
-    good = good.filter((pl.col("layer") == here[0]) & (pl.col("utility") == here[1]))
-    models = in_order(good["model"].unique(), paper.NETWORKS)
-    title = f"Layer {here[0]}, utility {here[1]}"
-    figure, axes = panels(len(models) * len(names), title, columns=len(names))
+    layer, utility = select_setting(settings, layer, utility)
+    good = good.filter((pl.col("layer") == layer) & (pl.col("utility") == utility))
+    models = sort_by_table(good["model"].unique(), paper.NETWORKS)
+    title = f"Layer {layer}, utility {utility}"
+    figure, axes = make_panels(len(models) * len(names), title, columns=len(names))
     for axis, (model, name) in zip(axes, [(model, name) for model in models for name in names], strict=True):
-        what, across = _CURVES[name]
-        label(axis, f"{model}, {what}", across, "probability")
-        own = good.filter((pl.col("model") == model) & pl.col(name).is_not_null())
-        for method in in_order(own["method"].unique(), METHODS):
-            _draw(axis, method, _matrix(own.filter(method=method)[name], f"{what} of {method} on {model}"))
-    legend(figure, axes)
+        curve, x_label = _CURVES[name]
+        label_axes(axis, f"{model}, {curve}", x_label, "probability")
+        rows_with_curve = good.filter((pl.col("model") == model) & pl.col(name).is_not_null())
+        for method in sort_by_table(rows_with_curve["method"].unique(), METHODS):
+            column = rows_with_curve.filter(method=method)[name]
+            _draw(axis, method, _matrix(column, f"{curve} of {method} on {model}"))
+    add_legend(figure, axes)
     return figure
 
 
-def _matrix(column: pl.Series, what: str) -> Array:
-    """Curves of one length (images, points), those with gaps left out."""
+def _matrix(column: pl.Series, title: str) -> Array:
+    """Return curves of one length (images, points), without those that have gaps."""
     column = column.cast(pl.List(pl.Float64))
     lengths: list[Any] = column.list.len().unique().sort().to_list()
     if len(lengths) != 1:
         raise OptionError(
-            f"{what}: curves of {lengths[0]} to {lengths[-1]} points; expected one length: evaluate images of one size"
+            f"{title}: curves of {lengths[0]} to {lengths[-1]} points; expected one length: evaluate images of one size"
         )
     values = column.list.to_array(lengths[0]).to_numpy()
-    found: Array = values[np.isfinite(values).all(1)]
-    return found
+    complete: Array = values[np.isfinite(values).all(1)]
+    return complete
 
 
 def _draw(axis: Axes, method: str, values: Array) -> None:
     if not len(values):
         return
     style = style_of(method)
-    mean, half = mean_and_half(values)
+    mean, half = mean_and_half_width(values)
     steps = np.linspace(0, 100, len(mean))
     axis.plot(
         steps,

@@ -1,4 +1,7 @@
-"""The critical-difference diagram: mean ranks over networks, and which methods do not differ (Demšar 2006)."""
+"""The critical-difference diagram: mean ranks over networks, and which methods do not differ (Demšar 2006).
+
+This is our own code because the packages that also draw it (scikit-posthocs, Orange) depend on pandas.
+"""
 
 from __future__ import annotations
 
@@ -7,88 +10,92 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from shapleycam.cams.table import METHODS
-from shapleycam.experiments.results.cells import Summary, in_order
-from shapleycam.experiments.results.panels import DOTS, choose
-from shapleycam.experiments.results.ranks import Ranking, cliques, ranking
+from shapleycam.experiments.results.cells import ResultsSummary, sort_by_table
+from shapleycam.experiments.results.panels import DOTS_PER_INCH, select_setting
+from shapleycam.experiments.results.ranks import NetworkRanks, cliques, rank_over_networks
 from shapleycam.experiments.results.statistics import Array
 
 _STEP = 0.5
 """Height between two names, in units of the axis."""
 
 
-def rank_diagram(summary: Summary, metric: str, *, layer: str | None = None, utility: str | None = None) -> Figure:
-    """Mean ranks over networks, rank 1 the best; bars join methods that Nemenyi's test does not tell apart at 5 %.
+def rank_diagram(
+    summary: ResultsSummary, metric: str, *, layer: str | None = None, utility: str | None = None
+) -> Figure:
+    """Plot mean ranks over networks, rank 1 the best; bars join methods that Nemenyi's test does not separate at 5 %.
 
-    Methods without a figure on some network are left out, and named.
+    Methods without a figure on some network are left out, and the title names them.
 
     Raises:
         OptionError: fewer than two networks or three methods; an unknown or ambiguous metric, layer or utility.
     """
     column = summary.column(metric)
-    here = summary.at(*choose(summary.settings, layer, utility))
-    methods, figures = _figures(here, metric)
+    results = summary.at(*select_setting(summary.settings, layer, utility))
+    methods, figures = _figures(results, metric)
     complete = np.flatnonzero(np.isfinite(figures).all(axis=0))
-    found = ranking(figures[:, complete], column.better)
-    names = [methods[place] for place in complete]
+    ranking = rank_over_networks(figures[:, complete], column.better)
+    names = [methods[index] for index in complete]
     missing = [name for name in methods if name not in names]
     title = (
-        f"{column.title}: mean ranks over {len(figures)} networks, layer {here.settings[0][0]}, utility "
-        f"{here.settings[0][1]}\nFriedman p = {found.p:.2g}"
+        f"{column.title}: mean ranks over {len(figures)} networks, layer {results.settings[0][0]}, utility "
+        f"{results.settings[0][1]}\nFriedman p = {ranking.p:.2g}"
         + (f"; without a figure on every network: {', '.join(missing)}" if missing else "")
     )
-    return _drawn(names, found, title)
+    return _draw(names, ranking, title)
 
 
-def methods_of(summary: Summary) -> list[str]:
-    """The methods, in the order of tables."""
-    return in_order({cell.method for cell in summary.cells}, METHODS)
+def methods_in(summary: ResultsSummary) -> list[str]:
+    """Return the methods, in the order of tables."""
+    return sort_by_table({cell.method for cell in summary.cells}, METHODS)
 
 
-def _figures(summary: Summary, metric: str) -> tuple[list[str], Array]:
-    """The methods, and their means (networks, methods), NaN where there is none."""
-    methods = methods_of(summary)
+def _figures(summary: ResultsSummary, metric: str) -> tuple[list[str], Array]:
+    """Return the methods, and their means (networks, methods), NaN where there is none."""
+    methods = methods_in(summary)
     cells = {(cell.model, cell.method): cell.mean for cell in summary.cells if cell.metric == metric}
     models = [group.model for group in summary.groups]
     return methods, np.array([[cells.get((model, method), np.nan) for method in methods] for model in models])
 
 
-def _drawn(names: list[str], found: Ranking, title: str) -> Figure:
-    most = len(names)
-    bars = cliques(found.rank, found.critical)
-    below = 0.5 + 0.22 * len(bars)
-    rows = (most + 1) // 2
-    deep = below + rows * _STEP
-    figure = Figure(figsize=(8.0, 0.62 * (deep + 2.2)), dpi=DOTS, layout="constrained")
+def _draw(names: list[str], ranking: NetworkRanks, title: str) -> Figure:
+    """Draw the scale, the names on both sides with lines to their ranks, and the bars that join methods."""
+    count = len(names)
+    bars = cliques(ranking.rank, ranking.critical)
+    first_depth = 0.5 + 0.22 * len(bars)
+    rows = (count + 1) // 2
+    depth = first_depth + rows * _STEP
+    figure = Figure(figsize=(8.0, 0.62 * (depth + 2.2)), dpi=DOTS_PER_INCH, layout="constrained")
     axis = figure.subplots()
     axis.axis("off")
     axis.set_title(title, fontsize=9, parse_math=False)
-    room = 0.35 * (most - 1)
-    axis.set_xlim(1 - room, most + room)
-    axis.set_ylim(-deep, 1.9)
-    _scale(axis, most, found.critical)
-    for place, number in enumerate(np.argsort(found.rank, kind="stable")):
-        left = place < rows
-        depth = below + _STEP * (place if left else most - 1 - place)
-        _name(axis, names[number], float(found.rank[number]), depth, 1 - 0.05 * room if left else most + 0.05 * room)
-    for place, (first, last) in enumerate(bars):
-        height = -0.28 - 0.22 * place
+    margin = 0.35 * (count - 1)
+    axis.set_xlim(1 - margin, count + margin)
+    axis.set_ylim(-depth, 1.9)
+    _draw_scale(axis, count, ranking.critical)
+    for position, index in enumerate(np.argsort(ranking.rank, kind="stable")):
+        left = position < rows
+        name_depth = first_depth + _STEP * (position if left else count - 1 - position)
+        edge = 1 - 0.05 * margin if left else count + 0.05 * margin
+        _draw_name(axis, names[index], float(ranking.rank[index]), name_depth, edge)
+    for position, (first, last) in enumerate(bars):
+        height = -0.28 - 0.22 * position
         axis.plot([first - 0.02, last + 0.02], [height, height], color="#D55E00", linewidth=3.5, solid_capstyle="round")
     return figure
 
 
-def _scale(axis: Axes, most: int, critical: float) -> None:
-    """Ranks from 1, and above them the critical difference as a length."""
-    axis.plot([1, most], [0, 0], color="black", linewidth=1)
-    for rank in range(1, most + 1):
+def _draw_scale(axis: Axes, count: int, critical: float) -> None:
+    """Draw the ranks from 1, and above them the critical difference as a length."""
+    axis.plot([1, count], [0, 0], color="black", linewidth=1)
+    for rank in range(1, count + 1):
         axis.plot([rank, rank], [0, 0.15], color="black", linewidth=1)
         axis.text(rank, 0.25, str(rank), ha="center", va="bottom", fontsize=8)
-    end = min(1 + critical, most + 0.3 * (most - 1))
+    end = min(1 + critical, count + 0.3 * (count - 1))
     axis.plot([1, 1, 1, end, end, end], [1.05, 1.25, 1.15, 1.15, 1.25, 1.05], color="black", linewidth=1)
     axis.text((1 + end) / 2, 1.3, f"critical difference {critical:.2f}", ha="center", va="bottom", fontsize=8)
 
 
-def _name(axis: Axes, name: str, rank: float, depth: float, edge: float) -> None:
-    """A method's name at the side, with a line to its rank."""
+def _draw_name(axis: Axes, name: str, rank: float, depth: float, edge: float) -> None:
+    """Draw a method's name at the side, with a line to its rank."""
     axis.plot([rank, rank, edge], [0, -depth, -depth], color="0.35", linewidth=0.8)
     side = "right" if edge <= 1 else "left"
     text = f"{name} {rank:.2f} " if side == "right" else f" {rank:.2f} {name}"

@@ -1,4 +1,4 @@
-"""An evaluation's rows as arrays: a table of values for each model, layer and utility, and what has none."""
+"""An evaluation's rows as arrays: the values of each model, layer and utility, and the images without results."""
 
 from __future__ import annotations
 
@@ -11,54 +11,54 @@ from numpy.typing import NDArray
 
 from shapleycam.cams.table import METHODS
 from shapleycam.errors import OptionError
-from shapleycam.experiments.results.cells import Absent, Group, in_order
+from shapleycam.experiments.results.cells import MissingResult, ResultGroup, sort_by_table
 from shapleycam.experiments.results.statistics import Array
 from shapleycam.models import paper
 from shapleycam.utilities.table import UTILITIES
 
 _LAYERS = ("before-pool", "last-conv")
-_WHOSE, _OF_TABLE = ("model", "layer", "utility"), ("method", "index")
+_GROUP_COLUMNS, _ROW_COLUMNS = ("model", "layer", "utility"), ("method", "index")
 HEADS = ("index", "image", "model", "layer", "utility", "method", "status", "message")
 
 
 @dataclass(frozen=True)
-class Table:
-    """The values of one group (images, methods, metrics), and whether they were measured.
+class GroupValues:
+    """The values of one group (images, methods, metrics), and which of them were measured.
 
-    A value is NaN where it is undefined, and also where it was not measured: where there is no row, or null in it.
+    A value is NaN where it is undefined, and also where it was not measured: where there is no row, or a null in it.
     """
 
-    group: Group
+    group: ResultGroup
     methods: list[str]
     values: Array
     measured: NDArray[np.bool_]
 
 
-def tables_of(rows: pl.DataFrame, names: Sequence[str]) -> Iterator[Table]:
-    """A table for each model, layer and utility, one at a time."""
+def group_values(rows: pl.DataFrame, names: Sequence[str]) -> Iterator[GroupValues]:
+    """Yield the values of each model, layer and utility, one at a time."""
     good = rows.lazy().filter(pl.col("status") == "ok")
-    for key in good.select(_WHOSE).unique().collect().rows():
-        here = [pl.col(name) == part for name, part in zip(_WHOSE, key, strict=True)]
-        yield _table(good.filter(*here).select(*_OF_TABLE, *names).collect(), key, names)
+    for key in good.select(_GROUP_COLUMNS).unique().collect().rows():
+        conditions = [pl.col(name) == part for name, part in zip(_GROUP_COLUMNS, key, strict=True)]
+        yield _values_of(good.filter(*conditions).select(*_ROW_COLUMNS, *names).collect(), key, names)
 
 
-def in_order_of_tables(groups: Iterable[Group]) -> list[Group]:
-    """Groups as tables are printed: by layer, utility and network."""
+def sort_groups(groups: Iterable[ResultGroup]) -> list[ResultGroup]:
+    """Return groups in the order of tables: by layer, utility and network."""
     groups = list(groups)
-    layers = in_order((group.layer for group in groups), _LAYERS)
-    utilities = in_order((group.utility for group in groups), UTILITIES)
-    models = in_order((group.model for group in groups), paper.NETWORKS)
+    layers = sort_by_table((group.layer for group in groups), _LAYERS)
+    utilities = sort_by_table((group.utility for group in groups), UTILITIES)
+    models = sort_by_table((group.model for group in groups), paper.NETWORKS)
     return sorted(
         groups,
         key=lambda group: (layers.index(group.layer), utilities.index(group.utility), models.index(group.model)),
     )
 
 
-def _table(rows: pl.DataFrame, key: tuple[str, str, str], names: Sequence[str]) -> Table:
-    own = in_order(rows["method"].unique(), METHODS)
+def _values_of(rows: pl.DataFrame, key: tuple[str, str, str], names: Sequence[str]) -> GroupValues:
+    methods = sort_by_table(rows["method"].unique(), METHODS)
     images, row = np.unique(rows["index"].to_numpy(), return_inverse=True)
-    column = rows["method"].cast(pl.Enum(own)).to_physical().to_numpy()
-    present = np.zeros((len(images), len(own)), dtype=bool)
+    column = rows["method"].cast(pl.Enum(methods)).to_physical().to_numpy()
+    present = np.zeros((len(images), len(methods)), dtype=bool)
     present[row, column] = True
     if present.sum() != len(rows):
         raise OptionError(
@@ -66,23 +66,27 @@ def _table(rows: pl.DataFrame, key: tuple[str, str, str], names: Sequence[str]) 
             "each: give each run once"
         )
     values, measured = np.full((*present.shape, len(names)), np.nan), np.zeros((*present.shape, len(names)), dtype=bool)
-    for place, name in enumerate(names):
-        values[row, column, place] = rows[name].cast(pl.Float64).to_numpy()
-        measured[row, column, place] = rows[name].is_not_null().to_numpy()
-    return Table(Group(*key, len(images)), own, values, measured)
+    for index, name in enumerate(names):
+        values[row, column, index] = rows[name].cast(pl.Float64).to_numpy()
+        measured[row, column, index] = rows[name].is_not_null().to_numpy()
+    return GroupValues(ResultGroup(*key, len(images)), methods, values, measured)
 
 
-def absent_in(rows: pl.DataFrame) -> Iterator[Absent]:
-    """Each image without results once a model and layer."""
+def find_missing(rows: pl.DataFrame) -> Iterator[MissingResult]:
+    """Yield each image without results, once for each model and layer."""
     fields = ("model", "layer", "index", "image", "status", "message")
-    bad = rows.filter(pl.col("status") != "ok").select(fields)
-    bad = bad.with_columns(pl.col(pl.Categorical).cast(pl.String)).sort(fields, nulls_last=True)
-    for row in bad.unique(subset=fields[:5], keep="first", maintain_order=True).iter_rows(named=True):
-        yield Absent(**{**row, "message": " ".join((row["message"] or "").split())})
+    without_result = rows.filter(pl.col("status") != "ok").select(fields)
+    without_result = without_result.with_columns(pl.col(pl.Categorical).cast(pl.String)).sort(fields, nulls_last=True)
+    for row in without_result.unique(subset=fields[:5], keep="first", maintain_order=True).iter_rows(named=True):
+        yield MissingResult(**{**row, "message": " ".join((row["message"] or "").split())})
 
 
-def refuse_missing(rows: pl.DataFrame, names: Sequence[str]) -> None:
-    """Refuse rows that cannot be summarised by these metrics."""
+def check_columns(rows: pl.DataFrame, names: Sequence[str]) -> None:
+    """Refuse rows that lack a column of these metrics.
+
+    Raises:
+        OptionError: a column is missing, or there are no metrics.
+    """
     missing = [name for name in (*HEADS, *names) if name not in rows.columns]
     if missing:
         raise OptionError(

@@ -1,4 +1,4 @@
-"""What figures share: panels of one size, their labels, a legend beside them, and files."""
+"""The parts that figures share: panels of one size, labels, a legend beside them, and saving to a file."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from scipy.special import stdtrit
 
 from shapleycam.cams.table import METHODS
 from shapleycam.errors import OptionError, nearest
-from shapleycam.experiments.results.cells import in_order
+from shapleycam.experiments.results.cells import sort_by_table
 from shapleycam.experiments.results.statistics import Array
 from shapleycam.files import write_atomically
 from shapleycam.names import canonical_name
 
-DOTS = 150
+DOTS_PER_INCH = 150
 _SUFFIXES = ("png", "svg", "pdf")
 _INCHES, _LEGEND_INCHES = 3.4, 1.7
 _COLUMNS = 3
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a figure whole, as PNG, SVG or PDF by the suffix.
+    """Write a figure as PNG, SVG or PDF by the suffix; the file is whole or absent.
 
     Raises:
         OptionError: another suffix, or a folder that cannot be written.
     """
     form = path.suffix.removeprefix(".").lower()
     if form not in _SUFFIXES:
-        found = f".{form}" if form else "no suffix"
-        raise OptionError(f"{path}: {found}, and figures are written as .png, .svg or .pdf; choose one of these")
+        suffix = f".{form}" if form else "no suffix"
+        raise OptionError(f"{path}: {suffix}, and figures are written as .png, .svg or .pdf; choose one of these")
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form)
     return write_atomically(path, lambda file: figure.savefig(file, format=form, metadata=undated))
 
 
-def panels(count: int, title: str, columns: int = _COLUMNS) -> tuple[Figure, list[Axes]]:
-    """A figure with so many panels in rows of `columns`, and room for a legend."""
+def make_panels(count: int, title: str, columns: int = _COLUMNS) -> tuple[Figure, list[Axes]]:
+    """Return a figure with `count` panels in rows of `columns`, and room for a legend."""
     columns = min(columns, count)
     rows = ceil(count / columns)
     size = (columns * _INCHES + _LEGEND_INCHES, max(rows * _INCHES, 3.8))
-    figure = Figure(figsize=size, dpi=DOTS, layout="constrained")
+    figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained")
     figure.suptitle(title, fontsize=10, parse_math=False)
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis in axes[count:]:
@@ -52,48 +52,48 @@ def panels(count: int, title: str, columns: int = _COLUMNS) -> tuple[Figure, lis
     return figure, axes[:count]
 
 
-def label(axis: Axes, title: str, across: str, up: str) -> None:
-    """A panel's title and what its axes are, as they are written."""
+def label_axes(axis: Axes, title: str, x: str, y: str) -> None:
+    """Set a panel's title and the labels of its axes, without TeX."""
     axis.set_title(title, fontsize=9, parse_math=False)
-    axis.set_xlabel(across, fontsize=8, parse_math=False)
-    axis.set_ylabel(up, fontsize=8, parse_math=False)
+    axis.set_xlabel(x, fontsize=8, parse_math=False)
+    axis.set_ylabel(y, fontsize=8, parse_math=False)
     axis.tick_params(labelsize=7)
     axis.grid(visible=True, color="0.92", linewidth=0.6)
 
 
-def legend(figure: Figure, axes: Sequence[Axes]) -> None:
-    """One legend for the methods of all panels, beside them."""
-    found: dict[str, Artist] = {}
+def add_legend(figure: Figure, axes: Sequence[Axes]) -> None:
+    """Add one legend for the methods of all panels, beside them."""
+    artists: dict[str, Artist] = {}
     for axis in axes:
         handles, labels = axis.get_legend_handles_labels()
-        found |= dict(zip(labels, handles, strict=True))
-    names = in_order(found, METHODS)
-    handles = [found[name] for name in names]
-    shown = figure.legend(handles, names, loc="outside right center", fontsize=8, frameon=False, handlelength=3.2)
-    for text in shown.get_texts():
+        artists |= dict(zip(labels, handles, strict=True))
+    names = sort_by_table(artists, METHODS)
+    handles = [artists[name] for name in names]
+    added = figure.legend(handles, names, loc="outside right center", fontsize=8, frameon=False, handlelength=3.2)
+    for text in added.get_texts():
         text.set_parse_math(False)
 
 
-def choose(settings: Sequence[tuple[str, str]], layer: str | None, utility: str | None) -> tuple[str, str]:
-    """The layer and utility that a figure is of: those asked for, or the only ones there are.
+def select_setting(settings: Sequence[tuple[str, str]], layer: str | None, utility: str | None) -> tuple[str, str]:
+    """Return the layer and utility of a figure: those that were given, or the only ones there are.
 
     Raises:
         OptionError: an unknown one, or several to choose from.
     """
-    for place, (what, name) in enumerate((("layer", layer), ("utility", utility))):
-        known = list(dict.fromkeys(setting[place] for setting in settings))
-        chosen = name if name in {None, *known} else canonical_name(name, known)
-        if name is not None and chosen is None:
-            raise OptionError(f"{what} {name!r} is not in these results; {nearest(name, known)}")
-        settings = [setting for setting in settings if chosen in {None, setting[place]}]
+    for index, (kind, name) in enumerate((("layer", layer), ("utility", utility))):
+        known = list(dict.fromkeys(setting[index] for setting in settings))
+        known_name = name if name in {None, *known} else canonical_name(name, known)
+        if name is not None and known_name is None:
+            raise OptionError(f"{kind} {name!r} is not in these results; {nearest(name, known)}")
+        settings = [setting for setting in settings if known_name in {None, setting[index]}]
     if len(settings) != 1:
-        found = "; ".join(f"layer {one}, utility {other}" for one, other in settings)
+        found = "; ".join(f"layer {a_layer}, utility {a_utility}" for a_layer, a_utility in settings)
         raise OptionError(f"a figure is of one layer and utility, and there are {found}; choose a layer and a utility")
     return settings[0]
 
 
-def mean_and_half(values: Array) -> tuple[Array, Array]:
-    """The mean of each column (n, columns), and half of its 95 % interval (Student), NaN for n = 1."""
+def mean_and_half_width(values: Array) -> tuple[Array, Array]:
+    """Return the mean of each column (n, columns) and half of its 95 % interval (Student), NaN for n = 1."""
     n = len(values)
     if n < 2:
         return values.mean(0), np.full(values.shape[1], np.nan)

@@ -1,4 +1,4 @@
-"""From the rows of an evaluation to a cell for each model, layer, utility, method and metric."""
+"""Summarise the rows of an evaluation: a cell for each model, layer, utility, method and metric."""
 
 from __future__ import annotations
 
@@ -12,160 +12,163 @@ import polars as pl
 from shapleycam.errors import OptionError
 from shapleycam.experiments.results.cells import (
     ADCC_OF_MEANS,
-    Absent,
     Cell,
     Column,
-    Group,
-    Summary,
+    MissingResult,
+    ResultGroup,
+    ResultsSummary,
     columns_of,
     parts_of,
 )
-from shapleycam.experiments.results.grouping import Table, absent_in, in_order_of_tables, refuse_missing, tables_of
-from shapleycam.experiments.results.notes import no_result
-from shapleycam.experiments.results.ranks import Standing, standing
+from shapleycam.experiments.results.grouping import GroupValues, check_columns, find_missing, group_values, sort_groups
+from shapleycam.experiments.results.notes import no_result_message
+from shapleycam.experiments.results.ranks import Ranks, rank_methods
 from shapleycam.experiments.results.statistics import (
     RESAMPLES,
     Array,
     Combine,
     Lead,
+    column_means,
     estimate,
-    harmonic,
-    lead_of,
-    means,
-    only,
-    paired,
-    resampled_together,
+    harmonic_mean,
+    lead_from_resamples,
+    pair_values,
+    resample_tables,
+    single_mean,
 )
 from shapleycam.metrics.metric import Metric
 
 
 def adcc_of(parts: Array) -> Array:
-    """ADCC (Poppi 2021, arXiv:2104.10252) of coherency, complexity and average drop: (..., 3) -> (...), fractions."""
-    return harmonic(np.stack([parts[..., 0], 1 - parts[..., 1], 1 - parts[..., 2]], axis=-1))
+    """Return the ADCC (Poppi 2021, arXiv:2104.10252) of coherency, complexity and average drop: (..., 3) -> (...).
+
+    All are fractions.
+    """
+    return harmonic_mean(np.stack([parts[..., 0], 1 - parts[..., 1], 1 - parts[..., 2]], axis=-1))
 
 
 @dataclass(frozen=True)
-class _Figure:
-    """How a column's figure is made: of the means of which metrics, by their place."""
+class _ColumnParts:
+    """A column, and the indices of the metrics from whose means its figures are computed."""
 
     column: Column
     parts: tuple[int, ...]
 
     @property
     def combine(self) -> Combine:
-        """Makes the figure of those means."""
-        return adcc_of if self.column.name == ADCC_OF_MEANS else only
+        """Return the function that computes the figure from those means."""
+        return adcc_of if self.column.name == ADCC_OF_MEANS else single_mean
 
 
 def summarise(
     rows: pl.DataFrame, metrics: Sequence[Metric | Column], *, resamples: int = RESAMPLES, seed: int = 0
-) -> Summary:
-    """Means over images with 95 % bootstrap intervals, ranks, and what is missing, of an evaluation's rows.
+) -> ResultsSummary:
+    """Return means over images with 95 % bootstrap intervals, ranks, and the missing results of an evaluation's rows.
 
     Args:
-        rows: one an image, model, layer, utility and method; see `experiments.rows`. Their order changes nothing.
-        metrics: what is summarised; `OF_MEANS` is the ADCC of means, which is no metric of an image.
-        resamples: how many times the images are drawn again.
+        rows: one for each image, model, layer, utility and method, in any order; see `experiments.rows`.
+        metrics: the columns of the summary; `OF_MEANS` is the ADCC of means, which is not a metric of one image.
+        resamples: how many times as many images are drawn with replacement.
         seed: of the draws; the same rows and seed give the same figures to the last bit.
 
     Raises:
-        OptionError: a column is missing, no row has a result, or one is there twice.
+        OptionError: a column is missing, no row has a result, or a result is there twice.
     """
-    return summarise_each([rows], columns_of(metrics, rows.columns), resamples=resamples, seed=seed)
+    return summarise_frames([rows], columns_of(metrics, rows.columns), resamples=resamples, seed=seed)
 
 
-def summarise_each(
+def summarise_frames(
     frames: Iterable[pl.DataFrame], columns: Sequence[Column], *, resamples: int = RESAMPLES, seed: int = 0
-) -> Summary:
-    """As `summarise`, of rows in several frames, each with all rows of its models.
+) -> ResultsSummary:
+    """Summarise rows in several frames, each with all rows of its models, as `summarise` does.
 
-    One frame at a time is in memory, if `frames` makes them one by one.
+    Only one frame at a time is in memory, if `frames` yields them one by one.
 
     Raises:
-        OptionError: as `summarise`.
+        OptionError: as in `summarise`.
     """
     names = parts_of(columns)
-    figures = [_Figure(column, tuple(map(names.index, column.parts))) for column in columns]
-    cells: dict[Group, list[Cell]] = {}
-    absent: list[Absent] = []
+    columns_parts = [_ColumnParts(column, tuple(map(names.index, column.parts))) for column in columns]
+    cells: dict[ResultGroup, list[Cell]] = {}
+    missing: list[MissingResult] = []
     for rows in frames:
-        refuse_missing(rows, names)
-        absent += absent_in(rows)
-        cells |= {table.group: _cells(table, figures, resamples, seed) for table in tables_of(rows, names)}
-        del rows  # before the next ones are read
-    absent.sort(key=lambda one: one.model)
+        check_columns(rows, names)
+        missing += find_missing(rows)
+        cells |= {values.group: _cells(values, columns_parts, resamples, seed) for values in group_values(rows, names)}
+        del rows  # free the memory before the next frame is read
+    missing.sort(key=lambda image: image.model)
     if not cells:
-        raise OptionError(no_result(absent))
-    groups = in_order_of_tables(cells)
+        raise OptionError(no_result_message(missing))
+    groups = sort_groups(cells)
     ordered = tuple(cell for group in groups for cell in cells[group])
-    return Summary(tuple(columns), tuple(groups), ordered, tuple(absent))
+    return ResultsSummary(tuple(columns), tuple(groups), ordered, tuple(missing))
 
 
-def _cells(table: Table, figures: Sequence[_Figure], resamples: int, seed: int) -> list[Cell]:
-    """All cells of a group, a method after the other, from one pass over the resamples."""
-    mean = means(table.values)
-    found = [figure.combine(mean[:, list(figure.parts)]) for figure in figures]
-    standings = [standing(each, figure.column.better) for each, figure in zip(found, figures, strict=True)]
-    pairs = _pairs(table.values, figures, standings)
-    drawn, *drawn_pairs = resampled_together([table.values, *pairs.values()], resamples, seed)
-    leads: list[dict[int, Lead]] = [{} for _ in figures]
-    for ((number, best), pair), again in zip(pairs.items(), drawn_pairs, strict=True):
-        leads[number][best] = lead_of(pair, again, figures[number].combine)
+def _cells(group: GroupValues, columns: Sequence[_ColumnParts], resamples: int, seed: int) -> list[Cell]:
+    """Return all cells of a group, one method after the other, from one pass over the resamples."""
+    mean = column_means(group.values)
+    figures = [column.combine(mean[:, list(column.parts)]) for column in columns]
+    ranks = [rank_methods(figure, column.column.better) for figure, column in zip(figures, columns, strict=True)]
+    pairs = _pairs(group.values, columns, ranks)
+    drawn, *drawn_pairs = resample_tables([group.values, *pairs.values()], resamples, seed)
+    leads: list[dict[int, Lead]] = [{} for _ in columns]
+    for ((index, best), pair), drawn_pair in zip(pairs.items(), drawn_pairs, strict=True):
+        leads[index][best] = lead_from_resamples(pair, drawn_pair, columns[index].combine)
     cells = [
         cell
-        for figure, each, ranks, led in zip(figures, found, standings, leads, strict=True)
-        for cell in _column_cells(table, figure, each, drawn, ranks, led)
+        for column, figure, column_ranks, column_leads in zip(columns, figures, ranks, leads, strict=True)
+        for cell in _column_cells(group, column, figure, drawn, column_ranks, column_leads)
     ]
-    return sorted(cells, key=lambda cell: table.methods.index(cell.method))
+    return sorted(cells, key=lambda cell: group.methods.index(cell.method))
 
 
 def _column_cells(
-    table: Table, figure: _Figure, found: Array, drawn: Array, ranks: Standing, leads: dict[int, Lead]
+    group: GroupValues, column: _ColumnParts, figures: Array, drawn: Array, ranks: Ranks, leads: dict[int, Lead]
 ) -> Iterator[Cell]:
-    """A column's cells: its figures (methods,) and all means of the resamples (resamples, methods, metrics)."""
-    parts = list(figure.parts)
-    again = figure.combine(drawn[:, :, parts])
-    n = np.isfinite(table.values[:, :, parts]).all(-1).sum(0)
-    undefined = table.measured[:, :, parts].all(-1).sum(0) - n
-    for place, method in enumerate(table.methods):
-        have = estimate(float(found[place]), again[:, place], int(n[place]), int(undefined[place]))
-        significant, p = _verdict(leads.get(place), ranks, place)
+    """Yield a column's cells from its figures (methods,) and the resampled means (resamples, methods, metrics)."""
+    parts = list(column.parts)
+    drawn_figures = column.combine(drawn[:, :, parts])
+    n = np.isfinite(group.values[:, :, parts]).all(-1).sum(0)
+    undefined = group.measured[:, :, parts].all(-1).sum(0) - n
+    for index, method in enumerate(group.methods):
+        figure = estimate(float(figures[index]), drawn_figures[:, index], int(n[index]), int(undefined[index]))
+        significant, p = _significance(leads.get(index), ranks, index)
         yield Cell(
-            model=table.group.model,
-            layer=table.group.layer,
-            utility=table.group.utility,
+            model=group.group.model,
+            layer=group.group.layer,
+            utility=group.group.utility,
             method=method,
-            metric=figure.column.name,
-            mean=have.mean,
-            low=have.low,
-            high=have.high,
-            n=have.n,
-            undefined=have.undefined,
-            rank=float(ranks.rank[place]),
-            best=bool(ranks.best[place]),
-            second=bool(ranks.second[place]),
+            metric=column.column.name,
+            mean=figure.mean,
+            low=figure.low,
+            high=figure.high,
+            n=figure.n,
+            undefined=figure.undefined,
+            rank=float(ranks.rank[index]),
+            best=bool(ranks.best[index]),
+            second=bool(ranks.second[index]),
             lead_significant=significant,
             p=p,
         )
 
 
-def _pairs(values: Array, figures: Sequence[_Figure], standings: Sequence[Standing]) -> dict[tuple[int, int], Array]:
-    """By figure and method: each best one beside the first that is second, the better one first."""
+def _pairs(values: Array, columns: Sequence[_ColumnParts], ranks: Sequence[Ranks]) -> dict[tuple[int, int], Array]:
+    """Return by column and method: the values of each best method and of the first second one, the better first."""
     pairs = {}
-    for number, (figure, ranks) in enumerate(zip(figures, standings, strict=True)):
-        if not ranks.second.any():
+    for index, (column, column_ranks) in enumerate(zip(columns, ranks, strict=True)):
+        if not column_ranks.second.any():
             continue
-        parts, second = list(figure.parts), int(ranks.second.argmax())
-        for best in np.flatnonzero(ranks.best):
-            both = (int(best), second) if figure.column.better == "high" else (second, int(best))
-            pairs[number, int(best)] = paired(*(values[:, place, parts] for place in both))
+        parts, second = list(column.parts), int(column_ranks.second.argmax())
+        for best in np.flatnonzero(column_ranks.best):
+            methods = (int(best), second) if column.column.better == "high" else (second, int(best))
+            pairs[index, int(best)] = pair_values(*(values[:, method, parts] for method in methods))
     return pairs
 
 
-def _verdict(lead: Lead | None, ranks: Standing, place: int) -> tuple[bool | None, float | None]:
-    """Whether a method's lead is significant, and its p: of the best alone, and where there is another to lead."""
-    if not ranks.best[place] or ranks.best.sum() + ranks.second.sum() < 2:
+def _significance(lead: Lead | None, ranks: Ranks, index: int) -> tuple[bool | None, float | None]:
+    """Return whether a method's lead is significant, and its p; None for methods that are not best or have no rival."""
+    if not ranks.best[index] or ranks.best.sum() + ranks.second.sum() < 2:
         return None, None
-    if lead is None:  # all share the best figure
+    if lead is None:  # all methods share the best figure
         return False, 1.0
     return (None, None) if isnan(lead.p) else (lead.significant, lead.p)

@@ -1,4 +1,4 @@
-"""Where the objects are on the photographs of a dataset, from the usual kinds of annotation."""
+"""What annotations are: where the objects are on the photographs of a dataset."""
 
 from __future__ import annotations
 
@@ -16,48 +16,51 @@ FILE_LIMIT = 1 << 30
 
 
 class Annotations(ABC):
-    """Regions of photographs, found by a photograph's name in its dataset; it can be pickled."""
+    """Regions of photographs by the photograph's name in its dataset; it can be pickled.
+
+    `origin` is the path that the user named.
+    """
 
     origin: str
 
     @abstractmethod
-    def of(self, name: str) -> list[Region] | None:
-        """The objects on a photograph: an empty list where there are none, None where it is not annotated.
+    def regions_of(self, name: str) -> list[Region] | None:
+        """Return the objects on a photograph: an empty list where there are none, None where it is not annotated.
 
         Raises:
-            ImageError: its annotation is damaged, or several may be meant.
+            ImageError: its annotation is damaged, or several annotations may be of it.
         """
 
 
-class Index:
-    """Annotations by the names of their photographs: the whole relative name without its suffix, else the stem."""
+class NameIndex:
+    """Finds annotations by photograph: by the relative name without its suffix, else by the stem."""
 
     def __init__(self, entries: Iterable[tuple[str, int]]) -> None:
-        self._whole: dict[str, int] = {}
-        self._stems: dict[str, list[int]] = {}
+        self._by_name: dict[str, int] = {}
+        self._by_stem: dict[str, list[int]] = {}
         for name, entry in entries:
-            self._whole.setdefault(_bare(name), entry)
-            self._stems.setdefault(PurePosixPath(name).stem, []).append(entry)
+            self._by_name.setdefault(_without_suffix(name), entry)
+            self._by_stem.setdefault(PurePosixPath(name).stem, []).append(entry)
 
     def entry_of(self, name: str) -> int | None:
-        """The entry of a photograph, None where there is none.
+        """Return the entry of a photograph, None where there is none.
 
         Raises:
-            ImageError: none has its whole name, and several have its stem.
+            ImageError: none has its relative name, and several have its stem.
         """
-        if _bare(name) in self._whole:
-            return self._whole[_bare(name)]
-        found = self._stems.get(PurePosixPath(name).stem, [])
-        if len(found) > 1:
+        if _without_suffix(name) in self._by_name:
+            return self._by_name[_without_suffix(name)]
+        entries = self._by_stem.get(PurePosixPath(name).stem, [])
+        if len(entries) > 1:
             raise ImageError(
-                f"{name}: {len(found)} annotations are called {PurePosixPath(name).stem!r}; name the photographs and "
+                f"{name}: {len(entries)} annotations are called {PurePosixPath(name).stem!r}; name the photographs and "
                 "the annotations alike, with their sub-folders"
             )
-        return found[0] if found else None
+        return entries[0] if entries else None
 
 
-def files(folder: Path, suffix: str) -> tuple[str, ...]:
-    """The relative names of the files below a folder with this suffix, in sorted order.
+def list_files(folder: Path, suffix: str) -> tuple[str, ...]:
+    """Return the relative names of the files below a folder with this suffix, in sorted order.
 
     Raises:
         ImageError: a folder cannot be read.
@@ -68,17 +71,17 @@ def files(folder: Path, suffix: str) -> tuple[str, ...]:
             f"{error.filename}: the folder cannot be read ({error.strerror}); check its permissions"
         ) from None
 
-    found = [
+    names = [
         (Path(where) / name).relative_to(folder).as_posix()
-        for where, _, names in os.walk(folder, onerror=refuse, followlinks=True)
-        for name in names
+        for where, _, entries in os.walk(folder, onerror=refuse, followlinks=True)
+        for name in entries
         if name.lower().endswith(suffix) and not name.startswith("._")
     ]
-    return tuple(sorted(found))
+    return tuple(sorted(names))
 
 
-def content(path: Path, limit: int = FILE_LIMIT) -> bytes:
-    """The bytes of an annotation.
+def read_content(path: Path, limit: int = FILE_LIMIT) -> bytes:
+    """Return the bytes of an annotation file.
 
     Raises:
         ImageError: it cannot be read, or is far too large.
@@ -93,12 +96,12 @@ def content(path: Path, limit: int = FILE_LIMIT) -> bytes:
 
 
 def fingerprint_of(annotations: Annotations, names: Sequence[str]) -> str:
-    """The sha256 of the objects of these photographs, by which changed annotations are noticed."""
+    """Return the SHA-256 of the objects of these photographs, by which changed annotations are noticed."""
     digest = hashlib.sha256()
     for name in names:
         try:
-            regions = annotations.of(name) or []
-        except ShapleyCamError as error:  # which is that image's, when it is measured
+            regions = annotations.regions_of(name) or []
+        except ShapleyCamError as error:  # it is reported when that image is evaluated
             digest.update(str(error).encode())
             continue
         for region in regions:
@@ -107,5 +110,5 @@ def fingerprint_of(annotations: Annotations, names: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def _bare(name: str) -> str:
+def _without_suffix(name: str) -> str:
     return PurePosixPath(name).with_suffix("").as_posix() if PurePosixPath(name).name else name

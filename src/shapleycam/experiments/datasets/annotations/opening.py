@@ -1,4 +1,4 @@
-"""Open annotations, of whichever kind they are."""
+"""Open annotations of any of the three kinds."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from pathlib import Path
 
 from shapleycam.errors import OptionError
 from shapleycam.experiments.datasets.annotations import coco, masks, voc
-from shapleycam.experiments.datasets.annotations.base import Annotations, files
+from shapleycam.experiments.datasets.annotations.base import Annotations, list_files
 
 
 def open_annotations(path: str | Path) -> Annotations:
-    """The annotations in a folder of PASCAL-VOC XML, a folder of PNG masks, or a COCO JSON file.
+    """Open the annotations in a folder of PASCAL VOC XML, a folder of PNG masks, or a COCO JSON file.
 
     Raises:
-        OptionError: there is no such thing, or it is none of these, or a folder of both.
+        OptionError: there is no such file or folder, it is none of these, or it is a folder of both.
         ImageError: the folder or the file cannot be read.
     """
     path = Path(path)
     if path.is_file() and path.suffix.lower() == ".json":
-        return coco.read(path)
+        return coco.read_coco(path)
     if not path.is_dir():
         found = "a file that is not .json" if path.exists() else "no such file or folder"
         raise OptionError(f"{path}: {found}; expected a folder of .xml or of .png masks, or a COCO .json")
-    boxes, mask_files = files(path, ".xml"), files(path, ".png")
-    if bool(boxes) == bool(mask_files):
-        found = "both .xml and .png files" if boxes else "neither .xml nor .png files"
+    xml_files, mask_files = list_files(path, ".xml"), list_files(path, ".png")
+    if bool(xml_files) == bool(mask_files):
+        found = "both .xml and .png files" if xml_files else "neither .xml nor .png files"
         raise OptionError(f"{path}: {found} in the folder; expected one kind, name the sub-folder that holds it")
-    return voc.Boxes(path, boxes) if boxes else masks.Masks(path, mask_files)
+    return voc.VocAnnotations(path, xml_files) if xml_files else masks.MaskAnnotations(path, mask_files)

@@ -1,4 +1,4 @@
-"""Which figures the results of one layer and utility allow."""
+"""The figures that can be drawn from the results of one layer and utility."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from functools import partial
 import polars as pl
 from matplotlib.figure import Figure
 
-from shapleycam.experiments.results.cells import Summary
+from shapleycam.experiments.results.cells import ResultsSummary
 from shapleycam.experiments.results.curves import curves
 from shapleycam.experiments.results.diagram import rank_diagram
 from shapleycam.experiments.results.plots import metric_against_metric
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """A figure that can be drawn: its name in files, its title, what it shows in words, and how."""
+class FigureSpec:
+    """A figure that can be drawn: its file name without suffix, its title, a text in its place, and a function."""
 
     name: str
     title: str
@@ -25,13 +25,13 @@ class Drawing:
     draw: Callable[[], Figure]
 
 
-def drawings(summary: Summary, curve_rows: pl.DataFrame | None) -> Iterator[Drawing]:
-    """Metric against metric, ranks over networks, curves; `summary` is of one layer and utility."""
+def available_figures(summary: ResultsSummary, curve_rows: pl.DataFrame | None) -> Iterator[FigureSpec]:
+    """Yield metric against metric, ranks over networks, and curves; `summary` is of one layer and utility."""
     ((layer, utility),) = summary.settings
     columns, end = summary.columns, f"{layer}_{utility}"
     if len(columns) > 1:
         first, last = columns[0], columns[-1]
-        yield Drawing(
+        yield FigureSpec(
             f"{first.name}_{last.name}_{end}",
             f"{first.title} against {last.title}",
             f"Each method as a point, {first.head} across and {last.head} up; the figures are in the table",
@@ -39,14 +39,14 @@ def drawings(summary: Summary, curve_rows: pl.DataFrame | None) -> Iterator[Draw
         )
     if len(summary.groups) > 1 and len({cell.method for cell in summary.cells}) > 2:
         for column in columns:
-            yield Drawing(
+            yield FigureSpec(
                 f"ranks_{column.name}_{end}",
                 f"Ranks by {column.title}",
                 f"Mean rank of each method by {column.head} over the networks, and which methods are not told apart",
                 partial(rank_diagram, summary, column.name),
             )
     if curve_rows is not None:
-        yield Drawing(
+        yield FigureSpec(
             f"curves_{end}",
             "Insertion and deletion curves",
             "The probability of the class as pixels are added or removed in the order of each method's map",

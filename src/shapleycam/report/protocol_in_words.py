@@ -1,0 +1,63 @@
+"""A protocol in plain words, and as a list of all choices that decide a number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from shapleycam.experiments import Store
+from shapleycam.metrics import METRICS
+from shapleycam.metrics.metric import Metric
+from shapleycam.wording import counted
+
+_CLASSES = {
+    "prediction": "What is explained is the class that the model predicts.",
+    "label": "What is explained is the class that a photograph is labelled with.",
+    "correct": "What is explained is the predicted class, of those photographs alone where it is the label.",
+}
+
+
+def describe_protocol(stores: Sequence[Store]) -> list[str]:
+    """Return sentences that say what was done."""
+    first = stores[0].manifest
+    names, images = _union(stores, "methods"), counted(stores[0].images, "photograph")
+    methods = f"{counted(len(names), 'method')}: {', '.join(names)}"
+    networks = counted(len(recorded_models(stores)), "network")
+    return [
+        f"Decisions of {networks} on {images} were explained by {methods}.",
+        f"Layers: {', '.join(_union(stores, 'layers'))}; utilities: {', '.join(_union(stores, 'utilities'))}.",
+        _CLASSES[first["protocol"]["class_rule"]],
+        "Each method's map was then measured on each photograph, and the figures are means over photographs.",
+        "An interval is where 95 % of the means lie when as many photographs are drawn again (bootstrap).",
+    ]
+
+
+def recorded_models(stores: Sequence[Store]) -> dict[str, Mapping[str, Any]]:
+    """Return what the runs record of each network, in the order of the runs."""
+    return {name: store.manifest["models"][name] for store in stores for name in store.manifest["order"]}
+
+
+def measured_metrics(stores: Sequence[Store]) -> list[Metric]:
+    """Return the metrics of the runs, in the order of the table of metrics."""
+    return [METRICS[name] for name in METRICS if name in _union(stores, "metrics")]
+
+
+def list_choices(stores: Sequence[Store]) -> list[tuple[str, str]]:
+    """Return every choice as (name, text); layers, utilities, methods and metrics are those of all runs."""
+    measured = {name: _union(stores, name) for name in ("layers", "utilities", "methods", "metrics")}
+    return list(_flatten({**stores[0].manifest["protocol"], **measured}))
+
+
+def _union(stores: Sequence[Store], name: str) -> list[str]:
+    """Return what any of the runs asked for, each once."""
+    return list(dict.fromkeys(item for store in stores for item in store.manifest["protocol"][name]))
+
+
+def _flatten(choices: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield nested choices as (dotted name, text)."""
+    for name, value in choices.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, list) else "none" if value is None else str(value)
+            yield f"{prefix}{name}", text
