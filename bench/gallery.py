@@ -21,7 +21,7 @@ from PIL import Image
 
 import shapleycam
 from measure import THREADS
-from shapleycam.explanations.evidence import where
+from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.models import zoo
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -72,8 +72,11 @@ def strip(pictures: Sequence[Image.Image]) -> Image.Image:
 
 def table() -> str:
     """What each row of the gallery is, from the table of methods."""
-    titles = ("method", "derivative", "spread", "in units of the utility", "source")
-    rows = [(m.name, m.derivative, m.spread, "yes" if m.in_units else "no", m.source) for m in shapleycam.methods()]
+    titles = ("method", "derivative", "spread", "what it is", "in units of the utility", "source")
+    rows = [
+        (m.name, m.basis.name, m.spread_name, m.description, "yes" if m.in_units else "no", m.source)
+        for m in shapleycam.methods()
+    ]
     return "\n".join(f"| {' | '.join(row)} |" for row in (titles, ["---"] * len(titles), *rows))
 
 
@@ -82,7 +85,7 @@ def section(method: str, photos: Sequence[Photo], found: dict[str, dict[str, sha
     lines = [f"### {method}", ""]
     for layer, place in LAYERS.items():
         explanations = found[layer][method]
-        evidence = [f"{p.name}: {where(explanations.values[i])}" for i, p in enumerate(photos)]
+        evidence = [f"{p.name}: {describe_evidence(explanations.values[i])}" for i, p in enumerate(photos)]
         lines += [f"![{method}, {place}. {'. '.join(evidence)}](images/gallery/{picture_name(method, layer)})", ""]
     return "\n".join(lines)
 

@@ -74,7 +74,7 @@ def of_shapiq(maker: Callable[..., object], budget: int) -> Estimator:
 
 def of_captum(explainer: Explainer, image: Tensor, samples: int) -> Estimator:
     """captum's ShapleyValueSampling of the same game, by running the whole network for each coalition."""
-    layer = explainer.model.get_submodule(explainer.layer)
+    layer = explainer.model.get_submodule(explainer.find_layer())
 
     def estimate(game: Game) -> Tensor:
         def utility(kept: Tensor) -> Tensor:

@@ -44,10 +44,26 @@ GROUPS = {
     "report/test_reports_in_a_browser.py": "browser",
 }
 """Beginnings of files whose tests stay on one worker together: Ray's clusters, and the page's server with Chromium."""
-SINGLE = ("test_survey.py", "test_real_models.py", "test_conformance.py")
+SINGLE = ("test_survey.py", "test_real_models.py")
 """Files whose tests are long and share no fixture, so that any worker may take any of them."""
-FIRST = ("experiments/engines/", "test_random_networks.py", "web/", "test_survey.py", "test_docs.py", "test_readme.py")
-"""Files that take longest: begun first, so that no worker is left alone with one at the end."""
+FIRST = (
+    *("experiments/engines/", "test_readme.py", "experiments/test_crashes.py", "test_docs.py", "test_conformance.py"),
+    *("test_survey.py", "web/", "report/", "test_notebooks.py", "cli/"),
+)
+"""Files that take longest: begun first, so that no worker is left alone with one at the end.
+
+Ray's come first and the page's when they are nearly done, since both start processes of their own.
+"""
+SLOW = (
+    *("experiments/engines/", "experiments/test_crashes.py", "cli/test_by_ray.py"),
+    *("web/test_page.py", "web/test_many.py", "web/test_hostile.py", "report/test_reports_in_a_browser.py"),
+    *("test_readme.py", "test_notebooks.py", "test_survey.py::test_a_row_is_found_again", "test_real_models.py"),
+    *("test_docs.py::test_python", "test_docs.py::test_commands", "test_docs.py::test_the_file_model"),
+    *("test_conformance.py", "metrics/test_metric_conformance.py", "test_random_networks.py", "models/test_paper.py"),
+    *("report/test_report_of_runs.py", "cli/test_fidelity_command.py", "cli/test_explain.py::TestTour"),
+    *("layers/test_layers.py::test_finds_the_layer_before_pooling", "cli/test_evaluate.py::test_reproduce"),
+)
+"""Beginnings of tests that get the marker `slow`: processes, servers, browsers, commands and networks of full size."""
 
 
 def group_of(nodeid: str) -> str:
@@ -76,14 +92,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return ByGroup(config, log)
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest; the order inside a file stays."""
+    """Begin with the files that take longest, the order inside a file stays; mark what is slow."""
 
     def place(item: pytest.Item) -> int:
         file = item.nodeid.removeprefix("tests/")
         return next((place for place, beginning in enumerate(FIRST) if file.startswith(beginning)), len(FIRST))
 
     items.sort(key=place)
+    for item in items:
+        if item.nodeid.removeprefix("tests/").startswith(SLOW):
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")

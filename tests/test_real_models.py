@@ -40,7 +40,7 @@ def test_segmentation_is_explained_at_the_encoder(build, layer):
     mask[0, :64, :64] = mask[1, 64:, 64:] = True
     explainer = Explainer(model, utility=utilities.inside(mask, "logit"))
     found = explainer.compare(images, ["gradcam", "shapleycam", "pathcam"], target=3)
-    assert explainer.layer == layer
+    assert explainer.find_layer() == layer
     z = explainer.output(images)
     scale = z.shape[-1] // 2
     expected = [z[0, 3, :scale, :scale].mean(), z[1, 3, scale:, scale:].mean()]
@@ -85,7 +85,7 @@ def test_a_two_stage_detector_is_explained_as_it_is():
         detections = model(list(images))
     explainer = Explainer(model, utility=utilities.box())
     found = explainer.compare(images, ["gradcam", "hirescam", "pathcam"])
-    assert explainer.layer == "backbone.body.16"
+    assert explainer.find_layer() == "backbone.body.16"
     for e in found.values():
         best = torch.stack([image["scores"].max() for image in detections])
         torch.testing.assert_close(e.utility, best, rtol=1e-3, atol=1e-5)
@@ -100,7 +100,7 @@ def test_detr_is_explained_at_its_encoder_and_its_queries_are_no_grid():
     model, images = detr(), noise(2, 3, 128, 128)
     explainer = Explainer(model, utility=utilities.box((0.2, 0.2, 0.9, 0.9)))
     found = explainer.compare(images, ["shapleycam", "pathcam-h", "sampledshapley"], target=1, tolerance=0.2)
-    assert explainer.layer.startswith(("model.encoder", "model.input_projection"))
+    assert explainer.find_layer().startswith(("model.encoder", "model.input_projection"))
     e = found["sampledshapley"]
     assert e.values.shape == (2, 4, 4)  # not the nine queries
     game = explainer.game(images, target=1)
@@ -128,7 +128,7 @@ def test_detr_is_explained_at_its_encoder_and_its_queries_are_no_grid():
 def test_videos_are_explained_in_space_and_time(build, shape, layer, grid):
     explainer = Explainer(build().eval())
     found = explainer.compare(noise(*shape), ["gradcam", "shapleycam-h", "pathcam-h", "sampledshapley"])
-    assert explainer.layer == layer
+    assert explainer.find_layer() == layer
     for e in found.values():
         assert e.values.shape == (1, *grid)
         frames = shape[2] if shape[1] == 3 else shape[1]

@@ -7,7 +7,7 @@ import json
 import pytest
 from PIL import Image
 
-from shapleycam.explanations.evidence import where
+from shapleycam.explanations.evidence import describe_evidence
 
 PAPER = ["gradcam", "hirescam", "gradcam-e", "xgradcam", "layercam", "gradcam++", "randomcam"]
 PAPER += ["shapleycam", "shapleycam-h", "shapleycam-e"]
@@ -22,7 +22,7 @@ def test_the_papers_ten_methods_on_a_photograph(run, hopper, explainer, tmp_path
     rows = {line.split()[0]: line for line in ran.out.splitlines() if line.split()[0] in PAPER}
     assert list(rows) == PAPER
     for method, row in rows.items():
-        assert row.rstrip().endswith(where(comparison[method].values[0]))
+        assert row.rstrip().endswith(describe_evidence(comparison[method].values[0]))
     with Image.open(tmp_path / "grace_hopper_compare.png") as picture:
         picture.load()
         assert picture.format == "PNG"

@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import shapleycam
-from shapleycam.explanations.evidence import where
+from shapleycam.explanations.evidence import describe_evidence
 
 LABELS = ("cat", "dog", "heron", "stork")
 
@@ -80,7 +80,7 @@ class TestPhotographs:
         assert (ran.code, ran.err) == (0, "")
         assert ran.out.splitlines()[0] == str(hopper)
         expected = explainer.explain(hopper)
-        evidence = where(expected.values[0])
+        evidence = describe_evidence(expected.values[0])
         assert fact(ran.out, "explained") == f"academic gown (class 400), rest {expected.utility[0]:.4g}; {evidence}"
         assert fact(ran.out, "layer") == "bn2 of efficientnet_lite0"
         assert fact(ran.out, "curvature").startswith(f"{expected.curvature[0]:.2f}: some of the score")
@@ -101,7 +101,7 @@ class TestPhotographs:
             (row,) = document["explained"]
             assert (row["class"], row["label"]) == (int(explanation.target[index]), explanation.label(index))
             assert row["utility_value"] == pytest.approx(float(explanation.utility[index]), abs=1e-4)
-            assert row["evidence"] == where(explanation.values[index])
+            assert row["evidence"] == describe_evidence(explanation.values[index])
             assert row["curvature"] == pytest.approx(float(comparison["shapleycam"].curvature[index]), abs=1e-4)
             probabilities = explanation.output[index].softmax(0)
             assert [top["class"] for top in document["top"]] == probabilities.argsort(descending=True)[:5].tolist()
@@ -170,7 +170,7 @@ class TestOptions:
         (document,) = lines(run("explain", hopper, "--target", "Military Uniform", "--json"))
         (row,) = document["explained"]
         assert (row["class"], row["label"]) == (652, "military uniform")
-        assert row["evidence"] == where(torch.tensor(document["explained"][0]["values"]["shapleycam"]))
+        assert row["evidence"] == describe_evidence(torch.tensor(document["explained"][0]["values"]["shapleycam"]))
 
     @pytest.mark.parametrize("target", ["2", "heron", " HERON ", "heron, wader"])
     def test_target_by_number_and_label(self, run, tiny, photo, target):

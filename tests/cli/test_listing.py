@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import asdict
 
 import pytest
 import torch
@@ -16,14 +15,15 @@ import shapleycam
 class TestMethods:
     def test_json_is_the_table(self, run):
         ran = run("methods", "--json")
-        assert json.loads(ran.out) == [asdict(row) for row in shapleycam.methods()]
+        assert json.loads(ran.out) == [row.as_data() for row in shapleycam.methods()]
 
     def test_every_row_is_printed_uncut(self, run):
         out = run("methods").out
         for row in shapleycam.methods():
             (line,) = [line for line in out.splitlines() if line.split()[0] == row.name]
-            assert row.derivative in line
-            assert row.spread in line
+            assert row.basis.name in line
+            assert row.spread_name in line
+            assert row.description in line
             assert line.rstrip().endswith(row.source)
         assert "Sets: paper (those marked), all." in out
 

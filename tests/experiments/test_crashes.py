@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from helpers import forked_evaluations
-from helpers.small_evaluations import assert_near, folder_of, measured, tiny
+from helpers.small_evaluations import assert_near, folder_of, run_evaluation, tiny
 from shapleycam.errors import OptionError
 from shapleycam.experiments import Store
 from shapleycam.files import UNFINISHED
@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="forks"),
 ]
 IMAGES = 70
-PARTS = 2 * 3
+CHUNKS = 2 * 3
 """Of two models; the last of each is smaller."""
 
 
@@ -40,7 +40,7 @@ class Runs:
         self.process, self.data = process, data
         self.child = 0
         self.started: list[int] = []
-        self.these: list[psutil.Process] = []
+        self.processes: list[psutil.Process] = []
         self.until("ready")
 
     def start(self, out: Path, moment: str = "never") -> None:
@@ -49,42 +49,42 @@ class Runs:
         self.child = self.until("started")
         self.started.append(self.child)
 
-    def until(self, what: str) -> Any:
-        """The next time that this is said."""
+    def until(self, key: str) -> Any:
+        """Return the value of the next event with this key."""
         while True:
             line = self.process.stdout.readline()
             assert line, "the process has died"
-            said = json.loads(line)
-            if what in said:
-                return said[what]
-            assert "ended" not in said, line
+            event = json.loads(line)
+            if key in event:
+                return event[key]
+            assert "ended" not in event, line
 
     def until_ended(self) -> int:
-        """How the run ended, whatever is said before."""
+        """How the run ended, whatever events come before."""
         while True:
-            said = json.loads(self.process.stdout.readline())
-            if "ended" in said:
-                return said["ended"]
+            event = json.loads(self.process.stdout.readline())
+            if "ended" in event:
+                return event["ended"]
 
     def measured(self, times: int) -> None:
         for _ in range(times):
             self.until("measured")
-        self.these = [psutil.Process(self.child), *psutil.Process(self.child).children(recursive=True)]
+        self.processes = [psutil.Process(self.child), *psutil.Process(self.child).children(recursive=True)]
 
     def finish(self, out: Path) -> Store:
         self.start(out)
         assert self.until_ended() == 0
         return Store(out)
 
-    def nobody_is_left(self) -> bool:
+    def all_have_ended(self) -> bool:
         """After a while: torch's workers look for their parent every 5 seconds."""
         deadline = monotonic() + 12
-        while any(map(lives, self.these)) and monotonic() < deadline:
+        while any(map(is_running, self.processes)) and monotonic() < deadline:
             sleep(0.1)
-        return not any(map(lives, self.these))
+        return not any(map(is_running, self.processes))
 
 
-def lives(process: psutil.Process) -> bool:
+def is_running(process: psutil.Process) -> bool:
     """Whether a process is there, and not only its number, for a parent that does not ask."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
@@ -118,43 +118,43 @@ def whole(runs, tmp_path_factory) -> pl.DataFrame:
     return runs.finish(tmp_path_factory.mktemp("whole")).rows()
 
 
-def parts(out: Path) -> dict[Path, bytes]:
+def chunk_files(out: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in out.rglob("*.parquet")}
 
 
 def check_kept(out: Path, before: dict[Path, bytes], whole: pl.DataFrame) -> dict[Path, bytes]:
     """What was there is there unchanged, and what is there are rows of the whole table, each once."""
-    now = parts(out)
-    assert before.items() <= now.items()
+    present = chunk_files(out)
+    assert before.items() <= present.items()
     if (out / "manifest.json").exists():
         rows = Store(out).rows()
         assert rows.is_duplicated().sum() == 0
         assert rows.equals(whole.join(rows.select("model", "index").unique(), on=["model", "index"], how="semi"))
-    return now
+    return present
 
 
 def test_undisturbed_table_is_that_of_one_process(runs, whole, tmp_path):
     """Of one with other batches, and with as many threads as it likes."""
     assert len(whole) == 2 * IMAGES * 3
-    assert_near(measured(runs.data, tmp_path, [tiny(), tiny(1, "other")]).rows(), whole, 1e-5, within=1e-5)
+    assert_near(run_evaluation(runs.data, tmp_path, [tiny(), tiny(1, "other")]).rows(), whole, 1e-5, within=1e-5)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_killed_at_three_random_moments(runs, whole, tmp_path, seed):
     moments = random.Random(seed)  # noqa: S311
-    kept: dict[Path, bytes] = {}
+    written: dict[Path, bytes] = {}
     for _ in range(3):
         runs.start(tmp_path)
         runs.measured(moments.randint(1, 6))
         sleep(moments.uniform(0, 0.1))  # the random moment itself
         os.kill(runs.child, signal.SIGKILL)
         assert runs.until_ended() == -signal.SIGKILL
-        kept = check_kept(tmp_path, kept, whole)
-        assert len(kept) < PARTS
+        written = check_kept(tmp_path, written, whole)
+        assert len(written) < CHUNKS
     store = runs.finish(tmp_path)
     assert store.rows().equals(whole)
     assert len(store.manifest["sessions"]) == 4
-    check_kept(tmp_path, kept, whole)
+    check_kept(tmp_path, written, whole)
     assert not list(tmp_path.rglob(f"{UNFINISHED}*"))
 
 
@@ -163,23 +163,23 @@ def test_decoding_processes_end_when_their_parent_was_killed(runs, tmp_path):
     runs.measured(2)
     os.kill(runs.child, signal.SIGKILL)
     runs.until_ended()
-    assert runs.nobody_is_left()
+    assert runs.all_have_ended()
 
 
 @pytest.mark.parametrize(
     "moment",
     [
         *("before-sync:1", "after-rename:1"),  # the manifest
-        *("half-written:1", "before-sync:7", "before-rename:4", "after-rename:4"),  # the first part
+        *("half-written:1", "before-sync:7", "before-rename:4", "after-rename:4"),  # the first chunk
         *("half-written:4", "measuring:12"),
     ],
 )
 def test_killed_at_this_moment(runs, whole, tmp_path, moment):
     runs.start(tmp_path, moment)
     assert runs.until_ended() == -signal.SIGKILL
-    kept = check_kept(tmp_path, {}, whole)
+    written = check_kept(tmp_path, {}, whole)
     assert runs.finish(tmp_path).rows().equals(whole)
-    check_kept(tmp_path, kept, whole)
+    check_kept(tmp_path, written, whole)
     assert not list(tmp_path.rglob(f"{UNFINISHED}*"))
 
 
@@ -189,9 +189,9 @@ def test_interrupt_of_all_its_processes(runs, whole, tmp_path):
     runs.measured(6)
     os.killpg(runs.child, signal.SIGINT)
     assert runs.until_ended() == 130
-    kept = check_kept(tmp_path, {}, whole)
-    assert 0 < len(kept) < PARTS
-    assert runs.nobody_is_left()
+    written = check_kept(tmp_path, {}, whole)
+    assert 0 < len(written) < CHUNKS
+    assert runs.all_have_ended()
     assert runs.finish(tmp_path).rows().equals(whole)
 
 
@@ -200,14 +200,14 @@ def test_two_at_once(runs, whole, tmp_path):
     runs.measured(5)
     os.kill(runs.child, signal.SIGSTOP)  # holds the folder, and does nothing meanwhile
     try:
-        before = parts(tmp_path)
+        before = chunk_files(tmp_path)
         for _ in range(2):
             with pytest.raises(OptionError) as caught:
-                measured(runs.data, tmp_path, [tiny(), tiny(1, "other")])
+                run_evaluation(runs.data, tmp_path, [tiny(), tiny(1, "other")])
             assert str(caught.value) == (
                 f"{tmp_path}: another run writes to this folder; wait for it, or choose another out="
             )
-        assert parts(tmp_path) == before
+        assert chunk_files(tmp_path) == before
         assert Store(tmp_path).rows().equals(whole.head(len(Store(tmp_path).rows())))
     finally:
         os.kill(runs.child, signal.SIGKILL)

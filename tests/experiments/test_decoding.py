@@ -9,18 +9,18 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers.small_evaluations import PREPROCESS, QUICK, folder_of, measured, picture, plain, tiny
+from helpers.small_evaluations import PREPROCESS, QUICK, folder_of, picture, plain, run_evaluation, tiny
 from shapleycam import Explainer
 from shapleycam.experiments import decoding
-from shapleycam.experiments.chunk import Decoding
+from shapleycam.experiments.chunk import ChunkDecoder
 from shapleycam.experiments.datasets.opening import open_dataset
-from shapleycam.experiments.engines.local import prepared_ahead
+from shapleycam.experiments.engines.local import prepare_ahead
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
 
 
 def decoded(dataset, preprocess, batches, workers):
-    for _, images in prepared_ahead(batches, Decoding(dataset, preprocess), workers):
+    for _, images in prepare_ahead(batches, ChunkDecoder(dataset, preprocess), workers):
         yield images
 
 
@@ -39,16 +39,16 @@ class TestOrder:
 
     @pytest.mark.parametrize("workers", [0, 2])
     def test_any_images_in_any_order(self, shots, workers):
-        found = list(decoded(open_dataset(shots), PREPROCESS, [[5, 2], [69], [2]], workers))
-        assert [[image.index for image in batch] for batch in found] == [[5, 2], [69], [2]]
+        batches = list(decoded(open_dataset(shots), PREPROCESS, [[5, 2], [69], [2]], workers))
+        assert [[image.index for image in batch] for batch in batches] == [[5, 2], [69], [2]]
 
     def test_arrays_are_the_same_from_processes(self, shots):
-        here = [image for batch in all_of(shots) for image in batch]
-        there = [image for batch in all_of(shots, workers=2) for image in batch]
-        for one, other in zip(here, there, strict=True):
-            assert one.array.dtype == other.array.dtype == np.float32
-            assert np.array_equal(one.array, other.array)
-            assert (one.size, one.box) == (other.size, other.box)
+        local = [image for batch in all_of(shots) for image in batch]
+        from_processes = [image for batch in all_of(shots, workers=2) for image in batch]
+        for image, same in zip(local, from_processes, strict=True):
+            assert image.array.dtype == same.array.dtype == np.float32
+            assert np.array_equal(image.array, same.array)
+            assert (image.size, image.box) == (same.size, same.box)
 
     def test_no_batches(self, shots):
         assert list(decoded(open_dataset(shots), PREPROCESS, [], 0)) == []
@@ -121,11 +121,11 @@ class TestErrors:
         folder_of(tmp_path, 6)
         (tmp_path / "0002.jpg").write_bytes(b"")
         (tmp_path / "0004.jpg").write_text("no picture")
-        found = [image for batch in all_of(tmp_path, size=3, workers=workers) for image in batch]
-        assert [image.index for image in found if image.error] == [2, 4]
-        assert "0002.jpg: the file is empty (0 bytes)" in found[2].error
-        assert found[2].array is None
-        assert not any("\n" in image.error for image in found if image.error)
+        images = [image for batch in all_of(tmp_path, size=3, workers=workers) for image in batch]
+        assert [image.index for image in images if image.error] == [2, 4]
+        assert "0002.jpg: the file is empty (0 bytes)" in images[2].error
+        assert images[2].array is None
+        assert not any("\n" in image.error for image in images if image.error)
 
     @pytest.mark.parametrize("workers", [0, 2])
     def test_of_a_preprocessing_are_the_images(self, tmp_path, workers):
@@ -137,8 +137,8 @@ class TestErrors:
             return PREPROCESS(photo)
 
         picture(9, (50, 40)).save(tmp_path / "0003.jpg")
-        found = [image for batch in all_of(tmp_path, stumbles, workers=workers) for image in batch]
-        assert [image.error for image in found] == [
+        images = [image for batch in all_of(tmp_path, stumbles, workers=workers) for image in batch]
+        assert [image.error for image in images] == [
             None,
             None,
             None,
@@ -147,15 +147,15 @@ class TestErrors:
         ]
 
     @pytest.mark.parametrize(
-        ("made", "says"),
+        ("preprocess", "says"),
         [
             (lambda photo: np.zeros((3, 32, 32)), "preprocess= returned ndarray; expected a tensor (c, h, w)"),
             (lambda photo: PREPROCESS(photo)[None], "preprocess= returned shape (1, 3, 32, 32); expected a tensor"),
         ],
     )
-    def test_of_what_a_preprocessing_returns(self, tmp_path, made, says):
+    def test_of_what_a_preprocessing_returns(self, tmp_path, preprocess, says):
         folder_of(tmp_path, 1)
-        ((image,),) = all_of(tmp_path, made)
+        ((image,),) = all_of(tmp_path, preprocess)
         assert says in image.error
 
     def test_are_rows(self, shots, tmp_path):
@@ -164,7 +164,7 @@ class TestErrors:
                 raise KeyError("odd")
             return PREPROCESS(photo)
 
-        rows = measured(shots, tmp_path, tiny(preprocess=stumbles), limit=12).rows()
+        rows = run_evaluation(shots, tmp_path, tiny(preprocess=stumbles), limit=12).rows()
         bad, good = rows.filter(status="error"), rows.filter(status="ok")
         odd = [i for i in range(12) if Image.open(shots / f"{i:04d}.jpg").getpixel((0, 0))[0] % 2]
         assert 0 < len(odd) < 12
@@ -175,14 +175,16 @@ class TestErrors:
 
 class TestOwnPreprocessing:
     def test_plain_function_gives_the_same_rows_and_layer(self, shots, finished, tmp_path):
-        store = measured(shots, tmp_path, tiny(preprocess=plain), limit=12)
+        store = run_evaluation(shots, tmp_path, tiny(preprocess=plain), limit=12)
         assert store.manifest["models"]["tiny"]["layers"] == {"before-pool": "features"}
-        assert store.rows().drop("image").equals(measured(shots, tmp_path / "other", limit=12).rows().drop("image"))
+        assert (
+            store.rows().drop("image").equals(run_evaluation(shots, tmp_path / "other", limit=12).rows().drop("image"))
+        )
 
     def test_plain_function_with_processes(self, shots, tmp_path):
         from shapleycam.experiments import RunSettings
 
-        rows = measured(shots, tmp_path, tiny(preprocess=plain), settings=RunSettings(workers=2), limit=20).rows()
+        rows = run_evaluation(shots, tmp_path, tiny(preprocess=plain), settings=RunSettings(workers=2), limit=20).rows()
         assert rows["status"].unique().to_list() == ["ok"]
 
     KINDS: ClassVar = {
@@ -194,18 +196,19 @@ class TestOwnPreprocessing:
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_explainer_takes_what_it_makes(self, shots, kind):
-        found = Explainer(tiny(preprocess=self.KINDS[kind]), layer="features").explain(shots / "0000.jpg", "gradcam")
-        assert found.heatmap.shape == (1, 32, 32)
+        explainer = Explainer(tiny(preprocess=self.KINDS[kind]), layer="features")
+        explanation = explainer.explain(shots / "0000.jpg", "gradcam")
+        assert explanation.heatmap.shape == (1, 32, 32)
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_evaluation_takes_what_an_explainer_takes(self, shots, tmp_path, kind):
-        rows = measured(shots, tmp_path, tiny(preprocess=self.KINDS[kind]), QUICK, limit=2).rows()
+        rows = run_evaluation(shots, tmp_path, tiny(preprocess=self.KINDS[kind]), QUICK, limit=2).rows()
         assert rows["status"].unique().to_list() == ["ok"]
 
     def test_an_error_is_not_called_the_death_of_a_process(self, shots, monkeypatch):
         def broken(*_):
             raise RuntimeError("a fault of the program")
 
-        monkeypatch.setattr(decoding, "Decoded", broken)
+        monkeypatch.setattr(decoding, "DecodedImage", broken)
         with pytest.raises(RuntimeError, match="a fault of the program"):
             all_of(shots, tiny().preprocess, workers=1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.small_evaluations import HERE, QUICK, RecordingListener, folder_of, measured, plain, raises, tiny
+from helpers.small_evaluations import HERE, QUICK, RecordingListener, folder_of, plain, raises, run_evaluation, tiny
 from shapleycam.experiments import Evaluation
 from shapleycam.experiments.datasets.opening import open_dataset
 from shapleycam.experiments.estimate import run_trials
@@ -20,9 +20,9 @@ def evaluation(data: Path, out: Path, *models) -> Evaluation:
 
 
 def test_one_trial_a_model_and_nothing_is_written(shots, tmp_path):
-    found = list(run_trials(evaluation(shots, tmp_path / "out", tiny(), tiny(1, "other")), images=3))
-    assert [trial.model for trial in found] == ["tiny", "other"]
-    for trial in found:
+    trials = list(run_trials(evaluation(shots, tmp_path / "out", tiny(), tiny(1, "other")), images=3))
+    assert [trial.model for trial in trials] == ["tiny", "other"]
+    for trial in trials:
         assert trial.images == 70
         assert 0 < trial.seconds_per_image < 60
         assert trial.seconds == pytest.approx(trial.seconds_per_image * 70)
@@ -32,15 +32,15 @@ def test_one_trial_a_model_and_nothing_is_written(shots, tmp_path):
 def test_images_that_are_measured_already_do_not_count(shots, tmp_path):
     models = [tiny(), tiny(1, "other")]
     with pytest.raises(KeyboardInterrupt):
-        measured(shots, tmp_path, models, listener=RecordingListener(33, raises(KeyboardInterrupt())))
+        run_evaluation(shots, tmp_path, models, listener=RecordingListener(33, raises(KeyboardInterrupt())))
     assert [trial.images for trial in run_trials(evaluation(shots, tmp_path, *models))] == [38, 70]
-    measured(shots, tmp_path, models)
+    run_evaluation(shots, tmp_path, models)
     assert [trial.seconds for trial in run_trials(evaluation(shots, tmp_path, *models))] == [0, 0]
 
 
 def test_a_model_that_is_done_is_not_loaded(shots, tmp_path, monkeypatch):
-    measured(shots, tmp_path, tiny(), limit=3)
-    monkeypatch.setattr(EvaluatedModel, "ready", raises(AssertionError("was loaded")))
+    run_evaluation(shots, tmp_path, tiny(), limit=3)
+    monkeypatch.setattr(EvaluatedModel, "load", raises(AssertionError("was loaded")))
     done = Evaluation([tiny()], open_dataset(shots, 3), QUICK, tmp_path, settings=HERE)
     assert [trial.images for trial in run_trials(done)] == [0]
 

@@ -20,8 +20,8 @@ from helpers.small_evaluations import (
     assert_near,
     failing,
     folder_of,
-    measured,
     plain,
+    run_evaluation,
     tiny,
 )
 from shapleycam import Explainer
@@ -64,7 +64,7 @@ def listed(folder, labels) -> str:
 
 class TestUnexplainable:
     def test_only_the_image_is_an_error_and_the_others_have_their_numbers(self, bright, finished, tmp_path):
-        rows = measured(bright, tmp_path / "out", failing(nan_for_white), AT).rows()
+        rows = run_evaluation(bright, tmp_path / "out", failing(nan_for_white), AT).rows()
         (bad,) = rows.filter(status="error").to_dicts()
         assert (bad["index"], bad["image"], bad["method"]) == (7, "0007.jpg", None)
         assert "holds NaN or infinity" in bad["message"]
@@ -74,19 +74,19 @@ class TestUnexplainable:
 
     def test_it_is_fatal_when_strict(self, bright, tmp_path):
         with pytest.raises(ModelError, match="holds NaN or infinity"):
-            measured(bright, tmp_path / "out", failing(nan_for_white), AT, settings=replace(HERE, strict=True))
+            run_evaluation(bright, tmp_path / "out", failing(nan_for_white), AT, settings=replace(HERE, strict=True))
 
     def test_it_is_an_error_also_where_predictions_decide(self, bright, tmp_path):
-        predicted = measured(bright, tmp_path / "first").rows()["target"].unique().to_list()
-        other = next(index for index in range(10) if index not in predicted)
-        data = listed(bright, [other] * 12)
-        rows = measured(data, tmp_path / "out", failing(nan_for_white), replace(AT, class_rule="correct")).rows()
+        predicted = run_evaluation(bright, tmp_path / "first").rows()["target"].unique().to_list()
+        wrong = next(index for index in range(10) if index not in predicted)
+        data = listed(bright, [wrong] * 12)
+        rows = run_evaluation(data, tmp_path / "out", failing(nan_for_white), replace(AT, class_rule="correct")).rows()
         assert rows.filter(index=7)["status"].to_list() == ["error"]
 
     def test_the_first_image_is_an_error_where_the_layer_has_to_be_found(self, bright, tmp_path):
         (bright / "0007.jpg").rename(bright / "0000.jpg")
         network = replace(failing(nan_for_white), preprocess=plain)
-        rows = measured(bright, tmp_path / "out", network).rows()
+        rows = run_evaluation(bright, tmp_path / "out", network).rows()
         assert rows.filter(status="error")["index"].to_list() == [0]
 
     @pytest.mark.parametrize("most", [4, 1])
@@ -98,7 +98,7 @@ class TestUnexplainable:
             if len(images) > most:
                 raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-        rows = measured(shots, tmp_path, failing(little_memory), AT, limit=12).rows()
+        rows = run_evaluation(shots, tmp_path, failing(little_memory), AT, limit=12).rows()
         assert max(seen) == 12
         expected = finished.rows().filter(pl.col("index") < 12).with_columns(layer=pl.lit("features"))
         assert_near(rows, expected, 1e-5, within=1e-5)
@@ -108,7 +108,7 @@ class TestUnexplainable:
             if bool((images.mean((1, 2, 3)) > 1.9).any()):
                 raise torch.cuda.OutOfMemoryError("CUDA out of memory.\nTried to allocate 20 GiB")
 
-        rows = measured(bright, tmp_path / "out", failing(little_memory), AT).rows()
+        rows = run_evaluation(bright, tmp_path / "out", failing(little_memory), AT).rows()
         bad = rows.filter(status="error")
         assert bad["index"].to_list() == [7]
         assert bad["message"].to_list() == ["CUDA out of memory. Tried to allocate 20 GiB"]
@@ -120,10 +120,10 @@ class TestUnexplainable:
             image = PREPROCESS(photo)
             return image if photo.getpixel((0, 0))[0] % 2 else image[:, :24, :28]
 
-        rows = measured(shots, tmp_path, tiny(preprocess=sizes), AT, limit=8).rows()
+        rows = run_evaluation(shots, tmp_path, tiny(preprocess=sizes), AT, limit=8).rows()
         assert rows["status"].unique().to_list() == ["ok"]
         assert len(rows["probability"].unique()) + 1 > 8
-        full = measured(shots, tmp_path / "o", tiny(), AT, limit=8).rows()
+        full = run_evaluation(shots, tmp_path / "o", tiny(), AT, limit=8).rows()
         same = rows["probability"].to_numpy().round(5) == full["probability"].to_numpy().round(5)
         assert 0 < same.sum() < len(rows)
 
@@ -131,34 +131,34 @@ class TestUnexplainable:
 class TestFailingModel:
     def test_is_fatal_with_its_own_message(self, shots, tmp_path):
         with pytest.raises(ModelError) as caught:
-            measured(shots, tmp_path, failing(boom), AT)
+            run_evaluation(shots, tmp_path, failing(boom), AT)
         assert "the model raised ValueError: no such weather, for images of shape (1, 3, 32, 32)" in str(caught.value)
         assert not list(tmp_path.rglob("*.parquet"))
 
     def test_is_fatal_where_the_layer_is_found_by_running_it(self, shots, tmp_path):
         with pytest.raises(ModelError, match="the model raised ValueError: no such weather"):
-            measured(shots, tmp_path, failing(boom))
+            run_evaluation(shots, tmp_path, failing(boom))
 
     def test_message_is_the_models_where_the_first_file_is_damaged_too(self, bright, tmp_path):
         (bright / "0000.jpg").write_bytes(b"")
         with pytest.raises(ModelError, match="no such weather"):
-            measured(bright, tmp_path / "out", failing(boom), AT)
+            run_evaluation(bright, tmp_path / "out", failing(boom), AT)
 
     def test_is_fatal_where_images_are_left_out(self, bright, tmp_path):
         data = listed(bright, ["ant", ""] * 6)
         with pytest.raises(ModelError, match="no such weather"):
-            measured(data, tmp_path / "out", failing(boom), replace(AT, class_rule="label"))
+            run_evaluation(data, tmp_path / "out", failing(boom), replace(AT, class_rule="label"))
 
     def test_failing_for_the_later_images_only_makes_rows(self, shots, tmp_path):
         of_first, calls = [], []  # images in passes of the first batch alone, and of all
-        measured(shots, tmp_path / "first", failing(lambda images: of_first.append(len(images))), AT, limit=32)
+        run_evaluation(shots, tmp_path / "first", failing(lambda images: of_first.append(len(images))), AT, limit=32)
 
         def tired(images):
             calls.append(len(images))
             if sum(calls) > sum(of_first):
                 raise ValueError("tired")
 
-        rows = measured(shots, tmp_path / "all", failing(tired), AT).rows()
+        rows = run_evaluation(shots, tmp_path / "all", failing(tired), AT).rows()
         assert rows.filter(pl.col("index") < 32)["status"].unique().to_list() == ["ok"]
         assert rows.filter(pl.col("index") >= 32)["status"].unique().to_list() == ["error"]
         assert len(rows.filter(status="error")) == 38
@@ -176,7 +176,7 @@ class TestClassRules:
 
     def test_prediction(self, labelled, tmp_path):
         data, predicted = labelled
-        rows = measured(data, tmp_path / "out", protocol=replace(QUICK, methods="gradcam")).rows()
+        rows = run_evaluation(data, tmp_path / "out", protocol=replace(QUICK, methods="gradcam")).rows()
         assert rows["target"].to_list() == predicted
         assert rows["label"].to_list() == [
             None if i == 3 else c if i % 2 == 0 else (c + 1) % 10 for i, c in enumerate(predicted)
@@ -184,7 +184,7 @@ class TestClassRules:
 
     def test_label(self, labelled, tmp_path):
         data, _ = labelled
-        rows = measured(data, tmp_path / "out", protocol=replace(QUICK, class_rule="label")).rows()
+        rows = run_evaluation(data, tmp_path / "out", protocol=replace(QUICK, class_rule="label")).rows()
         left = rows.filter(status="left out")
         assert left["index"].to_list() == [3]
         assert left["message"].to_list() == ["it has no label"]
@@ -194,15 +194,15 @@ class TestClassRules:
         explainer = Explainer(tiny())
         for index in (0, 1):
             mine = good.filter(index=index)
-            found = explainer.compare(images[index], QUICK.methods, int(mine["label"][0]))
-            numbers = measure(explainer, images[index], found, ["average_drop"])["average_drop"]
+            explanations = explainer.compare(images[index], QUICK.methods, int(mine["label"][0]))
+            numbers = measure(explainer, images[index], explanations, ["average_drop"])["average_drop"]
             assert mine["average_drop"].to_list() == pytest.approx([float(n) for n in numbers.values()], abs=1e-5)
-            score = found["gradcam"].output.softmax(1)[0, mine["label"][0]]
+            score = explanations["gradcam"].output.softmax(1)[0, mine["label"][0]]
             assert mine["probability"][0] == pytest.approx(float(score), abs=1e-6)
 
     def test_correct(self, labelled, tmp_path):
         data, predicted = labelled
-        rows = measured(data, tmp_path / "out", protocol=replace(QUICK, class_rule="correct")).rows()
+        rows = run_evaluation(data, tmp_path / "out", protocol=replace(QUICK, class_rule="correct")).rows()
         assert rows.filter(status="ok")["index"].unique().to_list() == [0, 2, 4, 6, 8]
         left = rows.filter(status="left out")
         assert left["message"].to_list() == [
@@ -210,34 +210,34 @@ class TestClassRules:
             for i in (1, 3, 5, 7, 9)
         ]
         assert left["target"].null_count() == left["method"].null_count() == left["adcc"].null_count() == 5
-        plain = measured(data, tmp_path / "o").rows().filter(pl.col("index") % 2 == 0)
+        plain = run_evaluation(data, tmp_path / "o").rows().filter(pl.col("index") % 2 == 0)
         assert_near(rows.filter(status="ok"), plain, 1e-5, within=1e-5)
 
     def test_nothing_is_correct(self, labelled, tmp_path):
-        other = next(name for index, name in enumerate(LABELS) if index not in labelled[1])
-        wrong = listed(tmp_path / "data", [other] * 10)
-        rows = measured(wrong, tmp_path / "out", protocol=replace(QUICK, class_rule="correct")).rows()
+        unpredicted = next(name for index, name in enumerate(LABELS) if index not in labelled[1])
+        wrong = listed(tmp_path / "data", [unpredicted] * 10)
+        rows = run_evaluation(wrong, tmp_path / "out", protocol=replace(QUICK, class_rule="correct")).rows()
         assert rows["status"].to_list() == ["left out"] * 10
 
     @pytest.mark.parametrize("names", [("ant", "jay"), ("Ant", "JAY")])
     def test_labels_are_the_names_of_folders(self, tmp_path, names):
         for number, name in enumerate(names):
             folder_of(tmp_path / "data" / name, 2, first=2 * number)
-        rows = measured(tmp_path / "data", tmp_path / "out", protocol=replace(QUICK, class_rule="label")).rows()
+        rows = run_evaluation(tmp_path / "data", tmp_path / "out", protocol=replace(QUICK, class_rule="label")).rows()
         assert rows["label"].to_list() == [0] * 6 + [9] * 6
         assert rows["target"].to_list() == rows["label"].to_list()
 
     def test_labels_are_synsets_of_imagenet(self, tmp_path):
         folder_of(tmp_path / "data" / "n02123045", 1)  # tabby
         protocol = replace(QUICK, methods="gradcam", metrics="complexity", class_rule="label")
-        rows = measured(tmp_path / "data", tmp_path / "out", "efficientnet_lite0", protocol).rows()
+        rows = run_evaluation(tmp_path / "data", tmp_path / "out", "efficientnet_lite0", protocol).rows()
         assert rows["target"].to_list() == [281]
 
     def test_no_label_that_the_model_knows_is_fatal(self, tmp_path):
         folder_of(tmp_path / "data" / "unicorn", 1)
         for rule in ("label", "correct"):
             with pytest.raises(OptionError) as caught:
-                measured(tmp_path / "data", tmp_path / rule, protocol=replace(QUICK, class_rule=rule))
+                run_evaluation(tmp_path / "data", tmp_path / rule, protocol=replace(QUICK, class_rule=rule))
             assert f"class rule {rule!r} needs labels that tiny knows; the dataset's are such as 'unicorn'" in str(
                 caught.value
             )
@@ -245,12 +245,12 @@ class TestClassRules:
     def test_number_that_the_model_does_not_have_concerns_its_image_alone(self, tmp_path):
         data = listed(folder_of(tmp_path / "data", 3), [1, 10, 2])
         protocol = replace(QUICK, class_rule="label", methods="gradcam")
-        rows = measured(data, tmp_path / "out", tiny(labels=None), protocol).rows()
+        rows = run_evaluation(data, tmp_path / "out", tiny(labels=None), protocol).rows()
         assert rows["status"].to_list() == ["ok", "left out", "ok"]
         assert rows["target"].to_list() == [1, None, 2]
 
     def test_correct_by_another_utility(self, labelled, tmp_path):
-        rows = measured(
+        rows = run_evaluation(
             labelled[0], tmp_path / "out", protocol=replace(QUICK, utilities="logit", class_rule="correct")
         ).rows()
         assert rows.filter(status="ok")["utility"].unique().to_list() == ["logit"]
@@ -280,10 +280,10 @@ class TestPointing:
         explainer = Explainer(tiny())
         images = sorted(data.glob("*.png"))
         predicted = [LABELS[int(c)] for c in explainer.explain(images, "gradcam").target]
-        other = next(name for name in LABELS if name not in predicted)
+        absent = next(name for name in LABELS if name not in predicted)
         (boxes / "0.xml").write_text(xml((predicted[0], 1, 1, 16, 32)))
-        (boxes / "1.xml").write_text(xml((other, 1, 1, 16, 32)))
-        (boxes / "2.xml").write_text(xml((other, 1, 1, 16, 32), (predicted[2], 17, 1, 32, 32)))
+        (boxes / "1.xml").write_text(xml((absent, 1, 1, 16, 32)))
+        (boxes / "2.xml").write_text(xml((absent, 1, 1, 16, 32), (predicted[2], 17, 1, 32, 32)))
         (boxes / "3.xml").write_text(xml())
         return data, open_annotations(boxes), images
 
@@ -295,25 +295,25 @@ class TestPointing:
         return mask
 
     @pytest.mark.parametrize(
-        ("objects", "found"),
+        ("objects", "halves"),
         [
             ("class", {0: (True, False), 2: (False, True)}),
             ("any", {0: (True, False), 1: (True, False), 2: (True, True)}),
         ],
     )
-    def test_objects_of_the_class_or_any(self, boxed, tmp_path, objects, found):
+    def test_objects_of_the_class_or_any(self, boxed, tmp_path, objects, halves):
         data, boxes, images = boxed
         protocol = replace(POINTING, objects=objects)
-        rows = measured(data, tmp_path / "out", protocol=protocol, annotations=boxes).rows()
+        rows = run_evaluation(data, tmp_path / "out", protocol=protocol, annotations=boxes).rows()
         explainer = Explainer(tiny())
         for index, image in enumerate(images):
             mine = rows.filter(index=index)
-            if index not in found:
+            if index not in halves:
                 assert mine["energy_pointing"].is_nan().all(), index
                 assert mine["pointing_game"].is_nan().all(), index
                 continue
             explanations = explainer.compare(image, QUICK.methods)
-            expected = measure(explainer, image, explanations, POINTING.metrics, objects=self.halves(*found[index]))
+            expected = measure(explainer, image, explanations, POINTING.metrics, objects=self.halves(*halves[index]))
             for name in POINTING.metrics:
                 numbers = [float(expected[name][method]) for method in QUICK.methods]
                 assert mine[name].to_list() == pytest.approx(numbers, abs=1e-5, nan_ok=True), (name, index)
@@ -328,16 +328,16 @@ class TestPointing:
         picture(0, (96, 32)).save(data / "a.png")
         (boxes / "a.xml").write_text(xml(("thing", 65, 1, 96, 32), size=(96, 32)))
         protocol = replace(POINTING, objects="any")
-        rows = measured(data, tmp_path / "out", protocol=protocol, annotations=open_annotations(boxes)).rows()
+        rows = run_evaluation(data, tmp_path / "out", protocol=protocol, annotations=open_annotations(boxes)).rows()
         assert rows["energy_pointing"].is_nan().all()
         (boxes / "a.xml").write_text(xml(("thing", 33, 1, 64, 32), size=(96, 32)))
-        rows = measured(data, tmp_path / "out2", protocol=protocol, annotations=open_annotations(boxes)).rows()
+        rows = run_evaluation(data, tmp_path / "out2", protocol=protocol, annotations=open_annotations(boxes)).rows()
         assert rows["energy_pointing"].to_list() == pytest.approx([1.0] * 3, abs=1e-6)
 
     def test_damaged_annotation_is_the_images_error(self, boxed, tmp_path):
         data, boxes, _ = boxed
         (tmp_path / "boxes" / "2.xml").write_text("<annotation><object>")
-        rows = measured(data, tmp_path / "out", protocol=POINTING, annotations=boxes).rows()
+        rows = run_evaluation(data, tmp_path / "out", protocol=POINTING, annotations=boxes).rows()
         bad = rows.filter(status="error")
         assert bad["index"].to_list() == [2]
         assert "2.xml: not well-formed XML" in bad["message"][0]
@@ -345,7 +345,7 @@ class TestPointing:
     def test_preprocessing_that_is_not_ours_is_refused(self, boxed, tmp_path):
         data, boxes, _ = boxed
         with pytest.raises(OptionError, match="where the network's crop lies in a photograph is not known"):
-            measured(
+            run_evaluation(
                 data,
                 tmp_path / "out",
                 tiny(preprocess=plain),
@@ -355,10 +355,10 @@ class TestPointing:
 
     def test_other_annotations_are_refused_for_the_folder(self, boxed, tmp_path):
         data, boxes, _ = boxed
-        measured(data, tmp_path / "out", protocol=POINTING, annotations=boxes)
+        run_evaluation(data, tmp_path / "out", protocol=POINTING, annotations=boxes)
         (tmp_path / "boxes" / "0.xml").write_text(xml(("ant", 1, 1, 4, 4)))
         with pytest.raises(OptionError, match="holds results of another run"):
-            measured(data, tmp_path / "out", protocol=POINTING, annotations=open_annotations(tmp_path / "boxes"))
+            run_evaluation(data, tmp_path / "out", protocol=POINTING, annotations=open_annotations(tmp_path / "boxes"))
 
 
 @pytest.mark.parametrize("name", list(METRICS))
@@ -374,21 +374,21 @@ def test_every_metric_can_be_had(name, tmp_path):
     protocol = replace(
         QUICK, methods=("gradcam", "pathcam"), metrics=name, objects="any", options=options, players=(2, 2), nodes=2
     )
-    rows = measured(data, tmp_path / "out", protocol=protocol, annotations=open_annotations(boxes)).rows()
+    rows = run_evaluation(data, tmp_path / "out", protocol=protocol, annotations=open_annotations(boxes)).rows()
     assert rows["status"].to_list() == ["ok"] * 4
     assert rows[name].is_finite().all()
 
 
 def test_process_that_dies_while_it_decodes(shots, tmp_path):
-    here = os.getpid()
+    parent = os.getpid()
 
     def dies(photo):
-        if os.getpid() != here:
+        if os.getpid() != parent:
             os.kill(os.getpid(), signal.SIGKILL)
         return PREPROCESS(photo)
 
     with pytest.raises(OptionError) as caught:
-        measured(shots, tmp_path, tiny(preprocess=dies), AT, settings=replace(HERE, workers=1))
+        run_evaluation(shots, tmp_path, tiny(preprocess=dies), AT, settings=replace(HERE, workers=1))
     assert "a decoding process died (DataLoader worker" in str(caught.value)
     assert "decode with workers=0" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -397,4 +397,4 @@ def test_process_that_dies_while_it_decodes(shots, tmp_path):
 def test_strict_names_the_first_unreadable_image(shots, tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"")
     with pytest.raises(ImageError, match=r"bad\.jpg: the file is empty"):
-        measured(tmp_path / "bad.jpg", tmp_path / "out", settings=replace(HERE, strict=True))
+        run_evaluation(tmp_path / "bad.jpg", tmp_path / "out", settings=replace(HERE, strict=True))

@@ -12,7 +12,8 @@ import shapleycam
 from helpers.small_evaluations import PREPROCESS
 from shapleycam.errors import OptionError
 from shapleycam.experiments import Protocol
-from shapleycam.experiments.protocol import differences, preprocess_as_data
+from shapleycam.experiments.differences import list_differences
+from shapleycam.experiments.protocol import preprocess_as_data
 from shapleycam.metrics import METRICS, MetricOptions
 
 
@@ -65,7 +66,7 @@ class TestSets:
 
 class TestRefusals:
     @pytest.mark.parametrize(
-        ("given", "says"),
+        ("options", "says"),
         [
             ({"methods": ("gradcan",)}, "method 'gradcan' is unknown; did you mean 'gradcam'"),
             ({"methods": ()}, "no methods were given"),
@@ -78,16 +79,16 @@ class TestRefusals:
             ({"objects": "all"}, "objects is 'all'; expected one of 'class', 'any'"),
         ],
     )
-    def test_unknown_names(self, given, says):
+    def test_unknown_names(self, options, says):
         with pytest.raises(OptionError) as caught:
-            Protocol(**given)
+            Protocol(**options)
         assert says in str(caught.value)
         assert "\n" not in str(caught.value)
 
-    @pytest.mark.parametrize("given", [{"nodes": 0}, {"tolerance": -1.0}, {"players": (0, 0)}])
-    def test_efforts_without_meaning(self, given):
+    @pytest.mark.parametrize("options", [{"nodes": 0}, {"tolerance": -1.0}, {"players": (0, 0)}])
+    def test_efforts_without_meaning(self, options):
         with pytest.raises(OptionError):
-            Protocol(**given)
+            Protocol(**options)
 
     @pytest.mark.parametrize("utilities", [len, (len,)])
     def test_functions_as_utilities(self, utilities):
@@ -134,8 +135,9 @@ class TestData:
         assert json.loads(json.dumps(protocol.as_data())) == protocol.as_data()
 
     def test_names_all_fields_and_the_scaling(self):
+        """What is the same in all protocols is recorded with them, and is no option."""
         data = Protocol().as_data()
-        assert set(Protocol.__dataclass_fields__) == set(data)
+        assert {*Protocol.__dataclass_fields__, "scaling", "aggregation"} == set(data)
         assert "mean over images" in data["aggregation"]
         assert "min-max" in data["scaling"]
 
@@ -151,15 +153,15 @@ class TestData:
     )
     def test_difference_is_named(self, change, says):
         before = Protocol()
-        assert differences(before.as_data(), replace(before, **change).as_data()) == [says]
+        assert list_differences(before.as_data(), replace(before, **change).as_data()) == [says]
 
     def test_difference_inside_the_preprocessing(self):
         before, after = Protocol.paper(), Protocol.paper()
         after = replace(after, preprocess=replace(after.preprocess, resize=232))
-        assert differences(before.as_data(), after.as_data()) == ["preprocess.resize was 256, is 232"]
+        assert list_differences(before.as_data(), after.as_data()) == ["preprocess.resize was 256, is 232"]
 
     def test_every_field_makes_a_difference(self):
-        other = {
+        changes = {
             "layers": ("last-conv",),
             "utilities": ("logit",),
             "methods": ("gradcam",),
@@ -173,30 +175,30 @@ class TestData:
             "players": (3, 3),
             "seed": 1,
         }
-        assert {*other, "scaling", "aggregation"} == set(Protocol.__dataclass_fields__)
-        for name, value in other.items():
-            found = differences(Protocol().as_data(), Protocol(**{name: value}).as_data())
-            assert found, name
-            assert all(text.startswith(name) for text in found)
+        assert set(changes) == set(Protocol.__dataclass_fields__)
+        for name, value in changes.items():
+            texts = list_differences(Protocol().as_data(), Protocol(**{name: value}).as_data())
+            assert texts, name
+            assert all(text.startswith(name) for text in texts)
 
     def test_nothing_to_tell(self):
-        assert differences(Protocol().as_data(), json.loads(json.dumps(Protocol().as_data()))) == []
+        assert list_differences(Protocol().as_data(), json.loads(json.dumps(Protocol().as_data()))) == []
 
     def test_several_in_the_order_of_their_names_without_those_ignored(self):
-        one, other = {"b": 1, "a": {"x": 1, "y": 2}, "c": 1}, {"b": 2, "a": {"x": 3, "y": 2}, "d": 5}
-        assert differences(one, other, ["c"]) == ["a.x was 1, is 3", "b was 1, is 2", "d is new"]
-        assert differences(other, one, ["c", "a", "b"]) == ["d is missing"]
-        assert differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 3, "c": 2}}, ["b"]) == []
+        before, after = {"b": 1, "a": {"x": 1, "y": 2}, "c": 1}, {"b": 2, "a": {"x": 3, "y": 2}, "d": 5}
+        assert list_differences(before, after, ["c"]) == ["a.x was 1, is 3", "b was 1, is 2", "d is new"]
+        assert list_differences(after, before, ["c", "a", "b"]) == ["d is missing"]
+        assert list_differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 3, "c": 2}}, ["b"]) == []
 
     def test_a_long_value_is_cut(self):
-        (text,) = differences({"labels": None}, {"labels": ["a name"] * 1000})
+        (text,) = list_differences({"labels": None}, {"labels": ["a name"] * 1000})
         assert text.startswith("labels was None, is ['a name', ")
         assert text.endswith("…")
         assert len(text) < 120
 
     @pytest.mark.parametrize("name", ["scaling", "aggregation"])
-    def test_what_has_one_way_so_far(self, name):
-        with pytest.raises(OptionError, match=f"^{name} is 'other'; there is one way so far: "):
+    def test_what_is_the_same_in_all_protocols_is_no_option(self, name):
+        with pytest.raises(TypeError, match=name):
             Protocol(**{name: "other"})
 
     def test_somebody_elses_preprocessing_says_what_it_is(self):
@@ -208,7 +210,7 @@ class TestData:
 
     def test_a_function_is_the_same_in_another_process(self):
         code = "def mine(photo):\n    return photo\n"
-        one, other = {"__name__": "mine"}, {"__name__": "mine"}
-        exec(code, one)
-        exec(code, other)
-        assert preprocess_as_data(one["mine"]) == preprocess_as_data(other["mine"])
+        first, second = {"__name__": "mine"}, {"__name__": "mine"}
+        exec(code, first)
+        exec(code, second)
+        assert preprocess_as_data(first["mine"]) == preprocess_as_data(second["mine"])

@@ -29,10 +29,10 @@ from helpers.small_evaluations import (
     assert_near,
     failing,
     folder_of,
-    measured,
     picture,
     plain,
     raises,
+    run_evaluation,
     tiny,
 )
 from shapleycam import Explainer, Network
@@ -56,14 +56,14 @@ def files(path: Path) -> dict[str, bytes]:
     return {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
-def parts(path: Path) -> dict[str, bytes]:
+def chunk_files(path: Path) -> dict[str, bytes]:
     return {name: content for name, content in files(path).items() if name.startswith("parts/")}
 
 
 class TestRows:
     def test_count_and_order_of_two_models_layers_and_utilities(self, few, tmp_path):
-        rows = measured(few, tmp_path, [tiny(1, "second"), tiny(0, "first")], SEVERAL).rows()
-        wanted = [
+        rows = run_evaluation(few, tmp_path, [tiny(1, "second"), tiny(0, "first")], SEVERAL).rows()
+        expected = [
             (model, index, layer, utility, method)
             for model in ("second", "first")
             for index in range(5)
@@ -71,22 +71,22 @@ class TestRows:
             for utility in SEVERAL.utilities
             for method in SEVERAL.methods
         ]
-        assert rows.select("model", "index", "layer", "utility", "method").rows() == wanted
+        assert rows.select("model", "index", "layer", "utility", "method").rows() == expected
         assert rows["status"].unique().to_list() == ["ok"]
-        assert rows["image"].to_list() == [f"{index:04d}.jpg" for _, index, *_ in wanted]
+        assert rows["image"].to_list() == [f"{index:04d}.jpg" for _, index, *_ in expected]
 
     def test_numbers_are_those_of_measure(self, few, tmp_path):
         protocol = replace(
             SEVERAL, metrics=("paper", "insertion", "road"), options=MetricOptions(steps=4, percentiles=(30,))
         )
-        rows = measured(few, tmp_path, protocol=protocol).rows()
+        rows = run_evaluation(few, tmp_path, protocol=protocol).rows()
         images = sorted(few.glob("*.jpg"))
         for layer in protocol.layers:
             for utility in protocol.utilities:
                 explainer = Explainer(tiny(), layer=layer, utility=utility)
-                found = explainer.compare(images, protocol.methods)
-                numbers = measure(explainer, images, found, protocol.metrics, protocol.options)
-                for method, explanation in found.items():
+                explanations = explainer.compare(images, protocol.methods)
+                numbers = measure(explainer, images, explanations, protocol.metrics, protocol.options)
+                for method, explanation in explanations.items():
                     mine = rows.filter(layer=layer, utility=utility, method=method)
                     assert mine["target"].to_list() == explanation.target.tolist()
                     score = explanation.output.softmax(1).amax(1)
@@ -104,10 +104,10 @@ class TestRows:
     def test_numbers_of_the_game_are_those_of_measure(self, few, tmp_path):
         names = ("shapley_error", "shapley_spearman", "efficiency_gap")
         protocol = Protocol(methods=("gradcam", "layercam", "pathcam"), metrics=names, players=(2, 2), nodes=3)
-        rows = measured(few, tmp_path, protocol=protocol, limit=2).rows()
+        rows = run_evaluation(few, tmp_path, protocol=protocol, limit=2).rows()
         explainer, images = Explainer(tiny()), sorted(few.glob("*.jpg"))[:2]
-        how = {"players": (2, 2), "nodes": 3}
-        numbers = measure(explainer, images, explainer.compare(images, protocol.methods, **how), names, **how)
+        options = {"players": (2, 2), "nodes": 3}
+        numbers = measure(explainer, images, explainer.compare(images, protocol.methods, **options), names, **options)
         for name in names:
             for method in protocol.methods:
                 mine = torch.tensor(rows.filter(method=method)[name].to_list())
@@ -117,7 +117,7 @@ class TestRows:
 
     def test_curves_are_kept(self, few, tmp_path):
         protocol = replace(QUICK, metrics=("insertion",), options=MetricOptions(steps=5))
-        rows = measured(few, tmp_path, protocol=protocol).rows()
+        rows = run_evaluation(few, tmp_path, protocol=protocol).rows()
         assert "deletion_curve" not in rows.columns
         for curve, area in zip(rows["insertion_curve"].to_list(), rows["insertion"].to_list(), strict=True):
             assert len(curve) == 6
@@ -125,23 +125,23 @@ class TestRows:
 
     def test_default_model_by_name_with_its_own_preprocessing(self, hopper, tmp_path):
         protocol = Protocol(methods=("shapleycam",), metrics=("average_drop", "complexity"))
-        (row,) = measured(hopper, tmp_path, "efficientnet_lite0", protocol).rows().to_dicts()
+        (row,) = run_evaluation(hopper, tmp_path, "efficientnet_lite0", protocol).rows().to_dicts()
         explanation = Explainer("efficientnet_lite0", device="cpu").explain(hopper)
         assert row["target"] == int(explanation.target)
         assert row["model"] == "efficientnet_lite0"
         assert row["complexity"] == pytest.approx(float(explanation.heatmap.mean()), abs=1e-6)
 
     def test_preprocessing_of_the_protocol_goes_before_the_models(self, few, tmp_path):
-        other = replace(PREPROCESS, resize=40, crop=(40, 40))
-        rows = measured(few, tmp_path / "a", protocol=replace(QUICK, preprocess=other)).rows()
-        expected = measured(few, tmp_path / "b", tiny(preprocess=other)).rows()
+        preprocess = replace(PREPROCESS, resize=40, crop=(40, 40))
+        rows = run_evaluation(few, tmp_path / "a", protocol=replace(QUICK, preprocess=preprocess)).rows()
+        expected = run_evaluation(few, tmp_path / "b", tiny(preprocess=preprocess)).rows()
         assert rows.equals(expected)
-        assert not rows.equals(measured(few, tmp_path / "c").rows())
+        assert not rows.equals(run_evaluation(few, tmp_path / "c").rows())
 
     def test_constant_map_is_said(self, few, tmp_path):
         model = Tiny()
         model.fc.weight.data *= 0
-        rows = measured(
+        rows = run_evaluation(
             few,
             tmp_path,
             Network(model, PREPROCESS, LABELS, "blank"),
@@ -158,24 +158,24 @@ class TestRows:
             little = x.abs().mean((1, 2, 3)) < 0.9 * least
             return lambda logits: torch.where(little[:, None], 0.0, logits)
 
-        rows = measured(few, tmp_path, failing(indifferent), replace(QUICK, layers="features")).rows()
+        rows = run_evaluation(few, tmp_path, failing(indifferent), replace(QUICK, layers="features")).rows()
         odd = rows.filter(message="a constant map of what its map keeps")
         assert len(odd) > 0
         assert odd["coherency"].to_list() == odd["adcc"].to_list() == [0.0] * len(odd)
         assert odd["complexity"].min() > 0  # their own maps are not constant
 
-    def test_watcher_is_told_of_all(self, few, tmp_path):
+    def test_listener_is_told_of_all(self, few, tmp_path):
         listener = RecordingListener()
         models = [tiny(), tiny(1, "other")]
-        first = measured(few, tmp_path, models, listener=listener, settings=replace(HERE, batch_size=2))
-        assert listener.begun == (10, 0)
+        first = run_evaluation(few, tmp_path, models, listener=listener, settings=replace(HERE, batch_size=2))
+        assert listener.started == (10, 0)
         assert listener.models == ["tiny", "other"]
         assert listener.steps == [2, 2, 1] * 2
         assert len(listener.rows) == len(first.rows())
-        again = RecordingListener()
-        measured(few, tmp_path, models, listener=again)
-        assert again.begun == (10, 10)
-        assert again.steps == []
+        second_listener = RecordingListener()
+        run_evaluation(few, tmp_path, models, listener=second_listener)
+        assert second_listener.started == (10, 10)
+        assert second_listener.steps == []
 
 
 def passes_at_each_batch(network, protocol, data, out, limit) -> list[int]:
@@ -187,7 +187,7 @@ def passes_at_each_batch(network, protocol, data, out, limit) -> list[int]:
             def batch_finished(self, images, rows):
                 counted.append(len(inputs))
 
-        measured(data, out, network, protocol, listener=Counting(), limit=limit)
+        run_evaluation(data, out, network, protocol, listener=Counting(), limit=limit)
     return counted
 
 
@@ -211,45 +211,47 @@ class TestPasses:
 
 class TestSameNumbers:
     def test_with_worker_processes_bit_for_bit(self, shots, finished, tmp_path):
-        rows = measured(shots, tmp_path, settings=replace(HERE, workers=2)).rows()
+        rows = run_evaluation(shots, tmp_path, settings=replace(HERE, workers=2)).rows()
         assert rows.equals(finished.rows())
 
     @pytest.mark.parametrize("size", [1, 7, 32])
     def test_with_other_batches(self, shots, finished, tmp_path, size):
         limit = 20 if size == 1 else None
-        rows = measured(shots, tmp_path, settings=replace(HERE, batch_size=size), limit=limit).rows()
+        rows = run_evaluation(shots, tmp_path, settings=replace(HERE, batch_size=size), limit=limit).rows()
         assert_near(rows, finished.rows().head(len(rows)), 1e-5, within=1e-5)
 
     @pytest.mark.parametrize("method", ["randomcam", "sampledshapley"])
     def test_of_methods_that_draw_with_other_batches(self, shots, tmp_path, method):
         protocol = Protocol("features.2", "probability", method, "coherency", tolerance=0.1)
-        one, other = (
-            measured(shots, tmp_path / str(size), None, protocol, settings=replace(HERE, batch_size=size), limit=8)
+        one_by_one, together = (
+            run_evaluation(
+                shots, tmp_path / str(size), None, protocol, settings=replace(HERE, batch_size=size), limit=8
+            )
             for size in (1, 8)
         )
-        assert_near(one.rows(), other.rows(), 1e-5)
+        assert_near(one_by_one.rows(), together.rows(), 1e-5)
 
     def test_with_other_images_in_the_batch(self, shots, finished, tmp_path):
         chosen = [3, 41, 17]
         listed = tmp_path / "list.csv"
         listed.write_text("path\n" + "".join(f"{shots / f'{index:04d}.jpg'}\n" for index in chosen))
-        rows = measured(listed, tmp_path / "out").rows()
-        for place, index in enumerate(chosen):
-            mine = rows.filter(index=place).drop("index", "image")
+        rows = run_evaluation(listed, tmp_path / "out").rows()
+        for position, index in enumerate(chosen):
+            mine = rows.filter(index=position).drop("index", "image")
             assert_near(mine, finished.rows().filter(index=index).drop("index", "image"), 1e-5, within=1e-5)
 
     def test_of_a_model_alone_and_beside_another(self, few, tmp_path):
-        both = measured(few, tmp_path / "both", [tiny(1, "other"), tiny()]).rows()
-        assert both.filter(model="tiny").equals(measured(few, tmp_path / "alone").rows())
+        both = run_evaluation(few, tmp_path / "both", [tiny(1, "other"), tiny()]).rows()
+        assert both.filter(model="tiny").equals(run_evaluation(few, tmp_path / "alone").rows())
 
     def test_of_a_module_in_train_mode_which_stays_in_it(self, few, tmp_path):
         model = nn.Sequential(nn.Conv2d(3, 6, 4, 4), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
         model = nn.Sequential(model, nn.Flatten(), nn.Dropout(0.5), nn.Linear(6, 10))
         network = Network(model.eval(), PREPROCESS, LABELS, "drops")
-        quiet = measured(few, tmp_path / "eval", network).rows()
+        quiet = run_evaluation(few, tmp_path / "eval", network).rows()
         before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         model.train()
-        assert measured(few, tmp_path / "train", network).rows().equals(quiet)
+        assert run_evaluation(few, tmp_path / "train", network).rows().equals(quiet)
         assert all(module.training for module in model.modules())
         assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
@@ -258,36 +260,36 @@ class TestGoesOn:
     @pytest.mark.parametrize("at", [1, 16, 33, 65])
     def test_after_an_interrupt(self, shots, finished, tmp_path, at):
         with pytest.raises(KeyboardInterrupt):
-            measured(shots, tmp_path, listener=RecordingListener(at, raises(KeyboardInterrupt())))
-        kept = parts(tmp_path)
-        whole = -(-at // 16) * 16  # the batch of which the watcher was told; its part was not written yet
-        assert len(kept) == (whole - 1) // 32
+            run_evaluation(shots, tmp_path, listener=RecordingListener(at, raises(KeyboardInterrupt())))
+        written = chunk_files(tmp_path)
+        measured_images = -(-at // 16) * 16  # the batch of which the listener was told; its chunk was not written yet
+        assert len(written) == (measured_images - 1) // 32
         listener = RecordingListener()
-        again = measured(shots, tmp_path, listener=listener)
-        assert again.rows().equals(finished.rows())
-        assert listener.begun == (70, 32 * len(kept))
-        assert sum(listener.steps) == 70 - 32 * len(kept)
-        assert kept.items() <= parts(tmp_path).items()
+        store_again = run_evaluation(shots, tmp_path, listener=listener)
+        assert store_again.rows().equals(finished.rows())
+        assert listener.started == (70, 32 * len(written))
+        assert sum(listener.steps) == 70 - 32 * len(written)
+        assert written.items() <= chunk_files(tmp_path).items()
 
     def test_when_finished_there_is_nothing_to_do(self, shots, finished):
-        before = parts(finished.storage.path)
+        before = chunk_files(finished.storage.path)
         listener = RecordingListener()
-        measured(shots, finished.storage.path, listener=listener)
+        run_evaluation(shots, finished.storage.path, listener=listener)
         assert listener.steps == []
-        assert parts(finished.storage.path) == before
+        assert chunk_files(finished.storage.path) == before
 
-    def test_where_a_part_was_deleted(self, shots, finished, tmp_path):
+    def test_where_a_chunk_was_deleted(self, shots, finished, tmp_path):
         out = shutil.copytree(finished.storage.path, tmp_path / "out")
         victim = sorted((out / "parts").rglob("*.parquet"))[1]
         victim.unlink()
         listener = RecordingListener()
-        assert measured(shots, out, listener=listener).rows().equals(finished.rows())
+        assert run_evaluation(shots, out, listener=listener).rows().equals(finished.rows())
         assert sum(listener.steps) == 32
 
     def test_with_other_batches_workers_and_device(self, shots, finished, tmp_path):
         out = shutil.copytree(finished.storage.path, tmp_path / "out")
         sorted((out / "parts").rglob("*.parquet"))[1].unlink()
-        rows = measured(shots, out, settings=RunSettings("cpu", batch_size=5, workers=1)).rows()
+        rows = run_evaluation(shots, out, settings=RunSettings("cpu", batch_size=5, workers=1)).rows()
         assert_near(rows, finished.rows(), 1e-5, within=1e-5)
 
     def test_in_another_folder(self, shots, finished, tmp_path):
@@ -296,33 +298,33 @@ class TestGoesOn:
             shutil.copytree(finished.storage.path, tmp_path / "out"),
             shutil.copytree(shots, tmp_path / "moved"),
         )
-        assert measured(moved, out).rows().equals(finished.rows())
+        assert run_evaluation(moved, out).rows().equals(finished.rows())
         assert [Path(each["dataset"]).name for each in Store(out).manifest["sessions"]][-1] == "moved"
 
     def test_after_the_disk_was_full(self, shots, finished, tmp_path, monkeypatch):
         write, written = store.pq.write_table, []
 
-        def full(table, file, **how):
+        def full(table, file, **options):
             written.append(table)
             if len(written) == 2:
                 file.write(b"PAR1")
                 raise OSError(ENOSPC, "No space left on device")
-            write(table, file, **how)
+            write(table, file, **options)
 
         monkeypatch.setattr(store.pq, "write_table", full)
         with pytest.raises(OptionError) as caught:
-            measured(shots, tmp_path)
-        part = tmp_path / "parts" / "tiny" / "0000032-0000063.parquet"
-        message = f"{part}: cannot be written (No space left on device); nothing was left there"
+            run_evaluation(shots, tmp_path)
+        chunk = tmp_path / "parts" / "tiny" / "0000032-0000063.parquet"
+        message = f"{chunk}: cannot be written (No space left on device); nothing was left there"
         assert str(caught.value) == message
-        assert list(parts(tmp_path)) == ["parts/tiny/0000000-0000031.parquet"]
+        assert list(chunk_files(tmp_path)) == ["parts/tiny/0000000-0000031.parquet"]
         assert Store(tmp_path).rows().equals(finished.rows().head(96))
-        assert measured(shots, tmp_path).rows().equals(finished.rows())
+        assert run_evaluation(shots, tmp_path).rows().equals(finished.rows())
 
     def test_no_decoding_process_is_left(self, shots, tmp_path):
         others = set(multiprocessing.active_children())
         with pytest.raises(KeyboardInterrupt) as caught:
-            measured(
+            run_evaluation(
                 shots,
                 tmp_path,
                 listener=RecordingListener(1, raises(KeyboardInterrupt())),
@@ -335,16 +337,16 @@ class TestGoesOn:
 class TestFolder:
     def test_of_a_run_that_was_stopped_before_its_first_part_is_free(self, few, tmp_path):
         with pytest.raises(KeyboardInterrupt):
-            measured(few, tmp_path, listener=RecordingListener(1, raises(KeyboardInterrupt())))
-        other = replace(QUICK, methods=("gradcam",))
-        assert len(measured(few, tmp_path, protocol=other).rows()) == 5
+            run_evaluation(few, tmp_path, listener=RecordingListener(1, raises(KeyboardInterrupt())))
+        other_protocol = replace(QUICK, methods=("gradcam",))
+        assert len(run_evaluation(few, tmp_path, protocol=other_protocol).rows()) == 5
         with pytest.raises(OptionError, match=r"holds results of another run: protocol\.methods was"):
-            measured(few, tmp_path)
+            run_evaluation(few, tmp_path)
 
     def test_is_looked_at_before_a_model_is_loaded(self, few, tmp_path):
-        measured(few, tmp_path)
+        run_evaluation(few, tmp_path)
         with pytest.raises(OptionError, match=r"order was \['tiny'\], is \['nothing.py:network'\]"):
-            measured(few, tmp_path, "nothing.py:network")
+            run_evaluation(few, tmp_path, "nothing.py:network")
 
 
 class TestChanged:
@@ -355,44 +357,44 @@ class TestChanged:
         data.mkdir()
         for index in range(2):
             picture(index, (64, 64)).save(data / f"{index}.bmp")
-        measured(data, tmp_path / "out")
+        run_evaluation(data, tmp_path / "out")
         (data / "0.bmp").write_bytes((data / "1.bmp").read_bytes())
         with pytest.raises(OptionError, match=r"dataset\.fingerprint was"):
-            measured(data, tmp_path / "out")
+            run_evaluation(data, tmp_path / "out")
 
     def test_a_module_in_the_models_place(self, few, tmp_path):
-        measured(few, tmp_path)
+        run_evaluation(few, tmp_path)
         changed = tiny()
         changed.model.features[4] = nn.ReLU()
         with pytest.raises(OptionError, match=r"models\.tiny\.code was"):
-            measured(few, tmp_path, changed)
+            run_evaluation(few, tmp_path, changed)
 
     def test_the_file_that_makes_the_model(self, few, tmp_path):
         file = tmp_path / "mine.py"
         file.write_text("from helpers.small_evaluations import tiny\n\n\ndef net():\n    return tiny()\n")
         name = f"{file}:net"
-        measured(few, tmp_path / "out", name)
+        run_evaluation(few, tmp_path / "out", name)
         file.write_text(file.read_text() + "\nLATER = 1\n")
         with pytest.raises(OptionError, match="code was"):
-            measured(few, tmp_path / "out", name)
+            run_evaluation(few, tmp_path / "out", name)
 
     def test_not_where_the_weights_come_from(self, few, tmp_path):
-        measured(few, tmp_path / "out", replace(tiny(), origin="r18.pth"))
+        run_evaluation(few, tmp_path / "out", replace(tiny(), origin="r18.pth"))
         listener = RecordingListener()
-        measured(few, tmp_path / "out", replace(tiny(), origin="/elsewhere/r18.pth"), listener=listener)
+        run_evaluation(few, tmp_path / "out", replace(tiny(), origin="/elsewhere/r18.pth"), listener=listener)
         assert listener.steps == []
 
 
 class TestRefusals:
     @pytest.fixture
     def out(self, few, tmp_path):
-        measured(few, tmp_path / "out")
+        run_evaluation(few, tmp_path / "out")
         return tmp_path / "out"
 
-    def refused(self, *args, **given) -> str:
+    def refused(self, *args, **options) -> str:
         before = files(args[1])
         with pytest.raises(OptionError) as caught:
-            measured(*args, **given)
+            run_evaluation(*args, **options)
         assert files(args[1]).items() >= {k: v for k, v in before.items() if k.startswith("parts/")}.items()
         text = str(caught.value)
         assert text.startswith(f"{args[1]} holds results of another run: ")
@@ -432,8 +434,8 @@ class TestRefusals:
 
         out = tmp_path / "out"
         protocol = replace(QUICK, layers="1")
-        measured(few, out, network(0.0), protocol)
-        measured(few, out, network(0.0), protocol)
+        run_evaluation(few, out, network(0.0), protocol)
+        run_evaluation(few, out, network(0.0), protocol)
         assert "weights" in self.refused(few, out, network(0.5), protocol)
 
     def test_of_another_model(self, few, out):
@@ -441,7 +443,7 @@ class TestRefusals:
 
     def test_of_another_order_of_models(self, few, tmp_path):
         models = [tiny(), tiny(1, "other")]
-        measured(few, tmp_path / "out", models)
+        run_evaluation(few, tmp_path / "out", models)
         text = self.refused(few, tmp_path / "out", models[::-1])
         assert "order was ['tiny', 'other'], is ['other', 'tiny']" in text
 
@@ -457,7 +459,7 @@ class TestRefusals:
         listed = few / "list.csv"
         listed.write_text("path,label\n" + "".join(f"{i:04d}.jpg,{LABELS[i]}\n" for i in range(5)))
         protocol = replace(QUICK, class_rule="label")
-        measured(listed, tmp_path / "out", protocol=protocol)
+        run_evaluation(listed, tmp_path / "out", protocol=protocol)
         assert "labels" in self.refused(listed, tmp_path / "out", tiny(labels=LABELS[::-1]), protocol)
 
     def test_of_a_file_more(self, few, out):
@@ -476,7 +478,7 @@ class TestRefusals:
         listed = tmp_path / "list.csv"
         text = "path,label\n" + "".join(f"{few / f'{i:04d}.jpg'},{LABELS[i]}\n" for i in range(5))
         listed.write_text(text)
-        measured(listed, tmp_path / "out")
+        run_evaluation(listed, tmp_path / "out")
         listed.write_text(text.replace("bee", "jay"))
         assert "dataset.fingerprint was '" in self.refused(listed, tmp_path / "out")
 
@@ -484,18 +486,34 @@ class TestRefusals:
         assert "dataset.images was 5, is 3" in self.refused(few, out, limit=3)
 
     def test_of_a_limit_that_limits_nothing_is_none(self, few, out):
-        measured(few, out, limit=5)
+        run_evaluation(few, out, limit=5)
 
     def test_of_a_folder_with_something_else(self, few):
         before = files(few)
         with pytest.raises(OptionError, match=r"is not empty \(0000\.jpg, .*\) and holds no results; choose another"):
-            measured(few, few)
+            run_evaluation(few, few)
         assert {name: content for name, content in files(few).items() if name in before} == before
+
+
+class TestRandomState:
+    def test_of_the_caller_stays_where_it_is(self, few, tmp_path):
+        """Also where the number of classes is counted by a pass of noise, as of a network without labels."""
+        torch.manual_seed(5)
+        before = torch.get_rng_state()
+        run_evaluation(few, tmp_path, tiny(labels=None), limit=2)
+        assert torch.equal(torch.get_rng_state(), before)
+
+    def test_of_the_caller_stays_with_methods_that_draw(self, few, tmp_path):
+        before = torch.get_rng_state()
+        run_evaluation(
+            few, tmp_path, tiny(labels=None), replace(QUICK, methods=("randomcam", "sampledshapley")), limit=1
+        )
+        assert torch.equal(torch.get_rng_state(), before)
 
 
 class TestManifest:
     def test_says_what_was_measured_with_what(self, few, tmp_path):
-        measured(few, tmp_path)
+        run_evaluation(few, tmp_path)
         manifest = json.loads((tmp_path / "manifest.json").read_text())
         assert manifest["protocol"] == QUICK.as_data()
         assert manifest["order"] == ["tiny"]
@@ -515,9 +533,9 @@ class TestManifest:
     def test_versions_are_those_of_each_session(self, few, tmp_path, monkeypatch):
         from shapleycam.experiments import provenance
 
-        measured(few, tmp_path)
+        run_evaluation(few, tmp_path)
         monkeypatch.setattr(provenance, "version", lambda name: "99")
-        measured(few, tmp_path)
+        run_evaluation(few, tmp_path)
         first, second = Store(tmp_path).manifest["sessions"]
         assert first["versions"]["torch"] == version("torch")
         assert second["versions"]["torch"] == "99"
@@ -525,39 +543,41 @@ class TestManifest:
     @pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
     def test_device_that_is_not_there(self, few, tmp_path, device):
         with pytest.raises(OptionError, match="device"):
-            measured(few, tmp_path, settings=RunSettings(device=device, workers=0))
+            run_evaluation(few, tmp_path, settings=RunSettings(device=device, workers=0))
 
     def test_named_model_is_put_on_the_gpu_that_the_manifest_names(self, few, tmp_path, monkeypatch):
-        """As `Explainer("name")` does; on a machine without one this looks at what is asked for."""
+        """As `Explainer("name")` does; on a machine without one this looks at which device is asked for."""
         from shapleycam.explaining import explainer
 
-        asked = []
+        devices = []
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "a GPU")
-        monkeypatch.setattr(explainer, "moved", lambda model, device, _: (asked.append(str(device)), model)[1])
+        monkeypatch.setattr(
+            explainer, "move_to_device", lambda model, device, _: (devices.append(str(device)), model)[1]
+        )
         with pytest.raises((OptionError, LayerError)):  # far enough: no such layer
-            measured(few, tmp_path, "efficientnet_lite0", replace(QUICK, layers="nowhere"))
-        assert asked
-        assert set(asked) == {"cuda"}
+            run_evaluation(few, tmp_path, "efficientnet_lite0", replace(QUICK, layers="nowhere"))
+        assert devices
+        assert set(devices) == {"cuda"}
 
 
 class TestFatal:
     """What is wrong with the question, rather than with an image, ends it before anything is there."""
 
-    def fails(self, error, *args, **given) -> str:
+    def fails(self, error, *args, **options) -> str:
         out = args[1]
         with pytest.raises(error) as caught:
-            measured(*args, **given)
+            run_evaluation(*args, **options)
         assert "\n" not in str(caught.value)
-        assert not parts(out)
+        assert not chunk_files(out)
         return str(caught.value)
 
     @pytest.mark.parametrize(
-        "given", [{"methods": "gradcan"}, {"metrics": "adc"}, {"utilities": "log"}, {"class_rule": "best"}]
+        "options", [{"methods": "gradcan"}, {"metrics": "adc"}, {"utilities": "log"}, {"class_rule": "best"}]
     )
-    def test_unknown_names(self, given):
+    def test_unknown_names(self, options):
         with pytest.raises(OptionError):
-            Protocol(**given)
+            Protocol(**options)
 
     @pytest.mark.parametrize(
         ("change", "says"),
@@ -619,14 +639,14 @@ class TestFatal:
     def test_mistake_does_not_spoil_the_folder(self, few, tmp_path, wrong):
         out = tmp_path / "out"
         with pytest.raises(shapleycam.errors.ShapleyCamError):
-            measured(few, out, **wrong)
-        measured(few, out)
+            run_evaluation(few, out, **wrong)
+        run_evaluation(few, out)
 
     def test_mistake_of_the_second_model_is_said_first(self, few, tmp_path):
         model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))
         listener = RecordingListener()
         with pytest.raises(LayerError):
-            measured(
+            run_evaluation(
                 few,
                 tmp_path / "out",
                 [tiny(), Network(model, PREPROCESS, LABELS, "second")],
@@ -643,7 +663,7 @@ class TestFatal:
             return PREPROCESS(photo)
 
         with pytest.raises(LayerError):
-            measured(few, tmp_path / "out", tiny(preprocess=watched), replace(QUICK, layers="nowhere"))
+            run_evaluation(few, tmp_path / "out", tiny(preprocess=watched), replace(QUICK, layers="nowhere"))
         assert not seen
 
 
@@ -665,7 +685,7 @@ class TestErrors:
 
     @pytest.mark.parametrize("workers", [0, 2])
     def test_are_rows_and_the_others_have_their_numbers(self, spoilt, finished, tmp_path, workers):
-        rows = measured(spoilt, tmp_path / "out", settings=replace(HERE, workers=workers)).rows()
+        rows = run_evaluation(spoilt, tmp_path / "out", settings=replace(HERE, workers=workers)).rows()
         bad, good = rows.filter(status="error"), rows.filter(status="ok")
         assert bad["index"].to_list() == list(self.BAD)
         for message, says in zip(bad["message"].to_list(), self.SAYS, strict=True):
@@ -678,52 +698,52 @@ class TestErrors:
 
     def test_are_rows_of_each_layer_and_model(self, spoilt, tmp_path):
         protocol = replace(QUICK, layers=("last-conv", "before-pool"))
-        rows = measured(spoilt, tmp_path / "out", [tiny(), tiny(1, "other")], protocol).rows()
+        rows = run_evaluation(spoilt, tmp_path / "out", [tiny(), tiny(1, "other")], protocol).rows()
         bad = rows.filter(status="error")
         assert bad.select("model", "index", "layer").rows() == [
             (model, index, layer) for model in ("tiny", "other") for index in self.BAD for layer in protocol.layers
         ]
 
     def test_a_second_run_does_not_try_them_again(self, spoilt, tmp_path):
-        before = measured(spoilt, tmp_path / "out").rows()
+        before = run_evaluation(spoilt, tmp_path / "out").rows()
         listener = RecordingListener()
-        assert measured(spoilt, tmp_path / "out", listener=listener).rows().equals(before)
+        assert run_evaluation(spoilt, tmp_path / "out", listener=listener).rows().equals(before)
         assert listener.steps == []
 
     def test_are_fatal_when_strict(self, spoilt, tmp_path):
         with pytest.raises(ImageError, match=r"0003\.jpg: damaged"):
-            measured(spoilt, tmp_path / "out", settings=replace(HERE, strict=True))
-        assert not parts(tmp_path / "out")
+            run_evaluation(spoilt, tmp_path / "out", settings=replace(HERE, strict=True))
+        assert not chunk_files(tmp_path / "out")
 
     def test_of_an_earlier_run_are_fatal_when_strict(self, spoilt, tmp_path):
-        measured(spoilt, tmp_path / "out")
+        run_evaluation(spoilt, tmp_path / "out")
         with pytest.raises(ImageError, match=r"4 images could not be measured; the first says: .*0003\.jpg"):
-            measured(spoilt, tmp_path / "out", settings=replace(HERE, strict=True))
+            run_evaluation(spoilt, tmp_path / "out", settings=replace(HERE, strict=True))
 
     def test_strict_changes_nothing_where_all_is_well(self, shots, finished, tmp_path):
-        rows = measured(shots, tmp_path, limit=32, settings=replace(HERE, strict=True)).rows()
+        rows = run_evaluation(shots, tmp_path, limit=32, settings=replace(HERE, strict=True)).rows()
         assert rows.equals(finished.rows().head(96))
 
     def test_of_a_single_image(self, tmp_path):
         data = tmp_path / "0.jpg"
         data.write_text("I am no picture")
-        assert measured(data, tmp_path / "out").rows()["status"].to_list() == ["error"]
+        assert run_evaluation(data, tmp_path / "out").rows()["status"].to_list() == ["error"]
 
     def test_of_a_single_image_at_two_layers(self, tmp_path):
         data = tmp_path / "0.jpg"
         data.write_text("I am no picture")
-        rows = measured(data, tmp_path / "out", protocol=replace(QUICK, layers=("features", "features.3"))).rows()
+        rows = run_evaluation(data, tmp_path / "out", protocol=replace(QUICK, layers=("features", "features.3"))).rows()
         assert rows["status"].to_list() == ["error", "error"]
 
-    def test_of_all_images_of_the_first_part(self, tmp_path):
+    def test_of_all_images_of_the_first_chunk(self, tmp_path):
         data = folder_of(tmp_path / "data", 34)
         for index in range(32):
             (data / f"{index:04d}.jpg").write_text("I am no picture")
-        assert len(measured(data, tmp_path / "out").rows().filter(status="ok")) == 2 * 3
+        assert len(run_evaluation(data, tmp_path / "out").rows().filter(status="ok")) == 2 * 3
 
     def test_of_all_images_for_a_preprocessing_that_is_not_ours(self, tmp_path):
         data = folder_of(tmp_path / "data", 2)
         for index in range(2):
             (data / f"{index:04d}.jpg").write_text("I am no picture")
         with pytest.raises(ImageError, match="not an image"):
-            measured(data, tmp_path / "out", tiny(preprocess=plain))
+            run_evaluation(data, tmp_path / "out", tiny(preprocess=plain))

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from helpers.object_store import ObjectStore, object_store
-from helpers.small_evaluations import RecordingListener, measured, raises
+from helpers.small_evaluations import RecordingListener, raises, run_evaluation
 from shapleycam.errors import OptionError
 from shapleycam.experiments import Store
 from shapleycam.experiments.storage import FolderStorage, RemoteStorage, Storage, open_storage
@@ -68,11 +68,11 @@ class TestFiles:
             storage.write("a", half)
         assert storage.names() == []
 
-    def test_of_a_place_that_was_sent_to_another_process(self, storage):
+    def test_of_a_storage_that_was_sent_to_another_process(self, storage):
         put(storage, "a", b"content")
-        there = pickle.loads(pickle.dumps(storage))  # noqa: S301
-        assert there.read("a") == b"content"
-        assert str(there) == str(storage)
+        sent = pickle.loads(pickle.dumps(storage))  # noqa: S301
+        assert sent.read("a") == b"content"
+        assert str(sent) == str(storage)
 
     def test_what_killed_writers_left_does_not_count(self, tmp_path):
         (tmp_path / "parts").mkdir()
@@ -84,46 +84,46 @@ class TestFiles:
 
 
 class TestObjectStore:
-    def test_a_part_is_one_put(self, s3, shots):
+    def test_a_chunk_is_one_put(self, s3, shots):
         url = s3.url("one-put")
-        s3.asked.requests.clear()
-        measured(shots, url)
-        puts = [line.partition("?")[0] for line in s3.asked.requests if line.startswith(("PUT", "POST"))]
-        parts = [line for line in puts if "/parts/" in line]
-        assert sorted(parts) == [f"PUT /one-put/{key}" for key in s3.keys("one-put") if "/parts/" in key]
-        assert len(parts) == 3
-        assert set(puts) - set(parts) == {"PUT /one-put/run/manifest.json"}
+        s3.request_log.requests.clear()
+        run_evaluation(shots, url)
+        puts = [line.partition("?")[0] for line in s3.request_log.requests if line.startswith(("PUT", "POST"))]
+        chunks = [line for line in puts if "/parts/" in line]
+        assert sorted(chunks) == [f"PUT /one-put/{key}" for key in s3.keys("one-put") if "/parts/" in key]
+        assert len(chunks) == 3
+        assert set(puts) - set(chunks) == {"PUT /one-put/run/manifest.json"}
 
     def test_the_same_rows_as_in_a_folder(self, s3, shots, finished):
         url = s3.url("same-rows")
-        assert measured(shots, url).rows().equals(finished.rows())
+        assert run_evaluation(shots, url).rows().equals(finished.rows())
         assert Store(url).rows().equals(finished.rows())
 
     def test_a_run_goes_on_there(self, s3, shots, finished):
         url = s3.url("goes-on")
         with pytest.raises(KeyboardInterrupt):
-            measured(shots, url, listener=RecordingListener(33, raises(KeyboardInterrupt())))
+            run_evaluation(shots, url, listener=RecordingListener(33, raises(KeyboardInterrupt())))
         listener = RecordingListener()
-        assert measured(shots, url, listener=listener).rows().equals(finished.rows())
-        assert listener.begun == (70, 32)
+        assert run_evaluation(shots, url, listener=listener).rows().equals(finished.rows())
+        assert listener.started == (70, 32)
 
     def test_a_table_of_it(self, s3, shots, finished, run):
         url = s3.url("a-table")
-        measured(shots, url)
-        there, here = run("table", url), run("table", finished.storage)
-        assert there.code == 0, there.err
-        assert there.out == here.out.replace(str(finished.storage), url)
+        run_evaluation(shots, url)
+        remote, local = run("table", url), run("table", finished.storage)
+        assert remote.code == 0, remote.err
+        assert remote.out == local.out.replace(str(finished.storage), url)
 
     def test_another_run_is_refused_there(self, s3, shots, finished):
         url = s3.url("another")
-        measured(shots, url)
+        run_evaluation(shots, url)
         with pytest.raises(OptionError, match=r"holds results of another run: dataset\.fingerprint was"):
-            measured(shots, url, limit=69)
+            run_evaluation(shots, url, limit=69)
 
     def test_a_bucket_that_is_not_there(self, s3, shots):
         url = s3.url("there").replace("//there", "//not-there")
         with pytest.raises(OptionError) as caught:
-            measured(shots, url, limit=1)
+            run_evaluation(shots, url, limit=1)
         assert str(caught.value).startswith(f"{url}: manifest.json cannot be written (")
         assert str(caught.value).endswith("); check the address and the credentials")
         assert "\n" not in str(caught.value)
@@ -131,11 +131,11 @@ class TestObjectStore:
     def test_nobody_answers(self, s3, shots):
         url = "s3://bucket/run?scheme=http&endpoint_override=127.0.0.1:1"
         with pytest.raises(OptionError) as caught:
-            measured(shots, url, limit=1)
+            run_evaluation(shots, url, limit=1)
         assert str(caught.value).startswith(f"{url}: cannot be reached (")
 
 
-class TestWhichPlace:
+class TestOpenStorage:
     @pytest.mark.parametrize("where", ["run", Path("run"), "a/b", "C:run"])
     def test_a_folder(self, where):
         assert isinstance(open_storage(where), FolderStorage)
@@ -144,7 +144,7 @@ class TestWhichPlace:
     def test_a_file_url_is_a_folder(self, tmp_path):
         assert open_storage(f"file://{tmp_path}").path == tmp_path
 
-    def test_a_place_is_itself(self, tmp_path):
+    def test_a_storage_is_itself(self, tmp_path):
         storage = open_storage(tmp_path)
         assert open_storage(storage) is storage
 

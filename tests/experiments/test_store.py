@@ -26,7 +26,7 @@ from shapleycam.files import UNFINISHED
 METRICS = ["average_drop", "insertion"]
 
 
-def wanted(images: int = 70, **changed) -> dict:
+def manifest_of(images: int = 70, **changed) -> dict:
     return {
         "protocol": {"metrics": METRICS, "seed": 0},
         "order": ["a", "b/c"],
@@ -37,23 +37,23 @@ def wanted(images: int = 70, **changed) -> dict:
     }
 
 
-def rows(part: range, model: str = "a") -> list[dict]:
+def rows(chunk: range, model: str = "a") -> list[dict]:
     return [
         {"index": i, "image": f"{i}.jpg", "model": model, "layer": "last-conv", "status": "ok", "average_drop": i / 7}
-        for i in part
+        for i in chunk
     ]
 
 
-def table(part: range, model: str = "a") -> pa.Table:
-    return to_table(rows(part, model), METRICS)
+def table(chunk: range, model: str = "a") -> pa.Table:
+    return to_table(rows(chunk, model), METRICS)
 
 
 def write_all(path: Path) -> Store:
-    with open_run(path, wanted(), 16) as opened:
+    with open_run(path, manifest_of(), 16) as run:
         for model in ("a", "b/c"):
-            for part in opened.pending(model):
-                opened.write(model, part, table(part, model))
-    return opened
+            for chunk in run.pending(model):
+                run.write(model, chunk, table(chunk, model))
+    return run
 
 
 def files(path: Path) -> list[str]:
@@ -61,7 +61,7 @@ def files(path: Path) -> list[str]:
 
 
 def refusal(path: Path, **changed) -> str:
-    with pytest.raises(OptionError) as caught, open_run(path, wanted(**changed), 16):
+    with pytest.raises(OptionError) as caught, open_run(path, manifest_of(**changed), 16):
         pytest.fail("was opened")
     return str(caught.value)
 
@@ -73,8 +73,8 @@ class TestRows:
         assert "deletion_curve" not in names
 
     def test_what_a_row_lacks_is_null_and_what_is_undefined_is_nan(self):
-        made = to_table([{"index": 3, "average_drop": math.nan, "insertion_curve": [0.5, 1.0]}], METRICS)
-        frame = pl.DataFrame(pl.from_arrow(made))
+        arrow_table = to_table([{"index": 3, "average_drop": math.nan, "insertion_curve": [0.5, 1.0]}], METRICS)
+        frame = pl.DataFrame(pl.from_arrow(arrow_table))
         assert frame["average_drop"].is_nan().to_list() == [True]
         assert frame["insertion"].to_list() == frame["method"].to_list() == [None]
         assert frame["insertion_curve"].to_list() == [[0.5, 1.0]]
@@ -83,61 +83,61 @@ class TestRows:
         assert to_table([], METRICS).schema == schema_for(METRICS)
 
 
-class TestParts:
+class TestChunks:
     @pytest.mark.parametrize(
         ("batch_size", "size"), [(1, 32), (7, 35), (16, 32), (31, 62), (32, 32), (33, 33), (500, 500)]
     )
     def test_are_whole_batches_and_32_images_at_least(self, tmp_path, batch_size, size):
-        with open_run(tmp_path, wanted(100), batch_size) as opened:
-            parts = opened.chunks()
-        assert {len(part) for part in parts[:-1]} <= {size}
-        assert [index for part in parts for index in part] == list(range(100))
+        with open_run(tmp_path, manifest_of(100), batch_size) as run:
+            chunks = run.chunks()
+        assert {len(chunk) for chunk in chunks[:-1]} <= {size}
+        assert [index for chunk in chunks for index in chunk] == list(range(100))
 
     def test_stay_what_they_were_when_batches_change(self, tmp_path):
-        with open_run(tmp_path, wanted(), 40) as first:
-            assert [len(part) for part in first.chunks()] == [40, 30]
-        with open_run(tmp_path, wanted(), 3) as second:
+        with open_run(tmp_path, manifest_of(), 40) as first:
+            assert [len(chunk) for chunk in first.chunks()] == [40, 30]
+        with open_run(tmp_path, manifest_of(), 3) as second:
             assert second.chunks() == first.chunks()
 
     def test_what_has_a_file_is_done(self, tmp_path):
-        with open_run(tmp_path, wanted(), 16) as opened:
-            assert opened.pending("a") == opened.chunks()
-            opened.write("a", opened.chunks()[1], table(opened.chunks()[1]))
-            assert opened.pending("a") == [opened.chunks()[0], opened.chunks()[2]]
-            assert opened.pending("b/c") == opened.chunks()
-        assert Store(tmp_path).rows()["index"].to_list() == list(opened.chunks()[1])
+        with open_run(tmp_path, manifest_of(), 16) as run:
+            assert run.pending("a") == run.chunks()
+            run.write("a", run.chunks()[1], table(run.chunks()[1]))
+            assert run.pending("a") == [run.chunks()[0], run.chunks()[2]]
+            assert run.pending("b/c") == run.chunks()
+        assert Store(tmp_path).rows()["index"].to_list() == list(run.chunks()[1])
 
     def test_rows_come_by_model_in_the_order_asked_then_by_image(self, tmp_path):
-        with open_run(tmp_path, wanted(order=["b/c", "a"]), 16) as opened:
+        with open_run(tmp_path, manifest_of(order=["b/c", "a"]), 16) as run:
             for model in ("a", "b/c"):
-                for part in reversed(opened.chunks()):
-                    opened.write(model, part, table(part, model))
+                for chunk in reversed(run.chunks()):
+                    run.write(model, chunk, table(chunk, model))
         frame = Store(tmp_path).rows()
         assert frame["model"].to_list() == ["b/c"] * 70 + ["a"] * 70
         assert frame["index"].to_list() == [*range(70), *range(70)]
 
     def test_rows_before_anything_is_measured_have_all_columns(self, tmp_path):
-        with open_run(tmp_path, wanted(), 16) as opened:
-            assert opened.rows().columns == schema_for(METRICS).names
-            assert len(opened.rows()) == 0
+        with open_run(tmp_path, manifest_of(), 16) as run:
+            assert run.rows().columns == schema_for(METRICS).names
+            assert len(run.rows()) == 0
 
-    def test_written_again_a_part_is_there_once(self, tmp_path):
-        with open_run(tmp_path, wanted(), 16) as opened:
+    def test_written_again_a_chunk_is_there_once(self, tmp_path):
+        with open_run(tmp_path, manifest_of(), 16) as run:
             for _ in range(2):
-                opened.write("a", range(32), table(range(32)))
-            assert len(opened.rows()) == 32
+                run.write("a", range(32), table(range(32)))
+            assert len(run.rows()) == 32
 
     @pytest.mark.parametrize("name", ["a/b", "timm:resnet50", "a b", "..", "%2F", "a=1", "módèle", "x" * 200])
     def test_names_of_models(self, tmp_path, name):
-        with open_run(tmp_path / "k=1" / "out", wanted(order=[name]), 16) as opened:
-            opened.write(name, range(32), table(range(32), name))
+        with open_run(tmp_path / "k=1" / "out", manifest_of(order=[name]), 16) as run:
+            run.write(name, range(32), table(range(32), name))
         assert Store(tmp_path / "k=1" / "out").rows()["model"].unique().to_list() == [name]
-        assert opened.rows().columns == schema_for(METRICS).names
+        assert run.rows().columns == schema_for(METRICS).names
         assert [entry.name for entry in tmp_path.iterdir()] == ["k=1"]
 
 
 class TestDurability:
-    def test_a_part_is_brought_to_the_disk_before_it_gets_its_name(self, tmp_path, monkeypatch):
+    def test_a_chunk_is_brought_to_the_disk_before_it_gets_its_name(self, tmp_path, monkeypatch):
         happened: list[tuple[str, str]] = []
         fsync, replace = os.fsync, Path.replace
 
@@ -150,10 +150,10 @@ class TestDurability:
             happened.append((f"rename of {content} rows", str(path)))
             return replace(path, target)
 
-        with open_run(tmp_path, wanted(), 16) as opened:
+        with open_run(tmp_path, manifest_of(), 16) as run:
             monkeypatch.setattr(os, "fsync", synced)
             monkeypatch.setattr(Path, "replace", renamed)
-            opened.write("a", range(32), table(range(32)))
+            run.write("a", range(32), table(range(32)))
         folder = tmp_path / "parts" / "a"
         (first, synced_file), (second, renamed_file), (third, synced_folder) = happened
         assert [first, second, third] == ["fsync", "rename of 32 rows", "fsync"]
@@ -166,30 +166,30 @@ class TestDurability:
         synced = []
         fsync = os.fsync
         monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(handle), fsync(handle)))
-        with open_run(tmp_path, wanted(), 16):
+        with open_run(tmp_path, manifest_of(), 16):
             assert len(synced) >= 2
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError(), OSError(ENOSPC, "No space left on device")])
-    def test_a_part_that_cannot_be_finished_leaves_nothing(self, tmp_path, monkeypatch, error):
+    def test_a_chunk_that_cannot_be_finished_leaves_nothing(self, tmp_path, monkeypatch, error):
         def half(_, file, **__):
             file.write(b"PAR1" * 1000)
             raise error
 
-        with open_run(tmp_path, wanted(), 16) as opened:
-            opened.write("a", range(32), table(range(32)))
+        with open_run(tmp_path, manifest_of(), 16) as run:
+            run.write("a", range(32), table(range(32)))
             before = files(tmp_path)
             monkeypatch.setattr(store.pq, "write_table", half)
             with pytest.raises(OptionError if isinstance(error, OSError) else type(error)):
-                opened.write("a", range(32, 64), table(range(32, 64)))
+                run.write("a", range(32, 64), table(range(32, 64)))
             assert files(tmp_path) == before
-            assert len(opened.rows()) == 32
+            assert len(run.rows()) == 32
 
     def test_leftovers_of_a_killed_process_are_removed(self, tmp_path):
         write_all(tmp_path)
         before = files(tmp_path)
-        for place in (tmp_path, tmp_path / "parts" / "a"):
-            (place / f"{UNFINISHED}abc").write_bytes(b"half")
-        with open_run(tmp_path, wanted(), 16):
+        for folder in (tmp_path, tmp_path / "parts" / "a"):
+            (folder / f"{UNFINISHED}abc").write_bytes(b"half")
+        with open_run(tmp_path, manifest_of(), 16):
             pass
         assert files(tmp_path) == before
 
@@ -197,7 +197,7 @@ class TestDurability:
 class TestSessions:
     def test_are_added(self, tmp_path):
         for number in ("1", "2", "3"):
-            with open_run(tmp_path, wanted(sessions=[{"versions": {"torch": number}}]), 16):
+            with open_run(tmp_path, manifest_of(sessions=[{"versions": {"torch": number}}]), 16):
                 pass
         sessions = Store(tmp_path).manifest["sessions"]
         assert [session["versions"]["torch"] for session in sessions] == ["1", "2", "3"]
@@ -206,6 +206,38 @@ class TestSessions:
         write_all(tmp_path)
         refusal(tmp_path, protocol={"metrics": METRICS, "seed": 1})
         assert len(Store(tmp_path).manifest["sessions"]) == 1
+
+
+class TestFormat:
+    def stored_manifest(self, path: Path) -> dict:
+        return json.loads((path / "manifest.json").read_text())
+
+    def test_is_noted_in_every_manifest(self, tmp_path):
+        write_all(tmp_path)
+        assert self.stored_manifest(tmp_path)["format"] == 1
+
+    def test_of_a_run_without_a_number_is_the_first(self, tmp_path):
+        """As runs were before manifests had one: they are read, go on, and are noted with it then."""
+        rows = write_all(tmp_path).rows()
+        earlier = self.stored_manifest(tmp_path)
+        del earlier["format"]
+        (tmp_path / "manifest.json").write_text(json.dumps(earlier))
+        assert Store(tmp_path).rows().equals(rows)
+        with open_run(tmp_path, manifest_of(), 16) as run:
+            assert run.pending("a") == []
+        assert self.stored_manifest(tmp_path)["format"] == 1
+
+    def test_that_is_newer_is_refused(self, tmp_path):
+        write_all(tmp_path)
+        later = {**self.stored_manifest(tmp_path), "format": 2}
+        (tmp_path / "manifest.json").write_text(json.dumps(later))
+        with pytest.raises(OptionError) as caught:
+            Store(tmp_path)
+        assert str(caught.value) == (
+            f"{tmp_path / 'manifest.json'}: not a manifest of this version (format 2, expected 1); evaluate again into "
+            "another folder"
+        )
+        assert refusal(tmp_path) == str(caught.value)
 
 
 class TestAnotherRun:
@@ -236,49 +268,49 @@ class TestAnotherRun:
         assert "protocol.seed was" in text
 
     @pytest.mark.parametrize(
-        ("noted", "said"),
+        ("record", "says"),
         [
             ({"weights": "2", "layers": {"last-conv": "conv"}}, "models.a.weights was '1', is '2'"),
             ({"weights": "1", "layers": {"last-conv": "stem"}}, "models.a.layers.last-conv was 'conv', is 'stem'"),
         ],
     )
-    def test_of_a_model_with_other_weights_or_layers(self, tmp_path, noted, said):
+    def test_of_a_model_with_other_weights_or_layers(self, tmp_path, record, says):
         write_all(tmp_path)
-        assert said in refusal(tmp_path, models={"a": noted, "b/c": {"weights": "7"}})
+        assert says in refusal(tmp_path, models={"a": record, "b/c": {"weights": "7"}})
 
 
 class TestLock:
     def test_second_run_is_refused_while_the_first_goes_on(self, tmp_path):
-        with open_run(tmp_path, wanted(), 16) as opened:
+        with open_run(tmp_path, manifest_of(), 16) as run:
             text = refusal(tmp_path)
             assert text == f"{tmp_path}: another run writes to this folder; wait for it, or choose another out="
-            opened.write("a", range(32), table(range(32)))
+            run.write("a", range(32), table(range(32)))
             assert len(Store(tmp_path).rows()) == 32  # readers need not wait
 
     def test_is_free_afterwards(self, tmp_path):
         for _ in range(3):
-            with open_run(tmp_path, wanted(), 16):
+            with open_run(tmp_path, manifest_of(), 16):
                 pass
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt(), OptionError("full")])
     def test_is_free_after_an_error_that_somebody_keeps(self, tmp_path, error):
-        with pytest.raises(type(error)) as caught, open_run(tmp_path, wanted(), 16):
+        with pytest.raises(type(error)) as caught, open_run(tmp_path, manifest_of(), 16):
             raise error
-        with open_run(tmp_path, wanted(), 16):
+        with open_run(tmp_path, manifest_of(), 16):
             assert caught.value is error
 
     def test_is_free_after_a_refusal_that_somebody_keeps(self, tmp_path):
         """As a notebook does, in sys.last_exc."""
         write_all(tmp_path)
-        with pytest.raises(OptionError) as caught, open_run(tmp_path, wanted(order=["a"]), 16):
+        with pytest.raises(OptionError) as caught, open_run(tmp_path, manifest_of(order=["a"]), 16):
             pass
-        with open_run(tmp_path, wanted(), 16):
+        with open_run(tmp_path, manifest_of(), 16):
             assert "order" in str(caught.value)
 
 
 class TestFolder:
     def test_is_made_with_those_above_it(self, tmp_path):
-        with open_run(tmp_path / "a" / "b", wanted(), 16):
+        with open_run(tmp_path / "a" / "b", manifest_of(), 16):
             assert is_run(tmp_path / "a" / "b")
 
     def test_of_something_else_is_refused(self, tmp_path):
@@ -305,7 +337,7 @@ class TestFolder:
     def test_interrupted_before_its_manifest_was_there(self, tmp_path):
         (tmp_path / "run.lock").touch()
         (tmp_path / f"{UNFINISHED}xyz").write_bytes(b'{"form')
-        with open_run(tmp_path, wanted(), 16):
+        with open_run(tmp_path, manifest_of(), 16):
             pass
         assert files(tmp_path) == ["manifest.json", "run.lock"]
 
@@ -341,76 +373,76 @@ class TestDamage:
             Store(tmp_path).rows()
 
     @pytest.mark.parametrize("change", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b"x" * 500])
-    def test_of_a_part_is_named_and_mended_by_deleting_it(self, tmp_path, change):
+    def test_of_a_chunk_is_named_and_mended_by_deleting_it(self, tmp_path, change):
         whole = write_all(tmp_path).rows()
-        part = tmp_path / "parts" / "a" / "0000032-0000063.parquet"
-        part.write_bytes(change(part.read_bytes()))
+        chunk = tmp_path / "parts" / "a" / "0000032-0000063.parquet"
+        chunk.write_bytes(change(chunk.read_bytes()))
         with pytest.raises(OptionError) as caught:
             Store(tmp_path).rows()
-        assert str(caught.value).startswith(f"{part}: damaged (")
+        assert str(caught.value).startswith(f"{chunk}: damaged (")
         assert str(caught.value).endswith("); delete it and evaluate again, which makes it anew")
-        part.unlink()
+        chunk.unlink()
         assert write_all(tmp_path).rows().equals(whole)
 
     def test_of_a_single_bit_is_never_read_as_other_numbers(self, tmp_path):
-        opened = write_all(tmp_path)
-        whole = opened.rows()
-        part = tmp_path / "parts" / "a" / "0000032-0000063.parquet"
-        content = part.read_bytes()
+        run = write_all(tmp_path)
+        whole = run.rows()
+        chunk = tmp_path / "parts" / "a" / "0000032-0000063.parquet"
+        content = chunk.read_bytes()
         footer = int.from_bytes(content[-8:-4], "little") + 8
         random = np.random.default_rng(0)
-        for place in random.choice(len(content) - footer, 100, replace=False):
+        for position in random.choice(len(content) - footer, 100, replace=False):
             changed = bytearray(content)
-            changed[place] ^= 1 << int(random.integers(8))
-            part.write_bytes(changed)
+            changed[position] ^= 1 << int(random.integers(8))
+            chunk.write_bytes(changed)
             try:
-                assert opened.rows().equals(whole), f"bit in byte {place}"
+                assert run.rows().equals(whole), f"bit in byte {position}"
             except OptionError as error:
-                assert str(part) in str(error)  # noqa: PT017
+                assert str(chunk) in str(error)  # noqa: PT017
 
-    def test_of_a_part_with_other_columns_is_named(self, tmp_path):
-        opened = write_all(tmp_path)
-        part = tmp_path / "parts" / "a" / "0000032-0000063.parquet"
-        pq.write_table(pa.table({"index": [1]}), part)
+    def test_of_a_chunk_with_other_columns_is_named(self, tmp_path):
+        run = write_all(tmp_path)
+        chunk = tmp_path / "parts" / "a" / "0000032-0000063.parquet"
+        pq.write_table(pa.table({"index": [1]}), chunk)
         with pytest.raises(OptionError, match="damaged"):
-            opened.rows()
+            run.rows()
 
 
 @pytest.fixture
 def small_disk(tmp_path):
     """A disk of 96 KiB, where one may be mounted."""
-    place = tmp_path / "disk"
-    place.mkdir()
+    disk = tmp_path / "disk"
+    disk.mkdir()
     mount = shutil.which("mount")
-    made = mount and subprocess.run(
-        [mount, "-t", "tmpfs", "-o", "size=96k", "tmpfs", place], check=False, capture_output=True
+    mounted = mount and subprocess.run(
+        [mount, "-t", "tmpfs", "-o", "size=96k", "tmpfs", disk], check=False, capture_output=True
     )
-    if not made or made.returncode:
+    if not mounted or mounted.returncode:
         pytest.skip("needs to be root, to mount a small disk")
-    yield place
+    yield disk
     gc.collect()  # the lock's file
-    subprocess.run([shutil.which("umount"), "-l", place], check=True)
+    subprocess.run([shutil.which("umount"), "-l", disk], check=True)
 
 
 def test_full_disk(small_disk):
-    def large(part: range) -> pa.Table:
-        noise = np.random.default_rng(part.start).random((len(part), 200), dtype=np.float32)
-        return to_table([{**row, "insertion_curve": n} for row, n in zip(rows(part), noise, strict=True)], METRICS)
+    def large(chunk: range) -> pa.Table:
+        noise = np.random.default_rng(chunk.start).random((len(chunk), 200), dtype=np.float32)
+        return to_table([{**row, "insertion_curve": n} for row, n in zip(rows(chunk), noise, strict=True)], METRICS)
 
-    def write(opened: Store) -> None:
-        for part in opened.pending("a"):
-            opened.write("a", part, large(part))
+    def write(run: Store) -> None:
+        for chunk in run.pending("a"):
+            run.write("a", chunk, large(chunk))
 
-    with pytest.raises(OptionError) as caught, open_run(small_disk, wanted(160), 16) as opened:
-        write(opened)
+    with pytest.raises(OptionError) as caught, open_run(small_disk, manifest_of(160), 16) as run:
+        write(run)
     assert "No space left on device" in str(caught.value)
     assert "\n" not in str(caught.value)
-    kept = Store(small_disk).rows()
-    assert 0 < len(kept) < 160
+    written = Store(small_disk).rows()
+    assert 0 < len(written) < 160
     assert not list(small_disk.rglob(f"{UNFINISHED}*"))
     subprocess.run([shutil.which("mount"), "-o", "remount,size=2m", small_disk], check=True)
-    with open_run(small_disk, wanted(160), 16) as opened:
-        write(opened)
+    with open_run(small_disk, manifest_of(160), 16) as run:
+        write(run)
     whole = Store(small_disk).rows()
     assert whole["index"].to_list() == list(range(160))
-    assert whole.head(len(kept)).equals(kept)
+    assert whole.head(len(written)).equals(written)

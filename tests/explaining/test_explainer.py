@@ -433,13 +433,22 @@ def test_a_layer_is_a_name_or_the_users_own_module(nested, batch):
 def test_without_a_layer_the_one_before_pooling_is_found_at_the_first_images(nested, batch):
     explainer = shapleycam.Explainer(Chained(nested))
     with pytest.raises(LayerError, match="the layer is found at the first images; explain some, or give layer="):
+        explainer.find_layer()
+    with pytest.raises(LayerError, match=r"the layer is not known yet; call find_layer\(\), explain some images"):
         _ = explainer.layer
     assert explainer.explain(batch, "hirescam").layer == "parts.own"
-    assert explainer.layer == "parts.own"
+    assert explainer.layer == explainer.find_layer() == "parts.own"
+
+
+def test_the_layer_is_found_at_given_images_and_stays(nested, batch):
+    explainer = shapleycam.Explainer(Chained(nested))
+    assert explainer.find_layer(batch) == explainer.layer == "parts.own"
+    other = explainer.like(Chained(nested))
+    assert other.layer == "parts.own"
 
 
 def test_with_preprocessing_the_layer_is_found_before_any_image(nested):
-    assert shapleycam.Explainer(Chained(nested), preprocess=SMALL).layer == "parts.own"
+    assert shapleycam.Explainer(Chained(nested), preprocess=SMALL).find_layer() == "parts.own"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from helpers.networks import Toy
 from helpers.random_explanations import explanation_of_noise
 from shapleycam import Explainer
 from shapleycam.cams.heatmaps import min_max
-from shapleycam.explaining.fusing import fused
+from shapleycam.explaining.fusing import fuse_explanations
 
 pytorch_grad_cam = LazyModule("pytorch_grad_cam")
 model_targets = LazyModule("pytorch_grad_cam.utils.model_targets")
@@ -57,14 +57,14 @@ def test_the_mean_with_a_pencil():
     both = [_with(values) for values in rows]
     expected = torch.tensor([[[1.0, 0.5], [1.0, 1.0]]]) / 2
     lowest = expected - 0.25
-    torch.testing.assert_close(fused(both, "mean").heatmap, lowest / lowest.amax(), rtol=0, atol=1e-6)
+    torch.testing.assert_close(fuse_explanations(both, "mean").heatmap, lowest / lowest.amax(), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(("fuse", "of"), [("maximum", torch.amax), ("product", torch.prod)])
 def test_the_others_are_of_the_heatmaps(fuse, of):
     both = [_with(torch.rand(1, 2, 2, generator=torch.Generator().manual_seed(seed))) for seed in (0, 1)]
     expected = min_max(of(torch.stack([e.heatmap for e in both]), 0))
-    torch.testing.assert_close(fused(both, fuse).heatmap, expected)
+    torch.testing.assert_close(fuse_explanations(both, fuse).heatmap, expected)
 
 
 def _with(values):

@@ -150,7 +150,7 @@ def test_a_network_of_one_channel_sees_a_photograph_in_grey(preprocess):
 
 def test_the_layer_is_known_of_a_network_of_one_channel_before_images_are():
     preprocess = shapleycam.Preprocess(8, (8, 8), (0.5,) * 3, (0.25,) * 3)
-    assert Explainer(small(1), preprocess=preprocess).layer.startswith("features")
+    assert Explainer(small(1), preprocess=preprocess).find_layer().startswith("features")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from shapleycam.explanations.evidence import where
+from shapleycam.explanations.evidence import describe_evidence
 
 NOTHING = "no evidence for this class anywhere"
 
@@ -26,38 +26,44 @@ def grid(size: int, *cells: tuple[int, int, float]) -> Tensor:
 def test_one_cell_in_a_corner(row, column, name):
     # 1 of 16 cells is 6.25 %
     expected = f"100% of the evidence in the {name} quarter; half of it lies on 6% of the picture"
-    assert where(grid(4, (row, column, 2.5))) == expected
+    assert describe_evidence(grid(4, (row, column, 2.5))) == expected
 
 
 def test_share_of_a_quarter():
     values = grid(4, (0, 0, 2), (1, 1, 1), (3, 3, 1))
-    assert where(values) == "75% of the evidence in the upper left quarter; half of it lies on 6% of the picture"
+    assert (
+        describe_evidence(values)
+        == "75% of the evidence in the upper left quarter; half of it lies on 6% of the picture"
+    )
 
 
 def test_uniform():
-    assert where(torch.ones(4, 4)) == "the evidence is in all parts; half of it lies on 50% of the picture"
+    assert describe_evidence(torch.ones(4, 4)) == "the evidence is in all parts; half of it lies on 50% of the picture"
 
 
 def test_uniform_where_the_borders_cut_cells():
     # 25 of 49 cells hold half of it
-    assert where(torch.ones(7, 7)) == "the evidence is in all parts; half of it lies on 51% of the picture"
+    assert describe_evidence(torch.ones(7, 7)) == "the evidence is in all parts; half of it lies on 51% of the picture"
 
 
 @pytest.mark.parametrize("values", [-torch.ones(3, 3), torch.zeros(3, 3)])
 def test_nothing_positive(values):
-    assert where(values) == NOTHING
+    assert describe_evidence(values) == NOTHING
 
 
 def test_what_speaks_against_the_class_is_left_out():
     values = torch.full((4, 4), -5.0)
     values[3, 0] = 0.1
-    assert where(values).startswith("100% of the evidence in the lower left quarter")
+    assert describe_evidence(values).startswith("100% of the evidence in the lower left quarter")
 
 
 def test_cell_on_the_middle_line_counts_half_on_each_side():
     # Of 7 columns the middle one is cut: 1 + 1/2 of 2 in the upper left, 1/2 of 2 in the upper right.
     values = grid(7, (0, 0, 1), (0, 3, 1))
-    assert where(values) == "75% of the evidence in the upper left quarter; half of it lies on 2% of the picture"
+    assert (
+        describe_evidence(values)
+        == "75% of the evidence in the upper left quarter; half of it lies on 2% of the picture"
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,13 +79,15 @@ def test_one_side_of_the_picture_is_a_half_not_one_of_its_quarters(side, name):
     values = torch.zeros(7, 7)
     values[side] = 1.0
     # 4 of 49 cells are 8.2 %
-    assert where(values) == f"100% of the evidence in the {name}; half of it lies on 8% of the picture"
+    assert describe_evidence(values) == f"100% of the evidence in the {name}; half of it lies on 8% of the picture"
 
 
 def test_centre_is_the_middle_half_of_rows_and_columns():
     # Of 7 rows it covers 1.75 to 5.25, so a quarter of row 1: 3 + 1/4 of 4.
     values = grid(7, (3, 3, 3), (1, 3, 1))
-    assert where(values) == "81% of the evidence in the central quarter; half of it lies on 2% of the picture"
+    assert (
+        describe_evidence(values) == "81% of the evidence in the central quarter; half of it lies on 2% of the picture"
+    )
 
 
 def test_rows_and_columns_are_counted_apart():
@@ -88,8 +96,11 @@ def test_rows_and_columns_are_counted_apart():
     values[:, 0] = 2.0
     values[:, 5] = 1.0
     # the two cells of value 2 hold 4 of 6; one alone 2 of 6
-    assert where(values) == "67% of the evidence in the left half; half of it lies on 17% of the picture"
+    phrase = describe_evidence(values)
+    assert phrase == "67% of the evidence in the left half; half of it lies on 17% of the picture"
 
 
 def test_values_may_require_a_gradient_and_be_of_half_precision():
-    assert where(grid(4, (0, 0, 1)).half().requires_grad_()).startswith("100% of the evidence in the upper left")
+    assert describe_evidence(grid(4, (0, 0, 1)).half().requires_grad_()).startswith(
+        "100% of the evidence in the upper left"
+    )

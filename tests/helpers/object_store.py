@@ -1,4 +1,4 @@
-"""A server that speaks S3, on this machine, and what it was asked."""
+"""A server that speaks S3, on this machine, and a log of its requests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CREDENTIALS = {
 }
 
 
-class Asked(logging.Handler):
+class RequestLog(logging.Handler):
     """The requests that the server has answered: "PUT /bucket/run/manifest.json"."""
 
     def __init__(self) -> None:
@@ -35,12 +35,12 @@ class Asked(logging.Handler):
 
 
 class ObjectStore:
-    def __init__(self, port: int, asked: Asked) -> None:
-        self.port, self.asked = port, asked
+    def __init__(self, port: int, request_log: RequestLog) -> None:
+        self.port, self.request_log = port, request_log
         self.client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
 
     def url(self, bucket: str) -> str:
-        """A place in a new bucket."""
+        """Return the URL of a run in a new bucket."""
         self.client.create_bucket(Bucket=bucket)
         return f"s3://{bucket}/run?scheme=http&endpoint_override=127.0.0.1:{self.port}"
 
@@ -52,17 +52,17 @@ class ObjectStore:
 def object_store() -> Iterator[ObjectStore]:
     before = {name: os.environ.get(name) for name in CREDENTIALS}
     os.environ.update(CREDENTIALS)
-    log, asked = logging.getLogger("werkzeug"), Asked()
+    log, request_log = logging.getLogger("werkzeug"), RequestLog()
     level = log.level
-    log.addHandler(asked)
+    log.addHandler(request_log)
     log.setLevel(logging.INFO)
     server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     try:
-        yield ObjectStore(server.get_host_and_port()[1], asked)
+        yield ObjectStore(server.get_host_and_port()[1], request_log)
     finally:
         server.stop()
-        log.removeHandler(asked)
+        log.removeHandler(request_log)
         log.setLevel(level)
         for name, value in before.items():
             if value is None:

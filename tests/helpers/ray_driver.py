@@ -6,11 +6,11 @@ import sys
 import warnings
 
 from helpers.slow_network import slow
-from helpers.small_evaluations import QUICK, measured
+from helpers.small_evaluations import QUICK, run_evaluation
 from shapleycam.experiments import RunSettings
 from shapleycam.experiments.engines import Ray
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     address, data, out = sys.argv[1:]
-    measured(data, out, slow(), QUICK, settings=RunSettings(batch_size=8, engine=Ray(address)))
+    run_evaluation(data, out, slow(), QUICK, settings=RunSettings(batch_size=8, engine=Ray(address)))

@@ -87,42 +87,42 @@ def folder_of(path: Path, number: int, first: int = 0) -> Path:
     return path
 
 
-def measured(data: Any, out: Path, models: Any = None, protocol: Protocol = QUICK, **given: Any) -> Store:
-    given.setdefault("settings", HERE)
-    return evaluate(tiny() if models is None else models, data, out, protocol, **given)
+def run_evaluation(data: Any, out: Path, models: Any = None, protocol: Protocol = QUICK, **options: Any) -> Store:
+    options.setdefault("settings", HERE)
+    return evaluate(tiny() if models is None else models, data, out, protocol, **options)
 
 
 def by_status(frame: pl.DataFrame, status: str) -> pl.DataFrame:
     return frame.filter(pl.col("status") == status)
 
 
-def assert_near(one: pl.DataFrame, other: pl.DataFrame, tolerance: float, within: float = 0.0) -> None:
+def assert_near(first: pl.DataFrame, second: pl.DataFrame, tolerance: float, within: float = 0.0) -> None:
     """The same rows, numbers equal to `tolerance`; the increase in confidence only where scores differ by `within`."""
-    names = metrics_in(one.columns)
-    words = [name for name in one.columns if name not in {*names, "probability", *CURVES}]
-    assert one.select(words).equals(other.select(words))
+    names = metrics_in(first.columns)
+    words = [name for name in first.columns if name not in {*names, "probability", *CURVES}]
+    assert first.select(words).equals(second.select(words))
     for name in ["probability", *names]:
-        a, b = one[name].to_numpy(), other[name].to_numpy()
+        a, b = first[name].to_numpy(), second[name].to_numpy()
         rows = np.ones(len(a), dtype=bool)
         if name == "increase_in_confidence" and within:
-            rows = one["average_drop"].fill_null(1).to_numpy() > within  # 0 both where it rose and where nothing did
+            rows = first["average_drop"].fill_null(1).to_numpy() > within  # 0 both where it rose and where nothing did
             rows |= a == b
             assert (a != b).sum() <= 0.02 * len(a)
         np.testing.assert_allclose(a[rows], b[rows], rtol=0, atol=tolerance, err_msg=name, equal_nan=True)
 
 
 class RecordingListener:
-    """A watcher that remembers what it is told, and does something when so many images are measured."""
+    """A listener that records its events, and calls `do` once `at` images are measured."""
 
     def __init__(self, at: int | None = None, do: Callable[[], object] | None = None) -> None:
         self.at, self.do = at, do
-        self.begun: tuple[int, int] | None = None
+        self.started: tuple[int, int] | None = None
         self.models: list[str] = []
         self.steps: list[int] = []
         self.rows: list[dict[str, Any]] = []
 
     def run_started(self, images: int, done: int) -> None:
-        self.begun = (images, done)
+        self.started = (images, done)
 
     def model_started(self, name: str) -> None:
         self.models.append(name)

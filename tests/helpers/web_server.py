@@ -32,8 +32,8 @@ class Served:
         return [path for path in self.folder.rglob("*") if path.is_file() and path.suffix != ".webp"]
 
 
-class serving:  # a context manager
-    """A server for the time of a block."""
+class WebServer:
+    """A server for the time of a `with` block."""
 
     def __init__(self, *options: str, scratch: Path | None = None) -> None:
         self._scratch = scratch or Path(tempfile.mkdtemp())

@@ -40,13 +40,13 @@ def test_the_last_convolution_is_the_one_inside_the_block():
     assert chosen(model, noise(1, 3, 16, 16), "before-pool") == "two"
     assert chosen(model, noise(1, 3, 16, 16), "last-conv") == "two.0"
     explainer = Explainer(model, layer="last-conv")
-    assert explainer.explain(noise(2, 3, 16, 16), "hirescam").layer == explainer.layer == "two.0"
+    assert explainer.explain(noise(2, 3, 16, 16), "hirescam").layer == explainer.find_layer() == "two.0"
 
 
 def test_a_network_may_say_what_a_rule_means():
     network = Network(Stages(), layers={"before-pool": "one", "last-conv": "one.0"})
-    assert Explainer(network).layer == "one"
-    assert Explainer(network, layer="last-conv").layer == "one.0"
+    assert Explainer(network).find_layer() == "one"
+    assert Explainer(network, layer="last-conv").find_layer() == "one.0"
 
 
 def test_without_a_convolution_last_conv_is_refused():

@@ -203,9 +203,9 @@ def test_both_layers_are_the_modules_that_the_papers_scripts_take(name):
 @pytest.mark.parametrize("name", ALL)
 def test_the_explainer_takes_the_papers_layers(name):
     network = bare(name)
-    assert shapleycam.Explainer(network).layer == network.layers["before-pool"]
-    assert shapleycam.Explainer(network, layer="before-pool").layer == network.layers["before-pool"]
-    assert shapleycam.Explainer(network, layer="last-conv").layer == network.layers["last-conv"]
+    assert shapleycam.Explainer(network).find_layer() == network.layers["before-pool"]
+    assert shapleycam.Explainer(network, layer="before-pool").find_layer() == network.layers["before-pool"]
+    assert shapleycam.Explainer(network, layer="last-conv").find_layer() == network.layers["last-conv"]
 
 
 @pytest.mark.parametrize("name", TORCHVISION)
@@ -220,7 +220,7 @@ def test_the_last_convolution_is_one(name):
 def test_a_layer_of_the_users_own_is_taken_instead(name):
     network = bare(name)
     first = next(n for n, module in network.model.named_modules() if isinstance(module, nn.Conv2d))
-    assert shapleycam.Explainer(network, layer=first).layer == first
+    assert shapleycam.Explainer(network, layer=first).find_layer() == first
 
 
 @pytest.mark.parametrize("name", SHAPES)

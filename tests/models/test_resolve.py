@@ -109,17 +109,17 @@ def test_a_layer_may_be_called_by_its_name_in_the_wrapper(small, wrap):
     wrapped = wrap(small)
     (name,) = {name for name, module in wrapped.named_modules() if module is small.after[1]}
     assert name.endswith(".after.1")
-    assert Explainer(wrapped, layer=name).layer == "after.1"
-    assert Explainer(wrapped, layer="after.1").layer == "after.1"
-    assert Explainer(wrapped, layer=small.after[1]).layer == "after.1"
-    assert Explainer(wrapped, layer=[name, "features"]).layer == "after.1 + features"
+    assert Explainer(wrapped, layer=name).find_layer() == "after.1"
+    assert Explainer(wrapped, layer="after.1").find_layer() == "after.1"
+    assert Explainer(wrapped, layer=small.after[1]).find_layer() == "after.1"
+    assert Explainer(wrapped, layer=[name, "features"]).find_layer() == "after.1 + features"
 
 
 @in_every_wrapper
 def test_a_network_of_a_wrapper_keeps_what_it_says(small, images, wrap):
     network = shapleycam.Network(wrap(small), labels=tuple("abcde"), name="mine", layers={"last-conv": "features"})
     explainer = Explainer(network, layer="last-conv")
-    assert (explainer.model, explainer.layer, explainer.labels) == (small, "features", tuple("abcde"))
+    assert (explainer.model, explainer.find_layer(), explainer.labels) == (small, "features", tuple("abcde"))
     assert explainer.explain(images, target="c").label() == "c"
 
 
@@ -138,7 +138,7 @@ def test_the_model_inside_distributed_data_parallel_is_explained(small, images, 
     try:
         wrapped = DistributedDataParallel(small)
         explainer = Explainer(wrapped, layer="module.features")
-        assert (explainer.model, explainer.layer) == (small, "features")
+        assert (explainer.model, explainer.find_layer()) == (small, "features")
         assert_same(explainer.compare(images, METHODS, players=(2, 2)), expected)
         wrapped(images).sum().backward()  # still runs, and in parallel
         assert small.fc.weight.grad is not None
@@ -231,10 +231,10 @@ def test_a_layer_that_is_really_called_so_keeps_its_name(images):
     model.add_module("0", nn.Conv2d(4, 5, 1))
     model.add_module("pool", nn.AdaptiveAvgPool2d(1))
     model.add_module("flat", nn.Flatten())
-    assert Explainer(model, layer="module.0").layer == "module.0"
-    assert Explainer(model, layer="0").layer == "0"
-    assert Explainer(DataParallel(model), layer="module.module.0").layer == "module.0"
-    assert Explainer(DataParallel(model), layer="module.0").layer == "module.0"
+    assert Explainer(model, layer="module.0").find_layer() == "module.0"
+    assert Explainer(model, layer="0").find_layer() == "0"
+    assert Explainer(DataParallel(model), layer="module.module.0").find_layer() == "module.0"
+    assert Explainer(DataParallel(model), layer="module.0").find_layer() == "module.0"
 
 
 def test_a_name_without_its_prefix_is_looked_up_once(small):

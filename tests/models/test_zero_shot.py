@@ -81,7 +81,7 @@ def test_a_text_is_explained_like_a_class(name, layer, models):
     model, tokenizer = models[name]
     explainer = shapleycam.Explainer(shapleycam.zero_shot(model, TEXTS, tokenizer))
     found = explainer.compare(images(), ["shapleycam", "pathcam-h", "sampledshapley"], target="a dog")
-    assert explainer.layer == layer
+    assert explainer.find_layer() == layer
     e = found["sampledshapley"]
     assert e.label() == "a dog"
     assert e.values.shape == (2, 4, 4)

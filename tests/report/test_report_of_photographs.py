@@ -10,8 +10,8 @@ from helpers.small_evaluations import picture, tiny
 from shapleycam import Explainer, Preprocess
 from shapleycam.errors import ReplayError
 from shapleycam.explaining.inputs import batch_of
-from shapleycam.explanations.evidence import where
-from shapleycam.explanations.summary import curvature_in_words
+from shapleycam.explanations.evidence import describe_evidence
+from shapleycam.explanations.summary import describe_curvature
 from shapleycam.report import make_pages, render_photographs
 
 METHODS = ("gradcam", "layercam", "pathcam-h")
@@ -46,8 +46,8 @@ def test_each_photograph_has_its_classes_evidence_and_curvature(explainer, photo
         assert " ".join(top) in found.text
         assert str(photo) in found.text
         assert f"Explained: {first.label(index)}, rest {float(first.utility[index]):.4g}." in found.text
-        assert f"By gradcam: {where(first.values[index])}." in found.text
-        assert f"Curvature {curvature_in_words(float(first.curvature[index]))}." in found.text
+        assert f"By gradcam: {describe_evidence(first.values[index])}." in found.text
+        assert f"Curvature {describe_curvature(float(first.curvature[index]))}." in found.text
     assert len(found.all("img")) == 2 * (1 + 2 * len(METHODS))
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from helpers.html_reader import assert_stands_alone
-from helpers.small_evaluations import QUICK, folder_of, measured, picture, tiny
+from helpers.small_evaluations import QUICK, folder_of, picture, run_evaluation, tiny
 from shapleycam.errors import ShapleyCamError
 from shapleycam.experiments import Protocol, Store
 from shapleycam.experiments.merging import summarise_runs
@@ -36,7 +36,7 @@ def shots(tmp_path_factory) -> Path:
 def known(shots) -> Store:
     """A run of the default model, which anybody can load."""
     protocol = replace(QUICK, metrics=("complexity", "average_drop", "insertion"), options=MetricOptions(steps=3))
-    return measured(shots, shots.parent / "known", zoo.DEFAULT, protocol)
+    return run_evaluation(shots, shots.parent / "known", zoo.DEFAULT, protocol)
 
 
 def map_reproducer(store: Store, **given: str) -> MapReproducer:
@@ -88,7 +88,7 @@ def test_maps_made_again_are_those_that_were_measured(known):
 
 
 def test_of_several_runs_of_one_model_a_photograph_has_the_methods_of_all(known, shots, tmp_path):
-    other = measured(
+    other = run_evaluation(
         shots, tmp_path / "other", zoo.DEFAULT, replace(QUICK, methods=("hirescam",), metrics=("complexity",))
     )
     maps = MapReproducer([known, other]).maps(zoo.DEFAULT, "before-pool", "rest", 0, 1)
@@ -129,7 +129,7 @@ def test_what_is_not_what_it_was_is_refused(known, tmp_path, change, said):
 
 
 def test_of_a_run_that_notes_little_there_is_a_report_all_the_same(shots, tmp_path):
-    store = measured(shots, tmp_path / "run")
+    store = run_evaluation(shots, tmp_path / "run")
     store.manifest["models"]["tiny"] = {}
     store.manifest["sessions"] = []
     found = assert_stands_alone(render_runs([store], map_reproducer(store)))
@@ -152,7 +152,7 @@ def test_code_that_only_the_run_names_does_not_run(known, tmp_path, monkeypatch)
 
 
 def test_the_protocols_preprocessing_is_used_again(shots, tmp_path):
-    store = measured(shots, tmp_path / "run", zoo.DEFAULT, replace(Protocol.paper(), methods=("gradcam",)))
+    store = run_evaluation(shots, tmp_path / "run", zoo.DEFAULT, replace(Protocol.paper(), methods=("gradcam",)))
     found = map_reproducer(store).maps(zoo.DEFAULT, "last-conv", "rest", 0, 1)["gradcam"]
     assert found.preprocess == Protocol.paper().preprocess
     assert found.layer == store.manifest["models"][zoo.DEFAULT]["layers"]["last-conv"]
@@ -164,7 +164,7 @@ def test_names_of_users_are_text(tmp_path):
     picture(5).save(shots / EVIL / "script>.jpg")
     (shots / EVIL / "broken>.jpg").write_bytes(b"nothing")
     network = tiny(name="<b onclick=alert(1)>", labels=tuple(f"</script><i>{c}" for c in "abcdefghij"))
-    page = render_runs([measured(shots, tmp_path / "run", network)], None)
+    page = render_runs([run_evaluation(shots, tmp_path / "run", network)], None)
     found = assert_stands_alone(page)
     assert len(found.all("script")) == 1
     assert not found.all("b")
@@ -177,7 +177,7 @@ def test_several_networks_and_settings_have_a_section_and_ranks_each(tmp_path):
     shots = folder_of(tmp_path / "shots", 4)
     protocol = replace(QUICK, utilities=("rest", "log_probability"), metrics=("coherency", "complexity"))
     networks = [tiny(seed, f"tiny{seed}") for seed in range(4)]
-    found = assert_stands_alone(render_runs([measured(shots, tmp_path / "run", networks, protocol)], None))
+    found = assert_stands_alone(render_runs([run_evaluation(shots, tmp_path / "run", networks, protocol)], None))
     assert found.text.startswith("Evaluation of 4 networks")
     assert "Layer before-pool, utility log_probability" in found.text
     assert found.text.count("Ranks by Coh") == 2

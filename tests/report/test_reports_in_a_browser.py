@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.small_evaluations import QUICK, folder_of, measured, tiny
+from helpers.small_evaluations import QUICK, folder_of, run_evaluation, tiny
 from shapleycam import Explainer
 from shapleycam.explaining.inputs import batch_of
 from shapleycam.report import make_pages, render_photographs, render_runs
@@ -18,7 +18,7 @@ def pages(tmp_path_factory) -> dict[str, Path]:
     """The report of a run, and that of photographs."""
     folder = tmp_path_factory.mktemp("pages")
     shots = folder_of(folder / "shots", 8)
-    store = measured(shots, folder / "run")
+    store = run_evaluation(shots, folder / "run")
     explainer = Explainer(tiny(), device="cpu")
     batch = batch_of(sorted(shots.iterdir())[:2], explainer.preprocess, explainer.model)
     texts = {

@@ -243,7 +243,7 @@ def test_eight_threads_share_one_model(small, pictures):
             barrier.wait()
             for _ in range(5):
                 found[index] = explainer.compare(inputs[index], names)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # raised again in the test
             errors.append(error)
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(8)]

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from helpers.networks import Toy
+from helpers.table_rows import OF_EXCLUSIVE_CLASSES
 from shapleycam import Explainer, utilities
 from shapleycam.errors import ExclusiveClassesWarning, ModelError, OptionError, TargetError
 from shapleycam.models.labels import imagenet_labels
@@ -31,7 +32,7 @@ def explainer_of(function, **how):
 
 
 @pytest.mark.parametrize("function", MASKED.values(), ids=MASKED)
-@pytest.mark.parametrize("utility", ["rest", "logit", "log_probability", "probability", "log_odds"])
+@pytest.mark.parametrize("utility", OF_EXCLUSIVE_CLASSES)
 def test_beside_a_class_that_is_left_out_the_others_are_explained_as_if_it_were_not_there(function, utility):
     masked = explainer_of(function, utility=utility).compare(IMAGES, METHODS)
     two = explainer_of(lambda z: z[:, :2], utility=utility).compare(IMAGES, METHODS)

@@ -76,7 +76,7 @@ def test_the_layer_is_found_whatever_the_model_returns(form, function):
     model.features = nn.Sequential(nn.Conv2d(1, 3, 2, padding=1), nn.GELU())
     explainer = Explainer(model, utility=function, output=whole)
     explainer.explain(torch.rand(2, 1, 4, 6), "hirescam")
-    assert explainer.layer.startswith("features")
+    assert explainer.find_layer().startswith("features")
 
 
 @pytest.mark.parametrize(

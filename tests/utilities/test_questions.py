@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from helpers.networks import Toy
+from helpers.table_rows import OF_EXCLUSIVE_CLASSES
 from shapleycam import Explainer, utilities, values
 from shapleycam.errors import OptionError, TargetError
 
@@ -83,7 +84,7 @@ def test_the_probability_of_a_set_is_the_sum_of_its_members():
     close(gradient, [[float(P[0]) * (1 - share), -float(P[1]) * share, float(P[2]) * (1 - share)]])
 
 
-@pytest.mark.parametrize("utility", ["rest", "logit", "log_probability", "probability", "log_odds"])
+@pytest.mark.parametrize("utility", OF_EXCLUSIVE_CLASSES)
 def test_a_set_of_one_is_that_class(utility):
     target = torch.tensor([1])
     expected = utilities.UTILITIES[utility](Z, target)
@@ -375,7 +376,7 @@ def test_a_target_outside_the_set_and_a_set_of_all_are_refused():
         asked(utilities.any_of([0, 1, 2]), Z, 2)
 
 
-@pytest.mark.parametrize("utility", ["logit", "rest", "probability"])
+@pytest.mark.parametrize("utility", OF_EXCLUSIVE_CLASSES)
 def test_a_set_of_one_of_a_model_with_one_logit_is_that_class(utility):
     z = torch.tensor([[0.7]], dtype=torch.float64)
     for target in (0, 1):

@@ -31,7 +31,7 @@ def test_every_utility_is_worked_out_by_hand():
     assert BY_HAND.keys() == UTILITIES.keys()
 
 
-@pytest.mark.parametrize("name", BY_HAND)
+@pytest.mark.parametrize("name", UTILITIES)
 def test_gives_the_value_worked_out_by_hand(name):
     found = resolve_utility(name)(LOGITS, TARGET)
     assert found.tolist() == pytest.approx(BY_HAND[name], abs=1e-6)
@@ -66,7 +66,7 @@ GRADIENTS = {  # by z, of class 0 at probabilities 1/2, 1/4, 1/4; e is the unit 
 }
 
 
-@pytest.mark.parametrize("name", GRADIENTS)
+@pytest.mark.parametrize("name", UTILITIES)
 def test_the_gradient_is_the_one_worked_out_by_hand(name):
     z = LOGITS[:1].clone().requires_grad_()
     (found,) = torch.autograd.grad(UTILITIES[name](z, TARGET[:1]).sum(), z)
@@ -84,6 +84,28 @@ def test_half_precision_is_worked_out_in_single(name, dtype):
 
 def test_double_precision_stays_double():
     assert UTILITIES["rest"](LOGITS.double(), TARGET).dtype == torch.float64
+
+
+ONE_LOGIT = {  # z = log 3: yes has probability 3/4, no 1/4; in the order no, yes
+    "logit": [-log(3), log(3)],
+    "probability": [1 / 4, 3 / 4],
+    "log_probability": [log(1 / 4), log(3 / 4)],
+    "rest": [-log(3) + log(1 / 4), log(3) + log(3 / 4)],
+    "log_odds": [-log(3), log(3)],
+    "sigmoid_probability": [1 / 4, 3 / 4],
+    "sigmoid_log_probability": [log(1 / 4), log(3 / 4)],
+    "sigmoid_rest": [-log(3) + log(1 / 4), log(3) + log(3 / 4)],
+    "value": [log(3)],  # a regression: the number itself, and no second one
+}
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1)])
+@pytest.mark.parametrize("name", UTILITIES)
+def test_one_logit_is_that_of_yes_against_no(name, shape):
+    z = torch.full(shape, log(3))
+    found = [float(UTILITIES[name](z, torch.tensor([target]))) for target in range(len(ONE_LOGIT[name]))]
+    assert found == pytest.approx(ONE_LOGIT[name], abs=1e-6)
+    assert len(found) == 1 + UTILITIES[name].predicts
 
 
 def test_images_do_not_mix():

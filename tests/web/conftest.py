@@ -13,7 +13,7 @@ import pytest
 import skimage
 from PIL import Image, ImageOps
 
-from helpers.web_server import Served, own, serving
+from helpers.web_server import Served, WebServer, own
 from shapleycam.experiments import Protocol, evaluate
 
 
@@ -47,7 +47,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def served(evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The server with a run, and a model that does not load."""
     scratch = tmp_path_factory.mktemp("scratch")
-    with serving(
+    with WebServer(
         "--run", str(evaluated), "--models", "efficientnet_lite0", "--models", "not_there.py:net", scratch=scratch
     ) as found:
         yield found
@@ -70,7 +70,7 @@ def visit(chromium: Any, served: Served) -> Iterator[Callable[..., Any]]:
 
     def opened(*, width: int = 1280, height: int = 900, scheme: str = "light", address: str | None = None) -> Any:
         context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(120_000)
         contexts.append(context)
         page, at = context.new_page(), address or served.address
         made = Visit(page, [], [])

@@ -12,9 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers.web_server import HOPPER, serving
+from helpers.web_server import HOPPER, WebServer
 from shapleycam.errors import ImageError, ModelError, OptionError, TargetError
-from shapleycam.explanations.summary import gap_of, total_of
+from shapleycam.explanations.summary import gap_of_values, sum_of_values
 from shapleycam.images import open_photograph
 from shapleycam.web import markup
 from shapleycam.web.coalitions import board_of
@@ -210,17 +210,17 @@ class TestTrust:
 
     def test_a_gap_is_said_from_fifteen_percent_on(self, explainer):
         e = self.found(explainer, values=torch.full((1, 2, 2), 2.0), curvature=None)
-        assert total_of(e) == 8
-        assert gap_of(e, 10) == pytest.approx(0.2)
+        assert sum_of_values(e) == 8
+        assert gap_of_values(e, 10) == pytest.approx(0.2)
         assert [text for text in doubts(e, 10) if "they" in text or "20% off" in text]
         assert not [text for text in doubts(e, 9) if "off" in text]
 
     def test_prefix_tokens_count(self, explainer):
-        assert total_of(self.found(explainer, values=torch.ones(1, 2, 2), prefix=torch.tensor([1.5]))) == 5.5
+        assert sum_of_values(self.found(explainer, values=torch.ones(1, 2, 2), prefix=torch.tensor([1.5]))) == 5.5
 
     def test_weights_have_no_gap(self, explainer):
         e = self.found(explainer, "layercam")
-        assert gap_of(e, 10) is None
+        assert gap_of_values(e, 10) is None
         assert [text for text in doubts(e, 10) if "no units" in text]
 
     def test_a_blank_map(self, explainer):
@@ -238,7 +238,7 @@ class TestTrust:
 
     def test_places_that_are_not_sure(self, explainer):
         e = self.found(explainer, "pathcam-h", stderr=torch.full((1, 7, 7), 100.0))
-        assert [text for text in doubts(e, total_of(e)) if text.startswith("On 100% of the places")]
+        assert [text for text in doubts(e, sum_of_values(e)) if text.startswith("On 100% of the places")]
 
 
 class TestRuns:
@@ -273,7 +273,7 @@ class TestCommand:
         assert "expected USER:PASSWORD" in ran.err
 
     def test_a_port_that_is_taken(self, run):
-        with serving() as found:
+        with WebServer() as found:
             ran = run("web", "--no-browser", "--port", found.address.rpartition(":")[2])
         assert ran.code == 2
         assert ran.err.startswith("error: no server at 127.0.0.1")
@@ -287,6 +287,6 @@ class TestCommand:
         assert ran.stderr == "error: the page needs gradio, which is not installed; pip install 'shapleycam[web]'\n"
 
     def test_nothing_is_left(self):
-        with serving() as found:
+        with WebServer() as found:
             assert found.folder.is_dir()
         assert not found.folder.exists()

@@ -1,4 +1,4 @@
-"""From activation A and derivative D, both (b, n, k), to one signed value a position (b, n).
+"""Spreads: from activation A and derivative D, both (b, n, k), to one signed value for each position, (b, n).
 
 The constants are those of the paper's code, so that figures can be compared.
 """
@@ -6,54 +6,78 @@ The constants are those of the paper's code, so that figures can be compared.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 
+@dataclass(frozen=True)
+class Spread:
+    """A rule that turns activation and derivative into one value for each position, and its name in tables.
+
+    Example:
+        >>> import torch
+        >>> from shapleycam.cams.spreads import SPREADS
+        >>> SPREADS["elementwise"](torch.ones(1, 2, 3), torch.full((1, 2, 3), 0.5))
+        tensor([[1.5000, 1.5000]])
+    """
+
+    name: str
+    function: Callable[[Tensor, Tensor], Tensor]
+
+    def __call__(self, A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"]) -> Float[Tensor, "b n"]:
+        """Return the value of each position."""
+        return self.function(A, D)
+
+
 def mean(A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"]) -> Float[Tensor, "b n"]:
-    """Σ_k A_jk mean_i D_ik: one weight a channel, as in GradCAM."""
-    return _weighted(A, D.mean(1))
+    """Return Σ_k A_jk mean_i D_ik: one weight for each channel, as in GradCAM."""
+    return _weighted_sum(A, D.mean(1))
 
 
 def elementwise(A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"]) -> Float[Tensor, "b n"]:
-    """Σ_k A_jk D_jk, as in HiResCAM: the Taylor or path estimate of the Shapley value itself."""
+    """Return Σ_k A_jk D_jk, as in HiResCAM: the Taylor or path estimate of the Shapley value itself."""
     return (A * D).sum(2)
 
 
 def elementwise_relu(A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"]) -> Float[Tensor, "b n"]:
-    """Σ_k ReLU(A_jk D_jk), as in GradCAM-E: only what speaks for the class."""
+    """Return Σ_k ReLU(A_jk D_jk), as in GradCAM-E: only what speaks for the class."""
     return (A * D).relu().sum(2)
 
 
 def activation_weighted(A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"]) -> Float[Tensor, "b n"]:
-    """Σ_k A_jk (Σ_i D_ik A_ik) / Σ_i A_ik, as in XGradCAM."""
-    return _weighted(A, (A * D).sum(1) / (A.sum(1) + 1e-7))
+    """Return Σ_k A_jk (Σ_i D_ik A_ik) / Σ_i A_ik, as in XGradCAM."""
+    return _weighted_sum(A, (A * D).sum(1) / (A.sum(1) + 1e-7))
 
 
 def positive_gradient(A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"]) -> Float[Tensor, "b n"]:
-    """Σ_k A_jk ReLU(D_jk), LayerCAM."""
+    """Return Σ_k A_jk ReLU(D_jk), as in LayerCAM."""
     return (A * D.relu()).sum(2)
 
 
 def plus_plus(A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"]) -> Float[Tensor, "b n"]:
-    """GradCAM++: channel weights Σ_i ReLU(g) a with a = g² / (2g² + g³ Σ_i A), zero where g = 0."""
+    """Return GradCAM++: channel weights Σ_i ReLU(g) a with a = g² / (2g² + g³ Σ_i A), and a = 0 where g = 0."""
     square = D.square()
     share = square / (2 * square + D * square * A.sum(1, keepdim=True) + 1e-6)
     share = torch.where(D == 0, 0.0, share)
-    return _weighted(A, (D.relu() * share).sum(1))
+    return _weighted_sum(A, (D.relu() * share).sum(1))
 
 
-def _weighted(A: Float[Tensor, "b n k"], weights: Float[Tensor, "b k"]) -> Float[Tensor, "b n"]:
+def _weighted_sum(A: Float[Tensor, "b n k"], weights: Float[Tensor, "b k"]) -> Float[Tensor, "b n"]:
     return torch.bmm(A, weights[:, :, None]).squeeze(2)
 
 
-SPREADS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "mean": mean,
-    "elementwise": elementwise,
-    "elementwise + ReLU": elementwise_relu,
-    "activation-weighted": activation_weighted,
-    "positive gradient": positive_gradient,
-    "plus plus": plus_plus,
+MEAN = Spread("mean", mean)
+ELEMENTWISE = Spread("elementwise", elementwise)
+ELEMENTWISE_RELU = Spread("elementwise + ReLU", elementwise_relu)
+ACTIVATION_WEIGHTED = Spread("activation-weighted", activation_weighted)
+POSITIVE_GRADIENT = Spread("positive gradient", positive_gradient)
+PLUS_PLUS = Spread("plus plus", plus_plus)
+
+SPREADS = {
+    spread.name: spread
+    for spread in (MEAN, ELEMENTWISE, ELEMENTWISE_RELU, ACTIVATION_WEIGHTED, POSITIVE_GRADIENT, PLUS_PLUS)
 }
+"""All spreads by name."""

@@ -1,69 +1,244 @@
-"""The one table of methods: a CAM is a derivative, a spread and a source."""
+"""The table of methods: a row says what a method is computed from, how that is spread, and what it costs."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any
 
+from shapleycam.cams.bases import EXACT, FIRST, PATH, RANDOM, SAMPLED, SECOND, Basis
+from shapleycam.cams.spreads import (
+    ACTIVATION_WEIGHTED,
+    ELEMENTWISE,
+    ELEMENTWISE_RELU,
+    MEAN,
+    PLUS_PLUS,
+    POSITIVE_GRADIENT,
+    Spread,
+)
 from shapleycam.errors import OptionError, nearest
 from shapleycam.names import canonical_name
 
-Derivative: TypeAlias = Literal["first", "second", "path", "random", "sampled", "exact"]
-
 _PAPER = "Cai 2025, arXiv:2501.06261"
+_SKY, _ORANGE = "#56B4E9", "#B8860B"
+_MOST_RUNS = 2**16
+"""The set `all` leaves out methods that take more runs than this for one image: nobody would wait for them."""
+_MOST_PLAYERS = 2**20
+"""A method that affords so many players is not limited by their number."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """A row of the table.
+    """A row of the table of methods.
 
-    `derivative` is what is taken of the utility, `spread` how it becomes one value a position ("sampled" and "exact"
-    are values of the game itself, which need none); `in_units` says whether the values are in units of the utility;
-    `in_paper`, whether the paper's tables have it; `most_players`, up to how many players the set `all` has it.
+    Args:
+        name: as users write it.
+        basis: what the values are computed from, and what that needs and costs.
+        spread: how a derivative becomes one value for each position; None where the basis gives the players' values.
+        source: the paper or program that the method is from.
+        description: one line.
+        in_units: whether the values are in units of the utility.
+        in_paper: whether the paper's tables have the method.
+        is_baseline: whether it explains nothing, and is there to be compared with.
+        own_colour: its colour in figures, where it is not that of the basis.
+
+    Example:
+        >>> import shapleycam
+        >>> row = shapleycam.METHODS["shapleycam"]
+        >>> row.basis.name, row.spread.name, row.in_units, row.basis.needs_second_derivatives
+        ('second', 'mean', True, True)
     """
 
     name: str
-    derivative: Derivative
-    spread: str
+    basis: Basis
+    spread: Spread | None
     source: str
+    description: str = ""
     in_units: bool = True
-    in_paper: bool = True
-    most_players: int | None = None
+    in_paper: bool = False
+    is_baseline: bool = False
+    own_colour: str | None = None
 
     @property
-    def plays(self) -> bool:
-        """Whether the values are those of the game's coalitions, rather than made of a derivative."""
-        return self.derivative in {"sampled", "exact"}
+    def colour(self) -> str:
+        """Return the method's colour in figures."""
+        return self.own_colour or self.basis.colour
+
+    @property
+    def spread_name(self) -> str:
+        """Return the name of the spread, "none" where there is none."""
+        return "none" if self.spread is None else self.spread.name
+
+    @property
+    def most_players(self) -> int | None:
+        """Return up to how many players the set `all` has the method; None for any number."""
+        if self.is_affordable(_MOST_PLAYERS):
+            return None
+        return bisect_left(range(1, _MOST_PLAYERS), True, key=lambda players: not self.is_affordable(players))
+
+    def is_affordable(self, players: int) -> bool:
+        """Return whether a user would wait for the method with so many players."""
+        return self.basis.cost_of(players).runs <= _MOST_RUNS
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the row as JSON has it."""
+        return {
+            "name": self.name,
+            "derivative": self.basis.name,
+            "spread": self.spread_name,
+            "source": self.source,
+            "in_units": self.in_units,
+            "in_paper": self.in_paper,
+            "most_players": self.most_players,
+            "description": self.description,
+            "group": self.basis.group,
+            "needs_replay": self.basis.needs_replay,
+            "needs_second_derivatives": self.basis.needs_second_derivatives,
+            "needs_model_passes": self.basis.needs_model_passes,
+        }
 
 
 _ROWS = (
-    Method("gradcam", "first", "mean", "Selvaraju 2017, arXiv:1610.02391"),
-    Method("hirescam", "first", "elementwise", "Draelos & Carin 2020, arXiv:2011.08891"),
-    Method("gradcam-e", "first", "elementwise + ReLU", "pytorch-grad-cam's GradCAMElementWise"),
-    Method("xgradcam", "first", "activation-weighted", "Fu 2020, arXiv:2008.02312"),
-    Method("layercam", "first", "positive gradient", "Jiang 2021, LayerCAM", in_units=False),
-    Method("gradcam++", "first", "plus plus", "Chattopadhay 2018, arXiv:1710.11063", in_units=False),
-    Method("randomcam", "random", "mean", f"baseline of {_PAPER}", in_units=False),
-    Method("shapleycam", "second", "mean", _PAPER),
-    Method("shapleycam-h", "second", "elementwise", _PAPER),
-    Method("shapleycam-e", "second", "elementwise + ReLU", _PAPER),
+    Method(
+        "gradcam",
+        FIRST,
+        MEAN,
+        "Selvaraju 2017, arXiv:1610.02391",
+        "activation weighted by each channel's mean gradient",
+        in_paper=True,
+    ),
+    Method(
+        "hirescam",
+        FIRST,
+        ELEMENTWISE,
+        "Draelos & Carin 2020, arXiv:2011.08891",
+        "activation times gradient at each position: first-order Shapley values",
+        in_paper=True,
+    ),
+    Method(
+        "gradcam-e",
+        FIRST,
+        ELEMENTWISE_RELU,
+        "pytorch-grad-cam's GradCAMElementWise",
+        "as hirescam, only the positive products",
+        in_paper=True,
+    ),
+    Method(
+        "xgradcam",
+        FIRST,
+        ACTIVATION_WEIGHTED,
+        "Fu 2020, arXiv:2008.02312",
+        "as gradcam, gradients averaged in proportion to the activation",
+        in_paper=True,
+    ),
+    Method(
+        "layercam",
+        FIRST,
+        POSITIVE_GRADIENT,
+        "Jiang 2021, LayerCAM",
+        "activation times positive gradient at each position",
+        in_units=False,
+        in_paper=True,
+        own_colour=_SKY,
+    ),
+    Method(
+        "gradcam++",
+        FIRST,
+        PLUS_PLUS,
+        "Chattopadhay 2018, arXiv:1710.11063",
+        "as gradcam, positive gradients weighted by powers of the gradient",
+        in_units=False,
+        in_paper=True,
+        own_colour=_ORANGE,
+    ),
+    Method(
+        "randomcam",
+        RANDOM,
+        MEAN,
+        f"baseline of {_PAPER}",
+        "random channel weights, a baseline that explains nothing",
+        in_units=False,
+        in_paper=True,
+        is_baseline=True,
+    ),
+    Method(
+        "shapleycam",
+        SECOND,
+        MEAN,
+        _PAPER,
+        "gradcam's spread of the second-order derivative",
+        in_paper=True,
+    ),
+    Method(
+        "shapleycam-h",
+        SECOND,
+        ELEMENTWISE,
+        _PAPER,
+        "second-order Shapley values, position by position",
+        in_paper=True,
+    ),
+    Method(
+        "shapleycam-e",
+        SECOND,
+        ELEMENTWISE_RELU,
+        _PAPER,
+        "as shapleycam-h, only the positive products",
+        in_paper=True,
+    ),
     Method(
         "shapleycam-x",
-        "second",
-        "activation-weighted",
+        SECOND,
+        ACTIVATION_WEIGHTED,
         "XGradCAM's spread with the second order",
-        in_paper=False,
+        "xgradcam's spread of the second-order derivative",
     ),
-    Method("pathcam", "path", "mean", "Aumann & Shapley 1974; GradCAM's spread", in_paper=False),
-    Method("pathcam-h", "path", "elementwise", "Aumann & Shapley 1974", in_paper=False),
-    Method("pathcam-e", "path", "elementwise + ReLU", "Aumann & Shapley 1974; GradCAM-E's spread", in_paper=False),
-    Method("pathcam-x", "path", "activation-weighted", "Aumann & Shapley 1974; XGradCAM's spread", in_paper=False),
-    Method("sampledshapley", "sampled", "none", "Castro 2009, permutation sampling", in_paper=False, most_players=256),
-    Method("exactshapley", "exact", "none", "Shapley 1953, all coalitions", in_paper=False, most_players=16),
+    Method(
+        "pathcam",
+        PATH,
+        MEAN,
+        "Aumann & Shapley 1974; GradCAM's spread",
+        "gradcam's spread of the mean gradient along the path",
+    ),
+    Method(
+        "pathcam-h",
+        PATH,
+        ELEMENTWISE,
+        "Aumann & Shapley 1974",
+        "Shapley values by integrating the gradient along the path",
+    ),
+    Method(
+        "pathcam-e",
+        PATH,
+        ELEMENTWISE_RELU,
+        "Aumann & Shapley 1974; GradCAM-E's spread",
+        "as pathcam-h, only the positive products",
+    ),
+    Method(
+        "pathcam-x",
+        PATH,
+        ACTIVATION_WEIGHTED,
+        "Aumann & Shapley 1974; XGradCAM's spread",
+        "xgradcam's spread of the mean gradient along the path",
+    ),
+    Method(
+        "sampledshapley",
+        SAMPLED,
+        None,
+        "Castro 2009, permutation sampling",
+        "Shapley values sampled over random orders, with standard errors",
+    ),
+    Method(
+        "exactshapley",
+        EXACT,
+        None,
+        "Shapley 1953, all coalitions",
+        "exact Shapley values, for at most 20 players",
+    ),
 )
 
 METHODS = {method.name: method for method in _ROWS}
+"""All methods by name."""
 
 _ALIASES = {"gradcamplusplus": "gradcam++", "gradcampp": "gradcam++", "gradcamelementwise": "gradcam-e"}
 _OF_THE_FIELD = (
@@ -77,7 +252,13 @@ _OF_THE_FIELD = (
 
 
 def methods() -> tuple[Method, ...]:
-    """All methods, as data."""
+    """Return all rows of the table.
+
+    Example:
+        >>> import shapleycam
+        >>> sum(row.in_paper for row in shapleycam.methods())
+        10
+    """
     return tuple(METHODS.values())
 
 
@@ -92,9 +273,9 @@ def method_of(name: str) -> Method:
     Raises:
         OptionError: an unknown name.
     """
-    own = canonical_method(name)
-    if own is not None:
-        return METHODS[own]
+    table_name = canonical_method(name)
+    if table_name is not None:
+        return METHODS[table_name]
     if canonical_name(name, _OF_THE_FIELD) is not None:
         raise OptionError(
             f"method {name!r} is not among the methods here; expected one of {', '.join(METHODS)} (shapleycam methods "
@@ -106,14 +287,17 @@ def method_of(name: str) -> Method:
 def expand(names: Sequence[str], players: int | None = None) -> list[str]:
     """Return the methods' own names with the sets `paper` and `all` written out, each once, in the order given.
 
-    Of `all`, methods that are not meant for so many `players` are left out; None leaves none out.
+    Of `all`, methods that take too long with so many `players` are left out; None leaves none out.
 
     Raises:
         OptionError: an unknown name, or no names.
     """
     if not names:
         raise OptionError("no methods were given; expected at least one (shapleycam methods lists them)")
-    fitting = [m.name for m in _ROWS if players is None or m.most_players is None or players <= m.most_players]
-    sets = {"paper": [m.name for m in _ROWS if m.in_paper], "all": fitting}
-    written_out = [each for name in names for each in sets.get(canonical_name(name, sets) or "", [name])]
-    return list(dict.fromkeys(method_of(name).name for name in written_out))
+    rows = METHODS.values()
+    sets = {
+        "paper": [row.name for row in rows if row.in_paper],
+        "all": [row.name for row in rows if players is None or row.is_affordable(players)],
+    }
+    without_sets = [name for entry in names for name in sets.get(canonical_name(entry, sets) or "", [entry])]
+    return list(dict.fromkeys(method_of(name).name for name in without_sets))

@@ -40,7 +40,7 @@ def compare(
     from shapleycam.cams.table import expand, method_of
     from shapleycam.drawing.figures import grid
     from shapleycam.explaining.inputs import batch_of
-    from shapleycam.explanations.evidence import where
+    from shapleycam.explanations.evidence import describe_evidence
     from shapleycam.files import make_folder, write_atomically
     from shapleycam.images import open_photograph
 
@@ -60,7 +60,7 @@ def compare(
     panels = [(name, explanation.overlay(on=picture.view)) for name, explanation in comparison.items()]
     figure = grid(panels, columns=5, caption=caption)
     file = write_atomically(picture.out / f"{photo.stem}_compare.png", lambda stream: figure.save(stream, format="PNG"))
-    evidence = {name: where(explanation.values[0]) for name, explanation in comparison.items()}
+    evidence = {name: describe_evidence(explanation.values[0]) for name, explanation in comparison.items()}
     if printing.as_json:
         print_json(
             {
@@ -78,6 +78,6 @@ def compare(
     table = Table("method", "derivative", "spread", "evidence", box=None)
     for name, sentence in evidence.items():
         row = method_of(name)
-        table.add_row(name, row.derivative, row.spread, sentence)
+        table.add_row(name, row.basis.name, row.spread_name, sentence)
     print_facts(str(photo), {"explained": caption, "written": str(file)})
     print_table(table)

@@ -159,14 +159,14 @@ def _stems(paths: Sequence[Path]) -> dict[Path, str]:
 
 def _write_and_print(result: PhotographResult, *, as_json: bool) -> None:
     """Write a photograph's files, and print its summary."""
-    from shapleycam.explanations.summary import lines_of
-
     for file, content in result.files.items():
         _write(file, content)
+    if result.summary is None:
+        return
     if as_json:
-        print_json({"image": str(result.path), **result.summary})
+        print_json({"image": str(result.path), **result.summary.as_data()})
     else:
-        print_facts(str(result.path), lines_of(result.summary))
+        print_facts(str(result.path), result.summary.lines())
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from PIL import Image
-from torch import Tensor
 
 from shapleycam.drawing.figures import grid
 from shapleycam.errors import ImageError
 from shapleycam.experiments.lazy import Lazy
 from shapleycam.explaining.explainer import Explainer
-from shapleycam.explaining.inputs import Batch, Target, prepared, stacked
+from shapleycam.explaining.inputs import Batch, Target
+from shapleycam.explaining.photographs import PreparedPhotograph, prepare_photograph, stack_photographs
 from shapleycam.explanations.comparison import Comparison
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.explanations.summary import facts_of
-from shapleycam.images import Source
+from shapleycam.explanations.summary import ImageSummary, summarise_image
 from shapleycam.models.network import Transform
 
 
@@ -36,12 +35,12 @@ class PhotographResult:
     """Result of explaining one photograph: its summary and the files to write, or an error."""
 
     path: Path
-    summary: dict[str, Any]
+    summary: ImageSummary | None
     files: dict[Path, bytes]
     error: str | None = None
 
 
-ReadBatch: TypeAlias = "tuple[list[tuple[Photograph, tuple[Tensor, Source]]], list[PhotographResult]]"
+ReadBatch: TypeAlias = "tuple[list[tuple[Photograph, PreparedPhotograph]], list[PhotographResult]]"
 """Photographs with their tensors, as the network takes them, and the results of those that cannot be read."""
 
 
@@ -56,9 +55,9 @@ class ReadPhotographs:
         images, failures = [], []
         for photograph in photographs:
             try:
-                image = prepared(photograph.path, str(photograph.path), self.transform)
+                image = prepare_photograph(photograph.path, self.transform)
             except ImageError as error:
-                failures.append(PhotographResult(photograph.path, {}, {}, str(error)))
+                failures.append(PhotographResult(photograph.path, None, {}, str(error)))
             else:
                 images.append((photograph, image))
         return images, failures
@@ -85,13 +84,13 @@ class ExplainPhotographs:
         if not images:
             return
         explainer = self.explainer()
-        comparisons = self._compare(explainer, stacked([image for _, image in images], explainer.model))
+        comparisons = self._compare(explainer, stack_photographs([image for _, image in images], explainer.model))
         for index, (photograph, _) in enumerate(images):
             files: dict[Path, bytes] = {}
             for method in comparisons[0]:
                 explanations = [comparison[method] for comparison in comparisons]
                 files |= self._files(explanations, index, photograph.stem, explainer.name)
-            summary = facts_of(comparisons, index, explainer.name, [str(file) for file in files])
+            summary = summarise_image(comparisons, index, explainer.name, [str(file) for file in files])
             yield PhotographResult(photograph.path, summary, files)
 
     def _compare(self, explainer: Explainer, batch: Batch) -> list[Comparison]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from itertools import chain
 from typing import Annotated
 
@@ -66,12 +65,13 @@ def methods(*, as_json: options.Json = False) -> None:
     from shapleycam.cams.table import methods as rows
 
     if as_json:
-        print_json([asdict(row) for row in rows()])
+        print_json([row.as_data() for row in rows()])
         return
-    table = Table("--method", "derivative", "spread", "paper", "in units of the utility", "source", box=None)
+    heads = ("--method", "derivative", "spread", "paper", "in units of the utility", "what it is", "source")
+    table = Table(*heads, box=None)
     for row in rows():
         marks = ["yes" if mark else "" for mark in (row.in_paper, row.in_units)]
-        table.add_row(row.name, row.derivative, row.spread, *marks, row.source)
+        table.add_row(row.name, row.basis.name, row.spread_name, *marks, row.description, row.source)
     print_table(table)
     typer.echo("Sets: paper (those marked), all.")
 

@@ -1,122 +1,133 @@
-"""The work on one part of a run: its photographs decoded, measured by batches, and its rows written."""
+"""The two steps of work on one chunk of a run: its photographs are decoded, then evaluated and written."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple
 
 from shapleycam.errors import ImageError, ModelError
 from shapleycam.experiments.datasets.dataset import Dataset
-from shapleycam.experiments.decoding import Decoded, decode
+from shapleycam.experiments.decoding import DecodedImage, decode_image
+from shapleycam.experiments.differences import list_differences
 from shapleycam.experiments.evaluated_model import LoadedModel
 from shapleycam.experiments.layer_evaluator import LayerEvaluator
 from shapleycam.experiments.lazy import Lazy
-from shapleycam.experiments.protocol import Protocol, differences
+from shapleycam.experiments.protocol import Protocol
 from shapleycam.experiments.rows import Row, to_table
 from shapleycam.experiments.store import Store
 from shapleycam.models.network import Transform
 
-Photographs: TypeAlias = "tuple[range, list[Decoded]]"
-"""A part, and its images."""
+
+class DecodedChunk(NamedTuple):
+    """A chunk, by the positions of its images in the dataset, and the images."""
+
+    chunk: range
+    images: list[DecodedImage]
 
 
 @dataclass(frozen=True)
-class Decoding:
-    """The first step, which needs no model."""
+class ChunkDecoder:
+    """The first step, which needs no model and may run in other processes."""
 
     dataset: Dataset
     preprocess: Transform
 
-    def __call__(self, part: range) -> Photographs:
-        """The images of a part, or why there are none."""
-        return part, [decode(self.dataset, self.preprocess, index) for index in part]
+    def __call__(self, chunk: range) -> DecodedChunk:
+        """Return the images of a chunk, or why they cannot be read."""
+        return DecodedChunk(chunk, [decode_image(self.dataset, self.preprocess, index) for index in chunk])
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What a batch came to."""
+class BatchResult:
+    """Result of evaluating one batch: how many images it had, and their rows."""
 
     images: int
     rows: Sequence[Row]
 
 
 @dataclass(frozen=True)
-class Measuring:
-    """The second step, by the model that `ready` makes."""
+class ChunkEvaluator:
+    """The second step, which runs where the model is; `load_model` loads it, once per process."""
 
-    name: str
+    model: str
     load_model: Lazy[LoadedModel]
     protocol: Protocol
     store: Store
     batch_size: int
     strict: bool
 
-    def __call__(self, photographs: Photographs) -> Iterator[Measured]:
-        """The rows of each batch; after the last the part is written.
+    def __call__(self, decoded: DecodedChunk) -> Iterator[BatchResult]:
+        """Yield the result of each batch; after the last one the chunk is written.
 
         Raises:
-            ShapleyCamError: the model is another one here, the first part has no result, the place cannot be written;
-                with `strict` also what is wrong with an image.
+            ShapleyCamError: the model differs from the manifest's, no image of the first chunk could be measured, or
+                the chunk cannot be written; with `strict` also what is wrong with an image.
         """
-        part, images = photographs
-        made = _Rows(self._layer_evaluators(), strict=self.strict)
-        for start in range(0, len(images), self.batch_size):
-            batch = images[start : start + self.batch_size]
-            yield Measured(len(batch), made.add(batch))
-        if part.start == 0:
-            made.refuse_no_result()
-        self.store.write(self.name, part, to_table(_ordered(made.rows, self.protocol), self.protocol.metrics))
+        rows = _RowCollector(self._evaluators(), strict=self.strict)
+        for start in range(0, len(decoded.images), self.batch_size):
+            batch = decoded.images[start : start + self.batch_size]
+            yield BatchResult(len(batch), rows.evaluate(batch))
+        if decoded.chunk.start == 0:
+            rows.refuse_failing_model()
+        table = to_table(_sorted(rows.rows, self.protocol), self.protocol.metrics)
+        self.store.write(self.model, decoded.chunk, table)
 
-    def _layer_evaluators(self) -> list[LayerEvaluator]:
-        """The model at each layer, if it is the one that the run is of."""
-        ready = self.load_model()
-        if changed := differences(self.store.manifest["models"][self.name], ready.facts, {"origin"}):
+    def _evaluators(self) -> list[LayerEvaluator]:
+        """Return the model at each layer, if it is the model that the manifest describes."""
+        # Other machines load the model themselves, and one with another checkpoint must not mix its rows in
+        # (docs/decisions.md, "Machines of one run are compared by their model"). Only the origin may differ there.
+        loaded = self.load_model()
+        if differences := list_differences(self.store.manifest["models"][self.model], loaded.record, {"origin"}):
             raise ModelError(
-                f"model {self.name} is another one on this machine: {'; '.join(changed)}; give all machines the same "
-                "weights and packages"
+                f"model {self.model} is another one on this machine: {'; '.join(differences)}; give all machines the "
+                "same weights and packages"
             )
-        return ready.layer_evaluators
+        return loaded.evaluators
 
 
-class _Rows:
-    """The rows of a part, as they come."""
+class _RowCollector:
+    """Evaluates the batches of a chunk, and collects their rows."""
 
-    def __init__(self, layer_evaluators: Sequence[LayerEvaluator], *, strict: bool) -> None:
+    def __init__(self, evaluators: Sequence[LayerEvaluator], *, strict: bool) -> None:
         self.rows: list[Row] = []
-        self._layer_evaluators, self._strict = layer_evaluators, strict
-        self._unread: set[int] = set()
+        self._evaluators, self._strict = evaluators, strict
+        self._unreadable: set[int] = set()
 
-    def add(self, images: Sequence[Decoded]) -> list[Row]:
-        """The rows of a batch at every layer, those of images that could not be read among them."""
-        unread = [image for image in images if image.error is not None]
-        good = [image for image in images if image.error is None]
-        if unread and self._strict:
-            raise ImageError(str(unread[0].error))
-        made = []
-        for evaluator in self._layer_evaluators:
-            made += [evaluator.failed(image, str(image.error)) for image in unread]
-            rows = evaluator.rows(good) if good else []
+    def evaluate(self, images: Sequence[DecodedImage]) -> list[Row]:
+        """Return the rows of a batch at every layer, those of images that could not be read among them."""
+        unreadable = [image for image in images if image.error is not None]
+        readable = [image for image in images if image.error is None]
+        if unreadable and self._strict:
+            raise ImageError(str(unreadable[0].error))
+        batch_rows = []
+        for evaluator in self._evaluators:
+            batch_rows += [evaluator.error_row(image, str(image.error)) for image in unreadable]
+            rows = evaluator.evaluate(readable) if readable else []
             errors = [row["message"] for row in rows if row["status"] == "error"]
             if errors and self._strict:
                 raise ModelError(errors[0])
-            made += rows
-        self._unread |= {image.index for image in unread}
-        self.rows += made
-        return made
+            batch_rows += rows
+        self._unreadable |= {image.index for image in unreadable}
+        self.rows += batch_rows
+        return batch_rows
 
-    def refuse_no_result(self) -> None:
-        """Stop where several images were read and none could be explained: that is not the images' fault."""
-        tried = [row for row in self.rows if row["index"] not in self._unread and row["status"] != "left out"]
+    def refuse_failing_model(self) -> None:
+        """Stop where several images were read and none could be explained: then the model is at fault, not an image.
+
+        Raises:
+            ModelError: all of them failed.
+        """
+        tried = [row for row in self.rows if row["index"] not in self._unreadable and row["status"] != "left out"]
         if len({row["index"] for row in tried}) > 1 and all(row["status"] == "error" for row in tried):
             raise ModelError(f"none of the first images could be measured; the first says: {tried[0]['message']}")
 
 
-def _ordered(rows: Sequence[Row], protocol: Protocol) -> list[Row]:
-    """By image, layer, utility and method, in the order asked."""
+def _sorted(rows: Sequence[Row], protocol: Protocol) -> list[Row]:
+    """Return rows by image, layer, utility and method, the latter three in the protocol's order."""
 
-    def place(row: Row) -> tuple[int, ...]:
-        method, utility = row.get("method"), row.get("utility")
+    def sort_key(row: Row) -> tuple[int, ...]:
+        method, utility = row.get("method"), row.get("utility")  # None where the row stands for all of them
         return (
             row["index"],
             protocol.layers.index(row["layer"]),
@@ -124,4 +135,4 @@ def _ordered(rows: Sequence[Row], protocol: Protocol) -> list[Row]:
             protocol.methods.index(method) if method else 0,
         )
 
-    return sorted(rows, key=place)
+    return sorted(rows, key=sort_key)

@@ -1,4 +1,4 @@
-"""Photographs decoded and preprocessed."""
+"""Photographs of a dataset, decoded and preprocessed."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from torch import Tensor
 
 from shapleycam.errors import ImageError
 from shapleycam.experiments.datasets.dataset import Dataset
-from shapleycam.explaining.inputs import prepared
-from shapleycam.images import Box, open_photograph
+from shapleycam.explaining.photographs import prepare_photograph
+from shapleycam.images import Box
 from shapleycam.models.network import Transform
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """One image of a dataset: the network's input (c, h, w) as an array, or why there is none.
+class DecodedImage:
+    """One image of a dataset: the network's input as an array (c, h, w), or the reason why it could not be read.
 
-    `size` (width, height) is the photograph's, `box` the part of it that the network sees, None if not known.
+    `index` is its position in the dataset, `size` the photograph's (width, height) in pixels, and `box` the rectangle
+    of it that the network sees, in the photograph's pixels; None where it is not known.
     """
 
     index: int
@@ -32,21 +33,20 @@ class Decoded:
 
     @property
     def image(self) -> Float[Tensor, "c h w"]:
-        """The network's input."""
+        """The network's input as a tensor, which shares the array's memory."""
         return torch.from_numpy(self.array)
 
 
-def decode(dataset: Dataset, preprocess: Transform, index: int) -> Decoded:
-    """One image of a dataset, or why there is none."""
+def decode_image(dataset: Dataset, preprocess: Transform, index: int) -> DecodedImage:
+    """Return an image of a dataset as the network takes it; what is wrong with it is returned as its `error`."""
     name = dataset.names[index]
     try:
-        photo = open_photograph(dataset.open(index))
-        image, source = prepared(photo, name, preprocess)
+        image, source, size = prepare_photograph(dataset.open(index), preprocess, name)
         # An array travels through a pipe; a tensor would need shared memory, of which containers have little.
         array = image.detach().cpu().to(torch.promote_types(image.dtype, torch.float32)).numpy()
     except ImageError as error:
-        return Decoded(index, None, error=str(error))
-    except Exception as error:  # noqa: BLE001  # a preprocessing of the user's stumbles over one photograph
+        return DecodedImage(index, None, error=str(error))
+    except Exception as error:  # noqa: BLE001  # the user's preprocessing may raise anything for one photograph
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        return Decoded(index, None, error=f"{name}: preprocessing raised {reason}; mend preprocess=")
-    return Decoded(index, array, photo.size, source.box)
+        return DecodedImage(index, None, error=f"{name}: preprocessing raised {reason}; mend preprocess=")
+    return DecodedImage(index, array, size, source.box)

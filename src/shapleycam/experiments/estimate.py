@@ -1,4 +1,4 @@
-"""How long an evaluation will take, from a short trial."""
+"""How long an evaluation will take, estimated from a short trial."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from itertools import islice
 import torch
 
 from shapleycam.errors import ShapleyCamWarning
-from shapleycam.experiments.decoding import decode
+from shapleycam.experiments.decoding import decode_image
 from shapleycam.experiments.evaluated_model import EvaluatedModel
 from shapleycam.experiments.runner import Evaluation
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What a model took in the trial, and for how many images it will be asked (those not measured yet)."""
+    """Result of a trial of one model: seconds an image, and how many images are not measured yet."""
 
     model: str
     seconds_per_image: float
@@ -26,37 +26,38 @@ class Trial:
 
     @property
     def seconds(self) -> float:
-        """For all its images at the trial's pace; larger batches, and decoding ahead, may go faster."""
+        """Seconds for all its images at the trial's pace; larger batches, and decoding ahead, may go faster."""
         return self.seconds_per_image * self.images
 
 
 def run_trials(evaluation: Evaluation, images: int = 2) -> Iterator[Trial]:
-    """Time each model that is not done over the dataset's first readable images, from file to rows; nothing is kept.
+    """Yield the trial of each model, from file to rows over the dataset's first readable images; nothing is written.
 
-    A dataset without a readable image has no trial.
+    A model that is done is not loaded. There is no trial where the dataset has no readable image.
     """
     for evaluated_model in evaluation.evaluated_models:
-        left = evaluation.pending(evaluated_model.name)
-        seconds = _timed(evaluation, evaluated_model, images) if left else 0.0
+        pending = evaluation.count_pending(evaluated_model.name)
+        seconds = _measure_seconds(evaluation, evaluated_model, images) if pending else 0.0
         if seconds is not None:
-            yield Trial(evaluated_model.name, seconds, left)
+            yield Trial(evaluated_model.name, seconds, pending)
 
 
-def _timed(evaluation: Evaluation, evaluated_model: EvaluatedModel, images: int) -> float | None:
-    """Seconds an image."""
-    ready, dataset = evaluated_model.ready(), evaluation.dataset
+def _measure_seconds(evaluation: Evaluation, evaluated_model: EvaluatedModel, images: int) -> float | None:
+    """Return the seconds that a model takes an image, None where no image can be read."""
+    loaded, dataset = evaluated_model.load(), evaluation.dataset
     start = time.perf_counter()
-    every = (decode(dataset, ready.preprocess, index) for index in range(len(dataset)))
-    batch = list(islice((image for image in every if image.error is None), images))
+    decoded = (decode_image(dataset, loaded.preprocess, index) for index in range(len(dataset)))
+    batch = list(islice((image for image in decoded if image.error is None), images))
     if not batch:
         return None
     decoding = time.perf_counter() - start
-    ready.layer_evaluators[0].explainer.output(torch.stack([image.image for image in batch]))  # the first pass is slow
+    # A first pass, untimed: it chooses kernels and allocates memory, which a long run does once.
+    loaded.evaluators[0].explainer.output(torch.stack([image.image for image in batch]))
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ShapleyCamWarning)  # the run itself will say so
-        for evaluator in ready.layer_evaluators:
-            evaluator.rows(batch)
+        for evaluator in loaded.evaluators:
+            evaluator.evaluate(batch)
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return (decoding + time.perf_counter() - start) / len(batch)

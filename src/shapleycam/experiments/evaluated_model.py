@@ -1,4 +1,4 @@
-"""One model of an evaluation: loaded with the protocol's preprocessing, and made ready at each layer."""
+"""A model of an evaluation: as the user names it, and as it is loaded for a dataset."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from shapleycam.errors import ImageError, ModelError, OptionError
 from shapleycam.experiments.datasets.annotations.base import Annotations
 from shapleycam.experiments.datasets.classes import class_numbers
 from shapleycam.experiments.datasets.dataset import Dataset
-from shapleycam.experiments.decoding import decode
+from shapleycam.experiments.decoding import decode_image
+from shapleycam.experiments.image_metadata import ImageMetadata
 from shapleycam.experiments.layer_evaluator import LayerEvaluator
 from shapleycam.experiments.protocol import Protocol, preprocess_as_data
 from shapleycam.experiments.provenance import code_hash, weights_hash
@@ -25,24 +26,26 @@ from shapleycam.models.network import Network, Transform
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.resolve import resolve_network
 
-_TRIED = 32
-"""With so many images at most it is tried to find the layers."""
+_TRIED_IMAGES = 32
+"""Images tried at most to find the layers, where only images tell the size of the network's input."""
 Model: TypeAlias = "str | nn.Module | Network"
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model that can be measured: its preprocessing, itself at each layer, and what results note of it."""
+    """A loaded model: how it takes photographs, itself at each layer, and its record in the manifest."""
 
-    network: Network
     preprocess: Transform
-    layer_evaluators: list[LayerEvaluator]
-    facts: dict[str, Any]
+    evaluators: list[LayerEvaluator]
+    record: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """A model, and what it is measured on; where it is sent to other machines, they load it themselves."""
+    """A model as the user gave it, and what it is evaluated on.
+
+    It can be pickled, so that other machines load the model themselves; `LoadedModel` stays in its process.
+    """
 
     model: Model
     protocol: Protocol
@@ -54,37 +57,39 @@ class EvaluatedModel:
 
     @property
     def name(self) -> str:
-        """What the model is called in the results."""
+        """The name of the model in the results."""
         if isinstance(self.model, str):
             return self.model
         network = self.model if isinstance(self.model, Network) else None
         return (network.name if network else "") or type(network.model if network else self.model).__name__
 
-    def ready(self) -> LoadedModel:
-        """The model, loaded, its layers found.
+    def load(self) -> LoadedModel:
+        """Load the model, and find its layers.
 
         Raises:
-            ShapleyCamError: it cannot be loaded, or cannot be measured by the protocol.
+            ShapleyCamError: it cannot be loaded, or cannot be evaluated by the protocol.
         """
-        network = self._load()
+        network = self._load_network()
         if network.preprocess is None:
             raise ModelError(
                 f"model {network.name!r} does not say how it wants photographs; give "
                 "shapleycam.Network(model, preprocess=...), or a protocol with preprocess="
             )
-        layer_evaluators = self._layer_evaluators(network)
-        for evaluator in layer_evaluators:
-            self._settle_layer(evaluator, network.preprocess)
-        return LoadedModel(network, network.preprocess, layer_evaluators, self._facts(network, layer_evaluators))
+        evaluators = self._evaluators(network)
+        for evaluator in evaluators:
+            self._find_layer(evaluator, network.preprocess)
+        return LoadedModel(network.preprocess, evaluators, self._record(network, evaluators))
 
-    def on(self) -> str | torch.device | None:
-        """Where the model runs: as `Explainer` has it, where a named one goes to the GPU, if there is one."""
+    def choose_device(self) -> str | torch.device | None:
+        """Return where the model runs: as given, otherwise a named model on the GPU if there is one, as `Explainer`."""
         if self.device is None and torch.cuda.is_available() and isinstance(self.model, str):
             return "cuda"
         return self.device
 
-    def _load(self) -> Network:
-        """With the protocol's preprocessing or its own; one without published weights is always the same."""
+    def _load_network(self) -> Network:
+        """Return the network with the protocol's preprocessing, or its own where the protocol has none."""
+        # A network without published weights draws them; the protocol's seed makes them the same in each process, and
+        # the fork leaves the caller's random state as it was.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.protocol.seed)
             network = (
@@ -97,66 +102,66 @@ class EvaluatedModel:
             network, preprocess=to_greyscale(transform) if transform and takes_greyscale(network.model) else transform
         )
 
-    def _layer_evaluators(self, network: Network) -> list[LayerEvaluator]:
-        """The model at each layer."""
-        labels, given = network.labels, self.dataset
-        classes = class_numbers(given.labels, labels, _outputs(network), given.classes)
+    def _evaluators(self, network: Network) -> list[LayerEvaluator]:
+        """Return the model at each layer of the protocol."""
+        dataset = self.dataset
+        classes = class_numbers(dataset.labels, network.labels, _count_classes(network), dataset.classes)
         if self.protocol.class_rule != "prediction" and not any(label is not None for label in classes):
-            shown = next((repr(label) for label in given.labels if label is not None), "none")
+            example = next((repr(label) for label in dataset.labels if label is not None), "none")
             raise OptionError(
                 f"class rule {self.protocol.class_rule!r} needs labels that {self.name} knows; the dataset's are such "
-                f"as {shown}: give a CSV with class numbers, or use 'prediction'"
+                f"as {example}: give a CSV with class numbers, or use 'prediction'"
             )
-        return [
-            LayerEvaluator(
-                self.name,
-                layer,
-                Explainer(network, layer=layer, utility=self.protocol.utilities[0], device=self.on()),
-                self.protocol,
-                given.names,
-                given.labels,
-                classes,
-                self.annotations,
-            )
-            for layer in self.protocol.layers
-        ]
+        evaluators = []
+        for layer in self.protocol.layers:
+            utility, device = self.protocol.utilities[0], self.choose_device()
+            explainer = Explainer(network, layer=layer, utility=utility, device=device)
+            metadata = ImageMetadata(dataset.names, dataset.labels, classes, self.annotations, explainer.labels)
+            evaluators.append(LayerEvaluator(self.name, layer, explainer, self.protocol, metadata))
+        return evaluators
 
-    def _settle_layer(self, evaluator: LayerEvaluator, preprocess: Transform) -> None:
-        """Find the layer, by noise of the size that the preprocessing makes, or else by the first images."""
+    def _find_layer(self, evaluator: LayerEvaluator, preprocess: Transform) -> None:
+        """Let the explainer find its layer: by noise where the input's size is known, else by the first good image."""
         if isinstance(preprocess, Preprocess):
-            _ = evaluator.explainer.layer
+            evaluator.explainer.find_layer()
             return
         reason: Exception | None = None
-        for index in islice(range(len(self.dataset)), _TRIED):
-            image = decode(self.dataset, preprocess, index)
+        for index in islice(range(len(self.dataset)), _TRIED_IMAGES):
+            image = decode_image(self.dataset, preprocess, index)
             if image.error is not None:
                 reason = reason or ImageError(image.error)
                 continue
             try:
-                evaluator.explainer.trace(evaluator.batch([image]), [self.protocol.methods[0]])
+                evaluator.explainer.trace(evaluator.to_batch([image]), [self.protocol.methods[0]])
             except (ImageError, ModelError) as error:  # of this image, perhaps
                 reason = error
             else:
                 return
         raise reason or ImageError("the dataset has no images; expected at least one")
 
-    def _facts(self, network: Network, layer_evaluators: list[LayerEvaluator]) -> dict[str, Any]:
-        """What the results note of a model, so that another one is refused; `origin` is for the reader."""
+    def _record(self, network: Network, evaluators: list[LayerEvaluator]) -> dict[str, Any]:
+        """Return what the manifest says of the model, by which another one is refused.
+
+        A model is known by its weights, its printed structure and the file that builds it (docs/decisions.md); `origin`
+        is for the reader and may change.
+        """
         return {
             "origin": network.origin,
             "weights": weights_hash(network.model),
             "code": code_hash(network.model, self.model if isinstance(self.model, str) else None),
-            "layers": {evaluator.layer: evaluator.explainer.layer for evaluator in layer_evaluators},
+            "layers": {evaluator.layer: evaluator.explainer.layer for evaluator in evaluators},
             "preprocess": preprocess_as_data(network.preprocess),
             "labels": None if network.labels is None else list(network.labels),
         }
 
 
-def _outputs(network: Network) -> int | None:
-    """How many classes a model has: as many as labels, otherwise as it gives for noise; None if that is not known."""
+def _count_classes(network: Network) -> int | None:
+    """Return how many classes a model has: its labels, otherwise its outputs for noise; None where not known."""
     if network.labels is not None:
         return len(network.labels)
     if not isinstance(network.preprocess, Preprocess):
         return None
-    found = Explainer(network).output(torch.rand(1, len(network.preprocess.mean), *network.preprocess.crop))
-    return found.shape[1] if isinstance(found, torch.Tensor) and found.dim() == 2 else None
+    size = (1, len(network.preprocess.mean), *network.preprocess.crop)
+    noise = torch.rand(size, generator=torch.Generator().manual_seed(0))  # not the caller's random state
+    output = Explainer(network).output(noise)
+    return output.shape[1] if isinstance(output, torch.Tensor) and output.dim() == 2 else None

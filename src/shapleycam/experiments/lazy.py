@@ -1,4 +1,4 @@
-"""Something dear that a process makes once."""
+"""A value that is built on first use."""
 
 from __future__ import annotations
 
@@ -9,21 +9,31 @@ T = TypeVar("T")
 
 
 class Lazy(Generic[T]):
-    """What `make` makes, when it is first asked for, and the same from then on; it travels to others as `make`."""
+    """A lazily created value, built at most once per process.
 
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
-        self._made: list[T] = []
+    Pickling sends the function that builds the value, not the value: another process builds its own (a model is loaded
+    on the machine that runs it).
+
+    Example:
+        >>> from shapleycam.experiments.lazy import Lazy
+        >>> numbers = Lazy(lambda: list(range(3)))
+        >>> numbers() is numbers()
+        True
+    """
+
+    def __init__(self, build: Callable[[], T]) -> None:
+        self._build = build
+        self._values: list[T] = []  # empty, or the one value; None may be a value
 
     def __call__(self) -> T:
-        """What was made."""
-        if not self._made:
-            self._made.append(self._make())
-        return self._made[0]
+        """Return the value, which the first call builds."""
+        if not self._values:
+            self._values.append(self._build())
+        return self._values[0]
 
-    def forget(self) -> None:
-        """Let go of it; it is made again if asked for."""
-        self._made.clear()
+    def release(self) -> None:
+        """Drop the value, so that its memory is free; the next call builds it anew."""
+        self._values.clear()
 
     def __reduce__(self) -> tuple[type[Lazy[T]], tuple[Callable[[], T]]]:
-        return type(self), (self._make,)
+        return type(self), (self._build,)

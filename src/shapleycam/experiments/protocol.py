@@ -1,9 +1,9 @@
-"""All that decides a number of an evaluation; it is stored with the results."""
+"""The protocol of an evaluation: all choices that decide a number of it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
@@ -21,28 +21,48 @@ from shapleycam.values.tolerance import check_tolerance
 ClassRule = Literal["prediction", "label", "correct"]
 ObjectRule = Literal["class", "any"]
 
+MEASURED_FIELDS = ("layers", "utilities", "methods", "metrics")
+"""What is measured, rather than how: results of protocols that differ in these alone may share a table."""
+CONSTANTS = {
+    "scaling": "ReLU, min-max at native size, bilinear to the input, min-max (arXiv:2501.06261)",
+    "aggregation": "mean over images; ADCC of the means, and of each image",
+}
+"""How values become heatmaps, and images' metrics a dataset's: recorded with the protocol, and the same in all."""
+
 _ADDRESS = re.compile(" at 0x[0-9a-fA-F]+")
-_LONGEST = 80
-"""Characters of a value in a message."""
-_LARGEST = 256
-"""Players of a grid at most, as the set "all" supposes where none is chosen; exactshapley is then not of it."""
-SCALING = "ReLU, min-max at native size, bilinear to the input, min-max (arXiv:2501.06261)"
-"""How values become heatmaps; there is one way (see `heatmaps`), named in what is stored."""
-AGGREGATION = "mean over images; ADCC of the means, and of each image"
-"""How images' figures become a dataset's."""
-ASKED = ("layers", "utilities", "methods", "metrics")
-"""What was measured, rather than how: results of protocols that differ in these alone may share a table."""
+_GRID_PLAYERS = 256
+"""Players that the set of methods "all" assumes where `players` is None: more than exactshapley can have."""
 
 
 @dataclass(frozen=True)
 class Protocol:
     """What is measured, and how; the defaults are the published protocol with the model's own preprocessing.
 
-    `layers`, `utilities`, `methods` and `metrics` are names, or sets ("paper", "all"). `preprocess` None is the model's
-    own. `class_rule`: what is explained is the "prediction", the "label", or the prediction of those images alone where
-    it is the label ("correct"). `objects`: the pointing metrics ask for objects of the explained "class", or for "any".
-    `nodes`, `tolerance` and `players` are as in `Explainer.compare`; `seed` is for methods, with each image's
-    content, as `options.seed` is for metrics. `scaling` and `aggregation` are said, and cannot be chosen yet.
+    Sets of names are written out when a protocol is made, and spellings are replaced by the tables' own names.
+
+    Args:
+        layers: rules or names of layers ("before-pool", "last-conv", "features.3").
+        utilities: names of utilities.
+        methods: names of methods, or the sets "paper" and "all".
+        metrics: names of metrics, or the sets "paper" and "all".
+        preprocess: the preprocessing of all models; None for each model's own.
+        class_rule: which class is explained: the model's "prediction", the image's "label", or the prediction of those
+            images alone where it is the label ("correct").
+        objects: whether the pointing metrics ask for objects of the explained "class" or for "any".
+        options: options of the metrics.
+        nodes: gradients along the path, as in `Explainer.compare`.
+        tolerance: standard error of sampled values, as a share of them, as in `Explainer.compare`.
+        players: (rows, columns) of a grid of regions; None for single positions.
+        seed: for methods that draw, together with each image's content.
+
+    Raises:
+        OptionError: an unknown name, an empty list, or a number that is out of range.
+
+    Example:
+        >>> from shapleycam.experiments import Protocol
+        >>> protocol = Protocol(methods=("GradCAM", "shapleycam"), metrics="adcc")
+        >>> protocol.methods, protocol.metrics
+        (('gradcam', 'shapleycam'), ('adcc',))
     """
 
     layers: tuple[str, ...] = ("before-pool",)
@@ -57,21 +77,13 @@ class Protocol:
     tolerance: float = 0.01
     players: tuple[int, int] | None = None
     seed: int = 0
-    scaling: str = SCALING
-    aggregation: str = AGGREGATION
 
     def __post_init__(self) -> None:
-        """Write the sets out, and refuse unknown names.
-
-        Raises:
-            OptionError: an unknown layer rule, utility, method, metric or class rule.
-        """
-        for name in ASKED:
-            value = getattr(self, name)
-            several = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
-            object.__setattr__(self, name, tuple(dict.fromkeys(several)))
-        self._check_effort()
-        players = _LARGEST if self.players is None else self.players[0] * self.players[1]
+        """Write out sets of names, and refuse what is unknown or out of range."""
+        for name in MEASURED_FIELDS:
+            object.__setattr__(self, name, _without_repeats(getattr(self, name)))
+        self._check_estimator_options()
+        players = _GRID_PLAYERS if self.players is None else self.players[0] * self.players[1]
         object.__setattr__(self, "methods", tuple(expand_methods(self.methods, players)))
         object.__setattr__(self, "metrics", tuple(expand_metrics(self.metrics)))
         layers = (rule_of(layer, modules=None) or layer for layer in self.layers)
@@ -86,81 +98,63 @@ class Protocol:
             if getattr(self, name) not in get_args(kind):
                 choices = ", ".join(map(repr, get_args(kind)))
                 raise OptionError(f"{name} is {getattr(self, name)!r}; expected one of {choices}")
-        for name, only in (("scaling", SCALING), ("aggregation", AGGREGATION)):
-            if getattr(self, name) != only:
-                raise OptionError(f"{name} is {getattr(self, name)!r}; there is one way so far: {only!r}")
         for name in ("layers", "utilities"):
             if not getattr(self, name):
                 raise OptionError(f"no {name} were given; expected at least one")
 
-    def _check_effort(self) -> None:
+    def _check_estimator_options(self) -> None:
         check_tolerance(self.tolerance)
         if self.nodes != "auto" and not (isinstance(self.nodes, int) and self.nodes >= 1):
             raise OptionError(f"nodes is {self.nodes!r}; expected 1 or more, or 'auto'")
         if self.players is not None and not (len(self.players) == 2 and min(self.players) >= 1):
             raise OptionError(f"players is {self.players!r}; expected (rows, columns) of a grid of regions, or None")
         if not isinstance(self.preprocess, (Preprocess, type(None))):
-            found = type(self.preprocess).__name__
-            raise OptionError(f"preprocess is a {found}; expected a shapleycam.Preprocess, or None for the model's own")
+            kind = type(self.preprocess).__name__
+            raise OptionError(f"preprocess is a {kind}; expected a shapleycam.Preprocess, or None for the model's own")
 
     @classmethod
     def paper(cls) -> Protocol:
-        """The published protocol: both layers, ReST, ten methods, six metrics, the paper's preprocessing."""
+        """Return the published protocol: both layers, ReST, ten methods, six metrics, the paper's preprocessing."""
         return cls(layers=("before-pool", "last-conv"), preprocess=paper.PREPROCESS)
 
     @property
-    def effort(self) -> dict[str, Any]:
-        """Nodes, tolerance and seed, as `Effort` takes them."""
-        return {"nodes": self.nodes, "tolerance": self.tolerance, "seed": self.seed}
+    def estimator_options(self) -> EstimatorOptions:
+        """Return nodes, tolerance, seed and players as the explainer takes them."""
+        return EstimatorOptions(self.nodes, self.tolerance, self.seed, self.players)
 
     def as_data(self) -> dict[str, Any]:
-        """As JSON has it."""
-        found = asdict(self)
+        """Return the protocol as JSON has it, with the choices that are the same in all protocols."""
+        data = asdict(self)
         if self.preprocess is not None:
-            found["preprocess"] = preprocess_as_data(self.preprocess)
-        data: dict[str, Any] = _plain(found)
-        return data
+            data["preprocess"] = preprocess_as_data(self.preprocess)
+        plain: dict[str, Any] = _without_tuples({**data, **CONSTANTS})
+        return plain
 
 
 def preprocess_as_data(preprocess: Any) -> Any:
-    """A preprocessing as JSON has it; of one that is not ours what it says of itself."""
+    """Return a preprocessing as JSON has it; of a user's function its name, of a user's object its repr."""
     if isinstance(preprocess, Preprocess):
-        return _plain({**asdict(preprocess), "interpolation": preprocess.interpolation.value})
-    named = preprocess if hasattr(preprocess, "__qualname__") else None
-    text = f"{named.__module__}.{named.__qualname__}" if named else repr(preprocess)
-    return without_addresses(" ".join(text.split()))
+        return _without_tuples({**asdict(preprocess), "interpolation": preprocess.interpolation.value})
+    if hasattr(preprocess, "__qualname__"):
+        text = f"{preprocess.__module__}.{preprocess.__qualname__}"
+    else:
+        text = repr(preprocess)
+    return strip_addresses(" ".join(text.split()))
 
 
-def without_addresses(text: str) -> str:
-    """What objects print of themselves, without where they lie in memory."""
+def strip_addresses(text: str) -> str:
+    """Return a printed object without memory addresses, which differ from process to process."""
     return _ADDRESS.sub("", text)
 
 
-def differences(one: Mapping[str, Any], other: Mapping[str, Any], ignored: Iterable[str] = ()) -> list[str]:
-    """What differs between two protocols (or other things) as JSON has them: "class_rule was 'label', is 'correct'".
-
-    What is `ignored` is so at any depth.
-    """
-    found, left_out = [], set(ignored)
-    for name in sorted({*one, *other} - left_out):
-        before, after = one.get(name), other.get(name)
-        if isinstance(before, dict) and isinstance(after, dict):
-            found += [f"{name}.{text}" for text in differences(before, after, left_out)]
-        elif name not in one or name not in other:
-            found.append(f"{name} is {'missing' if name in one else 'new'}")
-        elif before != after:
-            found.append(f"{name} was {_shown(before)}, is {_shown(after)}")
-    return found
+def _without_repeats(names: Any) -> tuple[Any, ...]:
+    """Return one name, or several of them, as a tuple in which each stands once."""
+    several = (names,) if isinstance(names, str) or not isinstance(names, Iterable) else tuple(names)
+    return tuple(dict.fromkeys(several))
 
 
-def _shown(value: Any) -> str:
-    """A value in a message: a thousand labels would be a page."""
-    text = repr(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists, as they come back from JSON."""
+def _without_tuples(value: Any) -> Any:
+    """Return a value with lists in place of tuples, as it comes back from JSON."""
     if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, (tuple, list)) else value
+        return {name: _without_tuples(item) for name, item in value.items()}
+    return [_without_tuples(item) for item in value] if isinstance(value, (tuple, list)) else value

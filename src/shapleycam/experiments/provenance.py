@@ -1,4 +1,4 @@
-"""With what software and on what machine results were made."""
+"""The software and the machine that results were made with, and fingerprints of models."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from shapleycam.experiments.protocol import without_addresses
+from shapleycam.experiments.protocol import strip_addresses
 from shapleycam.version import __version__
 
 _PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "polars", "pyarrow")
 
 
-def session(device: torch.device) -> dict[str, Any]:
-    """Versions and machine, for the manifest."""
+def collect_provenance(device: torch.device) -> dict[str, Any]:
+    """Return the versions of packages and the machine, as the manifest of a run lists them in its `sessions`."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
         "versions": {"shapleycam": __version__, **{name: version(name) for name in _PACKAGES}},
@@ -35,7 +35,7 @@ def session(device: torch.device) -> dict[str, Any]:
 
 
 def weights_hash(model: nn.Module) -> str:
-    """The sha256 of a model's parameters and buffers, with their names."""
+    """Return the SHA-256, in hexadecimal, of a model's parameters and buffers with their names."""
     digest = hashlib.sha256()
     for name, tensor in model.state_dict().items():
         if isinstance(tensor, torch.Tensor):
@@ -45,8 +45,13 @@ def weights_hash(model: nn.Module) -> str:
 
 
 def code_hash(model: nn.Module, name: str | None) -> str:
-    """The sha256 of a model's structure, as it prints itself, and of the file that `name` says it is made by."""
-    digest = hashlib.sha256(without_addresses(repr(model)).encode())
+    """Return the SHA-256, in hexadecimal, of a model's printed structure and of the source file that builds it.
+
+    Args:
+        model: the network.
+        name: what the user called it; the file is read where this is "path/to/file.py:function".
+    """
+    digest = hashlib.sha256(strip_addresses(repr(model)).encode())
     file = Path((name or "").rpartition(":")[0])
     if file.suffix == ".py" and file.is_file():
         digest.update(file.read_bytes())
@@ -54,6 +59,7 @@ def code_hash(model: nn.Module, name: str | None) -> str:
 
 
 def _processor() -> str:
+    """Return the processor's name, which Linux has in /proc/cpuinfo only."""
     try:
         with open("/proc/cpuinfo") as lines:  # noqa: PTH123
             return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))

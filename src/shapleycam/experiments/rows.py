@@ -1,4 +1,4 @@
-"""The form of results: one row an image, model, layer, utility and method."""
+"""The columns of results: one row for each image, model, layer, utility and method."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ Row: TypeAlias = dict[str, Any]
 Status: TypeAlias = Literal["ok", "error", "left out"]
 
 CURVES = ("insertion_curve", "deletion_curve")
+"""Columns that hold a list of scores instead of one number."""
 _COLUMNS = {
     "index": pa.int64(),
     "image": pa.string(),
@@ -30,10 +31,10 @@ _COLUMNS = {
 
 
 def schema_for(metrics: Sequence[str]) -> pa.Schema:
-    """The columns of results with these metrics: numbers as fractions, NaN where one is undefined, curves as lists.
+    """Return the columns of results with these metrics: numbers as fractions, NaN where undefined, curves as lists.
 
     `status` is "ok", "error" (the image could not be read or explained; `message` says why, and the row stands for all
-    methods), or "left out" by the class rule. `message` of a good row says what is odd about its map.
+    methods), or "left out" by the class rule. The `message` of a row that is "ok" says what is unusual about its map.
     """
     curves = [name for name in CURVES if name in required_quantities(metrics)]
     return pa.schema(
@@ -46,11 +47,11 @@ def schema_for(metrics: Sequence[str]) -> pa.Schema:
 
 
 def to_table(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> pa.Table:
-    """Rows as a table, what a row lacks being null."""
+    """Return rows as a table with the columns of `schema_for`; a value that a row lacks is null."""
     schema = schema_for(metrics)
     return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
 
 
 def metrics_in(columns: Sequence[str]) -> list[str]:
-    """Which of a table's columns are metrics, in the order of the table of metrics."""
+    """Return the columns that are metrics, in the order of the table of metrics."""
     return [name for name in METRICS if name in columns]

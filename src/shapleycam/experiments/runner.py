@@ -1,79 +1,64 @@
-"""An evaluation: models, layers, utilities, methods and metrics over a dataset, from one trace an image and layer."""
+"""Evaluations: models, layers, utilities, methods and metrics measured over a dataset."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from typing import Protocol as Interface
 
 import torch
 from torch import nn
 
 from shapleycam.errors import ImageError, OptionError
-from shapleycam.experiments.chunk import Decoding, Measuring
+from shapleycam.experiments.chunk import ChunkDecoder, ChunkEvaluator
 from shapleycam.experiments.datasets.annotations.base import Annotations, fingerprint_of
 from shapleycam.experiments.datasets.dataset import Dataset
 from shapleycam.experiments.datasets.opening import open_dataset
-from shapleycam.experiments.engines import Engine, Local
 from shapleycam.experiments.evaluated_model import EvaluatedModel, LoadedModel, Model
 from shapleycam.experiments.lazy import Lazy
+from shapleycam.experiments.progress import ProgressListener, SilentListener
 from shapleycam.experiments.protocol import Protocol
-from shapleycam.experiments.provenance import session
-from shapleycam.experiments.rows import Row
+from shapleycam.experiments.provenance import collect_provenance
+from shapleycam.experiments.settings import RunSettings
 from shapleycam.experiments.store import Store, check_compatible, is_run, open_run
 from shapleycam.metrics.table import required_quantities
 from shapleycam.models.network import Network
 from shapleycam.models.resolve import resolve_network
 from shapleycam.tracing.isolation import device_of
-from shapleycam.wording import first_line
-
-
-class ProgressListener(Interface):
-    """Who is told how far an evaluation is."""
-
-    def run_started(self, images: int, done: int) -> None:
-        """So many images are to be measured, over all models; so many were done before."""
-
-    def model_started(self, name: str) -> None:
-        """A model comes next."""
-
-    def batch_finished(self, images: int, rows: Sequence[Row]) -> None:
-        """So many more images are done; their rows."""
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """What changes no number, or next to none (batch sizes do by 1e-5 and less): where and how fast it is measured.
-
-    `engine` None is this process, where `workers` decode photographs ahead; as many as the machine has cores to spare,
-    none where it has two.
-    """
-
-    device: str | torch.device | None = None
-    batch_size: int = 16
-    workers: int = field(default_factory=lambda: max(0, min(4, (os.cpu_count() or 1) // 2 - 1)))
-    strict: bool = False
-    engine: Engine | None = None
-
-    @property
-    def local(self) -> bool:
-        """Whether this process does the work."""
-        return self.engine is None
-
-    @property
-    def runs_on(self) -> Engine:
-        """The engine."""
-        return self.engine or Local(self.workers)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is to be evaluated: models by name or as they are, over a dataset, by a protocol, into a folder or a URL."""
+    """An evaluation to run: models over a dataset, by a protocol, into a folder or a URL.
+
+    `evaluate` builds one from what a user names, and runs it.
+
+    Args:
+        models: names, modules or networks, each under a name of its own.
+        dataset: the photographs.
+        protocol: what is measured, and how.
+        out: a folder, or a URL such as s3://bucket/run.
+        annotations: where objects are, for the pointing metrics.
+        pretrained: whether named models have their published weights.
+        checkpoint: weights in place of the published ones, of one model.
+        settings: where and how fast it runs.
+
+    Raises:
+        OptionError: these do not go together; nothing has been loaded or written then.
+
+    Example:
+        >>> import tempfile
+        >>> from matplotlib.cbook import get_sample_data
+        >>> from shapleycam.experiments import Evaluation, Protocol
+        >>> from shapleycam.experiments.datasets.opening import open_dataset
+        >>> photographs = open_dataset(get_sample_data("grace_hopper.jpg", asfileobj=False))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Evaluation(["efficientnet_lite0"], photographs, Protocol(), folder).count_pending("efficientnet_lite0")
+        1
+    """
 
     models: Sequence[Model]
     dataset: Dataset
@@ -87,107 +72,119 @@ class Evaluation:
     def __post_init__(self) -> None:
         """Refuse what cannot be evaluated, before anything is loaded."""
         names = [evaluated_model.name for evaluated_model in self.evaluated_models]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if not names or twice:
-            found = f"models named {', '.join(twice)} twice" if twice else "no models were given"
-            raise OptionError(f"{found}; expected each model once, under a name of its own (shapleycam.Network(name=))")
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if not names or repeated:
+            problem = f"models named {', '.join(repeated)} twice" if repeated else "no models were given"
+            raise OptionError(
+                f"{problem}; expected each model once, under a name of its own (shapleycam.Network(name=))"
+            )
         if self.checkpoint is not None and len(names) > 1:
             raise OptionError(f"checkpoint={self.checkpoint} and {len(names)} models were given; give one model")
         if self.annotations is None and "objects" in required_quantities(self.protocol.metrics):
             raise OptionError("the pointing metrics ask where the objects are; give annotations=")
-        if self.settings.local:
-            _check_device(self.settings.device)
-        if self.settings.workers < 0 or self.settings.batch_size < 1:
-            settings = self.settings
-            raise OptionError(
-                f"workers is {settings.workers}, batch_size {settings.batch_size}; expected 0 or more, and 1 or more"
-            )
+        self.settings.check()
 
     @property
     def evaluated_models(self) -> list[EvaluatedModel]:
-        """Each model, with what it is measured on."""
-        given = (self.protocol, self.dataset, self.annotations, self.pretrained, self.checkpoint, self.settings.device)
-        return [EvaluatedModel(model, *given) for model in self.models]
+        """Each model, with what it is evaluated on."""
+        return [
+            EvaluatedModel(
+                model,
+                self.protocol,
+                self.dataset,
+                self.annotations,
+                self.pretrained,
+                self.checkpoint,
+                self.settings.device,
+            )
+            for model in self.models
+        ]
 
     def run(self, listener: ProgressListener | None = None) -> Store:
-        """Measure what is not measured yet; at any stop what was written stays, and the same call goes on.
+        """Measure what is not measured yet, and return the results.
+
+        Stopped at any moment, it leaves what it has written; the same call goes on from there.
 
         Raises:
-            ShapleyCamError: a choice cannot be had, results of another run are in the folder, or the disk is full.
+            ShapleyCamError: a model or layer cannot be had, results of another run are in the folder, or the disk is
+                full.
         """
-        listener = listener or _SilentListener()
+        listener = listener or SilentListener()
         self.check()
-        here = {
-            evaluated_model.name: Lazy(self._here(evaluated_model).ready) for evaluated_model in self.evaluated_models
-        }
-        with open_run(self.out, self._manifest(here), self.settings.batch_size) as store:
-            done = [sum(map(len, store.chunks())) - sum(map(len, store.pending(name))) for name in here]
-            listener.run_started(len(here) * len(self.dataset), sum(done))
+        models = {model.name: Lazy(self._in_this_process(model).load) for model in self.evaluated_models}
+        with open_run(self.out, self._manifest(models), self.settings.batch_size) as store:
+            done = [sum(map(len, store.chunks())) - sum(map(len, store.pending(name))) for name in models]
+            listener.run_started(len(models) * len(self.dataset), sum(done))
             for evaluated_model in self.evaluated_models:
                 listener.model_started(evaluated_model.name)
-                self._run_model(store, evaluated_model, here[evaluated_model.name], listener)
+                self._run_model(store, evaluated_model, models[evaluated_model.name], listener)
             if self.settings.strict:
                 _refuse_errors(store)
             return store
 
     def check(self) -> None:
-        """Refuse a folder of something else, by what is known before a model is loaded.
+        """Refuse a folder of something else, from what is known before a model is loaded.
 
         Raises:
             OptionError: it holds other things, or results of another protocol, other models or other data.
         """
-        check_compatible(self.out, self._asked)
+        check_compatible(self.out, self._manifest_without_models)
 
-    def pending(self, name: str) -> int:
-        """How many images are not measured yet by a model."""
+    def count_pending(self, name: str) -> int:
+        """Return how many images are not measured yet for a model."""
         return sum(map(len, Store(self.out).pending(name))) if is_run(self.out) else len(self.dataset)
 
     @property
     def n_measured(self) -> int:
         """How many images are measured, over all models."""
-        return sum(len(self.dataset) - self.pending(evaluated_model.name) for evaluated_model in self.evaluated_models)
+        return sum(len(self.dataset) - self.count_pending(model.name) for model in self.evaluated_models)
 
     def _run_model(
-        self, store: Store, evaluated_model: EvaluatedModel, here: Lazy[LoadedModel], listener: ProgressListener
+        self, store: Store, evaluated_model: EvaluatedModel, model: Lazy[LoadedModel], listener: ProgressListener
     ) -> None:
         settings, name = self.settings, evaluated_model.name
         pending = store.pending(name)
         if not pending:
             return
-        prepare = Decoding(self.dataset, here().preprocess)
-        ready = here if settings.local else Lazy(evaluated_model.ready)
-        perform = Measuring(name, ready, self.protocol, store, settings.batch_size, settings.strict)
-        with closing(settings.runs_on.run(pending, prepare, perform)) as results:
-            for measured in results:
-                listener.batch_finished(measured.images, measured.rows)
+        prepare = ChunkDecoder(self.dataset, model().preprocess)
+        # Other machines choose their own device; in this process the model is loaded already.
+        load_model = model if settings.local else Lazy(evaluated_model.load)
+        perform = ChunkEvaluator(name, load_model, self.protocol, store, settings.batch_size, settings.strict)
+        with closing(settings.effective_engine.run(pending, prepare, perform)) as results:
+            for result in results:
+                listener.batch_finished(result.images, result.rows)
         if missing := store.pending(name):
             raise OptionError(
                 f"{len(missing)} parts that were measured are not in {store.storage}: the machines of the cluster do "
                 "not share this folder; give one that they share, or a URL such as s3://bucket/run"
             )
-        self._let_go(here)
+        self._release(model)
 
-    def _here(self, evaluated_model: EvaluatedModel) -> EvaluatedModel:
-        """A model as this process has it: where others measure, without a GPU."""
+    def _in_this_process(self, evaluated_model: EvaluatedModel) -> EvaluatedModel:
+        """Return a model as this process loads it: where other machines do the work, on the CPU."""
         return evaluated_model if self.settings.local else replace(evaluated_model, device="cpu")
 
-    def _let_go(self, here: Lazy[LoadedModel]) -> None:
-        """Of several models, one at a time is in memory."""
+    def _release(self, model: Lazy[LoadedModel]) -> None:
+        """Free a model, unless it is the only one: of several, one at a time is in memory."""
         if len(self.models) > 1:
-            here.forget()
+            model.release()
 
-    def _manifest(self, here: Mapping[str, Lazy[LoadedModel]]) -> dict[str, Any]:
-        """What the folder notes; every model is loaded for it, so that a mistake shows before anything is measured."""
-        facts = {}
-        for name, ready in here.items():
-            facts[name] = ready().facts
-            self._let_go(ready)
-        made = {**session(self._device()), **self.settings.runs_on.provenance(), "dataset": self.dataset.origin}
-        return {**self._asked, "models": facts, "sessions": [made]}
+    def _manifest(self, models: Mapping[str, Lazy[LoadedModel]]) -> dict[str, Any]:
+        """Return the manifest; every model is loaded for it, so that a mistake shows before anything is measured."""
+        records = {}
+        for name, model in models.items():
+            records[name] = model().record
+            self._release(model)
+        provenance = {
+            **collect_provenance(self._device()),
+            **self.settings.effective_engine.provenance(),
+            "dataset": self.dataset.origin,
+        }
+        return {**self._manifest_without_models, "models": records, "sessions": [provenance]}
 
     @cached_property
-    def _asked(self) -> dict[str, Any]:
-        """What the folder notes that needs no model."""
+    def _manifest_without_models(self) -> dict[str, Any]:
+        """The part of the manifest that needs no model, for which the dataset is read once."""
         dataset = {"images": len(self.dataset), "fingerprint": self.dataset.fingerprint()}
         if self.annotations is not None:
             dataset["objects"] = fingerprint_of(self.annotations, self.dataset.names)
@@ -195,10 +192,10 @@ class Evaluation:
         return {"protocol": self.protocol.as_data(), "order": order, "dataset": dataset}
 
     def _device(self) -> torch.device:
-        """Where the first model runs, in this process."""
-        first = self._here(self.evaluated_models[0])
-        if where := first.on():
-            return torch.device(where)
+        """Return the device of the first model in this process."""
+        first = self._in_this_process(self.evaluated_models[0])
+        if device := first.choose_device():
+            return torch.device(device)
         return torch.device("cpu") if isinstance(first.model, str) else device_of(resolve_network(first.model).model)
 
 
@@ -215,7 +212,9 @@ def evaluate(  # noqa: PLR0913  # all but three have defaults
     settings: RunSettings | None = None,
     listener: ProgressListener | None = None,
 ) -> Store:
-    """Measure methods on a dataset, into a folder of results; called again it goes on where it was stopped.
+    """Measure methods on a dataset, and return the results, which are written to a folder or a URL.
+
+    Stopped at any moment, it leaves what it has written; called again, it goes on from there.
 
     Args:
         models: names, modules or networks.
@@ -226,16 +225,33 @@ def evaluate(  # noqa: PLR0913  # all but three have defaults
         limit: only the first so many images.
         annotations: where objects are, for the pointing metrics.
         pretrained: whether named models have their published weights.
-        checkpoint: weights in their place, of one model.
+        checkpoint: weights in place of the published ones, of one model.
         settings: device, batch size, workers, strictness, engine.
         listener: is told of progress.
 
     Raises:
         ShapleyCamError: with one line that says what was found, what was expected and what to do.
+
+    Example:
+        >>> import tempfile
+        >>> from matplotlib.cbook import get_sample_data
+        >>> from torch import nn
+        >>> from shapleycam import Network, Preprocess
+        >>> from shapleycam.experiments import Protocol, RunSettings, evaluate
+        >>> head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+        >>> preprocess = Preprocess(32, (32, 32), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+        >>> network = Network(nn.Sequential(nn.Conv2d(3, 4, 3, 4), head).eval(), preprocess, name="small")
+        >>> protocol = Protocol(methods=("gradcam", "shapleycam"), metrics="average_drop")
+        >>> photograph = get_sample_data("grace_hopper.jpg", asfileobj=False)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     results = evaluate(network, photograph, folder, protocol, settings=RunSettings(workers=0))
+        ...     rows = results.rows()
+        >>> rows["method"].to_list()
+        ['gradcam', 'shapleycam']
     """
-    several = [models] if isinstance(models, (str, nn.Module, Network)) else list(models)
+    model_list = [models] if isinstance(models, (str, nn.Module, Network)) else list(models)
     evaluation = Evaluation(
-        several,
+        model_list,
         open_dataset(data, limit),
         protocol or Protocol(),
         out,
@@ -247,26 +263,11 @@ def evaluate(  # noqa: PLR0913  # all but three have defaults
     return evaluation.run(listener)
 
 
-def _check_device(device: str | torch.device | None) -> None:
-    if device is None:
-        return
-    try:
-        torch.empty(0, device=device)
-    except Exception as error:
-        reason = first_line(error)
-        raise OptionError(f"device {device!r} cannot be used ({reason}); expected cpu, cuda or mps") from error
-
-
 def _refuse_errors(store: Store) -> None:
+    """Raise where images could not be measured, also in an earlier session of the run."""
     columns = ("image", "status", "message")
     for model in store.manifest["order"]:
         errors = store.model_rows(model, columns).filter(status="error")
         if len(errors):
             count = errors["image"].n_unique()
             raise ImageError(f"{count} images could not be measured; the first says: {errors['message'][0]}")
-
-
-class _SilentListener:
-    def run_started(self, images: int, done: int) -> None: ...
-    def model_started(self, name: str) -> None: ...
-    def batch_finished(self, images: int, rows: Sequence[Row]) -> None: ...

@@ -1,9 +1,16 @@
-"""Where results lie: a folder of this machine, or a URL of an object store or a shared file system."""
+"""Where the results of a run lie: a folder of this machine, or a URL of an object store or a shared file system.
+
+This is our own code rather than fsspec, for three reasons. A file must be whole or absent: in a folder that needs fsync
+and a rename, which fsspec's local files do not do, and in an object store one PUT, which fsspec does in several
+requests. A run must be locked while it is written, with a lock that the system takes back from a killed process. And
+the object stores must work with pyarrow alone, which is a dependency, without a package for each of them; fsspec is
+used for all other URLs.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -19,18 +26,21 @@ from shapleycam.files import UNFINISHED, make_folder, write_atomically
 from shapleycam.wording import on_one_line
 
 Location: TypeAlias = "str | Path | Storage"
+"""A path, a URL, or a storage that is open already."""
 
 _LOCK = "run.lock"
-_OBJECTS = {"s3", "gcs", "abfs"}
-"""What pyarrow calls stores in which a file is there when it is whole, and not before."""
+_OBJECT_STORES = {"s3", "gcs", "abfs"}
+"""pyarrow's names of file systems in which a file appears when its upload is complete, and not before."""
+_PYARROW_SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs")
+"""Schemes of URLs that pyarrow opens itself; it opens others by fsspec."""
 
 
 class Storage(ABC):
-    """Files under names with "/" between their parts; each is whole or absent. It can be pickled."""
+    """Files by name, with "/" between the parts of a name; each is whole or absent. It can be pickled."""
 
     @abstractmethod
     def read(self, name: str) -> bytes:
-        """A file's content.
+        """Return the content of a file.
 
         Raises:
             OSError: it is not there, or cannot be read.
@@ -38,31 +48,31 @@ class Storage(ABC):
 
     @abstractmethod
     def write(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
-        """Let `fill` write a file, or write it anew.
+        """Let `fill` write a file, in place of one that has the name already.
 
         Raises:
-            OptionError: the disk is full, or the place cannot be written.
+            OptionError: the disk is full, or the storage cannot be written.
         """
 
     @abstractmethod
     def names(self, within: str = "") -> list[str]:
-        """The files and folders right in a folder of this place, in order; none where it is not there.
+        """Return the names of files and folders directly in a folder, sorted; none where the folder is not there.
 
         Raises:
-            OptionError: the place cannot be reached.
+            OptionError: the storage cannot be reached.
         """
 
     @abstractmethod
     def lock(self) -> AbstractContextManager[None]:
-        """Keep other writers out, where the place can; and clear away what killed ones left.
+        """Keep other writers out, where the storage can; and remove unfinished files of killed processes.
 
         Raises:
-            OptionError: another process has the place, or it cannot be written.
+            OptionError: another process holds the lock, or the storage cannot be written.
         """
 
     @abstractmethod
     def __str__(self) -> str:
-        """What the user calls it."""
+        """Return the path or URL as the user writes it."""
 
 
 class FolderStorage(Storage):
@@ -72,17 +82,17 @@ class FolderStorage(Storage):
         self.path = path
 
     def read(self, name: str) -> bytes:
-        """As `Storage.read`."""
+        """Return the content of a file, as `Storage.read`."""
         return (self.path / name).read_bytes()
 
     def write(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
-        """To a temporary name, brought to the disk, and renamed."""
+        """Write a file under a temporary name, bring it to the disk, and rename it, as `Storage.write`."""
         path = self.path / name
         make_folder(path.parent)
         write_atomically(path, fill)
 
     def names(self, within: str = "") -> list[str]:
-        """As `Storage.names`, without the lock and what is being written."""
+        """Return the names in a folder, as `Storage.names`, without the lock and unfinished files."""
         path = self.path / within
         try:
             entries = list(path.iterdir()) if path.is_dir() else []
@@ -96,7 +106,7 @@ class FolderStorage(Storage):
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """By a lock that the system takes back when the process ends, however it ends."""
+        """Hold a lock on a file, as `Storage.lock`; the system takes it back when the process ends, however it ends."""
         make_folder(self.path)
         try:
             held = FileLock(self.path / _LOCK).acquire(timeout=0)
@@ -105,15 +115,15 @@ class FolderStorage(Storage):
                 f"{self}: another run writes to this folder; wait for it, or choose another out="
             ) from None
         with held:
-            self._clear()
+            self._remove_unfinished()
             yield
-            self._clear()
+            self._remove_unfinished()
 
-    def _clear(self) -> None:
-        """Remove what was being written by processes that were killed."""
-        for left in self.path.rglob(f"{UNFINISHED}*"):
-            if left.is_file():
-                left.unlink(missing_ok=True)
+    def _remove_unfinished(self) -> None:
+        """Remove files that killed processes were writing."""
+        for path in self.path.rglob(f"{UNFINISHED}*"):
+            if path.is_file():
+                path.unlink(missing_ok=True)
 
     def __str__(self) -> str:
         return str(self.path)
@@ -122,24 +132,24 @@ class FolderStorage(Storage):
 class RemoteStorage(Storage):
     """A URL that pyarrow writes: s3, gs, abfs, hdfs, and by fsspec others; object stores get one PUT a file.
 
-    They have no lock: two runs at once do the same work twice, under the same names.
+    It has no lock: two runs at once do the same work twice, and write the same files under the same names.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        self._files, self._root = _file_system(self.url)
+        self._files, self._root = _open_file_system(self.url)
 
     def read(self, name: str) -> bytes:
-        """As `Storage.read`."""
-        with self._files.open_input_stream(self._at(name)) as file:
+        """Return the content of a file, as `Storage.read`."""
+        with self._files.open_input_stream(self._path_of(name)) as file:
             return bytes(file.read())
 
     def write(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
-        """By one PUT, or where there is a rename under a temporary name."""
-        path, content = self._at(name), BytesIO()
+        """Write a file by one PUT, or by a rename where there are renames, as `Storage.write`."""
+        path, content = self._path_of(name), BytesIO()
         fill(content)
         try:
-            if self._files.type_name in _OBJECTS:
+            if self._files.type_name in _OBJECT_STORES:
                 self._put(path, content.getvalue())
                 return
             parent, _, last = path.rpartition("/")
@@ -153,57 +163,64 @@ class RemoteStorage(Storage):
             ) from None
 
     def names(self, within: str = "") -> list[str]:
-        """As `Storage.names`."""
+        """Return the names in a folder, as `Storage.names`."""
         try:
-            found = self._files.get_file_info(fs.FileSelector(self._at(within), allow_not_found=True))
+            entries = self._files.get_file_info(fs.FileSelector(self._path_of(within), allow_not_found=True))
         except (OSError, pa.ArrowException) as error:
             raise OptionError(
                 f"{self.url}: cannot be reached ({on_one_line(error)}); check the address and the credentials"
             ) from None
-        return sorted(info.base_name for info in found if not info.base_name.startswith(UNFINISHED))
+        return sorted(entry.base_name for entry in entries if not entry.base_name.startswith(UNFINISHED))
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """There is no lock to take."""
+        """Do nothing: object stores have no lock that ends with its process."""
         yield
 
     def _put(self, path: str, content: bytes) -> None:
         with self._files.open_output_stream(path) as file:
             file.write(content)
 
-    def _at(self, name: str) -> str:
+    def _path_of(self, name: str) -> str:
         return f"{self._root}/{name}".rstrip("/")
 
     def __reduce__(self) -> tuple[type[RemoteStorage], tuple[str]]:
+        # A file system of pyarrow or fsspec may hold connections; another process opens its own.
         return RemoteStorage, (self.url,)
 
     def __str__(self) -> str:
         return self.url
 
 
-def open_storage(where: Location) -> Storage:
-    """The place that a path or a URL means.
+def open_storage(location: Location) -> Storage:
+    """Return the storage at a path or a URL; one that is open already is returned as it is.
 
     Raises:
         OptionError: a URL of a kind that cannot be written, or whose library is not installed.
+
+    Example:
+        >>> from shapleycam.experiments.storage import open_storage
+        >>> print(open_storage("memory://results/run/"))
+        memory://results/run
     """
-    if isinstance(where, Storage):
-        return where
-    text = str(where)
-    if isinstance(where, str) and text.startswith("file://"):
+    if isinstance(location, Storage):
+        return location
+    text = str(location)
+    if isinstance(location, str) and text.startswith("file://"):
         return FolderStorage(Path(text.removeprefix("file://")))
-    return RemoteStorage(text) if isinstance(where, str) and "://" in text else FolderStorage(Path(where))
+    if isinstance(location, str) and "://" in text:
+        return RemoteStorage(text)
+    return FolderStorage(Path(location))
 
 
-def _file_system(url: str) -> tuple[Any, str]:
-    """The file system for a URL, pyarrow's own or otherwise fsspec's, and the path in it."""
+def _open_file_system(url: str) -> tuple[Any, str]:
+    """Return the file system of a URL, pyarrow's own or otherwise fsspec's, and the path in it."""
     scheme = url.partition("://")[0]
-    own: Sequence[str] = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs")
-    asked = url if scheme in own or scheme.startswith("fsspec+") else f"fsspec+{url}"
+    address = url if scheme in _PYARROW_SCHEMES or scheme.startswith("fsspec+") else f"fsspec+{url}"
     if scheme == "s3":  # so that a small file is one PUT, and not the three requests of a large one
-        asked += f"{'&' if '?' in url else '?'}allow_delayed_open=true"
+        address += f"{'&' if '?' in url else '?'}allow_delayed_open=true"
     try:
-        files, path = fs.FileSystem.from_uri(asked)
+        files, path = fs.FileSystem.from_uri(address)
     except (OSError, ValueError, ImportError, pa.ArrowException) as error:
         raise OptionError(
             f"{url}: cannot be used ({on_one_line(error)}); expected a folder, or a URL such as s3://bucket/run or "

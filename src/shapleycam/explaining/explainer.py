@@ -5,44 +5,43 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from shapleycam.cams.compute import EstimatorOptions
 from shapleycam.errors import LayerError, OptionError
 from shapleycam.explaining import warnings
-from shapleycam.explaining.fusing import check_fusion, fused
+from shapleycam.explaining.fusing import check_fusion, fuse_explanations
 from shapleycam.explaining.inputs import Batch, Images, Inputs, Target, batch_of
-from shapleycam.explaining.traced_batch import ExplainerSettings, TracedBatch
+from shapleycam.explaining.layer_search import LayerChoice, LayerSearch
+from shapleycam.explaining.model_output import class_scores, selected_output
+from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings
+from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.comparison import Comparison
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.game.game import MEMORY
 from shapleycam.game.players import Regions
-from shapleycam.images import Seed
-from shapleycam.layers import BEFORE_POOL, RULES, Solid, check_solid, chosen, rule_of, share_proofs
+from shapleycam.layers import Solid, check_solid, share_proofs
 from shapleycam.models.greyscale import takes_greyscale, to_greyscale
 from shapleycam.models.layout import Layout
 from shapleycam.models.network import Network, Transform
 from shapleycam.models.outputs import OutputChoice, make_selector
 from shapleycam.models.preprocess import Preprocess
-from shapleycam.models.resolve import default_device, move_to_device, name_without_wrappers, resolve_network
+from shapleycam.models.resolve import default_device, move_to_device, resolve_network
 from shapleycam.models.transforms import as_transform
 from shapleycam.tracing._trace import Select, whole
-from shapleycam.tracing.calls import layer_name
 from shapleycam.tracing.checked import share_checks
-from shapleycam.tracing.finals import Finals
-from shapleycam.tracing.isolation import device_of, isolated, run
-from shapleycam.tracing.scores import Returned, in_rows, is_of_classes, scores_of
+from shapleycam.tracing.isolation import device_of
 from shapleycam.tracing.suspension import without_autocast
 from shapleycam.utilities import Function, Utility, resolve_utility
-from shapleycam.values._path import Nodes
-from shapleycam.values._permutation import Progress
+from shapleycam.values.options import EstimatorKeywords, EstimatorOptions
 
-LayerChoice: TypeAlias = "str | nn.Module | Sequence[str | nn.Module] | None"
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 UtilityChoice: TypeAlias = "str | Utility | Function | None"
 
 
@@ -104,37 +103,53 @@ class Explainer:
         self._settings = ExplainerSettings(
             self.model, self.labels, self.preprocess, memory, layout, check_solid(images)
         )
+        self._memory = ExplainerMemory()
         self._fuse = check_fusion(fuse)
-        self._layers = [self._named(one, network) for one in _several(layer)]
+        self._layers = LayerSearch(layer, network, self.model)
 
     @property
     def layer(self) -> str:
-        """The layer's dotted name, found by running the model where none was given; several joined by " + ".
+        """The layer's dotted name, several joined by " + ", once it is known.
+
+        A layer given by name is known at once; one that is found by running the model, after the first explanation or
+        a call of `find_layer`.
 
         Raises:
-            LayerError: it must be found, and the size of the images is not known yet.
+            LayerError: it is not known yet.
         """
-        if any(name in RULES for name in self._layers):
-            if not isinstance(self.preprocess, Preprocess):
-                raise LayerError("the layer is found at the first images; explain some, or give layer=")
-            weight = next(self.model.parameters(), torch.empty(0))
-            size = (1, len(self.preprocess.mean), *self.preprocess.crop)
-            noise = torch.rand(size, generator=torch.Generator().manual_seed(0))
-            self._find_layers(Batch(noise.to(weight.device), ()), self._output_for(self.utility))
-        return " + ".join(self._layers)
+        return self._layers.known()
 
-    def explain(  # noqa: PLR0913  # every one has a default that most calls leave
+    @torch.inference_mode(mode=False)
+    @torch.no_grad()
+    @without_autocast()
+    def find_layer(self, images: Images | None = None) -> str:
+        """Return the layer's dotted name, several joined by " + ", finding it by running the model where needed.
+
+        All later images are explained there. Without `images` the model sees noise of the size that its preprocessing
+        makes.
+
+        Raises:
+            LayerError: it must be found, and the size of the images is not known; or no layer fits.
+
+        Example:
+            >>> import shapleycam
+            >>> shapleycam.Explainer("efficientnet_lite0", device="cpu").find_layer()
+            'bn2'
+        """
+        if not self._layers.is_done:
+            batch = self._noise() if images is None else batch_of(images, self.preprocess, self.model)
+            self._find_layers(batch, self.utility)
+        return self._layers.known()
+
+    def explain(  # every one has a default that most calls leave
         self,
         images: Images,
         method: str = "shapleycam",
         target: Target = None,
         utility: UtilityChoice = None,
         *,
-        nodes: Nodes = 8,
-        tolerance: float = 0.01,
-        players: Regions = None,
-        seed: Seed = 0,
         inputs: Inputs = None,
+        **options: Unpack[EstimatorKeywords],
     ) -> Explanation:
         """Explain one class of each image by one method.
 
@@ -144,29 +159,16 @@ class Explainer:
             method: a name from `shapleycam.methods()`, in any spelling ("Grad-CAM").
             target: None for the predicted class; a number or label for all images; a tensor (b,) or a list for each.
             utility: in place of the explainer's own.
-            nodes: gradients along the path, for the path methods; "auto" takes as many as its values need.
-            tolerance: ‖standard error‖ / ‖values‖ to which sampledshapley samples.
-            players: for sampledshapley and exactshapley, None for each position by itself; (rows, columns) of a grid
-                of regions; or whole numbers (h, w) or (b, h, w) that name each cell's region.
-            seed: for randomcam and sampledshapley, with the image's content.
             inputs: further inputs of a model that takes several: a mapping of its forward's keyword names, or a tuple
                 of the arguments after the images. Tensors whose first dimension is the number of images belong to them
                 row by row.
+            options: nodes (8), tolerance (0.01), seed (0), players (None) and progress (None), as
+                `shapleycam.values.EstimatorOptions` explains them.
 
         Raises:
             ShapleyCamError: with one line that says what was found, what was expected and what to do.
         """
-        return self.compare(
-            images,
-            [method],
-            target,
-            utility,
-            nodes=nodes,
-            tolerance=tolerance,
-            players=players,
-            seed=seed,
-            inputs=inputs,
-        )[method]
+        return self.compare(images, [method], target, utility, inputs=inputs, **options)[method]
 
     def explain_each(
         self,
@@ -174,53 +176,44 @@ class Explainer:
         targets: Sequence[Target] | int,
         method: str = "shapleycam",
         utility: UtilityChoice = None,
-        **how: Any,
+        *,
+        inputs: Inputs = None,
+        **options: Unpack[EstimatorKeywords],
     ) -> list[Explanation]:
         """Explain several classes of each image from one forward pass: one explanation for each of `targets`.
 
         So each label of a multi-label model gets its map (utility "sigmoid_rest"). A number as `targets` means that
         many of the likeliest classes of each image. Other arguments and errors are as in `explain`.
         """
-        return [found[method] for found in self.compare_each(images, [method], targets, utility, **how)]
+        comparisons = self.compare_each(images, [method], targets, utility, inputs=inputs, **options)
+        return [comparison[method] for comparison in comparisons]
 
-    def compare(  # noqa: PLR0913  # every one has a default that most calls leave
+    def compare(
         self,
         images: Images,
         methods: Sequence[str],
         target: Target = None,
         utility: UtilityChoice = None,
         *,
-        nodes: Nodes = 8,
-        tolerance: float = 0.01,
-        players: Regions = None,
-        seed: Seed = 0,
         curvature: bool = False,
-        progress: Progress | None = None,
         inputs: Inputs = None,
+        **options: Unpack[EstimatorKeywords],
     ) -> Comparison:
         """Explain by several methods from one forward pass; arguments and errors as in `explain`.
 
         `methods` may hold the sets "paper" and "all"; `seed` may be one for each image, in place of its content.
         `curvature` measures it also where no second-order method is asked for, if the model has second derivatives.
-        `progress` is told of the sampling: orders so far, and ‖stderr‖ / ‖values‖.
         """
         return self.compare_each(
             images,
             methods,
             [target],
             utility,
-            players=players,
             curvature=curvature,
             inputs=inputs,
-            nodes=nodes,
-            tolerance=tolerance,
-            seed=seed,
-            progress=progress,
+            **options,
         )[0]
 
-    @torch.inference_mode(mode=False)
-    @torch.no_grad()
-    @without_autocast()
     def compare_each(
         self,
         images: Images,
@@ -228,26 +221,53 @@ class Explainer:
         targets: Sequence[Target] | int,
         utility: UtilityChoice = None,
         *,
-        players: Regions = None,
         curvature: bool = False,
         inputs: Inputs = None,
-        **effort: Any,
+        **options: Unpack[EstimatorKeywords],
     ) -> list[Comparison]:
         """Explain several classes by several methods from one forward pass (one a layer, where there are several).
 
-        `targets` are as in `explain_each`; `effort` are nodes, tolerance, seed and progress as in `compare`.
+        `targets` are as in `explain_each`; other arguments and errors are as in `compare`.
         """
-        spent = EstimatorOptions(**effort)
-        asked = self._utility(utility)
+        estimator = EstimatorOptions(**options)
+        return self.compare_with(estimator, images, methods, targets, utility, curvature=curvature, inputs=inputs)
+
+    @torch.inference_mode(mode=False)
+    @torch.no_grad()
+    @without_autocast()
+    def compare_with(
+        self,
+        options: EstimatorOptions,
+        images: Images,
+        methods: Sequence[str],
+        targets: Sequence[Target] | int,
+        utility: UtilityChoice = None,
+        *,
+        curvature: bool = False,
+        inputs: Inputs = None,
+    ) -> list[Comparison]:
+        """Explain as `compare_each` does, with the estimators' options as one object.
+
+        Example:
+            >>> import matplotlib, shapleycam
+            >>> photo = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+            >>> explainer = shapleycam.Explainer("efficientnet_lite0", device="cpu")
+            >>> options = shapleycam.values.EstimatorOptions(nodes=4)
+            >>> [comparison] = explainer.compare_with(options, photo, ["gradcam", "pathcam"], [None])
+            >>> list(comparison)
+            ['gradcam', 'pathcam']
+        """
+        chosen_utility = self._utility(utility)
         batch = batch_of(images, self.preprocess, self.model, inputs)
-        self._find_layers(batch, self._output_for(asked))
         by_layer = []
-        for layer in self._layers:  # one after the other, as each traced batch holds a graph
-            traced_batch = self._look(layer, batch, methods, asked, replay=False, twice=curvature)
+        for layer in self._find_layers(
+            batch, chosen_utility
+        ):  # one after the other, as each traced batch holds a graph
+            traced_batch = self._trace(layer, batch, methods, chosen_utility, replay=False, twice=curvature)
             by_layer.append(
                 [
-                    traced_batch.compare(methods, target, asked, spent, players, curvature=curvature)
-                    for target in traced_batch.each(targets, asked)
+                    traced_batch.compare(methods, target, chosen_utility, options, curvature=curvature)
+                    for target in traced_batch.expand_targets(targets, chosen_utility)
                 ]
             )
         if len(by_layer) == 1:
@@ -269,8 +289,8 @@ class Explainer:
         Raises:
             OptionError: the explainer has several layers; a game is played at one.
         """
-        asked, batch = self._utility(utility), batch_of(images, self.preprocess, self.model, inputs)
-        return self._looked(batch, (), asked, replay=True, twice=True).game(target, asked, players)
+        chosen, batch = self._utility(utility), batch_of(images, self.preprocess, self.model, inputs)
+        return self._trace_only_layer(batch, (), chosen, replay=True, twice=True).game(target, chosen, players)
 
     @torch.inference_mode(mode=False)
     @torch.no_grad()
@@ -292,7 +312,7 @@ class Explainer:
             OptionError: the explainer has several layers; a traced batch is of one.
         """
         batch = batch_of(images, self.preprocess, self.model, inputs)
-        return self._looked(batch, methods, self._utility(utility), replay=replay, twice=False)
+        return self._trace_only_layer(batch, methods, self._utility(utility), replay=replay, twice=False)
 
     @torch.inference_mode(mode=False)
     def output(self, images: Images, utility: UtilityChoice = None, inputs: Inputs = None) -> Any:
@@ -303,10 +323,8 @@ class Explainer:
         Raises:
             ModelError, ImageError: as in `explain`.
         """
-        batch, asked = batch_of(images, self.preprocess, self.model, inputs), self._utility(utility)
-        with isolated(self.model) as model:
-            output = self._output_for(asked)(run(model, batch.images, batch.extra))
-        return in_rows(output, len(batch.images), "images", "output" if asked.reads == "output" else "numbers")
+        batch, chosen = batch_of(images, self.preprocess, self.model, inputs), self._utility(utility)
+        return selected_output(self.model, batch, self._select(chosen), chosen)
 
     @torch.inference_mode(mode=False)
     @torch.no_grad()
@@ -316,19 +334,8 @@ class Explainer:
         Raises:
             ModelError, ImageError: as in `explain`.
         """
-        batch, asked = batch_of(images, self.preprocess, self.model), self._utility(utility)
-        select = self._output_for(asked)
-        if asked.reads != "scores":
-            return asked.scores(self.output(batch, asked), self.labels)
-        with isolated(self.model) as model:
-            with torch.enable_grad(), Finals() as finals:  # only a graph shows how the scores can be had
-                leaf = batch.first.images.clone().requires_grad_()
-                first = in_rows(select(run(model, leaf, batch.first.extra)), 1, "images", "scores")
-                returned = Returned.of(first, None, finals)
-                how = scores_of(first, returned, leaf) if is_of_classes(first) else None
-            with Finals() as finals:
-                rows = in_rows(select(run(model, batch.images, batch.extra)), len(batch.images), "images", "scores")
-                return asked.scores(rows if how is None else how.of(rows, finals), self.labels)
+        batch, chosen = batch_of(images, self.preprocess, self.model), self._utility(utility)
+        return class_scores(self.model, batch, self._select(chosen), chosen, self.labels)
 
     def like(self, model: nn.Module) -> Explainer:
         """The same explainer of another model of the same make, with other weights say."""
@@ -336,58 +343,54 @@ class Explainer:
         other.model = model
         share_proofs(model, self.model)
         share_checks(model, self.model)
-        other._settings = replace(self._settings, model=model, ignores_scale={})  # noqa: SLF001
+        other._settings = replace(self._settings, model=model)  # noqa: SLF001
+        other._memory = self._memory.of_other_weights()  # noqa: SLF001
+        other._layers = copy(self._layers)  # noqa: SLF001
         return other
 
     def __repr__(self) -> str:
-        """The model, and the layer if it is known."""
+        """Return the model, and the layer if it is known."""
         name = self.name or type(self.model).__name__
-        return f"Explainer({name}, layer {' + '.join(self._layers)}, utility {self.utility.name})"
+        return f"Explainer({name}, layer {self._layers}, utility {self.utility.name})"
 
-    def _looked(
+    def _trace_only_layer(
         self, batch: Batch, methods: Sequence[str], utility: Utility, *, replay: bool, twice: bool
     ) -> TracedBatch:
-        """The batch traced at the only layer."""
+        """Trace a batch at the only layer."""
         if len(self._layers) > 1:
             raise OptionError(f"the explainer has {len(self._layers)} layers, and a game is played at one; give one")
-        self._find_layers(batch, self._output_for(utility))
-        return self._look(self._layers[0], batch, methods, utility, replay=replay, twice=twice)
+        (layer,) = self._find_layers(batch, utility)
+        return self._trace(layer, batch, methods, utility, replay=replay, twice=twice)
 
-    def _look(
+    def _trace(
         self, layer: str, batch: Batch, methods: Sequence[str], utility: Utility, *, replay: bool, twice: bool
     ) -> TracedBatch:
-        select = self._output_for(utility)
-        return TracedBatch(self._settings, batch, layer, select, methods, replay=replay, twice=twice)
+        select = self._select(utility)
+        return TracedBatch(self._settings, self._memory, batch, layer, select, methods, replay=replay, twice=twice)
 
     def _fused(self, layers: Sequence[Comparison]) -> Comparison:
-        """By method, the explanations of one target at all layers as one."""
-        whole = Comparison({name: fused([found[name] for found in layers], self._fuse) for name in layers[0]})
-        for explanation in whole.values():
-            warnings.about_nothing_in_common(explanation)
-        return whole
+        """Return by method one explanation of one target, fused from those at all layers."""
+        comparison = Comparison(
+            {name: fuse_explanations([of_layer[name] for of_layer in layers], self._fuse) for name in layers[0]}
+        )
+        for explanation in comparison.values():
+            warnings.warn_of_nothing_in_common(explanation)
+        return comparison
 
     def _utility(self, choice: UtilityChoice) -> Utility:
         return self.utility if choice is None else resolve_utility(choice)
 
-    def _output_for(self, utility: Utility) -> Select:
+    def _select(self, utility: Utility) -> Select:
         return whole if utility.raw else self.select
 
-    def _named(self, layer: str | nn.Module, network: Network) -> str:
-        """A layer's name, or the rule by which it is found once the size of the images is known."""
-        rule = rule_of(layer, dict(self.model.named_modules()))
-        if rule is not None:
-            return network.layers.get(rule, rule)
-        return layer_name(self.model, name_without_wrappers(layer, self.model) if isinstance(layer, str) else layer)
+    def _find_layers(self, batch: Batch, utility: Utility) -> tuple[str, ...]:
+        return self._layers.find(self.model, batch, self._select(utility), self._settings.solid)
 
-    def _find_layers(self, batch: Batch, select: Select) -> None:
-        first, solid = batch.first, self._settings.solid
-        self._layers = [
-            chosen(self.model, first.images, name, select, solid, first.extra) if name in RULES else name
-            for name in self._layers
-        ]
-
-
-def _several(layer: LayerChoice) -> Sequence[str | nn.Module]:
-    if layer is None:
-        return [BEFORE_POOL]
-    return [layer] if isinstance(layer, (str, nn.Module)) or not isinstance(layer, Sequence) else layer or [BEFORE_POOL]
+    def _noise(self) -> Batch:
+        """Return one image of noise, of the size that the preprocessing makes."""
+        if not isinstance(self.preprocess, Preprocess):
+            raise LayerError("the layer is found at the first images; explain some, or give layer=")
+        weight = next(self.model.parameters(), torch.empty(0))
+        size = (1, len(self.preprocess.mean), *self.preprocess.crop)
+        noise = torch.rand(size, generator=torch.Generator().manual_seed(0))
+        return Batch(noise.to(weight.device), ())

@@ -1,4 +1,4 @@
-"""One explanation of several layers: their heatmaps fused, their values brought to the finest grid."""
+"""Fusing explanations of several layers into one: their heatmaps, and their values on the finest grid."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from shapleycam.cams.heatmaps import min_max, resized
+from shapleycam.cams.heatmaps import min_max, resize
 from shapleycam.errors import OptionError, nearest
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.names import canonical_name
@@ -29,14 +29,14 @@ def check_fusion(fuse: str) -> str:
     Raises:
         OptionError: there is none of that name.
     """
-    own = canonical_name(fuse, FUSIONS)
-    if own is None:
+    fusion = canonical_name(fuse, FUSIONS)
+    if fusion is None:
         raise OptionError(f"fuse={fuse!r} is unknown; {nearest(str(fuse), FUSIONS)}")
-    return own
+    return fusion
 
 
-def fused(explanations: Sequence[Explanation], fuse: str) -> Explanation:
-    """The explanations of the same images at several layers as one.
+def fuse_explanations(explanations: Sequence[Explanation], fusion: str) -> Explanation:
+    """Return the explanations of the same images at several layers as one.
 
     The mean is that of pytorch-grad-cam: of maps scaled at their own size and resized, not of heatmaps, which are
     scaled at the input's size once more. Maximum and product are of heatmaps. All are scaled to [0, 1] again.
@@ -58,7 +58,7 @@ def fused(explanations: Sequence[Explanation], fuse: str) -> Explanation:
     return replace(
         first,
         layer=" + ".join(e.layer for e in explanations),
-        heatmap=min_max(FUSIONS[fuse](explanations)),
+        heatmap=min_max(FUSIONS[fusion](explanations)),
         values=values,
         stderr=None,
         prefix=torch.stack(prefixes).sum(0) / len(explanations) if prefixes else None,
@@ -68,17 +68,17 @@ def fused(explanations: Sequence[Explanation], fuse: str) -> Explanation:
 
 def _scaled_once(explanation: Explanation) -> Float[Tensor, "b *size"]:
     """Return a layer's map with its largest cell at 1; at the input's size its largest pixel may lie below."""
-    return resized(min_max(explanation.values.relu()), tuple(explanation.heatmap.shape[1:]))
+    return resize(min_max(explanation.values.relu()), tuple(explanation.heatmap.shape[1:]))
 
 
 def _spread(values: Float[Tensor, "b *cells"], grid: tuple[int, ...]) -> Float[Tensor, "b *grid"]:
-    """Values on another grid over the same image: each cell's shared by the cells that it overlaps, by area."""
+    """Return values on another grid over the same image: each cell's is shared by the cells it overlaps, by area."""
     overlaps = [_overlap(old, new).to(values) for old, new in zip(values.shape[1:], grid, strict=True)]
-    return reduce(lambda found, axis: torch.tensordot(found, axis, dims=([1], [0])), overlaps, values)
+    return reduce(lambda shared, overlap: torch.tensordot(shared, overlap, dims=([1], [0])), overlaps, values)
 
 
 def _overlap(old: int, new: int) -> Float[Tensor, "old new"]:
-    """Which share of each of `old` equal parts of a line lies in each of `new`."""
+    """Return which share of each of `old` equal parts of a line lies in each of `new` equal parts."""
     ends, starts = torch.arange(1, old + 1).double() / old, torch.arange(old).double() / old
     highest = torch.minimum(ends[:, None], torch.arange(1, new + 1).double() / new)
     lowest = torch.maximum(starts[:, None], torch.arange(new).double() / new)

@@ -1,70 +1,55 @@
-"""One forward pass of a model at one layer, and what may be asked of it: explanations, games, classes, utilities."""
+"""One forward pass of a model at one layer, of which explanations and games of several utilities are had."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from shapleycam.cams.compute import EstimatorOptions
-from shapleycam.cams.table import METHODS, Derivative, expand
-from shapleycam.errors import ModelError, OptionError
+from shapleycam.cams.bases import Basis
+from shapleycam.cams.table import METHODS, expand
+from shapleycam.errors import OptionError
 from shapleycam.explaining import warnings
-from shapleycam.explaining.inputs import Batch, Target, targets_of
-from shapleycam.explaining.questions import explained
+from shapleycam.explaining.explain_game import explain_game
+from shapleycam.explaining.inputs import Batch, Target, resolve_targets
+from shapleycam.explaining.readings import OutputReadings
+from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings
 from shapleycam.explanations.comparison import Comparison
 from shapleycam.game import Game
 from shapleycam.game.players import Regions
-from shapleycam.layers import Solid, channel_axis, layout_at
-from shapleycam.models.layout import Layout
-from shapleycam.models.network import Transform
-from shapleycam.models.outputs import check_rows
+from shapleycam.layers import channel_axis, layout_at
 from shapleycam.tracing import Trace, trace
 from shapleycam.tracing._trace import Select
-from shapleycam.tracing.isolation import isolated, run
-from shapleycam.tracing.scores import Reads
-from shapleycam.utilities import Function, Utility
-from shapleycam.utilities.checks import check_classes, check_scores
-from shapleycam.utilities.utility import logits_or_none
-from shapleycam.values.scale import about_scale, cancels, ignores_scale
-
-_REPLAYED: frozenset[Derivative] = frozenset({"path", "sampled", "exact"})
-"""What runs the head again, at other activations than the image's own."""
-_REMEMBERED = 64
-"""Of how many utilities it is remembered whether the head ignores scale."""
-
-
-@dataclass(frozen=True)
-class ExplainerSettings:
-    """A model as its explainer was told to take it; `ignores_scale` is what was learnt, by layer and utility; `told` is
-    what the user has been told of its output; of the forms in `rows_checked` the output has one row an image.
-    """
-
-    model: nn.Module
-    labels: tuple[str, ...] | None
-    preprocess: Transform | None
-    memory: int
-    layout: str | Layout | None
-    solid: Solid = None
-    ignores_scale: dict[tuple[str, int], tuple[bool, Function]] = field(default_factory=dict)
-    told: set[str] = field(default_factory=set)
-    rows_checked: set[tuple[int, ...]] = field(default_factory=set)
+from shapleycam.utilities import Utility
+from shapleycam.utilities.checks import check_classes
+from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.scale import cancels, ignores_scale, warn_of_ignored_scale
 
 
 class TracedBatch:
-    """A batch of images seen by a model once, at one layer; see `Explainer.trace`.
+    """A batch of images that a model has seen once, at one layer; `Explainer.trace` makes it.
 
-    `batch` are the images, `channels` is the axis of their channels, `traced` what the pass left. It holds the graph of
-    what comes after the layer.
+    `batch` are the images, `channels` is the axis of their channels, `traced` is what the pass left. It holds the graph
+    of what comes after the layer, so that one is enough memory at a time.
+
+    Example:
+        >>> import torch, shapleycam
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+        >>> explainer = shapleycam.Explainer(model, layer="1")
+        >>> batch = explainer.trace(torch.rand(2, 3, 8, 8), ["hirescam"])
+        >>> utility = shapleycam.utilities.resolve_utility("logit")
+        >>> batch.compare(["hirescam"], 0, utility, shapleycam.values.EstimatorOptions())["hirescam"].values.shape
+        torch.Size([2, 6, 6])
     """
 
     def __init__(
         self,
         settings: ExplainerSettings,
+        memory: ExplainerMemory,
         batch: Batch,
         layer: str,
         select: Select,
@@ -73,25 +58,29 @@ class TracedBatch:
         replay: bool,
         twice: bool,
     ) -> None:
-        needed = {METHODS[name].derivative for name in expand(methods)} if methods else set()
+        bases = [METHODS[name].basis for name in expand(methods)] if methods else []
         self.batch = batch
-        self._readings: dict[Reads, Trace] = {}
-        self._settings, self._select = settings, select
+        self._settings, self._memory, self._select = settings, memory, select
         self.channels = channel_axis(settings.model, batch.images, settings.solid, batch.extra)
-        self.traced = self._trace(layer, replay=replay or bool(needed & _REPLAYED), twice=twice or "second" in needed)
+        self.traced = self._trace(
+            layer,
+            replay=replay or any(basis.needs_replay for basis in bases),
+            twice=twice or any(basis.needs_second_derivatives for basis in bases),
+        )
+        self._readings = OutputReadings(self.traced, batch, select, settings, memory)
 
     @property
     def output(self) -> Any:
-        """What the model returned, or what was chosen of it."""
+        """Return what the model returned, or what was chosen of it."""
         output = self.traced.output
         return output.detach() if isinstance(output, Tensor) else output
 
     def game(self, target: Target, utility: Utility, players: Regions = None) -> Game:
-        """The game of each image; arguments and errors as in `Explainer.game`."""
-        settings, traced = self._settings, self._read_for(utility)
+        """Return the game of each image; arguments and errors as in `Explainer.game`."""
+        settings, traced = self._settings, self._readings.read_for(utility)
         utility.check_images(len(traced.images))
-        scores = self._scores(utility)
-        classes = targets_of(target, utility, scores, settings.labels, traced.images)
+        scores = self._readings.scores(utility)
+        classes = resolve_targets(target, utility, scores, settings.labels, traced.images)
         settled = utility.with_image_data(traced.output, classes, settings.labels)
         check_classes(scores, classes, settings.labels)
         layout = layout_at(
@@ -110,31 +99,37 @@ class TracedBatch:
         methods: Sequence[str],
         target: Target,
         utility: Utility,
-        effort: EstimatorOptions,
-        players: Regions = None,
+        options: EstimatorOptions,
         *,
         curvature: bool = False,
     ) -> Comparison:
-        """Explanations of one class by several methods; arguments and errors as in `Explainer.compare`."""
-        game = self.game(target, utility, players)
+        """Explain one class by several methods; arguments and errors as in `Explainer.compare`."""
+        game = self.game(target, utility, options.players)
         rows = [METHODS[name] for name in expand(methods, game.n_players)]
-        self._advise_on_scale(game, {row.derivative for row in rows})
-        own = self._reading("output")
-        found = explained(game, own, rows, effort, self.batch.sources, wanted=curvature, channels=self.channels)
-        named = Comparison(
+        self._warn_of_ignored_scale(game, {row.basis for row in rows})
+        explanations = explain_game(
+            game,
+            rows,
+            options,
+            batch=self.batch,
+            traced=self._readings.read("output"),
+            channels=self.channels,
+            curvature=curvature,
+        )
+        form, remark = self._readings.form_and_remark(game.utility)
+        labels, preprocess = self._settings.labels, self._settings.preprocess
+        comparison = Comparison(
             {
-                name: replace(
-                    e, labels=self._settings.labels, preprocess=self._settings.preprocess, **self._form(game.utility)
-                )
-                for name, e in found.items()
+                name: replace(e, labels=labels, preprocess=preprocess, form=form, remark=remark)
+                for name, e in explanations.items()
             }
         )
-        for explanation in named.values():
-            warnings.about_blank(explanation)
-        return named
+        for explanation in comparison.values():
+            warnings.warn_of_blank_maps(explanation)
+        return comparison
 
-    def each(self, targets: Sequence[Target] | int, utility: Utility) -> Sequence[Target]:
-        """The targets themselves, or as many of the likeliest classes.
+    def expand_targets(self, targets: Sequence[Target] | int, utility: Utility) -> Sequence[Target]:
+        """Return the targets themselves, or for a number as many of the likeliest classes.
 
         Raises:
             OptionError: a single name, or a number that means nothing.
@@ -143,64 +138,11 @@ class TracedBatch:
             raise OptionError(f"targets={targets!r}; expected a list of targets, or how many of the likeliest")
         if not isinstance(targets, int):
             return targets
-        scores = self._scores(utility)
+        scores = self._readings.scores(utility)
         if scores is None or targets < 1:
             raise OptionError(f"targets={targets}, utility {utility.name!r}; expected 1 or more, of what has classes")
-        able = int(torch.isfinite(scores).sum(1).min())  # of a set of classes, its members
-        return list(scores.detach().topk(min(targets, able)).indices.T)
-
-    def _reading(self, reads: Reads) -> Trace:
-        """The pass as a question of this kind reads it."""
-        if reads not in self._readings:
-            self._readings[reads] = self.traced.reading(reads)
-            if reads != "output":
-                self._check_one_alone()
-        return self._readings[reads]
-
-    def _check_one_alone(self) -> None:
-        """Refuse an output whose rows only seem to be images, as there are as many classes as images.
-
-        Raises:
-            ModelError: for one image alone it has another form.
-        """
-        shape, images = tuple(getattr(self.traced.output, "shape", ())), self.batch.images
-        key = (*shape, id(self._select))
-        if len(images) == 1 or set(shape) != {len(images)} or key in self._settings.rows_checked:
-            return
-        with isolated(self._settings.model) as model:
-            alone = check_rows(self._select(run(model, images[:1], self.batch.first.extra)), 1)
-        if alone.numel() * len(images) != self.traced.output.numel():
-            raise ModelError(
-                f"the model returns shape {shape} for {len(images)} images and {tuple(alone.shape)} for one alone; "
-                "expected one row for each: mend the model, or make such rows of what it returns by output=, a function"
-            )
-        self._settings.rows_checked.add(key)
-
-    def _read_for(self, utility: Utility) -> Trace:
-        """The pass as a utility reads it, where it can be asked that; what there is to know of it is said once."""
-        traced = self._reading(utility.reads)
-        if traced.scores is not None:
-            check_scores(utility, traced.scores)
-            warnings.about_scores(utility, traced, self._settings.labels, self._settings.told)
-        return traced
-
-    def _scores(self, utility: Utility) -> Float[Tensor, "b classes"] | None:
-        """What a target chooses among; of a function of the user's the class scores, if there are any."""
-        if utility.scores is not logits_or_none or utility.raw:
-            return utility.scores(self._reading(utility.reads).output, self._settings.labels)
-        try:
-            return utility.scores(self._reading("scores").output, self._settings.labels)
-        except ModelError:  # the function makes its own of such an output
-            return None
-
-    def _form(self, utility: Utility) -> dict[str, Any]:
-        """What the numbers of the model's own output are, and what there is to know about it."""
-        try:
-            scores = self._reading("scores").scores
-        except ModelError:
-            scores = None
-        said = scores.remark if scores is not None and utility.reads == "scores" else None
-        return {"form": None if scores is None else scores.form, "remark": said}
+        available = int(torch.isfinite(scores).sum(1).min())  # of a set of classes, its members
+        return list(scores.detach().topk(min(targets, available)).indices.T)
 
     def _trace(self, layer: str, *, replay: bool, twice: bool) -> Trace:
         model, batch = self._settings.model, self.batch
@@ -214,18 +156,23 @@ class TracedBatch:
             extra=batch.extra,
         )
 
-    def _advise_on_scale(self, game: Game, needed: set[Derivative]) -> None:
-        """Look once a utility whether the head ignores scale; for derivatives at A only where they look like it."""
-        if not needed & {"first", "second", "path"}:
+    def _warn_of_ignored_scale(self, game: Game, bases: Iterable[Basis]) -> None:
+        """Warn where the head ignores the activation's scale, so that derivatives along it say little.
+
+        It is looked up once for each layer and utility. For derivatives at the activation alone the head is run again
+        only where their values sum to next to nothing, as they do behind such a head.
+        """
+        derivatives = [basis for basis in bases if basis.takes_derivatives]
+        if not derivatives:
             return
-        learnt, utility = self._settings.ignores_scale, game.utility
-        key = (self.traced.layer, id(utility.function))
-        if len(learnt) > _REMEMBERED:
-            learnt.clear()
-        if key not in learnt and ("path" in needed or cancels(game)):
-            if "path" not in needed:
-                again = self._trace(self.traced.layer, replay=True, twice=False).reading(utility.reads)
-                game = Game(again, game.layout, utility, game.target)
-            learnt[key] = (ignores_scale(game), utility.function)
-        if learnt.get(key, (False,))[0]:
-            about_scale(self.traced.layer, utility.name)
+        layer, utility, memory = self.traced.layer, game.utility, self._memory
+        is_recorded = any(basis.needs_replay for basis in derivatives)
+        verdict = memory.ignores_scale(layer, utility.function)
+        if verdict is None and (is_recorded or cancels(game)):
+            if not is_recorded:
+                recorded = self._trace(layer, replay=True, twice=False).reading(utility.reads)
+                game = Game(recorded, game.layout, utility, game.target)
+            verdict = ignores_scale(game)
+            memory.remember_scale(layer, utility.function, ignores_scale=verdict)
+        if verdict:
+            warn_of_ignored_scale(layer, utility.name)

@@ -1,4 +1,4 @@
-"""What there is to know about a valid result: blank maps, no curvature."""
+"""Warnings about valid results: blank maps, no curvature, probabilities in place of logits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from shapleycam.cams.heatmaps import blank
+from shapleycam.cams.heatmaps import is_blank
 from shapleycam.errors import (
     BlankHeatmapWarning,
     ExclusiveClassesWarning,
@@ -21,13 +21,13 @@ from shapleycam.utilities import Utility
 from shapleycam.utilities.checks import classes_exclude_each_other
 
 
-def about_blank(explanation: Explanation) -> None:
+def warn_of_blank_maps(explanation: Explanation) -> None:
     """Warn of each heatmap that is zero everywhere, with the reason."""
-    for index in blank(explanation.values).nonzero().flatten().tolist():
+    for index in is_blank(explanation.values).nonzero().flatten().tolist():
         warn(BlankHeatmapWarning, _blank_reason(explanation, index))
 
 
-def about_nothing_in_common(explanation: Explanation) -> None:
+def warn_of_nothing_in_common(explanation: Explanation) -> None:
     """Warn of each heatmap fused from several layers that is zero everywhere."""
     for index in (~explanation.heatmap.flatten(1).any(1)).nonzero().flatten().tolist():
         name, label = explanation.sources[index].name, explanation.label(index)
@@ -38,7 +38,7 @@ def about_nothing_in_common(explanation: Explanation) -> None:
         )
 
 
-def about_curvature(curvature: Float[Tensor, " b"], layer: str, utility: str) -> None:
+def warn_of_no_curvature(curvature: Float[Tensor, " b"], layer: str, utility: str) -> None:
     """Warn where the second-order methods equal the first-order ones for the whole batch."""
     if float(curvature.max()) < 1e-6:
         remedy = "an earlier layer" if utility == "rest" else "utility 'rest' or an earlier layer"
@@ -49,19 +49,21 @@ def about_curvature(curvature: Float[Tensor, " b"], layer: str, utility: str) ->
         )
 
 
-def about_scores(utility: Utility, traced: Trace, labels: Sequence[str] | None, told: set[str]) -> None:
-    """Warn once that logits are explained where the model returns probabilities, and of a sigmoid of classes that
-    exclude each other; `told` holds what has been said.
+def warn_about_scores(utility: Utility, traced: Trace, labels: Sequence[str] | None, messages: set[str]) -> None:
+    """Warn once that logits are explained where the model returns probabilities, or that classes exclude each other.
+
+    The latter is of sigmoid utilities, which are for labels that may stand beside others. `messages` are those that the
+    user has had; new ones are added.
     """
     scores = traced.scores
     if scores is None:
         return
-    if scores.remark is not None and scores.remark not in told:
-        told.add(scores.remark)
+    if scores.remark is not None and scores.remark not in messages:
+        messages.add(scores.remark)
         warn(ProbabilitiesWarning, scores.remark)
-    may_exclude = utility.multi_label and scores.final is None and utility.name not in told
+    may_exclude = utility.multi_label and scores.final is None and utility.name not in messages
     if may_exclude and traced.output.dim() == 2 and classes_exclude_each_other(traced.output.detach(), labels):
-        told.add(utility.name)
+        messages.add(utility.name)
         warn(
             ExclusiveClassesWarning,
             f"utility {utility.name!r} is of labels that may stand beside others, and the classes of this model seem "
@@ -75,13 +77,13 @@ def _blank_reason(explanation: Explanation, index: int) -> str:
         reason = "no position speaks for the class; look at the signed values, or explain another class"
     elif largest == 0:
         utility = explanation.utility_name
-        untried = [
+        suggestions = [
             *(["method 'hirescam'"] if explanation.method != "hirescam" else []),
             *(["utility 'rest'"] if utility != "rest" else []),
             "another layer",
         ]
-        found = f"every value is zero: nothing speaks for the class, or utility {utility!r} is flat here"
-        reason = f"{found}; try {' or '.join(untried)}"
+        cause = f"every value is zero: nothing speaks for the class, or utility {utility!r} is flat here"
+        reason = f"{cause}; try {' or '.join(suggestions)}"
     else:
         reason = "all positions have the same value; choose a layer with a finer grid"
     name, label = explanation.sources[index].name, explanation.label(index)

@@ -1,4 +1,4 @@
-"""Where the evidence lies, in words."""
+"""Where in the picture the evidence lies, in words."""
 
 from __future__ import annotations
 
@@ -10,18 +10,25 @@ _QUARTER, _HALF = 0.5, 0.6
 """A quarter, or a half, of the picture is worth naming where more than this share of the evidence is in it."""
 
 
-def where(values: Float[Tensor, "h w"]) -> str:
-    """One phrase that says where the positive values are, and on how much of the picture."""
+def describe_evidence(values: Float[Tensor, "h w"]) -> str:
+    """Return one phrase that says where the positive values are, and on how much of the picture.
+
+    Example:
+        >>> import torch
+        >>> from shapleycam.explanations.evidence import describe_evidence
+        >>> describe_evidence(torch.tensor([[3.0, 0.0], [1.0, 0.0]]))
+        '75% of the evidence in the upper left quarter; half of it lies on 25% of the picture'
+    """
     positive = values.detach().cpu().double().clamp(min=0)
     total = float(positive.sum())
     if total <= 0:
         return "no evidence for this class anywhere"
     shares = {name: float((positive * weight).sum()) / total for name, weight in _regions(*values.shape).items()}
-    return f"{_place(shares)}; half of it lies on {_half_mass_area(positive):.0%} of the picture"
+    return f"{_smallest_region(shares)}; half of it lies on {_half_mass_area(positive):.0%} of the picture"
 
 
-def _place(shares: dict[str, float]) -> str:
-    """The smallest region that holds most of the evidence."""
+def _smallest_region(shares: dict[str, float]) -> str:
+    """Name the smallest region that holds most of the evidence."""
     for size, enough in (("quarter", _QUARTER), ("half", _HALF)):
         name = max((name for name in shares if size in name), key=lambda n: shares[n])
         if shares[name] > enough:
@@ -30,7 +37,7 @@ def _place(shares: dict[str, float]) -> str:
 
 
 def _regions(height: int, width: int) -> dict[str, Tensor]:
-    """Weights in [0, 1] of each region's cells; a cell that a border cuts counts in part."""
+    """Return weights in [0, 1] of each region's cells; a cell that a border cuts counts in part."""
     upper, middle_rows = _cover(height, 0, 0.5), _cover(height, 0.25, 0.75)
     left, middle_columns = _cover(width, 0, 0.5), _cover(width, 0.25, 0.75)
     every_row, every_column = torch.ones(height).double(), torch.ones(width).double()
@@ -49,7 +56,7 @@ def _regions(height: int, width: int) -> dict[str, Tensor]:
 
 
 def _cover(cells: int, start: float, end: float) -> Tensor:
-    """How much of each of `cells` equal cells on [0, 1] lies in [start, end]."""
+    """Return how much of each of `cells` equal cells on [0, 1] lies in [start, end]."""
     edges = torch.arange(cells + 1).double() / cells
     return (edges[1:].clamp(max=end) - edges[:-1].clamp(min=start)).clamp(min=0) * cells
 

@@ -1,11 +1,8 @@
-"""What an explainer returns: heatmaps, signed values, and all that is needed to draw, keep and read them."""
+"""The result of explaining: heatmaps, signed values, and all that is needed to draw, store and read them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from html import escape
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import IO, Any, Literal, get_args
 
@@ -15,11 +12,11 @@ from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 
-from shapleycam.cams.heatmaps import resized
+from shapleycam.cams.heatmaps import resize
 from shapleycam.drawing import overlays
-from shapleycam.drawing.data_uri import picture_address
 from shapleycam.drawing.overlays import Kind
 from shapleycam.errors import ImageError, OptionError
+from shapleycam.explanations import notebook, storage
 from shapleycam.files import write_atomically
 from shapleycam.images import Source, open_photograph
 from shapleycam.models.grids import spatial_size
@@ -28,22 +25,22 @@ from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess, to_pixels
 from shapleycam.tracing.scores import Form
 from shapleycam.utilities import probabilities
-from shapleycam.version import __version__
 from shapleycam.wording import counted
 
-_SHOWN = 8
-_LONGEST = 640
-"""Pixels of a picture in a notebook, which shows it half as large."""
 NO_CLASSES = {"value", "similarity"}
-_CHOICES = ("method", "layer", "utility_name")
-_READ_AS: dict[str, str | None] = {"form": "logits", "remark": None}
-"""What is known of the output; files of before that have none of it have logits."""
-_TENSORS = ("heatmap", "values", "target", "output", "utility", "stderr", "prefix", "curvature")
+"""Utilities of outputs that have no classes."""
 
 
 @dataclass(frozen=True, repr=False)
 class Explanation:
     """One method's explanation of b images.
+
+    Example:
+        >>> import matplotlib, shapleycam
+        >>> photo = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+        >>> explanation = shapleycam.Explainer("efficientnet_lite0", device="cpu").explain(photo, "gradcam")
+        >>> explanation.label(), tuple(explanation.heatmap.shape), explanation.overlay().mode
+        ('academic gown', (1, 224, 224), 'RGB')
 
     `heatmap` (b, H, W) is in [0, 1] at input size; `values` (b, h, w) are signed, before ReLU and scaling, in units
     of the utility (where the method is); `stderr` (b, h, w) is their standard error or None. `target` (b,) are the
@@ -74,37 +71,41 @@ class Explanation:
     channels: int = 1
 
     def __len__(self) -> int:
-        """How many images were explained."""
+        """Return how many images were explained."""
         return len(self.heatmap)
 
     def __getitem__(self, index: int) -> Explanation:
-        """The explanation of one image, as a batch of one."""
-        one = range(len(self))[index]  # an IndexError for what is not there
-        tensors = {name: getattr(self, name) for name in (*_TENSORS, "images")}
-        cut: dict[str, Any] = {
-            name: None if tensor is None else tensor[one : one + 1] for name, tensor in tensors.items()
+        """Return the explanation of one image, as a batch of one.
+
+        Raises:
+            IndexError: there is no such image.
+        """
+        start = range(len(self))[index]
+        tensors = {name: getattr(self, name) for name in (*storage.TENSORS, "images")}
+        rows: dict[str, Any] = {
+            name: None if tensor is None else tensor[start : start + 1] for name, tensor in tensors.items()
         }
-        return replace(self, sources=self.sources[one : one + 1], **cut)
+        return replace(self, sources=self.sources[start : start + 1], **rows)
 
     @property
     def uncertain(self) -> Bool[Tensor, "b *grid"] | None:
-        """Where the standard error exceeds the value, so that not even its sign is sure; None without one."""
+        """Return where the standard error exceeds the value, so that not even its sign is sure; None without one."""
         return None if self.stderr is None else self.stderr > self.values.abs()
 
     def label(self, index: int = 0) -> str:
-        """The name of the class that was explained for one image."""
+        """Return the name of the class that was explained for one image."""
         return class_name(int(self.target[index]), self.labels)
 
     def probabilities(self, index: int = 0) -> Float[Tensor, " classes"] | None:
-        """What the model gives each class of one image; None where its output is not of classes."""
+        """Return the model's probability of each class for one image; None where its output is not of classes."""
         if self.output is None or self.output.dim() > 2 or self.utility_name in NO_CLASSES or self.form is None:
             return None
         return probabilities(self.output[index : index + 1], self.utility_name, self.form)[0]
 
     def picture(self, index: int = 0, frame: int | None = None) -> UInt8[Tensor, "H W 3"]:
-        """What the network saw of one image, as pixels; stretched to [0, 1] where the normalisation is not known.
+        """Return what the network saw of one image, as pixels; stretched to [0, 1] where the normalisation is unknown.
 
-        Of a volume or video it is one frame: the one with the most heat, unless another is asked for.
+        Of a volume or video it is one frame: the one with the most heat, or `frame`.
         """
         image = self.images[index]
         if image.dim() == 4:
@@ -126,7 +127,7 @@ class Explanation:
         opacity: float = 0.75,
         frame: int | None = None,
     ) -> Image.Image:
-        """One image with its heatmap, its signed values, or what is not sure of them, over it.
+        """Draw the heatmap over one image, or its signed values, or the cells whose sign is not sure.
 
         `on="photo"` draws over the whole original photograph, with the network's crop in its place;
         `on="input"` over what the network saw; None takes the photograph where it still is.
@@ -152,7 +153,7 @@ class Explanation:
     def shade(
         self, index: int = 0, kind: Kind = "heatmap", opacity: float = 1.0, frame: int | None = None
     ) -> Image.Image:
-        """The colours alone, as RGBA in the size of the network's input.
+        """Return the colours alone, as RGBA in the size of the network's input.
 
         Raises:
             OptionError: "uncertain" of values that have no standard error.
@@ -165,7 +166,7 @@ class Explanation:
                 raise OptionError(f"values of {self.method} have no standard error; use method 'sampledshapley'")
             cells = self._flat(self.uncertain[index], index, frame)
             return overlays.uncertain_shade_of(cells, (size[-2], size[-1]), opacity)
-        values = resized(self.values[index : index + 1], size)[0]
+        values = resize(self.values[index : index + 1], size)[0]
         return overlays.signed_shade_of(self._flat(values, index, frame), opacity)
 
     def save(self, path: str | Path) -> Path:
@@ -179,48 +180,21 @@ class Explanation:
         return write_atomically(Path(path), self.write)
 
     def write(self, file: IO[bytes]) -> None:
-        """As `save`, into a file that is open."""
-        tensors = {name: getattr(self, name) for name in _TENSORS if getattr(self, name) is not None}
-        arrays = {name: _array(tensor) for name, tensor in tensors.items()}
-        arrays["pictures"] = np.stack([self._frames_of(index) for index in range(len(self))])
-        metadata = json.dumps(self._metadata())
-        np.savez_compressed(file, metadata=np.array(metadata), **arrays)
+        """Write as `save` does, into a file that is open."""
+        pictures = np.stack([self._picture_array(index) for index in range(len(self))])
+        storage.write_fields(file, {each.name: getattr(self, each.name) for each in fields(self)}, pictures)
 
     @classmethod
     def load(cls, path: str | Path) -> Explanation:
-        """Read what `save` wrote. `images` then are the saved pictures, in [0, 1].
+        """Read what `save` wrote; `images` then are the saved pictures, in [0, 1].
 
         Raises:
-            OptionError: missing, or not such a file.
+            OptionError: missing, not such a file, or written by a later version in another format.
         """
-        if not Path(path).exists():
-            raise OptionError(f"{path}: no such file; check the path")
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return cls._from_arrays(file)
-        except Exception as error:  # numpy and zipfile raise nearly anything for a damaged or foreign file
-            reason = f"{type(error).__name__}: {error}"
-            raise OptionError(
-                f"{path}: not an explanation saved by shapleycam ({reason}); give a file that Explanation.save wrote"
-            ) from error
-
-    @classmethod
-    def _from_arrays(cls, file: Mapping[str, Any]) -> Explanation:
-        metadata = json.loads(str(file["metadata"]))
-        tensors: dict[str, Any] = {name: torch.from_numpy(file[name]) for name in _TENSORS if name in file}
-        pictures = torch.from_numpy(file["pictures"])
-        labels = metadata["labels"]
-        return cls(
-            **{name: metadata[name] for name in _CHOICES},
-            **{name: metadata.get(name, usual) for name, usual in _READ_AS.items()},
-            **tensors,
-            images=pictures.movedim(-1, 1).float() / 255,
-            sources=tuple(_source_from(entry) for entry in metadata["sources"]),
-            labels=tuple(labels) if labels is not None else None,
-        )
+        return storage.read_fields(path, cls)
 
     def __repr__(self) -> str:
-        """The choices that were made, and the classes that were explained."""
+        """Return the choices that were made, and the classes that were explained."""
         names = ", ".join(self.label(index) for index in range(min(len(self), 3)))
         more = f" and {len(self) - 3} more" if len(self) > 3 else ""
         return (
@@ -229,30 +203,19 @@ class Explanation:
         )
 
     def _repr_html_(self) -> str:
-        figures = "".join(self._figure(index) for index in range(min(len(self), _SHOWN)))
-        more = f"<p>and {len(self) - _SHOWN} more</p>" if len(self) > _SHOWN else ""
-        return f"<div style='display:flex;flex-wrap:wrap;gap:1em'>{figures}</div>{more}"
-
-    def _figure(self, index: int) -> str:
-        picture = self.overlay(index)
-        picture.thumbnail((_LONGEST, _LONGEST))
-        name, label = escape(self.sources[index].name), escape(self.label(index))
-        caption = f"{name}: <b>{label}</b>, {escape(self.utility_name)} {float(self.utility[index]):.3g}, {self.method}"
-        alt = f"{self.method} heatmap of {name} for {label}"
-        image = f"<img src='{picture_address(picture)}' alt='{alt}' style='max-width:320px'>"
-        return f"<figure style='margin:0'>{image}<figcaption>{caption}</figcaption></figure>"
+        return notebook.explanation_html(self)
 
     def _flat(self, cells: Tensor, index: int, frame: int | None) -> Tensor:
-        """Of 3-D cells those of one frame of the image."""
+        """Return of 3-D cells those of one frame of the image."""
         if cells.dim() == 2:
             return cells
         return cells[self._frame(index, frame) * len(cells) // self._frames]
 
-    def _frames_of(self, index: int) -> Any:
-        """What the network saw of one image as an array of pixels (H, W, 3), with the frames before the height."""
+    def _picture_array(self, index: int) -> Any:
+        """Return what the network saw of one image as an array of pixels (H, W, 3), with frames before the height."""
         if self.images.dim() == 4:
-            return _array(self.picture(index))
-        return np.stack([_array(self.picture(index, frame)) for frame in range(self._frames)])
+            return storage.to_array(self.picture(index))
+        return np.stack([storage.to_array(self.picture(index, frame)) for frame in range(self._frames)])
 
     def _frame(self, index: int, frame: int | None) -> int:
         if frame is not None:
@@ -262,33 +225,11 @@ class Explanation:
 
     @property
     def _frames(self) -> int:
-        """How many frames the images have."""
+        """Return how many frames the images have."""
         return spatial_size(tuple(self.images.shape), self.channels)[0]
-
-    def _metadata(self) -> dict[str, Any]:
-        sources = [
-            {
-                "name": source.name,
-                "photo": str(source.photo.resolve()) if isinstance(source.photo, Path) else None,
-                "box": source.box,
-            }
-            for source in self.sources
-        ]
-        choices = {name: getattr(self, name) for name in (*_CHOICES, *_READ_AS)}
-        return {**choices, "labels": self.labels, "sources": sources, "version": __version__}
 
 
 def _can_be_shown(source: Source) -> bool:
-    """Whether there still is a photograph, with a known place of the crop in it."""
-    there = source.photo.is_file() if isinstance(source.photo, Path) else source.photo is not None
-    return there and source.box is not None
-
-
-def _source_from(entry: dict[str, Any]) -> Source:
-    photo, box = entry["photo"], entry["box"]
-    return Source(entry["name"], Path(photo) if photo else None, tuple(box) if box else None)
-
-
-def _array(tensor: Tensor) -> Any:
-    tensor = tensor.detach().cpu()
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    """Return whether there still is a photograph, with a known place of the crop in it."""
+    exists = source.photo.is_file() if isinstance(source.photo, Path) else source.photo is not None
+    return exists and source.box is not None

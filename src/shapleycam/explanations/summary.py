@@ -1,90 +1,142 @@
-"""What there is to say of an explained image: as data for machines, and as lines for people."""
+"""Summary of an explained image: as data for machines, and as lines for people."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+import torch
+from torch import Tensor
 
-    from torch import Tensor
-
-    from shapleycam.explanations.explanation import Explanation
+from shapleycam.cams.table import METHODS
+from shapleycam.explanations.evidence import describe_evidence
+from shapleycam.explanations.explanation import Explanation
+from shapleycam.models.labels import class_name
+from shapleycam.values.distance import efficiency_gap
 
 _LINEAR, _LITTLE, _SOME = 1e-6, 0.1, 0.3
 """Curvature below which the head is linear, or bent a little, or somewhat."""
+_LIKELIEST = 5
 
 
-def facts_of(found: Sequence[dict[str, Explanation]], index: int, model: str, files: Sequence[str]) -> dict[str, Any]:
-    """One image's facts; `found` has all methods' explanations for each class that was explained."""
-    from shapleycam.models.labels import class_name
+@dataclass(frozen=True)
+class ClassProbability:
+    """One of the likeliest classes of an image."""
 
-    first = next(iter(found[0].values()))
-    probabilities = first.probabilities(index)
-    pairs = [] if probabilities is None else sorted(enumerate(probabilities.tolist()), key=lambda pair: -pair[1])[:5]
-    return {
-        "top": [{"class": c, "label": class_name(c, first.labels), "probability": p} for c, p in pairs],
-        "explained": [_class_facts(explanations, index) for explanations in found],
-        "model": model,
-        "layer": first.layer,
-        "utility": first.utility_name,
-        "files": list(files),
-    }
+    number: int
+    label: str
+    probability: float
 
 
-def lines_of(facts: dict[str, Any]) -> dict[str, str]:
-    """The facts as words and values; evidence and curvature are the first method's."""
-    ranked = ", ".join(f"{row['label']} {row['probability']:.1%}" for row in facts["top"])
-    lines = {"top 5": ranked} if ranked else {}
-    for number, row in enumerate(facts["explained"], start=1):
-        index = "" if row["label"] == f"class {row['class']}" else f" (class {row['class']})"
-        what = f"{row['label']}{index}, {facts['utility']} {row['utility_value']:.4g}"
-        lines["explained" if number == 1 else f"  and {number}"] = f"{what}; {row['evidence']}"
-    lines["layer"] = f"{facts['layer']} of {facts['model']}"
-    lines["curvature"] = curvature_in_words(facts["explained"][0]["curvature"])
-    if facts["explained"][0]["uncertainty"]:
-        lines["sampled"] = _sampled(facts["explained"][0]["uncertainty"])
-    lines["written"] = ", ".join(facts["files"])
-    return lines
+@dataclass(frozen=True)
+class Uncertainty:
+    """Standard errors of one method's values: (h, w) as lists, ‖stderr‖ / ‖values‖, and the share of unsure cells."""
+
+    relative: float
+    not_sure: float
+    stderr: list[Any]
 
 
-def _class_facts(explanations: dict[str, Explanation], index: int) -> dict[str, Any]:
-    from shapleycam.explanations.evidence import where
+@dataclass(frozen=True)
+class ClassSummary:
+    """One explained class of an image: evidence and curvature are the first method's, values are by method."""
 
-    first = next(iter(explanations.values()))
-    return {
-        "class": int(first.target[index]),
-        "label": first.label(index),
-        "utility_value": float(first.utility[index]),
-        "curvature": None if first.curvature is None else float(first.curvature[index]),
-        "evidence": where(first.values[index]),
-        "values": {name: explanation.values[index].tolist() for name, explanation in explanations.items()},
-        "uncertainty": {
-            name: _uncertainty(e.values[index], e.stderr[index])
-            for name, e in explanations.items()
-            if e.stderr is not None
-        },
-    }
+    number: int
+    label: str
+    utility_value: float
+    curvature: float | None
+    evidence: str
+    values: Mapping[str, list[Any]]
+    uncertainty: Mapping[str, Uncertainty]
 
-
-def _uncertainty(values: Tensor, stderr: Tensor) -> dict[str, Any]:
-    size = float(values.norm())
-    return {
-        "relative": float(stderr.norm()) / size if size else 0.0,
-        "not_sure": float((stderr > values.abs()).float().mean()),
-        "stderr": stderr.tolist(),
-    }
+    def as_data(self) -> dict[str, Any]:
+        """Return the summary as JSON has it."""
+        return {
+            "class": self.number,
+            "label": self.label,
+            "utility_value": self.utility_value,
+            "curvature": self.curvature,
+            "evidence": self.evidence,
+            "values": dict(self.values),
+            "uncertainty": {name: dict(vars(each)) for name, each in self.uncertainty.items()},
+        }
 
 
-def _sampled(uncertainty: dict[str, dict[str, Any]]) -> str:
-    return "; ".join(
-        f"{name} to {found['relative']:.1%}, not sure of the sign on {found['not_sure']:.0%} of the cells"
-        for name, found in uncertainty.items()
+@dataclass(frozen=True)
+class ImageSummary:
+    """What an explanation says of one image."""
+
+    top: tuple[ClassProbability, ...]
+    explained: tuple[ClassSummary, ...]
+    model: str
+    layer: str
+    utility: str
+    files: tuple[str, ...] = ()
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the summary as JSON has it."""
+        return {
+            "top": [{"class": c.number, "label": c.label, "probability": c.probability} for c in self.top],
+            "explained": [each.as_data() for each in self.explained],
+            "model": self.model,
+            "layer": self.layer,
+            "utility": self.utility,
+            "files": list(self.files),
+        }
+
+    def lines(self) -> dict[str, str]:
+        """Return the summary as words and values; evidence and curvature are the first method's."""
+        ranked = ", ".join(f"{each.label} {each.probability:.1%}" for each in self.top)
+        lines = {"top 5": ranked} if ranked else {}
+        for place, each in enumerate(self.explained, start=1):
+            number = "" if each.label == f"class {each.number}" else f" (class {each.number})"
+            score = f"{each.label}{number}, {self.utility} {each.utility_value:.4g}"
+            lines["explained" if place == 1 else f"  and {place}"] = f"{score}; {each.evidence}"
+        first = self.explained[0]
+        lines["layer"] = f"{self.layer} of {self.model}"
+        lines["curvature"] = describe_curvature(first.curvature)
+        if first.uncertainty:
+            lines["sampled"] = "; ".join(
+                f"{name} to {each.relative:.1%}, not sure of the sign on {each.not_sure:.0%} of the cells"
+                for name, each in first.uncertainty.items()
+            )
+        lines["written"] = ", ".join(self.files)
+        return lines
+
+
+def summarise_image(
+    comparisons: Sequence[Mapping[str, Explanation]], index: int, model: str, files: Sequence[str] = ()
+) -> ImageSummary:
+    """Return the summary of one image; `comparisons` has all methods' explanations for each explained class."""
+    first = next(iter(comparisons[0].values()))
+    return ImageSummary(
+        top=top_classes(first, index),
+        explained=tuple(_summarise_class(explanations, index) for explanations in comparisons),
+        model=model,
+        layer=first.layer,
+        utility=first.utility_name,
+        files=tuple(files),
     )
 
 
-def curvature_in_words(curvature: float | None) -> str:
-    """How much of the score first order leaves out."""
+def top_classes(explanation: Explanation, index: int = 0) -> tuple[ClassProbability, ...]:
+    """Return the five likeliest classes of one image; none for a model without classes."""
+    probabilities = explanation.probabilities(index)
+    if probabilities is None:
+        return ()
+    ranked = sorted(enumerate(probabilities.tolist()), key=lambda pair: -pair[1])[:_LIKELIEST]
+    return tuple(ClassProbability(c, class_name(c, explanation.labels), p) for c, p in ranked)
+
+
+def describe_curvature(curvature: float | None) -> str:
+    """Return in words how much of the score first order leaves out.
+
+    Example:
+        >>> from shapleycam.explanations.summary import describe_curvature
+        >>> describe_curvature(0.42)
+        '0.42: much of the score is interaction between places, which first order leaves out'
+    """
     if curvature is None:
         return "not available: no second derivative here"
     if curvature < _LINEAR:
@@ -93,15 +145,44 @@ def curvature_in_words(curvature: float | None) -> str:
     return f"{curvature:.2f}: {strength} of the score is interaction between places, which first order leaves out"
 
 
-def total_of(e: Explanation) -> float:
-    """What the values of one image sum to, prefix tokens included."""
-    return float(e.values[0].sum()) + (0.0 if e.prefix is None else float(e.prefix[0]))
+def sum_of_values(explanation: Explanation) -> float:
+    """Return the sum of the first image's values, prefix tokens included."""
+    prefix = 0.0 if explanation.prefix is None else float(explanation.prefix[0])
+    return float(explanation.values[0].sum()) + prefix
 
 
-def gap_of(e: Explanation, grand: float) -> float | None:
-    """|Σφ̂ - v(N)| / |v(N)|; None for a method whose values have other units, and where there is nothing to divide."""
-    from shapleycam.cams.table import METHODS
+def gap_of_values(explanation: Explanation, grand: float) -> float | None:
+    """Return the efficiency gap |Σφ̂ - v(N)| / |v(N)| of the first image, `grand` being its v(N).
 
-    if not METHODS[e.method].in_units or grand == 0:
+    None for a method whose values have other units, and where there is nothing to divide.
+    """
+    if not METHODS[explanation.method].in_units or grand == 0:
         return None
-    return abs(total_of(e) - grand) / abs(grand)
+    total, divided = torch.tensor([[sum_of_values(explanation)], [grand]], dtype=torch.float64)
+    return float(efficiency_gap(total[None], divided))
+
+
+def _summarise_class(explanations: Mapping[str, Explanation], index: int) -> ClassSummary:
+    first = next(iter(explanations.values()))
+    return ClassSummary(
+        number=int(first.target[index]),
+        label=first.label(index),
+        utility_value=float(first.utility[index]),
+        curvature=None if first.curvature is None else float(first.curvature[index]),
+        evidence=describe_evidence(first.values[index]),
+        values={name: explanation.values[index].tolist() for name, explanation in explanations.items()},
+        uncertainty={
+            name: _uncertainty(e.values[index], e.stderr[index])
+            for name, e in explanations.items()
+            if e.stderr is not None
+        },
+    )
+
+
+def _uncertainty(values: Tensor, stderr: Tensor) -> Uncertainty:
+    size = float(values.norm())
+    return Uncertainty(
+        relative=float(stderr.norm()) / size if size else 0.0,
+        not_sure=float((stderr > values.abs()).float().mean()),
+        stderr=stderr.tolist(),
+    )

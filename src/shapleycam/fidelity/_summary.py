@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite, nan, sqrt
+from math import inf, isfinite, nan
 from statistics import fmean, stdev
 
-from scipy.special import stdtrit
-
 from shapleycam.fidelity.measure import Distance
+from shapleycam.intervals import half_width
 
 CLOSE = 0.05
 """Values this near the true ones, in the mean over images, can be recommended for being cheaper."""
@@ -36,8 +35,7 @@ class Mean:
             return None
         if len(there) == 1:
             return cls(there[0], nan, 1)
-        half = float(stdtrit(len(there) - 1, 0.975)) * stdev(there) / sqrt(len(there))
-        return cls(fmean(there), half, len(there))
+        return cls(fmean(there), half_width(stdev(there), len(there)), len(there))
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from shapleycam.cams.compute import (
-    Derivatives,
-    EstimatorOptions,
-    cam_values,
-    curvature_of,
-    player_values,
-    take_derivatives,
-)
+from shapleycam.cams.bases import SECOND
+from shapleycam.cams.compute import compute_bases, compute_values, measure_curvature, player_values
 from shapleycam.cams.table import METHODS, expand
 from shapleycam.errors import DerivativeError, OptionError, ShapleyCamWarning
 from shapleycam.explaining.explainer import Explainer
@@ -33,7 +27,8 @@ from shapleycam.values._exact import exact
 from shapleycam.values._path import Nodes
 from shapleycam.values._permutation import Progress, permutation
 from shapleycam.values.distance import efficiency_gap, rank_correlation, relative_error
-from shapleycam.values.scale import about_scale, ignores_scale
+from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.scale import ignores_scale, warn_of_ignored_scale
 from shapleycam.values.shares import ShapleyValues
 
 MOST_EXACT = 12
@@ -99,7 +94,7 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
     Raises:
         ShapleyCamError: as `Explainer.compare`; no images.
     """
-    effort = EstimatorOptions(nodes=nodes, seed=seed)
+    options = EstimatorOptions(nodes=nodes, seed=seed, players=players)
     distances: list[Distance] = []
     errors: list[float] = []
     values: dict[tuple[str, str], list[Tensor]] = {}
@@ -109,13 +104,13 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
         for utility in utilities:
             game = explainer.game(batch, utility=utility, players=players)
             if ignores_scale(game):
-                about_scale(game.layer, utility)
+                warn_of_ignored_scale(game.layer, utility)
             true = true_values(game, tolerance, seed + 1, progress)
             kinds[f"permutation sampling to {tolerance:.2%}" if true.stderr is not None else "all coalitions"] = None
             errors += true.uncertainty.tolist()
-            found, curvature, missing = _found(game, methods, effort)
+            found, curvature, missing = _found(game, methods, options)
             left_out.update(dict.fromkeys(missing))
-            times = _times(explainer, batch, utility, list(found), players, effort)
+            times = _times(explainer, batch, utility, list(found), options)
             distances += _distances(game, batch, true.values, found, curvature, times)
             for name, each in {"true": true.values, **found}.items():
                 values.setdefault((utility, name), []).append(each.flatten().cpu())
@@ -133,20 +128,22 @@ def true_values(game: Game, tolerance: float, seed: int, progress: Progress | No
 
 
 def _found(
-    game: Game, methods: Sequence[str], effort: EstimatorOptions
+    game: Game, methods: Sequence[str], options: EstimatorOptions
 ) -> tuple[dict[str, Tensor], Float[Tensor, " b"] | None, list[str]]:
     """Each method's values player by player, the games' curvature, and the methods that need what is not there."""
     rows = [METHODS[name] for name in expand(methods, game.n_players)]
     curvature = None
     try:
-        curvature = curvature_of(game, take_derivatives(game, ["second"], effort).derivatives["second"])
+        second = compute_bases(game, [SECOND], options)[SECOND]
     except DerivativeError:
-        missing = [row.name for row in rows if row.derivative == "second"]
+        missing = [row.name for row in rows if row.basis.needs_second_derivatives]
         rows = [row for row in rows if row.name not in missing]
     else:
         missing = []
-    found: Derivatives = take_derivatives(game, [row.derivative for row in rows], effort)
-    return {name: player_values(game, v) for name, v in cam_values(game, rows, found).items()}, curvature, missing
+        curvature = measure_curvature(game, second) if isinstance(second, Tensor) else None
+    results = compute_bases(game, [row.basis for row in rows], options)
+    values = compute_values(game, rows, results)
+    return {name: player_values(game, v) for name, v in values.items()}, curvature, missing
 
 
 def _distances(
@@ -178,7 +175,7 @@ def _distances(
 
 
 def _times(
-    explainer: Explainer, batch: Batch, utility: str, methods: Sequence[str], players: Regions, effort: EstimatorOptions
+    explainer: Explainer, batch: Batch, utility: str, methods: Sequence[str], options: EstimatorOptions
 ) -> dict[str, tuple[float, float]]:
     """Of each method the median seconds of an explanation of the batch, and the median ratio to a plain pass."""
 
@@ -189,7 +186,7 @@ def _times(
     def explain(method: str) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ShapleyCamWarning)
-            explainer.explain(batch, method, utility=utility, players=players, nodes=effort.nodes, seed=effort.seed)
+            explainer.compare_with(options, batch, [method], [None], utility)
 
     times = {}
     for method in methods:

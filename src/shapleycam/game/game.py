@@ -102,6 +102,28 @@ class Game:
         """v(N) = U(head(A)) - U(head(0)), the value of the grand coalition, which is divided among the players."""
         return self.full - self.empty
 
+    @property
+    def images(self) -> Float[Tensor, "b *image"]:
+        """The network's inputs."""
+        return self._trace.images
+
+    def score_images(self, images: Float[Tensor, "s *image"], samples: Int[Tensor, " s"]) -> Float[Tensor, " s"]:
+        """Return the utility of changed images: one pass of the whole model, protected as every other.
+
+        `samples` (s,) says which image of the batch each of `images` was made of: its class, its data of the utility
+        and its row of further inputs belong to it. Rows are not divided into smaller batches.
+
+        Example:
+            >>> import matplotlib, torch, shapleycam
+            >>> photo = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+            >>> game = shapleycam.Explainer("efficientnet_lite0", device="cpu").game(photo)
+            >>> torch.allclose(game.score_images(game.images, torch.tensor([0])), game.full, rtol=1e-4)
+            True
+        """
+        target = self.target[samples.to(self.target.device)]
+        with without_gradients():
+            return self.utility(self._trace.output_of(images, samples), target, samples)
+
     def seeds(self, seed: Seed) -> list[int]:
         """Return one seed an image, from its content and the user's seed."""
         return content_seeds(self._trace.images, seed)

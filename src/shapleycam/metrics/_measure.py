@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,19 +13,21 @@ from shapleycam.errors import OptionError
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Images, Inputs, batch_of
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.game.players import Regions
 from shapleycam.metrics.evaluator import MetricEvaluator
 from shapleycam.metrics.explained_batch import ExplainedBatch
 from shapleycam.metrics.metric import Metric
 from shapleycam.metrics.options import MetricOptions
 from shapleycam.metrics.table import expand
 from shapleycam.utilities import UTILITIES, Utility
-from shapleycam.values._path import Nodes
+from shapleycam.values.options import EstimatorKeywords, EstimatorOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @torch.inference_mode(mode=False)
 @torch.no_grad()
-def measure(  # noqa: PLR0913  # all but three have a default
+def measure(
     explainer: Explainer,
     images: Images,
     explanations: Mapping[str, Explanation],
@@ -33,11 +35,8 @@ def measure(  # noqa: PLR0913  # all but three have a default
     options: MetricOptions | None = None,
     objects: Bool[Tensor, "b h w"] | None = None,
     *,
-    nodes: Nodes = 8,
-    tolerance: float = 0.01,
-    players: Regions = None,
-    seed: int = 0,
     inputs: Inputs = None,
+    **estimator_options: Unpack[EstimatorKeywords],
 ) -> dict[str, dict[str, Float[Tensor, " b"]]]:
     """Measure several explanations by several metrics, with as few forward passes as they need.
 
@@ -48,11 +47,8 @@ def measure(  # noqa: PLR0913  # all but three have a default
         metrics: names from `shapleycam.metrics.METRICS`, or the sets "paper" and "all" (what `objects` allow).
         options: how images are changed; None for the published protocol.
         objects: (b, h, w), true where the objects of the pointing metrics are.
-        nodes: as the explanations were made with, see `Explainer.compare`.
-        tolerance: likewise.
-        players: likewise.
-        seed: likewise.
-        inputs: likewise.
+        inputs: as the explanations were made with, see `Explainer.compare`.
+        estimator_options: likewise, nodes, tolerance, players and seed.
 
     Returns:
         {metric: {method: one number for each image (b,)}}, on the explanations' device.
@@ -78,15 +74,16 @@ def measure(  # noqa: PLR0913  # all but three have a default
     first = _check_alike(explanations)
     if batch.images.shape != first.images.shape or not torch.equal(batch.images, first.images.to(batch.images)):
         raise OptionError("the images are not those that were explained; give the same ones, in the same order")
-    if first.layer != explainer.layer:
+    layer = explainer.find_layer(batch)
+    if first.layer != layer:
         raise OptionError(
-            f"the explanation is of layer {first.layer!r}, the explainer's is {explainer.layer!r}; give the explainer "
+            f"the explanation is of layer {first.layer!r}, the explainer's is {layer!r}; give the explainer "
             "that made it"
         )
-    effort = {"nodes": nodes, "tolerance": tolerance, "players": players, "seed": seed}
+    estimator = EstimatorOptions(**estimator_options)
     utility = _utility(explainer, first)
     explained = ExplainedBatch(
-        explainer, batch.images, first.target, utility, first.utility_name, effort, first.form, batch.extra
+        explainer, batch.images, first.target, utility, first.utility_name, estimator, first.form, batch.extra
     )
     evaluator = MetricEvaluator(explained, explanations, names, options or MetricOptions(), objects)
     return {name: {method: evaluator.metric(name, method) for method in explanations} for name in names}
@@ -130,7 +127,7 @@ def _utility(explainer: Explainer, explanation: Explanation) -> Utility:
 
 
 def metric_function(row: Metric) -> Callable[..., Float[Tensor, " b"]]:
-    """Return a metric as a function (explainer, images, explanation, options, objects, **effort) -> (b,)."""
+    """Return a metric as a function (explainer, images, explanation, options, objects, ...) -> (b,)."""
 
     def metric(
         explainer: Explainer,
@@ -138,12 +135,15 @@ def metric_function(row: Metric) -> Callable[..., Float[Tensor, " b"]]:
         explanation: Explanation,
         options: MetricOptions | None = None,
         objects: Bool[Tensor, "b h w"] | None = None,
-        **effort: Any,
+        *,
+        inputs: Inputs = None,
+        **estimator_options: Unpack[EstimatorKeywords],
     ) -> Float[Tensor, " b"]:
         explanations = {explanation.method: explanation}
-        return measure(explainer, images, explanations, row.name, options, objects, **effort)[row.name][
-            explanation.method
-        ]
+        values = measure(
+            explainer, images, explanations, row.name, options, objects, inputs=inputs, **estimator_options
+        )
+        return values[row.name][explanation.method]
 
     metric.__name__ = metric.__qualname__ = row.name
     summary = (row.function.__doc__ or "").strip()

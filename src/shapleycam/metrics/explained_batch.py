@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,13 +21,14 @@ from shapleycam.images import Seed, content_seeds
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 from shapleycam.tracing.scores import Form
 from shapleycam.utilities import Utility, probabilities
+from shapleycam.values.options import EstimatorOptions
 
 
 @dataclass(frozen=True)
 class ExplainedBatch:
     """Images (b, c, h, w), the class of each, and the utility that was explained of it.
 
-    `effort` has the nodes, tolerance, players and seed of the explanations; `form` is what the numbers of the model's
+    `options` are those that the explanations were made with; `form` is what the numbers of the model's
     output are, as the explanations say; `extra` are further inputs of the model.
     """
 
@@ -36,7 +37,7 @@ class ExplainedBatch:
     target: Int[Tensor, " b"]
     utility: UtilityChoice
     utility_name: str
-    effort: Mapping[str, Any]
+    options: EstimatorOptions
     form: Form | None = "logits"
     extra: ExtraInputs = NO_EXTRA
 
@@ -62,14 +63,26 @@ class ExplainedBatch:
         self, images: Float[Tensor, "b c h w"], methods: Sequence[str], seed: Seed | None = None
     ) -> dict[str, Explanation]:
         """Return explanations of changed images for the same class; warnings are not repeated for them."""
-        effort = {**self.effort, **({} if seed is None else {"seed": seed})}
+        options = self.options if seed is None else replace(self.options, seed=seed)
         with _without_warnings():
-            return self.explainer.compare(self._batch(images), methods, self._target_argument, self.utility, **effort)
+            targets = [self._target_argument]
+            return self.explainer.compare_with(options, self._batch(images), methods, targets, self.utility)[0]
 
     def game(self) -> Game:
         """Return the game of each image."""
-        players = self.effort.get("players")
-        return self.explainer.game(self._batch(self.images), self._target_argument, self.utility, players)
+        batch = self._batch(self.images)
+        return self.explainer.game(batch, self._target_argument, self.utility, self.options.players)
+
+    @property
+    def seed(self) -> int:
+        """Return the seed of the explanations, one for all images.
+
+        Raises:
+            OptionError: they had one for each image.
+        """
+        if not isinstance(self.options.seed, int):
+            raise OptionError("seed= has a number for each image; metrics expect one for all")
+        return self.options.seed
 
     def seeds(self, seed: int) -> list[int]:
         """Return one seed for each image, from its content."""
@@ -78,9 +91,9 @@ class ExplainedBatch:
     def single(self, index: int, explainer: Explainer) -> ExplainedBatch:
         """Return the batch of one image, for another model."""
         row = slice(index, index + 1)
-        effort, utility, players = dict(self.effort), self.utility, self.effort.get("players")
+        options, utility, players = self.options, self.utility, self.options.players
         if isinstance(players, Tensor) and players.dim() == self.images.dim() - 1:
-            effort["players"] = players[row]
+            options = replace(options, players=players[row])
         data = utility.image_data if isinstance(utility, Utility) else None
         if isinstance(utility, Utility) and data is not None and len(data) == len(self.images):
             utility = replace(utility, image_data=data[row])
@@ -90,7 +103,7 @@ class ExplainedBatch:
             images=self.images[row],
             target=self.target[row],
             utility=utility,
-            effort=effort,
+            options=options,
             extra=self.extra.rows(torch.tensor([index])),
         )
 

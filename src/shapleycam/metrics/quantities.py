@@ -48,7 +48,7 @@ def _masked_images(context: QuantityContext, method: str, hidden: Tensor | float
     if "kept_heatmap" not in context.needed:
         return _MaskedImages(batch.output(images), {})
     # The seeds come from the content of x, not of x·M, whose last bits depend on the size of the batch.
-    seeds = batch.seeds(batch.effort.get("seed", 0) + _MASKED_SEED_OFFSET)
+    seeds = batch.seeds(batch.seed + _MASKED_SEED_OFFSET)
     explanations = batch.explain(images, context.methods_with_map_of(method), seeds)
     return _MaskedImages(
         explanations[method].output,
@@ -127,7 +127,7 @@ def _of_random_models(context: QuantityContext, index: int) -> dict[str, Tensor]
 
 def _true_values(context: QuantityContext, _: str, game: Game) -> Tensor:
     # From another seed than sampledshapley's own, so that it too is measured against orders that it did not draw.
-    seed = 1 + max(context.options.seed, context.batch.effort.get("seed", 0))
+    seed = 1 + max(context.options.seed, context.batch.seed)
     return true_values(game, context.options.shapley_tolerance, seed).values.double()
 
 

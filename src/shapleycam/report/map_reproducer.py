@@ -14,18 +14,19 @@ from shapleycam.errors import ModelError, OptionError
 from shapleycam.experiments import Store
 from shapleycam.experiments.datasets.dataset import Dataset
 from shapleycam.experiments.datasets.opening import open_dataset
+from shapleycam.experiments.differences import list_differences
 from shapleycam.experiments.lazy import Lazy
-from shapleycam.experiments.protocol import differences, preprocess_as_data
+from shapleycam.experiments.protocol import preprocess_as_data
 from shapleycam.experiments.provenance import code_hash, weights_hash
 from shapleycam.explaining.explainer import Explainer
-from shapleycam.explaining.inputs import prepared, stacked
+from shapleycam.explaining.photographs import prepare_photograph, stack_photographs
 from shapleycam.explanations.comparison import Comparison
-from shapleycam.images import open_photograph
 from shapleycam.models import paper, zoo
 from shapleycam.models.building import UNTRAINED
 from shapleycam.models.network import Network
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.resolve import default_device
+from shapleycam.values.options import EstimatorOptions
 
 
 class MapReproducer:
@@ -62,12 +63,12 @@ class MapReproducer:
         )
         if explainer.preprocess is None:
             raise ModelError(f"model {model} does not say how it wants photographs; let it return a shapleycam.Network")
-        photo = prepared(open_photograph(dataset.open(index)), dataset.names[index], explainer.preprocess)
+        photo = prepare_photograph(dataset.open(index), explainer.preprocess, dataset.names[index])
         protocol = stores[0].manifest["protocol"]
-        effort = {name: protocol[name] for name in ("nodes", "tolerance", "seed")}
         players = None if protocol["players"] is None else (protocol["players"][0], protocol["players"][1])
+        options = EstimatorOptions(protocol["nodes"], protocol["tolerance"], protocol["seed"], players)
         methods = [name for store in stores for name in store.manifest["protocol"]["methods"]]
-        return explainer.compare(stacked([photo], explainer.model), methods, target, players=players, **effort)
+        return explainer.compare_with(options, stack_photographs([photo], explainer.model), methods, [target])[0]
 
     def _load(self, name: str, store: Store) -> Network:
         """Return a model of a run; the last one is cached."""
@@ -105,7 +106,7 @@ def _load_network(name: str, manifest: Mapping[str, Any], *, trusted: bool) -> N
         "code": code_hash(network.model, name),
         "preprocess": preprocess_as_data(network.preprocess),
     }
-    if changed := differences({key: recorded.get(key) for key in current}, current):
+    if changed := list_differences({key: recorded.get(key) for key in current}, current):
         raise ModelError(f"model {name} is another one now: {'; '.join(changed)}; evaluate it again")
     return network
 

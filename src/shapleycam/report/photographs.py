@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
@@ -13,12 +13,22 @@ from shapleycam.errors import ReplayError
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, Target
 from shapleycam.explanations.comparison import Comparison
-from shapleycam.explanations.evidence import where
+from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.explanations.summary import curvature_in_words, facts_of, gap_of, total_of
+from shapleycam.explanations.summary import (
+    ImageSummary,
+    describe_curvature,
+    gap_of_values,
+    sum_of_values,
+    summarise_image,
+)
 from shapleycam.report.page import Section, render_page
 from shapleycam.report.pictures import ColourBar, Picture, heatmap_bar, photograph_picture, values_bar
+from shapleycam.values.options import EstimatorKeywords
 from shapleycam.wording import counted
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _MAX_CELLS = 400
 """Values of more cells than this are not printed as a table."""
@@ -43,7 +53,7 @@ class Page:
 
     name: str
     picture: Picture
-    facts: dict[str, Any]
+    summary: ImageSummary
     curvature: str
     grand: str
     maps: tuple[MethodMap, ...]
@@ -56,14 +66,14 @@ def make_pages(
     target: Target = None,
     *,
     view: Literal["photo", "input"] | None = None,
-    **how: Any,
+    **options: Unpack[EstimatorKeywords],
 ) -> list[Page]:
-    """What is said of each photograph of a batch; `how` is as in `Explainer.compare`.
+    """What is said of each photograph of a batch; `options` are as in `Explainer.compare`.
 
     Raises:
         ShapleyCamError: as `Explainer.compare`.
     """
-    comparison = explainer.compare(batch, methods, target, curvature=True, **how)
+    comparison = explainer.compare(batch, methods, target, curvature=True, **options)
     grand = _grand(explainer, batch, next(iter(comparison.values())).target)
     return [_page(comparison, index, explainer.name, grand, view) for index in range(len(batch.sources))]
 
@@ -71,14 +81,14 @@ def make_pages(
 def render_photographs(pages: Sequence[Page], unread: Sequence[tuple[str, str]]) -> bytes:
     """Return the page of photographs, and of those that could not be read and why, as the bytes of an HTML file."""
     sections = [Section(f"photograph-{number}", page.name) for number, page in enumerate(pages, start=1)]
-    facts = pages[0].facts
+    summary = pages[0].summary
     count = counted(len(pages), "photograph")
     return render_page(
         "photographs.html",
-        title=f"{count} explained: {facts['model']}" if facts["model"] else f"{count} explained",
+        title=f"{count} explained: {summary.model}" if summary.model else f"{count} explained",
         sections=[*sections, *([Section("unread", "Could not be read")] if unread else [])],
         pages=list(zip(sections, pages, strict=True)),
-        facts=facts,
+        summary=summary,
         heat=heatmap_bar(),
         rows=[METHODS[method_map.method] for method_map in pages[0].maps],
         unread=unread,
@@ -96,16 +106,16 @@ def _grand(explainer: Explainer, batch: Batch, target: Tensor) -> Tensor | None:
 def _page(
     comparison: Comparison, index: int, model: str, grand: Tensor | None, view: Literal["photo", "input"] | None
 ) -> Page:
-    facts = facts_of([comparison], index, model, [])
+    summary = summarise_image([comparison], index, model)
     first = next(iter(comparison.values()))
-    name = facts["explained"][0]["label"]
+    name = summary.explained[0].label
     source = first.sources[index]
     total = None if grand is None else float(grand[index])
     return Page(
         name=str(source.photo) if source.photo is not None else source.name,
         picture=photograph_picture(first.overlay(index, on=view, opacity=0), f"{source.name}, as the network saw it"),
-        facts=facts,
-        curvature=curvature_in_words(facts["explained"][0]["curvature"]),
+        summary=summary,
+        curvature=describe_curvature(summary.explained[0].curvature),
         grand="" if total is None else f"{total:.4g}",
         maps=tuple(_map(e[index], f"{source.name} for {name}", total, view) for e in comparison.values()),
     )
@@ -120,7 +130,7 @@ def _map(e: Explanation, of: str, grand: float | None, view: Literal["photo", "i
         heat=photograph_picture(e.overlay(on=view), f"{e.method} heatmap of {of}"),
         signed=photograph_picture(e.overlay(on=view, kind="values"), f"{e.method} signed values of {of}"),
         bar=values_bar(float(values.abs().max()), f"{e.method}: red for the class, blue against it, in {units}"),
-        evidence=where(e.values[0]),
+        evidence=describe_evidence(e.values[0]),
         sum=_sum(e, grand) if in_units else "not in units of the score",
         values=_cells(values),
     )
@@ -128,8 +138,8 @@ def _map(e: Explanation, of: str, grand: float | None, view: Literal["photo", "i
 
 def _sum(e: Explanation, grand: float | None) -> str:
     """Return in words the sum of the values, and its efficiency gap."""
-    gap = None if grand is None else gap_of(e, grand)
-    total = f"{total_of(e):.4g}"
+    gap = None if grand is None else gap_of_values(e, grand)
+    total = f"{sum_of_values(e):.4g}"
     return total if gap is None else f"{total}, efficiency gap {gap:.1%}"
 
 

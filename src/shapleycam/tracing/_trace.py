@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from shapleycam.errors import ReplayError
 from shapleycam.tracing.finals import Finals
-from shapleycam.tracing.isolation import private_copy
+from shapleycam.tracing.isolation import isolated, private_copy, run
 from shapleycam.tracing.replay import Plan, Replay
 from shapleycam.tracing.scores import Reads, Returned, Scores, in_rows, is_of_classes, scores_of
 
@@ -116,6 +116,15 @@ class Trace:
     def rerun(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
         """As `head`, also of a pass that was not recorded: then the whole model runs again, which is slow."""
         return self._read(lambda: self._replay(activation, samples), activation)
+
+    def output_of(self, images: Float[Tensor, "rows *image"], samples: Int[Tensor, " rows"]) -> Any:
+        """Return the (selected) output of the whole model for changed images, in a pass of its own without a graph.
+
+        `samples` (rows,) says which image of this pass each row was made of: its row of further inputs is used.
+        """
+        extra = self._replay.extra.rows(samples)
+        with isolated(self.owner) as model, torch.no_grad():
+            return self._read(lambda: run(model, images, extra), images.detach())
 
     def _read(self, call: Callable[[], Any], activation: Tensor) -> Any:
         """What a run of the head returns, as the question reads it."""

@@ -16,17 +16,18 @@ from torch import Tensor
 from shapleycam.errors import EfficiencyGapWarning, OptionError, warn
 from shapleycam.game import Game
 from shapleycam.values._taylor import divided
-from shapleycam.values.scale import about_scale, ignores_scale
+from shapleycam.values.distance import efficiency_gap
+from shapleycam.values.scale import ignores_scale, warn_of_ignored_scale
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.values.tolerance import check_tolerance
 
 Nodes: TypeAlias = "int | Literal['auto']"
-_FEWEST, _MOST = 4, 64
+_FEWEST, MOST_NODES = 4, 64
 """Where `nodes="auto"` begins and ends, doubling."""
 
 
 def path(game: Game, nodes: Nodes = 8, tolerance: float = 0.01) -> ShapleyValues:
-    """Values (b, n) from gradients at Gauss-Legendre nodes of the way from 0 to A.
+    """Estimate values (b, n) from gradients at Gauss-Legendre nodes of the way from 0 to A.
 
     `nodes="auto"` takes 4, 8, … 64 nodes, for each image until its values sum to v(N) within `tolerance` of it;
     `nodes` of what is returned says how many it took. Warns of images whose values do not, and of a head that ignores
@@ -43,7 +44,9 @@ def path(game: Game, nodes: Nodes = 8, tolerance: float = 0.01) -> ShapleyValues
 def mean_gradient(
     game: Game, nodes: Nodes = 8, tolerance: float = 0.01
 ) -> tuple[Float[Tensor, "b *shape"], Int[Tensor, " b"]]:
-    """D = Σ_i w_i ∂U/∂A at t_i·A, Gauss-Legendre nodes t_i and weights w_i on [0, 1], and how many nodes each took.
+    """Return D = Σ_i w_i ∂U/∂A at t_i·A, and how many nodes each image took.
+
+    t_i and w_i are Gauss-Legendre nodes and weights on [0, 1].
 
     Raises:
         OptionError: fewer than one node.
@@ -53,23 +56,23 @@ def mean_gradient(
     check_tolerance(tolerance)
     count = _FEWEST
     derivative, taken = _quadrature(game, count), torch.full_like(game.target, count)
-    gap = efficiency_gap(game, derivative)
-    while count < _MOST and bool((gap > tolerance).any()):
+    gap = _relative_gap(game, derivative)
+    while count < MOST_NODES and bool((gap > tolerance).any()):
         count *= 2
-        open_ = gap > tolerance
+        is_unfinished = gap > tolerance
         better = _quadrature(game, count)
-        derivative = torch.where(open_.view(-1, *[1] * (better.dim() - 1)), better, derivative)
-        taken = torch.where(open_, count, taken)
-        gap = efficiency_gap(game, derivative)
+        derivative = torch.where(is_unfinished.view(-1, *[1] * (better.dim() - 1)), better, derivative)
+        taken = torch.where(is_unfinished, count, taken)
+        gap = _relative_gap(game, derivative)
     if bool((gap > tolerance).any()):
-        _about_gap(game, gap, tolerance)
+        _warn_of_gap(game, gap, tolerance)
     return derivative, taken
 
 
-def efficiency_gap(game: Game, derivative: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
-    """|Σ φ - v(N)| / |v(N)|, where v(N) is more than what rounding leaves of U(head(A)) - U(head(0))."""
+def _relative_gap(game: Game, derivative: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
+    """Return the efficiency gap; v(N) counts as no less than what rounding leaves of U(head(A)) - U(head(0))."""
     rounding = 100 * torch.finfo(game.full.dtype).eps * torch.maximum(game.full.abs(), game.empty.abs()).clamp(min=1)
-    return (divided(game, derivative).sum(1) - game.grand).abs() / torch.maximum(game.grand.abs(), rounding)
+    return efficiency_gap(divided(game, derivative), game.grand, rounding)
 
 
 def _quadrature(game: Game, nodes: int) -> Float[Tensor, "b *shape"]:
@@ -82,13 +85,13 @@ def _quadrature(game: Game, nodes: int) -> Float[Tensor, "b *shape"]:
     return total
 
 
-def _about_gap(game: Game, gap: Float[Tensor, " b"], tolerance: float) -> None:
+def _warn_of_gap(game: Game, gap: Float[Tensor, " b"], tolerance: float) -> None:
     if ignores_scale(game):
-        about_scale(game.layer, game.utility.name)
+        warn_of_ignored_scale(game.layer, game.utility.name)
         return
     images = ", ".join(map(str, (gap > tolerance).nonzero().flatten().tolist()))
     warn(
         EfficiencyGapWarning,
-        f"{_MOST} nodes along the path leave the values' sum up to {float(gap.max()):.1%} away from v(N) (image "
+        f"{MOST_NODES} nodes along the path leave the values' sum up to {float(gap.max()):.1%} away from v(N) (image "
         f"{images} of the batch), where {tolerance:.1%} was asked; sampledshapley has no such gap",
     )

@@ -1,7 +1,4 @@
-"""How far estimated values are from the true ones (the Shapley error of the metrics).
-
-All are for each image; the sum of squares, the ranks and the sums are over its players.
-"""
+"""Distances of estimated values from the true ones, one for each image, over its players."""
 
 from __future__ import annotations
 
@@ -11,24 +8,47 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 
-def relative_error(found: Float[Tensor, "b n"], true: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
-    """‖φ̂ - φ‖ / ‖φ‖; low is good, 1 is as bad as zeros. NaN where the true values are all zero."""
-    error: Tensor = (found - true).norm(dim=1) / true.norm(dim=1)
+def relative_error(values: Float[Tensor, "b n"], true: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
+    """Return ‖φ̂ - φ‖ / ‖φ‖; low is good, 1 is as bad as zeros. NaN where the true values are all zero.
+
+    Example:
+        >>> import torch
+        >>> relative_error(torch.tensor([[3.0, 0.0]]), torch.tensor([[3.0, 4.0]]))
+        tensor([0.8000])
+    """
+    error: Tensor = (values - true).norm(dim=1) / true.norm(dim=1)
     return error
 
 
-def rank_correlation(found: Float[Tensor, "b n"], true: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
-    """Spearman's ρ, high is good. NaN where one of the two is constant."""
-    one, other = _ranks(found), _ranks(true)
-    return torch.cosine_similarity(one, other, dim=1, eps=0)
+def rank_correlation(values: Float[Tensor, "b n"], true: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
+    """Return Spearman's ρ, high is good. NaN where one of the two is constant.
+
+    Example:
+        >>> import torch
+        >>> rank_correlation(torch.tensor([[1.0, 5.0, 6.0]]), torch.tensor([[0.1, 0.2, 0.3]])).round(decimals=3)
+        tensor([1.], dtype=torch.float64)
+    """
+    return torch.cosine_similarity(_centred_ranks(values), _centred_ranks(true), dim=1, eps=0)
 
 
-def efficiency_gap(found: Float[Tensor, "b n"], grand: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
-    """|Σ φ̂ - v(N)| / |v(N)|; low is good. NaN or infinite where v(N) is zero."""
-    return (found.sum(1) - grand).abs() / grand.abs()
+def efficiency_gap(
+    values: Float[Tensor, "b n"], grand: Float[Tensor, " b"], smallest: Float[Tensor, " b"] | None = None
+) -> Float[Tensor, " b"]:
+    """Return |Σ φ̂ - v(N)| / |v(N)|, low is good, of estimated values φ̂ and v(N) = `grand`.
+
+    `smallest` (b,) is the least that v(N) counts as, for where rounding leaves no more of it; without it the gap is NaN
+    or infinite where v(N) is zero.
+
+    Example:
+        >>> import torch
+        >>> efficiency_gap(torch.tensor([[1.0, 2.0]]), torch.tensor([4.0]))
+        tensor([0.2500])
+    """
+    size = grand.abs() if smallest is None else torch.maximum(grand.abs(), smallest)
+    return (values.sum(1) - grand).abs() / size
 
 
-def _ranks(values: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
-    """Ranks less their mean; ties share theirs."""
+def _centred_ranks(values: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+    """Return ranks less their mean; ties share theirs."""
     ranks: Tensor = torch.from_numpy(rankdata(values.detach().cpu().numpy(), axis=1)).to(values.device)
     return ranks.sub(ranks.mean(1, keepdim=True))

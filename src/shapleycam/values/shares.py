@@ -1,4 +1,4 @@
-"""What every estimator returns."""
+"""The result of every estimator of Shapley values."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from scipy.special import stdtrit
 from torch import Tensor
 
 from shapleycam.errors import OptionError
+from shapleycam.intervals import student_quantile
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class ShapleyValues:
 
     @property
     def uncertainty(self) -> Float[Tensor, " b"]:
-        """‖stderr‖ / ‖values‖ of each image; zero for a method without a standard error, as for values of zero."""
+        """Return ‖stderr‖ / ‖values‖ of each image; zero for a method without a standard error, as for values of zero."""
         if self.stderr is None:
             return self.values.new_zeros(len(self.values))
         size = self.values.norm(dim=1)
         return torch.where(size > 0, self.stderr.norm(dim=1) / size, 0.0)
 
     def interval(self, confidence: float = 0.95) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n"]]:
-        """Each value's lowest and highest at this confidence, by Student's t.
+        """Return each value's lower and upper end at this confidence, by Student's t.
 
         Raises:
             OptionError: a confidence outside (0, 1), or values without a standard error.
@@ -45,6 +45,6 @@ class ShapleyValues:
             raise OptionError(f"confidence is {confidence}; expected a number between 0 and 1, such as 0.95")
         if self.stderr is None or self.samples is None:
             raise OptionError("these values have no standard error; use values.permutation for an interval")
-        quantiles = [float(stdtrit(count - 1, (1 + confidence) / 2)) for count in self.samples.tolist()]
+        quantiles = [student_quantile(count, confidence) for count in self.samples.tolist()]
         half = self.stderr * self.stderr.new_tensor(quantiles)[:, None]
         return self.values - half, self.values + half

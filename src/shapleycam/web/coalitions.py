@@ -9,12 +9,12 @@ from jaxtyping import Bool
 from PIL import Image
 from torch import Tensor
 
-from shapleycam.cams.compute import EstimatorOptions
 from shapleycam.errors import OptionError
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.utilities import UTILITIES
 from shapleycam.values._permutation import Progress, permutation
+from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.web import markup
 from shapleycam.web.markup import text

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import torch
 
-from shapleycam.cams.compute import EstimatorOptions
 from shapleycam.cams.table import METHODS, expand
 from shapleycam.errors import DerivativeError
 from shapleycam.explaining.traced_batch import TracedBatch
-from shapleycam.explanations.evidence import where
+from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.values._permutation import Progress
+from shapleycam.values.options import EstimatorOptions
 from shapleycam.web import markup
 from shapleycam.web.markup import text
 from shapleycam.web.question import Question
@@ -38,18 +38,18 @@ def by_all(
     traced_batch: TracedBatch, question: Question, methods: Sequence[str], progress: Progress | None = None
 ) -> dict[str, Explanation]:
     """The explanations by all methods that the model allows: without second derivatives, the others."""
-    effort = EstimatorOptions(progress=progress)
+    options = EstimatorOptions(progress=progress)
     try:
-        return traced_batch.compare(methods, question.target, question.utility, effort)
+        return traced_batch.compare(methods, question.target, question.utility, options)
     except DerivativeError:
         names = expand(methods, question.game(traced_batch).n_players)
-        rest = [name for name in names if METHODS[name].derivative != "second"]
+        rest = [name for name in names if not METHODS[name].basis.needs_second_derivatives]
         if not rest:
             raise
-        return traced_batch.compare(rest, question.target, question.utility, effort)
+        return traced_batch.compare(rest, question.target, question.utility, options)
 
 
 def _card(e: Explanation) -> str:
-    phrase = where(e.values[0])
+    phrase = describe_evidence(e.values[0])
     alt = f"{e.method} heatmap of {e.sources[0].name} for {e.label()}: {phrase}"
     return markup.enlargeable(e.overlay(on="input"), alt, e.method, phrase)

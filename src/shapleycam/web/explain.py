@@ -6,25 +6,29 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
+from math import isqrt
 from pathlib import PurePath
 from typing import Any
 
 import torch
 
-from shapleycam.cams.compute import EstimatorOptions
 from shapleycam.cams.table import method_of
 from shapleycam.drawing.data_uri import encoded
-from shapleycam.explanations.evidence import where
+from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.explanations.summary import curvature_in_words, facts_of, gap_of, total_of
+from shapleycam.explanations.summary import (
+    describe_curvature,
+    gap_of_values,
+    sum_of_values,
+    summarise_image,
+    top_classes,
+)
 from shapleycam.values._permutation import Progress
+from shapleycam.values.options import EstimatorOptions
 from shapleycam.web import markup
 from shapleycam.web.markup import text
 from shapleycam.web.question import Question
 from shapleycam.web.trust import doubts
-
-_SIDES = {"sampled": 16, "exact": 4}
-"""Regions a side at most, for methods that play the game: so many coalitions are there of them."""
 
 
 @dataclass(frozen=True)
@@ -42,18 +46,18 @@ class Explained:
     @property
     def top(self) -> list[tuple[str, str]]:
         """The likeliest classes: what to show, and the entry of the list of classes."""
-        rows = facts_of([{self.explanation.method: self.explanation}], 0, self.model, [])["top"]
-        return [(f"{row['label']} {row['probability']:.1%}", f"{row['class']}: {row['label']}") for row in rows]
+        classes = top_classes(self.explanation)
+        return [(f"{each.label} {each.probability:.1%}", f"{each.number}: {each.label}") for each in classes]
 
 
 @torch.no_grad()
 def explained(question: Question, method: str, progress: Progress | None = None) -> Explained:
     """One method's explanation, from one forward pass."""
     traced_batch = question.trace(method, "shapleycam")  # the second for the curvature
-    effort = EstimatorOptions(progress=progress)
-    side = _SIDES.get(method_of(method).derivative)
-    regions = None if side is None else question.regions(traced_batch, side)
-    found = traced_batch.compare([method], question.target, question.utility, effort, regions, curvature=True)
+    most = method_of(method).most_players  # where more would take too long, regions are the players
+    regions = None if most is None else question.regions(traced_batch, isqrt(most))
+    options = EstimatorOptions(players=regions, progress=progress)
+    found = traced_batch.compare([method], question.target, question.utility, options, curvature=True)
     game = question.game(traced_batch)
     return Explained(found[method], float(game.grand[0]), question.model, regions)
 
@@ -71,7 +75,7 @@ def shown(found: Explained) -> str:
 def _answer(e: Explanation) -> str:
     probabilities = e.probabilities(0)
     sure = "" if probabilities is None else f" {float(probabilities[e.target[0]]):.1%}"
-    sentence = f"{where(e.values[0])}."
+    sentence = f"{describe_evidence(e.values[0])}."
     return (
         f'<p class="sc-answer"><strong>{text(e.label())}</strong>{sure}, {text(e.utility_name)} '
         f"{float(e.utility[0]):.4g}</p><p class='sc-where'>{text(sentence[0].upper() + sentence[1:])}</p>"
@@ -95,7 +99,7 @@ def _unit(e: Explanation) -> str:
 
 def _figure(e: Explanation, kind: Any, title: str, bar: str) -> str:
     """The photograph with colours over it whose opacity the page can change."""
-    alt = f"{title} of {e.sources[0].name} for {e.label()} by {e.method}: {where(e.values[0])}"
+    alt = f"{title} of {e.sources[0].name} for {e.label()} by {e.method}: {describe_evidence(e.values[0])}"
     left, top, width, height = _place(e)
     place = f"left:{left:.3%};top:{top:.3%};width:{width:.3%};height:{height:.3%}"
     base, shade = markup.picture_uri(e.overlay(opacity=0)), markup.picture_uri(e.shade(0, kind))
@@ -126,9 +130,9 @@ def _slider() -> str:
 def _facts(found: Explained) -> Iterable[tuple[str, object]]:
     e = found.explanation
     yield "model", f"{found.model}, layer {e.layer}, method {e.method}"
-    yield "curvature", curvature_in_words(None if e.curvature is None else float(e.curvature[0]))
-    gap = gap_of(e, found.grand)
-    total = "the values have other units" if gap is None else f"they sum to {total_of(e):.4g}"
+    yield "curvature", describe_curvature(None if e.curvature is None else float(e.curvature[0]))
+    gap = gap_of_values(e, found.grand)
+    total = "the values have other units" if gap is None else f"they sum to {sum_of_values(e):.4g}"
     off = "" if gap is None else f": efficiency gap {gap:.1%}"
     yield "efficiency", f"{found.grand:.4g} of {e.utility_name} to divide, {total}{off}"
     if e.prefix is not None:
@@ -148,7 +152,8 @@ def _downloads(found: Explained) -> str:
     stem = f"{PurePath(e.sources[0].name).stem}_{e.method}"
     numbers = BytesIO()
     e.write(numbers)
-    facts = {"image": e.sources[0].name, **facts_of([{e.method: e}], 0, found.model, []), "to_divide": found.grand}
+    summary = summarise_image([{e.method: e}], 0, found.model)
+    facts = {"image": e.sources[0].name, **summary.as_data(), "to_divide": found.grand}
     document = json.dumps(facts, indent=2, ensure_ascii=False).encode()
     links = (
         markup.download(f"{stem}.png", encoded(e.overlay(), "PNG"), "image/png", "PNG"),

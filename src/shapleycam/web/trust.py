@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shapleycam.cams.heatmaps import blank
+from shapleycam.cams.heatmaps import is_blank
 from shapleycam.cams.table import METHODS
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.explanations.summary import gap_of, total_of
+from shapleycam.explanations.summary import gap_of_values, sum_of_values
 
 _GAP, _BENT, _UNLIKELY, _UNSURE = 0.15, 0.3, 0.05, 0.25
 """From which on a gap, a curvature, a class and a share of cells are worth a word."""
@@ -18,19 +18,19 @@ def doubts(e: Explanation, grand: float) -> Iterator[str]:
     method = METHODS[e.method]
     if e.remark is not None:
         yield f"{e.remark[0].upper()}{e.remark[1:]}."
-    if method.derivative == "random":
+    if method.is_baseline:
         yield "This map is random, for comparison: it says nothing of the photograph."
-    if bool(blank(e.values)[0]):
+    if bool(is_blank(e.values)[0]):
         yield "The map is blank: no place speaks for this class. Look at the signed map, or ask for another class."
     if not method.in_units:
         yield "The numbers of this method have no units: read them as an order of places, not as shares."
-    gap, curvature = gap_of(e, grand), None if e.curvature is None else float(e.curvature[0])
+    gap, curvature = gap_of_values(e, grand), None if e.curvature is None else float(e.curvature[0])
     if gap is not None and gap > _GAP:
         yield (
-            f"The values sum to {total_of(e):.3g}, and there is {grand:.3g} to divide ({gap:.0%} off): trust the order "
-            "of the places more than their shares. pathcam-h and sampledshapley come closer."
+            f"The values sum to {sum_of_values(e):.3g}, and there is {grand:.3g} to divide ({gap:.0%} off): trust the "
+            "order of the places more than their shares. pathcam-h and sampledshapley come closer."
         )
-    if method.derivative == "first" and curvature is not None and curvature > _BENT:
+    if method.basis.taylor_order == 1 and curvature is not None and curvature > _BENT:
         yield (
             f"Much of this score is interaction between places (curvature {curvature:.2f}), which this method leaves "
             "out. Compare it with sampledshapley."

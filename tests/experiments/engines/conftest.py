@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from helpers.object_store import CREDENTIALS
+from helpers.slow_network import HOLD
 
 TESTS = Path(__file__).parents[2]
 # What the nodes inherit: where the tests' own modules are, and that nobody is told of them.
@@ -24,11 +25,12 @@ NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
 
 
 @pytest.fixture(scope="session")
-def environment() -> Iterator[dict[str, str]]:
-    """The variables above, in this process and those that it starts."""
-    before = {name: os.environ.get(name) for name in NODES}
-    os.environ.update(NODES)
-    yield NODES
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The variables above and the file by which runs are held, in this process and those that it starts."""
+    variables = {**NODES, HOLD: str(tmp_path_factory.mktemp("hold") / "hold")}
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    yield variables
     for name, value in before.items():
         if value is None:
             del os.environ[name]
@@ -41,10 +43,10 @@ def cluster(environment: dict[str, str]) -> Iterator[Any]:
     """A head and another node, of one logical CPU each."""
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
-    made.add_node(**NODE)
-    yield made
-    made.shutdown()
+    cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+    cluster.add_node(**NODE)
+    yield cluster
+    cluster.shutdown()
 
 
 @pytest.fixture(autouse=True)

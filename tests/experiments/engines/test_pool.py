@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shapleycam.errors import ClusterWarning, OptionError
-from shapleycam.experiments.engines.ray.pool import Pool, pool_for
+from shapleycam.experiments.engines.ray.pool import Pool, size_pool
 
 LAPTOP = [{"CPU": 8.0}]
 SERVER = [{"CPU": 64.0, "GPU": 8.0}]
@@ -13,7 +13,7 @@ CLUSTER = [{"memory": 1e9}, {"CPU": 16.0, "GPU": 1.0}, {"CPU": 16.0, "GPU": 4.0}
 
 
 @pytest.mark.parametrize(
-    ("nodes", "asked", "expected"),
+    ("nodes", "requested", "expected"),
     [
         (LAPTOP, (None, None, None), Pool(1, 1, 8, 0, ahead=False)),
         (LAPTOP, (None, 2, None), Pool(4, 4, 2, 0, ahead=False)),
@@ -27,13 +27,13 @@ CLUSTER = [{"memory": 1e9}, {"CPU": 16.0, "GPU": 1.0}, {"CPU": 16.0, "GPU": 4.0}
         ([{"CPU": 1.0, "GPU": 1.0}], (None, None, None), Pool(1, 1, 1, 1, ahead=False)),  # nobody left to prepare
     ],
 )
-def test_what_fits(nodes, asked, expected):
-    assert pool_for(nodes, *asked) == expected
+def test_what_fits(nodes, requested, expected):
+    assert size_pool(nodes, *requested) == expected
 
 
 def test_no_room_is_refused_with_what_there_is():
     with pytest.raises(OptionError) as caught:
-        pool_for(LAPTOP, None, None, 1)
+        size_pool(LAPTOP, None, None, 1)
     assert str(caught.value) == (
         "no node of the Ray cluster has room for an actor of 1 CPUs and 1 GPUs (its nodes: 8 CPUs, 0 GPUs); ask for "
         "less, or give actors= if the cluster grows when it is asked to"
@@ -42,9 +42,9 @@ def test_no_room_is_refused_with_what_there_is():
 
 def test_more_than_there_is_room_for_is_said():
     with pytest.warns(ClusterWarning, match=r"has room for 2 of 5 actors of 4 CPUs each \(its nodes: 8 CPUs, 0 GPUs\)"):
-        assert pool_for(LAPTOP, 5, 4, None).actors == 5
+        assert size_pool(LAPTOP, 5, 4, None).actors == 5
 
 
 def test_a_cluster_that_grows_from_nothing():
     with pytest.warns(ClusterWarning, match="has room for 0 of 2 actors of 1 CPUs and 1 GPUs each"):
-        assert pool_for([{"memory": 1e9}], 2, None, 1) == Pool(2, 0, 1, 1, ahead=False)
+        assert size_pool([{"memory": 1e9}], 2, None, 1) == Pool(2, 0, 1, 1, ahead=False)

@@ -1,4 +1,4 @@
-"""Where work is done: in this process, or on a Ray cluster."""
+"""Engines: where the work of an evaluation is done, in this process or on a Ray cluster."""
 
 from shapleycam.experiments.engines.engine import Engine
 from shapleycam.experiments.engines.local import Local

@@ -1,4 +1,4 @@
-"""What an engine is: it does the same two steps to each of many items, somewhere."""
+"""The interface of an engine, which does the same two steps for each of many items."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ Result = TypeVar("Result")
 
 
 class Engine(Protocol):
-    """Does work on items: `prepare` of each where a processor is free, then `perform` where the model is."""
+    """Works on items: `prepare` of each where a processor is free, then `perform` where the model is.
+
+    Example:
+        >>> from shapleycam.experiments.engines import Engine, Local
+        >>> engine: Engine = Local()
+        >>> engine.provenance()
+        {'engine': 'local', 'workers': 0}
+    """
 
     def run(
         self,
@@ -19,14 +26,15 @@ class Engine(Protocol):
         prepare: Callable[[Item], Prepared],
         perform: Callable[[Prepared], Iterable[Result]],
     ) -> Generator[Result, None, None]:
-        """The results of all items, those of one item in order; items may overtake each other. To be closed.
+        """Yield the results of all items; those of one item are in order, items may overtake each other.
 
-        Both steps can be pickled, and do the same when they are done again: an item whose worker dies is tried again by
-        another. `perform` keeps between its calls in one process what is dear, such as the model.
+        The caller closes the generator. Both steps can be pickled, and do the same when they are called twice for an
+        item, since an item whose worker dies is tried again by another. `perform` may keep what is slow to build, such
+        as the model, from call to call in one process.
 
         Raises:
-            ShapleyCamError: what a step raised, or a worker that cannot be had or kept.
+            ShapleyCamError: what a step raised, or a worker that cannot be started or was lost.
         """
 
     def provenance(self) -> dict[str, Any]:
-        """What results shall note of how they were made."""
+        """Return what the manifest says of the engine."""

@@ -1,4 +1,4 @@
-"""Work in this process, with items prepared ahead by others."""
+"""An engine in this process, with items prepared ahead by other processes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from functools import partial
 from threading import Thread
 from typing import Any, TypeVar
 
+import torch
 from torch.utils.data import DataLoader, Dataset
 
 from shapleycam.errors import OptionError
 from shapleycam.wording import first_line
 
-_LOOK = 1.0
-"""Seconds between looks whether the parent is there."""
+_PARENT_CHECK_SECONDS = 1.0
+"""How often a worker checks whether its parent still runs."""
 Item = TypeVar("Item")
 Prepared = TypeVar("Prepared")
 Result = TypeVar("Result")
@@ -26,7 +27,16 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Local:
-    """`workers` processes prepare ahead; with 0 this one does, when the item's turn comes."""
+    """The engine that works in this process.
+
+    Args:
+        workers: processes that prepare items ahead; with 0 this process prepares an item when its turn comes.
+
+    Example:
+        >>> from shapleycam.experiments import Local
+        >>> list(Local().run([1, 2], str, lambda text: [text, text * 2]))
+        ['1', '11', '2', '22']
+    """
 
     workers: int = 0
 
@@ -36,30 +46,35 @@ class Local:
         prepare: Callable[[Item], Prepared],
         perform: Callable[[Prepared], Iterable[Result]],
     ) -> Generator[Result, None, None]:
-        """As `Engine.run`, one item after the other."""
-        with closing(prepared_ahead(items, prepare, self.workers)) as ready:
-            for one in ready:
-                yield from perform(one)
+        """Yield the results of all items, one item after the other, as `Engine.run`.
+
+        Raises:
+            ShapleyCamError: what a step raised, or a worker died.
+        """
+        with closing(prepare_ahead(items, prepare, self.workers)) as prepared_items:
+            for prepared in prepared_items:
+                yield from perform(prepared)
 
     def provenance(self) -> dict[str, Any]:
-        """As `Engine.provenance`."""
+        """Return what the manifest says of the engine."""
         return {"engine": "local", "workers": self.workers}
 
 
-def prepared_ahead(
+def prepare_ahead(
     items: Sequence[Item], prepare: Callable[[Item], Prepared], workers: int
 ) -> Generator[Prepared, None, None]:
-    """Each item prepared, in order, ahead by `workers` processes.
+    """Yield each item prepared, in order, by `workers` processes that run ahead.
 
     Raises:
         OptionError: one of them died.
     """
     loader = DataLoader(
-        _Items(items, prepare),
-        worker_init_fn=partial(_end_with, os.getpid()),
+        _PreparedItems(items, prepare),
+        worker_init_fn=partial(_end_with_parent, os.getpid()),
         batch_size=None,
         num_workers=workers,
-        collate_fn=_as_it_is,
+        collate_fn=_unchanged,
+        generator=torch.Generator(),  # workers' seeds are drawn from it; without it from the caller's random state
     )
     try:
         yield from loader
@@ -70,8 +85,8 @@ def prepared_ahead(
         raise OptionError(f"a decoding process died ({reason}); free some memory, or decode with workers=0") from error
 
 
-class _Items(Dataset[Any]):
-    """What a worker process does."""
+class _PreparedItems(Dataset[Any]):
+    """Items as a dataset whose elements are prepared where they are read, which is in the workers."""
 
     def __init__(self, items: Sequence[Any], prepare: Callable[[Any], Any]) -> None:
         self.items, self.prepare = items, prepare
@@ -83,16 +98,17 @@ class _Items(Dataset[Any]):
         return self.prepare(self.items[index])
 
 
-def _end_with(parent: int, _: int) -> None:
-    """Let a worker end when its parent has: one that is killed cannot say so, and its workers would wait for ever."""
+def _end_with_parent(parent: int, _: int) -> None:
+    """End this worker when its parent has ended: a parent that is killed tells nobody, and its workers would wait."""
 
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(_LOOK)
+            time.sleep(_PARENT_CHECK_SECONDS)
         os._exit(1)
 
     Thread(target=watch, daemon=True).start()
 
 
-def _as_it_is(one: Any) -> Any:
-    return one
+def _unchanged(prepared: Any) -> Any:
+    """Return an element as it is: the default would make tensors of its arrays, which travel by shared memory."""
+    return prepared

@@ -87,7 +87,7 @@ def _rows_of_group(rows: pl.DataFrame, group: tuple[str, str, str]) -> pl.DataFr
 def _methods_to_compare(measured: Sequence[str], methods: Sequence[str] | None) -> list[str]:
     """Return the methods to compare, in the order of tables."""
     if methods is None:
-        return [name for name in measured if name not in METHODS or METHODS[name].derivative != "random"]
+        return [name for name in measured if name not in METHODS or not METHODS[name].is_baseline]
     canonical_names = {name: canonical_method(name) or name for name in methods}
     if unknown := [name for name, known in canonical_names.items() if known not in measured]:
         raise OptionError(f"method {unknown[0]!r} is not in these results; {nearest(unknown[0], measured)}")

@@ -10,13 +10,13 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.special import stdtrit
 
 from shapleycam.cams.table import METHODS
 from shapleycam.errors import OptionError, nearest
 from shapleycam.experiments.results.cells import sort_by_table
 from shapleycam.experiments.results.statistics import Array
 from shapleycam.files import write_atomically
+from shapleycam.intervals import student_quantile
 from shapleycam.names import canonical_name
 
 DOTS_PER_INCH = 150
@@ -97,5 +97,5 @@ def mean_and_half_width(values: Array) -> tuple[Array, Array]:
     n = len(values)
     if n < 2:
         return values.mean(0), np.full(values.shape[1], np.nan)
-    half: Array = stdtrit(n - 1, 0.975) * values.std(0, ddof=1) / sqrt(n)
+    half: Array = student_quantile(n) * values.std(0, ddof=1) / sqrt(n)
     return values.mean(0), half

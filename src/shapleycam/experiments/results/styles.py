@@ -1,4 +1,4 @@
-"""How methods look in figures: a colour-blind-safe colour for each derivative, a marker for each method."""
+"""How methods look in figures: a colour-blind-safe colour for each basis, a marker for each method."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from shapleycam.cams.table import METHODS
 Marker: TypeAlias = "str | tuple[int, int, int]"
 """A letter, or a star of so many points."""
 
-_BLUE, _RED, _GREEN, _PURPLE, _SKY, _ORANGE = "#0072B2", "#D55E00", "#009E73", "#AA4499", "#56B4E9", "#B8860B"
-_COLOURS = {"first": _BLUE, "second": _RED, "path": _GREEN, "random": "#777777", "sampled": "#000000", "exact": _PURPLE}
-_OWN = {"layercam": _SKY, "gradcam++": _ORANGE}
-"""First derivatives with weights of their own."""
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#777777", "#000000", "#AA4499")
+"""Colours for names that are not in the table of methods."""
 _MARKERS: tuple[Marker, ...] = (*"os^Dv<>PX*phd", (4, 1, 0), (3, 1, 0), "x", "+")
 _DASHES = ("-", "--", ":", "-.", (0, (3, 1, 1, 1, 1, 1)), (0, (6, 2)))
 _OF_SPREAD = {"mean": 0, "elementwise": 1, "elementwise + ReLU": 2, "activation-weighted": 3}
@@ -32,8 +30,6 @@ def style_of(method: str) -> Style:
     """The look of a method, the same in all figures; names that are not in the table share a few looks."""
     if method not in METHODS:
         place = sum(method.encode())
-        colours = [*_COLOURS.values()]
-        return Style(colours[place % len(colours)], _MARKERS[place % len(_MARKERS)], _DASHES[place % len(_DASHES)])
+        return Style(_COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)], _DASHES[place % len(_DASHES)])
     row, place = METHODS[method], list(METHODS).index(method)
-    colour = _OWN.get(method, _COLOURS[row.derivative])
-    return Style(colour, _MARKERS[place % len(_MARKERS)], _DASHES[_OF_SPREAD.get(row.spread, 4)])
+    return Style(row.colour, _MARKERS[place % len(_MARKERS)], _DASHES[_OF_SPREAD.get(row.spread_name, 4)])

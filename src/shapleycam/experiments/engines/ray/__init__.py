@@ -1,4 +1,4 @@
-"""Work on a Ray cluster; this folder is the only place that knows Ray."""
+"""An engine on a Ray cluster; no other folder of the package imports Ray."""
 
 from shapleycam.experiments.engines.ray.engine import Ray
 

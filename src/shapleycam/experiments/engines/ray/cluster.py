@@ -1,4 +1,4 @@
-"""A Ray cluster: joined, or started for the time of the work."""
+"""Connecting to a Ray cluster, or starting one of this machine's own for the time of the work."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import Any
 
 from shapleycam.errors import OptionError
 
-_PATIENCE = 20.0
-"""Seconds until a cluster that does not answer is given up."""
+_CONNECT_SECONDS = 20.0
+"""Seconds after which a cluster that does not answer is given up."""
 
 _PROBE = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR'); ray.shutdown()"
 
 
-def library() -> Any:
-    """The ray package.
+def import_ray() -> Any:
+    """Return the ray package, with the modules that are used here.
 
     Raises:
         OptionError: it is not installed.
@@ -37,10 +37,17 @@ def library() -> Any:
 
 
 @contextmanager
-def cluster(address: str | None) -> Iterator[Any]:
-    """Ray, connected; the caller's own connection if there is one, and otherwise one that ends here."""
-    ray = library()
-    quiet(ray)
+def connected(address: str | None) -> Iterator[Any]:
+    """Give the ray package, connected to a cluster; a connection that this opens is closed at the end.
+
+    Args:
+        address: as `Ray.address`; it is not looked at where the caller is connected already.
+
+    Raises:
+        OptionError: ray is not installed, or there is no cluster at the address.
+    """
+    ray = import_ray()
+    silence(ray)
     if ray.is_initialized():
         yield ray
         return
@@ -51,77 +58,84 @@ def cluster(address: str | None) -> Iterator[Any]:
         ray.shutdown()
 
 
-def quiet(ray: Any) -> None:
-    """Leave it to us to say how far the work is."""
+def silence(ray: Any) -> None:
+    """Turn off Ray Data's progress bars and log: a listener says how far the work is."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
 def _connect(ray: Any, address: str | None) -> None:
-    where = os.environ.get("RAY_ADDRESS", "local") if address is None else address
+    target = os.environ.get("RAY_ADDRESS", "local") if address is None else address
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anybody
-    how: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if where == "local":
-        how["include_dashboard"] = False
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if target == "local":
+        options["include_dashboard"] = False
     else:
-        _check_answers(where)
-        _check_is_ray(where)
+        _check_listening(target)
+        _check_is_ray(target)
     try:
-        ray.init(address=where, **how)
+        ray.init(address=target, **options)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        raise _unreachable(where, root_of(error)) from error
+        raise _unreachable(target, root_cause(error)) from error
 
 
 def _check_is_ray(address: str) -> None:
-    """Join the cluster by another process first: where Ray gets no answer, it ends the process that it is in."""
+    """Join the cluster by another process first: where Ray gets no answer, it ends the process that it is in.
+
+    See docs/decisions.md, "A cluster is joined by another process first".
+    """
     try:
         probe = subprocess.run(  # noqa: S603
-            [sys.executable, "-c", _PROBE, address], capture_output=True, text=True, timeout=_PATIENCE, check=False
+            [sys.executable, "-c", _PROBE, address],
+            capture_output=True,
+            text=True,
+            timeout=_CONNECT_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired:
-        raise _unreachable(address, f"no answer in {_PATIENCE:.0f} seconds") from None
+        raise _unreachable(address, f"no answer in {_CONNECT_SECONDS:.0f} seconds") from None
     if probe.returncode:
-        raise _unreachable(address, _reason(probe.stderr) or f"exit code {probe.returncode}")
+        raise _unreachable(address, _reason_line(probe.stderr) or f"exit code {probe.returncode}")
 
 
-def _check_answers(address: str) -> None:
-    """Refuse an address where nothing listens, before Ray waits for it."""
+def _check_listening(address: str) -> None:
+    """Refuse an address where nothing listens, at once; Ray would wait for it."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if not host or not port.isdecimal():
         return
     try:
-        socket.create_connection((host, int(port)), timeout=_PATIENCE / 5).close()
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS / 5).close()
     except OSError as error:
         raise _unreachable(address, error.strerror or str(error)) from None
 
 
-def beside_this_process(ray: Any, kind: type, *given: Any, **options: Any) -> Any:
-    """An actor that takes no room, where no node that leaves takes it along if Ray can place it here."""
-    here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+def start_actor_on_this_node(ray: Any, kind: type, *arguments: Any, **options: Any) -> Any:
+    """Start an actor that takes no CPU, on the node of this process if Ray can: it stays when other nodes leave."""
+    this_node = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
         ray.get_runtime_context().get_node_id(), soft=True
     )
-    how = {"num_cpus": 0, "scheduling_strategy": here, **options}
-    return ray.remote(kind).options(**how).remote(*given)
+    options = {"num_cpus": 0, "scheduling_strategy": this_node, **options}
+    return ray.remote(kind).options(**options).remote(*arguments)
 
 
-def failed(reason: str) -> OptionError:
-    """What to say where the work ends for a reason that is not its own."""
+def cluster_error(reason: str) -> OptionError:
+    """Return the error for work that ended for a reason that is not its own."""
     return OptionError(
         f"the Ray cluster could not do the work ({' '.join(reason.split())}); see that all nodes have the same "
         "packages, models and photographs, and start again: what was done is kept"
     )
 
 
-def root_of(error: BaseException) -> str:
-    """What it began with, on one line: why, where Ray says at length that it failed."""
+def root_cause(error: BaseException) -> str:
+    """Return the reason at the bottom of a chain of errors, on one line; Ray's own messages are long."""
     while error.__cause__ is not None and str(error.__cause__).strip():
         error = error.__cause__
-    return _reason(str(error)) or type(error).__name__
+    return _reason_line(str(error)) or type(error).__name__
 
 
-def _reason(text: str) -> str | None:
-    """The line of a traceback that says what happened, or the last line."""
+def _reason_line(text: str) -> str | None:
+    """Return the last line of a traceback that names an error, or else its last line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     reasons = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b.*: ", line)]
     return next(reversed(reasons or lines), None)

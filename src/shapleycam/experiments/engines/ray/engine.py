@@ -1,4 +1,4 @@
-"""The engine: Ray Data over the items, by a pool of actors."""
+"""The engine on a Ray cluster: Ray Data over the items, by a pool of actors."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from shapleycam.errors import OptionError, ShapleyCamError, warn
-from shapleycam.experiments.engines.ray.cluster import beside_this_process, cluster, failed, library, root_of
-from shapleycam.experiments.engines.ray.pool import pool_for
-from shapleycam.experiments.engines.ray.work import Driver, sent
+from shapleycam.experiments.engines.ray.cluster import (
+    cluster_error,
+    connected,
+    import_ray,
+    root_cause,
+    start_actor_on_this_node,
+)
+from shapleycam.experiments.engines.ray.pool import size_pool
+from shapleycam.experiments.engines.ray.work import Driver, Work, stream_results
 
 Item = TypeVar("Item")
 Prepared = TypeVar("Prepared")
@@ -21,11 +27,22 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Ray:
-    """A cluster at `address`: "auto" for the one that this machine is in, HOST:PORT, or ray://HOST:PORT; None for one
-    of this machine's own, which ends with the work.
+    """The engine on a Ray cluster; an item whose worker dies is tried again by another.
 
-    `actors` hold the model, each with so many `cpus` and `gpus`. By default there are as many as fit, each with one GPU
-    where the cluster has some, and otherwise with all processors of a node.
+    Args:
+        address: "auto" for the cluster that this machine is in, HOST:PORT, or ray://HOST:PORT; None for one of this
+            machine's own, which ends with the work.
+        actors: processes that hold the model; None for as many as fit.
+        cpus: CPUs of each actor; None for one beside a GPU, otherwise all of a node.
+        gpus: GPUs of each actor; None for 1 where the cluster has some.
+
+    Raises:
+        OptionError: ray is not installed, or a number is out of range.
+
+    Example:
+        >>> from shapleycam.experiments import Ray, RunSettings
+        >>> RunSettings(engine=Ray("auto", actors=4)).local  # doctest: +SKIP
+        False
     """
 
     address: str | None = None
@@ -34,8 +51,8 @@ class Ray:
     gpus: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a missing extra, and numbers that mean nothing."""
-        library()
+        """Refuse a missing package, and numbers out of range."""
+        import_ray()
         for name, least in (("actors", 1), ("cpus", 1), ("gpus", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
@@ -47,44 +64,48 @@ class Ray:
         prepare: Callable[[Item], Prepared],
         perform: Callable[[Prepared], Iterable[Result]],
     ) -> Generator[Result, None, None]:
-        """As `Engine.run`; an item whose worker dies is tried again by another."""
+        """Yield the results of all items, as `Engine.run`; items may overtake each other.
+
+        Raises:
+            ShapleyCamError: what a step raised, or the cluster cannot be had or kept.
+        """
         if not items:
             return
-        with cluster(self.address) as ray:
-            pool = pool_for(_nodes(ray), self.actors, self.cpus, self.gpus)
-            given = (pool, str(Path.cwd()), items, prepare, perform)
+        with connected(self.address) as ray:
+            pool = size_pool(_resources_of_nodes(ray), self.actors, self.cpus, self.gpus)
+            work = Work(pool, str(Path.cwd()), items, prepare, perform)
+            # The Ray Client (ray://) has no Ray Data, which then runs in an actor of the cluster.
             if ray.util.client.ray.is_connected():
-                contents = _from(ray, beside_this_process(ray, Driver, *given))
+                messages = _messages_from(ray, start_actor_on_this_node(ray, Driver, work))
             else:
-                contents = sent(*given)
-            with closing(contents):  # while Ray is there: what is left of the work would start it again
-                yield from _received(ray, contents)
+                messages = stream_results(work)
+            with closing(messages):  # while Ray is connected: closed later, it would start the rest of the work again
+                yield from _unpack(ray, messages)
 
     def provenance(self) -> dict[str, Any]:
-        """As `Engine.provenance`."""
+        """Return what the manifest says of the engine."""
         return {"engine": "ray", "actors": self.actors, "cpus": self.cpus, "gpus": self.gpus}
 
 
-def _nodes(ray: Any) -> list[dict[str, float]]:
-    """What each node of the cluster has."""
+def _resources_of_nodes(ray: Any) -> list[dict[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def _from(ray: Any, driver: Any) -> Generator[bytes, None, None]:
-    """What a driver in the cluster gets."""
-    while (content := ray.get(driver.following.remote())) is not None:
-        yield content
+def _messages_from(ray: Any, driver: Any) -> Generator[bytes, None, None]:
+    """Yield what a driver in the cluster receives."""
+    while (message := ray.get(driver.next_message.remote())) is not None:
+        yield message
 
 
-def _received(ray: Any, sent: Iterator[bytes]) -> Iterator[Any]:
-    """The results in what actors send; their warnings are given again, their errors raised."""
+def _unpack(ray: Any, messages: Iterator[bytes]) -> Iterator[Any]:
+    """Yield the results in the actors' messages; warn of what they warned of, and raise their errors."""
     try:
-        for content in sent:
-            result, told = pickle.loads(content)  # noqa: S301  what this engine has pickled itself
-            for category, text in told:
+        for message in messages:
+            result, caught = pickle.loads(message)  # noqa: S301  what this engine has pickled itself
+            for category, text in caught:
                 warn(category, text)
             if isinstance(result, ShapleyCamError):
                 raise result
             yield result
     except ray.exceptions.RayError as error:
-        raise failed(root_of(error)) from error
+        raise cluster_error(root_cause(error)) from error

@@ -10,9 +10,11 @@ from shapleycam.errors import ClusterWarning, OptionError, warn
 
 @dataclass(frozen=True)
 class Pool:
-    """Actors at most, for how many there is room now, and what each gets; `ahead`: tasks of their own prepare.
+    """The actors of a cluster.
 
-    They are where the model is on a GPU. Where it is on processors, those tasks would only take them from it.
+    `actors` are how many there are at most, `room` how many fit now, `cpus` and `gpus` what each gets; `ahead` says
+    whether separate tasks prepare items. They do where the model is on a GPU, which would wait otherwise; where it is
+    on CPUs, such tasks would only take them from it (docs/decisions.md, "On processors an actor decodes by itself").
     """
 
     actors: int
@@ -22,38 +24,43 @@ class Pool:
     ahead: bool
 
 
-def pool_for(nodes: Sequence[Mapping[str, float]], actors: int | None, cpus: int | None, gpus: float | None) -> Pool:
-    """The pool on nodes with these resources, by Ray's names ("CPU", "GPU"); None is chosen.
+def size_pool(nodes: Sequence[Mapping[str, float]], actors: int | None, cpus: int | None, gpus: float | None) -> Pool:
+    """Return the pool on nodes with these resources, by Ray's names ("CPU", "GPU"); None is chosen here.
 
-    Chosen are: one GPU where the cluster has some, and one CPU beside it; otherwise the processors of the smallest
-    node; and as many actors as there is room for.
+    Chosen are: one GPU where the cluster has some, and one CPU beside it; otherwise the CPUs of the smallest node; and
+    as many actors as there is room for.
 
     Raises:
-        OptionError: there is room for none, and no number was asked for.
+        OptionError: there is room for none, and no number was given.
+
+    Example:
+        >>> from shapleycam.experiments.engines.ray.pool import size_pool
+        >>> size_pool([{"CPU": 64.0, "GPU": 8.0}], actors=None, cpus=None, gpus=None)
+        Pool(actors=8, room=8, cpus=1, gpus=1.0, ahead=True)
     """
-    processors = [int(node["CPU"]) for node in nodes if node.get("CPU", 0) >= 1]
+    cpus_of_nodes = [int(node["CPU"]) for node in nodes if node.get("CPU", 0) >= 1]
     gpus = gpus if gpus is not None else float(any(node.get("GPU") for node in nodes))
-    cpus = cpus or (1 if gpus else min(processors, default=1))
-    room = sum(_room(node, cpus, gpus) for node in nodes)
-    wanted = f"{cpus} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
-    found = "; ".join(f"{node.get('CPU', 0):g} CPUs, {node.get('GPU', 0):g} GPUs" for node in nodes)
+    cpus = cpus or (1 if gpus else min(cpus_of_nodes, default=1))
+    room = sum(_count_fitting(node, cpus, gpus) for node in nodes)
+    needed = f"{cpus} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
+    present = "; ".join(f"{node.get('CPU', 0):g} CPUs, {node.get('GPU', 0):g} GPUs" for node in nodes)
     if not room and actors is None:
         raise OptionError(
-            f"no node of the Ray cluster has room for an actor of {wanted} (its nodes: {found}); ask for less, or give "
-            "actors= if the cluster grows when it is asked to"
+            f"no node of the Ray cluster has room for an actor of {needed} (its nodes: {present}); ask for less, or "
+            "give actors= if the cluster grows when it is asked to"
         )
     if room < (actors or 0):
         warn(
             ClusterWarning,
-            f"the Ray cluster has room for {room} of {actors} actors of {wanted} each (its nodes: {found}); it goes on "
-            "with these, and with more if the cluster grows",
+            f"the Ray cluster has room for {room} of {actors} actors of {needed} each (its nodes: {present}); it goes "
+            "on with these, and with more if the cluster grows",
         )
-    chosen = actors or room
-    left = sum(processors) - min(chosen, room) * cpus
-    return Pool(chosen, room, cpus, gpus, ahead=gpus > 0 and left >= 1)
+    count = actors or room
+    spare_cpus = sum(cpus_of_nodes) - min(count, room) * cpus
+    return Pool(count, room, cpus, gpus, ahead=gpus > 0 and spare_cpus >= 1)
 
 
-def _room(node: Mapping[str, float], cpus: int, gpus: float) -> int:
-    """How many actors fit on a node."""
-    room = int(node.get("CPU", 0) // cpus)
-    return min(room, int(node.get("GPU", 0) // gpus)) if gpus else room
+def _count_fitting(node: Mapping[str, float], cpus: int, gpus: float) -> int:
+    """Return how many actors fit on a node."""
+    by_cpus = int(node.get("CPU", 0) // cpus)
+    return min(by_cpus, int(node.get("GPU", 0) // gpus)) if gpus else by_cpus

@@ -1,4 +1,4 @@
-"""What is done where the cluster is: items prepared by tasks, and performed by actors that hold the model."""
+"""The work in the cluster: items are prepared by tasks, and performed by actors that hold the model."""
 
 from __future__ import annotations
 
@@ -7,74 +7,81 @@ import pickle
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import torch
 
 from shapleycam.errors import OptionError, ShapleyCamError, ShapleyCamWarning
-from shapleycam.experiments.engines.ray.cluster import beside_this_process, failed, library, quiet
+from shapleycam.experiments.engines.ray.cluster import cluster_error, import_ray, silence, start_actor_on_this_node
 from shapleycam.experiments.engines.ray.pool import Pool
 
 _TRIES = 5
-"""How often an item may end its worker."""
+"""How often an item may end its worker, and how often all of the work may be begun again without progress."""
 
 
-def sent(
-    pool: Pool, here: str, items: Sequence[Any], prepare: Callable[[Any], Any], perform: Callable[[Any], Any]
-) -> Generator[bytes, None, None]:
-    """What the actors send, by Ray Data; `here` is the folder that relative paths are meant from.
+@dataclass(frozen=True)
+class Work:
+    """Items and the two steps for each, the pool that does them, and the folder that relative paths start from."""
 
-    Ray Data tries again what an actor that died was at, except where it dies in the moment that it sends. Then all of
-    the work ends, and what is left of it is begun again here.
+    pool: Pool
+    folder: str
+    items: Sequence[Any]
+    prepare: Callable[[Any], Any]
+    perform: Callable[[Any], Any]
+
+
+def stream_results(work: Work) -> Generator[bytes, None, None]:
+    """Yield the messages of the actors, each a pickled result with its warnings, by Ray Data.
+
+    Ray Data itself tries again what an actor that died was working on, except where it dies in the moment that it
+    sends. Then all of the work ends, and what is left of it is begun again here; results that were received already are
+    not yielded twice (docs/decisions.md, "Ray Data tries a dead actor's task again").
     """
-    ray = library()
+    ray = import_ray()
     lost = ray.exceptions.RayActorError, ray.exceptions.ObjectLostError, ray.exceptions.NodeDiedError
-    left = {index: pickle.dumps(item) for index, item in enumerate(items)}
+    left = {index: pickle.dumps(item) for index, item in enumerate(work.items)}
     received = dict.fromkeys(left, 0)
-    # Where Ray placed it on another node and that one leaves, it begins to count again elsewhere.
-    tries = beside_this_process(ray, _Tries, max_restarts=-1, max_task_retries=-1)
+    # Where Ray placed the counter on another node and that node leaves, it starts from 0 elsewhere.
+    tries = start_actor_on_this_node(ray, _TryCounter, max_restarts=-1, max_task_retries=-1)
     losses = 0
     while left:
         try:
-            with closing(_rows(pool, here, left, prepare, perform, tries)) as rows:
-                for index, nth, content in rows:
-                    if content is None:
+            with closing(_stream_rows(work, left, tries)) as rows:
+                for index, number, message in rows:
+                    if message is None:  # the item is done
                         del left[index]
                         losses = 0
-                    elif nth == received[index]:  # not sent already, before the work was begun again
+                    elif number == received[index]:  # not received already, before the work was begun again
                         received[index] += 1
-                        yield content
+                        yield message
         except lost:
             losses += 1
             if losses == _TRIES:
                 raise
 
 
-def _rows(
-    pool: Pool,
-    here: str,
-    items: Mapping[int, bytes],
-    prepare: Callable[[Any], Any],
-    perform: Callable[[Any], Any],
-    tries: Any,
+def _stream_rows(
+    work: Work, items: Mapping[int, bytes], tries: Any
 ) -> Generator[tuple[int, int, bytes | None], None, None]:
-    """What Ray Data makes of the items, as `_row` has it."""
-    ray = library()
+    """Yield the rows (index, number, message) that Ray Data makes of the items, as `_row` has them."""
+    ray, pool = import_ray(), work.pool
     rows = [{"index": index, "content": content} for index, content in items.items()]
     data = ray.data.from_items(rows, override_num_blocks=len(rows))
-    steps: tuple[Callable[[Any], Any], ...] = (prepare, perform)
+    steps: tuple[Callable[[Any], Any], ...] = (work.prepare, work.perform)
     if pool.ahead:
-        data = data.map_batches(_prepared, fn_args=(prepare, here), batch_size=1, batch_format="pyarrow", num_cpus=1)
-        steps = (perform,)
+        arguments = (work.prepare, work.folder)
+        data = data.map_batches(_prepare_row, fn_args=arguments, batch_size=1, batch_format="pyarrow", num_cpus=1)
+        steps = (work.perform,)
     data = data.map_batches(
         _Actor,
-        fn_constructor_args=(steps, tries, pool.cpus, here),
+        fn_constructor_args=(steps, tries, pool.cpus, work.folder),
         compute=ray.data.ActorPoolStrategy(
             min_size=1,  # so that idle ones make room for one whose node has left
             initial_size=max(1, min(pool.room, pool.actors, len(items))),
             max_size=pool.actors,
-            max_tasks_in_flight_per_actor=2 if pool.ahead else 1,  # the next part is on its way to a GPU that waits
+            max_tasks_in_flight_per_actor=2 if pool.ahead else 1,  # the next item is on its way to a GPU that waits
         ),
         batch_size=1,
         batch_format="pyarrow",
@@ -86,96 +93,100 @@ def _rows(
 
 
 class Driver:
-    """Ray Data where it can be: in the cluster, as the Ray Client (ray://) has none."""
+    """Runs Ray Data in the cluster, for callers by the Ray Client (ray://), which has none."""
 
-    def __init__(self, *given: Any) -> None:
-        quiet(library())
-        self._contents = sent(*given)
+    def __init__(self, work: Work) -> None:
+        silence(import_ray())
+        self._messages = stream_results(work)
 
-    def following(self) -> bytes | None:
-        """What is sent next; None at the end."""
-        return next(self._contents, None)
+    def next_message(self) -> bytes | None:
+        """Return the next message of an actor, None at the end."""
+        return next(self._messages, None)
 
 
-class _Tries:
-    """Counts how often each item was begun, where the death of its worker does not reach."""
+class _TryCounter:
+    """Counts how often each item was begun, in a process of its own that the death of a worker does not reach."""
 
     def __init__(self) -> None:
         self.counts: dict[int, int] = {}
 
-    def begun(self, index: int) -> int:
-        """So often, this time included."""
+    def count(self, index: int) -> int:
+        """Return how often an item was begun, this time included."""
         self.counts[index] = self.counts.get(index, 0) + 1
         return self.counts[index]
 
 
 class _Actor:
-    """What holds the model."""
+    """A worker process, which holds the model from item to item."""
 
-    def __init__(self, steps: Sequence[Callable[[Any], Any]], tries: Any, threads: int, here: str) -> None:
+    def __init__(self, steps: Sequence[Callable[[Any], Any]], tries: Any, threads: int, folder: str) -> None:
         torch.set_num_threads(threads)
-        _work_in(here)
+        _change_folder(folder)
         self._steps, self._tries = steps, tries
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
         index, content = batch["index"][0].as_py(), batch["content"][0].as_py()
-        if library().get(self._tries.begun.remote(index)) > _TRIES:
+        if import_ray().get(self._tries.count.remote(index)) > _TRIES:
             error = OptionError(
                 f"a part of the work ended its worker {_TRIES} times (out of memory, most likely); use a smaller "
                 "batch_size=, or fewer actors a node"
             )
-            yield _row(index, 0, _content(error, []))
+            yield _row(index, 0, _message(error, []))
             return
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ShapleyCamWarning)
-            nth = -1
-            for nth, result in enumerate(self._results(content)):
-                yield _row(index, nth, _content(result, told))
-                told.clear()
-        yield _row(index, nth + 1, None)
+            number = -1
+            for number, result in enumerate(self._results(content)):
+                yield _row(index, number, _message(result, caught))
+                caught.clear()
+        yield _row(index, number + 1, None)
 
     def _results(self, content: bytes) -> Iterator[Any]:
-        """What the steps make of an item; an error in its place, which is raised where the user is."""
-        found: Any = pickle.loads(content)  # noqa: S301  what this engine has pickled itself
-        if isinstance(found, ShapleyCamError):
-            yield found
+        """Yield the results of an item; an error is a result too, and raised in the user's process."""
+        value: Any = pickle.loads(content)  # noqa: S301  what this engine has pickled itself
+        if isinstance(value, ShapleyCamError):
+            yield value
             return
         try:
             for step in self._steps:
-                found = step(found)
-            yield from found
+                value = step(value)
+            yield from value
         except Exception as error:  # noqa: BLE001
-            yield _as_ours(error)
+            yield _sendable(error)
 
 
-def _as_ours(error: Exception) -> ShapleyCamError:
-    """An error that can be sent, with a reason that needs no traceback."""
-    return error if isinstance(error, ShapleyCamError) else failed(f"{type(error).__name__}: {error}")
+def _sendable(error: Exception) -> ShapleyCamError:
+    """Return an error that can be pickled, and whose message says enough without a traceback."""
+    return error if isinstance(error, ShapleyCamError) else cluster_error(f"{type(error).__name__}: {error}")
 
 
-def _work_in(folder: str) -> None:
-    """Let relative paths mean what they mean to the user, where there is such a folder."""
+def _change_folder(folder: str) -> None:
+    """Work in the user's folder where this machine has it, so that relative paths mean what they mean to the user."""
     with suppress(OSError):
         os.chdir(folder)
 
 
-def _prepared(batch: pa.Table, prepare: Callable[[Any], Any], here: str) -> pa.Table:
-    """The first step, by a task."""
-    _work_in(here)
-    found: Any = pickle.loads(batch["content"][0].as_py())  # noqa: S301
+def _prepare_row(batch: pa.Table, prepare: Callable[[Any], Any], folder: str) -> pa.Table:
+    """Return a row with the item prepared, or with the error in its place: the first step, by a task."""
+    _change_folder(folder)
+    value: Any = pickle.loads(batch["content"][0].as_py())  # noqa: S301
     try:
-        found = prepare(found)
-    except Exception as error:  # noqa: BLE001  raised where the user is
-        found = _as_ours(error)
-    return pa.table({"index": batch["index"], "content": pa.array([pickle.dumps(found)], pa.large_binary())})
+        value = prepare(value)
+    except Exception as error:  # noqa: BLE001  raised in the user's process
+        value = _sendable(error)
+    return pa.table({"index": batch["index"], "content": pa.array([pickle.dumps(value)], pa.large_binary())})
 
 
-def _row(index: int, nth: int, content: bytes | None) -> pa.Table:
-    """A result of an item, the `nth` of it; no content where there are no more."""
-    return pa.table({"index": [index], "nth": [nth], "content": pa.array([content], pa.large_binary())})
+def _row(index: int, number: int, message: bytes | None) -> pa.Table:
+    """Return the row of an item's result of this number; with no message it says that there are no more."""
+    return pa.table({"index": [index], "nth": [number], "content": pa.array([message], pa.large_binary())})
 
 
-def _content(result: Any, told: Sequence[warnings.WarningMessage]) -> bytes:
-    """A result, or an error in its place, with what was warned of meanwhile."""
-    texts = [(each.category, str(each.message)) for each in told if issubclass(each.category, ShapleyCamWarning)]
+def _message(result: Any, caught: Sequence[warnings.WarningMessage]) -> bytes:
+    """Return a result, or an error, pickled with the warnings that came meanwhile."""
+    texts = [
+        (warning.category, str(warning.message))
+        for warning in caught
+        if issubclass(warning.category, ShapleyCamWarning)
+    ]
     return pickle.dumps((result, texts))

@@ -1,0 +1,158 @@
+"""What the methods are computed from: a derivative of the utility, or values of the game's players."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from shapleycam.game import Game
+from shapleycam.values._exact import exact
+from shapleycam.values._path import MOST_NODES, Nodes, mean_gradient
+from shapleycam.values._permutation import permutation
+from shapleycam.values._taylor import first_order, second_order
+from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.shares import ShapleyValues
+
+BasisResult: TypeAlias = "Tensor | ShapleyValues"
+"""A derivative (b, n, k) of each position and channel, to be spread; or values of the players, which are final."""
+
+_BLUE, _RED, _GREEN, _PURPLE = "#0072B2", "#D55E00", "#009E73", "#AA4499"
+_GREY, _BLACK = "#777777", "#000000"
+_TYPICAL_ORDERS = 256
+"""Orders that permutation sampling takes for a standard error of 1 % at many layers."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Runs that one image costs, beside the forward pass that all methods of a comparison share.
+
+    `head_evaluations` and `head_gradients` are runs of what comes after the layer, without and with a backward pass (a
+    Hessian-vector product counts as one gradient more); `model_passes` are runs of the whole model.
+    """
+
+    head_evaluations: int = 0
+    head_gradients: int = 0
+    model_passes: int = 0
+
+    @property
+    def runs(self) -> int:
+        """Return how many runs there are of any kind."""
+        return self.head_evaluations + self.head_gradients + self.model_passes
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What one or several methods are computed from; it is computed once for all methods that share it.
+
+    Args:
+        name: one word, as tables and the JSON of `shapleycam methods` show it.
+        compute: (game, options) -> a derivative (b, n, k), position by position, or the players' values. A basis that
+            needs further passes of the model takes `game.images`, changes them, and calls `game.score_images`.
+        cost: (players, nodes) -> what one image costs.
+        group: the heading under which results show the methods of this basis.
+        colour: of its methods in figures, as matplotlib takes it.
+        takes_derivatives: whether it consists of derivatives at the activation or at multiples of it, which say little
+            behind a head that ignores the activation's scale.
+        taylor_order: 1 or 2 where it is the Taylor estimate of that order, None otherwise.
+        needs_replay: whether what comes after the layer must run again, at other activations than the image's own.
+        needs_second_derivatives: whether a Hessian-vector product is taken.
+        needs_model_passes: whether the whole model must run again, for changed images.
+    """
+
+    name: str
+    compute: Callable[[Game, EstimatorOptions], BasisResult]
+    cost: Callable[[int, int], Cost]
+    group: str
+    colour: str
+    takes_derivatives: bool = False
+    taylor_order: int | None = None
+    needs_replay: bool = False
+    needs_second_derivatives: bool = False
+    needs_model_passes: bool = False
+
+    def cost_of(self, players: int, nodes: Nodes = 8) -> Cost:
+        """Return what one image costs at most, with so many players and gradients along the path."""
+        return self.cost(players, MOST_NODES if nodes == "auto" else nodes)
+
+
+def random_weights(game: Game, options: EstimatorOptions) -> Float[Tensor, "b n k"]:
+    """Return weights uniform on [-1, 1], one a channel, drawn from the seed and each image's content."""
+    positions = game.layout.positions(game.activation)
+    weights = []
+    for image_seed in game.seeds(options.seed):
+        generator = torch.Generator().manual_seed(image_seed)
+        weights.append(torch.rand(positions.shape[2], generator=generator) * 2 - 1)
+    return torch.stack(weights).to(positions)[:, None].expand(positions.shape)
+
+
+def _first(game: Game, _: EstimatorOptions) -> Float[Tensor, "b n k"]:
+    return game.layout.positions(first_order(game))
+
+
+def _second(game: Game, _: EstimatorOptions) -> Float[Tensor, "b n k"]:
+    return game.layout.positions(second_order(game))
+
+
+def _path(game: Game, options: EstimatorOptions) -> Float[Tensor, "b n k"]:
+    # The tolerance of the options is that of sampling; how near "auto" comes to the sum is not for users to choose yet.
+    return game.layout.positions(mean_gradient(game, options.nodes)[0])
+
+
+def _sampled(game: Game, options: EstimatorOptions) -> ShapleyValues:
+    return permutation(game, None, options.tolerance, options.seed, progress=options.progress)
+
+
+def _exact(game: Game, _: EstimatorOptions) -> ShapleyValues:
+    return exact(game)
+
+
+FIRST = Basis(
+    "first",
+    _first,
+    lambda _players, _nodes: Cost(head_gradients=1),
+    "first order",
+    _BLUE,
+    takes_derivatives=True,
+    taylor_order=1,
+)
+SECOND = Basis(
+    "second",
+    _second,
+    lambda _players, _nodes: Cost(head_gradients=2),
+    "second order",
+    _RED,
+    takes_derivatives=True,
+    taylor_order=2,
+    needs_second_derivatives=True,
+)
+PATH = Basis(
+    "path",
+    _path,
+    lambda _players, nodes: Cost(head_gradients=nodes),
+    "path",
+    _GREEN,
+    takes_derivatives=True,
+    needs_replay=True,
+)
+RANDOM = Basis("random", random_weights, lambda _players, _nodes: Cost(), "baseline", _GREY)
+SAMPLED = Basis(
+    "sampled",
+    _sampled,
+    lambda players, _nodes: Cost(head_evaluations=_TYPICAL_ORDERS * players),
+    "Shapley values",
+    _BLACK,
+    needs_replay=True,
+)
+EXACT = Basis(
+    "exact",
+    _exact,
+    lambda players, _nodes: Cost(head_evaluations=2**players),
+    "Shapley values",
+    _PURPLE,
+    needs_replay=True,
+)

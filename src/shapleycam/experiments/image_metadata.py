@@ -1,0 +1,64 @@
+"""What a dataset says of its images beside their pixels: names, labels, and where objects are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from shapleycam.errors import OptionError
+from shapleycam.experiments.datasets.annotations.base import Annotations
+from shapleycam.experiments.datasets.classes import class_numbers
+from shapleycam.experiments.datasets.dataset import Label
+from shapleycam.experiments.datasets.regions import mask_of
+from shapleycam.experiments.decoding import DecodedImage
+from shapleycam.experiments.protocol import ObjectRule
+
+
+@dataclass(frozen=True)
+class ImageMetadata:
+    """Names, labels and annotations of a dataset's images, as one model understands them.
+
+    `names`, `labels` (as the dataset has them) and `classes` (the model's class of each label, None where it has none)
+    have one entry an image of the dataset; `annotations` are of objects, None where none were given; `class_labels` are
+    the model's labels, None where it has none.
+    """
+
+    names: Sequence[str]
+    labels: Sequence[Label]
+    classes: Sequence[int | None]
+    annotations: Annotations | None = None
+    class_labels: Sequence[str] | None = None
+
+    def missing_class_reason(self, index: int, model: str) -> str:
+        """Return why an image has no class of the model, as its row says it."""
+        label = self.labels[index]
+        return "it has no label" if label is None else f"its label {label!r} is no class of {model}"
+
+    def object_mask(
+        self, image: DecodedImage, target: int, size: tuple[int, int], rule: ObjectRule
+    ) -> Bool[Tensor, "h w"]:
+        """Return where the objects of an image are on the network's input; nowhere in an image without annotation.
+
+        Args:
+            image: the image.
+            target: the class that is explained.
+            size: (height, width) of the network's input.
+            rule: whether only objects of the target count ("class"), or all ("any").
+
+        Raises:
+            OptionError: it is not known which part of the photograph the network sees.
+            ImageError: the annotation is damaged.
+        """
+        regions = (self.annotations.regions_of(self.names[image.index]) if self.annotations else None) or []
+        if rule == "class":
+            classes = class_numbers([region.label for region in regions], self.class_labels, None)
+            regions = [region for region, number in zip(regions, classes, strict=True) if number == target]
+        if image.box is None or image.size is None:
+            raise OptionError(
+                "where the network's crop lies in a photograph is not known, since preprocess= is not a "
+                "shapleycam.Preprocess; give one, or leave the pointing metrics out"
+            )
+        return mask_of(regions, image.box, image.size, size)

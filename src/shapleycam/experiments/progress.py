@@ -1,0 +1,44 @@
+"""The interface by which an evaluation reports its progress."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from shapleycam.experiments.rows import Row
+
+
+class ProgressListener(Protocol):
+    """What an evaluation calls as it proceeds; any object with these three methods.
+
+    Example:
+        >>> class Counter:
+        ...     done = 0
+        ...     def run_started(self, images, done): self.done = done
+        ...     def model_started(self, name): print(name)
+        ...     def batch_finished(self, images, rows): self.done += images
+        >>> from shapleycam.experiments import ProgressListener
+        >>> listener: ProgressListener = Counter()
+    """
+
+    def run_started(self, images: int, done: int) -> None:
+        """Be told how many images there are, over all models, and how many of them an earlier run has measured."""
+
+    def model_started(self, name: str) -> None:
+        """Be told that a model comes next."""
+
+    def batch_finished(self, images: int, rows: Sequence[Row]) -> None:
+        """Be told how many more images are measured, with their rows."""
+
+
+class SilentListener:
+    """A listener that does nothing."""
+
+    def run_started(self, images: int, done: int) -> None:
+        """Do nothing."""
+
+    def model_started(self, name: str) -> None:
+        """Do nothing."""
+
+    def batch_finished(self, images: int, rows: Sequence[Row]) -> None:
+        """Do nothing."""

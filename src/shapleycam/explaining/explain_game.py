@@ -1,0 +1,89 @@
+"""From a game to explanations: the methods' values, and heatmaps of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from shapleycam.cams.bases import SECOND, Basis, BasisResult
+from shapleycam.cams.compute import CamValues, compute_bases, compute_values, measure_curvature
+from shapleycam.cams.heatmaps import heatmap
+from shapleycam.cams.table import Method
+from shapleycam.errors import DerivativeError
+from shapleycam.explaining import warnings
+from shapleycam.explaining.inputs import Batch
+from shapleycam.explanations.explanation import Explanation
+from shapleycam.game import Game
+from shapleycam.models.grids import spatial_size
+from shapleycam.tracing import Trace
+from shapleycam.values.options import EstimatorOptions
+
+
+def explain_game(
+    game: Game,
+    methods: Sequence[Method],
+    options: EstimatorOptions,
+    *,
+    batch: Batch,
+    traced: Trace,
+    channels: int = 1,
+    curvature: bool = False,
+) -> dict[str, Explanation]:
+    """Return the explanations of a game's images by each method.
+
+    `traced` has the model's own output, `channels` is the axis of the images that holds their channels; `curvature`
+    measures it also where no method needs it.
+    """
+    results = compute_bases(game, (method.basis for method in methods), options)
+    measured = _curvature(game, results, options, is_wanted=curvature)
+    if measured is not None and SECOND in results:
+        warnings.warn_of_no_curvature(measured, traced.layer, game.utility.name)
+    values = compute_values(game, methods, results)
+    return {
+        method.name: _explanation(method, values[method.name], game, batch, traced, channels, measured)
+        for method in methods
+    }
+
+
+def _explanation(
+    method: Method,
+    values: CamValues,
+    game: Game,
+    batch: Batch,
+    traced: Trace,
+    channels: int,
+    curvature: Float[Tensor, " b"] | None,
+) -> Explanation:
+    size = spatial_size(tuple(traced.images.shape), channels)[-len(game.layout.grid) :]
+    return Explanation(
+        method=method.name,
+        layer=traced.layer,
+        utility_name=game.utility.name,
+        heatmap=heatmap(values.cells, size),
+        values=values.cells,
+        target=game.target,
+        output=traced.output.detach() if isinstance(traced.output, torch.Tensor) else None,
+        utility=game.full,
+        images=traced.images,
+        sources=batch.sources,
+        stderr=values.stderr,
+        prefix=values.prefix,
+        curvature=curvature,
+        channels=channels,
+    )
+
+
+def _curvature(
+    game: Game, results: Mapping[Basis, BasisResult], options: EstimatorOptions, *, is_wanted: bool
+) -> Float[Tensor, " b"] | None:
+    """Return the curvature where a second-order method has paid for it, or where it is wanted and can be had."""
+    second = results.get(SECOND)
+    if second is None and is_wanted:
+        try:
+            second = compute_bases(game, [SECOND], options)[SECOND]
+        except DerivativeError:
+            return None
+    return measure_curvature(game, second) if isinstance(second, torch.Tensor) else None

@@ -1,0 +1,80 @@
+"""The layers of an explainer: by name, or by a rule that the model must be run for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from torch import nn
+
+from shapleycam.errors import LayerError
+from shapleycam.explaining.inputs import Batch
+from shapleycam.layers import BEFORE_POOL, RULES, Solid, chosen, rule_of
+from shapleycam.models.network import Network
+from shapleycam.models.resolve import name_without_wrappers
+from shapleycam.tracing._trace import Select
+from shapleycam.tracing.calls import layer_name
+
+LayerChoice: TypeAlias = "str | nn.Module | Sequence[str | nn.Module] | None"
+
+
+class LayerSearch:
+    """The layers that a user asked for.
+
+    Rules ("before-pool", "last-conv") are resolved by running the model once, at the first images; the answer is kept,
+    so that all later images are explained at the same layers.
+    """
+
+    def __init__(self, layer: LayerChoice, network: Network, model: nn.Module) -> None:
+        self._names = [_name_or_rule(choice, network, model) for choice in _choices(layer)]
+
+    def __len__(self) -> int:
+        """Return how many layers there are."""
+        return len(self._names)
+
+    def __str__(self) -> str:
+        """Return the names joined by " + "; rules stand for layers that are not known yet."""
+        return " + ".join(self._names)
+
+    @property
+    def is_done(self) -> bool:
+        """Return whether all names are known."""
+        return not any(name in RULES for name in self._names)
+
+    def find(self, model: nn.Module, batch: Batch, select: Select, solid: Solid) -> tuple[str, ...]:
+        """Return the layers' dotted names, found by running the model on the first image where a rule asks for it.
+
+        Raises:
+            LayerError: no layer fits the rule.
+        """
+        if not self.is_done:
+            first = batch.first
+            self._names = [
+                chosen(model, first.images, name, select, solid, first.extra) if name in RULES else name
+                for name in self._names
+            ]
+        return tuple(self._names)
+
+    def known(self) -> str:
+        """Return the dotted names joined by " + ", without running the model.
+
+        Raises:
+            LayerError: they must be found first.
+        """
+        if not self.is_done:
+            raise LayerError("the layer is not known yet; call find_layer(), explain some images, or give layer=")
+        return str(self)
+
+
+def _choices(layer: LayerChoice) -> Sequence[str | nn.Module]:
+    if layer is None:
+        return [BEFORE_POOL]
+    return [layer] if isinstance(layer, (str, nn.Module)) or not isinstance(layer, Sequence) else layer or [BEFORE_POOL]
+
+
+def _name_or_rule(layer: str | nn.Module, network: Network, model: nn.Module) -> str:
+    """Return a layer's name, or the rule by which it is found once the size of the images is known."""
+    rule = rule_of(layer, dict(model.named_modules()))
+    if rule is not None:
+        return network.layers.get(rule, rule)
+    return layer_name(model, name_without_wrappers(layer, model) if isinstance(layer, str) else layer)

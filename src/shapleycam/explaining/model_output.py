@@ -1,0 +1,50 @@
+"""What the model returns for images, without an explanation: its output, or the class scores in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from shapleycam.explaining.inputs import Batch
+from shapleycam.tracing._trace import Select
+from shapleycam.tracing.finals import Finals
+from shapleycam.tracing.isolation import isolated, run
+from shapleycam.tracing.scores import Returned, in_rows, is_of_classes, scores_of
+from shapleycam.utilities import Utility
+
+
+def selected_output(model: nn.Module, batch: Batch, select: Select, utility: Utility) -> Any:
+    """Return what `select` takes from the model's output, with one row for each image.
+
+    Raises:
+        ModelError: the output has not one row for each image.
+    """
+    with isolated(model) as copied:
+        output = select(run(copied, batch.images, batch.extra))
+    return in_rows(output, len(batch.images), "images", "output" if utility.reads == "output" else "numbers")
+
+
+def class_scores(
+    model: nn.Module, batch: Batch, select: Select, utility: Utility, labels: Sequence[str] | None
+) -> Float[Tensor, "b classes"] | None:
+    """Return what a target of the utility is chosen among; None for an output without classes.
+
+    Raises:
+        ModelError: the output has not one row for each image.
+    """
+    if utility.reads != "scores":
+        return utility.scores(selected_output(model, batch, select, utility), labels)
+    with isolated(model) as copied:
+        # How logits are had of an output of probabilities shows only in a graph, which is recorded of the first image.
+        with torch.enable_grad(), Finals() as finals:
+            leaf = batch.first.images.clone().requires_grad_()
+            first = in_rows(select(run(copied, leaf, batch.first.extra)), 1, "images", "scores")
+            returned = Returned.of(first, None, finals)
+            conversion = scores_of(first, returned, leaf) if is_of_classes(first) else None
+        with Finals() as finals:
+            rows = in_rows(select(run(copied, batch.images, batch.extra)), len(batch.images), "images", "scores")
+            return utility.scores(rows if conversion is None else conversion.of(rows, finals), labels)

@@ -1,0 +1,95 @@
+"""The output of one traced pass, as different utilities read it."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from shapleycam.errors import ModelError
+from shapleycam.explaining import warnings
+from shapleycam.explaining.inputs import Batch
+from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings
+from shapleycam.models.outputs import check_rows
+from shapleycam.tracing import Trace
+from shapleycam.tracing._trace import Select
+from shapleycam.tracing.isolation import isolated, run
+from shapleycam.tracing.scores import Form, Reads
+from shapleycam.utilities import Utility
+from shapleycam.utilities.checks import check_scores
+from shapleycam.utilities.utility import logits_or_none
+
+
+class OutputReadings:
+    """A traced pass whose output is read as class scores, as numbers or as it is; each reading is made once."""
+
+    def __init__(
+        self, traced: Trace, batch: Batch, select: Select, settings: ExplainerSettings, memory: ExplainerMemory
+    ) -> None:
+        self._traced, self._batch, self._select = traced, batch, select
+        self._settings, self._memory = settings, memory
+        self._readings: dict[Reads, Trace] = {}
+
+    def read(self, reads: Reads) -> Trace:
+        """Return the pass with its output read in one way.
+
+        Raises:
+            ModelError: the output has not one row for each image.
+        """
+        if reads not in self._readings:
+            self._readings[reads] = self._traced.reading(reads)
+            if reads != "output":
+                self._check_one_alone()
+        return self._readings[reads]
+
+    def read_for(self, utility: Utility) -> Trace:
+        """Return the pass as a utility reads it; the user is told once what there is to know about the output.
+
+        Raises:
+            OptionError: the utility cannot be asked of this output.
+        """
+        traced = self.read(utility.reads)
+        if traced.scores is not None:
+            check_scores(utility, traced.scores)
+            warnings.warn_about_scores(utility, traced, self._settings.labels, self._memory.messages)
+        return traced
+
+    def scores(self, utility: Utility) -> Float[Tensor, "b classes"] | None:
+        """Return what a target is chosen among; for a function of the user's the class scores, if there are any."""
+        labels = self._settings.labels
+        if utility.scores is not logits_or_none or utility.raw:
+            return utility.scores(self.read(utility.reads).output, labels)
+        try:
+            return utility.scores(self.read("scores").output, labels)
+        except ModelError:  # the function makes its own numbers of such an output
+            return None
+
+    def form_and_remark(self, utility: Utility) -> tuple[Form | None, str | None]:
+        """Return what the numbers of the model's own output are, and what there is to know about it."""
+        try:
+            scores = self.read("scores").scores
+        except ModelError:
+            scores = None
+        if scores is None:
+            return None, None
+        return scores.form, scores.remark if utility.reads == "scores" else None
+
+    def _check_one_alone(self) -> None:
+        """Refuse an output whose rows only seem to be images, as there are as many classes as images.
+
+        Only a pass of one image tells: where every dimension of the output is as long as the batch, any of them may be
+        the classes.
+
+        Raises:
+            ModelError: for one image alone the output has another form.
+        """
+        shape, images = tuple(getattr(self._traced.output, "shape", ())), self._batch.images
+        if len(images) == 1 or set(shape) != {len(images)} or self._memory.has_checked_rows(shape, self._select):
+            return
+        with isolated(self._settings.model) as model:
+            alone = check_rows(self._select(run(model, images[:1], self._batch.first.extra)), 1)
+        if alone.numel() * len(images) != self._traced.output.numel():
+            raise ModelError(
+                f"the model returns shape {shape} for {len(images)} images and {tuple(alone.shape)} for one alone; "
+                "expected one row for each: mend the model, or make such rows of what it returns by output=, a function"
+            )
+        self._memory.remember_rows(shape, self._select)

@@ -1,0 +1,65 @@
+"""What an explainer knows of its model: the choices of the user, and what was found out while it was used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from shapleycam.layers import Solid
+from shapleycam.models.layout import Layout
+from shapleycam.models.network import Transform
+
+_MOST_REMEMBERED = 64
+"""For so many utilities it is remembered whether the head ignores scale."""
+
+
+@dataclass(frozen=True)
+class ExplainerSettings:
+    """The model and how the user wants it explained; arguments as in `Explainer`."""
+
+    model: nn.Module
+    labels: tuple[str, ...] | None
+    preprocess: Transform | None
+    memory: int
+    layout: str | Layout | None
+    solid: Solid = None
+
+
+@dataclass
+class ExplainerMemory:
+    """What was found out about a model, so that it is checked once and the user is told once.
+
+    Functions are compared by identity, and held, so that another function cannot take the place of one that is gone;
+    they need not be hashable.
+    """
+
+    messages: set[str] = field(default_factory=set)
+    """Messages about the model's output that the user has had."""
+    _checked_rows: list[tuple[tuple[int, ...], Callable[..., Any]]] = field(default_factory=list)
+    _scale: list[tuple[str, Callable[..., Any], bool]] = field(default_factory=list)
+
+    def of_other_weights(self) -> ExplainerMemory:
+        """Return the memory for a model of the same make: what depends on its weights is forgotten."""
+        return ExplainerMemory(self.messages, self._checked_rows)
+
+    def has_checked_rows(self, shape: tuple[int, ...], select: Callable[..., Any]) -> bool:
+        """Return whether outputs of this shape, selected so, are known to have one row for each image."""
+        return any(shape == known and select is selected for known, selected in self._checked_rows)
+
+    def remember_rows(self, shape: tuple[int, ...], select: Callable[..., Any]) -> None:
+        """Remember that outputs of this shape, selected so, have one row for each image."""
+        self._checked_rows.append((shape, select))
+
+    def ignores_scale(self, layer: str, function: Callable[..., Any]) -> bool | None:
+        """Return whether the head at a layer ignores scale under a utility's function; None if that is not known."""
+        matches = (verdict for known, utility, verdict in self._scale if known == layer and utility is function)
+        return next(matches, None)
+
+    def remember_scale(self, layer: str, function: Callable[..., Any], *, ignores_scale: bool) -> None:
+        """Remember whether the head at a layer ignores scale under a utility's function."""
+        if len(self._scale) >= _MOST_REMEMBERED:
+            self._scale.clear()
+        self._scale.append((layer, function, ignores_scale))

@@ -1,0 +1,98 @@
+"""Explanations as NPZ files: arrays, and the rest as JSON under `metadata`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shapleycam.errors import OptionError
+from shapleycam.images import Source
+from shapleycam.version import __version__
+
+FORMAT = 1
+"""Of the files that are written. Files without a number are older, and have the same arrays."""
+TENSORS = ("heatmap", "values", "target", "output", "utility", "stderr", "prefix", "curvature")
+"""Fields that are stored as arrays, where they are not None."""
+_CHOICES = ("method", "layer", "utility_name")
+_DEFAULTS: dict[str, str | None] = {"form": "logits", "remark": None}
+"""Fields that are not in the oldest files, and what holds for these."""
+
+_T = TypeVar("_T")
+
+
+def write_fields(file: IO[bytes], fields: Mapping[str, Any], pictures: np.ndarray[Any, Any]) -> None:
+    """Write the fields of an explanation into an open file; `pictures` (b, ..., 3) are the network's inputs as pixels.
+
+    Photographs given by path are remembered by path.
+    """
+    arrays = {name: to_array(fields[name]) for name in TENSORS if fields[name] is not None}
+    metadata = {
+        **{name: fields[name] for name in (*_CHOICES, *_DEFAULTS)},
+        "labels": fields["labels"],
+        "sources": [_source_as_data(source) for source in fields["sources"]],
+        "version": __version__,
+        "format": FORMAT,
+    }
+    np.savez_compressed(file, metadata=np.array(json.dumps(metadata)), **arrays, pictures=pictures)
+
+
+def read_fields(path: str | Path, build: Callable[..., _T]) -> _T:
+    """Return what `build` makes of the fields in a file; `images` are the saved pictures, in [0, 1].
+
+    Raises:
+        OptionError: missing, not such a file, or written by a later version in another format.
+    """
+    if not Path(path).exists():
+        raise OptionError(f"{path}: no such file; check the path")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            metadata = json.loads(str(file["metadata"]))
+            number = int(metadata.get("format", 0))
+            if number <= FORMAT:
+                return build(**_fields(file, metadata))
+    except Exception as error:  # numpy and zipfile raise nearly anything for a damaged or foreign file
+        reason = f"{type(error).__name__}: {error}"
+        raise OptionError(
+            f"{path}: not an explanation saved by shapleycam ({reason}); give a file that Explanation.save wrote"
+        ) from error
+    raise OptionError(
+        f"{path}: an explanation of format {number}, written by shapleycam {metadata.get('version')}; expected format "
+        f"{FORMAT} or older: update shapleycam, which is {__version__} here"
+    )
+
+
+def to_array(tensor: Tensor) -> Any:
+    """Return a tensor as a numpy array, bfloat16 (which numpy has not) as float32."""
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+def _fields(file: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any]:
+    labels: Sequence[str] | None = metadata["labels"]
+    return {
+        **{name: metadata[name] for name in _CHOICES},
+        **{name: metadata.get(name, default) for name, default in _DEFAULTS.items()},
+        **{name: torch.from_numpy(file[name]) for name in TENSORS if name in file},
+        "images": torch.from_numpy(file["pictures"]).movedim(-1, 1).float() / 255,
+        "sources": tuple(_source_from_data(entry) for entry in metadata["sources"]),
+        "labels": tuple(labels) if labels is not None else None,
+    }
+
+
+def _source_as_data(source: Source) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        "photo": str(source.photo.resolve()) if isinstance(source.photo, Path) else None,
+        "box": source.box,
+    }
+
+
+def _source_from_data(entry: Mapping[str, Any]) -> Source:
+    photo, box = entry["photo"], entry["box"]
+    return Source(entry["name"], Path(photo) if photo else None, tuple(box) if box else None)

@@ -1,0 +1,46 @@
+"""Options of the estimators: one object that is handed down whole, and its fields as keyword arguments of users."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+from shapleycam.game.players import Regions
+from shapleycam.images import Seed
+from shapleycam.values._path import Nodes
+from shapleycam.values._permutation import Progress
+
+
+@dataclass(frozen=True)
+class EstimatorOptions:
+    """Options of the estimators, handed down whole from the explainer to the method that needs them.
+
+    Args:
+        nodes: gradients along the path, for the path methods; "auto" takes as many as its values need.
+        tolerance: ‖standard error‖ / ‖values‖ to which sampledshapley samples.
+        seed: for randomcam and sampledshapley, with the image's content.
+        players: None for each position by itself; (rows, columns) of a grid of regions; or whole numbers (h, w) or
+            (b, h, w) that name each cell's region.
+        progress: called while sampling with the orders so far and the largest ‖standard error‖ / ‖values‖.
+
+    Example:
+        >>> from shapleycam.values import EstimatorOptions
+        >>> EstimatorOptions(nodes=16).tolerance
+        0.01
+    """
+
+    nodes: Nodes = 8
+    tolerance: float = 0.01
+    seed: Seed = 0
+    players: Regions = None
+    progress: Progress | None = None
+
+
+class EstimatorKeywords(TypedDict, total=False):
+    """The fields of `EstimatorOptions` as keyword arguments of public functions."""
+
+    nodes: Nodes
+    tolerance: float
+    seed: Seed
+    players: Regions
+    progress: Progress | None
