@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from shapleycam.experiments import Store
-from shapleycam.experiments.results.cells import ADCC_PARTS
+from shapleycam.experiments.results.columns import ADCC_PARTS
 from shapleycam.experiments.results.statistics import Lead, lead, lead_from_resamples, pair_values, resample_means
 from shapleycam.experiments.results.summarising import adcc_of
 from shapleycam.experiments.rows import metrics_in
@@ -46,10 +46,10 @@ def compared_of_means(rows: pl.DataFrame, one: str, other: str) -> str:
     return shown(lead_from_resamples(pair, resample_means(pair), adcc_of))
 
 
-def shown(found: Lead) -> str:
+def shown(lead: Lead) -> str:
     """A lead in points."""
-    text = f"{100 * found.mean:+.2f} ({100 * found.low:+.2f} to {100 * found.high:+.2f})"
-    return f"**{text}**" if found.low > 0 or found.high < 0 else text
+    text = f"{100 * lead.mean:+.2f} ({100 * lead.low:+.2f} to {100 * lead.high:+.2f})"
+    return f"**{text}**" if lead.low > 0 or lead.high < 0 else text
 
 
 def table(run: Store) -> str:

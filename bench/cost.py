@@ -106,11 +106,11 @@ def contestants() -> dict[str, Callable[[nn.Module, str, Tensor], Call]]:
 def peak(name: str, contestant: str, device: str) -> float:
     """The peak memory of three calls, in MB: of a fresh process, or of the GPU."""
     model, images = network(name, device)
-    made = floor(model, images) if contestant == FLOOR else contestants()[contestant](model, NETWORKS[name][0], images)
+    call = floor(model, images) if contestant == FLOOR else contestants()[contestant](model, NETWORKS[name][0], images)
     if device == "cuda":
-        return peak_on_gpu(made)
+        return peak_on_gpu(call)
     for _ in range(3):
-        made()
+        call()
     return peak_resident()
 
 
@@ -180,8 +180,8 @@ def coalition_table(rounds: int) -> str:
         lines.append(
             f"| {layer} | {plain * 1e3:.1f} ms | {ratios['head']:.2f} | {ratios['full'] / ratios['head']:.0f} |"
         )
-    base, found = (peak_of_process(Path(__file__), "--coalitions", side) for side in ("hand", "head"))
-    lines += ["", f"Peak memory of the process at layer4: {found / base:.2f} x that of the head by hand."]
+    by_hand, ours = (peak_of_process(Path(__file__), "--coalitions", side) for side in ("hand", "head"))
+    lines += ["", f"Peak memory of the process at layer4: {ours / by_hand:.2f} x that of the head by hand."]
     return "\n".join(lines)
 
 

@@ -93,13 +93,13 @@ def papers_way(model: nn.Module, batches: Batches) -> Callable[[], None]:
         with torch.no_grad():
             target = model(images).argmax(1)
         with getattr(pytorch_grad_cam, kind)(model=model, target_layers=layers) as cam:
-            wanted = [Rest(int(one)) for one in target]
-            heat = torch.from_numpy(cam(input_tensor=images, targets=wanted))
+            utilities = [Rest(int(one)) for one in target]
+            heat = torch.from_numpy(cam(input_tensor=images, targets=utilities))
             mask = heat[:, None]
             plain, kept = score(images, target), score(images * mask, target)
             removed = score(images * (1 - mask), target)
-            again = torch.from_numpy(cam(input_tensor=images * mask, targets=wanted))
-        return plain, kept, removed, heat.flatten(1).mean(1), (heat * again).flatten(1).mean(1)
+            kept_heat = torch.from_numpy(cam(input_tensor=images * mask, targets=utilities))
+        return plain, kept, removed, heat.flatten(1).mean(1), (heat * kept_heat).flatten(1).mean(1)
 
     def call() -> None:
         for kind in PEERS.values():
@@ -143,8 +143,8 @@ def comparison(count: int, rounds: int) -> str:
     """Time, passes and memory of the two sides."""
     model, batches = zoo.load_network(zoo.DEFAULT).model, loaded(count)
     calls = {name: side(model, batches) for name, side in SIDES.items()}
-    made = {name: passes(model, call) for name, call in calls.items()}  # and warms them
-    made["ours"] = passes(model, calls["ours"])  # without the plan of the first use
+    counts = {name: passes(model, call) for name, call in calls.items()}  # and warms them
+    counts["ours"] = passes(model, calls["ours"])  # without the plan of the first use
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
@@ -162,12 +162,12 @@ def comparison(count: int, rounds: int) -> str:
     for name, each in times.items():
         middle = statistics.median(each)
         lines.append(
-            f"| {name} | {middle:.2f} | {middle / floor:.1f} | {made[name] / len(batches):.1f} | {memory[name]:.0f} |"
+            f"| {name} | {middle:.2f} | {middle / floor:.1f} | {counts[name] / len(batches):.1f} | {memory[name]:.0f} |"
         )
     ratios = [slow / fast for fast, slow in zip(times["ours"], times["the paper's way"], strict=True)]
     verdict = (
         f"Time ratio, each round by itself: median **{statistics.median(ratios):.1f}** "
-        f"({min(ratios):.1f} to {max(ratios):.1f}, {rounds} rounds); target 10. Passes: {made['ours']} made, at most "
+        f"({min(ratios):.1f} to {max(ratios):.1f}, {rounds} rounds); target 10. Passes: {counts['ours']} made, at most "
         f"{bound} allowed (1 + 2 x distinct maps, summed over the batches)."
     )
     lines += ["", verdict, ""]
@@ -234,17 +234,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=32)
     parser.add_argument("--peak", choices=SIDES)
-    given = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(THREADS)
     warnings.simplefilter("ignore", ShapleyCamWarning)
-    if given.peak:
-        SIDES[given.peak](zoo.load_network(zoo.DEFAULT).model, loaded(given.images))()
+    if options.peak:
+        SIDES[options.peak](zoo.load_network(zoo.DEFAULT).model, loaded(options.images))()
         print(peak_resident())
         return
     heading = f"# The experiments: what an evaluation costs\n\n{machine('timm', 'grad-cam')}\n"
     report(
         "experiments.md",
-        "\n".join([heading, comparison(given.images, given.rounds), end_to_end(given.images, given.rounds)]),
+        "\n".join([heading, comparison(options.images, options.rounds), end_to_end(options.images, options.rounds)]),
     )
 
 

@@ -57,9 +57,9 @@ def explained(photos: Sequence[Photo], layer: str) -> dict[str, shapleycam.Expla
     explainer = shapleycam.Explainer(zoo.DEFAULT, layer=layer, device="cpu")
     paths = [photo.file for photo in photos]
     names = [method.name for method in shapleycam.methods()]
-    found = explainer.compare(paths, [name for name in names if name != "exactshapley"])
-    found["exactshapley"] = explainer.explain(paths, "exactshapley", players=REGIONS)
-    return {name: found[name] for name in names}
+    explanations = explainer.compare(paths, [name for name in names if name != "exactshapley"])
+    explanations["exactshapley"] = explainer.explain(paths, "exactshapley", players=REGIONS)
+    return {name: explanations[name] for name in names}
 
 
 def strip(pictures: Sequence[Image.Image]) -> Image.Image:
@@ -80,11 +80,11 @@ def table() -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (titles, ["---"] * len(titles), *rows))
 
 
-def section(method: str, photos: Sequence[Photo], found: dict[str, dict[str, shapleycam.Explanation]]) -> str:
+def section(method: str, photos: Sequence[Photo], by_layer: dict[str, dict[str, shapleycam.Explanation]]) -> str:
     """A method's heading and strips."""
     lines = [f"### {method}", ""]
     for layer, place in LAYERS.items():
-        explanations = found[layer][method]
+        explanations = by_layer[layer][method]
         evidence = [f"{p.name}: {describe_evidence(explanations.values[i])}" for i, p in enumerate(photos)]
         lines += [f"![{method}, {place}. {'. '.join(evidence)}](images/gallery/{picture_name(method, layer)})", ""]
     return "\n".join(lines)
@@ -94,9 +94,9 @@ def picture_name(method: str, layer: str) -> str:
     return f"{method.replace('+', 'p')}_{layer.replace('.', '')}.jpg"
 
 
-def page(photos: Sequence[Photo], found: dict[str, dict[str, shapleycam.Explanation]]) -> str:
+def page(photos: Sequence[Photo], by_layer: dict[str, dict[str, shapleycam.Explanation]]) -> str:
     """The whole page."""
-    first = found["bn2"]["shapleycam"]
+    first = by_layer["bn2"]["shapleycam"]
     seen = [
         f"| {p.name} | {first.label(i)}, {float(first.probabilities(i).max()):.0%} | {p.credit} |"
         for i, p in enumerate(photos)
@@ -117,7 +117,7 @@ def page(photos: Sequence[Photo], found: dict[str, dict[str, shapleycam.Explanat
         "",
         table(),
         "",
-        *(section(method.name, photos, found) for method in shapleycam.methods()),
+        *(section(method.name, photos, by_layer) for method in shapleycam.methods()),
     ])  # fmt: skip
 
 
@@ -138,16 +138,16 @@ def draw(photos: Sequence[Photo], out: Path) -> None:
     """Write page and pictures into a folder."""
     folder = out / "images/gallery"
     folder.mkdir(parents=True, exist_ok=True)
-    found = {layer: explained(photos, layer) for layer in LAYERS}
-    first = found["bn2"]["shapleycam"]
+    by_layer = {layer: explained(photos, layer) for layer in LAYERS}
+    first = by_layer["bn2"]["shapleycam"]
     every = range(len(photos))
     pictures = {"photographs.jpg": [Image.fromarray(first.picture(i).numpy()) for i in every]}
-    for layer, by_method in found.items():
+    for layer, by_method in by_layer.items():
         for method, e in by_method.items():
             pictures[picture_name(method, layer)] = [e.overlay(i, on="input") for i in every]
     for name, row in pictures.items():
         strip(row).save(folder / name, quality=QUALITY, optimize=True)
-    (out / "gallery.md").write_text(page(photos, found), encoding="utf-8")
+    (out / "gallery.md").write_text(page(photos, by_layer), encoding="utf-8")
 
 
 def main() -> None:

@@ -91,28 +91,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--images", type=int, default=200)
-    given = parser.parse_args()
+    options = parser.parse_args()
     random.seed(0)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        whole, seconds = finished(place / "whole", given.images, 32, 0)
+        whole, seconds = finished(place / "whole", options.images, 32, 0)
         lines = [
             "# Runs that are killed",
             "",
             machine("polars"),
             "",
-            f"{given.images} photographs, {len(METHODS)} methods, six metrics: {len(whole)} rows, {seconds:.0f} s.",
+            f"{options.images} photographs, {len(METHODS)} methods, six metrics: {len(whole)} rows, {seconds:.0f} s.",
             "",
         ]
-        runs, parts = killed(place / "killed", given.images, 32, given.kills, seconds / 2)
-        for again in runs:
-            assert_frame_equal(whole, again, check_exact=True)
+        runs, parts = killed(place / "killed", options.images, 32, options.kills, seconds / 2)
+        for rows in runs:
+            assert_frame_equal(whole, rows, check_exact=True)
         lines += [f"- Killed {len(parts)} times (folders: {len(runs)}): every row equal, bit for bit."]
         lines += [f"  Parts that were there after each kill: {parts}."]
-        assert_frame_equal(whole, finished(place / "two", given.images, 32, 2)[0], check_exact=True)
+        assert_frame_equal(whole, finished(place / "two", options.images, 32, 2)[0], check_exact=True)
         lines.append("- With 2 workers instead of 0: every row equal, bit for bit.")
         for batch in (1, 7):
-            other, _ = finished(place / f"by {batch}", given.images, batch, 0)
+            other, _ = finished(place / f"by {batch}", options.images, batch, 0)
             lines.append(
                 f"- In batches of {batch} instead of 32: largest difference {largest_difference(whole, other):.1e}."
             )

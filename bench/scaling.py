@@ -116,12 +116,12 @@ class Measuring:
 
     step: Any
 
-    def __call__(self, given: tuple[float, float, Any]) -> Iterator[Any]:
-        begun, busy, prepared = given
+    def __call__(self, prepared: tuple[float, float, Any]) -> Iterator[Any]:
+        begun, busy, content = prepared
         start = time.monotonic()
         self.step.load_model()
         start, loading = time.monotonic(), time.monotonic() - start
-        for result in self.step(prepared):
+        for result in self.step(content):
             busy += time.monotonic() - start
             yield result
             start = time.monotonic()
@@ -153,13 +153,13 @@ class Noted:
 class Clock:
     """A listener that notes when the engine is asked, and when it gave its last result."""
 
-    asked: float = 0.0
+    started: float = 0.0
     last: float = 0.0
 
     def run_started(self, images: int, done: int) -> None: ...
 
     def model_started(self, name: str) -> None:  # noqa: ARG002
-        self.asked = time.monotonic()
+        self.started = time.monotonic()
 
     def batch_finished(self, images: int, rows: Sequence[Any]) -> None:  # noqa: ARG002
         self.last = time.monotonic()
@@ -179,9 +179,9 @@ def run(side: Side, images: int, out: Path) -> Run:
     end = time.monotonic()
     whole, ending = end - start, end - clock.last
     if engine is None:
-        return Run(whole, end - clock.asked, ending)
+        return Run(whole, end - clock.started, ending)
     first = min(engine.parts, key=lambda part: part["begun"])
-    joining, loading = first["begun"] - clock.asked, first["loading"]
+    joining, loading = first["begun"] - clock.started, first["loading"]
     busy = sum(part["busy"] for part in engine.parts)
     workers = len({part["by"] for part in engine.parts})
     return Run(whole, end - first["begun"] - loading, ending, importing, joining, loading, busy, workers)
@@ -196,15 +196,15 @@ def ran(sides: Sequence[Side], images: int) -> tuple[list[Run], list[pl.DataFram
     with tempfile.TemporaryDirectory() as place:
         outs = [Path(place, str(index)) for index in range(len(sides))]
         commands = [command(side, images, out) for side, out in zip(sides, outs, strict=True)]
-        asked = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        processes = [subprocess.Popen(words, env=environment(), **asked) for words in commands]
-        said = [process.communicate() for process in processes]
-        for process, words, (_, errors) in zip(processes, commands, said, strict=True):
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        processes = [subprocess.Popen(words, env=environment(), **pipes) for words in commands]
+        outputs = [process.communicate() for process in processes]
+        for process, words, (_, errors) in zip(processes, commands, outputs, strict=True):
             if process.returncode:
                 print(errors, file=sys.stderr)
                 raise subprocess.CalledProcessError(process.returncode, words)
-        found = [Run(**json.loads(output.splitlines()[-1])) for output, _ in said]
-        return found, [Store(out).rows() for out in outs]
+        runs = [Run(**json.loads(output.splitlines()[-1])) for output, _ in outputs]
+        return runs, [Store(out).rows() for out in outs]
 
 
 def command(side: Side, images: int, out: Path) -> list[str]:
@@ -227,9 +227,9 @@ class Measured:
         self.rows: dict[Side, list[pl.DataFrame]] = {side: [] for side in SIDES}
         for _ in range(rounds):
             for side in SIDES:
-                (found,), (rows,) = ran([side], images)
-                print(f"{side}: {found}", file=sys.stderr, flush=True)
-                self.runs[side].append(found)
+                (run_,), (rows,) = ran([side], images)
+                print(f"{side}: {run_}", file=sys.stderr, flush=True)
+                self.runs[side].append(run_)
                 self.rows[side].append(rows)
 
     def speeds(self) -> str:
@@ -381,15 +381,15 @@ def main() -> None:
     parser.add_argument("--run", type=Path, metavar="OUT", help="one run, in this process")
     parser.add_argument("--actors", type=int, default=0)
     parser.add_argument("--cpus", type=int, default=1)
-    given = parser.parse_args()
-    if given.run:
-        print(json.dumps(asdict(run(Side(given.actors, given.cpus), given.images, given.run))))
+    options = parser.parse_args()
+    if options.run:
+        print(json.dumps(asdict(run(Side(options.actors, options.cpus), options.images, options.run))))
         return
     ran([Side(1, 1)], BATCH)  # so that files are in memory
-    measured = Measured(given.images, given.rounds)
+    measured = Measured(options.images, options.rounds)
     tables, good = measured.tables()
-    heading = f"# From one process to a cluster\n\n{machine('ray', 'polars')}. {_counted(given.rounds, 'round')}."
-    sections = [heading, measured.speeds(), measured.overhead(), tables, weak(given.weak, given.rounds), SHOWS]
+    heading = f"# From one process to a cluster\n\n{machine('ray', 'polars')}. {_counted(options.rounds, 'round')}."
+    sections = [heading, measured.speeds(), measured.overhead(), tables, weak(options.weak, options.rounds), SHOWS]
     report("scaling.md", "\n\n".join(sections))
     if not good:
         raise SystemExit("the tables are not what they should be")

@@ -66,8 +66,8 @@ def of_shapiq(maker: Callable[..., object], budget: int) -> Estimator:
         def worth(coalitions: np.ndarray) -> np.ndarray:
             return game.value(torch.from_numpy(np.atleast_2d(coalitions).astype(bool)))[0].double().numpy()
 
-        found = maker(n=game.n_players, random_state=0).approximate(budget, worth)
-        return torch.from_numpy(np.asarray(found.get_n_order_values(1)))[None]
+        interaction_values = maker(n=game.n_players, random_state=0).approximate(budget, worth)
+        return torch.from_numpy(np.asarray(interaction_values.get_n_order_values(1)))[None]
 
     return estimate
 
@@ -119,14 +119,14 @@ def estimators(
         yield name, f"{samples} orders", lambda g, s=samples: s * g.n_players, of_captum(explainer, image, samples)
 
 
-def relative_errors(found: Tensor, true: Tensor) -> Tensor:
+def relative_errors(estimate: Tensor, true: Tensor) -> Tensor:
     """‖φ̂ - φ‖ / ‖φ‖ of each photograph."""
-    return (found.double() - true).norm(dim=1) / true.norm(dim=1)
+    return (estimate.double() - true).norm(dim=1) / true.norm(dim=1)
 
 
 def measured(explainer: Explainer, photos: list[Path], tolerance: float, *, whole: bool) -> list[Point]:
     """All estimators on all photographs."""
-    found: dict[tuple[str, str], list[tuple[float, float, float, float]]] = {}
+    measurements: dict[tuple[str, str], list[tuple[float, float, float, float]]] = {}
     for photo in photos:
         first = explainer.explain(photo, "gradcam")
         game = explainer.game(first.images)
@@ -145,9 +145,10 @@ def measured(explainer: Explainer, photos: list[Path], tolerance: float, *, whol
             except ShapleyCamError:  # too few evaluations to tell the players apart
                 continue
             error = float(relative_errors(results[0], true))
-            found.setdefault((name, budget), []).append((evaluations(game), error, spent * 1e3, spent / forward))
+            measurements.setdefault((name, budget), []).append((evaluations(game), error, spent * 1e3, spent / forward))
     return [
-        Point(*key, *(statistics.median(column) for column in zip(*rows, strict=True))) for key, rows in found.items()
+        Point(*key, *(statistics.median(column) for column in zip(*rows, strict=True)))
+        for key, rows in measurements.items()
     ]
 
 
@@ -210,8 +211,8 @@ def budgets(explainer: Explainer, photos: list[Path]) -> list[str]:
     lines.append("|---|---|---|---|---|")
     for size in (1, 10):
         for method, what, budget in (("sampledshapley", "to 1 %", "2"), ("pathcam-h", "8 nodes", "1.2")):
-            found = [included(explainer, part, method) for part in images.split(size)]
-            figures = f"{statistics.median(found):.2f} | {max(found):.2f}"
+            shares = [included(explainer, part, method) for part in images.split(size)]
+            figures = f"{statistics.median(shares):.2f} | {max(shares):.2f}"
             lines.append(f"| {method}, {what} | {size} | {figures} | {budget} |")
     game = explainer.game(images)
     true, sampled = values.permutation(game, tolerance=0.005, seed=99), values.permutation(game)
@@ -244,7 +245,7 @@ def scale_invariant() -> list[str]:
         game = explainer.game(images)
         true = values.permutation(game, tolerance=0.002, seed=99, most_orders=4000).values
         others = [values.taylor(game, 1), values.taylor(game, 2), values.path(game, 8), values.kernel(game, 2048)]
-        errors = [float(relative_errors(found.values, true)) for found in (*others, values.permutation(game, 32))]
+        errors = [float(relative_errors(estimate.values, true)) for estimate in (*others, values.permutation(game, 32))]
 
         def plain(explainer: Explainer = explainer, images: Tensor = images) -> None:
             with torch.inference_mode():
@@ -255,12 +256,12 @@ def scale_invariant() -> list[str]:
             (seconds(plain, CPU), seconds(lambda e=explainer, i=images: values.permutation(e.game(i), 32), CPU))
             for _ in range(5)
         ]
-        found = game.structure
-        how = "a sum over positions" if found.is_sum else "reads the mean" if found.reads_mean else "none"
+        structure = game.structure
+        reads = "a sum over positions" if structure.is_sum else "reads the mean" if structure.reads_mean else "none"
         ms = statistics.median(own for _, own in pairs) * 1e3
         ratio = statistics.median(own / bare for bare, own in pairs)
         figures = " | ".join(f"{error:.3f}" for error in errors)
-        lines.append(f"| {name}, {layer} | {how} | {figures} | {ms:.0f} | {ratio:.2f} |")
+        lines.append(f"| {name}, {layer} | {reads} | {figures} | {ms:.0f} | {ratio:.2f} |")
     return lines
 
 
@@ -272,8 +273,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(THREADS)
     warnings.simplefilter("ignore", ShapleyCamWarning)
-    found = sorted(options.data.rglob("*.JPEG"))
-    photos = found[:: max(1, len(found) // options.photos)][: options.photos]
+    paths = sorted(options.data.rglob("*.JPEG"))
+    photos = paths[:: max(1, len(paths) // options.photos)][: options.photos]
     if not photos:
         parser.error(f"no photographs (*.JPEG) below {options.data}: name the folder with --data")
     default = Explainer("efficientnet_lite0", device="cpu")
@@ -292,10 +293,10 @@ def main() -> None:
         explainer = Explainer(default.model, layer=layer, preprocess=default.preprocess)
         points = measured(explainer, photos[:most], tolerance, whole=most is None)
         structure = explainer.game(photos[0]).structure
-        how = "a sum over positions" if structure.is_sum else "the whole head for each coalition"
+        evaluation = "a sum over positions" if structure.is_sum else "the whole head for each coalition"
         text += [
             "",
-            f"## {layer}: {how}, {len(photos[:most])} photographs",
+            f"## {layer}: {evaluation}, {len(photos[:most])} photographs",
             "",
             f"True values: permutation sampling to {tolerance:.1%}; the forward pass is not included.",
             "",

@@ -68,16 +68,16 @@ def survey(architecture: Architecture, rounds: int = 3) -> Row:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ShapleyCamWarning)
             game = explainer.game(images)
-            found = explainer.compare(images, METHODS)
+            explanations = explainer.compare(images, METHODS)
     except ShapleyCamError as error:
         return Row(architecture, fault=str(error))
     with torch.no_grad():
         output = _logits(model(images))
-        again = _logits(game._trace.head(game.activation))  # noqa: SLF001  # what the game itself is played on
-    error = float((again - output).abs().max() / output.abs().max())
+        replayed = _logits(game._trace.head(game.activation))  # noqa: SLF001  # what the game itself is played on
+    error = float((replayed - output).abs().max() / output.abs().max())
     faults = [
         *([f"head(A) is {error:.1e} off"] if not error <= EXACT else []),
-        *(fault for name in METHODS for fault in _faults(name, found[name], game.layout, architecture.size)),
+        *(fault for name in METHODS for fault in _faults(name, explanations[name], game.layout, architecture.size)),
     ]
     errors = first_order_errors(model, explainer, images, game)
     ratio = _ratio(model, explainer, images, rounds) if rounds else float("nan")
@@ -178,8 +178,8 @@ def _difference(values: torch.Tensor, expected: torch.Tensor) -> float:
     return float((values - expected).norm() / expected.norm())
 
 
-def _faults(name: str, found: shapleycam.Explanation, layout: Layout, size: int) -> list[str]:
-    heatmap, values = found.heatmap, found.values
+def _faults(name: str, explanation: shapleycam.Explanation, layout: Layout, size: int) -> list[str]:
+    heatmap, values = explanation.heatmap, explanation.values
     return [
         *([f"{name} not finite"] if not bool(torch.isfinite(heatmap).all() & torch.isfinite(values).all()) else []),
         *([f"{name} blank"] if not bool(heatmap.any()) else []),

@@ -39,6 +39,7 @@ def on_one_line(error: BaseException) -> str:
     r"""Return an error's whole message on one line, or the name of its type where it has no message.
 
     Example:
+        >>> from shapleycam.wording import on_one_line
         >>> on_one_line(ValueError("no such size\n  for this model")), on_one_line(KeyboardInterrupt())
         ('no such size for this model', 'KeyboardInterrupt')
     """

@@ -17,7 +17,7 @@ from shapleycam.cams.spreads import MEAN
 from shapleycam.cams.table import Method, expand
 from shapleycam.experiments.results.styles import style_of
 from shapleycam.explaining.inputs import batch_of
-from shapleycam.report import of_photographs, pages_of
+from shapleycam.report import make_pages, render_photographs
 
 
 def masked_scores(game, _):
@@ -89,7 +89,7 @@ def test_it_is_explained_measured_listed_drawn_and_reported(masked, explainer, h
     torch.testing.assert_close(compared["maskedcam"].values, compared["gradcam"].values)
     (distance,) = fidelity.fidelity(explainer, [batch], methods=["maskedcam"], players=(2, 2)).distances
     assert distance.error is None
-    assert b"maskedcam" in of_photographs(pages_of(explainer, batch, names), [])
+    assert b"maskedcam" in render_photographs(make_pages(explainer, batch, names), [])
     assert style_of("maskedcam").colour == "#123456"
     listed = {row["name"]: row for row in json.loads(run("methods", "--json").out)}
     assert listed["maskedcam"]["needs_model_passes"]

@@ -49,8 +49,8 @@ def exact(image, removed):
     ).tocsc()
     gone, pixels = removed.numpy().ravel(), image.double().numpy().reshape(len(image), -1).T
     filled = pixels.copy()
-    found = spsolve(laplacian[gone][:, gone], -laplacian[gone][:, ~gone] @ pixels[~gone])
-    filled[gone] = found.reshape(gone.sum(), len(image))
+    actual = spsolve(laplacian[gone][:, gone], -laplacian[gone][:, ~gone] @ pixels[~gone])
+    filled[gone] = actual.reshape(gone.sum(), len(image))
     return torch.from_numpy(filled.T.reshape(image.shape).copy())
 
 
@@ -96,32 +96,32 @@ def test_small_images_as_the_direct_solver(height, width, share):
     removed = torch.rand(6, height, width, generator=seeded(1)) < share
     removed[:, 0, 0] = False
     filled = impute(images, removed, 1e-9)
-    for image, gone, found in zip(images, removed, filled, strict=True):
+    for image, gone, actual in zip(images, removed, filled, strict=True):
         if gone.any():
-            torch.testing.assert_close(found, exact(image, gone), rtol=0, atol=1e-8)
+            torch.testing.assert_close(actual, exact(image, gone), rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("name", HARD)
 def test_hard_masks_as_the_direct_solver(name):
     image = torch.randn(3, 96, 96, generator=seeded())
-    found = impute(image[None], HARD[name][None])[0]
-    assert (found - exact(image, HARD[name])).abs().max() < 1e-3
+    actual = impute(image[None], HARD[name][None])[0]
+    assert (actual - exact(image, HARD[name])).abs().max() < 1e-3
 
 
 def test_a_photograph_as_the_direct_solver(hopper):
     image = interpolate(photograph(hopper), (224, 224), mode="bilinear")[0]
     removed = smooth_masks(224, [10, 50, 90])
     filled = impute(image.expand(6, -1, -1, -1), removed)
-    for gone, found in zip(removed, filled, strict=True):
-        assert (found - exact(image, gone)).abs().max() < 1e-3
+    for gone, actual in zip(removed, filled, strict=True):
+        assert (actual - exact(image, gone)).abs().max() < 1e-3
 
 
 @pytest.mark.parametrize("tolerance", [1e-1, 1e-2, 1e-3, 1e-4])
 def test_the_tolerance_is_kept(tolerance):
     image = torch.randn(3, 96, 96, generator=seeded())
     removed = smooth_masks(96, [30, 90])
-    for gone, found in zip(removed, impute(image.expand(4, -1, -1, -1), removed, tolerance), strict=True):
-        assert (found - exact(image, gone)).abs().max() < tolerance
+    for gone, actual in zip(removed, impute(image.expand(4, -1, -1, -1), removed, tolerance), strict=True):
+        assert (actual - exact(image, gone)).abs().max() < tolerance
 
 
 def test_as_pytorch_grad_cam():
@@ -172,10 +172,10 @@ def test_no_value_beyond_those_kept(height, width, share, seed):
     removed = torch.rand(2, height, width, generator=seeded(seed + 1)) < share
     filled = impute(images, removed)
     assert torch.equal(filled.masked_select(~removed[:, None]), images.masked_select(~removed[:, None]))
-    for image, gone, found in zip(images, removed, filled, strict=True):
+    for image, gone, actual in zip(images, removed, filled, strict=True):
         known = (image if gone.all() else image[:, ~gone]).flatten(1)
-        assert (found.flatten(1).amax(1) <= known.amax(1) + 1e-3).all()
-        assert (found.flatten(1).amin(1) >= known.amin(1) - 1e-3).all()
+        assert (actual.flatten(1).amax(1) <= known.amax(1) + 1e-3).all()
+        assert (actual.flatten(1).amin(1) >= known.amin(1) - 1e-3).all()
 
 
 def test_a_batch_is_as_its_images():
@@ -239,5 +239,5 @@ def test_a_known_pixel_that_is_not_finite(value):
 def test_on_a_gpu():
     images = torch.randn(2, 3, 96, 96, generator=seeded())
     removed = smooth_masks(96, [90])
-    found = impute(images.cuda(), removed.cuda()).cpu()
-    torch.testing.assert_close(found, impute(images, removed), rtol=0, atol=2e-3)
+    actual = impute(images.cuda(), removed.cuda()).cpu()
+    torch.testing.assert_close(actual, impute(images, removed), rtol=0, atol=2e-3)

@@ -26,7 +26,7 @@ def reference(data):
 
 
 @pytest.fixture(scope="module")
-def found(data):
+def actual(data):
     """By metric and method one number a photograph, and the scores that the masked photographs differ by."""
     half = (0.5, 0.5, 0.5)
     preprocess = Preprocess(256, (224, 224), half, half)
@@ -46,21 +46,21 @@ def found(data):
     return together, scores
 
 
-def test_the_reference_has_these(reference, found):
+def test_the_reference_has_these(reference, actual):
     assert set(reference) == set(NINE)
-    assert all(len(values) == 32 for by_method in found[0].values() for values in by_method.values())
+    assert all(len(values) == 32 for by_method in actual[0].values() for values in by_method.values())
 
 
 @pytest.mark.parametrize("method", NINE)
 @pytest.mark.parametrize("name", MEANS)
-def test_mean_over_the_photographs(reference, found, name, method):
-    assert float(found[0][name][method].mean()) == pytest.approx(reference[method][name], abs=NEAR)
+def test_mean_over_the_photographs(reference, actual, name, method):
+    assert float(actual[0][name][method].mean()) == pytest.approx(reference[method][name], abs=NEAR)
 
 
 @pytest.mark.parametrize("method", NINE)
-def test_increase_in_confidence(reference, found, method):
+def test_increase_in_confidence(reference, actual, method):
     """A photograph whose score hardly changes may count either way: so many are allowed for."""
-    metrics, scores = found
+    metrics, scores = actual
     drops, rises = metrics["average_drop"][method] * scores, metrics["increase_in_confidence"][method]
     fell_hardly, could_rise_hardly = (drops < 1e-5) & (rises == 0), (rises == 1) & (scores > 1 - 1e-5)
     flips = int((fell_hardly | could_rise_hardly).sum())
@@ -68,21 +68,21 @@ def test_increase_in_confidence(reference, found, method):
 
 
 @pytest.mark.parametrize("method", NINE)
-def test_adcc_of_means(reference, found, method):
+def test_adcc_of_means(reference, actual, method):
     coherency, complexity, drop = (
-        found[0][name][method].mean() for name in ("coherency", "complexity", "average_drop")
+        actual[0][name][method].mean() for name in ("coherency", "complexity", "average_drop")
     )
     whole = 3 / (1 / coherency + 1 / (1 - complexity) + 1 / (1 - drop))
     assert float(whole) == pytest.approx(reference[method]["adcc_of_means"], abs=NEAR)
 
 
 @pytest.mark.parametrize("method", NINE)
-def test_mean_of_adcc(reference, found, method):
-    assert float(found[0]["adcc"][method].mean()) == pytest.approx(reference[method]["mean_of_adcc"], abs=NEAR)
+def test_mean_of_adcc(reference, actual, method):
+    assert float(actual[0]["adcc"][method].mean()) == pytest.approx(reference[method]["mean_of_adcc"], abs=NEAR)
 
 
-def test_methods_that_agree_there_agree_here(found):
+def test_methods_that_agree_there_agree_here(actual):
     """Before pooling, GradCAM, HiResCAM and XGradCAM are one map."""
-    for by_method in found[0].values():
+    for by_method in actual[0].values():
         torch.testing.assert_close(by_method["hirescam"], by_method["gradcam"], atol=1e-5, rtol=0)
         torch.testing.assert_close(by_method["xgradcam"], by_method["gradcam"], atol=1e-5, rtol=0)

@@ -125,15 +125,15 @@ def test_options_stay_as_they_are():
 @pytest.mark.parametrize("option", ["steps", "blur_size", "percentiles", "sensitivity_draws", "randomised_stages"])
 def test_the_smallest_choice_is_taken(explainer, images, explanations, option):
     smallest = MetricOptions(**{option: (50,) if option == "percentiles" else 1})
-    asked = ["insertion", "deletion", "road", "max_sensitivity", "randomisation_spearman"]
-    found = measure(explainer, images, {"gradcam": explanations["gradcam"]}, asked, smallest)
-    assert all(by_method["gradcam"].isfinite().all() for by_method in found.values())
+    requested = ["insertion", "deletion", "road", "max_sensitivity", "randomisation_spearman"]
+    actual = measure(explainer, images, {"gradcam": explanations["gradcam"]}, requested, smallest)
+    assert all(by_method["gradcam"].isfinite().all() for by_method in actual.values())
 
 
 def test_no_radius_no_sensitivity_and_no_noise(explainer, images, explanations):
-    found = measure(explainer, images, explanations, ["max_sensitivity"], MetricOptions(sensitivity_radius=0))
+    actual = measure(explainer, images, explanations, ["max_sensitivity"], MetricOptions(sensitivity_radius=0))
     for method in ("gradcam", "shapleycam"):
-        assert found["max_sensitivity"][method].tolist() == pytest.approx([0, 0, 0], abs=1e-5)
+        assert actual["max_sensitivity"][method].tolist() == pytest.approx([0, 0, 0], abs=1e-5)
 
 
 # Where masks multiply, and what they hide behind
@@ -222,14 +222,14 @@ def test_black_in_a_real_network():
     preprocess = Preprocess(24, (24, 24), (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
     explainer = Explainer(small(), layer="4", preprocess=preprocess)
     explanation = explainer.explain(photo, "gradcam")
-    found = measure(explainer, photo, {"gradcam": explanation}, ["average_drop"], MetricOptions(mask_space="pixels"))
+    actual = measure(explainer, photo, {"gradcam": explanation}, ["average_drop"], MetricOptions(mask_space="pixels"))
     mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (preprocess.mean, preprocess.std))
     pixels = explanation.images * std + mean
     again = (pixels * explanation.heatmap[:, None] - mean) / std
     target = int(explanation.target)
     with torch.no_grad():
         s, kept = (float(explainer.model(x).softmax(1)[0, target]) for x in (explanation.images, again))
-    assert float(found["average_drop"]["gradcam"]) == pytest.approx(max(0, s - kept) / s, abs=1e-5)
+    assert float(actual["average_drop"]["gradcam"]) == pytest.approx(max(0, s - kept) / s, abs=1e-5)
 
 
 @pytest.mark.parametrize("preprocess", [None, lambda photo: torch.zeros(3, 24, 24)], ids=["none", "a function"])
@@ -273,11 +273,11 @@ def test_objects_of_another_shape(explainer, images, explanations, objects):
 def test_objects_of_numbers(explainer, images, explanations):
     """Are refused, or taken as what they say where they are not zero."""
     try:
-        found = measure(explainer, images, explanations, ["pointing_game"], objects=boxes(3).float())
+        actual = measure(explainer, images, explanations, ["pointing_game"], objects=boxes(3).float())
     except OptionError:
         return
     expected = measure(explainer, images, explanations, ["pointing_game"], objects=boxes(3))
-    assert found["pointing_game"]["gradcam"].tolist() == expected["pointing_game"]["gradcam"].tolist()
+    assert actual["pointing_game"]["gradcam"].tolist() == expected["pointing_game"]["gradcam"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -327,16 +327,16 @@ def test_a_mistyped_metric(explainer, images, explanations, name, meant):
 def test_one_name_by_itself(explainer, images, explanations):
     """Is taken as that metric, or refused as what it is."""
     try:
-        found = list(measure(explainer, images, explanations, "average_drop"))
+        actual = list(measure(explainer, images, explanations, "average_drop"))
     except OptionError as error:
-        found = [name for name in METRICS if name in str(error).split(";")[0]]
-    assert found == ["average_drop"]
+        actual = [name for name in METRICS if name in str(error).split(";")[0]]
+    assert actual == ["average_drop"]
 
 
 def test_names_are_taken_once_and_in_their_order(explainer, images, explanations):
-    found = measure(explainer, images, explanations, ["complexity", "average_drop", "complexity"])
-    assert list(found) == ["complexity", "average_drop"]
-    assert list(found["complexity"]) == list(explanations)
+    actual = measure(explainer, images, explanations, ["complexity", "average_drop", "complexity"])
+    assert list(actual) == ["complexity", "average_drop"]
+    assert list(actual["complexity"]) == list(explanations)
     sets = measure(explainer, images, explanations, ["complexity", "paper"])
     assert next(iter(sets)) == "complexity"
     assert len(sets) == 6
@@ -400,8 +400,8 @@ def test_scores_of_what_has_no_classes_are_refused(images, utility):
 def test_metrics_of_maps_need_no_classes(images):
     explainer = Explainer(Numbers(), layer="net.4", utility="value")
     explanations = {"hirescam": explainer.explain(images, "hirescam", target=0)}
-    found = measure(explainer, images, explanations, ["complexity", "coherency", "max_sensitivity"], QUICK)
-    assert all(by_method["hirescam"].isfinite().all() for by_method in found.values())
+    actual = measure(explainer, images, explanations, ["complexity", "coherency", "max_sensitivity"], QUICK)
+    assert all(by_method["hirescam"].isfinite().all() for by_method in actual.values())
 
 
 def test_a_game_is_of_one_layer(images):
@@ -416,15 +416,15 @@ def test_the_score_is_of_the_utility_that_was_explained(images):
     """Labels beside others: their sigmoid, not softmax, also where the explainer itself is of another utility."""
     explainer = Explainer(small(), layer="4")
     explanation = explainer.explain(images, "gradcam", target=2, utility="sigmoid_rest")
-    found = measure(explainer, images, {"gradcam": explanation}, ["average_drop", "coherency"])
+    actual = measure(explainer, images, {"gradcam": explanation}, ["average_drop", "coherency"])
     kept_images = images * explanation.heatmap[:, None]
     with torch.no_grad():
         s, kept = (explainer.model(x)[:, 2].sigmoid() for x in (images, kept_images))
     expected = (s - kept).clamp(min=0) / s
-    torch.testing.assert_close(found["average_drop"]["gradcam"], expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(actual["average_drop"]["gradcam"], expected, atol=1e-5, rtol=0)
     again = explainer.explain(kept_images, "gradcam", target=2, utility="sigmoid_rest").heatmap
     coherency = METRICS["coherency"].function(explanation.heatmap, again)
-    torch.testing.assert_close(found["coherency"]["gradcam"], coherency, atol=1e-5, rtol=0)
+    torch.testing.assert_close(actual["coherency"]["gradcam"], coherency, atol=1e-5, rtol=0)
 
 
 def test_a_function_that_the_explainer_does_not_know_is_refused_with_what_to_do(images, explainer):
@@ -439,10 +439,10 @@ def test_a_function_that_the_explainer_does_not_know_is_refused_with_what_to_do(
 def test_the_explainers_own_function_is_asked_again(images):
     explainer = Explainer(small(), layer="4", utility=lambda output, target: output[:, 0] - output[:, 1])
     explanation = explainer.explain(images, "gradcam", target=0)
-    found = measure(explainer, images, {"gradcam": explanation}, ["coherency"])["coherency"]["gradcam"]
+    actual = measure(explainer, images, {"gradcam": explanation}, ["coherency"])["coherency"]["gradcam"]
     again = explainer.explain(images * explanation.heatmap[:, None], "gradcam", target=0).heatmap
     expected = METRICS["coherency"].function(explanation.heatmap, again)
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(actual, expected, atol=1e-5, rtol=0)
 
 
 # Each row as a function, and the table
@@ -498,8 +498,8 @@ def test_the_package_has_metrics_without_a_further_import():
 def test_one_number_an_image(name, precision):
     explainer, images = Explainer(small().to(precision), layer="4"), some(3).to(precision)
     explanations = explainer.compare(images, ["gradcam", "randomcam"])
-    found = measure(explainer, images, explanations, [name], QUICK, boxes(3))[name]
-    for method, values in found.items():
+    actual = measure(explainer, images, explanations, [name], QUICK, boxes(3))[name]
+    for method, values in actual.items():
         assert isinstance(values, torch.Tensor)
         assert values.shape == (3,)
         assert values.is_floating_point()
@@ -512,8 +512,8 @@ def test_half_precision_is_measured_in_full(precision):
     explainer, images = Explainer(small().to(precision), layer="4"), some(2).to(precision)
     explanations = explainer.compare(images, ["gradcam"])
     names = [name for name in METRICS if not name.startswith("randomisation")]
-    found = measure(explainer, images, explanations, names, QUICK, boxes(2))
-    assert all(by_method["gradcam"].isfinite().all() for by_method in found.values())
+    actual = measure(explainer, images, explanations, names, QUICK, boxes(2))
+    assert all(by_method["gradcam"].isfinite().all() for by_method in actual.values())
     assert next(explainer.model.parameters()).dtype == precision
 
 
@@ -521,8 +521,8 @@ def test_half_precision_is_measured_in_full(precision):
 def test_half_precision_is_randomised(precision):
     explainer, images = Explainer(small().to(precision), layer="4"), some(2).to(precision)
     explanations = explainer.compare(images, ["gradcam"])
-    found = measure(explainer, images, explanations, ["randomisation_spearman"], QUICK)
-    assert found["randomisation_spearman"]["gradcam"].isfinite().all()
+    actual = measure(explainer, images, explanations, ["randomisation_spearman"], QUICK)
+    assert actual["randomisation_spearman"]["gradcam"].isfinite().all()
 
 
 def test_one_image_and_an_image_that_is_not_square():
@@ -532,11 +532,11 @@ def test_one_image_and_an_image_that_is_not_square():
     objects = torch.zeros(1, 20, 36, dtype=torch.bool)
     objects[:, 4:9, 30:] = True
     explanations = explainer.compare(images, ["gradcam"])
-    found = measure(explainer, images, explanations, ["all"], QUICK, objects)
+    actual = measure(explainer, images, explanations, ["all"], QUICK, objects)
     pointing = {"pointing_game", "energy_pointing"}
-    assert set(measure(explainer, images, explanations, ["all"], QUICK)) == set(found) - pointing
-    assert all(by_method["gradcam"].shape == (1,) for by_method in found.values())
-    assert all(by_method["gradcam"].isfinite().all() for by_method in found.values())
+    assert set(measure(explainer, images, explanations, ["all"], QUICK)) == set(actual) - pointing
+    assert all(by_method["gradcam"].shape == (1,) for by_method in actual.values())
+    assert all(by_method["gradcam"].isfinite().all() for by_method in actual.values())
 
 
 def test_pointing_reads_rows_and_columns_of_an_image_that_is_not_square():
@@ -561,8 +561,8 @@ def test_the_tolerance_is_a_circle_of_15_pixels(away, hits):
 def test_an_image_without_objects_has_no_pointing(explainer, images, explanations):
     objects = boxes(3)
     objects[1] = False
-    found = measure(explainer, images, explanations, ["pointing_game", "energy_pointing"], objects=objects)
-    for by_method in found.values():
+    actual = measure(explainer, images, explanations, ["pointing_game", "energy_pointing"], objects=objects)
+    for by_method in actual.values():
         assert by_method["gradcam"].isnan().tolist() == [False, True, False]
 
 

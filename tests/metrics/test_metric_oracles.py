@@ -54,30 +54,30 @@ def order(heatmap: np.ndarray) -> np.ndarray:
 
 
 def test_coherency_is_pearson_of_both_maps(explainer, explanations, images):
-    found = measure(explainer, images, explanations, ["coherency"])["coherency"]
+    actual = measure(explainer, images, explanations, ["coherency"])["coherency"]
     for method, explanation in explanations.items():
         kept = explainer.explain(images * explanation.heatmap[:, None], method, target=explanation.target)
         expected = [
             (pearsonr(one.flatten(), other.flatten()).statistic + 1) / 2
             for one, other in zip(explanation.heatmap.double(), kept.heatmap.double(), strict=True)
         ]
-        assert found[method].tolist() == pytest.approx(expected, abs=1e-5)
+        assert actual[method].tolist() == pytest.approx(expected, abs=1e-5)
 
 
 def test_confidence_metrics_from_plain_passes(explainer, explanations, images, model):
     names = ["average_drop", "average_drop_in_deletion", "increase_in_confidence"]
-    found = measure(explainer, images, explanations, names)
+    actual = measure(explainer, images, explanations, names)
     for method, explanation in explanations.items():
         for i, image in enumerate(images.double().numpy()):
             m, target = explanation.heatmap[i].double().numpy(), int(explanation.target[i])
             s, kept, removed = score(model, [image, image * m, image * (1 - m)], target)
             expected = [max(0.0, s - kept) / s, max(0.0, s - removed) / s, float(kept > s)]
-            assert [float(found[name][method][i]) for name in names] == pytest.approx(expected, abs=1e-5)
+            assert [float(actual[name][method][i]) for name in names] == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("steps", [28, 7, 5])  # 576 pixels are not a multiple of 28 or 5
 def test_deletion_curve_in_numpy(explainer, explanations, images, model, steps):
-    found = measure(explainer, images, explanations, ["deletion"], MetricOptions(steps=steps))["deletion"]
+    actual = measure(explainer, images, explanations, ["deletion"], MetricOptions(steps=steps))["deletion"]
     for method, explanation in explanations.items():
         for i, image in enumerate(images.numpy()):
             places = order(explanation.heatmap[i].numpy())
@@ -87,7 +87,9 @@ def test_deletion_curve_in_numpy(explainer, explanations, images, model, steps):
                 one[:, places[: int(np.ceil(576 * step / steps))]] = 0
                 changed.append(one.reshape(image.shape))
             curve = score(model, np.stack(changed), int(explanation.target[i]))
-            assert float(found[method][i]) == pytest.approx(np.trapezoid(curve, np.linspace(0, 1, steps + 1)), abs=1e-5)
+            assert float(actual[method][i]) == pytest.approx(
+                np.trapezoid(curve, np.linspace(0, 1, steps + 1)), abs=1e-5
+            )
 
 
 def blurred(image: np.ndarray, size: int, sigma: float) -> np.ndarray:
@@ -101,7 +103,7 @@ def blurred(image: np.ndarray, size: int, sigma: float) -> np.ndarray:
 
 
 def test_insertion_curve_in_numpy(explainer, explanations, images, model):
-    found = measure(explainer, images, explanations, ["insertion"])["insertion"]
+    actual = measure(explainer, images, explanations, ["insertion"])["insertion"]
     for method, explanation in explanations.items():
         for i, image in enumerate(images.numpy()):
             places = order(explanation.heatmap[i].numpy())
@@ -112,7 +114,7 @@ def test_insertion_curve_in_numpy(explainer, explanations, images, model):
                 one[:, shown] = image.reshape(3, -1)[:, shown]
                 changed.append(one.reshape(image.shape))
             curve = score(model, np.stack(changed), int(explanation.target[i]))
-            assert float(found[method][i]) == pytest.approx(np.trapezoid(curve, np.linspace(0, 1, 29)), abs=1e-5)
+            assert float(actual[method][i]) == pytest.approx(np.trapezoid(curve, np.linspace(0, 1, 29)), abs=1e-5)
 
 
 NEIGHBOURS = {(r, c): 1 / 12 if r and c else 1 / 6 for r in (-1, 0, 1) for c in (-1, 0, 1) if r or c}
@@ -134,15 +136,15 @@ def filled(image: np.ndarray, removed: np.ndarray) -> np.ndarray:
                 matrix[mine, number[place]] -= weight
             else:
                 right[mine] += weight * image[:, place[0], place[1]]
-    found = image.astype(float).copy()
-    found[:, removed] = spsolve(matrix.tocsc(), right).reshape(-1, 3).T
-    return found
+    actual = image.astype(float).copy()
+    actual[:, removed] = spsolve(matrix.tocsc(), right).reshape(-1, 3).T
+    return actual
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.01])
 def test_road_with_the_system_solved_exactly(explainer, explanations, images, model, noise):
     options = MetricOptions(road_noise=noise)
-    found = measure(explainer, images, explanations, ["road"], options)["road"]
+    actual = measure(explainer, images, explanations, ["road"], options)["road"]
     drawn = noise_for(images, noise, options.seed).numpy()
     for method in ("gradcam", "gradcam++"):
         explanation = explanations[method]
@@ -157,7 +159,7 @@ def test_road_with_the_system_solved_exactly(explainer, explanations, images, mo
                     changed.append(filled(image, removed) + drawn[i] * removed)
                 scores[first] = score(model, np.stack(changed), int(explanation.target[i]))
             expected = ((scores["least"] - scores["most"]) / 2).mean()
-            assert float(found[method][i]) == pytest.approx(expected, abs=2e-4)  # imputed to 1e-3 a pixel
+            assert float(actual[method][i]) == pytest.approx(expected, abs=2e-4)  # imputed to 1e-3 a pixel
 
 
 def test_road_noise_has_its_scale():
@@ -168,9 +170,9 @@ def test_road_noise_has_its_scale():
 
 
 def test_max_sensitivity_is_captums(explainer, explanations, images):
-    asked = MetricOptions(sensitivity_draws=5)
-    found = measure(explainer, images, explanations, ["max_sensitivity"], asked)["max_sensitivity"]
-    drawn = torch.stack(list(disturbances(images, asked.sensitivity_radius, 5, asked.seed)))
+    requested = MetricOptions(sensitivity_draws=5)
+    actual = measure(explainer, images, explanations, ["max_sensitivity"], requested)["max_sensitivity"]
+    drawn = torch.stack(list(disturbances(images, requested.sensitivity_radius, 5, requested.seed)))
     for method in ("gradcam", "shapleycam-e", "gradcam++"):
 
         def values(inputs, method=method):
@@ -186,7 +188,7 @@ def test_max_sensitivity_is_captums(explainer, explanations, images):
             n_perturb_samples=5,
             max_examples_per_batch=5 * len(images),
         )
-        assert found[method].tolist() == pytest.approx(expected.tolist(), abs=1e-5)
+        assert actual[method].tolist() == pytest.approx(expected.tolist(), abs=1e-5)
 
 
 def test_randomisation_spearman_is_scipys():

@@ -21,11 +21,11 @@ BATCH = 4
 
 def distinct(explanations) -> int:
     """How many maps there are among the methods, those that differ by rounding being one."""
-    found: list[torch.Tensor] = []
+    actual: list[torch.Tensor] = []
     for explanation in explanations.values():
-        if not any(torch.allclose(explanation.heatmap, other, atol=1e-5, rtol=0) for other in found):
-            found.append(explanation.heatmap)
-    return len(found)
+        if not any(torch.allclose(explanation.heatmap, other, atol=1e-5, rtol=0) for other in actual):
+            actual.append(explanation.heatmap)
+    return len(actual)
 
 
 # The published protocol, on the default model before pooling
@@ -82,8 +82,8 @@ def test_the_six_are_what_is_measured_unless_asked_otherwise(at_bn2, batch, ten)
 
 def test_scores_alone_are_one_pass_a_map(at_bn2, batch, ten):
     explanations, _, maps = ten
-    asked = ["average_drop", "increase_in_confidence"]
-    assert passes_of(at_bn2, batch, explanations, asked) == [BATCH] * maps
+    requested = ["average_drop", "increase_in_confidence"]
+    assert passes_of(at_bn2, batch, explanations, requested) == [BATCH] * maps
 
 
 def test_complexity_alone_is_none(at_bn2, batch, ten):

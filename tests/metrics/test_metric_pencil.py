@@ -134,14 +134,14 @@ def max_sensitivity():
     explainer = at_features(model)
     explanations = explainer.compare(images, ["hirescam"], target=0)
     model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
-    found = measure(explainer, images, explanations, ["max_sensitivity"])["max_sensitivity"]["hirescam"]
+    actual = measure(explainer, images, explanations, ["max_sensitivity"])["max_sensitivity"]["hirescam"]
     changes = torch.stack(seen) - images
     assert len(changes) == 10
     assert 0.015 < changes.abs().max() <= 0.02 * (1 + 1e-4)
     assert len(changes.flatten(1).unique(dim=0)) == 10
     norms = (weight * changes).flatten(2).norm(dim=2).amax(0)
     sizes = [sqrt(4**2 + 6**2 + 6**2), sqrt(4**2 + 6**2 + 6**2)]  # (4, -6, 6, 0) of both: the last has weight 0
-    return found.tolist(), [float(norm) / size for norm, size in zip(norms, sizes, strict=True)]
+    return actual.tolist(), [float(norm) / size for norm, size in zip(norms, sizes, strict=True)]
 
 
 class Weights(nn.Module):
@@ -236,9 +236,9 @@ def test_every_metric_has_a_case():
 
 @pytest.mark.parametrize("name", METRICS)
 def test_by_pencil(name):
-    found, expected = CASES[name]()
+    actual, expected = CASES[name]()
     # The mean of stripes within a window of finite σ is 1/2 to a few 1e-5.
-    assert found == pytest.approx([float(value) for value in expected], abs=1e-3 if "ssim" in name else 2e-6)
+    assert actual == pytest.approx([float(value) for value in expected], abs=1e-3 if "ssim" in name else 2e-6)
 
 
 def test_values_that_are_wrong_by_pencil():
@@ -255,8 +255,8 @@ def test_values_that_are_wrong_by_pencil():
 def test_arcc_cuts_road_to_its_range():
     score = METRICS["arcc"].function
     one = torch.ones(3, dtype=torch.float64)
-    found = score(one, 0.5 * one, torch.tensor([-0.3, 0.25, 0.7], dtype=torch.float64))
-    assert found.tolist() == pytest.approx([0, 3 / (1 + 2 + 2), 3 / (1 + 2 + 1)])
+    actual = score(one, 0.5 * one, torch.tensor([-0.3, 0.25, 0.7], dtype=torch.float64))
+    assert actual.tolist() == pytest.approx([0, 3 / (1 + 2 + 2), 3 / (1 + 2 + 1)])
 
 
 def test_structural_similarity_of_even_maps():

@@ -92,8 +92,8 @@ BY_RANK = ["insertion", "deletion", "road", "pointing_game"]
 
 
 def measured(heat: Tensor, names, options=QUICK):
-    found = measure(EXPLAINER, IMAGES, {"gradcam": with_map(EXPLANATION, heat)}, names, options, boxes(2))
-    return {name: by_method["gradcam"] for name, by_method in found.items()}
+    actual = measure(EXPLAINER, IMAGES, {"gradcam": with_map(EXPLANATION, heat)}, names, options, boxes(2))
+    return {name: by_method["gradcam"] for name, by_method in actual.items()}
 
 
 def shuffled(seed: int) -> Tensor:
@@ -110,9 +110,9 @@ def levels(seed: int, number: int) -> Tensor:
 @given(st.integers(0, 2**20), st.integers(1, 16), st.sampled_from([0.5, 2.0, 3.0]), st.booleans())
 def test_metrics_of_ranks_do_not_see_scale(seed, number, power, distinct):
     heat = shuffled(seed) if distinct else levels(seed, number)
-    found, expected = measured(0.1 + 0.7 * heat.double() ** power, BY_RANK), measured(heat, BY_RANK)
+    actual, expected = measured(0.1 + 0.7 * heat.double() ** power, BY_RANK), measured(heat, BY_RANK)
     for name in BY_RANK:
-        assert torch.equal(found[name], expected[name])
+        assert torch.equal(actual[name], expected[name])
 
 
 @FEW
@@ -125,9 +125,9 @@ def test_road_of_a_constant_map_is_zero(level):
 @given(st.integers(0, 2**20))
 def test_road_of_the_inverted_map_is_the_negative(seed):
     heat = shuffled(seed)
-    found = measured(heat, ["road"])["road"]
-    assert torch.equal(measured(1 - heat, ["road"])["road"], -found)
-    assert (found != 0).all()
+    actual = measured(heat, ["road"])["road"]
+    assert torch.equal(measured(1 - heat, ["road"])["road"], -actual)
+    assert (actual != 0).all()
 
 
 FOUR = st.lists(st.floats(0, 1, width=32), min_size=4, max_size=4)
@@ -149,21 +149,21 @@ SHARE = st.floats(0, 1)
 @given(SHARE, SHARE, SHARE)
 def test_adcc_lies_between_its_parts(coherency, complexity, drop):
     given_ = [torch.tensor([part], dtype=torch.float64) for part in (coherency, complexity, drop)]
-    found = float(METRICS["adcc"].function(*given_))
+    actual = float(METRICS["adcc"].function(*given_))
     parts = (coherency, 1 - complexity, 1 - drop)
-    assert min(parts) - 1e-9 <= found <= max(parts) + 1e-9
-    assert 0 <= found <= 1 + 1e-9
+    assert min(parts) - 1e-9 <= actual <= max(parts) + 1e-9
+    assert 0 <= actual <= 1 + 1e-9
     if min(parts) > 0:
-        assert found == pytest.approx(3 / sum(1 / part for part in parts), rel=1e-9)
+        assert actual == pytest.approx(3 / sum(1 / part for part in parts), rel=1e-9)
 
 
 @MANY
 @given(SHARE, SHARE, st.floats(-0.5, 0.5))
 def test_arcc_lies_between_its_parts(coherency, complexity, road):
     given_ = [torch.tensor([part], dtype=torch.float64) for part in (coherency, complexity, road)]
-    found = float(METRICS["arcc"].function(*given_))
+    actual = float(METRICS["arcc"].function(*given_))
     parts = (coherency, 1 - complexity, min(max(2 * road, 0), 1))
-    assert min(parts) - 1e-9 <= found <= max(parts) + 1e-9
+    assert min(parts) - 1e-9 <= actual <= max(parts) + 1e-9
 
 
 @MANY
@@ -181,10 +181,10 @@ def test_drops_are_shares(score, kept, removed):
 
 
 def test_curves_of_scores_lie_within_them():
-    found = measured(shuffled(0), ["insertion", "deletion", "road"])
-    assert ((found["insertion"] >= 0) & (found["insertion"] <= 1)).all()
-    assert ((found["deletion"] >= 0) & (found["deletion"] <= 1)).all()
-    assert (found["road"].abs() <= 0.5).all()
+    actual = measured(shuffled(0), ["insertion", "deletion", "road"])
+    assert ((actual["insertion"] >= 0) & (actual["insertion"] <= 1)).all()
+    assert ((actual["deletion"] >= 0) & (actual["deletion"] <= 1)).all()
+    assert (actual["road"].abs() <= 0.5).all()
 
 
 @FEW
@@ -219,11 +219,11 @@ def test_exact_values_are_the_true_ones(players):
     explainer, images = Explainer(small(), layer="4"), some(2)
     explanations = explainer.compare(images, ["exactshapley", "gradcam"], players=players)
     names = ["shapley_error", "shapley_spearman", "efficiency_gap"]
-    found = measure(explainer, images, explanations, names, players=players)
-    assert (found["shapley_error"]["exactshapley"] < 1e-5).all()
-    assert (found["efficiency_gap"]["exactshapley"] < 1e-5).all()
-    assert found["shapley_spearman"]["exactshapley"].tolist() == pytest.approx([1, 1])
-    assert (found["shapley_error"]["gradcam"] > 1e-3).all()
+    actual = measure(explainer, images, explanations, names, players=players)
+    assert (actual["shapley_error"]["exactshapley"] < 1e-5).all()
+    assert (actual["efficiency_gap"]["exactshapley"] < 1e-5).all()
+    assert actual["shapley_spearman"]["exactshapley"].tolist() == pytest.approx([1, 1])
+    assert (actual["shapley_error"]["gradcam"] > 1e-3).all()
 
 
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "exactshapley"])  # 2^36 coalitions
@@ -239,11 +239,11 @@ def test_randomisation_of_a_model_without_weights_changes_nothing():
     plan = Plan("NCHW", (6, 6))
     explainer = Explainer(Planted(plan), layer="cells", utility="logit")
     image = image_of(plan, (1, 2))
-    found = measure(
+    actual = measure(
         explainer,
         image,
         {"hirescam": explainer.explain(image, "hirescam", target=0)},
         ["randomisation_spearman", "randomisation_ssim"],
         QUICK,
     )
-    assert [float(by["hirescam"]) for by in found.values()] == pytest.approx([1, 1], abs=1e-5)
+    assert [float(by["hirescam"]) for by in actual.values()] == pytest.approx([1, 1], abs=1e-5)

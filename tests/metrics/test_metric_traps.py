@@ -91,8 +91,8 @@ def test_one_part_of_zero_makes_adcc_and_arcc_zero(coherency, complexity, third)
 
 
 def test_adcc_of_an_unknown_drop_is_unknown_even_beside_a_zero():
-    found = METRICS["adcc"].function(torch.zeros(1), torch.zeros(1), torch.tensor([torch.nan]))
-    assert found.isnan().all()
+    actual = METRICS["adcc"].function(torch.zeros(1), torch.zeros(1), torch.tensor([torch.nan]))
+    assert actual.isnan().all()
 
 
 @pytest.mark.parametrize("level", [0.0, 0.3, 1.0])
@@ -185,11 +185,11 @@ def test_deletion_of_a_map_with_zeros_takes_equal_steps():
 # An image's numbers are its own: not of its place in the batch, its mates, or the engine
 
 
-def assert_same(found, expected, tolerance):
+def assert_same(actual, expected, tolerance):
     for name, by_method in expected.items():
         for method, values in by_method.items():
             torch.testing.assert_close(
-                found[name][method], values, atol=tolerance, rtol=tolerance, equal_nan=True, msg=f"{name} of {method}"
+                actual[name][method], values, atol=tolerance, rtol=tolerance, equal_nan=True, msg=f"{name} of {method}"
             )
 
 
@@ -260,9 +260,9 @@ def test_draws_are_of_the_content(name):
     """Two images, the second all but the first: it is drawn for anew. The same image twice has the same draws."""
     explainer, image = Explainer(small(), layer="4"), some(1)
     images = torch.cat([image, image + 1e-6, image])
-    found = of_one(name, explainer, images, explainer.explain(images, "gradcam"))
-    assert found[0] == pytest.approx(float(found[2]), abs=1e-6)
-    assert abs(found[0] - found[1]) > 1e-4
+    actual = of_one(name, explainer, images, explainer.explain(images, "gradcam"))
+    assert actual[0] == pytest.approx(float(actual[2]), abs=1e-6)
+    assert abs(actual[0] - actual[1]) > 1e-4
 
 
 # Gradients inside an evaluation that is otherwise without, and a model that is left as it was
@@ -287,8 +287,8 @@ def test_inside_the_callers_context(name, context):
 def test_no_graph_is_left_where_images_and_weights_want_gradients(name):
     model, images = small(), some(2).requires_grad_()
     explainer = Explainer(model, layer="4")
-    found = of_one(name, explainer, images, explainer.explain(images, "shapleycam"), objects=boxes(2))
-    assert not found.requires_grad
+    actual = of_one(name, explainer, images, explainer.explain(images, "shapleycam"), objects=boxes(2))
+    assert not actual.requires_grad
     assert images.grad is None
     assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
 
@@ -379,16 +379,16 @@ class Named(nn.Module):
 @pytest.mark.parametrize("choice", ["output", "layout"])
 def test_randomised_models_are_asked_as_the_model_was(choice):
     if choice == "output":
-        told, plain = Explainer(Named(), layer="net.4", output="other"), Explainer(small(), layer="4")
+        reported, plain = Explainer(Named(), layer="net.4", output="other"), Explainer(small(), layer="4")
     else:
         # the layer's 6 channels of 6 x 6 cells could lie either way, and what it is does not say
-        told, plain = ambiguous(nn.Identity(), layout="NCHW"), ambiguous(nn.MaxPool2d(1))
+        reported, plain = ambiguous(nn.Identity(), layout="NCHW"), ambiguous(nn.MaxPool2d(1))
     images = some(2)
-    found = [
+    actual = [
         of_one("randomisation_spearman", explainer, images, explainer.explain(images, "gradcam"))
-        for explainer in (told, plain)
+        for explainer in (reported, plain)
     ]
-    torch.testing.assert_close(*found)
+    torch.testing.assert_close(*actual)
 
 
 def ambiguous(layer, layout=None):
@@ -412,21 +412,21 @@ def test_randomisation_where_each_image_has_data_of_its_own(what):
         explainer, effort = Explainer(model, layer="4", utility=utilities.similarity(embeddings)), {}
     method = "exactshapley" if what == "players" else "gradcam"
     explanations = explainer.compare(images, [method], **effort)
-    found = measure(explainer, images, explanations, ["randomisation_spearman"], QUICK, **effort)
-    assert found["randomisation_spearman"][method].isfinite().all()
+    actual = measure(explainer, images, explanations, ["randomisation_spearman"], QUICK, **effort)
+    assert actual["randomisation_spearman"][method].isfinite().all()
 
 
 def test_sampled_values_are_measured_against_orders_they_did_not_draw():
     explainer, images = Explainer(small(), layer="4"), some(1)
     options = MetricOptions(shapley_tolerance=0.02)
     explanations = explainer.compare(images, ["sampledshapley"], tolerance=0.02, seed=0)
-    found = measure(explainer, images, explanations, ["shapley_error"], options, tolerance=0.02, seed=0)
-    assert 1e-6 < found["shapley_error"]["sampledshapley"] < 0.05
+    actual = measure(explainer, images, explanations, ["shapley_error"], options, tolerance=0.02, seed=0)
+    assert 1e-6 < actual["shapley_error"]["sampledshapley"] < 0.05
 
 
 def test_sampled_values_of_another_seed_too():
     explainer, images = Explainer(small(), layer="4"), some(1)
     explanations = explainer.compare(images, ["sampledshapley"], tolerance=0.02, seed=1)
     options = MetricOptions(shapley_tolerance=0.02)
-    found = measure(explainer, images, explanations, ["shapley_error"], options, tolerance=0.02, seed=1)
-    assert found["shapley_error"]["sampledshapley"] > 1e-5  # not the very same but for rounding
+    actual = measure(explainer, images, explanations, ["shapley_error"], options, tolerance=0.02, seed=1)
+    assert actual["shapley_error"]["sampledshapley"] > 1e-5  # not the very same but for rounding

@@ -35,7 +35,7 @@ def pages(explainer, photos, methods=METHODS, **how):
 
 
 def test_each_photograph_has_its_classes_evidence_and_curvature(explainer, photos):
-    found = assert_stands_alone(render_photographs(pages(explainer, photos), []))
+    actual = assert_stands_alone(render_photographs(pages(explainer, photos), []))
     compared = explainer.compare(photos, METHODS, curvature=True)
     for index, photo in enumerate(photos):
         first = compared["gradcam"]
@@ -43,12 +43,12 @@ def test_each_photograph_has_its_classes_evidence_and_curvature(explainer, photo
         top = [
             f"{explainer.labels[c]} {100 * p:.1f} %" for p, c in zip(*map(torch.Tensor.tolist, chances), strict=True)
         ]
-        assert " ".join(top) in found.text
-        assert str(photo) in found.text
-        assert f"Explained: {first.label(index)}, rest {float(first.utility[index]):.4g}." in found.text
-        assert f"By gradcam: {describe_evidence(first.values[index])}." in found.text
-        assert f"Curvature {describe_curvature(float(first.curvature[index]))}." in found.text
-    assert len(found.all("img")) == 2 * (1 + 2 * len(METHODS))
+        assert " ".join(top) in actual.text
+        assert str(photo) in actual.text
+        assert f"Explained: {first.label(index)}, rest {float(first.utility[index]):.4g}." in actual.text
+        assert f"By gradcam: {describe_evidence(first.values[index])}." in actual.text
+        assert f"Curvature {describe_curvature(float(first.curvature[index]))}." in actual.text
+    assert len(actual.all("img")) == 2 * (1 + 2 * len(METHODS))
 
 
 def test_the_efficiency_gap_is_that_of_the_game(explainer, photos):
@@ -58,8 +58,8 @@ def test_the_efficiency_gap_is_that_of_the_game(explainer, photos):
     total = float(game.value(everything) - game.value(nothing))
     assert float(page.grand) == pytest.approx(total, rel=1e-3)
     for place, method in ((0, "gradcam"), (2, "pathcam-h")):
-        found = float(explainer.explain(photos[:1], method).values.sum())
-        assert page.maps[place].sum == f"{found:.4g}, efficiency gap {abs(found - total) / abs(total):.1%}"
+        actual = float(explainer.explain(photos[:1], method).values.sum())
+        assert page.maps[place].sum == f"{actual:.4g}, efficiency gap {abs(actual - total) / abs(total):.1%}"
     assert page.maps[1].sum == "not in units of the score"
 
 
@@ -77,17 +77,17 @@ def test_without_a_game_there_is_no_gap_and_the_page_says_so(explainer, photos, 
         raise ReplayError("it writes in place")
 
     monkeypatch.setattr(explainer, "game", refused)
-    found = pages(explainer, photos, ("gradcam",))
+    actual = pages(explainer, photos, ("gradcam",))
     total = float(explainer.explain(photos[:1], "gradcam").values.sum())
-    assert found[0].maps[0].sum == f"{total:.4g}"
-    assert "What there is to share out is not known" in assert_stands_alone(render_photographs(found, [])).text
+    assert actual[0].maps[0].sum == f"{total:.4g}"
+    assert "What there is to share out is not known" in assert_stands_alone(render_photographs(actual, [])).text
 
 
 def test_a_fine_grid_is_not_printed(photos):
     network = tiny(preprocess=Preprocess(96, (96, 96), (0.5,) * 3, (0.25,) * 3))  # whose grid is 24 x 24
-    found = pages(Explainer(network, device="cpu"), photos)
-    assert found[0].maps[0].values is None
-    assert "too fine to print" in assert_stands_alone(render_photographs(found, [])).text
+    actual = pages(Explainer(network, device="cpu"), photos)
+    assert actual[0].maps[0].values is None
+    assert "too fine to print" in assert_stands_alone(render_photographs(actual, [])).text
 
 
 def test_a_target_is_explained_in_place_of_the_prediction(explainer, photos):
@@ -96,10 +96,10 @@ def test_a_target_is_explained_in_place_of_the_prediction(explainer, photos):
 
 def test_what_could_not_be_read_is_listed(explainer, photos):
     page = render_photographs(pages(explainer, photos), [("<i>gone</i>.jpg", "<i>gone</i>.jpg: no such file")])
-    found = assert_stands_alone(page)
-    assert "1 could not be read: they are listed below." in found.text
-    assert found.text.count("<i>gone</i>.jpg: no such file") == 1
-    assert not found.all("i")
+    actual = assert_stands_alone(page)
+    assert "1 could not be read: they are listed below." in actual.text
+    assert actual.text.count("<i>gone</i>.jpg: no such file") == 1
+    assert not actual.all("i")
 
 
 def test_names_of_files_and_labels_are_text(tmp_path):
@@ -108,8 +108,8 @@ def test_names_of_files_and_labels_are_text(tmp_path):
     picture(0).save(photo)
     labels = tuple(f"</script><script>alert({c})</script>" for c in range(10))
     explainer = Explainer(tiny(labels=labels, name="<b>"), device="cpu")
-    found = assert_stands_alone(render_photographs(pages(explainer, [photo]), []))
-    assert len(found.all("script")) == 1
-    assert not found.all("b")
-    assert evil in found.text
-    assert "</script><script>alert(" in found.text
+    actual = assert_stands_alone(render_photographs(pages(explainer, [photo]), []))
+    assert len(actual.all("script")) == 1
+    assert not actual.all("b")
+    assert evil in actual.text
+    assert "</script><script>alert(" in actual.text

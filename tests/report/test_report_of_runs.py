@@ -54,7 +54,7 @@ def changed(store: Store, to: Path, change) -> Store:
 
 def test_says_what_was_done_and_has_the_tables(known):
     page = render_runs([known], None)
-    found = assert_stands_alone(page)
+    actual = assert_stands_alone(page)
     for what in (
         "Decisions of 1 network on 5 photographs were explained by 3 methods: gradcam, shapleycam, layercam.",
         "What is explained is the class that the model predicts.",
@@ -64,18 +64,18 @@ def test_says_what_was_done_and_has_the_tables(known):
         known.manifest["models"][zoo.DEFAULT]["weights"][:12],
         "Another number of images: 5, and 50,000 in print.",
     ):
-        assert what in found.text
+        assert what in actual.text
     assert html(summarise_runs([known])) in page.decode()
 
 
 def test_shows_the_photographs_on_which_methods_differ_most(known):
     page = render_runs([known], map_reproducer(known), maps=2)
-    found = assert_stands_alone(page)
+    actual = assert_stands_alone(page)
     where = {"model": zoo.DEFAULT, "layer": "before-pool", "utility": "rest"}
     expected = find_disagreements(known.rows(), "average_drop", **where)
     for one in expected:
-        assert f"{one.image} {zoo.DEFAULT} {one.best} {100 * one.best_value:.1f} % {one.worst}" in found.text
-    of_maps = [image["alt"] for image in found.all("img") if "heatmap of" in image["alt"]]
+        assert f"{one.image} {zoo.DEFAULT} {one.best} {100 * one.best_value:.1f} % {one.worst}" in actual.text
+    of_maps = [image["alt"] for image in actual.all("img") if "heatmap of" in image["alt"]]
     named = [f"{method} heatmap of {one.image} for " for one in expected[:2] for method in QUICK.methods]
     assert len(of_maps) == len(named)
     assert all(alt.startswith(name) for alt, name in zip(of_maps, named, strict=True))
@@ -109,22 +109,22 @@ def test_photographs_may_have_moved(known, shots, tmp_path):
 
 def test_where_maps_cannot_be_made_again_one_line_says_why(known, tmp_path):
     other = folder_of(tmp_path / "other", 5, first=7)
-    found = assert_stands_alone(render_runs([known], map_reproducer(known, data=str(other))))
-    assert f"Maps are not shown: {other} holds other photographs than the run measured" in found.text
-    assert not [image for image in found.all("img") if "heatmap of" in image["alt"]]
+    actual = assert_stands_alone(render_runs([known], map_reproducer(known, data=str(other))))
+    assert f"Maps are not shown: {other} holds other photographs than the run measured" in actual.text
+    assert not [image for image in actual.all("img") if "heatmap of" in image["alt"]]
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected_message"),
     [
         (lambda m: m["models"][zoo.DEFAULT].update(weights="0"), "is another one now: weights was '0'"),
         (lambda m: m["sessions"][-1].update(dataset="hf:somebody/photos"), "give data='hf:somebody/photos'"),
         (lambda m: m["dataset"].update(fingerprint="0"), "holds other photographs"),
     ],
 )
-def test_what_is_not_what_it_was_is_refused(known, tmp_path, change, said):
+def test_what_is_not_what_it_was_is_refused(known, tmp_path, change, expected_message):
     other = changed(known, tmp_path / "run", change)
-    with pytest.raises(ShapleyCamError, match=said):
+    with pytest.raises(ShapleyCamError, match=expected_message):
         map_reproducer(other).maps(zoo.DEFAULT, "before-pool", "rest", 0, 1)
 
 
@@ -132,9 +132,9 @@ def test_of_a_run_that_notes_little_there_is_a_report_all_the_same(shots, tmp_pa
     store = run_evaluation(shots, tmp_path / "run")
     store.manifest["models"]["tiny"] = {}
     store.manifest["sessions"] = []
-    found = assert_stands_alone(render_runs([store], map_reproducer(store)))
-    assert "tiny not known" in found.text
-    assert "Maps are not shown: the dataset's path is empty" in found.text
+    actual = assert_stands_alone(render_runs([store], map_reproducer(store)))
+    assert "tiny not known" in actual.text
+    assert "Maps are not shown: the dataset's path is empty" in actual.text
 
 
 def test_code_that_only_the_run_names_does_not_run(known, tmp_path, monkeypatch):
@@ -153,9 +153,9 @@ def test_code_that_only_the_run_names_does_not_run(known, tmp_path, monkeypatch)
 
 def test_the_protocols_preprocessing_is_used_again(shots, tmp_path):
     store = run_evaluation(shots, tmp_path / "run", zoo.DEFAULT, replace(Protocol.paper(), methods=("gradcam",)))
-    found = map_reproducer(store).maps(zoo.DEFAULT, "last-conv", "rest", 0, 1)["gradcam"]
-    assert found.preprocess == Protocol.paper().preprocess
-    assert found.layer == store.manifest["models"][zoo.DEFAULT]["layers"]["last-conv"]
+    actual = map_reproducer(store).maps(zoo.DEFAULT, "last-conv", "rest", 0, 1)["gradcam"]
+    assert actual.preprocess == Protocol.paper().preprocess
+    assert actual.layer == store.manifest["models"][zoo.DEFAULT]["layers"]["last-conv"]
 
 
 def test_names_of_users_are_text(tmp_path):
@@ -165,23 +165,23 @@ def test_names_of_users_are_text(tmp_path):
     (shots / EVIL / "broken>.jpg").write_bytes(b"nothing")
     network = tiny(name="<b onclick=alert(1)>", labels=tuple(f"</script><i>{c}" for c in "abcdefghij"))
     page = render_runs([run_evaluation(shots, tmp_path / "run", network)], None)
-    found = assert_stands_alone(page)
-    assert len(found.all("script")) == 1
-    assert not found.all("b")
+    actual = assert_stands_alone(page)
+    assert len(actual.all("script")) == 1
+    assert not actual.all("b")
     assert escape(f"{EVIL}/script>.jpg") in page.decode().replace("&#39;", "&#x27;")
-    assert "1 could not be read or explained" in found.text
-    assert f"{EVIL}/broken>.jpg" in found.text
+    assert "1 could not be read or explained" in actual.text
+    assert f"{EVIL}/broken>.jpg" in actual.text
 
 
 def test_several_networks_and_settings_have_a_section_and_ranks_each(tmp_path):
     shots = folder_of(tmp_path / "shots", 4)
     protocol = replace(QUICK, utilities=("rest", "log_probability"), metrics=("coherency", "complexity"))
     networks = [tiny(seed, f"tiny{seed}") for seed in range(4)]
-    found = assert_stands_alone(render_runs([run_evaluation(shots, tmp_path / "run", networks, protocol)], None))
-    assert found.text.startswith("Evaluation of 4 networks")
-    assert "Layer before-pool, utility log_probability" in found.text
-    assert found.text.count("Ranks by Coh") == 2
-    drawn = [image for image in found.all("img") if image["src"].startswith("data:image/svg+xml")]
+    actual = assert_stands_alone(render_runs([run_evaluation(shots, tmp_path / "run", networks, protocol)], None))
+    assert actual.text.startswith("Evaluation of 4 networks")
+    assert "Layer before-pool, utility log_probability" in actual.text
+    assert actual.text.count("Ranks by Coh") == 2
+    drawn = [image for image in actual.all("img") if image["src"].startswith("data:image/svg+xml")]
     assert len(drawn) == 2 * 3  # of each utility: one metric against the other, and two metrics' ranks
 
 

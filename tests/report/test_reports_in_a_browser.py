@@ -39,18 +39,18 @@ def report(request, pages) -> Path:
 def opened(chromium, path: Path, **how):
     """A page, with what it asked for and what it complained of."""
     page = chromium.new_page(**how)
-    asked, said = [], []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
+    requested, expected_message = [], []
+    page.on("request", lambda request: requested.append(request.url))
+    page.on("console", lambda message: expected_message.append(message.text))
+    page.on("pageerror", lambda error: expected_message.append(str(error)))
     page.goto(path.as_uri())
-    return page, asked, said
+    return page, requested, expected_message
 
 
 def test_opens_with_no_request_and_no_complaint(chromium, report):
-    page, asked, said = opened(chromium, report)
-    assert [url for url in asked if not url.startswith("data:")] == [report.as_uri()]
-    assert said == []
+    page, requested, expected_message = opened(chromium, report)
+    assert [url for url in requested if not url.startswith("data:")] == [report.as_uri()]
+    assert expected_message == []
     assert page.evaluate("Array.from(document.images).every(image => image.complete && image.naturalWidth > 0)")
     page.close()
 
@@ -73,9 +73,9 @@ def test_fits_a_phone(chromium, report):
 def test_a_script_that_is_not_ours_does_not_run(chromium, report, tmp_path):
     other = tmp_path / "other.html"
     other.write_text(report.read_text().replace("<main>", "<main><script>window.ran = 1</script>"))
-    page, _, said = opened(chromium, other)
+    page, _, expected_message = opened(chromium, other)
     assert page.evaluate("window.ran") is None
-    assert any("Content Security Policy" in text for text in said)
+    assert any("Content Security Policy" in text for text in expected_message)
     page.close()
 
 

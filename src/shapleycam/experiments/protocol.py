@@ -16,6 +16,7 @@ from shapleycam.models import paper
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.utilities import UTILITIES, resolve_utility
 from shapleycam.values._path import Nodes
+from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.tolerance import check_tolerance
 
 ClassRule = Literal["prediction", "label", "correct"]

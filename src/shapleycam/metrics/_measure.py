@@ -94,13 +94,13 @@ def _check_alike(explanations: Mapping[str, Explanation]) -> Explanation:
     if not explanations:
         raise OptionError("no explanations were given; expected {method: explanation} as Explainer.compare returns it")
     first, *others = explanations.values()
-    for other in others:
-        differ = [name for name in ("layer", "utility_name") if getattr(first, name) != getattr(other, name)]
-        differ += [name for name in ("images", "target") if not _equal(getattr(first, name), getattr(other, name))]
+    for second in others:
+        differ = [name for name in ("layer", "utility_name") if getattr(first, name) != getattr(second, name)]
+        differ += [name for name in ("images", "target") if not _equal(getattr(first, name), getattr(second, name))]
         if differ:
             raise OptionError(
-                f"{first.method} and {other.method} are not explanations of the same: {', '.join(differ)} differ; give "
-                "what one call of Explainer.compare returned"
+                f"{first.method} and {second.method} are not explanations of the same: {', '.join(differ)} differ; "
+                "give what one call of Explainer.compare returned"
             )
     return first
 

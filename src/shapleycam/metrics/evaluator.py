@@ -104,8 +104,8 @@ def _check_objects(objects: Any, heatmap: Tensor, metrics: str) -> Bool[Tensor, 
     """Return the mask of the objects on the heatmaps' device; refuse another shape or type than theirs."""
     if isinstance(objects, Tensor) and objects.shape == heatmap.shape and objects.dtype == torch.bool:
         return objects.to(heatmap.device)
-    found = f"{objects.dtype} {tuple(objects.shape)}" if isinstance(objects, Tensor) else type(objects).__name__
+    description = f"{objects.dtype} {tuple(objects.shape)}" if isinstance(objects, Tensor) else type(objects).__name__
     raise OptionError(
-        f"objects= is {found}, and {metrics} ask where the objects are; give a tensor of booleans "
+        f"objects= is {description}, and {metrics} ask where the objects are; give a tensor of booleans "
         f"{tuple(heatmap.shape)}"
     )

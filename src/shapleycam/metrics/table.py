@@ -185,6 +185,7 @@ def required_quantities(metrics: Sequence[str]) -> frozenset[str]:
     """Return the names of all quantities that these metrics are computed from, directly or through others.
 
     Example:
+        >>> from shapleycam.metrics.table import required_quantities
         >>> sorted(required_quantities(["efficiency_gap"]))
         ['game', 'grand', 'player_values']
     """

@@ -54,6 +54,22 @@ def render_runs(stores: Sequence[Store], map_reproducer: MapReproducer | None, m
 
     Raises:
         OptionError: as in `summarise_runs`.
+
+    Example:
+        >>> import torch
+        >>> from matplotlib.cbook import get_sample_data
+        >>> from shapleycam import Network, Preprocess
+        >>> from shapleycam.experiments import Protocol, evaluate
+        >>> from shapleycam.report import render_runs
+        >>> _ = torch.manual_seed(0)
+        >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, 5)
+        >>> preprocess = Preprocess(32, (32, 32), mean=(0.5,) * 3, std=(0.5,) * 3)
+        >>> network = Network(torch.nn.Sequential(*layers), preprocess, name="tiny")
+        >>> photograph = get_sample_data("grace_hopper.jpg", asfileobj=False)
+        >>> protocol = Protocol(methods=("gradcam",), metrics=("complexity",), layers=("0",))
+        >>> store = evaluate(network, photograph, "run", protocol)
+        >>> render_runs([store], map_reproducer=None).startswith(b"<!doctype html>")
+        True
     """
     summary = summarise_runs(stores)
     curves = read_curves(stores)

@@ -40,6 +40,16 @@ class MapReproducer:
         trusted: the name of the model whose code may run.
         data: where the photographs are; None for where they were.
         device: None for the best of this machine.
+
+    Example:
+        >>> from matplotlib.cbook import get_sample_data
+        >>> from shapleycam.experiments import Protocol, evaluate
+        >>> from shapleycam.report import MapReproducer
+        >>> photograph = get_sample_data("grace_hopper.jpg", asfileobj=False)
+        >>> protocol = Protocol(methods=("gradcam",), metrics=("complexity",))
+        >>> store = evaluate("efficientnet_lite0", photograph, "run", protocol)
+        >>> list(MapReproducer([store]).maps("efficientnet_lite0", "before-pool", "rest", index=0, target=652))
+        ['gradcam']
     """
 
     def __init__(

@@ -49,7 +49,21 @@ class MethodMap:
 
 @dataclass(frozen=True)
 class Page:
-    """The part of the report on one photograph."""
+    """The part of the report on one photograph.
+
+    Example:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.explaining.inputs import batch_of
+        >>> from shapleycam.report import Page, make_pages
+        >>> _ = torch.manual_seed(0)
+        >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, 5)
+        >>> explainer = Explainer(torch.nn.Sequential(*layers), layer="0")
+        >>> batch = batch_of(torch.rand(1, 3, 16, 16), None, explainer.model)
+        >>> pages = make_pages(explainer, batch, ["gradcam"], view="input")
+        >>> isinstance(pages[0], Page), pages[0].maps[0].method
+        (True, 'gradcam')
+    """
 
     name: str
     picture: Picture
@@ -72,6 +86,19 @@ def make_pages(
 
     Raises:
         ShapleyCamError: as `Explainer.compare`.
+
+    Example:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.explaining.inputs import batch_of
+        >>> from shapleycam.report import make_pages
+        >>> _ = torch.manual_seed(0)
+        >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, 5)
+        >>> explainer = Explainer(torch.nn.Sequential(*layers), layer="0")
+        >>> batch = batch_of(torch.rand(1, 3, 16, 16), None, explainer.model)
+        >>> pages = make_pages(explainer, batch, ["gradcam"], view="input")
+        >>> [method_map.method for method_map in pages[0].maps]
+        ['gradcam']
     """
     comparison = explainer.compare(batch, methods, target, curvature=True, **options)
     grand = _grand(explainer, batch, next(iter(comparison.values())).target)
@@ -79,7 +106,21 @@ def make_pages(
 
 
 def render_photographs(pages: Sequence[Page], unread: Sequence[tuple[str, str]]) -> bytes:
-    """Return the page of photographs, and of those that could not be read and why, as the bytes of an HTML file."""
+    """Return the page of photographs, and of those that could not be read and why, as the bytes of an HTML file.
+
+    Example:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.explaining.inputs import batch_of
+        >>> from shapleycam.report import make_pages, render_photographs
+        >>> _ = torch.manual_seed(0)
+        >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, 5)
+        >>> explainer = Explainer(torch.nn.Sequential(*layers), layer="0")
+        >>> batch = batch_of(torch.rand(1, 3, 16, 16), None, explainer.model)
+        >>> pages = make_pages(explainer, batch, ["gradcam"], view="input")
+        >>> render_photographs(pages, unread=[("cat.jpg", "no such file")]).startswith(b"<!doctype html>")
+        True
+    """
     sections = [Section(f"photograph-{number}", page.name) for number, page in enumerate(pages, start=1)]
     summary = pages[0].summary
     count = counted(len(pages), "photograph")

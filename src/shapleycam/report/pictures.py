@@ -33,7 +33,7 @@ class ColourBar:
     colours: str
     low: str
     high: str
-    what: str
+    caption: str
 
 
 def photograph_picture(image: Image.Image, alt: str) -> Picture:

@@ -23,23 +23,23 @@ def cells(mask: torch.Tensor) -> list[str]:
 class TestBoxes:
     def test_half_of_the_photograph(self):
         """The centres are at x 12.5, 37.5, 62.5, 87.5 and y 12.5, 37.5."""
-        found = mask_of([Region("a", (50, 0, 100, 25))], WHOLE, PHOTO, (2, 4))
-        assert cells(found) == ["..##", "...."]
+        actual = mask_of([Region("a", (50, 0, 100, 25))], WHOLE, PHOTO, (2, 4))
+        assert cells(actual) == ["..##", "...."]
 
     def test_centres_decide(self):
         """12.5 belongs to a box that begins there, 37.5 not to one that ends there."""
-        found = mask_of([Region("a", (12.5, 12.4, 37.5, 12.6))], WHOLE, PHOTO, (2, 4))
-        assert cells(found) == ["#...", "...."]
+        actual = mask_of([Region("a", (12.5, 12.4, 37.5, 12.6))], WHOLE, PHOTO, (2, 4))
+        assert cells(actual) == ["#...", "...."]
 
     def test_crop_of_the_middle(self):
         """The middle 50 x 50 of 100 x 50 on 5 x 5: centres at x 30, 40, 50, 60, 70 and y 5, 15, 25, 35, 45."""
-        found = mask_of([Region("a", (0, 0, 45, 20))], (25, 0, 75, 50), PHOTO, (5, 5))
-        assert cells(found) == ["##...", "##...", ".....", ".....", "....."]
+        actual = mask_of([Region("a", (0, 0, 45, 20))], (25, 0, 75, 50), PHOTO, (5, 5))
+        assert cells(actual) == ["##...", "##...", ".....", ".....", "....."]
 
     def test_what_was_added_around_is_outside(self):
         """Input of twice the photograph's height: y -12.5, 12.5, 37.5, 62.5 and x 12.5 ... 87.5."""
-        found = mask_of([Region("a", (-50, -50, 200, 200))], (0, -25, 100, 75), PHOTO, (4, 4))
-        assert cells(found) == ["....", "####", "####", "...."]
+        actual = mask_of([Region("a", (-50, -50, 200, 200))], (0, -25, 100, 75), PHOTO, (4, 4))
+        assert cells(actual) == ["....", "####", "####", "...."]
 
     def test_union(self):
         regions = [Region("a", (0, 0, 25, 25)), Region("b", (75, 25, 100, 50)), Region("b", (75, 25, 100, 50))]
@@ -51,8 +51,8 @@ class TestBoxes:
 
     def test_annotation_of_another_size(self):
         """Annotated at 200 x 25: its x 100 is the photograph's 50, its y 12.5 the photograph's 25."""
-        found = mask_of([Region("a", (100, 12.5, 200, 25), size=(200, 25))], WHOLE, PHOTO, (2, 4))
-        assert cells(found) == ["....", "..##"]
+        actual = mask_of([Region("a", (100, 12.5, 200, 25), size=(200, 25))], WHOLE, PHOTO, (2, 4))
+        assert cells(actual) == ["....", "..##"]
 
 
 class TestMasks:
@@ -68,13 +68,13 @@ class TestMasks:
 
     def test_goes_before_the_box(self):
         mask = np.array([[True, False]])
-        found = mask_of([Region(1, (0, 0, 100, 50), mask)], WHOLE, PHOTO, (1, 4))
-        assert cells(found) == ["##.."]
+        actual = mask_of([Region(1, (0, 0, 100, 50), mask)], WHOLE, PHOTO, (1, 4))
+        assert cells(actual) == ["##.."]
 
     def test_does_not_leave_the_photograph(self):
         mask = np.ones((5, 10), dtype=np.bool_)
-        found = mask_of([Region(1, mask=mask)], (-50, 0, 150, 50), PHOTO, (1, 8))
-        assert cells(found) == ["..####.."]
+        actual = mask_of([Region(1, mask=mask)], (-50, 0, 150, 50), PHOTO, (1, 8))
+        assert cells(actual) == ["..####.."]
 
 
 @pytest.mark.parametrize("size", [(640, 480), (333, 500), (224, 224), (1000, 90)])
@@ -86,11 +86,11 @@ def test_as_the_network_sees_a_white_box(size, resize):
     photo = Image.new("RGB", size)
     photo.paste((255, 255, 255), box)
     seen = preprocess(photo)[0]
-    found = mask_of([Region("a", box)], preprocess.box(size), size, (224, 224))
-    assert found.any()
+    actual = mask_of([Region("a", box)], preprocess.box(size), size, (224, 224))
+    assert actual.any()
     clear = (seen < 0.02) | (seen > 0.98)  # away from the box's edges
     assert clear.float().mean() > 0.9
-    blurred = torch.nn.functional.avg_pool2d(found[None].float(), 3, 1, 1)[0]
+    blurred = torch.nn.functional.avg_pool2d(actual[None].float(), 3, 1, 1)[0]
     inner = clear & ((blurred == 0) | (blurred == 1))
     assert inner.float().mean() > 0.8
-    assert torch.equal(found[inner], seen[inner] > 0.5)
+    assert torch.equal(actual[inner], seen[inner] > 0.5)

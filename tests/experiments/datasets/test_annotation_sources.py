@@ -123,7 +123,7 @@ class TestVoc:
         assert open_annotations(tmp_path).regions_of("a")[0].box == (0.5, 0, 2, 2)
 
     @pytest.mark.parametrize(
-        ("old", "new", "said"),
+        ("old", "new", "expected_message"),
         [
             ("<xmax>4</xmax>", "", "<object> has None as bndbox/xmax; expected a number"),
             (">4<", ">four<", "<object> has 'four' as bndbox/xmax; expected a number"),
@@ -134,9 +134,9 @@ class TestVoc:
             ("<annotation>", "", "not well-formed XML ("),
         ],
     )
-    def test_damaged(self, tmp_path, old, new, said):
+    def test_damaged(self, tmp_path, old, new, expected_message):
         path = written(tmp_path / "a.xml", voc(("dog", 3, 1, 4, 2)).replace(old, new))
-        assert refusal(tmp_path, "a.jpg").startswith(f"{path}: {said}")
+        assert refusal(tmp_path, "a.jpg").startswith(f"{path}: {expected_message}")
 
     @pytest.mark.parametrize(
         "declared",
@@ -238,7 +238,7 @@ class TestCoco:
         assert "an annotation of a.jpg is damaged" in refusal(path, "a.jpg")
 
     @pytest.mark.parametrize(
-        ("text", "said"),
+        ("text", "expected_message"),
         [
             ("{", "not JSON ("),
             ("[" * 300_000, "not JSON ("),
@@ -248,9 +248,9 @@ class TestCoco:
             ('{"images": [], "annotations": [{"image_id": 3}]}', "not in COCO's form ("),
         ],
     )
-    def test_damaged_file(self, tmp_path, text, said):
+    def test_damaged_file(self, tmp_path, text, expected_message):
         path = written(tmp_path / "a.json", text)
-        assert refusal(path).startswith(f"{path}: {said}")
+        assert refusal(path).startswith(f"{path}: {expected_message}")
 
 
 def mask(path: Path, values: object, mode: str = "L") -> Path:

@@ -66,16 +66,16 @@ class TestSynsets:
     def test_every_one_of_imagenet(self, data):
         with (data / "imagenet_classes.csv").open() as file:
             rows = list(csv.DictReader(file))
-        found = class_numbers([row["synset"] for row in rows], imagenet_labels(), 1000)
-        assert found == [int(row["index"]) for row in rows]
+        actual = class_numbers([row["synset"] for row in rows], imagenet_labels(), 1000)
+        assert actual == [int(row["index"]) for row in rows]
 
     def test_folder_of_some(self, data):
         with (data / "imagenet_classes.csv").open() as file:
             truth = {row["synset"]: int(row["index"]) for row in csv.DictReader(file)}
         dataset = open_dataset(data / "imagenet-sample")
-        found = class_numbers(dataset.labels, imagenet_labels(), 1000, dataset.classes)
-        assert found == [truth[name.partition("/")[0]] for name in dataset.names]
-        assert found != list(range(200))
+        actual = class_numbers(dataset.labels, imagenet_labels(), 1000, dataset.classes)
+        assert actual == [truth[name.partition("/")[0]] for name in dataset.names]
+        assert actual != list(range(200))
 
     @pytest.mark.parametrize("limit", [5, 200])
     def test_folder_of_some_through_torchvision(self, data, limit):
@@ -130,8 +130,8 @@ class TestFolders:
         """Its folders are called by the class numbers, 0 to 999."""
         folders = sorted(map(str, range(1000)))
         assert folders[2] == "10"
-        found = class_numbers(folders, imagenet_labels(), 1000, folders)
-        assert found == [int(name) for name in folders]
+        actual = class_numbers(folders, imagenet_labels(), 1000, folders)
+        assert actual == [int(name) for name in folders]
 
     def test_numbers_that_may_mean_either_order(self):
         folders = sorted(map(str, range(12)))

@@ -194,7 +194,7 @@ class TestDamaged:
         assert refusal(path) == f"{path}: a.png is there twice; expected keys that are unique within a shard"
 
     @pytest.mark.parametrize(
-        ("name", "content", "said"),
+        ("name", "content", "expected_message"),
         [
             ("a.json", b"{", "is not JSON"),
             ("a.json", b"[" * 500_000, "is not JSON"),
@@ -204,8 +204,8 @@ class TestDamaged:
             ("a.cls", b" " * (1 << 21), "expected a label of at most"),
         ],
     )
-    def test_labels_that_cannot_be(self, tmp_path, name, content, said):
-        assert said in refusal(shard(tmp_path / "s.tar", ("a.png", picture()), (name, content)))
+    def test_labels_that_cannot_be(self, tmp_path, name, content, expected_message):
+        assert expected_message in refusal(shard(tmp_path / "s.tar", ("a.png", picture()), (name, content)))
 
 
 class TestHostile:

@@ -29,11 +29,11 @@ def normal(seed: int, *shape: int) -> np.ndarray:
 
 
 def test_three_images_by_hand():
-    (found,) = estimates(np.array([[0.0], [0.0], [3.0]]), resamples=20_000)
-    assert found.mean == 1
-    assert (found.n, found.undefined) == (3, 0)
+    (actual,) = estimates(np.array([[0.0], [0.0], [3.0]]), resamples=20_000)
+    assert actual.mean == 1
+    assert (actual.n, actual.undefined) == (3, 0)
     # the resampled mean is the number of draws of the third image: 0 with (2/3)³ = 0.30, 3 with (1/3)³ = 0.037 > 2.5 %
-    assert (found.low, found.high) == (0, 3)
+    assert (actual.low, actual.high) == (0, 3)
 
 
 def test_each_draw_of_three_images_is_as_likely_as_it_should_be():
@@ -44,35 +44,35 @@ def test_each_draw_of_three_images_is_as_likely_as_it_should_be():
 
 def test_the_interval_is_scipys():
     values = np.random.default_rng(1).exponential(size=(80, 1))
-    (found,) = estimates(values, resamples=9999)
+    (actual,) = estimates(values, resamples=9999)
     theirs = stats.bootstrap(
         (values[:, 0],), np.mean, n_resamples=9999, method="percentile", rng=np.random.default_rng(2)
     ).confidence_interval
-    assert (found.low, found.high) == pytest.approx(tuple(theirs), abs=0.02)
-    assert found.high - found.low > 0.2  # so that 0.02 tells intervals apart
+    assert (actual.low, actual.high) == pytest.approx(tuple(theirs), abs=0.02)
+    assert actual.high - actual.low > 0.2  # so that 0.02 tells intervals apart
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says():
     generator, trials, held = np.random.default_rng(3), 300, 0
     for seed in range(trials):
-        (found,) = estimates(generator.exponential(size=(150, 1)), resamples=500, seed=seed)
-        held += found.low <= 1 <= found.high
+        (actual,) = estimates(generator.exponential(size=(150, 1)), resamples=500, seed=seed)
+        held += actual.low <= 1 <= actual.high
     assert stats.binomtest(held, trials, 0.94).pvalue > 0.001  # the percentile interval of a skewed mean is a bit short
 
 
 def test_undefined_values_are_out_of_the_mean_and_counted():
-    found = estimates(np.array([[1.0, math.nan], [math.nan, math.nan], [3.0, 5.0], [math.inf, math.nan]]))
-    assert [(one.mean, one.n, one.undefined) for one in found] == [(2, 2, 2), (5, 1, 3)]
-    assert 1 <= found[0].low <= 2 <= found[0].high <= 3
-    assert math.isnan(found[1].low)
-    assert math.isnan(found[1].high)
+    actual = estimates(np.array([[1.0, math.nan], [math.nan, math.nan], [3.0, 5.0], [math.inf, math.nan]]))
+    assert [(one.mean, one.n, one.undefined) for one in actual] == [(2, 2, 2), (5, 1, 3)]
+    assert 1 <= actual[0].low <= 2 <= actual[0].high <= 3
+    assert math.isnan(actual[1].low)
+    assert math.isnan(actual[1].high)
 
 
 def test_what_is_undefined_everywhere_has_no_mean():
-    (found,) = estimates(np.full((3, 1), math.nan))
-    assert math.isnan(found.mean)
-    assert math.isnan(found.low)
-    assert (found.n, found.undefined) == (0, 3)
+    (actual,) = estimates(np.full((3, 1), math.nan))
+    assert math.isnan(actual.mean)
+    assert math.isnan(actual.low)
+    assert (actual.n, actual.undefined) == (0, 3)
 
 
 def test_undefined_images_are_as_if_they_were_not_there():
@@ -93,9 +93,9 @@ def test_all_columns_see_the_same_draws():
 def test_tables_together_are_as_each_alone():
     tables = [normal(6, 30, 2, 3), normal(7, 30, 4)]
     tables[1][3, 2] = math.nan
-    for found, table in zip(resample_tables(tables, 50, 9), tables, strict=True):
-        assert found.shape == (50, *table.shape[1:])
-        assert found == pytest.approx(resample_means(table, 50, 9), abs=1e-12)
+    for actual, table in zip(resample_tables(tables, 50, 9), tables, strict=True):
+        assert actual.shape == (50, *table.shape[1:])
+        assert actual == pytest.approx(resample_means(table, 50, 9), abs=1e-12)
 
 
 def test_the_draws_do_not_depend_on_how_many_are_made_at_once(monkeypatch):
@@ -115,12 +115,12 @@ def test_the_same_seed_gives_the_same_figures_and_another_does_not():
 def test_the_lead_agrees_with_the_paired_t_test(shift):
     other = normal(10, 200)
     one = other + shift + 0.8 * normal(11, 200)
-    found, theirs = lead(one, other, resamples=4999), stats.ttest_rel(one, other)
-    assert found.mean == pytest.approx((one - other).mean())
-    assert found.p == pytest.approx(theirs.pvalue, abs=0.02)
+    actual, theirs = lead(one, other, resamples=4999), stats.ttest_rel(one, other)
+    assert actual.mean == pytest.approx((one - other).mean())
+    assert actual.p == pytest.approx(theirs.pvalue, abs=0.02)
     low, high = theirs.confidence_interval()
-    assert (found.low, found.high) == pytest.approx((low, high), abs=0.02)
-    assert found.significant == (theirs.pvalue < 0.05 and shift > 0)
+    assert (actual.low, actual.high) == pytest.approx((low, high), abs=0.02)
+    assert actual.significant == (theirs.pvalue < 0.05 and shift > 0)
 
 
 def test_what_pairs_have_in_common_does_not_hide_a_lead():
@@ -131,8 +131,8 @@ def test_what_pairs_have_in_common_does_not_hide_a_lead():
 
 def test_a_method_does_not_lead_itself():
     values = normal(15, 500)
-    found = lead(values, values.copy())
-    assert (found.mean, found.low, found.high, found.p, found.significant) == (0, 0, 0, 1, False)
+    actual = lead(values, values.copy())
+    assert (actual.mean, actual.low, actual.high, actual.p, actual.significant) == (0, 0, 0, 1, False)
 
 
 def test_rounding_is_no_lead():
@@ -148,26 +148,26 @@ def test_methods_that_differ_only_in_what_is_undefined_do_not_lead_each_other():
     one = normal(16, 300)
     other = one.copy()
     other[one.argmin()] = math.nan
-    found = lead(other, one)
-    assert (found.n, found.p, found.significant) == (299, 1, False)
+    actual = lead(other, one)
+    assert (actual.n, actual.p, actual.significant) == (299, 1, False)
 
 
 def test_a_lead_is_over_images_where_both_are_defined():
-    found = lead(np.array([5.0, math.nan, 4, 9]), np.array([1.0, 100, 2, math.nan]))
-    assert (found.mean, found.n) == (3, 2)
+    actual = lead(np.array([5.0, math.nan, 4, 9]), np.array([1.0, 100, 2, math.nan]))
+    assert (actual.mean, actual.n) == (3, 2)
 
 
 def test_there_is_no_lead_on_a_single_image():
-    found = lead(np.array([1.0]), np.array([0.0]))
-    assert math.isnan(found.p)
-    assert not found.significant
+    actual = lead(np.array([1.0]), np.array([0.0]))
+    assert math.isnan(actual.p)
+    assert not actual.significant
 
 
 @pytest.mark.parametrize(("images", "significant"), [(2, False), (5, False), (6, True), (9, True)])
 def test_few_images_cannot_say_more_than_the_sign_test(images, significant):
-    found = lead(np.arange(1.0, images + 1), np.zeros(images))
-    assert found.p >= stats.binomtest(images, images).pvalue
-    assert found.significant == significant
+    actual = lead(np.arange(1.0, images + 1), np.zeros(images))
+    assert actual.p >= stats.binomtest(images, images).pvalue
+    assert actual.significant == significant
 
 
 def test_alike_methods_are_told_apart_about_as_seldom_as_one_in_twenty():
@@ -185,7 +185,7 @@ def test_the_harmonic_mean_by_hand():
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=30))
 def test_an_interval_lies_within_the_values(values):
-    (found,) = estimates(np.array(values)[:, None], resamples=200)
-    assert min(values) - 1e-12 <= found.low <= found.high <= max(values) + 1e-12
-    assert found.mean == pytest.approx(math.fsum(values) / len(values))
-    assert column_means(np.array(values)) == pytest.approx(found.mean)
+    (actual,) = estimates(np.array(values)[:, None], resamples=200)
+    assert min(values) - 1e-12 <= actual.low <= actual.high <= max(values) + 1e-12
+    assert actual.mean == pytest.approx(math.fsum(values) / len(values))
+    assert column_means(np.array(values)) == pytest.approx(actual.mean)

@@ -18,8 +18,8 @@ def of_metric(metric: str, **methods: list) -> pl.DataFrame:
     return frame(*good({name.replace("_", "-"): {metric: column} for name, column in methods.items()}))
 
 
-def images(found: list[Disagreement]) -> list[tuple[int, str, str]]:
-    return [(one.index, one.best, one.worst) for one in found]
+def images(actual: list[Disagreement]) -> list[tuple[int, str, str]]:
+    return [(one.index, one.best, one.worst) for one in actual]
 
 
 def test_by_hand_where_high_is_good():
@@ -46,8 +46,8 @@ def test_the_first_so_many_and_of_equal_spreads_the_first_image():
 def test_random_weights_are_compared_only_where_they_are_asked_for():
     rows = of_metric("coherency", gradcam=[0.5], layercam=[0.75], randomcam=[0.0])
     assert images(find_disagreements(rows, "coherency", **HERE)) == [(0, "layercam", "gradcam")]
-    asked = find_disagreements(rows, "coherency", **HERE, methods=["gradcam", "randomcam"])
-    assert images(asked) == [(0, "gradcam", "randomcam")]
+    requested = find_disagreements(rows, "coherency", **HERE, methods=["gradcam", "randomcam"])
+    assert images(requested) == [(0, "gradcam", "randomcam")]
 
 
 def test_a_method_of_ones_own_is_compared():
@@ -79,7 +79,7 @@ def test_categorical_text_as_a_store_gives_it():
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected_message"),
     [
         ({"metric": "coherence"}, "did you mean 'coherency'"),
         ({"metric": "complexity"}, "no column 'complexity'"),
@@ -87,7 +87,7 @@ def test_categorical_text_as_a_store_gives_it():
         ({"methods": ["gradcan"]}, "did you mean 'gradcam'"),
     ],
 )
-def test_what_is_not_there_is_refused(change, said):
+def test_what_is_not_there_is_refused(change, expected_message):
     rows = of_metric("coherency", gradcam=[0.5], layercam=[0.25])
-    with pytest.raises(OptionError, match=said):
+    with pytest.raises(OptionError, match=expected_message):
         find_disagreements(rows, **{"metric": "coherency", **HERE, **change})

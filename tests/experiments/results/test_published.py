@@ -60,12 +60,12 @@ def test_it_covers_the_papers_networks_methods_and_metrics():
 
 
 def test_the_published_means_differ_from_themselves_by_nothing():
-    found = compare_with_published(summarise(frame(*from_print()), of(*MEANS), resamples=2), load_published())
-    assert len(found.differences) == 12 * 2 * 10 * 6
-    assert not found.unpublished
-    assert not found.unmeasured
-    of_means = [abs(one.points) for one in found.differences if one.key[4] == ADCC_OF_MEANS]
-    assert max(abs(one.points) for one in found.differences if one.key[4] != ADCC_OF_MEANS) < 1e-10
+    actual = compare_with_published(summarise(frame(*from_print()), of(*MEANS), resamples=2), load_published())
+    assert len(actual.differences) == 12 * 2 * 10 * 6
+    assert not actual.unpublished
+    assert not actual.unmeasured
+    of_means = [abs(one.points) for one in actual.differences if one.key[4] == ADCC_OF_MEANS]
+    assert max(abs(one.points) for one in actual.differences if one.key[4] != ADCC_OF_MEANS) < 1e-10
     assert max(of_means) < 0.02  # both are rounded to 0.01: print's ADCC is the harmonic mean of its own columns
 
 
@@ -82,25 +82,25 @@ def test_what_has_no_counterpart_is_listed_on_both_sides():
     summary = summarise(frame(*good(values)), of("coherency", "adcc"))
     head = ("resnet18", "before-pool", "rest")
     there = {(*head, "gradcam", "coherency"): 50.0, (*head, "gradcam", ADCC_OF_MEANS): 50.0}
-    found = compare_with_published(summary, PublishedFigures("a paper", there))
-    assert [one.key for one in found.differences] == [(*head, "gradcam", "coherency")]
-    assert found.unpublished == (
+    actual = compare_with_published(summary, PublishedFigures("a paper", there))
+    assert [one.key for one in actual.differences] == [(*head, "gradcam", "coherency")]
+    assert actual.unpublished == (
         (*head, "gradcam", "adcc"),
         (*head, "pathcam", "coherency"),
         (*head, "pathcam", "adcc"),
     )
-    assert found.unmeasured == ((*head, "gradcam", ADCC_OF_MEANS),)
+    assert actual.unmeasured == ((*head, "gradcam", ADCC_OF_MEANS),)
 
 
 def test_what_was_not_measured_of_a_network_is_listed_as_such():
     rows = [*good({"gradcam": {"coherency": [0.5]}}), *good({"gradcam": {"complexity": [0.5]}}, "vgg16")]
     there = {(model, "before-pool", "rest", "gradcam", "coherency"): 50.0 for model in ("resnet18", "vgg16")}
-    found = compare_with_published(
+    actual = compare_with_published(
         summarise(frame(*rows), of("coherency", "complexity")), PublishedFigures("a paper", there)
     )
-    assert [one.key[0] for one in found.differences] == ["resnet18"]
-    assert [(key[0], key[4]) for key in found.unpublished] == [("vgg16", "complexity")]
-    assert [(key[0], key[4]) for key in found.unmeasured] == [("vgg16", "coherency")]
+    assert [one.key[0] for one in actual.differences] == ["resnet18"]
+    assert [(key[0], key[4]) for key in actual.unpublished] == [("vgg16", "complexity")]
+    assert [(key[0], key[4]) for key in actual.unmeasured] == [("vgg16", "coherency")]
 
 
 def test_an_undefined_figure_has_an_undefined_difference():

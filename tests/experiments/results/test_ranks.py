@@ -35,18 +35,18 @@ NAN = math.nan
     ],
 )
 def test_standings_by_hand(figures, better, rank, best, second):
-    found = rank_methods(np.array(figures), better)
-    assert found.rank == pytest.approx(rank, nan_ok=True)
-    assert np.flatnonzero(found.best).tolist() == best
-    assert np.flatnonzero(found.second).tolist() == second
+    actual = rank_methods(np.array(figures), better)
+    assert actual.rank == pytest.approx(rank, nan_ok=True)
+    assert np.flatnonzero(actual.best).tolist() == best
+    assert np.flatnonzero(actual.second).tolist() == second
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=8), st.sampled_from(["high", "low"]))
 def test_ranks_are_scipys_and_sum_to_those_without_ties(whole, better):
     figures = np.array(whole, dtype=float)
-    found = rank_methods(figures, better).rank
-    assert found == pytest.approx(stats.rankdata(-figures if better == "high" else figures))
-    assert found.sum() == pytest.approx(len(whole) * (len(whole) + 1) / 2)
+    actual = rank_methods(figures, better).rank
+    assert actual == pytest.approx(stats.rankdata(-figures if better == "high" else figures))
+    assert actual.sum() == pytest.approx(len(whole) * (len(whole) + 1) / 2)
 
 
 # Demšar 2006, table 5(a): two-tailed Nemenyi test at 0.05
@@ -68,13 +68,13 @@ def test_demsars_example():
 
 def test_mean_ranks_by_hand_and_friedman_by_scipy():
     figures = np.array([[0.9, 0.5, 0.1], [0.8, 0.8, 0.2], [0.3, 0.6, 0.1], [0.7, 0.6, 0.5]])
-    found = rank_over_networks(figures, "high")
-    assert found.rank == pytest.approx([(1 + 1.5 + 2 + 1) / 4, (2 + 1.5 + 1 + 2) / 4, 3])
-    assert found.p == pytest.approx(stats.friedmanchisquare(*figures.T).pvalue)
-    assert found.critical == critical_difference(3, 4)
+    actual = rank_over_networks(figures, "high")
+    assert actual.rank == pytest.approx([(1 + 1.5 + 2 + 1) / 4, (2 + 1.5 + 1 + 2) / 4, 3])
+    assert actual.p == pytest.approx(stats.friedmanchisquare(*figures.T).pvalue)
+    assert actual.critical == critical_difference(3, 4)
     reverse = rank_over_networks(figures, "low")
-    assert reverse.rank == pytest.approx(4 - found.rank)
-    assert reverse.p == pytest.approx(found.p)
+    assert reverse.rank == pytest.approx(4 - actual.rank)
+    assert reverse.p == pytest.approx(actual.p)
 
 
 def test_methods_that_are_all_the_same_are_not_told_apart():

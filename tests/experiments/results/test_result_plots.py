@@ -66,12 +66,12 @@ def texts(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
 
 
-def boxes(figure: Figure, wanted) -> list:
+def boxes(figure: Figure, expected) -> list:
     """Where the texts that are wanted come to lie, drawn."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    found = [text for text in figure.findobj(Text) if text.get_visible() and wanted(text.get_text())]
-    return [text.get_window_extent(canvas.get_renderer()) for text in found]
+    actual = [text for text in figure.findobj(Text) if text.get_visible() and expected(text.get_text())]
+    return [text.get_window_extent(canvas.get_renderer()) for text in actual]
 
 
 def test_a_point_is_at_the_means_in_percent():
@@ -147,10 +147,10 @@ def test_the_legend_names_each_method_once_beside_the_panels(draw):
 @pytest.mark.parametrize("methods", [EVERY[:3], EVERY[:10], EVERY])
 def test_names_in_the_rank_diagram_do_not_overlap_and_lie_within(methods):
     figure = rank_diagram(summary_of(methods), "coherency")
-    found = boxes(figure, lambda text: any(name in text.split() for name in methods))
-    assert len(found) == len(methods)
-    assert not any(one.overlaps(other) for one, other in itertools.combinations(found, 2))
-    assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 for box in found)
+    actual = boxes(figure, lambda text: any(name in text.split() for name in methods))
+    assert len(actual) == len(methods)
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(actual, 2))
+    assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 for box in actual)
 
 
 def test_the_rank_diagram_has_the_mean_ranks_the_test_and_the_critical_difference():
@@ -159,19 +159,19 @@ def test_the_rank_diagram_has_the_mean_ranks_the_test_and_the_critical_differenc
         rows += good(
             {"gradcam": {"coherency": [a]}, "hirescam": {"coherency": [b]}, "layercam": {"coherency": [c]}}, model
         )
-    found = texts(rank_diagram(summarise(frame(*rows), of("coherency")), "coherency"))
-    stripped = [text.strip() for text in found]
+    actual = texts(rank_diagram(summarise(frame(*rows), of("coherency")), "coherency"))
+    stripped = [text.strip() for text in actual]
     assert {"gradcam 1.50", "hirescam 1.50", "3.00 layercam"} <= set(stripped)
     assert "critical difference 1.91" in stripped  # 2.343 √(3·4 / (6·3))
     p = stats.friedmanchisquare([0.9, 0.8, 0.3], [0.5, 0.8, 0.6], [0.1, 0.2, 0.1]).pvalue
-    assert any(f"Friedman p = {p:.2g}" in text for text in found)
+    assert any(f"Friedman p = {p:.2g}" in text for text in actual)
 
 
 def test_methods_that_are_not_on_every_network_are_left_out_and_named():
     rows = [*rows_of(EVERY[:4]), *rows_of(("pathcam",), models=("vgg16",))]
-    found = texts(rank_diagram(summarise(frame(*rows), of(*METRICS), resamples=2), "coherency"))
-    assert any("without a figure on every network: pathcam" in text for text in found)
-    assert not any(text.strip().startswith("pathcam ") for text in found)
+    actual = texts(rank_diagram(summarise(frame(*rows), of(*METRICS), resamples=2), "coherency"))
+    assert any("without a figure on every network: pathcam" in text for text in actual)
+    assert not any(text.strip().startswith("pathcam ") for text in actual)
 
 
 @pytest.mark.parametrize(("methods", "models"), [(EVERY[:5], ("vgg16",)), (EVERY[:2], MODELS)])

@@ -43,14 +43,14 @@ def values(*metrics: str, methods: tuple[str, ...] = ("gradcam", "layercam"), se
 def stored(path: Path, rows: list[dict[str, Any]], protocol: Protocol, images: int = IMAGES, **facts: Any) -> Store:
     """A finished run of these rows."""
     models = list(dict.fromkeys(row["model"] for row in rows))
-    wanted = {
+    expected = {
         "protocol": protocol.as_data(),
         "order": models,
         "models": {model: {"weights": model, "layers": {}, **PUBLISHED, **facts} for model in models},
         "dataset": {"images": images, "fingerprint": "f"},
         "sessions": [{}],
     }
-    with open_run(path, wanted, 16) as store:
+    with open_run(path, expected, 16) as store:
         for model in models:
             of_model = [row for row in rows if row["model"] == model]
             for part in store.pending(model) if images == IMAGES else ():
@@ -90,18 +90,18 @@ def test_the_figures_are_those_of_all_rows_to_the_last_bit(tmp_path):
 
 def test_a_model_is_read_by_itself_with_the_columns_that_are_needed(tmp_path, monkeypatch):
     store = run_of(tmp_path, *PARTS, "insertion")
-    asked: list[tuple[str, set[str]]] = []
+    requested: list[tuple[str, set[str]]] = []
     read = Store.model_rows
 
     def noted(self, model, columns=None):
-        asked.append((model, set(columns)))
+        requested.append((model, set(columns)))
         return read(self, model, columns)
 
     monkeypatch.setattr(Store, "model_rows", noted)
     monkeypatch.setattr(Store, "rows", None)
     summarise_runs([store], ["complexity"])
-    assert [model for model, _ in asked] == ["resnet18", "vgg16"]
-    for _, columns in asked:
+    assert [model for model, _ in requested] == ["resnet18", "vgg16"]
+    for _, columns in requested:
         assert set(metrics_in(columns)) == {"complexity"}
         assert not columns & {"label", "target", "probability", "insertion_curve"}
 
@@ -165,14 +165,14 @@ def test_the_adcc_of_means_is_there_with_that_of_images_and_by_name(tmp_path):
 def test_what_one_run_did_not_measure_is_no_figure_and_not_undefined(tmp_path):
     first = run_of(tmp_path / "1", "coherency", "complexity", models=("vgg16",))
     second = run_of(tmp_path / "2", "coherency", "insertion", models=("vgg16",), methods=("pathcam",))
-    found = summarise_runs([first, second])
-    assert [column.name for column in found.columns] == ["coherency", "complexity", "insertion"]
-    assert {(cell.method, cell.metric) for cell in found.cells if cell.measured} == {
+    actual = summarise_runs([first, second])
+    assert [column.name for column in actual.columns] == ["coherency", "complexity", "insertion"]
+    assert {(cell.method, cell.metric) for cell in actual.cells if cell.measured} == {
         *((method, metric) for method in ("gradcam", "layercam") for metric in ("coherency", "complexity")),
         ("pathcam", "coherency"),
         ("pathcam", "insertion"),
     }
-    assert not any(cell.undefined for cell in found.cells)
+    assert not any(cell.undefined for cell in actual.cells)
 
 
 def test_two_runs_with_the_same_figures_are_refused(tmp_path):
@@ -188,19 +188,19 @@ def test_a_metric_that_this_version_does_not_know_is_said(tmp_path):
     manifest["protocol"]["metrics"] = ["coherence"]
     file.write_text(json.dumps(manifest))
     store = Store(tmp_path)
-    for asked in (None, ["coherency"]):
+    for requested in (None, ["coherency"]):
         with pytest.raises(OptionError, match=r"metric 'coherence' that this version does not know; did you mean 'coh"):
-            summarise_runs([store], asked)
+            summarise_runs([store], requested)
 
 
 def test_rows_of_curves_are_of_all_runs_and_none_without_curves(tmp_path):
     plain = run_of(tmp_path / "plain", "coherency", models=("vgg16",))
     assert read_curves([plain]) is None
     curved = run_of(tmp_path / "curved", "insertion", models=("resnet18",))
-    found = read_curves([plain, curved])
-    assert found.columns == ["model", "layer", "utility", "method", "status", "insertion_curve"]
-    assert len(found) == 2 * 2 * IMAGES
-    assert found["insertion_curve"].dtype == pl.List(pl.Float32)
+    actual = read_curves([plain, curved])
+    assert actual.columns == ["model", "layer", "utility", "method", "status", "insertion_curve"]
+    assert len(actual) == 2 * 2 * IMAGES
+    assert actual["insertion_curve"].dtype == pl.List(pl.Float32)
 
 
 class TestUnlikePublished:
@@ -229,11 +229,13 @@ class TestUnlikePublished:
         (remark,) = self.remarks(tmp_path, Protocol(), preprocess={**PUBLISHED["preprocess"], "resize": 235})
         assert remark == ("Another preprocessing than the published one: resnet18 (preprocess.resize was 256, is 235).")
 
-    @pytest.mark.parametrize(("origin", "said"), [("untrained", "untrained"), ("r18.pth", "r18.pth"), ("", "unknown")])
-    def test_weights_that_are_not_the_published_ones(self, tmp_path, origin, said):
+    @pytest.mark.parametrize(
+        ("origin", "expected_message"), [("untrained", "untrained"), ("r18.pth", "r18.pth"), ("", "unknown")]
+    )
+    def test_weights_that_are_not_the_published_ones(self, tmp_path, origin, expected_message):
         (remark,) = self.remarks(tmp_path, Protocol.paper(), origin=origin)
         assert remark.startswith("Weights that are not known to be the published ones: resnet18 (")
-        assert said in remark
+        assert expected_message in remark
 
     def test_a_number_of_images_that_is_not_the_published_one(self, tmp_path):
         (remark,) = self.remarks(tmp_path, Protocol.paper(), images=1234)

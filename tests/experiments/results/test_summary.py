@@ -43,8 +43,8 @@ def of_metric(metric: str, **methods: list) -> ResultsSummary:
 
 
 def test_two_methods_by_hand():
-    found = of_metric("average_drop", gradcam=[0.1, 0.2, 0.6], shapleycam=[0.1, 0.1, 0.1])
-    first, second = cell(found, "gradcam", "average_drop"), cell(found, "shapleycam", "average_drop")
+    actual = of_metric("average_drop", gradcam=[0.1, 0.2, 0.6], shapleycam=[0.1, 0.1, 0.1])
+    first, second = cell(actual, "gradcam", "average_drop"), cell(actual, "shapleycam", "average_drop")
     assert (first.mean, second.mean) == pytest.approx((0.3, 0.1))
     assert (first.rank, second.rank) == (2, 1)  # a low drop is good
     assert (first.best, first.second, second.best, second.second) == (False, True, True, False)
@@ -53,7 +53,7 @@ def test_two_methods_by_hand():
     assert (second.low, second.high) == pytest.approx((0.1, 0.1))
     assert (first.lead_significant, first.p) == (None, None)
     assert second.lead_significant is False  # three images are too few
-    assert found.groups[0].images == 3
+    assert actual.groups[0].images == 3
 
 
 def test_the_adcc_of_means_is_another_number_than_the_mean_of_the_images():
@@ -65,14 +65,14 @@ def test_the_adcc_of_means_is_another_number_than_the_mean_of_the_images():
             "adcc": [0.9, 1.2 / 3.2],
         }
     }
-    found = summarise(frame(*good(values)), of(*PARTS, "adcc"))
-    assert cell(found, "gradcam", "adcc").mean == pytest.approx((0.9 + 0.375) / 2)
+    actual = summarise(frame(*good(values)), of(*PARTS, "adcc"))
+    assert cell(actual, "gradcam", "adcc").mean == pytest.approx((0.9 + 0.375) / 2)
     # the means are 0.75, 0.5 and 0.25: 3 / (1/0.75 + 1/0.5 + 1/0.75) = 3 / (14/3)
-    assert cell(found, "gradcam", ADCC_OF_MEANS).mean == pytest.approx(9 / 14)
-    titles = {column.name: column.title for column in found.columns}
+    assert cell(actual, "gradcam", ADCC_OF_MEANS).mean == pytest.approx(9 / 14)
+    titles = {column.name: column.title for column in actual.columns}
     assert titles["adcc"] == "ADCC (mean of images)"
     assert titles[ADCC_OF_MEANS] == "ADCC (of means)"
-    assert [column.name for column in found.columns] == [*PARTS, "adcc", ADCC_OF_MEANS]
+    assert [column.name for column in actual.columns] == [*PARTS, "adcc", ADCC_OF_MEANS]
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -86,19 +86,19 @@ def test_the_adcc_of_means_is_beside_that_of_images_where_its_parts_were_measure
     values = random_parts(0, 4, "gradcam")
     values["gradcam"]["adcc"] = [0.1, 0.2, 0.3, 0.4]
     rows = frame(*good(values))
-    found = summarise(rows, of("adcc"))
-    assert [column.name for column in found.columns] == ["adcc", ADCC_OF_MEANS]
+    actual = summarise(rows, of("adcc"))
+    assert [column.name for column in actual.columns] == ["adcc", ADCC_OF_MEANS]
     whole = summarise(rows, of(*PARTS, "adcc"))
-    for one in found.cells:
+    for one in actual.cells:
         assert (one.mean, one.n) == (whole.by_key[one.key].mean, whole.by_key[one.key].n)
     assert [column.name for column in summarise(rows.drop("complexity"), of("adcc")).columns] == ["adcc"]
 
 
 def test_the_adcc_of_means_alone():
     rows = frame(*good(random_parts(0, 4, "gradcam")))
-    found = summarise(rows, [OF_MEANS])
-    assert [column.name for column in found.columns] == [ADCC_OF_MEANS]
-    assert found.cells[0].mean == summarise(rows, of(*PARTS)).by_key[found.cells[0].key].mean
+    actual = summarise(rows, [OF_MEANS])
+    assert [column.name for column in actual.columns] == [ADCC_OF_MEANS]
+    assert actual.cells[0].mean == summarise(rows, of(*PARTS)).by_key[actual.cells[0].key].mean
     with pytest.raises(OptionError, match="no column 'complexity'"):
         summarise(rows.drop("complexity"), [OF_MEANS])
 
@@ -111,7 +111,7 @@ def adcc(coherency: float, complexity: float, drop: float, axis: int = 0) -> np.
 
 def test_the_interval_of_the_adcc_of_means_is_scipys():
     values = random_parts(1, 60, "gradcam")
-    found = cell(summarise(frame(*good(values)), of(*PARTS), resamples=9999), "gradcam", ADCC_OF_MEANS)
+    actual = cell(summarise(frame(*good(values)), of(*PARTS), resamples=9999), "gradcam", ADCC_OF_MEANS)
     data = [np.array(values["gradcam"][part]) for part in PARTS]
     theirs = stats.bootstrap(
         data,
@@ -122,8 +122,8 @@ def test_the_interval_of_the_adcc_of_means_is_scipys():
         method="percentile",
         rng=np.random.default_rng(0),
     ).confidence_interval
-    assert found.mean == pytest.approx(adcc(*data))
-    assert (found.low, found.high) == pytest.approx(tuple(theirs), abs=0.004)
+    assert actual.mean == pytest.approx(adcc(*data))
+    assert (actual.low, actual.high) == pytest.approx(tuple(theirs), abs=0.004)
 
 
 def test_the_lead_in_adcc_of_means_is_that_of_resampled_images():
@@ -132,12 +132,12 @@ def test_the_lead_in_adcc_of_means_is_that_of_resampled_images():
         part: (0.8 * np.array(values["gradcam"][part]) + 0.2 * np.array(values["shapleycam"][part])).tolist()
         for part in PARTS
     }
-    found = summarise(frame(*good(values)), of(*PARTS), resamples=4999)
+    actual = summarise(frame(*good(values)), of(*PARTS), resamples=4999)
     one, other = ([np.array(values[method][part]) for part in PARTS] for method in ("gradcam", "shapleycam"))
     draws = np.random.default_rng(5).integers(80, size=(4999, 80))
     differences = adcc(*(part[draws] for part in one), axis=1) - adcc(*(part[draws] for part in other), axis=1)
     p = 2 * min((differences <= 0).mean(), (differences >= 0).mean())
-    best = max((cell(found, method, ADCC_OF_MEANS) for method in values), key=lambda each: each.mean)
+    best = max((cell(actual, method, ADCC_OF_MEANS) for method in values), key=lambda each: each.mean)
     assert best.best
     assert best.p == pytest.approx(p, abs=0.03)
     assert 0.05 < p < 1  # so that the agreement says something
@@ -145,20 +145,20 @@ def test_the_lead_in_adcc_of_means_is_that_of_resampled_images():
 
 def test_the_cost_of_a_zero_part_is_a_zero_adcc():
     values = {"gradcam": {"coherency": [0.5, 0.5], "complexity": [0.5, 0.5], "average_drop": [1.0, 1.0]}}
-    found = cell(summarise(frame(*good(values)), of(*PARTS)), "gradcam", ADCC_OF_MEANS)
-    assert (found.mean, found.low, found.high) == (0, 0, 0)
+    actual = cell(summarise(frame(*good(values)), of(*PARTS)), "gradcam", ADCC_OF_MEANS)
+    assert (actual.mean, actual.low, actual.high) == (0, 0, 0)
 
 
 def test_undefined_values_are_out_of_the_mean_and_counted():
-    found = of_metric("average_drop", gradcam=[0.2, math.nan, math.nan, 0.4], hirescam=[0.1, 0.1, 0.1, 0.1])
-    gradcam = cell(found, "gradcam", "average_drop")
+    actual = of_metric("average_drop", gradcam=[0.2, math.nan, math.nan, 0.4], hirescam=[0.1, 0.1, 0.1, 0.1])
+    gradcam = cell(actual, "gradcam", "average_drop")
     assert (gradcam.mean, gradcam.n, gradcam.undefined) == (pytest.approx(0.3), 2, 2)
-    assert cell(found, "hirescam", "average_drop").undefined == 0
+    assert cell(actual, "hirescam", "average_drop").undefined == 0
 
 
 def test_what_was_not_measured_is_out_of_the_mean_and_not_counted_as_undefined():
-    found = of_metric("average_drop", gradcam=[0.2, None, math.nan, 0.4], hirescam=[None] * 4)
-    gradcam, hirescam = cell(found, "gradcam", "average_drop"), cell(found, "hirescam", "average_drop")
+    actual = of_metric("average_drop", gradcam=[0.2, None, math.nan, 0.4], hirescam=[None] * 4)
+    gradcam, hirescam = cell(actual, "gradcam", "average_drop"), cell(actual, "hirescam", "average_drop")
     assert (gradcam.mean, gradcam.n, gradcam.undefined) == (pytest.approx(0.3), 2, 1)
     assert math.isnan(hirescam.mean)
     assert (hirescam.n, hirescam.undefined, hirescam.measured) == (0, 0, False)
@@ -168,8 +168,8 @@ def test_the_adcc_of_means_is_not_measured_where_one_of_its_parts_is_not():
     values = random_parts(3, 6, "gradcam", "hirescam")
     values["hirescam"]["complexity"] = [None] * 6
     values["gradcam"]["average_drop"][2:4] = [math.nan, None]
-    found = summarise(frame(*good(values)), of(*PARTS))
-    one, other = cell(found, "gradcam", ADCC_OF_MEANS), cell(found, "hirescam", ADCC_OF_MEANS)
+    actual = summarise(frame(*good(values)), of(*PARTS))
+    one, other = cell(actual, "gradcam", ADCC_OF_MEANS), cell(actual, "hirescam", ADCC_OF_MEANS)
     assert (one.n, one.undefined) == (4, 1)
     assert (other.n, other.undefined, other.measured) == (0, 0, False)
     assert math.isnan(other.mean)
@@ -178,15 +178,15 @@ def test_the_adcc_of_means_is_not_measured_where_one_of_its_parts_is_not():
 def test_an_image_without_drop_is_undefined_for_the_adcc_of_means_and_in_the_other_means():
     values = random_parts(3, 10, "gradcam")
     values["gradcam"]["average_drop"][4] = math.nan
-    found = cell(summarise(frame(*good(values)), of(*PARTS)), "gradcam", ADCC_OF_MEANS)
+    actual = cell(summarise(frame(*good(values)), of(*PARTS)), "gradcam", ADCC_OF_MEANS)
     kept = [np.array(values["gradcam"][part]) for part in PARTS]
-    assert (found.n, found.undefined) == (9, 1)
-    assert found.mean == pytest.approx(stats.hmean([kept[0].mean(), 1 - kept[1].mean(), 1 - np.nanmean(kept[2])]))
+    assert (actual.n, actual.undefined) == (9, 1)
+    assert actual.mean == pytest.approx(stats.hmean([kept[0].mean(), 1 - kept[1].mean(), 1 - np.nanmean(kept[2])]))
 
 
 def test_a_metric_without_any_value_has_no_mean_no_rank_and_no_lead():
-    found = of_metric("shapley_error", gradcam=[0.5, 0.7], gradcampp=[math.nan, math.nan])
-    empty, other = cell(found, "gradcampp", "shapley_error"), cell(found, "gradcam", "shapley_error")
+    actual = of_metric("shapley_error", gradcam=[0.5, 0.7], gradcampp=[math.nan, math.nan])
+    empty, other = cell(actual, "gradcampp", "shapley_error"), cell(actual, "gradcam", "shapley_error")
     assert math.isnan(empty.mean)
     assert math.isnan(empty.rank)
     assert (empty.n, empty.undefined, empty.best) == (0, 2, False)
@@ -195,17 +195,17 @@ def test_a_metric_without_any_value_has_no_mean_no_rank_and_no_lead():
 
 def test_a_row_that_is_not_there_is_not_counted_as_undefined():
     rows = frame(*good({"gradcam": {"coherency": [0.1, 0.2, 0.6]}, "hirescam": {"coherency": [0.3, 0.4]}}))
-    found = cell(summarise(rows, of("coherency")), "hirescam", "coherency")
-    assert (found.mean, found.n, found.undefined) == (pytest.approx(0.35), 2, 0)
+    actual = cell(summarise(rows, of("coherency")), "hirescam", "coherency")
+    assert (actual.mean, actual.n, actual.undefined) == (pytest.approx(0.35), 2, 0)
 
 
 def test_methods_that_are_one_share_the_first_place_and_lead_the_next():
     generator = np.random.default_rng(4)
     base = generator.uniform(0.4, 0.6, 50)
-    found = of_metric(
+    actual = of_metric(
         "coherency", gradcam=(base + 0.2).tolist(), hirescam=(base + 0.2).tolist(), layercam=base.tolist()
     )
-    first, same, next_ = (cell(found, method, "coherency") for method in ("gradcam", "hirescam", "layercam"))
+    first, same, next_ = (cell(actual, method, "coherency") for method in ("gradcam", "hirescam", "layercam"))
     assert (first.best, same.best, next_.second) == (True, True, True)
     assert (first.rank, same.rank, next_.rank) == (1.5, 1.5, 3)
     assert (first.lead_significant, same.lead_significant, next_.lead_significant) == (True, True, None)
@@ -213,8 +213,8 @@ def test_methods_that_are_one_share_the_first_place_and_lead_the_next():
 
 def test_where_all_are_one_nobody_leads():
     column = np.random.default_rng(5).uniform(size=100).tolist()
-    found = of_metric("coherency", gradcam=column, hirescam=column)
-    assert [(each.best, each.second, each.lead_significant, each.p) for each in found.cells] == [
+    actual = of_metric("coherency", gradcam=column, hirescam=column)
+    assert [(each.best, each.second, each.lead_significant, each.p) for each in actual.cells] == [
         (True, False, False, 1.0)
     ] * 2
 
@@ -222,9 +222,9 @@ def test_where_all_are_one_nobody_leads():
 @pytest.mark.parametrize(("metric", "best"), [("coherency", "gradcam"), ("average_drop", "layercam")])
 def test_a_clear_lead_is_significant_in_the_metrics_direction(metric, best):
     base = np.random.default_rng(6).uniform(0.2, 0.8, 100)
-    found = of_metric(metric, gradcam=(base + 0.1).tolist(), layercam=base.tolist())
-    assert cell(found, best, metric).lead_significant
-    assert cell(found, best, metric).p < 0.01
+    actual = of_metric(metric, gradcam=(base + 0.1).tolist(), layercam=base.tolist())
+    assert cell(actual, best, metric).lead_significant
+    assert cell(actual, best, metric).p < 0.01
 
 
 def test_the_order_of_rows_changes_nothing():
@@ -271,13 +271,13 @@ def test_errors_and_left_out_images_are_kept_with_their_reasons():
         bad(8, "left out", "it has no label"),
         bad(9, "error", None, "other"),
     ]
-    found = summarise(frame(*rows), of(*PARTS))
-    assert [(one.model, one.image, one.message) for one in found.errors] == [
+    actual = summarise(frame(*rows), of(*PARTS))
+    assert [(one.model, one.image, one.message) for one in actual.errors] == [
         ("other", "9.jpg", ""),
         ("resnet18", "7.jpg", "cannot read it"),
     ]
-    assert [(one.index, one.image, one.message) for one in found.left_out] == [(8, "8.jpg", "it has no label")]
-    assert found.groups[0].images == 3
+    assert [(one.index, one.image, one.message) for one in actual.left_out] == [(8, "8.jpg", "it has no label")]
+    assert actual.groups[0].images == 3
 
 
 def test_tables_are_in_the_order_of_the_tables_of_methods_and_networks():
@@ -286,9 +286,9 @@ def test_tables_are_in_the_order_of_the_tables_of_methods_and_networks():
         for model in ("zoo", "vgg16", "resnet18")
         for row in good(random_parts(0, 2, "mine", "layercam", "gradcam"), model)
     ]
-    found = summarise(frame(*rows), of(*PARTS))
-    assert list(dict.fromkeys(each.model for each in found.cells)) == ["resnet18", "vgg16", "zoo"]
-    assert list(dict.fromkeys(each.method for each in found.cells)) == ["gradcam", "layercam", "mine"]
+    actual = summarise(frame(*rows), of(*PARTS))
+    assert list(dict.fromkeys(each.model for each in actual.cells)) == ["resnet18", "vgg16", "zoo"]
+    assert list(dict.fromkeys(each.method for each in actual.cells)) == ["gradcam", "layercam", "mine"]
 
 
 def test_a_result_that_is_there_twice_is_refused():
@@ -303,7 +303,7 @@ def test_a_column_that_is_missing_is_named():
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "expected_message"),
     [
         (
             [bad(0, "error", "no such file"), bad(1, "error", "x"), bad(1, "error", "x", layer="last-conv")],
@@ -319,8 +319,8 @@ def test_a_column_that_is_missing_is_named():
         ),
     ],
 )
-def test_images_without_any_result_are_counted_and_the_reason_said(rows, said):
-    with pytest.raises(OptionError, match=f"^no image has a result: {said}"):
+def test_images_without_any_result_are_counted_and_the_reason_said(rows, expected_message):
+    with pytest.raises(OptionError, match=f"^no image has a result: {expected_message}"):
         summarise(frame(*rows).with_columns(coherency=pl.lit(None)), of("coherency"))
 
 

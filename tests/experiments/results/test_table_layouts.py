@@ -92,9 +92,9 @@ class Tags(HTMLParser):
 
 
 def parsed(text: str) -> Tags:
-    found = Tags(text)
-    assert not found.open
-    return found
+    actual = Tags(text)
+    assert not actual.open
+    return actual
 
 
 def as_html(text: str) -> Tags:
@@ -172,8 +172,8 @@ def test_the_only_method_is_not_set_off_as_the_best():
 def test_a_table_for_each_layer_and_utility(rich_one):
     captions = ["Layer before-pool, utility rest, 12 images", "Layer bn_2, utility logit, 12 images"]
     assert [str(table.title) for table in terminal(rich_one)] == captions
-    found = parsed(html(rich_one))
-    assert all(caption in found.text for caption in captions)
+    actual = parsed(html(rich_one))
+    assert all(caption in actual.text for caption in captions)
     assert latex(rich_one).count(r"\begin{table}") == 2
     assert all(caption.replace("_", r"\_") in latex(rich_one) for caption in captions)
 
@@ -196,13 +196,13 @@ def test_numbers_of_images_that_differ_are_a_span():
 
 @pytest.mark.parametrize("against", [None, load_published()])
 def test_markdown_has_as_many_columns_in_each_row_and_no_tag_of_the_users(rich_one, against):
-    found = as_html(markdown(rich_one, against=against))
-    assert {len(row) for row in found.rows} == {2 + 4}
-    assert len(found.rows) == (1 + 6) + (1 + 3)
-    assert not found.tags & {"script", "b"}
-    assert found.rows[4][0] == NASTY
-    assert found.rows[3][1] == "gradcam++"
-    assert "can|not <b>read</b> & stop" in found.text
+    actual = as_html(markdown(rich_one, against=against))
+    assert {len(row) for row in actual.rows} == {2 + 4}
+    assert len(actual.rows) == (1 + 6) + (1 + 3)
+    assert not actual.tags & {"script", "b"}
+    assert actual.rows[4][0] == NASTY
+    assert actual.rows[3][1] == "gradcam++"
+    assert "can|not <b>read</b> & stop" in actual.text
 
 
 def test_markdown_says_the_same_as_html(rich_one):
@@ -213,11 +213,11 @@ def test_markdown_says_the_same_as_html(rich_one):
 
 def test_html_is_well_formed_and_escaped(rich_one):
     text = html(rich_one, against=load_published())
-    found = parsed(text)
+    actual = parsed(text)
     assert "<script" not in text
-    assert found.tags <= {"table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "strong", "u", "sup"}
-    assert any(row[0] == NASTY for row in found.rows)
-    assert any(row[1:2] == ["gradcam++"] for row in found.rows)
+    assert actual.tags <= {"table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "strong", "u", "sup"}
+    assert any(row[0] == NASTY for row in actual.rows)
+    assert any(row[1:2] == ["gradcam++"] for row in actual.rows)
 
 
 def test_latex_has_equal_columns_and_balanced_braces(rich_one):

@@ -7,17 +7,8 @@ from shapleycam.experiments.results._published import (
     compare_with_published,
     load_published,
 )
-from shapleycam.experiments.results.cells import (
-    ADCC_OF_MEANS,
-    OF_MEANS,
-    Cell,
-    Column,
-    MissingResult,
-    ResultGroup,
-    ResultsSummary,
-    columns_of,
-    parts_of,
-)
+from shapleycam.experiments.results.cells import Cell, MissingResult, ResultGroup, ResultsSummary
+from shapleycam.experiments.results.columns import ADCC_OF_MEANS, OF_MEANS, Column, columns_of, parts_of
 from shapleycam.experiments.results.disagreement import Disagreement, find_disagreements
 from shapleycam.experiments.results.layouts import LAYOUTS, html, latex, markdown, terminal, tidy
 from shapleycam.experiments.results.summarising import summarise, summarise_frames

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from shapleycam.experiments.results.cells import ADCC_OF_MEANS, CellKey, ResultsSummary
+from shapleycam.experiments.results.cells import CellKey, ResultsSummary
+from shapleycam.experiments.results.columns import ADCC_OF_MEANS
 
 _KEYS = ("network", "layer", "utility", "method")
 _FILE = "published.csv"
@@ -28,6 +29,12 @@ class PublishedFigures:
     """Published figures in percent, by model, layer, utility, method and metric.
 
     `remarks` are sentences for the reader of a comparison: how the measurement differs from the published one.
+
+    Example:
+        >>> from shapleycam.experiments.results import PublishedFigures
+        >>> key = ("vgg16", "last-conv", "rest", "gradcam", "average_drop")
+        >>> PublishedFigures("a paper", {key: 76.68}).percent[key]
+        76.68
     """
 
     source: str
@@ -37,7 +44,13 @@ class PublishedFigures:
 
 @dataclass(frozen=True)
 class Difference:
-    """A measured figure and the published one, in percent; NaN where the measured one is undefined."""
+    """A measured figure and the published one, in percent; NaN where the measured one is undefined.
+
+    Example:
+        >>> from shapleycam.experiments.results import Difference
+        >>> Difference(("vgg16", "last-conv", "rest", "gradcam", "average_drop"), measured=30.0, published=25.0).points
+        5.0
+    """
 
     key: CellKey
     measured: float
@@ -51,7 +64,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class PublishedComparison:
-    """All cells of a summary that have a published counterpart, and the figures of either side that have none."""
+    """All cells of a summary that have a published counterpart, and the figures of either side that have none.
+
+    Example:
+        >>> from shapleycam.experiments.results import PublishedComparison
+        >>> PublishedComparison("a paper", differences=(), unpublished=(), unmeasured=()).source
+        'a paper'
+    """
 
     source: str
     differences: tuple[Difference, ...]
@@ -68,7 +87,13 @@ def explain_doubt(key: CellKey) -> str | None:
 
 @cache
 def load_published() -> PublishedFigures:
-    """Return the paper's figures: two layers, ReST, twelve networks, ten methods, six metrics; its ADCC is of means."""
+    """Return the paper's figures: two layers, ReST, twelve networks, ten methods, six metrics; its ADCC is of means.
+
+    Example:
+        >>> from shapleycam.experiments.results import load_published
+        >>> load_published().percent["resnet18", "before-pool", "rest", "gradcam", "average_drop"]
+        18.73
+    """
     figures: dict[CellKey, float] = {}
     text = files(__package__).joinpath(_FILE).read_text(encoding="utf-8")
     for row in csv.DictReader(text.splitlines()):
@@ -80,7 +105,19 @@ def load_published() -> PublishedFigures:
 
 
 def compare_with_published(summary: ResultsSummary, against: PublishedFigures) -> PublishedComparison:
-    """Compare each measured figure with the published one; list cells and figures without a counterpart."""
+    """Compare each measured figure with the published one; list cells and figures without a counterpart.
+
+    Example:
+        >>> from shapleycam.experiments.results import Cell, Column, ResultGroup, ResultsSummary
+        >>> from shapleycam.experiments.results import compare_with_published, load_published
+        >>> from shapleycam.metrics import METRICS
+        >>> cell = Cell("vgg16", "last-conv", "rest", "gradcam", "average_drop", 0.3, 0.2, 0.4, 10, 0, rank=1)
+        >>> groups = (ResultGroup("vgg16", "last-conv", "rest", images=10),)
+        >>> summary = ResultsSummary((Column.of(METRICS["average_drop"]),), groups, (cell,))
+        >>> (difference,) = compare_with_published(summary, load_published()).differences
+        >>> round(difference.measured, 2), round(difference.published, 2)
+        (30.0, 76.68)
+    """
     published = against.percent
     measured = {cell.key: 100 * cell.mean for cell in summary.cells if cell.measured}
     return PublishedComparison(

@@ -2,71 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, TypeAlias
 
 from shapleycam.errors import OptionError, nearest
-from shapleycam.metrics.metric import Direction, Metric
+from shapleycam.experiments.results.columns import Column
 from shapleycam.metrics.table import canonical_metric
 
 CellKey: TypeAlias = tuple[str, str, str, str, str]
 """Model, layer, utility, method, metric."""
-
-ADCC_OF_MEANS = "adcc_of_means"
-ADCC_PARTS = ("coherency", "complexity", "average_drop")
-_ADCC_OF_IMAGES = "ADCC (mean of images)"
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the tables: a metric's mean, or a figure made of several means."""
-
-    name: str
-    title: str
-    better: Direction
-    percent: bool
-
-    @classmethod
-    def of(cls, metric: Metric) -> Column:
-        """Return the column of a metric's mean over images."""
-        title = _ADCC_OF_IMAGES if metric.name == "adcc" else metric.title
-        return cls(metric.name, title, metric.better, metric.percent)
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Return the metrics from whose means the figure is computed."""
-        return ADCC_PARTS if self.name == ADCC_OF_MEANS else (self.name,)
-
-    @property
-    def head(self) -> str:
-        """Return title, unit and direction, as in "AD % ↓"."""
-        return f"{self.title}{' %' if self.percent else ''} {'↑' if self.better == 'high' else '↓'}"
-
-
-OF_MEANS = Column(ADCC_OF_MEANS, "ADCC (of means)", "high", percent=True)
-"""Computed from the three means as printed, each over its own images; its `n` counts images that have all three."""
-
-
-def columns_of(metrics: Sequence[Metric | Column], measured: Iterable[str]) -> tuple[Column, ...]:
-    """Return the columns of metrics; what is a column already stays as it is.
-
-    The ADCC of means, which is the published one, is added: after the ADCC of images, where its parts are among the
-    metrics that were `measured`, or at the end, where the parts are all among `metrics`.
-    """
-    columns = [metric if isinstance(metric, Column) else Column.of(metric) for metric in metrics]
-    names = [column.name for column in columns]
-    of_images = "adcc" in names
-    if ADCC_OF_MEANS not in names and set(measured if of_images else names).issuperset(ADCC_PARTS):
-        columns.insert(names.index("adcc") + 1 if of_images else len(names), OF_MEANS)
-    return tuple(columns)
-
-
-def parts_of(columns: Sequence[Column]) -> list[str]:
-    """Return the metrics that columns are computed from, each once; those with a column of their own come first."""
-    direct = [column.name for column in columns if column.parts == (column.name,)]
-    return list(dict.fromkeys([*direct, *(part for column in columns for part in column.parts)]))
 
 
 @dataclass(frozen=True)
@@ -85,6 +31,12 @@ class Cell:
         lead_significant: whether the best leads the second by more than chance; None for cells that are not best, and
             where there is nothing to compare with.
         p: of that lead, two-sided; None likewise.
+
+    Example:
+        >>> from shapleycam.experiments.results import Cell
+        >>> cell = Cell("vgg16", "last-conv", "rest", "gradcam", "average_drop", 0.3, 0.2, 0.4, 10, 0, rank=1)
+        >>> round(cell.half, 2)
+        0.1
     """
 
     model: str
@@ -121,7 +73,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class ResultGroup:
-    """A model at a layer with a utility, and how many images it was measured on."""
+    """A model at a layer with a utility, and how many images it was measured on.
+
+    Example:
+        >>> from shapleycam.experiments.results import ResultGroup
+        >>> ResultGroup("vgg16", "last-conv", "rest", images=10).images
+        10
+    """
 
     model: str
     layer: str
@@ -131,7 +89,13 @@ class ResultGroup:
 
 @dataclass(frozen=True)
 class MissingResult:
-    """An image without results of a model at a layer, and why: an error, or the class rule left it out."""
+    """An image without results of a model at a layer, and why: an error, or the class rule left it out.
+
+    Example:
+        >>> from shapleycam.experiments.results import MissingResult
+        >>> MissingResult("vgg16", "last-conv", 3, "cat.jpg", "left out", "predicted 1, labelled 2").message
+        'predicted 1, labelled 2'
+    """
 
     model: str
     layer: str
@@ -143,7 +107,16 @@ class MissingResult:
 
 @dataclass(frozen=True)
 class ResultsSummary:
-    """The figures of an evaluation; cells are in the order of tables."""
+    """The figures of an evaluation; cells are in the order of tables.
+
+    Example:
+        >>> from shapleycam.experiments.results import Column, ResultGroup, ResultsSummary
+        >>> from shapleycam.metrics import METRICS
+        >>> columns = (Column.of(METRICS["average_drop"]),)
+        >>> summary = ResultsSummary(columns, (ResultGroup("vgg16", "last-conv", "rest", images=10),), cells=())
+        >>> summary.settings
+        [('last-conv', 'rest')]
+    """
 
     columns: tuple[Column, ...]
     groups: tuple[ResultGroup, ...]

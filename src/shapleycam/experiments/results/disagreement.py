@@ -24,6 +24,11 @@ class Disagreement:
     """How far methods differ on one image by one metric; values are as in the rows.
 
     `best` and `worst` are the methods with the best and the worst value; `spread` is the distance of the two, above 0.
+
+    Example:
+        >>> from shapleycam.experiments.results import Disagreement
+        >>> Disagreement(3, "cat.jpg", "vgg16", "gradcam", 0.5, "layercam", 0.25, spread=0.25).spread
+        0.25
     """
 
     index: int
@@ -54,6 +59,22 @@ def find_disagreements(
 
     Raises:
         OptionError: an unknown metric, a column is missing, or no rows of this model, layer, utility or method.
+
+    Example:
+        >>> import polars as pl
+        >>> from shapleycam.experiments.results import find_disagreements
+        >>> group = {"model": "vgg16", "layer": "last-conv", "utility": "rest"}
+        >>> rows = pl.DataFrame(
+        ...     [
+        ...         {"index": index, "image": f"{index}.jpg", **group, "method": method, "status": "ok", "message": "",
+        ...          "complexity": value}
+        ...         for index, values in enumerate([(0.2, 0.5), (0.3, 0.4)])
+        ...         for method, value in zip(["gradcam", "shapleycam"], values)
+        ...     ]
+        ... )
+        >>> (largest,) = find_disagreements(rows, "complexity", **group, count=1)
+        >>> largest.image, largest.best, largest.worst
+        ('0.jpg', 'gradcam', 'shapleycam')
     """
     metric = metric_of(metric).name
     utility = canonical_name(utility, UTILITIES) or utility

@@ -34,26 +34,66 @@ class Layout(Interface):
 def terminal(
     summary: ResultsSummary, *, intervals: bool = True, against: PublishedFigures | None = None
 ) -> list[Table]:
-    """Return a rich table for each layer and utility: best bold, second underlined."""
+    """Return a rich table for each layer and utility: best bold, second underlined.
+
+    Example:
+        >>> from shapleycam.experiments.results import Cell, Column, ResultGroup, ResultsSummary, terminal
+        >>> from shapleycam.metrics import METRICS
+        >>> cell = Cell("vgg16", "last-conv", "rest", "gradcam", "average_drop", 0.3, 0.2, 0.4, 10, 0, rank=1)
+        >>> groups = (ResultGroup("vgg16", "last-conv", "rest", images=10),)
+        >>> summary = ResultsSummary((Column.of(METRICS["average_drop"]),), groups, (cell,))
+        >>> [table.row_count for table in terminal(summary)]
+        [1]
+    """
     return [_rich_table(text_table) for text_table in text_tables(summary, intervals=intervals, against=against)]
 
 
 def markdown(summary: ResultsSummary, *, intervals: bool = True, against: PublishedFigures | None = None) -> str:
-    """Return GitHub's Markdown: best bold, second underlined by <ins>."""
+    """Return GitHub's Markdown: best bold, second underlined by <ins>.
+
+    Example:
+        >>> from shapleycam.experiments.results import Cell, Column, ResultGroup, ResultsSummary, markdown
+        >>> from shapleycam.metrics import METRICS
+        >>> cell = Cell("vgg16", "last-conv", "rest", "gradcam", "average_drop", 0.3, 0.2, 0.4, 10, 0, rank=1)
+        >>> groups = (ResultGroup("vgg16", "last-conv", "rest", images=10),)
+        >>> summary = ResultsSummary((Column.of(METRICS["average_drop"]),), groups, (cell,))
+        >>> print(markdown(summary, intervals=False).splitlines()[-1])
+        | vgg16 | gradcam | 30.00 |
+    """
     return "\n".join(
         markup.markdown_of(text_table) for text_table in text_tables(summary, intervals=intervals, against=against)
     )
 
 
 def latex(summary: ResultsSummary, *, intervals: bool = True, against: PublishedFigures | None = None) -> str:
-    """Return a LaTeX table environment for each layer and utility, which needs no package."""
+    r"""Return a LaTeX table environment for each layer and utility, which needs no package.
+
+    Example:
+        >>> from shapleycam.experiments.results import Cell, Column, ResultGroup, ResultsSummary, latex
+        >>> from shapleycam.metrics import METRICS
+        >>> cell = Cell("vgg16", "last-conv", "rest", "gradcam", "average_drop", 0.3, 0.2, 0.4, 10, 0, rank=1)
+        >>> groups = (ResultGroup("vgg16", "last-conv", "rest", images=10),)
+        >>> summary = ResultsSummary((Column.of(METRICS["average_drop"]),), groups, (cell,))
+        >>> print(latex(summary, intervals=False).splitlines()[-4])
+        vgg16 & gradcam & 30.00 \\
+    """
     return "\n".join(
         markup.latex_of(text_table) for text_table in text_tables(summary, intervals=intervals, against=against)
     )
 
 
 def html(summary: ResultsSummary, *, intervals: bool = True, against: PublishedFigures | None = None) -> str:
-    """Return a fragment of HTML that needs no style sheet and can be put into any page."""
+    """Return a fragment of HTML that needs no style sheet and can be put into any page.
+
+    Example:
+        >>> from shapleycam.experiments.results import Cell, Column, ResultGroup, ResultsSummary, html
+        >>> from shapleycam.metrics import METRICS
+        >>> cell = Cell("vgg16", "last-conv", "rest", "gradcam", "average_drop", 0.3, 0.2, 0.4, 10, 0, rank=1)
+        >>> groups = (ResultGroup("vgg16", "last-conv", "rest", images=10),)
+        >>> summary = ResultsSummary((Column.of(METRICS["average_drop"]),), groups, (cell,))
+        >>> html(summary).startswith("<table")
+        True
+    """
     return "\n".join(
         markup.html_of(text_table) for text_table in text_tables(summary, intervals=intervals, against=against)
     )
@@ -64,6 +104,15 @@ def tidy(summary: ResultsSummary, *, intervals: bool = True, against: PublishedF
 
     Published figures are in percent. Without `intervals` the columns low and high are left out. CSV has no room for
     notes: the remarks on a comparison are in the line of each figure that is compared.
+
+    Example:
+        >>> from shapleycam.experiments.results import Cell, Column, ResultGroup, ResultsSummary, tidy
+        >>> from shapleycam.metrics import METRICS
+        >>> cell = Cell("vgg16", "last-conv", "rest", "gradcam", "average_drop", 0.3, 0.2, 0.4, 10, 0, rank=1)
+        >>> groups = (ResultGroup("vgg16", "last-conv", "rest", images=10),)
+        >>> summary = ResultsSummary((Column.of(METRICS["average_drop"]),), groups, (cell,))
+        >>> tidy(summary, intervals=False).splitlines()[1]
+        'last-conv,rest,vgg16,gradcam,average_drop,low,0.3,10,0,1,'
     """
     heads = [head for head in _TIDY_HEADS if intervals or head not in {"low", "high"}]
     compared = (

@@ -87,8 +87,8 @@ def select_setting(settings: Sequence[tuple[str, str]], layer: str | None, utili
             raise OptionError(f"{kind} {name!r} is not in these results; {nearest(name, known)}")
         settings = [setting for setting in settings if known_name in {None, setting[index]}]
     if len(settings) != 1:
-        found = "; ".join(f"layer {a_layer}, utility {a_utility}" for a_layer, a_utility in settings)
-        raise OptionError(f"a figure is of one layer and utility, and there are {found}; choose a layer and a utility")
+        pairs = "; ".join(f"layer {a_layer}, utility {a_utility}" for a_layer, a_utility in settings)
+        raise OptionError(f"a figure is of one layer and utility, and there are {pairs}; choose a layer and a utility")
     return settings[0]
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from shapleycam.experiments.results.cells import Cell, Column, ResultsSummary
+from shapleycam.experiments.results.cells import Cell, ResultsSummary
+from shapleycam.experiments.results.columns import Column
 from shapleycam.experiments.results.curves import curves
 from shapleycam.experiments.results.diagram import methods_in, rank_diagram
 from shapleycam.experiments.results.panels import (

@@ -10,16 +10,8 @@ import numpy as np
 import polars as pl
 
 from shapleycam.errors import OptionError
-from shapleycam.experiments.results.cells import (
-    ADCC_OF_MEANS,
-    Cell,
-    Column,
-    MissingResult,
-    ResultGroup,
-    ResultsSummary,
-    columns_of,
-    parts_of,
-)
+from shapleycam.experiments.results.cells import Cell, MissingResult, ResultGroup, ResultsSummary
+from shapleycam.experiments.results.columns import ADCC_OF_MEANS, Column, columns_of, parts_of
 from shapleycam.experiments.results.grouping import GroupValues, check_columns, find_missing, group_values, sort_groups
 from shapleycam.experiments.results.notes import no_result_message
 from shapleycam.experiments.results.ranks import Ranks, rank_methods
@@ -73,6 +65,23 @@ def summarise(
 
     Raises:
         OptionError: a column is missing, no row has a result, or a result is there twice.
+
+    Example:
+        >>> import polars as pl
+        >>> from shapleycam.experiments.results import summarise
+        >>> group = {"model": "vgg16", "layer": "last-conv", "utility": "rest"}
+        >>> rows = pl.DataFrame(
+        ...     [
+        ...         {"index": index, "image": f"{index}.jpg", **group, "method": method, "status": "ok", "message": "",
+        ...          "complexity": value}
+        ...         for index, values in enumerate([(0.2, 0.5), (0.3, 0.4)])
+        ...         for method, value in zip(["gradcam", "shapleycam"], values)
+        ...     ]
+        ... )
+        >>> from shapleycam.metrics import METRICS
+        >>> summary = summarise(rows, [METRICS["complexity"]])
+        >>> [(cell.method, round(cell.mean, 2), cell.best) for cell in summary.cells]
+        [('gradcam', 0.25, True), ('shapleycam', 0.45, False)]
     """
     return summarise_frames([rows], columns_of(metrics, rows.columns), resamples=resamples, seed=seed)
 
@@ -86,6 +95,23 @@ def summarise_frames(
 
     Raises:
         OptionError: as in `summarise`.
+
+    Example:
+        >>> import polars as pl
+        >>> from shapleycam.experiments.results import columns_of, summarise_frames
+        >>> group = {"model": "vgg16", "layer": "last-conv", "utility": "rest"}
+        >>> rows = pl.DataFrame(
+        ...     [
+        ...         {"index": index, "image": f"{index}.jpg", **group, "method": method, "status": "ok", "message": "",
+        ...          "complexity": value}
+        ...         for index, values in enumerate([(0.2, 0.5), (0.3, 0.4)])
+        ...         for method, value in zip(["gradcam", "shapleycam"], values)
+        ...     ]
+        ... )
+        >>> from shapleycam.metrics import METRICS
+        >>> summary = summarise_frames([rows], columns_of([METRICS["complexity"]], ["complexity"]))
+        >>> [group.images for group in summary.groups]
+        [2]
     """
     names = parts_of(columns)
     columns_parts = [_ColumnParts(column, tuple(map(names.index, column.parts))) for column in columns]

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from math import isnan
 
 from shapleycam.experiments.results._published import PublishedFigures, compare_with_published, explain_doubt
-from shapleycam.experiments.results.cells import Cell, CellKey, Column, ResultsSummary
+from shapleycam.experiments.results.cells import Cell, CellKey, ResultsSummary
+from shapleycam.experiments.results.columns import Column
 from shapleycam.experiments.results.notes import DOUBTED, notes_of, number_of_images
 
 _MINUS, _NONE = "\u2212", "\u2013"

@@ -20,10 +20,10 @@ def open_annotations(path: str | Path) -> Annotations:
     if path.is_file() and path.suffix.lower() == ".json":
         return coco.read_coco(path)
     if not path.is_dir():
-        found = "a file that is not .json" if path.exists() else "no such file or folder"
-        raise OptionError(f"{path}: {found}; expected a folder of .xml or of .png masks, or a COCO .json")
+        reason = "a file that is not .json" if path.exists() else "no such file or folder"
+        raise OptionError(f"{path}: {reason}; expected a folder of .xml or of .png masks, or a COCO .json")
     xml_files, mask_files = list_files(path, ".xml"), list_files(path, ".png")
     if bool(xml_files) == bool(mask_files):
-        found = "both .xml and .png files" if xml_files else "neither .xml nor .png files"
-        raise OptionError(f"{path}: {found} in the folder; expected one kind, name the sub-folder that holds it")
+        content = "both .xml and .png files" if xml_files else "neither .xml nor .png files"
+        raise OptionError(f"{path}: {content} in the folder; expected one kind, name the sub-folder that holds it")
     return voc.VocAnnotations(path, xml_files) if xml_files else masks.MaskAnnotations(path, mask_files)

@@ -71,8 +71,8 @@ def _box(element: Element, path: Path) -> Box:
     """
     left, top, right, bottom = (_number(element, f"bndbox/{side}", path) for side in ("xmin", "ymin", "xmax", "ymax"))
     if right < left or bottom < top:
-        found = f"xmin {left:g}, ymin {top:g}, xmax {right:g}, ymax {bottom:g}"
-        raise ImageError(f"{path}: a box ends before it begins ({found}); correct the annotation")
+        edges = f"xmin {left:g}, ymin {top:g}, xmax {right:g}, ymax {bottom:g}"
+        raise ImageError(f"{path}: a box ends before it begins ({edges}); correct the annotation")
     return left - 1, top - 1, right, bottom
 
 
