@@ -17,7 +17,7 @@ from shapleycam.cli.command import REFUSED
 from shapleycam.cli.console import notes, print_facts, print_json, print_table, progress
 from shapleycam.cli.explainers import make_explainer, transform_of
 from shapleycam.cli.groups import BatchComputeGroup, OneLayerNetworkGroup, PrintGroup, RegionEstimatorGroup
-from shapleycam.cli.messages import argument_is
+from shapleycam.cli.messages import options_in_errors
 from shapleycam.cli.photographs import Unreadable, list_photographs, print_unreadable, read_batches
 from shapleycam.wording import counted
 
@@ -116,7 +116,7 @@ def _make_folders(files: FilesGroup) -> None:
 
     for option, file in {"--plot": files.plot, "--csv": files.to_csv}.items():
         if file is not None:
-            with argument_is(out=option):
+            with options_in_errors(out=option):
                 make_folder(file.parent)
 
 

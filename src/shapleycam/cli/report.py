@@ -126,15 +126,17 @@ def report(
 
 def _report_runs(runs: Sequence[str], page: PageGroup, model: str | None, device: str | None, *, quiet: bool) -> None:
     """Write the report of runs; `model` is the one whose code may run."""
+    from shapleycam.cli.reproducing import CommandLineReproducer
     from shapleycam.experiments import Store
     from shapleycam.files import make_folder
-    from shapleycam.report import MapReproducer, render_runs
+    from shapleycam.report import render_runs
 
     stores = [Store(run) for run in runs]
     file = page.out or Path(f"{_name(runs[0])}.html")
     make_folder(file.parent)
     with notes(quiet=quiet):
-        html = render_runs(stores, MapReproducer(stores, model, page.data, device) if page.maps else None, page.maps)
+        reproducer = CommandLineReproducer(stores, model, page.data, device) if page.maps else None
+        html = render_runs(stores, reproducer, page.maps)
     _write(file, html)
 
 
