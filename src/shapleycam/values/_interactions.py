@@ -43,9 +43,10 @@ class Interactions:
 
 
 def interactions(game: Game) -> Interactions:
-    """Compute the interactions of the second-order game: pairs A_i·H_ij·A_j and own effects A_i·(g - H·A)_i + ½ A_i·H_ii·A_i.
+    """Compute the interactions of the second-order game.
 
-    Own effects plus each pair once are v(N) at second order. It takes one Hessian-vector product a player.
+    They are A_i·H_ij·A_j for pairs; own effects are A_i·(g - H·A)_i + ½ A_i·H_ii·A_i. Own effects plus each pair once are
+    v(N) at second order. It takes one Hessian-vector product a player.
 
     Raises:
         DerivativeError: something after the layer has no second derivative.

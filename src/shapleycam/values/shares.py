@@ -29,7 +29,7 @@ class ShapleyValues:
 
     @property
     def uncertainty(self) -> Float[Tensor, " b"]:
-        """Return ‖stderr‖ / ‖values‖ of each image; zero for a method without a standard error, as for values of zero."""
+        """Return ‖stderr‖ / ‖values‖ for each image; zero without a standard error, and for values of zero."""
         if self.stderr is None:
             return self.values.new_zeros(len(self.values))
         size = self.values.norm(dim=1)
