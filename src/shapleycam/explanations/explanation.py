@@ -19,8 +19,8 @@ from shapleycam.errors import ImageError, OptionError
 from shapleycam.explanations import notebook, storage
 from shapleycam.files import write_atomically
 from shapleycam.images import Source, open_photograph
-from shapleycam.models.grids import spatial_size
 from shapleycam.models.labels import class_name
+from shapleycam.models.layout import spatial_size
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess, to_pixels
 from shapleycam.tracing.scores import Form

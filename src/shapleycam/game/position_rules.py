@@ -95,8 +95,8 @@ def after_mean(node: Any, operands: list[Form]) -> AfterMean:
     affine = name in _AFFINE_IN_ALL_OPERANDS
     if len(forms) == 1:
         affine |= name == "MulBackward0" or _is_fixed_batch_norm(node, name)
-        place = 0 if name == "DivBackward0" else _LINEAR.get(name)
-        affine |= place is not None and operands[place] is not CONSTANT
+        linear_operand = 0 if name == "DivBackward0" else _LINEAR.get(name)
+        affine |= linear_operand is not None and operands[linear_operand] is not CONSTANT
     return AfterMean(
         linear_before=all(form.linear_before for form in forms), affine=affine and all(form.affine for form in forms)
     )
@@ -172,15 +172,15 @@ def _mix_channels(operation: _Operation) -> BeforeMean | None:
     name, axes = operation.name, operation.axes
     if name not in _LINEAR or operation.operands[_LINEAR[name]] is CONSTANT:
         return None
-    place = len(axes) - 1
+    channel_axis = len(axes) - 1
     if name == "ConvolutionBackward0":
-        place = 1
+        channel_axis = 1
         if not _is_pointwise(operation.node):
             return None
-    if have_positions_or_images(axes[place : place + 1]):
+    if have_positions_or_images(axes[channel_axis : channel_axis + 1]):
         return None
-    channels = make_axis("channel", operation.shape[place])
-    return replace(operation.form, axes=(*axes[:place], channels, *axes[place + 1 :]))
+    channels = make_axis("channel", operation.shape[channel_axis])
+    return replace(operation.form, axes=(*axes[:channel_axis], channels, *axes[channel_axis + 1 :]))
 
 
 def _average(operation: _Operation) -> AfterMean | None:

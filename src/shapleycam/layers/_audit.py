@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from shapleycam.errors import LayerError
 from shapleycam.layers.layout import reading_at, supposed
 from shapleycam.layers.proof import Solid, channel_axis
-from shapleycam.models.grids import spatial_size
-from shapleycam.models.layout import Layout
+from shapleycam.models.layout import Layout, spatial_size
 from shapleycam.models.outputs import find_logits
 from shapleycam.tracing._trace import Select
 from shapleycam.tracing.differentiation import Differentiation

@@ -10,8 +10,9 @@ from shapleycam.errors import LayerError, LayoutWarning, warn
 from shapleycam.layers.coordinates.reading import Reading
 from shapleycam.layers.locality import is_local
 from shapleycam.layers.proof import proof_for
-from shapleycam.models.grids import declared_tokens, guess_layout, spatial_size
-from shapleycam.models.layout import Layout, parse_layout
+from shapleycam.models.layout import Layout, parse_layout, spatial_size
+from shapleycam.models.layout_guess import guess_layout
+from shapleycam.models.token_declaration import declared_tokens
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 
 _SAY = "say where the positions are with layout='tokens 14x14 after 1', say"

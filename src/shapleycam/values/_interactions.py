@@ -45,8 +45,8 @@ class Interactions:
 def interactions(game: Game) -> Interactions:
     """Compute the interactions of the second-order game.
 
-    They are A_i·H_ij·A_j for pairs; own effects are A_i·(g - H·A)_i + ½ A_i·H_ii·A_i. Own effects plus each pair once are
-    v(N) at second order. It takes one Hessian-vector product a player.
+    They are A_i·H_ij·A_j for pairs; own effects are A_i·(g - H·A)_i + ½ A_i·H_ii·A_i. Own effects plus each pair once
+    are v(N) at second order. It takes one Hessian-vector product a player.
 
     Raises:
         DerivativeError: something after the layer has no second derivative.
