@@ -62,6 +62,9 @@ SLOW = (
     *("test_conformance.py", "metrics/test_metric_conformance.py", "test_random_networks.py", "models/test_paper.py"),
     *("report/test_report_of_runs.py", "cli/test_fidelity_command.py", "cli/test_explain.py::TestTour"),
     *("layers/test_layers.py::test_finds_the_layer_before_pooling", "cli/test_evaluate.py::test_reproduce"),
+    *("tracing/test_head.py::test_head_equals_the_full_forward", "tracing/test_isolation.py::test_memory_is_flat"),
+    *("game/test_structure_of_heads.py::test_the_structure_is_what_theory_says", "values/test_axioms.py"),
+    *("metrics/test_metric_traps.py::test_every_metric_", "game/test_coalitions.py::test_real_networks"),
 )
 """Beginnings of tests that get the marker `slow`: processes, servers, browsers, commands and networks of full size."""
 

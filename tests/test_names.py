@@ -21,7 +21,7 @@ from shapleycam.layers import parse_layer_rule
 from shapleycam.metrics import METRICS
 from shapleycam.metrics.table import expand as expand_metrics
 from shapleycam.metrics.table import metric_of
-from shapleycam.models.checkpoint import read
+from shapleycam.models.checkpoint import read_checkpoint
 from shapleycam.names import canonical_name, normalize_name
 from shapleycam.urls import url_of
 from shapleycam.utilities import UTILITIES, resolve_utility
@@ -207,6 +207,6 @@ class TestAddresses:
         from pathlib import Path
 
         with pytest.raises(ModelError) as caught:
-            read(Path("https://a.org/b.pth"))
+            read_checkpoint(Path("https://a.org/b.pth"))
         expected = "checkpoint https://a.org/b.pth: a URL, and URLs are not fetched; download it, and name the file"
         assert str(caught.value) == expected

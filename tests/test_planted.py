@@ -44,12 +44,12 @@ def test_the_maximum_is_on_the_planted_patch(plan, corner):
         "middle": tuple(side // 2 for side in plan.grid),
     }[corner]
     image = image_of(plan, cell)
-    found = Explainer(Planted(plan), **layer_of(plan)).compare(image, METHODS, target=0, utility="logit")
-    for name, e in found.items():
+    explanations = Explainer(Planted(plan), **layer_of(plan)).compare(image, METHODS, target=0, utility="logit")
+    for name, e in explanations.items():
         assert brightest(e.values[0]) == cell, name
         assert e.values.shape == (1, *plan.grid)
         assert e.heatmap.shape == (1, *plan.image)
-    *deep, y, x = brightest(found["hirescam"].heatmap[0])
+    *deep, y, x = brightest(explanations["hirescam"].heatmap[0])
     assert tuple(deep) == cell[:-2]
     if not plan.ragged:
         assert (y // STRIDE, x // STRIDE) == cell[-2:]
@@ -68,8 +68,8 @@ def test_what_the_prefix_tokens_earned_makes_the_sum_whole(plan):
     image = image_of(plan, (1, 2))
     explainer = Explainer(Planted(plan), layer="cells")
     s = float(image[0, 0].unflatten(-2, (-1, STRIDE)).unflatten(-1, (-1, STRIDE)).mean((-3, -1)).sum()) + plan.prefix
-    found = explainer.compare(image, ["pathcam-h", "sampledshapley", "shapleycam-h"], target=0, utility="logit")
-    for e in found.values():
+    explanations = explainer.compare(image, ["pathcam-h", "sampledshapley", "shapleycam-h"], target=0, utility="logit")
+    for e in explanations.values():
         assert float(e.values.sum() + e.prefix) == pytest.approx(s + 0.1 * s**2, rel=1e-4)
         assert float(e.prefix) == pytest.approx(plan.prefix + 0.1 * plan.prefix * s, rel=1e-3)  # a_j + a_j s / 10
 

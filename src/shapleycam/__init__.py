@@ -1,7 +1,7 @@
 """Explain an image model's decision as a fair division: class activation maps as Shapley values.
 
-`Explainer` is the front door; what it returns is an `Explanation`. Names are imported when they are first used, so
-that the command line answers at once.
+`Explainer` explains photographs; what it returns is an `Explanation`. Names are imported when they are first used, so
+that the command line answers at once (docs/decisions.md, "Imports in `shapleycam/__init__.py` are lazy").
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from shapleycam.models.zero_shot import zero_shot
     from shapleycam.tracing import Trace, trace
 
-_HOMES = {
+_MODULE_OF = {
     "Explainer": "explaining",
     "Explanation": "explanations",
     "Game": "game",
@@ -38,7 +38,7 @@ _HOMES = {
     "trace": "tracing",
     "zero_shot": "models.zero_shot",
 }
-_MODULES = ("drawing", "experiments", "fidelity", "metrics", "utilities", "values")
+_SUBPACKAGES = ("drawing", "experiments", "fidelity", "metrics", "utilities", "values")
 
 __all__ = [
     "METHODS",
@@ -65,9 +65,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"shapleycam.{_HOMES[name]}"), name)
-    if name in _MODULES:
+    if name in _MODULE_OF:
+        return getattr(import_module(f"shapleycam.{_MODULE_OF[name]}"), name)
+    if name in _SUBPACKAGES:
         return import_module(f"shapleycam.{name}")
     raise AttributeError(f"module 'shapleycam' has no attribute {name!r}")
 

@@ -1,4 +1,4 @@
-"""What can go wrong, in words for the user: what was found, what was expected, what to do."""
+"""Errors and warnings. A message says what was found, what was expected and what to do."""
 
 from __future__ import annotations
 
@@ -14,83 +14,155 @@ if TYPE_CHECKING:
 
 
 class ShapleyCamError(Exception):
-    """Something the user can mend; the message is one line and says how."""
+    """Base class of all errors that a user can mend; the message is one line and says how.
+
+    Catch it to catch them all. Any other exception is a bug.
+
+    Example:
+        >>> from shapleycam import ShapleyCamError, utilities
+        >>> try:
+        ...     utilities.resolve_utility("REST2")
+        ... except ShapleyCamError as error:
+        ...     print(error)
+        utility 'REST2' is unknown; did you mean 'rest'?
+    """
 
 
 class ImageError(ShapleyCamError):
-    """A photograph that cannot be read, or a batch of the wrong form."""
+    """Raised for a photograph that cannot be read, and for a batch of images of the wrong form.
+
+    Get the file again or convert it, or bring the batch into the form that the message expects.
+    """
 
 
 class ModelError(ShapleyCamError):
-    """A network that cannot be loaded, or that gives numbers which are not finite."""
+    """Raised for a network that cannot be loaded or run, or whose output is not finite or has another form.
+
+    Correct the name, the checkpoint or the model's code; `output=` chooses among several outputs.
+    """
 
 
 class DerivativeError(ModelError):
-    """Something after the layer has no derivative of the order that a method needs."""
+    """Raised where something after the layer has no derivative, or a wrong one, of the order that a method needs.
+
+    Use a method that needs none (sampledshapley) or a lower order (hirescam), or a later layer.
+    """
 
 
 class LayerError(ShapleyCamError):
-    """A layer that does not exist, does not run, runs twice, or has no positions to explain."""
+    """Raised for a layer that does not exist, does not run, runs twice, or has no positions to explain.
+
+    Choose another layer (`shapleycam layers MODEL` lists them), or say how its activation is laid out with `layout=`.
+    """
 
 
 class ReplayError(ShapleyCamError):
-    """What comes after the layer cannot be run on its own and give the model's own output."""
+    """Raised where what comes after the layer cannot be run on its own with the model's own output as the result.
+
+    Choose another layer, or mend what the message names in the model: randomness, rows that influence each other.
+    """
 
 
 class TargetError(ShapleyCamError):
-    """A class that is out of range, unknown or ambiguous."""
+    """Raised for a class that is out of range, unknown or ambiguous, or left out by the model.
+
+    Give another class, by its number or one of the model's labels.
+    """
 
 
 class OptionError(ShapleyCamError):
-    """An unknown method, utility or other choice."""
+    """Raised for an unknown method, utility or other option, and for options that do not fit together.
+
+    Give one of the choices that the message names.
+    """
 
 
 class ShapleyCamWarning(UserWarning):
-    """The result is valid, and there is something to know about it."""
+    """Base class of all warnings: the result is valid, and there is something to know about it.
+
+    Python's `warnings` module filters them, all or by class.
+
+    Example:
+        >>> import warnings
+        >>> from shapleycam import ShapleyCamWarning
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore", ShapleyCamWarning)
+        ...     warnings.warn("the heatmap is zero everywhere", ShapleyCamWarning)
+    """
 
 
 class DarkPictureWarning(ShapleyCamWarning):
-    """A picture of 16 bits a sample has none above half of them, and may be meant as one of fewer bits."""
+    """Issued for a picture of 16 bits a sample that is dark, and may have been meant as one of fewer bits.
+
+    If it looks too dark, scale it up, or declare its bits in the file.
+    """
 
 
 class BlankHeatmapWarning(ShapleyCamWarning):
-    """A heatmap is zero everywhere."""
+    """Issued for a heatmap that is zero everywhere; the message says why.
+
+    Explain another class, by another method, or at another layer.
+    """
 
 
 class NoCurvatureWarning(ShapleyCamWarning):
-    """The second-order methods equal the first-order ones here."""
+    """Issued where the second-order methods equal the first-order ones, since the utility is linear at this layer.
+
+    Choose an earlier layer or another utility to see what curvature does; otherwise a first-order method suffices.
+    """
 
 
 class ScaleInvariantHeadWarning(ShapleyCamWarning):
-    """The head ignores the scale of the activation, so that derivatives at it sum to nothing."""
+    """Issued where the head ignores the activation's scale, so that derivatives along it sum to nothing.
+
+    Use sampledshapley, which needs no derivative, or a layer behind the normalisation.
+    """
 
 
 class LayoutWarning(ShapleyCamWarning):
-    """The given layout is not the one that is proven."""
+    """Issued where the given layout is not the one that was proven; the given one is taken.
+
+    Leave `layout=` out unless you know better.
+    """
 
 
 class ToleranceWarning(ShapleyCamWarning):
-    """Sampling ended before its standard error was as small as asked."""
+    """Issued where sampling ended before its standard error was as small as the tolerance.
+
+    Allow more samples, or a larger tolerance.
+    """
 
 
 class ClusterWarning(ShapleyCamWarning):
-    """A cluster has less room than was asked for."""
+    """Issued where a cluster has less room than was asked for; the work goes on with what there is.
+
+    Ask for fewer actors, or free some room.
+    """
 
 
 class ProbabilitiesWarning(ShapleyCamWarning):
-    """The model returns probabilities; what entered its softmax or sigmoid, or log p, is explained."""
+    """Issued where the model returns probabilities; what entered its softmax or sigmoid, or log p, is explained.
+
+    Give the model without its softmax or sigmoid to be sure of what is explained.
+    """
 
 
 class ExclusiveClassesWarning(ShapleyCamWarning):
-    """A question of labels that stand beside others was put to classes that seem to exclude each other."""
+    """Issued where a multi-label utility is used for classes that seem to exclude each other.
+
+    Use the utility of the same name without "sigmoid_" if they do.
+    """
 
 
 class EfficiencyGapWarning(ShapleyCamWarning):
-    """Values along the path do not sum to v(N)."""
+    """Issued where the values of a path method do not sum to v(N): the efficiency gap is large.
+
+    Give more nodes, or use sampledshapley.
+    """
 
 
 def warn(category: type[ShapleyCamWarning], message: str) -> None:
-    """Warn at the line of the caller's own code: beyond ours, and beyond the decorators that lie between."""
+    """Issue a warning that names the line of the user's own code, not of this package or of PyTorch's decorators."""
     torch = sys.modules.get("torch")
     inner = (
         str(Path(__file__).parent),
@@ -104,11 +176,16 @@ def warn(category: type[ShapleyCamWarning], message: str) -> None:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The part of a message that helps after a mistyped name: the nearest names, or all of a short list."""
+    """Return the part of a message that helps after a mistyped name: the nearest names, or all of a short list.
+
+    Example:
+        >>> nearest("gradcan", ["gradcam", "hirescam", "layercam"]), nearest("x", ["gradcam", "layercam"])
+        ("did you mean 'gradcam'?", 'known are gradcam, layercam')
+    """
     names = list(known)
     if not names:
         return "there are none"
-    lower = {each.lower(): each for each in names}
+    lower = {known_name.lower(): known_name for known_name in names}
     close = [lower[match] for match in get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
     if close:
         return "did you mean " + " or ".join(repr(match) for match in close) + "?"

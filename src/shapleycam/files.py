@@ -1,4 +1,4 @@
-"""Files out: whole or not at all, also when the power fails."""
+"""Writing files so that they are whole or not there at all, also when the power fails."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from typing import IO
 from shapleycam.errors import OptionError
 
 UNFINISHED = ".shapleycam-"
-"""How the names of files begin that are being written."""
+"""The beginning of the names of files that are still being written."""
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
-    """Let `write` fill a file beside `path` and give it that name when it is complete.
+    """Write a file under a temporary name, rename it to `path` when it is complete, and return `path`.
+
+    `write` is called with the open binary file.
 
     Raises:
-        OptionError: the folder cannot be written.
+        OptionError: the file cannot be written; nothing is left at `path` then, or what was there before.
     """
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED)
@@ -32,7 +34,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
             os.fsync(handle)
         Path(name).chmod(0o666 & ~_umask())  # mkstemp makes private files
         Path(name).replace(path)
-        _keep_names(path.parent)
+        _sync_folder(path.parent)
     except OSError as error:
         raise OptionError(f"{path}: cannot be written ({error.strerror or error}); nothing was left there") from None
     finally:
@@ -41,7 +43,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
 
 
 def make_folder(path: Path) -> Path:
-    """The folder, made if need be, and seen to be writable.
+    """Create a folder, unless it is there, check that it can be written to, and return it.
 
     Raises:
         OptionError: it cannot be made or written.
@@ -56,8 +58,8 @@ def make_folder(path: Path) -> Path:
         raise OptionError(f"{path}: cannot be written ({error.strerror}); choose another folder with out=") from None
 
 
-def _keep_names(folder: Path) -> None:
-    """Bring a folder's list of names to the disk, where the system lets a folder be opened."""
+def _sync_folder(folder: Path) -> None:
+    """Bring a folder's list of names to the disk: without it the rename could be lost when the power fails."""
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)

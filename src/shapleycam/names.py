@@ -1,29 +1,37 @@
-"""Names as people write them: in any case, with hyphens, underscores or spaces, or without."""
+"""Names as people write them: in any case, and with or without hyphens, underscores or spaces."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
 
-_BETWEEN = re.compile(r"[\s_\-\u2010-\u2015]+")
+_SEPARATORS = re.compile(r"[\s_\-\u2010-\u2015]+")
 
 
 def normalize_name(name: str) -> str:
-    """Return a name without what people write differently: "Grad-CAM", "grad_cam" and "GradCAM" are "gradcam"."""
-    return _BETWEEN.sub("", name).casefold()
+    """Return a name without what people write differently.
+
+    Example:
+        >>> normalize_name("Grad-CAM"), normalize_name("grad_cam"), normalize_name("GradCAM")
+        ('gradcam', 'gradcam', 'gradcam')
+    """
+    return _SEPARATORS.sub("", name).casefold()
 
 
 def canonical_name(name: object, known: Iterable[str], aliases: Mapping[str, str] | None = None) -> str | None:
-    """Return the one of the `known` names that is meant, or None.
+    """Return the one of the `known` names that a user means, None if it is none of them.
 
     Args:
         name: as the user wrote it.
         known: the names as they are stored and shown.
         aliases: other names, and the known names that they stand for.
+
+    Example:
+        >>> canonical_name("Grad CAM", ["gradcam", "layercam"]), canonical_name("occlusion", ["gradcam"])
+        ('gradcam', None)
     """
     if not isinstance(name, str):
         return None
-    names = {normalize_name(alias): meant for alias, meant in (aliases or {}).items()} | {
-        normalize_name(each): each for each in known
-    }
-    return names.get(normalize_name(name))
+    by_letters = {normalize_name(alias): known_name for alias, known_name in (aliases or {}).items()}
+    by_letters |= {normalize_name(known_name): known_name for known_name in known}
+    return by_letters.get(normalize_name(name))

@@ -1,4 +1,4 @@
-"""Number formats: half precision is widened before anything is computed, and sums are taken in the best there is."""
+"""Number formats: half precision is widened before anything is computed, and sums are taken in float64 if possible."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 HALF = frozenset({torch.float16, torch.bfloat16})
-"""Formats in which derivatives and sums lose too many digits."""
+"""Formats in which derivatives and sums lose too many digits (docs/decisions.md, "Half precision is widened")."""
 
 
 def widened(tensor: Tensor) -> Tensor:

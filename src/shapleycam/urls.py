@@ -1,4 +1,4 @@
-"""Addresses on the network, where a path was expected: a path keeps one of their two slashes."""
+"""URLs that were given where a path was expected."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ _URL = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]+):/+(?P<rest>.*)", re.DOTA
 
 
 def url_of(path: str | Path) -> str | None:
-    """Return the URL that a path was made of, whole; None for a path of the file system."""
+    """Return the URL that a path was made of, None for a path of the file system.
+
+    `Path` keeps only one of a URL's two slashes; the other is put back.
+
+    Example:
+        >>> url_of(Path("https://example.org/cat.jpg")), url_of("cat.jpg")
+        ('https://example.org/cat.jpg', None)
+    """
     match = _URL.fullmatch(str(path))
     return f"{match['scheme']}://{match['rest']}" if match and not Path(path).exists() else None

@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from shapleycam.cams.heatmaps import blank, heatmap, min_max
+from shapleycam.cams.heatmaps import heatmap, is_blank, min_max
 
 SIDES = st.integers(1, 6)
 VALUES = arrays(np.float32, st.tuples(SIDES, SIDES), elements=st.floats(-100, 100, width=32))
@@ -64,12 +64,12 @@ def test_height_comes_before_width():
 def test_a_map_without_differences_is_blank(value):
     maps = heatmap(torch.full((1, 3, 3), value), (6, 6))
     assert torch.equal(maps, torch.zeros(1, 6, 6))
-    assert blank(maps).tolist() == [True]
+    assert is_blank(maps).tolist() == [True]
 
 
 def test_blank_maps_are_told_one_by_one():
     values = torch.stack([torch.zeros(2, 2), torch.tensor([[0.0, 1], [0, 0]]), -torch.ones(2, 2)])
-    assert blank(heatmap(values, (4, 4))).tolist() == [True, False, True]
+    assert is_blank(heatmap(values, (4, 4))).tolist() == [True, False, True]
 
 
 # Against the second implementation

@@ -345,5 +345,6 @@ def test_running_means_of_the_display():
     shown.batch_finished(2, [{**row, "average_drop": 0.1}, {**row, "average_drop": 0.3}])
     with console.capture() as text:
         console.print(shown)
-    # the mean of 0.1 and 0.3, and 1.96 x 0.1 / √2
-    assert "20.00 ± 13.86" in text.get()
+    # the mean of 0.1 and 0.3, and Student's 12.706 for two values x their deviation 0.1 √2 / √2
+    assert "20.00 ± 127.06" in text.get()
+    assert "half of Student's 95 % interval; the final table's interval is bootstrapped" in " ".join(text.get().split())

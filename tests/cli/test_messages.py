@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from shapleycam import cli
-from shapleycam.cli.messages import OPTIONS, PHRASES, argument_is, name_options, options_of_command
+from shapleycam.cli.messages import OPTIONS, PHRASES, name_options, options_in_errors, options_of_command
 from shapleycam.errors import OptionError
 
 TRANSLATED = {
@@ -75,7 +75,7 @@ def test_words_that_were_typed_stay(monkeypatch):
 
 
 def test_a_command_names_its_own_option_for_an_argument():
-    with pytest.raises(OptionError, match=r"^choose another --figures$"), argument_is(out="--figures"):
+    with pytest.raises(OptionError, match=r"^choose another --figures$"), options_in_errors(out="--figures"):
         raise OptionError("choose another out=")
 
 

@@ -86,9 +86,9 @@ def test_real_networks_masked_by_hand(layout, dtype):
         assert (game.layout.kind, game.n_players) == (layout, players)
         coalitions = some_coalitions(2, 5, players)
         coalitions[:, 0, -1], coalitions[:, 1, -1] = True, False  # the last player of tokens is the prefix
-        found, expected = game.value(coalitions), by_hand(game, coalitions)
-        assert found.dtype == dtype
-        assert difference(found, expected, game) < PRECISIONS[dtype]
+        values, expected = game.value(coalitions), by_hand(game, coalitions)
+        assert values.dtype == dtype
+        assert difference(values, expected, game) < PRECISIONS[dtype]
         assert expected.std(1).min() > 1e-4
     finally:
         model.float()
@@ -113,18 +113,18 @@ def test_the_last_player_of_tokens_is_the_prefix():
 def test_toy_heads_masked_by_hand(structure, dtype):
     game = game_of(heads()[structure].to(dtype), noise(3, 4, 3, 5, dtype=dtype), "rest", [0, 1, 2])
     coalitions = some_coalitions(3, 20, 15)
-    found = game.value(coalitions)
-    assert found.dtype == dtype
-    assert difference(found, by_hand(game, coalitions), game) < PRECISIONS[dtype]
+    values = game.value(coalitions)
+    assert values.dtype == dtype
+    assert difference(values, by_hand(game, coalitions), game) < PRECISIONS[dtype]
 
 
 @pytest.mark.parametrize("structure", heads())
 def test_the_same_coalitions_for_all_images(structure):
     game, coalitions = game_of(heads()[structure], noise(3, 4, 2, 2), "rest"), some_coalitions(6, 4)
-    found = game.value(coalitions)
-    assert found.shape == (3, 6)
-    torch.testing.assert_close(found, game.value(coalitions.expand(3, 6, 4)))
-    assert (found[0] - found[1]).abs().max() > 1e-3
+    values = game.value(coalitions)
+    assert values.shape == (3, 6)
+    torch.testing.assert_close(values, game.value(coalitions.expand(3, 6, 4)))
+    assert (values[0] - values[1]).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("structure", heads())
@@ -155,9 +155,9 @@ def test_values_inside_the_callers_modes(structure, mode):
     model, images, coalitions = heads()[structure], noise(2, 4, 3, 3), some_coalitions(8, 9)
     expected = by_hand(game_of(model, images), coalitions)
     with mode():
-        found = game_of(model, images.clone(), "logit").value(coalitions.clone())
-    assert not found.requires_grad
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+        values = game_of(model, images.clone(), "logit").value(coalitions.clone())
+    assert not values.requires_grad
+    torch.testing.assert_close(values, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("structure", heads())

@@ -28,15 +28,15 @@ def test_gradients_along_a_pooled_head(kind, places, after, utility, dtype):
     game = game_of(model, images, utility, [2, 0, 1])
     assert game.structure.reads_mean
     scales = [0.03, 0.3, 0.5, 1.0, 1.7]
-    found = list(game.gradients_along(scales))
-    assert len(found) == len(scales)
-    for scale, gradient in zip(scales, found, strict=True):
+    gradients = list(game.gradients_along(scales))
+    assert len(gradients) == len(scales)
+    for scale, gradient in zip(scales, gradients, strict=True):
         expected = game.gradient(scale * game.activation)
         assert gradient.shape == expected.shape
         assert gradient.dtype == dtype
         torch.testing.assert_close(gradient, expected, rtol=1e-3 if dtype is torch.float32 else 1e-9, atol=1e-6)
         assert expected.abs().max() > 1e-5
-    torch.testing.assert_close(found[3], game.gradient(), rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(gradients[3], game.gradient(), rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("scales", [[1.0], [0.25, 0.75], [0.9, 0.1, 0.5]])
@@ -52,7 +52,7 @@ def test_gradients_along_inside_the_callers_modes(mode):
     model, images = pooling(None, nn.Softplus()), square_images(dtype=torch.float32)
     expected = [gradient.clone() for gradient in game_of(model, images).gradients_along([0.2, 0.8])]
     with mode():
-        found = list(game_of(model, images).gradients_along([0.2, 0.8]))
-    for one, other in zip(found, expected, strict=True):
+        gradients = list(game_of(model, images).gradients_along([0.2, 0.8]))
+    for one, other in zip(gradients, expected, strict=True):
         torch.testing.assert_close(one, other)
         assert not one.requires_grad

@@ -74,9 +74,9 @@ def test_a_region_is_all_of_its_cells(structure):
     """The game of regions is the game of cells, for coalitions that keep regions whole."""
     model, images = heads()[structure], noise(2, 4, 4, 6)
     coalitions = some_coalitions(2, 7, 6)
-    found = game_of(model, images, "rest", players=(2, 3)).value(coalitions)
+    values = game_of(model, images, "rest", players=(2, 3)).value(coalitions)
     whole = coalitions.unflatten(2, (2, 3)).repeat_interleave(2, 2).repeat_interleave(2, 3).flatten(2)
-    torch.testing.assert_close(found, by_hand(game_of(model, images, "rest"), whole), rtol=0, atol=1e-5)
+    torch.testing.assert_close(values, by_hand(game_of(model, images, "rest"), whole), rtol=0, atol=1e-5)
 
 
 # Labels
@@ -121,16 +121,16 @@ def test_regions_of_each_image(structure):
     counts = [3, 2, 5]
     game = region_game(maps, images, model, utility="rest", target=[0, 1, 2])
     assert game.n_players == 5
-    found = exact(game).values
+    values = exact(game).values
     coalitions = some_coalitions(3, 9, 5)
     worth = game.value(coalitions)
     for index, count in enumerate(counts):
         alone = region_game(maps[index], images[index : index + 1], model, utility="rest", target=index)
         assert alone.n_players == count
         torch.testing.assert_close(alone.value(coalitions[index, :, :count])[0], worth[index], rtol=0, atol=1e-10)
-        torch.testing.assert_close(found[index, :count], exact(alone).values[0], rtol=0, atol=1e-10)
-        assert not found[index, count:].abs().gt(1e-12).any()
-        assert found[index, :count].abs().min() > 1e-4
+        torch.testing.assert_close(values[index, :count], exact(alone).values[0], rtol=0, atol=1e-10)
+        assert not values[index, count:].abs().gt(1e-12).any()
+        assert values[index, :count].abs().min() > 1e-4
 
 
 def test_a_dummys_presence_changes_nothing():

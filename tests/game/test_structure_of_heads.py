@@ -10,7 +10,8 @@ import torch
 from helpers.masked_games import by_hand, difference, game_of, generally, network, noise, some_coalitions
 from helpers.networks import Smooth
 from shapleycam.game.head_runner import GeneralRunner
-from shapleycam.game.shortcuts import PooledRunner, SummedRunner
+from shapleycam.game.shortcuts.pooled import PooledRunner
+from shapleycam.game.shortcuts.summed import SummedRunner
 from shapleycam.game.structure import Structure
 
 BOTH, NEITHER = Structure(reads_mean=True, is_sum=True), Structure()

@@ -143,9 +143,9 @@ class TestDeclaredWhite:
         original = np.arange(min(white + 1, 200)) + white + 1 - min(white + 1, 200)
         text = [f"{int(value):0{bits}b}" for value in original]
         scaled = {
-            "shifted": [int(one.ljust(16, "0"), 2) for one in text],
-            "repeated": [int((one * 4)[:16], 2) for one in text],
-            "by a product": [round(int(one, 2) * 65535 / white) for one in text],
+            "shifted": [int(bits.ljust(16, "0"), 2) for bits in text],
+            "repeated": [int((bits * 4)[:16], 2) for bits in text],
+            "by a product": [round(int(bits, 2) * 65535 / white) for bits in text],
         }[way]
         whole = np.array([scaled])
         assert shown(opened(png(whole, sBIT=bytes([bits])))) == np.round(whole / 257).ravel().tolist()

@@ -55,69 +55,69 @@ def refusal(photo: object) -> str:
 class TestKindsOfPhotographs:
     def test_rgb_is_returned_as_it_is(self, tmp_path):
         photo = noise()
-        found = open_photograph(saved(photo, tmp_path / "a.png"))
-        assert found.mode == "RGB"
-        assert np.array_equal(found, photo)
+        photograph = open_photograph(saved(photo, tmp_path / "a.png"))
+        assert photograph.mode == "RGB"
+        assert np.array_equal(photograph, photo)
 
     def test_cmyk_jpeg_has_its_colours(self, tmp_path):
         ink = halves("CMYK", (0, 255, 255, 0), (0, 0, 0, 255))  # magenta and yellow make red; key is black
-        found = open_photograph(saved(ink, tmp_path / "a.jpg", quality=95))
-        assert found.mode == "RGB"
-        assert np.allclose(found.getpixel((1, 1)), RED, atol=3)
-        assert np.allclose(found.getpixel((14, 6)), BLACK, atol=3)
+        photograph = open_photograph(saved(ink, tmp_path / "a.jpg", quality=95))
+        assert photograph.mode == "RGB"
+        assert np.allclose(photograph.getpixel((1, 1)), RED, atol=3)
+        assert np.allclose(photograph.getpixel((14, 6)), BLACK, atol=3)
 
     def test_16_bit_grey_keeps_its_whole_range(self, tmp_path):
         deep = Image.fromarray(np.array([[0, 257, 32768, 65535]], dtype=np.uint16))
         assert deep.mode == "I;16"
-        found = open_photograph(saved(deep, tmp_path / "a.png"))
-        assert [found.getpixel((x, 0)) for x in range(4)] == [BLACK, (1, 1, 1), (128, 128, 128), WHITE]
+        photograph = open_photograph(saved(deep, tmp_path / "a.png"))
+        assert [photograph.getpixel((x, 0)) for x in range(4)] == [BLACK, (1, 1, 1), (128, 128, 128), WHITE]
 
     def test_16_bit_grey_of_the_other_byte_order(self, tmp_path):
         deep = Image.frombytes("I;16B", (2, 1), b"\x80\x00\xff\xff")
-        found = open_photograph(saved(deep, tmp_path / "a.tif"))
-        assert [found.getpixel((x, 0)) for x in range(2)] == [(128, 128, 128), WHITE]
+        photograph = open_photograph(saved(deep, tmp_path / "a.tif"))
+        assert [photograph.getpixel((x, 0)) for x in range(2)] == [(128, 128, 128), WHITE]
 
     def test_transparent_palette_colour_becomes_white(self, tmp_path):
         palette = halves("P", 0, 1)
         palette.putpalette([*RED, *BLUE])
-        found = open_photograph(saved(palette, tmp_path / "a.png", transparency=1))
-        assert found.getpixel((1, 1)) == RED
-        assert found.getpixel((14, 6)) == WHITE
+        photograph = open_photograph(saved(palette, tmp_path / "a.png", transparency=1))
+        assert photograph.getpixel((1, 1)) == RED
+        assert photograph.getpixel((14, 6)) == WHITE
 
     def test_palette_with_an_opacity_for_each_colour(self, tmp_path):
         palette = halves("P", 0, 1)
         palette.putpalette([*BLACK, *RED])
-        found = open_photograph(saved(palette, tmp_path / "a.png", transparency=bytes([51, 255])))
-        assert found.getpixel((1, 1)) == (204, 204, 204)  # a fifth of black on white
-        assert found.getpixel((14, 6)) == RED
+        photograph = open_photograph(saved(palette, tmp_path / "a.png", transparency=bytes([51, 255])))
+        assert photograph.getpixel((1, 1)) == (204, 204, 204)  # a fifth of black on white
+        assert photograph.getpixel((14, 6)) == RED
 
     def test_palette_without_transparency(self, tmp_path):
         palette = halves("P", 0, 1)
         palette.putpalette([*RED, *BLUE])
-        found = open_photograph(saved(palette, tmp_path / "a.png"))
-        assert (found.getpixel((1, 1)), found.getpixel((14, 6))) == (RED, BLUE)
+        photograph = open_photograph(saved(palette, tmp_path / "a.png"))
+        assert (photograph.getpixel((1, 1)), photograph.getpixel((14, 6))) == (RED, BLUE)
 
     @pytest.mark.parametrize(
         ("mode", "solid", "faint"),
         [("RGBA", (0, 0, 0, 255), (0, 0, 0, 51)), ("LA", (0, 255), (0, 51))],
     )
     def test_transparency_is_laid_on_white(self, tmp_path, mode, solid, faint):
-        found = open_photograph(saved(halves(mode, solid, faint), tmp_path / "a.png"))
-        assert found.mode == "RGB"
-        assert found.getpixel((1, 1)) == BLACK
-        assert found.getpixel((14, 6)) == (204, 204, 204)
+        photograph = open_photograph(saved(halves(mode, solid, faint), tmp_path / "a.png"))
+        assert photograph.mode == "RGB"
+        assert photograph.getpixel((1, 1)) == BLACK
+        assert photograph.getpixel((14, 6)) == (204, 204, 204)
 
     def test_one_bit(self, tmp_path):
-        found = open_photograph(saved(halves("1", 0, 1), tmp_path / "a.png"))
-        assert (found.getpixel((1, 1)), found.getpixel((14, 6))) == (BLACK, WHITE)
+        photograph = open_photograph(saved(halves("1", 0, 1), tmp_path / "a.png"))
+        assert (photograph.getpixel((1, 1)), photograph.getpixel((14, 6))) == (BLACK, WHITE)
 
     def test_one_pixel_wide(self, tmp_path):
         assert open_photograph(saved(Image.new("RGB", (1, 500), RED), tmp_path / "a.png")).size == (1, 500)
 
     def test_animation_shows_its_first_picture(self, tmp_path):
         first, second = Image.new("RGB", (8, 8), RED), Image.new("RGB", (8, 8), BLUE)
-        found = open_photograph(saved(first, tmp_path / "a.gif", save_all=True, append_images=[second]))
-        assert found.getpixel((4, 4)) == RED
+        photograph = open_photograph(saved(first, tmp_path / "a.gif", save_all=True, append_images=[second]))
+        assert photograph.getpixel((4, 4)) == RED
 
     def test_a_pil_image_is_read_like_a_file(self):
         deep = Image.fromarray(np.array([[65535]], dtype=np.uint16))
@@ -160,15 +160,15 @@ class TestOrientation:
         stored.paste(RED, (0, 0, 8, 8))
         exif = Image.Exif()
         exif[0x0112] = orientation
-        found = open_photograph(saved(stored, tmp_path / f"a.{suffix}", exif=exif))
+        photograph = open_photograph(saved(stored, tmp_path / f"a.{suffix}", exif=exif))
 
-        assert found.size == ((32, 16) if orientation < 5 else (16, 32))
-        rows, columns = {"top": 1, "bottom": found.height - 2}, {"left": 1, "right": found.width - 2}
+        assert photograph.size == ((32, 16) if orientation < 5 else (16, 32))
+        rows, columns = {"top": 1, "bottom": photograph.height - 2}, {"left": 1, "right": photograph.width - 2}
         red = {
             (row, column)
             for row, y in rows.items()
             for column, x in columns.items()
-            if np.allclose(found.getpixel((x, y)), RED, atol=40)
+            if np.allclose(photograph.getpixel((x, y)), RED, atol=40)
         }
         assert red == {self.CORNERS[orientation]}
 

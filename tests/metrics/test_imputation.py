@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate
 from torchvision.transforms.functional import to_tensor
 
 from helpers.lazy_modules import LazyModule
-from shapleycam.cams.heatmaps import resized
+from shapleycam.cams.heatmaps import resize
 from shapleycam.errors import ImageError
 from shapleycam.images import open_photograph
 from shapleycam.metrics.imputation import impute
@@ -56,7 +56,7 @@ def exact(image, removed):
 
 def smooth_masks(size, percentiles, seed=0):
     """The pixels of most heat, then those of least, as ROAD removes them: (2 x percentiles, size, size)."""
-    heat = resized(torch.rand(1, 7, 7, generator=seeded(seed)), (size, size))[0]
+    heat = resize(torch.rand(1, 7, 7, generator=seeded(seed)), (size, size))[0]
     place = heat.flatten().argsort(stable=True).argsort().view(size, size)
     shares = [round(place.numel() * percent / 100) for percent in percentiles]
     return torch.stack([place < share for share in shares] + [place >= place.numel() - share for share in shares])

@@ -11,7 +11,7 @@ from torch import nn
 
 import shapleycam
 from shapleycam.errors import ModelError
-from shapleycam.models.checkpoint import fill, read
+from shapleycam.models.checkpoint import fill_model, read_checkpoint
 
 
 def net(classes: int = 5) -> nn.Module:
@@ -20,16 +20,16 @@ def net(classes: int = 5) -> nn.Module:
     ).eval()
 
 
-def equal(found, expected) -> bool:
-    return found.keys() == expected.keys() and all(torch.equal(found[key], expected[key]) for key in found)
+def equal(content, expected) -> bool:
+    return content.keys() == expected.keys() and all(torch.equal(content[key], expected[key]) for key in content)
 
 
 def copied(model: nn.Module) -> dict[str, torch.Tensor]:
     return {key: value.clone() for key, value in model.state_dict().items()}
 
 
-def saved(found: object, path: Path) -> Path:
-    torch.save(found, path)
+def saved(content: object, path: Path) -> Path:
+    torch.save(content, path)
     return path
 
 
@@ -39,20 +39,20 @@ def saved(found: object, path: Path) -> Path:
 def test_safetensors_come_back(tmp_path):
     weights = net().state_dict()
     save_file(weights, tmp_path / "x.safetensors")
-    assert equal(read(tmp_path / "x.safetensors"), weights)
+    assert equal(read_checkpoint(tmp_path / "x.safetensors"), weights)
 
 
 @pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
 def test_torch_files_come_back(new, tmp_path):
     weights = net().state_dict()
     torch.save(weights, tmp_path / "x.pth", _use_new_zipfile_serialization=new)
-    assert equal(read(tmp_path / "x.pth"), weights)
+    assert equal(read_checkpoint(tmp_path / "x.pth"), weights)
 
 
 @pytest.mark.parametrize("key", ["state_dict", "model", "model_state_dict", "state_dict_ema"])
 def test_a_state_dict_is_found_in_what_training_scripts_save(key, tmp_path):
     weights = net().state_dict()
-    assert equal(read(saved({"epoch": 3, key: weights, "best": 0.7}, tmp_path / "x.pth")), weights)
+    assert equal(read_checkpoint(saved({"epoch": 3, key: weights, "best": 0.7}, tmp_path / "x.pth")), weights)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
@@ -61,13 +61,13 @@ def test_the_prefix_of_a_parallel_wrapper_is_dropped(suffix, tmp_path):
     file = tmp_path / f"x{suffix}"
     weights = nn.DataParallel(trained).state_dict()
     save_file(weights, file) if suffix == ".safetensors" else torch.save({"state_dict": weights}, file)
-    fill(model, read(file), "x")
+    fill_model(model, read_checkpoint(file), "x")
     assert equal(model.state_dict(), trained.state_dict())
 
 
 def test_a_model_whose_own_names_begin_like_that_keeps_them(tmp_path):
     trained, model = nn.DataParallel(net()), nn.DataParallel(net())
-    fill(model, read(saved(trained.state_dict(), tmp_path / "x.pth")), "x")
+    fill_model(model, read_checkpoint(saved(trained.state_dict(), tmp_path / "x.pth")), "x")
     assert equal(model.state_dict(), trained.state_dict())
 
 
@@ -75,7 +75,7 @@ def test_an_old_file_without_batch_counters_fits():
     trained, model = net(), net()
     weights = {key: value for key, value in trained.state_dict().items() if not key.endswith("num_batches_tracked")}
     assert len(weights) < len(trained.state_dict())
-    fill(model, weights, "x")
+    fill_model(model, weights, "x")
     assert equal(model.state_dict(), trained.state_dict())
 
 
@@ -97,7 +97,7 @@ def test_code_in_a_pickle_is_refused_and_not_run(wrap, tmp_path):
     trace = tmp_path / "it ran"
     file = saved(wrap(Payload(trace)), tmp_path / "x.pth")
     with pytest.raises(ModelError) as refused:
-        read(file)
+        read_checkpoint(file)
     message = str(refused.value)
     assert message.startswith(f"checkpoint {file}: not a file of plain tensors, and objects are never unpickled; ")
     assert "save model.state_dict()" in message
@@ -108,12 +108,12 @@ def test_code_in_a_pickle_is_refused_and_not_run(wrap, tmp_path):
 
 def test_a_whole_pickled_model_is_refused(tmp_path):
     with pytest.raises(ModelError, match=r"never unpickled; save model\.state_dict\(\), best as \.safetensors"):
-        read(saved(net(), tmp_path / "x.pth"))
+        read_checkpoint(saved(net(), tmp_path / "x.pth"))
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ModelError, match=r"checkpoint .*absent\.pth: no such file; check the path"):
-        read(tmp_path / "absent.pth")
+        read_checkpoint(tmp_path / "absent.pth")
 
 
 @pytest.mark.parametrize("name", ["x.pth", "x.safetensors"])
@@ -123,7 +123,7 @@ def test_a_file_cut_short_is_refused_with_the_remedy(name, part, tmp_path):
     save_file(net().state_dict(), whole) if name.endswith("s") else torch.save(net().state_dict(), whole)
     whole.write_bytes(whole.read_bytes()[: int(part * whole.stat().st_size)])
     with pytest.raises(ModelError, match=r"not a readable .* file \(.+\); get the file again, or save "):
-        read(whole)
+        read_checkpoint(whole)
 
 
 @pytest.mark.parametrize(
@@ -133,11 +133,11 @@ def test_bytes_that_are_no_checkpoint_are_refused_in_one_line(damaged, tmp_path)
     file = tmp_path / "x.pth"
     file.write_bytes(damaged)
     with pytest.raises(ModelError, match=r"^checkpoint .*x\.pth: [^\n]+$"):
-        read(file)
+        read_checkpoint(file)
 
 
 @pytest.mark.parametrize(
-    ("found", "what"),
+    ("content", "description"),
     [
         ([1, 2], "a list"),
         (torch.zeros(3), "a Tensor"),
@@ -146,11 +146,12 @@ def test_bytes_that_are_no_checkpoint_are_refused_in_one_line(damaged, tmp_path)
         ({"state_dict": {"a": torch.zeros(3), "names": ["b"]}}, "a list under 'names'"),
     ],
 )
-def test_what_is_no_state_dict_is_named(found, what, tmp_path):
-    file = saved(found, tmp_path / "x.pth")
+def test_what_is_no_state_dict_is_named(content, description, tmp_path):
+    file = saved(content, tmp_path / "x.pth")
     with pytest.raises(ModelError) as refused:
-        read(file)
-    assert str(refused.value) == (f"checkpoint {file}: holds {what}; expected tensors by name: save model.state_dict()")
+        read_checkpoint(file)
+    expected = f"checkpoint {file}: holds {description}; expected tensors by name: save model.state_dict()"
+    assert str(refused.value) == expected
 
 
 def test_a_misfit_counts_and_names_tensors_and_leaves_the_model_as_it_was():
@@ -160,7 +161,7 @@ def test_a_misfit_counts_and_names_tensors_and_leaves_the_model_as_it_was():
     del weights["0.bias"], weights["1.running_var"]
     weights |= {"extra": torch.zeros(1), "5.weight": torch.zeros(7, 4)}
     with pytest.raises(ModelError) as refused:
-        fill(model, weights, "mine.pth")
+        fill_model(model, weights, "mine.pth")
     message = str(refused.value)
     assert message.startswith("checkpoint mine.pth does not fit the model: tensors ")
     assert "2 missing (first: 0.bias)" in message
@@ -174,6 +175,6 @@ def test_weights_that_are_not_finite_are_named_when_the_model_runs(images):
     model = net()
     weights = copied(model)
     weights["5.weight"][0, 0] = torch.nan
-    fill(model, weights, "x")
+    fill_model(model, weights, "x")
     with pytest.raises(ModelError, match=r"NaN or infinity .* the weight '5\.weight' is not finite: get or train"):
         shapleycam.Explainer(model, layer="2").explain(images[..., :16, :16])

@@ -33,19 +33,19 @@ def _no_hub(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
-def config(**other: object):
+def config(**options: object):
     size = {"hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
     labels = {"id2label": NAMES, "label2id": {name: index for index, name in NAMES.items()}}
-    return transformers.ViTConfig(**{**size, "image_size": 24, "patch_size": 6, **labels, **other})
+    return transformers.ViTConfig(**{**size, "image_size": 24, "patch_size": 6, **labels, **options})
 
 
-def classifier(**other: object) -> nn.Module:
+def classifier(**options: object) -> nn.Module:
     torch.manual_seed(0)
-    return transformers.ViTForImageClassification(config(**other)).eval()
+    return transformers.ViTForImageClassification(config(**options)).eval()
 
 
-def processor(kind: str = "ViTImageProcessor", **other: object):
-    settings = {"size": {"height": 24, "width": 24}, "image_mean": MEAN, "image_std": STD, "resample": 2, **other}
+def processor(kind: str = "ViTImageProcessor", **options: object):
+    settings = {"size": {"height": 24, "width": 24}, "image_mean": MEAN, "image_std": STD, "resample": 2, **options}
     return getattr(transformers, kind)(**settings)
 
 
@@ -68,9 +68,9 @@ def photo() -> Image.Image:
     return Image.fromarray(levels.numpy()).resize((80, 50), Image.Resampling.BICUBIC)
 
 
-def same_weights(one: nn.Module, other: nn.Module) -> bool:
-    found, expected = one.state_dict(), other.state_dict()
-    return found.keys() == expected.keys() and all(torch.equal(found[key], expected[key]) for key in found)
+def same_weights(first: nn.Module, second: nn.Module) -> bool:
+    weights, expected = first.state_dict(), second.state_dict()
+    return weights.keys() == expected.keys() and all(torch.equal(weights[key], expected[key]) for key in weights)
 
 
 # From a folder
@@ -166,10 +166,10 @@ def test_untrained_the_weights_of_a_folder_are_not_read(folder, vit):
 
 
 def test_a_checkpoint_fills_the_model_of_a_folder(folder, tmp_path):
-    other = {name: tensor + 1 for name, tensor in classifier().state_dict().items()}
-    torch.save(other, tmp_path / "own.pth")
+    other_weights = {name: tensor + 1 for name, tensor in classifier().state_dict().items()}
+    torch.save(other_weights, tmp_path / "own.pth")
     network = zoo.load_network(f"hf:{folder}", tmp_path / "own.pth")
-    assert torch.equal(network.model.classifier.weight, other["classifier.weight"])
+    assert torch.equal(network.model.classifier.weight, other_weights["classifier.weight"])
     assert network.origin == str(tmp_path / "own.pth")
 
 
@@ -290,11 +290,11 @@ STANDARD = {
 @pytest.mark.parametrize("kind", STANDARD)
 def test_a_standard_processor_is_a_preprocess(kind, photo):
     make, expected = STANDARD[kind]
-    found = as_transform(make())
-    assert found == expected
+    transform = as_transform(make())
+    assert transform == expected
     theirs = make()(photo, return_tensors="pt")["pixel_values"][0]
-    assert found(photo).shape == theirs.shape
-    assert float((found(photo) - theirs).abs().mean()) < 0.02
+    assert transform(photo).shape == theirs.shape
+    assert float((transform(photo) - theirs).abs().mean()) < 0.02
 
 
 OTHER = {
@@ -310,8 +310,8 @@ OTHER = {
 
 @pytest.mark.parametrize("kind", OTHER)
 def test_any_other_processor_gives_its_own_pixels(kind, photo):
-    found = as_transform(OTHER[kind]())
-    assert torch.equal(found(photo), OTHER[kind]()(photo, return_tensors="pt")["pixel_values"][0])
+    transform = as_transform(OTHER[kind]())
+    assert torch.equal(transform(photo), OTHER[kind]()(photo, return_tensors="pt")["pixel_values"][0])
 
 
 @pytest.mark.parametrize("given", [len, str.upper])
@@ -322,6 +322,6 @@ def test_what_is_no_processor_is_taken_as_it_is(given):
 def test_torchvisions_own_transforms_are_a_preprocess():
     import torchvision
 
-    found = as_transform(torchvision.models.ResNet18_Weights.IMAGENET1K_V1.transforms())
-    assert isinstance(found, shapleycam.Preprocess)
-    assert (found.resize, found.crop) == (256, (224, 224))
+    transform = as_transform(torchvision.models.ResNet18_Weights.IMAGENET1K_V1.transforms())
+    assert isinstance(transform, shapleycam.Preprocess)
+    assert (transform.resize, transform.crop) == (256, (224, 224))

@@ -8,8 +8,9 @@ from timm.layers import LayerNorm2d
 from torch import nn
 
 from shapleycam.errors import LayerError
-from shapleycam.models.grids import TokenDeclaration, guess_layout
 from shapleycam.models.layout import Layout
+from shapleycam.models.layout_guess import guess_layout
+from shapleycam.models.token_declaration import TokenDeclaration
 
 SQUARE = (224, 224)
 
@@ -52,12 +53,12 @@ def test_what_has_no_grid_has_no_layout(shape):
 
 def test_the_number_of_prefix_tokens_that_a_model_declares_decides():
     assert guess_layout((1, 16 + 9, 64), SQUARE) == Layout("tokens", (5, 5), 0)
-    assert guess_layout((1, 16 + 9, 64), SQUARE, said=TokenDeclaration(prefix=9)) == Layout("tokens", (4, 4), 9)
+    assert guess_layout((1, 16 + 9, 64), SQUARE, declaration=TokenDeclaration(prefix=9)) == Layout("tokens", (4, 4), 9)
 
 
 def test_a_declared_prefix_that_does_not_fit_here_is_not_forced():
     """Pooled or cut tokens inside a model that declares a class token."""
-    assert guess_layout((1, 196, 64), SQUARE, said=TokenDeclaration(prefix=1)) == Layout("tokens", (14, 14), 0)
+    assert guess_layout((1, 196, 64), SQUARE, declaration=TokenDeclaration(prefix=1)) == Layout("tokens", (14, 14), 0)
 
 
 @pytest.mark.parametrize(

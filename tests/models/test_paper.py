@@ -81,16 +81,16 @@ def test_the_names_are_listed():
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def calls(monkeypatch):
     """What the libraries are asked for, in place of downloading it."""
     calls = []
 
-    def of_torchvision(name, **how):
-        calls.append(("torchvision", name, how))
+    def of_torchvision(name, **options):
+        calls.append(("torchvision", name, options))
         return nn.Identity()
 
-    def of_timm(name, **how):
-        calls.append(("timm", name, how))
+    def of_timm(name, **options):
+        calls.append(("timm", name, options))
         return nn.Identity()
 
     monkeypatch.setattr(torchvision.models, "get_model", of_torchvision)
@@ -99,12 +99,12 @@ def asked(monkeypatch):
 
 
 @pytest.mark.parametrize("name", TORCHVISION)
-def test_torchvisions_first_weights_are_asked_for(name, asked):
+def test_torchvisions_first_weights_are_asked_for(name, calls):
     network = zoo.load_network(name)
-    assert asked == [("torchvision", name, {"weights": "IMAGENET1K_V1"})]
+    assert calls == [("torchvision", name, {"weights": "IMAGENET1K_V1"})]
     assert network.origin == "torchvision, IMAGENET1K_V1"
     zoo.load_network(name, pretrained=False)
-    assert asked[1] == ("torchvision", name, {"weights": None})
+    assert calls[1] == ("torchvision", name, {"weights": None})
 
 
 @pytest.mark.parametrize("name", TORCHVISION)
@@ -114,11 +114,11 @@ def test_torchvision_has_these_weights(name):
 
 
 @pytest.mark.parametrize("name", SWIN)
-def test_timms_default_weights_are_asked_for(name, asked):
+def test_timms_default_weights_are_asked_for(name, calls):
     assert zoo.load_network(name).origin == "timm"
-    assert asked == [("timm", SWIN[name], {"pretrained": True})]
+    assert calls == [("timm", SWIN[name], {"pretrained": True})]
     zoo.load_network(name, pretrained=False)
-    assert asked[1] == ("timm", SWIN[name], {"pretrained": False})
+    assert calls[1] == ("timm", SWIN[name], {"pretrained": False})
 
 
 @pytest.mark.parametrize(
@@ -163,10 +163,10 @@ def test_a_checkpoint_stands_in_for_the_published_weights(tmp_path):
 
 @pytest.mark.parametrize("name", ALL)
 def test_photographs_are_prepared_as_the_paper_does(name):
-    wanted = bare(name).preprocess
-    assert (wanted.resize, wanted.crop, wanted.interpolation.value) == (256, (224, 224), "bilinear")
-    assert wanted.mean == (0.485, 0.456, 0.406)
-    assert wanted.std == (0.229, 0.224, 0.225)
+    preprocess = bare(name).preprocess
+    assert (preprocess.resize, preprocess.crop, preprocess.interpolation.value) == (256, (224, 224), "bilinear")
+    assert preprocess.mean == (0.485, 0.456, 0.406)
+    assert preprocess.std == (0.229, 0.224, 0.225)
 
 
 def test_the_preprocessing_is_that_of_the_papers_scripts():

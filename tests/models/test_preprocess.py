@@ -68,11 +68,11 @@ def test_timm_preprocessing_knows_the_place_of_the_crop(kind):
 
 def distinct_presets() -> dict[str, object]:
     """One weights entry for each preprocessing that torchvision's classifiers declare."""
-    found = {}
+    weights_by_preset = {}
     for name in torchvision.models.list_models(module=torchvision.models):
         weights = torchvision.models.get_model_weights(name).DEFAULT
-        found.setdefault(repr(weights.transforms()), weights)
-    return {str(weights): weights for weights in found.values()}
+        weights_by_preset.setdefault(repr(weights.transforms()), weights)
+    return {str(weights): weights for weights in weights_by_preset.values()}
 
 
 PRESETS = distinct_presets()
@@ -103,11 +103,11 @@ def test_a_mark_in_the_photograph_arrives_where_the_box_says(preprocess, size):
     bright = preprocess.picture(preprocess(photo))[..., 0] > 127
 
     rows, columns = bright.any(1).nonzero(), bright.any(0).nonzero()
-    found = [float(v) for v in (columns.min(), columns.max() + 1, rows.min(), rows.max() + 1)]
+    sides = [float(v) for v in (columns.min(), columns.max() + 1, rows.min(), rows.max() + 1)]
     crop_height, crop_width = preprocess.crop
     expected = [(x - left) / width * crop_width for x in (x0, x1)]
     expected += [(y - top) / height * crop_height for y in (y0, y1)]
-    assert max(abs(f - e) for f, e in zip(found, expected, strict=True)) <= 1
+    assert max(abs(f - e) for f, e in zip(sides, expected, strict=True)) <= 1
 
 
 def test_the_box_of_the_centre_crop_is_that_of_the_resized_photograph():

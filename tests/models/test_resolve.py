@@ -48,9 +48,9 @@ def expected(images):
     return Explainer(Small().eval(), layer="features").compare(images, METHODS, players=(2, 2))
 
 
-def assert_same(found, expected):
-    assert found.keys() == expected.keys()
-    for name, e in found.items():
+def assert_same(actual, expected):
+    assert actual.keys() == expected.keys()
+    for name, e in actual.items():
         assert torch.equal(e.values, expected[name].values), name
         assert torch.equal(e.heatmap, expected[name].heatmap), name
         assert torch.equal(e.output, expected[name].output), name
@@ -212,8 +212,8 @@ def test_a_layer_inside_a_part_that_was_replaced_by_its_compiled_self_is_explain
     small.after = torch.compile(small.after, backend=backend)
     with torch.no_grad():
         small(images)
-    found = Explainer(small, layer="after._orig_mod.1").compare(images, METHODS, players=(2, 2))
-    assert_same(found, plain)
+    actual = Explainer(small, layer="after._orig_mod.1").compare(images, METHODS, players=(2, 2))
+    assert_same(actual, plain)
 
 
 @pytest.mark.parametrize("part", ["stem", "after"])

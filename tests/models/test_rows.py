@@ -19,8 +19,8 @@ IMAGES = torch.tensor([[1.0, 3.0, 2.0], [0.5, -1.0, 2.0], [2.0, 0.0, 1.0]]).resh
 METHODS = ["hirescam", "shapleycam-h", "pathcam-h", "exactshapley"]
 
 
-def explainer_of(function, layer="features", **how):
-    return Explainer(Toy(lambda a: function(a.flatten(1))), layer=layer, **how)
+def explainer_of(function, layer="features", **options):
+    return Explainer(Toy(lambda a: function(a.flatten(1))), layer=layer, **options)
 
 
 SQUEEZES = {
@@ -35,11 +35,11 @@ SQUEEZES = {
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_a_head_that_squeezes_is_read_the_same_for_images_and_coalitions(function, count):
     plain, squeezed = explainer_of(lambda z: z), explainer_of(function)
-    expected, found = plain.compare(IMAGES[:count], METHODS), squeezed.compare(IMAGES[:count], METHODS)
+    expected, explanations = plain.compare(IMAGES[:count], METHODS), squeezed.compare(IMAGES[:count], METHODS)
     for name in METHODS:
-        assert found[name].target.tolist() == [1, 2, 0][:count]
-        torch.testing.assert_close(found[name].values, expected[name].values, atol=1e-6, rtol=1e-5)
-        assert found[name].output.shape == (count, 3)
+        assert explanations[name].target.tolist() == [1, 2, 0][:count]
+        torch.testing.assert_close(explanations[name].values, expected[name].values, atol=1e-6, rtol=1e-5)
+        assert explanations[name].output.shape == (count, 3)
     coalitions = torch.tensor([[True, False, True], [True, True, True]])
     for some in (coalitions, coalitions[:1]):
         games = [explainer.game(IMAGES[:count], target=1) for explainer in (squeezed, plain)]
@@ -51,8 +51,8 @@ def test_a_head_that_squeezes_is_read_the_same_for_images_and_coalitions(functio
 @pytest.mark.parametrize("count", [1, 3])
 def test_one_logit_an_image_may_have_lost_its_dimension(function, count):
     explainer = explainer_of(lambda z: function(z.sum(1, keepdim=True)), utility="logit")
-    found = explainer.compare(IMAGES[:count] - 1, METHODS)
-    for e in found.values():
+    explanations = explainer.compare(IMAGES[:count] - 1, METHODS)
+    for e in explanations.values():
         assert e.target.tolist() == [1, 0, 0][:count]  # 1 + 3 + 2 - 3 is yes; the others sum to -1.5 and 0
         assert e.utility.tolist() == [3.0, 1.5, 0.0][:count]
         torch.testing.assert_close(e.values[0, 0], IMAGES[0, 0, 0] - 1)

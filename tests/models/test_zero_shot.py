@@ -80,9 +80,9 @@ def test_the_logits_are_those_of_the_model_itself(name, models):
 def test_a_text_is_explained_like_a_class(name, layer, models):
     model, tokenizer = models[name]
     explainer = shapleycam.Explainer(shapleycam.zero_shot(model, TEXTS, tokenizer))
-    found = explainer.compare(images(), ["shapleycam", "pathcam-h", "sampledshapley"], target="a dog")
+    explanations = explainer.compare(images(), ["shapleycam", "pathcam-h", "sampledshapley"], target="a dog")
     assert explainer.find_layer() == layer
-    e = found["sampledshapley"]
+    e = explanations["sampledshapley"]
     assert e.label() == "a dog"
     assert e.values.shape == (2, 4, 4)
     prefix = 0 if e.prefix is None else e.prefix

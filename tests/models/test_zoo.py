@@ -38,8 +38,8 @@ def no_network(monkeypatch):
 
 
 def same_weights(model: nn.Module, other: nn.Module) -> bool:
-    found, expected = model.state_dict(), other.state_dict()
-    return found.keys() == expected.keys() and all(torch.equal(found[key], expected[key]) for key in found)
+    weights, expected = model.state_dict(), other.state_dict()
+    return weights.keys() == expected.keys() and all(torch.equal(weights[key], expected[key]) for key in weights)
 
 
 def written(path: Path, code: str) -> str:
@@ -54,11 +54,11 @@ def test_the_default_network_names_real_photographs(data, explainer):
     with (data / "imagenet_classes.csv").open() as file:
         classes = {row["synset"]: int(row["index"]) for row in csv.DictReader(file)}
     synsets = [path.name.split("_")[0] for path in sorted(data.glob("reference/crops/*.png"))]
-    found = [next(data.glob(f"imagenet-sample/{synset}/*")) for synset in synsets]
+    paths = [next(data.glob(f"imagenet-sample/{synset}/*")) for synset in synsets]
     with torch.no_grad():
-        images = torch.stack([explainer.preprocess(open_photograph(path)) for path in found])
+        images = torch.stack([explainer.preprocess(open_photograph(path)) for path in paths])
         predicted = explainer.model(images).argmax(1).tolist()
-    right = [one == classes[synset] for one, synset in zip(predicted, synsets, strict=True)]
+    right = [index == classes[synset] for index, synset in zip(predicted, synsets, strict=True)]
     assert len(right) == 8
     assert sum(right) >= 7  # the husky passes for a keeshond
 
@@ -73,10 +73,10 @@ def test_the_default_network_sees_crops_as_the_reference_did(data, photos, expla
 
 
 def test_the_default_network_wants_the_pixels_it_was_trained_on(explainer):
-    wanted = explainer.preprocess
-    assert wanted.crop == (224, 224)
-    assert wanted.resize == 256
-    assert wanted.mean == wanted.std == (0.5, 0.5, 0.5)
+    preprocess = explainer.preprocess
+    assert preprocess.crop == (224, 224)
+    assert preprocess.resize == 256
+    assert preprocess.mean == preprocess.std == (0.5, 0.5, 0.5)
 
 
 def test_a_tampered_weights_file_is_refused(tmp_path, monkeypatch):

@@ -69,7 +69,7 @@ def test_values_are_printed_as_they_lie(explainer, photos):
     printed = [[float(text.replace("−", "-")) for text in row] for row in page.maps[0].values]
     torch.testing.assert_close(torch.tensor(printed), values, rtol=5e-3, atol=1e-6)
     assert page.maps[0].bar.high == f"+{float(values.abs().max()):.3g}"
-    assert page.maps[0].bar.what.endswith("in units of rest")
+    assert page.maps[0].bar.caption.endswith("in units of rest")
 
 
 def test_without_a_game_there_is_no_gap_and_the_page_says_so(explainer, photos, monkeypatch):
@@ -91,7 +91,7 @@ def test_a_fine_grid_is_not_printed(photos):
 
 
 def test_a_target_is_explained_in_place_of_the_prediction(explainer, photos):
-    assert all(page.facts["explained"][0]["label"] == "hen" for page in pages(explainer, photos, target="hen"))
+    assert all(page.summary.explained[0].label == "hen" for page in pages(explainer, photos, target="hen"))
 
 
 def test_what_could_not_be_read_is_listed(explainer, photos):

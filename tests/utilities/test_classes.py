@@ -27,8 +27,8 @@ MASKED = {
 METHODS = ["hirescam", "shapleycam-h", "pathcam-h", "exactshapley"]
 
 
-def explainer_of(function, **how):
-    return Explainer(Toy(lambda a: function(a.flatten(1))), layer="features", **how)
+def explainer_of(function, **options):
+    return Explainer(Toy(lambda a: function(a.flatten(1))), layer="features", **options)
 
 
 @pytest.mark.parametrize("function", MASKED.values(), ids=MASKED)
@@ -71,8 +71,8 @@ def test_other_numbers_that_are_not_finite_stay_refused(number):
 
 
 def test_likeliest_classes_are_those_that_are_not_left_out():
-    found = explainer_of(MASKED["added"]).explain_each(IMAGES, 3, "hirescam")
-    assert [e.target.tolist() for e in found] == [[1, 0], [0, 1]]
+    explanations = explainer_of(MASKED["added"]).explain_each(IMAGES, 3, "hirescam")
+    assert [e.target.tolist() for e in explanations] == [[1, 0], [0, 1]]
 
 
 # Labels beside each other
@@ -93,10 +93,10 @@ def many(count, share):
 
 def test_the_sigmoid_of_classes_that_evidently_exclude_each_other_is_warned_of_once():
     explainer = explainer_of(many(1000, 0.4), utility="sigmoid_rest")
-    with pytest.warns(ExclusiveClassesWarning, match="seem to exclude each other; if they do, use 'rest'") as said:
-        found = [explainer.explain(IMAGES, "hirescam", target=target) for target in (0, 1)]
-    assert len(said) == 1
-    assert len(found) == 2
+    with pytest.warns(ExclusiveClassesWarning, match="seem to exclude each other; if they do, use 'rest'") as warned:
+        explanations = [explainer.explain(IMAGES, "hirescam", target=target) for target in (0, 1)]
+    assert len(warned) == 1
+    assert len(explanations) == 2
 
 
 def test_imagenets_classes_exclude_each_other_whatever_the_numbers():

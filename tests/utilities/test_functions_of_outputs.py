@@ -41,8 +41,8 @@ def whole(output):
     return output
 
 
-def explainer_of(form, function, **how):
-    return Explainer(Toy(lambda a: form(a.flatten(1))), utility=function, **how)
+def explainer_of(form, function, **options):
+    return Explainer(Toy(lambda a: form(a.flatten(1))), utility=function, **options)
 
 
 FORMS = {
@@ -62,9 +62,9 @@ FORMS = {
 @pytest.mark.parametrize("raw", [False, True])
 def test_the_function_gets_what_the_model_returns(form, function, raw):
     utility = Utility("mine", function, "z_1", "", raw=True) if raw else function
-    how = {} if raw else {"output": whole}
-    found = explainer_of(form, utility, layer="features", **how).compare(IMAGES, METHODS)
-    for e in found.values():
+    options = {} if raw else {"output": whole}
+    explanations = explainer_of(form, utility, layer="features", **options).compare(IMAGES, METHODS)
+    for e in explanations.values():
         assert e.target.tolist() == [0, 0]
         torch.testing.assert_close(e.values[:, 0], torch.tensor([[0, 3.0, 0], [0, 4, 0]]))
 
@@ -105,11 +105,11 @@ def test_a_target_that_no_function_can_take_is_refused(target):
 def detections(threshold):
     def of(z):
         boxes = torch.tensor([[0.0, 0, 1, 1], [1, 0, 2, 1], [2, 0, 3, 1]])
-        kept = [row > threshold for row in z]
+        masks_over_threshold = [row > threshold for row in z]
         labels = torch.ones(3, dtype=torch.long)
         return [
             {"boxes": boxes[keep], "labels": labels[keep], "scores": row[keep]}
-            for row, keep in zip(z, kept, strict=True)
+            for row, keep in zip(z, masks_over_threshold, strict=True)
         ]
 
     return of

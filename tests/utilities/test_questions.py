@@ -18,16 +18,16 @@ P = Z.softmax(1)[0]
 LABELS = ("cat", "dog", "bird")
 
 
-def asked(utility, output, target, labels=None):
-    """The utility's value and gradient by the output, as a game asks for them."""
+def value_and_gradient(utility, output, target, labels=None):
+    """Return the utility's value and its gradient by the output, as a game needs them."""
     leaf = output.clone().requires_grad_()
     target = torch.as_tensor(target).reshape(-1)
     value = utility.with_image_data(leaf, target, labels)(leaf, target)
     return value.detach(), torch.autograd.grad(value.sum(), leaf)[0]
 
 
-def close(found, expected):
-    torch.testing.assert_close(found, torch.as_tensor(expected, dtype=found.dtype), rtol=1e-6, atol=1e-9)
+def close(actual, expected):
+    torch.testing.assert_close(actual, torch.as_tensor(expected, dtype=actual.dtype), rtol=1e-6, atol=1e-9)
 
 
 def sigma(z):
@@ -47,29 +47,29 @@ def sigma(z):
     ],
 )
 def test_contrast_is_of_the_difference_of_two_scores(utility, value, slope):
-    found, gradient = asked(utilities.contrast(0, utility), Z, 1)
-    close(found, [value])
+    actual, gradient = value_and_gradient(utilities.contrast(0, utility), Z, 1)
+    close(actual, [value])
     close(gradient, [[-slope, slope, 0]])
 
 
 def test_contrast_is_the_log_odds_of_the_two():
-    found, _ = asked(utilities.contrast("cat"), Z, 2, LABELS)
-    close(found, [float(P[2].log() - P[0].log())])
+    actual, _ = value_and_gradient(utilities.contrast("cat"), Z, 2, LABELS)
+    close(actual, [float(P[2].log() - P[0].log())])
 
 
 def test_contrast_of_one_logit_is_that_logit():
-    found, gradient = asked(utilities.contrast(0), torch.tensor([[0.7]], dtype=torch.float64), 1)
-    close(found, [0.7])
+    actual, gradient = value_and_gradient(utilities.contrast(0), torch.tensor([[0.7]], dtype=torch.float64), 1)
+    close(actual, [0.7])
     close(gradient, [[1.0]])
 
 
 def test_contrast_with_itself_or_with_an_unknown_class_is_refused():
     with pytest.raises(TargetError, match="class 1 was to be explained against itself; give another target"):
-        asked(utilities.contrast(1), Z, 1)
+        value_and_gradient(utilities.contrast(1), Z, 1)
     with pytest.raises(TargetError, match="class 3 is out of range"):
-        asked(utilities.contrast(3), Z, 1)
+        value_and_gradient(utilities.contrast(3), Z, 1)
     with pytest.raises(TargetError, match="'horse' is not among the model's 3 labels"):
-        asked(utilities.contrast("horse"), Z, 1, LABELS)
+        value_and_gradient(utilities.contrast("horse"), Z, 1, LABELS)
     with pytest.raises(OptionError, match="utility 'odds' is unknown"):
         utilities.contrast(1, "odds")
 
@@ -78,9 +78,9 @@ def test_contrast_with_itself_or_with_an_unknown_class_is_refused():
 
 
 def test_the_probability_of_a_set_is_the_sum_of_its_members():
-    found, gradient = asked(utilities.any_of([0, 2], "probability"), Z, 2)
+    actual, gradient = value_and_gradient(utilities.any_of([0, 2], "probability"), Z, 2)
     share = float(P[0] + P[2])
-    close(found, [share])
+    close(actual, [share])
     close(gradient, [[float(P[0]) * (1 - share), -float(P[1]) * share, float(P[2]) * (1 - share)]])
 
 
@@ -88,12 +88,12 @@ def test_the_probability_of_a_set_is_the_sum_of_its_members():
 def test_a_set_of_one_is_that_class(utility):
     target = torch.tensor([1])
     expected = utilities.UTILITIES[utility](Z, target)
-    close(asked(utilities.any_of([1], utility), Z, 1)[0], expected)
+    close(value_and_gradient(utilities.any_of([1], utility), Z, 1)[0], expected)
 
 
 def test_rest_of_a_set_is_its_merged_logit_and_log_probability():
     together = log(exp(1) + exp(2))
-    close(asked(utilities.any_of(["cat", "bird"]), Z, 2, LABELS)[0], [together + log(float(P[0] + P[2]))])
+    close(value_and_gradient(utilities.any_of(["cat", "bird"]), Z, 2, LABELS)[0], [together + log(float(P[0] + P[2]))])
 
 
 def test_the_target_of_a_set_is_its_likeliest_member():
@@ -129,8 +129,8 @@ def test_one_logit_is_that_of_yes_and_its_negative_that_of_no(utility, of, shape
 
 def test_the_gradients_of_one_logit():
     z = torch.tensor([[0.7]], dtype=torch.float64)
-    close(asked(utilities.UTILITIES["rest"], z, 1)[1], [[1 + 1 - sigma(0.7)]])
-    close(asked(utilities.UTILITIES["rest"], z, 0)[1], [[-(1 + 1 - sigma(-0.7))]])
+    close(value_and_gradient(utilities.UTILITIES["rest"], z, 1)[1], [[1 + 1 - sigma(0.7)]])
+    close(value_and_gradient(utilities.UTILITIES["rest"], z, 0)[1], [[-(1 + 1 - sigma(-0.7))]])
 
 
 def test_a_binary_model_predicts_yes_or_no():
@@ -170,8 +170,8 @@ def test_of_several_numbers_one_must_be_chosen():
 
 def test_similarity_is_a_cosine():
     y, e = torch.tensor([[3.0, 4.0]], dtype=torch.float64), torch.tensor([1.0, 0.0], dtype=torch.float64)
-    found, gradient = asked(utilities.similarity(e), y, 0)
-    close(found, [0.6])
+    actual, gradient = value_and_gradient(utilities.similarity(e), y, 0)
+    close(actual, [0.6])
     close(gradient, [[1 / 5 - 9 / 125, -12 / 125]])  # e/|y| - (e·y) y/|y|³
 
 
@@ -212,23 +212,23 @@ PIXELS = torch.tensor([[[[1.0, 0.0], [4.0, 0.0]], [[0.0, 2.0], [0.0, 3.0]]]], dt
 
 def test_inside_is_the_mean_over_the_mask():
     mask = torch.tensor([[True, True], [False, False]])
-    found, gradient = asked(utilities.inside(mask, "logit"), PIXELS, 0)
-    close(found, [(1 + 0) / 2])
+    actual, gradient = value_and_gradient(utilities.inside(mask, "logit"), PIXELS, 0)
+    close(actual, [(1 + 0) / 2])
     close(gradient, [[[[0.5, 0.5], [0, 0]], [[0, 0], [0, 0]]]])
     p, q = sigma(1), sigma(-2)  # of class 0 against class 1 at the two pixels
-    close(asked(utilities.inside(mask, "probability"), PIXELS, 0)[0], [(p + q) / 2])
+    close(value_and_gradient(utilities.inside(mask, "probability"), PIXELS, 0)[0], [(p + q) / 2])
 
 
 def test_without_a_mask_it_is_asked_where_the_class_is_seen():
-    close(asked(utilities.inside(None, "logit"), PIXELS, 0)[0], [(1 + 4) / 2])
-    close(asked(utilities.inside(None, "logit"), PIXELS, 1)[0], [(2 + 3) / 2])
+    close(value_and_gradient(utilities.inside(None, "logit"), PIXELS, 0)[0], [(1 + 4) / 2])
+    close(value_and_gradient(utilities.inside(None, "logit"), PIXELS, 1)[0], [(2 + 3) / 2])
 
 
 def test_a_mask_of_another_size_is_fitted_to_the_output():
     large = torch.zeros(8, 8)
     large[:4, :4] = 1  # the first pixel
     large[4:, :2] = 1  # half of the third
-    close(asked(utilities.inside(large, "logit"), PIXELS, 0)[0], [(1 * 1 + 0.5 * 4) / 1.5])
+    close(value_and_gradient(utilities.inside(large, "logit"), PIXELS, 0)[0], [(1 * 1 + 0.5 * 4) / 1.5])
 
 
 def test_the_target_is_what_is_seen_most():
@@ -240,8 +240,8 @@ def test_the_target_is_what_is_seen_most():
 
 def test_segmentation_with_one_logit_has_the_classes_no_and_yes():
     z = torch.tensor([[[[1.0, -2.0]]]], dtype=torch.float64)
-    close(asked(utilities.inside([[1, 1]], "probability"), z, 1)[0], [(sigma(1) + sigma(-2)) / 2])
-    close(asked(utilities.inside(None, "logit"), z, 0)[0], [2.0])  # where no is seen
+    close(value_and_gradient(utilities.inside([[1, 1]], "probability"), z, 1)[0], [(sigma(1) + sigma(-2)) / 2])
+    close(value_and_gradient(utilities.inside(None, "logit"), z, 0)[0], [2.0])  # where no is seen
 
 
 def test_masks_follow_their_images_into_coalitions():
@@ -266,10 +266,11 @@ def test_what_is_no_mask_is_refused(mask, message):
 
 
 def test_a_class_that_is_nowhere_and_an_output_without_pixels_are_refused():
+    pixels = PIXELS.flip(1).clamp(max=1) * torch.tensor([2.0, -1.0]).reshape(1, 2, 1, 1)
     with pytest.raises(TargetError, match="the model sees class 1 nowhere in image 0; give a mask"):
-        asked(utilities.inside(), PIXELS.flip(1).clamp(max=1) * torch.tensor([2.0, -1.0]).reshape(1, 2, 1, 1), 1)
+        value_and_gradient(utilities.inside(), pixels, 1)
     with pytest.raises(TargetError, match=r"has shape \(1, 3\); expected the class scores of pixels"):
-        asked(utilities.inside([[1]]), Z, 1)
+        value_and_gradient(utilities.inside([[1]]), Z, 1)
 
 
 # Detection
@@ -346,10 +347,10 @@ class Detector(nn.Module):
 def test_a_detectors_box_is_explained_by_what_is_in_it():
     images = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     places = torch.tensor([[0.0, 0.0, 2.0, 4.0], [2.0, 0.0, 4.0, 4.0]])
-    found = Explainer(Detector(), layer="features", utility=utilities.box(places)).compare(
+    explanations = Explainer(Detector(), layer="features", utility=utilities.box(places)).compare(
         images, ["hirescam", "pathcam-h", "sampledshapley"], target=1
     )
-    for e in found.values():
+    for e in explanations.values():
         assert e.output is None
         close(e.values[0, :, :2].double(), images[0, 0, :, :2].double() / 8)
         close(e.values[1, :, 2:].double(), images[1, 0, :, 2:].double() / 8)
@@ -371,9 +372,9 @@ def test_a_question_of_numbers_that_are_no_classes_is_refused():
 
 def test_a_target_outside_the_set_and_a_set_of_all_are_refused():
     with pytest.raises(TargetError, match="a target outside the classes 0, 1 was given"):
-        asked(utilities.any_of([0, 1]), Z, 2)
+        value_and_gradient(utilities.any_of([0, 1]), Z, 2)
     with pytest.raises(TargetError, match="classes 0, 1, 2 are all that the model has"):
-        asked(utilities.any_of([0, 1, 2]), Z, 2)
+        value_and_gradient(utilities.any_of([0, 1, 2]), Z, 2)
 
 
 @pytest.mark.parametrize("utility", OF_EXCLUSIVE_CLASSES)
@@ -381,14 +382,14 @@ def test_a_set_of_one_of_a_model_with_one_logit_is_that_class(utility):
     z = torch.tensor([[0.7]], dtype=torch.float64)
     for target in (0, 1):
         expected = utilities.UTILITIES[utility](z, torch.tensor([target]))
-        close(asked(utilities.any_of([target], utility), z, target)[0], expected)
+        close(value_and_gradient(utilities.any_of([target], utility), z, target)[0], expected)
 
 
 def test_the_likeliest_of_a_set_are_no_more_than_the_set():
     model = Toy(lambda a: a.flatten(1))
     explainer = Explainer(model, layer="features", utility=utilities.any_of([1, 3]))
-    found = explainer.explain_each(torch.tensor([[[[4.0, 1.0], [3.0, 2.0]]]]), 4, "hirescam")
-    assert [int(e.target[0]) for e in found] == [3, 1]
+    explanations = explainer.explain_each(torch.tensor([[[[4.0, 1.0], [3.0, 2.0]]]]), 4, "hirescam")
+    assert [int(e.target[0]) for e in explanations] == [3, 1]
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -408,7 +409,7 @@ def test_a_mask_finer_one_way_and_coarser_the_other_is_fitted():
     mask = torch.zeros(6, 1)
     mask[0] = 1  # half of the first row of pixels
     z = torch.arange(9.0, dtype=torch.float64).reshape(1, 1, 3, 3)
-    close(asked(utilities.inside(mask, "logit"), torch.cat([z, -z], 1), 0)[0], [(0 + 1 + 2) / 3])
+    close(value_and_gradient(utilities.inside(mask, "logit"), torch.cat([z, -z], 1), 0)[0], [(0 + 1 + 2) / 3])
 
 
 def test_a_wrong_box_is_refused_in_one_line():

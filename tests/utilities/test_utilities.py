@@ -33,8 +33,8 @@ def test_every_utility_is_worked_out_by_hand():
 
 @pytest.mark.parametrize("name", UTILITIES)
 def test_gives_the_value_worked_out_by_hand(name):
-    found = resolve_utility(name)(LOGITS, TARGET)
-    assert found.tolist() == pytest.approx(BY_HAND[name], abs=1e-6)
+    actual = resolve_utility(name)(LOGITS, TARGET)
+    assert actual.tolist() == pytest.approx(BY_HAND[name], abs=1e-6)
 
 
 def test_rest_is_twice_the_logit_less_the_logarithm_of_the_sum_of_exponentials():
@@ -69,17 +69,17 @@ GRADIENTS = {  # by z, of class 0 at probabilities 1/2, 1/4, 1/4; e is the unit 
 @pytest.mark.parametrize("name", UTILITIES)
 def test_the_gradient_is_the_one_worked_out_by_hand(name):
     z = LOGITS[:1].clone().requires_grad_()
-    (found,) = torch.autograd.grad(UTILITIES[name](z, TARGET[:1]).sum(), z)
-    assert found[0].tolist() == pytest.approx(GRADIENTS[name], abs=1e-6)
+    (actual,) = torch.autograd.grad(UTILITIES[name](z, TARGET[:1]).sum(), z)
+    assert actual[0].tolist() == pytest.approx(GRADIENTS[name], abs=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("name", UTILITIES)
 def test_half_precision_is_worked_out_in_single(name, dtype):
     z = torch.tensor([[4.0, 1.5, -2.0]])
-    found = UTILITIES[name](z.to(dtype), TARGET[:1])
-    assert found.dtype == torch.float32
-    assert torch.equal(found, UTILITIES[name](z, TARGET[:1]))
+    actual = UTILITIES[name](z.to(dtype), TARGET[:1])
+    assert actual.dtype == torch.float32
+    assert torch.equal(actual, UTILITIES[name](z, TARGET[:1]))
 
 
 def test_double_precision_stays_double():
@@ -103,9 +103,9 @@ ONE_LOGIT = {  # z = log 3: yes has probability 3/4, no 1/4; in the order no, ye
 @pytest.mark.parametrize("name", UTILITIES)
 def test_one_logit_is_that_of_yes_against_no(name, shape):
     z = torch.full(shape, log(3))
-    found = [float(UTILITIES[name](z, torch.tensor([target]))) for target in range(len(ONE_LOGIT[name]))]
-    assert found == pytest.approx(ONE_LOGIT[name], abs=1e-6)
-    assert len(found) == 1 + UTILITIES[name].predicts
+    actual = [float(UTILITIES[name](z, torch.tensor([target]))) for target in range(len(ONE_LOGIT[name]))]
+    assert actual == pytest.approx(ONE_LOGIT[name], abs=1e-6)
+    assert len(actual) == 1 + UTILITIES[name].predicts
 
 
 def test_images_do_not_mix():
@@ -150,7 +150,7 @@ def test_what_is_neither_a_name_nor_callable_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("function", "found"),
+    ("function", "actual"),
     [
         (lambda z, _: z, r"shape \(2, 3\)"),
         (lambda z, _: z.sum(), r"shape \(\)"),
@@ -159,9 +159,9 @@ def test_what_is_neither_a_name_nor_callable_is_refused():
         (lambda _z, _c: None, "NoneType"),
     ],
 )
-def test_what_is_not_one_number_an_image_is_refused(function, found):
+def test_what_is_not_one_number_an_image_is_refused(function, actual):
     with pytest.raises(
-        OptionError, match=rf"utility '<lambda>' returned {found}; expected a tensor \(2,\), one per im"
+        OptionError, match=rf"utility '<lambda>' returned {actual}; expected a tensor \(2,\), one per im"
     ):
         resolve_utility(function)(LOGITS, TARGET)
 

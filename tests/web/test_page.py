@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import psutil
@@ -342,9 +342,10 @@ def test_a_long_one_can_be_stopped(visit, served):
     page.locator("#explained .sc-facts", has_text="blocks.3").wait_for()
     open_tab(page, "Fidelity")
     press(page, "Sample")
-    before = seconds_of_threads(served.process)
     page.locator("#measured [data-orders]").wait_for(timeout=300_000)
-    worked = {number: spent - before.get(number, 0) for number, spent in seconds_of_threads(served.process).items()}
+    before = seconds_of_threads(served.process)
+    until(lambda: max(seconds_since(before, served.process).values()) > 0.5)
+    worked = seconds_since(before, served.process)
     worker = max(worked, key=worked.get)
     press(page, "Stop")
     until(lambda: worker not in seconds_of_threads(served.process))  # at the next step of the job
@@ -379,10 +380,16 @@ def seconds_of_threads(process: psutil.Process) -> dict[int, float]:
     return {thread.id: thread.user_time + thread.system_time for thread in process.threads()}
 
 
+def seconds_since(before: dict[int, float], process: psutil.Process) -> dict[int, float]:
+    """The seconds that each thread has used since `before`."""
+    return {number: spent - before.get(number, 0) for number, spent in seconds_of_threads(process).items()}
+
+
 def until(what: Callable[[], bool], seconds: float = 300) -> None:
     deadline = monotonic() + seconds
     while not what():
         assert monotonic() < deadline
+        sleep(0.05)
 
 
 def table_of(page: Any, where: str) -> list[list[str]]:

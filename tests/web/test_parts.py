@@ -90,7 +90,7 @@ class TestShelf:
         from shapleycam.models import zoo
 
         made = []
-        monkeypatch.setattr(zoo, "load", made.append)
+        monkeypatch.setattr(zoo, "load_network", made.append)
         shelf = Shelf(["a", "b", "c"], most=2)
         for name in "abcba":
             shelf.model(name)

@@ -1,4 +1,4 @@
-"""The table of methods, and how a derivative is spread over positions."""
+"""Class activation maps: the table of methods, their bases and spreads, and heatmaps."""
 
 from shapleycam.cams.table import METHODS, Method, method_of, methods
 

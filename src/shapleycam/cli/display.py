@@ -1,4 +1,4 @@
-"""How an evaluation shows how far it is: images a second, time left, running means with intervals."""
+"""The live display of an evaluation: images a second, time left, running means with intervals."""
 
 from __future__ import annotations
 
@@ -17,30 +17,42 @@ from rich.table import Table
 if TYPE_CHECKING:
     from shapleycam.metrics import Metric
 
-_EVERY = 30.0
-"""Seconds between lines where there is no terminal to draw on."""
+_SECONDS_BETWEEN_LINES = 30.0
+"""Where there is no terminal to draw on."""
+_CAPTION = "mean so far ± half of Student's 95 % interval; the final table's interval is bootstrapped"
+"""A bootstrap needs all values at once, and would be done again for every batch."""
 
 
 @dataclass
-class _Running:
-    """Sums of one metric of one method, for a mean and its interval."""
+class RunningMean:
+    """The mean of one metric of one method over the images so far, with its interval.
+
+    Mean and squared deviations are updated value by value (Welford 1962), which loses no digits to large means.
+    """
 
     count: int = 0
-    total: float = 0.0
-    squares: float = 0.0
+    mean: float = 0.0
+    squared_deviations: float = 0.0
 
     def add(self, value: float | None) -> None:
+        """Take one more value in; one that was not measured, or is undefined, is left out, as in the final table."""
         if value is not None and not math.isnan(value):
-            self.count, self.total, self.squares = self.count + 1, self.total + value, self.squares + value * value
+            self.count += 1
+            step = value - self.mean
+            self.mean += step / self.count
+            self.squared_deviations += step * (value - self.mean)
 
     def text(self, *, percent: bool) -> str:
-        """Mean ± half of the 95 % interval."""
+        """Return the mean ± half of its interval; the mean alone of one value, which has no interval."""
         if not self.count:
             return ""
-        mean = self.total / self.count
-        spread = math.sqrt(max(self.squares / self.count - mean * mean, 0.0) / self.count)
         scale = 100 if percent else 1
-        return f"{scale * mean:.2f} ± {1.96 * scale * spread:.2f}"
+        if self.count == 1:
+            return f"{scale * self.mean:.2f}"
+        from shapleycam.intervals import half_width
+
+        deviation = math.sqrt(self.squared_deviations / (self.count - 1))
+        return f"{scale * self.mean:.2f} ± {scale * half_width(deviation, self.count):.2f}"
 
 
 class Display:
@@ -57,33 +69,33 @@ class Display:
             console=console,
         )
         self._task: TaskID = self._progress.add_task("evaluating", total=None, speed="")
-        self._means: dict[tuple[str, str, str], list[_Running]] = {}
-        self._total = self._done = self._here = 0
-        self._started = self._told = time.monotonic()
+        self._means: dict[tuple[str, str, str], list[RunningMean]] = {}
+        self._total = self._done = self._done_in_this_run = 0
+        self._started = self._last_line = time.monotonic()
 
     def run_started(self, images: int, done: int) -> None:
-        """So many images are to be measured, so many were done before."""
+        """Begin with the number of images to measure, and of those that an earlier run did."""
         self._total, self._done = images, done
-        self._started = self._told = time.monotonic()
+        self._started = self._last_line = time.monotonic()
         self._progress.update(self._task, total=images, completed=done)
 
     def model_started(self, name: str) -> None:
-        """A model comes next."""
+        """Begin a model: its means start anew."""
         self._means.clear()
         self._progress.update(self._task, description=name)
 
     def batch_finished(self, images: int, rows: Sequence[dict[str, Any]]) -> None:
-        """So many more images are done; their rows."""
-        self._done, self._here = self._done + images, self._here + images
+        """Count images as done, and take their rows into the means."""
+        self._done, self._done_in_this_run = self._done + images, self._done_in_this_run + images
         self._progress.update(self._task, completed=self._done, speed=f"{self._speed:.2f} images/s")
         for row in rows:
             if row["status"] == "ok":
                 key = (row["layer"], row["utility"], row["method"])
-                sums = self._means.setdefault(key, [_Running() for _ in self._metrics])
-                for each, metric in zip(sums, self._metrics, strict=True):
-                    each.add(row[metric.name])
-        if not self._console.is_terminal and time.monotonic() - self._told > _EVERY:
-            self._told = time.monotonic()
+                means = self._means.setdefault(key, [RunningMean() for _ in self._metrics])
+                for mean, metric in zip(means, self._metrics, strict=True):
+                    mean.add(row[metric.name])
+        if not self._console.is_terminal and time.monotonic() - self._last_line > _SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
             left = (self._total - self._done) / self._speed
             self._console.print(
                 f"{self._done} of {self._total} images, {self._speed:.2f} a second, {duration(left)} left",
@@ -97,35 +109,36 @@ class Display:
 
     @property
     def _speed(self) -> float:
-        return self._here / max(time.monotonic() - self._started, 1e-9)
+        return self._done_in_this_run / max(time.monotonic() - self._started, 1e-9)
 
     def _table(self) -> Table:
-        table = Table("layer", "utility", "method", box=None, pad_edge=False)
+        """Return the table of the means so far."""
+        table = Table("layer", "utility", "method", box=None, pad_edge=False, caption=_CAPTION, caption_justify="left")
         for metric in self._metrics:
             table.add_column(f"{metric.title} {'↑' if metric.better == 'high' else '↓'}", justify="right")
-        for key, sums in self._means.items():
-            shown = (each.text(percent=metric.percent) for each, metric in zip(sums, self._metrics, strict=True))
-            table.add_row(*key, *shown)
+        for key, means in self._means.items():
+            texts = (mean.text(percent=metric.percent) for mean, metric in zip(means, self._metrics, strict=True))
+            table.add_row(*key, *texts)
         return table
 
 
 @contextmanager
 def display(metrics: Sequence[Metric], *, quiet: bool) -> Iterator[Display | None]:
-    """A display on stderr, gone when the evaluation is; None where it shall be quiet."""
+    """Show a display on stderr while the context lasts; None where it shall be quiet."""
     if quiet:
         yield None
         return
     console = Console(stderr=True)
-    shown = Display(metrics, console)
+    live_display = Display(metrics, console)
     if not console.is_terminal:
-        yield shown
+        yield live_display
         return
-    with Live(shown, console=console, transient=True, refresh_per_second=4):
-        yield shown
+    with Live(live_display, console=console, transient=True, refresh_per_second=4):
+        yield live_display
 
 
 def duration(seconds: float) -> str:
-    """A time in words: 40 s, 12 min, 3 h 20 min."""
+    """Return a time in words: 40 s, 12 min, 3 h 20 min."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

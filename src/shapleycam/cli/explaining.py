@@ -6,21 +6,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from PIL import Image
-from torch import Tensor
 
 from shapleycam.drawing.figures import grid
 from shapleycam.errors import ImageError
 from shapleycam.experiments.lazy import Lazy
 from shapleycam.explaining.explainer import Explainer
-from shapleycam.explaining.inputs import Batch, Target, prepared, stacked
+from shapleycam.explaining.inputs import Batch, Target
+from shapleycam.explaining.photographs import PreparedPhotograph, prepare_photograph, stack_photographs
 from shapleycam.explanations.comparison import Comparison
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.summary import ImageSummary, summarise_image
-from shapleycam.images import Source
 from shapleycam.models.network import Transform
+from shapleycam.values.options import EstimatorOptions
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class PhotographResult:
     error: str | None = None
 
 
-ReadBatch: TypeAlias = "tuple[list[tuple[Photograph, tuple[Tensor, Source]]], list[PhotographResult]]"
+ReadBatch: TypeAlias = "tuple[list[tuple[Photograph, PreparedPhotograph]], list[PhotographResult]]"
 """Photographs with their tensors, as the network takes them, and the results of those that cannot be read."""
 
 
@@ -56,7 +56,7 @@ class ReadPhotographs:
         images, failures = [], []
         for photograph in photographs:
             try:
-                image = prepared(photograph.path, str(photograph.path), self.transform)
+                image = prepare_photograph(photograph.path, self.transform)
             except ImageError as error:
                 failures.append(PhotographResult(photograph.path, None, {}, str(error)))
             else:
@@ -73,7 +73,7 @@ class ExplainPhotographs:
     target: str | None
     classes: int
     """The likeliest classes to explain, where no `target` is given."""
-    estimator: dict[str, Any]
+    estimator_options: EstimatorOptions
     out: Path
     view: Literal["photo", "input"] | None
     save: bool
@@ -85,7 +85,7 @@ class ExplainPhotographs:
         if not images:
             return
         explainer = self.explainer()
-        comparisons = self._compare(explainer, stacked([image for _, image in images], explainer.model))
+        comparisons = self._compare(explainer, stack_photographs([image for _, image in images], explainer.model))
         for index, (photograph, _) in enumerate(images):
             files: dict[Path, bytes] = {}
             for method in comparisons[0]:
@@ -97,7 +97,7 @@ class ExplainPhotographs:
     def _compare(self, explainer: Explainer, batch: Batch) -> list[Comparison]:
         """Explain a batch by all methods: one comparison for each class that is to be explained."""
         targets: list[Target] | int = [self.target] if self.target is not None or self.classes == 1 else self.classes
-        return explainer.compare_each(batch, self.methods, targets, curvature=True, **self.estimator)
+        return explainer.compare_with(self.estimator_options, batch, self.methods, targets, curvature=True)
 
     def _files(self, explanations: Sequence[Explanation], index: int, stem: str, model: str) -> dict[Path, bytes]:
         """Return the picture of one method, and with `save` its numbers: an explanation for each class."""

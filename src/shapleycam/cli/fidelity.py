@@ -17,7 +17,7 @@ from shapleycam.cli.command import REFUSED
 from shapleycam.cli.console import notes, print_facts, print_json, print_table, progress
 from shapleycam.cli.explainers import make_explainer, transform_of
 from shapleycam.cli.groups import BatchComputeGroup, OneLayerNetworkGroup, PrintGroup, RegionEstimatorGroup
-from shapleycam.cli.messages import argument_is
+from shapleycam.cli.messages import options_in_errors
 from shapleycam.cli.photographs import Unreadable, list_photographs, print_unreadable, read_batches
 from shapleycam.wording import counted
 
@@ -87,7 +87,7 @@ def fidelity(
     utilities = [resolve_utility(name).name for name in dict.fromkeys(measured.utility or ["rest"])]
     methods = measured.method or ["all"]
     expand(methods)
-    estimator.keywords()  # a wrong option is refused before the model is loaded
+    estimator.check()  # a wrong option is refused before the model is loaded
     _make_folders(files)
     paths, unreadable = list_photographs(images)
     print_unreadable(unreadable)
@@ -97,8 +97,19 @@ def fidelity(
     transform = transform_of(explainer)
     with notes(quiet=printing.quiet), progress(len(paths), "measuring", quiet=printing.quiet) as bar:
         batches = read_batches(paths, transform, explainer.model, compute.batch_size)
+        estimator_options = estimator.options(bar.show_sampling)
         readable = _readable(batches, unreadable, bar)
-        result = measure(explainer, readable, utilities, methods, **estimator.keywords(bar.show_sampling))
+        result = measure(
+            explainer,
+            readable,
+            utilities,
+            methods,
+            nodes=estimator_options.nodes,
+            tolerance=estimator_options.tolerance,
+            seed=estimator.seed,
+            players=estimator_options.players,
+            progress=estimator_options.progress,
+        )
     written = [str(file) for file in _write_files(result, files)]
     rows = summary(result.distances)
     sentences = [advice(rows, name) for name in utilities]
@@ -116,7 +127,7 @@ def _make_folders(files: FilesGroup) -> None:
 
     for option, file in {"--plot": files.plot, "--csv": files.to_csv}.items():
         if file is not None:
-            with argument_is(out=option):
+            with options_in_errors(out=option):
                 make_folder(file.parent)
 
 

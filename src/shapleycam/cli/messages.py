@@ -98,16 +98,18 @@ def options_of_command(options: Iterable[str]) -> Iterator[None]:
 
 
 @contextmanager
-def argument_is(**options: str) -> Iterator[None]:
-    """Name other options for arguments in the errors of what is called inside: `argument_is(out="--figures")`.
+def options_in_errors(**options: str) -> Iterator[None]:
+    """Name options in the errors of what is called inside, where they are not printed as errors of the command are.
+
+    `options` are the option of each argument, where it is not the usual one: `options_in_errors(out="--figures")`.
 
     Raises:
-        ShapleyCamError: the error that was raised inside, with the options' names in its message.
+        ShapleyCamError: the error that was raised inside, with options in its message.
     """
     try:
         yield
     except ShapleyCamError as error:
-        raise type(error)(name_options(str(error), options=options)) from None
+        raise type(error)(name_options(str(error), options=options or None)) from None
 
 
 def name_options(message: str, *, options: Mapping[str, str] | None = None, own_texts: Iterable[str] = ()) -> str:

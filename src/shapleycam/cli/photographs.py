@@ -52,16 +52,16 @@ def read_batches(
     paths: Sequence[Path], transform: Transform, model: nn.Module, size: int
 ) -> Iterator[tuple[Batch | None, list[Unreadable]]]:
     """Read batches of `size` photographs: of each what can be read, or None where nothing can, and what cannot."""
-    from shapleycam.explaining.inputs import prepared, stacked
+    from shapleycam.explaining.photographs import prepare_photograph, stack_photographs
 
     for start in range(0, len(paths), size):
         images, unreadable = [], []
         for path in paths[start : start + size]:
             try:
-                images.append(prepared(path, str(path), transform))
+                images.append(prepare_photograph(path, transform))
             except ImageError as error:
                 unreadable.append(Unreadable(path, str(error)))
-        yield (stacked(images, model) if images else None), unreadable
+        yield (stack_photographs(images, model) if images else None), unreadable
 
 
 def print_unreadable(unreadable: Iterable[Unreadable]) -> None:

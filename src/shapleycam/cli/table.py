@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from shapleycam.cli.console import print_note
-from shapleycam.cli.messages import argument_is
+from shapleycam.cli.messages import options_in_errors
 from shapleycam.cli.results import print_summary, published_figures
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _figures_folder(path: Path) -> Path:
     """Return the folder of the figures, made if need be, before anything is printed."""
     from shapleycam.files import make_folder
 
-    with argument_is(out="--figures"):
+    with options_in_errors(out="--figures"):
         return make_folder(path)
 
 

@@ -1,4 +1,4 @@
-"""Pictures and colours inside an HTML text, which then needs no other file."""
+"""Pictures and colours embedded in HTML, which then needs no other file."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ _STOPS = 17
 
 
 def address(content: bytes, kind: str) -> str:
-    """Content as the address of itself; `kind` is its media type."""
+    """Return content as a data URI; `kind` is its media type."""
     return f"data:{kind};base64,{b64encode(content).decode()}"
 
 
-def encoded(picture: Image.Image, form: str, **how: Any) -> bytes:
-    """A picture as the bytes of a file."""
+def encoded(picture: Image.Image, form: str, **save_options: Any) -> bytes:
+    """Return a picture as the bytes of a file."""
     buffer = BytesIO()
-    picture.save(buffer, format=form, **how)
+    picture.save(buffer, format=form, **save_options)
     return buffer.getvalue()
 
 
-def picture_address(picture: Image.Image, form: str = "PNG", **how: Any) -> str:
-    """A picture as the address of itself; `how` is as Pillow takes it for that form."""
-    return address(encoded(picture, form, **how), f"image/{form.lower()}")
+def picture_address(picture: Image.Image, form: str = "PNG", **save_options: Any) -> str:
+    """Return a picture as a data URI; `save_options` are Pillow's for the format."""
+    return address(encoded(picture, form, **save_options), f"image/{form.lower()}")
 
 
 def gradient(name: str) -> str:
-    """The colours of one of matplotlib's maps, as CSS has them."""
+    """Return the colours of one of matplotlib's maps as a CSS gradient."""
     colours = (to_hex(colour) for colour in mpl.colormaps[name](np.linspace(0, 1, _STOPS)))
     return f"linear-gradient(to right, {', '.join(colours)})"

@@ -19,7 +19,15 @@ Place: TypeAlias = tuple[float, float]
 
 
 def grid(panels: Sequence[tuple[str, Image.Image]], columns: int, caption: str) -> Image.Image:
-    """Titled pictures in rows of `columns`, with a line of text below."""
+    """Return titled pictures in rows of `columns`, with a line of text below.
+
+    Example:
+        >>> from PIL import Image
+        >>> from shapleycam.drawing import grid
+        >>> picture = Image.new("RGB", (40, 40))
+        >>> grid([("one", picture), ("two", picture)], columns=2, caption="both").mode
+        'RGB'
+    """
     columns = min(columns, len(panels))
     rows = ceil(len(panels) / columns)
     width, height = panels[0][1].size
@@ -33,11 +41,19 @@ def grid(panels: Sequence[tuple[str, Image.Image]], columns: int, caption: str) 
         axis.imshow(picture)
         axis.set_title(title, fontsize=10, parse_math=False)
     figure.supxlabel(caption, fontsize=9, parse_math=False)
-    return _drawn(canvas)
+    return _render(canvas)
 
 
 def scatter(panels: Sequence[Panel], columns: int = 4) -> Image.Image:
-    """Values against the true ones, a panel each: title, true values, values. Where they agree is a line."""
+    """Return a figure of values against the true ones; a line shows where they agree.
+
+    Each panel is (title, true values, values).
+
+    Example:
+        >>> from shapleycam.drawing import scatter
+        >>> scatter([("gradcam", [0.0, 1.0], [0.1, 0.9])]).mode
+        'RGB'
+    """
     columns = min(columns, len(panels)) or 1
     rows = ceil(len(panels) / columns) or 1
     figure = Figure(figsize=(columns * _INCHES, rows * _INCHES), dpi=_DOTS, layout="constrained")
@@ -52,16 +68,22 @@ def scatter(panels: Sequence[Panel], columns: int = 4) -> Image.Image:
         axis.tick_params(labelsize=7)
     figure.supxlabel("true Shapley value of a place, in units of the utility", fontsize=9)
     figure.supylabel("by the method", fontsize=9)
-    return _drawn(canvas)
+    return _render(canvas)
 
 
 def pairs(
     picture: Image.Image, layout: tuple[int, int], strongest: Sequence[tuple[Place, Place, float]]
 ) -> Image.Image:
-    """A picture with a line between the places of each pair: red where they earn more together, blue where less.
+    """Return a picture with a line between the places of each pair: red where they earn more together, blue where less.
 
     `layout` is (rows, columns) of the cells, a place (row, column) in cells from the upper left corner; a line's width
     is its interaction's size, relative to the largest.
+
+    Example:
+        >>> from PIL import Image
+        >>> from shapleycam.drawing import pairs
+        >>> pairs(Image.new("RGB", (40, 40)), (2, 2), [((0.5, 0.5), (1.5, 1.5), 0.3)]).mode
+        'RGB'
     """
     rows, columns = layout
     largest = max((abs(size) for _, _, size in strongest), default=1.0) or 1.0
@@ -70,17 +92,17 @@ def pairs(
     axis = figure.add_axes((0, 0, 1, 1))
     axis.axis("off")
     axis.imshow(picture, extent=(0, columns, rows, 0), aspect="auto")
-    for one, other, size in reversed(strongest):
+    for first, second, size in reversed(strongest):
         colour = "#d7191c" if size > 0 else "#2c7bb6"
-        down, across = zip(one, other, strict=True)
+        down, across = zip(first, second, strict=True)
         axis.plot(across, down, color="white", linewidth=2 + 5 * abs(size) / largest, alpha=0.8)
         axis.plot(across, down, color=colour, linewidth=1 + 4 * abs(size) / largest, marker="o", markersize=4)
     axis.set_xlim(0, columns)
     axis.set_ylim(rows, 0)
-    return _drawn(canvas)
+    return _render(canvas)
 
 
-def _drawn(canvas: FigureCanvasAgg) -> Image.Image:
+def _render(canvas: FigureCanvasAgg) -> Image.Image:
     buffer = BytesIO()
     canvas.print_png(buffer)
     return Image.open(buffer).convert("RGB")

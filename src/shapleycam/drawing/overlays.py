@@ -23,13 +23,13 @@ LONGEST = 1280
 
 
 def on_picture(picture: UInt8[Tensor, "H W 3"], shade: Image.Image) -> Image.Image:
-    """The colours of `shade` (RGBA) laid over what the network saw."""
+    """Return the colours of `shade` (RGBA) laid over what the network saw."""
     base = Image.fromarray(picture.cpu().numpy()).convert("RGBA")
     return Image.alpha_composite(base, shade.resize(base.size, Image.Resampling.BILINEAR)).convert("RGB")
 
 
 def on_photo(photo: Image.Image, box: Box, shade: Image.Image) -> Image.Image:
-    """The colours laid over the whole photograph, in the place of the crop; what the network did not see is dimmed."""
+    """Return the colours laid over the whole photograph, in the place of the crop; the rest of it is dimmed."""
     scale = min(1.0, LONGEST / max(photo.size))
     size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
     small = photo.resize(size, Image.Resampling.LANCZOS)
@@ -45,13 +45,13 @@ def on_photo(photo: Image.Image, box: Box, shade: Image.Image) -> Image.Image:
 
 
 def shade_of(heatmap: Float[Tensor, "H W"], opacity: float) -> Image.Image:
-    """A heatmap in [0, 1] as RGBA; the photograph shows through more where there is less heat."""
+    """Return a heatmap in [0, 1] as RGBA; the photograph shows through more where there is less heat."""
     heat = heatmap.detach().cpu().numpy()
     return _rgba(mpl.colormaps[HEAT](heat), opacity * (0.4 + 0.6 * heat))
 
 
 def signed_shade_of(values: Float[Tensor, "H W"], opacity: float) -> Image.Image:
-    """Signed values as RGBA on a diverging scale around zero; the photograph shows where they are near it."""
+    """Return signed values as RGBA on a diverging scale around zero; near zero the photograph shows."""
     signed = values.detach().cpu().numpy()
     largest = np.abs(signed).max()
     share = signed / largest if largest > 0 else signed
@@ -59,7 +59,7 @@ def signed_shade_of(values: Float[Tensor, "H W"], opacity: float) -> Image.Image
 
 
 def uncertain_shade_of(uncertain: Bool[Tensor, "h w"], size: tuple[int, int], opacity: float) -> Image.Image:
-    """The cells that are not sure as grey squares, for an input of `size` (height, width)."""
+    """Return the cells that are not sure as grey squares, for an input of `size` (height, width)."""
     shown = uncertain.cpu().numpy()
     grey = np.full((*shown.shape, 4), 0.5)
     return _rgba(grey, opacity * shown).resize(size[::-1], Image.Resampling.NEAREST)

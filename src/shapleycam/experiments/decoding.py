@@ -12,8 +12,8 @@ from torch import Tensor
 
 from shapleycam.errors import ImageError
 from shapleycam.experiments.datasets.dataset import Dataset
-from shapleycam.explaining.inputs import prepared
-from shapleycam.images import Box, open_photograph
+from shapleycam.explaining.photographs import prepare_photograph
+from shapleycam.images import Box
 from shapleycam.models.network import Transform
 
 
@@ -41,8 +41,7 @@ def decode_image(dataset: Dataset, preprocess: Transform, index: int) -> Decoded
     """Return an image of a dataset as the network takes it; what is wrong with it is returned as its `error`."""
     name = dataset.names[index]
     try:
-        photograph = open_photograph(dataset.open(index))
-        image, source = prepared(photograph, name, preprocess)
+        image, source, size = prepare_photograph(dataset.open(index), preprocess, name)
         # An array travels through a pipe; a tensor would need shared memory, of which containers have little.
         array = image.detach().cpu().to(torch.promote_types(image.dtype, torch.float32)).numpy()
     except ImageError as error:
@@ -50,4 +49,4 @@ def decode_image(dataset: Dataset, preprocess: Transform, index: int) -> Decoded
     except Exception as error:  # noqa: BLE001  # the user's preprocessing may raise anything for one photograph
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         return DecodedImage(index, None, error=f"{name}: preprocessing raised {reason}; mend preprocess=")
-    return DecodedImage(index, array, photograph.size, source.box)
+    return DecodedImage(index, array, size, source.box)

@@ -16,7 +16,8 @@ from shapleycam.experiments.image_metadata import ImageMetadata
 from shapleycam.experiments.protocol import Protocol
 from shapleycam.experiments.rows import CURVES, Row
 from shapleycam.explaining.explainer import Explainer
-from shapleycam.explaining.inputs import Batch, stacked
+from shapleycam.explaining.inputs import Batch
+from shapleycam.explaining.photographs import PreparedPhotograph, stack_photographs
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.images import Source
@@ -59,10 +60,11 @@ class LayerEvaluator:
 
     def to_batch(self, images: Sequence[DecodedImage]) -> Batch:
         """Return images as the model takes them."""
-        sources = [Source(self.metadata.names[image.index], None, image.box) for image in images]
-        return stacked(
-            [(image.image, source) for image, source in zip(images, sources, strict=True)], self.explainer.model
-        )
+        photographs = [
+            PreparedPhotograph(image.image, Source(self.metadata.names[image.index], None, image.box), image.size)
+            for image in images
+        ]
+        return stack_photographs(photographs, self.explainer.model)
 
     def error_row(self, image: DecodedImage, message: str) -> Row:
         """Return the row of an image that could not be read or explained."""

@@ -1,4 +1,4 @@
-"""From a model and images to explanations: the explainer, and what it makes of a user's input."""
+"""Explaining: the explainer, and the steps from a model and images to explanations."""
 
 from shapleycam.explaining.explainer import Explainer
 

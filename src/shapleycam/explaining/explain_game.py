@@ -17,7 +17,7 @@ from shapleycam.explaining import warnings
 from shapleycam.explaining.inputs import Batch
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
-from shapleycam.models.grids import spatial_size
+from shapleycam.models.layout import spatial_size
 from shapleycam.tracing import Trace
 from shapleycam.values.options import EstimatorOptions
 

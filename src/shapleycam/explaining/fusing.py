@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from shapleycam.cams.heatmaps import min_max, resized
+from shapleycam.cams.heatmaps import min_max, resize
 from shapleycam.errors import OptionError, nearest
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.names import canonical_name
@@ -68,7 +68,7 @@ def fuse_explanations(explanations: Sequence[Explanation], fusion: str) -> Expla
 
 def _scaled_once(explanation: Explanation) -> Float[Tensor, "b *size"]:
     """Return a layer's map with its largest cell at 1; at the input's size its largest pixel may lie below."""
-    return resized(min_max(explanation.values.relu()), tuple(explanation.heatmap.shape[1:]))
+    return resize(min_max(explanation.values.relu()), tuple(explanation.heatmap.shape[1:]))
 
 
 def _spread(values: Float[Tensor, "b *cells"], grid: tuple[int, ...]) -> Float[Tensor, "b *grid"]:

@@ -1,9 +1,9 @@
-"""What a user hands to an explainer, made into a batch of images and a tensor of classes."""
+"""From what a user hands to an explainer to a batch of images and a tensor of classes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import index
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,13 +15,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from shapleycam.errors import ImageError, OptionError, TargetError
-from shapleycam.images import Photo, Source, open_photograph
+from shapleycam.explaining.batch import Batch, move_to_model
+from shapleycam.explaining.photographs import prepare_photograph, stack_photographs
+from shapleycam.images import Photo, Source
 from shapleycam.models.labels import class_index
 from shapleycam.models.network import Transform
-from shapleycam.models.preprocess import Preprocess
 from shapleycam.precision import HALF
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
-from shapleycam.tracing.isolation import device_of
 from shapleycam.tracing.nested import map_tensors
 from shapleycam.utilities import Utility
 from shapleycam.utilities.utility import logits_or_none
@@ -32,31 +32,20 @@ Inputs: TypeAlias = "Mapping[str, Any] | tuple[Any, ...] | None"
 Target: TypeAlias = "int | str | Tensor | Sequence[int | str] | None"
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Preprocessed images (b, c, h, w), volumes (b, c, d, h, w) or videos (b, t, c, h, w) on the model's device, and
-    where each came from; `extra` are further inputs of the model.
-    """
-
-    images: Float[Tensor, "b *image"]
-    sources: tuple[Source, ...]
-    extra: ExtraInputs = NO_EXTRA
-
-    @property
-    def first(self) -> Batch:
-        """The first image alone."""
-        alone = torch.zeros(1, dtype=torch.long)
-        return Batch(self.images[:1], self.sources[:1], self.extra.rows(alone))
-
-
 def batch_of(
     images: Images,
     preprocess: Transform | None,
     model: nn.Module,
     inputs: Inputs = None,
 ) -> Batch:
-    """A batch from a path, a PIL image, a list of these, or a preprocessed float tensor (b, c, h, w), 5-D for volumes
-    and videos, or a list of tensors (c, h, w) or (1, c, h, w). `inputs` are the model's further ones.
+    """Return a batch from photographs or tensors.
+
+    Args:
+        images: a path, a PIL image, a list of these, or a preprocessed float tensor (b, c, h, w), 5-D for volumes and
+            videos, or a list of tensors (c, h, w) or (1, c, h, w).
+        preprocess: RGB PIL image to tensor (c, h, w); needed for photographs.
+        model: that is to see them.
+        inputs: further ones of the model.
 
     Raises:
         ImageError: none of these, an unreadable photograph, or photographs without preprocessing.
@@ -68,41 +57,29 @@ def batch_of(
 
 
 def _in_precision_of(images: Tensor, tensor: Tensor) -> Tensor:
-    """A tensor of numbers in half precision widened as the images are; any other as it is."""
+    """Return a tensor of half precision widened as the images are; any other as it is."""
     return tensor.to(images.dtype) if tensor.dtype in HALF else tensor
 
 
 def extra_inputs(inputs: Inputs, images: Float[Tensor, "b *image"]) -> ExtraInputs:
-    """Further inputs of a model, on the images' device: keyword arguments of its forward, or positional ones after the
-    images.
+    """Return further inputs of a model on the images' device.
+
+    They are keyword arguments of its forward, or positional ones after the images.
 
     Raises:
         OptionError: neither a mapping of names nor a tuple.
     """
     if inputs is None:
         return NO_EXTRA
-    own = map_tensors(lambda tensor: _in_precision_of(images, tensor.detach().to(images.device)), inputs)
-    if isinstance(own, Mapping) and all(isinstance(name, str) for name in own):
-        return ExtraInputs((), dict(own), len(images))
-    if isinstance(own, (tuple, list)):
-        return ExtraInputs(tuple(own), {}, len(images))
+    moved = map_tensors(lambda tensor: _in_precision_of(images, tensor.detach().to(images.device)), inputs)
+    if isinstance(moved, Mapping) and all(isinstance(name, str) for name in moved):
+        return ExtraInputs((), dict(moved), len(images))
+    if isinstance(moved, (tuple, list)):
+        return ExtraInputs(tuple(moved), {}, len(images))
     raise OptionError(
         f"inputs= is a {type(inputs).__name__}; expected a mapping of forward's keyword names, or a tuple of the "
         "arguments after the images"
     )
-
-
-def stacked(pairs: Sequence[tuple[Tensor, Source]], model: nn.Module) -> Batch:
-    """Prepared photographs as one batch, where the model is and in its precision, float32 at least.
-
-    Raises:
-        ImageError: they differ in shape.
-    """
-    shapes = {tuple(image.shape) for image, _ in pairs}
-    if len(shapes) > 1:
-        raise ImageError(f"preprocess= made images of several shapes, {sorted(shapes)}; expected one for all")
-    images = torch.stack([image for image, _ in pairs])
-    return Batch(_as_the_model_is(images, model), tuple(source for _, source in pairs))
 
 
 def _batch_of(images: Images, preprocess: Transform | None, model: nn.Module) -> Batch:
@@ -119,42 +96,50 @@ def _batch_of(images: Images, preprocess: Transform | None, model: nn.Module) ->
             "photographs were given, and how this model wants them is not known; give preprocess= (RGB PIL image to "
             "tensor (c, h, w)), or an already preprocessed float tensor (b, c, h, w)"
         )
-    return stacked([prepared(photo, f"image {i}", preprocess) for i, photo in enumerate(photos)], model)
+    prepared = [prepare_photograph(photo, preprocess, _name_of(photo, i)) for i, photo in enumerate(photos)]
+    return stack_photographs(prepared, model)
+
+
+def _name_of(photo: Any, index: int) -> str | None:
+    """Return the name of a photograph without a path; None for one with a path, which has its file's."""
+    return None if isinstance(photo, (str, Path)) else f"image {index}"
 
 
 def _of_tensor(images: Tensor, model: nn.Module) -> Batch:
     _check_tensor(images)
-    own = images.detach()
-    own = own.clone() if own.is_inference() else own
-    return Batch(_as_the_model_is(own, model), tuple(Source(f"image {i}") for i in range(len(images))))
+    detached = images.detach()
+    detached = detached.clone() if detached.is_inference() else detached
+    return Batch(move_to_model(detached, model), tuple(Source(f"image {i}") for i in range(len(images))))
 
 
 def _one_tensor(parts: Sequence[Tensor], model: nn.Module) -> Tensor:
-    """Tensors (c, h, w) or (1, c, h, w), or volumes (c, d, h, w) or (1, c, d, h, w), as one batch."""
+    """Return tensors (c, h, w) or (1, c, h, w), or volumes (c, d, h, w) or (1, c, d, h, w), as one batch."""
     dims = 4 if any(isinstance(module, nn.Conv3d) for module in model.modules()) else 3
     shapes = {tuple(part.shape) for part in parts}
     if len(shapes) > 1:
         raise ImageError(f"the list holds tensors of several shapes, {sorted(shapes)}; expected one for all")
-    one = parts[0]
-    if one.dim() == dims + 1 and len(one) == 1:
+    first = parts[0]
+    if first.dim() == dims + 1 and len(first) == 1:
         return torch.cat(list(parts))
-    if one.dim() == dims:
+    if first.dim() == dims:
         return torch.stack(list(parts))
     shape = "(c, h, w) or (1, c, h, w)" if dims == 3 else "(c, d, h, w) or (1, c, d, h, w)"
     raise ImageError(
-        f"the list holds tensors of shape {tuple(one.shape)}; expected {shape}, or one tensor of all images"
+        f"the list holds tensors of shape {tuple(first.shape)}; expected {shape}, or one tensor of all images"
     )
 
 
-def targets_of(
+def resolve_targets(
     target: Target,
     utility: Utility,
     scores: Float[Tensor, "b classes"] | None,
     labels: Sequence[str] | None,
     images: Float[Tensor, "b *image"],
 ) -> Int[Tensor, " b"]:
-    """The class of each of `images` among the utility's: the predicted one for None; otherwise one for all, or one an
-    image. `scores` are the utility's, None where it asks of no class.
+    """Return the class (b,) that is explained of each image.
+
+    It is the predicted one for None; otherwise the target is one for all images, or one for each. `scores` are those
+    of the utility's classes, None where it asks of no class.
 
     Raises:
         TargetError: out of range, unknown, ambiguous, not one an image, or missing where it cannot be predicted.
@@ -170,34 +155,17 @@ def targets_of(
         if target.is_floating_point() or target.dtype == torch.bool:
             raise TargetError(f"the target tensor holds {target.dtype} numbers; expected integer classes")
         target = target.flatten().tolist() if target.dim() else int(target)
-    given = target if isinstance(target, Iterable) and not isinstance(target, str) else [target] * count
-    chosen = [one if isinstance(one, str) else _number(one) for one in given]
-    if len(chosen) != count:
-        raise TargetError(f"targets given: {len(chosen)}, images: {count}; expected one target, or one an image")
-    return torch.tensor([class_index(one, labels, classes) for one in chosen], device=scores.device)
-
-
-def prepared(photo: Photo, name: str, preprocess: Transform) -> tuple[Tensor, Source]:
-    """One photograph as the network's input (c, h, w), and where it came from; `name` is for one without a path.
-
-    Raises:
-        ImageError: it cannot be read, or `preprocess` does not make a tensor (c, h, w) of it.
-    """
-    if not isinstance(photo, (str, Path, Image.Image)):
-        raise ImageError(f"{name} is a {type(photo).__name__}; expected a path or a PIL image")
-    opened = open_photograph(photo)
-    image = preprocess(opened)
-    if not isinstance(image, torch.Tensor) or image.dim() != 3:
-        found = f"shape {tuple(image.shape)}" if isinstance(image, torch.Tensor) else type(image).__name__
-        raise ImageError(f"preprocess= returned {found}; expected a tensor (c, h, w)")
-    box = preprocess.box(opened.size) if isinstance(preprocess, Preprocess) else None
-    if isinstance(photo, Image.Image):
-        return image, Source(name, photo, box)
-    return image, Source(Path(photo).name, Path(photo), box)
+    targets = target if isinstance(target, Iterable) and not isinstance(target, str) else [target] * count
+    names_or_numbers = [each if isinstance(each, str) else _number(each) for each in targets]
+    if len(names_or_numbers) != count:
+        given = len(names_or_numbers)
+        raise TargetError(f"targets given: {given}, images: {count}; expected one target, or one an image")
+    numbers = [class_index(each, labels, classes) for each in names_or_numbers]
+    return torch.tensor(numbers, device=scores.device)
 
 
 def _no_classes(target: Target, utility: Utility, images: Tensor) -> Int[Tensor, " b"]:
-    """Zeros, where a utility asks of no class; a function of the user's may be given numbers of its own."""
+    """Return zeros, where a utility asks of no class; a function of the user's may be given numbers of its own."""
     count, is_function = len(images), utility.scores is logits_or_none
     if target is None:
         return torch.zeros(count, dtype=torch.long, device=images.device)
@@ -212,17 +180,8 @@ def _no_classes(target: Target, utility: Utility, images: Tensor) -> Int[Tensor,
     )
 
 
-def _as_the_model_is(images: Tensor, model: nn.Module) -> Tensor:
-    """On the model's device, in its precision and float32 at least, as is the model while it is explained."""
-    weights = (weight for weight in model.parameters() if weight.is_floating_point() and not weight.is_meta)
-    weight = next(weights, None)
-    if weight is None:
-        return images.to(device_of(model), torch.promote_types(images.dtype, torch.float32))
-    return images.to(weight.device, torch.float64 if weight.dtype == torch.float64 else torch.float32)
-
-
 def _number(target: Any) -> int:
-    """A class number of any integer type, numpy's among them."""
+    """Return a class number of any integer type, numpy's among them."""
     try:
         return index(target)
     except TypeError:

@@ -14,7 +14,7 @@ from shapleycam.cams.table import METHODS, expand
 from shapleycam.errors import OptionError
 from shapleycam.explaining import warnings
 from shapleycam.explaining.explain_game import explain_game
-from shapleycam.explaining.inputs import Batch, Target, targets_of
+from shapleycam.explaining.inputs import Batch, Target, resolve_targets
 from shapleycam.explaining.readings import OutputReadings
 from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings
 from shapleycam.explanations.comparison import Comparison
@@ -80,7 +80,7 @@ class TracedBatch:
         settings, traced = self._settings, self._readings.read_for(utility)
         utility.check_images(len(traced.images))
         scores = self._readings.scores(utility)
-        classes = targets_of(target, utility, scores, settings.labels, traced.images)
+        classes = resolve_targets(target, utility, scores, settings.labels, traced.images)
         settled = utility.with_image_data(traced.output, classes, settings.labels)
         check_classes(scores, classes, settings.labels)
         layout = layout_at(

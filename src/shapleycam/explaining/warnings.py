@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from shapleycam.cams.heatmaps import blank
+from shapleycam.cams.heatmaps import is_blank
 from shapleycam.errors import (
     BlankHeatmapWarning,
     ExclusiveClassesWarning,
@@ -23,7 +23,7 @@ from shapleycam.utilities.checks import classes_exclude_each_other
 
 def warn_of_blank_maps(explanation: Explanation) -> None:
     """Warn of each heatmap that is zero everywhere, with the reason."""
-    for index in blank(explanation.values).nonzero().flatten().tolist():
+    for index in is_blank(explanation.values).nonzero().flatten().tolist():
         warn(BlankHeatmapWarning, _blank_reason(explanation, index))
 
 

@@ -12,15 +12,15 @@ from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 
-from shapleycam.cams.heatmaps import resized
+from shapleycam.cams.heatmaps import resize
 from shapleycam.drawing import overlays
 from shapleycam.drawing.overlays import Kind
 from shapleycam.errors import ImageError, OptionError
 from shapleycam.explanations import notebook, storage
 from shapleycam.files import write_atomically
 from shapleycam.images import Source, open_photograph
-from shapleycam.models.grids import spatial_size
 from shapleycam.models.labels import class_name
+from shapleycam.models.layout import spatial_size
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess, to_pixels
 from shapleycam.tracing.score_conversion import OutputKind
@@ -40,7 +40,7 @@ class Explanation:
         >>> photo = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
         >>> explanation = shapleycam.Explainer("efficientnet_lite0", device="cpu").explain(photo, "gradcam")
         >>> explanation.label(), tuple(explanation.heatmap.shape), explanation.overlay().mode
-        ('military uniform', (1, 224, 224), 'RGB')
+        ('academic gown', (1, 224, 224), 'RGB')
 
     `heatmap` (b, H, W) is in [0, 1] at input size; `values` (b, h, w) are signed, before ReLU and scaling, in units
     of the utility (where the method is); `stderr` (b, h, w) is their standard error or None. `target` (b,) are the
@@ -166,7 +166,7 @@ class Explanation:
                 raise OptionError(f"values of {self.method} have no standard error; use method 'sampledshapley'")
             cells = self._flat(self.uncertain[index], index, frame)
             return overlays.uncertain_shade_of(cells, (size[-2], size[-1]), opacity)
-        values = resized(self.values[index : index + 1], size)[0]
+        values = resize(self.values[index : index + 1], size)[0]
         return overlays.signed_shade_of(self._flat(values, index, frame), opacity)
 
     def save(self, path: str | Path) -> Path:

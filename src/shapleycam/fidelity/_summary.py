@@ -1,4 +1,4 @@
-"""What the distances of many images say: means with intervals, and which method to use."""
+"""Summary of the distances of many images: means with intervals, and which method to use."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Mean:
 
     @classmethod
     def of(cls, figures: Iterable[float | None]) -> Mean | None:
-        """The mean of what is there; None if nothing is."""
-        there = [figure for figure in figures if figure is not None and isfinite(figure)]
-        if not there:
+        """Return the mean of the figures that are defined; None if none is."""
+        defined = [figure for figure in figures if figure is not None and isfinite(figure)]
+        if not defined:
             return None
-        if len(there) == 1:
-            return cls(there[0], nan, 1)
-        return cls(fmean(there), half_width(stdev(there), len(there)), len(there))
+        if len(defined) == 1:
+            return cls(defined[0], nan, 1)
+        return cls(fmean(defined), half_width(stdev(defined), len(defined)), len(defined))
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Summary:
 
 
 def summary(distances: Sequence[Distance]) -> list[Summary]:
-    """A row for each utility and method, best first: by error, then by rank correlation."""
+    """Return a row for each utility and method, best first: by error, then by rank correlation."""
     groups: dict[tuple[str, str], list[Distance]] = {}
     for distance in distances:
         groups.setdefault((distance.utility, distance.method), []).append(distance)
@@ -72,14 +72,14 @@ def summary(distances: Sequence[Distance]) -> list[Summary]:
     ]
     order = {utility: place for place, utility in enumerate(dict.fromkeys(d.utility for d in distances))}
 
-    def place(row: Summary) -> tuple[int, bool, float, float]:
+    def sort_key(row: Summary) -> tuple[int, bool, float, float]:
         return order[row.utility], row.error is None, _value(row.error), -_value(row.spearman, missing=-1)
 
-    return sorted(rows, key=place)
+    return sorted(rows, key=sort_key)
 
 
 def advice(rows: Sequence[Summary], utility: str) -> str:
-    """One sentence: which of the measured methods to use for a utility, and why."""
+    """Return one sentence: which of the measured methods to use for a utility, and why."""
     measured = [row for row in rows if row.utility == utility and row.error is not None]
     if not measured:
         ranked = max((row for row in rows if row.utility == utility), key=lambda row: _value(row.spearman, missing=-1))
@@ -97,12 +97,12 @@ def advice(rows: Sequence[Summary], utility: str) -> str:
     cheapest = min(_value(row.passes) for row in close)
     best = min((row for row in close if _value(row.passes) <= cheapest + _SAME_COST), key=lambda row: _value(row.error))
     others = [row for row in measured if row not in close]
-    why = (
+    reason = (
         "as all that were measured" if not others else f"while {others[0].method} is {_value(others[0].error):.0%} off"
     )
     return (
         f"Use {best.method} for {utility}: its values are {_value(best.error):.1%} from the true Shapley values for "
-        f"{_value(best.passes):.2f} times the time of a forward pass, {why}."
+        f"{_value(best.passes):.2f} times the time of a forward pass, {reason}."
     )
 
 

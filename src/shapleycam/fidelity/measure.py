@@ -1,4 +1,4 @@
-"""Each method's distance from the true values of each image's game, and its time."""
+"""Measuring each method's distance from the true values of each image's game, and its time."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Distance:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """All distances of a run.
+    """All distances of a measurement.
 
     `reference` says how the true values were had, `reference_errors` their relative standard errors, image by image;
     `values[utility, method]` are a method's values of all images one after the other, `values[utility, "true"]` the
@@ -93,6 +93,19 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
 
     Raises:
         ShapleyCamError: as `Explainer.compare`; no images.
+
+    Example:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.explaining.inputs import batch_of
+        >>> from shapleycam.fidelity import fidelity
+        >>> _ = torch.manual_seed(0)
+        >>> layers = torch.nn.Conv2d(3, 4, 4, stride=4), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+        >>> model = torch.nn.Sequential(*layers)
+        >>> batch = batch_of(torch.rand(2, 3, 8, 8), None, model)
+        >>> measured = fidelity(Explainer(model, layer="0"), [batch], methods=["hirescam", "exactshapley"])
+        >>> [(d.method, round(d.error, 3)) for d in measured.distances if d.method == "exactshapley"]
+        [('exactshapley', 0.0), ('exactshapley', 0.0)]
     """
     options = EstimatorOptions(nodes=nodes, seed=seed, players=players)
     distances: list[Distance] = []
@@ -108,12 +121,12 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
             true = true_values(game, tolerance, seed + 1, progress)
             kinds[f"permutation sampling to {tolerance:.2%}" if true.stderr is not None else "all coalitions"] = None
             errors += true.uncertainty.tolist()
-            found, curvature, missing = _found(game, methods, options)
+            by_method, curvature, missing = _values_of_players(game, methods, options)
             left_out.update(dict.fromkeys(missing))
-            times = _times(explainer, batch, utility, list(found), options)
-            distances += _distances(game, batch, true.values, found, curvature, times)
-            for name, each in {"true": true.values, **found}.items():
-                values.setdefault((utility, name), []).append(each.flatten().cpu())
+            times = _time_methods(explainer, batch, utility, list(by_method), options)
+            distances += _distances(game, batch, true.values, by_method, curvature, times)
+            for name, of_players in {"true": true.values, **by_method}.items():
+                values.setdefault((utility, name), []).append(of_players.flatten().cpu())
     if not distances:
         raise OptionError("no images were given; expected at least one")
     together = {key: torch.cat(parts) for key, parts in values.items()}
@@ -121,16 +134,16 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
 
 
 def true_values(game: Game, tolerance: float, seed: int, progress: Progress | None = None) -> ShapleyValues:
-    """The game's Shapley values: exact up to 12 players, otherwise sampled to a relative standard error."""
+    """Return the game's Shapley values: exact up to 12 players, otherwise sampled to a relative standard error."""
     if game.n_players <= MOST_EXACT:
         return exact(game)
     return permutation(game, None, tolerance, seed, progress=progress)
 
 
-def _found(
+def _values_of_players(
     game: Game, methods: Sequence[str], options: EstimatorOptions
 ) -> tuple[dict[str, Tensor], Float[Tensor, " b"] | None, list[str]]:
-    """Each method's values player by player, the games' curvature, and the methods that need what is not there."""
+    """Return each method's values by player, the games' curvature, and the methods whose derivatives are missing."""
     rows = [METHODS[name] for name in expand(methods, game.n_players)]
     curvature = None
     try:
@@ -150,11 +163,11 @@ def _distances(
     game: Game,
     batch: Batch,
     true: Float[Tensor, "b n"],
-    found: Mapping[str, Float[Tensor, "b n"]],
+    by_method: Mapping[str, Float[Tensor, "b n"]],
     curvature: Float[Tensor, " b"] | None,
     times: Mapping[str, tuple[float, float]],
 ) -> Iterator[Distance]:
-    for name, values in found.items():
+    for name, values in by_method.items():
         precise = values.to(true.dtype)
         errors, ranks = relative_error(precise, true), rank_correlation(precise, true)
         gaps = efficiency_gap(precise, game.grand.to(true.dtype))
@@ -174,10 +187,10 @@ def _distances(
             )
 
 
-def _times(
+def _time_methods(
     explainer: Explainer, batch: Batch, utility: str, methods: Sequence[str], options: EstimatorOptions
 ) -> dict[str, tuple[float, float]]:
-    """Of each method the median seconds of an explanation of the batch, and the median ratio to a plain pass."""
+    """Return of each method the median seconds of explaining the batch, and the median ratio to a plain pass."""
 
     def plain() -> None:
         with isolated_copy(explainer.model) as model:
@@ -191,12 +204,12 @@ def _times(
     times = {}
     for method in methods:
         pairs = [(_seconds(plain), _seconds(partial(explain, method))) for _ in range(_TIMED)]
-        times[method] = median(own for _, own in pairs), median(own / bare for bare, own in pairs)
+        times[method] = median(method_s for _, method_s in pairs), median(m / pass_s for pass_s, m in pairs)
     return times
 
 
 def _seconds(call: Callable[[], None]) -> float:
-    """Wall time until the work is done, also on a GPU, where calls return before it is."""
+    """Return the wall time until the work is done, also on a GPU, where calls return before it is."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     start = perf_counter()

@@ -15,7 +15,9 @@ from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.head_runner import GeneralRunner, HeadRunner
 from shapleycam.game.players import Players
 from shapleycam.game.shortcut_check import PROBES, ShortcutCheck
-from shapleycam.game.shortcuts import SHORTCUTS, PooledRunner, SummedRunner
+from shapleycam.game.shortcuts import SHORTCUTS
+from shapleycam.game.shortcuts.pooled import PooledRunner
+from shapleycam.game.shortcuts.summed import SummedRunner
 from shapleycam.game.structure import Structure, prove_structure
 from shapleycam.tracing import Trace
 from shapleycam.utilities import Utility

@@ -23,7 +23,7 @@ from shapleycam.game.finite_differences import (
     check_gradient,
 )
 from shapleycam.game.grad_modes import with_gradients, without_gradients
-from shapleycam.game.shortcuts import PooledRunner
+from shapleycam.game.shortcuts.pooled import PooledRunner
 from shapleycam.models.layout import Layout
 from shapleycam.tracing import Trace
 from shapleycam.tracing.checks import mark_checked, needs_check

@@ -57,9 +57,9 @@ class HeadRecording:
     def has_bias_of_rows(self) -> bool:
         """Whether a matrix product adds a bias that may differ from row to row."""
         for operation in self.operations:
-            place = _BIAS_OPERAND.get(operation.name)
-            if place is not None and len(operation.operands) > place:
-                bias = operation.operands[place]
+            index = _BIAS_OPERAND.get(operation.name)
+            if index is not None and len(operation.operands) > index:
+                bias = operation.operands[index]
                 if isinstance(bias, Tensor) and bias.dim() > 1 and bias.shape[:-1].numel() > 1:
                     return True
         return False

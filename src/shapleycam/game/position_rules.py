@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any
 
 from shapleycam.game.axes import (
     Axis,
@@ -17,6 +17,7 @@ from shapleycam.game.axes import (
     reshape_axes,
     shape_of_axes,
 )
+from shapleycam.game.dependence import CONSTANT, UNKNOWN, AfterMean, BeforeMean, Form
 
 _ELEMENTWISE = {
     *("ReluBackward0", "HardtanhBackward0", "GeluBackward0", "SiluBackward0", "MishBackward0", "EluBackward0"),
@@ -42,37 +43,6 @@ _EVAL_BATCH_NORM = "EvalBatchNormBackward"
 
 
 @dataclass(frozen=True)
-class BeforeMean:
-    """A tensor that still has positions: `axes` are its axes, and each position depends on its own content alone.
-
-    `linear`: it is an affine function of this content.
-    """
-
-    axes: tuple[Axis, ...]
-    linear: bool = True
-
-
-@dataclass(frozen=True)
-class AfterMean:
-    """A tensor computed from the mean over positions of what each became by itself.
-
-    `linear_before`: each position's part was affine in its content, so that the tensor is a function of the
-    activation's mean. `affine`: everything since the mean is affine, so that the tensor is a sum over positions.
-    """
-
-    linear_before: bool
-    affine: bool = True
-
-
-CONSTANT: Final = None
-"""The form of a tensor that does not depend on the activation."""
-UNKNOWN: Final = "unknown"
-"""The form of a tensor that may look at several positions together."""
-Form: TypeAlias = "BeforeMean | AfterMean | Literal['unknown'] | None"
-"""How a tensor depends on the activation."""
-
-
-@dataclass(frozen=True)
 class _Operation:
     """An operation with one operand that depends on the activation, whose form is `form`."""
 
@@ -95,8 +65,8 @@ def after_mean(node: Any, operands: list[Form]) -> AfterMean:
     affine = name in _AFFINE_IN_ALL_OPERANDS
     if len(forms) == 1:
         affine |= name == "MulBackward0" or _is_fixed_batch_norm(node, name)
-        place = 0 if name == "DivBackward0" else _LINEAR.get(name)
-        affine |= place is not None and operands[place] is not CONSTANT
+        linear_operand = 0 if name == "DivBackward0" else _LINEAR.get(name)
+        affine |= linear_operand is not None and operands[linear_operand] is not CONSTANT
     return AfterMean(
         linear_before=all(form.linear_before for form in forms), affine=affine and all(form.affine for form in forms)
     )
@@ -172,15 +142,15 @@ def _mix_channels(operation: _Operation) -> BeforeMean | None:
     name, axes = operation.name, operation.axes
     if name not in _LINEAR or operation.operands[_LINEAR[name]] is CONSTANT:
         return None
-    place = len(axes) - 1
+    channel_axis = len(axes) - 1
     if name == "ConvolutionBackward0":
-        place = 1
+        channel_axis = 1
         if not _is_pointwise(operation.node):
             return None
-    if have_positions_or_images(axes[place : place + 1]):
+    if have_positions_or_images(axes[channel_axis : channel_axis + 1]):
         return None
-    channels = make_axis("channel", operation.shape[place])
-    return replace(operation.form, axes=(*axes[:place], channels, *axes[place + 1 :]))
+    channels = make_axis("channel", operation.shape[channel_axis])
+    return replace(operation.form, axes=(*axes[:channel_axis], channels, *axes[channel_axis + 1 :]))
 
 
 def _average(operation: _Operation) -> AfterMean | None:

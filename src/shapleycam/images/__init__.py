@@ -1,16 +1,8 @@
-"""Photographs: found, opened as people see them, and identified by their content."""
+"""Photographs: found by their paths, opened as people see them; and random seeds from their content."""
 
-from shapleycam.images.photographs import (
-    PIXEL_LIMIT,
-    SUFFIXES,
-    Box,
-    Photo,
-    Seed,
-    Source,
-    content_seeds,
-    find_photographs,
-    open_photograph,
-)
+from shapleycam.images.photographs import SUFFIXES, Box, Photo, Source, find_photographs, open_photograph
+from shapleycam.images.pillow_errors import PIXEL_LIMIT, raise_image_errors
+from shapleycam.images.seeds import Seed, content_seeds
 
 __all__ = [
     "PIXEL_LIMIT",
@@ -22,4 +14,5 @@ __all__ = [
     "content_seeds",
     "find_photographs",
     "open_photograph",
+    "raise_image_errors",
 ]

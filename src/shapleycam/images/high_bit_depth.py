@@ -1,4 +1,4 @@
-"""Pictures of more than 8 bits a sample as 8-bit ones: by a white that is known, or refused."""
+"""Pictures of more than 8 bits a sample: converted to 8 bits where the value of white is known, refused otherwise."""
 
 from __future__ import annotations
 
@@ -8,35 +8,36 @@ import numpy as np
 from PIL import Image
 
 from shapleycam.errors import ImageError
-from shapleycam.images.samples import Samples
+from shapleycam.images.sample_format import SampleFormat
 
 _FULL = 65535
 _DARK = 1 << 15
-"""A 16-bit picture whose samples all lie below may as well be one of fewer bits."""
+"""A 16-bit picture whose samples all lie below this may have been meant as one of fewer bits."""
 
 
-def from_deep_grey(image: Image.Image, samples: Samples, name: str) -> tuple[Image.Image, str | None]:
+def convert_deep_grey(image: Image.Image, samples: SampleFormat, name: str) -> tuple[Image.Image, str | None]:
     """Return a grey picture of 16 or 32 bits a sample as an 8-bit one, and a remark on its white or None.
 
-    Pillow's own conversion would cut at 255.
+    Pillow's own conversion would cut at 255 and make nearly all of it white. The white is what the file declares, or
+    else the largest value of its depth; it is never guessed from the content (docs/decisions.md, "White is declared").
 
     Raises:
         ImageError: which value is white is not known.
     """
     values = np.asarray(image).astype(np.float64)
     low, high = values.min(), values.max()
-    white = _white(values, samples, image.mode)
+    white = _white_of(values, samples, image.mode)
     if white is None or not 0 <= low <= high <= white:
         raise ImageError(_unknown_white(image.mode, samples, low, high, name))
     shown = white - values if samples.min_is_white else values
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
         shown[values == transparent] = white
-    remark = _remark(high, name) if white == _FULL and samples.white != _FULL else None
+    remark = _remark_on_white(high, name) if white == _FULL and samples.white != _FULL else None
     return Image.fromarray(np.round(shown * (255 / white)).astype(np.uint8)), remark
 
 
-def check_deep_colours(image: Image.Image, samples: Samples, name: str) -> str | None:
+def check_deep_colours(image: Image.Image, samples: SampleFormat, name: str) -> str | None:
     """Return a remark on the white of colours of 16 bits a sample, of which Pillow kept the upper 8, or None.
 
     Raises:
@@ -57,11 +58,11 @@ def check_deep_colours(image: Image.Image, samples: Samples, name: str) -> str |
                 "convert it to 8 bits"
             )
         return None
-    return _remark(high * 257, name) if samples.white is None and image.mode != "CMYK" else None
+    return _remark_on_white(high * 257, name) if samples.white is None and image.mode != "CMYK" else None
 
 
-def _white(values: np.ndarray[Any, Any], samples: Samples, mode: str) -> float | None:
-    """Return the value that is white, None where it is not known."""
+def _white_of(values: np.ndarray[Any, Any], samples: SampleFormat, mode: str) -> float | None:
+    """Return the value of white, None where it is not known."""
     high = float(values.max())
     if samples.white is not None:
         return _FULL if samples.may_be_scaled and _is_scaled(values, samples.white) else samples.white
@@ -74,9 +75,10 @@ def _white(values: np.ndarray[Any, Any], samples: Samples, mode: str) -> float |
 
 
 def _is_scaled(values: np.ndarray[Any, Any], white: float) -> bool:
-    """Whether samples of up to `white` were scaled up to 16 bits: by a product, or shifted with or without repetition.
+    """Return whether samples of up to `white` were scaled up to 16 bits.
 
-    The PNG standard prescribes one of these; some writers leave the samples as they are.
+    The PNG standard prescribes one of three ways: by a product, or shifted, with or without repetition of the bits.
+    Some writers leave the samples as they are.
     """
     if values.max() > white:
         return True
@@ -90,7 +92,8 @@ def _is_scaled(values: np.ndarray[Any, Any], white: float) -> bool:
     return any(bool((whole == scaled).all()) for scaled in (shifted, repeated, nearest))
 
 
-def _remark(high: float, name: str) -> str | None:
+def _remark_on_white(high: float, name: str) -> str | None:
+    """Return what to say of a picture without a sample above half of its range, None for others."""
     if not 0 < high < _DARK:
         return None
     bits = max(8, int(high).bit_length())
@@ -101,14 +104,15 @@ def _remark(high: float, name: str) -> str | None:
     )
 
 
-def _unknown_white(mode: str, samples: Samples, low: float, high: float, name: str) -> str:
+def _unknown_white(mode: str, samples: SampleFormat, low: float, high: float, name: str) -> str:
+    """Return the message for samples whose white is not known."""
     kind = "signed 16-bit" if samples.signed and samples.depth == 16 else f"{16 if samples.depth == 16 else 32}-bit"
-    seen = f"{kind} grey values from {low:g} to {high:g}"
+    values = f"{kind} grey values from {low:g} to {high:g}"
     if samples.white is not None:
-        return f"{name}: {seen}, and a declared white of {samples.white:g}; expected values from 0 to it: convert it"
+        return f"{name}: {values}, and a declared white of {samples.white:g}; expected values from 0 to it: convert it"
     if not mode.startswith("F") and 0 <= low <= high <= 255:
         return (
-            f"{name}: {seen}, whose white may be 255 or {_FULL}; convert it to 8 bits (uint8) if it is 255, otherwise "
-            "to 16 bits (uint16)"
+            f"{name}: {values}, whose white may be 255 or {_FULL}; convert it to 8 bits (uint8) if it is 255, "
+            "otherwise to 16 bits (uint16)"
         )
-    return f"{name}: {seen}, whose white is not known; convert it to 8 or 16 bits"
+    return f"{name}: {values}, whose white is not known; convert it to 8 or 16 bits"

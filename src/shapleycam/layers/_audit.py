@@ -12,8 +12,7 @@ from shapleycam.errors import LayerError
 from shapleycam.layers.image_channels import ImageKind, channel_axis
 from shapleycam.layers.layout import guess_layout_at, layout_result_at
 from shapleycam.layers.output_gradients import ModuleOutput, output_gradients
-from shapleycam.models.grids import spatial_size
-from shapleycam.models.layout import Layout
+from shapleycam.models.layout import Layout, spatial_size
 from shapleycam.models.outputs import find_logits
 from shapleycam.tracing._trace import OutputSelector
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs

@@ -10,8 +10,9 @@ from shapleycam.errors import LayerError, LayoutWarning, warn
 from shapleycam.layers.layout_derivation import LayoutResult
 from shapleycam.layers.layout_proofs import prove_layouts
 from shapleycam.layers.locality import is_local
-from shapleycam.models.grids import declared_tokens, guess_layout, spatial_size
-from shapleycam.models.layout import Layout, parse_layout
+from shapleycam.models.layout import Layout, parse_layout, spatial_size
+from shapleycam.models.layout_guess import guess_layout
+from shapleycam.models.token_declaration import declared_tokens
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 
 _LAYOUT_HINT = "say where the positions are with layout='tokens 14x14 after 1', say"

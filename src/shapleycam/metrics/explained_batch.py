@@ -28,8 +28,8 @@ from shapleycam.values.options import EstimatorOptions
 class ExplainedBatch:
     """Images (b, c, h, w), the class of each, and the utility that was explained of it.
 
-    `options` are those that the explanations were made with; `form` is what the numbers of the model's
-    output are, as the explanations say; `extra` are further inputs of the model.
+    `options` are those that the explanations were made with; `form` is what the numbers of the model's output are, as
+    the explanations say; `extra` are further inputs of the model.
     """
 
     explainer: Explainer

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from shapleycam.cams.heatmaps import min_max, resized
+from shapleycam.cams.heatmaps import min_max, resize
 from shapleycam.metrics.maps import constant, ssim
 from shapleycam.values.distance import rank_correlation
 
@@ -39,7 +39,7 @@ def randomisation_ssim(
     size = tuple(heatmap.shape[1:])
 
     def scaled(raw: Values) -> Float[Tensor, "b H W"]:
-        return min_max(resized(raw, size))
+        return min_max(resize(raw, size))
 
     return torch.stack([ssim(scaled(values), scaled(stage)) for stage in randomised_values]).mean(0)
 

@@ -1,1 +1,1 @@
-"""Which network, its preprocessing and labels; how an activation is laid out."""
+"""Networks: where they come from, their preprocessing and labels, and the layouts of their activations."""

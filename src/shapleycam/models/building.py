@@ -1,4 +1,4 @@
-"""Making a network: what goes wrong in one line, and never an object from a file."""
+"""Building a network by code of others: failures become messages of one line, and no object is loaded from a file."""
 
 from __future__ import annotations
 
@@ -18,29 +18,28 @@ OTHER_WEIGHTS = (
 _TENSORS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
 
-def built(make: Callable[[], Any], name: str, remedy: str) -> Any:
-    """What `make` returns; what it raises (no network to download from, a bug in a file) as one line.
-
-    Meanwhile torch.load reads tensors and nothing else, whatever the libraries ask of it.
+def build(factory: Callable[[], Any], name: str, remedy: str) -> Any:
+    """Return what `factory` returns; meanwhile torch.load reads tensors and nothing else, whatever libraries ask of it.
 
     Raises:
-        ModelError: it raised.
+        ModelError: the factory raised (no network to download from, a bug in a file); the message names the model
+            and ends with the remedy.
     """
     try:
-        with _tensors_only():
-            return make()
+        with _load_tensors_only():
+            return factory()
     except Exception as error:
         reason = type_and_first_line(error)
         raise ModelError(f"model {name!r} could not be made ({reason}); {remedy}") from error
 
 
-def unknown(name: str, known: Sequence[str]) -> ModelError:
-    """The error for a name that no source has."""
+def unknown_model(name: str, known: Sequence[str]) -> ModelError:
+    """Return the error for a name that no source of networks has."""
     return ModelError(f"model {name!r} is unknown; {nearest(name, known)} (shapleycam models lists them)")
 
 
 @contextmanager
-def _tensors_only() -> Iterator[None]:
+def _load_tensors_only() -> Iterator[None]:
     before = os.environ.get(_TENSORS_ONLY)
     os.environ[_TENSORS_ONLY] = "1"
     try:

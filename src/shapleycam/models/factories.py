@@ -1,4 +1,4 @@
-"""A network of the user's own: what a function in a file, or in an installed package, returns."""
+"""Networks from a user's own function, in a file or in an installed package."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,71 +15,72 @@ from typing import Any
 from torch import nn
 
 from shapleycam.errors import ModelError, nearest
-from shapleycam.models.building import built
+from shapleycam.models.building import build
 from shapleycam.models.hugging_face import labels_from_config
 from shapleycam.models.network import Network, preprocess_and_labels_of_timm
 from shapleycam.models.wrappers import unwrap_model
 
 
 def load_from_factory(name: str) -> Network:
-    """`path/to/file.py:function` or `package.module:function`, of no arguments, which returns a module or a `Network`.
+    """Return the network that a user's function makes; what it makes may be a module or a `Network`.
+
+    Args:
+        name: `path/to/file.py:function` or `package.module:function`, of a function without arguments.
 
     Raises:
         ModelError: there is no such file, module or function, or it fails, or it returns something else.
     """
-    place, function = name.rsplit(":", 1)
-    mend = f"mend {place}, so that {function}() returns a torch.nn.Module"
-    module = _imported(place, name, mend)
+    location, function = name.rsplit(":", 1)
+    remedy = f"mend {location}, so that {function}() returns a torch.nn.Module"
+    module = _import_module(location, name, remedy)
     functions = {key: value for key, value in vars(module).items() if callable(value) and not key.startswith("_")}
     if function not in functions:
-        raise ModelError(f"model {name!r}: {place} has no function {function!r}; {nearest(function, functions)}")
-    made = built(functions[function], name, mend)
-    if isinstance(made, nn.Module):
-        made = unwrap_model(made)
-        preprocess, labels = preprocess_and_labels_of_timm(made)
-        made = Network(made, preprocess, labels or labels_from_config(made), name, place)
-    if not isinstance(made, Network):
+        raise ModelError(f"model {name!r}: {location} has no function {function!r}; {nearest(function, functions)}")
+    network = build(functions[function], name, remedy)
+    if isinstance(network, nn.Module):
+        model = unwrap_model(network)
+        preprocess, labels = preprocess_and_labels_of_timm(model)
+        network = Network(model, preprocess, labels or labels_from_config(model), name, location)
+    if not isinstance(network, Network):
         raise ModelError(
-            f"model {name!r}: the function returned {type(made).__name__}; expected a torch.nn.Module, "
+            f"model {name!r}: the function returned {type(network).__name__}; expected a torch.nn.Module, "
             "or a shapleycam.Network(model, preprocess, labels)"
         )
-    model = unwrap_model(made.model).eval()
-    return replace(made, model=model, name=made.name or name, origin=made.origin or place)
+    model = unwrap_model(network.model).eval()
+    return replace(network, model=model, name=network.name or name, origin=network.origin or location)
 
 
 def is_factory_name(name: str) -> bool:
-    """Whether a name is of the form that `load_from_factory` takes: a file, or a module that can be found."""
-    place, _, function = name.rpartition(":")
-    if place.endswith(".py"):
+    """Return whether a name is one for `load_from_factory`: of a function in a file, or in a module that is there."""
+    location, _, function = name.rpartition(":")
+    if location.endswith(".py"):
         return True
-    return function.isidentifier() and all(map(str.isidentifier, place.split("."))) and _can_be_found(place)
+    return function.isidentifier() and all(map(str.isidentifier, location.split("."))) and _is_importable(location)
 
 
-def _imported(place: str, name: str, mend: str) -> ModuleType:
-    make: Callable[[], Any]
-    if place.endswith(".py"):
-        path = Path(place)
+def _import_module(location: str, name: str, remedy: str) -> ModuleType:
+    importer: Callable[[], Any] = partial(importlib.import_module, location)
+    if location.endswith(".py"):
+        path = Path(location)
         if not path.is_file():
             raise ModelError(f"model {name!r}: no such file as {path}; write path/to/file.py:function")
-        make = lambda: _from_file(path)  # noqa: E731
-    else:
-        make = lambda: importlib.import_module(place)  # noqa: E731
-    module: ModuleType = built(make, name, mend)
+        importer = partial(_import_file, path)
+    module: ModuleType = build(importer, name, remedy)
     return module
 
 
-def _can_be_found(place: str) -> bool:
+def _is_importable(module: str) -> bool:
     try:
-        return importlib.util.find_spec(place) is not None
+        return importlib.util.find_spec(module) is not None
     except (ImportError, ValueError):
         return False
 
 
-def _from_file(path: Path) -> ModuleType:
+def _import_file(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"shapleycam_user_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
+    sys.modules[spec.name] = module  # dataclasses and pickle look a class's module up there
     spec.loader.exec_module(module)
     return module

@@ -1,4 +1,4 @@
-"""Photographs for networks of one channel."""
+"""Greyscale photographs, for networks of one channel."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ def takes_greyscale(model: nn.Module) -> bool:
 
 
 def to_greyscale(preprocess: Transform) -> Transform:
-    """Return a preprocessing that makes the same of a photograph in grey, with one channel.
+    """Return a preprocessing that does the same to a photograph in grey, and returns one channel.
 
     A `Preprocess` whose mean and std are the same for all channels has the same for grey. Of another function the
-    three channels that it makes of a grey photograph must agree; it refuses photographs where they do not.
+    three channels that it makes of a grey photograph must agree, and it refuses photographs where they do not
+    (docs/decisions.md, "A photograph becomes grey only where all channels are scaled alike").
     """
     if not isinstance(preprocess, Preprocess):
         return _Greyscale(preprocess)
@@ -39,7 +40,7 @@ def to_greyscale(preprocess: Transform) -> Transform:
 
 @dataclass(frozen=True)
 class _Greyscale:
-    """Any preprocessing, of a photograph in grey."""
+    """Any preprocessing, applied to a photograph in grey; of its three equal channels one is returned."""
 
     preprocess: Callable[[Image.Image], Tensor]
 

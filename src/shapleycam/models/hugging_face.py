@@ -1,4 +1,4 @@
-"""Image classifiers of transformers, from the hub or a folder."""
+"""Image classifiers of transformers, from the Hugging Face hub or a folder."""
 
 from __future__ import annotations
 
@@ -9,39 +9,42 @@ from typing import Any
 from torch import nn
 
 from shapleycam.errors import ModelError
-from shapleycam.models.building import OTHER_WEIGHTS, UNTRAINED, built
+from shapleycam.models.building import OTHER_WEIGHTS, UNTRAINED, build
 from shapleycam.models.network import Network, Transform
 from shapleycam.models.transforms import as_transform
 
-_NAMELESS = re.compile(r"LABEL_\d+")
-_WHERE = "give the name of an image classifier on the hub, or a folder that save_pretrained wrote"
+_NUMBERED_LABEL = re.compile(r"LABEL_\d+")
+_REMEDY = "give the name of an image classifier on the hub, or a folder that save_pretrained wrote"
 
 
 def load_from_hugging_face(name: str, *, pretrained: bool) -> Network:
-    """The image classifier `name` of the Hugging Face hub, or in the folder of that path.
+    """Return the image classifier `name` of the Hugging Face hub, or the one in the folder of that path.
 
     Its weights are read from safetensors, or else from a file of tensors alone; no code of the hub is run.
 
     Raises:
         ModelError: transformers is not installed, or the model cannot be had.
     """
-    transformers, full = import_transformers(f"hf:{name}"), f"hf:{name}"
+    full_name = f"hf:{name}"
+    transformers = import_transformers(full_name)
     classifiers = transformers.AutoModelForImageClassification
     if pretrained:
-        model, info = built(partial(_published, classifiers, name), full, f"{_WHERE}; {OTHER_WEIGHTS}")
-        _check_complete(info, full)
+        load = partial(classifiers.from_pretrained, name, output_loading_info=True)
+        model, info = build(load, full_name, f"{_REMEDY}; {OTHER_WEIGHTS}")
+        _check_complete(info, full_name)
     else:
-        config = built(partial(transformers.AutoConfig.from_pretrained, name), full, _WHERE)
-        model = built(partial(classifiers.from_config, config), full, _WHERE)
+        config = build(partial(transformers.AutoConfig.from_pretrained, name), full_name, _REMEDY)
+        model = build(partial(classifiers.from_config, config), full_name, _REMEDY)
     origin = f"transformers, {name}" if pretrained else UNTRAINED
-    return Network(model.eval(), _processor(transformers, name), labels_from_config(model), full, origin)
+    preprocess = _load_processor(transformers, name)
+    return Network(model.eval(), preprocess, labels_from_config(model), full_name, origin)
 
 
 def import_transformers(name: str) -> Any:
-    """The transformers package.
+    """Return the transformers package.
 
     Raises:
-        ModelError: it is not installed.
+        ModelError: it is not installed; the message names the model that needs it.
     """
     try:
         import transformers
@@ -53,21 +56,19 @@ def import_transformers(name: str) -> Any:
 
 
 def labels_from_config(model: nn.Module) -> tuple[str, ...] | None:
-    """The class names in a transformers model's config; None for other models, and where it just numbers them."""
+    """Return the class names in a transformers model's config; None for other models, and for numbers as names."""
     names = getattr(getattr(model, "config", None), "id2label", None)
     if not isinstance(names, dict) or sorted(names) != list(range(len(names))):
         return None
     ordered = tuple(str(names[index]) for index in range(len(names)))
-    return None if all(map(_NAMELESS.fullmatch, ordered)) else ordered
-
-
-def _published(classifiers: Any, name: str) -> tuple[nn.Module, dict[str, Any]]:
-    found: tuple[nn.Module, dict[str, Any]] = classifiers.from_pretrained(name, output_loading_info=True)
-    return found
+    return None if all(map(_NUMBERED_LABEL.fullmatch, ordered)) else ordered
 
 
 def _check_complete(info: dict[str, Any], name: str) -> None:
-    """Weights that are not in the file transformers draws at random, and goes on."""
+    """Refuse files without all weights: transformers draws the missing ones at random, and goes on with a warning.
+
+    A random classifier would be explained as if it were trained (docs/decisions.md, "hf: refuses incomplete weights").
+    """
     missing = sorted(info["missing_keys"])
     if missing:
         raise ModelError(
@@ -76,7 +77,7 @@ def _check_complete(info: dict[str, Any], name: str) -> None:
         )
 
 
-def _processor(transformers: Any, name: str) -> Transform | None:
+def _load_processor(transformers: Any, name: str) -> Transform | None:
     try:
         return as_transform(transformers.AutoImageProcessor.from_pretrained(name))
     except (OSError, ValueError):  # none was saved with the model: photographs then need preprocess=

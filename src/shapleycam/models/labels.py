@@ -13,39 +13,50 @@ _NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
 def imagenet_labels() -> tuple[str, ...]:
-    """The 1,000 classes of ImageNet in the order of the networks' outputs, with synonyms after commas."""
+    """Return the names of ImageNet's 1,000 classes in the order of the networks' outputs, synonyms after commas."""
     info = ImageNetInfo()
     return tuple(info.index_to_description(index) for index in range(info.num_classes()))
 
 
 def short_label(label: str) -> str:
-    """The first of a label's comma-separated names."""
+    """Return the first of a label's comma-separated names."""
     return label.split(",", maxsplit=1)[0].strip()
 
 
 def class_name(index: int, labels: Sequence[str] | None) -> str:
-    """What to call a class in print."""
+    """Return the name of a class for messages and figures: its short label, or its number where it has none.
+
+    Example:
+        >>> class_name(0, ["tabby, tabby cat"]), class_name(3, None)
+        ('tabby', 'class 3')
+    """
     return short_label(labels[index]) if labels is not None and index < len(labels) else f"class {index}"
 
 
 def class_index(target: str | int, labels: Sequence[str] | None, classes: int) -> int:
-    """The class that `target`, a number or a label, means.
+    """Return the number of the class that `target`, a number or a label, means.
+
+    A label is matched exactly first, and without regard to case second.
 
     Raises:
         TargetError: out of range, unknown, or the name of several classes.
+
+    Example:
+        >>> class_index("Tabby cat", ["tug, tugboat", "tabby, tabby cat"], 2), class_index("1", None, 2)
+        (1, 1)
     """
     if isinstance(target, str) and not _NUMBER.fullmatch(target.strip()):
-        return _named(target.strip(), labels)
+        return _index_of_name(target.strip(), labels)
     index = int(target)
     if not 0 <= index < classes:
         raise TargetError(f"class {index} is out of range: the model has classes 0 to {classes - 1}")
     return index
 
 
-def _named(name: str, labels: Sequence[str] | None) -> int:
+def _index_of_name(name: str, labels: Sequence[str] | None) -> int:
     if labels is None:
         raise TargetError(f"class {name!r} is a name, and this model has no labels; give a number, or labels=")
-    matches = _matching(name, labels)
+    matches = _matching(name, labels) or _matching(name.casefold(), [label.casefold() for label in labels])
     if len(matches) == 1:
         return matches[0]
     if matches:
@@ -56,13 +67,9 @@ def _named(name: str, labels: Sequence[str] | None) -> int:
 
 
 def _matching(name: str, labels: Sequence[str]) -> list[int]:
-    def match(wanted: str, fold: bool) -> list[int]:  # noqa: FBT001
-        wanted = wanted.casefold() if fold else wanted
-        found = []
-        for index, label in enumerate(labels):
-            text = label.casefold() if fold else label
-            if wanted == text or wanted in [part.strip() for part in text.split(",")]:
-                found.append(index)
-        return found
-
-    return match(name, fold=False) or match(name, fold=True)
+    """The classes whose label, or one of its comma-separated names, is `name`."""
+    return [
+        index
+        for index, label in enumerate(labels)
+        if name == label or name in [part.strip() for part in label.split(",")]
+    ]

@@ -1,4 +1,4 @@
-"""How an activation is laid out: which of its dimensions are places of the image, and which are channels."""
+"""Layouts of activations: which dimensions are positions of the image, and which are channels."""
 
 from __future__ import annotations
 
@@ -14,18 +14,28 @@ from shapleycam.errors import LayerError
 
 LayoutKind: TypeAlias = Literal["NCHW", "NHWC", "NCDHW", "NDHWC", "tokens"]
 """Batch, channels, depth (or time), height, width; or a row of tokens (b, n, k)."""
+Size: TypeAlias = tuple[int, ...]
+"""Height and width, or depth, height and width."""
 
-_WRITTEN = re.compile(
+_LAYOUT_TEXT = re.compile(
     r"(?P<kind>[A-Za-z]+)\s*(?P<grid>\d+(?:\s*x\s*\d+)+)?\s*(?:after\s*(?P<prefix>\d+)(?:\s*prefix)?)?\s*"
 )
-_HOW = "write 'NCHW', 'NHWC', 'NCDHW', 'NDHWC', 'tokens 14x14', or 'tokens 14x14 after 1' for 1 prefix token"
+_EXPECTED_TEXT = "write 'NCHW', 'NHWC', 'NCDHW', 'NDHWC', 'tokens 14x14', or 'tokens 14x14 after 1' for 1 prefix token"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Positions and channels of an activation (b, ...): a `grid` of (height, width) or (depth, height, width) cells.
+    """Positions and channels of an activation (b, ...).
 
-    Tokens may begin with `prefix` ones that have no place in the image (class, registers).
+    Attributes:
+        kind: the order of the dimensions.
+        grid: the number of cells, (height, width) or (depth, height, width).
+        prefix: how many tokens without a place in the image (class, registers) come before those of the cells.
+
+    Example:
+        >>> layout = Layout("tokens", (14, 14), prefix=1)
+        >>> str(layout), layout.count, layout.fits((2, 197, 384))
+        ('tokens 14 x 14 after 1 prefix', 196, True)
     """
 
     kind: LayoutKind
@@ -34,7 +44,7 @@ class Layout:
 
     @property
     def count(self) -> int:
-        """How many cells the grid has."""
+        """The number of cells of the grid."""
         return prod(self.grid)
 
     @property
@@ -43,32 +53,32 @@ class Layout:
         return self.kind in {"NCHW", "NCDHW"}
 
     def positions(self, activation: Float[Tensor, "b *shape"]) -> Float[Tensor, "b n k"]:
-        """The activation as one vector a position, prefix tokens first; a view where possible."""
+        """Return the activation as one vector a position, prefix tokens first; a view where possible."""
         if self.channels_first:
             return activation.flatten(2).transpose(1, 2)
         return activation.flatten(1, -2)
 
-    def broadcast(self, places: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows _ _ *_more"]:
-        """One number a position, shaped to be multiplied with an activation."""
+    def broadcast(self, numbers: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows _ _ *_more"]:
+        """Return one number a position, shaped so that it can be multiplied with an activation."""
         if self.kind == "tokens":
-            return places.unsqueeze(-1)
-        grid: Tensor = places.unflatten(-1, self.grid)
+            return numbers.unsqueeze(-1)
+        grid: Tensor = numbers.unflatten(-1, self.grid)
         return grid.unsqueeze(-1 - len(self.grid) if self.channels_first else -1)
 
     def single_position(self, contents: Float[Tensor, "rows k"]) -> Float[Tensor, "rows _ _ *_more"]:
-        """Activations of one position each, from its content."""
+        """Return activations that have a single position each, from its content."""
         ones = [1] if self.kind == "tokens" else [1] * len(self.grid)
         shape = [-1, *ones] if self.channels_first else [*ones, -1]
         alone: Tensor = contents.unflatten(1, shape)
         return alone
 
     def cells(self, values: Float[Tensor, "b n"]) -> Float[Tensor, "b *grid"]:
-        """Values of all positions as a grid, without the prefix tokens."""
+        """Return values of all positions as a grid, without the prefix tokens."""
         grid: Tensor = values[:, self.prefix :].unflatten(1, self.grid)
         return grid
 
     def fits(self, shape: tuple[int, ...]) -> bool:
-        """Whether an activation of `shape` (b, ...) can be laid out so."""
+        """Return whether an activation of `shape` (b, ...) can have this layout."""
         if self.kind == "tokens":
             return len(shape) == 3 and shape[1] == self.prefix + self.count
         return self.prefix == 0 and len(shape) == len(self.kind) and _grid_of(self.kind, shape) == self.grid
@@ -78,26 +88,39 @@ class Layout:
         return f"{self.kind} {' x '.join(map(str, self.grid))}{prefix}"
 
 
+def spatial_size(images: tuple[int, ...], channels: int = 1) -> Size:
+    """Return the height and width of images of shape (b, c, h, w), with the depth before them for volumes and videos.
+
+    `channels` is the axis of channels: 1 for volumes (b, c, d, h, w), 2 for videos (b, t, c, h, w).
+
+    Example:
+        >>> spatial_size((8, 3, 224, 320)), spatial_size((8, 16, 3, 224, 320), channels=2)
+        ((224, 320), (16, 224, 320))
+    """
+    return tuple(side for axis, side in enumerate(images) if axis not in {0, channels})
+
+
 def parse_layout(layout: str | Layout, shape: tuple[int, ...], layer: str) -> Layout:
-    """The layout that a user says the activation of `shape` (b, ...) has: as `str(Layout)` writes it, the grid only
-    where it is not in the shape.
+    """Return the layout that a user gives for the activation of `shape` (b, ...) of a layer.
+
+    A text is as `str(Layout)` writes it; the grid may be left out where the shape shows it.
 
     Raises:
         LayerError: not such a text, or not the layout of this shape.
     """
-    chosen = layout if isinstance(layout, Layout) else _read(layout, shape)
-    if not chosen.fits(shape):
-        raise LayerError(f"layer {layer!r} returns shape {shape}, which is not {str(chosen)!r}; {_HOW}")
-    return chosen
+    parsed = layout if isinstance(layout, Layout) else _parse_text(layout, shape)
+    if not parsed.fits(shape):
+        raise LayerError(f"layer {layer!r} returns shape {shape}, which is not {str(parsed)!r}; {_EXPECTED_TEXT}")
+    return parsed
 
 
-def _read(text: str, shape: tuple[int, ...]) -> Layout:
-    found = _WRITTEN.fullmatch(text.strip())
-    if not found or found["kind"] not in get_args(LayoutKind) or (found["kind"] == "tokens" and not found["grid"]):
-        raise LayerError(f"layout {text!r} cannot be read; {_HOW}")
-    kind = cast("LayoutKind", found["kind"])
-    grid = tuple(int(side) for side in found["grid"].split("x")) if found["grid"] else _grid_of(kind, shape)
-    return Layout(kind, grid, int(found["prefix"] or 0))
+def _parse_text(text: str, shape: tuple[int, ...]) -> Layout:
+    match = _LAYOUT_TEXT.fullmatch(text.strip())
+    if not match or match["kind"] not in get_args(LayoutKind) or (match["kind"] == "tokens" and not match["grid"]):
+        raise LayerError(f"layout {text!r} cannot be read; {_EXPECTED_TEXT}")
+    kind = cast("LayoutKind", match["kind"])
+    grid = tuple(int(side) for side in match["grid"].split("x")) if match["grid"] else _grid_of(kind, shape)
+    return Layout(kind, grid, int(match["prefix"] or 0))
 
 
 def _grid_of(kind: LayoutKind, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""A network together with what is needed to show it photographs."""
+"""A network together with what is needed to show it photographs: preprocessing and class names."""
 
 from __future__ import annotations
 
@@ -22,10 +22,27 @@ Transform: TypeAlias = "Preprocess | Callable[[Image.Image], Tensor]"
 
 @dataclass(frozen=True)
 class Network:
-    """A model, its preprocessing (RGB photograph to tensor (3, h, w)) and its class names.
+    """A model with its preprocessing and its class names.
 
-    `origin` says where the weights come from; `layers` names the module that "before-pool" or "last-conv" means, where
-    it is known and need not be found.
+    Attributes:
+        model: maps images (b, 3, h, w) to scores (b, classes).
+        preprocess: maps an RGB photograph to the network's input (3, h, w); None where only tensors are explained.
+        labels: the class names, in the order of the scores; None where classes are numbers only.
+        name: how the network is called in results.
+        origin: where the weights come from.
+        layers: the modules that the rules "before-pool" and "last-conv" mean, where they need not be searched for.
+
+    Example:
+        >>> import torch
+        >>> from shapleycam import Explainer, Network
+        >>> model = torch.nn.Sequential(
+        ...     torch.nn.Conv2d(3, 2, 4, stride=4), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+        ... )
+        >>> network = Network(model, labels=("cat", "dog"))
+        >>> explainer = Explainer(network, device="cpu")
+        >>> explanation = explainer.explain(torch.rand(1, 3, 8, 8), "sampledshapley", target="dog")
+        >>> explanation.target.tolist()
+        [1]
     """
 
     model: nn.Module
@@ -37,18 +54,18 @@ class Network:
 
 
 def preprocess_and_labels_of_timm(model: nn.Module) -> tuple[Transform | None, tuple[str, ...] | None]:
-    """Preprocessing and labels that a timm model carries in `pretrained_cfg`; (None, None) for other models."""
-    declared = getattr(model, "pretrained_cfg", None)
-    if not isinstance(declared, dict):
+    """Return the preprocessing and labels that a timm model carries in `pretrained_cfg`; (None, None) for others."""
+    pretrained_config = getattr(model, "pretrained_cfg", None)
+    if not isinstance(pretrained_config, dict):
         return None, None
     config: dict[str, Any] = resolve_data_config({}, model=model)
-    labels = imagenet_labels() if declared.get("num_classes") == getattr(model, "num_classes", None) == 1000 else None
-    return _from_timm(config), labels
+    is_imagenet = pretrained_config.get("num_classes") == getattr(model, "num_classes", None) == 1000
+    return _preprocess_from_timm(config), imagenet_labels() if is_imagenet else None
 
 
-def _from_timm(config: dict[str, Any]) -> Transform:
+def _preprocess_from_timm(config: dict[str, Any]) -> Transform:
     height, width = config["input_size"][-2:]
-    if config["crop_mode"] == "border" or height != width:
+    if config["crop_mode"] == "border" or height != width:  # which `Preprocess` does not do
         transform: Callable[[Image.Image], Tensor] = timm.data.create_transform(**config)
         return transform
     scaled = int(height / config["crop_pct"])
@@ -62,12 +79,12 @@ def _from_timm(config: dict[str, Any]) -> Transform:
 
 
 def preprocess_and_labels_of_torchvision(weights: WeightsEnum) -> tuple[Transform, tuple[str, ...]]:
-    """Preprocessing and labels of a torchvision weights entry."""
-    return of_torchvision(weights.transforms()), tuple(weights.meta["categories"])
+    """Return the preprocessing and labels of a torchvision weights entry."""
+    return preprocess_from_torchvision(weights.transforms()), tuple(weights.meta["categories"])
 
 
-def of_torchvision(preset: ImageClassification) -> Preprocess:
-    """The preprocessing that torchvision declares for a classifier."""
+def preprocess_from_torchvision(preset: ImageClassification) -> Preprocess:
+    """Return the preprocessing that torchvision declares for a classifier."""
     (size,), (crop,) = preset.resize_size, preset.crop_size
     return Preprocess(
         resize=size,

@@ -1,4 +1,4 @@
-"""Which part of what a model returns is explained: the one that the user names, or the only one that can be meant."""
+"""The part of a model's output that is explained: the one that the user names, or the only one that can be meant."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from shapleycam.errors import ModelError, OptionError
 
 OutputChoice: TypeAlias = "str | int | Callable[[Any], Any] | None"
 
-_USUAL = ("logits", "out")
-"""What transformers and torchvision call it."""
-_EQUAL = 1e-5
+_LOGITS_NAMES = ("logits", "out")
+"""What transformers and torchvision call the logits in their outputs."""
+_TOLERANCE = 1e-5
 
 
 def make_selector(choice: object) -> Callable[[Any], Any]:
-    """From what a model returns to what is explained: by key or attribute, by position, by a function, or found.
+    """Return a function from what a model returns to the part that is explained.
+
+    The part is chosen by its key or attribute, its position or a function; None searches for it (`find_logits`).
 
     Raises:
         OptionError: a choice of another kind.
@@ -31,12 +33,14 @@ def make_selector(choice: object) -> Callable[[Any], Any]:
     if callable(choice):
         return choice
     if isinstance(choice, (str, int)) and not isinstance(choice, bool):
-        return partial(_named, choice)
+        return partial(_take_part, choice)
     raise OptionError(f"output={choice!r} is a {type(choice).__name__}; expected a name, a position or a function")
 
 
-def check_rows(output: Tensor, rows: int, what: str = "images") -> Tensor:
-    """The output with one row for each of `rows` images (or coalitions): of one image (), (n,) is read as one row.
+def check_rows(output: Tensor, rows: int, noun: str = "images") -> Tensor:
+    """Return the output with one row for each of `rows` images (or coalitions).
+
+    Of one image, a shape () or (n,) is read as one row. `noun` names the rows in the message.
 
     Raises:
         ModelError: it has another number of rows.
@@ -46,7 +50,7 @@ def check_rows(output: Tensor, rows: int, what: str = "images") -> Tensor:
         return output if shape == (1,) else output[None]
     if not shape or shape[0] != rows:
         raise ModelError(
-            f"the model returns shape {shape} for {rows} {what if rows > 1 else what.rstrip('s')}; expected one row "
+            f"the model returns shape {shape} for {rows} {noun if rows > 1 else noun.rstrip('s')}; expected one row "
             f"for each, ({rows}, ...): mend the model (a squeeze, flatten, crops or a transposition may be the cause), "
             "or make such rows of what it returns by output=, a function"
         )
@@ -54,10 +58,10 @@ def check_rows(output: Tensor, rows: int, what: str = "images") -> Tensor:
 
 
 def find_logits(output: Any) -> Tensor:
-    """The tensor itself, the entry called `logits` or `out`, or the only tensor of numbers (b, ...) in it.
+    """Return the tensor itself, the entry called `logits` or `out`, or the only tensor of numbers (b, ...) in it.
 
-    Of tensors that are the softmax or sigmoid of another one in it, that other one: of (probabilities, logits) the
-    logits.
+    Tensors that are the softmax or sigmoid of another one in the output do not count: of (probabilities, logits) the
+    logits are returned.
 
     Raises:
         ModelError: there is none, or there are several.
@@ -65,57 +69,61 @@ def find_logits(output: Any) -> Tensor:
     if isinstance(output, torch.Tensor):
         return output
     parts = dict(_parts(output))
-    for name in _USUAL:
-        usual = parts.get(name)
-        if isinstance(usual, torch.Tensor):
-            return usual
-    able = {
+    for name in _LOGITS_NAMES:
+        part = parts.get(name)
+        if isinstance(part, torch.Tensor):
+            return part
+    candidates = {
         name: part
         for name, part in parts.items()
         if isinstance(part, torch.Tensor) and part.is_floating_point() and part.dim() >= 1
     }
-    logits = {name: part for name, part in able.items() if not any(_is_made_of(part, of) for of in able.values())}
+    logits = {
+        name: part
+        for name, part in candidates.items()
+        if not any(_is_activation_of(part, other) for other in candidates.values())
+    }
     if len(logits) == 1:
         return next(iter(logits.values()))
     kind = type(output).__name__
-    if not able:
+    if not candidates:
         raise ModelError(
             f"the model returns a {kind} without a tensor of numbers; say which part of it is explained with output=, "
             "a function of what the model returns (of a detector: utility=shapleycam.utilities.box())"
         )
-    shapes = ", ".join(f"{name!r} {tuple(part.shape)}" for name, part in able.items())
+    shapes = ", ".join(f"{name!r} {tuple(part.shape)}" for name, part in candidates.items())
     raise ModelError(
-        f"the model returns a {kind} of {len(able)} tensors: {shapes}; say which is explained with "
-        f"output={next(iter(able))!r}, say, or a function"
+        f"the model returns a {kind} of {len(candidates)} tensors: {shapes}; say which is explained with "
+        f"output={next(iter(candidates))!r}, say, or a function"
     )
 
 
-def _is_made_of(part: Tensor, of: Tensor) -> bool:
-    """Whether a tensor (b, ...) is the softmax or sigmoid, or the logarithm of one, of another tensor."""
-    if part is of or part.shape != of.shape:
+def _is_activation_of(part: Tensor, logits: Tensor) -> bool:
+    """Return whether a tensor (b, ...) is the softmax or sigmoid, or the logarithm of one, of another tensor."""
+    if part is logits or part.shape != logits.shape:
         return False
-    z, probabilities = of.detach().float(), part.detach().float()
+    z, numbers = logits.detach().float(), part.detach().float()
     classes = min(1, z.dim() - 1)
-    made = (z.sigmoid(), z.softmax(classes), z.log_softmax(classes), logsigmoid(z))
-    room = max(_EQUAL, *(4 * torch.finfo(tensor.dtype).eps for tensor in (part, of)))  # in half precision
-    return any(torch.allclose(one, probabilities, rtol=room, atol=room) for one in made)
+    activations = (z.sigmoid(), z.softmax(classes), z.log_softmax(classes), logsigmoid(z))
+    tolerance = max(_TOLERANCE, *(4 * torch.finfo(tensor.dtype).eps for tensor in (part, logits)))  # in half precision
+    return any(torch.allclose(activation, numbers, rtol=tolerance, atol=tolerance) for activation in activations)
 
 
-def _named(choice: str | int, output: Any) -> Any:
+def _take_part(choice: str | int, output: Any) -> Any:
     parts = dict(_parts(output))
     if isinstance(choice, int):
         parts = dict(enumerate(parts.values()))
     if choice not in parts and isinstance(choice, str) and not isinstance(output, torch.Tensor):
-        found_there = getattr(output, choice, None)
-        parts |= {} if found_there is None else {choice: found_there}
+        attribute = getattr(output, choice, None)
+        parts |= {} if attribute is None else {choice: attribute}
     if choice not in parts:
-        there = ", ".join(map(repr, parts)) or f"a {type(output).__name__}, which has no parts"
-        raise ModelError(f"output={choice!r} is not in what the model returns; there are {there}")
+        known = ", ".join(map(repr, parts)) or f"a {type(output).__name__}, which has no parts"
+        raise ModelError(f"output={choice!r} is not in what the model returns; there are {known}")
     return parts[choice]
 
 
 def _parts(output: Any) -> Iterator[tuple[str | int, Any]]:
-    """The parts of an output by the names that it has for them."""
+    """Yield the parts of an output with the names that it has for them."""
     if isinstance(output, Mapping):
         yield from output.items()
     elif isinstance(output, (tuple, list)):

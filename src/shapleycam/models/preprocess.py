@@ -1,4 +1,4 @@
-"""From a photograph to the tensor that a network was trained on, and back to what the network saw."""
+"""Preprocessing: from a photograph to the network's input, and back to a picture of what the network saw."""
 
 from __future__ import annotations
 
@@ -21,8 +21,20 @@ _LONGEST = 64
 class Preprocess:
     """Resize, centre crop, normalise: the evaluation transform of nearly every image classifier.
 
-    `resize` is the length of the shorter side, or an exact (height, width); `crop` is (height, width);
-    `mean` and `std` are per channel, for pixels in [0, 1]; with one of each the photograph becomes grey, one channel.
+    Attributes:
+        resize: the length of the shorter side in pixels, or an exact (height, width).
+        crop: (height, width) in pixels.
+        mean: one number a channel, for pixels in [0, 1]; with a single one the photograph becomes grey, one channel.
+        std: like `mean`.
+        interpolation: how the photograph is resized.
+
+    Example:
+        >>> from PIL import Image
+        >>> from shapleycam import Preprocess
+        >>> preprocess = Preprocess(resize=256, crop=(224, 224), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+        >>> image = preprocess(Image.new("RGB", (512, 512), "white"))
+        >>> image.shape, float(image.max()), preprocess.box((512, 512))
+        (torch.Size([3, 224, 224]), 1.0, (32.0, 32.0, 480.0, 480.0))
     """
 
     resize: int | tuple[int, int]
@@ -32,15 +44,15 @@ class Preprocess:
     interpolation: InterpolationMode = InterpolationMode.BICUBIC
 
     def __call__(self, photo: Image.Image) -> Float[Tensor, "c h w"]:
-        """The network's input for an RGB photograph."""
+        """Return the network's input for an RGB photograph."""
         photo = photo.convert("L") if len(self.mean) == 1 else photo
-        resized = F.resize(self._middle(photo), self._resize_argument(), self.interpolation, antialias=True)
+        resized = F.resize(self._cut_to_middle(photo), self._resize_argument(), self.interpolation, antialias=True)
         pixels = F.to_tensor(F.center_crop(resized, list(self.crop)))
         normalised: Tensor = F.normalize(pixels, list(self.mean), list(self.std))
         return normalised
 
     def box(self, size: tuple[int, int]) -> Box:
-        """Where the crop lies in a photograph of (width, height) pixels: (left, top, right, bottom)."""
+        """Return where the crop lies in a photograph of (width, height) pixels: (left, top, right, bottom)."""
         width, height = size
         resized_width, resized_height = self._resized(width, height)
         crop_height, crop_width = self.crop
@@ -51,7 +63,7 @@ class Preprocess:
         return left, top, right, bottom
 
     def picture(self, image: Float[Tensor, "c h w"]) -> UInt8[Tensor, "h w 3"]:
-        """What the network saw, as pixels."""
+        """Return a network's input as 8-bit pixels: what the network saw."""
         mean, std = (torch.tensor(v, device=image.device).view(-1, 1, 1) for v in (self.mean, self.std))
         return to_pixels((image.detach().float() * std + mean).expand(3, -1, -1))
 
@@ -65,8 +77,8 @@ class Preprocess:
     def _resize_argument(self) -> list[int]:
         return [self.resize] if isinstance(self.resize, int) else list(self.resize)
 
-    def _middle(self, photo: Image.Image) -> Image.Image:
-        """Without the ends of a very long photograph: 1 x 60,000 pixels would be resized to 4 billion."""
+    def _cut_to_middle(self, photo: Image.Image) -> Image.Image:
+        """Cut the ends off a very long photograph: 1 x 60,000 pixels would be resized to 4 billion."""
         if isinstance(self.resize, tuple):
             return photo
         short, long = sorted(photo.size)
@@ -82,10 +94,10 @@ class Preprocess:
 
 
 def _margin(whole: int, part: int) -> int:
-    """What torchvision's centre crop leaves before the crop; below 0, how much it adds to a smaller whole."""
+    """Return how many pixels torchvision's centre crop leaves before the crop; below 0, how many it adds."""
     return round((whole - part) / 2) if whole >= part else -((part - whole) // 2)
 
 
 def to_pixels(image: Float[Tensor, "3 h w"]) -> UInt8[Tensor, "h w 3"]:
-    """An image in [0, 1] as 8-bit pixels; what lies outside is cut."""
+    """Return an image in [0, 1] as 8-bit pixels; numbers outside are clamped."""
     return (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)

@@ -1,4 +1,4 @@
-"""Any module that a user brings, as a network: taken out of what it is wrapped in, on the device that is asked for."""
+"""The network that a user means: by its name, as a `Network`, or as a module in what it is wrapped in."""
 
 from __future__ import annotations
 
@@ -11,18 +11,25 @@ from shapleycam.errors import OptionError
 from shapleycam.models import zoo
 from shapleycam.models.hugging_face import labels_from_config
 from shapleycam.models.network import Network, preprocess_and_labels_of_timm
-from shapleycam.models.wrappers import PREFIXES, describe_held_network, held_network_name, suggest_network, unwrap_model
+from shapleycam.models.wrappers import (
+    PREFIXES,
+    describe_held_network,
+    held_network_name,
+    suggest_network,
+    unwrap_model,
+)
 from shapleycam.wording import first_line
 
 
 def resolve_network(model: object) -> Network:
-    """The network that a name, a `Network` or a module means.
+    """Return the network that a name, a `Network` or a module means.
 
     Of `torch.compile(model)`, `DataParallel` and `DistributedDataParallel` the model inside is explained, which shares
-    their weights.
+    their weights (docs/decisions.md, "Compiled and wrapped models are unwrapped").
 
     Raises:
-        OptionError: something else; ModelError: an unknown name, or TorchScript.
+        OptionError: something else.
+        ModelError: an unknown name, or TorchScript.
     """
     if isinstance(model, str):
         return zoo.load_network(model)
@@ -38,25 +45,25 @@ def resolve_network(model: object) -> Network:
 
 
 def name_without_wrappers(layer: str, model: nn.Module) -> str:
-    """A layer's name in the model itself, where the user knows it by its name in the wrapper."""
+    """Return a layer's name in the unwrapped model, where the user gives its name in the wrapper."""
     while layer not in dict(model.named_modules()) and layer.startswith(PREFIXES):
         layer = layer.split(".", maxsplit=1)[1]
     return layer
 
 
 def default_device() -> str:
-    """Where a model goes that a name was given for: the GPU if there is one."""
+    """Return the device for a model that was given by its name: the GPU if there is one."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def move_to_device(model: nn.Module, device: str | torch.device, now: torch.device) -> nn.Module:
-    """The model on a device; `now` is where it is.
+def move_to_device(model: nn.Module, device: str | torch.device, current: torch.device) -> nn.Module:
+    """Return the model on a device; `current` is the one where it is.
 
     Raises:
         OptionError: there is no such device.
     """
     try:
-        return model if now == torch.device(device) else model.to(device)
+        return model if current == torch.device(device) else model.to(device)
     except (RuntimeError, AssertionError) as error:
         reason = first_line(error)
         raise OptionError(f"device {str(device)!r} cannot be used ({reason}); use 'cpu', 'cuda' or 'mps'") from None

@@ -1,4 +1,4 @@
-"""Other libraries' preprocessing as ours."""
+"""Preprocessing of torchvision and transformers, as `Preprocess` where it does the same."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms._presets import ImageClassification
 from torchvision.transforms.functional import pil_modes_mapping
 
-from shapleycam.models.network import Transform, of_torchvision
+from shapleycam.models.network import Transform, preprocess_from_torchvision
 from shapleycam.models.preprocess import Preprocess
 
-_SAME = 0.02
+_TOLERANCE = 0.02
 """How far two resizings of a picture may differ on average, in units of the network's input."""
 
 
 def as_transform(processor: Any) -> Transform:
-    """A preprocessing function of a photograph: the given one, or made of an image processor of transformers.
+    """Return the preprocessing function of a torchvision preset, a transformers image processor, or any function.
 
-    Where `Preprocess` does the same (torchvision's for its classifiers, most processors) it is used, because it knows
-    where the crop lies in the photograph.
+    Where `Preprocess` does the same (torchvision's presets, most processors) it is returned, because it knows where
+    the crop lies in the photograph. Any other function is returned as it is.
     """
     if isinstance(processor, ImageClassification):
-        return of_torchvision(processor)
+        return preprocess_from_torchvision(processor)
     if not hasattr(processor, "image_mean") or not hasattr(processor, "do_resize"):
-        chosen: Transform = processor
-        return chosen
+        function: Transform = processor
+        return function
 
-    def own(photo: Image.Image) -> Tensor:
+    def process(photo: Image.Image) -> Tensor:
         pixels: Tensor = processor(photo, return_tensors="pt")["pixel_values"][0]
         return pixels
 
-    simple = _simple(processor)
-    return simple if simple is not None and _agree(simple, own) else own
+    simple = _read_settings(processor)
+    return simple if simple is not None and _do_the_same(simple, process) else process
 
 
-def _simple(processor: Any) -> Preprocess | None:
-    """Resize, crop, normalise, as far as the processor's settings say so."""
+def _read_settings(processor: Any) -> Preprocess | None:
+    """Return the resizing, crop and normalisation that a processor's settings describe; None for other processing."""
     size, crop = _sides(getattr(processor, "size", None)), _sides(getattr(processor, "crop_size", None))
     if not size or not processor.do_resize or not getattr(processor, "do_normalize", False):
         return None
@@ -53,23 +53,23 @@ def _simple(processor: Any) -> Preprocess | None:
 
 
 def _sides(size: Any) -> int | tuple[int, int] | None:
-    """Of transformers' size: the shorter side, or (height, width)."""
-    given = {key: size[key] for key in ("shortest_edge", "height", "width") if size is not None and _has(size, key)}
-    if "shortest_edge" in given:
-        return int(given["shortest_edge"])
-    return (int(given["height"]), int(given["width"])) if {"height", "width"} <= given.keys() else None
+    """Return the shorter side, or (height, width), of a size as transformers describes it; None for other sizes."""
+    sides = {key: size[key] for key in ("shortest_edge", "height", "width") if size is not None and _has(size, key)}
+    if "shortest_edge" in sides:
+        return int(sides["shortest_edge"])
+    return (int(sides["height"]), int(sides["width"])) if {"height", "width"} <= sides.keys() else None
 
 
 def _has(size: Any, key: str) -> bool:
     return (size.get(key) if isinstance(size, dict) else getattr(size, key, None)) is not None
 
 
-def _agree(one: Callable[[Image.Image], Tensor], other: Callable[[Image.Image], Tensor]) -> bool:
-    """Whether two preprocessings make the same of a photograph (a smooth picture, wider than high)."""
+def _do_the_same(first: Callable[[Image.Image], Tensor], second: Callable[[Image.Image], Tensor]) -> bool:
+    """Return whether two preprocessings give the same for a smooth picture, wider than high."""
     ramp = torch.linspace(0, 255, 400)[None].expand(300, -1)
     photo = Image.merge("RGB", [Image.fromarray(c.byte().numpy()) for c in (ramp, ramp.flip(1), ramp / 2)])
     try:
-        ours, theirs = one(photo), other(photo)
+        image, other_image = first(photo), second(photo)
     except (RuntimeError, ValueError):
         return False
-    return ours.shape == theirs.shape and float((ours - theirs).abs().mean()) < _SAME
+    return image.shape == other_image.shape and float((image - other_image).abs().mean()) < _TOLERANCE

@@ -1,4 +1,4 @@
-"""A model inside what other libraries put around it."""
+"""Wrappers that other libraries put around a model: torch.compile, parallel modules, trainers and pipelines."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from shapleycam.errors import ModelError
 
 PREFIXES = ("module.", "_orig_mod.")
-"""What wrappers put before the names of a model's parts."""
-_NAMES = ("model", "module", "network", "net", "_model")
+"""What wrappers put before the names of a model's modules."""
+_ATTRIBUTES = ("model", "module", "network", "net", "_model")
 """Attributes in which trainers, pipelines and front ends hold their network."""
 
 
 def unwrap_model(model: nn.Module) -> nn.Module:
-    """The model inside its wrappers.
+    """Return the model inside its wrappers.
 
     Raises:
         ModelError: TorchScript, whose modules cannot be run in parts; a module without a forward.
     """
-    inner = _inside(model)
+    inner = _wrapped_model(model)
     while inner is not None:
-        model, inner = inner, _inside(inner)
+        model, inner = inner, _wrapped_model(inner)
     if not isinstance(model, torch.jit.ScriptModule) and not has_forward(model):
         raise ModelError(
             f"model is a {type(model).__name__}, which has no forward of its own"
@@ -36,7 +36,7 @@ def unwrap_model(model: nn.Module) -> nn.Module:
     return model
 
 
-def _inside(model: nn.Module) -> nn.Module | None:
+def _wrapped_model(model: nn.Module) -> nn.Module | None:
     if isinstance(model, torch.jit.ScriptModule):
         return None
     if isinstance(model, (DataParallel, DistributedDataParallel)):
@@ -46,23 +46,23 @@ def _inside(model: nn.Module) -> nn.Module | None:
 
 
 def has_forward(model: nn.Module) -> bool:
-    """Whether a module or its class has a forward; containers and front ends of libraries have none."""
+    """Return whether a module or its class has a forward; containers and front ends of libraries have none."""
     return "forward" in vars(model) or type(model).forward is not nn.Module.forward
 
 
 def held_network_name(holder: object) -> str | None:
     """Return the attribute in which an object (a trainer, a pipeline) holds a network; none of its code is run."""
     held = {**getattr(holder, "__dict__", {}), **getattr(holder, "__dict__", {}).get("_modules", {})}
-    return next((name for name in _NAMES if isinstance(held.get(name), nn.Module)), None)
+    return next((name for name in _ATTRIBUTES if isinstance(held.get(name), nn.Module)), None)
 
 
 def describe_held_network(holder: object) -> str:
-    """Say where an object holds a network, as a part of a message."""
+    """Return the part of a message that says where an object holds a network; empty if it holds none."""
     name = held_network_name(holder)
     return f" and holds the network in .{name}" if name else ""
 
 
 def suggest_network(holder: object) -> str:
-    """Say what to give in the place of an object that is not a network itself."""
+    """Return the part of a message that says what to give in place of an object that is no network."""
     name = held_network_name(holder)
     return f"give its .{name}" if name else "give the network itself"

@@ -24,8 +24,8 @@ class ImageText(nn.Module):
         self.register_buffer("texts", normalize(texts.detach(), dim=1))
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b texts"]:
-        """The logits of each image."""
-        embeddings = normalize(_embedding(_image_encoder(self.model)(images)), dim=1)
+        """Return the logits (b, texts) of images."""
+        embeddings = normalize(_embeddings_in(_image_encoder(self.model)(images)), dim=1)
         scale, bias = getattr(self.model, "logit_scale", None), getattr(self.model, "logit_bias", None)
         logits = embeddings @ self.get_buffer("texts").T.to(embeddings.dtype)
         logits = logits if scale is None else logits * scale.exp()
@@ -33,31 +33,55 @@ class ImageText(nn.Module):
 
 
 def zero_shot(model: nn.Module, texts: Sequence[str], tokenizer: Any, preprocess: Any = None) -> Network:
-    """A network whose classes are texts, from open_clip's model of images and texts, or transformers' CLIP and SigLIP.
+    """Return a network whose classes are texts, from a model of images and texts.
 
-    `tokenizer` is the model's own (open_clip.get_tokenizer, AutoTokenizer, or a processor that holds one);
-    `preprocess` the transform or image processor for photographs, a processor's own if None. Explain it like any other:
-    Explainer(zero_shot(model, ["a cat", "a dog"], tokenizer, preprocess)).explain(photo, target="a cat"). For a single
-    text take the utility "value".
+    Args:
+        model: open_clip's, or transformers' CLIP or SigLIP.
+        texts: one for each class; for a single text take the utility "value".
+        tokenizer: the model's own (open_clip.get_tokenizer, AutoTokenizer, or a processor that holds one).
+        preprocess: the transform or image processor for photographs; None takes the one that a processor holds.
 
     Raises:
-        ModelError: the model has no encoders that are known here; OptionError: no texts.
+        ModelError: the model has no encoders that are known here.
+        OptionError: no texts.
+
+    Example:
+        >>> import torch
+        >>> from shapleycam import Explainer, zero_shot
+        >>> class Tiny(torch.nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.conv = torch.nn.Conv2d(3, 4, 4, stride=4)
+        ...
+        ...     def encode_image(self, images):
+        ...         return self.conv(images).mean((2, 3))
+        ...
+        ...     def encode_text(self, tokens):
+        ...         return tokens
+        >>> def tokenizer(texts):
+        ...     return torch.eye(4)[: len(texts)]
+        >>> network = zero_shot(Tiny(), ["a cat", "a dog"], tokenizer)
+        >>> explainer = Explainer(network, layer="model.conv", device="cpu")
+        >>> explainer.explain(torch.rand(1, 3, 8, 8), "sampledshapley", target="a dog").heatmap.shape
+        torch.Size([1, 8, 8])
     """
     if isinstance(texts, str) or not texts or not all(isinstance(text, str) for text in texts):
         raise OptionError(f"texts={texts!r}; expected a list of texts")
-    encode = _text_encoder(model)
-    _image_encoder(model)
-    place = next(model.parameters())
+    encode_text = _text_encoder(model)
+    _image_encoder(model)  # refuse a model without one here, not when it first runs
+    parameter = next(model.parameters())
     with torch.no_grad():
-        tokens = _tokens(getattr(tokenizer, "tokenizer", tokenizer), list(texts), place.device)
-        embeddings = _embedding(encode(**tokens) if isinstance(tokens, Mapping) else encode(tokens))
+        tokens = _tokens(getattr(tokenizer, "tokenizer", tokenizer), list(texts), parameter.device)
+        embeddings = _embeddings_in(encode_text(**tokens) if isinstance(tokens, Mapping) else encode_text(tokens))
     transform = preprocess if preprocess is not None else getattr(tokenizer, "image_processor", None)
-    wrapped = ImageText(model, embeddings.to(place.dtype)).eval()
-    return Network(wrapped, None if transform is None else as_transform(transform), tuple(texts), type(model).__name__)
+    classifier = ImageText(model, embeddings.to(parameter.dtype)).eval()
+    return Network(
+        classifier, None if transform is None else as_transform(transform), tuple(texts), type(model).__name__
+    )
 
 
 def _tokens(tokenizer: Any, texts: list[str], device: torch.device) -> Any:
-    """What a tokenizer makes of texts: a tensor (texts, length), or a mapping of them."""
+    """Return the tokens of texts: a tensor (texts, length), or a mapping of such tensors."""
     if hasattr(tokenizer, "pad"):  # of transformers
         return {key: value.to(device) for key, value in tokenizer(texts, padding=True, return_tensors="pt").items()}
     tokens: Tensor = tokenizer(texts)
@@ -82,11 +106,11 @@ def _encoder(model: nn.Module, *names: str) -> Any:
     )
 
 
-def _embedding(output: Any) -> Tensor:
-    """The embeddings (b, d): the tensor itself, or the pooled one of what transformers returns."""
-    found = output if isinstance(output, torch.Tensor) else getattr(output, "pooler_output", None)
-    if isinstance(found, torch.Tensor) and found.dim() == 2:
-        return found
+def _embeddings_in(output: Any) -> Tensor:
+    """Return the embeddings (b, d) in an output: the tensor itself, or the pooled one of what transformers returns."""
+    embeddings = output if isinstance(output, torch.Tensor) else getattr(output, "pooler_output", None)
+    if isinstance(embeddings, torch.Tensor) and embeddings.dim() == 2:
+        return embeddings
     raise ModelError(
         f"the model's encoder returns a {type(output).__name__}; expected embeddings (b, d), or an output with them "
         "under 'pooler_output': give your own module that returns logits (b, texts)"

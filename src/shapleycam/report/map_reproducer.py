@@ -19,9 +19,8 @@ from shapleycam.experiments.lazy import Lazy
 from shapleycam.experiments.protocol import preprocess_as_data
 from shapleycam.experiments.provenance import code_hash, weights_hash
 from shapleycam.explaining.explainer import Explainer
-from shapleycam.explaining.inputs import prepared, stacked
+from shapleycam.explaining.photographs import prepare_photograph, stack_photographs
 from shapleycam.explanations.comparison import Comparison
-from shapleycam.images import open_photograph
 from shapleycam.models import paper, zoo
 from shapleycam.models.building import UNTRAINED
 from shapleycam.models.network import Network
@@ -74,12 +73,12 @@ class MapReproducer:
         )
         if explainer.preprocess is None:
             raise ModelError(f"model {model} does not say how it wants photographs; let it return a shapleycam.Network")
-        photo = prepared(open_photograph(dataset.open(index)), dataset.names[index], explainer.preprocess)
+        photo = prepare_photograph(dataset.open(index), explainer.preprocess, dataset.names[index])
         protocol = stores[0].manifest["protocol"]
         players = None if protocol["players"] is None else (protocol["players"][0], protocol["players"][1])
         options = EstimatorOptions(protocol["nodes"], protocol["tolerance"], protocol["seed"], players)
         methods = [name for store in stores for name in store.manifest["protocol"]["methods"]]
-        return explainer.compare_with(options, stacked([photo], explainer.model), methods, [target])[0]
+        return explainer.compare_with(options, stack_photographs([photo], explainer.model), methods, [target])[0]
 
     def _load(self, name: str, store: Store) -> Network:
         """Return a model of a run; the last one is cached."""

@@ -82,10 +82,10 @@ def make_pages(
     view: Literal["photo", "input"] | None = None,
     **options: Unpack[EstimatorKeywords],
 ) -> list[Page]:
-    """What is said of each photograph of a batch; `options` are as in `Explainer.compare`.
+    """Explain the photographs of a batch and return the report on each; `options` are as in `Explainer.compare`.
 
     Raises:
-        ShapleyCamError: as `Explainer.compare`.
+        ShapleyCamError: as in `Explainer.compare`.
 
     Example:
         >>> import torch

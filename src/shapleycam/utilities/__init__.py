@@ -1,4 +1,4 @@
-"""What is explained: a scalar an image, made from the model's output and the class."""
+"""Utilities: the number an image that is explained, made from the model's output and the class."""
 
 from shapleycam.utilities._box import box
 from shapleycam.utilities._contrast import any_of, contrast

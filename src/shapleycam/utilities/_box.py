@@ -1,4 +1,4 @@
-"""Why a detector sees an object in a box: the score of the detections there."""
+"""The question why a detector sees an object in a box: the score of the detections there."""
 
 from __future__ import annotations
 
@@ -14,95 +14,112 @@ from shapleycam.errors import OptionError, TargetError
 from shapleycam.utilities.utility import Labels, Utility
 
 
-def box(place: Any = None) -> Utility:
-    """The largest score times overlap (intersection over union) of the target class's detections with a box.
+def box(corners: Any = None) -> Utility:
+    """Return the utility max_d IoU(box_d, box) · score_d over the target class's detections d.
 
-    `place` is (left, top, right, bottom), or (b, 4) for one an image, in the coordinates of the model's own boxes:
-    pixels of the input for torchvision's detectors (their output is a list of dicts with boxes, labels and scores),
-    fractions of it for transformers' DETR (logits and pred_boxes). None takes the best detection of the class; the
-    target is by default that of the best detection (in the box). The similarity is that of D-RISE (Petsiuk 2021).
+    The similarity is that of D-RISE (Petsiuk et al. 2021). The target is by default the class of the best detection
+    (in the box).
+
+    Args:
+        corners: (left, top, right, bottom), or (b, 4) for one an image, in the coordinates of the model's own boxes:
+            pixels of the input for torchvision's detectors (their output is a list of dicts with boxes, labels and
+            scores), fractions of it for transformers' DETR (logits and pred_boxes). None takes the box of the best
+            detection of the class.
 
     Raises:
-        OptionError: not such a box; TargetError, when it is asked: no detections at all, or none of the class.
+        OptionError: not such a box.
+        TargetError: when the utility is used: no detections at all, or none of the class.
+
+    Example:
+        >>> import torch
+        >>> from shapleycam.utilities import box
+        >>> detections = [{
+        ...     "boxes": torch.tensor([[0.0, 0.0, 4.0, 4.0], [0.0, 0.0, 4.0, 2.0]]),
+        ...     "labels": torch.tensor([1, 1]),
+        ...     "scores": torch.tensor([0.9, 0.5]),
+        ... }]
+        >>> target = torch.tensor([1])
+        >>> utility = box((0, 0, 4, 2)).with_image_data(detections, target, None)
+        >>> utility(detections, target)  # the large box: 0.9 at an overlap of 1/2, the small one: 0.5 at 1
+        tensor([0.5000])
     """
-    each = None if place is None else _boxes(place)
+    boxes = None if corners is None else _check_boxes(corners)
     return Utility(
         "score of the box",
-        _score,
+        _best_score,
         "max_d IoU(box_d, box) · score_d",
         "why there is such an object in the box",
-        scores=partial(_by_class, each),
+        scores=partial(_best_by_class, boxes),
         raw=True,
-        image_data=each,
-        make_image_data=_best if place is None else None,
+        image_data=boxes,
+        make_image_data=_best_boxes if corners is None else None,
     )
 
 
-def _boxes(place: Any) -> Tensor:
-    boxes = torch.as_tensor(place, dtype=torch.float32).reshape(-1, 4) if _is_whole(place) else None
+def _check_boxes(corners: Any) -> Tensor:
+    """Return the user's boxes as (1 or b, 4)."""
+    numbers = torch.as_tensor(corners)
+    is_complete = numbers.numel() % 4 == 0 and numbers.numel() > 0
+    boxes = torch.as_tensor(corners, dtype=torch.float32).reshape(-1, 4) if is_complete else None
     if boxes is None or not bool((boxes[:, 2:] > boxes[:, :2]).all()):
-        shown = torch.as_tensor(place).tolist()
+        shown = numbers.tolist()
         raise OptionError(f"the box is {shown}; expected (left, top, right, bottom), or (b, 4) for one an image")
     return boxes
 
 
-def _is_whole(place: Any) -> bool:
-    return torch.as_tensor(place).numel() % 4 == 0 and torch.as_tensor(place).numel() > 0
-
-
 def _detections(output: Any) -> list[tuple[Tensor, Tensor]]:
-    """Of each image the boxes (m, 4) and the scores (m, classes) of its detections."""
+    """Return the boxes (m, 4) and scores (m, classes) of each image's detections."""
     if isinstance(output, Mapping) and {"logits", "pred_boxes"} <= output.keys():
         scores = output["logits"].float().softmax(-1)[..., :-1]  # the last is that of no object
         corners = box_convert(output["pred_boxes"].float(), "cxcywh", "xyxy")
         return list(zip(corners, scores, strict=True))
-    if isinstance(output, (list, tuple)) and all(_is_found(image) for image in output):
+    if isinstance(output, (list, tuple)) and all(_has_detections(image) for image in output):
         classes = 1 + max((int(image["labels"].max()) for image in output if len(image["labels"])), default=0)
-        return [(image["boxes"], _spread(image["scores"], image["labels"], classes)) for image in output]
+        return [(image["boxes"], _by_class(image["scores"], image["labels"], classes)) for image in output]
     raise TargetError(
         f"the model returns a {type(output).__name__}; expected detections: a list of dicts with 'boxes', 'labels' and "
         "'scores' (torchvision), or 'logits' and 'pred_boxes' (transformers' DETR)"
     )
 
 
-def _is_found(image: Any) -> bool:
+def _has_detections(image: Any) -> bool:
     return isinstance(image, Mapping) and {"boxes", "labels", "scores"} <= image.keys()
 
 
-def _spread(scores: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Scores (m,) of one class each as (m, classes)."""
+def _by_class(scores: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Return scores (m,) of one class each as (m, classes), 0 for the others."""
     return scores.new_zeros(len(scores), classes).scatter(1, labels[:, None], scores[:, None])
 
 
-def _score(output: Any, target: Tensor, places: Tensor) -> Tensor:
-    """The utility of each row; 0 where nothing is detected, still in the graph of what is."""
-    found = []
-    for (boxes, scores), label, place in zip(_detections(output), target.tolist(), places, strict=True):
-        if len(boxes) and label < scores.shape[1]:
-            overlap = box_iou(boxes, place[None].to(boxes))[:, 0]
-            found.append((overlap * scores[:, label]).max())
-        else:
-            found.append(boxes.sum() * 0)
-    return torch.stack(found)
+def _best_score(output: Any, target: Tensor, boxes: Tensor) -> Tensor:
+    """The utility's function: the best score times overlap of each row."""
+    scores_of_rows = []
+    for (detected, scores), label, box_of_row in zip(_detections(output), target.tolist(), boxes, strict=True):
+        if len(detected) and label < scores.shape[1]:
+            overlap = box_iou(detected, box_of_row[None].to(detected))[:, 0]
+            scores_of_rows.append((overlap * scores[:, label]).max())
+        else:  # nothing is detected: 0, but still in the graph, so that derivatives are 0 and not missing
+            scores_of_rows.append(detected.sum() * 0)
+    return torch.stack(scores_of_rows)
 
 
-def _by_class(place: Tensor | None, output: Any, _: Labels) -> Tensor:
-    """The best score of each class (b, classes), times its overlap with the box if there is one."""
+def _best_by_class(boxes: Tensor | None, output: Any, _: Labels) -> Tensor:
+    """Return the best score of each class (b, classes), times its overlap with the box if there is one."""
     best = []
-    for index, (boxes, scores) in enumerate(_detections(output)):
-        if not len(boxes):
+    for index, (detected, scores) in enumerate(_detections(output)):
+        if not len(detected):
             raise TargetError(f"the model detects nothing in image {index}; lower its score threshold, or leave it out")
-        weight = 1 if place is None else box_iou(boxes, place[index % len(place)][None].to(boxes))
+        weight = 1 if boxes is None else box_iou(detected, boxes[index % len(boxes)][None].to(detected))
         best.append((scores.detach() * weight).amax(0))
     return torch.stack(best)
 
 
-def _best(output: Any, target: Tensor, _: Labels) -> Tensor:
-    """The box of the best detection of the class."""
-    places = []
-    for index, ((boxes, scores), label) in enumerate(zip(_detections(output), target.tolist(), strict=True)):
+def _best_boxes(output: Any, target: Tensor, _: Labels) -> Tensor:
+    """Return the box (b, 4) of each image's best detection of the target class."""
+    boxes = []
+    for index, ((detected, scores), label) in enumerate(zip(_detections(output), target.tolist(), strict=True)):
         if not float(scores[:, label].detach().max()):
             raise TargetError(f"the model detects no object of class {label} in image {index}; give a box, or a class "
                               "that it detects")  # fmt: skip
-        places.append(boxes[int(scores[:, label].argmax())].detach())
-    return torch.stack(places)
+        boxes.append(detected[int(scores[:, label].argmax())].detach())
+    return torch.stack(boxes)

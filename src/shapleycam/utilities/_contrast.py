@@ -14,22 +14,34 @@ from shapleycam.utilities.utility import Function, Labels, Utility, as_logits
 
 
 def contrast(other: int | str, utility: str | Utility | Function = "logit") -> Utility:
-    """Why the target and not `other`, a class number or label: of the two alone, z = z_A - z_B decides.
+    """Return the utility of the target against another class: a function of z = z_c - z_other.
 
-    With "logit" the utility is z, the difference of the scores and the log-odds log p_A / p_B; "log_probability" is
-    log σ(z), "probability" σ(z), "rest" their sum z + log σ(z).
+    Of the two classes alone z decides. With "logit" the utility is z itself, the log-odds log p_c / p_other;
+    "log_probability" is log σ(z), "probability" σ(z), and "rest" their sum z + log σ(z).
+
+    Args:
+        other: the other class, a number or a label.
+        utility: the function of z.
 
     Raises:
-        OptionError: an unknown utility; TargetError, when it is asked: an unknown class.
+        OptionError: an unknown utility.
+        TargetError: when the utility is used: an unknown class.
+
+    Example:
+        >>> import torch
+        >>> from shapleycam.utilities import contrast
+        >>> logits, target = torch.tensor([[1.0, 3.0, 2.0]]), torch.tensor([1])
+        >>> contrast("dog").with_image_data(logits, target, ["dog", "cat", "fox"])(logits, target)
+        tensor([2.])
     """
-    of_one, name = class_function(utility), resolve_utility(utility).name
+    function_of_classes, name = class_function(utility), resolve_utility(utility).name
 
     def function(output: Tensor, target: Tensor, others: Tensor) -> Tensor:
-        z = _of_softmax(output)
+        z = _softmax_logits(output)
         difference = z.gather(1, target[:, None]) - z.gather(1, others[:, None])
-        return of_one(difference, torch.ones_like(target))
+        return function_of_classes(difference, torch.ones_like(target))  # a single logit: class 1 is yes
 
-    def others(output: Tensor, target: Tensor, labels: Labels) -> Tensor:
+    def find_others(output: Tensor, target: Tensor, labels: Labels) -> Tensor:
         index = class_index(other, labels, as_logits(output).shape[1])
         if bool((target == index).any()):
             raise TargetError(f"class {other} was to be explained against itself; give another target or other class")
@@ -43,64 +55,79 @@ def contrast(other: int | str, utility: str | Utility | Function = "logit") -> U
         f"{name} of z_c - z_B, B = {other}",
         f"why the class and not {other}",
         reads="scores",
-        make_image_data=others,
+        make_image_data=find_others,
     )
 
 
 def any_of(classes: Sequence[int | str], utility: str | Utility | Function = "rest") -> Utility:
-    """Why one of `classes`, numbers or labels, taken together as one class with z_S = log Σ_{c in S} exp z_c, so that
-    its probability is the sum of theirs. The target is the likeliest of them.
+    """Return the utility of several classes taken together as one, with z_S = log Σ_{c in S} exp z_c.
+
+    The probability of the class S is then the sum of theirs. The target is the likeliest of them.
+
+    Args:
+        classes: numbers or labels.
+        utility: the function of the class S.
 
     Raises:
-        OptionError: no classes, or an unknown utility; TargetError, when it is asked: an unknown class.
+        OptionError: no classes, or an unknown utility.
+        TargetError: when the utility is used: an unknown class, all classes of the model, or a target outside.
+
+    Example:
+        >>> import torch
+        >>> from shapleycam.utilities import any_of
+        >>> logits, target = torch.tensor([[0.0, 0.0, 0.0, 0.0]]), torch.tensor([1])
+        >>> any_of([0, 1], "probability").with_image_data(logits, target, None)(logits, target)
+        tensor([0.5000])
     """
     if isinstance(classes, str) or not classes:
         raise OptionError(f"classes={classes!r}; expected a list of class numbers or labels")
-    of_one, name = class_function(utility), resolve_utility(utility).name
-    named = ", ".join(map(str, classes))
+    function_of_classes, resolved = class_function(utility), resolve_utility(utility)
+    listed = ", ".join(map(str, classes))
 
     def function(output: Tensor, target: Tensor, members: Tensor) -> Tensor:
         if _is_single(output):
-            return of_one(output, target)
+            return function_of_classes(output, target)
         z = as_logits(output)
         together = z.masked_fill(~members, -torch.inf).logsumexp(1, keepdim=True)
-        return of_one(torch.cat([together, z.masked_fill(members, -torch.inf)], 1), torch.zeros_like(target))
+        others = z.masked_fill(members, -torch.inf)
+        return function_of_classes(torch.cat([together, others], 1), torch.zeros_like(target))
 
-    def chosen(output: Tensor, labels: Labels) -> Tensor:
+    def member_mask(output: Tensor, labels: Labels) -> Tensor:
         z = as_logits(output)
-        found = torch.zeros(1, z.shape[1], dtype=torch.bool, device=z.device)
-        found[0, [class_index(one, labels, z.shape[1]) for one in classes]] = True
-        if bool(found.all()):
-            raise TargetError(f"classes {named} are all that the model has; expected some of them")
-        return found
+        mask = torch.zeros(1, z.shape[1], dtype=torch.bool, device=z.device)
+        mask[0, [class_index(member, labels, z.shape[1]) for member in classes]] = True
+        if bool(mask.all()):
+            raise TargetError(f"classes {listed} are all that the model has; expected some of them")
+        return mask
 
-    def members(output: Tensor, target: Tensor, labels: Labels) -> Tensor:
-        found = chosen(output, labels)
-        if not bool(found[0, target].all()):
-            raise TargetError(f"a target outside the classes {named} was given; leave it out, or give one of them")
-        return found
+    def find_members(output: Tensor, target: Tensor, labels: Labels) -> Tensor:
+        mask = member_mask(output, labels)
+        if not bool(mask[0, target].all()):
+            raise TargetError(f"a target outside the classes {listed} was given; leave it out, or give one of them")
+        return mask
 
-    def best(output: Tensor, labels: Labels) -> Tensor:
-        return as_logits(output).masked_fill(~chosen(output, labels), -torch.inf)
+    def scores_of_members(output: Tensor, labels: Labels) -> Tensor:
+        return as_logits(output).masked_fill(~member_mask(output, labels), -torch.inf)
 
     return Utility(
-        f"{name} of any of {named}",
+        f"{resolved.name} of any of {listed}",
         function,
-        f"{name} of log Σ_S exp z",
-        f"why one of {named}",
+        f"{resolved.name} of log Σ_S exp z",
+        f"why one of {listed}",
         reads="scores",
-        needs_logits=resolve_utility(utility).needs_logits,
-        multi_label=resolve_utility(utility).multi_label,
-        scores=best,
-        make_image_data=members,
+        needs_logits=resolved.needs_logits,
+        multi_label=resolved.multi_label,
+        scores=scores_of_members,
+        make_image_data=find_members,
     )
 
 
-def _of_softmax(output: Tensor) -> Tensor:
-    """Class scores whose softmax is right; of one logit z they are -z/2 and z/2."""
+def _softmax_logits(output: Tensor) -> Tensor:
+    """Return class scores whose softmax is the model's; of one logit z they are -z/2 and z/2."""
     z = as_logits(output)
     return z / 2 if _is_single(output) else z
 
 
 def _is_single(output: Tensor) -> bool:
+    """Return whether the output is a single logit an image."""
     return output.numel() == len(output)

@@ -1,4 +1,4 @@
-"""Why an image is like another, or like a text: how near its embedding is."""
+"""The question why an image is like another, or like a text: how near its embedding is."""
 
 from __future__ import annotations
 
@@ -13,25 +13,35 @@ from shapleycam.utilities.utility import Utility
 
 
 def similarity(embedding: Any) -> Utility:
-    """The cosine of the angle between the model's output (b, d) and an embedding (d,), or one an image (b, d).
+    """Return the cosine of the angle between the model's output (b, d) and an embedding.
 
     For "why are these two photographs alike" take `explainer.output(other)` as the embedding. There is no class.
 
+    Args:
+        embedding: a float tensor (d,), or (b, d) for one an image.
+
     Raises:
-        OptionError: not such a tensor; when it is asked: of another length than the output.
+        OptionError: not such a tensor; when the utility is used: of another length than the output.
+
+    Example:
+        >>> import torch
+        >>> from shapleycam.utilities import similarity
+        >>> output, target = torch.tensor([[1.0, 1.0]]), torch.tensor([0])
+        >>> similarity(torch.tensor([1.0, 0.0]))(output, target)
+        tensor([0.7071])
     """
     if not isinstance(embedding, torch.Tensor) or embedding.dim() not in {1, 2} or not embedding.is_floating_point():
-        found = tuple(embedding.shape) if isinstance(embedding, torch.Tensor) else type(embedding).__name__
-        raise OptionError(f"the embedding is {found}; expected a float tensor (d,), or (b, d) for one an image")
+        shape = tuple(embedding.shape) if isinstance(embedding, torch.Tensor) else type(embedding).__name__
+        raise OptionError(f"the embedding is {shape}; expected a float tensor (d,), or (b, d) for one an image")
 
-    def function(output: Tensor, _: Tensor, wanted: Tensor) -> Tensor:
+    def function(output: Tensor, _: Tensor, embeddings: Tensor) -> Tensor:
         vectors = output.flatten(1)
-        if vectors.shape[1] != wanted.shape[1]:
+        if vectors.shape[1] != embeddings.shape[1]:
             raise OptionError(
-                f"the embedding has {wanted.shape[1]} numbers, the model's output {vectors.shape[1]}; expected one "
+                f"the embedding has {embeddings.shape[1]} numbers, the model's output {vectors.shape[1]}; expected one "
                 "that this model made (explainer.output(image))"
             )
-        return cosine_similarity(vectors, wanted.to(vectors.dtype), dim=1)
+        return cosine_similarity(vectors, embeddings.to(vectors.dtype), dim=1)
 
     return Utility(
         "similarity",

@@ -1,4 +1,4 @@
-"""The utilities that have names: one table, which the command line, the documentation and the tests read."""
+"""The table of named utilities, which the command line, the documentation and the tests read."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ Value = Float[Tensor, " b"]
 
 
 def logit(output: Output, target: Target) -> Value:
-    """z_c, the class score itself; of a single logit z for yes (class 1) and -z for no (class 0)."""
+    """Return z_c, the class score itself; of a single logit z for yes (class 1) and -z for no (class 0)."""
     return _pick(as_logits(output), target)
 
 
 def log_probability(output: Output, target: Target) -> Value:
-    """Log softmax(z)_c; of a single logit log σ(z) and log σ(-z)."""
+    """Return log softmax(z)_c; of a single logit log σ(z) and log σ(-z)."""
     z = as_logits(output)
     return _pick(logsigmoid(z) if _is_single(output) else z.log_softmax(1), target)
 
 
 def probability(output: Output, target: Target) -> Value:
-    """softmax(z)_c; of a single logit σ(z) and σ(-z)."""
+    """Return softmax(z)_c; of a single logit σ(z) and σ(-z)."""
     z = as_logits(output)
     return _pick(z.sigmoid() if _is_single(output) else z.softmax(1), target)
 
 
 def rest(output: Output, target: Target) -> Value:
-    """z_c + log softmax(z)_c, the Residual Softmax Target-class utility (arXiv:2501.06261)."""
+    """Return z_c + log softmax(z)_c, the Residual Softmax Target-class utility (arXiv:2501.06261)."""
     return logit(output, target) + log_probability(output, target)
 
 
 def log_odds(output: Output, target: Target) -> Value:
-    """Log p_c / (1 - p_c) = z_c - log Σ_{j≠c} exp z_j: the class against all others together."""
+    """Return log p_c / (1 - p_c) = z_c - log Σ_{j≠c} exp z_j: the class against all others together."""
     z = as_logits(output)
     if _is_single(output):
         return _pick(z, target)
@@ -53,22 +53,22 @@ def log_odds(output: Output, target: Target) -> Value:
 
 
 def sigmoid_log_probability(output: Output, target: Target) -> Value:
-    """Log σ(z_c)."""
+    """Return log σ(z_c)."""
     return logsigmoid(logit(output, target))
 
 
 def sigmoid_probability(output: Output, target: Target) -> Value:
-    """σ(z_c)."""
+    """Return σ(z_c)."""
     return logit(output, target).sigmoid()
 
 
 def sigmoid_rest(output: Output, target: Target) -> Value:
-    """z_c + log σ(z_c)."""
+    """Return z_c + log σ(z_c)."""
     return logit(output, target) + sigmoid_log_probability(output, target)
 
 
 def value(output: Output, target: Target) -> Value:
-    """y_c, a number of the output as it is."""
+    """Return y_c, a number of the output as it is."""
     return _pick(_numbers(output), target)
 
 
@@ -116,24 +116,28 @@ UTILITIES = {
         _VALUE,
     )
 }
-
-
-_OF_CLASSES = [name for name, utility in UTILITIES.items() if utility.predicts]
+"""The utilities by name; a new one is a function above and a row here."""
+_CLASS_UTILITIES = [name for name, utility in UTILITIES.items() if utility.predicts]
 
 
 def resolve_utility(choice: str | Utility | Function) -> Utility:
-    """The utility that a name or a callable `(output, target) -> (b,)` means.
+    """Return the utility that a name or a callable `(output, target) -> (b,)` means.
 
     Raises:
-        OptionError: an unknown name.
+        OptionError: an unknown name, or something else.
+
+    Example:
+        >>> from shapleycam.utilities import resolve_utility
+        >>> resolve_utility("ReST").formula, resolve_utility(lambda output, target: output.sum(1)).formula
+        ('z_c + log softmax(z)_c', '<lambda>(output, target)')
     """
     if isinstance(choice, Utility):
         return choice
     if isinstance(choice, str):
-        own = canonical_name(choice, UTILITIES)
-        if own is None:
+        name = canonical_name(choice, UTILITIES)
+        if name is None:
             raise OptionError(f"utility {choice!r} is unknown; {nearest(choice, UTILITIES)}")
-        return UTILITIES[own]
+        return UTILITIES[name]
     if callable(choice):
         name = getattr(choice, "__name__", type(choice).__name__)
         return Utility(name, choice, f"{name}(output, target)", "a function of the user's")
@@ -143,31 +147,43 @@ def resolve_utility(choice: str | Utility | Function) -> Utility:
 
 
 def class_function(choice: str | Utility | Function) -> Callable[[Output, Target], Value]:
-    """The function of logits that a name means, for utilities that put another question to it.
+    """Return the function of logits (b, classes) that a name means, for utilities that are built on it.
 
     Raises:
-        OptionError: an unknown name, or a utility that asks something else.
+        OptionError: an unknown name, or a utility that is no function of the logits alone.
     """
     utility = resolve_utility(choice)
     if utility.raw or utility.image_data is not None or utility.make_image_data is not None or not utility.predicts:
         raise OptionError(
-            f"utility {utility.name!r} is a question of its own; expected one of {', '.join(_OF_CLASSES)}"
+            f"utility {utility.name!r} is a question of its own; expected one of {', '.join(_CLASS_UTILITIES)}"
         )
     return utility.function
 
 
 def probabilities(output: Output, utility: str, form: OutputKind = "logits") -> Float[Tensor, "b classes"]:
-    """What a model that is asked `utility` gives each class, from its own output, whose numbers are of a `form`.
+    """Return each class's probability, from the model's own output.
 
-    Of logits it is their sigmoid for labels beside others, else their softmax.
+    Of logits it is their sigmoid for multi-label utilities, else their softmax.
+
+    Args:
+        output: (b, classes), or one logit an image.
+        utility: the name of the utility that is explained.
+        form: what the numbers of the output are.
+
+    Example:
+        >>> import torch
+        >>> from shapleycam.utilities import probabilities
+        >>> logits = torch.zeros(1, 4)
+        >>> probabilities(logits, "rest"), probabilities(logits, "sigmoid_rest")
+        (tensor([[0.2500, 0.2500, 0.2500, 0.2500]]), tensor([[0.5000, 0.5000, 0.5000, 0.5000]]))
     """
     if form in {"probabilities", "log-probabilities"}:
         p = output.float() if form == "probabilities" else output.float().exp()
         single = p.reshape(len(p), -1)
         return torch.cat([1 - single, single], 1) if _is_single(p) else p
     z = as_logits(output.float())
-    multi_label = form == "sigmoid logits" or utility.startswith("sigmoid")
-    return z.sigmoid() if _is_single(output) or multi_label else z.softmax(1)
+    is_multi_label = form == "sigmoid logits" or utility.startswith("sigmoid")
+    return z.sigmoid() if _is_single(output) or is_multi_label else z.softmax(1)
 
 
 def _is_single(output: Tensor) -> bool:

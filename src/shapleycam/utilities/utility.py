@@ -1,4 +1,4 @@
-"""What a utility is: a scalar an image, made from the model's output and what is asked of it."""
+"""The class of utilities: functions from the model's output and the class to one number an image."""
 
 from __future__ import annotations
 
@@ -20,15 +20,21 @@ Labels: TypeAlias = "Sequence[str] | None"
 
 
 def as_logits(output: Float[Tensor, "b *classes"]) -> Float[Tensor, "b classes"]:
-    """The class scores (b, classes): of a model with one logit, (b,) or (b, 1), those of no (-z) and yes (z).
+    """Return the class scores (b, classes); of one logit z, (b,) or (b, 1), those of no (-z) and yes (z).
 
     Raises:
         TargetError: the output has another form.
+
+    Example:
+        >>> import torch
+        >>> from shapleycam.utilities import as_logits
+        >>> as_logits(torch.tensor([2.0]))
+        tensor([[-2.,  2.]])
     """
     if not isinstance(output, torch.Tensor) or output.dim() not in {1, 2}:
-        found = f"shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else f"type {type(output).__name__}"
+        shape = f"shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else f"type {type(output).__name__}"
         raise TargetError(
-            f"the model's output has {found}; expected logits (b, classes): choose them with output=, or ask of a "
+            f"the model's output has {shape}; expected logits (b, classes): choose them with output=, or ask of a "
             "place with utility=shapleycam.utilities.inside(mask) (segmentation) or box() (detection), or give a "
             "function of yours"
         )
@@ -37,27 +43,42 @@ def as_logits(output: Float[Tensor, "b *classes"]) -> Float[Tensor, "b classes"]
 
 
 def logits_or_none(output: Any, _: Labels = None) -> Tensor | None:
-    """The class scores, None where the output has another form."""
+    """Return the class scores, None where the output has another form."""
     return as_logits(output) if isinstance(output, torch.Tensor) and output.dim() in {1, 2} else None
 
 
 def _rows(output: Any, count: int) -> Sequence[Any]:
-    """What is returned for each image, where that is a list; else all of it."""
+    """Return the output of each image, where it is a list of these; otherwise all of it as one."""
     return output if isinstance(output, (list, tuple)) and len(output) == count else [output]
 
 
 @dataclass(frozen=True, eq=False)
 class Utility:
-    """A named utility: `function(output, target)` gives one number an image; `formula` is for people.
+    """A named utility: what is explained, as one number an image.
 
-    `scores(output, labels)` (b, n) are what a target chooses among, None where there are no classes; the best is the
-    predicted one, if it `predicts`. `raw` utilities get all that the model returns, others what is explained of it.
-    `reads` says in which form: as class "scores" (logits, also where the model returns probabilities; log p where it
-    `needs_logits` is False and there is nothing else), as "numbers" with one row an image, or as the model's own
-    "output". `beside` says that its classes may stand beside each other.
+    Attributes:
+        name: in results and messages.
+        function: `function(output, target)` returns (b,); with image data, `function(output, target, data)`.
+        formula: for people.
+        summary: one line for people.
+        scores: `scores(output, labels)` returns (b, n), what a target chooses among; None where there are no classes.
+        predicts: whether the class with the largest score is the predicted one.
+        raw: whether the function gets everything that the model returns, and not the part that is explained.
+        reads: the form of the output that the function gets. "scores": class scores, the logits also where the model
+            returns probabilities (log p if `needs_logits` is False and there are no logits); "numbers": one row an
+            image; "output": the model's own.
+        needs_logits: whether log p will not do.
+        multi_label: whether several of its classes may hold at once.
+        image_data: (b or 1, ...), data for each image, the function's third argument: a mask, an embedding.
+        make_image_data: `make_image_data(output, target, labels)` makes the data from the output on the whole image;
+            they then stay the same for all coalitions.
 
-    `each` (b or 1, ...) is data for each image, handed to the function as its third argument: a mask, an embedding.
-    `settle(output, target, labels)` makes it from the output on the whole image; it then stays for all coalitions.
+    Example:
+        >>> import torch
+        >>> from shapleycam.utilities import UTILITIES
+        >>> logits, target = torch.tensor([[0.0, 2.0]]), torch.tensor([1])
+        >>> UTILITIES["logit"](logits, target), UTILITIES["rest"](logits, target)
+        (tensor([2.]), tensor([1.8731]))
     """
 
     name: str
@@ -76,10 +97,16 @@ class Utility:
     def __call__(
         self, output: Any, target: Int[Tensor, " b"], samples: Int[Tensor, " b"] | None = None
     ) -> Float[Tensor, " b"]:
-        """The utility of each row, in float32 at least; `samples` says which image a row belongs to.
+        """Return the utility of each row, in float32 at least.
+
+        Args:
+            output: of `rows` coalitions or images.
+            target: the class of each row.
+            samples: the image that each row belongs to; None where rows are the images one to one.
 
         Raises:
             OptionError: the function does not give one number a row.
+            TargetError: the function raised where the model detects nothing.
         """
         precise = widened(output) if isinstance(output, torch.Tensor) else output
         try:
@@ -87,28 +114,28 @@ class Utility:
         except (ShapleyCamError, torch.cuda.OutOfMemoryError):
             raise
         except Exception as error:
-            nothing = [str(row) for row, part in enumerate(_rows(output, len(target))) if is_empty(part)]
-            if not nothing:
+            empty = [str(row) for row, part in enumerate(_rows(output, len(target))) if is_empty(part)]
+            if not empty:
                 raise
             raise TargetError(
                 f"utility {self.name!r} raised {type(error).__name__}, and the model detects nothing in row "
-                f"{', '.join(nothing)} (an image, or one with places removed): lower the model's score threshold, or "
+                f"{', '.join(empty)} (an image, or one with places removed): lower the model's score threshold, or "
                 "let the utility return 0 there"
             ) from error
         if not isinstance(value, torch.Tensor) or value.shape != target.shape:
-            found = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
+            shape = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
             raise OptionError(
-                f"utility {self.name!r} returned {found}; expected a tensor ({len(target)},), one per image"
+                f"utility {self.name!r} returned {shape}; expected a tensor ({len(target)},), one per image"
             )
         return value
 
     def with_image_data(self, output: Any, target: Int[Tensor, " b"], labels: Labels) -> Utility:
-        """The utility with its data for these images, made from their own output where it is made so."""
-        each = self.image_data if self.make_image_data is None else self.make_image_data(output, target, labels)
-        if each is None:
+        """Return the utility with its data for these images, made from their output where it is made of it."""
+        data = self.image_data if self.make_image_data is None else self.make_image_data(output, target, labels)
+        if data is None:
             return self
         return replace(
-            self, image_data=each.expand(len(target), *each.shape[1:]).to(target.device), make_image_data=None
+            self, image_data=data.expand(len(target), *data.shape[1:]).to(target.device), make_image_data=None
         )
 
     def check_images(self, count: int) -> None:

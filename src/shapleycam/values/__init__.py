@@ -6,11 +6,10 @@ from shapleycam.values._kernel import kernel
 from shapleycam.values._path import path
 from shapleycam.values._permutation import permutation
 from shapleycam.values._taylor import taylor
-from shapleycam.values.options import EstimatorKeywords, EstimatorOptions
+from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.shares import ShapleyValues
 
 __all__ = [
-    "EstimatorKeywords",
     "EstimatorOptions",
     "Interactions",
     "ShapleyValues",

@@ -21,7 +21,7 @@ _AT_ONCE = 2**14
 
 
 def exact(game: Game) -> ShapleyValues:
-    """φ_j = Σ_S |S|! (n - |S| - 1)! / n! · (v(S ∪ j) - v(S)), by 2^n evaluations an image, summed in float64.
+    """Compute φ_j = Σ_S |S|! (n - |S| - 1)! / n! · (v(S ∪ j) - v(S)), by 2^n evaluations an image, in float64.
 
     Raises:
         OptionError: more than 20 players.
@@ -44,12 +44,12 @@ def exact(game: Game) -> ShapleyValues:
 
 
 def members(numbers: Int[Tensor, " s"], n: int) -> Bool[Tensor, "s n"]:
-    """Coalitions by number: player j takes part where bit j is set."""
+    """Return coalitions by number: player j takes part where bit j is set."""
     return (numbers[:, None] >> torch.arange(n)) % 2 == 1
 
 
 def _weights(n: int) -> tuple[Float[Tensor, " sizes"], Float[Tensor, " sizes"]]:
-    """By coalition size, what v(S) counts for a member of S, and (negative) for a player outside."""
+    """Return by coalition size the weight of v(S) for a member of S, and the (negated) one for a player outside."""
     joined = [0.0] + [1 / (size * comb(n, size)) for size in range(1, n + 1)]
     left = [1 / ((n - size) * comb(n, size)) for size in range(n)] + [0.0]
     return torch.tensor(joined, dtype=torch.float64), torch.tensor(left, dtype=torch.float64)

@@ -21,9 +21,11 @@ from shapleycam.values._taylor import divided
 
 @dataclass(frozen=True)
 class Interactions:
-    """`pairs` (b, n, n), symmetric with zeros on its diagonal: what two players earn together beyond what each earns
-    without the other, in units of the utility. `own` (b, n): each player's own effect, None for sampled pairs.
-    `stderr` (b, n, n) or None; `evaluations` (b,): head evaluations, or Hessian products, spent on each image.
+    """Interactions of pairs of players, in units of the utility.
+
+    `pairs` (b, n, n), symmetric with zeros on its diagonal, is what two players earn together beyond what each earns
+    without the other. `own` (b, n) is each player's own effect, None for sampled pairs. `stderr` (b, n, n) are standard
+    errors or None; `evaluations` (b,) are the head evaluations, or Hessian products, spent on each image.
     """
 
     pairs: Float[Tensor, "b n n"]
@@ -32,18 +34,19 @@ class Interactions:
     evaluations: Int[Tensor, " b"]
 
     def strongest(self, index: int = 0, count: int = 10) -> list[tuple[int, int, float]]:
-        """The pairs of largest size in one image: player, player, interaction."""
+        """Return the pairs of largest size in one image: player, player, interaction."""
         n = self.pairs.shape[1]
         first, second = torch.triu_indices(n, n, 1)
-        found = self.pairs[index][first, second]
-        best = found.abs().topk(min(count, len(found))).indices.tolist()
-        return [(int(first[pair]), int(second[pair]), float(found[pair])) for pair in best]
+        effects = self.pairs[index][first, second]
+        largest = effects.abs().topk(min(count, len(effects))).indices.tolist()
+        return [(int(first[pair]), int(second[pair]), float(effects[pair])) for pair in largest]
 
 
 def interactions(game: Game) -> Interactions:
-    """Of the second-order game: pairs A_i·H_ij·A_j and own effects A_i·(g - H·A)_i + ½ A_i·H_ii·A_i.
+    """Compute the interactions of the second-order game.
 
-    Own effects plus each pair once are v(N) at second order. It takes one Hessian-vector product a player.
+    They are A_i·H_ij·A_j for pairs; own effects are A_i·(g - H·A)_i + ½ A_i·H_ii·A_i. Own effects plus each pair once
+    are v(N) at second order. It takes one Hessian-vector product a player.
 
     Raises:
         DerivativeError: something after the layer has no second derivative.
@@ -57,7 +60,7 @@ def interactions(game: Game) -> Interactions:
 
 
 def sampled_interactions(game: Game, rounds: int = 16, seed: int = 0) -> Interactions:
-    """The Shapley interaction index, the mean of v(S ∪ ij) - v(S ∪ i) - v(S ∪ j) + v(S), with standard errors.
+    """Sample the Shapley interaction index, the mean of v(S ∪ ij) - v(S ∪ i) - v(S ∪ j) + v(S), with standard errors.
 
     A round takes about n² evaluations and meets each pair once; the rounds are independent. Right for any head.
 
@@ -74,7 +77,7 @@ def sampled_interactions(game: Game, rounds: int = 16, seed: int = 0) -> Interac
 
 
 def _part(game: Game, player: int) -> Float[Tensor, "b *shape"]:
-    """The activation with one player in its place."""
+    """Return the activation with one player present."""
     alone = torch.zeros(len(game.activation), 1, game.n_players, device=game.activation.device)
     alone[..., player] = 1
     kept = game.players.presence(alone)[:, 0].to(game.activation.dtype)
@@ -82,14 +85,14 @@ def _part(game: Game, player: int) -> Float[Tensor, "b *shape"]:
 
 
 def _paths(n: int) -> Int[Tensor, "orders m"]:
-    """Orders of n players (and, for an odd n, one that does nothing) in which each two are neighbours once."""
+    """Return orders of n players (and, for an odd n, one that does nothing) in which each two are neighbours once."""
     m = n + n % 2
     zigzag = torch.tensor([(step + 1) // 2 * (1 if step % 2 else -1) for step in range(m)])
     return (zigzag + torch.arange(m // 2)[:, None]) % m
 
 
 def _round(game: Game, generators: list[torch.Generator]) -> Float[Tensor, "b n n"]:
-    """One estimate of every pair of every image."""
+    """Return one estimate of every pair of every image."""
     n, paths = game.n_players, _paths(game.n_players)
     orders, m = paths.shape
     order = torch.stack([torch.randperm(m, generator=generator)[paths] for generator in generators])

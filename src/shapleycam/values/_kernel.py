@@ -17,7 +17,7 @@ from shapleycam.values.shares import ShapleyValues
 
 
 def kernel(game: Game, evaluations: int = 2048, seed: int = 0) -> ShapleyValues:
-    """Values (b, n) that fit v at `evaluations` coalitions, drawn in pairs of a coalition and its complement.
+    """Return values (b, n) that fit v at `evaluations` coalitions, drawn in pairs of a coalition and its complement.
 
     Sizes are drawn in proportion to the Shapley kernel's weight of a size, (n - 1) / (|S| (n - |S|)), so that the fit
     itself is unweighted. There is no standard error.
@@ -37,12 +37,12 @@ def kernel(game: Game, evaluations: int = 2048, seed: int = 0) -> ShapleyValues:
     inside, total = drawn.to(precise), game.grand[:, None].to(precise)
     # Σ φ = v(N) put in: the last player's share is what the others leave.
     features = inside[..., :-1] - inside[..., -1:]
-    wanted = worth - inside[..., -1] * total
+    targets = worth - inside[..., -1] * total
     normal = features.mT @ features
     if bool((torch.linalg.matrix_rank(normal) < n - 1).any()):
         raise _too_few(evaluations, n)
-    found = torch.linalg.solve(normal, (features.mT @ wanted[..., None]))[..., 0]
-    values = torch.cat([found, total - found.sum(1, keepdim=True)], 1)
+    others = torch.linalg.solve(normal, (features.mT @ targets[..., None]))[..., 0]
+    values = torch.cat([others, total - others.sum(1, keepdim=True)], 1)
     return ShapleyValues(values, None, torch.full_like(game.target, 2 * pairs))
 
 
@@ -51,7 +51,7 @@ def _too_few(evaluations: int, n: int) -> OptionError:
 
 
 def _coalitions(pairs: int, n: int, seed: int) -> Bool[Tensor, "s n"]:
-    """Coalitions of sizes 1 to n - 1, and after them their complements."""
+    """Draw coalitions of sizes 1 to n - 1; after them come their complements."""
     generator = torch.Generator().manual_seed(seed)
     sizes = torch.arange(1, n)
     drawn = torch.multinomial(1 / (sizes * (n - sizes)), pairs, replacement=True, generator=generator)

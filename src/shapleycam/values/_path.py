@@ -27,7 +27,7 @@ _FEWEST, MOST_NODES = 4, 64
 
 
 def path(game: Game, nodes: Nodes = 8, tolerance: float = 0.01) -> ShapleyValues:
-    """Values (b, n) from gradients at Gauss-Legendre nodes of the way from 0 to A.
+    """Estimate values (b, n) from gradients at Gauss-Legendre nodes of the way from 0 to A.
 
     `nodes="auto"` takes 4, 8, … 64 nodes, for each image until its values sum to v(N) within `tolerance` of it;
     `nodes` of what is returned says how many it took. Warns of images whose values do not, and of a head that ignores
@@ -44,7 +44,9 @@ def path(game: Game, nodes: Nodes = 8, tolerance: float = 0.01) -> ShapleyValues
 def mean_gradient(
     game: Game, nodes: Nodes = 8, tolerance: float = 0.01
 ) -> tuple[Float[Tensor, "b *shape"], Int[Tensor, " b"]]:
-    """D = Σ_i w_i ∂U/∂A at t_i·A, Gauss-Legendre nodes t_i and weights w_i on [0, 1], and how many nodes each took.
+    """Return D = Σ_i w_i ∂U/∂A at t_i·A, and how many nodes each image took.
+
+    t_i and w_i are Gauss-Legendre nodes and weights on [0, 1].
 
     Raises:
         OptionError: fewer than one node.

@@ -36,7 +36,7 @@ def permutation(
     most_orders: int = 4 * MOST,
     progress: Progress | None = None,
 ) -> ShapleyValues:
-    """Sampled Shapley values (b, n) with standard errors; they sum to v(N) for any number of orders.
+    """Sample Shapley values (b, n) with standard errors; they sum to v(N) for any number of orders.
 
     Args:
         game: the images' games; what one gets does not depend on its batch mates.
@@ -67,12 +67,12 @@ def permutation(
         if not len(active):
             break
     if orders is None and len(active):
-        _about_tolerance(active, float(reached.max()), tolerance, most_orders)
+        _warn_of_tolerance(active, float(reached.max()), tolerance, most_orders)
     return sums.shares(game)
 
 
 def _rounds(orders: int | None, most: int) -> Iterator[int]:
-    """How many samples to draw each time: after the first round a quarter more, an even number."""
+    """Yield how many samples to draw each time: after the first round a quarter more, an even number."""
     last = -(-(most if orders is None else orders) // 4)
     done = 0
     while done < last:
@@ -82,7 +82,7 @@ def _rounds(orders: int | None, most: int) -> Iterator[int]:
 
 
 def _samples(count: int, n: int, generator: torch.Generator) -> Int[Tensor, "samples four n"]:
-    """The place of each player in the four orders of each sample."""
+    """Return the place of each player in the four orders of each sample."""
     places = torch.rand(count, n, generator=generator).argsort(1).argsort(1)
     exchanged = (places + n - n // 2) % n
     return torch.stack([places, exchanged, n - 1 - places, n - 1 - exchanged], 1)
@@ -91,13 +91,13 @@ def _samples(count: int, n: int, generator: torch.Generator) -> Int[Tensor, "sam
 def _marginals(
     game: Game, places: Int[Tensor, "a samples four n"], images: Int[Tensor, " a"]
 ) -> Float[Tensor, "a samples n"]:
-    """Each player's contribution, the mean over the orders of a sample."""
+    """Return each player's marginal contribution, the mean over the orders of a sample."""
     worth = _prefix_worth(game, places.flatten(1, 2), images)
     gained: Tensor = worth.diff(dim=2).unflatten(1, places.shape[1:3])
     return gained.gather(3, places.to(gained.device)).mean(2)
 
 
-def _about_tolerance(images: Int[Tensor, " a"], reached: float, tolerance: float, most: int) -> None:
+def _warn_of_tolerance(images: Int[Tensor, " a"], reached: float, tolerance: float, most: int) -> None:
     which = ", ".join(map(str, images.tolist()))
     warn(
         ToleranceWarning,
@@ -109,7 +109,7 @@ def _about_tolerance(images: Int[Tensor, " a"], reached: float, tolerance: float
 def _prefix_worth(
     game: Game, places: Int[Tensor, "a orders n"], images: Int[Tensor, " a"]
 ) -> Float[Tensor, "a orders m"]:
-    """What the first 0, 1, … n players of each order are worth; nobody and all need no evaluation."""
+    """Return the worth of the first 0, 1, … n players of each order; nobody and all need no evaluation."""
     n, precise = game.n_players, accurate(game.activation.device)
     worth = torch.zeros(*places.shape[:2], n + 1, dtype=precise, device=game.activation.device)
     worth[..., n] = game.grand[images.to(worth.device), None].to(precise)
@@ -143,7 +143,7 @@ class _Sums:
         self.count[images] += new
 
     def shares(self, game: Game) -> ShapleyValues:
-        """What was found; of a single sample the standard error is not known (NaN)."""
+        """Return the estimates; of a single sample the standard error is not known (NaN)."""
         variance = self.squares / (self.count * (self.count - 1))[:, None]
         spent = 4 * self.count * (game.n_players - 1)
         return ShapleyValues(self.mean.clone(), variance.sqrt(), spent, samples=self.count.clone())

@@ -16,7 +16,7 @@ from shapleycam.values.shares import ShapleyValues
 
 
 def taylor(game: Game, order: int = 2) -> ShapleyValues:
-    """Values (b, n) from the gradient alone (order 1) or with one Hessian-vector product (order 2).
+    """Estimate values (b, n) from the gradient alone (order 1) or with one Hessian-vector product (order 2).
 
     Raises:
         OptionError: another order.
@@ -29,15 +29,15 @@ def taylor(game: Game, order: int = 2) -> ShapleyValues:
 
 
 def divided(game: Game, derivative: Float[Tensor, "b *shape"]) -> Float[Tensor, "b n"]:
-    """φ_j = Σ_k A_kj D_kj, summed over each player's positions."""
+    """Return φ_j = Σ_k A_kj D_kj, summed over each player's positions."""
     return game.players.totals(game.layout.positions(game.activation * derivative).sum(2))
 
 
 def first_order(game: Game) -> Float[Tensor, "b *shape"]:
-    """D = g, the gradient of the utility (one head gradient)."""
+    """Return D = g, the gradient of the utility (one head gradient)."""
     return game.gradient()
 
 
 def second_order(game: Game) -> Float[Tensor, "b *shape"]:
-    """D = g - ½ H·A (one head gradient and one Hessian-vector product)."""
+    """Return D = g - ½ H·A (one head gradient and one Hessian-vector product)."""
     return game.gradient() - 0.5 * game.hvp(game.activation)

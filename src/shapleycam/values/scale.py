@@ -12,14 +12,14 @@ _FLAT = 0.05
 
 
 def cancels(game: Game) -> bool:
-    """Whether first-order values sum to next to nothing in every image, as behind a head that ignores scale."""
+    """Return whether first-order values sum to next to nothing in every image, as behind a head that ignores scale."""
     values = game.layout.positions(game.activation * game.gradient()).sum(2)
     sums, sizes = values.sum(1).abs(), values.abs().sum(1)
     return bool((sums <= _CANCELS * sizes).all() and (sizes > 0).any())
 
 
 def ignores_scale(game: Game) -> bool:
-    """Whether U(head(A/2)) is U(head(A)) while U(head(0)) is not (two head evaluations)."""
+    """Return whether U(head(A/2)) is U(head(A)) while U(head(0)) is not (two head evaluations)."""
     full, half, empty = game.full, game.utility_at(game.activation / 2), game.empty
     gap = (full - empty).abs()
     return bool(((half - full).abs() <= _FLAT * gap).all() and (gap > 1e-6 * (1 + full.abs())).all())

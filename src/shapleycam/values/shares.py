@@ -1,4 +1,4 @@
-"""What every estimator returns."""
+"""The result of every estimator of Shapley values."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class ShapleyValues:
 
     @property
     def uncertainty(self) -> Float[Tensor, " b"]:
-        """‖stderr‖ / ‖values‖ of each image; zero for a method without a standard error, as for values of zero."""
+        """Return ‖stderr‖ / ‖values‖ for each image; zero without a standard error, and for values of zero."""
         if self.stderr is None:
             return self.values.new_zeros(len(self.values))
         size = self.values.norm(dim=1)
         return torch.where(size > 0, self.stderr.norm(dim=1) / size, 0.0)
 
     def interval(self, confidence: float = 0.95) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n"]]:
-        """Each value's lowest and highest at this confidence, by Student's t.
+        """Return each value's lower and upper end at this confidence, by Student's t.
 
         Raises:
             OptionError: a confidence outside (0, 1), or values without a standard error.

@@ -9,7 +9,7 @@ from math import isnan, log10
 import torch
 from torch import Tensor
 
-from shapleycam.cams.heatmaps import resized
+from shapleycam.cams.heatmaps import resize
 from shapleycam.cams.table import METHODS
 from shapleycam.drawing import overlays
 from shapleycam.explanations.explanation import Explanation
@@ -85,7 +85,7 @@ def _map(game: Game, e: Explanation, true: ShapleyValues) -> str:
     """The values so far over what the network saw."""
     cells = game.players.cells(true.values)
     size = (int(e.heatmap.shape[1]), int(e.heatmap.shape[2]))
-    shade = overlays.signed_shade_of(resized(cells, size)[0], 0.8)
+    shade = overlays.signed_shade_of(resize(cells, size)[0], 0.8)
     largest = float(cells.abs().max())
     picture = markup.picture_uri(overlays.on_picture(e.picture(0), shade))
     alt = f"sampled Shapley values of {e.sources[0].name} for {e.label()}"

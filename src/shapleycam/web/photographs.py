@@ -10,10 +10,10 @@ from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from shapleycam.errors import ImageError
-from shapleycam.images import open_photograph
+from shapleycam.images import open_photograph, raise_image_errors
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000")
 """What is tried; Pillow knows more, some of which start other programs."""
@@ -86,12 +86,7 @@ def checked(name: str, content: bytes, limits: Limits) -> Photograph:
 def _reading(name: str) -> Iterator[None]:
     """What Pillow and `load` raise, as one line about this photograph."""
     try:
-        yield
+        with raise_image_errors(name, "upload"):
+            yield
     except ImageError as error:
         raise ImageError(str(error).replace("the image", name, 1)) from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageError(f"{name}: far too many pixels; make it smaller") from None
-    except UnidentifiedImageError:
-        raise ImageError(f"{name}: not a photograph in a known format; send a JPEG, PNG or WebP") from None
-    except (OSError, ValueError, SyntaxError, MemoryError) as error:
-        raise ImageError(f"{name}: damaged or cut short ({error}); get the file again") from None

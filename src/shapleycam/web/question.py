@@ -8,7 +8,8 @@ from functools import cached_property
 
 from shapleycam.errors import ImageError, ModelError, OptionError
 from shapleycam.explaining.explainer import Explainer
-from shapleycam.explaining.inputs import Batch, Target, prepared, stacked
+from shapleycam.explaining.inputs import Batch, Target
+from shapleycam.explaining.photographs import prepare_photograph, stack_photographs
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.game import Game
 from shapleycam.models.labels import class_index, short_label
@@ -63,7 +64,8 @@ class Question:
         transform = self.explainer.preprocess
         if transform is None:
             raise ModelError(f"model {self.model!r} does not say how it wants photographs; the operator must")
-        return stacked([prepared(self.photo.image(), self.photo.name, transform)], self.explainer.model)
+        photograph = prepare_photograph(self.photo.image(), transform, self.photo.name)
+        return stack_photographs([photograph], self.explainer.model)
 
     @cached_property
     def target(self) -> Target:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shapleycam.cams.heatmaps import blank
+from shapleycam.cams.heatmaps import is_blank
 from shapleycam.cams.table import METHODS
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.summary import gap_of_values, sum_of_values
@@ -20,7 +20,7 @@ def doubts(e: Explanation, grand: float) -> Iterator[str]:
         yield f"{e.remark[0].upper()}{e.remark[1:]}."
     if method.is_baseline:
         yield "This map is random, for comparison: it says nothing of the photograph."
-    if bool(blank(e.values)[0]):
+    if bool(is_blank(e.values)[0]):
         yield "The map is blank: no place speaks for this class. Look at the signed map, or ask for another class."
     if not method.in_units:
         yield "The numbers of this method have no units: read them as an order of places, not as shares."

@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from shapleycam.errors import ImageError, OptionError
-from shapleycam.images import PIXEL_LIMIT
-from shapleycam.wording import on_one_line
+from shapleycam.images import raise_image_errors
 
 Label: TypeAlias = "str | int | None"
 
@@ -106,16 +104,8 @@ def decode_image(content: bytes, name: str) -> Image.Image:
     """
     if not content:
         raise ImageError(f"{name}: the picture is empty (0 bytes); get the dataset again")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return Image.open(io.BytesIO(content))
-    except UnidentifiedImageError:
-        raise ImageError(f"{name}: not an image in a format that Pillow reads; convert it to PNG or JPEG") from None
-    except Image.DecompressionBombError:
-        raise ImageError(f"{name}: over the limit of {PIXEL_LIMIT:,} pixels; make it smaller") from None
-    except Exception as error:  # Pillow's readers raise errors of any type on a damaged file
-        raise ImageError(f"{name}: damaged ({on_one_line(error)}); get the dataset again") from error
+    with raise_image_errors(name, "dataset"):
+        return Image.open(io.BytesIO(content))
 
 
 def _check_index(index: int, length: int) -> int:

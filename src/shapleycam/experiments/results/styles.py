@@ -8,13 +8,13 @@ from typing import TypeAlias
 from shapleycam.cams.table import METHODS
 
 Marker: TypeAlias = "str | tuple[int, int, int]"
-"""A letter, or a star of so many points."""
+"""A letter of matplotlib's, or (points, 1, rotation) for a star."""
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#777777", "#000000", "#AA4499")
 """Colours for names that are not in the table of methods."""
 _MARKERS: tuple[Marker, ...] = (*"os^Dv<>PX*phd", (4, 1, 0), (3, 1, 0), "x", "+")
 _DASHES = ("-", "--", ":", "-.", (0, (3, 1, 1, 1, 1, 1)), (0, (6, 2)))
-_OF_SPREAD = {"mean": 0, "elementwise": 1, "elementwise + ReLU": 2, "activation-weighted": 3}
+_DASHES_OF_SPREAD = {"mean": 0, "elementwise": 1, "elementwise + ReLU": 2, "activation-weighted": 3}
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,12 @@ class Style:
 
 
 def style_of(method: str) -> Style:
-    """The look of a method, the same in all figures; names that are not in the table share a few looks."""
+    """Return the style of a method, the same in all figures; names that are not in the table share a few styles.
+
+    Colours come from the table of methods, so a row of a new kind brings its own.
+    """
     if method not in METHODS:
-        place = sum(method.encode())
-        return Style(_COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)], _DASHES[place % len(_DASHES)])
-    row, place = METHODS[method], list(METHODS).index(method)
-    return Style(row.colour, _MARKERS[place % len(_MARKERS)], _DASHES[_OF_SPREAD.get(row.spread_name, 4)])
+        number = sum(method.encode())
+        return Style(_COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)], _DASHES[number % len(_DASHES)])
+    row, number = METHODS[method], list(METHODS).index(method)
+    return Style(row.colour, _MARKERS[number % len(_MARKERS)], _DASHES[_DASHES_OF_SPREAD.get(row.spread_name, 4)])

@@ -27,5 +27,3 @@ SHORTCUTS = (
     Shortcut(PooledRunner, lambda structure: structure.reads_mean),
 )
 """All shortcuts, the cheapest first."""
-
-__all__ = ["SHORTCUTS", "PooledRunner", "Shortcut", "SummedRunner"]

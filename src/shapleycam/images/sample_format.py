@@ -1,4 +1,4 @@
-"""What a picture's file declares of its samples: how deep they are, which value is white, which end is dark."""
+"""The format of a picture's samples as its file declares it: their depth, which value is white, which end is dark."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ _MAX_SAMPLE_VALUE, _SAMPLE_FORMAT, _SMAX_SAMPLE_VALUE = 281, 339, 341
 
 
 @dataclass(frozen=True)
-class Samples:
-    """What a file says of its samples.
+class SampleFormat:
+    """The declared format of a picture's samples.
 
-    `depth` is the number of bits that a sample is stored in, None where the file says none, or more than images have;
-    `white` the value declared as the largest, None without a declaration; `may_be_scaled`, that samples below this
-    white may have been scaled up to the whole depth (as PNG prescribes). `min_is_white`: 0 is white; `signed`: samples
-    may be negative; `unreadable`: why Pillow's reading is known to be wrong, None where it is right.
+    Attributes:
+        depth: the number of bits that a sample is stored in, None where the file declares none, or more than 16.
+        white: the value declared as the largest, None without a declaration.
+        may_be_scaled: samples below this white may have been scaled up to the whole depth, as PNG prescribes.
+        min_is_white: 0 is white, and the largest value black.
+        signed: samples may be negative.
+        unreadable: why Pillow is known to read wrong numbers, None where it reads the right ones.
     """
 
     depth: int | None = None
@@ -35,22 +38,22 @@ class Samples:
     unreadable: str | None = None
 
 
-def samples_of(image: Image.Image) -> Samples:
+def read_sample_format(image: Image.Image) -> SampleFormat:
     """Return what the file of an image, as Pillow opened it, declares of its samples."""
     tags = getattr(image, "tag_v2", None)
     if image.format == "TIFF" and tags:  # a copy that went through pickle has lost them
-        return _of_tiff(tags)
+        return _read_tiff(tags)
     if image.format == "PNG":
-        return _of_png(image)
+        return _read_png(image)
     if image.mode.startswith("I") and image.format == "JPEG2000":  # Pillow scales from the declared depth to 16 bits
-        return Samples(depth=16, white=65535)
+        return SampleFormat(depth=16, white=65535)
     in_16_bits = image.mode.startswith("I;16") and image.format in {None, "TIFF"}
     if in_16_bits or (image.mode == "I" and image.format == "PPM"):
-        return Samples(depth=16)
-    return Samples()
+        return SampleFormat(depth=16)
+    return SampleFormat()
 
 
-def _of_tiff(tags: Any) -> Samples:
+def _read_tiff(tags: Any) -> SampleFormat:
     bits = set(tags.get(_BITS_PER_SAMPLE, (1,)))
     depth = max(bits)
     whites = {_largest(tags[tag]) for tag in (_MAX_SAMPLE_VALUE, _SMAX_SAMPLE_VALUE) if tag in tags}
@@ -58,17 +61,17 @@ def _of_tiff(tags: Any) -> Samples:
     formats = tags.get(_SAMPLE_FORMAT, (1,))
     declared = {white for white in whites if _is_full(white) or (white == 1 and _FLOAT in formats)}
     white = min(declared, default=4095.0 if depth == 12 else None)
-    return Samples(
+    return SampleFormat(
         depth=depth if depth <= 16 else None,
         white=white,
         min_is_white=tags.get(_PHOTOMETRIC, _MIN_IS_WHITE) == _MIN_IS_WHITE,
         signed=_SIGNED in formats,
-        unreadable=_misread(tags, depth),
+        unreadable=_why_unreadable(tags, depth),
     )
 
 
-def _misread(tags: Any, depth: int) -> str | None:
-    """Why Pillow reads wrong numbers from a TIFF, None where it does not."""
+def _why_unreadable(tags: Any, depth: int) -> str | None:
+    """Return why Pillow reads wrong numbers from a TIFF, None where it does not."""
     separate = tags.get(_PLANES, 1) == _SEPARATE_PLANES and len(tags.get(_BITS_PER_SAMPLE, (1,))) > 1
     if separate and depth > 8 and tags.get(_COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED:
         return f"uncompressed colours of {depth} bits in separate planes"
@@ -82,26 +85,26 @@ def _largest(value: Any) -> float:
 
 
 def _is_full(value: float) -> bool:
-    """Whether a number is the largest of eight bits or more."""
+    """Return whether a number is the largest of eight bits or more."""
     return value >= 255 and value.is_integer() and int(value) & (int(value) + 1) == 0
 
 
-def _of_png(image: Image.Image) -> Samples:
+def _read_png(image: Image.Image) -> SampleFormat:
     content = getattr(image, "fp", None)
     if content is None:  # Pillow closes a file once its pixels are read
         path = Path(str(getattr(image, "filename", "") or "."))
         if not path.is_file():
-            return Samples(depth=16 if image.mode.startswith("I") else None)
+            return SampleFormat(depth=16 if image.mode.startswith("I") else None)
         with path.open("rb") as file:
-            return _of_png_header(file)
-    place = content.tell()
+            return _read_png_header(file)
+    position = content.tell()
     try:
-        return _of_png_header(content)
+        return _read_png_header(content)
     finally:
-        content.seek(place)
+        content.seek(position)
 
 
-def _of_png_header(file: IO[bytes]) -> Samples:
+def _read_png_header(file: IO[bytes]) -> SampleFormat:
     """Read IHDR and sBIT, which come before the pixels."""
     file.seek(8)
     depth: int | None = None
@@ -116,4 +119,4 @@ def _of_png_header(file: IO[bytes]) -> Samples:
         if kind == b"sBIT" and content and depth == 16 and max(content) <= 16:
             white = 2.0 ** max(content) - 1
         file.seek(length - len(content) + 4, 1)
-    return Samples(depth=depth, white=white, may_be_scaled=white is not None)
+    return SampleFormat(depth=depth, white=white, may_be_scaled=white is not None)

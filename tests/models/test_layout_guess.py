@@ -14,17 +14,18 @@ from transformers import CLIPConfig, CLIPVisionConfig, VideoMAEConfig, ViTConfig
 
 from shapleycam import Explainer
 from shapleycam.errors import LayerError
-from shapleycam.models.grids import TokenDeclaration, declared_tokens, guess_layout, spatial_size
-from shapleycam.models.layout import Layout, LayoutKind, parse_layout
+from shapleycam.models.layout import Layout, LayoutKind, parse_layout, spatial_size
+from shapleycam.models.layout_guess import guess_layout
+from shapleycam.models.token_declaration import TokenDeclaration, declared_tokens
 
 SQUARE = (224, 224)
 
 
-def around(layer: nn.Module | None = None, **said: object) -> nn.Module:
+def around(layer: nn.Module | None = None, **declaration: object) -> nn.Module:
     """A model that declares something, with a `layer` inside."""
     model = nn.Module()
     model.layer = layer or nn.Identity()
-    for name, value in said.items():
+    for name, value in declaration.items():
         setattr(model, name, value)
     return model
 
@@ -37,7 +38,7 @@ def test_a_model_that_says_nothing_declares_nothing():
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("declaration", "expected"),
     [
         ({"num_prefix_tokens": 5}, TokenDeclaration(5, None)),
         ({"num_prefix_tokens": 0}, TokenDeclaration(0, None)),
@@ -54,8 +55,8 @@ def test_a_model_that_says_nothing_declares_nothing():
         ({"patch_size": (1, 2, 3, 4)}, TokenDeclaration(None, None)),
     ],
 )
-def test_prefix_and_patch_are_read_where_libraries_write_them(said, expected):
-    assert declared_tokens(around(**said), "layer") == expected
+def test_prefix_and_patch_are_read_where_libraries_write_them(declaration, expected):
+    assert declared_tokens(around(**declaration), "layer") == expected
 
 
 def test_the_innermost_module_around_a_layer_has_the_word():
@@ -100,7 +101,7 @@ def test_a_layer_that_declares_its_own_tokens_has_the_first_word():
 
 
 @pytest.mark.parametrize(
-    ("count", "image", "said", "expected"),
+    ("count", "image", "declaration", "expected"),
     [
         (196, SQUARE, TokenDeclaration(0, (16, 16)), Layout("tokens", (14, 14))),
         (197, SQUARE, TokenDeclaration(1, (16, 16)), Layout("tokens", (14, 14), 1)),
@@ -128,13 +129,13 @@ def test_a_layer_that_declares_its_own_tokens_has_the_first_word():
         (24 + 24, (32, 48), TokenDeclaration(24, (8, 8)), Layout("tokens", (4, 6), 24)),  # more than are ever guessed
     ],
 )
-def test_the_grid_is_what_patches_of_the_declared_size_make(count, image, said, expected):
-    assert guess_layout((2, count, 8), image, said=said) == expected
+def test_the_grid_is_what_patches_of_the_declared_size_make(count, image, declaration, expected):
+    assert guess_layout((2, count, 8), image, declaration=declaration) == expected
 
 
 def test_a_declared_patch_that_this_layer_does_not_follow_is_not_forced():
     """A stride of 64 would make 4 x 4, and leave 9 tokens that the model says are not there."""
-    assert guess_layout((1, 25, 8), SQUARE, said=TokenDeclaration(0, (16, 16))) == Layout("tokens", (5, 5))
+    assert guess_layout((1, 25, 8), SQUARE, declaration=TokenDeclaration(0, (16, 16))) == Layout("tokens", (5, 5))
 
 
 # Tokens of which nothing is said
@@ -160,17 +161,17 @@ def test_the_only_grid_in_the_images_proportions_is_taken(count, image, expected
 
 def test_no_grid_is_found_after_more_prefix_tokens_than_models_have():
     assert guess_layout((1, 9 * 9 + 17, 8), SQUARE) is None
-    assert guess_layout((1, 9 * 9 + 17, 8), SQUARE, said=TokenDeclaration(17)) == Layout("tokens", (9, 9), 17)
+    assert guess_layout((1, 9 * 9 + 17, 8), SQUARE, declaration=TokenDeclaration(17)) == Layout("tokens", (9, 9), 17)
 
 
 def test_an_exact_grid_after_an_odd_number_of_prefix_tokens_is_not_taken_in_silence():
     """Patches of 14 of a 96 x 128 image are 6 x 9; 6 x 8, in its proportions, would leave 6 tokens over."""
     try:
-        found = guess_layout((1, 6 * 9, 8), (96, 128))
+        layout = guess_layout((1, 6 * 9, 8), (96, 128))
     except LayerError as refused:
         assert "'tokens 6 x 9'" in str(refused)  # noqa: PT017  # either is right: to find it, or to ask
     else:
-        assert found == Layout("tokens", (6, 9))
+        assert layout == Layout("tokens", (6, 9))
 
 
 def test_tokens_that_can_be_two_grids_are_refused_with_both_and_the_way_out():
@@ -180,8 +181,8 @@ def test_tokens_that_can_be_two_grids_are_refused_with_both_and_the_way_out():
     assert str(refused.value) == (
         "3 tokens of an image of 5 x 9 could be 'tokens 1 x 2 after 1 prefix' or 'tokens 1 x 3'; say which with layout="
     )
-    assert guess_layout((1, 3, 8), (5, 9), said=TokenDeclaration(prefix=1)) == Layout("tokens", (1, 2), 1)
-    assert guess_layout((1, 3, 8), (5, 9), said=TokenDeclaration(prefix=0)) == Layout("tokens", (1, 3))
+    assert guess_layout((1, 3, 8), (5, 9), declaration=TokenDeclaration(prefix=1)) == Layout("tokens", (1, 2), 1)
+    assert guess_layout((1, 3, 8), (5, 9), declaration=TokenDeclaration(prefix=0)) == Layout("tokens", (1, 3))
 
 
 def test_the_choices_of_a_refusal_can_be_written_as_layout():

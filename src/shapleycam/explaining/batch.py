@@ -1,0 +1,44 @@
+"""A batch of images as a model takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from shapleycam.images import Source
+from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
+from shapleycam.tracing.isolation import device_of
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Preprocessed images on the model's device.
+
+    `images` are images (b, c, h, w), volumes (b, c, d, h, w) or videos (b, t, c, h, w); `sources` says where each came
+    from; `extra` are further inputs of the model.
+    """
+
+    images: Float[Tensor, "b *image"]
+    sources: tuple[Source, ...]
+    extra: ExtraInputs = NO_EXTRA
+
+    @property
+    def first(self) -> Batch:
+        """Return the first image alone."""
+        alone = torch.zeros(1, dtype=torch.long)
+        return Batch(self.images[:1], self.sources[:1], self.extra.rows(alone))
+
+
+def move_to_model(images: Tensor, model: nn.Module) -> Tensor:
+    """Return images on the model's device, in its precision and float32 at least.
+
+    Half precision becomes float32, as the model's private copy is widened while it is explained.
+    """
+    weights = (weight for weight in model.parameters() if weight.is_floating_point() and not weight.is_meta)
+    weight = next(weights, None)
+    if weight is None:
+        return images.to(device_of(model), torch.promote_types(images.dtype, torch.float32))
+    return images.to(weight.device, torch.float64 if weight.dtype == torch.float64 else torch.float32)

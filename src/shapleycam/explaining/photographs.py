@@ -1,0 +1,79 @@
+"""From photographs to the network's inputs: opened upright, preprocessed, stacked to a batch.
+
+This is the only way from a photograph to a tensor, for the explainer, the command line, datasets, reports and the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from shapleycam.errors import ImageError
+from shapleycam.explaining.batch import Batch, move_to_model
+from shapleycam.images import Photo, Source, open_photograph
+from shapleycam.models.network import Transform
+from shapleycam.models.preprocess import Preprocess
+
+
+class PreparedPhotograph(NamedTuple):
+    """A photograph as the network takes it.
+
+    `image` is (c, h, w), `source` says where it came from, `size` is the upright photograph's (width, height), None
+    where that is not known.
+    """
+
+    image: Tensor
+    source: Source
+    size: tuple[int, int] | None = None
+
+
+def prepare_photograph(photo: Photo, preprocess: Transform, name: str | None = None) -> PreparedPhotograph:
+    """Open a photograph and preprocess it.
+
+    Args:
+        photo: a path or a PIL image.
+        preprocess: RGB PIL image to tensor (c, h, w).
+        name: of the source; None takes the file's name.
+
+    Raises:
+        ImageError: it cannot be read, or `preprocess` does not make a tensor (c, h, w) of it.
+
+    Example:
+        >>> import matplotlib, shapleycam
+        >>> from shapleycam.explaining.photographs import prepare_photograph
+        >>> photo = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+        >>> half = (0.5, 0.5, 0.5)
+        >>> prepared = prepare_photograph(photo, shapleycam.Preprocess(resize=36, crop=(32, 32), mean=half, std=half))
+        >>> prepared.image.shape, prepared.source.name, prepared.size
+        (torch.Size([3, 32, 32]), 'grace_hopper.jpg', (512, 600))
+    """
+    if not isinstance(photo, (str, Path, Image.Image)):
+        raise ImageError(f"{name or 'the image'} is a {type(photo).__name__}; expected a path or a PIL image")
+    opened = open_photograph(photo)
+    image = preprocess(opened)
+    if not isinstance(image, torch.Tensor) or image.dim() != 3:
+        result = f"shape {tuple(image.shape)}" if isinstance(image, torch.Tensor) else type(image).__name__
+        raise ImageError(f"preprocess= returned {result}; expected a tensor (c, h, w)")
+    box = preprocess.box(opened.size) if isinstance(preprocess, Preprocess) else None
+    if isinstance(photo, Image.Image):
+        return PreparedPhotograph(image, Source(name or "image", photo, box), opened.size)
+    path = Path(photo)
+    return PreparedPhotograph(image, Source(name or path.name, path, box), opened.size)
+
+
+def stack_photographs(photographs: Sequence[PreparedPhotograph], model: nn.Module) -> Batch:
+    """Return prepared photographs as one batch, on the model's device and in its precision, float32 at least.
+
+    Raises:
+        ImageError: they differ in shape.
+    """
+    shapes = {tuple(photograph.image.shape) for photograph in photographs}
+    if len(shapes) > 1:
+        raise ImageError(f"preprocess= made images of several shapes, {sorted(shapes)}; expected one for all")
+    images = torch.stack([photograph.image for photograph in photographs])
+    return Batch(move_to_model(images, model), tuple(photograph.source for photograph in photographs))

@@ -1,0 +1,61 @@
+"""What models of timm, torchvision and transformers declare of their tokens: prefix tokens and the patches' size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from shapleycam.models.layout import Size
+
+
+@dataclass(frozen=True)
+class TokenDeclaration:
+    """A model's declaration of its tokens; None for what it does not declare.
+
+    `prefix` tokens come before those of the image; `patch` is the number of pixels that a token covers, (height,
+    width) or (depth, height, width).
+    """
+
+    prefix: int | None = None
+    patch: Size | None = None
+
+
+def declared_tokens(model: nn.Module, layer: str) -> TokenDeclaration:
+    """Return what the modules around a layer declare of its tokens, the nearest first.
+
+    timm's `num_prefix_tokens` and `patch_embed.patch_size`, transformers' `config.patch_size` and `tubelet_size`, and
+    torchvision's `patch_size` are read.
+    """
+    prefix: int | None = None
+    patch: Size | None = None
+    for module in _modules_around(model, layer):
+        count = getattr(module, "num_prefix_tokens", None)
+        prefix = count if prefix is None and isinstance(count, int) else prefix
+        patch = patch or _patch_of(module)
+    return TokenDeclaration(prefix, patch)
+
+
+def _modules_around(model: nn.Module, layer: str) -> Iterator[nn.Module]:
+    """Yield the layer and the modules that it is inside of, the innermost first, and the model."""
+    parts = layer.split(".")
+    for end in range(len(parts), -1, -1):
+        yield model.get_submodule(".".join(parts[:end]))
+
+
+def _patch_of(module: nn.Module) -> Size | None:
+    config = getattr(module, "config", None)
+    for holder in (getattr(module, "patch_embed", None), module, config, getattr(config, "vision_config", None)):
+        sides, tubelet = _sides(getattr(holder, "patch_size", None)), getattr(holder, "tubelet_size", None)
+        if isinstance(tubelet, int) and len(sides) == 2:
+            sides = (tubelet, *sides)
+        for patch in (sides, _sides(tubelet)):
+            if len(patch) in {2, 3} and all(isinstance(side, int) and side > 0 for side in patch):
+                return patch
+    return None
+
+
+def _sides(size: Any) -> Size:
+    return (size, size) if isinstance(size, int) else tuple(size) if isinstance(size, (tuple, list)) else ()

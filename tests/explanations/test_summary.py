@@ -1,0 +1,39 @@
+"""The summary of an explained image: the JSON that the command line prints, and its lines."""
+
+from __future__ import annotations
+
+import json
+
+import torch
+
+from helpers.random_explanations import explanation_of_noise
+from shapleycam.explanations.summary import gap_of_values, sum_of_values, summarise_image
+
+
+def test_the_json_has_the_keys_that_scripts_read():
+    first = explanation_of_noise(2, stderr=torch.rand(2, 2, 2), curvature=torch.tensor([0.2, 0.4]))
+    data = summarise_image([{"gradcam": first}], 1, "a model", ["a.png"]).as_data()
+    assert list(data) == ["top", "explained", "model", "layer", "utility", "files"]
+    assert list(data["top"][0]) == ["class", "label", "probability"]
+    (explained,) = data["explained"]
+    keys = ["class", "label", "utility_value", "curvature", "evidence", "values", "uncertainty"]
+    assert list(explained) == keys
+    assert list(explained["uncertainty"]["gradcam"]) == ["relative", "not_sure", "stderr"]
+    assert explained["values"]["gradcam"] == first.values[1].tolist()
+    assert json.loads(json.dumps(data)) == data
+
+
+def test_lines_are_of_the_first_method():
+    first = explanation_of_noise(1, curvature=torch.tensor([0.2]))
+    lines = summarise_image([{"gradcam": first}], 0, "a model", ["a.png", "b.png"]).lines()
+    assert list(lines) == ["top 5", "explained", "layer", "curvature", "written"]
+    assert lines["layer"] == "layer4 of a model"
+    assert lines["curvature"].startswith("0.20: some of the score")
+    assert lines["written"] == "a.png, b.png"
+
+
+def test_gap_by_pencil():
+    e = explanation_of_noise(1, values=torch.tensor([[[1.0, 2.0], [3.0, 2.0]]]), prefix=torch.tensor([1.0]))
+    assert sum_of_values(e) == 9
+    assert gap_of_values(e, 12.0) == 0.25
+    assert gap_of_values(e, 0.0) is None
