@@ -31,9 +31,9 @@ def check_scores(utility: Utility, scores: ScoreConversion) -> None:
         )
     if utility.needs_logits and not scores.has_logits:
         raise OptionError(
-            f"utility {utility.name!r} needs logits, and the model returns {scores.output_kind}, whose logits cannot be had; "
-            "use utility 'log_probability', 'probability', 'log_odds' or a contrast, or give the model without its "
-            "softmax"
+            f"utility {utility.name!r} needs logits, and the model returns {scores.output_kind}, whose logits cannot "
+            "be had; use utility 'log_probability', 'probability', 'log_odds' or a contrast, or give the model without "
+            "its softmax"
         )
 
 
