@@ -53,7 +53,7 @@ def write(
 def test_beside_published_figures_it_says_how_the_run_differs_from_them(run, tmp_path, form):
     write(tmp_path / "run", "coherency", class_rule="label")
     plain, compared = (run("table", "run", "--format", form, *rest).out for rest in ((), ("--against", "paper")))
-    message = " ".join(compared.replace(r"\_", "_").replace("&#x27;", "'").split())
+    message = " ".join(compared.replace(r"\_", "_").replace("&#39;", "'").split())
     for sentence in (
         "Another protocol than the published one: class_rule was 'prediction', is 'label'.",
         "Weights that are not known to be the published ones: resnet18, vgg16 (untrained).",
