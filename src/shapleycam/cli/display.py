@@ -13,6 +13,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from shapleycam.metrics import Metric
@@ -105,7 +106,7 @@ class Display:
             )
 
     def __rich__(self) -> RenderableType:
-        return Group(self._progress, self._table()) if self._means else self._progress
+        return Group(self._progress, self._table(), Text(_CAPTION, "dim")) if self._means else self._progress
 
     @property
     def _speed(self) -> float:
@@ -113,7 +114,7 @@ class Display:
 
     def _table(self) -> Table:
         """Return the table of the means so far."""
-        table = Table("layer", "utility", "method", box=None, pad_edge=False, caption=_CAPTION, caption_justify="left")
+        table = Table("layer", "utility", "method", box=None, pad_edge=False)
         for metric in self._metrics:
             table.add_column(f"{metric.title} {'↑' if metric.better == 'high' else '↓'}", justify="right")
         for key, means in self._means.items():
