@@ -18,7 +18,7 @@ class ShapleyCamError(Exception):
 
     Catch it to catch them all. Any other exception is a bug.
 
-    Example:
+    Examples:
         >>> from shapleycam import ShapleyCamError, utilities
         >>> try:
         ...     utilities.resolve_utility("REST2")
@@ -82,7 +82,7 @@ class ShapleyCamWarning(UserWarning):
 
     Python's `warnings` module filters them, all or by class.
 
-    Example:
+    Examples:
         >>> import warnings
         >>> from shapleycam import ShapleyCamWarning
         >>> with warnings.catch_warnings():
@@ -178,7 +178,7 @@ def warn(category: type[ShapleyCamWarning], message: str) -> None:
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the part of a message that helps after a mistyped name: the nearest names, or all of a short list.
 
-    Example:
+    Examples:
         >>> nearest("gradcan", ["gradcam", "hirescam", "layercam"]), nearest("x", ["gradcam", "layercam"])
         ("did you mean 'gradcam'?", 'known are gradcam, layercam')
     """

@@ -13,7 +13,7 @@ def student_quantile(count: int, confidence: float = 0.95) -> float:
     Returns:
         Student's quantile with count - 1 degrees of freedom; NaN for fewer than two values, which have no interval.
 
-    Example:
+    Examples:
         >>> round(student_quantile(2), 2), round(student_quantile(1000), 2)
         (12.71, 1.96)
     """
@@ -28,7 +28,7 @@ def half_width(deviation: float, count: int, confidence: float = 0.95) -> float:
         count: of the values.
         confidence: of the interval, between 0 and 1.
 
-    Example:
+    Examples:
         >>> round(half_width(1.0, 4), 3)
         1.591
     """

@@ -11,7 +11,7 @@ _SEPARATORS = re.compile(r"[\s_\-\u2010-\u2015]+")
 def normalize_name(name: str) -> str:
     """Return a name without what people write differently.
 
-    Example:
+    Examples:
         >>> normalize_name("Grad-CAM"), normalize_name("grad_cam"), normalize_name("GradCAM")
         ('gradcam', 'gradcam', 'gradcam')
     """
@@ -26,7 +26,7 @@ def canonical_name(name: object, known: Iterable[str], aliases: Mapping[str, str
         known: the names as they are stored and shown.
         aliases: other names, and the known names that they stand for.
 
-    Example:
+    Examples:
         >>> canonical_name("Grad CAM", ["gradcam", "layercam"]), canonical_name("occlusion", ["gradcam"])
         ('gradcam', None)
     """

@@ -12,7 +12,7 @@ HALF = frozenset({torch.float16, torch.bfloat16})
 def widened(tensor: Tensor) -> Tensor:
     """Return the tensor in float32 where it is in half precision, and unchanged otherwise.
 
-    Example:
+    Examples:
         >>> widened(torch.ones(1, dtype=torch.bfloat16)).dtype, widened(torch.ones(1, dtype=torch.float64)).dtype
         (torch.float32, torch.float64)
     """

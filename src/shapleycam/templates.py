@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 def template_environment(package: str) -> Environment:
     """Return the jinja2 environment of the folder `templates` in a package, with autoescape on.
 
-    Example:
+    Examples:
         >>> from shapleycam.templates import template_environment
         >>> environment = template_environment("shapleycam.report")
         >>> environment.from_string("<p>{{ name }}</p>").render(name="<cat>.jpg")

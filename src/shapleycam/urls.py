@@ -13,7 +13,7 @@ def url_of(path: str | Path) -> str | None:
 
     `Path` keeps only one of a URL's two slashes; the other is put back.
 
-    Example:
+    Examples:
         >>> url_of(Path("https://example.org/cat.jpg")), url_of("cat.jpg")
         ('https://example.org/cat.jpg', None)
     """

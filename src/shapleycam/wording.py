@@ -6,7 +6,7 @@ from __future__ import annotations
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun, in the plural where it is not one.
 
-    Example:
+    Examples:
         >>> counted(1, "image"), counted(1200, "image")
         ('1 image', '1,200 images')
     """
@@ -16,7 +16,7 @@ def counted(count: int, noun: str) -> str:
 def first_line(error: BaseException) -> str:
     r"""Return the first line of an error's message, or the name of its type where it has no message.
 
-    Example:
+    Examples:
         >>> first_line(ValueError("no such size\nand a long explanation")), first_line(KeyboardInterrupt())
         ('no such size', 'KeyboardInterrupt')
     """
@@ -27,7 +27,7 @@ def first_line(error: BaseException) -> str:
 def type_and_first_line(error: BaseException) -> str:
     """Return an error's type and the first line of its message, or the type alone where it has no message.
 
-    Example:
+    Examples:
         >>> type_and_first_line(KeyError("size")), type_and_first_line(KeyError())
         ("KeyError: 'size'", 'KeyError')
     """
@@ -38,7 +38,7 @@ def type_and_first_line(error: BaseException) -> str:
 def on_one_line(error: BaseException) -> str:
     r"""Return an error's whole message on one line, or the name of its type where it has no message.
 
-    Example:
+    Examples:
         >>> from shapleycam.wording import on_one_line
         >>> on_one_line(ValueError("no such size\n  for this model")), on_one_line(KeyboardInterrupt())
         ('no such size for this model', 'KeyboardInterrupt')

@@ -14,7 +14,7 @@ def heatmap(values: Float[Tensor, "b *grid"], size: tuple[int, ...]) -> Float[Te
 
     That is ReLU, min-max at native size, (tri)linear resize, min-max again, as in arXiv:2501.06261.
 
-    Example:
+    Examples:
         >>> import torch
         >>> heatmap(torch.tensor([[[-1.0, 2.0]]]), (1, 2)).round(decimals=2)
         tensor([[[0., 1.]]])

@@ -17,7 +17,7 @@ from torch import Tensor
 class Spread:
     """A rule that turns activation and derivative into one value for each position, and its name in tables.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from shapleycam.cams.spreads import SPREADS
         >>> SPREADS["elementwise"](torch.ones(1, 2, 3), torch.full((1, 2, 3), 0.5))

@@ -43,7 +43,7 @@ class Method:
         is_baseline: whether it explains nothing, and is there to be compared with.
         own_colour: its colour in figures, where it is not that of the basis.
 
-    Example:
+    Examples:
         >>> import shapleycam
         >>> row = shapleycam.METHODS["shapleycam"]
         >>> row.basis.name, row.spread.name, row.in_units, row.basis.needs_second_derivatives
@@ -254,7 +254,7 @@ _OF_THE_FIELD = (
 def methods() -> tuple[Method, ...]:
     """Return all rows of the table.
 
-    Example:
+    Examples:
         >>> import shapleycam
         >>> sum(row.in_paper for row in shapleycam.methods())
         10

@@ -118,7 +118,7 @@ def name_options(message: str, *, options: Mapping[str, str] | None = None, own_
     `options` are the option of each argument: by default all of `OPTIONS` that the command that runs has. What the
     message quotes stays: Python calls, words of the command line that was typed, and `own_texts`, such as file names.
 
-    Example:
+    Examples:
         >>> name_options("name one with layer=, and its layout with layout='tokens 14x14 after 1', say")
         "name one with --layer, and its layout with --layout 'tokens 14x14 after 1', say"
     """

@@ -21,7 +21,7 @@ Place: TypeAlias = tuple[float, float]
 def grid(panels: Sequence[tuple[str, Image.Image]], columns: int, caption: str) -> Image.Image:
     """Return titled pictures in rows of `columns`, with a line of text below.
 
-    Example:
+    Examples:
         >>> from PIL import Image
         >>> from shapleycam.drawing import grid
         >>> picture = Image.new("RGB", (40, 40))
@@ -49,7 +49,7 @@ def scatter(panels: Sequence[Panel], columns: int = 4) -> Image.Image:
 
     Each panel is (title, true values, values).
 
-    Example:
+    Examples:
         >>> from shapleycam.drawing import scatter
         >>> scatter([("gradcam", [0.0, 1.0], [0.1, 0.9])]).mode
         'RGB'
@@ -79,7 +79,7 @@ def pairs(
     `layout` is (rows, columns) of the cells, a place (row, column) in cells from the upper left corner; a line's width
     is its interaction's size, relative to the largest.
 
-    Example:
+    Examples:
         >>> from PIL import Image
         >>> from shapleycam.drawing import pairs
         >>> pairs(Image.new("RGB", (40, 40)), (2, 2), [((0.5, 0.5), (1.5, 1.5), 0.3)]).mode

@@ -17,7 +17,7 @@ def list_differences(before: Mapping[str, Any], after: Mapping[str, Any], ignore
         after: the second record.
         ignored: names of values that may differ, at any depth.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments.differences import list_differences
         >>> list_differences({"seed": 0, "options": {"steps": 8}}, {"seed": 1, "options": {"steps": 8}})
         ['seed was 0, is 1']

@@ -14,7 +14,7 @@ class Lazy(Generic[T]):
     Pickling sends the function that builds the value, not the value: another process builds its own (a model is loaded
     on the machine that runs it).
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments.lazy import Lazy
         >>> numbers = Lazy(lambda: list(range(3)))
         >>> numbers() is numbers()

@@ -11,7 +11,7 @@ from shapleycam.experiments.rows import Row
 class ProgressListener(Protocol):
     """What an evaluation calls as it proceeds; any object with these three methods.
 
-    Example:
+    Examples:
         >>> class Counter:
         ...     done = 0
         ...     def run_started(self, images, done): self.done = done

@@ -59,7 +59,7 @@ class Protocol:
     Raises:
         OptionError: an unknown name, an empty list, or a number that is out of range.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments import Protocol
         >>> protocol = Protocol(methods=("GradCAM", "shapleycam"), metrics="adcc")
         >>> protocol.methods, protocol.metrics

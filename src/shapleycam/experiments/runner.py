@@ -49,7 +49,7 @@ class Evaluation:
     Raises:
         OptionError: these do not go together; nothing has been loaded or written then.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from matplotlib.cbook import get_sample_data
         >>> from shapleycam.experiments import Evaluation, Protocol
@@ -232,7 +232,7 @@ def evaluate(  # noqa: PLR0913  # all but three have defaults
     Raises:
         ShapleyCamError: with one line that says what was found, what was expected and what to do.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from matplotlib.cbook import get_sample_data
         >>> from torch import nn

@@ -28,7 +28,7 @@ class RunSettings:
         strict: whether an image that cannot be measured ends the run; otherwise its row says why.
         engine: where the work is done, such as `Ray()`; None for this process.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments import RunSettings
         >>> RunSettings(workers=0).effective_engine
         Local(workers=0)

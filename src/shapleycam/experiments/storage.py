@@ -198,7 +198,7 @@ def open_storage(location: Location) -> Storage:
     Raises:
         OptionError: a URL of a kind that cannot be written, or whose library is not installed.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments.storage import open_storage
         >>> print(open_storage("memory://results/run/"))
         memory://results/run

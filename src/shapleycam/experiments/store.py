@@ -44,7 +44,7 @@ class Store:
     Raises:
         OptionError: there are no results, or a newer version of the package wrote them.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from matplotlib.cbook import get_sample_data
         >>> from torch import nn

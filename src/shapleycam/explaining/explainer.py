@@ -131,7 +131,7 @@ class Explainer:
         Raises:
             LayerError: it must be found, and the size of the images is not known; or no layer fits.
 
-        Example:
+        Examples:
             >>> import shapleycam
             >>> shapleycam.Explainer("efficientnet_lite0", device="cpu").find_layer()
             'bn2'
@@ -248,7 +248,7 @@ class Explainer:
     ) -> list[Comparison]:
         """Explain as `compare_each` does, with the estimators' options as one object.
 
-        Example:
+        Examples:
             >>> import matplotlib, shapleycam
             >>> photo = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
             >>> explainer = shapleycam.Explainer("efficientnet_lite0", device="cpu")

@@ -43,7 +43,7 @@ def prepare_photograph(photo: Photo, preprocess: Transform, name: str | None = N
     Raises:
         ImageError: it cannot be read, or `preprocess` does not make a tensor (c, h, w) of it.
 
-    Example:
+    Examples:
         >>> import matplotlib, shapleycam
         >>> from shapleycam.explaining.photographs import prepare_photograph
         >>> photo = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)

@@ -35,7 +35,7 @@ class TracedBatch:
     `batch` are the images, `channels` is the axis of their channels, `traced` is what the pass left. It holds the graph
     of what comes after the layer, so that one is enough memory at a time.
 
-    Example:
+    Examples:
         >>> import torch, shapleycam
         >>> from torch import nn
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))

@@ -14,7 +14,7 @@ class Comparison(dict[str, Explanation]):
 
     Its keys are the methods' own names; `comparison["Grad-CAM"]`, `in` and `get` take every spelling of them.
 
-    Example:
+    Examples:
         >>> import matplotlib, shapleycam
         >>> photo = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
         >>> explainer = shapleycam.Explainer("efficientnet_lite0", device="cpu")

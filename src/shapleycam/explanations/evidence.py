@@ -13,7 +13,7 @@ _QUARTER, _HALF = 0.5, 0.6
 def describe_evidence(values: Float[Tensor, "h w"]) -> str:
     """Return one phrase that says where the positive values are, and on how much of the picture.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from shapleycam.explanations.evidence import describe_evidence
         >>> describe_evidence(torch.tensor([[3.0, 0.0], [1.0, 0.0]]))

@@ -35,7 +35,7 @@ NO_CLASSES = {"value", "similarity"}
 class Explanation:
     """One method's explanation of b images.
 
-    Example:
+    Examples:
         >>> import matplotlib, shapleycam
         >>> photo = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
         >>> explanation = shapleycam.Explainer("efficientnet_lite0", device="cpu").explain(photo, "gradcam")

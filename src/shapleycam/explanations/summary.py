@@ -132,7 +132,7 @@ def top_classes(explanation: Explanation, index: int = 0) -> tuple[ClassProbabil
 def describe_curvature(curvature: float | None) -> str:
     """Return in words how much of the score first order leaves out.
 
-    Example:
+    Examples:
         >>> from shapleycam.explanations.summary import describe_curvature
         >>> describe_curvature(0.42)
         '0.42: much of the score is interaction between places, which first order leaves out'

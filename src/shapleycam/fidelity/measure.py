@@ -94,7 +94,7 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
     Raises:
         ShapleyCamError: as `Explainer.compare`; no images.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from shapleycam import Explainer
         >>> from shapleycam.explaining.inputs import batch_of

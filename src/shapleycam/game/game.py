@@ -38,7 +38,7 @@ class Game:
     Raises:
         OptionError: the utility is not finite or not a differentiable function of the output; players that do not fit.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from shapleycam import Explainer
         >>> _ = torch.manual_seed(0)
@@ -113,7 +113,7 @@ class Game:
         `samples` (s,) says which image of the batch each of `images` was made of: its class, its data of the utility
         and its row of further inputs belong to it. Rows are not divided into smaller batches.
 
-        Example:
+        Examples:
             >>> import matplotlib, torch, shapleycam
             >>> photo = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
             >>> game = shapleycam.Explainer("efficientnet_lite0", device="cpu").game(photo)

@@ -31,7 +31,7 @@ class Source:
 
     `box` is (left, top, right, bottom) in pixels of the upright photograph, None where it is not known.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from shapleycam.images import Source
         >>> Source("cat.jpg", Path("cat.jpg"), (32.0, 32.0, 480.0, 480.0)).name
@@ -51,7 +51,7 @@ def open_photograph(photo: Photo) -> Image.Image:
     Raises:
         ImageError: missing, a URL, empty, not an image, damaged, over `PIXEL_LIMIT`, or without a known brightness.
 
-    Example:
+    Examples:
         >>> from PIL import Image
         >>> from shapleycam.images import open_photograph
         >>> photograph = open_photograph(Image.new("RGBA", (4, 3), (0, 0, 0, 0)))
@@ -77,7 +77,7 @@ def find_photographs(paths: Iterable[str | Path]) -> list[Path]:
     Raises:
         ImageError: a folder without pictures.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from shapleycam.images import find_photographs

@@ -53,7 +53,7 @@ def raise_image_errors(name: str, origin: Origin = "file") -> Iterator[None]:
     Raises:
         ImageError: Pillow cannot read the picture; an `ImageError` raised inside passes unchanged.
 
-    Example:
+    Examples:
         >>> import io
         >>> from PIL import Image
         >>> from shapleycam.errors import ImageError

@@ -19,7 +19,7 @@ def content_seeds(images: Float[Tensor, "b *shape"], seed: Seed) -> list[int]:
     An image's seed does not depend on the batch that it is in. Seeds that are one for each image are returned as
     they are.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from shapleycam.images import content_seeds
         >>> images = torch.rand(2, 3, 4, 4)

@@ -57,7 +57,7 @@ def measure(
         OptionError: there are no explanations; they are of other images, or differ in class, layer or utility; a metric
             is unknown or cannot be computed for this model.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from shapleycam import Explainer
         >>> from shapleycam.metrics import measure

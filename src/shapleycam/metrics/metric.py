@@ -26,7 +26,7 @@ class Metric:
         in_paper: whether the paper's tables have it.
         in_units: whether it is about values in units of the utility; it is NaN for methods whose values are not.
 
-    Example:
+    Examples:
         >>> from shapleycam.metrics import METRICS
         >>> METRICS["average_drop"].title, METRICS["average_drop"].better
         ('AD', 'low')

@@ -57,7 +57,7 @@ class MetricOptions:
         shapley_tolerance: the relative standard error to which true values are sampled where they cannot be enumerated.
         seed: of all draws, together with each image's content.
 
-    Example:
+    Examples:
         >>> from shapleycam.metrics import MetricOptions
         >>> MetricOptions(baseline="blur").baseline
         'blur'

@@ -143,7 +143,7 @@ def canonical_metric(name: object) -> str | None:
 def metrics() -> tuple[Metric, ...]:
     """Return all metrics, in the order of the table.
 
-    Example:
+    Examples:
         >>> from shapleycam.metrics import metrics
         >>> [metric.name for metric in metrics()][:2]
         ['average_drop', 'coherency']
@@ -184,7 +184,7 @@ def metric_of(name: str) -> Metric:
 def required_quantities(metrics: Sequence[str]) -> frozenset[str]:
     """Return the names of all quantities that these metrics are computed from, directly or through others.
 
-    Example:
+    Examples:
         >>> from shapleycam.metrics.table import required_quantities
         >>> sorted(required_quantities(["efficiency_gap"]))
         ['game', 'grand', 'player_values']

@@ -26,7 +26,7 @@ def short_label(label: str) -> str:
 def class_name(index: int, labels: Sequence[str] | None) -> str:
     """Return the name of a class for messages and figures: its short label, or its number where it has none.
 
-    Example:
+    Examples:
         >>> class_name(0, ["tabby, tabby cat"]), class_name(3, None)
         ('tabby', 'class 3')
     """
@@ -41,7 +41,7 @@ def class_index(target: str | int, labels: Sequence[str] | None, classes: int) -
     Raises:
         TargetError: out of range, unknown, or the name of several classes.
 
-    Example:
+    Examples:
         >>> class_index("Tabby cat", ["tug, tugboat", "tabby, tabby cat"], 2), class_index("1", None, 2)
         (1, 1)
     """

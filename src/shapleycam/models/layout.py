@@ -32,7 +32,7 @@ class Layout:
         grid: the number of cells, (height, width) or (depth, height, width).
         prefix: how many tokens without a place in the image (class, registers) come before those of the cells.
 
-    Example:
+    Examples:
         >>> layout = Layout("tokens", (14, 14), prefix=1)
         >>> str(layout), layout.count, layout.fits((2, 197, 384))
         ('tokens 14 x 14 after 1 prefix', 196, True)
@@ -93,7 +93,7 @@ def spatial_size(images: tuple[int, ...], channels: int = 1) -> Size:
 
     `channels` is the axis of channels: 1 for volumes (b, c, d, h, w), 2 for videos (b, t, c, h, w).
 
-    Example:
+    Examples:
         >>> spatial_size((8, 3, 224, 320)), spatial_size((8, 16, 3, 224, 320), channels=2)
         ((224, 320), (16, 224, 320))
     """

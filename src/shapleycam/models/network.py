@@ -32,7 +32,7 @@ class Network:
         origin: where the weights come from.
         layers: the modules that the rules "before-pool" and "last-conv" mean, where they need not be searched for.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from shapleycam import Explainer, Network
         >>> model = torch.nn.Sequential(

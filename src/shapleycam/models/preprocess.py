@@ -28,7 +28,7 @@ class Preprocess:
         std: like `mean`.
         interpolation: how the photograph is resized.
 
-    Example:
+    Examples:
         >>> from PIL import Image
         >>> from shapleycam import Preprocess
         >>> preprocess = Preprocess(resize=256, crop=(224, 224), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))

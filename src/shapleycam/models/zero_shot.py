@@ -45,7 +45,7 @@ def zero_shot(model: nn.Module, texts: Sequence[str], tokenizer: Any, preprocess
         ModelError: the model has no encoders that are known here.
         OptionError: no texts.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from shapleycam import Explainer, zero_shot
         >>> class Tiny(torch.nn.Module):

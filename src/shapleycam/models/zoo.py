@@ -39,7 +39,7 @@ def load_network(name: str, checkpoint: str | Path | None = None, *, pretrained:
     Raises:
         ModelError: an unknown name, weights that cannot be had, a checkpoint that does not fit.
 
-    Example:
+    Examples:
         >>> network = load_network("efficientnet_lite0")
         >>> network.labels[652], network.preprocess.crop
         ('military uniform', (224, 224))

@@ -55,7 +55,7 @@ def render_runs(stores: Sequence[Store], map_reproducer: MapReproducer | None, m
     Raises:
         OptionError: as in `summarise_runs`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from matplotlib.cbook import get_sample_data
         >>> from shapleycam import Network, Preprocess

@@ -41,7 +41,7 @@ class MapReproducer:
         data: where the photographs are; None for where they were.
         device: None for the best of this machine.
 
-    Example:
+    Examples:
         >>> from matplotlib.cbook import get_sample_data
         >>> from shapleycam.experiments import Protocol, evaluate
         >>> from shapleycam.report import MapReproducer

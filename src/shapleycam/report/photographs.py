@@ -51,7 +51,7 @@ class MethodMap:
 class Page:
     """The part of the report on one photograph.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from shapleycam import Explainer
         >>> from shapleycam.explaining.inputs import batch_of
@@ -87,7 +87,7 @@ def make_pages(
     Raises:
         ShapleyCamError: as in `Explainer.compare`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from shapleycam import Explainer
         >>> from shapleycam.explaining.inputs import batch_of
@@ -108,7 +108,7 @@ def make_pages(
 def render_photographs(pages: Sequence[Page], unread: Sequence[tuple[str, str]]) -> bytes:
     """Return the page of photographs, and of those that could not be read and why, as the bytes of an HTML file.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from shapleycam import Explainer
         >>> from shapleycam.explaining.inputs import batch_of

@@ -30,7 +30,7 @@ def box(corners: Any = None) -> Utility:
         OptionError: not such a box.
         TargetError: when the utility is used: no detections at all, or none of the class.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from shapleycam.utilities import box
         >>> detections = [{

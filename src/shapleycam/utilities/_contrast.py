@@ -27,7 +27,7 @@ def contrast(other: int | str, utility: str | Utility | Function = "logit") -> U
         OptionError: an unknown utility.
         TargetError: when the utility is used: an unknown class.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from shapleycam.utilities import contrast
         >>> logits, target = torch.tensor([[1.0, 3.0, 2.0]]), torch.tensor([1])
@@ -72,7 +72,7 @@ def any_of(classes: Sequence[int | str], utility: str | Utility | Function = "re
         OptionError: no classes, or an unknown utility.
         TargetError: when the utility is used: an unknown class, all classes of the model, or a target outside.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from shapleycam.utilities import any_of
         >>> logits, target = torch.tensor([[0.0, 0.0, 0.0, 0.0]]), torch.tensor([1])

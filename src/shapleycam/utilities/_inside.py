@@ -28,7 +28,7 @@ def inside(mask: Any = None, utility: str | Utility | Function = "rest") -> Util
         OptionError: not a mask, an empty one, or an unknown utility.
         TargetError: when the utility is used: no such output, or without a mask a class that is nowhere.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from shapleycam.utilities import inside
         >>> logits = torch.tensor([[[[0.0, 0.0]], [[1.0, 5.0]]]])  # (1 image, 2 classes, 1 row, 2 columns)

@@ -23,7 +23,7 @@ def similarity(embedding: Any) -> Utility:
     Raises:
         OptionError: not such a tensor; when the utility is used: of another length than the output.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from shapleycam.utilities import similarity
         >>> output, target = torch.tensor([[1.0, 1.0]]), torch.tensor([0])

@@ -126,7 +126,7 @@ def resolve_utility(choice: str | Utility | Function) -> Utility:
     Raises:
         OptionError: an unknown name, or something else.
 
-    Example:
+    Examples:
         >>> from shapleycam.utilities import resolve_utility
         >>> resolve_utility("ReST").formula, resolve_utility(lambda output, target: output.sum(1)).formula
         ('z_c + log softmax(z)_c', '<lambda>(output, target)')
@@ -170,7 +170,7 @@ def probabilities(output: Output, utility: str, form: OutputKind = "logits") -> 
         utility: the name of the utility that is explained.
         form: what the numbers of the output are.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from shapleycam.utilities import probabilities
         >>> logits = torch.zeros(1, 4)

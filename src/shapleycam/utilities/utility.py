@@ -25,7 +25,7 @@ def as_logits(output: Float[Tensor, "b *classes"]) -> Float[Tensor, "b classes"]
     Raises:
         TargetError: the output has another form.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from shapleycam.utilities import as_logits
         >>> as_logits(torch.tensor([2.0]))
@@ -73,7 +73,7 @@ class Utility:
         make_image_data: `make_image_data(output, target, labels)` makes the data from the output on the whole image;
             they then stay the same for all coalitions.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from shapleycam.utilities import UTILITIES
         >>> logits, target = torch.tensor([[0.0, 2.0]]), torch.tensor([1])

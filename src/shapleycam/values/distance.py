@@ -11,7 +11,7 @@ from torch import Tensor
 def relative_error(values: Float[Tensor, "b n"], true: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
     """Return ‖φ̂ - φ‖ / ‖φ‖; low is good, 1 is as bad as zeros. NaN where the true values are all zero.
 
-    Example:
+    Examples:
         >>> import torch
         >>> relative_error(torch.tensor([[3.0, 0.0]]), torch.tensor([[3.0, 4.0]]))
         tensor([0.8000])
@@ -23,7 +23,7 @@ def relative_error(values: Float[Tensor, "b n"], true: Float[Tensor, "b n"]) -> 
 def rank_correlation(values: Float[Tensor, "b n"], true: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
     """Return Spearman's ρ, high is good. NaN where one of the two is constant.
 
-    Example:
+    Examples:
         >>> import torch
         >>> rank_correlation(torch.tensor([[1.0, 5.0, 6.0]]), torch.tensor([[0.1, 0.2, 0.3]])).round(decimals=3)
         tensor([1.], dtype=torch.float64)
@@ -39,7 +39,7 @@ def efficiency_gap(
     `smallest` (b,) is the least that v(N) counts as, for where rounding leaves no more of it; without it the gap is NaN
     or infinite where v(N) is zero.
 
-    Example:
+    Examples:
         >>> import torch
         >>> efficiency_gap(torch.tensor([[1.0, 2.0]]), torch.tensor([4.0]))
         tensor([0.2500])

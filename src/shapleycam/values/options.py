@@ -23,7 +23,7 @@ class EstimatorOptions:
             (b, h, w) that name each cell's region.
         progress: called while sampling with the orders so far and the largest ‖standard error‖ / ‖values‖.
 
-    Example:
+    Examples:
         >>> from shapleycam.values import EstimatorOptions
         >>> EstimatorOptions(nodes=16).tolerance
         0.01

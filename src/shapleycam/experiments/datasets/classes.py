@@ -37,7 +37,7 @@ def class_numbers(
         n_classes: how many classes the model has, None where that is not known.
         classes: `Dataset.classes`.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments.datasets.classes import class_numbers
         >>> class_numbers(["dog", "cat", "owl"], ["cat", "dog"], 2)
         [1, 0, None]

@@ -31,7 +31,7 @@ def open_dataset(source: Source, limit: int | None = None) -> Dataset:
         OptionError: there is no such thing, it is none of the kinds, or the limit is below 1.
         ImageError: a folder or a shard cannot be read, or holds no photographs.
 
-    Example:
+    Examples:
         >>> from matplotlib.cbook import get_sample_data
         >>> from shapleycam.experiments.datasets.opening import open_dataset
         >>> dataset = open_dataset(get_sample_data("grace_hopper.jpg", asfileobj=False))

@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 class Engine(Protocol):
     """Works on items: `prepare` of each where a processor is free, then `perform` where the model is.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments.engines import Engine, Local
         >>> engine: Engine = Local()
         >>> engine.provenance()

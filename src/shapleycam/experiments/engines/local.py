@@ -32,7 +32,7 @@ class Local:
     Args:
         workers: processes that prepare items ahead; with 0 this process prepares an item when its turn comes.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments import Local
         >>> list(Local().run([1, 2], str, lambda text: [text, text * 2]))
         ['1', '11', '2', '22']

@@ -30,7 +30,7 @@ class PublishedFigures:
 
     `remarks` are sentences for the reader of a comparison: how the measurement differs from the published one.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments.results import PublishedFigures
         >>> key = ("vgg16", "last-conv", "rest", "gradcam", "average_drop")
         >>> PublishedFigures("a paper", {key: 76.68}).percent[key]
@@ -46,7 +46,7 @@ class PublishedFigures:
 class Difference:
     """A measured figure and the published one, in percent; NaN where the measured one is undefined.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments.results import Difference
         >>> Difference(("vgg16", "last-conv", "rest", "gradcam", "average_drop"), measured=30.0, published=25.0).points
         5.0
@@ -66,7 +66,7 @@ class Difference:
 class PublishedComparison:
     """All cells of a summary that have a published counterpart, and the figures of either side that have none.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments.results import PublishedComparison
         >>> PublishedComparison("a paper", differences=(), unpublished=(), unmeasured=()).source
         'a paper'
@@ -89,7 +89,7 @@ def explain_doubt(key: CellKey) -> str | None:
 def load_published() -> PublishedFigures:
     """Return the paper's figures: two layers, ReST, twelve networks, ten methods, six metrics; its ADCC is of means.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments.results import load_published
         >>> load_published().percent["resnet18", "before-pool", "rest", "gradcam", "average_drop"]
         18.73
@@ -107,7 +107,7 @@ def load_published() -> PublishedFigures:
 def compare_with_published(summary: ResultsSummary, against: PublishedFigures) -> PublishedComparison:
     """Compare each measured figure with the published one; list cells and figures without a counterpart.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments.results import Cell, Column, ResultGroup, ResultsSummary
         >>> from shapleycam.experiments.results import compare_with_published, load_published
         >>> from shapleycam.metrics import METRICS

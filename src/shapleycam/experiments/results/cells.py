@@ -32,7 +32,7 @@ class Cell:
             where there is nothing to compare with.
         p: of that lead, two-sided; None likewise.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments.results import Cell
         >>> cell = Cell("vgg16", "last-conv", "rest", "gradcam", "average_drop", 0.3, 0.2, 0.4, 10, 0, rank=1)
         >>> round(cell.half, 2)
@@ -75,7 +75,7 @@ class Cell:
 class ResultGroup:
     """A model at a layer with a utility, and how many images it was measured on.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments.results import ResultGroup
         >>> ResultGroup("vgg16", "last-conv", "rest", images=10).images
         10
@@ -91,7 +91,7 @@ class ResultGroup:
 class MissingResult:
     """An image without results of a model at a layer, and why: an error, or the class rule left it out.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments.results import MissingResult
         >>> MissingResult("vgg16", "last-conv", 3, "cat.jpg", "left out", "predicted 1, labelled 2").message
         'predicted 1, labelled 2'
@@ -109,7 +109,7 @@ class MissingResult:
 class ResultsSummary:
     """The figures of an evaluation; cells are in the order of tables.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments.results import Column, ResultGroup, ResultsSummary
         >>> from shapleycam.metrics import METRICS
         >>> columns = (Column.of(METRICS["average_drop"]),)

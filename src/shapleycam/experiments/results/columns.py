@@ -16,7 +16,7 @@ _ADCC_OF_IMAGES = "ADCC (mean of images)"
 class Column:
     """A column of the tables: a metric's mean, or a figure made of several means.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments.results import Column
         >>> from shapleycam.metrics import METRICS
         >>> Column.of(METRICS["average_drop"]).head
@@ -55,7 +55,7 @@ def columns_of(metrics: Sequence[Metric | Column], measured: Iterable[str]) -> t
     The ADCC of means, which is the published one, is added: after the ADCC of images, where its parts are among the
     metrics that were `measured`, or at the end, where the parts are all among `metrics`.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments.results import columns_of
         >>> from shapleycam.metrics import METRICS
         >>> columns = columns_of([METRICS["adcc"]], measured=["coherency", "complexity", "average_drop", "adcc"])
@@ -73,7 +73,7 @@ def columns_of(metrics: Sequence[Metric | Column], measured: Iterable[str]) -> t
 def parts_of(columns: Sequence[Column]) -> list[str]:
     """Return the metrics that columns are computed from, each once; those with a column of their own come first.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments.results import OF_MEANS, parts_of
         >>> parts_of([OF_MEANS])
         ['coherency', 'complexity', 'average_drop']

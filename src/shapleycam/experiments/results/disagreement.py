@@ -25,7 +25,7 @@ class Disagreement:
 
     `best` and `worst` are the methods with the best and the worst value; `spread` is the distance of the two, above 0.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments.results import Disagreement
         >>> Disagreement(3, "cat.jpg", "vgg16", "gradcam", 0.5, "layercam", 0.25, spread=0.25).spread
         0.25
@@ -60,7 +60,7 @@ def find_disagreements(
     Raises:
         OptionError: an unknown metric, a column is missing, or no rows of this model, layer, utility or method.
 
-    Example:
+    Examples:
         >>> import polars as pl
         >>> from shapleycam.experiments.results import find_disagreements
         >>> group = {"model": "vgg16", "layer": "last-conv", "utility": "rest"}

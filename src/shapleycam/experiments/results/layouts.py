@@ -36,7 +36,7 @@ def terminal(
 ) -> list[Table]:
     """Return a rich table for each layer and utility: best bold, second underlined.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments.results import Cell, Column, ResultGroup, ResultsSummary, terminal
         >>> from shapleycam.metrics import METRICS
         >>> cell = Cell("vgg16", "last-conv", "rest", "gradcam", "average_drop", 0.3, 0.2, 0.4, 10, 0, rank=1)
@@ -51,7 +51,7 @@ def terminal(
 def markdown(summary: ResultsSummary, *, intervals: bool = True, against: PublishedFigures | None = None) -> str:
     """Return GitHub's Markdown: best bold, second underlined by <ins>.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments.results import Cell, Column, ResultGroup, ResultsSummary, markdown
         >>> from shapleycam.metrics import METRICS
         >>> cell = Cell("vgg16", "last-conv", "rest", "gradcam", "average_drop", 0.3, 0.2, 0.4, 10, 0, rank=1)
@@ -68,7 +68,7 @@ def markdown(summary: ResultsSummary, *, intervals: bool = True, against: Publis
 def latex(summary: ResultsSummary, *, intervals: bool = True, against: PublishedFigures | None = None) -> str:
     r"""Return a LaTeX table environment for each layer and utility, which needs no package.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments.results import Cell, Column, ResultGroup, ResultsSummary, latex
         >>> from shapleycam.metrics import METRICS
         >>> cell = Cell("vgg16", "last-conv", "rest", "gradcam", "average_drop", 0.3, 0.2, 0.4, 10, 0, rank=1)
@@ -85,7 +85,7 @@ def latex(summary: ResultsSummary, *, intervals: bool = True, against: Published
 def html(summary: ResultsSummary, *, intervals: bool = True, against: PublishedFigures | None = None) -> str:
     """Return a fragment of HTML that needs no style sheet and can be put into any page.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments.results import Cell, Column, ResultGroup, ResultsSummary, html
         >>> from shapleycam.metrics import METRICS
         >>> cell = Cell("vgg16", "last-conv", "rest", "gradcam", "average_drop", 0.3, 0.2, 0.4, 10, 0, rank=1)
@@ -105,7 +105,7 @@ def tidy(summary: ResultsSummary, *, intervals: bool = True, against: PublishedF
     Published figures are in percent. Without `intervals` the columns low and high are left out. CSV has no room for
     notes: the remarks on a comparison are in the line of each figure that is compared.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments.results import Cell, Column, ResultGroup, ResultsSummary, tidy
         >>> from shapleycam.metrics import METRICS
         >>> cell = Cell("vgg16", "last-conv", "rest", "gradcam", "average_drop", 0.3, 0.2, 0.4, 10, 0, rank=1)

@@ -66,7 +66,7 @@ def summarise(
     Raises:
         OptionError: a column is missing, no row has a result, or a result is there twice.
 
-    Example:
+    Examples:
         >>> import polars as pl
         >>> from shapleycam.experiments.results import summarise
         >>> group = {"model": "vgg16", "layer": "last-conv", "utility": "rest"}
@@ -96,7 +96,7 @@ def summarise_frames(
     Raises:
         OptionError: as in `summarise`.
 
-    Example:
+    Examples:
         >>> import polars as pl
         >>> from shapleycam.experiments.results import columns_of, summarise_frames
         >>> group = {"model": "vgg16", "layer": "last-conv", "utility": "rest"}

@@ -39,7 +39,7 @@ class Ray:
     Raises:
         OptionError: ray is not installed, or a number is out of range.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments import Ray, RunSettings
         >>> RunSettings(engine=Ray("auto", actors=4)).local  # doctest: +SKIP
         False

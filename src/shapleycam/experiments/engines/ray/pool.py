@@ -33,7 +33,7 @@ def size_pool(nodes: Sequence[Mapping[str, float]], actors: int | None, cpus: in
     Raises:
         OptionError: there is room for none, and no number was given.
 
-    Example:
+    Examples:
         >>> from shapleycam.experiments.engines.ray.pool import size_pool
         >>> size_pool([{"CPU": 64.0, "GPU": 8.0}], actors=None, cpus=None, gpus=None)
         Pool(actors=8, room=8, cpus=1, gpus=1.0, ahead=True)
