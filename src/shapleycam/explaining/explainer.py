@@ -139,8 +139,7 @@ class Explainer:
             'bn2'
         """
         if not self._tracer.layers.is_done:
-            no_images = images is None
-            batch = noise_batch(self.model, self.preprocess) if no_images else self._batch(images, None)
+            batch = noise_batch(self.model, self.preprocess) if images is None else self._batch(images, None)
             self._tracer.find_layers(batch, self.utility)
         return self.layer
 
