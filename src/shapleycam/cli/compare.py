@@ -46,14 +46,15 @@ def compare(
 
     methods = question.method or ["paper"]
     expand(methods)
-    estimator.keywords()  # a wrong option is refused before the model is loaded
+    estimator.check()  # a wrong option is refused before the model is loaded
     make_folder(picture.out)
     photo = image or demo_photo()
     open_photograph(photo)  # and so is a photograph that cannot be read
     explainer = make_explainer(network, compute)
     batch = batch_of(photo, transform_of(explainer, picture.view), explainer.model)
     with notes(quiet=printing.quiet), progress(1, "comparing", quiet=printing.quiet) as bar:
-        comparison = explainer.compare(batch, methods, question.target, **estimator.keywords(bar.show_sampling))
+        estimator_options = estimator.options(bar.show_sampling)
+        (comparison,) = explainer.compare_with(estimator_options, batch, methods, [question.target])
     first = next(iter(comparison.values()))
     score = f"{first.utility_name} {float(first.utility[0]):.4g}"
     caption = f"{first.label()} ({score}), {explainer.name}, layer {first.layer}"

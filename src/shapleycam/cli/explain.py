@@ -88,7 +88,7 @@ def explain(
     _check_question(question, network.against)
     methods = question.method or ["shapleycam"]
     expand(methods)
-    estimator.keywords()  # a wrong option is refused before anything is written or loaded
+    estimator.check()  # a wrong option is refused before anything is written or loaded
     make_folder(files.out)
     paths, unreadable = list_photographs(images)
     for failure in unreadable:
@@ -105,9 +105,9 @@ def explain(
     read = ReadPhotographs(transform_of(own_explainer(), files.view))
     failed = len(unreadable)
     with notes(quiet=printing.quiet), progress(len(paths), "explaining", quiet=printing.quiet) as bar:
-        keywords = estimator.keywords(bar.show_sampling if remote is None else None)
+        estimator_options = estimator.options(bar.show_sampling if remote is None else None)
         explain_batch = ExplainPhotographs(
-            explainer, methods, question.target, classes, keywords, files.out, files.view, files.save
+            explainer, methods, question.target, classes, estimator_options, files.out, files.view, files.save
         )
         with closing((remote or Local()).run(_batches(paths, compute.batch_size), read, explain_batch)) as results:
             for result in results:

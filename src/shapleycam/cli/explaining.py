@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from PIL import Image
 
@@ -20,6 +20,7 @@ from shapleycam.explanations.comparison import Comparison
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.summary import ImageSummary, summarise_image
 from shapleycam.models.network import Transform
+from shapleycam.values.options import EstimatorOptions
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class ExplainPhotographs:
     target: str | None
     classes: int
     """The likeliest classes to explain, where no `target` is given."""
-    estimator: dict[str, Any]
+    estimator_options: EstimatorOptions
     out: Path
     view: Literal["photo", "input"] | None
     save: bool
@@ -96,7 +97,7 @@ class ExplainPhotographs:
     def _compare(self, explainer: Explainer, batch: Batch) -> list[Comparison]:
         """Explain a batch by all methods: one comparison for each class that is to be explained."""
         targets: list[Target] | int = [self.target] if self.target is not None or self.classes == 1 else self.classes
-        return explainer.compare_each(batch, self.methods, targets, curvature=True, **self.estimator)
+        return explainer.compare_with(self.estimator_options, batch, self.methods, targets, curvature=True)
 
     def _files(self, explanations: Sequence[Explanation], index: int, stem: str, model: str) -> dict[Path, bytes]:
         """Return the picture of one method, and with `save` its numbers: an explanation for each class."""

@@ -87,7 +87,7 @@ def fidelity(
     utilities = [resolve_utility(name).name for name in dict.fromkeys(measured.utility or ["rest"])]
     methods = measured.method or ["all"]
     expand(methods)
-    estimator.keywords()  # a wrong option is refused before the model is loaded
+    estimator.check()  # a wrong option is refused before the model is loaded
     _make_folders(files)
     paths, unreadable = list_photographs(images)
     print_unreadable(unreadable)
@@ -97,8 +97,19 @@ def fidelity(
     transform = transform_of(explainer)
     with notes(quiet=printing.quiet), progress(len(paths), "measuring", quiet=printing.quiet) as bar:
         batches = read_batches(paths, transform, explainer.model, compute.batch_size)
+        estimator_options = estimator.options(bar.show_sampling)
         readable = _readable(batches, unreadable, bar)
-        result = measure(explainer, readable, utilities, methods, **estimator.keywords(bar.show_sampling))
+        result = measure(
+            explainer,
+            readable,
+            utilities,
+            methods,
+            nodes=estimator_options.nodes,
+            tolerance=estimator_options.tolerance,
+            seed=estimator.seed,
+            players=estimator_options.players,
+            progress=estimator_options.progress,
+        )
     written = [str(file) for file in _write_files(result, files)]
     rows = summary(result.distances)
     sentences = [advice(rows, name) for name in utilities]

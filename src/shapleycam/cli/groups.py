@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shapleycam.cli import options
 from shapleycam.errors import OptionError
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from shapleycam.experiments.engines import Engine
     from shapleycam.values._path import Nodes
     from shapleycam.values._permutation import Progress
+    from shapleycam.values.options import EstimatorOptions
 
 
 @dataclass(frozen=True)
@@ -68,19 +69,25 @@ class EstimatorGroup:
     players: str | None = None
     seed: options.Seed = 0
 
-    def keywords(self, progress: Progress | None = None) -> dict[str, Any]:
-        """Return the options as `Explainer.compare` takes them.
+    def options(self, progress: Progress | None = None) -> EstimatorOptions:
+        """Return the options as the library takes them, with a listener to the sampling.
 
         Raises:
             OptionError: nodes or players of another form than they have.
         """
-        return {
-            "nodes": parse_nodes(self.nodes),
-            "tolerance": self.tolerance,
-            "players": parse_players(self.players),
-            "seed": self.seed,
-            "progress": progress,
-        }
+        from shapleycam.values.options import EstimatorOptions
+
+        nodes, players = parse_nodes(self.nodes), parse_players(self.players)
+        return EstimatorOptions(nodes, self.tolerance, self.seed, players, progress)
+
+    def check(self) -> None:
+        """Refuse nodes or players of another form than they have, before anything is loaded.
+
+        Raises:
+            OptionError: there are such.
+        """
+        parse_nodes(self.nodes)
+        parse_players(self.players)
 
 
 @dataclass(frozen=True)

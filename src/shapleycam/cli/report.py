@@ -99,7 +99,7 @@ def report(
     _refuse_options(context, _FOR_RUNS, "photographs")
     methods = question.method or list(_METHODS)
     expand(methods)
-    estimator.keywords()  # a wrong option is refused before anything is written or loaded
+    estimator.check()  # a wrong option is refused before anything is written or loaded
     file = page.out or Path("report.html")
     make_folder(file.parent)
     paths, unreadable = list_photographs([Path(word) for word in what])
@@ -108,14 +108,23 @@ def report(
         raise typer.Exit(REFUSED)
     explainer = make_explainer(network, compute)
     transform = transform_of(explainer, page.view)
-    keywords = estimator.keywords()
+    estimator_options = estimator.options()
     pages: list[Page] = []
     with notes(quiet=quiet), progress(len(paths), "explaining", quiet=quiet) as bar:
         for batch, failures in read_batches(paths, transform, explainer.model, compute.batch_size):
             print_unreadable(failures)
             unreadable += failures
             if batch is not None:
-                pages += make_pages(explainer, batch, methods, question.target, view=page.view, **keywords)
+                pages += make_pages(
+                    explainer,
+                    batch,
+                    methods,
+                    question.target,
+                    view=page.view,
+                    nodes=estimator_options.nodes,
+                    tolerance=estimator_options.tolerance,
+                    seed=estimator_options.seed,
+                )
             bar.advance(len(failures) + len(batch.sources if batch else ()))
     if pages:
         reasons = [(url_of(failure.path) or str(failure.path), failure.reason) for failure in unreadable]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any
 
 from shapleycam.game.axes import (
     Axis,
@@ -17,6 +17,7 @@ from shapleycam.game.axes import (
     reshape_axes,
     shape_of_axes,
 )
+from shapleycam.game.dependence import CONSTANT, UNKNOWN, AfterMean, BeforeMean, Form
 
 _ELEMENTWISE = {
     *("ReluBackward0", "HardtanhBackward0", "GeluBackward0", "SiluBackward0", "MishBackward0", "EluBackward0"),
@@ -39,37 +40,6 @@ _AFFINE_IN_ALL_OPERANDS = {
 _BATCH_NORMS = {"NativeBatchNormBackward0", "CudnnBatchNormBackward0"}
 _EVAL_BATCH_NORM = "EvalBatchNormBackward"
 """This package's own function for a batch norm in eval mode: a factor and a bias for each channel along axis 1."""
-
-
-@dataclass(frozen=True)
-class BeforeMean:
-    """A tensor that still has positions: `axes` are its axes, and each position depends on its own content alone.
-
-    `linear`: it is an affine function of this content.
-    """
-
-    axes: tuple[Axis, ...]
-    linear: bool = True
-
-
-@dataclass(frozen=True)
-class AfterMean:
-    """A tensor computed from the mean over positions of what each became by itself.
-
-    `linear_before`: each position's part was affine in its content, so that the tensor is a function of the
-    activation's mean. `affine`: everything since the mean is affine, so that the tensor is a sum over positions.
-    """
-
-    linear_before: bool
-    affine: bool = True
-
-
-CONSTANT: Final = None
-"""The form of a tensor that does not depend on the activation."""
-UNKNOWN: Final = "unknown"
-"""The form of a tensor that may look at several positions together."""
-Form: TypeAlias = "BeforeMean | AfterMean | Literal['unknown'] | None"
-"""How a tensor depends on the activation."""
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from typing import Any
 from torch import Tensor
 
 from shapleycam.game.axes import axes_of_activation
+from shapleycam.game.dependence import CONSTANT, UNKNOWN, AfterMean, BeforeMean, Form
 from shapleycam.game.head_recording import HeadRecording, record_head
-from shapleycam.game.position_rules import CONSTANT, UNKNOWN, AfterMean, BeforeMean, Form, after_mean, before_mean
+from shapleycam.game.position_rules import after_mean, before_mean
 from shapleycam.models.layout import Layout
 
 
