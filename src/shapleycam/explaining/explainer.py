@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from shapleycam.errors import LayerError, OptionError
-from shapleycam.explaining import warnings
-from shapleycam.explaining.fusing import check_fusion, fuse_explanations
+from shapleycam.explaining.fusing import check_fusion
 from shapleycam.explaining.inputs import Batch, Images, Inputs, Target, batch_of
-from shapleycam.explaining.layer_search import LayerChoice, LayerSearch
+from shapleycam.explaining.layer_search import LayerChoice, LayerSearch, noise_batch
+from shapleycam.explaining.layer_tracer import LayerTracer
 from shapleycam.explaining.model_output import class_scores, selected_output
 from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings
 from shapleycam.explaining.traced_batch import TracedBatch
@@ -29,10 +27,8 @@ from shapleycam.models.greyscale import takes_greyscale, to_greyscale
 from shapleycam.models.layout import Layout
 from shapleycam.models.network import Network, Transform
 from shapleycam.models.outputs import OutputChoice, make_selector
-from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.resolve import default_device, move_to_device, resolve_network
 from shapleycam.models.transforms import as_transform
-from shapleycam.tracing._trace import OutputSelector, whole_output
 from shapleycam.tracing.checks import share_checks
 from shapleycam.tracing.isolation import device_of
 from shapleycam.tracing.suspension import without_autocast
@@ -70,6 +66,14 @@ class Explainer:
 
     Raises:
         ModelError, LayerError, OptionError: the model, layer or another choice is unknown.
+
+    Example:
+        >>> import matplotlib, shapleycam
+        >>> photo = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+        >>> explainer = shapleycam.Explainer("efficientnet_lite0", device="cpu")
+        >>> explanation = explainer.explain(photo, "shapleycam", target="military uniform")
+        >>> explanation.values.shape, explainer
+        (torch.Size([1, 7, 7]), Explainer(efficientnet_lite0, layer bn2, utility rest))
     """
 
     def __init__(  # noqa: PLR0913  # what a model does not declare of itself; most calls need the first two
@@ -100,12 +104,10 @@ class Explainer:
         self.name = network.name
         self.origin = network.origin
         self.select = make_selector(output)
-        self._settings = ExplainerSettings(
-            self.model, self.labels, self.preprocess, memory, layout, check_image_kind(images)
-        )
-        self._memory = ExplainerMemory()
-        self._fuse = check_fusion(fuse)
-        self._layers = LayerSearch(layer, network, self.model)
+        image_kind, fusion = check_image_kind(images), check_fusion(fuse)
+        settings = ExplainerSettings(self.model, self.labels, self.preprocess, memory, layout, image_kind)
+        layers = LayerSearch(layer, network, self.model)
+        self._tracer = LayerTracer(settings, ExplainerMemory(), layers, self.select, fusion)
 
     @property
     def layer(self) -> str:
@@ -117,7 +119,7 @@ class Explainer:
         Raises:
             LayerError: it is not known yet.
         """
-        return self._layers.known()
+        return self._tracer.layers.known()
 
     @torch.inference_mode(mode=False)
     @torch.no_grad()
@@ -136,10 +138,10 @@ class Explainer:
             >>> shapleycam.Explainer("efficientnet_lite0", device="cpu").find_layer()
             'bn2'
         """
-        if not self._layers.is_done:
-            batch = self._noise() if images is None else batch_of(images, self.preprocess, self.model)
-            self._find_layers(batch, self.utility)
-        return self._layers.known()
+        if not self._tracer.layers.is_done:
+            batch = noise_batch(self.model, self.preprocess) if images is None else self._batch(images, None)
+            self._tracer.find_layers(batch, self.utility)
+        return self.layer
 
     def explain(  # every one has a default that most calls leave
         self,
@@ -257,22 +259,8 @@ class Explainer:
             >>> list(comparison)
             ['gradcam', 'pathcam']
         """
-        chosen_utility = self._utility(utility)
-        batch = batch_of(images, self.preprocess, self.model, inputs)
-        by_layer = []
-        for layer in self._find_layers(
-            batch, chosen_utility
-        ):  # one after the other, as each traced batch holds a graph
-            traced_batch = self._trace(layer, batch, methods, chosen_utility, replay=False, twice=curvature)
-            by_layer.append(
-                [
-                    traced_batch.compare(methods, target, chosen_utility, options, curvature=curvature)
-                    for target in traced_batch.expand_targets(targets, chosen_utility)
-                ]
-            )
-        if len(by_layer) == 1:
-            return by_layer[0]
-        return [self._fused(layers) for layers in zip(*by_layer, strict=True)]
+        chosen_utility, batch = self._utility(utility), self._batch(images, inputs)
+        return self._tracer.compare(options, batch, methods, targets, chosen_utility, curvature=curvature)
 
     @torch.inference_mode(mode=False)
     @without_autocast()
@@ -284,13 +272,14 @@ class Explainer:
         players: Regions = None,
         inputs: Inputs = None,
     ) -> Game:
-        """The CRG game of each image, with derivatives at any activation; arguments and errors as in `explain`.
+        """Return the CRG game of each image, with derivatives at any activation; arguments and errors as in `explain`.
 
         Raises:
             OptionError: the explainer has several layers; a game is played at one.
         """
-        chosen, batch = self._utility(utility), batch_of(images, self.preprocess, self.model, inputs)
-        return self._trace_only_layer(batch, (), chosen, replay=True, twice=True).game(target, chosen, players)
+        chosen_utility, batch = self._utility(utility), self._batch(images, inputs)
+        traced_batch = self._tracer.trace_only_layer(batch, (), chosen_utility, replay=True, twice=True)
+        return traced_batch.game(target, chosen_utility, players)
 
     @torch.inference_mode(mode=False)
     @torch.no_grad()
@@ -304,93 +293,55 @@ class Explainer:
         replay: bool = False,
         inputs: Inputs = None,
     ) -> TracedBatch:
-        """One forward pass, of which several utilities can be explained by `methods`, and with `replay` games played.
+        """Run the model once; of the pass several utilities are explained by `methods`, and with `replay` games played.
 
         Arguments and errors are as in `explain`; `utility` is one of those that will be asked of it.
 
         Raises:
             OptionError: the explainer has several layers; a traced batch is of one.
         """
-        batch = batch_of(images, self.preprocess, self.model, inputs)
-        return self._trace_only_layer(batch, methods, self._utility(utility), replay=replay, twice=False)
+        chosen_utility, batch = self._utility(utility), self._batch(images, inputs)
+        return self._tracer.trace_only_layer(batch, methods, chosen_utility, replay=replay, twice=False)
 
     @torch.inference_mode(mode=False)
     def output(self, images: Images, utility: UtilityChoice = None, inputs: Inputs = None) -> Any:
-        """What the model returns for images, or what `output=` chooses of it: an embedding, say, to compare with.
+        """Return the model's output for images, or what `output=` selects of it: an embedding, say, to compare with.
 
         `utility` is the one that will be asked of it, in place of the explainer's own: some ask of all of it.
 
         Raises:
             ModelError, ImageError: as in `explain`.
         """
-        batch, chosen = batch_of(images, self.preprocess, self.model, inputs), self._utility(utility)
-        return selected_output(self.model, batch, self._select(chosen), chosen)
+        chosen_utility, batch = self._utility(utility), self._batch(images, inputs)
+        return selected_output(self.model, batch, self._tracer.select_for(chosen_utility), chosen_utility)
 
     @torch.inference_mode(mode=False)
     @torch.no_grad()
     def scores(self, images: Images, utility: UtilityChoice = None) -> Float[Tensor, "b classes"] | None:
-        """What a target is chosen among, as in `explain`: the largest is the predicted class. None without classes.
+        """Return the scores that a target is chosen among: the largest is the predicted class. None without classes.
 
         Raises:
             ModelError, ImageError: as in `explain`.
         """
-        batch, chosen = batch_of(images, self.preprocess, self.model), self._utility(utility)
-        return class_scores(self.model, batch, self._select(chosen), chosen, self.labels)
+        chosen_utility, batch = self._utility(utility), self._batch(images, None)
+        return class_scores(self.model, batch, self._tracer.select_for(chosen_utility), chosen_utility, self.labels)
 
     def like(self, model: nn.Module) -> Explainer:
-        """The same explainer of another model of the same make, with other weights say."""
+        """Return the same explainer of another model of the same make, with other weights say."""
         other = copy(self)
         other.model = model
         share_proofs(model, self.model)
         share_checks(model, self.model)
-        other._settings = replace(self._settings, model=model)  # noqa: SLF001
-        other._memory = self._memory.of_other_weights()  # noqa: SLF001
-        other._layers = copy(self._layers)  # noqa: SLF001
+        other._tracer = self._tracer.of_model(model)  # noqa: SLF001
         return other
 
     def __repr__(self) -> str:
         """Return the model, and the layer if it is known."""
         name = self.name or type(self.model).__name__
-        return f"Explainer({name}, layer {self._layers}, utility {self.utility.name})"
+        return f"Explainer({name}, layer {self._tracer.layers}, utility {self.utility.name})"
 
-    def _trace_only_layer(
-        self, batch: Batch, methods: Sequence[str], utility: Utility, *, replay: bool, twice: bool
-    ) -> TracedBatch:
-        """Trace a batch at the only layer."""
-        if len(self._layers) > 1:
-            raise OptionError(f"the explainer has {len(self._layers)} layers, and a game is played at one; give one")
-        (layer,) = self._find_layers(batch, utility)
-        return self._trace(layer, batch, methods, utility, replay=replay, twice=twice)
-
-    def _trace(
-        self, layer: str, batch: Batch, methods: Sequence[str], utility: Utility, *, replay: bool, twice: bool
-    ) -> TracedBatch:
-        select = self._select(utility)
-        return TracedBatch(self._settings, self._memory, batch, layer, select, methods, replay=replay, twice=twice)
-
-    def _fused(self, layers: Sequence[Comparison]) -> Comparison:
-        """Return by method one explanation of one target, fused from those at all layers."""
-        comparison = Comparison(
-            {name: fuse_explanations([of_layer[name] for of_layer in layers], self._fuse) for name in layers[0]}
-        )
-        for explanation in comparison.values():
-            warnings.warn_of_nothing_in_common(explanation)
-        return comparison
+    def _batch(self, images: Images, inputs: Inputs) -> Batch:
+        return batch_of(images, self.preprocess, self.model, inputs)
 
     def _utility(self, choice: UtilityChoice) -> Utility:
         return self.utility if choice is None else resolve_utility(choice)
-
-    def _select(self, utility: Utility) -> OutputSelector:
-        return whole_output if utility.raw else self.select
-
-    def _find_layers(self, batch: Batch, utility: Utility) -> tuple[str, ...]:
-        return self._layers.find(self.model, batch, self._select(utility), self._settings.image_kind)
-
-    def _noise(self) -> Batch:
-        """Return one image of noise, of the size that the preprocessing makes."""
-        if not isinstance(self.preprocess, Preprocess):
-            raise LayerError("the layer is found at the first images; explain some, or give layer=")
-        weight = next(self.model.parameters(), torch.empty(0))
-        size = (1, len(self.preprocess.mean), *self.preprocess.crop)
-        noise = torch.rand(size, generator=torch.Generator().manual_seed(0))
-        return Batch(noise.to(weight.device), ())

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
+import torch
 from torch import nn
 
 from shapleycam.errors import LayerError
 from shapleycam.explaining.inputs import Batch
 from shapleycam.layers import BEFORE_POOL, RULES, ImageKind, find_layer, parse_layer_rule
-from shapleycam.models.network import Network
+from shapleycam.models.network import Network, Transform
+from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.resolve import name_without_wrappers
 from shapleycam.tracing._trace import OutputSelector
 from shapleycam.tracing.calls import layer_name
@@ -78,3 +80,17 @@ def _name_or_rule(layer: str | nn.Module, network: Network, model: nn.Module) ->
     if rule is not None:
         return network.layers.get(rule, rule)
     return layer_name(model, name_without_wrappers(layer, model) if isinstance(layer, str) else layer)
+
+
+def noise_batch(model: nn.Module, preprocess: Transform | None) -> Batch:
+    """Return one image of noise, of the size that the preprocessing makes.
+
+    Raises:
+        LayerError: the preprocessing does not say which size.
+    """
+    if not isinstance(preprocess, Preprocess):
+        raise LayerError("the layer is found at the first images; explain some, or give layer=")
+    weight = next(model.parameters(), torch.empty(0))
+    size = (1, len(preprocess.mean), *preprocess.crop)
+    noise = torch.rand(size, generator=torch.Generator().manual_seed(0))
+    return Batch(noise.to(weight.device), ())

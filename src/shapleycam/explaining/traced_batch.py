@@ -38,6 +38,7 @@ class TracedBatch:
     Examples:
         >>> import torch, shapleycam
         >>> from torch import nn
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
         >>> explainer = shapleycam.Explainer(model, layer="1")
         >>> batch = explainer.trace(torch.rand(2, 3, 8, 8), ["hirescam"])
