@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 import shapleycam
+from shapleycam.utilities import UTILITIES
 
 
 class TestMethods:
@@ -167,3 +169,9 @@ finally:
         ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert ran.returncode == 0
         assert ran.stdout.splitlines()[-1] == "heavy: []"
+
+
+def test_the_help_of_utility_names_every_row_of_the_table(run):
+    """The help must not load torch, so that it cannot read the table itself."""
+    words = set(re.findall(r"\w+", run("explain", "--help").out))
+    assert set(UTILITIES) <= words
