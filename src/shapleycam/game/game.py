@@ -76,22 +76,22 @@ class Game:
 
     @property
     def layer(self) -> str:
-        """The layer's dotted name."""
+        """Return the layer's dotted name."""
         return self._trace.layer
 
     @property
     def n_players(self) -> int:
-        """The number of players; prefix tokens together are one, the last."""
+        """Return the number of players; prefix tokens together are one, the last."""
         return self.players.count
 
     @property
     def full(self) -> Float[Tensor, " b"]:
-        """U(head(A)), the utility with all positions present."""
+        """Return U(head(A)) (b,), the utility with all positions present."""
         return self._derivatives.at_activation.detach()
 
     @cached_property
     def empty(self) -> Float[Tensor, " b"]:
-        """U(head(0)), the utility with all positions removed."""
+        """Return U(head(0)) (b,), the utility with all positions removed."""
         with without_gradients():
             utilities = self.utility_at(remove_all(self.activation)).detach()
             check_finite(utilities, self.utility)
@@ -99,12 +99,12 @@ class Game:
 
     @property
     def grand(self) -> Float[Tensor, " b"]:
-        """v(N) = U(head(A)) - U(head(0)), the value of the grand coalition, which is divided among the players."""
+        """Return v(N) = U(head(A)) - U(head(0)) (b,), the value of the grand coalition, which the players divide."""
         return self.full - self.empty
 
     @property
     def images(self) -> Float[Tensor, "b *image"]:
-        """The network's inputs."""
+        """Return the network's inputs (b, ...)."""
         return self._trace.images
 
     def score_images(self, images: Float[Tensor, "s *image"], samples: Int[Tensor, " s"]) -> Float[Tensor, " s"]:
@@ -186,7 +186,7 @@ class Game:
 
     @property
     def structure(self) -> Structure:
-        """What the head's operations prove about the game and random coalitions confirm: which shortcuts it allows."""
+        """Return which shortcuts the game allows: the head's operations prove them, random coalitions confirm them."""
         return self._coalitions.structure
 
     def _check_coalitions(self, coalitions: Tensor, images: int) -> Tensor:

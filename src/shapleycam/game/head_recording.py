@@ -55,7 +55,7 @@ class HeadRecording:
 
     @property
     def has_bias_of_rows(self) -> bool:
-        """Whether a matrix product adds a bias that may differ from row to row."""
+        """Return whether a matrix product adds a bias that may differ from row to row."""
         for operation in self.operations:
             index = _BIAS_OPERAND.get(operation.name)
             if index is not None and len(operation.operands) > index:

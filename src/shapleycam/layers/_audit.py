@@ -87,7 +87,7 @@ def audit(
         LayerError: the output's gradient is 0 everywhere.
         ModelError: the output holds no numbers to explain, or they are not finite.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from shapleycam.layers import audit

@@ -27,7 +27,7 @@ def parse_layer_rule(layer: object, modules: Container[str] | None) -> str | Non
     A module that is called so ("last_conv") is meant itself. Where the model is not known (`modules` is None), any
     Python identifier may be the name of a module.
 
-    Example:
+    Examples:
         >>> from shapleycam.layers import parse_layer_rule
         >>> parse_layer_rule("Before Pool", {"features"}), parse_layer_rule("last_conv", {"last_conv"})
         ('before-pool', None)
@@ -54,7 +54,7 @@ def find_layer(
     Raises:
         LayerError: there is none.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from shapleycam.layers import find_layer
@@ -80,7 +80,7 @@ def find_before_pool(
     Raises:
         LayerError: there is none.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from shapleycam.layers import audit, find_before_pool
@@ -109,7 +109,7 @@ def find_last_conv(audited: Audit, model: nn.Module) -> str:
     Raises:
         LayerError: there is none.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from shapleycam.layers import audit, find_last_conv

@@ -26,7 +26,7 @@ def check_image_kind(image_kind: Any) -> ImageKind:
     Raises:
         OptionError: it is neither "volume" nor "video" nor None.
 
-    Example:
+    Examples:
         >>> from shapleycam.layers import check_image_kind
         >>> check_image_kind("video")
         'video'
@@ -46,7 +46,7 @@ def channel_axis(model: nn.Module, images: Tensor, image_kind: ImageKind = None,
         ImageError: `image_kind` is given for flat images, or the first weight sums over both axes or none.
         ModelError: the model raises.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from shapleycam.layers import channel_axis

@@ -41,7 +41,7 @@ def layout_at(
     Raises:
         LayerError: the activation is no grid of the image in reading order, or that is not known.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from shapleycam.layers import layout_at

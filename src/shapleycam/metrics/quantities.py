@@ -32,7 +32,7 @@ class _MaskedImages:
 
 
 def _score(context: QuantityContext, _: str) -> Tensor:
-    """The score of x, from the output that the explanation has."""
+    """Return the score of x, from the output that the explanation has."""
     return context.batch.scores(next(iter(context.explanations.values())).output)
 
 
@@ -101,7 +101,7 @@ def _scores_of(context: QuantityContext, batches: Iterable[Tensor]) -> Tensor:
 
 
 def _disturbed(context: QuantityContext, _: str) -> dict[str, Tensor]:
-    """By method the values (draws, b, h, w) of images with noise within the radius."""
+    """Return by method the values (draws, b, h, w) of images with noise within the radius."""
     batch, options = context.batch, context.options
     noises = disturbances(batch.images, float(options.sensitivity_radius), options.sensitivity_draws, options.seed)
     draws = [batch.explain(batch.images + noise, list(context.explanations)) for noise in noises]
@@ -109,14 +109,14 @@ def _disturbed(context: QuantityContext, _: str) -> dict[str, Tensor]:
 
 
 def _randomised(context: QuantityContext, _: str) -> dict[str, Tensor]:
-    """By method the values (stages, b, h, w) of models that were re-initialised for each image."""
+    """Return by method the values (stages, b, h, w) of models that were re-initialised for each image."""
     images = [_of_random_models(context, index) for index in range(len(context.batch.images))]
     return {method: torch.cat([image[method] for image in images], 1) for method in context.explanations}
 
 
 @torch.inference_mode(mode=False)
 def _of_random_models(context: QuantityContext, index: int) -> dict[str, Tensor]:
-    """By method the values (stages, 1, h, w) of one image; each image has models of its own, seeded by its content."""
+    """Return by method the values (stages, 1, h, w) of one image; its models are its own, seeded by its content."""
     batch, stages = context.batch, []
     seed = batch.seeds(context.options.seed)[index]
     for model in randomised(batch.explainer.model, context.options.randomised_stages, seed):

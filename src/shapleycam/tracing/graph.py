@@ -14,7 +14,7 @@ from shapleycam.wording import first_line
 
 
 def nodes(tensor: Tensor) -> Iterator[Any]:
-    """Give every node of the graph that a tensor was computed by, each once."""
+    """Yield every node of the graph that a tensor was computed by, each once."""
     seen: set[Any] = set()
     ahead = [tensor.grad_fn]
     while ahead:

@@ -32,7 +32,7 @@ _CLASSES = "_shapleycam_classes"
 
 @contextmanager
 def isolated_copy(model: nn.Module) -> Iterator[nn.Module]:
-    """Give a private copy of the model, ready to run: see `private_copy` and `run_context`."""
+    """Yield a private copy of the model, ready to run: see `private_copy` and `run_context`."""
     copied = private_copy(model)
     with run_context(copied):
         yield copied
@@ -73,7 +73,7 @@ def _check_weights(model: nn.Module) -> None:
 
 
 def _weights_of(module: nn.Module) -> Iterator[Tensor | None]:
-    """Give a module's own parameters and buffers."""
+    """Yield a module's own parameters and buffers."""
     yield from chain(module._parameters.values(), module._buffers.values())  # noqa: SLF001
 
 

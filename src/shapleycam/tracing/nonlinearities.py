@@ -61,7 +61,7 @@ class NonlinearityCall:
 
     @property
     def is_over_rows(self) -> bool:
-        """Whether it is a softmax over the first of several dimensions."""
+        """Return whether it is a softmax over the first of several dimensions."""
         return "softmax" in self.kind and self.input.dim() > 1 and self.dim == 0
 
     def logits(self, output: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 An ensemble returns means of softmaxes or sigmoids, other models sums over classes, products or bounded values. What
 sums, products and means make of bounded numbers is bounded, and therefore no logit; a linear layer, or a division by
-something computed, ends the reading (docs/decisions.md, "What only sums, products and means of sigmoids and softmaxes
+something computed, ends the search (docs/decisions.md, "What only sums, products and means of sigmoids and softmaxes
 make is no logit").
 """
 
@@ -68,7 +68,7 @@ def is_sorted(output: Tensor) -> bool:
 
 
 def _combination(output: Tensor) -> Iterator[Any]:
-    """Give the nodes that combine the parts of an output, and those at which the reading ends."""
+    """Yield the nodes that combine the parts of an output, and those beyond which the graph is not followed."""
     seen: set[Any] = set()
     ahead = [output.grad_fn]
     while ahead:

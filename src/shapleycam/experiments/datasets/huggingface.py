@@ -85,7 +85,7 @@ def is_saved_dataset(path: Path) -> bool:
 
 
 def from_hugging_face(rows: Any, origin: str) -> HuggingFaceDataset:
-    """Wrap a dataset of the library; its columns are found by their types.
+    """Return a dataset of the library as a `Dataset`; its columns are found by their types.
 
     Pictures are in the one column of type Image; of several, in that called "image" or "img". Labels are in a column
     of type ClassLabel: that called "label" or "labels", otherwise the one with most classes; where there is none, in a
@@ -117,7 +117,11 @@ def from_hugging_face(rows: Any, origin: str) -> HuggingFaceDataset:
 
 
 def _library() -> Any:
-    """Import the optional library."""
+    """Return the optional library.
+
+    Raises:
+        OptionError: it is not installed.
+    """
     try:
         library = import_module("datasets")
     except ImportError:

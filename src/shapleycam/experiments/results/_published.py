@@ -58,7 +58,7 @@ class Difference:
 
     @property
     def points(self) -> float:
-        """Measured - published, in percentage points."""
+        """Return measured - published, in percentage points."""
         return self.measured - self.published
 
 

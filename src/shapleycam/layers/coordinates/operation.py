@@ -28,7 +28,7 @@ class Operation:
 
     @property
     def first(self) -> str:
-        """The name of the first argument."""
+        """Return the name of the first argument."""
         return next(iter(self.arguments))
 
     def coordinates(self, argument: str) -> Coordinates | None:
