@@ -272,6 +272,11 @@ def method_of(name: str) -> Method:
 
     Raises:
         OptionError: an unknown name.
+
+    Examples:
+        >>> from shapleycam.cams import method_of
+        >>> method_of("Grad-CAM").name
+        'gradcam'
     """
     table_name = canonical_method(name)
     if table_name is not None:

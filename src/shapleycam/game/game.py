@@ -31,9 +31,23 @@ class Game:
     The players are the positions of the layer, or regions of them. A coalition S keeps the content of its positions,
     the others become zero, and S is worth v(S) = U(head(A·1_S)) - U(head(0)). Values are in units of the utility.
 
-    `activation` is A (b, ...), `layout` says which of its dimensions are positions, `target` (b,) are the classes and
-    `players` the players. Coalitions are evaluated in batches that take about `memory` bytes. `Explainer.game` makes
-    a game of photographs.
+    `Explainer.game` makes a game of photographs.
+
+    Args:
+        trace: of a pass over the images.
+        layout: of the activation.
+        utility: what is explained.
+        target: (b,), the classes.
+        players: None for each position by itself; (rows, columns) of a grid of regions; or whole numbers (h, w) or
+            (b, h, w) that name each cell's region.
+        memory: about how many bytes a batch of coalitions may take.
+
+    Attributes:
+        activation: A (b, ...), detached.
+        layout: which dimensions of A are positions.
+        utility: what is explained.
+        target: (b,), the classes.
+        players: which positions belong to which player.
 
     Raises:
         OptionError: the utility is not finite or not a differentiable function of the output; players that do not fit.

@@ -23,9 +23,19 @@ from shapleycam.values._taylor import divided
 class Interactions:
     """Interactions of pairs of players, in units of the utility.
 
-    `pairs` (b, n, n), symmetric with zeros on its diagonal, is what two players earn together beyond what each earns
-    without the other. `own` (b, n) is each player's own effect, None for sampled pairs. `stderr` (b, n, n) are standard
-    errors or None; `evaluations` (b,) are the head evaluations, or Hessian products, spent on each image.
+    Attributes:
+        pairs: (b, n, n), symmetric with zeros on its diagonal: what two players earn together beyond what each earns
+            without the other.
+        own: (b, n), each player's own effect; None for sampled pairs.
+        stderr: (b, n, n), the standard errors of `pairs`, or None.
+        evaluations: (b,), the head evaluations, or Hessian-vector products, spent on each image.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.values import Interactions
+        >>> pairs = torch.tensor([[[0.0, 0.5, -2.0], [0.5, 0.0, 1.0], [-2.0, 1.0, 0.0]]])
+        >>> Interactions(pairs, own=None, stderr=None, evaluations=torch.tensor([8])).strongest(count=2)
+        [(0, 2, -2.0), (1, 2, 1.0)]
     """
 
     pairs: Float[Tensor, "b n n"]
@@ -48,8 +58,23 @@ def interactions(game: Game) -> Interactions:
     They are A_i·H_ij·A_j for pairs; own effects are A_i·(g - H·A)_i + ½ A_i·H_ii·A_i. Own effects plus each pair once
     are v(N) at second order. It takes one Hessian-vector product a player.
 
+    Args:
+        game: of b images with n players.
+
     Raises:
         DerivativeError: something after the layer has no second derivative.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.values import interactions
+        >>> _ = torch.manual_seed(0)
+        >>> pool = torch.nn.AdaptiveAvgPool2d(1)
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 4, stride=4), pool, torch.nn.Flatten())
+        >>> game = Explainer(model, layer="0", device="cpu").game(torch.rand(1, 3, 8, 8))
+        >>> effects = interactions(game)
+        >>> effects.pairs.shape, effects.own.shape
+        (torch.Size([1, 4, 4]), torch.Size([1, 4]))
     """
     n = game.n_players
     products = torch.stack([divided(game, game.hvp(_part(game, player))) for player in range(n)], 1)
@@ -62,10 +87,27 @@ def interactions(game: Game) -> Interactions:
 def sampled_interactions(game: Game, rounds: int = 16, seed: int = 0) -> Interactions:
     """Sample the Shapley interaction index, the mean of v(S ∪ ij) - v(S ∪ i) - v(S ∪ j) + v(S), with standard errors.
 
-    A round takes about n² evaluations and meets each pair once; the rounds are independent. Right for any head.
+    It needs no derivative.
+
+    Args:
+        game: of b images with n players.
+        rounds: how many independent estimates of each pair; one takes about n² evaluations.
+        seed: with the image's content, what the rounds are drawn from.
 
     Raises:
         OptionError: fewer than two rounds or players.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.values import sampled_interactions
+        >>> _ = torch.manual_seed(0)
+        >>> pool = torch.nn.AdaptiveAvgPool2d(1)
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 4, stride=4), pool, torch.nn.Flatten())
+        >>> game = Explainer(model, layer="0", device="cpu").game(torch.rand(1, 3, 8, 8))
+        >>> effects = sampled_interactions(game, rounds=4)
+        >>> effects.pairs.shape, effects.stderr.shape
+        (torch.Size([1, 4, 4]), torch.Size([1, 4, 4]))
     """
     n = game.n_players
     if rounds < 2 or n < 2:

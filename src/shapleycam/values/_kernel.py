@@ -17,13 +17,33 @@ from shapleycam.values.shares import ShapleyValues
 
 
 def kernel(game: Game, evaluations: int = 2048, seed: int = 0) -> ShapleyValues:
-    """Return values (b, n) that fit v at `evaluations` coalitions, drawn in pairs of a coalition and its complement.
+    """Return values that fit v at random coalitions, drawn in pairs of a coalition and its complement.
 
     Sizes are drawn in proportion to the Shapley kernel's weight of a size, (n - 1) / (|S| (n - |S|)), so that the fit
-    itself is unweighted. There is no standard error.
+    itself is unweighted.
+
+    Args:
+        game: of b images with n players.
+        evaluations: how many coalitions; an odd number is rounded up.
+        seed: with the image's content, what the coalitions are drawn from.
+
+    Returns:
+        The values (b, n), in units of the utility, in float64, without a standard error.
 
     Raises:
         OptionError: too few evaluations to tell the players apart.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.values import kernel
+        >>> _ = torch.manual_seed(0)
+        >>> pool = torch.nn.AdaptiveAvgPool2d(1)
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 4, stride=4), pool, torch.nn.Flatten())
+        >>> game = Explainer(model, layer="0", device="cpu").game(torch.rand(1, 3, 8, 8))
+        >>> values = kernel(game, evaluations=64).values
+        >>> values.shape, torch.allclose(values.sum(1), game.grand.double(), atol=1e-5)
+        (torch.Size([1, 4]), True)
     """
     n, device = game.n_players, game.activation.device
     precise = accurate(device)

@@ -27,14 +27,34 @@ _FEWEST, MOST_NODES = 4, 64
 
 
 def path(game: Game, nodes: Nodes = 8, tolerance: float = 0.01) -> ShapleyValues:
-    """Estimate values (b, n) from gradients at Gauss-Legendre nodes of the way from 0 to A.
+    """Compute path (Aumann-Shapley) estimates, from gradients at Gauss-Legendre nodes on the line from 0 to A.
 
-    `nodes="auto"` takes 4, 8, … 64 nodes, for each image until its values sum to v(N) within `tolerance` of it;
-    `nodes` of what is returned says how many it took. Warns of images whose values do not, and of a head that ignores
-    scale, where no number of nodes helps.
+    Warns of images whose values do not sum to v(N) with the largest number of nodes, and of a head that ignores scale,
+    where no number of nodes helps.
+
+    Args:
+        game: of b images with n players.
+        nodes: how many gradients; "auto" takes 4, 8, … 64 for each image, until its values sum to v(N).
+        tolerance: the share of v(N) by which the sum may differ, for "auto".
+
+    Returns:
+        The values (b, n), in units of the utility, without a standard error; `nodes` (b,) says how many were taken.
 
     Raises:
         OptionError: fewer than one node, or a tolerance that is not positive.
+        DerivativeError: something after the layer has no derivative.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.values import path
+        >>> _ = torch.manual_seed(0)
+        >>> pool = torch.nn.AdaptiveAvgPool2d(1)
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 4, stride=4), pool, torch.nn.Flatten())
+        >>> game = Explainer(model, layer="0", device="cpu").game(torch.rand(1, 3, 8, 8))
+        >>> shares = path(game, nodes="auto")
+        >>> shares.values.shape, shares.nodes
+        (torch.Size([1, 4]), tensor([4]))
     """
     derivative, taken = mean_gradient(game, nodes, tolerance)
     spent = taken if nodes != "auto" else 2 * taken - _FEWEST
