@@ -16,7 +16,7 @@ from shapleycam.cli.photographs import demo_photo
 
 @dataclass(frozen=True)
 class PictureGroup:
-    """Where the picture goes, and what it is figure over."""
+    """Where the picture goes, and what it is drawn over."""
 
     out: options.Out = Path()
     view: options.View = "input"
