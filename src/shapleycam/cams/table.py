@@ -289,7 +289,7 @@ def method_of(name: str) -> Method:
     raise OptionError(f"method {name!r} is unknown; {nearest(str(name), METHODS)} (shapleycam methods lists them)")
 
 
-def expand(names: Sequence[str], players: int | None = None) -> list[str]:
+def expand_methods(names: Sequence[str], players: int | None = None) -> list[str]:
     """Return the methods' own names with the sets `paper` and `all` written out, each once, in the order given.
 
     Of `all`, methods that take too long with so many `players` are left out; None leaves none out.

@@ -88,7 +88,7 @@ def report(
     - `shapleycam report run1 run2 --maps 0 --out tables.html` makes no maps again.
     - `shapleycam report cat.jpg dogs/ --method shapleycam --method gradcam` explains photographs, in `report.html`.
     """
-    from shapleycam.cams.table import expand
+    from shapleycam.cams.table import expand_methods
     from shapleycam.files import make_folder
     from shapleycam.report import make_pages, render_photographs
 
@@ -98,7 +98,7 @@ def report(
         return
     _refuse_options(context, _FOR_RUNS, "photographs")
     methods = question.method or list(_METHODS)
-    expand(methods)
+    expand_methods(methods)
     estimator.check()  # a wrong option is refused before anything is written or loaded
     file = page.out or Path("report.html")
     make_folder(file.parent)

@@ -23,7 +23,7 @@ from shapleycam.experiments.rows import CURVES, schema_for
 from shapleycam.experiments.store import Store
 from shapleycam.metrics import METRICS
 from shapleycam.metrics.metric import Metric
-from shapleycam.metrics.table import canonical_metric, expand
+from shapleycam.metrics.table import canonical_metric, expand_metrics
 
 PUBLISHED_IMAGES = 50_000
 PUBLISHED_WEIGHTS = ("torchvision, IMAGENET1K_V1", "timm")
@@ -149,7 +149,7 @@ def _choose_metrics(
     for spelling in names:
         name = canonical_metric(spelling) or spelling
         is_single = name in METRICS or name == ADCC_OF_MEANS
-        needed = OF_MEANS.parts if name == ADCC_OF_MEANS else expand([name])
+        needed = OF_MEANS.parts if name == ADCC_OF_MEANS else expand_metrics([name])
         missing = [metric for metric in needed if metric not in measured]
         if missing and (is_single or len(missing) == len(needed)):
             whole = "" if missing == [name] else f" of {name!r}"

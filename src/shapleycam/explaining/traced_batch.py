@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from shapleycam.cams.bases import Basis
-from shapleycam.cams.table import METHODS, expand
+from shapleycam.cams.table import METHODS, expand_methods
 from shapleycam.errors import OptionError
 from shapleycam.explaining import warnings
 from shapleycam.explaining.explain_game import explain_game
@@ -59,7 +59,7 @@ class TracedBatch:
         replay: bool,
         twice: bool,
     ) -> None:
-        bases = [METHODS[name].basis for name in expand(methods)] if methods else []
+        bases = [METHODS[name].basis for name in expand_methods(methods)] if methods else []
         self.batch = batch
         self._settings, self._memory, self._select = settings, memory, select
         self.channels = channel_axis(settings.model, batch.images, settings.image_kind, batch.extra)
@@ -106,7 +106,7 @@ class TracedBatch:
     ) -> Comparison:
         """Explain one class by several methods; arguments and errors as in `Explainer.compare`."""
         game = self.game(target, utility, options.players)
-        rows = [METHODS[name] for name in expand(methods, game.n_players)]
+        rows = [METHODS[name] for name in expand_methods(methods, game.n_players)]
         self._warn_of_ignored_scale(game, {row.basis for row in rows})
         explanations = explain_game(
             game,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from shapleycam.cams.bases import SECOND
 from shapleycam.cams.compute import compute_bases, compute_values, measure_curvature, player_values
-from shapleycam.cams.table import METHODS, expand
+from shapleycam.cams.table import METHODS, expand_methods
 from shapleycam.errors import DerivativeError, OptionError, ShapleyCamWarning
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch
@@ -175,7 +175,7 @@ def _values_of_players(
     game: Game, methods: Sequence[str], options: EstimatorOptions
 ) -> tuple[dict[str, Tensor], Float[Tensor, " b"] | None, list[str]]:
     """Return each method's values by player, the games' curvature, and the methods whose derivatives are missing."""
-    rows = [METHODS[name] for name in expand(methods, game.n_players)]
+    rows = [METHODS[name] for name in expand_methods(methods, game.n_players)]
     curvature = None
     try:
         second = compute_bases(game, [SECOND], options)[SECOND]
