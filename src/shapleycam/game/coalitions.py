@@ -94,7 +94,7 @@ class CoalitionEvaluator:
             block = self._utility(output, self._target[samples], samples).reshape(presence.shape[:2])
             utilities = utilities.to(block.dtype)
             utilities[image_slice, coalition_slice] = block
-        check_finite(utilities, self._utility)
+        check_utilities_finite(utilities, self._utility)
         return utilities
 
     def check_shortcut(self, utilities: Float[Tensor, "*rows"], expected: Float[Tensor, "*rows"]) -> None:
@@ -154,7 +154,7 @@ class CoalitionEvaluator:
         self.check_shortcut(by_shortcut, expected)
 
 
-def check_finite(utilities: Float[Tensor, "*rows"], utility: Utility) -> None:
+def check_utilities_finite(utilities: Float[Tensor, "*rows"], utility: Utility) -> None:
     """Refuse utilities that are not finite numbers.
 
     Raises:

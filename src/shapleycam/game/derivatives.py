@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from shapleycam.errors import OptionError, ReplayError
-from shapleycam.game.coalitions import CoalitionEvaluator, check_finite
+from shapleycam.game.coalitions import CoalitionEvaluator, check_utilities_finite
 from shapleycam.game.finite_differences import (
     CurvatureCase,
     FunctionOfActivation,
@@ -59,7 +59,7 @@ class UtilityDerivatives:
                 f"utility {utility.name!r} does not depend on the model's output, or detaches it; expected a "
                 "differentiable function of it"
             )
-        check_finite(self.at_activation, utility)
+        check_utilities_finite(self.at_activation, utility)
         self._gradient_at_activation: Tensor | None = None
 
     def utility_at(self, activation: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from shapleycam.errors import OptionError
-from shapleycam.game.coalitions import CoalitionEvaluator, check_finite
+from shapleycam.game.coalitions import CoalitionEvaluator, check_utilities_finite
 from shapleycam.game.derivatives import UtilityDerivatives
 from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.players import Regions, make_players
@@ -108,7 +108,7 @@ class Game:
         """Return U(head(0)) (b,), the utility with all positions removed."""
         with without_gradients():
             utilities = self.utility_at(remove_all(self.activation)).detach()
-            check_finite(utilities, self.utility)
+            check_utilities_finite(utilities, self.utility)
             return utilities
 
     @property

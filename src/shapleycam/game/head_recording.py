@@ -31,7 +31,7 @@ _DEPENDENT = object()
 
 
 @dataclass(frozen=True)
-class Operation:
+class RecordedOperation:
     """An operation on something computed from the activation, with the constants and numbers that enter it."""
 
     name: str
@@ -49,7 +49,7 @@ class HeadRecording:
 
     output: Any
     leaf: Tensor
-    operations: tuple[Operation, ...]
+    operations: tuple[RecordedOperation, ...]
     hides_reads: bool
     has_reads_without_grad: bool
 
@@ -91,7 +91,7 @@ class _OperationRecorder(TorchDispatchMode):
 
     def __init__(self, leaf: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.operations: list[Operation] = []
+        self.operations: list[RecordedOperation] = []
         self.hides_reads = self.has_reads_without_grad = False
         # Views and detached tensors are other tensors with the same storage, so that storages tell what depends on
         # the leaf. They are kept alive here: a freed one's address could be given to a tensor that does not depend.
@@ -109,7 +109,7 @@ class _OperationRecorder(TorchDispatchMode):
             self.has_reads_without_grad |= not torch.is_grad_enabled()
             name = str(getattr(func, "overloadpacket", func)).rpartition(".")[2]
             if not getattr(func, "is_view", False) and name not in _MEMORY_LAYOUT_OPERATIONS:
-                self.operations.append(Operation(name, operands))
+                self.operations.append(RecordedOperation(name, operands))
         return value
 
     def depends(self, operand: Any) -> bool:

@@ -16,7 +16,7 @@ from torch import Tensor
 from shapleycam.errors import OptionError
 from shapleycam.game import Game
 from shapleycam.precision import accurate
-from shapleycam.values._taylor import divided
+from shapleycam.values._taylor import values_from_derivative
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,10 @@ def interactions(game: Game) -> Interactions:
         (torch.Size([1, 4, 4]), torch.Size([1, 4]))
     """
     n = game.n_players
-    products = torch.stack([divided(game, game.hvp(_part(game, player))) for player in range(n)], 1)
+    products = torch.stack([values_from_derivative(game, game.hvp(_part(game, player))) for player in range(n)], 1)
     effects = (products + products.mT) / 2
     diagonal = effects.diagonal(dim1=1, dim2=2)
-    own = divided(game, game.gradient()) - effects.sum(2) + diagonal / 2
+    own = values_from_derivative(game, game.gradient()) - effects.sum(2) + diagonal / 2
     return Interactions(effects - diagonal.diag_embed(), own, None, torch.full_like(game.target, n + 1))
 
 

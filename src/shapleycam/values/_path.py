@@ -15,7 +15,7 @@ from torch import Tensor
 
 from shapleycam.errors import EfficiencyGapWarning, OptionError, warn
 from shapleycam.game import Game
-from shapleycam.values._taylor import divided
+from shapleycam.values._taylor import values_from_derivative
 from shapleycam.values.distance import efficiency_gap
 from shapleycam.values.scale import ignores_scale, warn_of_ignored_scale
 from shapleycam.values.shares import ShapleyValues
@@ -58,7 +58,7 @@ def path(game: Game, nodes: Nodes = 8, tolerance: float = 0.01) -> ShapleyValues
     """
     derivative, taken = mean_gradient(game, nodes, tolerance)
     spent = taken if nodes != "auto" else 2 * taken - _FEWEST
-    return ShapleyValues(divided(game, derivative), None, spent, nodes=taken)
+    return ShapleyValues(values_from_derivative(game, derivative), None, spent, nodes=taken)
 
 
 def mean_gradient(
@@ -92,7 +92,7 @@ def mean_gradient(
 def _relative_gap(game: Game, derivative: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
     """Return the efficiency gap; v(N) counts as no less than what rounding leaves of U(head(A)) - U(head(0))."""
     rounding = 100 * torch.finfo(game.full.dtype).eps * torch.maximum(game.full.abs(), game.empty.abs()).clamp(min=1)
-    return efficiency_gap(divided(game, derivative), game.grand, rounding)
+    return efficiency_gap(values_from_derivative(game, derivative), game.grand, rounding)
 
 
 def _quadrature(game: Game, nodes: int) -> Float[Tensor, "b *shape"]:

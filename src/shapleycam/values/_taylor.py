@@ -44,10 +44,10 @@ def taylor(game: Game, order: int = 2) -> ShapleyValues:
     if order not in {1, 2}:
         raise OptionError(f"order is {order}; expected 1 or 2")
     derivative = first_order(game) if order == 1 else second_order(game)
-    return ShapleyValues(divided(game, derivative), None, torch.full_like(game.target, order))
+    return ShapleyValues(values_from_derivative(game, derivative), None, torch.full_like(game.target, order))
 
 
-def divided(game: Game, derivative: Float[Tensor, "b *shape"]) -> Float[Tensor, "b n"]:
+def values_from_derivative(game: Game, derivative: Float[Tensor, "b *shape"]) -> Float[Tensor, "b n"]:
     """Return φ_j = Σ_k A_kj D_kj, summed over each player's positions."""
     return game.players.totals(game.layout.positions(game.activation * derivative).sum(2))
 

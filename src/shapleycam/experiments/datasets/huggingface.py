@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from shapleycam.errors import ImageError, OptionError
-from shapleycam.experiments.datasets.dataset import Dataset, Label, decode_image
+from shapleycam.experiments.datasets.dataset import Dataset, Label, open_encoded_image
 from shapleycam.wording import on_one_line
 
 _SPEC = re.compile(r"(?P<name>.+?)(:(?P<split>[\w.+-]+(\[[^\]]*\])?))?")
@@ -43,7 +43,7 @@ class HuggingFaceDataset(Dataset):
         except Exception as error:
             raise ImageError(f"row {self.names[index]}: the dataset cannot read it ({on_one_line(error)})") from error
         if cell and cell["bytes"] is not None:
-            return decode_image(cell["bytes"], f"row {self.names[index]}")
+            return open_encoded_image(cell["bytes"], f"row {self.names[index]}")
         if cell and cell["path"]:
             return Path(cell["path"])
         raise ImageError(f"row {self.names[index]}: no picture in column {self.column!r}; expected one in every row")
