@@ -30,10 +30,14 @@ from shapleycam.values.scale import cancels, ignores_scale, warn_of_ignored_scal
 
 
 class TracedBatch:
-    """A batch of images that a model has seen once, at one layer; `Explainer.trace` makes it.
+    """A batch of images after one forward pass of the model, at one layer; `Explainer.trace` makes it.
 
-    `batch` are the images, `channels` is the axis of their channels, `traced` is what the pass left. It holds the graph
-    of what comes after the layer, so that one is enough memory at a time.
+    It holds the graph of what comes after the layer: keep one at a time where memory is short.
+
+    Attributes:
+        batch: the images.
+        channels: the axis of the images that holds their channels.
+        traced: the traced pass.
 
     Examples:
         >>> import torch, shapleycam
@@ -82,7 +86,7 @@ class TracedBatch:
         utility.check_images(len(traced.images))
         scores = self._readings.scores(utility)
         classes = resolve_targets(target, utility, scores, settings.labels, traced.images)
-        settled = utility.with_image_data(traced.output, classes, settings.labels)
+        utility_of_images = utility.with_image_data(traced.output, classes, settings.labels)
         check_classes(scores, classes, settings.labels)
         layout = layout_at(
             settings.model,
@@ -93,7 +97,7 @@ class TracedBatch:
             self.channels,
             self.batch.extra,
         )
-        return Game(traced, layout, settled, classes, players, settings.memory)
+        return Game(traced, layout, utility_of_images, classes, players, settings.memory)
 
     def compare(
         self,

@@ -64,14 +64,14 @@ class HeadRecording:
                     return True
         return False
 
-    def repeats(self, other: HeadRecording) -> bool:
+    def repeats(self, recording: HeadRecording) -> bool:
         """Return whether another recording, of other numbers of rows or positions, has the same operations."""
         return all(
             first is not None
             and second is not None
             and first.name == second.name
             and _are_same(first.operands, second.operands)
-            for first, second in zip_longest(self.operations, other.operations)
+            for first, second in zip_longest(self.operations, recording.operations)
         )
 
 

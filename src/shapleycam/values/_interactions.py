@@ -77,7 +77,9 @@ def interactions(game: Game) -> Interactions:
         (torch.Size([1, 4, 4]), torch.Size([1, 4]))
     """
     n = game.n_players
-    products = torch.stack([values_from_derivative(game, game.hvp(_part(game, player))) for player in range(n)], 1)
+    products = torch.stack(
+        [values_from_derivative(game, game.hvp(_activation_of_player(game, player))) for player in range(n)], 1
+    )
     effects = (products + products.mT) / 2
     diagonal = effects.diagonal(dim1=1, dim2=2)
     own = values_from_derivative(game, game.gradient()) - effects.sum(2) + diagonal / 2
@@ -118,12 +120,12 @@ def sampled_interactions(game: Game, rounds: int = 16, seed: int = 0) -> Interac
     return Interactions(drawn.mean(0), None, drawn.std(0) / rounds**0.5, spent)
 
 
-def _part(game: Game, player: int) -> Float[Tensor, "b *shape"]:
-    """Return the activation with one player present."""
+def _activation_of_player(game: Game, player: int) -> Float[Tensor, "b *shape"]:
+    """Return the activation with one player present, and all others removed."""
     alone = torch.zeros(len(game.activation), 1, game.n_players, device=game.activation.device)
     alone[..., player] = 1
-    kept = game.players.presence(alone)[:, 0].to(game.activation.dtype)
-    return game.activation * game.layout.broadcast(kept)
+    presence = game.players.presence(alone)[:, 0].to(game.activation.dtype)
+    return game.activation * game.layout.broadcast(presence)
 
 
 def _paths(n: int) -> Int[Tensor, "orders m"]:
@@ -138,9 +140,9 @@ def _round(game: Game, generators: list[torch.Generator]) -> Float[Tensor, "b n 
     n, paths = game.n_players, _paths(game.n_players)
     orders, m = paths.shape
     order = torch.stack([torch.randperm(m, generator=generator)[paths] for generator in generators])
-    places = order.argsort(2)[:, :, None]
-    first = places < torch.arange(m + 1)[:, None]
-    skipping = first[:, :, : m - 1] | (places == torch.arange(1, m)[:, None])
+    ranks = order.argsort(2)[:, :, None]  # of each player in each order
+    first = ranks < torch.arange(m + 1)[:, None]
+    skipping = first[:, :, : m - 1] | (ranks == torch.arange(1, m)[:, None])
     inside = torch.cat([first, skipping], 2)[..., :n]
     worth = game.value(inside.flatten(1, 2)).unflatten(1, (orders, 2 * m)).to(accurate(game.activation.device))
     first_worth, skipping_worth = worth.split([m + 1, m - 1], 2)

@@ -52,10 +52,10 @@ def kernel(game: Game, evaluations: int = 2048, seed: int = 0) -> ShapleyValues:
     pairs = -(-evaluations // 2)
     if pairs < 1:
         raise _too_few(evaluations, n)
-    drawn = torch.stack([_coalitions(pairs, n, s) for s in game.seeds(seed)]).to(device)
+    drawn = torch.stack([_coalitions(pairs, n, image_seed) for image_seed in game.seeds(seed)]).to(device)
     worth = game.value(drawn).to(precise)
     inside, total = drawn.to(precise), game.grand[:, None].to(precise)
-    # Σ φ = v(N) put in: the last player's share is what the others leave.
+    # The constraint Σ φ = v(N) is substituted: the last player's share is v(N) minus those of the others.
     features = inside[..., :-1] - inside[..., -1:]
     targets = worth - inside[..., -1] * total
     normal = features.mT @ features
@@ -71,10 +71,10 @@ def _too_few(evaluations: int, n: int) -> OptionError:
 
 
 def _coalitions(pairs: int, n: int, seed: int) -> Bool[Tensor, "s n"]:
-    """Draw coalitions of sizes 1 to n - 1; after them come their complements."""
+    """Return random coalitions of sizes 1 to n - 1, followed by their complements."""
     generator = torch.Generator().manual_seed(seed)
     sizes = torch.arange(1, n)
     drawn = torch.multinomial(1 / (sizes * (n - sizes)), pairs, replacement=True, generator=generator)
-    places = torch.rand(pairs, n, generator=generator).argsort(1).argsort(1)
-    inside = places < sizes[drawn][:, None]
+    ranks = torch.rand(pairs, n, generator=generator).argsort(1).argsort(1)
+    inside = ranks < sizes[drawn][:, None]
     return torch.cat([inside, ~inside])
