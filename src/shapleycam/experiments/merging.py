@@ -167,16 +167,16 @@ def _choose_metrics(
 def _refuse_different_protocols(stores: Sequence[Store]) -> None:
     """Refuse runs whose protocols, data or models differ: their numbers cannot be compared."""
     first = stores[0]
-    for other in stores[1:]:
-        changed = list_differences(first.manifest["protocol"], other.manifest["protocol"], MEASURED_FIELDS)
-        changed += list_differences(first.manifest["dataset"], other.manifest["dataset"])
-        records, other_records = first.manifest["models"], other.manifest["models"]
-        for name in records.keys() & other_records.keys():
-            texts = list_differences(records[name], other_records[name], {"layers", "origin"})
+    for store in stores[1:]:
+        changed = list_differences(first.manifest["protocol"], store.manifest["protocol"], MEASURED_FIELDS)
+        changed += list_differences(first.manifest["dataset"], store.manifest["dataset"])
+        records, store_records = first.manifest["models"], store.manifest["models"]
+        for name in records.keys() & store_records.keys():
+            texts = list_differences(records[name], store_records[name], {"layers", "origin"})
             changed += [f"{name}: {text}" for text in texts]
         if changed:
             raise OptionError(
-                f"{first.storage} and {other.storage} cannot share a table: {'; '.join(changed)}; give runs of one "
+                f"{first.storage} and {store.storage} cannot share a table: {'; '.join(changed)}; give runs of one "
                 "protocol"
             )
 
