@@ -20,7 +20,10 @@ _SAME_COST = 0.15
 class Mean:
     """A mean over images and the half width of its 95 % interval (Student; NaN for a single image).
 
-    `count` are the images that it is over: those for which the figure is defined.
+    Attributes:
+        value: the mean.
+        half: the half width of its interval.
+        count: the number of images for which the figure is defined; the mean is over these.
 
     Examples:
         >>> from shapleycam.fidelity import Mean

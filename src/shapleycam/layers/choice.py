@@ -47,9 +47,15 @@ def find_layer(
     image_kind: ImageKind = None,
     extra: ExtraInputs = NO_EXTRA,
 ) -> str:
-    """Return the name of the layer that a rule, "before-pool" or "last-conv", means for this model.
+    """Return the name of the layer that a rule means for this model, which is run once.
 
-    The model is run once, as by `audit`, which describes the other arguments.
+    Args:
+        model: the user's model.
+        image: one image (1, ...).
+        rule: "before-pool" or "last-conv".
+        select: takes the output that is explained from what the model returns.
+        image_kind: what images of five dimensions are.
+        extra: the model's further inputs.
 
     Raises:
         LayerError: there is none.

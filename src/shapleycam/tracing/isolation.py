@@ -122,7 +122,7 @@ class WrittenTensors:
     def __init__(self, shared: Mapping[int, tuple[str, Tensor]]) -> None:
         self._tensors = [(kind, t, t._version) for kind, t in shared.values() if not t.is_inference()]  # noqa: SLF001
 
-    def first(self) -> str | None:
+    def describe_first(self) -> str | None:
         """Return a description of the first tensor that was written into since the watch began, or None."""
         changed = ((kind, t) for kind, t, version in self._tensors if t._version != version)  # noqa: SLF001
         kind, tensor = next(changed, (None, None))

@@ -70,15 +70,15 @@ def is_sorted(output: Tensor) -> bool:
 def _combination(output: Tensor) -> Iterator[Any]:
     """Yield the nodes that combine the parts of an output, and those beyond which the graph is not followed."""
     seen: set[Any] = set()
-    ahead = [output.grad_fn]
-    while ahead:
-        node = ahead.pop()
+    pending = [output.grad_fn]
+    while pending:
+        node = pending.pop()
         if node is None or node in seen:
             continue
         seen.add(node)
         yield node
         if _combines(node) and not _clamps_to_0_1(node):
-            ahead.extend(operand for operand, _ in node.next_functions)
+            pending.extend(operand for operand, _ in node.next_functions)
 
 
 def _combines(node: Any) -> bool:

@@ -27,7 +27,7 @@ class Operation:
         return self.arguments[argument]
 
     @property
-    def first(self) -> str:
+    def first_argument(self) -> str:
         """Return the name of the first argument."""
         return next(iter(self.arguments))
 
