@@ -227,7 +227,7 @@ def evaluate(  # noqa: PLR0913  # all but three have defaults
         pretrained: whether named models have their published weights.
         checkpoint: weights in place of the published ones, of one model.
         settings: device, batch size, workers, strictness, engine.
-        listener: is told of progress.
+        listener: is called as the evaluation proceeds.
 
     Raises:
         ShapleyCamError: with one line that says what was found, what was expected and what to do.

@@ -66,7 +66,7 @@ class OutputReadings:
             return None
 
     def form_and_remark(self, utility: Utility) -> tuple[OutputKind | None, str | None]:
-        """Return what the numbers of the model's own output are, and what there is to know about it."""
+        """Return what the numbers of the model's own output are, and a remark on it; None for either where there is none."""
         try:
             scores = self.read("scores").score_conversion
         except ModelError:

@@ -54,7 +54,7 @@ class Explanation:
         labels: the class names; None where classes are numbers only.
         preprocess: the preprocessing of photographs; None where it is not known.
         form: what the numbers of `output` are; None where they are not of classes.
-        remark: what there is to know about `output`; None where there is nothing.
+        remark: what the user should know about `output`; None where there is nothing.
         channels: the axis of `images` that holds their channels: 1, and 2 for videos (b, t, c, h, w).
 
     Examples:

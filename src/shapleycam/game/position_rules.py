@@ -176,7 +176,7 @@ def _is_pointwise(convolution: Any) -> bool:
 
 def _is_fixed_batch_norm(node: Any, name: str) -> bool:
     """Return whether an operation is a batch norm whose statistics are not those of the batch."""
-    if name == _EVAL_BATCH_NORM:  # anybody may give a function this name, but not the module that it comes from
+    if name == _EVAL_BATCH_NORM:  # a user's function may have this name, but not come from this module
         function = getattr(type(node), "_forward_cls", None)
         return str(getattr(function, "__module__", "")).startswith("shapleycam.tracing.")
     return name in _BATCH_NORMS and not _saved(node, "training")

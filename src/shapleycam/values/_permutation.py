@@ -124,7 +124,7 @@ def _warn_of_tolerance(images: Int[Tensor, " a"], reached: float, tolerance: flo
 def _prefix_worth(
     game: Game, places: Int[Tensor, "a orders n"], images: Int[Tensor, " a"]
 ) -> Float[Tensor, "a orders m"]:
-    """Return the worth of the first 0, 1, … n players of each order; nobody and all need no evaluation."""
+    """Return the worth of the first 0, 1, … n players of each order; those of 0 and n need no evaluation."""
     n, precise = game.n_players, accurate(game.activation.device)
     worth = torch.zeros(*places.shape[:2], n + 1, dtype=precise, device=game.activation.device)
     worth[..., n] = game.grand[images.to(worth.device), None].to(precise)

@@ -67,7 +67,7 @@ def silence(ray: Any) -> None:
 
 def _connect(ray: Any, address: str | None) -> None:
     target = os.environ.get("RAY_ADDRESS", "local") if address is None else address
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anybody
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray sends no usage statistics
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if target == "local":
         options["include_dashboard"] = False
