@@ -66,7 +66,7 @@ class OutputReadings:
             return None
 
     def form_and_remark(self, utility: Utility) -> tuple[OutputKind | None, str | None]:
-        """Return what the numbers of the model's own output are, and a remark on it; None for either where there is none."""
+        """Return what the numbers of the model's own output are, and a remark on it; each may be None."""
         try:
             scores = self.read("scores").score_conversion
         except ModelError:
