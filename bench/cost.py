@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from measure import THREADS, machine, peak_of_process, peak_on_gpu, peak_resident, report, time_ratios
 from shapleycam import METHODS, Explainer, trace
-from shapleycam.cams.table import expand
+from shapleycam.cams.table import expand_methods
 from shapleycam.errors import ShapleyCamWarning
 
 NETWORKS = {"resnet50": ("layer4", 8), "mobilenet_v2": ("features", 16)}
 PAPER = [name for name, method in METHODS.items() if method.in_paper]
-ALL = expand(["all"], players=49)
+ALL = expand_methods(["all"], players=49)
 """Those that apply to the 7 x 7 cells of both networks."""
 FLOOR = "plain inference"
 BUDGETS = {  # ratios to the plain pass, as (time, memory)

@@ -12,15 +12,14 @@ from torch import nn
 from helpers.networks import Toy
 from helpers.random_explanations import explanation_of_noise
 from shapleycam import METHODS, Explainer
-from shapleycam.cams.table import expand, method_of
+from shapleycam.cams.table import expand_methods, method_of
 from shapleycam.errors import LayerError, ModelError, OptionError
 from shapleycam.experiments import Protocol
 from shapleycam.explaining.fusing import check_fusion
 from shapleycam.explanations.comparison import Comparison
 from shapleycam.layers import parse_layer_rule
 from shapleycam.metrics import METRICS
-from shapleycam.metrics.table import expand as expand_metrics
-from shapleycam.metrics.table import metric_of
+from shapleycam.metrics.table import expand_metrics, metric_of
 from shapleycam.models.checkpoint import read_checkpoint
 from shapleycam.names import canonical_name, normalize_name
 from shapleycam.urls import url_of
@@ -79,8 +78,8 @@ def test_names_as_papers_and_libraries_write_them(name):
 
 
 def test_sets_too():
-    assert expand(["Paper"]) == expand(["paper"])
-    assert expand(["GradCAM", "gradcam", "Grad-CAM"]) == ["gradcam"]
+    assert expand_methods(["Paper"]) == expand_methods(["paper"])
+    assert expand_methods(["GradCAM", "gradcam", "Grad-CAM"]) == ["gradcam"]
     assert expand_metrics(["PAPER"]) == expand_metrics(["paper"])
 
 

@@ -59,7 +59,7 @@ def make_folder(path: Path) -> Path:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring a folder's list of names to the disk: without it the rename could be lost when the power fails."""
+    """Write a folder's list of names to the disk: without it the rename could be lost when the power fails."""
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)

@@ -11,7 +11,7 @@ from torchvision.transforms.functional import normalize, to_tensor
 from helpers.networks import Toy, logits
 from shapleycam import METHODS, Explainer, methods
 from shapleycam.cams.spreads import SPREADS
-from shapleycam.cams.table import expand
+from shapleycam.cams.table import expand_methods
 from shapleycam.errors import OptionError, ScaleInvariantHeadWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning")
@@ -113,20 +113,21 @@ def test_the_table_is_complete():
     assert {method.name for method in methods() if method.spread is None} == {"sampledshapley", "exactshapley"}
     in_paper = [method.name for method in methods() if method.in_paper]
     assert len(in_paper) == 10
-    assert expand(["paper"]) == in_paper
-    assert expand(["all"]) == list(METHODS)
-    assert expand(["all"], players=16) == list(METHODS)
-    assert set(METHODS) - set(expand(["all"], players=49)) == {"exactshapley"}
-    assert set(METHODS) - set(expand(["all"], players=784)) == {"exactshapley", "sampledshapley"}
-    assert expand(["exactshapley"], players=49) == ["exactshapley"]  # asked by name, it says itself what is wrong
-    assert expand(["gradcam", "paper", "gradcam"])[0] == "gradcam"
-    assert sorted(expand(["gradcam", "paper"])) == sorted(in_paper)
+    assert expand_methods(["paper"]) == in_paper
+    assert expand_methods(["all"]) == list(METHODS)
+    assert expand_methods(["all"], players=16) == list(METHODS)
+    assert set(METHODS) - set(expand_methods(["all"], players=49)) == {"exactshapley"}
+    assert set(METHODS) - set(expand_methods(["all"], players=784)) == {"exactshapley", "sampledshapley"}
+    # A method that is asked for by name says itself what is wrong.
+    assert expand_methods(["exactshapley"], players=49) == ["exactshapley"]
+    assert expand_methods(["gradcam", "paper", "gradcam"])[0] == "gradcam"
+    assert sorted(expand_methods(["gradcam", "paper"])) == sorted(in_paper)
     assert {method.name for method in methods() if not method.in_units} == {"gradcam++", "layercam", "randomcam"}
 
 
 def test_an_unknown_method_has_near_names():
     with pytest.raises(OptionError, match=r"method 'shapleycan' is unknown; did you mean 'shapleycam'"):
-        expand(["shapleycan"])
+        expand_methods(["shapleycan"])
 
 
 @pytest.mark.parametrize("method", ["gradcam", "shapleycam", "pathcam"])

@@ -14,7 +14,7 @@ from shapleycam import METHODS, Explainer, fidelity, methods
 from shapleycam.cams.bases import Basis, Cost
 from shapleycam.cams.heatmaps import min_max
 from shapleycam.cams.spreads import MEAN
-from shapleycam.cams.table import Method, expand
+from shapleycam.cams.table import Method, expand_methods
 from shapleycam.experiments.results.styles import style_of
 from shapleycam.explaining.inputs import batch_of
 from shapleycam.report import make_pages, render_photographs
@@ -95,7 +95,7 @@ def test_it_is_explained_measured_listed_drawn_and_reported(masked, explainer, h
     assert listed["maskedcam"]["needs_model_passes"]
     assert listed["maskedcam"]["derivative"] == "masked images"
     assert ROW.description in run("methods").out
-    assert "maskedcam" in expand(["all"])
+    assert "maskedcam" in expand_methods(["all"])
 
 
 def test_a_row_that_gives_a_derivative_and_has_no_spread_is_refused(masked, explainer, hopper):

@@ -15,7 +15,7 @@ from shapleycam import Explainer
 from shapleycam.cams.heatmaps import min_max
 from shapleycam.metrics import METRICS, MetricOptions, measure
 from shapleycam.metrics.maps import ssim
-from shapleycam.metrics.removal import disturbances, noise_for
+from shapleycam.metrics.removal import draw_disturbances, draw_noise
 
 captum_metrics = LazyModule("captum.metrics")
 
@@ -145,7 +145,7 @@ def filled(image: np.ndarray, removed: np.ndarray) -> np.ndarray:
 def test_road_with_the_system_solved_exactly(explainer, explanations, images, model, noise):
     options = MetricOptions(road_noise=noise)
     actual = measure(explainer, images, explanations, ["road"], options)["road"]
-    drawn = noise_for(images, noise, options.seed).numpy()
+    drawn = draw_noise(images, noise, options.seed).numpy()
     for method in ("gradcam", "gradcam++"):
         explanation = explanations[method]
         for i, image in enumerate(images.numpy()):
@@ -163,7 +163,7 @@ def test_road_with_the_system_solved_exactly(explainer, explanations, images, mo
 
 
 def test_road_noise_has_its_scale():
-    drawn = noise_for(some(2, side=96), 0.01, seed=3)
+    drawn = draw_noise(some(2, side=96), 0.01, seed=3)
     assert drawn.std().item() == pytest.approx(0.01, rel=0.02)
     assert drawn.mean().item() == pytest.approx(0, abs=2e-4)
     assert not torch.equal(drawn[0], drawn[1])
@@ -172,7 +172,7 @@ def test_road_noise_has_its_scale():
 def test_max_sensitivity_is_captums(explainer, explanations, images):
     requested = MetricOptions(sensitivity_draws=5)
     actual = measure(explainer, images, explanations, ["max_sensitivity"], requested)["max_sensitivity"]
-    drawn = torch.stack(list(disturbances(images, requested.sensitivity_radius, 5, requested.seed)))
+    drawn = torch.stack(list(draw_disturbances(images, requested.sensitivity_radius, 5, requested.seed)))
     for method in ("gradcam", "shapleycam-e", "gradcam++"):
 
         def values(inputs, method=method):

@@ -16,7 +16,7 @@ from helpers.recorded_inputs import inputs_of
 from shapleycam import Explainer, utilities
 from shapleycam.errors import ModelError, ShapleyCamWarning
 from shapleycam.metrics import METRICS, MetricOptions, measure
-from shapleycam.metrics.removal import imputations, ranks, removed_pixels
+from shapleycam.metrics.removal import impute_percentiles, rank_pixels, removed_pixels
 
 SOME_METHODS = ["gradcam", "shapleycam-e", "randomcam"]
 OF_DRAWS = ["road", "max_sensitivity", "randomisation_spearman", "randomisation_ssim"]
@@ -146,7 +146,7 @@ def test_increase_is_strict():
 def test_equal_pixels_rank_in_reading_order(most_first):
     heat = torch.tensor([[[0.0, 1, 0], [0, 0.5, 1], [0, 0, 0.5]]])
     expected = [[[4, 0, 5], [6, 2, 1], [7, 8, 3]]] if most_first else [[[0, 7, 1], [2, 5, 8], [3, 4, 6]]]
-    assert ranks(heat, most_first=most_first).tolist() == expected
+    assert rank_pixels(heat, most_first=most_first).tolist() == expected
 
 
 @pytest.mark.parametrize("most_first", [True, False])
@@ -164,7 +164,7 @@ def test_the_images_themselves_lose_that_share():
     images = some(1)
     heat = torch.zeros(1, 24, 24)
     heat[0, :4, :4] = 1
-    changed = imputations(images, heat, (10, 50), torch.ones_like(images), most_first=True)
+    changed = impute_percentiles(images, heat, (10, 50), torch.ones_like(images), most_first=True)
     shares = [(one != images).any(1).float().mean().item() for one in changed]
     assert shares == pytest.approx([round(57.6) / 576, 0.5])
 

@@ -25,7 +25,7 @@ _SKY, _ORANGE = "#56B4E9", "#B8860B"
 _MOST_RUNS = 2**16
 """The set `all` leaves out methods that take more runs than this for one image: nobody would wait for them."""
 _MOST_PLAYERS = 2**20
-"""A method that affords so many players is not limited by their number."""
+"""A method that is affordable for so many players is not limited by their number."""
 
 
 @dataclass(frozen=True)
@@ -248,7 +248,7 @@ _OF_THE_FIELD = (
     *("inputxgradient", "integratedgradients", "smoothgrad", "deeplift", "lrp", "occlusion", "rise", "lime"),
     *("kernelshap", "gradientshap", "deepshap", "attentionrollout", "deepfeaturefactorization"),
 )
-"""Methods that people know from elsewhere."""
+"""Methods of other libraries, by their names without separators: they are refused as missing, not as mistyped."""
 
 
 def methods() -> tuple[Method, ...]:
@@ -272,6 +272,11 @@ def method_of(name: str) -> Method:
 
     Raises:
         OptionError: an unknown name.
+
+    Examples:
+        >>> from shapleycam.cams import method_of
+        >>> method_of("Grad-CAM").name
+        'gradcam'
     """
     table_name = canonical_method(name)
     if table_name is not None:
@@ -284,7 +289,7 @@ def method_of(name: str) -> Method:
     raise OptionError(f"method {name!r} is unknown; {nearest(str(name), METHODS)} (shapleycam methods lists them)")
 
 
-def expand(names: Sequence[str], players: int | None = None) -> list[str]:
+def expand_methods(names: Sequence[str], players: int | None = None) -> list[str]:
     """Return the methods' own names with the sets `paper` and `all` written out, each once, in the order given.
 
     Of `all`, methods that take too long with so many `players` are left out; None leaves none out.

@@ -16,7 +16,7 @@ from shapleycam.cli.photographs import demo_photo
 
 @dataclass(frozen=True)
 class PictureGroup:
-    """Where the picture goes, and what it is figure over."""
+    """Where the picture goes, and what it is drawn over."""
 
     out: options.Out = Path()
     view: options.View = "input"
@@ -37,7 +37,7 @@ def compare(
     - `shapleycam compare cat.jpg` draws the paper's ten methods.
     - `shapleycam compare cat.jpg --method all --layer blocks.6` draws every method, at another layer.
     """
-    from shapleycam.cams.table import expand, method_of
+    from shapleycam.cams.table import expand_methods, method_of
     from shapleycam.drawing.figures import grid
     from shapleycam.explaining.inputs import batch_of
     from shapleycam.explanations.evidence import describe_evidence
@@ -45,7 +45,7 @@ def compare(
     from shapleycam.images import open_photograph
 
     methods = question.method or ["paper"]
-    expand(methods)
+    expand_methods(methods)
     estimator.check()  # a wrong option is refused before the model is loaded
     make_folder(picture.out)
     photo = image or demo_photo()

@@ -83,14 +83,14 @@ class ProtocolGroup:
         """
         from shapleycam.experiments import Protocol
         from shapleycam.metrics import MetricOptions
-        from shapleycam.metrics.table import expand
+        from shapleycam.metrics.table import expand_metrics
         from shapleycam.models import paper
 
         return Protocol(
             layers=tuple(self.layer or ["before-pool"]),
             utilities=tuple(self.utility or ["rest"]),
             methods=tuple(self.method or ["paper"]),
-            metrics=tuple(expand(self.metric or ["paper"], objects=self.objects is not None)),
+            metrics=tuple(expand_metrics(self.metric or ["paper"], objects=self.objects is not None)),
             preprocess=paper.PREPROCESS if self.preprocess == "paper" else None,
             class_rule=self.class_rule,
             objects="any" if self.any_object else "class",

@@ -79,7 +79,7 @@ def explain(
     - `shapleycam explain cat.jpg --model timm:resnet18 --checkpoint mine.safetensors` uses your own weights.
     - `shapleycam explain photos/ --engine ray --address auto --out maps` explains a folder by a cluster.
     """
-    from shapleycam.cams.table import expand
+    from shapleycam.cams.table import expand_methods
     from shapleycam.cli.explaining import ExplainPhotographs, ReadPhotographs
     from shapleycam.experiments.engines import Local
     from shapleycam.experiments.lazy import Lazy
@@ -87,7 +87,7 @@ def explain(
 
     _check_question(question, network.against)
     methods = question.method or ["shapleycam"]
-    expand(methods)
+    expand_methods(methods)
     estimator.check()  # a wrong option is refused before anything is written or loaded
     make_folder(files.out)
     paths, unreadable = list_photographs(images)

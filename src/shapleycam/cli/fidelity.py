@@ -79,14 +79,14 @@ def fidelity(
     The true values are those of the game in which the places of the layer are players (arXiv:2501.06261): the Shapley
     sum itself up to 12 players, sampled to --tolerance for more.
     """
-    from shapleycam.cams.table import expand
+    from shapleycam.cams.table import expand_methods
     from shapleycam.fidelity import advice, summary
     from shapleycam.fidelity import fidelity as measure
     from shapleycam.utilities import resolve_utility
 
     utilities = [resolve_utility(name).name for name in dict.fromkeys(measured.utility or ["rest"])]
     methods = measured.method or ["all"]
-    expand(methods)
+    expand_methods(methods)
     estimator.check()  # a wrong option is refused before the model is loaded
     _make_folders(files)
     paths, unreadable = list_photographs(images)

@@ -89,7 +89,7 @@ _QUOTED = rf"(?<!\w)(?:{_STRING})(?!\w)"
 
 @contextmanager
 def options_of_command(options: Iterable[str]) -> Iterator[None]:
-    """Name only these options in messages while a command runs; an argument without an option stays an argument."""
+    """Use only these options in messages while a command runs; an argument without an option stays an argument."""
     token = _OPTIONS_OF_COMMAND.set(frozenset(options))
     try:
         yield
@@ -99,7 +99,7 @@ def options_of_command(options: Iterable[str]) -> Iterator[None]:
 
 @contextmanager
 def options_in_errors(**options: str) -> Iterator[None]:
-    """Name options in the errors of what is called inside, where they are not printed as errors of the command are.
+    """Use options in the errors of what is called inside, where they are not printed as errors of the command are.
 
     `options` are the option of each argument, where it is not the usual one: `options_in_errors(out="--figures")`.
 

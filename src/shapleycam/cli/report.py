@@ -71,7 +71,7 @@ _FOR_PHOTOGRAPHS = tuple(
 
 def report(
     context: typer.Context,
-    what: Annotated[
+    sources: Annotated[
         list[str], typer.Argument(metavar="RUN|IMAGE", help="Runs of evaluate, or photographs and folders of them.")
     ],
     *,
@@ -88,21 +88,21 @@ def report(
     - `shapleycam report run1 run2 --maps 0 --out tables.html` makes no maps again.
     - `shapleycam report cat.jpg dogs/ --method shapleycam --method gradcam` explains photographs, in `report.html`.
     """
-    from shapleycam.cams.table import expand
+    from shapleycam.cams.table import expand_methods
     from shapleycam.files import make_folder
     from shapleycam.report import make_pages, render_photographs
 
-    if runs := _find_runs(what):
+    if runs := _find_runs(sources):
         _refuse_options(context, _FOR_PHOTOGRAPHS, "a run")
         _report_runs(runs, page, network.model, compute.device, quiet=quiet)
         return
     _refuse_options(context, _FOR_RUNS, "photographs")
     methods = question.method or list(_METHODS)
-    expand(methods)
+    expand_methods(methods)
     estimator.check()  # a wrong option is refused before anything is written or loaded
     file = page.out or Path("report.html")
     make_folder(file.parent)
-    paths, unreadable = list_photographs([Path(word) for word in what])
+    paths, unreadable = list_photographs([Path(word) for word in sources])
     print_unreadable(unreadable)
     if not paths:
         raise typer.Exit(REFUSED)
@@ -149,7 +149,7 @@ def _report_runs(runs: Sequence[str], page: PageGroup, model: str | None, device
     _write(file, html)
 
 
-def _find_runs(what: list[str]) -> list[str]:
+def _find_runs(sources: list[str]) -> list[str]:
     """Return the arguments, if they are runs; nothing if they are photographs, which have no URLs.
 
     Raises:
@@ -157,9 +157,9 @@ def _find_runs(what: list[str]) -> list[str]:
     """
     from shapleycam.experiments.store import is_run
 
-    runs = [word for word in what if "://" in word or (Path(word).is_dir() and is_run(word))]
-    if runs and len(runs) < len(what):
-        photograph = next(word for word in what if word not in runs)
+    runs = [word for word in sources if "://" in word or (Path(word).is_dir() and is_run(word))]
+    if runs and len(runs) < len(sources):
+        photograph = next(word for word in sources if word not in runs)
         raise OptionError(f"{runs[0]} is a run and {photograph} is none; give runs of one protocol, or photographs")
     return runs
 

@@ -1,4 +1,4 @@
-"""Maps of a run, made again for a report that the command line writes."""
+"""Reproduces the maps of a run for a report that the command line writes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class CommandLineReproducer(MapReproducer):
         """Explain a photograph by all methods that the runs have of a model.
 
         Raises:
-            ShapleyCamError: the photograph or the model is not at hand, or another one than it was.
+            ShapleyCamError: the photograph or the model is not available, or is not the one of the run.
         """
         with options_in_errors():
             return super().maps(model, layer, utility, index, target)

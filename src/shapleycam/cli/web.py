@@ -1,4 +1,4 @@
-"""`shapleycam web`: the page, for whoever would rather look."""
+"""`shapleycam web`: serves the page in the browser."""
 
 from __future__ import annotations
 

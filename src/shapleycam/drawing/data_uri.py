@@ -14,24 +14,24 @@ from PIL import Image
 _STOPS = 17
 
 
-def address(content: bytes, kind: str) -> str:
+def make_data_uri(content: bytes, kind: str) -> str:
     """Return content as a data URI; `kind` is its media type."""
     return f"data:{kind};base64,{b64encode(content).decode()}"
 
 
-def encoded(picture: Image.Image, form: str, **save_options: Any) -> bytes:
+def encode_picture(picture: Image.Image, form: str, **save_options: Any) -> bytes:
     """Return a picture as the bytes of a file."""
     buffer = BytesIO()
     picture.save(buffer, format=form, **save_options)
     return buffer.getvalue()
 
 
-def picture_address(picture: Image.Image, form: str = "PNG", **save_options: Any) -> str:
+def picture_data_uri(picture: Image.Image, form: str = "PNG", **save_options: Any) -> str:
     """Return a picture as a data URI; `save_options` are Pillow's for the format."""
-    return address(encoded(picture, form, **save_options), f"image/{form.lower()}")
+    return make_data_uri(encode_picture(picture, form, **save_options), f"image/{form.lower()}")
 
 
-def gradient(name: str) -> str:
+def css_gradient(name: str) -> str:
     """Return the colours of one of matplotlib's maps as a CSS gradient."""
     colours = (to_hex(colour) for colour in mpl.colormaps[name](np.linspace(0, 1, _STOPS)))
     return f"linear-gradient(to right, {', '.join(colours)})"

@@ -21,6 +21,11 @@ Place: TypeAlias = tuple[float, float]
 def grid(panels: Sequence[tuple[str, Image.Image]], columns: int, caption: str) -> Image.Image:
     """Return titled pictures in rows of `columns`, with a line of text below.
 
+    Args:
+        panels: (title, picture) of each.
+        columns: how many are side by side at most.
+        caption: the text below.
+
     Examples:
         >>> from PIL import Image
         >>> from shapleycam.drawing import grid
@@ -76,8 +81,12 @@ def pairs(
 ) -> Image.Image:
     """Return a picture with a line between the places of each pair: red where they earn more together, blue where less.
 
-    `layout` is (rows, columns) of the cells, a place (row, column) in cells from the upper left corner; a line's width
-    is its interaction's size, relative to the largest.
+    A line's width is its interaction's size, relative to the largest.
+
+    Args:
+        picture: that the lines are drawn over.
+        layout: (rows, columns) of the layer's grid.
+        strongest: (place, place, interaction) of each pair; a place is (row, column), in cells from the upper left.
 
     Examples:
         >>> from PIL import Image

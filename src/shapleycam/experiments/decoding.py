@@ -33,7 +33,7 @@ class DecodedImage:
 
     @property
     def image(self) -> Float[Tensor, "c h w"]:
-        """The network's input as a tensor, which shares the array's memory."""
+        """Return the network's input as a tensor, which shares the array's memory."""
         return torch.from_numpy(self.array)
 
 

@@ -26,7 +26,7 @@ class Trial:
 
     @property
     def seconds(self) -> float:
-        """Seconds for all its images at the trial's pace; larger batches, and decoding ahead, may go faster."""
+        """Return the seconds for all images at the trial's pace; larger batches, and decoding ahead, may be faster."""
         return self.seconds_per_image * self.images
 
 

@@ -57,7 +57,7 @@ class EvaluatedModel:
 
     @property
     def name(self) -> str:
-        """The name of the model in the results."""
+        """Return the name of the model in the results."""
         if isinstance(self.model, str):
             return self.model
         network = self.model if isinstance(self.model, Network) else None

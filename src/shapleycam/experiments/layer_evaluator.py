@@ -23,7 +23,7 @@ from shapleycam.explanations.explanation import Explanation
 from shapleycam.images import Source
 from shapleycam.metrics.evaluator import MetricEvaluator
 from shapleycam.metrics.explained_batch import ExplainedBatch
-from shapleycam.metrics.maps import constant
+from shapleycam.metrics.maps import is_constant
 from shapleycam.metrics.table import required_quantities
 from shapleycam.tracing.soundness import check_output
 from shapleycam.utilities import Utility, resolve_utility
@@ -219,8 +219,8 @@ def _remarks(metrics: MetricEvaluator, method: str) -> list[str | None]:
     heatmap = metrics.explanations[method].heatmap
     remarks: list[str | None] = [None] * len(heatmap)
     if "kept_heatmap" in metrics.needed:
-        for position in constant(metrics.quantity("kept_heatmap", method)).nonzero().flatten().tolist():
+        for position in is_constant(metrics.quantity("kept_heatmap", method)).nonzero().flatten().tolist():
             remarks[position] = "a constant map of what its map keeps"
-    for position in constant(heatmap).nonzero().flatten().tolist():
+    for position in is_constant(heatmap).nonzero().flatten().tolist():
         remarks[position] = "a constant map"
     return remarks

@@ -23,7 +23,7 @@ from shapleycam.experiments.rows import CURVES, schema_for
 from shapleycam.experiments.store import Store
 from shapleycam.metrics import METRICS
 from shapleycam.metrics.metric import Metric
-from shapleycam.metrics.table import canonical_metric, expand
+from shapleycam.metrics.table import canonical_metric, expand_metrics
 
 PUBLISHED_IMAGES = 50_000
 PUBLISHED_WEIGHTS = ("torchvision, IMAGENET1K_V1", "timm")
@@ -149,7 +149,7 @@ def _choose_metrics(
     for spelling in names:
         name = canonical_metric(spelling) or spelling
         is_single = name in METRICS or name == ADCC_OF_MEANS
-        needed = OF_MEANS.parts if name == ADCC_OF_MEANS else expand([name])
+        needed = OF_MEANS.parts if name == ADCC_OF_MEANS else expand_metrics([name])
         missing = [metric for metric in needed if metric not in measured]
         if missing and (is_single or len(missing) == len(needed)):
             whole = "" if missing == [name] else f" of {name!r}"
@@ -167,16 +167,16 @@ def _choose_metrics(
 def _refuse_different_protocols(stores: Sequence[Store]) -> None:
     """Refuse runs whose protocols, data or models differ: their numbers cannot be compared."""
     first = stores[0]
-    for other in stores[1:]:
-        changed = list_differences(first.manifest["protocol"], other.manifest["protocol"], MEASURED_FIELDS)
-        changed += list_differences(first.manifest["dataset"], other.manifest["dataset"])
-        records, other_records = first.manifest["models"], other.manifest["models"]
-        for name in records.keys() & other_records.keys():
-            texts = list_differences(records[name], other_records[name], {"layers", "origin"})
+    for store in stores[1:]:
+        changed = list_differences(first.manifest["protocol"], store.manifest["protocol"], MEASURED_FIELDS)
+        changed += list_differences(first.manifest["dataset"], store.manifest["dataset"])
+        records, store_records = first.manifest["models"], store.manifest["models"]
+        for name in records.keys() & store_records.keys():
+            texts = list_differences(records[name], store_records[name], {"layers", "origin"})
             changed += [f"{name}: {text}" for text in texts]
         if changed:
             raise OptionError(
-                f"{first.storage} and {other.storage} cannot share a table: {'; '.join(changed)}; give runs of one "
+                f"{first.storage} and {store.storage} cannot share a table: {'; '.join(changed)}; give runs of one "
                 "protocol"
             )
 

@@ -22,13 +22,13 @@ class ProgressListener(Protocol):
     """
 
     def run_started(self, images: int, done: int) -> None:
-        """Be told how many images there are, over all models, and how many of them an earlier run has measured."""
+        """Receive how many images there are, over all models, and how many of them an earlier run has measured."""
 
     def model_started(self, name: str) -> None:
-        """Be told that a model comes next."""
+        """Receive the name of the model that comes next."""
 
     def batch_finished(self, images: int, rows: Sequence[Row]) -> None:
-        """Be told how many more images are measured, with their rows."""
+        """Receive how many more images are measured, with their rows."""
 
 
 class SilentListener:

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from shapleycam.cams.table import expand as expand_methods
+from shapleycam.cams.table import expand_methods
 from shapleycam.errors import OptionError
 from shapleycam.layers import parse_layer_rule
 from shapleycam.metrics import MetricOptions
-from shapleycam.metrics.table import expand as expand_metrics
+from shapleycam.metrics.table import expand_metrics
 from shapleycam.models import paper
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.utilities import UTILITIES, resolve_utility

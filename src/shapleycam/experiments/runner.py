@@ -86,7 +86,7 @@ class Evaluation:
 
     @property
     def evaluated_models(self) -> list[EvaluatedModel]:
-        """Each model, with what it is evaluated on."""
+        """Return each model, with what it is evaluated on."""
         return [
             EvaluatedModel(
                 model,
@@ -136,7 +136,7 @@ class Evaluation:
 
     @property
     def n_measured(self) -> int:
-        """How many images are measured, over all models."""
+        """Return how many images are measured, over all models."""
         return sum(len(self.dataset) - self.count_pending(model.name) for model in self.evaluated_models)
 
     def _run_model(
@@ -184,7 +184,7 @@ class Evaluation:
 
     @cached_property
     def _manifest_without_models(self) -> dict[str, Any]:
-        """The part of the manifest that needs no model, for which the dataset is read once."""
+        """Return the part of the manifest that needs no model, for which the dataset is read once."""
         dataset = {"images": len(self.dataset), "fingerprint": self.dataset.fingerprint()}
         if self.annotations is not None:
             dataset["objects"] = fingerprint_of(self.annotations, self.dataset.names)
@@ -227,7 +227,7 @@ def evaluate(  # noqa: PLR0913  # all but three have defaults
         pretrained: whether named models have their published weights.
         checkpoint: weights in place of the published ones, of one model.
         settings: device, batch size, workers, strictness, engine.
-        listener: is told of progress.
+        listener: is called as the evaluation proceeds.
 
     Raises:
         ShapleyCamError: with one line that says what was found, what was expected and what to do.

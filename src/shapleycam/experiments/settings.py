@@ -42,12 +42,12 @@ class RunSettings:
 
     @property
     def local(self) -> bool:
-        """Whether this process does the work."""
+        """Return whether this process does the work."""
         return self.engine is None
 
     @property
     def effective_engine(self) -> Engine:
-        """The engine that does the work."""
+        """Return the engine that does the work."""
         return self.engine or Local(self.workers)
 
     def check(self) -> None:

@@ -68,7 +68,7 @@ class Store:
 
     @property
     def images(self) -> int:
-        """How many images the dataset of the run has."""
+        """Return how many images the dataset of the run has."""
         return int(self.manifest["dataset"]["images"])
 
     def chunks(self) -> list[range]:

@@ -1,4 +1,4 @@
-"""The front door: from a model and photographs to explanations."""
+"""`Explainer`: from a model and photographs to explanations."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Explainer:
     Raises:
         ModelError, LayerError, OptionError: the model, layer or another choice is unknown.
 
-    Example:
+    Examples:
         >>> import matplotlib, shapleycam
         >>> photo = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
         >>> explainer = shapleycam.Explainer("efficientnet_lite0", device="cpu")
@@ -111,7 +111,7 @@ class Explainer:
 
     @property
     def layer(self) -> str:
-        """The layer's dotted name, several joined by " + ", once it is known.
+        """Return the layer's dotted name, several joined by " + ", once it is known.
 
         A layer given by name is known at once; one that is found by running the model, after the first explanation or
         a call of `find_layer`.
@@ -327,13 +327,13 @@ class Explainer:
         return class_scores(self.model, batch, self._tracer.select_for(chosen_utility), chosen_utility, self.labels)
 
     def like(self, model: nn.Module) -> Explainer:
-        """Return the same explainer of another model of the same make, with other weights say."""
-        other = copy(self)
-        other.model = model
+        """Return this explainer for another model of the same architecture, such as one with other weights."""
+        explainer = copy(self)
+        explainer.model = model
         share_proofs(model, self.model)
         share_checks(model, self.model)
-        other._tracer = self._tracer.of_model(model)  # noqa: SLF001
-        return other
+        explainer._tracer = self._tracer.of_model(model)  # noqa: SLF001
+        return explainer
 
     def __repr__(self) -> str:
         """Return the model, and the layer if it is known."""

@@ -158,8 +158,8 @@ def resolve_targets(
     targets = target if isinstance(target, Iterable) and not isinstance(target, str) else [target] * count
     names_or_numbers = [each if isinstance(each, str) else _number(each) for each in targets]
     if len(names_or_numbers) != count:
-        given = len(names_or_numbers)
-        raise TargetError(f"targets given: {given}, images: {count}; expected one target, or one an image")
+        targets_given = len(names_or_numbers)
+        raise TargetError(f"targets given: {targets_given}, images: {count}; expected one target, or one an image")
     numbers = [class_index(each, labels, classes) for each in names_or_numbers]
     return torch.tensor(numbers, device=scores.device)
 

@@ -36,7 +36,7 @@ class LayerTracer:
     fusion: str
 
     def of_model(self, model: nn.Module) -> LayerTracer:
-        """Return the tracer of another model of the same make, with other weights."""
+        """Return the tracer of another model of the same architecture, with other weights."""
         settings, memory = replace(self.settings, model=model), self.memory.of_other_weights()
         return replace(self, settings=settings, memory=memory, layers=copy(self.layers))
 

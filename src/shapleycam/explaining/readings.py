@@ -22,7 +22,7 @@ from shapleycam.utilities.utility import logits_or_none
 
 
 class OutputReadings:
-    """A traced pass whose output is read as class scores, as numbers or as it is; each reading is made once."""
+    """A traced pass whose output is read as class scores, as numbers or as it is; each is computed once."""
 
     def __init__(
         self, traced: Trace, batch: Batch, select: OutputSelector, settings: ExplainerSettings, memory: ExplainerMemory
@@ -31,20 +31,20 @@ class OutputReadings:
         self._settings, self._memory = settings, memory
         self._readings: dict[UtilityInput, Trace] = {}
 
-    def read(self, reads: UtilityInput) -> Trace:
-        """Return the pass with its output read in one way.
+    def read(self, utility_input: UtilityInput) -> Trace:
+        """Return the pass with its output as class scores, as numbers or as it is.
 
         Raises:
             ModelError: the output has not one row for each image.
         """
-        if reads not in self._readings:
-            self._readings[reads] = self._traced.read_as(reads)
-            if reads != "output":
+        if utility_input not in self._readings:
+            self._readings[utility_input] = self._traced.read_as(utility_input)
+            if utility_input != "output":
                 self._check_one_alone()
-        return self._readings[reads]
+        return self._readings[utility_input]
 
     def read_for(self, utility: Utility) -> Trace:
-        """Return the pass as a utility reads it; the user is told once what there is to know about the output.
+        """Return the pass as a utility reads it, and warn once of what the user should know about the output.
 
         Raises:
             OptionError: the utility cannot be asked of this output.
@@ -66,7 +66,7 @@ class OutputReadings:
             return None
 
     def form_and_remark(self, utility: Utility) -> tuple[OutputKind | None, str | None]:
-        """Return what the numbers of the model's own output are, and what there is to know about it."""
+        """Return what the numbers of the model's own output are, and a remark on it; each may be None."""
         try:
             scores = self.read("scores").score_conversion
         except ModelError:

@@ -1,4 +1,4 @@
-"""What an explainer knows of its model: the choices of the user, and what was found out while it was used."""
+"""What an explainer knows of its model: the user's choices, and results of checks that are made once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shapleycam.models.layout import Layout
 from shapleycam.models.network import Transform
 
 _MOST_REMEMBERED = 64
-"""For so many utilities it is remembered whether the head ignores scale."""
+"""Of how many utilities it is remembered whether the head ignores scale."""
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,19 @@ class ExplainerSettings:
 
 @dataclass
 class ExplainerMemory:
-    """What was found out about a model, so that it is checked once and the user is told once.
+    """Results of checks of a model, so that each check is made once and each warning issued once.
 
     Functions are compared by identity, and held, so that another function cannot take the place of one that is gone;
     they need not be hashable.
     """
 
     messages: set[str] = field(default_factory=set)
-    """Messages about the model's output that the user has had."""
+    """Warnings about the model's output that were issued."""
     _checked_rows: list[tuple[tuple[int, ...], Callable[..., Any]]] = field(default_factory=list)
     _scale: list[tuple[str, Callable[..., Any], bool]] = field(default_factory=list)
 
     def of_other_weights(self) -> ExplainerMemory:
-        """Return the memory for a model of the same make: what depends on its weights is forgotten."""
+        """Return the memory for a model of the same architecture, without what depends on the weights."""
         return ExplainerMemory(self.messages, self._checked_rows)
 
     def has_checked_rows(self, shape: tuple[int, ...], select: Callable[..., Any]) -> bool:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from shapleycam.cams.bases import Basis
-from shapleycam.cams.table import METHODS, expand
+from shapleycam.cams.table import METHODS, expand_methods
 from shapleycam.errors import OptionError
 from shapleycam.explaining import warnings
 from shapleycam.explaining.explain_game import explain_game
@@ -30,10 +30,14 @@ from shapleycam.values.scale import cancels, ignores_scale, warn_of_ignored_scal
 
 
 class TracedBatch:
-    """A batch of images that a model has seen once, at one layer; `Explainer.trace` makes it.
+    """A batch of images after one forward pass of the model, at one layer; `Explainer.trace` makes it.
 
-    `batch` are the images, `channels` is the axis of their channels, `traced` is what the pass left. It holds the graph
-    of what comes after the layer, so that one is enough memory at a time.
+    It holds the graph of what comes after the layer: keep one at a time where memory is short.
+
+    Attributes:
+        batch: the images.
+        channels: the axis of the images that holds their channels.
+        traced: the traced pass.
 
     Examples:
         >>> import torch, shapleycam
@@ -59,7 +63,7 @@ class TracedBatch:
         replay: bool,
         twice: bool,
     ) -> None:
-        bases = [METHODS[name].basis for name in expand(methods)] if methods else []
+        bases = [METHODS[name].basis for name in expand_methods(methods)] if methods else []
         self.batch = batch
         self._settings, self._memory, self._select = settings, memory, select
         self.channels = channel_axis(settings.model, batch.images, settings.image_kind, batch.extra)
@@ -82,7 +86,7 @@ class TracedBatch:
         utility.check_images(len(traced.images))
         scores = self._readings.scores(utility)
         classes = resolve_targets(target, utility, scores, settings.labels, traced.images)
-        settled = utility.with_image_data(traced.output, classes, settings.labels)
+        utility_of_images = utility.with_image_data(traced.output, classes, settings.labels)
         check_classes(scores, classes, settings.labels)
         layout = layout_at(
             settings.model,
@@ -93,7 +97,7 @@ class TracedBatch:
             self.channels,
             self.batch.extra,
         )
-        return Game(traced, layout, settled, classes, players, settings.memory)
+        return Game(traced, layout, utility_of_images, classes, players, settings.memory)
 
     def compare(
         self,
@@ -106,7 +110,7 @@ class TracedBatch:
     ) -> Comparison:
         """Explain one class by several methods; arguments and errors as in `Explainer.compare`."""
         game = self.game(target, utility, options.players)
-        rows = [METHODS[name] for name in expand(methods, game.n_players)]
+        rows = [METHODS[name] for name in expand_methods(methods, game.n_players)]
         self._warn_of_ignored_scale(game, {row.basis for row in rows})
         explanations = explain_game(
             game,

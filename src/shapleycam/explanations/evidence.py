@@ -28,7 +28,7 @@ def describe_evidence(values: Float[Tensor, "h w"]) -> str:
 
 
 def _smallest_region(shares: dict[str, float]) -> str:
-    """Name the smallest region that holds most of the evidence."""
+    """Return a phrase with the smallest region that holds most of the evidence."""
     for size, enough in (("quarter", _QUARTER), ("half", _HALF)):
         name = max((name for name in shares if size in name), key=lambda n: shares[n])
         if shares[name] > enough:

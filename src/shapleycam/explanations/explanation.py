@@ -35,20 +35,34 @@ NO_CLASSES = {"value", "similarity"}
 class Explanation:
     """One method's explanation of b images.
 
+    Of volumes and videos heatmap, values and stderr have the depth before the height.
+
+    Attributes:
+        method: the name of the method.
+        layer: the layer's dotted name; several, whose heatmaps were fused, are joined by " + ".
+        utility_name: the name of the utility.
+        heatmap: (b, H, W), in [0, 1], at the size of the input.
+        values: (b, h, w), signed, before ReLU and scaling, in units of the utility where the method is.
+        target: (b,), the classes that are explained.
+        output: the model's raw output; None where that is no single tensor, as a detector's.
+        utility: (b,), what was explained, U(head(A)).
+        images: (b, c, H, W), the network's inputs.
+        sources: where each image came from.
+        stderr: (b, h, w), the standard errors of `values`; None for methods that do not sample.
+        prefix: (b,), the values of the prefix tokens; None where the layer has none.
+        curvature: (b,), 0 for a linear head and below 1; None where no second-order method was asked for.
+        labels: the class names; None where classes are numbers only.
+        preprocess: the preprocessing of photographs; None where it is not known.
+        form: what the numbers of `output` are; None where they are not of classes.
+        remark: what the user should know about `output`; None where there is nothing.
+        channels: the axis of `images` that holds their channels: 1, and 2 for videos (b, t, c, h, w).
+
     Examples:
         >>> import matplotlib, shapleycam
         >>> photo = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
         >>> explanation = shapleycam.Explainer("efficientnet_lite0", device="cpu").explain(photo, "gradcam")
         >>> explanation.label(), tuple(explanation.heatmap.shape), explanation.overlay().mode
         ('academic gown', (1, 224, 224), 'RGB')
-
-    `heatmap` (b, H, W) is in [0, 1] at input size; `values` (b, h, w) are signed, before ReLU and scaling, in units
-    of the utility (where the method is); `stderr` (b, h, w) is their standard error or None. `target` (b,) are the
-    classes, `output` the model's raw output (None where that is no single tensor, as a detector's), `utility` (b,) what
-    was explained, U(head(A)). `prefix` (b,) is what prefix tokens earned, None where the layer has none; `curvature`
-    (b,) is 0 for a linear head and below 1, None where no second-order method was asked for. `images` (b, c, H, W) are
-    the network's inputs. `form` says what the numbers of `output` are (None: nothing of classes), `remark` what there
-    is to know about it, if anything. Of volumes and videos heatmap, values and stderr have the depth before the height.
     """
 
     method: str

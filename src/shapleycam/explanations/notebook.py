@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from shapleycam.drawing.data_uri import picture_address
+from shapleycam.drawing.data_uri import picture_data_uri
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -75,7 +75,7 @@ def _figure(explanation: Explanation, index: int, longest: int, form: str, **sav
     picture.thumbnail((longest, longest))
     name, label, method = explanation.sources[index].name, explanation.label(index), explanation.method
     return {
-        "picture": picture_address(picture, form, **save_options),
+        "picture": picture_data_uri(picture, form, **save_options),
         "alt": f"{method} heatmap of {name} for {label}",
         "name": name,
         "label": label,

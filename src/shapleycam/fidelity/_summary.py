@@ -20,7 +20,16 @@ _SAME_COST = 0.15
 class Mean:
     """A mean over images and the half width of its 95 % interval (Student; NaN for a single image).
 
-    `count` are the images that it is over: those for which the figure is defined.
+    Attributes:
+        value: the mean.
+        half: the half width of its interval.
+        count: the number of images for which the figure is defined; the mean is over these.
+
+    Examples:
+        >>> from shapleycam.fidelity import Mean
+        >>> mean = Mean.of([0.1, 0.3, None])
+        >>> round(mean.value, 2), round(mean.half, 2), mean.count
+        (0.2, 1.27, 2)
     """
 
     value: float
@@ -40,7 +49,25 @@ class Mean:
 
 @dataclass(frozen=True)
 class Summary:
-    """One method under one utility, over all images."""
+    """One method under one utility, over all images; None for what is defined for no image.
+
+    Attributes:
+        utility: its name.
+        method: its name.
+        error: ‖φ̂ - φ‖ / ‖φ‖ of the method's values φ̂ and the true ones φ.
+        spearman: Spearman's rank correlation of the two.
+        gap: the efficiency gap |Σφ̂ - v(N)| / |v(N)|.
+        curvature: of the games, between 0 (a linear head) and 1.
+        seconds: of an explanation, an image's share of its batch.
+        passes: the same in plain forward passes.
+
+    Examples:
+        >>> from shapleycam.fidelity import Distance, summary
+        >>> distances = [Distance("cat.jpg", "rest", "gradcam", 0.1, 0.9, 0.02, 0.3, seconds=0.5, passes=1.5)]
+        >>> [row] = summary(distances)
+        >>> row.method, row.error.value
+        ('gradcam', 0.1)
+    """
 
     utility: str
     method: str
@@ -53,7 +80,18 @@ class Summary:
 
 
 def summary(distances: Sequence[Distance]) -> list[Summary]:
-    """Return a row for each utility and method, best first: by error, then by rank correlation."""
+    """Return a row for each utility and method, best first: by error, then by rank correlation.
+
+    Examples:
+        >>> from shapleycam.fidelity import Distance, summary
+        >>> errors = {"gradcam": 0.3, "shapleycam-h": 0.1}
+        >>> distances = [
+        ...     Distance("cat.jpg", "rest", method, error, 0.9, 0.02, 0.3, seconds=0.5, passes=1.5)
+        ...     for method, error in errors.items()
+        ... ]
+        >>> [row.method for row in summary(distances)]
+        ['shapleycam-h', 'gradcam']
+    """
     groups: dict[tuple[str, str], list[Distance]] = {}
     for distance in distances:
         groups.setdefault((distance.utility, distance.method), []).append(distance)
@@ -79,7 +117,18 @@ def summary(distances: Sequence[Distance]) -> list[Summary]:
 
 
 def advice(rows: Sequence[Summary], utility: str) -> str:
-    """Return one sentence: which of the measured methods to use for a utility, and why."""
+    """Return one sentence: which of the measured methods to use for a utility, and why.
+
+    Args:
+        rows: as `summary` returns them, the best of each utility first.
+        utility: the name of one of their utilities.
+
+    Examples:
+        >>> from shapleycam.fidelity import Distance, advice, summary
+        >>> distances = [Distance("cat.jpg", "rest", "hirescam", 0.3, 0.9, 0.02, 0.3, seconds=0.5, passes=1.5)]
+        >>> advice(summary(distances), "rest")[:33]
+        'Use hirescam for rest with care: '
+    """
     measured = [row for row in rows if row.utility == utility and row.error is not None]
     if not measured:
         ranked = max((row for row in rows if row.utility == utility), key=lambda row: _value(row.spearman, missing=-1))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from shapleycam.cams.bases import SECOND
 from shapleycam.cams.compute import compute_bases, compute_values, measure_curvature, player_values
-from shapleycam.cams.table import METHODS, expand
+from shapleycam.cams.table import METHODS, expand_methods
 from shapleycam.errors import DerivativeError, OptionError, ShapleyCamWarning
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch
@@ -39,12 +39,23 @@ _TIMED = 3
 
 @dataclass(frozen=True)
 class Distance:
-    """How far one method's values are from the true ones of one image.
+    """How far one method's values φ̂ are from the true values φ of one image.
 
-    `error` is ‖φ̂ - φ‖ / ‖φ‖, `gap` |Σφ̂ - v(N)| / |v(N)|; both are None for a method that is not in units of the
-    utility. `spearman` compares ranks. `curvature` is the game's own, None without second derivatives. `seconds` is
-    the time of an explanation by this method alone, an image's share of its batch; `passes` the same in plain forward
-    passes.
+    Attributes:
+        image: its path or name.
+        utility: the name of the utility.
+        method: the name of the method.
+        error: ‖φ̂ - φ‖ / ‖φ‖; None for a method that is not in units of the utility.
+        spearman: Spearman's rank correlation of φ̂ and φ.
+        gap: the efficiency gap |Σφ̂ - v(N)| / |v(N)|; None for a method that is not in units of the utility.
+        curvature: of the game, between 0 (a linear head) and 1; None without second derivatives.
+        seconds: the time of an explanation by this method alone, an image's share of its batch.
+        passes: the same in plain forward passes.
+
+    Examples:
+        >>> from shapleycam.fidelity import Distance
+        >>> Distance("cat.jpg", "rest", "gradcam", 0.1, 0.9, 0.02, 0.3, seconds=0.5, passes=1.5).spearman
+        0.9
     """
 
     image: str
@@ -62,9 +73,18 @@ class Distance:
 class Fidelity:
     """All distances of a measurement.
 
-    `reference` says how the true values were had, `reference_errors` their relative standard errors, image by image;
-    `values[utility, method]` are a method's values of all images one after the other, `values[utility, "true"]` the
-    true ones. `left_out` are methods that this model has no second derivatives for.
+    Attributes:
+        distances: one for each image, utility and method.
+        reference: how the true values were computed.
+        reference_errors: their relative standard errors, image by image; zeros for exact values.
+        values: by (utility, method) the method's values of all players of all images, one image after the other; by
+            (utility, "true") the true ones.
+        left_out: methods that this model has no second derivatives for.
+
+    Examples:
+        >>> from shapleycam.fidelity import Fidelity
+        >>> Fidelity((), "all coalitions", reference_errors=(), values={}, left_out=("shapleycam",)).left_out
+        ('shapleycam',)
     """
 
     distances: tuple[Distance, ...]
@@ -90,6 +110,17 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
 
     The true values are exact up to 12 players; otherwise they are sampled to `tolerance`, from another seed than
     sampledshapley's own, so that it too is measured against samples that it did not draw.
+
+    Args:
+        explainer: of the model, at one layer.
+        batches: the images, as `shapleycam.explaining.inputs.batch_of` makes them.
+        utilities: names of utilities.
+        methods: names of methods, or the sets "paper" and "all".
+        tolerance: ‖standard error‖ / ‖values‖ to which true values are sampled.
+        players: None for each position by itself, or regions as in `shapleycam.values.EstimatorOptions`.
+        nodes: gradients along the path, for the path methods.
+        seed: of all methods that draw, with each image's content.
+        progress: called while sampling with the orders so far and the largest ‖standard error‖ / ‖values‖.
 
     Raises:
         ShapleyCamError: as `Explainer.compare`; no images.
@@ -144,7 +175,7 @@ def _values_of_players(
     game: Game, methods: Sequence[str], options: EstimatorOptions
 ) -> tuple[dict[str, Tensor], Float[Tensor, " b"] | None, list[str]]:
     """Return each method's values by player, the games' curvature, and the methods whose derivatives are missing."""
-    rows = [METHODS[name] for name in expand(methods, game.n_players)]
+    rows = [METHODS[name] for name in expand_methods(methods, game.n_players)]
     curvature = None
     try:
         second = compute_bases(game, [SECOND], options)[SECOND]

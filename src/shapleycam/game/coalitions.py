@@ -51,20 +51,20 @@ class CoalitionEvaluator:
 
     @property
     def structure(self) -> Structure:
-        """The structure of the head that its operations prove and that random coalitions confirm."""
+        """Return the structure of the head that its operations prove and that random coalitions confirm."""
         return Structure(
             reads_mean=self.shortcut(PooledRunner) is not None, is_sum=self.shortcut(SummedRunner) is not None
         )
 
     @cached_property
     def runner(self) -> HeadRunner:
-        """The cheapest runner that is right for this head."""
+        """Return the cheapest runner that is right for this head."""
         shortcuts = (self.shortcut(shortcut.runner) for shortcut in SHORTCUTS)
         return next((runner for runner in shortcuts if runner is not None), self.general)
 
     @cached_property
     def general(self) -> GeneralRunner:
-        """The runner that is right for every head."""
+        """Return the runner that is right for every head."""
         return GeneralRunner(self._trace, self._players.layout)
 
     def shortcut(self, kind: type[_Runner]) -> _Runner | None:
@@ -94,7 +94,7 @@ class CoalitionEvaluator:
             block = self._utility(output, self._target[samples], samples).reshape(presence.shape[:2])
             utilities = utilities.to(block.dtype)
             utilities[image_slice, coalition_slice] = block
-        check_finite(utilities, self._utility)
+        check_utilities_finite(utilities, self._utility)
         return utilities
 
     def check_shortcut(self, utilities: Float[Tensor, "*rows"], expected: Float[Tensor, "*rows"]) -> None:
@@ -107,8 +107,9 @@ class CoalitionEvaluator:
 
     @cached_property
     def _proven(self) -> Structure:
-        """What the head's operations prove, recorded anew for one image: see "The proof's graph is recorded anew"
-        in docs/decisions.md.
+        """Return what the head's operations prove; they are recorded anew, for one image.
+
+        Why anew: docs/decisions.md, "The proof's graph is recorded anew".
         """
         layout = self._players.layout
         if not isinstance(self._trace.output, torch.Tensor) or layout.prefix:
@@ -123,7 +124,7 @@ class CoalitionEvaluator:
 
     @cached_property
     def _probes(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Coalitions (p, 1, n), their images (p,), and their utilities (p, 1) by the model itself."""
+        """Return coalitions (p, 1, n), their images (p,), and their utilities (p, 1) by the model itself."""
         coalitions, images = self._check.probes()
         return coalitions, images, self.run(self.general, coalitions, images)
 
@@ -153,7 +154,7 @@ class CoalitionEvaluator:
         self.check_shortcut(by_shortcut, expected)
 
 
-def check_finite(utilities: Float[Tensor, "*rows"], utility: Utility) -> None:
+def check_utilities_finite(utilities: Float[Tensor, "*rows"], utility: Utility) -> None:
     """Refuse utilities that are not finite numbers.
 
     Raises:

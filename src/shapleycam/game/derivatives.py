@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from shapleycam.errors import OptionError, ReplayError
-from shapleycam.game.coalitions import CoalitionEvaluator, check_finite
+from shapleycam.game.coalitions import CoalitionEvaluator, check_utilities_finite
 from shapleycam.game.finite_differences import (
     CurvatureCase,
     FunctionOfActivation,
@@ -59,7 +59,7 @@ class UtilityDerivatives:
                 f"utility {utility.name!r} does not depend on the model's output, or detaches it; expected a "
                 "differentiable function of it"
             )
-        check_finite(self.at_activation, utility)
+        check_utilities_finite(self.at_activation, utility)
         self._gradient_at_activation: Tensor | None = None
 
     def utility_at(self, activation: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
@@ -142,11 +142,11 @@ class UtilityDerivatives:
 
     @property
     def _utility_key(self) -> Hashable:
-        """What identifies a utility in checks that are made once; two functions may have the same name."""
+        """Return what identifies a utility in checks that are made once; two functions may have the same name."""
         return self._utility.name, getattr(self._utility.function, "__code__", None)
 
     def _gradient_of_run(self, run: Callable[[Tensor], Any], activation: Tensor) -> Tensor:
-        """The gradient at an activation of a head that `run` runs; the pass need not be recorded for replay."""
+        """Return the gradient at an activation of a head that `run` runs; the pass need not be recorded for replay."""
         with with_gradients():
             leaf = activation.detach().requires_grad_()
             return _gradient_of(self._utility_of_run(run, leaf).sum(), leaf)
@@ -155,7 +155,7 @@ class UtilityDerivatives:
         return self._utility(run(activation), self._target)
 
     def _checked_gradient(self) -> Tensor:
-        """The gradient at the images' own activation; in the graph where the pass is twice differentiable."""
+        """Return the gradient at the images' own activation; in the graph where the pass is twice differentiable."""
         if self._gradient_at_activation is None:
             with with_gradients():
                 self._gradient_at_activation = _gradient_of(
@@ -179,7 +179,7 @@ class UtilityDerivatives:
 
 
 def _largest_number(output: Any) -> float:
-    """The largest finite absolute number in an output; masked logits may be -infinity."""
+    """Return the largest finite absolute number in an output; masked logits may be -infinity."""
     numbers = (t.detach()[torch.isfinite(t.detach())] for t in float_tensors_of(output))
     return max((float(t.abs().max()) for t in numbers if t.numel()), default=0.0)
 

@@ -69,7 +69,7 @@ def check_gradient(case: GradientCase, gradient: Float[Tensor, "b *shape"], laye
 
 
 def _random_numbers(shape: torch.Size, generator: torch.Generator) -> Tensor:
-    """Independent numbers, plus for each axis behind the batch numbers that depend on the place along it alone."""
+    """Return independent numbers, plus for each axis behind the batch numbers that vary along that axis alone."""
     images, axes = shape[0], range(1, len(shape))
     numbers = torch.randn(shape, generator=generator)
     for axis in axes:
@@ -171,6 +171,6 @@ def _curvature_agrees(case: CurvatureCase, gradient_at: FunctionOfActivation, ac
 
 
 def _norms(tensor: Tensor) -> Tensor:
-    """The norm (b,) of each image's numbers."""
+    """Return the norm (b,) of each image's numbers."""
     norms: Tensor = tensor.double().flatten(1).norm(dim=1)
     return norms

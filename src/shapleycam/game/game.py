@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from shapleycam.errors import OptionError
-from shapleycam.game.coalitions import CoalitionEvaluator, check_finite
+from shapleycam.game.coalitions import CoalitionEvaluator, check_utilities_finite
 from shapleycam.game.derivatives import UtilityDerivatives
 from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.players import Regions, make_players
@@ -31,9 +31,23 @@ class Game:
     The players are the positions of the layer, or regions of them. A coalition S keeps the content of its positions,
     the others become zero, and S is worth v(S) = U(head(A·1_S)) - U(head(0)). Values are in units of the utility.
 
-    `activation` is A (b, ...), `layout` says which of its dimensions are positions, `target` (b,) are the classes and
-    `players` the players. Coalitions are evaluated in batches that take about `memory` bytes. `Explainer.game` makes
-    a game of photographs.
+    `Explainer.game` makes a game of photographs.
+
+    Args:
+        trace: of a pass over the images.
+        layout: of the activation.
+        utility: what is explained.
+        target: (b,), the classes.
+        players: None for each position by itself; (rows, columns) of a grid of regions; or whole numbers (h, w) or
+            (b, h, w) that name each cell's region.
+        memory: about how many bytes a batch of coalitions may take.
+
+    Attributes:
+        activation: A (b, ...), detached.
+        layout: which dimensions of A are positions.
+        utility: what is explained.
+        target: (b,), the classes.
+        players: which positions belong to which player.
 
     Raises:
         OptionError: the utility is not finite or not a differentiable function of the output; players that do not fit.
@@ -76,35 +90,35 @@ class Game:
 
     @property
     def layer(self) -> str:
-        """The layer's dotted name."""
+        """Return the layer's dotted name."""
         return self._trace.layer
 
     @property
     def n_players(self) -> int:
-        """The number of players; prefix tokens together are one, the last."""
+        """Return the number of players; prefix tokens together are one, the last."""
         return self.players.count
 
     @property
     def full(self) -> Float[Tensor, " b"]:
-        """U(head(A)), the utility with all positions present."""
+        """Return U(head(A)) (b,), the utility with all positions present."""
         return self._derivatives.at_activation.detach()
 
     @cached_property
     def empty(self) -> Float[Tensor, " b"]:
-        """U(head(0)), the utility with all positions removed."""
+        """Return U(head(0)) (b,), the utility with all positions removed."""
         with without_gradients():
             utilities = self.utility_at(remove_all(self.activation)).detach()
-            check_finite(utilities, self.utility)
+            check_utilities_finite(utilities, self.utility)
             return utilities
 
     @property
     def grand(self) -> Float[Tensor, " b"]:
-        """v(N) = U(head(A)) - U(head(0)), the value of the grand coalition, which is divided among the players."""
+        """Return v(N) = U(head(A)) - U(head(0)) (b,), the value of the grand coalition, which the players divide."""
         return self.full - self.empty
 
     @property
     def images(self) -> Float[Tensor, "b *image"]:
-        """The network's inputs."""
+        """Return the network's inputs (b, ...)."""
         return self._trace.images
 
     def score_images(self, images: Float[Tensor, "s *image"], samples: Int[Tensor, " s"]) -> Float[Tensor, " s"]:
@@ -186,7 +200,7 @@ class Game:
 
     @property
     def structure(self) -> Structure:
-        """What the head's operations prove about the game and random coalitions confirm: which shortcuts it allows."""
+        """Return which shortcuts the game allows: the head's operations prove them, random coalitions confirm them."""
         return self._coalitions.structure
 
     def _check_coalitions(self, coalitions: Tensor, images: int) -> Tensor:

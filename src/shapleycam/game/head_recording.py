@@ -31,7 +31,7 @@ _DEPENDENT = object()
 
 
 @dataclass(frozen=True)
-class Operation:
+class RecordedOperation:
     """An operation on something computed from the activation, with the constants and numbers that enter it."""
 
     name: str
@@ -49,13 +49,13 @@ class HeadRecording:
 
     output: Any
     leaf: Tensor
-    operations: tuple[Operation, ...]
+    operations: tuple[RecordedOperation, ...]
     hides_reads: bool
     has_reads_without_grad: bool
 
     @property
     def has_bias_of_rows(self) -> bool:
-        """Whether a matrix product adds a bias that may differ from row to row."""
+        """Return whether a matrix product adds a bias that may differ from row to row."""
         for operation in self.operations:
             index = _BIAS_OPERAND.get(operation.name)
             if index is not None and len(operation.operands) > index:
@@ -64,14 +64,14 @@ class HeadRecording:
                     return True
         return False
 
-    def repeats(self, other: HeadRecording) -> bool:
+    def repeats(self, recording: HeadRecording) -> bool:
         """Return whether another recording, of other numbers of rows or positions, has the same operations."""
         return all(
             first is not None
             and second is not None
             and first.name == second.name
             and _are_same(first.operands, second.operands)
-            for first, second in zip_longest(self.operations, other.operations)
+            for first, second in zip_longest(self.operations, recording.operations)
         )
 
 
@@ -91,7 +91,7 @@ class _OperationRecorder(TorchDispatchMode):
 
     def __init__(self, leaf: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.operations: list[Operation] = []
+        self.operations: list[RecordedOperation] = []
         self.hides_reads = self.has_reads_without_grad = False
         # Views and detached tensors are other tensors with the same storage, so that storages tell what depends on
         # the leaf. They are kept alive here: a freed one's address could be given to a tensor that does not depend.
@@ -109,7 +109,7 @@ class _OperationRecorder(TorchDispatchMode):
             self.has_reads_without_grad |= not torch.is_grad_enabled()
             name = str(getattr(func, "overloadpacket", func)).rpartition(".")[2]
             if not getattr(func, "is_view", False) and name not in _MEMORY_LAYOUT_OPERATIONS:
-                self.operations.append(Operation(name, operands))
+                self.operations.append(RecordedOperation(name, operands))
         return value
 
     def depends(self, operand: Any) -> bool:

@@ -37,7 +37,7 @@ class HeadRunner(ABC):
     @cached_property
     @abstractmethod
     def bytes_per_coalition(self) -> int:
-        """About how much memory one coalition takes."""
+        """Return about how many bytes one coalition takes."""
 
     @abstractmethod
     def outputs(self, presence: Presence, images: Images) -> Any:

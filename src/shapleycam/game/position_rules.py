@@ -91,7 +91,7 @@ def before_mean(node: Any, operands: list[Form]) -> Form:
 
 
 def _combine(name: str, forms: list[BeforeMean], shape: tuple[int, ...]) -> Form:
-    """The rule for a sum or product of two tensors with positions, each with its own."""
+    """Apply the rule for a sum or product of two tensors with positions, each with its own."""
     if name not in _SUMS | _PRODUCTS or len(forms) != 2 or shape != shape_of_axes(forms[0].axes):
         return UNKNOWN
     return replace(forms[0], linear=name in _SUMS and all(form.linear for form in forms))
@@ -104,7 +104,7 @@ def _elementwise(operation: _Operation) -> BeforeMean | None:
 
 
 def _scale(operation: _Operation) -> BeforeMean | None:
-    """The rule for a product with, or division by, a constant that is the same at all positions."""
+    """Apply the rule for a product with, or division by, a constant that is the same at all positions."""
     name, axes = operation.name, operation.axes
     if name not in _PRODUCTS or operation.shape != shape_of_axes(axes) or operation.operands[0] is CONSTANT:
         return None
@@ -112,7 +112,7 @@ def _scale(operation: _Operation) -> BeforeMean | None:
 
 
 def _rearrange(operation: _Operation) -> BeforeMean | None:
-    """The rule for operations that only move numbers: permutations, transpositions and reshapes."""
+    """Apply the rule for operations that only move numbers: permutations, transpositions and reshapes."""
     name, node, axes = operation.name, operation.node, operation.axes
     moved: tuple[Axis, ...] | None = None
     if name == "PermuteBackward0":
@@ -128,7 +128,7 @@ def _rearrange(operation: _Operation) -> BeforeMean | None:
 
 
 def _normalize(operation: _Operation) -> BeforeMean | None:
-    """The rule for a batch norm with fixed statistics, and for a layer norm of each position's channels."""
+    """Apply the rule for a batch norm with fixed statistics, and for a layer norm of each position's channels."""
     if _is_fixed_batch_norm(operation.node, operation.name) and not have_positions_or_images(operation.axes[1:2]):
         return operation.form
     if operation.name != "NativeLayerNormBackward0":
@@ -138,7 +138,7 @@ def _normalize(operation: _Operation) -> BeforeMean | None:
 
 
 def _mix_channels(operation: _Operation) -> BeforeMean | None:
-    """The rule for a matrix product along the last axis, and for a convolution of size 1 along axis 1."""
+    """Apply the rule for a matrix product along the last axis, and for a convolution of size 1 along axis 1."""
     name, axes = operation.name, operation.axes
     if name not in _LINEAR or operation.operands[_LINEAR[name]] is CONSTANT:
         return None
@@ -154,7 +154,7 @@ def _mix_channels(operation: _Operation) -> BeforeMean | None:
 
 
 def _average(operation: _Operation) -> AfterMean | None:
-    """The rule for the mean over all positions and nothing else."""
+    """Apply the rule for the mean over all positions and nothing else."""
     if operation.name != "MeanBackward1":
         return None
     dims = {_signed(dim) % len(operation.axes) for dim in _saved(operation.node, "dim")}
@@ -176,7 +176,7 @@ def _is_pointwise(convolution: Any) -> bool:
 
 def _is_fixed_batch_norm(node: Any, name: str) -> bool:
     """Return whether an operation is a batch norm whose statistics are not those of the batch."""
-    if name == _EVAL_BATCH_NORM:  # anybody may give a function this name, but not the module that it comes from
+    if name == _EVAL_BATCH_NORM:  # a user's function may have this name, but not come from this module
         function = getattr(type(node), "_forward_cls", None)
         return str(getattr(function, "__module__", "")).startswith("shapleycam.tracing.")
     return name in _BATCH_NORMS and not _saved(node, "training")

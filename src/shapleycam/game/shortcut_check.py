@@ -86,21 +86,21 @@ class ShortcutCheck:
 
     @cached_property
     def _strongest(self) -> tuple[int, int]:
-        """The image with the largest number in its activation, and the player who has it."""
+        """Return the image with the largest number in its activation, and the player who has it."""
         largest = self._players.layout.positions(self._trace.activation.detach()).abs().amax(2)
         image = int(largest.amax(1).argmax())
         return image, int(self._players.member[image, largest[image].argmax()])
 
     def _only(self, player: int) -> Tensor:
-        """The coalition (n,) of one player."""
+        """Return the coalition (n,) of one player."""
         return torch.arange(self._players.count) == player
 
 
 def _largest(tensor: Tensor) -> float:
-    """The largest absolute number in a tensor, apart from logits of -infinity; 0 in an empty one."""
+    """Return the largest absolute number in a tensor, apart from logits of -infinity; 0 in an empty one."""
     return float(tensor.detach().masked_fill(tensor.detach() == -torch.inf, 0).abs().amax()) if tensor.numel() else 0.0
 
 
 def _listed(tensor: Tensor) -> str:
-    """The first four numbers of a tensor, for a message."""
+    """Return the first four numbers of a tensor, for a message."""
     return ", ".join(f"{value:.6g}" for value in tensor.flatten()[:4].tolist())

@@ -1,8 +1,9 @@
 """Proving a head's structure from its operations: that it reads only the mean, or that its output is a sum.
 
-Numbers cannot prove either, since a ReLU that no photograph at hand activates hides from them. The operations recorded
-in autograd's graph can: each that `position_rules` knows treats every position alike and by itself until the mean over
-positions, and any other operation ends the proof (docs/decisions.md, "Shortcuts are proven from autograd's graph").
+Numbers cannot prove either, since a ReLU that is 0 for all photographs that are tried leaves no trace in them. The
+operations recorded in autograd's graph can: each that `position_rules` knows treats every position alike and by itself
+until the mean over positions, and any other operation ends the proof (docs/decisions.md, "Shortcuts are proven from
+autograd's graph").
 """
 
 from __future__ import annotations

@@ -27,9 +27,13 @@ Box: TypeAlias = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Source:
-    """Where one image of a batch came from: its name, the photograph, and the box of it that the model saw.
+    """Where one image of a batch came from.
 
-    `box` is (left, top, right, bottom) in pixels of the upright photograph, None where it is not known.
+    Attributes:
+        name: in results and messages.
+        photo: the photograph, or the path of its file; None where it is not known.
+        box: (left, top, right, bottom) of what the model saw, in pixels of the upright photograph; None where it is not
+            known.
 
     Examples:
         >>> from pathlib import Path

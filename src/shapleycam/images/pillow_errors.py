@@ -79,5 +79,5 @@ def raise_image_errors(name: str, origin: Origin = "file") -> Iterator[None]:
         raise ImageError(f"{name}: {words.unknown_format}") from None
     except PermissionError as error:
         raise ImageError(f"{name}: cannot be read ({error.strerror}); check its permissions") from None
-    except Exception as error:  # Pillow's readers raise whatever they stumble over in a damaged file
+    except Exception as error:  # Pillow's readers raise errors of any type on a damaged file
         raise ImageError(f"{name}: {words.damaged.format(on_one_line(error))}") from error

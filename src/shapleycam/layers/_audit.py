@@ -32,6 +32,12 @@ class Candidate:
         live_cells: how many cells of the grid have a gradient that is not zero.
         maker: the innermost module that returned this tensor first.
         proven: whether the layout is proven, or only supposed from the shape.
+
+    Examples:
+        >>> from shapleycam.layers import Candidate
+        >>> from shapleycam.models.layout import Layout
+        >>> Candidate("features.0", (4, 6, 6), Layout("NCHW", (6, 6)), gradient_norm=0.5, live_cells=36).proven
+        True
     """
 
     name: str
@@ -54,6 +60,11 @@ class Audit:
         last: the last layer of both.
         obstacle: why other layers were left out: they run several times, have other rows than the images, or the
             output has no derivative.
+
+    Examples:
+        >>> from shapleycam.layers import Audit
+        >>> Audit(candidates=(), dense=False, without_grid=(("fc", (1, 10), "there is but one cell"),)).last
+        ''
     """
 
     candidates: tuple[Candidate, ...]
@@ -87,7 +98,7 @@ def audit(
         LayerError: the output's gradient is 0 everywhere.
         ModelError: the output holds no numbers to explain, or they are not finite.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from shapleycam.layers import audit

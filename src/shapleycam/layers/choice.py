@@ -27,7 +27,7 @@ def parse_layer_rule(layer: object, modules: Container[str] | None) -> str | Non
     A module that is called so ("last_conv") is meant itself. Where the model is not known (`modules` is None), any
     Python identifier may be the name of a module.
 
-    Example:
+    Examples:
         >>> from shapleycam.layers import parse_layer_rule
         >>> parse_layer_rule("Before Pool", {"features"}), parse_layer_rule("last_conv", {"last_conv"})
         ('before-pool', None)
@@ -47,14 +47,20 @@ def find_layer(
     image_kind: ImageKind = None,
     extra: ExtraInputs = NO_EXTRA,
 ) -> str:
-    """Return the name of the layer that a rule, "before-pool" or "last-conv", means for this model.
+    """Return the name of the layer that a rule means for this model, which is run once.
 
-    The model is run once, as by `audit`, which describes the other arguments.
+    Args:
+        model: the user's model.
+        image: one image (1, ...).
+        rule: "before-pool" or "last-conv".
+        select: takes the output that is explained from what the model returns.
+        image_kind: what images of five dimensions are.
+        extra: the model's further inputs.
 
     Raises:
         LayerError: there is none.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from shapleycam.layers import find_layer
@@ -80,7 +86,7 @@ def find_before_pool(
     Raises:
         LayerError: there is none.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from shapleycam.layers import audit, find_before_pool
@@ -109,7 +115,7 @@ def find_last_conv(audited: Audit, model: nn.Module) -> str:
     Raises:
         LayerError: there is none.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from shapleycam.layers import audit, find_last_conv

@@ -53,12 +53,12 @@ def _axis_mismatch(centres: Tensor, channel_ranges: Tensor, spread: Tensor, axis
     """
     axes, count = centres.dim(), centres.shape[axis]
     name = _line_name(axis, axes)
-    other_axes = tuple(other for other in range(axes) if other != axis)
+    other_axes = tuple(index for index in range(axes) if index != axis)
     line = centres.mean(other_axes) if other_axes else centres
     pitch = float(line[-1] - line[0]) / (count - 1) if count > 1 else side / 2
     if pitch <= 0 or bool((line.diff() < 0).any()):
         return f"{name} do not follow each other"
-    shape = [-1 if other == axis else 1 for other in range(axes)]
+    shape = [-1 if index == axis else 1 for index in range(axes)]
     evenly_spaced = line[0] + pitch * torch.arange(count, device=line.device)
     off_line = (centres - line.reshape(shape)).abs().max() / pitch
     uneven = (line - evenly_spaced).abs().max() / pitch

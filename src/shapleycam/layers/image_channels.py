@@ -26,7 +26,7 @@ def check_image_kind(image_kind: Any) -> ImageKind:
     Raises:
         OptionError: it is neither "volume" nor "video" nor None.
 
-    Example:
+    Examples:
         >>> from shapleycam.layers import check_image_kind
         >>> check_image_kind("video")
         'video'
@@ -39,14 +39,15 @@ def check_image_kind(image_kind: Any) -> ImageKind:
 def channel_axis(model: nn.Module, images: Tensor, image_kind: ImageKind = None, extra: ExtraInputs = NO_EXTRA) -> int:
     """Return the axis of images that holds their channels: 1, and 2 of videos (b, t, c, h, w).
 
-    Of five dimensions it is what `image_kind` says, or the axis that the model's first convolution or matrix product
-    sums over (docs/decisions.md, "Channels of volumes and videos are what the first weight sums over").
+    Of images (b, ...) of five dimensions it is what `image_kind` says, or the axis that the model's first convolution
+    or matrix product sums over (docs/decisions.md, "Channels of volumes and videos are what the first weight sums
+    over"); `extra` are further inputs of the model.
 
     Raises:
         ImageError: `image_kind` is given for flat images, or the first weight sums over both axes or none.
         ModelError: the model raises.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from shapleycam.layers import channel_axis

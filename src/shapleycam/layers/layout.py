@@ -41,7 +41,7 @@ def layout_at(
     Raises:
         LayerError: the activation is no grid of the image in reading order, or that is not known.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from shapleycam.layers import layout_at
@@ -60,7 +60,7 @@ def layout_at(
             raise LayerError(f"layout {str(user_layout)!r} has a depth, and images of {size} have none; leave it out")
         _warn_if_contradicted(user_layout, result, layer)
         return user_layout
-    # Behind an operation that nobody knows a layout is only supposed from the shape, and each cell is tried out.
+    # Behind an operation without a rule the layout is only guessed from the shape, and each cell is tested.
     guess = guess_layout_at(model, layer, shape, sides) if result.unknown else None
     if guess is not None and is_local(model, images[:1], layer, guess, _first_row(extra)):
         return guess

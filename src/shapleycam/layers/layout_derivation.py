@@ -110,7 +110,7 @@ def _are_global(tokens: Coordinates, cells: Coordinates) -> bool:
 
 
 def _grids(count: int, axes: int) -> Iterator[tuple[int, ...]]:
-    """Give all grids of a number of cells."""
+    """Yield all grids of a number of cells."""
     if axes == 1:
         yield (count,)
         return

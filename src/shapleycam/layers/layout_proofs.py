@@ -61,7 +61,7 @@ def proofs_of(model: nn.Module) -> ModelProofs:
 def share_proofs(model: nn.Module, like: nn.Module) -> None:
     """Let a model of the same architecture, with other weights, share what was proven of another.
 
-    Example:
+    Examples:
         >>> from torch import nn
         >>> from shapleycam.layers import share_proofs
         >>> model, randomised = nn.Sequential(nn.Conv2d(3, 4, 3)), nn.Sequential(nn.Conv2d(3, 4, 3))

@@ -155,5 +155,5 @@ class _OutputRecorder:
         return replacement
 
 
-def _has_same_numbers(value: Tensor, other: Tensor) -> bool:
-    return value is other or (value.shape == other.shape and torch.equal(value, other))
+def _has_same_numbers(first: Tensor, second: Tensor) -> bool:
+    return first is second or (first.shape == second.shape and torch.equal(first, second))

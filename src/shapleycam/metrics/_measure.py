@@ -17,7 +17,7 @@ from shapleycam.metrics.evaluator import MetricEvaluator
 from shapleycam.metrics.explained_batch import ExplainedBatch
 from shapleycam.metrics.metric import Metric
 from shapleycam.metrics.options import MetricOptions
-from shapleycam.metrics.table import expand
+from shapleycam.metrics.table import expand_metrics
 from shapleycam.utilities import UTILITIES, Utility
 from shapleycam.values.options import EstimatorKeywords, EstimatorOptions
 
@@ -69,7 +69,7 @@ def measure(
         >>> numbers["average_drop"]["gradcam"].shape
         torch.Size([2])
     """
-    names = expand([metrics] if isinstance(metrics, str) else metrics, objects=objects is not None)
+    names = expand_metrics([metrics] if isinstance(metrics, str) else metrics, objects=objects is not None)
     batch = batch_of(images, explainer.preprocess, explainer.model, inputs)
     first = _check_alike(explanations)
     if batch.images.shape != first.images.shape or not torch.equal(batch.images, first.images.to(batch.images)):

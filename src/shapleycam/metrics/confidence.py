@@ -45,15 +45,15 @@ def road(least_first: Float[Tensor, "b percentiles"], most_first: Float[Tensor, 
 
 def adcc(coherency: Score, complexity: Score, average_drop: Score) -> Score:
     """Return 3 / (1/Coh + 1/(1 - Com) + 1/(1 - AD)) of each image; 0 where one of the three is 0."""
-    return harmonic_mean(coherency, 1 - complexity, 1 - average_drop)
+    return _harmonic_mean(coherency, 1 - complexity, 1 - average_drop)
 
 
 def arcc(coherency: Score, complexity: Score, road: Score) -> Score:
     """Return the harmonic mean of Coh, 1 - Com and 2·ROAD clipped to [0, 1]; 0 where one of the three is 0."""
-    return harmonic_mean(coherency, 1 - complexity, (2 * road).clamp(0, 1))
+    return _harmonic_mean(coherency, 1 - complexity, (2 * road).clamp(0, 1))
 
 
-def harmonic_mean(*parts: Score) -> Score:
+def _harmonic_mean(*parts: Score) -> Score:
     """Return the harmonic mean of parts that are 0 or more: 0 where one is 0, NaN where one is NaN."""
     stacked = torch.stack(parts)
     mean = len(parts) / stacked.reciprocal().sum(0)

@@ -109,7 +109,7 @@ class ExplainedBatch:
 
     @property
     def _target_argument(self) -> Int[Tensor, " b"] | None:
-        """The `target` argument of further explanations: the similarity of embeddings takes no class."""
+        """Return the `target` argument of further explanations: the similarity of embeddings takes no class."""
         return None if self.utility_name == "similarity" else self.target
 
     def _batch(self, images: Float[Tensor, "b c h w"]) -> Batch:

@@ -20,10 +20,10 @@ def coherency(heatmap: Maps, kept_heatmap: Maps) -> Score:
     """Return (Pearson(M, CAM(x·M)) + 1) / 2; 0 where one of the two is constant and has no correlation."""
     first, second = (maps.flatten(1) - maps.flatten(1).mean(1, keepdim=True) for maps in (heatmap, kept_heatmap))
     correlation = (first * second).sum(1) / (first.norm(dim=1) * second.norm(dim=1))
-    return torch.where(constant(heatmap) | constant(kept_heatmap), 0.0, (correlation.clamp(-1, 1) + 1) / 2)
+    return torch.where(is_constant(heatmap) | is_constant(kept_heatmap), 0.0, (correlation.clamp(-1, 1) + 1) / 2)
 
 
-def constant(heatmap: Maps) -> Bool[Tensor, " b"]:
+def is_constant(heatmap: Maps) -> Bool[Tensor, " b"]:
     """Return which maps have the same value everywhere."""
     pixels = heatmap.flatten(1)
     return pixels.amin(1) == pixels.amax(1)
@@ -39,7 +39,7 @@ def pointing_game(heatmap: Maps, objects: Bool[Tensor, "b h w"], tolerance: Floa
     rows = torch.arange(height, device=heatmap.device)[None, :, None] - (maximum // width)[:, None, None]
     columns = torch.arange(width, device=heatmap.device)[None, None, :] - (maximum % width)[:, None, None]
     near = rows.square() + columns.square() <= tolerance.square()
-    hit = (near & objects).flatten(1).any(1) & ~constant(heatmap)
+    hit = (near & objects).flatten(1).any(1) & ~is_constant(heatmap)
     return torch.where(objects.flatten(1).any(1), hit.to(heatmap), torch.nan)
 
 

@@ -18,7 +18,7 @@ Content = Float[Tensor, "#b c #h #w"]
 Maps = Float[Tensor, "b h w"]
 
 
-def masked(images: Images, mask: Maps, hidden: Content | float) -> Images:
+def apply_mask(images: Images, mask: Maps, hidden: Content | float) -> Images:
     """Return x·M + hidden·(1 - M): the image where the mask is 1, `hidden` where it is 0."""
     weight = mask[:, None]
     visible = images * weight
@@ -34,11 +34,11 @@ def hidden_content(images: Images, options: MetricOptions, preprocess: Transform
     if options.baseline == "mean":
         return images.mean((2, 3), keepdim=True)
     if options.baseline == "blur":
-        return blurred(images, options)
-    return zero(images, options, preprocess)
+        return blur_images(images, options)
+    return zero_content(images, options, preprocess)
 
 
-def zero(images: Images, options: MetricOptions, preprocess: Transform | None) -> Content | float:
+def zero_content(images: Images, options: MetricOptions, preprocess: Transform | None) -> Content | float:
     """Return the zero of the mask's space in normalised units (1, c, 1, 1): 0.0, or black where the mask is in pixels.
 
     Raises:
@@ -55,7 +55,7 @@ def zero(images: Images, options: MetricOptions, preprocess: Transform | None) -
     return torch.tensor(black, device=images.device, dtype=images.dtype).view(1, -1, 1, 1)
 
 
-def blurred(images: Images, options: MetricOptions) -> Images:
+def blur_images(images: Images, options: MetricOptions) -> Images:
     """Return the images after a Gaussian blur of `blur_size` pixels and `blur_sigma`.
 
     Raises:

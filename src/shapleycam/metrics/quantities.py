@@ -14,10 +14,10 @@ from shapleycam.errors import OptionError
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.fidelity.measure import true_values
 from shapleycam.game import Game
-from shapleycam.metrics.masking import blurred, hidden_content, masked, zero
+from shapleycam.metrics.masking import apply_mask, blur_images, hidden_content, zero_content
 from shapleycam.metrics.quantity import Quantity, QuantityContext
-from shapleycam.metrics.removal import disturbances, exchanged, imputations, noise_for
-from shapleycam.metrics.stability import randomised
+from shapleycam.metrics.removal import draw_disturbances, draw_noise, exchange_pixels, impute_percentiles
+from shapleycam.metrics.stability import randomise_layers
 
 _MASKED_SEED_OFFSET = 2**32
 """Added to the seed for explanations of x·M, so that they do not repeat the draws of the explanation of x."""
@@ -32,7 +32,7 @@ class _MaskedImages:
 
 
 def _score(context: QuantityContext, _: str) -> Tensor:
-    """The score of x, from the output that the explanation has."""
+    """Return the score of x, from the output that the explanation has."""
     return context.batch.scores(next(iter(context.explanations.values())).output)
 
 
@@ -44,7 +44,7 @@ def _hidden(context: QuantityContext, _: str) -> Tensor | float:
 def _masked_images(context: QuantityContext, method: str, hidden: Tensor | float) -> _MaskedImages:
     """Run the model on x·M; where heatmaps are needed, the same forward pass explains it by all methods of this map."""
     batch = context.batch
-    images = masked(batch.images, context.explanations[method].heatmap, hidden)
+    images = apply_mask(batch.images, context.explanations[method].heatmap, hidden)
     if "kept_heatmap" not in context.needed:
         return _MaskedImages(batch.output(images), {})
     # The seeds come from the content of x, not of x·M, whose last bits depend on the size of the batch.
@@ -62,23 +62,23 @@ def _kept_score(context: QuantityContext, _: str, masked_images: _MaskedImages) 
 
 def _removed_score(context: QuantityContext, method: str, hidden: Tensor | float) -> Tensor:
     rest = 1 - context.explanations[method].heatmap
-    return context.batch.score(masked(context.batch.images, rest, hidden))
+    return context.batch.score(apply_mask(context.batch.images, rest, hidden))
 
 
 def _insertion(context: QuantityContext, method: str) -> Tensor:
     images, heatmap = context.batch.images, context.explanations[method].heatmap
-    start = blurred(images, context.options)
-    return _scores_of(context, exchanged(start, images, heatmap, context.options.steps))
+    start = blur_images(images, context.options)
+    return _scores_of(context, exchange_pixels(start, images, heatmap, context.options.steps))
 
 
 def _deletion(context: QuantityContext, method: str) -> Tensor:
     images, heatmap = context.batch.images, context.explanations[method].heatmap
-    end = torch.zeros_like(images) + zero(images, context.options, context.batch.explainer.preprocess)
-    return _scores_of(context, exchanged(images, end, heatmap, context.options.steps))
+    end = torch.zeros_like(images) + zero_content(images, context.options, context.batch.explainer.preprocess)
+    return _scores_of(context, exchange_pixels(images, end, heatmap, context.options.steps))
 
 
 def _noise(context: QuantityContext, _: str) -> Tensor:
-    return noise_for(context.batch.images, float(context.options.road_noise), context.options.seed)
+    return draw_noise(context.batch.images, float(context.options.road_noise), context.options.seed)
 
 
 def _least_first(context: QuantityContext, method: str, noise: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ def _most_first(context: QuantityContext, method: str, noise: Tensor) -> Tensor:
 def _road(context: QuantityContext, method: str, noise: Tensor, *, most_first: bool) -> Tensor:
     images, heatmap = context.batch.images, context.explanations[method].heatmap
     percentiles = context.options.percentiles
-    return _scores_of(context, imputations(images, heatmap, percentiles, noise, most_first=most_first))
+    return _scores_of(context, impute_percentiles(images, heatmap, percentiles, noise, most_first=most_first))
 
 
 def _scores_of(context: QuantityContext, batches: Iterable[Tensor]) -> Tensor:
@@ -101,25 +101,25 @@ def _scores_of(context: QuantityContext, batches: Iterable[Tensor]) -> Tensor:
 
 
 def _disturbed(context: QuantityContext, _: str) -> dict[str, Tensor]:
-    """By method the values (draws, b, h, w) of images with noise within the radius."""
+    """Return by method the values (draws, b, h, w) of images with noise within the radius."""
     batch, options = context.batch, context.options
-    noises = disturbances(batch.images, float(options.sensitivity_radius), options.sensitivity_draws, options.seed)
+    noises = draw_disturbances(batch.images, float(options.sensitivity_radius), options.sensitivity_draws, options.seed)
     draws = [batch.explain(batch.images + noise, list(context.explanations)) for noise in noises]
     return {method: torch.stack([draw[method].values for draw in draws]) for method in context.explanations}
 
 
 def _randomised(context: QuantityContext, _: str) -> dict[str, Tensor]:
-    """By method the values (stages, b, h, w) of models that were re-initialised for each image."""
+    """Return by method the values (stages, b, h, w) of models that were re-initialised for each image."""
     images = [_of_random_models(context, index) for index in range(len(context.batch.images))]
     return {method: torch.cat([image[method] for image in images], 1) for method in context.explanations}
 
 
 @torch.inference_mode(mode=False)
 def _of_random_models(context: QuantityContext, index: int) -> dict[str, Tensor]:
-    """By method the values (stages, 1, h, w) of one image; each image has models of its own, seeded by its content."""
+    """Return by method the values (stages, 1, h, w) of one image; its models are its own, seeded by its content."""
     batch, stages = context.batch, []
     seed = batch.seeds(context.options.seed)[index]
-    for model in randomised(batch.explainer.model, context.options.randomised_stages, seed):
+    for model in randomise_layers(batch.explainer.model, context.options.randomised_stages, seed):
         image = batch.single(index, batch.explainer.like(model))
         stages.append(image.explain(image.images, list(context.explanations)))
     return {method: torch.stack([stage[method].values for stage in stages]) for method in context.explanations}
@@ -157,9 +157,9 @@ QUANTITIES = {
     "pointing_tolerance": Quantity("batch", lambda context, _: torch.tensor(float(context.options.pointing_tolerance))),
     "values": Quantity("method", lambda context, method: context.explanations[method].values),
     "disturbed": Quantity("batch", _disturbed),
-    "disturbed_values": Quantity("method", lambda _, method, disturbed: disturbed[method], ("disturbed",)),
+    "disturbed_values": Quantity("method", lambda _, method, values: values[method], ("disturbed",)),
     "randomised": Quantity("batch", _randomised),
-    "randomised_values": Quantity("method", lambda _, method, randomised: randomised[method], ("randomised",)),
+    "randomised_values": Quantity("method", lambda _, method, values: values[method], ("randomised",)),
     "game": Quantity("batch", lambda context, _: context.make_game()),
     "true_values": Quantity("batch", _true_values, ("game",)),
     "player_values": Quantity("method", _player_values, ("game",)),

@@ -15,16 +15,16 @@ Images = Float[Tensor, "b c h w"]
 Maps = Float[Tensor, "b h w"]
 
 
-def ranks(heatmap: Maps, *, most_first: bool) -> Int[Tensor, "b h w"]:
+def rank_pixels(heatmap: Maps, *, most_first: bool) -> Int[Tensor, "b h w"]:
     """Return each pixel's rank in the map, from 0; equal pixels in reading order, since many are exactly zero."""
     order = heatmap.flatten(1).argsort(dim=1, descending=most_first, stable=True)
     rank = torch.arange(order.shape[1], device=order.device).expand_as(order)
     return torch.empty_like(order).scatter_(1, order, rank).view(heatmap.shape)
 
 
-def exchanged(before: Images, after: Images, heatmap: Maps, steps: int) -> Iterator[Images]:
+def exchange_pixels(before: Images, after: Images, heatmap: Maps, steps: int) -> Iterator[Images]:
     """Yield `before` with more and more pixels of `after`, largest heat first, in equal steps: steps + 1 batches."""
-    rank = ranks(heatmap, most_first=True)[:, None]
+    rank = rank_pixels(heatmap, most_first=True)[:, None]
     pixels = heatmap[0].numel()
     for step in range(steps + 1):
         yield torch.where(rank < -(-pixels * step // steps), after, before)
@@ -32,10 +32,10 @@ def exchanged(before: Images, after: Images, heatmap: Maps, steps: int) -> Itera
 
 def removed_pixels(heatmap: Maps, percentile: int, *, most_first: bool) -> Bool[Tensor, "b h w"]:
     """Return which pixels are the `percentile` % of largest, or smallest, heat."""
-    return ranks(heatmap, most_first=most_first) < round(heatmap[0].numel() * percentile / 100)
+    return rank_pixels(heatmap, most_first=most_first) < round(heatmap[0].numel() * percentile / 100)
 
 
-def imputations(
+def impute_percentiles(
     images: Images, heatmap: Maps, percentiles: Sequence[int], noise: Float[Tensor, "b c h w"], *, most_first: bool
 ) -> Iterator[Images]:
     """Yield the images without each percentage of their pixels: imputed from their neighbours, plus noise there."""
@@ -44,7 +44,7 @@ def imputations(
         yield impute(images, removed) + noise * removed[:, None]
 
 
-def noise_for(images: Images, scale: float, seed: int) -> Images:
+def draw_noise(images: Images, scale: float, seed: int) -> Images:
     """Return normal noise of standard deviation `scale`, seeded by each image's content and by `seed`."""
     drawn = [
         torch.randn(image.shape, generator=torch.Generator().manual_seed(image_seed))
@@ -53,7 +53,7 @@ def noise_for(images: Images, scale: float, seed: int) -> Images:
     return scale * torch.stack(drawn).to(images)
 
 
-def disturbances(images: Images, radius: float, draws: int, seed: int) -> Iterator[Images]:
+def draw_disturbances(images: Images, radius: float, draws: int, seed: int) -> Iterator[Images]:
     """Yield `draws` batches of noise, uniform within ±`radius`, seeded by each image's content and by `seed`."""
     generators = [torch.Generator().manual_seed(image_seed) for image_seed in content_seeds(images, seed)]
     for _ in range(draws):

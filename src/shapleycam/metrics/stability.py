@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapleycam.cams.heatmaps import min_max, resize
-from shapleycam.metrics.maps import constant, ssim
+from shapleycam.metrics.maps import is_constant, ssim
 from shapleycam.values.distance import rank_correlation
 
 Values = Float[Tensor, "b h w"]
@@ -29,7 +29,7 @@ def randomisation_spearman(values: Values, randomised_values: Float[Tensor, "sta
     A stage whose values are the same everywhere counts as 0; NaN where the values themselves are constant.
     """
     correlations = torch.stack([rank_correlation(values.flatten(1), stage.flatten(1)) for stage in randomised_values])
-    return torch.where(constant(values), torch.nan, correlations.nan_to_num(0.0).mean(0)).to(values)
+    return torch.where(is_constant(values), torch.nan, correlations.nan_to_num(0.0).mean(0)).to(values)
 
 
 def randomisation_ssim(
@@ -44,7 +44,7 @@ def randomisation_ssim(
     return torch.stack([ssim(scaled(values), scaled(stage)) for stage in randomised_values]).mean(0)
 
 
-def randomised(model: nn.Module, stages: int, seed: int) -> Iterator[nn.Module]:
+def randomise_layers(model: nn.Module, stages: int, seed: int) -> Iterator[nn.Module]:
     """Yield the model with the last 1/stages of its layers re-initialised, then 2/stages, and so on to all of them.
 
     Layers count in the order in which the model defines them. A layer with `reset_parameters` is initialised by it; of

@@ -151,7 +151,7 @@ def metrics() -> tuple[Metric, ...]:
     return tuple(METRICS.values())
 
 
-def expand(names: Sequence[str], *, objects: bool = True) -> list[str]:
+def expand_metrics(names: Sequence[str], *, objects: bool = True) -> list[str]:
     """Replace the sets `paper` (the six of the published tables) and `all` by their metrics; each name once.
 
     `all` has the metrics that need to know where objects are only with `objects`.

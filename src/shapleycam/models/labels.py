@@ -67,7 +67,7 @@ def _index_of_name(name: str, labels: Sequence[str] | None) -> int:
 
 
 def _matching(name: str, labels: Sequence[str]) -> list[int]:
-    """The classes whose label, or one of its comma-separated names, is `name`."""
+    """Return the classes whose label, or one of its comma-separated names, is `name`."""
     return [
         index
         for index, label in enumerate(labels)

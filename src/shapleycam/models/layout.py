@@ -44,12 +44,12 @@ class Layout:
 
     @property
     def count(self) -> int:
-        """The number of cells of the grid."""
+        """Return the number of cells of the grid."""
         return prod(self.grid)
 
     @property
     def channels_first(self) -> bool:
-        """Whether the channels come before the grid."""
+        """Return whether the channels come before the grid."""
         return self.kind in {"NCHW", "NCDHW"}
 
     def positions(self, activation: Float[Tensor, "b *shape"]) -> Float[Tensor, "b n k"]:

@@ -81,7 +81,7 @@ def find_logits(output: Any) -> Tensor:
     logits = {
         name: part
         for name, part in candidates.items()
-        if not any(_is_activation_of(part, other) for other in candidates.values())
+        if not any(_is_activation_of(part, candidate) for candidate in candidates.values())
     }
     if len(logits) == 1:
         return next(iter(logits.values()))

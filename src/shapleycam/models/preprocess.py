@@ -78,7 +78,7 @@ class Preprocess:
         return [self.resize] if isinstance(self.resize, int) else list(self.resize)
 
     def _cut_to_middle(self, photo: Image.Image) -> Image.Image:
-        """Cut the ends off a very long photograph: 1 x 60,000 pixels would be resized to 4 billion."""
+        """Return the middle of a very long photograph: 1 x 60,000 pixels would be resized to 4 billion."""
         if isinstance(self.resize, tuple):
             return photo
         short, long = sorted(photo.size)

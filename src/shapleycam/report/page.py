@@ -34,5 +34,5 @@ def render_page(template: str, **content: Any) -> bytes:
 
 
 def _read(name: str) -> str:
-    """Return the text of a file in our own folder of templates."""
+    """Return the text of a file in this package's folder of templates."""
     return _TEMPLATES.loader.get_source(_TEMPLATES, name)[0]  # type: ignore[union-attr]

@@ -9,7 +9,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from PIL import Image
 
-from shapleycam.drawing.data_uri import address, gradient, picture_address
+from shapleycam.drawing.data_uri import css_gradient, make_data_uri, picture_data_uri
 from shapleycam.drawing.overlays import HEAT, SIGNED
 
 _LONGEST = 320
@@ -40,7 +40,7 @@ def photograph_picture(image: Image.Image, alt: str) -> Picture:
     """Return a photograph, made as small as the page shows it."""
     small = image.convert("RGB")
     small.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)
-    return Picture(picture_address(small, "JPEG", quality=85), alt, *small.size)
+    return Picture(picture_data_uri(small, "JPEG", quality=85), alt, *small.size)
 
 
 def figure_picture(figure: Figure, alt: str) -> Picture:
@@ -49,14 +49,14 @@ def figure_picture(figure: Figure, alt: str) -> Picture:
     with mpl.rc_context({"svg.hashsalt": "shapleycam"}):  # so that the same figure is the same text
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
-    return Picture(address(buffer.getvalue(), "image/svg+xml"), alt, width, height)
+    return Picture(make_data_uri(buffer.getvalue(), "image/svg+xml"), alt, width, height)
 
 
 def heatmap_bar() -> ColourBar:
     """Return the colour bar of heatmaps."""
-    return ColourBar(gradient(HEAT), "0", "1", "heatmap: each map's own range, its strongest place being 1")
+    return ColourBar(css_gradient(HEAT), "0", "1", "heatmap: each map's own range, its strongest place being 1")
 
 
 def values_bar(largest: float, units: str) -> ColourBar:
     """Return the colour bar of signed values."""
-    return ColourBar(gradient(SIGNED), f"−{largest:.3g}", f"+{largest:.3g}", units)
+    return ColourBar(css_gradient(SIGNED), f"−{largest:.3g}", f"+{largest:.3g}", units)

@@ -44,7 +44,7 @@ class Trace:
         score_conversion: how class scores are computed from the model's output, after `read_as("scores")`.
         owner: the user's model.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from shapleycam import trace
@@ -136,9 +136,9 @@ class Trace:
         images = len(self.activation)
         rows = len(activation) if samples is None else len(samples)
         if rows != len(activation) or (samples is None and rows != images != 1):
-            given = f"{len(activation)} rows" + ("" if samples is None else f" and {rows} samples")
+            description = f"{len(activation)} rows" + ("" if samples is None else f" and {rows} samples")
             raise ReplayError(
-                f"{given} for a pass of {images} images; expected one row an image, or samples= of each row"
+                f"{description} for a pass of {images} images; expected one row an image, or samples= of each row"
             )
         return self.rerun(activation, samples)
 

@@ -33,7 +33,7 @@ class _ProcessSwitches:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Turn off all switches but the `enabled` one while the context is open."""
+        """Set all switches but the `enabled` one to off while the context is open."""
         with self._lock:
             if self._users == 0:
                 self._before = {switch: is_on() for switch, is_on in self._switches.items()}

@@ -1,4 +1,4 @@
-"""Observes one pass call by call: what finishes before the layer, and what overwrites or reads it afterwards."""
+"""Observation of one pass, call by call: what finishes before the layer, and what overwrites or reads it afterwards."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ObservedCall:
 
     @property
     def id(self) -> CallId:
-        """The module's name and the number of the call."""
+        """Return the module's name and the number of the call."""
         return (self.module, self.number)
 
     def update(self, *, runs_on_replay: bool) -> None:
@@ -82,7 +82,7 @@ class CallObserver:
 
     @property
     def writes_activation(self) -> bool:
-        """Whether what follows the layer writes into its output in place."""
+        """Return whether what follows the layer writes into its output in place."""
         return self._layer_call is not None and self._layer_call.is_written
 
     def _interceptor(self, name: str, module: nn.Module) -> Interceptor:

@@ -14,16 +14,16 @@ from shapleycam.wording import first_line
 
 
 def nodes(tensor: Tensor) -> Iterator[Any]:
-    """Give every node of the graph that a tensor was computed by, each once."""
+    """Yield every node of the graph that a tensor was computed by, each once."""
     seen: set[Any] = set()
-    ahead = [tensor.grad_fn]
-    while ahead:
-        node = ahead.pop()
+    pending = [tensor.grad_fn]
+    while pending:
+        node = pending.pop()
         if node is None or node in seen:
             continue
         seen.add(node)
         yield node
-        ahead.extend(operand for operand, _ in node.next_functions)
+        pending.extend(operand for operand, _ in node.next_functions)
 
 
 def gradients(value: Tensor, inputs: Sequence[Tensor], *, create_graph: bool = False) -> tuple[Tensor | None, ...]:

@@ -66,7 +66,7 @@ def _copy_attributes(module: nn.Module) -> list[dict[str, Any]]:
 
 
 def _restore_attributes(module: nn.Module, before: list[dict[str, Any]]) -> None:
-    """Undo what a hook set on the user's module: a pass of ours must not show there."""
+    """Restore what a hook set on the user's module: passes of this library must leave no trace there."""
     attributes = vars(module)
     current = (attributes, attributes["_parameters"], attributes["_buffers"])
     for values, old_values in zip(current, before, strict=True):

@@ -1,4 +1,4 @@
-"""Running a function of ours in place of a module's call, in a private copy of a model."""
+"""Running a function of this library in place of a module's call, in a private copy of a model."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _CLASSES = "_shapleycam_classes"
 
 @contextmanager
 def isolated_copy(model: nn.Module) -> Iterator[nn.Module]:
-    """Give a private copy of the model, ready to run: see `private_copy` and `run_context`."""
+    """Yield a private copy of the model, ready to run: see `private_copy` and `run_context`."""
     copied = private_copy(model)
     with run_context(copied):
         yield copied
@@ -73,7 +73,7 @@ def _check_weights(model: nn.Module) -> None:
 
 
 def _weights_of(module: nn.Module) -> Iterator[Tensor | None]:
-    """Give a module's own parameters and buffers."""
+    """Yield a module's own parameters and buffers."""
     yield from chain(module._parameters.values(), module._buffers.values())  # noqa: SLF001
 
 
@@ -122,7 +122,7 @@ class WrittenTensors:
     def __init__(self, shared: Mapping[int, tuple[str, Tensor]]) -> None:
         self._tensors = [(kind, t, t._version) for kind, t in shared.values() if not t.is_inference()]  # noqa: SLF001
 
-    def first(self) -> str | None:
+    def describe_first(self) -> str | None:
         """Return a description of the first tensor that was written into since the watch began, or None."""
         changed = ((kind, t) for kind, t, version in self._tensors if t._version != version)  # noqa: SLF001
         kind, tensor = next(changed, (None, None))

@@ -27,7 +27,7 @@ class StridedView:
 
     @property
     def is_dense(self) -> bool:
-        """Whether the elements follow each other without gaps, in some order of the dimensions."""
+        """Return whether the elements follow each other without gaps, in some order of the dimensions."""
         expected = 1
         for stride, size in sorted(zip(self.stride, self.size, strict=True)):
             if size != 1 and stride != expected:

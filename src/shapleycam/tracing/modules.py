@@ -9,14 +9,14 @@ def modules_of(model: nn.Module) -> list[nn.Module]:
     """Return each module once, in the order of `model.modules()`, which takes several times as long."""
     seen: set[int] = set()
     modules: list[nn.Module] = []
-    ahead: list[nn.Module] = [model]
-    while ahead:
-        module = ahead.pop()
+    pending: list[nn.Module] = [model]
+    while pending:
+        module = pending.pop()
         if id(module) in seen:
             continue
         seen.add(id(module))
         modules.append(module)
-        ahead.extend(child for child in reversed(module._modules.values()) if child is not None)  # noqa: SLF001
+        pending.extend(child for child in reversed(module._modules.values()) if child is not None)  # noqa: SLF001
     return modules
 
 

@@ -61,7 +61,7 @@ class NonlinearityCall:
 
     @property
     def is_over_rows(self) -> bool:
-        """Whether it is a softmax over the first of several dimensions."""
+        """Return whether it is a softmax over the first of several dimensions."""
         return "softmax" in self.kind and self.input.dim() > 1 and self.dim == 0
 
     def logits(self, output: Tensor) -> Tensor:
@@ -114,15 +114,15 @@ class NonlinearityRecorder(TorchFunctionMode):
     def _run_nonlinearity(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
         argument = args[0] if args else kwargs.get("input", kwargs.get("self"))
         in_place = name == "sigmoid_" and isinstance(argument, torch.Tensor)
-        entered = argument.clone() if in_place else argument
+        original = argument.clone() if in_place else argument
         value = func(*args, **kwargs)
-        if isinstance(entered, torch.Tensor) and isinstance(value, torch.Tensor) and not value.is_inference():
+        if isinstance(original, torch.Tensor) and isinstance(value, torch.Tensor) and not value.is_inference():
             dim = _softmax_dim(args, kwargs, value) if "softmax" in name else 0
             is_attention = "softmax" in name and value.dim() > 3 and dim == value.dim() - 1
             if not is_attention and has_storage(value):
-                precision = max(torch.finfo(tensor.dtype).eps for tensor in (entered, value))
+                precision = max(torch.finfo(tensor.dtype).eps for tensor in (original, value))
                 kind, region = _NONLINEARITIES[name], MemoryRegion.of(value)
-                self._record(NonlinearityCall(kind, dim, entered, version_of(entered), region, precision))
+                self._record(NonlinearityCall(kind, dim, original, version_of(original), region, precision))
         return value
 
     def _record_copy(self, func: Any, args: Any, kwargs: Any, value: Tensor) -> None:

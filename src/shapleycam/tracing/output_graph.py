@@ -2,7 +2,7 @@
 
 An ensemble returns means of softmaxes or sigmoids, other models sums over classes, products or bounded values. What
 sums, products and means make of bounded numbers is bounded, and therefore no logit; a linear layer, or a division by
-something computed, ends the reading (docs/decisions.md, "What only sums, products and means of sigmoids and softmaxes
+something computed, ends the search (docs/decisions.md, "What only sums, products and means of sigmoids and softmaxes
 make is no logit").
 """
 
@@ -68,17 +68,17 @@ def is_sorted(output: Tensor) -> bool:
 
 
 def _combination(output: Tensor) -> Iterator[Any]:
-    """Give the nodes that combine the parts of an output, and those at which the reading ends."""
+    """Yield the nodes that combine the parts of an output, and those beyond which the graph is not followed."""
     seen: set[Any] = set()
-    ahead = [output.grad_fn]
-    while ahead:
-        node = ahead.pop()
+    pending = [output.grad_fn]
+    while pending:
+        node = pending.pop()
         if node is None or node in seen:
             continue
         seen.add(node)
         yield node
         if _combines(node) and not _clamps_to_0_1(node):
-            ahead.extend(operand for operand, _ in node.next_functions)
+            pending.extend(operand for operand, _ in node.next_functions)
 
 
 def _combines(node: Any) -> bool:

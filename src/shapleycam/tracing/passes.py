@@ -47,7 +47,7 @@ def trace(
         ModelError: the activation or the output is not finite, or not the same at each run.
         ReplayError: the head cannot be run on its own and give the model's own output.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from shapleycam import trace

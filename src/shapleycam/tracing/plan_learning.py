@@ -106,11 +106,11 @@ def _plan_with_steps(
         if [call.id for call in alone.calls] != [call.id for call in both.calls]:
             raise _NoStepsError
         pairs = list(zip(alone.calls, both.calls, strict=True))
-        of_objects = {of_one.id for of_one, of_two in pairs if not have_same_structure(of_one.value, of_two.value)}
-        if not of_objects:
+        object_calls = {single.id for single, paired in pairs if not have_same_structure(single.value, paired.value)}
+        if not object_calls:
             break
-        enclosing = enclosing | of_objects
-    steps = tuple(_step(of_one, of_two, is_read=of_one.id in monitor.read) for of_one, of_two in pairs)
+        enclosing = enclosing | object_calls
+    steps = tuple(_step(single, paired, is_read=single.id in monitor.read) for single, paired in pairs)
     writes_activation = alone.writes_activation or both.writes_activation
     return Plan(steps, IMAGES in monitor.read, writes_activation, layer_output)
 
@@ -118,7 +118,7 @@ def _plan_with_steps(
 def _step(alone: ObservedCall, both: ObservedCall, *, is_read: bool) -> Step:
     is_written = alone.is_written or both.is_written
     pairs = zip(tensors_of(alone.value), tensors_of(both.value), strict=True)
-    growths = tuple(_growth(of_one, of_two) for of_one, of_two in pairs)
+    growths = tuple(_growth(single, paired) for single, paired in pairs)
     return Step(alone.module, alone.number, growths, is_read or is_written, is_written)
 
 

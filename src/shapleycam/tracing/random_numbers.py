@@ -21,7 +21,7 @@ class RandomUse:
 
 @contextmanager
 def reseed(seed: int) -> Iterator[RandomUse]:
-    """Seed all generators for the code inside; only for use inside `run_context`, which restores them."""
+    """Set the seed of all generators for the code inside; only for use inside `run_context`, which restores them."""
     torch.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002  # the generator that models use

@@ -1,4 +1,4 @@
-"""Runs only what comes after a layer again, for any batch of activations.
+"""Running only what comes after a layer again, for any batch of activations.
 
 The modules that finished before the layer return what they returned in the recorded pass, stretched to the new batch by
 views; the code between them and all that follows the layer runs for real. What no code reads on replay is not kept: NaN
@@ -147,7 +147,7 @@ class _BatchStretch:
 
     @property
     def samples_of_rows(self) -> Tensor:
-        """The index of the image that each row belongs to."""
+        """Return the index of the image that each row belongs to."""
         if self.samples is not None:
             return self.samples
         return torch.arange(self.rows) if self.batch > 1 else torch.zeros(self.rows, dtype=torch.long)

@@ -159,7 +159,7 @@ class TracedPasses:
 
     def _check_unwritten(self, watch: WrittenTensors) -> None:
         """Refuse a model that writes into its parameters: its private copy shares them with the user's model."""
-        written = watch.first()
+        written = watch.describe_first()
         if written is not None:
             raise ModelError(
                 f"the model writes into its own weights while it runs ({written} changed in the forward pass); "

@@ -92,7 +92,7 @@ def _by_class(scores: Tensor, labels: Tensor, classes: int) -> Tensor:
 
 
 def _best_score(output: Any, target: Tensor, boxes: Tensor) -> Tensor:
-    """The utility's function: the best score times overlap of each row."""
+    """Return the best score times overlap of each row: the utility's function."""
     scores_of_rows = []
     for (detected, scores), label, box_of_row in zip(_detections(output), target.tolist(), boxes, strict=True):
         if len(detected) and label < scores.shape[1]:

@@ -65,7 +65,7 @@ def _mask_weights(mask: Any) -> Tensor:
 
 
 def _mean_utility(pixel_function: Any, output: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-    """The utility's function: the weighted mean of the utilities of all pixels."""
+    """Return the weighted mean of the utilities of all pixels: the utility's function."""
     rows, _, height, width = _pixel_scores(output).shape
     pixels = output.permute(0, 2, 3, 1).reshape(len(output) * height * width, -1)
     utilities: Tensor = pixel_function(pixels, target.repeat_interleave(height * width)).reshape(rows, height, width)

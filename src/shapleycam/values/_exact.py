@@ -23,8 +23,26 @@ _AT_ONCE = 2**14
 def exact(game: Game) -> ShapleyValues:
     """Compute φ_j = Σ_S |S|! (n - |S| - 1)! / n! · (v(S ∪ j) - v(S)), by 2^n evaluations an image, in float64.
 
+    Args:
+        game: of b images with n players.
+
+    Returns:
+        The values (b, n), in units of the utility, without a standard error.
+
     Raises:
         OptionError: more than 20 players.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.values import exact
+        >>> _ = torch.manual_seed(0)
+        >>> pool = torch.nn.AdaptiveAvgPool2d(1)
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 4, stride=4), pool, torch.nn.Flatten())
+        >>> game = Explainer(model, layer="0", device="cpu").game(torch.rand(1, 3, 8, 8))
+        >>> values = exact(game).values
+        >>> values.shape, torch.allclose(values.sum(1), game.grand.double(), atol=1e-5)
+        (torch.Size([1, 4]), True)
     """
     n = game.n_players
     if n > MOST_PLAYERS:

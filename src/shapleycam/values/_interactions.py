@@ -16,16 +16,26 @@ from torch import Tensor
 from shapleycam.errors import OptionError
 from shapleycam.game import Game
 from shapleycam.precision import accurate
-from shapleycam.values._taylor import divided
+from shapleycam.values._taylor import values_from_derivative
 
 
 @dataclass(frozen=True)
 class Interactions:
     """Interactions of pairs of players, in units of the utility.
 
-    `pairs` (b, n, n), symmetric with zeros on its diagonal, is what two players earn together beyond what each earns
-    without the other. `own` (b, n) is each player's own effect, None for sampled pairs. `stderr` (b, n, n) are standard
-    errors or None; `evaluations` (b,) are the head evaluations, or Hessian products, spent on each image.
+    Attributes:
+        pairs: (b, n, n), symmetric with zeros on its diagonal: what two players earn together beyond what each earns
+            without the other.
+        own: (b, n), each player's own effect; None for sampled pairs.
+        stderr: (b, n, n), the standard errors of `pairs`, or None.
+        evaluations: (b,), the head evaluations, or Hessian-vector products, spent on each image.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.values import Interactions
+        >>> pairs = torch.tensor([[[0.0, 0.5, -2.0], [0.5, 0.0, 1.0], [-2.0, 1.0, 0.0]]])
+        >>> Interactions(pairs, own=None, stderr=None, evaluations=torch.tensor([8])).strongest(count=2)
+        [(0, 2, -2.0), (1, 2, 1.0)]
     """
 
     pairs: Float[Tensor, "b n n"]
@@ -48,24 +58,58 @@ def interactions(game: Game) -> Interactions:
     They are A_i·H_ij·A_j for pairs; own effects are A_i·(g - H·A)_i + ½ A_i·H_ii·A_i. Own effects plus each pair once
     are v(N) at second order. It takes one Hessian-vector product a player.
 
+    Args:
+        game: of b images with n players.
+
     Raises:
         DerivativeError: something after the layer has no second derivative.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.values import interactions
+        >>> _ = torch.manual_seed(0)
+        >>> pool = torch.nn.AdaptiveAvgPool2d(1)
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 4, stride=4), pool, torch.nn.Flatten())
+        >>> game = Explainer(model, layer="0", device="cpu").game(torch.rand(1, 3, 8, 8))
+        >>> effects = interactions(game)
+        >>> effects.pairs.shape, effects.own.shape
+        (torch.Size([1, 4, 4]), torch.Size([1, 4]))
     """
     n = game.n_players
-    products = torch.stack([divided(game, game.hvp(_part(game, player))) for player in range(n)], 1)
+    products = torch.stack(
+        [values_from_derivative(game, game.hvp(_activation_of_player(game, player))) for player in range(n)], 1
+    )
     effects = (products + products.mT) / 2
     diagonal = effects.diagonal(dim1=1, dim2=2)
-    own = divided(game, game.gradient()) - effects.sum(2) + diagonal / 2
+    own = values_from_derivative(game, game.gradient()) - effects.sum(2) + diagonal / 2
     return Interactions(effects - diagonal.diag_embed(), own, None, torch.full_like(game.target, n + 1))
 
 
 def sampled_interactions(game: Game, rounds: int = 16, seed: int = 0) -> Interactions:
     """Sample the Shapley interaction index, the mean of v(S ∪ ij) - v(S ∪ i) - v(S ∪ j) + v(S), with standard errors.
 
-    A round takes about n² evaluations and meets each pair once; the rounds are independent. Right for any head.
+    It needs no derivative.
+
+    Args:
+        game: of b images with n players.
+        rounds: how many independent estimates of each pair; one takes about n² evaluations.
+        seed: with the image's content, what the rounds are drawn from.
 
     Raises:
         OptionError: fewer than two rounds or players.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.values import sampled_interactions
+        >>> _ = torch.manual_seed(0)
+        >>> pool = torch.nn.AdaptiveAvgPool2d(1)
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 4, stride=4), pool, torch.nn.Flatten())
+        >>> game = Explainer(model, layer="0", device="cpu").game(torch.rand(1, 3, 8, 8))
+        >>> effects = sampled_interactions(game, rounds=4)
+        >>> effects.pairs.shape, effects.stderr.shape
+        (torch.Size([1, 4, 4]), torch.Size([1, 4, 4]))
     """
     n = game.n_players
     if rounds < 2 or n < 2:
@@ -76,12 +120,12 @@ def sampled_interactions(game: Game, rounds: int = 16, seed: int = 0) -> Interac
     return Interactions(drawn.mean(0), None, drawn.std(0) / rounds**0.5, spent)
 
 
-def _part(game: Game, player: int) -> Float[Tensor, "b *shape"]:
-    """Return the activation with one player present."""
+def _activation_of_player(game: Game, player: int) -> Float[Tensor, "b *shape"]:
+    """Return the activation with one player present, and all others removed."""
     alone = torch.zeros(len(game.activation), 1, game.n_players, device=game.activation.device)
     alone[..., player] = 1
-    kept = game.players.presence(alone)[:, 0].to(game.activation.dtype)
-    return game.activation * game.layout.broadcast(kept)
+    presence = game.players.presence(alone)[:, 0].to(game.activation.dtype)
+    return game.activation * game.layout.broadcast(presence)
 
 
 def _paths(n: int) -> Int[Tensor, "orders m"]:
@@ -96,9 +140,9 @@ def _round(game: Game, generators: list[torch.Generator]) -> Float[Tensor, "b n 
     n, paths = game.n_players, _paths(game.n_players)
     orders, m = paths.shape
     order = torch.stack([torch.randperm(m, generator=generator)[paths] for generator in generators])
-    places = order.argsort(2)[:, :, None]
-    first = places < torch.arange(m + 1)[:, None]
-    skipping = first[:, :, : m - 1] | (places == torch.arange(1, m)[:, None])
+    ranks = order.argsort(2)[:, :, None]  # of each player in each order
+    first = ranks < torch.arange(m + 1)[:, None]
+    skipping = first[:, :, : m - 1] | (ranks == torch.arange(1, m)[:, None])
     inside = torch.cat([first, skipping], 2)[..., :n]
     worth = game.value(inside.flatten(1, 2)).unflatten(1, (orders, 2 * m)).to(accurate(game.activation.device))
     first_worth, skipping_worth = worth.split([m + 1, m - 1], 2)

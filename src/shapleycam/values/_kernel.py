@@ -17,13 +17,33 @@ from shapleycam.values.shares import ShapleyValues
 
 
 def kernel(game: Game, evaluations: int = 2048, seed: int = 0) -> ShapleyValues:
-    """Return values (b, n) that fit v at `evaluations` coalitions, drawn in pairs of a coalition and its complement.
+    """Return values that fit v at random coalitions, drawn in pairs of a coalition and its complement.
 
     Sizes are drawn in proportion to the Shapley kernel's weight of a size, (n - 1) / (|S| (n - |S|)), so that the fit
-    itself is unweighted. There is no standard error.
+    itself is unweighted.
+
+    Args:
+        game: of b images with n players.
+        evaluations: how many coalitions; an odd number is rounded up.
+        seed: with the image's content, what the coalitions are drawn from.
+
+    Returns:
+        The values (b, n), in units of the utility, in float64, without a standard error.
 
     Raises:
         OptionError: too few evaluations to tell the players apart.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.values import kernel
+        >>> _ = torch.manual_seed(0)
+        >>> pool = torch.nn.AdaptiveAvgPool2d(1)
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 4, stride=4), pool, torch.nn.Flatten())
+        >>> game = Explainer(model, layer="0", device="cpu").game(torch.rand(1, 3, 8, 8))
+        >>> values = kernel(game, evaluations=64).values
+        >>> values.shape, torch.allclose(values.sum(1), game.grand.double(), atol=1e-5)
+        (torch.Size([1, 4]), True)
     """
     n, device = game.n_players, game.activation.device
     precise = accurate(device)
@@ -32,10 +52,10 @@ def kernel(game: Game, evaluations: int = 2048, seed: int = 0) -> ShapleyValues:
     pairs = -(-evaluations // 2)
     if pairs < 1:
         raise _too_few(evaluations, n)
-    drawn = torch.stack([_coalitions(pairs, n, s) for s in game.seeds(seed)]).to(device)
+    drawn = torch.stack([_coalitions(pairs, n, image_seed) for image_seed in game.seeds(seed)]).to(device)
     worth = game.value(drawn).to(precise)
     inside, total = drawn.to(precise), game.grand[:, None].to(precise)
-    # Σ φ = v(N) put in: the last player's share is what the others leave.
+    # The constraint Σ φ = v(N) is substituted: the last player's share is v(N) minus those of the others.
     features = inside[..., :-1] - inside[..., -1:]
     targets = worth - inside[..., -1] * total
     normal = features.mT @ features
@@ -51,10 +71,10 @@ def _too_few(evaluations: int, n: int) -> OptionError:
 
 
 def _coalitions(pairs: int, n: int, seed: int) -> Bool[Tensor, "s n"]:
-    """Draw coalitions of sizes 1 to n - 1; after them come their complements."""
+    """Return random coalitions of sizes 1 to n - 1, followed by their complements."""
     generator = torch.Generator().manual_seed(seed)
     sizes = torch.arange(1, n)
     drawn = torch.multinomial(1 / (sizes * (n - sizes)), pairs, replacement=True, generator=generator)
-    places = torch.rand(pairs, n, generator=generator).argsort(1).argsort(1)
-    inside = places < sizes[drawn][:, None]
+    ranks = torch.rand(pairs, n, generator=generator).argsort(1).argsort(1)
+    inside = ranks < sizes[drawn][:, None]
     return torch.cat([inside, ~inside])

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from shapleycam.errors import EfficiencyGapWarning, OptionError, warn
 from shapleycam.game import Game
-from shapleycam.values._taylor import divided
+from shapleycam.values._taylor import values_from_derivative
 from shapleycam.values.distance import efficiency_gap
 from shapleycam.values.scale import ignores_scale, warn_of_ignored_scale
 from shapleycam.values.shares import ShapleyValues
@@ -27,18 +27,38 @@ _FEWEST, MOST_NODES = 4, 64
 
 
 def path(game: Game, nodes: Nodes = 8, tolerance: float = 0.01) -> ShapleyValues:
-    """Estimate values (b, n) from gradients at Gauss-Legendre nodes of the way from 0 to A.
+    """Compute path (Aumann-Shapley) estimates, from gradients at Gauss-Legendre nodes on the line from 0 to A.
 
-    `nodes="auto"` takes 4, 8, … 64 nodes, for each image until its values sum to v(N) within `tolerance` of it;
-    `nodes` of what is returned says how many it took. Warns of images whose values do not, and of a head that ignores
-    scale, where no number of nodes helps.
+    Warns of images whose values do not sum to v(N) with the largest number of nodes, and of a head that ignores scale,
+    where no number of nodes helps.
+
+    Args:
+        game: of b images with n players.
+        nodes: how many gradients; "auto" takes 4, 8, … 64 for each image, until its values sum to v(N).
+        tolerance: the share of v(N) by which the sum may differ, for "auto".
+
+    Returns:
+        The values (b, n), in units of the utility, without a standard error; `nodes` (b,) says how many were taken.
 
     Raises:
         OptionError: fewer than one node, or a tolerance that is not positive.
+        DerivativeError: something after the layer has no derivative.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.values import path
+        >>> _ = torch.manual_seed(0)
+        >>> pool = torch.nn.AdaptiveAvgPool2d(1)
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 4, stride=4), pool, torch.nn.Flatten())
+        >>> game = Explainer(model, layer="0", device="cpu").game(torch.rand(1, 3, 8, 8))
+        >>> shares = path(game, nodes="auto")
+        >>> shares.values.shape, shares.nodes
+        (torch.Size([1, 4]), tensor([4]))
     """
     derivative, taken = mean_gradient(game, nodes, tolerance)
     spent = taken if nodes != "auto" else 2 * taken - _FEWEST
-    return ShapleyValues(divided(game, derivative), None, spent, nodes=taken)
+    return ShapleyValues(values_from_derivative(game, derivative), None, spent, nodes=taken)
 
 
 def mean_gradient(
@@ -72,15 +92,15 @@ def mean_gradient(
 def _relative_gap(game: Game, derivative: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
     """Return the efficiency gap; v(N) counts as no less than what rounding leaves of U(head(A)) - U(head(0))."""
     rounding = 100 * torch.finfo(game.full.dtype).eps * torch.maximum(game.full.abs(), game.empty.abs()).clamp(min=1)
-    return efficiency_gap(divided(game, derivative), game.grand, rounding)
+    return efficiency_gap(values_from_derivative(game, derivative), game.grand, rounding)
 
 
 def _quadrature(game: Game, nodes: int) -> Float[Tensor, "b *shape"]:
     if not isinstance(nodes, int) or nodes < 1:
         raise OptionError(f"nodes is {nodes!r}; expected 1 or more gradients along the path, or 'auto'")
-    places, weights = np.polynomial.legendre.leggauss(nodes)
+    points, weights = np.polynomial.legendre.leggauss(nodes)
     total = torch.zeros_like(game.activation)
-    for gradient, weight in zip(game.gradients_along(((places + 1) / 2).tolist()), weights / 2, strict=True):
+    for gradient, weight in zip(game.gradients_along(((points + 1) / 2).tolist()), weights / 2, strict=True):
         total.add_(gradient, alpha=float(weight))
     return total
 

@@ -46,8 +46,23 @@ def permutation(
         most_orders: where sampling to a tolerance ends in any case, with a warning of what was reached.
         progress: called after each round with the orders so far and the largest ‖stderr‖ / ‖values‖.
 
+    Returns:
+        The values and their standard errors, both (b, n), in units of the utility, in float64.
+
     Raises:
         OptionError: no orders, or a tolerance that is not positive.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.values import permutation
+        >>> _ = torch.manual_seed(0)
+        >>> pool = torch.nn.AdaptiveAvgPool2d(1)
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 4, stride=4), pool, torch.nn.Flatten())
+        >>> game = Explainer(model, layer="0", device="cpu").game(torch.rand(1, 3, 8, 8))
+        >>> shares = permutation(game, orders=32)
+        >>> shares.values.shape, shares.stderr.shape, shares.samples
+        (torch.Size([1, 4]), torch.Size([1, 4]), tensor([8]))
     """
     if orders is not None and orders < 1:
         raise OptionError(f"orders is {orders}; expected 1 or more")
@@ -109,7 +124,7 @@ def _warn_of_tolerance(images: Int[Tensor, " a"], reached: float, tolerance: flo
 def _prefix_worth(
     game: Game, places: Int[Tensor, "a orders n"], images: Int[Tensor, " a"]
 ) -> Float[Tensor, "a orders m"]:
-    """Return the worth of the first 0, 1, … n players of each order; nobody and all need no evaluation."""
+    """Return the worth of the first 0, 1, … n players of each order; those of 0 and n need no evaluation."""
     n, precise = game.n_players, accurate(game.activation.device)
     worth = torch.zeros(*places.shape[:2], n + 1, dtype=precise, device=game.activation.device)
     worth[..., n] = game.grand[images.to(worth.device), None].to(precise)

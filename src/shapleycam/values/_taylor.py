@@ -16,19 +16,38 @@ from shapleycam.values.shares import ShapleyValues
 
 
 def taylor(game: Game, order: int = 2) -> ShapleyValues:
-    """Estimate values (b, n) from the gradient alone (order 1) or with one Hessian-vector product (order 2).
+    """Compute Taylor estimates of the values, from the gradient alone or with one Hessian-vector product.
+
+    Args:
+        game: of b images with n players.
+        order: 1 for the gradient alone, 2 for the Hessian-vector product too.
+
+    Returns:
+        The values (b, n), in units of the utility, without a standard error; `evaluations` counts derivatives.
 
     Raises:
         OptionError: another order.
         DerivativeError: something after the layer has no second derivative.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.values import exact, taylor
+        >>> _ = torch.manual_seed(0)
+        >>> pool = torch.nn.AdaptiveAvgPool2d(1)
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 4, stride=4), pool, torch.nn.Flatten())
+        >>> game = Explainer(model, layer="0", device="cpu").game(torch.rand(1, 3, 8, 8))
+        >>> error = (taylor(game).values - exact(game).values).norm() / game.grand.abs()
+        >>> bool(error < 0.01)
+        True
     """
     if order not in {1, 2}:
         raise OptionError(f"order is {order}; expected 1 or 2")
     derivative = first_order(game) if order == 1 else second_order(game)
-    return ShapleyValues(divided(game, derivative), None, torch.full_like(game.target, order))
+    return ShapleyValues(values_from_derivative(game, derivative), None, torch.full_like(game.target, order))
 
 
-def divided(game: Game, derivative: Float[Tensor, "b *shape"]) -> Float[Tensor, "b n"]:
+def values_from_derivative(game: Game, derivative: Float[Tensor, "b *shape"]) -> Float[Tensor, "b n"]:
     """Return φ_j = Σ_k A_kj D_kj, summed over each player's positions."""
     return game.players.totals(game.layout.positions(game.activation * derivative).sum(2))
 

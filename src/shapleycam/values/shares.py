@@ -16,9 +16,20 @@ from shapleycam.intervals import student_quantile
 class ShapleyValues:
     """Each player's share of v(N), in units of the utility.
 
-    `values` (b, n); `stderr` (b, n), their standard errors, None where an estimator has none; `evaluations` (b,), how
-    many head evaluations (for path and Taylor: head derivatives) each image took. `samples` (b,) is the number of
-    independent samples that `stderr` comes from, None without it; `nodes` (b,) those of a path.
+    Attributes:
+        values: (b, n), in units of the utility.
+        stderr: (b, n), their standard errors; None where an estimator has none.
+        evaluations: (b,), how many head evaluations (for path and Taylor: head derivatives) each image took.
+        samples: (b,), the number of independent samples that `stderr` comes from; None without it.
+        nodes: (b,), the number of gradients along the path; None for other estimators.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.values import ShapleyValues
+        >>> values, stderr = torch.tensor([[3.0, 4.0]]), torch.tensor([[0.3, 0.4]])
+        >>> shares = ShapleyValues(values, stderr, evaluations=torch.tensor([16]), samples=torch.tensor([8]))
+        >>> shares.uncertainty, shares.interval()[0].round(decimals=2)
+        (tensor([0.1000]), tensor([[2.2900, 3.0500]]))
     """
 
     values: Float[Tensor, "b n"]

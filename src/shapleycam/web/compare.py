@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from shapleycam.cams.table import METHODS, expand
+from shapleycam.cams.table import METHODS, expand_methods
 from shapleycam.errors import DerivativeError
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.evidence import describe_evidence
@@ -42,7 +42,7 @@ def by_all(
     try:
         return traced_batch.compare(methods, question.target, question.utility, options)
     except DerivativeError:
-        names = expand(methods, question.game(traced_batch).n_players)
+        names = expand_methods(methods, question.game(traced_batch).n_players)
         rest = [name for name in names if not METHODS[name].basis.needs_second_derivatives]
         if not rest:
             raise

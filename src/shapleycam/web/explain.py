@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from shapleycam.cams.table import method_of
-from shapleycam.drawing.data_uri import encoded
+from shapleycam.drawing.data_uri import encode_picture
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.summary import (
@@ -156,7 +156,7 @@ def _downloads(found: Explained) -> str:
     facts = {"image": e.sources[0].name, **summary.as_data(), "to_divide": found.grand}
     document = json.dumps(facts, indent=2, ensure_ascii=False).encode()
     links = (
-        markup.download(f"{stem}.png", encoded(e.overlay(), "PNG"), "image/png", "PNG"),
+        markup.download(f"{stem}.png", encode_picture(e.overlay(), "PNG"), "image/png", "PNG"),
         markup.download(f"{stem}.npz", numbers.getvalue(), "application/octet-stream", "NPZ"),
         markup.download(f"{stem}.json", document, "application/json", "JSON"),
     )

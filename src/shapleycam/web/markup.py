@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from shapleycam.drawing.data_uri import address, gradient, picture_address
+from shapleycam.drawing.data_uri import css_gradient, make_data_uri, picture_data_uri
 from shapleycam.drawing.overlays import HEAT, SIGNED
 
 _WORDS = {"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;"}
@@ -31,7 +31,7 @@ def text(value: object) -> str:
 def picture_uri(image: Image.Image) -> str:
     """A picture as the page shows it: WebP, without loss where it is transparent."""
     how: dict[str, Any] = {"lossless": True} if image.mode == "RGBA" else {"quality": 88}
-    return picture_address(image, "WEBP", **how)
+    return picture_data_uri(image, "WEBP", **how)
 
 
 def message(what: object) -> str:
@@ -74,7 +74,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]], caption: str) 
 def colour_bar(signed: bool, low: str, high: str, what: str) -> str:  # noqa: FBT001
     """The colours of a map with what their ends mean."""
     ends = f"<span>{text(low)}</span><span>{text(what)}</span><span>{text(high)}</span>"
-    bar = f'<i style="background:{gradient(SIGNED if signed else HEAT)}"></i>'
+    bar = f'<i style="background:{css_gradient(SIGNED if signed else HEAT)}"></i>'
     return (
         f'<div class="sc-bar" aria-label="{text(f"colours from {low} to {high}, {what}")}" role="img">{bar}{ends}</div>'
     )
@@ -82,7 +82,7 @@ def colour_bar(signed: bool, low: str, high: str, what: str) -> str:  # noqa: FB
 
 def download(name: str, content: bytes, kind: str, label: str) -> str:
     """A link to something to keep."""
-    return f'<a class="sc-button" download="{text(name)}" href="{address(content, kind)}">{text(label)}</a>'
+    return f'<a class="sc-button" download="{text(name)}" href="{make_data_uri(content, kind)}">{text(label)}</a>'
 
 
 def enlargeable(image: Image.Image, alt: str, title: str, caption: str) -> str:

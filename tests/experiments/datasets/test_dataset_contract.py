@@ -16,7 +16,7 @@ import torchvision
 from PIL import Image
 
 from shapleycam.errors import ImageError, OptionError
-from shapleycam.experiments.datasets.dataset import decode_image
+from shapleycam.experiments.datasets.dataset import open_encoded_image
 from shapleycam.experiments.datasets.opening import open_dataset
 from shapleycam.images import open_photograph
 
@@ -181,7 +181,7 @@ class TestDecoded:
         exif[0x0112] = 6
         file = io.BytesIO()
         Image.new("RGB", (32, 16)).save(file, "JPEG", exif=exif)
-        assert open_photograph(decode_image(file.getvalue(), "a.jpg")).size == (16, 32)
+        assert open_photograph(open_encoded_image(file.getvalue(), "a.jpg")).size == (16, 32)
 
     @pytest.mark.parametrize(
         ("content", "message"),
@@ -192,13 +192,13 @@ class TestDecoded:
     )
     def test_refused(self, content, message):
         with pytest.raises(ImageError) as caught:
-            decode_image(content, "a.jpg")
+            open_encoded_image(content, "a.jpg")
         assert str(caught.value) == message
 
     def test_cut_short_is_noticed_when_it_is_loaded(self):
         whole = png((1, 2, 3), (300, 300))
         with pytest.raises(ImageError, match="damaged or cut short"):
-            open_photograph(decode_image(whole[: len(whole) // 2], "a.png"))
+            open_photograph(open_encoded_image(whole[: len(whole) // 2], "a.png"))
 
 
 def test_file_name_that_is_not_utf_8(tmp_path):

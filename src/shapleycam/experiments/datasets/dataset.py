@@ -96,7 +96,7 @@ class Subset(Dataset):
         return self.whole.content_signature(_check_index(index, self.length))
 
 
-def decode_image(content: bytes, name: str) -> Image.Image:
+def open_encoded_image(content: bytes, name: str) -> Image.Image:
     """Open the picture in a file's content; its pixels are decoded later, when they are used.
 
     Raises:

@@ -67,7 +67,7 @@ def walk_pictures(path: Path, parents: frozenset[tuple[int, int]] = _NO_FOLDERS)
 def _list_folder(path: Path) -> list[tuple[Path, bool, bool]]:
     """Return each entry of a folder, whether it is a folder, and whether it is a file.
 
-    A link to nothing counts as a file, so that it becomes a row that says so.
+    A broken link counts as a file, so that the results have a row with its error.
     """
     with os.scandir(path) as entries:
         return [(path / entry.name, entry.is_dir(), entry.is_file() or entry.is_symlink()) for entry in entries]

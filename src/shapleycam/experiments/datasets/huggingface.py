@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from shapleycam.errors import ImageError, OptionError
-from shapleycam.experiments.datasets.dataset import Dataset, Label, decode_image
+from shapleycam.experiments.datasets.dataset import Dataset, Label, open_encoded_image
 from shapleycam.wording import on_one_line
 
 _SPEC = re.compile(r"(?P<name>.+?)(:(?P<split>[\w.+-]+(\[[^\]]*\])?))?")
@@ -43,7 +43,7 @@ class HuggingFaceDataset(Dataset):
         except Exception as error:
             raise ImageError(f"row {self.names[index]}: the dataset cannot read it ({on_one_line(error)})") from error
         if cell and cell["bytes"] is not None:
-            return decode_image(cell["bytes"], f"row {self.names[index]}")
+            return open_encoded_image(cell["bytes"], f"row {self.names[index]}")
         if cell and cell["path"]:
             return Path(cell["path"])
         raise ImageError(f"row {self.names[index]}: no picture in column {self.column!r}; expected one in every row")
@@ -85,7 +85,7 @@ def is_saved_dataset(path: Path) -> bool:
 
 
 def from_hugging_face(rows: Any, origin: str) -> HuggingFaceDataset:
-    """Wrap a dataset of the library; its columns are found by their types.
+    """Return a dataset of the library as a `Dataset`; its columns are found by their types.
 
     Pictures are in the one column of type Image; of several, in that called "image" or "img". Labels are in a column
     of type ClassLabel: that called "label" or "labels", otherwise the one with most classes; where there is none, in a
@@ -117,7 +117,11 @@ def from_hugging_face(rows: Any, origin: str) -> HuggingFaceDataset:
 
 
 def _library() -> Any:
-    """Import the optional library."""
+    """Return the optional library.
+
+    Raises:
+        OptionError: it is not installed.
+    """
     try:
         library = import_module("datasets")
     except ImportError:

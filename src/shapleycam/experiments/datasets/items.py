@@ -62,7 +62,7 @@ class ItemDataset(Dataset):
 
 
 def from_items(source: Any, origin: str | None = None) -> ItemDataset:
-    """Wrap a dataset with a length whose items are a PIL image, or a PIL image and a class number or name.
+    """Return a dataset with a length, whose items are a PIL image or (PIL image, class number or name), as a `Dataset`.
 
     Raises:
         OptionError: it has no length or no items, or they are not PIL images.

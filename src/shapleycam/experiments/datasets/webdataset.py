@@ -17,7 +17,7 @@ from braceexpand import braceexpand
 from PIL import Image
 
 from shapleycam.errors import ImageError, OptionError
-from shapleycam.experiments.datasets.dataset import Dataset, Label, decode_image
+from shapleycam.experiments.datasets.dataset import Dataset, Label, open_encoded_image
 from shapleycam.experiments.datasets.files import file_signature
 from shapleycam.experiments.datasets.shards import Member, list_members
 from shapleycam.images import SUFFIXES
@@ -50,7 +50,7 @@ class ShardDataset(Dataset):
         Raises:
             ImageError: the shard cannot be read, or the member is not a picture.
         """
-        return decode_image(self.pictures[index].content(), self.names[index])
+        return open_encoded_image(self.pictures[index].content(), self.names[index])
 
     def content_signature(self, index: int) -> str:
         """Return the member's size and a sample of its content."""

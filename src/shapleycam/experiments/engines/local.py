@@ -99,7 +99,7 @@ class _PreparedItems(Dataset[Any]):
 
 
 def _end_with_parent(parent: int, _: int) -> None:
-    """End this worker when its parent has ended: a parent that is killed tells nobody, and its workers would wait."""
+    """End this worker when its parent has ended: a killed parent sends no message, and its workers would wait."""
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -26,9 +26,12 @@ _OVERWRITTEN = (
 
 @dataclass(frozen=True)
 class PublishedFigures:
-    """Published figures in percent, by model, layer, utility, method and metric.
+    """Published figures.
 
-    `remarks` are sentences for the reader of a comparison: how the measurement differs from the published one.
+    Attributes:
+        source: where they were published.
+        percent: the figures in percent, by (model, layer, utility, method, metric).
+        remarks: sentences for the reader of a comparison: how the measurement differs from the published one.
 
     Examples:
         >>> from shapleycam.experiments.results import PublishedFigures
@@ -58,13 +61,20 @@ class Difference:
 
     @property
     def points(self) -> float:
-        """Measured - published, in percentage points."""
+        """Return measured - published, in percentage points."""
         return self.measured - self.published
 
 
 @dataclass(frozen=True)
 class PublishedComparison:
     """All cells of a summary that have a published counterpart, and the figures of either side that have none.
+
+    Attributes:
+        source: where the published figures are from.
+        differences: one for each figure that is both measured and published.
+        unpublished: the keys of measured figures that are not published.
+        unmeasured: the keys of published figures that are not measured.
+        remarks: as in `PublishedFigures`.
 
     Examples:
         >>> from shapleycam.experiments.results import PublishedComparison

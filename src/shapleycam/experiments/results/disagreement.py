@@ -23,7 +23,13 @@ _GROUP_COLUMNS = ("model", "layer", "utility")
 class Disagreement:
     """How far methods differ on one image by one metric; values are as in the rows.
 
-    `best` and `worst` are the methods with the best and the worst value; `spread` is the distance of the two, above 0.
+    Attributes:
+        index: the image's position in the dataset.
+        image: its name.
+        model: the network's name.
+        best: the method with the best value, `best_value`.
+        worst: the method with the worst value, `worst_value`.
+        spread: the distance of the two values, above 0.
 
     Examples:
         >>> from shapleycam.experiments.results import Disagreement

@@ -22,7 +22,7 @@ _TIDY_HEADS = (
 _COMPARED_HEADS = ("published_percent", "difference_points", "remarks")
 
 
-class Layout(Interface):
+class TableLayout(Interface):
     """A form of the tables as text."""
 
     def __call__(
@@ -134,7 +134,7 @@ def tidy(summary: ResultsSummary, *, intervals: bool = True, against: PublishedF
     return text.getvalue()
 
 
-LAYOUTS: dict[str, Layout] = {"markdown": markdown, "latex": latex, "html": html, "csv": tidy}
+LAYOUTS: dict[str, TableLayout] = {"markdown": markdown, "latex": latex, "html": html, "csv": tidy}
 """The forms that are plain text, by name."""
 
 

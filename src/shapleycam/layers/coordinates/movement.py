@@ -58,7 +58,7 @@ def move_rule(operation: Operation) -> list[Coordinates] | Coordinates:
 
 def copy_rule(operation: Operation) -> Coordinates | None:
     """Return the coordinates of a copy, also in another dtype or on another device."""
-    source = operation.coordinates("src" if "src" in operation.arguments else operation.first)
+    source = operation.coordinates("src" if "src" in operation.arguments else operation.first_argument)
     return None if source is None else broadcast(source, operation.results[0].shape).to(operation.results[0].device)
 
 

@@ -27,8 +27,8 @@ class Operation:
         return self.arguments[argument]
 
     @property
-    def first(self) -> str:
-        """The name of the first argument."""
+    def first_argument(self) -> str:
+        """Return the name of the first argument."""
         return next(iter(self.arguments))
 
     def coordinates(self, argument: str) -> Coordinates | None:

@@ -48,7 +48,7 @@ def combine_all(operands: Sequence[Coordinates], shape: Sequence[int]) -> Coordi
 
 def shape_preserving_rule(operation: Operation) -> Coordinates | None:
     """Return the coordinates of the first operand, which has the shape of the result."""
-    return operation.coordinates(operation.first)
+    return operation.coordinates(operation.first_argument)
 
 
 def embedding_rule(operation: Operation) -> Coordinates | None:

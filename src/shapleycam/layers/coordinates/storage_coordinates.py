@@ -98,7 +98,7 @@ class StorageCoordinates:
             entry.flat = constant_coordinates((elements,), self.axes, tensor.device).contiguous()
             entry.collapsed = None
         if entry.flat is None:
-            raise RuntimeError("a storage without places")
+            raise RuntimeError("a storage without coordinates")
         return entry.flat
 
 

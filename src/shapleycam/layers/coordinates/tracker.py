@@ -89,7 +89,7 @@ class CoordinateTracker(TorchDispatchMode):
         lost: the operations whose effect on coordinates is not known, in the order in which they ran.
         channels: which axis of the image a weight sums over first.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from shapleycam.layers.coordinates import CoordinateTracker
         >>> image = torch.rand(1, 3, 4, 6)

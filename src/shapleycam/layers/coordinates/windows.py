@@ -100,7 +100,7 @@ def adaptive_pooling_rule(operation: Operation) -> Coordinates | None:
 
 def resampling_rule(operation: Operation) -> Coordinates | None:
     """Return the coordinates after interpolation to another size."""
-    coordinates = operation.coordinates(operation.first)
+    coordinates = operation.coordinates(operation.first_argument)
     if coordinates is None:
         return None
     result = operation.results[0]

@@ -75,6 +75,14 @@ class Copier(CopyState):
 
     `precision` is what floating-point parameters and buffers become; None widens half precision to float32 and leaves
     the rest as it is.
+
+    Examples:
+        >>> from torch import nn
+        >>> from shapleycam.tracing.copying import Copier
+        >>> model = nn.Sequential(nn.Linear(3, 2), nn.Dropout()).train()
+        >>> copied = Copier(model).model
+        >>> copied.training, copied[0].weight.data_ptr() == model[0].weight.data_ptr()
+        (False, True)
     """
 
     def __init__(self, model: nn.Module, precision: torch.dtype | None = None) -> None:

@@ -23,7 +23,7 @@ def copy_function(state: CopyState, function: types.FunctionType) -> Any:
     A function without any of these is shared. Code that torch.compile made is left out: it would be compiled anew
     around what is put in the place of the model's modules.
     """
-    written = as_written(function)
+    written = original_function(function)
     if not isinstance(written, types.FunctionType):
         return state.copy(written)
     global_state = _global_state(state, written)
@@ -71,8 +71,8 @@ def copy_partial(state: CopyState, partial: functools.partial[Any]) -> functools
     return functools.partial(state.copy(partial.func), *map(state.copy, partial.args), **keywords)
 
 
-def as_written(function: Any) -> Any:
-    """Return a function as it was before torch.compile or torch.compiler.disable wrapped it."""
+def original_function(function: Any) -> Any:
+    """Return a function as it was written, without what torch.compile or torch.compiler.disable wrapped around it."""
     while (inner := getattr(function, "_torchdynamo_orig_callable", None)) is not None:
         function = inner
     return function

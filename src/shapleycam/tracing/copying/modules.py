@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shapleycam.tracing.copying.functions import as_written, has_state, referenced_names
+from shapleycam.tracing.copying.functions import has_state, original_function, referenced_names
 from shapleycam.tracing.copying.packages import STATELESS_PACKAGES, package_of
 from shapleycam.tracing.copying.scripted import ScriptedCall
 from shapleycam.tracing.copying.state import IMMUTABLE, CopyState
@@ -67,15 +67,15 @@ def _attributes_used_by_forward(kind: type[nn.Module]) -> dict[str, Any]:
     bases = [base for base in reversed(kind.__mro__) if package_of(base) not in STATELESS_PACKAGES]
     attributes = {name: value for base in bases for name, value in vars(base).items() if not name.startswith("__")}
     used: dict[str, Any] = {}
-    ahead = ["forward"]
-    while ahead:
-        name = ahead.pop()
+    pending = ["forward"]
+    while pending:
+        name = pending.pop()
         if name in used or name not in attributes:
             continue
         used[name] = attributes[name]
-        function = as_written(attributes[name])
+        function = original_function(attributes[name])
         if isinstance(function, types.FunctionType):
-            ahead.extend(referenced_names(function.__code__))
+            pending.extend(referenced_names(function.__code__))
     return {name: value for name, value in used.items() if isinstance(value, types.FunctionType) or has_state(value)}
 
 

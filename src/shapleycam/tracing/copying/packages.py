@@ -23,7 +23,7 @@ def package_of(definition: Any) -> str:
 
 
 def is_user_class(kind: type) -> bool:
-    """Return whether a class was written in Python, by somebody other than PyTorch, numpy and the standard library."""
+    """Return whether a class was written in Python, outside PyTorch, numpy and the standard library."""
     return bool(kind.__flags__ & _HEAP_TYPE) and package_of(kind) not in _SHARED_PACKAGES and not issubclass(
         kind, (torch.optim.Optimizer, torch.utils.data.Dataset, torch.utils.data.DataLoader)
     )  # fmt: skip

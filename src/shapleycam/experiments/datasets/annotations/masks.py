@@ -11,7 +11,7 @@ from PIL import Image
 
 from shapleycam.errors import ImageError
 from shapleycam.experiments.datasets.annotations.base import Annotations, NameIndex, read_content
-from shapleycam.experiments.datasets.dataset import decode_image
+from shapleycam.experiments.datasets.dataset import open_encoded_image
 from shapleycam.experiments.datasets.regions import Region
 from shapleycam.images import PIXEL_LIMIT
 from shapleycam.wording import on_one_line
@@ -54,7 +54,7 @@ def _read_regions(path: Path) -> list[Region]:
 
 def _read_values(path: Path) -> tuple[NDArray[np.int64], bool]:
     """Return the numbers in a mask (height, width), and whether they are those of a palette."""
-    image = decode_image(read_content(path), str(path))
+    image = open_encoded_image(read_content(path), str(path))
     if image.width * image.height > PIXEL_LIMIT:
         raise ImageError(f"{path}: over the limit of {PIXEL_LIMIT:,} pixels; make it smaller")
     try:

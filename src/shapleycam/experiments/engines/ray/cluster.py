@@ -38,7 +38,7 @@ def import_ray() -> Any:
 
 @contextmanager
 def connected(address: str | None) -> Iterator[Any]:
-    """Give the ray package, connected to a cluster; a connection that this opens is closed at the end.
+    """Yield the ray package, connected to a cluster; a connection that this opens is closed at the end.
 
     Args:
         address: as `Ray.address`; it is not looked at where the caller is connected already.
@@ -59,7 +59,7 @@ def connected(address: str | None) -> Iterator[Any]:
 
 
 def silence(ray: Any) -> None:
-    """Turn off Ray Data's progress bars and log: a listener says how far the work is."""
+    """Set Ray Data to show no progress bars and log: a listener says how far the work is."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -67,7 +67,7 @@ def silence(ray: Any) -> None:
 
 def _connect(ray: Any, address: str | None) -> None:
     target = os.environ.get("RAY_ADDRESS", "local") if address is None else address
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anybody
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray sends no usage statistics
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if target == "local":
         options["include_dashboard"] = False

@@ -161,7 +161,7 @@ def _sendable(error: Exception) -> ShapleyCamError:
 
 
 def _change_folder(folder: str) -> None:
-    """Work in the user's folder where this machine has it, so that relative paths mean what they mean to the user."""
+    """Enter the user's folder where this machine has it, so that relative paths mean what they mean to the user."""
     with suppress(OSError):
         os.chdir(folder)
 
