@@ -34,13 +34,13 @@ def exact(game):
     mask = torch.zeros_like(game.layout.positions(game.activation))
 
     def worth(coalition):
-        kept = mask.clone()
-        kept[:, list(coalition)] = 1
-        return float(game.utility_at(game.activation * kept.transpose(1, 2).reshape(game.activation.shape)))
+        masked = mask.clone()
+        masked[:, list(coalition)] = 1
+        return float(game.utility_at(game.activation * masked.transpose(1, 2).reshape(game.activation.shape)))
 
     shares = torch.zeros(n, dtype=torch.float64)
     for player in range(n):
-        others = [other for other in range(n) if other != player]
+        others = [opponent for opponent in range(n) if opponent != player]
         for coalition in chain.from_iterable(combinations(others, size) for size in range(n)):
             weight = factorial(len(coalition)) * factorial(n - len(coalition) - 1) / factorial(n)
             shares[player] += weight * (worth((*coalition, player)) - worth(coalition))
@@ -103,11 +103,11 @@ def test_path_values_of_a_power_by_pencil(small_image, exponent):
     total = small_image.sum()
     expected = small_image[0].sum(0).flatten() * total ** (exponent - 1)
     for nodes in (1, 2, 3):
-        found = values(game, mean_gradient(game, nodes)[0])[0]
+        path_values = values(game, mean_gradient(game, nodes)[0])[0]
         if exponent <= 2 * nodes:
-            torch.testing.assert_close(found, expected)
+            torch.testing.assert_close(path_values, expected)
         else:
-            assert (found - expected).abs().max() > 1e-3 * expected.abs().max()
+            assert (path_values - expected).abs().max() > 1e-3 * expected.abs().max()
 
 
 def test_second_order_of_a_power_by_pencil(small_image):
@@ -135,10 +135,10 @@ def test_methods_agree_on_a_quadratic_head(small_image):
     matrix = torch.randn(8, 8, dtype=torch.float64, generator=generator)
     model = quadratic(torch.ones(8, dtype=torch.float64), matrix + matrix.T)
     explainer = Explainer(model, layer="features", utility="logit")
-    found = explainer.compare(small_image, ["pathcam-h", "shapleycam-h"], target=0, nodes=1)
+    comparison = explainer.compare(small_image, ["pathcam-h", "shapleycam-h"], target=0, nodes=1)
     truth = exact(explainer.game(small_image, target=0)).float().reshape(2, 2)
-    torch.testing.assert_close(found["pathcam-h"].values[0], truth)
-    torch.testing.assert_close(found["shapleycam-h"].values[0], truth)
+    torch.testing.assert_close(comparison["pathcam-h"].values[0], truth)
+    torch.testing.assert_close(comparison["shapleycam-h"].values[0], truth)
 
 
 def test_path_sums_to_the_utility_of_a_smooth_head(image):
