@@ -225,11 +225,13 @@ def test_black_in_a_real_network():
     actual = measure(explainer, photo, {"gradcam": explanation}, ["average_drop"], MetricOptions(mask_space="pixels"))
     mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (preprocess.mean, preprocess.std))
     pixels = explanation.images * std + mean
-    again = (pixels * explanation.heatmap[:, None] - mean) / std
+    masked_images = (pixels * explanation.heatmap[:, None] - mean) / std
     target = int(explanation.target)
     with torch.no_grad():
-        s, kept = (float(explainer.model(x).softmax(1)[0, target]) for x in (explanation.images, again))
-    assert float(actual["average_drop"]["gradcam"]) == pytest.approx(max(0, s - kept) / s, abs=1e-5)
+        score, masked_score = (
+            float(explainer.model(x).softmax(1)[0, target]) for x in (explanation.images, masked_images)
+        )
+    assert float(actual["average_drop"]["gradcam"]) == pytest.approx(max(0, score - masked_score) / score, abs=1e-5)
 
 
 @pytest.mark.parametrize("preprocess", [None, lambda photo: torch.zeros(3, 24, 24)], ids=["none", "a function"])
@@ -281,7 +283,7 @@ def test_objects_of_numbers(explainer, images, explanations):
 
 
 @pytest.mark.parametrize(
-    "other",
+    "change",
     [
         pytest.param(lambda x: x[[1, 0, 2]], id="order"),
         pytest.param(lambda x: x + 1e-3, id="content"),
@@ -289,9 +291,9 @@ def test_objects_of_numbers(explainer, images, explanations):
         pytest.param(lambda x: x[..., :20], id="size"),
     ],
 )
-def test_other_images_are_refused(explainer, images, explanations, other):
+def test_other_images_are_refused(explainer, images, explanations, change):
     with pytest.raises(OptionError, match="not those that were explained"):
-        measure(explainer, other(images), explanations, ["complexity"])
+        measure(explainer, change(images), explanations, ["complexity"])
 
 
 def test_another_layer_is_refused(images, explanations):
@@ -363,11 +365,13 @@ def others_than_the_first(explainer, images):
     }
 
 
-@pytest.mark.parametrize("what", ["target", "layer", "images", "utility", "fewer"])
-def test_explanations_of_different_questions_are_refused(explainer, images, explanations, what):
-    other = others_than_the_first(explainer, images)[what]
+@pytest.mark.parametrize("difference", ["target", "layer", "images", "utility", "fewer"])
+def test_explanations_of_different_questions_are_refused(explainer, images, explanations, difference):
+    second_explanation = others_than_the_first(explainer, images)[difference]
     with pytest.raises(OptionError):
-        measure(explainer, images, {"gradcam": explanations["gradcam"], "hirescam": other}, ["average_drop"])
+        measure(
+            explainer, images, {"gradcam": explanations["gradcam"], "hirescam": second_explanation}, ["average_drop"]
+        )
 
 
 def test_a_mistyped_effort_is_refused(explainer, images, explanations):
@@ -419,11 +423,11 @@ def test_the_score_is_of_the_utility_that_was_explained(images):
     actual = measure(explainer, images, {"gradcam": explanation}, ["average_drop", "coherency"])
     kept_images = images * explanation.heatmap[:, None]
     with torch.no_grad():
-        s, kept = (explainer.model(x)[:, 2].sigmoid() for x in (images, kept_images))
-    expected = (s - kept).clamp(min=0) / s
+        score, masked_score = (explainer.model(x)[:, 2].sigmoid() for x in (images, kept_images))
+    expected = (score - masked_score).clamp(min=0) / score
     torch.testing.assert_close(actual["average_drop"]["gradcam"], expected, atol=1e-5, rtol=0)
-    again = explainer.explain(kept_images, "gradcam", target=2, utility="sigmoid_rest").heatmap
-    coherency = METRICS["coherency"].function(explanation.heatmap, again)
+    second_heatmap = explainer.explain(kept_images, "gradcam", target=2, utility="sigmoid_rest").heatmap
+    coherency = METRICS["coherency"].function(explanation.heatmap, second_heatmap)
     torch.testing.assert_close(actual["coherency"]["gradcam"], coherency, atol=1e-5, rtol=0)
 
 
@@ -440,8 +444,8 @@ def test_the_explainers_own_function_is_asked_again(images):
     explainer = Explainer(small(), layer="4", utility=lambda output, target: output[:, 0] - output[:, 1])
     explanation = explainer.explain(images, "gradcam", target=0)
     actual = measure(explainer, images, {"gradcam": explanation}, ["coherency"])["coherency"]["gradcam"]
-    again = explainer.explain(images * explanation.heatmap[:, None], "gradcam", target=0).heatmap
-    expected = METRICS["coherency"].function(explanation.heatmap, again)
+    second_heatmap = explainer.explain(images * explanation.heatmap[:, None], "gradcam", target=0).heatmap
+    expected = METRICS["coherency"].function(explanation.heatmap, second_heatmap)
     torch.testing.assert_close(actual, expected, atol=1e-5, rtol=0)
 
 

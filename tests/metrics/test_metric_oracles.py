@@ -56,10 +56,12 @@ def order(heatmap: np.ndarray) -> np.ndarray:
 def test_coherency_is_pearson_of_both_maps(explainer, explanations, images):
     actual = measure(explainer, images, explanations, ["coherency"])["coherency"]
     for method, explanation in explanations.items():
-        kept = explainer.explain(images * explanation.heatmap[:, None], method, target=explanation.target)
+        second_explanation = explainer.explain(images * explanation.heatmap[:, None], method, target=explanation.target)
         expected = [
-            (pearsonr(one.flatten(), other.flatten()).statistic + 1) / 2
-            for one, other in zip(explanation.heatmap.double(), kept.heatmap.double(), strict=True)
+            (pearsonr(first_map.flatten(), second_map.flatten()).statistic + 1) / 2
+            for first_map, second_map in zip(
+                explanation.heatmap.double(), second_explanation.heatmap.double(), strict=True
+            )
         ]
         assert actual[method].tolist() == pytest.approx(expected, abs=1e-5)
 
@@ -70,8 +72,12 @@ def test_confidence_metrics_from_plain_passes(explainer, explanations, images, m
     for method, explanation in explanations.items():
         for i, image in enumerate(images.double().numpy()):
             m, target = explanation.heatmap[i].double().numpy(), int(explanation.target[i])
-            s, kept, removed = score(model, [image, image * m, image * (1 - m)], target)
-            expected = [max(0.0, s - kept) / s, max(0.0, s - removed) / s, float(kept > s)]
+            full_score, kept_score, removed_score = score(model, [image, image * m, image * (1 - m)], target)
+            expected = [
+                max(0.0, full_score - kept_score) / full_score,
+                max(0.0, full_score - removed_score) / full_score,
+                float(kept_score > full_score),
+            ]
             assert [float(actual[name][method][i]) for name in names] == pytest.approx(expected, abs=1e-5)
 
 
@@ -83,9 +89,9 @@ def test_deletion_curve_in_numpy(explainer, explanations, images, model, steps):
             places = order(explanation.heatmap[i].numpy())
             changed = []
             for step in range(steps + 1):
-                one = image.reshape(3, -1).copy()
-                one[:, places[: int(np.ceil(576 * step / steps))]] = 0
-                changed.append(one.reshape(image.shape))
+                pixels = image.reshape(3, -1).copy()
+                pixels[:, places[: int(np.ceil(576 * step / steps))]] = 0
+                changed.append(pixels.reshape(image.shape))
             curve = score(model, np.stack(changed), int(explanation.target[i]))
             assert float(actual[method][i]) == pytest.approx(
                 np.trapezoid(curve, np.linspace(0, 1, steps + 1)), abs=1e-5
@@ -109,10 +115,10 @@ def test_insertion_curve_in_numpy(explainer, explanations, images, model):
             places = order(explanation.heatmap[i].numpy())
             start, changed = blurred(image, 11, 5.0), []
             for step in range(29):
-                one = start.reshape(3, -1).copy()
+                pixels = start.reshape(3, -1).copy()
                 shown = places[: int(np.ceil(576 * step / 28))]
-                one[:, shown] = image.reshape(3, -1)[:, shown]
-                changed.append(one.reshape(image.shape))
+                pixels[:, shown] = image.reshape(3, -1)[:, shown]
+                changed.append(pixels.reshape(image.shape))
             curve = score(model, np.stack(changed), int(explanation.target[i]))
             assert float(actual[method][i]) == pytest.approx(np.trapezoid(curve, np.linspace(0, 1, 29)), abs=1e-5)
 
@@ -205,20 +211,20 @@ def test_structural_similarity_is_skimages():
     structural_similarity = pytest.importorskip("skimage.metrics").structural_similarity
     generator = torch.Generator().manual_seed(0)
     # Even margins, wider than the windows reach: there it does not matter how the two continue a map beyond its edge.
-    one, other = torch.full((2, 2, 64, 48), 0.3).unbind()
-    for maps in (one, other):
+    first_maps, second_maps = torch.full((2, 2, 64, 48), 0.3).unbind()
+    for maps in (first_maps, second_maps):
         maps[:, 16:-16, 16:-16] = torch.rand(2, 32, 16, generator=generator)
     for i in range(2):
         _, everywhere = structural_similarity(
-            one[i].double().numpy(),
-            other[i].double().numpy(),
+            first_maps[i].double().numpy(),
+            second_maps[i].double().numpy(),
             gaussian_weights=True,
             sigma=1.5,
             use_sample_covariance=False,
             data_range=1,
             full=True,
         )
-        assert float(ssim(one, other)[i]) == pytest.approx(everywhere.mean(), abs=1e-4)
+        assert float(ssim(first_maps, second_maps)[i]) == pytest.approx(everywhere.mean(), abs=1e-4)
 
 
 def test_structural_similarity_is_skimages_nearly_everywhere_on_any_map():

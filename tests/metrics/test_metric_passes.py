@@ -23,7 +23,7 @@ def distinct(explanations) -> int:
     """How many maps there are among the methods, those that differ by rounding being one."""
     actual: list[torch.Tensor] = []
     for explanation in explanations.values():
-        if not any(torch.allclose(explanation.heatmap, other, atol=1e-5, rtol=0) for other in actual):
+        if not any(torch.allclose(explanation.heatmap, heatmap, atol=1e-5, rtol=0) for heatmap in actual):
             actual.append(explanation.heatmap)
     return len(actual)
 
@@ -164,8 +164,8 @@ def test_a_metric_that_needs_passes_makes_them(of_small):
 def test_all_metrics_share_what_they_ask(of_small):
     separately = sum(NEEDED.values())
     shared = {"average_drop", "adcc", "increase_in_confidence", "shapley_spearman", "efficiency_gap"}
-    again = sum(NEEDED[name] for name in (*shared, "road", "randomisation_ssim")) + 1  # and arcc's own x·M
-    assert runs_of(*of_small, ["all"]) <= separately - again
+    saved = sum(NEEDED[name] for name in (*shared, "road", "randomisation_ssim")) + 1  # and arcc's own x·M
+    assert runs_of(*of_small, ["all"]) <= separately - saved
 
 
 def test_every_pass_has_the_whole_batch(of_small):

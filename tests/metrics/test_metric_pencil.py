@@ -98,9 +98,19 @@ def area(*totals):
 def insertion():
     # Mirrored at the edge, the corner of 3 x 3 pixels is once itself, twice each neighbour and four times the one
     # across: of 4 3 / 2 0 these are (14 19 / 22 26)/9, of 4 3 / 2 3 (26 25 / 28 29)/9.
-    one = [Fraction(14 + 19 + 22 - 26, 9), 4 + Fraction(19 + 22 - 26, 9), 7 + Fraction(22 - 26, 9), 9 - Fraction(26, 9)]
-    two = [Fraction(26 + 25 + 28 - 29, 9), 4 + Fraction(25 + 28 - 29, 9), 7 + Fraction(28 - 29, 9), 9 - Fraction(29, 9)]
-    return both("insertion"), [area(*one, 9), area(*two, 6)]
+    first_steps = [
+        Fraction(14 + 19 + 22 - 26, 9),
+        4 + Fraction(19 + 22 - 26, 9),
+        7 + Fraction(22 - 26, 9),
+        9 - Fraction(26, 9),
+    ]
+    second_steps = [
+        Fraction(26 + 25 + 28 - 29, 9),
+        4 + Fraction(25 + 28 - 29, 9),
+        7 + Fraction(28 - 29, 9),
+        9 - Fraction(29, 9),
+    ]
+    return both("insertion"), [area(*first_steps, 9), area(*second_steps, 6)]
 
 
 def deletion():
@@ -254,13 +264,13 @@ def test_values_that_are_wrong_by_pencil():
 
 def test_arcc_cuts_road_to_its_range():
     score = METRICS["arcc"].function
-    one = torch.ones(3, dtype=torch.float64)
-    actual = score(one, 0.5 * one, torch.tensor([-0.3, 0.25, 0.7], dtype=torch.float64))
+    ones = torch.ones(3, dtype=torch.float64)
+    actual = score(ones, 0.5 * ones, torch.tensor([-0.3, 0.25, 0.7], dtype=torch.float64))
     assert actual.tolist() == pytest.approx([0, 3 / (1 + 2 + 2), 3 / (1 + 2 + 1)])
 
 
 def test_structural_similarity_of_even_maps():
     # No variance anywhere: what is left is (2ab + c) / (a² + b² + c), c = 0.01².
-    one, other = torch.full((1, 16, 16), 0.5), torch.full((1, 16, 16), 0.25)
+    first_map, second_map = torch.full((1, 16, 16), 0.5), torch.full((1, 16, 16), 0.25)
     expected = (2 / 8 + 1e-4) / (1 / 4 + 1 / 16 + 1e-4)
-    assert float(ssim(one, other)) == pytest.approx(expected, abs=1e-4)
+    assert float(ssim(first_map, second_map)) == pytest.approx(expected, abs=1e-4)

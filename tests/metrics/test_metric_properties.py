@@ -25,14 +25,14 @@ def planted(request):
     """By the name of a map, each of METRICS that says whether it is right, at one place of the patch."""
     plan, (row, column) = Plan("NCHW", (6, 6)), request.param
     image = image_of(plan, (row, column))
-    here = torch.zeros(1, *plan.image, dtype=torch.bool)
-    here[0, row * STRIDE : (row + 1) * STRIDE, column * STRIDE : (column + 1) * STRIDE] = True
+    patch = torch.zeros(1, *plan.image, dtype=torch.bool)
+    patch[0, row * STRIDE : (row + 1) * STRIDE, column * STRIDE : (column + 1) * STRIDE] = True
     explainer = Explainer(Planted(plan), layer="cells", utility="logit", layout="NCHW")
     explanation = explainer.explain(image, "hirescam", target=0)
     maps = {
-        "perfect": here.float(),
-        "constant": torch.zeros_like(here, dtype=torch.float32),  # as scaling makes them
-        "inverted": 1 - here.float(),
+        "perfect": patch.float(),
+        "constant": torch.zeros_like(patch, dtype=torch.float32),  # as scaling makes them
+        "inverted": 1 - patch.float(),
     }
     names = [
         "insertion", "deletion", "road", "average_drop", "average_drop_in_deletion", "pointing_game", "energy_pointing",
@@ -42,20 +42,20 @@ def planted(request):
         kind: {
             name: float(by_method["hirescam"])
             for name, by_method in measure(
-                explainer, image, {"hirescam": with_map(explanation, heat)}, names, options, here
+                explainer, image, {"hirescam": with_map(explanation, heat)}, names, options, patch
             ).items()
         }
         for kind, heat in maps.items()
     }
 
 
-@pytest.mark.parametrize("other", ["constant", "inverted"])
+@pytest.mark.parametrize("worse_map", ["constant", "inverted"])
 @pytest.mark.parametrize(
     "name", ["insertion", "deletion", "road", "average_drop", "average_drop_in_deletion", "pointing_game"]
 )
-def test_a_perfect_map_is_better(planted, name, other):
+def test_a_perfect_map_is_better(planted, name, worse_map):
     sign = 1 if METRICS[name].better == "high" else -1
-    assert sign * planted["perfect"][name] > sign * planted[other][name] + 0.02
+    assert sign * planted["perfect"][name] > sign * planted[worse_map][name] + 0.02
 
 
 def test_a_perfect_map_has_all_its_energy_inside(planted):
@@ -135,8 +135,8 @@ FOUR = st.lists(st.floats(0, 1, width=32), min_size=4, max_size=4)
 
 @MANY
 @given(FOUR, FOUR)
-def test_complexity_is_monotone_and_within_its_bounds(one, other):
-    low, high = torch.tensor([[one, other]]).aminmax(dim=1)
+def test_complexity_is_monotone_and_within_its_bounds(first_map, second_map):
+    low, high = torch.tensor([[first_map, second_map]]).aminmax(dim=1)
     complexity = METRICS["complexity"].function
     of_low, of_high = (float(complexity(maps.view(1, 2, 2))) for maps in (low, high))
     assert 0 <= of_low <= of_high <= 1
@@ -148,8 +148,8 @@ SHARE = st.floats(0, 1)
 @MANY
 @given(SHARE, SHARE, SHARE)
 def test_adcc_lies_between_its_parts(coherency, complexity, drop):
-    given_ = [torch.tensor([part], dtype=torch.float64) for part in (coherency, complexity, drop)]
-    actual = float(METRICS["adcc"].function(*given_))
+    arguments = [torch.tensor([part], dtype=torch.float64) for part in (coherency, complexity, drop)]
+    actual = float(METRICS["adcc"].function(*arguments))
     parts = (coherency, 1 - complexity, 1 - drop)
     assert min(parts) - 1e-9 <= actual <= max(parts) + 1e-9
     assert 0 <= actual <= 1 + 1e-9
@@ -160,24 +160,24 @@ def test_adcc_lies_between_its_parts(coherency, complexity, drop):
 @MANY
 @given(SHARE, SHARE, st.floats(-0.5, 0.5))
 def test_arcc_lies_between_its_parts(coherency, complexity, road):
-    given_ = [torch.tensor([part], dtype=torch.float64) for part in (coherency, complexity, road)]
-    actual = float(METRICS["arcc"].function(*given_))
+    arguments = [torch.tensor([part], dtype=torch.float64) for part in (coherency, complexity, road)]
+    actual = float(METRICS["arcc"].function(*arguments))
     parts = (coherency, 1 - complexity, min(max(2 * road, 0), 1))
     assert min(parts) - 1e-9 <= actual <= max(parts) + 1e-9
 
 
 @MANY
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
-def test_drops_are_shares(score, kept, removed):
-    one = torch.tensor([score])
-    drop = METRICS["average_drop"].function(one, torch.tensor([kept]))
-    rise = METRICS["increase_in_confidence"].function(one, torch.tensor([kept]))
-    if one == 0:
+def test_drops_are_shares(score, kept_share, removed_share):
+    full_score = torch.tensor([score])
+    drop = METRICS["average_drop"].function(full_score, torch.tensor([kept_share]))
+    rise = METRICS["increase_in_confidence"].function(full_score, torch.tensor([kept_share]))
+    if full_score == 0:
         assert drop.isnan()
     else:
         assert 0 <= drop <= 1
         assert not (rise == 1 and drop > 0)
-        assert 0 <= METRICS["average_drop_in_deletion"].function(one, torch.tensor([removed])) <= 1
+        assert 0 <= METRICS["average_drop_in_deletion"].function(full_score, torch.tensor([removed_share])) <= 1
 
 
 def test_curves_of_scores_lie_within_them():

@@ -125,8 +125,8 @@ def test_the_second_cam_is_of_the_class_that_was_explained_not_of_the_new_predic
     explanation = with_map(explainer.explain(images, "hirescam"), heat)
     assert explanation.target.tolist() == [0]
     # CAM of class 0 of x·M = 2.1 .25 / .2 .25 is 1 0 / 0.2/2.1 0
-    other = torch.tensor([[1.0, 0], [0.2 / 2.1, 0]])
-    expected = (np.corrcoef(heat.flatten(), other.flatten())[0, 1] + 1) / 2
+    second_map = torch.tensor([[1.0, 0], [0.2 / 2.1, 0]])
+    expected = (np.corrcoef(heat.flatten(), second_map.flatten())[0, 1] + 1) / 2
     assert float(of_one("coherency", explainer, images, explanation)) == pytest.approx(expected, abs=1e-5)
 
 
@@ -165,7 +165,7 @@ def test_the_images_themselves_lose_that_share():
     heat = torch.zeros(1, 24, 24)
     heat[0, :4, :4] = 1
     changed = imputations(images, heat, (10, 50), torch.ones_like(images), most_first=True)
-    shares = [(one != images).any(1).float().mean().item() for one in changed]
+    shares = [(imputed != images).any(1).float().mean().item() for imputed in changed]
     assert shares == pytest.approx([round(57.6) / 576, 0.5])
 
 
@@ -276,10 +276,10 @@ def test_inside_the_callers_context(name, context):
     outside = of_one(name, explainer, images, explanation, objects=boxes(2))
     with context():
         inside = of_one(name, explainer, images.clone(), explanation, objects=boxes(2))
-        again = explainer.explain(images.clone(), "shapleycam")
-        anew = of_one(name, explainer, images.clone(), again, objects=boxes(2))
+        second_explanation = explainer.explain(images.clone(), "shapleycam")
+        of_second = of_one(name, explainer, images.clone(), second_explanation, objects=boxes(2))
     assert torch.equal(inside, outside)
-    assert torch.equal(anew, outside)
+    assert torch.equal(of_second, outside)
     assert not inside.requires_grad
 
 
@@ -353,10 +353,13 @@ def stop(*_):
 def test_explanations_and_images_are_left_as_they_were():
     explainer, images = Explainer(small(), layer="4"), some(2)
     explanations = explainer.compare(images, SOME_METHODS)
-    kept = images.clone(), {m: (e.heatmap.clone(), e.values.clone(), e.images.clone()) for m, e in explanations.items()}
+    copies = (
+        images.clone(),
+        {m: (e.heatmap.clone(), e.values.clone(), e.images.clone()) for m, e in explanations.items()},
+    )
     measure(explainer, images, explanations, ["all"], QUICK, boxes(2))
-    assert torch.equal(images, kept[0])
-    for method, tensors in kept[1].items():
+    assert torch.equal(images, copies[0])
+    for method, tensors in copies[1].items():
         now = explanations[method]
         assert all(map(torch.equal, tensors, (now.heatmap, now.values, now.images)))
 
@@ -399,10 +402,10 @@ def ambiguous(layer, layout=None):
     return Explainer(model.eval(), layer="1", layout=layout)
 
 
-@pytest.mark.parametrize("what", ["players", "embeddings"])
-def test_randomisation_where_each_image_has_data_of_its_own(what):
+@pytest.mark.parametrize("of_each_image", ["players", "embeddings"])
+def test_randomisation_where_each_image_has_data_of_its_own(of_each_image):
     images, model = some(3), small()
-    if what == "players":
+    if of_each_image == "players":
         regions = torch.zeros(3, 6, 6, dtype=torch.long)
         regions[:, 3:] = 1
         regions[1] = regions[1].T.clone()
@@ -410,7 +413,7 @@ def test_randomisation_where_each_image_has_data_of_its_own(what):
     else:
         embeddings = torch.randn(3, 5, generator=torch.Generator().manual_seed(0))
         explainer, effort = Explainer(model, layer="4", utility=utilities.similarity(embeddings)), {}
-    method = "exactshapley" if what == "players" else "gradcam"
+    method = "exactshapley" if of_each_image == "players" else "gradcam"
     explanations = explainer.compare(images, [method], **effort)
     actual = measure(explainer, images, explanations, ["randomisation_spearman"], QUICK, **effort)
     assert actual["randomisation_spearman"][method].isfinite().all()

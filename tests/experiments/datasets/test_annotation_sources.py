@@ -179,28 +179,32 @@ def coco(*objects: dict[str, object], **changes: object) -> str:
             {"id": 8, "file_name": "000008.jpg", "width": 4, "height": 3},
         ],
         "categories": [{"id": 1, "name": "person"}, {"id": 18, "name": "dog"}],
-        "annotations": [{"id": place, "image_id": 7, "category_id": 18, **one} for place, one in enumerate(objects)],
+        "annotations": [
+            {"id": place, "image_id": 7, "category_id": 18, **annotation} for place, annotation in enumerate(objects)
+        ],
     }
     return json.dumps({**facts, **changes})
 
 
-def only(path: Path, **one: object):
-    return open_annotations(written(path, coco(one))).regions_of("val2017/000007.jpg")[0]
+def read_single_region(path: Path, **annotation: object):
+    return open_annotations(written(path, coco(annotation))).regions_of("val2017/000007.jpg")[0]
 
 
 class TestCoco:
     def test_box(self, tmp_path):
-        region = only(tmp_path / "a.json", bbox=[1, 0.5, 2, 1])
+        region = read_single_region(tmp_path / "a.json", bbox=[1, 0.5, 2, 1])
         assert (region.label, region.box, region.mask, region.size) == ("dog", (1, 0.5, 3, 1.5), None, (4, 3))
 
     def test_polygon(self, tmp_path):
-        region = only(tmp_path / "a.json", bbox=[1, 0, 2, 2], segmentation=[[1, 0, 3, 0, 3, 2, 1, 2]])
+        region = read_single_region(tmp_path / "a.json", bbox=[1, 0, 2, 2], segmentation=[[1, 0, 3, 0, 3, 2, 1, 2]])
         assert region.mask.tolist() == [[False, True, True, False]] * 2 + [[False] * 4]
 
     @pytest.mark.parametrize("counts", [[3, 2, 7], "327"])
     def test_run_lengths(self, tmp_path, counts):
         """3 off, 2 on, 7 off, in columns of 3: the two upper pixels of the second column. Each is one character."""
-        region = only(tmp_path / "a.json", bbox=[1, 0, 1, 2], segmentation={"size": [3, 4], "counts": counts})
+        region = read_single_region(
+            tmp_path / "a.json", bbox=[1, 0, 1, 2], segmentation={"size": [3, 4], "counts": counts}
+        )
         assert np.argwhere(region.mask).tolist() == [[0, 1], [1, 1]]
 
     def test_images_with_and_without_objects(self, tmp_path):
@@ -210,7 +214,7 @@ class TestCoco:
         assert annotations.regions_of("000009.jpg") is None
 
     @pytest.mark.parametrize(
-        "one",
+        "annotation",
         [
             {"bbox": [1, 2, 3]},
             {"bbox": "text"},
@@ -225,8 +229,8 @@ class TestCoco:
             {"category_id": [1], "bbox": [0, 0, 1, 1]},
         ],
     )
-    def test_damaged_annotation(self, tmp_path, one):
-        path = written(tmp_path / "a.json", coco(one))
+    def test_damaged_annotation(self, tmp_path, annotation):
+        path = written(tmp_path / "a.json", coco(annotation))
         message = refusal(path, "000007.jpg")
         assert message.startswith(f"{path}: an annotation of 000007.jpg is damaged (")
         assert open_annotations(path).regions_of("000008.jpg") == []
@@ -321,6 +325,8 @@ def test_every_kind_survives_pickling(tmp_path):
         annotations = open_annotations(path)
         copy = pickle.loads(pickle.dumps(annotations))  # noqa: S301
         assert copy.origin == str(path)
-        theirs, ours = copy.regions_of("a.jpg"), annotations.regions_of("a.jpg")
-        assert [(one.label, one.box, one.size) for one in theirs] == [(one.label, one.box, one.size) for one in ours]
-        assert len(ours) == 1
+        copied_regions, regions = copy.regions_of("a.jpg"), annotations.regions_of("a.jpg")
+        assert [(region.label, region.box, region.size) for region in copied_regions] == [
+            (region.label, region.box, region.size) for region in regions
+        ]
+        assert len(regions) == 1

@@ -79,8 +79,8 @@ class TestSynsets:
 
     @pytest.mark.parametrize("limit", [5, 200])
     def test_folder_of_some_through_torchvision(self, data, limit):
-        given = torchvision.datasets.ImageFolder(data / "imagenet-sample")
-        theirs, ours = open_dataset(given, limit), open_dataset(data / "imagenet-sample", limit)
+        image_folder = torchvision.datasets.ImageFolder(data / "imagenet-sample")
+        theirs, ours = open_dataset(image_folder, limit), open_dataset(data / "imagenet-sample", limit)
         numbers = class_numbers(theirs.labels, imagenet_labels(), 1000, theirs.classes)
         assert numbers == class_numbers(ours.labels, imagenet_labels(), 1000, ours.classes)
 

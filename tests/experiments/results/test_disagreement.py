@@ -19,7 +19,7 @@ def of_metric(metric: str, **methods: list) -> pl.DataFrame:
 
 
 def images(actual: list[Disagreement]) -> list[tuple[int, str, str]]:
-    return [(one.index, one.best, one.worst) for one in actual]
+    return [(disagreement.index, disagreement.best, disagreement.worst) for disagreement in actual]
 
 
 def test_by_hand_where_high_is_good():
@@ -40,7 +40,7 @@ def test_where_low_is_good_best_is_the_lowest():
 
 def test_the_first_so_many_and_of_equal_spreads_the_first_image():
     rows = of_metric("coherency", gradcam=[0.5, 0.5, 1.0, 0.25], layercam=[0.25, 0.25, 0.25, 0.25])
-    assert [one.index for one in find_disagreements(rows, "coherency", **HERE, count=2)] == [2, 0]
+    assert [disagreement.index for disagreement in find_disagreements(rows, "coherency", **HERE, count=2)] == [2, 0]
 
 
 def test_random_weights_are_compared_only_where_they_are_asked_for():
@@ -67,9 +67,11 @@ def test_methods_that_share_a_value_are_named_in_the_order_of_tables():
 
 
 def test_other_models_layers_and_utilities_are_not_looked_at():
-    one, other = {"gradcam": {"coherency": [0.5]}}, {"layercam": {"coherency": [0.0]}}
-    elsewhere = [good(other, **change) for change in ({"model": "vgg16"}, {"layer": "last-conv"}, {"utility": "logit"})]
-    rows = frame(*good(one), *(row for rows in elsewhere for row in rows))
+    first_values, other_values = {"gradcam": {"coherency": [0.5]}}, {"layercam": {"coherency": [0.0]}}
+    elsewhere = [
+        good(other_values, **change) for change in ({"model": "vgg16"}, {"layer": "last-conv"}, {"utility": "logit"})
+    ]
+    rows = frame(*good(first_values), *(row for rows in elsewhere for row in rows))
     assert find_disagreements(rows, "coherency", **HERE) == []
 
 

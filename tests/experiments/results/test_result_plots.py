@@ -149,7 +149,7 @@ def test_names_in_the_rank_diagram_do_not_overlap_and_lie_within(methods):
     figure = rank_diagram(summary_of(methods), "coherency")
     actual = boxes(figure, lambda text: any(name in text.split() for name in methods))
     assert len(actual) == len(methods)
-    assert not any(one.overlaps(other) for one, other in itertools.combinations(actual, 2))
+    assert not any(first.overlaps(second) for first, second in itertools.combinations(actual, 2))
     assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 for box in actual)
 
 
@@ -205,8 +205,8 @@ def test_one_kind_of_curve_is_enough():
 
 def test_the_order_of_rows_changes_no_curve():
     data = with_curves(("gradcam", "layercam"))
-    one, other = (curves(each) for each in (data, data.sample(fraction=1, shuffle=True, seed=3)))
-    for before, after in zip(one.axes, other.axes, strict=True):
+    ordered, shuffled = (curves(rows) for rows in (data, data.sample(fraction=1, shuffle=True, seed=3)))
+    for before, after in zip(ordered.axes, shuffled.axes, strict=True):
         for first, second in zip(before.lines, after.lines, strict=True):
             assert first.get_label() == second.get_label()
             assert first.get_ydata() == pytest.approx(second.get_ydata())

@@ -40,7 +40,9 @@ def values(*metrics: str, methods: tuple[str, ...] = ("gradcam", "layercam"), se
     return {method: {name: generator.uniform(0.1, 0.9, IMAGES).tolist() for name in metrics} for method in methods}
 
 
-def stored(path: Path, rows: list[dict[str, Any]], protocol: Protocol, images: int = IMAGES, **facts: Any) -> Store:
+def write_finished_run(
+    path: Path, rows: list[dict[str, Any]], protocol: Protocol, images: int = IMAGES, **facts: Any
+) -> Store:
     """A finished run of these rows."""
     models = list(dict.fromkeys(row["model"] for row in rows))
     expected = {
@@ -53,9 +55,9 @@ def stored(path: Path, rows: list[dict[str, Any]], protocol: Protocol, images: i
     with open_run(path, expected, 16) as store:
         for model in models:
             of_model = [row for row in rows if row["model"] == model]
-            for part in store.pending(model) if images == IMAGES else ():
-                here = [row for row in of_model if row["index"] in part]
-                store.write(model, part, to_table(here, protocol.metrics))
+            for chunk in store.pending(model) if images == IMAGES else ():
+                chunk_rows = [row for row in of_model if row["index"] in chunk]
+                store.write(model, chunk, to_table(chunk_rows, protocol.metrics))
     return store
 
 
@@ -64,7 +66,7 @@ def run_of(path: Path, *metrics: str, models: tuple[str, ...] = ("resnet18", "vg
     rows = [
         row for number, model in enumerate(models) for row in good(values(*metrics, seed=number, **rest), model=model)
     ]
-    return stored(path, rows, Protocol(metrics=metrics))
+    return write_finished_run(path, rows, Protocol(metrics=metrics))
 
 
 def names(store: Store, *metrics: str) -> list[str]:
@@ -73,18 +75,18 @@ def names(store: Store, *metrics: str) -> list[str]:
 
 def test_the_rows_of_a_model_are_its_part_of_all_rows(tmp_path):
     store = run_of(tmp_path, *PARTS)
-    whole, one = store.rows(), store.model_rows("vgg16")
-    assert one["method"].dtype == pl.Categorical
+    whole, of_model = store.rows(), store.model_rows("vgg16")
+    assert of_model["method"].dtype == pl.Categorical
     assert whole["method"].dtype == pl.String
-    assert one.with_columns(pl.col(pl.Categorical).cast(pl.String)).equals(whole.filter(model="vgg16"))
-    assert store.model_rows("vgg16", ["complexity", "index"]).equals(one.select("complexity", "index"))
+    assert of_model.with_columns(pl.col(pl.Categorical).cast(pl.String)).equals(whole.filter(model="vgg16"))
+    assert store.model_rows("vgg16", ["complexity", "index"]).equals(of_model.select("complexity", "index"))
 
 
 def test_the_figures_are_those_of_all_rows_to_the_last_bit(tmp_path):
     rows = [*good(values(*PARTS), "vgg16"), *good(values(*PARTS, seed=1), "resnet18"), bad(69, "error", "x", "vgg16")]
     rows = [row for row in rows if row["status"] != "ok" or row["model"] != "vgg16" or row["index"] != 69]
     rows[5]["average_drop"] = math.nan
-    store = stored(tmp_path, rows, Protocol(metrics=PARTS))
+    store = write_finished_run(tmp_path, rows, Protocol(metrics=PARTS))
     assert repr(summarise_runs([store])) == repr(summarise(store.rows(), of(*PARTS)))
 
 
@@ -120,7 +122,7 @@ def test_one_models_rows_are_gone_before_the_next_are_read(tmp_path):
             return self
 
         def __next__(self):
-            assert not any(one() is not None for one in alive)
+            assert not any(reference() is not None for reference in alive)
             if not self.models:
                 raise StopIteration
             frame = store.model_rows(self.models.pop())
@@ -205,12 +207,13 @@ def test_rows_of_curves_are_of_all_runs_and_none_without_curves(tmp_path):
 
 class TestUnlikePublished:
     def remarks(self, path: Path, protocol: Protocol, images: int = PUBLISHED_IMAGES, **facts: Any) -> tuple[str, ...]:
-        return describe_deviations([stored(path, good(values("coherency")), protocol, images, **facts)])
+        return describe_deviations([write_finished_run(path, good(values("coherency")), protocol, images, **facts)])
 
     def test_the_published_protocol_has_no_remark(self, tmp_path):
         assert self.remarks(tmp_path / "paper", Protocol.paper()) == ()
-        own = Protocol(layers=("last-conv",), methods=("pathcam",), metrics=("adcc",))  # the model's own is the paper's
-        assert self.remarks(tmp_path / "own", own) == ()
+        # The model's own is the paper's.
+        protocol = Protocol(layers=("last-conv",), methods=("pathcam",), metrics=("adcc",))
+        assert self.remarks(tmp_path / "own", protocol) == ()
 
     def test_each_choice_that_differs_is_named(self, tmp_path):
         changed = replace(

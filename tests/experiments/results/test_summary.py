@@ -89,8 +89,8 @@ def test_the_adcc_of_means_is_beside_that_of_images_where_its_parts_were_measure
     actual = summarise(rows, of("adcc"))
     assert [column.name for column in actual.columns] == ["adcc", ADCC_OF_MEANS]
     whole = summarise(rows, of(*PARTS, "adcc"))
-    for one in actual.cells:
-        assert (one.mean, one.n) == (whole.by_key[one.key].mean, whole.by_key[one.key].n)
+    for each in actual.cells:
+        assert (each.mean, each.n) == (whole.by_key[each.key].mean, whole.by_key[each.key].n)
     assert [column.name for column in summarise(rows.drop("complexity"), of("adcc")).columns] == ["adcc"]
 
 
@@ -133,9 +133,13 @@ def test_the_lead_in_adcc_of_means_is_that_of_resampled_images():
         for part in PARTS
     }
     actual = summarise(frame(*good(values)), of(*PARTS), resamples=4999)
-    one, other = ([np.array(values[method][part]) for part in PARTS] for method in ("gradcam", "shapleycam"))
+    gradcam_parts, shapleycam_parts = (
+        [np.array(values[method][part]) for part in PARTS] for method in ("gradcam", "shapleycam")
+    )
     draws = np.random.default_rng(5).integers(80, size=(4999, 80))
-    differences = adcc(*(part[draws] for part in one), axis=1) - adcc(*(part[draws] for part in other), axis=1)
+    differences = adcc(*(part[draws] for part in gradcam_parts), axis=1) - adcc(
+        *(part[draws] for part in shapleycam_parts), axis=1
+    )
     p = 2 * min((differences <= 0).mean(), (differences >= 0).mean())
     best = max((cell(actual, method, ADCC_OF_MEANS) for method in values), key=lambda each: each.mean)
     assert best.best
@@ -169,28 +173,30 @@ def test_the_adcc_of_means_is_not_measured_where_one_of_its_parts_is_not():
     values["hirescam"]["complexity"] = [None] * 6
     values["gradcam"]["average_drop"][2:4] = [math.nan, None]
     actual = summarise(frame(*good(values)), of(*PARTS))
-    one, other = cell(actual, "gradcam", ADCC_OF_MEANS), cell(actual, "hirescam", ADCC_OF_MEANS)
-    assert (one.n, one.undefined) == (4, 1)
-    assert (other.n, other.undefined, other.measured) == (0, 0, False)
-    assert math.isnan(other.mean)
+    gradcam_cell, hirescam_cell = cell(actual, "gradcam", ADCC_OF_MEANS), cell(actual, "hirescam", ADCC_OF_MEANS)
+    assert (gradcam_cell.n, gradcam_cell.undefined) == (4, 1)
+    assert (hirescam_cell.n, hirescam_cell.undefined, hirescam_cell.measured) == (0, 0, False)
+    assert math.isnan(hirescam_cell.mean)
 
 
 def test_an_image_without_drop_is_undefined_for_the_adcc_of_means_and_in_the_other_means():
     values = random_parts(3, 10, "gradcam")
     values["gradcam"]["average_drop"][4] = math.nan
     actual = cell(summarise(frame(*good(values)), of(*PARTS)), "gradcam", ADCC_OF_MEANS)
-    kept = [np.array(values["gradcam"][part]) for part in PARTS]
+    part_values = [np.array(values["gradcam"][part]) for part in PARTS]
     assert (actual.n, actual.undefined) == (9, 1)
-    assert actual.mean == pytest.approx(stats.hmean([kept[0].mean(), 1 - kept[1].mean(), 1 - np.nanmean(kept[2])]))
+    assert actual.mean == pytest.approx(
+        stats.hmean([part_values[0].mean(), 1 - part_values[1].mean(), 1 - np.nanmean(part_values[2])])
+    )
 
 
 def test_a_metric_without_any_value_has_no_mean_no_rank_and_no_lead():
     actual = of_metric("shapley_error", gradcam=[0.5, 0.7], gradcampp=[math.nan, math.nan])
-    empty, other = cell(actual, "gradcampp", "shapley_error"), cell(actual, "gradcam", "shapley_error")
-    assert math.isnan(empty.mean)
-    assert math.isnan(empty.rank)
-    assert (empty.n, empty.undefined, empty.best) == (0, 2, False)
-    assert (other.rank, other.best, other.lead_significant) == (1, True, None)
+    undefined_cell, defined_cell = cell(actual, "gradcampp", "shapley_error"), cell(actual, "gradcam", "shapley_error")
+    assert math.isnan(undefined_cell.mean)
+    assert math.isnan(undefined_cell.rank)
+    assert (undefined_cell.n, undefined_cell.undefined, undefined_cell.best) == (0, 2, False)
+    assert (defined_cell.rank, defined_cell.best, defined_cell.lead_significant) == (1, True, None)
 
 
 def test_a_row_that_is_not_there_is_not_counted_as_undefined():
@@ -233,17 +239,17 @@ def test_the_order_of_rows_changes_nothing():
     ]
     rows += [bad(30, "error", "broken"), bad(31, "left out", "no label"), bad(30, "error", "broken", "own")]
     rows[3]["average_drop"] = None
-    one = summarise(frame(*rows), of(*PARTS))
+    expected = summarise(frame(*rows), of(*PARTS))
     for seed in range(3):
-        again = summarise(frame(*rows).sample(fraction=1, shuffle=True, seed=seed), of(*PARTS))
-        assert repr(again) == repr(one)
+        shuffled = summarise(frame(*rows).sample(fraction=1, shuffle=True, seed=seed), of(*PARTS))
+        assert repr(shuffled) == repr(expected)
 
 
 def test_the_same_rows_give_the_same_figures_and_the_seed_decides():
     rows = frame(*good(random_parts(8, 30, "gradcam", "layercam")))
-    one = tidy(summarise(rows, of(*PARTS)))
-    assert tidy(summarise(rows, of(*PARTS))) == one
-    assert tidy(summarise(rows, of(*PARTS), seed=1)) != one
+    expected = tidy(summarise(rows, of(*PARTS)))
+    assert tidy(summarise(rows, of(*PARTS))) == expected
+    assert tidy(summarise(rows, of(*PARTS), seed=1)) != expected
 
 
 def test_each_model_layer_and_utility_is_by_itself():
@@ -272,11 +278,13 @@ def test_errors_and_left_out_images_are_kept_with_their_reasons():
         bad(9, "error", None, "other"),
     ]
     actual = summarise(frame(*rows), of(*PARTS))
-    assert [(one.model, one.image, one.message) for one in actual.errors] == [
+    assert [(failed_image.model, failed_image.image, failed_image.message) for failed_image in actual.errors] == [
         ("other", "9.jpg", ""),
         ("resnet18", "7.jpg", "cannot read it"),
     ]
-    assert [(one.index, one.image, one.message) for one in actual.left_out] == [(8, "8.jpg", "it has no label")]
+    assert [(failed_image.index, failed_image.image, failed_image.message) for failed_image in actual.left_out] == [
+        (8, "8.jpg", "it has no label")
+    ]
     assert actual.groups[0].images == 3
 
 
