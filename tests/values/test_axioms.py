@@ -16,7 +16,7 @@ quick = settings(max_examples=25, deadline=None, derandomize=True)
 
 
 def tables(most: int = 5, count: int = 1):
-    """Games of 2 to `most` players, as `count` tables of whole numbers."""
+    """Draw games of 2 to `most` players, as `count` tables of whole numbers."""
 
     def of(n):
         numbers = st.lists(st.integers(-9, 9), min_size=2**n, max_size=2**n)
@@ -34,7 +34,7 @@ def exact_values(game):
 
 
 def exchange_players(table, first_player, second_player):
-    """The game in which two players have exchanged their parts."""
+    """Return the table of the game in which two players are exchanged."""
     numbers = torch.arange(len(table))
     differ = (numbers >> first_player & 1) != (numbers >> second_player & 1)
     return table[torch.where(differ, numbers ^ (1 << first_player | 1 << second_player), numbers)]
@@ -121,7 +121,7 @@ def make_game(at, portraits, layer, utility="rest", players=(2, 3)):
 
 
 def rounding(game):
-    """How far a float32 head may be off in each value."""
+    """Return the tolerance of each value of a float32 head."""
     return {"atol": 1e-5 * float(game.full.abs().max()), "rtol": 0}
 
 

@@ -15,8 +15,8 @@ from shapleycam.errors import OptionError
 from shapleycam.values._interactions import Interactions, _paths
 
 
-def table_from(game):
-    """What each coalition of the first image's game is worth."""
+def table_of_game(game):
+    """Return the value of each coalition of the first image's game."""
     n = game.n_players
     inside = (torch.arange(2**n)[:, None] >> torch.arange(n)) % 2 == 1
     return game.value(inside)[0]
@@ -49,7 +49,7 @@ def test_own_and_pairs_of_a_quadratic_head_by_pencil(pairs_game):
 
 def test_pairs_of_a_quadratic_head_are_the_index_as_it_is_defined(pairs_game):
     game = pairs_game[0]
-    expected = interactions_of(table_from(game))
+    expected = interactions_of(table_of_game(game))
     torch.testing.assert_close(values.interactions(game).pairs[0], expected, atol=1e-9, rtol=0)
     sampled = values.sampled_interactions(game, rounds=2)
     torch.testing.assert_close(sampled.pairs[0], expected, atol=1e-9, rtol=0)
@@ -107,7 +107,7 @@ def test_sampled_pairs_come_to_the_index(n):
 
 @pytest.mark.parametrize("n", [5, 6, 7])
 def test_sampled_pairs_are_right_on_average_and_their_errors_honest(n):
-    """Over five hundred seeds of three rounds each."""
+    """Measured over five hundred seeds of three rounds each."""
     table = random_table(n, seed=10 + n)
     sampled = values.sampled_interactions(table_game(table, copies=500), rounds=3)
     first, second = torch.triu_indices(n, n, 1)
@@ -119,7 +119,7 @@ def test_sampled_pairs_are_right_on_average_and_their_errors_honest(n):
 
 def test_sampled_pairs_of_a_smooth_head():
     game = smooth_game()
-    sampled, expected = values.sampled_interactions(game, rounds=100), interactions_of(table_from(game))
+    sampled, expected = values.sampled_interactions(game, rounds=100), interactions_of(table_of_game(game))
     assert bool(((sampled.pairs[0] - expected).abs() <= 5 * sampled.stderr[0] + 1e-12).all())
     assert float((sampled.pairs[0] - expected).norm() / expected.norm()) < 0.1
 

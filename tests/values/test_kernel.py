@@ -1,4 +1,4 @@
-"""KernelSHAP: what it draws, what it fits, and where that is the truth."""
+"""KernelSHAP: which coalitions it draws, what it fits, and where that is exact."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shapleycam.errors import OptionError
 from shapleycam.values._kernel import _coalitions
 
 
-def error(game, **options):
+def relative_error_of_kernel(game, **options):
     truth = values.exact(game).values
     return float((values.kernel(game, **options).values - truth).norm() / truth.norm())
 
@@ -68,7 +68,7 @@ def test_the_fit_is_the_constrained_least_squares():
 )
 def test_more_evaluations_come_to_the_exact_values(make):
     game = make()
-    few, many = error(game, evaluations=200), error(game, evaluations=100_000)
+    few, many = relative_error_of_kernel(game, evaluations=200), relative_error_of_kernel(game, evaluations=100_000)
     assert many < 0.1
     assert many < few / 4
 
@@ -77,7 +77,7 @@ def test_more_evaluations_come_to_the_exact_values(make):
 def test_larger_games(players):
     image = torch.randn(1, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) * 4
     game = Explainer(Smooth(), layer="features").game(image, target=0, utility="rest", players=players)
-    assert error(game, evaluations=20_000) < 0.01
+    assert relative_error_of_kernel(game, evaluations=20_000) < 0.01
 
 
 def test_one_player_has_it_all_without_an_evaluation():

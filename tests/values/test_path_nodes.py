@@ -1,4 +1,4 @@
-"""Path values: how many nodes they need, what they say where none suffice, and where they are the truth."""
+"""Path values: how many nodes they need, the warning where none suffice, and where they are exact."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ def make_game(model, images, utility="logit", **options):
     return Explainer(model, layer="features").game(images, target=0, utility=utility, **options)
 
 
-def of_sum(function):
-    """The score is a function of Σ a."""
+def network_of_sum(function):
+    """Return a network whose score is a function of Σ a."""
     return Toy(lambda a: logits(function(a.flatten(1).sum(1))))
 
 
-def shared(*totals):
-    """An image for each total: four cells, of equal content."""
+def images_of_totals(*totals):
+    """Return an image of four equal cells for each total."""
     return torch.tensor(totals, dtype=torch.float64).reshape(-1, 1, 1, 1).expand(-1, 1, 2, 2) / 4
 
 
 def make_normed_head(generator=None):
-    """A head that ignores the scale of what it reads."""
+    """Return a network whose head ignores the scale of what it reads."""
     weight = torch.tensor([2.0, -1, 0.5, 3, 1, -2, 0, 1], dtype=torch.float64)
     return Toy(lambda a: logits((F.layer_norm(a.flatten(1), (8,), eps=1e-20) * weight).sum(1)))
 
 
 def make_step_head(at=0.8):
     """A head that is flat but for a step, between any two nodes, and a slope so small that it is no probability."""
-    return of_sum(lambda total: torch.sigmoid(1e5 * (total - at)) + 1e-9 * total)
+    return network_of_sum(lambda total: torch.sigmoid(1e5 * (total - at)) + 1e-9 * total)
 
 
 @pytest.fixture
@@ -100,8 +100,8 @@ def test_a_smooth_head_takes_few_nodes():
 @pytest.mark.parametrize("tolerance", [0.03, 0.01, 1e-6])
 def test_each_image_takes_the_nodes_that_it_needs(tolerance):
     """Of tanh(Σ a), which is what the values have to sum to: the larger the sum, the more of the path is flat."""
-    images = shared(0.5, 2, 6, 12, 25)
-    game = make_game(of_sum(torch.tanh), images)
+    images = images_of_totals(0.5, 2, 6, 12, 25)
+    game = make_game(network_of_sum(torch.tanh), images)
     estimate = values.path(game, nodes="auto", tolerance=tolerance)
     assert len(estimate.nodes.unique()) > 2
     assert estimate.nodes.tolist() == sorted(estimate.nodes.tolist())
@@ -116,10 +116,10 @@ def test_each_image_takes_the_nodes_that_it_needs(tolerance):
 
 
 def test_batch_mates_change_no_nodes():
-    images = shared(0.5, 12)
-    together = values.path(make_game(of_sum(torch.tanh), images), nodes="auto")
+    images = images_of_totals(0.5, 12)
+    together = values.path(make_game(network_of_sum(torch.tanh), images), nodes="auto")
     for index in range(2):
-        alone = values.path(make_game(of_sum(torch.tanh), images[index : index + 1]), nodes="auto")
+        alone = values.path(make_game(network_of_sum(torch.tanh), images[index : index + 1]), nodes="auto")
         torch.testing.assert_close(together.values[index], alone.values[0], atol=1e-12, rtol=0)
         assert together.nodes[index] == alone.nodes[0]
         assert together.evaluations[index] == alone.evaluations[0]
@@ -127,7 +127,7 @@ def test_batch_mates_change_no_nodes():
 
 @pytest.mark.parametrize("nodes", [1, 3, 8])
 def test_nodes_that_are_asked_for_are_recorded(nodes):
-    estimate = values.path(make_game(power(3), shared(1, 2)), nodes=nodes)
+    estimate = values.path(make_game(power(3), images_of_totals(1, 2)), nodes=nodes)
     assert estimate.nodes.tolist() == [nodes] * 2
     assert estimate.evaluations.tolist() == [nodes] * 2
     assert estimate.stderr is None
@@ -137,13 +137,13 @@ def test_nodes_that_are_asked_for_are_recorded(nodes):
 @pytest.mark.parametrize("nodes", [0, -2])
 def test_a_path_has_nodes(nodes):
     with pytest.raises(OptionError, match=f"nodes is {nodes}; expected 1 or more gradients along the path, or 'auto'"):
-        values.path(make_game(power(3), shared(1)), nodes=nodes)
+        values.path(make_game(power(3), images_of_totals(1)), nodes=nodes)
 
 
 @pytest.mark.parametrize("tolerance", [0.0, -1.0, float("nan")])
 def test_the_tolerance_of_a_path_is_positive(tolerance):
     with pytest.raises(OptionError, match=f"tolerance is {tolerance}; expected a positive number"):
-        values.path(make_game(power(3), shared(1)), nodes="auto", tolerance=tolerance)
+        values.path(make_game(power(3), images_of_totals(1)), nodes="auto", tolerance=tolerance)
 
 
 def test_a_step_is_seen_by_no_number_of_nodes():
@@ -151,9 +151,11 @@ def test_a_step_is_seen_by_no_number_of_nodes():
         r"64 nodes along the path leave the values' sum up to 100\.0% away from v\(N\) \(image 1 of the batch\), where "
         r"1\.0% was asked; sampledshapley has no such gap"
     )
-    game = make_game(make_step_head(), shared(0.2, 1))
+    game = make_game(make_step_head(), images_of_totals(0.2, 1))
     # What the first image is worth is far below rounding, and so is what is missing of it.
-    straight = make_game(of_sum(lambda total: torch.sigmoid(1e5 * (total - 0.8)) + total), shared(0.2, 1))
+    straight = make_game(
+        network_of_sum(lambda total: torch.sigmoid(1e5 * (total - 0.8)) + total), images_of_totals(0.2, 1)
+    )
     with pytest.warns(EfficiencyGapWarning, match=message.replace(r"100\.0", r"50\.0")):
         estimate = values.path(straight, nodes="auto")
     assert estimate.nodes.tolist() == [4, 64]
@@ -166,9 +168,9 @@ def test_a_step_is_seen_by_no_number_of_nodes():
 
 
 def test_a_gap_is_told_of_every_image_that_has_one():
-    model = of_sum(lambda total: torch.sigmoid(1e5 * (total - 0.8)) + total)
+    model = network_of_sum(lambda total: torch.sigmoid(1e5 * (total - 0.8)) + total)
     with pytest.warns(EfficiencyGapWarning, match=r"\(image 0, 2 of the batch\), where 2\.5% was asked"):
-        values.path(make_game(model, shared(1, 0.2, 1.1)), nodes="auto", tolerance=0.025)
+        values.path(make_game(model, images_of_totals(1, 0.2, 1.1)), nodes="auto", tolerance=0.025)
 
 
 def test_a_head_that_ignores_scale_is_named_and_sampling_is_right(contents):
@@ -190,6 +192,6 @@ def test_a_head_that_ignores_scale_is_named_and_sampling_is_right(contents):
 def test_nothing_to_divide_leaves_no_gap():
     """Of U = S - S² at S = 1 v(N) is 0; in float32 what is left of it is rounding, and no news."""
     image = torch.rand(1, 1, 2, 2, generator=torch.Generator().manual_seed(0))
-    game = make_game(of_sum(lambda total: total - total**2), image / image.sum())
+    game = make_game(network_of_sum(lambda total: total - total**2), image / image.sum())
     assert float(game.grand.abs()) < 1e-6
     assert float(values.path(game, nodes="auto").values.sum().abs()) < 1e-6

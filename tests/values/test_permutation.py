@@ -27,7 +27,7 @@ def make_game(images, model=None, **options):
 
 
 def deviation_in_standard_errors(runs, truth):
-    """How many standard errors the mean of the runs is from the truth, at most."""
+    """Return by how many standard errors, at most, the mean of the runs differs from the truth."""
     return float(((runs.mean(0) - truth) / (runs.std(0) / len(runs) ** 0.5)).abs().max())
 
 
@@ -210,7 +210,7 @@ def test_the_warning_names_only_the_images_that_are_open(images):
 
 
 def test_one_sample_does_not_reach_a_tolerance():
-    """Its standard error is not known, so that nothing says it is small enough."""
+    """The standard error of one sample is unknown, so it may not be taken as small enough."""
     with pytest.warns(ToleranceWarning, match="after 4 orders"):
         values.permutation(table_game(random_table(5)), most_orders=4)
 

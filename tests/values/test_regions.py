@@ -29,7 +29,7 @@ def image():
 
 
 def sum_over_regions(cellwise, rows, columns):
-    """Values of 4 x 4 cells and the prefix tokens, summed by regions."""
+    """Sum values of 4 x 4 cells and the prefix tokens by regions."""
     grid = cellwise[:, :16].reshape(-1, rows, 4 // rows, columns, 4 // columns).sum((2, 4)).flatten(1)
     return torch.cat([grid, cellwise[:, 16:]], 1)
 

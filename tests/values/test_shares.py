@@ -1,4 +1,4 @@
-"""What is known of a value that was sampled: its uncertainty and interval."""
+"""Uncertainty and confidence interval of sampled values."""
 
 from __future__ import annotations
 
