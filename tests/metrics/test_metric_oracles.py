@@ -10,7 +10,7 @@ from scipy.sparse.linalg import spsolve
 from scipy.stats import pearsonr, spearmanr
 
 from helpers.lazy_modules import LazyModule
-from helpers.metric_networks import QUICK, boxes, small, some
+from helpers.metric_networks import QUICK, boxes, random_images, small
 from shapleycam import Explainer
 from shapleycam.cams.heatmaps import min_max
 from shapleycam.metrics import METRICS, MetricOptions, measure
@@ -29,7 +29,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def images():
-    return some(3)
+    return random_images(3)
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +44,12 @@ def explanations(explainer, images):
 
 @torch.no_grad()
 def score(model, images, target) -> np.ndarray:
-    """Of numpy images, the softmax probability of the class."""
+    """Return the softmax probability of the class for numpy images."""
     return model(torch.as_tensor(np.asarray(images)).float()).softmax(1)[:, target].double().numpy()
 
 
-def order(heatmap: np.ndarray) -> np.ndarray:
-    """Pixel numbers, largest heat first, equal ones in reading order."""
+def pixels_by_heat(heatmap: np.ndarray) -> np.ndarray:
+    """Return pixel numbers, largest heat first, equal ones in reading order."""
     return np.argsort(-heatmap.ravel(), kind="stable")
 
 
@@ -86,7 +86,7 @@ def test_deletion_curve_in_numpy(explainer, explanations, images, model, steps):
     actual = measure(explainer, images, explanations, ["deletion"], MetricOptions(steps=steps))["deletion"]
     for method, explanation in explanations.items():
         for i, image in enumerate(images.numpy()):
-            places = order(explanation.heatmap[i].numpy())
+            places = pixels_by_heat(explanation.heatmap[i].numpy())
             changed = []
             for step in range(steps + 1):
                 pixels = image.reshape(3, -1).copy()
@@ -98,8 +98,8 @@ def test_deletion_curve_in_numpy(explainer, explanations, images, model, steps):
             )
 
 
-def blurred(image: np.ndarray, size: int, sigma: float) -> np.ndarray:
-    """Weighted mean over size x size pixels, mirrored at the edges, written as it is defined."""
+def blur(image: np.ndarray, size: int, sigma: float) -> np.ndarray:
+    """Return the weighted mean over size x size pixels, mirrored at the edges, by its definition."""
     reach = size // 2
     bell = np.exp(-np.square(np.arange(-reach, reach + 1)) / (2 * sigma**2))
     weight = np.outer(bell, bell) / bell.sum() ** 2
@@ -112,8 +112,8 @@ def test_insertion_curve_in_numpy(explainer, explanations, images, model):
     actual = measure(explainer, images, explanations, ["insertion"])["insertion"]
     for method, explanation in explanations.items():
         for i, image in enumerate(images.numpy()):
-            places = order(explanation.heatmap[i].numpy())
-            start, changed = blurred(image, 11, 5.0), []
+            places = pixels_by_heat(explanation.heatmap[i].numpy())
+            start, changed = blur(image, 11, 5.0), []
             for step in range(29):
                 pixels = start.reshape(3, -1).copy()
                 shown = places[: int(np.ceil(576 * step / 28))]
@@ -126,7 +126,7 @@ def test_insertion_curve_in_numpy(explainer, explanations, images, model):
 NEIGHBOURS = {(r, c): 1 / 12 if r and c else 1 / 6 for r in (-1, 0, 1) for c in (-1, 0, 1) if r or c}
 
 
-def filled(image: np.ndarray, removed: np.ndarray) -> np.ndarray:
+def fill_removed(image: np.ndarray, removed: np.ndarray) -> np.ndarray:
     """The exact solution of: each removed pixel is the weighted mean of those neighbours that there are."""
     height, width = removed.shape
     number = np.cumsum(removed.ravel()).reshape(removed.shape) - 1
@@ -156,20 +156,20 @@ def test_road_with_the_system_solved_exactly(explainer, explanations, images, mo
         explanation = explanations[method]
         for i, image in enumerate(images.numpy()):
             heat, scores = explanation.heatmap[i].numpy(), {}
-            for first, places in {"most": order(heat), "least": order(-heat)}.items():
+            for first, places in {"most": pixels_by_heat(heat), "least": pixels_by_heat(-heat)}.items():
                 changed = []
                 for percentile in range(10, 100, 10):
                     removed = np.zeros(576, dtype=bool)
                     removed[places[: round(576 * percentile / 100)]] = True
                     removed = removed.reshape(24, 24)
-                    changed.append(filled(image, removed) + drawn[i] * removed)
+                    changed.append(fill_removed(image, removed) + drawn[i] * removed)
                 scores[first] = score(model, np.stack(changed), int(explanation.target[i]))
             expected = ((scores["least"] - scores["most"]) / 2).mean()
             assert float(actual[method][i]) == pytest.approx(expected, abs=2e-4)  # imputed to 1e-3 a pixel
 
 
 def test_road_noise_has_its_scale():
-    drawn = noise_for(some(2, side=96), 0.01, seed=3)
+    drawn = noise_for(random_images(2, side=96), 0.01, seed=3)
     assert drawn.std().item() == pytest.approx(0.01, rel=0.02)
     assert drawn.mean().item() == pytest.approx(0, abs=2e-4)
     assert not torch.equal(drawn[0], drawn[1])

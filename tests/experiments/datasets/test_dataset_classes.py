@@ -55,7 +55,7 @@ class TestNames:
         assert class_numbers(["Cat", "cat", "CAT"], ["Cat", "cat"], 2) == [0, 1, None]
 
     def test_ambiguous_ones_are_unknown(self):
-        """The bird and the machine."""
+        """The name crane stands for a bird and for a machine."""
         assert class_numbers(["crane"], imagenet_labels(), 1000) == [None]
 
     def test_beyond_the_models_outputs(self):
@@ -85,7 +85,7 @@ class TestSynsets:
         assert numbers == class_numbers(ours.labels, imagenet_labels(), 1000, ours.classes)
 
     def test_with_torchvisions_names(self):
-        """Which differ in two places."""
+        """Torchvision's class names differ from timm's in two places."""
         names = torchvision.models.ResNet18_Weights.DEFAULT.meta["categories"]
         assert class_numbers(["n01440764", "n02012849", "n15075141"], names, 1000) == [0, 134, 999]
 

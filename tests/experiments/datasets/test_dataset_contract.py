@@ -1,4 +1,4 @@
-"""What every kind of dataset has to keep: names, order, pickling, fingerprints, subsets and one-line errors."""
+"""The contract of every kind of dataset: names, order, pickling, fingerprints, subsets and one-line errors."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ class TestRefused:
 
 
 class Counted(torch_data.Dataset):
-    """Five grey images; counts how often it is asked."""
+    """Five grey images; counts how often an item is read."""
 
     def __init__(self, targets=None):
         self.reads = 0

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from helpers.result_rows import frame, good, of
+from helpers.result_rows import frame, measured_rows, metrics_named
 from shapleycam.cams.table import METHODS
 from shapleycam.experiments.results import (
     ADCC_OF_MEANS,
@@ -24,14 +24,14 @@ MEANS = ("average_drop", "coherency", "complexity", "increase_in_confidence", "a
 
 
 def published_rows() -> list:
-    """A run of one image, whose values are the published means."""
+    """Return the rows of a run of one image whose values are the published means."""
     percentages = load_published().percent
     tables: dict = {}
     for (model, layer, utility, method, metric), percent in percentages.items():
         if metric in MEANS:
             methods = tables.setdefault((model, layer, utility), {})
             methods.setdefault(method, {})[metric] = [percent / 100]
-    return [row for place, methods in tables.items() for row in good(methods, *place)]
+    return [row for place, methods in tables.items() for row in measured_rows(methods, *place)]
 
 
 def test_the_file_holds_the_papers_results(data):
@@ -60,7 +60,9 @@ def test_it_covers_the_papers_networks_methods_and_metrics():
 
 
 def test_the_published_means_differ_from_themselves_by_nothing():
-    actual = compare_with_published(summarise(frame(*published_rows()), of(*MEANS), resamples=2), load_published())
+    actual = compare_with_published(
+        summarise(frame(*published_rows()), metrics_named(*MEANS), resamples=2), load_published()
+    )
     assert len(actual.differences) == 12 * 2 * 10 * 6
     assert not actual.unpublished
     assert not actual.unmeasured
@@ -73,7 +75,7 @@ def test_the_published_means_differ_from_themselves_by_nothing():
 
 def test_a_difference_is_measured_minus_published_in_points():
     key = ("resnet18", "before-pool", "rest", "gradcam", "coherency")
-    summary = summarise(frame(*good({"gradcam": {"coherency": [0.5, 0.75]}})), of("coherency"))
+    summary = summarise(frame(*measured_rows({"gradcam": {"coherency": [0.5, 0.75]}})), metrics_named("coherency"))
     (difference,) = compare_with_published(summary, PublishedFigures("a paper", {key: 60.0})).differences
     assert (difference.key, difference.measured, difference.published) == (key, 62.5, 60)
     assert difference.points == pytest.approx(2.5)
@@ -81,7 +83,7 @@ def test_a_difference_is_measured_minus_published_in_points():
 
 def test_what_has_no_counterpart_is_listed_on_both_sides():
     values = {"gradcam": {"coherency": [0.5], "adcc": [0.5]}, "pathcam": {"coherency": [0.5], "adcc": [0.5]}}
-    summary = summarise(frame(*good(values)), of("coherency", "adcc"))
+    summary = summarise(frame(*measured_rows(values)), metrics_named("coherency", "adcc"))
     head = ("resnet18", "before-pool", "rest")
     percentages = {(*head, "gradcam", "coherency"): 50.0, (*head, "gradcam", ADCC_OF_MEANS): 50.0}
     actual = compare_with_published(summary, PublishedFigures("a paper", percentages))
@@ -95,10 +97,13 @@ def test_what_has_no_counterpart_is_listed_on_both_sides():
 
 
 def test_what_was_not_measured_of_a_network_is_listed_as_such():
-    rows = [*good({"gradcam": {"coherency": [0.5]}}), *good({"gradcam": {"complexity": [0.5]}}, "vgg16")]
+    rows = [
+        *measured_rows({"gradcam": {"coherency": [0.5]}}),
+        *measured_rows({"gradcam": {"complexity": [0.5]}}, "vgg16"),
+    ]
     percentages = {(model, "before-pool", "rest", "gradcam", "coherency"): 50.0 for model in ("resnet18", "vgg16")}
     actual = compare_with_published(
-        summarise(frame(*rows), of("coherency", "complexity")), PublishedFigures("a paper", percentages)
+        summarise(frame(*rows), metrics_named("coherency", "complexity")), PublishedFigures("a paper", percentages)
     )
     assert [difference.key[0] for difference in actual.differences] == ["resnet18"]
     assert [(key[0], key[4]) for key in actual.unpublished] == [("vgg16", "complexity")]
@@ -106,7 +111,9 @@ def test_what_was_not_measured_of_a_network_is_listed_as_such():
 
 
 def test_an_undefined_figure_has_an_undefined_difference():
-    summary = summarise(frame(*good({"gradcam": {"coherency": [math.nan, math.nan]}})), of("coherency"))
+    summary = summarise(
+        frame(*measured_rows({"gradcam": {"coherency": [math.nan, math.nan]}})), metrics_named("coherency")
+    )
     (difference,) = compare_with_published(summary, load_published()).differences
     assert math.isnan(difference.points)
 
@@ -119,8 +126,12 @@ DOUBT = "vgg16 at last-conv: an in-place ReLU follows this convolution and overw
 def test_figures_that_are_probably_of_an_overwritten_activation_are_marked():
     values = {"gradcam": {"average_drop": [0.5]}, "shapleycam": {"average_drop": [0.5]}}
     values["hirescam"] = {"average_drop": [0.5]}
-    rows = [*good(values, "vgg16", "last-conv"), *good(values, "resnet18", "last-conv"), *good(values, "vgg16")]
-    summary = summarise(frame(*rows), of("average_drop"), resamples=2)
+    rows = [
+        *measured_rows(values, "vgg16", "last-conv"),
+        *measured_rows(values, "resnet18", "last-conv"),
+        *measured_rows(values, "vgg16"),
+    ]
+    summary = summarise(frame(*rows), metrics_named("average_drop"), resamples=2)
     text = markdown(summary, intervals=False, against=load_published())
     marked = {line.split("|")[2].strip(): line for line in text.splitlines() if "\u2020" in line and "|" in line}
     assert set(marked) == {"gradcam", "shapleycam"}
