@@ -228,9 +228,9 @@ class Gated(nn.Module):
         self.gate = gate
 
     def forward(self, a):
-        from test_shortcuts_are_checked import copied
+        from test_shortcuts_are_checked import copy_memory
 
-        return a.mean((2, 3)) * (1 + 99 * self.gate(copied(a)).to(a.dtype)[:, None])
+        return a.mean((2, 3)) * (1 + 99 * self.gate(copy_memory(a)).to(a.dtype)[:, None])
 
 
 def players_in(a):

@@ -18,9 +18,9 @@ from helpers.toy_heads import (
     POOLINGS,
     SUM,
     Do,
-    asleep,
     assert_right,
     beside,
+    inactive_relu,
     residual,
     square_images,
     structure,
@@ -38,7 +38,7 @@ def noise_with_a_strong_image(images=6, awake=5):
 
 
 SLEEPERS = {
-    "at each position": pooling(residual(asleep())),
+    "at each position": pooling(residual(inactive_relu())),
     "after the mean": pooling(None, Do(lambda x: x + 5 * F.relu(x - 20))),
     "next to the mean": Toy(nn.Sequential(Do(POOLINGS["mean and a sleeping corner"]), nn.Linear(4, 3))),
     **{
