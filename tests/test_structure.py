@@ -85,3 +85,9 @@ def test_a_module_without_a_place_in_the_order_is_found(copied_package):
     added.unlink()
     assert code != 0
     assert "shapleycam.added" in report
+
+
+def test_every_test_file_has_a_name_of_its_own():
+    """Test folders are no packages: pytest imports their files by bare names."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert sorted({name for name in names if names.count(name) > 1}) == []

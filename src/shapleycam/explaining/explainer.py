@@ -143,7 +143,7 @@ class Explainer:
             self._tracer.find_layers(batch, self.utility)
         return self.layer
 
-    def explain(  # every one has a default that most calls leave
+    def explain(
         self,
         images: Images,
         method: str = "shapleycam",

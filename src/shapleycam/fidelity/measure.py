@@ -104,8 +104,8 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
         >>> model = torch.nn.Sequential(*layers)
         >>> batch = batch_of(torch.rand(2, 3, 8, 8), None, model)
         >>> measured = fidelity(Explainer(model, layer="0"), [batch], methods=["hirescam", "exactshapley"])
-        >>> [(d.method, round(d.error, 3)) for d in measured.distances if d.method == "exactshapley"]
-        [('exactshapley', 0.0), ('exactshapley', 0.0)]
+        >>> max(d.error for d in measured.distances if d.method == "exactshapley") < 1e-5
+        True
     """
     options = EstimatorOptions(nodes=nodes, seed=seed, players=players)
     distances: list[Distance] = []
