@@ -89,7 +89,7 @@ def folder_of(path: Path, number: int, first: int = 0) -> Path:
 
 def run_evaluation(data: Any, out: Path, models: Any = None, protocol: Protocol = QUICK, **options: Any) -> Store:
     options.setdefault("settings", HERE)
-    return evaluate(tiny() if models is None else models, data, out, protocol, **options)
+    return evaluate(tiny_network() if models is None else models, data, out, protocol, **options)
 
 
 def by_status(frame: pl.DataFrame, status: str) -> pl.DataFrame:
