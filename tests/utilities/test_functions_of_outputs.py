@@ -115,7 +115,7 @@ def detections(threshold):
     return of
 
 
-def best_scores(output, _):
+def best(output, _):
     return torch.stack([each["scores"].max() for each in output])
 
 
@@ -124,7 +124,7 @@ def total_scores(output, _):
 
 
 def test_a_function_of_detections():
-    e = explainer_of(detections(1.5), best_scores, output=identity, layer="features").explain(IMAGES, "hirescam")
+    e = explainer_of(detections(1.5), best, output=identity, layer="features").explain(IMAGES, "hirescam")
     torch.testing.assert_close(e.values[:, 0], torch.tensor([[0, 3.0, 0], [0, 4, 0]]))
 
 
@@ -136,14 +136,14 @@ def test_a_function_that_copes_gives_0_where_nothing_is_detected():
 
 
 def test_a_function_that_does_not_cope_is_told_what_was_found():
-    explainer = explainer_of(detections(3.5), best_scores, output=identity, layer="features")
+    explainer = explainer_of(detections(3.5), best, output=identity, layer="features")
     with pytest.raises(TargetError, match="utility 'best' raised RuntimeError, and the model detects nothing in row 0"):
         explainer.explain(IMAGES, "hirescam")
     with pytest.raises(TargetError, match="lower the model's score threshold, or let the utility return 0"):
         explainer.explain(IMAGES[1:], "exactshapley")  # found in the image, and not without its middle
 
 
-@pytest.mark.parametrize("utility", [best_scores, total_scores, utilities.box()])
+@pytest.mark.parametrize("utility", [best, total_scores, utilities.box()])
 def test_a_layer_cannot_be_found_where_nothing_is_detected(utility):
     with pytest.raises(
         ModelError, match=r"the model \(Toy\) returns only empty tensors for these images: it detects n"
