@@ -65,6 +65,14 @@ SLOW = (
     *("tracing/test_head.py::test_head_equals_the_full_forward", "tracing/test_isolation.py::test_memory_is_flat"),
     *("game/test_structure_of_heads.py::test_the_structure_is_what_theory_says", "values/test_axioms.py"),
     *("metrics/test_metric_traps.py::test_every_metric_", "game/test_coalitions.py::test_real_networks"),
+    *("web/test_parts.py::TestCommand", "cli/test_explain.py::TestPhotographs", "cli/test_compare.py", "test_docs.py"),
+    *("cli/test_report_command.py", "test_public_names.py", "models/test_zero_shot.py", "tracing/test_threads.py"),
+    *("tracing/test_attention.py", "game/test_structure_of_heads.py", "metrics/test_metric_oracles.py::test_road"),
+    *("metrics/test_metric_options.py::test_the_package_has", "metrics/test_metric_traps.py::test_inside"),
+    *("experiments/datasets/test_dataset_contract.py::test_goes", "explaining/test_fusing.py::test_the_mean"),
+    *("cams/test_methods.py::test_independent", "cams/test_methods.py::test_a_scale", "test_planted.py", "test_peers.py"),
+    *("game/test_adversarial_heads.py", "values/test_interactions.py::test_sampled", "tracing/test_wrapped_code.py"),
+    *("experiments/test_runner.py::TestRows::test_default_model", "metrics/test_metric_passes.py", "cli/test_your_model"),
 )
 """Beginnings of tests that get the marker `slow`: processes, servers, browsers, commands and networks of full size."""
 

@@ -4,6 +4,9 @@ from shapleycam.images.photographs import SUFFIXES, Box, Photo, Source, find_pho
 from shapleycam.images.pillow_errors import PIXEL_LIMIT, raise_image_errors
 from shapleycam.images.seeds import Seed, content_seeds
 
+load = open_photograph
+"""The name of `open_photograph` in programs of before."""
+
 __all__ = [
     "PIXEL_LIMIT",
     "SUFFIXES",
@@ -13,6 +16,7 @@ __all__ = [
     "Source",
     "content_seeds",
     "find_photographs",
+    "load",
     "open_photograph",
     "raise_image_errors",
 ]
