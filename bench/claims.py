@@ -33,15 +33,15 @@ def values(rows: pl.DataFrame, metric: str, method: str) -> np.ndarray:
     return rows.filter(method=method).sort("index")[metric].to_numpy()
 
 
-def compared(rows: pl.DataFrame, metric: str, one: str, other: str) -> str:
-    """How much better the first is, in points, with its interval; bold where it holds no 0."""
+def lead_of_values(rows: pl.DataFrame, metric: str, method: str, rival: str) -> str:
+    """Return how much better the first method is, in points, with its interval; bold where it excludes 0."""
     sign = 1 if METRICS[metric].better == "high" else -1
-    return shown(lead(*(sign * values(rows, metric, method) for method in (one, other))))
+    return shown(lead(*(sign * values(rows, metric, each) for each in (method, rival))))
 
 
-def compared_of_means(rows: pl.DataFrame, one: str, other: str) -> str:
-    """The same of the ADCC that the published tables have, made of the means."""
-    parts = (np.stack([values(rows, name, method) for name in ADCC_PARTS], 1) for method in (one, other))
+def lead_of_means(rows: pl.DataFrame, method: str, rival: str) -> str:
+    """Return the same for the ADCC of the published tables, which is computed from the means."""
+    parts = (np.stack([values(rows, name, each) for name in ADCC_PARTS], 1) for each in (method, rival))
     pair = pair_values(*parts)
     return shown(lead_from_resamples(pair, resample_means(pair), adcc_of))
 
@@ -58,18 +58,21 @@ def table(run: Store) -> str:
     metrics = [name for name in ASKED if name in metrics_in(rows.columns)]
     lines = []
     for layer in rows["layer"].unique(maintain_order=True):
-        here = rows.filter(layer=layer)
+        of_layer = rows.filter(layer=layer)
         lines += [
-            f"Layer {layer}, {here['index'].n_unique()} photographs:",
+            f"Layer {layer}, {of_layer['index'].n_unique()} photographs:",
             "",
             "| better than | ADCC (of means) | " + " | ".join(METRICS[name].title for name in metrics) + " |",
             "|---|---|" + "---|" * len(metrics),
         ]
-        for one, other in PAIRS:
+        for method, rival in PAIRS:
             cells = " | ".join(
-                [compared_of_means(here, one, other), *(compared(here, name, one, other) for name in metrics)]
+                [
+                    lead_of_means(of_layer, method, rival),
+                    *(lead_of_values(of_layer, name, method, rival) for name in metrics),
+                ]
             )
-            lines.append(f"| {one} than {other} | {cells} |")
+            lines.append(f"| {method} than {rival} | {cells} |")
         lines.append("")
     return "\n".join(lines)
 

@@ -121,15 +121,16 @@ def cost_table(name: str, device: str, rounds: int) -> str:
     makers = contestants()
     # torch-cam and the like leave hooks on the model while they live: each peer gets a model of its own.
     calls = {
-        who: make(network(name, device)[0] if ":" in who else model, layer, images) for who, make in makers.items()
+        contestant: make(network(name, device)[0] if ":" in contestant else model, layer, images)
+        for contestant, make in makers.items()
     }
     plain, ratios = time_ratios(floor(model, images), calls, rounds, torch.device(device))
     del calls
 
-    def memory(who: str) -> float:
+    def memory(contestant: str) -> float:
         if device == "cuda":
-            return peak(name, who, device)
-        return peak_of_process(Path(__file__), "--peak", name, who)
+            return peak(name, contestant, device)
+        return peak_of_process(Path(__file__), "--peak", name, contestant)
 
     base = memory(FLOOR)
     lines = [
@@ -140,9 +141,11 @@ def cost_table(name: str, device: str, rounds: int) -> str:
         "| what | time / floor | budget | peak memory / floor | budget |",
         "|---|---|---|---|---|",
     ]
-    for who, ratio in ratios.items():
-        time_budget, memory_budget = BUDGETS.get(who, ("", ""))
-        lines.append(f"| {who} | {ratio:.2f} | {time_budget} | {memory(who) / base:.2f} | {memory_budget} |")
+    for contestant, ratio in ratios.items():
+        time_budget, memory_budget = BUDGETS.get(contestant, ("", ""))
+        lines.append(
+            f"| {contestant} | {ratio:.2f} | {time_budget} | {memory(contestant) / base:.2f} | {memory_budget} |"
+        )
     return "\n".join(lines)
 
 
@@ -220,22 +223,22 @@ def hessian_table(rounds: int) -> str:
 
 def double_backward(model: nn.Module, layer: str, image: Tensor) -> Tensor:
     """ReST's g - ½ H·A with nothing but autograd."""
-    kept: list[Tensor] = []
+    leaves: list[Tensor] = []
 
-    def start(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
-        kept.append(output.detach().requires_grad_())
+    def replace_by_leaf(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
+        leaves.append(output.detach().requires_grad_())
         torch.set_grad_enabled(mode=True)
-        return kept[0].clone()
+        return leaves[0].clone()
 
-    handle = model.get_submodule(layer).register_forward_hook(start)
+    handle = model.get_submodule(layer).register_forward_hook(replace_by_leaf)
     with torch.no_grad():
         output = model(image)
     handle.remove()
     with torch.enable_grad():
         z = output.amax(1)
-        (gradient,) = torch.autograd.grad((2 * z - output.logsumexp(1)).sum(), kept[0], create_graph=True)
-        (bent,) = torch.autograd.grad((gradient * kept[0].detach()).sum(), kept[0])
-    return gradient.detach() - bent / 2
+        (gradient,) = torch.autograd.grad((2 * z - output.logsumexp(1)).sum(), leaves[0], create_graph=True)
+        (curved,) = torch.autograd.grad((gradient * leaves[0].detach()).sum(), leaves[0])
+    return gradient.detach() - curved / 2
 
 
 def main() -> None:

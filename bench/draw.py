@@ -16,17 +16,17 @@ class Draw:
         self._random = random.Random(seed)  # noqa: S311  # nothing here is secret
         self.choices: list[str] = []
 
-    def of(self, what: str, options: Iterable[_Option]) -> _Option:
+    def of(self, choice: str, options: Iterable[_Option]) -> _Option:
         """Choose one of the options, all equally likely."""
         chosen = self._random.choice(list(options))
-        self.choices.append(f"{what}: {chosen}")
+        self.choices.append(f"{choice}: {chosen}")
         return chosen
 
-    def chance(self, what: str, share: float) -> bool:
+    def chance(self, choice: str, share: float) -> bool:
         """Whether something is there, as it is in `share` of the draws; written down where it is."""
         happens = self._random.random() < share
         if happens:
-            self.choices.append(what)
+            self.choices.append(choice)
         return happens
 
     def index(self, count: int) -> int:

@@ -89,22 +89,22 @@ def papers_way(model: nn.Module, batches: Batches) -> Callable[[], None]:
         with torch.no_grad():
             return model(images).softmax(1).gather(1, target[:, None])[:, 0]
 
-    def one(kind: str, images: Tensor) -> tuple[Tensor, ...]:
+    def measure_batch(kind: str, images: Tensor) -> tuple[Tensor, ...]:
         with torch.no_grad():
             target = model(images).argmax(1)
         with getattr(pytorch_grad_cam, kind)(model=model, target_layers=layers) as cam:
-            utilities = [Rest(int(one)) for one in target]
+            utilities = [Rest(int(class_number)) for class_number in target]
             heat = torch.from_numpy(cam(input_tensor=images, targets=utilities))
             mask = heat[:, None]
-            plain, kept = score(images, target), score(images * mask, target)
-            removed = score(images * (1 - mask), target)
+            full_score, kept_score = score(images, target), score(images * mask, target)
+            removed_score = score(images * (1 - mask), target)
             kept_heat = torch.from_numpy(cam(input_tensor=images * mask, targets=utilities))
-        return plain, kept, removed, heat.flatten(1).mean(1), (heat * kept_heat).flatten(1).mean(1)
+        return full_score, kept_score, removed_score, heat.flatten(1).mean(1), (heat * kept_heat).flatten(1).mean(1)
 
     def call() -> None:
         for kind in PEERS.values():
             for images in batches:
-                one(kind, images)
+                measure_batch(kind, images)
 
     return call
 
@@ -131,11 +131,11 @@ def distinct_maps(model: nn.Module, batches: Batches) -> int:
     explainer = Explainer(model, layer=LAYER)
     total = 0
     for images in batches:
-        kept: list[Tensor] = []
+        heatmaps: list[Tensor] = []
         for explanation in explainer.compare(images, PAPER).values():
-            if not any((explanation.heatmap - other).abs().max() < 1e-5 for other in kept):
-                kept.append(explanation.heatmap)
-        total += len(kept)
+            if not any((explanation.heatmap - heatmap).abs().max() < 1e-5 for heatmap in heatmaps):
+                heatmaps.append(explanation.heatmap)
+        total += len(heatmaps)
     return total
 
 

@@ -47,17 +47,17 @@ def finished(out: Path, images: int, batch: int, workers: int) -> tuple[pl.DataF
 
 
 def killed(place: Path, images: int, batch: int, kills: int, longest: float) -> tuple[list[pl.DataFrame], list[int]]:
-    """The rows of runs that are killed so often together, and how many parts there were after each kill.
+    """The rows of runs that are killed so often together, and how many chunks there were after each kill.
 
     A run that is whole before it is killed is one of them, and the next one begins in a new folder.
     """
-    folders, parts = [place / "0"], []
-    while len(parts) < kills:
-        if was_killed(command(folders[-1], images, batch, len(parts) % 2 * 2), random.uniform(0.5, longest)):  # noqa: S311
-            parts.append(len(list(folders[-1].rglob("*.parquet"))))
+    folders, chunk_counts = [place / "0"], []
+    while len(chunk_counts) < kills:
+        if was_killed(command(folders[-1], images, batch, len(chunk_counts) % 2 * 2), random.uniform(0.5, longest)):  # noqa: S311
+            chunk_counts.append(len(list(folders[-1].rglob("*.parquet"))))
         else:
             folders.append(place / str(len(folders)))
-    return [finished(folder, images, batch, 0)[0] for folder in folders], parts
+    return [finished(folder, images, batch, 0)[0] for folder in folders], chunk_counts
 
 
 def was_killed(words: list[str], wait: float) -> bool:
@@ -78,11 +78,11 @@ def was_killed(words: list[str], wait: float) -> bool:
     return False
 
 
-def largest_difference(one: pl.DataFrame, other: pl.DataFrame) -> float:
+def largest_difference(first_run: pl.DataFrame, second_run: pl.DataFrame) -> float:
     """Between two runs of the same rows, over all metrics but the increase in confidence, which may flip."""
-    names = [name for name in metrics_in(one.columns) if name != "increase_in_confidence"]
+    names = [name for name in metrics_in(first_run.columns) if name != "increase_in_confidence"]
     keys = ["index", "method"]
-    first, second = (rows.sort(keys).select(names).to_numpy() for rows in (one, other))
+    first, second = (rows.sort(keys).select(names).to_numpy() for rows in (first_run, second_run))
     return float(abs(first - second).max())
 
 
@@ -94,8 +94,8 @@ def main() -> None:
     options = parser.parse_args()
     random.seed(0)
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        whole, seconds = finished(place / "whole", options.images, 32, 0)
+        root = Path(folder)
+        whole, seconds = finished(root / "whole", options.images, 32, 0)
         lines = [
             "# Runs that are killed",
             "",
@@ -104,17 +104,17 @@ def main() -> None:
             f"{options.images} photographs, {len(METHODS)} methods, six metrics: {len(whole)} rows, {seconds:.0f} s.",
             "",
         ]
-        runs, parts = killed(place / "killed", options.images, 32, options.kills, seconds / 2)
+        runs, chunk_counts = killed(root / "killed", options.images, 32, options.kills, seconds / 2)
         for rows in runs:
             assert_frame_equal(whole, rows, check_exact=True)
-        lines += [f"- Killed {len(parts)} times (folders: {len(runs)}): every row equal, bit for bit."]
-        lines += [f"  Parts that were there after each kill: {parts}."]
-        assert_frame_equal(whole, finished(place / "two", options.images, 32, 2)[0], check_exact=True)
+        lines += [f"- Killed {len(chunk_counts)} times (folders: {len(runs)}): every row equal, bit for bit."]
+        lines += [f"  Chunks that were there after each kill: {chunk_counts}."]
+        assert_frame_equal(whole, finished(root / "two", options.images, 32, 2)[0], check_exact=True)
         lines.append("- With 2 workers instead of 0: every row equal, bit for bit.")
         for batch in (1, 7):
-            other, _ = finished(place / f"by {batch}", options.images, batch, 0)
+            batched, _ = finished(root / f"by {batch}", options.images, batch, 0)
             lines.append(
-                f"- In batches of {batch} instead of 32: largest difference {largest_difference(whole, other):.1e}."
+                f"- In batches of {batch} instead of 32: largest difference {largest_difference(whole, batched):.1e}."
             )
     report("kills.md", "\n".join([*lines, ""]))
 

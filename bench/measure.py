@@ -53,7 +53,9 @@ def time_ratios(
         for name, call in others.items():
             floors.append(seconds(floor, device))
             ratios[name].append(seconds(call, device) / floors[-1])
-    return statistics.median(floors), {name: statistics.median(found) for name, found in ratios.items()}
+    return statistics.median(floors), {
+        name: statistics.median(measured_ratios) for name, measured_ratios in ratios.items()
+    }
 
 
 def peak_of_process(script: Path, *arguments: str) -> float:

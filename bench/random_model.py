@@ -39,23 +39,23 @@ class Network(nn.Module):
     def forward(self, x: Tensor) -> Any:
         if self.shifts_input:
             x -= 0.1
-        kept = x
+        early = x
         for number, stage in enumerate(self.stages):
             reentrant = self.saving.get(number)
             x = stage(x) if reentrant is None else checkpoint(stage, x, use_reentrant=reentrant)
             if self.skip and number == self.skip[0]:
-                kept = x
+                early = x
                 if self.keeps_on_self:
-                    self.kept = x
+                    self.early = x
             if self.skip and number == self.skip[1]:
-                x = self._bridged(x, self.kept if self.keeps_on_self else kept, self.kinds[number])
+                x = self._bridged(x, self.early if self.keeps_on_self else early, self.kinds[number])
         return self.form(self.classifier(self.pool(x)))
 
-    def _bridged(self, x: Tensor, kept: Tensor, kind: str) -> Tensor:
+    def _bridged(self, x: Tensor, early: Tensor, kind: str) -> Tensor:
         """Joined to what an earlier stage made, or to the image; tokens get its mean."""
         if kind == "tokens":
-            return x + self.bridge(kept.mean((2, 3), keepdim=True)).flatten(2).transpose(1, 2)
-        return x + self.bridge(F.adaptive_avg_pool2d(kept, x.shape[2:]))
+            return x + self.bridge(early.mean((2, 3), keepdim=True)).flatten(2).transpose(1, 2)
+        return x + self.bridge(F.adaptive_avg_pool2d(early, x.shape[2:]))
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _share(draw: Draw, stages: list[nn.Module], kinds: list[str]) -> None:
 
 
 def _alike(kinds: list[str], kind: str) -> list[int]:
-    return [number for number, other in enumerate(kinds) if other == kind]
+    return [number for number, each in enumerate(kinds) if each == kind]
 
 
 def _pool(draw: Draw, channels: int, grid: Grid, *, tokens: bool) -> tuple[nn.Module, int]:

@@ -40,11 +40,11 @@ def worst(findings: Iterable[Finding]) -> str:
     return next(verdict for verdict in VERDICTS if verdict in verdicts)
 
 
-def text_of(found: Mapping[int, list[Finding]], seconds: float) -> str:
+def text_of(draws: Mapping[int, list[Finding]], seconds: float) -> str:
     """The report in Markdown: how many draws came to what, and why, with seeds to repeat them."""
     counts = dict.fromkeys(VERDICTS, 0)
     reasons: dict[str, dict[str, set[int]]] = {verdict: defaultdict(set) for verdict in VERDICTS}
-    for seed, findings in found.items():
+    for seed, findings in draws.items():
         counts[worst(findings)] += 1
         for finding in findings:
             if finding.reason:
@@ -52,7 +52,7 @@ def text_of(found: Mapping[int, list[Finding]], seconds: float) -> str:
     lines = [
         "# Random networks",
         "",
-        f"{len(found)} networks by bench/random_networks.py, seeds {min(found)} to {max(found)}.",
+        f"{len(draws)} networks by bench/random_networks.py, seeds {min(draws)} to {max(draws)}.",
         f"First order, second order and coalitions are within {CLOSE:g} of plain hooks and autograd in float64.",
         "",
         "| draws | came to | which means |",
@@ -86,14 +86,14 @@ def main(words: list[str]) -> None:
     if options.seed is not None:
         print(described(options.seed))
         return
-    found: dict[int, list[Finding]] = {}
+    draws: dict[int, list[Finding]] = {}
     start = time.perf_counter()
     for seed in range(options.first, options.first + options.draws):
-        found[seed] = check(draw_case(seed))
-        if worst(found[seed]) == "wrong":
-            reasons = dict.fromkeys(finding.reason for finding in found[seed] if finding.verdict == "wrong")
+        draws[seed] = check(draw_case(seed))
+        if worst(draws[seed]) == "wrong":
+            reasons = dict.fromkeys(finding.reason for finding in draws[seed] if finding.verdict == "wrong")
             print(f"seed {seed}: {'; '.join(reasons)}", flush=True)
-    report("random_networks.md", text_of(found, time.perf_counter() - start))
+    report("random_networks.md", text_of(draws, time.perf_counter() - start))
 
 
 def _cell(text: str) -> str:

@@ -63,7 +63,7 @@ class Oracle:
         if self._dtype != torch.float64:
             return
         pairs = ((hand.outputs(hand.activation), hand.output) for hand in self._hands)
-        if not all(torch.allclose(again, output, 1e-4, 1e-6) for again, output in pairs):
+        if not all(torch.allclose(replayed, output, 1e-4, 1e-6) for replayed, output in pairs):
             raise NoOracleError("the layer's output shares its memory with what else is read, and is written in place")
 
     def answer(self, question: str) -> Tensor:
@@ -147,7 +147,7 @@ class Oracle:
         positions, prefix = self._case.grid.positions(products).sum(2), self._case.grid.prefix
         return torch.cat([positions[:, prefix:], positions[:, :prefix].sum(1, keepdim=True)], 1)
 
-    def own(self, values: Tensor) -> Tensor:
+    def own_batch(self, values: Tensor) -> Tensor:
         """The images' rows."""
         return values[: len(self._case.images)]
 
@@ -157,9 +157,9 @@ class Oracle:
 
 
 QUESTIONS: dict[str, Callable[[Oracle], Tensor]] = {
-    "hirescam": lambda oracle: oracle.own(oracle.first()),
-    "gradcam": lambda oracle: oracle.own(oracle.by_channel()),
-    "shapleycam-h": lambda oracle: oracle.own(oracle.second()),
+    "hirescam": lambda oracle: oracle.own_batch(oracle.first()),
+    "gradcam": lambda oracle: oracle.own_batch(oracle.by_channel()),
+    "shapleycam-h": lambda oracle: oracle.own_batch(oracle.second()),
     "coalitions": lambda oracle: oracle.coalitions(),
     "hirescam, in another batch": lambda oracle: oracle.other_batch(oracle.first()),
     "shapleycam-h, in another batch": lambda oracle: oracle.other_batch(oracle.second()),

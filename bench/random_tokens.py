@@ -110,18 +110,20 @@ class TokenBatchNorm(nn.Module):
 class Block(nn.Module):
     """Attention and a perceptron, with their norms before or after, added in place or not."""
 
-    def __init__(self, mixer: nn.Module, norms: list[nn.Module], act: nn.Module, channels: int, how: str) -> None:
+    def __init__(
+        self, mixer: nn.Module, norms: list[nn.Module], act: nn.Module, channels: int, norm_order: str
+    ) -> None:
         super().__init__()
-        self.mixer, self.how = mixer, how
+        self.mixer, self.norm_order = mixer, norm_order
         self.norm1, self.norm2 = norms
         self.mlp = nn.Sequential(nn.Linear(channels, 2 * channels), act, nn.Linear(2 * channels, channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.how == "norm after":
+        if self.norm_order == "norm after":
             x = self.norm1(x + self.mixer(x))
             return self.norm2(x + self.mlp(x))
         x = x + self.mixer(self.norm1(x))
-        if self.how == "norm before, added in place":
+        if self.norm_order == "norm before, added in place":
             y = self.mlp(self.norm2(x))
             y += x
             return y

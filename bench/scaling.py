@@ -3,7 +3,7 @@
 python bench/scaling.py [--rounds N] [--images N] [--weak N]     prints, and writes bench/results/scaling.md
 
 Each run is a process of its own, with Ray a cluster of its own that ends with it. Start-up is told from work by the
-times that workers note: when they begin to decode a part, how long the model took to load there, how long they decoded
+times that workers note: when they begin to decode a chunk, how long the model took to load there, how long they decoded
 and measured. Those clocks are one, since all processes are on this machine.
 """
 
@@ -34,7 +34,7 @@ from shapleycam.experiments import Protocol, Ray, RunSettings, Store, evaluate
 from shapleycam.experiments.engines import Engine
 from shapleycam.models import zoo
 
-LAYER, BATCH, PART = "bn2", 16, 32
+LAYER, BATCH, CHUNK = "bn2", 16, 32
 NICE = 15
 """How far Ray's workers give way to others, by its own default; local runs do as much, so that both share alike."""
 BUDGET, SAME = 10, 1e-6
@@ -77,10 +77,10 @@ PAIRS = [(Side(0, 1), Side(1, 1)), (Side(0, 2), Side(1, 2))]
 class Run:
     """What a run took, in seconds.
 
-    `importing` ray, here; `joining`: starting the cluster and an actor, until it begins to decode its first part;
+    `importing` ray, here; `joining`: starting the cluster and an actor, until it begins to decode its first chunk;
     `loading` the model there; `work`: from then on until the run has ended; `busy`: what all actors together decoded
     and measured; `ending`: the share of `work` that came after the last result. `whole` has all, and loading the model
-    in this process besides. `workers`: how many actors had a part.
+    in this process besides. `workers`: how many actors had a chunk.
     """
 
     whole: float
@@ -94,7 +94,7 @@ class Run:
 
     @property
     def start_up(self) -> float:
-        """What Ray takes before the first part is measured."""
+        """What Ray takes before the first chunk is measured."""
         return self.importing + self.joining + self.loading
 
 
@@ -130,10 +130,10 @@ class Measuring:
 
 @dataclass(frozen=True)
 class Noted:
-    """An engine whose workers' times are noted, one of each part."""
+    """An engine whose workers' times are noted, one of each chunk."""
 
     engine: Engine
-    parts: list[dict[str, float]] = field(default_factory=list)
+    chunks: list[dict[str, float]] = field(default_factory=list)
 
     def run(
         self, items: Sequence[Any], prepare: Callable[[Any], Any], perform: Callable[[Any], Iterable[Any]]
@@ -141,7 +141,7 @@ class Noted:
         with closing(self.engine.run(items, Decoding(prepare), Measuring(perform))) as results:
             for result in results:
                 if isinstance(result, dict):
-                    self.parts.append(result)
+                    self.chunks.append(result)
                 else:
                     yield result
 
@@ -180,10 +180,10 @@ def run(side: Side, images: int, out: Path) -> Run:
     whole, ending = end - start, end - clock.last
     if engine is None:
         return Run(whole, end - clock.started, ending)
-    first = min(engine.parts, key=lambda part: part["begun"])
+    first = min(engine.chunks, key=lambda chunk: chunk["begun"])
     joining, loading = first["begun"] - clock.started, first["loading"]
-    busy = sum(part["busy"] for part in engine.parts)
-    workers = len({part["by"] for part in engine.parts})
+    busy = sum(chunk["busy"] for chunk in engine.chunks)
+    workers = len({chunk["by"] for chunk in engine.chunks})
     return Run(whole, end - first["begun"] - loading, ending, importing, joining, loading, busy, workers)
 
 
@@ -219,7 +219,7 @@ def environment() -> dict[str, str]:
 
 
 class Measured:
-    """All runs of the sides, and in how far their tables are one."""
+    """All runs of the sides, and a comparison of their tables."""
 
     def __init__(self, images: int, rounds: int) -> None:
         self.images, self.rounds = images, rounds
@@ -242,15 +242,19 @@ class Measured:
             "| | images a second | to local with 1 thread | whole run, s |",
             "|---|---|---|---|",
         ]
-        floors = [one.work for one in self.runs[SIDES[0]]]
+        floors = [run_.work for run_ in self.runs[SIDES[0]]]
         for side, runs in self.runs.items():
-            work = _middle(one.work for one in runs)
-            ratio = _middle(floor / one.work for floor, one in zip(floors, runs, strict=True))
-            whole = _middle(one.whole for one in runs)
+            work = _middle(run_.work for run_ in runs)
+            ratio = _middle(floor / run_.work for floor, run_ in zip(floors, runs, strict=True))
+            whole = _middle(run_.whole for run_ in runs)
             lines.append(f"| {side} | {self.images / work:.2f} | {ratio:.2f} | {whole:.1f} |")
-        limit = -(-self.images // PART)
+        limit = -(-self.images // CHUNK)
         return "\n".join(
-            [*lines, "", f"Work is given out by parts of {PART} photographs: {limit} here, so that two share unevenly."]
+            [
+                *lines,
+                "",
+                f"Work is given out in chunks of {CHUNK} photographs: {limit} here, so that two share unevenly.",
+            ]
         )
 
     def overhead(self) -> str:
@@ -265,8 +269,10 @@ class Measured:
         ]
         for side in filter(lambda side: side.actors, SIDES):
             runs = self.runs[side]
-            parts = [[getattr(one, name) for one in runs] for name in ("importing", "joining", "loading", "start_up")]
-            lines.append(f"| {side} | " + " | ".join(f"{_middle(part):.1f}" for part in parts) + " |")
+            columns = [
+                [getattr(run_, name) for run_ in runs] for name in ("importing", "joining", "loading", "start_up")
+            ]
+            lines.append(f"| {side} | " + " | ".join(f"{_middle(column):.1f}" for column in columns) + " |")
         lines += [
             "",
             OVERHEAD,
@@ -278,28 +284,31 @@ class Measured:
             both = list(zip(self.runs[local], self.runs[ray], strict=True))
             each = [1000 * (slow.work - fast.work) / self.images for fast, slow in both]
             share = [100 * (1 - fast.work / slow.work) for fast, slow in both]
-            idle = _middle(100 * (1 - one.busy / one.work) for one in self.runs[ray])
-            ending = _middle(one.ending for one in self.runs[ray])
+            idle = _middle(100 * (1 - run_.busy / run_.work) for run_ in self.runs[ray])
+            ending = _middle(run_.ending for run_ in self.runs[ray])
             lines.append(f"| {ray} | {_spread(each, 0)} | {_spread(share, 1)} | {idle:.1f} | {ending:.1f} |")
         return "\n".join(lines)
 
     def tables(self) -> tuple[str, bool]:
-        """Whether the tables are one: bit for bit where threads agree, and nearly otherwise."""
+        """Return whether the tables are equal: bit for bit with equal threads, and nearly otherwise."""
         lines, good = ["### The tables", ""], True
         for cpus in sorted({side.cpus for side in SIDES}):
             alike = [side for side in SIDES if side.cpus == cpus]
             first, *others = (rows for side in alike for rows in self.rows[side])
-            same = all(_equal(first, other) for other in others)
+            same = all(_equal(first, repeated) for repeated in others)
             good &= same
             runs = f"{'; '.join(map(str, alike))}: {_counted(1 + len(others), 'run')}, {len(first)} rows each"
             lines.append(f"- {runs}: {'equal, bit for bit' if same else 'NOT EQUAL'}.")
-        one, two = (self.rows[Side(1, cpus)][0].fill_null(0).fill_nan(0) for cpus in (1, 2))  # undefined in both
-        apart = largest_difference(one, two)
-        verdict = "within" if apart <= SAME else "ABOVE"
-        lines.append(f"- Between 1 and 2 threads: largest difference {apart:.1e}, {verdict} the budget of {SAME:.0e}.")
-        flips = one["increase_in_confidence"].ne_missing(two["increase_in_confidence"]).sum()
-        lines.append(f"  Increase in confidence, which is 0 or 1, differs in {flips} of {len(one)} rows.")
-        return "\n".join(lines), good and apart <= SAME
+        # What is null or nan is undefined in both.
+        one_thread, two_threads = (self.rows[Side(1, cpus)][0].fill_null(0).fill_nan(0) for cpus in (1, 2))
+        difference = largest_difference(one_thread, two_threads)
+        verdict = "within" if difference <= SAME else "ABOVE"
+        lines.append(
+            f"- Between 1 and 2 threads: largest difference {difference:.1e}, {verdict} the budget of {SAME:.0e}."
+        )
+        flips = one_thread["increase_in_confidence"].ne_missing(two_threads["increase_in_confidence"]).sum()
+        lines.append(f"  Increase in confidence, which is 0 or 1, differs in {flips} of {len(one_thread)} rows.")
+        return "\n".join(lines), good and difference <= SAME
 
 
 def weak(images: int, rounds: int) -> str:
@@ -312,20 +321,20 @@ def weak(images: int, rounds: int) -> str:
     for _ in range(rounds):
         for count in counts:
             ray[count] += ran([Side(count, 1)], images * count)[0]
-            bare[count].append(max(one.work for one in ran([Side(0, 1)] * count, images)[0]))
+            bare[count].append(max(run_.work for run_ in ran([Side(0, 1)] * count, images)[0]))
             print(f"weak, {count}: {ray[count][-1]}; {bare[count][-1]:.1f}", file=sys.stderr, flush=True)
     lines = [
         f"### Weak scaling: {images} photographs for each worker of one thread",
         "",
         WEAK,
         "",
-        "| workers | that had a part | photographs | Ray, s | efficiency | with start-up, s | efficiency | no Ray |",
+        "| workers | that had a chunk | photographs | Ray, s | efficiency | with start-up, s | efficiency | no Ray |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for count in counts:
-        workers = _middle(one.workers for one in ray[count])
-        work, alone = ([one.work for one in runs] for runs in (ray[count], ray[1]))
-        whole, alone_whole = ([one.start_up + one.work for one in runs] for runs in (ray[count], ray[1]))
+        workers = _middle(run_.workers for run_ in ray[count])
+        work, alone = ([run_.work for run_ in runs] for runs in (ray[count], ray[1]))
+        whole, alone_whole = ([run_.start_up + run_.work for run_ in runs] for runs in (ray[count], ray[1]))
         lines.append(
             f"| {count} | {workers:.0f} | {images * count} | {_middle(work):.1f} | {_ratio(alone, work):.2f} | "
             f"{_middle(whole):.1f} | {_ratio(alone_whole, whole):.2f} | {_ratio(bare[1], bare[count]):.2f} |"
@@ -345,26 +354,26 @@ network, and the milliseconds an image that the driver takes, which bound how ma
 """
 
 
-def _equal(one: pl.DataFrame, other: pl.DataFrame) -> bool:
+def _equal(first: pl.DataFrame, second: pl.DataFrame) -> bool:
     try:
-        assert_frame_equal(one, other, check_exact=True)
+        assert_frame_equal(first, second, check_exact=True)
     except AssertionError as error:
         print(error, file=sys.stderr)
         return False
     return True
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _middle(values: Iterable[float]) -> float:
     return statistics.median(values)
 
 
-def _ratio(one: Sequence[float], many: Sequence[float]) -> float:
-    """The median of what each round says."""
-    return _middle(first / other for first, other in zip(one, many, strict=True))
+def _ratio(numerators: Sequence[float], denominators: Sequence[float]) -> float:
+    """Return the median of the rounds' ratios."""
+    return _middle(numerator / denominator for numerator, denominator in zip(numerators, denominators, strict=True))
 
 
 def _spread(values: Sequence[float], digits: int) -> str:
@@ -377,7 +386,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--images", type=int, default=200)
-    parser.add_argument("--weak", type=int, default=2 * PART, help="photographs for each worker; whole parts")
+    parser.add_argument("--weak", type=int, default=2 * CHUNK, help="photographs for each worker; whole chunks")
     parser.add_argument("--run", type=Path, metavar="OUT", help="one run, in this process")
     parser.add_argument("--actors", type=int, default=0)
     parser.add_argument("--cpus", type=int, default=1)

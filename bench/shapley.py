@@ -77,21 +77,21 @@ def of_captum(explainer: Explainer, image: Tensor, samples: int) -> Estimator:
     layer = explainer.model.get_submodule(explainer.find_layer())
 
     def estimate(game: Game) -> Tensor:
-        def utility(kept: Tensor) -> Tensor:
+        def utility(present: Tensor) -> Tensor:
             def zeroed(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
-                return output * game.layout.broadcast(kept)
+                return output * game.layout.broadcast(present)
 
             hook = layer.register_forward_hook(zeroed)
             try:
                 with torch.inference_mode():
-                    output = explainer.model(image.expand(len(kept), -1, -1, -1))
+                    output = explainer.model(image.expand(len(present), -1, -1, -1))
             finally:
                 hook.remove()
-            return game.utility(output, game.target.expand(len(kept)))
+            return game.utility(output, game.target.expand(len(present)))
 
-        kept = torch.ones(1, game.n_players)
+        present = torch.ones(1, game.n_players)
         sampling = ShapleyValueSampling(utility)
-        return sampling.attribute(kept, n_samples=samples, perturbations_per_eval=game.n_players).double()
+        return sampling.attribute(present, n_samples=samples, perturbations_per_eval=game.n_players).double()
 
     return estimate
 
@@ -166,9 +166,9 @@ def reached(points: list[Point], level: float, ruler: Callable[[Point], float]) 
     Sampling that ends before is continued as its error does, with the square root (True says so); a derivative's error
     does not shrink, so that None is returned.
     """
-    there = [ruler(p) for p in points if p.error <= level]
-    if there:
-        return min(there), False
+    reaching = [ruler(p) for p in points if p.error <= level]
+    if reaching:
+        return min(reaching), False
     if points[0].name == "path" or points[0].name.startswith("Taylor"):
         return None
     last = min(points, key=lambda p: p.error)
@@ -201,7 +201,7 @@ def included(explainer: Explainer, images: Tensor, method: str) -> float:
 
     explainer.explain(images, method)
     pairs = [(seconds(plain, CPU), seconds(lambda: explainer.explain(images, method), CPU)) for _ in range(7)]
-    return statistics.median(own / bare for bare, own in pairs)
+    return statistics.median(explain_seconds / forward_seconds for forward_seconds, explain_seconds in pairs)
 
 
 def budgets(explainer: Explainer, photos: list[Path]) -> list[str]:
@@ -210,10 +210,10 @@ def budgets(explainer: Explainer, photos: list[Path]) -> list[str]:
     lines = ["| what, forward pass included | photographs at a time | / forward pass, median | largest | budget |"]
     lines.append("|---|---|---|---|---|")
     for size in (1, 10):
-        for method, what, budget in (("sampledshapley", "to 1 %", "2"), ("pathcam-h", "8 nodes", "1.2")):
+        for method, effort, budget in (("sampledshapley", "to 1 %", "2"), ("pathcam-h", "8 nodes", "1.2")):
             shares = [included(explainer, part, method) for part in images.split(size)]
             figures = f"{statistics.median(shares):.2f} | {max(shares):.2f}"
-            lines.append(f"| {method}, {what} | {size} | {figures} | {budget} |")
+            lines.append(f"| {method}, {effort} | {size} | {figures} | {budget} |")
     game = explainer.game(images)
     true, sampled = values.permutation(game, tolerance=0.005, seed=99), values.permutation(game)
     wrong = relative_errors(values.path(game, 8).values, true.values)
@@ -258,8 +258,8 @@ def scale_invariant() -> list[str]:
         ]
         structure = game.structure
         reads = "a sum over positions" if structure.is_sum else "reads the mean" if structure.reads_mean else "none"
-        ms = statistics.median(own for _, own in pairs) * 1e3
-        ratio = statistics.median(own / bare for bare, own in pairs)
+        ms = statistics.median(sampling_seconds for _, sampling_seconds in pairs) * 1e3
+        ratio = statistics.median(sampling_seconds / forward_seconds for forward_seconds, sampling_seconds in pairs)
         figures = " | ".join(f"{error:.3f}" for error in errors)
         lines.append(f"| {name}, {layer} | {reads} | {figures} | {ms:.0f} | {ratio:.2f} |")
     return lines

@@ -91,8 +91,8 @@ def first_order_errors(
     """How far the first-order values of one image are, relative to their norm, from those that it has beside another
     image; and those of the two from plain hooks and autograd.
     """
-    other = torch.randn(image.shape, generator=torch.Generator().manual_seed(1))
-    both, target = torch.cat([image, other]), game.target.repeat(2)
+    second_image = torch.randn(image.shape, generator=torch.Generator().manual_seed(1))
+    both, target = torch.cat([image, second_image]), game.target.repeat(2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ShapleyCamWarning)
         alone, together = (explainer.explain(batch, "hirescam", int(game.target)) for batch in (image, both))

@@ -120,10 +120,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of real photographs and reference results."""
-    found = Path(os.environ.get(DATA_VARIABLE) or Path(__file__).parents[1] / "../shared/data").resolve()
-    if not (found / "reference").is_dir():
-        pytest.skip(f"no test data in {found}: set {DATA_VARIABLE} to the folder that holds reference/")
-    return found
+    folder = Path(os.environ.get(DATA_VARIABLE) or Path(__file__).parents[1] / "../shared/data").resolve()
+    if not (folder / "reference").is_dir():
+        pytest.skip(f"no test data in {folder}: set {DATA_VARIABLE} to the folder that holds reference/")
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -154,11 +154,11 @@ def chromium() -> Iterator[Any]:
     """A browser, for as long as a module: its loop must not run beside a notebook's."""
     from playwright.sync_api import sync_playwright
 
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None and "CI" not in os.environ:
+    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if executable is None and "CI" not in os.environ:
         pytest.skip("no Chromium on this machine (apt-get install chromium)")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=QUIET)
+        browser = playwright.chromium.launch(executable_path=executable, args=QUIET)
         yield browser
         browser.close()
 
@@ -173,7 +173,7 @@ def images() -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Ran:
-    """What a command left."""
+    """The exit code and output of a command."""
 
     code: int
     out: str

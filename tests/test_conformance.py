@@ -38,8 +38,8 @@ def explained(request, photos):
     explainer = Explainer(model, layer=layer)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NoCurvatureWarning)  # the logit of the default network
-        found = {u: explainer.compare(images, IN_REFERENCE, utility=u) for u in PAPER_UTILITIES}
-    return f"{network}|{layer}", found, _conditioning(explainer.game(images))
+        comparisons = {u: explainer.compare(images, IN_REFERENCE, utility=u) for u in PAPER_UTILITIES}
+    return f"{network}|{layer}", comparisons, _conditioning(explainer.game(images))
 
 
 def test_there_are_nine_methods_in_the_reference(reference):
@@ -51,8 +51,8 @@ def test_the_reference_has_these_utilities(reference):
 
 
 def test_logits_and_predictions(explained, reference):
-    name, found, _ = explained
-    explanation = found["rest"]["gradcam"]
+    name, comparisons, _ = explained
+    explanation = comparisons["rest"]["gradcam"]
     torch.testing.assert_close(explanation.output, reference[f"{name}|logits"], atol=1e-4, rtol=0)
     assert explanation.target.tolist() == reference[f"{name}|target"].tolist()
 
@@ -60,8 +60,8 @@ def test_logits_and_predictions(explained, reference):
 @pytest.mark.parametrize("utility", PAPER_UTILITIES)
 @pytest.mark.parametrize("method", IN_REFERENCE)
 def test_heatmap(explained, reference, utility, method):
-    name, found, conditioning = explained
-    sampled = found[utility][method].heatmap[:, 8::16, 8::16]
+    name, comparisons, conditioning = explained
+    sampled = comparisons[utility][method].heatmap[:, 8::16, 8::16]
     difference = (sampled - reference[f"{name}|{utility}|{method}"]).abs().amax((1, 2))
     tolerance = {
         "gradcam++": torch.full_like(conditioning, 1e-3),

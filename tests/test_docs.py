@@ -121,8 +121,8 @@ def test_the_gallery_is_of_the_table_of_methods():
     assert re.findall(r"^### (.*)$", page, re.MULTILINE) == [method.name for method in shapleycam.methods()]
     names = {gallery.picture_name(method.name, layer) for method in shapleycam.methods() for layer in gallery.LAYERS}
     shown = {f"images/gallery/{name}" for name in (*names, "photographs.jpg")}
-    there = {path.relative_to(DOCS).as_posix() for path in (DOCS / "images/gallery").iterdir()}
-    assert shown == set(re.findall(r"\]\((images/[^)]*)\)", page)) == there
+    stored = {path.relative_to(DOCS).as_posix() for path in (DOCS / "images/gallery").iterdir()}
+    assert shown == set(re.findall(r"\]\((images/[^)]*)\)", page)) == stored
     assert sum(path.stat().st_size for path in (DOCS / "images/gallery").iterdir()) < 1_000_000
 
 
@@ -178,13 +178,13 @@ def pages(site) -> dict[str, Page]:
 
 
 def elsewhere(urls: list[str]) -> list[str]:
-    """Those of other machines."""
+    """Return the addresses on other machines."""
     return [url for url in urls if re.match(r"\s*['\"]?(\w+:)?//", url)]
 
 
 def test_pages_load_nothing_from_elsewhere(pages):
     assert len(pages) > 20
-    assert not {name: found for name, page in pages.items() if (found := elsewhere(page.loaded))}
+    assert not {name: addresses for name, page in pages.items() if (addresses := elsewhere(page.loaded))}
 
 
 def test_styles_load_nothing_from_elsewhere(site):
@@ -206,10 +206,10 @@ WHERE_ASKED_FOR = {
 def test_scripts_load_nothing_from_elsewhere(site, pages):
     scripts = [path.read_text(encoding="utf-8") for path in site.glob("assets/javascripts/bundle*.js")]
     scripts += re.findall(r"<script[^>]*>(.*?)</script>", "".join(page.text for page in pages.values()), re.DOTALL)
-    found = {url for script in scripts for url in re.findall(r"https?://[^\s\"'`)]+", script)}
-    assert not [url for url in found if not url.startswith(tuple(WHERE_ASKED_FOR))]
-    asked = {name for name in WHERE_ASKED_FOR.values() if name}
-    assert not {name: page.classes & asked for name, page in pages.items() if page.classes & asked}
+    addresses = {url for script in scripts for url in re.findall(r"https?://[^\s\"'`)]+", script)}
+    assert not [url for url in addresses if not url.startswith(tuple(WHERE_ASKED_FOR))]
+    asking_classes = {name for name in WHERE_ASKED_FOR.values() if name}
+    assert not {name: page.classes & asking_classes for name, page in pages.items() if page.classes & asking_classes}
 
 
 def test_every_picture_has_a_description(pages):
@@ -217,7 +217,7 @@ def test_every_picture_has_a_description(pages):
 
 
 def public_names() -> list[str]:
-    """All that `import shapleycam` promises, and what its modules do."""
+    """Return the public names of `shapleycam` and of its modules."""
     names = [f"shapleycam.{name}" for name in shapleycam.__all__ if name != "__version__"]
     for module in ("values", "utilities", "metrics", "experiments", "fidelity"):
         exported = import_module(f"shapleycam.{module}").__all__

@@ -64,13 +64,13 @@ def public_names() -> set[str]:
 @cache
 def public_definitions() -> dict[str, object]:
     """Return the functions and classes behind the public names that are no errors, by where they are defined."""
-    found = {}
+    definitions = {}
     for name in public_names():
-        thing = pkgutil.resolve_name(name)
-        is_error = isinstance(thing, type) and issubclass(thing, BaseException)
-        if callable(thing) and not is_error and getattr(thing, "__module__", "").startswith("shapleycam"):
-            found[f"{thing.__module__}.{getattr(thing, '__qualname__', name)}"] = thing
-    return found
+        definition = pkgutil.resolve_name(name)
+        is_error = isinstance(definition, type) and issubclass(definition, BaseException)
+        if callable(definition) and not is_error and getattr(definition, "__module__", "").startswith("shapleycam"):
+            definitions[f"{definition.__module__}.{getattr(definition, '__qualname__', name)}"] = definition
+    return definitions
 
 
 def module_of(name: str) -> ModuleType:

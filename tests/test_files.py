@@ -1,4 +1,4 @@
-"""Files out: whole or not at all."""
+"""Files are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def names(folder: Path) -> list[str]:
 
 
 def stumble(error: Exception):
-    """A writer that fails half-way."""
+    """Return a writer that fails half-way."""
 
     def write(file):
         file.write(b"half")

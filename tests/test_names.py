@@ -1,4 +1,4 @@
-"""Names in any spelling: what is stored and shown is the name of the table."""
+"""Names are accepted in any spelling; the table's name is stored and shown."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ LARGEST = 100_000
 
 
 def run(name: str, folder: Path):
-    """A notebook with its outputs, run in an empty folder without a network."""
+    """Run a notebook in an empty folder without a network; return it with its outputs."""
     notebook = nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4)
     client = nbclient.NotebookClient(
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
@@ -24,15 +24,15 @@ def run(name: str, folder: Path):
 
 
 def outputs(notebook, kind: str) -> list[str]:
-    """What all cells put out of a kind, as text/html or image/png; "text" is what they print."""
-    found = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    """Return all cells' outputs of a kind, such as text/html or image/png; "text" is what they print."""
+    cell_outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     if kind == "text":
-        return [output.text for output in found if output.output_type == "stream" and output.name == "stdout"]
-    return [output.data[kind] for output in found if kind in output.get("data", {})]
+        return [output.text for output in cell_outputs if output.output_type == "stream" and output.name == "stdout"]
+    return [output.data[kind] for output in cell_outputs if kind in output.get("data", {})]
 
 
 def number_after(word: str, texts: list[str]) -> float:
-    """The first number behind a word, in what was printed."""
+    """Return the first number behind a word in the printed text."""
     return float("\n".join(texts).split(word, maxsplit=1)[1].split()[0].strip(",;%"))
 
 

@@ -54,12 +54,12 @@ NETWORKS = {"VGG-like": (vgg_like, 8), "DenseNet-like": (densenet_like, 32)}
 def by_hand(make, images, utility):
     """GradCAM's and ShapleyCAM's values from plain autograd at the layer, of the network without in-place ReLUs."""
     model, layer = make(inplace=False)
-    kept = []
-    hook = model.get_submodule(layer).register_forward_hook(lambda _, __, output: kept.append(output))
+    outputs = []
+    hook = model.get_submodule(layer).register_forward_hook(lambda _, __, output: outputs.append(output))
     output = model(images)
     hook.remove()
     score = output[:, 1] if utility == "logit" else output[:, 1] + output.log_softmax(1)[:, 1]
-    (activation,) = kept
+    (activation,) = outputs
     (gradient,) = torch.autograd.grad(score.sum(), activation, create_graph=True)
     (curved,) = torch.autograd.grad((gradient * activation.detach()).sum(), activation, allow_unused=True)
     curved = torch.zeros_like(gradient) if curved is None else curved
@@ -75,16 +75,16 @@ def test_an_in_place_relu_behind_the_layer_changes_no_map(network, utility):
     expected = by_hand(make, images, utility)
     for inplace in (True, False):
         model, layer = make(inplace=inplace)
-        found = Explainer(model, layer=layer, utility=utility).compare(images, list(expected), target=1)
+        comparison = Explainer(model, layer=layer, utility=utility).compare(images, list(expected), target=1)
         for name, values in expected.items():
-            torch.testing.assert_close(found[name].values, values, rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(comparison[name].values, values, rtol=1e-4, atol=1e-6)
 
 
 def test_without_curvature_gradcam_and_shapleycam_are_one_map():
     """As the logit of a VGG behind its last convolution, which is linear wherever it has a second derivative."""
     model, layer = vgg_like(inplace=True)
-    found = Explainer(model, layer=layer, utility="logit").compare(noise(2, 3, 8, 8), ["gradcam", "shapleycam"], 1)
-    torch.testing.assert_close(found["gradcam"].heatmap, found["shapleycam"].heatmap, rtol=0, atol=1e-6)
+    comparison = Explainer(model, layer=layer, utility="logit").compare(noise(2, 3, 8, 8), ["gradcam", "shapleycam"], 1)
+    torch.testing.assert_close(comparison["gradcam"].heatmap, comparison["shapleycam"].heatmap, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("inplace", [True, False])
@@ -104,15 +104,15 @@ def test_volumes_are_resized_trilinearly_and_there_by_a_cubic_zoom():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv3d(1, 4, 3, 2, 1), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(4, 2)).eval()
     volumes = noise(1, 1, 8, 8, 8)
-    found = Explainer(model, layer="0", utility="logit").explain(volumes, "gradcam", target=1)
+    explanation = Explainer(model, layer="0", utility="logit").explain(volumes, "gradcam", target=1)
     with pytorch_grad_cam.GradCAM(model, [model[0]]) as cam:
         theirs = torch.from_numpy(cam(volumes.clone(), [model_targets.ClassifierOutputTarget(1)]))
-    positive = found.values.relu()
+    positive = explanation.values.relu()
     scaled = (positive - positive.amin()) / (positive.amax() - positive.amin())
     linear = interpolate(scaled[None], size=(8, 8, 8), mode="trilinear")[0]
     linear = (linear - linear.amin()) / (linear.amax() - linear.amin())
-    torch.testing.assert_close(found.heatmap, linear, rtol=0, atol=1e-5)
-    assert (found.heatmap - theirs).abs().max() > 0.05
+    torch.testing.assert_close(explanation.heatmap, linear, rtol=0, atol=1e-5)
+    assert (explanation.heatmap - theirs).abs().max() > 0.05
 
 
 # torch-cam's GradCAM++, pytorch-grad-cam's ShapleyCAM

@@ -31,7 +31,7 @@ def layer_of(plan: Plan) -> dict[str, str]:
     return {"layer": "cells", **({"images": "volume"} if len(plan.grid) == 3 else {})}
 
 
-def brightest(heat: torch.Tensor) -> tuple[int, ...]:
+def brightest_position(heat: torch.Tensor) -> tuple[int, ...]:
     return tuple(int(i) for i in torch.unravel_index(heat.argmax(), heat.shape))
 
 
@@ -46,10 +46,10 @@ def test_the_maximum_is_on_the_planted_patch(plan, corner):
     image = image_of(plan, cell)
     explanations = Explainer(Planted(plan), **layer_of(plan)).compare(image, METHODS, target=0, utility="logit")
     for name, e in explanations.items():
-        assert brightest(e.values[0]) == cell, name
+        assert brightest_position(e.values[0]) == cell, name
         assert e.values.shape == (1, *plan.grid)
         assert e.heatmap.shape == (1, *plan.image)
-    *deep, y, x = brightest(explanations["hirescam"].heatmap[0])
+    *deep, y, x = brightest_position(explanations["hirescam"].heatmap[0])
     assert tuple(deep) == cell[:-2]
     if not plan.ragged:
         assert (y // STRIDE, x // STRIDE) == cell[-2:]
@@ -80,7 +80,7 @@ def test_videos_have_time_before_the_channels():
         image_of(plan, (4, 1, 2), videos=True), "hirescam", target=0, utility="logit"
     )
     assert e.images.shape == (1, 6, 3, 16, 16)
-    assert brightest(e.values[0]) == (4, 1, 2)
+    assert brightest_position(e.values[0]) == (4, 1, 2)
     assert e.heatmap.shape == (1, 6, 16, 16)
 
 
@@ -108,7 +108,7 @@ def test_tokens_of_a_volume_are_told_by_layout():
     image = image_of(plan, (1, 2, 5))
     explainer = Explainer(Planted(plan), layer="cells", layout="tokens 2x4x6", images="volume")
     e = explainer.explain(image, "hirescam", target=0, utility="logit")
-    assert brightest(e.values[0]) == (1, 2, 5)
+    assert brightest_position(e.values[0]) == (1, 2, 5)
     game = explainer.game(image, target=0, utility="logit")
     assert game.n_players == 48
     regions = explainer.game(image, target=0, utility="logit", players=(2, 2, 2))
@@ -129,7 +129,7 @@ def test_tokens_whose_number_several_grids_have_are_the_one_that_they_are():
     plan = Plan("tokens", (8, 4, 4))
     image = image_of(plan, (5, 1, 2))
     e = Explainer(Planted(plan), **layer_of(plan)).explain(image, "hirescam", target=0, utility="logit")
-    assert brightest(e.values[0]) == (5, 1, 2)
+    assert brightest_position(e.values[0]) == (5, 1, 2)
 
 
 # Layers of real kinds, found by running the model
@@ -170,7 +170,7 @@ FOUND = {
 }
 
 
-def planted(model: Brightness, image: tuple[int, ...], cell: tuple[int, ...]) -> torch.Tensor:
+def plant_bright_cell(model: Brightness, image: tuple[int, ...], cell: tuple[int, ...]) -> torch.Tensor:
     dark = torch.rand(1, model.patches.in_channels, *image, generator=torch.Generator().manual_seed(4)) * 0.1
     sides = zip(cell, model.patches.kernel_size, strict=True)
     dark[(..., *(slice(at * side, (at + 1) * side) for at, side in sides))] = 1
@@ -180,11 +180,11 @@ def planted(model: Brightness, image: tuple[int, ...], cell: tuple[int, ...]) ->
 @pytest.mark.parametrize("name", FOUND)
 def test_without_a_word_about_the_layer_the_maximum_is_on_the_planted_patch(name):
     model, image, cell = FOUND[name]
-    explainer, x = Explainer(model, utility="logit"), planted(model, image, cell)
+    explainer, x = Explainer(model, utility="logit"), plant_bright_cell(model, image, cell)
     for method, e in explainer.compare(x, [*METHODS, "pathcam"], target=0).items():
-        assert brightest(e.values[0]) == cell, method
+        assert brightest_position(e.values[0]) == cell, method
         assert e.layer == ("patches" if model.form == "first" else "mix")
-        at = brightest(e.heatmap[0])
+        at = brightest_position(e.heatmap[0])
         assert e.heatmap.shape == (1, *image)
         # in the middle of the cell, as cells are spread evenly over the image
         grid = e.values.shape[1:]
@@ -194,8 +194,10 @@ def test_without_a_word_about_the_layer_the_maximum_is_on_the_planted_patch(name
 def test_tokens_of_a_column_of_pixels_are_found_too():
     """Eight tokens of 32 x 1 pixels are strips of four, not seven of five with a rest and a class token."""
     model = Brightness((4, 1), "tokens")
-    e = Explainer(model, layer="mix", utility="logit").explain(planted(model, (32, 1), (5, 0)), "hirescam", target=0)
-    assert brightest(e.values[0]) == (5, 0)
+    e = Explainer(model, layer="mix", utility="logit").explain(
+        plant_bright_cell(model, (32, 1), (5, 0)), "hirescam", target=0
+    )
+    assert brightest_position(e.values[0]) == (5, 0)
 
 
 class Clip(nn.Module):
@@ -213,16 +215,16 @@ class Clip(nn.Module):
 def test_a_video_of_few_frames_has_a_map_of_each(frames):
     model = Clip()
     cell = (frames // 2 - 1, 1, 2)
-    video = planted(model.net, (frames, 12, 16), cell).transpose(1, 2).contiguous()
+    video = plant_bright_cell(model.net, (frames, 12, 16), cell).transpose(1, 2).contiguous()
     e = Explainer(model, utility="logit").explain(video, "gradcam", target=0)
-    assert brightest(e.values[0]) == cell
+    assert brightest_position(e.values[0]) == cell
     assert e.heatmap.shape == (1, frames, 12, 16)
 
 
 def test_a_volume_of_many_channels_is_a_volume():
     model = Brightness((2, 4, 4), channels=8)
-    e = Explainer(model, utility="logit").explain(planted(model, (6, 12, 16), (2, 1, 2)), "gradcam", target=0)
-    assert brightest(e.values[0]) == (2, 1, 2)
+    e = Explainer(model, utility="logit").explain(plant_bright_cell(model, (6, 12, 16), (2, 1, 2)), "gradcam", target=0)
+    assert brightest_position(e.values[0]) == (2, 1, 2)
     assert e.heatmap.shape == (1, 6, 12, 16)
 
 

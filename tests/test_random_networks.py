@@ -31,7 +31,7 @@ MOST_REFUSED = 5
 
 @cache
 def findings_of(seed: int) -> list[Finding]:
-    """What came of a draw, which two tests ask for."""
+    """Return the findings of a draw; cached, as two tests use them."""
     return check(draw_case(seed))
 
 
@@ -71,7 +71,7 @@ def test_drawing_leaves_the_generators_alone():
 
 def test_values_that_are_a_hundredth_off_are_wrong(monkeypatch):
     answer = random_check.ANSWERS["hirescam"]
-    monkeypatch.setitem(random_check.ANSWERS, "hirescam", lambda *given: 1.01 * answer(*given))
+    monkeypatch.setitem(random_check.ANSWERS, "hirescam", lambda *arguments: 1.01 * answer(*arguments))
     reasons = [finding.reason for finding in check(draw_case(9)) if finding.verdict == "wrong"]
     assert len(reasons) == 2  # alone and in a batch
     assert all(reason.startswith("off by ") for reason in reasons)
@@ -136,13 +136,13 @@ def test_by_hand_a_norm_has_its_pencil_gradient_where_strides_are_transposed():
 
 
 def test_the_report_counts_a_draw_as_its_worst_and_groups_reasons():
-    found = {
+    findings_by_seed = {
         7: [Finding("hirescam", "agreed"), Finding("coalitions", "refused", "LayerError: layer 'a.1' is 5 wide")],
         8: [Finding("hirescam", "refused", "LayerError: layer 'b' is 12 wide")],
         9: [Finding("hirescam", "agreed")],
     }
-    assert [worst(findings) for findings in found.values()] == ["refused", "refused", "agreed"]
-    text = text_of(found, 1.0)
+    assert [worst(findings) for findings in findings_by_seed.values()] == ["refused", "refused", "agreed"]
+    text = text_of(findings_by_seed, 1.0)
     assert "3 networks by bench/random_networks.py, seeds 7 to 9." in text
     assert "| 1 | agreed |" in text
     assert "| 2 | refused |" in text

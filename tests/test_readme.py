@@ -68,7 +68,7 @@ def test_command(photo, run, runs, line):
 
 
 def blocks_of(heading: str) -> list[str]:
-    """The Python under a heading of the README."""
+    """Return the Python blocks under a heading of the README."""
     section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
 
@@ -108,7 +108,7 @@ def test_your_model(example, photo, monkeypatch, hubs):
 
 @pytest.fixture
 def hubs(monkeypatch):
-    """The hubs cannot be reached from here: in the place of published weights, those of an untrained model."""
+    """Replace published weights by those of an untrained model, as the hubs cannot be reached."""
     untrained = torchvision.models.get_model
 
     def of_torchvision(weights, **_):

@@ -39,12 +39,12 @@ def test_segmentation_is_explained_at_the_encoder(build, layer):
     mask = torch.zeros(2, 128, 128, dtype=torch.bool)
     mask[0, :64, :64] = mask[1, 64:, 64:] = True
     explainer = Explainer(model, utility=utilities.inside(mask, "logit"))
-    found = explainer.compare(images, ["gradcam", "shapleycam", "pathcam"], target=3)
+    comparison = explainer.compare(images, ["gradcam", "shapleycam", "pathcam"], target=3)
     assert explainer.find_layer() == layer
     z = explainer.output(images)
     scale = z.shape[-1] // 2
     expected = [z[0, 3, :scale, :scale].mean(), z[1, 3, scale:, scale:].mean()]
-    for e in found.values():
+    for e in comparison.values():
         torch.testing.assert_close(e.utility, torch.stack(expected), rtol=1e-4, atol=1e-5)
         assert e.heatmap.shape == (2, 128, 128)
         assert bool(torch.isfinite(e.values).all())
@@ -84,9 +84,9 @@ def test_a_two_stage_detector_is_explained_as_it_is():
     with torch.no_grad():
         detections = model(list(images))
     explainer = Explainer(model, utility=utilities.box())
-    found = explainer.compare(images, ["gradcam", "hirescam", "pathcam"])
+    comparison = explainer.compare(images, ["gradcam", "hirescam", "pathcam"])
     assert explainer.find_layer() == "backbone.body.16"
-    for e in found.values():
+    for e in comparison.values():
         best = torch.stack([image["scores"].max() for image in detections])
         torch.testing.assert_close(e.utility, best, rtol=1e-3, atol=1e-5)
         assert e.target.tolist() == [int(image["labels"][image["scores"].argmax()]) for image in detections]
@@ -99,9 +99,9 @@ def test_a_two_stage_detector_is_explained_as_it_is():
 def test_detr_is_explained_at_its_encoder_and_its_queries_are_no_grid():
     model, images = detr(), noise(2, 3, 128, 128)
     explainer = Explainer(model, utility=utilities.box((0.2, 0.2, 0.9, 0.9)))
-    found = explainer.compare(images, ["shapleycam", "pathcam-h", "sampledshapley"], target=1, tolerance=0.2)
+    comparison = explainer.compare(images, ["shapleycam", "pathcam-h", "sampledshapley"], target=1, tolerance=0.2)
     assert explainer.find_layer().startswith(("model.encoder", "model.input_projection"))
-    e = found["sampledshapley"]
+    e = comparison["sampledshapley"]
     assert e.values.shape == (2, 4, 4)  # not the nine queries
     game = explainer.game(images, target=1)
     torch.testing.assert_close(e.values.sum((1, 2)), game.grand, rtol=1e-3, atol=1e-6)
@@ -127,13 +127,13 @@ def test_detr_is_explained_at_its_encoder_and_its_queries_are_no_grid():
 )  # fmt: skip
 def test_videos_are_explained_in_space_and_time(build, shape, layer, grid):
     explainer = Explainer(build().eval())
-    found = explainer.compare(noise(*shape), ["gradcam", "shapleycam-h", "pathcam-h", "sampledshapley"])
+    comparison = explainer.compare(noise(*shape), ["gradcam", "shapleycam-h", "pathcam-h", "sampledshapley"])
     assert explainer.find_layer() == layer
-    for e in found.values():
+    for e in comparison.values():
         assert e.values.shape == (1, *grid)
         frames = shape[2] if shape[1] == 3 else shape[1]
         assert e.heatmap.shape == (1, frames, *shape[-2:])
-    assert found["pathcam-h"].overlay().size == shape[-2:]
+    assert comparison["pathcam-h"].overlay().size == shape[-2:]
 
 
 def test_every_label_of_an_image_has_its_map_from_one_pass():

@@ -42,9 +42,9 @@ CrossViT, NFNet, HRNet, Xception, FastViT, MobileViT, PVT v2, Twins, CaiT, XCiT,
 @pytest.mark.parametrize("name", SAMPLE)
 def test_a_row_is_found_again(name):
     (architecture,) = [a for a in ARCHITECTURES if a.name == name]
-    found = re.split(r" ?\| ?", line(survey(architecture, rounds=0)))[1:-1]
-    assert found[:-1] == ROWS[name][:-1]  # all but the time
-    assert found[6:10] == ["yes"] * 4
+    cells = re.split(r" ?\| ?", line(survey(architecture, rounds=0)))[1:-1]
+    assert cells[:-1] == ROWS[name][:-1]  # all but the time
+    assert cells[6:10] == ["yes"] * 4
 
 
 def test_every_architecture_has_a_row():

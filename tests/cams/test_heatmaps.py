@@ -17,23 +17,23 @@ SIZES = st.tuples(st.integers(1, 17), st.integers(1, 17))
 quick = settings(max_examples=60, deadline=None)
 
 
-def scaled(x: np.ndarray) -> np.ndarray:
+def scale(x: np.ndarray) -> np.ndarray:
     return (x - x.min()) / (1e-7 + (x - x.min()).max())
 
 
-def stretched(x: np.ndarray, count: int) -> np.ndarray:
+def stretch(x: np.ndarray, count: int) -> np.ndarray:
     """Rows resampled linearly at the centres of `count` equal cells, constant beyond the outer centres."""
     places = (np.arange(count) + 0.5) * len(x) / count - 0.5
     return np.stack([np.interp(places, np.arange(len(x)), column) for column in x.T], 1)
 
 
-def by_numpy(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def heatmap_by_numpy(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The paper's scaling in float64: ReLU, min-max, bilinear by two passes of np.interp, min-max."""
-    positive = scaled(np.maximum(values.astype(np.float64), 0))
-    return scaled(stretched(stretched(positive, size[0]).T, size[1]).T)
+    positive = scale(np.maximum(values.astype(np.float64), 0))
+    return scale(stretch(stretch(positive, size[0]).T, size[1]).T)
 
 
-def of(values: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
+def heatmap_of(values: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
     return heatmap(torch.from_numpy(values)[None], size)[0]
 
 
@@ -44,16 +44,16 @@ def test_two_by_two_values_on_four_by_four_pixels():
     values = np.array([[-7, 1], [-3, 2]], np.float32)  # without the negative ones and scaled: 0 1/2, 0 1
     along = np.array([0, 0.25, 0.75, 1])  # half a cell inside the outer pixels
     expected = np.outer(0.5 + 0.5 * along, along)
-    assert np.allclose(of(values, (4, 4)), expected, atol=1e-6)
+    assert np.allclose(heatmap_of(values, (4, 4)), expected, atol=1e-6)
 
 
 def test_at_its_own_size_a_map_is_only_scaled():
     values = np.array([[4, -1, 1], [0, 2, 3]], np.float32)
-    assert np.allclose(of(values, (2, 3)), np.array([[1, 0, 0.25], [0, 0.5, 0.75]]), atol=1e-6)
+    assert np.allclose(heatmap_of(values, (2, 3)), np.array([[1, 0, 0.25], [0, 0.5, 0.75]]), atol=1e-6)
 
 
 def test_a_map_of_positive_values_begins_at_its_smallest():
-    assert np.allclose(of(np.array([[2, 4], [3, 4]], np.float32), (2, 2)), [[0, 1], [0.5, 1]], atol=1e-6)
+    assert np.allclose(heatmap_of(np.array([[2, 4], [3, 4]], np.float32), (2, 2)), [[0, 1], [0.5, 1]], atol=1e-6)
 
 
 def test_height_comes_before_width():
@@ -78,17 +78,17 @@ def test_blank_maps_are_told_one_by_one():
 @quick
 @given(VALUES, SIZES)
 def test_agrees_with_numpy(values, size):
-    positive = scaled(np.maximum(values.astype(np.float64), 0))
-    resized = stretched(stretched(positive, size[0]).T, size[1]).T
+    positive = scale(np.maximum(values.astype(np.float64), 0))
+    resized = stretch(stretch(positive, size[0]).T, size[1]).T
     # A range of float32's rounding errors (two columns averaged to one, say) is stretched to [0, 1] as any other.
     assume(np.ptp(resized) > 1e-2)
-    assert np.allclose(of(values, size), by_numpy(values, size), atol=2e-5)
+    assert np.allclose(heatmap_of(values, size), heatmap_by_numpy(values, size), atol=2e-5)
 
 
 @quick
 @given(VALUES)
 def test_min_max_agrees_with_numpy(values):
-    assert np.allclose(min_max(torch.from_numpy(values)[None])[0], scaled(values.astype(np.float64)), atol=1e-5)
+    assert np.allclose(min_max(torch.from_numpy(values)[None])[0], scale(values.astype(np.float64)), atol=1e-5)
 
 
 # What holds for every map
@@ -97,32 +97,32 @@ def test_min_max_agrees_with_numpy(values):
 @quick
 @given(VALUES, SIZES)
 def test_lies_in_the_unit_interval(values, size):
-    found = of(values, size)
-    assert float(found.min()) >= 0
-    assert float(found.max()) <= 1
+    heat = heatmap_of(values, size)
+    assert float(heat.min()) >= 0
+    assert float(heat.max()) <= 1
 
 
 @quick
 @given(VALUES, SIZES)
 def test_negative_values_do_not_show(values, size):
-    assert torch.equal(of(values, size), of(np.maximum(values, 0), size))
+    assert torch.equal(heatmap_of(values, size), heatmap_of(np.maximum(values, 0), size))
 
 
 @quick
 @given(VALUES, SIZES)
 def test_the_mirror_image_of_the_values_gives_that_of_the_map(values, size):
-    positive = scaled(np.maximum(values.astype(np.float64), 0))
-    assume(np.ptp(stretched(stretched(positive, size[0]).T, size[1])) > 1e-2)  # as above: no range of rounding errors
-    assert torch.allclose(of(values[:, ::-1].copy(), size), of(values, size).flip(1), atol=1e-5)
-    assert torch.allclose(of(values.T.copy(), size[::-1]), of(values, size).T, atol=1e-5)
+    positive = scale(np.maximum(values.astype(np.float64), 0))
+    assume(np.ptp(stretch(stretch(positive, size[0]).T, size[1])) > 1e-2)  # as above: no range of rounding errors
+    assert torch.allclose(heatmap_of(values[:, ::-1].copy(), size), heatmap_of(values, size).flip(1), atol=1e-5)
+    assert torch.allclose(heatmap_of(values.T.copy(), size[::-1]), heatmap_of(values, size).T, atol=1e-5)
 
 
 @quick
 @given(VALUES, VALUES, SIZES)
-def test_batch_mates_do_not_show(values, other, size):
-    mate = np.resize(other, values.shape)
+def test_batch_mates_do_not_show(values, other_values, size):
+    mate = np.resize(other_values, values.shape)
     both = heatmap(torch.from_numpy(np.stack([values, mate])), size)
-    assert torch.equal(both[0], of(values, size))
+    assert torch.equal(both[0], heatmap_of(values, size))
 
 
 @quick
@@ -130,4 +130,4 @@ def test_batch_mates_do_not_show(values, other, size):
 def test_the_unit_of_the_utility_does_not_show(values, factor):
     values[0, 0] = 10  # so that the constant of the scaling is small beside the range
     values[-1, -1] = 0
-    assert np.allclose(of(values * np.float32(factor), (9, 9)), of(values, (9, 9)), atol=1e-5)
+    assert np.allclose(heatmap_of(values * np.float32(factor), (9, 9)), heatmap_of(values, (9, 9)), atol=1e-5)

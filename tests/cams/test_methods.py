@@ -1,4 +1,4 @@
-"""The methods, each from the table, so that no new row can escape."""
+"""Every method of the table of methods is tested: the tests iterate over the table."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def test_independent_of_batch_size_and_mates(explainer, crops, batch, method):
     for index in (0, 5):
         alone = explainer.explain(crops[index : index + 1], method, players=REGIONS)
         pair = explainer.explain(crops[[index, 3]], method, players=REGIONS)
-        for other in (alone, pair):
-            torch.testing.assert_close(other.heatmap[0], batch[method].heatmap[index], atol=1e-4, rtol=0)
-            torch.testing.assert_close(other.values[0], batch[method].values[index], atol=1e-4, rtol=1e-3)
+        for explanation in (alone, pair):
+            torch.testing.assert_close(explanation.heatmap[0], batch[method].heatmap[index], atol=1e-4, rtol=0)
+            torch.testing.assert_close(explanation.values[0], batch[method].values[index], atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -56,8 +56,8 @@ def test_fields(batch, method):
 
 def test_one_map_before_pooling_and_a_linear_layer(explainer, crops, batch):
     """There ∂z_c/∂A is the same at every position, so GradCAM, HiResCAM and XGradCAM are one."""
-    for other in ("hirescam", "xgradcam"):
-        torch.testing.assert_close(batch[other].values, batch["gradcam"].values, rtol=1e-4, atol=1e-6)
+    for method in ("hirescam", "xgradcam"):
+        torch.testing.assert_close(batch[method].values, batch["gradcam"].values, rtol=1e-4, atol=1e-6)
     weight = explainer.model.classifier.weight.detach()
     game = explainer.game(crops)
     expected = torch.einsum("bkhw,bk->bhw", game.activation, weight[game.target]) / 49
@@ -66,26 +66,28 @@ def test_one_map_before_pooling_and_a_linear_layer(explainer, crops, batch):
 
 
 def test_first_order_values_of_a_logit_sum_to_it_without_the_bias(explainer, crops):
-    found = Explainer(explainer.model, layer=explainer.find_layer(), utility="logit").explain(crops, "hirescam")
-    bias = explainer.model.classifier.bias.detach()[found.target]
-    torch.testing.assert_close(found.values.sum((1, 2)), found.utility - bias, rtol=1e-4, atol=1e-4)
+    explanation = Explainer(explainer.model, layer=explainer.find_layer(), utility="logit").explain(crops, "hirescam")
+    bias = explainer.model.classifier.bias.detach()[explanation.target]
+    torch.testing.assert_close(explanation.values.sum((1, 2)), explanation.utility - bias, rtol=1e-4, atol=1e-4)
 
 
 def test_curvature_is_reported_with_second_order_only(explainer, crops):
     both = explainer.compare(crops[:2], ["gradcam", "shapleycam", "hirescam", "shapleycam-h"])
-    one, two = both["hirescam"].values, both["shapleycam-h"].values
-    change = (two - one).abs().sum((1, 2))
-    torch.testing.assert_close(both["gradcam"].curvature, change / (one.abs().sum((1, 2)) + change), rtol=1e-4, atol=0)
+    first_order, second_order = both["hirescam"].values, both["shapleycam-h"].values
+    change = (second_order - first_order).abs().sum((1, 2))
+    torch.testing.assert_close(
+        both["gradcam"].curvature, change / (first_order.abs().sum((1, 2)) + change), rtol=1e-4, atol=0
+    )
     assert (both["gradcam"].curvature > 0.01).all()
     assert explainer.explain(crops[:2], "gradcam").curvature is None
 
 
 def test_randomcam_depends_on_content_and_seed(explainer, crops):
     first = explainer.explain(crops[:2], "randomcam", seed=1)
-    again = explainer.explain(crops[:2].flip(0), "randomcam", seed=1)
-    torch.testing.assert_close(first.values.flip(0), again.values)
-    other = explainer.explain(crops[:2], "randomcam", seed=2)
-    assert (first.values - other.values).abs().max() > 0.1
+    flipped = explainer.explain(crops[:2].flip(0), "randomcam", seed=1)
+    torch.testing.assert_close(first.values.flip(0), flipped.values)
+    other_seed = explainer.explain(crops[:2], "randomcam", seed=2)
+    assert (first.values - other_seed.values).abs().max() > 0.1
     torch.manual_seed(0)
     state = torch.get_rng_state()
     explainer.explain(crops[:2], "randomcam", seed=1)
@@ -97,9 +99,9 @@ def test_randomcam_weights_are_one_a_channel_on_both_sides_of_zero():
     model = Toy(lambda a: logits(a.flatten(1).sum(1)))
     weights = []
     for seed in range(200):
-        one = torch.zeros(1, 3, 2, 2)
-        one[:, 1] = 1
-        weights.append(Explainer(model, layer="features").explain(one, "randomcam", seed=seed).values.unique())
+        image = torch.zeros(1, 3, 2, 2)
+        image[:, 1] = 1
+        weights.append(Explainer(model, layer="features").explain(image, "randomcam", seed=seed).values.unique())
     drawn = torch.cat(weights)
     assert len(drawn) == 200  # the same weight at every position
     assert drawn.min() < -0.9
@@ -146,11 +148,11 @@ def test_prefix_tokens_are_outside_the_map_and_inside_the_sum(images):
     model = timm.create_model("vit_tiny_patch16_224")
     explainer = Explainer(model, layer="blocks.11.norm1")
     game = explainer.game(images)
-    found = explainer.compare(images, ["hirescam", "gradcam"])
+    comparison = explainer.compare(images, ["hirescam", "gradcam"])
     products = (game.activation * game.gradient()).sum(2)
-    torch.testing.assert_close(found["hirescam"].prefix, products[:, 0], rtol=1e-4, atol=1e-6)
-    whole = found["hirescam"].values.sum((1, 2)) + found["hirescam"].prefix
+    torch.testing.assert_close(comparison["hirescam"].prefix, products[:, 0], rtol=1e-4, atol=1e-6)
+    whole = comparison["hirescam"].values.sum((1, 2)) + comparison["hirescam"].prefix
     torch.testing.assert_close(whole, products.sum(1), rtol=1e-4, atol=1e-5)
     weights = game.gradient()[:, 1:].mean(1)
     expected = torch.einsum("bnk,bk->bn", game.activation[:, 1:], weights).unflatten(1, (14, 14))
-    torch.testing.assert_close(found["gradcam"].values, expected, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(comparison["gradcam"].values, expected, rtol=1e-3, atol=1e-6)

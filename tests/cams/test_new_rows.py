@@ -53,9 +53,9 @@ def test_by_pencil(masked):
     """Score Σ w·a of an image of two channels; masks are the channels on [0, 1], as the features are the image."""
     image = torch.tensor([[[[0.0, 2.0]], [[4.0, 8.0]]]])
     model = linear(torch.tensor([[[[1.0, 1.0]], [[0.5, 0.25]]]]))
-    found = Explainer(model, layer="features", utility="logit").explain(image, "maskedcam", target=0)
+    explanation = Explainer(model, layer="features", utility="logit").explain(image, "maskedcam", target=0)
     # Both masks are (0, 1), so that 2 + 0.25 * 8 = 4 is the score under each: the value is 4 times the channels' sum.
-    torch.testing.assert_close(found.values, torch.tensor([[[4 * 4.0, 4 * 10.0]]]), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(explanation.values, torch.tensor([[[4 * 4.0, 4 * 10.0]]]), rtol=1e-5, atol=1e-5)
 
 
 def test_changed_images_are_scored_as_the_images_themselves():

@@ -1,4 +1,4 @@
-"""What the tests of the commands share: a small network in a user's own file, and the form of a refusal."""
+"""Fixtures of the command tests: a small network in a user's file, and a check of one-line refusals."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def tiny(tmp_path: Path) -> str:
 
 @pytest.fixture
 def refused(run):
-    """Runs a command that is refused with exit code 2 and one line; returns that line."""
+    """Run a command that is refused with exit code 2 and one line; return that line."""
 
     def command(*args: object) -> str:
         ran = run(*args)

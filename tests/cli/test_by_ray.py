@@ -21,7 +21,7 @@ def alone(monkeypatch):
 
 @pytest.fixture
 def photos(run, tmp_path, hopper) -> Path:
-    """Three photographs and a file that is none."""
+    """Three photographs and a file that is not an image."""
     folder = tmp_path / "photos"
     folder.mkdir()
     with Image.open(hopper) as photo:
@@ -31,12 +31,12 @@ def photos(run, tmp_path, hopper) -> Path:
     return folder
 
 
-def files(folder: Path) -> dict[str, bytes]:
+def read_files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def facts(out: str) -> list[dict]:
-    """What is said of each photograph, in the order of their names."""
+def sorted_documents(out: str) -> list[dict]:
+    """Return the JSON document of each photograph, sorted by file name."""
     return sorted((json.loads(line) for line in out.splitlines()), key=lambda line: line["image"])
 
 
@@ -57,10 +57,10 @@ def test_explain_writes_and_says_the_same(photos, run, tiny):
     remote = run(*arguments, "--out", "there", "--batch-size", 2, *BY_RAY)
     assert local.code == remote.code == 2  # for the file that is none
     assert "3.png" in remote.err
-    for local_line, remote_line in zip(facts(local.out), facts(remote.out), strict=True):
+    for local_line, remote_line in zip(sorted_documents(local.out), sorted_documents(remote.out), strict=True):
         assert {**local_line, "files": None} == {**remote_line, "files": None}
-    assert len(files(photos.parent / "here")) == 3 * 2 * 2
-    assert files(photos.parent / "here") == files(photos.parent / "there")
+    assert len(read_files(photos.parent / "here")) == 3 * 2 * 2
+    assert read_files(photos.parent / "here") == read_files(photos.parent / "there")
 
 
 def test_evaluate_prints_the_same(photos, run, tiny):

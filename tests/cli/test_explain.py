@@ -23,26 +23,26 @@ from shapleycam.explanations.evidence import describe_evidence
 LABELS = ("cat", "dog", "heron", "stork")
 
 
-def pictures(folder: Path) -> set[str]:
+def picture_names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.suffix == ".png"}
 
 
-def opened(path: Path) -> Image.Image:
-    """A PNG that is whole."""
+def open_png(path: Path) -> Image.Image:
+    """Open a PNG and check that it is complete."""
     with Image.open(path) as image:
         assert image.format == "PNG"
         image.load()
         return image
 
 
-def lines(ran) -> list[dict]:
-    """The JSON documents of a run that went well."""
+def read_documents(ran) -> list[dict]:
+    """Return the JSON documents that a successful command printed."""
     assert (ran.code, ran.err) == (0, "")
     return [json.loads(line) for line in ran.out.splitlines()]
 
 
-def fact(out: str, word: str) -> str:
-    """What is printed after a word."""
+def printed_after(out: str, word: str) -> str:
+    """Return what is printed after a word."""
     return re.search(rf"^  {re.escape(word)} +(.*)$", out, re.MULTILINE)[1]
 
 
@@ -60,17 +60,17 @@ class TestTour:
         ran = subprocess.run([command, "explain"], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert (ran.returncode, ran.stderr) == (0, "")
         # the network hesitates between these
-        top = dict(re.findall(r"([\w ]+) (\d+\.\d)%", fact(ran.stdout, "top 5")))
+        top = dict(re.findall(r"([\w ]+) (\d+\.\d)%", printed_after(ran.stdout, "top 5")))
         percents = {label.strip(): float(percent) for label, percent in top.items()}
         expected = {"academic gown": 24, "mortarboard": 21, "military uniform": 18}
         assert {label: round(percents[label]) for label in expected} == expected
         assert list(percents)[:3] == list(expected)
         for word, label in zip(("explained", "  and 2", "  and 3"), expected, strict=True):
-            assert fact(ran.stdout, word).startswith(f"{label} (class ")
-            assert "of the picture" in fact(ran.stdout, word)
-        assert fact(ran.stdout, "written") == "grace_hopper_shapleycam.png"
+            assert printed_after(ran.stdout, word).startswith(f"{label} (class ")
+            assert "of the picture" in printed_after(ran.stdout, word)
+        assert printed_after(ran.stdout, "written") == "grace_hopper_shapleycam.png"
         assert [path.name for path in tmp_path.iterdir()] == ["grace_hopper_shapleycam.png"]
-        panels = opened(tmp_path / "grace_hopper_shapleycam.png")
+        panels = open_png(tmp_path / "grace_hopper_shapleycam.png")
         assert panels.width > 2 * panels.height  # three upright pictures side by side
 
 
@@ -81,16 +81,19 @@ class TestPhotographs:
         assert ran.out.splitlines()[0] == str(hopper)
         expected = explainer.explain(hopper)
         evidence = describe_evidence(expected.values[0])
-        assert fact(ran.out, "explained") == f"academic gown (class 400), rest {expected.utility[0]:.4g}; {evidence}"
-        assert fact(ran.out, "layer") == "bn2 of efficientnet_lite0"
-        assert fact(ran.out, "curvature").startswith(f"{expected.curvature[0]:.2f}: some of the score")
-        assert fact(ran.out, "written") == "grace_hopper_shapleycam.png"
-        assert opened(tmp_path / "grace_hopper_shapleycam.png").size == (512, 600)
+        assert (
+            printed_after(ran.out, "explained")
+            == f"academic gown (class 400), rest {expected.utility[0]:.4g}; {evidence}"
+        )
+        assert printed_after(ran.out, "layer") == "bn2 of efficientnet_lite0"
+        assert printed_after(ran.out, "curvature").startswith(f"{expected.curvature[0]:.2f}: some of the score")
+        assert printed_after(ran.out, "written") == "grace_hopper_shapleycam.png"
+        assert open_png(tmp_path / "grace_hopper_shapleycam.png").size == (512, 600)
 
     def test_json_agrees_with_the_library(self, run, hopper, photos, explainer):
         chosen = [hopper, photos[0], photos[4]]
         methods = ["hirescam", "pathcam"]
-        documents = lines(run("explain", *chosen, "--json", "--method", "hirescam", "--method", "pathcam"))
+        documents = read_documents(run("explain", *chosen, "--json", "--method", "hirescam", "--method", "pathcam"))
         comparison = explainer.compare(chosen, [*methods, "shapleycam"])
         assert [document["image"] for document in documents] == [str(path) for path in chosen]
         for index, document in enumerate(documents):
@@ -122,22 +125,22 @@ class TestPhotographs:
         upright.crop((128, 0, 129, 300)).save("narrow.png")
         names = ["upright.png", "rotated.png", "cmyk.jpg", "deep.png", "palette.png", "narrow.png"]
 
-        documents = dict(zip(names, lines(run("explain", *names, "--json", "--out", "maps")), strict=True))
+        documents = dict(zip(names, read_documents(run("explain", *names, "--json", "--out", "maps")), strict=True))
         assert documents["rotated.png"]["explained"][0]["values"] == documents["upright.png"]["explained"][0]["values"]
-        sizes = {name: opened(tmp_path / documents[name]["files"][0]).size for name in names}
+        sizes = {name: open_png(tmp_path / documents[name]["files"][0]).size for name in names}
         assert sizes == {**dict.fromkeys(names, (256, 300)), "narrow.png": (1, 300)}
 
     def test_folders(self, run, tiny, photo, tmp_path):
         (tmp_path / "deep/er").mkdir(parents=True)
         photo.rename(tmp_path / "deep/er/b.png")
         Image.new("RGB", (40, 40), "green").save(tmp_path / "deep/a.PNG")
-        documents = lines(run("explain", "deep", "--model", tiny, "--json", "--quiet"))
+        documents = read_documents(run("explain", "deep", "--model", tiny, "--json", "--quiet"))
         assert [document["image"] for document in documents] == ["deep/a.PNG", "deep/er/b.png"]
 
     def test_same_photograph_twice_is_explained_once(self, run, tiny, photo):
         (photo.parent / "folder").mkdir()
         photo.rename("folder/photo.png")
-        documents = lines(run("explain", "folder/photo.png", "folder", "--model", tiny, "--json"))
+        documents = read_documents(run("explain", "folder/photo.png", "folder", "--model", tiny, "--json"))
         assert [document["image"] for document in documents] == ["folder/photo.png"]
 
     def test_same_names_do_not_overwrite_each_other(self, run, tiny, photo):
@@ -145,11 +148,11 @@ class TestPhotographs:
         for number, name in enumerate(names):
             Path(name).parent.mkdir(exist_ok=True)
             Image.new("RGB", (40 + number, 40)).save(name)
-        documents = lines(run("explain", *names, "--model", tiny, "--json", "--quiet", "--save"))
+        documents = read_documents(run("explain", *names, "--model", tiny, "--json", "--quiet", "--save"))
         files = [file for document in documents for file in document["files"]]
         assert len({file.casefold() for file in files}) == 8
         for number, document in enumerate(documents):
-            assert opened(document["files"][0]).width == 40 + number
+            assert open_png(document["files"][0]).width == 40 + number
 
     @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such file names")
     def test_names_that_cannot_be_printed(self, run, tiny, photo):
@@ -162,53 +165,53 @@ class TestPhotographs:
         photo.rename("[red]a:dog:.png")
         ran = run("explain", "[red]a:dog:.png", "--model", tiny)
         assert ran.out.splitlines()[0] == "[red]a:dog:.png"
-        assert fact(ran.out, "written") == "[red]a:dog:_shapleycam.png"
+        assert printed_after(ran.out, "written") == "[red]a:dog:_shapleycam.png"
 
 
 class TestOptions:
     def test_target_by_label_of_imagenet(self, run, hopper):
-        (document,) = lines(run("explain", hopper, "--target", "Military Uniform", "--json"))
+        (document,) = read_documents(run("explain", hopper, "--target", "Military Uniform", "--json"))
         (row,) = document["explained"]
         assert (row["class"], row["label"]) == (652, "military uniform")
         assert row["evidence"] == describe_evidence(torch.tensor(document["explained"][0]["values"]["shapleycam"]))
 
     @pytest.mark.parametrize("target", ["2", "heron", " HERON ", "heron, wader"])
     def test_target_by_number_and_label(self, run, tiny, photo, target):
-        (document,) = lines(run("explain", photo, "--model", tiny, "--target", target, "--json", "--quiet"))
+        (document,) = read_documents(run("explain", photo, "--model", tiny, "--target", target, "--json", "--quiet"))
         (row,) = document["explained"]
         assert (row["class"], row["label"]) == (2, "heron")
 
     def test_top_explains_the_likeliest_classes_side_by_side(self, run, tiny, photo):
-        (document,) = lines(run("explain", photo, "--model", tiny, "--top", 3, "--json", "--quiet"))
+        (document,) = read_documents(run("explain", photo, "--model", tiny, "--top", 3, "--json", "--quiet"))
         assert [row["class"] for row in document["explained"]] == [row["class"] for row in document["top"][:3]]
-        assert opened(document["files"][0]).width > opened(document["files"][0]).height
+        assert open_png(document["files"][0]).width > open_png(document["files"][0]).height
 
     def test_top_of_more_classes_than_there_are(self, run, tiny, photo):
-        (document,) = lines(run("explain", photo, "--model", tiny, "--top", 100, "--json", "--quiet"))
+        (document,) = read_documents(run("explain", photo, "--model", tiny, "--top", 100, "--json", "--quiet"))
         assert sorted(row["label"] for row in document["explained"]) == sorted(LABELS)
 
     def test_methods_are_drawn_in_the_order_asked_and_once(self, run, tiny, photo):
         arguments = ["--method", "pathcam-h", "--method", "gradcam", "--method", "pathcam-h"]
-        (document,) = lines(run("explain", photo, "--model", tiny, *arguments, "--json", "--quiet"))
+        (document,) = read_documents(run("explain", photo, "--model", tiny, *arguments, "--json", "--quiet"))
         assert document["files"] == ["photo_pathcam-h.png", "photo_gradcam.png"]
         assert list(document["explained"][0]["values"]) == ["pathcam-h", "gradcam"]
 
     def test_the_papers_ten_methods(self, run, tiny, photo):
-        (document,) = lines(run("explain", photo, "--model", tiny, "--method", "paper", "--json", "--quiet"))
+        (document,) = read_documents(run("explain", photo, "--model", tiny, "--method", "paper", "--json", "--quiet"))
         assert set(document["explained"][0]["values"]) == {
             *("gradcam", "hirescam", "gradcam-e", "xgradcam", "layercam", "gradcam++", "randomcam"),
             *("shapleycam", "shapleycam-h", "shapleycam-e"),
         }
 
     def test_all_methods(self, run, tiny, photo, tmp_path):
-        (document,) = lines(run("explain", photo, "--model", tiny, "--method", "all", "--json", "--quiet"))
+        (document,) = read_documents(run("explain", photo, "--model", tiny, "--method", "all", "--json", "--quiet"))
         names = {method.name for method in shapleycam.methods()}
         assert set(document["explained"][0]["values"]) == names
-        assert pictures(tmp_path) - {"photo.png"} == {f"photo_{name}.png" for name in names}
+        assert picture_names(tmp_path) - {"photo.png"} == {f"photo_{name}.png" for name in names}
 
     def test_nodes_and_utility_reach_the_library(self, run, tiny, photo, tmp_path):
         arguments = ("--utility", "probability", "--method", "pathcam-h", "--nodes", 3, "--layer", "convolution")
-        (document,) = lines(run("explain", photo, "--model", tiny, *arguments, "--json", "--quiet"))
+        (document,) = read_documents(run("explain", photo, "--model", tiny, *arguments, "--json", "--quiet"))
         user_module = vars(sys.modules["shapleycam_user_tiny"])
         library = shapleycam.Explainer(user_module["network"](), layer="convolution", utility="probability")
         expected = library.explain(photo, "pathcam-h", nodes=3)
@@ -220,7 +223,7 @@ class TestOptions:
     def test_seed_changes_what_is_random(self, run, tiny, photo):
         def values(seed: int) -> list:
             arguments = ("--method", "randomcam", "--seed", seed)
-            (document,) = lines(run("explain", photo, "--model", tiny, *arguments, "--json", "--quiet"))
+            (document,) = read_documents(run("explain", photo, "--model", tiny, *arguments, "--json", "--quiet"))
             return document["explained"][0]["values"]["randomcam"]
 
         assert values(1) == values(1)
@@ -232,7 +235,7 @@ class TestOptions:
             Image.new("RGB", (50, 40), colour).save(f"{colour}.png")
             names.append(f"{colour}.png")
         arguments = ("explain", photo, *names, "--model", tiny, "--json", "--quiet")
-        by_two, at_once = lines(run(*arguments, "--batch-size", 2)), lines(run(*arguments))
+        by_two, at_once = read_documents(run(*arguments, "--batch-size", 2)), read_documents(run(*arguments))
         assert [document["image"] for document in by_two] == [document["image"] for document in at_once]
         for first, second in zip(by_two, at_once, strict=True):
             assert np.allclose(
@@ -241,19 +244,19 @@ class TestOptions:
 
     def test_out_is_made_where_it_is_missing(self, run, tiny, photo, tmp_path):
         ran = run("explain", photo, "--model", tiny, "--out", "maps/today", "--quiet")
-        assert fact(ran.out, "written") == "maps/today/photo_shapleycam.png"
-        assert pictures(tmp_path / "maps/today") == {"photo_shapleycam.png"}
-        assert pictures(tmp_path) == {"photo.png"}
+        assert printed_after(ran.out, "written") == "maps/today/photo_shapleycam.png"
+        assert picture_names(tmp_path / "maps/today") == {"photo_shapleycam.png"}
+        assert picture_names(tmp_path) == {"photo.png"}
 
     def test_save_keeps_the_numbers(self, run, tiny, photo):
-        (document,) = lines(run("explain", photo, "--model", tiny, "--save", "--json", "--quiet"))
+        (document,) = read_documents(run("explain", photo, "--model", tiny, "--save", "--json", "--quiet"))
         assert document["files"] == ["photo_shapleycam.png", "photo_shapleycam.npz"]
         explanation = shapleycam.Explanation.load("photo_shapleycam.npz")
         assert explanation.values[0].tolist() == document["explained"][0]["values"]["shapleycam"]
         assert explanation.overlay().size == (80, 60)
 
     def test_save_keeps_the_numbers_of_each_class(self, run, tiny, photo):
-        (document,) = lines(run("explain", photo, "--model", tiny, "--save", "--top", 2, "--json", "--quiet"))
+        (document,) = read_documents(run("explain", photo, "--model", tiny, "--save", "--top", 2, "--json", "--quiet"))
         first, second = (row["class"] for row in document["explained"])
         assert document["files"][1:] == ["photo_shapleycam.npz", f"photo_shapleycam_{second}.npz"]
         classes = [int(shapleycam.Explanation.load(file).target) for file in document["files"][1:]]
@@ -261,13 +264,13 @@ class TestOptions:
 
     def test_view_of_the_networks_input(self, run, tiny, photo, tmp_path):
         run("explain", photo, "--model", tiny, "--view", "input")
-        assert opened(tmp_path / "photo_shapleycam.png").size == (32, 32)
+        assert open_png(tmp_path / "photo_shapleycam.png").size == (32, 32)
 
     def test_photograph_is_drawn_over_where_the_crop_is_known(self, run, tiny, photo, tmp_path):
         run("explain", photo, "--model", tiny)
-        assert opened(tmp_path / "photo_shapleycam.png").size == (80, 60)
+        assert open_png(tmp_path / "photo_shapleycam.png").size == (80, 60)
         assert run("explain", photo, "--model", "tiny.py:by_function").code == 0
-        assert opened(tmp_path / "photo_shapleycam.png").size == (32, 32)
+        assert open_png(tmp_path / "photo_shapleycam.png").size == (32, 32)
 
     def test_view_of_a_photograph_in_which_the_crop_is_not_known(self, refused, tiny, photo):
         message = refused("explain", photo, "--model", "tiny.py:by_function", "--view", "photo")
@@ -276,17 +279,20 @@ class TestOptions:
 
     def test_model_without_labels(self, run, tiny, photo):
         ran = run("explain", photo, "--model", "tiny.py:by_function", "--target", 2)
-        assert fact(ran.out, "explained").startswith("class 2, rest ")
+        assert printed_after(ran.out, "explained").startswith("class 2, rest ")
 
     def test_checkpoint_is_what_is_explained(self, run, tiny, photo):
-        before = lines(run("explain", photo, "--model", tiny, "--json", "--quiet"))
+        before = read_documents(run("explain", photo, "--model", tiny, "--json", "--quiet"))
         model = vars(sys.modules["shapleycam_user_tiny"])["model"]()
         torch.manual_seed(7)
         torch.nn.init.normal_(model.classifier.weight)
         save_file(model.state_dict(), "mine.safetensors")
         torch.save(model.state_dict(), "mine.pth")
         arguments = ("explain", photo, "--model", tiny, "--json", "--quiet", "--checkpoint")
-        safetensors, pickled = lines(run(*arguments, "mine.safetensors")), lines(run(*arguments, "mine.pth"))
+        safetensors, pickled = (
+            read_documents(run(*arguments, "mine.safetensors")),
+            read_documents(run(*arguments, "mine.pth")),
+        )
         assert (
             safetensors[0]["explained"][0]["values"]
             == pickled[0]["explained"][0]["values"]
@@ -300,7 +306,7 @@ class TestOptions:
         notes = [line for line in ran.err.splitlines() if "no curvature" in line]
         assert len(notes) == 1
         assert notes[0].startswith("note: utility 'logit' has no curvature behind layer 'activation'")
-        assert fact(ran.out, "curvature") == "0.00: the head is linear here, second order equals first"
+        assert printed_after(ran.out, "curvature") == "0.00: the head is linear here, second order equals first"
 
     def test_blank_heatmaps_are_noted_for_the_methods_asked_for(self, run, tiny, photo):
         run("explain", photo, "--model", tiny, "--quiet")
@@ -355,7 +361,7 @@ class TestUnreadablePhotographs:
         assert len(message) == len(unreadable)
         for path, reason in unreadable.items():
             assert sum(line.startswith(f"error: {path}: {reason}") for line in message) == 1
-        assert pictures(tmp_path / "maps") == {"photo_shapleycam.png", "last_shapleycam.png"}
+        assert picture_names(tmp_path / "maps") == {"photo_shapleycam.png", "last_shapleycam.png"}
 
     def test_json_has_a_line_for_each(self, run, tiny, photo, unreadable):
         ran = run("explain", *unreadable, photo, "--model", tiny, "--json")
@@ -405,7 +411,7 @@ class TestWrongOptions:
     def test_is_one_line_that_helps(self, refused, tiny, photo, tmp_path, options):
         model = [] if "--model" in options else ["--model", tiny]
         assert WRONG[options] in refused("explain", photo, *model, *shlex.split(options))
-        assert pictures(tmp_path) == {"photo.png"}
+        assert picture_names(tmp_path) == {"photo.png"}
 
     def test_label_of_two_classes_of_imagenet(self, refused, hopper):
         message = refused("explain", hopper, "--target", "crane")

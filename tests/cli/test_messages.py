@@ -70,8 +70,8 @@ def test_words_that_were_typed_stay(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["shapleycam", "explain", "my out= photo.jpg", "--target=layer= x"])
     message = "my out= photo.jpg: no such file; choose out=, of layer= x"
     assert name_options(message) == "my out= photo.jpg: no such file; choose --out, of layer= x"
-    other = "an out= photo.jpg: no such file"
-    assert name_options(other, own_texts=["an out= photo.jpg"]) == other
+    message_with_path = "an out= photo.jpg: no such file"
+    assert name_options(message_with_path, own_texts=["an out= photo.jpg"]) == message_with_path
 
 
 def test_a_command_names_its_own_option_for_an_argument():

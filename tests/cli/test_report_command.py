@@ -8,7 +8,7 @@ from PIL import Image
 
 @pytest.fixture
 def photos(tmp_path):
-    """A folder of two photographs, and a third file that is none."""
+    """A folder of two photographs and a third file that is not an image."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for name, colour in (("red.png", (200, 30, 30)), ("half.png", (30, 60, 200))):
@@ -21,7 +21,7 @@ def photos(tmp_path):
 
 @pytest.fixture
 def measured(run, tiny, photos):
-    """A run of a user's own network on them."""
+    """A finished run of a user's own network on the photographs."""
     (photos / "broken.png").unlink()
     options = ("--model", tiny, "--method", "gradcam", "--method", "layercam", "--metric", "complexity", "--quiet")
     assert run("evaluate", photos, *options, "--out", "first run").code == 0

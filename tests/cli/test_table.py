@@ -1,4 +1,4 @@
-"""`table`: what it says of numbers that are not the published ones, of what was not measured, and of figures."""
+"""`table`: remarks on unpublished numbers, on what was not measured, and the figures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IN_UNITS = ("gradcam", "hirescam")
 """Of the four, those that have a Shapley error."""
 
 
-def write(
+def write_finished_run(
     path: Path, *metrics: str, models: tuple[str, ...] = ("resnet18", "vgg16"), methods=METHODS, **options
 ) -> None:
     """A finished run of random figures; the Shapley error of methods whose values are in other units is NaN."""
@@ -52,7 +52,7 @@ def write(
 
 @pytest.mark.parametrize("form", ["terminal", "markdown", "latex", "html", "csv"])
 def test_beside_published_figures_it_says_how_the_run_differs_from_them(run, tmp_path, form):
-    write(tmp_path / "run", "coherency", class_rule="label")
+    write_finished_run(tmp_path / "run", "coherency", class_rule="label")
     plain, compared = (run("table", "run", "--format", form, *rest).out for rest in ((), ("--against", "paper")))
     message = " ".join(unescape(compared.replace(r"\_", "_")).split())
     for sentence in (
@@ -78,7 +78,7 @@ def test_reproduce_says_it_too(photo_folder, run):
 
 
 def test_a_figure_that_cannot_be_drawn_is_a_note_and_the_others_are_drawn(run, tmp_path):
-    write(tmp_path / "run", "shapley_error", "coherency", "insertion")
+    write_finished_run(tmp_path / "run", "shapley_error", "coherency", "insertion")
     ran = run("table", "run", "--figures", "plots")
     assert ran.code == 0, ran.err
     (note,) = [line for line in ran.err.splitlines() if line.startswith("note:")]
@@ -95,7 +95,7 @@ def test_a_figure_that_cannot_be_drawn_is_a_note_and_the_others_are_drawn(run, t
 def test_a_folder_for_figures_that_cannot_be_is_said_by_its_own_name_before_anything_is_printed(
     refused, tmp_path, obstacle
 ):
-    write(tmp_path / "run", "coherency")
+    write_finished_run(tmp_path / "run", "coherency")
     (tmp_path / "file").write_text("")
     message = refused("table", "run", "--figures", "file" if obstacle == "a file" else "/proc/x")
     assert "with --figures" in message
@@ -103,7 +103,7 @@ def test_a_folder_for_figures_that_cannot_be_is_said_by_its_own_name_before_anyt
 
 
 def test_the_published_adcc_is_beside_that_of_images_and_may_be_asked_by_name(run, tmp_path):
-    write(tmp_path / "run", "average_drop", "coherency", "complexity", "adcc")
+    write_finished_run(tmp_path / "run", "average_drop", "coherency", "complexity", "adcc")
     for name, columns in (("adcc", {"adcc", "adcc_of_means"}), ("adcc_of_means", {"adcc_of_means"})):
         ran = run("table", "run", "--metric", name, "--against", "paper", "--format", "csv")
         assert ran.code == 0, ran.err
@@ -113,7 +113,7 @@ def test_the_published_adcc_is_beside_that_of_images_and_may_be_asked_by_name(ru
 
 
 def test_a_set_is_what_was_measured_of_it_and_a_name_must_have_been(run, refused, tmp_path):
-    write(tmp_path / "run", "coherency", "shapley_error")
+    write_finished_run(tmp_path / "run", "coherency", "shapley_error")
     ran = run("table", "run", "--metric", "all", "--format", "csv")
     assert ran.code == 0, ran.err
     assert {line["metric"] for line in csv.DictReader(StringIO(ran.out))} == {"coherency", "shapley_error"}
@@ -121,8 +121,8 @@ def test_a_set_is_what_was_measured_of_it_and_a_name_must_have_been(run, refused
 
 
 def test_what_a_run_did_not_measure_is_not_called_undefined(run, tmp_path):
-    write(tmp_path / "one", "coherency", methods=("gradcam", "gradcam++"))
-    write(tmp_path / "two", "shapley_error", methods=("hirescam", "layercam"))
+    write_finished_run(tmp_path / "one", "coherency", methods=("gradcam", "gradcam++"))
+    write_finished_run(tmp_path / "two", "shapley_error", methods=("hirescam", "layercam"))
     ran = run("table", "one", "two", "--format", "markdown")
     assert ran.code == 0, ran.err
     (note,) = [line for line in ran.out.splitlines() if line.startswith("Undefined")]
@@ -131,7 +131,7 @@ def test_what_a_run_did_not_measure_is_not_called_undefined(run, tmp_path):
 
 
 def test_a_metric_that_is_not_known_any_more_is_one_line(refused, tmp_path):
-    write(tmp_path / "run", "coherency")
+    write_finished_run(tmp_path / "run", "coherency")
     file = tmp_path / "run/manifest.json"
     manifest = json.loads(file.read_text())
     manifest["protocol"]["metrics"] = ["coherence"]

@@ -1,4 +1,4 @@
-"""The options for models that need a word more: layers, layout, output, and why A and not B."""
+"""Options for models that need more information: layer, layout, output and a contrast class."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def net():
 
 @pytest.fixture
 def mine(tmp_path) -> tuple[str, ...]:
-    """A model whose output must be chosen and whose tokens must be told."""
+    """A model whose output must be chosen and whose token layout must be given."""
     (tmp_path / "mine.py").write_text(MODEL)
     return "--model", "mine.py:net"
 

@@ -12,14 +12,14 @@ COLOURS = ["red", "lime", "blue", "yellow", "magenta"]
 
 
 def places(picture: Image.Image) -> dict[str, tuple[float, float]]:
-    """Where the pixels of each pure colour have their middle, (x, y)."""
+    """Return the centre (x, y) of the pixels of each pure colour."""
     pixels = np.array(picture)
-    found = {}
+    centres = {}
     for colour in COLOURS:
         same = (pixels == Image.new("RGB", (1, 1), colour).getpixel((0, 0))).all(2)
         if same.any():
-            found[colour] = tuple(float(axis.mean()) for axis in np.nonzero(same)[::-1])
-    return found
+            centres[colour] = tuple(float(axis.mean()) for axis in np.nonzero(same)[::-1])
+    return centres
 
 
 def panels(count: int, size: tuple[int, int] = (40, 40), title: str = "") -> list[tuple[str, Image.Image]]:
@@ -27,9 +27,9 @@ def panels(count: int, size: tuple[int, int] = (40, 40), title: str = "") -> lis
 
 
 def test_panels_are_in_rows_in_the_order_given():
-    found = places(grid(panels(5), columns=3, caption=""))
-    x, y = ({colour: place[axis] for colour, place in found.items()} for axis in (0, 1))
-    assert list(found) == COLOURS
+    centres = places(grid(panels(5), columns=3, caption=""))
+    x, y = ({colour: place[axis] for colour, place in centres.items()} for axis in (0, 1))
+    assert list(centres) == COLOURS
     assert x["red"] < x["lime"] < x["blue"]
     assert x["yellow"] == pytest.approx(x["red"], abs=1)
     assert x["magenta"] == pytest.approx(x["lime"], abs=1)
@@ -38,9 +38,9 @@ def test_panels_are_in_rows_in_the_order_given():
 
 
 def test_there_are_no_more_columns_than_panels():
-    one, four = grid(panels(1), columns=4, caption=""), grid(panels(4), columns=4, caption="")
-    assert four.width == pytest.approx(4 * one.width, abs=4)
-    assert four.height == pytest.approx(one.height, abs=4)
+    single, four = grid(panels(1), columns=4, caption=""), grid(panels(4), columns=4, caption="")
+    assert four.width == pytest.approx(4 * single.width, abs=4)
+    assert four.height == pytest.approx(single.height, abs=4)
 
 
 def test_a_tall_picture_gets_a_tall_panel():

@@ -18,8 +18,8 @@ def photo(width: int, height: int) -> Image.Image:
     return Image.new("RGB", (width, height), SKIN)
 
 
-def where(picture: Image.Image, colour: tuple[int, int, int]) -> tuple[int, int, int, int]:
-    """The bounding box (left, top, right, bottom) of the pixels of one colour."""
+def bounding_box_of(picture: Image.Image, colour: tuple[int, int, int]) -> tuple[int, int, int, int]:
+    """Return the bounding box (left, top, right, bottom) of the pixels of one colour."""
     rows, columns = np.nonzero((np.array(picture) == colour).all(2))
     return columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
 
@@ -28,7 +28,7 @@ def where(picture: Image.Image, colour: tuple[int, int, int]) -> tuple[int, int,
 
 
 def test_the_colours_lie_in_the_place_of_the_crop_inside_a_line():
-    assert where(on_photo(photo(400, 300), (50, 20, 330, 300), GREEN), (0, 255, 0)) == (51, 21, 329, 299)
+    assert bounding_box_of(on_photo(photo(400, 300), (50, 20, 330, 300), GREEN), (0, 255, 0)) == (51, 21, 329, 299)
 
 
 def test_the_halves_of_a_map_lie_on_the_halves_of_the_crop():
@@ -67,7 +67,12 @@ def test_the_overlay_is_as_large_as_the_photograph_up_to_1280_pixels(size, expec
 
 
 def test_on_a_photograph_made_smaller_the_crop_keeps_its_place():
-    assert where(on_photo(photo(2560, 2560), (640, 320, 1920, 1600), GREEN), (0, 255, 0)) == (321, 161, 959, 799)
+    assert bounding_box_of(on_photo(photo(2560, 2560), (640, 320, 1920, 1600), GREEN), (0, 255, 0)) == (
+        321,
+        161,
+        959,
+        799,
+    )
 
 
 @pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1), (1, 1)])
@@ -106,23 +111,23 @@ def test_a_half_transparent_colour_is_mixed_in_half():
 # The colours
 
 
-def rgba(shade: Image.Image, column: int) -> tuple[int, int, int, int]:
+def colour_at(shade: Image.Image, column: int) -> tuple[int, int, int, int]:
     return shade.getpixel((column, 0))
 
 
 def test_heat_goes_from_blue_to_red_and_hides_more_where_it_is_hot():
     shade = shade_of(torch.linspace(0, 1, 11)[None], opacity=0.8)
-    cold, hot = rgba(shade, 1), rgba(shade, 9)
+    cold, hot = colour_at(shade, 1), colour_at(shade, 9)
     assert cold[2] > cold[0]
     assert hot[0] > hot[2]
-    alphas = [rgba(shade, column)[3] for column in range(11)]
+    alphas = [colour_at(shade, column)[3] for column in range(11)]
     assert alphas == sorted(set(alphas))
     assert alphas[-1] == pytest.approx(0.8 * 255, abs=1)
 
 
 def test_red_speaks_for_the_class_blue_against_it_and_zero_is_neutral():
     shade = signed_shade_of(torch.tensor([[-2.0, -1.0, 0.0, 1.0, 2.0]]), opacity=0.8)
-    against, zero, speaks_for = rgba(shade, 0), rgba(shade, 2), rgba(shade, 4)
+    against, zero, speaks_for = colour_at(shade, 0), colour_at(shade, 2), colour_at(shade, 4)
     assert speaks_for[0] > 2 * max(speaks_for[1:3])
     assert against[2] > 1.5 * max(against[:2])
     assert max(zero[:3]) - min(zero[:3]) <= 8
@@ -131,7 +136,7 @@ def test_red_speaks_for_the_class_blue_against_it_and_zero_is_neutral():
 
 def test_a_value_shows_as_much_as_its_opposite_and_more_than_zero():
     shade = signed_shade_of(torch.tensor([[-2.0, -1.0, 0.0, 1.0, 2.0]]), opacity=0.8)
-    alphas = [rgba(shade, column)[3] for column in range(5)]
+    alphas = [colour_at(shade, column)[3] for column in range(5)]
     assert alphas == alphas[::-1]
     assert alphas[0] > alphas[1] > alphas[2]
 
@@ -144,7 +149,7 @@ def test_signed_colours_are_relative_to_the_largest_value():
 def test_values_that_are_all_zero_are_neutral_everywhere():
     shade = signed_shade_of(torch.zeros(2, 3), opacity=0.8)
     assert len(np.unique(np.array(shade).reshape(-1, 4), axis=0)) == 1
-    assert min(rgba(shade, 0)[:3]) > 220
+    assert min(colour_at(shade, 0)[:3]) > 220
 
 
 @pytest.mark.parametrize("make", [shade_of, signed_shade_of])

@@ -1,4 +1,4 @@
-"""Photographs and a finished run, which tests of evaluations read and leave as they are."""
+"""Photographs and a finished run that the tests of evaluations read and do not change."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def finished(shots: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """The three quick methods on them."""
+    """A finished run of three quick methods on these photographs."""
     return run_evaluation(shots, tmp_path_factory.mktemp("runs") / "finished")

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from helpers import forked_evaluations
-from helpers.small_evaluations import assert_near, folder_of, run_evaluation, tiny
+from helpers.small_evaluations import assert_near, folder_of, run_evaluation, tiny_network
 from shapleycam.errors import OptionError
 from shapleycam.experiments import Store
 from shapleycam.files import UNFINISHED
@@ -34,7 +34,7 @@ CHUNKS = 2 * 3
 
 
 class Runs:
-    """Starts runs by `forked_evaluations`, one at a time, and knows all processes that they had."""
+    """Start runs by `forked_evaluations`, one at a time, and remember all their processes."""
 
     def __init__(self, process: subprocess.Popen[str], data: Path) -> None:
         self.process, self.data = process, data
@@ -85,7 +85,7 @@ class Runs:
 
 
 def is_running(process: psutil.Process) -> bool:
-    """Whether a process is there, and not only its number, for a parent that does not ask."""
+    """Return whether a process is running (a zombie that its parent has not reaped is not)."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -123,7 +123,7 @@ def chunk_files(out: Path) -> dict[Path, bytes]:
 
 
 def check_kept(out: Path, before: dict[Path, bytes], whole: pl.DataFrame) -> dict[Path, bytes]:
-    """What was there is there unchanged, and what is there are rows of the whole table, each once."""
+    """Check that earlier chunks are unchanged and that all rows are rows of the whole table, without duplicates."""
     present = chunk_files(out)
     assert before.items() <= present.items()
     if (out / "manifest.json").exists():
@@ -136,7 +136,9 @@ def check_kept(out: Path, before: dict[Path, bytes], whole: pl.DataFrame) -> dic
 def test_undisturbed_table_is_that_of_one_process(runs, whole, tmp_path):
     """Of one with other batches, and with as many threads as it likes."""
     assert len(whole) == 2 * IMAGES * 3
-    assert_near(run_evaluation(runs.data, tmp_path, [tiny(), tiny(1, "other")]).rows(), whole, 1e-5, within=1e-5)
+    assert_near(
+        run_evaluation(runs.data, tmp_path, [tiny_network(), tiny_network(1, "other")]).rows(), whole, 1e-5, within=1e-5
+    )
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -203,7 +205,7 @@ def test_two_at_once(runs, whole, tmp_path):
         before = chunk_files(tmp_path)
         for _ in range(2):
             with pytest.raises(OptionError) as caught:
-                run_evaluation(runs.data, tmp_path, [tiny(), tiny(1, "other")])
+                run_evaluation(runs.data, tmp_path, [tiny_network(), tiny_network(1, "other")])
             assert str(caught.value) == (
                 f"{tmp_path}: another run writes to this folder; wait for it, or choose another out="
             )

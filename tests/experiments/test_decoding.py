@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers.small_evaluations import PREPROCESS, QUICK, folder_of, picture, plain, run_evaluation, tiny
+from helpers.small_evaluations import PREPROCESS, QUICK, folder_of, picture, plain, run_evaluation, tiny_network
 from shapleycam import Explainer
 from shapleycam.experiments import decoding
 from shapleycam.experiments.chunk import ChunkDecoder
@@ -19,45 +19,45 @@ from shapleycam.experiments.engines.local import prepare_ahead
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
 
 
-def decoded(dataset, preprocess, batches, workers):
+def decode_batches(dataset, preprocess, batches, workers):
     for _, images in prepare_ahead(batches, ChunkDecoder(dataset, preprocess), workers):
         yield images
 
 
-def all_of(data, preprocess=PREPROCESS, size=4, workers=0):
+def decode_all(data, preprocess=PREPROCESS, size=4, workers=0):
     dataset = open_dataset(data)
     batches = [range(start, min(start + size, len(dataset))) for start in range(0, len(dataset), size)]
-    return list(decoded(dataset, preprocess, batches, workers))
+    return list(decode_batches(dataset, preprocess, batches, workers))
 
 
 class TestOrder:
     @pytest.mark.parametrize("workers", [0, 1, 2])
     def test_is_that_of_the_batches(self, shots, workers):
-        batches = all_of(shots, size=9, workers=workers)
+        batches = decode_all(shots, size=9, workers=workers)
         assert [len(batch) for batch in batches] == [9] * 7 + [7]
         assert [image.index for batch in batches for image in batch] == list(range(70))
 
     @pytest.mark.parametrize("workers", [0, 2])
     def test_any_images_in_any_order(self, shots, workers):
-        batches = list(decoded(open_dataset(shots), PREPROCESS, [[5, 2], [69], [2]], workers))
+        batches = list(decode_batches(open_dataset(shots), PREPROCESS, [[5, 2], [69], [2]], workers))
         assert [[image.index for image in batch] for batch in batches] == [[5, 2], [69], [2]]
 
     def test_arrays_are_the_same_from_processes(self, shots):
-        local = [image for batch in all_of(shots) for image in batch]
-        from_processes = [image for batch in all_of(shots, workers=2) for image in batch]
+        local = [image for batch in decode_all(shots) for image in batch]
+        from_processes = [image for batch in decode_all(shots, workers=2) for image in batch]
         for image, same in zip(local, from_processes, strict=True):
             assert image.array.dtype == same.array.dtype == np.float32
             assert np.array_equal(image.array, same.array)
             assert (image.size, image.box) == (same.size, same.box)
 
     def test_no_batches(self, shots):
-        assert list(decoded(open_dataset(shots), PREPROCESS, [], 0)) == []
+        assert list(decode_batches(open_dataset(shots), PREPROCESS, [], 0)) == []
 
     def test_ends_at_once_when_closed(self, shots):
         import multiprocessing
 
         others = set(multiprocessing.active_children())
-        images = decoded(open_dataset(shots), PREPROCESS, [[index] for index in range(70)], 2)
+        images = decode_batches(open_dataset(shots), PREPROCESS, [[index] for index in range(70)], 2)
         assert next(images)[0].index == 0
         images.close()
         assert set(multiprocessing.active_children()) <= others
@@ -66,7 +66,7 @@ class TestOrder:
 class TestImages:
     def test_are_what_the_preprocessing_makes(self, shots):
         path = shots / "0003.jpg"
-        image = all_of(shots)[0][3]
+        image = decode_all(shots)[0][3]
         assert torch.equal(image.image, PREPROCESS(Image.open(path)))
         assert image.size == (44, 38)
         assert image.box == PREPROCESS.box((44, 38))
@@ -74,7 +74,7 @@ class TestImages:
 
     def test_are_arrays_that_can_be_written_and_share_nothing(self, shots):
         """An array travels through a pipe: torch's shared memory is small in containers."""
-        first, second = all_of(shots, workers=1)[0][:2]
+        first, second = decode_all(shots, workers=1)[0][:2]
         assert isinstance(first.array, np.ndarray)
         assert first.array.flags.writeable
         assert not first.image.is_shared()
@@ -89,7 +89,7 @@ class TestImages:
         def large(photo):
             return PREPROCESS(photo).repeat(1, 16, 16)
 
-        images = decoded(open_dataset(tmp_path), large, [[index, index + 1] for index in range(0, 12, 2)], 2)
+        images = decode_batches(open_dataset(tmp_path), large, [[index, index + 1] for index in range(0, 12, 2)], 2)
         batches = [next(images)]
         batches += images
         assert [image.array.shape for batch in batches for image in batch] == [(3, 512, 512)] * 12
@@ -102,7 +102,7 @@ class TestImages:
         exif = Image.Exif()
         exif[0x0112] = orientation
         upright.transpose(turn[orientation]).save(tmp_path / "turned.png", exif=exif)
-        ((image,),) = all_of(tmp_path)
+        ((image,),) = decode_all(tmp_path)
         assert image.size == (60, 40)
         assert image.box == PREPROCESS.box((60, 40))
         assert torch.equal(image.image, PREPROCESS(upright))
@@ -111,7 +111,7 @@ class TestImages:
         for mode in ("L", "RGBA", "P", "1", "CMYK"):
             suffix = "jpg" if mode == "CMYK" else "png"
             picture(0).convert(mode).save(tmp_path / f"{mode}.{suffix}")
-        (batch,) = all_of(tmp_path, size=5)
+        (batch,) = decode_all(tmp_path, size=5)
         assert [image.array.shape for image in batch] == [(3, 32, 32)] * 5
 
 
@@ -121,7 +121,7 @@ class TestErrors:
         folder_of(tmp_path, 6)
         (tmp_path / "0002.jpg").write_bytes(b"")
         (tmp_path / "0004.jpg").write_text("no picture")
-        images = [image for batch in all_of(tmp_path, size=3, workers=workers) for image in batch]
+        images = [image for batch in decode_all(tmp_path, size=3, workers=workers) for image in batch]
         assert [image.index for image in images if image.error] == [2, 4]
         assert "0002.jpg: the file is empty (0 bytes)" in images[2].error
         assert images[2].array is None
@@ -137,7 +137,7 @@ class TestErrors:
             return PREPROCESS(photo)
 
         picture(9, (50, 40)).save(tmp_path / "0003.jpg")
-        images = [image for batch in all_of(tmp_path, stumbles, workers=workers) for image in batch]
+        images = [image for batch in decode_all(tmp_path, stumbles, workers=workers) for image in batch]
         assert [image.error for image in images] == [
             None,
             None,
@@ -155,7 +155,7 @@ class TestErrors:
     )
     def test_of_what_a_preprocessing_returns(self, tmp_path, preprocess, says):
         folder_of(tmp_path, 1)
-        ((image,),) = all_of(tmp_path, preprocess)
+        ((image,),) = decode_all(tmp_path, preprocess)
         assert says in image.error
 
     def test_are_rows(self, shots, tmp_path):
@@ -164,7 +164,7 @@ class TestErrors:
                 raise KeyError("odd")
             return PREPROCESS(photo)
 
-        rows = run_evaluation(shots, tmp_path, tiny(preprocess=stumbles), limit=12).rows()
+        rows = run_evaluation(shots, tmp_path, tiny_network(preprocess=stumbles), limit=12).rows()
         bad, good = rows.filter(status="error"), rows.filter(status="ok")
         odd = [i for i in range(12) if Image.open(shots / f"{i:04d}.jpg").getpixel((0, 0))[0] % 2]
         assert 0 < len(odd) < 12
@@ -175,7 +175,7 @@ class TestErrors:
 
 class TestOwnPreprocessing:
     def test_plain_function_gives_the_same_rows_and_layer(self, shots, finished, tmp_path):
-        store = run_evaluation(shots, tmp_path, tiny(preprocess=plain), limit=12)
+        store = run_evaluation(shots, tmp_path, tiny_network(preprocess=plain), limit=12)
         assert store.manifest["models"]["tiny"]["layers"] == {"before-pool": "features"}
         assert (
             store.rows().drop("image").equals(run_evaluation(shots, tmp_path / "other", limit=12).rows().drop("image"))
@@ -184,7 +184,9 @@ class TestOwnPreprocessing:
     def test_plain_function_with_processes(self, shots, tmp_path):
         from shapleycam.experiments import RunSettings
 
-        rows = run_evaluation(shots, tmp_path, tiny(preprocess=plain), settings=RunSettings(workers=2), limit=20).rows()
+        rows = run_evaluation(
+            shots, tmp_path, tiny_network(preprocess=plain), settings=RunSettings(workers=2), limit=20
+        ).rows()
         assert rows["status"].unique().to_list() == ["ok"]
 
     KINDS: ClassVar = {
@@ -196,13 +198,13 @@ class TestOwnPreprocessing:
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_explainer_takes_what_it_makes(self, shots, kind):
-        explainer = Explainer(tiny(preprocess=self.KINDS[kind]), layer="features")
+        explainer = Explainer(tiny_network(preprocess=self.KINDS[kind]), layer="features")
         explanation = explainer.explain(shots / "0000.jpg", "gradcam")
         assert explanation.heatmap.shape == (1, 32, 32)
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_evaluation_takes_what_an_explainer_takes(self, shots, tmp_path, kind):
-        rows = run_evaluation(shots, tmp_path, tiny(preprocess=self.KINDS[kind]), QUICK, limit=2).rows()
+        rows = run_evaluation(shots, tmp_path, tiny_network(preprocess=self.KINDS[kind]), QUICK, limit=2).rows()
         assert rows["status"].unique().to_list() == ["ok"]
 
     def test_an_error_is_not_called_the_death_of_a_process(self, shots, monkeypatch):
@@ -211,4 +213,4 @@ class TestOwnPreprocessing:
 
         monkeypatch.setattr(decoding, "DecodedImage", broken)
         with pytest.raises(RuntimeError, match="a fault of the program"):
-            all_of(shots, tiny().preprocess, workers=1)
+            decode_all(shots, tiny_network().preprocess, workers=1)

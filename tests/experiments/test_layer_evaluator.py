@@ -18,11 +18,11 @@ from helpers.small_evaluations import (
     QUICK,
     SIDE,
     assert_near,
-    failing,
+    failing_network,
     folder_of,
     plain,
     run_evaluation,
-    tiny,
+    tiny_network,
 )
 from shapleycam import Explainer
 from shapleycam.errors import ImageError, ModelError, OptionError
@@ -42,7 +42,7 @@ def nan_for_white(images):
     return lambda logits: torch.where(white[:, None], torch.nan, logits)
 
 
-def boom(_):
+def raise_value_error(_):
     raise ValueError("no such weather\nand more")
 
 
@@ -54,8 +54,8 @@ def bright(tmp_path):
     return data
 
 
-def listed(folder, labels) -> str:
-    """A list of a folder's photographs with labels."""
+def write_list(folder, labels) -> str:
+    """Write a list of a folder's photographs with labels; return its path."""
     path = folder / "list.csv"
     lines = [f"{image.name},{label}" for image, label in zip(sorted(folder.glob("*.jpg")), labels, strict=True)]
     path.write_text("\n".join(["path,label", *lines]))
@@ -64,7 +64,7 @@ def listed(folder, labels) -> str:
 
 class TestUnexplainable:
     def test_only_the_image_is_an_error_and_the_others_have_their_numbers(self, bright, finished, tmp_path):
-        rows = run_evaluation(bright, tmp_path / "out", failing(nan_for_white), AT).rows()
+        rows = run_evaluation(bright, tmp_path / "out", failing_network(nan_for_white), AT).rows()
         (bad,) = rows.filter(status="error").to_dicts()
         assert (bad["index"], bad["image"], bad["method"]) == (7, "0007.jpg", None)
         assert "holds NaN or infinity" in bad["message"]
@@ -74,18 +74,22 @@ class TestUnexplainable:
 
     def test_it_is_fatal_when_strict(self, bright, tmp_path):
         with pytest.raises(ModelError, match="holds NaN or infinity"):
-            run_evaluation(bright, tmp_path / "out", failing(nan_for_white), AT, settings=replace(HERE, strict=True))
+            run_evaluation(
+                bright, tmp_path / "out", failing_network(nan_for_white), AT, settings=replace(HERE, strict=True)
+            )
 
     def test_it_is_an_error_also_where_predictions_decide(self, bright, tmp_path):
         predicted = run_evaluation(bright, tmp_path / "first").rows()["target"].unique().to_list()
         wrong = next(index for index in range(10) if index not in predicted)
-        data = listed(bright, [wrong] * 12)
-        rows = run_evaluation(data, tmp_path / "out", failing(nan_for_white), replace(AT, class_rule="correct")).rows()
+        data = write_list(bright, [wrong] * 12)
+        rows = run_evaluation(
+            data, tmp_path / "out", failing_network(nan_for_white), replace(AT, class_rule="correct")
+        ).rows()
         assert rows.filter(index=7)["status"].to_list() == ["error"]
 
     def test_the_first_image_is_an_error_where_the_layer_has_to_be_found(self, bright, tmp_path):
         (bright / "0007.jpg").rename(bright / "0000.jpg")
-        network = replace(failing(nan_for_white), preprocess=plain)
+        network = replace(failing_network(nan_for_white), preprocess=plain)
         rows = run_evaluation(bright, tmp_path / "out", network).rows()
         assert rows.filter(status="error")["index"].to_list() == [0]
 
@@ -98,7 +102,7 @@ class TestUnexplainable:
             if len(images) > most:
                 raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-        rows = run_evaluation(shots, tmp_path, failing(little_memory), AT, limit=12).rows()
+        rows = run_evaluation(shots, tmp_path, failing_network(little_memory), AT, limit=12).rows()
         assert max(seen) == 12
         expected = finished.rows().filter(pl.col("index") < 12).with_columns(layer=pl.lit("features"))
         assert_near(rows, expected, 1e-5, within=1e-5)
@@ -108,7 +112,7 @@ class TestUnexplainable:
             if bool((images.mean((1, 2, 3)) > 1.9).any()):
                 raise torch.cuda.OutOfMemoryError("CUDA out of memory.\nTried to allocate 20 GiB")
 
-        rows = run_evaluation(bright, tmp_path / "out", failing(little_memory), AT).rows()
+        rows = run_evaluation(bright, tmp_path / "out", failing_network(little_memory), AT).rows()
         bad = rows.filter(status="error")
         assert bad["index"].to_list() == [7]
         assert bad["message"].to_list() == ["CUDA out of memory. Tried to allocate 20 GiB"]
@@ -120,10 +124,10 @@ class TestUnexplainable:
             image = PREPROCESS(photo)
             return image if photo.getpixel((0, 0))[0] % 2 else image[:, :24, :28]
 
-        rows = run_evaluation(shots, tmp_path, tiny(preprocess=sizes), AT, limit=8).rows()
+        rows = run_evaluation(shots, tmp_path, tiny_network(preprocess=sizes), AT, limit=8).rows()
         assert rows["status"].unique().to_list() == ["ok"]
         assert len(rows["probability"].unique()) + 1 > 8
-        full = run_evaluation(shots, tmp_path / "o", tiny(), AT, limit=8).rows()
+        full = run_evaluation(shots, tmp_path / "o", tiny_network(), AT, limit=8).rows()
         same = rows["probability"].to_numpy().round(5) == full["probability"].to_numpy().round(5)
         assert 0 < same.sum() < len(rows)
 
@@ -131,34 +135,36 @@ class TestUnexplainable:
 class TestFailingModel:
     def test_is_fatal_with_its_own_message(self, shots, tmp_path):
         with pytest.raises(ModelError) as caught:
-            run_evaluation(shots, tmp_path, failing(boom), AT)
+            run_evaluation(shots, tmp_path, failing_network(raise_value_error), AT)
         assert "the model raised ValueError: no such weather, for images of shape (1, 3, 32, 32)" in str(caught.value)
         assert not list(tmp_path.rglob("*.parquet"))
 
     def test_is_fatal_where_the_layer_is_found_by_running_it(self, shots, tmp_path):
         with pytest.raises(ModelError, match="the model raised ValueError: no such weather"):
-            run_evaluation(shots, tmp_path, failing(boom))
+            run_evaluation(shots, tmp_path, failing_network(raise_value_error))
 
     def test_message_is_the_models_where_the_first_file_is_damaged_too(self, bright, tmp_path):
         (bright / "0000.jpg").write_bytes(b"")
         with pytest.raises(ModelError, match="no such weather"):
-            run_evaluation(bright, tmp_path / "out", failing(boom), AT)
+            run_evaluation(bright, tmp_path / "out", failing_network(raise_value_error), AT)
 
     def test_is_fatal_where_images_are_left_out(self, bright, tmp_path):
-        data = listed(bright, ["ant", ""] * 6)
+        data = write_list(bright, ["ant", ""] * 6)
         with pytest.raises(ModelError, match="no such weather"):
-            run_evaluation(data, tmp_path / "out", failing(boom), replace(AT, class_rule="label"))
+            run_evaluation(data, tmp_path / "out", failing_network(raise_value_error), replace(AT, class_rule="label"))
 
     def test_failing_for_the_later_images_only_makes_rows(self, shots, tmp_path):
         of_first, calls = [], []  # images in passes of the first batch alone, and of all
-        run_evaluation(shots, tmp_path / "first", failing(lambda images: of_first.append(len(images))), AT, limit=32)
+        run_evaluation(
+            shots, tmp_path / "first", failing_network(lambda images: of_first.append(len(images))), AT, limit=32
+        )
 
         def tired(images):
             calls.append(len(images))
             if sum(calls) > sum(of_first):
                 raise ValueError("tired")
 
-        rows = run_evaluation(shots, tmp_path / "all", failing(tired), AT).rows()
+        rows = run_evaluation(shots, tmp_path / "all", failing_network(tired), AT).rows()
         assert rows.filter(pl.col("index") < 32)["status"].unique().to_list() == ["ok"]
         assert rows.filter(pl.col("index") >= 32)["status"].unique().to_list() == ["error"]
         assert len(rows.filter(status="error")) == 38
@@ -169,10 +175,10 @@ class TestClassRules:
     def labelled(self, tmp_path):
         """Ten photographs; the prediction is their label for the even ones."""
         data = folder_of(tmp_path / "data", 10)
-        predicted = Explainer(tiny()).explain(sorted(data.glob("*.jpg")), "gradcam").target.tolist()
+        predicted = Explainer(tiny_network()).explain(sorted(data.glob("*.jpg")), "gradcam").target.tolist()
         labels = [LABELS[c if index % 2 == 0 else (c + 1) % 10] for index, c in enumerate(predicted)]
         labels[3] = ""
-        return listed(data, labels), predicted
+        return write_list(data, labels), predicted
 
     def test_prediction(self, labelled, tmp_path):
         data, predicted = labelled
@@ -191,7 +197,7 @@ class TestClassRules:
         good = rows.filter(status="ok")
         assert good["target"].to_list() == good["label"].to_list()
         images = sorted((tmp_path / "data").glob("*.jpg"))
-        explainer = Explainer(tiny())
+        explainer = Explainer(tiny_network())
         for index in (0, 1):
             mine = good.filter(index=index)
             explanations = explainer.compare(images[index], QUICK.methods, int(mine["label"][0]))
@@ -215,7 +221,7 @@ class TestClassRules:
 
     def test_nothing_is_correct(self, labelled, tmp_path):
         unpredicted = next(name for index, name in enumerate(LABELS) if index not in labelled[1])
-        wrong = listed(tmp_path / "data", [unpredicted] * 10)
+        wrong = write_list(tmp_path / "data", [unpredicted] * 10)
         rows = run_evaluation(wrong, tmp_path / "out", protocol=replace(QUICK, class_rule="correct")).rows()
         assert rows["status"].to_list() == ["left out"] * 10
 
@@ -243,9 +249,9 @@ class TestClassRules:
             )
 
     def test_number_that_the_model_does_not_have_concerns_its_image_alone(self, tmp_path):
-        data = listed(folder_of(tmp_path / "data", 3), [1, 10, 2])
+        data = write_list(folder_of(tmp_path / "data", 3), [1, 10, 2])
         protocol = replace(QUICK, class_rule="label", methods="gradcam")
-        rows = run_evaluation(data, tmp_path / "out", tiny(labels=None), protocol).rows()
+        rows = run_evaluation(data, tmp_path / "out", tiny_network(labels=None), protocol).rows()
         assert rows["status"].to_list() == ["ok", "left out", "ok"]
         assert rows["target"].to_list() == [1, None, 2]
 
@@ -256,8 +262,8 @@ class TestClassRules:
         assert rows.filter(status="ok")["utility"].unique().to_list() == ["logit"]
 
 
-def xml(*objects: tuple[str, int, int, int, int], size: tuple[int, int] = (SIDE, SIDE)) -> str:
-    """PASCAL VOC's: the first and the last pixel of a box, counted from 1."""
+def voc_xml(*objects: tuple[str, int, int, int, int], size: tuple[int, int] = (SIDE, SIDE)) -> str:
+    """Return PASCAL VOC XML: the first and the last pixel of each box, counted from 1."""
     things = "".join(
         f"<object><name>{name}</name><bndbox><xmin>{left}</xmin><ymin>{top}</ymin>"
         f"<xmax>{right}</xmax><ymax>{bottom}</ymax></bndbox></object>"
@@ -277,14 +283,14 @@ class TestPointing:
 
         for index in range(5):
             picture(index, (SIDE, SIDE)).save(data / f"{index}.png")
-        explainer = Explainer(tiny())
+        explainer = Explainer(tiny_network())
         images = sorted(data.glob("*.png"))
         predicted = [LABELS[int(c)] for c in explainer.explain(images, "gradcam").target]
         absent = next(name for name in LABELS if name not in predicted)
-        (boxes / "0.xml").write_text(xml((predicted[0], 1, 1, 16, 32)))
-        (boxes / "1.xml").write_text(xml((absent, 1, 1, 16, 32)))
-        (boxes / "2.xml").write_text(xml((absent, 1, 1, 16, 32), (predicted[2], 17, 1, 32, 32)))
-        (boxes / "3.xml").write_text(xml())
+        (boxes / "0.xml").write_text(voc_xml((predicted[0], 1, 1, 16, 32)))
+        (boxes / "1.xml").write_text(voc_xml((absent, 1, 1, 16, 32)))
+        (boxes / "2.xml").write_text(voc_xml((absent, 1, 1, 16, 32), (predicted[2], 17, 1, 32, 32)))
+        (boxes / "3.xml").write_text(voc_xml())
         return data, open_annotations(boxes), images
 
     @staticmethod
@@ -305,7 +311,7 @@ class TestPointing:
         data, boxes, images = boxed
         protocol = replace(POINTING, objects=objects)
         rows = run_evaluation(data, tmp_path / "out", protocol=protocol, annotations=boxes).rows()
-        explainer = Explainer(tiny())
+        explainer = Explainer(tiny_network())
         for index, image in enumerate(images):
             mine = rows.filter(index=index)
             if index not in halves:
@@ -326,11 +332,11 @@ class TestPointing:
         data.mkdir()
         boxes.mkdir()
         picture(0, (96, 32)).save(data / "a.png")
-        (boxes / "a.xml").write_text(xml(("thing", 65, 1, 96, 32), size=(96, 32)))
+        (boxes / "a.xml").write_text(voc_xml(("thing", 65, 1, 96, 32), size=(96, 32)))
         protocol = replace(POINTING, objects="any")
         rows = run_evaluation(data, tmp_path / "out", protocol=protocol, annotations=open_annotations(boxes)).rows()
         assert rows["energy_pointing"].is_nan().all()
-        (boxes / "a.xml").write_text(xml(("thing", 33, 1, 64, 32), size=(96, 32)))
+        (boxes / "a.xml").write_text(voc_xml(("thing", 33, 1, 64, 32), size=(96, 32)))
         rows = run_evaluation(data, tmp_path / "out2", protocol=protocol, annotations=open_annotations(boxes)).rows()
         assert rows["energy_pointing"].to_list() == pytest.approx([1.0] * 3, abs=1e-6)
 
@@ -348,7 +354,7 @@ class TestPointing:
             run_evaluation(
                 data,
                 tmp_path / "out",
-                tiny(preprocess=plain),
+                tiny_network(preprocess=plain),
                 POINTING,
                 annotations=boxes,
             )
@@ -356,7 +362,7 @@ class TestPointing:
     def test_other_annotations_are_refused_for_the_folder(self, boxed, tmp_path):
         data, boxes, _ = boxed
         run_evaluation(data, tmp_path / "out", protocol=POINTING, annotations=boxes)
-        (tmp_path / "boxes" / "0.xml").write_text(xml(("ant", 1, 1, 4, 4)))
+        (tmp_path / "boxes" / "0.xml").write_text(voc_xml(("ant", 1, 1, 4, 4)))
         with pytest.raises(OptionError, match="holds results of another run"):
             run_evaluation(data, tmp_path / "out", protocol=POINTING, annotations=open_annotations(tmp_path / "boxes"))
 
@@ -369,7 +375,7 @@ def test_every_metric_can_be_had(name, tmp_path):
     data, boxes = folder_of(tmp_path / "data", 2), tmp_path / "boxes"
     boxes.mkdir()
     for index in range(2):
-        (boxes / f"{index:04d}.xml").write_text(xml(("ant", 5, 5, 20, 20), size=(44, 38)))
+        (boxes / f"{index:04d}.xml").write_text(voc_xml(("ant", 5, 5, 20, 20), size=(44, 38)))
     options = MetricOptions(steps=3, percentiles=(50,), sensitivity_draws=1, randomised_stages=1)
     protocol = replace(
         QUICK, methods=("gradcam", "pathcam"), metrics=name, objects="any", options=options, players=(2, 2), nodes=2
@@ -388,7 +394,7 @@ def test_process_that_dies_while_it_decodes(shots, tmp_path):
         return PREPROCESS(photo)
 
     with pytest.raises(OptionError) as caught:
-        run_evaluation(shots, tmp_path, tiny(preprocess=dies), AT, settings=replace(HERE, workers=1))
+        run_evaluation(shots, tmp_path, tiny_network(preprocess=dies), AT, settings=replace(HERE, workers=1))
     assert "a decoding process died (DataLoader worker" in str(caught.value)
     assert "decode with workers=0" in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -27,13 +27,13 @@ from helpers.small_evaluations import (
     RecordingListener,
     Tiny,
     assert_near,
-    failing,
+    failing_network,
     folder_of,
     picture,
     plain,
     raises,
     run_evaluation,
-    tiny,
+    tiny_network,
 )
 from shapleycam import Explainer, Network
 from shapleycam.errors import ImageError, LayerError, ModelError, OptionError
@@ -62,7 +62,7 @@ def chunk_files(path: Path) -> dict[str, bytes]:
 
 class TestRows:
     def test_count_and_order_of_two_models_layers_and_utilities(self, few, tmp_path):
-        rows = run_evaluation(few, tmp_path, [tiny(1, "second"), tiny(0, "first")], SEVERAL).rows()
+        rows = run_evaluation(few, tmp_path, [tiny_network(1, "second"), tiny_network(0, "first")], SEVERAL).rows()
         expected = [
             (model, index, layer, utility, method)
             for model in ("second", "first")
@@ -83,7 +83,7 @@ class TestRows:
         images = sorted(few.glob("*.jpg"))
         for layer in protocol.layers:
             for utility in protocol.utilities:
-                explainer = Explainer(tiny(), layer=layer, utility=utility)
+                explainer = Explainer(tiny_network(), layer=layer, utility=utility)
                 explanations = explainer.compare(images, protocol.methods)
                 numbers = measure(explainer, images, explanations, protocol.metrics, protocol.options)
                 for method, explanation in explanations.items():
@@ -105,7 +105,7 @@ class TestRows:
         names = ("shapley_error", "shapley_spearman", "efficiency_gap")
         protocol = Protocol(methods=("gradcam", "layercam", "pathcam"), metrics=names, players=(2, 2), nodes=3)
         rows = run_evaluation(few, tmp_path, protocol=protocol, limit=2).rows()
-        explainer, images = Explainer(tiny()), sorted(few.glob("*.jpg"))[:2]
+        explainer, images = Explainer(tiny_network()), sorted(few.glob("*.jpg"))[:2]
         options = {"players": (2, 2), "nodes": 3}
         numbers = measure(explainer, images, explainer.compare(images, protocol.methods, **options), names, **options)
         for name in names:
@@ -134,7 +134,7 @@ class TestRows:
     def test_preprocessing_of_the_protocol_goes_before_the_models(self, few, tmp_path):
         preprocess = replace(PREPROCESS, resize=40, crop=(40, 40))
         rows = run_evaluation(few, tmp_path / "a", protocol=replace(QUICK, preprocess=preprocess)).rows()
-        expected = run_evaluation(few, tmp_path / "b", tiny(preprocess=preprocess)).rows()
+        expected = run_evaluation(few, tmp_path / "b", tiny_network(preprocess=preprocess)).rows()
         assert rows.equals(expected)
         assert not rows.equals(run_evaluation(few, tmp_path / "c").rows())
 
@@ -158,7 +158,7 @@ class TestRows:
             little = x.abs().mean((1, 2, 3)) < 0.9 * least
             return lambda logits: torch.where(little[:, None], 0.0, logits)
 
-        rows = run_evaluation(few, tmp_path, failing(indifferent), replace(QUICK, layers="features")).rows()
+        rows = run_evaluation(few, tmp_path, failing_network(indifferent), replace(QUICK, layers="features")).rows()
         odd = rows.filter(message="a constant map of what its map keeps")
         assert len(odd) > 0
         assert odd["coherency"].to_list() == odd["adcc"].to_list() == [0.0] * len(odd)
@@ -166,7 +166,7 @@ class TestRows:
 
     def test_listener_is_told_of_all(self, few, tmp_path):
         listener = RecordingListener()
-        models = [tiny(), tiny(1, "other")]
+        models = [tiny_network(), tiny_network(1, "other")]
         first = run_evaluation(few, tmp_path, models, listener=listener, settings=replace(HERE, batch_size=2))
         assert listener.started == (10, 0)
         assert listener.models == ["tiny", "other"]
@@ -179,7 +179,7 @@ class TestRows:
 
 
 def passes_at_each_batch(network, protocol, data, out, limit) -> list[int]:
-    """How many passes of the model had been made when each batch was measured."""
+    """Return the number of forward passes made when each batch was measured."""
     counted: list[int] = []
     with inputs_of(network.model) as inputs:
 
@@ -197,7 +197,7 @@ class TestPasses:
         """At the layer before pooling with a linear head: gradcam, hirescam and xgradcam have one map."""
         methods = ("gradcam", "hirescam", "xgradcam", "shapleycam", "randomcam")
         distinct = {"rest": 3, "logit": 2}  # the logit of a linear head has no second order
-        network = tiny()
+        network = tiny_network()
         protocol = Protocol(layers="before-pool", utilities=utilities, methods=methods)
         counted = passes_at_each_batch(network, protocol, shots, tmp_path, 64)
         per_batch = [after - before for before, after in pairwise(counted)]
@@ -205,7 +205,7 @@ class TestPasses:
 
     def test_one_trace_for_each_layer(self, shots, tmp_path):
         protocol = Protocol(layers=("before-pool", "last-conv"), methods="gradcam", metrics="complexity")
-        counted = passes_at_each_batch(tiny(), protocol, shots, tmp_path, 48)
+        counted = passes_at_each_batch(tiny_network(), protocol, shots, tmp_path, 48)
         assert [after - before for before, after in pairwise(counted)] == [2, 2]
 
 
@@ -241,7 +241,7 @@ class TestSameNumbers:
             assert_near(mine, finished.rows().filter(index=index).drop("index", "image"), 1e-5, within=1e-5)
 
     def test_of_a_model_alone_and_beside_another(self, few, tmp_path):
-        both = run_evaluation(few, tmp_path / "both", [tiny(1, "other"), tiny()]).rows()
+        both = run_evaluation(few, tmp_path / "both", [tiny_network(1, "other"), tiny_network()]).rows()
         assert both.filter(model="tiny").equals(run_evaluation(few, tmp_path / "alone").rows())
 
     def test_of_a_module_in_train_mode_which_stays_in_it(self, few, tmp_path):
@@ -364,14 +364,16 @@ class TestChanged:
 
     def test_a_module_in_the_models_place(self, few, tmp_path):
         run_evaluation(few, tmp_path)
-        changed = tiny()
+        changed = tiny_network()
         changed.model.features[4] = nn.ReLU()
         with pytest.raises(OptionError, match=r"models\.tiny\.code was"):
             run_evaluation(few, tmp_path, changed)
 
     def test_the_file_that_makes_the_model(self, few, tmp_path):
         file = tmp_path / "mine.py"
-        file.write_text("from helpers.small_evaluations import tiny\n\n\ndef net():\n    return tiny()\n")
+        file.write_text(
+            "from helpers.small_evaluations import tiny_network\n\n\ndef net():\n    return tiny_network()\n"
+        )
         name = f"{file}:net"
         run_evaluation(few, tmp_path / "out", name)
         file.write_text(file.read_text() + "\nLATER = 1\n")
@@ -379,9 +381,9 @@ class TestChanged:
             run_evaluation(few, tmp_path / "out", name)
 
     def test_not_where_the_weights_come_from(self, few, tmp_path):
-        run_evaluation(few, tmp_path / "out", replace(tiny(), origin="r18.pth"))
+        run_evaluation(few, tmp_path / "out", replace(tiny_network(), origin="r18.pth"))
         listener = RecordingListener()
-        run_evaluation(few, tmp_path / "out", replace(tiny(), origin="/elsewhere/r18.pth"), listener=listener)
+        run_evaluation(few, tmp_path / "out", replace(tiny_network(), origin="/elsewhere/r18.pth"), listener=listener)
         assert listener.steps == []
 
 
@@ -417,10 +419,10 @@ class TestRefusals:
         assert says in self.refused(few, out, protocol=replace(QUICK, **change))
 
     def test_of_other_weights_under_the_same_name(self, few, out):
-        assert "models.tiny.weights was '" in self.refused(few, out, tiny(1))
+        assert "models.tiny.weights was '" in self.refused(few, out, tiny_network(1))
 
     def test_of_one_other_number_in_the_weights(self, few, out):
-        network = tiny()
+        network = tiny_network()
         network.model.fc.bias.data[3] += 1e-6
         assert "weights" in self.refused(few, out, network)
 
@@ -439,20 +441,20 @@ class TestRefusals:
         assert "weights" in self.refused(few, out, network(0.5), protocol)
 
     def test_of_another_model(self, few, out):
-        assert "order was ['tiny'], is ['other']" in self.refused(few, out, tiny(0, "other"))
+        assert "order was ['tiny'], is ['other']" in self.refused(few, out, tiny_network(0, "other"))
 
     def test_of_another_order_of_models(self, few, tmp_path):
-        models = [tiny(), tiny(1, "other")]
+        models = [tiny_network(), tiny_network(1, "other")]
         run_evaluation(few, tmp_path / "out", models)
         text = self.refused(few, tmp_path / "out", models[::-1])
         assert "order was ['tiny', 'other'], is ['other', 'tiny']" in text
 
     def test_of_another_preprocessing_of_the_model(self, few, out):
-        network = tiny(preprocess=replace(PREPROCESS, resize=36))
+        network = tiny_network(preprocess=replace(PREPROCESS, resize=36))
         assert "models.tiny.preprocess.resize was 32, is 36" in self.refused(few, out, network)
 
     def test_of_a_rule_that_means_another_layer(self, few, out):
-        text = self.refused(few, out, tiny(layers={"before-pool": "features.3"}))
+        text = self.refused(few, out, tiny_network(layers={"before-pool": "features.3"}))
         assert "models.tiny.layers.before-pool was 'features', is 'features.3'" in text
 
     def test_of_other_labels_of_the_model_where_they_count(self, few, tmp_path):
@@ -460,7 +462,7 @@ class TestRefusals:
         listed.write_text("path,label\n" + "".join(f"{i:04d}.jpg,{LABELS[i]}\n" for i in range(5)))
         protocol = replace(QUICK, class_rule="label")
         run_evaluation(listed, tmp_path / "out", protocol=protocol)
-        assert "labels" in self.refused(listed, tmp_path / "out", tiny(labels=LABELS[::-1]), protocol)
+        assert "labels" in self.refused(listed, tmp_path / "out", tiny_network(labels=LABELS[::-1]), protocol)
 
     def test_of_a_file_more(self, few, out):
         data = shutil.copytree(few, out.parent / "data")
@@ -500,13 +502,13 @@ class TestRandomState:
         """Also where the number of classes is counted by a pass of noise, as of a network without labels."""
         torch.manual_seed(5)
         before = torch.get_rng_state()
-        run_evaluation(few, tmp_path, tiny(labels=None), limit=2)
+        run_evaluation(few, tmp_path, tiny_network(labels=None), limit=2)
         assert torch.equal(torch.get_rng_state(), before)
 
     def test_of_the_caller_stays_with_methods_that_draw(self, few, tmp_path):
         before = torch.get_rng_state()
         run_evaluation(
-            few, tmp_path, tiny(labels=None), replace(QUICK, methods=("randomcam", "sampledshapley")), limit=1
+            few, tmp_path, tiny_network(labels=None), replace(QUICK, methods=("randomcam", "sampledshapley")), limit=1
         )
         assert torch.equal(torch.get_rng_state(), before)
 
@@ -591,7 +593,7 @@ class TestFatal:
         assert not (tmp_path / "out").exists()
 
     def test_models_of_one_name(self, few, tmp_path):
-        text = self.fails(OptionError, few, tmp_path / "out", [tiny(), tiny(1)])
+        text = self.fails(OptionError, few, tmp_path / "out", [tiny_network(), tiny_network(1)])
         assert text.startswith("models named tiny twice; expected each model once")
         assert not (tmp_path / "out").exists()
 
@@ -649,7 +651,7 @@ class TestFatal:
             run_evaluation(
                 few,
                 tmp_path / "out",
-                [tiny(), Network(model, PREPROCESS, LABELS, "second")],
+                [tiny_network(), Network(model, PREPROCESS, LABELS, "second")],
                 replace(QUICK, layers="features"),
                 listener=listener,
             )
@@ -663,7 +665,7 @@ class TestFatal:
             return PREPROCESS(photo)
 
         with pytest.raises(LayerError):
-            run_evaluation(few, tmp_path / "out", tiny(preprocess=watched), replace(QUICK, layers="nowhere"))
+            run_evaluation(few, tmp_path / "out", tiny_network(preprocess=watched), replace(QUICK, layers="nowhere"))
         assert not seen
 
 
@@ -698,7 +700,7 @@ class TestErrors:
 
     def test_are_rows_of_each_layer_and_model(self, spoilt, tmp_path):
         protocol = replace(QUICK, layers=("last-conv", "before-pool"))
-        rows = run_evaluation(spoilt, tmp_path / "out", [tiny(), tiny(1, "other")], protocol).rows()
+        rows = run_evaluation(spoilt, tmp_path / "out", [tiny_network(), tiny_network(1, "other")], protocol).rows()
         bad = rows.filter(status="error")
         assert bad.select("model", "index", "layer").rows() == [
             (model, index, layer) for model in ("tiny", "other") for index in self.BAD for layer in protocol.layers
@@ -746,4 +748,4 @@ class TestErrors:
         for index in range(2):
             (data / f"{index:04d}.jpg").write_text("I am no picture")
         with pytest.raises(ImageError, match="not an image"):
-            run_evaluation(data, tmp_path / "out", tiny(preprocess=plain))
+            run_evaluation(data, tmp_path / "out", tiny_network(preprocess=plain))

@@ -25,7 +25,7 @@ class Passes:
 
 
 class Counted(nn.Conv2d):
-    """Counts how often it is really run."""
+    """A convolution that counts its forward passes."""
 
     passes = property(lambda _: Passes.counted)
 
@@ -67,13 +67,17 @@ def batch():
     return torch.randn(3, 3, 12, 12, generator=torch.Generator().manual_seed(1))
 
 
-def assert_same(found, expected):
-    assert (found.method, found.layer, found.utility_name) == (expected.method, expected.layer, expected.utility_name)
-    assert torch.equal(found.target, expected.target)
+def assert_same(explanation, expected):
+    assert (explanation.method, explanation.layer, explanation.utility_name) == (
+        expected.method,
+        expected.layer,
+        expected.utility_name,
+    )
+    assert torch.equal(explanation.target, expected.target)
     for name in ("values", "heatmap", "utility", "output", "images"):
-        assert torch.equal(getattr(found, name), getattr(expected, name)), name
-    assert (found.stderr is None) == (expected.stderr is None)
-    assert found.labels == expected.labels
+        assert torch.equal(getattr(explanation, name), getattr(expected, name)), name
+    assert (explanation.stderr is None) == (expected.stderr is None)
+    assert explanation.labels == expected.labels
 
 
 FORMS = {
@@ -89,18 +93,18 @@ FORMS = {
 @pytest.mark.parametrize("targets", FORMS.values(), ids=FORMS.keys())
 @pytest.mark.parametrize("method", ["gradcam", "shapleycam-h", "pathcam"])
 def test_each_target_is_explained_as_if_alone(explainer, batch, targets, method):
-    found = explainer.explain_each(batch, targets, method)
-    assert len(found) == 2
-    for target, e in zip(targets, found, strict=True):
+    explanations = explainer.explain_each(batch, targets, method)
+    assert len(explanations) == 2
+    for target, e in zip(targets, explanations, strict=True):
         assert_same(e, explainer.explain(batch, method, target))
 
 
 def test_a_number_means_the_likeliest_classes_of_each_image(explainer, model, batch):
     with torch.no_grad():
         order = model(batch).sort(descending=True).indices
-    found = explainer.explain_each(batch, 3, "hirescam")
-    assert [e.target.tolist() for e in found] == [order[:, k].tolist() for k in range(3)]
-    for k, e in enumerate(found):
+    explanations = explainer.explain_each(batch, 3, "hirescam")
+    assert [e.target.tolist() for e in explanations] == [order[:, k].tolist() for k in range(3)]
+    for k, e in enumerate(explanations):
         assert_same(e, explainer.explain(batch, "hirescam", order[:, k]))
 
 
@@ -110,9 +114,9 @@ def test_the_likeliest_class_is_the_predicted_one(explainer, batch):
 
 
 def test_of_more_classes_than_there_are_all_are_explained(explainer, batch):
-    found = explainer.explain_each(batch, 99, "gradcam")
-    assert len(found) == 5
-    assert sorted(int(e.target[0]) for e in found) == [0, 1, 2, 3, 4]
+    explanations = explainer.explain_each(batch, 99, "gradcam")
+    assert len(explanations) == 5
+    assert sorted(int(e.target[0]) for e in explanations) == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("targets", [[0, 1, 2, 3], 4])
@@ -139,29 +143,29 @@ def test_with_the_head_run_again_what_comes_before_it_is_still_run_no_more_often
 
 def test_methods_and_targets_are_all_compared(explainer, batch):
     names = ["gradcam", "shapleycam-h", "pathcam-h", "randomcam"]
-    found = explainer.compare_each(batch, names, [4, "goldfish"], curvature=True)
-    assert [list(of_target) for of_target in found] == [names, names]
-    for target, of_target in zip([4, 1], found, strict=True):
+    comparisons = explainer.compare_each(batch, names, [4, "goldfish"], curvature=True)
+    assert [list(comparison) for comparison in comparisons] == [names, names]
+    for target, comparison in zip([4, 1], comparisons, strict=True):
         alone = explainer.compare(batch, names, target, curvature=True)
         for name in names:
-            assert_same(of_target[name], alone[name])
-            assert torch.equal(of_target[name].curvature, alone[name].curvature)
+            assert_same(comparison[name], alone[name])
+            assert torch.equal(comparison[name].curvature, alone[name].curvature)
 
 
 def test_sampling_is_the_same_as_for_one_target(explainer, batch):
-    found = explainer.explain_each(batch, [0, 1], "sampledshapley", players=(2, 2), seed=5, tolerance=0.05)
-    for target, e in enumerate(found):
+    explanations = explainer.explain_each(batch, [0, 1], "sampledshapley", players=(2, 2), seed=5, tolerance=0.05)
+    for target, e in enumerate(explanations):
         alone = explainer.explain(batch, "sampledshapley", target, players=(2, 2), seed=5, tolerance=0.05)
         assert_same(e, alone)
         assert torch.equal(e.stderr, alone.stderr)
 
 
 def test_each_label_of_a_multi_label_model_has_its_own_map(explainer, model, batch):
-    found = explainer.explain_each(batch, 5, "hirescam", "sigmoid_rest")
+    explanations = explainer.explain_each(batch, 5, "hirescam", "sigmoid_rest")
     with torch.no_grad():
         before = model.before(batch)
         activation = model.features(before)
-    for e in found:
+    for e in explanations:
         leaf = activation.clone().requires_grad_()
         z = model.fc(model.after(leaf).mean((2, 3)))[range(3), e.target]
         (gradient,) = torch.autograd.grad((z - (1 + (-z).exp()).log()).sum(), leaf)
@@ -172,23 +176,23 @@ def test_several_layers_are_run_once_each(model, batch):
     explainer = shapleycam.Explainer(model, layer=["features", "after.1"])
     explainer.explain(batch, "gradcam")
     model.before.passes.clear()
-    found = explainer.explain_each(batch, [0, 1, 2], "gradcam")
+    explanations = explainer.explain_each(batch, [0, 1, 2], "gradcam")
     assert model.before.passes == [3, 3]
-    for target, e in enumerate(found):
+    for target, e in enumerate(explanations):
         alone = explainer.explain(batch, "gradcam", target)
         assert e.layer == alone.layer == "features + after.1"
         assert torch.equal(e.heatmap, alone.heatmap)
 
 
 def test_a_question_is_put_to_each_target(explainer, batch):
-    found = explainer.explain_each(batch, [0, 2], "hirescam", contrast("goldfish"))
-    for target, e in zip([0, 2], found, strict=True):
+    explanations = explainer.explain_each(batch, [0, 2], "hirescam", contrast("goldfish"))
+    for target, e in zip([0, 2], explanations, strict=True):
         assert_same(e, explainer.explain(batch, "hirescam", target, contrast("goldfish")))
 
 
 def test_the_likeliest_of_a_set_are_in_the_set(explainer, batch):
-    found = explainer.explain_each(batch, 2, "hirescam", any_of([1, 3]))
-    for e in found:
+    explanations = explainer.explain_each(batch, 2, "hirescam", any_of([1, 3]))
+    for e in explanations:
         assert set(e.target.tolist()) <= {1, 3}
 
 
@@ -197,14 +201,14 @@ def test_several_classes_of_a_segmentation_come_from_one_pass():
     model = nn.Sequential(Counted(3, 4, 1), nn.Softplus(), nn.Conv2d(4, 3, 3, padding=1)).eval()
     explainer = shapleycam.Explainer(model, layer="1")
     images = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(2))
-    asked = inside(torch.ones(8, 8))
-    explainer.explain(images, "hirescam", None, asked)
+    utility = inside(torch.ones(8, 8))
+    explainer.explain(images, "hirescam", None, utility)
     model[0].passes.clear()
-    found = explainer.explain_each(images, 3, "hirescam", asked)
+    explanations = explainer.explain_each(images, 3, "hirescam", utility)
     assert model[0].passes == [2]
-    assert sorted(int(e.target[1]) for e in found) == [0, 1, 2]
-    for e in found:
-        assert_same(e, explainer.explain(images, "hirescam", e.target, asked))
+    assert sorted(int(e.target[1]) for e in explanations) == [0, 1, 2]
+    for e in explanations:
+        assert_same(e, explainer.explain(images, "hirescam", e.target, utility))
 
 
 # What is refused

@@ -1,4 +1,4 @@
-"""The front door: what may come in, what comes out, and what is said about the rest."""
+"""The explainer: accepted inputs, results, warnings and refusals."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def batch() -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def photo() -> Image.Image:
-    """Of noise, wider than high."""
+    """A photograph of noise, wider than high."""
     levels = torch.randint(0, 256, (30, 48, 3), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
     return Image.fromarray(levels.numpy())
 
@@ -65,7 +65,7 @@ class Mean(nn.Module):
         return self.features(x)[:, 0].mean((1, 2))[:, None] * self.weights
 
 
-def at_features(model: nn.Module, **choices: object) -> shapleycam.Explainer:
+def explain_at_features(model: nn.Module, **choices: object) -> shapleycam.Explainer:
     return shapleycam.Explainer(model, layer="features", **choices)
 
 
@@ -105,7 +105,7 @@ def test_the_values_are_the_gradient_times_the_activation(small, model, batch):
 
 
 def test_a_heatmap_is_bright_where_the_values_are_high():
-    e = at_features(Mean(1.0, -1.0)).explain(grey([0.0, 1.0], [2.0, 4.0]), "hirescam", 0, "logit")
+    e = explain_at_features(Mean(1.0, -1.0)).explain(grey([0.0, 1.0], [2.0, 4.0]), "hirescam", 0, "logit")
     assert e.values[0].tolist() == [[0, 0.25], [0.5, 1]]
     assert torch.allclose(e.heatmap[0], torch.tensor([[0, 0.25], [0.5, 1]]), atol=1e-6)
 
@@ -138,9 +138,9 @@ def test_methods_are_compared_in_one_forward_pass(small, model, batch):
 
 def test_the_curvature_is_that_of_the_two_orders(small, batch):
     both = small.compare(batch, ["hirescam", "shapleycam-h"], target=0)
-    one, two = both["hirescam"].values.flatten(1), both["shapleycam-h"].values.flatten(1)
-    change = (two - one).abs().sum(1)
-    assert torch.allclose(both["shapleycam-h"].curvature, change / (one.abs().sum(1) + change), atol=1e-5)
+    first_order, second_order = both["hirescam"].values.flatten(1), both["shapleycam-h"].values.flatten(1)
+    change = (second_order - first_order).abs().sum(1)
+    assert torch.allclose(both["shapleycam-h"].curvature, change / (first_order.abs().sum(1) + change), atol=1e-5)
 
 
 def test_random_maps_follow_the_seed_and_the_image_and_nothing_else(small, batch):
@@ -174,7 +174,7 @@ FORMS = {
     "PIL image": lambda _, image: image,
     "list": lambda path, _: [path],
     "tuple": lambda _, image: (image,),
-    "generator": lambda path, _: (one for one in [path]),
+    "generator": lambda path, _: (item for item in [path]),
     "tensor": lambda _, image: SMALL(image)[None],
 }
 
@@ -228,7 +228,7 @@ def test_photographs_without_preprocessing_are_refused_with_the_remedy(model, ph
 
 
 @pytest.mark.parametrize(
-    ("change", "found"),
+    ("change", "expected_message"),
     [
         (lambda x: x[0], r"shape \(3, 24, 24\) and torch\.float32"),
         (lambda x: x[:, None, None], r"shape \(3, 1, 1, 3, 24, 24\) and torch\.float32"),
@@ -236,8 +236,10 @@ def test_photographs_without_preprocessing_are_refused_with_the_remedy(model, ph
         (lambda x: x[:0], r"shape \(0, 3, 24, 24\) and torch\.float32"),
     ],
 )
-def test_a_tensor_of_another_kind_is_refused(change, found, small, batch):
-    with pytest.raises(ImageError, match=rf"a tensor of {found}; expected preprocessed images \(b, c, h, w\)"):
+def test_a_tensor_of_another_kind_is_refused(change, expected_message, small, batch):
+    with pytest.raises(
+        ImageError, match=rf"a tensor of {expected_message}; expected preprocessed images \(b, c, h, w\)"
+    ):
         small.explain(change(batch))
 
 
@@ -266,15 +268,15 @@ def test_in_a_list_what_is_no_photograph_is_named(small, photo, batch):
 
 
 @pytest.mark.parametrize(
-    ("preprocess", "found"),
+    ("preprocess", "expected_message"),
     [
         (lambda image: image, "Image"),
         (lambda image: SMALL(image)[None], r"shape \(1, 3, 24, 24\)"),
         (lambda _: None, "NoneType"),
     ],
 )
-def test_preprocessing_that_makes_no_image_is_refused(preprocess, found, model, photo):
-    with pytest.raises(ImageError, match=rf"preprocess= returned {found}; expected a tensor \(c, h, w\)"):
+def test_preprocessing_that_makes_no_image_is_refused(preprocess, expected_message, model, photo):
+    with pytest.raises(ImageError, match=rf"preprocess= returned {expected_message}; expected a tensor \(c, h, w\)"):
         shapleycam.Explainer(model, preprocess=preprocess).explain(photo)
 
 
@@ -424,10 +426,10 @@ class Chained(nn.Module):
 
 def test_a_layer_is_a_name_or_the_users_own_module(nested, batch):
     model = Chained(nested)
-    named = shapleycam.Explainer(model, layer="parts.own")
-    given = shapleycam.Explainer(model, layer=nested["own"])
-    assert given.layer == named.layer == "parts.own"
-    assert torch.equal(given.explain(batch, "hirescam").values, named.explain(batch, "hirescam").values)
+    by_name = shapleycam.Explainer(model, layer="parts.own")
+    by_module = shapleycam.Explainer(model, layer=nested["own"])
+    assert by_module.layer == by_name.layer == "parts.own"
+    assert torch.equal(by_module.explain(batch, "hirescam").values, by_name.explain(batch, "hirescam").values)
 
 
 def test_without_a_layer_the_one_before_pooling_is_found_at_the_first_images(nested, batch):
@@ -443,8 +445,8 @@ def test_without_a_layer_the_one_before_pooling_is_found_at_the_first_images(nes
 def test_the_layer_is_found_at_given_images_and_stays(nested, batch):
     explainer = shapleycam.Explainer(Chained(nested))
     assert explainer.find_layer(batch) == explainer.layer == "parts.own"
-    other = explainer.like(Chained(nested))
-    assert other.layer == "parts.own"
+    copy = explainer.like(Chained(nested))
+    assert copy.layer == "parts.own"
 
 
 def test_with_preprocessing_the_layer_is_found_before_any_image(nested):
@@ -464,9 +466,9 @@ def test_a_layer_that_is_not_in_the_model_is_refused(layer, message, nested):
     assert message in str(refused.value)
 
 
-@pytest.mark.parametrize(("layer", "what"), [("2", "which is one cell"), ("4", "in which there is no grid")])
-def test_a_layer_without_a_grid_is_refused(layer, what, model, batch):
-    with pytest.raises(LayerError, match=rf"layer '{layer}' returns shape .* for images of 24 x 24, {what}"):
+@pytest.mark.parametrize(("layer", "reason"), [("2", "which is one cell"), ("4", "in which there is no grid")])
+def test_a_layer_without_a_grid_is_refused(layer, reason, model, batch):
+    with pytest.raises(LayerError, match=rf"layer '{layer}' returns shape .* for images of 24 x 24, {reason}"):
         shapleycam.Explainer(model, layer=layer).explain(batch)
 
 
@@ -526,16 +528,16 @@ def test_no_methods_are_refused(small, batch):
 # What is said about a valid result
 
 
-def told(caught: pytest.WarningsRecorder) -> str:
+def warning_text(caught: pytest.WarningsRecorder) -> str:
     (warning,) = (w for w in caught if issubclass(w.category, ShapleyCamWarning))
     return str(warning.message)
 
 
 def test_a_blank_map_without_evidence_is_told_with_the_reason():
-    explainer = at_features(Mean(-1.0, 1.0), labels=["night", "day"])
+    explainer = explain_at_features(Mean(-1.0, 1.0), labels=["night", "day"])
     with pytest.warns(BlankHeatmapWarning) as caught:
         e = explainer.explain(grey([1.0, 2.0], [3.0, 4.0]), "hirescam", target="night", utility="logit")
-    assert told(caught) == (
+    assert warning_text(caught) == (
         "image 0: the hirescam heatmap for 'night' is blank: no position speaks for the class; look at the signed "
         "values, or explain another class"
     )
@@ -545,8 +547,8 @@ def test_a_blank_map_without_evidence_is_told_with_the_reason():
 
 def test_a_blank_map_of_equal_values_is_told_with_the_reason():
     with pytest.warns(BlankHeatmapWarning) as caught:
-        at_features(Mean(1.0, -1.0)).explain(grey([2.0, 2.0], [2.0, 2.0]), "hirescam", 0, "logit")
-    assert told(caught) == (
+        explain_at_features(Mean(1.0, -1.0)).explain(grey([2.0, 2.0], [2.0, 2.0]), "hirescam", 0, "logit")
+    assert warning_text(caught) == (
         "image 0: the hirescam heatmap for 'class 0' is blank: all positions have the same value; choose a layer with "
         "a finer grid"
     )
@@ -554,8 +556,8 @@ def test_a_blank_map_of_equal_values_is_told_with_the_reason():
 
 def test_a_blank_map_of_zeros_is_told_with_the_ways_out():
     with pytest.warns(BlankHeatmapWarning) as caught:
-        at_features(Mean(1.0, -1.0)).explain(grey([100.0, 200.0], [300.0, 400.0]), "hirescam", 0, "probability")
-    assert told(caught) == (
+        explain_at_features(Mean(1.0, -1.0)).explain(grey([100.0, 200.0], [300.0, 400.0]), "hirescam", 0, "probability")
+    assert warning_text(caught) == (
         "image 0: the hirescam heatmap for 'class 0' is blank: every value is zero: nothing speaks for the class, or "
         "utility 'probability' is flat here; try utility 'rest' or another layer"
     )
@@ -563,16 +565,16 @@ def test_a_blank_map_of_zeros_is_told_with_the_ways_out():
 
 def test_a_blank_map_of_a_method_without_negative_values_points_to_one_with_them():
     with pytest.warns(BlankHeatmapWarning) as caught:
-        at_features(Mean(-1.0, 1.0)).explain(grey([1.0, 2.0], [3.0, 4.0]), "layercam", 0, "rest")
-    assert "every value is zero: nothing speaks for the class" in told(caught)
-    assert told(caught).endswith("try method 'hirescam' or another layer")
+        explain_at_features(Mean(-1.0, 1.0)).explain(grey([1.0, 2.0], [3.0, 4.0]), "layercam", 0, "rest")
+    assert "every value is zero: nothing speaks for the class" in warning_text(caught)
+    assert warning_text(caught).endswith("try method 'hirescam' or another layer")
 
 
 def test_only_the_blank_maps_of_a_batch_are_told():
     pair = torch.cat([grey([1.0, 2.0], [3.0, 4.0]), grey([-1.0, -2.0], [-3.0, -4.0])])
     with pytest.warns(BlankHeatmapWarning) as caught:
-        at_features(Mean(1.0, -1.0)).explain(pair, "hirescam", 0, "logit")
-    assert told(caught).startswith("image 1: ")
+        explain_at_features(Mean(1.0, -1.0)).explain(pair, "hirescam", 0, "logit")
+    assert warning_text(caught).startswith("image 1: ")
 
 
 @pytest.mark.parametrize(
@@ -582,8 +584,8 @@ def test_only_the_blank_maps_of_a_batch_are_told():
 def test_no_curvature_is_told_with_the_remedy(weights, utility, remedy):
     """The logit is linear here; and ReST too where both classes have the same logit, so that half of all is each's."""
     with pytest.warns(NoCurvatureWarning) as caught:
-        e = at_features(Mean(*weights)).explain(grey([1.0, 2.0], [3.0, 4.0]), "shapleycam", 0, utility)
-    assert told(caught) == (
+        e = explain_at_features(Mean(*weights)).explain(grey([1.0, 2.0], [3.0, 4.0]), "shapleycam", 0, utility)
+    assert warning_text(caught) == (
         f"utility '{utility}' has no curvature behind layer 'features' (H·A = 0), so shapleycam equals gradcam there, "
         f"shapleycam-h hirescam and so on; for a second order choose {remedy}"
     )
@@ -591,11 +593,11 @@ def test_no_curvature_is_told_with_the_remedy(weights, utility, remedy):
 
 
 def test_no_curvature_is_not_told_where_no_second_order_was_asked_for():
-    at_features(Mean(1.0, -1.0)).explain(grey([1.0, 2.0], [3.0, 4.0]), "gradcam", 0, "logit")
+    explain_at_features(Mean(1.0, -1.0)).explain(grey([1.0, 2.0], [3.0, 4.0]), "gradcam", 0, "logit")
 
 
 def test_warnings_point_at_the_users_own_line(batch):
-    linear = at_features(Mean(1.0, -1.0), utility="logit")
+    linear = explain_at_features(Mean(1.0, -1.0), utility="logit")
     with pytest.warns(NoCurvatureWarning) as caught:
         linear.explain(batch[:1].abs(), "shapleycam-h", 0)
     assert [w.filename for w in caught] == [__file__]

@@ -45,8 +45,8 @@ def test_the_mean_is_that_of_pytorch_grad_cam(explainer, batch, layers):
 
 def test_another_scaling_before_the_mean_would_be_seen(explainer, batch):
     several = Explainer(explainer.model, layer=list(LAYERS), utility="logit").explain(batch, "gradcam", target=3)
-    each = [Explainer(explainer.model, layer=name, utility="logit") for name in LAYERS]
-    heatmaps = [one.explain(batch, "gradcam", target=3).heatmap for one in each]
+    of_layers = [Explainer(explainer.model, layer=name, utility="logit") for name in LAYERS]
+    heatmaps = [explainer_of_layer.explain(batch, "gradcam", target=3).heatmap for explainer_of_layer in of_layers]
     twice_scaled = min_max(torch.stack(heatmaps).mean(0))
     assert (several.heatmap - twice_scaled).abs().max() > 1e-3
 
@@ -54,7 +54,7 @@ def test_another_scaling_before_the_mean_would_be_seen(explainer, batch):
 def test_the_mean_with_a_pencil():
     """Cells (4, 2, 0, -1) become (1, 0.5, 0, 0); (0, 0, 1, 1) stay; at their own size nothing is resized."""
     rows = [torch.tensor([[[4.0, 2.0], [0.0, -1.0]]]), torch.tensor([[[0.0, 0.0], [1.0, 1.0]]])]
-    both = [_with(values) for values in rows]
+    both = [_explanation_of_values(values) for values in rows]
     expected = torch.tensor([[[1.0, 0.5], [1.0, 1.0]]]) / 2
     lowest = expected - 0.25
     torch.testing.assert_close(fuse_explanations(both, "mean").heatmap, lowest / lowest.amax(), rtol=0, atol=1e-6)
@@ -62,12 +62,14 @@ def test_the_mean_with_a_pencil():
 
 @pytest.mark.parametrize(("fuse", "of"), [("maximum", torch.amax), ("product", torch.prod)])
 def test_the_others_are_of_the_heatmaps(fuse, of):
-    both = [_with(torch.rand(1, 2, 2, generator=torch.Generator().manual_seed(seed))) for seed in (0, 1)]
+    both = [
+        _explanation_of_values(torch.rand(1, 2, 2, generator=torch.Generator().manual_seed(seed))) for seed in (0, 1)
+    ]
     expected = min_max(of(torch.stack([e.heatmap for e in both]), 0))
     torch.testing.assert_close(fuse_explanations(both, fuse).heatmap, expected)
 
 
-def _with(values):
+def _explanation_of_values(values):
     explanation = explanation_of_noise(1)
     object.__setattr__(explanation, "values", values)
     object.__setattr__(explanation, "heatmap", min_max(values.relu()))
@@ -77,6 +79,6 @@ def _with(values):
 def test_one_layer_twice_is_that_layer(images):
     torch.manual_seed(0)
     model = Toy(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2)))
-    one = Explainer(model, layer="features").explain(images, "gradcam", target=0)
-    two = Explainer(model, layer=["features", "features"]).explain(images, "gradcam", target=0)
-    torch.testing.assert_close(two.heatmap, one.heatmap, rtol=0, atol=1e-6)
+    once = Explainer(model, layer="features").explain(images, "gradcam", target=0)
+    twice = Explainer(model, layer=["features", "features"]).explain(images, "gradcam", target=0)
+    torch.testing.assert_close(twice.heatmap, once.heatmap, rtol=0, atol=1e-6)

@@ -1,4 +1,4 @@
-"""What images may be given as, and further inputs of models that take several."""
+"""Accepted forms of images, and further inputs of models that take several."""
 
 from __future__ import annotations
 
@@ -103,9 +103,9 @@ def test_tensors_that_require_gradients_or_were_inferred_are_images_like_others(
     with torch.inference_mode():
         inferred = images.clone()
     wanting = images.clone().requires_grad_()
-    for given in (inferred, wanting):
-        found = explainer.compare(given, METHODS, 1)
-        for name, e in found.items():
+    for special in (inferred, wanting):
+        comparison = explainer.compare(special, METHODS, 1)
+        for name, e in comparison.items():
             assert torch.equal(e.values, expected[name].values)
     assert wanting.grad is None
 
@@ -220,7 +220,7 @@ class Given(nn.Module):
 def test_rows_of_other_inputs_follow_their_image_into_coalitions(inputs, layer):
     squared = isinstance(inputs, dict) and "squared" in inputs
     explainer = Explainer(Several(), layer=layer)
-    found = explainer.compare(IMAGES, METHODS, target=1, inputs=inputs)
+    comparison = explainer.compare(IMAGES, METHODS, target=1, inputs=inputs)
     game = explainer.game(IMAGES, target=1, inputs=inputs)
     coalitions = torch.tensor([[True, False, True, True, False, False], [False] * 5 + [True]])
     worth = game.value(coalitions)
@@ -228,11 +228,11 @@ def test_rows_of_other_inputs_follow_their_image_into_coalitions(inputs, layer):
         alone = Explainer(Given(index, squared=squared), layer="model.features")
         expected = alone.compare(IMAGES[index : index + 1], METHODS, target=1)
         for name, e in expected.items():
-            torch.testing.assert_close(found[name].values[index : index + 1], e.values, rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(comparison[name].values[index : index + 1], e.values, rtol=1e-4, atol=1e-6)
         torch.testing.assert_close(worth[index], alone.game(IMAGES[index : index + 1], 1).value(coalitions)[0])
     torch.testing.assert_close(game.value(coalitions, images=[2, 0]), worth[[2, 0]])
     output = explainer.output(IMAGES, inputs=inputs)
-    torch.testing.assert_close(found["hirescam"].output, output)
+    torch.testing.assert_close(comparison["hirescam"].output, output)
 
 
 def test_other_inputs_of_each_explanation_and_of_metrics():
@@ -240,13 +240,13 @@ def test_other_inputs_of_each_explanation_and_of_metrics():
     each = explainer.explain_each(IMAGES, [0, 2], "hirescam", inputs=(GAIN,))
     for target, e in zip((0, 2), each, strict=True):
         assert torch.equal(e.values, explainer.explain(IMAGES, "hirescam", target, inputs=(GAIN,)).values)
-    found = {"hirescam": each[0]}
-    together = measure(explainer, IMAGES, found, ["average_drop"], inputs=(GAIN,))["average_drop"]["hirescam"]
+    with_gain = {"hirescam": each[0]}
+    together = measure(explainer, IMAGES, with_gain, ["average_drop"], inputs=(GAIN,))["average_drop"]["hirescam"]
     alone = Explainer(Given(1, squared=False), layer="model.features")
     with_shift = explainer.explain(IMAGES, "hirescam", 0, inputs=(GAIN, SHIFT))
     drops = measure(explainer, IMAGES, {"hirescam": with_shift}, ["average_drop"], inputs=(GAIN, SHIFT))
-    one = alone.explain(IMAGES[1:2], "hirescam", 0)
-    expected = measure(alone, IMAGES[1:2], {"hirescam": one}, ["average_drop"])["average_drop"]["hirescam"]
+    of_image = alone.explain(IMAGES[1:2], "hirescam", 0)
+    expected = measure(alone, IMAGES[1:2], {"hirescam": of_image}, ["average_drop"])["average_drop"]["hirescam"]
     torch.testing.assert_close(drops["average_drop"]["hirescam"][1:2], expected, rtol=1e-4, atol=1e-6)
     assert together.shape == (3,)
 

@@ -17,28 +17,28 @@ from shapleycam.images import Source
 METHODS = ("gradcam", "shapleycam")
 
 
-def compared(count: int = 2, **changes: object) -> Comparison:
+def make_comparison(count: int = 2, **changes: object) -> Comparison:
     return Comparison({method: explanation_of_noise(count, method=method, **changes) for method in METHODS})
 
 
 def test_compare_returns_a_dictionary_by_method(explainer, hopper):
-    found = explainer.compare(hopper, METHODS)
-    assert isinstance(found, Comparison)
-    assert tuple(found) == METHODS
+    comparison = explainer.compare(hopper, METHODS)
+    assert isinstance(comparison, Comparison)
+    assert tuple(comparison) == METHODS
     (first,) = explainer.compare_each(hopper, METHODS, [None])
     assert isinstance(first, Comparison)
 
 
 def test_it_equals_and_pickles_as_any_dictionary():
-    found = compared()
-    assert found == dict(found)
-    again = pickle.loads(pickle.dumps(found))  # noqa: S301
-    assert isinstance(again, Comparison)
-    assert list(again) == list(found)
+    comparison = make_comparison()
+    assert comparison == dict(comparison)
+    unpickled = pickle.loads(pickle.dumps(comparison))  # noqa: S301
+    assert isinstance(unpickled, Comparison)
+    assert list(unpickled) == list(comparison)
 
 
 def test_a_figure_for_each_image_and_method():
-    html = compared(2)._repr_html_()
+    html = make_comparison(2)._repr_html_()
     embedded = re.findall(r"src='data:image/jpeg;base64,([^']+)'", html)
     assert [Image.open(BytesIO(b64decode(text))).size for text in embedded] == [(8, 8)] * 4
     assert re.findall(r"<figcaption>([^<]+)", html) == [*METHODS, *METHODS]
@@ -48,14 +48,14 @@ def test_a_figure_for_each_image_and_method():
 
 @pytest.mark.parametrize(("count", "more"), [(4, ""), (6, "<p>and 2 more</p>")])
 def test_of_many_images_four_are_shown(count, more):
-    html = compared(count)._repr_html_()
+    html = make_comparison(count)._repr_html_()
     assert html.count("<img") == 4 * len(METHODS)
     assert html.endswith(more or "</div>")
 
 
 def test_names_are_escaped():
     evil = "<script>alert('x')</script>"
-    html = compared(1, sources=(Source(evil),), labels=(evil, "", ""), utility_name="<lambda>")._repr_html_()
+    html = make_comparison(1, sources=(Source(evil),), labels=(evil, "", ""), utility_name="<lambda>")._repr_html_()
     assert "<script" not in html
     assert "<lambda>" not in html
     assert "alert('" not in html

@@ -1,4 +1,4 @@
-"""Where the evidence lies: shares worked out with a pencil."""
+"""Where the evidence lies: shares worked out by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NOTHING = "no evidence for this class anywhere"
 
 
 def grid(size: int, *cells: tuple[int, int, float]) -> Tensor:
-    """Zeros but for some (row, column, value)."""
+    """Return a grid of zeros except for some (row, column, value)."""
     values = torch.zeros(size, size)
     for row, column, value in cells:
         values[row, column] = value

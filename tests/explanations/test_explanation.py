@@ -24,11 +24,11 @@ TENSORS = ["heatmap", "values", "target", "output", "utility", "stderr", "prefix
 EIGHT = Preprocess(resize=8, crop=(8, 8), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
 
 
-def same(one: Explanation, other: Explanation, name: str) -> bool:
-    found, expected = getattr(one, name), getattr(other, name)
-    if found is None or expected is None:
-        return found is expected
-    return found.dtype == expected.dtype and torch.equal(found, expected)
+def same_attribute(first: Explanation, second: Explanation, attribute: str) -> bool:
+    actual, expected = getattr(first, attribute), getattr(second, attribute)
+    if actual is None or expected is None:
+        return actual is expected
+    return actual.dtype == expected.dtype and torch.equal(actual, expected)
 
 
 def pixels(image: Image.Image) -> np.ndarray:
@@ -40,20 +40,24 @@ def pixels(image: Image.Image) -> np.ndarray:
 
 def test_has_the_length_of_the_batch_and_can_be_walked_through():
     assert len(explanation_of_noise(5)) == 5
-    assert [int(one.target) for one in explanation_of_noise(5)] == [0, 1, 2, 0, 1]
+    assert [int(explanation.target) for explanation in explanation_of_noise(5)] == [0, 1, 2, 0, 1]
 
 
 @pytest.mark.parametrize(("index", "place"), [(0, 0), (2, 2), (-1, 2)])
 def test_one_image_is_a_batch_of_one_with_all_that_belongs_to_it(index, place):
-    three = explanation_of_noise(3, stderr=torch.rand(3, 2, 2), curvature=torch.rand(3))
-    one = three[index]
-    assert len(one) == 1
+    batch = explanation_of_noise(3, stderr=torch.rand(3, 2, 2), curvature=torch.rand(3))
+    chosen_image = batch[index]
+    assert len(chosen_image) == 1
     for name in [*TENSORS, "images"]:
-        whole = getattr(three, name)
-        assert getattr(one, name) is None if whole is None else torch.equal(getattr(one, name)[0], whole[place])
-    assert one.sources == (three.sources[place],)
-    assert one.label() == three.label(place)
-    assert pixels(one.overlay()).tolist() == pixels(three.overlay(place)).tolist()
+        whole = getattr(batch, name)
+        assert (
+            getattr(chosen_image, name) is None
+            if whole is None
+            else torch.equal(getattr(chosen_image, name)[0], whole[place])
+        )
+    assert chosen_image.sources == (batch.sources[place],)
+    assert chosen_image.label() == batch.label(place)
+    assert pixels(chosen_image.overlay()).tolist() == pixels(batch.overlay(place)).tolist()
 
 
 @pytest.mark.parametrize("index", [2, -3])
@@ -91,7 +95,7 @@ def test_all_that_was_saved_is_loaded(optional, labels, tmp_path):
     saved = explanation_of_noise(2, labels=labels, **extra)
     loaded = Explanation.load(saved.save(tmp_path / "x.npz"))
     for name in TENSORS:
-        assert same(loaded, saved, name), name
+        assert same_attribute(loaded, saved, name), name
     for name in ("method", "layer", "utility_name", "labels", "sources"):
         assert getattr(loaded, name) == getattr(saved, name)
     assert repr(loaded) == repr(saved)
@@ -151,30 +155,30 @@ def test_a_missing_file_is_named(tmp_path):
         Explanation.load(tmp_path / "absent.npz")
 
 
-def packed(**arrays: object) -> bytes:
+def pack_arrays(**arrays: object) -> bytes:
     file = BytesIO()
     np.savez_compressed(file, **arrays)
     return file.getvalue()
 
 
-def single(array: np.ndarray) -> bytes:
+def save_array(array: np.ndarray) -> bytes:
     file = BytesIO()
     np.save(file, array)
     return file.getvalue()
 
 
-def without(file: bytes, array: str | None = None, fact: str | None = None) -> bytes:
-    """A saved explanation that lacks one of its arrays, or one of the facts in its metadata."""
+def remove_from_file(file: bytes, array: str | None = None, fact: str | None = None) -> bytes:
+    """Return a saved explanation without one of its arrays or one of its metadata's keys."""
     arrays = dict(np.load(BytesIO(file)))
     facts = json.loads(str(arrays["metadata"]))
     facts.pop(fact, None)
     arrays["metadata"] = np.array(json.dumps(facts))
     arrays.pop(array, None)
-    return packed(**arrays)
+    return pack_arrays(**arrays)
 
 
-def damaged(file: bytes) -> bytes:
-    """With other bytes in the middle of the compressed heatmap."""
+def damage_file(file: bytes) -> bytes:
+    """Return the file with other bytes in the middle of the compressed heatmap."""
     start = file.index(b"heatmap.npy") + 31
     return file[:start] + bytes(range(200, 240)) + file[start + 40 :]
 
@@ -183,13 +187,13 @@ FOREIGN = {
     "text": lambda _: b"hello",
     "nothing": lambda _: b"",
     "a pickle": lambda _: pickle.dumps([1]),
-    "a single array": lambda _: single(np.zeros(3)),
-    "other arrays": lambda _: packed(a=np.zeros(3)),
-    "a list for metadata": lambda _: packed(metadata=np.array("[1]")),
+    "a single array": lambda _: save_array(np.zeros(3)),
+    "other arrays": lambda _: pack_arrays(a=np.zeros(3)),
+    "a list for metadata": lambda _: pack_arrays(metadata=np.array("[1]")),
     "half of one": lambda file: file[: len(file) // 2],
-    "a damaged one": damaged,
-    "one of another version": lambda file: without(file, fact="utility_name"),
-    "one without its heatmap": lambda file: without(file, array="heatmap"),
+    "a damaged one": damage_file,
+    "one of another version": lambda file: remove_from_file(file, fact="utility_name"),
+    "one without its heatmap": lambda file: remove_from_file(file, array="heatmap"),
 }
 
 
@@ -215,8 +219,8 @@ def test_a_folder_is_refused(tmp_path):
 def test_with_known_normalisation_the_picture_is_the_photograph():
     levels = torch.randint(0, 256, (8, 8, 3), dtype=torch.uint8)
     image = EIGHT(Image.fromarray(levels.numpy()))
-    found = explanation_of_noise(1, images=image[None], preprocess=EIGHT).picture()
-    assert int((found.int() - levels.int()).abs().max()) <= 1
+    picture = explanation_of_noise(1, images=image[None], preprocess=EIGHT).picture()
+    assert int((picture.int() - levels.int()).abs().max()) <= 1
 
 
 @pytest.mark.parametrize(
@@ -236,22 +240,22 @@ def test_with_unknown_normalisation_the_picture_is_stretched_where_need_be(image
     assert picture.tolist() == [[[level] * 3 for level in row] for row in levels]
 
 
-def with_photo(photo: Path | Image.Image | None, box=(10.0, 0.0, 30.0, 20.0)) -> Explanation:
+def explanation_of_photo(photo: Path | Image.Image | None, box=(10.0, 0.0, 30.0, 20.0)) -> Explanation:
     return explanation_of_noise(1, sources=(Source("mine", photo, box),))
 
 
 def test_without_a_wish_the_whole_photograph_is_drawn_where_there_is_one(tmp_path):
     photo = Image.new("RGB", (40, 20), "orange")
     photo.save(tmp_path / "photo.png")
-    assert with_photo(photo).overlay().size == (40, 20)
-    assert with_photo(tmp_path / "photo.png").overlay().size == (40, 20)
-    assert with_photo(photo).overlay(on="input").size == (8, 8)
-    assert with_photo(None).overlay().size == (8, 8)
-    assert with_photo(photo, box=None).overlay().size == (8, 8)
+    assert explanation_of_photo(photo).overlay().size == (40, 20)
+    assert explanation_of_photo(tmp_path / "photo.png").overlay().size == (40, 20)
+    assert explanation_of_photo(photo).overlay(on="input").size == (8, 8)
+    assert explanation_of_photo(None).overlay().size == (8, 8)
+    assert explanation_of_photo(photo, box=None).overlay().size == (8, 8)
 
 
 def test_a_photograph_that_has_gone_is_an_error_only_where_it_is_asked_for(tmp_path):
-    gone = with_photo(tmp_path / "gone.png")
+    gone = explanation_of_photo(tmp_path / "gone.png")
     assert gone.overlay().size == (8, 8)
     assert "<img" in gone._repr_html_()
     with pytest.raises(ImageError, match=r"gone\.png: no such file"):
@@ -261,7 +265,7 @@ def test_a_photograph_that_has_gone_is_an_error_only_where_it_is_asked_for(tmp_p
 @pytest.mark.parametrize(("photo", "box"), [(None, (0.0, 0.0, 1.0, 1.0)), (Image.new("RGB", (4, 4)), None)])
 def test_a_photograph_that_is_not_known_is_refused_with_the_remedy(photo, box):
     with pytest.raises(ImageError, match=r"mine: the photograph, or the crop's place .* not known; use on='input'"):
-        with_photo(photo, box).overlay(on="photo")
+        explanation_of_photo(photo, box).overlay(on="photo")
 
 
 @pytest.mark.parametrize("wish", [{"on": "canvas"}, {"kind": "heat"}])

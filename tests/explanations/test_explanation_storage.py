@@ -18,7 +18,7 @@ def path(tmp_path):
     return explanation_of_noise(2).save(tmp_path / "e.npz")
 
 
-def change(path, **metadata):
+def rewrite_metadata(path, **metadata):
     """Write the file again with other metadata; None takes a key out."""
     with np.load(path) as file:
         arrays = dict(file)
@@ -35,12 +35,12 @@ def test_files_carry_the_format_number(path):
 
 def test_a_file_without_a_number_is_read(path):
     expected = Explanation.load(path)
-    change(path, format=None)
+    rewrite_metadata(path, format=None)
     assert np.array_equal(Explanation.load(path).values, expected.values)
 
 
 def test_a_file_of_a_later_version_is_refused_in_one_line(path):
-    change(path, format=2, version="9.0")
+    rewrite_metadata(path, format=2, version="9.0")
     with pytest.raises(
         OptionError, match=r"an explanation of format 2, written by shapleycam 9\.0; expected format 1"
     ) as e:

@@ -1,4 +1,4 @@
-"""What the tests of the game share."""
+"""Fixtures of the tests of games."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from helpers.masked_games import ChannelsLast, Tokens, by_hand, game_of, noise, some_coalitions
+from helpers.masked_games import ChannelsLast, Tokens, by_hand, game_of, noise, random_coalitions
 from helpers.networks import Toy
 from helpers.toy_heads import BOTH, MEAN, NEITHER, SUM, Cube, Do, assert_right, square_images, structure
 
@@ -98,13 +98,13 @@ def no_grad(function):
         return function()
 
 
-def waking(images=6):
-    """Images of which the last is strong, everywhere and most of all at two positions."""
-    made = square_images(images)
-    made[-1] *= 20
-    made[-1, :, 0, 2] += 60
-    made[-1, :, 2, 0] += 60
-    return made
+def noise_with_a_strong_image(images=6):
+    """Return images of noise; the last is strong everywhere, and strongest at two positions."""
+    pictures = square_images(images)
+    pictures[-1] *= 20
+    pictures[-1, :, 0, 2] += 60
+    pictures[-1, :, 2, 0] += 60
+    return pictures
 
 
 def head(function):
@@ -115,17 +115,17 @@ def head(function):
 @pytest.mark.parametrize("name", SLEEPING)
 def test_the_numbers_at_hand_prove_nothing(name):
     model = head(SLEEPING[name])
-    assert structure(model, waking()) == NEITHER
-    assert_right(model, waking())
-    assert_right(model, waking()[5:])
+    assert structure(model, noise_with_a_strong_image()) == NEITHER
+    assert_right(model, noise_with_a_strong_image())
+    assert_right(model, noise_with_a_strong_image()[5:])
 
 
 @pytest.mark.parametrize("name", SLEEPING)
 def test_the_sleeper_matters(name):
-    """Otherwise the test above would hold for a head without it."""
+    """Without this the test above could pass for a head without the inactive unit."""
     model = head(SLEEPING[name]).double()
-    game, coalitions = game_of(model, waking()[5:]), some_coalitions(1, 60, 16)
-    plain = game_of(head(lambda a: 0).double(), waking()[5:])
+    game, coalitions = game_of(model, noise_with_a_strong_image()[5:]), random_coalitions(1, 60, 16)
+    plain = game_of(head(lambda a: 0).double(), noise_with_a_strong_image()[5:])
     difference = (by_hand(game, coalitions) - by_hand(plain, coalitions)).abs().max()
     assert difference > 1e-3
 
@@ -188,11 +188,11 @@ def test_a_batch_norm_of_the_trace_is_a_factor_and_a_bias_for_each_channel():
     for after, expected in ((nn.Identity(), BOTH), (nn.ReLU(), SUM)):
         model = Toy(nn.Sequential(norm, after, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)))
         assert structure(model) == expected
-        assert_right(model, waking())
+        assert_right(model, noise_with_a_strong_image())
     swapped = Do(lambda x: EvalBatchNorm.apply(x.transpose(1, 2), weight.to(x), bias.to(x)).transpose(1, 2))
     model = Toy(nn.Sequential(swapped, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)))
     assert structure(model) == NEITHER
-    assert_right(model, waking())
+    assert_right(model, noise_with_a_strong_image())
 
 
 @pytest.mark.parametrize("kind", [Tokens, ChannelsLast])
@@ -214,7 +214,7 @@ def test_as_many_channels_as_positions(kind):
 def test_a_function_with_its_own_backward_after_the_mean_keeps_the_mean():
     model = Toy(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), Do(Cube.apply), nn.Linear(4, 3)))
     assert structure(model) == MEAN
-    assert_right(model, waking())
+    assert_right(model, noise_with_a_strong_image())
 
 
 # What the numbers are checked on
@@ -228,9 +228,9 @@ class Gated(nn.Module):
         self.gate = gate
 
     def forward(self, a):
-        from test_shortcuts_are_checked import copied
+        from test_shortcuts_are_checked import copy_memory
 
-        return a.mean((2, 3)) * (1 + 99 * self.gate(copied(a)).to(a.dtype)[:, None])
+        return a.mean((2, 3)) * (1 + 99 * self.gate(copy_memory(a)).to(a.dtype)[:, None])
 
 
 def players_in(a):
@@ -248,5 +248,5 @@ def players_in(a):
 )
 def test_a_shortcut_is_tried_on_the_strongest_image_and_on_the_fewest_and_most_players(gate):
     model = Toy(nn.Sequential(Gated(gate), nn.Linear(4, 3)))
-    assert structure(model, waking()) == NEITHER
-    assert_right(model, waking())
+    assert structure(model, noise_with_a_strong_image()) == NEITHER
+    assert_right(model, noise_with_a_strong_image())

@@ -1,4 +1,4 @@
-"""What coalitions are worth: by pencil, by hand, and whatever the memory and the batch."""
+"""Values of coalitions, worked out by hand, for every memory limit and batch size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.masked_games import by_hand, difference, game_of, heads, network, noise, some_coalitions
+from helpers.masked_games import by_hand, game_of, heads, network, noise, random_coalitions, relative_difference
 from helpers.networks import Toy, linear, logits, power, quadratic
 from shapleycam.errors import OptionError, ReplayError
 from shapleycam.game import Game
@@ -27,7 +27,7 @@ PRECISIONS = {torch.float32: 1e-5, torch.float64: 1e-12}
 def test_linear_head_by_pencil():
     """v(S) = Σ over j in S of Σ_k w_kj a_kj."""
     weight, images = noise(2, 2, 3, seed=5, dtype=torch.float64), noise(3, 2, 2, 3, dtype=torch.float64)
-    coalitions = some_coalitions(3, 7, 6)
+    coalitions = random_coalitions(3, 7, 6)
     shares = (images * weight).sum(1).flatten(1)
     torch.testing.assert_close(game_of(linear(weight), images).value(coalitions), (coalitions * shares[:, None]).sum(2))
 
@@ -35,7 +35,7 @@ def test_linear_head_by_pencil():
 @pytest.mark.parametrize("exponent", [1, 2, 3])
 def test_power_by_pencil(exponent):
     """v(S) = (Σ over S of a)^p."""
-    images, coalitions = noise(2, 3, 2, 2, dtype=torch.float64), some_coalitions(2, 9, 4)
+    images, coalitions = noise(2, 3, 2, 2, dtype=torch.float64), random_coalitions(2, 9, 4)
     sums = (coalitions * images.sum(1).flatten(1)[:, None]).sum(2)
     torch.testing.assert_close(game_of(power(exponent), images).value(coalitions), sums**exponent)
 
@@ -84,11 +84,11 @@ def test_real_networks_masked_by_hand(layout, dtype):
     try:
         game = game_of(model, noise(2, 3, size, size, dtype=dtype), "rest", [3, 700], layer)
         assert (game.layout.kind, game.n_players) == (layout, players)
-        coalitions = some_coalitions(2, 5, players)
+        coalitions = random_coalitions(2, 5, players)
         coalitions[:, 0, -1], coalitions[:, 1, -1] = True, False  # the last player of tokens is the prefix
         values, expected = game.value(coalitions), by_hand(game, coalitions)
         assert values.dtype == dtype
-        assert difference(values, expected, game) < PRECISIONS[dtype]
+        assert relative_difference(values, expected, game) < PRECISIONS[dtype]
         assert expected.std(1).min() > 1e-4
     finally:
         model.float()
@@ -112,15 +112,15 @@ def test_the_last_player_of_tokens_is_the_prefix():
 @pytest.mark.parametrize("dtype", PRECISIONS)
 def test_toy_heads_masked_by_hand(structure, dtype):
     game = game_of(heads()[structure].to(dtype), noise(3, 4, 3, 5, dtype=dtype), "rest", [0, 1, 2])
-    coalitions = some_coalitions(3, 20, 15)
+    coalitions = random_coalitions(3, 20, 15)
     values = game.value(coalitions)
     assert values.dtype == dtype
-    assert difference(values, by_hand(game, coalitions), game) < PRECISIONS[dtype]
+    assert relative_difference(values, by_hand(game, coalitions), game) < PRECISIONS[dtype]
 
 
 @pytest.mark.parametrize("structure", heads())
 def test_the_same_coalitions_for_all_images(structure):
-    game, coalitions = game_of(heads()[structure], noise(3, 4, 2, 2), "rest"), some_coalitions(6, 4)
+    game, coalitions = game_of(heads()[structure], noise(3, 4, 2, 2), "rest"), random_coalitions(6, 4)
     values = game.value(coalitions)
     assert values.shape == (3, 6)
     torch.testing.assert_close(values, game.value(coalitions.expand(3, 6, 4)))
@@ -130,7 +130,7 @@ def test_the_same_coalitions_for_all_images(structure):
 @pytest.mark.parametrize("structure", heads())
 @pytest.mark.parametrize("chosen", [[1], [2, 0], [0, 0, 1], range(1, 3), torch.tensor([2, 1])], ids=str)
 def test_some_of_the_images(structure, chosen):
-    game, coalitions = game_of(heads()[structure], noise(3, 4, 2, 3), "rest", [0, 1, 2]), some_coalitions(3, 6, 6)
+    game, coalitions = game_of(heads()[structure], noise(3, 4, 2, 3), "rest", [0, 1, 2]), random_coalitions(3, 6, 6)
     rows = torch.as_tensor(chosen)
     expected = by_hand(game, coalitions)[rows]
     torch.testing.assert_close(game.value(coalitions[rows], images=chosen), expected, rtol=0, atol=1e-5)
@@ -152,7 +152,7 @@ def test_no_coalitions_are_no_values(structure, shape):
 @pytest.mark.parametrize("structure", heads())
 @pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad, torch.enable_grad])
 def test_values_inside_the_callers_modes(structure, mode):
-    model, images, coalitions = heads()[structure], noise(2, 4, 3, 3), some_coalitions(8, 9)
+    model, images, coalitions = heads()[structure], noise(2, 4, 3, 3), random_coalitions(8, 9)
     expected = by_hand(game_of(model, images), coalitions)
     with mode():
         values = game_of(model, images.clone(), "logit").value(coalitions.clone())
@@ -162,7 +162,7 @@ def test_values_inside_the_callers_modes(structure, mode):
 
 @pytest.mark.parametrize("structure", heads())
 def test_values_of_frozen_and_training_models(structure):
-    model, images, coalitions = heads()[structure], noise(2, 4, 3, 3), some_coalitions(8, 9)
+    model, images, coalitions = heads()[structure], noise(2, 4, 3, 3), random_coalitions(8, 9)
     expected = game_of(model, images).value(coalitions)
     model.requires_grad_(requires_grad=False).train()
     game = game_of(model, images)
@@ -174,12 +174,12 @@ def test_values_of_frozen_and_training_models(structure):
 
 @pytest.mark.parametrize("structure", heads())
 def test_values_twice_are_the_same_values(structure):
-    game, coalitions = game_of(heads()[structure], noise(2, 4, 2, 2)), some_coalitions(2, 5, 4)
-    kept = coalitions.clone()
+    game, coalitions = game_of(heads()[structure], noise(2, 4, 2, 2)), random_coalitions(2, 5, 4)
+    copy = coalitions.clone()
     before = game.value(coalitions)
     game.value(~coalitions)
     assert game.value(coalitions).equal(before)
-    assert coalitions.equal(kept)
+    assert coalitions.equal(copy)
 
 
 # Memory and batches
@@ -192,7 +192,7 @@ class Counted:
 
 
 class Rows(nn.Module):
-    """Notes how many rows it is given."""
+    """Record how many rows each call has."""
 
     def forward(self, x):
         Counted.rows.append(len(x))
@@ -202,16 +202,16 @@ class Rows(nn.Module):
 @pytest.mark.parametrize("memory", [1, 700, 5_000, 2**20])
 @pytest.mark.parametrize("structure", heads())
 def test_values_do_not_depend_on_the_memory(structure, memory):
-    model, images, coalitions = heads()[structure], noise(3, 4, 3, 4), some_coalitions(3, 17, 12)
+    model, images, coalitions = heads()[structure], noise(3, 4, 3, 4), random_coalitions(3, 17, 12)
     game = game_of(model, images, "rest", [1, 0, 2], memory=memory)
     torch.testing.assert_close(game.value(coalitions), by_hand(game, coalitions), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("structure", "again", "at_once", "little"), [("general", 0, 1, 3_000), ("pooled", 4 + 2, 4, 1_000)]
+    ("structure", "checked", "at_once", "little"), [("general", 0, 1, 3_000), ("pooled", 4 + 2, 4, 1_000)]
 )
-def test_the_memory_is_how_many_rows_run_at_once(structure, again, at_once, little):
-    rows, coalitions = Rows(), some_coalitions(2, 9, 6)
+def test_the_memory_is_how_many_rows_run_at_once(structure, checked, at_once, little):
+    rows, coalitions = Rows(), random_coalitions(2, 9, 6)
     model = heads()[structure]
     model.head = nn.Sequential(rows, model.head)
 
@@ -222,11 +222,11 @@ def test_the_memory_is_how_many_rows_run_at_once(structure, again, at_once, litt
         game.value(coalitions)
         return max(Counted.rows), sum(Counted.rows)
 
-    assert largest(1) == (at_once, 18 + again)  # a shortcut's values are looked at again, a few at once
-    assert largest(2**26) == (18, 18 + again)
+    assert largest(1) == (at_once, 18 + checked)  # a shortcut's values are looked at again, a few at once
+    assert largest(2**26) == (18, 18 + checked)
     few, total = largest(little)
     assert at_once < few < 18
-    assert total == 18 + again
+    assert total == 18 + checked
 
 
 class Stem(nn.Module):
@@ -252,7 +252,7 @@ def rows_at_once(make, *after, memory=60_000):
     model(images)
     game = game_of(model, images, memory=memory)
     Counted.rows.clear()
-    game.value(some_coalitions(40, 16))
+    game.value(random_coalitions(40, 16))
     return max(Counted.rows)
 
 
@@ -274,7 +274,7 @@ def test_the_memory_does_not_count_what_takes_none_of_it(make, after):
 
 @pytest.mark.parametrize("structure", heads())
 def test_values_do_not_depend_on_the_batch(structure):
-    model, images, coalitions = heads()[structure], noise(6, 4, 3, 3), some_coalitions(6, 11, 9)
+    model, images, coalitions = heads()[structure], noise(6, 4, 3, 3), random_coalitions(6, 11, 9)
     targets = [0, 1, 2, 2, 1, 0]
     together = game_of(model, images, "rest", targets).value(coalitions)
     order = [4, 1, 5]

@@ -53,6 +53,6 @@ def test_gradients_along_inside_the_callers_modes(mode):
     expected = [gradient.clone() for gradient in game_of(model, images).gradients_along([0.2, 0.8])]
     with mode():
         gradients = list(game_of(model, images).gradients_along([0.2, 0.8]))
-    for one, other in zip(gradients, expected, strict=True):
-        torch.testing.assert_close(one, other)
-        assert not one.requires_grad
+    for gradient, expected_gradient in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(gradient, expected_gradient)
+        assert not gradient.requires_grad

@@ -1,4 +1,4 @@
-"""Who plays: cells, grids of regions and labelled regions, and the prefix tokens' one player."""
+"""Players: cells, grids of regions, labelled regions, and one player for the prefix tokens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.masked_games import Tokens, by_hand, game_of, heads, noise, some_coalitions
+from helpers.masked_games import Tokens, by_hand, game_of, heads, noise, random_coalitions
 from helpers.networks import linear, logits, power
 from shapleycam import Explainer
 from shapleycam.errors import OptionError
@@ -73,7 +73,7 @@ def test_regions_of_a_grid_differ_by_one_row_and_column_at_most(size, data):
 def test_a_region_is_all_of_its_cells(structure):
     """The game of regions is the game of cells, for coalitions that keep regions whole."""
     model, images = heads()[structure], noise(2, 4, 4, 6)
-    coalitions = some_coalitions(2, 7, 6)
+    coalitions = random_coalitions(2, 7, 6)
     values = game_of(model, images, "rest", players=(2, 3)).value(coalitions)
     whole = coalitions.unflatten(2, (2, 3)).repeat_interleave(2, 2).repeat_interleave(2, 3).flatten(2)
     torch.testing.assert_close(values, by_hand(game_of(model, images, "rest"), whole), rtol=0, atol=1e-5)
@@ -122,7 +122,7 @@ def test_regions_of_each_image(structure):
     game = region_game(maps, images, model, utility="rest", target=[0, 1, 2])
     assert game.n_players == 5
     values = exact(game).values
-    coalitions = some_coalitions(3, 9, 5)
+    coalitions = random_coalitions(3, 9, 5)
     worth = game.value(coalitions)
     for index, count in enumerate(counts):
         alone = region_game(maps[index], images[index : index + 1], model, utility="rest", target=index)
@@ -136,7 +136,7 @@ def test_regions_of_each_image(structure):
 def test_a_dummys_presence_changes_nothing():
     maps = torch.stack([torch.tensor(CORNER), torch.tensor(HALVES)])
     game = region_game(maps)
-    coalitions = some_coalitions(2, 8, 3)
+    coalitions = random_coalitions(2, 8, 3)
     with_it, without = coalitions.clone(), coalitions.clone()
     with_it[..., 2], without[..., 2] = True, False
     present, absent = game.value(with_it), game.value(without)

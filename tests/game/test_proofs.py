@@ -19,10 +19,10 @@ from helpers.toy_heads import (
     SUM,
     Cube,
     Do,
-    asleep,
     assert_right,
     beside,
     conv,
+    inactive_relu,
     residual,
     square_images,
     structure,
@@ -66,7 +66,7 @@ ALIKE = {
         lambda: residual(to_last(nn.Sequential(nn.LayerNorm(4), nn.Linear(4, 9), nn.GELU(), nn.Linear(9, 4)))),
         SUM,
     ),
-    "asleep": (lambda: residual(asleep()), SUM),
+    "asleep": (lambda: residual(inactive_relu()), SUM),
 }
 
 

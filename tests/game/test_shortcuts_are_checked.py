@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from helpers.masked_games import by_hand, game_of, pooling, some_coalitions
+from helpers.masked_games import by_hand, game_of, pooling, random_coalitions
 from helpers.networks import Toy
 from helpers.toy_heads import (
     APART,
@@ -18,9 +18,9 @@ from helpers.toy_heads import (
     POOLINGS,
     SUM,
     Do,
-    asleep,
     assert_right,
     beside,
+    inactive_relu,
     residual,
     square_images,
     structure,
@@ -30,15 +30,15 @@ from shapleycam.errors import ReplayError
 # Sleepers that other images wake
 
 
-def waking(images=6, awake=5):
-    """Images of noise, of which one is two hundred times as strong."""
-    made = square_images(images)
-    made[awake] *= 200
-    return made
+def noise_with_a_strong_image(images=6, awake=5):
+    """Return images of noise; one of them is two hundred times as strong."""
+    pictures = square_images(images)
+    pictures[awake] *= 200
+    return pictures
 
 
 SLEEPERS = {
-    "at each position": pooling(residual(asleep())),
+    "at each position": pooling(residual(inactive_relu())),
     "after the mean": pooling(None, Do(lambda x: x + 5 * F.relu(x - 20))),
     "next to the mean": Toy(nn.Sequential(Do(POOLINGS["mean and a sleeping corner"]), nn.Linear(4, 3))),
     **{
@@ -63,7 +63,7 @@ SLEEPERS = {
 @pytest.mark.parametrize("name", SLEEPERS)
 def test_values_are_right_for_images_that_wake_a_sleeper(name):
     """Neither the image that the graph is read from nor those of the coalitions that are tried first do."""
-    images, model = waking(), SLEEPERS[name].double()
+    images, model = noise_with_a_strong_image(), SLEEPERS[name].double()
     assert_right(model, images)
     assert_right(model, images[5:])
     with torch.no_grad():
@@ -86,8 +86,8 @@ def test_a_sleeper_that_one_pair_of_positions_wakes(name):
 # What no recording sees
 
 
-def copied(a):
-    """The numbers of a tensor, read from its memory behind PyTorch's back."""
+def copy_memory(a):
+    """Return a copy of a tensor that is read from its memory, so that PyTorch records no operation."""
     a = a.contiguous()
     content = ctypes.string_at(a.data_ptr(), a.numel() * a.element_size())
     return torch.frombuffer(bytearray(content), dtype=a.dtype).reshape(a.shape)
@@ -102,16 +102,16 @@ class Unseen(nn.Module):
         self.looks_like = looks_like
 
     def forward(self, a):
-        hit = self.looks_like(copied(a)).to(a.dtype)
+        hit = self.looks_like(copy_memory(a)).to(a.dtype)
         return self.before(a).mean((2, 3)) + 100 * hit[:, None]
 
 
 def pair_alone(a):
-    """Whether the first and the last position are there, and no other."""
-    there = a.ne(0).any(1).flatten(1)
-    ends = torch.zeros_like(there)
+    """Return whether only the first and the last position are present."""
+    present = a.ne(0).any(1).flatten(1)
+    ends = torch.zeros_like(present)
     ends[:, 0] = ends[:, -1] = True
-    return (there == ends).all(1) & (there.shape[1] > 1)
+    return (present == ends).all(1) & (present.shape[1] > 1)
 
 
 PAIR = torch.zeros(1, 16, dtype=torch.bool)
@@ -125,11 +125,14 @@ def test_what_is_not_seen_is_found_by_running_again(before):
     assert game.structure == (SUM if before else BOTH)
     with pytest.raises(ReplayError) as refused:
         game.value(PAIR)
-    given = by_hand(game, PAIR) + game.empty[:, None]
+    true_utilities = by_hand(game, PAIR) + game.empty[:, None]
     message = str(refused.value)
     assert message.startswith("layer 'features': the model itself gives utility ")
-    found = message.split("gives utility ")[1].split(", the shortcut that", maxsplit=1)[0].split(", ")
-    assert all(any(float(one) == pytest.approx(float(other), rel=1e-4) for other in given) for one in found)
+    printed = message.split("gives utility ")[1].split(", the shortcut that", maxsplit=1)[0].split(", ")
+    assert all(
+        any(float(printed_utility) == pytest.approx(float(true_utility), rel=1e-4) for true_utility in true_utilities)
+        for printed_utility in printed
+    )
     assert "the shortcut that its recorded operations allow " in message
     assert message.endswith(
         "; expected the same: something there reads the activation unseen by autograd (detach, no_grad), so mend "
@@ -141,7 +144,7 @@ def test_what_is_not_seen_among_others_is_found_in_time():
     """A tenth of the coalitions: two are looked at again each time, so that thirty calls do not all miss it."""
     model = Toy(nn.Sequential(Unseen(pair_alone), nn.Linear(4, 3)))
     game = game_of(model.double(), square_images(), "logit", 0)
-    coalitions = some_coalitions(10, 16)
+    coalitions = random_coalitions(10, 16)
     coalitions[3] = PAIR[0]
 
     def often():
@@ -152,7 +155,7 @@ def test_what_is_not_seen_among_others_is_found_in_time():
         often()
 
 
-def hidden(a, *, detached):
+def hidden_score(a, *, detached):
     """A hundred where the first and the last position alone are there, hidden from autograd."""
     if detached:
         return 100 * pair_alone(a.detach())[:, None]
@@ -163,7 +166,7 @@ def hidden(a, *, detached):
 @pytest.mark.parametrize("before", [nn.Identity(), nn.GELU()], ids=["reads the mean", "is a sum"])
 @pytest.mark.parametrize("detached", [False, True])
 def test_what_is_hidden_from_autograd_alone_ends_the_proof(before, detached):
-    pool = Do(lambda self, a: self.before(a).mean((2, 3)) + hidden(a, detached=detached), before=before)
+    pool = Do(lambda self, a: self.before(a).mean((2, 3)) + hidden_score(a, detached=detached), before=before)
     model = Toy(nn.Sequential(pool, nn.Linear(4, 3)))
     assert structure(model) == NEITHER
     assert_right(model, square_images(), PAIR.expand(3, 1, 16))
@@ -202,7 +205,7 @@ def test_a_wrong_gradient_along_the_path_is_found():
 # Heads that do not take one position
 
 
-def of_its_size(kind):
+def check_size_with(kind):
     def check(a):
         if a.shape[-1] != 4:
             raise kind("expected 4 x 4 cells")
@@ -211,17 +214,17 @@ def of_its_size(kind):
     return check
 
 
-def asserted(a):
+def assert_size(a):
     assert a.shape[-2:] == (4, 4), "expected 4 x 4 cells"
     return a
 
 
 FIXED = {
-    "raises RuntimeError": of_its_size(RuntimeError),
-    "raises ValueError": of_its_size(ValueError),
-    "raises NotImplementedError": of_its_size(NotImplementedError),
-    "raises IndexError": of_its_size(IndexError),
-    "asserts": asserted,
+    "raises RuntimeError": check_size_with(RuntimeError),
+    "raises ValueError": check_size_with(ValueError),
+    "raises NotImplementedError": check_size_with(NotImplementedError),
+    "raises IndexError": check_size_with(IndexError),
+    "asserts": assert_size,
     "view": lambda a: a.view(-1, 4, 4, 4),
     "reads a cell": lambda a: a + 0 * float(a.detach()[0, 0, 3, 3]),
 }

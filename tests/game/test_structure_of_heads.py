@@ -7,7 +7,15 @@ from functools import cache
 import pytest
 import torch
 
-from helpers.masked_games import by_hand, difference, game_of, generally, network, noise, some_coalitions
+from helpers.masked_games import (
+    by_hand,
+    game_of,
+    network,
+    noise,
+    random_coalitions,
+    relative_difference,
+    values_without_shortcut,
+)
 from helpers.networks import Smooth
 from shapleycam.game.head_runner import GeneralRunner
 from shapleycam.game.shortcuts.pooled import PooledRunner
@@ -51,11 +59,11 @@ def game(explainer):
     """The game of three images, made once for each head."""
 
     @cache
-    def made(name, size, layer):
+    def make_game(name, size, layer):
         model = explainer.model if name == explainer.name else network(name, size)
         return game_of(model, noise(3, 3, size, size), "rest", [3, 500, 801], layer)
 
-    return made
+    return make_game
 
 
 @pytest.mark.parametrize("head", HEADS, ids=str)
@@ -74,49 +82,49 @@ def test_the_cheapest_way_is_taken(game, head):
 @pytest.mark.parametrize("head", SHORT, ids=str)
 def test_shortcuts_give_the_models_own_values(game, head):
     game = game(*head)
-    coalitions = some_coalitions(3, 8, game.n_players)
-    expected = generally(game, coalitions)
-    assert difference(game.value(coalitions), expected, game) < 1e-5
-    assert difference(by_hand(game, coalitions[:, :2]), expected[:, :2], game) < 1e-5
+    coalitions = random_coalitions(3, 8, game.n_players)
+    expected = values_without_shortcut(game, coalitions)
+    assert relative_difference(game.value(coalitions), expected, game) < 1e-5
+    assert relative_difference(by_hand(game, coalitions[:, :2]), expected[:, :2], game) < 1e-5
     assert expected.std(1).min() > 1e-3 * expected.abs().max()
 
 
 @pytest.mark.parametrize("head", [head for head in SHORT if HEADS[head] == BOTH], ids=str)
 def test_two_shortcuts_agree(game, head):
     game = game(*head)
-    coalitions, images = some_coalitions(3, 8, game.n_players), torch.arange(3)
+    coalitions, images = random_coalitions(3, 8, game.n_players), torch.arange(3)
     evaluator = game._coalitions
     with torch.no_grad():
         runners = (evaluator.shortcut(PooledRunner), evaluator.shortcut(SummedRunner))
         pooled, summed = (evaluator.run(runner, coalitions, images) for runner in runners)
-    assert difference(pooled, summed, game) < 1e-5
+    assert relative_difference(pooled, summed, game) < 1e-5
 
 
 @pytest.mark.parametrize("utility", ["probability", "log_probability", "logit"])
 @pytest.mark.parametrize("layer", ["bn2", "blocks.6"])
 def test_shortcuts_give_every_utility(explainer, utility, layer):
     game = game_of(explainer.model, noise(2, 3, 224, 224), utility, None, layer)
-    coalitions = some_coalitions(2, 10, game.n_players)
+    coalitions = random_coalitions(2, 10, game.n_players)
     assert game.structure.is_sum
-    torch.testing.assert_close(game.value(coalitions), generally(game, coalitions), rtol=0, atol=1e-4)
+    torch.testing.assert_close(game.value(coalitions), values_without_shortcut(game, coalitions), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("head", [(SWIN, 224, "layers.3"), ("torchvision:convnext_tiny", 96, "features")], ids=str)
 def test_regions_take_the_shortcut_too(head):
     name, size, layer = head
     game = game_of(network(name, size), noise(2, 3, size, size), "rest", [3, 700], layer, players=(3, 2))
-    coalitions = some_coalitions(2, 9, 6)
+    coalitions = random_coalitions(2, 9, 6)
     assert game.structure == HEADS[head]
-    assert difference(game.value(coalitions), generally(game, coalitions), game) < 1e-5
+    assert relative_difference(game.value(coalitions), values_without_shortcut(game, coalitions), game) < 1e-5
 
 
 def test_a_double_precision_head_has_its_structure_too():
     model = network("torchvision:mobilenet_v2", 96).double()
     try:
         game = game_of(model, noise(2, 3, 96, 96, dtype=torch.float64), "rest", [3, 700], "features.17")
-        coalitions = some_coalitions(2, 9, 9)
+        coalitions = random_coalitions(2, 9, 9)
         assert game.structure == SUM
-        assert difference(game.value(coalitions), generally(game, coalitions), game) < 1e-12
+        assert relative_difference(game.value(coalitions), values_without_shortcut(game, coalitions), game) < 1e-12
     finally:
         model.float()
 
@@ -124,7 +132,7 @@ def test_a_double_precision_head_has_its_structure_too():
 def test_a_structure_is_found_once(monkeypatch):
     """After the first use, the head itself runs for the coalitions alone that are looked at again."""
     game = game_of(network("torchvision:resnet18", 96), noise(2, 3, 96, 96), "rest", [3, 700], "layer4")
-    game.value(some_coalitions(4, 9))
+    game.value(random_coalitions(4, 9))
     rows, head = [], game._trace.head
 
     def watched(activation, samples):
@@ -132,12 +140,12 @@ def test_a_structure_is_found_once(monkeypatch):
         return head(activation, samples)
 
     monkeypatch.setattr(game._trace, "head", watched)
-    game.value(some_coalitions(200, 9))
+    game.value(random_coalitions(200, 9))
     assert rows == [4]
 
 
 def test_a_convolution_of_positions_is_no_shortcut():
     game = game_of(Smooth(), noise(2, 3, 8, 8, dtype=torch.float64), "rest", [0, 1])
     assert game.structure == NEITHER
-    coalitions = some_coalitions(2, 9, 16)
-    assert difference(game.value(coalitions), by_hand(game, coalitions), game) < 1e-12
+    coalitions = random_coalitions(2, 9, 16)
+    assert relative_difference(game.value(coalitions), by_hand(game, coalitions), game) < 1e-12

@@ -19,18 +19,18 @@ from typing import Any
 
 import torch
 
-from helpers.small_evaluations import QUICK, RecordingListener, tiny
+from helpers.small_evaluations import QUICK, RecordingListener, tiny_network
 from shapleycam.experiments import RunSettings, chunk, evaluate, store
 
 
-def say(**what: Any) -> None:
-    os.write(1, (json.dumps(what) + "\n").encode())
+def print_event(**event: Any) -> None:
+    os.write(1, (json.dumps(event) + "\n").encode())
 
 
 class ReportingListener(RecordingListener):
     def batch_finished(self, images: int, rows: Any) -> None:
         super().batch_finished(images, rows)
-        say(measured=sum(self.steps))
+        print_event(measured=sum(self.steps))
 
 
 def die_at(owner: Any, name: str, time: int, *, after: bool) -> None:
@@ -53,9 +53,9 @@ def die_at(owner: Any, name: str, time: int, *, after: bool) -> None:
 def die_half_written(time: int) -> None:
     write, calls = store.pq.write_table, []
 
-    def dying(table: Any, file: Any, **how: Any) -> None:
+    def dying(table: Any, file: Any, **options: Any) -> None:
         calls.append(1)
-        write(table, file, **how)
+        write(table, file, **options)
         if len(calls) == time:
             file.flush()
             os.truncate(file.fileno(), file.tell() // 2)
@@ -80,7 +80,7 @@ def run(data: str, out: str, moment: str) -> int:
         MOMENTS[name](int(time))
     try:
         evaluate(
-            [tiny(), tiny(1, "other")],
+            [tiny_network(), tiny_network(1, "other")],
             data,
             out,
             QUICK,
@@ -90,7 +90,7 @@ def run(data: str, out: str, moment: str) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001  # whatever it is, the test is told
-        say(error=str(error))
+        print_event(error=str(error))
         return 1
     return 0
 
@@ -98,16 +98,16 @@ def run(data: str, out: str, moment: str) -> int:
 def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    say(ready=True)
+    print_event(ready=True)
     for line in sys.stdin:
         _, data, out, moment = line.split()
         child = os.fork()
         if child == 0:
             os.setsid()
             sys.exit(run(data, out, moment))  # as Python ends, its processes with it
-        say(started=child)
+        print_event(started=child)
         _, status = os.waitpid(child, 0)
-        say(ended=os.waitstatus_to_exitcode(status))
+        print_event(ended=os.waitstatus_to_exitcode(status))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def multilinear(tables: Tensor, shown: Tensor) -> Tensor:
 
 
 def _shares(shown: Tensor) -> Tensor:
-    """How much each coalition counts, (b, 2^n): Π x_j of its members times Π (1 - x_j) of the others."""
+    """Return the weight of each coalition, (b, 2^n): Π x_j of its members times Π (1 - x_j) of the others."""
     shares = shown.new_ones(len(shown), 1)
     for player in shown.unbind(1):
         shares = torch.cat([shares * (1 - player[:, None]), shares * player[:, None]], 1)
@@ -62,7 +62,7 @@ def smooth_game(copies: int = 1, players=None, size: float = 4.0) -> Game:
 
 
 def random_table(n: int, seed: int = 0) -> Tensor:
-    """A game without any structure."""
+    """Return the table of a random game, which has no structure."""
     return torch.randn(2**n, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
@@ -81,13 +81,13 @@ def number_of(coalition) -> int:
 
 def mobius(table: Tensor) -> Tensor:
     """The Möbius transform, m(S) = Σ_{T ⊆ S} (-1)^(|S| - |T|) v(T)."""
-    found = table.clone()
+    transform = table.clone()
     n = (len(table) - 1).bit_length()
     for player in range(n):
         for number in range(2**n):
             if number >> player & 1:
-                found[number] -= found[number ^ 1 << player]
-    return found
+                transform[number] -= transform[number ^ 1 << player]
+    return transform
 
 
 def shapley_of(table: Tensor) -> Tensor:

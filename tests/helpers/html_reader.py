@@ -1,4 +1,4 @@
-"""What the tests of reports look for in a page."""
+"""A reader of HTML pages for the tests of reports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _HEADINGS = ("h1", "h2", "h3", "h4")
 
 
 @dataclass
-class Found:
+class ParsedPage:
     """A page taken apart: tags with their attributes, headings, texts and what did not close."""
 
     tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
@@ -25,7 +25,7 @@ class Found:
 
     @property
     def addresses(self) -> list[str]:
-        """Whatever a browser would follow or fetch."""
+        """Return the addresses that a browser would follow or fetch."""
         names = ("src", "href", "srcset", "action", "data", "poster", "background")
         return [value or "" for _, attributes in self.tags for name, value in attributes.items() if name in names]
 
@@ -33,46 +33,46 @@ class Found:
 class _Parser(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.found = Found()
+        self.page = ParsedPage()
         self.open: list[str] = []
 
     def handle_starttag(self, tag, attrs):
-        self.found.tags.append((tag, dict(attrs)))
+        self.page.tags.append((tag, dict(attrs)))
         if tag in _HEADINGS:
-            self.found.headings.append(tag)
+            self.page.headings.append(tag)
         if tag not in _VOID:
             self.open.append(tag)
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag, f"</{tag}> closes another tag"
-        self.found.text += " " if tag in {"th", "td"} else ""
+        self.page.text += " " if tag in {"th", "td"} else ""
 
     def handle_data(self, data):
         if not {"script", "style"} & set(self.open):
-            self.found.text += data
+            self.page.text += data
 
 
-def read(page: bytes) -> Found:
+def parse_page(page: bytes) -> ParsedPage:
     parser = _Parser()
     parser.feed(page.decode())
-    parser.found.unclosed = parser.open
-    parser.found.text = " ".join(parser.found.text.split())
-    return parser.found
+    parser.page.unclosed = parser.open
+    parser.page.text = " ".join(parser.page.text.split())
+    return parser.page
 
 
-def assert_stands_alone(page: bytes) -> Found:
-    """One file that fetches nothing, with headings in order, a picture's words, and a way to each section."""
-    found = read(page)
-    assert not found.unclosed
-    assert all(address.startswith(("data:", "#")) for address in found.addresses)
-    assert not re.findall(rb"@import|url\(", page)
-    assert found.all("html") == [{"lang": "en"}]
-    levels = [_HEADINGS.index(heading) for heading in found.headings]
+def assert_stands_alone(content: bytes) -> ParsedPage:
+    """Check a page: nothing is fetched, headings are in order, images have texts, every section has a link."""
+    page = parse_page(content)
+    assert not page.unclosed
+    assert all(address.startswith(("data:", "#")) for address in page.addresses)
+    assert not re.findall(rb"@import|url\(", content)
+    assert page.all("html") == [{"lang": "en"}]
+    levels = [_HEADINGS.index(heading) for heading in page.headings]
     assert levels[0] == 0
     assert levels.count(0) == 1
     assert all(after <= before + 1 for before, after in pairwise(levels))
-    assert all(image["alt"] and image["width"] and image["height"] for image in found.all("img"))
-    ids = [attributes["id"] for _, attributes in found.tags if "id" in attributes]
+    assert all(image["alt"] and image["width"] and image["height"] for image in page.all("img"))
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
-    assert {link["href"] for link in found.all("a")} == {f"#{one}" for one in ids}
-    return found
+    assert {link["href"] for link in page.all("a")} == {f"#{identifier}" for identifier in ids}
+    return page

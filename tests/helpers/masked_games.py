@@ -23,8 +23,8 @@ def noise(*shape, seed=0, dtype=torch.float32):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-def some_coalitions(*shape, seed=1):
-    """Random coalitions, sparse and dense ones."""
+def random_coalitions(*shape, seed=1):
+    """Return random coalitions, sparse and dense ones."""
     generator = torch.Generator().manual_seed(seed)
     return torch.rand(shape, generator=generator) < torch.rand((*shape[:-1], 1), generator=generator)
 
@@ -34,11 +34,11 @@ def by_hand(game, coalitions):
     coalitions = coalitions.expand(len(game.activation), *coalitions.shape[-2:])
     with torch.inference_mode(mode=False), torch.no_grad():
         empty = game.utility_at(torch.zeros_like(game.activation))
-        worth = [game.utility_at(_kept(game, coalitions[:, s])) - empty for s in range(coalitions.shape[1])]
+        worth = [game.utility_at(_mask_cells(game, coalitions[:, s])) - empty for s in range(coalitions.shape[1])]
     return torch.stack(worth, 1)
 
 
-def _kept(game, coalition):
+def _mask_cells(game, coalition):
     layout, activation = game.layout, game.activation.clone()
     for image, row in zip(activation, coalition.tolist(), strict=True):
         for cell in range(layout.count):
@@ -51,18 +51,18 @@ def _kept(game, coalition):
     return activation
 
 
-def generally(game, coalitions):
-    """The same by the game's own general way, for a shortcut to be compared with."""
+def values_without_shortcut(game, coalitions):
+    """Return the values of coalitions without a shortcut, to compare a shortcut with."""
     coalitions = coalitions.expand(len(game.activation), *coalitions.shape[-2:])
     with torch.inference_mode(mode=False), torch.no_grad():
         images = torch.arange(len(game.activation))
         return game._coalitions.run(game._coalitions.general, coalitions, images) - game.empty[:, None]
 
 
-def difference(found, expected, game):
-    """The largest difference, as a share of the largest number that is compared or that the model gives."""
+def relative_difference(actual, expected, game):
+    """Return the largest difference divided by the largest number among the expected values and the output."""
     largest = max(float(expected.abs().max()), float(game._trace.output.detach().abs().max()))
-    return float((found - expected).abs().max()) / largest
+    return float((actual - expected).abs().max()) / largest
 
 
 @cache
@@ -71,15 +71,15 @@ def network(name: str, size: int = 224) -> nn.Module:
     torch.manual_seed(0)
     source, architecture = name.split(":")
     if source == "torchvision":
-        made = torchvision.models.get_model(architecture)
+        model = torchvision.models.get_model(architecture)
     else:
-        made = timm.create_model(architecture, **({} if size == 224 else {"img_size": size}))
-    for parameter in made.parameters():
+        model = timm.create_model(architecture, **({} if size == 224 else {"img_size": size}))
+    for parameter in model.parameters():
         parameter.requires_grad_(requires_grad=False)
         if parameter.dim() == 2 and not parameter.any():
             nn.init.normal_(parameter, std=0.02)
-    _calibrate(made)
-    return made.eval()
+    _calibrate(model)
+    return model.eval()
 
 
 def _calibrate(model: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of metrics share: a small real network, one for the pencil, and chosen heatmaps."""
+"""Networks and heatmaps for the tests of metrics: a small real network and one to work out by hand."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ def small(seed: int = 0) -> nn.Module:
     return model
 
 
-def some(number: int, side: int = 24, seed: int = 1) -> Tensor:
-    """Images that have large shapes, as photographs do, and are not the same."""
+def random_images(number: int, side: int = 24, seed: int = 1) -> Tensor:
+    """Return different images with large shapes, as photographs have."""
     noise = torch.randn(number, 3, side // 4, side // 4, generator=torch.Generator().manual_seed(seed))
     fine = torch.randn(number, 3, side, side, generator=torch.Generator().manual_seed(seed + 1))
     return nn.functional.interpolate(noise, size=(side, side), mode="bilinear") + 0.2 * fine
 
 
 def boxes(number: int, side: int = 24) -> Tensor:
-    """Where the objects are."""
-    found = torch.zeros(number, side, side, dtype=torch.bool)
-    found[:, side // 4 : side // 2, side // 4 : side // 2] = True
-    return found
+    """Return the masks of the objects."""
+    masks = torch.zeros(number, side, side, dtype=torch.bool)
+    masks[:, side // 4 : side // 2, side // 4 : side // 2] = True
+    return masks
 
 
-def of_log(weight: Tensor) -> Toy:
+def log_score_network(weight: Tensor) -> Toy:
     """The class has probability (t + 4) / (t + 5), t = Σ w·a: its logit is log(t + 4), the other's 0."""
 
     def head(a: Tensor) -> Tensor:
@@ -58,10 +58,10 @@ def of_log(weight: Tensor) -> Toy:
     return Toy(head)
 
 
-def at_features(model: nn.Module, utility: str = "logit") -> Explainer:
+def explain_at_features(model: nn.Module, utility: str = "logit") -> Explainer:
     return Explainer(model, layer="features", utility=utility)
 
 
-def with_map(explanation: Explanation, heatmap: Tensor) -> Explanation:
-    """The explanation, had it this heatmap."""
+def replace_heatmap(explanation: Explanation, heatmap: Tensor) -> Explanation:
+    """Return the explanation with another heatmap."""
     return replace(explanation, heatmap=heatmap.float().expand(len(explanation), -1, -1).contiguous())

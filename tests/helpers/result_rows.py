@@ -13,17 +13,17 @@ from shapleycam.metrics.metric import Metric
 TEXT = ("image", "model", "layer", "utility", "method", "status", "message")
 
 
-def of(*names: str) -> list[Metric]:
+def metrics_named(*names: str) -> list[Metric]:
     return [METRICS[name] for name in names]
 
 
-def good(
+def measured_rows(
     values: Mapping[str, Mapping[str, Sequence[float | None]]],
     model: str = "resnet18",
     layer: str = "before-pool",
     utility: str = "rest",
 ) -> list[dict[str, Any]]:
-    """Rows of {method: {metric: one value an image}}."""
+    """Return the rows of {method: {metric: one value per image}}."""
     return [
         {
             "index": index,
@@ -44,13 +44,15 @@ def good(
     ]
 
 
-def bad(index: int, status: str, message: str | None, model: str = "resnet18", layer: str = "before-pool") -> Any:
-    """The row of an image without results, which stands for all methods."""
+def failed_row(
+    index: int, status: str, message: str | None, model: str = "resnet18", layer: str = "before-pool"
+) -> Any:
+    """Return the row of an image without results, which stands for all methods."""
     head = {"index": index, "image": f"{index}.jpg", "model": model, "layer": layer}
     return {**head, "status": status, "message": message}
 
 
 def frame(*rows: dict[str, Any]) -> pl.DataFrame:
-    found = pl.from_dicts(list(rows), infer_schema_length=None)
-    missing = [pl.lit(None, pl.String).alias(name) for name in TEXT if name not in found.columns]
-    return found.with_columns(missing).with_columns(pl.col(name).cast(pl.String) for name in TEXT)
+    table = pl.from_dicts(list(rows), infer_schema_length=None)
+    missing = [pl.lit(None, pl.String).alias(name) for name in TEXT if name not in table.columns]
+    return table.with_columns(missing).with_columns(pl.col(name).cast(pl.String) for name in TEXT)

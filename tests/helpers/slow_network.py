@@ -19,7 +19,7 @@ HOLD = "SHAPLEYCAM_TEST_HOLD"
 
 
 class Slow(Tiny):
-    """As Tiny; its passes wait while its run is held."""
+    """The network `Tiny` whose passes wait while its run is held."""
 
     def forward(self, x: Tensor) -> Tensor:
         while is_held():

@@ -1,4 +1,4 @@
-"""What the tests of evaluations share: a tiny network, small photographs, and short names for the usual calls."""
+"""A tiny network, small photographs and short calls for the tests of evaluations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HERE = RunSettings(batch_size=16, workers=0)
 
 
 def plain(photo: Image.Image) -> Tensor:
-    """A preprocessing that is not ours, and makes the same images."""
+    """Preprocess as PREPROCESS does, by a plain function."""
     return PREPROCESS(photo)
 
 
@@ -48,11 +48,11 @@ class Tiny(nn.Module):
         return self.fc(self.pool(self.features(x)).flatten(1))
 
 
-def tiny(seed: int = 0, name: str = "tiny", **given: Any) -> Network:
-    return Network(Tiny(seed), given.pop("preprocess", PREPROCESS), given.pop("labels", LABELS), name, **given)
+def tiny_network(seed: int = 0, name: str = "tiny", **options: Any) -> Network:
+    return Network(Tiny(seed), options.pop("preprocess", PREPROCESS), options.pop("labels", LABELS), name, **options)
 
 
-def failing(do: Callable[[Tensor], object]) -> Network:
+def failing_network(do: Callable[[Tensor], object]) -> Network:
     """A tiny network that calls `do` with its input; what that returns, if it can be called, changes the output.
 
     A class holds `do`: of what a network holds, only classes are not copied with it, and what `do` counts would be
@@ -80,7 +80,7 @@ def picture(seed: int, size: tuple[int, int] = (44, 38)) -> Image.Image:
 
 
 def folder_of(path: Path, number: int, first: int = 0) -> Path:
-    """A folder of photographs 0000.jpg, 0001.jpg, ..."""
+    """Write a folder of photographs 0000.jpg, 0001.jpg, ..."""
     path.mkdir(parents=True, exist_ok=True)
     for index in range(first, first + number):
         picture(index).save(path / f"{index:04d}.jpg", quality=92)
@@ -89,7 +89,7 @@ def folder_of(path: Path, number: int, first: int = 0) -> Path:
 
 def run_evaluation(data: Any, out: Path, models: Any = None, protocol: Protocol = QUICK, **options: Any) -> Store:
     options.setdefault("settings", HERE)
-    return evaluate(tiny() if models is None else models, data, out, protocol, **options)
+    return evaluate(tiny_network() if models is None else models, data, out, protocol, **options)
 
 
 def by_status(frame: pl.DataFrame, status: str) -> pl.DataFrame:

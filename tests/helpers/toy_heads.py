@@ -1,4 +1,4 @@
-"""Toy heads: what treats each position alike and by itself, what does not, and units that sleep."""
+"""Toy heads: some treat all positions alike and independently, some do not; units that are inactive at first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from helpers.masked_games import by_hand, game_of, noise, some_coalitions
+from helpers.masked_games import by_hand, game_of, noise, random_coalitions
 from helpers.networks import Toy
 from shapleycam.game.structure import Structure
 
@@ -64,15 +64,15 @@ def conv(size=1, **options):
     return nn.Conv2d(4, 4, size, **options)
 
 
-def asleep():
-    made = conv()
-    nn.init.dirac_(made.weight)
-    nn.init.constant_(made.bias, ASLEEP)
-    return nn.Sequential(made, nn.ReLU())
+def inactive_relu():
+    convolution = conv()
+    nn.init.dirac_(convolution.weight)
+    nn.init.constant_(convolution.bias, ASLEEP)
+    return nn.Sequential(convolution, nn.ReLU())
 
 
 def to_last(module):
-    """A module for channels last, on channels first."""
+    """Return a module for channels last that takes and returns channels first."""
     return nn.Sequential(Do(lambda x: x.permute(0, 2, 3, 1).contiguous()), module, Do(lambda x: x.permute(0, 3, 1, 2)))
 
 
@@ -92,13 +92,13 @@ def structure(model, images=None):
 def assert_right(model, images, coalitions=None):
     """The values are the model's own, with regard to a fraction of the largest."""
     game = game_of(model.double(), images, "rest", 0)
-    coalitions = some_coalitions(len(images), 40, game.n_players) if coalitions is None else coalitions
+    coalitions = random_coalitions(len(images), 40, game.n_players) if coalitions is None else coalitions
     expected = by_hand(game, coalitions)
     torch.testing.assert_close(game.value(coalitions), expected, rtol=0, atol=1e-9 * float(expected.abs().max()))
     return game
 
 
-def _written(x):
+def _write_in_place(x):
     x = x.clone()
     x[..., 0, 0] = 0
     return x
@@ -153,7 +153,7 @@ APART = {
     "mean of a row": Do(lambda x: x.mean(3, keepdim=True).expand(x.shape)),
     "custom function": Do(Cube.apply),
     "padded": Do(lambda x: F.pad(x, (1, 0, 0, 0))[..., :-1]),
-    "written into": Do(_written),
+    "written into": Do(_write_in_place),
 }
 """Functions of the whole map; some look at each position alone in truth, in a way that is not known to."""
 

@@ -47,7 +47,7 @@ def pictures(count=2, size=16):
 
 
 def values(model, method, layer="body", images=None, **options):
-    """The map of one method, by regions where it samples."""
+    """Return the values of one method, by regions where it samples."""
     explainer = shapleycam.Explainer(model, layer=layer, **options)
     players = (2, 2) if method == "sampledshapley" else None
     with warnings.catch_warnings():
@@ -56,7 +56,7 @@ def values(model, method, layer="body", images=None, **options):
 
 
 def state_of(model):
-    """All that a call could have changed, by value and by identity."""
+    """Return everything that a call could have changed, by value and by identity."""
     tensors = [*model.named_parameters(), *model.named_buffers()]
     return {
         "tensors": [(name, id(t), t.detach().clone(), -1 if t.is_inference() else t._version) for name, t in tensors],
@@ -72,7 +72,7 @@ def state_of(model):
 
 
 def assert_untouched(before, model):
-    """The model and the generators are as they were."""
+    """Check that the model and the random generators are unchanged."""
     after = state_of(model)
     for name in before.keys() - {"tensors"}:
         assert before[name] == after[name], name
@@ -83,16 +83,16 @@ def assert_untouched(before, model):
 
 def first_order(model, images, layer, utility="rest"):
     """Σ over channels of gradient times activation (NCHW), by a plain hook and autograd, in eval mode."""
-    kept = []
+    leaves = []
 
-    def keep(module, inputs, output):
-        kept.append(output.detach().requires_grad_())
-        return kept[0].clone()
+    def replace_by_leaf(module, inputs, output):
+        leaves.append(output.detach().requires_grad_())
+        return leaves[0].clone()
 
-    handle = model.get_submodule(layer).register_forward_hook(keep, prepend=True)
+    handle = model.get_submodule(layer).register_forward_hook(replace_by_leaf, prepend=True)
     logits = model(images)
     handle.remove()
     score = logits.amax(1)
     score = score + torch.log_softmax(logits, 1).amax(1) if utility == "rest" else score
-    (gradient,) = torch.autograd.grad(score.sum(), kept)
-    return (gradient * kept[0]).sum(1).detach()
+    (gradient,) = torch.autograd.grad(score.sum(), leaves)
+    return (gradient * leaves[0]).sum(1).detach()

@@ -48,13 +48,13 @@ class WebServer:
         self._process = subprocess.Popen(self._command, env=environment, stdout=self.log, stderr=subprocess.STDOUT)
         deadline = monotonic() + 60
         while not listens(self._port):
-            assert self._process.poll() is None, self.said()
-            assert monotonic() < deadline, self.said()
+            assert self._process.poll() is None, self.read_log()
+            assert monotonic() < deadline, self.read_log()
             sleep(0.1)
         (folder,) = self._scratch.glob("shapleycam-web-*")
         return Served(f"http://127.0.0.1:{self._port}", psutil.Process(self._process.pid), folder)
 
-    def said(self) -> str:
+    def read_log(self) -> str:
         self.log.seek(0)
         return self.log.read().decode()
 

@@ -67,12 +67,12 @@ def png(values, colour=0, depth=16, **chunks):
     return b"\x89PNG\r\n\x1a\n" + header + between + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
-def opened(content: bytes) -> Image.Image:
+def open_bytes(content: bytes) -> Image.Image:
     return Image.open(io.BytesIO(content))
 
 
-def shown(photo) -> list[int]:
-    """The brightness of a grey picture's pixels, read without a remark."""
+def read_brightness(photo) -> list[int]:
+    """Return the brightness of a grey image's pixels; reading it must not warn."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         picture = open_photograph(photo)
@@ -81,7 +81,7 @@ def shown(photo) -> list[int]:
     return pixels[..., 0].ravel().tolist()
 
 
-def remark(photo) -> tuple[list[int], str]:
+def read_with_warning(photo) -> tuple[list[int], str]:
     with pytest.warns(DarkPictureWarning) as caught:
         picture = open_photograph(photo)
     (message,) = {str(each.message) for each in caught}
@@ -104,28 +104,28 @@ class TestDeclaredWhite:
     @pytest.mark.parametrize("tag", [281, 341], ids=["MaxSampleValue", "SMaxSampleValue"])
     @pytest.mark.parametrize("kind", [np.uint16, np.int16, np.uint32, np.int32])
     def test_tiff_of_12_bits_in_more(self, tag, kind):
-        assert shown(opened(tiff(TWELVE.astype(kind), {**GREY, tag: 4095}))) == EIGHT
+        assert read_brightness(open_bytes(tiff(TWELVE.astype(kind), {**GREY, tag: 4095}))) == EIGHT
 
     def test_tiff_of_packed_12_bits(self):
         """Two samples in three bytes: 0xFFF and 0x800."""
         packed = np.array([[0xFF, 0xF8, 0x00]], np.uint8)
-        assert shown(opened(tiff(packed, {**GREY, 256: 2}, bits=12))) == [255, 128]
+        assert read_brightness(open_bytes(tiff(packed, {**GREY, 256: 2}, bits=12))) == [255, 128]
 
     def test_a_largest_value_that_is_a_statistic_is_no_white(self):
-        grey, message = remark(opened(tiff(TWELVE // 2, {**GREY, 281: 2047 - 100})))
+        grey, message = read_with_warning(open_bytes(tiff(TWELVE // 2, {**GREY, 281: 2047 - 100})))
         assert grey == [0, 0, 4, 8]
         assert "the largest sample is 2047 of 65535" in message
 
     def test_32_bit_samples_with_a_white_of_255(self):
-        assert shown(opened(tiff(np.array([EIGHT], np.uint32), {**GREY, 281: 255}))) == EIGHT
+        assert read_brightness(open_bytes(tiff(np.array([EIGHT], np.uint32), {**GREY, 281: 255}))) == EIGHT
 
     @pytest.mark.parametrize("white", [1.0, 255.0, 65535.0])
     def test_float_tiff(self, white):
         values = np.array([[0, 0.25, 0.5, 1]], np.float32) * np.float32(white)
-        assert shown(opened(tiff(values, {**GREY, 341: white}))) == [0, 64, 128, 255]
+        assert read_brightness(open_bytes(tiff(values, {**GREY, 341: white}))) == [0, 64, 128, 255]
 
     def test_samples_above_the_declared_white(self):
-        message = refusal(opened(tiff(TWELVE + 1, {**GREY, 281: 4095})))
+        message = refusal(open_bytes(tiff(TWELVE + 1, {**GREY, 281: 4095})))
         assert message == (
             "the image: 16-bit grey values from 1 to 4096, and a declared white of 4095; expected values from 0 to it: "
             "convert it"
@@ -134,7 +134,7 @@ class TestDeclaredWhite:
     @pytest.mark.parametrize("bits", [9, 10, 12, 14])
     def test_png_that_declares_fewer_bits_and_leaves_them_as_they_are(self, bits):
         white = 2**bits - 1
-        assert shown(opened(png([[0, white // 3, white]], sBIT=bytes([bits])))) == [0, 85, 255]
+        assert read_brightness(open_bytes(png([[0, white // 3, white]], sBIT=bytes([bits])))) == [0, 85, 255]
 
     @pytest.mark.parametrize("bits", [5, 9, 10, 12, 14])
     @pytest.mark.parametrize("way", ["shifted", "repeated", "by a product"])
@@ -148,11 +148,11 @@ class TestDeclaredWhite:
             "by a product": [round(int(bits, 2) * 65535 / white) for bits in text],
         }[way]
         whole = np.array([scaled])
-        assert shown(opened(png(whole, sBIT=bytes([bits])))) == np.round(whole / 257).ravel().tolist()
+        assert read_brightness(open_bytes(png(whole, sBIT=bytes([bits])))) == np.round(whole / 257).ravel().tolist()
 
     def test_png_scaled_up_and_dark(self):
         """4080 is 255 of 4095, shifted; as a sample of 12 bits as it is, it would be all but white."""
-        dark, _ = remark(opened(png([[0, 160, 4080]], sBIT=b"\x0c")))
+        dark, _ = read_with_warning(open_bytes(png([[0, 160, 4080]], sBIT=b"\x0c")))
         assert dark == [0, 1, 16]
 
     def test_a_file_whose_pixels_were_read_already(self, tmp_path):
@@ -160,35 +160,35 @@ class TestDeclaredWhite:
         path.write_bytes(png(TWELVE, sBIT=b"\x0c"))
         with Image.open(path) as photo:
             photo.load()
-            assert shown(photo) == shown(path) == EIGHT
+            assert read_brightness(photo) == read_brightness(path) == EIGHT
 
     @pytest.mark.parametrize("content", [tiff(RAMP), png(RAMP)], ids=["TIFF", "PNG"])
     def test_copies_that_have_lost_what_the_file_declares(self, content):
-        photo = opened(content)
+        photo = open_bytes(content)
         photo.load()
         for copied in (photo.copy(), pickle.loads(pickle.dumps(photo))):  # noqa: S301
-            assert shown(copied) == EIGHT
+            assert read_brightness(copied) == EIGHT
 
     def test_a_turned_picture(self, tmp_path):
         path = tmp_path / "a.tif"
         path.write_bytes(tiff(TWELVE, {**GREY, 274: 6, 281: 4095}))
         assert open_photograph(path).size == (1, 4)
-        assert shown(path) == EIGHT
+        assert read_brightness(path) == EIGHT
 
     def test_pgm_of_any_white(self):
-        assert shown(opened(b"P5 4 1 4095\n" + TWELVE.astype(">u2").tobytes())) == EIGHT
-        assert shown(opened(b"P2 4 1 1000\n0 4 502 1000\n")) == EIGHT
+        assert read_brightness(open_bytes(b"P5 4 1 4095\n" + TWELVE.astype(">u2").tobytes())) == EIGHT
+        assert read_brightness(open_bytes(b"P2 4 1 1000\n0 4 502 1000\n")) == EIGHT
 
 
 class TestWhiteAtZero:
     def test_16_bits(self):
-        assert shown(opened(tiff(RAMP, MIN_IS_WHITE))) == [255, 254, 127, 0]
+        assert read_brightness(open_bytes(tiff(RAMP, MIN_IS_WHITE))) == [255, 254, 127, 0]
 
     def test_12_bits_in_16(self):
-        assert shown(opened(tiff(TWELVE, {**MIN_IS_WHITE, 281: 4095}))) == [255, 254, 127, 0]
+        assert read_brightness(open_bytes(tiff(TWELVE, {**MIN_IS_WHITE, 281: 4095}))) == [255, 254, 127, 0]
 
     def test_8_bits(self):
-        assert shown(opened(tiff(np.array([EIGHT], np.uint8), MIN_IS_WHITE))) == [255, 254, 127, 0]
+        assert read_brightness(open_bytes(tiff(np.array([EIGHT], np.uint8), MIN_IS_WHITE))) == [255, 254, 127, 0]
 
     def test_compressed(self):
         """By libtiff, which Pillow uses for compressed files."""
@@ -197,32 +197,32 @@ class TestWhiteAtZero:
         content = bytearray(buffer.getvalue())
         at = content.index(struct.pack("<HHI", 262, 3, 1))
         content[at + 8 : at + 10] = struct.pack("<H", 0)
-        assert shown(opened(bytes(content))) == [255, 254, 127, 0]
+        assert read_brightness(open_bytes(bytes(content))) == [255, 254, 127, 0]
 
     def test_floats(self):
         values = np.array([[0, 0.25, 1]], np.float32)
-        assert shown(opened(tiff(values, {**MIN_IS_WHITE, 341: 1.0}))) == [255, 191, 0]
+        assert read_brightness(open_bytes(tiff(values, {**MIN_IS_WHITE, 341: 1.0}))) == [255, 191, 0]
 
 
 class TestSixteenBits:
     @pytest.mark.parametrize("mode", ["I;16", "I;16L", "I;16B", "I;16N"])
     def test_every_byte_order(self, mode):
         order = {"I;16B": ">u2", "I;16N": "=u2"}.get(mode, "<u2")
-        assert shown(Image.frombytes(mode, (4, 1), RAMP.astype(order).tobytes())) == EIGHT
+        assert read_brightness(Image.frombytes(mode, (4, 1), RAMP.astype(order).tobytes())) == EIGHT
 
     @pytest.mark.parametrize(
         "photo",
         [
             pytest.param(Image.fromarray, id="array"),
-            pytest.param(lambda values: opened(png(values)), id="PNG"),
-            pytest.param(lambda values: opened(tiff(values)), id="TIFF"),
-            pytest.param(lambda values: opened(b"P5 4 1 65535\n" + values.astype(">u2").tobytes()), id="PGM"),
+            pytest.param(lambda values: open_bytes(png(values)), id="PNG"),
+            pytest.param(lambda values: open_bytes(tiff(values)), id="TIFF"),
+            pytest.param(lambda values: open_bytes(b"P5 4 1 65535\n" + values.astype(">u2").tobytes()), id="PGM"),
         ],
     )
     def test_no_stretching_and_a_remark_where_no_sample_is_bright(self, photo):
-        assert shown(photo(RAMP)) == EIGHT
-        assert shown(photo(RAMP * 0)) == [0, 0, 0, 0]
-        grey, message = remark(photo(TWELVE))
+        assert read_brightness(photo(RAMP)) == EIGHT
+        assert read_brightness(photo(RAMP * 0)) == [0, 0, 0, 0]
+        grey, message = read_with_warning(photo(TWELVE))
         assert grey == [0, 0, 8, 16]
         assert message == (
             "the image: the largest sample is 4095 of 65535, and the file does not declare fewer than 16 bits: read "
@@ -233,7 +233,7 @@ class TestSixteenBits:
     def test_the_remark_names_the_file(self, tmp_path):
         path = tmp_path / "a.png"
         path.write_bytes(png(TWELVE))
-        assert remark(path)[1].startswith(f"{path}: the largest sample is 4095 of 65535")
+        assert read_with_warning(path)[1].startswith(f"{path}: the largest sample is 4095 of 65535")
 
     def test_an_explanation_passes_the_remark_on(self, tmp_path):
         path = tmp_path / "a.png"
@@ -248,20 +248,22 @@ class TestSixteenBits:
         assert remarked.filename == __file__
 
     def test_declared_as_whole_needs_no_remark(self):
-        assert shown(opened(png(TWELVE, sBIT=b"\x10"))) == shown(opened(tiff(TWELVE, {**GREY, 281: 65535})))
+        assert read_brightness(open_bytes(png(TWELVE, sBIT=b"\x10"))) == read_brightness(
+            open_bytes(tiff(TWELVE, {**GREY, 281: 65535}))
+        )
 
     def test_transparent_samples_are_white(self):
-        assert shown(opened(png(RAMP, tRNS=struct.pack(">H", 257)))) == [0, 255, 128, 255]
+        assert read_brightness(open_bytes(png(RAMP, tRNS=struct.pack(">H", 257)))) == [0, 255, 128, 255]
 
     def test_jpeg_2000(self):
         buffer = io.BytesIO()
         Image.fromarray(np.repeat(RAMP, 4, 0)).save(buffer, "JPEG2000")
-        assert shown(opened(buffer.getvalue()))[:4] == EIGHT
+        assert read_brightness(open_bytes(buffer.getvalue()))[:4] == EIGHT
 
 
 class TestIntegersOf32Bits:
     @pytest.mark.parametrize("values", [[[255] * 8] * 8, [[0, 100]], [[1, 1]]])
-    @pytest.mark.parametrize("photo", [Image.fromarray, lambda values: opened(tiff(values))], ids=["array", "TIFF"])
+    @pytest.mark.parametrize("photo", [Image.fromarray, lambda values: open_bytes(tiff(values))], ids=["array", "TIFF"])
     def test_up_to_255_they_may_be_of_8_bits_or_of_16(self, photo, values):
         values = np.array(values, np.int32)
         assert refusal(photo(values)) == (
@@ -273,11 +275,11 @@ class TestIntegersOf32Bits:
         assert "whose white may be 255 or 65535" in refusal(Image.new("L", (4, 4), 200).convert("I"))
 
     def test_black_is_black_whatever_is_white(self):
-        assert shown(Image.new("I", (2, 1), 0)) == [0, 0]
+        assert read_brightness(Image.new("I", (2, 1), 0)) == [0, 0]
 
     def test_more_than_255_and_up_to_65535(self):
-        assert shown(Image.fromarray(RAMP.astype(np.int32))) == EIGHT
-        assert remark(Image.fromarray(TWELVE.astype(np.int32)))[0] == [0, 0, 8, 16]
+        assert read_brightness(Image.fromarray(RAMP.astype(np.int32))) == EIGHT
+        assert read_with_warning(Image.fromarray(TWELVE.astype(np.int32)))[0] == [0, 0, 8, 16]
 
     @pytest.mark.parametrize(("low", "high"), [(-1, 10), (0, 70_000)])
     def test_others(self, low, high):
@@ -287,19 +289,19 @@ class TestIntegersOf32Bits:
         assert refusal(Image.fromarray(np.array([[low, high]], np.int32))).startswith(expected)
 
     def test_unsigned_ones_beyond_31_bits(self):
-        assert "whose white is not known" in refusal(opened(tiff(np.array([[0, 2**32 - 1]], np.uint32))))
+        assert "whose white is not known" in refusal(open_bytes(tiff(np.array([[0, 2**32 - 1]], np.uint32))))
 
 
 class TestSignedAndFloat:
     def test_signed_16_bits(self):
-        message = refusal(opened(tiff(np.array([[0, 30_000]], np.int16))))
+        message = refusal(open_bytes(tiff(np.array([[0, 30_000]], np.int16))))
         assert message == (
             "the image: signed 16-bit grey values from 0 to 30000, whose white is not known; convert it to 8 or 16 bits"
         )
 
     def test_signed_8_bits(self):
         """Pillow reads -1 as 255."""
-        message = refusal(opened(tiff(np.array([[-1, 100]], np.int8))))
+        message = refusal(open_bytes(tiff(np.array([[-1, 100]], np.int8))))
         assert message == (
             "the image: signed samples, whose white is not known; convert it to 8 or 16 bits without sign"
         )
@@ -312,7 +314,7 @@ class TestSignedAndFloat:
     def test_floats_that_are_not_finite_with_one(self):
         values = np.array([[0, np.nan]], np.float32)
         assert "and a declared white of 1; expected values from 0 to it" in refusal(
-            opened(tiff(values, {**GREY, 341: 1.0}))
+            open_bytes(tiff(values, {**GREY, 341: 1.0}))
         )
 
 
@@ -321,7 +323,7 @@ class TestColoursOf16Bits:
 
     @pytest.mark.parametrize(
         "photo",
-        [lambda values: opened(png(values, 2)), lambda values: opened(tiff(values, {262: 2}))],
+        [lambda values: open_bytes(png(values, 2)), lambda values: open_bytes(tiff(values, {262: 2}))],
         ids=["PNG", "TIFF"],
     )
     def test_are_read(self, photo, recwarn):
@@ -331,11 +333,11 @@ class TestColoursOf16Bits:
 
     @pytest.mark.parametrize(
         "photo",
-        [lambda values: opened(png(values, 2)), lambda values: opened(tiff(values, {262: 2}))],
+        [lambda values: open_bytes(png(values, 2)), lambda values: open_bytes(tiff(values, {262: 2}))],
         ids=["PNG", "TIFF"],
     )
     def test_remark_where_none_is_bright(self, photo):
-        _, message = remark(photo(self.COLOURS // 16))
+        _, message = read_with_warning(photo(self.COLOURS // 16))
         assert "the largest sample is 3855 of 65535" in message
 
     def test_12_declared_bits_as_they_are(self):
@@ -343,21 +345,21 @@ class TestColoursOf16Bits:
             "the image: colours whose declared white is 4095 of 65535, of which Pillow reads the upper 8 bits; convert "
             "it to 8 bits"
         )
-        assert refusal(opened(png(self.COLOURS // 16, 2, sBIT=b"\x0c\x0c\x0c"))) == expected
-        assert refusal(opened(tiff(self.COLOURS // 16, {262: 2, 281: (4095,) * 3}))) == expected
+        assert refusal(open_bytes(png(self.COLOURS // 16, 2, sBIT=b"\x0c\x0c\x0c"))) == expected
+        assert refusal(open_bytes(tiff(self.COLOURS // 16, {262: 2, 281: (4095,) * 3}))) == expected
 
     def test_12_declared_bits_scaled_up(self, recwarn):
-        assert open_photograph(opened(png(self.COLOURS, 2, sBIT=b"\x0c\x0c\x0c"))).getpixel((0, 0)) == (255, 0, 0)
+        assert open_photograph(open_bytes(png(self.COLOURS, 2, sBIT=b"\x0c\x0c\x0c"))).getpixel((0, 0)) == (255, 0, 0)
         assert not recwarn.list
 
     def test_a_transparent_colour(self):
         """Of which the lower half of the bits is lost."""
-        message = refusal(opened(png(self.COLOURS, 2, tRNS=struct.pack(">HHH", 65535, 0, 0))))
+        message = refusal(open_bytes(png(self.COLOURS, 2, tRNS=struct.pack(">HHH", 65535, 0, 0))))
         assert message.startswith("the image: a transparent colour of 16 bits, which the 8 bits that Pillow reads")
 
     def test_alpha(self):
         grey = np.array([[[0, 65535], [0, 0]]], np.uint16)
-        assert shown(opened(png(grey, 4))) == [0, 255]
+        assert read_brightness(open_bytes(png(grey, 4))) == [0, 255]
 
     def test_separate_planes(self):
         """Pillow reads their bytes as samples."""
@@ -374,7 +376,7 @@ class TestColoursOf16Bits:
             273: (8, 12, 16),
             279: (4,) * 3,
         }
-        message = refusal(opened(tiff(planes.reshape(1, -1), tags)))
+        message = refusal(open_bytes(tiff(planes.reshape(1, -1), tags)))
         assert message == (
             "the image: uncompressed colours of 16 bits in separate planes, which Pillow misreads; convert it to PNG "
             "or JPEG"
@@ -409,13 +411,13 @@ class TestOtherKinds:
         assert open_photograph(Image.new(mode, (1, 1), pixel)).getpixel((0, 0)) == (204, 204, 204)
 
     def test_from_arrays(self):
-        assert shown(Image.fromarray(np.array([[True, False]]))) == [255, 0]
-        assert shown(Image.fromarray(np.array([EIGHT], np.uint8))) == EIGHT
+        assert read_brightness(Image.fromarray(np.array([[True, False]]))) == [255, 0]
+        assert read_brightness(Image.fromarray(np.array([EIGHT], np.uint8))) == EIGHT
 
     @pytest.mark.parametrize(("depth", "content"), [(4, [[0x5F]]), (2, [[0x4C]])])
     def test_transparent_grey_of_few_bits(self, depth, content):
         """Of samples of 4 bits 5 is transparent; of 2 bits 1."""
-        grey = shown(opened(png(content, depth=depth, tRNS=bytes([0, 5 if depth == 4 else 1]))))
+        grey = read_brightness(open_bytes(png(content, depth=depth, tRNS=bytes([0, 5 if depth == 4 else 1]))))
         assert grey == ([255, 255] if depth == 4 else [255, 0, 255, 0])
 
     @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
@@ -430,21 +432,21 @@ class TestOtherKinds:
                 {**GREY, 274: 6, 281: 255 if kind is np.uint8 else 65535},
             )
         )
-        assert shown(path) == np.rot90(stored, -1).ravel().tolist()
+        assert read_brightness(path) == np.rot90(stored, -1).ravel().tolist()
         with Image.open(path) as photo:
-            assert shown(photo) == np.rot90(stored, -1).ravel().tolist()
+            assert read_brightness(photo) == np.rot90(stored, -1).ravel().tolist()
             assert photo.filename == str(path)
 
     def test_palette_of_values_of_8_bits(self):
         """A TIFF palette has 16 bits a value; some writers fill in 8, which Pillow takes for black."""
         palette = tuple(range(256)) * 3
-        message = refusal(opened(tiff(np.array([[0, 200]], np.uint8), {**PALETTE, 320: palette})))
+        message = refusal(open_bytes(tiff(np.array([[0, 200]], np.uint8), {**PALETTE, 320: palette})))
         assert message == (
             "the image: a palette whose largest value is 255 where 65535 is full, which Pillow misreads; convert it to "
             "PNG or JPEG"
         )
         full = tuple(257 * value for value in range(256)) * 3
-        assert shown(opened(tiff(np.array([[0, 200]], np.uint8), {**PALETTE, 320: full}))) == [0, 200]
+        assert read_brightness(open_bytes(tiff(np.array([[0, 200]], np.uint8), {**PALETTE, 320: full}))) == [0, 200]
 
 
 class TestAddresses:
@@ -457,4 +459,4 @@ class TestAddresses:
         monkeypatch.chdir(tmp_path)
         (tmp_path / "http:").mkdir()
         Image.new("L", (1, 1), 7).save(tmp_path / "http:" / "a.png")
-        assert shown("http:/a.png") == [7]
+        assert read_brightness("http:/a.png") == [7]

@@ -1,4 +1,4 @@
-"""Photographs in: every kind that people have, and one line for each that cannot be read."""
+"""Reading photographs: every usual kind of file, and a one-line message for each unreadable one."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from shapleycam.images import PIXEL_LIMIT, content_seeds, find_photographs, open
 RED, BLUE, WHITE, BLACK = (255, 0, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
 
 
-def saved(image: Image.Image, path: Path, **options) -> Path:
+def save_image(image: Image.Image, path: Path, **options) -> Path:
     image.save(path, **options)
     return path
 
 
-def halves(mode: str, left, right, size: tuple[int, int] = (16, 8)) -> Image.Image:
-    """A picture in two colours."""
+def two_coloured_image(mode: str, left, right, size: tuple[int, int] = (16, 8)) -> Image.Image:
+    """Return an image with a left and a right half in two colours."""
     image = Image.new(mode, size, left)
     image.paste(right, (size[0] // 2, 0, *size))
     return image
@@ -35,7 +35,7 @@ def noise(size: tuple[int, int] = (64, 48)) -> Image.Image:
 
 
 def png_of_size(width: int, height: int) -> bytes:
-    """The header of a black-and-white PNG, and no pixels."""
+    """Return the header of a black-and-white PNG, without pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -55,13 +55,13 @@ def refusal(photo: object) -> str:
 class TestKindsOfPhotographs:
     def test_rgb_is_returned_as_it_is(self, tmp_path):
         photo = noise()
-        photograph = open_photograph(saved(photo, tmp_path / "a.png"))
+        photograph = open_photograph(save_image(photo, tmp_path / "a.png"))
         assert photograph.mode == "RGB"
         assert np.array_equal(photograph, photo)
 
     def test_cmyk_jpeg_has_its_colours(self, tmp_path):
-        ink = halves("CMYK", (0, 255, 255, 0), (0, 0, 0, 255))  # magenta and yellow make red; key is black
-        photograph = open_photograph(saved(ink, tmp_path / "a.jpg", quality=95))
+        ink = two_coloured_image("CMYK", (0, 255, 255, 0), (0, 0, 0, 255))  # magenta and yellow make red; key is black
+        photograph = open_photograph(save_image(ink, tmp_path / "a.jpg", quality=95))
         assert photograph.mode == "RGB"
         assert np.allclose(photograph.getpixel((1, 1)), RED, atol=3)
         assert np.allclose(photograph.getpixel((14, 6)), BLACK, atol=3)
@@ -69,32 +69,32 @@ class TestKindsOfPhotographs:
     def test_16_bit_grey_keeps_its_whole_range(self, tmp_path):
         deep = Image.fromarray(np.array([[0, 257, 32768, 65535]], dtype=np.uint16))
         assert deep.mode == "I;16"
-        photograph = open_photograph(saved(deep, tmp_path / "a.png"))
+        photograph = open_photograph(save_image(deep, tmp_path / "a.png"))
         assert [photograph.getpixel((x, 0)) for x in range(4)] == [BLACK, (1, 1, 1), (128, 128, 128), WHITE]
 
     def test_16_bit_grey_of_the_other_byte_order(self, tmp_path):
         deep = Image.frombytes("I;16B", (2, 1), b"\x80\x00\xff\xff")
-        photograph = open_photograph(saved(deep, tmp_path / "a.tif"))
+        photograph = open_photograph(save_image(deep, tmp_path / "a.tif"))
         assert [photograph.getpixel((x, 0)) for x in range(2)] == [(128, 128, 128), WHITE]
 
     def test_transparent_palette_colour_becomes_white(self, tmp_path):
-        palette = halves("P", 0, 1)
+        palette = two_coloured_image("P", 0, 1)
         palette.putpalette([*RED, *BLUE])
-        photograph = open_photograph(saved(palette, tmp_path / "a.png", transparency=1))
+        photograph = open_photograph(save_image(palette, tmp_path / "a.png", transparency=1))
         assert photograph.getpixel((1, 1)) == RED
         assert photograph.getpixel((14, 6)) == WHITE
 
     def test_palette_with_an_opacity_for_each_colour(self, tmp_path):
-        palette = halves("P", 0, 1)
+        palette = two_coloured_image("P", 0, 1)
         palette.putpalette([*BLACK, *RED])
-        photograph = open_photograph(saved(palette, tmp_path / "a.png", transparency=bytes([51, 255])))
+        photograph = open_photograph(save_image(palette, tmp_path / "a.png", transparency=bytes([51, 255])))
         assert photograph.getpixel((1, 1)) == (204, 204, 204)  # a fifth of black on white
         assert photograph.getpixel((14, 6)) == RED
 
     def test_palette_without_transparency(self, tmp_path):
-        palette = halves("P", 0, 1)
+        palette = two_coloured_image("P", 0, 1)
         palette.putpalette([*RED, *BLUE])
-        photograph = open_photograph(saved(palette, tmp_path / "a.png"))
+        photograph = open_photograph(save_image(palette, tmp_path / "a.png"))
         assert (photograph.getpixel((1, 1)), photograph.getpixel((14, 6))) == (RED, BLUE)
 
     @pytest.mark.parametrize(
@@ -102,21 +102,21 @@ class TestKindsOfPhotographs:
         [("RGBA", (0, 0, 0, 255), (0, 0, 0, 51)), ("LA", (0, 255), (0, 51))],
     )
     def test_transparency_is_laid_on_white(self, tmp_path, mode, solid, faint):
-        photograph = open_photograph(saved(halves(mode, solid, faint), tmp_path / "a.png"))
+        photograph = open_photograph(save_image(two_coloured_image(mode, solid, faint), tmp_path / "a.png"))
         assert photograph.mode == "RGB"
         assert photograph.getpixel((1, 1)) == BLACK
         assert photograph.getpixel((14, 6)) == (204, 204, 204)
 
     def test_one_bit(self, tmp_path):
-        photograph = open_photograph(saved(halves("1", 0, 1), tmp_path / "a.png"))
+        photograph = open_photograph(save_image(two_coloured_image("1", 0, 1), tmp_path / "a.png"))
         assert (photograph.getpixel((1, 1)), photograph.getpixel((14, 6))) == (BLACK, WHITE)
 
     def test_one_pixel_wide(self, tmp_path):
-        assert open_photograph(saved(Image.new("RGB", (1, 500), RED), tmp_path / "a.png")).size == (1, 500)
+        assert open_photograph(save_image(Image.new("RGB", (1, 500), RED), tmp_path / "a.png")).size == (1, 500)
 
     def test_animation_shows_its_first_picture(self, tmp_path):
         first, second = Image.new("RGB", (8, 8), RED), Image.new("RGB", (8, 8), BLUE)
-        photograph = open_photograph(saved(first, tmp_path / "a.gif", save_all=True, append_images=[second]))
+        photograph = open_photograph(save_image(first, tmp_path / "a.gif", save_all=True, append_images=[second]))
         assert photograph.getpixel((4, 4)) == RED
 
     def test_a_pil_image_is_read_like_a_file(self):
@@ -125,10 +125,10 @@ class TestKindsOfPhotographs:
 
     def test_as_many_pixels_as_the_limit(self, tmp_path):
         size = (8000, PIXEL_LIMIT // 8000)
-        assert open_photograph(saved(Image.new("1", size, 1), tmp_path / "a.png")).size == size
+        assert open_photograph(save_image(Image.new("1", size, 1), tmp_path / "a.png")).size == size
 
     def test_pillows_remarks_on_metadata_are_not_passed_on(self, tmp_path, recwarn):
-        path = saved(noise(), tmp_path / "a.tif")
+        path = save_image(noise(), tmp_path / "a.tif")
         data = bytearray(path.read_bytes())
         offset = struct.unpack("<I", data[4:8])[0]
         entries = struct.unpack("<H", data[offset : offset + 2])[0]
@@ -160,7 +160,7 @@ class TestOrientation:
         stored.paste(RED, (0, 0, 8, 8))
         exif = Image.Exif()
         exif[0x0112] = orientation
-        photograph = open_photograph(saved(stored, tmp_path / f"a.{suffix}", exif=exif))
+        photograph = open_photograph(save_image(stored, tmp_path / f"a.{suffix}", exif=exif))
 
         assert photograph.size == ((32, 16) if orientation < 5 else (16, 32))
         rows, columns = {"top": 1, "bottom": photograph.height - 2}, {"left": 1, "right": photograph.width - 2}
@@ -197,7 +197,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.gif", "a.webp", "a.tif", "a.bmp"])
     def test_cut_short(self, tmp_path, name):
-        path = saved(noise(), tmp_path / name)
+        path = save_image(noise(), tmp_path / name)
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         message = refusal(path)
         assert message.startswith(f"{path}: damaged or cut short (")
@@ -212,7 +212,7 @@ class TestRefused:
         assert refusal(path).startswith(f"{path}: damaged or cut short (")
 
     def test_over_the_pixel_limit(self, tmp_path):
-        path = saved(Image.new("1", (9000, 9000)), tmp_path / "a.png")
+        path = save_image(Image.new("1", (9000, 9000)), tmp_path / "a.png")
         expected = f"{path}: 9000 x 9000 is 81,000,000 pixels, over the limit of 80,000,000; make it smaller"
         assert refusal(path) == expected
 
@@ -223,19 +223,19 @@ class TestRefused:
         assert refusal(path) == f"{path}: over the limit of 80,000,000 pixels; make it smaller"
 
     def test_float_tiff(self, tmp_path):
-        path = saved(Image.fromarray(np.array([[0.5, 2.25]], dtype=np.float32)), tmp_path / "a.tif")
+        path = save_image(Image.fromarray(np.array([[0.5, 2.25]], dtype=np.float32)), tmp_path / "a.tif")
         expected = "32-bit grey values from 0.5 to 2.25, whose white is not known; convert it to 8 or 16 bits"
         assert refusal(path) == f"{path}: {expected}"
 
     def test_integers_beyond_16_bits(self, tmp_path):
-        path = saved(Image.fromarray(np.array([[0, 70_000]], dtype=np.int32)), tmp_path / "a.tif")
+        path = save_image(Image.fromarray(np.array([[0, 70_000]], dtype=np.int32)), tmp_path / "a.tif")
         assert "32-bit grey values from 0 to 70000" in refusal(path)
 
     def test_pil_image_over_the_pixel_limit(self):
         assert refusal(Image.new("1", (9000, 9000))).startswith("the image: 9000 x 9000 is 81,000,000 pixels")
 
     def test_pil_image_of_a_file_cut_short(self, tmp_path):
-        path = saved(noise(), tmp_path / "a.png")
+        path = save_image(noise(), tmp_path / "a.png")
         path.write_bytes(path.read_bytes()[:2000])
         with Image.open(path) as opened:
             assert refusal(opened).startswith("the image: damaged or cut short (")

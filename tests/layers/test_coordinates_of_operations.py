@@ -25,7 +25,7 @@ def coordinate_images() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def coordinates_of(function, channels: int = 3) -> torch.Tensor:
-    """Row, column and spread of each element of what a function of an image returns."""
+    """Return row, column and spread of each element of what a function of an image returns."""
     image = torch.rand(1, channels, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         tracker = CoordinateTracker(image)
@@ -38,19 +38,19 @@ def coordinates_of(function, channels: int = 3) -> torch.Tensor:
 
 
 def windows(x: torch.Tensor, side: int = 4) -> torch.Tensor:
-    """As Swin cuts them: (windows, side · side, channels)."""
+    """Cut windows as Swin does: (windows, side · side, channels)."""
     x = x.permute(0, 2, 3, 1).unflatten(1, (-1, side)).unflatten(3, (-1, side)).permute(0, 1, 3, 2, 4, 5)
     return x.flatten(0, 2).flatten(1, 2)
 
 
-def unrolled(x: torch.Tensor) -> torch.Tensor:
-    """As Hiera orders its tokens."""
+def unroll_tokens(x: torch.Tensor) -> torch.Tensor:
+    """Return tokens in the order of Hiera."""
     x = x.permute(0, 2, 3, 1).reshape(1, 2, HEIGHT // 2, 2, WIDTH // 2, -1).permute(0, 2, 4, 1, 3, 5)
     return x.reshape(1, HEIGHT * WIDTH, -1)
 
 
-def written(x: torch.Tensor) -> torch.Tensor:
-    """Quarters of the image, written one by one into an empty tensor, the columns first."""
+def write_quarters(x: torch.Tensor) -> torch.Tensor:
+    """Write quarters of the image one by one into an empty tensor, columns first."""
     result = x.new_zeros(1, 3, WIDTH, HEIGHT)
     for row in (0, 1):
         result[:, :, :, row::2] = x[:, :, row::2].transpose(2, 3)
@@ -58,7 +58,7 @@ def written(x: torch.Tensor) -> torch.Tensor:
     return result
 
 
-def averaging(kind: type[nn.Module], size: tuple[int, ...], **options: int) -> nn.Module:
+def averaging_layer(kind: type[nn.Module], size: tuple[int, ...], **options: int) -> nn.Module:
     layer = kind(3, 3, size, bias=False, groups=3, **options)
     nn.init.constant_(layer.weight, 1 / math.prod(size))
     return layer.requires_grad_(requires_grad=False)
@@ -73,7 +73,7 @@ MOVING = {
     "mirrored": lambda x: x.flip(-1),
     "rolled": lambda x: x.roll((-3, 2), (2, 3)),
     "windows": windows,
-    "unrolled": unrolled,
+    "unrolled": unroll_tokens,
     "an index": lambda x: x.flatten(2)[:, :, PERMUTATION],
     "index_select": lambda x: x.index_select(3, torch.tensor([5, 0, 7])),
     "gather": lambda x: x.gather(2, torch.arange(2).reshape(1, 1, 2, 1).expand(1, 3, 2, WIDTH) * 3),
@@ -90,7 +90,7 @@ MOVING = {
     "replicated": lambda x: F.pad(x, (2, 1, 0, 0), mode="replicate"),
     "circular": lambda x: F.pad(x, (2, 1, 1, 0), mode="circular"),
     "repeated": lambda x: x.repeat(1, 1, 2, 1).repeat_interleave(2, 3),
-    "written in place": written,
+    "written in place": write_quarters,
     "another dtype": lambda x: x.double().to(torch.bfloat16),
     "channels last": lambda x: x.to(memory_format=torch.channels_last).permute(0, 2, 3, 1).reshape(1, -1, 3),
 }
@@ -99,17 +99,17 @@ AVERAGING = {
     "a mean over patches": lambda x: x.unflatten(2, (-1, 4)).unflatten(4, (-1, 4)).mean((3, 5)),
     "an average pooling": lambda x: F.avg_pool2d(x, 3, 2),
     "an adaptive pooling": lambda x: F.adaptive_avg_pool2d(x, (3, 5)),
-    "a convolution": averaging(nn.Conv2d, (3, 5)),
-    "an even kernel": averaging(nn.Conv2d, (4, 2), stride=2),
-    "a dilated convolution": averaging(nn.Conv2d, (3, 2), dilation=2),
-    "of rows": lambda x: averaging(nn.Conv1d, (3,))(x[:, :, 2]),
+    "a convolution": averaging_layer(nn.Conv2d, (3, 5)),
+    "an even kernel": averaging_layer(nn.Conv2d, (4, 2), stride=2),
+    "a dilated convolution": averaging_layer(nn.Conv2d, (3, 2), dilation=2),
+    "of rows": lambda x: averaging_layer(nn.Conv1d, (3,))(x[:, :, 2]),
     "bilinear, smaller": lambda x: F.interpolate(x, scale_factor=0.5, mode="bilinear"),
     "corners aligned": lambda x: F.interpolate(x, (15, 5), mode="bilinear", align_corners=True),
     "of columns, by a matrix": lambda x: x.transpose(2, 3) @ torch.full((HEIGHT, 2), 1 / HEIGHT),
 }
 
 
-def centred(coordinates: torch.Tensor, function) -> None:
+def assert_centred(coordinates: torch.Tensor, function) -> None:
     expected = [function(colours).float() for colours in coordinate_images()]
     torch.testing.assert_close(coordinates[:2], torch.stack(expected), atol=1e-4, rtol=0)
 
@@ -119,17 +119,17 @@ def test_what_is_moved_takes_its_place_along(name):
     if name == "written in place":  # adds 1 to one row, which moves nothing
         with torch.no_grad():
             expected = [colours.transpose(2, 3) for colours in coordinate_images()]
-        assert torch.equal(coordinates_of(written)[:2], torch.stack(expected))
+        assert torch.equal(coordinates_of(write_quarters)[:2], torch.stack(expected))
         return
     coordinates = coordinates_of(MOVING[name])
-    centred(coordinates, MOVING[name])
+    assert_centred(coordinates, MOVING[name])
     assert not coordinates[2].any()
 
 
 @pytest.mark.parametrize("name", AVERAGING)
 def test_what_is_averaged_lies_in_the_middle(name):
     coordinates = coordinates_of(AVERAGING[name])
-    centred(coordinates, AVERAGING[name])
+    assert_centred(coordinates, AVERAGING[name])
     assert bool((coordinates[2] > 0).all())
 
 
@@ -176,13 +176,15 @@ def test_a_residual_connection_keeps_the_place_that_mixing_loses():
     flat = lambda x: x.flatten(2)  # noqa: E731
     mixed = coordinates_of(lambda x: mix(flat(x)))
     assert bool((mixed[0] == (HEIGHT - 1) / 2).all())  # all rows alike: the middle
-    centred(coordinates_of(lambda x: flat(x) + mix(flat(x))), flat)
-    centred(coordinates_of(lambda x: mix(flat(x)).sigmoid() * flat(x)), flat)
+    assert_centred(coordinates_of(lambda x: flat(x) + mix(flat(x))), flat)
+    assert_centred(coordinates_of(lambda x: mix(flat(x)).sigmoid() * flat(x)), flat)
 
 
 def test_tokens_looked_up_in_a_table_lie_where_their_numbers_do():
     table = torch.rand(4, 5)
-    centred(coordinates_of(lambda x: F.embedding((x * 4).long(), table)), lambda x: x.unsqueeze(-1).expand(*x.shape, 5))
+    assert_centred(
+        coordinates_of(lambda x: F.embedding((x * 4).long(), table)), lambda x: x.unsqueeze(-1).expand(*x.shape, 5)
+    )
 
 
 def test_of_two_equally_local_operands_the_place_lies_between():
@@ -199,7 +201,7 @@ def attention(query, key, value):
 def test_attention_lies_where_its_queries_do(function):
     tokens = lambda x: x.flatten(2).transpose(1, 2)  # noqa: E731
     every = slice(None, None, 5)
-    centred(
+    assert_centred(
         coordinates_of(lambda x: function(tokens(x)[:, every], tokens(x), tokens(x))), lambda x: tokens(x)[:, every]
     )
     learned = torch.rand(1, 7, 3, generator=torch.Generator().manual_seed(1))
@@ -213,7 +215,7 @@ def test_cross_covariance_attention_lies_where_its_values_do():
         x = x.flatten(2)  # (1, channels, positions)
         return (x @ x.transpose(1, 2)).softmax(-1) @ x
 
-    centred(coordinates_of(attend), lambda x: x.flatten(2))
+    assert_centred(coordinates_of(attend), lambda x: x.flatten(2))
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])

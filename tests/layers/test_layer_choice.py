@@ -164,10 +164,10 @@ def test_the_maps_of_several_layers_are_fused_and_scaled_again(fuse, of):
     """Of the mean as they are resized, of the others as heatmaps."""
     model, images = Stages(), noise(2, 3, 16, 16)
     single = [Explainer(model, layer=layer).explain(images, "hirescam") for layer in ("one", "two")]
-    one, two = (_resized(e.values) if fuse == "mean" else e.heatmap for e in single)
+    first, second = (_resized(e.values) if fuse == "mean" else e.heatmap for e in single)
     both = Explainer(model, layer=["one", "two"], fuse=fuse).explain(images, "hirescam")
     for index in range(2):
-        fused = of(one[index], two[index])
+        fused = of(first[index], second[index])
         expected = (fused - fused.min()) / (1e-7 + (fused - fused.min()).max())
         torch.testing.assert_close(both.heatmap[index], expected)
     assert both.layer == "one + two"
@@ -183,11 +183,11 @@ def _resized(values):
 
 def test_the_values_of_several_layers_are_their_mean_on_the_finest_grid():
     model, images = Stages(), noise(2, 3, 16, 16)
-    one, two = (Explainer(model, layer=layer).explain(images, "hirescam") for layer in ("one", "two"))
+    first, second = (Explainer(model, layer=layer).explain(images, "hirescam") for layer in ("one", "two"))
     both = Explainer(model, layer=[model.one, "two"]).explain(images, "hirescam")
-    spread = two.values.repeat_interleave(2, 1).repeat_interleave(2, 2) / 4  # each cell over the four that it covers
-    torch.testing.assert_close(both.values, (one.values + spread) / 2)
-    torch.testing.assert_close(both.values.sum((1, 2)), (one.values.sum((1, 2)) + two.values.sum((1, 2))) / 2)
+    spread = second.values.repeat_interleave(2, 1).repeat_interleave(2, 2) / 4  # each cell over the four that it covers
+    torch.testing.assert_close(both.values, (first.values + spread) / 2)
+    torch.testing.assert_close(both.values.sum((1, 2)), (first.values.sum((1, 2)) + second.values.sum((1, 2))) / 2)
 
 
 def test_grids_that_do_not_divide_each_other_share_by_area():

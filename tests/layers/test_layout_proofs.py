@@ -74,8 +74,8 @@ def columns_first(x):
     return x.transpose(2, 3).flatten(2).transpose(1, 2)
 
 
-def there_and_back(x):
-    """Every other row from right to left."""
+def reverse_every_other_row(x):
+    """Return tokens of which every other row goes from right to left."""
     x = x.clone()
     x[:, :, 1::2] = x[:, :, 1::2].flip(3)
     return x.flatten(2).transpose(1, 2)
@@ -85,7 +85,7 @@ def quadrants(x):
     return x.unflatten(2, (2, -1)).unflatten(4, (2, -1)).permute(0, 2, 4, 3, 5, 1).flatten(1, 4)
 
 
-ORDERS = {"columns first": columns_first, "there and back": there_and_back, "quadrants": quadrants}
+ORDERS = {"columns first": columns_first, "there and back": reverse_every_other_row, "quadrants": quadrants}
 
 
 # The order of tokens
@@ -294,7 +294,7 @@ def test_windows_are_followed_there_and_back():
 # Elementwise layers
 
 
-def plain() -> nn.Sequential:
+def plain_network() -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(
         *(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 12, 3, 2, 1), nn.ReLU()),
@@ -304,7 +304,7 @@ def plain() -> nn.Sequential:
 
 @mark.parametrize("size", [17, 32, 33, 44, 48])
 def test_the_default_layer_does_not_change_with_the_size_of_the_image(size):
-    model = plain()
+    model = plain_network()
     assert find_layer(model, noise(1, 3, size, size + 5), "before-pool") == "3"
     cells = [-(-side // 4) for side in (size, size + 5)]
     assert proven_layout(model, "3", noise(1, 3, size, size + 5)) == Layout("NCHW", tuple(cells))
@@ -343,13 +343,13 @@ def test_images_of_any_size_are_taken(name, size):
 
 def test_one_cell_is_refused_with_how_to_take_it_all_the_same():
     image = noise(1, 3, 4, 4)
-    message = reason_of(plain(), "3", image)
+    message = reason_of(plain_network(), "3", image)
     assert message == (
         "layer '3' returns shape (1, 12, 1, 1) for images of 4 x 4, which is one cell; choose an earlier layer, or "
         "take it as it is with layout='NCHW 1 x 1'"
     )
     for layout in ("NCHW", "NCHW 1 x 1"):
-        assert Explainer(plain(), layer="3", layout=layout).game(image).layout == Layout("NCHW", (1, 1))
+        assert Explainer(plain_network(), layer="3", layout=layout).game(image).layout == Layout("NCHW", (1, 1))
 
 
 # What the user says
@@ -410,7 +410,7 @@ def test_behind_an_unknown_operation_cells_are_tried_out_one_by_one():
 
 
 def test_what_was_learnt_is_forgotten_where_a_module_is_replaced():
-    model, image = plain(), noise(1, 3, 32, 32)
+    model, image = plain_network(), noise(1, 3, 32, 32)
     assert proven_layout(model, "3", image) == Layout("NCHW", (8, 8))
     model[2] = nn.Conv2d(8, 12, 3, 1, 1)
     assert proven_layout(model, "3", image) == Layout("NCHW", (16, 16))
@@ -445,7 +445,7 @@ class Adapted(nn.Module):
 
 @mark.parametrize("wrapped", ["0", "2"])
 def test_the_last_convolution_is_the_wrapped_one(wrapped):
-    model = plain()
+    model = plain_network()
     model[int(wrapped)] = Adapted(model[int(wrapped)])
     layer = find_layer(model, noise(1, 3, 32, 32), "last-conv")
     assert layer == ("2.base_layer" if wrapped == "2" else "2")
@@ -484,7 +484,7 @@ def test_convolutions_without_padding_have_seen_the_border(crop):
 
 def test_a_head_of_zeros_is_named_where_no_layer_matters():
     """As timm's MLP-Mixers are before training."""
-    model = plain()
+    model = plain_network()
     nn.init.zeros_(model[6].weight)
     with raises(LayerError, match=r"gradient of the model's output is 0 at all of its layers .* load trained weights"):
         find_layer(model, noise(1, 3, 32, 32), "before-pool")

@@ -30,19 +30,19 @@ def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def exact(image, removed):
+def impute_exactly(image, removed):
     """The graph Laplacian of all pixels, put together edge by edge, and its rows and columns of the removed ones."""
     height, width = removed.shape
     number = np.arange(height * width).reshape(height, width)
-    ends, others, weights = [], [], []
+    rows, columns, weights = [], [], []
     for (down, right), weight in WEIGHTS.items():
-        here = number[: height - down, max(0, -right) : width - max(0, right)].ravel()
-        there = number[down:, max(0, right) : width + min(0, right)].ravel()
-        ends += [here, there]
-        others += [there, here]
-        weights += [np.full(2 * len(here), weight)]
+        starts = number[: height - down, max(0, -right) : width - max(0, right)].ravel()
+        neighbours = number[down:, max(0, right) : width + min(0, right)].ravel()
+        rows += [starts, neighbours]
+        columns += [neighbours, starts]
+        weights += [np.full(2 * len(starts), weight)]
     adjacency = coo_array(
-        (np.concatenate(weights), (np.concatenate(ends), np.concatenate(others))), shape=(number.size,) * 2
+        (np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))), shape=(number.size,) * 2
     ).tocsr()
     laplacian = (
         coo_array((adjacency.sum(1), (number.ravel(),) * 2), shape=adjacency.shape).tocsr() - adjacency
@@ -98,14 +98,14 @@ def test_small_images_as_the_direct_solver(height, width, share):
     filled = impute(images, removed, 1e-9)
     for image, gone, actual in zip(images, removed, filled, strict=True):
         if gone.any():
-            torch.testing.assert_close(actual, exact(image, gone), rtol=0, atol=1e-8)
+            torch.testing.assert_close(actual, impute_exactly(image, gone), rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("name", HARD)
 def test_hard_masks_as_the_direct_solver(name):
     image = torch.randn(3, 96, 96, generator=seeded())
     actual = impute(image[None], HARD[name][None])[0]
-    assert (actual - exact(image, HARD[name])).abs().max() < 1e-3
+    assert (actual - impute_exactly(image, HARD[name])).abs().max() < 1e-3
 
 
 def test_a_photograph_as_the_direct_solver(hopper):
@@ -113,7 +113,7 @@ def test_a_photograph_as_the_direct_solver(hopper):
     removed = smooth_masks(224, [10, 50, 90])
     filled = impute(image.expand(6, -1, -1, -1), removed)
     for gone, actual in zip(removed, filled, strict=True):
-        assert (actual - exact(image, gone)).abs().max() < 1e-3
+        assert (actual - impute_exactly(image, gone)).abs().max() < 1e-3
 
 
 @pytest.mark.parametrize("tolerance", [1e-1, 1e-2, 1e-3, 1e-4])
@@ -121,7 +121,7 @@ def test_the_tolerance_is_kept(tolerance):
     image = torch.randn(3, 96, 96, generator=seeded())
     removed = smooth_masks(96, [30, 90])
     for gone, actual in zip(removed, impute(image.expand(4, -1, -1, -1), removed, tolerance), strict=True):
-        assert (actual - exact(image, gone)).abs().max() < tolerance
+        assert (actual - impute_exactly(image, gone)).abs().max() < tolerance
 
 
 def test_as_pytorch_grad_cam():

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 import shapleycam.metrics
-from helpers.metric_networks import QUICK, at_features, boxes, small, some, with_map
+from helpers.metric_networks import QUICK, boxes, explain_at_features, random_images, replace_heatmap, small
 from helpers.networks import Toy
 from helpers.planted_networks import Plan, Planted, image_of
 from helpers.recorded_inputs import inputs_of
@@ -32,7 +32,7 @@ def explainer():
 
 @pytest.fixture(scope="module")
 def images():
-    return some(3)
+    return random_images(3)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def explanations(explainer, images):
 
 
 def only_line(raised) -> str:
-    """A message is one line."""
+    """Return an error's message after checking that it is one line."""
     message = str(raised.value)
     assert message
     assert "\n" not in message
@@ -159,7 +159,7 @@ def masked_score():
     model = Channels()
     explainer = Explainer(Network(model, Preprocess(1, (1, 2), MEAN, STD)), layer="features", utility="logit")
     images = torch.tensor([[[[1.0, 0]], [[2.0, -1]]]])
-    explanation = with_map(explainer.explain(images, "hirescam", target=0), torch.tensor([[0.25, 1]]))
+    explanation = replace_heatmap(explainer.explain(images, "hirescam", target=0), torch.tensor([[0.25, 1]]))
 
     def image(name="average_drop", **choices):
         options = MetricOptions(blur_size=1, steps=1, **choices)
@@ -207,8 +207,8 @@ def test_deletion_ends_at_the_zero_of_its_space(masked_score):
 def test_a_wide_blur_hides_behind_the_neighbourhood():
     """3 x 3 pixels in equal parts, mirrored at the edge: of 4 3 / 2 0 they are 14 19 / 22 26, over 9."""
     model = Toy(lambda a: torch.stack([a.flatten(1).sum(1), torch.zeros(len(a))], 1))
-    explainer, images = at_features(model), torch.tensor([[[[4.0, 3], [2, 0]]]])
-    explanation = with_map(explainer.explain(images, "hirescam", target=0), torch.tensor([[1.0, 0], [0.5, 0]]))
+    explainer, images = explain_at_features(model), torch.tensor([[[[4.0, 3], [2, 0]]]])
+    explanation = replace_heatmap(explainer.explain(images, "hirescam", target=0), torch.tensor([[1.0, 0], [0.5, 0]]))
     options = MetricOptions(baseline="blur", blur_size=3, blur_sigma=1e6)
     with inputs_of(model) as inputs:
         measure(explainer, images, {"hirescam": explanation}, ["average_drop"], options)
@@ -225,11 +225,13 @@ def test_black_in_a_real_network():
     actual = measure(explainer, photo, {"gradcam": explanation}, ["average_drop"], MetricOptions(mask_space="pixels"))
     mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (preprocess.mean, preprocess.std))
     pixels = explanation.images * std + mean
-    again = (pixels * explanation.heatmap[:, None] - mean) / std
+    masked_images = (pixels * explanation.heatmap[:, None] - mean) / std
     target = int(explanation.target)
     with torch.no_grad():
-        s, kept = (float(explainer.model(x).softmax(1)[0, target]) for x in (explanation.images, again))
-    assert float(actual["average_drop"]["gradcam"]) == pytest.approx(max(0, s - kept) / s, abs=1e-5)
+        score, masked_score = (
+            float(explainer.model(x).softmax(1)[0, target]) for x in (explanation.images, masked_images)
+        )
+    assert float(actual["average_drop"]["gradcam"]) == pytest.approx(max(0, score - masked_score) / score, abs=1e-5)
 
 
 @pytest.mark.parametrize("preprocess", [None, lambda photo: torch.zeros(3, 24, 24)], ids=["none", "a function"])
@@ -281,7 +283,7 @@ def test_objects_of_numbers(explainer, images, explanations):
 
 
 @pytest.mark.parametrize(
-    "other",
+    "change",
     [
         pytest.param(lambda x: x[[1, 0, 2]], id="order"),
         pytest.param(lambda x: x + 1e-3, id="content"),
@@ -289,9 +291,9 @@ def test_objects_of_numbers(explainer, images, explanations):
         pytest.param(lambda x: x[..., :20], id="size"),
     ],
 )
-def test_other_images_are_refused(explainer, images, explanations, other):
+def test_other_images_are_refused(explainer, images, explanations, change):
     with pytest.raises(OptionError, match="not those that were explained"):
-        measure(explainer, other(images), explanations, ["complexity"])
+        measure(explainer, change(images), explanations, ["complexity"])
 
 
 def test_another_layer_is_refused(images, explanations):
@@ -363,11 +365,13 @@ def others_than_the_first(explainer, images):
     }
 
 
-@pytest.mark.parametrize("what", ["target", "layer", "images", "utility", "fewer"])
-def test_explanations_of_different_questions_are_refused(explainer, images, explanations, what):
-    other = others_than_the_first(explainer, images)[what]
+@pytest.mark.parametrize("difference", ["target", "layer", "images", "utility", "fewer"])
+def test_explanations_of_different_questions_are_refused(explainer, images, explanations, difference):
+    second_explanation = others_than_the_first(explainer, images)[difference]
     with pytest.raises(OptionError):
-        measure(explainer, images, {"gradcam": explanations["gradcam"], "hirescam": other}, ["average_drop"])
+        measure(
+            explainer, images, {"gradcam": explanations["gradcam"], "hirescam": second_explanation}, ["average_drop"]
+        )
 
 
 def test_a_mistyped_effort_is_refused(explainer, images, explanations):
@@ -419,11 +423,11 @@ def test_the_score_is_of_the_utility_that_was_explained(images):
     actual = measure(explainer, images, {"gradcam": explanation}, ["average_drop", "coherency"])
     kept_images = images * explanation.heatmap[:, None]
     with torch.no_grad():
-        s, kept = (explainer.model(x)[:, 2].sigmoid() for x in (images, kept_images))
-    expected = (s - kept).clamp(min=0) / s
+        score, masked_score = (explainer.model(x)[:, 2].sigmoid() for x in (images, kept_images))
+    expected = (score - masked_score).clamp(min=0) / score
     torch.testing.assert_close(actual["average_drop"]["gradcam"], expected, atol=1e-5, rtol=0)
-    again = explainer.explain(kept_images, "gradcam", target=2, utility="sigmoid_rest").heatmap
-    coherency = METRICS["coherency"].function(explanation.heatmap, again)
+    second_heatmap = explainer.explain(kept_images, "gradcam", target=2, utility="sigmoid_rest").heatmap
+    coherency = METRICS["coherency"].function(explanation.heatmap, second_heatmap)
     torch.testing.assert_close(actual["coherency"]["gradcam"], coherency, atol=1e-5, rtol=0)
 
 
@@ -440,8 +444,8 @@ def test_the_explainers_own_function_is_asked_again(images):
     explainer = Explainer(small(), layer="4", utility=lambda output, target: output[:, 0] - output[:, 1])
     explanation = explainer.explain(images, "gradcam", target=0)
     actual = measure(explainer, images, {"gradcam": explanation}, ["coherency"])["coherency"]["gradcam"]
-    again = explainer.explain(images * explanation.heatmap[:, None], "gradcam", target=0).heatmap
-    expected = METRICS["coherency"].function(explanation.heatmap, again)
+    second_heatmap = explainer.explain(images * explanation.heatmap[:, None], "gradcam", target=0).heatmap
+    expected = METRICS["coherency"].function(explanation.heatmap, second_heatmap)
     torch.testing.assert_close(actual, expected, atol=1e-5, rtol=0)
 
 
@@ -464,7 +468,7 @@ def test_each_metric_by_itself(explainer, images, explanations, name):
 
 def test_effort_is_handed_on():
     """Values of regions need the same regions again."""
-    explainer, images = Explainer(small(), layer="4"), some(2)
+    explainer, images = Explainer(small(), layer="4"), random_images(2)
     explanation = explainer.explain(images, "exactshapley", players=(2, 2))
     error = shapleycam.metrics.shapley_error(explainer, images, explanation, players=(2, 2))
     assert (error < 1e-5).all()
@@ -496,7 +500,7 @@ def test_the_package_has_metrics_without_a_further_import():
 @pytest.mark.parametrize("precision", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", METRICS)
 def test_one_number_an_image(name, precision):
-    explainer, images = Explainer(small().to(precision), layer="4"), some(3).to(precision)
+    explainer, images = Explainer(small().to(precision), layer="4"), random_images(3).to(precision)
     explanations = explainer.compare(images, ["gradcam", "randomcam"])
     actual = measure(explainer, images, explanations, [name], QUICK, boxes(3))[name]
     for method, values in actual.items():
@@ -509,7 +513,7 @@ def test_one_number_an_image(name, precision):
 
 @pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
 def test_half_precision_is_measured_in_full(precision):
-    explainer, images = Explainer(small().to(precision), layer="4"), some(2).to(precision)
+    explainer, images = Explainer(small().to(precision), layer="4"), random_images(2).to(precision)
     explanations = explainer.compare(images, ["gradcam"])
     names = [name for name in METRICS if not name.startswith("randomisation")]
     actual = measure(explainer, images, explanations, names, QUICK, boxes(2))
@@ -519,7 +523,7 @@ def test_half_precision_is_measured_in_full(precision):
 
 @pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
 def test_half_precision_is_randomised(precision):
-    explainer, images = Explainer(small().to(precision), layer="4"), some(2).to(precision)
+    explainer, images = Explainer(small().to(precision), layer="4"), random_images(2).to(precision)
     explanations = explainer.compare(images, ["gradcam"])
     actual = measure(explainer, images, explanations, ["randomisation_spearman"], QUICK)
     assert actual["randomisation_spearman"]["gradcam"].isfinite().all()

@@ -10,7 +10,7 @@ from scipy.sparse.linalg import spsolve
 from scipy.stats import pearsonr, spearmanr
 
 from helpers.lazy_modules import LazyModule
-from helpers.metric_networks import QUICK, boxes, small, some
+from helpers.metric_networks import QUICK, boxes, random_images, small
 from shapleycam import Explainer
 from shapleycam.cams.heatmaps import min_max
 from shapleycam.metrics import METRICS, MetricOptions, measure
@@ -29,7 +29,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def images():
-    return some(3)
+    return random_images(3)
 
 
 @pytest.fixture(scope="module")
@@ -44,22 +44,24 @@ def explanations(explainer, images):
 
 @torch.no_grad()
 def score(model, images, target) -> np.ndarray:
-    """Of numpy images, the softmax probability of the class."""
+    """Return the softmax probability of the class for numpy images."""
     return model(torch.as_tensor(np.asarray(images)).float()).softmax(1)[:, target].double().numpy()
 
 
-def order(heatmap: np.ndarray) -> np.ndarray:
-    """Pixel numbers, largest heat first, equal ones in reading order."""
+def pixels_by_heat(heatmap: np.ndarray) -> np.ndarray:
+    """Return pixel numbers, largest heat first, equal ones in reading order."""
     return np.argsort(-heatmap.ravel(), kind="stable")
 
 
 def test_coherency_is_pearson_of_both_maps(explainer, explanations, images):
     actual = measure(explainer, images, explanations, ["coherency"])["coherency"]
     for method, explanation in explanations.items():
-        kept = explainer.explain(images * explanation.heatmap[:, None], method, target=explanation.target)
+        second_explanation = explainer.explain(images * explanation.heatmap[:, None], method, target=explanation.target)
         expected = [
-            (pearsonr(one.flatten(), other.flatten()).statistic + 1) / 2
-            for one, other in zip(explanation.heatmap.double(), kept.heatmap.double(), strict=True)
+            (pearsonr(first_map.flatten(), second_map.flatten()).statistic + 1) / 2
+            for first_map, second_map in zip(
+                explanation.heatmap.double(), second_explanation.heatmap.double(), strict=True
+            )
         ]
         assert actual[method].tolist() == pytest.approx(expected, abs=1e-5)
 
@@ -70,8 +72,12 @@ def test_confidence_metrics_from_plain_passes(explainer, explanations, images, m
     for method, explanation in explanations.items():
         for i, image in enumerate(images.double().numpy()):
             m, target = explanation.heatmap[i].double().numpy(), int(explanation.target[i])
-            s, kept, removed = score(model, [image, image * m, image * (1 - m)], target)
-            expected = [max(0.0, s - kept) / s, max(0.0, s - removed) / s, float(kept > s)]
+            full_score, kept_score, removed_score = score(model, [image, image * m, image * (1 - m)], target)
+            expected = [
+                max(0.0, full_score - kept_score) / full_score,
+                max(0.0, full_score - removed_score) / full_score,
+                float(kept_score > full_score),
+            ]
             assert [float(actual[name][method][i]) for name in names] == pytest.approx(expected, abs=1e-5)
 
 
@@ -80,20 +86,20 @@ def test_deletion_curve_in_numpy(explainer, explanations, images, model, steps):
     actual = measure(explainer, images, explanations, ["deletion"], MetricOptions(steps=steps))["deletion"]
     for method, explanation in explanations.items():
         for i, image in enumerate(images.numpy()):
-            places = order(explanation.heatmap[i].numpy())
+            places = pixels_by_heat(explanation.heatmap[i].numpy())
             changed = []
             for step in range(steps + 1):
-                one = image.reshape(3, -1).copy()
-                one[:, places[: int(np.ceil(576 * step / steps))]] = 0
-                changed.append(one.reshape(image.shape))
+                pixels = image.reshape(3, -1).copy()
+                pixels[:, places[: int(np.ceil(576 * step / steps))]] = 0
+                changed.append(pixels.reshape(image.shape))
             curve = score(model, np.stack(changed), int(explanation.target[i]))
             assert float(actual[method][i]) == pytest.approx(
                 np.trapezoid(curve, np.linspace(0, 1, steps + 1)), abs=1e-5
             )
 
 
-def blurred(image: np.ndarray, size: int, sigma: float) -> np.ndarray:
-    """Weighted mean over size x size pixels, mirrored at the edges, written as it is defined."""
+def blur(image: np.ndarray, size: int, sigma: float) -> np.ndarray:
+    """Return the weighted mean over size x size pixels, mirrored at the edges, by its definition."""
     reach = size // 2
     bell = np.exp(-np.square(np.arange(-reach, reach + 1)) / (2 * sigma**2))
     weight = np.outer(bell, bell) / bell.sum() ** 2
@@ -106,13 +112,13 @@ def test_insertion_curve_in_numpy(explainer, explanations, images, model):
     actual = measure(explainer, images, explanations, ["insertion"])["insertion"]
     for method, explanation in explanations.items():
         for i, image in enumerate(images.numpy()):
-            places = order(explanation.heatmap[i].numpy())
-            start, changed = blurred(image, 11, 5.0), []
+            places = pixels_by_heat(explanation.heatmap[i].numpy())
+            start, changed = blur(image, 11, 5.0), []
             for step in range(29):
-                one = start.reshape(3, -1).copy()
+                pixels = start.reshape(3, -1).copy()
                 shown = places[: int(np.ceil(576 * step / 28))]
-                one[:, shown] = image.reshape(3, -1)[:, shown]
-                changed.append(one.reshape(image.shape))
+                pixels[:, shown] = image.reshape(3, -1)[:, shown]
+                changed.append(pixels.reshape(image.shape))
             curve = score(model, np.stack(changed), int(explanation.target[i]))
             assert float(actual[method][i]) == pytest.approx(np.trapezoid(curve, np.linspace(0, 1, 29)), abs=1e-5)
 
@@ -120,7 +126,7 @@ def test_insertion_curve_in_numpy(explainer, explanations, images, model):
 NEIGHBOURS = {(r, c): 1 / 12 if r and c else 1 / 6 for r in (-1, 0, 1) for c in (-1, 0, 1) if r or c}
 
 
-def filled(image: np.ndarray, removed: np.ndarray) -> np.ndarray:
+def fill_removed(image: np.ndarray, removed: np.ndarray) -> np.ndarray:
     """The exact solution of: each removed pixel is the weighted mean of those neighbours that there are."""
     height, width = removed.shape
     number = np.cumsum(removed.ravel()).reshape(removed.shape) - 1
@@ -150,20 +156,20 @@ def test_road_with_the_system_solved_exactly(explainer, explanations, images, mo
         explanation = explanations[method]
         for i, image in enumerate(images.numpy()):
             heat, scores = explanation.heatmap[i].numpy(), {}
-            for first, places in {"most": order(heat), "least": order(-heat)}.items():
+            for first, places in {"most": pixels_by_heat(heat), "least": pixels_by_heat(-heat)}.items():
                 changed = []
                 for percentile in range(10, 100, 10):
                     removed = np.zeros(576, dtype=bool)
                     removed[places[: round(576 * percentile / 100)]] = True
                     removed = removed.reshape(24, 24)
-                    changed.append(filled(image, removed) + drawn[i] * removed)
+                    changed.append(fill_removed(image, removed) + drawn[i] * removed)
                 scores[first] = score(model, np.stack(changed), int(explanation.target[i]))
             expected = ((scores["least"] - scores["most"]) / 2).mean()
             assert float(actual[method][i]) == pytest.approx(expected, abs=2e-4)  # imputed to 1e-3 a pixel
 
 
 def test_road_noise_has_its_scale():
-    drawn = draw_noise(some(2, side=96), 0.01, seed=3)
+    drawn = draw_noise(random_images(2, side=96), 0.01, seed=3)
     assert drawn.std().item() == pytest.approx(0.01, rel=0.02)
     assert drawn.mean().item() == pytest.approx(0, abs=2e-4)
     assert not torch.equal(drawn[0], drawn[1])
@@ -205,20 +211,20 @@ def test_structural_similarity_is_skimages():
     structural_similarity = pytest.importorskip("skimage.metrics").structural_similarity
     generator = torch.Generator().manual_seed(0)
     # Even margins, wider than the windows reach: there it does not matter how the two continue a map beyond its edge.
-    one, other = torch.full((2, 2, 64, 48), 0.3).unbind()
-    for maps in (one, other):
+    first_maps, second_maps = torch.full((2, 2, 64, 48), 0.3).unbind()
+    for maps in (first_maps, second_maps):
         maps[:, 16:-16, 16:-16] = torch.rand(2, 32, 16, generator=generator)
     for i in range(2):
         _, everywhere = structural_similarity(
-            one[i].double().numpy(),
-            other[i].double().numpy(),
+            first_maps[i].double().numpy(),
+            second_maps[i].double().numpy(),
             gaussian_weights=True,
             sigma=1.5,
             use_sample_covariance=False,
             data_range=1,
             full=True,
         )
-        assert float(ssim(one, other)[i]) == pytest.approx(everywhere.mean(), abs=1e-4)
+        assert float(ssim(first_maps, second_maps)[i]) == pytest.approx(everywhere.mean(), abs=1e-4)
 
 
 def test_structural_similarity_is_skimages_nearly_everywhere_on_any_map():

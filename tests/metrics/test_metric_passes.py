@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from helpers.metric_networks import boxes, small, some
+from helpers.metric_networks import boxes, random_images, small
 from helpers.recorded_inputs import inputs_of
 from shapleycam import Explainer
 from shapleycam.metrics import METRICS, MetricOptions, measure
@@ -19,11 +19,11 @@ SIX = [name for name, metric in METRICS.items() if metric.in_paper]
 BATCH = 4
 
 
-def distinct(explanations) -> int:
-    """How many maps there are among the methods, those that differ by rounding being one."""
+def count_distinct_maps(explanations) -> int:
+    """Count the different maps of the methods; maps that differ by rounding are one map."""
     actual: list[torch.Tensor] = []
     for explanation in explanations.values():
-        if not any(torch.allclose(explanation.heatmap, other, atol=1e-5, rtol=0) for other in actual):
+        if not any(torch.allclose(explanation.heatmap, heatmap, atol=1e-5, rtol=0) for heatmap in actual):
             actual.append(explanation.heatmap)
     return len(actual)
 
@@ -49,7 +49,7 @@ def ten(at_bn2, batch):
     at_bn2.compare(batch, ["paper"])  # the first batch of a size is checked in further passes
     with inputs_of(at_bn2.model) as inputs:
         explanations = at_bn2.compare(batch, ["paper"])
-    return explanations, list(map(len, inputs)), distinct(explanations)
+    return explanations, list(map(len, inputs)), count_distinct_maps(explanations)
 
 
 def passes_of(explainer, images, explanations, metrics, *more):
@@ -93,7 +93,7 @@ def test_complexity_alone_is_none(at_bn2, batch, ten):
 @pytest.mark.parametrize("together", [["gradcam", "hirescam", "xgradcam"], ["layercam", "gradcam-e"]])
 def test_methods_with_one_map_share_their_passes(at_bn2, batch, ten, together):
     chosen = {name: ten[0][name] for name in together}
-    assert distinct(chosen) == 1
+    assert count_distinct_maps(chosen) == 1
     assert passes_of(at_bn2, batch, chosen, SIX) == [BATCH] * 2
 
 
@@ -132,7 +132,7 @@ NEEDED = {
 
 @pytest.fixture(scope="module")
 def of_small():
-    explainer, images = Explainer(small(), layer="4"), some(IMAGES)
+    explainer, images = Explainer(small(), layer="4"), random_images(IMAGES)
     explainer.game(images[:1])
     explanations = explainer.compare(images, ["gradcam", "hirescam"])
     measure(explainer, images, explanations, ["all"], OPTIONS, boxes(IMAGES))  # what is checked once
@@ -140,7 +140,7 @@ def of_small():
 
 
 def runs_of(explainer, images, explanations, metrics):
-    """How often the first layer really ran: a replay of the head does not."""
+    """Count the runs of the first layer; a replay of the head does not run it."""
     with inputs_of(explainer.model[0]) as inputs:
         measure(explainer, images, explanations, metrics, OPTIONS, boxes(IMAGES))
     return len(inputs)
@@ -156,7 +156,7 @@ def test_a_metric_alone_costs_what_it_needs(of_small, name):
 
 
 def test_a_metric_that_needs_passes_makes_them(of_small):
-    """So that the counter counts: none of these could be had for nothing."""
+    """A check of the counter: each of these metrics needs forward passes."""
     for name, number in NEEDED.items():
         assert (runs_of(*of_small, [name]) > 0) == (number > 0), name
 
@@ -164,8 +164,8 @@ def test_a_metric_that_needs_passes_makes_them(of_small):
 def test_all_metrics_share_what_they_ask(of_small):
     separately = sum(NEEDED.values())
     shared = {"average_drop", "adcc", "increase_in_confidence", "shapley_spearman", "efficiency_gap"}
-    again = sum(NEEDED[name] for name in (*shared, "road", "randomisation_ssim")) + 1  # and arcc's own x·M
-    assert runs_of(*of_small, ["all"]) <= separately - again
+    saved = sum(NEEDED[name] for name in (*shared, "road", "randomisation_ssim")) + 1  # and arcc's own x·M
+    assert runs_of(*of_small, ["all"]) <= separately - saved
 
 
 def test_every_pass_has_the_whole_batch(of_small):

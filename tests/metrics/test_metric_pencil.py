@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.metric_networks import at_features, of_log
+from helpers.metric_networks import explain_at_features, log_score_network
 from helpers.networks import Toy, linear, logits, power
 from shapleycam.metrics import METRICS, MetricOptions, measure
 from shapleycam.metrics.maps import ssim
@@ -35,14 +35,14 @@ def p(t) -> Fraction:
     return (Fraction(t) + 4) / (Fraction(t) + 5)
 
 
-def measured(name, model, images, objects=None, options=PENCIL):
-    explainer = at_features(model)
+def measure_metric(name, model, images, objects=None, options=PENCIL):
+    explainer = explain_at_features(model)
     explanations = explainer.compare(images, ["hirescam"], target=0)
     return measure(explainer, images, explanations, [name], options, objects)[name]["hirescam"].tolist()
 
 
-def both(name, objects=None):
-    return measured(name, of_log(WEIGHT), torch.tensor([[ONE], [TWO]]), objects)
+def measure_both_images(name, objects=None):
+    return measure_metric(name, log_score_network(WEIGHT), torch.tensor([[ONE], [TWO]]), objects)
 
 
 AD = 1 - Fraction(45, 49) * Fraction(14, 13)
@@ -63,34 +63,34 @@ ROAD = [
 
 
 def average_drop():
-    return both("average_drop"), [AD, 0]  # the second score rises, from 10/11 to 45/49
+    return measure_both_images("average_drop"), [AD, 0]  # the second score rises, from 10/11 to 45/49
 
 
 def increase_in_confidence():
-    return both("increase_in_confidence"), [0, 1]
+    return measure_both_images("increase_in_confidence"), [0, 1]
 
 
 def average_drop_in_deletion():
-    return both("average_drop_in_deletion"), [
+    return measure_both_images("average_drop_in_deletion"), [
         1 - Fraction(23, 27) * Fraction(14, 13),
         1 - Fraction(11, 15) * Fraction(11, 10),
     ]
 
 
 def coherency():
-    return both("coherency"), [COH, COH]
+    return measure_both_images("coherency"), [COH, COH]
 
 
 def complexity():
-    return both("complexity"), [COM, COM]
+    return measure_both_images("complexity"), [COM, COM]
 
 
 def adcc():
-    return both("adcc"), ADCC
+    return measure_both_images("adcc"), ADCC
 
 
 def area(*totals):
-    """Four trapezoids, each a quarter wide."""
+    """Return the area of four trapezoids, each a quarter wide."""
     scores = [p(t) for t in totals]
     return sum((left + right) / 8 for left, right in pairwise(scores))
 
@@ -98,40 +98,52 @@ def area(*totals):
 def insertion():
     # Mirrored at the edge, the corner of 3 x 3 pixels is once itself, twice each neighbour and four times the one
     # across: of 4 3 / 2 0 these are (14 19 / 22 26)/9, of 4 3 / 2 3 (26 25 / 28 29)/9.
-    one = [Fraction(14 + 19 + 22 - 26, 9), 4 + Fraction(19 + 22 - 26, 9), 7 + Fraction(22 - 26, 9), 9 - Fraction(26, 9)]
-    two = [Fraction(26 + 25 + 28 - 29, 9), 4 + Fraction(25 + 28 - 29, 9), 7 + Fraction(28 - 29, 9), 9 - Fraction(29, 9)]
-    return both("insertion"), [area(*one, 9), area(*two, 6)]
+    first_steps = [
+        Fraction(14 + 19 + 22 - 26, 9),
+        4 + Fraction(19 + 22 - 26, 9),
+        7 + Fraction(22 - 26, 9),
+        9 - Fraction(26, 9),
+    ]
+    second_steps = [
+        Fraction(26 + 25 + 28 - 29, 9),
+        4 + Fraction(25 + 28 - 29, 9),
+        7 + Fraction(28 - 29, 9),
+        9 - Fraction(29, 9),
+    ]
+    return measure_both_images("insertion"), [area(*first_steps, 9), area(*second_steps, 6)]
 
 
 def deletion():
-    return both("deletion"), [area(9, 5, 2, 0, 0), area(6, 2, -1, -3, 0)]
+    return measure_both_images("deletion"), [area(9, 5, 2, 0, 0), area(6, 2, -1, -3, 0)]
 
 
 def road():
-    return both("road"), ROAD
+    return measure_both_images("road"), ROAD
 
 
 def arcc():
-    return both("arcc"), [3 / (1 / COH + 1 / (1 - COM) + 1 / (2 * road)) for road in ROAD]  # both within (0, 1/2)
+    return measure_both_images("arcc"), [
+        3 / (1 / COH + 1 / (1 - COM) + 1 / (2 * road)) for road in ROAD
+    ]  # both within (0, 1/2)
 
 
 def pointing_game():
     # The maximum is top left: of the objects, one lies beside it (1 pixel away), the other across (more than 1).
     objects = torch.tensor([[[False, True], [False, False]], [[False, False], [False, True]]])
-    return both("pointing_game", objects), [1, 0]
+    return measure_both_images("pointing_game", objects), [1, 0]
 
 
 def energy_pointing():
     # M = 1 3/4 / 1/2 0 sums to 9/4, of which the right column has 3/4 and the lower row 1/2.
     objects = torch.tensor([[[False, True], [False, True]], [[False, False], [True, True]]])
-    return both("energy_pointing", objects), [Fraction(1, 3), Fraction(2, 9)]
+    return measure_both_images("energy_pointing", objects), [Fraction(1, 3), Fraction(2, 9)]
 
 
 def max_sensitivity():
     # Values are w·x, so that those of x + δ differ by w·δ. The draws are read off where they enter the network.
     weight, images = torch.tensor([[[1.0, -2], [3, 0]]]), torch.tensor([[ONE], [TWO]])
     model, seen = linear(weight), []
-    explainer = at_features(model)
+    explainer = explain_at_features(model)
     explanations = explainer.compare(images, ["hirescam"], target=0)
     model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
     actual = measure(explainer, images, explanations, ["max_sensitivity"])["max_sensitivity"]["hirescam"]
@@ -176,7 +188,7 @@ def randomisation_spearman():
     # First the upper half: 1 2 3 4 becomes 2 1 3 4, ρ = 1 - 6·(1 + 1) / (4·15) = 0.8. Then the lower, which becomes
     # zero: every value is the same, and counts as 0.
     model = Layers(Weights(1.0, 0.0), Weights([[1.0, 2], [3, 4]], [[2.0, 1], [3, 4]]))
-    return measured("randomisation_spearman", model, torch.ones(1, 1, 2, 2)), [0.4]
+    return measure_metric("randomisation_spearman", model, torch.ones(1, 1, 2, 2)), [0.4]
 
 
 def randomisation_ssim():
@@ -185,12 +197,12 @@ def randomisation_ssim():
     stripes = (torch.arange(12) % 2).float().expand(12, 12)
     model = Layers(Weights(stripes.tolist(), (1 - stripes).tolist()), Weights(1.0, 1.0))
     inverted = (-2 / 4 + 0.03**2) / (2 / 4 + 0.03**2)
-    return measured("randomisation_ssim", model, torch.ones(1, 1, 12, 12)), [(1 + inverted) / 2]
+    return measure_metric("randomisation_ssim", model, torch.ones(1, 1, 12, 12)), [(1 + inverted) / 2]
 
 
 def squared(name):
     """Of (Σ a)²: φ_j = a_j·Σ a, as each pair shares 2·a_i·a_j; HiResCAM, a_j·2·Σ a, is twice that."""
-    return measured(name, power(2), torch.tensor([[[[4.0, 3], [2, 1]]], [[[1.0, 2], [4, 8]]]]))
+    return measure_metric(name, power(2), torch.tensor([[[[4.0, 3], [2, 1]]], [[[1.0, 2], [4, 8]]]]))
 
 
 def shapley_error():
@@ -246,21 +258,21 @@ def test_values_that_are_wrong_by_pencil():
     # they are 4, 5, 3 and 4, 8, 6: ranks 2 3 1 and 1 3 2, ρ = 1 - 6·(1 + 1) / (3·8).
     model = Toy(lambda a: logits(a[:, 0, 0, 0] + a[:, 0, 0, 1] + a[:, 0, 0, 1] * a[:, 0, 0, 2]))
     images = torch.tensor([[[[1.0, 2, 3]]], [[[4.0, 2, 3]]]])
-    assert measured("shapley_spearman", model, images) == pytest.approx([1, 0.5])
+    assert measure_metric("shapley_spearman", model, images) == pytest.approx([1, 0.5])
     # The differences are 0, 3, 3, and φ has length √35 and √50. The sums are 15 in place of 9, and 18 of 12.
-    assert measured("shapley_error", model, images) == pytest.approx([sqrt(18 / 35), sqrt(18 / 50)])
-    assert measured("efficiency_gap", model, images) == pytest.approx([6 / 9, 6 / 12])
+    assert measure_metric("shapley_error", model, images) == pytest.approx([sqrt(18 / 35), sqrt(18 / 50)])
+    assert measure_metric("efficiency_gap", model, images) == pytest.approx([6 / 9, 6 / 12])
 
 
 def test_arcc_cuts_road_to_its_range():
     score = METRICS["arcc"].function
-    one = torch.ones(3, dtype=torch.float64)
-    actual = score(one, 0.5 * one, torch.tensor([-0.3, 0.25, 0.7], dtype=torch.float64))
+    ones = torch.ones(3, dtype=torch.float64)
+    actual = score(ones, 0.5 * ones, torch.tensor([-0.3, 0.25, 0.7], dtype=torch.float64))
     assert actual.tolist() == pytest.approx([0, 3 / (1 + 2 + 2), 3 / (1 + 2 + 1)])
 
 
 def test_structural_similarity_of_even_maps():
     # No variance anywhere: what is left is (2ab + c) / (a² + b² + c), c = 0.01².
-    one, other = torch.full((1, 16, 16), 0.5), torch.full((1, 16, 16), 0.25)
+    first_map, second_map = torch.full((1, 16, 16), 0.5), torch.full((1, 16, 16), 0.25)
     expected = (2 / 8 + 1e-4) / (1 / 4 + 1 / 16 + 1e-4)
-    assert float(ssim(one, other)) == pytest.approx(expected, abs=1e-4)
+    assert float(ssim(first_map, second_map)) == pytest.approx(expected, abs=1e-4)

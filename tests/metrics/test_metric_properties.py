@@ -1,4 +1,4 @@
-"""What holds of metrics whatever the network and map."""
+"""Properties of metrics that hold for every network and map."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from helpers.metric_networks import QUICK, boxes, small, some, with_map
+from helpers.metric_networks import QUICK, boxes, random_images, replace_heatmap, small
 from helpers.planted_networks import STRIDE, Plan, Planted, image_of
 from shapleycam import METHODS, Explainer
 from shapleycam.metrics import METRICS, MetricOptions, measure
@@ -25,14 +25,14 @@ def planted(request):
     """By the name of a map, each of METRICS that says whether it is right, at one place of the patch."""
     plan, (row, column) = Plan("NCHW", (6, 6)), request.param
     image = image_of(plan, (row, column))
-    here = torch.zeros(1, *plan.image, dtype=torch.bool)
-    here[0, row * STRIDE : (row + 1) * STRIDE, column * STRIDE : (column + 1) * STRIDE] = True
+    patch = torch.zeros(1, *plan.image, dtype=torch.bool)
+    patch[0, row * STRIDE : (row + 1) * STRIDE, column * STRIDE : (column + 1) * STRIDE] = True
     explainer = Explainer(Planted(plan), layer="cells", utility="logit", layout="NCHW")
     explanation = explainer.explain(image, "hirescam", target=0)
     maps = {
-        "perfect": here.float(),
-        "constant": torch.zeros_like(here, dtype=torch.float32),  # as scaling makes them
-        "inverted": 1 - here.float(),
+        "perfect": patch.float(),
+        "constant": torch.zeros_like(patch, dtype=torch.float32),  # as scaling makes them
+        "inverted": 1 - patch.float(),
     }
     names = [
         "insertion", "deletion", "road", "average_drop", "average_drop_in_deletion", "pointing_game", "energy_pointing",
@@ -42,20 +42,20 @@ def planted(request):
         kind: {
             name: float(by_method["hirescam"])
             for name, by_method in measure(
-                explainer, image, {"hirescam": with_map(explanation, heat)}, names, options, here
+                explainer, image, {"hirescam": replace_heatmap(explanation, heat)}, names, options, patch
             ).items()
         }
         for kind, heat in maps.items()
     }
 
 
-@pytest.mark.parametrize("other", ["constant", "inverted"])
+@pytest.mark.parametrize("worse_map", ["constant", "inverted"])
 @pytest.mark.parametrize(
     "name", ["insertion", "deletion", "road", "average_drop", "average_drop_in_deletion", "pointing_game"]
 )
-def test_a_perfect_map_is_better(planted, name, other):
+def test_a_perfect_map_is_better(planted, name, worse_map):
     sign = 1 if METRICS[name].better == "high" else -1
-    assert sign * planted["perfect"][name] > sign * planted[other][name] + 0.02
+    assert sign * planted["perfect"][name] > sign * planted[worse_map][name] + 0.02
 
 
 def test_a_perfect_map_has_all_its_energy_inside(planted):
@@ -86,22 +86,22 @@ def test_directions_are_those_of_the_table():
 # Maps that are made
 
 
-EXPLAINER, IMAGES = Explainer(small(), layer="4"), some(2)
+EXPLAINER, IMAGES = Explainer(small(), layer="4"), random_images(2)
 EXPLANATION = EXPLAINER.explain(IMAGES, "gradcam")
 BY_RANK = ["insertion", "deletion", "road", "pointing_game"]
 
 
-def measured(heat: Tensor, names, options=QUICK):
-    actual = measure(EXPLAINER, IMAGES, {"gradcam": with_map(EXPLANATION, heat)}, names, options, boxes(2))
+def measure_heatmap(heat: Tensor, names, options=QUICK):
+    actual = measure(EXPLAINER, IMAGES, {"gradcam": replace_heatmap(EXPLANATION, heat)}, names, options, boxes(2))
     return {name: by_method["gradcam"] for name, by_method in actual.items()}
 
 
-def shuffled(seed: int) -> Tensor:
+def shuffled_map(seed: int) -> Tensor:
     """A map (24, 24) of which no two pixels are equal, within [0, 1]."""
     return torch.randperm(576, generator=torch.Generator().manual_seed(seed)).view(24, 24) / 575
 
 
-def levels(seed: int, number: int) -> Tensor:
+def map_of_levels(seed: int, number: int) -> Tensor:
     """A map (24, 24) of few levels, so that most pixels tie."""
     return torch.randint(number + 1, (24, 24), generator=torch.Generator().manual_seed(seed)) / number
 
@@ -109,8 +109,8 @@ def levels(seed: int, number: int) -> Tensor:
 @FEW
 @given(st.integers(0, 2**20), st.integers(1, 16), st.sampled_from([0.5, 2.0, 3.0]), st.booleans())
 def test_metrics_of_ranks_do_not_see_scale(seed, number, power, distinct):
-    heat = shuffled(seed) if distinct else levels(seed, number)
-    actual, expected = measured(0.1 + 0.7 * heat.double() ** power, BY_RANK), measured(heat, BY_RANK)
+    heat = shuffled_map(seed) if distinct else map_of_levels(seed, number)
+    actual, expected = measure_heatmap(0.1 + 0.7 * heat.double() ** power, BY_RANK), measure_heatmap(heat, BY_RANK)
     for name in BY_RANK:
         assert torch.equal(actual[name], expected[name])
 
@@ -118,15 +118,15 @@ def test_metrics_of_ranks_do_not_see_scale(seed, number, power, distinct):
 @FEW
 @given(st.floats(0, 1, width=32))
 def test_road_of_a_constant_map_is_zero(level):
-    assert measured(torch.full((24, 24), level), ["road"])["road"].tolist() == [0, 0]
+    assert measure_heatmap(torch.full((24, 24), level), ["road"])["road"].tolist() == [0, 0]
 
 
 @FEW
 @given(st.integers(0, 2**20))
 def test_road_of_the_inverted_map_is_the_negative(seed):
-    heat = shuffled(seed)
-    actual = measured(heat, ["road"])["road"]
-    assert torch.equal(measured(1 - heat, ["road"])["road"], -actual)
+    heat = shuffled_map(seed)
+    actual = measure_heatmap(heat, ["road"])["road"]
+    assert torch.equal(measure_heatmap(1 - heat, ["road"])["road"], -actual)
     assert (actual != 0).all()
 
 
@@ -135,8 +135,8 @@ FOUR = st.lists(st.floats(0, 1, width=32), min_size=4, max_size=4)
 
 @MANY
 @given(FOUR, FOUR)
-def test_complexity_is_monotone_and_within_its_bounds(one, other):
-    low, high = torch.tensor([[one, other]]).aminmax(dim=1)
+def test_complexity_is_monotone_and_within_its_bounds(first_map, second_map):
+    low, high = torch.tensor([[first_map, second_map]]).aminmax(dim=1)
     complexity = METRICS["complexity"].function
     of_low, of_high = (float(complexity(maps.view(1, 2, 2))) for maps in (low, high))
     assert 0 <= of_low <= of_high <= 1
@@ -148,8 +148,8 @@ SHARE = st.floats(0, 1)
 @MANY
 @given(SHARE, SHARE, SHARE)
 def test_adcc_lies_between_its_parts(coherency, complexity, drop):
-    given_ = [torch.tensor([part], dtype=torch.float64) for part in (coherency, complexity, drop)]
-    actual = float(METRICS["adcc"].function(*given_))
+    arguments = [torch.tensor([part], dtype=torch.float64) for part in (coherency, complexity, drop)]
+    actual = float(METRICS["adcc"].function(*arguments))
     parts = (coherency, 1 - complexity, 1 - drop)
     assert min(parts) - 1e-9 <= actual <= max(parts) + 1e-9
     assert 0 <= actual <= 1 + 1e-9
@@ -160,28 +160,28 @@ def test_adcc_lies_between_its_parts(coherency, complexity, drop):
 @MANY
 @given(SHARE, SHARE, st.floats(-0.5, 0.5))
 def test_arcc_lies_between_its_parts(coherency, complexity, road):
-    given_ = [torch.tensor([part], dtype=torch.float64) for part in (coherency, complexity, road)]
-    actual = float(METRICS["arcc"].function(*given_))
+    arguments = [torch.tensor([part], dtype=torch.float64) for part in (coherency, complexity, road)]
+    actual = float(METRICS["arcc"].function(*arguments))
     parts = (coherency, 1 - complexity, min(max(2 * road, 0), 1))
     assert min(parts) - 1e-9 <= actual <= max(parts) + 1e-9
 
 
 @MANY
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
-def test_drops_are_shares(score, kept, removed):
-    one = torch.tensor([score])
-    drop = METRICS["average_drop"].function(one, torch.tensor([kept]))
-    rise = METRICS["increase_in_confidence"].function(one, torch.tensor([kept]))
-    if one == 0:
+def test_drops_are_shares(score, kept_share, removed_share):
+    full_score = torch.tensor([score])
+    drop = METRICS["average_drop"].function(full_score, torch.tensor([kept_share]))
+    rise = METRICS["increase_in_confidence"].function(full_score, torch.tensor([kept_share]))
+    if full_score == 0:
         assert drop.isnan()
     else:
         assert 0 <= drop <= 1
         assert not (rise == 1 and drop > 0)
-        assert 0 <= METRICS["average_drop_in_deletion"].function(one, torch.tensor([removed])) <= 1
+        assert 0 <= METRICS["average_drop_in_deletion"].function(full_score, torch.tensor([removed_share])) <= 1
 
 
 def test_curves_of_scores_lie_within_them():
-    actual = measured(shuffled(0), ["insertion", "deletion", "road"])
+    actual = measure_heatmap(shuffled_map(0), ["insertion", "deletion", "road"])
     assert ((actual["insertion"] >= 0) & (actual["insertion"] <= 1)).all()
     assert ((actual["deletion"] >= 0) & (actual["deletion"] <= 1)).all()
     assert (actual["road"].abs() <= 0.5).all()
@@ -190,7 +190,7 @@ def test_curves_of_scores_lie_within_them():
 @FEW
 @given(st.integers(0, 2**20))
 def test_coherency_of_a_map_with_itself_is_one_and_with_its_inverse_zero(seed):
-    heat = shuffled(seed)[None]
+    heat = shuffled_map(seed)[None]
     coherency = METRICS["coherency"].function
     assert float(coherency(heat, 0.3 + 0.5 * heat)) == pytest.approx(1, abs=1e-5)
     assert float(coherency(heat, 1 - heat)) == pytest.approx(0, abs=1e-5)
@@ -201,7 +201,7 @@ def test_coherency_of_a_map_with_itself_is_one_and_with_its_inverse_zero(seed):
 
 @pytest.fixture(scope="module")
 def fidelity():
-    explainer, images = Explainer(small(), layer="4"), some(2)
+    explainer, images = Explainer(small(), layer="4"), random_images(2)
     methods = [name for name in METHODS if name != "exactshapley"]
     explanations = explainer.compare(images, methods)
     names = ["shapley_error", "shapley_spearman", "efficiency_gap"]
@@ -216,7 +216,7 @@ def test_sampled_values_are_near_and_sum_to_the_whole(fidelity):
 
 @pytest.mark.parametrize("players", [(2, 2), (3, 4)])
 def test_exact_values_are_the_true_ones(players):
-    explainer, images = Explainer(small(), layer="4"), some(2)
+    explainer, images = Explainer(small(), layer="4"), random_images(2)
     explanations = explainer.compare(images, ["exactshapley", "gradcam"], players=players)
     names = ["shapley_error", "shapley_spearman", "efficiency_gap"]
     actual = measure(explainer, images, explanations, names, players=players)
@@ -235,7 +235,7 @@ def test_methods_that_are_not_in_units_have_a_rank_alone(fidelity, method):
 
 
 def test_randomisation_of_a_model_without_weights_changes_nothing():
-    """So each map is compared with itself."""
+    """Each map is compared with itself."""
     plan = Plan("NCHW", (6, 6))
     explainer = Explainer(Planted(plan), layer="cells", utility="logit")
     image = image_of(plan, (1, 2))

@@ -1,4 +1,4 @@
-"""Traps of the metrics, one after the other."""
+"""Cases in which a naive implementation of a metric goes wrong."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.metric_networks import QUICK, at_features, boxes, of_log, small, some, with_map
+from helpers.metric_networks import (
+    QUICK,
+    boxes,
+    explain_at_features,
+    log_score_network,
+    random_images,
+    replace_heatmap,
+    small,
+)
 from helpers.networks import Toy
 from helpers.recorded_inputs import inputs_of
 from shapleycam import Explainer, utilities
@@ -31,7 +39,7 @@ def any_warning_is_an_error():
         yield
 
 
-def of_one(name, explainer, images, explanation, options=QUICK, **more):
+def measure_one(name, explainer, images, explanation, options=QUICK, **more):
     return measure(explainer, images, {explanation.method: explanation}, [name], options, **more)[name][
         explanation.method
     ]
@@ -41,40 +49,40 @@ def of_one(name, explainer, images, explanation, options=QUICK, **more):
 
 
 @pytest.fixture
-def hopeless():
+def hopeless_class():
     """A class of which the softmax probability is exactly 0 in float32, whatever is hidden: e^-200."""
     model = Toy(lambda a: torch.stack([a.flatten(1).sum(1) * 0.01 - 200, torch.zeros(len(a))], 1))
-    explainer, images = at_features(model), torch.tensor([[[[4.0, 3], [2, 0]]], [[[1.0, 2], [3, 0]]]])
+    explainer, images = explain_at_features(model), torch.tensor([[[[4.0, 3], [2, 0]]], [[[1.0, 2], [3, 0]]]])
     return explainer, images, explainer.explain(images, "hirescam", target=0)
 
 
 @pytest.mark.parametrize("name", ["average_drop", "average_drop_in_deletion", "adcc"])
-def test_a_score_of_zero_leaves_drops_undefined(hopeless, name):
-    assert torch.equal(hopeless[2].probabilities(0), torch.tensor([0.0, 1.0]))
-    assert of_one(name, *hopeless).isnan().tolist() == [True, True]
+def test_a_score_of_zero_leaves_drops_undefined(hopeless_class, name):
+    assert torch.equal(hopeless_class[2].probabilities(0), torch.tensor([0.0, 1.0]))
+    assert measure_one(name, *hopeless_class).isnan().tolist() == [True, True]
 
 
-def test_a_score_of_zero_has_no_increase_and_a_coherency(hopeless):
-    assert of_one("increase_in_confidence", *hopeless).tolist() == [0, 0]
-    assert of_one("coherency", *hopeless).tolist() == pytest.approx([1, 1], abs=0.1)
-    assert of_one("deletion", *hopeless).tolist() == [0, 0]
+def test_a_score_of_zero_has_no_increase_and_a_coherency(hopeless_class):
+    assert measure_one("increase_in_confidence", *hopeless_class).tolist() == [0, 0]
+    assert measure_one("coherency", *hopeless_class).tolist() == pytest.approx([1, 1], abs=0.1)
+    assert measure_one("deletion", *hopeless_class).tolist() == [0, 0]
 
 
 def test_a_score_of_zero_is_of_its_own_image_alone():
     model = Toy(lambda a: torch.stack([a.flatten(1).sum(1) - 204, torch.zeros(len(a))], 1))
-    explainer, images = at_features(model), torch.tensor([[[[2.0, 1], [1, 0]]], [[[100.0, 50], [54, 0]]]])
+    explainer, images = explain_at_features(model), torch.tensor([[[[2.0, 1], [1, 0]]], [[[100.0, 50], [54, 0]]]])
     explanation = explainer.explain(images, "hirescam", target=0)
-    assert of_one("average_drop", explainer, images, explanation).isnan().tolist() == [True, False]
+    assert measure_one("average_drop", explainer, images, explanation).isnan().tolist() == [True, False]
 
 
 def test_a_probability_that_vanishes_is_a_drop_of_one_and_no_adcc():
     """Whole, the image of ones has probability 1/2; without any of it, e^-200 = 0."""
     model = Toy(lambda a: torch.stack([-200 * (1 - a).square().flatten(1).sum(1), torch.zeros(len(a))], 1))
-    explainer, images = at_features(model), torch.ones(1, 1, 2, 2)
+    explainer, images = explain_at_features(model), torch.ones(1, 1, 2, 2)
     heat = torch.tensor([[1.0, 0.5], [0.25, 0]])
-    explanation = with_map(explainer.explain(images, "hirescam", target=0), heat)
-    assert of_one("average_drop", explainer, images, explanation).tolist() == [1]
-    assert of_one("adcc", explainer, images, explanation).tolist() == [0]
+    explanation = replace_heatmap(explainer.explain(images, "hirescam", target=0), heat)
+    assert measure_one("average_drop", explainer, images, explanation).tolist() == [1]
+    assert measure_one("adcc", explainer, images, explanation).tolist() == [0]
 
 
 @pytest.mark.parametrize(
@@ -97,20 +105,20 @@ def test_adcc_of_an_unknown_drop_is_unknown_even_beside_a_zero():
 
 @pytest.mark.parametrize("level", [0.0, 0.3, 1.0])
 def test_a_constant_map_has_no_coherency(level):
-    explainer, images = Explainer(small(), layer="4"), some(2)
-    explanation = with_map(explainer.explain(images, "gradcam"), torch.full((24, 24), level))
-    assert of_one("coherency", explainer, images, explanation).tolist() == [0, 0]
-    assert of_one("adcc", explainer, images, explanation).tolist() == [0, 0]
-    assert of_one("pointing_game", explainer, images, explanation, objects=boxes(2)).tolist() == [0, 0]
+    explainer, images = Explainer(small(), layer="4"), random_images(2)
+    explanation = replace_heatmap(explainer.explain(images, "gradcam"), torch.full((24, 24), level))
+    assert measure_one("coherency", explainer, images, explanation).tolist() == [0, 0]
+    assert measure_one("adcc", explainer, images, explanation).tolist() == [0, 0]
+    assert measure_one("pointing_game", explainer, images, explanation, objects=boxes(2)).tolist() == [0, 0]
 
 
 def test_a_map_whose_second_cam_is_constant_has_no_coherency():
     """Nothing of image x·M speaks for the class: it is zero where the weight is positive."""
     weight = torch.tensor([[[1.0, 1], [1, -1]]])
-    explainer, images = at_features(of_log(weight)), torch.tensor([[[[1.0, 1], [1, 0.5]]]])
-    explanation = with_map(explainer.explain(images, "hirescam", target=0), torch.tensor([[0.0, 0], [0, 1]]))
-    assert of_one("coherency", explainer, images, explanation).tolist() == [0]
-    assert of_one("coherency", explainer, images, explanation).isfinite().all()
+    explainer, images = explain_at_features(log_score_network(weight)), torch.tensor([[[[1.0, 1], [1, 0.5]]]])
+    explanation = replace_heatmap(explainer.explain(images, "hirescam", target=0), torch.tensor([[0.0, 0], [0, 1]]))
+    assert measure_one("coherency", explainer, images, explanation).tolist() == [0]
+    assert measure_one("coherency", explainer, images, explanation).isfinite().all()
 
 
 def test_the_second_cam_is_of_the_class_that_was_explained_not_of_the_new_prediction():
@@ -120,21 +128,21 @@ def test_the_second_cam_is_of_the_class_that_was_explained_not_of_the_new_predic
         left, right = a[..., 0].sum((1, 2)), a[..., 1].sum((1, 2))
         return torch.stack([2 * left - 7, right], 1)  # 1 against 0.5 of the image; after the mask -2.4 against 0.5
 
-    explainer, images = at_features(Toy(head)), torch.tensor([[[[3.0, 0.25], [1, 0.25]]]])
+    explainer, images = explain_at_features(Toy(head)), torch.tensor([[[[3.0, 0.25], [1, 0.25]]]])
     heat = torch.tensor([[0.7, 1], [0.2, 1]])
-    explanation = with_map(explainer.explain(images, "hirescam"), heat)
+    explanation = replace_heatmap(explainer.explain(images, "hirescam"), heat)
     assert explanation.target.tolist() == [0]
     # CAM of class 0 of x·M = 2.1 .25 / .2 .25 is 1 0 / 0.2/2.1 0
-    other = torch.tensor([[1.0, 0], [0.2 / 2.1, 0]])
-    expected = (np.corrcoef(heat.flatten(), other.flatten())[0, 1] + 1) / 2
-    assert float(of_one("coherency", explainer, images, explanation)) == pytest.approx(expected, abs=1e-5)
+    second_map = torch.tensor([[1.0, 0], [0.2 / 2.1, 0]])
+    expected = (np.corrcoef(heat.flatten(), second_map.flatten())[0, 1] + 1) / 2
+    assert float(measure_one("coherency", explainer, images, explanation)) == pytest.approx(expected, abs=1e-5)
 
 
 def test_increase_is_strict():
-    explainer, images = Explainer(small(), layer="4"), some(3)
-    explanation = with_map(explainer.explain(images, "gradcam"), torch.ones(24, 24))
-    assert of_one("increase_in_confidence", explainer, images, explanation).tolist() == [0, 0, 0]
-    assert of_one("average_drop", explainer, images, explanation).tolist() == [0, 0, 0]
+    explainer, images = Explainer(small(), layer="4"), random_images(3)
+    explanation = replace_heatmap(explainer.explain(images, "gradcam"), torch.ones(24, 24))
+    assert measure_one("increase_in_confidence", explainer, images, explanation).tolist() == [0, 0, 0]
+    assert measure_one("average_drop", explainer, images, explanation).tolist() == [0, 0, 0]
     same, more = torch.tensor([0.5, 0.5]), torch.tensor([0.5, 0.5 + 1e-7])
     assert METRICS["increase_in_confidence"].function(same, more).tolist() == [0, 1]
 
@@ -161,22 +169,22 @@ def test_a_percentile_is_that_share_also_of_zeros(percentile, most_first):
 
 def test_the_images_themselves_lose_that_share():
     """Seen where they enter the network: a constant colour is no clue to imputation, but the noise is."""
-    images = some(1)
+    images = random_images(1)
     heat = torch.zeros(1, 24, 24)
     heat[0, :4, :4] = 1
     changed = impute_percentiles(images, heat, (10, 50), torch.ones_like(images), most_first=True)
-    shares = [(one != images).any(1).float().mean().item() for one in changed]
+    shares = [(imputed != images).any(1).float().mean().item() for imputed in changed]
     assert shares == pytest.approx([round(57.6) / 576, 0.5])
 
 
 def test_deletion_of_a_map_with_zeros_takes_equal_steps():
     model = small()
-    explainer, images = Explainer(model, layer="4"), some(1) + 5  # no pixel is zero
+    explainer, images = Explainer(model, layer="4"), random_images(1) + 5  # no pixel is zero
     heat = torch.zeros(24, 24)
     heat[3, 3] = 1
-    explanation = with_map(explainer.explain(images, "gradcam"), heat)
+    explanation = replace_heatmap(explainer.explain(images, "gradcam"), heat)
     with inputs_of(model) as seen:
-        of_one("deletion", explainer, images, explanation, MetricOptions(steps=4))
+        measure_one("deletion", explainer, images, explanation, MetricOptions(steps=4))
     assert [int((image == 0).all(1).sum()) for image in seen] == [0, 144, 288, 432, 576]
     assert (seen[1][0, :, 3, 3] == 0).all()
     assert (seen[1][0, :, :6].flatten(1) == 0).sum() == 3 * 144  # the others from the top on, row 3 among them
@@ -193,7 +201,7 @@ def assert_same(actual, expected, tolerance):
             )
 
 
-def one_by_one(parts):
+def join_batches(parts):
     return {
         name: {method: torch.cat([part[name][method] for part in parts]) for method in by_method}
         for name, by_method in parts[0].items()
@@ -201,7 +209,7 @@ def one_by_one(parts):
 
 
 def test_every_metric_is_of_the_image_alone():
-    explainer, images = Explainer(small().double(), layer="4"), some(4).double()
+    explainer, images = Explainer(small().double(), layer="4"), random_images(4).double()
     methods, objects = [*SOME_METHODS, "pathcam", "sampledshapley"], boxes(4)
     objects[2] = False
     objects[3] = objects[3].roll(5, 0)
@@ -213,7 +221,7 @@ def test_every_metric_is_of_the_image_alone():
         return measure(explainer, chosen, explanations, ["all"], options, objects[places])
 
     together = measured([0, 1, 2, 3])
-    alone = one_by_one([measured([place]) for place in range(4)])
+    alone = join_batches([measured([place]) for place in range(4)])
     assert_same(alone, together, 1e-5)
     backwards = measured([3, 1, 0])
     assert_same(backwards, {n: {m: v[[3, 1, 0]] for m, v in of.items()} for n, of in together.items()}, 1e-5)
@@ -234,7 +242,7 @@ def test_every_metric_of_the_default_model_is_of_the_image_alone(explainer, imag
 
     together = measured([2, 0, 1])
     assert_same(
-        one_by_one([measured([0]), measured([1])]),
+        join_batches([measured([0]), measured([1])]),
         {n: {m: v[[1, 2]] for m, v in of.items()} for n, of in together.items()},
         1e-5,
     )
@@ -242,13 +250,13 @@ def test_every_metric_of_the_default_model_is_of_the_image_alone(explainer, imag
 
 @pytest.mark.parametrize("name", OF_DRAWS)
 def test_draws_are_of_the_seed(name):
-    explainer, images = Explainer(small(), layer="4"), some(2)
+    explainer, images = Explainer(small(), layer="4"), random_images(2)
     explanation = explainer.explain(images, "gradcam")
 
     def measured(seed, seed_outside):
         torch.manual_seed(seed_outside)
         noisy = MetricOptions(road_noise=0.5, percentiles=(50,), sensitivity_draws=2, randomised_stages=1, seed=seed)
-        return of_one(name, explainer, images, explanation, noisy)
+        return measure_one(name, explainer, images, explanation, noisy)
 
     first = measured(0, 0)
     assert torch.equal(first, measured(0, 99))
@@ -258,9 +266,9 @@ def test_draws_are_of_the_seed(name):
 @pytest.mark.parametrize("name", ["max_sensitivity", "randomisation_spearman"])
 def test_draws_are_of_the_content(name):
     """Two images, the second all but the first: it is drawn for anew. The same image twice has the same draws."""
-    explainer, image = Explainer(small(), layer="4"), some(1)
+    explainer, image = Explainer(small(), layer="4"), random_images(1)
     images = torch.cat([image, image + 1e-6, image])
-    actual = of_one(name, explainer, images, explainer.explain(images, "gradcam"))
+    actual = measure_one(name, explainer, images, explainer.explain(images, "gradcam"))
     assert actual[0] == pytest.approx(float(actual[2]), abs=1e-6)
     assert abs(actual[0] - actual[1]) > 1e-4
 
@@ -271,30 +279,30 @@ def test_draws_are_of_the_content(name):
 @pytest.mark.parametrize("name", METRICS)
 @pytest.mark.parametrize("context", [torch.no_grad, torch.enable_grad, torch.inference_mode])
 def test_inside_the_callers_context(name, context):
-    explainer, images = Explainer(small(), layer="4"), some(2)
+    explainer, images = Explainer(small(), layer="4"), random_images(2)
     explanation = explainer.explain(images, "shapleycam")
-    outside = of_one(name, explainer, images, explanation, objects=boxes(2))
+    outside = measure_one(name, explainer, images, explanation, objects=boxes(2))
     with context():
-        inside = of_one(name, explainer, images.clone(), explanation, objects=boxes(2))
-        again = explainer.explain(images.clone(), "shapleycam")
-        anew = of_one(name, explainer, images.clone(), again, objects=boxes(2))
+        inside = measure_one(name, explainer, images.clone(), explanation, objects=boxes(2))
+        second_explanation = explainer.explain(images.clone(), "shapleycam")
+        of_second = measure_one(name, explainer, images.clone(), second_explanation, objects=boxes(2))
     assert torch.equal(inside, outside)
-    assert torch.equal(anew, outside)
+    assert torch.equal(of_second, outside)
     assert not inside.requires_grad
 
 
 @pytest.mark.parametrize("name", METRICS)
 def test_no_graph_is_left_where_images_and_weights_want_gradients(name):
-    model, images = small(), some(2).requires_grad_()
+    model, images = small(), random_images(2).requires_grad_()
     explainer = Explainer(model, layer="4")
-    actual = of_one(name, explainer, images, explainer.explain(images, "shapleycam"), objects=boxes(2))
+    actual = measure_one(name, explainer, images, explainer.explain(images, "shapleycam"), objects=boxes(2))
     assert not actual.requires_grad
     assert images.grad is None
     assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
 
 
 def fingerprint(model):
-    """All that a metric could change of a model: tensors with their versions, modes, hooks, own attributes."""
+    """Return what a metric could change of a model: tensors and their versions, modes, hooks, attributes."""
     return {
         "tensors": {name: tensor.clone() for name, tensor in model.state_dict().items()},
         "identities": [id(tensor) for tensor in (*model.parameters(), *model.buffers())],
@@ -326,12 +334,12 @@ def test_the_model_is_left_as_it_was(name, fails):
     model[4].eval()  # modes differ, and BatchNorm would learn from a pass in train mode
     model[7].weight.requires_grad = False
     model[2].register_forward_hook(lambda *_: None)
-    explainer, images = Explainer(model, layer="4"), some(2)
+    explainer, images = Explainer(model, layer="4"), random_images(2)
     methods = ["shapleycam", "pathcam", "sampledshapley"]
     explanations = explainer.compare(images, methods)
     before, states, mode = fingerprint(model), random_states(), torch.is_grad_enabled()
     if fails:
-        gone = model[7].register_forward_hook(stop)
+        gone = model[7].register_forward_hook(raise_stopped)
         with pytest.raises(ModelError, match="stopped") if name in RUN_THE_MODEL else nullcontext():
             measure(explainer, images, explanations, [name], QUICK, boxes(2))
         gone.remove()
@@ -346,17 +354,20 @@ def test_the_model_is_left_as_it_was(name, fails):
     assert torch.is_grad_enabled() == mode
 
 
-def stop(*_):
+def raise_stopped(*_):
     raise RuntimeError("stopped")
 
 
 def test_explanations_and_images_are_left_as_they_were():
-    explainer, images = Explainer(small(), layer="4"), some(2)
+    explainer, images = Explainer(small(), layer="4"), random_images(2)
     explanations = explainer.compare(images, SOME_METHODS)
-    kept = images.clone(), {m: (e.heatmap.clone(), e.values.clone(), e.images.clone()) for m, e in explanations.items()}
+    copies = (
+        images.clone(),
+        {m: (e.heatmap.clone(), e.values.clone(), e.images.clone()) for m, e in explanations.items()},
+    )
     measure(explainer, images, explanations, ["all"], QUICK, boxes(2))
-    assert torch.equal(images, kept[0])
-    for method, tensors in kept[1].items():
+    assert torch.equal(images, copies[0])
+    for method, tensors in copies[1].items():
         now = explanations[method]
         assert all(map(torch.equal, tensors, (now.heatmap, now.values, now.images)))
 
@@ -383,9 +394,9 @@ def test_randomised_models_are_asked_as_the_model_was(choice):
     else:
         # the layer's 6 channels of 6 x 6 cells could lie either way, and what it is does not say
         reported, plain = ambiguous(nn.Identity(), layout="NCHW"), ambiguous(nn.MaxPool2d(1))
-    images = some(2)
+    images = random_images(2)
     actual = [
-        of_one("randomisation_spearman", explainer, images, explainer.explain(images, "gradcam"))
+        measure_one("randomisation_spearman", explainer, images, explainer.explain(images, "gradcam"))
         for explainer in (reported, plain)
     ]
     torch.testing.assert_close(*actual)
@@ -399,10 +410,10 @@ def ambiguous(layer, layout=None):
     return Explainer(model.eval(), layer="1", layout=layout)
 
 
-@pytest.mark.parametrize("what", ["players", "embeddings"])
-def test_randomisation_where_each_image_has_data_of_its_own(what):
-    images, model = some(3), small()
-    if what == "players":
+@pytest.mark.parametrize("of_each_image", ["players", "embeddings"])
+def test_randomisation_where_each_image_has_data_of_its_own(of_each_image):
+    images, model = random_images(3), small()
+    if of_each_image == "players":
         regions = torch.zeros(3, 6, 6, dtype=torch.long)
         regions[:, 3:] = 1
         regions[1] = regions[1].T.clone()
@@ -410,14 +421,14 @@ def test_randomisation_where_each_image_has_data_of_its_own(what):
     else:
         embeddings = torch.randn(3, 5, generator=torch.Generator().manual_seed(0))
         explainer, effort = Explainer(model, layer="4", utility=utilities.similarity(embeddings)), {}
-    method = "exactshapley" if what == "players" else "gradcam"
+    method = "exactshapley" if of_each_image == "players" else "gradcam"
     explanations = explainer.compare(images, [method], **effort)
     actual = measure(explainer, images, explanations, ["randomisation_spearman"], QUICK, **effort)
     assert actual["randomisation_spearman"][method].isfinite().all()
 
 
 def test_sampled_values_are_measured_against_orders_they_did_not_draw():
-    explainer, images = Explainer(small(), layer="4"), some(1)
+    explainer, images = Explainer(small(), layer="4"), random_images(1)
     options = MetricOptions(shapley_tolerance=0.02)
     explanations = explainer.compare(images, ["sampledshapley"], tolerance=0.02, seed=0)
     actual = measure(explainer, images, explanations, ["shapley_error"], options, tolerance=0.02, seed=0)
@@ -425,7 +436,7 @@ def test_sampled_values_are_measured_against_orders_they_did_not_draw():
 
 
 def test_sampled_values_of_another_seed_too():
-    explainer, images = Explainer(small(), layer="4"), some(1)
+    explainer, images = Explainer(small(), layer="4"), random_images(1)
     explanations = explainer.compare(images, ["sampledshapley"], tolerance=0.02, seed=1)
     options = MetricOptions(shapley_tolerance=0.02)
     actual = measure(explainer, images, explanations, ["shapley_error"], options, tolerance=0.02, seed=1)

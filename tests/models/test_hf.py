@@ -26,7 +26,7 @@ MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.3, 0.4]
 
 @pytest.fixture(autouse=True)
 def _no_hub(monkeypatch):
-    """No test asks the hub."""
+    """Keep every test offline."""
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
@@ -314,9 +314,9 @@ def test_any_other_processor_gives_its_own_pixels(kind, photo):
     assert torch.equal(transform(photo), OTHER[kind]()(photo, return_tensors="pt")["pixel_values"][0])
 
 
-@pytest.mark.parametrize("given", [len, str.upper])
-def test_what_is_no_processor_is_taken_as_it_is(given):
-    assert as_transform(given) is given
+@pytest.mark.parametrize("function", [len, str.upper])
+def test_what_is_no_processor_is_taken_as_it_is(function):
+    assert as_transform(function) is function
 
 
 def test_torchvisions_own_transforms_are_a_preprocess():

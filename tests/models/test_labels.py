@@ -1,4 +1,4 @@
-"""Class names, and the class that a user means."""
+"""Class names, and the class index of a user's target."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shapleycam.models.labels import class_index, class_name, imagenet_labels, s
 PETS = ("tabby, tabby cat", "Egyptian cat", "crane", "Crane", "tug, tugboat", "7")
 
 
-def meant(target: str | int) -> int:
+def index_of_target(target: str | int) -> int:
     return class_index(target, PETS, len(PETS))
 
 
@@ -48,21 +48,21 @@ def test_the_names_of_imagenet_agree_with_torchvisions():
     ],
 )
 def test_a_class_is_meant_by_number_name_synonym_or_whole_label(target, index):
-    assert meant(target) == index
+    assert index_of_target(target) == index
 
 
 def test_exact_case_decides_between_names_that_differ_in_it():
-    assert (meant("crane"), meant("Crane")) == (2, 3)
+    assert (index_of_target("crane"), index_of_target("Crane")) == (2, 3)
 
 
 def test_digits_are_a_number_and_not_a_name():
     with pytest.raises(TargetError, match="class 7 is out of range"):
-        meant("7")
+        index_of_target("7")
 
 
 def test_a_name_of_several_classes_is_refused_with_their_numbers():
     with pytest.raises(TargetError, match=r"class 'CRANE' is ambiguous: .* 2 \(crane\), 3 \(Crane\); give the number"):
-        meant("CRANE")
+        index_of_target("CRANE")
 
 
 def test_imagenets_two_cranes_are_ambiguous():
@@ -72,7 +72,7 @@ def test_imagenets_two_cranes_are_ambiguous():
 
 def test_of_an_unknown_name_the_nearest_are_told():
     with pytest.raises(TargetError, match=r"'tabbi' is not among the model's 6 labels; did you mean 'tabby'"):
-        meant("tabbi")
+        index_of_target("tabbi")
 
 
 def test_a_short_list_of_labels_is_told_whole():
@@ -83,13 +83,13 @@ def test_a_short_list_of_labels_is_told_whole():
 @pytest.mark.parametrize("target", [-1, 6, "-1", "6", "+6"])
 def test_a_number_out_of_range_is_refused_with_the_range(target):
     with pytest.raises(TargetError, match=rf"class {int(target)} is out of range: the model has classes 0 to 5"):
-        meant(target)
+        index_of_target(target)
 
 
 @pytest.mark.parametrize("target", ["²", "--1", "1.5", "٣", ""])
 def test_what_only_looks_like_a_number_is_an_unknown_name(target):
     with pytest.raises(TargetError, match="is not among the model's 6 labels"):
-        meant(target)
+        index_of_target(target)
 
 
 def test_a_name_without_labels_is_refused():

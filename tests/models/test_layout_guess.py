@@ -21,8 +21,8 @@ from shapleycam.models.token_declaration import TokenDeclaration, declared_token
 SQUARE = (224, 224)
 
 
-def around(layer: nn.Module | None = None, **declaration: object) -> nn.Module:
-    """A model that declares something, with a `layer` inside."""
+def model_around(layer: nn.Module | None = None, **declaration: object) -> nn.Module:
+    """Return a model with attributes that declare its patches, and a `layer` inside."""
     model = nn.Module()
     model.layer = layer or nn.Identity()
     for name, value in declaration.items():
@@ -56,12 +56,12 @@ def test_a_model_that_says_nothing_declares_nothing():
     ],
 )
 def test_prefix_and_patch_are_read_where_libraries_write_them(declaration, expected):
-    assert declared_tokens(around(**declaration), "layer") == expected
+    assert declared_tokens(model_around(**declaration), "layer") == expected
 
 
 def test_the_innermost_module_around_a_layer_has_the_word():
-    inner = around(num_prefix_tokens=1, patch_size=8)
-    outer = around(inner, num_prefix_tokens=5, patch_size=16)
+    inner = model_around(num_prefix_tokens=1, patch_size=8)
+    outer = model_around(inner, num_prefix_tokens=5, patch_size=16)
     assert declared_tokens(outer, "layer.layer") == TokenDeclaration(1, (8, 8))
     inner.num_prefix_tokens, inner.patch_size = None, None
     assert declared_tokens(outer, "layer.layer") == TokenDeclaration(5, (16, 16))
@@ -77,7 +77,7 @@ def test_the_innermost_module_around_a_layer_has_the_word():
     ],
 )
 def test_the_configs_of_transformers_are_read(config, patch):
-    assert declared_tokens(around(config=config), "layer").patch == patch
+    assert declared_tokens(model_around(config=config), "layer").patch == patch
 
 
 def test_timms_and_torchvisions_transformers_are_read():
@@ -94,7 +94,7 @@ def test_a_layer_that_declares_its_own_tokens_has_the_first_word():
     backbone = VisionTransformer(
         (70, 100), patch_size=14, embed_dim=8, depth=1, num_heads=1, num_classes=0, global_pool="", reg_tokens=4
     )
-    assert declared_tokens(around(backbone), "layer") == TokenDeclaration(5, (14, 14))
+    assert declared_tokens(model_around(backbone), "layer") == TokenDeclaration(5, (14, 14))
 
 
 # Tokens of declared patches

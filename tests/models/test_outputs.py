@@ -87,7 +87,7 @@ def test_the_only_part_that_can_be_meant_is_found(output):
 
 
 @pytest.mark.parametrize(
-    ("output", "said"),
+    ("output", "expected_message"),
     [
         ((LOGITS, OTHER), "a tuple of 2 tensors: 0 (2, 5), 1 (2, 3); say which is explained with output=0, say"),
         ([LOGITS, None, OTHER], "a list of 2 tensors: 0 (2, 5), 2 (2, 3); say which is explained with output=0, say"),
@@ -104,10 +104,10 @@ def test_the_only_part_that_can_be_meant_is_found(output):
     ],
     ids=lambda output: type(output).__name__,
 )
-def test_several_parts_that_can_be_meant_are_refused_with_their_shapes_and_what_to_write(output, said):
+def test_several_parts_that_can_be_meant_are_refused_with_their_shapes_and_what_to_write(output, expected_message):
     with pytest.raises(ModelError) as refused:
         find_logits(output)
-    assert str(refused.value).startswith(f"the model returns {said}")
+    assert str(refused.value).startswith(f"the model returns {expected_message}")
     assert str(refused.value).endswith(", say, or a function")
 
 
@@ -149,7 +149,7 @@ def test_what_an_object_works_out_is_chosen_by_its_name_too():
 
 
 @pytest.mark.parametrize(
-    ("choice", "output", "there"),
+    ("choice", "output", "expected_message"),
     [
         ("c", {"a": OTHER, "b": LOGITS}, "there are 'a', 'b'"),
         ("0", (OTHER, LOGITS), "there are 0, 1"),
@@ -160,10 +160,10 @@ def test_what_an_object_works_out_is_chosen_by_its_name_too():
         ("logits", None, "there are a NoneType, which has no parts"),
     ],
 )
-def test_a_part_that_is_not_there_is_refused_with_those_that_are(choice, output, there):
+def test_a_part_that_is_not_there_is_refused_with_those_that_are(choice, output, expected_message):
     with pytest.raises(ModelError) as refused:
         make_selector(choice)(output)
-    assert str(refused.value) == f"output={choice!r} is not in what the model returns; {there}"
+    assert str(refused.value) == f"output={choice!r} is not in what the model returns; {expected_message}"
 
 
 @pytest.mark.parametrize(("choice", "kind"), [(True, "bool"), (1.5, "float"), (["a"], "list"), (b"a", "bytes")])
@@ -183,13 +183,13 @@ class Returns(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.features = nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), nn.GELU())
-        self.fc, self.other = nn.Linear(8, 5), nn.Linear(8, 3)
+        self.fc, self.side = nn.Linear(8, 5), nn.Linear(8, 3)
         self.form = form
 
     def forward(self, x):
         pooled = self.features(x).square().mean((2, 3))
-        logits, other = self.fc(pooled), self.other(pooled)
-        return logits if self.form is None else self.form(logits, other)
+        logits, side = self.fc(pooled), self.side(pooled)
+        return logits if self.form is None else self.form(logits, side)
 
 
 FORMS = {
@@ -230,10 +230,10 @@ def test_an_explanation_is_that_of_the_same_model_returning_the_tensor(form, ima
 
 def test_another_part_is_another_question(images):
     model = Returns(lambda z, o: (z, o))
-    model.other.weight.data.abs_()  # so that the map is not blank
+    model.side.weight.data.abs_()  # so that the map is not blank
     e = Explainer(model, output=1, utility="logit").explain(images, "hirescam", target=2)
     a = model.features(images).detach().requires_grad_()
-    score = model.other(a.square().mean((2, 3)))[:, 2]
+    score = model.side(a.square().mean((2, 3)))[:, 2]
     (gradient,) = torch.autograd.grad(score.sum(), a)
     assert torch.allclose(e.values, (gradient * a).sum(1).detach(), atol=1e-6)
     assert e.output.shape == (2, 3)

@@ -47,8 +47,8 @@ SHAPES = {  # of one 224 x 224 image, before pooling and at the last convolution
 
 
 @cache
-def bare(name: str) -> shapleycam.Network:
-    """The network without numbers in it, which the largest ones are too slow to draw."""
+def load_bare_network(name: str) -> shapleycam.Network:
+    """Load the network on the meta device: initialising the largest ones is too slow."""
     with torch.device("meta"):
         return zoo.load_network(name, pretrained=False)
 
@@ -70,7 +70,7 @@ def test_the_networks_are_those_of_the_published_tables(published):
 
 def test_the_layers_are_those_of_the_published_tables(published):
     for name in ALL:
-        assert set(bare(name).layers) == {row["layer"] for row in published if row["network"] == name}
+        assert set(load_bare_network(name).layers) == {row["layer"] for row in published if row["network"] == name}
 
 
 def test_the_names_are_listed():
@@ -82,7 +82,7 @@ def test_the_names_are_listed():
 
 @pytest.fixture
 def calls(monkeypatch):
-    """What the libraries are asked for, in place of downloading it."""
+    """Record the calls to the libraries' loaders instead of downloading."""
     calls = []
 
     def of_torchvision(name, **options):
@@ -150,10 +150,10 @@ def test_without_a_network_one_line_names_the_way_out(name, hub, monkeypatch):
 
 
 def test_a_checkpoint_stands_in_for_the_published_weights(tmp_path):
-    own = torchvision.models.resnet18().state_dict()
-    torch.save(own, tmp_path / "own.pth")
+    state = torchvision.models.resnet18().state_dict()
+    torch.save(state, tmp_path / "own.pth")
     network = zoo.load_network("resnet18", tmp_path / "own.pth")
-    assert torch.equal(network.model.conv1.weight, own["conv1.weight"])
+    assert torch.equal(network.model.conv1.weight, state["conv1.weight"])
     assert network.origin == str(tmp_path / "own.pth")
     assert network.layers["last-conv"] == "layer4.1.conv2"
 
@@ -163,7 +163,7 @@ def test_a_checkpoint_stands_in_for_the_published_weights(tmp_path):
 
 @pytest.mark.parametrize("name", ALL)
 def test_photographs_are_prepared_as_the_paper_does(name):
-    preprocess = bare(name).preprocess
+    preprocess = load_bare_network(name).preprocess
     assert (preprocess.resize, preprocess.crop, preprocess.interpolation.value) == (256, (224, 224), "bilinear")
     assert preprocess.mean == (0.485, 0.456, 0.406)
     assert preprocess.std == (0.229, 0.224, 0.225)
@@ -184,7 +184,7 @@ def test_the_preprocessing_is_that_of_the_papers_scripts():
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_labels_are_those_of_imagenet(name):
-    labels = bare(name).labels
+    labels = load_bare_network(name).labels
     assert len(labels) == 1000
     assert labels[0].startswith("tench")
     assert labels[999].startswith("toilet tissue")
@@ -195,14 +195,14 @@ def test_the_labels_are_those_of_imagenet(name):
 
 @pytest.mark.parametrize("name", ALL)
 def test_both_layers_are_the_modules_that_the_papers_scripts_take(name):
-    network = bare(name)
+    network = load_bare_network(name)
     assert network.model.get_submodule(network.layers["before-pool"]) is BEFORE_POOL[name](network.model)
     assert network.model.get_submodule(network.layers["last-conv"]) is LAST_CONV[name](network.model)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_explainer_takes_the_papers_layers(name):
-    network = bare(name)
+    network = load_bare_network(name)
     assert shapleycam.Explainer(network).find_layer() == network.layers["before-pool"]
     assert shapleycam.Explainer(network, layer="before-pool").find_layer() == network.layers["before-pool"]
     assert shapleycam.Explainer(network, layer="last-conv").find_layer() == network.layers["last-conv"]
@@ -210,7 +210,7 @@ def test_the_explainer_takes_the_papers_layers(name):
 
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_the_last_convolution_is_one(name):
-    network = bare(name)
+    network = load_bare_network(name)
     last = network.model.get_submodule(network.layers["last-conv"])
     assert isinstance(last, nn.Conv2d)
     assert [module for module in network.model.modules() if isinstance(module, nn.Conv2d)][-1] is last
@@ -218,14 +218,14 @@ def test_the_last_convolution_is_one(name):
 
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_a_layer_of_the_users_own_is_taken_instead(name):
-    network = bare(name)
+    network = load_bare_network(name)
     first = next(n for n, module in network.model.named_modules() if isinstance(module, nn.Conv2d))
     assert shapleycam.Explainer(network, layer=first).find_layer() == first
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_the_layers_have_the_shapes_of_an_image(name):
-    network = bare(name)
+    network = load_bare_network(name)
     seen = {}
     hooks = [
         network.model.get_submodule(layer).register_forward_hook(

@@ -36,7 +36,7 @@ def real_photos(data):
 
 
 def timm_model(name: str, **changes: object) -> nn.Module:
-    """What carries the preprocessing of a timm model, without its weights."""
+    """Return an object with the preprocessing of a timm model, without its weights."""
     model = nn.Identity()
     model.pretrained_cfg = timm.get_pretrained_cfg(name).to_dict() | changes
     return model
@@ -134,7 +134,7 @@ def test_the_box_of_a_photograph_smaller_than_the_crop_reaches_outside_it(resize
 
 @pytest.fixture
 def half_a_gigabyte():
-    """Lets this process have 512 MiB more than it has, so that more is a MemoryError and not a dead machine."""
+    """Limit this process to 512 MiB more than it has, so that more is a MemoryError."""
     resource, psutil = pytest.importorskip("resource"), pytest.importorskip("psutil")
     before = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + 2**29, before[1]))
@@ -178,11 +178,11 @@ def test_pixels_outside_the_range_are_cut_and_not_wrapped():
 
 def test_resizes_by_the_interpolation_that_it_names():
     photo = Image.fromarray((torch.arange(64).view(8, 8) % 7 * 40).to(torch.uint8).numpy()).convert("RGB")
-    made = {
+    by_mode = {
         mode: Preprocess(5, (5, 5), HALF, HALF, mode)(photo)
         for mode in (InterpolationMode.BILINEAR, InterpolationMode.BICUBIC)
     }
-    for mode, image in made.items():
+    for mode, image in by_mode.items():
         by_pillow = photo.resize((5, 5), getattr(Image.Resampling, mode.name))
         levels = torch.from_numpy(np.array(by_pillow)).permute(2, 0, 1)
         assert torch.allclose(image, levels / 127.5 - 1, atol=1e-6)

@@ -57,16 +57,16 @@ def assert_same(actual, expected):
 
 
 class Backend:
-    """A compiler that counts how often its code is made and run."""
+    """A compiler backend that counts its compilations and the runs of its code."""
 
     def __init__(self):
-        self.made = self.run = 0
+        self.compilations = self.runs = 0
 
     def __call__(self, graph, _):
-        self.made += 1
+        self.compilations += 1
 
         def code(*args):
-            self.run += 1
+            self.runs += 1
             return graph(*args)
 
         return code
@@ -158,14 +158,14 @@ def test_a_compiled_model_runs_its_compiled_code_afterwards_and_not_meanwhile(sm
     compiled = torch.compile(small, backend=backend)
     with torch.no_grad():
         expected = compiled(images)
-    made, run = backend.made, backend.run
-    assert made
-    assert run
+    compilations, runs = backend.compilations, backend.runs
+    assert compilations
+    assert runs
     Explainer(compiled, layer="features").compare(images, METHODS, players=(2, 2))
-    assert (backend.made, backend.run) == (made, run)
+    assert (backend.compilations, backend.runs) == (compilations, runs)
     with torch.no_grad():
         assert torch.equal(compiled(images), expected)
-    assert (backend.made, backend.run) == (made, 2 * run)
+    assert (backend.compilations, backend.runs) == (compilations, 2 * runs)
 
 
 # Compiled in place, and in part
@@ -177,14 +177,14 @@ def test_a_model_compiled_in_place_is_explained_as_it_was_written(small, images,
     module.compile(backend=backend)
     with torch.no_grad():
         small(images)
-    code, made, run = module._compiled_call_impl, backend.made, backend.run
-    assert run
+    code, compilations, runs = module._compiled_call_impl, backend.compilations, backend.runs
+    assert runs
     assert_same(Explainer(small, layer="features").compare(images, METHODS, players=(2, 2)), expected)
     assert module._compiled_call_impl is code
-    assert (backend.made, backend.run) == (made, run)
+    assert (backend.compilations, backend.runs) == (compilations, runs)
     with torch.no_grad():
         small(images)
-    assert (backend.made, backend.run) == (made, 2 * run)
+    assert (backend.compilations, backend.runs) == (compilations, 2 * runs)
 
 
 def test_a_model_compiled_in_place_is_put_back_after_an_error(small, images, backend):
@@ -308,7 +308,7 @@ number = 3
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """An installed package of the user's: the name of the module in it with the functions."""
+    """Install a user's package; return the name of its module with the functions."""
     name = f"package_{abs(hash(tmp_path))}"
     (tmp_path / name / "nets").mkdir(parents=True)
     for part in (tmp_path / name, tmp_path / name / "nets"):

@@ -91,10 +91,10 @@ def test_another_number_of_rows_is_refused_with_what_was_found(function, count, 
 
 
 def test_a_flattened_batch_is_refused_for_coalitions_too():
-    one = explainer_of(torch.flatten)
-    assert one.explain(IMAGES[:1], "hirescam").target.tolist() == [1]
+    explainer = explainer_of(torch.flatten)
+    assert explainer.explain(IMAGES[:1], "hirescam").target.tolist() == [1]
     with pytest.raises(ModelError, match=r"the model returns shape \(\d+,\) for \d+ coalitions; expected one row"):
-        one.explain(IMAGES[:1], "exactshapley")
+        explainer.explain(IMAGES[:1], "exactshapley")
 
 
 def test_output_says_so_too():

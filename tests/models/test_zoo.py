@@ -1,4 +1,4 @@
-"""Networks by name: what is loaded, and what is said where it cannot be."""
+"""Networks by name: what is loaded, and the messages where that fails."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HUBS = {
 
 @pytest.fixture
 def no_network(monkeypatch):
-    """Every download fails, as on a machine without a network."""
+    """Make every download fail, as on a machine without a network."""
 
     def fail(*_, **__):
         raise ConnectionError("the hub cannot be reached\nand so on, over many lines")
@@ -37,12 +37,12 @@ def no_network(monkeypatch):
         monkeypatch.setattr(hub, fail)
 
 
-def same_weights(model: nn.Module, other: nn.Module) -> bool:
-    weights, expected = model.state_dict(), other.state_dict()
+def same_weights(model: nn.Module, expected_model: nn.Module) -> bool:
+    weights, expected = model.state_dict(), expected_model.state_dict()
     return weights.keys() == expected.keys() and all(torch.equal(weights[key], expected[key]) for key in weights)
 
 
-def written(path: Path, code: str) -> str:
+def write_code(path: Path, code: str) -> str:
     path.write_text(code)
     return f"{path}:make"
 
@@ -124,11 +124,11 @@ def test_the_published_weights_are_loaded(name, monkeypatch):
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("name", ["efficientnet_lite0", *HUBS])
 def test_a_checkpoint_stands_in_for_the_published_weights(name, tmp_path):
-    own = zoo.load_network(name, pretrained=False).model
+    untrained = zoo.load_network(name, pretrained=False).model
     file = tmp_path / "own.safetensors"
-    save_file(own.state_dict(), file)
+    save_file(untrained.state_dict(), file)
     network = zoo.load_network(name, file)
-    assert same_weights(network.model, own)
+    assert same_weights(network.model, untrained)
     assert network.origin == str(file)
 
 
@@ -185,7 +185,7 @@ MODULE = "from torch import nn\ndef make():\n    return nn.Sequential(nn.Conv2d(
 
 
 def test_a_function_may_return_a_module(tmp_path):
-    name = written(tmp_path / "mine.py", MODULE)
+    name = write_code(tmp_path / "mine.py", MODULE)
     network = zoo.load_network(name)
     assert isinstance(network.model[0], nn.Conv2d)
     assert not network.model.training
@@ -200,7 +200,7 @@ def test_a_function_may_return_a_network(tmp_path):
         "import shapleycam\nfrom torch import nn\n"
         "def make():\n    return shapleycam.Network(nn.Identity(), preprocess=len, labels=('a', 'b'), name='mine')\n"
     )
-    network = zoo.load_network(written(tmp_path / "mine.py", code))
+    network = zoo.load_network(write_code(tmp_path / "mine.py", code))
     assert network.preprocess is len
     assert network.labels == ("a", "b")
     assert network.name == "mine"
@@ -208,13 +208,13 @@ def test_a_function_may_return_a_network(tmp_path):
 
 def test_a_timm_module_from_a_function_keeps_its_preprocessing(tmp_path):
     code = "import timm\ndef make():\n    return timm.create_model('resnet18', num_classes=10)\n"
-    network = zoo.load_network(written(tmp_path / "mine.py", code))
+    network = zoo.load_network(write_code(tmp_path / "mine.py", code))
     assert network.preprocess.crop == (224, 224)
     assert network.labels is None  # ten classes are not ImageNet's
 
 
 def test_the_module_of_a_function_is_filled_from_the_checkpoint(tmp_path):
-    name, file = written(tmp_path / "mine.py", MODULE), tmp_path / "mine.safetensors"
+    name, file = write_code(tmp_path / "mine.py", MODULE), tmp_path / "mine.safetensors"
     weights = {"0.weight": torch.full((2, 3, 1, 1), 7.0), "0.bias": torch.tensor([1.0, 2.0])}
     save_file(weights, file)
     network = zoo.load_network(name, file)
@@ -228,7 +228,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_of_a_missing_function_the_nearest_are_told(tmp_path):
-    written(tmp_path / "mine.py", MODULE)
+    write_code(tmp_path / "mine.py", MODULE)
     with pytest.raises(ModelError, match=r"mine\.py has no function 'makes'; did you mean 'make'\?"):
         zoo.load_network(f"{tmp_path / 'mine.py'}:makes")
 
@@ -244,7 +244,7 @@ def test_of_a_missing_function_the_nearest_are_told(tmp_path):
 )
 def test_a_bug_in_the_users_file_is_told_as_one(code, reason, tmp_path):
     with pytest.raises(ModelError) as refused:
-        zoo.load_network(written(tmp_path / "mine.py", code))
+        zoo.load_network(write_code(tmp_path / "mine.py", code))
     message = str(refused.value)
     assert f"could not be made ({reason}" in message
     assert message.endswith(f"mend {tmp_path / 'mine.py'}, so that make() returns a torch.nn.Module")
@@ -253,4 +253,4 @@ def test_a_bug_in_the_users_file_is_told_as_one(code, reason, tmp_path):
 def test_what_is_no_network_is_refused(tmp_path):
     code = "def make():\n    return 'resnet18'\n"
     with pytest.raises(ModelError, match=r"the function returned str; expected a torch\.nn\.Module, or a shapleycam"):
-        zoo.load_network(written(tmp_path / "mine.py", code))
+        zoo.load_network(write_code(tmp_path / "mine.py", code))

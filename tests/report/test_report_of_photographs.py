@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from helpers.html_reader import assert_stands_alone
-from helpers.small_evaluations import picture, tiny
+from helpers.small_evaluations import picture, tiny_network
 from shapleycam import Explainer, Preprocess
 from shapleycam.errors import ReplayError
 from shapleycam.explaining.inputs import batch_of
@@ -19,7 +19,7 @@ METHODS = ("gradcam", "layercam", "pathcam-h")
 
 @pytest.fixture
 def explainer() -> Explainer:
-    return Explainer(tiny(), device="cpu")
+    return Explainer(tiny_network(), device="cpu")
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ def photos(tmp_path):
     return paths
 
 
-def pages(explainer, photos, methods=METHODS, **how):
-    return make_pages(explainer, batch_of(photos, explainer.preprocess, explainer.model), methods, **how)
+def pages(explainer, photos, methods=METHODS, **options):
+    return make_pages(explainer, batch_of(photos, explainer.preprocess, explainer.model), methods, **options)
 
 
 def test_each_photograph_has_its_classes_evidence_and_curvature(explainer, photos):
@@ -54,7 +54,7 @@ def test_each_photograph_has_its_classes_evidence_and_curvature(explainer, photo
 def test_the_efficiency_gap_is_that_of_the_game(explainer, photos):
     (page, _) = pages(explainer, photos)
     game = explainer.game(photos[:1])
-    everything, nothing = (torch.full((1, game.n_players), there) for there in (True, False))
+    everything, nothing = (torch.full((1, game.n_players), present) for present in (True, False))
     total = float(game.value(everything) - game.value(nothing))
     assert float(page.grand) == pytest.approx(total, rel=1e-3)
     for place, method in ((0, "gradcam"), (2, "pathcam-h")):
@@ -84,7 +84,7 @@ def test_without_a_game_there_is_no_gap_and_the_page_says_so(explainer, photos, 
 
 
 def test_a_fine_grid_is_not_printed(photos):
-    network = tiny(preprocess=Preprocess(96, (96, 96), (0.5,) * 3, (0.25,) * 3))  # whose grid is 24 x 24
+    network = tiny_network(preprocess=Preprocess(96, (96, 96), (0.5,) * 3, (0.25,) * 3))  # whose grid is 24 x 24
     actual = pages(Explainer(network, device="cpu"), photos)
     assert actual[0].maps[0].values is None
     assert "too fine to print" in assert_stands_alone(render_photographs(actual, [])).text
@@ -107,7 +107,7 @@ def test_names_of_files_and_labels_are_text(tmp_path):
     photo = tmp_path / f"{evil}\udcff.png"  # whose last character is no text
     picture(0).save(photo)
     labels = tuple(f"</script><script>alert({c})</script>" for c in range(10))
-    explainer = Explainer(tiny(labels=labels, name="<b>"), device="cpu")
+    explainer = Explainer(tiny_network(labels=labels, name="<b>"), device="cpu")
     actual = assert_stands_alone(render_photographs(pages(explainer, [photo]), []))
     assert len(actual.all("script")) == 1
     assert not actual.all("b")

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from helpers.html_reader import assert_stands_alone
-from helpers.small_evaluations import QUICK, folder_of, picture, run_evaluation, tiny
+from helpers.small_evaluations import QUICK, folder_of, picture, run_evaluation, tiny_network
 from shapleycam.errors import ShapleyCamError
 from shapleycam.experiments import Protocol, Store
 from shapleycam.experiments.merging import summarise_runs
@@ -39,12 +39,12 @@ def known(shots) -> Store:
     return run_evaluation(shots, shots.parent / "known", zoo.DEFAULT, protocol)
 
 
-def map_reproducer(store: Store, **given: str) -> MapReproducer:
-    return MapReproducer([store], given.get("trusted"), given.get("data"), "cpu")
+def map_reproducer(store: Store, **options: str) -> MapReproducer:
+    return MapReproducer([store], options.get("trusted"), options.get("data"), "cpu")
 
 
 def changed(store: Store, to: Path, change) -> Store:
-    """A copy of a run of which only the manifest is read, with something else in it."""
+    """Copy a run, changing its manifest."""
     manifest = json.loads(store.storage.read("manifest.json"))
     change(manifest)
     to.mkdir()
@@ -55,7 +55,7 @@ def changed(store: Store, to: Path, change) -> Store:
 def test_says_what_was_done_and_has_the_tables(known):
     page = render_runs([known], None)
     actual = assert_stands_alone(page)
-    for what in (
+    for expected_text in (
         "Decisions of 1 network on 5 photographs were explained by 3 methods: gradcam, shapleycam, layercam.",
         "What is explained is the class that the model predicts.",
         "RISE, Petsiuk 2018, arXiv:1806.07421",
@@ -64,7 +64,7 @@ def test_says_what_was_done_and_has_the_tables(known):
         known.manifest["models"][zoo.DEFAULT]["weights"][:12],
         "Another number of images: 5, and 50,000 in print.",
     ):
-        assert what in actual.text
+        assert expected_text in actual.text
     assert html(summarise_runs([known])) in page.decode()
 
 
@@ -73,10 +73,10 @@ def test_shows_the_photographs_on_which_methods_differ_most(known):
     actual = assert_stands_alone(page)
     where = {"model": zoo.DEFAULT, "layer": "before-pool", "utility": "rest"}
     expected = find_disagreements(known.rows(), "average_drop", **where)
-    for one in expected:
-        assert f"{one.image} {zoo.DEFAULT} {one.best} {100 * one.best_value:.1f} % {one.worst}" in actual.text
+    for row in expected:
+        assert f"{row.image} {zoo.DEFAULT} {row.best} {100 * row.best_value:.1f} % {row.worst}" in actual.text
     of_maps = [image["alt"] for image in actual.all("img") if "heatmap of" in image["alt"]]
-    named = [f"{method} heatmap of {one.image} for " for one in expected[:2] for method in QUICK.methods]
+    named = [f"{method} heatmap of {row.image} for " for row in expected[:2] for method in QUICK.methods]
     assert len(of_maps) == len(named)
     assert all(alt.startswith(name) for alt, name in zip(of_maps, named, strict=True))
 
@@ -88,10 +88,10 @@ def test_maps_made_again_are_those_that_were_measured(known):
 
 
 def test_of_several_runs_of_one_model_a_photograph_has_the_methods_of_all(known, shots, tmp_path):
-    other = run_evaluation(
+    second_run = run_evaluation(
         shots, tmp_path / "other", zoo.DEFAULT, replace(QUICK, methods=("hirescam",), metrics=("complexity",))
     )
-    maps = MapReproducer([known, other]).maps(zoo.DEFAULT, "before-pool", "rest", 0, 1)
+    maps = MapReproducer([known, second_run]).maps(zoo.DEFAULT, "before-pool", "rest", 0, 1)
     assert list(maps) == [*QUICK.methods, "hirescam"]
 
 
@@ -108,9 +108,9 @@ def test_photographs_may_have_moved(known, shots, tmp_path):
 
 
 def test_where_maps_cannot_be_made_again_one_line_says_why(known, tmp_path):
-    other = folder_of(tmp_path / "other", 5, first=7)
-    actual = assert_stands_alone(render_runs([known], map_reproducer(known, data=str(other))))
-    assert f"Maps are not shown: {other} holds other photographs than the run measured" in actual.text
+    other_folder = folder_of(tmp_path / "other", 5, first=7)
+    actual = assert_stands_alone(render_runs([known], map_reproducer(known, data=str(other_folder))))
+    assert f"Maps are not shown: {other_folder} holds other photographs than the run measured" in actual.text
     assert not [image for image in actual.all("img") if "heatmap of" in image["alt"]]
 
 
@@ -123,9 +123,9 @@ def test_where_maps_cannot_be_made_again_one_line_says_why(known, tmp_path):
     ],
 )
 def test_what_is_not_what_it_was_is_refused(known, tmp_path, change, expected_message):
-    other = changed(known, tmp_path / "run", change)
+    changed_run = changed(known, tmp_path / "run", change)
     with pytest.raises(ShapleyCamError, match=expected_message):
-        map_reproducer(other).maps(zoo.DEFAULT, "before-pool", "rest", 0, 1)
+        map_reproducer(changed_run).maps(zoo.DEFAULT, "before-pool", "rest", 0, 1)
 
 
 def test_of_a_run_that_notes_little_there_is_a_report_all_the_same(shots, tmp_path):
@@ -163,7 +163,7 @@ def test_names_of_users_are_text(tmp_path):
     (shots / EVIL).mkdir()
     picture(5).save(shots / EVIL / "script>.jpg")
     (shots / EVIL / "broken>.jpg").write_bytes(b"nothing")
-    network = tiny(name="<b onclick=alert(1)>", labels=tuple(f"</script><i>{c}" for c in "abcdefghij"))
+    network = tiny_network(name="<b onclick=alert(1)>", labels=tuple(f"</script><i>{c}" for c in "abcdefghij"))
     page = render_runs([run_evaluation(shots, tmp_path / "run", network)], None)
     actual = assert_stands_alone(page)
     assert len(actual.all("script")) == 1
@@ -176,7 +176,7 @@ def test_names_of_users_are_text(tmp_path):
 def test_several_networks_and_settings_have_a_section_and_ranks_each(tmp_path):
     shots = folder_of(tmp_path / "shots", 4)
     protocol = replace(QUICK, utilities=("rest", "log_probability"), metrics=("coherency", "complexity"))
-    networks = [tiny(seed, f"tiny{seed}") for seed in range(4)]
+    networks = [tiny_network(seed, f"tiny{seed}") for seed in range(4)]
     actual = assert_stands_alone(render_runs([run_evaluation(shots, tmp_path / "run", networks, protocol)], None))
     assert actual.text.startswith("Evaluation of 4 networks")
     assert "Layer before-pool, utility log_probability" in actual.text

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.small_evaluations import QUICK, folder_of, run_evaluation, tiny
+from helpers.small_evaluations import QUICK, folder_of, run_evaluation, tiny_network
 from shapleycam import Explainer
 from shapleycam.explaining.inputs import batch_of
 from shapleycam.report import make_pages, render_photographs, render_runs
@@ -19,7 +19,7 @@ def pages(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     shots = folder_of(folder / "shots", 8)
     store = run_evaluation(shots, folder / "run")
-    explainer = Explainer(tiny(), device="cpu")
+    explainer = Explainer(tiny_network(), device="cpu")
     batch = batch_of(sorted(shots.iterdir())[:2], explainer.preprocess, explainer.model)
     texts = {
         "run": render_runs([store], MapReproducer([store], None, None, "cpu")),
@@ -36,9 +36,9 @@ def report(request, pages) -> Path:
     return pages[request.param]
 
 
-def opened(chromium, path: Path, **how):
-    """A page, with what it asked for and what it complained of."""
-    page = chromium.new_page(**how)
+def open_page(chromium, path: Path, **options):
+    """Open a page; return it with its requests and its console messages."""
+    page = chromium.new_page(**options)
     requested, expected_message = [], []
     page.on("request", lambda request: requested.append(request.url))
     page.on("console", lambda message: expected_message.append(message.text))
@@ -48,7 +48,7 @@ def opened(chromium, path: Path, **how):
 
 
 def test_opens_with_no_request_and_no_complaint(chromium, report):
-    page, requested, expected_message = opened(chromium, report)
+    page, requested, expected_message = open_page(chromium, report)
     assert [url for url in requested if not url.startswith("data:")] == [report.as_uri()]
     assert expected_message == []
     assert page.evaluate("Array.from(document.images).every(image => image.complete && image.naturalWidth > 0)")
@@ -57,30 +57,30 @@ def test_opens_with_no_request_and_no_complaint(chromium, report):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_follows_the_readers_colours(chromium, report, scheme):
-    page, *_ = opened(chromium, report, color_scheme=scheme)
+    page, *_ = open_page(chromium, report, color_scheme=scheme)
     shade = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).map(Number)")
     assert all(part > 128 for part in shade) if scheme == "light" else all(part < 128 for part in shade)
     page.close()
 
 
 def test_fits_a_phone(chromium, report):
-    page, *_ = opened(chromium, report, viewport={"width": 360, "height": 700})
+    page, *_ = open_page(chromium, report, viewport={"width": 360, "height": 700})
     page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.close()
 
 
 def test_a_script_that_is_not_ours_does_not_run(chromium, report, tmp_path):
-    other = tmp_path / "other.html"
-    other.write_text(report.read_text().replace("<main>", "<main><script>window.ran = 1</script>"))
-    page, _, expected_message = opened(chromium, other)
+    with_script = tmp_path / "other.html"
+    with_script.write_text(report.read_text().replace("<main>", "<main><script>window.ran = 1</script>"))
+    page, _, expected_message = open_page(chromium, with_script)
     assert page.evaluate("window.ran") is None
     assert any("Content Security Policy" in text for text in expected_message)
     page.close()
 
 
 def test_a_click_sorts_a_table_and_another_turns_it_round(chromium, pages):
-    page, *_ = opened(chromium, pages["run"])
+    page, *_ = open_page(chromium, pages["run"])
     table = page.locator(".results table")
     figures = "rows => rows.map(row => parseFloat(row.cells[2].textContent))"
     button = table.locator("thead button").nth(2)

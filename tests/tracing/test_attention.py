@@ -19,7 +19,7 @@ def vit():
     return timm.create_model("vit_tiny_patch16_224").eval()
 
 
-def flags():
+def kernel_flags():
     cuda = torch.backends.cuda
     return cuda.flash_sdp_enabled(), cuda.mem_efficient_sdp_enabled(), cuda.math_sdp_enabled()
 
@@ -45,9 +45,9 @@ def test_shapleycam_on_a_vit(vit, images):
     with sdpa_kernel(SDPBackend.MATH):
         _, product = torch.autograd.functional.hvp(utility, activation, activation)
         gradient = torch.autograd.functional.jacobian(utility, activation)
-    before = flags()
+    before = kernel_flags()
     explanation = Explainer(vit, layer=layer).explain(images, "shapleycam-h", target=target)
-    assert flags() == before
+    assert kernel_flags() == before
     expected = (activation * (gradient - product / 2)).sum(2)
     torch.testing.assert_close(explanation.values, expected[:, 1:].unflatten(1, (14, 14)), rtol=1e-3, atol=1e-6)
     torch.testing.assert_close(explanation.prefix, expected[:, 0], rtol=1e-3, atol=1e-6)
@@ -55,19 +55,19 @@ def test_shapleycam_on_a_vit(vit, images):
 
 
 def test_the_choice_of_kernel_ends_with_its_last_user():
-    before = flags()
+    before = kernel_flags()
     inside, leave = threading.Barrier(2), threading.Event()
 
-    def other():
+    def hold_math_attention():
         with math_attention():
             inside.wait()
             leave.wait()
 
-    thread = threading.Thread(target=other)
+    thread = threading.Thread(target=hold_math_attention)
     with math_attention():
         thread.start()
         inside.wait()
-    assert flags() == (False, False, True)  # the other thread is still inside
+    assert kernel_flags() == (False, False, True)  # the other thread is still inside
     leave.set()
     thread.join()
-    assert flags() == before
+    assert kernel_flags() == before

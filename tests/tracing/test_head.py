@@ -45,29 +45,29 @@ def build(name: str) -> torch.nn.Module:
     """An untrained network, its parameters frozen, with a classifier that is not zero, and in mixed modes."""
     torch.manual_seed(0)
     source, architecture = name.split(":")
-    made = torchvision.models.get_model(architecture) if source == "torchvision" else timm.create_model(architecture)
-    for parameter in made.parameters():
+    network = torchvision.models.get_model(architecture) if source == "torchvision" else timm.create_model(architecture)
+    for parameter in network.parameters():
         parameter.requires_grad_(False)
         if parameter.dim() == 2 and not parameter.any():
             torch.nn.init.normal_(parameter, std=0.02)
-    return made.train()
+    return network.train()
 
 
-def relative(actual: torch.Tensor, expected: torch.Tensor) -> float:
-    """The largest error, as a share of the largest expected number."""
+def relative_error(actual: torch.Tensor, expected: torch.Tensor) -> float:
+    """Return the largest error divided by the largest expected number."""
     return float((actual - expected).abs().max() / expected.abs().max())
 
 
 @pytest.fixture(scope="module")
 def network():
-    """Builds each architecture once for its two layers."""
-    kept = {}
+    """Return a function that builds each architecture once for its two layers."""
+    built = {}
 
     def get(name):
-        if name not in kept:
-            kept.clear()
-            kept[name] = build(name)
-        return kept[name]
+        if name not in built:
+            built.clear()
+            built[name] = build(name)
+        return built[name]
 
     return get
 
@@ -84,10 +84,10 @@ def test_head_equals_the_full_forward(network, name, size, layer):
     model.train()
     traced = trace(model, images, layer, replay=True)
     activation = traced.activation.detach()
-    assert relative(traced.output.detach(), expected) < 1e-5
-    assert relative(traced.head(activation), expected) < 1e-5
+    assert relative_error(traced.output.detach(), expected) < 1e-5
+    assert relative_error(traced.head(activation), expected) < 1e-5
     rows = torch.tensor([1, 0, 1])
-    assert relative(traced.head(activation[rows], rows), expected[rows]) < 1e-5
+    assert relative_error(traced.head(activation[rows], rows), expected[rows]) < 1e-5
     assert all(module.training for module in model.modules())
 
 
@@ -95,13 +95,13 @@ def test_head_of_changed_activations_is_the_model_run_with_them(images):
     model = build("torchvision:resnet18").eval()
     layer = model.layer4[1].bn1
     traced = trace(model, images[:1], layer, replay=True)
-    other = torch.rand_like(traced.activation.detach()).repeat(3, 1, 1, 1)
-    other[1] = 0
-    handle = layer.register_forward_hook(lambda *_: other.clone())
+    changed = torch.rand_like(traced.activation.detach()).repeat(3, 1, 1, 1)
+    changed[1] = 0
+    handle = layer.register_forward_hook(lambda *_: changed.clone())
     with torch.no_grad():
         expected = model(images[:1].repeat(3, 1, 1, 1))
     handle.remove()
-    assert relative(traced.head(other), expected) < 1e-5
+    assert relative_error(traced.head(changed), expected) < 1e-5
 
 
 def test_head_is_differentiable_where_the_activation_is(images):
@@ -196,21 +196,21 @@ class Shared(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.one, self.two = torch.nn.Conv2d(3, 4, 1), torch.nn.Conv2d(4, 4, 1)
+        self.first, self.second = torch.nn.Conv2d(3, 4, 1), torch.nn.Conv2d(4, 4, 1)
         self.relu = torch.nn.ReLU(inplace=True)
 
     def forward(self, x):
-        kept = self.relu(self.one(x))
-        return (self.relu(self.two(kept)) + kept).mean((2, 3))
+        early = self.relu(self.first(x))
+        return (self.relu(self.second(early)) + early).mean((2, 3))
 
 
 def test_a_module_that_runs_before_and_after_the_layer():
     torch.manual_seed(0)
     model, images = Shared(), torch.rand(2, 3, 5, 5)
-    traced = trace(model, images, "two", replay=True)
+    traced = trace(model, images, "second", replay=True)
     changed = traced.activation.detach() - 0.3
-    kept = model.relu(model.one(images))
-    expected = (torch.relu(changed) + kept).mean((2, 3)).detach()
+    early = model.relu(model.first(images))
+    expected = (torch.relu(changed) + early).mean((2, 3)).detach()
     torch.testing.assert_close(traced.head(changed), expected)
     assert (changed < 0).any()  # a copy was handed to the in-place ReLU
 
@@ -223,7 +223,7 @@ def test_a_module_that_runs_before_and_after_the_layer():
     ],
 )
 def test_rows_that_do_not_fit_the_pass_are_refused(rows, samples, text):
-    traced = trace(Shared(), torch.rand(2, 3, 5, 5), "two", replay=True)
+    traced = trace(Shared(), torch.rand(2, 3, 5, 5), "second", replay=True)
     with pytest.raises(ReplayError, match=text):
         traced.head(torch.rand(rows, 4, 5, 5), None if samples is None else torch.tensor(samples))
     with pytest.raises(ReplayError, match=r"activations of shape \(2, 4, 5, 6\); expected \(rows, 4, 5, 5\)"):

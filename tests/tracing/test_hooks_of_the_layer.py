@@ -13,27 +13,27 @@ from shapleycam.utilities import inside
 IMAGES = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
 
 
-class Kept(nn.Module):
+class StoringByHook(nn.Module):
     """A hook keeps the layer's output, changed by a hook before it; `head` makes a map of the layer's and the kept."""
 
     def __init__(self, head, factor=1.0):
         super().__init__()
         torch.manual_seed(0)
         self.stem, self.features, self.fc = nn.Conv2d(3, 8, 4, 4), nn.Conv2d(8, 8, 1), nn.Linear(8, 5)
-        self.kept, self.head = {}, head
+        self.stored, self.head = {}, head
         if factor != 1:
             self.features.register_forward_hook(lambda _module, _inputs, output: factor * output)
-        self.features.register_forward_hook(lambda _module, _inputs, output: self.kept.update(features=output))
+        self.features.register_forward_hook(lambda _module, _inputs, output: self.stored.update(features=output))
 
     def forward(self, x):
         features = self.features(self.stem(x))
-        return self.fc(self.head(features, self.kept["features"]).mean((2, 3)))
+        return self.fc(self.head(features, self.stored["features"]).mean((2, 3)))
 
 
 HEADS = {
-    "kept only": lambda _, kept: kept.square(),
-    "both": lambda features, kept: features * kept,
-    "either": lambda features, kept: features.sigmoid() + kept.relu(),
+    "kept only": lambda _, stored: stored.square(),
+    "both": lambda features, stored: features * stored,
+    "either": lambda features, stored: features.sigmoid() + stored.relu(),
 }
 
 
@@ -47,7 +47,7 @@ def by_hand(model, head, factor, activation):
 @pytest.mark.parametrize("name", HEADS)
 def test_what_a_hook_of_the_layer_keeps_is_differentiated(name, factor):
     head = HEADS[name]
-    model = Kept(head, factor).eval()
+    model = StoringByHook(head, factor).eval()
     leaf = nn.Conv2d.forward(model.features, model.stem(IMAGES)).detach().requires_grad_()
     (gradient,) = torch.autograd.grad(by_hand(model, head, factor, leaf).sum(), leaf)
     explanation = Explainer(model, layer="features", utility="logit").explain(IMAGES, "hirescam", target=1)
@@ -58,14 +58,16 @@ def test_what_a_hook_of_the_layer_keeps_is_differentiated(name, factor):
 @pytest.mark.parametrize("name", HEADS)
 def test_coalitions_reach_what_a_hook_of_the_layer_keeps(name, factor):
     head = HEADS[name]
-    model = Kept(head, factor).eval()
+    model = StoringByHook(head, factor).eval()
     activation = nn.Conv2d.forward(model.features, model.stem(IMAGES)).detach()
     game = Explainer(model, layer="features", utility="logit").game(IMAGES, target=1)
     coalitions = torch.rand(6, 16, generator=torch.Generator().manual_seed(2)) < 0.5
     with torch.no_grad():
         empty = by_hand(model, head, factor, torch.zeros_like(activation))
-        played = [by_hand(model, head, factor, activation * one.reshape(1, 1, 4, 4)) - empty for one in coalitions]
-    torch.testing.assert_close(game.value(coalitions), torch.stack(played, 1), rtol=1e-4, atol=1e-6)
+        expected = [
+            by_hand(model, head, factor, activation * coalition.reshape(1, 1, 4, 4)) - empty for coalition in coalitions
+        ]
+    torch.testing.assert_close(game.value(coalitions), torch.stack(expected, 1), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("has_run", [False, True])

@@ -1,4 +1,4 @@
-"""The model is a guest's: after every call, also one that fails, it is what it was."""
+"""The user's model is unchanged after every call, also after one that fails."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def pictures():
 
 
 def state_of(model):
-    """All that a call could have changed, by value."""
+    """Return everything that a call could have changed, by value."""
     return {
         "tensors": {name: (tensor.clone(), tensor._version) for name, tensor in model.state_dict().items()},
         "gradients": {n: None if p.grad is None else p.grad.clone() for n, p in model.named_parameters()},
@@ -96,7 +96,7 @@ def test_nothing_is_changed_by_finding_the_layer(small, pictures):
     assert_same(before, state_of(small))
 
 
-def fail(*_):
+def raise_zero_division(*_):
     raise ZeroDivisionError
 
 
@@ -105,13 +105,13 @@ def test_nothing_is_changed_when_the_utility_raises(small, pictures, method):
     explainer = Explainer(small, layer="body")
     before = state_of(small)
     with pytest.raises(ZeroDivisionError):
-        explainer.explain(pictures, method, utility=fail)
+        explainer.explain(pictures, method, utility=raise_zero_division)
     assert_same(before, state_of(small))
 
 
 @pytest.mark.parametrize("broken", ["stem", "body", "fc"])
 def test_nothing_is_changed_when_the_model_raises(small, pictures, broken):
-    handle = getattr(small, broken).register_forward_pre_hook(fail)
+    handle = getattr(small, broken).register_forward_pre_hook(raise_zero_division)
     before = state_of(small)
     text = (
         r"the model raised ZeroDivisionError, for images of shape \(\d, 3, 16, 16\); expected a model that runs on them"
@@ -234,7 +234,7 @@ def test_eight_threads_share_one_model(small, pictures):
     explainer = Explainer(small, layer="body")
     names = ["gradcam", "shapleycam-h", "pathcam", "randomcam"]
     inputs = [torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(seed)) for seed in range(8)]
-    expected = [explainer.compare(one, names) for one in inputs]
+    expected = [explainer.compare(images, names) for images in inputs]
     before, actual, errors = state_of(small), {}, []
     barrier = threading.Barrier(8)
 

@@ -1,4 +1,4 @@
-"""Derivatives that are missing or hidden: found, refused with the reason, or not needed."""
+"""Missing or hidden derivatives are detected, refused with the reason, or not needed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ NONE = r"what comes after the layer has no derivative: an operation there \(quan
 INDEPENDENT = "runs, but the output does not depend on it, or has no derivative by it"
 
 
-def by(function):
-    """The small network whose head gets its activation through a function."""
+def model_with_function(function):
+    """Return the small network whose head gets its activation through a function."""
 
     class Changed(Small):
         def head(self, values):
@@ -81,8 +81,8 @@ class Right(torch.autograd.Function):
 @pytest.mark.parametrize("function", [WithoutGraph, InNumpy, OnceOnly, RaisesTwice])
 @pytest.mark.parametrize("place", ["deep inside", "at the end"])
 def test_no_second_derivative_is_refused_and_the_first_is_right(function, place):
-    model = by(function.apply) if place == "deep inside" else Small().eval()
-    plain = by(torch.square) if place == "deep inside" else Small().eval()
+    model = model_with_function(function.apply) if place == "deep inside" else Small().eval()
+    plain = model_with_function(torch.square) if place == "deep inside" else Small().eval()
     if place == "at the end":
         model = nn.Sequential(model, nn.Identity())
         model[1].forward = function.apply
@@ -97,7 +97,10 @@ def test_no_second_derivative_is_refused_and_the_first_is_right(function, place)
 
 @pytest.mark.parametrize("slope", [4.0, 40.0])
 def test_a_custom_function_that_is_right_twice_is_accepted(slope):
-    model, plain = by(lambda v: F.relu(Right.apply(slope * v) - 0.3)), by(lambda v: F.relu((slope * v) ** 2 - 0.3))
+    model, plain = (
+        model_with_function(lambda v: F.relu(Right.apply(slope * v) - 0.3)),
+        model_with_function(lambda v: F.relu((slope * v) ** 2 - 0.3)),
+    )
     torch.testing.assert_close(values(model, "shapleycam-h"), values(plain, "shapleycam-h"), rtol=1e-3, atol=1e-5)
 
 
@@ -118,21 +121,26 @@ custom_square.register_autograd(
 
 
 def test_custom_operators_with_and_without_a_registered_derivative():
-    torch.testing.assert_close(values(by(custom_square), "shapleycam-h"), values(by(torch.square), "shapleycam-h"))
-    half, images = by(lambda v: custom_half(v) + 0.5 * v), pictures()
+    torch.testing.assert_close(
+        values(model_with_function(custom_square), "shapleycam-h"),
+        values(model_with_function(torch.square), "shapleycam-h"),
+    )
+    half, images = model_with_function(lambda v: custom_half(v) + 0.5 * v), pictures()
     for method in ("hirescam", "shapleycam-h", "pathcam-h"):
         with pytest.raises(DerivativeError, match=NONE):
             values(half, method)
-    torch.testing.assert_close(values(half, "sampledshapley"), values(by(lambda v: v * 1.0), "sampledshapley"))
+    torch.testing.assert_close(
+        values(half, "sampledshapley"), values(model_with_function(lambda v: v * 1.0), "sampledshapley")
+    )
     assert values(half, "sampledshapley", images=images).abs().max() > 0
 
 
-def gated(detach):
+def gated_model(detach):
     def gate(v):
         gates = torch.exp(8 * v.mean((2, 3), keepdim=True))
         return v * (gates.detach() if detach else gates)
 
-    return by(gate)
+    return model_with_function(gate)
 
 
 def blurred_without_gradient(v):
@@ -141,14 +149,18 @@ def blurred_without_gradient(v):
     return v * mean * 3
 
 
-@pytest.mark.parametrize("model", [gated(True), by(blurred_without_gradient)], ids=["gate", "blur"])
+@pytest.mark.parametrize(
+    "model", [gated_model(True), model_with_function(blurred_without_gradient)], ids=["gate", "blur"]
+)
 @pytest.mark.parametrize("count", [1, 3])
 def test_parts_hidden_from_autograd_are_refused(model, count):
     with pytest.raises(
         DerivativeError, match=r"the gradient of utility 'rest' there is \d+% away from .*\(no_grad, detach"
     ):
         values(model, "hirescam", images=pictures(count))
-    torch.testing.assert_close(values(gated(False), "hirescam"), first_order(gated(False), pictures(), "body"))
+    torch.testing.assert_close(
+        values(gated_model(False), "hirescam"), first_order(gated_model(False), pictures(), "body")
+    )
 
 
 class FrozenBackbone(Small):
@@ -195,7 +207,7 @@ def rounded(v):
 
 @pytest.mark.parametrize("function", [in_numpy, rounded])
 def test_sampling_needs_no_derivative(function):
-    model = by(function)
+    model = model_with_function(function)
     with pytest.raises(LayerError, match=INDEPENDENT):
         values(model, "hirescam")
     with pytest.raises(DerivativeError, match=NONE):
@@ -225,7 +237,7 @@ def straight_through(v):
     lambda v: v.bfloat16().float(),
 ])  # fmt: skip
 def test_straight_through_estimators_are_accepted(function):
-    model = by(function)
+    model = model_with_function(function)
     torch.testing.assert_close(values(model, "hirescam"), first_order(model, pictures(), "body"))
     values(model, "shapleycam-h")
 

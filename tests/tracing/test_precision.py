@@ -28,9 +28,9 @@ class Small(nn.Module):
         self.stem = nn.Sequential(nn.Conv2d(3, 8, 2, stride=2), nn.BatchNorm2d(8), nn.ReLU(inplace=True))
         self.features = nn.Conv2d(8, 8, 3, padding=1)
         self.after = nn.Sequential(nn.GELU(), nn.Conv2d(8, 8, 3, padding=1), nn.Softplus())
-        self.again = nn.Linear(8, 8, bias=False)
-        self.same = nn.Linear(8, 8, bias=False)
-        self.same.weight = self.again.weight
+        self.tied = nn.Linear(8, 8, bias=False)
+        self.tied_too = nn.Linear(8, 8, bias=False)
+        self.tied_too.weight = self.tied.weight
         self.fc = nn.Linear(8, 5)
         self.register_buffer("scale", torch.rand(8))
         self(torch.rand(4, 3, 12, 12)).sum().backward()
@@ -39,11 +39,11 @@ class Small(nn.Module):
 
     def forward(self, x):
         x = self.after(self.features(self.stem(x))).mean((2, 3)) * self.scale
-        return self.fc((self.same(self.again(x))).to(self.fc.weight.dtype))
+        return self.fc((self.tied_too(self.tied(x))).to(self.fc.weight.dtype))
 
 
-def mixed(model: nn.Module) -> nn.Module:
-    """All half but the classifier."""
+def half_but_classifier(model: nn.Module) -> nn.Module:
+    """Convert all but the classifier to half precision."""
     model.half()
     model.fc.float()
     return model
@@ -57,7 +57,7 @@ def half_statistics(model: nn.Module) -> nn.Module:
 LOW = {
     "half": lambda model: model.half(),
     "bfloat16": lambda model: model.bfloat16(),
-    "mixed": mixed,
+    "mixed": half_but_classifier,
     "one buffer": half_statistics,
 }
 in_every_precision = pytest.mark.parametrize("lower", LOW.values(), ids=LOW.keys())
@@ -75,7 +75,7 @@ def photo() -> Image.Image:
 
 
 def state_of(model: nn.Module) -> list[tuple]:
-    """Of every parameter and buffer: itself, and all that could have been changed."""
+    """Return every parameter and buffer with all that could have been changed."""
     named = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
     return [
         (name, id(t), t.dtype, t.data_ptr(), t.stride(), t._version, t.requires_grad, id(t.grad), t.detach().clone())
@@ -84,23 +84,23 @@ def state_of(model: nn.Module) -> list[tuple]:
 
 
 def assert_same(before: list[tuple], after: list[tuple]) -> None:
-    for (*kept, numbers), (*now, now_numbers) in zip(before, after, strict=True):
-        assert kept == now
-        assert torch.equal(numbers, now_numbers), kept[0]
+    for (*facts_before, numbers_before), (*facts_after, numbers_after) in zip(before, after, strict=True):
+        assert facts_before == facts_after
+        assert torch.equal(numbers_before, numbers_after), facts_before[0]
 
 
-def compared(model: nn.Module, images: torch.Tensor) -> dict[str, shapleycam.Explanation]:
+def compare_methods(model: nn.Module, images: torch.Tensor) -> dict[str, shapleycam.Explanation]:
     return Explainer(model, layer="features").compare(images, METHODS, target=1, players=(2, 2))
 
 
 @in_every_precision
 def test_the_numbers_are_those_of_the_model_in_float32(images, lower):
     model = lower(Small())
-    expected = compared(copy.deepcopy(model).float(), images)
-    for given in (images, images.half(), images.bfloat16()):
-        if not torch.equal(given.float(), images):
+    expected = compare_methods(copy.deepcopy(model).float(), images)
+    for converted in (images, images.half(), images.bfloat16()):
+        if not torch.equal(converted.float(), images):
             continue
-        for name, e in compared(model, given).items():
+        for name, e in compare_methods(model, converted).items():
             for part in ("values", "heatmap", "output", "utility", "images"):
                 assert getattr(e, part).dtype == torch.float32, (name, part)
                 assert torch.equal(getattr(e, part), getattr(expected[name], part)), (name, part)
@@ -114,13 +114,13 @@ def test_the_images_of_this_test_are_the_same_in_bfloat16(images):
 def test_the_model_is_the_same_afterwards(images, lower):
     model = lower(Small())
     before = state_of(model)
-    compared(model, images)
+    compare_methods(model, images)
     assert_same(before, state_of(model))
     Explainer(model).explain(images)  # finds the layer
     assert_same(before, state_of(model))
 
 
-def fail(*_):
+def raise_error(*_):
     raise ZeroDivisionError
 
 
@@ -130,7 +130,7 @@ def test_the_model_is_the_same_after_an_error_of_the_utility(images, lower, meth
     model = lower(Small())
     before = state_of(model)
     with pytest.raises(ZeroDivisionError):
-        Explainer(model, layer="features", utility=fail).explain(images, method)
+        Explainer(model, layer="features", utility=raise_error).explain(images, method)
     assert_same(before, state_of(model))
 
 
@@ -139,7 +139,7 @@ def test_the_model_is_the_same_after_an_error_of_the_utility(images, lower, meth
 @pytest.mark.parametrize("method", ["gradcam", "pathcam"])
 def test_the_model_is_the_same_after_an_error_of_its_own(images, lower, broken, method):
     model = lower(Small())
-    getattr(model, broken).register_forward_pre_hook(fail)
+    getattr(model, broken).register_forward_pre_hook(raise_error)
     before = state_of(model)
     with pytest.raises(ModelError, match="the model raised ZeroDivisionError"):
         Explainer(model, layer="features").explain(images, method)
@@ -153,13 +153,13 @@ def test_the_game_is_that_of_the_model_in_float32(images, lower):
     expected = Explainer(copy.deepcopy(model).float(), layer="features").game(images, target=1)
     coalitions = torch.rand(20, 36, generator=torch.Generator().manual_seed(3)) < 0.5
     before = state_of(model)
-    for actual, wanted in (
+    for actual, expected_numbers in (
         (game.value(coalitions), expected.value(coalitions)),
         (game.gradient(game.activation / 2), expected.gradient(game.activation / 2)),
         (game.hvp(game.activation), expected.hvp(game.activation)),
     ):
         assert actual.dtype == torch.float32
-        assert torch.equal(actual, wanted)
+        assert torch.equal(actual, expected_numbers)
     assert_same(before, state_of(model))
 
 
@@ -208,9 +208,9 @@ def test_a_model_that_asks_its_weights_what_to_compute_in_is_explained(images):
 @pytest.mark.parametrize("lower", [lambda model: model, LOW["half"]], ids=["float32", "half"])
 def test_autocast_is_off_meanwhile_and_on_afterwards(images, dtype, lower):
     model = lower(Small())
-    expected = compared(model, images)
+    expected = compare_methods(model, images)
     with torch.autocast("cpu", dtype=dtype):
-        actual = compared(model, images)
+        actual = compare_methods(model, images)
         assert torch.is_autocast_enabled("cpu")
         assert torch.get_autocast_dtype("cpu") == dtype
         with torch.no_grad():
@@ -227,9 +227,9 @@ def test_a_game_that_is_played_under_autocast_is_in_float32(images):
     expected = game.value(coalitions), game.gradient(game.activation / 2)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         actual = game.value(coalitions), game.gradient(game.activation / 2)
-    for one, other in zip(actual, expected, strict=True):
-        assert one.dtype == torch.float32
-        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-6)
+    for under_autocast, without_autocast in zip(actual, expected, strict=True):
+        assert under_autocast.dtype == torch.float32
+        torch.testing.assert_close(under_autocast, without_autocast, atol=1e-6, rtol=1e-6)
 
 
 # Channels last
@@ -239,12 +239,12 @@ def test_a_game_that_is_played_under_autocast_is_in_float32(images):
 @pytest.mark.parametrize("of_images", [True, False])
 def test_channels_last_changes_nothing(images, of_model, of_images):
     model = Small()
-    expected = compared(model, images)
+    expected = compare_methods(model, images)
     if of_model:
         model = model.to(memory_format=torch.channels_last)
-    given = images.to(memory_format=torch.channels_last) if of_images else images
+    converted = images.to(memory_format=torch.channels_last) if of_images else images
     before = state_of(model)
-    for name, e in compared(model, given).items():
+    for name, e in compare_methods(model, converted).items():
         tolerance = {"atol": 2e-5, "rtol": 1e-3} if name == "sampledshapley" else {"atol": 1e-6, "rtol": 1e-4}
         torch.testing.assert_close(e.values, expected[name].values, **tolerance)
     assert_same(before, state_of(model))
@@ -253,9 +253,9 @@ def test_channels_last_changes_nothing(images, of_model, of_images):
 def test_half_and_channels_last_together_are_left_so(images):
     model = Small().half().to(memory_format=torch.channels_last)
     before = state_of(model)
-    actual = compared(model, images)
+    actual = compare_methods(model, images)
     assert_same(before, state_of(model))
-    expected = compared(Small().half().float(), images)
+    expected = compare_methods(Small().half().float(), images)
     torch.testing.assert_close(actual["gradcam"].values, expected["gradcam"].values, atol=1e-6, rtol=1e-4)
 
 
@@ -272,8 +272,8 @@ def test_a_model_in_double_precision_stays_so(images):
 
 
 def test_a_model_in_double_precision_gives_the_numbers_of_float32(images):
-    expected = compared(Small(), images)
-    for name, e in compared(Small().double(), images.double()).items():
+    expected = compare_methods(Small(), images)
+    for name, e in compare_methods(Small().double(), images.double()).items():
         if name == "randomcam":  # its weights are drawn in the precision of the activation
             continue
         torch.testing.assert_close(e.values.float(), expected[name].values, atol=1e-5, rtol=1e-3)

@@ -13,7 +13,7 @@ PREPROCESS = "expected images that it can take: check preprocess= and their size
 OWN = "expected a model that runs on them: its own error is the cause of this one"
 
 
-def raising(error, when):
+def raising_model(error, when):
     class Raising(Small):
         def see(self, values):
             if when(values):
@@ -40,7 +40,7 @@ def raising(error, when):
 def test_what_a_model_raises_is_its_error_with_the_cause(error, remedy, layer):
     for method in ("gradcam", "sampledshapley"):
         with pytest.raises(ModelError, match=type(error).__name__) as raised:
-            values(raising(error, lambda values: True), method, layer)
+            values(raising_model(error, lambda values: True), method, layer)
         assert remedy in str(raised.value)
         assert "\n" not in str(raised.value)
         assert raised.value.__cause__ is error
@@ -49,7 +49,7 @@ def test_what_a_model_raises_is_its_error_with_the_cause(error, remedy, layer):
 @pytest.mark.parametrize("method", ["pathcam-h", "sampledshapley"])
 def test_an_error_of_a_replay_does_not_blame_the_images(method):
     error = ValueError("sizes of more than two images")
-    model = raising(error, lambda values: len(values) > 2)
+    model = raising_model(error, lambda values: len(values) > 2)
     with pytest.raises(
         ModelError, match=r"when what comes after layer 'body' was run on 3 activations; expected"
     ) as raised:

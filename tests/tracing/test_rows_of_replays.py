@@ -57,16 +57,16 @@ class ImageMajor(PositionMajor):
         return rows.reshape(len(stem), -1, stem.shape[1]).amax(1)
 
 
-class KeptByHook(AroundTheLayer):
+class StoredByHook(AroundTheLayer):
     """As fastai's U-Net: a hook keeps features, and a later part of the model reads them."""
 
     def __init__(self):
         super().__init__()
-        self.kept = {}
-        self.stem.register_forward_hook(lambda _module, _inputs, output: self.kept.update(features=output))
+        self.stored = {}
+        self.stem.register_forward_hook(lambda _module, _inputs, output: self.stored.update(features=output))
 
     def around(self, stem):
-        return self.kept["features"].amax((2, 3))
+        return self.stored["features"].amax((2, 3))
 
 
 class Keeper(nn.Conv2d):
@@ -104,7 +104,7 @@ def by_hand(model, images, coalitions, target):
 
 
 @pytest.mark.parametrize("images", [1, 2, 3])
-@pytest.mark.parametrize("kind", [SequenceFirst, PositionMajor, ImageMajor, KeptByHook, KeptAsAttribute])
+@pytest.mark.parametrize("kind", [SequenceFirst, PositionMajor, ImageMajor, StoredByHook, KeptAsAttribute])
 def test_coalitions_of_what_goes_around_the_layer(kind, images):
     model = kind().eval()
     batch = torch.randn(images, 3, 16, 16, generator=torch.Generator().manual_seed(images))
@@ -154,8 +154,8 @@ class KeepsItsOwnOutput(AroundTheLayer):
 
     def forward(self, x):
         self.features(self.stem(x))
-        kept = self.features.last
-        return self.fc(torch.cat([kept.relu().square().mean((2, 3)), kept.amax((2, 3))], 1))
+        features = self.features.last
+        return self.fc(torch.cat([features.relu().square().mean((2, 3)), features.amax((2, 3))], 1))
 
 
 class ReturnsIt(KeepsItsOwnOutput):

@@ -22,12 +22,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapW
 quiet = pytest.mark.filterwarnings("ignore::shapleycam.errors.ProbabilitiesWarning")
 
 
-def ending(function):
+def network_ending_in(function):
     return Toy(lambda a: function(a.flatten(1)))
 
 
 def explainer_of(function, **options):
-    return Explainer(ending(function), layer="features", **options)
+    return Explainer(network_ending_in(function), layer="features", **options)
 
 
 @torch.jit.script
@@ -45,7 +45,7 @@ class InForward(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.inner = ending(lambda z: z)
+        self.inner = network_ending_in(lambda z: z)
 
     def forward(self, x):
         return {"scores": F.softmax(self.inner(x), dim=-1)}
@@ -124,9 +124,9 @@ def test_it_is_said_once_and_kept_with_the_explanation(tmp_path):
     assert len(warned) == 1
     assert e.remark == str(warned[0].message)
     assert e.form == "probabilities"
-    again = type(e).load(e.save(tmp_path / "saved.npz"))
-    assert (again.remark, again.form) == (e.remark, e.form)
-    torch.testing.assert_close(again.probabilities(1), e.probabilities(1))
+    loaded = type(e).load(e.save(tmp_path / "saved.npz"))
+    assert (loaded.remark, loaded.form) == (e.remark, e.form)
+    torch.testing.assert_close(loaded.probabilities(1), e.probabilities(1))
 
 
 @quiet
@@ -164,8 +164,8 @@ def test_one_probability_is_that_of_yes(function, count):
     p = 1 / (1 + exp(3))
     assert e.probabilities(0).tolist() == pytest.approx([1 - p, p], rel=1e-5)
     assert float(e.utility[0]) == pytest.approx(3 + log(1 - p), rel=1e-5)
-    for other in actual.values():
-        torch.testing.assert_close(other.values[:, 0, 0], other.values[:, 0, 1])
+    for explanation in actual.values():
+        torch.testing.assert_close(explanation.values[:, 0, 0], explanation.values[:, 0, 1])
 
 
 def test_one_class_of_several_is_explained_by_its_log_odds():
@@ -225,8 +225,8 @@ def test_where_logits_cannot_be_had_what_needs_them_is_refused(function, utility
 @pytest.mark.parametrize("function", [*cases(LOST), *cases(LOST_LOG)])
 def test_where_only_probabilities_can_be_had_their_logarithm_is_explained(function):
     leaf = IMAGES.clone().requires_grad_()
-    own = function(leaf.flatten(1))
-    p = own.exp() if bool((own < 0).any()) else own
+    model_output = function(leaf.flatten(1))
+    p = model_output.exp() if bool((model_output < 0).any()) else model_output
     explainer = explainer_of(function)
     for utility, value in {
         "log_probability": p[:, 1].log(),
@@ -336,7 +336,7 @@ def test_of_probabilities_and_logits_the_logits_are_chosen(form, activation):
 
 
 def test_functions_numbers_and_embeddings_get_the_models_own_output():
-    own = torch.tensor(Z).softmax(1)
+    model_output = torch.tensor(Z).softmax(1)
     explainer = explainer_of(lambda z: z.softmax(1))
     seen = []
 
@@ -345,12 +345,14 @@ def test_functions_numbers_and_embeddings_get_the_models_own_output():
         return output[:, 0] + 0 * target
 
     e = explainer.explain(IMAGES, "hirescam", utility=function)
-    torch.testing.assert_close(seen[0], own)
+    torch.testing.assert_close(seen[0], model_output)
     assert e.target.tolist() == [1, 2]
-    torch.testing.assert_close(explainer.explain(IMAGES, "hirescam", utility="value", target=2).utility, own[:, 2])
-    alike = explainer.explain(IMAGES, "hirescam", utility=utilities.similarity(own))
+    torch.testing.assert_close(
+        explainer.explain(IMAGES, "hirescam", utility="value", target=2).utility, model_output[:, 2]
+    )
+    alike = explainer.explain(IMAGES, "hirescam", utility=utilities.similarity(model_output))
     torch.testing.assert_close(alike.utility, torch.ones(2))
-    torch.testing.assert_close(explainer.output(IMAGES), own)
+    torch.testing.assert_close(explainer.output(IMAGES), model_output)
 
 
 @quiet

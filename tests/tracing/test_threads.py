@@ -40,7 +40,7 @@ class Normed(Small):
         return super().head(self.norm(values))
 
 
-def compiled():
+def compiled_model():
     model = Small()
     model.forward = torch.compile(model.forward, backend="eager")
     return model
@@ -50,7 +50,7 @@ MODELS = {
     "plain": lambda: (Small(), torch.float32),
     "batch norm": lambda: (Normed(), torch.float32),
     "attention": lambda: (Encoder(), torch.float32),
-    "compiled": lambda: (compiled(), torch.float32),
+    "compiled": lambda: (compiled_model(), torch.float32),
     "bfloat16": lambda: (Small().bfloat16(), torch.bfloat16),
     "float16": lambda: (Small().half(), torch.float16),
 }

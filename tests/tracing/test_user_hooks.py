@@ -26,7 +26,7 @@ class Recording:
         self(module, output)
 
 
-def as_function(record):
+def hook_of(record):
     def hook(module, inputs, output):
         record(module, output)
 
@@ -36,7 +36,7 @@ def as_function(record):
 HOOKS = {
     "object": lambda record: record,
     "method": lambda record: record.method,
-    "closure": as_function,
+    "closure": hook_of,
     "lambda": lambda record: lambda module, inputs, output: record(module, output),
     "partial": lambda record: functools.partial(Recording.method, record),
 }
@@ -67,20 +67,20 @@ def test_hooks_with_keywords_and_before_the_call_are_seen_once():
     assert seen == [(model.fc, "input")] * 2
 
 
-def halved(module, inputs):
+def halve_inputs(module, inputs):
     return (inputs[0] / 2,)
 
 
-def squared(module, inputs, output):
+def square_output(module, inputs, output):
     return output.square()
 
 
 @pytest.mark.parametrize(("where", "register", "hook"), [
-    ("stem", "register_forward_pre_hook", halved),
-    ("body", "register_forward_pre_hook", halved),
-    ("fc", "register_forward_pre_hook", halved),
-    ("stem", "register_forward_hook", squared),
-    ("fc", "register_forward_hook", squared),
+    ("stem", "register_forward_pre_hook", halve_inputs),
+    ("body", "register_forward_pre_hook", halve_inputs),
+    ("fc", "register_forward_pre_hook", halve_inputs),
+    ("stem", "register_forward_hook", square_output),
+    ("fc", "register_forward_hook", square_output),
 ])  # fmt: skip
 def test_what_a_hook_changes_is_explained(where, register, hook):
     model = Small().eval()
@@ -101,18 +101,18 @@ class Features(nn.Module):
         torch.manual_seed(0)
         self.encoder = nn.Sequential(nn.Conv2d(3, 5, 3, padding=1), nn.Softplus(), nn.Conv2d(5, 6, 3, padding=1))
         self.last, self.fc = nn.Conv2d(11, 7, 1), nn.Linear(7, 4)
-        self.kept = {}
+        self.stored = {}
         if keep == "hook":
-            self.encoder[1].register_forward_hook(lambda module, inputs, output: self.kept.update(early=output))
+            self.encoder[1].register_forward_hook(lambda module, inputs, output: self.stored.update(early=output))
         self.keep = keep
 
     def forward(self, x):
         if self.keep == "hook":
             deep = self.encoder(x)
         else:
-            self.kept["early"] = self.encoder[:2](x)
-            deep = self.encoder[2](self.kept["early"])
-        return self.fc(nn.functional.softplus(self.last(torch.cat([deep, self.kept["early"]], 1))).mean((2, 3)))
+            self.stored["early"] = self.encoder[:2](x)
+            deep = self.encoder[2](self.stored["early"])
+        return self.fc(nn.functional.softplus(self.last(torch.cat([deep, self.stored["early"]], 1))).mean((2, 3)))
 
 
 @pytest.mark.parametrize("layer", ["encoder.1", "encoder.2"])

@@ -26,7 +26,7 @@ from shapleycam.tracing.isolation import isolated_copy
 
 @pytest.fixture(scope="module")
 def plain():
-    """The maps of the network that keeps nothing."""
+    """The maps of the network that keeps no state."""
     return {method: values(Small(), method) for method in METHODS}
 
 
@@ -59,7 +59,7 @@ seen_list, seen_counts, seen_range, seen_tensor, seen_number = [], {"n": 0}, Ran
 seen_norm = nn.BatchNorm2d(7)
 
 
-def helper(values):
+def count_globally(values):
     seen_list.append(float(values.mean()))
     return seen_range.see(values)
 
@@ -73,7 +73,7 @@ class InBuffers(Small):
         self.range = torch.stack([self.range[0], torch.maximum(self.range[1], values.max())])
         return values
 
-    def kept(self):
+    def written_state(self):
         return self.range.tolist()
 
 
@@ -86,7 +86,7 @@ class InTensors(Small):
         self.part += values.sum()
         return values
 
-    def kept(self):
+    def written_state(self):
         return self.total.tolist()
 
 
@@ -98,7 +98,7 @@ class InNumbers(Small):
         self.count, self.mean = self.count + 1, 0.9 * self.mean + float(values.mean())
         return values
 
-    def kept(self):
+    def written_state(self):
         return self.count, self.mean
 
 
@@ -117,7 +117,7 @@ class InContainers(Small):
         array += 1
         return values
 
-    def kept(self):
+    def written_state(self):
         items, counts, numbers, last, lists, counter, array = self.all
         return len(items), counts["a"]["n"], len(numbers), len(last), len(lists["a"]), counter["k"], array.tolist()
 
@@ -131,7 +131,7 @@ class InObjects(Small):
         self.record.history.append(float(values.mean()))
         return self.range[0]["r"][0].see(values)
 
-    def kept(self):
+    def written_state(self):
         return vars(self.range[0]["r"][0]).copy(), self.slots.count, len(self.record.history)
 
 
@@ -147,7 +147,7 @@ class InClosures(Small):
             return values
 
         self.function = see
-        self.kept = lambda: (count, len(history), see.__defaults__[0][0])
+        self.written_state = lambda: (count, len(history), see.__defaults__[0][0])
 
     def see(self, values):
         return self.function(values)
@@ -161,7 +161,7 @@ class InPartials(Small):
     def see(self, values):
         return self.bound(self.partial(values))
 
-    def kept(self):
+    def written_state(self):
         return self.range.count
 
 
@@ -172,9 +172,9 @@ class InGlobals(Small):
         seen_counts["n"] += 1
         seen_tensor.add_(1)
         seen_norm(values.detach().repeat(1, 2, 1, 1)[:, :7])
-        return helper(values)
+        return count_globally(values)
 
-    def kept(self):
+    def written_state(self):
         counts = seen_number, len(seen_list), seen_counts["n"], seen_range.count
         return counts, seen_tensor.item(), seen_norm.running_mean.tolist()
 
@@ -194,7 +194,7 @@ class InClass(Small):
         self.total.add_(1)
         return values
 
-    def kept(self):
+    def written_state(self):
         return len(InClass.history), InClass.count, InClass.total.item()
 
 
@@ -207,7 +207,7 @@ class InRelatives(Small):
         self.parents[0].count += 1
         return values
 
-    def kept(self):
+    def written_state(self):
         return self.count
 
 
@@ -222,7 +222,7 @@ class InGenerators(Small):
         assert random.random() + np.random.rand() >= 0  # noqa: NPY002, S311
         return values
 
-    def kept(self):
+    def written_state(self):
         ours, pythons, new, old = self.drawn
         return ours.get_state().tolist(), pythons.getstate(), new.bit_generator.state, old.get_state()[2]
 
@@ -232,7 +232,7 @@ class InItself(Small):
         self.last, self.body.seen, self.body.training = values, True, False
         return values
 
-    def kept(self):
+    def written_state(self):
         return "last" in vars(self), "seen" in vars(self.body), self.body.training
 
 
@@ -242,7 +242,7 @@ class OwnInput(Small):
         x.mul_(2)
         return super().forward(x / 2 + 0.25)
 
-    def kept(self):
+    def written_state(self):
         return None
 
 
@@ -256,12 +256,12 @@ KINDS = [
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_forward_writes_stays_the_users(kind, layer, plain):
     model, images = kind(), pictures()
-    before, kept, seen = state_of(model), str(model.kept()), images.clone()
+    before, written_before, seen = state_of(model), str(model.written_state()), images.clone()
     for method in METHODS:
         actual = values(model, method, layer, images)
         if layer == "body":
             torch.testing.assert_close(actual, plain[method], rtol=1e-3, atol=1e-6)
-        assert str(model.kept()) == kept, method
+        assert str(model.written_state()) == written_before, method
         assert_untouched(before, model)
         assert torch.equal(images, seen)
 
@@ -332,7 +332,7 @@ def test_no_method_of_the_users_is_called(kind, plain):
     assert_untouched(before, model)
 
 
-def written(kind):
+def weight_writing_model(kind):
     class Writing(Small):
         def see(self, values):
             with torch.no_grad():
@@ -350,7 +350,7 @@ def written(kind):
 def test_writes_into_parameters_are_refused(kind, method):
     text = r"layer 'body': the model writes into one of its parameters, of shape \(4, 7\)"
     with pytest.raises(ReplayError, match=text):
-        values(written(kind), method)
+        values(weight_writing_model(kind), method)
 
 
 def test_a_lazily_initialised_module_is_refused_and_stays_so():
@@ -375,6 +375,6 @@ def test_the_generators_go_on_from_where_they_were():
 @pytest.mark.parametrize("utility", ["rest", "probability", "value"])
 def test_an_explainer_goes_through_pickle(layer, utility):
     explainer = Explainer(Small(), layer=layer, utility=utility)
-    again = pickle.loads(pickle.dumps(explainer))  # noqa: S301
-    ours, theirs = (each.explain(pictures(), "hirescam", target=1).values for each in (explainer, again))
+    unpickled = pickle.loads(pickle.dumps(explainer))  # noqa: S301
+    ours, theirs = (used.explain(pictures(), "hirescam", target=1).values for used in (explainer, unpickled))
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)

@@ -49,7 +49,7 @@ def instance_forward_around_the_old_one():
     return model
 
 
-def parts():
+def model_of_compiled_parts():
     model = Small()
     model.stem, model.body.forward = eager(model.stem), eager(model.body.forward)
     model.fc.compile(backend="eager")
@@ -62,7 +62,14 @@ def whole_graph():
     return model
 
 
-COMPILED = [CompiledForward, CompiledMethod, instance_forward, instance_forward_around_the_old_one, parts, whole_graph]
+COMPILED = [
+    CompiledForward,
+    CompiledMethod,
+    instance_forward,
+    instance_forward_around_the_old_one,
+    model_of_compiled_parts,
+    whole_graph,
+]
 
 
 @pytest.mark.parametrize("has_run", [False, True])
@@ -138,7 +145,7 @@ class Offload:
         module._parameters.update({name: nn.Parameter(weight.to("meta")) for name, weight in self.weights.items()})
 
 
-def offloaded(names):
+def offloaded_model(names):
     model = Small()
     for name in names:
         module = getattr(model, name)
@@ -156,7 +163,7 @@ def offloaded(names):
 
 @pytest.mark.parametrize("names", [("stem", "body", "fc"), ("fc",), ("stem",)])
 def test_offloaded_weights_are_put_in_place_by_their_hooks(names, plain):
-    model = offloaded(names)
+    model = offloaded_model(names)
     before = state_of(model)
     for method in METHODS:
         torch.testing.assert_close(values(model, method), plain[method])

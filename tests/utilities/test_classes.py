@@ -85,14 +85,14 @@ def test_the_sigmoid_of_classes_that_a_softmax_makes_exclude_each_other_is_refus
         explainer_of(function).explain(IMAGES, utility=f"sigmoid_{name}")
 
 
-def many(count, share):
-    """Labels of which a share has a positive logit."""
+def labels_function(count, share):
+    """Return a function that makes labels, a share of which has a positive logit."""
     signs = torch.where(torch.arange(count) < share * count, 1.0, -1.0)
     return lambda z: z.abs().sum(1, keepdim=True) * signs
 
 
 def test_the_sigmoid_of_classes_that_evidently_exclude_each_other_is_warned_of_once():
-    explainer = explainer_of(many(1000, 0.4), utility="sigmoid_rest")
+    explainer = explainer_of(labels_function(1000, 0.4), utility="sigmoid_rest")
     with pytest.warns(ExclusiveClassesWarning, match="seem to exclude each other; if they do, use 'rest'") as warned:
         explanations = [explainer.explain(IMAGES, "hirescam", target=target) for target in (0, 1)]
     assert len(warned) == 1
@@ -100,13 +100,19 @@ def test_the_sigmoid_of_classes_that_evidently_exclude_each_other_is_warned_of_o
 
 
 def test_imagenets_classes_exclude_each_other_whatever_the_numbers():
-    explainer = explainer_of(many(1000, 0.01), utility="sigmoid_probability", labels=imagenet_labels())
+    explainer = explainer_of(labels_function(1000, 0.01), utility="sigmoid_probability", labels=imagenet_labels())
     with pytest.warns(ExclusiveClassesWarning, match="if they do, use 'probability'"):
         explainer.explain(IMAGES, "hirescam", target=0)
 
 
 @pytest.mark.parametrize(
-    "function", [many(40, 0.5), many(1000, 0.05), many(80, 1), lambda z: many(1000, 0.4)(z).sigmoid()]
+    "function",
+    [
+        labels_function(40, 0.5),
+        labels_function(1000, 0.05),
+        labels_function(80, 1),
+        lambda z: labels_function(1000, 0.4)(z).sigmoid(),
+    ],
 )
 @pytest.mark.filterwarnings("ignore::shapleycam.errors.ProbabilitiesWarning")
 def test_labels_that_may_stand_beside_each_other_are_not_warned_of(function):

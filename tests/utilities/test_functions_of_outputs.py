@@ -37,7 +37,7 @@ class Instances:
         self._fields = {"scores": scores}
 
 
-def whole(output):
+def identity(output):
     return output
 
 
@@ -62,7 +62,7 @@ FORMS = {
 @pytest.mark.parametrize("raw", [False, True])
 def test_the_function_gets_what_the_model_returns(form, function, raw):
     utility = Utility("mine", function, "z_1", "", raw=True) if raw else function
-    options = {} if raw else {"output": whole}
+    options = {} if raw else {"output": identity}
     explanations = explainer_of(form, utility, layer="features", **options).compare(IMAGES, METHODS)
     for e in explanations.values():
         assert e.target.tolist() == [0, 0]
@@ -74,7 +74,7 @@ def test_the_layer_is_found_whatever_the_model_returns(form, function):
     torch.manual_seed(0)
     model = Toy(lambda a: form(a.mean((2, 3))))
     model.features = nn.Sequential(nn.Conv2d(1, 3, 2, padding=1), nn.GELU())
-    explainer = Explainer(model, utility=function, output=whole)
+    explainer = Explainer(model, utility=function, output=identity)
     explainer.explain(torch.rand(2, 1, 4, 6), "hirescam")
     assert explainer.find_layer().startswith("features")
 
@@ -86,7 +86,7 @@ def test_the_target_is_passed_on(target, classes):
     def function(output, target):
         return torch.stack([each["s"][c] for each, c in zip(output, target.tolist(), strict=True)])
 
-    explainer = explainer_of(lambda z: [{"s": row} for row in z], function, output=whole, layer="features")
+    explainer = explainer_of(lambda z: [{"s": row} for row in z], function, output=identity, layer="features")
     e = explainer.explain(IMAGES, "hirescam", target=target)
     assert e.target.tolist() == classes
     assert e.utility.tolist() == [float(IMAGES[i, 0, 0, c]) for i, c in enumerate(classes)]
@@ -94,7 +94,7 @@ def test_the_target_is_passed_on(target, classes):
 
 @pytest.mark.parametrize("target", ["cat", [1], torch.tensor([1, 2, 3])])
 def test_a_target_that_no_function_can_take_is_refused(target):
-    explainer = explainer_of(lambda z: [{"s": row} for row in z], whole, output=whole, layer="features")
+    explainer = explainer_of(lambda z: [{"s": row} for row in z], identity, output=identity, layer="features")
     with pytest.raises(TargetError, match="leave it out, or give a number, or a tensor"):
         explainer.explain(IMAGES, "hirescam", target=target)
 
@@ -119,36 +119,36 @@ def best(output, _):
     return torch.stack([each["scores"].max() for each in output])
 
 
-def total(output, _):
+def total_scores(output, _):
     return torch.stack([each["scores"].sum() for each in output])
 
 
 def test_a_function_of_detections():
-    e = explainer_of(detections(1.5), best, output=whole, layer="features").explain(IMAGES, "hirescam")
+    e = explainer_of(detections(1.5), best, output=identity, layer="features").explain(IMAGES, "hirescam")
     torch.testing.assert_close(e.values[:, 0], torch.tensor([[0, 3.0, 0], [0, 4, 0]]))
 
 
 def test_a_function_that_copes_gives_0_where_nothing_is_detected():
-    explainer = explainer_of(detections(3.5), total, output=whole, layer="features")
+    explainer = explainer_of(detections(3.5), total_scores, output=identity, layer="features")
     for e in explainer.compare(IMAGES, ["hirescam", "exactshapley"]).values():
         torch.testing.assert_close(e.values[:, 0], torch.tensor([[0, 0.0, 0], [0, 4, 0]]))
         assert e.utility.tolist() == [0, 4]
 
 
 def test_a_function_that_does_not_cope_is_told_what_was_found():
-    explainer = explainer_of(detections(3.5), best, output=whole, layer="features")
+    explainer = explainer_of(detections(3.5), best, output=identity, layer="features")
     with pytest.raises(TargetError, match="utility 'best' raised RuntimeError, and the model detects nothing in row 0"):
         explainer.explain(IMAGES, "hirescam")
     with pytest.raises(TargetError, match="lower the model's score threshold, or let the utility return 0"):
         explainer.explain(IMAGES[1:], "exactshapley")  # found in the image, and not without its middle
 
 
-@pytest.mark.parametrize("utility", [best, total, utilities.box()])
+@pytest.mark.parametrize("utility", [best, total_scores, utilities.box()])
 def test_a_layer_cannot_be_found_where_nothing_is_detected(utility):
     with pytest.raises(
         ModelError, match=r"the model \(Toy\) returns only empty tensors for these images: it detects n"
     ):
-        explainer_of(detections(9), utility, output=whole).explain(IMAGES)
+        explainer_of(detections(9), utility, output=identity).explain(IMAGES)
 
 
 def test_the_functions_own_errors_are_its_own():

@@ -26,7 +26,7 @@ def value_and_gradient(utility, output, target, labels=None):
     return value.detach(), torch.autograd.grad(value.sum(), leaf)[0]
 
 
-def close(actual, expected):
+def assert_close(actual, expected):
     torch.testing.assert_close(actual, torch.as_tensor(expected, dtype=actual.dtype), rtol=1e-6, atol=1e-9)
 
 
@@ -48,19 +48,19 @@ def sigma(z):
 )
 def test_contrast_is_of_the_difference_of_two_scores(utility, value, slope):
     actual, gradient = value_and_gradient(utilities.contrast(0, utility), Z, 1)
-    close(actual, [value])
-    close(gradient, [[-slope, slope, 0]])
+    assert_close(actual, [value])
+    assert_close(gradient, [[-slope, slope, 0]])
 
 
 def test_contrast_is_the_log_odds_of_the_two():
     actual, _ = value_and_gradient(utilities.contrast("cat"), Z, 2, LABELS)
-    close(actual, [float(P[2].log() - P[0].log())])
+    assert_close(actual, [float(P[2].log() - P[0].log())])
 
 
 def test_contrast_of_one_logit_is_that_logit():
     actual, gradient = value_and_gradient(utilities.contrast(0), torch.tensor([[0.7]], dtype=torch.float64), 1)
-    close(actual, [0.7])
-    close(gradient, [[1.0]])
+    assert_close(actual, [0.7])
+    assert_close(gradient, [[1.0]])
 
 
 def test_contrast_with_itself_or_with_an_unknown_class_is_refused():
@@ -80,20 +80,22 @@ def test_contrast_with_itself_or_with_an_unknown_class_is_refused():
 def test_the_probability_of_a_set_is_the_sum_of_its_members():
     actual, gradient = value_and_gradient(utilities.any_of([0, 2], "probability"), Z, 2)
     share = float(P[0] + P[2])
-    close(actual, [share])
-    close(gradient, [[float(P[0]) * (1 - share), -float(P[1]) * share, float(P[2]) * (1 - share)]])
+    assert_close(actual, [share])
+    assert_close(gradient, [[float(P[0]) * (1 - share), -float(P[1]) * share, float(P[2]) * (1 - share)]])
 
 
 @pytest.mark.parametrize("utility", OF_EXCLUSIVE_CLASSES)
 def test_a_set_of_one_is_that_class(utility):
     target = torch.tensor([1])
     expected = utilities.UTILITIES[utility](Z, target)
-    close(value_and_gradient(utilities.any_of([1], utility), Z, 1)[0], expected)
+    assert_close(value_and_gradient(utilities.any_of([1], utility), Z, 1)[0], expected)
 
 
 def test_rest_of_a_set_is_its_merged_logit_and_log_probability():
     together = log(exp(1) + exp(2))
-    close(value_and_gradient(utilities.any_of(["cat", "bird"]), Z, 2, LABELS)[0], [together + log(float(P[0] + P[2]))])
+    assert_close(
+        value_and_gradient(utilities.any_of(["cat", "bird"]), Z, 2, LABELS)[0], [together + log(float(P[0] + P[2]))]
+    )
 
 
 def test_the_target_of_a_set_is_its_likeliest_member():
@@ -124,13 +126,13 @@ def test_what_is_no_set_is_refused(classes):
 def test_one_logit_is_that_of_yes_and_its_negative_that_of_no(utility, of, shape):
     z = torch.full(shape, 0.7, dtype=torch.float64)
     for target, signed in ((1, 0.7), (0, -0.7)):
-        close(utilities.UTILITIES[utility](z, torch.tensor([target])), [of(signed)])
+        assert_close(utilities.UTILITIES[utility](z, torch.tensor([target])), [of(signed)])
 
 
 def test_the_gradients_of_one_logit():
     z = torch.tensor([[0.7]], dtype=torch.float64)
-    close(value_and_gradient(utilities.UTILITIES["rest"], z, 1)[1], [[1 + 1 - sigma(0.7)]])
-    close(value_and_gradient(utilities.UTILITIES["rest"], z, 0)[1], [[-(1 + 1 - sigma(-0.7))]])
+    assert_close(value_and_gradient(utilities.UTILITIES["rest"], z, 1)[1], [[1 + 1 - sigma(0.7)]])
+    assert_close(value_and_gradient(utilities.UTILITIES["rest"], z, 0)[1], [[-(1 + 1 - sigma(-0.7))]])
 
 
 def test_a_binary_model_predicts_yes_or_no():
@@ -140,8 +142,8 @@ def test_a_binary_model_predicts_yes_or_no():
     e = Explainer(model, layer="features", labels=("no", "yes")).explain(images, "hirescam", utility="logit")
     assert [e.label(0), e.label(1)] == ["yes", "no"]
     assert e.utility.tolist() == [6.5, 6.5]
-    close(e.values.double(), [[[1, 2], [3, 0.5]]] * 2)  # each cell speaks for what is said
-    close(e.probabilities(0).double(), torch.tensor([sigma(-6.5), sigma(6.5)]).double())
+    assert_close(e.values.double(), [[[1, 2], [3, 0.5]]] * 2)  # each cell speaks for what is said
+    assert_close(e.probabilities(0).double(), torch.tensor([sigma(-6.5), sigma(6.5)]).double())
 
 
 # Regression
@@ -151,8 +153,8 @@ def test_a_regression_is_explained_as_it_is():
     model = Toy(lambda a: (a * torch.tensor([[1.0, -2.0], [3.0, 0.5]])).flatten(1).sum(1) - 7)
     image = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
     e = Explainer(model, layer="features", utility="value").explain(image, "hirescam")
-    close(e.utility.double(), [1 - 4 + 9 + 2 - 7])
-    close(e.values.double(), [[[1, -4], [9, 2]]])
+    assert_close(e.utility.double(), [1 - 4 + 9 + 2 - 7])
+    assert_close(e.values.double(), [[[1, -4], [9, 2]]])
     assert e.probabilities() is None
 
 
@@ -162,7 +164,7 @@ def test_of_several_numbers_one_must_be_chosen():
     explainer = Explainer(model, layer="features", utility="value")
     with pytest.raises(TargetError, match="utility 'value' is of one of 2 numbers; say which with target="):
         explainer.explain(image, "hirescam")
-    close(explainer.explain(image, "hirescam", target=1).values.double(), [[[0, 2]]])
+    assert_close(explainer.explain(image, "hirescam", target=1).values.double(), [[[0, 2]]])
 
 
 # Alike
@@ -171,8 +173,8 @@ def test_of_several_numbers_one_must_be_chosen():
 def test_similarity_is_a_cosine():
     y, e = torch.tensor([[3.0, 4.0]], dtype=torch.float64), torch.tensor([1.0, 0.0], dtype=torch.float64)
     actual, gradient = value_and_gradient(utilities.similarity(e), y, 0)
-    close(actual, [0.6])
-    close(gradient, [[1 / 5 - 9 / 125, -12 / 125]])  # e/|y| - (e·y) y/|y|³
+    assert_close(actual, [0.6])
+    assert_close(gradient, [[1 / 5 - 9 / 125, -12 / 125]])  # e/|y| - (e·y) y/|y|³
 
 
 def test_an_image_is_most_like_itself_and_each_has_its_own_embedding():
@@ -181,7 +183,7 @@ def test_an_image_is_most_like_itself_and_each_has_its_own_embedding():
     explainer = Explainer(model, layer="features")
     itself = utilities.similarity(explainer.output(images))
     e = explainer.explain(images, "sampledshapley", utility=itself)
-    close(e.utility.double(), [1, 1, 1])
+    assert_close(e.utility.double(), [1, 1, 1])
     second = explainer.explain(
         images[1:2], "sampledshapley", utility=utilities.similarity(explainer.output(images[1:2]))
     )
@@ -213,22 +215,22 @@ PIXELS = torch.tensor([[[[1.0, 0.0], [4.0, 0.0]], [[0.0, 2.0], [0.0, 3.0]]]], dt
 def test_inside_is_the_mean_over_the_mask():
     mask = torch.tensor([[True, True], [False, False]])
     actual, gradient = value_and_gradient(utilities.inside(mask, "logit"), PIXELS, 0)
-    close(actual, [(1 + 0) / 2])
-    close(gradient, [[[[0.5, 0.5], [0, 0]], [[0, 0], [0, 0]]]])
+    assert_close(actual, [(1 + 0) / 2])
+    assert_close(gradient, [[[[0.5, 0.5], [0, 0]], [[0, 0], [0, 0]]]])
     p, q = sigma(1), sigma(-2)  # of class 0 against class 1 at the two pixels
-    close(value_and_gradient(utilities.inside(mask, "probability"), PIXELS, 0)[0], [(p + q) / 2])
+    assert_close(value_and_gradient(utilities.inside(mask, "probability"), PIXELS, 0)[0], [(p + q) / 2])
 
 
 def test_without_a_mask_it_is_asked_where_the_class_is_seen():
-    close(value_and_gradient(utilities.inside(None, "logit"), PIXELS, 0)[0], [(1 + 4) / 2])
-    close(value_and_gradient(utilities.inside(None, "logit"), PIXELS, 1)[0], [(2 + 3) / 2])
+    assert_close(value_and_gradient(utilities.inside(None, "logit"), PIXELS, 0)[0], [(1 + 4) / 2])
+    assert_close(value_and_gradient(utilities.inside(None, "logit"), PIXELS, 1)[0], [(2 + 3) / 2])
 
 
 def test_a_mask_of_another_size_is_fitted_to_the_output():
     large = torch.zeros(8, 8)
     large[:4, :4] = 1  # the first pixel
     large[4:, :2] = 1  # half of the third
-    close(value_and_gradient(utilities.inside(large, "logit"), PIXELS, 0)[0], [(1 * 1 + 0.5 * 4) / 1.5])
+    assert_close(value_and_gradient(utilities.inside(large, "logit"), PIXELS, 0)[0], [(1 * 1 + 0.5 * 4) / 1.5])
 
 
 def test_the_target_is_what_is_seen_most():
@@ -240,8 +242,8 @@ def test_the_target_is_what_is_seen_most():
 
 def test_segmentation_with_one_logit_has_the_classes_no_and_yes():
     z = torch.tensor([[[[1.0, -2.0]]]], dtype=torch.float64)
-    close(value_and_gradient(utilities.inside([[1, 1]], "probability"), z, 1)[0], [(sigma(1) + sigma(-2)) / 2])
-    close(value_and_gradient(utilities.inside(None, "logit"), z, 0)[0], [2.0])  # where no is seen
+    assert_close(value_and_gradient(utilities.inside([[1, 1]], "probability"), z, 1)[0], [(sigma(1) + sigma(-2)) / 2])
+    assert_close(value_and_gradient(utilities.inside(None, "logit"), z, 0)[0], [2.0])  # where no is seen
 
 
 def test_masks_follow_their_images_into_coalitions():
@@ -249,11 +251,11 @@ def test_masks_follow_their_images_into_coalitions():
     images = torch.arange(12.0).reshape(3, 1, 2, 2) + 1
     masks = torch.eye(4, dtype=torch.bool).reshape(4, 2, 2)[:3]
     game = Explainer(model, layer="features").game(images, target=0, utility=utilities.inside(masks, "logit"))
-    close(game.full.double(), [1, 6, 11])
+    assert_close(game.full.double(), [1, 6, 11])
     alone = torch.eye(4, dtype=torch.bool)
-    close(game.value(alone, images=[2, 0]).double(), [[0, 0, 11, 0], [1, 0, 0, 0]])
-    close(values.permutation(game).values.double(), [[1, 0, 0, 0], [0, 6, 0, 0], [0, 0, 11, 0]])
-    close(values.path(game).values.double(), [[1, 0, 0, 0], [0, 6, 0, 0], [0, 0, 11, 0]])
+    assert_close(game.value(alone, images=[2, 0]).double(), [[0, 0, 11, 0], [1, 0, 0, 0]])
+    assert_close(values.permutation(game).values.double(), [[1, 0, 0, 0], [0, 6, 0, 0], [0, 0, 11, 0]])
+    assert_close(values.path(game).values.double(), [[1, 0, 0, 0], [0, 6, 0, 0], [0, 0, 11, 0]])
 
 
 @pytest.mark.parametrize(
@@ -286,25 +288,25 @@ def test_the_score_of_a_box_is_the_best_of_score_times_overlap():
     utility = utilities.box((0, 0, 4, 4))
     target = torch.tensor([1])
     value = utility.with_image_data([FOUND], target, None)([FOUND], target)
-    close(value.double(), [max(0.5 * 1, 0.9 * 8 / 24)])  # the second shares 2 x 4 of 24
+    assert_close(value.double(), [max(0.5 * 1, 0.9 * 8 / 24)])  # the second shares 2 x 4 of 24
     moved = utilities.box((2, 0, 6, 4))
-    close(moved.with_image_data([FOUND], target, None)([FOUND], target).double(), [0.9])
+    assert_close(moved.with_image_data([FOUND], target, None)([FOUND], target).double(), [0.9])
 
 
 def test_without_a_box_it_is_that_of_the_best_detection():
     scores = utilities.box().scores([FOUND], None)
-    close(scores.double(), [[0, 0.9, 0.7]])
+    assert_close(scores.double(), [[0, 0.9, 0.7]])
     target = torch.tensor([2])
     settled = utilities.box().with_image_data([FOUND], target, None)
     assert settled.image_data.tolist() == [[0, 0, 4, 4]]
-    close(settled([FOUND], target).double(), [0.7])
+    assert_close(settled([FOUND], target).double(), [0.7])
 
 
 def test_coalitions_without_a_detection_are_worth_nothing():
     nothing = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long), "scores": torch.zeros(0)}
     target = torch.tensor([1, 1])
     settled = utilities.box((0, 0, 4, 4)).with_image_data([FOUND, FOUND], target, None)
-    close(settled([FOUND, nothing], target).double(), [0.5, 0])
+    assert_close(settled([FOUND, nothing], target).double(), [0.5, 0])
     with pytest.raises(TargetError, match="the model detects nothing in image 1; lower its score threshold"):
         utilities.box().scores([FOUND, nothing], None)
 
@@ -312,9 +314,11 @@ def test_coalitions_without_a_detection_are_worth_nothing():
 def test_the_output_of_detr_is_read_with_its_class_of_no_object():
     logits = torch.tensor([[[0.0, log(2), 0.0], [log(6), 0.0, 0.0]]])  # 1/4 1/2 1/4; 3/4 1/8 1/8
     output = {"logits": logits, "pred_boxes": torch.tensor([[[0.5, 0.5, 0.2, 0.2], [0.1, 0.1, 0.2, 0.2]]])}
-    close(utilities.box().scores(output, None).double(), [[3 / 4, 1 / 2]])
+    assert_close(utilities.box().scores(output, None).double(), [[3 / 4, 1 / 2]])
     target = torch.tensor([1])
-    close(utilities.box((0.4, 0.4, 0.6, 0.6)).with_image_data(output, target, None)(output, target).double(), [1 / 2])
+    assert_close(
+        utilities.box((0.4, 0.4, 0.6, 0.6)).with_image_data(output, target, None)(output, target).double(), [1 / 2]
+    )
 
 
 @pytest.mark.parametrize("place", [(1, 2, 3), (4, 4, 0, 0), ()])
@@ -352,8 +356,8 @@ def test_a_detectors_box_is_explained_by_what_is_in_it():
     )
     for e in explanations.values():
         assert e.output is None
-        close(e.values[0, :, :2].double(), images[0, 0, :, :2].double() / 8)
-        close(e.values[1, :, 2:].double(), images[1, 0, :, 2:].double() / 8)
+        assert_close(e.values[0, :, :2].double(), images[0, 0, :, :2].double() / 8)
+        assert_close(e.values[1, :, 2:].double(), images[1, 0, :, 2:].double() / 8)
         assert e.values[0, :, 2:].abs().max() < 1e-6
 
 
@@ -382,7 +386,7 @@ def test_a_set_of_one_of_a_model_with_one_logit_is_that_class(utility):
     z = torch.tensor([[0.7]], dtype=torch.float64)
     for target in (0, 1):
         expected = utilities.UTILITIES[utility](z, torch.tensor([target]))
-        close(value_and_gradient(utilities.any_of([target], utility), z, target)[0], expected)
+        assert_close(value_and_gradient(utilities.any_of([target], utility), z, target)[0], expected)
 
 
 def test_the_likeliest_of_a_set_are_no_more_than_the_set():
@@ -409,7 +413,7 @@ def test_a_mask_finer_one_way_and_coarser_the_other_is_fitted():
     mask = torch.zeros(6, 1)
     mask[0] = 1  # half of the first row of pixels
     z = torch.arange(9.0, dtype=torch.float64).reshape(1, 1, 3, 3)
-    close(value_and_gradient(utilities.inside(mask, "logit"), torch.cat([z, -z], 1), 0)[0], [(0 + 1 + 2) / 3])
+    assert_close(value_and_gradient(utilities.inside(mask, "logit"), torch.cat([z, -z], 1), 0)[0], [(0 + 1 + 2) / 3])
 
 
 def test_a_wrong_box_is_refused_in_one_line():

@@ -15,7 +15,7 @@ A_COALITION = 3 * 512 * 8
 
 
 class Rows:
-    """Where a network counts: a private copy has copies of all that its forward uses but classes."""
+    """The counter is on a class: an isolated copy copies all that its forward uses except classes."""
 
     counted: ClassVar[list[int]] = []
 

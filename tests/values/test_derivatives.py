@@ -23,24 +23,24 @@ def game_of(model, images, utility="logit", target=0):
     return Explainer(model, layer="features").game(images, target=target, utility=utility)
 
 
-def values(game, derivative):
+def values_of_derivative(game, derivative):
     """φ_j = Σ_k A_kj D_kj, position by position."""
     return game.layout.positions(game.activation * derivative).sum(2)
 
 
-def exact(game):
+def exact_shapley_values(game):
     """The Shapley sum over all coalitions of one image's positions."""
     n = game.n_players
     mask = torch.zeros_like(game.layout.positions(game.activation))
 
     def worth(coalition):
-        kept = mask.clone()
-        kept[:, list(coalition)] = 1
-        return float(game.utility_at(game.activation * kept.transpose(1, 2).reshape(game.activation.shape)))
+        masked = mask.clone()
+        masked[:, list(coalition)] = 1
+        return float(game.utility_at(game.activation * masked.transpose(1, 2).reshape(game.activation.shape)))
 
     shares = torch.zeros(n, dtype=torch.float64)
     for player in range(n):
-        others = [other for other in range(n) if other != player]
+        others = [opponent for opponent in range(n) if opponent != player]
         for coalition in chain.from_iterable(combinations(others, size) for size in range(n)):
             weight = factorial(len(coalition)) * factorial(n - len(coalition) - 1) / factorial(n)
             shares[player] += weight * (worth((*coalition, player)) - worth(coalition))
@@ -92,7 +92,7 @@ def test_every_order_is_exact_for_a_linear_head(small_image):
     game = game_of(linear(weight), small_image)
     expected = (small_image[0] * weight).sum(0).flatten()
     for derivative in (first_order(game), second_order(game), mean_gradient(game, 1)[0], mean_gradient(game, 5)[0]):
-        torch.testing.assert_close(values(game, derivative)[0], expected)
+        torch.testing.assert_close(values_of_derivative(game, derivative)[0], expected)
     assert not game.hvp(game.activation).any()
 
 
@@ -103,11 +103,11 @@ def test_path_values_of_a_power_by_pencil(small_image, exponent):
     total = small_image.sum()
     expected = small_image[0].sum(0).flatten() * total ** (exponent - 1)
     for nodes in (1, 2, 3):
-        found = values(game, mean_gradient(game, nodes)[0])[0]
+        path_values = values_of_derivative(game, mean_gradient(game, nodes)[0])[0]
         if exponent <= 2 * nodes:
-            torch.testing.assert_close(found, expected)
+            torch.testing.assert_close(path_values, expected)
         else:
-            assert (found - expected).abs().max() > 1e-3 * expected.abs().max()
+            assert (path_values - expected).abs().max() > 1e-3 * expected.abs().max()
 
 
 def test_second_order_of_a_power_by_pencil(small_image):
@@ -122,10 +122,10 @@ def test_quadratic_heads_have_one_answer(small_image):
     weight = torch.randn(8, dtype=torch.float64, generator=generator)
     matrix = torch.randn(8, 8, dtype=torch.float64, generator=generator)
     game = game_of(quadratic(weight, matrix + matrix.T), small_image)
-    truth = exact(game)
-    torch.testing.assert_close(values(game, mean_gradient(game, 1)[0])[0], truth, atol=1e-9, rtol=0)
-    torch.testing.assert_close(values(game, second_order(game))[0], truth, atol=1e-9, rtol=0)
-    assert (values(game, first_order(game))[0] - truth).abs().max() > 0.1
+    truth = exact_shapley_values(game)
+    torch.testing.assert_close(values_of_derivative(game, mean_gradient(game, 1)[0])[0], truth, atol=1e-9, rtol=0)
+    torch.testing.assert_close(values_of_derivative(game, second_order(game))[0], truth, atol=1e-9, rtol=0)
+    assert (values_of_derivative(game, first_order(game))[0] - truth).abs().max() > 0.1
     empty = float(game.utility_at(torch.zeros_like(small_image)))
     assert float(truth.sum()) == pytest.approx(float(game.full) - empty)
 
@@ -135,16 +135,18 @@ def test_methods_agree_on_a_quadratic_head(small_image):
     matrix = torch.randn(8, 8, dtype=torch.float64, generator=generator)
     model = quadratic(torch.ones(8, dtype=torch.float64), matrix + matrix.T)
     explainer = Explainer(model, layer="features", utility="logit")
-    found = explainer.compare(small_image, ["pathcam-h", "shapleycam-h"], target=0, nodes=1)
-    truth = exact(explainer.game(small_image, target=0)).float().reshape(2, 2)
-    torch.testing.assert_close(found["pathcam-h"].values[0], truth)
-    torch.testing.assert_close(found["shapleycam-h"].values[0], truth)
+    comparison = explainer.compare(small_image, ["pathcam-h", "shapleycam-h"], target=0, nodes=1)
+    truth = exact_shapley_values(explainer.game(small_image, target=0)).float().reshape(2, 2)
+    torch.testing.assert_close(comparison["pathcam-h"].values[0], truth)
+    torch.testing.assert_close(comparison["shapleycam-h"].values[0], truth)
 
 
 def test_path_sums_to_the_utility_of_a_smooth_head(image):
     game = game_of(Smooth(), image, "rest")
     gap = game.full - game.utility_at(torch.zeros_like(game.activation))
-    torch.testing.assert_close(values(game, mean_gradient(game, 12)[0]).sum(1), gap, rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(
+        values_of_derivative(game, mean_gradient(game, 12)[0]).sum(1), gap, rtol=1e-8, atol=1e-10
+    )
 
 
 @pytest.mark.parametrize("nodes", [0, -3])

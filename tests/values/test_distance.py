@@ -12,8 +12,8 @@ TRUE = torch.tensor([[3.0, 4.0, 0.0], [1.0, 2.0, 2.0]], dtype=torch.float64)
 
 
 def test_relative_error_by_pencil():
-    found = TRUE + torch.tensor([[0.0, 0.0, 2.5], [1.0, 2.0, 2.0]])
-    torch.testing.assert_close(relative_error(found, TRUE), torch.tensor([0.5, 1.0]).double())
+    estimate = TRUE + torch.tensor([[0.0, 0.0, 2.5], [1.0, 2.0, 2.0]])
+    torch.testing.assert_close(relative_error(estimate, TRUE), torch.tensor([0.5, 1.0]).double())
     assert relative_error(TRUE, TRUE).tolist() == [0, 0]
     torch.testing.assert_close(relative_error(0 * TRUE, TRUE), torch.ones(2).double())
     assert relative_error(TRUE, 0 * TRUE).isinf().all()
@@ -26,9 +26,11 @@ def test_efficiency_gap_by_pencil():
 
 def test_rank_correlation_against_scipy_with_ties():
     generator = torch.Generator().manual_seed(0)
-    found, true = (torch.randint(0, 6, (5, 30), generator=generator).double() for _ in range(2))
-    expected = [spearmanr(one, other).statistic for one, other in zip(found, true, strict=True)]
-    assert rank_correlation(found, true).tolist() == pytest.approx(expected, abs=1e-12)
+    estimates, true = (torch.randint(0, 6, (5, 30), generator=generator).double() for _ in range(2))
+    expected = [
+        spearmanr(estimated_row, true_row).statistic for estimated_row, true_row in zip(estimates, true, strict=True)
+    ]
+    assert rank_correlation(estimates, true).tolist() == pytest.approx(expected, abs=1e-12)
     assert min(map(abs, expected)) > 1e-3
 
 

@@ -42,19 +42,19 @@ def game_of(model, images, **options):
     ids=["gloves", "unanimity", "additive", "majority", "airport", "not zero for nobody"],
 )
 def test_games_by_pencil(n, worth, expected):
-    found = values.exact(table_game(table_of(n, worth)))
-    torch.testing.assert_close(found.values, torch.tensor([expected], dtype=torch.float64), atol=1e-12, rtol=0)
-    assert found.evaluations.tolist() == [2**n]
-    assert found.stderr is None
-    assert found.samples is None
-    assert found.nodes is None
+    exact = values.exact(table_game(table_of(n, worth)))
+    torch.testing.assert_close(exact.values, torch.tensor([expected], dtype=torch.float64), atol=1e-12, rtol=0)
+    assert exact.evaluations.tolist() == [2**n]
+    assert exact.stderr is None
+    assert exact.samples is None
+    assert exact.nodes is None
 
 
 @pytest.mark.parametrize("n", range(2, 9))
 def test_shares_of_each_coalitions_surplus_are_the_same_values(n):
     table = random_table(n, seed=n)
-    found = values.exact(table_game(table)).values[0]
-    torch.testing.assert_close(found, shapley_of(table), atol=1e-12, rtol=0)
+    shapley_values = values.exact(table_game(table)).values[0]
+    torch.testing.assert_close(shapley_values, shapley_of(table), atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("players", [(2, 3), (4, 2)])
@@ -71,18 +71,18 @@ def test_shapiq_finds_the_same(players):
 def test_more_coalitions_than_are_summed_at_once():
     """Fifteen players, for (Σ w)³ by pencil: what w_j takes part in, by how many share it."""
     w = torch.linspace(-1, 2, 15, dtype=torch.float64)
-    found = values.exact(game_of(power(3), w.reshape(1, 1, 3, 5)))
+    exact = values.exact(game_of(power(3), w.reshape(1, 1, 3, 5)))
     rest, squares = w.sum() - w, (w**2).sum() - w**2
     expected = w**3 + 3 * (w**2 * rest + w * squares) / 2 + 6 * w * (rest**2 - squares) / 2 / 3
-    torch.testing.assert_close(found.values[0], expected, atol=1e-10, rtol=0)
-    assert found.evaluations.tolist() == [2**15]
+    torch.testing.assert_close(exact.values[0], expected, atol=1e-10, rtol=0)
+    assert exact.evaluations.tolist() == [2**15]
 
 
 def test_one_player_has_it_all():
     table = random_table(3)
-    found = values.exact(table_game(table, players=(1, 1)))
-    torch.testing.assert_close(found.values, (table[-1] - table[0]).reshape(1, 1))
-    assert found.evaluations.tolist() == [2]
+    exact = values.exact(table_game(table, players=(1, 1)))
+    torch.testing.assert_close(exact.values, (table[-1] - table[0]).reshape(1, 1))
+    assert exact.evaluations.tolist() == [2]
 
 
 def test_too_many_players_are_refused():
@@ -108,11 +108,11 @@ def test_sums_are_taken_in_double_precision():
     """Of a float32 model: v = 10⁷ + 1 for all, where a sum in float32 would not see the 1."""
     model = Toy(lambda a: logits(a.flatten(1).double().sum(1)))
     weight = torch.tensor([[[[1e7, 1.0], [-3.0, 0.5]]]])
-    found = values.exact(game_of(model, weight)).values
-    assert found.dtype == torch.float64
-    torch.testing.assert_close(found, weight.double().flatten(1), atol=1e-6, rtol=0)
+    shapley_values = values.exact(game_of(model, weight)).values
+    assert shapley_values.dtype == torch.float64
+    torch.testing.assert_close(shapley_values, weight.double().flatten(1), atol=1e-6, rtol=0)
 
 
 def test_a_coalitions_number_names_its_members():
-    found = [set(row.nonzero().flatten().tolist()) for row in members(torch.arange(8), 3)]
-    assert found == [set(), {0}, {1}, {0, 1}, {2}, {0, 2}, {1, 2}, {0, 1, 2}]
+    coalitions = [set(row.nonzero().flatten().tolist()) for row in members(torch.arange(8), 3)]
+    assert coalitions == [set(), {0}, {1}, {0, 1}, {2}, {0, 2}, {1, 2}, {0, 1, 2}]

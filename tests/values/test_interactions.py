@@ -15,14 +15,14 @@ from shapleycam.errors import OptionError
 from shapleycam.values._interactions import Interactions, _paths
 
 
-def table_from(game):
-    """What each coalition of the first image's game is worth."""
+def table_of_game(game):
+    """Return the value of each coalition of the first image's game."""
     n = game.n_players
     inside = (torch.arange(2**n)[:, None] >> torch.arange(n)) % 2 == 1
     return game.value(inside)[0]
 
 
-def played(model, images, utility="logit", **options):
+def make_game(model, images, utility="logit", **options):
     return Explainer(model, layer="features").game(images, target=0, utility=utility, **options)
 
 
@@ -34,22 +34,22 @@ def pairs_game():
     matrix = torch.randn(6, 6, dtype=torch.float64, generator=generator)
     content = torch.randn(6, dtype=torch.float64, generator=generator)
     symmetric = matrix + matrix.T
-    return played(quadratic(weight, symmetric), content.reshape(1, 1, 2, 3)), weight, symmetric, content
+    return make_game(quadratic(weight, symmetric), content.reshape(1, 1, 2, 3)), weight, symmetric, content
 
 
 def test_own_and_pairs_of_a_quadratic_head_by_pencil(pairs_game):
     game, weight, matrix, content = pairs_game
-    found = values.interactions(game)
+    interactions = values.interactions(game)
     expected = 2 * content[:, None] * matrix * content
-    torch.testing.assert_close(found.pairs[0], expected - expected.diag().diag(), atol=1e-9, rtol=0)
-    torch.testing.assert_close(found.own[0], weight * content + matrix.diag() * content**2, atol=1e-9, rtol=0)
-    assert found.evaluations.tolist() == [7]
-    assert found.stderr is None
+    torch.testing.assert_close(interactions.pairs[0], expected - expected.diag().diag(), atol=1e-9, rtol=0)
+    torch.testing.assert_close(interactions.own[0], weight * content + matrix.diag() * content**2, atol=1e-9, rtol=0)
+    assert interactions.evaluations.tolist() == [7]
+    assert interactions.stderr is None
 
 
 def test_pairs_of_a_quadratic_head_are_the_index_as_it_is_defined(pairs_game):
     game = pairs_game[0]
-    expected = interactions_of(table_from(game))
+    expected = interactions_of(table_of_game(game))
     torch.testing.assert_close(values.interactions(game).pairs[0], expected, atol=1e-9, rtol=0)
     sampled = values.sampled_interactions(game, rounds=2)
     torch.testing.assert_close(sampled.pairs[0], expected, atol=1e-9, rtol=0)
@@ -59,26 +59,30 @@ def test_pairs_of_a_quadratic_head_are_the_index_as_it_is_defined(pairs_game):
 @pytest.mark.parametrize("players", [None, (2, 3)])
 def test_own_effects_and_each_pair_once_are_the_second_order_game(players):
     images = torch.randn(2, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-    game = played(Smooth(), images, "rest", players=players)
-    found = values.interactions(game)
+    game = make_game(Smooth(), images, "rest", players=players)
+    interactions = values.interactions(game)
     worth = (game.activation * (game.gradient() - game.hvp(game.activation) / 2)).flatten(1).sum(1)
-    torch.testing.assert_close(found.own.sum(1) + found.pairs.sum((1, 2)) / 2, worth, atol=1e-10, rtol=1e-9)
-    shared = found.own + found.pairs.sum(2) / 2
+    torch.testing.assert_close(
+        interactions.own.sum(1) + interactions.pairs.sum((1, 2)) / 2, worth, atol=1e-10, rtol=1e-9
+    )
+    shared = interactions.own + interactions.pairs.sum(2) / 2
     torch.testing.assert_close(shared, values.taylor(game, order=2).values, atol=1e-10, rtol=1e-9)
-    assert torch.equal(found.pairs, found.pairs.mT)
-    assert not found.pairs.diagonal(dim1=1, dim2=2).any()
-    assert float(found.pairs.abs().max()) > 1e-5
+    assert torch.equal(interactions.pairs, interactions.pairs.mT)
+    assert not interactions.pairs.diagonal(dim1=1, dim2=2).any()
+    assert float(interactions.pairs.abs().max()) > 1e-5
 
 
 def test_regions_interact_as_their_cells_do_together():
     images = torch.randn(1, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-    cells, regions = (played(Smooth(), images, "rest", players=players) for players in (None, (2, 2)))
+    cells, regions = (make_game(Smooth(), images, "rest", players=players) for players in (None, (2, 2)))
     member = regions.players.member[0]
     belongs = torch.nn.functional.one_hot(member).double()
-    found, each = values.interactions(regions), values.interactions(cells)
-    together = belongs.T @ each.pairs[0] @ belongs
-    torch.testing.assert_close(found.pairs[0], together - together.diag().diag(), atol=1e-10, rtol=1e-9)
-    torch.testing.assert_close(found.own[0], each.own[0] @ belongs + together.diag() / 2, atol=1e-10, rtol=1e-9)
+    of_regions, of_cells = values.interactions(regions), values.interactions(cells)
+    together = belongs.T @ of_cells.pairs[0] @ belongs
+    torch.testing.assert_close(of_regions.pairs[0], together - together.diag().diag(), atol=1e-10, rtol=1e-9)
+    torch.testing.assert_close(
+        of_regions.own[0], of_cells.own[0] @ belongs + together.diag() / 2, atol=1e-10, rtol=1e-9
+    )
 
 
 @pytest.mark.parametrize("n", [3, 5, 6])
@@ -93,21 +97,21 @@ def test_shapiq_defines_the_index_alike(n):
 @pytest.mark.parametrize("n", [2, 3, 4, 5, 6, 7])
 def test_sampled_pairs_come_to_the_index(n):
     table = random_table(n, seed=n)
-    found, expected = values.sampled_interactions(table_game(table), rounds=400), interactions_of(table)
-    off_by = (found.pairs[0] - expected).abs()
-    assert bool((off_by <= 4.5 * found.stderr[0] + 1e-12).all())
-    assert float(found.stderr.max()) < 0.25
-    torch.testing.assert_close(found.pairs, found.pairs.mT, atol=1e-12, rtol=0)
-    assert not found.pairs.diagonal(dim1=1, dim2=2).any()
+    sampled, expected = values.sampled_interactions(table_game(table), rounds=400), interactions_of(table)
+    off_by = (sampled.pairs[0] - expected).abs()
+    assert bool((off_by <= 4.5 * sampled.stderr[0] + 1e-12).all())
+    assert float(sampled.stderr.max()) < 0.25
+    torch.testing.assert_close(sampled.pairs, sampled.pairs.mT, atol=1e-12, rtol=0)
+    assert not sampled.pairs.diagonal(dim1=1, dim2=2).any()
 
 
 @pytest.mark.parametrize("n", [5, 6, 7])
 def test_sampled_pairs_are_right_on_average_and_their_errors_honest(n):
-    """Over five hundred seeds of three rounds each."""
+    """Measured over five hundred seeds of three rounds each."""
     table = random_table(n, seed=10 + n)
-    found = values.sampled_interactions(table_game(table, copies=500), rounds=3)
+    sampled = values.sampled_interactions(table_game(table, copies=500), rounds=3)
     first, second = torch.triu_indices(n, n, 1)
-    pairs, stderr = found.pairs[:, first, second], found.stderr[:, first, second]
+    pairs, stderr = sampled.pairs[:, first, second], sampled.stderr[:, first, second]
     deviations = (pairs.mean(0) - interactions_of(table)[first, second]) / (pairs.std(0) / 500**0.5)
     assert float(deviations.abs().max()) < 4
     torch.testing.assert_close((stderr**2).mean(0).sum(), pairs.var(0).sum(), rtol=0.1, atol=0)
@@ -115,17 +119,17 @@ def test_sampled_pairs_are_right_on_average_and_their_errors_honest(n):
 
 def test_sampled_pairs_of_a_smooth_head():
     game = smooth_game()
-    found, expected = values.sampled_interactions(game, rounds=100), interactions_of(table_from(game))
-    assert bool(((found.pairs[0] - expected).abs() <= 5 * found.stderr[0] + 1e-12).all())
-    assert float((found.pairs[0] - expected).norm() / expected.norm()) < 0.1
+    sampled, expected = values.sampled_interactions(game, rounds=100), interactions_of(table_of_game(game))
+    assert bool(((sampled.pairs[0] - expected).abs() <= 5 * sampled.stderr[0] + 1e-12).all())
+    assert float((sampled.pairs[0] - expected).norm() / expected.norm()) < 0.1
 
 
 @pytest.mark.parametrize("n", [2, 3, 6, 7])
 def test_a_round_meets_every_pair(n):
     """Of (Σ 1)² each pair earns 2 in any order, so a pair that was left out would show."""
     game = table_game(table_of(n, lambda s: len(s) ** 2))
-    found = values.sampled_interactions(game, rounds=2)
-    torch.testing.assert_close(found.pairs[0], 2 - 2 * torch.eye(n, dtype=torch.float64), atol=1e-9, rtol=0)
+    sampled = values.sampled_interactions(game, rounds=2)
+    torch.testing.assert_close(sampled.pairs[0], 2 - 2 * torch.eye(n, dtype=torch.float64), atol=1e-9, rtol=0)
 
 
 @pytest.mark.parametrize("n", range(2, 14))
@@ -144,23 +148,25 @@ def test_evaluations_are_counted(n, each):
     game, counted = table_game(random_table(n), copies=2), []
     value = game.value
     game.value = lambda coalitions: counted.append(coalitions.shape[1]) or value(coalitions)
-    found = values.sampled_interactions(game, rounds=3)
+    sampled = values.sampled_interactions(game, rounds=3)
     assert counted == [each] * 3
-    assert found.evaluations.tolist() == [3 * each] * 2
-    assert found.own is None
+    assert sampled.evaluations.tolist() == [3 * each] * 2
+    assert sampled.own is None
 
 
 def test_seeds():
     game = smooth_game(copies=2)
-    first, again, other = (values.sampled_interactions(game, rounds=2, seed=seed).pairs for seed in (3, 3, 4))
-    assert torch.equal(first, again)
-    assert float((first - other).abs().amax((1, 2)).min()) > 1e-9
+    first, same_seed, other_seed = (values.sampled_interactions(game, rounds=2, seed=seed).pairs for seed in (3, 3, 4))
+    assert torch.equal(first, same_seed)
+    assert float((first - other_seed).abs().amax((1, 2)).min()) > 1e-9
     assert float((first[0] - first[1]).abs().max()) > 1e-9
 
 
-@pytest.mark.parametrize(("rounds", "players", "found"), [(1, None, "1 rounds for 8"), (0, None, "0 rounds for 8")])
-def test_sampling_needs_two_rounds(rounds, players, found):
-    with pytest.raises(OptionError, match=f"{found} players; expected 2 or more of each"):
+@pytest.mark.parametrize(
+    ("rounds", "players", "expected_message"), [(1, None, "1 rounds for 8"), (0, None, "0 rounds for 8")]
+)
+def test_sampling_needs_two_rounds(rounds, players, expected_message):
+    with pytest.raises(OptionError, match=f"{expected_message} players; expected 2 or more of each"):
         values.sampled_interactions(smooth_game(players=players), rounds=rounds)
 
 
@@ -173,8 +179,8 @@ def test_the_strongest_pairs():
     pairs = torch.zeros(2, 4, 4)
     for (i, j), worth in {(0, 1): 2.0, (0, 3): -5.0, (1, 2): 0.5, (2, 3): 3.0}.items():
         pairs[1, i, j] = pairs[1, j, i] = worth
-    found = Interactions(pairs, None, None, torch.tensor([1, 1]))
-    assert found.strongest(1, 3) == [(0, 3, -5.0), (2, 3, 3.0), (0, 1, 2.0)]
-    assert len(found.strongest(1)) == 6
-    assert {worth for _, _, worth in found.strongest()} == {0.0}
-    assert found.strongest(1, 0) == []
+    interactions = Interactions(pairs, None, None, torch.tensor([1, 1]))
+    assert interactions.strongest(1, 3) == [(0, 3, -5.0), (2, 3, 3.0), (0, 1, 2.0)]
+    assert len(interactions.strongest(1)) == 6
+    assert {worth for _, _, worth in interactions.strongest()} == {0.0}
+    assert interactions.strongest(1, 0) == []

@@ -1,4 +1,4 @@
-"""KernelSHAP: what it draws, what it fits, and where that is the truth."""
+"""KernelSHAP: which coalitions it draws, what it fits, and where that is exact."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shapleycam.errors import OptionError
 from shapleycam.values._kernel import _coalitions
 
 
-def error(game, **options):
+def relative_error_of_kernel(game, **options):
     truth = values.exact(game).values
     return float((values.kernel(game, **options).values - truth).norm() / truth.norm())
 
@@ -41,24 +41,24 @@ def test_evaluations_are_made_even(evaluations):
     counted = []
     value = game.value
     game.value = lambda coalitions: counted.append(coalitions.shape[1]) or value(coalitions)
-    found = values.kernel(game, evaluations=evaluations)
+    fitted = values.kernel(game, evaluations=evaluations)
     assert counted == [evaluations + evaluations % 2]
-    assert found.evaluations.tolist() == counted * 2
-    assert found.stderr is None
-    assert found.samples is None
+    assert fitted.evaluations.tolist() == counted * 2
+    assert fitted.stderr is None
+    assert fitted.samples is None
 
 
 def test_the_fit_is_the_constrained_least_squares():
     """Solved a second way: the multiplier of Σ φ = v(N) beside the normal equations."""
-    game, kept = table_game(random_table(6, seed=2)), []
+    game, evaluated = table_game(random_table(6, seed=2)), []
     value = game.value
-    game.value = lambda coalitions: kept.append((coalitions[0].double(), value(coalitions))) or kept[-1][1]
-    found = values.kernel(game, evaluations=60).values[0]
-    ((inside, worth),) = kept
+    game.value = lambda coalitions: evaluated.append((coalitions[0].double(), value(coalitions))) or evaluated[-1][1]
+    fitted = values.kernel(game, evaluations=60).values[0]
+    ((inside, worth),) = evaluated
     ones = torch.ones(6, 1, dtype=torch.float64)
     system = torch.cat([torch.cat([2 * inside.T @ inside, ones], 1), torch.cat([ones.T, torch.zeros(1, 1)], 1)])
     expected = torch.linalg.solve(system, torch.cat([2 * inside.T @ worth[0], game.grand]))[:6]
-    torch.testing.assert_close(found, expected, atol=1e-9, rtol=0)
+    torch.testing.assert_close(fitted, expected, atol=1e-9, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_the_fit_is_the_constrained_least_squares():
 )
 def test_more_evaluations_come_to_the_exact_values(make):
     game = make()
-    few, many = error(game, evaluations=200), error(game, evaluations=100_000)
+    few, many = relative_error_of_kernel(game, evaluations=200), relative_error_of_kernel(game, evaluations=100_000)
     assert many < 0.1
     assert many < few / 4
 
@@ -77,14 +77,14 @@ def test_more_evaluations_come_to_the_exact_values(make):
 def test_larger_games(players):
     image = torch.randn(1, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) * 4
     game = Explainer(Smooth(), layer="features").game(image, target=0, utility="rest", players=players)
-    assert error(game, evaluations=20_000) < 0.01
+    assert relative_error_of_kernel(game, evaluations=20_000) < 0.01
 
 
 def test_one_player_has_it_all_without_an_evaluation():
     table = random_table(3)
-    found = values.kernel(table_game(table, players=(1, 1)))
-    torch.testing.assert_close(found.values, (table[-1] - table[0]).reshape(1, 1))
-    assert found.evaluations.tolist() == [0]
+    fitted = values.kernel(table_game(table, players=(1, 1)))
+    torch.testing.assert_close(fitted.values, (table[-1] - table[0]).reshape(1, 1))
+    assert fitted.evaluations.tolist() == [0]
 
 
 def test_two_players_need_two_evaluations():
@@ -111,9 +111,9 @@ def test_the_number_of_evaluations_that_is_advised_suffices(n):
 
 def test_seeds():
     game = smooth_game(copies=2)
-    first, again, other = (values.kernel(game, evaluations=100, seed=seed).values for seed in (3, 3, 4))
-    assert torch.equal(first, again)
-    assert float((first - other).abs().amax(1).min()) > 1e-9
+    first, same_seed, other_seed = (values.kernel(game, evaluations=100, seed=seed).values for seed in (3, 3, 4))
+    assert torch.equal(first, same_seed)
+    assert float((first - other_seed).abs().amax(1).min()) > 1e-9
     assert float((first[0] - first[1]).abs().max()) > 1e-9
 
 

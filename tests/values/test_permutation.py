@@ -20,15 +20,15 @@ GAMES = {
 }
 
 
-def played(images, model=None, **options):
+def make_game(images, model=None, **options):
     memory = {"memory": options.pop("memory")} if "memory" in options else {}
     model = model or Smooth()
     return Explainer(model, layer="features", **memory).game(images, target=0, utility="rest", **options)
 
 
-def off(found, truth):
-    """How many standard errors the mean of the runs is from the truth, at most."""
-    return float(((found.mean(0) - truth) / (found.std(0) / len(found) ** 0.5)).abs().max())
+def deviation_in_standard_errors(runs, truth):
+    """Return by how many standard errors, at most, the mean of the runs differs from the truth."""
+    return float(((runs.mean(0) - truth) / (runs.std(0) / len(runs) ** 0.5)).abs().max())
 
 
 def pairs_game(n=6):
@@ -51,11 +51,11 @@ def images():
 @pytest.mark.parametrize("orders", [32, 64])
 def test_intervals_hold_the_truth_as_often_as_they_say(name, orders):
     truth = values.exact(GAMES[name]()).values
-    found = values.permutation(GAMES[name](copies=200), orders=orders)
-    low, high = found.interval(0.95)
+    sampled = values.permutation(GAMES[name](copies=200), orders=orders)
+    low, high = sampled.interval(0.95)
     held = ((low <= truth) & (truth <= high)).double()
     assert 0.92 <= float(held.mean()) <= 0.98
-    low, high = found.interval(0.5)
+    low, high = sampled.interval(0.5)
     assert 0.45 <= float(((low <= truth) & (truth <= high)).double().mean()) <= 0.55
 
 
@@ -65,103 +65,103 @@ def test_two_hundred_seeds_are_right_on_average_and_as_often_as_they_say():
     runs = [values.permutation(game, orders=32, seed=seed) for seed in range(200)]
     held = [(low <= truth) & (truth <= high) for low, high in (run.interval() for run in runs)]
     assert 0.92 <= float(torch.cat(held).double().mean()) <= 0.98
-    found = torch.cat([run.values for run in runs])
-    assert off(found, truth) < 4
-    assert float(found.std(0).min()) > 0
+    sampled_values = torch.cat([run.values for run in runs])
+    assert deviation_in_standard_errors(sampled_values, truth) < 4
+    assert float(sampled_values.std(0).min()) > 0
 
 
 def test_intervals_hold_the_truth_where_sampling_went_to_a_tolerance():
     truth = values.exact(smooth_game()).values
-    found = values.permutation(smooth_game(copies=200), tolerance=0.003)
-    assert len(found.samples.unique()) > 2
-    low, high = found.interval()
+    sampled = values.permutation(smooth_game(copies=200), tolerance=0.003)
+    assert len(sampled.samples.unique()) > 2
+    low, high = sampled.interval()
     assert 0.92 <= float(((low <= truth) & (truth <= high)).double().mean()) <= 0.98
 
 
 @pytest.mark.parametrize("name", GAMES)
 def test_four_orders_are_right_on_average(name):
     truth = values.exact(GAMES[name]()).values[0]
-    found = values.permutation(GAMES[name](copies=500), orders=4).values
-    assert off(found, truth) < 4
-    assert float(found.std(0).min()) > 0
+    sampled_values = values.permutation(GAMES[name](copies=500), orders=4).values
+    assert deviation_in_standard_errors(sampled_values, truth) < 4
+    assert float(sampled_values.std(0).min()) > 0
 
 
 @pytest.mark.parametrize("name", GAMES)
 def test_standard_errors_are_what_runs_differ_by(name):
-    found = values.permutation(GAMES[name](copies=300), orders=40)
-    expected = found.values.var(0)
-    torch.testing.assert_close((found.stderr**2).mean(0).sum(), expected.sum(), rtol=0.15, atol=0)
+    sampled = values.permutation(GAMES[name](copies=300), orders=40)
+    expected = sampled.values.var(0)
+    torch.testing.assert_close((sampled.stderr**2).mean(0).sum(), expected.sum(), rtol=0.15, atol=0)
 
 
 @pytest.mark.parametrize(("which", "players"), [((0, 1), (2, 4)), ((0, 2), (3, 4)), ((1,), None)])
 def test_many_orders_come_to_the_exact_values(images, which, players):
-    game = played(images[list(which)], players=players)
-    truth, found = values.exact(game).values, values.permutation(game, orders=1000)
-    low, high = found.interval(0.9999)
+    game = make_game(images[list(which)], players=players)
+    truth, sampled = values.exact(game).values, values.permutation(game, orders=1000)
+    low, high = sampled.interval(0.9999)
     assert bool(((low <= truth) & (truth <= high)).all())
-    assert float(found.uncertainty.max()) < 0.01
-    assert float((found.values - truth).norm(dim=1).div(truth.norm(dim=1)).max()) < 0.01
+    assert float(sampled.uncertainty.max()) < 0.01
+    assert float((sampled.values - truth).norm(dim=1).div(truth.norm(dim=1)).max()) < 0.01
 
 
 @pytest.mark.parametrize("orders", [1, 2, 5, 8, 31])
 def test_a_game_of_pairs_needs_one_order(orders):
     game = pairs_game()
-    found = values.permutation(game, orders=orders)
-    torch.testing.assert_close(found.values, values.exact(game).values, atol=1e-9, rtol=0)
+    sampled = values.permutation(game, orders=orders)
+    torch.testing.assert_close(sampled.values, values.exact(game).values, atol=1e-9, rtol=0)
     if orders > 4:
-        assert float(found.stderr.max()) < 1e-9
+        assert float(sampled.stderr.max()) < 1e-9
 
 
 @pytest.mark.parametrize("n", [2, 3])
 def test_few_players(n):
     table = random_table(n)
     game = table_game(table)
-    found = values.permutation(game, orders=400)
-    low, high = found.interval(0.9999)
+    sampled = values.permutation(game, orders=400)
+    low, high = sampled.interval(0.9999)
     truth = values.exact(game).values
     assert bool(((low - 1e-12 <= truth) & (truth <= high + 1e-12)).all())
-    assert found.evaluations.tolist() == [400 * (n - 1)]
+    assert sampled.evaluations.tolist() == [400 * (n - 1)]
 
 
 def test_one_player_has_it_all_without_an_evaluation():
     table = random_table(3)
-    found = values.permutation(table_game(table, players=(1, 1)))
-    torch.testing.assert_close(found.values, (table[-1] - table[0]).reshape(1, 1))
-    assert found.stderr.tolist() == [[0.0]]
-    assert found.evaluations.tolist() == [0]
+    sampled = values.permutation(table_game(table, players=(1, 1)))
+    torch.testing.assert_close(sampled.values, (table[-1] - table[0]).reshape(1, 1))
+    assert sampled.stderr.tolist() == [[0.0]]
+    assert sampled.evaluations.tolist() == [0]
 
 
 @pytest.mark.parametrize(("orders", "samples"), [(1, 1), (4, 1), (5, 2), (32, 8), (33, 9), (50, 13), (400, 100)])
 def test_orders_are_made_a_multiple_of_four(images, orders, samples):
-    game = played(images[1:], players=(2, 3))
+    game = make_game(images[1:], players=(2, 3))
     counted = []
     value = game.value
     game.value = lambda coalitions, which: counted.append(coalitions.shape[1]) or value(coalitions, which)
-    found = values.permutation(game, orders=orders)
-    assert found.samples.tolist() == [samples] * 2
-    assert found.evaluations.tolist() == [4 * samples * 5] * 2
+    sampled = values.permutation(game, orders=orders)
+    assert sampled.samples.tolist() == [samples] * 2
+    assert sampled.evaluations.tolist() == [4 * samples * 5] * 2
     assert sum(counted) == 4 * samples * 5
 
 
 def test_the_standard_error_of_one_sample_is_not_known(images):
-    found = values.permutation(played(images), orders=4)
-    assert bool(found.stderr.isnan().all())
-    assert not bool(found.values.isnan().any())
+    sampled = values.permutation(make_game(images), orders=4)
+    assert bool(sampled.stderr.isnan().all())
+    assert not bool(sampled.values.isnan().any())
 
 
 def test_the_standard_error_is_that_of_the_samples(images):
     """Taken together from rounds, as if all had been kept: 4 orders a seed are its independent samples."""
-    game = played(images[1:], players=(2, 3))
-    kept = []
+    game = make_game(images[1:], players=(2, 3))
+    evaluated = []
     value = game.value
-    game.value = lambda coalitions, which: kept.append((coalitions, value(coalitions, which))) or kept[-1][1]
-    found = values.permutation(game, orders=60)
-    coalitions, worth = (torch.cat(part, 1).unflatten(1, (15, 4, 5)) for part in zip(*kept, strict=True))
+    game.value = lambda coalitions, which: evaluated.append((coalitions, value(coalitions, which))) or evaluated[-1][1]
+    sampled = values.permutation(game, orders=60)
+    coalitions, worth = (torch.cat(part, 1).unflatten(1, (15, 4, 5)) for part in zip(*evaluated, strict=True))
     whole = torch.cat([torch.zeros(2, 15, 4, 1), worth, game.grand.reshape(2, 1, 1, 1).expand(2, 15, 4, 1)], 3)
     inside = torch.cat([torch.zeros(2, 15, 4, 1, 6), coalitions, torch.ones(2, 15, 4, 1, 6)], 3)
     marginals = (inside.diff(dim=3) * whole.diff(dim=3)[..., None]).sum(3).mean(2)
-    torch.testing.assert_close(found.values, marginals.mean(1), atol=1e-12, rtol=1e-9)
-    torch.testing.assert_close(found.stderr, marginals.std(1) / 15**0.5, atol=1e-12, rtol=1e-9)
+    torch.testing.assert_close(sampled.values, marginals.mean(1), atol=1e-12, rtol=1e-9)
+    torch.testing.assert_close(sampled.stderr, marginals.std(1) / 15**0.5, atol=1e-12, rtol=1e-9)
 
 
 @pytest.mark.parametrize("n", range(1, 10))
@@ -179,13 +179,13 @@ def test_the_four_orders_of_a_sample(n):
 
 @pytest.mark.parametrize("tolerance", [0.02, 0.003, 0.0015])
 def test_sampling_goes_on_to_the_tolerance(images, tolerance):
-    found = values.permutation(played(images), tolerance=tolerance)
-    assert float(found.uncertainty.max()) <= tolerance
-    assert int(found.samples.min()) >= 8
+    sampled = values.permutation(make_game(images), tolerance=tolerance)
+    assert float(sampled.uncertainty.max()) <= tolerance
+    assert int(sampled.samples.min()) >= 8
 
 
 def test_a_smaller_tolerance_takes_more(images):
-    spent = [values.permutation(played(images[1:]), tolerance=t).evaluations for t in (0.02, 0.003, 0.0015)]
+    spent = [values.permutation(make_game(images[1:]), tolerance=t).evaluations for t in (0.02, 0.003, 0.0015)]
     assert bool((spent[0] < spent[1]).all())
     assert bool((spent[1] < spent[2]).all())
 
@@ -194,9 +194,9 @@ def test_a_smaller_tolerance_takes_more(images):
 def test_sampling_ends_with_a_warning_of_what_was_reached(most, samples):
     game = table_game(random_table(6, seed=1), copies=2)
     with pytest.warns(ToleranceWarning) as caught:
-        found = values.permutation(game, tolerance=0.001, most_orders=most)
-    assert found.samples.tolist() == [samples] * 2
-    reached = float(found.uncertainty.max())
+        sampled = values.permutation(game, tolerance=0.001, most_orders=most)
+    assert sampled.samples.tolist() == [samples] * 2
+    reached = float(sampled.uncertainty.max())
     assert str(caught[0].message) == (
         f"after {most} orders the standard error is up to {reached:.2%} of the values (image 0, 1 of the batch), "
         "where 0.10% was asked; allow more orders, a larger tolerance, or group cells with players="
@@ -204,23 +204,23 @@ def test_sampling_ends_with_a_warning_of_what_was_reached(most, samples):
 
 
 def test_the_warning_names_only_the_images_that_are_open(images):
-    game = played(images)
+    game = make_game(images)
     with pytest.warns(ToleranceWarning, match=r"after 32 orders .* \(image 1, 2 of the batch\), where 0.10% was asked"):
         values.permutation(game, tolerance=0.001, most_orders=32)
 
 
 def test_one_sample_does_not_reach_a_tolerance():
-    """Its standard error is not known, so that nothing says it is small enough."""
+    """The standard error of one sample is unknown, so it may not be taken as small enough."""
     with pytest.warns(ToleranceWarning, match="after 4 orders"):
         values.permutation(table_game(random_table(5)), most_orders=4)
 
 
 def test_each_image_stops_by_itself(images):
-    together = values.permutation(played(images), tolerance=0.003)
+    together = values.permutation(make_game(images), tolerance=0.003)
     assert int(together.samples[0]) == 8
     assert int(together.samples[1:].min()) > 8
     for index in range(3):
-        alone = values.permutation(played(images[index : index + 1]), tolerance=0.003)
+        alone = values.permutation(make_game(images[index : index + 1]), tolerance=0.003)
         torch.testing.assert_close(together.values[index], alone.values[0], atol=1e-10, rtol=1e-9)
         torch.testing.assert_close(together.stderr[index], alone.stderr[0], atol=1e-10, rtol=1e-6)
         assert together.samples[index] == alone.samples[0]
@@ -229,16 +229,16 @@ def test_each_image_stops_by_itself(images):
 
 def test_memory_changes_nothing(images):
     few, many = (
-        values.permutation(played(images, memory=memory, players=(2, 3)), orders=8) for memory in (1, 64 * 2**20)
+        values.permutation(make_game(images, memory=memory, players=(2, 3)), orders=8) for memory in (1, 64 * 2**20)
     )
     torch.testing.assert_close(few.values, many.values, atol=1e-10, rtol=1e-9)
 
 
 def test_seeds(images):
-    game = played(images)
-    first, again, other = (values.permutation(game, orders=20, seed=seed).values for seed in (3, 3, 4))
-    assert torch.equal(first, again)
-    assert bool(((first - other).abs().amax(1) > 0).all())
+    game = make_game(images)
+    first, same_seed, other_seed = (values.permutation(game, orders=20, seed=seed).values for seed in (3, 3, 4))
+    assert torch.equal(first, same_seed)
+    assert bool(((first - other_seed).abs().amax(1) > 0).all())
     before = torch.random.get_rng_state()
     assert torch.equal(values.permutation(game, orders=20, seed=3).values, first)
     assert torch.equal(torch.random.get_rng_state(), before)
@@ -246,38 +246,38 @@ def test_seeds(images):
 
 def test_orders_come_from_the_content():
     """Two copies of one game that differ in what the head does not read are two draws; equal images are one."""
-    found = values.permutation(smooth_game(copies=2), orders=8).values
-    assert float((found[0] - found[1]).abs().max()) > 1e-9
+    sampled_values = values.permutation(smooth_game(copies=2), orders=8).values
+    assert float((sampled_values[0] - sampled_values[1]).abs().max()) > 1e-9
     twice = torch.randn(1, 3, 8, 8, dtype=torch.float64).expand(2, -1, -1, -1)
-    found = values.permutation(played(twice), orders=8).values
-    torch.testing.assert_close(found[0], found[1], atol=1e-12, rtol=0)
+    sampled_values = values.permutation(make_game(twice), orders=8).values
+    torch.testing.assert_close(sampled_values[0], sampled_values[1], atol=1e-12, rtol=0)
 
 
 def test_progress_is_told(images):
-    told = []
-    found = values.permutation(played(images), tolerance=0.003, progress=lambda *told_: told.append(told_))
-    orders, reached = zip(*told, strict=True)
+    reports = []
+    sampled = values.permutation(make_game(images), tolerance=0.003, progress=lambda *report: reports.append(report))
+    orders, reached = zip(*reports, strict=True)
     assert list(orders) == sorted(set(orders))
     assert orders[0] == 32
-    assert orders[-1] == 4 * int(found.samples.max())
-    assert reached[-1] == pytest.approx(float(found.uncertainty.max()))
+    assert orders[-1] == 4 * int(sampled.samples.max())
+    assert reached[-1] == pytest.approx(float(sampled.uncertainty.max()))
     assert reached[-1] <= 0.003 < reached[-2]
 
 
 @pytest.mark.parametrize("orders", [0, -4])
 def test_sampling_needs_orders(images, orders):
     with pytest.raises(OptionError, match=f"orders is {orders}; expected 1 or more"):
-        values.permutation(played(images), orders=orders)
+        values.permutation(make_game(images), orders=orders)
 
 
 @pytest.mark.parametrize("most", [0, -4])
 def test_sampling_to_a_tolerance_needs_orders(images, most):
     with pytest.raises(OptionError, match=f"most_orders is {most}; expected"):
-        values.permutation(played(images), most_orders=most)
+        values.permutation(make_game(images), most_orders=most)
 
 
 @pytest.mark.parametrize("tolerance", [0.0, -0.01, float("nan")])
 def test_a_tolerance_is_positive(images, tolerance):
     message = f"tolerance is {tolerance}; expected a positive number, such as 0.01 for 1 %"
     with pytest.raises(OptionError, match=message):
-        values.permutation(played(images), tolerance=tolerance)
+        values.permutation(make_game(images), tolerance=tolerance)

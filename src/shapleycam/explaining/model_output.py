@@ -42,11 +42,11 @@ def class_scores(
         return utility.scores(selected_output(model, batch, select, utility), labels)
     with isolated_copy(model) as copied:
         # How logits are had of an output of probabilities shows only in a graph, which is recorded of the first image.
-        with torch.enable_grad(), NonlinearityRecorder() as finals:
+        with torch.enable_grad(), NonlinearityRecorder() as recorder:
             leaf = batch.first.images.clone().requires_grad_()
             first = as_rows(select(run(copied, leaf, batch.first.extra)), 1, "images", "scores")
-            returned = SelectedOutput.of(first, None, finals)
+            returned = SelectedOutput.of(first, None, recorder)
             conversion = identify_scores(first, returned, leaf) if has_classes(first) else None
-        with NonlinearityRecorder() as finals:
+        with NonlinearityRecorder() as recorder:
             rows = as_rows(select(run(copied, batch.images, batch.extra)), len(batch.images), "images", "scores")
-            return utility.scores(rows if conversion is None else conversion.apply(rows, finals), labels)
+            return utility.scores(rows if conversion is None else conversion.apply(rows, recorder), labels)

@@ -62,8 +62,8 @@ class TestRuns:
             mask_from_run_lengths(counts, 2, 2)
 
 
-def text_of(counts: list[int]) -> str:
-    """Compressed as the COCO API's rleToString describes it: differences from the fourth on, groups of five bits."""
+def compress_run_lengths(counts: list[int]) -> str:
+    """Compress run lengths as the COCO API's rleToString does: differences from the fourth on, groups of five bits."""
     text = ""
     for place, count in enumerate(counts):
         number = count - counts[place - 2] if place > 2 else count
@@ -95,7 +95,7 @@ class TestCompressed:
 
     @given(st.lists(st.integers(0, 200_000), min_size=1, max_size=30))
     def test_there_and_back(self, counts):
-        assert decode_run_lengths(text_of(counts)) == counts
+        assert decode_run_lengths(compress_run_lengths(counts)) == counts
 
     @pytest.mark.parametrize("text", ["P", "1P", "/", "p", "é", "P" * 50])
     def test_refused(self, text):

@@ -16,7 +16,7 @@ from shapleycam.experiments.datasets.annotations.opening import open_annotations
 from shapleycam.experiments.datasets.regions import mask_of
 
 
-def written(path: Path, content: str) -> Path:
+def write_text(path: Path, content: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content)
     return path
@@ -33,21 +33,21 @@ def voc(*objects: tuple[str, int, int, int, int], size: tuple[int, int] | None =
     return f"<annotation><filename>x.jpg</filename>{stated}{things}</annotation>"
 
 
-def opened(path: Path, name: str | None) -> object:
+def read_regions(path: Path, name: str | None) -> object:
     annotations = open_annotations(path)
     return None if name is None else annotations.regions_of(name)
 
 
 def refusal(path: Path, name: str | None = None) -> str:
     with pytest.raises((ImageError, OptionError)) as caught:
-        opened(path, name)
+        read_regions(path, name)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 class TestMatching:
     def test_by_stem_whatever_the_folders_and_suffixes(self, tmp_path):
-        written(tmp_path / "n01440764/ILSVRC2012_val_00000293.xml", voc(("n01440764", 1, 1, 2, 2)))
+        write_text(tmp_path / "n01440764/ILSVRC2012_val_00000293.xml", voc(("n01440764", 1, 1, 2, 2)))
         annotations = open_annotations(tmp_path)
         for name in ("val/ILSVRC2012_val_00000293.JPEG", "s.tar/ILSVRC2012_val_00000293.jpg"):
             assert annotations.regions_of(name)[0].label == "n01440764"
@@ -55,17 +55,17 @@ class TestMatching:
 
     def test_whole_names_go_before_stems(self, tmp_path):
         for name in ("cat", "dog"):
-            written(tmp_path / name / "1.xml", voc((name, 1, 1, 2, 2)))
+            write_text(tmp_path / name / "1.xml", voc((name, 1, 1, 2, 2)))
         assert open_annotations(tmp_path).regions_of("dog/1.jpg")[0].label == "dog"
 
     def test_ambiguous_stem(self, tmp_path):
         for name in ("cat", "dog"):
-            written(tmp_path / name / "1.xml", voc())
+            write_text(tmp_path / name / "1.xml", voc())
         expected = "1.jpg: 2 annotations are called '1'; name the photographs and the annotations alike, with their"
         assert refusal(tmp_path, "1.jpg") == f"{expected} sub-folders"
 
     def test_stems_with_dots(self, tmp_path):
-        written(tmp_path / "a.b.xml", voc())
+        write_text(tmp_path / "a.b.xml", voc())
         assert open_annotations(tmp_path).regions_of("a.b.jpg") == []
         assert open_annotations(tmp_path).regions_of("a.jpg") is None
 
@@ -75,14 +75,14 @@ class TestMatching:
         )
         expected = "; expected one kind, name the sub-folder that holds it"
         assert refusal(tmp_path) == f"{tmp_path}: neither .xml nor .png files in the folder{expected}"
-        written(tmp_path / "Annotations/a.xml", voc())
-        written(tmp_path / "SegmentationClass/a.png", "")
+        write_text(tmp_path / "Annotations/a.xml", voc())
+        write_text(tmp_path / "SegmentationClass/a.png", "")
         assert refusal(tmp_path) == f"{tmp_path}: both .xml and .png files in the folder{expected}"
         assert open_annotations(tmp_path / "Annotations").regions_of("a.jpg") == []
         assert "a file that is not .json" in refusal(tmp_path / "Annotations/a.xml")
 
     def test_unreadable_folder(self, tmp_path, monkeypatch):
-        written(tmp_path / "a.xml", voc())
+        write_text(tmp_path / "a.xml", voc())
         (tmp_path / "closed").mkdir()
         scan = os.scandir
 
@@ -99,19 +99,19 @@ class TestMatching:
 class TestVoc:
     def test_pixels_from_one_become_edges(self, tmp_path):
         """Pixels 3 to 5 in x and 2 to 2 in y lie between the edges 2, 5 and 1, 2."""
-        written(tmp_path / "a.xml", voc(("dog", 3, 2, 5, 2)))
+        write_text(tmp_path / "a.xml", voc(("dog", 3, 2, 5, 2)))
         (region,) = open_annotations(tmp_path).regions_of("a.jpg")
         assert (region.label, region.box, region.mask, region.size) == ("dog", (2, 1, 5, 2), None, (10, 8))
         pixels = mask_of([region], (0, 0, 10, 8), (10, 8), (8, 10)).nonzero().tolist()
         assert pixels == [[1, 2], [1, 3], [1, 4]]
 
     def test_whole_photograph(self, tmp_path):
-        written(tmp_path / "a.xml", voc(("dog", 1, 1, 10, 8)))
+        write_text(tmp_path / "a.xml", voc(("dog", 1, 1, 10, 8)))
         assert mask_of(open_annotations(tmp_path).regions_of("a.jpg"), (0, 0, 10, 8), (10, 8), (8, 10)).all()
 
     @pytest.mark.parametrize("size", [None, (0, 0)])
     def test_size_not_stated(self, tmp_path, size):
-        written(tmp_path / "a.xml", voc(("dog", 1, 1, 2, 2), ("cat", 1, 1, 1, 1), size=size))
+        write_text(tmp_path / "a.xml", voc(("dog", 1, 1, 2, 2), ("cat", 1, 1, 1, 1), size=size))
         assert [(region.label, region.size) for region in open_annotations(tmp_path).regions_of("a")] == [
             ("dog", None),
             ("cat", None),
@@ -119,7 +119,7 @@ class TestVoc:
 
     def test_fractions(self, tmp_path):
         text = voc(("dog", 1, 1, 2, 2)).replace("<xmin>1</xmin><ymin>", "<xmin> 1.5 </xmin><ymin>")
-        written(tmp_path / "a.xml", text)
+        write_text(tmp_path / "a.xml", text)
         assert open_annotations(tmp_path).regions_of("a")[0].box == (0.5, 0, 2, 2)
 
     @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ class TestVoc:
         ],
     )
     def test_damaged(self, tmp_path, old, new, expected_message):
-        path = written(tmp_path / "a.xml", voc(("dog", 3, 1, 4, 2)).replace(old, new))
+        path = write_text(tmp_path / "a.xml", voc(("dog", 3, 1, 4, 2)).replace(old, new))
         assert refusal(tmp_path, "a.jpg").startswith(f"{path}: {expected_message}")
 
     @pytest.mark.parametrize(
@@ -147,25 +147,25 @@ class TestVoc:
         ],
     )
     def test_entities_are_refused(self, tmp_path, declared):
-        path = written(tmp_path / "a.xml", declared + voc(("&x;", 1, 1, 2, 2)))
+        path = write_text(tmp_path / "a.xml", declared + voc(("&x;", 1, 1, 2, 2)))
         expected = "the XML declares a document type or entities; remove the declaration"
         assert refusal(tmp_path, "a.jpg") == f"{path}: {expected}"
 
     @pytest.mark.parametrize("encoding", ["no-such-encoding", "shift_jis"])
     def test_encodings_that_cannot_be_read(self, tmp_path, encoding):
-        path = written(tmp_path / "a.xml", f'<?xml version="1.0" encoding="{encoding}"?>{voc()}')
+        path = write_text(tmp_path / "a.xml", f'<?xml version="1.0" encoding="{encoding}"?>{voc()}')
         assert refusal(tmp_path, "a.jpg").startswith(f"{path}: not well-formed XML (")
 
     def test_far_too_large(self, tmp_path):
-        path = written(tmp_path / "a.xml", voc() + " " * (5 << 20))
+        path = write_text(tmp_path / "a.xml", voc() + " " * (5 << 20))
         assert refusal(tmp_path, "a.jpg").startswith(f"{path}: 5,24")
 
     def test_deep_nesting(self, tmp_path):
-        written(tmp_path / "a.xml", "<annotation>" + "<a>" * 200_000 + "</a>" * 200_000 + "</annotation>")
+        write_text(tmp_path / "a.xml", "<annotation>" + "<a>" * 200_000 + "</a>" * 200_000 + "</annotation>")
         assert open_annotations(tmp_path).regions_of("a") == []
 
     def test_goes_away(self, tmp_path):
-        path = written(tmp_path / "a.xml", voc())
+        path = write_text(tmp_path / "a.xml", voc())
         annotations = open_annotations(tmp_path)
         path.unlink()
         with pytest.raises(ImageError, match=r"a\.xml: cannot be read \(No such file"):
@@ -179,38 +179,42 @@ def coco(*objects: dict[str, object], **changes: object) -> str:
             {"id": 8, "file_name": "000008.jpg", "width": 4, "height": 3},
         ],
         "categories": [{"id": 1, "name": "person"}, {"id": 18, "name": "dog"}],
-        "annotations": [{"id": place, "image_id": 7, "category_id": 18, **one} for place, one in enumerate(objects)],
+        "annotations": [
+            {"id": place, "image_id": 7, "category_id": 18, **annotation} for place, annotation in enumerate(objects)
+        ],
     }
     return json.dumps({**facts, **changes})
 
 
-def only(path: Path, **one: object):
-    return open_annotations(written(path, coco(one))).regions_of("val2017/000007.jpg")[0]
+def read_single_region(path: Path, **annotation: object):
+    return open_annotations(write_text(path, coco(annotation))).regions_of("val2017/000007.jpg")[0]
 
 
 class TestCoco:
     def test_box(self, tmp_path):
-        region = only(tmp_path / "a.json", bbox=[1, 0.5, 2, 1])
+        region = read_single_region(tmp_path / "a.json", bbox=[1, 0.5, 2, 1])
         assert (region.label, region.box, region.mask, region.size) == ("dog", (1, 0.5, 3, 1.5), None, (4, 3))
 
     def test_polygon(self, tmp_path):
-        region = only(tmp_path / "a.json", bbox=[1, 0, 2, 2], segmentation=[[1, 0, 3, 0, 3, 2, 1, 2]])
+        region = read_single_region(tmp_path / "a.json", bbox=[1, 0, 2, 2], segmentation=[[1, 0, 3, 0, 3, 2, 1, 2]])
         assert region.mask.tolist() == [[False, True, True, False]] * 2 + [[False] * 4]
 
     @pytest.mark.parametrize("counts", [[3, 2, 7], "327"])
     def test_run_lengths(self, tmp_path, counts):
         """3 off, 2 on, 7 off, in columns of 3: the two upper pixels of the second column. Each is one character."""
-        region = only(tmp_path / "a.json", bbox=[1, 0, 1, 2], segmentation={"size": [3, 4], "counts": counts})
+        region = read_single_region(
+            tmp_path / "a.json", bbox=[1, 0, 1, 2], segmentation={"size": [3, 4], "counts": counts}
+        )
         assert np.argwhere(region.mask).tolist() == [[0, 1], [1, 1]]
 
     def test_images_with_and_without_objects(self, tmp_path):
-        annotations = open_annotations(written(tmp_path / "a.json", coco({"bbox": [0, 0, 1, 1]})))
+        annotations = open_annotations(write_text(tmp_path / "a.json", coco({"bbox": [0, 0, 1, 1]})))
         assert len(annotations.regions_of("000007.jpg")) == 1
         assert annotations.regions_of("000008.jpg") == []
         assert annotations.regions_of("000009.jpg") is None
 
     @pytest.mark.parametrize(
-        "one",
+        "annotation",
         [
             {"bbox": [1, 2, 3]},
             {"bbox": "text"},
@@ -225,8 +229,8 @@ class TestCoco:
             {"category_id": [1], "bbox": [0, 0, 1, 1]},
         ],
     )
-    def test_damaged_annotation(self, tmp_path, one):
-        path = written(tmp_path / "a.json", coco(one))
+    def test_damaged_annotation(self, tmp_path, annotation):
+        path = write_text(tmp_path / "a.json", coco(annotation))
         message = refusal(path, "000007.jpg")
         assert message.startswith(f"{path}: an annotation of 000007.jpg is damaged (")
         assert open_annotations(path).regions_of("000008.jpg") == []
@@ -234,7 +238,7 @@ class TestCoco:
     @pytest.mark.parametrize("width", [0, -4, 1 << 40, "4", 4.0])
     def test_sizes_are_bounded(self, tmp_path, width):
         images = [{"id": 7, "file_name": "a.jpg", "width": width, "height": 3}]
-        path = written(tmp_path / "a.json", coco({"segmentation": [[0, 0, 1, 0, 1, 1]]}, images=images))
+        path = write_text(tmp_path / "a.json", coco({"segmentation": [[0, 0, 1, 0, 1, 1]]}, images=images))
         assert "an annotation of a.jpg is damaged" in refusal(path, "a.jpg")
 
     @pytest.mark.parametrize(
@@ -249,7 +253,7 @@ class TestCoco:
         ],
     )
     def test_damaged_file(self, tmp_path, text, expected_message):
-        path = written(tmp_path / "a.json", text)
+        path = write_text(tmp_path / "a.json", text)
         assert refusal(path).startswith(f"{path}: {expected_message}")
 
 
@@ -313,14 +317,16 @@ class TestMasks:
 
 
 def test_every_kind_survives_pickling(tmp_path):
-    written(tmp_path / "voc/a.xml", voc(("dog", 1, 1, 2, 2)))
+    write_text(tmp_path / "voc/a.xml", voc(("dog", 1, 1, 2, 2)))
     mask(tmp_path / "masks/a.png", [[0, 255]])
     images = [{"id": 7, "file_name": "a.jpg", "width": 4, "height": 3}]
-    written(tmp_path / "a.json", coco({"bbox": [0, 0, 2, 2]}, images=images))
+    write_text(tmp_path / "a.json", coco({"bbox": [0, 0, 2, 2]}, images=images))
     for path in (tmp_path / "voc", tmp_path / "masks", tmp_path / "a.json"):
         annotations = open_annotations(path)
         copy = pickle.loads(pickle.dumps(annotations))  # noqa: S301
         assert copy.origin == str(path)
-        theirs, ours = copy.regions_of("a.jpg"), annotations.regions_of("a.jpg")
-        assert [(one.label, one.box, one.size) for one in theirs] == [(one.label, one.box, one.size) for one in ours]
-        assert len(ours) == 1
+        copied_regions, regions = copy.regions_of("a.jpg"), annotations.regions_of("a.jpg")
+        assert [(region.label, region.box, region.size) for region in copied_regions] == [
+            (region.label, region.box, region.size) for region in regions
+        ]
+        assert len(regions) == 1

@@ -55,7 +55,7 @@ class TestNames:
         assert class_numbers(["Cat", "cat", "CAT"], ["Cat", "cat"], 2) == [0, 1, None]
 
     def test_ambiguous_ones_are_unknown(self):
-        """The bird and the machine."""
+        """The name crane stands for a bird and for a machine."""
         assert class_numbers(["crane"], imagenet_labels(), 1000) == [None]
 
     def test_beyond_the_models_outputs(self):
@@ -79,13 +79,13 @@ class TestSynsets:
 
     @pytest.mark.parametrize("limit", [5, 200])
     def test_folder_of_some_through_torchvision(self, data, limit):
-        given = torchvision.datasets.ImageFolder(data / "imagenet-sample")
-        theirs, ours = open_dataset(given, limit), open_dataset(data / "imagenet-sample", limit)
+        image_folder = torchvision.datasets.ImageFolder(data / "imagenet-sample")
+        theirs, ours = open_dataset(image_folder, limit), open_dataset(data / "imagenet-sample", limit)
         numbers = class_numbers(theirs.labels, imagenet_labels(), 1000, theirs.classes)
         assert numbers == class_numbers(ours.labels, imagenet_labels(), 1000, ours.classes)
 
     def test_with_torchvisions_names(self):
-        """Which differ in two places."""
+        """Torchvision's class names differ from timm's in two places."""
         names = torchvision.models.ResNet18_Weights.DEFAULT.meta["categories"]
         assert class_numbers(["n01440764", "n02012849", "n15075141"], names, 1000) == [0, 134, 999]
 

@@ -1,4 +1,4 @@
-"""What every kind of dataset has to keep: names, order, pickling, fingerprints, subsets and one-line errors."""
+"""The contract of every kind of dataset: names, order, pickling, fingerprints, subsets and one-line errors."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ Maker = Callable[[Path, Rows], object]
 ROWS: Rows = [("a", "1", png(COLOURS["a"])), ("b", "2", png(COLOURS["b"])), ("c", "3", png(COLOURS["c"]))]
 
 
-def made(make: Maker, where: Path, rows: Rows = ROWS):
-    where.mkdir(exist_ok=True)
-    return open_dataset(make(where, rows))
+def make_dataset(make: Maker, folder: Path, rows: Rows = ROWS):
+    folder.mkdir(exist_ok=True)
+    return open_dataset(make(folder, rows))
 
 
 def fingerprint_of(dataset) -> str:
@@ -96,7 +96,7 @@ def colour_of(dataset, index: int) -> tuple[int, int, int]:
 @pytest.mark.parametrize("make", MAKERS)
 class TestEveryKind:
     def test_pictures_belong_to_names_and_labels(self, make, tmp_path):
-        dataset = made(make, tmp_path)
+        dataset = make_dataset(make, tmp_path)
         assert len(dataset) == len(dataset.names) == len(dataset.labels) == 3
         assert len(set(dataset.names)) == 3
         assert [colour_of(dataset, index) for index in range(3)] == list(COLOURS.values())
@@ -104,35 +104,35 @@ class TestEveryKind:
         assert labels == ["a", "b", "c"]
 
     def test_names_are_relative(self, make, tmp_path):
-        dataset = made(make, tmp_path)
+        dataset = make_dataset(make, tmp_path)
         assert not any(name.startswith("/") or ".." in name or str(tmp_path) in name for name in dataset.names)
 
     def test_survives_pickling(self, make, tmp_path):
-        dataset = made(make, tmp_path)
+        dataset = make_dataset(make, tmp_path)
         copy = pickle.loads(pickle.dumps(dataset))  # noqa: S301
         assert (copy.names, copy.labels, copy.fingerprint()) == (dataset.names, dataset.labels, dataset.fingerprint())
         assert colour_of(copy, 1) == COLOURS["b"]
 
     def test_same_data_elsewhere_have_the_same_names(self, make, tmp_path):
-        one, other = made(make, tmp_path / "one"), made(make, tmp_path / "other")
-        assert (one.names, one.labels) == (other.names, other.labels)
+        dataset, copy = make_dataset(make, tmp_path / "one"), make_dataset(make, tmp_path / "other")
+        assert (dataset.names, dataset.labels) == (copy.names, copy.labels)
 
     def test_fingerprint_changes_with_an_image_more_and_another_label(self, make, tmp_path):
-        one = made(make, tmp_path / "one")
-        more = made(make, tmp_path / "more", [*ROWS, ("c", "4", ROWS[2][2])])
-        label = made(make, tmp_path / "label", [*ROWS[:2], ("b", "3", ROWS[2][2])])
-        prints = {one.fingerprint(), more.fingerprint(), label.fingerprint()}
+        dataset = make_dataset(make, tmp_path / "one")
+        more = make_dataset(make, tmp_path / "more", [*ROWS, ("c", "4", ROWS[2][2])])
+        label = make_dataset(make, tmp_path / "label", [*ROWS[:2], ("b", "3", ROWS[2][2])])
+        prints = {dataset.fingerprint(), more.fingerprint(), label.fingerprint()}
         assert len(prints) == 3
         assert all(len(bytes.fromhex(text)) == 32 for text in prints)
 
     def test_fingerprint_changes_with_the_content(self, make, tmp_path):
-        one = made(make, tmp_path / "one")
-        other = made(make, tmp_path / "other", [*ROWS[:2], ("c", "3", png(COLOURS["c"], (60, 40)))])
-        assert one.names == other.names
-        assert one.fingerprint() != other.fingerprint()
+        dataset = make_dataset(make, tmp_path / "one")
+        changed = make_dataset(make, tmp_path / "other", [*ROWS[:2], ("c", "3", png(COLOURS["c"], (60, 40)))])
+        assert dataset.names == changed.names
+        assert dataset.fingerprint() != changed.fingerprint()
 
     def test_first_keeps_what_the_whole_says(self, make, tmp_path):
-        whole = made(make, tmp_path)
+        whole = make_dataset(make, tmp_path)
         first = whole.first(2)
         assert (len(first), first.origin, first.classes) == (2, whole.origin, whole.classes)
         assert (first.names, first.labels) == (whole.names[:2], whole.labels[:2])
@@ -145,13 +145,13 @@ class TestEveryKind:
 
 @pytest.mark.parametrize("make", [make_folder, make_list, make_tar, make_items])
 def test_fingerprint_does_not_depend_on_the_place(make, tmp_path):
-    assert made(make, tmp_path / "one").fingerprint() == made(make, tmp_path / "other").fingerprint()
+    assert make_dataset(make, tmp_path / "one").fingerprint() == make_dataset(make, tmp_path / "other").fingerprint()
 
 
 def test_fingerprint_of_a_saved_hugging_face_folder_goes_with_it(tmp_path):
-    one = made(make_hugging_face, tmp_path / "one")
+    dataset = make_dataset(make_hugging_face, tmp_path / "one")
     shutil.move(tmp_path / "one", tmp_path / "moved")
-    assert open_dataset(f"hf:{tmp_path / 'moved/saved'}").fingerprint() == one.fingerprint()
+    assert open_dataset(f"hf:{tmp_path / 'moved/saved'}").fingerprint() == dataset.fingerprint()
 
 
 def test_numbers_and_text_are_different_labels(tmp_path):
@@ -163,7 +163,7 @@ def test_numbers_and_text_are_different_labels(tmp_path):
 
 
 def test_goes_to_a_spawned_process(tmp_path):
-    dataset = made(make_tar, tmp_path)
+    dataset = make_dataset(make_tar, tmp_path)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(fingerprint_of, (dataset,)) == dataset.fingerprint()
 

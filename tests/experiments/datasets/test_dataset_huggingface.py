@@ -23,9 +23,9 @@ def png(value: int) -> dict[str, object]:
 
 def rows(count: int = 2, **columns) -> object:
     """A dataset of one column of pictures and others, each given as (type, values)."""
-    given = {"image": (datasets.Image(), [png(10 * index) for index in range(count)]), **columns}
-    features = datasets.Features({name: feature for name, (feature, _) in given.items()})
-    return datasets.Dataset.from_dict({name: values for name, (_, values) in given.items()}, features=features)
+    all_columns = {"image": (datasets.Image(), [png(10 * index) for index in range(count)]), **columns}
+    features = datasets.Features({name: feature for name, (feature, _) in all_columns.items()})
+    return datasets.Dataset.from_dict({name: values for name, (_, values) in all_columns.items()}, features=features)
 
 
 def refusal(source: object) -> str:
@@ -55,17 +55,17 @@ class TestLabels:
         assert dataset.labels == ("a", "a")
 
     def test_of_several_that_called_label(self):
-        given = rows(
+        hf_dataset = rows(
             fine=(datasets.ClassLabel(names=["a", "b", "c"]), [0, 1]), label=(datasets.ClassLabel(names=["x"]), [0, 0])
         )
-        assert open_dataset(given).labels == ("x", "x")
+        assert open_dataset(hf_dataset).labels == ("x", "x")
 
     def test_of_several_the_finest(self):
-        given = rows(
+        hf_dataset = rows(
             coarse_label=(datasets.ClassLabel(names=["x"]), [0, 0]),
             fine_label=(datasets.ClassLabel(names=["a", "b"]), [0, 1]),
         )
-        assert open_dataset(given).labels == ("a", "b")
+        assert open_dataset(hf_dataset).labels == ("a", "b")
 
     @pytest.mark.parametrize(
         ("kind", "values", "labels"),
@@ -88,21 +88,21 @@ class TestPictures:
         assert open_photograph(dataset.open(1)).getpixel((0, 0)) == (10, 10, 10)
 
     def test_several_and_none_called_image(self):
-        given = rows(depth=(datasets.Image(), [png(200)] * 2)).rename_column("image", "colour")
-        assert "columns of type Image: colour, depth; expected one, or one called image" in refusal(given)
+        hf_dataset = rows(depth=(datasets.Image(), [png(200)] * 2)).rename_column("image", "colour")
+        assert "columns of type Image: colour, depth; expected one, or one called image" in refusal(hf_dataset)
 
     def test_no_column(self):
-        given = datasets.Dataset.from_dict({"text": ["a"]})
-        assert "columns of type Image: none among text; expected one" in refusal(given)
+        hf_dataset = datasets.Dataset.from_dict({"text": ["a"]})
+        assert "columns of type Image: none among text; expected one" in refusal(hf_dataset)
 
     def test_file_that_a_row_names(self, tmp_path):
         Image.new("RGB", (4, 4), (9, 9, 9)).save(tmp_path / "a.png")
-        given = (
+        hf_dataset = (
             rows(1)
             .remove_columns("image")
             .from_dict({"image": [str(tmp_path / "a.png")]}, features=datasets.Features({"image": datasets.Image()}))
         )
-        dataset = open_dataset(given)
+        dataset = open_dataset(hf_dataset)
         assert dataset.open(0) == tmp_path / "a.png"
 
     def test_row_without_a_picture(self):
@@ -114,9 +114,9 @@ class TestPictures:
 
     def test_damaged_row(self):
         features = datasets.Features({"image": datasets.Image()})
-        given = datasets.Dataset.from_dict({"image": [{"bytes": b"text", "path": None}]}, features=features)
+        hf_dataset = datasets.Dataset.from_dict({"image": [{"bytes": b"text", "path": None}]}, features=features)
         with pytest.raises(ImageError, match="row 00000000: not an image"):
-            open_dataset(given).open(0)
+            open_dataset(hf_dataset).open(0)
 
 
 class TestNamed:
@@ -171,12 +171,12 @@ class TestNamed:
 
 
 def test_dictionaries_and_streams_are_refused():
-    given = rows()
-    assert "a DatasetDict of Hugging Face; expected one Dataset" in refusal(datasets.DatasetDict({"a": given}))
-    assert "IterableDataset of Hugging Face; expected one Dataset" in refusal(given.to_iterable_dataset())
+    hf_dataset = rows()
+    assert "a DatasetDict of Hugging Face; expected one Dataset" in refusal(datasets.DatasetDict({"a": hf_dataset}))
+    assert "IterableDataset of Hugging Face; expected one Dataset" in refusal(hf_dataset.to_iterable_dataset())
 
 
 def test_transforms_of_the_user_are_left_out():
-    given = rows(label=(datasets.Value("int64"), [1, 2]))
-    given.set_transform(lambda batch: {"image": [0] * len(batch["image"])})
-    assert open_photograph(open_dataset(given).open(1)).getpixel((0, 0)) == (10, 10, 10)
+    hf_dataset = rows(label=(datasets.Value("int64"), [1, 2]))
+    hf_dataset.set_transform(lambda batch: {"image": [0] * len(batch["image"])})
+    assert open_photograph(open_dataset(hf_dataset).open(1)).getpixel((0, 0)) == (10, 10, 10)

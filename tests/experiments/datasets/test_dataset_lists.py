@@ -12,12 +12,12 @@ from shapleycam.experiments.datasets.opening import open_dataset
 from shapleycam.images import open_photograph
 
 
-def written(path: Path, text: str) -> Path:
+def write_text(path: Path, text: str) -> Path:
     path.write_text(text)
     return path
 
 
-def parquet(path: Path, /, **columns) -> Path:
+def write_parquet(path: Path, /, **columns) -> Path:
     pl.DataFrame(columns).write_parquet(path)
     return path
 
@@ -33,32 +33,32 @@ class TestColumns:
     @pytest.mark.parametrize("paths", ["path", "image", "file", "filename"])
     @pytest.mark.parametrize("labels", ["label", "class", "target"])
     def test_each_name(self, tmp_path, paths, labels):
-        dataset = open_dataset(written(tmp_path / "a.csv", f"x,{labels},{paths}\n1,cat,b.jpg\n2,dog,a.jpg\n"))
+        dataset = open_dataset(write_text(tmp_path / "a.csv", f"x,{labels},{paths}\n1,cat,b.jpg\n2,dog,a.jpg\n"))
         assert (dataset.names, dataset.labels) == (("b.jpg", "a.jpg"), ("cat", "dog"))
 
     def test_paths_are_from_the_folder_of_the_list(self, tmp_path, monkeypatch):
         (tmp_path / "lists").mkdir()
-        written(tmp_path / "lists/a.csv", "path\nin/1.jpg\n")
+        write_text(tmp_path / "lists/a.csv", "path\nin/1.jpg\n")
         monkeypatch.chdir(tmp_path)
         assert open_dataset("lists/a.csv").open(0) == tmp_path / "lists/in/1.jpg"
 
     def test_names_of_photographs_elsewhere(self, tmp_path):
         (tmp_path / "lists").mkdir()
         dataset = open_dataset(
-            written(tmp_path / "lists/a.csv", f"path\n../photos/x/1.jpg\n{tmp_path}/photos/y/2.jpg\n")
+            write_text(tmp_path / "lists/a.csv", f"path\n../photos/x/1.jpg\n{tmp_path}/photos/y/2.jpg\n")
         )
         assert dataset.names == ("x/1.jpg", "y/2.jpg")
         assert dataset.open(1) == tmp_path / "photos/y/2.jpg"
 
     def test_tabs_byte_order_mark_and_quotes(self, tmp_path):
-        assert open_dataset(written(tmp_path / "a.tsv", "\ufeffpath\tlabel\na,b.jpg\tx\n")).names == ("a,b.jpg",)
-        assert open_dataset(written(tmp_path / "a.csv", '\ufeffpath,label\n"a,b.jpg",x\n')).names == ("a,b.jpg",)
+        assert open_dataset(write_text(tmp_path / "a.tsv", "\ufeffpath\tlabel\na,b.jpg\tx\n")).names == ("a,b.jpg",)
+        assert open_dataset(write_text(tmp_path / "a.csv", '\ufeffpath,label\n"a,b.jpg",x\n')).names == ("a,b.jpg",)
 
     def test_list_whose_own_name_looks_like_a_pattern(self, tmp_path):
-        assert open_dataset(written(tmp_path / "a[0]*.csv", "path\n1.jpg\n")).names == ("1.jpg",)
+        assert open_dataset(write_text(tmp_path / "a[0]*.csv", "path\n1.jpg\n")).names == ("1.jpg",)
 
     def test_missing_file_is_said_when_it_is_opened(self, tmp_path):
-        dataset = open_dataset(written(tmp_path / "a.csv", "path\ngone.jpg\n"))
+        dataset = open_dataset(write_text(tmp_path / "a.csv", "path\ngone.jpg\n"))
         with pytest.raises(ImageError, match=r"gone\.jpg: no such file"):
             open_photograph(dataset.open(0))
 
@@ -79,7 +79,8 @@ class TestLabels:
     def test_csv(self, tmp_path, cells, labels):
         first, second = cells.split(",")
         assert (
-            open_dataset(written(tmp_path / "a.csv", f"path,label\n1.jpg,{first}\n2.jpg,{second}\n")).labels == labels
+            open_dataset(write_text(tmp_path / "a.csv", f"path,label\n1.jpg,{first}\n2.jpg,{second}\n")).labels
+            == labels
         )
 
     @pytest.mark.parametrize(
@@ -92,39 +93,39 @@ class TestLabels:
         ],
     )
     def test_parquet(self, tmp_path, cells, labels):
-        dataset = open_dataset(parquet(tmp_path / "a.parquet", path=["1.jpg", "2.jpg"], label=cells))
+        dataset = open_dataset(write_parquet(tmp_path / "a.parquet", path=["1.jpg", "2.jpg"], label=cells))
         assert dataset.labels == labels
         assert [type(label) for label in dataset.labels] == [type(label) for label in labels]
 
     def test_none_without_the_column(self, tmp_path):
-        assert open_dataset(written(tmp_path / "a.csv", "path\n1.jpg\n")).labels == (None,)
+        assert open_dataset(write_text(tmp_path / "a.csv", "path\n1.jpg\n")).labels == (None,)
 
     @pytest.mark.parametrize(("cells", "kind"), [([0.5, 1.0], "Float64"), ([True, False], "Boolean")])
     def test_other_kinds_are_refused(self, tmp_path, cells, kind):
-        path = parquet(tmp_path / "a.parquet", path=["1.jpg", "2.jpg"], label=cells)
+        path = write_parquet(tmp_path / "a.parquet", path=["1.jpg", "2.jpg"], label=cells)
         assert refusal(path) == f"{path}: the labels in column 'label' are {kind}; expected whole numbers or text"
 
 
 class TestRefused:
     def test_no_column_of_paths(self, tmp_path):
-        path = written(tmp_path / "a.csv", "picture,label\n1.jpg,2\n")
+        path = write_text(tmp_path / "a.csv", "picture,label\n1.jpg,2\n")
         expected = "the columns are picture, label; expected one called path (or image, file, filename)"
         assert refusal(path) == f"{path}: {expected}"
 
     def test_no_rows(self, tmp_path):
-        path = written(tmp_path / "a.csv", "path,label\n")
+        path = write_text(tmp_path / "a.csv", "path,label\n")
         assert refusal(path) == f"{path}: the list has no rows; expected one for each photograph"
 
     def test_nothing_at_all(self, tmp_path):
-        path = written(tmp_path / "a.csv", "")
+        path = write_text(tmp_path / "a.csv", "")
         assert refusal(path) == f"{path}: the list is empty; expected a line of column names and a row for each"
 
     def test_twice(self, tmp_path):
-        path = written(tmp_path / "a.csv", "path\n1.jpg\nx/../1.jpg\n2.jpg\n")
+        path = write_text(tmp_path / "a.csv", "path\n1.jpg\nx/../1.jpg\n2.jpg\n")
         assert refusal(path) == f"{path}: {tmp_path}/1.jpg is listed twice; list each photograph once"
 
     def test_row_without_a_path(self, tmp_path):
-        path = written(tmp_path / "a.csv", "path,label\n1.jpg,1\n,2\n")
+        path = write_text(tmp_path / "a.csv", "path,label\n1.jpg,1\n,2\n")
         assert refusal(path) == f"{path}: row 2 has no path (None); expected text in every row"
 
     @pytest.mark.parametrize("name", ["a.parquet", "a.csv"])

@@ -105,10 +105,10 @@ class TestRefused:
 
 
 class Counted(torch_data.Dataset):
-    """Five grey images; counts how often it is asked."""
+    """Five grey images; counts how often an item is read."""
 
     def __init__(self, targets=None):
-        self.asked = 0
+        self.reads = 0
         if targets is not None:
             self.targets = targets
 
@@ -118,7 +118,7 @@ class Counted(torch_data.Dataset):
     def __getitem__(self, index):
         if not 0 <= index < 5:
             raise IndexError(index)
-        self.asked += 1
+        self.reads += 1
         return Image.new("L", (4, 4), index), 10 + index
 
 
@@ -134,11 +134,11 @@ class TestObjects:
         "targets", [list(range(10, 15)), torch.arange(10, 15), np.arange(10, 15)], ids=["list", "tensor", "array"]
     )
     def test_list_of_targets_saves_reading(self, targets):
-        given = Counted(targets)
-        dataset = open_dataset(given)
+        torch_dataset = Counted(targets)
+        dataset = open_dataset(torch_dataset)
         assert dataset.labels == (10, 11, 12, 13, 14)
         assert all(type(label) is int for label in dataset.labels)
-        assert given.asked <= 3
+        assert torch_dataset.reads <= 3
 
     @pytest.mark.parametrize("targets", [None, [0] * 5, [10, 11], ["a.xml"] * 5], ids=["none", "other", "few", "text"])
     def test_list_that_does_not_agree_is_not_believed(self, targets):
@@ -147,8 +147,8 @@ class TestObjects:
     def test_changed_targets(self, tmp_path):
         (tmp_path / "a").mkdir()
         Image.new("RGB", (4, 4)).save(tmp_path / "a/1.png")
-        given = torchvision.datasets.ImageFolder(tmp_path, target_transform=lambda number: number + 7)
-        assert open_dataset(given).labels == (7,)
+        torch_dataset = torchvision.datasets.ImageFolder(tmp_path, target_transform=lambda number: number + 7)
+        assert open_dataset(torch_dataset).labels == (7,)
 
     def test_subset_keeps_the_classes_of_its_dataset(self, cifar):
         whole = torchvision.datasets.CIFAR10(cifar, train=False)
@@ -184,9 +184,9 @@ class TestObjects:
         assert str(caught.value) == "00000001: the dataset cannot read it (broken data stream)"
 
     def test_tensors_are_refused(self):
-        given = torchvision.datasets.FakeData(2, transform=torchvision.transforms.ToTensor())
+        torch_dataset = torchvision.datasets.FakeData(2, transform=torchvision.transforms.ToTensor())
         expected = "FakeData: item 0 holds a Tensor; expected a PIL image and its class: leave transform= out"
-        assert refusal(given) == expected
+        assert refusal(torch_dataset) == expected
 
     def test_empty(self):
         assert refusal(torchvision.datasets.FakeData(0)) == "FakeData: the dataset has no items; expected at least one"

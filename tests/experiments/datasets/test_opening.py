@@ -1,4 +1,4 @@
-"""What a source is taken for, and what is said of one that is nothing."""
+"""Which kind of dataset a source is opened as, and the messages for sources that are none."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from helpers.small_evaluations import (
     RecordingListener,
     assert_near,
     by_status,
-    failing,
+    failing_network,
     folder_of,
     raises,
     run_evaluation,
@@ -63,7 +63,7 @@ def whole(many: Path, tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
     return rows
 
 
-def on(cluster: Any, **options: Any) -> RunSettings:
+def settings_for(cluster: Any, **options: Any) -> RunSettings:
     return RunSettings(batch_size=8, engine=Ray(cluster.address, **options))
 
 
@@ -72,7 +72,7 @@ def chunk_files(out: Path) -> list[Path]:
 
 
 def actors_below(pid: int) -> list[psutil.Process]:
-    """The processes of a node that hold the model."""
+    """Return the processes of a node that hold the model."""
     below = psutil.Process(pid).children(recursive=True)
     return [process for process in below if _command(process).startswith("ray::MapWorker")]
 
@@ -88,7 +88,7 @@ def raylet_of(node: Any) -> int:
     return node.all_processes["raylet"][0].process.pid
 
 
-def until(condition: Callable[[], Any], seconds: float = 300) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = 300) -> Any:
     """Return the value of a condition once it is true."""
     deadline = monotonic() + seconds
     while monotonic() < deadline:
@@ -101,7 +101,7 @@ def until(condition: Callable[[], Any], seconds: float = 300) -> Any:
 class TestTable:
     def test_is_that_of_this_process_bit_for_bit(self, cluster, many, whole, tmp_path):
         listener = RecordingListener()
-        store = run_evaluation(many, tmp_path, settings=on(cluster), listener=listener)
+        store = run_evaluation(many, tmp_path, settings=settings_for(cluster), listener=listener)
         assert store.rows().equals(whole)
         assert by_status(store.rows(), "error")["image"].to_list() == ["0041.jpg"]
         assert sum(listener.steps) == IMAGES
@@ -116,7 +116,7 @@ class TestTable:
             run_evaluation(many, tmp_path, slow(), settings=settings, listener=RecordingListener(40, stop))
         assert len(chunk_files(tmp_path)) == 1
         with held_after(2, tmp_path), pytest.raises(KeyboardInterrupt):
-            run_evaluation(many, tmp_path, slow(), settings=on(cluster), listener=RecordingListener(1, stop))
+            run_evaluation(many, tmp_path, slow(), settings=settings_for(cluster), listener=RecordingListener(1, stop))
         n_chunks = len(chunk_files(tmp_path))
         assert 1 < n_chunks < 5
         assert_near(run_evaluation(many, tmp_path, slow(), settings=settings).rows(), whole, 1e-6, within=1e-6)
@@ -125,7 +125,7 @@ class TestTable:
         """Where the actors write, by one PUT a chunk."""
         with object_store() as store:
             url = store.url("by-ray")
-            rows = run_evaluation(many, url, settings=on(cluster)).rows()
+            rows = run_evaluation(many, url, settings=settings_for(cluster)).rows()
             puts = [line for line in store.request_log.requests if line.startswith("PUT") and "/parts/" in line]
         assert rows.equals(whole)
         assert len(puts) == len(set(puts)) == 5
@@ -135,7 +135,7 @@ class TestTable:
             if len(x) > 4:
                 raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-        rows = run_evaluation(many, tmp_path, failing(small), limit=40, settings=on(cluster)).rows()
+        rows = run_evaluation(many, tmp_path, failing_network(small), limit=40, settings=settings_for(cluster)).rows()
         assert rows.select("image", "method", "status").equals(
             whole.filter(pl.col("index") < 40).select("image", "method", "status")
         )
@@ -156,13 +156,15 @@ class TestFaults:
         def leave() -> None:
             own_id = ray.get_runtime_context().get_node_id()  # on one machine Ray joins any of its nodes
             others = [node for node in cluster.list_all_nodes() if node.node_id != own_id and not node.is_head()]
-            node = until(lambda: next((node for node in others if actors_below(raylet_of(node))), None))
+            node = wait_until(lambda: next((node for node in others if actors_below(raylet_of(node))), None))
             lost.extend(chunk_files(tmp_path))
             cluster.remove_node(node, allow_graceful=False)
             release()
 
         with held_after(1, tmp_path) as release:
-            store = run_evaluation(many, tmp_path, slow(), settings=on(cluster), listener=RecordingListener(1, leave))
+            store = run_evaluation(
+                many, tmp_path, slow(), settings=settings_for(cluster), listener=RecordingListener(1, leave)
+            )
         assert 0 < len(lost) < 5
         assert store.rows().equals(whole)
 
@@ -177,7 +179,9 @@ class TestFaults:
             release()
 
         with held_after(1, tmp_path) as release:
-            store = run_evaluation(many, tmp_path, slow(), settings=on(cluster), listener=RecordingListener(1, kill))
+            store = run_evaluation(
+                many, tmp_path, slow(), settings=settings_for(cluster), listener=RecordingListener(1, kill)
+            )
         assert killed
         assert store.rows().equals(whole)
         assert not list(tmp_path.rglob(f"{UNFINISHED}*"))
@@ -185,11 +189,11 @@ class TestFaults:
     def test_a_driver_that_is_killed(self, cluster, many, whole, tmp_path):
         command = [sys.executable, ray_driver.__file__, cluster.address, str(many), str(tmp_path)]
         with held_after(1, tmp_path), subprocess.Popen(command) as driver:
-            written = until(lambda: chunk_files(tmp_path))
+            written = wait_until(lambda: chunk_files(tmp_path))
             driver.send_signal(signal.SIGKILL)
         before = {path: path.read_bytes() for path in written}
         assert len(before) < 5
-        store = run_evaluation(many, tmp_path, slow(), settings=on(cluster))
+        store = run_evaluation(many, tmp_path, slow(), settings=settings_for(cluster))
         assert store.rows().equals(whole)
         assert all(path.read_bytes() == content for path, content in before.items())
 
@@ -210,7 +214,7 @@ class TestFaults:
     def test_a_folder_that_is_not_shared(self, cluster, many, tmp_path, monkeypatch):
         monkeypatch.setattr(Store, "pending", lambda store, _: store.chunks())
         with pytest.raises(OptionError) as caught:
-            run_evaluation(many, tmp_path, limit=3, settings=on(cluster))
+            run_evaluation(many, tmp_path, limit=3, settings=settings_for(cluster))
         assert str(caught.value) == (
             f"1 parts that were measured are not in {tmp_path}: the machines of the cluster do not share this folder; "
             "give one that they share, or a URL such as s3://bucket/run"
@@ -263,11 +267,11 @@ class TestWork:
         """A source file that draws other weights there, as a node with another checkpoint would have."""
         (tmp_path / "two.py").write_text(
             "import os\n"
-            "from helpers.small_evaluations import tiny\n\n\n"
-            f"def net():\n    return tiny(os.getppid() != {os.getppid()})\n"
+            "from helpers.small_evaluations import tiny_network\n\n\n"
+            f"def net():\n    return tiny_network(os.getppid() != {os.getppid()})\n"
         )
         with pytest.raises(ModelError) as caught:
-            run_evaluation(many, tmp_path / "out", f"{tmp_path}/two.py:net", limit=3, settings=on(cluster))
+            run_evaluation(many, tmp_path / "out", f"{tmp_path}/two.py:net", limit=3, settings=settings_for(cluster))
         assert "is another one on this machine: weights was '" in str(caught.value)
 
 
@@ -295,7 +299,7 @@ class TestClient:
         nowhere = subprocess.DEVNULL
         with subprocess.Popen(program, stdout=nowhere, stderr=nowhere, start_new_session=True) as head:
             try:
-                until(lambda: listens(port) and listens(client))
+                wait_until(lambda: listens(port) and listens(client))
                 engine = Ray(f"ray://127.0.0.1:{client}")
                 store = run_evaluation(many, tmp_path, settings=RunSettings(batch_size=8, engine=engine), limit=40)
                 assert store.rows().equals(whole.filter(pl.col("index") < 40))

@@ -62,7 +62,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says():
 
 def test_undefined_values_are_out_of_the_mean_and_counted():
     actual = estimates(np.array([[1.0, math.nan], [math.nan, math.nan], [3.0, 5.0], [math.inf, math.nan]]))
-    assert [(one.mean, one.n, one.undefined) for one in actual] == [(2, 2, 2), (5, 1, 3)]
+    assert [(estimate.mean, estimate.n, estimate.undefined) for estimate in actual] == [(2, 2, 2), (5, 1, 3)]
     assert 1 <= actual[0].low <= 2 <= actual[0].high <= 3
     assert math.isnan(actual[1].low)
     assert math.isnan(actual[1].high)
@@ -113,10 +113,10 @@ def test_the_same_seed_gives_the_same_figures_and_another_does_not():
 
 @pytest.mark.parametrize("shift", [0.0, 0.1, 0.25, 0.5, -0.3])
 def test_the_lead_agrees_with_the_paired_t_test(shift):
-    other = normal(10, 200)
-    one = other + shift + 0.8 * normal(11, 200)
-    actual, theirs = lead(one, other, resamples=4999), stats.ttest_rel(one, other)
-    assert actual.mean == pytest.approx((one - other).mean())
+    second = normal(10, 200)
+    first = second + shift + 0.8 * normal(11, 200)
+    actual, theirs = lead(first, second, resamples=4999), stats.ttest_rel(first, second)
+    assert actual.mean == pytest.approx((first - second).mean())
     assert actual.p == pytest.approx(theirs.pvalue, abs=0.02)
     low, high = theirs.confidence_interval()
     assert (actual.low, actual.high) == pytest.approx((low, high), abs=0.02)
@@ -145,10 +145,10 @@ def test_rounding_is_no_lead():
 
 
 def test_methods_that_differ_only_in_what_is_undefined_do_not_lead_each_other():
-    one = normal(16, 300)
-    other = one.copy()
-    other[one.argmin()] = math.nan
-    actual = lead(other, one)
+    complete = normal(16, 300)
+    incomplete = complete.copy()
+    incomplete[complete.argmin()] = math.nan
+    actual = lead(incomplete, complete)
     assert (actual.n, actual.p, actual.significant) == (299, 1, False)
 
 

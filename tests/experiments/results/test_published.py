@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from helpers.result_rows import frame, good, of
+from helpers.result_rows import frame, measured_rows, metrics_named
 from shapleycam.cams.table import METHODS
 from shapleycam.experiments.results import (
     ADCC_OF_MEANS,
@@ -23,15 +23,15 @@ from shapleycam.models import paper
 MEANS = ("average_drop", "coherency", "complexity", "increase_in_confidence", "average_drop_in_deletion")
 
 
-def from_print() -> list:
-    """A run of one image, whose values are the published means."""
-    there = load_published().percent
+def published_rows() -> list:
+    """Return the rows of a run of one image whose values are the published means."""
+    percentages = load_published().percent
     tables: dict = {}
-    for (model, layer, utility, method, metric), percent in there.items():
+    for (model, layer, utility, method, metric), percent in percentages.items():
         if metric in MEANS:
             methods = tables.setdefault((model, layer, utility), {})
             methods.setdefault(method, {})[metric] = [percent / 100]
-    return [row for place, methods in tables.items() for row in good(methods, *place)]
+    return [row for place, methods in tables.items() for row in measured_rows(methods, *place)]
 
 
 def test_the_file_holds_the_papers_results(data):
@@ -40,13 +40,13 @@ def test_the_file_holds_the_papers_results(data):
         pytest.skip(f"{file} is not there")
     with file.open() as opened:
         rows = list(csv.DictReader(opened))
-    there = dict(load_published().percent)
+    percentages = dict(load_published().percent)
     for row in rows:
         key = (row.pop("network"), row.pop("layer"), row.pop("utility"), row.pop("method"))
         for metric, percent in row.items():
-            assert there.pop((*key, ADCC_OF_MEANS if metric == "adcc" else metric)) == float(percent)
+            assert percentages.pop((*key, ADCC_OF_MEANS if metric == "adcc" else metric)) == float(percent)
     assert len(rows) == 240
-    assert not there
+    assert not percentages
 
 
 def test_it_covers_the_papers_networks_methods_and_metrics():
@@ -60,30 +60,34 @@ def test_it_covers_the_papers_networks_methods_and_metrics():
 
 
 def test_the_published_means_differ_from_themselves_by_nothing():
-    actual = compare_with_published(summarise(frame(*from_print()), of(*MEANS), resamples=2), load_published())
+    actual = compare_with_published(
+        summarise(frame(*published_rows()), metrics_named(*MEANS), resamples=2), load_published()
+    )
     assert len(actual.differences) == 12 * 2 * 10 * 6
     assert not actual.unpublished
     assert not actual.unmeasured
-    of_means = [abs(one.points) for one in actual.differences if one.key[4] == ADCC_OF_MEANS]
-    assert max(abs(one.points) for one in actual.differences if one.key[4] != ADCC_OF_MEANS) < 1e-10
+    of_means = [abs(difference.points) for difference in actual.differences if difference.key[4] == ADCC_OF_MEANS]
+    assert (
+        max(abs(difference.points) for difference in actual.differences if difference.key[4] != ADCC_OF_MEANS) < 1e-10
+    )
     assert max(of_means) < 0.02  # both are rounded to 0.01: print's ADCC is the harmonic mean of its own columns
 
 
 def test_a_difference_is_measured_minus_published_in_points():
     key = ("resnet18", "before-pool", "rest", "gradcam", "coherency")
-    summary = summarise(frame(*good({"gradcam": {"coherency": [0.5, 0.75]}})), of("coherency"))
-    (one,) = compare_with_published(summary, PublishedFigures("a paper", {key: 60.0})).differences
-    assert (one.key, one.measured, one.published) == (key, 62.5, 60)
-    assert one.points == pytest.approx(2.5)
+    summary = summarise(frame(*measured_rows({"gradcam": {"coherency": [0.5, 0.75]}})), metrics_named("coherency"))
+    (difference,) = compare_with_published(summary, PublishedFigures("a paper", {key: 60.0})).differences
+    assert (difference.key, difference.measured, difference.published) == (key, 62.5, 60)
+    assert difference.points == pytest.approx(2.5)
 
 
 def test_what_has_no_counterpart_is_listed_on_both_sides():
     values = {"gradcam": {"coherency": [0.5], "adcc": [0.5]}, "pathcam": {"coherency": [0.5], "adcc": [0.5]}}
-    summary = summarise(frame(*good(values)), of("coherency", "adcc"))
+    summary = summarise(frame(*measured_rows(values)), metrics_named("coherency", "adcc"))
     head = ("resnet18", "before-pool", "rest")
-    there = {(*head, "gradcam", "coherency"): 50.0, (*head, "gradcam", ADCC_OF_MEANS): 50.0}
-    actual = compare_with_published(summary, PublishedFigures("a paper", there))
-    assert [one.key for one in actual.differences] == [(*head, "gradcam", "coherency")]
+    percentages = {(*head, "gradcam", "coherency"): 50.0, (*head, "gradcam", ADCC_OF_MEANS): 50.0}
+    actual = compare_with_published(summary, PublishedFigures("a paper", percentages))
+    assert [difference.key for difference in actual.differences] == [(*head, "gradcam", "coherency")]
     assert actual.unpublished == (
         (*head, "gradcam", "adcc"),
         (*head, "pathcam", "coherency"),
@@ -93,20 +97,25 @@ def test_what_has_no_counterpart_is_listed_on_both_sides():
 
 
 def test_what_was_not_measured_of_a_network_is_listed_as_such():
-    rows = [*good({"gradcam": {"coherency": [0.5]}}), *good({"gradcam": {"complexity": [0.5]}}, "vgg16")]
-    there = {(model, "before-pool", "rest", "gradcam", "coherency"): 50.0 for model in ("resnet18", "vgg16")}
+    rows = [
+        *measured_rows({"gradcam": {"coherency": [0.5]}}),
+        *measured_rows({"gradcam": {"complexity": [0.5]}}, "vgg16"),
+    ]
+    percentages = {(model, "before-pool", "rest", "gradcam", "coherency"): 50.0 for model in ("resnet18", "vgg16")}
     actual = compare_with_published(
-        summarise(frame(*rows), of("coherency", "complexity")), PublishedFigures("a paper", there)
+        summarise(frame(*rows), metrics_named("coherency", "complexity")), PublishedFigures("a paper", percentages)
     )
-    assert [one.key[0] for one in actual.differences] == ["resnet18"]
+    assert [difference.key[0] for difference in actual.differences] == ["resnet18"]
     assert [(key[0], key[4]) for key in actual.unpublished] == [("vgg16", "complexity")]
     assert [(key[0], key[4]) for key in actual.unmeasured] == [("vgg16", "coherency")]
 
 
 def test_an_undefined_figure_has_an_undefined_difference():
-    summary = summarise(frame(*good({"gradcam": {"coherency": [math.nan, math.nan]}})), of("coherency"))
-    (one,) = compare_with_published(summary, load_published()).differences
-    assert math.isnan(one.points)
+    summary = summarise(
+        frame(*measured_rows({"gradcam": {"coherency": [math.nan, math.nan]}})), metrics_named("coherency")
+    )
+    (difference,) = compare_with_published(summary, load_published()).differences
+    assert math.isnan(difference.points)
 
 
 # What is doubtful in print
@@ -117,8 +126,12 @@ DOUBT = "vgg16 at last-conv: an in-place ReLU follows this convolution and overw
 def test_figures_that_are_probably_of_an_overwritten_activation_are_marked():
     values = {"gradcam": {"average_drop": [0.5]}, "shapleycam": {"average_drop": [0.5]}}
     values["hirescam"] = {"average_drop": [0.5]}
-    rows = [*good(values, "vgg16", "last-conv"), *good(values, "resnet18", "last-conv"), *good(values, "vgg16")]
-    summary = summarise(frame(*rows), of("average_drop"), resamples=2)
+    rows = [
+        *measured_rows(values, "vgg16", "last-conv"),
+        *measured_rows(values, "resnet18", "last-conv"),
+        *measured_rows(values, "vgg16"),
+    ]
+    summary = summarise(frame(*rows), metrics_named("average_drop"), resamples=2)
     text = markdown(summary, intervals=False, against=load_published())
     marked = {line.split("|")[2].strip(): line for line in text.splitlines() if "\u2020" in line and "|" in line}
     assert set(marked) == {"gradcam", "shapleycam"}

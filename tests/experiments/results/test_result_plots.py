@@ -1,4 +1,4 @@
-"""Figures: what is drawn where, read back from matplotlib."""
+"""Figures: positions of curves, points and texts, read back from matplotlib."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from PIL import Image
 from scipy import stats
 
-from helpers.result_rows import frame, good, of
+from helpers.result_rows import frame, measured_rows, metrics_named
 from shapleycam.cams.table import METHODS
 from shapleycam.errors import OptionError
 from shapleycam.experiments.results import ResultsSummary, summarise
@@ -32,7 +32,7 @@ def rows_of(methods, models=MODELS, layers=("before-pool",), images=8, seed=0) -
     return [
         row
         for model, layer in itertools.product(models, layers)
-        for row in good(
+        for row in measured_rows(
             {name: {each: generator.uniform(size=images).tolist() for each in METRICS} for name in methods},
             model,
             layer,
@@ -41,10 +41,10 @@ def rows_of(methods, models=MODELS, layers=("before-pool",), images=8, seed=0) -
 
 
 def summary_of(methods=EVERY, **rest) -> ResultsSummary:
-    return summarise(frame(*rows_of(methods, **rest)), of(*METRICS), resamples=50)
+    return summarise(frame(*rows_of(methods, **rest)), metrics_named(*METRICS), resamples=50)
 
 
-def with_curves(methods, images=5, points=11, **rest) -> pl.DataFrame:
+def frame_with_curves(methods, images=5, points=11, **rest) -> pl.DataFrame:
     rows = rows_of(methods, images=images, **rest)
     generator = np.random.default_rng(1)
     lists = [generator.uniform(size=(len(rows), points)).tolist() for _ in range(2)]
@@ -54,7 +54,7 @@ def with_curves(methods, images=5, points=11, **rest) -> pl.DataFrame:
     return data
 
 
-def points(axis: Axes) -> dict[str, tuple[float, float]]:
+def points_of(axis: Axes) -> dict[str, tuple[float, float]]:
     return {
         line.get_label(): (float(line.get_xdata()[0]), float(line.get_ydata()[0]))
         for line in axis.lines
@@ -62,12 +62,12 @@ def points(axis: Axes) -> dict[str, tuple[float, float]]:
     }
 
 
-def texts(figure: Figure) -> list[str]:
+def texts_of(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
 
 
-def boxes(figure: Figure, expected) -> list:
-    """Where the texts that are wanted come to lie, drawn."""
+def text_boxes(figure: Figure, expected) -> list:
+    """Return the bounding boxes of the matching texts in the drawn figure."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     actual = [text for text in figure.findobj(Text) if text.get_visible() and expected(text.get_text())]
@@ -80,10 +80,10 @@ def test_a_point_is_at_the_means_in_percent():
     assert [axis.get_title() for axis in figure.axes] == ["resnet18", "vgg16", "my_$net$"]
     for axis in figure.axes:
         assert (axis.get_xlabel(), axis.get_ylabel()) == ("AD % ↓", "Coh % ↑")
-        for method, place in points(axis).items():
+        for method, place in points_of(axis).items():
             cells = [summary.by_key[axis.get_title(), "before-pool", "rest", method, name] for name in METRICS[::-1]]
             assert place == pytest.approx([100 * cell.mean for cell in cells])
-        assert len(points(axis)) == 2
+        assert len(points_of(axis)) == 2
 
 
 def test_over_models_a_point_is_the_mean_of_the_models_means_and_its_bars_are_students():
@@ -93,7 +93,7 @@ def test_over_models_a_point_is_the_mean_of_the_models_means_and_its_bars_are_st
         [100 * summary.by_key[model, "before-pool", "rest", "gradcam", name].mean for model in MODELS]
         for name in ("average_drop", "coherency")
     ]
-    assert points(axis)["gradcam"] == pytest.approx(np.mean(means, axis=1))
+    assert points_of(axis)["gradcam"] == pytest.approx(np.mean(means, axis=1))
     low, high = stats.t.interval(0.95, 2, np.mean(means[0]), stats.sem(means[0]))
     ends = [segment[:, 0] for bars in axis.collections for segment in bars.get_segments()]
     assert any(end == pytest.approx([low, high]) for end in ends)
@@ -110,14 +110,14 @@ def test_bars_are_the_intervals_over_images():
 
 def test_only_the_methods_asked_for_are_shown():
     figure = metric_against_metric(summary_of(), "average_drop", "coherency", methods=["pathcam", "gradcam"])
-    assert all(set(points(axis)) == {"pathcam", "gradcam"} for axis in figure.axes)
+    assert all(set(points_of(axis)) == {"pathcam", "gradcam"} for axis in figure.axes)
 
 
 def test_a_method_without_a_figure_on_each_model_has_no_point_in_their_mean():
     rows = [*rows_of(("gradcam", "layercam")), *rows_of(("hirescam",), models=("vgg16",))]
-    summary = summarise(frame(*rows), of(*METRICS), resamples=50)
+    summary = summarise(frame(*rows), metrics_named(*METRICS), resamples=50)
     (axis,) = metric_against_metric(summary, "average_drop", "coherency", over_models=True).axes
-    assert set(points(axis)) == {"gradcam", "layercam"}
+    assert set(points_of(axis)) == {"gradcam", "layercam"}
 
 
 def test_all_methods_look_different():
@@ -133,7 +133,7 @@ def test_the_legend_names_each_method_once_beside_the_panels(draw):
     if draw == "metrics":
         figure = metric_against_metric(summary_of(), "average_drop", "coherency")
     else:
-        figure = curves(with_curves(EVERY, models=("vgg16",)))
+        figure = curves(frame_with_curves(EVERY, models=("vgg16",)))
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == list(METHODS)
     canvas = FigureCanvasAgg(figure)
@@ -147,19 +147,19 @@ def test_the_legend_names_each_method_once_beside_the_panels(draw):
 @pytest.mark.parametrize("methods", [EVERY[:3], EVERY[:10], EVERY])
 def test_names_in_the_rank_diagram_do_not_overlap_and_lie_within(methods):
     figure = rank_diagram(summary_of(methods), "coherency")
-    actual = boxes(figure, lambda text: any(name in text.split() for name in methods))
+    actual = text_boxes(figure, lambda text: any(name in text.split() for name in methods))
     assert len(actual) == len(methods)
-    assert not any(one.overlaps(other) for one, other in itertools.combinations(actual, 2))
+    assert not any(first.overlaps(second) for first, second in itertools.combinations(actual, 2))
     assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 for box in actual)
 
 
 def test_the_rank_diagram_has_the_mean_ranks_the_test_and_the_critical_difference():
     rows = []
     for model, (a, b, c) in zip(MODELS, [(0.9, 0.5, 0.1), (0.8, 0.8, 0.2), (0.3, 0.6, 0.1)], strict=True):
-        rows += good(
+        rows += measured_rows(
             {"gradcam": {"coherency": [a]}, "hirescam": {"coherency": [b]}, "layercam": {"coherency": [c]}}, model
         )
-    actual = texts(rank_diagram(summarise(frame(*rows), of("coherency")), "coherency"))
+    actual = texts_of(rank_diagram(summarise(frame(*rows), metrics_named("coherency")), "coherency"))
     stripped = [text.strip() for text in actual]
     assert {"gradcam 1.50", "hirescam 1.50", "3.00 layercam"} <= set(stripped)
     assert "critical difference 1.91" in stripped  # 2.343 √(3·4 / (6·3))
@@ -169,7 +169,7 @@ def test_the_rank_diagram_has_the_mean_ranks_the_test_and_the_critical_differenc
 
 def test_methods_that_are_not_on_every_network_are_left_out_and_named():
     rows = [*rows_of(EVERY[:4]), *rows_of(("pathcam",), models=("vgg16",))]
-    actual = texts(rank_diagram(summarise(frame(*rows), of(*METRICS), resamples=2), "coherency"))
+    actual = texts_of(rank_diagram(summarise(frame(*rows), metrics_named(*METRICS), resamples=2), "coherency"))
     assert any("without a figure on every network: pathcam" in text for text in actual)
     assert not any(text.strip().startswith("pathcam ") for text in actual)
 
@@ -181,7 +181,7 @@ def test_too_few_for_a_rank_diagram_is_said(methods, models):
 
 
 def test_a_curve_is_the_mean_over_images_and_its_shade_students_interval():
-    data = with_curves(("gradcam", "layercam"), models=("vgg16",))
+    data = frame_with_curves(("gradcam", "layercam"), models=("vgg16",))
     figure = curves(data)
     assert [axis.get_title() for axis in figure.axes] == ["vgg16, insertion", "vgg16, deletion"]
     for axis, name in zip(figure.axes, ("insertion_curve", "deletion_curve"), strict=True):
@@ -197,16 +197,16 @@ def test_a_curve_is_the_mean_over_images_and_its_shade_students_interval():
 
 
 def test_one_kind_of_curve_is_enough():
-    figure = curves(with_curves(("gradcam",)).drop("deletion_curve"))
+    figure = curves(frame_with_curves(("gradcam",)).drop("deletion_curve"))
     assert [axis.get_title() for axis in figure.axes] == [
         f"{model}, insertion" for model in ("resnet18", "vgg16", "my_$net$")
     ]
 
 
 def test_the_order_of_rows_changes_no_curve():
-    data = with_curves(("gradcam", "layercam"))
-    one, other = (curves(each) for each in (data, data.sample(fraction=1, shuffle=True, seed=3)))
-    for before, after in zip(one.axes, other.axes, strict=True):
+    data = frame_with_curves(("gradcam", "layercam"))
+    ordered, shuffled = (curves(rows) for rows in (data, data.sample(fraction=1, shuffle=True, seed=3)))
+    for before, after in zip(ordered.axes, shuffled.axes, strict=True):
         for first, second in zip(before.lines, after.lines, strict=True):
             assert first.get_label() == second.get_label()
             assert first.get_ydata() == pytest.approx(second.get_ydata())
@@ -218,7 +218,7 @@ def test_results_without_curves_say_what_to_do():
 
 
 def test_curves_of_unlike_lengths_are_refused():
-    data = with_curves(("gradcam",), models=("vgg16",), images=2)
+    data = frame_with_curves(("gradcam",), models=("vgg16",), images=2)
     data = data.with_columns(insertion_curve=pl.Series([[0.1, 0.2], [0.1, 0.2, 0.3]], dtype=pl.List(pl.Float32)))
     with pytest.raises(OptionError, match=r"insertion of gradcam on vgg16: curves of 2 to 3 points"):
         curves(data)
@@ -235,7 +235,7 @@ def test_curves_of_unlike_lengths_are_refused():
 def test_a_figure_is_of_one_layer_and_utility(chosen, message):
     layers = ("before-pool", "bn2")
     summary = summary_of(EVERY[:3], layers=layers)
-    data = with_curves(EVERY[:3], layers=layers)
+    data = frame_with_curves(EVERY[:3], layers=layers)
     for draw in (
         lambda: metric_against_metric(summary, "average_drop", "coherency", **chosen),
         lambda: rank_diagram(summary, "coherency", **chosen),
@@ -276,6 +276,6 @@ def test_other_suffixes_are_refused(tmp_path, name):
 
 def test_a_dollar_sign_in_a_name_is_not_taken_for_mathematics(tmp_path):
     rows = [*rows_of((r"$\frac$", "gradcam", "b"), models=(r"$\sqrt", "b_"))]
-    summary = summarise(frame(*rows), of(*METRICS), resamples=2)
+    summary = summarise(frame(*rows), metrics_named(*METRICS), resamples=2)
     save(metric_against_metric(summary, "average_drop", "coherency"), tmp_path / "a.png")
     save(rank_diagram(summary, "coherency"), tmp_path / "b.png")

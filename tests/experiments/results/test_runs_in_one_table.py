@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 from torch import nn
 
-from helpers.result_rows import bad, good, of
+from helpers.result_rows import failed_row, measured_rows, metrics_named
 from shapleycam.errors import OptionError
 from shapleycam.experiments import Protocol, Store
 from shapleycam.experiments.merging import (
@@ -35,13 +35,15 @@ IMAGES = 70
 PUBLISHED = {"origin": PUBLISHED_WEIGHTS[0], "preprocess": Protocol.paper().as_data()["preprocess"]}
 
 
-def values(*metrics: str, methods: tuple[str, ...] = ("gradcam", "layercam"), seed: int = 0) -> dict:
+def random_values(*metrics: str, methods: tuple[str, ...] = ("gradcam", "layercam"), seed: int = 0) -> dict:
     generator = np.random.default_rng(seed)
     return {method: {name: generator.uniform(0.1, 0.9, IMAGES).tolist() for name in metrics} for method in methods}
 
 
-def stored(path: Path, rows: list[dict[str, Any]], protocol: Protocol, images: int = IMAGES, **facts: Any) -> Store:
-    """A finished run of these rows."""
+def write_finished_run(
+    path: Path, rows: list[dict[str, Any]], protocol: Protocol, images: int = IMAGES, **facts: Any
+) -> Store:
+    """Write a finished run of these rows."""
     models = list(dict.fromkeys(row["model"] for row in rows))
     expected = {
         "protocol": protocol.as_data(),
@@ -53,43 +55,49 @@ def stored(path: Path, rows: list[dict[str, Any]], protocol: Protocol, images: i
     with open_run(path, expected, 16) as store:
         for model in models:
             of_model = [row for row in rows if row["model"] == model]
-            for part in store.pending(model) if images == IMAGES else ():
-                here = [row for row in of_model if row["index"] in part]
-                store.write(model, part, to_table(here, protocol.metrics))
+            for chunk in store.pending(model) if images == IMAGES else ():
+                chunk_rows = [row for row in of_model if row["index"] in chunk]
+                store.write(model, chunk, to_table(chunk_rows, protocol.metrics))
     return store
 
 
-def run_of(path: Path, *metrics: str, models: tuple[str, ...] = ("resnet18", "vgg16"), **rest: Any) -> Store:
-    """A run that measured these."""
+def write_run_of(path: Path, *metrics: str, models: tuple[str, ...] = ("resnet18", "vgg16"), **rest: Any) -> Store:
+    """Write a finished run of these metrics, with random values."""
     rows = [
-        row for number, model in enumerate(models) for row in good(values(*metrics, seed=number, **rest), model=model)
+        row
+        for number, model in enumerate(models)
+        for row in measured_rows(random_values(*metrics, seed=number, **rest), model=model)
     ]
-    return stored(path, rows, Protocol(metrics=metrics))
+    return write_finished_run(path, rows, Protocol(metrics=metrics))
 
 
-def names(store: Store, *metrics: str) -> list[str]:
+def column_names(store: Store, *metrics: str) -> list[str]:
     return [column.name for column in summarise_runs([store], metrics or None).columns]
 
 
 def test_the_rows_of_a_model_are_its_part_of_all_rows(tmp_path):
-    store = run_of(tmp_path, *PARTS)
-    whole, one = store.rows(), store.model_rows("vgg16")
-    assert one["method"].dtype == pl.Categorical
+    store = write_run_of(tmp_path, *PARTS)
+    whole, of_model = store.rows(), store.model_rows("vgg16")
+    assert of_model["method"].dtype == pl.Categorical
     assert whole["method"].dtype == pl.String
-    assert one.with_columns(pl.col(pl.Categorical).cast(pl.String)).equals(whole.filter(model="vgg16"))
-    assert store.model_rows("vgg16", ["complexity", "index"]).equals(one.select("complexity", "index"))
+    assert of_model.with_columns(pl.col(pl.Categorical).cast(pl.String)).equals(whole.filter(model="vgg16"))
+    assert store.model_rows("vgg16", ["complexity", "index"]).equals(of_model.select("complexity", "index"))
 
 
 def test_the_figures_are_those_of_all_rows_to_the_last_bit(tmp_path):
-    rows = [*good(values(*PARTS), "vgg16"), *good(values(*PARTS, seed=1), "resnet18"), bad(69, "error", "x", "vgg16")]
+    rows = [
+        *measured_rows(random_values(*PARTS), "vgg16"),
+        *measured_rows(random_values(*PARTS, seed=1), "resnet18"),
+        failed_row(69, "error", "x", "vgg16"),
+    ]
     rows = [row for row in rows if row["status"] != "ok" or row["model"] != "vgg16" or row["index"] != 69]
     rows[5]["average_drop"] = math.nan
-    store = stored(tmp_path, rows, Protocol(metrics=PARTS))
-    assert repr(summarise_runs([store])) == repr(summarise(store.rows(), of(*PARTS)))
+    store = write_finished_run(tmp_path, rows, Protocol(metrics=PARTS))
+    assert repr(summarise_runs([store])) == repr(summarise(store.rows(), metrics_named(*PARTS)))
 
 
 def test_a_model_is_read_by_itself_with_the_columns_that_are_needed(tmp_path, monkeypatch):
-    store = run_of(tmp_path, *PARTS, "insertion")
+    store = write_run_of(tmp_path, *PARTS, "insertion")
     requested: list[tuple[str, set[str]]] = []
     read = Store.model_rows
 
@@ -107,7 +115,7 @@ def test_a_model_is_read_by_itself_with_the_columns_that_are_needed(tmp_path, mo
 
 
 def test_one_models_rows_are_gone_before_the_next_are_read(tmp_path):
-    store = run_of(tmp_path, "coherency")
+    store = write_run_of(tmp_path, "coherency")
     alive: list[weakref.ref] = []
 
     class Handed:
@@ -120,27 +128,27 @@ def test_one_models_rows_are_gone_before_the_next_are_read(tmp_path):
             return self
 
         def __next__(self):
-            assert not any(one() is not None for one in alive)
+            assert not any(reference() is not None for reference in alive)
             if not self.models:
                 raise StopIteration
             frame = store.model_rows(self.models.pop())
             alive.append(weakref.ref(frame))
             return frame
 
-    summarise_frames(Handed(), columns_of(of("coherency"), ["coherency"]))
+    summarise_frames(Handed(), columns_of(metrics_named("coherency"), ["coherency"]))
     assert len(alive) == 2
 
 
 def test_a_set_means_what_was_measured_of_it(tmp_path):
-    store = run_of(tmp_path, "coherency", "insertion", "adcc")
-    assert names(store, "all") == ["coherency", "adcc", "insertion"]
-    assert names(store, "paper") == ["coherency", "adcc"]
-    assert names(store, "insertion", "paper") == ["insertion", "coherency", "adcc"]
-    assert names(store, "insertion", "insertion") == ["insertion"]
+    store = write_run_of(tmp_path, "coherency", "insertion", "adcc")
+    assert column_names(store, "all") == ["coherency", "adcc", "insertion"]
+    assert column_names(store, "paper") == ["coherency", "adcc"]
+    assert column_names(store, "insertion", "paper") == ["insertion", "coherency", "adcc"]
+    assert column_names(store, "insertion", "insertion") == ["insertion"]
 
 
 def test_a_metric_by_its_own_name_must_have_been_measured(tmp_path):
-    store = run_of(tmp_path, "insertion")
+    store = write_run_of(tmp_path, "insertion")
     with pytest.raises(OptionError, match=rf"metric 'road' was not measured in {tmp_path}; expected some of insertion"):
         summarise_runs([store], ["road"])
     with pytest.raises(OptionError, match="'average_drop' of 'paper' was not measured"):
@@ -152,19 +160,19 @@ def test_a_metric_by_its_own_name_must_have_been_measured(tmp_path):
 
 
 def test_the_adcc_of_means_is_there_with_that_of_images_and_by_name(tmp_path):
-    store = run_of(tmp_path, *PARTS, "adcc")
-    assert names(store, "adcc") == ["adcc", ADCC_OF_MEANS]
-    assert names(store, ADCC_OF_MEANS) == [ADCC_OF_MEANS]
-    assert names(store, "adcc", ADCC_OF_MEANS) == ["adcc", ADCC_OF_MEANS]
-    assert names(store, "complexity") == ["complexity"]
+    store = write_run_of(tmp_path, *PARTS, "adcc")
+    assert column_names(store, "adcc") == ["adcc", ADCC_OF_MEANS]
+    assert column_names(store, ADCC_OF_MEANS) == [ADCC_OF_MEANS]
+    assert column_names(store, "adcc", ADCC_OF_MEANS) == ["adcc", ADCC_OF_MEANS]
+    assert column_names(store, "complexity") == ["complexity"]
     whole = summarise_runs([store]).by_key
     for cell in summarise_runs([store], [ADCC_OF_MEANS]).cells:
         assert cell.mean == whole[cell.key].mean
 
 
 def test_what_one_run_did_not_measure_is_no_figure_and_not_undefined(tmp_path):
-    first = run_of(tmp_path / "1", "coherency", "complexity", models=("vgg16",))
-    second = run_of(tmp_path / "2", "coherency", "insertion", models=("vgg16",), methods=("pathcam",))
+    first = write_run_of(tmp_path / "1", "coherency", "complexity", models=("vgg16",))
+    second = write_run_of(tmp_path / "2", "coherency", "insertion", models=("vgg16",), methods=("pathcam",))
     actual = summarise_runs([first, second])
     assert [column.name for column in actual.columns] == ["coherency", "complexity", "insertion"]
     assert {(cell.method, cell.metric) for cell in actual.cells if cell.measured} == {
@@ -176,13 +184,13 @@ def test_what_one_run_did_not_measure_is_no_figure_and_not_undefined(tmp_path):
 
 
 def test_two_runs_with_the_same_figures_are_refused(tmp_path):
-    first, second = (run_of(tmp_path / name, "coherency", models=("vgg16",)) for name in "ab")
+    first, second = (write_run_of(tmp_path / name, "coherency", models=("vgg16",)) for name in "ab")
     with pytest.raises(OptionError, match=r"both have vgg16, before-pool, rest, \w+; leave one"):
         summarise_runs([first, second])
 
 
 def test_a_metric_that_this_version_does_not_know_is_said(tmp_path):
-    store = run_of(tmp_path, "coherency")
+    store = write_run_of(tmp_path, "coherency")
     file = tmp_path / "manifest.json"
     manifest = json.loads(file.read_text())
     manifest["protocol"]["metrics"] = ["coherence"]
@@ -194,9 +202,9 @@ def test_a_metric_that_this_version_does_not_know_is_said(tmp_path):
 
 
 def test_rows_of_curves_are_of_all_runs_and_none_without_curves(tmp_path):
-    plain = run_of(tmp_path / "plain", "coherency", models=("vgg16",))
+    plain = write_run_of(tmp_path / "plain", "coherency", models=("vgg16",))
     assert read_curves([plain]) is None
-    curved = run_of(tmp_path / "curved", "insertion", models=("resnet18",))
+    curved = write_run_of(tmp_path / "curved", "insertion", models=("resnet18",))
     actual = read_curves([plain, curved])
     assert actual.columns == ["model", "layer", "utility", "method", "status", "insertion_curve"]
     assert len(actual) == 2 * 2 * IMAGES
@@ -205,12 +213,15 @@ def test_rows_of_curves_are_of_all_runs_and_none_without_curves(tmp_path):
 
 class TestUnlikePublished:
     def remarks(self, path: Path, protocol: Protocol, images: int = PUBLISHED_IMAGES, **facts: Any) -> tuple[str, ...]:
-        return describe_deviations([stored(path, good(values("coherency")), protocol, images, **facts)])
+        return describe_deviations(
+            [write_finished_run(path, measured_rows(random_values("coherency")), protocol, images, **facts)]
+        )
 
     def test_the_published_protocol_has_no_remark(self, tmp_path):
         assert self.remarks(tmp_path / "paper", Protocol.paper()) == ()
-        own = Protocol(layers=("last-conv",), methods=("pathcam",), metrics=("adcc",))  # the model's own is the paper's
-        assert self.remarks(tmp_path / "own", own) == ()
+        # The model's own is the paper's.
+        protocol = Protocol(layers=("last-conv",), methods=("pathcam",), metrics=("adcc",))
+        assert self.remarks(tmp_path / "own", protocol) == ()
 
     def test_each_choice_that_differs_is_named(self, tmp_path):
         changed = replace(
