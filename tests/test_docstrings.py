@@ -105,6 +105,5 @@ def test_every_name_of_the_reference_exists():
         assert pkgutil.resolve_name(name) is not None
 
 
-@pytest.mark.xfail(reason="examples are being written", strict=False)
 def test_every_public_function_and_class_has_an_example():
     assert sorted(name for name, thing in public_definitions().items() if PROMPT not in (thing.__doc__ or "")) == []
