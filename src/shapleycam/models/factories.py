@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from torch import nn
@@ -76,8 +77,21 @@ def _is_importable(module: str) -> bool:
         return False
 
 
+class _SourceLoader(SourceFileLoader):
+    """Compiles a file as it is now.
+
+    Python's cached bytecode is known by the file's size and the second of its last change: a file that is changed twice
+    in a second, at the same size, would be the one of before.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Return the code of the file's present text."""
+        return self.source_to_code(self.get_data(self.get_filename(fullname)), self.path)
+
+
 def _import_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"shapleycam_user_{path.stem}", path)
+    name = f"shapleycam_user_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path, loader=_SourceLoader(name, str(path)))
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)

@@ -324,7 +324,7 @@ class TestRefused:
     @pytest.mark.parametrize("scheme", ["", "ray://"])
     def test_somebody_else_listens(self, environment, scheme, monkeypatch):
         """Given up after 20 seconds; 5 are enough to see it."""
-        patience = "shapleycam.experiments.engines.ray.cluster._PATIENCE"
+        patience = "shapleycam.experiments.engines.ray.cluster._CONNECT_SECONDS"
         assert pkgutil.resolve_name(patience) == 20
         monkeypatch.setattr(patience, 5.0)
         with socket.create_server(("127.0.0.1", 0)) as server:
