@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -13,8 +13,8 @@ from shapleycam.tracing.nested import tensors_of
 from shapleycam.wording import first_line
 
 
-def nodes(tensor: Tensor) -> Iterator[Any]:
-    """Yield every node of the graph that a tensor was computed by, each once."""
+def nodes(tensor: Tensor, is_followed: Callable[[Any], bool] = lambda _: True) -> Iterator[Any]:
+    """Yield each node of the graph that a tensor was computed by once; operands only of nodes that are followed."""
     seen: set[Any] = set()
     pending = [tensor.grad_fn]
     while pending:
@@ -23,7 +23,8 @@ def nodes(tensor: Tensor) -> Iterator[Any]:
             continue
         seen.add(node)
         yield node
-        pending.extend(operand for operand, _ in node.next_functions)
+        if is_followed(node):
+            pending.extend(operand for operand, _ in node.next_functions)
 
 
 def gradients(value: Tensor, inputs: Sequence[Tensor], *, create_graph: bool = False) -> tuple[Tensor | None, ...]:

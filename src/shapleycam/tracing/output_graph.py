@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
+from shapleycam.tracing.graph import nodes
 from shapleycam.tracing.node_names import (
     BOUNDED_FUNCTIONS,
     COMBINING,
@@ -68,17 +69,8 @@ def is_sorted(output: Tensor) -> bool:
 
 
 def _combination(output: Tensor) -> Iterator[Any]:
-    """Yield the nodes that combine the parts of an output, and those beyond which the graph is not followed."""
-    seen: set[Any] = set()
-    pending = [output.grad_fn]
-    while pending:
-        node = pending.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        yield node
-        if _combines(node) and not _clamps_to_0_1(node):
-            pending.extend(operand for operand, _ in node.next_functions)
+    """Return the nodes that combine the parts of an output, and those beyond which the graph is not followed."""
+    return nodes(output, lambda node: _combines(node) and not _clamps_to_0_1(node))
 
 
 def _combines(node: Any) -> bool:
