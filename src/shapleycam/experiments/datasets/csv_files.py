@@ -87,7 +87,7 @@ def _find_separator(text: str, suffix: str) -> str:
     usual = ("\t", *_SEPARATORS) if suffix.lower() == ".tsv" else _SEPARATORS
     for separator in usual:
         try:
-            columns = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+            columns = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True))
         except (csv.Error, StopIteration):
             continue
         if find_column([column.strip() for column in columns], PATH_COLUMNS) is not None:
@@ -96,7 +96,7 @@ def _find_separator(text: str, suffix: str) -> str:
 
 
 def _read_rows(name: str, text: str, separator: str, skipped: int) -> CsvTable:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
     columns: list[str] = []
     rows: list[list[str]] = []
     lines: list[int] = []

@@ -84,13 +84,13 @@ def list_url(url: str) -> RemoteListing:
     texts = expand_braces(path) if has_braces(path) else [path]
     listed: dict[str, str] = {}
     for text in texts:
-        matching = _list(url, files, f"{root}/{text}".rstrip("/") if root else text)
+        matching = _list(url, files, f"{root}/{text}".rstrip("/"))
         if not matching and len(texts) > 1:
             raise OptionError(f"{url}: there is no {text}; expected every file that the braces name")
         listed |= matching
     if not listed:
         raise OptionError(f"{url}: no such file, folder or pattern there; check the address")
-    folder = _folder_of(f"{root}/{path}" if root else path, list(listed))
+    folder = _folder_of(f"{root}/{path}".rstrip("/"), list(listed))
     names = [file[len(folder) :].lstrip("/") for file in listed]
     return RemoteListing([RemoteFile(base, file, version) for file, version in listed.items()], names)
 
@@ -98,11 +98,12 @@ def list_url(url: str) -> RemoteListing:
 def _split(url: str) -> tuple[str, str]:
     """Return the URL of the file system, with its options, and the path in it."""
     match = _URL.fullmatch(url)
-    if match is None or not match["authority"]:
+    if match is None:
         raise OptionError(f"{url}: no address; expected a URL such as s3://bucket/photos/*.jpg")
     if match["scheme"].lower() in _WEB_SCHEMES:
         raise OptionError(f"{url}: a URL of a web server, which is not fetched; download it, and name the file")
-    return f"{match['scheme'].lower()}://{match['authority']}{match['options'] or ''}", match["path"].rstrip("/")
+    authority = match["authority"] or "/"  # of a scheme without hosts, such as local:///photos
+    return f"{match['scheme'].lower()}://{authority}{match['options'] or ''}", match["path"].rstrip("/")
 
 
 def _open(url: str, base: str) -> tuple[Any, str]:
