@@ -89,6 +89,8 @@ def expand_braces(pattern: str) -> list[str]:
 def _match_parts(parts: Sequence[str], patterns: Sequence[str]) -> bool:
     if not patterns:
         return not parts
+    if patterns == ["**"]:
+        return not any(part.startswith(".") for part in parts)
     if patterns[0] == "**":
         return _match_parts(parts, patterns[1:]) or (
             len(parts) > 1 and not parts[0].startswith(".") and _match_parts(parts[1:], patterns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import IO, Any
@@ -129,22 +129,35 @@ def _file_system(base: str, process: int) -> tuple[Any, str]:  # noqa: ARG001  c
 
 def _list(url: str, files: Any, path: str) -> dict[str, str]:
     """Return the path and version of each file that a path or a glob names, or that is below a folder."""
-    fixed = fixed_part(path)
-    is_glob = fixed_part(f"{path}/") != path
+    fixed = fixed_part(f"{path}/")
     try:
-        infos = [files.get_file_info(path)] if not is_glob else []
-        if is_glob or infos[0].type == fs.FileType.Directory:
-            folder = fixed if is_glob else path
-            infos = files.get_file_info(fs.FileSelector(folder, allow_not_found=True, recursive=True))
+        if fixed != path:
+            infos = list(_matching(files, fixed, path[len(fixed) :].strip("/").split("/")))
+        else:
+            infos = [files.get_file_info(path)]
+            if infos[0].type == fs.FileType.Directory:
+                infos = files.get_file_info(fs.FileSelector(path, recursive=True))
         return {
             info.path: _version(files, info)
             for info in sorted(infos, key=lambda info: info.path.split("/"))
-            if info.type == fs.FileType.File and (not is_glob or matches_glob(info.path, path))
+            if info.type == fs.FileType.File
         }
     except Exception as error:  # noqa: BLE001  the drivers of fsspec raise errors of any type
         raise OptionError(
             f"{url}: cannot be listed ({on_one_line(error)[:300]}); check the address and the credentials"
         ) from None
+
+
+def _matching(files: Any, folder: str, patterns: Sequence[str]) -> Iterator[Any]:
+    """Yield what matches a glob below a folder; only folders that it names are listed, since buckets may be large."""
+    deep = patterns[0] == "**"
+    for info in files.get_file_info(fs.FileSelector(folder, allow_not_found=True, recursive=deep)):
+        parts = info.path[len(folder) :].strip("/")
+        if deep or len(patterns) == 1:
+            if matches_glob(parts, "/".join(patterns)):
+                yield info
+        elif info.type == fs.FileType.Directory and matches_glob(parts, patterns[0]):
+            yield from _matching(files, info.path, patterns[1:])
 
 
 def _version(files: Any, info: Any) -> str:
