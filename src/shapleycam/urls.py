@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
+
+from shapleycam.regular_files import is_there
 
 _URL = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]+):/+(?P<rest>.*)", re.DOTALL)
 
@@ -19,4 +20,4 @@ def url_of(path: str | Path) -> str | None:
         ('https://example.org/cat.jpg', None)
     """
     match = _URL.fullmatch(str(path))
-    return f"{match['scheme']}://{match['rest']}" if match and not os.path.exists(path) else None  # noqa: PTH110  Path.exists raises for some names
+    return f"{match['scheme']}://{match['rest']}" if match and not is_there(path) else None

@@ -23,6 +23,7 @@ from pyarrow import fs
 
 from shapleycam.errors import OptionError
 from shapleycam.files import UNFINISHED, make_folder, write_atomically
+from shapleycam.printable import printable_text
 from shapleycam.wording import on_one_line
 
 Location: TypeAlias = "str | Path | Storage"
@@ -126,7 +127,7 @@ class FolderStorage(Storage):
                 path.unlink(missing_ok=True)
 
     def __str__(self) -> str:
-        return str(self.path)
+        return printable_text(str(self.path))
 
 
 class RemoteStorage(Storage):

@@ -20,6 +20,7 @@ from shapleycam.errors import ImageError, OptionError
 from shapleycam.experiments.datasets.byte_sources import LocalFile
 from shapleycam.experiments.datasets.dataset import Dataset, Label
 from shapleycam.printable import printable_name
+from shapleycam.regular_files import is_file
 from shapleycam.wording import on_one_line
 
 _LABELS = ("targets", "_labels", "labels", "y", "samples", "_samples")
@@ -113,7 +114,7 @@ def _paths(source: Any) -> tuple[Path, ...] | None:
             continue
         paths = [entry[0] if isinstance(entry, tuple) and entry else entry for entry in entries]
         listed = all(isinstance(path, (str, Path)) for path in paths) and len(set(paths)) == len(paths)
-        if listed and Path(paths[0]).is_file():
+        if listed and is_file(paths[0]):
             return tuple(Path(os.path.abspath(path)) for path in paths)  # noqa: PTH100
     return None
 
