@@ -8,6 +8,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from unicodedata import normalize
 
 import typer
 
@@ -146,15 +147,21 @@ def _batches(paths: Sequence[Path], size: int) -> list[list[Photograph]]:
 def _stems(paths: Sequence[Path]) -> dict[Path, str]:
     """Return a stem for each photograph's files: its own, numbered where several share it.
 
-    Stems that differ in upper and lower case alone count as shared, as some file systems have it.
+    Stems that differ in upper and lower case alone, or in how an accent is written, count as shared, as some file
+    systems have it.
     """
     taken: set[str] = set()
     stems: dict[Path, str] = {}
     for path in paths:
         numbered = (path.stem if number == 1 else f"{path.stem}-{number}" for number in count(1))
-        stems[path] = next(stem for stem in numbered if stem.casefold() not in taken)
-        taken.add(stems[path].casefold())
+        stems[path] = next(stem for stem in numbered if _comparable(stem) not in taken)
+        taken.add(_comparable(stems[path]))
     return stems
+
+
+def _comparable(stem: str) -> str:
+    """Return a stem so that two are equal if they name one file on some file system."""
+    return normalize("NFC", normalize("NFC", stem).casefold())
 
 
 def _write_and_print(result: PhotographResult, *, as_json: bool) -> None:

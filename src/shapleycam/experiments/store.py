@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
-from urllib.parse import quote
 
 import polars as pl
 import pyarrow as pa
@@ -28,6 +27,7 @@ from shapleycam.experiments.manifest import (
 )
 from shapleycam.experiments.rows import schema_for
 from shapleycam.experiments.storage import Location, Storage, open_storage
+from shapleycam.files import portable_name
 
 _CHUNKS = "parts"
 """The folder of the chunks; its name, and those of the files, stay as runs of earlier versions have them."""
@@ -191,7 +191,7 @@ def _refuse_other_files(storage: Storage) -> None:
 
 
 def _folder_name(model: str) -> str:
-    return f"{_CHUNKS}/{quote(model, safe='')}"
+    return f"{_CHUNKS}/{portable_name(model)}"
 
 
 def _file_name(chunk: range) -> str:
