@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Literal, NamedTuple, TypeAlias
+from contextlib import contextmanager, suppress
+from threading import Lock
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 from PIL import Image, UnidentifiedImageError
 
@@ -44,6 +45,43 @@ _WORDS: dict[Origin, _Words] = {
 }
 
 
+class _PillowFilters:
+    """Filters of Pillow's warnings for the whole process, while at least one thread reads a picture.
+
+    Filters belong to the process. Two threads that overlap inside `warnings.catch_warnings` restore each other's, and
+    the last one to leave would keep warnings silent for good (docs/decisions.md, "Threads do not restore each other's
+    warning filters"). So the first thread adds two entries, and the last one removes these two.
+    """
+
+    _MODULE = r"PIL(?:\.|$)"  # entries with a module of ours are no entries of the user's, who may have the same wish
+
+    def __init__(self) -> None:
+        self._lock, self._users = Lock(), 0
+        self._entries: list[Any] = []
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Ignore Pillow's warnings but that of a decompression bomb, which is raised."""
+        with self._lock:
+            if self._users == 0:
+                warnings.filterwarnings("ignore", module=self._MODULE)
+                warnings.filterwarnings("error", category=Image.DecompressionBombWarning, module=self._MODULE)
+                self._entries = list(warnings.filters[:2])
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if self._users == 0:
+                    for entry in self._entries:
+                        with suppress(ValueError):  # another thread's catch_warnings has taken it away
+                            cast("list[Any]", warnings.filters).remove(entry)
+
+
+_PILLOW_FILTERS = _PillowFilters()
+
+
 @contextmanager
 def raise_image_errors(name: str, origin: Origin = "file") -> Iterator[None]:
     """Turn what Pillow raises inside the context into an `ImageError` of one line that begins with `name`.
@@ -67,9 +105,7 @@ def raise_image_errors(name: str, origin: Origin = "file") -> Iterator[None]:
     """
     words = _WORDS[origin]
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with _PILLOW_FILTERS.hold():
             yield
     except ImageError:
         raise
