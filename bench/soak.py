@@ -84,16 +84,21 @@ def call(service: Service, tally: Tally, draw: random.Random) -> None:
 
 
 @contextmanager
-def interrupted_after(seconds: float) -> Iterator[None]:
-    """Raise KeyboardInterrupt in the main thread after this time, as Ctrl-C does, if the code inside still runs."""
+def interrupted_after(seconds: float) -> Iterator[list[float]]:
+    """Raise KeyboardInterrupt in the main thread after this time, as Ctrl-C does, if the code inside still runs.
+
+    Yields a list in which the time is then: Python drops exceptions that a signal raises in a destructor or a callback.
+    """
+    fired: list[float] = []
 
     def interrupt(*_: object) -> None:
+        fired.append(time.monotonic())
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, interrupt)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        yield
+        yield fired
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -102,8 +107,8 @@ def interrupted_after(seconds: float) -> Iterator[None]:
 def interrupt_a_call(service: Service, tally: Tally, draw: random.Random) -> None:
     """Explain until a signal interrupts it."""
     try:
-        with interrupted_after(draw.uniform(0.05, 1)):
-            while True:
+        with interrupted_after(draw.uniform(0.05, 1)) as fired:
+            while not fired:
                 name, explainer = service.named(draw)
                 explainer.explain(service.images(name, draw, 2), draw.choice(["gradcam", "shapleycam", "pathcam"]))
     except KeyboardInterrupt:
@@ -149,7 +154,7 @@ def summary(samples: list[Sample], tally: Tally, judged: list[Verdict], seed: in
     commit = run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()  # noqa: S607
     rows = "\n".join(
         f"| {each.name} | {each.second_quarter:,.1f} | {each.last_quarter:,.1f} | {each.change:+.2%} | "
-        f"{each.slope_per_hour:+,.2f} | {'yes' if each.holds else '**no**'} |"
+        f"{each.slope_per_hour:+,.2f} | {each.word} |"
         for each in judged
     )
     counts = "\n".join(f"| {kind} | {count:,} |" for kind, count in sorted(tally.ended.items()))
@@ -161,9 +166,10 @@ seed {seed}, commit {commit or "unknown"}.
 
 {machine("timm", "torchvision")}
 
-Measured after each round, when no call runs: {len(samples)} times. Flat means that the median of the last quarter of
-the time is within 1 % of that of the second quarter; files, threads and temporary files are to be the same. The
-slope is Theil and Sen's, from the second quarter on.
+Measured after each round, when no call runs, {len(samples)} times: memory after glibc's `malloc_trim` (trimmed_mb,
+uss_mb), which gives back what the allocator keeps for later calls, and before it (rss_mb), of which nothing is asked.
+Flat means that the median of the last quarter of the time is within 1 % of that of the second quarter; files, threads and
+temporary files are to be the same. The slope is Theil and Sen's, from the second quarter on.
 
 | | second quarter | last quarter | change | slope an hour | as it should be |
 |---|---|---|---|---|---|

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import ctypes
 import gc
 import tempfile
 import threading
@@ -17,17 +18,22 @@ import torch
 from matplotlib.figure import Figure
 from scipy.stats import theilslopes
 
+_LIBC = ctypes.CDLL(None)
 MOST_GROWTH = 0.01
 """How far the memory of the last quarter may be from that of the second, as a share of it."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The process at rest: no call runs, and garbage was collected."""
+    """The process at rest: no call runs, and garbage was collected.
+
+    `rss_mb` is with what the allocator keeps for later, `trimmed_mb` and `uss_mb` after `malloc_trim`.
+    """
 
     minutes: float
     calls: int
     rss_mb: float
+    trimmed_mb: float
     uss_mb: float
     files: int
     threads: int
@@ -40,10 +46,13 @@ class Sample:
         """Return a sample of this process."""
         gc.collect()
         process, objects = psutil.Process(), gc.get_objects()
+        before = process.memory_info().rss
+        _LIBC.malloc_trim(0)
         memory = process.memory_full_info()
         return cls(
             minutes,
             calls,
+            before / 1e6,
             memory.rss / 1e6,
             memory.uss / 1e6,
             process.num_fds(),
@@ -63,8 +72,8 @@ def process_state() -> dict[str, object]:
         "autocast": torch.is_autocast_enabled("cpu"),
         "attention kernels": (cuda.flash_sdp_enabled(), cuda.mem_efficient_sdp_enabled(), cuda.math_sdp_enabled()),
         "fast path": torch.backends.mha.get_fastpath_enabled(),
-        "checkpointing": torch.utils.checkpoint.CheckpointFunction.__qualname__,
-        "autocast's entrance": torch.autocast.__enter__.__qualname__,
+        "checkpointing": repr(torch.utils.checkpoint.CheckpointFunction),
+        "autocast's entrance": repr(torch.autocast.__enter__),
         "filters of warnings": list(warnings.filters),
         "Python threads": threading.active_count(),
     }
@@ -78,11 +87,11 @@ class Verdict:
     second_quarter: float
     last_quarter: float
     slope_per_hour: float
-    may_vary: float
+    may_vary: float | None
 
     @classmethod
-    def of(cls, name: str, samples: Sequence[Sample], may_vary: float) -> Verdict:
-        """Return what the samples say of one quantity; `may_vary` is the share by which it may differ."""
+    def of(cls, name: str, samples: Sequence[Sample], may_vary: float | None) -> Verdict:
+        """Return what the samples say of one quantity; `may_vary` is the share by which it may differ, None for any."""
         minutes, numbers = (np.array([getattr(each, key) for each in samples]) for key in ("minutes", name))
         quarter = minutes / minutes[-1] * 4
         slope = float(theilslopes(numbers[quarter >= 1], minutes[quarter >= 1])[0]) * 60
@@ -97,14 +106,20 @@ class Verdict:
     @property
     def holds(self) -> bool:
         """Return whether the quantity is as constant as it should be."""
-        return abs(self.change) <= self.may_vary
+        return self.may_vary is None or abs(self.change) <= self.may_vary
+
+    @property
+    def word(self) -> str:
+        """Return the verdict in a word."""
+        return "" if self.may_vary is None else "yes" if self.holds else "**no**"
 
 
 def verdicts(samples: Sequence[Sample]) -> list[Verdict]:
     """Return what the samples say: memory and objects within 1 %, files and threads constant."""
-    flat = ["rss_mb", "uss_mb", "objects", "tensors"]
+    flat = ["trimmed_mb", "uss_mb", "objects", "tensors"]
     constant = ["files", "threads", "temporary_files"]
     return [
+        Verdict.of("rss_mb", samples, None),
         *(Verdict.of(name, samples, MOST_GROWTH) for name in flat),
         *(Verdict.of(name, samples, 0) for name in constant),
     ]
@@ -121,7 +136,7 @@ def write_csv(samples: Sequence[Sample], path: Path) -> None:
 def plot(samples: Sequence[Sample], path: Path) -> None:
     """Draw each quantity over time, with the first quarter, in which caches fill, in grey."""
     panels: dict[str, Callable[[Sample], tuple[float, ...]]] = {
-        "memory in MB (RSS, USS)": lambda each: (each.rss_mb, each.uss_mb),
+        "memory in MB (RSS, trimmed, USS)": lambda each: (each.rss_mb, each.trimmed_mb, each.uss_mb),
         "open files, threads": lambda each: (each.files, each.threads),
         "Python objects in thousands": lambda each: (each.objects / 1000,),
         "tensors, temporary files": lambda each: (each.tensors, each.temporary_files),

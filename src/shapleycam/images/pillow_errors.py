@@ -5,12 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from threading import Lock
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 from PIL import Image, UnidentifiedImageError
 
 from shapleycam.errors import ImageError
+from shapleycam.process_switches import ProcessSwitch
 from shapleycam.wording import on_one_line
 
 PIXEL_LIMIT = 80_000_000
@@ -45,41 +45,24 @@ _WORDS: dict[Origin, _Words] = {
 }
 
 
-class _PillowFilters:
-    """Filters of Pillow's warnings for the whole process, while at least one thread reads a picture.
-
-    Filters belong to the process. Two threads that overlap inside `warnings.catch_warnings` restore each other's, and
-    the last one to leave would keep warnings silent for good (docs/decisions.md, "Threads do not restore each other's
-    warning filters"). So the first thread adds two entries, and the last one removes these two.
-    """
-
-    _MODULE = r"PIL(?:\.|$)"  # entries with a module of ours are no entries of the user's, who may have the same wish
-
-    def __init__(self) -> None:
-        self._lock, self._users = Lock(), 0
-        self._entries: list[Any] = []
-
-    @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Ignore Pillow's warnings but that of a decompression bomb, which is raised."""
-        with self._lock:
-            if self._users == 0:
-                warnings.filterwarnings("ignore", module=self._MODULE)
-                warnings.filterwarnings("error", category=Image.DecompressionBombWarning, module=self._MODULE)
-                self._entries = list(warnings.filters[:2])
-            self._users += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._users -= 1
-                if self._users == 0:
-                    for entry in self._entries:
-                        with suppress(ValueError):  # another thread's catch_warnings has taken it away
-                            cast("list[Any]", warnings.filters).remove(entry)
+_PILLOW = r"PIL(?:\.|$)"
+"""Pillow's modules, as a pattern by which our entries among the filters of warnings are known."""
 
 
-_PILLOW_FILTERS = _PillowFilters()
+def _filter_warnings() -> None:
+    """Ignore Pillow's warnings, but raise that of a decompression bomb."""
+    warnings.filterwarnings("ignore", module=_PILLOW)
+    warnings.filterwarnings("error", category=Image.DecompressionBombWarning, module=_PILLOW)
+
+
+def _remove_filters() -> None:
+    for entry in [entry for entry in warnings.filters if getattr(entry[3], "pattern", None) == _PILLOW]:
+        with suppress(ValueError):  # another thread has replaced the list
+            cast("list[Any]", warnings.filters).remove(entry)
+
+
+_PILLOW_WARNINGS = ProcessSwitch(_filter_warnings, _remove_filters)
+"""Not `warnings.catch_warnings`: see docs/decisions.md, "Threads do not restore each other's warning filters"."""
 
 
 @contextmanager
@@ -95,6 +78,7 @@ def raise_image_errors(name: str, origin: Origin = "file") -> Iterator[None]:
         >>> import io
         >>> from PIL import Image
         >>> from shapleycam.errors import ImageError
+    from shapleycam.process_switches import ProcessSwitch
         >>> from shapleycam.images import raise_image_errors
         >>> try:
         ...     with raise_image_errors("cat.jpg"):
@@ -105,7 +89,7 @@ def raise_image_errors(name: str, origin: Origin = "file") -> Iterator[None]:
     """
     words = _WORDS[origin]
     try:
-        with _PILLOW_FILTERS.hold():
+        with _PILLOW_WARNINGS.hold():
             yield
     except ImageError:
         raise
