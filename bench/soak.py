@@ -168,8 +168,8 @@ seed {seed}, commit {commit or "unknown"}.
 
 Measured after each round, when no call runs, {len(samples)} times: memory after glibc's `malloc_trim` (trimmed_mb,
 uss_mb), which gives back what the allocator keeps for later calls, and before it (rss_mb), of which nothing is asked.
-Flat means that the median of the last quarter of the time is within 1 % of that of the second quarter; files, threads and
-temporary files are to be the same. The slope is Theil and Sen's, from the second quarter on.
+Flat means that the median of the last quarter of the time is within 1 % of that of the second quarter; files, threads
+and temporary files are to be the same. The slope is Theil and Sen's, from the second quarter on.
 
 | | second quarter | last quarter | change | slope an hour | as it should be |
 |---|---|---|---|---|---|

@@ -78,7 +78,6 @@ def raise_image_errors(name: str, origin: Origin = "file") -> Iterator[None]:
         >>> import io
         >>> from PIL import Image
         >>> from shapleycam.errors import ImageError
-    from shapleycam.process_switches import ProcessSwitch
         >>> from shapleycam.images import raise_image_errors
         >>> try:
         ...     with raise_image_errors("cat.jpg"):
