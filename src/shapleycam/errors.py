@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
+from contextvars import ContextVar
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 
 class ShapleyCamError(Exception):
@@ -161,8 +162,30 @@ class EfficiencyGapWarning(ShapleyCamWarning):
     """
 
 
+_ignored: ContextVar[tuple[type[ShapleyCamWarning], ...]] = ContextVar("ignored", default=())
+"""The warnings that are not issued in this thread; `warnings.catch_warnings` would change the whole process."""
+
+
+@contextlib.contextmanager
+def ignore_warnings(category: type[ShapleyCamWarning] = ShapleyCamWarning) -> Iterator[None]:
+    """Issue none of our warnings of a category inside the context, in this thread alone.
+
+    Examples:
+        >>> from shapleycam.errors import BlankHeatmapWarning, ignore_warnings, warn
+        >>> with ignore_warnings():
+        ...     warn(BlankHeatmapWarning, "nobody sees this")
+    """
+    token = _ignored.set((*_ignored.get(), category))
+    try:
+        yield
+    finally:
+        _ignored.reset(token)
+
+
 def warn(category: type[ShapleyCamWarning], message: str) -> None:
     """Issue a warning that names the line of the user's own code, not of this package or of PyTorch's decorators."""
+    if issubclass(category, _ignored.get()):
+        return
     torch = sys.modules.get("torch")
     inner = (
         str(Path(__file__).parent),
