@@ -234,7 +234,7 @@ class TestFormat:
         as_of_an_earlier_version(tmp_path)
         with pytest.warns(OldRunWarning, match="do not say of which run they are"):
             assert Store(tmp_path).rows().equals(rows)
-        with open_run(tmp_path, manifest_of(), 16) as run:
+        with pytest.warns(OldRunWarning), open_run(tmp_path, manifest_of(), 16) as run:
             assert run.pending("a") == []
         assert self.stored_manifest(tmp_path)["format"] == 1
 
@@ -257,7 +257,7 @@ class TestAnotherRun:
         [
             ({"protocol": {**PROTOCOL, "seed": 1}}, "protocol.seed was 0, is 1"),
             ({"order": ["b/c", "a"]}, "order was ['a', 'b/c'], is ['b/c', 'a']"),
-            ({"order": ["a"]}, "order was ['a', 'b/c'], is ['a']"),
+            ({"order": ["a"]}, "models.b/c is missing; order was ['a', 'b/c'], is ['a']"),
             ({"dataset": {"images": 70, "fingerprint": "g"}}, "dataset.fingerprint was 'f', is 'g'"),
             ({"images": 71}, "dataset.images was 70, is 71"),
         ],
