@@ -140,6 +140,13 @@ class ClusterWarning(ShapleyCamWarning):
     """
 
 
+class OldRunWarning(ShapleyCamWarning):
+    """Issued where results were written by an earlier version, so that less of them can be verified.
+
+    Evaluate again to have results that are verified in full.
+    """
+
+
 class ProbabilitiesWarning(ShapleyCamWarning):
     """Issued where the model returns probabilities; what entered its softmax or sigmoid, or log p, is explained.
 
