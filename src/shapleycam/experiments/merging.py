@@ -32,8 +32,6 @@ PUBLISHED_WEIGHTS = ("torchvision, IMAGENET1K_V1", "timm")
 _PREPROCESS = "preprocess"
 _KEY = ("model", "layer", "utility", "method")
 """Columns that say of what a row is, beside the image."""
-_OF_MISSING = ("image", "message")
-"""Columns that a summary needs of images without results only."""
 
 
 def summarise_runs(stores: Sequence[Store], metrics: Sequence[str] | None = None) -> ResultsSummary:
@@ -52,9 +50,8 @@ def summarise_runs(stores: Sequence[Store], metrics: Sequence[str] | None = None
     measured = _measured_metrics(stores)
     chosen = list(dict.fromkeys(_choose_metrics(metrics or measured, measured, stores)))
     columns = columns_of(chosen, measured)
-    needed = [name for name in (*HEADS, *parts_of(columns)) if name not in _OF_MISSING]
-    frames = (read_rows(stores, model, needed, columns_of_missing=_OF_MISSING) for model in _models(stores))
-    return summarise_frames(frames, columns)
+    needed = (*HEADS, *parts_of(columns))
+    return summarise_frames((read_rows(stores, model, needed) for model in _models(stores)), columns)
 
 
 def read_curves(stores: Sequence[Store]) -> pl.DataFrame | None:
@@ -70,34 +67,20 @@ def read_curves(stores: Sequence[Store]) -> pl.DataFrame | None:
     return pl.concat([read_rows(stores, model, columns) for model in _models(stores)], how="vertical_relaxed")
 
 
-def read_rows(
-    stores: Sequence[Store], model: str, columns: Sequence[str], *, columns_of_missing: Sequence[str] = ()
-) -> pl.DataFrame:
+def read_rows(stores: Sequence[Store], model: str, columns: Sequence[str]) -> pl.DataFrame:
     """Return the rows of a model in all runs, with these columns; null where a run has not measured one.
-
-    Args:
-        stores: the runs.
-        model: the name of the model.
-        columns: names of columns.
-        columns_of_missing: names of further columns, as in `Store.model_rows`.
 
     Raises:
         OptionError: two runs have results of the same layer, utility and method.
     """
     stores_of_model = [store for store in stores if model in store.manifest["order"]]
     frames = [
-        store.model_rows(
-            model, [name for name in columns if name in _columns(store)], columns_of_missing=columns_of_missing
-        )
-        for store in stores_of_model
+        store.model_rows(model, [name for name in columns if name in _columns(store)]) for store in stores_of_model
     ]
     if len(stores_of_model) > 1:
         _refuse_duplicates(stores_of_model, frames)
-    merged = frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal")
-    return merged.select(
-        pl.col(name) if name in merged.columns else pl.lit(None).alias(name)
-        for name in (*columns, *columns_of_missing)
-    )
+    merged = pl.concat(frames, how="diagonal")
+    return merged.select(pl.col(name) if name in merged.columns else pl.lit(None).alias(name) for name in columns)
 
 
 def describe_deviations(stores: Sequence[Store]) -> tuple[str, ...]:

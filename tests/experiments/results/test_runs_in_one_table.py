@@ -102,9 +102,9 @@ def test_a_model_is_read_by_itself_with_the_columns_that_are_needed(tmp_path, mo
     requested: list[tuple[str, set[str]]] = []
     read = Store.model_rows
 
-    def noted(self, model, columns=None, **options):
+    def noted(self, model, columns=None):
         requested.append((model, set(columns)))
-        return read(self, model, columns, **options)
+        return read(self, model, columns)
 
     monkeypatch.setattr(Store, "model_rows", noted)
     monkeypatch.setattr(Store, "rows", None)

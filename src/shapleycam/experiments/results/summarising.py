@@ -135,10 +135,15 @@ def _cells(group: GroupValues, columns: Sequence[_ColumnParts], resampler: Resam
     figures = [column.combine(mean[:, list(column.parts)]) for column in columns]
     ranks = [rank_methods(figure, column.column.better) for figure, column in zip(figures, columns, strict=True)]
     pairs = _pairs(group.values, columns, ranks)
-    drawn, *drawn_pairs = resampler.means_of_tables([group.values, *pairs.values()])
+    gaps = [pair.values for pair in pairs if not np.isfinite(pair.values).all()]
+    drawn, *drawn_gaps = resampler.means_of_tables([group.values, *gaps])
     leads: list[dict[int, Lead]] = [{} for _ in columns]
-    for ((index, best), pair), drawn_pair in zip(pairs.items(), drawn_pairs, strict=True):
-        leads[index][best] = lead_from_resamples(pair, drawn_pair, columns[index].combine)
+    for pair in pairs:
+        column = columns[pair.column]
+        # A pair without gaps has the means of its methods; of one with gaps they are of the images that both have.
+        whole = np.isfinite(pair.values).all()
+        drawn_pair = drawn[:, pair.methods][:, :, column.parts] if whole else drawn_gaps.pop(0)
+        leads[pair.column][pair.best] = lead_from_resamples(pair.values, drawn_pair, column.combine)
     cells = [
         cell
         for column, figure, column_ranks, column_leads in zip(columns, figures, ranks, leads, strict=True)
@@ -177,16 +182,27 @@ def _column_cells(
         )
 
 
-def _pairs(values: Array, columns: Sequence[_ColumnParts], ranks: Sequence[Ranks]) -> dict[tuple[int, int], Array]:
-    """Return by column and method: the values of each best method and of the first second one, the better first."""
-    pairs = {}
+@dataclass(frozen=True)
+class _Pair:
+    """The values (images, 2, parts) of a column's best method and of the first second one, the better first."""
+
+    column: int
+    best: int
+    methods: tuple[int, int]
+    values: Array
+
+
+def _pairs(values: Array, columns: Sequence[_ColumnParts], ranks: Sequence[Ranks]) -> list[_Pair]:
+    """Return a pair for each best method of each column."""
+    pairs = []
     for index, (column, column_ranks) in enumerate(zip(columns, ranks, strict=True)):
         if not column_ranks.second.any():
             continue
         parts, second = list(column.parts), int(column_ranks.second.argmax())
-        for best in np.flatnonzero(column_ranks.best):
-            methods = (int(best), second) if column.column.better == "high" else (second, int(best))
-            pairs[index, int(best)] = pair_values(*(values[:, method, parts] for method in methods))
+        for best in map(int, np.flatnonzero(column_ranks.best)):
+            methods = (best, second) if column.column.better == "high" else (second, best)
+            first, other = (values[:, method, parts] for method in methods)
+            pairs.append(_Pair(index, best, methods, pair_values(first, other)))
     return pairs
 
 
