@@ -7,11 +7,11 @@ what it did, and no row is there twice.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
-from itertools import chain
 
 import polars as pl
 import pyarrow as pa
@@ -26,6 +26,7 @@ from shapleycam.experiments.chunk_identity import (
     find_row_problem,
     read_identity,
 )
+from shapleycam.experiments.chunk_rows import DECODING_ERRORS, decode_chunks
 from shapleycam.experiments.manifest import (
     FORMAT_WITHOUT_IDENTITY,
     MANIFEST_FILE,
@@ -46,7 +47,11 @@ _CHUNKS = "parts"
 """The folder of the chunks; its name, and those of the files, stay as runs of earlier versions have them."""
 _SUFFIX = ".parquet"
 _READERS = 8
-"""Threads that verify chunks: enough to keep an object store busy, where each file is a request."""
+"""Threads that read chunks: enough to keep an object store busy, where each file is a request."""
+_READ_IN_TURN = 16
+"""Chunks that a thread reads one after the other, since handing it a task takes as long as reading a small file."""
+_DECODED = 512
+"""Chunks that are decoded together."""
 
 
 class Store:
@@ -147,10 +152,8 @@ class Store:
         Raises:
             OptionError: one of them is damaged, or another chunk, or of another run; or a file is no chunk of the run.
         """
-        chunks = [(model, chunk) for model in self.manifest["order"] for chunk in self.measured(model)]
-        with ThreadPoolExecutor(_READERS) as pool:
-            for _ in pool.map(lambda model_and_chunk: self.read_chunk(*model_and_chunk) and None, chunks):
-                pass
+        for model in self.manifest["order"]:
+            deque(self._read_chunks([(model, chunk) for chunk in self.measured(model)]), maxlen=0)
 
     def rows(self) -> pl.DataFrame:
         """Return all rows, in the order of models, images, layers, utilities and methods.
@@ -173,14 +176,35 @@ class Store:
         Raises:
             OptionError: a chunk cannot be read.
         """
-        full_schema = schema_for(self.manifest["protocol"]["metrics"])
-        schema = full_schema if columns is None else pa.schema([full_schema.field(name) for name in columns])
-        tables = (
-            _read_table(self.read_chunk(model, chunk), f"{self.storage}/{_path_of(model, chunk)}", schema, columns)
-            for chunk in self.measured(model)
-        )
-        frames = (pl.DataFrame(pl.from_arrow(table)) for table in chain([schema.empty_table()], tables))
-        return pl.concat([frame.with_columns(pl.col(pl.String).cast(pl.Categorical)) for frame in frames])
+        schema = schema_for(self.manifest["protocol"]["metrics"])
+        names = schema.names if columns is None else columns
+        chunks = self.measured(model)
+        batches = [chunks[start : start + _DECODED] for start in range(0, len(chunks), _DECODED)]
+        frames = [self._decode(model, batch, schema, names) for batch in batches]
+        return pl.concat([decode_chunks([], schema, names), *frames], rechunk=True)
+
+    def _decode(self, model: str, chunks: Sequence[range], schema: pa.Schema, columns: Sequence[str]) -> pl.DataFrame:
+        """Return the rows of several chunks."""
+        contents = list(self._read_chunks([(model, chunk) for chunk in chunks]))
+        try:
+            return decode_chunks(contents, schema, columns)
+        except DECODING_ERRORS:
+            for chunk, content in zip(chunks, contents, strict=True):
+                self._refuse_undecodable(_path_of(model, chunk), content, schema, columns)
+            raise
+
+    def _refuse_undecodable(self, file: str, content: bytes, schema: pa.Schema, columns: Sequence[str]) -> None:
+        try:
+            decode_chunks([content], schema, columns)
+        except DECODING_ERRORS as error:
+            raise _refusal(f"{self.storage}/{file}", f"damaged ({on_one_line(error)})") from None
+
+    def _read_chunks(self, chunks: Sequence[tuple[str, range]]) -> Iterator[bytes]:
+        """Yield the verified files of chunks of models, read by several threads."""
+        groups = [chunks[start : start + _READ_IN_TURN] for start in range(0, len(chunks), _READ_IN_TURN)]
+        with ThreadPoolExecutor(_READERS) as pool:
+            for contents in pool.map(lambda group: [self.read_chunk(*chunk) for chunk in group], groups):
+                yield from contents
 
     @cached_property
     def _run_identity(self) -> str:
@@ -309,20 +333,6 @@ def _find_difference(identity: ChunkIdentity, expected: ChunkIdentity) -> str | 
     if identity.run != expected.run:
         return f"not of this run (it is a chunk of another run, {describe(identity)})"
     return f"not the chunk that belongs there (it is that of {describe(identity)})"
-
-
-def _read_table(content: bytes, file: str, schema: pa.Schema, columns: Sequence[str] | None) -> pa.Table:
-    """Return the table in a file, whose checksums and columns are verified."""
-    try:
-        table = pq.read_table(
-            pa.BufferReader(content), columns=columns and list(columns), page_checksum_verification=True
-        )
-        table.validate(full=True)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise _refusal(file, f"damaged ({on_one_line(error)})") from None
-    if not table.schema.equals(schema):
-        raise _refusal(file, f"damaged (its columns are not those of this run: {', '.join(table.column_names)})")
-    return table
 
 
 def _refusal(file: str, problem: str) -> OptionError:
