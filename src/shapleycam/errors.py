@@ -10,6 +10,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shapleycam.printable import printable_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -27,6 +29,9 @@ class ShapleyCamError(Exception):
         ...     print(error)
         utility 'REST2' is unknown; did you mean 'rest'?
     """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable_text(message))  # a file name in it may be no UTF-8, which cannot be written
 
 
 class ImageError(ShapleyCamError):
@@ -89,6 +94,13 @@ class ShapleyCamWarning(UserWarning):
         >>> with warnings.catch_warnings():
         ...     warnings.simplefilter("ignore", ShapleyCamWarning)
         ...     warnings.warn("the heatmap is zero everywhere", ShapleyCamWarning)
+    """
+
+
+class DatasetWarning(ShapleyCamWarning):
+    """Issued where files, samples or columns of a dataset are left out; the message says which.
+
+    Rename them if they are wanted.
     """
 
 
@@ -202,7 +214,7 @@ def warn(category: type[ShapleyCamWarning], message: str) -> None:
     level, frame = 1, sys._getframe()  # noqa: SLF001
     while frame.f_back is not None and frame.f_code.co_filename.startswith(inner):
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(printable_text(message), category, stacklevel=level)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

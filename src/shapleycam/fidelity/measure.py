@@ -21,6 +21,7 @@ from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch
 from shapleycam.game import Game
 from shapleycam.game.players import Regions
+from shapleycam.printable import printable_name
 from shapleycam.tracing.isolation import isolated_copy
 from shapleycam.values._exact import exact
 from shapleycam.values._path import Nodes
@@ -205,7 +206,7 @@ def _distances(
         seconds, passes = times[name]
         for index, source in enumerate(batch.sources):
             yield Distance(
-                image=str(source.photo) if isinstance(source.photo, Path) else source.name,
+                image=printable_name(str(source.photo)) if isinstance(source.photo, Path) else source.name,
                 utility=game.utility.name,
                 method=name,
                 error=float(errors[index]) if in_units else None,
