@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
+from unicodedata import normalize
 
 from shapleycam.printable import printable_name
 
@@ -34,7 +35,8 @@ def output_stem(photo: Path) -> str:
 def unique_stems(photos: Iterable[Path]) -> dict[Path, str]:
     """Return a stem for each photograph's files: its own, numbered where several share it.
 
-    Stems that differ in upper and lower case alone count as shared, as some file systems have it.
+    Stems that differ in upper and lower case alone, or in how an accent is written, count as shared, as some file
+    systems have it.
 
     Examples:
         >>> from pathlib import Path
@@ -46,11 +48,16 @@ def unique_stems(photos: Iterable[Path]) -> dict[Path, str]:
     stems: dict[Path, str] = {}
     for photo in photos:
         stem = output_stem(photo)
-        for number in count(times[stem.casefold()] + 1):
+        for number in count(times[_comparable(stem)] + 1):
             candidate = stem if number == 1 else f"{stem}-{number}"
-            times[stem.casefold()] = number
-            if candidate.casefold() not in taken:
+            times[_comparable(stem)] = number
+            if _comparable(candidate) not in taken:
                 break
         stems[photo] = candidate
-        taken.add(candidate.casefold())
+        taken.add(_comparable(candidate))
     return stems
+
+
+def _comparable(stem: str) -> str:
+    """Return a stem so that two are equal if they name one file on some file system."""
+    return normalize("NFC", normalize("NFC", stem).casefold())

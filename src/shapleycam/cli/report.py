@@ -170,7 +170,10 @@ def _find_runs(sources: list[str]) -> list[str]:
 
 def _name(run: str) -> str:
     """Return the name of a run's folder, for the name of the report."""
-    return (run.rstrip("/").rpartition("/")[2] if "://" in run else Path(run).resolve().name) or "report"
+    from shapleycam.files import portable_name
+
+    name = portable_name(run.rstrip("/").rpartition("/")[2]) if "://" in run else Path(run).resolve().name
+    return name or "report"
 
 
 def _refuse_options(context: typer.Context, names: Sequence[str], kind: str) -> None:

@@ -73,9 +73,11 @@ class Evaluation:
     def __post_init__(self) -> None:
         """Refuse what cannot be evaluated, before anything is loaded."""
         names = [evaluated_model.name for evaluated_model in self.evaluated_models]
-        repeated = sorted({name for name in names if names.count(name) > 1})
+        folded = [name.casefold() for name in names]  # some systems have one folder for names that differ in case
+        repeated = sorted({name for name in names if folded.count(name.casefold()) > 1})
         if not names or repeated:
-            problem = f"models named {', '.join(repeated)} twice" if repeated else "no models were given"
+            alike = " (upper and lower case count as one)" if len(repeated) > 1 else ""
+            problem = f"models named {', '.join(repeated)} twice{alike}" if repeated else "no models were given"
             raise OptionError(
                 f"{problem}; expected each model once, under a name of its own (shapleycam.Network(name=))"
             )

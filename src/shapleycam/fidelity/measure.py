@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +16,7 @@ from torch import Tensor
 from shapleycam.cams.bases import SECOND
 from shapleycam.cams.compute import compute_bases, compute_values, measure_curvature, player_values
 from shapleycam.cams.table import METHODS, expand_methods
-from shapleycam.errors import DerivativeError, OptionError, ShapleyCamWarning
+from shapleycam.errors import DerivativeError, OptionError, ignore_warnings
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch
 from shapleycam.game import Game
@@ -229,8 +228,7 @@ def _time_methods(
             batch.extra.call(model, batch.images)
 
     def explain(method: str) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ShapleyCamWarning)
+        with ignore_warnings():
             explainer.compare_with(options, batch, [method], [None], utility)
 
     times = {}

@@ -19,6 +19,7 @@ from torch.utils import data
 from shapleycam.errors import ImageError, OptionError
 from shapleycam.experiments.datasets.byte_sources import LocalFile
 from shapleycam.experiments.datasets.dataset import Dataset, Label
+from shapleycam.experiments.datasets.relative_names import relative_names
 from shapleycam.printable import printable_name
 from shapleycam.regular_files import is_file
 from shapleycam.wording import on_one_line
@@ -81,7 +82,9 @@ def from_items(source: Any, origin: str | None = None) -> ItemDataset:
     return ItemDataset(
         origin=origin,
         items=source,
-        names=_names(paths) if paths is not None else tuple(f"{index:08d}" for index in range(len(source))),
+        names=tuple(f"{index:08d}" for index in range(len(source))) if paths is None else _names(paths),
+        if paths is not None
+        else tuple(f"{index:08d}" for index in range(len(source))),
         labels=tuple(_labels(source)),
         classes=_classes(source),
         paths=paths,
@@ -120,8 +123,7 @@ def _paths(source: Any) -> tuple[Path, ...] | None:
 
 
 def _names(paths: Sequence[Path]) -> tuple[str, ...]:
-    common = os.path.commonpath([path.parent for path in paths])
-    return tuple(printable_name(path.relative_to(common).as_posix()) for path in paths)
+    return tuple(relative_names([str(path) for path in paths]))
 
 
 def _labels(source: Any) -> Iterable[Label]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 import torchvision
@@ -39,9 +40,10 @@ def open_torchvision(spec: str) -> ItemDataset:
 
 
 def _root_and_split(rest: str) -> tuple[str, str | None]:
-    if is_there(rest) or ":" not in rest:
+    root, separator, split = rest.rpartition(":")
+    # The colon of a drive of Windows has a path behind it.
+    if not separator or is_there(rest) or not re.fullmatch(r"[\w.+-]+", split):
         return rest, None
-    root, _, split = rest.rpartition(":")
     return root, split
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import posixpath
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from PIL import Image
@@ -14,6 +14,7 @@ from PIL import Image
 from shapleycam.errors import DatasetWarning, ImageError, warn
 from shapleycam.experiments.datasets.byte_sources import ByteSource
 from shapleycam.experiments.datasets.dataset import ENCODED_LIMIT, Dataset, Label, open_encoded_image
+from shapleycam.experiments.datasets.relative_names import relative_names
 from shapleycam.experiments.datasets.shards import LABEL_SUFFIXES, Member, list_members
 from shapleycam.images import SUFFIXES
 from shapleycam.printable import printable_name
@@ -132,8 +133,7 @@ def _text(member: Member) -> str:
 def _shard_names(shards: Sequence[ByteSource]) -> list[str]:
     """Return the shards' file names, or relative paths where several have one file name."""
     paths = [shard.path for shard in shards]
-    names = [posixpath.basename(path) for path in paths]
+    names = [PurePath(path).name for path in paths]
     if len(set(names)) == len(names):
         return names
-    common = posixpath.commonpath(paths)
-    return [posixpath.relpath(path, common) for path in paths]
+    return relative_names(paths)
