@@ -82,9 +82,7 @@ def from_items(source: Any, origin: str | None = None) -> ItemDataset:
     return ItemDataset(
         origin=origin,
         items=source,
-        names=tuple(f"{index:08d}" for index in range(len(source))) if paths is None else _names(paths),
-        if paths is not None
-        else tuple(f"{index:08d}" for index in range(len(source))),
+        names=_names(source, paths),
         labels=tuple(_labels(source)),
         classes=_classes(source),
         paths=paths,
@@ -122,7 +120,10 @@ def _paths(source: Any) -> tuple[Path, ...] | None:
     return None
 
 
-def _names(paths: Sequence[Path]) -> tuple[str, ...]:
+def _names(source: Any, paths: Sequence[Path] | None) -> tuple[str, ...]:
+    """Return the relative paths of the pictures' files, or their numbers where there are no files."""
+    if paths is None:
+        return tuple(f"{index:08d}" for index in range(len(source)))
     return tuple(relative_names([str(path) for path in paths]))
 
 
