@@ -121,7 +121,8 @@ def evaluate(
     - `shapleycam evaluate val/ --engine ray --address auto --out s3://bucket/run` measures on a cluster.
 
     DATA is a folder of photographs (in sub-folders named by class, if they have labels), a CSV or Parquet of paths and
-    labels, .tar shards, torchvision:NAME:FOLDER or hf:NAME. A run that was stopped goes on with the same command.
+    labels, a .zip archive, .tar shards or .parquet files of pictures, a pattern such as 's3://bucket/photos/*.jpg',
+    torchvision:NAME:FOLDER or hf:NAME. A run that was stopped goes on with the same command.
     """
     from shapleycam.experiments import Evaluation
     from shapleycam.experiments.datasets.annotations.opening import open_annotations
