@@ -9,6 +9,7 @@ import socket
 import struct
 import sys
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -271,6 +272,12 @@ CASES: dict[str, Case] = {
     "a URL in a list": Case(
         csv("path\nhttps://example.org/a.png\n"), refused="line 2 is the URL https://example.org/a"
     ),
+    "a list of a folder": Case(
+        csv("path\nd.png\n", "d.png/x.png"), ("d.png",), errors={"d.png": "a folder, where a picture was expected"}
+    ),
+    "a list of a device": Case(
+        csv("path\n/dev/zero\n"), ("zero",), errors={"zero": "/dev/zero: cannot be read (a device, no regular file)"}
+    ),
     "an absolute path to nothing": Case(
         csv("path\n/no/such.png\n"), ("such.png",), errors={"such.png": "/no/such.png: no such file"}
     ),
@@ -423,6 +430,11 @@ CASES: dict[str, Case] = {
     ),
     "a class without a name": Case(exported(2), refused="a row has the label 2, and 2 classes are named"),
     "two columns of pictures": Case(parquet(left=[png()], right=[png()]), refused="columns of pictures: left, right"),
+    "a folder of shards and Parquet files": Case(
+        all_of(tar(("a.png", png()), name="S.TAR"), exported(1)),
+        refused=r"holds \.parquet and \.tar files; expected one",
+    ),
+    "a folder of shards in capitals": Case(all_of(tar(("a.png", png()), name="S.TAR")), ("S.TAR/a.png",)),
     # patterns
     "a pattern of photographs": Case(
         all_of(in_folder("p/ant/1.png", "p/ant/2.txt", "p/bee/3.png", "p/.x.png"), named="p/*/*.png"),
@@ -468,3 +480,48 @@ def refusal(source: object) -> str:
         open_dataset(source)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+class TestPermissions:
+    """Of a real user: whoever runs tests as root may read everything, and becomes nobody for a moment."""
+
+    @pytest.fixture
+    def folder(self) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
+            Path(name).chmod(0o755)
+            yield files(Path(name), "a.png", "b.png", "in/c.png", "list.csv")
+
+    @contextmanager
+    def as_nobody(self) -> Iterator[None]:
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            yield
+        finally:
+            if user == 0:
+                os.seteuid(0)
+
+    def test_a_file_is_a_row_with_its_error(self, folder):
+        (folder / "b.png").chmod(0)
+        with self.as_nobody():
+            dataset = open_dataset(folder)
+            images = [decode_image(dataset, PREPROCESS, index) for index in range(3)]
+        assert [image.error for image in images] == [
+            None,
+            f"{folder}/b.png: cannot be read (Permission denied); check its permissions",
+            None,
+        ]
+
+    def test_a_folder_is_refused(self, folder):
+        (folder / "in").chmod(0)
+        with self.as_nobody():
+            message = refusal(folder)
+        (folder / "in").chmod(0o755)
+        assert message == f"{folder}/in: the folder cannot be read (Permission denied); check its permissions"
+
+    def test_a_list_is_refused(self, folder):
+        (folder / "list.csv").chmod(0)
+        with self.as_nobody():
+            message = refusal(folder / "list.csv")
+        assert message.startswith(f"{folder}/list.csv: cannot be read (Permission denied)")

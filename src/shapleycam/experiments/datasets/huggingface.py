@@ -185,4 +185,8 @@ def _label(cell: Any, feature: Any, names: Sequence[str] | None) -> Label:
     number = whole_number(cell)
     if getattr(feature, "names", None) is not None and number < 0:
         return None
-    return number if names is None else names[number]
+    if names is None:
+        return number
+    if number >= len(names):
+        raise OptionError(f"a row has the label {number}, and {len(names)} classes are named; get the dataset again")
+    return names[number]
