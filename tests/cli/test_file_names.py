@@ -131,6 +131,27 @@ def test_evaluation_table_and_report(run, tiny, photos):
     assert "gradcam of the photograph" in page or "<img" in page
 
 
+class TestNotes:
+    """What is left out of a folder is one line, unless it is quiet."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        (tmp_path / "in").mkdir()
+        for name in ("a.png", ".hidden.png"):
+            Image.new("RGB", (40, 40), "red").save(tmp_path / "in" / name)
+        return tmp_path / "in"
+
+    @pytest.mark.parametrize("command", ["explain", "report", "evaluate"])
+    def test_is_a_line(self, run, tiny, folder, command):
+        options = ("--method", "gradcam", "--utility", "logit")
+        quick = ("--metric", "complexity", "--out", "run") if command == "evaluate" else ()
+        ran = run(command, "in", "--model", tiny, *options, *quick)
+        assert ran.code == 0, ran.err
+        line = "note: in: 1 hidden photograph left out (.hidden.png); rename what begins with a dot, if it is wanted"
+        assert ran.err.splitlines().count(line) == 1
+        assert "Warning" not in ran.err
+
+
 class TestStems:
     def test_a_long_name_is_cut_and_stays_unique(self):
         names = ["é" * 120 + ".png", "é" * 120 + "2.png", os.fsdecode(b"\xe9" * 200 + b".png")]

@@ -130,9 +130,11 @@ def evaluate(
 
     remote = engine.make_engine()
     protocol = measured.protocol(estimator)
+    with notes(quiet=quiet):
+        dataset = open_dataset(data, measured.limit)
     evaluation = Evaluation(
         tuple(networks.model or [options.DEFAULT_MODEL]),
-        open_dataset(data, measured.limit),
+        dataset,
         protocol,
         out,
         None if measured.objects is None else open_annotations(measured.objects),

@@ -90,7 +90,7 @@ def fidelity(
     expand_methods(methods)
     estimator.check()  # a wrong option is refused before the model is loaded
     _make_folders(files)
-    paths, unreadable = list_photographs(images)
+    paths, unreadable = list_photographs(images, quiet=printing.quiet)
     print_unreadable(unreadable)
     if not paths:
         raise typer.Exit(REFUSED)

@@ -104,7 +104,7 @@ def report(
     estimator.check()  # a wrong option is refused before anything is written or loaded
     file = page.out or Path("report.html")
     make_folder(file.parent)
-    paths, unreadable = list_photographs([Path(word) for word in sources])
+    paths, unreadable = list_photographs([Path(word) for word in sources], quiet=quiet)
     print_unreadable(unreadable)
     if not paths:
         raise typer.Exit(REFUSED)

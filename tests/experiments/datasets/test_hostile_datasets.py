@@ -503,6 +503,7 @@ class TestPermissions:
                 os.seteuid(0)
 
     def test_a_file_is_a_row_with_its_error(self, folder):
+        decode_image(open_dataset(folder), PREPROCESS, 0)  # Pillow's readers are imported by somebody who may
         (folder / "b.png").chmod(0)
         with self.as_nobody():
             dataset = open_dataset(folder)
