@@ -113,9 +113,7 @@ def test_evaluation_table_and_report(run, tiny, photos):
     out = os.fsdecode(b"r\xf6n")
     ran = run("evaluate", FOLDER, *options, "--out", out, "--workers", 0)
     assert ran.code == 0, ran.err
-    assert ran.out.splitlines()[-1].startswith(
-        r"6 images measured, 1 could not be measured (br\xf6ken.png); results in "
-    )
+    assert ran.out.splitlines()[-1] == f"5 images measured, 1 could not be measured ({BROKEN}); results in r\\xf6n"
     rows = Store(out).rows()
     assert set(rows["image"]) == {*NAMES.values(), BROKEN}
     assert rows.filter(status="error")["message"].to_list() == [
