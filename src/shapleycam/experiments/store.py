@@ -7,6 +7,7 @@ what it did, and no row is there twice.
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -81,6 +82,7 @@ class Store:
     def __init__(self, location: Location) -> None:
         self.storage = open_storage(location)
         self.manifest = read_manifest(self.storage)
+        self._machine = platform.node()
         self._has_warned = False
 
     @property
@@ -115,9 +117,10 @@ class Store:
         """Write the rows of a chunk, whole or not at all, with the identity of the chunk.
 
         Raises:
-            OptionError: the disk is full, or the storage cannot be written any more.
+            OptionError: the run is not there any more, the disk is full, or the storage cannot be written any more.
             ValueError: the rows are not those of the chunk.
         """
+        self._refuse_lost_run()
         content = encode_chunk(table, self._identity_of(model, chunk))
         self.storage.write(_path_of(model, chunk), lambda file: file.write(content))
 
@@ -185,6 +188,25 @@ class Store:
     @cached_property
     def _run_identity(self) -> str:
         return run_identity(self.manifest)
+
+    def _refuse_lost_run(self) -> None:
+        """Refuse to write where the run is not any more: what is written there nobody would find."""
+        if not has_manifest(self.storage):
+            machine = platform.node()
+            if machine != self._machine:
+                raise OptionError(
+                    f"{self.storage} has no {MANIFEST_FILE} on the machine {machine}: the machines of the cluster do "
+                    "not share this folder; give one that they share, or a URL such as s3://bucket/run"
+                )
+            raise OptionError(
+                f"{self.storage}/{MANIFEST_FILE} is not there any more: the results were removed or moved away while "
+                "the run went on; put them back to go on with them, or evaluate again"
+            )
+        if run_identity(read_manifest(self.storage)) != self._run_identity:
+            raise OptionError(
+                f"{self.storage} holds another run than the one that writes to it: the results were exchanged while "
+                "the run went on; put them back to go on with them, or choose another out="
+            )
 
     def _identity_of(self, model: str, chunk: range) -> ChunkIdentity:
         return ChunkIdentity(self._run_identity, model, chunk)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
+import signal
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from threading import Thread
@@ -20,6 +22,10 @@ from shapleycam.wording import first_line
 
 _PARENT_CHECK_SECONDS = 1.0
 """How often a worker checks whether its parent still runs."""
+_SIGNAL_SECONDS = 0.3
+"""How long a signal that has ended a worker may take to reach this process too."""
+_OF_THE_TERMINAL = {signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)}
+"""Signals that a terminal sends to all its processes, which this process alone shall answer."""
 Item = TypeVar("Item")
 Prepared = TypeVar("Prepared")
 Result = TypeVar("Result")
@@ -68,19 +74,24 @@ def prepare_ahead(
     Raises:
         OptionError: one of them died.
     """
+    # The parent of a process that a fork server makes is that server, which ends with this process.
+    parent = None if multiprocessing.get_start_method() == "forkserver" else os.getpid()
     loader = DataLoader(
         _PreparedItems(items, prepare),
-        worker_init_fn=partial(_end_with_parent, os.getpid()),
+        worker_init_fn=partial(_prepare_worker, parent),
         batch_size=None,
         num_workers=workers,
         collate_fn=_unchanged,
         generator=torch.Generator(),  # workers' seeds are drawn from it; without it from the caller's random state
     )
     try:
-        yield from loader
+        with _signals_held_back():
+            prepared_items = iter(loader)
+        yield from prepared_items
     except RuntimeError as error:
         if not re.search("exited unexpectedly|killed by signal", str(error)):
             raise
+        time.sleep(_SIGNAL_SECONDS)  # where the signal was for all processes, it interrupts this one here
         reason = first_line(error)
         raise OptionError(f"a decoding process died ({reason}); free some memory, or decode with workers=0") from error
 
@@ -98,11 +109,33 @@ class _PreparedItems(Dataset[Any]):
         return self.prepare(self.items[index])
 
 
-def _end_with_parent(parent: int, _: int) -> None:
-    """End this worker when its parent has ended: a killed parent sends no message, and its workers would wait."""
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Hold the terminal's signals back while workers start: these inherit that, and never get them.
+
+    Otherwise each worker that Ctrl-C reaches prints a traceback. This process gets its signals when the context ends.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_TERMINAL)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _prepare_worker(parent: int | None, _: int) -> None:
+    """Let this worker ignore the terminal's signals, and end when its parent has ended.
+
+    A killed parent sends no message, and its workers would wait.
+    """
+    for number in _OF_THE_TERMINAL:  # where they could not be held back
+        signal.signal(number, signal.SIG_IGN)
+    expected = os.getppid() if parent is None else parent
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == expected:
             time.sleep(_PARENT_CHECK_SECONDS)
         os._exit(1)
 
