@@ -107,27 +107,18 @@ class Run:
 
 
 def _run_command(photographs: Path, out: Path, workers: int, stderr: str, prepare: Callable[[], object] | None) -> None:
-    """Run the command in the forked process, and end it."""
-    code = 1
-    try:
-        os.setsid()
-        torch.set_num_threads(1)
-        os.dup2(os.open(stderr, os.O_WRONLY | os.O_APPEND), 2)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        models = [word for name in MODELS for word in ("--model", f"{__file__}:{name}")]
-        methods = ["--method", "gradcam", "--method", "shapleycam"]
-        sizes = ["--batch-size", "8", "--workers", str(workers)]
-        sys.argv = ["shapleycam", "evaluate", str(photographs), *models, *methods, *sizes, "--out", str(out)]
-        if prepare is not None:
-            prepare()
-        cli.main()
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else 1
-    except BaseException:  # noqa: BLE001  # as Python does at the end of a program
-        sys.excepthook(*sys.exc_info())
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
+    """Run the command in the forked process."""
+    os.setsid()
+    torch.set_num_threads(1)
+    os.dup2(os.open(stderr, os.O_WRONLY | os.O_APPEND), 2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    models = [word for name in MODELS for word in ("--model", f"{__file__}:{name}")]
+    methods = ["--method", "gradcam", "--method", "shapleycam"]
+    sizes = ["--batch-size", "8", "--workers", str(workers)]
+    sys.argv = ["shapleycam", "evaluate", str(photographs), *models, *methods, *sizes, "--out", str(out)]
+    if prepare is not None:
+        prepare()
+    cli.main()
 
 
 def _count_orphans(group: int, patience: float = 4.0) -> int:

@@ -22,11 +22,10 @@ def acquire_lock(path: Path) -> Iterator[None]:
         OptionError: another process holds the lock, or the file cannot be locked.
     """
     _refuse_other_than_file(path)
+    warnings.filterwarnings("ignore", "flock not supported")  # ours says what to do
     lock = FileLock(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of filelock, about file systems without locks
-            held = lock.acquire(timeout=0)
+        held = lock.acquire(timeout=0)
     except Timeout:
         raise OptionError(f"{path.parent}: another run writes to this folder; {_advice(lock, path)}") from None
     except (OSError, NotImplementedError) as error:

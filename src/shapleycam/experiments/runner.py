@@ -17,13 +17,15 @@ from shapleycam.experiments.chunk import ChunkDecoder, ChunkEvaluator
 from shapleycam.experiments.datasets.annotations.base import Annotations, fingerprint_of
 from shapleycam.experiments.datasets.dataset import Dataset
 from shapleycam.experiments.datasets.opening import open_dataset
+from shapleycam.experiments.datasets.snapshot import Snapshot, take_snapshot
 from shapleycam.experiments.evaluated_model import EvaluatedModel, LoadedModel, Model
 from shapleycam.experiments.lazy import Lazy
 from shapleycam.experiments.progress import ProgressListener, SilentListener
 from shapleycam.experiments.protocol import Protocol
 from shapleycam.experiments.provenance import collect_provenance
+from shapleycam.experiments.run_opening import check_compatible, is_run, open_run
 from shapleycam.experiments.settings import RunSettings
-from shapleycam.experiments.store import Store, check_compatible, is_run, open_run
+from shapleycam.experiments.store import Store
 from shapleycam.metrics.table import required_quantities
 from shapleycam.models.network import Network
 from shapleycam.models.resolve import resolve_network
@@ -73,9 +75,11 @@ class Evaluation:
     def __post_init__(self) -> None:
         """Refuse what cannot be evaluated, before anything is loaded."""
         names = [evaluated_model.name for evaluated_model in self.evaluated_models]
-        repeated = sorted({name for name in names if names.count(name) > 1})
+        folded = [name.casefold() for name in names]  # some systems have one folder for names that differ in case
+        repeated = sorted({name for name in names if folded.count(name.casefold()) > 1})
         if not names or repeated:
-            problem = f"models named {', '.join(repeated)} twice" if repeated else "no models were given"
+            alike = " (upper and lower case count as one)" if len(repeated) > 1 else ""
+            problem = f"models named {', '.join(repeated)} twice{alike}" if repeated else "no models were given"
             raise OptionError(
                 f"{problem}; expected each model once, under a name of its own (shapleycam.Network(name=))"
             )
@@ -147,7 +151,7 @@ class Evaluation:
         pending = store.pending(name)
         if not pending:
             return
-        prepare = ChunkDecoder(self.dataset, model().preprocess)
+        prepare = ChunkDecoder(self.dataset, model().preprocess, self._snapshot)
         # Other machines choose their own device; in this process the model is loaded already.
         load_model = model if settings.local else Lazy(evaluated_model.load)
         perform = ChunkEvaluator(name, load_model, self.protocol, store, settings.batch_size, settings.strict)
@@ -192,11 +196,15 @@ class Evaluation:
     @cached_property
     def _manifest_without_models(self) -> dict[str, Any]:
         """Return the part of the manifest that needs no model, for which the dataset is read once."""
-        dataset = {"images": len(self.dataset), "fingerprint": self.dataset.fingerprint()}
+        dataset = {"images": len(self.dataset), "fingerprint": self._snapshot.fingerprint}
         if self.annotations is not None:
             dataset["objects"] = fingerprint_of(self.annotations, self.dataset.names)
         order = [evaluated_model.name for evaluated_model in self.evaluated_models]
         return {"protocol": self.protocol.as_data(), "order": order, "dataset": dataset}
+
+    @cached_property
+    def _snapshot(self) -> Snapshot:
+        return take_snapshot(self.dataset)
 
     def _device(self) -> torch.device:
         """Return the device of the first model in this process."""

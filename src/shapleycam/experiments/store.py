@@ -8,18 +8,17 @@ what it did, and no row is there twice.
 from __future__ import annotations
 
 import platform
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import cached_property
-from itertools import chain
-from urllib.parse import quote
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shapleycam.errors import OldRunWarning, OptionError, warn
+from shapleycam.experiments.chunk_files import chunks_of, file_name, list_chunk_files, path_of
 from shapleycam.experiments.chunk_identity import (
     KEY_COLUMNS,
     ChunkIdentity,
@@ -28,26 +27,24 @@ from shapleycam.experiments.chunk_identity import (
     find_row_problem,
     read_identity,
 )
+from shapleycam.experiments.chunk_rows import DECODING_ERRORS, decode_chunks
 from shapleycam.experiments.manifest import (
     FORMAT_WITHOUT_IDENTITY,
     MANIFEST_FILE,
-    Manifest,
-    differences_between_runs,
     has_manifest,
-    new_manifest,
     read_manifest,
     run_identity,
-    write_manifest,
 )
 from shapleycam.experiments.rows import schema_for
-from shapleycam.experiments.storage import Location, Storage, open_storage
+from shapleycam.experiments.storage import Location, open_storage
 from shapleycam.wording import on_one_line
 
-_CHUNKS = "parts"
-"""The folder of the chunks; its name, and those of the files, stay as runs of earlier versions have them."""
-_SUFFIX = ".parquet"
 _READERS = 8
-"""Threads that verify chunks: enough to keep an object store busy, where each file is a request."""
+"""Threads that read chunks: enough to keep an object store busy, where each file is a request."""
+_READ_IN_TURN = 16
+"""Chunks that a thread reads one after the other, since handing it a task takes as long as reading a small file."""
+_DECODED = 512
+"""Chunks that are decoded together."""
 
 
 class Store:
@@ -92,8 +89,7 @@ class Store:
 
     def chunks(self) -> list[range]:
         """Return the images of each chunk, by their positions in the dataset."""
-        size = int(self.manifest["images_per_part"])
-        return [range(start, min(start + size, self.images)) for start in range(0, self.images, size)]
+        return chunks_of(self.manifest)
 
     def measured(self, model: str) -> list[range]:
         """Return the chunks that are measured for a model.
@@ -102,7 +98,7 @@ class Store:
             OptionError: a file is there that is no chunk of the run.
         """
         files = self._files_of(model)
-        return [chunk for chunk in self.chunks() if _file_name(chunk) in files]
+        return [chunk for chunk in self.chunks() if file_name(chunk) in files]
 
     def pending(self, model: str) -> list[range]:
         """Return the chunks that are not measured yet for a model.
@@ -111,7 +107,7 @@ class Store:
             OptionError: a file is there that is no chunk of the run.
         """
         files = self._files_of(model)
-        return [chunk for chunk in self.chunks() if _file_name(chunk) not in files]
+        return [chunk for chunk in self.chunks() if file_name(chunk) not in files]
 
     def write(self, model: str, chunk: range, table: pa.Table) -> None:
         """Write the rows of a chunk, whole or not at all, with the identity of the chunk.
@@ -122,7 +118,7 @@ class Store:
         """
         self._refuse_lost_run()
         content = encode_chunk(table, self._identity_of(model, chunk))
-        self.storage.write(_path_of(model, chunk), lambda file: file.write(content))
+        self.storage.write(path_of(model, chunk), lambda file: file.write(content))
 
     def read_chunk(self, model: str, chunk: range) -> bytes:
         """Return the Parquet file of a chunk, of which it is verified that it is the one that the run wrote there.
@@ -135,13 +131,13 @@ class Store:
         """
         expected = self._identity_of(model, chunk)
         try:
-            content = self.storage.read(_path_of(model, chunk))
+            content = self.storage.read(path_of(model, chunk))
             identity = read_identity(content)
             problem = self._verify_rows(content, expected) if identity is None else _find_difference(identity, expected)
         except (OSError, ValueError, pa.ArrowException) as error:
             problem = f"damaged ({on_one_line(error)})"
         if problem:
-            raise _refusal(f"{self.storage}/{_path_of(model, chunk)}", problem)
+            raise _refusal(f"{self.storage}/{path_of(model, chunk)}", problem)
         return content
 
     def verify(self) -> None:
@@ -150,10 +146,8 @@ class Store:
         Raises:
             OptionError: one of them is damaged, or another chunk, or of another run; or a file is no chunk of the run.
         """
-        chunks = [(model, chunk) for model in self.manifest["order"] for chunk in self.measured(model)]
-        with ThreadPoolExecutor(_READERS) as pool:
-            for _ in pool.map(lambda model_and_chunk: self.read_chunk(*model_and_chunk) and None, chunks):
-                pass
+        for model in self.manifest["order"]:
+            deque(self._read_chunks([(model, chunk) for chunk in self.measured(model)]), maxlen=0)
 
     def rows(self) -> pl.DataFrame:
         """Return all rows, in the order of models, images, layers, utilities and methods.
@@ -176,14 +170,35 @@ class Store:
         Raises:
             OptionError: a chunk cannot be read.
         """
-        full_schema = schema_for(self.manifest["protocol"]["metrics"])
-        schema = full_schema if columns is None else pa.schema([full_schema.field(name) for name in columns])
-        tables = (
-            _read_table(self.read_chunk(model, chunk), f"{self.storage}/{_path_of(model, chunk)}", schema, columns)
-            for chunk in self.measured(model)
-        )
-        frames = (pl.DataFrame(pl.from_arrow(table)) for table in chain([schema.empty_table()], tables))
-        return pl.concat([frame.with_columns(pl.col(pl.String).cast(pl.Categorical)) for frame in frames])
+        schema = schema_for(self.manifest["protocol"]["metrics"])
+        names = schema.names if columns is None else columns
+        chunks = self.measured(model)
+        batches = [chunks[start : start + _DECODED] for start in range(0, len(chunks), _DECODED)]
+        frames = [self._decode(model, batch, schema, names) for batch in batches]
+        return pl.concat([decode_chunks([], schema, names), *frames], rechunk=True)
+
+    def _decode(self, model: str, chunks: Sequence[range], schema: pa.Schema, columns: Sequence[str]) -> pl.DataFrame:
+        """Return the rows of several chunks."""
+        contents = list(self._read_chunks([(model, chunk) for chunk in chunks]))
+        try:
+            return decode_chunks(contents, schema, columns)
+        except DECODING_ERRORS:
+            for chunk, content in zip(chunks, contents, strict=True):
+                self._refuse_undecodable(path_of(model, chunk), content, schema, columns)
+            raise
+
+    def _refuse_undecodable(self, file: str, content: bytes, schema: pa.Schema, columns: Sequence[str]) -> None:
+        try:
+            decode_chunks([content], schema, columns)
+        except DECODING_ERRORS as error:
+            raise _refusal(f"{self.storage}/{file}", f"damaged ({on_one_line(error)})") from None
+
+    def _read_chunks(self, chunks: Sequence[tuple[str, range]]) -> Iterator[bytes]:
+        """Yield the verified files of chunks of models, read by several threads."""
+        groups = [chunks[start : start + _READ_IN_TURN] for start in range(0, len(chunks), _READ_IN_TURN)]
+        with ThreadPoolExecutor(_READERS) as pool:
+            for contents in pool.map(lambda group: [self.read_chunk(*chunk) for chunk in group], groups):
+                yield from contents
 
     @cached_property
     def _run_identity(self) -> str:
@@ -212,22 +227,7 @@ class Store:
         return ChunkIdentity(self._run_identity, model, chunk)
 
     def _files_of(self, model: str) -> set[str]:
-        """Return the names of the chunks of a model; refuse other Parquet files beside them, and in other folders."""
-        expected_folders = {_folder_name(name) for name in self.manifest["order"]}
-        folders = {f"{_CHUNKS}/{name}" for name in self.storage.names(_CHUNKS)}
-        expected_files = {_file_name(chunk) for chunk in self.chunks()}
-        files = set(self.storage.names(_folder_name(model)))
-        strange = [f"{_folder_name(model)}/{name}" for name in sorted(files - expected_files)]
-        strange += [
-            f"{folder}/{name}" for folder in sorted(folders - expected_folders) for name in self.storage.names(folder)
-        ]
-        if chunks := [name for name in strange if name.endswith(_SUFFIX)]:
-            raise OptionError(
-                f"{self.storage}/{chunks[0]}: no chunk of this run by its name; the run has {self.images} images in "
-                f"chunks of {self.manifest['images_per_part']} and the models {', '.join(self.manifest['order'])}: "
-                f"move the file away, or put back the {MANIFEST_FILE} that belongs to it"
-            )
-        return files & expected_files
+        return list_chunk_files(self.storage, self.manifest, model)
 
     def _verify_rows(self, content: bytes, expected: ChunkIdentity) -> str | None:
         """Return what is wrong with a file that carries no identity, None where nothing is known to be."""
@@ -246,86 +246,6 @@ class Store:
         return None
 
 
-def is_run(location: Location) -> bool:
-    """Return whether a folder or URL holds the results of a run."""
-    return has_manifest(open_storage(location))
-
-
-@contextmanager
-def open_run(location: Location, requested: Manifest, batch_size: int) -> Iterator[Store]:
-    """Open the store of a run for this process alone: a new run, or the same run to go on with.
-
-    Args:
-        location: a path, a URL, or a storage.
-        requested: the manifest's protocol, models, order and dataset, and the `sessions` to add to the earlier ones.
-        batch_size: images of a batch, of which the chunks of a new run are made.
-
-    Raises:
-        OptionError: another process writes there, it holds something else, or results of another run.
-    """
-    storage = open_storage(location)
-    _refuse_other_files(storage)
-    with storage.lock():
-        _refuse_other_files(storage)  # which may have come while another run held the lock
-        existing = read_manifest(storage) if has_manifest(storage) else None
-        if existing is None or (differences_between_runs(existing, requested) and not _has_results(storage)):
-            write_manifest(storage, new_manifest(requested, batch_size))
-        else:
-            _refuse_other_run(storage, existing, requested)
-        store = Store(storage)
-        store.verify()
-        store.manifest["sessions"] += requested["sessions"]
-        write_manifest(storage, store.manifest)
-        yield store
-
-
-def check_compatible(location: Location, requested: Manifest) -> None:
-    """Refuse what `open_run` would refuse, from as much of the manifest as is known; nothing is written.
-
-    Raises:
-        OptionError: the folder or URL holds something else, or results of another run.
-    """
-    storage = open_storage(location)
-    _refuse_other_files(storage)
-    if _has_results(storage):
-        existing = read_manifest(storage)
-        _refuse_other_run(storage, {name: existing[name] for name in requested}, requested)
-
-
-def _has_results(storage: Storage) -> bool:
-    """Return whether a chunk is written; a run that was stopped before the first one may be replaced by another."""
-    return has_manifest(storage) and any(storage.names(f"{_CHUNKS}/{model}") for model in storage.names(_CHUNKS))
-
-
-def _refuse_other_run(storage: Storage, existing: Manifest, requested: Manifest) -> None:
-    if differences := differences_between_runs(existing, requested):
-        raise OptionError(
-            f"{storage} holds results of another run: {'; '.join(differences)}; choose another out=, or ask for the "
-            "same again"
-        )
-
-
-def _refuse_other_files(storage: Storage) -> None:
-    """Refuse a folder with files that are not of a run, before anything is done there."""
-    names = storage.names()
-    if names and MANIFEST_FILE not in names:
-        raise OptionError(f"{storage} is not empty ({', '.join(names[:3])}) and holds no results; choose another out=")
-
-
-def _folder_name(model: str) -> str:
-    # A dot alone would be the folder itself, and two of them the one above it.
-    name = quote(model, safe="", errors="surrogatepass")
-    return f"{_CHUNKS}/{name if name.strip('.') else name.replace('.', '%2E')}"
-
-
-def _file_name(chunk: range) -> str:
-    return f"{chunk.start:07d}-{chunk.stop - 1:07d}{_SUFFIX}"
-
-
-def _path_of(model: str, chunk: range) -> str:
-    return f"{_folder_name(model)}/{_file_name(chunk)}"
-
-
 def _find_difference(identity: ChunkIdentity, expected: ChunkIdentity) -> str | None:
     """Return why a chunk is not the expected one, None if it is."""
     if identity == expected:
@@ -333,20 +253,6 @@ def _find_difference(identity: ChunkIdentity, expected: ChunkIdentity) -> str | 
     if identity.run != expected.run:
         return f"not of this run (it is a chunk of another run, {describe(identity)})"
     return f"not the chunk that belongs there (it is that of {describe(identity)})"
-
-
-def _read_table(content: bytes, file: str, schema: pa.Schema, columns: Sequence[str] | None) -> pa.Table:
-    """Return the table in a file, whose checksums and columns are verified."""
-    try:
-        table = pq.read_table(
-            pa.BufferReader(content), columns=columns and list(columns), page_checksum_verification=True
-        )
-        table.validate(full=True)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise _refusal(file, f"damaged ({on_one_line(error)})") from None
-    if not table.schema.equals(schema):
-        raise _refusal(file, f"damaged (its columns are not those of this run: {', '.join(table.column_names)})")
-    return table
 
 
 def _refusal(file: str, problem: str) -> OptionError:
