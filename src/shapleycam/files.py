@@ -85,7 +85,7 @@ def portable_name(text: str) -> str:
         >>> portable_name("timm:resnet18"), portable_name(".."), portable_name("aux.1"), portable_name("layer4.1")
         ('timm%3Aresnet18', '.%2E', '%61ux.1', 'layer4.1')
     """
-    name = quote(text, safe="", errors="surrogateescape")
+    name = quote(text, safe="", errors="surrogatepass")
     if name.endswith("."):
         name = f"{name[:-1]}%2E"
     if name.partition(".")[0].lower() in _DEVICES:

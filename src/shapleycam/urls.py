@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 _URL = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]+):/+(?P<rest>.*)", re.DOTALL)
 
@@ -18,4 +19,5 @@ def url_of(path: str | PurePath) -> str | None:
         ('https://example.org/cat.jpg', None)
     """
     match = _URL.fullmatch(path if isinstance(path, str) else path.as_posix())
-    return f"{match['scheme']}://{match['rest']}" if match and not Path(path).exists() else None
+    exists = os.path.exists(path)  # noqa: PTH110  Path.exists raises for some names
+    return f"{match['scheme']}://{match['rest']}" if match and not exists else None

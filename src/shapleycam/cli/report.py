@@ -16,6 +16,7 @@ from shapleycam.cli.groups import BatchComputeGroup, EstimatorGroup, NetworkGrou
 from shapleycam.cli.option_groups import option_names
 from shapleycam.cli.photographs import list_photographs, print_unreadable, read_batches
 from shapleycam.errors import OptionError
+from shapleycam.printable import printable_name
 from shapleycam.urls import url_of
 
 if TYPE_CHECKING:
@@ -127,7 +128,9 @@ def report(
                 )
             bar.advance(len(failures) + len(batch.sources if batch else ()))
     if pages:
-        reasons = [(url_of(failure.path) or str(failure.path), failure.reason) for failure in unreadable]
+        reasons = [
+            (url_of(failure.path) or printable_name(str(failure.path)), failure.reason) for failure in unreadable
+        ]
         _write(file, render_photographs(pages, reasons))
     if unreadable:
         raise typer.Exit(REFUSED)
