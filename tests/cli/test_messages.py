@@ -91,6 +91,7 @@ class TestInCommands:
         assert message.endswith(f"choose another with {option}")
 
     def test_weights_that_cannot_be_downloaded(self, refused, monkeypatch):
+        pytest.importorskip("transformers")
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
         message = refused("explain", "--model", "hf:nobody/nothing")
         assert "--checkpoint" in message or "--no-pretrained" in message

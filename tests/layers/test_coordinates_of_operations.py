@@ -154,6 +154,48 @@ def test_padding_moves_nothing_at_the_border(layer):
     torch.testing.assert_close(coordinates[1], columns.expand_as(coordinates[1]))
 
 
+IN_PLACE = {
+    **{
+        name: getattr(torch.Tensor, f"{name}_") for name in ("abs", "erf", "clamp_max", "masked_fill", "copysign", "lt")
+    },
+    **{
+        name: getattr(F, name)
+        for name in (
+            "hardtanh",
+            "relu6",
+            "leaky_relu",
+            "elu",
+            "celu",
+            "selu",
+            "silu",
+            "mish",
+            "hardswish",
+            "hardsigmoid",
+        )
+    },
+    "gelu": torch.ops.aten.gelu_,
+    "threshold": F.threshold,
+    "rrelu": F.rrelu,
+}
+OPERANDS = {"clamp_max": (0.5,), "masked_fill": (torch.tensor(True), 0.0), "copysign": (1.0,), "lt": (0.5,)}
+OPERANDS["threshold"] = (0.5, 0.0)
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_an_elementwise_function_in_place_keeps_coordinates(name):
+    """Not all in-place forms are marked as elementwise by PyTorch, and fewer by 2.6."""
+    is_option = IN_PLACE[name] is getattr(F, name, None)
+    options = {"inplace": True} if is_option else {}
+
+    def function(x: torch.Tensor) -> torch.Tensor:
+        copied = x.clone()
+        IN_PLACE[name](copied, *OPERANDS.get(name, ()), **options)
+        return copied
+
+    coordinates = coordinates_of(function)
+    assert torch.equal(coordinates[:2], torch.stack(coordinate_images()))
+
+
 def test_padding_of_patches_that_are_cut_out_has_no_place():
     coordinates = coordinates_of(lambda x: F.unfold(x, 3, padding=1, stride=2).unflatten(1, (3, 9)))
     assert bool(coordinates[:, 0, :, 0, 0].isnan().all())  # above and to the left of the first
