@@ -2,12 +2,12 @@
 
 python bench/versions.py [--python 3.11 ...] [--resolution lowest-direct ...] [--extras hf ...] [--again] [--print]
 
-For each Python found by uv and each resolution a cell: a new environment, `uv pip install` of this checkout with its
-`test` extra, `shapleycam explain` in an empty folder, and the fast tests, which import the installed package. With
-`--extras`, cells of one extra each (all of them where none is named): the core, that extra, and the tests of what it is
-for. A cell whose checkout has not changed since it was run is not run again without `--again`. Results are kept in
-~/.cache/shapleycam-versions (SHAPLEYCAM_VERSIONS names another folder); the table of all of them is printed, and written
-to bench/results/versions.md. Needs uv, and packaging in the Python that runs this.
+For each Python and each resolution, a cell: a new environment, `uv pip install` of this checkout with its `test` extra,
+`shapleycam explain` in an empty folder, and the fast tests, which import the installed package. With `--extras`, cells
+of one extra each (all of them where none is named): the core, that extra, and the tests of what it is for. A cell whose
+checkout has not changed since it was run is not run again without `--again`. Results are kept in
+~/.cache/shapleycam-versions, or the folder that SHAPLEYCAM_VERSIONS names; the table of all of them is printed, and
+written to bench/results/versions.md. Needs uv, and packaging in the Python that runs this.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from tempfile import TemporaryDirectory
 from xml.etree import ElementTree as ET  # what pytest itself has just written
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
@@ -36,26 +37,20 @@ WORK = Path(os.environ.get("SHAPLEYCAM_VERSIONS", Path.home() / ".cache/shapleyc
 PYTHONS, RESOLUTIONS = ("3.11", "3.12", "3.13"), ("lowest-direct", "highest")
 FAST = ("-m", "not slow and not ray")
 TESTS_OF_EXTRA = {
-    "hf": ["models/test_hf.py", "models/test_outputs.py", "models/test_layout_guess.py", "models/test_zero_shot.py"]
-    + ["layers/test_layout_proofs.py", "tracing/test_nested.py", "tracing/test_hooks_of_the_layer.py"],
-    "clip": ["models/test_zero_shot.py"],
-    "datasets": ["experiments/datasets/test_dataset_huggingface.py", "experiments/datasets/test_dataset_contract.py"],
-    "ray": ["cli/test_by_ray.py", "experiments/engines/test_pool.py"],
-    "web": ["web/test_parts.py"],
-    "docs": [],
-    "dev": [
-        "test_peers.py",
-        "test_notebooks.py",
-        "test_structure.py",
-        "experiments/test_storage.py",
-        "explaining/test_fusing.py",
-    ]
-    + [
-        "experiments/datasets/test_dataset_webdataset.py",
-        "metrics/test_imputation.py",
-        "metrics/test_metric_oracles.py",
-    ]
-    + ["values/test_exact.py", "values/test_interactions.py", "report/test_reports_in_a_browser.py"],
+    "hf": (
+        *("models/test_hf.py", "models/test_outputs.py", "models/test_layout_guess.py", "models/test_zero_shot.py"),
+        *("layers/test_layout_proofs.py", "tracing/test_nested.py", "tracing/test_hooks_of_the_layer.py"),
+    ),
+    "clip": ("models/test_zero_shot.py",),
+    "datasets": ("experiments/datasets/test_dataset_huggingface.py", "experiments/datasets/test_dataset_contract.py"),
+    "ray": ("cli/test_by_ray.py",),
+    "web": ("web/test_parts.py",),
+    "docs": (),
+    "dev": (
+        *("test_peers.py", "test_notebooks.py", "experiments/test_storage.py", "explaining/test_fusing.py"),
+        *("experiments/datasets/test_dataset_webdataset.py", "metrics/test_imputation.py", "values/test_exact.py"),
+        *("metrics/test_metric_oracles.py", "values/test_interactions.py", "report/test_reports_in_a_browser.py"),
+    ),
 }
 """The test files of what each extra is for; the documentation is built."""
 MAIN_PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "pillow", "matplotlib", "pyarrow", "polars", "typer")
@@ -88,13 +83,13 @@ class Cell:
 
 
 def declared(extra: str) -> Iterator[Requirement]:
-    """The requirements of the core, or of an extra; what an extra has of other extras is left out."""
+    """Yield the requirements of the core, or of an extra; what an extra has of other extras is left out."""
     texts = PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]
     yield from (requirement for requirement in map(Requirement, texts) if requirement.name != PROJECT["name"])
 
 
 def checkout() -> str:
-    """A hash of all that the result of a cell depends on."""
+    """Return a hash of all that the result of a cell depends on."""
     digest = hashlib.sha256()
     folders = [path for folder in ("src", "tests", "bench") for path in sorted((ROOT / folder).rglob("*.py"))]
     for path in (ROOT / "pyproject.toml", *folders):
@@ -103,7 +98,7 @@ def checkout() -> str:
 
 
 def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command and keep what it prints; PYTHONPATH must not hide the package that is installed."""
+    """Run a command, and return what it prints; PYTHONPATH must not hide the package that is installed."""
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(
         list(map(str, command)), cwd=cwd, env=inherited | environment, capture_output=True, text=True, check=False
@@ -126,7 +121,7 @@ def measure(cell: Cell) -> None:
     """Make the environment of a cell anew, and try everything in it; a failure ends it and is noted."""
     start, environment = time.perf_counter(), WORK / "environments" / cell.name
     python, cache = environment / "bin/python", {"UV_CACHE_DIR": str(WORK / "cache")}
-    compiled = [word for requirement in declared("") for word in ("--no-build-package", requirement.name)]
+    compiled = [word for requirement in declared("") for word in ("--only-binary", requirement.name)]
     try:
         checked("venv", "uv", "venv", "--clear", "--python", cell.python, environment, **cache)
         install = ["uv", "pip", "install", "--python", python, "--reinstall-package", PROJECT["name"]]
@@ -147,15 +142,17 @@ def measure(cell: Cell) -> None:
 
 
 def run_tests(cell: Cell, python: Path) -> None:
-    """Run the fast tests, or those of an extra, and count how they ended."""
+    """Run the fast tests, or those of an extra, and count how they ended.
+
+    Raises:
+        RuntimeError: they could not be run.
+    """
     files = [f"tests/{name}" for name in TESTS_OF_EXTRA[cell.extra]] if cell.extra else []
     if cell.extra and not files:
         return
     report = WORK / "cells" / f"{cell.name}.xml"
-    selected = files or FAST
-    done = run(
-        python, "-m", "pytest", "-n", "2", "-p", "no:cacheprovider", "--tb=short", f"--junitxml={report}", *selected
-    )
+    pytest = [python, "-m", "pytest", "-n", "2", "-p", "no:cacheprovider", "--tb=short", f"--junitxml={report}"]
+    done = run(*pytest, *(files or FAST))
     report.with_suffix(".log").write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode not in {0, 1}:
         raise RuntimeError(f"tests: {(done.stdout + done.stderr).strip()[-2000:]}")
@@ -166,70 +163,50 @@ def run_tests(cell: Cell, python: Path) -> None:
     cell.outcomes = dict(outcomes)
 
 
-def untested_bounds(cells: Sequence[Cell]) -> list[str]:
-    """The lower bounds that no cell of the lowest versions installed, for each Python that has such cells."""
-    lines = []
-    for python in sorted({cell.python for cell in cells if cell.resolution == RESOLUTIONS[0]}):
-        lowest = [cell for cell in cells if (cell.python, cell.resolution) == (python, RESOLUTIONS[0])]
-        for extra in ("", *PROJECT["optional-dependencies"]):
-            for requirement in declared(extra):
-                bounds = [spec.version for spec in requirement.specifier if spec.operator in {">=", "=="}]
-                if requirement.marker and not requirement.marker.evaluate({"python_version": python}):
-                    continue
-                pinned = Requirement(f"{requirement.name}=={bounds[0]}").specifier
-                versions = {cell.versions.get(canonicalize_name(requirement.name), "") for cell in lowest} - {""}
-                if not any(version in pinned for version in versions):
-                    lines.append(
-                        f"{python}: {requirement.name}>={bounds[0]} ({', '.join(sorted(versions)) or 'not installed'})"
-                    )
-    return lines
+def untested_bounds(cells: Sequence[Cell]) -> Iterator[str]:
+    """Yield the lower bounds that no cell of the lowest versions installed, for each Python that has such cells."""
+    lowest = [cell for cell in cells if cell.resolution == RESOLUTIONS[0] and not cell.failure]
+    for python in sorted({cell.python for cell in lowest}):
+        for requirement in (entry for extra in ("", *PROJECT["optional-dependencies"]) for entry in declared(extra)):
+            if requirement.marker and not requirement.marker.evaluate({"python_version": python}):
+                continue
+            bound = next(spec.version for spec in requirement.specifier if spec.operator in {">=", "=="})
+            name = canonicalize_name(requirement.name)
+            installed = {cell.versions[name] for cell in lowest if cell.python == python and name in cell.versions}
+            if not any(SpecifierSet(f"=={bound}").contains(version) for version in installed):
+                yield f"{python}: {name}>={bound} ({', '.join(sorted(installed)) or 'not installed'})"
 
 
 def row(cell: Cell) -> str:
-    """The line of a cell in the table."""
-    counts = " / ".join(str(cell.outcomes.get(end, 0)) for end in ("passed", "skipped"))
+    """Return the line of a cell in its table."""
     failed = sum(cell.outcomes.get(end, 0) for end in ("failure", "error"))
+    tests = f"{cell.outcomes.get('passed', 0)} / {cell.outcomes.get('skipped', 0)} / {failed}"
+    if not cell.outcomes:
+        tests = "site built" if cell.extra == "docs" and not cell.failure else "not run"
+    packages = [canonicalize_name(entry.name) for entry in declared(cell.extra)] if cell.extra else MAIN_PACKAGES
+    versions = ", ".join(f"{name} {cell.versions.get(name, '–')}" for name in packages[:10])
     explained = "yes" if cell.explained else "no"
-    tests = (
-        f"{counts} / {failed}" if cell.outcomes else "built" if cell.extra == "docs" and not cell.failure else "none"
-    )
-    if cell.extra:
-        names = [canonicalize_name(r.name) for r in declared(cell.extra)]
-    else:
-        names = list(MAIN_PACKAGES)
-    versions = ", ".join(f"{name} {cell.versions.get(name, '–')}" for name in names[:10])
-    return f"| {cell.python} | {cell.resolution} | {versions} | {explained} | {tests} | {cell.seconds:.0f} |"
+    first = f"| {cell.extra} " if cell.extra else ""
+    return f"{first}| {cell.python} | {cell.resolution} | {versions} | {explained} | {tests} | {cell.seconds:.0f} |"
 
 
 def table(cells: Sequence[Cell]) -> str:
-    """The matrix as markdown."""
-    head = (
-        "| Python | versions | installed | `shapleycam explain` | tests passed / skipped / failed | seconds |\n"
-        + "|---" * 6
-        + "|"
-    )
-    lines = [
-        "# Versions",
-        "",
-        f"{platform.system()} {platform.machine()}, by `bench/versions.py`.",
-        "",
-        "### The core and its fast tests",
-        "",
-        head,
-    ]
-    lines += [row(cell) for cell in cells if not cell.extra]
-    lines += ["", "### Extras, one by one on the core", "", head.replace("Python |", "Python, extra |", 1)]
-    lines += [row(cell).replace("|", f"| {cell.extra}:", 1) for cell in cells if cell.extra]
-    untested = untested_bounds(cells)
-    lines += ["", f"Lower bounds that no cell installed: {'; '.join(untested) or 'none'}.", ""]
-    lines += [f"- {cell.name}: {' '.join(cell.failure.split())[:500]}" for cell in cells if cell.failure]
-    return "\n".join(lines).rstrip() + "\n"
+    """Return the matrix as markdown."""
+    titles = ("Python", "versions", "installed", "`shapleycam explain`", "tests passed / skipped / failed", "seconds")
+    parts = ["# Versions that were tried", f"{platform.system()} {platform.machine()}, CPU; `bench/versions.py`."]
+    for heading, first in (("The core, and the fast tests", ()), ("Each extra on the core, and its tests", ("extra",))):
+        rows = [row(cell) for cell in cells if bool(cell.extra) == bool(first)]
+        columns = (*first, *titles)
+        parts += [f"### {heading}", "\n".join([f"| {' | '.join(columns)} |", f"{'|---' * len(columns)}|", *rows])]
+    parts.append(f"Lower bounds that no row installed: {'; '.join(untested_bounds(cells)) or 'none'}.")
+    parts += [f"{cell.name} failed: `{' '.join(cell.failure.split())[-500:]}`" for cell in cells if cell.failure]
+    return "\n\n".join(parts) + "\n"
 
 
 def saved_cells() -> list[Cell]:
-    """All cells that were run, in the order of the table."""
+    """Return all cells that were run, in the order of the table."""
     cells = [Cell(**json.loads(path.read_text(encoding="utf-8"))) for path in (WORK / "cells").glob("*.json")]
-    return sorted(cells, key=lambda cell: (cell.python, RESOLUTIONS.index(cell.resolution) * -1, cell.extra))
+    return sorted(cells, key=lambda cell: (cell.extra, cell.python, RESOLUTIONS.index(cell.resolution)))
 
 
 def main() -> None:
@@ -237,9 +214,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", nargs="+", default=PYTHONS, help="versions, such as 3.11")
     parser.add_argument("--resolution", nargs="+", default=RESOLUTIONS, choices=RESOLUTIONS)
-    parser.add_argument(
-        "--extras", nargs="*", choices=TESTS_OF_EXTRA, help="these extras one by one; all without names"
-    )
+    parser.add_argument("--extras", nargs="*", choices=TESTS_OF_EXTRA, help="one by one; all where none is named")
     parser.add_argument("--again", action="store_true", help="run cells also where nothing has changed")
     parser.add_argument("--print", action="store_true", help="run nothing, print the table")
     options = parser.parse_args()

@@ -1,7 +1,7 @@
 """Modules that are imported when they are first used, so that collecting the tests does not wait for them.
 
-They belong to the extras, all of which `pip install ".[dev]"` brings. Tests that need one that is missing are skipped, so
-that the core can be tested with its lowest versions, of which extras may require newer ones (bench/versions.py).
+They belong to the extras, all of which `pip install ".[dev]"` brings. Tests that need one that is missing are
+skipped, so that the core can be tested with its lowest versions, where extras may need newer ones (bench/versions.py).
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from shapleycam.errors import ModelError, OptionError
 from shapleycam.models.outputs import find_logits, make_selector
 
 transformers = pytest.importorskip("transformers")
+modeling_outputs = pytest.importorskip("transformers.modeling_outputs")
 
 LOGITS, OTHER, INDICES, SCALAR = torch.rand(2, 5), torch.rand(2, 3), torch.tensor([[1], [2]]), torch.tensor(0.5)
 
@@ -71,9 +72,9 @@ class WithProperty:
         OrderedDict(out=LOGITS, aux=LOGITS + 1),
         Named(LOGITS, INDICES),
         Plain(LOGITS, OTHER),
-        transformers.modeling_outputs.ImageClassifierOutput(logits=LOGITS),
-        transformers.modeling_outputs.ImageClassifierOutput(loss=SCALAR, logits=LOGITS, hidden_states=(OTHER, OTHER)),
-        transformers.modeling_outputs.BaseModelOutput(last_hidden_state=LOGITS, hidden_states=(OTHER,)),
+        modeling_outputs.ImageClassifierOutput(logits=LOGITS),
+        modeling_outputs.ImageClassifierOutput(loss=SCALAR, logits=LOGITS, hidden_states=(OTHER, OTHER)),
+        modeling_outputs.BaseModelOutput(last_hidden_state=LOGITS, hidden_states=(OTHER,)),
         Result(LOGITS),
         Result(LOGITS, INDICES),
         SimpleNamespace(logits=LOGITS, features=OTHER),
@@ -98,7 +99,7 @@ def test_the_only_part_that_can_be_meant_is_found(output):
         (Named(LOGITS, OTHER), "a Named of 2 tensors: 'scores' (2, 5), 'which' (2, 3); say which"),
         (Result(LOGITS, OTHER), "a Result of 2 tensors: 'scores' (2, 5), 'extra' (2, 3); say which"),
         (
-            transformers.modeling_outputs.BaseModelOutput(last_hidden_state=LOGITS, attentions=OTHER),
+            modeling_outputs.BaseModelOutput(last_hidden_state=LOGITS, attentions=OTHER),
             "a BaseModelOutput of 2 tensors: 'last_hidden_state' (2, 5), 'attentions' (2, 3); say which",
         ),
     ],
@@ -133,13 +134,13 @@ def test_what_has_no_numbers_is_refused_with_what_to_write(output, kind):
         ("extra", Slotted(OTHER, LOGITS)),
         (
             "last_hidden_state",
-            transformers.modeling_outputs.BaseModelOutput(last_hidden_state=LOGITS, attentions=OTHER),
+            modeling_outputs.BaseModelOutput(last_hidden_state=LOGITS, attentions=OTHER),
         ),
         (1, (OTHER, LOGITS)),
         (0, [LOGITS, OTHER]),
         (1, {"a": OTHER, "b": LOGITS}),
         (1, Named(OTHER, LOGITS)),
-        (1, transformers.modeling_outputs.BaseModelOutput(last_hidden_state=OTHER, attentions=LOGITS)),
+        (1, modeling_outputs.BaseModelOutput(last_hidden_state=OTHER, attentions=LOGITS)),
         (lambda output: output["x"][0][1], {"x": [(OTHER, LOGITS)]}),
     ],
 )
@@ -160,7 +161,7 @@ def test_what_an_object_works_out_is_chosen_by_its_name_too():
         (2, {"a": OTHER, "b": LOGITS}, "there are 0, 1"),
         (
             "loss",
-            transformers.modeling_outputs.ImageClassifierOutput(logits=LOGITS),
+            modeling_outputs.ImageClassifierOutput(logits=LOGITS),
             "there are 'logits'",
         ),  # None is not in it
         ("logits", LOGITS, "there are a Tensor, which has no parts"),
@@ -208,7 +209,7 @@ FORMS = {
     "dict of torchvision": (lambda z, o: OrderedDict(out=z, aux=o), None),
     "dict by name": (lambda z, o: {"a": o, "b": z}, "b"),
     "output of transformers": (
-        lambda z, o: transformers.modeling_outputs.ImageClassifierOutput(logits=z, hidden_states=(o,)),
+        lambda z, o: modeling_outputs.ImageClassifierOutput(logits=z, hidden_states=(o,)),
         None,
     ),
     "data class": (Result, "scores"),
