@@ -65,7 +65,9 @@ def _read_checkpoint(path: Path) -> None:
 def _read_dataset(path: Path) -> None:
     dataset = open_dataset(path)
     names = list(dataset.names)
-    _check(0 < len(names) == len(dataset.labels) == len(set(names)), f"{len(names)} names, {len(dataset.labels)} labels")
+    _check(
+        0 < len(names) == len(dataset.labels) == len(set(names)), f"{len(names)} names, {len(dataset.labels)} labels"
+    )
     _check(all(isinstance(name, str) for name in names), "names that are not text")
     dataset.fingerprint()
     for index in range(min(3, len(names))):
@@ -98,11 +100,45 @@ def _read_run(path: Path) -> None:
 
 
 _PICTURES = (b"IHDR", b"IDAT", b"sBIT", b"tRNS", b"iCCP", b"eXIf", b"zTXt", b"acTL", b"fcTL", b"fdAT", b"IEND")
-_JPEG = (b"\xff\xd8", b"\xff\xda", b"\xff\xc0", b"\xff\xc2", b"\xff\xc4", b"\xff\xdb", b"\xff\xe1", b"Exif\0\0", b"\xff\xd9")
+_JPEG = (
+    b"\xff\xd8",
+    b"\xff\xda",
+    b"\xff\xc0",
+    b"\xff\xc2",
+    b"\xff\xc4",
+    b"\xff\xdb",
+    b"\xff\xe1",
+    b"Exif\0\0",
+    b"\xff\xd9",
+)
 _OTHERS = (b"II*\0", b"MM\0*", b"GIF89a", b"!\xff\x0b", b"RIFF", b"WEBPVP8X", b"ANIM", b"ANMF", b"BM", b"P6\n", b"%!PS")
 _PICKLE = (b"ctorch._utils\n_rebuild_tensor_v2\n", b"ctorch\nFloatStorage\n", b"cbuiltins\nbytearray\n", b"\x8a\x08")
-_OPCODES = (b"R", b"b", b"Q", b"\x81", b"\x85", b"\x86", b"\x87", b"(", b"t", b"u", b"s", b"e", b"h\x00", b"q\x01", b".")
-_SAFETENSORS = (b'"data_offsets":', b'"dtype":"F32"', b'"shape":[', b"[0,0]", b'"__metadata__":', b'"I64"', b'"F8_E5M2"')
+_OPCODES = (
+    b"R",
+    b"b",
+    b"Q",
+    b"\x81",
+    b"\x85",
+    b"\x86",
+    b"\x87",
+    b"(",
+    b"t",
+    b"u",
+    b"s",
+    b"e",
+    b"h\x00",
+    b"q\x01",
+    b".",
+)
+_SAFETENSORS = (
+    b'"data_offsets":',
+    b'"dtype":"F32"',
+    b'"shape":[',
+    b"[0,0]",
+    b'"__metadata__":',
+    b'"I64"',
+    b'"F8_E5M2"',
+)
 _CSV = (b"\n", b",", b";", b"\t", b'"', b"\0", b"\xff\xfe", b"path", b"label", b"../", b"/", b"1.0", b"nan", b"\xe9")
 _TAR = (b"ustar\x0000", b"ustar  \0", b"././@LongLink", b"path=", b"size=", b"GNU.sparse.major=1", b"../", b"\x80\xff")
 _JSON = (b"{", b"}", b"[", b"]", b":", b",", b"null", b"true", b'"\\ud800"', b"NaN", b"1e400", b"-1", b'"counts":')

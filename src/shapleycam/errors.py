@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import warnings
 from difflib import get_close_matches
@@ -11,6 +12,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, marks that turn the direction of writing, separators of lines, surrogates."""
 
 
 class ShapleyCamError(Exception):
@@ -26,6 +30,10 @@ class ShapleyCamError(Exception):
         ...     print(error)
         utility 'REST2' is unknown; did you mean 'rest'?
     """
+
+    def __str__(self) -> str:
+        """Return the message on one line, with escapes in place of control characters."""
+        return printable(super().__str__())
 
 
 class ImageError(ShapleyCamError):
@@ -161,6 +169,18 @@ class EfficiencyGapWarning(ShapleyCamWarning):
     """
 
 
+def printable(text: str) -> str:
+    r"""Return a text with escapes in place of line breaks, other control characters and halves of surrogates.
+
+    Names of files may hold any of them: a message stays one line, cannot move a terminal's cursor, and can be encoded.
+
+    Examples:
+        >>> printable("cat\n.jpg"), printable("caf\udce9.jpg"), printable("café.jpg")
+        ('cat\\n.jpg', 'caf\\udce9.jpg', 'café.jpg')
+    """
+    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
 def warn(category: type[ShapleyCamWarning], message: str) -> None:
     """Issue a warning that names the line of the user's own code, not of this package or of PyTorch's decorators."""
     torch = sys.modules.get("torch")
@@ -172,7 +192,7 @@ def warn(category: type[ShapleyCamWarning], message: str) -> None:
     level, frame = 1, sys._getframe()  # noqa: SLF001
     while frame.f_back is not None and frame.f_code.co_filename.startswith(inner):
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(printable(message), category, stacklevel=level)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

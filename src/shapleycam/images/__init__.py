@@ -1,5 +1,6 @@
 """Photographs: found by their paths, opened as people see them; and random seeds from their content."""
 
+from shapleycam.images.limits import check_before_decoding
 from shapleycam.images.photographs import SUFFIXES, Box, Photo, Source, find_photographs, open_photograph
 from shapleycam.images.pillow_errors import PIXEL_LIMIT, raise_image_errors
 from shapleycam.images.seeds import Seed, content_seeds
@@ -14,6 +15,7 @@ __all__ = [
     "Photo",
     "Seed",
     "Source",
+    "check_before_decoding",
     "content_seeds",
     "find_photographs",
     "load",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,8 @@ from PIL import Image, ImageOps
 
 from shapleycam.errors import DarkPictureWarning, ImageError, warn
 from shapleycam.images.high_bit_depth import check_deep_colours, convert_deep_grey
-from shapleycam.images.pillow_errors import PIXEL_LIMIT, raise_image_errors
+from shapleycam.images.limits import check_before_decoding, check_size
+from shapleycam.images.pillow_errors import raise_image_errors
 from shapleycam.images.sample_format import SampleFormat, read_sample_format
 from shapleycam.urls import url_of
 
@@ -53,7 +56,7 @@ def open_photograph(photo: Photo) -> Image.Image:
     Warns (`DarkPictureWarning`) where 16-bit samples may be meant as fewer bits.
 
     Raises:
-        ImageError: missing, a URL, empty, not an image, damaged, over `PIXEL_LIMIT`, or without a known brightness.
+        ImageError: missing, a URL, empty, not an image, damaged, over a limit, or without a known brightness.
 
     Examples:
         >>> from PIL import Image
@@ -93,7 +96,7 @@ def find_photographs(paths: Iterable[str | Path]) -> list[Path]:
     """
     photographs: list[Path] = []
     for path in map(Path, paths):
-        if not path.is_dir():
+        if not os.path.isdir(path):  # noqa: PTH112  which never raises
             photographs.append(path)
             continue
         below = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
@@ -106,25 +109,29 @@ def find_photographs(paths: Iterable[str | Path]) -> list[Path]:
 def _check_file(path: Path) -> None:
     if (url := url_of(path)) is not None:
         raise ImageError(f"{url}: a URL, and URLs are not fetched; download the picture, and name the file")
-    if path.is_dir():
-        raise ImageError(f"{path}: a folder, where a picture was expected; name the files in it")
     try:
-        size = path.stat().st_size
-    except (FileNotFoundError, NotADirectoryError):
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: a name with a zero byte
         raise ImageError(f"{path}: no such file; check the path") from None
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
-    if size == 0:
+    if stat.S_ISDIR(status.st_mode):
+        raise ImageError(f"{path}: a folder, where a picture was expected; name the files in it")
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe may wait for ever
+        raise ImageError(f"{path}: a pipe or a device, where a picture was expected; save it as a file")
+    if status.st_size == 0:
         raise ImageError(f"{path}: the file is empty (0 bytes); get the file again")
 
 
 def _upright_rgb(image: Image.Image, name: str) -> tuple[Image.Image, str | None]:
     """Return the image upright and as RGB, and a remark on its white or None."""
-    _check_size(image, name)
+    check_before_decoding(image, name)
     samples = read_sample_format(image)  # before the image is turned: the copy has lost its file's declarations
     if image.format == "TIFF":
         _load_without_mapping(image)
-    return _as_rgb(ImageOps.exif_transpose(image), samples, name)
+    upright = ImageOps.exif_transpose(image)
+    check_size(upright, name)  # an icon may hold a picture of another size than it says
+    return _as_rgb(upright, samples, name)
 
 
 def _load_without_mapping(image: Image.Image) -> None:
@@ -139,13 +146,6 @@ def _load_without_mapping(image: Image.Image) -> None:
         image.load()
     finally:
         vars(image)["filename"] = name
-
-
-def _check_size(image: Image.Image, name: str) -> None:
-    pixels = image.width * image.height
-    if pixels > PIXEL_LIMIT:
-        size = f"{image.width} x {image.height} is {pixels:,} pixels"
-        raise ImageError(f"{name}: {size}, over the limit of {PIXEL_LIMIT:,}; make it smaller")
 
 
 def _as_rgb(image: Image.Image, samples: SampleFormat, name: str) -> tuple[Image.Image, str | None]:
