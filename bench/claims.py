@@ -13,7 +13,8 @@ import polars as pl
 
 from shapleycam.experiments import Store
 from shapleycam.experiments.results.columns import ADCC_PARTS
-from shapleycam.experiments.results.statistics import Lead, lead, lead_from_resamples, pair_values, resample_means
+from shapleycam.experiments.results.resampling import Resampler
+from shapleycam.experiments.results.statistics import Lead, lead, lead_from_resamples, pair_values
 from shapleycam.experiments.results.summarising import adcc_of
 from shapleycam.experiments.rows import metrics_in
 from shapleycam.metrics import METRICS
@@ -43,7 +44,7 @@ def lead_of_means(rows: pl.DataFrame, method: str, rival: str) -> str:
     """Return the same for the ADCC of the published tables, which is computed from the means."""
     parts = (np.stack([values(rows, name, each) for name in ADCC_PARTS], 1) for each in (method, rival))
     pair = pair_values(*parts)
-    return shown(lead_from_resamples(pair, resample_means(pair), adcc_of))
+    return shown(lead_from_resamples(pair, Resampler().means(pair), adcc_of))
 
 
 def shown(lead: Lead) -> str:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 import warnings
+from contextvars import ContextVar
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from shapleycam.printable import printable_text
 
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, marks that turn the direction of writing, separators of lines, surrogates."""
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 class ShapleyCamError(Exception):
@@ -31,9 +30,8 @@ class ShapleyCamError(Exception):
         utility 'REST2' is unknown; did you mean 'rest'?
     """
 
-    def __str__(self) -> str:
-        """Return the message on one line, with escapes in place of control characters."""
-        return printable(super().__str__())
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable_text(message))  # a file name in it may be no UTF-8, which cannot be written
 
 
 class ImageError(ShapleyCamError):
@@ -99,6 +97,13 @@ class ShapleyCamWarning(UserWarning):
     """
 
 
+class DatasetWarning(ShapleyCamWarning):
+    """Issued where files, samples or columns of a dataset are left out; the message says which.
+
+    Rename them if they are wanted.
+    """
+
+
 class DarkPictureWarning(ShapleyCamWarning):
     """Issued for a picture of 16 bits a sample that is dark, and may have been meant as one of fewer bits.
 
@@ -148,6 +153,13 @@ class ClusterWarning(ShapleyCamWarning):
     """
 
 
+class OldRunWarning(ShapleyCamWarning):
+    """Issued where results were written by an earlier version, so that less of them can be verified.
+
+    Evaluate again to have results that are verified in full.
+    """
+
+
 class ProbabilitiesWarning(ShapleyCamWarning):
     """Issued where the model returns probabilities; what entered its softmax or sigmoid, or log p, is explained.
 
@@ -169,20 +181,30 @@ class EfficiencyGapWarning(ShapleyCamWarning):
     """
 
 
-def printable(text: str) -> str:
-    r"""Return a text with escapes in place of line breaks, other control characters and halves of surrogates.
+_ignored: ContextVar[tuple[type[ShapleyCamWarning], ...]] = ContextVar("ignored", default=())
+"""The warnings that are not issued in this thread; `warnings.catch_warnings` would change the whole process."""
 
-    Names of files may hold any of them: a message stays one line, cannot move a terminal's cursor, and can be encoded.
+
+@contextlib.contextmanager
+def ignore_warnings(category: type[ShapleyCamWarning] = ShapleyCamWarning) -> Iterator[None]:
+    """Issue none of our warnings of a category inside the context, in this thread alone.
 
     Examples:
-        >>> printable("cat\n.jpg"), printable("caf\udce9.jpg"), printable("café.jpg")
-        ('cat\\n.jpg', 'caf\\udce9.jpg', 'café.jpg')
+        >>> from shapleycam.errors import BlankHeatmapWarning, ignore_warnings, warn
+        >>> with ignore_warnings():
+        ...     warn(BlankHeatmapWarning, "nobody sees this")
     """
-    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+    token = _ignored.set((*_ignored.get(), category))
+    try:
+        yield
+    finally:
+        _ignored.reset(token)
 
 
 def warn(category: type[ShapleyCamWarning], message: str) -> None:
     """Issue a warning that names the line of the user's own code, not of this package or of PyTorch's decorators."""
+    if issubclass(category, _ignored.get()):
+        return
     torch = sys.modules.get("torch")
     inner = (
         str(Path(__file__).parent),
@@ -192,7 +214,7 @@ def warn(category: type[ShapleyCamWarning], message: str) -> None:
     level, frame = 1, sys._getframe()  # noqa: SLF001
     while frame.f_back is not None and frame.f_code.co_filename.startswith(inner):
         level, frame = level + 1, frame.f_back
-    warnings.warn(printable(message), category, stacklevel=level)
+    warnings.warn(printable_text(message), category, stacklevel=level)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

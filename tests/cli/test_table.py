@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from shapleycam.experiments import Protocol
+from shapleycam.experiments.manifest import run_identity
 from shapleycam.experiments.rows import to_table
 from shapleycam.experiments.store import open_run
 
@@ -135,7 +136,7 @@ def test_a_metric_that_is_not_known_any_more_is_one_line(refused, tmp_path):
     file = tmp_path / "run/manifest.json"
     manifest = json.loads(file.read_text())
     manifest["protocol"]["metrics"] = ["coherence"]
-    file.write_text(json.dumps(manifest))
+    file.write_text(json.dumps({**manifest, "identity": run_identity(manifest)}))
     assert refused("table", "run").startswith("run has a metric 'coherence' that this version does not know")
 
 

@@ -37,7 +37,8 @@ from helpers.small_evaluations import (
 )
 from shapleycam import Explainer, Network
 from shapleycam.errors import ImageError, LayerError, ModelError, OptionError
-from shapleycam.experiments import Protocol, RunSettings, Store, store
+from shapleycam.experiments import Protocol, RunSettings, Store
+from shapleycam.experiments.storage import FolderStorage
 from shapleycam.metrics import MetricOptions, measure
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
@@ -302,16 +303,17 @@ class TestGoesOn:
         assert [Path(each["dataset"]).name for each in Store(out).manifest["sessions"]][-1] == "moved"
 
     def test_after_the_disk_was_full(self, shots, finished, tmp_path, monkeypatch):
-        write, written = store.pq.write_table, []
+        write, written = FolderStorage.write, []
 
-        def full(table, file, **options):
-            written.append(table)
-            if len(written) == 2:
-                file.write(b"PAR1")
-                raise OSError(ENOSPC, "No space left on device")
-            write(table, file, **options)
+        def half(file):
+            file.write(b"PAR1")
+            raise OSError(ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(store.pq, "write_table", full)
+        def full(storage, name, fill):
+            written.append(name)
+            write(storage, name, half if len(written) == 4 else fill)  # two manifests, a chunk, and this one
+
+        monkeypatch.setattr(FolderStorage, "write", full)
         with pytest.raises(OptionError) as caught:
             run_evaluation(shots, tmp_path)
         chunk = tmp_path / "parts" / "tiny" / "0000032-0000063.parquet"
@@ -595,6 +597,13 @@ class TestFatal:
     def test_models_of_one_name(self, few, tmp_path):
         text = self.fails(OptionError, few, tmp_path / "out", [tiny_network(), tiny_network(1)])
         assert text.startswith("models named tiny twice; expected each model once")
+        assert not (tmp_path / "out").exists()
+
+    def test_models_of_names_that_differ_in_case_only(self, few, tmp_path):
+        """Their rows would be in one folder on Windows and macOS."""
+        models = [tiny_network(), replace(tiny_network(1), name="Tiny")]
+        text = self.fails(OptionError, few, tmp_path / "out", models)
+        assert text.startswith("models named Tiny, tiny twice (upper and lower case count as one); expected each model")
         assert not (tmp_path / "out").exists()
 
     def test_no_models(self, few, tmp_path):

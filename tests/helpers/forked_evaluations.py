@@ -15,12 +15,13 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
 from helpers.small_evaluations import QUICK, RecordingListener, tiny_network
-from shapleycam.experiments import RunSettings, chunk, evaluate, store
+from shapleycam.experiments import RunSettings, chunk, evaluate
+from shapleycam.experiments.storage import FolderStorage
 
 
 def print_event(**event: Any) -> None:
@@ -51,17 +52,19 @@ def die_at(owner: Any, name: str, time: int, *, after: bool) -> None:
 
 
 def die_half_written(time: int) -> None:
-    write, calls = store.pq.write_table, []
+    write, calls = FolderStorage.write, []
 
-    def dying(table: Any, file: Any, **options: Any) -> None:
-        calls.append(1)
-        write(table, file, **options)
-        if len(calls) == time:
+    def dying(storage: FolderStorage, name: str, fill: Callable[[IO[bytes]], object]) -> None:
+        def half(file: IO[bytes]) -> None:
+            fill(file)
             file.flush()
             os.truncate(file.fileno(), file.tell() // 2)
             os.kill(os.getpid(), signal.SIGKILL)
 
-    store.pq.write_table = dying
+        calls.extend([name] * name.endswith(".parquet"))
+        write(storage, name, half if len(calls) == time else fill)
+
+    FolderStorage.write = dying
 
 
 MOMENTS: dict[str, Callable[[int], None]] = {

@@ -16,6 +16,7 @@ from helpers.html_reader import assert_stands_alone
 from helpers.small_evaluations import QUICK, folder_of, picture, run_evaluation, tiny_network
 from shapleycam.errors import ShapleyCamError
 from shapleycam.experiments import Protocol, Store
+from shapleycam.experiments.manifest import run_identity
 from shapleycam.experiments.merging import summarise_runs
 from shapleycam.experiments.results import find_disagreements, html
 from shapleycam.metrics import MetricOptions
@@ -48,7 +49,7 @@ def changed(store: Store, to: Path, change) -> Store:
     manifest = json.loads(store.storage.read("manifest.json"))
     change(manifest)
     to.mkdir()
-    (to / "manifest.json").write_text(json.dumps(manifest))
+    (to / "manifest.json").write_text(json.dumps({**manifest, "identity": run_identity(manifest)}))
     return Store(to)
 
 

@@ -30,11 +30,11 @@ def list_differences(before: Mapping[str, Any], after: Mapping[str, Any], ignore
         elif name not in before or name not in after:
             differences.append(f"{name} is {'missing' if name in before else 'new'}")
         elif old != new:
-            differences.append(f"{name} was {_shortened(old)}, is {_shortened(new)}")
+            differences.append(f"{name} was {shortened(old)}, is {shortened(new)}")
     return differences
 
 
-def _shortened(value: Any) -> str:
+def shortened(value: Any) -> str:
     """Return a value as a message shows it: a thousand labels would be a page."""
     text = repr(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

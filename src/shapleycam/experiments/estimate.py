@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 import torch
 
-from shapleycam.errors import ShapleyCamWarning
+from shapleycam.errors import ignore_warnings
 from shapleycam.experiments.decoding import decode_image
 from shapleycam.experiments.evaluated_model import EvaluatedModel
 from shapleycam.experiments.runner import Evaluation
@@ -54,8 +53,7 @@ def _measure_seconds(evaluation: Evaluation, evaluated_model: EvaluatedModel, im
     # A first pass, untimed: it chooses kernels and allocates memory, which a long run does once.
     loaded.evaluators[0].explainer.output(torch.stack([image.image for image in batch]))
     start = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ShapleyCamWarning)  # the run itself will say so
+    with ignore_warnings():  # the run itself will say so
         for evaluator in loaded.evaluators:
             evaluator.evaluate(batch)
     if torch.cuda.is_available():

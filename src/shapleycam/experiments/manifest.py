@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from shapleycam.errors import OptionError
 from shapleycam.experiments.differences import list_differences
+from shapleycam.experiments.manifest_check import find_manifest_problem
 from shapleycam.experiments.storage import Storage
+from shapleycam.wording import type_and_first_line
 
 Manifest = dict[str, Any]
-"""Keys: format, protocol, order (of the models), models, dataset, sessions (provenance), images_per_part."""
+"""Keys: format, identity, protocol, order (of the models), models, dataset, sessions (provenance), images_per_part."""
 
-FORMAT = 1
-"""Number of the form that manifests and chunks are written in; a manifest without a number is of this form too."""
+FORMAT = 2
+"""Number of the form that manifests and chunks of new runs are written in."""
+FORMAT_WITHOUT_IDENTITY = 1
+"""The form of earlier versions, also of manifests without a number: neither manifest nor chunks have an identity."""
 MANIFEST_FILE = "manifest.json"
-_FIELDS = ("protocol", "order", "models", "dataset", "sessions", "images_per_part")
-_NOT_COMPARED = ("format", "sessions", "images_per_part", "origin")
-"""What may change when a run goes on; the origin of weights among it, as long as the weights are the same."""
+_NOT_COMPARED = ("format", "identity", "sessions", "images_per_part")
+"""What may change when a run goes on."""
+_NOT_IN_IDENTITY = ("identity", "sessions")
 _LEAST_CHUNK = 32
 """Images of a chunk at least, so that fifty thousand of them do not make fifty thousand files."""
 
@@ -25,30 +31,51 @@ _LEAST_CHUNK = 32
 def new_manifest(content: Manifest, batch_size: int) -> Manifest:
     """Return the manifest of a new run, with chunks of whole batches and no session yet."""
     chunk_size = batch_size * -(-_LEAST_CHUNK // batch_size)
-    return {"format": FORMAT, **content, "sessions": [], "images_per_part": chunk_size}
+    manifest = {"format": FORMAT, "identity": "", **content, "sessions": [], "images_per_part": chunk_size}
+    return {**manifest, "identity": run_identity(manifest)}
+
+
+def run_identity(manifest: Mapping[str, Any]) -> str:
+    """Return the SHA-256, in hexadecimal, of what makes two runs the same.
+
+    That is all of the manifest but its sessions and the origins of weights: the same run made twice has one identity.
+    """
+    content = {name: value for name, value in manifest.items() if name not in _NOT_IN_IDENTITY}
+    text = json.dumps(_without_origins(content), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_manifest(storage: Storage) -> Manifest:
     """Return the manifest of a run.
 
     Raises:
-        OptionError: there is none, it is damaged, or a newer version of the package wrote it.
+        OptionError: there is none, it is damaged or was edited, or a newer version of the package wrote it.
     """
     if not has_manifest(storage):
         raise OptionError(
             f"{storage}: no results of an evaluation ({MANIFEST_FILE} is missing); give a folder of evaluate"
         )
+    file = f"{storage}/{MANIFEST_FILE}"
     try:
-        manifest: Manifest = json.loads(storage.read(MANIFEST_FILE))
-        manifest = {"format": FORMAT, **manifest}
-        problem = _find_problem(manifest)
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        problem = f"{type(error).__name__}: {error}"
+        manifest = json.loads(storage.read(MANIFEST_FILE))
+        if isinstance(manifest, dict):
+            manifest = {"format": FORMAT_WITHOUT_IDENTITY, **manifest}
+        problem = find_manifest_problem(manifest, (FORMAT_WITHOUT_IDENTITY, FORMAT))
+    except (OSError, ValueError, RecursionError) as error:
+        problem = type_and_first_line(error)
     if problem:
+        problem = " ".join(problem.split())
         raise OptionError(
-            f"{storage}/{MANIFEST_FILE}: not a manifest of this version ({problem}); evaluate again into another folder"
+            f"{file}: not a manifest of this version ({problem}); put back the file that the run wrote, or evaluate "
+            "again into another folder"
         )
-    return manifest
+    has_identity = "identity" in manifest or manifest["format"] != FORMAT_WITHOUT_IDENTITY
+    if has_identity and manifest.get("identity") != run_identity(manifest):
+        raise OptionError(
+            f"{file}: changed since the run wrote it (its content does not agree with its identity); put back the file "
+            "that the run wrote, or evaluate again into another folder"
+        )
+    return dict(manifest)
 
 
 def write_manifest(storage: Storage, manifest: Manifest) -> None:
@@ -58,7 +85,8 @@ def write_manifest(storage: Storage, manifest: Manifest) -> None:
         OptionError: the disk is full, or the storage cannot be written.
     """
     text = json.dumps(manifest, indent=2, ensure_ascii=False)
-    storage.write(MANIFEST_FILE, lambda file: file.write(text.encode()))
+    # Surrogates, which file names of other encodings have, are written as JSON's escapes: Python's are the same.
+    storage.write(MANIFEST_FILE, lambda file: file.write(text.encode(errors="backslashreplace")))
 
 
 def has_manifest(storage: Storage) -> bool:
@@ -67,17 +95,21 @@ def has_manifest(storage: Storage) -> bool:
 
 
 def differences_between_runs(existing: Manifest, requested: Manifest) -> list[str]:
-    """Return what makes two manifests those of different runs, as sentences."""
-    return list_differences(existing, requested, _NOT_COMPARED)
+    """Return what makes two manifests those of different runs, as sentences.
+
+    The origin of weights may differ, as long as the weights are the same.
+    """
+    compared_existing, compared_requested = (
+        {name: value for name, value in _without_origins(manifest).items() if name not in _NOT_COMPARED}
+        for manifest in (existing, requested)
+    )
+    return list_differences(compared_existing, compared_requested)
 
 
-def _find_problem(manifest: Manifest) -> str | None:
-    """Return why a manifest cannot be used, None if it can."""
-    if manifest["format"] != FORMAT:
-        return f"format {manifest['format']}, expected {FORMAT}"
-    if missing := [name for name in _FIELDS if name not in manifest]:
-        return f"{missing[0]} is missing"
-    chunk_size, images = manifest["images_per_part"], manifest["dataset"].get("images")
-    if not isinstance(chunk_size, int) or chunk_size < 1 or not isinstance(images, int):
-        return f"images_per_part is {chunk_size!r}, dataset.images {images!r}; expected whole numbers"
-    return None if "metrics" in manifest["protocol"] else "protocol.metrics is missing"
+def _without_origins(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a manifest, or a part of one, whose models' records say nothing of where the weights came from."""
+    records = {
+        model: {name: value for name, value in record.items() if name != "origin"}
+        for model, record in manifest.get("models", {}).items()
+    }
+    return {**manifest, **({"models": records} if records else {})}

@@ -7,30 +7,51 @@ what it did, and no row is there twice.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import chain
-from urllib.parse import quote
+from functools import cached_property
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shapleycam.errors import OptionError
+from shapleycam.errors import OldRunWarning, OptionError, warn
+from shapleycam.experiments.chunk_identity import (
+    KEY_COLUMNS,
+    ChunkIdentity,
+    describe,
+    encode_chunk,
+    find_row_problem,
+    read_identity,
+)
+from shapleycam.experiments.chunk_rows import DECODING_ERRORS, decode_chunks
 from shapleycam.experiments.manifest import (
+    FORMAT_WITHOUT_IDENTITY,
     MANIFEST_FILE,
     Manifest,
     differences_between_runs,
     has_manifest,
     new_manifest,
     read_manifest,
+    run_identity,
     write_manifest,
 )
 from shapleycam.experiments.rows import schema_for
 from shapleycam.experiments.storage import Location, Storage, open_storage
+from shapleycam.files import portable_name
+from shapleycam.wording import on_one_line
 
 _CHUNKS = "parts"
 """The folder of the chunks; its name, and those of the files, stay as runs of earlier versions have them."""
+_SUFFIX = ".parquet"
+_READERS = 8
+"""Threads that read chunks: enough to keep an object store busy, where each file is a request."""
+_READ_IN_TURN = 16
+"""Chunks that a thread reads one after the other, since handing it a task takes as long as reading a small file."""
+_DECODED = 512
+"""Chunks that are decoded together."""
 
 
 class Store:
@@ -65,6 +86,7 @@ class Store:
     def __init__(self, location: Location) -> None:
         self.storage = open_storage(location)
         self.manifest = read_manifest(self.storage)
+        self._has_warned = False
 
     @property
     def images(self) -> int:
@@ -76,21 +98,62 @@ class Store:
         size = int(self.manifest["images_per_part"])
         return [range(start, min(start + size, self.images)) for start in range(0, self.images, size)]
 
+    def measured(self, model: str) -> list[range]:
+        """Return the chunks that are measured for a model.
+
+        Raises:
+            OptionError: a file is there that is no chunk of the run.
+        """
+        files = self._files_of(model)
+        return [chunk for chunk in self.chunks() if _file_name(chunk) in files]
+
     def pending(self, model: str) -> list[range]:
-        """Return the chunks that are not measured yet for a model."""
+        """Return the chunks that are not measured yet for a model.
+
+        Raises:
+            OptionError: a file is there that is no chunk of the run.
+        """
         files = self._files_of(model)
         return [chunk for chunk in self.chunks() if _file_name(chunk) not in files]
 
     def write(self, model: str, chunk: range, table: pa.Table) -> None:
-        """Write the rows of a chunk, whole or not at all.
+        """Write the rows of a chunk, whole or not at all, with the identity of the chunk.
 
         Raises:
             OptionError: the disk is full, or the storage cannot be written any more.
+            ValueError: the rows are not those of the chunk.
         """
-        self.storage.write(
-            f"{_folder_name(model)}/{_file_name(chunk)}",
-            lambda file: pq.write_table(table, file, compression="zstd", write_page_checksum=True),
-        )
+        content = encode_chunk(table, self._identity_of(model, chunk))
+        self.storage.write(_path_of(model, chunk), lambda file: file.write(content))
+
+    def read_chunk(self, model: str, chunk: range) -> bytes:
+        """Return the Parquet file of a chunk, of which it is verified that it is the one that the run wrote there.
+
+        Files of earlier versions carry no identity. Their rows are read, and must be of the model and the images of the
+        chunk; one warning says that more could not be verified.
+
+        Raises:
+            OptionError: the file cannot be read, is damaged, or is another chunk or of another run.
+        """
+        expected = self._identity_of(model, chunk)
+        try:
+            content = self.storage.read(_path_of(model, chunk))
+            identity = read_identity(content)
+            problem = self._verify_rows(content, expected) if identity is None else _find_difference(identity, expected)
+        except (OSError, ValueError, pa.ArrowException) as error:
+            problem = f"damaged ({on_one_line(error)})"
+        if problem:
+            raise _refusal(f"{self.storage}/{_path_of(model, chunk)}", problem)
+        return content
+
+    def verify(self) -> None:
+        """Read all chunks that are measured, and verify them as `read_chunk` does.
+
+        Raises:
+            OptionError: one of them is damaged, or another chunk, or of another run; or a file is no chunk of the run.
+        """
+        for model in self.manifest["order"]:
+            deque(self._read_chunks([(model, chunk) for chunk in self.measured(model)]), maxlen=0)
 
     def rows(self) -> pl.DataFrame:
         """Return all rows, in the order of models, images, layers, utilities and methods.
@@ -113,16 +176,76 @@ class Store:
         Raises:
             OptionError: a chunk cannot be read.
         """
-        full_schema = schema_for(self.manifest["protocol"]["metrics"])
-        schema = full_schema if columns is None else pa.schema([full_schema.field(name) for name in columns])
-        files = self._files_of(model)
-        present = (_file_name(chunk) for chunk in self.chunks() if _file_name(chunk) in files)
-        tables = (_read_chunk(self.storage, f"{_folder_name(model)}/{file}", schema, columns) for file in present)
-        frames = (pl.DataFrame(pl.from_arrow(table)) for table in chain([schema.empty_table()], tables))
-        return pl.concat([frame.with_columns(pl.col(pl.String).cast(pl.Categorical)) for frame in frames])
+        schema = schema_for(self.manifest["protocol"]["metrics"])
+        names = schema.names if columns is None else columns
+        chunks = self.measured(model)
+        batches = [chunks[start : start + _DECODED] for start in range(0, len(chunks), _DECODED)]
+        frames = [self._decode(model, batch, schema, names) for batch in batches]
+        return pl.concat([decode_chunks([], schema, names), *frames], rechunk=True)
+
+    def _decode(self, model: str, chunks: Sequence[range], schema: pa.Schema, columns: Sequence[str]) -> pl.DataFrame:
+        """Return the rows of several chunks."""
+        contents = list(self._read_chunks([(model, chunk) for chunk in chunks]))
+        try:
+            return decode_chunks(contents, schema, columns)
+        except DECODING_ERRORS:
+            for chunk, content in zip(chunks, contents, strict=True):
+                self._refuse_undecodable(_path_of(model, chunk), content, schema, columns)
+            raise
+
+    def _refuse_undecodable(self, file: str, content: bytes, schema: pa.Schema, columns: Sequence[str]) -> None:
+        try:
+            decode_chunks([content], schema, columns)
+        except DECODING_ERRORS as error:
+            raise _refusal(f"{self.storage}/{file}", f"damaged ({on_one_line(error)})") from None
+
+    def _read_chunks(self, chunks: Sequence[tuple[str, range]]) -> Iterator[bytes]:
+        """Yield the verified files of chunks of models, read by several threads."""
+        groups = [chunks[start : start + _READ_IN_TURN] for start in range(0, len(chunks), _READ_IN_TURN)]
+        with ThreadPoolExecutor(_READERS) as pool:
+            for contents in pool.map(lambda group: [self.read_chunk(*chunk) for chunk in group], groups):
+                yield from contents
+
+    @cached_property
+    def _run_identity(self) -> str:
+        return run_identity(self.manifest)
+
+    def _identity_of(self, model: str, chunk: range) -> ChunkIdentity:
+        return ChunkIdentity(self._run_identity, model, chunk)
 
     def _files_of(self, model: str) -> set[str]:
-        return set(self.storage.names(_folder_name(model)))
+        """Return the names of the chunks of a model; refuse other Parquet files beside them, and in other folders."""
+        expected_folders = {_folder_name(name) for name in self.manifest["order"]}
+        folders = {f"{_CHUNKS}/{name}" for name in self.storage.names(_CHUNKS)}
+        expected_files = {_file_name(chunk) for chunk in self.chunks()}
+        files = set(self.storage.names(_folder_name(model)))
+        strange = [f"{_folder_name(model)}/{name}" for name in sorted(files - expected_files)]
+        strange += [
+            f"{folder}/{name}" for folder in sorted(folders - expected_folders) for name in self.storage.names(folder)
+        ]
+        if chunks := [name for name in strange if name.endswith(_SUFFIX)]:
+            raise OptionError(
+                f"{self.storage}/{chunks[0]}: no chunk of this run by its name; the run has {self.images} images in "
+                f"chunks of {self.manifest['images_per_part']} and the models {', '.join(self.manifest['order'])}: "
+                f"move the file away, or put back the {MANIFEST_FILE} that belongs to it"
+            )
+        return files & expected_files
+
+    def _verify_rows(self, content: bytes, expected: ChunkIdentity) -> str | None:
+        """Return what is wrong with a file that carries no identity, None where nothing is known to be."""
+        if self.manifest["format"] != FORMAT_WITHOUT_IDENTITY:
+            return "damaged (it carries no identity, as every chunk of this run does)"
+        table = pq.read_table(pa.BufferReader(content), columns=list(KEY_COLUMNS), page_checksum_verification=True)
+        if problem := find_row_problem(table, expected):
+            return f"not the chunk that belongs there ({problem})"
+        if not self._has_warned:
+            self._has_warned = True
+            warn(
+                OldRunWarning,
+                f"{self.storage} has chunks of an earlier version, which do not say of which run they are: that they "
+                "belong to it was verified by their models and images alone",
+            )
+        return None
 
 
 def is_run(location: Location) -> bool:
@@ -152,6 +275,7 @@ def open_run(location: Location, requested: Manifest, batch_size: int) -> Iterat
         else:
             _refuse_other_run(storage, existing, requested)
         store = Store(storage)
+        store.verify()
         store.manifest["sessions"] += requested["sessions"]
         write_manifest(storage, store.manifest)
         yield store
@@ -191,23 +315,25 @@ def _refuse_other_files(storage: Storage) -> None:
 
 
 def _folder_name(model: str) -> str:
-    return f"{_CHUNKS}/{quote(model, safe='')}"
+    return f"{_CHUNKS}/{portable_name(model)}"
 
 
 def _file_name(chunk: range) -> str:
-    return f"{chunk.start:07d}-{chunk.stop - 1:07d}.parquet"
+    return f"{chunk.start:07d}-{chunk.stop - 1:07d}{_SUFFIX}"
 
 
-def _read_chunk(storage: Storage, file: str, schema: pa.Schema, columns: Sequence[str] | None) -> pa.Table:
-    """Return the table in a file, whose checksums and columns are verified."""
-    try:
-        content = pa.BufferReader(storage.read(file))
-        table = pq.read_table(content, columns=columns and list(columns), page_checksum_verification=True)
-        table.validate(full=True)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())
-    else:
-        if table.schema.equals(schema):
-            return table
-        reason = f"its columns are not those of this run: {', '.join(table.column_names)}"
-    raise OptionError(f"{storage}/{file}: damaged ({reason}); delete it and evaluate again, which makes it anew")
+def _path_of(model: str, chunk: range) -> str:
+    return f"{_folder_name(model)}/{_file_name(chunk)}"
+
+
+def _find_difference(identity: ChunkIdentity, expected: ChunkIdentity) -> str | None:
+    """Return why a chunk is not the expected one, None if it is."""
+    if identity == expected:
+        return None
+    if identity.run != expected.run:
+        return f"not of this run (it is a chunk of another run, {describe(identity)})"
+    return f"not the chunk that belongs there (it is that of {describe(identity)})"
+
+
+def _refusal(file: str, problem: str) -> OptionError:
+    return OptionError(f"{file}: {problem}; delete it and evaluate again, which makes it anew")

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from shapleycam.experiments.results import statistics
+from shapleycam.experiments.results import resampling
+from shapleycam.experiments.results.resampling import Resampler
 from shapleycam.experiments.results.statistics import (
     column_means,
     estimates,
@@ -18,8 +19,6 @@ from shapleycam.experiments.results.statistics import (
     lead,
     lead_from_resamples,
     pair_values,
-    resample_means,
-    resample_tables,
     single_mean,
 )
 
@@ -37,7 +36,7 @@ def test_three_images_by_hand():
 
 
 def test_each_draw_of_three_images_is_as_likely_as_it_should_be():
-    drawn = resample_means(np.array([[0.0], [0.0], [3.0]]), resamples=20_000)[:, 0]
+    drawn = Resampler(resamples=20_000).means(np.array([[0.0], [0.0], [3.0]]))[:, 0]
     share = [np.isclose(drawn, value).mean() for value in (0, 1, 2, 3)]
     assert share == pytest.approx([8 / 27, 12 / 27, 6 / 27, 1 / 27], abs=0.015)
 
@@ -85,7 +84,7 @@ def test_undefined_images_are_as_if_they_were_not_there():
 
 def test_all_columns_see_the_same_draws():
     values = normal(5, 40, 1)
-    drawn = resample_means(np.hstack([values, 2 * values + 1, values]))
+    drawn = Resampler().means(np.hstack([values, 2 * values + 1, values]))
     assert drawn[:, 1] == pytest.approx(2 * drawn[:, 0] + 1, abs=1e-12)
     assert drawn[:, 2] == pytest.approx(drawn[:, 0], abs=1e-12)
 
@@ -93,16 +92,16 @@ def test_all_columns_see_the_same_draws():
 def test_tables_together_are_as_each_alone():
     tables = [normal(6, 30, 2, 3), normal(7, 30, 4)]
     tables[1][3, 2] = math.nan
-    for actual, table in zip(resample_tables(tables, 50, 9), tables, strict=True):
+    for actual, table in zip(Resampler(50, 9).means_of_tables(tables), tables, strict=True):
         assert actual.shape == (50, *table.shape[1:])
-        assert actual == pytest.approx(resample_means(table, 50, 9), abs=1e-12)
+        assert actual == pytest.approx(Resampler(50, 9).means(table), abs=1e-12)
 
 
 def test_the_draws_do_not_depend_on_how_many_are_made_at_once(monkeypatch):
     values = normal(8, 37, 2)
-    whole = resample_means(values, 100)
-    monkeypatch.setattr(statistics, "_CHUNK_BYTES", 8 * 37 * 7)
-    assert resample_means(values, 100) == pytest.approx(whole, abs=1e-13)
+    whole = Resampler(100).means(values)
+    monkeypatch.setattr(resampling, "_BLOCK_BYTES", 8 * 37 * 7)
+    assert Resampler(100).means(values) == pytest.approx(whole, abs=1e-13)
 
 
 def test_the_same_seed_gives_the_same_figures_and_another_does_not():
@@ -138,7 +137,7 @@ def test_a_method_does_not_lead_itself():
 def test_rounding_is_no_lead():
     values = normal(15, 50, 1)
     pair = pair_values(values, values)
-    drawn = resample_means(pair, 100)
+    drawn = Resampler(100).means(pair)
     drawn[:, 0] += 1e-15  # as another order of summation may leave
     assert lead_from_resamples(pair, drawn, single_mean) == lead(values[:, 0], values[:, 0], 100)
     assert not lead_from_resamples(pair, drawn, single_mean).significant

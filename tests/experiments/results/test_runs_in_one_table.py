@@ -17,6 +17,7 @@ from torch import nn
 from helpers.result_rows import failed_row, measured_rows, metrics_named
 from shapleycam.errors import OptionError
 from shapleycam.experiments import Protocol, Store
+from shapleycam.experiments.manifest import run_identity
 from shapleycam.experiments.merging import (
     PUBLISHED_IMAGES,
     PUBLISHED_WEIGHTS,
@@ -194,7 +195,7 @@ def test_a_metric_that_this_version_does_not_know_is_said(tmp_path):
     file = tmp_path / "manifest.json"
     manifest = json.loads(file.read_text())
     manifest["protocol"]["metrics"] = ["coherence"]
-    file.write_text(json.dumps(manifest))
+    file.write_text(json.dumps({**manifest, "identity": run_identity(manifest)}))
     store = Store(tmp_path)
     for requested in (None, ["coherency"]):
         with pytest.raises(OptionError, match=r"metric 'coherence' that this version does not know; did you mean 'coh"):

@@ -1,29 +1,22 @@
-"""Bootstrap intervals of means over images, and paired comparisons of methods on the same resamples.
-
-This is our own code because one pass over the draws serves all methods, metrics and paired differences of a network,
-also where values are missing for some of them; scipy.stats.bootstrap would draw images anew for every statistic.
-Resamples are counts of how often each image is drawn, in chunks of 32 MiB: a matrix product then gives all means.
-"""
+"""Bootstrap intervals of means over images, and paired comparisons of methods on the same resamples."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import nan
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[np.float64]
+from shapleycam.experiments.results.resampling import RESAMPLES, Array, Resampler
+
 Combine: TypeAlias = Callable[[Array], Array]
 """Computes one figure from the means of several parts: (..., parts) -> (...)."""
 
-RESAMPLES = 1000
 TIE = 1e-6
 """Figures this near are equal: maps that are equal but for rounding have means that differ by 1e-8."""
 _LEVEL = 0.05
-_CHUNK_BYTES = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -63,42 +56,12 @@ def column_means(values: Array) -> Array:
     return mean
 
 
-def resample_means(values: Array, resamples: int = RESAMPLES, seed: int = 0) -> Array:
-    """Return the means over as many images drawn with replacement: (images, ...) -> (resamples, ...).
-
-    All columns share the draws. Values that are not finite are left out of their column's mean; NaN where none is left.
-    """
-    images, flat = len(values), values.reshape(len(values), -1)
-    defined = np.isfinite(flat)
-    partly = ~defined.all(0)
-    filled, present = np.where(defined, flat, 0.0), defined[:, partly].astype(float)
-    generator = np.random.default_rng(seed)
-    rows = max(1, min(resamples, _CHUNK_BYTES // (8 * max(images, 1))))
-    drawn_means = np.empty((resamples, flat.shape[1]))
-    for start in range(0, resamples, rows):
-        counts = _counts(generator, images, min(rows, resamples - start))
-        chunk = drawn_means[start : start + rows]
-        np.matmul(counts, filled, out=chunk)
-        chunk[:, ~partly] /= images
-        with np.errstate(invalid="ignore"):
-            chunk[:, partly] /= counts @ present
-    return drawn_means.reshape(resamples, *values.shape[1:])
-
-
-def resample_tables(tables: Sequence[Array], resamples: int = RESAMPLES, seed: int = 0) -> list[Array]:
-    """Return `resample_means` of several tables of the same images, in one pass over the draws."""
-    flat = [table.reshape(len(table), -1) for table in tables]
-    drawn = resample_means(np.concatenate(flat, axis=1), resamples, seed)
-    split = np.split(drawn, np.cumsum([columns.shape[1] for columns in flat])[:-1], axis=1)
-    return [columns.reshape(resamples, *table.shape[1:]) for columns, table in zip(split, tables, strict=True)]
-
-
 def estimates(values: Array, resamples: int = RESAMPLES, seed: int = 0) -> list[Estimate]:
     """Return the mean of each method and its interval, of values (images, methods) that are NaN where undefined.
 
     With the images in the order of their numbers, the same images give the same figures to the last bit.
     """
-    mean_values, drawn = column_means(values), resample_means(values, resamples, seed)
+    mean_values, drawn = column_means(values), Resampler(resamples, seed).means(values)
     count = np.isfinite(values).sum(0)
     return [
         estimate(float(mean), column, int(n), len(values) - int(n))
@@ -122,7 +85,7 @@ def pair_values(first: Array, second: Array) -> Array:
 def lead(first: Array, second: Array, resamples: int = RESAMPLES, seed: int = 0) -> Lead:
     """Return how far `first` (images,) is above `second`, on the same images and the same resamples of them."""
     pair = pair_values(first[:, None], second[:, None])
-    return lead_from_resamples(pair, resample_means(pair, resamples, seed), single_mean)
+    return lead_from_resamples(pair, Resampler(resamples, seed).means(pair), single_mean)
 
 
 def lead_from_resamples(pair: Array, drawn: Array, combine: Combine) -> Lead:
@@ -154,15 +117,6 @@ def harmonic_mean(parts: Array) -> Array:
         mean = parts.shape[-1] / (1 / parts).sum(-1)
     mean = np.where((parts <= 0).any(-1), 0.0, mean)
     return np.where(np.isnan(parts).any(-1), np.nan, mean)
-
-
-def _counts(generator: np.random.Generator, images: int, rows: int) -> Array:
-    """Return how often each image is drawn: (rows, images)."""
-    drawn = generator.integers(images, size=(rows, images))
-    counts = np.empty((rows, images))
-    for row, indices in zip(counts, drawn, strict=True):
-        row[:] = np.bincount(indices, minlength=images)
-    return counts
 
 
 def _difference(figures: Array) -> Array:

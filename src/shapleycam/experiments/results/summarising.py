@@ -15,9 +15,8 @@ from shapleycam.experiments.results.columns import ADCC_OF_MEANS, Column, column
 from shapleycam.experiments.results.grouping import GroupValues, check_columns, find_missing, group_values, sort_groups
 from shapleycam.experiments.results.notes import no_result_message
 from shapleycam.experiments.results.ranks import Ranks, rank_methods
+from shapleycam.experiments.results.resampling import RESAMPLES, Array, Resampler
 from shapleycam.experiments.results.statistics import (
-    RESAMPLES,
-    Array,
     Combine,
     Lead,
     column_means,
@@ -25,7 +24,6 @@ from shapleycam.experiments.results.statistics import (
     harmonic_mean,
     lead_from_resamples,
     pair_values,
-    resample_tables,
     single_mean,
 )
 from shapleycam.metrics.metric import Metric
@@ -115,12 +113,13 @@ def summarise_frames(
     """
     names = parts_of(columns)
     columns_parts = [_ColumnParts(column, tuple(map(names.index, column.parts))) for column in columns]
+    resampler = Resampler(resamples, seed)
     cells: dict[ResultGroup, list[Cell]] = {}
     missing: list[MissingResult] = []
     for rows in frames:
         check_columns(rows, names)
         missing += find_missing(rows)
-        cells |= {values.group: _cells(values, columns_parts, resamples, seed) for values in group_values(rows, names)}
+        cells |= {values.group: _cells(values, columns_parts, resampler) for values in group_values(rows, names)}
         del rows  # free the memory before the next frame is read
     missing.sort(key=lambda image: image.model)
     if not cells:
@@ -130,16 +129,21 @@ def summarise_frames(
     return ResultsSummary(tuple(columns), tuple(groups), ordered, tuple(missing))
 
 
-def _cells(group: GroupValues, columns: Sequence[_ColumnParts], resamples: int, seed: int) -> list[Cell]:
+def _cells(group: GroupValues, columns: Sequence[_ColumnParts], resampler: Resampler) -> list[Cell]:
     """Return all cells of a group, one method after the other, from one pass over the resamples."""
     mean = column_means(group.values)
     figures = [column.combine(mean[:, list(column.parts)]) for column in columns]
     ranks = [rank_methods(figure, column.column.better) for figure, column in zip(figures, columns, strict=True)]
     pairs = _pairs(group.values, columns, ranks)
-    drawn, *drawn_pairs = resample_tables([group.values, *pairs.values()], resamples, seed)
+    gaps = [pair.values for pair in pairs if not np.isfinite(pair.values).all()]
+    drawn, *drawn_gaps = resampler.means_of_tables([group.values, *gaps])
     leads: list[dict[int, Lead]] = [{} for _ in columns]
-    for ((index, best), pair), drawn_pair in zip(pairs.items(), drawn_pairs, strict=True):
-        leads[index][best] = lead_from_resamples(pair, drawn_pair, columns[index].combine)
+    for pair in pairs:
+        column = columns[pair.column]
+        # A pair without gaps has the means of its methods; of one with gaps they are of the images that both have.
+        whole = np.isfinite(pair.values).all()
+        drawn_pair = drawn[:, pair.methods][:, :, column.parts] if whole else drawn_gaps.pop(0)
+        leads[pair.column][pair.best] = lead_from_resamples(pair.values, drawn_pair, column.combine)
     cells = [
         cell
         for column, figure, column_ranks, column_leads in zip(columns, figures, ranks, leads, strict=True)
@@ -178,16 +182,27 @@ def _column_cells(
         )
 
 
-def _pairs(values: Array, columns: Sequence[_ColumnParts], ranks: Sequence[Ranks]) -> dict[tuple[int, int], Array]:
-    """Return by column and method: the values of each best method and of the first second one, the better first."""
-    pairs = {}
+@dataclass(frozen=True)
+class _Pair:
+    """The values (images, 2, parts) of a column's best method and of the first second one, the better first."""
+
+    column: int
+    best: int
+    methods: tuple[int, int]
+    values: Array
+
+
+def _pairs(values: Array, columns: Sequence[_ColumnParts], ranks: Sequence[Ranks]) -> list[_Pair]:
+    """Return a pair for each best method of each column."""
+    pairs = []
     for index, (column, column_ranks) in enumerate(zip(columns, ranks, strict=True)):
         if not column_ranks.second.any():
             continue
         parts, second = list(column.parts), int(column_ranks.second.argmax())
-        for best in np.flatnonzero(column_ranks.best):
-            methods = (int(best), second) if column.column.better == "high" else (second, int(best))
-            pairs[index, int(best)] = pair_values(*(values[:, method, parts] for method in methods))
+        for best in map(int, np.flatnonzero(column_ranks.best)):
+            methods = (best, second) if column.column.better == "high" else (second, best)
+            first, other = (values[:, method, parts] for method in methods)
+            pairs.append(_Pair(index, best, methods, pair_values(first, other)))
     return pairs
 
 
