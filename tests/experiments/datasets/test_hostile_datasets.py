@@ -7,7 +7,6 @@ import os
 import re
 import socket
 import struct
-import sys
 import tarfile
 import tempfile
 import zipfile
@@ -22,14 +21,15 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from helpers.platforms import linux_only
 from helpers.small_evaluations import PREPROCESS
 from shapleycam.errors import DatasetWarning, ImageError, OptionError
 from shapleycam.experiments.datasets.opening import open_dataset
 from shapleycam.experiments.decoding import decode_image
 from shapleycam.experiments.rows import to_table
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such files")
-CAFE = os.fsdecode(b"caf\xe9.png")
+pytestmark = linux_only
+CAFE = b"caf\xe9.png".decode(errors="surrogateescape")  # os.fsdecode fails on Windows when this is imported
 """A file name in Latin-1."""
 
 
@@ -366,6 +366,10 @@ CASES: dict[str, Case] = {
             tar(("d/" * 80 + "ü.png", png()), name="1.tar", format=tarfile.PAX_FORMAT),
         ),
         (f"0.tar/{'d/' * 80}a.png", f"1.tar/{'d/' * 80}ü.png"),
+    ),
+    "shards and an archive whose own names are not UTF-8": Case(
+        all_of(*(tar((CAFE, png()), name=os.fsdecode(b"s\xe9-%d.tar" % n)) for n in range(2))),
+        (r"s\xe9-0.tar/caf\xe9.png", r"s\xe9-1.tar/caf\xe9.png"),
     ),
     "a shard that is compressed": Case(tar(("a.png", png()), mode="w:gz"), refused=r"not a plain \.tar"),
     "a shard called .tar.gz": Case(tar(("a.png", png()), mode="w:gz", name="s.tar.gz"), refused="a compressed archive"),

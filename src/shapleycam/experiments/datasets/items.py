@@ -79,10 +79,11 @@ def from_items(source: Any, origin: str | None = None) -> ItemDataset:
         raise OptionError(f"{origin}: the dataset has no items; expected at least one")
     _check_first(source, origin)
     paths = _paths(source)
+    numbers = tuple(f"{index:08d}" for index in range(len(source)))
     return ItemDataset(
         origin=origin,
         items=source,
-        names=_names(source, paths),
+        names=numbers if paths is None else relative_names(list(map(str, paths))),
         labels=tuple(_labels(source)),
         classes=_classes(source),
         paths=paths,
@@ -118,13 +119,6 @@ def _paths(source: Any) -> tuple[Path, ...] | None:
         if listed and is_file(paths[0]):
             return tuple(Path(os.path.abspath(path)) for path in paths)  # noqa: PTH100
     return None
-
-
-def _names(source: Any, paths: Sequence[Path] | None) -> tuple[str, ...]:
-    """Return the relative paths of the pictures' files, or their numbers where there are no files."""
-    if paths is None:
-        return tuple(f"{index:08d}" for index in range(len(source)))
-    return tuple(relative_names([str(path) for path in paths]))
 
 
 def _labels(source: Any) -> Iterable[Label]:

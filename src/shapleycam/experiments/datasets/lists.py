@@ -50,7 +50,7 @@ def open_list(path: Path) -> FileDataset:
     return FileDataset(
         origin=name,
         paths=tuple(paths),
-        names=tuple(relative_names(paths, folder)),
+        names=relative_names(paths, folder),
         labels=tuple(printable_name(label) if isinstance(label, str) else label for label in labels),
     )
 

@@ -29,6 +29,7 @@ from shapleycam.experiments.datasets.patterns import is_pattern
 from shapleycam.images import SUFFIXES, has_pictures, open_photograph
 from shapleycam.printable import printable_name
 from shapleycam.regular_files import is_file, regular_file_status
+from shapleycam.urls import path_of_file_url
 from shapleycam.wording import counted
 
 Source: TypeAlias = "str | Path | Dataset | data.Dataset[Any]"
@@ -158,7 +159,7 @@ def _open_url(source: str) -> Dataset:
 def _open_one_zip(origin: str, archives: Sequence[ByteSource]) -> Dataset:
     if len(archives) > 1:
         raise OptionError(f"{origin}: {len(archives)} archives; expected one, unpack them into one folder")
-    return zips.open_zip(printable_name(origin), archives[0])
+    return zips.open_zip(origin, archives[0])
 
 
 def _refuse_archive(path: Path) -> None:
@@ -171,7 +172,7 @@ def _refuse_archive(path: Path) -> None:
 _PREFIXES: dict[str, Callable[[str], Dataset]] = {
     "hf:": huggingface.open_hugging_face,
     "torchvision:": torchvision.open_torchvision,
-    "file://": lambda source: _open_path(source.removeprefix("file://")),
+    "file://": lambda source: _open_path(path_of_file_url(source)),
 }
 """What opens a source by its first letters."""
 _PACKED: dict[str, Callable[[str, Sequence[ByteSource]], Dataset]] = {

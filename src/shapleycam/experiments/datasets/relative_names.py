@@ -1,4 +1,4 @@
-"""Names of files relative to a folder that is common to all."""
+"""Names of photographs that are listed by their paths."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ from collections.abc import Sequence
 from shapleycam.printable import printable_name
 
 
-def relative_names(paths: Sequence[str], folder: str | None = None) -> list[str]:
-    """Return paths relative to a folder, or to the one common to all where any lies elsewhere, as they can be printed.
+def relative_names(paths: Sequence[str], folder: str | None = None) -> tuple[str, ...]:
+    """Return a printable name for each absolute path, with "/" between its parts.
 
-    Files on several drives of Windows have none in common, and keep their whole paths.
+    Names are relative to `folder`, where all files lie below it, otherwise to the folder that is common to all. On
+    Windows files may have none in common, on two drives: names are then whole paths.
 
     Examples:
-        >>> relative_names(["/data/a/1.jpg", "/data/b/2.jpg"])
-        ['a/1.jpg', 'b/2.jpg']
-        >>> relative_names(["/data/a/1.jpg"], "/data"), relative_names(["/data/a/1.jpg"], "/lists")
-        (['a/1.jpg'], ['1.jpg'])
+        >>> relative_names(["/data/photos/a.jpg", "/data/b.jpg"], "/data/photos")
+        ('photos/a.jpg', 'b.jpg')
     """
-    absolute = [os.path.abspath(path) for path in paths]  # noqa: PTH100  resolve() would follow links
+    parents = [os.path.dirname(path) for path in paths]  # noqa: PTH120  a Path for each of many thousands is slow
+    common = _common(parents) if folder is None or _common([folder, *paths]) != folder else folder
+    start = len(common.rstrip(os.sep)) + 1 if common else 0
+    return tuple(printable_name(path[start:].replace(os.sep, "/")) for path in paths)
+
+
+def _common(paths: Sequence[str]) -> str:
+    """Return the folder that paths have in common, "" for none."""
     try:
-        if folder is None or os.path.commonpath([folder, *absolute]) != folder:
-            folder = os.path.commonpath([os.path.dirname(path) for path in absolute])  # noqa: PTH120
-    except ValueError:
-        folder = ""
-    start = len(folder.rstrip(os.sep)) + 1 if folder else 0
-    return [printable_name(path[start:].replace(os.sep, "/")) for path in absolute]
+        return os.path.commonpath(paths)
+    except ValueError:  # two drives
+        return ""

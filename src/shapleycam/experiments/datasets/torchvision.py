@@ -14,6 +14,8 @@ from shapleycam.experiments.datasets.items import ItemDataset, from_items
 from shapleycam.regular_files import is_folder, is_there
 from shapleycam.wording import on_one_line
 
+_SPLIT = re.compile(r"[\w.+-]*")
+"""Not what follows the colon of a drive, as in `C:\\data`."""
 _FORM = "torchvision:NAME:FOLDER or torchvision:NAME:FOLDER:SPLIT"
 
 
@@ -40,11 +42,10 @@ def open_torchvision(spec: str) -> ItemDataset:
 
 
 def _root_and_split(rest: str) -> tuple[str, str | None]:
-    root, separator, split = rest.rpartition(":")
-    # The colon of a drive of Windows has a path behind it.
-    if not separator or is_there(rest) or not re.fullmatch(r"[\w.+-]+", split):
+    if is_there(rest) or ":" not in rest:
         return rest, None
-    return root, split
+    root, _, split = rest.rpartition(":")
+    return (root, split) if _SPLIT.fullmatch(split) else (rest, None)
 
 
 def _parameters(dataset_type: type) -> set[str]:
