@@ -70,11 +70,8 @@ def open_shards(origin: str, shards: Sequence[ByteSource]) -> ShardDataset:
         for key, sample in _samples(shard).items():
             picture = next((sample[suffix] for suffix in _PICTURES if suffix in sample), None)
             if picture is None:
-                without += (
-                    [f"{shard_name}/{printable_name(key)}"]
-                    if any(suffix in sample for suffix in LABEL_SUFFIXES)
-                    else []
-                )
+                if any(suffix in sample for suffix in LABEL_SUFFIXES):
+                    without.append(f"{shard_name}/{printable_name(key)}")
                 continue
             pictures.append(picture)
             names.append(f"{shard_name}/{printable_name(f'{picture.key}.{picture.suffix}')}")
