@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from helpers.platforms import posix_only
 from helpers.small_evaluations import QUICK, RecordingListener, run_evaluation
 from shapleycam.errors import OptionError
 
@@ -74,6 +75,7 @@ def pack_parquet(photos: Path, path: Path) -> None:
     pq.write_table(pa.table({"image": [photo.read_bytes() for photo in sorted(photos.iterdir())]}), path)
 
 
+@posix_only  # Windows keeps files that are open
 @pytest.mark.parametrize("pack", [pack_zip, pack_tar, pack_parquet])
 def test_files_of_photographs(photos, tmp_path, pack):
     path = tmp_path / f"photos.{pack.__name__.removeprefix('pack_')}"
@@ -93,6 +95,7 @@ def test_files_of_photographs(photos, tmp_path, pack):
     assert all("changed after the run began" in message for message in errors["message"])
 
 
+@posix_only  # Windows keeps files that are open
 @pytest.mark.parametrize("pack", [pack_zip, pack_tar, pack_parquet])
 def test_files_of_photographs_that_are_removed(photos, tmp_path, pack):
     path = tmp_path / f"photos.{pack.__name__.removeprefix('pack_')}"

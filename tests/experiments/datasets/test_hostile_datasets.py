@@ -113,6 +113,17 @@ def zipped(*members: tuple[str | zipfile.ZipInfo, bytes], name: str = "photos.zi
     return make
 
 
+def zip64(*names: str) -> Callable[[Path], object]:
+    def make(folder: Path) -> Path:
+        with zipfile.ZipFile(folder / "photos.zip", "w", zipfile.ZIP_BZIP2) as archive:
+            for name in names:
+                with archive.open(name, "w", force_zip64=True) as member:
+                    member.write(png())
+        return folder / "photos.zip"
+
+    return make
+
+
 def parquet(name: str = "p.parquet", /, schema: pa.Schema | None = None, **columns: Any) -> Callable[[Path], object]:
     def make(folder: Path) -> Path:
         pq.write_table(pa.table(columns, schema=schema), folder / name)
@@ -394,6 +405,7 @@ CASES: dict[str, Case] = {
         zipped((zip_info("cafe.png"), png()), change=lambda content: content.replace(b"cafe", b"caf\x82")),
         ("café.png",),
     ),
+    "an archive of zip64": Case(zip64("a.png", "b/c.png"), ("a.png", "b/c.png"), (None, "b")),
     "an encrypted member": Case(zipped(("a.png", png()), change=encrypted), refused=r"a\.png is encrypted"),
     "a size that is a lie": Case(
         zipped(("a.png", png()), ("b.png", png()), change=declares(3_000_000_000)),
