@@ -11,11 +11,13 @@ import pytest
 import timm
 import torch
 import torchvision
-import transformers
 from PIL import Image
 from torchvision.models import WeightsEnum
 
 import shapleycam
+from helpers.lazy_modules import LazyModule
+
+transformers = LazyModule("transformers")
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -94,6 +94,7 @@ class TestInCommands:
     def test_weights_that_cannot_be_downloaded(self, refused):
         """As the tests are offline, see conftest.py."""
         assert os.environ["HF_HUB_OFFLINE"] == "1"
+        pytest.importorskip("transformers")
         message = refused("explain", "--model", "hf:nobody/nothing")
         assert "--checkpoint" in message or "--no-pretrained" in message
         assert "checkpoint=" not in message
