@@ -208,7 +208,19 @@ class TestPortableName:
             "Aux.txt",
             "com1.x.y",
         ),
-        *("com", "nul", "conv1", "%41", "<lambda>", 'a"|?*b', "line\nbreak", "módèle", "caf\udce9", "layer4.1.relu"),
+        *(
+            "com",
+            "nul",
+            "conv1",
+            "%41",
+            "<lambda>",
+            'a"|?*b',
+            "line\nbreak",
+            "módèle",
+            "caf\udce9",
+            "\ud800",
+            "layer4.1.relu",
+        ),
     )
 
     @pytest.mark.parametrize("text", NAMES)
