@@ -67,3 +67,12 @@ def test_is_one_line_wherever_it_is_met(program, tmp_path):
     assert ran.returncode == 2, ran.stderr
     (line,) = ran.stderr.splitlines()
     assert line.startswith("error: torch cannot be imported (OSError: libcudart.so.13")
+
+
+def test_importing_the_package_loads_no_other_package():
+    program = (
+        "import sys; before = set(sys.modules); import shapleycam; shapleycam.__version__\n"
+        "print(*{name.partition('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["shapleycam"]
