@@ -79,7 +79,7 @@ class Bench:
         settings = RunSettings("cpu", batch_size=8, workers=0)
         return evaluate(names, str(self.photographs), str(out), protocol, settings=settings).rows()
 
-    def disturb(
+    def disturb(  # all but three have defaults
         self,
         name: str,
         fault: Callable[[Run, Path], object],
@@ -89,19 +89,18 @@ class Bench:
         out: Callable[[], Path] | None = None,
         removes: bool = False,
         repair: Fault = bool,
-        kind: type[Run] = Run,
-        moments: tuple[float, float] | None = None,
+        fresh_between: tuple[float, float] | None = None,
     ) -> None:
         """Disturb runs at random moments.
 
-        `removes` says that the fault takes chunks away, `repair` does what a user does before going on, and `moments` are
-        the seconds between which the fault comes; None for any time of the run.
+        `removes` says that the fault takes chunks away, and `repair` does what a user does before going on. With
+        `fresh_between` processes are fresh ones, and the fault comes between these seconds.
         """
         tally = self.tallies.setdefault(name, Tally())
         for number in range(self.times):
             folder = out() if out else self.root / f"run-{len(self.tallies)}-{number}"
-            run = kind(self.photographs, folder, 2, prepare)
-            time.sleep(random.uniform(*(moments or (0, self.seconds))))  # noqa: S311
+            run = (FreshRun if fresh_between else Run)(self.photographs, folder, 2, prepare)
+            time.sleep(random.uniform(*(fresh_between or (0, self.seconds))))  # noqa: S311
             before = {} if removes else chunk_files(folder)
             fault(run, folder)
             self._count(tally, run.finish(), expected, folder)
@@ -286,7 +285,7 @@ def signals(bench: Bench) -> None:
     bench.disturb("Ctrl-C five times", send(signal.SIGINT, 5, to_group=True), (interrupted, _ENDED))
     start = (0.15, 8.0)  # Python itself answers before, while it starts
     interrupt = send(signal.SIGINT, 1, to_group=True)
-    bench.disturb("Ctrl-C during the imports", interrupt, (interrupted, _ENDED), kind=FreshRun, moments=start)
+    bench.disturb("Ctrl-C during the imports", interrupt, (interrupted, _ENDED), fresh_between=start)
     bench.disturb("SIGTERM", send(signal.SIGTERM, 1, to_group=False), (terminated, _ENDED))
     bench.disturb("SIGTERM to all its processes", send(signal.SIGTERM, 1, to_group=True), (terminated, _ENDED))
     bench.disturb("the terminal is closed (SIGHUP to all)", send(signal.SIGHUP, 1, to_group=True), (hung_up, _ENDED))
