@@ -1,6 +1,6 @@
 """Does the package install and work with the lowest and the newest versions that it allows, on each Python?
 
-python bench/versions.py [--python 3.11 ...] [--resolution lowest-direct ...] [--extras hf ...] [--tests FILE ...] [--again] [--print]
+python bench/versions.py [--python V ...] [--resolution R ...] [--extras E ...] [--tests FILE ...] [--again] [--print]
 
 For each Python and each resolution, a cell: a new environment, `uv pip install` of this checkout with its `test` extra,
 `shapleycam explain` in an empty folder, and the fast tests, which import the installed package. With `--extras`, cells
@@ -61,7 +61,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 
 @dataclass
 class Cell:
-    """One environment, and what came of it; `extra` is empty for the core, `selected` are tests in place of the usual."""
+    """One environment, and what came of it: `extra` is empty for the core, `selected` tests are in place of the usual."""
 
     python: str
     resolution: str
