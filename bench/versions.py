@@ -61,7 +61,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 
 @dataclass
 class Cell:
-    """One environment, and what came of it: `extra` is empty for the core, `selected` tests are in place of the usual."""
+    """One environment, and what came of it; without an `extra` it is the core, `selected` replaces the usual tests."""
 
     python: str
     resolution: str
