@@ -1,6 +1,6 @@
 """Does the package install and work with the lowest and the newest versions that it allows, on each Python?
 
-python bench/versions.py [--python 3.11 ...] [--resolution lowest-direct ...] [--extras hf ...] [--again] [--print]
+python bench/versions.py [--python V ...] [--resolution R ...] [--extras E ...] [--tests FILE ...] [--again] [--print]
 
 For each Python and each resolution, a cell: a new environment, `uv pip install` of this checkout with its `test` extra,
 `shapleycam explain` in an empty folder, and the fast tests, which import the installed package. With `--extras`, cells
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import platform
@@ -60,7 +61,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 
 @dataclass
 class Cell:
-    """One environment, and what came of it; `extra` is empty for the core and its fast tests."""
+    """One environment, and what came of it; without an `extra` it is the core, `selected` replaces the usual tests."""
 
     python: str
     resolution: str
@@ -70,6 +71,7 @@ class Cell:
     explained: bool = False
     outcomes: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    selected: list[str] | None = None
     failure: str = ""
 
     @property
@@ -174,18 +176,25 @@ def measure(cell: Cell) -> None:
     cell.seconds = time.perf_counter() - start
 
 
+def tests_of(cell: Cell) -> list[str]:
+    """Return pytest's arguments for a cell; none where nothing is to be run."""
+    if cell.selected is not None:
+        return [*cell.selected, *FAST] if cell.selected else []
+    return [f"tests/{name}" for name in TESTS_OF_EXTRA[cell.extra]] if cell.extra else list(FAST)
+
+
 def run_tests(cell: Cell, python: Path) -> None:
     """Run the fast tests, or those of an extra, and count how they ended.
 
     Raises:
         RuntimeError: they could not be run.
     """
-    files = [f"tests/{name}" for name in TESTS_OF_EXTRA[cell.extra]] if cell.extra else []
-    if cell.extra and not files:
+    arguments = tests_of(cell)
+    if not arguments:
         return
     report = WORK / "cells" / f"{cell.name}.xml"
     pytest = [python, "-m", "pytest", "-n", "2", "-p", "no:cacheprovider", "--tb=short", f"--junitxml={report}"]
-    done = run(*pytest, *(files or FAST))
+    done = run(*pytest, *arguments)
     report.with_suffix(".log").write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode not in {0, 1}:
         raise RuntimeError(f"tests: {(done.stdout + done.stderr).strip()[-2000:]}")
@@ -212,6 +221,8 @@ def row(cell: Cell) -> str:
     tests = f"{cell.outcomes.get('passed', 0)} / {cell.outcomes.get('skipped', 0)} / {failed}"
     if not cell.outcomes:
         tests = "site built" if cell.extra == "docs" and not cell.failure else "not run"
+    elif cell.selected is not None:
+        tests = f"of {' '.join(cell.selected)}: {tests}"
     packages = [canonicalize_name(entry.name) for entry in declared(cell.extra)] if cell.extra else MAIN_PACKAGES
     versions = ", ".join(f"{name} {cell.versions.get(name, '–')}" for name in packages[:10])
     explained = "yes" if cell.explained else "no"
@@ -244,19 +255,21 @@ def main() -> None:
     parser.add_argument("--python", nargs="+", default=PYTHONS, help="versions, such as 3.11")
     parser.add_argument("--resolution", nargs="+", default=RESOLUTIONS, choices=RESOLUTIONS)
     parser.add_argument("--extras", nargs="*", choices=TESTS_OF_EXTRA, help="one by one; all where none is named")
+    parser.add_argument("--tests", nargs="*", help="these instead of the usual ones; none without a path")
     parser.add_argument("--again", action="store_true", help="run cells also where nothing has changed")
     parser.add_argument("--print", action="store_true", help="run nothing, print the table")
     options = parser.parse_args()
     (WORK / "cells").mkdir(parents=True, exist_ok=True)
     extras = [""] if options.extras is None else options.extras or list(TESTS_OF_EXTRA)
-    wanted = [Cell(p, r, e, checkout()) for p in options.python for r in options.resolution for e in extras]
-    for cell in [] if options.print else wanted:
-        saved = WORK / "cells" / f"{cell.name}.json"
-        if saved.exists() and not options.again and json.loads(saved.read_text())["checkout"] == cell.checkout:
+    known = {(cell.name, cell.checkout, str(cell.selected)) for cell in saved_cells() if not options.again}
+    combinations = itertools.product(options.python, options.resolution, extras)
+    cells = [Cell(*each, checkout=checkout(), selected=options.tests) for each in combinations]
+    for cell in [] if options.print else cells:
+        if (cell.name, cell.checkout, str(cell.selected)) in known:
             continue
         print(f"{cell.name} ...", file=sys.stderr, flush=True)
         measure(cell)
-        saved.write_text(json.dumps(asdict(cell)), encoding="utf-8")
+        (WORK / "cells" / f"{cell.name}.json").write_text(json.dumps(asdict(cell)), encoding="utf-8")
         print(f"    {row(cell)} {cell.failure}", file=sys.stderr, flush=True)
     text = table(saved_cells())
     (ROOT / "bench/results/versions.md").write_text(text, encoding="utf-8")
