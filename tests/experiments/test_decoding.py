@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -21,6 +26,32 @@ from shapleycam.experiments.datasets.opening import open_dataset
 from shapleycam.experiments.engines.local import forks_processes, prepare_ahead
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
+
+
+WAITING = """
+import os, pathlib, time
+
+def wait(_):
+    pathlib.Path("worker").write_text(str(os.getpid()), encoding="utf-8")
+    time.sleep(1000)
+"""
+PROGRAM = """
+import multiprocessing
+from shapleycam.experiments.engines.local import prepare_ahead
+from waiting import wait
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method({method!r})
+    list(prepare_ahead([0], wait, 1))
+"""
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
+    """Wait for something, which takes long on a machine with much else to do."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def decode_batches(dataset, preprocess, batches, workers):
@@ -80,6 +111,18 @@ class TestProcessesThatAreNotForked:
     def test_images_are_the_same(self, shots, method):
         (forked,), (image,) = (decode_batches(open_dataset(shots), PREPROCESS, [[3]], workers) for workers in (0, 1))
         assert np.array_equal(forked[0].array, image[0].array)
+
+    def test_a_worker_ends_with_a_program_that_is_killed(self, tmp_path, method):
+        """A server that forks lives as long as a worker: the worker must look for the program itself."""
+        (tmp_path / "waiting.py").write_text(WAITING, encoding="utf-8")
+        (tmp_path / "program.py").write_text(PROGRAM.format(method=method), encoding="utf-8")
+        program = subprocess.Popen([sys.executable, "program.py"], cwd=tmp_path)
+        worker = tmp_path / "worker"
+        wait_until(lambda: worker.exists() and worker.read_text(encoding="utf-8"))
+        process = psutil.Process(int(worker.read_text(encoding="utf-8")))
+        program.kill()
+        program.wait()
+        wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, seconds=20)
 
     def test_what_cannot_be_sent_is_refused(self, shots, method):
         with pytest.raises(OptionError) as caught:

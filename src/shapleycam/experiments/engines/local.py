@@ -5,11 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
-import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing.reduction import ForkingPickler
 from threading import Thread
 from typing import Any, TypeVar
@@ -75,7 +73,7 @@ def prepare_ahead(
         _check_can_be_sent(dataset)
     loader = DataLoader(
         dataset,
-        worker_init_fn=partial(_end_with_parent, None if _start_method() == "forkserver" else os.getpid()),
+        worker_init_fn=_end_with_parent,
         batch_size=None,
         num_workers=workers,
         collate_fn=_unchanged,
@@ -133,17 +131,17 @@ def _check_can_be_sent(dataset: Dataset[Any]) -> None:
         ) from error
 
 
-def _end_with_parent(starter: int | None, _: int) -> None:
+def _end_with_parent(_: int) -> None:
     """End this worker when its parent has ended: a killed parent sends no message, and its workers would wait.
 
-    `starter` is the process that started the work; None where the parent is a server that forks for it, which ends with
-    it. On Windows a process keeps its parent's number, and torch's own watch ends the worker.
+    The system tells a worker that the program has ended, except one that was forked before others, which hold the
+    program's end of its pipe too; such a worker gets another parent.
     """
-    parent = os.getppid() if starter is None else starter
+    program, parent = multiprocessing.parent_process(), os.getppid()
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_PARENT_CHECK_SECONDS)
+        while program is not None and program.is_alive() and os.getppid() == parent:
+            program.join(_PARENT_CHECK_SECONDS)
         os._exit(1)
 
     Thread(target=watch, daemon=True).start()
