@@ -24,7 +24,7 @@ import pyarrow as pa
 from measure import machine, report
 from shapleycam.experiments import Protocol, Store
 from shapleycam.experiments.rows import schema_for
-from shapleycam.experiments.store import open_run
+from shapleycam.experiments.run_opening import open_run
 from shapleycam.models import paper
 
 PROTOCOL = Protocol()
@@ -52,7 +52,7 @@ def write_run(folder: Path, images: int) -> Store:
     manifest = {
         "protocol": PROTOCOL.as_data(),
         "order": list(paper.NETWORKS),
-        "models": {name: record for name in paper.NETWORKS},
+        "models": dict.fromkeys(paper.NETWORKS, record),
         "dataset": {"images": images, "fingerprint": "random"},
         "sessions": [{"dataset": "random figures"}],
     }

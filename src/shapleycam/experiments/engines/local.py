@@ -5,8 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import closing
+import signal
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing.reduction import ForkingPickler
 from threading import Thread
@@ -20,6 +22,10 @@ from shapleycam.wording import first_line
 
 _PARENT_CHECK_SECONDS = 1.0
 """How often a worker checks whether its parent still runs."""
+_SIGNAL_SECONDS = 0.3
+"""How long a signal that has ended a worker may take to reach this process too."""
+_OF_THE_TERMINAL = {signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)}
+"""Signals that a terminal sends to all its processes, which this process alone shall answer."""
 Item = TypeVar("Item")
 Prepared = TypeVar("Prepared")
 Result = TypeVar("Result")
@@ -73,17 +79,20 @@ def prepare_ahead(
         _check_can_be_sent(dataset)
     loader = DataLoader(
         dataset,
-        worker_init_fn=_end_with_parent,
+        worker_init_fn=_prepare_worker,
         batch_size=None,
         num_workers=workers,
         collate_fn=_unchanged,
         generator=torch.Generator(),  # workers' seeds are drawn from it; without it from the caller's random state
     )
     try:
-        yield from loader
+        with _signals_held_back():
+            prepared_items = iter(loader)
+        yield from prepared_items
     except RuntimeError as error:
         if not re.search("exited unexpectedly|killed by signal", str(error)):
             raise
+        time.sleep(_SIGNAL_SECONDS)  # where the signal was for all processes, it interrupts this one here
         guard = "" if forks_processes() else ", or call it under `if __name__ == '__main__':` in your script"
         raise OptionError(
             f"a decoding process died ({first_line(error)}); free some memory, or decode with workers=0{guard}"
@@ -116,6 +125,22 @@ class _PreparedItems(Dataset[Any]):
         return self.prepare(self.items[index])
 
 
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Hold the terminal's signals back while workers start: these inherit that, and never get them.
+
+    Otherwise each worker that Ctrl-C reaches prints a traceback. This process gets its signals when the context ends.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_TERMINAL)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _check_can_be_sent(dataset: Dataset[Any]) -> None:
     """Refuse what cannot be pickled, in one line instead of torch's traceback.
 
@@ -131,12 +156,15 @@ def _check_can_be_sent(dataset: Dataset[Any]) -> None:
         ) from error
 
 
-def _end_with_parent(_: int) -> None:
-    """End this worker when its parent has ended: a killed parent sends no message, and its workers would wait.
+def _prepare_worker(_: int) -> None:
+    """Let this worker ignore the terminal's signals, and end when the program has ended.
 
-    The system tells a worker that the program has ended, except one that was forked before others, which hold the
-    program's end of its pipe too; such a worker gets another parent.
+    A killed program sends no message, and its workers would wait. The system tells a worker that the program has ended,
+    except one that was forked before others, which hold the program's end of its pipe too; such a worker gets another
+    parent.
     """
+    for number in _OF_THE_TERMINAL:  # where they could not be held back
+        signal.signal(number, signal.SIG_IGN)
     program, parent = multiprocessing.parent_process(), os.getppid()
 
     def watch() -> None:
