@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers.platforms import forked_only
+from helpers.platforms import forked_only, posix_only
 from helpers.small_evaluations import PREPROCESS, QUICK, folder_of, picture, plain, run_evaluation, tiny_network
 from shapleycam import Explainer
 from shapleycam.errors import OptionError
@@ -41,7 +41,7 @@ from shapleycam.experiments.engines.local import prepare_ahead
 from waiting import wait
 
 if __name__ == "__main__":
-    multiprocessing.set_start_method({method!r})
+    multiprocessing.set_start_method("forkserver")
     list(prepare_ahead([0], wait, 1))
 """
 
@@ -96,6 +96,20 @@ class TestOrder:
         assert set(multiprocessing.active_children()) <= others
 
 
+@posix_only
+def test_a_worker_ends_with_a_program_that_is_killed(tmp_path):
+    """A server that forks lives as long as a worker: the worker must look for the program itself."""
+    (tmp_path / "waiting.py").write_text(WAITING, encoding="utf-8")
+    (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
+    program = subprocess.Popen([sys.executable, "program.py"], cwd=tmp_path)
+    worker = tmp_path / "worker"
+    wait_until(lambda: worker.exists() and worker.read_text(encoding="utf-8"))
+    process = psutil.Process(int(worker.read_text(encoding="utf-8")))
+    program.kill()
+    program.wait()
+    wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, seconds=20)
+
+
 class TestProcessesThatAreNotForked:
     """As on Windows, macOS, and Linux from Python 3.14 on."""
 
@@ -111,18 +125,6 @@ class TestProcessesThatAreNotForked:
     def test_images_are_the_same(self, shots, method):
         (forked,), (image,) = (decode_batches(open_dataset(shots), PREPROCESS, [[3]], workers) for workers in (0, 1))
         assert np.array_equal(forked[0].array, image[0].array)
-
-    def test_a_worker_ends_with_a_program_that_is_killed(self, tmp_path, method):
-        """A server that forks lives as long as a worker: the worker must look for the program itself."""
-        (tmp_path / "waiting.py").write_text(WAITING, encoding="utf-8")
-        (tmp_path / "program.py").write_text(PROGRAM.format(method=method), encoding="utf-8")
-        program = subprocess.Popen([sys.executable, "program.py"], cwd=tmp_path)
-        worker = tmp_path / "worker"
-        wait_until(lambda: worker.exists() and worker.read_text(encoding="utf-8"))
-        process = psutil.Process(int(worker.read_text(encoding="utf-8")))
-        program.kill()
-        program.wait()
-        wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, seconds=20)
 
     def test_what_cannot_be_sent_is_refused(self, shots, method):
         with pytest.raises(OptionError) as caught:
