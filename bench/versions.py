@@ -55,6 +55,7 @@ TESTS_OF_EXTRA = {
 """The test files of what each extra is for; the documentation is built."""
 MAIN_PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "pillow", "matplotlib", "pyarrow", "polars", "typer")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
 
 
 @dataclass
@@ -84,8 +85,28 @@ class Cell:
 
 def declared(extra: str) -> Iterator[Requirement]:
     """Yield the requirements of the core, or of an extra; what an extra has of other extras is left out."""
-    texts = PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]
+    texts = EXTRAS[extra] if extra else PROJECT["dependencies"]
     yield from (requirement for requirement in map(Requirement, texts) if requirement.name != PROJECT["name"])
+
+
+def lower_bounds(extra: str, python: str) -> Iterator[tuple[str, str]]:
+    """Yield the name and the lowest version of each requirement of the core or an extra that this Python has."""
+    for requirement in declared(extra):
+        if requirement.marker is None or requirement.marker.evaluate({"python_version": python}):
+            bound = next(spec.version for spec in requirement.specifier if spec.operator in {">=", "=="})
+            yield canonicalize_name(requirement.name), bound
+
+
+def constraints(cell: Cell) -> str:
+    """Return what holds a cell of the lowest versions at the bounds that it is there for.
+
+    uv's `lowest-direct` alone goes higher where that spares it a lower version of something else. Of `dev` it is only
+    what no other cell has: together, the extras need newer versions than each needs on the core.
+    """
+    if cell.resolution != RESOLUTIONS[0]:
+        return ""
+    extras = ["dev"] if cell.extra == "dev" else ["", "test", *filter(None, [cell.extra])]
+    return "\n".join(f"{name}=={bound}" for extra in extras for name, bound in lower_bounds(extra, cell.python))
 
 
 def checkout() -> str:
@@ -124,7 +145,19 @@ def measure(cell: Cell) -> None:
     compiled = [word for requirement in declared("") for word in ("--only-binary", requirement.name)]
     try:
         checked("venv", "uv", "venv", "--clear", "--python", cell.python, environment, **cache)
-        install = ["uv", "pip", "install", "--python", python, "--reinstall-package", PROJECT["name"]]
+        constrained = WORK / "cells" / f"{cell.name}.constraints"
+        constrained.write_text(constraints(cell), encoding="utf-8")
+        install = [
+            "uv",
+            "pip",
+            "install",
+            "--python",
+            python,
+            "--reinstall-package",
+            PROJECT["name"],
+            "-c",
+            constrained,
+        ]
         checked("install", *install, "--resolution", cell.resolution, *compiled, cell.requirements, **cache)
         listed = checked("list", "uv", "pip", "list", "--python", python, "--format", "json", **cache)
         cell.versions = {canonicalize_name(entry["name"]): entry["version"] for entry in json.loads(listed)}
@@ -167,11 +200,7 @@ def untested_bounds(cells: Sequence[Cell]) -> Iterator[str]:
     """Yield the lower bounds that no cell of the lowest versions installed, for each Python that has such cells."""
     lowest = [cell for cell in cells if cell.resolution == RESOLUTIONS[0] and not cell.failure]
     for python in sorted({cell.python for cell in lowest}):
-        for requirement in (entry for extra in ("", *PROJECT["optional-dependencies"]) for entry in declared(extra)):
-            if requirement.marker and not requirement.marker.evaluate({"python_version": python}):
-                continue
-            bound = next(spec.version for spec in requirement.specifier if spec.operator in {">=", "=="})
-            name = canonicalize_name(requirement.name)
+        for name, bound in sorted({pair for extra in ("", *EXTRAS) for pair in lower_bounds(extra, python)}):
             installed = {cell.versions[name] for cell in lowest if cell.python == python and name in cell.versions}
             if not any(SpecifierSet(f"=={bound}").contains(version) for version in installed):
                 yield f"{python}: {name}>={bound} ({', '.join(sorted(installed)) or 'not installed'})"
