@@ -4,7 +4,8 @@ python bench/soak.py [--minutes N] [--seed N] [--out FOLDER]     prints, and wri
 
 In each round two to four new threads call at once, each several times, explainers of nine models that they share, and
 new ones; every tenth call is wrong on purpose. The main thread meanwhile explains until a signal interrupts it, at a
-moment drawn at random. After each round, when all threads have ended, the process is measured (soak_samples.py).
+moment drawn at random (SIGALRM: not on Windows). After each round, when all threads have ended, the process is measured
+(soak_samples.py).
 
 The exit code is 1 where a call did not end as it should, an answer changed, a switch of the process was not restored,
 memory is not flat within 1 % (median of the last quarter of the time against the second), or files or threads are not

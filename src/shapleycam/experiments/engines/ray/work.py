@@ -44,7 +44,7 @@ def stream_results(work: Work) -> Generator[bytes, None, None]:
     left = {index: pickle.dumps(item) for index, item in enumerate(work.items)}
     received = dict.fromkeys(left, 0)
     # Where Ray placed the counter on another node and that node leaves, it starts from 0 elsewhere.
-    tries = start_actor_on_this_node(ray, _TryCounter, max_restarts=-1, max_task_retries=-1)
+    tries = start_actor_on_this_node(ray, _make_counter_class(), max_restarts=-1, max_task_retries=-1)
     losses = 0
     while left:
         try:
@@ -76,7 +76,7 @@ def _stream_rows(
         steps = (work.perform,)
     data = data.map_batches(
         _Actor,
-        fn_constructor_args=(steps, tries, pool.cpus, work.folder),
+        fn_constructor_args=(steps, tries, _TRIES, pool.cpus, work.folder),
         compute=ray.data.ActorPoolStrategy(
             min_size=1,  # so that idle ones make room for one whose node has left
             initial_size=max(1, min(pool.room, pool.actors, len(items))),
@@ -104,32 +104,41 @@ class Driver:
         return next(self._messages, None)
 
 
-class _TryCounter:
-    """Counts how often each item was begun, in a process of its own that the death of a worker does not reach."""
+def _make_counter_class() -> type:
+    """Return the class that counts how often each item was begun.
 
-    def __init__(self) -> None:
-        self.counts: dict[int, int] = {}
+    It runs in a process of its own, which the death of a worker does not reach. Ray sends a local class as its code, so
+    that this process does not import torch and all of this package, as it would to find a class of a module.
+    """
 
-    def count(self, index: int) -> int:
-        """Return how often an item was begun, this time included."""
-        self.counts[index] = self.counts.get(index, 0) + 1
-        return self.counts[index]
+    class TryCounter:
+        def __init__(self) -> None:
+            self.counts: dict[int, int] = {}
+
+        def count(self, index: int) -> int:
+            """Return how often an item was begun, this time included."""
+            self.counts[index] = self.counts.get(index, 0) + 1
+            return self.counts[index]
+
+    return TryCounter
 
 
 class _Actor:
     """A worker process, which holds the model from item to item."""
 
-    def __init__(self, steps: Sequence[Callable[[Any], Any]], tries: Any, threads: int, folder: str) -> None:
+    def __init__(
+        self, steps: Sequence[Callable[[Any], Any]], tries: Any, most_tries: int, threads: int, folder: str
+    ) -> None:
         torch.set_num_threads(threads)
         _change_folder(folder)
-        self._steps, self._tries = steps, tries
+        self._steps, self._tries, self._most_tries = steps, tries, most_tries
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
         index, content = batch["index"][0].as_py(), batch["content"][0].as_py()
-        if import_ray().get(self._tries.count.remote(index)) > _TRIES:
+        if import_ray().get(self._tries.count.remote(index)) > self._most_tries:
             error = OptionError(
-                f"a part of the work ended its worker {_TRIES} times (out of memory, most likely); use a smaller "
-                "batch_size=, or fewer actors a node"
+                f"a part of the work ended its worker {self._most_tries} times (out of memory, most likely); use a "
+                "smaller batch_size=, or fewer actors a node"
             )
             yield _row(index, 0, _message(error, []))
             return
