@@ -150,7 +150,7 @@ def _run_command(words: list[str], stderr: str, prepare: Callable[[], object] | 
     cli.main()
 
 
-def _count_orphans(group: int, patience: float = 4.0) -> int:
+def _count_orphans(group: int, patience: float = 15.0) -> int:
     """Count the processes of a group beside its leader that are there after a while; they are killed then."""
     deadline = time.monotonic() + patience
     while (left := _members(group)) and time.monotonic() < deadline:

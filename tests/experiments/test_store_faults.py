@@ -146,6 +146,13 @@ class TestEarlierVersion:
         )
         assert store.rows().equals(Store(two_models).rows())
 
+    def test_has_a_table_with_one_note(self, run, two_models, out):
+        old, new = run("table", out), run("table", two_models)
+        assert old.out == new.out.replace(str(two_models), str(out))
+        assert new.err == ""
+        assert old.err.startswith(f"note: {out} has chunks of an earlier version, ")
+        assert old.err.count("\n") == 1
+
     @pytest.mark.parametrize("fault", ["swapped between models", "swapped between positions", "renamed"])
     def test_is_verified_by_models_and_images(self, out, fault):
         MISPLACED[fault][0](out / "parts", out)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from shapleycam.cli.console import print_document, print_note
+from shapleycam.cli.console import notes, print_document, print_note
 from shapleycam.cli.messages import options_in_errors
 from shapleycam.cli.results import print_summary, published_figures
 
@@ -51,7 +51,8 @@ def table(
     from shapleycam.files import portable_name, write_atomically
 
     stores = [Store(path) for path in runs]
-    summary = summarise_runs(stores, metric)
+    with notes(quiet=False):
+        summary = summarise_runs(stores, metric)
     folder = None if figures is None else _figures_folder(figures)
     if form == "terminal" and out is None:
         print_summary(summary, stores, against_paper=against is not None, intervals=intervals)

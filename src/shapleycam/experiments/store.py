@@ -134,15 +134,19 @@ class Store:
         return content
 
     def _read(self, model: str, chunk: range) -> bytes:
-        expected = self._identity_of(model, chunk)
+        file, expected = f"{self.storage}/{path_of(model, chunk)}", self._identity_of(model, chunk)
         try:
             content = self.storage.read(path_of(model, chunk))
+        except OSError as error:
+            reason = error.strerror or on_one_line(error)
+            raise OptionError(f"{file}: cannot be read ({reason}); check that it is there and may be read") from None
+        try:
             identity = read_identity(content)
             problem = self._verify_rows(content, expected) if identity is None else _find_difference(identity, expected)
-        except (OSError, ValueError, pa.ArrowException) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:  # of pyarrow
             problem = f"damaged ({on_one_line(error)})"
         if problem:
-            raise _refusal(f"{self.storage}/{path_of(model, chunk)}", problem)
+            raise _refusal(file, problem)
         return content
 
     def verify(self) -> None:
