@@ -14,6 +14,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
@@ -119,6 +120,8 @@ def run(data: str, out: str, moment: str) -> int:
 def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
+    for name in ("timm", "pandas", "pyarrow.parquet"):  # what an evaluation imports when it first needs it
+        import_module(name)
     print_event(ready=True)
     for line in sys.stdin:
         _, data, out, moment = line.split()
