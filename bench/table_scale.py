@@ -52,7 +52,7 @@ def write_run(folder: Path, images: int) -> Store:
     manifest = {
         "protocol": PROTOCOL.as_data(),
         "order": list(paper.NETWORKS),
-        "models": {name: record for name in paper.NETWORKS},
+        "models": dict.fromkeys(paper.NETWORKS, record),
         "dataset": {"images": images, "fingerprint": "random"},
         "sessions": [{"dataset": "random figures"}],
     }

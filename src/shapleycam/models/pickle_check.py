@@ -11,7 +11,8 @@ from __future__ import annotations
 import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, Any
+from io import BufferedReader, BytesIO
+from typing import Any
 
 from shapleycam.models.pickle_rules import (
     ITEM_SIZES,
@@ -26,6 +27,8 @@ from shapleycam.models.pickle_rules import (
 )
 from shapleycam.wording import on_one_line
 
+_PROTOCOL = 2
+
 
 @dataclass(frozen=True)
 class CheckedPickle:
@@ -35,7 +38,7 @@ class CheckedPickle:
     storages: dict[str, int]
 
 
-def check_pickle(file: IO[bytes]) -> CheckedPickle:
+def check_pickle(file: BufferedReader | BytesIO) -> CheckedPickle:
     """Read one pickle of torch.save, up to its end.
 
     Raises:
@@ -55,7 +58,7 @@ class _Reader:
         self.nodes: list[Node] = []
         self.storages: dict[str, int] = {}
 
-    def read(self, file: IO[bytes]) -> CheckedPickle:
+    def read(self, file: BufferedReader | BytesIO) -> CheckedPickle:
         try:
             for opcode, argument, _ in pickletools.genops(file):
                 self.step(opcode.name, argument)
@@ -74,8 +77,9 @@ class _Reader:
             raise ObjectInPickleError(f"the pickle opcode {opcode}, which torch.save does not write")
         _STEPS[opcode](self, argument)
 
-    def ignore(self, _: Any) -> None:
-        """PROTO and STOP."""
+    def check_protocol(self, protocol: int) -> None:
+        if protocol != _PROTOCOL:
+            raise ObjectInPickleError(f"a pickle of protocol {protocol}, and torch.save writes {_PROTOCOL}")
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
@@ -163,6 +167,7 @@ _STEPS: dict[str, Callable[[_Reader, Any], None]] = {
     "BUILD": _Reader.set_state,
     "BINPERSID": _Reader.refer_to_storage,
     "MARK": _Reader.mark,
-    **dict.fromkeys(("PROTO", "STOP"), _Reader.ignore),
+    "PROTO": _Reader.check_protocol,
+    "STOP": lambda _reader, _argument: None,
 }
 """What each opcode does that torch.save writes."""
