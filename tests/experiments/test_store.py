@@ -17,10 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from helpers.platforms import linux_only
 from shapleycam.errors import OldRunWarning, OptionError
 from shapleycam.experiments import Protocol, Store
 from shapleycam.experiments.rows import schema_for, to_table
-from shapleycam.experiments.store import is_run, open_run
+from shapleycam.experiments.run_opening import is_run, open_run
 from shapleycam.files import UNFINISHED
 
 METRICS = ["average_drop", "insertion"]
@@ -143,6 +144,7 @@ class TestChunks:
 
 
 class TestDurability:
+    @linux_only
     def test_a_chunk_is_brought_to_the_disk_before_it_gets_its_name(self, tmp_path, monkeypatch):
         happened: list[tuple[str, str]] = []
         fsync, replace = os.fsync, Path.replace
