@@ -9,7 +9,7 @@ So only what saved tensors need is let through.
 from __future__ import annotations
 
 import pickletools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BufferedReader, BytesIO
 from typing import Any
@@ -60,8 +60,8 @@ class _Reader:
 
     def read(self, file: BufferedReader | BytesIO) -> CheckedPickle:
         try:
-            for opcode, argument, _ in pickletools.genops(file):
-                self.step(opcode.name, argument)
+            for opcode, argument in _opcodes(file):
+                _STEPS[opcode](self, argument)
             root = self.stack.pop()
         except (ObjectInPickleError, DamagedPickleError):
             raise
@@ -71,11 +71,6 @@ class _Reader:
             raise DamagedPickleError(on_one_line(error)[:200]) from None
         check_nesting(self.nodes)
         return CheckedPickle(root, self.storages)
-
-    def step(self, opcode: str, argument: Any) -> None:
-        if opcode not in _STEPS:
-            raise ObjectInPickleError(f"the pickle opcode {opcode}, which torch.save does not write")
-        _STEPS[opcode](self, argument)
 
     def check_protocol(self, protocol: int) -> None:
         if protocol != _PROTOCOL:
@@ -171,3 +166,23 @@ _STEPS: dict[str, Callable[[_Reader, Any], None]] = {
     "STOP": lambda _reader, _argument: None,
 }
 """What each opcode does that torch.save writes."""
+_OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
+
+
+def _opcodes(file: BufferedReader | BytesIO) -> Iterator[tuple[str, Any]]:
+    """Yield the opcodes of a pickle with their arguments, up to its end; others than the known are not read further.
+
+    It is `pickletools.genops`, but that takes memory for what others say of their length, and warns of names.
+    """
+    while code := file.read(1):
+        opcode = _OPCODES.get(code)
+        if opcode is None or opcode.name not in _STEPS:
+            name = code if opcode is None else opcode.name
+            raise ObjectInPickleError(f"the pickle opcode {name!s}, which torch.save does not write")
+        if opcode.name == "GLOBAL":
+            yield opcode.name, b".".join(file.readline().rstrip(b"\n") for _ in range(2)).decode("utf-8")
+        else:
+            yield opcode.name, opcode.arg.reader(file) if opcode.arg else None
+        if opcode.name == "STOP":
+            return
+    raise DamagedPickleError("it ends before its last opcode")
