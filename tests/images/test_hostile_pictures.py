@@ -63,7 +63,7 @@ class TestOtherPrograms:
 
     def test_the_stand_in_is_started_by_pillow(self, trace, tmp_path):
         path = write(tmp_path / "a.eps", encoded(Image.new("RGB", (8, 8)), "EPS"))
-        with pytest.raises(Exception, match="gs|Ghostscript|exit"), Image.open(path) as image:
+        with pytest.raises(Exception, match=r"gs|Ghostscript|exit"), Image.open(path) as image:
             image.load()
         assert trace.exists()
 
