@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import re
+import runpy
 import socket
 import tarfile
 import tempfile
@@ -132,3 +133,33 @@ def test_messages_are_one_printable_line(hostile):
     for message in (str(ShapleyCamError(f"{hostile}.jpg: damaged")), str(ImageError(hostile)), str(warned[0].message)):
         assert message.isprintable()
         assert message.encode("utf-8")
+
+
+class TestAdvisories:
+    """What the step `.ci/steps/audit` makes of pip-audit's answers."""
+
+    SAFE, VULNERABLE, UNKNOWN = (
+        {"name": "a", "version": "1", "vulns": []},
+        {"name": "b", "version": "2", "vulns": [{"id": "CVE-2025-32434"}]},
+        {"name": "c", "skip_reason": "Dependency not found on PyPI"},
+    )
+
+    @pytest.fixture(scope="class")
+    def verdict(self):
+        return runpy.run_path(str(ROOT / ".ci/advisories.py"))["verdict"]
+
+    @pytest.mark.parametrize("on_github", [False, True])
+    def test_a_known_vulnerability_fails_everywhere(self, verdict, on_github):
+        text, code = verdict([self.SAFE, self.VULNERABLE], on_github=on_github)
+        assert "b 2: CVE-2025-32434" in text
+        assert code == 1
+
+    @pytest.mark.parametrize("packages", [[SAFE, UNKNOWN], [UNKNOWN], []])
+    def test_what_could_not_be_looked_up_fails_on_github_alone(self, verdict, packages):
+        text, code = verdict(packages, on_github=False)
+        assert "\n" not in text
+        assert code == 0
+        assert verdict(packages, on_github=True)[1] == 1
+
+    def test_all_looked_up_and_safe(self, verdict):
+        assert verdict([self.SAFE], on_github=True) == ("no known vulnerabilities in 1 packages", 0)
