@@ -8,7 +8,6 @@ import polars as pl
 
 from shapleycam.errors import OptionError, nearest
 from shapleycam.experiments.differences import list_differences
-from shapleycam.experiments.protocol import MEASURED_FIELDS, Protocol
 from shapleycam.experiments.results import (
     ADCC_OF_MEANS,
     OF_MEANS,
@@ -20,10 +19,10 @@ from shapleycam.experiments.results import (
 )
 from shapleycam.experiments.results.grouping import HEADS
 from shapleycam.experiments.rows import CURVES, schema_for
+from shapleycam.experiments.rules import MEASURED_FIELDS
 from shapleycam.experiments.store import Store
-from shapleycam.metrics import METRICS
 from shapleycam.metrics.metric import Metric
-from shapleycam.metrics.table import canonical_metric, expand_metrics
+from shapleycam.metrics.table import METRICS, canonical_metric, expand_metrics
 
 PUBLISHED_IMAGES = 50_000
 PUBLISHED_WEIGHTS = ("torchvision, IMAGENET1K_V1", "timm")
@@ -85,6 +84,8 @@ def read_rows(stores: Sequence[Store], model: str, columns: Sequence[str]) -> pl
 
 def describe_deviations(stores: Sequence[Store]) -> tuple[str, ...]:
     """Return how runs differ from the published measurements, a sentence each; what was measured does not count."""
+    from shapleycam.experiments.protocol import Protocol  # which imports torch
+
     published, first = Protocol.paper().as_data(), stores[0]
     records = {name: record for store in stores for name, record in store.manifest["models"].items()}
     # Each model's record has the preprocessing that was used. The protocol's is not compared: where it is None, the

@@ -50,7 +50,7 @@ _READERS = 8
 """Threads that read chunks: enough to keep an object store busy, where each file is a request."""
 _READ_IN_TURN = 16
 """Chunks that a thread reads one after the other, since handing it a task takes as long as reading a small file."""
-_DECODED = 512
+_DECODED = 256
 """Chunks that are decoded together."""
 
 
@@ -181,7 +181,7 @@ class Store:
         chunks = self.measured(model)
         batches = [chunks[start : start + _DECODED] for start in range(0, len(chunks), _DECODED)]
         frames = [self._decode(model, batch, schema, names) for batch in batches]
-        return pl.concat([decode_chunks([], schema, names), *frames], rechunk=True)
+        return pl.concat([decode_chunks([], schema, names), *frames])
 
     def _decode(self, model: str, chunks: Sequence[range], schema: pa.Schema, columns: Sequence[str]) -> pl.DataFrame:
         """Return the rows of several chunks."""

@@ -9,7 +9,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from shapleycam.cams.table import METHODS
+from shapleycam.cams.names import METHOD_NAMES
 from shapleycam.errors import OptionError
 from shapleycam.experiments.results.cells import sort_by_table
 from shapleycam.experiments.results.panels import (
@@ -21,7 +21,7 @@ from shapleycam.experiments.results.panels import (
 )
 from shapleycam.experiments.results.statistics import Array
 from shapleycam.experiments.results.styles import style_of
-from shapleycam.models import paper
+from shapleycam.models.paper_networks import NETWORKS
 
 _CURVES = {"insertion_curve": ("insertion", "pixels added %"), "deletion_curve": ("deletion", "pixels removed %")}
 
@@ -44,14 +44,14 @@ def curves(rows: pl.DataFrame, *, layer: str | None = None, utility: str | None 
     settings = sorted(good.select("layer", "utility").unique().iter_rows())
     layer, utility = select_setting(settings, layer, utility)
     good = good.filter((pl.col("layer") == layer) & (pl.col("utility") == utility))
-    models = sort_by_table(good["model"].unique(), paper.NETWORKS)
+    models = sort_by_table(good["model"].unique(), NETWORKS)
     title = f"Layer {layer}, utility {utility}"
     figure, axes = make_panels(len(models) * len(names), title, columns=len(names))
     for axis, (model, name) in zip(axes, [(model, name) for model in models for name in names], strict=True):
         curve, x_label = _CURVES[name]
         label_axes(axis, f"{model}, {curve}", x_label, "probability")
         rows_with_curve = good.filter((pl.col("model") == model) & pl.col(name).is_not_null())
-        for method in sort_by_table(rows_with_curve["method"].unique(), METHODS):
+        for method in sort_by_table(rows_with_curve["method"].unique(), METHOD_NAMES):
             column = rows_with_curve.filter(method=method)[name]
             _draw(axis, method, _matrix(column, f"{curve} of {method} on {model}"))
     add_legend(figure, axes)

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from shapleycam.cams.table import METHODS, canonical_method
+from shapleycam.cams.names import METHOD_NAMES
 from shapleycam.errors import OptionError, nearest
 from shapleycam.experiments.results.cells import sort_by_table
 from shapleycam.experiments.results.grouping import check_columns
-from shapleycam.metrics import METRICS
-from shapleycam.metrics.table import metric_of
+from shapleycam.metrics.table import METRICS, metric_of
 from shapleycam.names import canonical_name
-from shapleycam.utilities import UTILITIES
+from shapleycam.utilities.names import UTILITY_NAMES
 
 _GROUP_COLUMNS = ("model", "layer", "utility")
 
@@ -83,10 +82,10 @@ def find_disagreements(
         ('0.jpg', 'gradcam', 'shapleycam')
     """
     metric = metric_of(metric).name
-    utility = canonical_name(utility, UTILITIES) or utility
+    utility = canonical_name(utility, UTILITY_NAMES) or utility
     check_columns(rows, [metric])
     measured = _rows_of_group(rows, (model, layer, utility))
-    compared = pl.Enum(_methods_to_compare(sort_by_table(measured["method"].unique(), METHODS), methods))
+    compared = pl.Enum(_methods_to_compare(sort_by_table(measured["method"].unique(), METHOD_NAMES), methods))
     value, method = pl.col(metric), pl.col("method")
     best, worst = (value.arg_max(), value.arg_min())[:: 1 if METRICS[metric].better == "high" else -1]
     differing = (
@@ -113,6 +112,8 @@ def _rows_of_group(rows: pl.DataFrame, group: tuple[str, str, str]) -> pl.DataFr
 
 def _methods_to_compare(measured: Sequence[str], methods: Sequence[str] | None) -> list[str]:
     """Return the methods to compare, in the order of tables."""
+    from shapleycam.cams.table import METHODS, canonical_method  # which import torch
+
     if methods is None:
         return [name for name in measured if name not in METHODS or not METHODS[name].is_baseline]
     canonical_names = {name: canonical_method(name) or name for name in methods}

@@ -11,7 +11,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from shapleycam.cams.table import METHODS
+from shapleycam.cams.names import METHOD_NAMES
 from shapleycam.errors import OptionError, nearest
 from shapleycam.experiments.results.cells import sort_by_table
 from shapleycam.experiments.results.statistics import Array
@@ -67,7 +67,7 @@ def add_legend(figure: Figure, axes: Sequence[Axes]) -> None:
     for axis in axes:
         handles, labels = axis.get_legend_handles_labels()
         artists |= dict(zip(labels, handles, strict=True))
-    names = sort_by_table(artists, METHODS)
+    names = sort_by_table(artists, METHOD_NAMES)
     handles = [artists[name] for name in names]
     added = figure.legend(handles, names, loc="outside right center", fontsize=8, frameon=False, handlelength=3.2)
     for text in added.get_texts():
