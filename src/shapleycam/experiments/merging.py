@@ -18,6 +18,7 @@ from shapleycam.experiments.results import (
     summarise_frames,
 )
 from shapleycam.experiments.results.grouping import HEADS
+from shapleycam.experiments.results.mean_curves import MeanCurve, mean_curves
 from shapleycam.experiments.rows import CURVES, schema_for
 from shapleycam.experiments.rules import MEASURED_FIELDS
 from shapleycam.experiments.store import Store
@@ -53,8 +54,10 @@ def summarise_runs(stores: Sequence[Store], metrics: Sequence[str] | None = None
     return summarise_frames((read_rows(stores, model, needed) for model in _models(stores)), columns)
 
 
-def read_curves(stores: Sequence[Store]) -> pl.DataFrame | None:
-    """Return the rows of all runs with their insertion and deletion curves; None where no run has curves.
+def read_curves(stores: Sequence[Store]) -> list[MeanCurve] | None:
+    """Return the mean insertion and deletion curves of all runs; None where no run has curves.
+
+    The rows of one model at a time are in memory.
 
     Raises:
         OptionError: as `summarise_runs`.
@@ -63,18 +66,21 @@ def read_curves(stores: Sequence[Store]) -> pl.DataFrame | None:
     if not names:
         return None
     columns = (*_KEY, "status", *names)
-    return pl.concat([read_rows(stores, model, columns) for model in _models(stores)], how="vertical_relaxed")
+    return mean_curves(read_rows(stores, model, columns) for model in _models(stores))
 
 
-def read_rows(stores: Sequence[Store], model: str, columns: Sequence[str]) -> pl.DataFrame:
+def read_rows(stores: Sequence[Store], model: str, columns: Sequence[str], image: int | None = None) -> pl.DataFrame:
     """Return the rows of a model in all runs, with these columns; null where a run has not measured one.
+
+    `image` is the position in the dataset of the only image whose rows are read; it needs the column `index`.
 
     Raises:
         OptionError: two runs have results of the same layer, utility and method.
     """
     stores_of_model = [store for store in stores if model in store.manifest["order"]]
     frames = [
-        store.model_rows(model, [name for name in columns if name in _columns(store)]) for store in stores_of_model
+        store.model_rows(model, [name for name in columns if name in _columns(store)], image)
+        for store in stores_of_model
     ]
     if len(stores_of_model) > 1:
         _refuse_duplicates(stores_of_model, frames)

@@ -164,7 +164,7 @@ class Store:
         frame = pl.concat([self.model_rows(model) for model in self.manifest["order"]])
         return frame.with_columns(pl.col(pl.Categorical).cast(pl.String))
 
-    def model_rows(self, model: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    def model_rows(self, model: str, columns: Sequence[str] | None = None, image: int | None = None) -> pl.DataFrame:
         """Return the rows of one model, in the order of images, layers, utilities and methods.
 
         Text is categorical, since the million rows that a model may have hold few distinct words.
@@ -172,16 +172,19 @@ class Store:
         Args:
             model: a model of the run, by name.
             columns: names of columns; None for all.
+            image: the position in the dataset of the only image whose rows are read, for which `index` must be among
+                the columns; None for all.
 
         Raises:
             OptionError: a chunk cannot be read.
         """
         schema = schema_for(self.manifest["protocol"]["metrics"])
         names = schema.names if columns is None else columns
-        chunks = self.measured(model)
+        chunks = [chunk for chunk in self.measured(model) if image is None or image in chunk]
         batches = [chunks[start : start + _DECODED] for start in range(0, len(chunks), _DECODED)]
         frames = [self._decode(model, batch, schema, names) for batch in batches]
-        return pl.concat([decode_chunks([], schema, names), *frames])
+        rows = pl.concat([decode_chunks([], schema, names), *frames])
+        return rows if image is None else rows.filter(index=image)
 
     def _decode(self, model: str, chunks: Sequence[range], schema: pa.Schema, columns: Sequence[str]) -> pl.DataFrame:
         """Return the rows of several chunks."""

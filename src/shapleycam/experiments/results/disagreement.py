@@ -85,12 +85,14 @@ def find_disagreements(
     utility = canonical_name(utility, UTILITY_NAMES) or utility
     check_columns(rows, [metric])
     measured = _rows_of_group(rows, (model, layer, utility))
-    compared = pl.Enum(_methods_to_compare(sort_by_table(measured["method"].unique(), METHOD_NAMES), methods))
+    names = sort_by_table(measured["method"].unique(), METHOD_NAMES)
+    compared = pl.Enum(_methods_to_compare(names, methods))
     value, method = pl.col(metric), pl.col("method")
     best, worst = (value.arg_max(), value.arg_min())[:: 1 if METRICS[metric].better == "high" else -1]
     differing = (
-        measured.filter(method.is_in(compared.categories.to_list()), value.cast(pl.Float64).is_finite())
-        .sort(method.cast(compared))  # so that the first of those with the same value is the first in the tables
+        measured.select("index", pl.col("image").cast(pl.String), value, method.cast(compared, strict=False))
+        .filter(method.is_not_null(), value.cast(pl.Float64).is_finite())
+        .sort(method)  # so that the first of those with the same value is the first in the tables
         .group_by("index", "image")
         .agg(best=method.get(best), best_value=value.get(best), worst=method.get(worst), worst_value=value.get(worst))
         .with_columns(spread=(pl.col("best_value") - pl.col("worst_value")).abs())
@@ -102,10 +104,10 @@ def find_disagreements(
 
 def _rows_of_group(rows: pl.DataFrame, group: tuple[str, str, str]) -> pl.DataFrame:
     """Return the rows with results of one model, layer and utility."""
-    good = rows.with_columns(pl.col(pl.Categorical).cast(pl.String)).filter(status="ok")
-    selected = good.filter(pl.col(name) == part for name, part in zip(_GROUP_COLUMNS, group, strict=True))
+    good = pl.col("status") == "ok"
+    selected = rows.filter(good, *(pl.col(name) == part for name, part in zip(_GROUP_COLUMNS, group, strict=True)))
     if selected.is_empty():
-        known = sorted(", ".join(parts) for parts in good.select(_GROUP_COLUMNS).unique().rows())
+        known = sorted(", ".join(parts) for parts in rows.filter(good).select(_GROUP_COLUMNS).unique().rows())
         raise OptionError(f"no results of {', '.join(group)}; expected one of: {'; '.join(known) or 'none is there'}")
     return selected
 
