@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from errno import ENOSPC
-from pathlib import Path
+from errno import EINVAL, EIO, ENOSPC, ENOTSUP
+from pathlib import Path, PureWindowsPath
+from urllib.parse import unquote
 
 import pytest
 
+from helpers.platforms import posix_only
+from shapleycam import files
 from shapleycam.errors import OptionError
-from shapleycam.files import make_folder, write_atomically
+from shapleycam.files import UNFINISHED, make_folder, portable_name, write_atomically
 
 
 def names(folder: Path) -> list[str]:
@@ -25,6 +28,23 @@ def stumble(error: Exception):
         raise error
 
     return write
+
+
+def raise_(error: Exception):
+    """Return a function that raises."""
+
+    def function(*_, **__):
+        raise error
+
+    return function
+
+
+def in_use(number: int | None) -> PermissionError:
+    """Return the error of Windows with this number; None is that of other systems."""
+    error = PermissionError(13, "in use")
+    if number is not None:
+        error.winerror = number
+    return error
 
 
 class TestWriteWhole:
@@ -85,6 +105,7 @@ class TestWriteWhole:
         expected = f"{tmp_path / 'maps'}: cannot be written (No such file or directory); choose another folder"
         assert str(caught.value) == expected
 
+    @posix_only
     @pytest.mark.parametrize("mask", [0o022, 0o077])
     def test_permissions_are_those_of_any_new_file(self, tmp_path, mask):
         before = os.umask(mask)
@@ -99,6 +120,114 @@ class TestWriteWhole:
     def test_longest_name(self, tmp_path):
         path = tmp_path / ("n" * 251 + ".png")
         assert write_atomically(path, lambda file: file.write(b"new")).read_bytes() == b"new"
+
+    @pytest.mark.parametrize("number", [EINVAL, ENOTSUP])
+    def test_a_disk_without_fsync_has_the_file(self, tmp_path, monkeypatch, number):
+        monkeypatch.setattr(os, "fsync", raise_(OSError(number, "no fsync here")))
+        assert write_atomically(tmp_path / "a.png", lambda file: file.write(b"new")).read_bytes() == b"new"
+
+    def test_a_disk_that_fails_to_sync_is_said(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(os, "fsync", raise_(OSError(EIO, "Input/output error")))
+        with pytest.raises(OptionError, match=r"a\.png: cannot be written \(Input/output error\)"):
+            write_atomically(tmp_path / "a.png", lambda file: file.write(b"new"))
+        assert names(tmp_path) == []
+
+    @posix_only
+    def test_a_folder_that_cannot_be_read_has_the_file(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(os, "open", raise_(PermissionError(13, "Permission denied")))
+        assert write_atomically(tmp_path / "a.png", lambda file: file.write(b"new")).read_bytes() == b"new"
+
+
+class TestFileInUseOnWindows:
+    """Windows refuses to rename over an open file; its errors carry `winerror`."""
+
+    @pytest.fixture(autouse=True)
+    def waits(self, monkeypatch):
+        waits: list[float] = []
+        monkeypatch.setattr(files.time, "sleep", waits.append)
+        return waits
+
+    @staticmethod
+    def refuse_renames(monkeypatch, times: int, number: int | None) -> None:
+        """Let the first renames fail."""
+        rename, errors = Path.replace, [in_use(number)] * times
+
+        def replace(path, target):
+            if errors:
+                raise errors.pop()
+            return rename(path, target)
+
+        monkeypatch.setattr(Path, "replace", replace)
+
+    @pytest.mark.parametrize("number", [5, 32, 33])
+    def test_is_tried_again(self, tmp_path, monkeypatch, waits, number):
+        self.refuse_renames(monkeypatch, 3, number)
+        (tmp_path / "a.png").write_bytes(b"old")
+        assert write_atomically(tmp_path / "a.png", lambda file: file.write(b"new")).read_bytes() == b"new"
+        assert len(waits) == 3
+        assert names(tmp_path) == ["a.png"]
+
+    def test_is_said_after_a_second(self, tmp_path, monkeypatch, waits):
+        self.refuse_renames(monkeypatch, 1000, 32)
+        (tmp_path / "a.png").write_bytes(b"old")
+        with pytest.raises(OptionError) as caught:
+            write_atomically(tmp_path / "a.png", lambda file: file.write(b"new"))
+        assert str(caught.value).endswith("cannot be written (in use); close the program that has it open")
+        assert 0.5 < sum(waits) < 2
+        assert (tmp_path / "a.png").read_bytes() == b"old"
+        assert names(tmp_path) == ["a.png"]
+
+    def test_another_refusal_is_said_at_once(self, tmp_path, monkeypatch, waits):
+        self.refuse_renames(monkeypatch, 1000, None)
+        with pytest.raises(OptionError, match="cannot be written"):
+            write_atomically(tmp_path / "a.png", lambda file: file.write(b"new"))
+        assert waits == []
+
+    def test_unfinished_file_in_use_is_left(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(Path, "unlink", raise_(in_use(32)))
+        with pytest.raises(OptionError, match="No space left"):
+            write_atomically(tmp_path / "a.png", stumble(OSError(ENOSPC, "No space left on device")))
+        assert [name.startswith(UNFINISHED) for name in names(tmp_path)] == [True]
+
+
+class TestPortableName:
+    NAMES = (
+        *(
+            "a",
+            "A b",
+            "timm:resnet18",
+            "a/b",
+            "a\\b",
+            "..",
+            ".",
+            "a.",
+            "a.%2E",
+            "a ",
+            "con",
+            "CON",
+            "Aux.txt",
+            "com1.x.y",
+        ),
+        *("com", "nul", "conv1", "%41", "<lambda>", 'a"|?*b', "line\nbreak", "módèle", "caf\udce9", "layer4.1.relu"),
+    )
+
+    @pytest.mark.parametrize("text", NAMES)
+    def test_is_a_name_on_every_system(self, text):
+        name = portable_name(text)
+        assert name.isascii()
+        assert name.isprintable()
+        assert not set(name) & set('<>:"/\\|?*')
+        assert name[-1] not in ". "
+        assert not PureWindowsPath(name).is_reserved()
+        assert PureWindowsPath("folder", name).name == name
+
+    @pytest.mark.parametrize("text", NAMES)
+    def test_the_text_can_be_had_back(self, text):
+        assert unquote(portable_name(text), errors="surrogateescape") == text
+
+    @pytest.mark.parametrize("text", ["before-pool_rest", "ranks_adcc_layer4.1_logit", "gradcam~2"])
+    def test_usual_names_stay(self, text):
+        assert portable_name(text) == text
 
 
 class TestFolder:
@@ -124,3 +253,6 @@ class TestFolder:
         with pytest.raises(OptionError) as caught:
             make_folder(path)
         assert str(caught.value) == f"{path}: cannot be written (Not a directory); choose another folder with out="
+
+    def test_nothing_is_left_of_the_trial(self, tmp_path):
+        assert names(make_folder(tmp_path / "maps")) == []

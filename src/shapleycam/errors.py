@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
+from contextvars import ContextVar
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shapleycam.printable import printable_text
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 
 class ShapleyCamError(Exception):
@@ -26,6 +29,9 @@ class ShapleyCamError(Exception):
         ...     print(error)
         utility 'REST2' is unknown; did you mean 'rest'?
     """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable_text(message))  # a file name in it may be no UTF-8, which cannot be written
 
 
 class ImageError(ShapleyCamError):
@@ -88,6 +94,13 @@ class ShapleyCamWarning(UserWarning):
         >>> with warnings.catch_warnings():
         ...     warnings.simplefilter("ignore", ShapleyCamWarning)
         ...     warnings.warn("the heatmap is zero everywhere", ShapleyCamWarning)
+    """
+
+
+class DatasetWarning(ShapleyCamWarning):
+    """Issued where files, samples or columns of a dataset are left out; the message says which.
+
+    Rename them if they are wanted.
     """
 
 
@@ -168,8 +181,30 @@ class EfficiencyGapWarning(ShapleyCamWarning):
     """
 
 
+_ignored: ContextVar[tuple[type[ShapleyCamWarning], ...]] = ContextVar("ignored", default=())
+"""The warnings that are not issued in this thread; `warnings.catch_warnings` would change the whole process."""
+
+
+@contextlib.contextmanager
+def ignore_warnings(category: type[ShapleyCamWarning] = ShapleyCamWarning) -> Iterator[None]:
+    """Issue none of our warnings of a category inside the context, in this thread alone.
+
+    Examples:
+        >>> from shapleycam.errors import BlankHeatmapWarning, ignore_warnings, warn
+        >>> with ignore_warnings():
+        ...     warn(BlankHeatmapWarning, "nobody sees this")
+    """
+    token = _ignored.set((*_ignored.get(), category))
+    try:
+        yield
+    finally:
+        _ignored.reset(token)
+
+
 def warn(category: type[ShapleyCamWarning], message: str) -> None:
     """Issue a warning that names the line of the user's own code, not of this package or of PyTorch's decorators."""
+    if issubclass(category, _ignored.get()):
+        return
     torch = sys.modules.get("torch")
     inner = (
         str(Path(__file__).parent),
@@ -179,7 +214,7 @@ def warn(category: type[ShapleyCamWarning], message: str) -> None:
     level, frame = 1, sys._getframe()  # noqa: SLF001
     while frame.f_back is not None and frame.f_code.co_filename.startswith(inner):
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(printable_text(message), category, stacklevel=level)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

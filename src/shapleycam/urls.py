@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
-from pathlib import Path
+from pathlib import PurePath
 
 _URL = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]+):/+(?P<rest>.*)", re.DOTALL)
 
 
-def url_of(path: str | Path) -> str | None:
-    """Return the URL that a path was made of, None for a path of the file system.
+def url_of(path: str | PurePath) -> str | None:
+    """Return the URL that a path was made of, None for a path of the file system, such as `C:/photos`.
 
-    `Path` keeps only one of a URL's two slashes; the other is put back.
+    `Path` keeps only one of a URL's two slashes, and on Windows makes backslashes of them; they are put back.
 
     Examples:
         >>> url_of(Path("https://example.org/cat.jpg")), url_of("cat.jpg")
         ('https://example.org/cat.jpg', None)
     """
-    match = _URL.fullmatch(str(path))
-    return f"{match['scheme']}://{match['rest']}" if match and not Path(path).exists() else None
+    match = _URL.fullmatch(path if isinstance(path, str) else path.as_posix())
+    exists = os.path.exists(path)  # noqa: PTH110  Path.exists raises for some names
+    return f"{match['scheme']}://{match['rest']}" if match and not exists else None

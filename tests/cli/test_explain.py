@@ -18,6 +18,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import shapleycam
+from helpers.platforms import linux_only
 from shapleycam.explanations.evidence import describe_evidence
 
 LABELS = ("cat", "dog", "heron", "stork")
@@ -154,7 +155,18 @@ class TestPhotographs:
         for number, document in enumerate(documents):
             assert open_png(document["files"][0]).width == 40 + number
 
-    @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such file names")
+    @linux_only  # macOS takes these two names for one
+    def test_names_of_two_spellings_do_not_overwrite_each_other_on_other_systems(self, run, tiny, photo):
+        names = ["caf\u00e9.png", "cafe\u0301.png"]
+        for name in names:
+            Path(name).write_bytes(photo.read_bytes())
+        documents = read_documents(run("explain", *names, "--model", tiny, "--json", "--quiet"))
+        assert [document["files"][0] for document in documents] == [
+            "caf\u00e9_shapleycam.png",
+            "cafe\u0301-2_shapleycam.png",
+        ]
+
+    @linux_only
     def test_names_that_cannot_be_printed(self, run, tiny, photo):
         photo.rename(os.fsdecode(b"caf\xe9.png"))
         ran = run("explain", os.fsdecode(b"caf\xe9.png"), "--model", tiny)

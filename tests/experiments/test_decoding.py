@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 from typing import ClassVar
 
 import numpy as np
@@ -11,10 +13,11 @@ from PIL import Image
 
 from helpers.small_evaluations import PREPROCESS, QUICK, folder_of, picture, plain, run_evaluation, tiny_network
 from shapleycam import Explainer
-from shapleycam.experiments import decoding
+from shapleycam.errors import OptionError
+from shapleycam.experiments import RunSettings, decoding
 from shapleycam.experiments.chunk import ChunkDecoder
 from shapleycam.experiments.datasets.opening import open_dataset
-from shapleycam.experiments.engines.local import prepare_ahead
+from shapleycam.experiments.engines.local import forks_processes, prepare_ahead
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
 
@@ -54,13 +57,43 @@ class TestOrder:
         assert list(decode_batches(open_dataset(shots), PREPROCESS, [], 0)) == []
 
     def test_ends_at_once_when_closed(self, shots):
-        import multiprocessing
-
         others = set(multiprocessing.active_children())
         images = decode_batches(open_dataset(shots), PREPROCESS, [[index] for index in range(70)], 2)
         assert next(images)[0].index == 0
         images.close()
         assert set(multiprocessing.active_children()) <= others
+
+
+class TestProcessesThatAreNotForked:
+    """As on Windows, macOS, and Linux from Python 3.14 on."""
+
+    @pytest.fixture(params=["spawn", "forkserver"])
+    def method(self, request):
+        before = multiprocessing.get_start_method(allow_none=True)
+        multiprocessing.set_start_method(request.param, force=True)
+        yield request.param
+        multiprocessing.set_start_method(before, force=True)
+
+    def test_images_are_the_same(self, shots, method):
+        (forked,), (image,) = (decode_batches(open_dataset(shots), PREPROCESS, [[3]], workers) for workers in (0, 1))
+        assert np.array_equal(forked[0].array, image[0].array)
+
+    def test_what_cannot_be_sent_is_refused(self, shots, method):
+        with pytest.raises(OptionError) as caught:
+            decode_all(shots, lambda photo: PREPROCESS(photo) * 1, workers=1)
+        message = str(caught.value)
+        assert message.startswith("photographs cannot be sent to decoding processes (")
+        assert message.endswith("such as functions of a module, or decode with workers=0")
+        assert "\n" not in message
+
+    def test_by_default_there_are_none(self, monkeypatch, method):
+        monkeypatch.setattr(os, "cpu_count", lambda: 16)
+        assert RunSettings().workers == 0
+
+    def test_the_method_may_still_be_chosen(self, method):
+        multiprocessing.set_start_method(None, force=True)
+        forks_processes()
+        assert multiprocessing.get_start_method(allow_none=True) is None
 
 
 class TestImages:

@@ -599,6 +599,13 @@ class TestFatal:
         assert text.startswith("models named tiny twice; expected each model once")
         assert not (tmp_path / "out").exists()
 
+    def test_models_of_names_that_differ_in_case_only(self, few, tmp_path):
+        """Their rows would be in one folder on Windows and macOS."""
+        models = [tiny_network(), replace(tiny_network(1), name="Tiny")]
+        text = self.fails(OptionError, few, tmp_path / "out", models)
+        assert text.startswith("models named Tiny, tiny twice (upper and lower case count as one); expected each model")
+        assert not (tmp_path / "out").exists()
+
     def test_no_models(self, few, tmp_path):
         assert "no models were given" in self.fails(OptionError, few, tmp_path / "out", [])
 

@@ -131,7 +131,9 @@ class TestChunks:
                 run.write("a", range(32), table(range(32)))
             assert len(run.rows()) == 32
 
-    @pytest.mark.parametrize("name", ["a/b", "timm:resnet50", "a b", "..", "%2F", "a=1", "módèle", "x" * 200])
+    @pytest.mark.parametrize(
+        "name", ["a/b", "timm:resnet50", "a b", "..", "%2F", "a=1", "módèle", "x" * 200, ".", "a.", "con"]
+    )
     def test_names_of_models(self, tmp_path, name):
         with open_run(tmp_path / "k=1" / "out", manifest_of(order=[name]), 16) as run:
             run.write(name, range(32), table(range(32), name))

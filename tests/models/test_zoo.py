@@ -45,7 +45,7 @@ def same_weights(model: nn.Module, expected_model: nn.Module) -> bool:
 
 
 def write_code(path: Path, code: str) -> str:
-    path.write_text(code)
+    path.write_text(code, encoding="utf-8")
     return f"{path}:make"
 
 
@@ -233,6 +233,18 @@ def test_of_a_missing_function_the_nearest_are_told(tmp_path):
     write_code(tmp_path / "mine.py", MODULE)
     with pytest.raises(ModelError, match=r"mine\.py has no function 'makes'; did you mean 'make'\?"):
         zoo.load_network(f"{tmp_path / 'mine.py'}:makes")
+
+
+@pytest.mark.parametrize("name", ["mine.py", "nets/mine.py", r"C:\nets\mine.py"])
+def test_a_file_without_a_function_is_refused(name):
+    with pytest.raises(ModelError) as caught:
+        zoo.load_network(name)
+    assert str(caught.value) == f"model {name!r}: a file without a function; write {name}:function"
+
+
+def test_the_colon_of_a_drive_is_no_source_of_models():
+    with pytest.raises(ModelError, match=r"no such file as C:\\nets\\mine\.py; write path/to/file\.py:function"):
+        zoo.load_network(r"C:\nets\mine.py:make")
 
 
 @pytest.mark.parametrize(

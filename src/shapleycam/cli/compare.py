@@ -11,7 +11,9 @@ from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_facts, print_json, print_table, progress
 from shapleycam.cli.explainers import make_explainer, transform_of
 from shapleycam.cli.groups import ComputeGroup, LayersNetworkGroup, PrintGroup, QuestionGroup, RegionEstimatorGroup
+from shapleycam.cli.output_names import output_stem
 from shapleycam.cli.photographs import demo_photo
+from shapleycam.printable import printable_name
 
 
 @dataclass(frozen=True)
@@ -60,18 +62,20 @@ def compare(
     caption = f"{first.label()} ({score}), {explainer.name}, layer {first.layer}"
     panels = [(name, explanation.overlay(on=picture.view)) for name, explanation in comparison.items()]
     figure = grid(panels, columns=5, caption=caption)
-    file = write_atomically(picture.out / f"{photo.stem}_compare.png", lambda stream: figure.save(stream, format="PNG"))
+    file = write_atomically(
+        picture.out / f"{output_stem(photo)}_compare.png", lambda stream: figure.save(stream, format="PNG")
+    )
     evidence = {name: describe_evidence(explanation.values[0]) for name, explanation in comparison.items()}
     if printing.as_json:
         print_json(
             {
-                "image": str(photo),
+                "image": printable_name(str(photo)),
                 "model": explainer.name,
                 "utility": first.utility_name,
                 "class": int(first.target[0]),
                 "label": first.label(),
                 "layer": first.layer,
-                "file": str(file),
+                "file": printable_name(str(file)),
                 "evidence": evidence,
             }
         )
@@ -80,5 +84,5 @@ def compare(
     for name, sentence in evidence.items():
         row = method_of(name)
         table.add_row(name, row.basis.name, row.spread_name, sentence)
-    print_facts(str(photo), {"explained": caption, "written": str(file)})
+    print_facts(printable_name(str(photo)), {"explained": caption, "written": printable_name(str(file))})
     print_table(table)

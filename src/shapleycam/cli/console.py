@@ -56,6 +56,19 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
+def print_document(text: str) -> None:
+    """Print a text that other programs read, such as CSV: in UTF-8 where stdout is a file or a pipe, on every system.
+
+    Windows' own encoding there has no letters of other languages, and they would become escapes in the data.
+    """
+    if sys.stdout.isatty():
+        sys.stdout.write(text)
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode(errors="surrogateescape"))
+    sys.stdout.flush()
+
+
 @contextmanager
 def notes(*, quiet: bool) -> Iterator[None]:
     """Print the library's warnings as notes while the context lasts, each text once; none where it is quiet."""

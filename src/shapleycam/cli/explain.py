@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,8 +23,10 @@ from shapleycam.cli.groups import (
     RegionEstimatorGroup,
 )
 from shapleycam.cli.messages import name_options
+from shapleycam.cli.output_names import unique_stems
 from shapleycam.cli.photographs import list_photographs
 from shapleycam.errors import OptionError
+from shapleycam.printable import printable_name
 from shapleycam.urls import url_of
 
 if TYPE_CHECKING:
@@ -138,23 +139,9 @@ def _batches(paths: Sequence[Path], size: int) -> list[list[Photograph]]:
     """Return the photographs of each forward pass."""
     from shapleycam.cli.explaining import Photograph
 
-    stems = _stems(paths)
+    stems = unique_stems(paths)
     photographs = [Photograph(path, stems[path]) for path in paths]
     return [photographs[start : start + size] for start in range(0, len(photographs), size)]
-
-
-def _stems(paths: Sequence[Path]) -> dict[Path, str]:
-    """Return a stem for each photograph's files: its own, numbered where several share it.
-
-    Stems that differ in upper and lower case alone count as shared, as some file systems have it.
-    """
-    taken: set[str] = set()
-    stems: dict[Path, str] = {}
-    for path in paths:
-        numbered = (path.stem if number == 1 else f"{path.stem}-{number}" for number in count(1))
-        stems[path] = next(stem for stem in numbered if stem.casefold() not in taken)
-        taken.add(stems[path].casefold())
-    return stems
 
 
 def _write_and_print(result: PhotographResult, *, as_json: bool) -> None:
@@ -163,10 +150,11 @@ def _write_and_print(result: PhotographResult, *, as_json: bool) -> None:
         _write(file, content)
     if result.summary is None:
         return
+    name = printable_name(str(result.path))
     if as_json:
-        print_json({"image": str(result.path), **result.summary.as_data()})
+        print_json({"image": name, **result.summary.as_data()})
     else:
-        print_facts(str(result.path), result.summary.lines())
+        print_facts(name, result.summary.lines())
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -178,7 +166,8 @@ def _write(path: Path, content: bytes) -> None:
 
 def _report_error(path: Path, reason: str, *, as_json: bool) -> None:
     """Print why a photograph has no explanation; with `as_json` also on stdout."""
-    own_texts = (str(path),)
+    name = url_of(path) or printable_name(str(path))
+    own_texts = (name,)
     print_error(reason, own_texts=own_texts)
     if as_json:
-        print_json({"image": url_of(path) or str(path), "error": name_options(reason, own_texts=own_texts)})
+        print_json({"image": name, "error": name_options(reason, own_texts=own_texts)})

@@ -13,7 +13,9 @@ from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_facts, print_json, print_table
 from shapleycam.cli.explainers import make_explainer, transform_of
 from shapleycam.cli.groups import ComputeGroup, OneLayerNetworkGroup, PrintGroup, parse_players
+from shapleycam.cli.output_names import output_stem
 from shapleycam.cli.photographs import demo_photo
+from shapleycam.printable import printable_name
 
 if TYPE_CHECKING:
     from shapleycam.game import Game
@@ -79,17 +81,19 @@ def interactions(
     lines = [(*row["centres"], row["interaction"]) for row in rows if None not in row["centres"]]
     height, width = game.layout.grid
     figure = draw_pairs(explanation.overlay(kind="values", on="input"), (height, width), lines)
-    file = write_atomically(out / f"{photo.stem}_interactions.png", lambda stream: figure.save(stream, format="PNG"))
+    file = write_atomically(
+        out / f"{output_stem(photo)}_interactions.png", lambda stream: figure.save(stream, format="PNG")
+    )
     value = f"{explanation.utility_name} {float(explanation.utility[0]):.4g}"
     facts = {
         "explained": f"{explanation.label()}, {value}, layer {explanation.layer} of {explainer.name}",
         "from": f"{pairs.rounds} rounds of sampling" if pairs.rounds else "the second-order game",
-        "written": str(file),
+        "written": printable_name(str(file)),
     }
     if printing.as_json:
-        print_json({"image": str(photo), **facts, "pairs": rows})
+        print_json({"image": printable_name(str(photo)), **facts, "pairs": rows})
         return
-    print_facts(str(photo), facts)
+    print_facts(printable_name(str(photo)), facts)
     table = Table("place", "place", "interaction", "standard error", box=None)
     for row in rows:
         error = "" if row["stderr"] is None else f"{row['stderr']:.3g}"

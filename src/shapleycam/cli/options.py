@@ -108,7 +108,10 @@ Limit: TypeAlias = Annotated[int | None, typer.Option("--limit", min=1, help="On
 Workers: TypeAlias = Annotated[
     int | None,
     typer.Option(
-        "--workers", min=0, help="Processes that decode photographs ahead; default: as cores are to spare, 0 of two."
+        "--workers",
+        min=0,
+        help="Processes that decode photographs ahead; default: as cores are to spare, 0 of two; 0 on Windows, macOS "
+        "and from Python 3.14 on, where they are slow to start.",
     ),
 ]
 EngineName: TypeAlias = Annotated[

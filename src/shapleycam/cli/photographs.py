@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from shapleycam.cli.console import print_error
 from shapleycam.errors import ImageError
+from shapleycam.printable import printable_name
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,4 +68,4 @@ def read_batches(
 def print_unreadable(unreadable: Iterable[Unreadable]) -> None:
     """Print an error for each path that could not be read."""
     for failure in unreadable:
-        print_error(failure.reason, own_texts=(str(failure.path),))
+        print_error(failure.reason, own_texts=(printable_name(str(failure.path)),))

@@ -16,6 +16,7 @@ from shapleycam.cli.groups import BatchComputeGroup, EstimatorGroup, NetworkGrou
 from shapleycam.cli.option_groups import option_names
 from shapleycam.cli.photographs import list_photographs, print_unreadable, read_batches
 from shapleycam.errors import OptionError
+from shapleycam.printable import printable_name
 from shapleycam.urls import url_of
 
 if TYPE_CHECKING:
@@ -127,7 +128,9 @@ def report(
                 )
             bar.advance(len(failures) + len(batch.sources if batch else ()))
     if pages:
-        reasons = [(url_of(failure.path) or str(failure.path), failure.reason) for failure in unreadable]
+        reasons = [
+            (url_of(failure.path) or printable_name(str(failure.path)), failure.reason) for failure in unreadable
+        ]
         _write(file, render_photographs(pages, reasons))
     if unreadable:
         raise typer.Exit(REFUSED)
@@ -166,7 +169,10 @@ def _find_runs(sources: list[str]) -> list[str]:
 
 def _name(run: str) -> str:
     """Return the name of a run's folder, for the name of the report."""
-    return (run.rstrip("/").rpartition("/")[2] if "://" in run else Path(run).resolve().name) or "report"
+    from shapleycam.files import portable_name
+
+    name = portable_name(run.rstrip("/").rpartition("/")[2]) if "://" in run else Path(run).resolve().name
+    return name or "report"
 
 
 def _refuse_options(context: typer.Context, names: Sequence[str], kind: str) -> None:

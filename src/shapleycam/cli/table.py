@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from shapleycam.cli.console import print_note
+from shapleycam.cli.console import print_document, print_note
 from shapleycam.cli.messages import options_in_errors
 from shapleycam.cli.results import print_summary, published_figures
 
@@ -47,7 +47,7 @@ def table(
     from shapleycam.experiments import Store
     from shapleycam.experiments.merging import read_curves, summarise_runs
     from shapleycam.experiments.results import LAYOUTS
-    from shapleycam.files import write_atomically
+    from shapleycam.files import portable_name, write_atomically
 
     stores = [Store(path) for path in runs]
     summary = summarise_runs(stores, metric)
@@ -58,7 +58,7 @@ def table(
         write = LAYOUTS["markdown" if form == "terminal" else form]  # a terminal's table in a file is Markdown
         text = write(summary, intervals=intervals, against=published_figures(stores) if against else None)
         if out is None:
-            typer.echo(text, nl=False)
+            print_document(text)
         else:
             typer.echo(f"written {write_atomically(out, lambda stream: stream.write(text.encode()))}")
     if folder is not None:
@@ -67,7 +67,7 @@ def table(
         rows = read_curves(stores)
         for layer, utility in summary.settings:
             for figure in available_figures(summary.at(layer, utility), rows):
-                _save(figure.draw, folder / f"{figure.name}.png")
+                _save(figure.draw, folder / f"{portable_name(figure.name)}.png")
 
 
 def _figures_folder(path: Path) -> Path:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from shapleycam.errors import ImageError, ModelError
 from shapleycam.experiments.datasets.dataset import Dataset
+from shapleycam.experiments.datasets.snapshot import Snapshot
 from shapleycam.experiments.decoding import DecodedImage, decode_image
 from shapleycam.experiments.differences import list_differences
 from shapleycam.experiments.evaluated_model import LoadedModel
@@ -32,10 +33,13 @@ class ChunkDecoder:
 
     dataset: Dataset
     preprocess: Transform
+    snapshot: Snapshot | None = None
 
     def __call__(self, chunk: range) -> DecodedChunk:
         """Return the images of a chunk, or why they cannot be read."""
-        return DecodedChunk(chunk, [decode_image(self.dataset, self.preprocess, index) for index in chunk])
+        return DecodedChunk(
+            chunk, [decode_image(self.dataset, self.preprocess, index, self.snapshot) for index in chunk]
+        )
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from shapleycam.errors import ImageError
 from shapleycam.experiments.datasets.dataset import Dataset
+from shapleycam.experiments.datasets.snapshot import Snapshot
 from shapleycam.explaining.photographs import prepare_photograph
 from shapleycam.images import Box
 from shapleycam.models.network import Transform
+from shapleycam.printable import printable_text
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,11 @@ class DecodedImage:
         return torch.from_numpy(self.array)
 
 
-def decode_image(dataset: Dataset, preprocess: Transform, index: int) -> DecodedImage:
-    """Return an image of a dataset as the network takes it; what is wrong with it is returned as its `error`."""
+def decode_image(dataset: Dataset, preprocess: Transform, index: int, snapshot: Snapshot | None = None) -> DecodedImage:
+    """Return an image of a dataset as the network takes it; what is wrong with it is returned as its `error`.
+
+    An image whose content is no more that of the `snapshot` is an error.
+    """
     name = dataset.names[index]
     try:
         image, source, size = prepare_photograph(dataset.open(index), preprocess, name)
@@ -47,6 +52,9 @@ def decode_image(dataset: Dataset, preprocess: Transform, index: int) -> Decoded
     except ImageError as error:
         return DecodedImage(index, None, error=str(error))
     except Exception as error:  # noqa: BLE001  # the user's preprocessing may raise anything for one photograph
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = printable_text(" ".join(f"{type(error).__name__}: {error}".split()))
         return DecodedImage(index, None, error=f"{name}: preprocessing raised {reason}; mend preprocess=")
+    if snapshot is not None and snapshot.differs(dataset, index):
+        reason = "its content was changed after the run began; put it back, or evaluate into another folder"
+        return DecodedImage(index, None, error=f"{name}: {reason}")
     return DecodedImage(index, array, size, source.box)

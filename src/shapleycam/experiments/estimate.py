@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import torch
 
-from shapleycam.errors import ImageError, ModelError, ShapleyCamWarning
+from shapleycam.errors import ImageError, ModelError, ignore_warnings
 from shapleycam.experiments.chunk_identity import ChunkIdentity, encode_chunk
 from shapleycam.experiments.decoding import DecodedImage, decode_image
 from shapleycam.experiments.evaluated_model import EvaluatedModel, LoadedModel
@@ -72,8 +71,7 @@ def _try_model(evaluation: Evaluation, evaluated_model: EvaluatedModel, pending:
     decoding = time.perf_counter() - start
     if not batch:
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ShapleyCamWarning)  # the run itself will say so
+    with ignore_warnings():  # the run itself will say so
         # Untimed, since a long run does it once: it plans how heads are run, chooses kernels and allocates memory.
         passes, most_passes = _count_passes(loaded, batch)
         _evaluate(loaded, batch)
@@ -106,7 +104,7 @@ def _evaluate(loaded: LoadedModel, batch: Sequence[DecodedImage]) -> list[Row]:
 
 
 def _count_passes(loaded: LoadedModel, batch: Sequence[DecodedImage]) -> tuple[Passes | None, Passes | None]:
-    """Return the passes of one image at all layers, as `Trial` has them; of one image where not all can be explained."""
+    """Return the passes of one image at all layers, counted on all images or on one that can be explained."""
     for images in (batch, *([image] for image in batch)):
         try:
             counts = [_count_passes_at(evaluator, images) for evaluator in loaded.evaluators]
@@ -134,7 +132,7 @@ def _count_passes_at(evaluator: LayerEvaluator, batch: Sequence[DecodedImage]) -
 
 
 def _measure_bytes(rows: Sequence[Row], protocol: Protocol) -> tuple[float, float]:
-    """Return the bytes of a chunk's file apart from its images, and those that an image adds, from files of the rows."""
+    """Return the bytes of a chunk's file apart from its images, and those that each image adds, by writing rows."""
     images = list(dict.fromkeys(row["index"] for row in rows))
     sizes = [
         _size_of_file([row for row in rows if row["index"] in images[:count]], protocol) for count in (1, len(images))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,7 +9,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from shapleycam.errors import BlankHeatmapWarning, DerivativeError, ImageError, ModelError, OptionError
+from shapleycam.errors import BlankHeatmapWarning, DerivativeError, ImageError, ModelError, OptionError, ignore_warnings
 from shapleycam.experiments.decoding import DecodedImage
 from shapleycam.experiments.image_metadata import ImageMetadata
 from shapleycam.experiments.protocol import Protocol
@@ -94,8 +93,7 @@ class LayerEvaluator:
     ) -> Iterator[Row]:
         """Yield a row for each method and image."""
         protocol = self.protocol
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", BlankHeatmapWarning)  # the row says so
+        with ignore_warnings(BlankHeatmapWarning):  # the row says so
             explanations = traced_batch.compare(protocol.methods, target, utility, protocol.estimator_options)
         explanation = next(iter(explanations.values()))
         metrics = self._metric_evaluator(utility, traced_batch, explanations, images)

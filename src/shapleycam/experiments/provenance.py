@@ -61,7 +61,7 @@ def code_hash(model: nn.Module, name: str | None) -> str:
 def _processor() -> str:
     """Return the processor's name, which Linux has in /proc/cpuinfo only."""
     try:
-        with open("/proc/cpuinfo") as lines:  # noqa: PTH123
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:  # noqa: PTH123
             return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor()

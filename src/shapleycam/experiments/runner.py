@@ -17,6 +17,7 @@ from shapleycam.experiments.chunk import ChunkDecoder, ChunkEvaluator
 from shapleycam.experiments.datasets.annotations.base import Annotations, fingerprint_of
 from shapleycam.experiments.datasets.dataset import Dataset
 from shapleycam.experiments.datasets.opening import open_dataset
+from shapleycam.experiments.datasets.snapshot import Snapshot, take_snapshot
 from shapleycam.experiments.evaluated_model import EvaluatedModel, LoadedModel, Model
 from shapleycam.experiments.lazy import Lazy
 from shapleycam.experiments.progress import ProgressListener, SilentListener
@@ -72,9 +73,11 @@ class Evaluation:
     def __post_init__(self) -> None:
         """Refuse what cannot be evaluated, before anything is loaded."""
         names = [evaluated_model.name for evaluated_model in self.evaluated_models]
-        repeated = sorted({name for name in names if names.count(name) > 1})
+        folded = [name.casefold() for name in names]  # some systems have one folder for names that differ in case
+        repeated = sorted({name for name in names if folded.count(name.casefold()) > 1})
         if not names or repeated:
-            problem = f"models named {', '.join(repeated)} twice" if repeated else "no models were given"
+            alike = " (upper and lower case count as one)" if len(repeated) > 1 else ""
+            problem = f"models named {', '.join(repeated)} twice{alike}" if repeated else "no models were given"
             raise OptionError(
                 f"{problem}; expected each model once, under a name of its own (shapleycam.Network(name=))"
             )
@@ -146,7 +149,7 @@ class Evaluation:
         pending = store.pending(name)
         if not pending:
             return
-        prepare = ChunkDecoder(self.dataset, model().preprocess)
+        prepare = ChunkDecoder(self.dataset, model().preprocess, self._snapshot)
         # Other machines choose their own device; in this process the model is loaded already.
         load_model = model if settings.local else Lazy(evaluated_model.load)
         perform = ChunkEvaluator(name, load_model, self.protocol, store, settings.batch_size, settings.strict)
@@ -185,11 +188,15 @@ class Evaluation:
     @cached_property
     def _manifest_without_models(self) -> dict[str, Any]:
         """Return the part of the manifest that needs no model, for which the dataset is read once."""
-        dataset = {"images": len(self.dataset), "fingerprint": self.dataset.fingerprint()}
+        dataset = {"images": len(self.dataset), "fingerprint": self._snapshot.fingerprint}
         if self.annotations is not None:
             dataset["objects"] = fingerprint_of(self.annotations, self.dataset.names)
         order = [evaluated_model.name for evaluated_model in self.evaluated_models]
         return {"protocol": self.protocol.as_data(), "order": order, "dataset": dataset}
+
+    @cached_property
+    def _snapshot(self) -> Snapshot:
+        return take_snapshot(self.dataset)
 
     def _device(self) -> torch.device:
         """Return the device of the first model in this process."""

@@ -9,12 +9,17 @@ import torch
 
 from shapleycam.errors import OptionError
 from shapleycam.experiments.engines import Engine, Local
+from shapleycam.experiments.engines.local import forks_processes
 from shapleycam.wording import first_line
 
 
 def _spare_workers() -> int:
-    """Return how many processes may decode beside this one: half of the cores but one, at most 4; 0 of two cores."""
-    return max(0, min(4, (os.cpu_count() or 1) // 2 - 1))
+    """Return how many processes may decode beside this one: half of the cores but one, at most 4; 0 of two cores.
+
+    None where processes are not forked: each would run the user's script again, which may have no guard against that,
+    and a preprocessing in a file of the user's could not be sent to them.
+    """
+    return max(0, min(4, (os.cpu_count() or 1) // 2 - 1)) if forks_processes() else 0
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,8 @@ class RunSettings:
     Args:
         device: of the model, such as "cpu" or "cuda"; None for the GPU where a named model finds one.
         batch_size: images of a forward pass.
-        workers: processes that decode photographs ahead; by default as many as the machine has cores to spare.
+        workers: processes that decode photographs ahead; by default as many as the machine has cores to spare, where
+            processes are forked, and otherwise none (Windows, macOS, and Linux from Python 3.14 on).
         strict: whether an image that cannot be measured ends the run; otherwise its row says why.
         engine: where the work is done, such as `Ray()`; None for this process.
 

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
-from urllib.parse import quote
 
 import polars as pl
 import pyarrow as pa
@@ -41,6 +40,7 @@ from shapleycam.experiments.manifest import (
 )
 from shapleycam.experiments.rows import schema_for
 from shapleycam.experiments.storage import Location, Storage, open_storage
+from shapleycam.files import portable_name
 from shapleycam.wording import on_one_line
 
 _CHUNKS = "parts"
@@ -318,9 +318,7 @@ def _refuse_other_files(storage: Storage) -> None:
 
 
 def _folder_name(model: str) -> str:
-    # A dot alone would be the folder itself, and two of them the one above it.
-    name = quote(model, safe="", errors="surrogatepass")
-    return f"{_CHUNKS}/{name if name.strip('.') else name.replace('.', '%2E')}"
+    return f"{_CHUNKS}/{portable_name(model)}"
 
 
 def _file_name(chunk: range) -> str:

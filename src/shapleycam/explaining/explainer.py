@@ -30,6 +30,7 @@ from shapleycam.models.outputs import OutputChoice, make_selector
 from shapleycam.models.resolve import default_device, move_to_device, resolve_network
 from shapleycam.models.transforms import as_transform
 from shapleycam.tracing.checks import share_checks
+from shapleycam.tracing.interrupts import restore_when_interrupted
 from shapleycam.tracing.isolation import device_of
 from shapleycam.tracing.suspension import without_autocast
 from shapleycam.utilities import Function, Utility, resolve_utility
@@ -121,6 +122,7 @@ class Explainer:
         """
         return self._tracer.layers.known()
 
+    @restore_when_interrupted
     @torch.inference_mode(mode=False)
     @torch.no_grad()
     @without_autocast()
@@ -234,6 +236,7 @@ class Explainer:
         estimator = EstimatorOptions(**options)
         return self.compare_with(estimator, images, methods, targets, utility, curvature=curvature, inputs=inputs)
 
+    @restore_when_interrupted
     @torch.inference_mode(mode=False)
     @torch.no_grad()
     @without_autocast()
@@ -262,6 +265,7 @@ class Explainer:
         chosen_utility, batch = self._utility(utility), self._batch(images, inputs)
         return self._tracer.compare(options, batch, methods, targets, chosen_utility, curvature=curvature)
 
+    @restore_when_interrupted
     @torch.inference_mode(mode=False)
     @without_autocast()
     def game(
@@ -281,6 +285,7 @@ class Explainer:
         traced_batch = self._tracer.trace_only_layer(batch, (), chosen_utility, replay=True, twice=True)
         return traced_batch.game(target, chosen_utility, players)
 
+    @restore_when_interrupted
     @torch.inference_mode(mode=False)
     @torch.no_grad()
     @without_autocast()
@@ -303,6 +308,7 @@ class Explainer:
         chosen_utility, batch = self._utility(utility), self._batch(images, inputs)
         return self._tracer.trace_only_layer(batch, methods, chosen_utility, replay=replay, twice=False)
 
+    @restore_when_interrupted
     @torch.inference_mode(mode=False)
     def output(self, images: Images, utility: UtilityChoice = None, inputs: Inputs = None) -> Any:
         """Return the model's output for images, or what `output=` selects of it: an embedding, say, to compare with.
@@ -315,6 +321,7 @@ class Explainer:
         chosen_utility, batch = self._utility(utility), self._batch(images, inputs)
         return selected_output(self.model, batch, self._tracer.select_for(chosen_utility), chosen_utility)
 
+    @restore_when_interrupted
     @torch.inference_mode(mode=False)
     @torch.no_grad()
     def scores(self, images: Images, utility: UtilityChoice = None) -> Float[Tensor, "b classes"] | None:

@@ -18,6 +18,7 @@ from shapleycam.explaining.batch import Batch, move_to_model
 from shapleycam.images import Photo, Source, open_photograph
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess
+from shapleycam.printable import printable_name
 
 
 class PreparedPhotograph(NamedTuple):
@@ -63,7 +64,7 @@ def prepare_photograph(photo: Photo, preprocess: Transform, name: str | None = N
     if isinstance(photo, Image.Image):
         return PreparedPhotograph(image, Source(name or "image", photo, box), opened.size)
     path = Path(photo)
-    return PreparedPhotograph(image, Source(name or path.name, path, box), opened.size)
+    return PreparedPhotograph(image, Source(name or printable_name(path.name), path, box), opened.size)
 
 
 def stack_photographs(photographs: Sequence[PreparedPhotograph], model: nn.Module) -> Batch:

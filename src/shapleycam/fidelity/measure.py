@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,11 +16,12 @@ from torch import Tensor
 from shapleycam.cams.bases import SECOND
 from shapleycam.cams.compute import compute_bases, compute_values, measure_curvature, player_values
 from shapleycam.cams.table import METHODS, expand_methods
-from shapleycam.errors import DerivativeError, OptionError, ShapleyCamWarning
+from shapleycam.errors import DerivativeError, OptionError, ignore_warnings
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch
 from shapleycam.game import Game
 from shapleycam.game.players import Regions
+from shapleycam.printable import printable_name
 from shapleycam.tracing.isolation import isolated_copy
 from shapleycam.values._exact import exact
 from shapleycam.values._path import Nodes
@@ -206,7 +206,7 @@ def _distances(
         seconds, passes = times[name]
         for index, source in enumerate(batch.sources):
             yield Distance(
-                image=str(source.photo) if isinstance(source.photo, Path) else source.name,
+                image=printable_name(str(source.photo)) if isinstance(source.photo, Path) else source.name,
                 utility=game.utility.name,
                 method=name,
                 error=float(errors[index]) if in_units else None,
@@ -228,8 +228,7 @@ def _time_methods(
             batch.extra.call(model, batch.images)
 
     def explain(method: str) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ShapleyCamWarning)
+        with ignore_warnings():
             explainer.compare_with(options, batch, [method], [None], utility)
 
     times = {}

@@ -19,6 +19,7 @@ from shapleycam.game.structure import Structure
 from shapleycam.images import Seed, content_seeds
 from shapleycam.models.layout import Layout
 from shapleycam.tracing import Trace
+from shapleycam.tracing.interrupts import restore_when_interrupted
 from shapleycam.utilities import Utility
 
 MEMORY = 64 * 2**20
@@ -104,6 +105,7 @@ class Game:
         return self._derivatives.at_activation.detach()
 
     @cached_property
+    @restore_when_interrupted
     def empty(self) -> Float[Tensor, " b"]:
         """Return U(head(0)) (b,), the utility with all positions removed."""
         with without_gradients():
@@ -121,6 +123,7 @@ class Game:
         """Return the network's inputs (b, ...)."""
         return self._trace.images
 
+    @restore_when_interrupted
     def score_images(self, images: Float[Tensor, "s *image"], samples: Int[Tensor, " s"]) -> Float[Tensor, " s"]:
         """Return the utility of changed images: one pass of the whole model, protected as every other.
 
@@ -142,6 +145,7 @@ class Game:
         """Return one seed an image, from its content and the user's seed."""
         return content_seeds(self._trace.images, seed)
 
+    @restore_when_interrupted
     def value(
         self,
         coalitions: Bool[Tensor, "s n"] | Bool[Tensor, "a s n"],
@@ -164,6 +168,7 @@ class Game:
         with without_gradients():
             return self._coalitions.utilities(checked, indices) - self.empty[indices, None]
 
+    @restore_when_interrupted
     def utility_at(self, activation: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
         """Return U(head(activation)), differentiable where the activation requires a gradient.
 
@@ -172,6 +177,7 @@ class Game:
         """
         return self._derivatives.utility_at(activation)
 
+    @restore_when_interrupted
     def gradient(self, activation: Float[Tensor, "b *shape"] | None = None) -> Float[Tensor, "b *shape"]:
         """Return ∂U/∂A at an activation; at the images' own if None, which needs no further run of the head.
 
@@ -189,6 +195,7 @@ class Game:
         """
         return self._derivatives.gradients_along(scales, self.layout, self._coalitions)
 
+    @restore_when_interrupted
     def hvp(self, vector: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
         """Return H·vector, H = ∂²U/∂A² at the images' own activation, each image by itself.
 

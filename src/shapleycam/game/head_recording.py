@@ -18,6 +18,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from shapleycam.tracing.interrupts import restore_when_interrupted
+
 _MEMORY_LAYOUT_OPERATIONS = {
     *("clone", "contiguous", "_unsafe_view", "_reshape_alias", "_to_copy", "detach", "alias"),
     *("as_strided_", "squeeze_", "unsqueeze_", "transpose_", "t_", "swapaxes_", "swapdims_"),
@@ -75,6 +77,7 @@ class HeadRecording:
         )
 
 
+@restore_when_interrupted
 def record_head(head: Callable[[Tensor], Any], activation: Tensor) -> HeadRecording:
     """Run a head on a copy of an activation, and return its output with the graph and the operations."""
     with torch.inference_mode(mode=False), torch.enable_grad():

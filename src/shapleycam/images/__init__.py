@@ -1,6 +1,17 @@
 """Photographs: found by their paths, opened as people see them; and random seeds from their content."""
 
-from shapleycam.images.photographs import SUFFIXES, Box, Photo, Source, find_photographs, open_photograph
+from shapleycam.images.folders import (
+    SUFFIXES,
+    has_pictures,
+    is_companion,
+    is_hidden,
+    is_picture,
+    list_pictures,
+    path_parts,
+    walk_files,
+    warn_of_hidden,
+)
+from shapleycam.images.photographs import Box, Photo, Source, find_photographs, open_photograph
 from shapleycam.images.pillow_errors import PIXEL_LIMIT, raise_image_errors
 from shapleycam.images.seeds import Seed, content_seeds
 
@@ -16,7 +27,15 @@ __all__ = [
     "Source",
     "content_seeds",
     "find_photographs",
+    "has_pictures",
+    "is_companion",
+    "is_hidden",
+    "is_picture",
+    "list_pictures",
     "load",
     "open_photograph",
+    "path_parts",
     "raise_image_errors",
+    "walk_files",
+    "warn_of_hidden",
 ]

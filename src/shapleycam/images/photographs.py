@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +11,13 @@ from typing import TypeAlias
 from PIL import Image, ImageOps
 
 from shapleycam.errors import DarkPictureWarning, ImageError, warn
+from shapleycam.images.folders import list_pictures
 from shapleycam.images.high_bit_depth import check_deep_colours, convert_deep_grey
 from shapleycam.images.pillow_errors import PIXEL_LIMIT, raise_image_errors
 from shapleycam.images.sample_format import SampleFormat, read_sample_format
+from shapleycam.printable import printable_name
+from shapleycam.regular_files import regular_file_status
 from shapleycam.urls import url_of
-
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".jp2", ".avif"}
-)
-"""What counts as a picture when a folder is searched; a file named by the user is opened whatever it is called."""
 
 Photo: TypeAlias = "str | Path | Image.Image"
 Box: TypeAlias = tuple[float, float, float, float]
@@ -68,8 +67,9 @@ def open_photograph(photo: Photo) -> Image.Image:
     else:
         path = Path(photo)
         _check_file(path)
-        with raise_image_errors(str(path)), Image.open(path) as opened:
-            picture, remark = _upright_rgb(opened, str(path))
+        name = printable_name(str(path))
+        with raise_image_errors(name), Image.open(path) as opened:
+            picture, remark = _upright_rgb(opened, name)
     if remark is not None:
         warn(DarkPictureWarning, remark)
     return picture
@@ -79,7 +79,7 @@ def find_photographs(paths: Iterable[str | Path]) -> list[Path]:
     """Return the pictures that paths name, in order: a file as it is, a folder with all that is below it.
 
     Raises:
-        ImageError: a folder without pictures.
+        ImageError: a folder that cannot be read, or has no pictures.
 
     Examples:
         >>> import tempfile
@@ -93,29 +93,27 @@ def find_photographs(paths: Iterable[str | Path]) -> list[Path]:
     """
     photographs: list[Path] = []
     for path in map(Path, paths):
-        if not path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises for a name that is too long
+            photographs += [path / picture for picture in list_pictures(path)]
+        else:
             photographs.append(path)
-            continue
-        below = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-        if not below:
-            raise ImageError(f"{path}: a folder without pictures; expected files such as .jpg or .png in it")
-        photographs.extend(below)
     return photographs
 
 
 def _check_file(path: Path) -> None:
     if (url := url_of(path)) is not None:
         raise ImageError(f"{url}: a URL, and URLs are not fetched; download the picture, and name the file")
-    if path.is_dir():
-        raise ImageError(f"{path}: a folder, where a picture was expected; name the files in it")
+    name = printable_name(str(path))
     try:
-        size = path.stat().st_size
+        size = regular_file_status(path).st_size
     except (FileNotFoundError, NotADirectoryError):
-        raise ImageError(f"{path}: no such file; check the path") from None
+        raise ImageError(f"{name}: no such file; check the path") from None
+    except IsADirectoryError:
+        raise ImageError(f"{name}: a folder, where a picture was expected; name the files in it") from None
     except OSError as error:
-        raise ImageError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+        raise ImageError(f"{name}: cannot be read ({error.strerror}); check the path and its permissions") from None
     if size == 0:
-        raise ImageError(f"{path}: the file is empty (0 bytes); get the file again")
+        raise ImageError(f"{name}: the file is empty (0 bytes); get the file again")
 
 
 def _upright_rgb(image: Image.Image, name: str) -> tuple[Image.Image, str | None]:

@@ -65,9 +65,11 @@ def channel_axis(model: nn.Module, images: Tensor, image_kind: ImageKind = None,
         return _CHANNEL_AXES[image_kind]
     axes_by_size = proofs_of(model).channel_axes
     size = images.shape[1:]
-    if size not in axes_by_size:
-        axes_by_size[size] = _first_summed_axis(model, images[:1], extra.rows(torch.zeros(1, dtype=torch.long)))
-    return axes_by_size[size]
+    axis = axes_by_size.get(size)
+    if axis is None:
+        axis = _first_summed_axis(model, images[:1], extra.rows(torch.zeros(1, dtype=torch.long)))
+        axes_by_size.put(size, axis)
+    return axis
 
 
 def _first_summed_axis(model: nn.Module, image: Tensor, extra: ExtraInputs) -> int:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from shapleycam.errors import ModelError
 from shapleycam.layers.coordinates import CoordinateTracker
 from shapleycam.layers.layout_derivation import LayoutResult, derive_layout
+from shapleycam.lru_cache import LRUCache
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 from shapleycam.tracing.interception import Interceptor, intercept_calls
 from shapleycam.tracing.isolation import isolated_copy
@@ -29,6 +30,10 @@ class ModelLayouts:
     lost: tuple[str, ...]
 
 
+_MOST = 64
+"""For how many image sizes it is kept what was proven of a model."""
+
+
 class ModelProofs:
     """What was proven of a model, valid as long as it consists of the same modules.
 
@@ -37,8 +42,8 @@ class ModelProofs:
 
     def __init__(self, modules: list[nn.Module]) -> None:
         self._modules = tuple(map(ref, modules))
-        self.layouts: dict[tuple[torch.Size, int], ModelLayouts] = {}
-        self.channel_axes: dict[torch.Size, int] = {}
+        self.layouts: LRUCache[tuple[torch.Size, int], ModelLayouts] = LRUCache(_MOST)
+        self.channel_axes: LRUCache[torch.Size, int] = LRUCache(_MOST)
 
     def holds_for(self, modules: list[nn.Module]) -> bool:
         """Return whether a model still consists of the same modules."""
@@ -82,9 +87,11 @@ def prove_layouts(model: nn.Module, images: Tensor, channels: int, extra: ExtraI
     """
     layouts = proofs_of(model).layouts
     key = (images.shape[1:], channels)
-    if key not in layouts:
-        layouts[key] = _derive_layouts(model, images[:1], channels, extra)
-    return layouts[key]
+    proven = layouts.get(key)
+    if proven is None:
+        proven = _derive_layouts(model, images[:1], channels, extra)
+        layouts.put(key, proven)
+    return proven
 
 
 def _derive_layouts(model: nn.Module, image: Tensor, channels: int, extra: ExtraInputs) -> ModelLayouts:

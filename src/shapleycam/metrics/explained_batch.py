@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from shapleycam.errors import OptionError, ShapleyCamWarning
+from shapleycam.errors import OptionError, ignore_warnings
 from shapleycam.explaining.explainer import Explainer, UtilityChoice
 from shapleycam.explaining.inputs import Batch, batch_of
 from shapleycam.explanations.explanation import NO_CLASSES, Explanation
@@ -64,7 +62,7 @@ class ExplainedBatch:
     ) -> dict[str, Explanation]:
         """Return explanations of changed images for the same class; warnings are not repeated for them."""
         options = self.options if seed is None else replace(self.options, seed=seed)
-        with _without_warnings():
+        with ignore_warnings():
             targets = [self._target_argument]
             return self.explainer.compare_with(options, self._batch(images), methods, targets, self.utility)[0]
 
@@ -116,10 +114,3 @@ class ExplainedBatch:
         """Return changed images with the further inputs of the original images."""
         batch = batch_of(images, None, self.explainer.model)
         return replace(batch, extra=self.extra)
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ShapleyCamWarning)
-        yield

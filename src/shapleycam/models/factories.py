@@ -29,8 +29,11 @@ def load_from_factory(name: str) -> Network:
         name: `path/to/file.py:function` or `package.module:function`, of a function without arguments.
 
     Raises:
-        ModelError: there is no such file, module or function, or it fails, or it returns something else.
+        ModelError: there is no such file, module or function, or it fails, or it returns something else; or a file is
+            named without a function.
     """
+    if name.endswith(".py"):
+        raise ModelError(f"model {name!r}: a file without a function; write {name}:function")
     location, function = name.rsplit(":", 1)
     remedy = f"mend {location}, so that {function}() returns a torch.nn.Module"
     module = _import_module(location, name, remedy)
@@ -54,7 +57,7 @@ def load_from_factory(name: str) -> Network:
 def is_factory_name(name: str) -> bool:
     """Return whether a name is one for `load_from_factory`: of a function in a file, or in a module that is there."""
     location, _, function = name.rpartition(":")
-    if location.endswith(".py"):
+    if location.endswith(".py") or name.endswith(".py"):
         return True
     return function.isidentifier() and all(map(str.isidentifier, location.split("."))) and _is_importable(location)
 

@@ -26,6 +26,7 @@ from shapleycam.models.building import UNTRAINED
 from shapleycam.models.network import Network
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.resolve import default_device
+from shapleycam.printable import original_name
 from shapleycam.values.options import EstimatorOptions
 
 
@@ -90,9 +91,9 @@ class MapReproducer:
 def _open_dataset(store: Store, data: str | None) -> Dataset:
     """Open the photographs of a run; refuse others than those that were measured."""
     origin = data or [{}, *store.manifest["sessions"]][-1].get("dataset", "")
-    if data is None and origin.startswith("hf:"):
+    if data is None and (origin.startswith("hf:") or "://" in origin):
         raise OptionError(f"the dataset {origin} may not lie on this machine; give data={origin!r} to have it read")
-    dataset = open_dataset(origin, store.images)
+    dataset = open_dataset(data or original_name(origin), store.images)
     if dataset.fingerprint() != store.manifest["dataset"]["fingerprint"]:
         raise OptionError(f"{origin} holds other photographs than the run measured; say with data= where they are")
     return dataset

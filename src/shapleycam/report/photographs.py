@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
@@ -22,6 +23,7 @@ from shapleycam.explanations.summary import (
     sum_of_values,
     summarise_image,
 )
+from shapleycam.printable import printable_name
 from shapleycam.report.page import Section, render_page
 from shapleycam.report.pictures import ColourBar, Picture, heatmap_bar, photograph_picture, values_bar
 from shapleycam.values.options import EstimatorKeywords
@@ -153,7 +155,7 @@ def _page(
     source = first.sources[index]
     total = None if grand is None else float(grand[index])
     return Page(
-        name=str(source.photo) if source.photo is not None else source.name,
+        name=printable_name(str(source.photo)) if isinstance(source.photo, Path) else source.name,
         picture=photograph_picture(first.overlay(index, on=view, opacity=0), f"{source.name}, as the network saw it"),
         summary=summary,
         curvature=describe_curvature(summary.explained[0].curvature),

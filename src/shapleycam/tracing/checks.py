@@ -7,18 +7,22 @@ from weakref import WeakKeyDictionary
 
 from torch import nn
 
-_passed: WeakKeyDictionary[nn.Module, set[Hashable]] = WeakKeyDictionary()
-"""The keys of all checks that the user's model has passed; models of the same architecture may share one set."""
+from shapleycam.lru_cache import LRUCache
+
+_MOST = 4096
+"""Of how many checks a model it is remembered that they were passed; each form of a batch has its own."""
+_passed: WeakKeyDictionary[nn.Module, LRUCache[Hashable, bool]] = WeakKeyDictionary()
+"""The keys of all checks that the user's model has passed; models of the same architecture may share them."""
 
 
 def needs_check(owner: nn.Module, key: Hashable) -> bool:
     """Return whether the user's model has yet to pass the check of this key; `mark_checked` records that it has."""
-    return key not in _passed.setdefault(owner, set())
+    return not _passed_of(owner).get(key)
 
 
 def mark_checked(owner: nn.Module, key: Hashable) -> None:
     """Record that the user's model has passed the check of this key."""
-    _passed.setdefault(owner, set()).add(key)
+    _passed_of(owner).put(key, True)
 
 
 def share_checks(model: nn.Module, like: nn.Module) -> None:
@@ -26,4 +30,8 @@ def share_checks(model: nn.Module, like: nn.Module) -> None:
 
     The checks are about operations and kernels, which do not depend on the weights.
     """
-    _passed[model] = _passed.setdefault(like, set())
+    _passed[model] = _passed_of(like)
+
+
+def _passed_of(owner: nn.Module) -> LRUCache[Hashable, bool]:
+    return _passed.setdefault(owner, LRUCache(_MOST))

@@ -12,11 +12,13 @@ from shapleycam.tracing._trace import OutputSelector, Trace, whole_output
 from shapleycam.tracing.agreement import outputs_equal
 from shapleycam.tracing.calls import layer_name
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
+from shapleycam.tracing.interrupts import restore_when_interrupted
 from shapleycam.tracing.isolation import private_copy
 from shapleycam.tracing.modules import submodule
 from shapleycam.tracing.traced_pass import TracedPasses, independent_output_error
 
 
+@restore_when_interrupted
 def trace(
     model: nn.Module,
     images: Float[Tensor, "b *image"],

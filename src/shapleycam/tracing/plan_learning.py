@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from shapleycam.errors import ReplayError
+from shapleycam.lru_cache import LRUCache
 from shapleycam.tracing.agreement import tensors_agree
 from shapleycam.tracing.call_observer import IMAGES, CallObserver, ObservedCall
 from shapleycam.tracing.calls import CallId, enclosing_calls
@@ -27,7 +28,9 @@ from shapleycam.tracing.plan_trial import PlanTrial
 from shapleycam.tracing.storage_access import StorageAccessMonitor
 
 _Key: TypeAlias = tuple[str, torch.Size, str]
-_plans: WeakKeyDictionary[nn.Module, dict[_Key, Plan]] = WeakKeyDictionary()
+_MOST = 64
+"""For how many layers and image sizes a model's plans are kept."""
+_plans: WeakKeyDictionary[nn.Module, LRUCache[_Key, Plan]] = WeakKeyDictionary()
 """The plans of the user's models, by layer, image size and the names of further inputs."""
 
 
@@ -40,11 +43,13 @@ def plan_for(owner: nn.Module, copied: nn.Module, layer: str, images: Tensor, ex
         LayerError: the layer does not run exactly once.
         ReplayError: the head cannot be run on its own, or not without writing into what is the user's.
     """
-    plans = _plans.setdefault(owner, {})
+    plans = _plans.setdefault(owner, LRUCache(_MOST))
     key = (layer, images.shape[1:], ",".join(extra.keywords))
-    if key not in plans:
-        plans[key] = learn_plan(copied, layer, images[:1], extra.rows(torch.zeros(1, dtype=torch.long)))
-    return plans[key]
+    plan = plans.get(key)
+    if plan is None:
+        plan = learn_plan(copied, layer, images[:1], extra.rows(torch.zeros(1, dtype=torch.long)))
+        plans.put(key, plan)
+    return plan
 
 
 def forget_plans(owner: nn.Module) -> None:

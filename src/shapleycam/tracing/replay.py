@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from shapleycam.tracing.differentiation import Differentiation
 from shapleycam.tracing.extra import ExtraInputs
 from shapleycam.tracing.interception import Interceptor, intercept_calls
+from shapleycam.tracing.interrupts import restore_when_interrupted
 from shapleycam.tracing.isolation import run_context
 from shapleycam.tracing.nested import map_tensors
 from shapleycam.tracing.plan import BatchGrowth, Plan, Step
@@ -77,6 +78,7 @@ class Replay:
         self.extra, self.layer_output = extra, plan.layer_output
         self._batch = len(images)
 
+    @restore_when_interrupted
     def __call__(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
         """Return the output for each row's activation; `samples` is the index of the image that each row belongs to.
 

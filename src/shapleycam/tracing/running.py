@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from shapleycam.errors import ModelError, ShapleyCamError
 from shapleycam.models.wrappers import held_network_name, suggest_network
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
+from shapleycam.tracing.interrupts import restore_when_interrupted
 from shapleycam.wording import type_and_first_line
 
 _ABOUT_IMAGES = re.compile(
@@ -22,6 +23,7 @@ _ABOUT_IMAGES = re.compile(
 _NOT_ABOUT_IMAGES = re.compile(r"cuda|cudnn|out of memory|stride|in-?place|view", re.IGNORECASE)
 
 
+@restore_when_interrupted
 def run(
     model: nn.Module, images: Tensor, extra: ExtraInputs = NO_EXTRA, purpose: str = "", *, own_images: bool = False
 ) -> Any:

@@ -13,14 +13,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from threading import Lock, local
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch.utils import checkpoint
 
-_AUTOCAST_DEVICES = ("cpu", "cuda", "mps", "xpu")
+from shapleycam.process_switches import ProcessSwitch
+
+AUTOCAST_DEVICES = ("cpu", "cuda", "mps", "xpu")
 _CHECKPOINT_GENERATORS = (
     "_checkpoint_without_reentrant_generator",
     "_checkpoint_without_reentrant_generator_impl",
@@ -29,43 +30,22 @@ _CHECKPOINT_GENERATORS = (
 _COMPILER_CALLBACK = "_callback_from_stance"
 """The function that says how compiled code is run: where it returns None the code runs as it was written."""
 
-_thread = local()  # `depth` is how many contexts this thread is inside of
-_lock = Lock()
-_users = 0  # how many contexts are open in all threads
-_restore = ExitStack()
-
-
-@contextmanager
-def suspend_wrappers() -> Iterator[None]:
-    """Run checkpointed functions as plain calls, without compiled code and autocast, in this thread."""
-    global _users  # noqa: PLW0603
-    with _lock:
-        if not _users:
-            _replace_names()
-        _users += 1
-    _thread.depth = getattr(_thread, "depth", 0) + 1
-    try:
-        yield
-    finally:
-        _thread.depth -= 1
-        with _lock:
-            _users -= 1
-            if not _users:
-                _restore.close()
+_replaced: list[tuple[Any, str, Any]] = []
+"""What was replaced: where, under which name, and what was there."""
 
 
 @contextmanager
 def without_autocast() -> Iterator[None]:
     """Compute in the precision of the tensors, on whatever device the caller's autocast is enabled."""
     with ExitStack() as disabled:
-        for device in _AUTOCAST_DEVICES:
+        for device in AUTOCAST_DEVICES:
             if torch.is_autocast_enabled(device):
                 disabled.enter_context(torch.autocast(device, enabled=False))
         yield
 
 
 def _is_suspended() -> bool:
-    return bool(getattr(_thread, "depth", 0))
+    return bool(SUSPENSION.depth)
 
 
 def _replace_names() -> None:
@@ -82,8 +62,19 @@ def _replace_names() -> None:
 
 
 def _replace(holder: Any, name: str, replacement: Any) -> None:
-    _restore.callback(setattr, holder, name, getattr(holder, name))
+    _replaced.append((holder, name, getattr(holder, name)))
     setattr(holder, name, replacement)
+
+
+def _restore_names() -> None:
+    for holder, name, original in reversed(_replaced):
+        setattr(holder, name, original)
+    _replaced.clear()
+
+
+SUSPENSION = ProcessSwitch(_replace_names, _restore_names)
+suspend_wrappers = SUSPENSION.hold
+"""Context manager: checkpointed functions run as plain calls, without compiled code and autocast, in this thread."""
 
 
 def _plain_if_suspended(apply: Callable[..., Any]) -> Callable[..., Any]:

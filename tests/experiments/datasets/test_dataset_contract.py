@@ -7,10 +7,13 @@ import multiprocessing
 import pickle
 import shutil
 import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torchvision
 from PIL import Image
@@ -74,7 +77,26 @@ def make_items(where: Path, rows: Rows) -> object:
     return torchvision.datasets.ImageFolder(make_folder(where, rows))
 
 
-MAKERS = [make_folder, make_list, make_tar, make_hugging_face, make_items]
+def make_zip(where: Path, rows: Rows) -> object:
+    with zipfile.ZipFile(where / "photos.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for label, stem, content in rows:
+            archive.writestr(f"photos/{label}/{stem}.png", content)
+    return where / "photos.zip"
+
+
+def make_parquet(where: Path, rows: Rows) -> object:
+    for number, (label, _, content) in enumerate(rows):
+        table = pa.table({"image": [{"bytes": content, "path": None}], "label": [label]})
+        pq.write_table(table, where / f"train-{number:05d}-of-{len(rows):05d}.parquet")
+    return where
+
+
+def make_remote(where: Path, rows: Rows) -> object:
+    """A URL of fsspec's local files, which pyarrow does not know."""
+    return f"local://{make_folder(where, rows)}/*/*.png"
+
+
+MAKERS = [make_folder, make_list, make_tar, make_hugging_face, make_items, make_zip, make_parquet, make_remote]
 Maker = Callable[[Path, Rows], object]
 
 ROWS: Rows = [("a", "1", png(COLOURS["a"])), ("b", "2", png(COLOURS["b"])), ("c", "3", png(COLOURS["c"]))]
@@ -143,7 +165,7 @@ class TestEveryKind:
             first.open(2)
 
 
-@pytest.mark.parametrize("make", [make_folder, make_list, make_tar, make_items])
+@pytest.mark.parametrize("make", [make_folder, make_list, make_tar, make_items, make_zip, make_parquet])
 def test_fingerprint_does_not_depend_on_the_place(make, tmp_path):
     assert make_dataset(make, tmp_path / "one").fingerprint() == make_dataset(make, tmp_path / "other").fingerprint()
 
@@ -163,9 +185,24 @@ def test_numbers_and_text_are_different_labels(tmp_path):
 
 
 def test_goes_to_a_spawned_process(tmp_path):
-    dataset = make_dataset(make_tar, tmp_path)
+    datasets = [
+        make_dataset(make, tmp_path / make.__name__) for make in (make_tar, make_zip, make_parquet, make_remote)
+    ]
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert pool.apply(fingerprint_of, (dataset,)) == dataset.fingerprint()
+        for dataset in datasets:
+            assert pool.apply(fingerprint_of, (dataset,)) == dataset.fingerprint()
+            assert pool.apply(colour_of, (dataset, 1)) == COLOURS["b"]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_is_read_by_forked_processes_at_once(make, tmp_path):
+    """Files that are open when a process is forked share their position with it."""
+    rows = [("a", f"{number:03d}", png((number, 0, 0))) for number in range(40)]
+    dataset = make_dataset(make, tmp_path, rows)
+    assert colour_of(dataset, 0) == (0, 0, 0)
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        colours = pool.starmap(colour_of, [(dataset, index) for index in range(40)], chunksize=1)
+    assert colours == [(number, 0, 0) for number in range(40)]
 
 
 @pytest.mark.parametrize("limit", [0, -3])

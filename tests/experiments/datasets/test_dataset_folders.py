@@ -11,6 +11,7 @@ from PIL import Image
 from shapleycam.errors import ImageError
 from shapleycam.experiments.datasets import folders
 from shapleycam.experiments.datasets.opening import open_dataset
+from shapleycam.images import folders as pictures
 from shapleycam.images import open_photograph
 
 
@@ -54,8 +55,8 @@ class TestFolder:
     def test_order_does_not_come_from_the_disk(self, tmp_path, monkeypatch):
         touch_files(tmp_path, *(f"{name}/{name}.jpg" for name in "cabd"))
         expected = open_dataset(tmp_path).names
-        listed = folders._list_folder
-        monkeypatch.setattr(folders, "_list_folder", lambda path: listed(path)[::-1])
+        read_folder = pictures._read_folder
+        monkeypatch.setattr(pictures, "_read_folder", lambda path: (read_folder(path)[0], read_folder(path)[1][::-1]))
         assert open_dataset(tmp_path).names == expected == ("a/a.jpg", "b/b.jpg", "c/c.jpg", "d/d.jpg")
 
     def test_links_are_followed_but_not_in_a_circle(self, tmp_path):

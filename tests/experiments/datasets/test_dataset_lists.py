@@ -73,7 +73,12 @@ class TestLabels:
             ("207,cat", ("207", "cat")),
             ("007,3", ("007", "3")),
             ('"",', (None, None)),
-            ("1.5,2", ("1.5", "2")),
+            ("1.0,2.0", (1, 2)),
+            ("1.0,", (1, None)),
+            ("3,nan", (3, None)),
+            ("nan,cat", ("nan", "cat")),
+            (" cat ,dog", ("cat", "dog")),
+            ("True,False", ("True", "False")),
         ],
     )
     def test_csv(self, tmp_path, cells, labels):
@@ -100,7 +105,7 @@ class TestLabels:
     def test_none_without_the_column(self, tmp_path):
         assert open_dataset(write_text(tmp_path / "a.csv", "path\n1.jpg\n")).labels == (None,)
 
-    @pytest.mark.parametrize(("cells", "kind"), [([0.5, 1.0], "Float64"), ([True, False], "Boolean")])
+    @pytest.mark.parametrize(("cells", "kind"), [([0.5, 1.0], "double"), ([True, False], "bool")])
     def test_other_kinds_are_refused(self, tmp_path, cells, kind):
         path = write_parquet(tmp_path / "a.parquet", path=["1.jpg", "2.jpg"], label=cells)
         assert refusal(path) == f"{path}: the labels in column 'label' are {kind}; expected whole numbers or text"
@@ -108,8 +113,8 @@ class TestLabels:
 
 class TestRefused:
     def test_no_column_of_paths(self, tmp_path):
-        path = write_text(tmp_path / "a.csv", "picture,label\n1.jpg,2\n")
-        expected = "the columns are picture, label; expected one called path (or image, file, filename)"
+        path = write_text(tmp_path / "a.csv", "scan,label\n1.jpg,2\n")
+        expected = "the columns are scan, label; expected one called path (or image, file, filename)"
         assert refusal(path) == f"{path}: {expected}"
 
     def test_no_rows(self, tmp_path):
@@ -118,18 +123,30 @@ class TestRefused:
 
     def test_nothing_at_all(self, tmp_path):
         path = write_text(tmp_path / "a.csv", "")
-        assert refusal(path) == f"{path}: the list is empty; expected a line of column names and a row for each"
+        assert (
+            refusal(path) == f"{path}: the list is empty; expected a line of column names and a row for each photograph"
+        )
 
     def test_twice(self, tmp_path):
         path = write_text(tmp_path / "a.csv", "path\n1.jpg\nx/../1.jpg\n2.jpg\n")
-        assert refusal(path) == f"{path}: {tmp_path}/1.jpg is listed twice; list each photograph once"
+        assert (
+            refusal(path) == f"{path}: {tmp_path}/1.jpg is listed twice (line 2 and line 3); list each photograph once"
+        )
 
     def test_row_without_a_path(self, tmp_path):
         path = write_text(tmp_path / "a.csv", "path,label\n1.jpg,1\n,2\n")
-        assert refusal(path) == f"{path}: row 2 has no path (None); expected text in every row"
+        assert refusal(path) == f"{path}: line 3 has no path (None); expected text in every row"
 
-    @pytest.mark.parametrize("name", ["a.parquet", "a.csv"])
-    def test_not_what_it_is_called(self, tmp_path, name):
+    @pytest.mark.parametrize(
+        ("name", "reason"),
+        [("a.parquet", "cannot be read as a parquet file ("), ("a.csv", "line 3 cannot be read as CSV (")],
+    )
+    def test_not_what_it_is_called(self, tmp_path, name, reason):
         path = tmp_path / name
         path.write_bytes(b"path\n" + bytes(range(128, 256)) + b'"\n"')
-        assert refusal(path).startswith(f"{path}: cannot be read as a {path.suffix[1:]} list (")
+        assert refusal(path).startswith(f"{path}: {reason}")
+
+    @pytest.mark.parametrize("cell", ["1.5", "1e3", "inf", "9" * 19, "+3"])
+    def test_numbers_that_are_no_classes(self, tmp_path, cell):
+        path = write_text(tmp_path / "a.csv", f"path,label\n1.jpg,2\n2.jpg,{cell}\n")
+        assert f"column 'label' holds the label {cell}; expected whole numbers of at most 18 digits" in refusal(path)

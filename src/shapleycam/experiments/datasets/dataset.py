@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -17,6 +17,9 @@ from shapleycam.errors import ImageError, OptionError
 from shapleycam.images import raise_image_errors
 
 Label: TypeAlias = "str | int | None"
+
+ENCODED_LIMIT = 1 << 29
+"""A file in a dataset of more bytes than this is no photograph, and is not read whole."""
 
 
 class Dataset(ABC):
@@ -51,15 +54,16 @@ class Dataset(ABC):
     def content_signature(self, index: int) -> str:
         """Return what shows cheaply that an image's content has changed, such as its size and a sample of it."""
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, content_signature: Callable[[int], str] | None = None) -> str:
         """Return the SHA-256, in hexadecimal, of names, labels, classes and content signatures.
 
-        It does not depend on where the dataset lies.
+        It does not depend on where the dataset lies. `content_signature` is called in place of the dataset's own.
         """
+        signature = content_signature or self.content_signature
         classes = None if self.classes is None else list(self.classes)
         digest = hashlib.sha256(json.dumps(classes).encode())
         for index, (name, label) in enumerate(zip(self.names, self.labels, strict=True)):
-            digest.update(json.dumps([name, label, self.content_signature(index)]).encode())
+            digest.update(json.dumps([name, label, signature(index)]).encode())
         return digest.hexdigest()
 
     def first(self, limit: int) -> Dataset:
@@ -100,10 +104,12 @@ def open_encoded_image(content: bytes, name: str) -> Image.Image:
     """Open the picture in a file's content; its pixels are decoded later, when they are used.
 
     Raises:
-        ImageError: empty, not an image, its header damaged, or of far too many pixels.
+        ImageError: empty, not an image, its header damaged, or of far too many pixels or bytes.
     """
     if not content:
         raise ImageError(f"{name}: the picture is empty (0 bytes); get the dataset again")
+    if len(content) > ENCODED_LIMIT:
+        raise ImageError(f"{name}: over {ENCODED_LIMIT:,} bytes, too many for a picture; make it smaller")
     with raise_image_errors(name, "dataset"):
         return Image.open(io.BytesIO(content))
 

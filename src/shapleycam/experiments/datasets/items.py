@@ -17,8 +17,9 @@ from PIL import Image
 from torch.utils import data
 
 from shapleycam.errors import ImageError, OptionError
+from shapleycam.experiments.datasets.byte_sources import LocalFile
 from shapleycam.experiments.datasets.dataset import Dataset, Label
-from shapleycam.experiments.datasets.files import file_signature
+from shapleycam.printable import printable_name
 from shapleycam.wording import on_one_line
 
 _LABELS = ("targets", "_labels", "labels", "y", "samples", "_samples")
@@ -54,7 +55,7 @@ class ItemDataset(Dataset):
     def content_signature(self, index: int) -> str:
         """Return the signature of the picture's file, or a hash of its pixels if the dataset holds them all, or ""."""
         if self.paths is not None:
-            return file_signature(self.paths[index])
+            return LocalFile(str(self.paths[index])).signature()
         pixels = getattr(self.items, "data", None)
         if isinstance(pixels, (np.ndarray, torch.Tensor)) and len(pixels) == len(self.names):
             return hashlib.sha256(np.ascontiguousarray(pixels[index]).tobytes()).hexdigest()
@@ -119,7 +120,7 @@ def _paths(source: Any) -> tuple[Path, ...] | None:
 
 def _names(paths: Sequence[Path]) -> tuple[str, ...]:
     common = os.path.commonpath([path.parent for path in paths])
-    return tuple(path.relative_to(common).as_posix() for path in paths)
+    return tuple(printable_name(path.relative_to(common).as_posix()) for path in paths)
 
 
 def _labels(source: Any) -> Iterable[Label]:
@@ -148,7 +149,7 @@ def _item_label(source: Any, index: int) -> Label:
 def _class(target: Any) -> Label:
     """Return a class number or name; None for a target that is neither, such as the boxes of a detection dataset."""
     if target is None or isinstance(target, (str, bool)):
-        return None if isinstance(target, bool) else target
+        return None if isinstance(target, bool) or target is None else printable_name(target)
     with contextlib.suppress(TypeError, ValueError):
         return whole_number(target)
     return None
@@ -160,4 +161,4 @@ def _classes(source: Any) -> tuple[str, ...] | None:
     if not isinstance(classes, (list, tuple)):
         return None
     joined = [", ".join(entry) if isinstance(entry, tuple) else entry for entry in classes]
-    return tuple(joined) if all(isinstance(name, str) for name in joined) else None
+    return tuple(map(printable_name, joined)) if all(isinstance(name, str) for name in joined) else None

@@ -2,96 +2,148 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from shapleycam.errors import OptionError
+from shapleycam.experiments.datasets.byte_sources import LocalFile
+from shapleycam.experiments.datasets.columns import label_column, path_column, refuse_repeated_columns
+from shapleycam.experiments.datasets.csv_files import read_csv
 from shapleycam.experiments.datasets.dataset import Label
 from shapleycam.experiments.datasets.files import FileDataset
+from shapleycam.experiments.datasets.labels import labels_of_cells, labels_of_text
+from shapleycam.printable import printable_name
 from shapleycam.wording import on_one_line
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
-_PATHS = ("path", "image", "file", "filename")
-_LABELS = ("label", "class", "target")
-_NUMBER = re.compile(r"0|-?[1-9][0-9]*")
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 
 def open_list(path: Path) -> FileDataset:
     """Open the photographs of a list, in its order.
 
-    Paths are in a column `path` (or image, file, filename), relative to the list's folder.
+    Paths are in a column `path` (or image, file, filename: `columns.PATH_COLUMNS`), relative to the list's folder.
 
-    Labels are in a column `label` (or class, target), if there is one: numbers where all are whole numbers, otherwise
-    text; an empty cell is None. A missing file is noticed when it is opened.
+    Labels are in a column `label` (or class, target: `columns.LABEL_COLUMNS`), if there is one: numbers where all are
+    whole numbers, otherwise text; an empty cell is None. A missing file is noticed when it is opened.
 
     Raises:
         OptionError: the list cannot be read or is empty, there is no such column, a path is missing or listed twice, or
             the labels are neither whole numbers nor text.
     """
-    table = _read_table(path)
-    column = next((name for name in _PATHS if name in table.columns), None)
-    if column is None:
-        names = ", ".join(table.columns) or "none"
-        raise OptionError(f"{path}: the columns are {names}; expected one called path (or image, file, filename)")
-    if table.is_empty():
-        raise OptionError(f"{path}: the list has no rows; expected one for each photograph")
-    paths = [_absolute(path, cell, row) for row, cell in enumerate(table[column].to_list(), start=1)]
-    _check_unique(path, paths)
-    labels = next((_labels(path, table[name]) for name in _LABELS if name in table.columns), [None] * len(paths))
-    return FileDataset(str(path), tuple(map(Path, paths)), tuple(_names(path, paths)), tuple(labels))
+    name = printable_name(str(path))
+    read = _read_parquet if path.suffix.lower() == ".parquet" else _read_csv
+    cells, labels, place = read(name, path)
+    if not cells:
+        raise OptionError(f"{name}: the list has no rows; expected one for each photograph")
+    folder = os.path.abspath(path.parent)  # noqa: PTH100  resolve() would follow links
+    paths = [_absolute(name, folder, cell, place(row)) for row, cell in enumerate(cells)]
+    _check_unique(name, paths, place)
+    _check_encoding(name, cells, labels, paths, place)
+    return FileDataset(
+        origin=name,
+        paths=tuple(paths),
+        names=tuple(map(printable_name, _relative(folder, paths))),
+        labels=tuple(printable_name(label) if isinstance(label, str) else label for label in labels),
+    )
 
 
-def _read_table(path: Path) -> pl.DataFrame:
+_Columns = tuple[Sequence[Any], Sequence[Label], Callable[[int], str]]
+"""The cells of the paths, the labels, and how a row is called, by its number from 0 on."""
+
+
+def _read_csv(name: str, path: Path) -> _Columns:
+    table = read_csv(path)
+    refuse_repeated_columns(name, table.columns)
+    paths = path_column(name, table.columns)
+    labels = label_column(name, table.columns, paths)
+    texts = [None] * len(table.rows) if labels is None else labels_of_text(name, labels, table.cells(labels))
+    return table.cells(paths), texts, lambda row: f"line {table.lines[row]}"
+
+
+def _read_parquet(name: str, path: Path) -> _Columns:
+    """Read the two columns of a Parquet list alone: others may be large."""
     try:
-        content = io.BytesIO(path.read_bytes())  # from a path polars would expand * and [
-        if path.suffix.lower() == ".parquet":
-            return pl.read_parquet(content)
-        separator = "\t" if path.suffix.lower() == ".tsv" else ","
-        return pl.read_csv(content, separator=separator, infer_schema=False)
-    except pl.exceptions.NoDataError:
-        raise OptionError(f"{path}: the list is empty; expected a line of column names and a row for each") from None
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = on_one_line(error)[:200]
-        raise OptionError(f"{path}: cannot be read as a {path.suffix[1:]} list ({reason}); write it again") from error
+        with LocalFile(str(path)).open() as file:
+            parquet = pq.ParquetFile(file)
+            columns = parquet.schema_arrow.names
+            refuse_repeated_columns(name, columns)
+            paths = path_column(name, columns)
+            labels = label_column(name, columns, paths)
+            table = parquet.read(columns=[column for column in (paths, labels) if column is not None])
+    except (OSError, pa.ArrowException) as error:
+        raise OptionError(
+            f"{name}: cannot be read as a parquet list ({on_one_line(error)[:200]}); write it again"
+        ) from error
+    values = [None] * len(table) if labels is None else labels_of_cells(name, labels, table[labels])
+    return table[paths].to_pylist(), values, lambda row: f"row {row + 1}"
 
 
-def _absolute(path: Path, cell: object, row: int) -> str:
-    """Return a listed path as an absolute one, without ".." in it."""
-    if not isinstance(cell, str) or not cell:
-        raise OptionError(f"{path}: row {row} has no path ({cell!r}); expected text in every row")
-    return os.path.abspath(path.parent / cell)  # noqa: PTH100  resolve() would follow links
+def _absolute(name: str, folder: str, cell: object, place: str) -> str:
+    """Return a listed path as an absolute one, without ".." in it.
+
+    A path written on Windows, or with spaces around it, is the file that is there without them.
+    """
+    if not isinstance(cell, str) or not cell.strip():
+        raise OptionError(f"{name}: {place} has no path ({cell or None!r}); expected text in every row")
+    if "\0" in cell:
+        raise OptionError(f"{name}: {place} has a path with a NUL character; write the list again")
+    if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", cell):
+        raise OptionError(
+            f"{name}: {place} is the URL {printable_name(cell)[:200]}; expected paths of files: download them, or name "
+            "photographs at URLs by a pattern such as s3://bucket/photos/*.jpg"
+        )
+    path = os.path.abspath(os.path.join(folder, cell))  # noqa: PTH100, PTH118
+    if cell != cell.strip() or "\\" in cell:
+        spelling = cell.strip().replace("\\", "/")
+        other = os.path.abspath(os.path.join(folder, spelling))  # noqa: PTH100, PTH118
+        if os.path.lexists(other) and not os.path.lexists(path):
+            return other
+    return path
 
 
-def _check_unique(path: Path, paths: Iterable[str]) -> None:
-    repeated = [name for name, times in Counter(paths).items() if times > 1]
+def _check_unique(name: str, paths: Sequence[str], place: Callable[[int], str]) -> None:
+    first: dict[str, int] = {}
+    repeated = [(first[path], row) for row, path in enumerate(paths) if first.setdefault(path, row) != row]
     if repeated:
         others = f", and so are {len(repeated) - 1} others" if len(repeated) > 1 else ""
-        raise OptionError(f"{path}: {repeated[0]} is listed twice{others}; list each photograph once")
+        where = f"{place(repeated[0][0])} and {place(repeated[0][1])}"
+        raise OptionError(
+            f"{name}: {printable_name(paths[repeated[0][1]])} is listed twice ({where}){others}; list each photograph "
+            "once"
+        )
 
 
-def _names(path: Path, paths: Sequence[str]) -> Iterable[str]:
+def _check_encoding(
+    name: str, cells: Sequence[str], labels: Sequence[Label], paths: Sequence[str], place: Callable[[int], str]
+) -> None:
+    """Refuse text that is not UTF-8, unless its bytes are those of the files' names.
+
+    Raises:
+        OptionError: it is in another encoding.
+    """
+    rows = [row for row, cell in enumerate(cells) if _NOT_UTF8.search(cell)]
+    wrong = [(row, cells[row]) for row in rows if not os.path.lexists(paths[row])]
+    if not rows:  # no name of a file shows that the bytes are meant
+        wrong = [(row, label) for row, label in enumerate(labels) if isinstance(label, str) and _NOT_UTF8.search(label)]
+    if wrong:
+        row, text = wrong[0]
+        raise OptionError(
+            f"{name}: {place(row)} is not UTF-8 ({printable_name(text)[:100]}), and no file has these bytes as its "
+            "name; save the list as UTF-8"
+        )
+
+
+def _relative(folder: str, paths: Sequence[str]) -> Iterable[str]:
     """Return names relative to the list's folder; where a file lies elsewhere, to the folder common to all."""
-    common = os.path.abspath(path.parent)  # noqa: PTH100
+    common = folder
     if os.path.commonpath([common, *paths]) != common:
-        common = os.path.commonpath([str(Path(name).parent) for name in paths])
-    return (Path(name).relative_to(common).as_posix() for name in paths)
-
-
-def _labels(path: Path, column: pl.Series) -> Sequence[Label]:
-    cells = [None if cell == "" else cell for cell in column.to_list()]
-    known = [cell for cell in cells if cell is not None]
-    if path.suffix.lower() != ".parquet" and all(_NUMBER.fullmatch(cell) for cell in known):
-        return [None if cell is None else int(cell) for cell in cells]
-    if column.dtype.is_float() and all(cell.is_integer() for cell in known):  # numbers with gaps, as pandas writes them
-        return [None if cell is None else int(cell) for cell in cells]
-    if column.dtype.is_integer() or all(isinstance(cell, str) for cell in known):
-        return cells
-    raise OptionError(
-        f"{path}: the labels in column {column.name!r} are {column.dtype}; expected whole numbers or text"
-    )
+        common = os.path.commonpath([os.path.dirname(path) for path in paths])  # noqa: PTH120
+    start = len(common.rstrip(os.sep)) + 1
+    return (path[start:].replace(os.sep, "/") for path in paths)

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from torch.utils import data
 
 from shapleycam.errors import ImageError, OptionError
-from shapleycam.experiments.datasets import folders, huggingface, items, lists, torchvision, webdataset
+from shapleycam.experiments.datasets import (
+    folders,
+    huggingface,
+    items,
+    lists,
+    local_patterns,
+    parquet_pictures,
+    remote,
+    remote_photographs,
+    torchvision,
+    webdataset,
+    zips,
+)
+from shapleycam.experiments.datasets.byte_sources import ByteSource, LocalFile
 from shapleycam.experiments.datasets.dataset import Dataset
-from shapleycam.images import SUFFIXES, open_photograph
-from shapleycam.urls import url_of
+from shapleycam.experiments.datasets.patterns import is_pattern
+from shapleycam.images import SUFFIXES, has_pictures, open_photograph
+from shapleycam.printable import printable_name
+from shapleycam.regular_files import regular_file_status
 
 Source: TypeAlias = "str | Path | Dataset | data.Dataset[Any]"
 
 KINDS = (
-    "a folder of photographs, a photograph, a .csv or .parquet list, .tar shards (one, a folder of them, or "
-    "'dir/{000..009}.tar'), hf:NAME[:SPLIT] or torchvision:NAME:FOLDER[:SPLIT]"
+    "a folder of photographs, a photograph, a .csv or .parquet list, a .zip archive, .tar shards or .parquet files of "
+    "pictures (one, a folder of them, or a pattern such as 'dir/{000..009}.tar'), a pattern such as "
+    "'s3://bucket/photos/*.jpg', hf:NAME[:SPLIT] or torchvision:NAME:FOLDER[:SPLIT]"
 )
 """What `open_dataset` takes as text, for messages."""
 
@@ -57,43 +75,95 @@ def _open(source: Any) -> Dataset:
 def _open_text(source: str) -> Dataset:
     if not source.strip():
         raise OptionError(f"the dataset's path is empty; expected {KINDS}")
-    if source.startswith("hf:"):
-        return huggingface.open_hugging_face(source)
-    if source.startswith("torchvision:"):
-        return torchvision.open_torchvision(source)
-    path = Path(source)
+    prefix = next((prefix for prefix in _PREFIXES if source.startswith(prefix)), None)
+    if prefix is not None:
+        return _PREFIXES[prefix](source)
+    return _open_url(source) if "://" in source and not os.path.lexists(source) else _open_path(source)
+
+
+def _open_path(source: str) -> Dataset:
+    """Open what lies at a path of this machine, or what a pattern names."""
     try:
-        is_folder, is_file = path.is_dir(), path.is_file()
+        regular_file_status(source)
+    except (FileNotFoundError, NotADirectoryError):
+        if not is_pattern(source):
+            raise OptionError(f"{printable_name(source)}: no such file or folder; expected {KINDS}") from None
+    except IsADirectoryError:
+        return _open_folder(Path(source))
     except OSError as error:
-        raise ImageError(f"{source}: cannot be read ({error.strerror}); check the path and its permissions") from None
-    if is_folder:
-        return _open_folder(path)
-    if is_file:
-        return _open_file(path)
-    if webdataset.is_shard_pattern(source):
-        return webdataset.open_shards(source)
-    if (url := url_of(source)) is not None:
-        raise OptionError(f"{url}: a URL, and URLs are not fetched; download it, and expected is {KINDS}")
-    raise OptionError(f"{source}: no such file or folder; expected {KINDS}")
+        raise ImageError(
+            f"{printable_name(source)}: cannot be read ({error.strerror}); check the path and its permissions"
+        ) from None
+    else:
+        return _open_file(Path(source))
+    suffix = Path(source).suffix.lower()
+    if suffix not in _PACKED:
+        return local_patterns.open_photographs(source)
+    return _PACKED[suffix](source, [LocalFile(path) for path in local_patterns.expand_pattern(source)])
 
 
 def _open_folder(path: Path) -> Dataset:
+    """Open a folder: of photographs, or where there are none, of shards or of Parquet files."""
     if huggingface.is_saved_dataset(path):
         return huggingface.open_hugging_face(f"hf:{path}")
-    if any(path.glob("*.tar")) and next(folders.walk_pictures(path), None) is None:
-        return webdataset.open_shards(path)
-    return folders.open_folder(path)
+    packed = {suffix: sorted(path.glob(f"*{suffix}")) for suffix in _PACKED}
+    suffix = next((suffix for suffix, paths in packed.items() if paths), None)
+    if suffix is None or has_pictures(path):
+        return folders.open_folder(path)
+    parquet_pictures.check_split(str(path), [file.name for file in packed[suffix]])
+    return _PACKED[suffix](str(path), [LocalFile(str(file)) for file in packed[suffix]])
 
 
 def _open_file(path: Path) -> Dataset:
-    suffix = path.suffix.lower()
-    if suffix == ".tar":
-        return webdataset.open_shards(path)
-    if suffix in lists.SUFFIXES:
+    suffix, source = path.suffix.lower(), LocalFile(str(path))
+    if suffix in lists.SUFFIXES and not (suffix == ".parquet" and parquet_pictures.has_picture_column(source)):
         return lists.open_list(path)
+    if suffix in _PACKED:
+        return _PACKED[suffix](str(path), [source])
     if suffix not in SUFFIXES:
+        _refuse_archive(path)
         try:
             open_photograph(path)
         except ImageError as error:
             raise OptionError(f"{error}; a dataset is {KINDS}") from None
     return folders.open_single(path)
+
+
+def _open_url(source: str) -> Dataset:
+    """Open what a URL names: photographs, or files of photographs."""
+    suffix = Path(source.partition("?")[0]).suffix.lower()
+    if suffix in {".csv", ".tsv"}:
+        raise OptionError(
+            f"{source}: a list at a URL, whose paths lie nowhere; copy it, or name photographs by a pattern"
+        )
+    listing = remote.list_url(source)
+    if suffix in _PACKED:
+        return _PACKED[suffix](source, listing.files)
+    return remote_photographs.open_remote_photographs(source, listing)
+
+
+def _open_one_zip(origin: str, archives: Sequence[ByteSource]) -> Dataset:
+    if len(archives) > 1:
+        raise OptionError(f"{origin}: {len(archives)} archives; expected one, unpack them into one folder")
+    return zips.open_zip(printable_name(origin), archives[0])
+
+
+def _refuse_archive(path: Path) -> None:
+    if path.name.lower().endswith((".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")):
+        raise OptionError(
+            f"{path}: a compressed archive, whose photographs cannot be read one by one; unpack it, and name the folder"
+        )
+
+
+_PREFIXES: dict[str, Callable[[str], Dataset]] = {
+    "hf:": huggingface.open_hugging_face,
+    "torchvision:": torchvision.open_torchvision,
+    "file://": lambda source: _open_path(source.removeprefix("file://")),
+}
+"""What opens a source by its first letters."""
+_PACKED: dict[str, Callable[[str, Sequence[ByteSource]], Dataset]] = {
+    ".tar": webdataset.open_shards,
+    ".parquet": parquet_pictures.open_pictures,
+    ".zip": _open_one_zip,
+}
+"""What opens files that hold photographs, by their suffix: one or several, here or at URLs."""

@@ -4,29 +4,40 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import IO
 
-from shapleycam.errors import ImageError
-from shapleycam.wording import on_one_line
+from shapleycam.errors import DatasetWarning, ImageError, warn
+from shapleycam.experiments.datasets.byte_sources import ByteSource, reason_of
+from shapleycam.images import SUFFIXES
+from shapleycam.printable import printable_name
+from shapleycam.wording import counted, on_one_line
 
 _BLOCK = 512
+LABEL_SUFFIXES = ("cls", "json")
+_LABEL_LIMIT = 1 << 20
+"""A file that should hold a label is not read if it has more bytes than this."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """A file in a shard: `size` bytes from `offset` on. `key` is its path up to the first dot of its base name."""
+    """A file in a shard: `size` bytes from `offset` on.
 
-    shard: Path
+    `key` is its path up to the first dot of its base name; `text` is the content of a file with a label.
+    """
+
+    shard: ByteSource
     key: str
     suffix: str
     offset: int
     size: int
+    text: bytes | None = None
 
     @property
     def name(self) -> str:
         """Return how messages call the member."""
-        return f"{self.shard}: {self.key}.{self.suffix}"
+        return printable_name(f"{self.shard}: {self.key}.{self.suffix}")
 
     def content(self) -> bytes:
         """Return the member's bytes.
@@ -35,28 +46,29 @@ class Member:
             ImageError: the shard cannot be read any more, or is shorter than it was.
         """
         try:
-            with self.shard.open("rb") as file:
-                file.seek(self.offset)
-                content = file.read(self.size)
+            content = self.shard.read(self.offset, self.size)
         except OSError as error:
-            raise ImageError(f"{self.name} cannot be read ({error.strerror}); check the shard") from None
+            raise ImageError(f"{self.name} cannot be read ({reason_of(error)}); check the shard") from None
         if len(content) != self.size:
             raise ImageError(f"{self.name} is cut short; the shard was changed: start again")
         return content
 
 
-def list_members(shard: Path) -> Iterator[Member]:
-    """Yield the files of a shard in its order, without folders, links, devices and webdataset's `__notes__`.
+def list_members(shard: ByteSource) -> Iterator[Member]:
+    """Yield the files of a shard in its order, without folders, devices and webdataset's `__notes__`.
+
+    A hard link is the file that it names, where that is in the shard; pictures that are other links are left out with
+    a `DatasetWarning`.
 
     Raises:
         ImageError: it cannot be read, is no plain tar, is cut short, or holds a file whose path leads out of it.
     """
+    links: list[str] = []
     try:
-        with tarfile.open(shard, "r:") as tar:
-            for info in tar:
-                yield from _members_of(shard, info)
-            end = tar.offset
-        with shard.open("rb") as file:
+        with shard.open() as file:
+            with tarfile.open(fileobj=file, mode="r:") as tar:
+                yield from _members(shard, file, tar, links)
+                end = tar.offset
             file.seek(end)
             end_mark = file.read(_BLOCK)
     except ImageError:
@@ -64,32 +76,65 @@ def list_members(shard: Path) -> Iterator[Member]:
     except tarfile.TarError as error:
         raise _tar_error(shard, error) from None
     except OSError as error:
-        raise ImageError(f"{shard}: cannot be read ({error.strerror}); check the path and its permissions") from None
+        raise ImageError(f"{shard}: cannot be read ({reason_of(error)}); check the path and its permissions") from None
     except Exception as error:  # tarfile raises errors of other types on a hostile header
         raise ImageError(f"{shard}: damaged ({on_one_line(error)}); get the shard again") from error
     if len(end_mark) < _BLOCK or any(end_mark):
         raise _truncated(shard)
+    if links:
+        warn(
+            DatasetWarning,
+            f"{shard}: {counted(len(links), 'picture')} left out that only link to other files "
+            f"({printable_name(links[0])}{', …' if len(links) > 1 else ''}); pack the files themselves (tar -h)",
+        )
 
 
-def _members_of(shard: Path, info: tarfile.TarInfo) -> Iterator[Member]:
-    """Yield the member of a header, if it is one."""
+def _members(shard: ByteSource, file: IO[bytes], tar: tarfile.TarFile, links: list[str]) -> Iterator[Member]:
+    """Yield the members of an open shard; the paths of pictures that are links go to `links`."""
+    by_path: dict[str, Member] = {}
+    for info in tar:
+        member = _member_of(shard, info, by_path)
+        if member is None:
+            if not (info.isreg() or info.isdir()) and PurePosixPath(info.name).suffix.lower() in SUFFIXES:
+                links.append(info.name)
+            continue
+        by_path[PurePosixPath(info.name).as_posix()] = member
+        if member.suffix in LABEL_SUFFIXES:
+            member = replace(member, text=_read_label(file, member))
+        yield member
+
+
+def _member_of(shard: ByteSource, info: tarfile.TarInfo, by_path: dict[str, Member]) -> Member | None:
+    """Return the member of a header, None where it is none; `by_path` are those before it."""
     path = PurePosixPath(info.name)
-    if not info.isreg() or any(part.startswith("__") and part.endswith("__") for part in path.parts):
-        return
+    if any(part.startswith("__") and part.endswith("__") for part in path.parts):
+        return None
+    linked = by_path.get(PurePosixPath(info.linkname).as_posix()) if info.islnk() else None
+    if not info.isreg() and linked is None:
+        return None
     if path.is_absolute() or ".." in path.parts or info.issparse():
         raise ImageError(
             f"{shard}: holds a file called {info.name!r}; expected plain files with paths that stay inside the shard"
         )
     base, dot, suffix = path.name.partition(".")
-    if base and dot:
-        yield Member(shard, (path.parent / base).as_posix(), suffix.lower(), info.offset_data, info.size)
+    if not base or not dot:
+        return None
+    offset, size = (info.offset_data, info.size) if linked is None else (linked.offset, linked.size)
+    return Member(shard, (path.parent / base).as_posix(), suffix.lower(), offset, size)
 
 
-def _tar_error(shard: Path, error: tarfile.TarError) -> ImageError:
+def _read_label(file: IO[bytes], member: Member) -> bytes:
+    if member.size > _LABEL_LIMIT:
+        raise ImageError(f"{member.name} has {member.size:,} bytes; expected a label of at most {_LABEL_LIMIT:,}")
+    file.seek(member.offset)  # tarfile seeks by itself before it reads the next header
+    return file.read(member.size)
+
+
+def _tar_error(shard: ByteSource, error: tarfile.TarError) -> ImageError:
     if "end of data" in str(error):
         return _truncated(shard)
     return ImageError(f"{shard}: not a plain .tar ({on_one_line(error)}); unpack a compressed one, or get it again")
 
 
-def _truncated(shard: Path) -> ImageError:
+def _truncated(shard: ByteSource) -> ImageError:
     return ImageError(f"{shard}: damaged or cut short, no end-of-archive mark follows its last file; get it again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.reduction import ForkingPickler
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -66,11 +68,14 @@ def prepare_ahead(
     """Yield each item prepared, in order, by `workers` processes that run ahead.
 
     Raises:
-        OptionError: one of them died.
+        OptionError: one of them died, or the work cannot be sent to them.
     """
+    dataset = _PreparedItems(items, prepare)
+    if workers and not forks_processes():
+        _check_can_be_sent(dataset)
     loader = DataLoader(
-        _PreparedItems(items, prepare),
-        worker_init_fn=partial(_end_with_parent, os.getpid()),
+        dataset,
+        worker_init_fn=partial(_end_with_parent, None if _start_method() == "forkserver" else os.getpid()),
         batch_size=None,
         num_workers=workers,
         collate_fn=_unchanged,
@@ -81,8 +86,23 @@ def prepare_ahead(
     except RuntimeError as error:
         if not re.search("exited unexpectedly|killed by signal", str(error)):
             raise
-        reason = first_line(error)
-        raise OptionError(f"a decoding process died ({reason}); free some memory, or decode with workers=0") from error
+        guard = "" if forks_processes() else ", or call it under `if __name__ == '__main__':` in your script"
+        raise OptionError(
+            f"a decoding process died ({first_line(error)}); free some memory, or decode with workers=0{guard}"
+        ) from error
+
+
+def forks_processes() -> bool:
+    """Return whether new processes are forks of this one, as on Linux before Python 3.14.
+
+    Elsewhere they import the program's script again, and what they work on is sent to them by pickle.
+    """
+    return _start_method() == "fork"
+
+
+def _start_method() -> str:
+    # get_start_method() alone would fix the method, and the user could not choose one any more.
+    return multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
 
 
 class _PreparedItems(Dataset[Any]):
@@ -98,8 +118,28 @@ class _PreparedItems(Dataset[Any]):
         return self.prepare(self.items[index])
 
 
-def _end_with_parent(parent: int, _: int) -> None:
-    """End this worker when its parent has ended: a killed parent sends no message, and its workers would wait."""
+def _check_can_be_sent(dataset: Dataset[Any]) -> None:
+    """Refuse what cannot be pickled, in one line instead of torch's traceback.
+
+    Raises:
+        OptionError: such as a preprocessing that is a lambda.
+    """
+    try:
+        ForkingPickler.dumps(dataset)
+    except Exception as error:  # pickle raises errors of many types
+        raise OptionError(
+            f"photographs cannot be sent to decoding processes ({first_line(error)}); give a preprocess and a dataset "
+            "that can be pickled, such as functions of a module, or decode with workers=0"
+        ) from error
+
+
+def _end_with_parent(starter: int | None, _: int) -> None:
+    """End this worker when its parent has ended: a killed parent sends no message, and its workers would wait.
+
+    `starter` is the process that started the work; None where the parent is a server that forks for it, which ends with
+    it. On Windows a process keeps its parent's number, and torch's own watch ends the worker.
+    """
+    parent = os.getppid() if starter is None else starter
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -10,6 +10,9 @@ from pathlib import Path, PurePosixPath
 
 from shapleycam.errors import ImageError, ShapleyCamError
 from shapleycam.experiments.datasets.regions import Region
+from shapleycam.images import walk_files
+from shapleycam.printable import printable_name
+from shapleycam.regular_files import open_regular_file, regular_file_status
 
 FILE_LIMIT = 1 << 30
 """An annotation file of more bytes than this is not read."""
@@ -39,8 +42,9 @@ class NameIndex:
         self._by_name: dict[str, int] = {}
         self._by_stem: dict[str, list[int]] = {}
         for name, entry in entries:
-            self._by_name.setdefault(_without_suffix(name), entry)
-            self._by_stem.setdefault(PurePosixPath(name).stem, []).append(entry)
+            spelling = printable_name(name)  # as datasets spell the names of photographs
+            self._by_name.setdefault(_without_suffix(spelling), entry)
+            self._by_stem.setdefault(PurePosixPath(spelling).stem, []).append(entry)
 
     def entry_of(self, name: str) -> int | None:
         """Return the entry of a photograph, None where there is none.
@@ -65,18 +69,7 @@ def list_files(folder: Path, suffix: str) -> tuple[str, ...]:
     Raises:
         ImageError: a folder cannot be read.
     """
-
-    def refuse(error: OSError) -> None:
-        raise ImageError(
-            f"{error.filename}: the folder cannot be read ({error.strerror}); check its permissions"
-        ) from None
-
-    names = [
-        (Path(where) / name).relative_to(folder).as_posix()
-        for where, _, entries in os.walk(folder, onerror=refuse, followlinks=True)
-        for name in entries
-        if name.lower().endswith(suffix) and not name.startswith("._")
-    ]
+    names = (path.replace(os.sep, "/") for path, _ in walk_files(folder, lambda name: name.lower().endswith(suffix)))
     return tuple(sorted(names))
 
 
@@ -86,13 +79,15 @@ def read_content(path: Path, limit: int = FILE_LIMIT) -> bytes:
     Raises:
         ImageError: it cannot be read, or is far too large.
     """
+    name = printable_name(str(path))
     try:
-        size = path.stat().st_size
+        size = regular_file_status(path).st_size
         if size > limit:
-            raise ImageError(f"{path}: {size:,} bytes are too many for an annotation; expected at most {limit:,}")
-        return path.read_bytes()
+            raise ImageError(f"{name}: {size:,} bytes are too many for an annotation; expected at most {limit:,}")
+        with open_regular_file(path) as file:
+            return file.read(limit)
     except OSError as error:
-        raise ImageError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
+        raise ImageError(f"{name}: cannot be read ({error.strerror}); check the path and its permissions") from None
 
 
 def fingerprint_of(annotations: Annotations, names: Sequence[str]) -> str:

@@ -1,0 +1,51 @@
+"""Classes in the description of columns that Hugging Face writes into Parquet files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from shapleycam.errors import OptionError
+from shapleycam.experiments.datasets.dataset import Label
+from shapleycam.printable import printable_name
+
+Names = tuple[str, ...]
+
+
+def described_classes(schema: pa.Schema) -> dict[str, Names | None]:
+    """Return the names of the classes of each column of type ClassLabel, that called label or labels first.
+
+    They are None where they are only numbers.
+    """
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"].items()
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return {}
+    described = {
+        column: _names(feature.get("names"))
+        for column, feature in features
+        if column in schema.names and isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+    }
+    return dict(sorted(described.items(), key=lambda item: item[0] not in {"label", "labels"}))
+
+
+def name_labels(origin: str, labels: Sequence[Label], names: Names | None) -> list[Label]:
+    """Return the names of numbered classes; -1 stands for none.
+
+    Raises:
+        OptionError: there is a number without a name.
+    """
+    if names is None:
+        return list(labels)
+    beyond = next((label for label in labels if isinstance(label, int) and label >= len(names)), None)
+    if beyond is not None:
+        raise OptionError(f"{origin}: a row has the label {beyond}, and {len(names)} classes are named; get it again")
+    return [(names[label] if label >= 0 else None) if isinstance(label, int) else label for label in labels]
+
+
+def _names(names: object) -> Names | None:
+    if not isinstance(names, list) or names == list(map(str, range(len(names)))):
+        return None
+    return tuple(printable_name(str(name)) for name in names)

@@ -1,0 +1,67 @@
+"""Rows of Parquet files read one by one: a few at a time are in memory, never a whole file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shapleycam.experiments.datasets.byte_sources import ByteSource
+
+_ROWS_AT_A_TIME = 16
+_READ_AHEAD = 1 << 20
+
+
+def read_cell(source: ByteSource, column: str, row: int) -> Any:
+    """Return the value in a column of a Parquet file.
+
+    Rows that are asked for in ascending order are each read once; one before the last is sought from the beginning of
+    its row group.
+
+    Raises:
+        OSError: the file cannot be read, or has changed.
+        pa.ArrowException: it is damaged.
+    """
+    # The signature is among the arguments so that a changed file is opened anew.
+    return _reader(source, source.signature(), column, os.getpid()).cell(row)
+
+
+def open_parquet_file(file: IO[bytes]) -> pq.ParquetFile:
+    """Open a Parquet file, of which columns are read piece by piece."""
+    return pq.ParquetFile(file, buffer_size=_READ_AHEAD, pre_buffer=False)
+
+
+class _ColumnReader:
+    """Reads one column forwards; it holds the open file and a few rows."""
+
+    def __init__(self, source: ByteSource, column: str) -> None:
+        self._file = open_parquet_file(source.open())
+        self._column = column
+        metadata = self._file.metadata
+        sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+        self._ends = [sum(sizes[: group + 1]) for group in range(len(sizes))]
+        self._batches: Iterator[pa.RecordBatch] = iter(())
+        self._group = -1
+        self._first = self._stop = 0
+        self._values: pa.Array | None = None
+
+    def cell(self, row: int) -> Any:
+        group = next(group for group, end in enumerate(self._ends) if row < end)
+        if group != self._group or row < self._first:
+            self._batches = self._file.iter_batches(_ROWS_AT_A_TIME, row_groups=[group], columns=[self._column])
+            self._group = group
+            self._first = self._stop = self._ends[group - 1] if group else 0
+        while row >= self._stop:
+            self._values = next(self._batches).column(0)
+            self._first, self._stop = self._stop, self._stop + len(self._values)
+        return None if self._values is None else self._values[row - self._first].as_py()
+
+
+@lru_cache(maxsize=4)
+def _reader(source: ByteSource, signature: str, column: str, process: int) -> _ColumnReader:  # noqa: ARG001
+    """Return the reader of a file; an open file is of one process."""
+    return _ColumnReader(source, column)

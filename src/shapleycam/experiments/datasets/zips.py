@@ -1,0 +1,163 @@
+"""Zip archives of photographs, read without extracting anything."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import PurePosixPath
+
+from PIL import Image
+
+from shapleycam.errors import ImageError
+from shapleycam.experiments.datasets.byte_sources import ByteSource, reason_of
+from shapleycam.experiments.datasets.dataset import ENCODED_LIMIT, Dataset, Label, open_encoded_image
+from shapleycam.experiments.datasets.folder_labels import label_by_folder
+from shapleycam.images import is_companion, is_hidden, is_picture, warn_of_hidden
+from shapleycam.printable import printable_name
+from shapleycam.wording import on_one_line
+
+_ENCRYPTED = 0x1
+_NAME_IS_UTF8 = 0x800
+_WINDOWS = 0
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A picture in an archive: its name there, its path with the characters that were meant, its size in bytes."""
+
+    name: str
+    path: str
+    size: int
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ZipDataset(Dataset):
+    """Photographs in a zip archive; each process opens the archive once."""
+
+    origin: str
+    archive: ByteSource
+    entries: Sequence[_Entry]
+    names: Sequence[str]
+    labels: Sequence[Label]
+    classes: Sequence[str] | None = None
+
+    def open(self, index: int) -> Image.Image:
+        """Return a picture of the archive.
+
+        Raises:
+            ImageError: the archive cannot be read, or the picture is damaged, or far too large.
+        """
+        name, entry = self.names[index], self.entries[index]
+        if entry.size > ENCODED_LIMIT:
+            raise ImageError(f"{name}: {entry.size:,} bytes are too many for a picture; make it smaller")
+        try:
+            with self._archive().open(entry.name) as member:
+                content = member.read(entry.size)
+        except OSError as error:
+            raise ImageError(f"{name}: {self.archive} cannot be read ({reason_of(error)}); check the file") from None
+        except KeyError:
+            raise ImageError(f"{name}: not in {self.archive} any more; the archive was changed: start again") from None
+        except Exception as error:  # zipfile and its decompressors raise errors of many types on a damaged archive
+            raise ImageError(
+                f"{name}: damaged, or packed in an unusual way ({on_one_line(error)}); unpack it"
+            ) from error
+        return open_encoded_image(content, name)
+
+    def _archive(self) -> zipfile.ZipFile:
+        return _open(self.archive, self.archive.signature(), os.getpid())
+
+    def content_signature(self, index: int) -> str:
+        """Return the size and the checksum of the picture, as the archive now states them; "missing" without it."""
+        try:
+            info = self._archive().getinfo(self.entries[index].name)
+        except (OSError, KeyError, zipfile.BadZipFile):
+            return "missing"
+        return _signature(info)
+
+
+def open_zip(origin: str, archive: ByteSource) -> ZipDataset:
+    """Open the photographs in a zip archive; the label of each is its first folder.
+
+    A folder that holds all others, as archives have it that are called like it, is no label.
+
+    Raises:
+        ImageError: it cannot be read, is encrypted, has no photographs, a name twice or one that leads out of it.
+    """
+    try:
+        infos = _open(archive, archive.signature(), os.getpid()).infolist()
+    except OSError as error:
+        raise ImageError(f"{origin}: cannot be read ({reason_of(error)}); check the path and its permissions") from None
+    except Exception as error:  # noqa: BLE001  zipfile raises errors of many types on a hostile directory
+        raise ImageError(f"{origin}: not a whole zip archive ({on_one_line(error)}); get it again") from None
+    pictures = list(_pictures(origin, infos))
+    entries = sorted(
+        (entry for entry in pictures if not is_hidden(entry.path)), key=lambda entry: entry.path.split("/")
+    )
+    if not entries:
+        raise ImageError(f"{origin}: an archive without pictures; expected files such as .jpg or .png in it")
+    warn_of_hidden(origin, [entry.path for entry in pictures if is_hidden(entry.path)])
+    names = tuple(printable_name(entry.path) for entry in entries)
+    labels, classes = label_by_folder(_without_common_folder(names, PurePosixPath(archive.path).stem))
+    return ZipDataset(printable_name(origin), archive, tuple(entries), names, labels, classes)
+
+
+def _pictures(origin: str, infos: Sequence[zipfile.ZipInfo]) -> Iterator[_Entry]:
+    seen: set[str] = set()
+    for info in infos:
+        path = PurePosixPath(_path_of(info))
+        if info.is_dir() or not is_picture(path.name) or any(map(is_companion, path.parts)):
+            continue
+        text = path.as_posix()
+        if path.is_absolute() or ".." in path.parts:
+            raise ImageError(
+                f"{origin}: holds a file called {printable_name(text)!r}; expected paths that stay inside the archive"
+            )
+        if text in seen:
+            raise ImageError(f"{origin}: {printable_name(text)} is there twice; expected each name once, pack it anew")
+        if info.flag_bits & _ENCRYPTED:
+            raise ImageError(
+                f"{origin}: {printable_name(text)} is encrypted; unpack the archive with its password, and name the "
+                "folder"
+            )
+        seen.add(text)
+        yield _Entry(info.filename, text, info.file_size)
+
+
+def _path_of(info: zipfile.ZipInfo) -> str:
+    """Return a member's path with the characters that were meant.
+
+    Where the archive does not say that names are UTF-8, zipfile reads them as code page 437; Linux and macOS write
+    UTF-8 there all the same. Old programs of Windows separate folders by backslashes.
+    """
+    name = info.filename
+    if not info.flag_bits & _NAME_IS_UTF8:
+        try:
+            name = name.encode("cp437").decode()
+        except UnicodeError:
+            name = info.filename
+    return name.replace("\\", "/") if info.create_system == _WINDOWS else name
+
+
+def _signature(info: zipfile.ZipInfo) -> str:
+    return f"{info.file_size} {info.CRC:08x}"
+
+
+def _without_common_folder(names: Sequence[str], stem: str) -> list[str]:
+    """Return names without the folder that holds all of them, where it is no class.
+
+    It is none where it is called like the archive, or where every photograph lies in a folder inside it.
+    """
+    tops = {name.partition("/")[0] for name in names if "/" in name}
+    inner = [name.partition("/")[2] for name in names]
+    if len(tops) == 1 and all(inner) and (tops == {stem} or all("/" in name for name in inner)):
+        return inner
+    return list(names)
+
+
+@lru_cache(maxsize=4)
+def _open(archive: ByteSource, signature: str, process: int) -> zipfile.ZipFile:  # noqa: ARG001
+    """Return an open archive; it is opened anew where it has changed, and in each process: they share no position."""
+    return zipfile.ZipFile(archive.open())

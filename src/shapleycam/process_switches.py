@@ -1,0 +1,66 @@
+"""Switches of the whole process that are set while at least one thread needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock, get_ident, local
+from typing import ClassVar
+from weakref import WeakSet
+
+
+class ProcessSwitch:
+    """Something of the whole process that the first thread that needs it sets, and the last one restores.
+
+    Threads are counted, not contexts: those inside another of the same thread change nothing. A thread that Ctrl-C took
+    out of a context between two lines of it has `depth` put right by `tracing.interrupts`.
+
+    Args:
+        turn_on: called when the first thread enters.
+        turn_off: called when the last thread has left; it restores what there was before. It may be called again.
+
+    Examples:
+        >>> from shapleycam.process_switches import ProcessSwitch
+        >>> switch = ProcessSwitch(lambda: print("on"), lambda: print("off"))
+        >>> with switch.hold(), switch.hold():
+        ...     print(switch.depth)
+        on
+        2
+        off
+    """
+
+    instances: ClassVar[WeakSet[ProcessSwitch]] = WeakSet()
+
+    def __init__(self, turn_on: Callable[[], None], turn_off: Callable[[], None]) -> None:
+        self._turn_on, self._turn_off = turn_on, turn_off
+        self._lock, self._threads, self._local = Lock(), set[int](), local()
+        self.instances.add(self)
+
+    @property
+    def depth(self) -> int:
+        """Return how many contexts this thread is inside of."""
+        return getattr(self._local, "depth", 0)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keep the switch on inside the context."""
+        if not self.depth:
+            with self._lock:
+                if not self._threads:
+                    self._turn_on()
+                self._threads.add(get_ident())
+        self._local.depth = self.depth + 1
+        try:
+            yield
+        finally:
+            self.leave_to(self.depth - 1)
+
+    def leave_to(self, depth: int) -> None:
+        """Leave all contexts of this thread but so many."""
+        self._local.depth = depth
+        if depth:
+            return
+        with self._lock:
+            self._threads.discard(get_ident())
+            if not self._threads:
+                self._turn_off()

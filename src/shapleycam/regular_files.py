@@ -1,0 +1,63 @@
+"""Files that are read: regular ones, never a pipe, a socket or a device, on which reading may wait for ever."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import IO
+
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def regular_file_status(path: str | Path) -> os.stat_result:
+    """Return what the system says of a regular file.
+
+    Raises:
+        OSError: it is not there or is no regular file; its `strerror` says what it is.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "a.jpg").write_bytes(b"abc")
+        ...     regular_file_status(Path(folder, "a.jpg")).st_size
+        3
+    """
+    try:
+        status = os.stat(path)  # noqa: PTH116  Path.stat is slower, and datasets have many files
+    except ValueError:  # a NUL, or a character that no file name can hold
+        raise OSError(errno.EINVAL, "its path holds a character that no file name can have", str(path)) from None
+    _check_kind(path, status)
+    return status
+
+
+def open_regular_file(path: str | Path) -> IO[bytes]:
+    """Open a regular file to read its bytes.
+
+    Raises:
+        OSError: as `regular_file_status`, or it cannot be opened.
+    """
+    regular_file_status(path)
+    # It may have been replaced by a pipe since; opening that must not wait either.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    file = os.fdopen(descriptor, "rb")
+    try:
+        _check_kind(path, os.fstat(descriptor))
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def _check_kind(path: str | Path, status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "a folder", str(path))
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+        raise OSError(errno.EINVAL, f"{kind}, no regular file", str(path))
