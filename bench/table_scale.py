@@ -23,7 +23,7 @@ import pyarrow as pa
 from measure import machine, report
 from shapleycam.experiments import Protocol, Store
 from shapleycam.experiments.rows import schema_for
-from shapleycam.experiments.store import open_run
+from shapleycam.experiments.run_opening import open_run
 from shapleycam.models import paper
 
 PROTOCOL = Protocol()

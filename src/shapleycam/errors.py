@@ -160,6 +160,13 @@ class OldRunWarning(ShapleyCamWarning):
     """
 
 
+class WeakLockWarning(ShapleyCamWarning):
+    """Issued where the file system of the results has no locks, so that a killed run leaves its lock behind.
+
+    Remove the lock's file where no run writes, or write the results to another file system.
+    """
+
+
 class ProbabilitiesWarning(ShapleyCamWarning):
     """Issued where the model returns probabilities; what entered its softmax or sigmoid, or log p, is explained.
 

@@ -15,7 +15,7 @@ from PIL import Image
 from shapleycam.experiments import Protocol
 from shapleycam.experiments.manifest import run_identity
 from shapleycam.experiments.rows import to_table
-from shapleycam.experiments.store import open_run
+from shapleycam.experiments.run_opening import open_run
 
 IMAGES = 6
 METHODS = ("gradcam", "hirescam", "layercam", "gradcam++")

@@ -20,7 +20,7 @@ import pytest
 from shapleycam.errors import OldRunWarning, OptionError
 from shapleycam.experiments import Protocol, Store
 from shapleycam.experiments.rows import schema_for, to_table
-from shapleycam.experiments.store import is_run, open_run
+from shapleycam.experiments.run_opening import is_run, open_run
 from shapleycam.files import UNFINISHED
 
 METRICS = ["average_drop", "insertion"]

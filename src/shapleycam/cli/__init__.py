@@ -22,7 +22,7 @@ from shapleycam.cli import (
     table,
     web,
 )
-from shapleycam.cli.command import Command
+from shapleycam.cli.command import Command, RunCommand
 from shapleycam.cli.option_groups import flatten_groups
 from shapleycam.version import __version__
 
@@ -50,8 +50,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "methods": listing.methods,
     "metrics": listing.metrics,
 }
+_RUNS = ("evaluate", "reproduce")
+"""Commands that are stopped and go on later."""
 for _name, _function in COMMANDS.items():
-    app.command(_name, cls=Command)(flatten_groups(_function))
+    app.command(_name, cls=RunCommand if _name in _RUNS else Command)(flatten_groups(_function))
 
 
 def _print_version(*, requested: bool) -> bool:

@@ -9,6 +9,7 @@ from typer.core import TyperCommand
 
 from shapleycam.cli.console import print_error
 from shapleycam.cli.messages import options_of_command
+from shapleycam.cli.stopping import ending_at_once
 from shapleycam.errors import ShapleyCamError
 
 REFUSED = 2
@@ -31,3 +32,12 @@ class Command(TyperCommand):
             except ShapleyCamError as error:
                 print_error(str(error))
                 raise typer.Exit(REFUSED) from None
+
+
+class RunCommand(Command):
+    """A command that measures for long: a signal that stops it is answered by one line that says how to go on."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        with ending_at_once():
+            return super().invoke(ctx)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from shapleycam.cli import options
-from shapleycam.cli.console import notes, print_note
+from shapleycam.cli.console import notes
 from shapleycam.cli.display import display
 from shapleycam.cli.groups import EngineGroup, RegionEstimatorGroup, StrictRunGroup, parse_nodes, parse_players
 from shapleycam.cli.results import print_results
+from shapleycam.cli.stopping import stopping
 
 if TYPE_CHECKING:
     from shapleycam.experiments import Evaluation, Protocol, Store
-
-STOPPED = 130
-"""The exit code of a process that was interrupted from the keyboard, as shells have it."""
 
 
 @dataclass(frozen=True)
@@ -144,20 +143,28 @@ def evaluate(
 
 
 def run(evaluation: Evaluation, *, quiet: bool) -> Store:
-    """Run an evaluation and show how far it is; an interrupt from the keyboard ends it in one line.
+    """Run an evaluation and show how far it is; a signal that stops it is answered by one line.
 
     Raises:
-        typer.Exit: with the code of an interrupt.
+        typer.Exit: with the code of the signal that stopped it.
     """
     from shapleycam.metrics import METRICS
 
     metrics = [METRICS[name] for name in evaluation.protocol.metrics]
+    with (
+        stopping(partial(_describe_stop, evaluation)),
+        notes(quiet=quiet),
+        display(metrics, quiet=quiet) as listener,
+    ):
+        return evaluation.run(listener)
+
+
+def _describe_stop(evaluation: Evaluation) -> str:
+    """Return how many images a run that was stopped has measured, and how to go on with it."""
+    from shapleycam.errors import ShapleyCamError
+
     try:
-        with notes(quiet=quiet), display(metrics, quiet=quiet) as listener:
-            return evaluation.run(listener)
-    except KeyboardInterrupt:
-        print_note(
-            f"stopped; {evaluation.n_measured} images are kept in {evaluation.out}, "
-            "and the same command goes on from there"
-        )
-        raise typer.Exit(STOPPED) from None
+        measured = evaluation.n_measured
+    except ShapleyCamError as error:  # the folder is gone, say
+        return f"stopped; {error}"
+    return f"stopped; {measured} images are kept in {evaluation.out}, and the same command goes on from there"

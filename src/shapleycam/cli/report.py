@@ -158,7 +158,7 @@ def _find_runs(sources: list[str]) -> list[str]:
     Raises:
         OptionError: some of both.
     """
-    from shapleycam.experiments.store import is_run
+    from shapleycam.experiments.run_opening import is_run
 
     runs = [word for word in sources if "://" in word or (Path(word).is_dir() and is_run(word))]
     if runs and len(runs) < len(sources):

@@ -23,12 +23,14 @@ from shapleycam.experiments.lazy import Lazy
 from shapleycam.experiments.progress import ProgressListener, SilentListener
 from shapleycam.experiments.protocol import Protocol
 from shapleycam.experiments.provenance import collect_provenance
+from shapleycam.experiments.run_opening import check_compatible, is_run, open_run
 from shapleycam.experiments.settings import RunSettings
-from shapleycam.experiments.store import Store, check_compatible, is_run, open_run
+from shapleycam.experiments.store import Store
 from shapleycam.metrics.table import required_quantities
 from shapleycam.models.network import Network
 from shapleycam.models.resolve import resolve_network
 from shapleycam.tracing.isolation import device_of
+from shapleycam.wording import counted
 
 
 @dataclass(frozen=True)
@@ -157,11 +159,17 @@ class Evaluation:
             for result in results:
                 listener.batch_finished(result.images, result.rows)
         if missing := store.pending(name):
-            raise OptionError(
-                f"{len(missing)} parts that were measured are not in {store.storage}: the machines of the cluster do "
-                "not share this folder; give one that they share, or a URL such as s3://bucket/run"
-            )
+            raise OptionError(self._describe_lost_chunks(len(missing), store))
         self._release(model)
+
+    def _describe_lost_chunks(self, count: int, store: Store) -> str:
+        chunks = f"{counted(count, 'chunk')} that this run wrote to {store.storage} cannot be found there"
+        if self.settings.local:
+            return f"{chunks}: removed while the run went on; evaluate again, which makes them anew"
+        return (
+            f"{chunks}: removed while the run went on, or the machines of the cluster do not share this folder; give "
+            "one that they share, or a URL such as s3://bucket/run"
+        )
 
     def _in_this_process(self, evaluated_model: EvaluatedModel) -> EvaluatedModel:
         """Return a model as this process loads it: where other machines do the work, on the CPU."""

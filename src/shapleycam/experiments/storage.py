@@ -11,17 +11,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 from uuid import uuid4
 
 import pyarrow as pa
-from filelock import FileLock, Timeout
 from pyarrow import fs
 
 from shapleycam.errors import OptionError
+from shapleycam.experiments.run_lock import acquire_lock
 from shapleycam.files import UNFINISHED, make_folder, write_atomically
 from shapleycam.wording import on_one_line
 
@@ -108,22 +108,17 @@ class FolderStorage(Storage):
     def lock(self) -> Iterator[None]:
         """Hold a lock on a file, as `Storage.lock`; the system takes it back when the process ends, however it ends."""
         make_folder(self.path)
-        try:
-            held = FileLock(self.path / _LOCK).acquire(timeout=0)
-        except Timeout:
-            raise OptionError(
-                f"{self}: another run writes to this folder; wait for it, or choose another out="
-            ) from None
-        with held:
+        with acquire_lock(self.path / _LOCK):
             self._remove_unfinished()
             yield
             self._remove_unfinished()
 
     def _remove_unfinished(self) -> None:
-        """Remove files that killed processes were writing."""
+        """Remove files that killed processes were writing; one that cannot be removed does no harm."""
         for path in self.path.rglob(f"{UNFINISHED}*"):
-            if path.is_file():
-                path.unlink(missing_ok=True)
+            with suppress(OSError):
+                if path.is_file():
+                    path.unlink()
 
     def __str__(self) -> str:
         return str(self.path)

@@ -7,10 +7,10 @@ what it did, and no row is there twice.
 
 from __future__ import annotations
 
+import platform
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import cached_property
 
 import polars as pl
@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shapleycam.errors import OldRunWarning, OptionError, warn
+from shapleycam.experiments.chunk_files import chunks_of, file_name, list_chunk_files, path_of
 from shapleycam.experiments.chunk_identity import (
     KEY_COLUMNS,
     ChunkIdentity,
@@ -30,22 +31,14 @@ from shapleycam.experiments.chunk_rows import DECODING_ERRORS, decode_chunks
 from shapleycam.experiments.manifest import (
     FORMAT_WITHOUT_IDENTITY,
     MANIFEST_FILE,
-    Manifest,
-    differences_between_runs,
     has_manifest,
-    new_manifest,
     read_manifest,
     run_identity,
-    write_manifest,
 )
 from shapleycam.experiments.rows import schema_for
-from shapleycam.experiments.storage import Location, Storage, open_storage
-from shapleycam.files import portable_name
+from shapleycam.experiments.storage import Location, open_storage
 from shapleycam.wording import on_one_line
 
-_CHUNKS = "parts"
-"""The folder of the chunks; its name, and those of the files, stay as runs of earlier versions have them."""
-_SUFFIX = ".parquet"
 _READERS = 8
 """Threads that read chunks: enough to keep an object store busy, where each file is a request."""
 _READ_IN_TURN = 16
@@ -86,6 +79,7 @@ class Store:
     def __init__(self, location: Location) -> None:
         self.storage = open_storage(location)
         self.manifest = read_manifest(self.storage)
+        self._machine = platform.node()
         self._has_warned = False
 
     @property
@@ -95,8 +89,7 @@ class Store:
 
     def chunks(self) -> list[range]:
         """Return the images of each chunk, by their positions in the dataset."""
-        size = int(self.manifest["images_per_part"])
-        return [range(start, min(start + size, self.images)) for start in range(0, self.images, size)]
+        return chunks_of(self.manifest)
 
     def measured(self, model: str) -> list[range]:
         """Return the chunks that are measured for a model.
@@ -105,7 +98,7 @@ class Store:
             OptionError: a file is there that is no chunk of the run.
         """
         files = self._files_of(model)
-        return [chunk for chunk in self.chunks() if _file_name(chunk) in files]
+        return [chunk for chunk in self.chunks() if file_name(chunk) in files]
 
     def pending(self, model: str) -> list[range]:
         """Return the chunks that are not measured yet for a model.
@@ -114,17 +107,18 @@ class Store:
             OptionError: a file is there that is no chunk of the run.
         """
         files = self._files_of(model)
-        return [chunk for chunk in self.chunks() if _file_name(chunk) not in files]
+        return [chunk for chunk in self.chunks() if file_name(chunk) not in files]
 
     def write(self, model: str, chunk: range, table: pa.Table) -> None:
         """Write the rows of a chunk, whole or not at all, with the identity of the chunk.
 
         Raises:
-            OptionError: the disk is full, or the storage cannot be written any more.
+            OptionError: the run is not there any more, the disk is full, or the storage cannot be written any more.
             ValueError: the rows are not those of the chunk.
         """
+        self._refuse_lost_run()
         content = encode_chunk(table, self._identity_of(model, chunk))
-        self.storage.write(_path_of(model, chunk), lambda file: file.write(content))
+        self.storage.write(path_of(model, chunk), lambda file: file.write(content))
 
     def read_chunk(self, model: str, chunk: range) -> bytes:
         """Return the Parquet file of a chunk, of which it is verified that it is the one that the run wrote there.
@@ -137,13 +131,13 @@ class Store:
         """
         expected = self._identity_of(model, chunk)
         try:
-            content = self.storage.read(_path_of(model, chunk))
+            content = self.storage.read(path_of(model, chunk))
             identity = read_identity(content)
             problem = self._verify_rows(content, expected) if identity is None else _find_difference(identity, expected)
         except (OSError, ValueError, pa.ArrowException) as error:
             problem = f"damaged ({on_one_line(error)})"
         if problem:
-            raise _refusal(f"{self.storage}/{_path_of(model, chunk)}", problem)
+            raise _refusal(f"{self.storage}/{path_of(model, chunk)}", problem)
         return content
 
     def verify(self) -> None:
@@ -193,7 +187,7 @@ class Store:
             return decode_chunks(contents, schema, columns)
         except DECODING_ERRORS:
             for chunk, content in zip(chunks, contents, strict=True):
-                self._refuse_undecodable(_path_of(model, chunk), content, schema, columns)
+                self._refuse_undecodable(path_of(model, chunk), content, schema, columns)
             raise
 
     def _refuse_undecodable(self, file: str, content: bytes, schema: pa.Schema, columns: Sequence[str]) -> None:
@@ -213,26 +207,30 @@ class Store:
     def _run_identity(self) -> str:
         return run_identity(self.manifest)
 
+    def _refuse_lost_run(self) -> None:
+        """Refuse to write where the run is not any more: what is written there nobody would find."""
+        if not has_manifest(self.storage):
+            machine = platform.node()
+            if machine != self._machine:
+                raise OptionError(
+                    f"{self.storage} has no {MANIFEST_FILE} on the machine {machine}: the machines of the cluster do "
+                    "not share this folder; give one that they share, or a URL such as s3://bucket/run"
+                )
+            raise OptionError(
+                f"{self.storage}/{MANIFEST_FILE} is not there any more: the results were removed or moved away while "
+                "the run went on; put them back to go on with them, or evaluate again"
+            )
+        if run_identity(read_manifest(self.storage)) != self._run_identity:
+            raise OptionError(
+                f"{self.storage} holds another run than the one that writes to it: the results were exchanged while "
+                "the run went on; put them back to go on with them, or choose another out="
+            )
+
     def _identity_of(self, model: str, chunk: range) -> ChunkIdentity:
         return ChunkIdentity(self._run_identity, model, chunk)
 
     def _files_of(self, model: str) -> set[str]:
-        """Return the names of the chunks of a model; refuse other Parquet files beside them, and in other folders."""
-        expected_folders = {_folder_name(name) for name in self.manifest["order"]}
-        folders = {f"{_CHUNKS}/{name}" for name in self.storage.names(_CHUNKS)}
-        expected_files = {_file_name(chunk) for chunk in self.chunks()}
-        files = set(self.storage.names(_folder_name(model)))
-        strange = [f"{_folder_name(model)}/{name}" for name in sorted(files - expected_files)]
-        strange += [
-            f"{folder}/{name}" for folder in sorted(folders - expected_folders) for name in self.storage.names(folder)
-        ]
-        if chunks := [name for name in strange if name.endswith(_SUFFIX)]:
-            raise OptionError(
-                f"{self.storage}/{chunks[0]}: no chunk of this run by its name; the run has {self.images} images in "
-                f"chunks of {self.manifest['images_per_part']} and the models {', '.join(self.manifest['order'])}: "
-                f"move the file away, or put back the {MANIFEST_FILE} that belongs to it"
-            )
-        return files & expected_files
+        return list_chunk_files(self.storage, self.manifest, model)
 
     def _verify_rows(self, content: bytes, expected: ChunkIdentity) -> str | None:
         """Return what is wrong with a file that carries no identity, None where nothing is known to be."""
@@ -249,84 +247,6 @@ class Store:
                 "belong to it was verified by their models and images alone",
             )
         return None
-
-
-def is_run(location: Location) -> bool:
-    """Return whether a folder or URL holds the results of a run."""
-    return has_manifest(open_storage(location))
-
-
-@contextmanager
-def open_run(location: Location, requested: Manifest, batch_size: int) -> Iterator[Store]:
-    """Open the store of a run for this process alone: a new run, or the same run to go on with.
-
-    Args:
-        location: a path, a URL, or a storage.
-        requested: the manifest's protocol, models, order and dataset, and the `sessions` to add to the earlier ones.
-        batch_size: images of a batch, of which the chunks of a new run are made.
-
-    Raises:
-        OptionError: another process writes there, it holds something else, or results of another run.
-    """
-    storage = open_storage(location)
-    _refuse_other_files(storage)
-    with storage.lock():
-        _refuse_other_files(storage)  # which may have come while another run held the lock
-        existing = read_manifest(storage) if has_manifest(storage) else None
-        if existing is None or (differences_between_runs(existing, requested) and not _has_results(storage)):
-            write_manifest(storage, new_manifest(requested, batch_size))
-        else:
-            _refuse_other_run(storage, existing, requested)
-        store = Store(storage)
-        store.verify()
-        store.manifest["sessions"] += requested["sessions"]
-        write_manifest(storage, store.manifest)
-        yield store
-
-
-def check_compatible(location: Location, requested: Manifest) -> None:
-    """Refuse what `open_run` would refuse, from as much of the manifest as is known; nothing is written.
-
-    Raises:
-        OptionError: the folder or URL holds something else, or results of another run.
-    """
-    storage = open_storage(location)
-    _refuse_other_files(storage)
-    if _has_results(storage):
-        existing = read_manifest(storage)
-        _refuse_other_run(storage, {name: existing[name] for name in requested}, requested)
-
-
-def _has_results(storage: Storage) -> bool:
-    """Return whether a chunk is written; a run that was stopped before the first one may be replaced by another."""
-    return has_manifest(storage) and any(storage.names(f"{_CHUNKS}/{model}") for model in storage.names(_CHUNKS))
-
-
-def _refuse_other_run(storage: Storage, existing: Manifest, requested: Manifest) -> None:
-    if differences := differences_between_runs(existing, requested):
-        raise OptionError(
-            f"{storage} holds results of another run: {'; '.join(differences)}; choose another out=, or ask for the "
-            "same again"
-        )
-
-
-def _refuse_other_files(storage: Storage) -> None:
-    """Refuse a folder with files that are not of a run, before anything is done there."""
-    names = storage.names()
-    if names and MANIFEST_FILE not in names:
-        raise OptionError(f"{storage} is not empty ({', '.join(names[:3])}) and holds no results; choose another out=")
-
-
-def _folder_name(model: str) -> str:
-    return f"{_CHUNKS}/{portable_name(model)}"
-
-
-def _file_name(chunk: range) -> str:
-    return f"{chunk.start:07d}-{chunk.stop - 1:07d}{_SUFFIX}"
-
-
-def _path_of(model: str, chunk: range) -> str:
-    return f"{_folder_name(model)}/{_file_name(chunk)}"
 
 
 def _find_difference(identity: ChunkIdentity, expected: ChunkIdentity) -> str | None:

@@ -216,8 +216,9 @@ class TestFaults:
         with pytest.raises(OptionError) as caught:
             run_evaluation(many, tmp_path, limit=3, settings=settings_for(cluster))
         assert str(caught.value) == (
-            f"1 parts that were measured are not in {tmp_path}: the machines of the cluster do not share this folder; "
-            "give one that they share, or a URL such as s3://bucket/run"
+            f"1 chunk that this run wrote to {tmp_path} cannot be found there: removed while the run went on, or the "
+            "machines of the cluster do not share this folder; give one that they share, or a URL such as "
+            "s3://bucket/run"
         )
 
 

@@ -27,7 +27,7 @@ from shapleycam.experiments.merging import (
 )
 from shapleycam.experiments.results import ADCC_OF_MEANS, columns_of, summarise, summarise_frames
 from shapleycam.experiments.rows import metrics_in, to_table
-from shapleycam.experiments.store import open_run
+from shapleycam.experiments.run_opening import open_run
 from shapleycam.metrics import MetricOptions
 from shapleycam.models import paper
 

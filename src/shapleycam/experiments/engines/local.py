@@ -5,9 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
+import signal
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.reduction import ForkingPickler
@@ -22,6 +23,10 @@ from shapleycam.wording import first_line
 
 _PARENT_CHECK_SECONDS = 1.0
 """How often a worker checks whether its parent still runs."""
+_SIGNAL_SECONDS = 0.3
+"""How long a signal that has ended a worker may take to reach this process too."""
+_OF_THE_TERMINAL = {signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)}
+"""Signals that a terminal sends to all its processes, which this process alone shall answer."""
 Item = TypeVar("Item")
 Prepared = TypeVar("Prepared")
 Result = TypeVar("Result")
@@ -75,17 +80,20 @@ def prepare_ahead(
         _check_can_be_sent(dataset)
     loader = DataLoader(
         dataset,
-        worker_init_fn=partial(_end_with_parent, None if _start_method() == "forkserver" else os.getpid()),
+        worker_init_fn=partial(_prepare_worker, None if _start_method() == "forkserver" else os.getpid()),
         batch_size=None,
         num_workers=workers,
         collate_fn=_unchanged,
         generator=torch.Generator(),  # workers' seeds are drawn from it; without it from the caller's random state
     )
     try:
-        yield from loader
+        with _signals_held_back():
+            prepared_items = iter(loader)
+        yield from prepared_items
     except RuntimeError as error:
         if not re.search("exited unexpectedly|killed by signal", str(error)):
             raise
+        time.sleep(_SIGNAL_SECONDS)  # where the signal was for all processes, it interrupts this one here
         guard = "" if forks_processes() else ", or call it under `if __name__ == '__main__':` in your script"
         raise OptionError(
             f"a decoding process died ({first_line(error)}); free some memory, or decode with workers=0{guard}"
@@ -118,6 +126,22 @@ class _PreparedItems(Dataset[Any]):
         return self.prepare(self.items[index])
 
 
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Hold the terminal's signals back while workers start: these inherit that, and never get them.
+
+    Otherwise each worker that Ctrl-C reaches prints a traceback. This process gets its signals when the context ends.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_TERMINAL)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _check_can_be_sent(dataset: Dataset[Any]) -> None:
     """Refuse what cannot be pickled, in one line instead of torch's traceback.
 
@@ -133,12 +157,15 @@ def _check_can_be_sent(dataset: Dataset[Any]) -> None:
         ) from error
 
 
-def _end_with_parent(starter: int | None, _: int) -> None:
-    """End this worker when its parent has ended: a killed parent sends no message, and its workers would wait.
+def _prepare_worker(starter: int | None, _: int) -> None:
+    """Let this worker ignore the terminal's signals, and end when its parent has ended.
 
-    `starter` is the process that started the work; None where the parent is a server that forks for it, which ends with
-    it. On Windows a process keeps its parent's number, and torch's own watch ends the worker.
+    A killed parent sends no message, and its workers would wait. `starter` is the process that started the work; None
+    where the parent is a server that forks for it, which ends with it. On Windows a process keeps its parent's number,
+    and torch's own watch ends the worker.
     """
+    for number in _OF_THE_TERMINAL:  # where they could not be held back
+        signal.signal(number, signal.SIG_IGN)
     parent = os.getppid() if starter is None else starter
 
     def watch() -> None:

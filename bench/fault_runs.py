@@ -1,0 +1,143 @@
+"""Runs of `shapleycam evaluate` in processes of their own, which a benchmark disturbs, and what became of them.
+
+A run is forked from a server that has all imports done and nothing else: as good as a fresh process, and ready at once.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+from PIL import Image
+from torch import nn
+
+from shapleycam import Network, Preprocess, cli
+
+MODELS = ("first", "second")
+SIDE = 32
+_SECONDS = 120
+"""How long a run may take at most, ten times what it takes."""
+
+
+def build(name: str) -> Network:
+    """A tiny network; the evaluation names it `FILE:first`."""
+    torch.manual_seed(MODELS.index(name))
+    layers = nn.Conv2d(3, 8, 5, 2), nn.GELU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)
+    half = (0.5, 0.5, 0.5)
+    return Network(nn.Sequential(*layers).eval(), Preprocess(SIDE, (SIDE, SIDE), half, half))
+
+
+def first() -> Network:
+    """The first network of the runs."""
+    return build("first")
+
+
+def second() -> Network:
+    """The second network of the runs."""
+    return build("second")
+
+
+def write_photographs(folder: Path, number: int) -> Path:
+    """Write a folder of small photographs of noise and shapes."""
+    folder.mkdir()
+    for index in range(number):
+        random = np.random.default_rng(index)
+        shapes = random.integers(0, 255, (5, 6, 3), dtype=np.uint8)
+        Image.fromarray(shapes).resize((46, 40)).save(folder / f"{index:03d}.jpg")
+    return folder
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: exit code (negative: the signal), what it printed to stderr, and how many processes it left."""
+
+    code: int
+    stderr: str
+    orphans: int
+
+    @property
+    def tracebacks(self) -> int:
+        """How many tracebacks it printed."""
+        return self.stderr.count("Traceback") + self.stderr.count("Exception ignored")
+
+    @property
+    def said(self) -> str:
+        """What it printed last, on one line."""
+        lines = [line for line in self.stderr.splitlines() if line.strip()]
+        return lines[-1] if lines else ""
+
+
+class Run:
+    """A run that goes on in its own process group, as one that a shell has started."""
+
+    def __init__(self, photographs: Path, out: Path, workers: int, prepare: Callable[[], object] | None = None) -> None:
+        handle, name = tempfile.mkstemp(prefix="stderr-")
+        os.close(handle)
+        self._stderr = Path(name)
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__])
+        self._process = context.Process(target=_run_command, args=(photographs, out, workers, name, prepare))
+        self._process.start()
+
+    def send(self, number: int, *, to_group: bool) -> None:
+        """Send a signal to the run, or to all its processes as a terminal does; nothing where it has ended."""
+        with suppress(ProcessLookupError):
+            (os.killpg if to_group else os.kill)(self._process.pid, number)
+
+    def finish(self) -> Outcome:
+        """Wait for the end of the run."""
+        self._process.join(_SECONDS)
+        if self._process.exitcode is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.join()
+        text = self._stderr.read_text(errors="replace")
+        self._stderr.unlink()
+        return Outcome(self._process.exitcode, text, _count_orphans(self._process.pid))
+
+
+def _run_command(photographs: Path, out: Path, workers: int, stderr: str, prepare: Callable[[], object] | None) -> None:
+    """Run the command in the forked process."""
+    os.setsid()
+    torch.set_num_threads(1)
+    os.dup2(os.open(stderr, os.O_WRONLY | os.O_APPEND), 2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    models = [word for name in MODELS for word in ("--model", f"{__file__}:{name}")]
+    methods = ["--method", "gradcam", "--method", "shapleycam"]
+    sizes = ["--batch-size", "8", "--workers", str(workers)]
+    sys.argv = ["shapleycam", "evaluate", str(photographs), *models, *methods, *sizes, "--out", str(out)]
+    if prepare is not None:
+        prepare()
+    cli.main()
+
+
+def _count_orphans(group: int, patience: float = 4.0) -> int:
+    """Count the processes of a group beside its leader that are there after a while; they are killed then."""
+    deadline = time.monotonic() + patience
+    while (left := _members(group)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for process in left:
+        process.kill()
+    return len(left)
+
+
+def _members(group: int) -> list[psutil.Process]:
+    members = []
+    for process in psutil.process_iter():
+        try:
+            alive = process.status() != psutil.STATUS_ZOMBIE
+            if process.pid != group and alive and os.getpgid(process.pid) == group:
+                members.append(process)
+        except (psutil.Error, ProcessLookupError):
+            continue
+    return members
