@@ -19,6 +19,7 @@ from shapleycam.experiments.protocol import Protocol
 from shapleycam.experiments.rows import Row, to_table
 from shapleycam.experiments.runner import Evaluation
 from shapleycam.metrics.evaluator import group_by_map
+from shapleycam.tracing.isolation import device_of
 from shapleycam.utilities import resolve_utility
 
 
@@ -35,6 +36,7 @@ class Trial:
         most_passes: likewise, if each method had a map of its own.
         chunk_bytes: of the file of a chunk, apart from its images.
         image_bytes: that each image adds to it.
+        gpu: name of the GPU that the model was tried on; None for the CPU.
     """
 
     model: str
@@ -44,6 +46,7 @@ class Trial:
     most_passes: Passes | None = None
     chunk_bytes: float = 0.0
     image_bytes: float = 0.0
+    gpu: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -87,7 +90,15 @@ def _try_model(evaluation: Evaluation, evaluated_model: EvaluatedModel, pending:
         most_passes,
         chunk_bytes,
         image_bytes,
+        _gpu_of(loaded),
     )
+
+
+def _gpu_of(loaded: LoadedModel) -> str | None:
+    device = device_of(loaded.evaluators[0].explainer.model)
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return None if device.type == "cpu" else str(device)
 
 
 def _first_readable(evaluation: Evaluation, loaded: LoadedModel, images: int) -> list[DecodedImage]:

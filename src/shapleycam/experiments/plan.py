@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from shapleycam.experiments.estimate import Trial, run_trials
 from shapleycam.experiments.manifest import chunk_size
 from shapleycam.experiments.passes import Passes
+from shapleycam.experiments.run_opening import is_run
 from shapleycam.experiments.runner import Evaluation
-from shapleycam.experiments.store import Store, is_run
+from shapleycam.experiments.store import Store
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,9 @@ def _mean_curves(rows: pl.DataFrame) -> Iterator[MeanCurve]:
             column = measured.filter(*conditions).select(pl.col(name).cast(pl.List(pl.Float64))).collect()[name]
             lengths = tuple(column.list.len().unique().sort().to_list())
             values = column.list.to_array(lengths[0]).to_numpy() if len(lengths) == 1 else np.empty((0, 0))
-            yield MeanCurve(*key, name, lengths, *mean_and_half_width(values[np.isfinite(values).all(1)]))
+            mean, half = mean_and_half_width(values[np.isfinite(values).all(1)])
+            model, layer, utility, method = key
+            yield MeanCurve(model, layer, utility, method, name, lengths, mean, half)
 
 
 def mean_and_half_width(values: Array) -> tuple[Array, Array]:
