@@ -41,16 +41,18 @@ STARTER = """
 import resource, subprocess, sys, time
 start = time.perf_counter()
 subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
-print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+seconds, usage = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+print(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
 """
-"""Starts a command, and prints its seconds and the peak of its resident memory in KiB."""
+"""Starts a command, and prints its seconds by the clock and of the processor, and the peak of its memory in KiB."""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a process took: seconds by the clock, and MB of resident memory at its peak."""
+    """What a process took: seconds by the clock and of processors, and MB of resident memory at its peak."""
 
     seconds: float
+    processor: float
     megabytes: float
 
 
@@ -103,16 +105,16 @@ def usage_of(arguments: list[str]) -> Usage:
     """
     program = [sys.executable, "-c", "from shapleycam.cli import main; main()", *arguments]
     output = subprocess.run([sys.executable, "-c", STARTER, *program], check=True, stdout=subprocess.PIPE).stdout
-    seconds, kilobytes = output.split()
-    return Usage(float(seconds), float(kilobytes) / 1024)
+    seconds, processor, kilobytes = map(float, output.split())
+    return Usage(seconds, processor, kilobytes / 1024)
 
 
 def measure(folder: Path, sizes: list[int]) -> Iterator[str]:
     """Yield the lines of the table."""
-    yield "| rows | command | seconds | seconds a million rows | peak memory, MB |"
-    yield "|---|---|---|---|---|"
+    yield "| rows | command | seconds | of processors | of processors, a million rows | peak memory, MB |"
+    yield "|---|---|---|---|---|---|"
     start = usage_of(["--version"])
-    yield f"| none | --version | {start.seconds:.1f} | | {start.megabytes:.0f} |"
+    yield f"| none | --version | {start.seconds:.1f} | {start.processor:.1f} | | {start.megabytes:.0f} |"
     for images in sizes:
         run = folder / str(images)
         if not run.exists():
@@ -120,8 +122,11 @@ def measure(folder: Path, sizes: list[int]) -> Iterator[str]:
         rows = images * len(paper.NETWORKS) * len(PROTOCOL.methods)
         for name, words in COMMANDS.items():
             used = usage_of([word.format(run=run, out=folder) for word in words])
-            per_million = 1e6 * used.seconds / rows
-            yield f"| {rows:,} | {name} | {used.seconds:.1f} | {per_million:.1f} | {used.megabytes:.0f} |"
+            per_million = 1e6 * used.processor / rows
+            yield (
+                f"| {rows:,} | {name} | {used.seconds:.1f} | {used.processor:.1f} | {per_million:.1f} | "
+                f"{used.megabytes:.0f} |"
+            )
 
 
 def main() -> None:

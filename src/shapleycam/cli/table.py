@@ -50,7 +50,8 @@ def table(
     from shapleycam.files import portable_name, write_atomically
 
     stores = [Store(path) for path in runs]
-    summary = summarise_runs(stores, metric)
+    with notes(quiet=False):
+        summary = summarise_runs(stores, metric)
     folder = None if figures is None else _figures_folder(figures)
     if form == "terminal" and out is None:
         print_summary(summary, stores, against_paper=against is not None, intervals=intervals)
