@@ -42,12 +42,12 @@ def install(wheel: Path, environment: Path, *, own: bool) -> Path:
     paths = sysconfig.get_paths("venv", {"base": str(environment), "platbase": str(environment)})
     python = Path(paths["scripts"], "python")
     if own:
-        command = [python, "-m", "pip", "install", "--quiet", wheel]
+        subprocess.run([python, "-m", "pip", "install", "--quiet", wheel], check=True)
     else:
-        command = ["pip", "--python", python, "install", "--quiet", "--no-deps", wheel]
+        subprocess.run(["pip", "--python", python, "install", "--quiet", "--no-deps", wheel], check=True)
+        # Only now, or pip would find the package there, and leave it out.
         behind = [path for path in sys.path if Path(path).name in {"site-packages", "dist-packages"}]
         Path(paths["purelib"], "dependencies.pth").write_text("\n".join(behind), encoding="utf-8")
-    subprocess.run(command, check=True)
     return Path(paths["scripts"], "shapleycam")
 
 

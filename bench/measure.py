@@ -20,7 +20,7 @@ THREADS = min(2, os.cpu_count() or 1)
 
 def machine(*packages: str) -> str:
     """What was measured on, in a line."""
-    with Path("/proc/cpuinfo").open() as lines:
+    with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
         model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown CPU")
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ", no GPU"
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", *packages))
@@ -67,7 +67,7 @@ def peak_of_process(script: Path, *arguments: str) -> float:
 
 def peak_resident() -> float:
     """This process's peak resident memory so far, in MB."""
-    with Path("/proc/self/status").open() as lines:
+    with Path("/proc/self/status").open(encoding="utf-8") as lines:
         return next(float(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 

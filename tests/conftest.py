@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores; torch reads this when it is imported
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+os.environ["HF_HUB_OFFLINE"] = "1"  # read at import; without it a hub that cannot be reached is tried for 20 seconds
 os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own 15 lets the other worker of the tests starve its actors
 
 import pytest

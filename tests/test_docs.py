@@ -92,7 +92,7 @@ def test_every_command_and_option_that_is_shown_exists(page):
 
 def test_the_file_model(folder, run):
     (block,) = blocks("models.md", "python")
-    Path("mine.py").write_text(block)
+    Path("mine.py").write_text(block, encoding="utf-8")
     ran = run("explain", "photo.jpg", "--model", "mine.py:network", "--json")
     assert ran.code == 0, ran.err
     assert '"label": "cat"' in ran.out

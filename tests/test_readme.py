@@ -11,11 +11,13 @@ import pytest
 import timm
 import torch
 import torchvision
-import transformers
 from PIL import Image
 from torchvision.models import WeightsEnum
 
 import shapleycam
+from helpers.lazy_modules import LazyModule
+
+transformers = LazyModule("transformers")
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -108,7 +110,11 @@ def test_your_model(example, photo, monkeypatch, hubs):
 
 @pytest.fixture
 def hubs(monkeypatch):
-    """Replace published weights by those of an untrained model, as the hubs cannot be reached."""
+    """Replace published weights by those of an untrained model, as the hubs cannot be reached.
+
+    Transformers have their layers and positions, but are narrow, or have fewer layers where none is named: nothing here
+    depends on the numbers.
+    """
     untrained = torchvision.models.get_model
 
     def of_torchvision(weights, **_):
@@ -124,7 +130,8 @@ def hubs(monkeypatch):
     monkeypatch.setattr(
         "timm.models._builder.load_state_dict_from_hf", lambda *_, **__: make("convnext_tiny").state_dict()
     )
-    config = transformers.ViTConfig(id2label={0: "cat", 1: "dog"}, label2id={"cat": 0, "dog": 1})
+    narrow = {"hidden_size": 96, "num_attention_heads": 4, "intermediate_size": 192}
+    config = transformers.ViTConfig(id2label={0: "cat", 1: "dog"}, label2id={"cat": 0, "dog": 1}, **narrow)
     vit = transformers.ViTForImageClassification(config)
     monkeypatch.setattr(
         transformers.AutoModelForImageClassification, "from_pretrained", lambda *_, **__: (vit, {"missing_keys": []})
@@ -132,6 +139,9 @@ def hubs(monkeypatch):
     monkeypatch.setattr(transformers.AutoImageProcessor, "from_pretrained", lambda *_: transformers.ViTImageProcessor())
     import open_clip
 
+    published = open_clip.get_model_config("ViT-B-32")
+    few_layers = {part: {**published[part], "layers": 3} for part in ("vision_cfg", "text_cfg")}
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "ViT-B-32", {**published, **few_layers})
     clip = open_clip.create_model_and_transforms
     monkeypatch.setattr(open_clip, "create_model_and_transforms", lambda name, **_: clip(name, pretrained=None))
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 import torchvision
-import transformers
 from torch import nn
 
+from helpers.lazy_modules import LazyModule
 from shapleycam import Explainer, utilities
 from shapleycam.errors import DerivativeError, TargetError
+
+transformers = LazyModule("transformers")
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
 

@@ -12,7 +12,7 @@ import re
 _UNPRINTABLE = "[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 _CODE = "(?:x[0-9a-f]{2}|u[0-9a-f]{4})"
 _IN_NAMES = re.compile(rf"{_UNPRINTABLE}|\\(?={_CODE})")
-_IN_MESSAGES = re.compile(rf"(?![\t\n\r]){_UNPRINTABLE}")
+_IN_MESSAGES = re.compile(_UNPRINTABLE)
 
 
 def printable_name(name: str) -> str:
@@ -38,9 +38,9 @@ def original_name(spelling: str) -> str:
 
 
 def printable_text(text: str) -> str:
-    r"""Return a message with what cannot be printed in it spelled as in `printable_name`; line breaks stay.
+    r"""Return a message with what cannot be printed in it, and line breaks, spelled as in `printable_name`.
 
-    A name that is spelled already does not change.
+    So a message is one line whatever a file brings into it. A name that is spelled already does not change.
 
     Examples:
         >>> printable_text("caf\udce9.jpg and caf\\xe9.jpg")

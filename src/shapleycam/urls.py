@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import PurePath
+from urllib.request import url2pathname
 
 _URL = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]+):/+(?P<rest>.*)", re.DOTALL)
 
@@ -15,9 +16,20 @@ def url_of(path: str | PurePath) -> str | None:
     `Path` keeps only one of a URL's two slashes, and on Windows makes backslashes of them; they are put back.
 
     Examples:
+        >>> from pathlib import Path
         >>> url_of(Path("https://example.org/cat.jpg")), url_of("cat.jpg")
         ('https://example.org/cat.jpg', None)
     """
     match = _URL.fullmatch(path if isinstance(path, str) else path.as_posix())
     exists = os.path.exists(path)  # noqa: PTH110  Path.exists raises for some names
     return f"{match['scheme']}://{match['rest']}" if match and not exists else None
+
+
+def path_of_file_url(url: str) -> str:
+    """Return the path that a URL such as `file:///photos/a%20b.jpg` names; on Windows of `file:///C:/photos` too.
+
+    Examples:
+        >>> path_of_file_url("file:///photos/a%20b.jpg")
+        '/photos/a b.jpg'
+    """
+    return url2pathname(url.removeprefix("file://"))

@@ -450,7 +450,7 @@ class TestWrongOptions:
 
     @pytest.mark.parametrize("name", ["text.pth", "text.safetensors"])
     def test_checkpoint_that_holds_no_weights(self, refused, tiny, photo, name):
-        Path(name).write_text("not weights")
+        Path(name).write_text("not weights", encoding="utf-8")
         assert refused("explain", photo, "--model", tiny, "--checkpoint", name).startswith(f"checkpoint {name}: not a ")
 
     def test_checkpoint_is_never_unpickled(self, refused, tiny, photo):
@@ -461,7 +461,7 @@ class TestWrongOptions:
         )
 
     def test_model_file_with_a_bug(self, refused, photo):
-        Path("bug.py").write_text("def network():\n    return 1 / 0\n")
+        Path("bug.py").write_text("def network():\n    return 1 / 0\n", encoding="utf-8")
         message = refused("explain", photo, "--model", "bug.py:network")
         assert message.startswith("model 'bug.py:network' could not be made (ZeroDivisionError: division by zero)")
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from helpers.platforms import forked_only
 from helpers.small_evaluations import PREPROCESS, QUICK, folder_of, picture, plain, run_evaluation, tiny_network
 from shapleycam import Explainer
 from shapleycam.errors import OptionError
@@ -69,6 +70,8 @@ class TestProcessesThatAreNotForked:
 
     @pytest.fixture(params=["spawn", "forkserver"])
     def method(self, request):
+        if request.param not in multiprocessing.get_all_start_methods():
+            pytest.skip("this system has no such processes")
         before = multiprocessing.get_start_method(allow_none=True)
         multiprocessing.set_start_method(request.param, force=True)
         yield request.param
@@ -115,6 +118,7 @@ class TestImages:
         first.image.zero_()
         assert np.array_equal(second.array, before)
 
+    @forked_only
     def test_many_large_images_fit_through(self, tmp_path):
         """Far more than a pipe holds, with nobody reading for a while."""
         folder_of(tmp_path, 12)
@@ -160,7 +164,7 @@ class TestErrors:
         assert images[2].array is None
         assert not any("\n" in image.error for image in images if image.error)
 
-    @pytest.mark.parametrize("workers", [0, 2])
+    @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=forked_only)])
     def test_of_a_preprocessing_are_the_images(self, tmp_path, workers):
         folder_of(tmp_path, 5)
 
@@ -240,6 +244,7 @@ class TestOwnPreprocessing:
         rows = run_evaluation(shots, tmp_path, tiny_network(preprocess=self.KINDS[kind]), QUICK, limit=2).rows()
         assert rows["status"].unique().to_list() == ["ok"]
 
+    @forked_only
     def test_an_error_is_not_called_the_death_of_a_process(self, shots, monkeypatch):
         def broken(*_):
             raise RuntimeError("a fault of the program")

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers.platforms import posix_only
+from helpers.platforms import forked_only
 from helpers.small_evaluations import (
     HERE,
     LABELS,
@@ -386,7 +386,7 @@ def test_every_metric_can_be_had(name, tmp_path):
     assert rows[name].is_finite().all()
 
 
-@posix_only
+@forked_only
 def test_process_that_dies_while_it_decodes(shots, tmp_path):
     parent = os.getpid()
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from helpers.platforms import linux_only
 from shapleycam.errors import OldRunWarning, OptionError
 from shapleycam.experiments import Protocol, Store
 from shapleycam.experiments.rows import schema_for, to_table
@@ -143,6 +144,7 @@ class TestChunks:
 
 
 class TestDurability:
+    @linux_only
     def test_a_chunk_is_brought_to_the_disk_before_it_gets_its_name(self, tmp_path, monkeypatch):
         happened: list[tuple[str, str]] = []
         fsync, replace = os.fsync, Path.replace

@@ -342,7 +342,7 @@ def test_each_image_is_explained_by_its_own_target(small, batch):
         (torch.ones(3, dtype=torch.bool), "the target tensor holds torch.bool numbers; expected integer classes"),
         (2.5, "target 2.5 is a float; expected a class number or label"),
         ([0, 1, 2.0], "target 2.0 is a float; expected a class number or label"),
-        (np.array([0.5, 1, 2]), "target np.float64(0.5) is a float64; expected a class number or label"),
+        (np.array([0.5, 1, 2]), f"target {np.float64(0.5)!r} is a float64; expected a class number or label"),
     ],
 )
 def test_a_target_that_is_none_is_refused(target, message, small, batch):

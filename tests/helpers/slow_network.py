@@ -34,7 +34,7 @@ def slow() -> Network:
 def is_held() -> bool:
     """Return whether the run that is named in the file has written as many chunks as the file says."""
     try:
-        out, chunks = Path(os.environ.get(HOLD, "")).read_text().rsplit(" ", 1)
+        out, chunks = Path(os.environ.get(HOLD, "")).read_text(encoding="utf-8").rsplit(" ", 1)
     except OSError:
         return False
     return len(list(Path(out).rglob("*.parquet"))) >= int(chunks)
@@ -47,7 +47,7 @@ def held_after(chunks: int, out: Path) -> Iterator[Callable[[], None]]:
     What is given ends that before the block does. Chunks that other processes are about to write still come.
     """
     file = Path(os.environ[HOLD])
-    file.write_text(f"{out} {chunks}")
+    file.write_text(f"{out} {chunks}", encoding="utf-8")
     release = partial(file.unlink, missing_ok=True)
     try:
         yield release

@@ -7,6 +7,7 @@ network without colour weights returns the coordinates of what it returns. So ea
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -152,6 +153,41 @@ def test_padding_moves_nothing_at_the_border(layer):
     coordinates = coordinates_of(layer.requires_grad_(requires_grad=False))
     torch.testing.assert_close(coordinates[0], rows.expand_as(coordinates[0]))
     torch.testing.assert_close(coordinates[1], columns.expand_as(coordinates[1]))
+
+
+OPTIONS_IN_PLACE = (
+    "hardtanh",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "celu",
+    "selu",
+    "silu",
+    "mish",
+    "hardswish",
+    "hardsigmoid",
+)
+IN_PLACE = {
+    "abs": lambda x: x.abs_(),
+    "copysign": lambda x: x.copysign_(1.0),
+    "comparison": lambda x: x.lt_(0.5),
+    "masked_fill": lambda x: x.masked_fill_(torch.tensor([[True], [False], [True]]).unsqueeze(-1), 0),
+    "gelu": torch.ops.aten.gelu_,
+    "threshold": lambda x: F.threshold(x, 0.5, 0, inplace=True),
+    **{name: partial(getattr(F, name), inplace=True) for name in OPTIONS_IN_PLACE},
+}
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_an_elementwise_function_in_place_keeps_coordinates(name):
+    """PyTorch marks only some in-place forms as elementwise, and 2.6 fewer than later versions."""
+
+    def function(x: torch.Tensor) -> torch.Tensor:
+        copied = x.clone()
+        IN_PLACE[name](copied)
+        return copied
+
+    assert torch.equal(coordinates_of(function)[:2], torch.stack(coordinate_images()))
 
 
 def test_padding_of_patches_that_are_cut_out_has_no_place():

@@ -7,12 +7,14 @@ import torch
 from pytest import mark, raises, warns  # noqa: PT013  # used in every test
 from torch import nn
 from torch.nn import functional as F
-from transformers import TimesformerConfig, TimesformerForVideoClassification, YolosConfig, YolosForObjectDetection
 
+from helpers.lazy_modules import LazyModule
 from shapleycam import Explainer
 from shapleycam.errors import LayerError, LayoutWarning
 from shapleycam.layers import audit, find_layer, layout_at
 from shapleycam.models.layout import Layout
+
+transformers = LazyModule("transformers")
 
 TINY = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
 
@@ -178,8 +180,8 @@ def test_hieras_layers_before_the_last_stage_are_refused_and_its_last_are_taken(
 
 
 def test_timesformers_places_before_frames_are_refused():
-    config = TimesformerConfig(image_size=16, patch_size=8, num_frames=4, num_labels=3, **TINY)
-    model = TimesformerForVideoClassification(config).eval()
+    config = transformers.TimesformerConfig(image_size=16, patch_size=8, num_frames=4, num_labels=3, **TINY)
+    model = transformers.TimesformerForVideoClassification(config).eval()
     with raises(
         LayerError, match=r"its tokens are a grid of 4 x 2 x 2 in another order .*: token 2 lies at depth 1, row"
     ):
@@ -188,8 +190,8 @@ def test_timesformers_places_before_frames_are_refused():
 
 def test_detection_tokens_are_no_places_though_a_patch_size_is_declared():
     """25 tokens: 16 patches, a class token before them, and 8 detections after them."""
-    config = YolosConfig(image_size=[32, 32], patch_size=8, num_detection_tokens=8, num_labels=3, **TINY)
-    message = reason_of(YolosForObjectDetection(config), "vit.layernorm", noise(1, 3, 32, 32))
+    config = transformers.YolosConfig(image_size=[32, 32], patch_size=8, num_detection_tokens=8, num_labels=3, **TINY)
+    message = reason_of(transformers.YolosForObjectDetection(config), "vit.layernorm", noise(1, 3, 32, 32))
     assert "the last 8 of its 25 tokens have no place in the image" in message
 
 

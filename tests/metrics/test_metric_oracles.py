@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import trapezoid
 from scipy.sparse import lil_matrix
 from scipy.sparse.linalg import spsolve
 from scipy.stats import pearsonr, spearmanr
@@ -93,9 +94,7 @@ def test_deletion_curve_in_numpy(explainer, explanations, images, model, steps):
                 pixels[:, places[: int(np.ceil(576 * step / steps))]] = 0
                 changed.append(pixels.reshape(image.shape))
             curve = score(model, np.stack(changed), int(explanation.target[i]))
-            assert float(actual[method][i]) == pytest.approx(
-                np.trapezoid(curve, np.linspace(0, 1, steps + 1)), abs=1e-5
-            )
+            assert float(actual[method][i]) == pytest.approx(trapezoid(curve, np.linspace(0, 1, steps + 1)), abs=1e-5)
 
 
 def blur(image: np.ndarray, size: int, sigma: float) -> np.ndarray:
@@ -120,7 +119,7 @@ def test_insertion_curve_in_numpy(explainer, explanations, images, model):
                 pixels[:, shown] = image.reshape(3, -1)[:, shown]
                 changed.append(pixels.reshape(image.shape))
             curve = score(model, np.stack(changed), int(explanation.target[i]))
-            assert float(actual[method][i]) == pytest.approx(np.trapezoid(curve, np.linspace(0, 1, 29)), abs=1e-5)
+            assert float(actual[method][i]) == pytest.approx(trapezoid(curve, np.linspace(0, 1, 29)), abs=1e-5)
 
 
 NEIGHBOURS = {(r, c): 1 / 12 if r and c else 1 / 6 for r in (-1, 0, 1) for c in (-1, 0, 1) if r or c}

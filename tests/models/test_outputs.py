@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from torch import nn
-from transformers import ResNetConfig, ResNetForImageClassification, ViTConfig, ViTForImageClassification
-from transformers.modeling_outputs import BaseModelOutput, ImageClassifierOutput
 
 from shapleycam import Explainer
 from shapleycam.errors import ModelError, OptionError
 from shapleycam.models.outputs import find_logits, make_selector
+
+transformers = pytest.importorskip("transformers")
+modeling_outputs = pytest.importorskip("transformers.modeling_outputs")
 
 LOGITS, OTHER, INDICES, SCALAR = torch.rand(2, 5), torch.rand(2, 3), torch.tensor([[1], [2]]), torch.tensor(0.5)
 
@@ -71,9 +72,9 @@ class WithProperty:
         OrderedDict(out=LOGITS, aux=LOGITS + 1),
         Named(LOGITS, INDICES),
         Plain(LOGITS, OTHER),
-        ImageClassifierOutput(logits=LOGITS),
-        ImageClassifierOutput(loss=SCALAR, logits=LOGITS, hidden_states=(OTHER, OTHER)),
-        BaseModelOutput(last_hidden_state=LOGITS, hidden_states=(OTHER,)),
+        modeling_outputs.ImageClassifierOutput(logits=LOGITS),
+        modeling_outputs.ImageClassifierOutput(loss=SCALAR, logits=LOGITS, hidden_states=(OTHER, OTHER)),
+        modeling_outputs.BaseModelOutput(last_hidden_state=LOGITS, hidden_states=(OTHER,)),
         Result(LOGITS),
         Result(LOGITS, INDICES),
         SimpleNamespace(logits=LOGITS, features=OTHER),
@@ -98,7 +99,7 @@ def test_the_only_part_that_can_be_meant_is_found(output):
         (Named(LOGITS, OTHER), "a Named of 2 tensors: 'scores' (2, 5), 'which' (2, 3); say which"),
         (Result(LOGITS, OTHER), "a Result of 2 tensors: 'scores' (2, 5), 'extra' (2, 3); say which"),
         (
-            BaseModelOutput(last_hidden_state=LOGITS, attentions=OTHER),
+            modeling_outputs.BaseModelOutput(last_hidden_state=LOGITS, attentions=OTHER),
             "a BaseModelOutput of 2 tensors: 'last_hidden_state' (2, 5), 'attentions' (2, 3); say which",
         ),
     ],
@@ -131,12 +132,15 @@ def test_what_has_no_numbers_is_refused_with_what_to_write(output, kind):
         ("which", Named(OTHER, LOGITS)),
         ("extra", Result(OTHER, LOGITS)),
         ("extra", Slotted(OTHER, LOGITS)),
-        ("last_hidden_state", BaseModelOutput(last_hidden_state=LOGITS, attentions=OTHER)),
+        (
+            "last_hidden_state",
+            modeling_outputs.BaseModelOutput(last_hidden_state=LOGITS, attentions=OTHER),
+        ),
         (1, (OTHER, LOGITS)),
         (0, [LOGITS, OTHER]),
         (1, {"a": OTHER, "b": LOGITS}),
         (1, Named(OTHER, LOGITS)),
-        (1, BaseModelOutput(last_hidden_state=OTHER, attentions=LOGITS)),
+        (1, modeling_outputs.BaseModelOutput(last_hidden_state=OTHER, attentions=LOGITS)),
         (lambda output: output["x"][0][1], {"x": [(OTHER, LOGITS)]}),
     ],
 )
@@ -155,7 +159,11 @@ def test_what_an_object_works_out_is_chosen_by_its_name_too():
         ("0", (OTHER, LOGITS), "there are 0, 1"),
         (2, (OTHER, LOGITS), "there are 0, 1"),
         (2, {"a": OTHER, "b": LOGITS}, "there are 0, 1"),
-        ("loss", ImageClassifierOutput(logits=LOGITS), "there are 'logits'"),  # None is not in it
+        (
+            "loss",
+            modeling_outputs.ImageClassifierOutput(logits=LOGITS),
+            "there are 'logits'",
+        ),  # None is not in it
         ("logits", LOGITS, "there are a Tensor, which has no parts"),
         ("logits", None, "there are a NoneType, which has no parts"),
     ],
@@ -200,7 +208,10 @@ FORMS = {
     "dict": (lambda z, o: {"logits": z, "features": o}, None),
     "dict of torchvision": (lambda z, o: OrderedDict(out=z, aux=o), None),
     "dict by name": (lambda z, o: {"a": o, "b": z}, "b"),
-    "output of transformers": (lambda z, o: ImageClassifierOutput(logits=z, hidden_states=(o,)), None),
+    "output of transformers": (
+        lambda z, o: modeling_outputs.ImageClassifierOutput(logits=z, hidden_states=(o,)),
+        None,
+    ),
     "data class": (Result, "scores"),
     "namespace": (lambda z, o: SimpleNamespace(logits=z, features=o), None),
     "function": (lambda z, o: {"deep": [o, (z,)]}, lambda output: output["deep"][1][0]),
@@ -264,7 +275,7 @@ class Logits(nn.Module):
 
 
 def transformer() -> nn.Module:
-    config = ViTConfig(
+    config = transformers.ViTConfig(
         hidden_size=8,
         num_hidden_layers=2,
         num_attention_heads=2,
@@ -273,12 +284,14 @@ def transformer() -> nn.Module:
         patch_size=4,
         num_labels=5,
     )
-    return ViTForImageClassification(config)
+    return transformers.ViTForImageClassification(config)
 
 
 def resnet() -> nn.Module:
-    config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 12], depths=[1, 1], layer_type="basic", num_labels=5)
-    return ResNetForImageClassification(config)
+    config = transformers.ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 12], depths=[1, 1], layer_type="basic", num_labels=5
+    )
+    return transformers.ResNetForImageClassification(config)
 
 
 @pytest.mark.parametrize(("make", "shape"), [(transformer, (16, 24)), (resnet, (48, 64))])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-import transformers
 from torch import nn
 from torch.nn.functional import normalize
 
@@ -13,6 +12,7 @@ from helpers.lazy_modules import LazyModule
 from shapleycam.errors import ModelError, OptionError
 
 open_clip = LazyModule("open_clip")
+transformers = LazyModule("transformers")
 
 TEXTS = ["a photo of a cat", "a dog", "two birds"]
 VISION = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
@@ -33,20 +33,27 @@ class Tokenizer:
         return {"input_ids": open_clip.tokenize(texts)}
 
 
+class Models(dict):
+    """Models with their tokenizers, each made when it is asked for: not all libraries may be installed."""
+
+    def __missing__(self, name):
+        torch.manual_seed(0)
+        vision = {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 8}
+        text = {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2}
+        sized = {"vision_config": {**VISION, "image_size": 32, "patch_size": 8}, "text_config": TEXT}
+        if name == "open_clip":
+            self[name] = open_clip.CLIP(32, vision, text).eval(), open_clip.tokenize
+        elif name == "CLIP":
+            config = transformers.CLIPConfig(**sized, projection_dim=32)
+            self[name] = transformers.CLIPModel(config).eval(), Tokenizer()
+        else:
+            self[name] = transformers.SiglipModel(transformers.SiglipConfig(**sized)).eval(), Tokenizer()
+        return self[name]
+
+
 @pytest.fixture(scope="module")
 def models():
-    torch.manual_seed(0)
-    vision = {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 8}
-    text = {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2}
-    sized = {"vision_config": {**VISION, "image_size": 32, "patch_size": 8}, "text_config": TEXT}
-    return {
-        "open_clip": (open_clip.CLIP(32, vision, text).eval(), open_clip.tokenize),
-        "CLIP": (
-            transformers.CLIPModel(transformers.CLIPConfig(**sized, projection_dim=32)).eval(),
-            Tokenizer(),
-        ),
-        "SigLIP": (transformers.SiglipModel(transformers.SiglipConfig(**sized)).eval(), Tokenizer()),
-    }
+    return Models()
 
 
 def by_the_model_itself(name, model):

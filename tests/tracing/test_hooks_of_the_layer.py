@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-import transformers
 from torch import nn
 
+from helpers.lazy_modules import LazyModule
 from shapleycam import Explainer
 from shapleycam.utilities import inside
+
+transformers = LazyModule("transformers")
 
 IMAGES = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
 

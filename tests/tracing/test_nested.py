@@ -9,10 +9,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
-from transformers.modeling_outputs import BaseModelOutput, ImageClassifierOutput
 
 from shapleycam import Explainer
 from shapleycam.tracing.nested import float_tensors_of, have_same_structure, map_tensors, only_tensor, tensors_of
+
+modeling_outputs = pytest.importorskip("transformers.modeling_outputs")
 
 Pair = namedtuple("Pair", ["first", "second"])  # noqa: PYI024  # a plain one, as in users' code
 A, B, C = torch.tensor([1.0]), torch.tensor([2.0, 3.0]), torch.tensor([4])
@@ -35,7 +36,7 @@ NESTED = {
     "a default dict": (defaultdict(list, {"x": [A, B]}), [A, B]),
     "a named tuple": (Pair(B, {"x": A}), [B, A]),
     "what torch.max returns": (torch.max(torch.tensor([[2.0]]), 1), [torch.tensor([2.0]), torch.tensor([0])]),
-    "transformers' output": (BaseModelOutput(last_hidden_state=A, hidden_states=(B, C)), [A, B, C]),
+    "transformers' output": (modeling_outputs.BaseModelOutput(last_hidden_state=A, hidden_states=(B, C)), [A, B, C]),
     "with other things in it": ((A, None, 3, "text", torch.Size([2, 3]), {"n": 1.5}), [A]),
     "no tensor": ({"n": None}, []),
     "an object": (Sized(A, [(1, 1)]), []),
@@ -89,7 +90,7 @@ def test_mapping_leaves_the_original_and_what_is_no_tensor_alone():
 
 
 def test_the_attributes_of_a_mapped_model_output_are_the_mapped_ones():
-    changed = map_tensors(lambda t: t * 2, ImageClassifierOutput(logits=B, hidden_states=(A,)))
+    changed = map_tensors(lambda t: t * 2, modeling_outputs.ImageClassifierOutput(logits=B, hidden_states=(A,)))
     assert changed.logits.tolist() == [4, 6]
     assert changed["hidden_states"][0].tolist() == [2]
     assert changed.loss is None

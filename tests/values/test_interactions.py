@@ -6,13 +6,15 @@ from itertools import pairwise
 
 import pytest
 import torch
-from shapiq.game_theory.exact import ExactComputer
 
 from helpers.games import interactions_of, random_table, smooth_game, table_game, table_of
+from helpers.lazy_modules import LazyModule
 from helpers.networks import Smooth, quadratic
 from shapleycam import Explainer, values
 from shapleycam.errors import OptionError
 from shapleycam.values._interactions import Interactions, _paths
+
+exact_game_theory = LazyModule("shapiq.game_theory.exact")
 
 
 def table_of_game(game):
@@ -89,7 +91,7 @@ def test_regions_interact_as_their_cells_do_together():
 def test_shapiq_defines_the_index_alike(n):
     table = random_table(n, seed=n)
     numbers = 2 ** torch.arange(n)
-    oracle = ExactComputer(lambda rows: table[torch.as_tensor(rows).long() @ numbers].numpy(), n)
+    oracle = exact_game_theory.ExactComputer(lambda rows: table[torch.as_tensor(rows).long() @ numbers].numpy(), n)
     expected = torch.as_tensor(oracle("SII", 2).get_n_order_values(2))
     torch.testing.assert_close(interactions_of(table), expected, atol=1e-9, rtol=0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +109,7 @@ class Bar:
 def progress(total: int, activity: str, *, quiet: bool) -> Iterator[Bar]:
     """Show a progress bar on stderr while the context lasts, if that is a terminal; `activity` is its description."""
     console = Console(stderr=True)
+    is_shown = console.is_terminal and not quiet
     bars = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -116,8 +117,8 @@ def progress(total: int, activity: str, *, quiet: bool) -> Iterator[Bar]:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=quiet or not console.is_terminal,
+        disable=not is_shown,
         redirect_stdout=sys.stdout.isatty(),
     )
-    with bars:
+    with bars if is_shown else nullcontext():  # before rich 14.3 a disabled one ends with an empty line
         yield Bar(bars, bars.add_task(activity, total=total), activity)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from io import BytesIO
 from math import ceil
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _INCHES, _DOTS = 2.6, 110
 
@@ -37,8 +38,7 @@ def grid(panels: Sequence[tuple[str, Image.Image]], columns: int, caption: str) 
     rows = ceil(len(panels) / columns)
     width, height = panels[0][1].size
     tall = _INCHES * min(2.0, max(0.4, height / width)) + 0.3
-    figure = Figure(figsize=(columns * _INCHES, rows * tall + 0.3), dpi=_DOTS, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    figure = _new_figure(columns * _INCHES, rows * tall + 0.3, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
@@ -46,7 +46,7 @@ def grid(panels: Sequence[tuple[str, Image.Image]], columns: int, caption: str) 
         axis.imshow(picture)
         axis.set_title(title, fontsize=10, parse_math=False)
     figure.supxlabel(caption, fontsize=9, parse_math=False)
-    return _render(canvas)
+    return _render(figure)
 
 
 def scatter(panels: Sequence[Panel], columns: int = 4) -> Image.Image:
@@ -61,8 +61,7 @@ def scatter(panels: Sequence[Panel], columns: int = 4) -> Image.Image:
     """
     columns = min(columns, len(panels)) or 1
     rows = ceil(len(panels) / columns) or 1
-    figure = Figure(figsize=(columns * _INCHES, rows * _INCHES), dpi=_DOTS, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    figure = _new_figure(columns * _INCHES, rows * _INCHES, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat[len(panels) :]:
         axis.axis("off")
@@ -73,7 +72,7 @@ def scatter(panels: Sequence[Panel], columns: int = 4) -> Image.Image:
         axis.tick_params(labelsize=7)
     figure.supxlabel("true Shapley value of a place, in units of the utility", fontsize=9)
     figure.supylabel("by the method", fontsize=9)
-    return _render(canvas)
+    return _render(figure)
 
 
 def pairs(
@@ -96,8 +95,7 @@ def pairs(
     """
     rows, columns = layout
     largest = max((abs(size) for _, _, size in strongest), default=1.0) or 1.0
-    figure = Figure(figsize=(2 * _INCHES, 2 * _INCHES * picture.height / picture.width), dpi=_DOTS)
-    canvas = FigureCanvasAgg(figure)
+    figure = _new_figure(2 * _INCHES, 2 * _INCHES * picture.height / picture.width)
     axis = figure.add_axes((0, 0, 1, 1))
     axis.axis("off")
     axis.imshow(picture, extent=(0, columns, rows, 0), aspect="auto")
@@ -108,10 +106,19 @@ def pairs(
         axis.plot(across, down, color=colour, linewidth=1 + 4 * abs(size) / largest, marker="o", markersize=4)
     axis.set_xlim(0, columns)
     axis.set_ylim(rows, 0)
-    return _render(canvas)
+    return _render(figure)
 
 
-def _render(canvas: FigureCanvasAgg) -> Image.Image:
+def _new_figure(width: float, height: float, layout: Literal["constrained"] | None = None) -> Figure:
+    """Return an empty figure of so many inches."""
+    from matplotlib.figure import Figure  # half a second that an explanation without a figure does not need
+
+    return Figure(figsize=(width, height), dpi=_DOTS, layout=layout)
+
+
+def _render(figure: Figure) -> Image.Image:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     buffer = BytesIO()
-    canvas.print_png(buffer)
+    FigureCanvasAgg(figure).print_png(buffer)
     return Image.open(buffer).convert("RGB")

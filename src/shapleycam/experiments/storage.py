@@ -23,6 +23,7 @@ from pyarrow import fs
 from shapleycam.errors import OptionError
 from shapleycam.experiments.run_lock import acquire_lock
 from shapleycam.files import UNFINISHED, make_folder, write_atomically
+from shapleycam.urls import path_of_file_url
 from shapleycam.wording import on_one_line
 
 Location: TypeAlias = "str | Path | Storage"
@@ -202,7 +203,7 @@ def open_storage(location: Location) -> Storage:
         return location
     text = str(location)
     if isinstance(location, str) and text.startswith("file://"):
-        return FolderStorage(Path(text.removeprefix("file://")))
+        return FolderStorage(Path(path_of_file_url(text)))
     if isinstance(location, str) and "://" in text:
         return RemoteStorage(text)
     return FolderStorage(Path(location))

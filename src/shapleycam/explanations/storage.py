@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from shapleycam.errors import OptionError
+from shapleycam.explanations.stored_fields import check_fields
 from shapleycam.images import Source
 from shapleycam.version import __version__
+from shapleycam.wording import on_one_line
 
 FORMAT = 1
 """Of the files that are written. Files without a number are older, and have the same arrays."""
@@ -51,13 +53,15 @@ def read_fields(path: str | Path, build: Callable[..., _T]) -> _T:
     if not Path(path).exists():
         raise OptionError(f"{path}: no such file; check the path")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             metadata = json.loads(str(file["metadata"]))
             number = int(metadata.get("format", 0))
             if number <= FORMAT:
-                return build(**_fields(file, metadata))
+                fields = _fields(file, metadata)
+                check_fields(fields)
+                return build(**fields)
     except Exception as error:  # numpy and zipfile raise nearly anything for a damaged or foreign file
-        reason = f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {on_one_line(error)[:200]}"
         raise OptionError(
             f"{path}: not an explanation saved by shapleycam ({reason}); give a file that Explanation.save wrote"
         ) from error

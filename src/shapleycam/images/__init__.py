@@ -11,6 +11,7 @@ from shapleycam.images.folders import (
     walk_files,
     warn_of_hidden,
 )
+from shapleycam.images.limits import check_before_decoding
 from shapleycam.images.photographs import Box, Photo, Source, find_photographs, open_photograph
 from shapleycam.images.pillow_errors import PIXEL_LIMIT, raise_image_errors
 from shapleycam.images.seeds import Seed, content_seeds
@@ -25,6 +26,7 @@ __all__ = [
     "Photo",
     "Seed",
     "Source",
+    "check_before_decoding",
     "content_seeds",
     "find_photographs",
     "has_pictures",

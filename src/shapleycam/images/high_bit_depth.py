@@ -11,6 +11,8 @@ from shapleycam.errors import ImageError
 from shapleycam.images.sample_format import SampleFormat
 
 _FULL = 65535
+_ROWS = 64
+"""Rows that are converted at once."""
 _DARK = 1 << 15
 """A 16-bit picture whose samples all lie below this may have been meant as one of fewer bits."""
 
@@ -24,17 +26,21 @@ def convert_deep_grey(image: Image.Image, samples: SampleFormat, name: str) -> t
     Raises:
         ImageError: which value is white is not known.
     """
-    values = np.asarray(image).astype(np.float64)
-    low, high = values.min(), values.max()
+    values = np.asarray(image)
+    low, high = float(values.min()), float(values.max())
     white = _white_of(values, samples, image.mode)
     if white is None or not 0 <= low <= high <= white:
         raise ImageError(_unknown_white(image.mode, samples, low, high, name))
-    shown = white - values if samples.min_is_white else values
+    shown = np.empty(values.shape, dtype=np.uint8)
     transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        shown[values == transparent] = white
+    for start in range(0, len(values), _ROWS):  # as floats the whole picture would take eight bytes a pixel
+        rows = values[start : start + _ROWS].astype(np.float64)
+        light = white - rows if samples.min_is_white else rows
+        if isinstance(transparent, int):
+            light = np.where(rows == transparent, white, light)
+        shown[start : start + _ROWS] = np.round(light * (255 / white))
     remark = _remark_on_white(high, name) if white == _FULL and samples.white != _FULL else None
-    return Image.fromarray(np.round(shown * (255 / white)).astype(np.uint8)), remark
+    return Image.fromarray(shown), remark
 
 
 def check_deep_colours(image: Image.Image, samples: SampleFormat, name: str) -> str | None:
@@ -83,12 +89,12 @@ def _is_scaled(values: np.ndarray[Any, Any], white: float) -> bool:
     if values.max() > white:
         return True
     bits = int(white).bit_length()
-    whole = values.astype(np.int64)
+    whole = np.unique(values).astype(np.int64)
     shifted = whole >> (16 - bits) << (16 - bits)
     repeated = shifted
     for times in range(1, -(-16 // bits)):
         repeated = repeated | shifted >> times * bits
-    nearest = np.round(np.round(values * white / _FULL) * _FULL / white)
+    nearest = np.round(np.round(whole * white / _FULL) * _FULL / white)
     return any(bool((whole == scaled).all()) for scaled in (shifted, repeated, nearest))
 
 

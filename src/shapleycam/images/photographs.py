@@ -13,7 +13,8 @@ from PIL import Image, ImageOps
 from shapleycam.errors import DarkPictureWarning, ImageError, warn
 from shapleycam.images.folders import list_pictures
 from shapleycam.images.high_bit_depth import check_deep_colours, convert_deep_grey
-from shapleycam.images.pillow_errors import PIXEL_LIMIT, raise_image_errors
+from shapleycam.images.limits import check_before_decoding, check_size
+from shapleycam.images.pillow_errors import raise_image_errors
 from shapleycam.images.sample_format import SampleFormat, read_sample_format
 from shapleycam.printable import printable_name
 from shapleycam.regular_files import regular_file_status
@@ -52,7 +53,7 @@ def open_photograph(photo: Photo) -> Image.Image:
     Warns (`DarkPictureWarning`) where 16-bit samples may be meant as fewer bits.
 
     Raises:
-        ImageError: missing, a URL, empty, not an image, damaged, over `PIXEL_LIMIT`, or without a known brightness.
+        ImageError: missing, a URL, empty, not an image, damaged, over a limit, or without a known brightness.
 
     Examples:
         >>> from PIL import Image
@@ -118,11 +119,13 @@ def _check_file(path: Path) -> None:
 
 def _upright_rgb(image: Image.Image, name: str) -> tuple[Image.Image, str | None]:
     """Return the image upright and as RGB, and a remark on its white or None."""
-    _check_size(image, name)
+    check_before_decoding(image, name)
     samples = read_sample_format(image)  # before the image is turned: the copy has lost its file's declarations
     if image.format == "TIFF":
         _load_without_mapping(image)
-    return _as_rgb(ImageOps.exif_transpose(image), samples, name)
+    upright = ImageOps.exif_transpose(image)
+    check_size(upright, name)  # an icon may hold a picture of another size than it says
+    return _as_rgb(upright, samples, name)
 
 
 def _load_without_mapping(image: Image.Image) -> None:
@@ -137,13 +140,6 @@ def _load_without_mapping(image: Image.Image) -> None:
         image.load()
     finally:
         vars(image)["filename"] = name
-
-
-def _check_size(image: Image.Image, name: str) -> None:
-    pixels = image.width * image.height
-    if pixels > PIXEL_LIMIT:
-        size = f"{image.width} x {image.height} is {pixels:,} pixels"
-        raise ImageError(f"{name}: {size}, over the limit of {PIXEL_LIMIT:,}; make it smaller")
 
 
 def _as_rgb(image: Image.Image, samples: SampleFormat, name: str) -> tuple[Image.Image, str | None]:

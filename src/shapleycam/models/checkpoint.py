@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import pickle
+import reprlib
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from shapleycam.errors import ModelError
+from shapleycam.models.torch_file import UnusableFileError, check_torch_file, damaged
 from shapleycam.models.wrappers import PREFIXES
 from shapleycam.urls import url_of
-from shapleycam.wording import first_line
+from shapleycam.wording import first_line, on_one_line
 
 _STATE_DICT_KEYS = ("state_dict", "model", "model_state_dict", "state_dict_ema")
 """Keys under which training programs save the state dict."""
+_COUNTERS = "num_batches_tracked"
 _REMEDY = "get the file again, or save model.state_dict() anew"
 _EXPECTED_CONTENT = "expected tensors by name: save model.state_dict()"
 
@@ -25,29 +27,18 @@ _EXPECTED_CONTENT = "expected tensors by name: save model.state_dict()"
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """Return the tensors, by name, of a .safetensors file or of a torch file that holds nothing but tensors.
 
+    Nothing in the file is run, and no memory is taken beyond its size (docs/security.md).
+
     Raises:
         ModelError: missing, damaged, or with objects in it that would have to be unpickled.
     """
-    if (url := url_of(path)) is not None:
-        raise ModelError(f"checkpoint {url}: a URL, and URLs are not fetched; download it, and name the file")
-    if not path.is_file():
-        raise ModelError(f"checkpoint {path}: no such file; check the path")
-    if path.suffix == ".safetensors":
-        try:
-            return dict(load_file(path))
-        except (SafetensorError, OSError) as error:
-            raise ModelError(f"checkpoint {path}: not a readable safetensors file ({error}); {_REMEDY}") from None
+    _check_path(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise ModelError(
-            f"checkpoint {path}: not a file of plain tensors, and objects are never unpickled; "
-            "save model.state_dict(), best as .safetensors"
-        ) from None
-    except Exception as error:  # a damaged file makes torch raise nearly anything
-        reason = first_line(error)
-        raise ModelError(f"checkpoint {path}: not a readable torch file ({reason}); {_REMEDY}") from error
-    return _state_dict_in(content, path)
+        return _read_safetensors(path) if _is_safetensors(path) else _read_torch_file(path)
+    except UnusableFileError as error:
+        raise ModelError(f"checkpoint {path}: {error}") from None
+    except OSError as error:
+        raise ModelError(f"checkpoint {path}: cannot be read ({error.strerror or error}); check the file") from None
 
 
 def fill_model(model: nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
@@ -57,14 +48,15 @@ def fill_model(model: nn.Module, weights: Mapping[str, Tensor], origin: str) -> 
     batch norm has seen may be missing, as in old files.
 
     Raises:
-        ModelError: names or shapes differ; the model is then unchanged.
+        ModelError: names, shapes or kinds of numbers differ; the model is then unchanged.
     """
     expected = model.state_dict()
     while (prefix := _common_prefix(weights)) and not _common_prefix(expected):
         weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
-    missing = sorted(key for key in expected.keys() - weights.keys() if not key.endswith("num_batches_tracked"))
+    missing = sorted(key for key in expected.keys() - weights.keys() if not key.endswith(_COUNTERS))
     unexpected = sorted(weights.keys() - expected.keys())
     misshapen = [key for key in expected if key in weights and expected[key].shape != weights[key].shape]
+    mistyped = [key for key in expected if key in weights and not _is_same_kind(key, weights[key], expected[key])]
     differences = [
         f"{len(names)} {adjective} (first: {names[0]})"
         for names, adjective in ((missing, "missing"), (unexpected, "unexpected"))
@@ -74,12 +66,58 @@ def fill_model(model: nn.Module, weights: Mapping[str, Tensor], origin: str) -> 
         key = misshapen[0]
         shapes = f"{tuple(weights[key].shape)} in the file, {tuple(expected[key].shape)} in the model"
         differences.append(f"{len(misshapen)} of another shape (first: {key}, {shapes})")
+    if mistyped:
+        key = mistyped[0]
+        types = f"{_type_name(weights[key])} in the file, {_type_name(expected[key])} in the model"
+        differences.append(f"{len(mistyped)} of another type (first: {key}, {types})")
     if differences:
         raise ModelError(
             f"checkpoint {origin} does not fit the model: tensors {', '.join(differences)}; give weights saved from "
             "this very model, or the model that they are of (path/to/file.py:function where its classes are your own)"
         )
     model.load_state_dict(dict(weights))
+
+
+def _check_path(path: Path) -> None:
+    if (url := url_of(path)) is not None:
+        raise ModelError(f"checkpoint {url}: a URL, and URLs are not fetched; download it, and name the file")
+    if path.is_dir():
+        raise ModelError(f"checkpoint {path}: a folder, where a file was expected; name the file in it")
+    if not path.exists():
+        raise ModelError(f"checkpoint {path}: no such file; check the path")
+    if not path.is_file():
+        raise ModelError(f"checkpoint {path}: a pipe or a device, where a file was expected; save it as a file")
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Return whether a file is called .safetensors, or begins as one: with the length of its JSON."""
+    if path.suffix.lower() == ".safetensors":
+        return True
+    with path.open("rb") as file:
+        beginning = file.read(9)
+    return len(beginning) == 9 and beginning[8:] == b"{" and int.from_bytes(beginning[:8], "little") < 1 << 32
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return dict(load_file(path))
+    except OSError:
+        raise
+    except Exception as error:  # safetensors raises errors of several types for a damaged header
+        raise UnusableFileError(f"not a readable safetensors file ({on_one_line(error)[:200]}); {_REMEDY}") from error
+
+
+def _read_torch_file(path: Path) -> dict[str, Tensor]:
+    check_torch_file(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # a damaged file makes torch raise nearly anything
+        raise damaged(first_line(error)[:200]) from error
+    return _state_dict_in(content, path)
 
 
 def _state_dict_in(content: object, path: Path) -> dict[str, Tensor]:
@@ -91,9 +129,25 @@ def _state_dict_in(content: object, path: Path) -> dict[str, Tensor]:
     if not isinstance(content, dict):
         raise ModelError(f"checkpoint {path}: holds a {type(content).__name__}; {_EXPECTED_CONTENT}")
     for key, value in content.items():
-        if not isinstance(key, str) or not isinstance(value, torch.Tensor):
-            raise ModelError(f"checkpoint {path}: holds a {type(value).__name__} under {key!r}; {_EXPECTED_CONTENT}")
+        if not isinstance(key, str) or type(value) not in {Tensor, nn.Parameter}:
+            kind, name = type(value).__name__, reprlib.repr(key)
+            raise ModelError(f"checkpoint {path}: holds a {kind} under {name}; {_EXPECTED_CONTENT}")
     return dict(content)
+
+
+def _is_same_kind(name: str, stored: Tensor, expected: Tensor) -> bool:
+    """Return whether a tensor can be copied without losing more than digits; counters of batches may be of any kind.
+
+    Copying would drop imaginary parts, cut fractions off, or take the codes of quantised weights for weights.
+    """
+    kinds = (
+        (tensor.is_complex(), tensor.is_floating_point(), tensor.dtype is torch.bool) for tensor in (stored, expected)
+    )
+    return len(set(kinds)) == 1 or name.endswith(_COUNTERS)
+
+
+def _type_name(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _common_prefix(names: Mapping[str, Tensor]) -> str | None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from timm.data import ImageNetInfo
-
 from shapleycam.errors import TargetError, nearest
 
 _NUMBER = re.compile(r"[+-]?[0-9]+")
@@ -14,6 +12,8 @@ _NUMBER = re.compile(r"[+-]?[0-9]+")
 
 def imagenet_labels() -> tuple[str, ...]:
     """Return the names of ImageNet's 1,000 classes in the order of the networks' outputs, synonyms after commas."""
+    from timm.data import ImageNetInfo
+
     info = ImageNetInfo()
     return tuple(info.index_to_description(index) for index in range(info.num_classes()))
 

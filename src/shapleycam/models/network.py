@@ -6,9 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-import timm.data
 from PIL import Image
-from timm.data import resolve_data_config
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 from torchvision.transforms import InterpolationMode
@@ -58,6 +56,8 @@ def preprocess_and_labels_of_timm(model: nn.Module) -> tuple[Transform | None, t
     pretrained_config = getattr(model, "pretrained_cfg", None)
     if not isinstance(pretrained_config, dict):
         return None, None
+    from timm.data import resolve_data_config
+
     config: dict[str, Any] = resolve_data_config({}, model=model)
     is_imagenet = pretrained_config.get("num_classes") == getattr(model, "num_classes", None) == 1000
     return _preprocess_from_timm(config), imagenet_labels() if is_imagenet else None
@@ -66,7 +66,9 @@ def preprocess_and_labels_of_timm(model: nn.Module) -> tuple[Transform | None, t
 def _preprocess_from_timm(config: dict[str, Any]) -> Transform:
     height, width = config["input_size"][-2:]
     if config["crop_mode"] == "border" or height != width:  # which `Preprocess` does not do
-        transform: Callable[[Image.Image], Tensor] = timm.data.create_transform(**config)
+        from timm.data import create_transform
+
+        transform: Callable[[Image.Image], Tensor] = create_transform(**config)
         return transform
     scaled = int(height / config["crop_pct"])
     return Preprocess(

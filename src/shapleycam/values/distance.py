@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from scipy.stats import rankdata
 from torch import Tensor
 
 
@@ -50,5 +49,7 @@ def efficiency_gap(
 
 def _centred_ranks(values: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
     """Return ranks less their mean; ties share theirs."""
+    from scipy.stats import rankdata  # takes as long to import as numpy, Pillow and polars together
+
     ranks: Tensor = torch.from_numpy(rankdata(values.detach().cpu().numpy(), axis=1)).to(values.device)
     return ranks.sub(ranks.mean(1, keepdim=True))

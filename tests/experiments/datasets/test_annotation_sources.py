@@ -18,7 +18,7 @@ from shapleycam.experiments.datasets.regions import mask_of
 
 def write_text(path: Path, content: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content)
+    path.write_text(content, encoding="utf-8")
     return path
 
 

@@ -13,7 +13,7 @@ from shapleycam.images import open_photograph
 
 
 def write_text(path: Path, text: str) -> Path:
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 

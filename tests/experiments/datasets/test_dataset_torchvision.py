@@ -99,6 +99,10 @@ class TestRefused:
         spec = f"torchvision:ImageFolder:{tmp_path}:test"
         assert refusal(spec).startswith(f"{spec}: the dataset has no splits, not 'test'; expected ")
 
+    def test_the_colon_of_a_drive_begins_no_split(self):
+        assert r"no such folder C:\data;" in refusal(r"torchvision:CIFAR10:C:\data")
+        assert r"no such folder C:\data;" in refusal(r"torchvision:CIFAR10:C:\data:test")
+
     @pytest.mark.parametrize("spec", ["torchvision:CIFAR10", "torchvision:CIFAR10:", "torchvision:FakeData:/tmp"])
     def test_incomplete(self, spec):
         assert "expected torchvision:NAME:FOLDER" in refusal(spec)

@@ -49,9 +49,14 @@ def cluster(environment: dict[str, str]) -> Iterator[Any]:
     cluster.shutdown()
 
 
-@pytest.fixture(autouse=True)
-def nothing_stays_connected() -> Iterator[None]:
-    """After each test Ray is as it was before: not connected."""
-    yield
+def is_connected() -> bool:
+    """Return whether this process is connected to a cluster."""
     ray = sys.modules.get("ray")
-    assert ray is None or not ray.is_initialized()
+    return ray is not None and ray.is_initialized()
+
+
+@pytest.fixture(autouse=True)
+def connected_as_before(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test Ray is as it was before: connected only where a fixture of the class keeps it so."""
+    yield
+    assert is_connected() == ("connection" in request.fixturenames)

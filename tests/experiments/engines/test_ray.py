@@ -98,8 +98,23 @@ def wait_until(condition: Callable[[], Any], seconds: float = 300) -> Any:
     pytest.fail("has not come about")
 
 
+@pytest.fixture
+def known_cluster(monkeypatch):
+    """Without the process that finds out first whether an address is Ray's: here it is known to be."""
+    monkeypatch.setattr("shapleycam.experiments.engines.ray.cluster._check_is_ray", lambda _: None)
+
+
+@pytest.fixture(scope="class")
+def connection(cluster):
+    """A connection to the cluster for several tests, which the engine takes as it finds it."""
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    yield cluster
+    ray.shutdown()
+
+
 class TestTable:
     def test_is_that_of_this_process_bit_for_bit(self, cluster, many, whole, tmp_path):
+        """As users connect: a process of its own finds out first whether the address is Ray's."""
         listener = RecordingListener()
         store = run_evaluation(many, tmp_path, settings=settings_for(cluster), listener=listener)
         assert store.rows().equals(whole)
@@ -108,6 +123,7 @@ class TestTable:
         assert len(listener.rows) == len(whole)
         assert store.manifest["sessions"][-1]["engine"] == "ray"
 
+    @pytest.mark.usefixtures("known_cluster")
     def test_after_going_on_elsewhere(self, cluster, many, whole, tmp_path):
         """Begun here, gone on with on the cluster and stopped there, ended here."""
         settings = RunSettings(batch_size=8, workers=0)
@@ -121,6 +137,7 @@ class TestTable:
         assert 1 < n_chunks < 5
         assert_near(run_evaluation(many, tmp_path, slow(), settings=settings).rows(), whole, 1e-6, within=1e-6)
 
+    @pytest.mark.usefixtures("known_cluster")
     def test_in_an_object_store(self, cluster, many, whole):
         """Where the actors write, by one PUT a chunk."""
         with object_store() as store:
@@ -130,6 +147,7 @@ class TestTable:
         assert rows.equals(whole)
         assert len(puts) == len(set(puts)) == 5
 
+    @pytest.mark.usefixtures("known_cluster")
     def test_of_a_batch_that_is_too_large_for_the_memory(self, cluster, many, whole, tmp_path):
         def small(x):
             if len(x) > 4:
@@ -139,12 +157,6 @@ class TestTable:
         assert rows.select("image", "method", "status").equals(
             whole.filter(pl.col("index") < 40).select("image", "method", "status")
         )
-
-
-@pytest.fixture
-def known_cluster(monkeypatch):
-    """Without the process that finds out first whether an address is Ray's: here it is known to be."""
-    monkeypatch.setattr("shapleycam.experiments.engines.ray.cluster._check_is_ray", lambda _: None)
 
 
 @pytest.mark.usefixtures("known_cluster")
@@ -197,7 +209,12 @@ class TestFaults:
         assert store.rows().equals(whole)
         assert all(path.read_bytes() == content for path, content in before.items())
 
-    def test_what_always_ends_its_worker_is_given_up(self, cluster):
+    def test_what_always_ends_its_worker_is_given_up(self, cluster, monkeypatch):
+        """Given up after 5 times; 2 are enough to see it."""
+        tries = "shapleycam.experiments.engines.ray.work._TRIES"
+        assert pkgutil.resolve_name(tries) == 5
+        monkeypatch.setattr(tries, 2)
+
         def perform(item: int) -> list[int]:
             if item == 2:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -207,7 +224,7 @@ class TestFaults:
         with pytest.raises(OptionError) as caught:
             done.extend(Ray(cluster.address, actors=1).run(range(3), abs, perform))
         assert str(caught.value) == (
-            "a part of the work ended its worker 5 times (out of memory, most likely); use a smaller batch_size=, or "
+            "a part of the work ended its worker 2 times (out of memory, most likely); use a smaller batch_size=, or "
             "fewer actors a node"
         )
 
@@ -222,15 +239,12 @@ class TestFaults:
         )
 
 
-@pytest.mark.usefixtures("known_cluster")
+@pytest.mark.usefixtures("connection")
 class TestWork:
     def test_results_of_an_item_are_in_order_and_each_once(self, cluster):
         results = list(Ray(cluster.address).run([3, 1, 2], lambda item: item * 10, lambda ten: [ten, ten + 1]))
         assert sorted(results) == [10, 11, 20, 21, 30, 31]
         assert all(results.index(ten) < results.index(ten + 1) for ten in (10, 20, 30))
-
-    def test_no_items_need_no_cluster(self):
-        assert list(Ray("127.0.0.1:1").run([], abs, list)) == []
 
     def test_warnings_are_given_here(self, cluster):
         def perform(item: int) -> list[int]:
@@ -312,6 +326,10 @@ class TestClient:
                         process.kill()
 
 
+def test_no_items_need_no_cluster():
+    assert list(Ray("127.0.0.1:1").run([], abs, list)) == []
+
+
 class TestRefused:
     @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
     def test_nobody_listens(self, address):
@@ -351,6 +369,7 @@ class TestRefused:
         )
 
 
+@pytest.mark.usefixtures("known_cluster")
 def test_both_engines_do_the_same_work(cluster):
     """The same steps on each of them."""
     for engine in (Local(), Local(2), Ray(cluster.address)):

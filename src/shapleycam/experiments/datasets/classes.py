@@ -6,8 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 
-from timm.data import ImageNetInfo
-
 from shapleycam.experiments.datasets.dataset import Label
 from shapleycam.models.labels import imagenet_labels
 
@@ -142,5 +140,7 @@ def _is_imagenet(labels: Sequence[str]) -> bool:
 
 def _synsets() -> dict[str, int]:
     """Return ImageNet's class of each of its 1,000 synsets."""
+    from timm.data import ImageNetInfo
+
     info = ImageNetInfo()
     return {info.index_to_label_name(index): index for index in range(info.num_classes())}

@@ -19,6 +19,7 @@ from torch.utils import data
 from shapleycam.errors import ImageError, OptionError
 from shapleycam.experiments.datasets.byte_sources import LocalFile
 from shapleycam.experiments.datasets.dataset import Dataset, Label
+from shapleycam.experiments.datasets.relative_names import relative_names
 from shapleycam.printable import printable_name
 from shapleycam.wording import on_one_line
 
@@ -80,7 +81,9 @@ def from_items(source: Any, origin: str | None = None) -> ItemDataset:
     return ItemDataset(
         origin=origin,
         items=source,
-        names=_names(paths) if paths is not None else tuple(f"{index:08d}" for index in range(len(source))),
+        names=relative_names(list(map(str, paths)))
+        if paths is not None
+        else tuple(f"{index:08d}" for index in range(len(source))),
         labels=tuple(_labels(source)),
         classes=_classes(source),
         paths=paths,
@@ -116,11 +119,6 @@ def _paths(source: Any) -> tuple[Path, ...] | None:
         if listed and Path(paths[0]).is_file():
             return tuple(Path(os.path.abspath(path)) for path in paths)  # noqa: PTH100
     return None
-
-
-def _names(paths: Sequence[Path]) -> tuple[str, ...]:
-    common = os.path.commonpath([path.parent for path in paths])
-    return tuple(printable_name(path.relative_to(common).as_posix()) for path in paths)
 
 
 def _labels(source: Any) -> Iterable[Label]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from shapleycam.experiments.datasets.csv_files import read_csv
 from shapleycam.experiments.datasets.dataset import Label
 from shapleycam.experiments.datasets.files import FileDataset
 from shapleycam.experiments.datasets.labels import labels_of_cells, labels_of_text
+from shapleycam.experiments.datasets.relative_names import relative_names
 from shapleycam.printable import printable_name
 from shapleycam.wording import on_one_line
 
@@ -49,7 +50,7 @@ def open_list(path: Path) -> FileDataset:
     return FileDataset(
         origin=name,
         paths=tuple(paths),
-        names=tuple(map(printable_name, _relative(folder, paths))),
+        names=relative_names(paths, folder),
         labels=tuple(printable_name(label) if isinstance(label, str) else label for label in labels),
     )
 
@@ -138,12 +139,3 @@ def _check_encoding(
             f"{name}: {place(row)} is not UTF-8 ({printable_name(text)[:100]}), and no file has these bytes as its "
             "name; save the list as UTF-8"
         )
-
-
-def _relative(folder: str, paths: Sequence[str]) -> Iterable[str]:
-    """Return names relative to the list's folder; where a file lies elsewhere, to the folder common to all."""
-    common = folder
-    if os.path.commonpath([common, *paths]) != common:
-        common = os.path.commonpath([os.path.dirname(path) for path in paths])  # noqa: PTH120
-    start = len(common.rstrip(os.sep)) + 1
-    return (path[start:].replace(os.sep, "/") for path in paths)

@@ -29,6 +29,7 @@ from shapleycam.experiments.datasets.patterns import is_pattern
 from shapleycam.images import SUFFIXES, has_pictures, open_photograph
 from shapleycam.printable import printable_name
 from shapleycam.regular_files import regular_file_status
+from shapleycam.urls import path_of_file_url
 
 Source: TypeAlias = "str | Path | Dataset | data.Dataset[Any]"
 
@@ -158,7 +159,7 @@ def _refuse_archive(path: Path) -> None:
 _PREFIXES: dict[str, Callable[[str], Dataset]] = {
     "hf:": huggingface.open_hugging_face,
     "torchvision:": torchvision.open_torchvision,
-    "file://": lambda source: _open_path(source.removeprefix("file://")),
+    "file://": lambda source: _open_path(path_of_file_url(source)),
 }
 """What opens a source by its first letters."""
 _PACKED: dict[str, Callable[[str, Sequence[ByteSource]], Dataset]] = {

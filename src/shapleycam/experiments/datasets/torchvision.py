@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from shapleycam.errors import OptionError, nearest
 from shapleycam.experiments.datasets.items import ItemDataset, from_items
 from shapleycam.wording import on_one_line
 
+_SPLIT = re.compile(r"[\w.+-]*")
+"""Not what follows the colon of a drive, as in `C:\\data`."""
 _FORM = "torchvision:NAME:FOLDER or torchvision:NAME:FOLDER:SPLIT"
 
 
@@ -42,7 +45,7 @@ def _root_and_split(rest: str) -> tuple[str, str | None]:
     if Path(rest).exists() or ":" not in rest:
         return rest, None
     root, _, split = rest.rpartition(":")
-    return root, split
+    return (root, split) if _SPLIT.fullmatch(split) else (rest, None)
 
 
 def _parameters(dataset_type: type) -> set[str]:

@@ -25,7 +25,7 @@ SHAPE_PRESERVING = {
 ELEMENTWISE = {
     *("_prelu_kernel", "hardswish", "hardsigmoid", "rrelu_with_noise", "rrelu", "gelu", "silu", "mish", "softplus"),
     *("elu", "log_sigmoid_forward", "celu", "selu", "threshold", "relu6", "prelu", "polar", "complex", "real", "imag"),
-    *("tril", "triu"),
+    *("tril", "triu", "leaky_relu", "masked_fill", "_conj_physical"),
 }
 """Elementwise operations that PyTorch does not mark as such in every version."""
 

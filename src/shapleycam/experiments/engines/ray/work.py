@@ -76,7 +76,7 @@ def _stream_rows(
         steps = (work.perform,)
     data = data.map_batches(
         _Actor,
-        fn_constructor_args=(steps, tries, pool.cpus, work.folder),
+        fn_constructor_args=(steps, tries, _TRIES, pool.cpus, work.folder),
         compute=ray.data.ActorPoolStrategy(
             min_size=1,  # so that idle ones make room for one whose node has left
             initial_size=max(1, min(pool.room, pool.actors, len(items))),
@@ -119,17 +119,19 @@ class _TryCounter:
 class _Actor:
     """A worker process, which holds the model from item to item."""
 
-    def __init__(self, steps: Sequence[Callable[[Any], Any]], tries: Any, threads: int, folder: str) -> None:
+    def __init__(
+        self, steps: Sequence[Callable[[Any], Any]], tries: Any, most_tries: int, threads: int, folder: str
+    ) -> None:
         torch.set_num_threads(threads)
         _change_folder(folder)
-        self._steps, self._tries = steps, tries
+        self._steps, self._tries, self._most_tries = steps, tries, most_tries
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
         index, content = batch["index"][0].as_py(), batch["content"][0].as_py()
-        if import_ray().get(self._tries.count.remote(index)) > _TRIES:
+        if import_ray().get(self._tries.count.remote(index)) > self._most_tries:
             error = OptionError(
-                f"a part of the work ended its worker {_TRIES} times (out of memory, most likely); use a smaller "
-                "batch_size=, or fewer actors a node"
+                f"a part of the work ended its worker {self._most_tries} times (out of memory, most likely); use a "
+                "smaller batch_size=, or fewer actors a node"
             )
             yield _row(index, 0, _message(error, []))
             return

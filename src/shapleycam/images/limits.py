@@ -1,0 +1,65 @@
+"""What is refused before a picture is decoded: too many pixels or passes, and formats that need other programs."""
+
+from __future__ import annotations
+
+import re
+from typing import IO
+
+from PIL import Image
+
+from shapleycam.errors import ImageError
+from shapleycam.images.pillow_errors import PIXEL_LIMIT
+
+_SCAN_LIMIT = 200
+"""Scans of a JPEG at most. Encoders write up to 64; a scan of a hundred bytes goes over all pixels once more."""
+_DRAWN_BY_PROGRAMS = {"EPS": "Ghostscript", "WMF": "Windows"}
+_JPEG_FORMATS = {"JPEG", "MPO"}
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_WITHOUT_LENGTH = {0x01, 0xD8}
+
+
+def check_before_decoding(image: Image.Image, name: str) -> None:
+    """Check a picture that Pillow has opened, and not decoded yet.
+
+    Raises:
+        ImageError: it has too many pixels, or a JPEG too many scans, or it is a program rather than a picture.
+    """
+    if (program := _DRAWN_BY_PROGRAMS.get(image.format or "")) is not None:
+        raise ImageError(
+            f"{name}: {image.format} is drawn by {program}, and no other program is started; convert it to PNG or JPEG"
+        )
+    check_size(image, name)
+    file = getattr(image, "fp", None)
+    if image.format in _JPEG_FORMATS and file is not None and (scans := _count_scans(file)) > _SCAN_LIMIT:
+        raise ImageError(f"{name}: a JPEG of {scans:,} scans, over the limit of {_SCAN_LIMIT}; convert it to PNG")
+
+
+def check_size(image: Image.Image, name: str) -> None:
+    """Check the size of a picture.
+
+    Raises:
+        ImageError: it has more than `PIXEL_LIMIT` pixels.
+    """
+    pixels = image.width * image.height
+    if pixels > PIXEL_LIMIT:
+        size = f"{image.width} x {image.height} is {pixels:,} pixels"
+        raise ImageError(f"{name}: {size}, over the limit of {PIXEL_LIMIT:,}; make it smaller")
+
+
+def _count_scans(file: IO[bytes]) -> int:
+    """Return the number of scans of a JPEG, from its markers."""
+    position = file.tell()
+    file.seek(0)
+    content = file.read()
+    file.seek(position)
+    scans = start = 0
+    while (match := _JPEG_MARKER.search(content, start)) is not None:
+        marker = content[match.start() + 1]
+        if marker == _END_OF_IMAGE:
+            break
+        scans += marker == _START_OF_SCAN
+        start = match.end()
+        if marker not in _WITHOUT_LENGTH:
+            start += int.from_bytes(content[start : start + 2], "big")
+    return scans

@@ -1,0 +1,168 @@
+"""Pickles are read opcode by opcode, without running anything, before torch sees them.
+
+torch's own `weights_only=True` runs no code of the file, but calls what the file says of some forty functions and
+classes, with arguments that the file chooses: `torch.FloatTensor(10**9)` is memory with whatever was in it before,
+`_codecs.encode(text, "punycode")` takes minutes for 60 KB, a tuple of tuples may have 2^40 elements when it is hashed.
+So only what saved tensors need is let through.
+"""
+
+from __future__ import annotations
+
+import pickletools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO, Any
+
+from shapleycam.models.pickle_rules import (
+    ITEM_SIZES,
+    STORAGE,
+    DamagedPickleError,
+    Global,
+    Node,
+    ObjectInPickleError,
+    check_call,
+    check_nesting,
+    checked_global,
+)
+from shapleycam.wording import on_one_line
+
+
+@dataclass(frozen=True)
+class CheckedPickle:
+    """What a pickle makes, and the storages that it refers to: the number of bytes of each, by key."""
+
+    root: Any
+    storages: dict[str, int]
+
+
+def check_pickle(file: IO[bytes]) -> CheckedPickle:
+    """Read one pickle of torch.save, up to its end.
+
+    Raises:
+        ObjectInPickleError: it holds objects other than plain tensors.
+        DamagedPickleError: it is not whole, or not as torch.save writes it.
+    """
+    return _Reader().read(file)
+
+
+class _Reader:
+    """A pickle's stack and memo, with nodes in place of objects."""
+
+    def __init__(self) -> None:
+        self.stack: list[Any] = []
+        self.below_marks: list[list[Any]] = []
+        self.memo: dict[int, Any] = {}
+        self.nodes: list[Node] = []
+        self.storages: dict[str, int] = {}
+
+    def read(self, file: IO[bytes]) -> CheckedPickle:
+        try:
+            for opcode, argument, _ in pickletools.genops(file):
+                self.step(opcode.name, argument)
+            root = self.stack.pop()
+        except (ObjectInPickleError, DamagedPickleError):
+            raise
+        except (IndexError, KeyError):
+            raise DamagedPickleError("its opcodes do not fit together") from None
+        except (ValueError, OverflowError) as error:
+            raise DamagedPickleError(on_one_line(error)[:200]) from None
+        check_nesting(self.nodes)
+        return CheckedPickle(root, self.storages)
+
+    def step(self, opcode: str, argument: Any) -> None:
+        if opcode not in _STEPS:
+            raise ObjectInPickleError(f"the pickle opcode {opcode}, which torch.save does not write")
+        _STEPS[opcode](self, argument)
+
+    def ignore(self, _: Any) -> None:
+        """PROTO and STOP."""
+
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
+
+    def push_node(self, elements: list[Any], called: str = "") -> None:
+        node = Node(elements, called)
+        self.nodes.append(node)
+        self.stack.append(node)
+
+    def mark(self, _: Any) -> None:
+        self.below_marks.append(self.stack)
+        self.stack = []
+
+    def get(self, key: int) -> None:
+        self.stack.append(self.memo[key])
+
+    def put(self, key: int) -> None:
+        self.memo[key] = self.stack[-1]
+
+    def pop(self, count: int | None) -> list[Any]:
+        """Return the last values of the stack; None: those after the last mark."""
+        if count is None:
+            elements, self.stack = self.stack, self.below_marks.pop()
+            return elements
+        if len(self.stack) < count:
+            raise IndexError
+        elements = self.stack[-count:]
+        del self.stack[-count:]
+        return elements
+
+    def extend(self, count: int | None) -> None:
+        """Put the last values into the container below them."""
+        elements = self.pop(count)
+        self.container().elements.extend(elements)
+
+    def container(self) -> Node:
+        if not isinstance(self.stack[-1], Node):
+            raise DamagedPickleError("something is put into what is no container")
+        return self.stack[-1]
+
+    def set_state(self, _: Any) -> None:
+        """Let a state dict have its metadata; nothing else has a state."""
+        (state,) = self.pop(1)
+        if self.container().called != "collections.OrderedDict":
+            raise ObjectInPickleError("an object with a state")
+        self.container().elements.append(state)
+
+    def call(self, _: Any) -> None:
+        function, arguments = self.pop(2)
+        check_call(function, arguments)
+        self.push_node([arguments], function)
+
+    def refer_to_storage(self, _: Any) -> None:
+        """Note the storage of ("storage", type, key, device, number of elements), and None in files of before 2020."""
+        (reference,) = self.pop(1)
+        match reference.elements if isinstance(reference, Node) else []:
+            case ["storage", Global() as kind, str(key), str(), int(count), *view] if view in ([], [None]):
+                size = count * ITEM_SIZES[kind]
+            case _:
+                raise DamagedPickleError("a reference to something that is no storage")
+        if self.storages.setdefault(key, size) != size or size < 0:
+            raise DamagedPickleError(f"storage {key!r:.40} is of two sizes, or of a negative one")
+        self.push_node([count], STORAGE)
+
+
+_STEPS: dict[str, Callable[[_Reader, Any], None]] = {
+    **dict.fromkeys(
+        ("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINSTRING"), _Reader.push
+    ),
+    "NONE": lambda reader, _: reader.push(None),
+    "NEWTRUE": lambda reader, _: reader.push(True),
+    "NEWFALSE": lambda reader, _: reader.push(False),
+    **dict.fromkeys(("EMPTY_DICT", "EMPTY_LIST", "EMPTY_TUPLE", "EMPTY_SET"), lambda reader, _: reader.push_node([])),
+    "TUPLE": lambda reader, _: reader.push_node(reader.pop(None)),
+    "TUPLE1": lambda reader, _: reader.push_node(reader.pop(1)),
+    "TUPLE2": lambda reader, _: reader.push_node(reader.pop(2)),
+    "TUPLE3": lambda reader, _: reader.push_node(reader.pop(3)),
+    "APPEND": lambda reader, _: reader.extend(1),
+    "SETITEM": lambda reader, _: reader.extend(2),
+    **dict.fromkeys(("APPENDS", "SETITEMS"), lambda reader, _: reader.extend(None)),
+    **dict.fromkeys(("BINGET", "LONG_BINGET"), _Reader.get),
+    **dict.fromkeys(("BINPUT", "LONG_BINPUT"), _Reader.put),
+    "GLOBAL": lambda reader, argument: reader.push(checked_global(argument)),
+    "REDUCE": _Reader.call,
+    "BUILD": _Reader.set_state,
+    "BINPERSID": _Reader.refer_to_storage,
+    "MARK": _Reader.mark,
+    **dict.fromkeys(("PROTO", "STOP"), _Reader.ignore),
+}
+"""What each opcode does that torch.save writes."""
