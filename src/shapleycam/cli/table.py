@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from shapleycam.cli.console import print_document, print_note
+from shapleycam.cli.console import notes, print_document, print_note
 from shapleycam.cli.messages import options_in_errors
 from shapleycam.cli.results import print_summary, published_figures
 
