@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO
 
 _KINDS = {
@@ -61,3 +61,18 @@ def _check_kind(path: str | Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
         raise OSError(errno.EINVAL, f"{kind}, no regular file", str(path))
+
+
+def is_folder(path: str | PurePath) -> bool:
+    """Return whether a path is a folder; False for a name that no file can have, where `Path.is_dir` raises."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_file(path: str | PurePath) -> bool:
+    """Return whether a path is a regular file; False for a name that no file can have, where `Path.is_file` raises."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_there(path: str | PurePath) -> bool:
+    """Return whether something is at a path; False for a name that no file can have, where `Path.exists` raises."""
+    return os.path.exists(path)  # noqa: PTH110

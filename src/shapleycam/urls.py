@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import PurePath
 from urllib.request import url2pathname
+
+from shapleycam.regular_files import is_there
 
 _URL = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]+):/+(?P<rest>.*)", re.DOTALL)
 
@@ -21,8 +22,7 @@ def url_of(path: str | PurePath) -> str | None:
         ('https://example.org/cat.jpg', None)
     """
     match = _URL.fullmatch(path if isinstance(path, str) else path.as_posix())
-    exists = os.path.exists(path)  # noqa: PTH110  Path.exists raises for some names
-    return f"{match['scheme']}://{match['rest']}" if match and not exists else None
+    return f"{match['scheme']}://{match['rest']}" if match and not is_there(path) else None
 
 
 def path_of_file_url(url: str) -> str:

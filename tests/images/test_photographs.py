@@ -241,6 +241,13 @@ class TestRefused:
             assert refusal(opened).startswith("the image: damaged or cut short (")
 
 
+@pytest.mark.parametrize("name", ["a\0b.png", "\ud800.png", "x" * 300, "x/" * 3000 + "a.png"])
+def test_names_that_no_file_can_have(name):
+    message = refusal(name)
+    assert "cannot be read (" in message
+    message.encode()
+
+
 class TestFind:
     def test_folder_with_all_that_is_below_it_in_order(self, tmp_path):
         names = ["b.jpg", "a.PNG", "deep/er/c.jpeg", "deep/a.tiff"]

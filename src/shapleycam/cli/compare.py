@@ -13,7 +13,7 @@ from shapleycam.cli.explainers import make_explainer, transform_of
 from shapleycam.cli.groups import ComputeGroup, LayersNetworkGroup, PrintGroup, QuestionGroup, RegionEstimatorGroup
 from shapleycam.cli.output_names import output_stem
 from shapleycam.cli.photographs import demo_photo
-from shapleycam.printable import printable_name
+from shapleycam.printable import printable_name, printable_text
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def compare(
                 "class": int(first.target[0]),
                 "label": first.label(),
                 "layer": first.layer,
-                "file": printable_name(str(file)),
+                "file": printable_text(str(file)),
                 "evidence": evidence,
             }
         )
@@ -84,5 +84,5 @@ def compare(
     for name, sentence in evidence.items():
         row = method_of(name)
         table.add_row(name, row.basis.name, row.spread_name, sentence)
-    print_facts(printable_name(str(photo)), {"explained": caption, "written": printable_name(str(file))})
+    print_facts(printable_name(str(photo)), {"explained": caption, "written": printable_text(str(file))})
     print_table(table)

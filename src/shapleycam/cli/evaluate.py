@@ -128,7 +128,8 @@ def evaluate(
     - `shapleycam evaluate val/ --model resnet50 --out run --plan` prints passes, time, disk and cost, and does nothing.
 
     DATA is a folder of photographs (in sub-folders named by class, if they have labels), a CSV or Parquet of paths and
-    labels, .tar shards, torchvision:NAME:FOLDER or hf:NAME. A run that was stopped goes on with the same command.
+    labels, a .zip archive, .tar shards or .parquet files of pictures, a pattern such as 's3://bucket/photos/*.jpg',
+    torchvision:NAME:FOLDER or hf:NAME. A run that was stopped goes on with the same command.
     """
     from shapleycam.experiments import Evaluation
     from shapleycam.experiments.datasets.annotations.opening import open_annotations
@@ -136,9 +137,11 @@ def evaluate(
 
     remote = engine.make_engine()
     protocol = measured.protocol(estimator)
+    with notes(quiet=quiet):
+        dataset = open_dataset(data, measured.limit)
     evaluation = Evaluation(
         tuple(networks.model or [options.DEFAULT_MODEL]),
-        open_dataset(data, measured.limit),
+        dataset,
         protocol,
         out,
         None if measured.objects is None else open_annotations(measured.objects),

@@ -91,7 +91,7 @@ def explain(
     expand_methods(methods)
     estimator.check()  # a wrong option is refused before anything is written or loaded
     make_folder(files.out)
-    paths, unreadable = list_photographs(images)
+    paths, unreadable = list_photographs(images, quiet=printing.quiet)
     for failure in unreadable:
         _report_error(failure.path, failure.reason, as_json=printing.as_json)
     if not paths:

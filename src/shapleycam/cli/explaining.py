@@ -20,7 +20,7 @@ from shapleycam.explanations.comparison import Comparison
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.summary import ImageSummary, summarise_image
 from shapleycam.models.network import Transform
-from shapleycam.printable import printable_name
+from shapleycam.printable import printable_text
 from shapleycam.values.options import EstimatorOptions
 
 
@@ -92,7 +92,7 @@ class ExplainPhotographs:
             for method in comparisons[0]:
                 explanations = [comparison[method] for comparison in comparisons]
                 files |= self._files(explanations, index, photograph.stem, explainer.name)
-            summary = summarise_image(comparisons, index, explainer.name, [printable_name(str(file)) for file in files])
+            summary = summarise_image(comparisons, index, explainer.name, [printable_text(str(file)) for file in files])
             yield PhotographResult(photograph.path, summary, files)
 
     def _compare(self, explainer: Explainer, batch: Batch) -> list[Comparison]:

@@ -19,7 +19,7 @@ from shapleycam.cli.explainers import make_explainer, transform_of
 from shapleycam.cli.groups import BatchComputeGroup, OneLayerNetworkGroup, PrintGroup, RegionEstimatorGroup
 from shapleycam.cli.messages import options_in_errors
 from shapleycam.cli.photographs import Unreadable, list_photographs, print_unreadable, read_batches
-from shapleycam.printable import printable_name
+from shapleycam.printable import printable_text
 from shapleycam.wording import counted
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def fidelity(
     expand_methods(methods)
     estimator.check()  # a wrong option is refused before the model is loaded
     _make_folders(files)
-    paths, unreadable = list_photographs(images)
+    paths, unreadable = list_photographs(images, quiet=printing.quiet)
     print_unreadable(unreadable)
     if not paths:
         raise typer.Exit(REFUSED)
@@ -111,7 +111,7 @@ def fidelity(
             players=estimator_options.players,
             progress=estimator_options.progress,
         )
-    written = [printable_name(str(file)) for file in _write_files(result, files)]
+    written = [printable_text(str(file)) for file in _write_files(result, files)]
     rows = summary(result.distances)
     sentences = [advice(rows, name) for name in utilities]
     if printing.as_json:

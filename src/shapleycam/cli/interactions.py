@@ -15,7 +15,7 @@ from shapleycam.cli.explainers import make_explainer, transform_of
 from shapleycam.cli.groups import ComputeGroup, OneLayerNetworkGroup, PrintGroup, parse_players
 from shapleycam.cli.output_names import output_stem
 from shapleycam.cli.photographs import demo_photo
-from shapleycam.printable import printable_name
+from shapleycam.printable import printable_name, printable_text
 
 if TYPE_CHECKING:
     from shapleycam.game import Game
@@ -88,7 +88,7 @@ def interactions(
     facts = {
         "explained": f"{explanation.label()}, {value}, layer {explanation.layer} of {explainer.name}",
         "from": f"{pairs.rounds} rounds of sampling" if pairs.rounds else "the second-order game",
-        "written": printable_name(str(file)),
+        "written": printable_text(str(file)),
     }
     if printing.as_json:
         print_json({"image": printable_name(str(photo)), **facts, "pairs": rows})

@@ -96,7 +96,10 @@ View: TypeAlias = Annotated[
     ),
 ]
 Data: TypeAlias = Annotated[
-    str, typer.Argument(metavar="DATA", help="A folder, an ImageFolder, a list, shards, torchvision:… or hf:…")
+    str,
+    typer.Argument(
+        metavar="DATA", help="A folder, an ImageFolder, a list, an archive, shards, a URL, torchvision:… or hf:…"
+    ),
 ]
 Results: TypeAlias = Annotated[
     str, typer.Option("--out", help="Folder of the results, or a URL such as s3://bucket/run.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shapleycam.cli.console import print_error
+from shapleycam.cli.console import notes, print_error
 from shapleycam.errors import ImageError
 from shapleycam.printable import printable_name
 
@@ -33,8 +33,11 @@ def demo_photo() -> Path:
     return Path(str(get_sample_data("grace_hopper.jpg", asfileobj=False)))
 
 
-def list_photographs(paths: Sequence[Path] | None) -> tuple[list[Path], list[Unreadable]]:
-    """Return the photographs at some paths, each once, and the folders without any; without paths the demo photo."""
+def list_photographs(paths: Sequence[Path] | None, *, quiet: bool) -> tuple[list[Path], list[Unreadable]]:
+    """Return the photographs at some paths, each once, and the folders without any; without paths the demo photo.
+
+    What is left out of a folder is printed as a note, unless it is `quiet`.
+    """
     from shapleycam.images import find_photographs
 
     if not paths:
@@ -43,7 +46,8 @@ def list_photographs(paths: Sequence[Path] | None) -> tuple[list[Path], list[Unr
     unreadable = []
     for path in paths:
         try:
-            photographs.update(dict.fromkeys(find_photographs([path])))
+            with notes(quiet=quiet):
+                photographs.update(dict.fromkeys(find_photographs([path])))
         except ImageError as error:
             unreadable.append(Unreadable(path, str(error)))
     return list(photographs), unreadable

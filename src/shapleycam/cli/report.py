@@ -17,6 +17,7 @@ from shapleycam.cli.option_groups import option_names
 from shapleycam.cli.photographs import list_photographs, print_unreadable, read_batches
 from shapleycam.errors import OptionError
 from shapleycam.printable import printable_name
+from shapleycam.regular_files import is_folder
 from shapleycam.urls import url_of
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def report(
     estimator.check()  # a wrong option is refused before anything is written or loaded
     file = page.out or Path("report.html")
     make_folder(file.parent)
-    paths, unreadable = list_photographs([Path(word) for word in sources])
+    paths, unreadable = list_photographs([Path(word) for word in sources], quiet=quiet)
     print_unreadable(unreadable)
     if not paths:
         raise typer.Exit(REFUSED)
@@ -160,7 +161,7 @@ def _find_runs(sources: list[str]) -> list[str]:
     """
     from shapleycam.experiments.run_opening import is_run
 
-    runs = [word for word in sources if "://" in word or (Path(word).is_dir() and is_run(word))]
+    runs = [word for word in sources if "://" in word or (is_folder(word) and is_run(word))]
     if runs and len(runs) < len(sources):
         photograph = next(word for word in sources if word not in runs)
         raise OptionError(f"{runs[0]} is a run and {photograph} is none; give runs of one protocol, or photographs")

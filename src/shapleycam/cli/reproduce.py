@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shapleycam.cli import options
-from shapleycam.cli.console import print_note
+from shapleycam.cli.console import notes, print_note
 from shapleycam.cli.display import duration
 from shapleycam.cli.evaluate import run
 from shapleycam.cli.groups import ActionGroup, EngineGroup, RunGroup
@@ -48,9 +48,11 @@ def reproduce(
     models = model or list(paper.NETWORKS)
     if unknown := [name for name in models if name not in paper.NETWORKS]:
         raise OptionError(f"--model {unknown[0]}: not in the paper's tables; {nearest(unknown[0], paper.NETWORKS)}")
+    with notes(quiet=quiet):
+        dataset = open_dataset(imagenet, limit)
     evaluation = Evaluation(
         tuple(models),
-        open_dataset(imagenet, limit),
+        dataset,
         Protocol.paper(),
         out,
         pretrained=pretrained,

@@ -50,11 +50,16 @@ def decode_image(dataset: Dataset, preprocess: Transform, index: int, snapshot: 
         # An array travels through a pipe; a tensor would need shared memory, of which containers have little.
         array = image.detach().cpu().to(torch.promote_types(image.dtype, torch.float32)).numpy()
     except ImageError as error:
-        return DecodedImage(index, None, error=str(error))
+        changed = " (it was changed after the run began)" if _has_changed(dataset, index, snapshot) else ""
+        return DecodedImage(index, None, error=f"{error}{changed}")
     except Exception as error:  # noqa: BLE001  # the user's preprocessing may raise anything for one photograph
         reason = printable_text(" ".join(f"{type(error).__name__}: {error}".split()))
         return DecodedImage(index, None, error=f"{name}: preprocessing raised {reason}; mend preprocess=")
-    if snapshot is not None and snapshot.differs(dataset, index):
+    if _has_changed(dataset, index, snapshot):
         reason = "its content was changed after the run began; put it back, or evaluate into another folder"
         return DecodedImage(index, None, error=f"{name}: {reason}")
     return DecodedImage(index, array, size, source.box)
+
+
+def _has_changed(dataset: Dataset, index: int, snapshot: Snapshot | None) -> bool:
+    return snapshot is not None and snapshot.differs(dataset, index)

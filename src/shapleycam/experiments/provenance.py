@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from shapleycam.experiments.protocol import strip_addresses
+from shapleycam.regular_files import is_file
 from shapleycam.version import __version__
 
 _PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "polars", "pyarrow")
@@ -53,7 +54,7 @@ def code_hash(model: nn.Module, name: str | None) -> str:
     """
     digest = hashlib.sha256(strip_addresses(repr(model)).encode())
     file = Path((name or "").rpartition(":")[0])
-    if file.suffix == ".py" and file.is_file():
+    if file.suffix == ".py" and is_file(file):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 

@@ -233,8 +233,8 @@ def evaluate(  # noqa: PLR0913  # all but three have defaults
 
     Args:
         models: names, modules or networks.
-        data: a folder, an ImageFolder, a CSV or Parquet of paths and labels, tar shards, "torchvision:NAME:ROOT",
-            "hf:NAME", or a dataset object.
+        data: a folder, an ImageFolder, a CSV or Parquet of paths and labels, a zip archive, tar shards or Parquet files
+            of pictures, a pattern or URL of them, "torchvision:NAME:ROOT", "hf:NAME", or a dataset object.
         out: the folder, or a URL such as s3://bucket/run.
         protocol: what is measured, and how; None for the published ten methods and six metrics.
         limit: only the first so many images.

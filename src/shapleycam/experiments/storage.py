@@ -23,6 +23,7 @@ from pyarrow import fs
 from shapleycam.errors import OptionError
 from shapleycam.experiments.run_lock import acquire_lock
 from shapleycam.files import UNFINISHED, make_folder, write_atomically
+from shapleycam.printable import printable_text
 from shapleycam.urls import path_of_file_url
 from shapleycam.wording import on_one_line
 
@@ -122,7 +123,7 @@ class FolderStorage(Storage):
                     path.unlink()
 
     def __str__(self) -> str:
-        return str(self.path)
+        return printable_text(str(self.path))
 
 
 class RemoteStorage(Storage):

@@ -14,6 +14,7 @@ from torch import Tensor
 from shapleycam.errors import OptionError
 from shapleycam.explanations.stored_fields import check_fields
 from shapleycam.images import Source
+from shapleycam.regular_files import is_there
 from shapleycam.version import __version__
 from shapleycam.wording import on_one_line
 
@@ -50,7 +51,7 @@ def read_fields(path: str | Path, build: Callable[..., _T]) -> _T:
     Raises:
         OptionError: missing, not such a file, or written by a later version in another format.
     """
-    if not Path(path).exists():
+    if not is_there(path):
         raise OptionError(f"{path}: no such file; check the path")
     try:
         with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:

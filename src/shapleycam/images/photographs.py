@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from shapleycam.images.limits import check_before_decoding, check_size
 from shapleycam.images.pillow_errors import raise_image_errors
 from shapleycam.images.sample_format import SampleFormat, read_sample_format
 from shapleycam.printable import printable_name
-from shapleycam.regular_files import regular_file_status
+from shapleycam.regular_files import is_folder, regular_file_status
 from shapleycam.urls import url_of
 
 Photo: TypeAlias = "str | Path | Image.Image"
@@ -94,7 +93,7 @@ def find_photographs(paths: Iterable[str | Path]) -> list[Path]:
     """
     photographs: list[Path] = []
     for path in map(Path, paths):
-        if os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises for a name that is too long
+        if is_folder(path):
             photographs += [path / picture for picture in list_pictures(path)]
         else:
             photographs.append(path)

@@ -27,6 +27,7 @@ from shapleycam.models.network import Network
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.resolve import default_device
 from shapleycam.printable import original_name
+from shapleycam.regular_files import is_file
 from shapleycam.values.options import EstimatorOptions
 
 
@@ -105,7 +106,7 @@ def _load_network(name: str, manifest: Mapping[str, Any], *, trusted: bool) -> N
         raise ModelError(f"model {name} is code of its user's own, which is run only if asked: give trusted={name!r}")
     recorded, protocol = manifest["models"][name], manifest["protocol"]
     checkpoint = Path(recorded.get("origin") or "")
-    has_checkpoint = not trusted and checkpoint.is_file()
+    has_checkpoint = not trusted and is_file(checkpoint)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(protocol["seed"])  # so that a model without published weights is always the same
         network = zoo.load_network(

@@ -196,6 +196,7 @@ def test_goes_to_a_spawned_process(tmp_path):
 
 
 @posix_only
+@posix_only
 @pytest.mark.parametrize("make", MAKERS)
 def test_is_read_by_forked_processes_at_once(make, tmp_path):
     """Files that are open when a process is forked share their position with it."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import pickle
 import tarfile
+import zipfile
 from collections.abc import Iterator
 from uuid import uuid4
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -157,6 +160,23 @@ class TestPacked:
         place.put("a.tar", shard(*range(20)))  # of another size: the times of S3 are whole seconds
         with pytest.raises(ImageError, match="was changed or removed after the dataset was opened"):
             dataset.open(0)
+
+    def test_an_archive(self, place):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("ant/1.png", png(3))
+        place.put("photos.zip", file.getvalue())
+        dataset = open_dataset(place.url("photos.zip"))
+        assert (dataset.names, dataset.labels, red(dataset, 0)) == (("ant/1.png",), ("ant",), 3)
+
+    def test_pictures_in_parquet(self, place):
+        for number in range(2):
+            file = io.BytesIO()
+            pq.write_table(pa.table({"image": [png(number)] * 40, "label": [number] * 40}), file)
+            place.put(f"train-{number}.parquet", file.getvalue())
+        dataset = open_dataset(place.url("train-*.parquet"))
+        assert dataset.labels == (0,) * 40 + (1,) * 40
+        assert [red(dataset, index) for index in (79, 0, 39, 40, 2)] == [1, 0, 0, 1, 0]
 
 
 class TestUnusable:

@@ -8,6 +8,7 @@ import re
 import socket
 import struct
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -108,6 +109,17 @@ def zipped(*members: tuple[str | zipfile.ZipInfo, bytes], name: str = "photos.zi
         if change is not None:
             (folder / name).write_bytes(change((folder / name).read_bytes()))
         return folder / name
+
+    return make
+
+
+def zip64(*names: str) -> Callable[[Path], object]:
+    def make(folder: Path) -> Path:
+        with zipfile.ZipFile(folder / "photos.zip", "w", zipfile.ZIP_BZIP2) as archive:
+            for name in names:
+                with archive.open(name, "w", force_zip64=True) as member:
+                    member.write(png())
+        return folder / "photos.zip"
 
     return make
 
@@ -271,6 +283,12 @@ CASES: dict[str, Case] = {
     "a URL in a list": Case(
         csv("path\nhttps://example.org/a.png\n"), refused="line 2 is the URL https://example.org/a"
     ),
+    "a list of a folder": Case(
+        csv("path\nd.png\n", "d.png/x.png"), ("d.png",), errors={"d.png": "a folder, where a picture was expected"}
+    ),
+    "a list of a device": Case(
+        csv("path\n/dev/zero\n"), ("zero",), errors={"zero": "/dev/zero: cannot be read (a device, no regular file)"}
+    ),
     "an absolute path to nothing": Case(
         csv("path\n/no/such.png\n"), ("such.png",), errors={"such.png": "/no/such.png: no such file"}
     ),
@@ -360,6 +378,10 @@ CASES: dict[str, Case] = {
         ),
         (f"0.tar/{'d/' * 80}a.png", f"1.tar/{'d/' * 80}ü.png"),
     ),
+    "shards and an archive whose own names are not UTF-8": Case(
+        all_of(*(tar((CAFE, png()), name=os.fsdecode(b"s\xe9-%d.tar" % n)) for n in range(2))),
+        (r"s\xe9-0.tar/caf\xe9.png", r"s\xe9-1.tar/caf\xe9.png"),
+    ),
     "a shard that is compressed": Case(tar(("a.png", png()), mode="w:gz"), refused=r"not a plain \.tar"),
     "a shard called .tar.gz": Case(tar(("a.png", png()), mode="w:gz", name="s.tar.gz"), refused="a compressed archive"),
     # archives
@@ -383,6 +405,7 @@ CASES: dict[str, Case] = {
         zipped((zip_info("cafe.png"), png()), change=lambda content: content.replace(b"cafe", b"caf\x82")),
         ("café.png",),
     ),
+    "an archive of zip64": Case(zip64("a.png", "b/c.png"), ("a.png", "b/c.png"), (None, "b")),
     "an encrypted member": Case(zipped(("a.png", png()), change=encrypted), refused=r"a\.png is encrypted"),
     "a size that is a lie": Case(
         zipped(("a.png", png()), ("b.png", png()), change=declares(3_000_000_000)),
@@ -423,6 +446,11 @@ CASES: dict[str, Case] = {
     ),
     "a class without a name": Case(exported(2), refused="a row has the label 2, and 2 classes are named"),
     "two columns of pictures": Case(parquet(left=[png()], right=[png()]), refused="columns of pictures: left, right"),
+    "a folder of shards and Parquet files": Case(
+        all_of(tar(("a.png", png()), name="S.TAR"), exported(1)),
+        refused=r"holds \.parquet and \.tar files; expected one",
+    ),
+    "a folder of shards in capitals": Case(all_of(tar(("a.png", png()), name="S.TAR")), ("S.TAR/a.png",)),
     # patterns
     "a pattern of photographs": Case(
         all_of(in_folder("p/ant/1.png", "p/ant/2.txt", "p/bee/3.png", "p/.x.png"), named="p/*/*.png"),
@@ -468,3 +496,49 @@ def refusal(source: object) -> str:
         open_dataset(source)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+class TestPermissions:
+    """Of a real user: whoever runs tests as root may read everything, and becomes nobody for a moment."""
+
+    @pytest.fixture
+    def folder(self) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
+            Path(name).chmod(0o755)
+            yield files(Path(name), "a.png", "b.png", "in/c.png", "list.csv")
+
+    @contextmanager
+    def as_nobody(self) -> Iterator[None]:
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            yield
+        finally:
+            if user == 0:
+                os.seteuid(0)
+
+    def test_a_file_is_a_row_with_its_error(self, folder):
+        decode_image(open_dataset(folder), PREPROCESS, 0)  # Pillow's readers are imported by somebody who may
+        (folder / "b.png").chmod(0)
+        with self.as_nobody():
+            dataset = open_dataset(folder)
+            images = [decode_image(dataset, PREPROCESS, index) for index in range(3)]
+        assert [image.error for image in images] == [
+            None,
+            f"{folder}/b.png: cannot be read (Permission denied); check its permissions",
+            None,
+        ]
+
+    def test_a_folder_is_refused(self, folder):
+        (folder / "in").chmod(0)
+        with self.as_nobody():
+            message = refusal(folder)
+        (folder / "in").chmod(0o755)
+        assert message == f"{folder}/in: the folder cannot be read (Permission denied); check its permissions"
+
+    def test_a_list_is_refused(self, folder):
+        (folder / "list.csv").chmod(0)
+        with self.as_nobody():
+            message = refusal(folder / "list.csv")
+        assert message.startswith(f"{folder}/list.csv: cannot be read (Permission denied)")

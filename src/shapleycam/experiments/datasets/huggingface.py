@@ -14,6 +14,7 @@ from PIL import Image
 
 from shapleycam.errors import ImageError, OptionError
 from shapleycam.experiments.datasets.dataset import Dataset, Label, open_encoded_image
+from shapleycam.regular_files import is_file, is_there
 from shapleycam.wording import on_one_line
 
 _SPEC = re.compile(r"(?P<name>.+?)(:(?P<split>[\w.+-]+(\[[^\]]*\])?))?")
@@ -63,7 +64,7 @@ def open_hugging_face(spec: str) -> HuggingFaceDataset:
     match = _SPEC.fullmatch(rest)
     if match is None:
         raise OptionError(f"{spec}: names no dataset; expected hf:FOLDER or hf:NAME, with :SPLIT where it has several")
-    name, split = (rest, None) if Path(rest).exists() else (match["name"], match["split"])
+    name, split = (rest, None) if is_there(rest) else (match["name"], match["split"])
     library = _library()
     saved = is_saved_dataset(Path(name))
     try:
@@ -79,9 +80,7 @@ def open_hugging_face(spec: str) -> HuggingFaceDataset:
 
 def is_saved_dataset(path: Path) -> bool:
     """Return whether a folder was written by `save_to_disk`."""
-    return (path / "dataset_dict.json").is_file() or (
-        (path / "state.json").is_file() and (path / "dataset_info.json").is_file()
-    )
+    return is_file(path / "dataset_dict.json") or (is_file(path / "state.json") and is_file(path / "dataset_info.json"))
 
 
 def from_hugging_face(rows: Any, origin: str) -> HuggingFaceDataset:
@@ -186,4 +185,8 @@ def _label(cell: Any, feature: Any, names: Sequence[str] | None) -> Label:
     number = whole_number(cell)
     if getattr(feature, "names", None) is not None and number < 0:
         return None
-    return number if names is None else names[number]
+    if names is None:
+        return number
+    if number >= len(names):
+        raise OptionError(f"a row has the label {number}, and {len(names)} classes are named; get the dataset again")
+    return names[number]

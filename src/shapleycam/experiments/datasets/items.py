@@ -21,6 +21,7 @@ from shapleycam.experiments.datasets.byte_sources import LocalFile
 from shapleycam.experiments.datasets.dataset import Dataset, Label
 from shapleycam.experiments.datasets.relative_names import relative_names
 from shapleycam.printable import printable_name
+from shapleycam.regular_files import is_file
 from shapleycam.wording import on_one_line
 
 _LABELS = ("targets", "_labels", "labels", "y", "samples", "_samples")
@@ -78,12 +79,11 @@ def from_items(source: Any, origin: str | None = None) -> ItemDataset:
         raise OptionError(f"{origin}: the dataset has no items; expected at least one")
     _check_first(source, origin)
     paths = _paths(source)
+    numbers = tuple(f"{index:08d}" for index in range(len(source)))
     return ItemDataset(
         origin=origin,
         items=source,
-        names=relative_names(list(map(str, paths)))
-        if paths is not None
-        else tuple(f"{index:08d}" for index in range(len(source))),
+        names=numbers if paths is None else relative_names(list(map(str, paths))),
         labels=tuple(_labels(source)),
         classes=_classes(source),
         paths=paths,
@@ -116,7 +116,7 @@ def _paths(source: Any) -> tuple[Path, ...] | None:
             continue
         paths = [entry[0] if isinstance(entry, tuple) and entry else entry for entry in entries]
         listed = all(isinstance(path, (str, Path)) for path in paths) and len(set(paths)) == len(paths)
-        if listed and Path(paths[0]).is_file():
+        if listed and is_file(paths[0]):
             return tuple(Path(os.path.abspath(path)) for path in paths)  # noqa: PTH100
     return None
 

@@ -12,6 +12,7 @@ from shapleycam.experiments.datasets.folder_labels import label_by_folder
 from shapleycam.experiments.datasets.patterns import expand_braces, fixed_part, has_braces, is_glob
 from shapleycam.images import is_picture, path_parts
 from shapleycam.printable import printable_name
+from shapleycam.regular_files import is_folder
 
 
 def expand_pattern(pattern: str) -> list[str]:
@@ -40,7 +41,7 @@ def open_photographs(pattern: str) -> FileDataset:
     Raises:
         OptionError: it finds none.
     """
-    paths = [path for path in expand_pattern(pattern) if is_picture(Path(path).name) and not Path(path).is_dir()]
+    paths = [path for path in expand_pattern(pattern) if is_picture(Path(path).name) and not is_folder(path)]
     if not paths:
         raise OptionError(f"{pattern}: no pictures; expected a pattern that finds files such as .jpg or .png")
     start = len(fixed_part(pattern.replace(os.sep, "/"))) + 1 if "/" in pattern.replace(os.sep, "/") else 0

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from torch.utils import data
 
-from shapleycam.errors import ImageError, OptionError
+from shapleycam.errors import DatasetWarning, ImageError, OptionError, warn
 from shapleycam.experiments.datasets import (
     folders,
     huggingface,
@@ -28,8 +28,9 @@ from shapleycam.experiments.datasets.dataset import Dataset
 from shapleycam.experiments.datasets.patterns import is_pattern
 from shapleycam.images import SUFFIXES, has_pictures, open_photograph
 from shapleycam.printable import printable_name
-from shapleycam.regular_files import regular_file_status
+from shapleycam.regular_files import is_file, regular_file_status
 from shapleycam.urls import path_of_file_url
+from shapleycam.wording import counted
 
 Source: TypeAlias = "str | Path | Dataset | data.Dataset[Any]"
 
@@ -107,12 +108,24 @@ def _open_folder(path: Path) -> Dataset:
     """Open a folder: of photographs, or where there are none, of shards or of Parquet files."""
     if huggingface.is_saved_dataset(path):
         return huggingface.open_hugging_face(f"hf:{path}")
-    packed = {suffix: sorted(path.glob(f"*{suffix}")) for suffix in _PACKED}
-    suffix = next((suffix for suffix, paths in packed.items() if paths), None)
-    if suffix is None or has_pictures(path):
+    packed = sorted(file for file in path.glob("[!.]*") if file.suffix.lower() in _PACKED and is_file(file))
+    suffixes = sorted({file.suffix.lower() for file in packed})
+    if not packed or has_pictures(path):
+        _warn_of_packed(path, packed)
         return folders.open_folder(path)
-    parquet_pictures.check_split(str(path), [file.name for file in packed[suffix]])
-    return _PACKED[suffix](str(path), [LocalFile(str(file)) for file in packed[suffix]])
+    if len(suffixes) > 1:
+        raise OptionError(f"{path}: holds {' and '.join(suffixes)} files; expected one kind, name it as '{path}/*.tar'")
+    parquet_pictures.check_split(str(path), [file.name for file in packed])
+    return _PACKED[suffixes[0]](str(path), [LocalFile(str(file)) for file in packed])
+
+
+def _warn_of_packed(path: Path, packed: Sequence[Path]) -> None:
+    if packed:
+        warn(
+            DatasetWarning,
+            f"{path}: {counted(len(packed), 'file')} left out ({packed[0].name}{', …' if len(packed) > 1 else ''}), "
+            "since photographs lie beside; name them by themselves, if they are wanted",
+        )
 
 
 def _open_file(path: Path) -> Dataset:
@@ -146,7 +159,7 @@ def _open_url(source: str) -> Dataset:
 def _open_one_zip(origin: str, archives: Sequence[ByteSource]) -> Dataset:
     if len(archives) > 1:
         raise OptionError(f"{origin}: {len(archives)} archives; expected one, unpack them into one folder")
-    return zips.open_zip(printable_name(origin), archives[0])
+    return zips.open_zip(origin, archives[0])
 
 
 def _refuse_archive(path: Path) -> None:

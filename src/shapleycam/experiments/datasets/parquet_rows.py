@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from functools import lru_cache
+from threading import Lock
 from typing import IO, Any
 
 import pyarrow as pa
@@ -48,8 +49,13 @@ class _ColumnReader:
         self._group = -1
         self._first = self._stop = 0
         self._values: pa.Array | None = None
+        self._lock = Lock()
 
     def cell(self, row: int) -> Any:
+        with self._lock:  # threads of a process share the reader
+            return self._cell(row)
+
+    def _cell(self, row: int) -> Any:
         group = next(group for group, end in enumerate(self._ends) if row < end)
         if group != self._group or row < self._first:
             self._batches = self._file.iter_batches(_ROWS_AT_A_TIME, row_groups=[group], columns=[self._column])

@@ -20,7 +20,7 @@ _LABEL_LIMIT = 1 << 20
 """A file that should hold a label is not read if it has more bytes than this."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Member:
     """A file in a shard: `size` bytes from `offset` on.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-from pathlib import Path
 from typing import Any
 
 import torchvision
@@ -12,6 +11,7 @@ from torch.utils import data
 
 from shapleycam.errors import OptionError, nearest
 from shapleycam.experiments.datasets.items import ItemDataset, from_items
+from shapleycam.regular_files import is_folder, is_there
 from shapleycam.wording import on_one_line
 
 _SPLIT = re.compile(r"[\w.+-]*")
@@ -36,13 +36,13 @@ def open_torchvision(spec: str) -> ItemDataset:
     root, split = _root_and_split(rest)
     if not root or "root" not in _parameters(dataset_type):
         raise OptionError(f"{spec}: expected {_FORM}, and a dataset that is kept in a folder")
-    if not Path(root).is_dir():
+    if not is_folder(root):
         raise OptionError(f"{spec}: no such folder {root}; expected the one that holds {name}")
     return from_items(_construct(dataset_type, root, split, spec), spec)
 
 
 def _root_and_split(rest: str) -> tuple[str, str | None]:
-    if Path(rest).exists() or ":" not in rest:
+    if is_there(rest) or ":" not in rest:
         return rest, None
     root, _, split = rest.rpartition(":")
     return (root, split) if _SPLIT.fullmatch(split) else (rest, None)

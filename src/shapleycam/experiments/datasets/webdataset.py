@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import posixpath
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from PIL import Image
@@ -14,6 +15,7 @@ from PIL import Image
 from shapleycam.errors import DatasetWarning, ImageError, warn
 from shapleycam.experiments.datasets.byte_sources import ByteSource
 from shapleycam.experiments.datasets.dataset import ENCODED_LIMIT, Dataset, Label, open_encoded_image
+from shapleycam.experiments.datasets.relative_names import relative_names
 from shapleycam.experiments.datasets.shards import LABEL_SUFFIXES, Member, list_members
 from shapleycam.images import SUFFIXES
 from shapleycam.printable import printable_name
@@ -68,10 +70,11 @@ def open_shards(origin: str, shards: Sequence[ByteSource]) -> ShardDataset:
         for key, sample in _samples(shard).items():
             picture = next((sample[suffix] for suffix in _PICTURES if suffix in sample), None)
             if picture is None:
-                without += [f"{shard_name}/{key}"] if any(suffix in sample for suffix in LABEL_SUFFIXES) else []
+                if any(suffix in sample for suffix in LABEL_SUFFIXES):
+                    without.append(f"{shard_name}/{printable_name(key)}")
                 continue
             pictures.append(picture)
-            names.append(printable_name(f"{shard_name}/{picture.key}.{picture.suffix}"))
+            names.append(f"{shard_name}/{printable_name(f'{picture.key}.{picture.suffix}')}")
             labels.append(_label(sample))
     if not pictures:
         raise ImageError(f"{origin}: shards without pictures; expected members such as .jpg or .png")
@@ -95,7 +98,7 @@ def _warn_of_samples_without(origin: str, keys: Sequence[str]) -> None:
         warn(
             DatasetWarning,
             f"{origin}: {counted(len(keys), 'sample')} left out that have a label and no picture "
-            f"({printable_name(keys[0])}{', …' if len(keys) > 1 else ''}); expected members such as .jpg beside them",
+            f"({keys[0]}{', …' if len(keys) > 1 else ''}); expected members such as .jpg beside them",
         )
 
 
@@ -129,11 +132,9 @@ def _text(member: Member) -> str:
         raise ImageError(f"{member.name} is not text; write the shard again") from None
 
 
-def _shard_names(shards: Sequence[ByteSource]) -> list[str]:
-    """Return the shards' file names, or relative paths where several have one file name."""
-    paths = [shard.path for shard in shards]
-    names = [posixpath.basename(path) for path in paths]
+def _shard_names(shards: Sequence[ByteSource]) -> Sequence[str]:
+    """Return the shards' file names, or relative paths where several have one file name, as they can be printed."""
+    names = [printable_name(PurePath(shard.path).name) for shard in shards]
     if len(set(names)) == len(names):
         return names
-    common = posixpath.commonpath(paths)
-    return [posixpath.relpath(path, common) for path in paths]
+    return relative_names([os.path.abspath(shard.path) for shard in shards])  # noqa: PTH100  no link is followed

@@ -24,7 +24,7 @@ _NAME_IS_UTF8 = 0x800
 _WINDOWS = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Entry:
     """A picture in an archive: its name there, its path with the characters that were meant, its size in bytes."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from shapleycam.errors import OptionError
 from shapleycam.experiments.datasets.annotations import coco, masks, voc
 from shapleycam.experiments.datasets.annotations.base import Annotations, list_files
+from shapleycam.regular_files import is_file, is_folder, is_there
 
 
 def open_annotations(path: str | Path) -> Annotations:
@@ -17,10 +18,10 @@ def open_annotations(path: str | Path) -> Annotations:
         ImageError: the folder or the file cannot be read.
     """
     path = Path(path)
-    if path.is_file() and path.suffix.lower() == ".json":
+    if is_file(path) and path.suffix.lower() == ".json":
         return coco.read_coco(path)
-    if not path.is_dir():
-        reason = "a file that is not .json" if path.exists() else "no such file or folder"
+    if not is_folder(path):
+        reason = "a file that is not .json" if is_there(path) else "no such file or folder"
         raise OptionError(f"{path}: {reason}; expected a folder of .xml or of .png masks, or a COCO .json")
     xml_files, mask_files = list_files(path, ".xml"), list_files(path, ".png")
     if bool(xml_files) == bool(mask_files):
