@@ -369,6 +369,7 @@ class TestPlan:
         ran = run("evaluate", "photos", "--out", "run", *QUICK, "--plan")
         assert ran.code == 0, ran.err
         assert "0 of 12" in ran.out
+        assert "passes: 0 forward, 0 backward" in ran.out
         assert "disk: 0 bytes in 0 files" in ran.out
 
     def test_of_another_run_is_refused_as_the_run_would_be(self, photos, run):

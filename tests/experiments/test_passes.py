@@ -112,6 +112,16 @@ def test_the_class_rule_takes_a_pass(shots, tmp_path):
     assert trial.passes.forward == 2
 
 
+def test_labels_of_a_regression(shots, tmp_path):
+    """A utility without a predicted class, which only the label can name."""
+    protocol = protocol_of("gradcam", "complexity", utilities=("value",), class_rule="label")
+    listed = tmp_path / "list.csv"
+    lines = [f"{shots / f'{index:04d}.jpg'},{index}\n" for index in range(IMAGES)]
+    listed.write_text("".join(["path,label\n", *lines]), encoding="utf-8")
+    (trial,) = run_trials(evaluation_of(listed, tmp_path / "out", protocol))
+    assert trial.passes == Passes(forward=1, backward=1)
+
+
 def test_the_published_protocol_takes_what_the_documentation_says():
     """1 + 2 x m forward passes, m being how many maps differ."""
     methods = Protocol.paper().methods
@@ -163,6 +173,7 @@ class TestPlan:
         location = finished.storage.path
         (plan,) = plan_models(Evaluation((tiny_network(),), open_dataset(shots), QUICK, location, settings=HERE))
         assert (plan.trial.images, plan.pending_chunks, plan.trial.seconds, plan.bytes) == (0, 0, 0, 0)
+        assert plan.passes == plan.most_passes == Passes()
 
     def test_the_bytes_are_near_those_of_the_run(self, shots, finished, tmp_path):
         (plan,) = plan_models(Evaluation((tiny_network(),), open_dataset(shots), QUICK, tmp_path, settings=HERE))

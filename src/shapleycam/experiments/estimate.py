@@ -9,7 +9,7 @@ from itertools import islice
 
 import torch
 
-from shapleycam.errors import ImageError, ModelError, ignore_warnings
+from shapleycam.errors import ShapleyCamError, ignore_warnings
 from shapleycam.experiments.chunk_identity import ChunkIdentity, encode_chunk
 from shapleycam.experiments.decoding import DecodedImage, decode_image
 from shapleycam.experiments.evaluated_model import EvaluatedModel, LoadedModel
@@ -61,7 +61,8 @@ def run_trials(evaluation: Evaluation, images: int = 2) -> Iterator[Trial]:
     """
     for evaluated_model in evaluation.evaluated_models:
         pending = evaluation.count_pending(evaluated_model.name)
-        trial = _try_model(evaluation, evaluated_model, pending, images) if pending else Trial(evaluated_model.name, 0)
+        done = Trial(evaluated_model.name, 0, passes=Passes(), most_passes=Passes())
+        trial = _try_model(evaluation, evaluated_model, pending, images) if pending else done
         if trial is not None:
             yield trial
 
@@ -119,7 +120,7 @@ def _count_passes(loaded: LoadedModel, batch: Sequence[DecodedImage]) -> tuple[P
     for images in (batch, *([image] for image in batch)):
         try:
             counts = [_count_passes_at(evaluator, images) for evaluator in loaded.evaluators]
-        except (ImageError, ModelError, torch.cuda.OutOfMemoryError):  # the run itself will say so
+        except (ShapleyCamError, torch.cuda.OutOfMemoryError):  # the run itself will say so
             continue
         return sum((passes for passes, _ in counts), Passes()), sum((most for _, most in counts), Passes())
     return None, None
@@ -131,9 +132,11 @@ def _count_passes_at(evaluator: LayerEvaluator, batch: Sequence[DecodedImage]) -
     traced_batch = evaluator.explainer.trace(evaluator.to_batch(batch), protocol.methods, utilities[0])
     passes = most = shared_passes(protocol)
     own_maps = [[method] for method in protocol.methods]
+    labels = [evaluator.metadata.classes[image.index] for image in batch]
+    target = labels if protocol.class_rule == "label" else None
     for utility in utilities:
-        explanations = traced_batch.compare(protocol.methods, None, utility, protocol.estimator_options)
-        players = traced_batch.game(None, utility, protocol.players).n_players
+        explanations = traced_batch.compare(protocol.methods, target, utility, protocol.estimator_options)
+        players = traced_batch.game(target, utility, protocol.players).n_players
         maps: dict[str, list[str]] = {}
         for method, leader in group_by_map(explanations).items():
             maps.setdefault(leader, []).append(method)
