@@ -10,6 +10,7 @@ system says the seconds and the peak of the resident memory (what /usr/bin/time 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -140,7 +141,9 @@ def main() -> None:
         folder.mkdir(exist_ok=True)
         target = (
             f"Target for six million rows: under {TARGET_SECONDS} s and {TARGET_MEGABYTES} MB. A run of R rows has "
-            f"R / {len(PROTOCOL.methods)} / {len(paper.NETWORKS)} images."
+            f"R / {len(PROTOCOL.methods)} / {len(paper.NETWORKS)} images. The machine's load was "
+            f"{os.getloadavg()[0]:.1f} when this began: above its cores, seconds by the clock are of a machine that others "
+            "use too. Seconds of processors hardly depend on that."
         )
         lines = [
             "# Tables and reports of large runs",
