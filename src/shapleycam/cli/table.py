@@ -47,7 +47,6 @@ def table(
     from shapleycam.experiments import Store
     from shapleycam.experiments.merging import read_curves, summarise_runs
     from shapleycam.experiments.results import LAYOUTS
-    from shapleycam.experiments.results.available_figures import available_figures
     from shapleycam.files import portable_name, write_atomically
 
     stores = [Store(path) for path in runs]
@@ -64,6 +63,8 @@ def table(
         else:
             typer.echo(f"written {write_atomically(out, lambda stream: stream.write(text.encode()))}")
     if folder is not None:
+        from shapleycam.experiments.results.available_figures import available_figures
+
         rows = read_curves(stores)
         for layer, utility in summary.settings:
             for figure in available_figures(summary.at(layer, utility), rows):

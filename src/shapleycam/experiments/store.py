@@ -20,7 +20,6 @@ import pyarrow.parquet as pq
 from shapleycam.errors import OldRunWarning, OptionError, warn
 from shapleycam.experiments.chunk_files import chunks_of, file_name, list_chunk_files, path_of
 from shapleycam.experiments.chunk_identity import (
-    KEY_COLUMNS,
     ChunkIdentity,
     describe,
     encode_chunk,
@@ -43,7 +42,7 @@ _READERS = 8
 """Threads that read chunks: enough to keep an object store busy, where each file is a request."""
 _READ_IN_TURN = 16
 """Chunks that a thread reads one after the other, since handing it a task takes as long as reading a small file."""
-_DECODED = 512
+_DECODED = 256
 """Chunks that are decoded together."""
 
 
@@ -167,7 +166,7 @@ class Store:
         frame = pl.concat([self.model_rows(model) for model in self.manifest["order"]])
         return frame.with_columns(pl.col(pl.Categorical).cast(pl.String))
 
-    def model_rows(self, model: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    def model_rows(self, model: str, columns: Sequence[str] | None = None, image: int | None = None) -> pl.DataFrame:
         """Return the rows of one model, in the order of images, layers, utilities and methods.
 
         Text is categorical, since the million rows that a model may have hold few distinct words.
@@ -175,16 +174,19 @@ class Store:
         Args:
             model: a model of the run, by name.
             columns: names of columns; None for all.
+            image: the position in the dataset of the only image whose rows are read, for which `index` must be among
+                the columns; None for all.
 
         Raises:
             OptionError: a chunk cannot be read.
         """
         schema = schema_for(self.manifest["protocol"]["metrics"])
         names = schema.names if columns is None else columns
-        chunks = self.measured(model)
+        chunks = [chunk for chunk in self.measured(model) if image is None or image in chunk]
         batches = [chunks[start : start + _DECODED] for start in range(0, len(chunks), _DECODED)]
         frames = [self._decode(model, batch, schema, names) for batch in batches]
-        return pl.concat([decode_chunks([], schema, names), *frames], rechunk=True)
+        rows = pl.concat([decode_chunks([], schema, names), *frames])
+        return rows if image is None else rows.filter(index=image)
 
     def _decode(self, model: str, chunks: Sequence[range], schema: pa.Schema, columns: Sequence[str]) -> pl.DataFrame:
         """Return the rows of several chunks."""
@@ -243,7 +245,8 @@ class Store:
         """Return what is wrong with a file that carries no identity, None where nothing is known to be."""
         if self.manifest["format"] != FORMAT_WITHOUT_IDENTITY:
             return "damaged (it carries no identity, as every chunk of this run does)"
-        table = pq.read_table(pa.BufferReader(content), columns=list(KEY_COLUMNS), page_checksum_verification=True)
+        # All columns, for the checksums of their pages: what decodes the rows looks at none.
+        table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
         if problem := find_row_problem(table, expected):
             return f"not the chunk that belongs there ({problem})"
         self._has_unverified = True
