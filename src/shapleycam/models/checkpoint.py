@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import reprlib
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,10 +14,12 @@ from shapleycam.errors import ModelError
 from shapleycam.models.torch_file import UnusableFileError, check_torch_file, damaged
 from shapleycam.models.wrappers import PREFIXES
 from shapleycam.urls import url_of
+from shapleycam.warning_filters import ignoring_warnings_of
 from shapleycam.wording import first_line, on_one_line
 
 _STATE_DICT_KEYS = ("state_dict", "model", "model_state_dict", "state_dict_ema")
 """Keys under which training programs save the state dict."""
+_TORCH_WARNINGS = ignoring_warnings_of(r"(?:torch|numpy|shapleycam\.models\.checkpoint)(?:\.|$)")
 _COUNTERS = "num_batches_tracked"
 _REMEDY = "get the file again, or save model.state_dict() anew"
 _EXPECTED_CONTENT = "expected tensors by name: save model.state_dict()"
@@ -110,8 +111,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 def _read_torch_file(path: Path) -> dict[str, Tensor]:
     check_torch_file(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _TORCH_WARNINGS.hold():
             content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
