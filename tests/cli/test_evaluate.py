@@ -349,3 +349,62 @@ def test_running_means_of_the_display():
     printed = text.get()
     assert "20.00 ± 127.06" in printed
     assert "half of Student's 95 % interval; the final table's interval is bootstrapped" in printed
+
+
+class TestPlan:
+    def test_prints_what_there_is_to_do_and_writes_nothing(self, photos, run):
+        ran = run("evaluate", "photos", "--out", "run", *QUICK, "--plan")
+        assert ran.code == 0, ran.err
+        assert "Plan of run" in ran.out
+        row = next(line for line in ran.out.splitlines() if "mine.py:network" in line)
+        # x, and x·M and x·(1 - M) of two maps; the gradient and one product with the Hessian at x, and at each x·M
+        assert re.search(r"12 of 12 +│ +1 of 1 +│ +60 +│ +60 +│ +0 ", row), row
+        assert "at most 60 and 60" in ran.out
+        assert re.search(r"^disk: [\d.]+ KB in 1 file$", ran.out, re.MULTILINE)
+        assert re.search(r"^cost: [\d.e-]+ CPU core hours on this machine", ran.out, re.MULTILINE)
+        assert not (photos.parent / "run").exists()
+
+    def test_of_a_run_that_is_done_there_is_nothing_to_do(self, photos, run):
+        assert run("evaluate", "photos", "--out", "run", *QUICK).code == 0
+        ran = run("evaluate", "photos", "--out", "run", *QUICK, "--plan")
+        assert ran.code == 0, ran.err
+        assert "0 of 12" in ran.out
+        assert "passes: 0 forward, 0 backward" in ran.out
+        assert "disk: 0 bytes in 0 files" in ran.out
+
+    def test_of_another_run_is_refused_as_the_run_would_be(self, photos, run):
+        assert run("evaluate", "photos", "--out", "run", *QUICK).code == 0
+        ran = run("evaluate", "photos", "--out", "run", *QUICK, "--class", "label", "--plan")
+        assert (ran.code, ran.out) == (2, "")
+        assert "class_rule was 'prediction', is 'label'" in ran.err
+
+    def test_without_a_photograph_that_can_be_read_is_refused(self, photos, run):
+        for path in photos.rglob("*.png"):
+            path.write_bytes(b"")
+        ran = run("evaluate", "photos", "--out", "run", *QUICK, "--plan")
+        assert (ran.code, ran.out) == (2, "")
+        assert "no photograph can be read" in ran.err
+
+    def test_sums_over_networks_by_pencil(self, photos, run, monkeypatch):
+        """Two networks of the paper on 50,000 photographs, of which one has done half."""
+        from shapleycam.experiments.estimate import Trial
+        from shapleycam.experiments.passes import Passes
+
+        def trials(evaluation, images):
+            passes = Passes(forward=26, backward=18), Passes(forward=42, backward=28)
+            yield Trial("resnet18", 50_000, 0.036, *passes, 4000.0, 500.0, "Some GPU")
+            yield Trial("vgg16", 25_000, 0.072, *passes, 4000.0, 500.0, "Some GPU")
+
+        monkeypatch.setattr("shapleycam.experiments.plan.run_trials", trials)
+        ran = run(
+            *("reproduce", "--imagenet", "photos", "--model", "resnet18", "--model", "vgg16", "--no-pretrained"),
+            *("--out", "paper", "--plan"),
+        )
+        assert ran.code == 0, ran.err
+        # 75,000 photographs x 26, 18, 42 and 28; 50,000 x 0.036 s + 25,000 x 0.072 s = 3,600 s
+        assert "passes: 1,950,000 forward, 1,350,000 backward" in ran.out
+        assert "at most 3,150,000 and 2,100,000" in ran.out
+        assert "time: 60 min by one process as fast as this one" in ran.out
+        assert "cost: 1 GPU hours on Some GPU" in ran.out
+        # two chunks of 12 photographs x 4,000 bytes each, 75,000 x 500 bytes
+        assert "disk: 37.5 MB in 2 files" in ran.out

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from html import unescape
 from io import StringIO
 from pathlib import Path
@@ -178,3 +180,16 @@ def test_an_evaluation_of_which_the_class_rule_leaves_nothing_says_so(photo_fold
     assert ran.err.splitlines()[-1].startswith(message)
     assert "2 left out by the class rule (the first, photos/1.png: predicted " in ran.err
     assert f"labelled {label})" in ran.err
+
+
+def test_a_table_is_made_without_torch(tmp_path):
+    """Which takes seconds to import, and more memory than a table of millions of rows."""
+    write_finished_run(tmp_path / "run", "coherency", "complexity", "average_drop", "adcc")
+    code = (
+        "import sys\nfrom shapleycam.cli import main\n"
+        f"sys.argv = ['shapleycam', 'table', {str(tmp_path / 'run')!r}]\n"
+        "try:\n    main()\nfinally:\n    print('torch' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "Layer before-pool, utility rest, 6 images" in ran.stdout
+    assert ran.stdout.splitlines()[-1] == "False"

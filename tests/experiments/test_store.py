@@ -242,6 +242,27 @@ class TestFormat:
             assert run.pending("a") == []
         assert self.stored_manifest(tmp_path)["format"] == 1
 
+    def test_of_an_earlier_version_has_no_figure_misread(self, tmp_path):
+        """Its chunks have no hash; the checksums of their pages are all looked at, those of figures too."""
+        run = write_all(tmp_path)
+        whole = run.model_rows("a")
+        as_of_an_earlier_version(tmp_path)
+        chunk = tmp_path / "parts" / "a" / "0000032-0000063.parquet"
+        content = chunk.read_bytes()
+        column = pq.ParquetFile(chunk).metadata.row_group(0).column(schema_for(METRICS).names.index("average_drop"))
+        start = column.dictionary_page_offset or column.data_page_offset
+        refused = 0
+        for position in range(start, start + column.total_compressed_size, 7):
+            changed = bytearray(content)
+            changed[position] ^= 16
+            chunk.write_bytes(changed)
+            try:
+                with pytest.warns(OldRunWarning):
+                    assert Store(tmp_path).model_rows("a").equals(whole), f"byte {position}"
+            except OptionError as error:
+                refused += str(chunk) in str(error)
+        assert refused > 10
+
     def test_that_is_newer_is_refused(self, tmp_path):
         write_all(tmp_path)
         later = {**self.stored_manifest(tmp_path), "format": 3}

@@ -12,7 +12,14 @@ import typer
 from shapleycam.cli import options
 from shapleycam.cli.console import notes
 from shapleycam.cli.display import display
-from shapleycam.cli.groups import EngineGroup, RegionEstimatorGroup, StrictRunGroup, parse_nodes, parse_players
+from shapleycam.cli.groups import (
+    ActionGroup,
+    EngineGroup,
+    RegionEstimatorGroup,
+    StrictRunGroup,
+    parse_nodes,
+    parse_players,
+)
 from shapleycam.cli.results import print_results
 from shapleycam.cli.stopping import stopping
 
@@ -110,7 +117,7 @@ def evaluate(
     estimator: RegionEstimatorGroup,
     settings: StrictRunGroup,
     engine: EngineGroup,
-    quiet: options.Quiet = False,
+    action: ActionGroup,
 ) -> None:
     """Measure methods on your data: ten methods and six metrics of the paper, unless you choose others.
 
@@ -118,6 +125,7 @@ def evaluate(
     - `shapleycam evaluate val/ --model resnet50 --model vgg16 --metric all --out run` takes two networks, all metrics.
     - `shapleycam evaluate list.csv --method gradcam --method pathcam --class label --out run` explains the labels.
     - `shapleycam evaluate val/ --engine ray --address auto --out s3://bucket/run` measures on a cluster.
+    - `shapleycam evaluate val/ --model resnet50 --out run --plan` prints passes, time, disk and cost, and does nothing.
 
     DATA is a folder of photographs (in sub-folders named by class, if they have labels), a CSV or Parquet of paths and
     labels, a .zip archive, .tar shards or .parquet files of pictures, a pattern such as 's3://bucket/photos/*.jpg',
@@ -141,7 +149,12 @@ def evaluate(
         networks.checkpoint,
         settings.settings(remote),
     )
-    store = run(evaluation, quiet=quiet)
+    if action.plan:
+        from shapleycam.cli.plan import print_plan
+
+        print_plan(evaluation, quiet=action.quiet)
+        return
+    store = run(evaluation, quiet=action.quiet)
     print_results([store])
 
 

@@ -178,6 +178,14 @@ class StrictRunGroup(RunGroup):
 
 
 @dataclass(frozen=True)
+class ActionGroup:
+    """Whether an evaluation runs or is only planned, and what is printed meanwhile."""
+
+    plan: options.Plan = False
+    quiet: options.Quiet = False
+
+
+@dataclass(frozen=True)
 class PrintGroup:
     """What is printed."""
 

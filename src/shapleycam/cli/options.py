@@ -140,6 +140,10 @@ ActorGpus: TypeAlias = Annotated[
 Strict: TypeAlias = Annotated[
     bool, typer.Option("--strict", help="Stop at a photograph that cannot be measured; otherwise it is counted.")
 ]
+Plan: TypeAlias = Annotated[
+    bool,
+    typer.Option("--plan", help="Print what there is to do and what it takes, by a short trial; nothing is written."),
+]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="Neither progress nor notes.")]
 

@@ -10,7 +10,7 @@ from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_note
 from shapleycam.cli.display import duration
 from shapleycam.cli.evaluate import run
-from shapleycam.cli.groups import EngineGroup, RunGroup
+from shapleycam.cli.groups import ActionGroup, EngineGroup, RunGroup
 from shapleycam.cli.results import print_results
 
 if TYPE_CHECKING:
@@ -30,12 +30,13 @@ def reproduce(
     limit: options.Limit = None,
     settings: RunGroup,
     engine: EngineGroup,
-    quiet: options.Quiet = False,
+    action: ActionGroup,
 ) -> None:
     """Reproduce the paper's tables: twelve networks, two layers, ten methods, six metrics (arXiv:2501.06261).
 
     - `shapleycam reproduce --imagenet val/ --out paper` says how long it will take, and does it.
     - `shapleycam reproduce --imagenet val/ --model resnet18 --limit 500 --out paper` takes one network, 500 images.
+    - `shapleycam reproduce --imagenet val/ --engine ray --actors 8 --plan` prints passes, time, disk and cost.
 
     It is `evaluate` with the published protocol, and `table --against paper`; a run that was stopped goes on.
     """
@@ -57,10 +58,15 @@ def reproduce(
         pretrained=pretrained,
         settings=settings.settings(engine.make_engine()),
     )
+    if action.plan:
+        from shapleycam.cli.plan import print_plan
+
+        print_plan(evaluation, quiet=action.quiet)
+        return
     evaluation.check()
-    if not quiet:
+    if not action.quiet:
         _print_estimate(evaluation)
-    print_results([run(evaluation, quiet=quiet)], against_paper=True)
+    print_results([run(evaluation, quiet=action.quiet)], against_paper=True)
 
 
 def _print_estimate(evaluation: Evaluation) -> None:

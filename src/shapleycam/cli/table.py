@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from shapleycam.cli.console import print_document, print_note
+from shapleycam.cli.console import notes, print_document, print_note
 from shapleycam.cli.messages import options_in_errors
 from shapleycam.cli.results import print_summary, published_figures
 
@@ -47,11 +47,11 @@ def table(
     from shapleycam.experiments import Store
     from shapleycam.experiments.merging import read_curves, summarise_runs
     from shapleycam.experiments.results import LAYOUTS
-    from shapleycam.experiments.results.available_figures import available_figures
     from shapleycam.files import portable_name, write_atomically
 
     stores = [Store(path) for path in runs]
-    summary = summarise_runs(stores, metric)
+    with notes(quiet=False):
+        summary = summarise_runs(stores, metric)
     folder = None if figures is None else _figures_folder(figures)
     if form == "terminal" and out is None:
         print_summary(summary, stores, against_paper=against is not None, intervals=intervals)
@@ -63,6 +63,8 @@ def table(
         else:
             typer.echo(f"written {write_atomically(out, lambda stream: stream.write(text.encode()))}")
     if folder is not None:
+        from shapleycam.experiments.results.available_figures import available_figures
+
         rows = read_curves(stores)
         for layer, utility in summary.settings:
             for figure in available_figures(summary.at(layer, utility), rows):

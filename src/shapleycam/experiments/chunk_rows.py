@@ -7,7 +7,6 @@ pyarrow, which takes 40 microseconds a column and file. It looks at no checksum,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 
 import polars as pl
 import pyarrow as pa
@@ -28,8 +27,6 @@ def decode_chunks(contents: Sequence[bytes], schema: pa.Schema, columns: Sequenc
         PolarsError: a file is damaged, or has other columns; or another of `DECODING_ERRORS`.
     """
     empty = pl.DataFrame(pl.from_arrow(schema.empty_table()))
-    rows = (
-        pl.scan_parquet([BytesIO(content) for content in contents], schema=empty.schema) if contents else empty.lazy()
-    )
+    rows = pl.scan_parquet(list(contents), schema=empty.schema) if contents else empty.lazy()
     # Of few distinct words there are millions of copies.
     return rows.select(columns).with_columns(pl.col(pl.String).cast(pl.Categorical)).collect()

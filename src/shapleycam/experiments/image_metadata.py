@@ -14,7 +14,7 @@ from shapleycam.experiments.datasets.classes import class_numbers
 from shapleycam.experiments.datasets.dataset import Label
 from shapleycam.experiments.datasets.regions import mask_of
 from shapleycam.experiments.decoding import DecodedImage
-from shapleycam.experiments.protocol import ObjectRule
+from shapleycam.experiments.rules import ObjectRule
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,14 @@ _LEAST_CHUNK = 32
 
 def new_manifest(content: Manifest, batch_size: int) -> Manifest:
     """Return the manifest of a new run, with chunks of whole batches and no session yet."""
-    chunk_size = batch_size * -(-_LEAST_CHUNK // batch_size)
-    manifest = {"format": FORMAT, "identity": "", **content, "sessions": [], "images_per_part": chunk_size}
+    images = chunk_size(batch_size)
+    manifest = {"format": FORMAT, "identity": "", **content, "sessions": [], "images_per_part": images}
     return {**manifest, "identity": run_identity(manifest)}
+
+
+def chunk_size(batch_size: int) -> int:
+    """Return how many images a chunk of a new run has: whole batches, and not too few images."""
+    return batch_size * -(-_LEAST_CHUNK // batch_size)
 
 
 def run_identity(manifest: Mapping[str, Any]) -> str:

@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, get_args
 
-from torchvision.transforms import InterpolationMode
-
 from shapleycam.experiments.differences import shortened
-from shapleycam.experiments.protocol import ClassRule, ObjectRule
+from shapleycam.experiments.rules import ClassRule, ObjectRule
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,8 @@ _WHOLE = _Value("a whole number", _is_whole)
 _COUNT = _Value("a whole number of 1 or more", lambda value: _is_whole(value) and value >= 1)
 _NUMBER = _Value("a number", lambda value: isinstance(value, (int, float)) and not isinstance(value, bool))
 _NODES = _Value("a whole number of 1 or more, or auto", lambda value: _COUNT.fits(value) or value == "auto")
+INTERPOLATIONS = ("nearest", "nearest-exact", "bilinear", "bicubic", "box", "hamming", "lanczos")
+"""The values of torchvision's InterpolationMode; tables are made without torch, which torchvision imports."""
 _ANY_RECORD = _Record({}, {}, _ANYTHING)
 
 _PREPROCESS = _Record(
@@ -64,7 +64,7 @@ _PREPROCESS = _Record(
         "crop": _List(_COUNT),
         "mean": _List(_NUMBER),
         "std": _List(_NUMBER),
-        "interpolation": _one_of([mode.value for mode in InterpolationMode]),
+        "interpolation": _one_of(INTERPOLATIONS),
     },
     {},
     _ANYTHING,

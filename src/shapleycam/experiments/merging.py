@@ -8,7 +8,6 @@ import polars as pl
 
 from shapleycam.errors import OptionError, nearest
 from shapleycam.experiments.differences import list_differences
-from shapleycam.experiments.protocol import MEASURED_FIELDS, Protocol
 from shapleycam.experiments.results import (
     ADCC_OF_MEANS,
     OF_MEANS,
@@ -19,11 +18,12 @@ from shapleycam.experiments.results import (
     summarise_frames,
 )
 from shapleycam.experiments.results.grouping import HEADS
+from shapleycam.experiments.results.mean_curves import MeanCurve, mean_curves
 from shapleycam.experiments.rows import CURVES, schema_for
+from shapleycam.experiments.rules import MEASURED_FIELDS
 from shapleycam.experiments.store import Store
-from shapleycam.metrics import METRICS
 from shapleycam.metrics.metric import Metric
-from shapleycam.metrics.table import canonical_metric, expand_metrics
+from shapleycam.metrics.table import METRICS, canonical_metric, expand_metrics
 
 PUBLISHED_IMAGES = 50_000
 PUBLISHED_WEIGHTS = ("torchvision, IMAGENET1K_V1", "timm")
@@ -54,8 +54,10 @@ def summarise_runs(stores: Sequence[Store], metrics: Sequence[str] | None = None
     return summarise_frames((read_rows(stores, model, needed) for model in _models(stores)), columns)
 
 
-def read_curves(stores: Sequence[Store]) -> pl.DataFrame | None:
-    """Return the rows of all runs with their insertion and deletion curves; None where no run has curves.
+def read_curves(stores: Sequence[Store]) -> list[MeanCurve] | None:
+    """Return the mean insertion and deletion curves of all runs; None where no run has curves.
+
+    The rows of one model at a time are in memory.
 
     Raises:
         OptionError: as `summarise_runs`.
@@ -64,18 +66,21 @@ def read_curves(stores: Sequence[Store]) -> pl.DataFrame | None:
     if not names:
         return None
     columns = (*_KEY, "status", *names)
-    return pl.concat([read_rows(stores, model, columns) for model in _models(stores)], how="vertical_relaxed")
+    return mean_curves(read_rows(stores, model, columns) for model in _models(stores))
 
 
-def read_rows(stores: Sequence[Store], model: str, columns: Sequence[str]) -> pl.DataFrame:
+def read_rows(stores: Sequence[Store], model: str, columns: Sequence[str], image: int | None = None) -> pl.DataFrame:
     """Return the rows of a model in all runs, with these columns; null where a run has not measured one.
+
+    `image` is the position in the dataset of the only image whose rows are read; it needs the column `index`.
 
     Raises:
         OptionError: two runs have results of the same layer, utility and method.
     """
     stores_of_model = [store for store in stores if model in store.manifest["order"]]
     frames = [
-        store.model_rows(model, [name for name in columns if name in _columns(store)]) for store in stores_of_model
+        store.model_rows(model, [name for name in columns if name in _columns(store)], image)
+        for store in stores_of_model
     ]
     if len(stores_of_model) > 1:
         _refuse_duplicates(stores_of_model, frames)
@@ -85,6 +90,8 @@ def read_rows(stores: Sequence[Store], model: str, columns: Sequence[str]) -> pl
 
 def describe_deviations(stores: Sequence[Store]) -> tuple[str, ...]:
     """Return how runs differ from the published measurements, a sentence each; what was measured does not count."""
+    from shapleycam.experiments.protocol import Protocol  # which imports torch
+
     published, first = Protocol.paper().as_data(), stores[0]
     records = {name: record for store in stores for name, record in store.manifest["models"].items()}
     # Each model's record has the preprocessing that was used. The protocol's is not compared: where it is None, the

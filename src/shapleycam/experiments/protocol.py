@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from shapleycam.cams.table import expand_methods
 from shapleycam.errors import OptionError
+from shapleycam.experiments.rules import MEASURED_FIELDS, ClassRule, ObjectRule
 from shapleycam.layers import parse_layer_rule
 from shapleycam.metrics import MetricOptions
 from shapleycam.metrics.table import expand_metrics
@@ -19,11 +20,6 @@ from shapleycam.values._path import Nodes
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.tolerance import check_tolerance
 
-ClassRule = Literal["prediction", "label", "correct"]
-ObjectRule = Literal["class", "any"]
-
-MEASURED_FIELDS = ("layers", "utilities", "methods", "metrics")
-"""What is measured, rather than how: results of protocols that differ in these alone may share a table."""
 CONSTANTS = {
     "scaling": "ReLU, min-max at native size, bilinear to the input, min-max (arXiv:2501.06261)",
     "aggregation": "mean over images; ADCC of the means, and of each image",

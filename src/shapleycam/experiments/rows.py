@@ -7,8 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
 
-from shapleycam.metrics import METRICS
-from shapleycam.metrics.table import required_quantities
+from shapleycam.metrics.table import METRICS, named_quantities
 
 Row: TypeAlias = dict[str, Any]
 Status: TypeAlias = Literal["ok", "error", "left out"]
@@ -36,7 +35,7 @@ def schema_for(metrics: Sequence[str]) -> pa.Schema:
     `status` is "ok", "error" (the image could not be read or explained; `message` says why, and the row stands for all
     methods), or "left out" by the class rule. The `message` of a row that is "ok" says what is unusual about its map.
     """
-    curves = [name for name in CURVES if name in required_quantities(metrics)]
+    curves = [name for name in CURVES if name in named_quantities(metrics)]
     return pa.schema(
         {
             **_COLUMNS,

@@ -20,7 +20,6 @@ import pyarrow.parquet as pq
 from shapleycam.errors import OldRunWarning, OptionError, warn
 from shapleycam.experiments.chunk_files import chunks_of, file_name, list_chunk_files, path_of
 from shapleycam.experiments.chunk_identity import (
-    KEY_COLUMNS,
     ChunkIdentity,
     describe,
     encode_chunk,
@@ -43,7 +42,7 @@ _READERS = 8
 """Threads that read chunks: enough to keep an object store busy, where each file is a request."""
 _READ_IN_TURN = 16
 """Chunks that a thread reads one after the other, since handing it a task takes as long as reading a small file."""
-_DECODED = 512
+_DECODED = 256
 """Chunks that are decoded together."""
 
 
@@ -80,7 +79,7 @@ class Store:
         self.storage = open_storage(location)
         self.manifest = read_manifest(self.storage)
         self._machine = platform.node()
-        self._has_warned = False
+        self._has_unverified = self._has_warned = False
 
     @property
     def images(self) -> int:
@@ -129,15 +128,24 @@ class Store:
         Raises:
             OptionError: the file cannot be read, is damaged, or is another chunk or of another run.
         """
-        expected = self._identity_of(model, chunk)
+        content = self._read(model, chunk)
+        self._warn_of_unverified()
+        return content
+
+    def _read(self, model: str, chunk: range) -> bytes:
+        file, expected = f"{self.storage}/{path_of(model, chunk)}", self._identity_of(model, chunk)
         try:
             content = self.storage.read(path_of(model, chunk))
+        except OSError as error:
+            reason = error.strerror or on_one_line(error)
+            raise OptionError(f"{file}: cannot be read ({reason}); check that it is there and may be read") from None
+        try:
             identity = read_identity(content)
             problem = self._verify_rows(content, expected) if identity is None else _find_difference(identity, expected)
-        except (OSError, ValueError, pa.ArrowException) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:  # of pyarrow
             problem = f"damaged ({on_one_line(error)})"
         if problem:
-            raise _refusal(f"{self.storage}/{path_of(model, chunk)}", problem)
+            raise _refusal(file, problem)
         return content
 
     def verify(self) -> None:
@@ -158,7 +166,7 @@ class Store:
         frame = pl.concat([self.model_rows(model) for model in self.manifest["order"]])
         return frame.with_columns(pl.col(pl.Categorical).cast(pl.String))
 
-    def model_rows(self, model: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    def model_rows(self, model: str, columns: Sequence[str] | None = None, image: int | None = None) -> pl.DataFrame:
         """Return the rows of one model, in the order of images, layers, utilities and methods.
 
         Text is categorical, since the million rows that a model may have hold few distinct words.
@@ -166,16 +174,19 @@ class Store:
         Args:
             model: a model of the run, by name.
             columns: names of columns; None for all.
+            image: the position in the dataset of the only image whose rows are read, for which `index` must be among
+                the columns; None for all.
 
         Raises:
             OptionError: a chunk cannot be read.
         """
         schema = schema_for(self.manifest["protocol"]["metrics"])
         names = schema.names if columns is None else columns
-        chunks = self.measured(model)
+        chunks = [chunk for chunk in self.measured(model) if image is None or image in chunk]
         batches = [chunks[start : start + _DECODED] for start in range(0, len(chunks), _DECODED)]
         frames = [self._decode(model, batch, schema, names) for batch in batches]
-        return pl.concat([decode_chunks([], schema, names), *frames], rechunk=True)
+        rows = pl.concat([decode_chunks([], schema, names), *frames])
+        return rows if image is None else rows.filter(index=image)
 
     def _decode(self, model: str, chunks: Sequence[range], schema: pa.Schema, columns: Sequence[str]) -> pl.DataFrame:
         """Return the rows of several chunks."""
@@ -197,8 +208,9 @@ class Store:
         """Yield the verified files of chunks of models, read by several threads."""
         groups = [chunks[start : start + _READ_IN_TURN] for start in range(0, len(chunks), _READ_IN_TURN)]
         with ThreadPoolExecutor(_READERS) as pool:
-            for contents in pool.map(lambda group: [self.read_chunk(*chunk) for chunk in group], groups):
+            for contents in pool.map(lambda group: [self._read(*chunk) for chunk in group], groups):
                 yield from contents
+        self._warn_of_unverified()
 
     @cached_property
     def _run_identity(self) -> str:
@@ -233,17 +245,22 @@ class Store:
         """Return what is wrong with a file that carries no identity, None where nothing is known to be."""
         if self.manifest["format"] != FORMAT_WITHOUT_IDENTITY:
             return "damaged (it carries no identity, as every chunk of this run does)"
-        table = pq.read_table(pa.BufferReader(content), columns=list(KEY_COLUMNS), page_checksum_verification=True)
+        # All columns, for the checksums of their pages: what decodes the rows looks at none.
+        table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
         if problem := find_row_problem(table, expected):
             return f"not the chunk that belongs there ({problem})"
-        if not self._has_warned:
+        self._has_unverified = True
+        return None
+
+    def _warn_of_unverified(self) -> None:
+        """Warn once of chunks that carry no identity: not where they are read, which threads do."""
+        if self._has_unverified and not self._has_warned:
             self._has_warned = True
             warn(
                 OldRunWarning,
                 f"{self.storage} has chunks of an earlier version, which do not say of which run they are: that they "
                 "belong to it was verified by their models and images alone",
             )
-        return None
 
 
 def _find_difference(identity: ChunkIdentity, expected: ChunkIdentity) -> str | None:

@@ -6,21 +6,27 @@ function of every other row of `METRICS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from shapleycam.metrics._measure import measure, metric_function
+from shapleycam.lazy_names import import_name
 from shapleycam.metrics.metric import Metric
-from shapleycam.metrics.options import MetricOptions
 from shapleycam.metrics.table import METRICS, metrics
+
+if TYPE_CHECKING:
+    from shapleycam.metrics._measure import measure
+    from shapleycam.metrics.options import MetricOptions
+
+_MODULE_OF = {"MetricOptions": "options", "measure": "_measure"}
 
 __all__ = ["METRICS", "Metric", "MetricOptions", "measure", "metrics"]
 
 
-def __getattr__(name: str) -> Callable[..., Any]:
+def __getattr__(name: str) -> Any:
     if name in METRICS:
+        from shapleycam.metrics._measure import metric_function
+
         return metric_function(METRICS[name])
-    raise AttributeError(f"module 'shapleycam.metrics' has no attribute {name!r}")
+    return import_name(__name__, _MODULE_OF, name)
 
 
 def __dir__() -> list[str]:

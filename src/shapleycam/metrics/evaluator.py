@@ -62,7 +62,7 @@ class MetricEvaluator:
         self.explanations: Mapping[str, Explanation] = explanations
         self.needed: frozenset[str] = needed
         self._context = QuantityContext(
-            batch, explanations, options, needed, _leaders(explanations), objects, make_game or batch.game
+            batch, explanations, options, needed, group_by_map(explanations), objects, make_game or batch.game
         )
         self._computed: dict[tuple[str, str], Any] = {}
 
@@ -86,8 +86,8 @@ class MetricEvaluator:
         return self._computed[name, owner]
 
 
-def _leaders(explanations: Mapping[str, Explanation]) -> dict[str, str]:
-    """Return for each method the first one with the same map."""
+def group_by_map(explanations: Mapping[str, Explanation]) -> dict[str, str]:
+    """Return for each method the first one with the same map on all images of the batch."""
     leaders: dict[str, str] = {}
     for method, explanation in explanations.items():
         distinct = dict.fromkeys(leaders.values())

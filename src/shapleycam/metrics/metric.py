@@ -1,12 +1,13 @@
-"""The row of the table of metrics: a small function, with its direction and source as data."""
+"""The row of the table of metrics: what the metric is, with its direction and source as data."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Direction: TypeAlias = Literal["high", "low"]
 
@@ -21,7 +22,6 @@ class Metric:
         needs: the arguments of `function`, in order: names of quantities (`metrics.quantities`) or other metrics.
         better: which numbers are good.
         source: where the metric was published.
-        function: returns one number for each image, (b,).
         percent: whether it is a fraction that tables print in percent.
         in_paper: whether the paper's tables have it.
         in_units: whether it is about values in units of the utility; it is NaN for methods whose values are not.
@@ -37,7 +37,13 @@ class Metric:
     needs: tuple[str, ...]
     better: Direction
     source: str
-    function: Callable[..., Tensor]
     percent: bool = True
     in_paper: bool = False
     in_units: bool = False
+
+    @property
+    def function(self) -> Callable[..., Tensor]:
+        """Return the function that computes the metric: one number for each image, (b,)."""
+        from shapleycam.metrics.functions import FUNCTIONS  # not before it is called: it imports torch
+
+        return FUNCTIONS[self.name]

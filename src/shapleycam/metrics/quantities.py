@@ -142,23 +142,27 @@ QUANTITIES = {
     "score": Quantity("batch", _score),
     "hidden": Quantity("batch", _hidden),
     "heatmap": Quantity("method", lambda context, method: context.explanations[method].heatmap),
-    "masked_images": Quantity("map", _masked_images, ("hidden",)),
+    "masked_images": Quantity("map", _masked_images, ("hidden",), lambda _: 1, explained_for="kept_heatmap"),
     "kept_score": Quantity("map", _kept_score, ("masked_images",)),
     "kept_heatmap": Quantity(
         "method", lambda _, method, masked_images: masked_images.heatmaps[method], ("masked_images",)
     ),
-    "removed_score": Quantity("map", _removed_score, ("hidden",)),
-    "insertion_curve": Quantity("map", _insertion),
-    "deletion_curve": Quantity("map", _deletion),
+    "removed_score": Quantity("map", _removed_score, ("hidden",), lambda _: 1),
+    "insertion_curve": Quantity("map", _insertion, passes=lambda options: options.steps + 1),
+    "deletion_curve": Quantity("map", _deletion, passes=lambda options: options.steps + 1),
     "noise": Quantity("batch", _noise),
-    "least_first": Quantity("map", _least_first, ("noise",)),
-    "most_first": Quantity("map", _most_first, ("noise",)),
+    "least_first": Quantity("map", _least_first, ("noise",), lambda options: len(options.percentiles)),
+    "most_first": Quantity("map", _most_first, ("noise",), lambda options: len(options.percentiles)),
     "objects": Quantity("batch", lambda context, _: context.objects),
     "pointing_tolerance": Quantity("batch", lambda context, _: torch.tensor(float(context.options.pointing_tolerance))),
     "values": Quantity("method", lambda context, method: context.explanations[method].values),
-    "disturbed": Quantity("batch", _disturbed),
+    "disturbed": Quantity(
+        "batch", _disturbed, passes=lambda options: options.sensitivity_draws, explained_for="disturbed"
+    ),
     "disturbed_values": Quantity("method", lambda _, method, values: values[method], ("disturbed",)),
-    "randomised": Quantity("batch", _randomised),
+    "randomised": Quantity(
+        "batch", _randomised, passes=lambda options: options.randomised_stages, explained_for="randomised"
+    ),
     "randomised_values": Quantity("method", lambda _, method, values: values[method], ("randomised",)),
     "game": Quantity("batch", lambda context, _: context.make_game()),
     "true_values": Quantity("batch", _true_values, ("game",)),

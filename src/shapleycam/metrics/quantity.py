@@ -36,15 +36,23 @@ class QuantityContext:
         return [method for method, its_leader in self.leaders.items() if its_leader == leader]
 
 
+def _no_passes(_: MetricOptions) -> int:
+    return 0
+
+
 @dataclass(frozen=True)
 class Quantity:
     """A row of the table of quantities.
 
     `compute(context, method, *needs)` returns the quantity; it receives the quantities named in `needs`, in that order,
     so that it cannot depend on one that is not declared. `scope` says how often it is computed: once for the batch,
-    once for each distinct heatmap, or once for each method.
+    once for each distinct heatmap, or once for each method. `passes(options)` says how many forward passes of the whole
+    model one computation takes for an image; where the quantity `explained_for` is needed too, each of these passes is
+    also explained, by the methods that the computation is for.
     """
 
     scope: Literal["batch", "map", "method"]
     compute: Callable[..., Any]
     needs: tuple[str, ...] = ()
+    passes: Callable[[MetricOptions], int] = _no_passes
+    explained_for: str | None = None

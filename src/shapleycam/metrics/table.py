@@ -1,15 +1,15 @@
-"""The one table of metrics, read by the command line, the results, the documentation and the tests."""
+"""The one table of metrics, read by the command line, the results, the documentation and the tests.
+
+Their functions are in `metrics.functions`, since tables of results are made without torch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from shapleycam.errors import OptionError, nearest
-from shapleycam.metrics import confidence, maps, stability
 from shapleycam.metrics.metric import Metric
-from shapleycam.metrics.quantities import QUANTITIES
 from shapleycam.names import canonical_name
-from shapleycam.values import distance
 
 _POPPI = "Poppi 2021, arXiv:2104.10252"
 _CHATTOPADHAY = "Chattopadhay 2018, arXiv:1710.11063"
@@ -23,19 +23,17 @@ _ROWS = (
         ("score", "kept_score"),
         "low",
         _CHATTOPADHAY,
-        confidence.average_drop,
         in_paper=True,
     ),
-    Metric("coherency", "Coh", ("heatmap", "kept_heatmap"), "high", _POPPI, maps.coherency, in_paper=True),
-    Metric("complexity", "Com", ("heatmap",), "low", _POPPI, maps.complexity, in_paper=True),
-    Metric("adcc", "ADCC", ("coherency", "complexity", "average_drop"), "high", _POPPI, confidence.adcc, in_paper=True),
+    Metric("coherency", "Coh", ("heatmap", "kept_heatmap"), "high", _POPPI, in_paper=True),
+    Metric("complexity", "Com", ("heatmap",), "low", _POPPI, in_paper=True),
+    Metric("adcc", "ADCC", ("coherency", "complexity", "average_drop"), "high", _POPPI, in_paper=True),
     Metric(
         "increase_in_confidence",
         "IC",
         ("score", "kept_score"),
         "high",
         _CHATTOPADHAY,
-        confidence.increase_in_confidence,
         in_paper=True,
     ),
     Metric(
@@ -44,19 +42,17 @@ _ROWS = (
         ("score", "removed_score"),
         "high",
         "Jung & Oh 2021",
-        confidence.average_drop_in_deletion,
         in_paper=True,
     ),
-    Metric("insertion", "Ins", ("insertion_curve",), "high", _RISE, confidence.insertion),
-    Metric("deletion", "Del", ("deletion_curve",), "low", _RISE, confidence.deletion),
-    Metric("road", "ROAD", ("least_first", "most_first"), "high", "Rong 2022, arXiv:2202.00449", confidence.road),
+    Metric("insertion", "Ins", ("insertion_curve",), "high", _RISE),
+    Metric("deletion", "Del", ("deletion_curve",), "low", _RISE),
+    Metric("road", "ROAD", ("least_first", "most_first"), "high", "Rong 2022, arXiv:2202.00449"),
     Metric(
         "arcc",
         "ARCC",
         ("coherency", "complexity", "road"),
         "high",
         "Domeniconi 2026, arXiv:2605.14641",
-        confidence.arcc,
     ),
     Metric(
         "pointing_game",
@@ -64,7 +60,6 @@ _ROWS = (
         ("heatmap", "objects", "pointing_tolerance"),
         "high",
         "Zhang 2016, arXiv:1608.00507",
-        maps.pointing_game,
     ),
     Metric(
         "energy_pointing",
@@ -72,7 +67,6 @@ _ROWS = (
         ("heatmap", "objects"),
         "high",
         "Score-CAM, Wang 2020, arXiv:1910.01279",
-        maps.energy_pointing,
     ),
     Metric(
         "max_sensitivity",
@@ -80,7 +74,6 @@ _ROWS = (
         ("values", "disturbed_values"),
         "low",
         "Yeh 2019, arXiv:1901.09392",
-        stability.max_sensitivity,
         percent=False,
     ),
     Metric(
@@ -89,7 +82,6 @@ _ROWS = (
         ("values", "randomised_values"),
         "low",
         _ADEBAYO,
-        stability.randomisation_spearman,
         percent=False,
     ),
     Metric(
@@ -98,7 +90,6 @@ _ROWS = (
         ("values", "randomised_values", "heatmap"),
         "low",
         _ADEBAYO,
-        stability.randomisation_ssim,
         percent=False,
     ),
     Metric(
@@ -107,7 +98,6 @@ _ROWS = (
         ("player_values", "true_values"),
         "low",
         "ours: ‖φ̂ - φ‖ / ‖φ‖",
-        distance.relative_error,
         in_units=True,
     ),
     Metric(
@@ -116,7 +106,6 @@ _ROWS = (
         ("player_values", "true_values"),
         "high",
         "ours: Spearman(φ̂, φ)",
-        distance.rank_correlation,
         percent=False,
     ),
     Metric(
@@ -125,7 +114,6 @@ _ROWS = (
         ("player_values", "grand"),
         "low",
         "ours: |Σφ̂ - v(N)| / |v(N)|",
-        distance.efficiency_gap,
         in_units=True,
     ),
 )
@@ -189,11 +177,29 @@ def required_quantities(metrics: Sequence[str]) -> frozenset[str]:
         >>> sorted(required_quantities(["efficiency_gap"]))
         ['game', 'grand', 'player_values']
     """
-    pending, required = list(metrics), set[str]()
+    from shapleycam.metrics.quantities import QUANTITIES  # which imports torch
+
+    pending, required = list(named_quantities(metrics)), set[str]()
     while pending:
         name = pending.pop()
-        if name not in METRICS:
-            required.add(name)
-        row = METRICS[name] if name in METRICS else QUANTITIES[name]
-        pending += [need for need in row.needs if need not in required]
+        required.add(name)
+        pending += [need for need in QUANTITIES[name].needs if need not in required]
     return frozenset(required)
+
+
+def named_quantities(metrics: Sequence[str]) -> frozenset[str]:
+    """Return the names of the quantities that rows of the table name for these metrics, also by other metrics.
+
+    Examples:
+        >>> from shapleycam.metrics.table import named_quantities
+        >>> sorted(named_quantities(["adcc"]))
+        ['heatmap', 'kept_heatmap', 'kept_score', 'score']
+    """
+    pending, named = list(metrics), set[str]()
+    while pending:
+        name = pending.pop()
+        if name in METRICS:
+            pending += METRICS[name].needs
+        else:
+            named.add(name)
+    return frozenset(named)

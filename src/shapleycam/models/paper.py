@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torchvision
 from torch import nn
 from torchvision.transforms import InterpolationMode
@@ -11,36 +9,10 @@ from torchvision.transforms import InterpolationMode
 from shapleycam.models.building import OTHER_WEIGHTS, UNTRAINED, build
 from shapleycam.models.labels import imagenet_labels
 from shapleycam.models.network import Network
+from shapleycam.models.paper_networks import NETWORKS
 from shapleycam.models.preprocess import Preprocess
 
 _BEFORE_POOL, _LAST_CONV = "before-pool", "last-conv"
-
-
-@dataclass(frozen=True)
-class _PaperNetwork:
-    """The name of a network where its weights come from, and its two layers."""
-
-    model: str
-    before_pool: str
-    last_conv: str
-
-
-_SWIN_LAYERS = ("norm", "layers.3.blocks.1.norm1")
-NETWORKS = {
-    "resnet18": _PaperNetwork("torchvision:resnet18", "layer4.1", "layer4.1.conv2"),
-    "resnet50": _PaperNetwork("torchvision:resnet50", "layer4.2", "layer4.2.conv3"),
-    "resnet101": _PaperNetwork("torchvision:resnet101", "layer4.2", "layer4.2.conv3"),
-    "resnet152": _PaperNetwork("torchvision:resnet152", "layer4.2", "layer4.2.conv3"),
-    "resnext50_32x4d": _PaperNetwork("torchvision:resnext50_32x4d", "layer4.2", "layer4.2.conv3"),
-    "vgg16": _PaperNetwork("torchvision:vgg16", "features.30", "features.28"),
-    "mobilenet_v2": _PaperNetwork("torchvision:mobilenet_v2", "features.18", "features.18.0"),
-    "efficientnet_b0": _PaperNetwork("torchvision:efficientnet_b0", "features.8", "features.8.0"),
-    **{
-        f"swin_{size}": _PaperNetwork(f"timm:swin_{size}_patch4_window7_224", *_SWIN_LAYERS)
-        for size in ("tiny", "small", "base", "large")
-    },
-}
-"""By the names that the published tables use."""
 
 PREPROCESS = Preprocess(
     resize=256,

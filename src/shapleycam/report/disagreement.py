@@ -111,9 +111,8 @@ def _example(
 ) -> Example:
     """Return one image with its maps, which are computed again."""
     layer, utility = setting
-    image = {"index": disagreement.index, "layer": layer, "utility": utility, "status": "ok"}
-    rows = read_rows(stores, disagreement.model, (*HEADS, "target", column.name))
-    rows = rows.with_columns(pl.col(pl.Categorical).cast(pl.String)).filter(**image)
+    rows = read_rows(stores, disagreement.model, (*HEADS, "target", column.name), disagreement.index)
+    rows = rows.with_columns(pl.col(pl.Categorical).cast(pl.String)).filter(layer=layer, utility=utility, status="ok")
     figures = dict(rows.select("method", column.name).iter_rows())
     explanations = map_reproducer.maps(disagreement.model, layer, utility, disagreement.index, rows["target"][0])
     first = next(iter(explanations.values()))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-import polars as pl
 
 from shapleycam.errors import OptionError
 from shapleycam.experiments.results import ResultsSummary
 from shapleycam.experiments.results.available_figures import FigureSpec, available_figures
+from shapleycam.experiments.results.mean_curves import MeanCurve
 from shapleycam.report.pictures import Picture, figure_picture
 
 
@@ -21,9 +21,9 @@ class ReportFigure:
     reason: str = ""
 
 
-def figures(summary: ResultsSummary, curve_rows: pl.DataFrame | None) -> list[ReportFigure]:
+def figures(summary: ResultsSummary, mean_curves: Sequence[MeanCurve] | None) -> list[ReportFigure]:
     """Draw all figures that the results of one layer and utility allow."""
-    return [_draw(figure) for figure in available_figures(summary, curve_rows)]
+    return [_draw(figure) for figure in available_figures(summary, mean_curves)]
 
 
 def _draw(figure: FigureSpec) -> ReportFigure:

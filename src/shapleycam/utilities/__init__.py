@@ -1,11 +1,32 @@
 """Utilities: the number an image that is explained, made from the model's output and the class."""
 
-from shapleycam.utilities._box import box
-from shapleycam.utilities._contrast import any_of, contrast
-from shapleycam.utilities._inside import inside
-from shapleycam.utilities._similarity import similarity
-from shapleycam.utilities.table import UTILITIES, probabilities, resolve_utility
-from shapleycam.utilities.utility import Function, Utility, as_logits
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shapleycam.lazy_names import import_name
+
+if TYPE_CHECKING:
+    from shapleycam.utilities._box import box
+    from shapleycam.utilities._contrast import any_of, contrast
+    from shapleycam.utilities._inside import inside
+    from shapleycam.utilities._similarity import similarity
+    from shapleycam.utilities.table import UTILITIES, probabilities, resolve_utility
+    from shapleycam.utilities.utility import Function, Utility, as_logits
+
+_MODULE_OF = {
+    "Function": "utility",
+    "UTILITIES": "table",
+    "Utility": "utility",
+    "any_of": "_contrast",
+    "as_logits": "utility",
+    "box": "_box",
+    "contrast": "_contrast",
+    "inside": "_inside",
+    "probabilities": "table",
+    "resolve_utility": "table",
+    "similarity": "_similarity",
+}
 
 __all__ = [
     "UTILITIES",
@@ -20,3 +41,11 @@ __all__ = [
     "resolve_utility",
     "similarity",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    return import_name(__name__, _MODULE_OF, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -14,6 +14,7 @@ from torch.nn.functional import logsigmoid
 from shapleycam.errors import OptionError, nearest
 from shapleycam.names import canonical_name
 from shapleycam.tracing.score_conversion import OutputKind
+from shapleycam.utilities.names import UTILITY_NAMES
 from shapleycam.utilities.utility import Function, Utility, as_logits
 
 Output = Float[Tensor, "b *classes"]
@@ -102,21 +103,19 @@ _VALUE = Utility(
     predicts=False,
     reads="numbers",
 )
-UTILITIES = {
-    utility.name: utility
-    for utility in (
-        _of_logits("rest", rest, "z_c + log softmax(z)_c", _REST),
-        _of_logits("logit", logit, "z_c", "the class score before softmax; ignores the other classes"),
-        _of_probabilities("log_probability", log_probability, "log softmax(z)_c", "in nats; saturates slowly"),
-        _of_probabilities("probability", probability, "softmax(z)_c", "saturates: flat where the model is sure"),
-        _of_probabilities("log_odds", log_odds, "log p_c / (1 - p_c)", "the class against all others; never saturates"),
-        _of_labels("sigmoid_rest", sigmoid_rest, "z_c + log σ(z_c)", "ReST of a label that may be there beside others"),
-        _of_labels("sigmoid_log_probability", sigmoid_log_probability, "log σ(z_c)", "of such a label, in nats"),
-        _of_labels("sigmoid_probability", sigmoid_probability, "σ(z_c)", "of such a label; saturates"),
-        _VALUE,
-    )
-}
-"""The utilities by name; a new one is a function above and a row here."""
+_ROWS = (
+    _of_logits("rest", rest, "z_c + log softmax(z)_c", _REST),
+    _of_logits("logit", logit, "z_c", "the class score before softmax; ignores the other classes"),
+    _of_probabilities("log_probability", log_probability, "log softmax(z)_c", "in nats; saturates slowly"),
+    _of_probabilities("probability", probability, "softmax(z)_c", "saturates: flat where the model is sure"),
+    _of_probabilities("log_odds", log_odds, "log p_c / (1 - p_c)", "the class against all others; never saturates"),
+    _of_labels("sigmoid_rest", sigmoid_rest, "z_c + log σ(z_c)", "ReST of a label that may be there beside others"),
+    _of_labels("sigmoid_log_probability", sigmoid_log_probability, "log σ(z_c)", "of such a label, in nats"),
+    _of_labels("sigmoid_probability", sigmoid_probability, "σ(z_c)", "of such a label; saturates"),
+    _VALUE,
+)
+UTILITIES = {utility.name: utility for utility in sorted(_ROWS, key=lambda row: UTILITY_NAMES.index(row.name))}
+"""The utilities by name; a new one is a function above, a row here, and a name in `utilities.names`."""
 _CLASS_UTILITIES = [name for name, utility in UTILITIES.items() if utility.predicts]
 
 

@@ -104,6 +104,46 @@ def test_the_draws_do_not_depend_on_how_many_are_made_at_once(monkeypatch):
     assert Resampler(100).means(values) == pytest.approx(whole, abs=1e-13)
 
 
+def test_draws_that_are_kept_are_those_that_would_be_drawn():
+    resampler = Resampler(50)
+    for images in (30, 40, 40, 30):
+        values = normal(images, images, 2)
+        assert resampler.means(values).tolist() == Resampler(50).means(values).tolist()
+
+
+def test_draws_that_are_too_many_to_keep_are_drawn_anew(monkeypatch):
+    values = normal(9, 30, 2)
+    expected = Resampler(50).means(values).tolist()
+    monkeypatch.setattr(resampling, "_KEPT_BYTES", 30 * 50 - 1)
+    resampler = Resampler(50)
+    assert [resampler.means(values).tolist() for _ in range(2)] == [expected, expected]
+
+
+def test_an_image_may_be_drawn_more_often_than_a_byte_counts():
+    class First:
+        """Draws the first image always, from the second resample on."""
+
+        def __init__(self):
+            self.rows = 0
+
+        def integers(self, images, size):
+            self.rows += 1
+            return np.arange(size) if self.rows == 1 else np.zeros(size, int)
+
+    counts = resampling._draw_counts(First(), 300, 3)
+    assert counts[0].tolist() == [1] * 300
+    assert counts[1:].tolist() == [[300] + [0] * 299] * 2
+
+
+def test_means_are_those_of_gathered_images():
+    """The same draws, by indexing in place of counting."""
+    values = normal(20, 25, 2)
+    values[3, 1] = math.nan
+    generator = np.random.default_rng(0)
+    expected = [np.nanmean(values[generator.integers(25, size=25)], axis=0) for _ in range(200)]
+    assert Resampler(200).means(values) == pytest.approx(np.array(expected), abs=1e-12)
+
+
 def test_the_same_seed_gives_the_same_figures_and_another_does_not():
     values = normal(9, 50, 3)
     assert estimates(values) == estimates(values)

@@ -19,6 +19,7 @@ from helpers.result_rows import frame, measured_rows, metrics_named
 from shapleycam.cams.table import METHODS
 from shapleycam.errors import OptionError
 from shapleycam.experiments.results import ResultsSummary, summarise
+from shapleycam.experiments.results.mean_curves import mean_curves
 from shapleycam.experiments.results.plots import curves, metric_against_metric, rank_diagram, save
 from shapleycam.experiments.results.styles import style_of
 
@@ -133,7 +134,7 @@ def test_the_legend_names_each_method_once_beside_the_panels(draw):
     if draw == "metrics":
         figure = metric_against_metric(summary_of(), "average_drop", "coherency")
     else:
-        figure = curves(frame_with_curves(EVERY, models=("vgg16",)))
+        figure = curves(mean_curves([frame_with_curves(EVERY, models=("vgg16",))]))
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == list(METHODS)
     canvas = FigureCanvasAgg(figure)
@@ -182,7 +183,7 @@ def test_too_few_for_a_rank_diagram_is_said(methods, models):
 
 def test_a_curve_is_the_mean_over_images_and_its_shade_students_interval():
     data = frame_with_curves(("gradcam", "layercam"), models=("vgg16",))
-    figure = curves(data)
+    figure = curves(mean_curves([data]))
     assert [axis.get_title() for axis in figure.axes] == ["vgg16, insertion", "vgg16, deletion"]
     for axis, name in zip(figure.axes, ("insertion_curve", "deletion_curve"), strict=True):
         for line, shade in zip(axis.lines, axis.collections, strict=True):
@@ -197,7 +198,7 @@ def test_a_curve_is_the_mean_over_images_and_its_shade_students_interval():
 
 
 def test_one_kind_of_curve_is_enough():
-    figure = curves(frame_with_curves(("gradcam",)).drop("deletion_curve"))
+    figure = curves(mean_curves([frame_with_curves(("gradcam",)).drop("deletion_curve")]))
     assert [axis.get_title() for axis in figure.axes] == [
         f"{model}, insertion" for model in ("resnet18", "vgg16", "my_$net$")
     ]
@@ -205,7 +206,7 @@ def test_one_kind_of_curve_is_enough():
 
 def test_the_order_of_rows_changes_no_curve():
     data = frame_with_curves(("gradcam", "layercam"))
-    ordered, shuffled = (curves(rows) for rows in (data, data.sample(fraction=1, shuffle=True, seed=3)))
+    ordered, shuffled = (curves(mean_curves([rows])) for rows in (data, data.sample(fraction=1, shuffle=True, seed=3)))
     for before, after in zip(ordered.axes, shuffled.axes, strict=True):
         for first, second in zip(before.lines, after.lines, strict=True):
             assert first.get_label() == second.get_label()
@@ -214,14 +215,14 @@ def test_the_order_of_rows_changes_no_curve():
 
 def test_results_without_curves_say_what_to_do():
     with pytest.raises(OptionError, match=r"no insertion or deletion curves; evaluate with the metric insertion"):
-        curves(frame(*rows_of(("gradcam",))))
+        curves(mean_curves([frame(*rows_of(("gradcam",)))]))
 
 
 def test_curves_of_unlike_lengths_are_refused():
     data = frame_with_curves(("gradcam",), models=("vgg16",), images=2)
     data = data.with_columns(insertion_curve=pl.Series([[0.1, 0.2], [0.1, 0.2, 0.3]], dtype=pl.List(pl.Float32)))
     with pytest.raises(OptionError, match=r"insertion of gradcam on vgg16: curves of 2 to 3 points"):
-        curves(data)
+        curves(mean_curves([data]))
 
 
 @pytest.mark.parametrize(
@@ -239,7 +240,7 @@ def test_a_figure_is_of_one_layer_and_utility(chosen, message):
     for draw in (
         lambda: metric_against_metric(summary, "average_drop", "coherency", **chosen),
         lambda: rank_diagram(summary, "coherency", **chosen),
-        lambda: curves(data, **chosen),
+        lambda: curves(mean_curves([data]), **chosen),
     ):
         with pytest.raises(OptionError, match=message):
             draw()

@@ -83,6 +83,8 @@ def test_the_rows_of_a_model_are_its_part_of_all_rows(tmp_path):
     assert whole["method"].dtype == pl.String
     assert of_model.with_columns(pl.col(pl.Categorical).cast(pl.String)).equals(whole.filter(model="vgg16"))
     assert store.model_rows("vgg16", ["complexity", "index"]).equals(of_model.select("complexity", "index"))
+    assert store.model_rows("vgg16", image=40).equals(of_model.filter(index=40))
+    assert len(store.model_rows("vgg16", image=40)) == 2
 
 
 def test_the_figures_are_those_of_all_rows_to_the_last_bit(tmp_path):
@@ -102,9 +104,9 @@ def test_a_model_is_read_by_itself_with_the_columns_that_are_needed(tmp_path, mo
     requested: list[tuple[str, set[str]]] = []
     read = Store.model_rows
 
-    def noted(self, model, columns=None):
+    def noted(self, model, columns=None, image=None):
         requested.append((model, set(columns)))
-        return read(self, model, columns)
+        return read(self, model, columns, image)
 
     monkeypatch.setattr(Store, "model_rows", noted)
     monkeypatch.setattr(Store, "rows", None)
@@ -202,14 +204,20 @@ def test_a_metric_that_this_version_does_not_know_is_said(tmp_path):
             summarise_runs([store], requested)
 
 
-def test_rows_of_curves_are_of_all_runs_and_none_without_curves(tmp_path):
+def test_curves_are_of_all_runs_and_none_without_curves(tmp_path):
     plain = write_run_of(tmp_path / "plain", "coherency", models=("vgg16",))
     assert read_curves([plain]) is None
-    curved = write_run_of(tmp_path / "curved", "insertion", models=("resnet18",))
+    rows = measured_rows(random_values("insertion"))
+    for row in rows:
+        row["insertion_curve"] = [row["insertion"], row["index"] / 100]
+    curved = write_finished_run(tmp_path / "curved", rows, Protocol(metrics=("insertion",)))
     actual = read_curves([plain, curved])
-    assert actual.columns == ["model", "layer", "utility", "method", "status", "insertion_curve"]
-    assert len(actual) == 2 * 2 * IMAGES
-    assert actual["insertion_curve"].dtype == pl.List(pl.Float32)
+    assert [(curve.model, curve.method, curve.curve, curve.lengths) for curve in actual] == [
+        ("resnet18", method, "insertion_curve", (2,)) for method in ("gradcam", "layercam")
+    ]
+    for curve in actual:
+        values = [row["insertion_curve"] for row in rows if row["method"] == curve.method]
+        assert curve.mean == pytest.approx(np.mean(values, axis=0), abs=1e-6)  # curves are kept as float32
 
 
 class TestUnlikePublished:

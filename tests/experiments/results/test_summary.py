@@ -22,6 +22,7 @@ from shapleycam.experiments.results import (
     summarise_frames,
     tidy,
 )
+from shapleycam.experiments.results.statistics import lead
 
 PARTS = ("coherency", "complexity", "average_drop")
 KEY = ("resnet18", "before-pool", "rest")
@@ -147,6 +148,19 @@ def test_the_lead_in_adcc_of_means_is_that_of_resampled_images():
     assert best.best
     assert best.p == pytest.approx(p, abs=0.03)
     assert 0.05 < p < 1  # so that the agreement says something
+
+
+@pytest.mark.parametrize("gaps", [(), (3, 20)])
+def test_the_lead_of_a_metric_is_that_of_its_two_methods_alone(gaps):
+    generator = np.random.default_rng(11)
+    worse = generator.normal(0.5, 0.1, 60)
+    better = worse + generator.normal(0.01, 0.04, 60)
+    better[list(gaps[:1])], worse[list(gaps[1:])] = math.nan, math.nan
+    actual = summary_of_metric("coherency", gradcam=better.tolist(), layercam=worse.tolist())
+    expected = lead(better, worse)
+    best = cell(actual, "gradcam", "coherency")
+    assert (best.p, best.lead_significant) == (pytest.approx(expected.p), expected.significant)
+    assert 2 / 1001 < expected.p < 1  # so that the agreement says something
 
 
 def test_the_cost_of_a_zero_part_is_a_zero_adcc():

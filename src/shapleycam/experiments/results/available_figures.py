@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import polars as pl
 from matplotlib.figure import Figure
 
 from shapleycam.experiments.results.cells import ResultsSummary
 from shapleycam.experiments.results.curves import curves
 from shapleycam.experiments.results.diagram import rank_diagram
+from shapleycam.experiments.results.mean_curves import MeanCurve
 from shapleycam.experiments.results.plots import metric_against_metric
 
 
@@ -25,7 +25,7 @@ class FigureSpec:
     draw: Callable[[], Figure]
 
 
-def available_figures(summary: ResultsSummary, curve_rows: pl.DataFrame | None) -> Iterator[FigureSpec]:
+def available_figures(summary: ResultsSummary, mean_curves: Sequence[MeanCurve] | None) -> Iterator[FigureSpec]:
     """Yield metric against metric, ranks over networks, and curves; `summary` is of one layer and utility."""
     ((layer, utility),) = summary.settings
     columns, end = summary.columns, f"{layer}_{utility}"
@@ -45,10 +45,10 @@ def available_figures(summary: ResultsSummary, curve_rows: pl.DataFrame | None) 
                 f"Mean rank of each method by {column.head} over the networks, and which methods are not told apart",
                 partial(rank_diagram, summary, column.name),
             )
-    if curve_rows is not None:
+    if mean_curves is not None:
         yield FigureSpec(
             f"curves_{end}",
             "Insertion and deletion curves",
             "The probability of the class as pixels are added or removed in the order of each method's map",
-            partial(curves, curve_rows, layer=layer, utility=utility),
+            partial(curves, mean_curves, layer=layer, utility=utility),
         )

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from shapleycam.cams.table import METHODS
+from shapleycam.cams.names import METHOD_NAMES
 from shapleycam.experiments.results.cells import ResultsSummary, sort_by_table
 from shapleycam.experiments.results.panels import DOTS_PER_INCH, select_setting
 from shapleycam.experiments.results.ranks import NetworkRanks, cliques, rank_over_networks
@@ -46,7 +46,7 @@ def rank_diagram(
 
 def methods_in(summary: ResultsSummary) -> list[str]:
     """Return the methods, in the order of tables."""
-    return sort_by_table({cell.method for cell in summary.cells}, METHODS)
+    return sort_by_table({cell.method for cell in summary.cells}, METHOD_NAMES)
 
 
 def _figures(summary: ResultsSummary, metric: str) -> tuple[list[str], Array]:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from shapleycam.cams.table import METHODS, canonical_method
+from shapleycam.cams.names import METHOD_NAMES
 from shapleycam.errors import OptionError, nearest
 from shapleycam.experiments.results.cells import sort_by_table
 from shapleycam.experiments.results.grouping import check_columns
-from shapleycam.metrics import METRICS
-from shapleycam.metrics.table import metric_of
+from shapleycam.metrics.table import METRICS, metric_of
 from shapleycam.names import canonical_name
-from shapleycam.utilities import UTILITIES
+from shapleycam.utilities.names import UTILITY_NAMES
 
 _GROUP_COLUMNS = ("model", "layer", "utility")
 
@@ -83,15 +82,17 @@ def find_disagreements(
         ('0.jpg', 'gradcam', 'shapleycam')
     """
     metric = metric_of(metric).name
-    utility = canonical_name(utility, UTILITIES) or utility
+    utility = canonical_name(utility, UTILITY_NAMES) or utility
     check_columns(rows, [metric])
     measured = _rows_of_group(rows, (model, layer, utility))
-    compared = pl.Enum(_methods_to_compare(sort_by_table(measured["method"].unique(), METHODS), methods))
+    names = sort_by_table(measured["method"].unique(), METHOD_NAMES)
+    compared = pl.Enum(_methods_to_compare(names, methods))
     value, method = pl.col(metric), pl.col("method")
     best, worst = (value.arg_max(), value.arg_min())[:: 1 if METRICS[metric].better == "high" else -1]
     differing = (
-        measured.filter(method.is_in(compared.categories.to_list()), value.cast(pl.Float64).is_finite())
-        .sort(method.cast(compared))  # so that the first of those with the same value is the first in the tables
+        measured.select("index", pl.col("image").cast(pl.String), value, method.cast(compared, strict=False))
+        .filter(method.is_not_null(), value.cast(pl.Float64).is_finite())
+        .sort(method)  # so that the first of those with the same value is the first in the tables
         .group_by("index", "image")
         .agg(best=method.get(best), best_value=value.get(best), worst=method.get(worst), worst_value=value.get(worst))
         .with_columns(spread=(pl.col("best_value") - pl.col("worst_value")).abs())
@@ -103,16 +104,18 @@ def find_disagreements(
 
 def _rows_of_group(rows: pl.DataFrame, group: tuple[str, str, str]) -> pl.DataFrame:
     """Return the rows with results of one model, layer and utility."""
-    good = rows.with_columns(pl.col(pl.Categorical).cast(pl.String)).filter(status="ok")
-    selected = good.filter(pl.col(name) == part for name, part in zip(_GROUP_COLUMNS, group, strict=True))
+    good = pl.col("status") == "ok"
+    selected = rows.filter(good, *(pl.col(name) == part for name, part in zip(_GROUP_COLUMNS, group, strict=True)))
     if selected.is_empty():
-        known = sorted(", ".join(parts) for parts in good.select(_GROUP_COLUMNS).unique().rows())
+        known = sorted(", ".join(parts) for parts in rows.filter(good).select(_GROUP_COLUMNS).unique().rows())
         raise OptionError(f"no results of {', '.join(group)}; expected one of: {'; '.join(known) or 'none is there'}")
     return selected
 
 
 def _methods_to_compare(measured: Sequence[str], methods: Sequence[str] | None) -> list[str]:
     """Return the methods to compare, in the order of tables."""
+    from shapleycam.cams.table import METHODS, canonical_method  # which import torch
+
     if methods is None:
         return [name for name in measured if name not in METHODS or not METHODS[name].is_baseline]
     canonical_names = {name: canonical_method(name) or name for name in methods}

@@ -9,12 +9,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shapleycam.cams.table import METHODS
+from shapleycam.cams.names import METHOD_NAMES
 from shapleycam.errors import OptionError
 from shapleycam.experiments.results.cells import MissingResult, ResultGroup, sort_by_table
 from shapleycam.experiments.results.statistics import Array
-from shapleycam.models import paper
-from shapleycam.utilities.table import UTILITIES
+from shapleycam.models.paper_networks import NETWORKS
+from shapleycam.utilities.names import UTILITY_NAMES
 
 _LAYERS = ("before-pool", "last-conv")
 _GROUP_COLUMNS, _ROW_COLUMNS = ("model", "layer", "utility"), ("method", "index")
@@ -46,8 +46,8 @@ def sort_groups(groups: Iterable[ResultGroup]) -> list[ResultGroup]:
     """Return groups in the order of tables: by layer, utility and network."""
     groups = list(groups)
     layers = sort_by_table((group.layer for group in groups), _LAYERS)
-    utilities = sort_by_table((group.utility for group in groups), UTILITIES)
-    models = sort_by_table((group.model for group in groups), paper.NETWORKS)
+    utilities = sort_by_table((group.utility for group in groups), UTILITY_NAMES)
+    models = sort_by_table((group.model for group in groups), NETWORKS)
     return sorted(
         groups,
         key=lambda group: (layers.index(group.layer), utilities.index(group.utility), models.index(group.model)),
@@ -55,7 +55,7 @@ def sort_groups(groups: Iterable[ResultGroup]) -> list[ResultGroup]:
 
 
 def _values_of(rows: pl.DataFrame, key: tuple[str, str, str], names: Sequence[str]) -> GroupValues:
-    methods = sort_by_table(rows["method"].unique(), METHODS)
+    methods = sort_by_table(rows["method"].unique(), METHOD_NAMES)
     images, row = np.unique(rows["index"].to_numpy(), return_inverse=True)
     column = rows["method"].cast(pl.Enum(methods)).to_physical().to_numpy()
     present = np.zeros((len(images), len(methods)), dtype=bool)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, sqrt
+from math import ceil
 from pathlib import Path
 
-import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from shapleycam.cams.table import METHODS
+from shapleycam.cams.names import METHOD_NAMES
 from shapleycam.errors import OptionError, nearest
 from shapleycam.experiments.results.cells import sort_by_table
-from shapleycam.experiments.results.statistics import Array
 from shapleycam.files import write_atomically
-from shapleycam.intervals import student_quantile
 from shapleycam.names import canonical_name
 
 DOTS_PER_INCH = 150
@@ -67,7 +64,7 @@ def add_legend(figure: Figure, axes: Sequence[Axes]) -> None:
     for axis in axes:
         handles, labels = axis.get_legend_handles_labels()
         artists |= dict(zip(labels, handles, strict=True))
-    names = sort_by_table(artists, METHODS)
+    names = sort_by_table(artists, METHOD_NAMES)
     handles = [artists[name] for name in names]
     added = figure.legend(handles, names, loc="outside right center", fontsize=8, frameon=False, handlelength=3.2)
     for text in added.get_texts():
@@ -90,12 +87,3 @@ def select_setting(settings: Sequence[tuple[str, str]], layer: str | None, utili
         pairs = "; ".join(f"layer {a_layer}, utility {a_utility}" for a_layer, a_utility in settings)
         raise OptionError(f"a figure is of one layer and utility, and there are {pairs}; choose a layer and a utility")
     return settings[0]
-
-
-def mean_and_half_width(values: Array) -> tuple[Array, Array]:
-    """Return the mean of each column (n, columns) and half of its 95 % interval (Student), NaN for n = 1."""
-    n = len(values)
-    if n < 2:
-        return values.mean(0), np.full(values.shape[1], np.nan)
-    half: Array = student_quantile(n) * values.std(0, ddof=1) / sqrt(n)
-    return values.mean(0), half

@@ -12,11 +12,11 @@ from shapleycam.experiments.results.cells import Cell, ResultsSummary
 from shapleycam.experiments.results.columns import Column
 from shapleycam.experiments.results.curves import curves
 from shapleycam.experiments.results.diagram import methods_in, rank_diagram
+from shapleycam.experiments.results.mean_curves import mean_and_half_width
 from shapleycam.experiments.results.panels import (
     add_legend,
     label_axes,
     make_panels,
-    mean_and_half_width,
     save,
     select_setting,
 )

@@ -49,29 +49,28 @@ class Resampler:
 
         Values that are not finite are left out of their column's mean; NaN where none is left.
         """
-        flat = values.reshape(len(values), -1)
-        defined = np.isfinite(flat)
-        partly = ~defined.all(0)
-        filled, present = np.where(defined, flat, 0.0), defined[:, partly].astype(float)
-        drawn_means, start = np.empty((self._resamples, flat.shape[1])), 0
-        for block in self._blocks(len(values)):
-            counts = block.astype(float)
-            means = drawn_means[start : start + len(block)]
-            np.matmul(counts, filled, out=means)
-            means[:, ~partly] /= len(values)
-            with np.errstate(invalid="ignore"):
-                means[:, partly] /= counts @ present
-            start += len(block)
-        return drawn_means.reshape(self._resamples, *values.shape[1:])
+        (drawn,) = self.means_of_tables([values])
+        return drawn
 
     def means_of_tables(self, tables: Sequence[Array]) -> list[Array]:
         """Return `means` of several tables of the same images, in one pass over the draws."""
-        flat = [table.reshape(len(table), -1) for table in tables]
-        drawn = self.means(np.concatenate(flat, axis=1))
-        split = np.split(drawn, np.cumsum([columns.shape[1] for columns in flat])[:-1], axis=1)
-        return [
-            columns.reshape(self._resamples, *table.shape[1:]) for columns, table in zip(split, tables, strict=True)
-        ]
+        columns = np.concatenate([table.reshape(len(table), -1) for table in tables], axis=1)  # a copy, changed below
+        defined = np.isfinite(columns)
+        partly = ~defined.all(0)
+        present = defined[:, partly].astype(float)
+        columns[~defined] = 0
+        drawn, start = np.empty((self._resamples, columns.shape[1])), 0
+        for block in self._blocks(len(columns)):
+            counts = block.astype(float)
+            means = drawn[start : start + len(block)]
+            np.matmul(counts, columns, out=means)
+            means[:, ~partly] /= len(columns)
+            with np.errstate(invalid="ignore"):
+                means[:, partly] /= counts @ present
+            start += len(block)
+        widths = [table[0].size for table in tables]
+        split = np.split(drawn, np.cumsum(widths)[:-1], axis=1)
+        return [part.reshape(self._resamples, *table.shape[1:]) for part, table in zip(split, tables, strict=True)]
 
     def _blocks(self, images: int) -> Iterable[_Counts]:
         """Return how often each image is drawn, in blocks (rows, images) of all resamples."""

@@ -152,7 +152,7 @@ class _Actor:
 
     def _results(self, content: bytes) -> Iterator[Any]:
         """Yield the results of an item; an error is a result too, and raised in the user's process."""
-        value: Any = pickle.loads(content)  # noqa: S301  what this engine has pickled itself
+        value: Any = pickle.loads(content)  # noqa: S301  # nosec B301  # what this engine has pickled itself
         if isinstance(value, ShapleyCamError):
             yield value
             return
@@ -178,7 +178,7 @@ def _change_folder(folder: str) -> None:
 def _prepare_row(batch: pa.Table, prepare: Callable[[Any], Any], folder: str) -> pa.Table:
     """Return a row with the item prepared, or with the error in its place: the first step, by a task."""
     _change_folder(folder)
-    value: Any = pickle.loads(batch["content"][0].as_py())  # noqa: S301
+    value: Any = pickle.loads(batch["content"][0].as_py())  # noqa: S301  # nosec B301  # as above
     try:
         value = prepare(value)
     except Exception as error:  # noqa: BLE001  raised in the user's process

@@ -1,0 +1,109 @@
+"""The plan of an evaluation, which `--plan` prints in place of running it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple
+
+import torch
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from shapleycam.cli.console import notes, print_note, print_table
+from shapleycam.cli.display import duration
+from shapleycam.errors import ImageError
+from shapleycam.experiments import Evaluation, Ray
+from shapleycam.experiments.passes import Passes
+from shapleycam.experiments.plan import ModelPlan, plan_models
+from shapleycam.metrics.table import required_quantities
+from shapleycam.wording import counted
+
+_HEADS = ("network", "images left", "chunks left", "forward", "backward", "head", "s an image", "time", "disk")
+
+
+def print_plan(evaluation: Evaluation, *, quiet: bool) -> None:
+    """Print what an evaluation would do and take, by a trial of each network in this process; nothing is written.
+
+    Raises:
+        ShapleyCamError: a network cannot be had, the folder holds something else, or no photograph can be read.
+    """
+    with notes(quiet=quiet):
+        plans = list(plan_models(evaluation))
+    if not plans:
+        raise ImageError(f"{evaluation.dataset.origin}: no photograph can be read, so that nothing can be tried")
+    print_table(_table(evaluation, plans))
+    typer.echo()
+    for line in (*_totals(evaluation, plans), *_cost(plans)):
+        typer.echo(line)
+    if "true_values" in required_quantities(evaluation.protocol.metrics) and not quiet:
+        print_note("the sampling of true Shapley values is in the time, and not in the passes: images differ in it")
+
+
+def _table(evaluation: Evaluation, plans: Sequence[ModelPlan]) -> Table:
+    table = Table(title=Text(f"Plan of {evaluation.out}", style="bold"), title_justify="left")
+    for head in _HEADS:
+        table.add_column(head, justify="left" if head == "network" else "right", no_wrap=True)
+    for plan in plans:
+        trial, passes = plan.trial, plan.passes
+        counts = ("?", "?", "?") if passes is None else map("{:,}".format, astuple(passes))
+        table.add_row(
+            Text(trial.model),
+            f"{trial.images:,} of {len(evaluation.dataset):,}",
+            f"{plan.pending_chunks:,} of {plan.chunks:,}",
+            *counts,
+            f"{trial.seconds_per_image:.2g}" if trial.images else "",
+            duration(trial.seconds),
+            _size(plan.bytes),
+        )
+    return table
+
+
+def _totals(evaluation: Evaluation, plans: Sequence[ModelPlan]) -> Iterator[str]:
+    """Yield what is measured, and the sums over networks of passes and bytes."""
+    protocol = evaluation.protocol
+    fields = {"layer": protocol.layers, "utility": protocol.utilities, "metric": protocol.metrics}
+    named = [f"{kind} {', '.join(names)}" for kind, names in fields.items()]
+    yield f"{counted(len(protocol.methods), 'method')}: {', '.join(protocol.methods)}; {'; '.join(named)}"
+    passes = [plan.passes for plan in plans if plan.passes]
+    most = [plan.most_passes for plan in plans if plan.most_passes]
+    if len(passes) == len(plans):
+        total, total_most = sum(passes, Passes()), sum(most, Passes())
+        yield (
+            f"passes: {total.forward:,} forward, {total.backward:,} backward, if as many maps differ as in the trial; "
+            f"at most {total_most.forward:,} and {total_most.backward:,}"
+        )
+    files = counted(sum(plan.pending_chunks for plan in plans), "file")
+    yield f"disk: {_size(sum(plan.bytes for plan in plans))} in {files}"
+    seconds = sum(plan.trial.seconds for plan in plans)
+    yield f"time: {duration(seconds)} by one process as fast as this one"
+    engine = evaluation.settings.engine
+    if isinstance(engine, Ray) and engine.actors:
+        yield f"time: {duration(seconds / engine.actors)} by {counted(engine.actors, 'actor')} as fast as it, each"
+
+
+def _cost(plans: Sequence[ModelPlan]) -> Iterator[str]:
+    """Yield the hours of the devices that the networks were tried on."""
+    for gpu in dict.fromkeys(plan.trial.gpu for plan in plans if plan.trial.images):
+        hours = sum(plan.trial.seconds for plan in plans if plan.trial.gpu == gpu) / 3600
+        if gpu is not None:
+            yield f"cost: {hours:,.2g} GPU hours on {gpu}"
+            continue
+        threads = torch.get_num_threads()
+        yield (
+            f"cost: {hours * threads:,.2g} CPU core hours on this machine ({counted(threads, 'core')}); for GPU hours, "
+            "plan on a machine with the GPU"
+        )
+
+
+def _size(count: float) -> str:
+    """Return a number of bytes in words.
+
+    Examples:
+        >>> _size(950), _size(2_500_000)
+        ('950 bytes', '2.5 MB')
+    """
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.3g} {unit}"
+    return f"{count:.0f} bytes"

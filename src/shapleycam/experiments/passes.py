@@ -1,0 +1,97 @@
+"""How many runs of a model an evaluation makes, from the rows of the tables of methods and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from shapleycam.cams.bases import Basis, Cost
+from shapleycam.cams.table import METHODS
+from shapleycam.experiments.protocol import Protocol
+from shapleycam.metrics.quantities import QUANTITIES
+from shapleycam.metrics.table import required_quantities
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Runs that one image costs, or many images.
+
+    Attributes:
+        forward: runs of the whole model.
+        backward: gradients and Hessian-vector products through what comes after the layer; those along a path run it
+            forward too.
+        head: runs of what comes after the layer without a gradient, as coalitions take them.
+
+    Examples:
+        >>> from shapleycam.experiments.passes import Passes
+        >>> Passes(forward=1, backward=2) + 2 * Passes(forward=1)
+        Passes(forward=3, backward=2, head=0)
+    """
+
+    forward: int = 0
+    backward: int = 0
+    head: int = 0
+
+    def __add__(self, other: Passes) -> Passes:
+        return Passes(self.forward + other.forward, self.backward + other.backward, self.head + other.head)
+
+    def __rmul__(self, count: int) -> Passes:
+        return Passes(count * self.forward, count * self.backward, count * self.head)
+
+
+def passes_of_image(protocol: Protocol, maps: Sequence[Sequence[str]], players: int) -> Passes:
+    """Return the runs that an image takes at one layer with one utility, beside the pass that all utilities share.
+
+    What is done once for a model, such as the checks of its first batch, is left out; so is the sampling of true
+    Shapley values by the metrics that compare with them, which takes as many runs as each image needs.
+
+    Args:
+        protocol: what is measured.
+        maps: the methods of each distinct map; of methods that share a map, the masked images are run once.
+        players: how many players the layer's game has, as far as methods take runs by their number.
+
+    Examples:
+        >>> from shapleycam.experiments import Protocol
+        >>> from shapleycam.experiments.passes import passes_of_image
+        >>> protocol = Protocol(methods=("gradcam", "shapleycam"), metrics=("average_drop", "average_drop_in_deletion"))
+        >>> passes_of_image(protocol, [["gradcam"], ["shapleycam"]], players=49)
+        Passes(forward=4, backward=2, head=0)
+    """
+    total = _explained(protocol, protocol.methods, players)
+    required = required_quantities(protocol.metrics)
+    for quantity in (QUANTITIES[name] for name in required):
+        forward = quantity.passes(protocol.options)
+        groups = {"batch": [protocol.methods], "map": maps, "method": [[name] for name in protocol.methods]}
+        for methods in groups[quantity.scope]:
+            explained = _explained(protocol, methods, players) if quantity.explained_for in required else Passes()
+            total += forward * (Passes(forward=1) + explained)
+    return total
+
+
+def shared_passes(protocol: Protocol) -> Passes:
+    """Return the runs of an image at one layer that all utilities share: the traced pass, and that of the class rule.
+
+    Examples:
+        >>> from shapleycam.experiments import Protocol
+        >>> from shapleycam.experiments.passes import shared_passes
+        >>> shared_passes(Protocol()), shared_passes(Protocol(class_rule="correct"))
+        (Passes(forward=1, backward=0, head=0), Passes(forward=2, backward=0, head=0))
+    """
+    return Passes(forward=2 if protocol.class_rule == "correct" else 1)
+
+
+def _explained(protocol: Protocol, methods: Sequence[str], players: int) -> Passes:
+    """Return what explaining an image by some methods takes after its forward pass."""
+    bases = {METHODS[name].basis for name in methods}
+    costs = list(_costs(bases, protocol, players))
+    return Passes(
+        backward=sum(cost.head_gradients for cost in costs), head=sum(cost.head_evaluations for cost in costs)
+    )
+
+
+def _costs(bases: set[Basis], protocol: Protocol, players: int) -> Iterator[Cost]:
+    """Yield the cost of each basis; of the Taylor estimates only the highest, whose gradient the lower one takes."""
+    highest = max((basis.taylor_order or 0 for basis in bases), default=0)
+    for basis in bases:
+        if basis.taylor_order in {None, highest}:
+            yield basis.cost_of(players, protocol.nodes)

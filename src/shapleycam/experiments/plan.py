@@ -1,0 +1,79 @@
+"""The plan of an evaluation: what there is to do, what is done, and what it will take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from shapleycam.experiments.estimate import Trial, run_trials
+from shapleycam.experiments.manifest import chunk_size
+from shapleycam.experiments.passes import Passes
+from shapleycam.experiments.run_opening import is_run
+from shapleycam.experiments.runner import Evaluation
+from shapleycam.experiments.store import Store
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """What an evaluation of one model takes from now on.
+
+    Attributes:
+        trial: of the model, with the number of images that are not measured yet.
+        chunks: how many chunks its images make, each a file and a piece of work.
+        pending_chunks: how many of them are not measured yet.
+    """
+
+    trial: Trial
+    chunks: int
+    pending_chunks: int
+
+    @property
+    def bytes(self) -> float:
+        """Return the bytes that the chunks to come take on the disk."""
+        return self.pending_chunks * self.trial.chunk_bytes + self.trial.images * self.trial.image_bytes
+
+    @property
+    def passes(self) -> Passes | None:
+        """Return the passes of all images to come, with as many different maps as in the trial; None if not known."""
+        return None if self.trial.passes is None else self.trial.images * self.trial.passes
+
+    @property
+    def most_passes(self) -> Passes | None:
+        """Return the passes of all images to come if each method has a map of its own; None if not known."""
+        return None if self.trial.most_passes is None else self.trial.images * self.trial.most_passes
+
+
+def plan_models(evaluation: Evaluation, images: int = 2) -> Iterator[ModelPlan]:
+    """Yield the plan of each model, by a trial of it over the first readable images; nothing is written.
+
+    There is no plan where the dataset has no readable image.
+
+    Raises:
+        ShapleyCamError: a model cannot be had, or the folder holds something else.
+
+    Examples:
+        >>> import tempfile
+        >>> from matplotlib.cbook import get_sample_data
+        >>> from torch import nn
+        >>> from shapleycam import Network, Preprocess
+        >>> from shapleycam.experiments import Evaluation, Protocol
+        >>> from shapleycam.experiments.datasets.opening import open_dataset
+        >>> from shapleycam.experiments.plan import plan_models
+        >>> head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+        >>> preprocess = Preprocess(32, (32, 32), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+        >>> network = Network(nn.Sequential(nn.Conv2d(3, 4, 3, 4), head).eval(), preprocess, name="small")
+        >>> photographs = open_dataset(get_sample_data("grace_hopper.jpg", asfileobj=False))
+        >>> protocol = Protocol(methods="gradcam", metrics="average_drop")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     (plan,) = plan_models(Evaluation([network], photographs, protocol, folder))
+        >>> plan.passes, plan.pending_chunks
+        (Passes(forward=2, backward=1, head=0), 1)
+    """
+    evaluation.check()
+    store = Store(evaluation.out) if is_run(evaluation.out) else None
+    for trial in run_trials(evaluation, images):
+        if store is None:
+            chunks = pending = -(-len(evaluation.dataset) // chunk_size(evaluation.settings.batch_size))
+        else:
+            chunks, pending = len(store.chunks()), len(store.pending(trial.model))
+        yield ModelPlan(trial, chunks, pending)

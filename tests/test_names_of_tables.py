@@ -1,0 +1,54 @@
+"""What is known of the tables without torch is what the tables say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from torchvision.transforms import InterpolationMode
+
+from shapleycam.cams import METHODS
+from shapleycam.cams.names import METHOD_NAMES
+from shapleycam.experiments.manifest_check import INTERPOLATIONS
+from shapleycam.experiments.rows import CURVES
+from shapleycam.metrics import METRICS
+from shapleycam.metrics.functions import FUNCTIONS
+from shapleycam.metrics.table import named_quantities, required_quantities
+from shapleycam.utilities import UTILITIES
+from shapleycam.utilities.names import UTILITY_NAMES
+
+
+def test_names_in_the_order_of_the_tables():
+    assert tuple(METHODS) == METHOD_NAMES
+    assert tuple(UTILITIES) == UTILITY_NAMES
+    assert list(FUNCTIONS) == list(METRICS)
+
+
+def test_the_ways_to_interpolate():
+    assert sorted(INTERPOLATIONS) == sorted(mode.value for mode in InterpolationMode)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_curves_are_named_by_the_metrics_that_need_them(metric):
+    """`rows.schema_for` looks at the names alone."""
+    assert set(CURVES) & named_quantities([metric]) == set(CURVES) & required_quantities([metric])
+    assert named_quantities([metric]) <= required_quantities([metric])
+
+
+WITHOUT_TORCH = (
+    *("shapleycam", "shapleycam.cli", "shapleycam.experiments", "shapleycam.experiments.store"),
+    *("shapleycam.experiments.merging", "shapleycam.experiments.results", "shapleycam.metrics", "shapleycam.cams"),
+    *(
+        "shapleycam.cams.names",
+        "shapleycam.utilities",
+        "shapleycam.utilities.names",
+        "shapleycam.models.paper_networks",
+    ),
+)
+
+
+def test_modules_that_need_no_torch_import_none():
+    code = "import sys\n" + "".join(f"import {name}\n" for name in WITHOUT_TORCH) + "print('torch' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert ran.stdout == "False\n"
