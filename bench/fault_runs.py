@@ -5,9 +5,12 @@ A run is forked from a server that has all imports done and nothing else: as goo
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
+import resource
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -73,21 +76,19 @@ class Outcome:
 
     @property
     def said(self) -> str:
-        """What it printed last, on one line."""
-        lines = [line for line in self.stderr.splitlines() if line.strip()]
-        return lines[-1] if lines else ""
+        """The notes and errors that it printed; the progress is none."""
+        return " ".join(line for line in self.stderr.splitlines() if line.startswith(("note:", "error:")))
 
 
 class Run:
     """A run that goes on in its own process group, as one that a shell has started."""
 
     def __init__(self, photographs: Path, out: Path, workers: int, prepare: Callable[[], object] | None = None) -> None:
-        handle, name = tempfile.mkstemp(prefix="stderr-")
-        os.close(handle)
-        self._stderr = Path(name)
+        self._stderr = _new_file()
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__])
-        self._process = context.Process(target=_run_command, args=(photographs, out, workers, name, prepare))
+        words = _arguments(photographs, out, workers)
+        self._process = context.Process(target=_run_command, args=(words, str(self._stderr), prepare))
         self._process.start()
 
     def send(self, number: int, *, to_group: bool) -> None:
@@ -97,31 +98,59 @@ class Run:
 
     def finish(self) -> Outcome:
         """Wait for the end of the run."""
-        self._process.join(_SECONDS)
-        if self._process.exitcode is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.join()
+        code = self._wait()
         text = self._stderr.read_text(errors="replace")
         self._stderr.unlink()
-        return Outcome(self._process.exitcode, text, _count_orphans(self._process.pid))
+        return Outcome(code, text, _count_orphans(self._process.pid))
+
+    def _wait(self) -> int:
+        self._process.join(_SECONDS)
+        if self._process.exitcode is None:
+            self.send(signal.SIGKILL, to_group=True)
+            self._process.join()
+        return self._process.exitcode
 
 
-def _run_command(photographs: Path, out: Path, workers: int, stderr: str, prepare: Callable[[], object] | None) -> None:
+class FreshRun(Run):
+    """A run in a process that does its imports itself, for faults at its start."""
+
+    def __init__(self, photographs: Path, out: Path, workers: int, _: object = None) -> None:
+        self._stderr = _new_file()
+        command = [sys.executable, "-m", *_arguments(photographs, out, workers)]
+        with self._stderr.open("wb") as file:
+            self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=file, start_new_session=True)
+
+    def _wait(self) -> int:
+        return self._process.wait()
+
+
+def _new_file() -> Path:
+    handle, name = tempfile.mkstemp(prefix="stderr-")
+    os.close(handle)
+    return Path(name)
+
+
+def _arguments(photographs: Path, out: Path, workers: int) -> list[str]:
+    """The words of the command."""
+    models = [word for name in MODELS for word in ("--model", f"{__file__}:{name}")]
+    methods = ["--method", "gradcam", "--method", "shapleycam"]
+    sizes = ["--batch-size", "8", "--workers", str(workers)]
+    return ["shapleycam", "evaluate", str(photographs), *models, *methods, *sizes, "--out", str(out)]
+
+
+def _run_command(words: list[str], stderr: str, prepare: Callable[[], object] | None) -> None:
     """Run the command in the forked process."""
     os.setsid()
     torch.set_num_threads(1)
     os.dup2(os.open(stderr, os.O_WRONLY | os.O_APPEND), 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    models = [word for name in MODELS for word in ("--model", f"{__file__}:{name}")]
-    methods = ["--method", "gradcam", "--method", "shapleycam"]
-    sizes = ["--batch-size", "8", "--workers", str(workers)]
-    sys.argv = ["shapleycam", "evaluate", str(photographs), *models, *methods, *sizes, "--out", str(out)]
+    sys.argv = words
     if prepare is not None:
         prepare()
     cli.main()
 
 
-def _count_orphans(group: int, patience: float = 4.0) -> int:
+def _count_orphans(group: int, patience: float = 15.0) -> int:
     """Count the processes of a group beside its leader that are there after a while; they are killed then."""
     deadline = time.monotonic() + patience
     while (left := _members(group)) and time.monotonic() < deadline:
@@ -141,3 +170,41 @@ def _members(group: int) -> list[psutil.Process]:
         except (psutil.Error, ProcessLookupError):
             continue
     return members
+
+
+def limit_files() -> None:
+    """Let no file of this process grow beyond 9 KB, as a quota: manifest and chunks are larger or smaller."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, resource.RLIM_INFINITY))
+
+
+def refuse_fsync() -> None:
+    """Let fsync fail as on disks that have none."""
+
+    def refuse(_: int) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    os.fsync = refuse
+
+
+def fail_at_fsync() -> None:
+    """Let every fifth fsync fail as on a disk that is broken."""
+    fsync, calls = os.fsync, []
+
+    def fail(handle: int) -> None:
+        calls.append(handle)
+        if len(calls) % 5 == 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fsync(handle)
+
+    os.fsync = fail
+
+
+def turn_clock_back() -> None:
+    """Let the clock of this process go back, a minute each time that it is asked."""
+    now, calls = time.time(), []
+
+    def earlier() -> float:
+        calls.append(1)
+        return now - 60 * len(calls)
+
+    time.time = earlier

@@ -1,6 +1,6 @@
 """Does the package install and work with the lowest and the newest versions that it allows, on each Python?
 
-python bench/versions.py [--python 3.11 ...] [--resolution lowest-direct ...] [--extras hf ...] [--again] [--print]
+python bench/versions.py [--python V ...] [--resolution R ...] [--extras E ...] [--tests FILE ...] [--again] [--print]
 
 For each Python and each resolution, a cell: a new environment, `uv pip install` of this checkout with its `test` extra,
 `shapleycam explain` in an empty folder, and the fast tests, which import the installed package. With `--extras`, cells
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import platform
@@ -55,11 +56,12 @@ TESTS_OF_EXTRA = {
 """The test files of what each extra is for; the documentation is built."""
 MAIN_PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "pillow", "matplotlib", "pyarrow", "polars", "typer")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
 
 
 @dataclass
 class Cell:
-    """One environment, and what came of it; `extra` is empty for the core and its fast tests."""
+    """One environment, and what came of it; without an `extra` it is the core, `selected` replaces the usual tests."""
 
     python: str
     resolution: str
@@ -69,6 +71,7 @@ class Cell:
     explained: bool = False
     outcomes: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    selected: list[str] | None = None
     failure: str = ""
 
     @property
@@ -84,8 +87,28 @@ class Cell:
 
 def declared(extra: str) -> Iterator[Requirement]:
     """Yield the requirements of the core, or of an extra; what an extra has of other extras is left out."""
-    texts = PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]
+    texts = EXTRAS[extra] if extra else PROJECT["dependencies"]
     yield from (requirement for requirement in map(Requirement, texts) if requirement.name != PROJECT["name"])
+
+
+def lower_bounds(extra: str, python: str) -> Iterator[tuple[str, str]]:
+    """Yield the name and the lowest version of each requirement of the core or an extra that this Python has."""
+    for requirement in declared(extra):
+        if requirement.marker is None or requirement.marker.evaluate({"python_version": python}):
+            bound = next(spec.version for spec in requirement.specifier if spec.operator in {">=", "=="})
+            yield canonicalize_name(requirement.name), bound
+
+
+def constraints(cell: Cell) -> str:
+    """Return what holds a cell of the lowest versions at the bounds that it is there for.
+
+    uv's `lowest-direct` alone goes higher where that spares it a lower version of something else. Of `dev` it is only
+    what no other cell has: together, the extras need newer versions than each needs on the core.
+    """
+    if cell.resolution != RESOLUTIONS[0]:
+        return ""
+    extras = ["dev"] if cell.extra == "dev" else ["", "test", *filter(None, [cell.extra])]
+    return "\n".join(f"{name}=={bound}" for extra in extras for name, bound in lower_bounds(extra, cell.python))
 
 
 def checkout() -> str:
@@ -124,7 +147,19 @@ def measure(cell: Cell) -> None:
     compiled = [word for requirement in declared("") for word in ("--only-binary", requirement.name)]
     try:
         checked("venv", "uv", "venv", "--clear", "--python", cell.python, environment, **cache)
-        install = ["uv", "pip", "install", "--python", python, "--reinstall-package", PROJECT["name"]]
+        constrained = WORK / "cells" / f"{cell.name}.constraints"
+        constrained.write_text(constraints(cell), encoding="utf-8")
+        install = [
+            "uv",
+            "pip",
+            "install",
+            "--python",
+            python,
+            "--reinstall-package",
+            PROJECT["name"],
+            "-c",
+            constrained,
+        ]
         checked("install", *install, "--resolution", cell.resolution, *compiled, cell.requirements, **cache)
         listed = checked("list", "uv", "pip", "list", "--python", python, "--format", "json", **cache)
         cell.versions = {canonicalize_name(entry["name"]): entry["version"] for entry in json.loads(listed)}
@@ -141,18 +176,25 @@ def measure(cell: Cell) -> None:
     cell.seconds = time.perf_counter() - start
 
 
+def tests_of(cell: Cell) -> list[str]:
+    """Return pytest's arguments for a cell; none where nothing is to be run."""
+    if cell.selected is not None:
+        return [*cell.selected, *FAST] if cell.selected else []
+    return [f"tests/{name}" for name in TESTS_OF_EXTRA[cell.extra]] if cell.extra else list(FAST)
+
+
 def run_tests(cell: Cell, python: Path) -> None:
     """Run the fast tests, or those of an extra, and count how they ended.
 
     Raises:
         RuntimeError: they could not be run.
     """
-    files = [f"tests/{name}" for name in TESTS_OF_EXTRA[cell.extra]] if cell.extra else []
-    if cell.extra and not files:
+    arguments = tests_of(cell)
+    if not arguments:
         return
     report = WORK / "cells" / f"{cell.name}.xml"
     pytest = [python, "-m", "pytest", "-n", "2", "-p", "no:cacheprovider", "--tb=short", f"--junitxml={report}"]
-    done = run(*pytest, *(files or FAST))
+    done = run(*pytest, *arguments)
     report.with_suffix(".log").write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode not in {0, 1}:
         raise RuntimeError(f"tests: {(done.stdout + done.stderr).strip()[-2000:]}")
@@ -167,11 +209,7 @@ def untested_bounds(cells: Sequence[Cell]) -> Iterator[str]:
     """Yield the lower bounds that no cell of the lowest versions installed, for each Python that has such cells."""
     lowest = [cell for cell in cells if cell.resolution == RESOLUTIONS[0] and not cell.failure]
     for python in sorted({cell.python for cell in lowest}):
-        for requirement in (entry for extra in ("", *PROJECT["optional-dependencies"]) for entry in declared(extra)):
-            if requirement.marker and not requirement.marker.evaluate({"python_version": python}):
-                continue
-            bound = next(spec.version for spec in requirement.specifier if spec.operator in {">=", "=="})
-            name = canonicalize_name(requirement.name)
+        for name, bound in sorted({pair for extra in ("", *EXTRAS) for pair in lower_bounds(extra, python)}):
             installed = {cell.versions[name] for cell in lowest if cell.python == python and name in cell.versions}
             if not any(SpecifierSet(f"=={bound}").contains(version) for version in installed):
                 yield f"{python}: {name}>={bound} ({', '.join(sorted(installed)) or 'not installed'})"
@@ -183,6 +221,8 @@ def row(cell: Cell) -> str:
     tests = f"{cell.outcomes.get('passed', 0)} / {cell.outcomes.get('skipped', 0)} / {failed}"
     if not cell.outcomes:
         tests = "site built" if cell.extra == "docs" and not cell.failure else "not run"
+    elif cell.selected is not None:
+        tests = f"of {' '.join(cell.selected)}: {tests}"
     packages = [canonicalize_name(entry.name) for entry in declared(cell.extra)] if cell.extra else MAIN_PACKAGES
     versions = ", ".join(f"{name} {cell.versions.get(name, '–')}" for name in packages[:10])
     explained = "yes" if cell.explained else "no"
@@ -215,19 +255,21 @@ def main() -> None:
     parser.add_argument("--python", nargs="+", default=PYTHONS, help="versions, such as 3.11")
     parser.add_argument("--resolution", nargs="+", default=RESOLUTIONS, choices=RESOLUTIONS)
     parser.add_argument("--extras", nargs="*", choices=TESTS_OF_EXTRA, help="one by one; all where none is named")
+    parser.add_argument("--tests", nargs="*", help="these instead of the usual ones; none without a path")
     parser.add_argument("--again", action="store_true", help="run cells also where nothing has changed")
     parser.add_argument("--print", action="store_true", help="run nothing, print the table")
     options = parser.parse_args()
     (WORK / "cells").mkdir(parents=True, exist_ok=True)
     extras = [""] if options.extras is None else options.extras or list(TESTS_OF_EXTRA)
-    wanted = [Cell(p, r, e, checkout()) for p in options.python for r in options.resolution for e in extras]
-    for cell in [] if options.print else wanted:
-        saved = WORK / "cells" / f"{cell.name}.json"
-        if saved.exists() and not options.again and json.loads(saved.read_text())["checkout"] == cell.checkout:
+    known = {(cell.name, cell.checkout, str(cell.selected)) for cell in saved_cells() if not options.again}
+    combinations = itertools.product(options.python, options.resolution, extras)
+    cells = [Cell(*each, checkout=checkout(), selected=options.tests) for each in combinations]
+    for cell in [] if options.print else cells:
+        if (cell.name, cell.checkout, str(cell.selected)) in known:
             continue
         print(f"{cell.name} ...", file=sys.stderr, flush=True)
         measure(cell)
-        saved.write_text(json.dumps(asdict(cell)), encoding="utf-8")
+        (WORK / "cells" / f"{cell.name}.json").write_text(json.dumps(asdict(cell)), encoding="utf-8")
         print(f"    {row(cell)} {cell.failure}", file=sys.stderr, flush=True)
     text = table(saved_cells())
     (ROOT / "bench/results/versions.md").write_text(text, encoding="utf-8")

@@ -14,9 +14,10 @@ HERE, THERE = "](../bench/results/", "](measurements/"
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add what the benchmarks last printed."""
-    for page in sorted((ROOT / "bench/results").glob("*.md")):
-        files.append(File.generated(config, f"measurements/{page.name}", abs_src_path=str(page)))
+    """Add what the benchmarks last printed and drew."""
+    for result in sorted((ROOT / "bench/results").iterdir()):
+        if result.suffix in {".md", ".png"}:
+            files.append(File.generated(config, f"measurements/{result.name}", abs_src_path=str(result)))
     return files
 
 

@@ -71,7 +71,10 @@ SLOW = (
     *("tracing/test_attention.py", "game/test_structure_of_heads.py", "metrics/test_metric_oracles.py::test_road"),
     *("metrics/test_metric_options.py::test_the_package_has", "metrics/test_metric_traps.py::test_inside"),
     *("experiments/datasets/test_dataset_contract.py::test_goes", "explaining/test_fusing.py::test_the_mean"),
-    *("experiments/test_decoding.py::TestProcessesThatAreNotForked::test_images",),
+    *(
+        "experiments/test_decoding.py::TestProcessesThatAreNotForked",
+        "experiments/test_decoding.py::test_a_worker_ends",
+    ),
     *("cams/test_methods.py::test_independent", "cams/test_methods.py::test_a_scale", "test_planted.py"),
     *("game/test_adversarial_heads.py", "values/test_interactions.py::test_sampled", "tracing/test_wrapped_code.py"),
     *("experiments/test_runner.py::TestRows::test_default_model", "metrics/test_metric_passes.py"),

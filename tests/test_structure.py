@@ -12,6 +12,8 @@ import pytest
 
 import shapleycam
 
+pytest.importorskip("importlinter")
+
 PACKAGE = Path(shapleycam.__file__).parent
 CONTRACTS = Path(__file__).parents[1] / "pyproject.toml"
 COMMAND = "from importlinter.cli import lint_imports_command; lint_imports_command()"

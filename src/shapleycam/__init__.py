@@ -65,11 +65,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULE_OF:
-        return getattr(import_module(f"shapleycam.{_MODULE_OF[name]}"), name)
-    if name in _SUBPACKAGES:
-        return import_module(f"shapleycam.{name}")
-    raise AttributeError(f"module 'shapleycam' has no attribute {name!r}")
+    if name not in _MODULE_OF and name not in _SUBPACKAGES:
+        raise AttributeError(f"module 'shapleycam' has no attribute {name!r}")
+    with import_module("shapleycam.installation").clear_import_errors():
+        module = import_module(f"shapleycam.{_MODULE_OF.get(name, name)}")
+    return getattr(module, name) if name in _MODULE_OF else module
 
 
 def __dir__() -> list[str]:

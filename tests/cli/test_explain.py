@@ -457,7 +457,7 @@ class TestWrongOptions:
         torch.save(torch.nn.Linear(1, 1), "whole.pth")
         message = refused("explain", photo, "--model", tiny, "--checkpoint", "whole.pth")
         assert message.startswith(
-            "checkpoint whole.pth: not a file of plain tensors, and objects are never unpickled; save"
+            "checkpoint whole.pth: holds a torch.nn.modules.linear.Linear, and objects are never unpickled; save"
         )
 
     def test_model_file_with_a_bug(self, refused, photo):

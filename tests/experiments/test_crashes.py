@@ -197,6 +197,28 @@ def test_interrupt_of_all_its_processes(runs, whole, tmp_path):
     assert runs.finish(tmp_path).rows().equals(whole)
 
 
+def test_two_interrupts_of_the_command_at_once(runs, whole, tmp_path):
+    """As by Ctrl-C, Ctrl-C in a terminal: one line, no traceback of any process, none left, and the run goes on."""
+    out = tmp_path / "out"
+    runs.start(out, "command")
+    while not chunk_files(out):
+        sleep(0.01)
+    runs.processes = [psutil.Process(runs.child), *psutil.Process(runs.child).children(recursive=True)]
+    for _ in range(2):
+        os.killpg(runs.child, signal.SIGINT)
+        sleep(0.05)
+    assert runs.until_ended() == 130
+    (line,) = (tmp_path / "out.err").read_text(encoding="utf-8").splitlines()
+    assert line.startswith("note: stopped; ")
+    assert line.endswith("and the same command goes on from there")
+    assert runs.all_have_ended()
+    before = chunk_files(out)
+    runs.start(out, "command")
+    assert runs.until_ended() == 0
+    assert before.items() <= chunk_files(out).items()
+    assert Store(out).rows().drop("model").equals(whole.filter(model="tiny").drop("model"))
+
+
 def test_two_at_once(runs, whole, tmp_path):
     runs.start(tmp_path)
     runs.measured(5)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
 
-from helpers.platforms import forked_only
+from helpers.platforms import forked_only, posix_only
 from helpers.small_evaluations import PREPROCESS, QUICK, folder_of, picture, plain, run_evaluation, tiny_network
 from shapleycam import Explainer
 from shapleycam.errors import OptionError
@@ -21,6 +26,32 @@ from shapleycam.experiments.datasets.opening import open_dataset
 from shapleycam.experiments.engines.local import forks_processes, prepare_ahead
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
+
+
+WAITING = """
+import os, pathlib, time
+
+def wait(_):
+    pathlib.Path("worker").write_text(str(os.getpid()), encoding="utf-8")
+    time.sleep(1000)
+"""
+PROGRAM = """
+import multiprocessing
+from shapleycam.experiments.engines.local import prepare_ahead
+from waiting import wait
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method("forkserver")
+    list(prepare_ahead([0], wait, 1))
+"""
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
+    """Wait for something, which takes long on a machine with much else to do."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def decode_batches(dataset, preprocess, batches, workers):
@@ -63,6 +94,20 @@ class TestOrder:
         assert next(images)[0].index == 0
         images.close()
         assert set(multiprocessing.active_children()) <= others
+
+
+@posix_only
+def test_a_worker_ends_with_a_program_that_is_killed(tmp_path):
+    """A server that forks lives as long as a worker: the worker must look for the program itself."""
+    (tmp_path / "waiting.py").write_text(WAITING, encoding="utf-8")
+    (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
+    program = subprocess.Popen([sys.executable, "program.py"], cwd=tmp_path)
+    worker = tmp_path / "worker"
+    wait_until(lambda: worker.exists() and worker.read_text(encoding="utf-8"))
+    process = psutil.Process(int(worker.read_text(encoding="utf-8")))
+    program.kill()
+    program.wait()
+    wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, seconds=20)
 
 
 class TestProcessesThatAreNotForked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,3 +47,77 @@ def test_a_file_of_a_later_version_is_refused_in_one_line(path):
     ) as e:
         Explanation.load(path)
     assert "\n" not in str(e.value)
+
+
+class Payload:
+    """A pickle that writes a file when it is opened as pickles are."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def with_arrays(path: Path, **arrays) -> Path:
+    """Write the explanation's file again with some arrays exchanged; None leaves one out."""
+    with np.load(path) as file:
+        kept = {name: file[name] for name in file.files} | arrays
+    np.savez(path, **{name: array for name, array in kept.items() if array is not None})
+    return path
+
+
+@pytest.mark.parametrize("name", ["metadata", "values"])
+def test_objects_in_a_file_are_not_unpickled(name, path, tmp_path):
+    trace = tmp_path / "it ran"
+    with_arrays(path, **{name: np.array([Payload(trace)], dtype=object)})
+    with pytest.raises(OptionError, match=r"not an explanation saved by shapleycam \(ValueError: Object arrays"):
+        Explanation.load(path)
+    assert not trace.exists()
+    np.load(path, allow_pickle=True)[name]
+    assert trace.exists()  # the payload was live
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"heatmap": lambda array: array * 2 + 1}, "the heatmap is not between 0 and 1"),
+        ({"heatmap": lambda array: array * np.nan}, "heatmap holds NaN or infinity"),
+        ({"heatmap": lambda array: array[:, :-1]}, "heatmap is of shape"),
+        ({"values": lambda array: array.astype(np.int32)}, "values holds torch.int32"),
+        ({"values": lambda array: array[:0]}, "values is of shape"),
+        ({"values": lambda array: array / 0}, "values holds NaN or infinity"),
+        ({"target": lambda array: array - 10_000}, "target is not the number of a class"),
+        ({"target": lambda array: array[:0]}, "target is of shape"),
+        ({"pictures": lambda array: array[..., :2]}, "pictures of shape"),
+        ({"pictures": lambda _: None}, "KeyError"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_file_that_was_edited_is_refused_in_one_line(change, reason, path):
+    with np.load(path) as file:
+        changed = {name: edit(file[name]) for name, edit in change.items()}
+    with pytest.raises(OptionError) as refused:
+        Explanation.load(with_arrays(path, **changed))
+    assert reason in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("labels", [1, 2], "a name or a label is no text"),
+        ("method", None, "a name or a label is no text"),
+        ("form", "guesses", "the form of the output is 'guesses'"),
+        ("sources", [], "is of shape"),
+        ("sources", [{"name": "a", "photo": None, "box": [0, 0, 1e400, 1]}], "a source is not a name and a box"),
+        ("sources", [{"name": "a", "photo": None, "box": [0, 0]}], "a source is not a name and a box"),
+        ("sources", [{"name": 3, "photo": None, "box": None}], "a source is not a name and a box"),
+    ],
+)
+def test_metadata_that_was_edited_is_refused_in_one_line(field, value, reason, path):
+    with np.load(path) as file:
+        metadata = json.loads(str(file["metadata"])) | {field: value}
+    with pytest.raises(OptionError, match=reason):
+        Explanation.load(with_arrays(path, metadata=np.array(json.dumps(metadata))))

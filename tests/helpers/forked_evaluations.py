@@ -3,7 +3,7 @@
 Each line on standard input is a command: `go DATA OUT MOMENT`. A child is forked, which is as good as a fresh process
 and needs no minute of imports. What happens is said in lines on standard output: the child's number, the images
 measured so far, and how it ended. MOMENT is where it kills itself: "never", or NAME:TIME for the TIMEth call of a
-function in `MOMENTS`.
+function in `MOMENTS`; "command" has the command line run, which says nothing here.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 
 from helpers.small_evaluations import QUICK, RecordingListener, tiny_network
+from shapleycam import Network, cli
 from shapleycam.experiments import RunSettings, chunk, evaluate
 from shapleycam.experiments.storage import FolderStorage
 
@@ -77,7 +79,24 @@ MOMENTS: dict[str, Callable[[int], None]] = {
 }
 
 
+def network() -> Network:
+    """A tiny network, as the command line names it."""
+    return tiny_network()
+
+
+def run_command(data: str, out: str) -> None:
+    """Run the command line; what it prints to stderr is added to a file beside the results."""
+    os.dup2(os.open(f"{out}.err", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    methods = [word for name in QUICK.methods for word in ("--method", name)]
+    options = ["--model", f"{__file__}:network", *methods, "--batch-size", "8", "--workers", "2", "--out", out]
+    sys.argv = ["shapleycam", "evaluate", data, *options, "--quiet"]
+    cli.main()
+
+
 def run(data: str, out: str, moment: str) -> int:
+    if moment == "command":
+        run_command(data, out)
     name, _, time = moment.partition(":")
     if name in MOMENTS:
         MOMENTS[name](int(time))
@@ -101,6 +120,8 @@ def run(data: str, out: str, moment: str) -> int:
 def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
+    for name in ("timm", "pandas", "pyarrow.parquet"):  # what an evaluation imports when it first needs it
+        import_module(name)
     print_event(ready=True)
     for line in sys.stdin:
         _, data, out, moment = line.split()

@@ -213,7 +213,7 @@ def test_every_metric_is_of_the_image_alone():
     methods, objects = [*SOME_METHODS, "pathcam", "sampledshapley"], boxes(4)
     objects[2] = False
     objects[3] = objects[3].roll(5, 0)
-    options = MetricOptions(randomised_stages=2)
+    options = MetricOptions(steps=8, sensitivity_draws=3, randomised_stages=2, shapley_tolerance=0.02)
 
     def measured(places):
         chosen = images[places]

@@ -133,7 +133,8 @@ def test_objects_in_a_file_are_refused_and_never_made(folder, vit, tmp_path, mon
     assert os.environ.get("TORCH_FORCE_WEIGHTS_ONLY_LOAD") == forced
 
 
-def test_code_in_a_folder_is_not_run(folder, tmp_path):
+def test_code_in_a_folder_is_not_run_and_nobody_is_asked(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked whether code may be run"))
     settings = json.loads((folder / "config.json").read_text())
     settings["auto_map"] = {"AutoConfig": "mine.Mine", "AutoModelForImageClassification": "mine.Mine"}
     settings["model_type"] = "mine"

@@ -11,6 +11,7 @@ from shapleycam.cli.console import print_error
 from shapleycam.cli.messages import options_of_command
 from shapleycam.cli.stopping import ending_at_once
 from shapleycam.errors import ShapleyCamError
+from shapleycam.installation import clear_import_errors
 
 REFUSED = 2
 """The exit code where the user can mend what went wrong, as of a wrong option."""
@@ -28,7 +29,8 @@ class Command(TyperCommand):
         options = [name for parameter in self.params for name in (*parameter.opts, *parameter.secondary_opts)]
         with options_of_command(options):
             try:
-                return super().invoke(ctx)
+                with clear_import_errors():
+                    return super().invoke(ctx)
             except ShapleyCamError as error:
                 print_error(str(error))
                 raise typer.Exit(REFUSED) from None

@@ -25,6 +25,7 @@ from shapleycam.models.greyscale import takes_greyscale, to_greyscale
 from shapleycam.models.network import Network, Transform
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.resolve import resolve_network
+from shapleycam.printable import printable_name
 
 _TRIED_IMAGES = 32
 """Images tried at most to find the layers, where only images tell the size of the network's input."""
@@ -59,9 +60,10 @@ class EvaluatedModel:
     def name(self) -> str:
         """Return the name of the model in the results."""
         if isinstance(self.model, str):
-            return self.model
+            return printable_name(self.model)
         network = self.model if isinstance(self.model, Network) else None
-        return (network.name if network else "") or type(network.model if network else self.model).__name__
+        name = (network.name if network else "") or type(network.model if network else self.model).__name__
+        return printable_name(name)
 
     def load(self) -> LoadedModel:
         """Load the model, and find its layers.

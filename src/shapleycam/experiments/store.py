@@ -79,7 +79,7 @@ class Store:
         self.storage = open_storage(location)
         self.manifest = read_manifest(self.storage)
         self._machine = platform.node()
-        self._has_warned = False
+        self._has_unverified = self._has_warned = False
 
     @property
     def images(self) -> int:
@@ -128,15 +128,24 @@ class Store:
         Raises:
             OptionError: the file cannot be read, is damaged, or is another chunk or of another run.
         """
-        expected = self._identity_of(model, chunk)
+        content = self._read(model, chunk)
+        self._warn_of_unverified()
+        return content
+
+    def _read(self, model: str, chunk: range) -> bytes:
+        file, expected = f"{self.storage}/{path_of(model, chunk)}", self._identity_of(model, chunk)
         try:
             content = self.storage.read(path_of(model, chunk))
+        except OSError as error:
+            reason = error.strerror or on_one_line(error)
+            raise OptionError(f"{file}: cannot be read ({reason}); check that it is there and may be read") from None
+        try:
             identity = read_identity(content)
             problem = self._verify_rows(content, expected) if identity is None else _find_difference(identity, expected)
-        except (OSError, ValueError, pa.ArrowException) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:  # of pyarrow
             problem = f"damaged ({on_one_line(error)})"
         if problem:
-            raise _refusal(f"{self.storage}/{path_of(model, chunk)}", problem)
+            raise _refusal(file, problem)
         return content
 
     def verify(self) -> None:
@@ -199,8 +208,9 @@ class Store:
         """Yield the verified files of chunks of models, read by several threads."""
         groups = [chunks[start : start + _READ_IN_TURN] for start in range(0, len(chunks), _READ_IN_TURN)]
         with ThreadPoolExecutor(_READERS) as pool:
-            for contents in pool.map(lambda group: [self.read_chunk(*chunk) for chunk in group], groups):
+            for contents in pool.map(lambda group: [self._read(*chunk) for chunk in group], groups):
                 yield from contents
+        self._warn_of_unverified()
 
     @cached_property
     def _run_identity(self) -> str:
@@ -239,14 +249,18 @@ class Store:
         table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
         if problem := find_row_problem(table, expected):
             return f"not the chunk that belongs there ({problem})"
-        if not self._has_warned:
+        self._has_unverified = True
+        return None
+
+    def _warn_of_unverified(self) -> None:
+        """Warn once of chunks that carry no identity: not where they are read, which threads do."""
+        if self._has_unverified and not self._has_warned:
             self._has_warned = True
             warn(
                 OldRunWarning,
                 f"{self.storage} has chunks of an earlier version, which do not say of which run they are: that they "
                 "belong to it was verified by their models and images alone",
             )
-        return None
 
 
 def _find_difference(identity: ChunkIdentity, expected: ChunkIdentity) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import reprlib
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from shapleycam.errors import ModelError
 from shapleycam.models.torch_file import UnusableFileError, check_torch_file, damaged
 from shapleycam.models.wrappers import PREFIXES
+from shapleycam.regular_files import regular_file_status
 from shapleycam.urls import url_of
 from shapleycam.wording import first_line, on_one_line
 
@@ -81,12 +81,14 @@ def fill_model(model: nn.Module, weights: Mapping[str, Tensor], origin: str) -> 
 def _check_path(path: Path) -> None:
     if (url := url_of(path)) is not None:
         raise ModelError(f"checkpoint {url}: a URL, and URLs are not fetched; download it, and name the file")
-    if path.is_dir():
-        raise ModelError(f"checkpoint {path}: a folder, where a file was expected; name the file in it")
-    if not path.exists():
-        raise ModelError(f"checkpoint {path}: no such file; check the path")
-    if not path.is_file():
-        raise ModelError(f"checkpoint {path}: a pipe or a device, where a file was expected; save it as a file")
+    try:
+        regular_file_status(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelError(f"checkpoint {path}: no such file; check the path") from None
+    except IsADirectoryError:
+        raise ModelError(f"checkpoint {path}: a folder, where a file was expected; name the file in it") from None
+    except OSError as error:
+        raise ModelError(f"checkpoint {path}: cannot be read ({error.strerror}); name a file") from None
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -110,9 +112,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 def _read_torch_file(path: Path) -> dict[str, Tensor]:
     check_torch_file(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
     except Exception as error:  # a damaged file makes torch raise nearly anything

@@ -14,6 +14,8 @@ from shapleycam.models.network import Network, Transform
 from shapleycam.models.transforms import as_transform
 
 _NUMBERED_LABEL = re.compile(r"LABEL_\d+")
+_NO_CODE = {"trust_remote_code": False}
+"""Without it transformers asks on the terminal whether the code of a repository may be run."""
 _REMEDY = "give the name of an image classifier on the hub, or a folder that save_pretrained wrote"
 
 
@@ -29,12 +31,12 @@ def load_from_hugging_face(name: str, *, pretrained: bool) -> Network:
     transformers = import_transformers(full_name)
     classifiers = transformers.AutoModelForImageClassification
     if pretrained:
-        load = partial(classifiers.from_pretrained, name, output_loading_info=True)
+        load = partial(classifiers.from_pretrained, name, output_loading_info=True, **_NO_CODE)
         model, info = build(load, full_name, f"{_REMEDY}; {OTHER_WEIGHTS}")
         _check_complete(info, full_name)
     else:
-        config = build(partial(transformers.AutoConfig.from_pretrained, name), full_name, _REMEDY)
-        model = build(partial(classifiers.from_config, config), full_name, _REMEDY)
+        config = build(partial(transformers.AutoConfig.from_pretrained, name, **_NO_CODE), full_name, _REMEDY)
+        model = build(partial(classifiers.from_config, config, **_NO_CODE), full_name, _REMEDY)
     origin = f"transformers, {name}" if pretrained else UNTRAINED
     preprocess = _load_processor(transformers, name)
     return Network(model.eval(), preprocess, labels_from_config(model), full_name, origin)
@@ -79,6 +81,7 @@ def _check_complete(info: dict[str, Any], name: str) -> None:
 
 def _load_processor(transformers: Any, name: str) -> Transform | None:
     try:
-        return as_transform(transformers.AutoImageProcessor.from_pretrained(name))
+        load = partial(transformers.AutoImageProcessor.from_pretrained, name, **_NO_CODE)
+        return as_transform(load())
     except (OSError, ValueError):  # none was saved with the model: photographs then need preprocess=
         return None

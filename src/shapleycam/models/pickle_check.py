@@ -9,9 +9,10 @@ So only what saved tensors need is let through.
 from __future__ import annotations
 
 import pickletools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import IO, Any
+from io import BufferedReader, BytesIO
+from typing import Any
 
 from shapleycam.models.pickle_rules import (
     ITEM_SIZES,
@@ -26,6 +27,8 @@ from shapleycam.models.pickle_rules import (
 )
 from shapleycam.wording import on_one_line
 
+_PROTOCOL = 2
+
 
 @dataclass(frozen=True)
 class CheckedPickle:
@@ -35,7 +38,7 @@ class CheckedPickle:
     storages: dict[str, int]
 
 
-def check_pickle(file: IO[bytes]) -> CheckedPickle:
+def check_pickle(file: BufferedReader | BytesIO) -> CheckedPickle:
     """Read one pickle of torch.save, up to its end.
 
     Raises:
@@ -55,10 +58,10 @@ class _Reader:
         self.nodes: list[Node] = []
         self.storages: dict[str, int] = {}
 
-    def read(self, file: IO[bytes]) -> CheckedPickle:
+    def read(self, file: BufferedReader | BytesIO) -> CheckedPickle:
         try:
-            for opcode, argument, _ in pickletools.genops(file):
-                self.step(opcode.name, argument)
+            for opcode, argument in _opcodes(file):
+                _STEPS[opcode](self, argument)
             root = self.stack.pop()
         except (ObjectInPickleError, DamagedPickleError):
             raise
@@ -69,13 +72,9 @@ class _Reader:
         check_nesting(self.nodes)
         return CheckedPickle(root, self.storages)
 
-    def step(self, opcode: str, argument: Any) -> None:
-        if opcode not in _STEPS:
-            raise ObjectInPickleError(f"the pickle opcode {opcode}, which torch.save does not write")
-        _STEPS[opcode](self, argument)
-
-    def ignore(self, _: Any) -> None:
-        """PROTO and STOP."""
+    def check_protocol(self, protocol: int) -> None:
+        if protocol != _PROTOCOL:
+            raise ObjectInPickleError(f"a pickle of protocol {protocol}, and torch.save writes {_PROTOCOL}")
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
@@ -163,6 +162,27 @@ _STEPS: dict[str, Callable[[_Reader, Any], None]] = {
     "BUILD": _Reader.set_state,
     "BINPERSID": _Reader.refer_to_storage,
     "MARK": _Reader.mark,
-    **dict.fromkeys(("PROTO", "STOP"), _Reader.ignore),
+    "PROTO": _Reader.check_protocol,
+    "STOP": lambda _reader, _argument: None,
 }
 """What each opcode does that torch.save writes."""
+_OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
+
+
+def _opcodes(file: BufferedReader | BytesIO) -> Iterator[tuple[str, Any]]:
+    """Yield the opcodes of a pickle with their arguments, up to its end; others than the known are not read further.
+
+    It is `pickletools.genops`, but that takes memory for what others say of their length, and warns of names.
+    """
+    while code := file.read(1):
+        opcode = _OPCODES.get(code)
+        if opcode is None or opcode.name not in _STEPS:
+            name = code if opcode is None else opcode.name
+            raise ObjectInPickleError(f"the pickle opcode {name!s}, which torch.save does not write")
+        if opcode.name == "GLOBAL":
+            yield opcode.name, b".".join(file.readline().rstrip(b"\n") for _ in range(2)).decode("utf-8")
+        else:
+            yield opcode.name, opcode.arg.reader(file) if opcode.arg else None
+        if opcode.name == "STOP":
+            return
+    raise DamagedPickleError("it ends before its last opcode")

@@ -96,10 +96,10 @@ def _check_extent(arguments: list[Any]) -> None:
 
 def checked_global(argument: str) -> Global:
     """Return the name of a global that a pickle may hold."""
-    name = Global(argument.replace(" ", "."))
+    name = Global(argument)
     if name in _CALLED or name in ITEM_SIZES or _is_number_type(name):
         return name
-    raise ObjectInPickleError(_OTHER_TENSORS.get(name, f"a {name}"))
+    raise ObjectInPickleError(_OTHER_TENSORS.get(name, f"a {name:.80}"))
 
 
 def _is_number_type(name: str) -> bool:

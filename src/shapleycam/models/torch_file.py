@@ -8,8 +8,8 @@ import tarfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import IO
 
 from shapleycam.models.pickle_check import CheckedPickle, check_pickle
 from shapleycam.models.pickle_rules import DamagedPickleError, Node, ObjectInPickleError
@@ -62,7 +62,7 @@ def damaged(reason: str) -> UnusableFileError:
     return UnusableFileError(f"not a readable torch file ({reason}); {_REMEDY}")
 
 
-def _refuse_unknown(file: IO[bytes], beginning: bytes) -> None:
+def _refuse_unknown(file: BufferedReader, beginning: bytes) -> None:
     """Refuse a file that is neither of the two forms: a pickle by what it holds, others by their first bytes."""
     if not beginning:
         raise damaged("it is empty")
@@ -71,7 +71,7 @@ def _refuse_unknown(file: IO[bytes], beginning: bytes) -> None:
     raise damaged(f"it begins with {beginning[:8]!r}")
 
 
-def _check_archive(file: IO[bytes]) -> None:
+def _check_archive(file: BufferedReader) -> None:
     """Check the zip archive that torch.save writes since torch 1.6."""
     with _raise_damaged(), zipfile.ZipFile(file) as archive:
         _check_members(archive.infolist(), file)
@@ -98,11 +98,10 @@ def _raise_damaged() -> Iterator[None]:
 def _check_content(archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo]) -> CheckedPickle:
     if "data.pkl" not in members or members["data.pkl"].file_size > _PICKLE_LIMIT:
         raise damaged("the archive has no data.pkl, or one that is too large")
-    with archive.open(members["data.pkl"]) as pickle:
-        return check_pickle(pickle)
+    return check_pickle(BytesIO(archive.read(members["data.pkl"])))
 
 
-def _check_members(members: list[zipfile.ZipInfo], file: IO[bytes]) -> None:
+def _check_members(members: list[zipfile.ZipInfo], file: BufferedReader) -> None:
     names = [member.filename for member in members]
     parts = [name.casefold().split("/") for name in names]
     if any(part[-1] == "constants.pkl" or "code" in part for part in parts):
@@ -119,7 +118,7 @@ def _check_members(members: list[zipfile.ZipInfo], file: IO[bytes]) -> None:
         raise damaged("the archive's directory is not where its end says")
 
 
-def _directory_is_at_end(file: IO[bytes], size: int) -> bool:
+def _directory_is_at_end(file: BufferedReader, size: int) -> bool:
     """Return whether the directory lies where the end of the archive says, and right before it.
 
     Python's zipfile looks before the end, torch where it says: in a crafted file they would read two directories.
@@ -136,7 +135,7 @@ def _directory_is_at_end(file: IO[bytes], size: int) -> bool:
     return bool(start + length == end)
 
 
-def _check_legacy(file: IO[bytes]) -> None:
+def _check_legacy(file: BufferedReader) -> None:
     """Check the form of torch before 1.6: five pickles, then the length and the bytes of each storage in turn."""
     *_, content, keys = (check_pickle(file) for _ in range(5))
     if not isinstance(keys.root, Node) or set(keys.root.elements) != content.storages.keys():
@@ -144,7 +143,7 @@ def _check_legacy(file: IO[bytes]) -> None:
     _check_size(file, content)
 
 
-def _check_size(file: IO[bytes], content: CheckedPickle) -> None:
+def _check_size(file: BufferedReader, content: CheckedPickle) -> None:
     expected = sum(8 + size for size in content.storages.values())
     available = os.fstat(file.fileno()).st_size - file.tell()
     if expected != available:

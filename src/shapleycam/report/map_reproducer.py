@@ -26,7 +26,7 @@ from shapleycam.models.building import UNTRAINED
 from shapleycam.models.network import Network
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.resolve import default_device
-from shapleycam.printable import original_name
+from shapleycam.printable import original_name, printable_name
 from shapleycam.regular_files import is_file
 from shapleycam.values.options import EstimatorOptions
 
@@ -85,7 +85,10 @@ class MapReproducer:
     def _load(self, name: str, store: Store) -> Network:
         """Return a model of a run; the last one is cached."""
         if self._network[0] != name:
-            self._network = (name, _load_network(name, store.manifest, trusted=name == self._trusted))
+            self._network = (
+                name,
+                _load_network(name, store.manifest, trusted=name == printable_name(self._trusted or "")),
+            )
         return self._network[1]
 
 
@@ -110,12 +113,12 @@ def _load_network(name: str, manifest: Mapping[str, Any], *, trusted: bool) -> N
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(protocol["seed"])  # so that a model without published weights is always the same
         network = zoo.load_network(
-            name, checkpoint if has_checkpoint else None, pretrained=recorded.get("origin") != UNTRAINED
+            original_name(name), checkpoint if has_checkpoint else None, pretrained=recorded.get("origin") != UNTRAINED
         )
     network = replace(network, preprocess=_preprocess(protocol["preprocess"]) or network.preprocess)
     current = {
         "weights": weights_hash(network.model),
-        "code": code_hash(network.model, name),
+        "code": code_hash(network.model, original_name(name)),
         "preprocess": preprocess_as_data(network.preprocess),
     }
     if changed := list_differences({key: recorded.get(key) for key in current}, current):

@@ -342,13 +342,13 @@ class TestRefused:
 
     @pytest.mark.parametrize("scheme", ["", "ray://"])
     def test_somebody_else_listens(self, environment, scheme, monkeypatch):
-        """Given up after 20 seconds; 5 are enough to see it."""
+        """Given up after 20 seconds; 2 are enough to see it."""
         patience = "shapleycam.experiments.engines.ray.cluster._CONNECT_SECONDS"
         assert pkgutil.resolve_name(patience) == 20
-        monkeypatch.setattr(patience, 5.0)
+        monkeypatch.setattr(patience, 2.0)
         with socket.create_server(("127.0.0.1", 0)) as server:
             address = f"{scheme}127.0.0.1:{server.getsockname()[1]}"
-            with pytest.raises(OptionError, match=f"no Ray cluster at {address} .no answer in 5 seconds"):
+            with pytest.raises(OptionError, match=f"no Ray cluster at {address} .no answer in 2 seconds"):
                 list(Ray(address).run([1], abs, list))
 
     def test_what_is_no_address(self, environment):

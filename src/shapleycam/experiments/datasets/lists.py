@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shapleycam.errors import OptionError
@@ -18,6 +17,7 @@ from shapleycam.experiments.datasets.csv_files import read_csv
 from shapleycam.experiments.datasets.dataset import Label
 from shapleycam.experiments.datasets.files import FileDataset
 from shapleycam.experiments.datasets.labels import labels_of_cells, labels_of_text
+from shapleycam.experiments.datasets.parquet_rows import PARQUET_ERRORS
 from shapleycam.experiments.datasets.relative_names import relative_names
 from shapleycam.printable import printable_name
 from shapleycam.wording import on_one_line
@@ -78,12 +78,12 @@ def _read_parquet(name: str, path: Path) -> _Columns:
             paths = path_column(name, columns)
             labels = label_column(name, columns, paths)
             table = parquet.read(columns=[column for column in (paths, labels) if column is not None])
-    except (OSError, pa.ArrowException) as error:
+        values = [None] * len(table) if labels is None else labels_of_cells(name, labels, table[labels])
+        return table[paths].to_pylist(), values, lambda row: f"row {row + 1}"
+    except PARQUET_ERRORS as error:
         raise OptionError(
             f"{name}: cannot be read as a parquet list ({on_one_line(error)[:200]}); write it again"
         ) from error
-    values = [None] * len(table) if labels is None else labels_of_cells(name, labels, table[labels])
-    return table[paths].to_pylist(), values, lambda row: f"row {row + 1}"
 
 
 def _absolute(name: str, folder: str, cell: object, place: str) -> str:

@@ -16,7 +16,7 @@ from shapleycam.experiments.datasets.columns import PATH_COLUMNS, find_column, l
 from shapleycam.experiments.datasets.dataset import Dataset, Label, open_encoded_image
 from shapleycam.experiments.datasets.described_classes import described_classes, name_labels
 from shapleycam.experiments.datasets.labels import labels_of_cells
-from shapleycam.experiments.datasets.parquet_rows import open_parquet_file, read_cell
+from shapleycam.experiments.datasets.parquet_rows import PARQUET_ERRORS, open_parquet_file, read_cell
 from shapleycam.printable import printable_name
 from shapleycam.wording import on_one_line
 
@@ -47,7 +47,7 @@ class ParquetDataset(Dataset):
             cell = read_cell(source, self.column, row)
         except OSError as error:
             raise ImageError(f"{name}: {source} cannot be read ({reason_of(error)}); check the file") from None
-        except (pa.ArrowException, StopIteration) as error:
+        except (*PARQUET_ERRORS, StopIteration) as error:
             raise ImageError(f"{name}: {source} is damaged ({on_one_line(error)[:200]}); get it again") from None
         content = cell["bytes"] if isinstance(cell, dict) else cell
         if content is None:
@@ -130,7 +130,7 @@ def _schema(source: ByteSource) -> pa.Schema:
     try:
         with source.open() as file:
             return open_parquet_file(file).schema_arrow
-    except (OSError, pa.ArrowException) as error:
+    except PARQUET_ERRORS as error:
         raise _unreadable(source, error) from None
 
 
@@ -172,7 +172,6 @@ def _read_labels(origin: str, source: ByteSource, schema: pa.Schema, label: str 
                 )
             if label is None:
                 return count, [None] * count
-            cells = parquet.read(columns=[label])[label]
-    except (OSError, pa.ArrowException) as error:
+            return count, labels_of_cells(origin, label, parquet.read(columns=[label])[label])
+    except PARQUET_ERRORS as error:
         raise _unreadable(source, error) from None
-    return count, labels_of_cells(origin, label, cells)

@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 
 from shapleycam.experiments.datasets.byte_sources import ByteSource
 
+PARQUET_ERRORS = (OSError, pa.ArrowException, ValueError)
+"""What pyarrow raises for a damaged file; the last for texts that are not UTF-8."""
 _ROWS_AT_A_TIME = 16
 _READ_AHEAD = 1 << 20
 
@@ -25,7 +27,7 @@ def read_cell(source: ByteSource, column: str, row: int) -> Any:
 
     Raises:
         OSError: the file cannot be read, or has changed.
-        pa.ArrowException: it is damaged.
+        pa.ArrowException or ValueError: it is damaged.
     """
     # The signature is among the arguments so that a changed file is opened anew.
     return _reader(source, source.signature(), column, os.getpid()).cell(row)

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing.reduction import ForkingPickler
 from threading import Thread
 from typing import Any, TypeVar
@@ -80,7 +79,7 @@ def prepare_ahead(
         _check_can_be_sent(dataset)
     loader = DataLoader(
         dataset,
-        worker_init_fn=partial(_prepare_worker, None if _start_method() == "forkserver" else os.getpid()),
+        worker_init_fn=_prepare_worker,
         batch_size=None,
         num_workers=workers,
         collate_fn=_unchanged,
@@ -157,20 +156,20 @@ def _check_can_be_sent(dataset: Dataset[Any]) -> None:
         ) from error
 
 
-def _prepare_worker(starter: int | None, _: int) -> None:
-    """Let this worker ignore the terminal's signals, and end when its parent has ended.
+def _prepare_worker(_: int) -> None:
+    """Let this worker ignore the terminal's signals, and end when the program has ended.
 
-    A killed parent sends no message, and its workers would wait. `starter` is the process that started the work; None
-    where the parent is a server that forks for it, which ends with it. On Windows a process keeps its parent's number,
-    and torch's own watch ends the worker.
+    A killed program sends no message, and its workers would wait. The system tells a worker that the program has ended,
+    except one that was forked before others, which hold the program's end of its pipe too; such a worker gets another
+    parent.
     """
     for number in _OF_THE_TERMINAL:  # where they could not be held back
         signal.signal(number, signal.SIG_IGN)
-    parent = os.getppid() if starter is None else starter
+    program, parent = multiprocessing.parent_process(), os.getppid()
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_PARENT_CHECK_SECONDS)
+        while program is not None and program.is_alive() and os.getppid() == parent:
+            program.join(_PARENT_CHECK_SECONDS)
         os._exit(1)
 
     Thread(target=watch, daemon=True).start()

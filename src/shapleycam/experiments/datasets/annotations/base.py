@@ -16,6 +16,8 @@ from shapleycam.regular_files import open_regular_file, regular_file_status
 
 FILE_LIMIT = 1 << 30
 """An annotation file of more bytes than this is not read."""
+_MASK_LIMIT = 1 << 31
+"""Pixels of all masks of one photograph, each a byte of memory."""
 
 
 class Annotations(ABC):
@@ -88,6 +90,19 @@ def read_content(path: Path, limit: int = FILE_LIMIT) -> bytes:
             return file.read(limit)
     except OSError as error:
         raise ImageError(f"{name}: cannot be read ({error.strerror}); check the path and its permissions") from None
+
+
+def check_masks(origin: str, count: int, width: int, height: int) -> None:
+    """Refuse masks of one photograph that would not fit into memory together.
+
+    Raises:
+        ImageError: they have too many pixels.
+    """
+    if count * width * height > _MASK_LIMIT:
+        raise ImageError(
+            f"{origin}: {count} masks of {width} x {height} pixels on one photograph; expected at most "
+            f"{_MASK_LIMIT:,} pixels together, make them smaller"
+        )
 
 
 def fingerprint_of(annotations: Annotations, names: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapleycam.errors import ImageError
-from shapleycam.experiments.datasets.annotations.base import Annotations, NameIndex, read_content
+from shapleycam.experiments.datasets.annotations.base import Annotations, NameIndex, check_masks, read_content
 from shapleycam.experiments.datasets.regions import Region
 from shapleycam.experiments.datasets.shapes import decode_run_lengths, mask_from_polygons, mask_from_run_lengths
 from shapleycam.images import PIXEL_LIMIT, Box
@@ -37,8 +37,10 @@ class CocoAnnotations(Annotations):
         entry = self._index.entry_of(name)
         if entry is None:
             return None
+        objects, size = self._objects[entry], self._images[entry][1]
         try:
-            return [self._region(fields, self._images[entry][1]) for fields in self._objects[entry]]
+            check_masks(f"{self.origin}: {name}", sum(bool(fields["segmentation"]) for fields in objects), *size)
+            return [self._region(fields, size) for fields in objects]
         except (TypeError, ValueError, KeyError, IndexError, OverflowError, AttributeError) as error:
             raise ImageError(
                 f"{self.origin}: an annotation of {name} is damaged ({error!r:.200}); correct it"

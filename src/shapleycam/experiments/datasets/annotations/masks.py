@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from shapleycam.errors import ImageError
-from shapleycam.experiments.datasets.annotations.base import Annotations, NameIndex, read_content
+from shapleycam.experiments.datasets.annotations.base import Annotations, NameIndex, check_masks, read_content
 from shapleycam.experiments.datasets.dataset import open_encoded_image
 from shapleycam.experiments.datasets.regions import Region
-from shapleycam.images import PIXEL_LIMIT
+from shapleycam.images import check_before_decoding
 from shapleycam.wording import on_one_line
 
 VOID = 255
@@ -49,14 +50,14 @@ def _read_regions(path: Path) -> list[Region]:
         return [Region(None, mask=values != 0, size=size)]
     if len(labels) > _MAX_VALUES:
         raise ImageError(f"{path}: {len(labels)} different values; expected a mask of at most {_MAX_VALUES}")
+    check_masks(str(path), len(labels), *size)
     return [Region(value, mask=values == value, size=size) for value in labels if value != VOID]
 
 
-def _read_values(path: Path) -> tuple[NDArray[np.int64], bool]:
+def _read_values(path: Path) -> tuple[NDArray[Any], bool]:
     """Return the numbers in a mask (height, width), and whether they are those of a palette."""
     image = open_encoded_image(read_content(path), str(path))
-    if image.width * image.height > PIXEL_LIMIT:
-        raise ImageError(f"{path}: over the limit of {PIXEL_LIMIT:,} pixels; make it smaller")
+    check_before_decoding(image, str(path))
     try:
         values = _to_numbers(image)
     except Exception as error:  # Pillow's readers raise errors of any type on a damaged file
@@ -66,8 +67,8 @@ def _read_values(path: Path) -> tuple[NDArray[np.int64], bool]:
     return values, image.mode == "P"
 
 
-def _to_numbers(image: Image.Image) -> NDArray[np.int64]:
+def _to_numbers(image: Image.Image) -> NDArray[Any]:
     """Return the pixels as numbers (height, width); (height, width, channels) of a picture in colours."""
-    values = np.asarray(image).astype(np.int64)
+    values = np.asarray(image)
     grey = image.mode == "RGB" and (values == values[..., :1]).all()
     return values[..., 0] if grey else values

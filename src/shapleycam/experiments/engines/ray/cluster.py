@@ -86,7 +86,7 @@ def _check_is_ray(address: str) -> None:
     See docs/decisions.md, "A cluster is joined by another process first".
     """
     try:
-        probe = subprocess.run(  # noqa: S603
+        probe = subprocess.run(  # noqa: S603  # nosec B603  # this Python, a fixed text
             [sys.executable, "-c", _PROBE, address],
             capture_output=True,
             text=True,

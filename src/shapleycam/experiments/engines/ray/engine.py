@@ -101,7 +101,7 @@ def _unpack(ray: Any, messages: Iterator[bytes]) -> Iterator[Any]:
     """Yield the results in the actors' messages; warn of what they warned of, and raise their errors."""
     try:
         for message in messages:
-            result, caught = pickle.loads(message)  # noqa: S301  what this engine has pickled itself
+            result, caught = pickle.loads(message)  # noqa: S301  # nosec B301  # what this engine has pickled itself
             for category, text in caught:
                 warn(category, text)
             if isinstance(result, ShapleyCamError):

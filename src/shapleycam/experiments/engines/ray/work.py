@@ -44,7 +44,7 @@ def stream_results(work: Work) -> Generator[bytes, None, None]:
     left = {index: pickle.dumps(item) for index, item in enumerate(work.items)}
     received = dict.fromkeys(left, 0)
     # Where Ray placed the counter on another node and that node leaves, it starts from 0 elsewhere.
-    tries = start_actor_on_this_node(ray, _TryCounter, max_restarts=-1, max_task_retries=-1)
+    tries = start_actor_on_this_node(ray, _make_counter_class(), max_restarts=-1, max_task_retries=-1)
     losses = 0
     while left:
         try:
@@ -104,16 +104,23 @@ class Driver:
         return next(self._messages, None)
 
 
-class _TryCounter:
-    """Counts how often each item was begun, in a process of its own that the death of a worker does not reach."""
+def _make_counter_class() -> type:
+    """Return the class that counts how often each item was begun.
 
-    def __init__(self) -> None:
-        self.counts: dict[int, int] = {}
+    It runs in a process of its own, which the death of a worker does not reach. Ray sends a local class as its code, so
+    that this process does not import torch and all of this package, as it would to find a class of a module.
+    """
 
-    def count(self, index: int) -> int:
-        """Return how often an item was begun, this time included."""
-        self.counts[index] = self.counts.get(index, 0) + 1
-        return self.counts[index]
+    class TryCounter:
+        def __init__(self) -> None:
+            self.counts: dict[int, int] = {}
+
+        def count(self, index: int) -> int:
+            """Return how often an item was begun, this time included."""
+            self.counts[index] = self.counts.get(index, 0) + 1
+            return self.counts[index]
+
+    return TryCounter
 
 
 class _Actor:
@@ -145,7 +152,7 @@ class _Actor:
 
     def _results(self, content: bytes) -> Iterator[Any]:
         """Yield the results of an item; an error is a result too, and raised in the user's process."""
-        value: Any = pickle.loads(content)  # noqa: S301  what this engine has pickled itself
+        value: Any = pickle.loads(content)  # noqa: S301  # nosec B301  # what this engine has pickled itself
         if isinstance(value, ShapleyCamError):
             yield value
             return
@@ -171,7 +178,7 @@ def _change_folder(folder: str) -> None:
 def _prepare_row(batch: pa.Table, prepare: Callable[[Any], Any], folder: str) -> pa.Table:
     """Return a row with the item prepared, or with the error in its place: the first step, by a task."""
     _change_folder(folder)
-    value: Any = pickle.loads(batch["content"][0].as_py())  # noqa: S301
+    value: Any = pickle.loads(batch["content"][0].as_py())  # noqa: S301  # nosec B301  # as above
     try:
         value = prepare(value)
     except Exception as error:  # noqa: BLE001  raised in the user's process

@@ -1,0 +1,202 @@
+"""Signals that stop a command: one line, an exit code that shells know, and no traceback whatever comes at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import typer
+
+from shapleycam.cli.stopping import Stopped, ending_at_once, stopping
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+AT_ONCE = "note: stopped; what was measured is kept, and the same command goes on from there\n"
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """Put back the handlers that a stopped command leaves ignoring its signals."""
+    before = {name: signal.getsignal(getattr(signal, name)) for name in SIGNALS}
+    yield
+    for name, handler in before.items():
+        signal.signal(getattr(signal, name), handler)
+
+
+@pytest.fixture
+def forked(tmp_path) -> Callable[[Callable[[], object]], tuple[int, str]]:
+    """Calls a function in a forked process, and returns its exit code and what it wrote to stderr."""
+
+    def call(do: Callable[[], object]) -> tuple[int, str]:
+        file = tmp_path / "stderr"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of forks of processes with threads
+            child = os.fork()
+        if child == 0:
+            os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+            sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115
+            code = 0
+            try:
+                do()
+            except typer.Exit as exit_:
+                code = exit_.exit_code
+            except BaseException:  # noqa: BLE001  # as Python ends
+                sys.excepthook(*sys.exc_info())
+                code = 1
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        return os.waitstatus_to_exitcode(status), Path(file).read_text(encoding="utf-8")
+
+    return call
+
+
+def send(name: str = "SIGINT") -> None:
+    signal.raise_signal(getattr(signal, name))
+
+
+def stopped_by(do: Callable[[], object], line: Callable[[], str] = lambda: "stopped") -> int:
+    """Call a function that is stopped, and return the exit code."""
+    with pytest.raises(typer.Exit) as caught, stopping(line):
+        do()
+    return caught.value.exit_code
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_the_first_signal_lets_the_command_clean_up(name, capsys):
+    cleaned = []
+
+    def do() -> None:
+        try:
+            send(name)
+            pytest.fail("goes on")
+        finally:
+            cleaned.append("all")
+
+    assert stopped_by(do, lambda: f"stopped; cleaned up: {cleaned}") == 128 + getattr(signal, name)
+    assert capsys.readouterr().err == "note: stopped; cleaned up: ['all']\n"
+    send(name)  # ignored: the command is at its end
+
+
+def test_another_exception_that_was_made_of_it_is_a_stop_too(capsys):
+    """Some packages turn whatever interrupts their import into an ImportError."""
+
+    def do() -> None:
+        try:
+            send()
+        except KeyboardInterrupt:
+            raise ImportError("cannot be imported") from None
+
+    assert stopped_by(do) == 130
+    assert capsys.readouterr().err == "note: stopped\n"
+
+
+def test_a_signal_whose_exception_was_swallowed_is_a_stop_too(capsys):
+    def do() -> None:
+        with suppress(KeyboardInterrupt):
+            send()
+
+    assert stopped_by(do) == 130
+    assert capsys.readouterr().err == "note: stopped\n"
+
+
+def test_a_package_that_answers_sigterm_by_an_exit(capsys):
+    """As Ray does, which has a handler of its own."""
+    assert stopped_by(lambda: sys.exit(1)) == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == "note: stopped\n"
+
+
+def test_without_a_signal_nothing_changes(capsys):
+    before = [signal.getsignal(getattr(signal, name)) for name in SIGNALS]
+    with stopping(lambda: "stopped"):
+        pass
+    with pytest.raises(ValueError, match="mine"), stopping(lambda: "stopped"):
+        raise ValueError("mine")
+    with ending_at_once():
+        pass
+    assert [signal.getsignal(getattr(signal, name)) for name in SIGNALS] == before
+    assert capsys.readouterr().err == ""
+
+
+def test_a_signal_that_the_process_was_started_to_ignore_stays_ignored():
+    """As by nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with ending_at_once(), stopping(lambda: "stopped"):
+        send("SIGHUP")
+
+
+def test_the_second_signal_ends_the_process_at_once(forked):
+    def do() -> None:
+        with ending_at_once(), stopping(lambda: "never printed"):
+            try:
+                send()
+            finally:
+                send("SIGTERM")
+                sys.stderr.write("goes on\n")
+
+    assert forked(do) == (128 + signal.SIGTERM, AT_ONCE)
+
+
+def test_signals_after_the_line_are_ignored(forked):
+    def do() -> None:
+        try:
+            with ending_at_once(), stopping(lambda: "stopped"):
+                send()
+        finally:
+            send()
+
+    assert forked(do) == (130, "note: stopped\n")
+
+
+def test_a_signal_inside_a_finaliser_ends_the_process_at_once(forked):
+    class Finalised:
+        def __del__(self) -> None:
+            send()
+
+    def do() -> None:
+        with stopping(lambda: "never printed"):
+            Finalised()
+            sys.stderr.write("goes on\n")
+
+    assert forked(do) == (130, AT_ONCE)
+
+
+def test_a_signal_before_there_is_anything_to_clean_up(forked):
+    def do() -> None:
+        with ending_at_once():
+            send("SIGHUP")
+            sys.stderr.write("goes on\n")
+
+    assert forked(do) == (128 + signal.SIGHUP, AT_ONCE)
+
+
+def test_a_worker_that_has_just_been_forked_says_nothing(forked):
+    def do() -> None:
+        with stopping(lambda: "never printed"):
+            worker = os.fork()
+            if worker == 0:
+                send()
+            _, status = os.waitpid(worker, 0)
+            raise typer.Exit(os.waitstatus_to_exitcode(status))
+
+    assert forked(do) == (130, "")
+
+
+def test_a_terminal_that_is_gone(forked):
+    def do() -> None:
+        with stopping(lambda: "stopped"):
+            os.close(2)
+            send("SIGHUP")
+
+    assert forked(do) == (128 + signal.SIGHUP, "")
+
+
+def test_stopped_is_an_interrupt():
+    """So that code which cleans up after Ctrl-C does so here."""
+    assert issubclass(Stopped, KeyboardInterrupt)
