@@ -63,7 +63,7 @@ def make_tar(where: Path, rows: Rows) -> object:
 
 
 def make_hugging_face(where: Path, rows: Rows) -> object:
-    datasets = pytest.importorskip("datasets", minversion="3")  # not the folder of these tests
+    datasets = pytest.importorskip("datasets", minversion="4")  # not the folder of these tests
     names = sorted({label for label, _, _ in rows})
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=names)})
     columns = {

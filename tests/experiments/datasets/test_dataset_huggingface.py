@@ -12,7 +12,7 @@ from shapleycam.errors import ImageError, OptionError
 from shapleycam.experiments.datasets.opening import open_dataset
 from shapleycam.images import open_photograph
 
-datasets = pytest.importorskip("datasets", minversion="3")  # not the folder of these tests
+datasets = pytest.importorskip("datasets", minversion="4")  # not the folder of these tests
 
 
 def png(value: int) -> dict[str, object]:
