@@ -162,15 +162,17 @@ def summary(samples: list[Sample], tally: Tally, judged: list[Verdict], seed: in
     faults = "\n".join(f"```\n{fault}\n```" for fault in tally.faults[:10])
     return f"""# A long-running service
 
-`python bench/soak.py`: {samples[-1].minutes:.0f} minutes of mixed calls in one process, by 2 to 4 threads at once,
-seed {seed}, commit {commit or "unknown"}.
+`python bench/soak.py`: {samples[-1].minutes:.0f} minutes of mixed calls in one process, by 2 to 4 threads at once
+with PyTorch's threads at {torch.get_num_threads()}, seed {seed}, commit {commit or "unknown"}.
 
 {machine("timm", "torchvision")}
 
 Measured after each round, when no call runs, {len(samples)} times: memory after glibc's `malloc_trim` (trimmed_mb,
 uss_mb), which gives back what the allocator keeps for later calls, and before it (rss_mb), of which nothing is asked.
 Flat means that the median of the last quarter of the time is within 1 % of that of the second quarter; files, threads
-and temporary files are to be the same. The slope is Theil and Sen's, from the second quarter on.
+and temporary files are to be the same. RSS (trimmed_mb) may fall: it counts pages of library files, which the kernel
+takes away where other processes need memory; USS (uss_mb) is the process's own. The slope is Theil and Sen's, from the
+second quarter on.
 
 | | second quarter | last quarter | change | slope an hour | as it should be |
 |---|---|---|---|---|---|

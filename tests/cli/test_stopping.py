@@ -106,6 +106,12 @@ def test_a_signal_whose_exception_was_swallowed_is_a_stop_too(capsys):
     assert capsys.readouterr().err == "note: stopped\n"
 
 
+def test_a_package_that_answers_sigterm_by_an_exit(capsys):
+    """As Ray does, which has a handler of its own."""
+    assert stopped_by(lambda: sys.exit(1)) == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == "note: stopped\n"
+
+
 def test_without_a_signal_nothing_changes(capsys):
     before = [signal.getsignal(getattr(signal, name)) for name in SIGNALS]
     with stopping(lambda: "stopped"):

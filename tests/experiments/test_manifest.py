@@ -151,6 +151,7 @@ def test_an_edited_manifest_is_refused_in_one_line_or_harmless(written_run, data
         (("dataset", "images"), 7.0, "dataset.images is 7.0, expected a whole number of 1 or more"),
         (("order",), ["vgg16", "vgg16"], "order is ['vgg16', 'vgg16'], expected the models ['resnet18', 'vgg16']"),
         (("order",), [], "order is [], expected the models"),
+        (("dataset", "images"), 10**30, "dataset.images is 1000000000000000000000000000000, expected at most 10000000"),
         (("models", "vgg16", "origin"), [], "models.vgg16.origin is [], expected a text or null"),
         (("protocol", "metrics"), [], "protocol.metrics is empty"),
         (("protocol", "preprocess", "mean"), 0.5, "protocol.preprocess.mean is 0.5, expected a list"),

@@ -103,23 +103,14 @@ def test_utilities_share_the_first_pass(shots, tmp_path):
     assert counted_passes(evaluation) == (3, 2)
 
 
-def test_the_class_rule_takes_a_pass(shots, tmp_path):
-    protocol = protocol_of("gradcam", "complexity", class_rule="correct")
+@pytest.mark.parametrize(("rule", "forward"), [("prediction", 1), ("label", 1), ("correct", 2)])
+def test_the_rule_that_compares_with_the_prediction_takes_a_pass(shots, tmp_path, rule, forward):
+    protocol = protocol_of("gradcam", "complexity", class_rule=rule)
     listed = tmp_path / "list.csv"
     lines = [f"{shots / f'{index:04d}.jpg'},{index}\n" for index in range(IMAGES)]
     listed.write_text("".join(["path,label\n", *lines]), encoding="utf-8")
     (trial,) = run_trials(evaluation_of(listed, tmp_path / "out", protocol))
-    assert trial.passes.forward == 2
-
-
-def test_labels_of_a_regression(shots, tmp_path):
-    """A utility without a predicted class, which only the label can name."""
-    protocol = protocol_of("gradcam", "complexity", utilities=("value",), class_rule="label")
-    listed = tmp_path / "list.csv"
-    lines = [f"{shots / f'{index:04d}.jpg'},{index}\n" for index in range(IMAGES)]
-    listed.write_text("".join(["path,label\n", *lines]), encoding="utf-8")
-    (trial,) = run_trials(evaluation_of(listed, tmp_path / "out", protocol))
-    assert trial.passes == Passes(forward=1, backward=1)
+    assert trial.passes.forward == forward
 
 
 def test_the_published_protocol_takes_what_the_documentation_says():

@@ -14,7 +14,7 @@ from shapleycam import Explainer
 from shapleycam.errors import OptionError
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning")
-PLACES = 30
+PLACES = 16
 """How many of some hundred places are tried for each method."""
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from shapleycam.cams.bases import EXACT, FIRST, PATH, RANDOM, SAMPLED, SECOND, Basis
-from shapleycam.cams.names import METHOD_NAMES
 from shapleycam.cams.spreads import (
     ACTIVATION_WEIGHTED,
     ELEMENTWISE,
@@ -238,7 +237,7 @@ _ROWS = (
     ),
 )
 
-METHODS = {method.name: method for method in sorted(_ROWS, key=lambda row: METHOD_NAMES.index(row.name))}
+METHODS = {method.name: method for method in _ROWS}
 """All methods by name."""
 
 _ALIASES = {"gradcamplusplus": "gradcam++", "gradcampp": "gradcam++", "gradcamelementwise": "gradcam-e"}

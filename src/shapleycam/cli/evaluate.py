@@ -137,7 +137,7 @@ def evaluate(
 
     remote = engine.make_engine()
     protocol = measured.protocol(estimator)
-    with notes(quiet=quiet):
+    with notes(quiet=action.quiet):
         dataset = open_dataset(data, measured.limit)
     evaluation = Evaluation(
         tuple(networks.model or [options.DEFAULT_MODEL]),

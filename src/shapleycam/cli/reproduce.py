@@ -48,7 +48,7 @@ def reproduce(
     models = model or list(paper.NETWORKS)
     if unknown := [name for name in models if name not in paper.NETWORKS]:
         raise OptionError(f"--model {unknown[0]}: not in the paper's tables; {nearest(unknown[0], paper.NETWORKS)}")
-    with notes(quiet=quiet):
+    with notes(quiet=action.quiet):
         dataset = open_dataset(imagenet, limit)
     evaluation = Evaluation(
         tuple(models),

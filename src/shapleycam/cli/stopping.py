@@ -52,6 +52,7 @@ def stopping(describe: Callable[[], str]) -> Iterator[None]:
     """
     process = os.getpid()
     received: list[int] = []
+    exit_code = 0
 
     def handle(number: int, _: object) -> None:
         received.append(number)
@@ -63,9 +64,11 @@ def stopping(describe: Callable[[], str]) -> Iterator[None]:
     try:
         with _ending_where_lost(received):
             yield
-    except BaseException as error:
-        # Code that was interrupted may have made another exception of `Stopped`.
-        if not received and not isinstance(error, KeyboardInterrupt):
+    except (KeyboardInterrupt, SystemExit) as error:
+        # Packages with handlers of their own, such as Ray, answer SIGTERM by SystemExit.
+        exit_code = 128 + (signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM)
+    except BaseException:
+        if not received:  # otherwise code that was interrupted has made another exception of `Stopped`
             raise
     else:
         if not received:
@@ -78,7 +81,7 @@ def stopping(describe: Callable[[], str]) -> Iterator[None]:
         _handle_signals(signal.SIG_IGN)  # nothing is left to be done but to end
     with suppress(OSError):  # the terminal may be gone
         print_note(line)
-    raise typer.Exit(128 + (received or [signal.SIGINT])[0]) from None
+    raise typer.Exit(128 + received[0] if received else exit_code) from None
 
 
 @contextmanager

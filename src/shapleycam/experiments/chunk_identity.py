@@ -83,7 +83,7 @@ def read_identity(content: bytes) -> ChunkIdentity | None:
         fields, _ = json.JSONDecoder().raw_decode(footer, start)
         identity = ChunkIdentity(fields["run"], fields["model"], range(fields["first"], fields["last"] + 1))
         unsealed = _replace_last(content, fields["sha256"], _UNSEALED)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"the identity that it carries cannot be read: {type(error).__name__}") from None
     if hashlib.sha256(unsealed).hexdigest() != fields["sha256"]:
         raise ValueError("its bytes are not those that were written: its SHA-256 is another")

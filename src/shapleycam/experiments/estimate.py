@@ -132,8 +132,9 @@ def _count_passes_at(evaluator: LayerEvaluator, batch: Sequence[DecodedImage]) -
     traced_batch = evaluator.explainer.trace(evaluator.to_batch(batch), protocol.methods, utilities[0])
     passes = most = shared_passes(protocol)
     own_maps = [[method] for method in protocol.methods]
-    labels = [evaluator.metadata.classes[image.index] for image in batch]
-    target = labels if protocol.class_rule == "label" else None
+    classes = [evaluator.metadata.classes[image.index] for image in batch]
+    labels = [label for label in classes if label is not None]
+    target = labels if protocol.class_rule == "label" and len(labels) == len(batch) else None
     for utility in utilities:
         explanations = traced_batch.compare(protocol.methods, target, utility, protocol.estimator_options)
         players = traced_batch.game(target, utility, protocol.players).n_players

@@ -9,6 +9,9 @@ from typing import Any, TypeAlias, get_args
 from shapleycam.experiments.differences import shortened
 from shapleycam.experiments.rules import ClassRule, ObjectRule
 
+_MOST_CHUNKS = 10_000_000
+"""Three times those of a hundred million images: more would fill the memory before any file is looked for."""
+
 
 @dataclass(frozen=True)
 class _Value:
@@ -128,6 +131,9 @@ def find_manifest_problem(manifest: Any, formats: Sequence[int]) -> str | None:
     order, models = manifest["order"], manifest["models"]
     if not order or len(set(order)) < len(order) or set(order) != set(models):
         return f"order is {shortened(order)}, expected the models {shortened(list(models))}, each once"
+    images, chunk_size = manifest["dataset"]["images"], manifest["images_per_part"]
+    if images > chunk_size * _MOST_CHUNKS:
+        return f"dataset.images is {images}, expected at most {_MOST_CHUNKS} chunks of images_per_part, {chunk_size}"
     if not manifest["protocol"]["metrics"]:
         return "protocol.metrics is empty"
     return None

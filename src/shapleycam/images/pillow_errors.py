@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from contextlib import contextmanager
+from typing import Literal, NamedTuple, TypeAlias
 
 from PIL import Image, UnidentifiedImageError
 
 from shapleycam.errors import ImageError
-from shapleycam.process_switches import ProcessSwitch
+from shapleycam.warning_filters import ignoring_warnings_of
 from shapleycam.wording import on_one_line
 
 PIXEL_LIMIT = 80_000_000
@@ -45,24 +44,7 @@ _WORDS: dict[Origin, _Words] = {
 }
 
 
-_PILLOW = r"PIL(?:\.|$)"
-"""Pillow's modules, as a pattern by which our entries among the filters of warnings are known."""
-
-
-def _filter_warnings() -> None:
-    """Ignore Pillow's warnings, but raise that of a decompression bomb."""
-    warnings.filterwarnings("ignore", module=_PILLOW)
-    warnings.filterwarnings("error", category=Image.DecompressionBombWarning, module=_PILLOW)
-
-
-def _remove_filters() -> None:
-    for entry in [entry for entry in warnings.filters if getattr(entry[3], "pattern", None) == _PILLOW]:
-        with suppress(ValueError):  # another thread has replaced the list
-            cast("list[Any]", warnings.filters).remove(entry)
-
-
-_PILLOW_WARNINGS = ProcessSwitch(_filter_warnings, _remove_filters)
-"""Not `warnings.catch_warnings`: see docs/decisions.md, "Threads do not restore each other's warning filters"."""
+_PILLOW_WARNINGS = ignoring_warnings_of(r"PIL(?:\.|$)", raised=Image.DecompressionBombWarning)
 
 
 @contextmanager

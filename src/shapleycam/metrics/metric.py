@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ class Metric:
     Attributes:
         name: how it is called in Python, in files and on the command line.
         title: short, for the heads of tables.
+        reference: module and name of `function` in the package, as "metrics.maps:coherency".
         needs: the arguments of `function`, in order: names of quantities (`metrics.quantities`) or other metrics.
         better: which numbers are good.
         source: where the metric was published.
@@ -34,6 +36,7 @@ class Metric:
 
     name: str
     title: str
+    reference: str
     needs: tuple[str, ...]
     better: Direction
     source: str
@@ -44,6 +47,5 @@ class Metric:
     @property
     def function(self) -> Callable[..., Tensor]:
         """Return the function that computes the metric: one number for each image, (b,)."""
-        from shapleycam.metrics.functions import FUNCTIONS  # not before it is called: it imports torch
-
-        return FUNCTIONS[self.name]
+        function: Callable[..., Tensor] = resolve_name(f"shapleycam.{self.reference}")  # not before: it imports torch
+        return function

@@ -1,6 +1,6 @@
 """The one table of metrics, read by the command line, the results, the documentation and the tests.
 
-Their functions are in `metrics.functions`, since tables of results are made without torch.
+A row names its function, which is imported when it is first called, since tables of results are made without torch.
 """
 
 from __future__ import annotations
@@ -20,17 +20,27 @@ _ROWS = (
     Metric(
         "average_drop",
         "AD",
+        "metrics.confidence:average_drop",
         ("score", "kept_score"),
         "low",
         _CHATTOPADHAY,
         in_paper=True,
     ),
-    Metric("coherency", "Coh", ("heatmap", "kept_heatmap"), "high", _POPPI, in_paper=True),
-    Metric("complexity", "Com", ("heatmap",), "low", _POPPI, in_paper=True),
-    Metric("adcc", "ADCC", ("coherency", "complexity", "average_drop"), "high", _POPPI, in_paper=True),
+    Metric("coherency", "Coh", "metrics.maps:coherency", ("heatmap", "kept_heatmap"), "high", _POPPI, in_paper=True),
+    Metric("complexity", "Com", "metrics.maps:complexity", ("heatmap",), "low", _POPPI, in_paper=True),
+    Metric(
+        "adcc",
+        "ADCC",
+        "metrics.confidence:adcc",
+        ("coherency", "complexity", "average_drop"),
+        "high",
+        _POPPI,
+        in_paper=True,
+    ),
     Metric(
         "increase_in_confidence",
         "IC",
+        "metrics.confidence:increase_in_confidence",
         ("score", "kept_score"),
         "high",
         _CHATTOPADHAY,
@@ -39,17 +49,21 @@ _ROWS = (
     Metric(
         "average_drop_in_deletion",
         "ADD",
+        "metrics.confidence:average_drop_in_deletion",
         ("score", "removed_score"),
         "high",
         "Jung & Oh 2021",
         in_paper=True,
     ),
-    Metric("insertion", "Ins", ("insertion_curve",), "high", _RISE),
-    Metric("deletion", "Del", ("deletion_curve",), "low", _RISE),
-    Metric("road", "ROAD", ("least_first", "most_first"), "high", "Rong 2022, arXiv:2202.00449"),
+    Metric("insertion", "Ins", "metrics.confidence:insertion", ("insertion_curve",), "high", _RISE),
+    Metric("deletion", "Del", "metrics.confidence:deletion", ("deletion_curve",), "low", _RISE),
+    Metric(
+        "road", "ROAD", "metrics.confidence:road", ("least_first", "most_first"), "high", "Rong 2022, arXiv:2202.00449"
+    ),
     Metric(
         "arcc",
         "ARCC",
+        "metrics.confidence:arcc",
         ("coherency", "complexity", "road"),
         "high",
         "Domeniconi 2026, arXiv:2605.14641",
@@ -57,6 +71,7 @@ _ROWS = (
     Metric(
         "pointing_game",
         "Point",
+        "metrics.maps:pointing_game",
         ("heatmap", "objects", "pointing_tolerance"),
         "high",
         "Zhang 2016, arXiv:1608.00507",
@@ -64,6 +79,7 @@ _ROWS = (
     Metric(
         "energy_pointing",
         "Energy",
+        "metrics.maps:energy_pointing",
         ("heatmap", "objects"),
         "high",
         "Score-CAM, Wang 2020, arXiv:1910.01279",
@@ -71,6 +87,7 @@ _ROWS = (
     Metric(
         "max_sensitivity",
         "Sens",
+        "metrics.stability:max_sensitivity",
         ("values", "disturbed_values"),
         "low",
         "Yeh 2019, arXiv:1901.09392",
@@ -79,6 +96,7 @@ _ROWS = (
     Metric(
         "randomisation_spearman",
         "Rand ρ",
+        "metrics.stability:randomisation_spearman",
         ("values", "randomised_values"),
         "low",
         _ADEBAYO,
@@ -87,6 +105,7 @@ _ROWS = (
     Metric(
         "randomisation_ssim",
         "Rand SSIM",
+        "metrics.stability:randomisation_ssim",
         ("values", "randomised_values", "heatmap"),
         "low",
         _ADEBAYO,
@@ -95,6 +114,7 @@ _ROWS = (
     Metric(
         "shapley_error",
         "φ error",
+        "values.distance:relative_error",
         ("player_values", "true_values"),
         "low",
         "ours: ‖φ̂ - φ‖ / ‖φ‖",
@@ -103,6 +123,7 @@ _ROWS = (
     Metric(
         "shapley_spearman",
         "φ rank",
+        "values.distance:rank_correlation",
         ("player_values", "true_values"),
         "high",
         "ours: Spearman(φ̂, φ)",
@@ -111,6 +132,7 @@ _ROWS = (
     Metric(
         "efficiency_gap",
         "Gap",
+        "values.distance:efficiency_gap",
         ("player_values", "grand"),
         "low",
         "ours: |Σφ̂ - v(N)| / |v(N)|",

@@ -14,7 +14,6 @@ from torch.nn.functional import logsigmoid
 from shapleycam.errors import OptionError, nearest
 from shapleycam.names import canonical_name
 from shapleycam.tracing.score_conversion import OutputKind
-from shapleycam.utilities.names import UTILITY_NAMES
 from shapleycam.utilities.utility import Function, Utility, as_logits
 
 Output = Float[Tensor, "b *classes"]
@@ -114,8 +113,8 @@ _ROWS = (
     _of_labels("sigmoid_probability", sigmoid_probability, "σ(z_c)", "of such a label; saturates"),
     _VALUE,
 )
-UTILITIES = {utility.name: utility for utility in sorted(_ROWS, key=lambda row: UTILITY_NAMES.index(row.name))}
-"""The utilities by name; a new one is a function above, a row here, and a name in `utilities.names`."""
+UTILITIES = {utility.name: utility for utility in _ROWS}
+"""The utilities by name; a new one is a function above and a row here."""
 _CLASS_UTILITIES = [name for name, utility in UTILITIES.items() if utility.predicts]
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from shapleycam.cams.names import METHOD_NAMES
 from shapleycam.errors import OptionError
 from shapleycam.experiments.results.cells import sort_by_table
 from shapleycam.experiments.results.mean_curves import MeanCurve
@@ -41,9 +40,9 @@ def curves(means: Sequence[MeanCurve], *, layer: str | None = None, utility: str
     for axis, (model, name) in zip(axes, [(model, name) for model in models for name in names], strict=True):
         curve, x_label = _CURVES[name]
         label_axes(axis, f"{model}, {curve}", x_label, "probability")
-        by_method = {mean.method: mean for mean in drawn if (mean.model, mean.curve) == (model, name)}
-        for method in sort_by_table(by_method, METHOD_NAMES):
-            _draw(axis, by_method[method])
+        by_method = [mean for mean in drawn if (mean.model, mean.curve) == (model, name)]
+        for mean_curve in by_method:
+            _draw(axis, mean_curve)
     add_legend(figure, axes)
     return figure
 

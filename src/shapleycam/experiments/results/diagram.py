@@ -9,8 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from shapleycam.cams.names import METHOD_NAMES
-from shapleycam.experiments.results.cells import ResultsSummary, sort_by_table
+from shapleycam.experiments.results.cells import ResultsSummary
 from shapleycam.experiments.results.panels import DOTS_PER_INCH, select_setting
 from shapleycam.experiments.results.ranks import NetworkRanks, cliques, rank_over_networks
 from shapleycam.experiments.results.statistics import Array
@@ -45,8 +44,8 @@ def rank_diagram(
 
 
 def methods_in(summary: ResultsSummary) -> list[str]:
-    """Return the methods, in the order of tables."""
-    return sort_by_table({cell.method for cell in summary.cells}, METHOD_NAMES)
+    """Return the methods, in the order of the summary."""
+    return list(dict.fromkeys(cell.method for cell in summary.cells))
 
 
 def _figures(summary: ResultsSummary, metric: str) -> tuple[list[str], Array]:

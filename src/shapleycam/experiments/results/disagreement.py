@@ -7,13 +7,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from shapleycam.cams.names import METHOD_NAMES
 from shapleycam.errors import OptionError, nearest
-from shapleycam.experiments.results.cells import sort_by_table
 from shapleycam.experiments.results.grouping import check_columns
 from shapleycam.metrics.table import METRICS, metric_of
 from shapleycam.names import canonical_name
-from shapleycam.utilities.names import UTILITY_NAMES
 
 _GROUP_COLUMNS = ("model", "layer", "utility")
 
@@ -60,7 +57,7 @@ def find_disagreements(
 
     `rows` are an evaluation's (see `experiments.rows`). `methods` are those compared; None for all but those of random
     weights, which differ by design. Images on which fewer than two methods have a value, or all have the same, are left
-    out. Of methods that share the best or the worst value, the first in the order of tables is named.
+    out. Of methods that share the best or the worst value, the first in the order of the rows is named.
 
     Raises:
         OptionError: an unknown metric, a column is missing, or no rows of this model, layer, utility or method.
@@ -82,17 +79,17 @@ def find_disagreements(
         ('0.jpg', 'gradcam', 'shapleycam')
     """
     metric = metric_of(metric).name
-    utility = canonical_name(utility, UTILITY_NAMES) or utility
+    utility = canonical_name(utility, rows["utility"].cast(pl.String).drop_nulls().unique()) or utility
     check_columns(rows, [metric])
     measured = _rows_of_group(rows, (model, layer, utility))
-    names = sort_by_table(measured["method"].unique(), METHOD_NAMES)
+    names = measured["method"].cast(pl.String).unique(maintain_order=True).to_list()
     compared = pl.Enum(_methods_to_compare(names, methods))
     value, method = pl.col(metric), pl.col("method")
     best, worst = (value.arg_max(), value.arg_min())[:: 1 if METRICS[metric].better == "high" else -1]
     differing = (
         measured.select("index", pl.col("image").cast(pl.String), value, method.cast(compared, strict=False))
         .filter(method.is_not_null(), value.cast(pl.Float64).is_finite())
-        .sort(method)  # so that the first of those with the same value is the first in the tables
+        .sort(method)  # so that the first of those with the same value is the first in the rows
         .group_by("index", "image")
         .agg(best=method.get(best), best_value=value.get(best), worst=method.get(worst), worst_value=value.get(worst))
         .with_columns(spread=(pl.col("best_value") - pl.col("worst_value")).abs())
@@ -113,7 +110,7 @@ def _rows_of_group(rows: pl.DataFrame, group: tuple[str, str, str]) -> pl.DataFr
 
 
 def _methods_to_compare(measured: Sequence[str], methods: Sequence[str] | None) -> list[str]:
-    """Return the methods to compare, in the order of tables."""
+    """Return the methods to compare, in the order of those measured."""
     from shapleycam.cams.table import METHODS, canonical_method  # which import torch
 
     if methods is None:

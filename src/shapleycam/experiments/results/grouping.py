@@ -9,12 +9,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shapleycam.cams.names import METHOD_NAMES
 from shapleycam.errors import OptionError
 from shapleycam.experiments.results.cells import MissingResult, ResultGroup, sort_by_table
 from shapleycam.experiments.results.statistics import Array
 from shapleycam.models.paper_networks import NETWORKS
-from shapleycam.utilities.names import UTILITY_NAMES
 
 _LAYERS = ("before-pool", "last-conv")
 _GROUP_COLUMNS, _ROW_COLUMNS = ("model", "layer", "utility"), ("method", "index")
@@ -35,18 +33,18 @@ class GroupValues:
 
 
 def group_values(rows: pl.DataFrame, names: Sequence[str]) -> Iterator[GroupValues]:
-    """Yield the values of each model, layer and utility, one at a time."""
+    """Yield the values of each model, layer and utility, one at a time, in the order of the rows."""
     good = rows.lazy().filter(pl.col("status") == "ok")
-    for key in good.select(_GROUP_COLUMNS).unique().collect().rows():
+    for key in good.select(_GROUP_COLUMNS).unique(maintain_order=True).collect().rows():
         conditions = [pl.col(name) == part for name, part in zip(_GROUP_COLUMNS, key, strict=True)]
         yield _values_of(good.filter(*conditions).select(*_ROW_COLUMNS, *names).collect(), key, names)
 
 
 def sort_groups(groups: Iterable[ResultGroup]) -> list[ResultGroup]:
-    """Return groups in the order of tables: by layer, utility and network."""
+    """Return groups by layer, by utility in the order in which they come, and by network."""
     groups = list(groups)
     layers = sort_by_table((group.layer for group in groups), _LAYERS)
-    utilities = sort_by_table((group.utility for group in groups), UTILITY_NAMES)
+    utilities = list(dict.fromkeys(group.utility for group in groups))
     models = sort_by_table((group.model for group in groups), NETWORKS)
     return sorted(
         groups,
@@ -55,7 +53,7 @@ def sort_groups(groups: Iterable[ResultGroup]) -> list[ResultGroup]:
 
 
 def _values_of(rows: pl.DataFrame, key: tuple[str, str, str], names: Sequence[str]) -> GroupValues:
-    methods = sort_by_table(rows["method"].unique(), METHOD_NAMES)
+    methods = rows["method"].cast(pl.String).unique(maintain_order=True).to_list()
     images, row = np.unique(rows["index"].to_numpy(), return_inverse=True)
     column = rows["method"].cast(pl.Enum(methods)).to_physical().to_numpy()
     present = np.zeros((len(images), len(methods)), dtype=bool)

@@ -10,9 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from shapleycam.cams.names import METHOD_NAMES
 from shapleycam.errors import OptionError, nearest
-from shapleycam.experiments.results.cells import sort_by_table
 from shapleycam.files import write_atomically
 from shapleycam.names import canonical_name
 
@@ -64,9 +62,9 @@ def add_legend(figure: Figure, axes: Sequence[Axes]) -> None:
     for axis in axes:
         handles, labels = axis.get_legend_handles_labels()
         artists |= dict(zip(labels, handles, strict=True))
-    names = sort_by_table(artists, METHOD_NAMES)
-    handles = [artists[name] for name in names]
-    added = figure.legend(handles, names, loc="outside right center", fontsize=8, frameon=False, handlelength=3.2)
+    added = figure.legend(
+        artists.values(), artists.keys(), loc="outside right center", fontsize=8, frameon=False, handlelength=3.2
+    )
     for text in added.get_texts():
         text.set_parse_math(False)
 
