@@ -23,6 +23,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -255,13 +256,9 @@ class SmallDisk:
 
     def fill(self, *_: object) -> None:
         """Let the disk be full: all of its room is taken by another file."""
-        with (self.folder / "filler").open("wb") as file:
-            try:
-                while True:
-                    file.write(bytes(4096))
-                    file.flush()
-            except OSError:
-                return
+        with suppress(OSError), (self.folder / "filler").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
 
     def make_read_only(self, *_: object) -> None:
         """Let the disk be read only from now on."""
