@@ -15,6 +15,8 @@ from shapleycam.errors import ShapleyCamError, ShapleyCamWarning
 
 SECONDS, MEGABYTES = 10, 1000
 """What one file of at most 64 KiB may take, of processor time and of memory beyond what was used before."""
+SILENT = (DeprecationWarning, SyntaxWarning)
+"""What Python says of a backslash in the header of an array, which numpy reads as Python's literals."""
 LONGEST_MESSAGE = 2000
 FAULT = "fault: "
 
@@ -79,7 +81,7 @@ def _read(reader: Reader, path: Path) -> tuple[str, str]:
                 outcome = f"{FAULT}a message that is not one short line"
         except Exception as error:  # noqa: BLE001  that is what is looked for
             outcome, detail = f"{FAULT}{type(error).__name__}", traceback.format_exc()
-    if foreign := [warning for warning in caught if not issubclass(warning.category, ShapleyCamWarning)]:
+    if foreign := [warning for warning in caught if not issubclass(warning.category, (ShapleyCamWarning, *SILENT))]:
         outcome, detail = f"{FAULT}a library's warning", f"{foreign[0].category.__name__}: {foreign[0].message}"
     if len(caught) > 3:
         outcome, detail = f"{FAULT}many warnings", str(caught[0].message)

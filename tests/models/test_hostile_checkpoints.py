@@ -80,8 +80,9 @@ def test_all_that_training_programs_save_beside_weights_is_let_through(tmp_path)
         ],
         "views": [torch.arange(12).reshape(3, 4).T, torch.ones(1).expand(5), torch.zeros(0, 3), torch.tensor(1.5)],
     }
-    for name, options in {"a.pth": {}, "b.pth": {"_use_new_zipfile_serialization": False}}.items():
-        torch.save(content, tmp_path / name, **options)
+    older = {name: value for name, value in content.items() if name != "types"}  # torch cannot read those itself
+    for name, saved, new in (("a.pth", content, True), ("b.pth", older, False)):
+        torch.save(saved, tmp_path / name, _use_new_zipfile_serialization=new)
         weights = read_checkpoint(tmp_path / name)
         assert all(torch.equal(weights[key], value) for key, value in model.state_dict().items())
 
@@ -276,7 +277,8 @@ def test_the_form_is_that_of_the_content(tmp_path):
 def test_names_that_are_no_files(tmp_path):
     assert refusal(tmp_path) == "a folder, where a file was expected; name the file in it"
     assert refusal(tmp_path / ("a" * 5000)).startswith("cannot be read (File name too long)")
-    assert refusal(tmp_path / "a\0b").startswith("cannot be read (its path holds a character")
+    with pytest.raises(ModelError, match=r"a\\x00b: cannot be read \(its path holds a character that no file name can"):
+        read_checkpoint(tmp_path / "a\0b")
 
 
 @pytest.mark.parametrize("kind", [torch.int8, torch.complex64, torch.bool])

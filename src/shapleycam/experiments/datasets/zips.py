@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
+from typing import IO
 
 from PIL import Image
 
@@ -157,7 +158,24 @@ def _without_common_folder(names: Sequence[str], stem: str) -> list[str]:
     return list(names)
 
 
+class _OwningZipFile(zipfile.ZipFile):
+    """An archive that closes the file that it was given, also where that is no archive."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        try:
+            super().__init__(file)
+        except BaseException:
+            file.close()
+            raise
+
+    def close(self) -> None:
+        """Close the archive, which its destructor does too, and the file."""
+        super().close()
+        self._file.close()
+
+
 @lru_cache(maxsize=4)
 def _open(archive: ByteSource, signature: str, process: int) -> zipfile.ZipFile:  # noqa: ARG001
     """Return an open archive; it is opened anew where it has changed, and in each process: they share no position."""
-    return zipfile.ZipFile(archive.open())
+    return _OwningZipFile(archive.open())
