@@ -111,9 +111,9 @@ def test_a_file_that_was_edited_is_refused_in_one_line(change, reason, path):
         ("method", None, "a name or a label is no text"),
         ("form", "guesses", "the form of the output is 'guesses'"),
         ("sources", [], "is of shape"),
-        ("sources", [{"name": "a", "photo": None, "box": [0, 0, 1e400, 1]}], "a source is not a name and a box"),
-        ("sources", [{"name": "a", "photo": None, "box": [0, 0]}], "a source is not a name and a box"),
-        ("sources", [{"name": 3, "photo": None, "box": None}], "a source is not a name and a box"),
+        ("sources", [{"name": "a", "photo": None, "box": [0, 0, 1e400, 1]}] * 2, "a source is not a name and a box"),
+        ("sources", [{"name": "a", "photo": None, "box": [0, 0]}] * 2, "a source is not a name and a box"),
+        ("sources", [{"name": 3, "photo": None, "box": None}] * 2, "a source is not a name and a box"),
     ],
 )
 def test_metadata_that_was_edited_is_refused_in_one_line(field, value, reason, path):

@@ -103,7 +103,8 @@ def test_code_in_a_pickle_is_refused_and_not_run(wrap, tmp_path):
     with pytest.raises(ModelError) as refused:
         read_checkpoint(file)
     message = str(refused.value)
-    assert message.startswith(f"checkpoint {file}: holds a builtins.getattr, and objects are never unpickled; ")
+    assert message.startswith(f"checkpoint {file}: holds a builtins.")  # what finds the method touch of Path
+    assert ", and objects are never unpickled; " in message
     assert "save model.state_dict()" in message
     assert not trace.exists()
     torch.load(file, weights_only=False)

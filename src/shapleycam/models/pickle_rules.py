@@ -11,7 +11,7 @@ _TENSORS = frozenset(f"torch._utils._rebuild_{what}" for what in ("tensor", "ten
 _CALLED = _TENSORS | frozenset(
     {
         *("collections.OrderedDict", "collections.Counter", "builtins.set", "builtins.complex", "_codecs.encode"),
-        *("__builtin__.set", "__builtin__.complex", "torch.Size", "torch.device"),
+        *("torch.Size", "torch.device"),
         "torch._utils._rebuild_parameter",
     }
 )
@@ -96,7 +96,7 @@ def _check_extent(arguments: list[Any]) -> None:
 
 def checked_global(argument: str) -> Global:
     """Return the name of a global that a pickle may hold."""
-    name = Global(argument)
+    name = Global(argument.replace("__builtin__.", "builtins.", 1))  # as Python 2 and protocol 2 call it
     if name in _CALLED or name in ITEM_SIZES or _is_number_type(name):
         return name
     raise ObjectInPickleError(_OTHER_TENSORS.get(name, f"a {name:.80}"))

@@ -63,7 +63,7 @@ class ZipDataset(Dataset):
             raise ImageError(f"{name}: not in {self.archive} any more; the archive was changed: start again") from None
         except Exception as error:  # zipfile and its decompressors raise errors of many types on a damaged archive
             raise ImageError(
-                f"{name}: damaged, or packed in an unusual way ({on_one_line(error)}); unpack it"
+                f"{name}: damaged, or packed in an unusual way ({on_one_line(error)[:200]}); unpack it"
             ) from error
         return open_encoded_image(content, name)
 
@@ -92,7 +92,7 @@ def open_zip(origin: str, archive: ByteSource) -> ZipDataset:
     except OSError as error:
         raise ImageError(f"{origin}: cannot be read ({reason_of(error)}); check the path and its permissions") from None
     except Exception as error:  # noqa: BLE001  zipfile raises errors of many types on a hostile directory
-        raise ImageError(f"{origin}: not a whole zip archive ({on_one_line(error)}); get it again") from None
+        raise ImageError(f"{origin}: not a whole zip archive ({on_one_line(error)[:200]}); get it again") from None
     pictures = list(_pictures(origin, infos))
     entries = sorted(
         (entry for entry in pictures if not is_hidden(entry.path)), key=lambda entry: entry.path.split("/")
@@ -109,7 +109,7 @@ def _pictures(origin: str, infos: Sequence[zipfile.ZipInfo]) -> Iterator[_Entry]
     seen: set[str] = set()
     for info in infos:
         path = PurePosixPath(_path_of(info))
-        if info.is_dir() or not is_picture(path.name) or any(map(is_companion, path.parts)):
+        if info.filename.endswith("/") or not is_picture(path.name) or any(map(is_companion, path.parts)):
             continue
         text = path.as_posix()
         if path.is_absolute() or ".." in path.parts:
