@@ -96,6 +96,10 @@ class Run:
         with suppress(ProcessLookupError):
             (os.killpg if to_group else os.kill)(self._process.pid, number)
 
+    def is_running(self) -> bool:
+        """Whether the run has not ended."""
+        return self._process.exitcode is None
+
     def finish(self) -> Outcome:
         """Wait for the end of the run."""
         code = self._wait()

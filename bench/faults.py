@@ -23,6 +23,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -61,7 +62,7 @@ class Bench:
     """The photographs, the undisturbed run, and the tally of each fault."""
 
     def __init__(self, root: Path, images: int, times: int) -> None:
-        self.root, self.times = root, times
+        self.root, self.images, self.times = root, images, times
         self.photographs = write_photographs(root / "photographs", images)
         start = time.perf_counter()
         outcome = Run(self.photographs, root / "whole", workers=2).finish()
@@ -100,7 +101,7 @@ class Bench:
         for number in range(self.times):
             folder = out() if out else self.root / f"run-{len(self.tallies)}-{number}"
             run = (FreshRun if fresh_between else Run)(self.photographs, folder, 2, prepare)
-            time.sleep(random.uniform(*(fresh_between or (0, self.seconds))))  # noqa: S311
+            self._wait_for_a_moment(run, folder, fresh_between)
             before = {} if removes else chunk_files(folder)
             fault(run, folder)
             self._count(tally, run.finish(), expected, folder)
@@ -109,6 +110,13 @@ class Bench:
             tally.lost += not self.finish(folder).equals(self.whole)
             shutil.rmtree(folder, ignore_errors=True)
         print(tally.row(name), flush=True)
+
+    def _wait_for_a_moment(self, run: Run, out: Path, fresh_between: tuple[float, float] | None) -> None:
+        """Wait until a random number of chunks is written, and a random time; a fresh process only a time."""
+        chunks, share = random.randrange(self.n_chunks), self.seconds / self.n_chunks / 2  # noqa: S311
+        while not fresh_between and run.is_running() and len(list(out.glob("parts/*/*.parquet"))) < chunks:
+            time.sleep(0.005)
+        time.sleep(random.uniform(*(fresh_between or (0, share))))  # noqa: S311
 
     def damage(self, name: str, fault: Fault, times: int, *, may_be_harmless: bool = False) -> None:
         """Damage copies of the finished run, read them, and go on with them."""
@@ -248,13 +256,9 @@ class SmallDisk:
 
     def fill(self, *_: object) -> None:
         """Let the disk be full: all of its room is taken by another file."""
-        with (self.folder / "filler").open("wb") as file:
-            try:
-                while True:
-                    file.write(bytes(4096))
-                    file.flush()
-            except OSError:
-                return
+        with suppress(OSError), (self.folder / "filler").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
 
     def make_read_only(self, *_: object) -> None:
         """Let the disk be read only from now on."""
@@ -378,14 +382,19 @@ def main() -> None:
     warnings.simplefilter("ignore", ShapleyCamWarning)
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), options.images, options.times)
-        for faults in (signals, vanishing_results, failing_disks, damaged_results):
+        for faults in (vanishing_results, failing_disks, damaged_results, signals):
             faults(bench)
+            write_report(bench)
+
+
+def write_report(bench: Bench) -> None:
+    """Print what was found so far, and keep it."""
     tallies = bench.tallies
     text = f"""# Runs that are disturbed
 
 {machine("polars", "pyarrow")}
 
-`shapleycam evaluate` of {options.images} photographs by two networks and two methods, with two decoding processes:
+`shapleycam evaluate` of {bench.images} photographs by two networks and two methods, with two decoding processes:
 {len(bench.whole)} rows in {bench.n_chunks} chunks, {bench.seconds:.0f} s on this machine, which others used too. Faults
 come at random moments of it; then the run goes on, and its rows are compared with those of the undisturbed one, bit for
 bit. Results that are damaged after the run are read, and gone on with.

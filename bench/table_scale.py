@@ -142,8 +142,8 @@ def main() -> None:
         target = (
             f"Target for six million rows: under {TARGET_SECONDS} s and {TARGET_MEGABYTES} MB. A run of R rows has "
             f"R / {len(PROTOCOL.methods)} / {len(paper.NETWORKS)} images. The machine's load was "
-            f"{os.getloadavg()[0]:.1f} when this began: where that is above its cores, others used it too, and seconds by "
-            "the clock are more. Seconds of processors hardly depend on that."
+            f"{os.getloadavg()[0]:.1f} when this began: where that is above its cores, others used it too, and seconds "
+            "by the clock are more than alone. Seconds of processors hardly depend on that."
         )
         lines = [
             "# Tables and reports of large runs",

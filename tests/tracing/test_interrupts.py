@@ -57,8 +57,14 @@ class Interrupter:
             sys.setprofile(None)
 
 
+CRASHES = tuple(map(int, torch.__version__.split(".")[:2])) < (2, 9)
+CRASHING = pytest.mark.skipif(CRASHES, reason="PyTorch 2.6 to 2.8 end the process at some of these places")
+
+
 @pytest.mark.parametrize("autocast", [False, True])
-@pytest.mark.parametrize("method", ["gradcam", "shapleycam", "pathcam", "sampledshapley"])
+@pytest.mark.parametrize(
+    "method", ["gradcam", "shapleycam", *(pytest.param(name, marks=CRASHING) for name in ("pathcam", "sampledshapley"))]
+)
 def test_everything_is_restored(method, autocast):
     explainer, images = Explainer(Small(), layer="body"), pictures()
 

@@ -17,7 +17,7 @@ from shapleycam.experiments.results import (
     parts_of,
     summarise_frames,
 )
-from shapleycam.experiments.results.grouping import HEADS
+from shapleycam.experiments.results.grouping import HEADS, TableOrder
 from shapleycam.experiments.results.mean_curves import MeanCurve, mean_curves
 from shapleycam.experiments.rows import CURVES, schema_for
 from shapleycam.experiments.rules import MEASURED_FIELDS
@@ -51,7 +51,19 @@ def summarise_runs(stores: Sequence[Store], metrics: Sequence[str] | None = None
     chosen = list(dict.fromkeys(_choose_metrics(metrics or measured, measured, stores)))
     columns = columns_of(chosen, measured)
     needed = (*HEADS, *parts_of(columns))
-    return summarise_frames((read_rows(stores, model, needed) for model in _models(stores)), columns)
+    return summarise_frames(
+        (read_rows(stores, model, needed) for model in _models(stores)), columns, _table_order(stores)
+    )
+
+
+def _table_order(stores: Sequence[Store]) -> TableOrder:
+    """Return the order of methods and utilities in the protocols of the runs, one run after the other."""
+    protocols = [store.manifest["protocol"] for store in stores]
+    methods, utilities = (
+        tuple(dict.fromkeys(name for protocol in protocols for name in protocol[key]))
+        for key in ("methods", "utilities")
+    )
+    return TableOrder(methods, utilities)
 
 
 def read_curves(stores: Sequence[Store]) -> list[MeanCurve] | None:

@@ -159,6 +159,7 @@ class Evaluation:
             for result in results:
                 listener.batch_finished(result.images, result.rows)
         if missing := store.pending(name):
+            store.refuse_lost_run()
             raise OptionError(self._describe_lost_chunks(len(missing), store))
         self._release(model)
 

@@ -115,7 +115,7 @@ class Store:
             OptionError: the run is not there any more, the disk is full, or the storage cannot be written any more.
             ValueError: the rows are not those of the chunk.
         """
-        self._refuse_lost_run()
+        self.refuse_lost_run()
         content = encode_chunk(table, self._identity_of(model, chunk))
         self.storage.write(path_of(model, chunk), lambda file: file.write(content))
 
@@ -216,8 +216,12 @@ class Store:
     def _run_identity(self) -> str:
         return run_identity(self.manifest)
 
-    def _refuse_lost_run(self) -> None:
-        """Refuse to write where the run is not any more: what is written there nobody would find."""
+    def refuse_lost_run(self) -> None:
+        """Refuse to go on where the run is not any more: what is written there nobody would find.
+
+        Raises:
+            OptionError: the results were removed, moved or exchanged, or are not on this machine.
+        """
         if not has_manifest(self.storage):
             machine = platform.node()
             if machine != self._machine:

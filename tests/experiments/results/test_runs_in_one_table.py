@@ -264,6 +264,6 @@ class TestUnlikePublished:
     @pytest.mark.parametrize("name", paper.NETWORKS)
     def test_the_published_weights_are_known_by_what_networks_say_of_them(self, name, monkeypatch):
         monkeypatch.setattr(paper.torchvision.models, "get_model", lambda *_, **__: nn.Identity())
-        monkeypatch.setattr(paper.timm, "create_model", lambda *_, **__: nn.Identity())
+        monkeypatch.setattr("timm.create_model", lambda *_, **__: nn.Identity())
         assert paper.load_paper_network(name, pretrained=True).origin in PUBLISHED_WEIGHTS
         assert paper.load_paper_network(name, pretrained=False).origin not in PUBLISHED_WEIGHTS

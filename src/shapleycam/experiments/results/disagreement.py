@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from shapleycam.errors import OptionError, nearest
+from shapleycam.experiments.results.cells import sort_by_table
 from shapleycam.experiments.results.grouping import check_columns
 from shapleycam.metrics.table import METRICS, metric_of
 from shapleycam.names import canonical_name
@@ -57,7 +58,7 @@ def find_disagreements(
 
     `rows` are an evaluation's (see `experiments.rows`). `methods` are those compared; None for all but those of random
     weights, which differ by design. Images on which fewer than two methods have a value, or all have the same, are left
-    out. Of methods that share the best or the worst value, the first in the order of the rows is named.
+    out. Of methods that share the best or the worst value, the first in the order of the table of methods is named.
 
     Raises:
         OptionError: an unknown metric, a column is missing, or no rows of this model, layer, utility or method.
@@ -82,14 +83,13 @@ def find_disagreements(
     utility = canonical_name(utility, rows["utility"].cast(pl.String).drop_nulls().unique()) or utility
     check_columns(rows, [metric])
     measured = _rows_of_group(rows, (model, layer, utility))
-    names = measured["method"].cast(pl.String).unique(maintain_order=True).to_list()
-    compared = pl.Enum(_methods_to_compare(names, methods))
+    compared = pl.Enum(_methods_to_compare(measured["method"].unique(), methods))
     value, method = pl.col(metric), pl.col("method")
     best, worst = (value.arg_max(), value.arg_min())[:: 1 if METRICS[metric].better == "high" else -1]
     differing = (
         measured.select("index", pl.col("image").cast(pl.String), value, method.cast(compared, strict=False))
         .filter(method.is_not_null(), value.cast(pl.Float64).is_finite())
-        .sort(method)  # so that the first of those with the same value is the first in the rows
+        .sort(method)  # so that the first of those with the same value is the first in the table of methods
         .group_by("index", "image")
         .agg(best=method.get(best), best_value=value.get(best), worst=method.get(worst), worst_value=value.get(worst))
         .with_columns(spread=(pl.col("best_value") - pl.col("worst_value")).abs())
@@ -109,10 +109,11 @@ def _rows_of_group(rows: pl.DataFrame, group: tuple[str, str, str]) -> pl.DataFr
     return selected
 
 
-def _methods_to_compare(measured: Sequence[str], methods: Sequence[str] | None) -> list[str]:
-    """Return the methods to compare, in the order of those measured."""
+def _methods_to_compare(measured: Iterable[str], methods: Sequence[str] | None) -> list[str]:
+    """Return the methods to compare, in the order of the table of methods."""
     from shapleycam.cams.table import METHODS, canonical_method  # which import torch
 
+    measured = sort_by_table(measured, METHODS)
     if methods is None:
         return [name for name in measured if name not in METHODS or not METHODS[name].is_baseline]
     canonical_names = {name: canonical_method(name) or name for name in methods}

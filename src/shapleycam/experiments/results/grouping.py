@@ -20,6 +20,22 @@ HEADS = ("index", "image", "model", "layer", "utility", "method", "status", "mes
 
 
 @dataclass(frozen=True)
+class TableOrder:
+    """The order in which tables show methods and utilities; others follow by the alphabet."""
+
+    methods: Sequence[str]
+    utilities: Sequence[str]
+
+    @classmethod
+    def of_all(cls) -> TableOrder:
+        """Return the order of the tables of methods and utilities themselves."""
+        from shapleycam.cams import METHODS  # which imports torch
+        from shapleycam.utilities import UTILITIES
+
+        return cls(tuple(METHODS), tuple(UTILITIES))
+
+
+@dataclass(frozen=True)
 class GroupValues:
     """The values of one group (images, methods, metrics), and which of them were measured.
 
@@ -32,19 +48,19 @@ class GroupValues:
     measured: NDArray[np.bool_]
 
 
-def group_values(rows: pl.DataFrame, names: Sequence[str]) -> Iterator[GroupValues]:
-    """Yield the values of each model, layer and utility, one at a time, in the order of the rows."""
+def group_values(rows: pl.DataFrame, names: Sequence[str], order: TableOrder) -> Iterator[GroupValues]:
+    """Yield the values of each model, layer and utility, one at a time."""
     good = rows.lazy().filter(pl.col("status") == "ok")
-    for key in good.select(_GROUP_COLUMNS).unique(maintain_order=True).collect().rows():
+    for key in good.select(_GROUP_COLUMNS).unique().collect().rows():
         conditions = [pl.col(name) == part for name, part in zip(_GROUP_COLUMNS, key, strict=True)]
-        yield _values_of(good.filter(*conditions).select(*_ROW_COLUMNS, *names).collect(), key, names)
+        yield _values_of(good.filter(*conditions).select(*_ROW_COLUMNS, *names).collect(), key, names, order)
 
 
-def sort_groups(groups: Iterable[ResultGroup]) -> list[ResultGroup]:
-    """Return groups by layer, by utility in the order in which they come, and by network."""
+def sort_groups(groups: Iterable[ResultGroup], order: TableOrder) -> list[ResultGroup]:
+    """Return groups in the order of tables: by layer, utility and network."""
     groups = list(groups)
     layers = sort_by_table((group.layer for group in groups), _LAYERS)
-    utilities = list(dict.fromkeys(group.utility for group in groups))
+    utilities = sort_by_table((group.utility for group in groups), order.utilities)
     models = sort_by_table((group.model for group in groups), NETWORKS)
     return sorted(
         groups,
@@ -52,8 +68,8 @@ def sort_groups(groups: Iterable[ResultGroup]) -> list[ResultGroup]:
     )
 
 
-def _values_of(rows: pl.DataFrame, key: tuple[str, str, str], names: Sequence[str]) -> GroupValues:
-    methods = rows["method"].cast(pl.String).unique(maintain_order=True).to_list()
+def _values_of(rows: pl.DataFrame, key: tuple[str, str, str], names: Sequence[str], order: TableOrder) -> GroupValues:
+    methods = sort_by_table(rows["method"].unique(), order.methods)
     images, row = np.unique(rows["index"].to_numpy(), return_inverse=True)
     column = rows["method"].cast(pl.Enum(methods)).to_physical().to_numpy()
     present = np.zeros((len(images), len(methods)), dtype=bool)

@@ -12,7 +12,14 @@ import polars as pl
 from shapleycam.errors import OptionError
 from shapleycam.experiments.results.cells import Cell, MissingResult, ResultGroup, ResultsSummary
 from shapleycam.experiments.results.columns import ADCC_OF_MEANS, Column, columns_of, parts_of
-from shapleycam.experiments.results.grouping import GroupValues, check_columns, find_missing, group_values, sort_groups
+from shapleycam.experiments.results.grouping import (
+    GroupValues,
+    TableOrder,
+    check_columns,
+    find_missing,
+    group_values,
+    sort_groups,
+)
 from shapleycam.experiments.results.notes import no_result_message
 from shapleycam.experiments.results.ranks import Ranks, rank_methods
 from shapleycam.experiments.results.resampling import RESAMPLES, Array, Resampler
@@ -85,11 +92,17 @@ def summarise(
 
 
 def summarise_frames(
-    frames: Iterable[pl.DataFrame], columns: Sequence[Column], *, resamples: int = RESAMPLES, seed: int = 0
+    frames: Iterable[pl.DataFrame],
+    columns: Sequence[Column],
+    order: TableOrder | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> ResultsSummary:
     """Summarise rows in several frames, each with all rows of its models, as `summarise` does.
 
-    Only one frame at a time is in memory, if `frames` yields them one by one.
+    Only one frame at a time is in memory, if `frames` yields them one by one. `order` is that of methods and utilities;
+    None for that of their tables.
 
     Raises:
         OptionError: as in `summarise`.
@@ -111,6 +124,7 @@ def summarise_frames(
         >>> [group.images for group in summary.groups]
         [2]
     """
+    order = order or TableOrder.of_all()
     names = parts_of(columns)
     columns_parts = [_ColumnParts(column, tuple(map(names.index, column.parts))) for column in columns]
     resampler = Resampler(resamples, seed)
@@ -119,12 +133,13 @@ def summarise_frames(
     for rows in frames:
         check_columns(rows, names)
         missing += find_missing(rows)
-        cells |= {values.group: _cells(values, columns_parts, resampler) for values in group_values(rows, names)}
+        values_of_groups = group_values(rows, names, order)
+        cells |= {values.group: _cells(values, columns_parts, resampler) for values in values_of_groups}
         del rows  # free the memory before the next frame is read
     missing.sort(key=lambda image: image.model)
     if not cells:
         raise OptionError(no_result_message(missing))
-    groups = sort_groups(cells)
+    groups = sort_groups(cells, order)
     ordered = tuple(cell for group in groups for cell in cells[group])
     return ResultsSummary(tuple(columns), tuple(groups), ordered, tuple(missing))
 
