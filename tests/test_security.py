@@ -144,7 +144,7 @@ class TestAdvisories:
         {"name": "c", "skip_reason": "Dependency not found on PyPI"},
     )
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def verdict(self):
         return runpy.run_path(str(ROOT / ".ci/advisories.py"))["verdict"]
 
