@@ -39,8 +39,9 @@ def check_fields(fields: Mapping[str, Any]) -> None:
 
 def _check_shapes(tensors: Mapping[str, Tensor], count: int) -> None:
     heatmap, values, images = tensors["heatmap"], tensors["values"], tensors["images"]
+    # A layer without depth has the heatmap (b, H, W) of volumes and videos (b, 3, D, H, W).
     expected = {
-        "heatmap": (count, *images.shape[2:]),
+        "heatmap": (count, *images.shape[2:][1 - heatmap.dim() :]),
         "stderr": values.shape,
         **dict.fromkeys(_ONE_PER_IMAGE, (count,)),
     }
