@@ -136,7 +136,9 @@ def hubs(monkeypatch):
     monkeypatch.setattr(
         transformers.AutoModelForImageClassification, "from_pretrained", lambda *_, **__: (vit, {"missing_keys": []})
     )
-    monkeypatch.setattr(transformers.AutoImageProcessor, "from_pretrained", lambda *_: transformers.ViTImageProcessor())
+    monkeypatch.setattr(
+        transformers.AutoImageProcessor, "from_pretrained", lambda *_, **__: transformers.ViTImageProcessor()
+    )
     import open_clip
 
     published = open_clip.get_model_config("ViT-B-32")

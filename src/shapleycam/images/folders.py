@@ -66,12 +66,28 @@ def list_pictures(folder: str | Path) -> list[str]:
 
 
 def is_hidden(path: str) -> bool:
-    """Return whether a part of a path, with "/" between its parts, begins with a dot."""
+    """Return whether a part of a path, with "/" between its parts, begins with a dot.
+
+    Examples:
+        >>> from shapleycam.images.folders import is_hidden
+        >>> is_hidden(".cache/a.jpg"), is_hidden("photos/a.jpg")
+        (True, False)
+    """
     return any(part.startswith(".") for part in path.split("/"))
 
 
 def warn_of_hidden(origin: str, hidden: Sequence[str]) -> None:
-    """Issue a `DatasetWarning` of hidden photographs that are left out, if there are any."""
+    """Issue a `DatasetWarning` of hidden photographs that are left out, if there are any.
+
+    Examples:
+        >>> import warnings
+        >>> from shapleycam.images.folders import warn_of_hidden
+        >>> with warnings.catch_warnings(record=True) as caught:
+        ...     warnings.simplefilter("always")
+        ...     warn_of_hidden("photos", [".a.jpg"])
+        >>> str(caught[0].message)
+        'photos: 1 hidden photograph left out (.a.jpg); rename what begins with a dot, if it is wanted'
+    """
     if hidden:
         warn(
             DatasetWarning,
@@ -86,22 +102,48 @@ def has_pictures(folder: str | Path) -> bool:
 
     Raises:
         ImageError: a folder cannot be read.
+
+    Examples:
+        >>> import tempfile
+        >>> from shapleycam.images.folders import has_pictures
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     has_pictures(folder)
+        False
     """
     return any(not below_dot for _, below_dot in walk_files(folder, is_picture))
 
 
 def is_picture(name: str) -> bool:
-    """Return whether a file name has the suffix of a picture, and is not what macOS writes beside each."""
+    """Return whether a file name has the suffix of a picture, and is not what macOS writes beside each.
+
+    Examples:
+        >>> from shapleycam.images.folders import is_picture
+        >>> is_picture("a.JPG"), is_picture("._a.jpg"), is_picture("a.txt")
+        (True, False, False)
+    """
     return os.path.splitext(name)[1].lower() in SUFFIXES and not is_companion(name)  # noqa: PTH122  many names
 
 
 def is_companion(name: str) -> bool:
-    """Return whether macOS writes a file or folder of this name beside photographs, for itself."""
+    """Return whether macOS writes a file or folder of this name beside photographs, for itself.
+
+    Examples:
+        >>> from shapleycam.images.folders import is_companion
+        >>> is_companion("__MACOSX"), is_companion("._a.jpg"), is_companion("a.jpg")
+        (True, True, False)
+    """
     return name.startswith("._") or name == "__MACOSX"
 
 
 def path_parts(path: str) -> list[str]:
-    """Return the parts of a path of this machine, by which paths are sorted."""
+    """Return the parts of a path of this machine, by which paths are sorted.
+
+    Examples:
+        >>> import os
+        >>> from shapleycam.images.folders import path_parts
+        >>> path_parts(os.path.join("cat", "a.jpg"))
+        ['cat', 'a.jpg']
+    """
     return path.split(os.sep)  # noqa: PTH206  a Path for each of many thousands is slow
 
 
@@ -112,6 +154,16 @@ def walk_files(root: str | Path, is_wanted: Callable[[str], bool]) -> Iterator[t
 
     Raises:
         ImageError: a folder cannot be read, or links lead to one in very many ways.
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from shapleycam.images.folders import walk_files
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("a.csv", ".b.csv", "notes.txt"):
+        ...         Path(folder, name).touch()
+        ...     sorted(walk_files(folder, lambda name: name.endswith(".csv")))
+        [('.b.csv', True), ('a.csv', False)]
     """
     ways: Counter[tuple[int, int]] = Counter()
     folders = [_Folder("", frozenset(), hidden=False)]

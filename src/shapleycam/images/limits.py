@@ -24,6 +24,14 @@ def check_before_decoding(image: Image.Image, name: str) -> None:
 
     Raises:
         ImageError: it has too many pixels, or a JPEG too many scans, or it is a program rather than a picture.
+
+    Examples:
+        >>> from PIL import Image
+        >>> from shapleycam.images import check_before_decoding
+        >>> check_before_decoding(Image.new("1", (9000, 9000)), "a")
+        Traceback (most recent call last):
+            ...
+        shapleycam.errors.ImageError: a: 9000 x 9000 is 81,000,000 pixels, over the limit of 80,000,000; make it smaller
     """
     if (program := _DRAWN_BY_PROGRAMS.get(image.format or "")) is not None:
         raise ImageError(

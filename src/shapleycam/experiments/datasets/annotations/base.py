@@ -13,6 +13,7 @@ from shapleycam.experiments.datasets.regions import Region
 from shapleycam.images import walk_files
 from shapleycam.printable import printable_name
 from shapleycam.regular_files import open_regular_file, regular_file_status
+from shapleycam.wording import counted
 
 FILE_LIMIT = 1 << 30
 """An annotation file of more bytes than this is not read."""
@@ -100,7 +101,7 @@ def check_masks(origin: str, count: int, width: int, height: int) -> None:
     """
     if count * width * height > _MASK_LIMIT:
         raise ImageError(
-            f"{origin}: {count} masks of {width} x {height} pixels on one photograph; expected at most "
+            f"{origin}: {counted(count, 'mask')} of {width} x {height} pixels on one photograph; expected at most "
             f"{_MASK_LIMIT:,} pixels together, make them smaller"
         )
 
