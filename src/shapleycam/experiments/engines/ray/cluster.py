@@ -14,7 +14,7 @@ from typing import Any
 
 from shapleycam.errors import OptionError
 
-_CONNECT_SECONDS = 20.0
+_CONNECT_SECONDS = 60.0
 """Seconds after which a cluster that does not answer is given up."""
 
 _PROBE = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR'); ray.shutdown()"
@@ -105,7 +105,7 @@ def _check_listening(address: str) -> None:
     if not host or not port.isdecimal():
         return
     try:
-        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS / 5).close()
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS / 15).close()
     except OSError as error:
         raise _unreachable(address, error.strerror or str(error)) from None
 
