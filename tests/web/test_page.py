@@ -191,6 +191,7 @@ class TestFidelity:
         )
         page.locator("#tolerance input[type=number]").fill("0.1")
         page.locator("#tolerance input[type=number]").press("Enter")
+        page.wait_for_timeout(1000)  # the frame takes over what was typed a moment later
         press(page, "Sample")
         page.locator("#measured [role=status]", has_text="done").wait_for(timeout=300_000)
         steps = page.evaluate("window.steps")
