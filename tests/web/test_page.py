@@ -191,9 +191,9 @@ class TestFidelity:
         )
         page.locator("#tolerance input[type=number]").fill("0.1")
         page.locator("#tolerance input[type=number]").press("Enter")
-        page.wait_for_timeout(1000)  # the frame takes over what was typed a moment later
         press(page, "Sample")
         page.locator("#measured [role=status]", has_text="done").wait_for(timeout=300_000)
+        page.wait_for_function("window.steps.at(-1)[1] <= 0.001", timeout=60_000)  # the observer hears of it later
         steps = page.evaluate("window.steps")
         assert len(steps) > 2
         assert [orders for orders, _ in steps] == sorted(orders for orders, _ in steps)

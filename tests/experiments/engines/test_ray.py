@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -304,26 +305,39 @@ class TestOwnCluster:
         ] == []
 
 
+@contextmanager
+def ray_start():
+    """`ray start` as on a real head; yields the Ray Client's port."""
+    port, client = free_port(), free_port()
+    command = ["ray", "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=1"]
+    command += [f"--ray-client-server-port={client}", "--include-dashboard=false"]
+    program = [sys.executable, "-m", "ray.scripts.scripts", *command[1:]]
+    nowhere = subprocess.DEVNULL
+    with subprocess.Popen(program, stdout=nowhere, stderr=nowhere, start_new_session=True) as head:
+        try:
+            wait_until(lambda: head.poll() is not None or (listens(port) and listens(client)), 120)
+            yield client if head.poll() is None else None
+        finally:
+            below = psutil.Process(head.pid).children(recursive=True) if head.poll() is None else []
+            with suppress(ProcessLookupError):
+                os.killpg(head.pid, signal.SIGKILL)
+            for process in below:
+                if process.is_running():
+                    process.kill()
+
+
 class TestClient:
     def test_ray_addresses(self, environment, many, whole, tmp_path):
-        """`ray start` as on a real head, and the Ray Client's port."""
-        port, client = free_port(), free_port()
-        command = ["ray", "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=1"]
-        command += [f"--ray-client-server-port={client}", "--include-dashboard=false"]
-        program = [sys.executable, "-m", "ray.scripts.scripts", *command[1:]]
-        nowhere = subprocess.DEVNULL
-        with subprocess.Popen(program, stdout=nowhere, stderr=nowhere, start_new_session=True) as head:
-            try:
-                wait_until(lambda: listens(port) and listens(client))
+        """A head ends at once where another process takes one of its many ports: it is started anew then."""
+        for _ in range(3):
+            with ray_start() as client:
+                if client is None:
+                    continue
                 engine = Ray(f"ray://127.0.0.1:{client}")
                 store = run_evaluation(many, tmp_path, settings=RunSettings(batch_size=8, engine=engine), limit=40)
                 assert store.rows().equals(whole.filter(pl.col("index") < 40))
-            finally:
-                below = psutil.Process(head.pid).children(recursive=True)
-                os.killpg(head.pid, signal.SIGKILL)
-                for process in below:
-                    if process.is_running():
-                        process.kill()
+                return
+        pytest.fail("ray start ended three times")
 
 
 def test_no_items_need_no_cluster():
