@@ -189,8 +189,10 @@ class TestFidelity:
             if (JSON.stringify(window.steps.at(-1)) !== JSON.stringify(step)) window.steps.push(step);
             }).observe(document.querySelector('#measured'), {childList: true, subtree: true, attributes: true}); }"""
         )
+        page.wait_for_timeout(2000)  # the frame makes the boxes of a tab anew when it is opened, with what they held
         page.locator("#tolerance input[type=number]").fill("0.1")
         page.locator("#tolerance input[type=number]").press("Enter")
+        page.wait_for_timeout(1000)
         press(page, "Sample")
         page.locator("#measured [role=status]", has_text="done").wait_for(timeout=300_000)
         page.wait_for_function("window.steps.at(-1)[1] <= 0.001", timeout=60_000)  # the observer hears of it later
