@@ -24,7 +24,7 @@ def grid(size: int, *cells: tuple[int, int, float]) -> Tensor:
     [(0, 0, "upper left"), (0, 3, "upper right"), (3, 0, "lower left"), (3, 3, "lower right")],
 )
 def test_one_cell_in_a_corner(row, column, name):
-    # 1 of 16 cells is 6.25 %
+    # 1 of 16 cells is 6.25%
     expected = f"100% of the evidence in the {name} quarter; half of it lies on 6% of the picture"
     assert describe_evidence(grid(4, (row, column, 2.5))) == expected
 
@@ -78,7 +78,7 @@ def test_cell_on_the_middle_line_counts_half_on_each_side():
 def test_one_side_of_the_picture_is_a_half_not_one_of_its_quarters(side, name):
     values = torch.zeros(7, 7)
     values[side] = 1.0
-    # 4 of 49 cells are 8.2 %
+    # 4 of 49 cells are 8.2%
     assert describe_evidence(values) == f"100% of the evidence in the {name}; half of it lies on 8% of the picture"
 
 

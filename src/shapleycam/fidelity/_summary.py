@@ -18,7 +18,7 @@ _SAME_COST = 0.15
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over images and the half width of its 95 % interval (Student; NaN for a single image).
+    """A mean over images and the half width of its 95% interval (Student; NaN for a single image).
 
     Attributes:
         value: the mean.

@@ -41,7 +41,7 @@ def permutation(
     Args:
         game: the images' games; what one gets does not depend on its batch mates.
         orders: how many, made a multiple of four; None samples until ‖stderr‖ / ‖values‖ is at most `tolerance`.
-        tolerance: 0.01 is 1 %.
+        tolerance: 0.01 is 1%.
         seed: with the image's content, what the orders are drawn from.
         most_orders: where sampling to a tolerance ends in any case, with a warning of what was reached.
         progress: called after each round with the orders so far and the largest ‖stderr‖ / ‖values‖.
