@@ -106,8 +106,9 @@ def _wrong_usage_on_one_line() -> Iterator[None]:
     try:
         yield
     except _UsageError as error:
-        if type(error).__name__ == "NoArgsIsHelpError":  # which prints the help
-            raise
+        if type(error).__name__ == "NoArgsIsHelpError":  # whose message is the help
+            typer.echo(error.format_message())  # type: ignore[attr-defined]
+            raise typer.Exit(REFUSED) from None
         context: Any = getattr(error, "ctx", None)
         message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
         print_error(f"{message} (see: {context.command_path} --help)" if context else message)

@@ -68,8 +68,10 @@ def print_table(heads: Sequence[Head], rows: Sequence[Sequence[str]]) -> None:
         return
     for row in rows:
         cells = [(head, cell) for head, cell in zip(heads[1:], row[1:], strict=True) if cell]
-        short = ", ".join(f"{head.text} {cell}".strip() for head, cell in cells if head.kind != "text")
-        _print_paragraph(row[0], [short] if short else (), {h.text: cell for h, cell in cells if h.kind == "text"})
+        short = ", ".join(f"{head.text} {cell}".strip() for head, cell in cells if head.kind != "text" or not head.text)
+        _print_paragraph(
+            row[0], [short] if short else (), {h.text: cell for h, cell in cells if h.kind == "text" and h.text}
+        )
 
 
 def print_renderable(renderable: RenderableType, *, soft_wrap: bool = False) -> None:

@@ -88,7 +88,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         remark = ", ".join([*(["default"] if row["default"] else []), *row["notes"]])
         curvature = "n/a" if row["curvature"] is None else f"{row['curvature']:.2f}"
-        shape = " x ".join(map(str, row["shape"]))
+        shape = "x".join(map(str, row["shape"]))
         texts.append([row["layer"], shape, row["layout"], number(row["gradient_norm"], 3), curvature, remark])
     numbers = [Head(head, "number") for head in ("gradient norm", "curvature")]
     print_table([Head("layer"), Head("activation"), Head("layout"), *numbers, Head("", "text")], texts)

@@ -95,4 +95,5 @@ def _colours(scale: ColourScale, count: int, opacity: float) -> Float[np.ndarray
     """Return the colours at equal steps of the scale, as they look over neutral grey."""
     colours = colours_of(scale, np.linspace(0.0 if scale == "heatmap" else -1.0, 1.0, count), opacity)
     alphas = colours[:, 3:]
-    return colours[:, :3] * alphas + _GREY * (1 - alphas)
+    over_grey: np.ndarray = colours[:, :3] * alphas + _GREY * (1 - alphas)
+    return over_grey

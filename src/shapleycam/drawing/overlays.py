@@ -32,6 +32,7 @@ def colours_of(scale: ColourScale, shares: Float[np.ndarray, "*n"], opacity: flo
     colour bars take their colours from here.
     """
     size = np.abs(shares)
+    colours: np.ndarray
     if scale == "heatmap":
         colours, alphas = mpl.colormaps[HEAT](shares), 0.4 + 0.6 * size
     else:

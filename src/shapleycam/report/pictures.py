@@ -1,4 +1,4 @@
-"""Pictures as data URIs inside the page, and the bars that say what their colours mean."""
+"""Pictures as data URIs inside the page."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from PIL import Image
 
-from shapleycam.drawing.data_uri import css_gradient, make_data_uri, picture_data_uri
-from shapleycam.drawing.overlays import HEAT, SIGNED
+from shapleycam.drawing.data_uri import make_data_uri, picture_data_uri
 
 _LONGEST = 320
 """Pixels of the longer side of a photograph: about twice as many as the page shows."""
@@ -24,16 +23,6 @@ class Picture:
     alt: str
     width: int
     height: int
-
-
-@dataclass(frozen=True)
-class ColourBar:
-    """A bar of colours as CSS, the texts at its ends, and what it is of."""
-
-    colours: str
-    low: str
-    high: str
-    caption: str
 
 
 def photograph_picture(image: Image.Image, alt: str) -> Picture:
@@ -50,13 +39,3 @@ def figure_picture(figure: Figure, alt: str) -> Picture:
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
     return Picture(make_data_uri(buffer.getvalue(), "image/svg+xml"), alt, width, height)
-
-
-def heatmap_bar() -> ColourBar:
-    """Return the colour bar of heatmaps."""
-    return ColourBar(css_gradient(HEAT), "0", "1", "heatmap: each map's own range, its strongest place being 1")
-
-
-def values_bar(largest: float, units: str) -> ColourBar:
-    """Return the colour bar of signed values."""
-    return ColourBar(css_gradient(SIGNED), f"−{largest:.3g}", f"+{largest:.3g}", units)

@@ -21,6 +21,7 @@ from shapleycam.images import Seed
 from shapleycam.precision import accurate
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.values.tolerance import check_tolerance
+from shapleycam.wording import percent
 
 FEWEST, MOST = 8, 2048
 """Samples of four orders at least (16 pairs of an order and its reverse), and at most."""
@@ -116,8 +117,9 @@ def _warn_of_tolerance(images: Int[Tensor, " a"], reached: float, tolerance: flo
     which = ", ".join(map(str, images.tolist()))
     warn(
         ToleranceWarning,
-        f"after {most} orders the standard error is up to {reached:.2%} of the values (image {which} of the batch), "
-        f"where {tolerance:.2%} was asked; allow more orders, a larger tolerance, or group cells with players=",
+        f"after {most} orders the standard error is up to {percent(reached, 2)} of the values (image {which} of the "
+        f"batch), where {percent(tolerance, 2)} was asked; allow more orders, a larger tolerance, or group cells "
+        "with players=",
     )
 
 

@@ -20,7 +20,7 @@ class TerminalTable:
     """The table of one layer and utility, as rich prints it: best bold, second underlined.
 
     Attributes:
-        caption: layer, utility and number of images.
+        caption: layer, utility and number of images, and the network where it is the only one.
         parts: (heading, table) of each part: one, where all networks and metrics fit side by side. Otherwise a part is
             of one network, which its heading names where there are several, and of as many metrics as fit.
         notes: sentences below the table.
@@ -61,10 +61,16 @@ def terminal(
         >>> groups = (ResultGroup("vgg16", "last-conv", "rest", images=10),)
         >>> summary = ResultsSummary((Column.of(METRICS["average_drop"]),), groups, (cell,))
         >>> [table.caption for table in terminal(summary)]
-        ['Layer last-conv, utility rest, 10 images']
+        ['Layer last-conv, utility rest, 10 images; network vgg16']
     """
     tables = text_tables(summary, intervals=intervals, against=against)
-    return [TerminalTable(table.caption, tuple(_parts(table, width)), table.notes) for table in tables]
+    return [TerminalTable(_caption(table), tuple(_parts(table, width)), table.notes) for table in tables]
+
+
+def _caption(table: TextTable) -> str:
+    """Return the caption with the network, where there is one alone."""
+    models = {row.model for row in table.rows}
+    return f"{table.caption}; network {models.pop()}" if len(models) == 1 else table.caption
 
 
 def _parts(table: TextTable, width: int | None) -> Iterator[tuple[str, Table]]:
