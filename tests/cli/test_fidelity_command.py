@@ -101,7 +101,9 @@ def test_sampled_values_are_shown_with_what_is_not_sure(run, hopper, tmp_path):
     values, stderr = facts["values"]["sampledshapley"], uncertainty["stderr"]
     unsure = [abs(v) < s for row, errors in zip(values, stderr, strict=True) for v, s in zip(row, errors, strict=True)]
     assert uncertainty["not_sure"] == pytest.approx(sum(unsure) / 49)
-    sampled, plain = (Image.open(tmp_path / f"grace_hopper_{name}.png") for name in ("sampledshapley", "gradcam"))
+    sampled, plain = (
+        Image.open(tmp_path / f"grace_hopper_academic-gown-400_{name}.png") for name in ("sampledshapley", "gradcam")
+    )
     assert sampled.width / sampled.height > 1.2 * plain.width / plain.height  # two panels beside one
 
 

@@ -99,7 +99,7 @@ def _print_paragraph(title: str, sentences: Iterable[str], facts: Mapping[str, s
 def _print_wrapped(text: str, console: Console, style: str) -> None:
     """Print a text as one line; on a terminal it is broken at words, and a word that is too long is not."""
     with giving_way(console):
-        console.print(Text("\n".join(_wrap(text, console)), style), soft_wrap=True)
+        console.print(Text(f"\n{_INDENT}".join(_wrap(text, console, len(_INDENT))), style), soft_wrap=True)
 
 
 def _wrap(text: str, console: Console, indent: int = 0) -> list[str]:
@@ -110,7 +110,7 @@ def _wrap(text: str, console: Console, indent: int = 0) -> list[str]:
     lines = [""]
     for word in text.split(" "):
         longer = f"{lines[-1]} {word}" if lines[-1] else word
-        if cell_len(longer) <= width or not lines[-1]:
+        if not lines[-1] or cell_len(longer) <= width or cell_len(word) > width:
             lines[-1] = longer
         else:
             lines.append(word)

@@ -121,8 +121,10 @@ class Display:
     def _table(self, width: int) -> RenderableType:
         """Return the means so far: with intervals where they fit, or else as many columns as fit."""
         shared = [len({key[place] for key in self._means}) == 1 for place in range(3)]
+        from shapleycam.experiments.results import Column
+
         names = [Head(head) for head, same in zip(("layer", "utility", "method"), shared, strict=True) if not same]
-        heads = [*names, *(Head(f"{m.title} {'↑' if m.better == 'high' else '↓'}", "number") for m in self._metrics)]
+        heads = [*names, *(Head(Column.of(metric).head, "number") for metric in self._metrics)]
         for intervals in (True, False):
             rows = [self._row(key, shared, means, intervals=intervals) for key, means in self._means.items()]
             table = build_table(heads, rows, width, break_numbers=False)
