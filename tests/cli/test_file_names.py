@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shapleycam.cli.output_names import output_stem, unique_stems
+from shapleycam.cli.output_names import class_part, output_stem, stem_limit, unique_stems
 from shapleycam.experiments import Store
 from shapleycam.printable import printable_name
 
@@ -176,6 +176,46 @@ class TestStems:
         assert ran.code == 0, ran.err
         (file,) = (file for file in Path().iterdir() if file.name.startswith(output_stem(Path(name))))
         assert file.name.endswith("_shapleycam.png")
+
+    @pytest.mark.parametrize("longest", [255, 143])  # of most disks, and of eCryptfs
+    def test_names_are_no_longer_than_the_disk_allows(self, monkeypatch, longest):
+        monkeypatch.setattr(os, "pathconf", lambda *_: longest)
+        stems = unique_stems([Path(f"{folder}/{'é' * 120}.png") for folder in range(1000)], stem_limit(Path()))
+        words = class_part(99_999, "犬" * 200)
+        for stem in stems.values():
+            assert len(f"{stem}_{words}-not-{words}_interactions.png".encode()) <= longest
+        assert len({stem.casefold() for stem in stems.values()}) == 1000
+
+    def test_where_the_system_does_not_say_it_is_255(self, monkeypatch):
+        monkeypatch.delattr(os, "pathconf")
+        assert stem_limit(Path()) == 138
+
+    @pytest.mark.parametrize(
+        ("label", "expected"),
+        [
+            ("academic gown", "academic-gown-7"),
+            ("crane (bird)", "crane-bird-7"),
+            ("AC/DC: a <band>", "AC-DC-a-band-7"),
+            ("../../etc/passwd", "etc-passwd-7"),
+            ("कुत्ता", "कुत्ता-7"),
+            ("caf\u0065\u0301", "caf\u00e9-7"),
+            ("line\nbreak\u202e", "line-break-7"),
+            ("\ud800", "class-7"),
+            ("", "class-7"),
+            ("class 7", "class-7"),
+        ],
+    )
+    def test_a_class_is_a_part_of_a_name(self, label, expected):
+        assert class_part(7, label) == expected
+
+    def test_the_other_class_is_in_the_name(self, run, tiny, hopper):
+        for against, other in (("stork", "stork-3"), ("0", "cat-0")):
+            ran = run(
+                "explain", hopper, "--model", tiny, "--target", "heron", "--against", against, "--json", "--quiet"
+            )
+            assert json.loads(ran.out)["files"] == [f"grace_hopper_heron-2-not-{other}_shapleycam.png"]
+        ran = run("compare", hopper, "--model", tiny, "--target", "dog", "--against", "cat", "--json", "--quiet")
+        assert json.loads(ran.out)["file"] == "grace_hopper_dog-1-not-cat-0_compare.png"
 
 
 class TestPathsThatAreRefused:
