@@ -18,12 +18,14 @@ from helpers.masked_games import (
 )
 from helpers.networks import Smooth
 from shapleycam.game.head_runner import GeneralRunner
+from shapleycam.game.shortcuts.averaged import AveragedRunner
 from shapleycam.game.shortcuts.pooled import PooledRunner
 from shapleycam.game.shortcuts.summed import SummedRunner
 from shapleycam.game.structure import Structure
 
 BOTH, NEITHER = Structure(reads_mean=True, is_sum=True), Structure()
 MEAN, SUM = Structure(reads_mean=True), Structure(is_sum=True)
+AVERAGED = Structure(averages_positions=True)
 SWIN, VIT = "timm:swin_tiny_patch4_window7_224", "timm:vit_tiny_patch16_224"
 
 # Model, image size, layer: what theory says of the head.
@@ -43,6 +45,13 @@ HEADS = {
     ("torchvision:densenet121", 96, "features.norm5"): SUM,
     ("torchvision:densenet121", 96, "features.denseblock4"): SUM,
     ("torchvision:convnext_tiny", 96, "features"): MEAN,  # the mean, then LayerNorm
+    (
+        "torchvision:mobilenet_v3_small",
+        96,
+        "features.12.1",
+    ): AVERAGED,  # hard swish, the mean, a linear layer, hard swish
+    ("torchvision:mobilenet_v3_small", 96, "features.11"): AVERAGED,
+    ("torchvision:mobilenet_v3_small", 96, "features.10"): NEITHER,  # squeeze and excitation, 5 x 5 convolutions
     ("torchvision:swin_t", 64, "norm"): BOTH,
     (SWIN, 224, "layers.3"): SUM,  # LayerNorm at each position, then the mean
     (SWIN, 224, "norm"): BOTH,
@@ -74,9 +83,8 @@ def test_the_structure_is_what_theory_says(game, head):
 
 @pytest.mark.parametrize("head", HEADS, ids=str)
 def test_the_cheapest_way_is_taken(game, head):
-    structure = HEADS[head]
-    expected = SummedRunner if structure.is_sum else PooledRunner if structure.reads_mean else GeneralRunner
-    assert type(game(*head)._coalitions.runner) is expected
+    runners = {BOTH: SummedRunner, SUM: SummedRunner, MEAN: PooledRunner, AVERAGED: AveragedRunner}
+    assert type(game(*head)._coalitions.runner) is runners.get(HEADS[head], GeneralRunner)
 
 
 @pytest.mark.parametrize("head", SHORT, ids=str)

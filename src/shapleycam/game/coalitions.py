@@ -16,6 +16,7 @@ from shapleycam.game.head_runner import GeneralRunner, HeadRunner
 from shapleycam.game.players import Players
 from shapleycam.game.shortcut_check import PROBES, ShortcutCheck
 from shapleycam.game.shortcuts import SHORTCUTS
+from shapleycam.game.shortcuts.averaged import AveragedRunner
 from shapleycam.game.shortcuts.pooled import PooledRunner
 from shapleycam.game.shortcuts.summed import SummedRunner
 from shapleycam.game.structure import Structure, prove_structure
@@ -53,7 +54,9 @@ class CoalitionEvaluator:
     def structure(self) -> Structure:
         """Return the structure of the head that its operations prove and that random coalitions confirm."""
         return Structure(
-            reads_mean=self.shortcut(PooledRunner) is not None, is_sum=self.shortcut(SummedRunner) is not None
+            reads_mean=self.shortcut(PooledRunner) is not None,
+            is_sum=self.shortcut(SummedRunner) is not None,
+            averages_positions=self.shortcut(AveragedRunner) is not None,
         )
 
     @cached_property

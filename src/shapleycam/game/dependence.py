@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from shapleycam.game.axes import Axis
 
@@ -21,14 +21,16 @@ class BeforeMean:
 
 @dataclass(frozen=True)
 class AfterMean:
-    """A tensor computed from the mean over positions of what each became by itself.
+    """A tensor computed from means over positions of what each became by itself.
 
     `linear_before`: each position's part was affine in its content, so that the tensor is a function of the
     activation's mean. `affine`: everything since the mean is affine, so that the tensor is a sum over positions.
+    `means`: the operations that took the means, autograd's nodes.
     """
 
     linear_before: bool
     affine: bool = True
+    means: frozenset[Any] = frozenset()
 
 
 CONSTANT: Final = None

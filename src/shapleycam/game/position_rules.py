@@ -68,7 +68,9 @@ def after_mean(node: Any, operands: list[Form]) -> AfterMean:
         linear_operand = 0 if name == "DivBackward0" else _LINEAR.get(name)
         affine |= linear_operand is not None and operands[linear_operand] is not CONSTANT
     return AfterMean(
-        linear_before=all(form.linear_before for form in forms), affine=affine and all(form.affine for form in forms)
+        linear_before=all(form.linear_before for form in forms),
+        affine=affine and all(form.affine for form in forms),
+        means=frozenset().union(*(form.means for form in forms)),
     )
 
 
@@ -161,7 +163,9 @@ def _average(operation: _Operation) -> AfterMean | None:
     averaged = {factor.content for index in dims for factor in operation.axes[index]}
     remaining = {factor.content for index, axis in enumerate(operation.axes) if index not in dims for factor in axis}
     only_positions = averaged <= {"position"} and "position" not in remaining
-    return AfterMean(linear_before=operation.form.linear) if only_positions else None
+    if not only_positions:
+        return None
+    return AfterMean(linear_before=operation.form.linear, means=frozenset([operation.node]))
 
 
 _RULES = (_elementwise, _scale, _rearrange, _normalize, _mix_channels, _average)

@@ -26,11 +26,13 @@ class Structure:
     """What is known of a head: which shortcuts it allows.
 
     `reads_mean`: the output depends on the activation only through its mean over positions. `is_sum`: it is an affine
-    function of the mean of what each position becomes by itself.
+    function of the mean of what each position becomes by itself. `averages_positions`: it is another function of a
+    single such mean; not said of heads of which one of the first two is known, whose shortcuts are cheaper.
     """
 
     reads_mean: bool = False
     is_sum: bool = False
+    averages_positions: bool = False
 
 
 def prove_structure(
@@ -84,7 +86,9 @@ def _structure_of_graph(recording: HeadRecording, layout: Layout) -> Structure:
     form = forms[output_node]
     if not isinstance(form, AfterMean):
         return Structure()
-    return Structure(reads_mean=form.linear_before, is_sum=form.affine)
+    if form.linear_before or form.affine:
+        return Structure(reads_mean=form.linear_before, is_sum=form.affine)
+    return Structure(averages_positions=len(form.means) == 1 and recording.count("mean") == 1)
 
 
 def _form_of(node: Any, operands: list[Form], leaf: Tensor, layout: Layout) -> Form:

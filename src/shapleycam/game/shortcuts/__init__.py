@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from shapleycam.game.head_runner import HeadRunner
+from shapleycam.game.shortcuts.averaged import AveragedRunner
 from shapleycam.game.shortcuts.pooled import PooledRunner
 from shapleycam.game.shortcuts.summed import SummedRunner
 from shapleycam.game.structure import Structure
@@ -25,5 +26,6 @@ class Shortcut(NamedTuple):
 SHORTCUTS = (
     Shortcut(SummedRunner, lambda structure: structure.is_sum),
     Shortcut(PooledRunner, lambda structure: structure.reads_mean),
+    Shortcut(AveragedRunner, lambda structure: structure.averages_positions),
 )
 """All shortcuts, the cheapest first."""
