@@ -30,7 +30,6 @@ from helpers.toy_heads import (
     to_last,
 )
 from shapleycam.errors import ReplayError
-from shapleycam.game.structure import Structure
 
 # What treats each position alike and by itself
 

@@ -16,9 +16,9 @@ from shapleycam.tracing import Trace
 
 
 class AveragedRunner(HeadRunner):
-    """Runs the head once on each position alone, and once on an empty one, up to the mean; coalitions are means of these.
+    """Runs the head up to the mean, once on each position alone and once on an empty one.
 
-    The rest of the head then runs from the mean on.
+    The mean of a coalition is one of these; the rest of the head then runs from it on.
     """
 
     def __init__(self, trace: Trace, layout: Layout) -> None:
@@ -28,7 +28,7 @@ class AveragedRunner(HeadRunner):
         alone = torch.cat([contents, contents.new_zeros(images, 1, channels)], 1)
         samples = torch.arange(images, device=alone.device).repeat_interleave(positions + 1)
         activation = layout.single_position(alone.flatten(0, 1))
-        averaged = run_to_mean(lambda: trace.head_of_any_size(activation, samples))
+        averaged = run_to_mean(lambda: trace.head_of_any_size(activation, samples)).result
         self._nothing = contents.new_zeros(1, channels)
         self._feature_shape = averaged.shape[1:]
         features = averaged.unflatten(0, (images, positions + 1)).flatten(2)
