@@ -33,7 +33,7 @@ def head(*before, pool=lambda a: a.mean((2, 3))):
 
 
 def window(grid, strides=(1, 1), rows=(-1, 0, 1), columns=(-1, 0, 1)):
-    return Window(grid, strides, (rows, columns))
+    return Window((3, 4), grid, strides, (rows, columns))
 
 
 WINDOWS = {
@@ -56,6 +56,18 @@ WINDOWS = {
     "a strided shortcut": (
         lambda: Do(lambda self, x: self.a(x) + self.b(x), a=conv(3, padding=1, stride=2), b=conv(1, stride=2)),
         window((2, 2), (2, 2)),
+    ),
+    "what nothing becomes is not zero": (
+        lambda: nn.Sequential(conv(), nn.Sigmoid(), conv(3, padding=1)),
+        window((3, 4)),
+    ),
+    "channels last": (
+        lambda: nn.Sequential(conv(3, padding=1), Do(lambda x: x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2))),
+        window((3, 4)),
+    ),
+    "flattened and not": (
+        lambda: nn.Sequential(conv(3, padding=1), Do(lambda x: x.flatten(2).unflatten(2, (3, 4)))),
+        window((3, 4)),
     ),
     "padded as the output": (lambda: conv(3, padding="same"), window((3, 4))),
 }
@@ -93,6 +105,10 @@ APART = {
     ),
     "a shifted neighbour beside": lambda: Do(lambda self, x: self.a(x) + x.roll(1, 3), a=conv(3, padding=1)),
     "a map of another order": lambda: Do(lambda self, x: self.a(x) + x.mT, a=conv(3, padding=1)),
+    "transposed before the mean": lambda: nn.Sequential(conv(3, padding=1), Do(lambda x: x.mT)),
+    "a window of another map": lambda: Do(
+        lambda self, x: self.a(x.reshape(len(x), 4, 2, 8)).reshape(x.shape), a=conv(3, padding=1)
+    ),
     "normed over the map": lambda: nn.Sequential(conv(3, padding=1), nn.GroupNorm(2, 4)),
     "the whole map in the window": lambda: Do(
         lambda self, x: self.a(x) + x.amax((2, 3), keepdim=True), a=conv(3, padding=1)
@@ -156,6 +172,26 @@ def test_a_head_that_hides_what_it_reads_is_not_trusted():
     model = head(conv(3, padding=1), Do(lambda x: F.gelu(x) * (1 + (x.detach() * 0 + x.detach().amax())).sign()))
     images = noise(1, 4, 4, 4, dtype=torch.float64)
     assert structure(model, images) == NEITHER
+
+
+@pytest.mark.parametrize("shape", [lambda a: (a.shape[0], -1), lambda a: (a.shape[0], 4)])
+def test_a_head_that_counts_its_rows_before_the_mean_is_played_as_it_is(shape):
+    """The table's maps are run one at a time, so that it would count one."""
+
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.fc = conv(3, padding=1), nn.Linear(4, 3)
+
+        def forward(self, a):
+            size = shape(a)
+            return self.fc(F.gelu(self.conv(a)).mean((2, 3)).view(size))
+
+    game = game_of(Toy(nn.Sequential(Counting())).double(), noise(2, 4, 4, 4, dtype=torch.float64), "rest", 0)
+    coalitions = random_coalitions(2, 600, 16)
+    values = game.value(coalitions)
+    assert isinstance(game._coalitions.runner, GeneralRunner)
+    assert relative_difference(values, values_without_shortcut(game, coalitions), game) < 1e-12
 
 
 REAL = {

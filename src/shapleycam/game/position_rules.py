@@ -12,6 +12,7 @@ from typing import Any
 from shapleycam.game.axes import (
     Axis,
     have_positions_or_images,
+    is_reading_order,
     is_same_at_all_positions,
     make_axis,
     reshape_axes,
@@ -173,7 +174,7 @@ def _convolve(operation: _Operation) -> BeforeMean | None:
         tuple(range(-padding, -padding + dilation * side, dilation))
         for padding, dilation, side in zip(_saved(node, "padding"), dilations, sides, strict=True)
     )
-    window = Window(tuple(operation.shape[2:]), tuple(_saved(node, "stride")), offsets)
+    window = Window(grid, tuple(operation.shape[2:]), tuple(_saved(node, "stride")), offsets)
     channels = make_axis("channel", operation.shape[1])
     return replace(form, axes=(axes[0], channels, *_axes_of_grid(window.grid)), window=window)
 
@@ -195,6 +196,8 @@ def _average(operation: _Operation) -> AfterMean | None:
     if not only_positions:
         return None
     form = operation.form
+    if form.window is not None and not is_reading_order([operation.axes[dim] for dim in sorted(dims)]):
+        return None  # whose window is whose would not be known
     return AfterMean(linear_before=form.linear, means=frozenset([operation.node]), window=form.window)
 
 

@@ -95,7 +95,8 @@ def _structure_of_graph(recording: HeadRecording, layout: Layout) -> Structure:
         return Structure()
     is_one_mean = len(form.means) == 1 and recording.count("mean") == 1
     if form.window is not None:
-        return Structure(window=form.window if is_one_mean and form.window.is_separable else None)
+        is_allowed = is_one_mean and form.window.is_separable and form.window.source == layout.grid
+        return Structure(window=form.window if is_allowed else None)
     if form.linear_before or form.affine:
         return Structure(reads_mean=form.linear_before, is_sum=form.affine)
     return Structure(averages_positions=is_one_mean)

@@ -11,6 +11,7 @@ class Window:
     """The positions that one position of a map depends on: in each dimension `start * stride + offset` of each offset.
 
     Attributes:
+        source: the size (h, w) of the activation's map.
         grid: the size (h, w) of the map whose positions have windows.
         strides: how far apart the windows of neighbours are, in each dimension.
         offsets: of the positions in the window of position 0, in each dimension; an arithmetic sequence. Those outside
@@ -18,11 +19,12 @@ class Window:
 
     Examples:
         >>> from shapleycam.game.window import Window
-        >>> window = Window(grid=(7, 7), strides=(1, 1), offsets=((-1, 0, 1), (-1, 0, 1)))
+        >>> window = Window((7, 7), grid=(7, 7), strides=(1, 1), offsets=((-1, 0, 1), (-1, 0, 1)))
         >>> window.cells, window.sides, window.is_separable
         (9, (3, 3), True)
     """
 
+    source: tuple[int, ...]
     grid: tuple[int, ...]
     strides: tuple[int, ...]
     offsets: tuple[tuple[int, ...], ...]

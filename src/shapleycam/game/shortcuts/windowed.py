@@ -45,6 +45,7 @@ class WindowedRunner(HeadRunner):
             self._tables.append(self._table(patterns, image))
         if len(self._feature_shapes) != 1:
             raise ReplayError("the head averages features of several shapes; expected one, as when it was recorded")
+        self._check_rows(self._tables[0][:3])
 
     @cached_property
     def bytes_per_coalition(self) -> int:
@@ -74,6 +75,16 @@ class WindowedRunner(HeadRunner):
         nothing = torch.zeros_like(self._activation[:1])
         rows = len(means)
         return run_from_mean(lambda: self._trace.head_of_one_row(nothing, image, rows), means.reshape(rows, *shape))
+
+    def _check_rows(self, means: Float[Tensor, "s features"]) -> None:
+        """Refuse a head that took the number of its rows before the mean, where the map has one row.
+
+        Raises:
+            ReplayError: it gives several rows at once other outputs than one by one; others when it cannot take them.
+        """
+        together = self._run_from(means, 0)
+        if not torch.allclose(together, torch.cat([self._run_from(mean[None], 0) for mean in means]), rtol=1e-3):
+            raise ReplayError("what follows the mean takes its number of rows from the map before it")
 
     def _table(self, patterns: Bool[Tensor, "p positions"], image: int) -> Float[Tensor, "entries features"]:
         """Return what each window of an image becomes, entry `window · p + contents`."""
