@@ -86,7 +86,7 @@ def test_every_coalition_has_the_models_own_value(name):
     game = game_of(model, images, "rest", 0)
     coalitions = all_coalitions(12)
     values = game.value(coalitions)
-    assert isinstance(game._coalitions.runner, WindowedRunner)
+    assert isinstance(game._coalitions.runner_for(600), WindowedRunner)
     assert relative_difference(values, values_without_shortcut(game, coalitions), game) < 1e-12
     assert relative_difference(values[:, ::97], by_hand(game, coalitions[::97]), game) < 1e-12
 
@@ -125,7 +125,7 @@ def test_what_looks_further_is_played_as_it_is(name):
     assert game.structure.window is None or game.structure.window.cells > 9
     game.value(coalitions)
     torch.testing.assert_close(game.value(coalitions[:, :60]), by_hand(game, coalitions[:, :60]))
-    assert isinstance(game._coalitions.runner, GeneralRunner)
+    assert isinstance(game._coalitions.runner_for(600), GeneralRunner)
 
 
 @pytest.mark.parametrize(
@@ -161,10 +161,16 @@ def test_an_affine_head_of_a_window_is_no_sum_over_players():
 def test_few_coalitions_are_run_by_the_head_itself():
     game = game_of(head(conv(3, padding=1), nn.GELU()), noise(1, 4, 4, 4, dtype=torch.float64), "rest", 0)
     assert game.structure.window is not None
-    game.value(random_coalitions(1, 500, 16))
-    assert isinstance(game._coalitions.runner, GeneralRunner)
-    game.value(random_coalitions(1, 13, 16))
-    assert isinstance(game._coalitions.runner, WindowedRunner)
+    assert isinstance(game._coalitions.runner_for(255), GeneralRunner)
+    assert isinstance(game._coalitions.runner_for(256), WindowedRunner)
+
+
+def test_what_was_asked_before_changes_no_bit():
+    game = game_of(head(conv(3, padding=1), nn.GELU()), noise(1, 4, 4, 4, dtype=torch.float64), "rest", 0)
+    few, many = random_coalitions(1, 20, 16), random_coalitions(1, 600, 16)
+    first = game.value(few), game.value(many)
+    assert torch.equal(game.value(many), first[1])
+    assert torch.equal(game.value(few), first[0])
 
 
 def test_a_head_that_hides_what_it_reads_is_not_trusted():
@@ -190,7 +196,7 @@ def test_a_head_that_counts_its_rows_before_the_mean_is_played_as_it_is(shape):
     game = game_of(Toy(nn.Sequential(Counting())).double(), noise(2, 4, 4, 4, dtype=torch.float64), "rest", 0)
     coalitions = random_coalitions(2, 600, 16)
     values = game.value(coalitions)
-    assert isinstance(game._coalitions.runner, GeneralRunner)
+    assert isinstance(game._coalitions.runner_for(600), GeneralRunner)
     assert relative_difference(values, values_without_shortcut(game, coalitions), game) < 1e-12
 
 
@@ -208,7 +214,7 @@ def test_real_heads(key, explainer):
     game = game_of(model, noise(2, 3, size, size), "rest", [3, 500], layer)
     coalitions = random_coalitions(2, 600, REAL[key])
     values = game.value(coalitions)
-    assert isinstance(game._coalitions.runner, WindowedRunner)
+    assert isinstance(game._coalitions.runner_for(600), WindowedRunner)
     expected = values_without_shortcut(game, coalitions[:, :100])
     assert relative_difference(values[:, :100], expected, game) < 1e-5
     assert expected.std(1).min() > 1e-3 * expected.abs().max()
@@ -219,7 +225,7 @@ def test_regions_of_positions_take_it_too():
     game = game_of(head(conv(3, padding=1), nn.GELU()), images, "rest", 0, players=(2, 3))
     coalitions = all_coalitions(6).repeat(10, 1)
     values = game.value(torch.cat([coalitions, coalitions]))
-    assert isinstance(game._coalitions.runner, WindowedRunner)
+    assert isinstance(game._coalitions.runner_for(600), WindowedRunner)
     assert relative_difference(values[:, :64], values_without_shortcut(game, coalitions[:64]), game) < 1e-12
 
 

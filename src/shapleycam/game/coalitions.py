@@ -37,7 +37,6 @@ class CoalitionEvaluator:
         self._memory = memory
         self._check = ShortcutCheck(trace, players)
         self._confirmed: dict[type[HeadRunner], HeadRunner | None] = {}
-        self._coalitions_so_far = 0
 
     def utilities(self, coalitions: Bool[Tensor, "a s n"], images: Int[Tensor, " a"]) -> Float[Tensor, "a s"]:
         """Return U(head(A·1_S)) of coalitions S of the images `images`.
@@ -46,9 +45,8 @@ class CoalitionEvaluator:
             OptionError: the utility is not finite for one.
             ReplayError: the pass was not recorded for replay, or a shortcut differs from the model itself.
         """
-        self._coalitions_so_far += coalitions.shape[:2].numel()
         with without_gradients():
-            runner = self.runner
+            runner = self.runner_for(coalitions.shape[1])
             utilities = self.run(runner, coalitions, images)
             if runner is not self.general and utilities.numel():
                 self._spot_check(runner, coalitions, images, utilities)
@@ -69,13 +67,16 @@ class CoalitionEvaluator:
 
     @property
     def runner(self) -> HeadRunner:
-        """Return the cheapest runner that is right for this head, and worth making for the coalitions so far."""
-        images = len(self._trace.activation)
+        """Return the cheapest runner for any number of coalitions."""
+        return self.runner_for(0)
+
+    def runner_for(self, coalitions: int) -> HeadRunner:
+        """Return the cheapest runner that is right for this head, and worth making for so many coalitions an image.
+
+        The number alone decides, not what was evaluated before: the same call twice gives the same bits.
+        """
         for shortcut in SHORTCUTS:
-            is_worth_it = (
-                not shortcut.runs(self._proven) or shortcut.runs(self._proven) * images < self._coalitions_so_far
-            )
-            runner = self.shortcut(shortcut.runner) if is_worth_it else None
+            runner = self.shortcut(shortcut.runner) if shortcut.runs(self._proven) <= 2 * coalitions else None
             if runner is not None:
                 return runner
         return self.general
