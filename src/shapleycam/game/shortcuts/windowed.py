@@ -108,10 +108,10 @@ def _patterns(grid: tuple[int, ...], sides: tuple[int, ...]) -> Bool[Tensor, "p 
 
     Bit `r` of a pattern's number is the presence of the positions whose remainders are the r-th in reading order.
     """
-    remainders = torch.zeros(1, dtype=torch.long)
+    remainders = torch.zeros(1, dtype=torch.long, device="cpu")
     for size, side in zip(grid, sides, strict=True):
-        remainders = (remainders[:, None] * side + torch.arange(size) % side).flatten()
-    numbers = torch.arange(2 ** prod(sides))
+        remainders = (remainders[:, None] * side + torch.arange(size, device="cpu") % side).flatten()
+    numbers = torch.arange(2 ** prod(sides), device="cpu")
     return (numbers[:, None] >> remainders) % 2 == 1
 
 
@@ -120,7 +120,7 @@ def _positions_by_bit(grid: tuple[int, ...], window: Window) -> Int[Tensor, "win
 
     The number of positions stands for one outside of the map, which is never present.
     """
-    positions = torch.full((prod(window.grid), window.cells), prod(grid))
+    positions = torch.full((prod(window.grid), window.cells), prod(grid), device="cpu")
     for number, starts in enumerate(product(*(range(size) for size in window.grid))):
         for offsets in product(*window.offsets):
             cell = [
