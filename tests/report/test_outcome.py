@@ -25,8 +25,8 @@ def coherency(**means: float) -> dict[str, dict[str, list[float]]]:
 def test_the_best_and_the_next_with_how_sure_the_lead_is():
     (sentence,) = describe_results(results(coherency(layercam=0.5, gradcam=0.75, hirescam=0.25)))
     assert sentence == (
-        "By Coh, where higher is better, gradcam came out best of 3 methods: 75.0% over 10 photographs, before layercam "
-        "with 50.0%; chance alone hardly makes such a lead."
+        "By Coh, where higher is better, gradcam came out best of 3 methods: 75.0% over 10 photographs, before "
+        "layercam with 50.0%; chance alone hardly makes such a lead."
     )
 
 
@@ -87,7 +87,9 @@ def test_several_networks_are_counted_and_several_settings_are_named():
         "Layer before-pool, utility rest: by Coh, where higher is better, of 3 networks came out best: gradcam on 2, "
         "layercam on 1."
     )
-    assert second.startswith("Layer bn2, utility logit: by Coh, where higher is better, layercam came out best of 2 methods")
+    assert second.startswith(
+        "Layer bn2, utility logit: by Coh, where higher is better, layercam came out best of 2 methods"
+    )
 
 
 def photograph(number: int = 0, *, top: bool = True) -> ImageSummary:
