@@ -24,6 +24,7 @@ from shapleycam.metrics.evaluator import MetricEvaluator
 from shapleycam.metrics.explained_batch import ExplainedBatch
 from shapleycam.metrics.maps import is_constant
 from shapleycam.metrics.table import required_quantities
+from shapleycam.tracing.gpu_failures import is_out_of_memory, refuse_failed_gpu
 from shapleycam.tracing.soundness import check_output
 from shapleycam.utilities import Utility, resolve_utility
 
@@ -43,13 +44,16 @@ class LayerEvaluator:
 
         Raises:
             DerivativeError: the model has no derivative that a method needs.
-            OptionError: the protocol cannot be had of this model.
+            OptionError: the protocol cannot be had of this model, or the GPU has failed.
         """
         try:
             return list(self._evaluate_together(images))
         except DerivativeError:  # of the model, not of an image
             raise
-        except (ImageError, ModelError, torch.cuda.OutOfMemoryError) as error:
+        except (ImageError, ModelError, RuntimeError) as error:
+            refuse_failed_gpu()
+            if not isinstance(error, (ImageError, ModelError)) and not is_out_of_memory(error):
+                raise
             if len(images) == 1:
                 return [self.error_row(images[0], str(error))]
         # One image fails, or the memory is too small for all of them. Halving finds the one in log(batch) steps, and

@@ -162,7 +162,11 @@ class Game:
             ReplayError: the pass was not recorded for replay, or a shortcut differs from the model itself.
         """
         device = self.activation.device
-        indices = torch.arange(len(self.activation)) if images is None else torch.as_tensor(images, dtype=torch.long)
+        indices = (
+            torch.arange(len(self.activation), device="cpu")
+            if images is None
+            else torch.as_tensor(images, dtype=torch.long, device="cpu")
+        )
         indices = indices.to(device)
         checked = self._check_coalitions(coalitions, len(indices)).to(device)
         with without_gradients():

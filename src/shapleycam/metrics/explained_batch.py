@@ -102,7 +102,7 @@ class ExplainedBatch:
             target=self.target[row],
             utility=utility,
             options=options,
-            extra=self.extra.rows(torch.tensor([index])),
+            extra=self.extra.rows(torch.tensor([index], device="cpu")),
         )
 
     @property

@@ -21,8 +21,8 @@ from shapleycam.tracing.attention import without_fast_path
 from shapleycam.tracing.class_attributes import restore_class_attributes, user_classes
 from shapleycam.tracing.copying import Copier
 from shapleycam.tracing.modules import modules_of
-from shapleycam.tracing.random_numbers import restore_python_generators
-from shapleycam.tracing.suspension import suspend_wrappers, without_autocast
+from shapleycam.tracing.random_numbers import restore_python_generators, restore_torch_generators
+from shapleycam.tracing.suspension import in_full_precision, suspend_wrappers
 
 # Attributes of a private copy that the functions below keep there.
 _LOCK = "_shapleycam_lock"
@@ -84,16 +84,14 @@ def run_context(copied: nn.Module) -> Iterator[None]:
     The random number generators (PyTorch's, numpy's and Python's), class attributes and the caller's modes are
     afterwards what they were, also after an error. Two threads that share a private copy take turns.
     """
-    device = device_of(copied)
-    generators = [device] if device.type == "cuda" else []
     with (
         vars(copied)[_LOCK],
-        torch.random.fork_rng(devices=generators),
+        restore_torch_generators(),
         restore_python_generators(),
         restore_class_attributes(vars(copied)[_CLASSES]),
         torch.inference_mode(mode=False),
         torch.no_grad(),
-        without_autocast(),
+        in_full_precision(),
         without_fast_path(),
         suspend_wrappers(),
     ):
