@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -54,30 +56,34 @@ def test_after_an_interrupt_on_the_other_device(photos, on_cpu, gpu, tmp_path):
     assert len(devices) == 2
 
 
-@pytest.fixture
-def little_memory():
-    """A limit of 1.2 GB for this process on the GPU."""
+@contextmanager
+def little_memory(megabytes: int):
+    """Let this process have so much more of the GPU's memory than it holds."""
+    gc.collect()
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(0).total_memory
-    torch.cuda.set_per_process_memory_fraction(1.2e9 / total)
-    yield
-    torch.cuda.set_per_process_memory_fraction(1.0)
-    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + megabytes * 2**20) / total)
+    try:
+        yield
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+        torch.cuda.empty_cache()
 
 
 @pytest.mark.cuda_itself
-def test_where_memory_is_full_batches_are_halved(photos, gpu, tmp_path, little_memory):
+def test_where_memory_is_full_batches_are_halved(photos, gpu, tmp_path):
     network = Network(make_network("resnet18"), PREPROCESS, None, "resnet18")
     protocol = Protocol(methods=("gradcam",), layers=("layer2",))
+    network.model.cuda()
     few = run_evaluation(
         photos, tmp_path / "few", network, protocol, settings=settings(gpu, batch_size=4, workers=0), limit=64
     )
-    many = run_evaluation(
-        photos, tmp_path / "many", network, protocol, settings=settings(gpu, batch_size=64, workers=0), limit=64
-    )
-    assert torch.cuda.max_memory_allocated() > 0.6e9
-    with pytest.raises(torch.cuda.OutOfMemoryError):
-        Explainer(network.model.to(gpu), layer="layer2").explain(torch.rand(64, 3, 224, 224), "gradcam")
+    with little_memory(300):
+        with pytest.raises(torch.cuda.OutOfMemoryError):
+            Explainer(network.model, layer="layer2").explain(torch.rand(64, 3, 224, 224), "gradcam")
+        many = run_evaluation(
+            photos, tmp_path / "many", network, protocol, settings=settings(gpu, batch_size=64, workers=0), limit=64
+        )
     assert_near(many.rows(), few.rows(), 1e-4, within=1e-4)
 
 
@@ -88,13 +94,13 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from helpers.small_evaluations import LABELS, PREPROCESS, QUICK, Tiny
 from shapleycam import Network, ShapleyCamError
-from shapleycam.experiments import RunSettings, Store, evaluate
+from shapleycam.experiments import RunSettings, evaluate
 
 class Fails(Tiny):
     calls = 0
     def forward(self, x):
         logits = super().forward(x)
-        if Path(sys.argv[2] + ".fail").exists() and len(Store(sys.argv[2]).rows()):
+        if Path(sys.argv[2] + ".fail").exists() and any(Path(sys.argv[2]).rglob("*.parquet")):
             index = torch.full((1,), 10_000_000, device=x.device)
             logits = logits + torch.zeros(3, device=x.device)[index]  # an assertion in the kernel
         return logits
@@ -146,14 +152,13 @@ def test_the_command_line(run, photos, tmp_path):
 
 @pytest.mark.cuda_itself
 def test_full_memory_is_one_line_of_the_command(run, photos, tmp_path):
-    torch.cuda.empty_cache()
-    torch.cuda.set_per_process_memory_fraction(2e8 / torch.cuda.get_device_properties(0).total_memory)
-    try:
-        ran = run("explain", photos, "--model", "resnet50", "--no-pretrained", "--layer", "layer1",
-                  "--batch-size", 64, "--device", "cuda")  # fmt: skip
-    finally:
-        torch.cuda.set_per_process_memory_fraction(1.0)
-        torch.cuda.empty_cache()
+    command = ("explain", photos, "--model", "resnet50", "--no-pretrained", "--layer", "layer1", "--device", "cuda")
+    with little_memory(400):
+        ran = run(*command, "--batch-size", 64)
     assert ran.code == 2, ran.err
     assert len(ran.err.splitlines()) == 1
     assert "--batch-size" in ran.err
+    with little_memory(20):
+        ran = run(*command, "--batch-size", 1)
+    assert (ran.code, len(ran.err.splitlines())) == (2, 1), ran.err
+    assert "the memory is full" in ran.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from contextlib import contextmanager
 
@@ -13,6 +14,7 @@ from helpers.device_networks import make_images, make_network, relative_differen
 from helpers.small_evaluations import SIDE, Tiny
 from shapleycam import Explainer, Explanation
 from shapleycam.errors import ShapleyCamError
+from shapleycam.metrics import measure
 
 METHODS = ["gradcam", "shapleycam-h", "pathcam", "sampledshapley"]
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
@@ -122,6 +124,29 @@ def test_attention_with_tensor_float(gpu, name):
         assert_near(explain_all(make_network(name).to(gpu), given, layer), reference)
 
 
+class OutputOnTheCpu(nn.Module):
+    """A model on a GPU that returns its logits on the CPU."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x):
+        return self.model(x).cpu()
+
+
+class HalfOnTheCpu(nn.Module):
+    """A model whose first layers are on the CPU."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.first = nn.Sequential(model.conv1, model.bn1, model.relu, model.maxpool, model.layer1, model.layer2).cpu()
+        self.layer3, self.layer4, self.fc = model.layer3, model.layer4, model.fc
+
+    def forward(self, x):
+        return self.fc(self.layer4(self.layer3(self.first(x.cpu()).to(self.fc.weight.device))).mean((2, 3)))
+
+
 HANDED_OVER = {
     "images on the CPU": lambda model, images: (model, images.cpu()),
     "images of float64": lambda model, images: (model, images.double()),
@@ -131,6 +156,8 @@ HANDED_OVER = {
     ),
     "DataParallel": lambda model, images: (nn.DataParallel(model), images),
     "compiled": lambda model, images: (torch.compile(model), images),
+    "output on the CPU": lambda model, images: (OutputOnTheCpu(model), images),
+    "first layers on the CPU": lambda model, images: (HalfOnTheCpu(model), images),
     "in train mode": lambda model, images: (model.train(), images),
 }
 
@@ -138,9 +165,7 @@ HANDED_OVER = {
 @pytest.mark.parametrize("hand_over", HANDED_OVER.values(), ids=HANDED_OVER.keys())
 def test_what_is_handed_over(model, images, expected, gpu, hand_over):
     changed, given = hand_over(model, images.to(gpu))
-    layer = "module.layer3" if isinstance(changed, nn.DataParallel) else "layer3"
-    if type(changed).__name__ == "OptimizedModule":
-        layer = "_orig_mod.layer3"
+    layer = next(name for name, _ in changed.named_modules() if name.endswith("layer3"))
     assert_near(explain_all(changed, given, layer), expected)
 
 
@@ -155,12 +180,27 @@ def test_half_precision_is_widened(model, images, gpu, dtype):
 
 @pytest.mark.cuda_itself
 def test_random_states_stay_also_of_a_gpu_beside_a_model_on_the_cpu(model, images):
+    beside = make_network("resnet18")
     torch.cuda.manual_seed_all(5)
     before = torch.get_rng_state(), *torch.cuda.get_rng_state_all()
     explain_all(model, images)
-    explain_all(make_network("resnet18"), images)
+    explain_all(beside, images)
     after = torch.get_rng_state(), *torch.cuda.get_rng_state_all()
     assert all(map(torch.equal, before, after))
+
+
+@pytest.mark.cuda_itself
+def test_metrics_of_a_model_whose_output_is_on_the_cpu(gpu):
+    images = make_images(SIDE, 3)
+    measured = []
+    for model in (OutputOnTheCpu(Tiny()).to(gpu), OutputOnTheCpu(Tiny())):
+        explainer = Explainer(model, layer="model.features")
+        explanations = explainer.compare(images, ["gradcam"], target=3)
+        measured.append(measure(explainer, images, explanations, ["adcc", "insertion", "shapley_error"]))
+    for metric, of_methods in measured[1].items():
+        torch.testing.assert_close(
+            measured[0][metric]["gradcam"].cpu(), of_methods["gradcam"], rtol=1e-3, atol=1e-4, equal_nan=True
+        )
 
 
 @pytest.mark.cuda_itself
@@ -177,11 +217,26 @@ def test_memory_is_given_back(model, images):
 
     def held() -> int:
         explainer.compare(images, METHODS, players=(2, 2))
-        torch.cuda.synchronize()
+        gc.collect()
         return torch.cuda.memory_allocated()
 
     first = [held() for _ in range(3)][-1]
     assert [held() for _ in range(3)][-1] <= first
+
+
+@pytest.mark.cuda_itself
+def test_widened_copies_of_a_half_precision_model_are_given_back_at_once(model, images):
+    explainer = Explainer(model.half(), layer="layer3")
+    explainer.compare(images, METHODS, players=(2, 2))
+    gc.collect()
+    gc.disable()
+    try:
+        before = torch.cuda.memory_allocated()
+        for _ in range(4):
+            explainer.compare(images, METHODS, players=(2, 2))
+        assert torch.cuda.memory_allocated() - before < 20e6  # one widened copy is 47 MB
+    finally:
+        gc.enable()
 
 
 @pytest.mark.cuda_itself

@@ -44,7 +44,7 @@ class Command(TyperCommand):
 
 def _device_failure(error: Exception) -> str | None:
     """Return the one line for an error of the device, None for any other; torch is imported where there is an error."""
-    from shapleycam.tracing.gpu_failures import describe_device_failure
+    from shapleycam.gpu_failures import describe_device_failure
 
     return describe_device_failure(error)
 

@@ -18,8 +18,8 @@ from shapleycam.experiments.passes import Passes, passes_of_image, shared_passes
 from shapleycam.experiments.protocol import Protocol
 from shapleycam.experiments.rows import Row, to_table
 from shapleycam.experiments.runner import Evaluation
+from shapleycam.gpu_failures import is_out_of_memory
 from shapleycam.metrics.evaluator import group_by_map
-from shapleycam.tracing.gpu_failures import is_out_of_memory
 from shapleycam.tracing.isolation import device_of
 from shapleycam.utilities import resolve_utility
 

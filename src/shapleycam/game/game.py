@@ -139,7 +139,7 @@ class Game:
         """
         target = self.target[samples.to(self.target.device)]
         with without_gradients():
-            return self.utility(self._trace.output_of(images, samples), target, samples)
+            return self.utility(self._trace.output_of(images, samples), target, samples).to(self.activation.device)
 
     def seeds(self, seed: Seed) -> list[int]:
         """Return one seed an image, from its content and the user's seed."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from shapleycam.errors import DerivativeError, ShapleyCamError
-from shapleycam.tracing.gpu_failures import is_out_of_memory
+from shapleycam.gpu_failures import is_out_of_memory
 from shapleycam.tracing.nested import tensors_of
 from shapleycam.wording import first_line
 

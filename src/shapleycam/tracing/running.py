@@ -8,9 +8,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from shapleycam.errors import ModelError, ShapleyCamError
+from shapleycam.gpu_failures import is_out_of_memory
 from shapleycam.models.wrappers import held_network_name, suggest_network
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
-from shapleycam.tracing.gpu_failures import is_out_of_memory
 from shapleycam.tracing.interrupts import restore_when_interrupted
 from shapleycam.wording import type_and_first_line
 

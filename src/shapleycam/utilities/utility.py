@@ -11,8 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from shapleycam.errors import OptionError, ShapleyCamError, TargetError
+from shapleycam.gpu_failures import is_out_of_memory
 from shapleycam.precision import widened
-from shapleycam.tracing.gpu_failures import is_out_of_memory
 from shapleycam.tracing.nested import is_empty
 from shapleycam.tracing.selected_output import UtilityInput
 
