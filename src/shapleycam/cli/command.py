@@ -34,6 +34,19 @@ class Command(TyperCommand):
             except ShapleyCamError as error:
                 print_error(str(error))
                 raise typer.Exit(REFUSED) from None
+            except (RuntimeError, MemoryError) as error:
+                message = _device_failure(error)
+                if message is None:
+                    raise
+                print_error(message)
+                raise typer.Exit(REFUSED) from None
+
+
+def _device_failure(error: Exception) -> str | None:
+    """Return the one line for an error of the device, None for any other; torch is imported where there is an error."""
+    from shapleycam.gpu_failures import describe_device_failure
+
+    return describe_device_failure(error)
 
 
 class RunCommand(Command):

@@ -28,6 +28,7 @@ from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.resolve import default_device
 from shapleycam.printable import original_name, printable_name
 from shapleycam.regular_files import is_file
+from shapleycam.tracing.random_numbers import restore_torch_generators, seed_torch
 from shapleycam.values.options import EstimatorOptions
 
 
@@ -110,8 +111,8 @@ def _load_network(name: str, manifest: Mapping[str, Any], *, trusted: bool) -> N
     recorded, protocol = manifest["models"][name], manifest["protocol"]
     checkpoint = Path(recorded.get("origin") or "")
     has_checkpoint = not trusted and is_file(checkpoint)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(protocol["seed"])  # so that a model without published weights is always the same
+    with restore_torch_generators():
+        seed_torch(protocol["seed"])  # so that a model without published weights is always the same
         network = zoo.load_network(
             original_name(name), checkpoint if has_checkpoint else None, pretrained=recorded.get("origin") != UNTRAINED
         )
