@@ -110,7 +110,6 @@ def web(
         site,
         server.host,
         server.port,
-        credentials,
         browser=browser,
-        told=lambda address: typer.echo(f"shapleycam at {address} (Ctrl-C ends it)"),
+        listener=lambda address: typer.echo(f"shapleycam at {address} (Ctrl-C ends it)"),
     )

@@ -2,76 +2,57 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import tempfile
+import socket
 import warnings
+import webbrowser
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 from shapleycam.errors import OptionError, ShapleyCamWarning
 from shapleycam.web.site import Site
 
 try:
-    import gradio as gr
+    import uvicorn
+
+    from shapleycam.web.app import build_app
 except ImportError:
-    raise OptionError("the page needs gradio, which is not installed; pip install 'shapleycam[web]'") from None
+    raise OptionError(
+        "the page needs starlette, uvicorn and python-multipart, which are not installed; "
+        "pip install 'shapleycam[web]'"
+    ) from None
 
-from shapleycam.web.page import build
-
-_HERE = Path(__file__).parent
-_WAITING = 64
-"""Requests that may wait."""
-_FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
+_FIRST_PORT, _PORTS = 7860, 100
 
 
-def serve(
-    site: Site,
-    host: str,
-    port: int | None,
-    auth: tuple[str, str] | None,
-    *,
-    browser: bool,
-    told: Callable[[str], None],
-) -> None:
-    """Serve the page until it is stopped; nothing that was sent outlives it. `told` gets the address.
+def serve(site: Site, host: str, port: int | None, *, browser: bool, listener: Callable[[str], None]) -> None:
+    """Serve the page until it is stopped; `listener` gets its address.
 
     Raises:
         OptionError: the port is taken, or the host is not one of this machine.
     """
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     warnings.simplefilter("ignore", ShapleyCamWarning)  # the page says these things itself
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that files are removed then, too
-    with tempfile.TemporaryDirectory(prefix="shapleycam-web-") as folder:
-        os.environ["GRADIO_TEMP_DIR"] = folder
-        page = build(site)
-        page.queue(max_size=_WAITING)
-        where: dict[str, Any] = {"server_name": host, "server_port": port, "prevent_thread_lock": True}
+    bound = _bind(host, port)
+    address = f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"
+    config = uvicorn.Config(build_app(site), log_level="warning", timeout_graceful_shutdown=3, server_header=False)
+    listener(address)
+    if browser:
+        webbrowser.open(address)
+    uvicorn.Server(config).run([bound])
+
+
+def _bind(host: str, port: int | None) -> socket.socket:
+    """Return a socket that listens at a port; without one, at the first free port."""
+    ports = range(_FIRST_PORT, _FIRST_PORT + _PORTS) if port is None else [port]
+    error = OSError("no free port")
+    for number in ports:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            _, address, _ = page.launch(auth=auth, inbrowser=browser, **where, **_private(site))
-        except OSError as error:
-            reason = " ".join(str(error).split())
-            raise OptionError(f"no server at {host} ({reason}); choose another --port or --host") from None
-        told(address)
-        page.block_thread()
-
-
-def _private(site: Site) -> dict[str, Any]:
-    """Settings by which the page needs nobody else, and tells nobody."""
-    traced_batch: dict[str, Any] = {"font": _FONTS, "font_mono": ["ui-monospace", "monospace"]}
-    return {
-        "share": False,
-        "quiet": True,
-        "ssr_mode": False,
-        "pwa": False,
-        "mcp_server": False,
-        "enable_monitoring": False,
-        "run_history": False,
-        "footer_links": [],
-        "max_file_size": int(site.limits.megabytes * 1_000_000),
-        "theme": gr.themes.Base(primary_hue="teal", neutral_hue="slate", radius_size="md", **traced_batch),
-        "css_paths": [_HERE / "page.css"],
-        "head": f"<script>{(_HERE / 'page.js').read_text(encoding='utf-8')}</script>",
-    }
+            bound.bind((host, number))
+        except OSError as failure:
+            bound.close()
+            error = failure
+        else:
+            return bound
+    reason = " ".join(str(error).split())
+    raise OptionError(f"no server at {host} ({reason}); choose another --port or --host")

@@ -13,8 +13,8 @@ _GAP, _BENT, _UNLIKELY, _UNSURE = 0.15, 0.3, 0.05, 0.25
 """From which on a gap, a curvature, a class and a share of cells are worth a word."""
 
 
-def doubts(e: Explanation, grand: float) -> Iterator[str]:
-    """What speaks against reading the map of one image as it looks."""
+def caveats(e: Explanation, grand: float) -> Iterator[str]:
+    """Yield what speaks against reading the map of one image as it looks."""
     method = METHODS[e.method]
     if e.remark is not None:
         yield f"{e.remark[0].upper()}{e.remark[1:]}."

@@ -1,0 +1,86 @@
+"""Answers of views: made once for all who ask the same, cached, and each failure one message."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
+
+from shapleycam.errors import ShapleyCamError
+from shapleycam.lru_cache import LRUCache
+from shapleycam.web.jobs import Jobs, Update, Work
+from shapleycam.web.pictures import draw_picture
+from shapleycam.web.question import Question
+from shapleycam.web.resolved import ResolvedQuestion, Resources
+from shapleycam.web.views import View
+from shapleycam.web.views.view import Render
+
+_LOG = logging.getLogger(__name__)
+_ANSWERS, _PICTURES = 256, 256
+"""Answers (some 10 kB each) and pictures (some 20 kB each) that are cached."""
+
+
+class Answers:
+    """The answers of all views, and the pictures in them."""
+
+    def __init__(self, resources: Resources, jobs: Jobs, render: Render) -> None:
+        self._resources, self._jobs, self._render = resources, jobs, render
+        self._html: LRUCache[tuple[str, Question], str] = LRUCache(_ANSWERS)
+        self._pictures: LRUCache[tuple[str, Question], bytes] = LRUCache(_PICTURES)
+
+    async def follow(self, view: View, question: Question) -> AsyncIterator[Update]:
+        """Yield the states of an answer, the last one the answer."""
+        key = (view.name, question.only(view.fields))
+        cached = self._html.get(key)
+        if cached is not None:
+            yield Update(0, cached, is_last=True)
+            return
+        async for update in self._jobs.follow(key, self._work(view, key)):
+            yield update
+
+    async def picture(self, kind: str, question: Question) -> bytes:
+        """Return a picture of a question as the bytes of a file.
+
+        Raises:
+            ShapleyCamError: it cannot be made.
+        """
+        key = (kind, question)
+        cached = self._pictures.get(key)
+        if cached is not None:
+            return cached
+        failures: list[ShapleyCamError] = []
+
+        def work(check: Callable[[], None]) -> Iterator[bytes]:
+            try:
+                content = draw_picture(kind, ResolvedQuestion(question, self._resources, check))
+            except ShapleyCamError as error:
+                failures.append(error)
+                return
+            self._pictures.put(key, content)
+            yield content
+
+        last = Update(0)
+        async for update in self._jobs.follow(("picture", *key), work):
+            last = update
+        if failures:
+            raise failures[0]
+        if not isinstance(last.content, bytes):
+            raise ShapleyCamError("The picture could not be made; the server has logged why")
+        return last.content
+
+    def _work(self, view: View, key: tuple[str, Question]) -> Work:
+        def work(check: Callable[[], None]) -> Iterator[str]:
+            html = ""
+            try:
+                with closing(view.answer(ResolvedQuestion(key[1], self._resources, check), self._render)) as steps:  # type: ignore[type-var]
+                    for html in steps:
+                        yield html
+                self._html.put(key, html)
+            except ShapleyCamError as error:
+                yield self._render("message.html", message=str(error))
+            except Exception as error:
+                _LOG.exception("an answer failed")
+                failure = f"This could not be done ({type(error).__name__}); the server has logged why and goes on"
+                yield self._render("message.html", message=failure)
+
+        return work
