@@ -36,5 +36,3 @@ ABOUT_A_PHOTOGRAPH = ("photo", "model", "layer", "target", "against", "utility")
 def picture_address(resolved: ResolvedQuestion, kind: str, **changes: str) -> str:
     """Return the address of a picture of a question, relative to the page's."""
     return f"picture?{resolved.question.but(**changes).address(kind=kind)}"
-
-
