@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from shapleycam.cams.table import METHODS
 from shapleycam.errors import ShapleyCamError
-from shapleycam.layers import RULES
 from shapleycam.html import ASSETS, read_asset, template_environment
-from shapleycam.utilities import UTILITIES
 from shapleycam.version import __version__
 from shapleycam.web.answers import Answers
+from shapleycam.web.classes import class_options
 from shapleycam.web.jobs import Jobs, QueueFullError, Update
 from shapleycam.web.model_cache import ModelCache
 from shapleycam.web.photograph_store import PhotographStore
+from shapleycam.web.panel import hidden_pairs, layer_options, panel_boxes, upload_pairs
+from shapleycam.web.pictures import media_type
 from shapleycam.web.question import Question
 from shapleycam.web.resolved import Resources
 from shapleycam.web.site import Site
@@ -74,12 +77,27 @@ class Page:
 
         return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
+    async def classes(self, request: Request) -> Response:
+        """Return the classes of a model: for each the text of an address, and its label."""
+        name = request.query_params.get("model", "")
+        loaded = await run_in_threadpool(self.resources.models.get, name)
+        content = json.dumps(class_options(loaded.network.labels), ensure_ascii=False).encode()
+        tag = f'"{sha256(content).hexdigest()[:32]}"'
+        headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+        if request.headers.get("If-None-Match") == tag:
+            return Response(status_code=304, headers=headers)
+        return Response(content, media_type="application/json", headers=headers)
+
+    async def glossary(self, _: Request) -> Response:
+        """Return the page of all terms."""
+        return HTMLResponse(self.render("glossary.html", version=__version__))
+
     async def picture(self, request: Request) -> Response:
         """Return a picture."""
         parameters = dict(request.query_params.multi_items())
         kind = parameters.pop("kind", "")
         content = await self.answers.picture(kind, Question.read(parameters.items()))
-        return Response(content, media_type="image/webp", headers={"Cache-Control": "private, max-age=3600"})
+        return Response(content, media_type=media_type(kind), headers={"Cache-Control": "private, max-age=3600"})
 
     async def upload(self, request: Request) -> Response:
         """Take a photograph, and lead to the same question about it, of the class that the model predicts."""
@@ -102,9 +120,12 @@ class Page:
             "question": question,
             "site": self.site,
             "examples": list(self.photographs.examples),
-            "methods": METHODS,
-            "utilities": UTILITIES,
-            "layers": RULES,
+            "boxes": panel_boxes(question, self.site.models, VIEWS[view].fields),
+            "layer_options": layer_options(),
+            "hidden_pairs": hidden_pairs(question, VIEWS[view].fields),
+            "upload_pairs": upload_pairs(question),
+            "glossary_address": lambda term: f"glossary#{term.id}",
+            "preview": "",
             "message": message,
             "version": __version__,
         }
@@ -131,6 +152,8 @@ def build_app(site: Site) -> Starlette:
         Route("/photographs", page.upload, methods=["POST"]),
         Route("/picture", page.picture),
         Route("/answer/{view}", page.answer),
+        Route("/classes", page.classes),
+        Route("/glossary", page.glossary),
         *(Route(f"/static/{name}", _asset) for name in ASSETS),
         Mount("/static", StaticFiles(directory=_STATIC)),
         Route("/{view}", page.view),
