@@ -27,7 +27,7 @@ DEFAULT_UTILITY, DEFAULT_CONTRAST = "rest", "logit"
 """Of two classes it is the difference of their logits: the log-odds between them."""
 _LONGEST_SIDE = 1280
 """Pixels of a photograph that pictures are drawn on."""
-_CACHED = 48
+_CACHED, _CACHED_MEGABYTES = 48, 256
 """Explanations and other results that are kept, whatever they are of: some 2 MB each."""
 
 
@@ -42,7 +42,12 @@ class Resources:
     @classmethod
     def of(cls, models: ModelCache, photographs: PhotographStore) -> Resources:
         """Return resources with an empty cache."""
-        return cls(models, photographs, SharedCache(_CACHED))
+        return cls(models, photographs, SharedCache(_CACHED, _CACHED_MEGABYTES))
+
+    @property
+    def caches(self) -> tuple[SharedCache[Any], ...]:
+        """The caches of what was made of photographs."""
+        return tuple(value for value in vars(self).values() if isinstance(value, SharedCache))
 
 
 @dataclass(frozen=True)
@@ -120,7 +125,7 @@ class ResolvedQuestion:
     def cached(self, what: str, make: Callable[[], Any]) -> Any:
         """Return a result of this photograph, model, layer, class and utility that several views need, made once."""
         names = ("photo", "model", "layer", "target", "against", "utility")
-        return self.resources.results.get((what, self.question.only(names)), make)
+        return self.resources.results.get((what, self.question.only(names)), make, self.check)
 
     def progress(self, *_: object) -> None:
         """End the work where nobody waits for it; to be given to estimators."""
