@@ -82,7 +82,7 @@ class Answers:
                 self._html.put(key, html)
             except ShapleyCamError as error:
                 yield self._render("message.html", message=str(error))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - one answer may fail, the page goes on
                 _LOG.exception("an answer failed")
                 failure = f"This could not be done ({type(error).__name__}); the server has logged why and goes on"
                 yield self._render("message.html", message=failure)
@@ -96,5 +96,7 @@ class Answers:
             parts = key if isinstance(key, tuple) else (key,)
             return any(isinstance(part, Question) and part.photo in photographs for part in parts)
 
-        for cache in (self._html, self._pictures, *self._resources.caches):
+        self._html.remove_where(is_of_them)
+        self._pictures.remove_where(is_of_them)
+        for cache in self._resources.caches:
             cache.remove_where(is_of_them)

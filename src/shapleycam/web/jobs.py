@@ -18,6 +18,8 @@ _TURN, _PAUSE = 1.0, 2.0
 """Seconds after which a job makes way for those in the queue, and after which it goes on in any case."""
 _THREADS_OF_PAUSED = 6
 """Threads beyond those at work: so many long jobs may pause; where more are asked for, the next waits in the queue."""
+_SHORT_JOBS = 4
+"""Short jobs may be in the queue that many times the number of others: an answer has several pictures."""
 _SETTLE = 0.02
 """Seconds between a change and the look at it, so that the last step and the end are one state."""
 
@@ -98,7 +100,8 @@ class Jobs:
         with self._changed:
             job = self._jobs.get(key)
             if job is None:
-                if self._is_closed or len(self._queue) >= self._most_waiting:
+                most = self._most_waiting * (_SHORT_JOBS if is_short else 1)
+                if self._is_closed or len(self._queue) >= most:
                     raise QueueFullError
                 job = self._jobs[key] = Job(key, work, (0 if is_short else 1, next(self._numbers)))
                 insort(self._queue, job, key=lambda each: each.order)
@@ -149,7 +152,7 @@ class Jobs:
             is_complete = True
         except Cancelled:
             pass
-        except Exception:  # an answer's own failures are HTML: this is a fault of the page, and must not end its thread
+        except Exception:  # noqa: BLE001 - a fault of the page, since failures of answers are HTML; the thread goes on
             _LOG.exception("an answer failed")
         with self._changed:
             self._free += 1

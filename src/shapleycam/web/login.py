@@ -74,7 +74,7 @@ class Login:
         return response
 
     def refuse(self, connection: HTTPConnection) -> Response:
-        """Return what a visitor gets who is not logged in: the login page, or in the place of an answer a link to it."""
+        """Return what a visitor gets who is not logged in: the login page; in the place of an answer a link to it."""
         path = connection.url.path
         if path.startswith("/answer/"):
             return HTMLResponse(self._render("logged_out.html"), 401)

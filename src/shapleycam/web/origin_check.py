@@ -1,4 +1,4 @@
-"""Which requests are answered: those to the page's own names, and, where they cost something, those of its own pages."""
+"""Which requests are answered: those to the page's own names, and expensive ones only of its own pages."""
 
 from __future__ import annotations
 

@@ -105,7 +105,9 @@ def _parts_of(hashed: str) -> tuple[int, int, int, bytes, bytes]:
 
 
 def _scrypt(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
-    return hashlib.scrypt(password.encode(errors="surrogatepass"), salt=salt, n=n, r=r, p=p, maxmem=_MEMORY, dklen=_HASH_BYTES)
+    return hashlib.scrypt(
+        password.encode(errors="surrogatepass"), salt=salt, n=n, r=r, p=p, maxmem=_MEMORY, dklen=_HASH_BYTES
+    )
 
 
 def _text_of(content: bytes) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from PIL import Image
 
 from shapleycam.errors import ModelError, OptionError
 from shapleycam.explaining.explainer import Explainer
@@ -139,12 +140,12 @@ class ResolvedQuestion:
 def _shrunk(prepared: PreparedPhotograph) -> PreparedPhotograph:
     """Return the same image with a photograph of at most `_LONGEST_SIDE` to draw on."""
     photo, box = prepared.source.photo, prepared.source.box
-    if photo is None or not hasattr(photo, "size"):
+    if not isinstance(photo, Image.Image):
         return prepared
     scale = min(1.0, _LONGEST_SIDE / max(photo.size))
     if scale == 1:
         return prepared
-    small = photo.resize(tuple(max(1, round(side * scale)) for side in photo.size))
+    small = photo.resize((max(1, round(photo.width * scale)), max(1, round(photo.height * scale))))
     across, down = small.width / photo.width, small.height / photo.height
     moved = None if box is None else (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
     return prepared._replace(source=replace(prepared.source, photo=small, box=moved))

@@ -62,7 +62,7 @@ class Attempts:
         failures = self._failures.get(client)
         if failures is None or failures.count < _FREE_ATTEMPTS:
             return 0
-        wait = min(_LONGEST_WAIT, 2 ** (failures.count - _FREE_ATTEMPTS))
+        wait = min(_LONGEST_WAIT, 1 << min(9, failures.count - _FREE_ATTEMPTS))
         return max(0, round(failures.last + wait - self._clock() + 0.5))
 
     def count(self, client: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from anyio import CapacityLimiter, to_thread
 from starlette.datastructures import UploadFile
@@ -28,7 +28,7 @@ class Upload:
     """What came of a form with a photograph: the question about it, or why there is none."""
 
     view: str = "explain"
-    question: Question = Question()
+    question: Question = field(default_factory=Question)
     message: str = ""
     status: int = 303
 
@@ -75,12 +75,12 @@ async def _read(request: Request) -> tuple[str, Question, bytes]:
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise MultiPartException("it is no multipart form")
     parser = _InMemory(request.headers, request.stream(), max_files=1, max_fields=_FIELDS, max_part_size=_FIELD_BYTES)
-    async with await parser.parse() as form:
-        view = str(form.get("view", "explain"))
-        fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str) and name != "view"]
-        question = Question.read(fields).but(target="", against="", absent="")
-        file = form.get("file")
-        content = await file.read() if isinstance(file, UploadFile) else b""
+    form = await parser.parse()
+    view = str(form.get("view", "explain"))
+    fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str) and name != "view"]
+    question = Question.read(fields).but(target="", against="", absent="")
+    file = form.get("file")
+    content = await file.read() if isinstance(file, UploadFile) else b""
     return view if view in VIEWS else "explain", question, content
 
 
