@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import skimage
 from PIL import Image, ImageOps
 
 import shapleycam
-from helpers.colour_network import network
+from helpers.web_library import Library, explainer_of
 from helpers.web_server import Served, WebServer
 from helpers.web_visitor import Visitor
 from shapleycam.experiments import Protocol, evaluate
@@ -51,14 +50,15 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def colours() -> Callable[..., shapleycam.Explainer]:
-    """The fast model at a layer, as the server has it."""
+def colours() -> shapleycam.Explainer:
+    """The fast model, as the server has it."""
+    return explainer_of(COLOURS, "")
 
-    @cache
-    def explainer(layer: str = "before-pool") -> shapleycam.Explainer:
-        return shapleycam.Explainer(network(), layer=layer, device="cpu")
 
-    return explainer
+@pytest.fixture
+def library() -> Library:
+    """What the library says of questions."""
+    return Library()
 
 
 @pytest.fixture(scope="session")
@@ -99,10 +99,3 @@ def shoot(tmp_path: Path) -> Callable[[Visitor, str], None]:
         visitor.page.screenshot(path=folder / f"web-{name}.jpg", full_page=True, type="jpeg", quality=82)
 
     return taken
-
-
-def expect_explained(answer: Any, e: shapleycam.Explanation) -> None:
-    """Check that the first tab's answer has the numbers of an explanation."""
-    article = answer.locator("article")
-    assert int(article.get_attribute("data-target")) == int(e.target[0])
-    assert float(article.get_attribute("data-utility")) == pytest.approx(float(e.utility[0]), rel=1e-4)

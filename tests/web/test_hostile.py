@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 from test_uploads import hand_over
 
-from conftest import COLOURS, expect_explained
+from conftest import COLOURS
 from helpers.picture_files import SCRIPT, bomb, cut_short
+from helpers.web_library import expect_explained
 from helpers.web_server import HOPPER, MEGABYTES
 
 HOSTILE = {
@@ -35,7 +36,7 @@ def test_a_message_and_the_server_goes_on(name, visit, served, colours):
     visitor.page.locator("[role=alert]", has_text=message).wait_for()
     assert visitor.page.evaluate("window.harmed") is None
     assert served.files() == []
-    expect_explained(visitor.open("explain", model=COLOURS), colours().explain(HOPPER))
+    expect_explained(visitor.open("explain", model=COLOURS), colours.explain(HOPPER))
     assert visitor.page.locator("[role=alert]").count() == 0
 
 

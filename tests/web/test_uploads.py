@@ -7,8 +7,9 @@ from itertools import cycle
 import pytest
 from PIL import Image
 
-from conftest import COLOURS, expect_explained
+from conftest import COLOURS
 from helpers.picture_files import FILES
+from helpers.web_library import expect_explained
 
 HAND_OVER = """([kind, name, type, encoded]) => {
   const bytes = Uint8Array.from(atob(encoded), each => each.charCodeAt(0));
@@ -55,7 +56,7 @@ def test_each_kind_of_file(name, way, visit, colours, upright, tmp_path):
     visitor.page.wait_for_url(lambda url: url != before)
     assert visitor.question.model == COLOURS
     assert visitor.question.target == ""  # of a new photograph the predicted class is explained
-    expected = colours().explain(tmp_path / name)
+    expected = colours.explain(tmp_path / name)
     expect_explained(visitor.answer(), expected)
     if name == "rotated.png":
-        assert float(expected.utility[0]) == float(colours().explain(upright).utility[0])
+        assert float(expected.utility[0]) == float(colours.explain(upright).utility[0])
