@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -91,6 +92,12 @@ class Visitor:
         else:
             control.fill(value)
             control.press("Enter")
+
+    def upload(self, path: Path) -> None:
+        """Choose a photograph, and wait until the address names it."""
+        before = self.page.url
+        self.page.locator("#upload input[type=file]").set_input_files(path)
+        self.page.wait_for_url(lambda url: url != before)
 
     def tab(self, title: str) -> Any:
         """Open a tab, and return its answer."""

@@ -50,6 +50,15 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
+def photograph_of_500_by_375(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A photograph of the usual size of ImageNet's."""
+    path = tmp_path_factory.mktemp("usual") / "coffee.jpg"
+    with Image.open(Path(skimage.__file__).parent / "data" / "coffee.png") as opened:
+        ImageOps.fit(opened.convert("RGB"), (500, 375)).save(path, quality=95)
+    return path
+
+
+@pytest.fixture(scope="session")
 def colours() -> shapleycam.Explainer:
     """The fast model, as the server has it."""
     return explainer_of(COLOURS, "")

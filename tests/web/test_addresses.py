@@ -6,7 +6,6 @@ That no answer of another question is ever in the page is checked by `visit` in 
 from __future__ import annotations
 
 import pytest
-from test_uploads import hand_over
 
 from conftest import COLOURS
 from shapleycam.web.question import Question
@@ -38,9 +37,7 @@ class Walk:
 
     def upload(self, path):
         """Send a photograph."""
-        before = self.visitor.page.url
-        hand_over(self.visitor, "choose", path.name, path.read_bytes())
-        self.visitor.page.wait_for_url(lambda url: url != before)
+        self.visitor.upload(path)
         self.library.photographs[self.visitor.question.photo] = path
 
     def pick(self, name, value):
