@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from shapleycam.web.resolved import ResolvedQuestion
 
@@ -21,12 +20,14 @@ class View:
         title: on the tab.
         fields: the fields of the question that its answer depends on; no other can change it.
         answer: makes the answer in steps, each the whole HTML, in a thread; the last step is the answer.
+        controls: the template of controls that only this view has, which the panel's form includes; "" for none.
     """
 
     name: str
     title: str
     fields: tuple[str, ...]
     answer: Callable[[ResolvedQuestion, Render], Iterator[str]]
+    controls: str = ""
 
 
 ABOUT_A_PHOTOGRAPH = ("photo", "model", "layer", "target", "against", "utility")
