@@ -135,7 +135,8 @@ class Page:
         tag = f'"{sha256(content or b"").hexdigest()[:32]}"'
         if tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers={"ETag": tag})
-        return Response(content, media_type=media_type(kind), headers={"Cache-Control": "private, no-cache", "ETag": tag})
+        headers = {"Cache-Control": "private, no-cache", "ETag": tag}
+        return Response(content, media_type=media_type(kind), headers=headers)
 
     async def upload(self, request: Request) -> Response:
         """Take a photograph, and lead to the question about it."""

@@ -33,7 +33,7 @@ def caveats(e: Explanation, grand: float) -> Iterator[Caveat]:
     if method.is_baseline:
         yield Caveat("This map is random, for comparison: it says nothing of the photograph.", ("shapleycam",))
     if bool(is_blank(e.values)[0]):
-        yield Caveat("The map is blank: no place speaks for this class. Look at the signed map, or choose another class.")
+        yield Caveat("The map is blank: no place speaks for this class. See the signed map, or choose another class.")
     if not method.in_units and not method.is_baseline:
         yield Caveat(
             "The numbers of this method have no units: read them as an order of places, not as shares of the score.",

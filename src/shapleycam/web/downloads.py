@@ -1,4 +1,4 @@
-"""What can be kept of an explanation: a figure with title and colour bar, the bare picture, the numbers, the summary."""
+"""What can be kept of an explanation: a figure with title and colour bar, bare pictures, numbers, a summary."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from shapleycam.drawing.figures import grid
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.summary import summarise_image
 from shapleycam.models.labels import class_name
+from shapleycam.web.addresses import picture_address
 from shapleycam.web.explained import Explained, explained
 from shapleycam.web.map_stage import MapKind, grid_of_values
 from shapleycam.web.resolved import ResolvedQuestion
-from shapleycam.web.views.view import picture_address
 
 _LABELS = {
     "figure.png": "Figure (PNG)",
@@ -29,12 +29,9 @@ _LONGEST_NAME = 120
 
 
 def download_links(resolved: ResolvedQuestion, e: Explanation, other: str | None) -> list[tuple[str, str, str]]:
-    """Return the label, address and file name of each download; the name has the method, the class and the other one."""
+    """Return the label, address and file name of each download; the name has the method and the classes."""
     stem = file_stem(PurePath(e.sources[0].name).stem, e.method, e.label(), other)
-    return [
-        (label, picture_address(resolved, kind), f"{stem}_{kind}" if kind.endswith("png") else f"{stem}.{kind[-4:].strip('.')}")
-        for kind, label in _LABELS.items()
-    ]
+    return [(label, picture_address(resolved, kind), f"{stem}_{kind}") for kind, label in _LABELS.items()]
 
 
 def file_stem(photograph: str, method: str, label: str, other: str | None) -> str:

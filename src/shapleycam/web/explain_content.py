@@ -1,4 +1,4 @@
-"""What the first tab says of an explanation: sentences, facts, the likeliest classes, and links that go on from there."""
+"""What the first tab says of an explanation: sentences, facts, the likeliest classes, and links to go on."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.summary import describe_curvature, gap_of_values, sum_of_values, top_classes
 from shapleycam.html.numbers import number, percent, signed
 from shapleycam.models.labels import class_name
+from shapleycam.web.addresses import view_address
 from shapleycam.web.caveats import GAP, caveats
 from shapleycam.web.classes import class_choice
 from shapleycam.web.downloads import download_links
@@ -26,7 +27,7 @@ Fact = tuple[str, str, str | None]
 
 @dataclass(frozen=True)
 class LikelyClass:
-    """A class with its probability and the address that explains it; `why` leads to why the explained one, and not it."""
+    """A class with its probability, the address that explains it, and that of `why` the explained one, and not it."""
 
     number: int
     label: str
@@ -51,7 +52,7 @@ def explain_content(resolved: ResolvedQuestion, made: Explained) -> dict[str, An
         "odds": None if probabilities is None or made.against is None else _odds(probabilities, e, made.against),
         "classes": _likely_classes(resolved, e, made.against),
         "swap": _swap_address(resolved, e, made.against),
-        "alone": f"explain?{resolved.question.but(against='').address()}",
+        "alone": view_address(resolved, "explain", against=""),
         "evidence": _sentence(describe_evidence(e.values[0])),
         "caveats": [(caveat.text, _by_methods(resolved, caveat.methods)) for caveat in caveats(e, made.grand)],
         "trust": _trust(e, made.grand),
@@ -75,7 +76,8 @@ def odds_in_words(first: float, second: float) -> tuple[bool, str]:
     if smaller <= 0:
         return first >= second, "far likelier"
     ratio = larger / smaller
-    return first >= second, "as likely" if ratio < 1.005 else f"{number(ratio, 2 if ratio < 100 else 3)} times as likely"
+    times = number(ratio, 2 if ratio < 100 else 3)
+    return first >= second, "as likely" if ratio < 1.005 else f"{times} times as likely"
 
 
 def _odds(probabilities: Tensor, e: Explanation, against: int) -> tuple[bool, str]:
@@ -95,8 +97,8 @@ def _likely_classes(resolved: ResolvedQuestion, e: Explanation, against: int | N
             number=each,
             label=class_name(each, e.labels),
             probability=float(probabilities[each]),
-            address=f"explain?{resolved.question.but(target=class_choice(each, e.labels), against='').address()}",
-            why=f"explain?{resolved.question.but(target=target, against=class_choice(each, e.labels)).address()}",
+            address=view_address(resolved, "explain", target=class_choice(each, e.labels), against=""),
+            why=view_address(resolved, "explain", target=target, against=class_choice(each, e.labels)),
             is_explained=each == explained,
         )
         for each in numbers
@@ -106,14 +108,12 @@ def _likely_classes(resolved: ResolvedQuestion, e: Explanation, against: int | N
 def _swap_address(resolved: ResolvedQuestion, e: Explanation, against: int | None) -> str | None:
     if against is None:
         return None
-    swapped = resolved.question.but(
-        target=class_choice(against, e.labels), against=class_choice(int(e.target[0]), e.labels)
-    )
-    return f"explain?{swapped.address()}"
+    target, other = class_choice(against, e.labels), class_choice(int(e.target[0]), e.labels)
+    return view_address(resolved, "explain", target=target, against=other)
 
 
 def _by_methods(resolved: ResolvedQuestion, methods: tuple[str, ...]) -> list[tuple[str, str]]:
-    return [(name, f"explain?{resolved.question.but(method=name).address()}") for name in methods]
+    return [(name, view_address(resolved, "explain", method=name)) for name in methods]
 
 
 def _sentence(phrase: str) -> str:

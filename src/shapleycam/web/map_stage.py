@@ -13,8 +13,8 @@ from shapleycam.cams.table import METHODS
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.html.numbers import percent, signed
+from shapleycam.web.addresses import picture_address
 from shapleycam.web.resolved import ResolvedQuestion
-from shapleycam.web.views.view import picture_address
 
 MapKind = Literal["heatmap", "values"]
 

@@ -104,13 +104,14 @@ def _utility_box(question: Question) -> Box:
     return _box("utility", "Utility: the score that is explained", "utility", {"": texts}, chosen, default)
 
 
-def _box(
-    name: str, label: str, term: str | None, groups: dict[str, dict[str, str]], chosen: str, default: str
-) -> Box:
+def _box(name: str, label: str, term: str | None, groups: dict[str, dict[str, str]], chosen: str, default: str) -> Box:
     """Return a box; the default has an empty value, which addresses leave out, and what is unknown is an entry too."""
     known = {value for texts in groups.values() for value in texts}
     options = {
-        heading: [Option("" if value == default else value, text, value == (chosen or default)) for value, text in texts.items()]
+        heading: [
+            Option("" if value == default else value, text, value == (chosen or default))
+            for value, text in texts.items()
+        ]
         for heading, texts in groups.items()
     }
     if chosen and chosen not in known:

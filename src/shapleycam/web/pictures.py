@@ -9,10 +9,10 @@ from PIL import Image
 
 from shapleycam.drawing.data_uri import encode_picture
 from shapleycam.errors import OptionError, nearest
+from shapleycam.web.compared import compared_by
 from shapleycam.web.downloads import FILES
 from shapleycam.web.explained import explained
 from shapleycam.web.resolved import ResolvedQuestion
-from shapleycam.web.views.compare import compared_by
 
 _THUMBNAIL = 240
 """Pixels of the longer side of a photograph in the panel."""

@@ -8,11 +8,10 @@ from typing import Any
 from shapleycam.cams.table import METHODS
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.models.labels import class_name
-from shapleycam.web.compared import Compared, compare, compared_by, groups_of_equal, methods_of
+from shapleycam.web.addresses import view_address
+from shapleycam.web.compared import Compared, compare, groups_of_equal, methods_of
 from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.web.views.view import ABOUT_A_PHOTOGRAPH, Render, View, picture_address
-
-__all__ = ["VIEW", "compared_by"]
 
 
 def _answer(resolved: ResolvedQuestion, render: Render) -> Iterator[str]:
@@ -35,7 +34,9 @@ def _content(resolved: ResolvedQuestion, compared: Compared) -> dict[str, Any]:
         "model": resolved.model_name,
         "count": len(compared.explanations),
         "cards": [_card(resolved, compared, group) for group in groups_of_equal(compared.explanations)],
-        "refused": [(name, reason, _explain_address(resolved, name)) for name, reason in compared.refused.items()],
+        "refused": [
+            (name, reason, view_address(resolved, "explain", method=name)) for name, reason in compared.refused.items()
+        ],
     }
 
 
@@ -44,7 +45,9 @@ def _card(resolved: ResolvedQuestion, compared: Compared, names: list[str]) -> d
     height, width = e.heatmap.shape[1:]
     evidence = describe_evidence(e.values[0])
     return {
-        "methods": [(name, METHODS[name].description, _explain_address(resolved, name)) for name in names],
+        "methods": [
+            (name, METHODS[name].description, view_address(resolved, "explain", method=name)) for name in names
+        ],
         "family": METHODS[names[0]].basis.group,
         "evidence": evidence,
         "picture": picture_address(resolved, "card", method=names[0]),
@@ -52,10 +55,6 @@ def _card(resolved: ResolvedQuestion, compared: Compared, names: list[str]) -> d
         "width": width,
         "height": height,
     }
-
-
-def _explain_address(resolved: ResolvedQuestion, method: str) -> str:
-    return f"explain?{resolved.question.but(method=method).address()}"
 
 
 VIEW = View("compare", "Compare", (*ABOUT_A_PHOTOGRAPH, "methods"), _answer)

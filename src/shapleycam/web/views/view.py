@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from shapleycam.web.addresses import picture_address
 from shapleycam.web.resolved import ResolvedQuestion
+
+__all__ = ["ABOUT_A_PHOTOGRAPH", "Render", "View", "picture_address"]
 
 Render = Callable[..., str]
 """Renders a template of the page: its name, and what it shows as keywords."""
@@ -32,8 +35,3 @@ class View:
 
 ABOUT_A_PHOTOGRAPH = ("photo", "model", "layer", "target", "against", "utility")
 """The fields of every view of a photograph."""
-
-
-def picture_address(resolved: ResolvedQuestion, kind: str, **changes: str) -> str:
-    """Return the address of a picture of a question, relative to the page's."""
-    return f"picture?{resolved.question.but(**changes).address(kind=kind)}"
