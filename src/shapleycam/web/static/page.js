@@ -3,7 +3,7 @@
 "use strict";
 {
   const form = document.getElementById("question"), answer = document.getElementById("answer");
-  const settings = document.getElementById("settings");
+  const settings = document.getElementById("settings"), { title } = document;
   document.documentElement.classList.add("scripted");
 
   // What is empty has its default, which the address leaves out.
@@ -35,7 +35,7 @@
       return place && Date.now() - place.time < 20_000 ? place : null;
     } catch { return null; }
   };
-  const place = lastPlace(), focused = place?.id && document.getElementById(place.id);
+  const place = lastPlace(), focused = place?.id ? document.getElementById(place.id) : null;
   if (place) {
     answer.style.minHeight = `${place.height}px`;
     scrollTo(0, place.y);
@@ -75,8 +75,10 @@
     const sentence = answer.querySelector(".answer, .message")?.textContent.replace(/\s+/g, " ").trim();
     document.getElementById("announcement").textContent = sentence ?? "";
     const { label } = answer.querySelector("article[data-label]")?.dataset ?? {};
+    if (!label) return;
+    document.title = `${label} · ${title}`;
     const box = document.getElementById("box-class");
-    if (box && label) box.placeholder = `predicted: ${label}`;
+    if (box && !box.defaultValue) box.placeholder = `predicted: ${label}`;
   };
   new MutationObserver(settle).observe(answer, { childList: true });
   settle();
