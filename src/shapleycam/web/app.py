@@ -22,12 +22,14 @@ from shapleycam.utilities import UTILITIES
 from shapleycam.version import __version__
 from shapleycam.web.answers import Answers
 from shapleycam.web.jobs import Jobs, QueueFullError, Update
+from shapleycam.web.links import carry
 from shapleycam.web.model_cache import ModelCache
 from shapleycam.web.photograph_store import PhotographStore
 from shapleycam.web.question import Question
 from shapleycam.web.resolved import Resources
+from shapleycam.web.runs import Runs
 from shapleycam.web.site import Site
-from shapleycam.web.views import VIEWS
+from shapleycam.web.views import TABS, VIEWS
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -43,7 +45,8 @@ class Page:
         )
         self.templates = template_environment("shapleycam.web")
         self.jobs = Jobs(site.threads, site.most_waiting)
-        self.resources = Resources.of(models, self.photographs)
+        self.runs = Runs(site.runs)
+        self.resources = Resources.of(models, self.photographs, self.runs)
         self.answers = Answers(self.resources, self.jobs, self.render)
 
     def render(self, template: str, **content: Any) -> str:
@@ -65,7 +68,7 @@ class Page:
         async def events() -> AsyncIterator[str]:
             try:
                 async for update in self.answers.follow(view, question):
-                    yield _event(self._state(update))
+                    yield _event(carry(self._state(update), question, view.fields, TABS))
             except QueueFullError:
                 full = "Too many people are asking just now; reload the page in a minute"
                 yield _event(self.render("message.html", message=full))
@@ -95,7 +98,8 @@ class Page:
 
     def _page(self, view: str, question: Question, message: str, status: int = 200) -> Response:
         content = {
-            "views": VIEWS,
+            "views": TABS,
+            "runs": self.runs.names,
             "view": VIEWS[view],
             "question": question,
             "site": self.site,
