@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
 from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
@@ -29,7 +30,7 @@ from shapleycam.web.question import Question
 from shapleycam.web.resolved import Resources
 from shapleycam.web.runs import Runs
 from shapleycam.web.site import Site
-from shapleycam.web.views import TABS, VIEWS
+from shapleycam.web.views import TABS, VIEWS, View
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -68,10 +69,11 @@ class Page:
         async def events() -> AsyncIterator[str]:
             try:
                 async for update in self.answers.follow(view, question):
-                    yield _event(carry(self._state(update), question, view.fields, TABS))
+                    yield _event(self._state(view, question, update))
             except QueueFullError:
                 full = "Too many people are asking just now; reload the page in a minute"
-                yield _event(self.render("message.html", message=full))
+                message = self.render("message.html", message=full)
+                yield _event(self._state(view, question, Update(0, message, is_last=True)))
 
         return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
@@ -112,10 +114,12 @@ class Page:
         }
         return HTMLResponse(self.render("page.html", **content), status)
 
-    def _state(self, update: Update) -> str:
-        if update.content is None:
-            return self.render("waiting.html", place=update.place)
-        return str(update.content)
+    def _state(self, view: View, question: Question, update: Update) -> str:
+        """Return a state of an answer, which names the question that it is of: no other may be shown in its place."""
+        html = self.render("waiting.html", place=update.place) if update.content is None else str(update.content)
+        html = carry(html, question, view.fields, TABS)
+        address = f"{view.name}?{question.only(view.fields).address()}"
+        return self.render("state.html", address=address, is_last=update.is_last, html=Markup(html))  # noqa: S704 - made by templates
 
 
 def build_app(site: Site) -> Starlette:

@@ -16,8 +16,7 @@ try:
     from shapleycam.web.app import build_app
 except ImportError:
     raise OptionError(
-        "the page needs starlette, uvicorn and python-multipart, which are not installed; "
-        "pip install 'shapleycam[web]'"
+        "the page needs starlette, uvicorn and python-multipart, which are not installed; pip install 'shapleycam[web]'"
     ) from None
 
 _FIRST_PORT, _PORTS = 7860, 100

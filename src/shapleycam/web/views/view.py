@@ -38,5 +38,3 @@ class View:
 def picture_address(resolved: ResolvedQuestion, kind: str, **changes: str) -> str:
     """Return the address of a picture of a question, relative to the page's."""
     return f"picture?{resolved.question.but(**changes).address(kind=kind)}"
-
-
