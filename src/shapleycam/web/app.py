@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 from shapleycam.cams.table import METHODS
 from shapleycam.errors import ShapleyCamError
 from shapleycam.layers import RULES
-from shapleycam.templates import template_environment
+from shapleycam.html import ASSETS, read_asset, template_environment
 from shapleycam.utilities import UTILITIES
 from shapleycam.version import __version__
 from shapleycam.web.answers import Answers
@@ -136,6 +136,7 @@ def build_app(site: Site) -> Starlette:
         Route("/photographs", page.upload, methods=["POST"]),
         Route("/picture", page.picture),
         Route("/answer/{view}", page.answer),
+        *(Route(f"/static/{name}", _asset) for name in ASSETS),
         Mount("/static", StaticFiles(directory=_STATIC)),
         Route("/{view}", page.view),
     ]
@@ -153,6 +154,12 @@ def page_refusal(page: Page) -> Any:
 
 def _question(request: Request) -> Question:
     return Question.read(request.query_params.multi_items())
+
+
+async def _asset(request: Request) -> Response:
+    """Return a file that reports carry too."""
+    name = request.url.path.rsplit("/", 1)[-1]
+    return Response(read_asset(name), media_type=ASSETS[name], headers={"Cache-Control": "no-cache"})
 
 
 def _event(html: str) -> str:
