@@ -86,9 +86,7 @@ def permutation(
     return sums.shares(game)
 
 
-def marginal_contributions(
-    game: Game, seed: Seed = 0, samples: int = FEWEST
-) -> Iterator[Float[Tensor, "b samples n"]]:
+def marginal_contributions(game: Game, seed: Seed = 0, samples: int = FEWEST) -> Iterator[Float[Tensor, "b samples n"]]:
     """Yield the players' marginal contributions in further random orders, without end, for whoever watches them come.
 
     One sample is the mean over four orders. The mean over all samples so far estimates the values: see

@@ -17,8 +17,8 @@ from starlette.staticfiles import StaticFiles
 
 from shapleycam.cams.table import METHODS
 from shapleycam.errors import ShapleyCamError
-from shapleycam.layers import RULES
 from shapleycam.html import ASSETS, read_asset, template_environment
+from shapleycam.layers import RULES
 from shapleycam.utilities import UTILITIES
 from shapleycam.version import __version__
 from shapleycam.web.answers import Answers

@@ -10,7 +10,9 @@ from PIL import Image
 from shapleycam.drawing.data_uri import encode_picture
 from shapleycam.errors import OptionError, nearest
 from shapleycam.web.resolved import ResolvedQuestion
+from shapleycam.web.views.coalitions import draw_input
 from shapleycam.web.views.explain import explained
+from shapleycam.web.views.fidelity import draw_sampled
 
 
 def draw_picture(kind: str, resolved: ResolvedQuestion) -> bytes:
@@ -43,5 +45,7 @@ PICTURES: dict[str, Callable[[ResolvedQuestion], Image.Image]] = {
     "photo": _photo,
     "heatmap": _heatmap,
     "values": _values,
+    "input": draw_input,
+    "sampled": draw_sampled,
 }
 """The kinds of picture; a view's own are added to its file and to this table."""

@@ -8,9 +8,9 @@ from threading import Lock
 
 import torch
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor
 
-from shapleycam.cams.heatmaps import heatmap
 from shapleycam.cams.table import METHODS
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.fidelity.measure import MOST_EXACT, values_of_players
@@ -85,11 +85,22 @@ class PlayedGame:
         """Return the players' marginal contributions in the first `orders` random orders, four to a sample."""
         return self._drawn.first(orders // ORDERS_OF_A_SAMPLE, check)
 
-    def explanation(self, shares: ShapleyValues) -> Explanation:
-        """Return Shapley values as an explanation, which can be drawn."""
-        cells = self.game.players.cells(shares.values).float().cpu()
-        size = tuple(self.image.heatmap.shape[1:])
-        return replace(self.image, method="sampledshapley", values=cells, heatmap=heatmap(cells, size))
+    def cells(self, values: Float[Tensor, "1 n"]) -> Float[Tensor, "1 h w"]:
+        """Return for each cell of the layer the value of its place: a region's own, in each of its cells."""
+        member = self.game.players.member
+        return self.game.layout.cells(values.gather(1, member)).float().cpu()
+
+    def draw(self, values: Float[Tensor, "1 n"]) -> Image.Image:
+        """Return the players' values as the colours of a signed map, in the size of the network's input."""
+        return replace(self.image, values=self.cells(values)).shade(0, "values")
+
+    @property
+    def sides(self) -> tuple[list[int], list[int]]:
+        """Return how many cells of the layer each row, and each column, of the board has."""
+        game = self.game
+        labels = game.players.member[0, game.layout.prefix :].unflatten(0, game.layout.grid)
+        rows, columns = (line.unique_consecutive(return_counts=True)[1] for line in (labels[:, 0], labels[0]))
+        return rows.tolist(), columns.tolist()
 
     def measure(self) -> Measured:
         """Return the values of all methods that estimate from derivatives."""
@@ -121,7 +132,8 @@ def played_game(resolved: ResolvedQuestion) -> PlayedGame:
     Raises:
         OptionError: the layer's grid is not that of an image.
     """
-    return resolved.cached_game(lambda: _make(resolved))
+    played: PlayedGame = resolved.cached_game(lambda: _make(resolved))
+    return played
 
 
 @torch.no_grad()

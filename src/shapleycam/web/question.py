@@ -33,7 +33,7 @@ class Question:
         absent: the players that a coalition leaves out, as their numbers joined by dots; empty for none.
         run: one of the runs that are offered; empty for the first.
         metric: the metric by which the images of a run are ordered; empty for the default.
-        part: which of several pictures of a kind, such as the number of orders of sampled values; empty for the only one.
+        part: which of several pictures of a kind, as the number of orders of sampled values; empty for the only one.
 
     Examples:
         >>> from shapleycam.web.question import Question

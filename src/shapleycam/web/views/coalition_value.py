@@ -12,6 +12,7 @@ from math import sqrt
 import torch
 
 from shapleycam.errors import OptionError
+from shapleycam.html.numbers import number, percent
 from shapleycam.web.played_game import ORDERS_OF_A_SAMPLE, PlayedGame, played_game
 from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.web.views.view import ABOUT_A_PHOTOGRAPH, Render, View
@@ -20,6 +21,8 @@ ORDERS = 128
 """Random orders that the predicting Shapley values are sampled by: their error is said."""
 _SURE = 2.0
 """Standard errors from which on a difference is more than sampling."""
+_ROUNDING = 1e-5
+"""Of v(N): what float32 may leave of a difference that is none."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class CoalitionValue:
         inside: how many places are in, of `places`.
         value: v(S), `grand` that of everybody.
         predicted: the sum of its members' Shapley values, with the standard error `stderr`.
-        probability: of the class, with these places; `of_all` with all, `of_none` without any; None where there is none.
+        probability: of the class, with these places; `of_all` with all, `of_none` without any; or None.
     """
 
     label: str
@@ -53,9 +56,53 @@ class CoalitionValue:
         return self.value - self.predicted
 
     @property
+    def sentence(self) -> str:
+        """Return what the model says with these places in, in words."""
+        if self.probability is None:
+            return (
+                f"{self.inside} of {self.places} places are in; they are worth {number(self.value)} of {self.utility}."
+            )
+        shown = percent(self.probability, 1)
+        if self.inside == self.places:
+            return f"With all {self.places} places in, the model gives {self.label} {shown}."
+        all_places = "" if self.of_all is None else f"; with all of them {percent(self.of_all, 1)}"
+        if self.inside == 0:
+            return f"With no place in, the model still gives {self.label} {shown}{all_places}."
+        none = "" if self.of_none is None else f", with none {percent(self.of_none, 1)}"
+        return f"With {self.inside} of {self.places} places in, the model gives {self.label} {shown}{all_places}{none}."
+
+    @property
+    def meaning(self) -> str:
+        """Return what the difference from the prediction says of these places, in words."""
+        if self.inside in {0, self.places}:
+            return "Shapley values add up to v(N): of everybody, and of nobody, the prediction is exact."
+        if not self.is_sure:
+            return "That is what the Shapley values of these places predict, within their error."
+        if self.difference > 0:
+            return (
+                "These places are worth more by themselves than their Shapley values say: with the others in, they add "
+                "less, since the others show some of the same."
+            )
+        return (
+            "These places are worth less by themselves than their Shapley values say: some of what they add needs "
+            "places that are out."
+        )
+
+    def details(self) -> Iterator[tuple[str, str, str | None]]:
+        """Yield names, figures, and the term that explains each."""
+        yield "places in", f"{self.inside} of {self.places}", "coalition"
+        if self.probability is not None:
+            yield "probability of the class", percent(self.probability, 2), None
+        yield "v(S), what they are worth", f"{self.value:.4f} of {self.utility}", "v(S)"
+        error = "" if self.stderr == 0 else f" ± {self.stderr:.4f}"
+        yield "predicted by their Shapley values", f"{self.predicted:.4f}{error}", "Shapley value"
+        yield "v(S) less the prediction", f"{self.difference:+.4f}", "interaction"
+        yield "v(N), what all are worth", f"{self.grand:.4f}", "v(N)"
+
+    @property
     def is_sure(self) -> bool:
-        """Return whether the difference is more than the prediction's error and rounding."""
-        return abs(self.difference) > max(_SURE * self.stderr, 1e-6 * abs(self.grand))
+        """Return whether the difference is more than the prediction's error, and than rounding."""
+        return abs(self.difference) > max(_SURE * self.stderr, _ROUNDING * abs(self.grand))
 
 
 def absent_places(text: str, places: int) -> list[int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite
 
 from jaxtyping import Float
@@ -12,13 +14,13 @@ from torch import Tensor
 
 from shapleycam.cams.table import METHODS
 from shapleycam.errors import OptionError
+from shapleycam.html.numbers import number, percent, signed
 from shapleycam.values.distance import efficiency_gap, rank_correlation, relative_error
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.web.played_game import PlayedGame, played_game
 from shapleycam.web.resolved import DEFAULT_METHOD, ResolvedQuestion
 from shapleycam.web.views.error_curve import error_curve
 from shapleycam.web.views.view import ABOUT_A_PHOTOGRAPH, Render, View, picture_address
-from shapleycam.wording import percent
 
 ORDERS = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
 """After so many random orders a state is shown; the last number ends the sampling in any case."""
@@ -26,6 +28,8 @@ DEFAULT_ERROR = "0.5"
 """To so many percent of the values the standard error is brought, where the address does not say."""
 ERRORS = ("5", "2", "1", DEFAULT_ERROR, "0.2", "0.1")
 """What the view's control offers."""
+_FINE = 0.01
+"""Errors below this are written with two decimals of a percent."""
 _SMALLEST, _LARGEST = 0.01, 100.0
 _MARKS = (32, 128, 512, 2048)
 """Numbers of orders at the curve's scale, which ends at the last of `ORDERS`."""
@@ -80,54 +84,102 @@ def _finite(figure: Tensor) -> float | None:
 
 def _answer(resolved: ResolvedQuestion, render: Render) -> Iterator[str]:
     tolerance = tolerance_of(resolved.question.error)
-    yield render("waiting.html", place=0)
+    chosen = resolved.question.method or DEFAULT_METHOD
     played = played_game(resolved)
     measured = resolved.cached("measured methods", played.measure)
     steps: list[tuple[int, float]] = []
     for orders in ORDERS:
         shares = played.shares(orders, resolved.check)
-        reached = float(shares.uncertainty[0])
-        steps.append((orders, reached))
-        is_done = reached <= tolerance or orders == ORDERS[-1]
+        steps.append((orders, float(shares.uncertainty[0])))
+        is_done = steps[-1][1] <= tolerance or orders == ORDERS[-1]
         scores = scores_of(measured.values, shares.values, played.game.grand)
         yield render(
             "fidelity.html",
             played=played,
             orders=orders,
-            reached=reached,
+            reached=steps[-1][1],
             tolerance=tolerance,
             is_done=is_done,
-            sentence=_sentence(played, orders, reached, tolerance, is_done=is_done),
-            verdict=verdict(scores, resolved.question.method or DEFAULT_METHOD),
+            sentence=sentence_of(played, steps[-1], tolerance, is_done=is_done),
+            verdict=verdict_of(scores, chosen),
             curve=None if played.is_exact else error_curve(steps, tolerance, (*_MARKS, ORDERS[-1])),
-            first=steps[0],
+            first=steps[0][1],
+            first_orders=steps[0][0],
             scores=scores,
             missing=measured.missing,
-            chosen=resolved.question.method or DEFAULT_METHOD,
+            chosen=chosen,
             question=resolved.question.but(error=""),
-            picture=picture_address(resolved, "sampled", part=str(orders), method="", error=""),
-            largest=float(played.game.players.cells(shares.values).abs().max()),
+            shown=_map(resolved, played, shares, orders),
+            largest=float(played.cells(shares.values).abs().max()),
+            details=_details(played, shares),
         )
         if is_done:
             return
 
 
-def _sentence(played: PlayedGame, orders: int, reached: float, tolerance: float, *, is_done: bool) -> str:
+def _map(resolved: ResolvedQuestion, played: PlayedGame, shares: ShapleyValues, orders: int) -> dict[str, object]:
+    """Return what the component of a map shows: the values so far over what the network sees."""
+    height, width = played.image.heatmap.shape[1:]
+    cells = played.cells(shares.values)[0]
+    address = partial(picture_address, resolved, method="", error="")
+    return {
+        "kind": "values",
+        "title": "map of the true values",
+        "alt": f"Shapley values of {played.image.sources[0].name} for {played.image.label()}",
+        "width": width,
+        "height": height,
+        "photo": address("input"),
+        "shade": address("sampled", part=str(orders)),
+        "box": (0, 0, width, height),
+        "grid": json.dumps({"rows": len(cells), "columns": cells.shape[1], "values": _rounded(cells)}),
+        "unit": played.game.utility.name,
+    }
+
+
+def _rounded(cells: Tensor) -> list[float]:
+    return [float(f"{value:.4g}") for value in cells.flatten().tolist()]
+
+
+def _details(played: PlayedGame, shares: ShapleyValues) -> Iterator[tuple[str, str, str | None]]:
+    """Yield what was shared out, and among whom."""
+    game, utility = played.game, played.game.utility.name
+    yield "to share out", f"{number(float(game.grand[0]))} of {utility}", "v(N)"
+    if played.are_regions:
+        rows, columns = game.layout.grid
+        yield (
+            "places",
+            f"{played.rows} x {played.columns} regions, since the layer has {rows} x {columns} cells, too many to play",
+            "player",
+        )
+    else:
+        yield "places", f"{played.rows} x {played.columns}, the layer's cells", "player"
+    prefix = game.players.prefix(shares.values)
+    if prefix is not None:
+        yield "prefix tokens", f"{signed(float(prefix[0]))} of that, without a place in the image", "prefix tokens"
+
+
+def sentence_of(played: PlayedGame, step: tuple[int, float], tolerance: float, *, is_done: bool) -> str:
+    """Return how well the true values are known after a step (orders, standard error)."""
+    orders, reached = step
     label = played.image.label()
     if played.is_exact:
         return f"The shares of {label} are exact: all {2**played.game.n_players:,} coalitions were evaluated."
-    known = f"After {orders:,} random orders the shares of {label} are known to {percent(reached, 2)}"
+    known = f"After {orders:,} random orders the shares of {label} are known to {_error(reached)}"
     if not is_done:
-        return f"{known}; drawing goes on to {percent(tolerance, 2)}."
+        return f"{known}; sampling goes on to {_error(tolerance)}."
     if reached <= tolerance:
         return f"{known}."
     return (
-        f"{known}, not to {percent(tolerance, 2)}: more orders are not drawn here. Choose a larger error, or a later "
-        "layer, with fewer places."
+        f"{known}, not to {_error(tolerance)} as asked: this page draws no more. Allow a larger error, or choose a "
+        "later layer, which has fewer places."
     )
 
 
-def verdict(scores: Sequence[Score], chosen: str) -> str:
+def _error(share: float) -> str:
+    return percent(share, 2 if share < _FINE else 1)
+
+
+def verdict_of(scores: Sequence[Score], chosen: str) -> str:
     """Return a sentence on the chosen method, where it is measured, and on the nearest."""
     in_units = [score for score in scores if score.error is not None]
     if not in_units:
@@ -152,7 +204,7 @@ def _off(score: Score) -> str:
 
 
 def draw_sampled(resolved: ResolvedQuestion) -> Image.Image:
-    """Return the values sampled by the question's number of orders, `part`, over what the network sees.
+    """Return the values sampled by the question's number of orders, `part`, as colours.
 
     Raises:
         OptionError: the number is none of those that are shown.
@@ -161,8 +213,7 @@ def draw_sampled(resolved: ResolvedQuestion) -> Image.Image:
     if part not in map(str, ORDERS):
         raise OptionError(f"part in the address is {part[:40]!r}; expected one of {', '.join(map(str, ORDERS))}")
     played = played_game(resolved)
-    shares = played.shares(int(part), resolved.check)
-    return played.explanation(shares).overlay(on="input", kind="values")
+    return played.draw(played.shares(int(part), resolved.check).values)
 
 
 VIEW = View(
