@@ -26,6 +26,8 @@ _SIDE = 8
 """Cells a side at most: in larger grids regions are the players, so that each step is short."""
 _SAMPLES = 8
 """Of four orders each, drawn between two looks at whether somebody still waits."""
+ORDERS = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
+"""After so many random orders Fidelity shows a state; the last number ends the sampling in any case."""
 ORDERS_OF_A_SAMPLE = 4
 _SEED = 1
 """Another one than that of sampledshapley, which would else be measured against its own samples."""
@@ -146,7 +148,8 @@ def _make(resolved: ResolvedQuestion) -> PlayedGame:
     rows, columns = regions or game.layout.grid
     name = "sigmoid_probability" if game.utility.name.startswith("sigmoid") else "probability"
     explanations = traced_batch.compare(["randomcam"], game.target, resolved.utility, EstimatorOptions())
-    image = explanations["randomcam"]  # the method that needs no derivative, which a model may not have
+    # randomcam needs no derivative, which a model may not have; of its explanation all but the values is of use.
+    image = replace(explanations["randomcam"], method="sampledshapley")
     probability = None
     if image.probabilities(0) is not None:
         probability = traced_batch.game(game.target, UTILITIES[name], regions)

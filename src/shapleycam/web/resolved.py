@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from PIL import Image
+
 from shapleycam.errors import ModelError, OptionError
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, Target
@@ -22,12 +24,12 @@ from shapleycam.web.question import Question
 from shapleycam.web.runs import Runs
 from shapleycam.web.shared_cache import SharedCache
 
-DEFAULT_LAYER, DEFAULT_METHOD = "before-pool", "shapleycam"
+DEFAULT_LAYER, DEFAULT_METHOD, DEFAULT_METHODS = "before-pool", "shapleycam", "paper"
 DEFAULT_UTILITY, DEFAULT_CONTRAST = "rest", "logit"
 """Of two classes it is the difference of their logits: the log-odds between them."""
 _LONGEST_SIDE = 1280
 """Pixels of a photograph that pictures are drawn on."""
-_CACHED = 48
+_CACHED, _CACHED_MEGABYTES = 48, 256
 """Explanations and other results that are kept, whatever they are of: some 2 MB each."""
 _GAMES = 6
 """Games that are kept, each with what its forward pass recorded."""
@@ -48,7 +50,12 @@ class Resources:
     @classmethod
     def of(cls, models: ModelCache, photographs: PhotographStore, runs: Runs) -> Resources:
         """Return resources with empty caches."""
-        return cls(models, photographs, runs, SharedCache(_CACHED), SharedCache(_GAMES))
+        return cls(models, photographs, runs, SharedCache(_CACHED, _CACHED_MEGABYTES), SharedCache(_GAMES))
+
+    @property
+    def caches(self) -> tuple[SharedCache[Any], ...]:
+        """The caches of what was made of photographs."""
+        return tuple(value for value in vars(self).values() if isinstance(value, SharedCache))
 
 
 @dataclass(frozen=True)
@@ -94,12 +101,16 @@ class ResolvedQuestion:
         return self._class(self.question.target)
 
     @cached_property
+    def against(self) -> int | None:
+        """The class that it is explained against; None for no one class."""
+        return self._class(self.question.against)
+
+    @cached_property
     def utility(self) -> Utility:
         """What is explained of it."""
-        against = self._class(self.question.against)
-        if against is None:
+        if self.against is None:
             return resolve_utility(self.question.utility or DEFAULT_UTILITY)
-        return contrast(against, self.question.utility or DEFAULT_CONTRAST)
+        return contrast(self.against, self.question.utility or DEFAULT_CONTRAST)
 
     def trace(self, *methods: str) -> TracedBatch:
         """Return one forward pass, after which methods can be asked for and games played."""
@@ -125,11 +136,11 @@ class ResolvedQuestion:
 
     def cached(self, what: str, make: Callable[[], Any]) -> Any:
         """Return a result of this photograph, model, layer, class and utility that several views need, made once."""
-        return self.resources.results.get((what, self.question.only(ABOUT_A_PHOTOGRAPH)), make)
+        return self.resources.results.get((what, self.question.only(ABOUT_A_PHOTOGRAPH)), make, self.check)
 
     def cached_game(self, make: Callable[[], Any]) -> Any:
         """Return the question's game as the page plays it, made once for all views."""
-        return self.resources.games.get(self.question.only(ABOUT_A_PHOTOGRAPH), make)
+        return self.resources.games.get(("game", self.question.only(ABOUT_A_PHOTOGRAPH)), make, self.check)
 
     def progress(self, *_: object) -> None:
         """End the work where nobody waits for it; to be given to estimators."""
@@ -143,12 +154,12 @@ class ResolvedQuestion:
 def _shrunk(prepared: PreparedPhotograph) -> PreparedPhotograph:
     """Return the same image with a photograph of at most `_LONGEST_SIDE` to draw on."""
     photo, box = prepared.source.photo, prepared.source.box
-    if photo is None or not hasattr(photo, "size"):
+    if not isinstance(photo, Image.Image):
         return prepared
     scale = min(1.0, _LONGEST_SIDE / max(photo.size))
     if scale == 1:
         return prepared
-    small = photo.resize(tuple(max(1, round(side * scale)) for side in photo.size))
+    small = photo.resize((max(1, round(photo.width * scale)), max(1, round(photo.height * scale))))
     across, down = small.width / photo.width, small.height / photo.height
     moved = None if box is None else (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
     return prepared._replace(source=replace(prepared.source, photo=small, box=moved))

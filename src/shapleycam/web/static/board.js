@@ -25,9 +25,29 @@
       const address = link.getAttribute("href");
       if (/^[a-z-]+(\?|$)/.test(address)) link.setAttribute("href", withAbsent(address, absent));
     }
-    const worth = document.getElementById("worth");
+    ask(document.getElementById("worth"), absent);
+  };
+
+  const ask = async (worth, absent) => {
     worth.setAttribute("aria-busy", "true");
-    htmx.ajax("GET", withAbsent(worth.dataset.address, absent), { source: worth, target: worth, swap: "innerHTML" });
+    worth.dataset.absent = absent;
+    try {
+      await htmx.ajax("GET", withAbsent(worth.dataset.address, absent), { source: worth, target: worth, swap: "innerHTML" });
+    } finally {
+      if (worth.dataset.absent === absent && worth.hasAttribute("aria-busy")) refuse(worth);
+    }
+  };
+
+  // Where it cannot be had, the one before must not stay: it is of other places.
+  const refuse = (worth) => {
+    const message = document.createElement("p"), link = document.createElement("a");
+    message.className = "message";
+    message.setAttribute("role", "alert");
+    link.href = location.href.split("#")[0];
+    link.textContent = "Ask again";
+    message.append("The server has not said what these places are worth. ", link, ".");
+    worth.replaceChildren(message);
+    worth.removeAttribute("aria-busy");
   };
 
   document.addEventListener("click", (event) => {

@@ -13,6 +13,7 @@ import torch
 
 from shapleycam.errors import OptionError
 from shapleycam.html.numbers import number, percent
+from shapleycam.web.map_stage import unit_of
 from shapleycam.web.played_game import ORDERS_OF_A_SAMPLE, PlayedGame, played_game
 from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.web.views.view import ABOUT_A_PHOTOGRAPH, Render, View
@@ -38,7 +39,7 @@ class CoalitionValue:
     """
 
     label: str
-    utility: str
+    unit: str
     inside: int
     places: int
     has_prefix: bool
@@ -59,9 +60,7 @@ class CoalitionValue:
     def sentence(self) -> str:
         """Return what the model says with these places in, in words."""
         if self.probability is None:
-            return (
-                f"{self.inside} of {self.places} places are in; they are worth {number(self.value)} of {self.utility}."
-            )
+            return f"{self.inside} of {self.places} places are in; they are worth {number(self.value)} of {self.unit}."
         shown = percent(self.probability, 1)
         if self.inside == self.places:
             return f"With all {self.places} places in, the model gives {self.label} {shown}."
@@ -93,8 +92,8 @@ class CoalitionValue:
         yield "places in", f"{self.inside} of {self.places}", "coalition"
         if self.probability is not None:
             yield "probability of the class", percent(self.probability, 2), None
-        yield "v(S), what they are worth", f"{self.value:.4f} of {self.utility}", "v(S)"
-        error = "" if self.stderr == 0 else f" ± {self.stderr:.4f}"
+        yield "v(S), what they are worth", f"{self.value:.4f} of {self.unit}", "v(S)"
+        error = "" if self.stderr == 0 else f" ± {max(self.stderr, 0.0001):.4f}"
         yield "predicted by their Shapley values", f"{self.predicted:.4f}{error}", "Shapley value"
         yield "v(S) less the prediction", f"{self.difference:+.4f}", "interaction"
         yield "v(N), what all are worth", f"{self.grand:.4f}", "v(N)"
@@ -134,7 +133,7 @@ def coalition_value(played: PlayedGame, absent: list[int], check: Callable[[], N
     probability, of_all, of_none = _probabilities(played, members)
     return CoalitionValue(
         label=played.image.label(),
-        utility=played.game.utility.name,
+        unit=unit_of(played.image),
         inside=played.places - len(absent),
         places=played.places,
         has_prefix=played.game.layout.prefix > 0,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from PIL import Image
-
 from shapleycam.web.played_game import PlayedGame, played_game
 from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.web.views.coalition_value import absent_places, coalition_value
@@ -39,11 +37,6 @@ def _regions(played: PlayedGame) -> str:
         f"A place here is a region of the layer's cells: the layer has {rows} x {columns} cells, more than can be "
         f"played, and {played.rows} x {played.columns} regions of them are the players."
     )
-
-
-def draw_input(resolved: ResolvedQuestion) -> Image.Image:
-    """Return what the network sees of the photograph."""
-    return Image.fromarray(played_game(resolved).image.picture(0).cpu().numpy())
 
 
 VIEW = View("coalitions", "Coalitions", (*ABOUT_A_PHOTOGRAPH, "absent"), _answer)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite
 
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor
 
 from shapleycam.cams.table import METHODS
@@ -17,13 +15,13 @@ from shapleycam.errors import OptionError
 from shapleycam.html.numbers import number, percent, signed
 from shapleycam.values.distance import efficiency_gap, rank_correlation, relative_error
 from shapleycam.values.shares import ShapleyValues
-from shapleycam.web.played_game import PlayedGame, played_game
+from shapleycam.web.addresses import picture_address
+from shapleycam.web.map_stage import MapStage, grid_of_values, unit_of
+from shapleycam.web.played_game import ORDERS, PlayedGame, played_game
 from shapleycam.web.resolved import DEFAULT_METHOD, ResolvedQuestion
 from shapleycam.web.views.error_curve import error_curve
-from shapleycam.web.views.view import ABOUT_A_PHOTOGRAPH, Render, View, picture_address
+from shapleycam.web.views.view import ABOUT_A_PHOTOGRAPH, Render, View
 
-ORDERS = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
-"""After so many random orders a state is shown; the last number ends the sampling in any case."""
 DEFAULT_ERROR = "0.5"
 """To so many percent of the values the standard error is brought, where the address does not say."""
 ERRORS = ("5", "2", "1", DEFAULT_ERROR, "0.2", "0.1")
@@ -117,33 +115,28 @@ def _answer(resolved: ResolvedQuestion, render: Render) -> Iterator[str]:
             return
 
 
-def _map(resolved: ResolvedQuestion, played: PlayedGame, shares: ShapleyValues, orders: int) -> dict[str, object]:
-    """Return what the component of a map shows: the values so far over what the network sees."""
+def _map(resolved: ResolvedQuestion, played: PlayedGame, shares: ShapleyValues, orders: int) -> MapStage:
+    """Return the values so far as colours over what the network sees."""
     height, width = played.image.heatmap.shape[1:]
-    cells = played.cells(shares.values)[0]
     address = partial(picture_address, resolved, method="", error="")
-    return {
-        "kind": "values",
-        "title": "map of the true values",
-        "alt": f"Shapley values of {played.image.sources[0].name} for {played.image.label()}",
-        "width": width,
-        "height": height,
-        "photo": address("input"),
-        "shade": address("sampled", part=str(orders)),
-        "box": (0, 0, width, height),
-        "grid": json.dumps({"rows": len(cells), "columns": cells.shape[1], "values": _rounded(cells)}),
-        "unit": played.game.utility.name,
-    }
-
-
-def _rounded(cells: Tensor) -> list[float]:
-    return [float(f"{value:.4g}") for value in cells.flatten().tolist()]
+    return MapStage(
+        kind="values",
+        title="map of the true values",
+        alt=f"Shapley values of {played.image.sources[0].name} for {played.image.label()}",
+        width=width,
+        height=height,
+        box=(0, 0, width, height),
+        photo=address("input"),
+        shade=address("sampled", part=str(orders)),
+        grid=grid_of_values(played.cells(shares.values)[0], "values"),
+        unit=unit_of(played.image),
+    )
 
 
 def _details(played: PlayedGame, shares: ShapleyValues) -> Iterator[tuple[str, str, str | None]]:
     """Yield what was shared out, and among whom."""
-    game, utility = played.game, played.game.utility.name
-    yield "to share out", f"{number(float(game.grand[0]))} of {utility}", "v(N)"
+    game, unit = played.game, unit_of(played.image)
+    yield "to share out", f"{number(float(game.grand[0]))} of {unit}", "v(N)"
     if played.are_regions:
         rows, columns = game.layout.grid
         yield (
@@ -201,19 +194,6 @@ def verdict_of(scores: Sequence[Score], chosen: str) -> str:
 
 def _off(score: Score) -> str:
     return percent(score.error or 0.0, 1)
-
-
-def draw_sampled(resolved: ResolvedQuestion) -> Image.Image:
-    """Return the values sampled by the question's number of orders, `part`, as colours.
-
-    Raises:
-        OptionError: the number is none of those that are shown.
-    """
-    part = resolved.question.part
-    if part not in map(str, ORDERS):
-        raise OptionError(f"part in the address is {part[:40]!r}; expected one of {', '.join(map(str, ORDERS))}")
-    played = played_game(resolved)
-    return played.draw(played.shares(int(part), resolved.check).values)
 
 
 VIEW = View(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from shapleycam.web.addresses import picture_address
 from shapleycam.web.resolved import ABOUT_A_PHOTOGRAPH, ResolvedQuestion
 
 __all__ = ["ABOUT_A_PHOTOGRAPH", "Render", "View", "picture_address"]
@@ -32,8 +33,3 @@ class View:
     answer: Callable[[ResolvedQuestion, Render], Iterator[str]]
     controls: str = ""
     is_tab: bool = True
-
-
-def picture_address(resolved: ResolvedQuestion, kind: str, **changes: str) -> str:
-    """Return the address of a picture of a question, relative to the page's."""
-    return f"picture?{resolved.question.but(**changes).address(kind=kind)}"
