@@ -77,7 +77,7 @@ def odds_in_words(first: float, second: float) -> tuple[bool, str]:
     if smaller <= 0:
         return first >= second, "far likelier"
     ratio = larger / smaller
-    times = number(ratio, 2 if ratio < 100 else 3)
+    times = number(ratio, 2) if ratio < 100 else f"{ratio:,.0f}"
     return first >= second, "as likely" if ratio < 1.005 else f"{times} times as likely"
 
 
