@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing
+from collections.abc import AsyncGenerator, Generator, Hashable
+from contextlib import aclosing, closing
 
 from shapleycam.errors import ShapleyCamError
-from shapleycam.lru_cache import LRUCache
-from shapleycam.web.jobs import Jobs, Update, Work
+from shapleycam.web.job import Check, Update, Work
+from shapleycam.web.jobs import Jobs
 from shapleycam.web.pictures import draw_picture
 from shapleycam.web.question import Question
 from shapleycam.web.resolved import ResolvedQuestion, Resources
+from shapleycam.web.shared_cache import SharedCache
 from shapleycam.web.views import View
 from shapleycam.web.views.view import Render
 
 _LOG = logging.getLogger(__name__)
-_ANSWERS, _PICTURES = 256, 256
-"""Answers (some 10 kB each) and pictures (some 20 kB each) that are cached."""
+_MOST, _ANSWERS_MEGABYTES, _PICTURES_MEGABYTES = 1000, 16, 64
+"""Answers are some 10 kB each, and pictures some 20 kB."""
 
 
 class Answers:
@@ -25,18 +26,20 @@ class Answers:
 
     def __init__(self, resources: Resources, jobs: Jobs, render: Render) -> None:
         self._resources, self._jobs, self._render = resources, jobs, render
-        self._html: LRUCache[tuple[str, Question], str] = LRUCache(_ANSWERS)
-        self._pictures: LRUCache[tuple[str, Question], bytes] = LRUCache(_PICTURES)
+        self._html: SharedCache[str] = SharedCache(_MOST, _ANSWERS_MEGABYTES)
+        self._pictures: SharedCache[bytes] = SharedCache(_MOST, _PICTURES_MEGABYTES)
+        resources.photographs.listeners.append(self._forget)
 
-    async def follow(self, view: View, question: Question) -> AsyncIterator[Update]:
+    async def follow(self, view: View, question: Question) -> AsyncGenerator[Update, None]:
         """Yield the states of an answer, the last one the answer."""
         key = (view.name, question.only(view.fields))
-        cached = self._html.get(key)
+        cached = self._html.peek(key)
         if cached is not None:
             yield Update(0, cached, is_last=True)
             return
-        async for update in self._jobs.follow(key, self._work(view, key)):
-            yield update
+        async with aclosing(self._jobs.follow(key, self._work(view, key))) as updates:
+            async for update in updates:
+                yield update
 
     async def picture(self, kind: str, question: Question) -> bytes:
         """Return a picture of a question as the bytes of a file.
@@ -45,12 +48,12 @@ class Answers:
             ShapleyCamError: it cannot be made.
         """
         key = (kind, question)
-        cached = self._pictures.get(key)
+        cached = self._pictures.peek(key)
         if cached is not None:
             return cached
         failures: list[ShapleyCamError] = []
 
-        def work(check: Callable[[], None]) -> Iterator[bytes]:
+        def work(check: Check) -> Generator[bytes, None, None]:
             try:
                 content = draw_picture(kind, ResolvedQuestion(question, self._resources, check))
             except ShapleyCamError as error:
@@ -60,8 +63,9 @@ class Answers:
             yield content
 
         last = Update(0)
-        async for update in self._jobs.follow(("picture", *key), work):
-            last = update
+        async with aclosing(self._jobs.follow(("picture", *key), work, is_short=True)) as updates:
+            async for update in updates:
+                last = update
         if failures:
             raise failures[0]
         if not isinstance(last.content, bytes):
@@ -69,7 +73,7 @@ class Answers:
         return last.content
 
     def _work(self, view: View, key: tuple[str, Question]) -> Work:
-        def work(check: Callable[[], None]) -> Iterator[str]:
+        def work(check: Check) -> Generator[str, None, None]:
             html = ""
             try:
                 with closing(view.answer(ResolvedQuestion(key[1], self._resources, check), self._render)) as steps:  # type: ignore[type-var]
@@ -78,9 +82,21 @@ class Answers:
                 self._html.put(key, html)
             except ShapleyCamError as error:
                 yield self._render("message.html", message=str(error))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - one answer may fail, the page goes on
                 _LOG.exception("an answer failed")
                 failure = f"This could not be done ({type(error).__name__}); the server has logged why and goes on"
                 yield self._render("message.html", message=failure)
 
         return work
+
+    def _forget(self, photographs: frozenset[str]) -> None:
+        """Remove all that was made of photographs that went."""
+
+        def is_of_them(key: Hashable) -> bool:
+            parts = key if isinstance(key, tuple) else (key,)
+            return any(isinstance(part, Question) and part.photo in photographs for part in parts)
+
+        self._html.remove_where(is_of_them)
+        self._pictures.remove_where(is_of_them)
+        for cache in self._resources.caches:
+            cache.remove_where(is_of_them)

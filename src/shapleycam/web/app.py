@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
-from starlette.applications import Starlette
-from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from shapleycam.cams.table import METHODS
 from shapleycam.errors import ShapleyCamError
-from shapleycam.layers import RULES
 from shapleycam.html import ASSETS, read_asset, template_environment
+from shapleycam.layers import RULES
 from shapleycam.utilities import UTILITIES
 from shapleycam.version import __version__
 from shapleycam.web.answers import Answers
-from shapleycam.web.jobs import Jobs, QueueFullError, Update
+from shapleycam.web.client_limits import ClientLimit, TooManyError, address_of
+from shapleycam.web.job import QueueFullError, Update
+from shapleycam.web.jobs import Jobs
 from shapleycam.web.model_cache import ModelCache
-from shapleycam.web.photograph_store import PhotographStore
+from shapleycam.web.photograph_store import PhotographGoneError, PhotographStore
 from shapleycam.web.question import Question
 from shapleycam.web.resolved import Resources
 from shapleycam.web.site import Site
+from shapleycam.web.streams import EventStream, until_left
+from shapleycam.web.uploads import Uploads
 from shapleycam.web.views import VIEWS, View
 
 _STATIC = Path(__file__).parent / "static"
+_STREAMS, _PICTURES = (32, 256), (128, 512)
+"""Answers and pictures that are waited for at the same time, by one client's address and by all."""
+_FULL = "Too many people are asking just now; reload the page in a minute"
+_STOPPED = "This answer was not finished: the server is stopping, or has logged what failed; reload the page"
 
 
 class Page:
@@ -46,6 +54,8 @@ class Page:
         self.jobs = Jobs(site.threads, site.most_waiting)
         self.resources = Resources.of(models, self.photographs)
         self.answers = Answers(self.resources, self.jobs, self.render)
+        self.uploads = Uploads(self.photographs, site.limits)
+        self._streams, self._pictures = ClientLimit(*_STREAMS), ClientLimit(*_PICTURES)
 
     def render(self, template: str, **content: Any) -> str:
         """Return a template as HTML; whatever is in `content` is escaped."""
@@ -57,45 +67,79 @@ class Page:
 
     async def view(self, request: Request) -> Response:
         """Return a tab's page; its answer is asked for by the page itself."""
-        return self._page(request.path_params["view"], _question(request), "")
+        view = _view(request)
+        try:
+            return self.page(view.name, _question(request), "")
+        except ShapleyCamError as error:
+            return self.page(view.name, Question(), str(error), 422)
 
     async def answer(self, request: Request) -> Response:
         """Return the states of an answer as server-sent events, each HTML that replaces the one before."""
-        view, question = VIEWS[request.path_params["view"]], _question(request)
+        view = _view(request)
+        try:
+            question = _question(request)
+            if "photo" in view.fields:
+                self.photographs.get(question.photo)
+        except PhotographGoneError as error:
+            other = f"{view.name}?{question.but(photo='').address()}"
+            return HTMLResponse(self.render("gone.html", message=str(error), other=other), 410)
+        except ShapleyCamError as error:
+            return HTMLResponse(self.render("message.html", message=str(error)), 422)
+        return EventStream(self._states(view, question, address_of(request)))
 
-        async def events() -> AsyncIterator[str]:
-            try:
-                async for update in self.answers.follow(view, question):
-                    yield _event(self._state(view, question, update))
-            except QueueFullError:
-                full = "Too many people are asking just now; reload the page in a minute"
-                message = self.render("message.html", message=full)
-                yield _event(self._state(view, question, Update(0, message, is_last=True)))
-
-        return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    async def _states(self, view: View, question: Question, client: str) -> AsyncGenerator[str, None]:
+        try:
+            with self._streams.hold(client):
+                async with aclosing(self.answers.follow(view, question)) as updates:
+                    async for update in updates:
+                        yield self._state(view, question, update)
+        except (QueueFullError, TooManyError):
+            message = self.render("message.html", message=_FULL)
+            yield self._state(view, question, Update(0, message, is_last=True))
 
     async def picture(self, request: Request) -> Response:
-        """Return a picture."""
-        parameters = dict(request.query_params.multi_items())
-        kind = parameters.pop("kind", "")
-        content = await self.answers.picture(kind, Question.read(parameters.items()))
-        return Response(content, media_type="image/webp", headers={"Cache-Control": "private, max-age=3600"})
+        """Return a picture; the browser asks each time whether it is still the same."""
+        parameters = request.query_params.multi_items()
+        kinds = [value for name, value in parameters if name == "kind"]
+        try:
+            question = Question.read((name, value) for name, value in parameters if name != "kind")
+            with self._pictures.hold(address_of(request)):
+                work = self.answers.picture(kinds[0] if len(kinds) == 1 else "", question)
+                content = await until_left(work, request.receive)
+        except (QueueFullError, TooManyError):
+            return PlainTextResponse(_FULL, 503, {"Retry-After": "60"})
+        except PhotographGoneError as error:
+            return PlainTextResponse(str(error), 410)
+        except ShapleyCamError as error:
+            return PlainTextResponse(str(error), 422)
+        tag = f'"{sha256(content or b"").hexdigest()[:32]}"'
+        if tag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers={"ETag": tag})
+        return Response(content, media_type="image/webp", headers={"Cache-Control": "private, no-cache", "ETag": tag})
 
     async def upload(self, request: Request) -> Response:
-        """Take a photograph, and lead to the same question about it, of the class that the model predicts."""
-        async with request.form(max_files=1, max_fields=32) as form:
-            view = str(form.get("view", "explain"))
-            fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str) and name != "view"]
-            question = Question.read(fields).but(target="", against="", absent="")
-            file = form.get("file")
-            content = await file.read() if isinstance(file, UploadFile) else b""
-        try:
-            key = self.photographs.add(content)
-        except ShapleyCamError as error:
-            return self._page(view, question, str(error), 422)
-        return RedirectResponse(f"{view}?{question.but(photo=key).address()}", 303)
+        """Take a photograph, and lead to the question about it."""
+        upload = await self.uploads.take(request)
+        if upload.message:
+            return self.page(upload.view, upload.question, upload.message, upload.status)
+        return RedirectResponse(f"{upload.view}?{upload.question.address()}", upload.status)
 
-    def _page(self, view: str, question: Question, message: str, status: int = 200) -> Response:
+    async def not_found(self, request: Request, error: Exception) -> Response:
+        """Return the page with a line about an address that leads nowhere, or a method that it does not take."""
+        status = error.status_code if isinstance(error, HTTPException) else 404
+        path = request.url.path.strip("/")
+        message = f"There is nothing at {path[:80]!r}; choose one of the tabs"
+        if "/" in path:  # where the page's relative addresses would lead nowhere
+            return PlainTextResponse(f"{message}\n", status)
+        return self.page("explain", Question(), message, status)
+
+    async def failed(self, _: Request, error: Exception) -> Response:
+        """Return the page with a line about a fault of the server."""
+        message = f"This could not be done ({type(error).__name__}); the server has logged why and goes on"
+        return self.page("explain", Question(), message, 500)
+
+    def page(self, view: str, question: Question, message: str, status: int = 200) -> Response:
+        """Return a tab with its panel and a message; nothing is made that needs the model."""
         content = {
             "views": VIEWS,
             "view": VIEWS[view],
@@ -112,21 +156,19 @@ class Page:
 
     def _state(self, view: View, question: Question, update: Update) -> str:
         """Return a state of an answer, which names the question that it is of: no other may be shown in its place."""
-        html = self.render("waiting.html", place=update.place) if update.content is None else str(update.content)
+        if update.content is not None:
+            html = str(update.content)
+        elif update.is_last:
+            html = self.render("message.html", message=_STOPPED)
+        else:
+            html = self.render("waiting.html", place=update.place)
         address = f"{view.name}?{question.only(view.fields).address()}"
         return self.render("state.html", address=address, is_last=update.is_last, html=Markup(html))  # noqa: S704 - made by templates
 
 
-def build_app(site: Site) -> Starlette:
-    """Return the application of a site."""
-    page = Page(site)
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        yield
-        page.jobs.close()
-
-    routes = [
+def page_routes(page: Page) -> list[BaseRoute]:
+    """Return the routes of the page."""
+    return [
         Route("/", page.home),
         Route("/photographs", page.upload, methods=["POST"]),
         Route("/picture", page.picture),
@@ -135,16 +177,13 @@ def build_app(site: Site) -> Starlette:
         Mount("/static", StaticFiles(directory=_STATIC)),
         Route("/{view}", page.view),
     ]
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={ShapleyCamError: page_refusal(page)})
 
 
-def page_refusal(page: Page) -> Any:
-    """Return the handler of errors that a request caused: one line."""
-
-    async def refuse(_: Request, error: Exception) -> Response:
-        return HTMLResponse(page.render("message.html", message=str(error)), 422)
-
-    return refuse
+def _view(request: Request) -> View:
+    view = VIEWS.get(request.path_params["view"])
+    if view is None:
+        raise HTTPException(404)
+    return view
 
 
 def _question(request: Request) -> Question:
@@ -155,8 +194,3 @@ async def _asset(request: Request) -> Response:
     """Return a file that reports carry too."""
     name = request.url.path.rsplit("/", 1)[-1]
     return Response(read_asset(name), media_type=ASSETS[name], headers={"Cache-Control": "no-cache"})
-
-
-def _event(html: str) -> str:
-    """Return HTML as one server-sent event."""
-    return "".join(f"data: {line}\n" for line in html.splitlines()) + "\n"

@@ -4,77 +4,65 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from bisect import insort
+from collections.abc import AsyncGenerator, Callable, Hashable
+from contextlib import closing, suppress
+from itertools import count
 from threading import Condition, Thread
+from time import monotonic
+
+from shapleycam.web.job import Cancelled, Job, QueueFullError, Update, Work
 
 _LOG = logging.getLogger(__name__)
-
-
-class Cancelled(BaseException):
-    """Ends the work from inside where nobody waits for it any more; no handler of errors is meant to catch it."""
-
-
-@dataclass(frozen=True)
-class Update:
-    """What a job says: its place in the queue (0: at work), or its latest content, HTML or a picture; `is_last` where nothing follows."""
-
-    place: int
-    content: str | bytes | None = None
-    is_last: bool = False
-
-
-Work = Callable[[Callable[[], None]], Iterator[str | bytes]]
-"""Makes an answer in steps, each content that replaces the one before; it calls its argument as often as it can, which
-raises `Cancelled` where nobody waits any more."""
-
-
-class Job:
-    """An answer in the making, shared by all who wait for it."""
-
-    def __init__(self, key: Hashable, work: Work) -> None:
-        self.key, self.work = key, work
-        self.content: str | bytes | None = None
-        self.is_done = self.is_cancelled = False
-        self.waiting: list[Callable[[], None]] = []
-
-    def check(self) -> None:
-        """Do nothing while somebody waits.
-
-        Raises:
-            Cancelled: nobody does.
-        """
-        if self.is_cancelled:
-            raise Cancelled
+_TURN, _PAUSE = 1.0, 2.0
+"""Seconds after which a job makes way for those in the queue, and after which it goes on in any case."""
+_THREADS_OF_PAUSED = 6
+"""Threads beyond those at work: so many long jobs may pause; where more are asked for, the next waits in the queue."""
+_SHORT_JOBS = 4
+"""Short jobs may be in the queue that many times the number of others: an answer has several pictures."""
+_SETTLE = 0.02
+"""Seconds between a change and the look at it, so that the last step and the end are one state."""
 
 
 class Jobs:
-    """Threads that work on jobs, first come, first served."""
+    """Threads that work on jobs, first come, first served; long ones pause while others are in the queue.
 
-    def __init__(self, threads: int, most_waiting: int) -> None:
-        self._most_waiting, self._changed = most_waiting, Condition()
-        self._queue: deque[Job] = deque()
+    A job works in one thread from beginning to end. When its turn is over and others are in the queue, `check` gives
+    its place away and waits: until the queue is empty, or for two seconds, after which it has another turn. So a long
+    job slows others down, but cannot keep them waiting, and it goes on itself.
+
+    Args:
+        at_once: jobs that are worked on at the same time.
+        most_waiting: jobs that may be in the queue.
+    """
+
+    def __init__(self, at_once: int, most_waiting: int) -> None:
+        self._free, self._most_waiting = at_once, most_waiting
+        self._changed = Condition()
+        self._numbers = count()
+        self._queue: list[Job] = []
         self._jobs: dict[Hashable, Job] = {}
         self._is_closed = False
+        threads = at_once + _THREADS_OF_PAUSED
         self._threads = [Thread(target=self._run, daemon=True, name=f"page-{i}") for i in range(threads)]
         for thread in self._threads:
             thread.start()
 
-    async def follow(self, key: Hashable, work: Work) -> AsyncIterator[Update]:
-        """Yield what the job of a key says, started if it is not there; ending this early may cancel it.
+    async def follow(self, key: Hashable, work: Work, *, is_short: bool = False) -> AsyncGenerator[Update, None]:
+        """Yield the states of the job of a key, started if it is not there; ending this early may cancel it.
+
+        Short jobs come before all others in the queue.
 
         Raises:
-            QueueFullError: too many are waiting.
+            QueueFullError: too many are waiting, or the server is stopping.
         """
         loop, changed = asyncio.get_running_loop(), asyncio.Event()
 
         def wake() -> None:
-            with suppress(RuntimeError):  # the loop is closed: the server stops
+            with suppress(RuntimeError):  # the loop is closed: the server has stopped
                 loop.call_soon_threadsafe(changed.set)
 
-        job = self._join(key, work, wake)
+        job = self._join(key, work, wake, is_short=is_short)
         last: Update | None = None
         try:
             while last is None or not last.is_last:
@@ -85,90 +73,118 @@ class Jobs:
                 last = update
                 if not update.is_last:
                     await changed.wait()
+                    await asyncio.sleep(_SETTLE)
         finally:
             self._leave(job, wake)
 
-    def close(self) -> None:
-        """Cancel everything, and wait for the threads to end."""
+    def stop(self) -> None:
+        """Take no more jobs, and cancel all; whoever follows one is told at once."""
         with self._changed:
             self._is_closed = True
             for job in self._jobs.values():
-                job.is_cancelled = True
+                job.is_cancelled = job.is_done = True
+                job.notify()
             self._queue.clear()
+            self._jobs.clear()
             self._changed.notify_all()
-        for thread in self._threads:
-            thread.join(5)
 
-    def _join(self, key: Hashable, work: Work, wake: Callable[[], None]) -> Job:
+    def close(self, seconds: float) -> bool:
+        """Stop, and return whether all threads ended in so many seconds: work ends only where it calls `check`."""
+        self.stop()
+        deadline = monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _join(self, key: Hashable, work: Work, wake: Callable[[], None], *, is_short: bool) -> Job:
         with self._changed:
             job = self._jobs.get(key)
             if job is None:
-                if len(self._queue) >= self._most_waiting:
+                most = self._most_waiting * (_SHORT_JOBS if is_short else 1)
+                if self._is_closed or len(self._queue) >= most:
                     raise QueueFullError
-                job = self._jobs[key] = Job(key, work)
-                self._queue.append(job)
-                self._changed.notify()
-            job.waiting.append(wake)
+                job = self._jobs[key] = Job(key, work, (0 if is_short else 1, next(self._numbers)))
+                insort(self._queue, job, key=lambda each: each.order)
+                self._changed.notify_all()
+            job.listeners.append(wake)
             return job
 
     def _leave(self, job: Job, wake: Callable[[], None]) -> None:
         with self._changed:
-            job.waiting.remove(wake)
-            if job.waiting or job.is_done:
+            job.listeners.remove(wake)
+            if job.listeners or job.is_done:
                 return
             job.is_cancelled = True
             self._forget(job)
             if job in self._queue:
                 self._queue.remove(job)
-                self._tell_waiting()
+                self._notify_queue()
+            self._changed.notify_all()  # it may be pausing
 
     def _state(self, job: Job) -> Update:
         with self._changed:
+            if job.is_done:
+                return Update(0, job.content if job.is_complete else None, is_last=True)
             place = self._queue.index(job) + 1 if job in self._queue else 0
-            return Update(place, job.content, job.is_done)
+            return Update(0 if place <= self._free else place, job.content)  # so many begin in the same moment
 
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not self._queue and not self._is_closed:
-                    self._changed.wait()
+                self._changed.wait_for(lambda: self._is_closed or (self._queue and self._free > 0))
                 if self._is_closed:
                     return
-                job = self._queue.popleft()
-                self._tell_waiting()
-                self._tell(job)
+                job = self._queue.pop(0)
+                self._free -= 1
+                job.turn_began = monotonic()
+                self._notify_queue()
+                job.notify()
             self._work_on(job)
 
     def _work_on(self, job: Job) -> None:
+        is_complete = False
         try:
-            for content in job.work(job.check):
-                job.check()
-                with self._changed:
-                    job.content = content
-                    self._tell(job)
+            self._check(job)
+            with closing(job.work(lambda: self._check(job))) as steps:
+                for content in steps:
+                    self._check(job)
+                    self._show(job, content)
+            is_complete = True
         except Cancelled:
             pass
-        except Exception:  # an answer's own failures are HTML: this is a fault of the page, and must not end its thread
+        except Exception:  # noqa: BLE001 - a fault of the page, since failures of answers are HTML; the thread goes on
             _LOG.exception("an answer failed")
-        finally:
-            with self._changed:
-                job.is_done = True
-                self._forget(job)
-                self._tell(job)
+        with self._changed:
+            self._free += 1
+            job.is_complete = is_complete and not job.is_cancelled
+            job.is_done = True
+            self._forget(job)
+            job.notify()
+            self._changed.notify_all()
+
+    def _show(self, job: Job, content: str | bytes) -> None:
+        with self._changed:
+            job.content = content
+            job.notify()
+
+    def _check(self, job: Job) -> None:
+        if job.is_cancelled:
+            raise Cancelled
+        if not self._queue or monotonic() - job.turn_began < _TURN:
+            return
+        with self._changed:
+            self._free += 1
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: job.is_cancelled or (self._free > 0 and not self._queue), _PAUSE)
+            self._free -= 1  # below 0 where it goes on although nobody made way: otherwise it might never
+            job.turn_began = monotonic()
+        if job.is_cancelled:
+            raise Cancelled
 
     def _forget(self, job: Job) -> None:
         if self._jobs.get(job.key) is job:
             del self._jobs[job.key]
 
-    def _tell_waiting(self) -> None:
+    def _notify_queue(self) -> None:
         for job in self._queue:
-            self._tell(job)
-
-    @staticmethod
-    def _tell(job: Job) -> None:
-        for wake in job.waiting:
-            wake()
-
-
-class QueueFullError(Exception):
-    """Too many answers are waiting to be made."""
+            job.notify()

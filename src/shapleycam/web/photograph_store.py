@@ -15,6 +15,8 @@ from shapleycam.errors import ImageError
 from shapleycam.web.photographs import Limits, Photograph, check_photograph
 
 _KEY_DIGITS = 32
+_OVERHEAD = 2_000
+"""Bytes of an entry beside the photograph's, so that many tiny ones are bounded as well."""
 
 
 class PhotographGoneError(ImageError):
@@ -26,12 +28,17 @@ class _Entry:
     photograph: Photograph
     used: float
 
+    @property
+    def size(self) -> int:
+        return len(self.photograph.content) + _OVERHEAD
+
 
 class PhotographStore:
     """Examples by name, and what visitors sent by a keyed hash of the content, which nobody can guess or compute.
 
     Two visitors with the same photograph share one entry; nothing that a visitor does removes it: it goes when it was
-    not used for `keep_hours`, or when newer ones need its bytes.
+    not used for `keep_hours`, or when newer ones need its bytes. What was made of it is to go with it: each function
+    in `listeners` is called with the keys that went, while no lock is held.
     """
 
     def __init__(
@@ -44,10 +51,11 @@ class PhotographStore:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._limits, self._clock = limits, clock
-        self._seconds, self._most_bytes = keep_hours * 3600, int(megabytes * 1_000_000)
+        self._seconds, self._most_bytes, self._bytes = keep_hours * 3600, int(megabytes * 1_000_000), 0
         self._secret, self._lock = secrets.token_bytes(32), Lock()
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self.examples = {path.stem: check_photograph(path.name, path.read_bytes(), limits) for path in examples}
+        self.listeners: list[Callable[[frozenset[str]], None]] = []
 
     def add(self, content: bytes) -> str:
         """Store a photograph, and return its key.
@@ -58,9 +66,10 @@ class PhotographStore:
         photograph = check_photograph("photograph", content, self._limits)
         key = hmac.digest(self._secret, content, "sha256").hex()[:_KEY_DIGITS]
         with self._lock:
-            self._entries[key] = _Entry(photograph, self._clock())
-            self._entries.move_to_end(key)
-            self._remove_old()
+            self._remove(key)
+            self._entries[key] = entry = _Entry(photograph, self._clock())
+            self._bytes += entry.size
+        self.remove_old()
         return key
 
     def get(self, key: str) -> Photograph:
@@ -73,8 +82,8 @@ class PhotographStore:
             return next(iter(self.examples.values()))
         if key in self.examples:
             return self.examples[key]
+        self.remove_old()
         with self._lock:
-            self._remove_old()
             entry = self._entries.get(key)
             if entry is None:
                 raise PhotographGoneError("This photograph is not here any more; choose it again")
@@ -82,15 +91,27 @@ class PhotographStore:
             self._entries.move_to_end(key)
             return entry.photograph
 
+    def remove_old(self) -> None:
+        """Remove what was not used for too long, and the oldest where there are too many bytes."""
+        removed = []
+        with self._lock:
+            oldest = self._clock() - self._seconds
+            while self._entries:
+                key, entry = next(iter(self._entries.items()))
+                is_over = self._bytes > self._most_bytes and len(self._entries) > 1
+                if entry.used >= oldest and not is_over:
+                    break
+                self._remove(key)
+                removed.append(key)
+        if removed:
+            for listener in self.listeners:
+                listener(frozenset(removed))
+
     def __len__(self) -> int:
-        """Return how many photographs visitors sent are there."""
+        """Return how many photographs that visitors sent are there."""
         return len(self._entries)
 
-    def _remove_old(self) -> None:
-        oldest = self._clock() - self._seconds
-        while self._entries:
-            key, entry = next(iter(self._entries.items()))
-            total = sum(len(each.photograph.content) for each in self._entries.values())
-            if entry.used >= oldest and (total <= self._most_bytes or len(self._entries) == 1):
-                return
-            del self._entries[key]
+    def _remove(self, key: str) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._bytes -= entry.size

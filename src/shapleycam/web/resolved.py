@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from PIL import Image
 
 from shapleycam.errors import ModelError, OptionError
 from shapleycam.explaining.explainer import Explainer
@@ -27,7 +28,7 @@ DEFAULT_UTILITY, DEFAULT_CONTRAST = "rest", "logit"
 """Of two classes it is the difference of their logits: the log-odds between them."""
 _LONGEST_SIDE = 1280
 """Pixels of a photograph that pictures are drawn on."""
-_CACHED = 48
+_CACHED, _CACHED_MEGABYTES = 48, 256
 """Explanations and other results that are kept, whatever they are of: some 2 MB each."""
 
 
@@ -42,7 +43,12 @@ class Resources:
     @classmethod
     def of(cls, models: ModelCache, photographs: PhotographStore) -> Resources:
         """Return resources with an empty cache."""
-        return cls(models, photographs, SharedCache(_CACHED))
+        return cls(models, photographs, SharedCache(_CACHED, _CACHED_MEGABYTES))
+
+    @property
+    def caches(self) -> tuple[SharedCache[Any], ...]:
+        """The caches of what was made of photographs."""
+        return tuple(value for value in vars(self).values() if isinstance(value, SharedCache))
 
 
 @dataclass(frozen=True)
@@ -120,7 +126,7 @@ class ResolvedQuestion:
     def cached(self, what: str, make: Callable[[], Any]) -> Any:
         """Return a result of this photograph, model, layer, class and utility that several views need, made once."""
         names = ("photo", "model", "layer", "target", "against", "utility")
-        return self.resources.results.get((what, self.question.only(names)), make)
+        return self.resources.results.get((what, self.question.only(names)), make, self.check)
 
     def progress(self, *_: object) -> None:
         """End the work where nobody waits for it; to be given to estimators."""
@@ -134,12 +140,12 @@ class ResolvedQuestion:
 def _shrunk(prepared: PreparedPhotograph) -> PreparedPhotograph:
     """Return the same image with a photograph of at most `_LONGEST_SIDE` to draw on."""
     photo, box = prepared.source.photo, prepared.source.box
-    if photo is None or not hasattr(photo, "size"):
+    if not isinstance(photo, Image.Image):
         return prepared
     scale = min(1.0, _LONGEST_SIDE / max(photo.size))
     if scale == 1:
         return prepared
-    small = photo.resize(tuple(max(1, round(side * scale)) for side in photo.size))
+    small = photo.resize((max(1, round(photo.width * scale)), max(1, round(photo.height * scale))))
     across, down = small.width / photo.width, small.height / photo.height
     moved = None if box is None else (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
     return prepared._replace(source=replace(prepared.source, photo=small, box=moved))

@@ -1,53 +1,104 @@
-"""The server of the page: nothing from elsewhere, nothing to elsewhere, nothing kept."""
+"""The server of the page: nothing from elsewhere, nothing to elsewhere, nothing on the disk."""
 
 from __future__ import annotations
 
+import logging
+import os
 import socket
+import sys
 import warnings
 import webbrowser
 from collections.abc import Callable
 
 from shapleycam.errors import OptionError, ShapleyCamWarning
+from shapleycam.web.access import Access
 from shapleycam.web.site import Site
 
 try:
     import uvicorn
 
-    from shapleycam.web.app import build_app
+    from shapleycam.web.application import Application, build_application
+    from shapleycam.web.connections import TimedProtocol
 except ImportError:
     raise OptionError(
         "the page needs starlette, uvicorn and python-multipart, which are not installed; pip install 'shapleycam[web]'"
     ) from None
 
 _FIRST_PORT, _PORTS = 7860, 100
+_BACKLOG, _CONNECTIONS = 512, 800
+_HEADER_BYTES = 32_768
+"""The longest address and headers together."""
+_SECONDS_TO_END = 1
+"""For the connections, and again for the work, which ends at the next batch."""
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to be replaced where a browser is to go
 
 
-def serve(site: Site, host: str, port: int | None, *, browser: bool, listener: Callable[[str], None]) -> None:
+def serve(site: Site, access: Access, *, browser: bool, listener: Callable[[str], None]) -> None:
     """Serve the page until it is stopped; `listener` gets its address.
 
     Raises:
         OptionError: the port is taken, or the host is not one of this machine.
     """
     warnings.simplefilter("ignore", ShapleyCamWarning)  # the page says these things itself
-    bound = _bind(host, port)
-    address = f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"
-    config = uvicorn.Config(build_app(site), log_level="warning", timeout_graceful_shutdown=3, server_header=False)
-    listener(address)
+    bound = _listen(access.host, access.port)
+    application, port = build_application(site, access), bound.getsockname()[1]
+    config = uvicorn.Config(
+        application.app,
+        http=TimedProtocol,
+        ws="none",
+        loop="asyncio",
+        lifespan="on",
+        log_level="error",
+        server_header=False,
+        proxy_headers=bool(access.trusted_proxies),
+        forwarded_allow_ips=list(access.trusted_proxies),
+        limit_concurrency=_CONNECTIONS,
+        h11_max_incomplete_event_size=_HEADER_BYTES,
+        timeout_graceful_shutdown=_SECONDS_TO_END,
+    )
+    listener(_address(access.host, port))
     if browser:
-        webbrowser.open(address)
-    uvicorn.Server(config).run([bound])
+        webbrowser.open(_address(_EVERYWHERE.get(access.host, access.host), port))
+    try:
+        _Server(config, application).run([bound])
+    finally:
+        if not application.page.jobs.close(_SECONDS_TO_END):
+            _end_at_once()
 
 
-def _bind(host: str, port: int | None) -> socket.socket:
+class _Server(uvicorn.Server):
+    """A server that ends its work with its connections: none has to wait for an answer that nobody will see."""
+
+    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+        super().__init__(config)
+        self._application = application
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop the work, then the connections; what is cut off now is no error."""
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        self._application.page.jobs.stop()
+        await super().shutdown(sockets)
+
+
+def _end_at_once() -> None:
+    """End the process while a thread computes: Python would end it in the midst of PyTorch's code, which can crash."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _listen(host: str, port: int | None) -> socket.socket:
     """Return a socket that listens at a port; without one, at the first free port."""
     ports = range(_FIRST_PORT, _FIRST_PORT + _PORTS) if port is None else [port]
     error = OSError("no free port")
     for number in ports:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         bound = socket.socket(family, socket.SOCK_STREAM)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform != "win32":  # where it would let two servers share a port
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((host, number))
+            bound.listen(_BACKLOG)
         except OSError as failure:
             bound.close()
             error = failure
@@ -55,3 +106,7 @@ def _bind(host: str, port: int | None) -> socket.socket:
             return bound
     reason = " ".join(str(error).split())
     raise OptionError(f"no server at {host} ({reason}); choose another --port or --host")
+
+
+def _address(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

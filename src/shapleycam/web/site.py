@@ -24,6 +24,7 @@ class Site:
         store_megabytes: bytes of all visitors' photographs together.
         threads: answers that are worked on at once.
         most_waiting: answers that may wait.
+        has_login: whether visitors have logged in, and may log out.
     """
 
     models: Sequence[str] = ("efficientnet_lite0",)
@@ -36,3 +37,4 @@ class Site:
     store_megabytes: float = 256
     threads: int = 2
     most_waiting: int = 64
+    has_login: bool = False
