@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from hashlib import sha256
@@ -9,24 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from shapleycam.cams.table import METHODS
 from shapleycam.errors import ShapleyCamError
 from shapleycam.html import ASSETS, read_asset, template_environment
-from shapleycam.layers import RULES
-from shapleycam.utilities import UTILITIES
 from shapleycam.version import __version__
 from shapleycam.web.answers import Answers
+from shapleycam.web.classes import class_options
 from shapleycam.web.client_limits import ClientLimit, TooManyError, address_of
 from shapleycam.web.job import QueueFullError, Update
 from shapleycam.web.jobs import Jobs
 from shapleycam.web.model_cache import ModelCache
+from shapleycam.web.panel import hidden_pairs, layer_options, panel_boxes, upload_pairs
 from shapleycam.web.photograph_store import PhotographGoneError, PhotographStore
+from shapleycam.web.pictures import media_type
 from shapleycam.web.question import Question
 from shapleycam.web.resolved import Resources
 from shapleycam.web.site import Site
@@ -97,14 +99,32 @@ class Page:
             message = self.render("message.html", message=_FULL)
             yield self._state(view, question, Update(0, message, is_last=True))
 
+    async def classes(self, request: Request) -> Response:
+        """Return the classes of a model: for each the text of an address, and its label."""
+        try:
+            loaded = await run_in_threadpool(self.resources.models.get, request.query_params.get("model", ""))
+        except ShapleyCamError as error:
+            return PlainTextResponse(str(error), 422)
+        content = json.dumps(class_options(loaded.network.labels), ensure_ascii=False).encode()
+        tag = f'"{sha256(content).hexdigest()[:32]}"'
+        headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+        if request.headers.get("If-None-Match") == tag:
+            return Response(status_code=304, headers=headers)
+        return Response(content, media_type="application/json", headers=headers)
+
+    async def glossary(self, _: Request) -> Response:
+        """Return the page of all terms."""
+        return HTMLResponse(self.render("glossary.html", version=__version__))
+
     async def picture(self, request: Request) -> Response:
         """Return a picture; the browser asks each time whether it is still the same."""
         parameters = request.query_params.multi_items()
         kinds = [value for name, value in parameters if name == "kind"]
         try:
             question = Question.read((name, value) for name, value in parameters if name != "kind")
+            kind = kinds[0] if len(kinds) == 1 else ""
             with self._pictures.hold(address_of(request)):
-                work = self.answers.picture(kinds[0] if len(kinds) == 1 else "", question)
+                work = self.answers.picture(kind, question)
                 content = await until_left(work, request.receive)
         except (QueueFullError, TooManyError):
             return PlainTextResponse(_FULL, 503, {"Retry-After": "60"})
@@ -115,7 +135,8 @@ class Page:
         tag = f'"{sha256(content or b"").hexdigest()[:32]}"'
         if tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers={"ETag": tag})
-        return Response(content, media_type="image/webp", headers={"Cache-Control": "private, no-cache", "ETag": tag})
+        headers = {"Cache-Control": "private, no-cache", "ETag": tag}
+        return Response(content, media_type=media_type(kind), headers=headers)
 
     async def upload(self, request: Request) -> Response:
         """Take a photograph, and lead to the question about it."""
@@ -146,9 +167,12 @@ class Page:
             "question": question,
             "site": self.site,
             "examples": list(self.photographs.examples),
-            "methods": METHODS,
-            "utilities": UTILITIES,
-            "layers": RULES,
+            "boxes": panel_boxes(question, self.site.models, VIEWS[view].fields),
+            "layer_options": layer_options(),
+            "hidden_pairs": hidden_pairs(question, VIEWS[view].fields),
+            "upload_pairs": upload_pairs(question),
+            "glossary_address": lambda term: f"glossary#{term.id}",
+            "preview": "",
             "message": message,
             "version": __version__,
         }
@@ -173,6 +197,8 @@ def page_routes(page: Page) -> list[BaseRoute]:
         Route("/photographs", page.upload, methods=["POST"]),
         Route("/picture", page.picture),
         Route("/answer/{view}", page.answer),
+        Route("/classes", page.classes),
+        Route("/glossary", page.glossary),
         *(Route(f"/static/{name}", _asset) for name in ASSETS),
         Mount("/static", StaticFiles(directory=_STATIC)),
         Route("/{view}", page.view),

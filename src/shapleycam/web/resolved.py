@@ -23,7 +23,7 @@ from shapleycam.web.photographs import Photograph
 from shapleycam.web.question import Question
 from shapleycam.web.shared_cache import SharedCache
 
-DEFAULT_LAYER, DEFAULT_METHOD = "before-pool", "shapleycam"
+DEFAULT_LAYER, DEFAULT_METHOD, DEFAULT_METHODS = "before-pool", "shapleycam", "paper"
 DEFAULT_UTILITY, DEFAULT_CONTRAST = "rest", "logit"
 """Of two classes it is the difference of their logits: the log-odds between them."""
 _LONGEST_SIDE = 1280
@@ -94,12 +94,16 @@ class ResolvedQuestion:
         return self._class(self.question.target)
 
     @cached_property
+    def against(self) -> int | None:
+        """The class that it is explained against; None for no one class."""
+        return self._class(self.question.against)
+
+    @cached_property
     def utility(self) -> Utility:
         """What is explained of it."""
-        against = self._class(self.question.against)
-        if against is None:
+        if self.against is None:
             return resolve_utility(self.question.utility or DEFAULT_UTILITY)
-        return contrast(against, self.question.utility or DEFAULT_CONTRAST)
+        return contrast(self.against, self.question.utility or DEFAULT_CONTRAST)
 
     def trace(self, *methods: str) -> TracedBatch:
         """Return one forward pass, after which methods can be asked for and games played."""

@@ -19,7 +19,7 @@ try:
 
     from shapleycam.web.application import Application, build_application
     from shapleycam.web.connections import TimedProtocol
-except ImportError:
+except ModuleNotFoundError:
     raise OptionError(
         "the page needs starlette, uvicorn and python-multipart, which are not installed; pip install 'shapleycam[web]'"
     ) from None

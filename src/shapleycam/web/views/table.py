@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shapleycam.web.views import explain
+from shapleycam.web.views import compare, explain
 from shapleycam.web.views.view import View
 
-VIEWS: dict[str, View] = {view.name: view for view in (explain.VIEW,)}
+VIEWS: dict[str, View] = {view.name: view for view in (explain.VIEW, compare.VIEW)}
