@@ -25,16 +25,18 @@ from shapleycam.web.classes import class_options
 from shapleycam.web.client_limits import ClientLimit, TooManyError, address_of
 from shapleycam.web.job import QueueFullError, Update
 from shapleycam.web.jobs import Jobs
+from shapleycam.web.links import carry
 from shapleycam.web.model_cache import ModelCache
 from shapleycam.web.panel import hidden_pairs, layer_options, panel_boxes, upload_pairs
 from shapleycam.web.photograph_store import PhotographGoneError, PhotographStore
 from shapleycam.web.pictures import media_type
 from shapleycam.web.question import Question
 from shapleycam.web.resolved import Resources
+from shapleycam.web.runs import Runs
 from shapleycam.web.site import Site
 from shapleycam.web.streams import EventStream, until_left
 from shapleycam.web.uploads import Uploads
-from shapleycam.web.views import VIEWS, View
+from shapleycam.web.views import TABS, VIEWS, View
 
 _STATIC = Path(__file__).parent / "static"
 _STREAMS, _PICTURES = (32, 256), (128, 512)
@@ -54,7 +56,8 @@ class Page:
         )
         self.templates = template_environment("shapleycam.web")
         self.jobs = Jobs(site.threads, site.most_waiting)
-        self.resources = Resources.of(models, self.photographs)
+        self.runs = Runs(site.runs)
+        self.resources = Resources.of(models, self.photographs, self.runs)
         self.answers = Answers(self.resources, self.jobs, self.render)
         self.uploads = Uploads(self.photographs, site.limits)
         self._streams, self._pictures = ClientLimit(*_STREAMS), ClientLimit(*_PICTURES)
@@ -70,6 +73,8 @@ class Page:
     async def view(self, request: Request) -> Response:
         """Return a tab's page; its answer is asked for by the page itself."""
         view = _view(request)
+        if not view.is_tab:
+            raise HTTPException(404)
         try:
             return self.page(view.name, _question(request), "")
         except ShapleyCamError as error:
@@ -163,7 +168,8 @@ class Page:
     def page(self, view: str, question: Question, message: str, status: int = 200) -> Response:
         """Return a tab with its panel and a message; nothing is made that needs the model."""
         content = {
-            "views": VIEWS,
+            "views": TABS,
+            "runs": self.runs.names,
             "view": VIEWS[view],
             "question": question,
             "site": self.site,
@@ -182,7 +188,7 @@ class Page:
     def _state(self, view: View, question: Question, update: Update) -> str:
         """Return a state of an answer, which names the question that it is of: no other may be shown in its place."""
         if update.content is not None:
-            html = str(update.content)
+            html = carry(str(update.content), question, view.fields, TABS)
         elif update.is_last:
             html = self.render("message.html", message=_STOPPED)
         else:

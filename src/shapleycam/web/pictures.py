@@ -12,6 +12,7 @@ from shapleycam.errors import OptionError, nearest
 from shapleycam.web.compared import compared_by
 from shapleycam.web.downloads import FILES
 from shapleycam.web.explained import explained
+from shapleycam.web.game_pictures import draw_input, draw_sampled
 from shapleycam.web.resolved import ResolvedQuestion
 
 _THUMBNAIL = 240
@@ -70,6 +71,8 @@ PICTURES: dict[str, Callable[[ResolvedQuestion], Image.Image]] = {
     "photo": _photo,
     "heatmap": _heatmap,
     "values": _values,
+    "input": draw_input,
+    "sampled": draw_sampled,
     "card": _card,
     "signed-card": _signed_card,
 }

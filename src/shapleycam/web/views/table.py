@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from shapleycam.web.views import compare, explain
+from shapleycam.web.views import coalition_value, coalitions, compare, explain, fidelity
 from shapleycam.web.views.view import View
 
-VIEWS: dict[str, View] = {view.name: view for view in (explain.VIEW, compare.VIEW)}
+VIEWS: dict[str, View] = {
+    view.name: view for view in (explain.VIEW, compare.VIEW, fidelity.VIEW, coalitions.VIEW, coalition_value.VIEW)
+}
+"""By name; tabs in their order."""
+TABS = {name: view for name, view in VIEWS.items() if view.is_tab}
+"""Those that are tabs."""

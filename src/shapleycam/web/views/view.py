@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from shapleycam.web.addresses import picture_address
-from shapleycam.web.resolved import ResolvedQuestion
+from shapleycam.web.resolved import ABOUT_A_PHOTOGRAPH, ResolvedQuestion
 
 __all__ = ["ABOUT_A_PHOTOGRAPH", "Render", "View", "picture_address"]
 
@@ -24,6 +24,7 @@ class View:
         fields: the fields of the question that its answer depends on; no other can change it.
         answer: makes the answer in steps, each the whole HTML, in a thread; the last step is the answer.
         controls: the template of controls that only this view has, which the panel's form includes; "" for none.
+        is_tab: whether it is a tab; else a part of another view's answer, which the page asks for by itself.
     """
 
     name: str
@@ -31,7 +32,4 @@ class View:
     fields: tuple[str, ...]
     answer: Callable[[ResolvedQuestion, Render], Iterator[str]]
     controls: str = ""
-
-
-ABOUT_A_PHOTOGRAPH = ("photo", "model", "layer", "target", "against", "utility")
-"""The fields of every view of a photograph."""
+    is_tab: bool = True
