@@ -89,7 +89,8 @@ class Page:
                 self.photographs.get(question.photo)
         except PhotographGoneError as error:
             other = f"{view.name}?{question.but(photo='').address()}"
-            return HTMLResponse(self.render("gone.html", message=str(error), other=other), 410)
+            html = self.render("gone.html", message=str(error), other=other)
+            return HTMLResponse(self._state(view, question, Update(0, html, is_last=True)), 410)
         except ShapleyCamError as error:
             return HTMLResponse(self.render("message.html", message=str(error)), 422)
         return EventStream(self._states(view, question, address_of(request)))

@@ -10,11 +10,18 @@ from PIL import Image
 from shapleycam.drawing.data_uri import encode_picture
 from shapleycam.errors import OptionError, nearest
 from shapleycam.web.compared import compared_by
-from shapleycam.web.downloads import FILES
+from shapleycam.web.downloads import FILES as DOWNLOADS
 from shapleycam.web.explained import explained
 from shapleycam.web.game_pictures import draw_input, draw_sampled
 from shapleycam.web.resolved import ResolvedQuestion
+from shapleycam.web.views.results import picture_of_run
 
+FILES: dict[str, tuple[str, Callable[[ResolvedQuestion], bytes]]] = {
+    **DOWNLOADS,
+    "run-drawing": ("image/svg+xml", picture_of_run),
+    "run-map": ("image/jpeg", picture_of_run),
+}
+"""What is bytes already, by kind: the media type, and the function that makes it."""
 _THUMBNAIL = 240
 """Pixels of the longer side of a photograph in the panel."""
 

@@ -12,7 +12,7 @@
   });
 
   // A change by the arrow keys waits until the keys rest, since each of them is one.
-  let keyed = 0, waiting;
+  let keyed = 0, waiting = 0;
   form.addEventListener("keydown", (event) => {
     if (event.target.matches("select") && event.key !== "Tab") keyed = event.timeStamp;
   });
@@ -21,10 +21,15 @@
     if (event.timeStamp - keyed > 300) form.requestSubmit();
     else waiting = setTimeout(() => form.requestSubmit(), 700);
   });
+  form.addEventListener("focusout", () => {  // who leaves the box has chosen
+    if (waiting) form.requestSubmit();
+  });
 
   // Focus, scroll position and the height of the answer, for the page that follows.
   const KEY = "shapleycam-place";
   form.addEventListener("submit", () => {
+    clearTimeout(waiting);
+    waiting = 0;
     const place = { id: document.activeElement?.id, y: scrollY, height: answer.offsetHeight, time: Date.now() };
     try { sessionStorage.setItem(KEY, JSON.stringify(place)); } catch { /* storage is off: the page begins at its top */ }
   });

@@ -23,6 +23,22 @@
       else form.requestSubmit();
     };
 
+    // Send the form; a refusal is said here, so that the address, and the answer to it, stay.
+    const post = async () => {
+      try {
+        const response = await fetch(form.action, { method: "POST", body: new FormData(form) });
+        if (response.redirected) {
+          location.assign(response.url);
+          return;
+        }
+        const page = new DOMParser().parseFromString(await response.text(), "text/html");
+        refuse(page.querySelector("#upload .message:not([hidden])")?.textContent ?? `The server answered ${response.status}; try again`);
+      } catch {
+        refuse("The photograph did not arrive: the server cannot be reached, or has refused it; try again");
+      }
+      form.classList.remove("sending");
+    };
+
     const take = (files) => {
       if (files.length > 1) {
         refuse(`${files.length} files; the page takes one photograph at a time`);
@@ -35,9 +51,11 @@
     };
 
     file.addEventListener("change", send);
-    form.addEventListener("submit", () => {
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
       refusal.hidden = true;
       form.classList.add("sending");
+      post();
     });
     addEventListener("pageshow", () => form.classList.remove("sending"));
     const hasFiles = (event) => event.dataTransfer?.types.includes("Files");

@@ -24,6 +24,7 @@ class View:
         fields: the fields of the question that its answer depends on; no other can change it.
         answer: makes the answer in steps, each the whole HTML, in a thread; the last step is the answer.
         controls: the template of controls that only this view has, which the panel's form includes; "" for none.
+        lasts: whether the same question always has the same answer, which then is cached.
         is_tab: whether it is a tab; else a part of another view's answer, which the page asks for by itself.
     """
 
@@ -33,3 +34,4 @@ class View:
     answer: Callable[[ResolvedQuestion, Render], Iterator[str]]
     controls: str = ""
     is_tab: bool = True
+    lasts: bool = True
