@@ -82,8 +82,12 @@
     const { label } = answer.querySelector("article[data-label]")?.dataset ?? {};
     if (!label) return;
     document.title = `${label} · ${title}`;
-    const box = document.getElementById("box-class");
+    const box = document.getElementById("box-class"), about = document.getElementById("about-class");
     if (box && !box.defaultValue) box.placeholder = `predicted: ${label}`;
+    if (box && /^\d+$/.test(box.defaultValue)) {
+      about.textContent = label;
+      about.hidden = false;
+    }
   };
   new MutationObserver(settle).observe(answer, { childList: true });
   settle();
