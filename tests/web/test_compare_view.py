@@ -61,6 +61,11 @@ class TestCards:
         assert views.picture("card", methods="layercam", target="blue", method="layercam")[8:12] == b"WEBP"
 
 
+    def test_the_random_map_is_said_to_be_random(self, views):
+        html = views.states("compare", methods="randomcam")[-1]
+        assert "Random, for comparison: it says nothing of the photograph" in text_of(html)
+
+
 class TestEqualMaps:
     def test_equal_to_a_millionth_is_equal(self):
         e = Explainer(colour_network.network(), device="cpu").explain(HOPPER, "gradcam")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html import unescape
 from io import BytesIO
 from urllib.parse import parse_qs
@@ -176,6 +177,16 @@ class TestLinks:
         html = answer(views, target="5")
         assert "<b>bold" not in html
         assert "&lt;b&gt;bold" in html
+
+
+def test_two_classes_of_one_name_are_told_apart():
+    network = replace(colour_network.network(), labels=("crane", "crane", "green", "blue", "x", "y"))
+    html = answer(Views(network), target="0", against="1", method="hirescam")
+    assert sentence(html).startswith("Why crane (class 0) and not crane (class 1) ?")
+    assert "crane-class-0_not-crane-class-1" in html
+    rows = {row[0]: row[3] for row in rows_of(html)}
+    assert rows["crane (class 0) (explained)"] == ""
+    assert rows["crane (class 1)"] == "compared"
 
 
 class TestRefusals:

@@ -28,9 +28,11 @@ _LABELS = {
 _LONGEST_NAME = 120
 
 
-def download_links(resolved: ResolvedQuestion, e: Explanation, other: str | None) -> list[tuple[str, str, str]]:
+def download_links(
+    resolved: ResolvedQuestion, e: Explanation, label: str, other: str | None
+) -> list[tuple[str, str, str]]:
     """Return the label, address and file name of each download; the name has the method and the classes."""
-    stem = file_stem(PurePath(e.sources[0].name).stem, e.method, e.label(), other)
+    stem = file_stem(PurePath(e.sources[0].name).stem, e.method, label, other)
     return [(label, picture_address(resolved, kind), f"{stem}_{kind}") for kind, label in _LABELS.items()]
 
 
