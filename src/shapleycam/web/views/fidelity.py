@@ -29,7 +29,9 @@ ERRORS = ("5", "2", "1", DEFAULT_ERROR, "0.2", "0.1")
 _FINE = 0.01
 """Errors below this are written with two decimals of a percent."""
 _SMALLEST, _LARGEST = 0.01, 100.0
-_MARKS = (32, 128, 512, 2048)
+_ENOUGH = 32
+"""Orders from which on a standard error can be believed: it is estimated too."""
+_MARKS = (8, 32, 128, 512, 2048)
 """Numbers of orders at the curve's scale, which ends at the last of `ORDERS`."""
 
 
@@ -89,7 +91,7 @@ def _answer(resolved: ResolvedQuestion, render: Render) -> Iterator[str]:
     for orders in ORDERS:
         shares = played.shares(orders, resolved.check)
         steps.append((orders, float(shares.uncertainty[0])))
-        is_done = steps[-1][1] <= tolerance or orders == ORDERS[-1]
+        is_done = played.is_exact or (steps[-1][1] <= tolerance and orders >= _ENOUGH) or orders == ORDERS[-1]
         scores = scores_of(measured.values, shares.values, played.game.grand)
         yield render(
             "fidelity.html",
