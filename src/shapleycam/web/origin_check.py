@@ -55,7 +55,7 @@ class OriginCheck:
         source = headers.get("origin", headers.get("referer"))
         if source is None:
             return True
-        return urlsplit(source).netloc.lower() == host.lower() or _name_of(source) in self._access.public_hosts
+        return urlsplit(source).netloc.lower() == host.lower() or self._access.is_public_name(_name_of(source))
 
 
 def _name_of(address: str) -> str | None:
