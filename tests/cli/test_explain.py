@@ -68,7 +68,7 @@ class TestTour:
         assert list(percents)[:3] == list(expected)
         for word, label in zip(("explained", "  and 2", "  and 3"), expected, strict=True):
             assert printed_after(ran.stdout, word).startswith(f"{label} (class ")
-            assert "of the picture" in printed_after(ran.stdout, word)
+            assert "of what the network sees" in printed_after(ran.stdout, word)
         assert printed_after(ran.stdout, "written") == "grace_hopper_shapleycam.png"
         assert [path.name for path in tmp_path.iterdir()] == ["grace_hopper_shapleycam.png"]
         panels = open_png(tmp_path / "grace_hopper_shapleycam.png")

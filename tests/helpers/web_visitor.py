@@ -31,10 +31,10 @@ def question_of(url: str) -> Question:
     return Question.read(parse_qsl(urlsplit(url).query, keep_blank_values=True))
 
 
-def answer_of(url: str) -> str:
-    """Return the name of the answer that belongs to an address, as `data-question` has it."""
-    view = VIEWS[urlsplit(url).path.rpartition("/")[2]]
-    return f"{view.name}?{question_of(url).only(view.fields).address()}"
+def asked_by(address: str) -> tuple[str, Question]:
+    """Return the view of an address, and of its question all that the view's answer depends on."""
+    view = VIEWS[urlsplit(address).path.rpartition("/")[2]]
+    return view.name, question_of(address).only(view.fields)
 
 
 @dataclass
@@ -74,9 +74,10 @@ class Visitor:
         return question_of(self.page.url)
 
     def answer(self) -> Any:
-        """Return the finished answer of the page's address; that of no other is waited for."""
-        answer = self.page.locator(f'#answer [data-question="{answer_of(self.page.url)}"][data-state="done"]')
+        """Return the answer of the page's address, when it is finished; that it is no other's, `watch` checks."""
+        answer = self.page.locator('#answer > [data-question][data-state="done"]')
         answer.wait_for()
+        self._check_answer(self.page.url, answer.get_attribute("data-question"))
         return answer
 
     def change(self, **fields: str) -> Any:
@@ -123,7 +124,7 @@ class Visitor:
 
     def _check_answer(self, url: str, shown: str) -> None:
         self.answers.append(shown)
-        if shown != answer_of(url):
+        if asked_by(shown) != asked_by(url):
             self.faults.append(f"at {url} the answer of {shown}")
 
     def _note(self, message: str) -> None:

@@ -37,6 +37,16 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory, photographs: list[Path])
 
 
 @pytest.fixture(scope="session")
+def evaluated_two(tmp_path_factory: pytest.TempPathFactory, photographs: list[Path]) -> Path:
+    """An evaluation of two photographs by other methods."""
+    data, out = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("runs") / "two"
+    for path in photographs[:2]:
+        shutil.copy(path, data / path.name)
+    evaluate(COLOURS, str(data), str(out), Protocol(methods=("gradcam", "hirescam"), metrics=("average_drop",)))
+    return out
+
+
+@pytest.fixture(scope="session")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Eight: those that scikit-image brings along, and their mirror images."""
     folder, paths = tmp_path_factory.mktemp("photographs"), []
@@ -71,10 +81,18 @@ def library() -> Library:
 
 
 @pytest.fixture(scope="session")
-def served(evaluated: Path) -> Iterator[Served]:
-    """The server with a run and its models."""
+def served(evaluated: Path, evaluated_two: Path) -> Iterator[Served]:
+    """The server with two runs and its models."""
     options = [part for model in MODELS for part in ("--models", model)]
-    with WebServer("--run", str(evaluated), *options) as server:
+    with WebServer("--run", str(evaluated), "--run", str(evaluated_two), *options) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def plain_server() -> Iterator[Served]:
+    """A server with a fast model, a public name, and a model that does not load; started when first needed."""
+    models = ("--models", COLOURS, "--models", "not_there.py:net")
+    with WebServer(*models, "--public-host", "page.example.org") as server:
         yield server
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from conftest import COLOURS
+from helpers.web_library import DEFAULT_MODEL
 from shapleycam.web.question import Question
 
 VIEWS = ("explain", "compare", "fidelity", "coalitions")
@@ -16,7 +17,7 @@ CHANGES = {
     "class": "redder",
     "utility": "probability",
     "against": "green",
-    "model": "efficientnet_lite0",
+    "model": DEFAULT_MODEL,
 }
 """What a visitor changes one after another, by the names of addresses."""
 FIELDS = {"class": "target"}
@@ -43,7 +44,8 @@ class Walk:
     def pick(self, name, value):
         """Change one field."""
         self.visitor.pick(name, value)
-        self.visitor.change(**{FIELDS.get(name, name): value})
+        in_address = "" if value == DEFAULT_MODEL else value
+        self.visitor.change(**{FIELDS.get(name, name): in_address})
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -39,10 +39,9 @@ def test_arrows_choose_another(visitor):
     box.press_sequentially("red")
     visitor.page.locator("#question [role=option]:visible").first.wait_for()
     box.press("ArrowDown")
-    box.press("ArrowDown")
     box.press("Enter")
     visitor.page.wait_for_url("**class=**")
-    assert visitor.question.target in {"redder", "1"}
+    assert visitor.question.target == "redder"
 
 
 def test_escape_closes_and_keeps_the_address(visitor):

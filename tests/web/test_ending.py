@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from time import monotonic
 
 import httpx
 import pytest
@@ -13,7 +12,8 @@ from conftest import COLOURS
 from helpers.web_server import WebServer
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there a process cannot be sent Ctrl-C alone")
-SECONDS = 3
+SECONDS = 20
+"""Much less than the sampling takes, and more than any machine needs to end."""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -25,12 +25,10 @@ def test_in_the_midst_of_a_sampling(number):
         with client.stream("GET", "/answer/explain", params=parameters) as response:
             parts = response.iter_text()
             assert "Working" in next(parts)
-            began = monotonic()
             served.process.send_signal(number)
             rest = "".join(parts)
         assert "the server is stopping" in rest
-        server.process.wait(20)
-        assert monotonic() - began < SECONDS
+        assert server.process.wait(SECONDS) == (130 if number == signal.SIGINT else -number)
         assert served.read_log().splitlines() == [f"shapleycam at {served.address} (Ctrl-C ends it)"]
         assert served.files() == []
 
@@ -41,6 +39,5 @@ def test_without_anything_to_do():
         assert httpx.get(f"{served.address}/healthz", timeout=60).text == "ok\n"
         began = monotonic()
         served.process.send_signal(signal.SIGINT)
-        assert server.process.wait(20) == 130
-        assert monotonic() - began < SECONDS
+        assert server.process.wait(SECONDS) == 130
         assert served.read_log().count("\n") == 1

@@ -30,14 +30,18 @@ HOSTILE = {
 def test_a_message_and_the_server_goes_on(name, visit, served, colours):
     content, message = HOSTILE[name]
     visitor = visit()
-    visitor.open("explain", model=COLOURS)
+    visitor.open("explain", model=COLOURS, target="redder")
+    before = visitor.page.url
     visitor.allowed.append("422")  # which the browser writes on its console
     hand_over(visitor, "choose", name, content())
     visitor.page.locator("[role=alert]", has_text=message).wait_for()
     assert visitor.page.evaluate("window.harmed") is None
     assert served.files() == []
-    expect_explained(visitor.open("explain", model=COLOURS), colours.explain(HOPPER))
-    assert visitor.page.locator("[role=alert]").count() == 0
+    assert visitor.page.url == before
+    expect_explained(visitor.answer(), colours.explain(HOPPER, target="redder"))
+    visitor.page.reload()
+    expect_explained(visitor.answer(), colours.explain(HOPPER, target="redder"))
+    assert visitor.page.locator("[role=alert]:visible").count() == 0
 
 
 def test_a_file_that_is_too_large_is_not_sent(visit, served):

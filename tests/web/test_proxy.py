@@ -8,17 +8,13 @@ from time import monotonic
 import httpx
 import pytest
 
-from conftest import COLOURS
 from helpers.reverse_proxy import ReverseProxy
-from helpers.web_server import HOPPER, WebServer
+from helpers.web_server import HOPPER
 
 
-@pytest.fixture(scope="module")
-def address():
-    with (
-        WebServer("--models", COLOURS, "--public-host", "page.example.org") as served,
-        ReverseProxy(served.address, X_Forwarded_For="10.1.2.3") as proxied,
-    ):
+@pytest.fixture
+def address(plain_server):
+    with ReverseProxy(plain_server.address, X_Forwarded_For="10.1.2.3") as proxied:
         yield proxied
 
 

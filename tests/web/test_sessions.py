@@ -8,7 +8,6 @@ import hashlib
 import pytest
 
 from shapleycam.errors import OptionError
-from shapleycam.web import passwords
 from shapleycam.web.passwords import Accounts, hash_password
 from shapleycam.web.sessions import HOURS, Attempts, Sessions
 
@@ -42,9 +41,7 @@ class TestPasswords:
         """The password is hashed for everybody: no answer comes sooner."""
         tried = []
         scrypt = hashlib.scrypt
-        monkeypatch.setattr(
-            passwords.hashlib, "scrypt", lambda *given, **more: tried.append(1) or scrypt(*given, **more)
-        )
+        monkeypatch.setattr(hashlib, "scrypt", lambda *given, **more: tried.append(1) or scrypt(*given, **more))
         accounts = Accounts({"team": hashed})
         assert [accounts.accept("team", "open sesame"), accounts.accept("team", "wrong")] == [True, False]
         assert [accounts.accept("eve", "open sesame"), accounts.accept("", "")] == [False, False]
@@ -77,7 +74,7 @@ class TestFile:
         path.write_text(text.format(hashed, weaker), encoding="utf-8")
         with pytest.raises(OptionError, match=message) as error:
             Accounts.read(path)
-        assert "clear" not in str(error.value)
+        assert "clear" not in str(error.value).replace(str(path), "")
         assert hashed not in str(error.value)
 
     def test_one_that_cannot_be_read(self, tmp_path):

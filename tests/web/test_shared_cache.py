@@ -47,7 +47,7 @@ class TestBounds:
         assert (len(cache), cache.peek("large") is not None) == (1, True)
         cache.put("small", b"x")
         assert (len(cache), cache.peek("small")) == (1, b"x")
-        for key in range(4):
+        for _ in range(4):
             cache.put("again", torch.zeros(150_000))  # a new value replaces the bytes of the old one
         assert cache.peek("small") == b"x"
 

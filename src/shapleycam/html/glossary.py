@@ -95,6 +95,11 @@ _TERMS = (
         "relative error",
         "The distance between a method's values and the true ones, as a share of the true ones' size.",
     ),
+    Term(
+        "rank correlation",
+        "Whether a method puts the places into the same order as the true values: 1 is the same order, 0 none, "
+        "-1 the opposite (Spearman).",
+    ),
 )
 
 GLOSSARY = {term.name: term for term in _TERMS}

@@ -79,7 +79,8 @@ class Answers:
                 with closing(view.answer(ResolvedQuestion(key[1], self._resources, check), self._render)) as steps:  # type: ignore[type-var]
                     for html in steps:
                         yield html
-                self._html.put(key, html)
+                if view.lasts:
+                    self._html.put(key, html)
             except ShapleyCamError as error:
                 yield self._render("message.html", message=str(error))
             except Exception as error:  # noqa: BLE001 - one answer may fail, the page goes on

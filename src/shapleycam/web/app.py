@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from hashlib import sha256
@@ -9,30 +10,33 @@ from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from shapleycam.cams.table import METHODS
 from shapleycam.errors import ShapleyCamError
 from shapleycam.html import ASSETS, read_asset, template_environment
-from shapleycam.layers import RULES
-from shapleycam.utilities import UTILITIES
 from shapleycam.version import __version__
 from shapleycam.web.answers import Answers
+from shapleycam.web.classes import class_options
 from shapleycam.web.client_limits import ClientLimit, TooManyError, address_of
 from shapleycam.web.job import QueueFullError, Update
 from shapleycam.web.jobs import Jobs
+from shapleycam.web.links import carry
 from shapleycam.web.model_cache import ModelCache
+from shapleycam.web.panel import hidden_pairs, layer_options, panel_boxes, upload_pairs
 from shapleycam.web.photograph_store import PhotographGoneError, PhotographStore
+from shapleycam.web.pictures import media_type
 from shapleycam.web.question import Question
 from shapleycam.web.resolved import Resources
+from shapleycam.web.runs import Runs
 from shapleycam.web.site import Site
 from shapleycam.web.streams import EventStream, until_left
 from shapleycam.web.uploads import Uploads
-from shapleycam.web.views import VIEWS, View
+from shapleycam.web.views import TABS, VIEWS, View
 
 _STATIC = Path(__file__).parent / "static"
 _STREAMS, _PICTURES = (32, 256), (128, 512)
@@ -53,7 +57,8 @@ class Page:
         )
         self.templates = template_environment("shapleycam.web")
         self.jobs = Jobs(site.threads, site.most_waiting)
-        self.resources = Resources.of(models, self.photographs)
+        self.runs = Runs(site.runs)
+        self.resources = Resources.of(models, self.photographs, self.runs)
         self.answers = Answers(self.resources, self.jobs, self.render)
         self.uploads = Uploads(self.photographs, site.limits)
         self._streams, self._pictures = ClientLimit(*_STREAMS), ClientLimit(*_PICTURES)
@@ -69,6 +74,8 @@ class Page:
     async def view(self, request: Request) -> Response:
         """Return a tab's page; its answer is asked for by the page itself."""
         view = _view(request)
+        if not view.is_tab:
+            raise HTTPException(404)
         try:
             return self.page(view.name, _question(request), "")
         except ShapleyCamError as error:
@@ -100,14 +107,32 @@ class Page:
             message = self.render("message.html", message=_FULL)
             yield self._state(view, question, Update(0, message, is_last=True))
 
+    async def classes(self, request: Request) -> Response:
+        """Return the classes of a model: for each the text of an address, and its label."""
+        try:
+            loaded = await run_in_threadpool(self.resources.models.get, request.query_params.get("model", ""))
+        except ShapleyCamError as error:
+            return PlainTextResponse(str(error), 422)
+        content = json.dumps(class_options(loaded.network.labels), ensure_ascii=False).encode()
+        tag = f'"{sha256(content).hexdigest()[:32]}"'
+        headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+        if request.headers.get("If-None-Match") == tag:
+            return Response(status_code=304, headers=headers)
+        return Response(content, media_type="application/json", headers=headers)
+
+    async def glossary(self, _: Request) -> Response:
+        """Return the page of all terms."""
+        return HTMLResponse(self.render("glossary.html", version=__version__))
+
     async def picture(self, request: Request) -> Response:
         """Return a picture; the browser asks each time whether it is still the same."""
         parameters = request.query_params.multi_items()
         kinds = [value for name, value in parameters if name == "kind"]
         try:
             question = Question.read((name, value) for name, value in parameters if name != "kind")
+            kind = kinds[0] if len(kinds) == 1 else ""
             with self._pictures.hold(address_of(request)):
-                work = self.answers.picture(kinds[0] if len(kinds) == 1 else "", question)
+                work = self.answers.picture(kind, question)
                 content = await until_left(work, request.receive)
         except (QueueFullError, TooManyError):
             return PlainTextResponse(_FULL, 503, {"Retry-After": "60"})
@@ -118,7 +143,8 @@ class Page:
         tag = f'"{sha256(content or b"").hexdigest()[:32]}"'
         if tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers={"ETag": tag})
-        return Response(content, media_type="image/webp", headers={"Cache-Control": "private, no-cache", "ETag": tag})
+        headers = {"Cache-Control": "private, no-cache", "ETag": tag}
+        return Response(content, media_type=media_type(kind), headers=headers)
 
     async def upload(self, request: Request) -> Response:
         """Take a photograph, and lead to the question about it."""
@@ -144,14 +170,18 @@ class Page:
     def page(self, view: str, question: Question, message: str, status: int = 200) -> Response:
         """Return a tab with its panel and a message; nothing is made that needs the model."""
         content = {
-            "views": VIEWS,
+            "views": TABS,
+            "runs": self.runs.names,
             "view": VIEWS[view],
             "question": question,
             "site": self.site,
             "examples": list(self.photographs.examples),
-            "methods": METHODS,
-            "utilities": UTILITIES,
-            "layers": RULES,
+            "boxes": panel_boxes(question, self.site.models, VIEWS[view].fields),
+            "layer_options": layer_options(),
+            "hidden_pairs": hidden_pairs(question, VIEWS[view].fields),
+            "upload_pairs": upload_pairs(question),
+            "glossary_address": lambda term: f"glossary#{term.id}",
+            "preview": "",
             "message": message,
             "version": __version__,
         }
@@ -160,7 +190,7 @@ class Page:
     def _state(self, view: View, question: Question, update: Update) -> str:
         """Return a state of an answer, which names the question that it is of: no other may be shown in its place."""
         if update.content is not None:
-            html = str(update.content)
+            html = carry(str(update.content), question, view.fields, TABS)
         elif update.is_last:
             again = f"{view.name}?{question.address()}"
             html = self.render(_MESSAGE_AND_LINK, message=_STOPPED, address=again, label="Ask again")
@@ -177,6 +207,8 @@ def page_routes(page: Page) -> list[BaseRoute]:
         Route("/photographs", page.upload, methods=["POST"]),
         Route("/picture", page.picture),
         Route("/answer/{view}", page.answer),
+        Route("/classes", page.classes),
+        Route("/glossary", page.glossary),
         *(Route(f"/static/{name}", _asset) for name in ASSETS),
         Mount("/static", StaticFiles(directory=_STATIC)),
         Route("/{view}", page.view),

@@ -31,7 +31,7 @@ class ModelCache:
     """`offered` are names as `--model` takes them, the first the default; `most` of them are loaded at a time."""
 
     def __init__(self, offered: Sequence[str], most: int, device: str | None = None) -> None:
-        self.offered, self._device = tuple(offered), device
+        self.offered, self.device = tuple(offered), device
         self._loaded: SharedCache[LoadedModel] = SharedCache(most)
 
     def get(self, name: str) -> LoadedModel:
@@ -43,7 +43,7 @@ class ModelCache:
         chosen = name or self.offered[0]
         if chosen not in self.offered:
             raise ModelError(f"model {name!r} is not offered by this page; {nearest(name, self.offered)}")
-        return self._loaded.get(chosen, lambda: LoadedModel(zoo.load_network(chosen), self._device))
+        return self._loaded.get(chosen, lambda: LoadedModel(zoo.load_network(chosen), self.device))
 
     def __len__(self) -> int:
         """Return how many are loaded."""

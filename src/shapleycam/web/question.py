@@ -33,6 +33,7 @@ class Question:
         absent: the players that a coalition leaves out, as their numbers joined by dots; empty for none.
         run: one of the runs that are offered; empty for the first.
         metric: the metric by which the images of a run are ordered; empty for the default.
+        part: which of several pictures of a kind, as the number of orders of sampled values; empty for the only one.
 
     Examples:
         >>> from shapleycam.web.question import Question
@@ -53,6 +54,7 @@ class Question:
     absent: str = ""
     run: str = ""
     metric: str = ""
+    part: str = ""
 
     @classmethod
     def read(cls, parameters: Iterable[tuple[str, str]]) -> Question:
@@ -62,7 +64,7 @@ class Question:
             OptionError: an unknown parameter, one that is there twice, or one that is far too long.
         """
         pairs = [(name, value.strip()) for name, value in parameters]
-        names = {_ADDRESS_NAMES.get(field.name, field.name): field.name for field in fields(cls)}
+        names = {name: field for field, name in address_names().items()}
         for name, count in Counter(name for name, _ in pairs).items():
             if name not in names:
                 raise OptionError(f"the address has a parameter {name[:80]!r}; {nearest(name[:80], names)}")
@@ -83,5 +85,10 @@ class Question:
 
     def address(self, **more: str) -> str:
         """Return the question as the query of an address, encoded; empty fields are left out."""
-        pairs = [(_ADDRESS_NAMES.get(field.name, field.name), getattr(self, field.name)) for field in fields(self)]
+        pairs = [(name, getattr(self, field)) for field, name in address_names().items()]
         return urlencode([(name, value) for name, value in (*pairs, *more.items()) if value])
+
+
+def address_names() -> dict[str, str]:
+    """Return each field's name in addresses, by its name in Python."""
+    return {field.name: _ADDRESS_NAMES.get(field.name, field.name) for field in fields(Question)}

@@ -21,15 +21,20 @@ from shapleycam.web.model_cache import LoadedModel, ModelCache
 from shapleycam.web.photograph_store import PhotographStore
 from shapleycam.web.photographs import Photograph
 from shapleycam.web.question import Question
+from shapleycam.web.runs import Runs
 from shapleycam.web.shared_cache import SharedCache
 
-DEFAULT_LAYER, DEFAULT_METHOD = "before-pool", "shapleycam"
+DEFAULT_LAYER, DEFAULT_METHOD, DEFAULT_METHODS = "before-pool", "shapleycam", "paper"
 DEFAULT_UTILITY, DEFAULT_CONTRAST = "rest", "logit"
 """Of two classes it is the difference of their logits: the log-odds between them."""
 _LONGEST_SIDE = 1280
 """Pixels of a photograph that pictures are drawn on."""
 _CACHED, _CACHED_MEGABYTES = 48, 256
 """Explanations and other results that are kept, whatever they are of: some 2 MB each."""
+_GAMES = 6
+"""Games that are kept, each with what its forward pass recorded."""
+ABOUT_A_PHOTOGRAPH = ("photo", "model", "layer", "target", "against", "utility")
+"""The fields of every view of a photograph."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +43,14 @@ class Resources:
 
     models: ModelCache
     photographs: PhotographStore
+    runs: Runs
     results: SharedCache[Any]
+    games: SharedCache[Any]
 
     @classmethod
-    def of(cls, models: ModelCache, photographs: PhotographStore) -> Resources:
-        """Return resources with an empty cache."""
-        return cls(models, photographs, SharedCache(_CACHED, _CACHED_MEGABYTES))
+    def of(cls, models: ModelCache, photographs: PhotographStore, runs: Runs) -> Resources:
+        """Return resources with empty caches."""
+        return cls(models, photographs, runs, SharedCache(_CACHED, _CACHED_MEGABYTES), SharedCache(_GAMES))
 
     @property
     def caches(self) -> tuple[SharedCache[Any], ...]:
@@ -94,12 +101,16 @@ class ResolvedQuestion:
         return self._class(self.question.target)
 
     @cached_property
+    def against(self) -> int | None:
+        """The class that it is explained against; None for no one class."""
+        return self._class(self.question.against)
+
+    @cached_property
     def utility(self) -> Utility:
         """What is explained of it."""
-        against = self._class(self.question.against)
-        if against is None:
+        if self.against is None:
             return resolve_utility(self.question.utility or DEFAULT_UTILITY)
-        return contrast(against, self.question.utility or DEFAULT_CONTRAST)
+        return contrast(self.against, self.question.utility or DEFAULT_CONTRAST)
 
     def trace(self, *methods: str) -> TracedBatch:
         """Return one forward pass, after which methods can be asked for and games played."""
@@ -125,8 +136,11 @@ class ResolvedQuestion:
 
     def cached(self, what: str, make: Callable[[], Any]) -> Any:
         """Return a result of this photograph, model, layer, class and utility that several views need, made once."""
-        names = ("photo", "model", "layer", "target", "against", "utility")
-        return self.resources.results.get((what, self.question.only(names)), make, self.check)
+        return self.resources.results.get((what, self.question.only(ABOUT_A_PHOTOGRAPH)), make, self.check)
+
+    def cached_game(self, make: Callable[[], Any]) -> Any:
+        """Return the question's game as the page plays it, made once for all views."""
+        return self.resources.games.get(("game", self.question.only(ABOUT_A_PHOTOGRAPH)), make, self.check)
 
     def progress(self, *_: object) -> None:
         """End the work where nobody waits for it; to be given to estimators."""

@@ -67,7 +67,7 @@ class Uploads:
             return Upload(message=f"This form could not be read ({error}); reload the page", status=422)
         except ClientDisconnect:
             return Upload(message="The visitor has left", status=400)
-        return Upload(view, question.but(photo=key))
+        return Upload(view, question.but(photo=key, target="", against="", absent=""))
 
 
 async def _read(request: Request) -> tuple[str, Question, bytes]:
@@ -78,7 +78,7 @@ async def _read(request: Request) -> tuple[str, Question, bytes]:
     form = await parser.parse()
     view = str(form.get("view", "explain"))
     fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str) and name != "view"]
-    question = Question.read(fields).but(target="", against="", absent="")
+    question = Question.read(fields)
     file = form.get("file")
     content = await file.read() if isinstance(file, UploadFile) else b""
     return view if view in VIEWS else "explain", question, content

@@ -1,55 +1,60 @@
-"""The second tab: several methods side by side, from one forward pass."""
+"""The second tab: several methods side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from typing import Any
 
-import torch
-
-from shapleycam.cams.table import METHODS, expand_methods
-from shapleycam.errors import DerivativeError
-from shapleycam.explaining.traced_batch import TracedBatch
+from shapleycam.cams.table import METHODS
 from shapleycam.explanations.evidence import describe_evidence
-from shapleycam.explanations.explanation import Explanation
-from shapleycam.values._permutation import Progress
-from shapleycam.values.options import EstimatorOptions
-from shapleycam.web import markup
-from shapleycam.web.markup import text
-from shapleycam.web.question import Question
+from shapleycam.models.labels import class_name
+from shapleycam.web.addresses import view_address
+from shapleycam.web.compared import Compared, compare, groups_of_equal, methods_of
+from shapleycam.web.resolved import ResolvedQuestion
+from shapleycam.web.views.view import ABOUT_A_PHOTOGRAPH, Render, View, picture_address
 
 
-@torch.no_grad()
-def compared(question: Question, which: str, progress: Progress | None = None) -> str:
-    """Each method's map, which a click enlarges, and where it sees the evidence; `which` is a method or a set."""
-    traced_batch = question.trace(which)
-    found = by_all(traced_batch, question, [which], progress)
-    first = next(iter(found.values()))
-    cards = "".join(_card(e) for e in found.values())
-    asked = f" against {question.against_text}" if question.against_text else ""
-    return (
-        f'<article class="sc-view"><p class="sc-answer"><strong>{text(first.label())}</strong>{text(asked)}, '
-        f"{text(first.utility_name)} {float(first.utility[0]):.4g}</p>"
-        f'<p class="sc-where">{len(found)} methods, one forward pass, layer {text(first.layer)} of '
-        f'{text(question.model)}. Choose a map to enlarge it.</p><div class="sc-grid">{cards}</div></article>'
-    )
+def _answer(resolved: ResolvedQuestion, render: Render) -> Iterator[str]:
+    names = methods_of(resolved.question.methods)
+    for compared in compare(resolved):
+        waiting = [name for name in names if name not in compared.explanations and name not in compared.refused]
+        if compared.explanations:
+            yield render("compare.html", waiting=waiting, **_content(resolved, compared))
 
 
-def by_all(
-    traced_batch: TracedBatch, question: Question, methods: Sequence[str], progress: Progress | None = None
-) -> dict[str, Explanation]:
-    """The explanations by all methods that the model allows: without second derivatives, the others."""
-    options = EstimatorOptions(progress=progress)
-    try:
-        return traced_batch.compare(methods, question.target, question.utility, options)
-    except DerivativeError:
-        names = expand_methods(methods, question.game(traced_batch).n_players)
-        rest = [name for name in names if not METHODS[name].basis.needs_second_derivatives]
-        if not rest:
-            raise
-        return traced_batch.compare(rest, question.target, question.utility, options)
+def _content(resolved: ResolvedQuestion, compared: Compared) -> dict[str, Any]:
+    first = next(iter(compared.explanations.values()))
+    probabilities = first.probabilities(0)
+    return {
+        "e": first,
+        "label": first.label(),
+        "other": None if resolved.against is None else class_name(resolved.against, first.labels),
+        "value": float(first.utility[0]),
+        "probability": None if probabilities is None else float(probabilities[first.target[0]]),
+        "model": resolved.model_name,
+        "count": len(compared.explanations),
+        "cards": [_card(resolved, compared, group) for group in groups_of_equal(compared.explanations)],
+        "refused": [
+            (name, reason, view_address(resolved, "explain", method=name)) for name, reason in compared.refused.items()
+        ],
+    }
 
 
-def _card(e: Explanation) -> str:
-    phrase = describe_evidence(e.values[0])
-    alt = f"{e.method} heatmap of {e.sources[0].name} for {e.label()}: {phrase}"
-    return markup.enlargeable(e.overlay(on="input"), alt, e.method, phrase)
+def _card(resolved: ResolvedQuestion, compared: Compared, names: list[str]) -> dict[str, Any]:
+    e = compared.explanations[names[0]]
+    height, width = e.heatmap.shape[1:]
+    evidence = describe_evidence(e.values[0])
+    return {
+        "methods": [
+            (name, METHODS[name].description, view_address(resolved, "explain", method=name)) for name in names
+        ],
+        "family": METHODS[names[0]].basis.group,
+        "evidence": evidence,
+        "picture": picture_address(resolved, "card", method=names[0]),
+        "alt": f"heatmap for {e.label()} by {' and '.join(names)}: {evidence}",
+        "width": width,
+        "height": height,
+    }
+
+
+VIEW = View("compare", "Compare", (*ABOUT_A_PHOTOGRAPH, "methods"), _answer)

@@ -1,153 +1,201 @@
-"""The third tab: the true Shapley values, sampled while one watches, and the methods measured against them."""
+"""The tab Fidelity: the true Shapley values, sampled while one watches, and the methods measured against them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from math import isnan, log10
+from math import isfinite
 
-import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from shapleycam.cams.heatmaps import resize
 from shapleycam.cams.table import METHODS
-from shapleycam.drawing import overlays
-from shapleycam.explanations.explanation import Explanation
-from shapleycam.game import Game
-from shapleycam.values._permutation import Progress, permutation
+from shapleycam.errors import OptionError
+from shapleycam.html.numbers import number, percent, signed
 from shapleycam.values.distance import efficiency_gap, rank_correlation, relative_error
 from shapleycam.values.shares import ShapleyValues
-from shapleycam.web import markup
-from shapleycam.web.compare import by_all
-from shapleycam.web.markup import text
-from shapleycam.web.question import Question
-from shapleycam.web.steps import said_of, stoppable
+from shapleycam.web.addresses import picture_address
+from shapleycam.web.map_stage import MapStage, grid_of_values, unit_of
+from shapleycam.web.played_game import ORDERS, PlayedGame, played_game
+from shapleycam.web.resolved import DEFAULT_METHOD, ResolvedQuestion
+from shapleycam.web.views.error_curve import error_curve
+from shapleycam.web.views.view import ABOUT_A_PHOTOGRAPH, Render, View
 
-_FIRST, _ENOUGH, _LAST = 8, 32, 4096
-"""Orders in the first step, each of the next twice as many; from when on an error can be believed; and in the last."""
-_SIDE = 8
-"""Cells a side at most: in larger grids regions are the players, so that each step is short."""
-_WIDE, _HIGH = 360, 120
+DEFAULT_ERROR = "0.5"
+"""To so many percent of the values the standard error is brought, where the address does not say."""
+ERRORS = ("5", "2", "1", DEFAULT_ERROR, "0.2", "0.1")
+"""What the view's control offers."""
+_FINE = 0.01
+"""Errors below this are written with two decimals of a percent."""
+_SMALLEST, _LARGEST = 0.01, 100.0
+_MARKS = (32, 128, 512, 2048)
+"""Numbers of orders at the curve's scale, which ends at the last of `ORDERS`."""
 
-Step = tuple[int, float]
+
+@dataclass(frozen=True)
+class Score:
+    """How far a method is from the true values: as fractions; None where a figure means nothing."""
+
+    method: str
+    error: float | None
+    rank: float | None
+    gap: float | None
 
 
-@torch.no_grad()
-def measured(question: Question, tolerance: float) -> Iterator[str]:
-    """The page at each step: sampled so far, and the methods against it."""
-    estimates = [name for name, method in METHODS.items() if method.spread is not None]
-    traced_batch = question.trace(*estimates)
-    game = traced_batch.game(question.target, question.utility, question.regions(traced_batch, _SIDE))
-    found = by_all(traced_batch, question, estimates)
-    steps: list[Step] = []
-    orders, page = _FIRST, ""
-    while True:
-        work = stoppable(partial(_sampled, game, orders))
-        true = yield from said_of(work, partial(_meanwhile, page))
-        reached = float(true.uncertainty[0])
-        steps.append((orders, reached))
-        done = (reached <= tolerance and orders >= _ENOUGH) or orders >= _LAST
-        page = _page(game, found, true, steps, tolerance, done=done)
-        yield page
-        if done:
+def tolerance_of(text: str) -> float:
+    """Return the standard error that an address asks for, as a fraction of the values.
+
+    Raises:
+        OptionError: it is no number of percent, or one that is out of range.
+    """
+    try:
+        percentage = float(text or DEFAULT_ERROR)
+    except ValueError:
+        percentage = float("nan")
+    if not _SMALLEST <= percentage <= _LARGEST:
+        raise OptionError(
+            f"error in the address is {text[:40]!r}; expected percent of the values, a number from {_SMALLEST:g} to "
+            f"{_LARGEST:g}, such as {DEFAULT_ERROR}"
+        )
+    return percentage / 100
+
+
+def scores_of(
+    values: Mapping[str, Float[Tensor, "1 n"]], true: Float[Tensor, "1 n"], grand: Float[Tensor, " 1"]
+) -> list[Score]:
+    """Return the score of each method by name, the nearest first, those without units last."""
+    scores = [_score(name, by_player.to(true), true, grand.to(true)) for name, by_player in values.items()]
+    return sorted(scores, key=lambda score: (score.error is None, score.error or 0.0, -(score.rank or 0.0)))
+
+
+def _score(name: str, values: Tensor, true: Tensor, grand: Tensor) -> Score:
+    rank = _finite(rank_correlation(values, true))
+    if not METHODS[name].in_units:
+        return Score(name, None, rank, None)
+    return Score(name, _finite(relative_error(values, true)), rank, _finite(efficiency_gap(values, grand)))
+
+
+def _finite(figure: Tensor) -> float | None:
+    return float(figure[0]) if isfinite(float(figure[0])) else None
+
+
+def _answer(resolved: ResolvedQuestion, render: Render) -> Iterator[str]:
+    tolerance = tolerance_of(resolved.question.error)
+    chosen = resolved.question.method or DEFAULT_METHOD
+    played = played_game(resolved)
+    measured = resolved.cached("measured methods", played.measure)
+    steps: list[tuple[int, float]] = []
+    for orders in ORDERS:
+        shares = played.shares(orders, resolved.check)
+        steps.append((orders, float(shares.uncertainty[0])))
+        is_done = steps[-1][1] <= tolerance or orders == ORDERS[-1]
+        scores = scores_of(measured.values, shares.values, played.game.grand)
+        yield render(
+            "fidelity.html",
+            played=played,
+            orders=orders,
+            reached=steps[-1][1],
+            tolerance=tolerance,
+            is_done=is_done,
+            sentence=sentence_of(played, steps[-1], tolerance, is_done=is_done),
+            verdict=verdict_of(scores, chosen),
+            curve=None if played.is_exact else error_curve(steps, tolerance, (*_MARKS, ORDERS[-1])),
+            first=steps[0][1],
+            first_orders=steps[0][0],
+            scores=scores,
+            missing=measured.missing,
+            chosen=chosen,
+            question=resolved.question.but(error=""),
+            shown=_map(resolved, played, shares, orders),
+            largest=float(played.cells(shares.values).abs().max()),
+            details=_details(played, shares),
+        )
+        if is_done:
             return
-        orders *= 2
 
 
-def _meanwhile(page: str, orders: int, reached: float) -> str:
-    """What is there already, or how far the first step is."""
-    return page or markup.sampling(orders, reached)
+def _map(resolved: ResolvedQuestion, played: PlayedGame, shares: ShapleyValues, orders: int) -> MapStage:
+    """Return the values so far as colours over what the network sees."""
+    height, width = played.image.heatmap.shape[1:]
+    address = partial(picture_address, resolved, method="", error="")
+    return MapStage(
+        kind="values",
+        title="map of the true values",
+        alt=f"Shapley values of {played.image.sources[0].name} for {played.image.label()}",
+        width=width,
+        height=height,
+        box=(0, 0, width, height),
+        photo=address("input"),
+        shade=address("sampled", part=str(orders)),
+        grid=grid_of_values(played.cells(shares.values)[0], "values"),
+        unit=unit_of(played.image),
+    )
 
 
-@torch.no_grad()
-def _sampled(game: Game, orders: int, progress: Progress) -> ShapleyValues:
-    return permutation(game, orders, progress=progress)
+def _details(played: PlayedGame, shares: ShapleyValues) -> Iterator[tuple[str, str, str | None]]:
+    """Yield what was shared out, and among whom."""
+    game, unit = played.game, unit_of(played.image)
+    yield "to share out", f"{number(float(game.grand[0]))} of {unit}", "v(N)"
+    if played.are_regions:
+        rows, columns = game.layout.grid
+        yield (
+            "places",
+            f"{played.rows} x {played.columns} regions, since the layer has {rows} x {columns} cells, too many to play",
+            "player",
+        )
+    else:
+        yield "places", f"{played.rows} x {played.columns}, the layer's cells", "player"
+    prefix = game.players.prefix(shares.values)
+    if prefix is not None:
+        yield "prefix tokens", f"{signed(float(prefix[0]))} of that, without a place in the image", "prefix tokens"
 
 
-def _page(
-    game: Game, found: dict[str, Explanation], true: ShapleyValues, steps: list[Step], tolerance: float, *, done: bool
-) -> str:
-    first = next(iter(found.values()))
-    orders, reached = steps[-1]
-    asked = f"{tolerance:.1%} was asked for"
-    end = "" if not done else f"; done, {asked}" if reached <= tolerance else f"; stopped there, {asked}"
-    state = f"{orders} orders, standard error {reached:.2%} of the values{end}"
+def sentence_of(played: PlayedGame, step: tuple[int, float], tolerance: float, *, is_done: bool) -> str:
+    """Return how well the true values are known after a step (orders, standard error)."""
+    orders, reached = step
+    label = played.image.label()
+    if played.is_exact:
+        return f"The shares of {label} are exact: all {2**played.game.n_players:,} coalitions were evaluated."
+    known = f"After {orders:,} random orders the shares of {label} are known to {_error(reached)}"
+    if not is_done:
+        return f"{known}; sampling goes on to {_error(tolerance)}."
+    if reached <= tolerance:
+        return f"{known}."
     return (
-        f'<article class="sc-view" style="--shade:.8"><p class="sc-answer"><strong>{text(first.label())}</strong>, '
-        f"{float(game.grand[0]):.4g} of {text(first.utility_name)} divided by {game.n_players} players</p>"
-        f'<p class="sc-where" role="status" data-orders="{orders}" data-error="{reached:.6f}">{text(state)}.</p>'
-        f'<div class="sc-pair">{_map(game, first, true)}{_curve(steps, tolerance)}</div>{_scores(game, found, true)}'
-        "</article>"
+        f"{known}, not to {_error(tolerance)} as asked: this page draws no more. Allow a larger error, or choose a "
+        "later layer, which has fewer places."
     )
 
 
-def _map(game: Game, e: Explanation, true: ShapleyValues) -> str:
-    """The values so far over what the network saw."""
-    cells = game.players.cells(true.values)
-    size = (int(e.heatmap.shape[1]), int(e.heatmap.shape[2]))
-    shade = overlays.signed_shade_of(resize(cells, size)[0], 0.8)
-    largest = float(cells.abs().max())
-    picture = markup.picture_uri(overlays.on_picture(e.picture(0), shade))
-    alt = f"sampled Shapley values of {e.sources[0].name} for {e.label()}"
-    unit = f"Shapley value of a place, in units of {e.utility_name}"
-    bar = markup.colour_bar(signed=True, low=f"−{largest:.2g}", high=f"+{largest:.2g}", what=unit)
-    return (
-        f'<figure class="sc-map"><img src="{picture}" alt="{text(alt)}">{bar}<figcaption>So far</figcaption></figure>'
-    )
+def _error(share: float) -> str:
+    return percent(share, 2 if share < _FINE else 1)
 
 
-def _curve(steps: list[Step], tolerance: float) -> str:
-    """The standard error against the orders, both on logarithmic scales."""
-    highest, lowest = max(error for _, error in steps), min(tolerance, *(error for _, error in steps))
-    points = [(_across(orders), _down(error, highest, lowest)) for orders, error in steps]
-    dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in points)
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    goal = _down(tolerance, highest, lowest)
-    label = (
-        f"standard error from {steps[0][1]:.1%} after {steps[0][0]} orders to {steps[-1][1]:.2%} after {steps[-1][0]}"
-    )
-    return (
-        f'<figure class="sc-map"><svg viewBox="-10 -10 {_WIDE + 20} {_HIGH + 20}" role="img" aria-label="{label}">'
-        f'<line class="sc-goal" x1="0" x2="{_WIDE}" y1="{goal:.1f}" y2="{goal:.1f}"/>'
-        f'<polyline points="{line}"/>{dots}</svg><figcaption>{label}; dashed: what was asked for</figcaption></figure>'
-    )
+def verdict_of(scores: Sequence[Score], chosen: str) -> str:
+    """Return a sentence on the chosen method, where it is measured, and on the nearest."""
+    in_units = [score for score in scores if score.error is not None]
+    if not in_units:
+        return ""
+    nearest = in_units[0]
+    for score in scores:
+        if score.method != chosen:
+            continue
+        if score.error is None:
+            return (
+                f"The numbers of {chosen} have no units, only an order; the nearest method, {nearest.method}, is off "
+                f"by {_off(nearest)}."
+            )
+        if score is nearest:
+            return f"{chosen} is the nearest method, off by {_off(score)}."
+        return f"{chosen} is off by {_off(score)}; the nearest method, {nearest.method}, by {_off(nearest)}."
+    return f"The nearest method is {nearest.method}, off by {_off(nearest)}."
 
 
-def _across(orders: int) -> float:
-    return _WIDE * log10(orders / _FIRST) / log10(_LAST / _FIRST)
+def _off(score: Score) -> str:
+    return percent(score.error or 0.0, 1)
 
 
-def _down(error: float, highest: float, lowest: float) -> float:
-    return _HIGH * log10(highest / error) / log10(highest / lowest) if highest > lowest > 0 and error > 0 else 0.0
-
-
-def _scores(game: Game, found: dict[str, Explanation], true: ShapleyValues) -> str:
-    rows = sorted((_score(game, e, true.values) for e in found.values()), key=lambda row: (isnan(row[1]), row[1]))
-    shown = [
-        (name, *("" if isnan(figure) else form.format(figure) for figure, form in zip(figures, _FORMS, strict=True)))
-        for name, *figures in rows
-    ]
-    heads = ("method", "relative error", "Spearman", "efficiency gap")
-    return markup.table(heads, shown, "Each method against the sampled values, nearest first")
-
-
-_FORMS = ("{:.1%}", "{:.3f}", "{:.1%}")
-
-
-def _score(game: Game, e: Explanation, true: Tensor) -> tuple[str, float, float, float]:
-    """Name, relative error, rank correlation and efficiency gap; NaN where they mean nothing."""
-    own = _by_player(game, e).to(true.dtype)
-    rank = float(rank_correlation(own, true)[0])
-    if not METHODS[e.method].in_units:
-        return e.method, float("nan"), rank, float("nan")
-    grand = game.grand.to(true.dtype)
-    return e.method, float(relative_error(own, true)[0]), rank, float(efficiency_gap(own, grand)[0])
-
-
-def _by_player(game: Game, e: Explanation) -> Tensor:
-    """A method's values (1, n), a region's summed over its cells."""
-    cells, member = e.values.flatten(1), game.players.member[:, game.layout.prefix :]
-    found = cells.new_zeros(1, game.n_players).scatter_add(1, member, cells)
-    if e.prefix is not None:
-        found[:, -1] += e.prefix
-    return found
+VIEW = View(
+    "fidelity", "Fidelity", (*ABOUT_A_PHOTOGRAPH, "method", "error"), _answer, controls="fidelity_controls.html"
+)

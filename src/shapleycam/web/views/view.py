@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from shapleycam.web.resolved import ResolvedQuestion
+from shapleycam.web.addresses import picture_address
+from shapleycam.web.resolved import ABOUT_A_PHOTOGRAPH, ResolvedQuestion
+
+__all__ = ["ABOUT_A_PHOTOGRAPH", "Render", "View", "picture_address"]
 
 Render = Callable[..., str]
 """Renders a template of the page: its name, and what it shows as keywords."""
@@ -20,18 +23,15 @@ class View:
         title: on the tab.
         fields: the fields of the question that its answer depends on; no other can change it.
         answer: makes the answer in steps, each the whole HTML, in a thread; the last step is the answer.
+        controls: the template of controls that only this view has, which the panel's form includes; "" for none.
+        lasts: whether the same question always has the same answer, which then is cached.
+        is_tab: whether it is a tab; else a part of another view's answer, which the page asks for by itself.
     """
 
     name: str
     title: str
     fields: tuple[str, ...]
     answer: Callable[[ResolvedQuestion, Render], Iterator[str]]
-
-
-ABOUT_A_PHOTOGRAPH = ("photo", "model", "layer", "target", "against", "utility")
-"""The fields of every view of a photograph."""
-
-
-def picture_address(resolved: ResolvedQuestion, kind: str, **changes: str) -> str:
-    """Return the address of a picture of a question, relative to the page's."""
-    return f"picture?{resolved.question.but(**changes).address(kind=kind)}"
+    controls: str = ""
+    is_tab: bool = True
+    lasts: bool = True
