@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from hashlib import sha256
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
@@ -21,13 +19,13 @@ from shapleycam.errors import ShapleyCamError
 from shapleycam.html import ASSETS, read_asset, template_environment
 from shapleycam.version import __version__
 from shapleycam.web.answers import Answers
-from shapleycam.web.classes import class_options
+from shapleycam.web.class_list import list_classes
 from shapleycam.web.client_limits import ClientLimit, TooManyError, address_of
+from shapleycam.web.frame import frame_content
 from shapleycam.web.job import QueueFullError, Update
 from shapleycam.web.jobs import Jobs
 from shapleycam.web.links import carry
 from shapleycam.web.model_cache import ModelCache
-from shapleycam.web.panel import hidden_pairs, layer_options, panel_boxes, upload_pairs
 from shapleycam.web.photograph_store import PhotographGoneError, PhotographStore
 from shapleycam.web.pictures import media_type
 from shapleycam.web.question import Question
@@ -41,8 +39,11 @@ from shapleycam.web.views import TABS, VIEWS, View
 _STATIC = Path(__file__).parent / "static"
 _STREAMS, _PICTURES = (32, 256), (128, 512)
 """Answers and pictures that are waited for at the same time, by one client's address and by all."""
+_WITHOUT_SCRIPT = ("script", "off")
+"""The parameter of an address whose page carries its answer, for browsers without scripts."""
 _FULL = "Too many people are asking just now; reload the page in a minute"
-_STOPPED = "This answer was not finished: the server is stopping, or has logged what failed; reload the page"
+_STOPPED = "This answer was not finished: the server is stopping, or has logged what failed"
+_MESSAGE_AND_LINK = "message_and_link.html"
 
 
 class Page:
@@ -75,24 +76,31 @@ class Page:
         view = _view(request)
         if not view.is_tab:
             raise HTTPException(404)
+        parameters = request.query_params.multi_items()
         try:
-            return self.page(view.name, _question(request), "")
+            question = Question.read(pair for pair in parameters if pair != _WITHOUT_SCRIPT)
         except ShapleyCamError as error:
-            return self.page(view.name, Question(), str(error), 422)
+            return self.page(view.name, Question(), "", 422, fault=str(error))
+        if _WITHOUT_SCRIPT not in parameters:
+            return self.page(view.name, question, "")
+        states = self._states(view, question, address_of(request))
+        (*_, last) = [state async for state in states]
+        return self.page(view.name, question, "", answer=last)
 
     async def answer(self, request: Request) -> Response:
         """Return the states of an answer as server-sent events, each HTML that replaces the one before."""
-        view = _view(request)
+        view, question = _view(request), Question()
         try:
             question = _question(request)
             if "photo" in view.fields:
                 self.photographs.get(question.photo)
         except PhotographGoneError as error:
-            other = f"{view.name}?{question.but(photo='').address()}"
-            html = self.render("gone.html", message=str(error), other=other)
+            example = f"{view.name}?{question.but(photo='').address()}"
+            html = self.render(_MESSAGE_AND_LINK, message=str(error), address=example, label="Take the example")
             return HTMLResponse(self._state(view, question, Update(0, html, is_last=True)), 410)
         except ShapleyCamError as error:
-            return HTMLResponse(self.render("message.html", message=str(error)), 422)
+            html = self.render("message.html", message=str(error))
+            return HTMLResponse(self._state(view, question, Update(0, html, is_last=True)), 422)
         return EventStream(self._states(view, question, address_of(request)))
 
     async def _states(self, view: View, question: Question, client: str) -> AsyncGenerator[str, None]:
@@ -106,17 +114,8 @@ class Page:
             yield self._state(view, question, Update(0, message, is_last=True))
 
     async def classes(self, request: Request) -> Response:
-        """Return the classes of a model: for each the text of an address, and its label."""
-        try:
-            loaded = await run_in_threadpool(self.resources.models.get, request.query_params.get("model", ""))
-        except ShapleyCamError as error:
-            return PlainTextResponse(str(error), 422)
-        content = json.dumps(class_options(loaded.network.labels), ensure_ascii=False).encode()
-        tag = f'"{sha256(content).hexdigest()[:32]}"'
-        headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-        if request.headers.get("If-None-Match") == tag:
-            return Response(status_code=304, headers=headers)
-        return Response(content, media_type="application/json", headers=headers)
+        """Return the classes of a model."""
+        return await list_classes(request, self.resources.models)
 
     async def glossary(self, _: Request) -> Response:
         """Return the page of all terms."""
@@ -158,39 +157,37 @@ class Page:
         message = f"There is nothing at {path[:80]!r}; choose one of the tabs"
         if "/" in path:  # where the page's relative addresses would lead nowhere
             return PlainTextResponse(f"{message}\n", status)
-        return self.page("explain", Question(), message, status)
+        return self.page("explain", Question(), "", status, fault=message)
 
     async def failed(self, _: Request, error: Exception) -> Response:
         """Return the page with a line about a fault of the server."""
         message = f"This could not be done ({type(error).__name__}); the server has logged why and goes on"
-        return self.page("explain", Question(), message, 500)
+        return self.page("explain", Question(), "", 500, fault=message)
 
-    def page(self, view: str, question: Question, message: str, status: int = 200) -> Response:
-        """Return a tab with its panel and a message; nothing is made that needs the model."""
-        content = {
-            "views": TABS,
-            "runs": self.runs.names,
-            "view": VIEWS[view],
-            "question": question,
-            "site": self.site,
-            "examples": list(self.photographs.examples),
-            "boxes": panel_boxes(question, self.site.models, VIEWS[view].fields),
-            "layer_options": layer_options(),
-            "hidden_pairs": hidden_pairs(question, VIEWS[view].fields),
-            "upload_pairs": upload_pairs(question),
-            "glossary_address": lambda term: f"glossary#{term.id}",
-            "preview": "",
-            "message": message,
-            "version": __version__,
-        }
-        return HTMLResponse(self.render("page.html", **content), status)
+    def page(
+        self, view: str, question: Question, message: str, status: int = 200, *, fault: str = "", answer: str = ""
+    ) -> Response:
+        """Return a tab with its panel.
+
+        Args:
+            view: the tab.
+            question: what is asked.
+            message: of what went wrong with a photograph that was sent, at the form.
+            status: of HTTP.
+            fault: of what went wrong with the address, in the place of an answer.
+            answer: the answer, for a browser without scripts; others ask for it themselves.
+        """
+        content = frame_content(view, question, self.site, self.resources)
+        messages = {"message": message, "fault": fault, "answer": Markup(answer), "is_scripted": not answer}  # noqa: S704 - made by templates
+        return HTMLResponse(self.render("page.html", **content, **messages), status)
 
     def _state(self, view: View, question: Question, update: Update) -> str:
         """Return a state of an answer, which names the question that it is of: no other may be shown in its place."""
         if update.content is not None:
             html = carry(str(update.content), question, view.fields, TABS)
         elif update.is_last:
-            html = self.render("message.html", message=_STOPPED)
+            again = f"{view.name}?{question.address()}"
+            html = self.render(_MESSAGE_AND_LINK, message=_STOPPED, address=again, label="Ask again")
         else:
             html = self.render("waiting.html", place=update.place)
         address = f"{view.name}?{question.only(view.fields).address()}"

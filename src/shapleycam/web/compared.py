@@ -8,7 +8,7 @@ from functools import partial
 
 import torch
 
-from shapleycam.cams.table import METHODS, Method, expand_methods, method_of
+from shapleycam.cams.table import METHODS, Method, canonical_method, expand_methods, method_of
 from shapleycam.errors import OptionError, ShapleyCamError, nearest
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.explanation import Explanation
@@ -55,10 +55,10 @@ def methods_of(choice: str) -> list[str]:
     name = canonical_name(choice or DEFAULT_METHODS, sets)
     if name is not None:
         return sets[name]
-    try:
-        return [method_of(choice).name]
-    except OptionError:
-        raise OptionError(f"methods {choice!r} are no set; {nearest(choice, sets)}, or one method's name") from None
+    method = canonical_method(choice)
+    if method is None:
+        raise OptionError(f"methods {choice!r} are neither a set nor one method; {nearest(choice, [*sets, *METHODS])}")
+    return [method]
 
 
 @torch.no_grad()

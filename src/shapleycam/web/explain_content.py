@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
-
 from shapleycam.cams.table import METHODS
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
@@ -21,6 +19,8 @@ from shapleycam.web.explained import Explained
 from shapleycam.web.map_stage import map_stage
 from shapleycam.web.resolved import ResolvedQuestion
 
+_CLOSE, _SURE = 0.5, 0.8
+"""A second class is close with more than this share of the first one's probability; with so much the first is sure."""
 Fact = tuple[str, str, str | None]
 """A name, what it is, and the term of the glossary that says more."""
 
@@ -49,7 +49,8 @@ def explain_content(resolved: ResolvedQuestion, made: Explained) -> dict[str, An
         "unit": "log-odds" if other and e.utility_name.startswith("logit") else e.utility_name,
         "value": float(e.utility[0]),
         "probability": None if probabilities is None else float(probabilities[e.target[0]]),
-        "odds": None if probabilities is None or made.against is None else _odds(probabilities, e, made.against),
+        "odds": _odds(e, made.against),
+        "certainty": _certainty(e) if other is None else None,
         "classes": _likely_classes(resolved, e, made.against),
         "swap": _swap_address(resolved, e, made.against),
         "alone": view_address(resolved, "explain", against=""),
@@ -76,12 +77,30 @@ def odds_in_words(first: float, second: float) -> tuple[bool, str]:
     if smaller <= 0:
         return first >= second, "far likelier"
     ratio = larger / smaller
-    times = number(ratio, 2 if ratio < 100 else 3)
+    times = number(ratio, 2) if ratio < 100 else f"{ratio:,.0f}"
     return first >= second, "as likely" if ratio < 1.005 else f"{times} times as likely"
 
 
-def _odds(probabilities: Tensor, e: Explanation, against: int) -> tuple[bool, str]:
+def _odds(e: Explanation, against: int | None) -> tuple[bool, str] | None:
+    """Return how the two classes compare; None without another class, and where several classes may hold at once."""
+    probabilities = e.probabilities(0)
+    if against is None or probabilities is None or e.form == "sigmoid logits" or e.utility_name.startswith("sigmoid"):
+        return None
     return odds_in_words(float(probabilities[e.target[0]]), float(probabilities[against]))
+
+
+def _certainty(e: Explanation) -> str | None:
+    """Return how far ahead of the second class the predicted one is; None where another one is explained."""
+    top = top_classes(e)
+    if len(top) < 2 or top[0].number != int(e.target[0]):
+        return None
+    first, second = top[0].probability, top[1]
+    follows = f"{second.label} {{}} with {percent(second.probability)}"
+    if second.probability > _CLOSE * first:
+        return f"The model itself is not sure: {follows.format('is close behind')}."
+    return (
+        f"The model is sure of it: {follows.format('follows')}." if first > _SURE else f"{follows.format('follows')}."
+    )
 
 
 def _likely_classes(resolved: ResolvedQuestion, e: Explanation, against: int | None) -> list[LikelyClass]:
@@ -126,8 +145,8 @@ def _trust(e: Explanation, grand: float) -> str | None:
     if gap is None or gap > GAP:
         return None
     if gap < 0.005:
-        return "The values of all places add up to the score that they explain: nothing is left over."
-    return f"The values of all places add up to the score that they explain, up to {percent(gap)} of it."
+        return "The values of all places add up to the whole score, so that their shares can be compared."
+    return f"The values of all places add up to the score within {percent(gap)}, so that their shares can be compared."
 
 
 def _facts(resolved: ResolvedQuestion, made: Explained, other: str | None) -> list[Fact]:

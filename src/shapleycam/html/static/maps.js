@@ -52,19 +52,18 @@
 
   // Show a copy of a map, or a larger picture, over the page.
   const enlarge = (control) => {
-    const stage = control.closest(".stage"), dialog = document.createElement("dialog");
+    const figure = control.closest("figure"), stage = figure.querySelector(".stage");
+    const dialog = document.createElement("dialog");
+    dialog.style.setProperty("--opacity", getComputedStyle(figure).getPropertyValue("--opacity"));
     dialog.className = "enlarged";
     dialog.setAttribute("aria-label", control.getAttribute("aria-label"));
     if (stage) {
       dialog.append(stage.cloneNode(true));
-      dialog.querySelector(".enlarge").remove();
-      dialog.style.setProperty("--opacity", getComputedStyle(stage).getPropertyValue("--opacity"));
     } else {
       const picture = control.querySelector("img").cloneNode();
       picture.src = control.dataset.large;
       dialog.append(picture);
     }
-    const figure = control.closest("figure");
     for (const part of figure.querySelectorAll(".bar, figcaption")) dialog.append(part.cloneNode(true));
     for (const heading of dialog.querySelectorAll("[id]")) heading.removeAttribute("id");
     const close = document.createElement("button");
@@ -94,7 +93,7 @@
     const button = event.target.closest("button.enlarge"), svg = event.target.closest(".stage svg");
     if (button) enlarge(button);
     else if (svg && event.pointerType === "touch") readAt(svg.parentNode, event);
-    else if (svg && !svg.closest("dialog")) enlarge(svg.parentNode.querySelector(".enlarge"));
+    else if (svg && !svg.closest("dialog")) enlarge(svg.closest("figure").querySelector("button.enlarge"));
   });
 
   // The opacity of the colours, and whether the photograph, the crop or the map alone is shown.
@@ -108,6 +107,7 @@
       const whole = `0 0 ${photo.getAttribute("width")} ${photo.getAttribute("height")}`;
       svg.setAttribute("viewBox", shown === "photograph" ? whole : stage.dataset.box);
       photo.toggleAttribute("hidden", shown === "map");
+      stage.dataset.shown = shown;
     }
   };
   document.addEventListener("input", settings);

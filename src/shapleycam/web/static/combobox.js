@@ -38,7 +38,7 @@
       this.input.addEventListener("keydown", (event) => this.key(event));
       this.input.addEventListener("blur", () => this.close());
       this.input.form?.addEventListener("reset", () => setTimeout(() => this.showClear()));
-      this.clear.addEventListener("click", () => { this.choose(""); this.input.focus(); });
+      this.clear.addEventListener("click", () => { this.input.focus(); this.choose(""); });
       this.list.addEventListener("pointerdown", (event) => event.preventDefault());  // the focus stays in the box
       this.list.addEventListener("click", (event) => {
         const item = event.target.closest("[role=option]");

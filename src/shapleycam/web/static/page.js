@@ -3,7 +3,7 @@
 "use strict";
 {
   const form = document.getElementById("question"), answer = document.getElementById("answer");
-  const settings = document.getElementById("settings");
+  const settings = document.getElementById("settings"), { title } = document;
   document.documentElement.classList.add("scripted");
 
   // What is empty has its default, which the address leaves out.
@@ -80,8 +80,14 @@
     const sentence = answer.querySelector(".answer, .message")?.textContent.replace(/\s+/g, " ").trim();
     document.getElementById("announcement").textContent = sentence ?? "";
     const { label } = answer.querySelector("article[data-label]")?.dataset ?? {};
-    const box = document.getElementById("box-class");
-    if (box && label) box.placeholder = `predicted: ${label}`;
+    if (!label) return;
+    document.title = `${label} · ${title}`;
+    const box = document.getElementById("box-class"), about = document.getElementById("about-class");
+    if (box && !box.defaultValue) box.placeholder = `predicted: ${label}`;
+    if (box && /^\d+$/.test(box.defaultValue)) {
+      about.textContent = label;
+      about.hidden = false;
+    }
   };
   new MutationObserver(settle).observe(answer, { childList: true });
   settle();
