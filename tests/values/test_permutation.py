@@ -280,7 +280,7 @@ def test_sampling_to_a_tolerance_needs_orders(images, most):
 
 @pytest.mark.parametrize("tolerance", [0.0, -0.01, float("nan")])
 def test_a_tolerance_is_positive(images, tolerance):
-    message = f"tolerance is {tolerance}; expected a positive number, such as 0.01 for 1 %"
+    message = f"tolerance is {tolerance}; expected a positive number, such as 0.01 for 1%"
     with pytest.raises(OptionError, match=message):
         values.permutation(make_game(images), tolerance=tolerance)
 

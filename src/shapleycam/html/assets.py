@@ -25,6 +25,6 @@ def read_asset(name: str) -> str:
 
 def _bars() -> str:
     """Return the colours of the bars as custom properties: they are the drawing's own, and nowhere written twice."""
-    from shapleycam.html.bars import css_gradient  # with matplotlib, which a table in HTML does not need
+    from shapleycam.drawing.colour_bars import css_gradient  # with matplotlib, which a table in HTML does not need
 
     return "".join(f":root {{ --bar-{kind}: {css_gradient(kind)}; }}\n" for kind in _KINDS)

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from shapleycam.cams.table import METHODS
 from shapleycam.errors import OptionError
-from shapleycam.html.numbers import number, percent, signed
 from shapleycam.values.distance import efficiency_gap, rank_correlation, relative_error
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.web.addresses import picture_address
@@ -21,6 +20,7 @@ from shapleycam.web.played_game import ORDERS, PlayedGame, played_game
 from shapleycam.web.resolved import DEFAULT_METHOD, ResolvedQuestion
 from shapleycam.web.views.error_curve import error_curve
 from shapleycam.web.views.view import ABOUT_A_PHOTOGRAPH, Render, View
+from shapleycam.wording import number, percent, signed
 
 DEFAULT_ERROR = "0.5"
 """To so many percent of the values the standard error is brought, where the address does not say."""
