@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shapleycam.drawing.overlays import ColourScale
 
 ASSETS = {"style.css": "text/css", "tables.js": "text/javascript", "maps.js": "text/javascript"}
 """The files that the page, reports and notebooks share, with their media types."""
-_KINDS = ("heatmap", "values")
+_KINDS: tuple[ColourScale, ...] = ("heatmap", "values")
 
 
 @cache
