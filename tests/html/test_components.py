@@ -9,7 +9,7 @@ import pytest
 import torch
 from jinja2 import UndefinedError
 
-from shapleycam.drawing.overlays import OPACITY, shade_of, signed_shade_of
+from shapleycam.drawing.overlays import shade_of, signed_shade_of
 from shapleycam.html import ASSETS, GLOSSARY, read_asset, template_environment
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'{{ 7 * 7 }}"

@@ -60,7 +60,6 @@ class TestCards:
         assert torch.equal(made.values, e.values)
         assert views.picture("card", methods="layercam", target="blue", method="layercam")[8:12] == b"WEBP"
 
-
     def test_the_random_map_is_said_to_be_random(self, views):
         html = views.states("compare", methods="randomcam")[-1]
         assert "Random, for comparison: it says nothing of the photograph" in text_of(html)

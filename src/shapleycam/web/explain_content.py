@@ -62,7 +62,7 @@ def explain_content(resolved: ResolvedQuestion, made: Explained) -> dict[str, An
         "largest": float(e.values[0].abs().max()),
         "in_units": METHODS[e.method].in_units,
         "facts": _facts(resolved, made, label, other),
-        "downloads": download_links(resolved, e, label, other),
+        "downloads": download_links(resolved, e, made.against),
     }
 
 
