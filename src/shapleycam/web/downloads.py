@@ -7,7 +7,7 @@ from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
-from shapleycam.drawing.colour_bars import heatmap_bar, values_bar
+from shapleycam.drawing.colour_bars import ColourBar, heatmap_bar
 from shapleycam.drawing.data_uri import encode_picture
 from shapleycam.drawing.figures import grid
 from shapleycam.explanations.explanation import Explanation
@@ -17,8 +17,9 @@ from shapleycam.output_names import class_part, output_stem
 from shapleycam.web.addresses import picture_address
 from shapleycam.web.classes import class_title
 from shapleycam.web.explained import Explained, explained
-from shapleycam.web.map_stage import MapKind, grid_of_values, unit_of
+from shapleycam.web.map_stage import MapKind, grid_of_values, unit_of, utility_word
 from shapleycam.web.resolved import ResolvedQuestion
+from shapleycam.wording import number, signed
 
 _LABELS = {
     "figure.png": "Figure (PNG)",
@@ -45,20 +46,17 @@ def file_stem(e: Explanation, against: int | None) -> str:
 def _figure(resolved: ResolvedQuestion) -> bytes:
     made = explained(resolved)
     e = made.explanation
+    label, other = class_title(int(e.target[0]), e.labels), "against it"
+    title = f"{e.sources[0].name}: {label}"
+    if made.against is not None:
+        name = class_title(made.against, e.labels)
+        title, other = f"{title} and not {name}", f"for {name}"
+    how = f"{e.method}; {resolved.model_name}, layer {e.layer}; {utility_word(e)} {number(float(e.utility[0]))}"
+    largest = float(e.values[0].abs().max())
+    ends = f"{signed(-largest, 2)} {other}", f"{signed(largest, 2)} for {label}"
+    bars = [heatmap_bar(), ColourBar("values", *ends, f"signed map: what each place adds, {unit_of(e)}")]
     panels = [("heatmap", e.overlay()), ("signed map", e.overlay(kind="values"))]
-    bars = [heatmap_bar(), values_bar(float(e.values[0].abs().max()), f"signed map, {unit_of(e)}")]
-    return encode_picture(grid(panels, 2, _title(resolved, made), bars), "PNG")
-
-
-def _title(resolved: ResolvedQuestion, made: Explained) -> tuple[str, str]:
-    """Return the lines above the figure: the classes, and how they were explained."""
-    e = made.explanation
-    label = class_title(int(e.target[0]), e.labels)
-    other = "" if made.against is None else f" and not {class_title(made.against, e.labels)}"
-    return (
-        f"{e.sources[0].name}: {label}{other}",
-        f"{e.method}; {resolved.model_name}, layer {e.layer}; {e.utility_name}",
-    )
+    return encode_picture(grid(panels, 2, (title, how), bars), "PNG")
 
 
 def _overlay(kind: MapKind) -> Callable[[ResolvedQuestion], bytes]:

@@ -14,7 +14,7 @@ from shapleycam.web.caveats import GAP, caveats
 from shapleycam.web.classes import class_choice, class_title
 from shapleycam.web.downloads import download_links
 from shapleycam.web.explained import Explained
-from shapleycam.web.map_stage import map_stage
+from shapleycam.web.map_stage import map_stage, utility_word
 from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.wording import number, percent, signed
 
@@ -47,7 +47,7 @@ def explain_content(resolved: ResolvedQuestion, made: Explained) -> dict[str, An
         "e": e,
         "label": label,
         "other": other,
-        "unit": "log-odds" if other and e.utility_name.startswith("logit") else e.utility_name,
+        "unit": utility_word(e),
         "value": float(e.utility[0]),
         "probability": None if probabilities is None else float(probabilities[e.target[0]]),
         "odds": _odds(e, made.against),
@@ -152,7 +152,7 @@ def _trust(e: Explanation, grand: float) -> str | None:
 
 def _facts(resolved: ResolvedQuestion, made: Explained, label: str, other: str | None) -> list[Fact]:
     e = made.explanation
-    unit = f"log-odds of {label} over {other}" if other and e.utility_name.startswith("logit") else e.utility_name
+    unit = f"{utility_word(e)} of {label} against {other}" if other else utility_word(e)
     value = signed(float(e.utility[0])) if other else number(float(e.utility[0]))
     gap = gap_of_values(e, made.grand)
     total = "the values have other units" if gap is None else f"the values sum to {number(sum_of_values(e))}"
