@@ -40,14 +40,20 @@ COLOURS = 80
 """A figure of few colours is a fourth of the bytes; no difference can be seen."""
 
 
-def the_game(explainer: shapleycam.Explainer, photo: Path) -> Figure:
-    """A coalition, what a place adds to it, the shares of nine places, and that they make up the whole."""
-    game = explainer.game(photo, players=LABELS)
-    shares = values.exact(game).values[0]
+def the_coalitions() -> tuple[Tensor, Tensor]:
+    """Return the coalition that the first figure shows, and it with the place that joins it."""
     coalition = torch.zeros(9, dtype=torch.bool)
     coalition[list(PRESENT)] = True
     joined = coalition.clone()
     joined[PLACE] = True
+    return coalition, joined
+
+
+def the_game(explainer: shapleycam.Explainer, photo: Path) -> Figure:
+    """A coalition, what a place adds to it, the shares of nine places, and that they make up the whole."""
+    game = explainer.game(photo, players=LABELS)
+    shares = values.exact(game).values[0]
+    coalition, joined = the_coalitions()
     without, with_place = game.value(torch.stack([coalition, joined]))[0].tolist()
     picture = explainer.explain(photo).picture(0).numpy() / 255
 

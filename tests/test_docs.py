@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import typer
 
 import shapleycam
@@ -126,3 +127,31 @@ def test_the_gallery_is_of_the_table_of_methods():
 def test_every_public_name_is_in_the_overview():
     named = TEXTS["api/index.md"]
     assert not [name for name in shapleycam.__all__ if f"`shapleycam.{name}`" not in named]
+
+
+def test_theory_says_the_numbers_of_its_figures(explainer, hopper):
+    import theory_figures
+
+    text = " ".join(TEXTS["theory.md"].split())
+
+    def said(words: str) -> list[float]:
+        """Return the numbers at the places of # in words that the page has."""
+        return [float(number) for number in re.search(words.replace("#", r"([\d.]*\d)"), text).groups()]
+
+    game = explainer.game(hopper, players=theory_figures.LABELS)
+    without, joined = game.value(torch.stack(theory_figures.the_coalitions()))[0].tolist()
+    shares = shapleycam.values.exact(game).values[0].tolist()
+    said_of_coalitions = said("four places is worth #;.* it is worth #, so that the chest adds #")
+    assert said_of_coalitions == pytest.approx([without, joined, joined - without], abs=0.02)
+    assert said("from # to # for the cap") == pytest.approx([min(shares), shares[1]], abs=0.02)
+    said_of_chest = said("the chest adds # to the coalition above, and # in the mean")
+    assert said_of_chest == pytest.approx([joined - without, shares[theory_figures.PLACE]], abs=0.02)
+
+    grand = float(game.grand[0])
+    explanations = explainer.compare(hopper, ["gradcam", "shapleycam"])
+    first, second = (float(explanation.values.sum()) for explanation in explanations.values())
+    assert said(r"v\(N\), which is #: gradcam divides # of it.* shapleycam #,") == pytest.approx(
+        [grand, first, second], abs=0.02
+    )
+    gaps = [100 * (1 - divided / grand) for divided in (first, second)]
+    assert said("a gap of #%, shapleycam .* a gap of #%") == pytest.approx(gaps, abs=0.6)
