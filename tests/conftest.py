@@ -48,8 +48,9 @@ GROUPS = {
     "cli/test_by_ray.py": "processes",
     "web/": "browser",
     "report/test_reports_in_a_browser.py": "browser",
+    "docs_site/": "documentation",
 }
-"""Beginnings of files whose tests stay on one worker together: Ray's clusters, and the page's server with Chromium."""
+"""Beginnings of files whose tests stay on one worker: Ray's clusters, the page's server with Chromium, the site."""
 SINGLE = ("test_survey.py", "test_real_models.py")
 """Files whose tests are long and share no fixture, so that any worker may take any of them."""
 FIRST = (
@@ -71,6 +72,7 @@ SLOW = (
     *("game/test_structure_of_heads.py::test_the_structure_is_what_theory_says", "values/test_axioms.py"),
     *("metrics/test_metric_traps.py::test_every_metric_", "game/test_coalitions.py::test_real_networks"),
     *("web/test_parts.py::TestCommand", "cli/test_explain.py::TestPhotographs", "cli/test_compare.py", "test_docs.py"),
+    "docs_site/",
     *("cli/test_report_command.py", "test_public_names.py", "models/test_zero_shot.py", "tracing/test_threads.py"),
     *("tracing/test_attention.py", "game/test_structure_of_heads.py", "metrics/test_metric_oracles.py::test_road"),
     *("metrics/test_metric_options.py::test_the_package_has", "metrics/test_metric_traps.py::test_inside"),
