@@ -57,13 +57,6 @@ class Command(TyperCommand):
                 print_error(message)
                 raise typer.Exit(REFUSED) from None
 
-
-def _device_failure(error: Exception) -> str | None:
-    """Return the one line for an error of the device, None for any other; torch is imported where there is an error."""
-    from shapleycam.gpu_failures import describe_device_failure
-
-    return describe_device_failure(error)
-
     def format_help_text(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """Write what the command does, with its examples as a list."""
         formatter.write("\n")
@@ -112,6 +105,13 @@ class Group(TyperGroup):
                     if command is not None
                 ]
             )
+
+
+def _device_failure(error: Exception) -> str | None:
+    """Return the one line for an error of the device, None for any other; torch is imported where there is an error."""
+    from shapleycam.gpu_failures import describe_device_failure
+
+    return describe_device_failure(error)
 
 
 @contextmanager
