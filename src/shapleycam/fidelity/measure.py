@@ -155,7 +155,7 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
                 f"permutation sampling to {percent(tolerance, 2)}" if true.stderr is not None else "all coalitions"
             ] = None
             errors += true.uncertainty.tolist()
-            by_method, curvature, missing = _values_of_players(game, methods, options)
+            by_method, curvature, missing = values_of_players(game, methods, options)
             left_out.update(dict.fromkeys(missing))
             times = _time_methods(explainer, batch, utility, list(by_method), options)
             distances += _distances(game, batch, true.values, by_method, curvature, times)
@@ -174,7 +174,7 @@ def true_values(game: Game, tolerance: float, seed: int, progress: Progress | No
     return permutation(game, None, tolerance, seed, progress=progress)
 
 
-def _values_of_players(
+def values_of_players(
     game: Game, methods: Sequence[str], options: EstimatorOptions
 ) -> tuple[dict[str, Tensor], Float[Tensor, " b"] | None, list[str]]:
     """Return each method's values by player, the games' curvature, and the methods whose derivatives are missing."""

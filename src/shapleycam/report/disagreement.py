@@ -53,6 +53,11 @@ class DisagreementSection:
     examples: tuple[Example, ...]
     reason: str
 
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return the rows of the table of these images, as text."""
+        return [(d.image, d.model, d.best, best, d.worst, worst, spread) for d, best, worst, spread in self.images]
+
 
 def disagreement_section(
     stores: Sequence[Store],

@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from shapleycam.templates import template_environment
+from shapleycam.html import template_environment
 from shapleycam.version import __version__
 from shapleycam.wording import number, percent
 

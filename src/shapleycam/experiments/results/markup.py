@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shapleycam.experiments.results.text_tables import TableEntry, TableRow, TextTable
-from shapleycam.templates import template_environment
+from shapleycam.html import template_environment
 
 _TEMPLATES = template_environment("shapleycam.experiments.results")
 
