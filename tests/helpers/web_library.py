@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -30,6 +32,14 @@ def explainer_of(model: str, layer: str) -> shapleycam.Explainer:
     return shapleycam.Explainer(chosen, layer=layer or "before-pool", device="cpu")
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Leave out what the library warns of on the terminal, which the page says in its own place."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", shapleycam.ShapleyCamWarning)
+        yield
+
+
 @dataclass
 class Library:
     """The library, and which photograph each key of the store is of; an empty key is the example."""
@@ -40,7 +50,8 @@ class Library:
         """Return the explanation that the first tab shows."""
         explainer, photo = explainer_of(question.model, question.layer), self.photographs[question.photo]
         chosen = method or question.method or "shapleycam"
-        return explainer.explain(photo, chosen, question.target or None, self.utility(question))
+        with quiet():
+            return explainer.explain(photo, chosen, question.target or None, self.utility(question))
 
     def game(self, question: Question, utility: str = "") -> Any:
         """Return the game that Fidelity samples and Coalitions plays."""

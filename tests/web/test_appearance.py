@@ -53,6 +53,7 @@ def test_the_login_page_is_accessible(visit):
         visitor.page.get_by_label("Password").fill("secret")
         visitor.page.get_by_role("button", name="Log in").click()
         visitor.answer()
+        visitor.page.wait_for_load_state("networkidle")
 
 
 @pytest.mark.parametrize("tab", TABS)

@@ -11,12 +11,12 @@ CONTROLS = """() => {
   const all = document.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea, summary,'
     + ' [tabindex="0"]');
   return [...all].filter(e => !e.disabled && e.tabIndex >= 0 && e.checkVisibility({visibilityProperty: true})
-    && !e.closest('dialog, [popover]')).map((e, index) => {
+    && !e.closest('dialog, [popover]') && !(e.type === 'radio' && !e.checked)).map((e, index) => {
       e.dataset.place = index;
       return e.outerHTML.slice(0, 160);
     });
 }"""
-"""Marks each control that a visitor sees, and returns what they are."""
+"""Marks each control that a visitor sees, and returns what they are; of radio buttons one is in the tab order."""
 FOCUSED = """() => {
   const e = document.activeElement;
   if (e === document.body) return null;

@@ -33,7 +33,7 @@ def test_an_answer_whose_server_ends(visit):
     """In the answer's place it is said, with a link that asks again."""
     with WebServer() as first:
         visitor = visit(address=first.address)
-        visitor.page.goto(f"{first.address}/fidelity?layer=blocks.3&error=0.1")
+        visitor.page.goto(f"{first.address}/fidelity?layer=conv_head&error=0.1")
         visitor.page.locator("#answer [data-orders]").wait_for()
         port = int(first.address.rpartition(":")[2])
         visitor.allowed.append("ERR_")
