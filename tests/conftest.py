@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,11 +30,6 @@ Of the others the tests hand wrong types on purpose, to see what the user is tol
 """
 install_import_hook([f"shapleycam.{part}" for part in CHECKED], "beartype.beartype")
 
-QUIET = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
-"""What keeps Chromium from asking anybody for anything by itself."""
 DATA_VARIABLE = "SHAPLEYCAM_TEST_DATA"
 
 WORKERS = 2
@@ -161,11 +155,12 @@ def chromium() -> Iterator[Any]:
     """A browser, for as long as a module: its loop must not run beside a notebook's."""
     from playwright.sync_api import sync_playwright
 
-    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if executable is None and "CI" not in os.environ:
+    from helpers.chromium import chromium_path, launch
+
+    if chromium_path() is None and "CI" not in os.environ:
         pytest.skip("no Chromium on this machine (apt-get install chromium)")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=QUIET)
+        browser = launch(playwright.chromium)
         yield browser
         browser.close()
 

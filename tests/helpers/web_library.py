@@ -16,19 +16,22 @@ import pytest
 import torch
 
 import shapleycam
-from helpers.colour_network import network
+from helpers import colour_network
 from helpers.web_server import HOPPER
 from shapleycam import values
 from shapleycam.utilities import contrast
 from shapleycam.web.question import Question
 
 DEFAULT_MODEL = "efficientnet_lite0"
+COLOURS = f"{Path(colour_network.__file__).resolve()}:network"
+MODELS = (DEFAULT_MODEL, COLOURS, "not_there.py:net")
+"""What the tests' server offers: the default, a fast one with labels of its own, and one that does not load."""
 
 
 @cache
 def explainer_of(model: str, layer: str) -> shapleycam.Explainer:
     """Return the explainer of a model that the tests' server offers."""
-    chosen = DEFAULT_MODEL if model in {"", DEFAULT_MODEL} else network()
+    chosen = DEFAULT_MODEL if model in {"", DEFAULT_MODEL} else colour_network.network()
     return shapleycam.Explainer(chosen, layer=layer or "before-pool", device="cpu")
 
 

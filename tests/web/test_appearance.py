@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from conftest import COLOURS
 from helpers.accessibility import accessibility_violations
+from helpers.web_library import COLOURS
 from helpers.web_server import WebServer
 
 TABS = ("explain", "compare", "fidelity", "coalitions", "results")

@@ -9,8 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from conftest import COLOURS
-from helpers.web_library import explainer_of, percent, quiet, rows_of
+from helpers.web_library import COLOURS, explainer_of, percent, quiet, rows_of
 from helpers.web_server import HOPPER
 from shapleycam import Explanation, values
 from shapleycam.experiments import Store
