@@ -81,6 +81,14 @@ def served(evaluated: Path, evaluated_two: Path) -> Iterator[Served]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def plain_server() -> Iterator[Served]:
+    """A server with a fast model, a public name, and a model that does not load; started when first needed."""
+    models = ("--models", COLOURS, "--models", "not_there.py:net")
+    with WebServer(*models, "--public-host", "page.example.org") as server:
+        yield server
+
+
 @pytest.fixture
 def visit(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visitor]]:
     """Open a window; at the end nothing that must never happen has happened in any of them."""

@@ -48,10 +48,13 @@ class Access:
             >>> Access("0.0.0.0").is_own_name("192.168.1.7"), Access("0.0.0.0").is_own_name("evil.example")
             (True, False)
         """
-        public = {host.lower() for host in self.public_hosts}
-        if _ANY_NAME in public or name in public or is_loopback(name):
+        if _ANY_NAME in self.public_hosts or self.is_public_name(name) or is_loopback(name):
             return True
         return not self.is_local and (_is_number(name) or name in _names_of_this_machine())
+
+    def is_public_name(self, name: str | None) -> bool:
+        """Return whether a name is one that the operator gave."""
+        return name in {host.lower() for host in self.public_hosts}
 
     def describe_names(self) -> str:
         """Return the names by which the page may be asked for, in words."""

@@ -42,7 +42,8 @@ _STREAMS, _PICTURES = (32, 256), (128, 512)
 _WITHOUT_SCRIPT = ("script", "off")
 """The parameter of an address whose page carries its answer, for browsers without scripts."""
 _FULL = "Too many people are asking just now; reload the page in a minute"
-_STOPPED = "This answer was not finished: the server is stopping, or has logged what failed; reload the page"
+_STOPPED = "This answer was not finished: the server is stopping, or has logged what failed"
+_MESSAGE_AND_LINK = "message_and_link.html"
 
 
 class Page:
@@ -88,17 +89,18 @@ class Page:
 
     async def answer(self, request: Request) -> Response:
         """Return the states of an answer as server-sent events, each HTML that replaces the one before."""
-        view = _view(request)
+        view, question = _view(request), Question()
         try:
             question = _question(request)
             if "photo" in view.fields:
                 self.photographs.get(question.photo)
         except PhotographGoneError as error:
-            other = f"{view.name}?{question.but(photo='').address()}"
-            html = self.render("gone.html", message=str(error), other=other)
+            example = f"{view.name}?{question.but(photo='').address()}"
+            html = self.render(_MESSAGE_AND_LINK, message=str(error), address=example, label="Take the example")
             return HTMLResponse(self._state(view, question, Update(0, html, is_last=True)), 410)
         except ShapleyCamError as error:
-            return HTMLResponse(self.render("message.html", message=str(error)), 422)
+            html = self.render("message.html", message=str(error))
+            return HTMLResponse(self._state(view, question, Update(0, html, is_last=True)), 422)
         return EventStream(self._states(view, question, address_of(request)))
 
     async def _states(self, view: View, question: Question, client: str) -> AsyncGenerator[str, None]:
@@ -184,7 +186,8 @@ class Page:
         if update.content is not None:
             html = carry(str(update.content), question, view.fields, TABS)
         elif update.is_last:
-            html = self.render("message.html", message=_STOPPED)
+            again = f"{view.name}?{question.address()}"
+            html = self.render(_MESSAGE_AND_LINK, message=_STOPPED, address=again, label="Ask again")
         else:
             html = self.render("waiting.html", place=update.place)
         address = f"{view.name}?{question.only(view.fields).address()}"

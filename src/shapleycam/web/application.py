@@ -93,4 +93,7 @@ async def _robots(_: Request) -> Response:
 def _refuse_body(page: Page, path: str, status: int) -> Response:
     if path == "/photographs":
         return page.page("explain", Question(), page.uploads.describe_refusal(status), status)
-    return PlainTextResponse("The request has a body that is too large or too slow; expected none, or a form\n", status)
+    return PlainTextResponse(
+        "The address or the body of the request is too large, or came too slowly; expected what the page sends\n",
+        status,
+    )

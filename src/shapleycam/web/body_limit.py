@@ -1,4 +1,4 @@
-"""The limits of request bodies: their size, counted while they arrive, and their time."""
+"""The limits of requests: the length of the address, the size of the body, counted while it arrives, and its time."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_ADDRESS_BYTES = 16_000
 _OTHER_BYTES = 1_000
 """The largest body where none is expected."""
 _SECONDS, _BYTES_A_SECOND = 20.0, 10_000
@@ -19,7 +20,7 @@ _LINGER_SECONDS = 5.0
 """How long what still arrives is thrown away after a refusal: a connection that is closed at once loses the refusal."""
 
 Refuse = Callable[[str, int], Response]
-"""Makes the response of a refusal, of a path and the status 413 (too large) or 408 (too slow)."""
+"""Makes the response of a refusal, of a path and the status: 413 (too large), 408 (too slow) or 414 (long address)."""
 
 
 class _RefusedError(Exception):
@@ -27,7 +28,7 @@ class _RefusedError(Exception):
 
 
 class BodyLimit:
-    """Middleware that refuses bodies that are too large or too slow; `limits` are the bytes of paths that take one."""
+    """Middleware that refuses what is too large or too slow; `limits` are the bytes of the paths that take a body."""
 
     def __init__(self, app: ASGIApp, limits: Mapping[str, int], refuse: Refuse) -> None:
         self._app, self._limits, self._refuse = app, limits, refuse
@@ -47,7 +48,9 @@ class BodyLimit:
                 has_begun = True
                 await send(message)
 
-        if not declared.isdecimal() or int(declared) > limit:
+        if len(scope["path"]) + len(scope.get("query_string", b"")) > _ADDRESS_BYTES:
+            counted.refusal = 414
+        elif not declared.isdecimal() or int(declared) > limit:
             counted.refusal = 413
         else:
             with suppress(_RefusedError):

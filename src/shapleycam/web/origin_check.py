@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from shapleycam.web.access import Access
 
 _OPEN = "/healthz"
-_EXPENSIVE = ("/answer/", "/picture")
+_EXPENSIVE = ("/answer/", "/picture", "/classes")
 _OWN = ("same-origin", "none")
 """Values of Sec-Fetch-Site: of the page itself, and of an address that the visitor typed or kept."""
 
@@ -55,7 +55,7 @@ class OriginCheck:
         source = headers.get("origin", headers.get("referer"))
         if source is None:
             return True
-        return urlsplit(source).netloc.lower() == host.lower() or _name_of(source) in self._access.public_hosts
+        return urlsplit(source).netloc.lower() == host.lower() or self._access.is_public_name(_name_of(source))
 
 
 def _name_of(address: str) -> str | None:

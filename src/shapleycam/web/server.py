@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import sys
 import warnings
@@ -59,11 +60,15 @@ def serve(site: Site, access: Access, *, browser: bool, listener: Callable[[str]
     listener(_address(access.host, port))
     if browser:
         webbrowser.open(_address(_EVERYWHERE.get(access.host, access.host), port))
+    exit_code = 0
     try:
         _Server(config, application).run([bound])
+    except KeyboardInterrupt:
+        exit_code = 128 + signal.SIGINT
+        raise
     finally:
         if not application.page.jobs.close(_SECONDS_TO_END):
-            _end_at_once()
+            _end_at_once(exit_code)
 
 
 class _Server(uvicorn.Server):
@@ -80,11 +85,11 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _end_at_once() -> None:
+def _end_at_once(exit_code: int) -> None:
     """End the process while a thread computes: Python would end it in the midst of PyTorch's code, which can crash."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(exit_code)
 
 
 def _listen(host: str, port: int | None) -> socket.socket:

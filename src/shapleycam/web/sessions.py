@@ -41,7 +41,7 @@ class Sessions:
 
 
 def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(token.encode(errors="backslashreplace")).digest()
 
 
 @dataclass(frozen=True)
