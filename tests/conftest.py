@@ -31,17 +31,9 @@ Of the others the tests hand wrong types on purpose, to see what the user is tol
 """
 install_import_hook([f"shapleycam.{part}" for part in CHECKED], "beartype.beartype")
 
-<<<<<<< HEAD
-=======
 settings.register_profile("shapleycam", deadline=None)  # no test depends on how busy the machine is
 settings.load_profile("shapleycam")
 
-QUIET = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
-"""What keeps Chromium from asking anybody for anything by itself."""
->>>>>>> page
 DATA_VARIABLE = "SHAPLEYCAM_TEST_DATA"
 
 WORKERS = 2
@@ -65,7 +57,9 @@ Ray's come first and the page's when they are nearly done, since both start proc
 """
 SLOW = (
     *("experiments/engines/", "experiments/test_crashes.py", "cli/test_by_ray.py"),
-    *("web/test_page.py", "web/test_many.py", "web/test_hostile.py", "report/test_reports_in_a_browser.py"),
+    *("web/test_addresses.py", "web/test_appearance.py", "web/test_class_chooser.py", "web/test_hostile.py"),
+    *("web/test_keyboard.py", "web/test_server_gone.py", "web/test_uploads.py", "web/test_visits.py"),
+    "report/test_reports_in_a_browser.py",
     *("test_readme.py", "test_notebooks.py", "test_survey.py::test_a_row_is_found_again", "test_real_models.py"),
     *("test_conformance.py", "metrics/test_metric_conformance.py", "test_random_networks.py", "models/test_paper.py"),
     *("report/test_report_of_runs.py", "cli/test_fidelity_command.py", "cli/test_explain.py::TestTour"),

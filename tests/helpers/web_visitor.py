@@ -78,7 +78,7 @@ class Visitor:
     def watch(self) -> None:
         """Begin to record faults."""
         self.page.on("request", lambda request: self._check_host(request.url))
-        self.page.on("console", lambda message: self._note_console(message))
+        self.page.on("console", self._note_console)
         self.page.on("pageerror", lambda error: self._note(str(error)))
         self.page.expose_function("noteAnswer", self._check_answer)
         self.page.add_init_script(RECORDER)
