@@ -13,7 +13,7 @@ from helpers.picture_files import FILES
 from shapleycam.web.question import Question
 from shapleycam.web.views import VIEWS
 
-TIMEOUT = 15_000
+TIMEOUT = 60_000
 """Milliseconds that a test waits for anything."""
 RECORDER = """
 (() => {

@@ -183,12 +183,12 @@ def test_eight_at_once(visit, library, photographs):
         walk.upload(path)
     for walk in walks:
         walk.check()
-    for name, value in (("class", "red"), ("layer", "body"), ("class", "blue")):
-        for walk in walks:
-            walk.visitor.pick(name, value)
-        for walk in walks:
-            walk.visitor.change(**{FIELDS.get(name, name): value})
-            walk.check()
+    classes = ("red", "redder", "green", "probability")
+    for walk, label in zip(walks, 2 * classes, strict=True):
+        walk.visitor.pick("class", label)
+    for walk, label in zip(walks, 2 * classes, strict=True):
+        walk.visitor.change(target=label)
+        walk.check()
 
 
 def test_a_page_that_the_browser_kept_shows_what_its_address_says(visit, library, chromium):

@@ -262,7 +262,7 @@ class TestResults:
     def test_a_run(self, visit, evaluated):
         visitor = visit()
         answer = visitor.open("results")
-        rows = rows_of(answer.locator("table").first)
+        rows = rows_of(answer.locator("table.sortable").first)
         assert {row[0] for row in rows} == {"gradcam", "shapleycam", "layercam"}
         drop = Store(evaluated).rows().filter(method="gradcam")["average_drop"].mean()
         (cell,) = [row[1] for row in rows if row[0] == "gradcam"]
@@ -295,7 +295,7 @@ class TestResults:
         visitor.open("results")
         visitor.pick("run", evaluated_two.name)
         answer = visitor.change(run=evaluated_two.name)
-        assert {row[0] for row in rows_of(answer.locator("table").first)} == {"gradcam", "hirescam"}
+        assert {row[0] for row in rows_of(answer.locator("table.sortable").first)} == {"gradcam", "hirescam"}
 
 
 def test_long_work_ends_where_nobody_waits(visit, served):
