@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from helpers.web_library import COLOURS
+from helpers.web_library import COLOURS, expect_explained
 from helpers.web_server import WebServer
 
 
-def test_a_server_that_ends_and_one_that_follows(visit, library, photographs):
+def test_a_server_that_ends_and_one_that_follows(visit, colours, photographs):
     """Of two windows one waits for an answer, the other is about a photograph that the next server never saw."""
     with WebServer("--models", COLOURS) as first:
         waiting, reading = visit(address=first.address), visit(address=first.address)
@@ -28,8 +28,7 @@ def test_a_server_that_ends_and_one_that_follows(visit, library, photographs):
         answer = reading.change(target="redder")
         assert "photograph" in answer.get_by_role("alert").inner_text()
         reading.upload(photographs[0])
-        library.photographs[reading.question.photo] = photographs[0]
-        library.check("explain", reading.answer(), reading.question)
+        expect_explained(reading.answer(), colours.explain(photographs[0]))
 
 
 @pytest.mark.parametrize("tab", ["explain", "compare", "fidelity", "coalitions"])
