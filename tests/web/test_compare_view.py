@@ -84,7 +84,9 @@ class TestSets:
         assert methods_of("Grad-CAM") == ["gradcam"]
 
     def test_neither(self):
-        with pytest.raises(OptionError, match="methods 'papers' are neither a set nor one method; did you mean 'paper'"):
+        with pytest.raises(
+            OptionError, match="methods 'papers' are neither a set nor one method; did you mean 'paper'"
+        ):
             methods_of("papers")
 
 
