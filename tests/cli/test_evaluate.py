@@ -348,7 +348,7 @@ def test_running_means_of_the_display():
     # the mean of 0.1 and 0.3, and Student's 12.706 for two values x their deviation 0.1 √2 / √2
     printed = text.get()
     assert "20.00 ± 127.06" in printed
-    assert "half of Student's 95 % interval; the final table's interval is bootstrapped" in printed
+    assert "half of Student's 95% interval; the final table's interval is bootstrapped" in printed
 
 
 class TestPlan:

@@ -23,10 +23,10 @@ from shapleycam.web.views import VIEWS
 class Views:
     """The views of a page that offers one network, the example photograph, and runs."""
 
-    def __init__(self, network: Network | None = None, runs: Sequence[str] = ()) -> None:
-        models = ModelCache(["efficientnet_lite0" if network is None else "net"], 1, "cpu")
+    def __init__(self, network: Network | None = None, runs: Sequence[str] = (), name: str = "net") -> None:
+        models = ModelCache(["efficientnet_lite0" if network is None else name], 1, "cpu")
         if network is not None:
-            models._loaded.get("net", lambda: LoadedModel(network, "cpu"))
+            models._loaded.get(name, lambda: LoadedModel(network, "cpu"))
         store = PhotographStore([HOPPER], Limits(), keep_hours=1, megabytes=50)
         self.resources = Resources.of(models, store, Runs(runs))
         self._templates = template_environment("shapleycam.web")

@@ -75,7 +75,7 @@ def test_shows_the_photographs_on_which_methods_differ_most(known):
     where = {"model": zoo.DEFAULT, "layer": "before-pool", "utility": "rest"}
     expected = find_disagreements(known.rows(), "average_drop", **where)
     for row in expected:
-        assert f"{row.image} {zoo.DEFAULT} {row.best} {100 * row.best_value:.1f} % {row.worst}" in actual.text
+        assert f"{row.image} {zoo.DEFAULT} {row.best} {100 * row.best_value:.1f}% {row.worst}" in actual.text
     of_maps = [image["alt"] for image in actual.all("img") if "heatmap of" in image["alt"]]
     named = [f"{method} heatmap of {row.image} for " for row in expected[:2] for method in QUICK.methods]
     assert len(of_maps) == len(named)

@@ -22,7 +22,7 @@ from shapleycam.experiments.evaluated_model import EvaluatedModel, LoadedModel, 
 from shapleycam.experiments.lazy import Lazy
 from shapleycam.experiments.progress import ProgressListener, SilentListener
 from shapleycam.experiments.protocol import Protocol
-from shapleycam.experiments.provenance import collect_provenance
+from shapleycam.experiments.provenance import collect_provenance, working_folder
 from shapleycam.experiments.run_opening import check_compatible, is_run, open_run
 from shapleycam.experiments.settings import RunSettings
 from shapleycam.experiments.store import Store
@@ -191,6 +191,7 @@ class Evaluation:
             **collect_provenance(self._device()),
             **self.settings.effective_engine.provenance(),
             "dataset": self.dataset.origin,
+            "folder": working_folder(),
         }
         return {**self._manifest_without_models, "models": records, "sessions": [provenance]}
 

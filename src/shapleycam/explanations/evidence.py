@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from shapleycam.wording import percent
+
 _QUARTER, _HALF = 0.5, 0.6
 """A quarter, or a half, of the image is worth naming where more than this share of the evidence is in it."""
 
@@ -24,7 +26,9 @@ def describe_evidence(values: Float[Tensor, "h w"]) -> str:
     if total <= 0:
         return "no evidence for this class anywhere"
     shares = {name: float((positive * weight).sum()) / total for name, weight in _regions(*values.shape).items()}
-    return f"{_smallest_region(shares)}; half of it lies on {_half_mass_area(positive):.0%} of what the network sees"
+    return (
+        f"{_smallest_region(shares)}; half of it lies on {percent(_half_mass_area(positive))} of what the network sees"
+    )
 
 
 def _smallest_region(shares: dict[str, float]) -> str:
@@ -32,7 +36,7 @@ def _smallest_region(shares: dict[str, float]) -> str:
     for size, enough in (("quarter", _QUARTER), ("half", _HALF)):
         name = max((name for name in shares if size in name), key=lambda n: shares[n])
         if shares[name] > enough:
-            return f"{shares[name]:.0%} of the evidence is in the {name}"
+            return f"{percent(shares[name])} of the evidence is in the {name}"
     return "the evidence is in all parts"
 
 

@@ -30,6 +30,7 @@ from shapleycam.values.distance import efficiency_gap, rank_correlation, relativ
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.scale import ignores_scale, warn_of_ignored_scale
 from shapleycam.values.shares import ShapleyValues
+from shapleycam.wording import percent
 
 MOST_EXACT = 12
 """Up to so many players the true values are the Shapley sum itself."""
@@ -150,7 +151,9 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
             if ignores_scale(game):
                 warn_of_ignored_scale(game.layer, utility)
             true = true_values(game, tolerance, seed + 1, progress)
-            kinds[f"permutation sampling to {tolerance:.2%}" if true.stderr is not None else "all coalitions"] = None
+            kinds[
+                f"permutation sampling to {percent(tolerance, 2)}" if true.stderr is not None else "all coalitions"
+            ] = None
             errors += true.uncertainty.tolist()
             by_method, curvature, missing = values_of_players(game, methods, options)
             left_out.update(dict.fromkeys(missing))

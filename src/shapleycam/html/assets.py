@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shapleycam.drawing.overlays import ColourScale
 
 ASSETS = {"style.css": "text/css", "tables.js": "text/javascript", "maps.js": "text/javascript"}
 """The files that the page, reports and notebooks share, with their media types."""
-_KINDS = ("heatmap", "values")
+_KINDS: tuple[ColourScale, ...] = ("heatmap", "values")
 
 
 @cache
@@ -25,6 +29,6 @@ def read_asset(name: str) -> str:
 
 def _bars() -> str:
     """Return the colours of the bars as custom properties: they are the drawing's own, and nowhere written twice."""
-    from shapleycam.html.bars import css_gradient  # with matplotlib, which a table in HTML does not need
+    from shapleycam.drawing.colour_bars import css_gradient  # with matplotlib, which a table in HTML does not need
 
     return "".join(f":root {{ --bar-{kind}: {css_gradient(kind)}; }}\n" for kind in _KINDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from shapleycam.html.glossary import GLOSSARY
-from shapleycam.html.numbers import number, percent, signed
+from shapleycam.wording import number, percent, signed
 
 _COMPONENTS = "shapleycam.html"
 

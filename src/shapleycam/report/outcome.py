@@ -73,10 +73,8 @@ def _describe_network(cells: Sequence[Cell], column: Column) -> str:
     images = counted(best[0].n, "photograph")
     names, value = _joined([cell.method for cell in best]), figure_text(best[0].mean, column)
     if len(defined) == 1:
-        return f"{names} has {column.title} {value} over {images}; no other method was measured."
-    sentence = (
-        f"by {column.title} ({_better(column)}), {names} came out best of {len(defined)} methods: {value} over {images}"
-    )
+        return f"only {names} was measured: its {column.title} is {value} over {images}."
+    sentence = f"by {column.title}, where {_better(column)}, {names} came out best of {len(defined)} methods: {value} over {images}"
     others = sorted((cell for cell in defined if cell not in best), key=lambda cell: cell.rank)
     return f"{sentence}{_lead(best, others, column)}.{_warning(best)}"
 
@@ -101,7 +99,7 @@ def _describe_networks(by_model: dict[str, list[Cell]], column: Column) -> str:
     counts = [f"{method} on {count}" for method, count in wins.most_common(_NAMED)]
     winners = [cell for cells in by_model.values() for cell in cells if cell.best]
     best = f"of {len(by_model)} networks came out best: {', '.join(counts)}."
-    return f"by {column.title} ({_better(column)}), {best}{_warning(winners)}"
+    return f"by {column.title}, where {_better(column)}, {best}{_warning(winners)}"
 
 
 def _better(column: Column) -> str:

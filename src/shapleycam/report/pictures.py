@@ -1,4 +1,4 @@
-"""Pictures as data URIs inside the page, and the bars that say what their colours mean."""
+"""Pictures as data URIs inside the page."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from PIL import Image
 
-from shapleycam.drawing.data_uri import css_gradient, encode_picture, make_data_uri
-from shapleycam.drawing.overlays import HEAT, SIGNED
+from shapleycam.drawing.data_uri import encode_picture, make_data_uri
 
 SVG = "image/svg+xml"
 _LONGEST = 320
@@ -33,16 +32,6 @@ class Picture:
         return make_data_uri(self.content, self.media_type)
 
 
-@dataclass(frozen=True)
-class ColourBar:
-    """A bar of colours as CSS, the texts at its ends, and what it is of."""
-
-    colours: str
-    low: str
-    high: str
-    caption: str
-
-
 def photograph_picture(image: Image.Image, alt: str) -> Picture:
     """Return a photograph, made as small as the page shows it."""
     small = image.convert("RGB")
@@ -57,13 +46,3 @@ def figure_picture(figure: Figure, alt: str) -> Picture:
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
     return Picture(buffer.getvalue(), SVG, alt, width, height)
-
-
-def heatmap_bar() -> ColourBar:
-    """Return the colour bar of heatmaps."""
-    return ColourBar(css_gradient(HEAT), "0", "1", "heatmap: each map's own range, its strongest place being 1")
-
-
-def values_bar(largest: float, units: str) -> ColourBar:
-    """Return the colour bar of signed values."""
-    return ColourBar(css_gradient(SIGNED), f"−{largest:.3g}", f"+{largest:.3g}", units)

@@ -21,6 +21,7 @@ from shapleycam.images import Seed
 from shapleycam.precision import accurate
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.values.tolerance import check_tolerance
+from shapleycam.wording import percent
 
 FEWEST, MOST = 8, 2048
 """Samples of four orders at least (16 pairs of an order and its reverse), and at most."""
@@ -41,7 +42,7 @@ def permutation(
     Args:
         game: the images' games; what one gets does not depend on its batch mates.
         orders: how many, made a multiple of four; None samples until ‖stderr‖ / ‖values‖ is at most `tolerance`.
-        tolerance: 0.01 is 1 %.
+        tolerance: 0.01 is 1%.
         seed: with the image's content, what the orders are drawn from.
         most_orders: where sampling to a tolerance ends in any case, with a warning of what was reached.
         progress: called after each round with the orders so far and the largest ‖stderr‖ / ‖values‖.
@@ -155,8 +156,9 @@ def _warn_of_tolerance(images: Int[Tensor, " a"], reached: float, tolerance: flo
     which = ", ".join(map(str, images.tolist()))
     warn(
         ToleranceWarning,
-        f"after {most} orders the standard error is up to {reached:.2%} of the values (image {which} of the batch), "
-        f"where {tolerance:.2%} was asked; allow more orders, a larger tolerance, or group cells with players=",
+        f"after {most} orders the standard error is up to {percent(reached, 2)} of the values (image {which} of the "
+        f"batch), where {percent(tolerance, 2)} was asked; allow more orders, a larger tolerance, or group cells "
+        "with players=",
     )
 
 

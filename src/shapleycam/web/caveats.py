@@ -9,7 +9,7 @@ from shapleycam.cams.heatmaps import is_blank
 from shapleycam.cams.table import METHODS
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.summary import gap_of_values, sum_of_values
-from shapleycam.html.numbers import number, percent
+from shapleycam.wording import number, percent
 
 GAP, _BENT, _UNLIKELY, _UNSURE = 0.15, 0.3, 0.05, 0.25
 """From which on a gap, a curvature, a class and a share of cells are worth a word."""

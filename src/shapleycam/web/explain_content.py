@@ -9,7 +9,6 @@ from shapleycam.cams.table import METHODS
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.summary import describe_curvature, gap_of_values, sum_of_values, top_classes
-from shapleycam.html.numbers import number, percent, signed
 from shapleycam.models.labels import class_name
 from shapleycam.web.addresses import view_address
 from shapleycam.web.caveats import GAP, caveats
@@ -18,6 +17,7 @@ from shapleycam.web.downloads import download_links
 from shapleycam.web.explained import Explained
 from shapleycam.web.map_stage import map_stage
 from shapleycam.web.resolved import ResolvedQuestion
+from shapleycam.wording import number, percent, signed
 
 _CLOSE, _SURE = 0.5, 0.8
 """A second class is close with more than this share of the first one's probability; with so much the first is sure."""

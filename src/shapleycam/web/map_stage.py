@@ -12,9 +12,9 @@ from shapleycam.cams.heatmaps import min_max
 from shapleycam.cams.table import METHODS
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.html.numbers import percent, signed
 from shapleycam.web.addresses import picture_address
 from shapleycam.web.resolved import ResolvedQuestion
+from shapleycam.wording import percent, signed
 
 MapKind = Literal["heatmap", "values"]
 

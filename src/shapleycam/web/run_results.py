@@ -11,6 +11,7 @@ from shapleycam.experiments.merging import read_curves, summarise_runs
 from shapleycam.experiments.results.text_tables import TextTable, text_tables
 from shapleycam.metrics.metric import Metric
 from shapleycam.metrics.table import canonical_metric
+from shapleycam.printable import printable_name
 from shapleycam.report.disagreement import DisagreementSection, disagreement_section
 from shapleycam.report.figures import ReportFigure, figures
 from shapleycam.report.map_reproducer import MapReproducer
@@ -88,9 +89,15 @@ def _metric(text: str, measured: Sequence[Metric]) -> str | None:
     return name
 
 
+def _trusted(store: Store, offered: Sequence[str]) -> str | None:
+    """Return the model of a run that the operator offers too, so that its code may run; None without one."""
+    return next((name for name in offered if printable_name(name) in store.manifest["order"]), None)
+
+
 def _read(store: Store, metric: str | None, state: int, resolved: ResolvedQuestion) -> RunResults:
     summary = summarise_runs([store])
-    reproducer = MapReproducer([store], device=resolved.resources.models.device)
+    models = resolved.resources.models
+    reproducer = MapReproducer([store], trusted=_trusted(store, models.offered), device=models.device)
     tables = text_tables(summary, intervals=True, against=None)
     curves = read_curves([store])
     settings = []

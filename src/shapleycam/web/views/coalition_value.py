@@ -12,11 +12,11 @@ from math import sqrt
 import torch
 
 from shapleycam.errors import OptionError
-from shapleycam.html.numbers import number, percent
 from shapleycam.web.map_stage import unit_of
 from shapleycam.web.played_game import ORDERS_OF_A_SAMPLE, PlayedGame, played_game
 from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.web.views.view import ABOUT_A_PHOTOGRAPH, Render, View
+from shapleycam.wording import number, percent
 
 ORDERS = 128
 """Random orders that the predicting Shapley values are sampled by: their error is said."""

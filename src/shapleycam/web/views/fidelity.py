@@ -12,7 +12,6 @@ from torch import Tensor
 
 from shapleycam.cams.table import METHODS
 from shapleycam.errors import OptionError
-from shapleycam.html.numbers import number, percent, signed
 from shapleycam.values.distance import efficiency_gap, rank_correlation, relative_error
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.web.addresses import picture_address
@@ -21,6 +20,7 @@ from shapleycam.web.played_game import ORDERS, PlayedGame, played_game
 from shapleycam.web.resolved import DEFAULT_METHOD, ResolvedQuestion
 from shapleycam.web.views.error_curve import error_curve
 from shapleycam.web.views.view import ABOUT_A_PHOTOGRAPH, Render, View
+from shapleycam.wording import number, percent, signed
 
 DEFAULT_ERROR = "0.5"
 """To so many percent of the values the standard error is brought, where the address does not say."""
@@ -29,7 +29,9 @@ ERRORS = ("5", "2", "1", DEFAULT_ERROR, "0.2", "0.1")
 _FINE = 0.01
 """Errors below this are written with two decimals of a percent."""
 _SMALLEST, _LARGEST = 0.01, 100.0
-_MARKS = (32, 128, 512, 2048)
+_ENOUGH = 32
+"""Orders from which on a standard error can be believed: it is estimated too."""
+_MARKS = (8, 32, 128, 512, 2048)
 """Numbers of orders at the curve's scale, which ends at the last of `ORDERS`."""
 
 
@@ -89,7 +91,7 @@ def _answer(resolved: ResolvedQuestion, render: Render) -> Iterator[str]:
     for orders in ORDERS:
         shares = played.shares(orders, resolved.check)
         steps.append((orders, float(shares.uncertainty[0])))
-        is_done = steps[-1][1] <= tolerance or orders == ORDERS[-1]
+        is_done = played.is_exact or (steps[-1][1] <= tolerance and orders >= _ENOUGH) or orders == ORDERS[-1]
         scores = scores_of(measured.values, shares.values, played.game.grand)
         yield render(
             "fidelity.html",
