@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shapleycam.cli.output_names import class_part, output_stem, stem_limit, unique_stems
+from shapleycam.output_names import class_part, output_stem, stem_limit, unique_stems
 from shapleycam.experiments import Store
 from shapleycam.printable import printable_name
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from jinja2 import UndefinedError
 
-from shapleycam.drawing.overlays import OPACITY, shade_of, signed_shade_of
+from shapleycam.drawing.overlays import shade_of, signed_shade_of
 from shapleycam.html import ASSETS, GLOSSARY, read_asset, template_environment
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'{{ 7 * 7 }}"
@@ -62,7 +62,7 @@ def test_each_term_has_a_sentence_that_its_button_opens():
 def test_the_bars_have_the_colours_and_the_opacity_of_the_maps(kind, draw, low):
     gradient = re.search(rf"--bar-{kind}: linear-gradient\(to right, (.*)\);", read_asset("style.css")).group(1)
     stops = [bytes.fromhex(stop) for stop in re.findall(r"#([0-9a-f]{6})", gradient)]
-    shown = draw(torch.linspace(low, 1, len(stops))[None], OPACITY)
+    shown = draw(torch.linspace(low, 1, len(stops))[None], 1.0)
     for place, colour in enumerate(stops):
         *over, opacity = shown.getpixel((place, 0))
         share = opacity / 255

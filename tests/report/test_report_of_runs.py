@@ -118,7 +118,7 @@ def test_where_maps_cannot_be_made_again_one_line_says_why(known, tmp_path):
 @pytest.mark.parametrize(
     ("change", "expected_message"),
     [
-        (lambda m: m["models"][zoo.DEFAULT].update(weights="0"), "is another one now: weights was '0'"),
+        (lambda m: m["models"][zoo.DEFAULT].update(weights="0"), "is another one now: it has other weights"),
         (lambda m: m["sessions"][-1].update(dataset="hf:somebody/photos"), "give data='hf:somebody/photos'"),
         (lambda m: m["dataset"].update(fingerprint="0"), "holds other photographs"),
     ],

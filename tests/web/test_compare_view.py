@@ -60,6 +60,10 @@ class TestCards:
         assert torch.equal(made.values, e.values)
         assert views.picture("card", methods="layercam", target="blue", method="layercam")[8:12] == b"WEBP"
 
+    def test_the_random_map_is_said_to_be_random(self, views):
+        html = views.states("compare", methods="randomcam")[-1]
+        assert "Random, for comparison: it says nothing of the photograph" in text_of(html)
+
 
 class TestEqualMaps:
     def test_equal_to_a_millionth_is_equal(self):
@@ -85,7 +89,7 @@ class TestSets:
 
     def test_neither(self):
         with pytest.raises(
-            OptionError, match="methods 'papers' are neither a set nor one method; did you mean 'paper'"
+            OptionError, match=r"^methods .papers. are neither a set nor one method; did you mean .paper"
         ):
             methods_of("papers")
 

@@ -51,6 +51,7 @@ class TestResponses:
             ("/robots.txt", 200),
             ("/static/htmx.min.js", 200),
             ("/nothing", 404),
+            ("/explain/", 404),
             ("/answer/nothing", 404),
             ("/nothing/at/all", 404),
             ("/explain?nothing=1", 422),

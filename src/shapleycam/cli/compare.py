@@ -9,9 +9,9 @@ from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_facts, print_json, print_table, progress
 from shapleycam.cli.explainers import make_explainer, transform_of
 from shapleycam.cli.groups import ComputeGroup, LayersNetworkGroup, PrintGroup, QuestionGroup, RegionEstimatorGroup
-from shapleycam.cli.output_names import output_stem, question_part, stem_limit
 from shapleycam.cli.photographs import demo_photo
 from shapleycam.cli.titles import class_title, figure_title, frame_note
+from shapleycam.output_names import output_stem, question_part, stem_limit
 from shapleycam.printable import printable_name, printable_text
 from shapleycam.terminal_tables import Head
 from shapleycam.wording import counted, number

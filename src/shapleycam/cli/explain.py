@@ -23,9 +23,9 @@ from shapleycam.cli.groups import (
     RegionEstimatorGroup,
 )
 from shapleycam.cli.messages import name_options
-from shapleycam.cli.output_names import stem_limit, unique_stems
 from shapleycam.cli.photographs import list_photographs
 from shapleycam.errors import OptionError
+from shapleycam.output_names import stem_limit, unique_stems
 from shapleycam.printable import printable_name
 from shapleycam.urls import url_of
 

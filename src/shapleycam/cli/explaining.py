@@ -10,7 +10,6 @@ from typing import Literal, TypeAlias
 
 from PIL import Image
 
-from shapleycam.cli.output_names import class_part, question_part
 from shapleycam.cli.titles import class_title, figure_title, frame_note
 from shapleycam.drawing.colour_bars import heatmap_bar
 from shapleycam.drawing.figures import grid
@@ -23,6 +22,7 @@ from shapleycam.explanations.comparison import Comparison
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.summary import ImageSummary, summarise_image
 from shapleycam.models.network import Transform
+from shapleycam.output_names import class_part, question_part
 from shapleycam.printable import printable_text
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.wording import percent

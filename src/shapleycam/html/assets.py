@@ -28,7 +28,7 @@ def read_asset(name: str) -> str:
 
 
 def _bars() -> str:
-    """Return the colours of the bars as custom properties: they are the drawing's own, and nowhere written twice."""
+    """Return the colours of the bars as custom properties, which the style sheet shows at the opacity of the maps."""
     from shapleycam.drawing.colour_bars import css_gradient  # with matplotlib, which a table in HTML does not need
 
-    return "".join(f":root {{ --bar-{kind}: {css_gradient(kind)}; }}\n" for kind in _KINDS)
+    return "".join(f":root {{ --bar-{kind}: {css_gradient(kind, opacity=1.0)}; }}\n" for kind in _KINDS)

@@ -72,7 +72,7 @@ def permutation(
     check_tolerance(tolerance)
     generators = [torch.Generator().manual_seed(image_seed) for image_seed in game.seeds(seed)]
     sums = _Sums.none(game)
-    active = torch.arange(len(generators))
+    active = torch.arange(len(generators), device="cpu")
     for count in _rounds(orders, most_orders):
         drawn = torch.stack([_samples(count, game.n_players, generators[image]) for image in active.tolist()])
         sums.add(_marginals(game, drawn, active), active)
@@ -138,7 +138,7 @@ def _rounds(orders: int | None, most: int) -> Iterator[int]:
 
 def _samples(count: int, n: int, generator: torch.Generator) -> Int[Tensor, "samples four n"]:
     """Return the place of each player in the four orders of each sample."""
-    places = torch.rand(count, n, generator=generator).argsort(1).argsort(1)
+    places = torch.rand(count, n, generator=generator, device="cpu").argsort(1).argsort(1)
     exchanged = (places + n - n // 2) % n
     return torch.stack([places, exchanged, n - 1 - places, n - 1 - exchanged], 1)
 
@@ -170,7 +170,7 @@ def _prefix_worth(
     worth = torch.zeros(*places.shape[:2], n + 1, dtype=precise, device=game.activation.device)
     worth[..., n] = game.grand[images.to(worth.device), None].to(precise)
     if n > 1:
-        inside = places[:, :, None] < torch.arange(1, n)[:, None]
+        inside = places[:, :, None] < torch.arange(1, n, device="cpu")[:, None]
         worth[..., 1:n] = game.value(inside.flatten(1, 2), images).unflatten(1, inside.shape[1:3]).to(precise)
     return worth
 

@@ -57,7 +57,9 @@ def build_application(site: Site, access: Access) -> Application:
             task.cancel()
 
     handlers = {HTTPException: page.not_found, Exception: page.failed}
-    app: ASGIApp = Starlette(routes=[*routes, *page_routes(page)], lifespan=lifespan, exception_handlers=handlers)
+    starlette = Starlette(routes=[*routes, *page_routes(page)], lifespan=lifespan, exception_handlers=handlers)
+    starlette.router.redirect_slashes = False  # its addresses are absolute, and lead astray behind a proxy
+    app: ASGIApp = starlette
     limits = {"/photographs": page.uploads.most_bytes, "/login": _LOGIN_BYTES}
     app = BodyLimit(app, limits, lambda path, status: _refuse_body(page, path, status))
     if login is not None:

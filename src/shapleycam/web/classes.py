@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from shapleycam.models.labels import short_label
+from shapleycam.models.labels import class_name, short_label
 
 _NUMBER = re.compile(r"[+-]?[0-9]+")
 
@@ -33,6 +33,19 @@ def class_choice(number: int, labels: Sequence[str] | None) -> str:
     """Return the text by which an address names one class."""
     choices = class_choices(labels)
     return choices[number] if number < len(choices) else str(number)
+
+
+def class_title(number: int, labels: Sequence[str] | None) -> str:
+    """Return the name of a class, with its number where the name alone is not clear.
+
+    Examples:
+        >>> from shapleycam.web.classes import class_title
+        >>> labels = ["tabby, tabby cat", "crane", "crane"]
+        >>> class_title(0, labels), class_title(2, labels)
+        ('tabby', 'crane (class 2)')
+    """
+    name = class_name(number, labels)
+    return name if labels is None or class_choice(number, labels) == name else f"{name} (class {number})"
 
 
 def class_options(labels: Sequence[str] | None) -> list[tuple[str, str]]:

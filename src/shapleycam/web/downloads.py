@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from io import BytesIO
-from pathlib import PurePath
+from pathlib import Path
 
+from shapleycam.drawing.colour_bars import ColourBar, heatmap_bar
 from shapleycam.drawing.data_uri import encode_picture
 from shapleycam.drawing.figures import grid
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.summary import summarise_image
 from shapleycam.models.labels import class_name
+from shapleycam.output_names import class_part, output_stem
 from shapleycam.web.addresses import picture_address
+from shapleycam.web.classes import class_title
 from shapleycam.web.explained import Explained, explained
-from shapleycam.web.map_stage import MapKind, grid_of_values
+from shapleycam.web.map_stage import MapKind, grid_of_values, unit_of, utility_word
 from shapleycam.web.resolved import ResolvedQuestion
+from shapleycam.wording import number, signed
 
 _LABELS = {
     "figure.png": "Figure (PNG)",
@@ -25,33 +28,35 @@ _LABELS = {
     "numbers.npz": "Numbers (NPZ)",
     "summary.json": "Summary (JSON)",
 }
-_LONGEST_NAME = 120
 
 
-def download_links(resolved: ResolvedQuestion, e: Explanation, other: str | None) -> list[tuple[str, str, str]]:
-    """Return the label, address and file name of each download; the name has the method and the classes."""
-    stem = file_stem(PurePath(e.sources[0].name).stem, e.method, e.label(), other)
+def download_links(resolved: ResolvedQuestion, e: Explanation, against: int | None) -> list[tuple[str, str, str]]:
+    """Return the label, address and file name of each download; the name has the classes and the method."""
+    stem = file_stem(e, against)
     return [(label, picture_address(resolved, kind), f"{stem}_{kind}") for kind, label in _LABELS.items()]
 
 
-def file_stem(photograph: str, method: str, label: str, other: str | None) -> str:
-    """Return a file name without its ending, of letters, digits and signs that every system takes.
-
-    Examples:
-        >>> from shapleycam.web.downloads import file_stem
-        >>> file_stem("grace hopper", "gradcam++", "academic gown", "mortarboard")
-        'grace-hopper_gradcam++_academic-gown_not-mortarboard'
-    """
-    parts = [photograph, method, label, *([f"not {other}"] if other else [])]
-    return "_".join(re.sub(r"[^\w+.]+", "-", part).strip("-.") for part in parts)[:_LONGEST_NAME]
+def file_stem(e: Explanation, against: int | None) -> str:
+    """Return the name of an explanation's files without their ending, as commands name them."""
+    classes = [int(e.target[0]), *([] if against is None else [against])]
+    question = "-not-".join(class_part(number, class_name(number, e.labels)) for number in classes)
+    return f"{output_stem(Path(e.sources[0].name))}_{question}_{e.method}"
 
 
 def _figure(resolved: ResolvedQuestion) -> bytes:
     made = explained(resolved)
     e = made.explanation
-    against = "" if made.against is None else f" and not {class_name(made.against, e.labels)}"
-    panels = [(f"{e.method}: heatmap", e.overlay()), ("signed map", e.overlay(kind="values"))]
-    return encode_picture(grid(panels, 2, f"{e.label()}{against}, {resolved.model_name}"), "PNG")
+    label, other = class_title(int(e.target[0]), e.labels), "against it"
+    title = f"{e.sources[0].name}: {label}"
+    if made.against is not None:
+        name = class_title(made.against, e.labels)
+        title, other = f"{title} and not {name}", f"for {name}"
+    how = f"{e.method}; {resolved.model_name}, layer {e.layer}; {utility_word(e)} {number(float(e.utility[0]))}"
+    largest = float(e.values[0].abs().max())
+    ends = f"{signed(-largest, 2)} {other}", f"{signed(largest, 2)} for {label}"
+    bars = [heatmap_bar(), ColourBar("values", *ends, f"signed map: what each place adds, {unit_of(e)}")]
+    panels = [("heatmap", e.overlay()), ("signed map", e.overlay(kind="values"))]
+    return encode_picture(grid(panels, 2, (title, how), bars), "PNG")
 
 
 def _overlay(kind: MapKind) -> Callable[[ResolvedQuestion], bytes]:

@@ -9,13 +9,12 @@ from shapleycam.cams.table import METHODS
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.summary import describe_curvature, gap_of_values, sum_of_values, top_classes
-from shapleycam.models.labels import class_name
 from shapleycam.web.addresses import view_address
 from shapleycam.web.caveats import GAP, caveats
-from shapleycam.web.classes import class_choice
+from shapleycam.web.classes import class_choice, class_title
 from shapleycam.web.downloads import download_links
 from shapleycam.web.explained import Explained
-from shapleycam.web.map_stage import map_stage
+from shapleycam.web.map_stage import map_stage, utility_word
 from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.wording import number, percent, signed
 
@@ -35,18 +34,20 @@ class LikelyClass:
     address: str
     why: str
     is_explained: bool
+    is_other: bool
 
 
 def explain_content(resolved: ResolvedQuestion, made: Explained) -> dict[str, Any]:
     """Return what the template of the first tab shows."""
     e = made.explanation
     probabilities = e.probabilities(0)
-    other = None if made.against is None else class_name(made.against, e.labels)
+    label = class_title(int(e.target[0]), e.labels)
+    other = None if made.against is None else class_title(made.against, e.labels)
     return {
         "e": e,
-        "label": e.label(),
+        "label": label,
         "other": other,
-        "unit": "log-odds" if other and e.utility_name.startswith("logit") else e.utility_name,
+        "unit": utility_word(e),
         "value": float(e.utility[0]),
         "probability": None if probabilities is None else float(probabilities[e.target[0]]),
         "odds": _odds(e, made.against),
@@ -60,8 +61,8 @@ def explain_content(resolved: ResolvedQuestion, made: Explained) -> dict[str, An
         "maps": [map_stage(resolved, e, kind) for kind in ("heatmap", "values")],
         "largest": float(e.values[0].abs().max()),
         "in_units": METHODS[e.method].in_units,
-        "facts": _facts(resolved, made, other),
-        "downloads": download_links(resolved, e, other),
+        "facts": _facts(resolved, made, label, other),
+        "downloads": download_links(resolved, e, made.against),
     }
 
 
@@ -94,13 +95,12 @@ def _certainty(e: Explanation) -> str | None:
     top = top_classes(e)
     if len(top) < 2 or top[0].number != int(e.target[0]):
         return None
-    first, second = top[0].probability, top[1]
-    follows = f"{second.label} {{}} with {percent(second.probability)}"
-    if second.probability > _CLOSE * first:
-        return f"The model itself is not sure: {follows.format('is close behind')}."
-    return (
-        f"The model is sure of it: {follows.format('follows')}." if first > _SURE else f"{follows.format('follows')}."
-    )
+    first, second = top[0].probability, top[1].probability
+    follower = f"{class_title(top[1].number, e.labels)} {{}} with {percent(second)}."
+    if second > _CLOSE * first:
+        return f"The model itself is not sure: {follower.format('is close behind')}"
+    beginning = "The model is sure of it: " if first > _SURE else ""
+    return beginning + follower.format("follows")
 
 
 def _likely_classes(resolved: ResolvedQuestion, e: Explanation, against: int | None) -> list[LikelyClass]:
@@ -114,11 +114,12 @@ def _likely_classes(resolved: ResolvedQuestion, e: Explanation, against: int | N
     return [
         LikelyClass(
             number=each,
-            label=class_name(each, e.labels),
+            label=class_title(each, e.labels),
             probability=float(probabilities[each]),
             address=view_address(resolved, "explain", target=class_choice(each, e.labels), against=""),
             why=view_address(resolved, "explain", target=target, against=class_choice(each, e.labels)),
             is_explained=each == explained,
+            is_other=each == against,
         )
         for each in numbers
     ]
@@ -149,9 +150,9 @@ def _trust(e: Explanation, grand: float) -> str | None:
     return f"The values of all places add up to the score within {percent(gap)}, so that their shares can be compared."
 
 
-def _facts(resolved: ResolvedQuestion, made: Explained, other: str | None) -> list[Fact]:
+def _facts(resolved: ResolvedQuestion, made: Explained, label: str, other: str | None) -> list[Fact]:
     e = made.explanation
-    unit = f"log-odds of {e.label()} over {other}" if other and e.utility_name.startswith("logit") else e.utility_name
+    unit = f"{utility_word(e)} of {label} against {other}" if other else utility_word(e)
     value = signed(float(e.utility[0])) if other else number(float(e.utility[0]))
     gap = gap_of_values(e, made.grand)
     total = "the values have other units" if gap is None else f"the values sum to {number(sum_of_values(e))}"

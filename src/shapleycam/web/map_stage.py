@@ -70,9 +70,13 @@ def grid_of_values(values: Tensor, kind: MapKind) -> str:
 
 def unit_of(e: Explanation) -> str:
     """Return the unit of an explanation's values in words."""
-    if not METHODS[e.method].in_units:
-        return "(no units)"
-    return "log-odds" if e.utility_name.startswith("logit against") else e.utility_name
+    return utility_word(e) if METHODS[e.method].in_units else "(no units)"
+
+
+def utility_word(e: Explanation) -> str:
+    """Return the utility in words, without the number of the class that it is against."""
+    name, against, _ = e.utility_name.partition(" against ")
+    return "log-odds" if against and name == "logit" else name
 
 
 def _place(e: Explanation) -> tuple[int, int, tuple[float, ...]]:

@@ -7,11 +7,13 @@ from typing import Any
 
 from shapleycam.cams.table import METHODS
 from shapleycam.explanations.evidence import describe_evidence
-from shapleycam.models.labels import class_name
 from shapleycam.web.addresses import view_address
+from shapleycam.web.classes import class_title
 from shapleycam.web.compared import Compared, compare, groups_of_equal, methods_of
 from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.web.views.view import ABOUT_A_PHOTOGRAPH, Render, View, picture_address
+
+RANDOM = "random, for comparison: it says nothing of the photograph"
 
 
 def _answer(resolved: ResolvedQuestion, render: Render) -> Iterator[str]:
@@ -27,8 +29,8 @@ def _content(resolved: ResolvedQuestion, compared: Compared) -> dict[str, Any]:
     probabilities = first.probabilities(0)
     return {
         "e": first,
-        "label": first.label(),
-        "other": None if resolved.against is None else class_name(resolved.against, first.labels),
+        "label": class_title(int(first.target[0]), first.labels),
+        "other": None if resolved.against is None else class_title(resolved.against, first.labels),
         "value": float(first.utility[0]),
         "probability": None if probabilities is None else float(probabilities[first.target[0]]),
         "model": resolved.model_name,
@@ -43,7 +45,7 @@ def _content(resolved: ResolvedQuestion, compared: Compared) -> dict[str, Any]:
 def _card(resolved: ResolvedQuestion, compared: Compared, names: list[str]) -> dict[str, Any]:
     e = compared.explanations[names[0]]
     height, width = e.heatmap.shape[1:]
-    evidence = describe_evidence(e.values[0])
+    evidence = RANDOM if METHODS[names[0]].is_baseline else describe_evidence(e.values[0])
     return {
         "methods": [
             (name, METHODS[name].description, view_address(resolved, "explain", method=name)) for name in names

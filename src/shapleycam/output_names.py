@@ -1,4 +1,4 @@
-"""Names of the files that commands write: the photograph's own, the class that is explained, and the method.
+"""Names of the files that commands and the page write: the photograph's, the class that is explained, the method.
 
 They are names on every system: without characters that Windows refuses, and no longer than the folder's disk allows.
 """
