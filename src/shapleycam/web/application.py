@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from shapleycam.web.access import Access
+from shapleycam.web.allocator import return_free_memory
 from shapleycam.web.app import Page, page_routes
 from shapleycam.web.body_limit import BodyLimit
 from shapleycam.web.job import QueueFullError, Update
@@ -82,6 +83,7 @@ async def _clean_up(page: Page) -> None:
     while True:
         await asyncio.sleep(_SECONDS_TO_CLEAN)
         page.photographs.remove_old()
+        return_free_memory()
 
 
 async def _healthy(_: Request) -> Response:

@@ -15,6 +15,7 @@ from typing import Any
 
 from shapleycam.errors import OptionError, ShapleyCamWarning
 from shapleycam.web.access import Access
+from shapleycam.web.allocator import share_arenas
 from shapleycam.web.site import Site
 from shapleycam.wording import first_line
 
@@ -45,6 +46,7 @@ def serve(site: Site, access: Access, *, browser: bool, listener: Callable[[str]
         OptionError: the port is taken, or the host is not one of this machine.
     """
     warnings.simplefilter("ignore", ShapleyCamWarning)  # the page says these things itself
+    share_arenas()
     bound = _listen(access.host, access.port)
     application, port = build_application(site, access), bound.getsockname()[1]
     config = uvicorn.Config(
