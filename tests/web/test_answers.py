@@ -70,9 +70,8 @@ def test_all_who_wait_for_a_picture_get_it_or_the_reason(page):
 
 
 def test_what_was_made_of_a_photograph_goes_with_it():
-    with opened(keep_hours=0.0) as page:
+    with opened(keep_hours=1) as page:
         key = page.photographs.add(HOPPER.read_bytes())
-        page.photographs._seconds = 3600
 
         async def scenario():
             await answer_of(page, "explain", Question(photo=key))

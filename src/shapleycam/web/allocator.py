@@ -14,8 +14,7 @@ _M_ARENA_MAX, _ARENAS = -8, 2
 def share_arenas() -> None:
     """Let all threads share two pools of memory.
 
-    Each thread works on tensors of many megabytes, and would keep what it freed in a pool of its own: with eight threads
-    some 200 MB more.
+    Each thread works on tensors of many megabytes, and would keep what it freed in a pool of its own: some 200 MB.
     """
     library = _glibc()
     if library is not None:

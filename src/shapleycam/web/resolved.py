@@ -30,7 +30,7 @@ DEFAULT_UTILITY, DEFAULT_CONTRAST = "rest", "logit"
 _LONGEST_SIDE = 1280
 """Pixels of a photograph that pictures are drawn on."""
 _CACHED, _CACHED_MEGABYTES = 24, 64
-"""Explanations and other results that are kept, whatever they are of: some 1.5 MB each for a photograph of 500 x 375."""
+"""Explanations and other results that are kept, whatever they are of: some 1.5 MB of a usual photograph."""
 _GAMES = 6
 """Games that are kept, each with what its forward pass recorded."""
 ABOUT_A_PHOTOGRAPH = ("photo", "model", "layer", "target", "against", "utility")

@@ -44,6 +44,11 @@ def serve(site: Site, access: Access, *, browser: bool, listener: Callable[[str]
 
     Raises:
         OptionError: the port is taken, or the host is not one of this machine.
+
+    Examples:
+        >>> from shapleycam.web import Access, Site, serve
+        >>> serve(Site(), Access(port=7860), browser=True, listener=print)  # doctest: +SKIP
+        http://127.0.0.1:7860
     """
     warnings.simplefilter("ignore", ShapleyCamWarning)  # the page says these things itself
     share_arenas()
