@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from conftest import COLOURS
+from helpers.web_library import COLOURS
 from helpers.web_server import HOPPER
 from shapleycam.errors import OptionError
 from shapleycam.web.app import Page

@@ -10,7 +10,7 @@ from time import monotonic, sleep
 import httpx
 import pytest
 
-from conftest import COLOURS
+from helpers.web_library import COLOURS
 from helpers.web_server import HOPPER, MEGABYTES
 from shapleycam.web.security_headers import HEADERS
 
