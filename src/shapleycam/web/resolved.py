@@ -29,8 +29,8 @@ DEFAULT_UTILITY, DEFAULT_CONTRAST = "rest", "logit"
 """Of two classes it is the difference of their logits: the log-odds between them."""
 _LONGEST_SIDE = 1280
 """Pixels of a photograph that pictures are drawn on."""
-_CACHED, _CACHED_MEGABYTES = 48, 256
-"""Explanations and other results that are kept, whatever they are of: some 2 MB each."""
+_CACHED, _CACHED_MEGABYTES = 24, 64
+"""Explanations and other results that are kept, whatever they are of: some 1.5 MB of a usual photograph."""
 _GAMES = 6
 """Games that are kept, each with what its forward pass recorded."""
 ABOUT_A_PHOTOGRAPH = ("photo", "model", "layer", "target", "against", "utility")
