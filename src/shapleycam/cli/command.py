@@ -50,6 +50,12 @@ class Command(TyperCommand):
             except ShapleyCamError as error:
                 print_error(str(error))
                 raise typer.Exit(REFUSED) from None
+            except (RuntimeError, MemoryError) as error:
+                message = _device_failure(error)
+                if message is None:
+                    raise
+                print_error(message)
+                raise typer.Exit(REFUSED) from None
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """Write what the command does, with its examples as a list."""
@@ -99,6 +105,13 @@ class Group(TyperGroup):
                     if command is not None
                 ]
             )
+
+
+def _device_failure(error: Exception) -> str | None:
+    """Return the one line for an error of the device, None for any other; torch is imported where there is an error."""
+    from shapleycam.gpu_failures import describe_device_failure
+
+    return describe_device_failure(error)
 
 
 @contextmanager

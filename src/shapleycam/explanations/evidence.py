@@ -44,7 +44,7 @@ def _regions(height: int, width: int) -> dict[str, Tensor]:
     """Return weights in [0, 1] of each region's cells; a cell that a border cuts counts in part."""
     upper, middle_rows = _cover(height, 0, 0.5), _cover(height, 0.25, 0.75)
     left, middle_columns = _cover(width, 0, 0.5), _cover(width, 0.25, 0.75)
-    every_row, every_column = torch.ones(height).double(), torch.ones(width).double()
+    every_row, every_column = torch.ones(height, device="cpu").double(), torch.ones(width, device="cpu").double()
     pairs = {
         "upper left quarter": (upper, left),
         "upper right quarter": (upper, 1 - left),
@@ -61,7 +61,7 @@ def _regions(height: int, width: int) -> dict[str, Tensor]:
 
 def _cover(cells: int, start: float, end: float) -> Tensor:
     """Return how much of each of `cells` equal cells on [0, 1] lies in [start, end]."""
-    edges = torch.arange(cells + 1).double() / cells
+    edges = torch.arange(cells + 1, device="cpu").double() / cells
     return (edges[1:].clamp(max=end) - edges[:-1].clamp(min=start)).clamp(min=0) * cells
 
 

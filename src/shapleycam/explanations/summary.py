@@ -158,7 +158,7 @@ def gap_of_values(explanation: Explanation, grand: float) -> float | None:
     """
     if not METHODS[explanation.method].in_units or grand == 0:
         return None
-    total, divided = torch.tensor([[sum_of_values(explanation)], [grand]], dtype=torch.float64)
+    total, divided = torch.tensor([[sum_of_values(explanation)], [grand]], dtype=torch.float64, device="cpu")
     return float(efficiency_gap(total[None], divided))
 
 

@@ -29,6 +29,7 @@ from shapleycam.models.resolve import default_device
 from shapleycam.printable import original_name, printable_name
 from shapleycam.regular_files import is_file
 from shapleycam.report.recorded_paths import places_of
+from shapleycam.tracing.random_numbers import restore_torch_generators, seed_torch
 from shapleycam.values.options import EstimatorOptions
 
 
@@ -120,8 +121,8 @@ def _load_network(name: str, store: Store, *, trusted: bool) -> Network:
     recorded, protocol = store.manifest["models"][name], store.manifest["protocol"]
     places = map(Path, places_of(recorded.get("origin") or "", store))
     checkpoint = None if trusted else next((place for place in places if is_file(place)), None)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(protocol["seed"])  # so that a model without published weights is always the same
+    with restore_torch_generators():
+        seed_torch(protocol["seed"])  # so that a model without published weights is always the same
         network = zoo.load_network(original_name(name), checkpoint, pretrained=recorded.get("origin") != UNTRAINED)
     network = replace(network, preprocess=_preprocess(protocol["preprocess"]) or network.preprocess)
     current = {

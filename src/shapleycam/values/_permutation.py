@@ -8,8 +8,9 @@ error is a third to two thirds of that of pairs (bench/results/shapley.md).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 
 import torch
 from jaxtyping import Float, Int
@@ -72,7 +73,7 @@ def permutation(
     check_tolerance(tolerance)
     generators = [torch.Generator().manual_seed(image_seed) for image_seed in game.seeds(seed)]
     sums = _Sums.none(game)
-    active = torch.arange(len(generators))
+    active = torch.arange(len(generators), device="cpu")
     for count in _rounds(orders, most_orders):
         drawn = torch.stack([_samples(count, game.n_players, generators[image]) for image in active.tolist()])
         sums.add(_marginals(game, drawn, active), active)
@@ -87,8 +88,10 @@ def permutation(
     return sums.shares(game)
 
 
-def marginal_contributions(game: Game, seed: Seed = 0, samples: int = FEWEST) -> Iterator[Float[Tensor, "b samples n"]]:
-    """Yield the players' marginal contributions in further random orders, without end, for whoever watches them come.
+def marginal_contributions(
+    game: Game, seed: Seed = 0, samples: Iterable[int] = repeat(FEWEST)
+) -> Iterator[Float[Tensor, "b samples n"]]:
+    """Yield the players' marginal contributions in further random orders, for whoever watches them come.
 
     One sample is the mean over four orders. The mean over all samples so far estimates the values: see
     `shares_of_samples`. Whoever stops, and goes on with the same iterator later, loses nothing.
@@ -96,7 +99,7 @@ def marginal_contributions(game: Game, seed: Seed = 0, samples: int = FEWEST) ->
     Args:
         game: the images' games.
         seed: with the image's content, what the orders are drawn from.
-        samples: how many are drawn each time.
+        samples: how many are drawn each time; it has an end only if they have.
 
     Examples:
         >>> import torch
@@ -114,8 +117,8 @@ def marginal_contributions(game: Game, seed: Seed = 0, samples: int = FEWEST) ->
     """
     generators = [torch.Generator().manual_seed(image_seed) for image_seed in game.seeds(seed)]
     everyone = torch.arange(len(generators))
-    while True:
-        drawn = torch.stack([_samples(samples, game.n_players, generator) for generator in generators])
+    for count in samples:
+        drawn = torch.stack([_samples(count, game.n_players, generator) for generator in generators])
         yield _marginals(game, drawn, everyone)
 
 
@@ -138,7 +141,7 @@ def _rounds(orders: int | None, most: int) -> Iterator[int]:
 
 def _samples(count: int, n: int, generator: torch.Generator) -> Int[Tensor, "samples four n"]:
     """Return the place of each player in the four orders of each sample."""
-    places = torch.rand(count, n, generator=generator).argsort(1).argsort(1)
+    places = torch.rand(count, n, generator=generator, device="cpu").argsort(1).argsort(1)
     exchanged = (places + n - n // 2) % n
     return torch.stack([places, exchanged, n - 1 - places, n - 1 - exchanged], 1)
 
@@ -170,7 +173,7 @@ def _prefix_worth(
     worth = torch.zeros(*places.shape[:2], n + 1, dtype=precise, device=game.activation.device)
     worth[..., n] = game.grand[images.to(worth.device), None].to(precise)
     if n > 1:
-        inside = places[:, :, None] < torch.arange(1, n)[:, None]
+        inside = places[:, :, None] < torch.arange(1, n, device="cpu")[:, None]
         worth[..., 1:n] = game.value(inside.flatten(1, 2), images).unflatten(1, inside.shape[1:3]).to(precise)
     return worth
 
