@@ -23,7 +23,7 @@ from shapleycam.utilities import contrast
 from shapleycam.values import exact
 from shapleycam.web.downloads import file_stem
 from shapleycam.web.explain_content import odds_in_words
-from shapleycam.web.map_stage import grid_of_values
+from shapleycam.web.map_stage import MapStage, grid_of_values
 
 LABELS = [label.split(",")[0] for label in colour_network.LABELS]
 
@@ -150,6 +150,11 @@ class TestNumbers:
         left, top, right, bottom = explainer.explain(HOPPER, "gradcam").sources[0].box
         x, y, width, height = (float(number) for number in re.search(r'data-box="([^"]*)"', answer(views))[1].split())
         assert (x, y, width, height) == pytest.approx((left, top, right - left, bottom - top), abs=0.01)
+
+    def test_a_small_crop_is_shown_by_itself_at_first(self):
+        whole = MapStage("values", "", "", 400, 300, (50, 0, 300, 300), "", "", "", "")
+        assert whole.view_box == (0, 0, 400, 300)
+        assert replace(whole, width=4000).view_box == (50, 0, 300, 300)
 
 
 class TestLinks:
