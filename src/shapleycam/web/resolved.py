@@ -17,6 +17,7 @@ from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.game import Game
 from shapleycam.models.labels import class_index
 from shapleycam.utilities import Utility, contrast, resolve_utility
+from shapleycam.web.classes import class_choice
 from shapleycam.web.model_cache import LoadedModel, ModelCache
 from shapleycam.web.photograph_store import PhotographStore
 from shapleycam.web.photographs import Photograph
@@ -110,7 +111,7 @@ class ResolvedQuestion:
         """What is explained of it."""
         if self.against is None:
             return resolve_utility(self.question.utility or DEFAULT_UTILITY)
-        return contrast(self.against, self.question.utility or DEFAULT_CONTRAST)
+        return contrast(class_choice(self.against, self.explainer.labels), self.question.utility or DEFAULT_CONTRAST)
 
     def trace(self, *methods: str) -> TracedBatch:
         """Return one forward pass, after which methods can be asked for and games played."""
