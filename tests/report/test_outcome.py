@@ -25,8 +25,8 @@ def coherency(**means: float) -> dict[str, dict[str, list[float]]]:
 def test_the_best_and_the_next_with_how_sure_the_lead_is():
     (sentence,) = describe_results(results(coherency(layercam=0.5, gradcam=0.75, hirescam=0.25)))
     assert sentence == (
-        "By Coh, where higher is better, gradcam came out best of 3 methods: 75.0% over 10 photographs, before layercam "
-        "with 50.0%; chance alone hardly makes such a lead."
+        "By Coh, where higher is better, gradcam came out best of 3 methods: 75.0% over 10 photographs, before "
+        "layercam with 50.0%; chance alone hardly makes such a lead."
     )
 
 
