@@ -13,7 +13,7 @@ from shapleycam.report import protocol_in_words
 from shapleycam.report.disagreement import DisagreementSection, disagreement_section
 from shapleycam.report.figures import ReportFigure, figures
 from shapleycam.report.map_reproducer import MapReproducer
-from shapleycam.report.outcome import describe_results
+from shapleycam.report.outcome import describe_metric, describe_results
 from shapleycam.report.page import Section, render_page
 
 _NAMED = 50
@@ -95,9 +95,10 @@ def render_runs(stores: Sequence[Store], map_reproducer: MapReproducer | None, m
         storages=[str(store.storage) for store in stores],
         sections=sections,
         outcome=describe_results(summary),
+        measure=describe_metric(summary),
         sentences=protocol_in_words.describe_protocol(stores),
         deviations=describe_deviations(stores),
-        metrics=[(m.name, m.title, m.better, m.source) for m in protocol_in_words.measured_metrics(stores)],
+        metrics=[(m.name, m.title, m.summary, m.better, m.source) for m in protocol_in_words.measured_metrics(stores)],
         choices=protocol_in_words.list_choices(stores),
         networks=list(_network_rows(stores)),
         dataset=_datasets(stores),

@@ -31,7 +31,7 @@ _FINE = 0.01
 _SMALLEST, _LARGEST = 0.01, 100.0
 _ENOUGH = 32
 """Orders from which on a standard error can be believed: it is estimated too."""
-_MARKS = (8, 32, 128, 512, 2048)
+_MARKS = (8, 32, 128, 512)
 """Numbers of orders at the curve's scale, which ends at the last of `ORDERS`."""
 
 
