@@ -84,10 +84,9 @@ def _describe_network(cells: Sequence[Cell], column: Column) -> str:
     names, value = _joined([cell.method for cell in best]), figure_text(best[0].mean, column)
     if len(defined) == 1:
         return f"only {names} was measured: its {column.title} is {value} over {images}."
-    by, of = f"by {column.title}, where {_better(column)}", f"of {len(defined)} methods"
-    sentence = f"{by}, {names} came out best {of}: {value} over {images}"
     others = sorted((cell for cell in defined if cell not in best), key=lambda cell: cell.rank)
-    return f"{sentence}{_lead(best, others, column)}.{_warning(best)}"
+    came_out = f"{names} came out best of {len(defined)} methods: {value} over {images}"
+    return f"by {column.title}, where {_better(column)}, {came_out}{_lead(best, others, column)}.{_warning(best)}"
 
 
 def _lead(best: Sequence[Cell], others: Sequence[Cell], column: Column) -> str:
