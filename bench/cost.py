@@ -1,6 +1,8 @@
 """What an explanation costs, as a ratio to the plain forward pass: ours, and the peers' on the same network and batch.
 
-python bench/cost.py [--rounds N]        prints the tables and writes bench/results/cost.md
+python bench/cost.py [--rounds N] [--device cpu|cuda]        prints the tables and writes bench/results/cost.md
+
+Without --device all devices of this machine are measured. Peers that are not installed are left out.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -34,11 +37,11 @@ BUDGETS = {  # ratios to the plain pass, as (time, memory)
 Call = Callable[[], object]
 
 
-def network(name: str, device: str) -> tuple[nn.Module, Tensor]:
+def network(name: str, device: str, batch: int | None = None) -> tuple[nn.Module, Tensor]:
     """An untrained network and a batch: the cost does not depend on the weights."""
     torch.manual_seed(0)
     model = torchvision.models.get_model(name).eval().to(device)
-    return model, torch.rand(NETWORKS[name][1], 3, 224, 224, device=device)
+    return model, torch.rand(batch or NETWORKS[name][1], 3, 224, 224, device=device)
 
 
 def floor(model: nn.Module, images: Tensor) -> Call:
@@ -92,14 +95,17 @@ def captum_package(model: nn.Module, layer: str, images: Tensor) -> Call:
 def contestants() -> dict[str, Callable[[nn.Module, str, Tensor], Call]]:
     """Each method, all of the paper's at once, and the peers."""
     one_each = {name: lambda m, la, x, name=name: ours(m, la, x, [name]) for name in ALL}
+    peers = {
+        "grad-cam: GradCAM": ("pytorch_grad_cam", lambda m, la, x: gradcam_package(m, la, x, "GradCAM")),
+        "grad-cam: ShapleyCAM": ("pytorch_grad_cam", lambda m, la, x: gradcam_package(m, la, x, "ShapleyCAM")),
+        "torch-cam: GradCAM": ("torchcam", torchcam_package),
+        "captum: LayerGradCam": ("captum", captum_package),
+    }
     return {
         **one_each,
         "all ten paper methods": lambda m, la, x: ours(m, la, x, PAPER),
         "all our methods": lambda m, la, x: ours(m, la, x, ALL),
-        "grad-cam: GradCAM": lambda m, la, x: gradcam_package(m, la, x, "GradCAM"),
-        "grad-cam: ShapleyCAM": lambda m, la, x: gradcam_package(m, la, x, "ShapleyCAM"),
-        "torch-cam: GradCAM": torchcam_package,
-        "captum: LayerGradCam": captum_package,
+        **{name: make for name, (module, make) in peers.items() if find_spec(module)},
     }
 
 
@@ -155,13 +161,13 @@ def coalition_heads(model: nn.Module, layer: str) -> nn.Module:
     return nn.Sequential(*after, nn.Flatten(), model.fc)
 
 
-def coalition_table(rounds: int) -> str:
+def coalition_table(device: str, rounds: int) -> str:
     """256 coalitions of one ResNet-18 image: the replayed head against the same modules called by hand."""
     torch.manual_seed(0)
-    model = torchvision.models.resnet18().eval()
-    image = torch.rand(1, 3, 224, 224)
+    model = torchvision.models.resnet18().eval().to(device)
+    image = torch.rand(1, 3, 224, 224, device=device)
     lines = [
-        "### 256 coalitions of one ResNet-18 image, cpu",
+        f"### 256 coalitions of one ResNet-18 image, {device}",
         "",
         "The floor is the modules after the layer, called by hand on the same 256 masked activations.",
         "",
@@ -171,18 +177,20 @@ def coalition_table(rounds: int) -> str:
     for layer in ("layer4", "layer3"):
         traced = trace.trace(model, image, layer, replay=True)
         activation = traced.activation.detach()
-        masks = torch.rand(256, 1, *activation.shape[2:]) < 0.5
+        masks = torch.rand(256, 1, *activation.shape[2:], device=device) < 0.5
         coalitions = activation * masks
         by_hand = coalition_heads(model, layer)
         plain, ratios = time_ratios(
             floor(by_hand, coalitions),
             {"head": lambda t=traced, c=coalitions: t.head(c), "full": floor(model, image.repeat(256, 1, 1, 1))},
             rounds,
-            torch.device("cpu"),
+            torch.device(device),
         )
         lines.append(
             f"| {layer} | {plain * 1e3:.1f} ms | {ratios['head']:.2f} | {ratios['full'] / ratios['head']:.0f} |"
         )
+    if device == "cuda":
+        return "\n".join(lines)
     by_hand, ours = (peak_of_process(Path(__file__), "--coalitions", side) for side in ("hand", "head"))
     lines += ["", f"Peak memory of the process at layer4: {ours / by_hand:.2f} x that of the head by hand."]
     return "\n".join(lines)
@@ -200,12 +208,12 @@ def coalition_peak(side: str) -> float:
     return peak_resident()
 
 
-def hessian_table(rounds: int) -> str:
+def hessian_table(device: str, rounds: int) -> str:
     """ShapleyCAM far from the output: our convolutions against PyTorch's double backward of them."""
-    explainer = Explainer("efficientnet_lite0", device="cpu")
-    image = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    explainer = Explainer("efficientnet_lite0", device=device)
+    image = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0)).to(device)
     lines = [
-        "### One Hessian-vector product at early layers of efficientnet_lite0 (depthwise convolutions), one image, cpu",
+        f"### A Hessian-vector product at early layers of efficientnet_lite0 (depthwise), one image, {device}",
         "",
         "| layer | shapleycam-h / floor | the same by PyTorch's own double backward / floor |",
         "|---|---|---|",
@@ -216,7 +224,7 @@ def hessian_table(rounds: int) -> str:
             "ours": lambda at=at: at.explain(image, "shapleycam-h"),
             "theirs": lambda layer=layer: double_backward(explainer.model, layer, image),
         }
-        _, ratios = time_ratios(floor(explainer.model, image), calls, rounds, torch.device("cpu"))
+        _, ratios = time_ratios(floor(explainer.model, image), calls, rounds, torch.device(device))
         lines.append(f"| {layer} | {ratios['ours']:.1f} | {ratios['theirs']:.1f} |")
     return "\n".join(lines)
 
@@ -245,6 +253,7 @@ def main() -> None:
     """Measure all of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--device", choices=("cpu", "cuda"))
     parser.add_argument("--peak", nargs=2, metavar=("NETWORK", "CONTESTANT"), help=argparse.SUPPRESS)
     parser.add_argument("--coalitions", choices=("hand", "head"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -257,10 +266,14 @@ def main() -> None:
         print(coalition_peak(options.coalitions))
         return
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    devices = [options.device] if options.device else devices
     tables = [cost_table(name, device, options.rounds) for device in devices for name in NETWORKS]
+    tables += [table(device, options.rounds) for device in devices for table in (coalition_table, hessian_table)]
+    modules = {"grad-cam": "pytorch_grad_cam", "torchcam": "torchcam", "captum": "captum"}
+    peers = [package for package, module in modules.items() if find_spec(module)]
     text = f"""# What an explanation costs
 
-`python bench/cost.py --rounds {options.rounds}` on: {machine("torchvision", "grad-cam", "torchcam", "captum")}.
+`python bench/cost.py --rounds {options.rounds}` on: {machine("torchvision", *peers)}.
 
 Time: median of the ratios to the plain forward pass (`inference_mode`) measured just before, warm; {THREADS}
 threads for both. Memory: peak resident memory of a fresh process that makes three calls, as a ratio to one that makes
@@ -268,9 +281,7 @@ three plain passes with the same network and batch. Ours ends with heatmaps at i
 and captum's end with maps at the layer's size.
 
 """
-    report(
-        "cost.md", text + "\n\n".join([*tables, coalition_table(options.rounds), hessian_table(options.rounds)]) + "\n"
-    )
+    report("cost.md", text + "\n\n".join(tables) + "\n")
 
 
 if __name__ == "__main__":

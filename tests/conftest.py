@@ -16,6 +16,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read at import; without it a hub that cann
 os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own 15 lets the other worker of the tests starve its actors
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ CHECKED += [f"metrics.{part}" for part in ("confidence", "maps", "stability", "r
 Of the others the tests hand wrong types on purpose, to see what the user is told.
 """
 install_import_hook([f"shapleycam.{part}" for part in CHECKED], "beartype.beartype")
+
+settings.register_profile("shapleycam", deadline=None)  # no test depends on how busy the machine is
+settings.load_profile("shapleycam")
 
 QUIET = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),

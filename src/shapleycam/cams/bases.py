@@ -24,7 +24,7 @@ BasisResult: TypeAlias = "Tensor | ShapleyValues"
 _BLUE, _RED, _GREEN, _PURPLE = "#0072B2", "#D55E00", "#009E73", "#AA4499"
 _GREY, _BLACK = "#777777", "#000000"
 _TYPICAL_ORDERS = 256
-"""Orders that permutation sampling takes for a standard error of 1 % at many layers."""
+"""Orders that permutation sampling takes for a standard error of 1% at many layers."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def random_weights(game: Game, options: EstimatorOptions) -> Float[Tensor, "b n 
     weights = []
     for image_seed in game.seeds(options.seed):
         generator = torch.Generator().manual_seed(image_seed)
-        weights.append(torch.rand(positions.shape[2], generator=generator) * 2 - 1)
+        weights.append(torch.rand(positions.shape[2], generator=generator, device="cpu") * 2 - 1)
     return torch.stack(weights).to(positions)[:, None].expand(positions.shape)
 
 

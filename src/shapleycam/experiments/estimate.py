@@ -18,6 +18,7 @@ from shapleycam.experiments.passes import Passes, passes_of_image, shared_passes
 from shapleycam.experiments.protocol import Protocol
 from shapleycam.experiments.rows import Row, to_table
 from shapleycam.experiments.runner import Evaluation
+from shapleycam.gpu_failures import is_out_of_memory
 from shapleycam.metrics.evaluator import group_by_map
 from shapleycam.tracing.isolation import device_of
 from shapleycam.utilities import resolve_utility
@@ -120,8 +121,10 @@ def _count_passes(loaded: LoadedModel, batch: Sequence[DecodedImage]) -> tuple[P
     for images in (batch, *([image] for image in batch)):
         try:
             counts = [_count_passes_at(evaluator, images) for evaluator in loaded.evaluators]
-        except (ShapleyCamError, torch.cuda.OutOfMemoryError):  # the run itself will say so
-            continue
+        except (ShapleyCamError, RuntimeError) as error:
+            if not isinstance(error, ShapleyCamError) and not is_out_of_memory(error):
+                raise
+            continue  # the run itself will say so
         return sum((passes for passes, _ in counts), Passes()), sum((most for _, most in counts), Passes())
     return None, None
 

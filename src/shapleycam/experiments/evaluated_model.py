@@ -26,6 +26,7 @@ from shapleycam.models.network import Network, Transform
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.resolve import resolve_network
 from shapleycam.printable import printable_name
+from shapleycam.tracing.random_numbers import restore_torch_generators, seed_torch
 
 _TRIED_IMAGES = 32
 """Images tried at most to find the layers, where only images tell the size of the network's input."""
@@ -92,8 +93,8 @@ class EvaluatedModel:
         """Return the network with the protocol's preprocessing, or its own where the protocol has none."""
         # A network without published weights draws them; the protocol's seed makes them the same in each process, and
         # the fork leaves the caller's random state as it was.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.protocol.seed)
+        with restore_torch_generators():
+            seed_torch(self.protocol.seed)
             network = (
                 zoo.load_network(self.model, self.checkpoint, pretrained=self.pretrained)
                 if isinstance(self.model, str)
@@ -164,6 +165,6 @@ def _count_classes(network: Network) -> int | None:
     if not isinstance(network.preprocess, Preprocess):
         return None
     size = (1, len(network.preprocess.mean), *network.preprocess.crop)
-    noise = torch.rand(size, generator=torch.Generator().manual_seed(0))  # not the caller's random state
+    noise = torch.rand(size, generator=torch.Generator().manual_seed(0), device="cpu")  # not the caller's random state
     output = Explainer(network).output(noise)
     return output.shape[1] if isinstance(output, torch.Tensor) and output.dim() == 2 else None

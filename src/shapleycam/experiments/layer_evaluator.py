@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,7 @@ from shapleycam.explaining.inputs import Batch
 from shapleycam.explaining.photographs import PreparedPhotograph, stack_photographs
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.explanation import Explanation
+from shapleycam.gpu_failures import describe_device_failure, is_out_of_memory, refuse_failed_gpu
 from shapleycam.images import Source
 from shapleycam.metrics.evaluator import MetricEvaluator
 from shapleycam.metrics.explained_batch import ExplainedBatch
@@ -43,15 +45,19 @@ class LayerEvaluator:
 
         Raises:
             DerivativeError: the model has no derivative that a method needs.
-            OptionError: the protocol cannot be had of this model.
+            OptionError: the protocol cannot be had of this model, or the GPU has failed.
         """
         try:
             return list(self._evaluate_together(images))
         except DerivativeError:  # of the model, not of an image
             raise
-        except (ImageError, ModelError, torch.cuda.OutOfMemoryError) as error:
+        except (ImageError, ModelError, RuntimeError) as error:
+            refuse_failed_gpu()
+            if not isinstance(error, (ImageError, ModelError)) and not is_out_of_memory(error):
+                raise
             if len(images) == 1:
-                return [self.error_row(images[0], str(error))]
+                return [self.error_row(images[0], describe_device_failure(error) or str(error))]
+        gc.collect()  # copies of a model that refer to themselves are in memory until then
         # One image fails, or the memory is too small for all of them. Halving finds the one in log(batch) steps, and
         # leaves batches that are as large as the memory allows.
         half = len(images) // 2

@@ -28,7 +28,7 @@ class Batch:
     @property
     def first(self) -> Batch:
         """Return the first image alone."""
-        alone = torch.zeros(1, dtype=torch.long)
+        alone = torch.zeros(1, dtype=torch.long, device="cpu")
         return Batch(self.images[:1], self.sources[:1], self.extra.rows(alone))
 
 

@@ -32,7 +32,7 @@ from shapleycam.models.transforms import as_transform
 from shapleycam.tracing.checks import share_checks
 from shapleycam.tracing.interrupts import restore_when_interrupted
 from shapleycam.tracing.isolation import device_of
-from shapleycam.tracing.suspension import without_autocast
+from shapleycam.tracing.suspension import in_full_precision
 from shapleycam.utilities import Function, Utility, resolve_utility
 from shapleycam.values.options import EstimatorKeywords, EstimatorOptions
 
@@ -125,7 +125,7 @@ class Explainer:
     @restore_when_interrupted
     @torch.inference_mode(mode=False)
     @torch.no_grad()
-    @without_autocast()
+    @in_full_precision()
     def find_layer(self, images: Images | None = None) -> str:
         """Return the layer's dotted name, several joined by " + ", finding it by running the model where needed.
 
@@ -239,7 +239,7 @@ class Explainer:
     @restore_when_interrupted
     @torch.inference_mode(mode=False)
     @torch.no_grad()
-    @without_autocast()
+    @in_full_precision()
     def compare_with(
         self,
         options: EstimatorOptions,
@@ -267,7 +267,7 @@ class Explainer:
 
     @restore_when_interrupted
     @torch.inference_mode(mode=False)
-    @without_autocast()
+    @in_full_precision()
     def game(
         self,
         images: Images,
@@ -288,7 +288,7 @@ class Explainer:
     @restore_when_interrupted
     @torch.inference_mode(mode=False)
     @torch.no_grad()
-    @without_autocast()
+    @in_full_precision()
     def trace(
         self,
         images: Images,

@@ -79,7 +79,7 @@ def _spread(values: Float[Tensor, "b *cells"], grid: tuple[int, ...]) -> Float[T
 
 def _overlap(old: int, new: int) -> Float[Tensor, "old new"]:
     """Return which share of each of `old` equal parts of a line lies in each of `new` equal parts."""
-    ends, starts = torch.arange(1, old + 1).double() / old, torch.arange(old).double() / old
-    highest = torch.minimum(ends[:, None], torch.arange(1, new + 1).double() / new)
-    lowest = torch.maximum(starts[:, None], torch.arange(new).double() / new)
+    ends, starts = torch.arange(1, old + 1, device="cpu").double() / old, torch.arange(old, device="cpu").double() / old
+    highest = torch.minimum(ends[:, None], torch.arange(1, new + 1, device="cpu").double() / new)
+    lowest = torch.maximum(starts[:, None], torch.arange(new, device="cpu").double() / new)
     return (highest - lowest).clamp(min=0) * old

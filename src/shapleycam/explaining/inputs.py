@@ -171,7 +171,7 @@ def _no_classes(target: Target, utility: Utility, images: Tensor) -> Int[Tensor,
         return torch.zeros(count, dtype=torch.long, device=images.device)
     numbers = [target] * count if isinstance(target, int) else target
     if is_function and isinstance(numbers, Sequence) and all(isinstance(number, int) for number in numbers):
-        numbers = torch.tensor(numbers)
+        numbers = torch.tensor(numbers, device="cpu")
     if is_function and isinstance(numbers, torch.Tensor) and numbers.shape == (count,):
         return numbers.to(images.device, torch.long)
     raise TargetError(

@@ -110,7 +110,8 @@ class CoalitionEvaluator:
             presence = self._players.presence(coalitions[image_slice, coalition_slice].float(), chosen)
             samples = chosen.repeat_interleave(presence.shape[1])
             output = runner.outputs(presence, chosen)
-            block = self._utility(output, self._target[samples], samples).reshape(presence.shape[:2])
+            target = self._target[samples.to(self._target.device)]
+            block = self._utility(output, target, samples).reshape(presence.shape[:2])
             utilities = utilities.to(block.dtype)
             utilities[image_slice, coalition_slice] = block
         check_utilities_finite(utilities, self._utility)

@@ -53,7 +53,7 @@ class UtilityDerivatives:
         self._trace, self._utility, self._target = trace, utility, target
         self._activation = trace.activation.detach()
         with with_gradients():
-            self.at_activation = utility(trace.output, target)
+            self.at_activation = self._utility_of(trace.output)
         if trace.is_differentiable and not self.at_activation.requires_grad:
             raise OptionError(
                 f"utility {utility.name!r} does not depend on the model's output, or detaches it; expected a "
@@ -64,7 +64,7 @@ class UtilityDerivatives:
 
     def utility_at(self, activation: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
         """Return U(head(activation)), differentiable where the activation requires a gradient."""
-        return self._utility(self._trace.head(activation), self._target)
+        return self._utility_of(self._trace.head(activation))
 
     def gradient(self, activation: Float[Tensor, "b *shape"] | None = None) -> Float[Tensor, "b *shape"]:
         """Return ∂U/∂A at an activation, or at the images' own if None."""
@@ -93,7 +93,7 @@ class UtilityDerivatives:
             leaf = torch.cat([t * means for t in scales]).detach().requires_grad_()
             samples = torch.arange(images, device=leaf.device).repeat(steps)
             output = self._trace.head_of_any_size(layout.single_position(leaf), samples)
-            utilities = self._utility(output, self._target.repeat(steps), samples)
+            utilities = self._utility(output, self._target.repeat(steps), samples).to(leaf.device)
             gradients = _gradient_of(utilities.sum(), leaf) / layout.count
         with without_gradients():  # as for coalitions, the shortcut is compared with the model itself, at one scale
             middle = steps // 2
@@ -152,7 +152,11 @@ class UtilityDerivatives:
             return _gradient_of(self._utility_of_run(run, leaf).sum(), leaf)
 
     def _utility_of_run(self, run: Callable[[Tensor], Any], activation: Tensor) -> Tensor:
-        return self._utility(run(activation), self._target)
+        return self._utility_of(run(activation))
+
+    def _utility_of(self, output: Any) -> Tensor:
+        """Return the utility on the activation's device: a model may return its output on another one."""
+        return self._utility(output, self._target).to(self._activation.device)
 
     def _checked_gradient(self) -> Tensor:
         """Return the gradient at the images' own activation; in the graph where the pass is twice differentiable."""

@@ -139,7 +139,7 @@ class Game:
         """
         target = self.target[samples.to(self.target.device)]
         with without_gradients():
-            return self.utility(self._trace.output_of(images, samples), target, samples)
+            return self.utility(self._trace.output_of(images, samples), target, samples).to(self.activation.device)
 
     def seeds(self, seed: Seed) -> list[int]:
         """Return one seed an image, from its content and the user's seed."""
@@ -162,7 +162,11 @@ class Game:
             ReplayError: the pass was not recorded for replay, or a shortcut differs from the model itself.
         """
         device = self.activation.device
-        indices = torch.arange(len(self.activation)) if images is None else torch.as_tensor(images, dtype=torch.long)
+        indices = (
+            torch.arange(len(self.activation), device="cpu")
+            if images is None
+            else torch.as_tensor(images, dtype=torch.long, device="cpu")
+        )
         indices = indices.to(device)
         checked = self._check_coalitions(coalitions, len(indices)).to(device)
         with without_gradients():

@@ -75,7 +75,7 @@ def make_players(regions: Regions, layout: Layout, batch: int, device: torch.dev
         OptionError: a grid that is finer than the layer's, or labels of another size or kind.
     """
     if regions is None:
-        labels = torch.arange(layout.count).reshape(1, *layout.grid)
+        labels = torch.arange(layout.count, device="cpu").reshape(1, *layout.grid)
     elif isinstance(regions, tuple) and [type(side) for side in regions] == [int] * len(layout.grid):
         labels = _label_grid(regions, layout.grid)
     else:
@@ -93,9 +93,9 @@ def _label_grid(regions: tuple[int, ...], grid: tuple[int, ...]) -> Tensor:
         raise OptionError(
             f"players are a grid of {_times(regions)} regions; expected {ones} to {_times(grid)}, the layer's cells"
         )
-    labels = torch.zeros(1, dtype=torch.long)
+    labels = torch.zeros(1, dtype=torch.long, device="cpu")
     for count, side in zip(regions, grid, strict=True):
-        labels = labels[..., None] * count + torch.arange(side) * count // side
+        labels = labels[..., None] * count + torch.arange(side, device="cpu") * count // side
     return labels
 
 
@@ -103,7 +103,7 @@ def _check_labels(regions: Regions, grid: tuple[int, ...], batch: int) -> Tensor
     """Return the user's labels as a tensor (1 or b, *grid) of whole numbers."""
     sides = ", ".join("dhw"[-len(grid) :])
     try:
-        labels = torch.as_tensor(regions)
+        labels = torch.as_tensor(regions, device="cpu")
     except (TypeError, ValueError, RuntimeError):
         raise OptionError(
             f"players are a {type(regions).__name__}; expected {_GRID_SIDES[len(grid)]}, or whole numbers ({sides}) "

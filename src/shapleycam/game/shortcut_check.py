@@ -41,22 +41,24 @@ class ShortcutCheck:
         player alone, and all others.
         """
         image, player = self._strongest
-        images = torch.arange(PROBES) % len(self._trace.activation)
-        images = torch.cat([images, torch.full((4,), image)]).to(self._trace.activation.device)
+        images = torch.arange(PROBES, device="cpu") % len(self._trace.activation)
+        images = torch.cat([images, torch.full((4,), image, device="cpu")]).to(self._trace.activation.device)
         size = (PROBES + 1, self._players.count)
-        drawn = torch.rand(size, generator=self._generator) < torch.rand((PROBES + 1, 1), generator=self._generator)
+        drawn = torch.rand(size, generator=self._generator, device="cpu") < torch.rand(
+            (PROBES + 1, 1), generator=self._generator, device="cpu"
+        )
         alone = self._only(player)
         coalitions = torch.cat([drawn, torch.stack([torch.ones_like(alone), alone, ~alone])])
         return coalitions[:, None].to(images.device), images
 
     def pick(self, size: torch.Size, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return the indices (image, coalition) of random coalitions among those just evaluated."""
-        picks = torch.randint(size.numel(), (_PICKS,), generator=self._generator).to(device)
+        picks = torch.randint(size.numel(), (_PICKS,), generator=self._generator, device="cpu").to(device)
         return picks // size[1], picks % size[1]
 
     def probes_of_strongest_image(self, images: Int[Tensor, " a"]) -> tuple[Bool[Tensor, "2 1 n"], Int[Tensor, " 2"]]:
         """Return a random player of the strongest image alone and all others; the dtype and device are of `images`."""
-        player = int(torch.randint(self._players.count, (), generator=self._generator))
+        player = int(torch.randint(self._players.count, (), generator=self._generator, device="cpu"))
         alone = self._only(player).to(images.device)
         return torch.stack([alone, ~alone])[:, None], images.new_full((2,), self._strongest[0])
 
@@ -93,7 +95,7 @@ class ShortcutCheck:
 
     def _only(self, player: int) -> Tensor:
         """Return the coalition (n,) of one player."""
-        return torch.arange(self._players.count) == player
+        return torch.arange(self._players.count, device="cpu") == player
 
 
 def _largest(tensor: Tensor) -> float:

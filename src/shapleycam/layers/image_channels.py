@@ -67,7 +67,7 @@ def channel_axis(model: nn.Module, images: Tensor, image_kind: ImageKind = None,
     size = images.shape[1:]
     axis = axes_by_size.get(size)
     if axis is None:
-        axis = _first_summed_axis(model, images[:1], extra.rows(torch.zeros(1, dtype=torch.long)))
+        axis = _first_summed_axis(model, images[:1], extra.rows(torch.zeros(1, dtype=torch.long, device="cpu")))
         axes_by_size.put(size, axis)
     return axis
 

@@ -91,7 +91,7 @@ def guess_layout_at(model: nn.Module, layer: str, shape: tuple[int, ...], sides:
 
 
 def _first_row(extra: ExtraInputs) -> ExtraInputs:
-    return extra.rows(torch.zeros(1, dtype=torch.long))
+    return extra.rows(torch.zeros(1, dtype=torch.long, device="cpu"))
 
 
 def _refusal(result: LayoutResult) -> str:

@@ -47,7 +47,9 @@ def is_local(
     def keep_cells(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         value = original(*args, **kwargs)
         positions = layout.positions(activation_in(value, layer))
-        signs = torch.randint(0, 2, positions.shape[2:], generator=torch.Generator().manual_seed(0)) * 2 - 1
+        signs = (
+            torch.randint(0, 2, positions.shape[2:], generator=torch.Generator().manual_seed(0), device="cpu") * 2 - 1
+        )
         cell_sums.append(layout.cells((positions * signs.to(positions)).sum(2)).flatten())
         return value
 
@@ -66,7 +68,7 @@ def _depends_on_own_place(cell: Tensor, index: int, leaf: Tensor, grid: tuple[in
     pool = nn.functional.adaptive_avg_pool3d if len(grid) == 3 else nn.functional.adaptive_avg_pool2d
     energy = pool(gradient.square().sum(1), grid)[0]  # type: ignore[arg-type]  # a tuple of as many sides
     strongest = torch.unravel_index(energy.argmax(), grid)
-    own_place = torch.unravel_index(torch.tensor(index), grid)
+    own_place = torch.unravel_index(torch.tensor(index, device="cpu"), grid)
     is_near = all(abs(int(a) - int(b)) <= 1 for a, b in zip(strongest, own_place, strict=True))
     least = max(_LEAST_SHARE * float(energy.max()), _LEAST_CONTRAST * float(energy.mean()))
     return is_near and float(energy[own_place]) >= least > 0

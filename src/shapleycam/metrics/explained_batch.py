@@ -47,7 +47,9 @@ class ExplainedBatch:
         """
         if not isinstance(output, Tensor) or output.dim() > 2 or self.utility_name in NO_CLASSES or self.form is None:
             raise OptionError("the model's output is not of classes, so that there are no scores to measure")
-        return probabilities(output, self.utility_name, self.form).gather(1, self.target[:, None])[:, 0].detach()
+        target = self.target[:, None].to(output.device)
+        scores = probabilities(output, self.utility_name, self.form).gather(1, target)[:, 0].detach()
+        return scores.to(self.images.device)
 
     def score(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
         """Return the score of the class for changed images: one plain forward pass."""
@@ -102,7 +104,7 @@ class ExplainedBatch:
             target=self.target[row],
             utility=utility,
             options=options,
-            extra=self.extra.rows(torch.tensor([index])),
+            extra=self.extra.rows(torch.tensor([index], device="cpu")),
         )
 
     @property

@@ -154,7 +154,9 @@ QUANTITIES = {
     "least_first": Quantity("map", _least_first, ("noise",), lambda options: len(options.percentiles)),
     "most_first": Quantity("map", _most_first, ("noise",), lambda options: len(options.percentiles)),
     "objects": Quantity("batch", lambda context, _: context.objects),
-    "pointing_tolerance": Quantity("batch", lambda context, _: torch.tensor(float(context.options.pointing_tolerance))),
+    "pointing_tolerance": Quantity(
+        "batch", lambda context, _: torch.tensor(float(context.options.pointing_tolerance), device="cpu")
+    ),
     "values": Quantity("method", lambda context, method: context.explanations[method].values),
     "disturbed": Quantity(
         "batch", _disturbed, passes=lambda options: options.sensitivity_draws, explained_for="disturbed"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from shapleycam.cams.heatmaps import min_max, resize
 from shapleycam.metrics.maps import is_constant, ssim
+from shapleycam.tracing.random_numbers import restore_torch_generators, seed_torch
 from shapleycam.values.distance import rank_correlation
 
 Values = Float[Tensor, "b h w"]
@@ -55,8 +56,8 @@ def randomise_layers(model: nn.Module, stages: int, seed: int) -> Iterator[nn.Mo
     layers = [layer for layer in copied.modules() if any(True for _ in layer.parameters(recurse=False))][::-1]
     n_done = 0
     for stage in range(1, stages + 1):
-        with torch.random.fork_rng(), torch.no_grad():
-            torch.manual_seed(seed + stage)
+        with restore_torch_generators(), torch.no_grad():
+            seed_torch(seed + stage)
             end = -(-len(layers) * stage // stages)
             for layer in layers[n_done:end]:
                 _reinitialise(layer)
@@ -65,10 +66,14 @@ def randomise_layers(model: nn.Module, stages: int, seed: int) -> Iterator[nn.Mo
 
 
 def _reinitialise(layer: nn.Module) -> None:
+    """Draw a layer's parameters anew, on the CPU, so that each device has the same numbers."""
+    device = next(layer.parameters(recurse=False)).device
+    layer.to("cpu")
     reset = getattr(layer, "reset_parameters", None)
     if callable(reset):
         reset()
-        return
-    for parameter in layer.parameters(recurse=False):
-        flat = parameter.flatten()
-        parameter.copy_(flat[torch.randperm(len(flat), device=flat.device)].view_as(parameter))
+    else:
+        for parameter in layer.parameters(recurse=False):
+            flat = parameter.flatten()
+            parameter.copy_(flat[torch.randperm(len(flat), device="cpu")].view_as(parameter))
+    layer.to(device)

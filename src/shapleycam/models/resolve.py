@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from shapleycam.errors import OptionError
+from shapleycam.gpu_failures import is_out_of_memory
 from shapleycam.models import zoo
 from shapleycam.models.hugging_face import labels_from_config
 from shapleycam.models.network import Network, preprocess_and_labels_of_timm
@@ -65,5 +66,7 @@ def move_to_device(model: nn.Module, device: str | torch.device, current: torch.
     try:
         return model if current == torch.device(device) else model.to(device)
     except (RuntimeError, AssertionError) as error:
+        if is_out_of_memory(error):
+            raise
         reason = first_line(error)
         raise OptionError(f"device {str(device)!r} cannot be used ({reason}); use 'cpu', 'cuda' or 'mps'") from None

@@ -21,12 +21,13 @@ from shapleycam.tracing.attention import without_fast_path
 from shapleycam.tracing.class_attributes import restore_class_attributes, user_classes
 from shapleycam.tracing.copying import Copier
 from shapleycam.tracing.modules import modules_of
-from shapleycam.tracing.random_numbers import restore_python_generators
-from shapleycam.tracing.suspension import suspend_wrappers, without_autocast
+from shapleycam.tracing.random_numbers import restore_python_generators, restore_torch_generators
+from shapleycam.tracing.suspension import in_full_precision, suspend_wrappers
 
 # Attributes of a private copy that the functions below keep there.
 _LOCK = "_shapleycam_lock"
-_COPIER = "_shapleycam_copier"
+_VISIBILITY = "_shapleycam_visibility"
+_SHARED = "_shapleycam_shared"
 _CLASSES = "_shapleycam_classes"
 
 
@@ -50,7 +51,9 @@ def private_copy(model: nn.Module, precision: torch.dtype | None = None) -> nn.M
     _check_weights(model)
     copier = Copier(model, precision)
     vars(copier.model)[_LOCK] = RLock()
-    vars(copier.model)[_COPIER] = copier
+    # Not the copier itself: it refers to the copy, and such a circle, with the widened weights in it, would stay in
+    # memory until Python collects garbage. A GPU of a few gigabytes is full before.
+    vars(copier.model)[_VISIBILITY], vars(copier.model)[_SHARED] = copier.visibility, copier.shared
     vars(copier.model)[_CLASSES] = user_classes(model)
     return copier.model
 
@@ -84,16 +87,14 @@ def run_context(copied: nn.Module) -> Iterator[None]:
     The random number generators (PyTorch's, numpy's and Python's), class attributes and the caller's modes are
     afterwards what they were, also after an error. Two threads that share a private copy take turns.
     """
-    device = device_of(copied)
-    generators = [device] if device.type == "cuda" else []
     with (
         vars(copied)[_LOCK],
-        torch.random.fork_rng(devices=generators),
+        restore_torch_generators(),
         restore_python_generators(),
         restore_class_attributes(vars(copied)[_CLASSES]),
         torch.inference_mode(mode=False),
         torch.no_grad(),
-        without_autocast(),
+        in_full_precision(),
         without_fast_path(),
         suspend_wrappers(),
     ):
@@ -103,7 +104,7 @@ def run_context(copied: nn.Module) -> Iterator[None]:
 @contextmanager
 def show_to_user_hooks(copied: nn.Module) -> Iterator[None]:
     """Let the user's own hooks see the pass that runs inside; see `HookProxy`."""
-    visibility = vars(copied)[_COPIER].visibility
+    visibility = vars(copied)[_VISIBILITY]
     visibility.visible = True
     try:
         yield
@@ -113,7 +114,7 @@ def show_to_user_hooks(copied: nn.Module) -> Iterator[None]:
 
 def watch_shared_tensors(copied: nn.Module) -> WrittenTensors:
     """Begin to watch for writes into the tensors that a private copy has in common with the user's model."""
-    return WrittenTensors(vars(copied)[_COPIER].shared)
+    return WrittenTensors(vars(copied)[_SHARED])
 
 
 class WrittenTensors:

@@ -47,7 +47,7 @@ def plan_for(owner: nn.Module, copied: nn.Module, layer: str, images: Tensor, ex
     key = (layer, images.shape[1:], ",".join(extra.keywords))
     plan = plans.get(key)
     if plan is None:
-        plan = learn_plan(copied, layer, images[:1], extra.rows(torch.zeros(1, dtype=torch.long)))
+        plan = learn_plan(copied, layer, images[:1], extra.rows(torch.zeros(1, dtype=torch.long, device="cpu")))
         plans.put(key, plan)
     return plan
 
@@ -68,7 +68,10 @@ def learn_plan(model: nn.Module, layer: str, image: Tensor, extra: ExtraInputs) 
         ModelError: the head draws at random.
         ReplayError: a pass writes into the user's parameters, or the rows of a batch influence each other.
     """
-    pair, extra_of_pair = torch.cat([image, _similar_image(image)]), extra.rows(torch.zeros(2, dtype=torch.long))
+    pair, extra_of_pair = (
+        torch.cat([image, _similar_image(image)]),
+        extra.rows(torch.zeros(2, dtype=torch.long, device="cpu")),
+    )
     enclosing, layer_output = enclosing_calls(model, layer, image, extra)
     whole_model = Plan.without_steps(layer_output)
     monitor = StorageAccessMonitor(model.parameters())
@@ -151,7 +154,7 @@ def _growth(alone: Tensor, both: Tensor) -> BatchGrowth | None:
 
 def _similar_image(image: Tensor) -> Tensor:
     """Return a second image of the same kind, so that rows of the two can be told apart."""
-    noise = torch.rand(image.shape, generator=torch.Generator().manual_seed(0)).to(image)
+    noise = torch.rand(image.shape, generator=torch.Generator().manual_seed(0), device="cpu").to(image)
     spread = image.std() if image.numel() > 1 else image.new_ones(())
     return 0.8 * image.flip(-1) + 0.2 * spread.clamp(min=1e-3) * noise
 

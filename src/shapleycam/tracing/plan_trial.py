@@ -27,7 +27,7 @@ class PlanTrial:
         self._model, self._layer, self._pair, self._extra = model, layer, pair, extra
         self._samples = torch.tensor([1, 0, 1], device=pair.device)
         activation = self._record(None)[0]
-        scales = torch.tensor([0.5, 1.0, 0.75]).to(activation)
+        scales = torch.tensor([0.5, 1.0, 0.75], device="cpu").to(activation)
         rows = activation[self._samples]
         self._rows = rows * scales.reshape(-1, *[1] * (rows.dim() - 1))
 

@@ -22,12 +22,30 @@ class RandomUse:
 @contextmanager
 def reseed(seed: int) -> Iterator[RandomUse]:
     """Set the seed of all generators for the code inside; only for use inside `run_context`, which restores them."""
-    torch.manual_seed(seed)
+    seed_torch(seed)
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002  # the generator that models use
     before, use = _generator_states(), RandomUse()
     yield use
     use.used = _generator_states() != before
+
+
+def seed_torch(seed: int) -> None:
+    """Set the seed of PyTorch's generators, those that are in use.
+
+    `torch.manual_seed` would also seed GPUs that the program has not used yet, when it first does.
+    """
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
+
+
+@contextmanager
+def restore_torch_generators() -> Iterator[None]:
+    """Restore the states of PyTorch's global generators, of the CPU and of all GPUs in use, after the code inside."""
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices=list(devices)):
+        yield
 
 
 @contextmanager
@@ -42,6 +60,7 @@ def restore_python_generators() -> Iterator[None]:
 
 
 def _generator_states() -> tuple[Any, ...]:
-    cuda = torch.cuda.get_rng_state().numpy().tobytes() if torch.cuda.is_initialized() else b""
+    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    states = [state.numpy().tobytes() for state in (torch.get_rng_state(), *gpus)]
     _, key, position, *_ = np.random.get_state()  # noqa: NPY002
-    return torch.get_rng_state().numpy().tobytes(), cuda, np.asarray(key).tobytes(), position, random.getstate()
+    return *states, np.asarray(key).tobytes(), position, random.getstate()

@@ -152,7 +152,11 @@ class _BatchStretch:
         """Return the index of the image that each row belongs to."""
         if self.samples is not None:
             return self.samples
-        return torch.arange(self.rows) if self.batch > 1 else torch.zeros(self.rows, dtype=torch.long)
+        return (
+            torch.arange(self.rows, device="cpu")
+            if self.batch > 1
+            else torch.zeros(self.rows, dtype=torch.long, device="cpu")
+        )
 
     def __call__(self, tensor: Tensor, growth: BatchGrowth | None) -> Tensor:
         """Return the tensor with an entry for each row where it had one for each image."""

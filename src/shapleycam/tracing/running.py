@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from shapleycam.errors import ModelError, ShapleyCamError
+from shapleycam.gpu_failures import is_out_of_memory
 from shapleycam.models.wrappers import held_network_name, suggest_network
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 from shapleycam.tracing.interrupts import restore_when_interrupted
@@ -37,9 +37,9 @@ def run(
     """
     try:
         return extra.call(model, images if own_images else images.clone())
-    except (ShapleyCamError, torch.cuda.OutOfMemoryError):
-        raise
     except Exception as error:
+        if isinstance(error, ShapleyCamError) or is_out_of_memory(error):
+            raise
         reason = type_and_first_line(error).rstrip(": ")
         message = f"the model raised {reason}, for images of shape {tuple(images.shape)}"
         if purpose:

@@ -20,6 +20,7 @@ import torch
 from torch.utils import checkpoint
 
 from shapleycam.process_switches import ProcessSwitch
+from shapleycam.tracing.float32_precision import full_float32
 
 AUTOCAST_DEVICES = ("cpu", "cuda", "mps", "xpu")
 _CHECKPOINT_GENERATORS = (
@@ -35,9 +36,9 @@ _replaced: list[tuple[Any, str, Any]] = []
 
 
 @contextmanager
-def without_autocast() -> Iterator[None]:
-    """Compute in the precision of the tensors, on whatever device the caller's autocast is enabled."""
-    with ExitStack() as disabled:
+def in_full_precision() -> Iterator[None]:
+    """Compute in the precision of the tensors, whatever autocast and float32 arithmetic the caller has enabled."""
+    with full_float32(), ExitStack() as disabled:
         for device in AUTOCAST_DEVICES:
             if torch.is_autocast_enabled(device):
                 disabled.enter_context(torch.autocast(device, enabled=False))

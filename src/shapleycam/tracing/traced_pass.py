@@ -101,7 +101,7 @@ class TracedPasses:
             activations.append(activation_in(value, self.layer).detach().clone())
             return value
 
-        model, extra = self.copied, self.extra.rows(torch.arange(count))
+        model, extra = self.copied, self.extra.rows(torch.arange(count, device="cpu"))
         layer = model.get_submodule(self.layer)
         with run_context(model), reseed(seed) as random_use, intercept_calls({layer: keep_activation}, layer):
             output = self.select(run(model, self.images[:count], extra))
@@ -141,7 +141,9 @@ class TracedPasses:
     def _check_ran_once(self, start: _GraphStart) -> None:
         if len(start.outputs) == 1:
             return
-        enclosing_calls(self.copied, self.layer, self.images[:1], self.extra.rows(torch.zeros(1, dtype=torch.long)))
+        enclosing_calls(
+            self.copied, self.layer, self.images[:1], self.extra.rows(torch.zeros(1, dtype=torch.long, device="cpu"))
+        )
         raise LayerError(f"layer {self.layer!r} runs another number of times for other images; choose another layer")
 
     def _check_numbers(self, activation: Tensor, output: Any) -> None:

@@ -58,9 +58,9 @@ def box(corners: Any = None) -> Utility:
 
 def _check_boxes(corners: Any) -> Tensor:
     """Return the user's boxes as (1 or b, 4)."""
-    numbers = torch.as_tensor(corners)
+    numbers = torch.as_tensor(corners, device="cpu")
     is_complete = numbers.numel() % 4 == 0 and numbers.numel() > 0
-    boxes = torch.as_tensor(corners, dtype=torch.float32).reshape(-1, 4) if is_complete else None
+    boxes = torch.as_tensor(corners, dtype=torch.float32, device="cpu").reshape(-1, 4) if is_complete else None
     if boxes is None or not bool((boxes[:, 2:] > boxes[:, :2]).all()):
         shown = numbers.tolist()
         raise OptionError(f"the box is {shown}; expected (left, top, right, bottom), or (b, 4) for one an image")

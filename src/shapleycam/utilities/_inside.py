@@ -55,7 +55,7 @@ def inside(mask: Any = None, utility: str | Utility | Function = "rest") -> Util
 
 def _mask_weights(mask: Any) -> Tensor:
     """Return the user's mask as weights (1 or b, H, W) of 0 and 1."""
-    tensor = torch.as_tensor(mask)
+    tensor = torch.as_tensor(mask, device="cpu")
     if tensor.dim() not in {2, 3} or tensor.is_complex():
         raise OptionError(f"the mask has shape {tuple(tensor.shape)}; expected (H, W), or (b, H, W) for one an image")
     weights = (tensor != 0).float().reshape(-1, *tensor.shape[-2:])

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from shapleycam.errors import OptionError, ShapleyCamError, TargetError
+from shapleycam.gpu_failures import is_out_of_memory
 from shapleycam.precision import widened
 from shapleycam.tracing.nested import is_empty
 from shapleycam.tracing.selected_output import UtilityInput
@@ -111,9 +112,9 @@ class Utility:
         precise = widened(output) if isinstance(output, torch.Tensor) else output
         try:
             value = self.function(precise, target, *self._data(samples))
-        except (ShapleyCamError, torch.cuda.OutOfMemoryError):
-            raise
         except Exception as error:
+            if isinstance(error, ShapleyCamError) or is_out_of_memory(error):
+                raise
             empty = [str(row) for row, part in enumerate(_rows(output, len(target))) if is_empty(part)]
             if not empty:
                 raise

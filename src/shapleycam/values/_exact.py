@@ -54,7 +54,7 @@ def exact(game: Game) -> ShapleyValues:
     joined, left = _weights(n)
     total = torch.zeros(len(game.activation), n, dtype=precise, device=game.activation.device)
     for start in range(0, 2**n, _AT_ONCE):
-        inside = members(torch.arange(start, min(start + _AT_ONCE, 2**n)), n)
+        inside = members(torch.arange(start, min(start + _AT_ONCE, 2**n), device="cpu"), n)
         sizes = inside.sum(1)
         weights = torch.where(inside, joined[sizes][:, None], -left[sizes][:, None])
         total += game.value(inside).to(precise) @ weights.to(total.device, precise)
@@ -63,11 +63,13 @@ def exact(game: Game) -> ShapleyValues:
 
 def members(numbers: Int[Tensor, " s"], n: int) -> Bool[Tensor, "s n"]:
     """Return coalitions by number: player j takes part where bit j is set."""
-    return (numbers[:, None] >> torch.arange(n)) % 2 == 1
+    return (numbers[:, None] >> torch.arange(n, device="cpu")) % 2 == 1
 
 
 def _weights(n: int) -> tuple[Float[Tensor, " sizes"], Float[Tensor, " sizes"]]:
     """Return by coalition size the weight of v(S) for a member of S, and the (negated) one for a player outside."""
     joined = [0.0] + [1 / (size * comb(n, size)) for size in range(1, n + 1)]
     left = [1 / ((n - size) * comb(n, size)) for size in range(n)] + [0.0]
-    return torch.tensor(joined, dtype=torch.float64), torch.tensor(left, dtype=torch.float64)
+    return torch.tensor(joined, dtype=torch.float64, device="cpu"), torch.tensor(
+        left, dtype=torch.float64, device="cpu"
+    )

@@ -46,7 +46,7 @@ class Interactions:
     def strongest(self, index: int = 0, count: int = 10) -> list[tuple[int, int, float]]:
         """Return the pairs of largest size in one image: player, player, interaction."""
         n = self.pairs.shape[1]
-        first, second = torch.triu_indices(n, n, 1)
+        first, second = torch.triu_indices(n, n, 1, device="cpu")
         effects = self.pairs[index][first, second]
         largest = effects.abs().topk(min(count, len(effects))).indices.tolist()
         return [(int(first[pair]), int(second[pair]), float(effects[pair])) for pair in largest]
@@ -131,23 +131,23 @@ def _activation_of_player(game: Game, player: int) -> Float[Tensor, "b *shape"]:
 def _paths(n: int) -> Int[Tensor, "orders m"]:
     """Return orders of n players (and, for an odd n, one that does nothing) in which each two are neighbours once."""
     m = n + n % 2
-    zigzag = torch.tensor([(step + 1) // 2 * (1 if step % 2 else -1) for step in range(m)])
-    return (zigzag + torch.arange(m // 2)[:, None]) % m
+    zigzag = torch.tensor([(step + 1) // 2 * (1 if step % 2 else -1) for step in range(m)], device="cpu")
+    return (zigzag + torch.arange(m // 2, device="cpu")[:, None]) % m
 
 
 def _round(game: Game, generators: list[torch.Generator]) -> Float[Tensor, "b n n"]:
     """Return one estimate of every pair of every image."""
     n, paths = game.n_players, _paths(game.n_players)
     orders, m = paths.shape
-    order = torch.stack([torch.randperm(m, generator=generator)[paths] for generator in generators])
+    order = torch.stack([torch.randperm(m, generator=generator, device="cpu")[paths] for generator in generators])
     ranks = order.argsort(2)[:, :, None]  # of each player in each order
-    first = ranks < torch.arange(m + 1)[:, None]
-    skipping = first[:, :, : m - 1] | (ranks == torch.arange(1, m)[:, None])
+    first = ranks < torch.arange(m + 1, device="cpu")[:, None]
+    skipping = first[:, :, : m - 1] | (ranks == torch.arange(1, m, device="cpu")[:, None])
     inside = torch.cat([first, skipping], 2)[..., :n]
     worth = game.value(inside.flatten(1, 2)).unflatten(1, (orders, 2 * m)).to(accurate(game.activation.device))
     first_worth, skipping_worth = worth.split([m + 1, m - 1], 2)
     together = first_worth[..., 2:] - first_worth[..., 1:-1] - skipping_worth + first_worth[..., :-2]
     pairs = torch.zeros(len(order), m, m, dtype=together.dtype, device=together.device)
-    image = torch.arange(len(order))[:, None, None]
+    image = torch.arange(len(order), device="cpu")[:, None, None]
     pairs[image, order[..., :-1], order[..., 1:]] = together
     return (pairs + pairs.mT)[:, :n, :n]

@@ -73,8 +73,8 @@ def _too_few(evaluations: int, n: int) -> OptionError:
 def _coalitions(pairs: int, n: int, seed: int) -> Bool[Tensor, "s n"]:
     """Return random coalitions of sizes 1 to n - 1, followed by their complements."""
     generator = torch.Generator().manual_seed(seed)
-    sizes = torch.arange(1, n)
+    sizes = torch.arange(1, n, device="cpu")
     drawn = torch.multinomial(1 / (sizes * (n - sizes)), pairs, replacement=True, generator=generator)
-    ranks = torch.rand(pairs, n, generator=generator).argsort(1).argsort(1)
+    ranks = torch.rand(pairs, n, generator=generator, device="cpu").argsort(1).argsort(1)
     inside = ranks < sizes[drawn][:, None]
     return torch.cat([inside, ~inside])

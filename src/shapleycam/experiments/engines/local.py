@@ -86,7 +86,8 @@ def prepare_ahead(
         generator=torch.Generator(),  # workers' seeds are drawn from it; without it from the caller's random state
     )
     try:
-        with _signals_held_back():
+        # DataLoader draws a seed on the default device; workers inherit that, and cannot use this process's GPU.
+        with torch.device("cpu"), _signals_held_back():
             prepared_items = iter(loader)
         yield from prepared_items
     except RuntimeError as error:

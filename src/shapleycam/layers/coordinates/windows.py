@@ -132,7 +132,9 @@ def _at_centres(coordinates: Coordinates, dim: int, window: _Window) -> Coordina
     count = coordinates.shape[dim]
     if count == 1:
         return coordinates.index_select(dim, torch.zeros_like(window.centres, dtype=torch.long))
-    same = len(window.centres) == count and bool((window.centres == torch.arange(count).to(window.centres)).all())
+    same = len(window.centres) == count and bool(
+        (window.centres == torch.arange(count, device="cpu").to(window.centres)).all()
+    )
     if same and not bool(window.half.any()):
         return coordinates
     steps = int(window.half.max().ceil())

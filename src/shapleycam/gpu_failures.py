@@ -1,0 +1,67 @@
+"""Errors of the device and not of the model: its memory is full, or it does not answer any more."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+
+from shapleycam.errors import OptionError
+from shapleycam.wording import first_line
+
+_FULL = re.compile(
+    r"out of memory|can't allocate memory|not enough memory|(CUBLAS|CUDNN|CUSOLVER)_STATUS_(ALLOC_FAILED|NO_MEMORY)",
+    re.IGNORECASE,
+)
+"""What PyTorch, cuBLAS and cuDNN say where memory is full; they have no error class in common."""
+_FAILED = re.compile(r"CUDA error|device-side assert|CUDNN_STATUS_(EXECUTION_FAILED|INTERNAL_ERROR)", re.IGNORECASE)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory, a GPU's or the machine's, is full.
+
+    Examples:
+        >>> is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"))
+        True
+        >>> is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+        False
+    """
+    if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and _FULL.search(str(error)) is not None
+
+
+def describe_device_failure(error: BaseException) -> str | None:
+    """Return the one line for an error of the device, None for any other error.
+
+    Examples:
+        >>> describe_device_failure(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ..."))
+        "the memory is full (CUDA out of memory); use a smaller batch_size= or memory=, or device='cpu'"
+    """
+    reason = first_line(error).partition(". ")[0]
+    if is_out_of_memory(error):
+        return f"the memory is full ({reason}); use a smaller batch_size= or memory=, or device='cpu'"
+    if isinstance(error, RuntimeError) and _FAILED.search(str(error)):
+        return _failed(reason)
+    return None
+
+
+def refuse_failed_gpu() -> None:
+    """Refuse to go on where the GPU has failed: every further call would fail too, whatever the image.
+
+    Raises:
+        OptionError: the GPU does not work any more in this process.
+    """
+    if not torch.cuda.is_initialized():
+        return
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError as error:
+        raise OptionError(_failed(first_line(error))) from error
+
+
+def _failed(reason: str) -> str:
+    return (
+        f"the GPU failed ({reason}), and does nothing more for this process; start it again, with device='cpu' to see "
+        "whether the model is the cause: what a run has written is kept"
+    )
