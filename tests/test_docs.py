@@ -112,7 +112,8 @@ def test_links_lead_to_files_as_on_github(page):
 
 def test_formulas_are_shown_on_github_too():
     """Its Markdown takes a backslash away before a sign, so that \\, would be a comma; and a formula is in one line."""
-    text = re.sub(r"^```.*?^```$|`[^`\n]*`", "", "".join(TEXTS.values()), flags=re.DOTALL | re.MULTILINE)
+    pages = "".join(text for page, text in TEXTS.items() if not page.startswith("api/"))  # made of docstrings
+    text = re.sub(r"^```.*?^```$|`[^`\n]*`", "", pages, flags=re.DOTALL | re.MULTILINE)
     formulas = re.findall(r"\$\$.*?\$\$|\$[^$\n]+\$", text, flags=re.DOTALL)
     assert len(formulas) > 80
     assert not [line for line in text.splitlines() if line.count("$") % 2]
