@@ -1,4 +1,4 @@
-"""Is one method better than another? Paired differences over the images of a run, with 95 % bootstrap intervals.
+"""Is one method better than another? Paired differences over the images of a run, with 95% bootstrap intervals.
 
 python bench/claims.py RUN [RUN ...]     prints a Markdown table for each layer, as in docs/results.md
 """

@@ -379,6 +379,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=100)
     options = parser.parse_args()
     random.seed(0)
+    for number in (signal.SIGINT, signal.SIGHUP):  # which a job in the background may have been started to ignore
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     warnings.simplefilter("ignore", ShapleyCamWarning)
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), options.images, options.times)

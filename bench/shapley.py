@@ -210,7 +210,7 @@ def budgets(explainer: Explainer, photos: list[Path]) -> list[str]:
     lines = ["| what, forward pass included | photographs at a time | / forward pass, median | largest | budget |"]
     lines.append("|---|---|---|---|---|")
     for size in (1, 10):
-        for method, effort, budget in (("sampledshapley", "to 1 %", "2"), ("pathcam-h", "8 nodes", "1.2")):
+        for method, effort, budget in (("sampledshapley", "to 1%", "2"), ("pathcam-h", "8 nodes", "1.2")):
             shares = [included(explainer, part, method) for part in images.split(size)]
             figures = f"{statistics.median(shares):.2f} | {max(shares):.2f}"
             lines.append(f"| {method}, {effort} | {size} | {figures} | {budget} |")
@@ -224,7 +224,7 @@ def budgets(explainer: Explainer, photos: list[Path]) -> list[str]:
     )
     path = (
         f"Path with 8 nodes is {float(wrong.median()):.2%} (median; {float(wrong.max()):.2%} at most) from values "
-        "sampled to 0.5 %; the budget is 1.5 %."
+        "sampled to 0.5%; the budget is 1.5%."
     )
     return [*lines, "", took, path]
 
@@ -310,7 +310,7 @@ def main() -> None:
             "",
             *level_table(points, lambda p: p.evaluations, ""),
         ]
-    text += ["", "## Heads that ignore scale (error against values sampled to 0.2 %)", "", *scale_invariant(), ""]
+    text += ["", "## Heads that ignore scale (error against values sampled to 0.2%)", "", *scale_invariant(), ""]
     report("shapley.md", "\n".join(text))
 
 

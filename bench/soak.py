@@ -8,7 +8,7 @@ moment drawn at random (SIGALRM: not on Windows). After each round, when all thr
 (soak_samples.py).
 
 The exit code is 1 where a call did not end as it should, an answer changed, a switch of the process was not restored,
-memory is not flat within 1 % (median of the last quarter of the time against the second), or files or threads are not
+memory is not flat within 1% (median of the last quarter of the time against the second), or files or threads are not
 constant.
 """
 
@@ -169,7 +169,7 @@ with PyTorch's threads at {torch.get_num_threads()}, seed {seed}, commit {commit
 
 Measured after each round, when no call runs, {len(samples)} times: memory after glibc's `malloc_trim` (trimmed_mb,
 uss_mb), which gives back what the allocator keeps for later calls, and before it (rss_mb), of which nothing is asked.
-Flat means that the median of the last quarter of the time is within 1 % of that of the second quarter; files, threads
+Flat means that the median of the last quarter of the time is within 1% of that of the second quarter; files, threads
 and temporary files are to be the same. RSS (trimmed_mb) may fall: it counts pages of library files, which the kernel
 takes away where other processes need memory; USS (uss_mb) is the process's own. The slope is Theil and Sen's, from the
 second quarter on.

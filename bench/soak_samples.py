@@ -115,7 +115,7 @@ class Verdict:
 
 
 def verdicts(samples: Sequence[Sample]) -> list[Verdict]:
-    """Return what the samples say: memory and objects within 1 %, files and threads constant.
+    """Return what the samples say: memory and objects within 1%, files and threads constant.
 
     RSS counts pages of library files too, which the kernel takes away where other processes need memory: it may fall.
     """

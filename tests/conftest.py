@@ -16,6 +16,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read at import; without it a hub that cann
 os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own 15 lets the other worker of the tests starve its actors
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ Of the others the tests hand wrong types on purpose, to see what the user is tol
 """
 install_import_hook([f"shapleycam.{part}" for part in CHECKED], "beartype.beartype")
 
+settings.register_profile("shapleycam", deadline=None)  # no test depends on how busy the machine is
+settings.load_profile("shapleycam")
+
 QUIET = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
@@ -44,8 +48,9 @@ GROUPS = {
     "cli/test_by_ray.py": "processes",
     "web/": "browser",
     "report/test_reports_in_a_browser.py": "browser",
+    "docs_site/": "documentation",
 }
-"""Beginnings of files whose tests stay on one worker together: Ray's clusters, and the page's server with Chromium."""
+"""Beginnings of files whose tests stay on one worker: Ray's clusters, the page's server with Chromium, the site."""
 SINGLE = ("test_survey.py", "test_real_models.py")
 """Files whose tests are long and share no fixture, so that any worker may take any of them."""
 FIRST = (
@@ -67,6 +72,7 @@ SLOW = (
     *("game/test_structure_of_heads.py::test_the_structure_is_what_theory_says", "values/test_axioms.py"),
     *("metrics/test_metric_traps.py::test_every_metric_", "game/test_coalitions.py::test_real_networks"),
     *("web/test_parts.py::TestCommand", "cli/test_explain.py::TestPhotographs", "cli/test_compare.py", "test_docs.py"),
+    "docs_site/",
     *("cli/test_report_command.py", "test_public_names.py", "models/test_zero_shot.py", "tracing/test_threads.py"),
     *("tracing/test_attention.py", "game/test_structure_of_heads.py", "metrics/test_metric_oracles.py::test_road"),
     *("metrics/test_metric_options.py::test_the_package_has", "metrics/test_metric_traps.py::test_inside"),

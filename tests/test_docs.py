@@ -1,17 +1,14 @@
-"""What the documentation shows is run, and the site that is made of it is whole and loads nothing from elsewhere."""
+"""What the documentation shows is run; the site that is made of it: docs_site/."""
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
 import sys
-from html.parser import HTMLParser
-from importlib import import_module
 from pathlib import Path
 
 import pytest
+import torch
 import typer
 
 import shapleycam
@@ -42,8 +39,9 @@ def lines(page: str, *languages: str) -> list[str]:
     return [line.removeprefix("$ ") for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
-PYTHON = [page for page in TEXTS if blocks(page, "python") and page != "your-model.md"]
-"""your-model.md needs weights from hubs: test_readme.py runs it with stand-ins for them."""
+RUN_ELSEWHERE = ("your-model.md", "notebooks/")
+"""Run by test_readme.py, with stand-ins for weights from hubs, and by test_notebooks.py."""
+PYTHON = [page for page in TEXTS if blocks(page, "python") and not page.startswith(RUN_ELSEWHERE)]
 SHELL = [page for page in TEXTS if lines(page, "bash", "console")]
 
 
@@ -126,110 +124,34 @@ def test_the_gallery_is_of_the_table_of_methods():
     assert sum(path.stat().st_size for path in (DOCS / "images/gallery").iterdir()) < 1_000_000
 
 
-class Page(HTMLParser):
-    """What a browser loads for a page by itself, the pictures without a description, and the words of headings."""
-
-    LINKED = frozenset({"stylesheet", "icon", "manifest", "preload", "prefetch", "modulepreload", "preconnect"})
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.loaded: list[str] = []
-        self.nameless: list[str] = []
-        self.headings: list[str] = []
-        self.classes: set[str] = set()
-        self._in_heading = False
-        self.text = path.read_text(encoding="utf-8")
-        self.feed(self.text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        has = {name: value or "" for name, value in attrs}
-        self.classes.update(has.get("class", "").split(), [has.get("data-md-component", "")])
-        self.loaded += [has[name] for name in ("src", "srcset", "poster", "data") if name in has]
-        self.loaded += re.findall(r"url\(([^)]*)\)", has.get("style", ""))
-        if tag == "link" and self.LINKED & set(has.get("rel", "").split()):
-            self.loaded.append(has["href"])
-        if tag == "img" and not has.get("alt"):
-            self.nameless.append(has.get("src", ""))
-        if re.fullmatch("h[1-6]", tag):
-            self._in_heading = True
-
-    def handle_endtag(self, tag: str) -> None:
-        self._in_heading = self._in_heading and not re.fullmatch("h[1-6]", tag)
-
-    def handle_data(self, data: str) -> None:
-        if self._in_heading:
-            self.headings.append(data.strip())
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Path:
-    """The built site; a warning of the build is an error (with --quiet mkdocs would not count them)."""
-    out = tmp_path_factory.mktemp("docs") / "site"
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(out)]
-    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    built = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stderr + built.stdout
-    return out
-
-
-@pytest.fixture(scope="module")
-def pages(site) -> dict[str, Page]:
-    return {path.relative_to(site).as_posix(): Page(path) for path in site.rglob("*.html")}
-
-
-def elsewhere(urls: list[str]) -> list[str]:
-    """Return the addresses on other machines."""
-    return [url for url in urls if re.match(r"\s*['\"]?(\w+:)?//", url)]
-
-
-def test_pages_load_nothing_from_elsewhere(pages):
-    assert len(pages) > 20
-    assert not {name: addresses for name, page in pages.items() if (addresses := elsewhere(page.loaded))}
-
-
-def test_styles_load_nothing_from_elsewhere(site):
-    styles = [path.read_text(encoding="utf-8") for path in site.rglob("*.css")]
-    assert styles
-    assert not elsewhere([url for css in styles for url in re.findall(r"(?:url\(|@import\s+)([^);]*)", css)])
-
-
-WHERE_ASKED_FOR = {
-    "https://unpkg.com/mermaid": "mermaid",
-    "https://unpkg.com/resize-observer-polyfill": "",
-    "https://api.github.com/": "source",
-    "https://${": "source",
-    "https://clipboardjs.com/": "",
-}
-"""Addresses in the theme's script, and what on a page makes it load them: "" is nothing in any browser since 2020."""
-
-
-def test_scripts_load_nothing_from_elsewhere(site, pages):
-    scripts = [path.read_text(encoding="utf-8") for path in site.glob("assets/javascripts/bundle*.js")]
-    scripts += re.findall(r"<script[^>]*>(.*?)</script>", "".join(page.text for page in pages.values()), re.DOTALL)
-    addresses = {url for script in scripts for url in re.findall(r"https?://[^\s\"'`)]+", script)}
-    assert not [url for url in addresses if not url.startswith(tuple(WHERE_ASKED_FOR))]
-    asking_classes = {name for name in WHERE_ASKED_FOR.values() if name}
-    assert not {name: page.classes & asking_classes for name, page in pages.items() if page.classes & asking_classes}
-
-
-def test_every_picture_has_a_description(pages):
-    assert not {name: page.nameless for name, page in pages.items() if page.nameless}
-
-
-def public_names() -> list[str]:
-    """Return the public names of `shapleycam` and of its modules."""
-    names = [f"shapleycam.{name}" for name in shapleycam.__all__ if name != "__version__"]
-    for module in ("values", "utilities", "metrics", "experiments", "fidelity"):
-        exported = import_module(f"shapleycam.{module}").__all__
-        names += [f"shapleycam.{module}.{name}" for name in exported]
-    return names
-
-
-def test_every_public_name_is_in_the_reference(pages):
-    headings = {word for name, page in pages.items() if name.startswith("api/") for word in page.headings}
-    assert not [name for name in public_names() if name not in headings]
-
-
 def test_every_public_name_is_in_the_overview():
     named = TEXTS["api/index.md"]
     assert not [name for name in shapleycam.__all__ if f"`shapleycam.{name}`" not in named]
+
+
+def test_theory_says_the_numbers_of_its_figures(explainer, hopper):
+    import theory_figures
+
+    text = " ".join(TEXTS["theory.md"].split())
+
+    def said(words: str) -> list[float]:
+        """Return the numbers at the places of # in words that the page has."""
+        return [float(number) for number in re.search(words.replace("#", r"([\d.]*\d)"), text).groups()]
+
+    game = explainer.game(hopper, players=theory_figures.LABELS)
+    without, joined = game.value(torch.stack(theory_figures.the_coalitions()))[0].tolist()
+    shares = shapleycam.values.exact(game).values[0].tolist()
+    said_of_coalitions = said("four places is worth #;.* it is worth #, so that the chest adds #")
+    assert said_of_coalitions == pytest.approx([without, joined, joined - without], abs=0.02)
+    assert said("from # to # for the cap") == pytest.approx([min(shares), shares[1]], abs=0.02)
+    said_of_chest = said("the chest adds # to the coalition above, and # in the mean")
+    assert said_of_chest == pytest.approx([joined - without, shares[theory_figures.PLACE]], abs=0.02)
+
+    grand = float(game.grand[0])
+    explanations = explainer.compare(hopper, ["gradcam", "shapleycam"])
+    first, second = (float(explanation.values.sum()) for explanation in explanations.values())
+    assert said(r"v\(N\), which is #: gradcam divides # of it.* shapleycam #,") == pytest.approx(
+        [grand, first, second], abs=0.02
+    )
+    gaps = [100 * (1 - divided / grand) for divided in (first, second)]
+    assert said("a gap of #%, shapleycam .* a gap of #%") == pytest.approx(gaps, abs=0.6)

@@ -1,6 +1,12 @@
-"""Small pieces of English in messages and tables."""
+"""Small pieces of English in messages and tables, and how numbers are written in them.
+
+Every face (terminal, page, report, figures) writes a percentage as 24% and a negative number with the minus sign of the
+keyboard, so that what is copied from it is a number for every other program.
+"""
 
 from __future__ import annotations
+
+from math import isnan
 
 
 def counted(count: int, noun: str) -> str:
@@ -11,6 +17,44 @@ def counted(count: int, noun: str) -> str:
         ('1 image', '1,200 images')
     """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """Return a share as a percentage; one that is not 0 or 1 is never rounded to 0% or 100%.
+
+    Examples:
+        >>> percent(0.2416), percent(0.2416, 1), percent(0.0), percent(1.0)
+        ('24%', '24.2%', '0%', '100%')
+        >>> percent(0.0004), percent(0.9998), percent(0.9998, 1), percent(float("nan"))
+        ('<1%', '>99%', '>99.9%', 'undefined')
+    """
+    if isnan(share):
+        return "undefined"
+    step = 10.0**-digits
+    text = f"{100 * share:.{digits}f}"
+    if float(text) == 0:
+        return f"{0:.{digits}f}%" if share == 0 else f"<{step:.{digits}f}%" if share > 0 else f">-{step:.{digits}f}%"
+    return f">{100 - step:.{digits}f}%" if share < 1 and float(text) == 100 else f"{text}%"
+
+
+def number(value: float, digits: int = 4) -> str:
+    """Return a number with so many significant digits; zero has no sign.
+
+    Examples:
+        >>> number(0.231449), number(-1234.5678), number(-0.0)
+        ('0.2314', '-1235', '0')
+    """
+    return f"{value or 0.0:.{digits}g}"
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """Return a number with its sign and so many significant digits; zero has no sign.
+
+    Examples:
+        >>> signed(0.4776), signed(-0.4776), signed(0.0)
+        ('+0.478', '-0.478', '0')
+    """
+    return f"{value:+.{digits}g}" if value else "0"
 
 
 def first_line(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from PIL import Image
@@ -17,13 +18,14 @@ def test_the_papers_ten_methods_on_a_photograph(run, hopper, explainer, tmp_path
     ran = run("compare", hopper)
     assert (ran.code, ran.err) == (0, "")
     assert "academic gown" in ran.out
-    assert "grace_hopper_compare.png" in ran.out
+    file = "grace_hopper_academic-gown-400_compare.png"
+    assert file in ran.out
     comparison = explainer.compare(hopper, PAPER)
     rows = {line.split()[0]: line for line in ran.out.splitlines() if line.split()[0] in PAPER}
     assert list(rows) == PAPER
     for method, row in rows.items():
         assert row.rstrip().endswith(describe_evidence(comparison[method].values[0]))
-    with Image.open(tmp_path / "grace_hopper_compare.png") as picture:
+    with Image.open(tmp_path / file) as picture:
         picture.load()
         assert picture.format == "PNG"
         assert picture.width > 1.5 * picture.height  # two rows of five
@@ -31,7 +33,8 @@ def test_the_papers_ten_methods_on_a_photograph(run, hopper, explainer, tmp_path
 
 def test_without_arguments_shows_the_photograph_that_comes_along(run, tiny, tmp_path):
     assert run("compare", "--model", tiny, "--method", "gradcam").code == 0
-    assert (tmp_path / "grace_hopper_compare.png").is_file()
+    (file,) = tmp_path.glob("*.png")
+    assert re.fullmatch(r"grace_hopper_[a-z]+-\d_compare\.png", file.name)
 
 
 def test_json(run, tiny, hopper, tmp_path):
@@ -41,24 +44,26 @@ def test_json(run, tiny, hopper, tmp_path):
     document = json.loads(line)
     assert (document["class"], document["label"], document["layer"]) == (3, "stork", "activation")
     assert list(document["evidence"]) == ["gradcam", "pathcam"]
-    assert document["file"] == "maps/grace_hopper_compare.png"
+    assert document["file"] == "maps/grace_hopper_stork-3_compare.png"
     assert (tmp_path / document["file"]).is_file()
 
 
 def test_each_method_is_a_panel(run, tiny, hopper, tmp_path):
     def width(*methods: str) -> int:
         arguments = [word for method in methods for word in ("--method", method)]
-        run("compare", hopper, "--model", tiny, *arguments)
-        with Image.open(tmp_path / "grace_hopper_compare.png") as picture:
+        run("compare", hopper, "--model", tiny, *arguments, "--target", "stork")
+        with Image.open(tmp_path / "grace_hopper_stork-3_compare.png") as picture:
             return picture.width
 
-    assert width("gradcam", "pathcam", "hirescam") == pytest.approx(3 * width("gradcam"), rel=0.05)
+    assert width("gradcam") == 480 + 2 * 12  # alone
+    assert width("gradcam", "pathcam") == pytest.approx(1600 + 2 * 12, abs=2)  # several share a width
+    assert width("gradcam", "pathcam", "hirescam") == pytest.approx(1600 + 2 * 12, abs=2)
 
 
 def test_photograph_may_be_drawn_over_whole(run, tiny, hopper, tmp_path):
     def height(view: str) -> int:
-        run("compare", hopper, "--model", tiny, "--method", "gradcam", "--view", view)
-        with Image.open(tmp_path / "grace_hopper_compare.png") as picture:
+        run("compare", hopper, "--model", tiny, "--method", "gradcam", "--view", view, "--target", "stork")
+        with Image.open(tmp_path / "grace_hopper_stork-3_compare.png") as picture:
             return picture.height
 
     assert height("photo") > height("input")  # 512 x 600, against 32 x 32

@@ -265,7 +265,7 @@ def test_one_name_for_two_sets_of_weights_cannot_share_a_table(measured, run):
     run("evaluate", "photos", "--out", "other", "--model", "mine.py:network", "--method", "pathcam", "--workers", 0)
     ran = run("table", "run", "other")
     assert ran.code == 2
-    assert "mine.py:network: weights was" in ran.err
+    assert "mine.py:network: it has other weights" in ran.err
 
 
 def test_the_same_figures_twice_cannot_share_a_table(measured, run):
@@ -318,7 +318,7 @@ def test_reproduce_looks_at_the_folder_before_it_tries_a_network(photos, run, mo
     monkeypatch.setattr("shapleycam.models.zoo.load_network", None)
     ran = run("reproduce", "--imagenet", "photos", "--model", "vgg16", "--no-pretrained", "--limit", 2, "--out", "run")
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err.startswith("error: run holds results of another run: dataset.fingerprint was")
+    assert ran.err.startswith("error: run holds results of another run: the photographs are others:")
     assert "; protocol.preprocess was None, is {" in ran.err
     assert len(ran.err) < 1500
 
@@ -348,7 +348,7 @@ def test_running_means_of_the_display():
     # the mean of 0.1 and 0.3, and Student's 12.706 for two values x their deviation 0.1 √2 / √2
     printed = text.get()
     assert "20.00 ± 127.06" in printed
-    assert "half of Student's 95 % interval; the final table's interval is bootstrapped" in printed
+    assert "half of Student's 95% interval; the final table's interval is bootstrapped" in printed
 
 
 class TestPlan:

@@ -42,6 +42,18 @@ def read_documents(ran) -> list[dict]:
     return [json.loads(line) for line in ran.out.splitlines()]
 
 
+def question(document: dict) -> str:
+    """Return the class that a document explains, as file names have it."""
+    row = document["explained"][0]
+    return f"{row['label'].replace(' ', '-')}-{row['class']}"
+
+
+def only_picture(folder: Path) -> Image.Image:
+    """Open the only figure in a folder beside the photograph."""
+    (name,) = picture_names(folder) - {"photo.png"}
+    return open_png(folder / name)
+
+
 def printed_after(out: str, word: str) -> str:
     """Return what is printed after a word."""
     return re.search(rf"^  {re.escape(word)} +(.*)$", out, re.MULTILINE)[1]
@@ -68,11 +80,11 @@ class TestTour:
         assert list(percents)[:3] == list(expected)
         for word, label in zip(("explained", "  and 2", "  and 3"), expected, strict=True):
             assert printed_after(ran.stdout, word).startswith(f"{label} (class ")
-            assert "of the picture" in printed_after(ran.stdout, word)
-        assert printed_after(ran.stdout, "written") == "grace_hopper_shapleycam.png"
-        assert [path.name for path in tmp_path.iterdir()] == ["grace_hopper_shapleycam.png"]
-        panels = open_png(tmp_path / "grace_hopper_shapleycam.png")
-        assert panels.width > 2 * panels.height  # three upright pictures side by side
+            assert "of what the network sees" in printed_after(ran.stdout, word)
+        assert printed_after(ran.stdout, "written") == "grace_hopper_top3_shapleycam.png"
+        assert [path.name for path in tmp_path.iterdir()] == ["grace_hopper_top3_shapleycam.png"]
+        panels = open_png(tmp_path / "grace_hopper_top3_shapleycam.png")
+        assert panels.width > 1.5 * panels.height  # three upright pictures side by side
 
 
 class TestPhotographs:
@@ -88,8 +100,10 @@ class TestPhotographs:
         )
         assert printed_after(ran.out, "layer") == "bn2 of efficientnet_lite0"
         assert printed_after(ran.out, "curvature").startswith(f"{expected.curvature[0]:.2f}: some of the score")
-        assert printed_after(ran.out, "written") == "grace_hopper_shapleycam.png"
-        assert open_png(tmp_path / "grace_hopper_shapleycam.png").size == (512, 600)
+        assert printed_after(ran.out, "written") == "grace_hopper_academic-gown-400_shapleycam.png"
+        figure = open_png(tmp_path / "grace_hopper_academic-gown-400_shapleycam.png")
+        assert figure.width == 512 + 2 * 12  # the photograph as it is, between margins
+        assert figure.height > 600
 
     def test_json_agrees_with_the_library(self, run, hopper, photos, explainer):
         chosen = [hopper, photos[0], photos[4]]
@@ -110,7 +124,8 @@ class TestPhotographs:
             probabilities = explanation.output[index].softmax(0)
             assert [top["class"] for top in document["top"]] == probabilities.argsort(descending=True)[:5].tolist()
             assert document["top"][0]["probability"] == pytest.approx(float(probabilities.max()), abs=1e-5)
-            assert document["files"] == [f"{chosen[index].stem}_{method}.png" for method in methods]
+            stem = f"{chosen[index].stem}_{question(document)}"
+            assert document["files"] == [f"{stem}_{method}.png" for method in methods]
             assert all(Path(file).is_file() for file in document["files"])
 
     def test_kinds_that_people_have(self, run, hopper, tmp_path):
@@ -129,7 +144,10 @@ class TestPhotographs:
         documents = dict(zip(names, read_documents(run("explain", *names, "--json", "--out", "maps")), strict=True))
         assert documents["rotated.png"]["explained"][0]["values"] == documents["upright.png"]["explained"][0]["values"]
         sizes = {name: open_png(tmp_path / documents[name]["files"][0]).size for name in names}
-        assert sizes == {**dict.fromkeys(names, (256, 300)), "narrow.png": (1, 300)}
+        narrow = sizes.pop("narrow.png")
+        assert len(set(sizes.values())) == 1
+        assert sizes["upright.png"][0] == narrow[0] == 480 + 2 * 12  # what is smaller is enlarged
+        assert narrow[1] - sizes["upright.png"][1] == pytest.approx(2 * 480 - 480 * 300 / 256, abs=30)
 
     def test_folders(self, run, tiny, photo, tmp_path):
         (tmp_path / "deep/er").mkdir(parents=True)
@@ -152,8 +170,9 @@ class TestPhotographs:
         documents = read_documents(run("explain", *names, "--model", tiny, "--json", "--quiet", "--save"))
         files = [file for document in documents for file in document["files"]]
         assert len({file.casefold() for file in files}) == 8
-        for number, document in enumerate(documents):
-            assert open_png(document["files"][0]).width == 40 + number
+        stems = ["x", "x-2", "x-2-2", "X-3"]
+        for stem, document in zip(stems, documents, strict=True):
+            assert document["files"][0] == f"{stem}_{question(document)}_shapleycam.png"
 
     @linux_only  # macOS takes these two names for one
     def test_names_of_two_spellings_do_not_overwrite_each_other_on_other_systems(self, run, tiny, photo):
@@ -162,8 +181,8 @@ class TestPhotographs:
             Path(name).write_bytes(photo.read_bytes())
         documents = read_documents(run("explain", *names, "--model", tiny, "--json", "--quiet"))
         assert [document["files"][0] for document in documents] == [
-            "caf\u00e9_shapleycam.png",
-            "cafe\u0301-2_shapleycam.png",
+            f"caf\u00e9_{question(documents[0])}_shapleycam.png",
+            f"cafe\u0301-2_{question(documents[1])}_shapleycam.png",
         ]
 
     @linux_only
@@ -177,7 +196,7 @@ class TestPhotographs:
         photo.rename("[red]a:dog:.png")
         ran = run("explain", "[red]a:dog:.png", "--model", tiny)
         assert ran.out.splitlines()[0] == "[red]a:dog:.png"
-        assert printed_after(ran.out, "written") == "[red]a:dog:_shapleycam.png"
+        assert printed_after(ran.out, "written").startswith("[red]a-dog-_")
 
 
 class TestOptions:
@@ -205,7 +224,8 @@ class TestOptions:
     def test_methods_are_drawn_in_the_order_asked_and_once(self, run, tiny, photo):
         arguments = ["--method", "pathcam-h", "--method", "gradcam", "--method", "pathcam-h"]
         (document,) = read_documents(run("explain", photo, "--model", tiny, *arguments, "--json", "--quiet"))
-        assert document["files"] == ["photo_pathcam-h.png", "photo_gradcam.png"]
+        stem = f"photo_{question(document)}"
+        assert document["files"] == [f"{stem}_pathcam-h.png", f"{stem}_gradcam.png"]
         assert list(document["explained"][0]["values"]) == ["pathcam-h", "gradcam"]
 
     def test_the_papers_ten_methods(self, run, tiny, photo):
@@ -219,7 +239,8 @@ class TestOptions:
         (document,) = read_documents(run("explain", photo, "--model", tiny, "--method", "all", "--json", "--quiet"))
         names = {method.name for method in shapleycam.methods()}
         assert set(document["explained"][0]["values"]) == names
-        assert picture_names(tmp_path) - {"photo.png"} == {f"photo_{name}.png" for name in names}
+        expected = {f"photo_{question(document)}_{name}.png" for name in names}
+        assert picture_names(tmp_path) - {"photo.png"} == expected
 
     def test_nodes_and_utility_reach_the_library(self, run, tiny, photo, tmp_path):
         arguments = ("--utility", "probability", "--method", "pathcam-h", "--nodes", 3, "--layer", "convolution")
@@ -256,33 +277,36 @@ class TestOptions:
 
     def test_out_is_made_where_it_is_missing(self, run, tiny, photo, tmp_path):
         ran = run("explain", photo, "--model", tiny, "--out", "maps/today", "--quiet")
-        assert printed_after(ran.out, "written") == "maps/today/photo_shapleycam.png"
-        assert picture_names(tmp_path / "maps/today") == {"photo_shapleycam.png"}
+        (name,) = picture_names(tmp_path / "maps/today")
+        assert name.endswith("_shapleycam.png")
+        assert printed_after(ran.out, "written") == f"maps/today/{name}"
         assert picture_names(tmp_path) == {"photo.png"}
 
     def test_save_keeps_the_numbers(self, run, tiny, photo):
         (document,) = read_documents(run("explain", photo, "--model", tiny, "--save", "--json", "--quiet"))
-        assert document["files"] == ["photo_shapleycam.png", "photo_shapleycam.npz"]
-        explanation = shapleycam.Explanation.load("photo_shapleycam.npz")
+        stem = f"photo_{question(document)}_shapleycam"
+        assert document["files"] == [f"{stem}.png", f"{stem}.npz"]
+        explanation = shapleycam.Explanation.load(f"{stem}.npz")
         assert explanation.values[0].tolist() == document["explained"][0]["values"]["shapleycam"]
         assert explanation.overlay().size == (80, 60)
 
     def test_save_keeps_the_numbers_of_each_class(self, run, tiny, photo):
         (document,) = read_documents(run("explain", photo, "--model", tiny, "--save", "--top", 2, "--json", "--quiet"))
         first, second = (row["class"] for row in document["explained"])
-        assert document["files"][1:] == ["photo_shapleycam.npz", f"photo_shapleycam_{second}.npz"]
+        names = [f"photo_{row['label']}-{row['class']}_shapleycam.npz" for row in document["explained"]]
+        assert document["files"] == ["photo_top2_shapleycam.png", *names]
         classes = [int(shapleycam.Explanation.load(file).target) for file in document["files"][1:]]
         assert classes == [first, second]
 
     def test_view_of_the_networks_input(self, run, tiny, photo, tmp_path):
         run("explain", photo, "--model", tiny, "--view", "input")
-        assert open_png(tmp_path / "photo_shapleycam.png").size == (32, 32)
+        assert only_picture(tmp_path).height > 480  # the input is square, and enlarged to 480 pixels
 
     def test_photograph_is_drawn_over_where_the_crop_is_known(self, run, tiny, photo, tmp_path):
-        run("explain", photo, "--model", tiny)
-        assert open_png(tmp_path / "photo_shapleycam.png").size == (80, 60)
-        assert run("explain", photo, "--model", "tiny.py:by_function").code == 0
-        assert open_png(tmp_path / "photo_shapleycam.png").size == (32, 32)
+        run("explain", photo, "--model", tiny, "--target", 2, "--out", "known")
+        run("explain", photo, "--model", "tiny.py:by_function", "--target", 2, "--out", "unknown")
+        heights = [only_picture(tmp_path / folder).height for folder in ("known", "unknown")]
+        assert heights[1] - heights[0] == pytest.approx(480 - 360, abs=60)  # 32 x 32 and 80 x 60, 480 pixels wide
 
     def test_view_of_a_photograph_in_which_the_crop_is_not_known(self, refused, tiny, photo):
         message = refused("explain", photo, "--model", "tiny.py:by_function", "--view", "photo")
@@ -373,7 +397,7 @@ class TestUnreadablePhotographs:
         assert len(message) == len(unreadable)
         for path, reason in unreadable.items():
             assert sum(line.startswith(f"error: {path}: {reason}") for line in message) == 1
-        assert picture_names(tmp_path / "maps") == {"photo_shapleycam.png", "last_shapleycam.png"}
+        assert sorted(name.split("_")[0] for name in picture_names(tmp_path / "maps")) == ["last", "photo"]
 
     def test_json_has_a_line_for_each(self, run, tiny, photo, unreadable):
         ran = run("explain", *unreadable, photo, "--model", tiny, "--json")
@@ -381,7 +405,7 @@ class TestUnreadablePhotographs:
         assert documents.keys() == {*unreadable, str(photo)}
         for path, reason in unreadable.items():
             assert documents[path]["error"].startswith(f"{path}: {reason}")
-        assert documents[str(photo)]["files"] == ["photo_shapleycam.png"]
+        assert documents[str(photo)]["files"] == [f"photo_{question(documents[str(photo)])}_shapleycam.png"]
 
     def test_alone(self, run, tiny):
         ran = run("explain", "missing.jpg", "--model", tiny)
@@ -490,7 +514,9 @@ class TestOutput:
             raise OSError(ENOSPC, "No space left on device")
 
         monkeypatch.setattr(os, "fsync", full)
-        message = refused("explain", photo, "--model", tiny, "--out", "maps")
-        expected = "maps/photo_shapleycam.png: cannot be written (No space left on device); nothing was left there"
+        message = refused("explain", photo, "--model", tiny, "--target", "heron", "--out", "maps")
+        expected = (
+            "maps/photo_heron-2_shapleycam.png: cannot be written (No space left on device); nothing was left there"
+        )
         assert message == expected
         assert not list((tmp_path / "maps").iterdir())

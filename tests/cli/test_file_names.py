@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shapleycam.cli.output_names import output_stem, unique_stems
+from shapleycam.output_names import class_part, output_stem, stem_limit, unique_stems
 from shapleycam.experiments import Store
 from shapleycam.printable import printable_name
 
@@ -45,6 +46,11 @@ def spelled(name: str) -> str:
     return rf"phot\xf6s/{name}"
 
 
+def portable(spelling: str) -> str:
+    """Return the stem of a photograph's files, without what Windows refuses."""
+    return re.sub(r'[<>:"/\\|?*]', "-", spelling.removesuffix(".png"))
+
+
 def strict(text: str) -> str:
     """Return a text that has no lone surrogate, so that any program reads it."""
     text.encode()
@@ -59,7 +65,8 @@ def test_explain(run, tiny, photos):
     assert images.keys() == {*map(spelled, NAMES.values()), spelled(BROKEN)}
     assert strict(images[spelled(BROKEN)]["error"]).startswith(spelled(f"{BROKEN}: not an image"))
     for name in NAMES.values():
-        stem = name.removesuffix(".png")
+        (row,) = images[spelled(name)]["explained"]
+        stem = f"{portable(name)}_{row['label']}-{row['class']}"
         assert images[spelled(name)]["files"] == [f"maps/{stem}_shapleycam.png", f"maps/{stem}_shapleycam.npz"]
         for file in images[spelled(name)]["files"]:
             assert Path(file).stat().st_size > 0
@@ -81,10 +88,9 @@ def test_one_photograph(run, tiny, photos, command):
         assert ran.code == 0, ran.err
         document = json.loads(ran.out)
         assert strict(document["image"]).endswith(spelled(spelling))
-        assert Path(document.get("file") or document["written"]) == Path(
-            f"{spelling.removesuffix('.png')}_{command}.png"
-        )
-        assert Path(document.get("file") or document["written"]).is_file()
+        file = document.get("file") or document["written"]
+        assert re.fullmatch(rf"{re.escape(portable(spelling))}_[a-z]+-\d_{command}\.png", file)
+        assert Path(file).is_file()
 
 
 def test_fidelity(run, tiny, photos):
@@ -156,8 +162,8 @@ class TestStems:
         names = ["é" * 120 + ".png", "é" * 120 + "2.png", os.fsdecode(b"\xe9" * 200 + b".png")]
         stems = [output_stem(Path(name)) for name in names]
         assert len(set(stems)) == 3
-        assert all(len(stem.encode()) <= 159 for stem in stems)
-        assert stems[0].startswith("é" * 75 + "-")
+        assert all(len(stem.encode()) <= 138 for stem in stems)
+        assert stems[0].startswith("é" * 64 + "-")
 
     def test_many_of_one_name_take_no_time(self):
         photos = [Path(f"{number}/image.png") for number in range(20_000)]
@@ -168,7 +174,48 @@ class TestStems:
         Image.new("RGB", (40, 40)).save(tmp_path / name)
         ran = run("explain", name, "--model", tiny, "--quiet")
         assert ran.code == 0, ran.err
-        assert Path(f"{output_stem(Path(name))}_shapleycam.png").is_file()
+        (file,) = (file for file in Path().iterdir() if file.name.startswith(output_stem(Path(name))))
+        assert file.name.endswith("_shapleycam.png")
+
+    @pytest.mark.parametrize("longest", [255, 143])  # of most disks, and of eCryptfs
+    def test_names_are_no_longer_than_the_disk_allows(self, monkeypatch, longest):
+        monkeypatch.setattr(os, "pathconf", lambda *_: longest)
+        stems = unique_stems([Path(f"{folder}/{'é' * 120}.png") for folder in range(1000)], stem_limit(Path()))
+        words = class_part(99_999, "犬" * 200)
+        for stem in stems.values():
+            assert len(f"{stem}_{words}-not-{words}_interactions.png".encode()) <= longest
+        assert len({stem.casefold() for stem in stems.values()}) == 1000
+
+    def test_where_the_system_does_not_say_it_is_255(self, monkeypatch):
+        monkeypatch.delattr(os, "pathconf")
+        assert stem_limit(Path()) == 138
+
+    @pytest.mark.parametrize(
+        ("label", "expected"),
+        [
+            ("academic gown", "academic-gown-7"),
+            ("crane (bird)", "crane-bird-7"),
+            ("AC/DC: a <band>", "AC-DC-a-band-7"),
+            ("../../etc/passwd", "etc-passwd-7"),
+            ("कुत्ता", "कुत्ता-7"),
+            ("caf\u0065\u0301", "caf\u00e9-7"),
+            ("line\nbreak\u202e", "line-break-7"),
+            ("\ud800", "class-7"),
+            ("", "class-7"),
+            ("class 7", "class-7"),
+        ],
+    )
+    def test_a_class_is_a_part_of_a_name(self, label, expected):
+        assert class_part(7, label) == expected
+
+    def test_the_other_class_is_in_the_name(self, run, tiny, hopper):
+        for against, other in (("stork", "stork-3"), ("0", "cat-0")):
+            ran = run(
+                "explain", hopper, "--model", tiny, "--target", "heron", "--against", against, "--json", "--quiet"
+            )
+            assert json.loads(ran.out)["files"] == [f"grace_hopper_heron-2-not-{other}_shapleycam.png"]
+        ran = run("compare", hopper, "--model", tiny, "--target", "dog", "--against", "cat", "--json", "--quiet")
+        assert json.loads(ran.out)["file"] == "grace_hopper_dog-1-not-cat-0_compare.png"
 
 
 class TestPathsThatAreRefused:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from PIL import Image
 
@@ -24,7 +26,7 @@ def measured(run, tiny, photos):
     """A finished run of a user's own network on the photographs."""
     (photos / "broken.png").unlink()
     options = ("--model", tiny, "--method", "gradcam", "--method", "layercam", "--metric", "complexity", "--quiet")
-    assert run("evaluate", photos, *options, "--out", "first run").code == 0
+    assert run("evaluate", photos.name, *options, "--out", "first run").code == 0
     return "first run"
 
 
@@ -58,7 +60,9 @@ def test_options_are_those_of_compare(run, tiny, photos, tmp_path):
 
 def test_a_run_is_named_after_and_its_own_model_runs_only_if_asked(run, tiny, measured, tmp_path):
     ran = run("report", measured)
-    assert (ran.code, ran.err) == (0, "")
+    assert ran.code == 0
+    assert ran.err.startswith("note: the report has no maps, or not all: model ")
+    assert ran.err.count("\n") == 1
     assert ran.out.startswith("written first run.html (")
     page = (tmp_path / "first run.html").read_text()
     assert f"model {tiny} is code of its user&#39;s own, which is run only if asked: give --model {tiny}" in page
@@ -68,6 +72,37 @@ def test_a_run_is_named_after_and_its_own_model_runs_only_if_asked(run, tiny, me
     assert "Maps are not shown" not in shown
     assert run("report", measured, "--maps", 0).code == 0
     assert "Maps were not asked for" in (tmp_path / "first run.html").read_text()
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_maps_are_made_from_another_folder(run, tiny, measured, tmp_path, monkeypatch, moved):
+    """A relative path is one of the folder where the run was started, or beside a run that was copied."""
+    project = tmp_path
+    if moved:
+        project = tmp_path / "elsewhere"
+        project.mkdir()
+        for name in ("photos", measured):
+            (tmp_path / name).rename(project / name)
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(tmp_path / "tiny.py", other)
+    (other / "photos").mkdir()  # a folder of the same name, with other photographs
+    Image.new("RGB", (40, 40)).save(other / "photos/black.png")
+    monkeypatch.chdir(other)
+    ran = run("report", project / measured, "--model", tiny, "--maps", 1, "--out", "maps.html")
+    assert (ran.code, ran.err) == (0, "")
+    assert (other / "maps.html").read_text().count("heatmap of") == 2
+
+
+def test_photographs_that_are_not_found_are_asked_for_in_the_terminal(run, tiny, measured, photos, tmp_path):
+    photos.rename(tmp_path / "moved")
+    ran = run("report", measured, "--model", tiny)
+    assert ran.code == 0
+    assert ran.err.startswith(f"note: the report has no maps, or not all: {photos}: no such file or folder")
+    assert ran.err.endswith("; say with --data where the photographs are\n")
+    assert run("report", measured, "--model", tiny, "--quiet").err == ""
+    found = run("report", measured, "--model", tiny, "--data", "moved")
+    assert (found.code, found.err) == (0, "")
 
 
 def test_a_run_and_photographs_have_no_report_in_common(refused, measured):

@@ -22,8 +22,10 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    """Put back the handlers that a stopped command leaves ignoring its signals."""
+    """Let a test begin with Python's own handlers, which nohup takes away, and put back what there was before."""
     before = {name: signal.getsignal(getattr(signal, name)) for name in SIGNALS}
+    for name in SIGNALS:
+        signal.signal(getattr(signal, name), signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
     yield
     for name, handler in before.items():
         signal.signal(getattr(signal, name), handler)

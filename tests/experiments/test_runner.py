@@ -361,14 +361,14 @@ class TestChanged:
             picture(index, (64, 64)).save(data / f"{index}.bmp")
         run_evaluation(data, tmp_path / "out")
         (data / "0.bmp").write_bytes((data / "1.bmp").read_bytes())
-        with pytest.raises(OptionError, match=r"dataset\.fingerprint was"):
+        with pytest.raises(OptionError, match="the photographs are others"):
             run_evaluation(data, tmp_path / "out")
 
     def test_a_module_in_the_models_place(self, few, tmp_path):
         run_evaluation(few, tmp_path)
         changed = tiny_network()
         changed.model.features[4] = nn.ReLU()
-        with pytest.raises(OptionError, match=r"models\.tiny\.code was"):
+        with pytest.raises(OptionError, match=r"models\.tiny has other code"):
             run_evaluation(few, tmp_path, changed)
 
     def test_the_file_that_makes_the_model(self, few, tmp_path):
@@ -402,7 +402,7 @@ class TestRefusals:
         assert files(args[1]).items() >= {k: v for k, v in before.items() if k.startswith("parts/")}.items()
         text = str(caught.value)
         assert text.startswith(f"{args[1]} holds results of another run: ")
-        assert text.endswith("; choose another out=, or ask for the same again")
+        assert text.endswith("evaluate the same photographs with the same models and settings again")
         assert "\n" not in text
         return text
 
@@ -421,7 +421,7 @@ class TestRefusals:
         assert says in self.refused(few, out, protocol=replace(QUICK, **change))
 
     def test_of_other_weights_under_the_same_name(self, few, out):
-        assert "models.tiny.weights was '" in self.refused(few, out, tiny_network(1))
+        assert "models.tiny has other weights" in self.refused(few, out, tiny_network(1))
 
     def test_of_one_other_number_in_the_weights(self, few, out):
         network = tiny_network()
@@ -470,13 +470,13 @@ class TestRefusals:
         data = shutil.copytree(few, out.parent / "data")
         folder_of(data, 1, first=7)
         text = self.refused(data, out)
-        assert "dataset.images was 5, is 6" in text
-        assert "dataset.fingerprint was '" in text
+        assert "the dataset had 5 images, has 6" in text
+        assert "the photographs are others: " in text
 
     def test_of_a_file_of_another_size(self, few, out):
         data = shutil.copytree(few, out.parent / "data")
         (data / "0002.jpg").write_bytes((data / "0002.jpg").read_bytes() + b"x")
-        assert "dataset.fingerprint was '" in self.refused(data, out)
+        assert "the photographs are others: " in self.refused(data, out)
 
     def test_of_another_label(self, few, tmp_path):
         listed = tmp_path / "list.csv"
@@ -484,10 +484,10 @@ class TestRefusals:
         listed.write_text(text)
         run_evaluation(listed, tmp_path / "out")
         listed.write_text(text.replace("bee", "jay"))
-        assert "dataset.fingerprint was '" in self.refused(listed, tmp_path / "out")
+        assert "the photographs are others: " in self.refused(listed, tmp_path / "out")
 
     def test_of_a_limit(self, few, out):
-        assert "dataset.images was 5, is 3" in self.refused(few, out, limit=3)
+        assert "the dataset had 5 images, has 3" in self.refused(few, out, limit=3)
 
     def test_of_a_limit_that_limits_nothing_is_none(self, few, out):
         run_evaluation(few, out, limit=5)

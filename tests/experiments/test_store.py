@@ -278,6 +278,9 @@ class TestFormat:
         assert refusal(tmp_path) == str(caught.value)
 
 
+OTHER_PHOTOGRAPHS = "the photographs are others: some were changed, exchanged, renamed, removed, added or labelled anew"
+
+
 class TestAnotherRun:
     @pytest.mark.parametrize(
         ("changed", "says"),
@@ -285,8 +288,8 @@ class TestAnotherRun:
             ({"protocol": {**PROTOCOL, "seed": 1}}, "protocol.seed was 0, is 1"),
             ({"order": ["b/c", "a"]}, "order was ['a', 'b/c'], is ['b/c', 'a']"),
             ({"order": ["a"]}, "models.b/c is missing; order was ['a', 'b/c'], is ['a']"),
-            ({"dataset": {"images": 70, "fingerprint": "g"}}, "dataset.fingerprint was 'f', is 'g'"),
-            ({"images": 71}, "dataset.images was 70, is 71"),
+            ({"dataset": {"images": 70, "fingerprint": "g"}}, OTHER_PHOTOGRAPHS),
+            ({"images": 71}, "the dataset had 70 images, has 71"),
         ],
     )
     def test_is_refused_by_name(self, tmp_path, changed, says):
@@ -294,7 +297,8 @@ class TestAnotherRun:
         content = (tmp_path / "manifest.json").read_bytes()
         text = refusal(tmp_path, **changed)
         assert text == (
-            f"{tmp_path} holds results of another run: {says}; choose another out=, or ask for the same again"
+            f"{tmp_path} holds results of another run: {says}; choose another out=, or evaluate the same "
+            "photographs with the same models and settings again"
         )
         assert (tmp_path / "manifest.json").read_bytes() == content
         assert Store(tmp_path).rows().equals(before)
@@ -308,7 +312,7 @@ class TestAnotherRun:
     @pytest.mark.parametrize(
         ("record", "says"),
         [
-            ({"weights": "2", "layers": {"last-conv": "conv"}}, "models.a.weights was '1', is '2'"),
+            ({"weights": "2", "layers": {"last-conv": "conv"}}, "models.a has other weights"),
             ({"weights": "1", "layers": {"last-conv": "stem"}}, "models.a.layers.last-conv was 'conv', is 'stem'"),
         ],
     )

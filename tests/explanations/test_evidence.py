@@ -8,7 +8,7 @@ from torch import Tensor
 
 from shapleycam.explanations.evidence import describe_evidence
 
-NOTHING = "no evidence for this class anywhere"
+NOTHING, SEEN = "no evidence for this class anywhere", "what the network sees"
 
 
 def grid(size: int, *cells: tuple[int, int, float]) -> Tensor:
@@ -25,7 +25,7 @@ def grid(size: int, *cells: tuple[int, int, float]) -> Tensor:
 )
 def test_one_cell_in_a_corner(row, column, name):
     # 1 of 16 cells is 6.25 %
-    expected = f"100% of the evidence in the {name} quarter; half of it lies on 6% of the picture"
+    expected = f"100% of the evidence is in the {name} quarter; half of it lies on 6% of {SEEN}"
     assert describe_evidence(grid(4, (row, column, 2.5))) == expected
 
 
@@ -33,17 +33,17 @@ def test_share_of_a_quarter():
     values = grid(4, (0, 0, 2), (1, 1, 1), (3, 3, 1))
     assert (
         describe_evidence(values)
-        == "75% of the evidence in the upper left quarter; half of it lies on 6% of the picture"
+        == f"75% of the evidence is in the upper left quarter; half of it lies on 6% of {SEEN}"
     )
 
 
 def test_uniform():
-    assert describe_evidence(torch.ones(4, 4)) == "the evidence is in all parts; half of it lies on 50% of the picture"
+    assert describe_evidence(torch.ones(4, 4)) == f"the evidence is in all parts; half of it lies on 50% of {SEEN}"
 
 
 def test_uniform_where_the_borders_cut_cells():
     # 25 of 49 cells hold half of it
-    assert describe_evidence(torch.ones(7, 7)) == "the evidence is in all parts; half of it lies on 51% of the picture"
+    assert describe_evidence(torch.ones(7, 7)) == f"the evidence is in all parts; half of it lies on 51% of {SEEN}"
 
 
 @pytest.mark.parametrize("values", [-torch.ones(3, 3), torch.zeros(3, 3)])
@@ -54,7 +54,7 @@ def test_nothing_positive(values):
 def test_what_speaks_against_the_class_is_left_out():
     values = torch.full((4, 4), -5.0)
     values[3, 0] = 0.1
-    assert describe_evidence(values).startswith("100% of the evidence in the lower left quarter")
+    assert describe_evidence(values).startswith("100% of the evidence is in the lower left quarter")
 
 
 def test_cell_on_the_middle_line_counts_half_on_each_side():
@@ -62,7 +62,7 @@ def test_cell_on_the_middle_line_counts_half_on_each_side():
     values = grid(7, (0, 0, 1), (0, 3, 1))
     assert (
         describe_evidence(values)
-        == "75% of the evidence in the upper left quarter; half of it lies on 2% of the picture"
+        == f"75% of the evidence is in the upper left quarter; half of it lies on 2% of {SEEN}"
     )
 
 
@@ -79,14 +79,14 @@ def test_one_side_of_the_picture_is_a_half_not_one_of_its_quarters(side, name):
     values = torch.zeros(7, 7)
     values[side] = 1.0
     # 4 of 49 cells are 8.2 %
-    assert describe_evidence(values) == f"100% of the evidence in the {name}; half of it lies on 8% of the picture"
+    assert describe_evidence(values) == f"100% of the evidence is in the {name}; half of it lies on 8% of {SEEN}"
 
 
 def test_centre_is_the_middle_half_of_rows_and_columns():
     # Of 7 rows it covers 1.75 to 5.25, so a quarter of row 1: 3 + 1/4 of 4.
     values = grid(7, (3, 3, 3), (1, 3, 1))
     assert (
-        describe_evidence(values) == "81% of the evidence in the central quarter; half of it lies on 2% of the picture"
+        describe_evidence(values) == f"81% of the evidence is in the central quarter; half of it lies on 2% of {SEEN}"
     )
 
 
@@ -97,10 +97,10 @@ def test_rows_and_columns_are_counted_apart():
     values[:, 5] = 1.0
     # the two cells of value 2 hold 4 of 6; one alone 2 of 6
     phrase = describe_evidence(values)
-    assert phrase == "67% of the evidence in the left half; half of it lies on 17% of the picture"
+    assert phrase == f"67% of the evidence is in the left half; half of it lies on 17% of {SEEN}"
 
 
 def test_values_may_require_a_gradient_and_be_of_half_precision():
     assert describe_evidence(grid(4, (0, 0, 1)).half().requires_grad_()).startswith(
-        "100% of the evidence in the upper left"
+        "100% of the evidence is in the upper left"
     )

@@ -25,11 +25,10 @@ def test_the_json_has_the_keys_that_scripts_read():
 
 def test_lines_are_of_the_first_method():
     first = explanation_of_noise(1, curvature=torch.tensor([0.2]))
-    lines = summarise_image([{"gradcam": first}], 0, "a model", ["a.png", "b.png"]).lines()
-    assert list(lines) == ["top 5", "explained", "layer", "curvature", "written"]
+    lines = summarise_image([{"gradcam": first}], 0, "a model").lines()
+    assert list(lines) == ["top 5", "explained", "layer", "curvature"]
     assert lines["layer"] == "layer4 of a model"
     assert lines["curvature"].startswith("0.20: some of the score")
-    assert lines["written"] == "a.png, b.png"
 
 
 def test_gap_by_pencil():

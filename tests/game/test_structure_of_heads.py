@@ -18,19 +18,24 @@ from helpers.masked_games import (
 )
 from helpers.networks import Smooth
 from shapleycam.game.head_runner import GeneralRunner
+from shapleycam.game.shortcuts.averaged import AveragedRunner
 from shapleycam.game.shortcuts.pooled import PooledRunner
 from shapleycam.game.shortcuts.summed import SummedRunner
 from shapleycam.game.structure import Structure
+from shapleycam.game.window import Window
 
 BOTH, NEITHER = Structure(reads_mean=True, is_sum=True), Structure()
 MEAN, SUM = Structure(reads_mean=True), Structure(is_sum=True)
+AVERAGED = Structure(averages_positions=True)
 SWIN, VIT = "timm:swin_tiny_patch4_window7_224", "timm:vit_tiny_patch16_224"
 
 # Model, image size, layer: what theory says of the head.
 HEADS = {
     ("efficientnet_lite0", 224, "bn2"): BOTH,
     ("efficientnet_lite0", 224, "blocks.6"): SUM,  # convolution of size 1, batch norm and ReLU6 at each position
-    ("efficientnet_lite0", 224, "blocks.5"): NEITHER,
+    ("efficientnet_lite0", 224, "blocks.5"): Structure(
+        window=Window((7, 7), (7, 7), (1, 1), ((-1, 0, 1),) * 2)
+    ),  # 3 x 3
     ("torchvision:resnet18", 96, "layer4"): BOTH,
     ("torchvision:resnet18", 96, "layer4.1.bn2"): NEITHER,  # the block's input is added at each position
     ("torchvision:resnet18", 96, "layer4.0"): NEITHER,
@@ -43,6 +48,13 @@ HEADS = {
     ("torchvision:densenet121", 96, "features.norm5"): SUM,
     ("torchvision:densenet121", 96, "features.denseblock4"): SUM,
     ("torchvision:convnext_tiny", 96, "features"): MEAN,  # the mean, then LayerNorm
+    (
+        "torchvision:mobilenet_v3_small",
+        96,
+        "features.12.1",
+    ): AVERAGED,  # h-swish, mean, linear, h-swish
+    ("torchvision:mobilenet_v3_small", 96, "features.11"): AVERAGED,
+    ("torchvision:mobilenet_v3_small", 96, "features.10"): NEITHER,  # squeeze and excitation, 5 x 5 convolutions
     ("torchvision:swin_t", 64, "norm"): BOTH,
     (SWIN, 224, "layers.3"): SUM,  # LayerNorm at each position, then the mean
     (SWIN, 224, "norm"): BOTH,
@@ -74,9 +86,8 @@ def test_the_structure_is_what_theory_says(game, head):
 
 @pytest.mark.parametrize("head", HEADS, ids=str)
 def test_the_cheapest_way_is_taken(game, head):
-    structure = HEADS[head]
-    expected = SummedRunner if structure.is_sum else PooledRunner if structure.reads_mean else GeneralRunner
-    assert type(game(*head)._coalitions.runner) is expected
+    runners = {BOTH: SummedRunner, SUM: SummedRunner, MEAN: PooledRunner, AVERAGED: AveragedRunner}
+    assert type(game(*head)._coalitions.runner) is runners.get(HEADS[head], GeneralRunner)
 
 
 @pytest.mark.parametrize("head", SHORT, ids=str)
@@ -144,8 +155,8 @@ def test_a_structure_is_found_once(monkeypatch):
     assert rows == [4]
 
 
-def test_a_convolution_of_positions_is_no_shortcut():
+def test_a_convolution_of_positions_is_no_sum():
     game = game_of(Smooth(), noise(2, 3, 8, 8, dtype=torch.float64), "rest", [0, 1])
-    assert game.structure == NEITHER
+    assert game.structure == Structure(window=Window((4, 4), (4, 4), (1, 1), ((-1, 0, 1),) * 2))
     coalitions = random_coalitions(2, 9, 16)
     assert relative_difference(game.value(coalitions), by_hand(game, coalitions), game) < 1e-12

@@ -12,6 +12,7 @@ from shapleycam.game.structure import Structure
 
 BOTH, NEITHER = Structure(reads_mean=True, is_sum=True), Structure()
 MEAN, SUM = Structure(reads_mean=True), Structure(is_sum=True)
+AVERAGED = Structure(averages_positions=True)
 ASLEEP = -100.0
 """A bias under which nothing in the images at hand wakes a ReLU."""
 

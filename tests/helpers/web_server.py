@@ -21,47 +21,57 @@ MEGABYTES, MEGAPIXELS = 5, 20
 
 @dataclass(frozen=True)
 class Served:
-    """A server, its process, and where it keeps files for the time of a request."""
+    """A server: its address, its process, the file of what it prints, and its folder of temporary files."""
 
     address: str
     process: psutil.Process
-    folder: Path
+    log: Path
+    scratch: Path
 
-    def uploads(self) -> list[Path]:
-        """Files that it holds, of more than the pictures that it made itself."""
-        return [path for path in self.folder.rglob("*") if path.is_file() and path.suffix != ".webp"]
+    def read_log(self) -> str:
+        return self.log.read_text(encoding="utf-8")
+
+    def files(self) -> list[Path]:
+        """Return the temporary files that it holds."""
+        return [path for path in self.scratch.rglob("*") if path.is_file()]
+
+    def memory(self) -> int:
+        """Return the bytes of memory that it holds."""
+        return int(self.process.memory_info().rss)
 
 
 class WebServer:
-    """A server for the time of a `with` block."""
+    """A server for the time of a `with` block; `port` is given where a second one follows at the same place."""
 
-    def __init__(self, *options: str, scratch: Path | None = None) -> None:
-        self._scratch = scratch or Path(tempfile.mkdtemp())
-        self._port = free_port()
+    def __init__(self, *options: str, port: int | None = None, environment: dict[str, str] | None = None) -> None:
+        self.port = port or free_port()
         limits = ["--max-megabytes", str(MEGABYTES), "--max-megapixels", str(MEGAPIXELS)]
         command = [sys.executable, "-c", "from shapleycam.cli import main; main()", "web", "--no-browser"]
-        self._command = [*command, "--port", str(self._port), *limits, *options]
+        self._command = [*command, "--port", str(self.port), *limits, *options]
+        self._folder = tempfile.TemporaryDirectory()
+        self.scratch, self.log = Path(self._folder.name, "scratch"), Path(self._folder.name, "log")
+        self.scratch.mkdir()
+        self._environment = {**os.environ, "TMPDIR": str(self.scratch), **(environment or {})}
 
     def __enter__(self) -> Served:
-        environment = {**os.environ, "TMPDIR": str(self._scratch)}
-        self.log = (self._scratch / "log").open("w+b")
-        self._process = subprocess.Popen(self._command, env=environment, stdout=self.log, stderr=subprocess.STDOUT)
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
         deadline = monotonic() + 60
-        while not listens(self._port):
-            assert self._process.poll() is None, self.read_log()
-            assert monotonic() < deadline, self.read_log()
-            sleep(0.1)
-        (folder,) = self._scratch.glob("shapleycam-web-*")
-        return Served(f"http://127.0.0.1:{self._port}", psutil.Process(self._process.pid), folder)
+        while not listens(self.port):
+            assert self.process.poll() is None, self.log.read_text(encoding="utf-8")
+            assert monotonic() < deadline, self.log.read_text(encoding="utf-8")
+            sleep(0.05)
+        process = psutil.Process(self.process.pid)
+        return Served(f"http://127.0.0.1:{self.port}", process, self.log, self.scratch)
 
-    def read_log(self) -> str:
-        self.log.seek(0)
-        return self.log.read().decode()
+    def stop(self) -> None:
+        """End the server; it may have ended already."""
+        self.process.terminate()
+        self.process.wait(20)
 
     def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait(20)
-        self.log.close()
+        self.stop()
+        self._folder.cleanup()
 
 
 def own(url: str, address: str) -> bool:

@@ -70,6 +70,18 @@ def test_fits_a_phone(chromium, report):
     page.close()
 
 
+def test_a_table_that_goes_on_says_so(chromium, pages):
+    """At a phone's width all tables of a run are wider than the page; on a wide screen the list of metrics is not."""
+    for width, expected in ((360, True), (1280, False)):
+        page, *_ = open_page(chromium, pages["run"], viewport={"width": width, "height": 700})
+        region = page.locator(".scroll[aria-label=Metrics]")
+        page.wait_for_function("document.querySelectorAll('.scroll.wide').length > 0 || innerWidth > 1000")
+        sign = region.evaluate("each => getComputedStyle(each, '::before').content")
+        assert ("scroll sideways for more columns" in sign) == expected
+        assert region.evaluate("each => each.scrollWidth > each.clientWidth") == expected
+        page.close()
+
+
 def test_a_script_that_is_not_ours_does_not_run(chromium, report, tmp_path):
     with_script = tmp_path / "other.html"
     with_script.write_text(report.read_text().replace("<main>", "<main><script>window.ran = 1</script>"))

@@ -26,7 +26,7 @@ class Wide(nn.Module):
     def __init__(self):
         super().__init__()
         self.features = nn.Conv2d(3, 4, 2, stride=2)
-        self.mix = nn.Conv2d(4, 4, 3, padding=1)  # so that no shortcut is right
+        self.mix = nn.Conv2d(4, 4, 5, padding=2)  # so that no shortcut is right
         self.head = nn.Sequential(nn.Linear(4, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 5))
         self.double()
 

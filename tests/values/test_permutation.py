@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from helpers.games import random_table, smooth_game, table_game, table_of
 from helpers.networks import Smooth, quadratic
 from shapleycam import Explainer, values
 from shapleycam.errors import OptionError, ToleranceWarning
-from shapleycam.values._permutation import _samples
+from shapleycam.values._permutation import _samples, marginal_contributions, shares_of_samples
 
 GAMES = {
     "smooth": smooth_game,
@@ -278,6 +280,37 @@ def test_sampling_to_a_tolerance_needs_orders(images, most):
 
 @pytest.mark.parametrize("tolerance", [0.0, -0.01, float("nan")])
 def test_a_tolerance_is_positive(images, tolerance):
-    message = f"tolerance is {tolerance}; expected a positive number, such as 0.01 for 1 %"
+    message = f"tolerance is {tolerance}; expected a positive number, such as 0.01 for 1%"
     with pytest.raises(OptionError, match=message):
         values.permutation(make_game(images), tolerance=tolerance)
+
+
+class TestContributions:
+    """What a page that shows the sampling goes on with."""
+
+    def test_each_sample_is_exact_for_a_game_of_pairs(self):
+        game = pairs_game()
+        (first,) = islice(marginal_contributions(game, samples=3), 1)
+        assert first.shape == (1, 3, 6)
+        assert torch.allclose(first, values.exact(game).values[:, None].expand(1, 3, 6), atol=1e-9)
+
+    def test_samples_sum_to_the_worth_of_everybody(self, images):
+        game = make_game(images)
+        for block in islice(marginal_contributions(game), 2):
+            assert torch.allclose(block.sum(2), game.grand[:, None].expand(3, 8), atol=1e-9)
+
+    def test_values_and_errors_are_those_of_the_samples(self, images):
+        game = make_game(images)
+        samples = torch.cat(list(islice(marginal_contributions(game), 3)), 1)
+        shares = shares_of_samples(game, samples)
+        assert torch.allclose(shares.values, samples.mean(1))
+        assert torch.allclose(shares.stderr, samples.std(1) / 24**0.5)
+        assert shares.samples.tolist() == [24] * 3
+        assert shares.evaluations.tolist() == [96 * (game.n_players - 1)] * 3
+
+    def test_going_on_later_is_the_same(self, images):
+        game, more = make_game(images), marginal_contributions(make_game(images), seed=4)
+        at_once = torch.cat(list(islice(marginal_contributions(game, seed=4), 4)), 1)
+        before = next(more)
+        values.permutation(game, orders=16)  # another sampling between them
+        assert torch.equal(torch.cat([before, *islice(more, 3)], 1), at_once)

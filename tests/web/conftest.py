@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,17 @@ import pytest
 import skimage
 from PIL import Image, ImageOps
 
-from helpers.web_server import Served, WebServer, own
+import shapleycam
+from helpers.web_library import Library, explainer_of
+from helpers.web_server import Served, WebServer
+from helpers.web_visitor import Visitor
 from shapleycam.experiments import Protocol, evaluate
+
+HELPERS = Path(__file__).parents[1] / "helpers"
+COLOURS = f"{HELPERS / 'colour_network.py'}:network"
+MODELS = ("efficientnet_lite0", COLOURS, "not_there.py:net")
+"""What the server offers: the default, a fast one with labels of its own, and one that does not load."""
+TIMEOUT = 15_000
 
 
 @pytest.fixture(scope="session")
@@ -24,90 +32,97 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory, photographs: list[Path])
     for path in photographs[:4]:
         shutil.copy(path, data / path.name)
     methods = ("gradcam", "shapleycam", "layercam")
-    evaluate(
-        "efficientnet_lite0", str(data), str(out), Protocol(methods=methods, metrics=("average_drop", "coherency"))
-    )
+    evaluate(COLOURS, str(data), str(out), Protocol(methods=methods, metrics=("average_drop", "coherency")))
+    return out
+
+
+@pytest.fixture(scope="session")
+def evaluated_two(tmp_path_factory: pytest.TempPathFactory, photographs: list[Path]) -> Path:
+    """An evaluation of two photographs by other methods."""
+    data, out = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("runs") / "two"
+    for path in photographs[:2]:
+        shutil.copy(path, data / path.name)
+    evaluate(COLOURS, str(data), str(out), Protocol(methods=("gradcam", "hirescam"), metrics=("average_drop",)))
     return out
 
 
 @pytest.fixture(scope="session")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Eight: those that scikit-image brings along, and their mirror images."""
-    folder, found = tmp_path_factory.mktemp("photographs"), []
+    folder, paths = tmp_path_factory.mktemp("photographs"), []
     for name in ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg"):
         with Image.open(Path(skimage.__file__).parent / "data" / name) as opened:
             picture = opened.convert("RGB")
         for prefix, each in (("", picture), ("mirrored-", ImageOps.mirror(picture))):
-            found.append(folder / f"{prefix}{Path(name).stem}.jpg")
-            each.save(found[-1], quality=92)
-    return found
+            paths.append(folder / f"{prefix}{Path(name).stem}.jpg")
+            each.save(paths[-1], quality=92)
+    return paths
 
 
 @pytest.fixture(scope="session")
-def served(evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The server with a run, and a model that does not load."""
-    scratch = tmp_path_factory.mktemp("scratch")
-    with WebServer(
-        "--run", str(evaluated), "--models", "efficientnet_lite0", "--models", "not_there.py:net", scratch=scratch
-    ) as found:
-        yield found
+def photograph_of_500_by_375(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A photograph of the usual size of ImageNet's."""
+    path = tmp_path_factory.mktemp("usual") / "coffee.jpg"
+    with Image.open(Path(skimage.__file__).parent / "data" / "coffee.png") as opened:
+        ImageOps.fit(opened.convert("RGB"), (500, 375)).save(path, quality=95)
+    return path
 
 
-@dataclass
-class Visit:
-    """A page in a window, and what went wrong in it."""
-
-    page: Any
-    elsewhere: list[str]
-    wrong: list[str]
-
-
-def is_fault(message: Any) -> bool:
-    """Whether the console reports an error of the page.
-
-    The browser loads its preview of an upload while the server removes the file that it has read: which of the two
-    is first is chance, and the preview is replaced by the server's own picture in either case.
-    """
-    address = message.location["url"]
-    return message.type == "error" and not ("/file=" in address and "shapleycam-web-" in address)
+@pytest.fixture(scope="session")
+def colours() -> shapleycam.Explainer:
+    """The fast model, as the server has it."""
+    return explainer_of(COLOURS, "")
 
 
 @pytest.fixture
-def visit(chromium: Any, served: Served) -> Iterator[Callable[..., Any]]:
-    """Open the page; at the end nothing was asked of another host, and no error is on the console."""
-    visits: list[Visit] = []
+def library() -> Library:
+    """What the library says of questions."""
+    return Library()
+
+
+@pytest.fixture(scope="session")
+def served(evaluated: Path, evaluated_two: Path) -> Iterator[Served]:
+    """The server with two runs and its models."""
+    options = [part for model in MODELS for part in ("--models", model)]
+    with WebServer("--run", str(evaluated), "--run", str(evaluated_two), *options) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def plain_server() -> Iterator[Served]:
+    """A server with a fast model, a public name, and a model that does not load; started when first needed."""
+    models = ("--models", COLOURS, "--models", "not_there.py:net")
+    with WebServer(*models, "--public-host", "page.example.org") as server:
+        yield server
+
+
+@pytest.fixture
+def visit(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visitor]]:
+    """Open a window; at the end nothing that must never happen has happened in any of them."""
+    visitors: list[Visitor] = []
     contexts = []
 
-    def opened(*, width: int = 1280, height: int = 900, scheme: str = "light", address: str | None = None) -> Any:
+    def opened(*, width: int = 1280, height: int = 900, scheme: str = "light", address: str | None = None) -> Visitor:
         context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-        context.set_default_timeout(120_000)
+        context.set_default_timeout(TIMEOUT)
         contexts.append(context)
-        page, at = context.new_page(), address or served.address
-        made = Visit(page, [], [])
-        visits.append(made)
-        page.on("request", lambda asked: made.elsewhere.append(asked.url) if not own(asked.url, at) else None)
-        page.on("console", lambda message: made.wrong.append(message.text) if is_fault(message) else None)
-        page.on("pageerror", lambda error: made.wrong.append(str(error)))
-        page.goto(at)
-        page.get_by_role("button", name="Example").wait_for()
-        page.visit = made
-        return page
+        visitor = Visitor(context.new_page(), address or request.getfixturevalue("served").address)
+        visitor.watch()
+        visitors.append(visitor)
+        return visitor
 
     yield opened
     for context in contexts:
         context.close()
-    for made in visits:
-        assert made.elsewhere == []
-        assert made.wrong == []
+    assert [visitor.faults for visitor in visitors] == [[] for _ in visitors]
 
 
 @pytest.fixture
-def shoot(tmp_path: Path) -> Callable[[Any, str], None]:
+def shoot(tmp_path: Path) -> Callable[[Visitor, str], None]:
     """A picture of the page; into the folder that SHAPLEYCAM_SCREENSHOTS names, to be looked at and committed."""
     folder = Path(os.environ.get("SHAPLEYCAM_SCREENSHOTS", tmp_path))
 
-    def taken(page: Any, name: str) -> None:
-        page.wait_for_timeout(400)
-        page.screenshot(path=folder / f"web-{name}.jpg", full_page=True, type="jpeg", quality=82)
+    def taken(visitor: Visitor, name: str) -> None:
+        visitor.page.screenshot(path=folder / f"web-{name}.jpg", full_page=True, type="jpeg", quality=82)
 
     return taken

@@ -24,7 +24,7 @@ BasisResult: TypeAlias = "Tensor | ShapleyValues"
 _BLUE, _RED, _GREEN, _PURPLE = "#0072B2", "#D55E00", "#009E73", "#AA4499"
 _GREY, _BLACK = "#777777", "#000000"
 _TYPICAL_ORDERS = 256
-"""Orders that permutation sampling takes for a standard error of 1 % at many layers."""
+"""Orders that permutation sampling takes for a standard error of 1% at many layers."""
 
 
 @dataclass(frozen=True)

@@ -22,16 +22,19 @@ from shapleycam.cli import (
     table,
     web,
 )
-from shapleycam.cli.command import Command, RunCommand
+from shapleycam.cli.command import Command, Group, RunCommand
+from shapleycam.cli.help_texts import WIDEST
 from shapleycam.cli.option_groups import flatten_groups
 from shapleycam.version import __version__
 
 app = typer.Typer(
+    cls=Group,
+    context_settings={"max_content_width": WIDEST},
     name="shapleycam",
     help="Explain an image model's decision: which places of the photograph earned the score, in the sense of Shapley.",
     epilog="Begin with: shapleycam explain (a photograph that comes along), then shapleycam explain YOUR.jpg",
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
 )

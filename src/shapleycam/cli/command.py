@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from shapleycam.cli.console import print_error
+from shapleycam.cli.help_texts import first_sentence, help_lines
 from shapleycam.cli.messages import options_of_command
 from shapleycam.cli.stopping import ending_at_once
 from shapleycam.errors import ShapleyCamError
 from shapleycam.installation import clear_import_errors
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 REFUSED = 2
 """The exit code where the user can mend what went wrong, as of a wrong option."""
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+"""What the parser raises; typer brings it along under a private name, or takes it from click."""
 
 
 class Command(TyperCommand):
-    """A command that prints an error of the library as one line, in the words of its own options."""
+    """A command that prints an error of the library, or of its options, as one line."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Read the options.
+
+        Raises:
+            typer.Exit: with exit code 2, after a wrong option.
+        """
+        with _wrong_usage_on_one_line():
+            return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command.
@@ -41,12 +57,11 @@ class Command(TyperCommand):
                 print_error(message)
                 raise typer.Exit(REFUSED) from None
 
-
-def _device_failure(error: Exception) -> str | None:
-    """Return the one line for an error of the device, None for any other; torch is imported where there is an error."""
-    from shapleycam.gpu_failures import describe_device_failure
-
-    return describe_device_failure(error)
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """Write what the command does, with its examples as a list."""
+        formatter.write("\n")
+        for line in help_lines(self.help or "", formatter.width - 2):
+            formatter.write(f"  {line}".rstrip() + "\n")
 
 
 class RunCommand(Command):
@@ -56,3 +71,58 @@ class RunCommand(Command):
         """Run the command."""
         with ending_at_once():
             return super().invoke(ctx)
+
+
+class Group(TyperGroup):
+    """The command line as a whole."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Read the options before the command.
+
+        Raises:
+            typer.Exit: with exit code 2, after a wrong one.
+        """
+        with _wrong_usage_on_one_line():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that is named.
+
+        Raises:
+            typer.Exit: with exit code 2, where there is no such command.
+        """
+        with _wrong_usage_on_one_line():
+            return super().invoke(ctx)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of commands, with the whole of what each does."""
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, first_sentence(command.help or ""))
+                    for name, command in commands.items()
+                    if command is not None
+                ]
+            )
+
+
+def _device_failure(error: Exception) -> str | None:
+    """Return the one line for an error of the device, None for any other; torch is imported where there is an error."""
+    from shapleycam.gpu_failures import describe_device_failure
+
+    return describe_device_failure(error)
+
+
+@contextmanager
+def _wrong_usage_on_one_line() -> Iterator[None]:
+    try:
+        yield
+    except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # whose message is the help
+            typer.echo(error.format_message())  # type: ignore[attr-defined]
+            raise typer.Exit(REFUSED) from None
+        context: Any = getattr(error, "ctx", None)
+        message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+        print_error(f"{message} (see: {context.command_path} --help)" if context else message)
+        raise typer.Exit(REFUSED) from None

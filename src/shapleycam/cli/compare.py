@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.table import Table
-
 from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_facts, print_json, print_table, progress
 from shapleycam.cli.explainers import make_explainer, transform_of
 from shapleycam.cli.groups import ComputeGroup, LayersNetworkGroup, PrintGroup, QuestionGroup, RegionEstimatorGroup
-from shapleycam.cli.output_names import output_stem
 from shapleycam.cli.photographs import demo_photo
+from shapleycam.cli.titles import class_title, figure_title, frame_note
+from shapleycam.output_names import output_stem, question_part, stem_limit
 from shapleycam.printable import printable_name, printable_text
+from shapleycam.terminal_tables import Head
+from shapleycam.wording import counted, number
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ def compare(
     - `shapleycam compare cat.jpg --method all --layer blocks.6` draws every method, at another layer.
     """
     from shapleycam.cams.table import expand_methods, method_of
+    from shapleycam.drawing.colour_bars import heatmap_bar
     from shapleycam.drawing.figures import grid
     from shapleycam.explaining.inputs import batch_of
     from shapleycam.explanations.evidence import describe_evidence
@@ -58,13 +60,12 @@ def compare(
         estimator_options = estimator.options(bar.show_sampling)
         (comparison,) = explainer.compare_with(estimator_options, batch, methods, [question.target])
     first = next(iter(comparison.values()))
-    score = f"{first.utility_name} {float(first.utility[0]):.4g}"
-    caption = f"{first.label()} ({score}), {explainer.name}, layer {first.layer}"
     panels = [(name, explanation.overlay(on=picture.view)) for name, explanation in comparison.items()]
-    figure = grid(panels, columns=5, caption=caption)
-    file = write_atomically(
-        picture.out / f"{output_stem(photo)}_compare.png", lambda stream: figure.save(stream, format="PNG")
-    )
+    title = figure_title(photo, [first], counted(len(panels), "method"), explainer.name)
+    note = frame_note(first, panels[0][1].size, picture.view)
+    figure = grid(panels, columns=5, title=title, bars=[heatmap_bar()], note=note)
+    stem = f"{output_stem(photo, stem_limit(picture.out))}_{question_part([first], 0, network.against)}"
+    file = write_atomically(picture.out / f"{stem}_compare.png", lambda stream: figure.save(stream, format="PNG"))
     evidence = {name: describe_evidence(explanation.values[0]) for name, explanation in comparison.items()}
     if printing.as_json:
         print_json(
@@ -80,9 +81,12 @@ def compare(
             }
         )
         return
-    table = Table("method", "derivative", "spread", "evidence", box=None)
-    for name, sentence in evidence.items():
-        row = method_of(name)
-        table.add_row(name, row.basis.name, row.spread_name, sentence)
-    print_facts(printable_name(str(photo)), {"explained": caption, "written": printable_text(str(file))})
-    print_table(table)
+    facts = {
+        "explained": f"{class_title(first)}; {first.utility_name} {number(float(first.utility[0]))}",
+        "layer": f"{first.layer} of {explainer.name}",
+        "written": [printable_text(str(file))],
+    }
+    print_facts(printable_name(str(photo)), facts)
+    heads = [Head("method"), Head("derivative"), Head("spread", "text"), Head("evidence", "text")]
+    rows = [(name, method_of(name).basis.name, method_of(name).spread_name, evidence[name]) for name in evidence]
+    print_table(heads, rows)

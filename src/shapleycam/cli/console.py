@@ -5,55 +5,123 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
+from shapleycam.cli.live import giving_way, shown
 from shapleycam.cli.messages import name_options
 from shapleycam.errors import ShapleyCamWarning
+from shapleycam.terminal_tables import Head, build_table
+from shapleycam.wording import percent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from rich.table import Table
+    from rich.console import RenderableType
 
-_PLAIN = {"markup": False, "emoji": False, "highlight": False, "soft_wrap": True}
+_INDENT = "  "
+_BAR_CELLS = 20
+_LONGEST_WORD = 10
+"""Of the words in front of facts, unless one is longer."""
 
 
 def print_error(message: str, *, own_texts: Iterable[str] = ()) -> None:
     """Print an error of the library as one line on stderr; `own_texts` in it, such as file names, stay as they are."""
     text = " ".join(name_options(message, own_texts=own_texts).split())
-    Console(stderr=True).print("error:", text, style="red", **_PLAIN)  # type: ignore[arg-type]
+    _print_wrapped(f"error: {text}", Console(stderr=True), "red")
 
 
 def print_note(message: str) -> None:
     """Print one line on stderr about a valid result."""
-    Console(stderr=True).print("note:", name_options(message), style="yellow", **_PLAIN)  # type: ignore[arg-type]
+    _print_wrapped(f"note: {name_options(message)}", Console(stderr=True), "yellow")
 
 
-def print_facts(title: str, facts: dict[str, str]) -> None:
-    """Print a title and indented lines, a word and its value each."""
+def print_line(text: str, style: str = "") -> None:
+    """Print a sentence on stdout."""
+    _print_wrapped(text, Console(), style)
+
+
+def terminal_width() -> int | None:
+    """Return how many cells wide the terminal is; None where stdout is none."""
     console = Console()
-    console.print(title, style="bold", **_PLAIN)  # type: ignore[arg-type]
+    return console.width if console.is_terminal else None
+
+
+def print_facts(title: str, facts: Mapping[str, str | Sequence[str]]) -> None:
+    """Print a title and indented lines, a word and its value each; several values are names, which are never broken."""
+    _print_paragraph(title, (), facts)
+
+
+def print_table(heads: Sequence[Head], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table without its empty columns; where a terminal is too narrow for it, a paragraph for each row."""
+    filled = [place for place in range(len(heads)) if place == 0 or any(row[place] for row in rows)]
+    heads, rows = [heads[place] for place in filled], [[row[place] for place in filled] for row in rows]
+    table = build_table(heads, [[Text(cell) for cell in row] for row in rows], terminal_width())
+    if table is not None:
+        print_renderable(table)
+        return
+    for row in rows:
+        cells = [(head, cell) for head, cell in zip(heads[1:], row[1:], strict=True) if cell]
+        short = ", ".join(f"{head.text} {cell}".strip() for head, cell in cells if head.kind != "text" or not head.text)
+        _print_paragraph(
+            row[0], [short] if short else (), {h.text: cell for h, cell in cells if h.kind == "text" and h.text}
+        )
+
+
+def print_renderable(renderable: RenderableType, *, soft_wrap: bool = False) -> None:
+    """Print what rich can render on stdout, above a live display; without a terminal as wide as it is."""
+    console = Console()
+    if not console.is_terminal and not soft_wrap:
+        console.width = max(160, console.measure(renderable, options=console.options.update(max_width=10_000)).maximum)
+    with giving_way(console):
+        console.print(renderable, markup=False, emoji=False, highlight=False, soft_wrap=soft_wrap)
+
+
+def _print_paragraph(title: str, sentences: Iterable[str], facts: Mapping[str, str | Sequence[str]]) -> None:
+    """Print a title, and below it indented sentences and facts."""
+    console = Console()
+    lines = [f"{_INDENT}{line}" for sentence in sentences for line in _wrap(sentence, console, len(_INDENT))]
+    longest = max([_LONGEST_WORD, *map(cell_len, facts)])
     for word, value in facts.items():
-        console.print(f"  {word:<10} {value}", **_PLAIN)  # type: ignore[arg-type]
+        values = _wrap(value, console, len(_INDENT) + longest + 1) if isinstance(value, str) else value
+        for place, line in enumerate(values):
+            in_front = word if place == 0 or not isinstance(value, str) else ""
+            lines.append(f"{_INDENT}{in_front:<{longest}} {line}")
+    print_renderable(Text("\n").join([Text(title, "bold"), *map(Text, lines)]), soft_wrap=True)
 
 
-def print_table(table: Table) -> None:
-    """Print a table as wide as the terminal; where the output is none, as wide as the table is."""
-    console = Console()
+def _print_wrapped(text: str, console: Console, style: str) -> None:
+    """Print a text as one line; on a terminal it is broken at words, and a word that is too long is not."""
+    with giving_way(console):
+        console.print(Text(f"\n{_INDENT}".join(_wrap(text, console, len(_INDENT))), style), soft_wrap=True)
+
+
+def _wrap(text: str, console: Console, indent: int = 0) -> list[str]:
+    """Return the lines of a text beside an indent: on a terminal broken at words, otherwise one."""
     if not console.is_terminal:
-        console.width = max(160, console.measure(table, options=console.options.update(max_width=10_000)).maximum)
-    console.print(table)
+        return [text]
+    width = max(20, console.width - indent)
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines[-1] else word
+        if not lines[-1] or cell_len(longer) <= width or cell_len(word) > width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def print_json(value: Any) -> None:
     """Print a JSON document on one line of stdout."""
-    sys.stdout.write(json.dumps(value) + "\n")
-    sys.stdout.flush()
+    with giving_way(Console()):
+        sys.stdout.write(json.dumps(value) + "\n")
+        sys.stdout.flush()
 
 
 def print_document(text: str) -> None:
@@ -102,23 +170,25 @@ class Bar:
 
     def show_sampling(self, orders: int, error: float) -> None:
         """Show the orders that were sampled so far, and the relative standard error of the values."""
-        self._progress.update(self._task, description=f"{self._activity}, {orders} orders, error {error:.1%}")
+        self._progress.update(self._task, description=f"{self._activity}, {orders} orders, error {percent(error, 1)}")
 
 
 @contextmanager
 def progress(total: int, activity: str, *, quiet: bool) -> Iterator[Bar]:
     """Show a progress bar on stderr while the context lasts, if that is a terminal; `activity` is its description."""
     console = Console(stderr=True)
-    is_shown = console.is_terminal and not quiet
     bars = Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(_BAR_CELLS),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not is_shown,
         redirect_stdout=sys.stdout.isatty(),
     )
-    with bars if is_shown else nullcontext():  # before rich 14.3 a disabled one ends with an empty line
-        yield Bar(bars, bars.add_task(activity, total=total), activity)
+    bar = Bar(bars, bars.add_task(activity, total=total), activity)
+    if quiet or not console.is_interactive:  # a bar that nobody sees is not started
+        yield bar
+        return
+    with shown(bars):
+        yield bar

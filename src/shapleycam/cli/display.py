@@ -9,18 +9,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
+
+from shapleycam.cli.live import shown
+from shapleycam.terminal_tables import Head, build_table
+from shapleycam.wording import counted
 
 if TYPE_CHECKING:
     from shapleycam.metrics import Metric
 
 _SECONDS_BETWEEN_LINES = 30.0
 """Where there is no terminal to draw on."""
-_CAPTION = "mean so far ± half of Student's 95 % interval; the final table's interval is bootstrapped"
+_CAPTION = "mean so far ± half of Student's 95% interval; the final table's interval is bootstrapped"
+_CAPTION_OF_MEANS = "mean so far"
 """A bootstrap needs all values at once, and would be done again for every batch."""
 
 
@@ -43,12 +47,12 @@ class RunningMean:
             self.mean += step / self.count
             self.squared_deviations += step * (value - self.mean)
 
-    def text(self, *, percent: bool) -> str:
+    def text(self, *, percent: bool, interval: bool = True) -> str:
         """Return the mean ± half of its interval; the mean alone of one value, which has no interval."""
         if not self.count:
             return ""
         scale = 100 if percent else 1
-        if self.count == 1:
+        if self.count == 1 or not interval:
             return f"{scale * self.mean:.2f}"
         from shapleycam.intervals import half_width
 
@@ -63,7 +67,7 @@ class Display:
         self._metrics, self._console = metrics, console
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(20),
             MofNCompleteColumn(),
             TextColumn("{task.fields[speed]}"),
             TimeRemainingColumn(),
@@ -95,7 +99,7 @@ class Display:
                 means = self._means.setdefault(key, [RunningMean() for _ in self._metrics])
                 for mean, metric in zip(means, self._metrics, strict=True):
                     mean.add(row[metric.name])
-        if not self._console.is_terminal and time.monotonic() - self._last_line > _SECONDS_BETWEEN_LINES:
+        if not self._console.is_interactive and time.monotonic() - self._last_line > _SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
             left = (self._total - self._done) / self._speed
             self._console.print(
@@ -105,22 +109,41 @@ class Display:
                 soft_wrap=True,
             )
 
-    def __rich__(self) -> RenderableType:
-        return Group(self._progress, self._table(), Text(_CAPTION, "dim")) if self._means else self._progress
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self._progress
+        if self._means:
+            yield self._table(options.max_width)
 
     @property
     def _speed(self) -> float:
         return self._done_in_this_run / max(time.monotonic() - self._started, 1e-9)
 
-    def _table(self) -> Table:
-        """Return the table of the means so far."""
-        table = Table("layer", "utility", "method", box=None, pad_edge=False)
-        for metric in self._metrics:
-            table.add_column(f"{metric.title} {'↑' if metric.better == 'high' else '↓'}", justify="right")
-        for key, means in self._means.items():
-            texts = (mean.text(percent=metric.percent) for mean, metric in zip(means, self._metrics, strict=True))
-            table.add_row(*key, *texts)
-        return table
+    def _table(self, width: int) -> RenderableType:
+        """Return the means so far: with intervals where they fit, or else as many columns as fit."""
+        shared = [len({key[place] for key in self._means}) == 1 for place in range(3)]
+        from shapleycam.experiments.results import Column
+
+        names = [Head(head) for head, same in zip(("layer", "utility", "method"), shared, strict=True) if not same]
+        heads = [*names, *(Head(Column.of(metric).head, "number") for metric in self._metrics)]
+        for intervals in (True, False):
+            rows = [self._row(key, shared, means, intervals=intervals) for key, means in self._means.items()]
+            table = build_table(heads, rows, width, break_numbers=False)
+            if table is not None:
+                return Group(table, Text(_CAPTION if intervals else _CAPTION_OF_MEANS, "dim"))
+        for count in range(len(heads) - 1, len(names), -1):
+            table = build_table(heads[:count], [row[:count] for row in rows], width, break_numbers=False)
+            if table is not None:
+                more = counted(len(heads) - count, "more metric")
+                return Group(table, Text(f"{_CAPTION_OF_MEANS}; {more} in the final table", "dim"))
+        return Text(_CAPTION_OF_MEANS, "dim")
+
+    def _row(
+        self, key: tuple[str, str, str], shared: Sequence[bool], means: Sequence[RunningMean], *, intervals: bool
+    ) -> list[Text]:
+        """Return a row of the table: the names that differ, and the means."""
+        names = [Text(name) for name, same in zip(key, shared, strict=True) if not same]
+        figures = zip(means, self._metrics, strict=True)
+        return [*names, *(Text(mean.text(percent=metric.percent, interval=intervals)) for mean, metric in figures)]
 
 
 @contextmanager
@@ -131,10 +154,10 @@ def display(metrics: Sequence[Metric], *, quiet: bool) -> Iterator[Display | Non
         return
     console = Console(stderr=True)
     live_display = Display(metrics, console)
-    if not console.is_terminal:
+    if not console.is_interactive:
         yield live_display
         return
-    with Live(live_display, console=console, transient=True, refresh_per_second=4):
+    with shown(Live(live_display, console=console, transient=True, refresh_per_second=4)):
         yield live_display
 
 

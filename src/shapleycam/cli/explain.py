@@ -23,9 +23,9 @@ from shapleycam.cli.groups import (
     RegionEstimatorGroup,
 )
 from shapleycam.cli.messages import name_options
-from shapleycam.cli.output_names import unique_stems
 from shapleycam.cli.photographs import list_photographs
 from shapleycam.errors import OptionError
+from shapleycam.output_names import stem_limit, unique_stems
 from shapleycam.printable import printable_name
 from shapleycam.urls import url_of
 
@@ -108,9 +108,18 @@ def explain(
     with notes(quiet=printing.quiet), progress(len(paths), "explaining", quiet=printing.quiet) as bar:
         estimator_options = estimator.options(bar.show_sampling if remote is None else None)
         explain_batch = ExplainPhotographs(
-            explainer, methods, question.target, classes, estimator_options, files.out, files.view, files.save
+            explainer,
+            methods,
+            question.target,
+            classes,
+            network.against,
+            estimator_options,
+            files.out,
+            files.view,
+            files.save,
         )
-        with closing((remote or Local()).run(_batches(paths, compute.batch_size), read, explain_batch)) as results:
+        batches = _batches(paths, compute.batch_size, stem_limit(files.out))
+        with closing((remote or Local()).run(batches, read, explain_batch)) as results:
             for result in results:
                 if result.error is not None:
                     failed += 1
@@ -135,11 +144,11 @@ def _check_question(question: RankedQuestionGroup, against: str | None) -> None:
         raise OptionError(f"--top {top} and --target {target} were both given; expected the most likely classes or one")
 
 
-def _batches(paths: Sequence[Path], size: int) -> list[list[Photograph]]:
-    """Return the photographs of each forward pass."""
+def _batches(paths: Sequence[Path], size: int, longest_stem: int) -> list[list[Photograph]]:
+    """Return the photographs of each forward pass, with stems of at most so many bytes."""
     from shapleycam.cli.explaining import Photograph
 
-    stems = unique_stems(paths)
+    stems = unique_stems(paths, longest_stem)
     photographs = [Photograph(path, stems[path]) for path in paths]
     return [photographs[start : start + size] for start in range(0, len(photographs), size)]
 
@@ -154,7 +163,7 @@ def _write_and_print(result: PhotographResult, *, as_json: bool) -> None:
     if as_json:
         print_json({"image": name, **result.summary.as_data()})
     else:
-        print_facts(name, result.summary.lines())
+        print_facts(name, {**result.summary.lines(), "written": result.summary.files})
 
 
 def _write(path: Path, content: bytes) -> None:

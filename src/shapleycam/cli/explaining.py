@@ -10,6 +10,8 @@ from typing import Literal, TypeAlias
 
 from PIL import Image
 
+from shapleycam.cli.titles import class_title, figure_title, frame_note
+from shapleycam.drawing.colour_bars import heatmap_bar
 from shapleycam.drawing.figures import grid
 from shapleycam.errors import ImageError
 from shapleycam.experiments.lazy import Lazy
@@ -20,8 +22,10 @@ from shapleycam.explanations.comparison import Comparison
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.summary import ImageSummary, summarise_image
 from shapleycam.models.network import Transform
+from shapleycam.output_names import class_part, question_part
 from shapleycam.printable import printable_text
 from shapleycam.values.options import EstimatorOptions
+from shapleycam.wording import percent
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ class ExplainPhotographs:
     target: str | None
     classes: int
     """The likeliest classes to explain, where no `target` is given."""
+    against: str | None
+    """The class that the explained one is compared with, as it was typed."""
     estimator_options: EstimatorOptions
     out: Path
     view: Literal["photo", "input"] | None
@@ -91,7 +97,7 @@ class ExplainPhotographs:
             files: dict[Path, bytes] = {}
             for method in comparisons[0]:
                 explanations = [comparison[method] for comparison in comparisons]
-                files |= self._files(explanations, index, photograph.stem, explainer.name)
+                files |= self._files(explanations, index, photograph, explainer.name)
             summary = summarise_image(comparisons, index, explainer.name, [printable_text(str(file)) for file in files])
             yield PhotographResult(photograph.path, summary, files)
 
@@ -100,40 +106,40 @@ class ExplainPhotographs:
         targets: list[Target] | int = [self.target] if self.target is not None or self.classes == 1 else self.classes
         return explainer.compare_with(self.estimator_options, batch, self.methods, targets, curvature=True)
 
-    def _files(self, explanations: Sequence[Explanation], index: int, stem: str, model: str) -> dict[Path, bytes]:
-        """Return the picture of one method, and with `save` its numbers: an explanation for each class."""
-        name = f"{stem}_{explanations[0].method}"
+    def _files(
+        self, explanations: Sequence[Explanation], index: int, photograph: Photograph, model: str
+    ) -> dict[Path, bytes]:
+        """Return the figure of one method, and with `save` its numbers: an explanation for each class."""
+        method = explanations[0].method
         png = BytesIO()
-        self._draw(explanations, index, model).save(png, format="PNG")
-        files = {self.out / f"{name}.png": png.getvalue()}
+        self._draw(explanations, index, photograph.path, model).save(png, format="PNG")
+        question = question_part(explanations, index, self.against)
+        files = {self.out / f"{photograph.stem}_{question}_{method}.png": png.getvalue()}
         if self.save:
             for explanation in explanations:
-                of_class = "" if explanation is explanations[0] else f"_{int(explanation.target[index])}"
+                several = len(explanations) > 1
+                target = int(explanation.target[index])
+                part = class_part(target, explanation.label(index)) if several else question
                 npz = BytesIO()
                 explanation[index].write(npz)
-                files[self.out / f"{name}{of_class}.npz"] = npz.getvalue()
+                files[self.out / f"{photograph.stem}_{part}_{method}.npz"] = npz.getvalue()
         return files
 
-    def _draw(self, explanations: Sequence[Explanation], index: int, model: str) -> Image.Image:
-        """Draw one overlay; a grid of panels where there are several classes, or standard errors to show."""
-        first = explanations[0]
-        if len(explanations) == 1 and first.stderr is None:
-            return first.overlay(index, on=self.view)
+    def _draw(self, explanations: Sequence[Explanation], index: int, photo: Path, model: str) -> Image.Image:
+        """Draw the map of each class, and where its errors are above its values, with a title and a colour bar."""
         panels = [panel for explanation in explanations for panel in self._panels(explanation, index)]
-        return grid(panels, columns=4, caption=f"{first.method}, {model}, layer {first.layer}")
+        if len(panels) == 1:
+            panels = [("", panels[0][1])]  # its title is the figure's
+        first = explanations[0]
+        note = frame_note(first, panels[0][1].size, self.view, index)
+        title = figure_title(photo, explanations, first.method, model, index)
+        return grid(panels, columns=4, title=title, bars=[heatmap_bar()], note=note)
 
     def _panels(self, explanation: Explanation, index: int) -> list[tuple[str, Image.Image]]:
         """Return the heatmap with its title; of sampled values also a map of where their error is above them."""
-        panels = [(_title(explanation, index), explanation.overlay(index, on=self.view))]
+        panels = [(class_title(explanation, index), explanation.overlay(index, on=self.view))]
         if explanation.uncertain is not None:
             share = float(explanation.uncertain[index].float().mean())
             overlay = explanation.overlay(index, on=self.view, kind="uncertain")
-            panels.append((f"grey: error above value, {share:.0%}", overlay))
+            panels.append((f"grey: error above value, {percent(share)}", overlay))
         return panels
-
-
-def _title(explanation: Explanation, index: int) -> str:
-    """Return the label of the explained class, with its probability where the model has probabilities."""
-    probabilities = explanation.probabilities(index)
-    label = explanation.label(index)
-    return label if probabilities is None else f"{label} {float(probabilities[explanation.target[index]]):.0%}"

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from shapleycam.cli import options
 from shapleycam.cli.command import REFUSED
-from shapleycam.cli.console import notes, print_facts, print_json, print_table, progress
+from shapleycam.cli.console import notes, print_facts, print_json, print_line, print_table, progress
 from shapleycam.cli.explainers import make_explainer, transform_of
 from shapleycam.cli.groups import BatchComputeGroup, OneLayerNetworkGroup, PrintGroup, RegionEstimatorGroup
 from shapleycam.cli.messages import options_in_errors
 from shapleycam.cli.photographs import Unreadable, list_photographs, print_unreadable, read_batches
 from shapleycam.printable import printable_text
-from shapleycam.wording import counted
+from shapleycam.terminal_tables import Head
+from shapleycam.wording import counted, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -111,7 +111,7 @@ def fidelity(
             players=estimator_options.players,
             progress=estimator_options.progress,
         )
-    written = [printable_text(str(file)) for file in _write_files(result, files)]
+    written = [printable_text(str(file)) for file in _write_files(result, files, explainer)]
     rows = summary(result.distances)
     sentences = [advice(rows, name) for name in utilities]
     if printing.as_json:
@@ -155,26 +155,28 @@ def _readable(
 def _print(result: Fidelity, rows: list[Summary], sentences: list[str], explainer: Explainer, files: list[str]) -> None:
     """Print the results: a table with a row for each utility and method, the files, and advice."""
     facts = {
+        "utility": ", ".join(dict.fromkeys(row.utility for row in rows)),
         "measured": f"{_images(result)} against {result.reference}, standard error {_reached(result)}",
-        "shown": "mean over images ± half of its 95 % interval; time in plain forward passes, that pass included",
+        "shown": "mean over images ± half of its 95% interval; time in plain forward passes, that pass included",
     }
     if result.left_out:
         facts["left out"] = f"{', '.join(result.left_out)}: no second derivative behind this layer"
     print_facts(f"{explainer.name}, layer {explainer.layer}", facts)
-    table = Table(
-        "utility", "method", "relative error", "Spearman", "efficiency gap", "curvature", "ms", "x pass", box=None
-    )
-    for row in rows:
-        figures = [_percent(row.error), _plain(row.spearman, 3), _percent(row.gap), _plain(row.curvature, 2)]
-        seconds = "" if row.seconds is None else f"{row.seconds.value * 1e3:.0f}"
-        table.add_row(
-            row.utility, row.method, *figures, seconds, "" if row.passes is None else f"{row.passes.value:.2f}"
-        )
-    print_table(table)
+    figures = ("relative error", "Spearman", "efficiency gap", "curvature", "ms", "x pass")
+    heads = [Head("utility"), Head("method"), *(Head(head, "number") for head in figures)]
+    left_out = 1 if len({row.utility for row in rows}) == 1 else 0  # a column that says the same in every row
+    print_table(heads[left_out:], [_row(row)[left_out:] for row in rows])
     for file in files:
         typer.echo(f"written {file}")
     for sentence in sentences:
-        typer.echo(sentence)
+        print_line(sentence)
+
+
+def _row(row: Summary) -> list[str]:
+    """Return the texts of a row of the table."""
+    figures = [_percent(row.error), _plain(row.spearman, 3), _percent(row.gap), _plain(row.curvature, 2)]
+    seconds = "" if row.seconds is None else f"{row.seconds.value * 1e3:.0f}"
+    return [row.utility, row.method, *figures, seconds, "" if row.passes is None else f"{row.passes.value:.2f}"]
 
 
 def _images(result: Fidelity) -> str:
@@ -184,14 +186,14 @@ def _images(result: Fidelity) -> str:
 
 def _reached(result: Fidelity) -> str:
     """Return the largest standard error of the true values."""
-    return f"{max(result.reference_errors):.2%} at most"
+    return f"{percent(max(result.reference_errors), 2)} at most"
 
 
 def _percent(mean: Mean | None) -> str:
     """Return a mean in percent with half of its interval; nothing where there is no mean."""
     if mean is None:
         return ""
-    return f"{mean.value:.1%}" + ("" if mean.count == 1 else f" ± {mean.half:.1%}")
+    return percent(mean.value, 1) + ("" if mean.count == 1 else f" ± {percent(mean.half, 1)}")
 
 
 def _plain(mean: Mean | None, digits: int) -> str:
@@ -225,9 +227,9 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not isfinite(value) else value
 
 
-def _write_files(result: Fidelity, files: FilesGroup) -> Iterator[Path]:
+def _write_files(result: Fidelity, files: FilesGroup, explainer: Explainer) -> Iterator[Path]:
     """Write the files that are asked for; yield the path of each."""
-    from shapleycam.drawing.figures import scatter
+    from shapleycam.drawing.plots import scatter
     from shapleycam.fidelity import Distance
     from shapleycam.files import write_atomically
 
@@ -238,7 +240,12 @@ def _write_files(result: Fidelity, files: FilesGroup) -> Iterator[Path]:
         writer.writerows(asdict(distance) for distance in result.distances)
         yield write_atomically(files.to_csv, lambda stream: stream.write(text.getvalue().encode()))
     if files.plot is not None:
-        picture = scatter(_panels(result))
+        utilities = ", ".join(dict.fromkeys(utility for utility, _ in result.values))
+        title = (
+            f"Values of the methods against the true ones: {_images(result)}, predicted classes; {explainer.name}, "
+            f"layer {explainer.layer}, utility {utilities}"
+        )
+        picture = scatter(_panels(result), title=title)
         yield write_atomically(files.plot, lambda stream: picture.save(stream, format="PNG"))
 
 

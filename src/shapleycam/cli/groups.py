@@ -153,6 +153,7 @@ class RunGroup:
     batch_size: options.BatchSize = 16
     workers: options.Workers = None
     strict: bool = False
+    retry_errors: options.RetryErrors = False
 
     def settings(self, engine: Engine | None) -> RunSettings:
         """Return the settings of an evaluation.
@@ -166,7 +167,13 @@ class RunGroup:
             raise OptionError(
                 f"--workers {self.workers} was given with --engine ray, which decodes by itself; leave it out"
             )
-        common = RunSettings(device=self.device, batch_size=self.batch_size, strict=self.strict, engine=engine)
+        common = RunSettings(
+            device=self.device,
+            batch_size=self.batch_size,
+            strict=self.strict,
+            engine=engine,
+            retry_errors=self.retry_errors,
+        )
         return common if self.workers is None else replace(common, workers=self.workers)
 
 

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_facts, print_json, print_table
 from shapleycam.cli.explainers import make_explainer, transform_of
 from shapleycam.cli.groups import ComputeGroup, OneLayerNetworkGroup, PrintGroup, parse_players
-from shapleycam.cli.output_names import output_stem
 from shapleycam.cli.photographs import demo_photo
+from shapleycam.cli.titles import figure_title
+from shapleycam.output_names import output_stem, question_part, stem_limit
 from shapleycam.printable import printable_name, printable_text
+from shapleycam.terminal_tables import Head
+from shapleycam.wording import counted, number, signed
 
 if TYPE_CHECKING:
     from shapleycam.game import Game
@@ -62,7 +64,9 @@ def interactions(
     - `shapleycam interactions cat.jpg` draws the ten strongest pairs over the Shapley values of the places.
     - `shapleycam interactions cat.jpg --rounds 16 --layer blocks.5` samples them, with standard errors.
     """
-    from shapleycam.drawing.figures import pairs as draw_pairs
+    from shapleycam.drawing.colour_bars import values_bar
+    from shapleycam.drawing.figures import grid
+    from shapleycam.drawing.plots import pairs as draw_pairs
     from shapleycam.explaining.inputs import batch_of
     from shapleycam.files import make_folder, write_atomically
     from shapleycam.images import open_photograph
@@ -80,11 +84,20 @@ def interactions(
     rows = [_row(game, measured, pair) for pair in measured.strongest(count=pairs.strongest)]
     lines = [(*row["centres"], row["interaction"]) for row in rows if None not in row["centres"]]
     height, width = game.layout.grid
-    figure = draw_pairs(explanation.overlay(kind="values", on="input"), (height, width), lines)
-    file = write_atomically(
-        out / f"{output_stem(photo)}_interactions.png", lambda stream: figure.save(stream, format="PNG")
+    picture = draw_pairs(explanation.overlay(kind="values", on="input"), (height, width), lines)
+    title = figure_title(photo, [explanation], counted(len(lines), "strongest interaction"), explainer.name)
+    largest = max((abs(line[-1]) for line in lines), default=0.0)
+    unit = f"in units of {explanation.utility_name}"
+    bar = values_bar(
+        float(explanation.values.abs().max()), f"Shapley values of the places: red for {explanation.label()}, {unit}"
     )
-    value = f"{explanation.utility_name} {float(explanation.utility[0]):.4g}"
+    note = (
+        f"Lines: red where two places earn more together, blue where less; the widest is {number(largest, 3)} {unit}."
+    )
+    figure = grid([("", picture)], columns=1, title=title, bars=[bar], note=note)
+    stem = f"{output_stem(photo, stem_limit(out))}_{question_part([explanation], 0, None)}"
+    file = write_atomically(out / f"{stem}_interactions.png", lambda stream: figure.save(stream, format="PNG"))
+    value = f"{explanation.utility_name} {number(float(explanation.utility[0]))}"
     facts = {
         "explained": f"{explanation.label()}, {value}, layer {explanation.layer} of {explainer.name}",
         "from": f"{pairs.rounds} rounds of sampling" if pairs.rounds else "the second-order game",
@@ -93,12 +106,13 @@ def interactions(
     if printing.as_json:
         print_json({"image": printable_name(str(photo)), **facts, "pairs": rows})
         return
-    print_facts(printable_name(str(photo)), facts)
-    table = Table("place", "place", "interaction", "standard error", box=None)
+    print_facts(printable_name(str(photo)), {**facts, "written": [facts["written"]]})
+    heads = [Head("place"), Head("place"), Head("interaction", "number"), Head("standard error", "number")]
+    texts = []
     for row in rows:
-        error = "" if row["stderr"] is None else f"{row['stderr']:.3g}"
-        table.add_row(*map(_place, row["centres"]), f"{row['interaction']:+.3g}", error)
-    print_table(table)
+        error = "" if row["stderr"] is None else number(row["stderr"], 3)
+        texts.append([*map(_place, row["centres"]), signed(row["interaction"]), error])
+    print_table(heads, texts)
 
 
 def _measure(game: Game, rounds: int, seed: int) -> Interactions:

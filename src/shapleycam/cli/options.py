@@ -140,6 +140,9 @@ ActorGpus: TypeAlias = Annotated[
 Strict: TypeAlias = Annotated[
     bool, typer.Option("--strict", help="Stop at a photograph that cannot be measured; otherwise it is counted.")
 ]
+RetryErrors: TypeAlias = Annotated[
+    bool, typer.Option("--retry-errors", help="Measure again what an earlier session of the run could not measure.")
+]
 Plan: TypeAlias = Annotated[
     bool,
     typer.Option("--plan", help="Print what there is to do and what it takes, by a short trial; nothing is written."),

@@ -7,19 +7,18 @@ from dataclasses import astuple
 
 import torch
 import typer
-from rich.table import Table
-from rich.text import Text
 
-from shapleycam.cli.console import notes, print_note, print_table
+from shapleycam.cli.console import notes, print_facts, print_line, print_note, print_table
 from shapleycam.cli.display import duration
 from shapleycam.errors import ImageError
 from shapleycam.experiments import Evaluation, Ray
 from shapleycam.experiments.passes import Passes
 from shapleycam.experiments.plan import ModelPlan, plan_models
 from shapleycam.metrics.table import required_quantities
-from shapleycam.wording import counted
+from shapleycam.terminal_tables import Head
+from shapleycam.wording import counted, number
 
-_HEADS = ("network", "images left", "chunks left", "forward", "backward", "head", "s an image", "time", "disk")
+_HEADS = ("images left", "chunks left", "forward", "backward", "head", "s an image", "time", "disk")
 
 
 def print_plan(evaluation: Evaluation, *, quiet: bool) -> None:
@@ -32,31 +31,30 @@ def print_plan(evaluation: Evaluation, *, quiet: bool) -> None:
         plans = list(plan_models(evaluation))
     if not plans:
         raise ImageError(f"{evaluation.dataset.origin}: no photograph can be read, so that nothing can be tried")
-    print_table(_table(evaluation, plans))
+    print_facts(f"Plan of {evaluation.out}", {})
+    _print_table(evaluation, plans)
     typer.echo()
     for line in (*_totals(evaluation, plans), *_cost(plans)):
-        typer.echo(line)
+        print_line(line)
     if "true_values" in required_quantities(evaluation.protocol.metrics) and not quiet:
         print_note("the sampling of true Shapley values is in the time, and not in the passes: images differ in it")
 
 
-def _table(evaluation: Evaluation, plans: Sequence[ModelPlan]) -> Table:
-    table = Table(title=Text(f"Plan of {evaluation.out}", style="bold"), title_justify="left")
-    for head in _HEADS:
-        table.add_column(head, justify="left" if head == "network" else "right", no_wrap=True)
+def _print_table(evaluation: Evaluation, plans: Sequence[ModelPlan]) -> None:
+    rows = []
     for plan in plans:
         trial, passes = plan.trial, plan.passes
-        counts = ("?", "?", "?") if passes is None else map("{:,}".format, astuple(passes))
-        table.add_row(
-            Text(trial.model),
+        row = (
+            trial.model,
             f"{trial.images:,} of {len(evaluation.dataset):,}",
             f"{plan.pending_chunks:,} of {plan.chunks:,}",
-            *counts,
-            f"{trial.seconds_per_image:.2g}" if trial.images else "",
+            *(("?", "?", "?") if passes is None else map("{:,}".format, astuple(passes))),
+            number(trial.seconds_per_image, 2) if trial.images else "",
             duration(trial.seconds),
             _size(plan.bytes),
         )
-    return table
+        rows.append(row)
+    print_table([Head("network"), *(Head(head, "number") for head in _HEADS)], rows)
 
 
 def _totals(evaluation: Evaluation, plans: Sequence[ModelPlan]) -> Iterator[str]:

@@ -10,7 +10,7 @@ import typer
 
 from shapleycam.cli import options
 from shapleycam.cli.command import REFUSED
-from shapleycam.cli.console import notes, progress
+from shapleycam.cli.console import notes, print_note, progress
 from shapleycam.cli.explainers import make_explainer, transform_of
 from shapleycam.cli.groups import BatchComputeGroup, EstimatorGroup, NetworkGroup, QuestionGroup
 from shapleycam.cli.option_groups import option_names
@@ -151,6 +151,9 @@ def _report_runs(runs: Sequence[str], page: PageGroup, model: str | None, device
         reproducer = CommandLineReproducer(stores, model, page.data, device) if page.maps else None
         html = render_runs(stores, reproducer, page.maps)
     _write(file, html)
+    if reproducer is not None and not quiet:
+        for problem in reproducer.problems:
+            print_note(f"the report has no maps, or not all: {problem}")
 
 
 def _find_runs(sources: list[str]) -> list[str]:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from shapleycam.cli.messages import options_in_errors
+from shapleycam.errors import ShapleyCamError
+from shapleycam.experiments import Store
 from shapleycam.explanations.comparison import Comparison
 from shapleycam.report import MapReproducer
 
 
 class CommandLineReproducer(MapReproducer):
-    """A reproducer of maps whose errors name options: the report says by them why it has no maps."""
+    """A reproducer of maps whose errors name options: the report says by them why it has no maps, and the terminal.
+
+    Attributes:
+        problems: why maps could not be made, each reason once.
+    """
+
+    def __init__(self, stores: Sequence[Store], trusted: str | None, data: str | None, device: str | None) -> None:
+        super().__init__(stores, trusted, data, device)
+        self.problems: dict[str, None] = {}
 
     def maps(self, model: str, layer: str, utility: str, index: int, target: int) -> Comparison:
         """Explain a photograph by all methods that the runs have of a model.
@@ -16,5 +28,9 @@ class CommandLineReproducer(MapReproducer):
         Raises:
             ShapleyCamError: the photograph or the model is not available, or is not the one of the run.
         """
-        with options_in_errors():
-            return super().maps(model, layer, utility, index, target)
+        try:
+            with options_in_errors():
+                return super().maps(model, layer, utility, index, target)
+        except ShapleyCamError as error:
+            self.problems[str(error)] = None
+            raise

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from shapleycam.cli.console import print_table
+from shapleycam.cli.console import print_line, print_renderable, terminal_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,10 +29,18 @@ def print_summary(
     """Print the tables of a summary of runs, as `print_results` does."""
     from shapleycam.experiments.results import terminal
 
-    for table in terminal(summary, intervals=intervals, against=published_figures(stores) if against_paper else None):
-        print_table(table)
+    published = published_figures(stores) if against_paper else None
+    for table in terminal(summary, width=terminal_width(), intervals=intervals, against=published):
+        print_line(table.caption, "bold")
+        for heading, part in table.parts:
+            if heading:
+                print_line(heading, "bold")
+            print_renderable(part)
+            typer.echo()
+        for note in table.notes:
+            print_line(note, "dim")
         typer.echo()
-    typer.echo(f"{_counts(summary)}; results in {', '.join(str(store.storage) for store in stores)}")
+    print_line(f"{_counts(summary)}; results in {', '.join(str(store.storage) for store in stores)}")
 
 
 def published_figures(stores: Sequence[Store]) -> PublishedFigures:

@@ -31,14 +31,14 @@ def table(
         Literal["paper"] | None, typer.Option("--against", help="Also print the difference from the published tables.")
     ] = None,
     intervals: Annotated[
-        bool, typer.Option("--intervals/--no-intervals", help="With half of the 95 % interval behind each figure.")
+        bool, typer.Option("--intervals/--no-intervals", help="With half of the 95% interval behind each figure.")
     ] = True,
     figures: Annotated[
         Path | None, typer.Option("--figures", metavar="DIR", help="Draw figures into this folder, as PNG.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write to this file; default: print.")] = None,
 ) -> None:
-    """Make the paper's tables of your results: best bold, second underlined, with 95 % intervals over images.
+    """Make the paper's tables of your results: best bold, second underlined, with 95% intervals over images.
 
     - `shapleycam table run` prints them; `shapleycam table run1 run2 --format latex --out table.tex` writes LaTeX.
     - `shapleycam table run --against paper` also prints the difference from the published figures.

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import re
+import sys
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +18,12 @@ from shapleycam.cli.console import print_note
 from shapleycam.cli.photographs import demo_photo
 from shapleycam.errors import OptionError
 
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+if TYPE_CHECKING:
+    from shapleycam.web import Access
+    from shapleycam.web.passwords import Accounts
+
+_AUTH_VARIABLE = "SHAPLEYCAM_AUTH"
+_NAME = re.compile(r"\*|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9a-fA-F:]+")
 
 
 @dataclass(frozen=True)
@@ -45,23 +55,81 @@ class ServerGroup:
     port: Annotated[
         int | None, typer.Option("--port", min=1, max=65535, help="Port; default: the first free one from 7860.")
     ] = None
+    public_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--public-host",
+            metavar="NAME",
+            help="A name by which visitors reach the page, such as page.example.org; *: any. Repeatable.",
+        ),
+    ] = None
+    trust_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trust-proxy",
+            metavar="ADDRESS",
+            help="Address or network of a reverse proxy whose X-Forwarded-For and -Proto are believed. Repeatable.",
+        ),
+    ] = None
     auth: Annotated[
+        Path | None,
+        typer.Option(
+            "--auth",
+            metavar="FILE",
+            help=f"Let in only those of a file of lines USER:HASH, or of the variable {_AUTH_VARIABLE}=USER:PASSWORD.",
+        ),
+    ] = None
+    hash_password: Annotated[
         str | None,
-        typer.Option("--auth", metavar="USER:PASSWORD", envvar="SHAPLEYCAM_AUTH", help="Let in only who knows these."),
+        typer.Option(
+            "--hash-password",
+            metavar="USER",
+            help="Read a password, print the line of --auth's file for it, and serve nothing.",
+        ),
     ] = None
 
-    def credentials(self) -> tuple[str, str] | None:
-        """Return user and password; None where everybody is let in.
+    def access(self) -> Access:
+        """Return who may reach the page, and by which names.
 
         Raises:
-            OptionError: --auth has no user or no password.
+            OptionError: a name, an address or the file of accounts is none.
         """
+        from shapleycam.web import Access
+
+        for name in self.public_host or ():
+            if not _NAME.fullmatch(name):
+                raise OptionError(
+                    f"--public-host {name!r} is no name; expected one without https:// and port, such as "
+                    "page.example.org, or *"
+                )
+        for proxy in self.trust_proxy or ():
+            try:
+                ip_network(proxy)
+            except ValueError:
+                raise OptionError(
+                    f"--trust-proxy {proxy!r} is no address; expected that of the proxy, such as 127.0.0.1, or a "
+                    "network, such as 10.0.0.0/8"
+                ) from None
+        names, proxies = tuple(self.public_host or ()), tuple(self.trust_proxy or ())
+        return Access(self.host, self.port, names, proxies, self._accounts())
+
+    def _accounts(self) -> Accounts | None:
+        """Return who is let in; the password is taken from the environment, where other programs would inherit it."""
+        from shapleycam.web.passwords import Accounts
+
+        text = os.environ.pop(_AUTH_VARIABLE, None)
+        if text is not None and self.auth is not None:
+            raise OptionError(f"--auth and {_AUTH_VARIABLE} are both given; expected one of them")
+        if text is not None:
+            return Accounts.of_text(text, _AUTH_VARIABLE)
         if self.auth is None:
             return None
-        user, separator, password = self.auth.partition(":")
-        if not (user and separator and password):
-            raise OptionError("--auth: found no user and password in it; expected USER:PASSWORD")
-        return user, password
+        if not self.auth.is_file():  # which may be a password: it is not repeated
+            raise OptionError(
+                "--auth is no file; expected one of lines USER:HASH (shapleycam web --hash-password USER makes them). "
+                "A password on a command line can be read by all users of the machine"
+            )
+        return Accounts.read(self.auth)
 
 
 @dataclass(frozen=True)
@@ -71,6 +139,12 @@ class LimitsGroup:
     loaded: Annotated[int, typer.Option("--loaded", min=1, help="Models kept loaded at a time.")] = 2
     megabytes: Annotated[float, typer.Option("--max-megabytes", min=0.001, help="Largest photograph, as a file.")] = 20
     megapixels: Annotated[float, typer.Option("--max-megapixels", min=0.001, help="Largest photograph, decoded.")] = 50
+    keep: Annotated[
+        float, typer.Option("--keep", metavar="HOURS", min=0.01, help="How long a photograph stays after its last use.")
+    ] = 1
+    store_megabytes: Annotated[
+        float, typer.Option("--store-megabytes", min=1, help="Visitors' photographs kept, together; the oldest go.")
+    ] = 256
 
 
 def web(
@@ -87,16 +161,20 @@ def web(
 
     - `shapleycam web` opens it on this machine, with the default model, offline.
     - `shapleycam web --models efficientnet_lite0 --models resnet50 --run results` offers two models and a run.
-    - `shapleycam web --host 0.0.0.0 --auth team:secret --no-browser` serves others, who need the password.
+    - `shapleycam web --hash-password team >> accounts` and then
+      `shapleycam web --host 0.0.0.0 --auth accounts --no-browser` serves others, who need the password.
     """
-    credentials = server.credentials()
+    if server.hash_password is not None:
+        _print_account(server.hash_password)
+        return
+    access = server.access()
     from shapleycam.web import Site, serve
     from shapleycam.web.photographs import Limits
 
-    if server.host not in _LOOPBACK and credentials is None:
+    if not access.is_local and access.accounts is None:
         print_note(
-            f"--host {server.host} without --auth: whoever reaches this machine can use the page; "
-            "add --auth USER:PASSWORD"
+            f"--host {server.host} without --auth: whoever reaches this machine can use the page; add --auth FILE "
+            f"(shapleycam web --hash-password USER makes its lines), or set {_AUTH_VARIABLE}"
         )
     site = Site(
         models=offer.models or [options.DEFAULT_MODEL],
@@ -105,12 +183,30 @@ def web(
         runs=offer.run or [],
         examples=offer.example or [demo_photo()],
         limits=Limits(limits.megabytes, limits.megapixels),
+        keep_hours=limits.keep,
+        store_megabytes=limits.store_megabytes,
+        has_login=access.accounts is not None,
     )
     serve(
         site,
-        server.host,
-        server.port,
-        credentials,
+        access,
         browser=browser,
-        told=lambda address: typer.echo(f"shapleycam at {address} (Ctrl-C ends it)"),
+        listener=lambda address: typer.echo(f"shapleycam at {address} (Ctrl-C ends it)"),
     )
+
+
+def _print_account(user: str) -> None:
+    """Print the line of a file of accounts, of a password that is typed twice, or of the first line of stdin."""
+    from shapleycam.web.passwords import hash_password
+
+    if not user or ":" in user or user.startswith("#") or user != user.strip():
+        raise OptionError(f"--hash-password {user!r} is no user; expected a name without : and spaces around it")
+    if sys.stdin.isatty():
+        password = getpass.getpass("Password: ")
+        if getpass.getpass("Again: ") != password:
+            raise OptionError("the two passwords differ; type the same one twice")
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    if not password:
+        raise OptionError("the password is empty; expected one on the terminal, or as the first line of stdin")
+    typer.echo(f"{user}:{hash_password(password)}")

@@ -1,5 +1,6 @@
 """Pictures of explanations: overlays on photographs, figures of several panels, images as data URIs."""
 
-from shapleycam.drawing.figures import grid, pairs, scatter
+from shapleycam.drawing.figures import grid
+from shapleycam.drawing.plots import pairs, scatter
 
 __all__ = ["grid", "pairs", "scatter"]

@@ -6,12 +6,7 @@ from base64 import b64encode
 from io import BytesIO
 from typing import Any
 
-import matplotlib as mpl
-import numpy as np
-from matplotlib.colors import to_hex
 from PIL import Image
-
-_STOPS = 17
 
 
 def make_data_uri(content: bytes, kind: str) -> str:
@@ -29,9 +24,3 @@ def encode_picture(picture: Image.Image, form: str, **save_options: Any) -> byte
 def picture_data_uri(picture: Image.Image, form: str = "PNG", **save_options: Any) -> str:
     """Return a picture as a data URI; `save_options` are Pillow's for the format."""
     return make_data_uri(encode_picture(picture, form, **save_options), f"image/{form.lower()}")
-
-
-def css_gradient(name: str) -> str:
-    """Return the colours of one of matplotlib's maps as a CSS gradient."""
-    colours = (to_hex(colour) for colour in mpl.colormaps[name](np.linspace(0, 1, _STOPS)))
-    return f"linear-gradient(to right, {', '.join(colours)})"

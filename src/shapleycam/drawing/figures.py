@@ -1,124 +1,130 @@
-"""Several pictures side by side, with titles."""
+"""Several pictures side by side, with a title above and colour bars below."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
-from math import ceil
-from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from PIL import Image
+from PIL import Image, ImageOps
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from shapleycam.drawing.colour_bars import ColourBar, bar_picture
+from shapleycam.drawing.lettering import Paragraph, set_text, text_width
+from shapleycam.errors import OptionError
 
-_INCHES, _DOTS = 2.6, 110
-
-
-Panel: TypeAlias = "tuple[str, Sequence[float], Sequence[float]]"
-Place: TypeAlias = tuple[float, float]
+_NARROWEST_ALONE, _WIDEST_ALONE = 480, 1280
+_NARROWEST_PANEL, _WIDEST = 240, 1600
+_SMALLEST_TEXT, _LARGEST_TEXT = 14, 22
+_LONGEST_BAR, _GAP = 420, 12
+"""All in pixels."""
 
 
-def grid(panels: Sequence[tuple[str, Image.Image]], columns: int, caption: str) -> Image.Image:
-    """Return titled pictures in rows of `columns`, with a line of text below.
+def grid(
+    panels: Sequence[tuple[str, Image.Image]],
+    columns: int,
+    title: Sequence[str] = (),
+    bars: Sequence[ColourBar] = (),
+    note: str = "",
+) -> Image.Image:
+    """Return titled pictures in rows of `columns`, below a title and above colour bars and a note.
+
+    A picture that is alone keeps its pixels, from 480 to 1280 across; several share a width of 1600.
 
     Args:
         panels: (title, picture) of each.
         columns: how many are side by side at most.
-        caption: the text below.
+        title: its lines, of which the first is bold.
+        bars: what the colours of the pictures mean.
+        note: a line below all.
+
+    Raises:
+        OptionError: no panels, or fewer than one column.
 
     Examples:
         >>> from PIL import Image
         >>> from shapleycam.drawing import grid
+        >>> from shapleycam.drawing.colour_bars import heatmap_bar
         >>> picture = Image.new("RGB", (40, 40))
-        >>> grid([("one", picture), ("two", picture)], columns=2, caption="both").mode
+        >>> grid([("one", picture), ("two", picture)], columns=2, title=["both"], bars=[heatmap_bar()]).mode
         'RGB'
     """
+    if not panels or columns < 1:
+        raise OptionError(f"{len(panels)} panels in {columns} columns; expected at least one of each")
     columns = min(columns, len(panels))
-    rows = ceil(len(panels) / columns)
-    width, height = panels[0][1].size
-    tall = _INCHES * min(2.0, max(0.4, height / width)) + 0.3
-    figure = _new_figure(columns * _INCHES, rows * tall + 0.3, layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat:
-        axis.axis("off")
-    for axis, (title, picture) in zip(axes.flat, panels, strict=False):
-        axis.imshow(picture)
-        axis.set_title(title, fontsize=10, parse_math=False)
-    figure.supxlabel(caption, fontsize=9, parse_math=False)
-    return _render(figure)
+    cell = _cell_size(panels[0][1], columns)
+    width = columns * cell[0] + (columns - 1) * _GAP
+    pixels = min(_LARGEST_TEXT, max(_SMALLEST_TEXT, width // 64))
+    blocks = [set_text(line, width, pixels, bold=place == 0) for place, line in enumerate(title)]
+    titles = [set_text(text, cell[0], pixels) for text, _ in panels]
+    pictures = [_fit(picture, cell) for _, picture in panels]
+    rows = [slice(start, start + columns) for start in range(0, len(panels), columns)]
+    drawings = [
+        *([_stack([_paragraph_picture(block, width) for block in blocks], width)] if blocks else []),
+        *(_row(pictures[row], titles[row], cell, width) for row in rows),
+        *(_bar_with_texts(bar, width, pixels) for bar in bars),
+        *([_paragraph_picture(set_text(note, width, pixels), width)] if note else []),
+    ]
+    return ImageOps.expand(_stack(drawings, width, gap=_GAP), border=_GAP, fill="white")
 
 
-def scatter(panels: Sequence[Panel], columns: int = 4) -> Image.Image:
-    """Return a figure of values against the true ones; a line shows where they agree.
-
-    Each panel is (title, true values, values).
-
-    Examples:
-        >>> from shapleycam.drawing import scatter
-        >>> scatter([("gradcam", [0.0, 1.0], [0.1, 0.9])]).mode
-        'RGB'
-    """
-    columns = min(columns, len(panels)) or 1
-    rows = ceil(len(panels) / columns) or 1
-    figure = _new_figure(columns * _INCHES, rows * _INCHES, layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat[len(panels) :]:
-        axis.axis("off")
-    for axis, (title, true, values) in zip(axes.flat, panels, strict=False):
-        axis.axline((0, 0), slope=1, color="0.6", linewidth=0.8)
-        axis.scatter(true, values, s=4, alpha=0.5, linewidths=0)
-        axis.set_title(title, fontsize=9, parse_math=False)
-        axis.tick_params(labelsize=7)
-    figure.supxlabel("true Shapley value of a place, in units of the utility", fontsize=9)
-    figure.supylabel("by the method", fontsize=9)
-    return _render(figure)
+def _cell_size(picture: Image.Image, columns: int) -> tuple[int, int]:
+    """Return the size that the pictures of a grid are fitted into; no more than twice as tall as it is wide."""
+    if columns == 1:
+        width = min(_WIDEST_ALONE, max(_NARROWEST_ALONE, picture.width))
+    else:
+        width = max(_NARROWEST_PANEL, (_WIDEST - (columns - 1) * _GAP) // columns)
+    return width, max(1, round(width * min(2.0, max(0.1, picture.height / picture.width))))
 
 
-def pairs(
-    picture: Image.Image, layout: tuple[int, int], strongest: Sequence[tuple[Place, Place, float]]
+def _fit(picture: Image.Image, cell: tuple[int, int]) -> Image.Image:
+    """Return a picture in white space of the size of a cell, as large as fits."""
+    scale = min(cell[0] / picture.width, cell[1] / picture.height)
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    fitted = picture.convert("RGB") if size == picture.size else picture.convert("RGB").resize(size)
+    space = Image.new("RGB", cell, "white")
+    space.paste(fitted, ((cell[0] - size[0]) // 2, (cell[1] - size[1]) // 2))
+    return space
+
+
+def _row(
+    pictures: Sequence[Image.Image], titles: Sequence[Paragraph], cell: tuple[int, int], width: int
 ) -> Image.Image:
-    """Return a picture with a line between the places of each pair: red where they earn more together, blue where less.
-
-    A line's width is its interaction's size, relative to the largest.
-
-    Args:
-        picture: that the lines are drawn over.
-        layout: (rows, columns) of the layer's grid.
-        strongest: (place, place, interaction) of each pair; a place is (row, column), in cells from the upper left.
-
-    Examples:
-        >>> from PIL import Image
-        >>> from shapleycam.drawing import pairs
-        >>> pairs(Image.new("RGB", (40, 40)), (2, 2), [((0.5, 0.5), (1.5, 1.5), 0.3)]).mode
-        'RGB'
-    """
-    rows, columns = layout
-    largest = max((abs(size) for _, _, size in strongest), default=1.0) or 1.0
-    figure = _new_figure(2 * _INCHES, 2 * _INCHES * picture.height / picture.width)
-    axis = figure.add_axes((0, 0, 1, 1))
-    axis.axis("off")
-    axis.imshow(picture, extent=(0, columns, rows, 0), aspect="auto")
-    for first, second, size in reversed(strongest):
-        colour = "#d7191c" if size > 0 else "#2c7bb6"
-        down, across = zip(first, second, strict=True)
-        axis.plot(across, down, color="white", linewidth=2 + 5 * abs(size) / largest, alpha=0.8)
-        axis.plot(across, down, color=colour, linewidth=1 + 4 * abs(size) / largest, marker="o", markersize=4)
-    axis.set_xlim(0, columns)
-    axis.set_ylim(rows, 0)
-    return _render(figure)
+    """Return pictures side by side, each below its title."""
+    head = max(title.height for title in titles)
+    row = Image.new("RGB", (width, head + cell[1]), "white")
+    for place, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
+        left = place * (cell[0] + _GAP)
+        title.draw(row, left, 0, cell[0], "middle")
+        row.paste(picture, (left, head))
+    return row
 
 
-def _new_figure(width: float, height: float, layout: Literal["constrained"] | None = None) -> Figure:
-    """Return an empty figure of so many inches."""
-    from matplotlib.figure import Figure  # half a second that an explanation without a figure does not need
+def _bar_with_texts(bar: ColourBar, width: int, pixels: int) -> Image.Image:
+    """Return a colour bar between the texts at its ends, above its caption."""
+    longest = width // 3
+    low, high = set_text(bar.low, longest, pixels), set_text(bar.high, longest, pixels)
+    caption = set_text(bar.caption, width, pixels)
+    left = max((text_width(line, pixels) for line in low.lines), default=0) + _GAP
+    right = max((text_width(line, pixels) for line in high.lines), default=0) + _GAP
+    length = min(_LONGEST_BAR, width - left - right)
+    height = max(low.height, high.height, pixels)
+    drawing = Image.new("RGB", (width, height + caption.height), "white")
+    low.draw(drawing, 0, 0, left, "left")
+    drawing.paste(bar_picture(bar.scale, length, pixels), (left, (height - pixels) // 2))
+    high.draw(drawing, left + length + _GAP, 0, right, "left")
+    caption.draw(drawing, 0, height, width, "left")
+    return drawing
 
-    return Figure(figsize=(width, height), dpi=_DOTS, layout=layout)
+
+def _paragraph_picture(paragraph: Paragraph, width: int) -> Image.Image:
+    picture = Image.new("RGB", (width, max(1, paragraph.height)), "white")
+    paragraph.draw(picture, 0, 0, width, "left")
+    return picture
 
 
-def _render(figure: Figure) -> Image.Image:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    buffer = BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
-    return Image.open(buffer).convert("RGB")
+def _stack(pictures: Sequence[Image.Image], width: int, gap: int = 0) -> Image.Image:
+    """Return pictures of one width below each other."""
+    stack = Image.new("RGB", (width, sum(picture.height for picture in pictures) + gap * (len(pictures) - 1)), "white")
+    top = 0
+    for picture in pictures:
+        stack.paste(picture, (0, top))
+        top += picture.height + gap
+    return stack

@@ -13,13 +13,32 @@ from torch import Tensor
 from shapleycam.images import Box
 
 Kind: TypeAlias = Literal["heatmap", "values", "uncertain"]
+ColourScale: TypeAlias = Literal["heatmap", "values"]
 
 HEAT = "turbo"
 """Google's perceptually smooth rainbow: Mikhailov 2019."""
 SIGNED = "RdBu_r"
 """ColorBrewer's diverging map: red speaks for the class, blue against it."""
+OPACITY = 0.75
+"""The opacity of the strongest colour, unless another one is given."""
 LONGEST = 1280
 """An overlay on a photograph is at most this many pixels long or wide."""
+
+
+def colours_of(scale: ColourScale, shares: Float[np.ndarray, "*n"], opacity: float) -> Float[np.ndarray, "*n 4"]:
+    """Return RGBA in [0, 1]: of heat from 0 to 1, or of signed values from -1 to 1.
+
+    The photograph shows through more where there is less heat, and where a value is nearer to zero. Maps and their
+    colour bars take their colours from here.
+    """
+    size = np.abs(shares)
+    colours: np.ndarray
+    if scale == "heatmap":
+        colours, alphas = mpl.colormaps[HEAT](shares), 0.4 + 0.6 * size
+    else:
+        colours, alphas = mpl.colormaps[SIGNED](0.5 + 0.5 * shares), 0.3 + 0.7 * size
+    colours[..., 3] = opacity * alphas
+    return colours
 
 
 def on_picture(picture: UInt8[Tensor, "H W 3"], shade: Image.Image) -> Image.Image:
@@ -46,25 +65,23 @@ def on_photo(photo: Image.Image, box: Box, shade: Image.Image) -> Image.Image:
 
 def shade_of(heatmap: Float[Tensor, "H W"], opacity: float) -> Image.Image:
     """Return a heatmap in [0, 1] as RGBA; the photograph shows through more where there is less heat."""
-    heat = heatmap.detach().cpu().numpy()
-    return _rgba(mpl.colormaps[HEAT](heat), opacity * (0.4 + 0.6 * heat))
+    return _rgba(colours_of("heatmap", heatmap.detach().cpu().numpy(), opacity))
 
 
 def signed_shade_of(values: Float[Tensor, "H W"], opacity: float) -> Image.Image:
     """Return signed values as RGBA on a diverging scale around zero; near zero the photograph shows."""
     signed = values.detach().cpu().numpy()
     largest = np.abs(signed).max()
-    share = signed / largest if largest > 0 else signed
-    return _rgba(mpl.colormaps[SIGNED](0.5 + 0.5 * share), opacity * (0.3 + 0.7 * np.abs(share)))
+    return _rgba(colours_of("values", signed / largest if largest > 0 else signed, opacity))
 
 
 def uncertain_shade_of(uncertain: Bool[Tensor, "h w"], size: tuple[int, int], opacity: float) -> Image.Image:
     """Return the cells that are not sure as grey squares, for an input of `size` (height, width)."""
     shown = uncertain.cpu().numpy()
     grey = np.full((*shown.shape, 4), 0.5)
-    return _rgba(grey, opacity * shown).resize(size[::-1], Image.Resampling.NEAREST)
+    grey[..., 3] = opacity * shown
+    return _rgba(grey).resize(size[::-1], Image.Resampling.NEAREST)
 
 
-def _rgba(colours: np.ndarray, opacity: np.ndarray) -> Image.Image:
-    colours[..., 3] = opacity
+def _rgba(colours: Float[np.ndarray, "H W 4"]) -> Image.Image:
     return Image.fromarray((colours * 255).round().astype(np.uint8), mode="RGBA")

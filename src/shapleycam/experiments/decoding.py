@@ -18,6 +18,9 @@ from shapleycam.images import Box
 from shapleycam.models.network import Transform
 from shapleycam.printable import printable_text
 
+CHANGED_DURING_RUN = "changed after the run began"
+"""Part of the error of an image that was removed, changed or exchanged; when it is back, it is measured again."""
+
 
 @dataclass(frozen=True)
 class DecodedImage:
@@ -50,13 +53,13 @@ def decode_image(dataset: Dataset, preprocess: Transform, index: int, snapshot: 
         # An array travels through a pipe; a tensor would need shared memory, of which containers have little.
         array = image.detach().cpu().to(torch.promote_types(image.dtype, torch.float32)).numpy()
     except ImageError as error:
-        changed = " (it was changed after the run began)" if _has_changed(dataset, index, snapshot) else ""
+        changed = f" (it was {CHANGED_DURING_RUN})" if _has_changed(dataset, index, snapshot) else ""
         return DecodedImage(index, None, error=f"{error}{changed}")
     except Exception as error:  # noqa: BLE001  # the user's preprocessing may raise anything for one photograph
         reason = printable_text(" ".join(f"{type(error).__name__}: {error}".split()))
         return DecodedImage(index, None, error=f"{name}: preprocessing raised {reason}; mend preprocess=")
     if _has_changed(dataset, index, snapshot):
-        reason = "its content was changed after the run began; put it back, or evaluate into another folder"
+        reason = f"its content was {CHANGED_DURING_RUN}; put it back, or evaluate into another folder"
         return DecodedImage(index, None, error=f"{name}: {reason}")
     return DecodedImage(index, array, size, source.box)
 

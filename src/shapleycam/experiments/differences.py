@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 _LONGEST = 80
@@ -19,19 +19,41 @@ def list_differences(before: Mapping[str, Any], after: Mapping[str, Any], ignore
 
     Examples:
         >>> from shapleycam.experiments.differences import list_differences
-        >>> list_differences({"seed": 0, "options": {"steps": 8}}, {"seed": 1, "options": {"steps": 8}})
-        ['seed was 0, is 1']
+        >>> list_differences({"seed": 0, "options": {"steps": 8}}, {"seed": 1, "options": {"steps": 9}})
+        ['options.steps was 8, is 9', 'seed was 0, is 1']
+        >>> list_differences({"models": {"vgg16": {"weights": "5f"}}}, {"models": {"vgg16": {"weights": "a0"}}})
+        ['models.vgg16 has other weights']
     """
-    differences, skipped = [], set(ignored)
-    for name in sorted({*before, *after} - skipped):
-        old, new = before.get(name), after.get(name)
+    return list(_sentences((), before, after, set(ignored)))
+
+
+def _sentences(
+    path: tuple[str, ...], before: Mapping[str, Any], after: Mapping[str, Any], ignored: set[str]
+) -> Iterator[str]:
+    """Yield the differences of the records at a path."""
+    for name in sorted({*before, *after} - ignored):
+        old, new, place = before.get(name), after.get(name), (*path, name)
         if isinstance(old, dict) and isinstance(new, dict):
-            differences += [f"{name}.{text}" for text in list_differences(old, new, skipped)]
+            yield from _sentences(place, old, new, ignored)
         elif name not in before or name not in after:
-            differences.append(f"{name} is {'missing' if name in before else 'new'}")
+            yield f"{'.'.join(place)} is {'missing' if name in before else 'new'}"
         elif old != new:
-            differences.append(f"{name} was {shortened(old)}, is {shortened(new)}")
-    return differences
+            yield _sentence(place, old, new)
+
+
+def _sentence(place: tuple[str, ...], old: Any, new: Any) -> str:
+    """Return a difference in words: of hashes nobody learns more than that they differ."""
+    match place:
+        case ("dataset", "fingerprint"):
+            return "the photographs are others: some were changed, exchanged, renamed, removed, added or labelled anew"
+        case ("dataset", "images"):
+            return f"the dataset had {old} images, has {new}"
+        case ("dataset", "objects"):
+            return "the annotations of objects are others"
+        case (*owner, "weights" | "code" as part):
+            what = "weights" if part == "weights" else "code (its modules, or the file that makes it)"
+            return f"{'.'.join(owner) or 'it'} has other {what}"
+    return f"{'.'.join(place)} was {shortened(old)}, is {shortened(new)}"
 
 
 def shortened(value: Any) -> str:

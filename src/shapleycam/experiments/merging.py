@@ -188,7 +188,7 @@ def _refuse_different_protocols(stores: Sequence[Store]) -> None:
     first = stores[0]
     for store in stores[1:]:
         changed = list_differences(first.manifest["protocol"], store.manifest["protocol"], MEASURED_FIELDS)
-        changed += list_differences(first.manifest["dataset"], store.manifest["dataset"])
+        changed += list_differences(*({"dataset": run.manifest["dataset"]} for run in (first, store)))
         records, store_records = first.manifest["models"], store.manifest["models"]
         for name in records.keys() & store_records.keys():
             texts = list_differences(records[name], store_records[name], {"layers", "origin"})

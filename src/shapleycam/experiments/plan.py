@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from shapleycam.experiments.estimate import Trial, run_trials
 from shapleycam.experiments.manifest import chunk_size
 from shapleycam.experiments.passes import Passes
+from shapleycam.experiments.remaining_chunks import remaining_chunks
 from shapleycam.experiments.run_opening import is_run
 from shapleycam.experiments.runner import Evaluation
 from shapleycam.experiments.store import Store
@@ -20,7 +21,7 @@ class ModelPlan:
     Attributes:
         trial: of the model, with the number of images that are not measured yet.
         chunks: how many chunks its images make, each a file and a piece of work.
-        pending_chunks: how many of them are not measured yet.
+        pending_chunks: how many of them are still to be measured.
     """
 
     trial: Trial
@@ -75,5 +76,6 @@ def plan_models(evaluation: Evaluation, images: int = 2) -> Iterator[ModelPlan]:
         if store is None:
             chunks = pending = -(-len(evaluation.dataset) // chunk_size(evaluation.settings.batch_size))
         else:
-            chunks, pending = len(store.chunks()), len(store.pending(trial.model))
+            remaining = remaining_chunks(store, trial.model, retry_errors=evaluation.settings.retry_errors)
+            chunks, pending = len(store.chunks()), len(remaining)
         yield ModelPlan(trial, chunks, pending)

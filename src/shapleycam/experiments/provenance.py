@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from shapleycam.experiments.protocol import strip_addresses
+from shapleycam.printable import printable_name
 from shapleycam.regular_files import is_file
 from shapleycam.version import __version__
 
@@ -33,6 +34,14 @@ def collect_provenance(device: torch.device) -> dict[str, Any]:
             "device": gpu or str(device),
         },
     }
+
+
+def working_folder() -> str:
+    """Return the folder of this process, in which relative paths of the run's photographs and weights lie."""
+    try:
+        return printable_name(str(Path.cwd()))
+    except OSError:  # it was removed
+        return ""
 
 
 def weights_hash(model: nn.Module) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from filelock import FileLock, SoftFileLock, Timeout
 
 from shapleycam.errors import OptionError, WeakLockWarning, warn
+from shapleycam.files import UNFINISHED
 
 
 @contextmanager
@@ -22,20 +24,23 @@ def acquire_lock(path: Path) -> Iterator[None]:
         OptionError: another process holds the lock, or the file cannot be locked.
     """
     _refuse_other_than_file(path)
-    warnings.filterwarnings("ignore", "flock not supported")  # ours says what to do
-    lock = FileLock(path)
+    has_locks = True
     try:
+        has_locks = _has_locks(path.parent)
+        lock = FileLock(path, fallback_to_soft=False) if has_locks else SoftFileLock(path)
         held = lock.acquire(timeout=0)
     except Timeout:
-        raise OptionError(f"{path.parent}: another run writes to this folder; {_advice(lock, path)}") from None
-    except (OSError, NotImplementedError) as error:
-        reason = getattr(error, "strerror", None) or error
+        removal = "" if has_locks else f"remove {path.name} if it was killed, "
         raise OptionError(
-            f"{path}: cannot be locked ({reason}); remove the file if no other run writes to this folder, or choose "
-            "another out="
+            f"{path.parent}: another run writes to this folder; wait for it, {removal}or choose another out="
+        ) from None
+    except OSError as error:
+        raise OptionError(
+            f"{path}: cannot be locked ({error.strerror or error}); remove the file if no other run writes to this "
+            "folder, or choose another out="
         ) from None
     with held:
-        if isinstance(lock, SoftFileLock):
+        if not has_locks:
             warn(
                 WeakLockWarning,
                 f"{path.parent}: its file system has no locks, so that {path.name} stays there when this process is "
@@ -51,7 +56,19 @@ def _refuse_other_than_file(path: Path) -> None:
         raise OptionError(f"{path}: {kind}, where the lock of a run was expected; remove it, or choose another out=")
 
 
-def _advice(lock: FileLock | SoftFileLock, path: Path) -> str:
-    if isinstance(lock, SoftFileLock):
-        return f"wait for it, remove {path.name} if it was killed, or choose another out="
-    return "wait for it, or choose another out="
+def _has_locks(folder: Path) -> bool:
+    """Return whether the file system of a folder has locks, by locking a file that is removed again.
+
+    filelock would take a file as the lock by itself, but does not say so in the same way in all versions; and where it
+    is told not to, it leaves the file that it could not lock, which then looks like the lock of another run.
+    """
+    trial = folder / f"{UNFINISHED}{uuid4().hex}"
+    try:
+        with FileLock(trial, timeout=0, fallback_to_soft=False):
+            return True
+    except OSError as error:
+        if error.errno == errno.ENOSYS:
+            return False
+        raise
+    finally:
+        trial.unlink(missing_ok=True)

@@ -74,8 +74,8 @@ def _has_results(storage: Storage) -> bool:
 def _refuse_other_run(storage: Storage, existing: Manifest, requested: Manifest) -> None:
     if differences := differences_between_runs(existing, requested):
         raise OptionError(
-            f"{storage} holds results of another run: {'; '.join(differences)}; choose another out=, or ask for the "
-            "same again"
+            f"{storage} holds results of another run: {'; '.join(differences)}; choose another out=, or evaluate the "
+            "same photographs with the same models and settings again"
         )
 
 

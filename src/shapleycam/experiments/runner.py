@@ -22,7 +22,8 @@ from shapleycam.experiments.evaluated_model import EvaluatedModel, LoadedModel, 
 from shapleycam.experiments.lazy import Lazy
 from shapleycam.experiments.progress import ProgressListener, SilentListener
 from shapleycam.experiments.protocol import Protocol
-from shapleycam.experiments.provenance import collect_provenance
+from shapleycam.experiments.provenance import collect_provenance, working_folder
+from shapleycam.experiments.remaining_chunks import remaining_chunks
 from shapleycam.experiments.run_opening import check_compatible, is_run, open_run
 from shapleycam.experiments.settings import RunSettings
 from shapleycam.experiments.store import Store
@@ -118,11 +119,13 @@ class Evaluation:
         self.check()
         models = {model.name: Lazy(self._in_this_process(model).load) for model in self.evaluated_models}
         with open_run(self.out, self._manifest(models), self.settings.batch_size) as store:
-            done = [sum(map(len, store.chunks())) - sum(map(len, store.pending(name))) for name in models]
-            listener.run_started(len(models) * len(self.dataset), sum(done))
+            remaining = {name: self._remaining_chunks(store, name) for name in models}
+            images = len(models) * len(self.dataset)
+            listener.run_started(images, images - sum(len(chunk) for chunks in remaining.values() for chunk in chunks))
             for evaluated_model in self.evaluated_models:
-                listener.model_started(evaluated_model.name)
-                self._run_model(store, evaluated_model, models[evaluated_model.name], listener)
+                name = evaluated_model.name
+                listener.model_started(name)
+                self._run_model(store, evaluated_model, models[name], remaining[name], listener)
             if self.settings.strict:
                 _refuse_errors(store)
             return store
@@ -136,26 +139,35 @@ class Evaluation:
         check_compatible(self.out, self._manifest_without_models)
 
     def count_pending(self, name: str) -> int:
-        """Return how many images are not measured yet for a model."""
-        return sum(map(len, Store(self.out).pending(name))) if is_run(self.out) else len(self.dataset)
+        """Return how many images are still to be measured for a model."""
+        return sum(map(len, self._remaining_chunks(Store(self.out), name))) if is_run(self.out) else len(self.dataset)
 
     @property
     def n_measured(self) -> int:
         """Return how many images are measured, over all models."""
-        return sum(len(self.dataset) - self.count_pending(model.name) for model in self.evaluated_models)
+        store = Store(self.out) if is_run(self.out) else None
+        names = [model.name for model in self.evaluated_models]
+        return sum(len(chunk) for name in names for chunk in store.measured(name)) if store else 0
+
+    def _remaining_chunks(self, store: Store, name: str) -> list[range]:
+        return remaining_chunks(store, name, retry_errors=self.settings.retry_errors)
 
     def _run_model(
-        self, store: Store, evaluated_model: EvaluatedModel, model: Lazy[LoadedModel], listener: ProgressListener
+        self,
+        store: Store,
+        evaluated_model: EvaluatedModel,
+        model: Lazy[LoadedModel],
+        chunks: Sequence[range],
+        listener: ProgressListener,
     ) -> None:
         settings, name = self.settings, evaluated_model.name
-        pending = store.pending(name)
-        if not pending:
+        if not chunks:
             return
         prepare = ChunkDecoder(self.dataset, model().preprocess, self._snapshot)
         # Other machines choose their own device; in this process the model is loaded already.
         load_model = model if settings.local else Lazy(evaluated_model.load)
         perform = ChunkEvaluator(name, load_model, self.protocol, store, settings.batch_size, settings.strict)
-        with closing(settings.effective_engine.run(pending, prepare, perform)) as results:
+        with closing(settings.effective_engine.run(chunks, prepare, perform)) as results:
             for result in results:
                 listener.batch_finished(result.images, result.rows)
         if missing := store.pending(name):
@@ -191,6 +203,7 @@ class Evaluation:
             **collect_provenance(self._device()),
             **self.settings.effective_engine.provenance(),
             "dataset": self.dataset.origin,
+            "folder": working_folder(),
         }
         return {**self._manifest_without_models, "models": records, "sessions": [provenance]}
 

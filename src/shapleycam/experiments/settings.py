@@ -32,6 +32,8 @@ class RunSettings:
         workers: processes that decode photographs ahead; by default as many as the machine has cores to spare, where
             processes are forked, and otherwise none (Windows, macOS, and Linux from Python 3.14 on).
         strict: whether an image that cannot be measured ends the run; otherwise its row says why.
+        retry_errors: whether images that could not be measured in an earlier session of the run are tried again, each
+            with the other images of its chunk. Those that were changed while it went on, and are back, always are.
         engine: where the work is done, such as `Ray()`; None for this process.
 
     Examples:
@@ -45,6 +47,7 @@ class RunSettings:
     workers: int = field(default_factory=_spare_workers)
     strict: bool = False
     engine: Engine | None = None
+    retry_errors: bool = False
 
     @property
     def local(self) -> bool:

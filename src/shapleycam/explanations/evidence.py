@@ -1,4 +1,4 @@
-"""Where in the picture the evidence lies, in words."""
+"""Where in the image the evidence lies, in words."""
 
 from __future__ import annotations
 
@@ -6,25 +6,29 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from shapleycam.wording import percent
+
 _QUARTER, _HALF = 0.5, 0.6
-"""A quarter, or a half, of the picture is worth naming where more than this share of the evidence is in it."""
+"""A quarter, or a half, of the image is worth naming where more than this share of the evidence is in it."""
 
 
 def describe_evidence(values: Float[Tensor, "h w"]) -> str:
-    """Return one phrase that says where the positive values are, and on how much of the picture.
+    """Return one phrase that says where the positive values are, and on how much of what the network sees.
 
     Examples:
         >>> import torch
         >>> from shapleycam.explanations.evidence import describe_evidence
         >>> describe_evidence(torch.tensor([[3.0, 0.0], [1.0, 0.0]]))
-        '75% of the evidence in the upper left quarter; half of it lies on 25% of the picture'
+        '75% of the evidence is in the upper left quarter; half of it lies on 25% of what the network sees'
     """
     positive = values.detach().cpu().double().clamp(min=0)
     total = float(positive.sum())
     if total <= 0:
         return "no evidence for this class anywhere"
     shares = {name: float((positive * weight).sum()) / total for name, weight in _regions(*values.shape).items()}
-    return f"{_smallest_region(shares)}; half of it lies on {_half_mass_area(positive):.0%} of the picture"
+    return (
+        f"{_smallest_region(shares)}; half of it lies on {percent(_half_mass_area(positive))} of what the network sees"
+    )
 
 
 def _smallest_region(shares: dict[str, float]) -> str:
@@ -32,7 +36,7 @@ def _smallest_region(shares: dict[str, float]) -> str:
     for size, enough in (("quarter", _QUARTER), ("half", _HALF)):
         name = max((name for name in shares if size in name), key=lambda n: shares[n])
         if shares[name] > enough:
-            return f"{shares[name]:.0%} of the evidence in the {name}"
+            return f"{percent(shares[name])} of the evidence is in the {name}"
     return "the evidence is in all parts"
 
 

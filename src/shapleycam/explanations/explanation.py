@@ -143,6 +143,9 @@ class Explanation:
     ) -> Image.Image:
         """Draw the heatmap over one image, or its signed values, or the cells whose sign is not sure.
 
+        It is a bare picture, to be put together with others: `shapleycam.drawing.grid` adds titles and colour bars, as
+        the command line does in every figure that it writes.
+
         `on="photo"` draws over the whole original photograph, with the network's crop in its place;
         `on="input"` over what the network saw; None takes the photograph where it still is.
 
@@ -158,11 +161,15 @@ class Explanation:
             raise OptionError(f"opacity is {opacity}; expected 0 (only the photograph) to 1 (the most colour)")
         shade = self.shade(index, kind, opacity, frame)
         source = self.sources[index]
-        if on == "input" or (on is None and not _can_be_shown(source)):
+        if not self.is_over_photo(index, on):
             return overlays.on_picture(self.picture(index, frame), shade)
         if source.photo is None or source.box is None:
             raise ImageError(f"{source.name}: the photograph, or the crop's place in it, is not known; use on='input'")
         return overlays.on_photo(open_photograph(source.photo), source.box, shade)
+
+    def is_over_photo(self, index: int = 0, on: Literal["photo", "input"] | None = None) -> bool:
+        """Return whether `overlay` draws over the whole photograph of an image, and not over what the network saw."""
+        return on == "photo" or (on is None and _can_be_shown(self.sources[index]))
 
     def shade(
         self, index: int = 0, kind: Kind = "heatmap", opacity: float = 1.0, frame: int | None = None

@@ -14,6 +14,7 @@ from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.models.labels import class_name
 from shapleycam.values.distance import efficiency_gap
+from shapleycam.wording import number, percent
 
 _LINEAR, _LITTLE, _SOME = 1e-6, 0.1, 0.3
 """Curvature below which the head is linear, or bent a little, or somewhat."""
@@ -86,22 +87,21 @@ class ImageSummary:
         }
 
     def lines(self) -> dict[str, str]:
-        """Return the summary as words and values; evidence and curvature are the first method's."""
-        ranked = ", ".join(f"{each.label} {each.probability:.1%}" for each in self.top)
+        """Return the summary as words and values, without files; evidence and curvature are the first method's."""
+        ranked = ", ".join(f"{each.label} {percent(each.probability, 1)}" for each in self.top)
         lines = {"top 5": ranked} if ranked else {}
         for place, each in enumerate(self.explained, start=1):
-            number = "" if each.label == f"class {each.number}" else f" (class {each.number})"
-            score = f"{each.label}{number}, {self.utility} {each.utility_value:.4g}"
+            in_brackets = "" if each.label == f"class {each.number}" else f" (class {each.number})"
+            score = f"{each.label}{in_brackets}, {self.utility} {number(each.utility_value)}"
             lines["explained" if place == 1 else f"  and {place}"] = f"{score}; {each.evidence}"
         first = self.explained[0]
         lines["layer"] = f"{self.layer} of {self.model}"
         lines["curvature"] = describe_curvature(first.curvature)
         if first.uncertainty:
             lines["sampled"] = "; ".join(
-                f"{name} to {each.relative:.1%}, not sure of the sign on {each.not_sure:.0%} of the cells"
+                f"{name} to {percent(each.relative, 1)}, not sure of the sign on {percent(each.not_sure)} of the cells"
                 for name, each in first.uncertainty.items()
             )
-        lines["written"] = ", ".join(self.files)
         return lines
 
 

@@ -9,6 +9,7 @@ from statistics import fmean, stdev
 
 from shapleycam.fidelity.measure import Distance
 from shapleycam.intervals import half_width
+from shapleycam.wording import percent
 
 CLOSE = 0.05
 """Values this near the true ones, in the mean over images, can be recommended for being cheaper."""
@@ -18,7 +19,7 @@ _SAME_COST = 0.15
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over images and the half width of its 95 % interval (Student; NaN for a single image).
+    """A mean over images and the half width of its 95% interval (Student; NaN for a single image).
 
     Attributes:
         value: the mean.
@@ -141,17 +142,19 @@ def advice(rows: Sequence[Summary], utility: str) -> str:
         best = measured[0]
         return (
             f"Use {best.method} for {utility} with care: it is the nearest of the methods measured, but its values are "
-            f"{_value(best.error):.0%} from the true ones; sampledshapley gives these with their errors."
+            f"{percent(_value(best.error))} from the true ones; sampledshapley gives these with their errors."
         )
     cheapest = min(_value(row.passes) for row in close)
     best = min((row for row in close if _value(row.passes) <= cheapest + _SAME_COST), key=lambda row: _value(row.error))
     others = [row for row in measured if row not in close]
     reason = (
-        "as all that were measured" if not others else f"while {others[0].method} is {_value(others[0].error):.0%} off"
+        "as all that were measured"
+        if not others
+        else f"while {others[0].method} is {percent(_value(others[0].error))} off"
     )
     return (
-        f"Use {best.method} for {utility}: its values are {_value(best.error):.1%} from the true Shapley values for "
-        f"{_value(best.passes):.2f} times the time of a forward pass, {reason}."
+        f"Use {best.method} for {utility}: its values are {percent(_value(best.error), 1)} from the true Shapley "
+        f"values for {_value(best.passes):.2f} times the time of a forward pass, {reason}."
     )
 
 

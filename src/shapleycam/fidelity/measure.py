@@ -30,6 +30,7 @@ from shapleycam.values.distance import efficiency_gap, rank_correlation, relativ
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.scale import ignores_scale, warn_of_ignored_scale
 from shapleycam.values.shares import ShapleyValues
+from shapleycam.wording import percent
 
 MOST_EXACT = 12
 """Up to so many players the true values are the Shapley sum itself."""
@@ -150,9 +151,11 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
             if ignores_scale(game):
                 warn_of_ignored_scale(game.layer, utility)
             true = true_values(game, tolerance, seed + 1, progress)
-            kinds[f"permutation sampling to {tolerance:.2%}" if true.stderr is not None else "all coalitions"] = None
+            kinds[
+                f"permutation sampling to {percent(tolerance, 2)}" if true.stderr is not None else "all coalitions"
+            ] = None
             errors += true.uncertainty.tolist()
-            by_method, curvature, missing = _values_of_players(game, methods, options)
+            by_method, curvature, missing = values_of_players(game, methods, options)
             left_out.update(dict.fromkeys(missing))
             times = _time_methods(explainer, batch, utility, list(by_method), options)
             distances += _distances(game, batch, true.values, by_method, curvature, times)
@@ -171,7 +174,7 @@ def true_values(game: Game, tolerance: float, seed: int, progress: Progress | No
     return permutation(game, None, tolerance, seed, progress=progress)
 
 
-def _values_of_players(
+def values_of_players(
     game: Game, methods: Sequence[str], options: EstimatorOptions
 ) -> tuple[dict[str, Tensor], Float[Tensor, " b"] | None, list[str]]:
     """Return each method's values by player, the games' curvature, and the methods whose derivatives are missing."""

@@ -15,9 +15,11 @@ from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.head_runner import GeneralRunner, HeadRunner
 from shapleycam.game.players import Players
 from shapleycam.game.shortcut_check import PROBES, ShortcutCheck
-from shapleycam.game.shortcuts import SHORTCUTS
+from shapleycam.game.shortcuts import SHORTCUTS, Shortcut
+from shapleycam.game.shortcuts.averaged import AveragedRunner
 from shapleycam.game.shortcuts.pooled import PooledRunner
 from shapleycam.game.shortcuts.summed import SummedRunner
+from shapleycam.game.shortcuts.windowed import WindowedRunner
 from shapleycam.game.structure import Structure, prove_structure
 from shapleycam.tracing import Trace
 from shapleycam.utilities import Utility
@@ -44,23 +46,40 @@ class CoalitionEvaluator:
             ReplayError: the pass was not recorded for replay, or a shortcut differs from the model itself.
         """
         with without_gradients():
-            utilities = self.run(self.runner, coalitions, images)
-            if self.runner is not self.general and utilities.numel():
-                self._spot_check(coalitions, images, utilities)
+            runner = self.runner_for(coalitions.shape[1])
+            utilities = self.run(runner, coalitions, images)
+            if runner is not self.general and utilities.numel():
+                self._spot_check(runner, coalitions, images, utilities)
             return utilities
 
     @property
     def structure(self) -> Structure:
-        """Return the structure of the head that its operations prove and that random coalitions confirm."""
+        """Return the structure of the head that its operations prove and that random coalitions confirm.
+
+        A window is confirmed when it is first used: its table is expensive.
+        """
         return Structure(
-            reads_mean=self.shortcut(PooledRunner) is not None, is_sum=self.shortcut(SummedRunner) is not None
+            reads_mean=self.shortcut(PooledRunner) is not None,
+            is_sum=self.shortcut(SummedRunner) is not None,
+            averages_positions=self.shortcut(AveragedRunner) is not None,
+            window=None if self._confirmed.get(WindowedRunner, self) is None else self._proven.window,
         )
 
-    @cached_property
+    @property
     def runner(self) -> HeadRunner:
-        """Return the cheapest runner that is right for this head."""
-        shortcuts = (self.shortcut(shortcut.runner) for shortcut in SHORTCUTS)
-        return next((runner for runner in shortcuts if runner is not None), self.general)
+        """Return the cheapest runner for any number of coalitions."""
+        return self.runner_for(0)
+
+    def runner_for(self, coalitions: int) -> HeadRunner:
+        """Return the cheapest runner that is right for this head, and worth making for so many coalitions an image.
+
+        The number alone decides, not what was evaluated before: the same call twice gives the same bits.
+        """
+        for shortcut in SHORTCUTS:
+            runner = self.shortcut(shortcut.runner) if shortcut.runs(self._proven) <= 2 * coalitions else None
+            if runner is not None:
+                return runner
+        return self.general
 
     @cached_property
     def general(self) -> GeneralRunner:
@@ -70,8 +89,8 @@ class CoalitionEvaluator:
     def shortcut(self, kind: type[_Runner]) -> _Runner | None:
         """Return the shortcut of this class if the head allows it, None otherwise."""
         if kind not in self._confirmed:
-            is_allowed = next(shortcut.is_allowed for shortcut in SHORTCUTS if shortcut.runner is kind)
-            self._confirmed[kind] = self._confirm(kind) if is_allowed(self._proven) else None
+            shortcut = next(shortcut for shortcut in SHORTCUTS if shortcut.runner is kind)
+            self._confirmed[kind] = self._confirm(shortcut) if shortcut.is_allowed(self._proven) else None
         runner = self._confirmed[kind]
         return runner if isinstance(runner, kind) else None
 
@@ -129,7 +148,7 @@ class CoalitionEvaluator:
         coalitions, images = self._check.probes()
         return coalitions, images, self.run(self.general, coalitions, images)
 
-    def _confirm(self, kind: type[_Runner]) -> _Runner | None:
+    def _confirm(self, shortcut: Shortcut) -> HeadRunner | None:
         """Return a shortcut that is proven, if it also gives the probes' utilities; it is not used otherwise.
 
         An unconfirmed shortcut is no error, since nothing was computed by it yet: see "A wrong shortcut is an error,
@@ -138,17 +157,17 @@ class CoalitionEvaluator:
         with without_gradients():
             coalitions, images, expected = self._probes
             try:
-                runner = kind(self._trace, self._players.layout)
+                runner = shortcut.make(self._trace, self._players.layout, self._proven)
                 utilities = self.run(runner, coalitions, images)
             except Exception:  # noqa: BLE001  # whatever a user's head raises, it does not take a single position
                 return None
             return runner if self._check.confirms(utilities, expected) else None
 
-    def _spot_check(self, coalitions: Tensor, images: Tensor, utilities: Tensor) -> None:
+    def _spot_check(self, runner: HeadRunner, coalitions: Tensor, images: Tensor, utilities: Tensor) -> None:
         """Run some of a shortcut's coalitions through the model itself, after each use of the shortcut."""
         picked = self._check.pick(coalitions.shape[:2], coalitions.device)
         probes, probe_images = self._check.probes_of_strongest_image(images)
-        probe_utilities = self.run(self.runner, probes, probe_images)[:, 0]
+        probe_utilities = self.run(runner, probes, probe_images)[:, 0]
         by_shortcut = torch.cat([utilities[picked], probe_utilities])
         both = torch.cat([coalitions[picked][:, None], probes])
         expected = self.run(self.general, both, torch.cat([images[picked[0]], probe_images]))[:, 0]

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from shapleycam.errors import DerivativeError, ShapleyCamError
+from shapleycam.wording import percent
 
 FunctionOfActivation: TypeAlias = "Callable[[Tensor], Tensor]"
 """From activations (b, ...) to the utility (b,) of each image, or to its gradient (b, ...)."""
@@ -61,7 +62,7 @@ def check_gradient(case: GradientCase, gradient: Float[Tensor, "b *shape"], laye
         error = _slope_error(case, direction, gradient * direction)
         if error is not None:
             raise DerivativeError(
-                f"layer {layer!r}: the gradient of utility {utility!r} there is {error:.0%} away from what finite "
+                f"layer {layer!r}: the gradient of utility {utility!r} there is {percent(error)} away from what finite "
                 "differences give, also in float64; expected the same: something behind the layer hides from autograd "
                 "(no_grad, detach, a custom backward), or a backward kernel is wrong; use sampledshapley, which needs "
                 "no gradient, or another layer"

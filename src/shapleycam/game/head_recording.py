@@ -66,6 +66,10 @@ class HeadRecording:
                     return True
         return False
 
+    def count(self, name: str) -> int:
+        """Return how many operations on the activation have a name."""
+        return sum(operation.name == name for operation in self.operations)
+
     def repeats(self, recording: HeadRecording) -> bool:
         """Return whether another recording, of other numbers of rows or positions, has the same operations."""
         return all(

@@ -54,7 +54,7 @@ class GeneralRunner(HeadRunner):
     @cached_property
     def bytes_per_coalition(self) -> int:
         first = torch.zeros(1, dtype=torch.long, device=self._activation.device)
-        with _LargestTensor() as largest:
+        with LargestTensor() as largest:
             self._trace.head(self._activation[:1], first)
         return TENSORS_AT_ONCE * max(int(largest.bytes), int(self._activation[0].nbytes))
 
@@ -63,7 +63,7 @@ class GeneralRunner(HeadRunner):
         return self._trace.head(masked.flatten(0, 1), images.repeat_interleave(presence.shape[1]))
 
 
-class _LargestTensor(TorchDispatchMode):
+class LargestTensor(TorchDispatchMode):
     """Records the size of the largest new tensor that any operation inside returns; views take no memory."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Rules for single operations of a head: which treat every position alike and by itself, which are the mean over all.
+"""Rules for single operations of a head: which treat every position alike, by itself or with its window; which average.
 
 The names are those of PyTorch's backward nodes. An operation without a rule here ends the proof of `structure`.
 """
@@ -12,12 +12,14 @@ from typing import Any
 from shapleycam.game.axes import (
     Axis,
     have_positions_or_images,
+    is_reading_order,
     is_same_at_all_positions,
     make_axis,
     reshape_axes,
     shape_of_axes,
 )
 from shapleycam.game.dependence import CONSTANT, UNKNOWN, AfterMean, BeforeMean, Form
+from shapleycam.game.window import Window, merge_windows
 
 _ELEMENTWISE = {
     *("ReluBackward0", "HardtanhBackward0", "GeluBackward0", "SiluBackward0", "MishBackward0", "EluBackward0"),
@@ -68,7 +70,10 @@ def after_mean(node: Any, operands: list[Form]) -> AfterMean:
         linear_operand = 0 if name == "DivBackward0" else _LINEAR.get(name)
         affine |= linear_operand is not None and operands[linear_operand] is not CONSTANT
     return AfterMean(
-        linear_before=all(form.linear_before for form in forms), affine=affine and all(form.affine for form in forms)
+        linear_before=all(form.linear_before for form in forms),
+        affine=affine and all(form.affine for form in forms),
+        means=frozenset().union(*(form.means for form in forms)),
+        window=next((form.window for form in forms if form.window is not None), None),
     )
 
 
@@ -94,7 +99,10 @@ def _combine(name: str, forms: list[BeforeMean], shape: tuple[int, ...]) -> Form
     """Apply the rule for a sum or product of two tensors with positions, each with its own."""
     if name not in _SUMS | _PRODUCTS or len(forms) != 2 or shape != shape_of_axes(forms[0].axes):
         return UNKNOWN
-    return replace(forms[0], linear=name in _SUMS and all(form.linear for form in forms))
+    window = merge_windows(*(form.window for form in forms))
+    if isinstance(window, bool):
+        return UNKNOWN
+    return replace(forms[0], linear=name in _SUMS and all(form.linear for form in forms), window=window)
 
 
 def _elementwise(operation: _Operation) -> BeforeMean | None:
@@ -153,6 +161,30 @@ def _mix_channels(operation: _Operation) -> BeforeMean | None:
     return replace(operation.form, axes=(*axes[:channel_axis], channels, *axes[channel_axis + 1 :]))
 
 
+def _convolve(operation: _Operation) -> BeforeMean | None:
+    """Apply the rule for one convolution of a map (b, k, h, w): each position then depends on a window of the map."""
+    name, node, axes, form = operation.name, operation.node, operation.axes, operation.form
+    if name != "ConvolutionBackward0" or operation.operands[0] is CONSTANT or form.window is not None or len(axes) != 4:
+        return None
+    grid = shape_of_axes(axes[2:])
+    if axes[2:] != _axes_of_grid(grid) or have_positions_or_images(axes[1:2]) or _saved(node, "transposed"):
+        return None
+    sides, dilations = _saved(node, "weight").shape[2:], _saved(node, "dilation")
+    offsets = tuple(
+        tuple(range(-padding, -padding + dilation * side, dilation))
+        for padding, dilation, side in zip(_saved(node, "padding"), dilations, sides, strict=True)
+    )
+    window = Window(grid, tuple(operation.shape[2:]), tuple(_saved(node, "stride")), offsets)
+    channels = make_axis("channel", operation.shape[1])
+    return replace(form, axes=(axes[0], channels, *_axes_of_grid(window.grid)), window=window)
+
+
+def _axes_of_grid(grid: tuple[int, ...]) -> tuple[Axis, ...]:
+    """Return the axes (h, w) of a map of positions in reading order."""
+    height, width = grid
+    return make_axis("position", height, width), make_axis("position", width, 1)
+
+
 def _average(operation: _Operation) -> AfterMean | None:
     """Apply the rule for the mean over all positions and nothing else."""
     if operation.name != "MeanBackward1":
@@ -161,10 +193,15 @@ def _average(operation: _Operation) -> AfterMean | None:
     averaged = {factor.content for index in dims for factor in operation.axes[index]}
     remaining = {factor.content for index, axis in enumerate(operation.axes) if index not in dims for factor in axis}
     only_positions = averaged <= {"position"} and "position" not in remaining
-    return AfterMean(linear_before=operation.form.linear) if only_positions else None
+    if not only_positions:
+        return None
+    form = operation.form
+    if form.window is not None and not is_reading_order([operation.axes[dim] for dim in sorted(dims)]):
+        return None  # whose window is whose would not be known
+    return AfterMean(linear_before=form.linear, means=frozenset([operation.node]), window=form.window)
 
 
-_RULES = (_elementwise, _scale, _rearrange, _normalize, _mix_channels, _average)
+_RULES = (_elementwise, _scale, _rearrange, _normalize, _mix_channels, _convolve, _average)
 
 
 def _is_pointwise(convolution: Any) -> bool:

@@ -18,6 +18,7 @@ from shapleycam.game.axes import axes_of_activation
 from shapleycam.game.dependence import CONSTANT, UNKNOWN, AfterMean, BeforeMean, Form
 from shapleycam.game.head_recording import HeadRecording, record_head
 from shapleycam.game.position_rules import after_mean, before_mean
+from shapleycam.game.window import Window
 from shapleycam.models.layout import Layout
 
 
@@ -26,11 +27,15 @@ class Structure:
     """What is known of a head: which shortcuts it allows.
 
     `reads_mean`: the output depends on the activation only through its mean over positions. `is_sum`: it is an affine
-    function of the mean of what each position becomes by itself.
+    function of the mean of what each position becomes by itself. `averages_positions`: it is another function of a
+    single such mean. `window`: it is a function of a single mean of what the windows of positions become. Each is said
+    only of heads of which none of those before it is known, whose shortcuts are cheaper.
     """
 
     reads_mean: bool = False
     is_sum: bool = False
+    averages_positions: bool = False
+    window: Window | None = None
 
 
 def prove_structure(
@@ -40,27 +45,31 @@ def prove_structure(
 ) -> Structure:
     """Return the structure of a head that its operations prove.
 
-    The head is recorded twice, on the map and on a single position, since shortcuts run it on single positions: there
-    it must do the same with the same constants (docs/decisions.md, "A shortcut needs two recordings of the head").
+    The head is recorded twice, on the map and as shortcuts run it, on a single position or on other numbers of maps:
+    there it must do the same with the same constants (docs/decisions.md, "A shortcut needs two recordings of the
+    head").
 
     Args:
         head: takes activations (rows, ...), also of a single position; it may raise for these.
         activation: (1, ...), the one of an image.
         layout: of the activation, without prefix tokens.
     """
-    # Two rows, so that a mean over the batch is not taken for one over positions; three for the single position, so
-    # that constants made of the number of rows differ.
+    # Two rows, so that a mean over the batch is not taken for one over positions; three the second time, so that
+    # constants made of the number of rows differ.
     whole = record_head(head, activation.repeat_interleave(2, 0))
-    try:
-        mean = layout.positions(activation).mean(1)
-        single = record_head(head, layout.single_position(mean.repeat_interleave(3, 0)))
-    except Exception:  # noqa: BLE001  # whatever a user's head raises, it does not take a single position
-        return Structure()
     if not isinstance(whole.output, Tensor) or whole.output.grad_fn is None:
         return Structure()
-    if whole.hides_reads or whole.has_bias_of_rows or not whole.repeats(single):
+    if whole.hides_reads or whole.has_bias_of_rows:
         return Structure()
-    return _structure_of_graph(whole, layout)
+    structure = _structure_of_graph(whole, layout)
+    if structure == Structure():
+        return structure
+    rows = activation if structure.window else layout.single_position(layout.positions(activation).mean(1))
+    try:
+        again = record_head(head, rows.repeat_interleave(3, 0))
+    except Exception:  # noqa: BLE001  # whatever a user's head raises, it does not take a single position
+        return Structure()
+    return structure if whole.repeats(again) else Structure()
 
 
 def _structure_of_graph(recording: HeadRecording, layout: Layout) -> Structure:
@@ -84,7 +93,13 @@ def _structure_of_graph(recording: HeadRecording, layout: Layout) -> Structure:
     form = forms[output_node]
     if not isinstance(form, AfterMean):
         return Structure()
-    return Structure(reads_mean=form.linear_before, is_sum=form.affine)
+    is_one_mean = len(form.means) == 1 and recording.count("mean") == 1
+    if form.window is not None:
+        is_allowed = is_one_mean and form.window.is_separable and form.window.source == layout.grid
+        return Structure(window=form.window if is_allowed else None)
+    if form.linear_before or form.affine:
+        return Structure(reads_mean=form.linear_before, is_sum=form.affine)
+    return Structure(averages_positions=is_one_mean)
 
 
 def _form_of(node: Any, operands: list[Form], leaf: Tensor, layout: Layout) -> Form:

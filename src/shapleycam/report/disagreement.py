@@ -14,12 +14,11 @@ from shapleycam.experiments.results import Column, Disagreement, ResultsSummary,
 from shapleycam.experiments.results.grouping import HEADS
 from shapleycam.metrics import METRICS
 from shapleycam.report.map_reproducer import MapReproducer
+from shapleycam.report.outcome import figure_text, preferred_column
 from shapleycam.report.pictures import Picture, photograph_picture
 
 _LISTED = 8
 """How many images the section lists."""
-_PREFERRED = "adcc"
-"""The metric by which methods are compared where it was measured: it is computed from three others."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,11 @@ class DisagreementSection:
     examples: tuple[Example, ...]
     reason: str
 
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return the rows of the table of these images, as text."""
+        return [(d.image, d.model, d.best, best, d.worst, worst, spread) for d, best, worst, spread in self.images]
+
 
 def disagreement_section(
     stores: Sequence[Store],
@@ -67,8 +71,7 @@ def disagreement_section(
     Methods are compared by `metric`; None stands for ADCC where it was measured, and otherwise for the first metric.
     """
     measured = {column.name: column for column in summary.columns if column.name in METRICS}
-    first = next(iter(measured.values()), None)
-    column = measured.get(metric or _PREFERRED, first)
+    column = measured.get(metric or "") or preferred_column(list(measured.values()))
     if column is None:
         return None
     disagreements = _largest_disagreements(stores, summary, column.name)
@@ -85,11 +88,6 @@ def disagreement_section(
     except ShapleyCamError as error:
         reason = str(error)
     return DisagreementSection(column, images, tuple(examples), reason)
-
-
-def _text(value: float, column: Column) -> str:
-    """Return a figure as tables have it."""
-    return f"{100 * value:.1f} %" if column.percent else f"{value:.3f}"
 
 
 def _largest_disagreements(stores: Sequence[Store], summary: ResultsSummary, metric: str) -> list[Disagreement]:
@@ -134,8 +132,8 @@ def _example(
 def _texts(disagreement: Disagreement, column: Column) -> tuple[str, str, str]:
     """Return best value, worst value and spread as text."""
     best, worst, spread = disagreement.best_value, disagreement.worst_value, disagreement.spread
-    return _text(best, column), _text(worst, column), _text(spread, column)
+    return figure_text(best, column), figure_text(worst, column), figure_text(spread, column)
 
 
 def _text_or_missing(value: float | None, column: Column) -> str:
-    return "not measured" if value is None else _text(value, column)
+    return "not measured" if value is None else figure_text(value, column)

@@ -14,6 +14,7 @@ from shapleycam.report import protocol_in_words
 from shapleycam.report.disagreement import DisagreementSection, disagreement_section
 from shapleycam.report.figures import ReportFigure, figures
 from shapleycam.report.map_reproducer import MapReproducer
+from shapleycam.report.outcome import describe_results
 from shapleycam.report.page import Section, render_page
 
 _NAMED = 50
@@ -94,6 +95,7 @@ def render_runs(stores: Sequence[Store], map_reproducer: MapReproducer | None, m
         title=_title(list(protocol_in_words.recorded_models(stores))),
         storages=[str(store.storage) for store in stores],
         sections=sections,
+        outcome=describe_results(summary),
         sentences=protocol_in_words.describe_protocol(stores),
         deviations=describe_deviations(stores),
         metrics=protocol_in_words.measured_metrics(stores),

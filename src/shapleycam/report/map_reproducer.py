@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torchvision.transforms import InterpolationMode
 
-from shapleycam.errors import ModelError, OptionError
+from shapleycam.errors import ModelError, OptionError, ShapleyCamError
 from shapleycam.experiments import Store
 from shapleycam.experiments.datasets.dataset import Dataset
 from shapleycam.experiments.datasets.opening import open_dataset
@@ -28,6 +28,7 @@ from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.resolve import default_device
 from shapleycam.printable import original_name, printable_name
 from shapleycam.regular_files import is_file
+from shapleycam.report.recorded_paths import places_of
 from shapleycam.tracing.random_numbers import restore_torch_generators, seed_torch
 from shapleycam.values.options import EstimatorOptions
 
@@ -88,7 +89,7 @@ class MapReproducer:
         if self._network[0] != name:
             self._network = (
                 name,
-                _load_network(name, store.manifest, trusted=name == printable_name(self._trusted or "")),
+                _load_network(name, store, trusted=name == printable_name(self._trusted or "")),
             )
         return self._network[1]
 
@@ -98,24 +99,31 @@ def _open_dataset(store: Store, data: str | None) -> Dataset:
     origin = data or [{}, *store.manifest["sessions"]][-1].get("dataset", "")
     if data is None and (origin.startswith("hf:") or "://" in origin):
         raise OptionError(f"the dataset {origin} may not lie on this machine; give data={origin!r} to have it read")
-    dataset = open_dataset(data or original_name(origin), store.images)
-    if dataset.fingerprint() != store.manifest["dataset"]["fingerprint"]:
-        raise OptionError(f"{origin} holds other photographs than the run measured; say with data= where they are")
-    return dataset
+    problems = []
+    for place in [data] if data else places_of(origin, store):
+        try:
+            dataset = open_dataset(place, store.images)
+            if dataset.fingerprint() == store.manifest["dataset"]["fingerprint"]:
+                return dataset
+        except ShapleyCamError as error:
+            problems.append(f"{error}; say with data= where the photographs are")
+        else:
+            problems.append(
+                f"{printable_name(place)} holds other photographs than the run measured; say with data= where they are"
+            )
+    raise OptionError(next((problem for problem in problems if "other photographs" in problem), problems[0]))
 
 
-def _load_network(name: str, manifest: Mapping[str, Any], *, trusted: bool) -> Network:
+def _load_network(name: str, store: Store, *, trusted: bool) -> Network:
     """Load a model of a run; refuse it where it is not the one that was measured."""
     if not trusted and not _in_zoo(name):
         raise ModelError(f"model {name} is code of its user's own, which is run only if asked: give trusted={name!r}")
-    recorded, protocol = manifest["models"][name], manifest["protocol"]
-    checkpoint = Path(recorded.get("origin") or "")
-    has_checkpoint = not trusted and is_file(checkpoint)
+    recorded, protocol = store.manifest["models"][name], store.manifest["protocol"]
+    places = map(Path, places_of(recorded.get("origin") or "", store))
+    checkpoint = None if trusted else next((place for place in places if is_file(place)), None)
     with restore_torch_generators():
         seed_torch(protocol["seed"])  # so that a model without published weights is always the same
-        network = zoo.load_network(
-            original_name(name), checkpoint if has_checkpoint else None, pretrained=recorded.get("origin") != UNTRAINED
-        )
+        network = zoo.load_network(original_name(name), checkpoint, pretrained=recorded.get("origin") != UNTRAINED)
     network = replace(network, preprocess=_preprocess(protocol["preprocess"]) or network.preprocess)
     current = {
         "weights": weights_hash(network.model),

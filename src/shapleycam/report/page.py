@@ -9,8 +9,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from shapleycam.templates import template_environment
+from shapleycam.html import template_environment
 from shapleycam.version import __version__
+from shapleycam.wording import number, percent
 
 _TEMPLATES = template_environment("shapleycam.report")
 
@@ -28,7 +29,7 @@ def render_page(template: str, **content: Any) -> bytes:
     style, script = (Markup(_read(name)) for name in ("page.css", "page.js"))  # noqa: S704  # our own files
     digest = b64encode(sha256(script.encode()).digest()).decode()
     text = _TEMPLATES.get_template(template).render(
-        style=style, script=script, script_hash=digest, version=__version__, **content
+        style=style, script=script, script_hash=digest, version=__version__, percent=percent, number=number, **content
     )
     return text.encode(errors="xmlcharrefreplace")  # a file name may have characters that are not Unicode text
 

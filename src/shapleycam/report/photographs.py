@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from torch import Tensor
 
 from shapleycam.cams.table import METHODS
+from shapleycam.drawing.colour_bars import ColourBar, heatmap_bar, values_bar
 from shapleycam.errors import ReplayError
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, Target
@@ -24,10 +25,11 @@ from shapleycam.explanations.summary import (
     summarise_image,
 )
 from shapleycam.printable import printable_name
+from shapleycam.report.outcome import describe_photographs
 from shapleycam.report.page import Section, render_page
-from shapleycam.report.pictures import ColourBar, Picture, heatmap_bar, photograph_picture, values_bar
+from shapleycam.report.pictures import Picture, photograph_picture
 from shapleycam.values.options import EstimatorKeywords
-from shapleycam.wording import counted
+from shapleycam.wording import counted, number, percent
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -132,6 +134,7 @@ def render_photographs(pages: Sequence[Page], unread: Sequence[tuple[str, str]])
         sections=[*sections, *([Section("unread", "Could not be read")] if unread else [])],
         pages=list(zip(sections, pages, strict=True)),
         summary=summary,
+        outcome=describe_photographs([page.name for page in pages], [page.summary for page in pages]),
         heat=heatmap_bar(),
         rows=[METHODS[method_map.method] for method_map in pages[0].maps],
         unread=unread,
@@ -159,7 +162,7 @@ def _page(
         picture=photograph_picture(first.overlay(index, on=view, opacity=0), f"{source.name}, as the network saw it"),
         summary=summary,
         curvature=describe_curvature(summary.explained[0].curvature),
-        grand="" if total is None else f"{total:.4g}",
+        grand="" if total is None else number(total),
         maps=tuple(_map(e[index], f"{source.name} for {name}", total, view) for e in comparison.values()),
     )
 
@@ -182,11 +185,11 @@ def _map(e: Explanation, of: str, grand: float | None, view: Literal["photo", "i
 def _sum(e: Explanation, grand: float | None) -> str:
     """Return in words the sum of the values, and its efficiency gap."""
     gap = None if grand is None else gap_of_values(e, grand)
-    total = f"{sum_of_values(e):.4g}"
-    return total if gap is None else f"{total}, efficiency gap {gap:.1%}"
+    total = number(sum_of_values(e))
+    return total if gap is None else f"{total}, efficiency gap {percent(gap, 1)}"
 
 
 def _cells(values: Tensor) -> tuple[tuple[str, ...], ...] | None:
     if values.dim() != 2 or values.numel() > _MAX_CELLS:
         return None
-    return tuple(tuple(f"{value:.3g}".replace("-", "−") for value in row) for row in values.tolist())
+    return tuple(tuple(number(value, 3) for value in row) for row in values.tolist())

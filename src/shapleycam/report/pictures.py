@@ -1,4 +1,4 @@
-"""Pictures as data URIs inside the page, and the bars that say what their colours mean."""
+"""Pictures as data URIs inside the page."""
 
 from __future__ import annotations
 
@@ -9,38 +9,34 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from PIL import Image
 
-from shapleycam.drawing.data_uri import css_gradient, make_data_uri, picture_data_uri
-from shapleycam.drawing.overlays import HEAT, SIGNED
+from shapleycam.drawing.data_uri import encode_picture, make_data_uri
 
+SVG = "image/svg+xml"
 _LONGEST = 320
 """Pixels of the longer side of a photograph: about twice as many as the page shows."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """The attributes of an <img>: the picture as a data URI, a text in its place, and its size in pixels."""
+    """A picture as a file of a media type, with a text in its place, and its size in pixels."""
 
-    source: str
+    content: bytes
+    media_type: str
     alt: str
     width: int
     height: int
 
-
-@dataclass(frozen=True)
-class ColourBar:
-    """A bar of colours as CSS, the texts at its ends, and what it is of."""
-
-    colours: str
-    low: str
-    high: str
-    caption: str
+    @property
+    def source(self) -> str:
+        """Return the picture as a data URI."""
+        return make_data_uri(self.content, self.media_type)
 
 
 def photograph_picture(image: Image.Image, alt: str) -> Picture:
     """Return a photograph, made as small as the page shows it."""
     small = image.convert("RGB")
     small.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)
-    return Picture(picture_data_uri(small, "JPEG", quality=85), alt, *small.size)
+    return Picture(encode_picture(small, "JPEG", quality=85), "image/jpeg", alt, *small.size)
 
 
 def figure_picture(figure: Figure, alt: str) -> Picture:
@@ -49,14 +45,4 @@ def figure_picture(figure: Figure, alt: str) -> Picture:
     with mpl.rc_context({"svg.hashsalt": "shapleycam"}):  # so that the same figure is the same text
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
-    return Picture(make_data_uri(buffer.getvalue(), "image/svg+xml"), alt, width, height)
-
-
-def heatmap_bar() -> ColourBar:
-    """Return the colour bar of heatmaps."""
-    return ColourBar(css_gradient(HEAT), "0", "1", "heatmap: each map's own range, its strongest place being 1")
-
-
-def values_bar(largest: float, units: str) -> ColourBar:
-    """Return the colour bar of signed values."""
-    return ColourBar(css_gradient(SIGNED), f"−{largest:.3g}", f"+{largest:.3g}", units)
+    return Picture(buffer.getvalue(), SVG, alt, width, height)

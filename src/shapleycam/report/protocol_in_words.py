@@ -28,7 +28,7 @@ def describe_protocol(stores: Sequence[Store]) -> list[str]:
         f"Layers: {', '.join(_union(stores, 'layers'))}; utilities: {', '.join(_union(stores, 'utilities'))}.",
         _CLASSES[first["protocol"]["class_rule"]],
         "Each method's map was then measured on each photograph, and the figures are means over photographs.",
-        "An interval is where 95 % of the means lie when as many photographs are drawn again (bootstrap).",
+        "An interval is where 95% of the means lie when as many photographs are drawn again (bootstrap).",
     ]
 
 

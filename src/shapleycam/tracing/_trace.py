@@ -142,6 +142,18 @@ class Trace:
             )
         return self.rerun(activation, samples)
 
+    def head_of_one_row(self, activation: Float[Tensor, "1 *shape"], image: int, rows: int) -> Any:
+        """Return the output of `rows` rows of one image, where something inside makes as many of the one that is given.
+
+        Raises:
+            ReplayError: the pass was not recorded for replay.
+            ModelError: the output has another number of rows.
+        """
+        if not self.is_recorded:
+            raise ReplayError("this pass was not recorded for replay; trace the model with replay=True")
+        sample = torch.tensor([image], device=activation.device)
+        return self._read_output(lambda: self._replay(activation, sample), activation, rows)
+
     def rerun(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
         """Return the same as `head`, also of a pass that was not recorded: the whole model then runs again."""
         return self._read_output(lambda: self._replay(activation, samples), activation)
@@ -164,8 +176,8 @@ class Trace:
         with isolated_copy(self.owner) as copied, torch.no_grad():
             return self._read_output(lambda: run(copied, images, extra), images.detach())
 
-    def _read_output(self, run_head: Callable[[], Any], activation: Tensor) -> Any:
-        """Run the head, and return its output as the utility reads it."""
+    def _read_output(self, run_head: Callable[[], Any], activation: Tensor, rows: int | None = None) -> Any:
+        """Run the head, and return its output as the utility reads it, of `rows` rows or as many as the activation."""
         conversion = self.score_conversion
         recorder = NonlinearityRecorder() if conversion is not None and conversion.needs_recorder else None
         # The context of the head itself, entered here as well since `select` and the conversion compute too.
@@ -174,8 +186,8 @@ class Trace:
                 output = self._select(run_head())
             if self.utility_input is None:
                 return output
-            rows = as_rows(output, len(activation), "coalitions", self.utility_input)
-            return rows if conversion is None else conversion.apply(rows, recorder)
+            output = as_rows(output, rows or len(activation), "coalitions", self.utility_input)
+            return output if conversion is None else conversion.apply(output, recorder)
 
 
 def whole_output(output: Any) -> Any:

@@ -40,7 +40,7 @@ def check_scores(utility: Utility, scores: ScoreConversion) -> None:
 def classes_exclude_each_other(scores: Float[Tensor, "b classes"], labels: Sequence[str] | None) -> bool:
     """Return whether the classes evidently are no labels of a multi-label model.
 
-    They are ImageNet's, or the sigmoid gives more than a hundred of them over 50 % in every image (docs/decisions.md,
+    They are ImageNet's, or the sigmoid gives more than a hundred of them over 50% in every image (docs/decisions.md,
     "The sigmoid of over a hundred labels above one half is warned of").
 
     Args:

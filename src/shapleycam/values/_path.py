@@ -20,6 +20,7 @@ from shapleycam.values.distance import efficiency_gap
 from shapleycam.values.scale import ignores_scale, warn_of_ignored_scale
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.values.tolerance import check_tolerance
+from shapleycam.wording import percent
 
 Nodes: TypeAlias = "int | Literal['auto']"
 _FEWEST, MOST_NODES = 4, 64
@@ -112,6 +113,6 @@ def _warn_of_gap(game: Game, gap: Float[Tensor, " b"], tolerance: float) -> None
     images = ", ".join(map(str, (gap > tolerance).nonzero().flatten().tolist()))
     warn(
         EfficiencyGapWarning,
-        f"{MOST_NODES} nodes along the path leave the values' sum up to {float(gap.max()):.1%} away from v(N) (image "
-        f"{images} of the batch), where {tolerance:.1%} was asked; sampledshapley has no such gap",
+        f"{MOST_NODES} nodes along the path leave the values' sum up to {percent(float(gap.max()), 1)} away from v(N) "
+        f"(image {images} of the batch), where {percent(tolerance, 1)} was asked; sampledshapley has no such gap",
     )

@@ -21,6 +21,7 @@ from shapleycam.images import Seed
 from shapleycam.precision import accurate
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.values.tolerance import check_tolerance
+from shapleycam.wording import percent
 
 FEWEST, MOST = 8, 2048
 """Samples of four orders at least (16 pairs of an order and its reverse), and at most."""
@@ -41,7 +42,7 @@ def permutation(
     Args:
         game: the images' games; what one gets does not depend on its batch mates.
         orders: how many, made a multiple of four; None samples until ‖stderr‖ / ‖values‖ is at most `tolerance`.
-        tolerance: 0.01 is 1 %.
+        tolerance: 0.01 is 1%.
         seed: with the image's content, what the orders are drawn from.
         most_orders: where sampling to a tolerance ends in any case, with a warning of what was reached.
         progress: called after each round with the orders so far and the largest ‖stderr‖ / ‖values‖.
@@ -86,6 +87,45 @@ def permutation(
     return sums.shares(game)
 
 
+def marginal_contributions(game: Game, seed: Seed = 0, samples: int = FEWEST) -> Iterator[Float[Tensor, "b samples n"]]:
+    """Yield the players' marginal contributions in further random orders, without end, for whoever watches them come.
+
+    One sample is the mean over four orders. The mean over all samples so far estimates the values: see
+    `shares_of_samples`. Whoever stops, and goes on with the same iterator later, loses nothing.
+
+    Args:
+        game: the images' games.
+        seed: with the image's content, what the orders are drawn from.
+        samples: how many are drawn each time.
+
+    Examples:
+        >>> import torch
+        >>> from itertools import islice
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.values._permutation import marginal_contributions, shares_of_samples
+        >>> _ = torch.manual_seed(0)
+        >>> pool = torch.nn.AdaptiveAvgPool2d(1)
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 4, stride=4), pool, torch.nn.Flatten())
+        >>> game = Explainer(model, layer="0", device="cpu").game(torch.rand(1, 3, 8, 8))
+        >>> first, second = islice(marginal_contributions(game), 2)
+        >>> shares = shares_of_samples(game, torch.cat([first, second], 1))
+        >>> first.shape, shares.values.shape, shares.samples
+        (torch.Size([1, 8, 4]), torch.Size([1, 4]), tensor([16]))
+    """
+    generators = [torch.Generator().manual_seed(image_seed) for image_seed in game.seeds(seed)]
+    everyone = torch.arange(len(generators))
+    while True:
+        drawn = torch.stack([_samples(samples, game.n_players, generator) for generator in generators])
+        yield _marginals(game, drawn, everyone)
+
+
+def shares_of_samples(game: Game, samples: Float[Tensor, "b samples n"]) -> ShapleyValues:
+    """Return the values and standard errors that samples of `marginal_contributions` amount to."""
+    sums = _Sums.none(game)
+    sums.add(samples, torch.arange(len(samples)))
+    return sums.shares(game)
+
+
 def _rounds(orders: int | None, most: int) -> Iterator[int]:
     """Yield how many samples to draw each time: after the first round a quarter more, an even number."""
     last = -(-(most if orders is None else orders) // 4)
@@ -116,8 +156,9 @@ def _warn_of_tolerance(images: Int[Tensor, " a"], reached: float, tolerance: flo
     which = ", ".join(map(str, images.tolist()))
     warn(
         ToleranceWarning,
-        f"after {most} orders the standard error is up to {reached:.2%} of the values (image {which} of the batch), "
-        f"where {tolerance:.2%} was asked; allow more orders, a larger tolerance, or group cells with players=",
+        f"after {most} orders the standard error is up to {percent(reached, 2)} of the values (image {which} of the "
+        f"batch), where {percent(tolerance, 2)} was asked; allow more orders, a larger tolerance, or group cells "
+        "with players=",
     )
 
 

@@ -12,4 +12,4 @@ def check_tolerance(tolerance: float) -> None:
         OptionError: it is not positive.
     """
     if not tolerance > 0:
-        raise OptionError(f"tolerance is {tolerance}; expected a positive number, such as 0.01 for 1 %")
+        raise OptionError(f"tolerance is {tolerance}; expected a positive number, such as 0.01 for 1%")

@@ -1,15 +1,16 @@
-"""The web page: a thin face on the library, made with Gradio, which is imported when `serve` is first used."""
+"""The web page: a thin face on the library, whose server is imported when `serve` is first used."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from shapleycam.web.access import Access
 from shapleycam.web.site import Site
 
 if TYPE_CHECKING:
     from shapleycam.web.server import serve
 
-__all__ = ["Site", "serve"]
+__all__ = ["Access", "Site", "serve"]
 
 
 def __getattr__(name: str) -> Any:

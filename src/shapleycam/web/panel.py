@@ -1,115 +1,123 @@
-"""The part of the page that every tab reads: photograph, model, layer, utility, class."""
+"""The panel beside every answer: what the boxes of its form offer, and what they show now."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any
+from urllib.parse import parse_qsl
 
-import gradio as gr
-
+from shapleycam.cams.table import METHODS, canonical_method
 from shapleycam.layers import RULES
+from shapleycam.names import canonical_name
 from shapleycam.utilities import UTILITIES
-from shapleycam.web.handlers import Handlers
-from shapleycam.web.site import Site
+from shapleycam.web.compared import method_sets
+from shapleycam.web.question import Question
+from shapleycam.web.resolved import DEFAULT_CONTRAST, DEFAULT_LAYER, DEFAULT_METHOD, DEFAULT_METHODS, DEFAULT_UTILITY
 
-_AT_ONCE = 2
-"""Requests that are worked on at once."""
-_SEARCH = "the likeliest, or search: a name or a number"
-_NOT = "why that class and not this one; empty: and no other"
+LAYERS = {
+    "before-pool": "the last features that have places, before they are pooled",
+    "last-conv": "the output of the last convolution",
+}
+"""The rules by which a layer is found, in one line each."""
+_SETS = {
+    "paper": "the ten of the paper",
+    "all": "every method",
+    "first-order": "one gradient: fast",
+    "second-order": "with pairs of places: fast, closer",
+    "path": "gradients along a path: closer still",
+    "shapley-values": "the values themselves: slow",
+}
+"""The sets of methods in one line each; the families among them are also the headings of the box of methods."""
 
 
 @dataclass(frozen=True)
-class Panel:
-    """The parts that every tab reads, and `taken`, the events that bring a photograph."""
+class Option:
+    """One entry of a box: its value in the address, and its text."""
 
-    photograph: gr.State
-    model: gr.Dropdown
-    layer: gr.Dropdown
-    utility: gr.Dropdown
-    target: gr.Dropdown
-    against: gr.Dropdown
-    top: gr.Radio
-    taken: list[Any]
-
-    @property
-    def inputs(self) -> list[Any]:
-        """What a question is made of."""
-        return [self.photograph, self.model, self.layer, self.utility, self.target, self.against]
+    value: str
+    text: str
+    is_chosen: bool
 
 
-def panel_of(page: gr.Blocks, site: Site, handlers: Handlers) -> Panel:
-    photograph = gr.State(None, time_to_live=3600)
-    drop = _drop()
-    said = gr.HTML()
-    examples = [gr.Button(f"Example: {path.stem.replace('_', ' ')}", size="sm") for path in site.examples]
-    models = list(site.models)
-    model = gr.Dropdown(models, value=models[0], label="Model", visible=True if len(models) > 1 else "hidden")
-    top = gr.Radio([], label="What the model sees in it", visible=False, elem_id="top")
-    target = gr.Dropdown(
-        [], value=None, label="Class to explain", info=_SEARCH, allow_custom_value=True, elem_id="target"
-    )
-    against = gr.Dropdown([], value=None, label="and not …", info=_NOT, allow_custom_value=True, elem_id="against")
-    with gr.Accordion("Layer and utility", open=False):
-        layer = gr.Dropdown(
-            list(RULES), value="before-pool", label="Layer", info="or a dotted name", allow_custom_value=True
-        )
-        utility = gr.Dropdown(list(UTILITIES), value="rest", label="Utility: what is divided")
-    panel = Panel(photograph, model, layer, utility, target, against, top, [])
+@dataclass(frozen=True)
+class Box:
+    """A box of the form: its groups of options by heading; a heading may be empty."""
 
-    def receive(path: str | None) -> tuple[Any, ...]:
-        if path is None:
-            return None, gr.skip(), "", None, None, _no_top()
-        found, html = handlers.receive(Path(path))
-        return found, found and _preview(found.image()), html, None, None, _no_top()
-
-    def example(path: Path) -> tuple[Any, ...]:
-        found, html = handlers.example(path)
-        return found, found and _preview(found.image()), html, None, None, _no_top()
-
-    def classes(name: str) -> tuple[Any, ...]:
-        entries, html = handlers.classes(name)
-        return *(gr.update(choices=entries, value=None) for _ in range(2)), html
-
-    def first_classes(name: str) -> tuple[Any, ...]:
-        """The same while a visitor may have begun already, whose choices and messages stay."""
-        entries, html = handlers.classes(name)
-        return *(gr.update(choices=entries) for _ in range(2)), html or gr.skip()
-
-    brought = [photograph, drop, said, target, against, top]
-    panel.taken.append(drop.upload(receive, drop, brought, **waiting()))
-    panel.taken.append(drop.clear(partial(receive, None), None, brought, **waiting()))
-    panel.taken.extend(
-        button.click(partial(example, path), None, brought, **waiting())
-        for button, path in zip(examples, site.examples, strict=True)
-    )
-    page.load(first_classes, model, [target, against, said], **waiting())
-    panel.taken.append(model.input(classes, model, [target, against, said], **waiting()))
-    return panel
+    name: str
+    label: str
+    term: str | None
+    groups: dict[str, list[Option]]
 
 
-def _no_top() -> Any:
-    return gr.update(choices=[], value=None, visible=False)
+def panel_boxes(question: Question, models: Sequence[str], fields: Iterable[str]) -> list[Box]:
+    """Return the boxes that choose among a few things, of those fields that a view reads."""
+    boxes = {
+        "model": _box("model", "Model", None, {"": {name: name for name in models}}, question.model, models[0]),
+        "method": _method_box(question),
+        "methods": _box(
+            "methods",
+            "Methods",
+            "method",
+            {"": {name: _named(name, _SETS.get(name, "")) for name in method_sets()}},
+            canonical_name(question.methods, method_sets()) or canonical_method(question.methods) or question.methods,
+            DEFAULT_METHODS,
+        ),
+        "utility": _utility_box(question),
+    }
+    return [boxes[field] for field in boxes if field in set(fields)]
 
 
-def _preview(image: Any) -> Any:
-    image.thumbnail((800, 800))
-    return image
+def hidden_pairs(question: Question, fields: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the names and values that a view's form carries along: the photograph, and what other views read.
 
-
-def waiting(**how: Any) -> dict[str, Any]:
-    """How an event waits for its turn."""
-    return {"concurrency_id": "work", "concurrency_limit": _AT_ONCE, "api_visibility": "private", **how}
-
-
-def _drop() -> gr.Image:
-    """A place for a photograph; what arrives is not opened, but handed on as the file that it is.
-
-    No class of our own: beside the file of one Gradio would write a stub.
+    The players that a coalition leaves out are not carried: another layer has other places.
     """
-    sources: list[Any] = ["upload", "clipboard"]
-    label = "Photograph: drop, paste or choose one"
-    drop = gr.Image(label=label, sources=sources, type="filepath", height=240, buttons=[])
-    drop.preprocess = lambda payload: None if payload is None else payload.path  # type: ignore[method-assign]
-    return drop
+    own = dict(parse_qsl(question.but(photo="").only(fields).address()))
+    return [(name, value) for name, value in parse_qsl(question.address()) if name not in own and name != "absent"]
+
+
+def upload_pairs(question: Question) -> list[tuple[str, str]]:
+    """Return the names and values that stay as they are for another photograph."""
+    return parse_qsl(question.but(photo="", target="", against="", absent="").address())
+
+
+def layer_options() -> list[tuple[str, str]]:
+    """Return the rules by which the page can find a layer, each with its line."""
+    return [("" if rule == DEFAULT_LAYER else rule, _named(rule, LAYERS[rule])) for rule in RULES]
+
+
+def _method_box(question: Question) -> Box:
+    groups: dict[str, dict[str, str]] = {}
+    for row in METHODS.values():
+        family = row.basis.group.casefold().replace(" ", "-")
+        heading = f"{row.basis.group}: {_SETS[family]}" if family in _SETS else row.basis.group
+        groups.setdefault(heading, {})[row.name] = _named(row.name, row.description)
+    return _box(
+        "method", "Method", "method", groups, canonical_method(question.method) or question.method, DEFAULT_METHOD
+    )
+
+
+def _utility_box(question: Question) -> Box:
+    texts = {name: _named(name, row.summary) for name, row in UTILITIES.items()}
+    default = DEFAULT_CONTRAST if question.against else DEFAULT_UTILITY
+    chosen = canonical_name(question.utility, UTILITIES) or question.utility
+    return _box("utility", "Utility: the score that is explained", "utility", {"": texts}, chosen, default)
+
+
+def _box(name: str, label: str, term: str | None, groups: dict[str, dict[str, str]], chosen: str, default: str) -> Box:
+    """Return a box; the default has an empty value, which addresses leave out, and what is unknown is an entry too."""
+    known = {value for texts in groups.values() for value in texts}
+    options = {
+        heading: [
+            Option("" if value == default else value, text, value == (chosen or default))
+            for value, text in texts.items()
+        ]
+        for heading, texts in groups.items()
+    }
+    if chosen and chosen not in known:
+        options = {"not known here": [Option(chosen, chosen, is_chosen=True)], **options}
+    return Box(name, label, term, options)
+
+
+def _named(name: str, line: str) -> str:
+    return f"{name}: {line}" if line else name

@@ -1,4 +1,4 @@
-"""A photograph that somebody sent: read within limits, kept as it came, and its file removed."""
+"""A photograph that somebody sent: read within limits, and kept as it came."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
-from pathlib import Path
 
 from PIL import Image
 
@@ -46,27 +45,11 @@ class Photograph:
             return open_photograph(opened)
 
 
-def received(path: Path, limits: Limits) -> Photograph:
-    """A photograph from the file in which it arrived, which is removed, whatever is in it.
+def check_photograph(name: str, content: bytes, limits: Limits) -> Photograph:
+    """Return a photograph of its bytes, once it was decoded.
 
     Raises:
         ImageError: over a limit, empty, not a photograph, or damaged.
-    """
-    try:
-        with path.open("rb") as file:
-            content = file.read(int(limits.megabytes * _MEGA) + 1)
-    except OSError as error:
-        raise ImageError(f"{path.name}: cannot be read ({error.strerror}); send it again") from None
-    finally:
-        path.unlink(missing_ok=True)
-    return checked(path.name, content, limits)
-
-
-def checked(name: str, content: bytes, limits: Limits) -> Photograph:
-    """The same of its bytes.
-
-    Raises:
-        ImageError: as `received`.
     """
     if not content:
         raise ImageError(f"{name}: the file is empty (0 bytes); get the file again")

@@ -1,115 +1,94 @@
-"""The question of the page: a photograph, a model, a layer, a utility and a class; and its answer."""
+"""The question of a view: what its address says, and nothing else."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from functools import cached_property
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from urllib.parse import urlencode
 
-from shapleycam.errors import ImageError, ModelError, OptionError
-from shapleycam.explaining.explainer import Explainer
-from shapleycam.explaining.inputs import Batch, Target
-from shapleycam.explaining.photographs import prepare_photograph, stack_photographs
-from shapleycam.explaining.traced_batch import TracedBatch
-from shapleycam.game import Game
-from shapleycam.models.labels import class_index, short_label
-from shapleycam.utilities import Utility, contrast, resolve_utility
-from shapleycam.web.photographs import Photograph
-from shapleycam.web.shelf import Loaded, Shelf
+from shapleycam.errors import OptionError, nearest
 
-_NUMBERED = re.compile(r"\s*(\d+)(?::.*)?", re.DOTALL)
-
-
-def numbered(labels: tuple[str, ...] | None) -> list[str]:
-    """The classes as the page lists them."""
-    return [f"{index}: {short_label(label)}" for index, label in enumerate(labels or ())]
+_ADDRESS_NAMES = {"target": "class"}
+"""Fields that have another name in addresses, since Python has taken it."""
+_LONGEST = 1000
 
 
 @dataclass(frozen=True)
 class Question:
-    """`target` and `against` are as a person wrote them: a number, a label, an entry of `numbered`, or nothing."""
+    """Everything that an answer of the page depends on; each field is one parameter of the address.
 
-    shelf: Shelf
-    photograph: Photograph | None
-    model: str
-    layer: str
-    utility_name: str
-    target_text: str | None
-    against_text: str | None
+    A field that is empty has its default, which the address then leaves out. A later field is one more line here.
 
-    @cached_property
-    def loaded(self) -> Loaded:
-        """The model that is asked."""
-        return self.shelf.model(self.model)
+    Attributes:
+        photo: the key of a photograph in the store, or the name of an example; empty for the first example.
+        model: one of the models that are offered; empty for the first.
+        layer: a dotted name, or a rule of `shapleycam.layers`; empty for the default.
+        target: the class that is explained, a number or a label; empty for the predicted one.
+        against: the class that it is explained against; empty for none.
+        utility: what is explained; empty for the default.
+        method: the method of the first tab; empty for the default.
+        methods: those of Compare: a set or one method; empty for the paper's ten.
+        error: the standard error to which Fidelity samples, in percent of the values; empty for the default.
+        absent: the players that a coalition leaves out, as their numbers joined by dots; empty for none.
+        run: one of the runs that are offered; empty for the first.
+        metric: the metric by which the images of a run are ordered; empty for the default.
+        part: which of several pictures of a kind, as the number of orders of sampled values; empty for the only one.
 
-    @cached_property
-    def explainer(self) -> Explainer:
-        """It, at the layer."""
-        return self.loaded.explainer(self.layer.strip() or "before-pool")
+    Examples:
+        >>> from shapleycam.web.question import Question
+        >>> question = Question.read([("photo", "grace_hopper"), ("class", "667")])
+        >>> question.target, question.but(against="400").address()
+        ('667', 'photo=grace_hopper&class=667&against=400')
+    """
 
-    @cached_property
-    def photo(self) -> Photograph:
-        """The photograph.
+    photo: str = ""
+    model: str = ""
+    layer: str = ""
+    target: str = ""
+    against: str = ""
+    utility: str = ""
+    method: str = ""
+    methods: str = ""
+    error: str = ""
+    absent: str = ""
+    run: str = ""
+    metric: str = ""
+    part: str = ""
 
-        Raises:
-            ImageError: there is none.
-        """
-        if self.photograph is None:
-            raise ImageError("There is no photograph yet: drop one on the left, or take an example")
-        return self.photograph
-
-    @cached_property
-    def batch(self) -> Batch:
-        """The photograph as the network takes it."""
-        transform = self.explainer.preprocess
-        if transform is None:
-            raise ModelError(f"model {self.model!r} does not say how it wants photographs; the operator must")
-        photograph = prepare_photograph(self.photo.image(), transform, self.photo.name)
-        return stack_photographs([photograph], self.explainer.model)
-
-    @cached_property
-    def target(self) -> Target:
-        """The class that is explained; None for the predicted one."""
-        return self._class(self.target_text)
-
-    @cached_property
-    def utility(self) -> Utility:
-        """What is explained of it."""
-        against = self._class(self.against_text)
-        if against is None:
-            return resolve_utility(self.utility_name)
-        return contrast(against, self.utility_name)
-
-    def trace(self, *methods: str) -> TracedBatch:
-        """One forward pass, after which methods can be asked for and games played."""
-        return self.explainer.trace(self.batch, list(methods), self.utility, replay=True)
-
-    def game(self, traced_batch: TracedBatch) -> Game:
-        """The game of the question."""
-        return traced_batch.game(self.target, self.utility)
-
-    def regions(self, traced_batch: TracedBatch, side: int) -> tuple[int, int] | None:
-        """So many regions down and across that there are at most `side` of them; None where each cell is its own.
+    @classmethod
+    def read(cls, parameters: Iterable[tuple[str, str]]) -> Question:
+        """Return the question of an address's parameters.
 
         Raises:
-            OptionError: the layer's grid is not that of an image.
+            OptionError: an unknown parameter, one that is there twice, or one that is far too long.
         """
-        grid = self.game(traced_batch).layout.grid
-        if len(grid) != 2:
-            raise OptionError(
-                f"the layer has a grid of {len(grid)} dimensions; the page plays on images, of 2: choose another"
-            )
-        return None if max(grid) <= side else (min(grid[0], side), min(grid[1], side))
+        pairs = [(name, value.strip()) for name, value in parameters]
+        names = {name: field for field, name in address_names().items()}
+        for name, count in Counter(name for name, _ in pairs).items():
+            if name not in names:
+                raise OptionError(f"the address has a parameter {name[:80]!r}; {nearest(name[:80], names)}")
+            if count > 1:
+                raise OptionError(f"the address has {name!r} {count} times; expected once: remove the others")
+        for name, value in pairs:
+            if len(value) > _LONGEST:
+                raise OptionError(f"{name} in the address has {len(value)} characters; expected at most {_LONGEST}")
+        return cls(**{names[name]: value for name, value in pairs})
 
-    @property
-    def key(self) -> tuple[str | None, ...]:
-        """What identifies it, for its model."""
-        return (self.photo.key, self.layer, self.utility_name, self.target_text, self.against_text)
+    def but(self, **changes: str) -> Question:
+        """Return the question with some of its fields changed."""
+        return replace(self, **changes)
 
-    def _class(self, text: str | None) -> int | None:
-        if text is None or not text.strip():
-            return None
-        labels = self.explainer.labels
-        number = _NUMBERED.fullmatch(text)
-        chosen = number[1] if number and len(number[1]) < 10 else text
-        return class_index(chosen, labels, len(labels) if labels else 10**9)
+    def only(self, names: Iterable[str]) -> Question:
+        """Return the question with no other fields than these, which is what an answer that reads only these is of."""
+        return Question(**{name: getattr(self, name) for name in names})
+
+    def address(self, **more: str) -> str:
+        """Return the question as the query of an address, encoded; empty fields are left out."""
+        pairs = [(name, getattr(self, field)) for field, name in address_names().items()]
+        return urlencode([(name, value) for name, value in (*pairs, *more.items()) if value])
+
+
+def address_names() -> dict[str, str]:
+    """Return each field's name in addresses, by its name in Python."""
+    return {field.name: _ADDRESS_NAMES.get(field.name, field.name) for field in fields(Question)}

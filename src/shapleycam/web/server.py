@@ -1,77 +1,117 @@
-"""The server of the page: nothing from elsewhere, nothing to elsewhere, nothing kept."""
+"""The server of the page: nothing from elsewhere, nothing to elsewhere, nothing on the disk."""
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
-import tempfile
+import socket
+import sys
 import warnings
+import webbrowser
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 from shapleycam.errors import OptionError, ShapleyCamWarning
+from shapleycam.web.access import Access
 from shapleycam.web.site import Site
 
 try:
-    import gradio as gr
-except ImportError:
-    raise OptionError("the page needs gradio, which is not installed; pip install 'shapleycam[web]'") from None
+    import uvicorn
 
-from shapleycam.web.page import build
+    from shapleycam.web.application import Application, build_application
+    from shapleycam.web.connections import TimedProtocol
+except ModuleNotFoundError:
+    raise OptionError(
+        "the page needs starlette, uvicorn and python-multipart, which are not installed; pip install 'shapleycam[web]'"
+    ) from None
 
-_HERE = Path(__file__).parent
-_WAITING = 64
-"""Requests that may wait."""
-_FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
+_FIRST_PORT, _PORTS = 7860, 100
+_BACKLOG, _CONNECTIONS = 512, 800
+_HEADER_BYTES = 32_768
+"""The longest address and headers together."""
+_SECONDS_TO_END = 1
+"""For the connections, and again for the work, which ends at the next batch."""
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to be replaced where a browser is to go
 
 
-def serve(
-    site: Site,
-    host: str,
-    port: int | None,
-    auth: tuple[str, str] | None,
-    *,
-    browser: bool,
-    told: Callable[[str], None],
-) -> None:
-    """Serve the page until it is stopped; nothing that was sent outlives it. `told` gets the address.
+def serve(site: Site, access: Access, *, browser: bool, listener: Callable[[str], None]) -> None:
+    """Serve the page until it is stopped; `listener` gets its address.
 
     Raises:
         OptionError: the port is taken, or the host is not one of this machine.
     """
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     warnings.simplefilter("ignore", ShapleyCamWarning)  # the page says these things itself
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that files are removed then, too
-    with tempfile.TemporaryDirectory(prefix="shapleycam-web-") as folder:
-        os.environ["GRADIO_TEMP_DIR"] = folder
-        page = build(site)
-        page.queue(max_size=_WAITING)
-        where: dict[str, Any] = {"server_name": host, "server_port": port, "prevent_thread_lock": True}
+    bound = _listen(access.host, access.port)
+    application, port = build_application(site, access), bound.getsockname()[1]
+    config = uvicorn.Config(
+        application.app,
+        http=TimedProtocol,
+        ws="none",
+        loop="asyncio",
+        lifespan="on",
+        log_level="error",
+        server_header=False,
+        proxy_headers=bool(access.trusted_proxies),
+        forwarded_allow_ips=list(access.trusted_proxies),
+        limit_concurrency=_CONNECTIONS,
+        h11_max_incomplete_event_size=_HEADER_BYTES,
+        timeout_graceful_shutdown=_SECONDS_TO_END,
+    )
+    listener(_address(access.host, port))
+    if browser:
+        webbrowser.open(_address(_EVERYWHERE.get(access.host, access.host), port))
+    exit_code = 0
+    try:
+        _Server(config, application).run([bound])
+    except KeyboardInterrupt:
+        exit_code = 128 + signal.SIGINT
+        raise
+    finally:
+        if not application.page.jobs.close(_SECONDS_TO_END):
+            _end_at_once(exit_code)
+
+
+class _Server(uvicorn.Server):
+    """A server that ends its work with its connections: none has to wait for an answer that nobody will see."""
+
+    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+        super().__init__(config)
+        self._application = application
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop the work, then the connections; what is cut off now is no error."""
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        self._application.page.jobs.stop()
+        await super().shutdown(sockets)
+
+
+def _end_at_once(exit_code: int) -> None:
+    """End the process while a thread computes: Python would end it in the midst of PyTorch's code, which can crash."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)
+
+
+def _listen(host: str, port: int | None) -> socket.socket:
+    """Return a socket that listens at a port; without one, at the first free port."""
+    ports = range(_FIRST_PORT, _FIRST_PORT + _PORTS) if port is None else [port]
+    error = OSError("no free port")
+    for number in ports:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        if sys.platform != "win32":  # where it would let two servers share a port
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            _, address, _ = page.launch(auth=auth, inbrowser=browser, **where, **_private(site))
-        except OSError as error:
-            reason = " ".join(str(error).split())
-            raise OptionError(f"no server at {host} ({reason}); choose another --port or --host") from None
-        told(address)
-        page.block_thread()
+            bound.bind((host, number))
+            bound.listen(_BACKLOG)
+        except OSError as failure:
+            bound.close()
+            error = failure
+        else:
+            return bound
+    reason = " ".join(str(error).split())
+    raise OptionError(f"no server at {host} ({reason}); choose another --port or --host")
 
 
-def _private(site: Site) -> dict[str, Any]:
-    """Settings by which the page needs nobody else, and tells nobody."""
-    traced_batch: dict[str, Any] = {"font": _FONTS, "font_mono": ["ui-monospace", "monospace"]}
-    return {
-        "share": False,
-        "quiet": True,
-        "ssr_mode": False,
-        "pwa": False,
-        "mcp_server": False,
-        "enable_monitoring": False,
-        "run_history": False,
-        "footer_links": [],
-        "max_file_size": int(site.limits.megabytes * 1_000_000),
-        "theme": gr.themes.Base(primary_hue="teal", neutral_hue="slate", radius_size="md", **traced_batch),
-        "css_paths": [_HERE / "page.css"],
-        "head": f"<script>{(_HERE / 'page.js').read_text(encoding='utf-8')}</script>",
-    }
+def _address(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

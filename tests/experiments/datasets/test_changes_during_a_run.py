@@ -14,7 +14,9 @@ import pytest
 
 from helpers.platforms import posix_only
 from helpers.small_evaluations import QUICK, RecordingListener, run_evaluation
-from shapleycam.errors import OptionError
+from shapleycam.errors import ImageError, OptionError
+from shapleycam.experiments import RunSettings
+from shapleycam.experiments.datasets.files import FileDataset
 
 CHUNK = 32
 
@@ -51,12 +53,40 @@ def test_files(photos, tmp_path):
     assert errors["0034.jpg"].startswith("0034.jpg: its content was changed after the run began; put it back, or")
     assert rows["image"].n_unique() == 40
 
-    with pytest.raises(OptionError, match=r"holds results of another run: dataset") as caught:
+    with pytest.raises(
+        OptionError, match="holds results of another run: the photographs are others: some were changed"
+    ) as caught:
         run_evaluation(photos, tmp_path / "run", protocol=QUICK)
     assert "\n" not in str(caught.value)
     for name, content in whole.items():
         (photos / name).write_bytes(content)
+    listener = RecordingListener()
+    resumed = run_evaluation(photos, tmp_path / "run", protocol=QUICK, listener=listener)
+    undisturbed = run_evaluation(photos, tmp_path / "undisturbed", protocol=QUICK)
+    assert resumed.rows().equals(undisturbed.rows())
+    assert listener.started == (40, CHUNK)  # the other chunk was as it should be
+
+
+def test_other_errors_are_tried_again_only_where_that_is_asked_for(photos, tmp_path, monkeypatch):
+    """As where the network was away: the photographs are the same, and can be read now."""
+    with monkeypatch.context() as patch:
+        patch.setattr(FileDataset, "open", raise_at(33, FileDataset.open))
+        rows = run_evaluation(photos, tmp_path / "run", protocol=QUICK).rows()
+    assert rows.filter(status="error")["image"].to_list() == ["0033.jpg"]
     assert run_evaluation(photos, tmp_path / "run", protocol=QUICK).rows().equals(rows)
+    settings = RunSettings("cpu", batch_size=8, workers=0, retry_errors=True)
+    retried = run_evaluation(photos, tmp_path / "run", protocol=QUICK, settings=settings).rows()
+    assert retried["status"].to_list() == ["ok"] * len(retried)
+    assert retried.filter(index=0).equals(rows.filter(index=0))
+
+
+def raise_at(number: int, open_photograph: Callable[..., Path]) -> Callable[..., Path]:
+    def open_or_raise(dataset: FileDataset, index: int) -> Path:
+        if index == number:
+            raise ImageError(f"{dataset.names[index]}: cannot be read (the network is away)")
+        return open_photograph(dataset, index)
+
+    return open_or_raise
 
 
 def pack_zip(photos: Path, path: Path) -> None:

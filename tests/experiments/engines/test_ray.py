@@ -288,7 +288,7 @@ class TestWork:
         )
         with pytest.raises(ModelError) as caught:
             run_evaluation(many, tmp_path / "out", f"{tmp_path}/two.py:net", limit=3, settings=settings_for(cluster))
-        assert "is another one on this machine: weights was '" in str(caught.value)
+        assert "is another one on this machine: it has other weights" in str(caught.value)
 
 
 class TestOwnCluster:

@@ -31,7 +31,7 @@ def test_three_images_by_hand():
     (actual,) = estimates(np.array([[0.0], [0.0], [3.0]]), resamples=20_000)
     assert actual.mean == 1
     assert (actual.n, actual.undefined) == (3, 0)
-    # the resampled mean is the number of draws of the third image: 0 with (2/3)³ = 0.30, 3 with (1/3)³ = 0.037 > 2.5 %
+    # the resampled mean is the number of draws of the third image: 0 with (2/3)³ = 0.30, 3 with (1/3)³ = 0.037 > 2.5%
     assert (actual.low, actual.high) == (0, 3)
 
 

@@ -55,17 +55,20 @@ class ZipDataset(Dataset):
         if entry.size > ENCODED_LIMIT:
             raise ImageError(f"{name}: {entry.size:,} bytes are too many for a picture; make it smaller")
         try:
-            with self._archive().open(entry.name) as member:
-                content = member.read(entry.size)
+            content = self._read(entry)
         except OSError as error:
-            raise ImageError(f"{name}: {self.archive} cannot be read ({reason_of(error)}); check the file") from None
+            problem = f"{self.archive} cannot be read ({reason_of(error)}); check the file"
         except KeyError:
-            raise ImageError(f"{name}: not in {self.archive} any more; the archive was changed: start again") from None
-        except Exception as error:  # zipfile and its decompressors raise errors of many types on a damaged archive
-            raise ImageError(
-                f"{name}: damaged, or packed in an unusual way ({on_one_line(error)[:200]}); unpack it"
-            ) from error
-        return open_encoded_image(content, name)
+            problem = f"not in {self.archive} any more; the archive was changed: start again"
+        except Exception as error:  # noqa: BLE001  # zipfile and its decompressors raise many types on a damaged archive
+            problem = f"damaged, or packed in an unusual way ({on_one_line(error)[:200]}); unpack it"
+        else:
+            return open_encoded_image(content, name)
+        raise ImageError(f"{name}: {problem}")  # outside of the handlers, or its traceback would keep the archive open
+
+    def _read(self, entry: _Entry) -> bytes:
+        with self._archive().open(entry.name) as member:
+            return member.read(entry.size)
 
     def _archive(self) -> zipfile.ZipFile:
         return _open(self.archive, self.archive.signature(), os.getpid())

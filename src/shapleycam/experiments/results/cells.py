@@ -17,12 +17,12 @@ CellKey: TypeAlias = tuple[str, str, str, str, str]
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure: a mean over images with its 95 % interval, as fractions; NaN where there is none.
+    """One figure: a mean over images with its 95% interval, as fractions; NaN where there is none.
 
     Attributes:
         model: name of the network; `layer`, `utility`, `method` and `metric` are names too.
         mean: over the `n` images where the metric is defined.
-        low: lower end of the 95 % interval, `high` the upper one.
+        low: lower end of the 95% interval, `high` the upper one.
         n: how many images are in the mean.
         undefined: how many images have the value NaN, and are not in the mean. Images where the metric was not measured
             are in neither count.

@@ -19,7 +19,7 @@ _CURVES = {"insertion_curve": ("insertion", "pixels added %"), "deletion_curve":
 
 
 def curves(means: Sequence[MeanCurve], *, layer: str | None = None, utility: str | None = None) -> Figure:
-    """Plot insertion and deletion curves: the mean over images by method, with each point's 95 % interval (Student).
+    """Plot insertion and deletion curves: the mean over images by method, with each point's 95% interval (Student).
 
     A curve is the probability of the class from the first step to the last. A panel is of one model and curve.
 

@@ -21,7 +21,7 @@ _STEP = 0.5
 def rank_diagram(
     summary: ResultsSummary, metric: str, *, layer: str | None = None, utility: str | None = None
 ) -> Figure:
-    """Plot mean ranks over networks, rank 1 the best; bars join methods that Nemenyi's test does not separate at 5 %.
+    """Plot mean ranks over networks, rank 1 the best; bars join methods that Nemenyi's test does not separate at 5%.
 
     Methods without a figure on some network are left out, and the title names them.
 

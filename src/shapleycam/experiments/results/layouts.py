@@ -1,4 +1,4 @@
-"""Tables in five forms: terminal, Markdown, LaTeX, HTML, and CSV with one line for each figure."""
+"""Tables as plain text in four forms: Markdown, LaTeX, HTML, and CSV with one line for each figure."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from io import StringIO
 from math import isfinite
 from typing import Protocol as Interface
 
-from rich.table import Table
-from rich.text import Text
-
 from shapleycam.experiments.results import markup
 from shapleycam.experiments.results._published import PublishedFigures, compare_with_published, explain_doubt
 from shapleycam.experiments.results.cells import ResultsSummary
-from shapleycam.experiments.results.text_tables import TableEntry, TextTable, text_tables
+from shapleycam.experiments.results.text_tables import text_tables
 
 _TIDY_HEADS = (
     *("layer", "utility", "model", "method", "metric", "better"),
@@ -29,23 +26,6 @@ class TableLayout(Interface):
         self, summary: ResultsSummary, *, intervals: bool = True, against: PublishedFigures | None = None
     ) -> str:
         """Return the tables of a summary, with intervals, and with differences from published figures."""
-
-
-def terminal(
-    summary: ResultsSummary, *, intervals: bool = True, against: PublishedFigures | None = None
-) -> list[Table]:
-    """Return a rich table for each layer and utility: best bold, second underlined.
-
-    Examples:
-        >>> from shapleycam.experiments.results import Cell, Column, ResultGroup, ResultsSummary, terminal
-        >>> from shapleycam.metrics import METRICS
-        >>> cell = Cell("vgg16", "last-conv", "rest", "gradcam", "average_drop", 0.3, 0.2, 0.4, 10, 0, rank=1)
-        >>> groups = (ResultGroup("vgg16", "last-conv", "rest", images=10),)
-        >>> summary = ResultsSummary((Column.of(METRICS["average_drop"]),), groups, (cell,))
-        >>> [table.row_count for table in terminal(summary)]
-        [1]
-    """
-    return [_rich_table(text_table) for text_table in text_tables(summary, intervals=intervals, against=against)]
 
 
 def markdown(summary: ResultsSummary, *, intervals: bool = True, against: PublishedFigures | None = None) -> str:
@@ -141,21 +121,3 @@ LAYOUTS: dict[str, TableLayout] = {"markdown": markdown, "latex": latex, "html":
 def _csv_value(value: float | str | None) -> float | str:
     """Return a value as CSV has it, "" for an undefined one."""
     return "" if value is None or (isinstance(value, float) and not isfinite(value)) else value
-
-
-def _rich_table(text_table: TextTable) -> Table:
-    caption = Text("\n".join(text_table.notes), style="dim") if text_table.notes else None
-    title = Text(text_table.caption, style="bold")
-    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
-    for index, head in enumerate(text_table.heads):
-        table.add_column(Text(head), justify="left" if index < 2 else "right", overflow="fold", no_wrap=index == 1)
-    for row in text_table.rows:
-        if row.first and table.row_count:
-            table.add_section()
-        figures = [Text(entry.text + "*" * entry.marked, style=_style(entry)) for entry in row.entries]
-        table.add_row(Text(row.model if row.first else ""), Text(row.method), *figures)
-    return table
-
-
-def _style(entry: TableEntry) -> str:
-    return "bold" if entry.best else "underline" if entry.second else ""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shapleycam.experiments.results.text_tables import TableEntry, TableRow, TextTable
-from shapleycam.templates import template_environment
+from shapleycam.html import template_environment
 
 _TEMPLATES = template_environment("shapleycam.experiments.results")
 
@@ -51,11 +51,12 @@ class _Language:
     best: str
     second: str
     mark: str
+    minus: str = "-"
 
     def entry(self, entry: TableEntry) -> str:
         """Return a figure in the language."""
         form = self.best if entry.best else self.second if entry.second else "%s"
-        return form % self.escape(entry.text) + self.mark * entry.marked
+        return form % self.escape(entry.text.replace("-", self.minus)) + self.mark * entry.marked
 
     def cells(self, row: TableRow) -> list[str]:
         """Return network (in the first of its rows), method and figures."""
@@ -72,7 +73,7 @@ def _escape_markdown(text: str) -> str:
 
 
 _MARKDOWN = _Language(_escape_markdown, "**%s**", "<ins>%s</ins>", r"\*")
-_LATEX = _Language(_escape_latex, r"\textbf{%s}", r"\underline{%s}", "$^{*}$")
+_LATEX = _Language(_escape_latex, r"\textbf{%s}", r"\underline{%s}", "$^{*}$", minus="\u2212")
 
 
 def markdown_of(table: TextTable) -> str:

@@ -18,7 +18,7 @@ _KEY = ("model", "layer", "utility", "method")
 
 @dataclass(frozen=True)
 class MeanCurve:
-    """The mean curve of a method on a model at a layer with a utility, and half of each point's 95 % interval.
+    """The mean curve of a method on a model at a layer with a utility, and half of each point's 95% interval.
 
     Attributes:
         model: name of the network; `layer`, `utility` and `method` are names too.
@@ -68,7 +68,7 @@ def _mean_curves(rows: pl.DataFrame) -> Iterator[MeanCurve]:
 
 
 def mean_and_half_width(values: Array) -> tuple[Array, Array]:
-    """Return the mean of each column (n, columns) and half of its 95 % interval (Student), NaN for n = 1."""
+    """Return the mean of each column (n, columns) and half of its 95% interval (Student), NaN for n = 1."""
     n = len(values)
     if n < 2:
         return values.sum(0) if n else np.empty(0), np.full(values.shape[1] if n else 0, np.nan)

@@ -19,9 +19,9 @@ _DIMENSIONS = ("network", "layer", "utility", "method", "metric")
 def notes_of(summary: ResultsSummary, comparison: PublishedComparison | None, *, intervals: bool) -> Iterator[str]:
     """Yield the notes of the table of one layer and utility."""
     if intervals:
-        yield "± is half of the 95 % bootstrap interval over images."
+        yield "± is half of the 95% bootstrap interval over images."
     if any(cell.lead_significant for cell in summary.cells):
-        yield "* The best leads the second on the same images by more than chance (paired bootstrap, 5 %)."
+        yield "* The best leads the second on the same images by more than chance (paired bootstrap, 5%)."
     if any(column.name == ADCC_OF_MEANS for column in summary.columns):
         yield "ADCC (of means) is made of the means of Coh, Com and AD, as in the published tables."
     yield from _undefined_note(summary)

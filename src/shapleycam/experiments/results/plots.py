@@ -37,7 +37,7 @@ def metric_against_metric(
 ) -> Figure:
     """Plot methods by two metrics, a panel for each model; with `over_models` one of the means over models.
 
-    `methods` are those shown, None for all: beside randomcam the others are often one spot. Bars are 95 % intervals:
+    `methods` are those shown, None for all: beside randomcam the others are often one spot. Bars are 95% intervals:
     over images (bootstrap), or with `over_models` over the models (Student). A method has no point where one of its
     figures is undefined, or missing for a model of the panel.
 

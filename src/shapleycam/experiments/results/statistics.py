@@ -21,7 +21,7 @@ _LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over the `n` images where a figure is defined, and its 95 % interval; `undefined` images have none.
+    """A mean over the `n` images where a figure is defined, and its 95% interval; `undefined` images have none.
 
     The mean is NaN where n is 0, the interval where n is below 2.
     """
@@ -37,7 +37,7 @@ class Estimate:
 class Lead:
     """The difference of one method's figure from another's over the `n` images where both are defined.
 
-    `p` is two-sided; `significant` means that the 95 % interval lies above 0 and p is at most 0.05.
+    `p` is two-sided; `significant` means that the 95% interval lies above 0 and p is at most 0.05.
     """
 
     mean: float
@@ -70,7 +70,7 @@ def estimates(values: Array, resamples: int = RESAMPLES, seed: int = 0) -> list[
 
 
 def estimate(mean: float, drawn: Array, n: int, undefined: int) -> Estimate:
-    """Return a mean with the 95 % percentile interval of its resampled values (resamples,)."""
+    """Return a mean with the 95% percentile interval of its resampled values (resamples,)."""
     low, high = _interval(drawn) if n > 1 else (nan, nan)
     return Estimate(mean, low, high, n, undefined)
 

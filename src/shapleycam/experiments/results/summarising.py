@@ -60,7 +60,7 @@ class _ColumnParts:
 def summarise(
     rows: pl.DataFrame, metrics: Sequence[Metric | Column], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> ResultsSummary:
-    """Return means over images with 95 % bootstrap intervals, ranks, and the missing results of an evaluation's rows.
+    """Return means over images with 95% bootstrap intervals, ranks, and the missing results of an evaluation's rows.
 
     Args:
         rows: one for each image, model, layer, utility and method, in any order; see `experiments.rows`.

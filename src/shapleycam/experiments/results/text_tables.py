@@ -10,7 +10,7 @@ from shapleycam.experiments.results.cells import Cell, CellKey, ResultsSummary
 from shapleycam.experiments.results.columns import Column
 from shapleycam.experiments.results.notes import DOUBTED, notes_of, number_of_images
 
-_MINUS, _NONE = "\u2212", "\u2013"
+_NONE = "\u2013"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def text_tables(
 ) -> list[TextTable]:
     """Return a table for each layer and utility: networks and methods down, metrics across.
 
-    With `intervals`, each mean has ± half of its 95 % interval; with `against`, its difference from a published figure
+    With `intervals`, each mean has ± half of its 95% interval; with `against`, its difference from a published figure
     in percentage points, where there is one.
     """
     return [
@@ -95,7 +95,6 @@ def _entry(cell: Cell, column: Column, points: dict[CellKey, float], *, interval
         text += f" ± {scale * cell.half:.{decimals}f}"
     if cell.key in points:
         text += f" ({_signed(points[cell.key])}){DOUBTED * (explain_doubt(cell.key) is not None)}"
-    text = text.replace("-", _MINUS)
     return TableEntry(text, cell.best and not alone, cell.second, marked=bool(cell.lead_significant))
 
 

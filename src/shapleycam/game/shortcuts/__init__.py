@@ -10,20 +10,48 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from shapleycam.game.head_runner import HeadRunner
+from shapleycam.game.shortcuts.averaged import AveragedRunner
 from shapleycam.game.shortcuts.pooled import PooledRunner
 from shapleycam.game.shortcuts.summed import SummedRunner
+from shapleycam.game.shortcuts.windowed import MOST_CELLS, WindowedRunner
 from shapleycam.game.structure import Structure
+from shapleycam.models.layout import Layout
+from shapleycam.tracing import Trace
 
 
 class Shortcut(NamedTuple):
-    """A runner, and whether a head of a structure allows it."""
+    """A runner, whether a head of a structure allows it, how it is made, and what that costs.
+
+    `runs` are the runs of the head an image before the first coalition, where they are as many as a user might play
+    coalitions.
+    """
 
     runner: type[HeadRunner]
     is_allowed: Callable[[Structure], bool]
+    make: Callable[[Trace, Layout, Structure], HeadRunner]
+    runs: Callable[[Structure], int] = lambda _: 0
+
+
+def _make_windowed(trace: Trace, layout: Layout, structure: Structure) -> WindowedRunner:
+    assert structure.window is not None  # noqa: S101  # `is_allowed`
+    return WindowedRunner(trace, layout, structure.window)
 
 
 SHORTCUTS = (
-    Shortcut(SummedRunner, lambda structure: structure.is_sum),
-    Shortcut(PooledRunner, lambda structure: structure.reads_mean),
+    Shortcut(SummedRunner, lambda structure: structure.is_sum, lambda trace, layout, _: SummedRunner(trace, layout)),
+    Shortcut(
+        PooledRunner, lambda structure: structure.reads_mean, lambda trace, layout, _: PooledRunner(trace, layout)
+    ),
+    Shortcut(
+        AveragedRunner,
+        lambda structure: structure.averages_positions,
+        lambda trace, layout, _: AveragedRunner(trace, layout),
+    ),
+    Shortcut(
+        WindowedRunner,
+        lambda structure: structure.window is not None and structure.window.cells <= MOST_CELLS,
+        _make_windowed,
+        lambda structure: 2**structure.window.cells if structure.window else 0,
+    ),
 )
 """All shortcuts, the cheapest first."""

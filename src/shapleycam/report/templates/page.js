@@ -1,6 +1,6 @@
 "use strict";
 function key(row, column) {
-  const text = row.cells[column].textContent.trim().replace("\u2212", "-");
+  const text = row.cells[column].textContent.trim().replace(/^[<>]/, "");
   const number = parseFloat(text);
   return Number.isNaN(number) ? text : number;
 }
@@ -31,3 +31,7 @@ for (const table of document.querySelectorAll("table")) {
     button.addEventListener("click", () => sort(table, column, head));
   });
 }
+const observer = new ResizeObserver((entries) => {
+  for (const { target } of entries) target.classList.toggle("wide", target.scrollWidth > target.clientWidth);
+});
+for (const region of document.querySelectorAll(".scroll")) observer.observe(region);

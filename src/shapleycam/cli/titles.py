@@ -1,0 +1,51 @@
+"""Titles of the figures that commands write: what is explained, of which class, by which method and network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from shapleycam.printable import printable_name
+from shapleycam.wording import number, percent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from shapleycam.explanations.explanation import Explanation
+
+_FRAME_NOTE = "The network sees what is inside the white frame; the rest of the photograph is grey."
+
+
+def class_title(explanation: Explanation, index: int = 0) -> str:
+    """Return the class that is explained of an image, with its number, and its probability where there is one."""
+    target, label = int(explanation.target[index]), explanation.label(index)
+    name = label if label == f"class {target}" else f"{label} (class {target})"
+    probabilities = explanation.probabilities(index)
+    return name if probabilities is None else f"{name}, {percent(float(probabilities[target]))}"
+
+
+def figure_title(
+    photo: Path, explanations: Sequence[Explanation], methods: str, model: str, index: int = 0
+) -> tuple[str, ...]:
+    """Return the lines above a figure of one photograph; `explanations` has one of each class."""
+    first = explanations[0]
+    utility = f"utility {first.utility_name}"
+    if len(explanations) == 1:
+        what = class_title(first, index)
+        utility = f"{utility} {number(float(first.utility[index]))}"
+    else:
+        what = f"the {len(explanations)} most likely classes"
+    return f"{printable_name(photo.name)}: {what}", f"{methods}; {model}, layer {first.layer}; {utility}"
+
+
+def frame_note(
+    explanation: Explanation, picture: tuple[int, int], on: Literal["photo", "input"] | None, index: int = 0
+) -> str:
+    """Return what the white frame in an overlay of this size means; "" where there is none. `on` is as in `overlay`."""
+    box = explanation.sources[index].box
+    if box is None or not explanation.is_over_photo(index, on):
+        return ""
+    left, top, right, bottom = box
+    width, height = picture
+    is_whole = left <= 0 and top <= 0 and abs((right - left) * height - (bottom - top) * width) < max(picture)
+    return "" if is_whole else _FRAME_NOTE

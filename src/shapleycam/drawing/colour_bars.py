@@ -1,0 +1,99 @@
+"""The bars that say what the colours of a map mean: as a picture, and as CSS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.colors import to_hex
+from PIL import Image
+
+from shapleycam.drawing.overlays import OPACITY, ColourScale, colours_of
+from shapleycam.wording import signed
+
+_GREY = 128 / 255
+"""Of the neutral background that a bar is laid over, as a map is over a photograph."""
+_STOPS = 33
+"""Of a CSS gradient: an odd number, so that one of them is zero, where signed colours are the most transparent."""
+
+
+@dataclass(frozen=True)
+class ColourBar:
+    """The bar of a map: its colours, the texts at its ends, and what it is of.
+
+    Attributes:
+        scale: "heatmap", or "values" for signed values.
+        low: the text at the left end.
+        high: the text at the right end.
+        caption: what the colours mean, with the unit.
+
+    Examples:
+        >>> from shapleycam.drawing.colour_bars import ColourBar
+        >>> ColourBar("values", "-2", "+2", "units of logit").css.startswith("linear-gradient(to right, #")
+        True
+    """
+
+    scale: ColourScale
+    low: str
+    high: str
+    caption: str
+
+    @property
+    def css(self) -> str:
+        """Return the colours as a CSS background."""
+        return css_gradient(self.scale)
+
+
+def heatmap_bar() -> ColourBar:
+    """Return the bar of heatmaps, each of which has its own range.
+
+    Examples:
+        >>> from shapleycam.drawing.colour_bars import heatmap_bar
+        >>> heatmap_bar().low, heatmap_bar().high
+        ('0', '1')
+    """
+    return ColourBar("heatmap", "0", "1", "heat, relative to the strongest place of each map")
+
+
+def values_bar(largest: float, caption: str) -> ColourBar:
+    """Return the bar of signed values; `largest` is the largest size of one, and `caption` names the unit.
+
+    Examples:
+        >>> from shapleycam.drawing.colour_bars import values_bar
+        >>> bar = values_bar(0.25, "units of logit")
+        >>> bar.low, bar.high
+        ('-0.25', '+0.25')
+    """
+    return ColourBar("values", signed(-largest), signed(largest), caption)
+
+
+def css_gradient(scale: ColourScale, opacity: float = OPACITY) -> str:
+    """Return the colours of a map of this opacity, over neutral grey, as a CSS background from left to right.
+
+    Examples:
+        >>> from shapleycam.drawing.colour_bars import css_gradient
+        >>> css_gradient("values").count("#")
+        33
+    """
+    return f"linear-gradient(to right, {', '.join(map(to_hex, _colours(scale, _STOPS, opacity)))})"
+
+
+def bar_picture(scale: ColourScale, width: int, height: int, opacity: float = OPACITY) -> Image.Image:
+    """Return the colours of a map of this opacity, over neutral grey, as a picture of so many pixels.
+
+    Examples:
+        >>> from shapleycam.drawing.colour_bars import bar_picture
+        >>> bar_picture("heatmap", 200, 12).size
+        (200, 12)
+    """
+    row = (_colours(scale, width, opacity) * 255).round().astype(np.uint8)
+    return Image.fromarray(np.repeat(row[None], height, axis=0))
+
+
+def _colours(scale: ColourScale, count: int, opacity: float) -> Float[np.ndarray, "count 3"]:
+    """Return the colours at equal steps of the scale, as they look over neutral grey."""
+    colours = colours_of(scale, np.linspace(0.0 if scale == "heatmap" else -1.0, 1.0, count), opacity)
+    alphas = colours[:, 3:]
+    over_grey: np.ndarray = colours[:, :3] * alphas + _GREY * (1 - alphas)
+    return over_grey

@@ -1,0 +1,72 @@
+"""Text in pictures: in matplotlib's DejaVu, wrapped at words to a width in pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import matplotlib as mpl
+from PIL import Image, ImageDraw, ImageFont
+
+from shapleycam.printable import printable_text
+
+_INK = "black"
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """Text as lines that fit a width, and how it is set."""
+
+    lines: tuple[str, ...]
+    pixels: int
+    bold: bool = False
+
+    @property
+    def height(self) -> int:
+        """Return its height in pixels."""
+        return len(self.lines) * _line_height(self.pixels)
+
+    def draw(self, canvas: Image.Image, left: int, top: int, width: int, align: Literal["left", "middle"]) -> None:
+        """Draw it on a canvas, inside a column that begins at (left, top)."""
+        font, draw = _font(self.pixels, bold=self.bold), ImageDraw.Draw(canvas)
+        for place, line in enumerate(self.lines):
+            indent = 0 if align == "left" else max(0, round((width - font.getlength(line)) / 2))
+            draw.text((left + indent, top + place * _line_height(self.pixels)), line, fill=_INK, font=font)
+
+
+def set_text(text: str, width: int, pixels: int, *, bold: bool = False) -> Paragraph:
+    """Return a text as a paragraph of at most `width` pixels; a word that is wider is broken. No text has no lines."""
+    font = _font(pixels, bold=bold)
+    lines: list[str] = []
+    line = ""
+    for word in printable_text(" ".join(text.split())).split(" "):
+        longer = f"{line} {word}" if line else word
+        if font.getlength(longer) <= width:
+            line = longer
+            continue
+        if line:
+            lines.append(line)
+        line = word
+        while font.getlength(line) > width and len(line) > 1:
+            count = next(n for n in range(len(line) - 1, 0, -1) if n == 1 or font.getlength(line[:n]) <= width)
+            lines.append(line[:count])
+            line = line[count:]
+    return Paragraph(tuple([*lines, line] if line else lines), pixels, bold)
+
+
+def text_width(text: str, pixels: int) -> int:
+    """Return the width of a text on one line, in pixels."""
+    return round(_font(pixels).getlength(text))
+
+
+def _line_height(pixels: int) -> int:
+    return round(1.3 * pixels)
+
+
+@cache
+def _font(pixels: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """Return matplotlib's own font, which is there on every machine."""
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(str(Path(mpl.get_data_path(), "fonts", "ttf", name)), pixels)

@@ -1,0 +1,104 @@
+"""Figures that are drawn by matplotlib: values against the true ones, and pairs of places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from math import ceil
+from textwrap import wrap
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from PIL import Image
+
+from shapleycam.printable import printable_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_INCHES, _DOTS = 2.6, 110
+_LETTERS, _LINE_INCHES = 38, 0.17
+"""Letters of a title above one column of panels, and the height of its lines."""
+
+Panel: TypeAlias = "tuple[str, Sequence[float], Sequence[float]]"
+Place: TypeAlias = tuple[float, float]
+
+
+def scatter(panels: Sequence[Panel], columns: int = 4, title: str = "") -> Image.Image:
+    """Return a figure of values against the true ones; a line shows where they agree.
+
+    Args:
+        panels: (title, true values, values) of each.
+        columns: how many are side by side at most.
+        title: a text above all, wrapped to the figure.
+
+    Examples:
+        >>> from shapleycam.drawing import scatter
+        >>> scatter([("gradcam", [0.0, 1.0], [0.1, 0.9])]).mode
+        'RGB'
+    """
+    columns = min(columns, len(panels)) or 1
+    rows = ceil(len(panels) / columns) or 1
+    lines = wrap(printable_text(title), columns * _LETTERS)
+    figure = _new_figure(columns * _INCHES, rows * _INCHES + len(lines) * _LINE_INCHES, layout="constrained")
+    if lines:
+        figure.suptitle("\n".join(lines), fontsize=9, parse_math=False)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat[len(panels) :]:
+        axis.axis("off")
+    for axis, (name, true, values) in zip(axes.flat, panels, strict=False):
+        axis.axline((0, 0), slope=1, color="0.6", linewidth=0.8)
+        axis.scatter(true, values, s=4, alpha=0.5, linewidths=0)
+        axis.set_title(name, fontsize=9, parse_math=False)
+        axis.tick_params(labelsize=7)
+    figure.supxlabel("true Shapley value of a place, in units of the utility", fontsize=9)
+    figure.supylabel("by the method", fontsize=9)
+    return _render(figure)
+
+
+def pairs(
+    picture: Image.Image, layout: tuple[int, int], strongest: Sequence[tuple[Place, Place, float]]
+) -> Image.Image:
+    """Return a picture with a line between the places of each pair: red where they earn more together, blue where less.
+
+    A line's width is its interaction's size, relative to the largest.
+
+    Args:
+        picture: that the lines are drawn over.
+        layout: (rows, columns) of the layer's grid.
+        strongest: (place, place, interaction) of each pair; a place is (row, column), in cells from the upper left.
+
+    Examples:
+        >>> from PIL import Image
+        >>> from shapleycam.drawing import pairs
+        >>> pairs(Image.new("RGB", (40, 40)), (2, 2), [((0.5, 0.5), (1.5, 1.5), 0.3)]).mode
+        'RGB'
+    """
+    rows, columns = layout
+    largest = max((abs(size) for _, _, size in strongest), default=1.0) or 1.0
+    figure = _new_figure(2 * _INCHES, 2 * _INCHES * picture.height / picture.width)
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.axis("off")
+    axis.imshow(picture, extent=(0, columns, rows, 0), aspect="auto")
+    for first, second, size in reversed(strongest):
+        colour = "#d7191c" if size > 0 else "#2c7bb6"
+        down, across = zip(first, second, strict=True)
+        axis.plot(across, down, color="white", linewidth=2 + 5 * abs(size) / largest, alpha=0.8)
+        axis.plot(across, down, color=colour, linewidth=1 + 4 * abs(size) / largest, marker="o", markersize=4)
+    axis.set_xlim(0, columns)
+    axis.set_ylim(rows, 0)
+    return _render(figure)
+
+
+def _new_figure(width: float, height: float, layout: Literal["constrained"] | None = None) -> Figure:
+    """Return an empty figure of so many inches."""
+    from matplotlib.figure import Figure  # half a second that an explanation without a figure does not need
+
+    return Figure(figsize=(width, height), dpi=_DOTS, layout=layout)
+
+
+def _render(figure: Figure) -> Image.Image:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    buffer = BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    return Image.open(buffer).convert("RGB")

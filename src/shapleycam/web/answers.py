@@ -1,0 +1,103 @@
+"""Answers of views: made once for all who ask the same, cached, and each failure one message."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Generator, Hashable
+from contextlib import aclosing, closing
+
+from shapleycam.errors import ShapleyCamError
+from shapleycam.web.job import Check, Update, Work
+from shapleycam.web.jobs import Jobs
+from shapleycam.web.pictures import draw_picture
+from shapleycam.web.question import Question
+from shapleycam.web.resolved import ResolvedQuestion, Resources
+from shapleycam.web.shared_cache import SharedCache
+from shapleycam.web.views import View
+from shapleycam.web.views.view import Render
+
+_LOG = logging.getLogger(__name__)
+_MOST, _ANSWERS_MEGABYTES, _PICTURES_MEGABYTES = 1000, 16, 64
+"""Answers are some 10 kB each, and pictures some 20 kB."""
+
+
+class Answers:
+    """The answers of all views, and the pictures in them."""
+
+    def __init__(self, resources: Resources, jobs: Jobs, render: Render) -> None:
+        self._resources, self._jobs, self._render = resources, jobs, render
+        self._html: SharedCache[str] = SharedCache(_MOST, _ANSWERS_MEGABYTES)
+        self._pictures: SharedCache[bytes] = SharedCache(_MOST, _PICTURES_MEGABYTES)
+        resources.photographs.listeners.append(self._forget)
+
+    async def follow(self, view: View, question: Question) -> AsyncGenerator[Update, None]:
+        """Yield the states of an answer, the last one the answer."""
+        key = (view.name, question.only(view.fields))
+        cached = self._html.peek(key)
+        if cached is not None:
+            yield Update(0, cached, is_last=True)
+            return
+        async with aclosing(self._jobs.follow(key, self._work(view, key))) as updates:
+            async for update in updates:
+                yield update
+
+    async def picture(self, kind: str, question: Question) -> bytes:
+        """Return a picture of a question as the bytes of a file.
+
+        Raises:
+            ShapleyCamError: it cannot be made.
+        """
+        key = (kind, question)
+        cached = self._pictures.peek(key)
+        if cached is not None:
+            return cached
+        failures: list[ShapleyCamError] = []
+
+        def work(check: Check) -> Generator[bytes, None, None]:
+            try:
+                content = draw_picture(kind, ResolvedQuestion(question, self._resources, check))
+            except ShapleyCamError as error:
+                failures.append(error)
+                return
+            self._pictures.put(key, content)
+            yield content
+
+        last = Update(0)
+        async with aclosing(self._jobs.follow(("picture", *key), work, is_short=True)) as updates:
+            async for update in updates:
+                last = update
+        if failures:
+            raise failures[0]
+        if not isinstance(last.content, bytes):
+            raise ShapleyCamError("The picture could not be made; the server has logged why")
+        return last.content
+
+    def _work(self, view: View, key: tuple[str, Question]) -> Work:
+        def work(check: Check) -> Generator[str, None, None]:
+            html = ""
+            try:
+                with closing(view.answer(ResolvedQuestion(key[1], self._resources, check), self._render)) as steps:  # type: ignore[type-var]
+                    for html in steps:
+                        yield html
+                if view.lasts:
+                    self._html.put(key, html)
+            except ShapleyCamError as error:
+                yield self._render("message.html", message=str(error))
+            except Exception as error:  # noqa: BLE001 - one answer may fail, the page goes on
+                _LOG.exception("an answer failed")
+                failure = f"This could not be done ({type(error).__name__}); the server has logged why and goes on"
+                yield self._render("message.html", message=failure)
+
+        return work
+
+    def _forget(self, photographs: frozenset[str]) -> None:
+        """Remove all that was made of photographs that went."""
+
+        def is_of_them(key: Hashable) -> bool:
+            parts = key if isinstance(key, tuple) else (key,)
+            return any(isinstance(part, Question) and part.photo in photographs for part in parts)
+
+        self._html.remove_where(is_of_them)
+        self._pictures.remove_where(is_of_them)
+        for cache in self._resources.caches:
+            cache.remove_where(is_of_them)

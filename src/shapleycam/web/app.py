@@ -1,0 +1,226 @@
+"""The web application: its routes, each a function of the address."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from shapleycam.errors import ShapleyCamError
+from shapleycam.html import ASSETS, read_asset, template_environment
+from shapleycam.version import __version__
+from shapleycam.web.answers import Answers
+from shapleycam.web.class_list import list_classes
+from shapleycam.web.client_limits import ClientLimit, TooManyError, address_of
+from shapleycam.web.frame import frame_content
+from shapleycam.web.job import QueueFullError, Update
+from shapleycam.web.jobs import Jobs
+from shapleycam.web.links import carry
+from shapleycam.web.model_cache import ModelCache
+from shapleycam.web.photograph_store import PhotographGoneError, PhotographStore
+from shapleycam.web.pictures import media_type
+from shapleycam.web.question import Question
+from shapleycam.web.resolved import Resources
+from shapleycam.web.runs import Runs
+from shapleycam.web.site import Site
+from shapleycam.web.streams import EventStream, until_left
+from shapleycam.web.uploads import Uploads
+from shapleycam.web.views import TABS, VIEWS, View
+
+_STATIC = Path(__file__).parent / "static"
+_STREAMS, _PICTURES = (32, 256), (128, 512)
+"""Answers and pictures that are waited for at the same time, by one client's address and by all."""
+_WITHOUT_SCRIPT = ("script", "off")
+"""The parameter of an address whose page carries its answer, for browsers without scripts."""
+_FULL = "Too many people are asking just now; reload the page in a minute"
+_STOPPED = "This answer was not finished: the server is stopping, or has logged what failed"
+_MESSAGE_AND_LINK = "message_and_link.html"
+
+
+class Page:
+    """The handlers of the routes, with what they share."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        models = ModelCache(site.models, site.loaded, site.device)
+        self.photographs = PhotographStore(
+            site.examples, site.limits, keep_hours=site.keep_hours, megabytes=site.store_megabytes
+        )
+        self.templates = template_environment("shapleycam.web")
+        self.jobs = Jobs(site.threads, site.most_waiting)
+        self.runs = Runs(site.runs)
+        self.resources = Resources.of(models, self.photographs, self.runs)
+        self.answers = Answers(self.resources, self.jobs, self.render)
+        self.uploads = Uploads(self.photographs, site.limits)
+        self._streams, self._pictures = ClientLimit(*_STREAMS), ClientLimit(*_PICTURES)
+
+    def render(self, template: str, **content: Any) -> str:
+        """Return a template as HTML; whatever is in `content` is escaped."""
+        return self.templates.get_template(template).render(**content)
+
+    async def home(self, _: Request) -> Response:
+        """Lead to the first tab."""
+        return RedirectResponse("explain", 302)
+
+    async def view(self, request: Request) -> Response:
+        """Return a tab's page; its answer is asked for by the page itself."""
+        view = _view(request)
+        if not view.is_tab:
+            raise HTTPException(404)
+        parameters = request.query_params.multi_items()
+        try:
+            question = Question.read(pair for pair in parameters if pair != _WITHOUT_SCRIPT)
+        except ShapleyCamError as error:
+            return self.page(view.name, Question(), "", 422, fault=str(error))
+        if _WITHOUT_SCRIPT not in parameters:
+            return self.page(view.name, question, "")
+        states = self._states(view, question, address_of(request))
+        (*_, last) = [state async for state in states]
+        return self.page(view.name, question, "", answer=last)
+
+    async def answer(self, request: Request) -> Response:
+        """Return the states of an answer as server-sent events, each HTML that replaces the one before."""
+        view, question = _view(request), Question()
+        try:
+            question = _question(request)
+            if "photo" in view.fields:
+                self.photographs.get(question.photo)
+        except PhotographGoneError as error:
+            example = f"{view.name}?{question.but(photo='').address()}"
+            html = self.render(_MESSAGE_AND_LINK, message=str(error), address=example, label="Take the example")
+            return HTMLResponse(self._state(view, question, Update(0, html, is_last=True)), 410)
+        except ShapleyCamError as error:
+            html = self.render("message.html", message=str(error))
+            return HTMLResponse(self._state(view, question, Update(0, html, is_last=True)), 422)
+        return EventStream(self._states(view, question, address_of(request)))
+
+    async def _states(self, view: View, question: Question, client: str) -> AsyncGenerator[str, None]:
+        try:
+            with self._streams.hold(client):
+                async with aclosing(self.answers.follow(view, question)) as updates:
+                    async for update in updates:
+                        yield self._state(view, question, update)
+        except (QueueFullError, TooManyError):
+            message = self.render("message.html", message=_FULL)
+            yield self._state(view, question, Update(0, message, is_last=True))
+
+    async def classes(self, request: Request) -> Response:
+        """Return the classes of a model."""
+        return await list_classes(request, self.resources.models)
+
+    async def glossary(self, _: Request) -> Response:
+        """Return the page of all terms."""
+        return HTMLResponse(self.render("glossary.html", version=__version__))
+
+    async def picture(self, request: Request) -> Response:
+        """Return a picture; the browser asks each time whether it is still the same."""
+        parameters = request.query_params.multi_items()
+        kinds = [value for name, value in parameters if name == "kind"]
+        try:
+            question = Question.read((name, value) for name, value in parameters if name != "kind")
+            kind = kinds[0] if len(kinds) == 1 else ""
+            with self._pictures.hold(address_of(request)):
+                work = self.answers.picture(kind, question)
+                content = await until_left(work, request.receive)
+        except (QueueFullError, TooManyError):
+            return PlainTextResponse(_FULL, 503, {"Retry-After": "60"})
+        except PhotographGoneError as error:
+            return PlainTextResponse(str(error), 410)
+        except ShapleyCamError as error:
+            return PlainTextResponse(str(error), 422)
+        tag = f'"{sha256(content or b"").hexdigest()[:32]}"'
+        if tag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers={"ETag": tag})
+        headers = {"Cache-Control": "private, no-cache", "ETag": tag}
+        return Response(content, media_type=media_type(kind), headers=headers)
+
+    async def upload(self, request: Request) -> Response:
+        """Take a photograph, and lead to the question about it."""
+        upload = await self.uploads.take(request)
+        if upload.message:
+            return self.page(upload.view, upload.question, upload.message, upload.status)
+        return RedirectResponse(f"{upload.view}?{upload.question.address()}", upload.status)
+
+    async def not_found(self, request: Request, error: Exception) -> Response:
+        """Return the page with a line about an address that leads nowhere, or a method that it does not take."""
+        status = error.status_code if isinstance(error, HTTPException) else 404
+        path = request.url.path.strip("/")
+        message = f"There is nothing at {path[:80]!r}; choose one of the tabs"
+        if "/" in path:  # where the page's relative addresses would lead nowhere
+            return PlainTextResponse(f"{message}\n", status)
+        return self.page("explain", Question(), "", status, fault=message)
+
+    async def failed(self, _: Request, error: Exception) -> Response:
+        """Return the page with a line about a fault of the server."""
+        message = f"This could not be done ({type(error).__name__}); the server has logged why and goes on"
+        return self.page("explain", Question(), "", 500, fault=message)
+
+    def page(
+        self, view: str, question: Question, message: str, status: int = 200, *, fault: str = "", answer: str = ""
+    ) -> Response:
+        """Return a tab with its panel.
+
+        Args:
+            view: the tab.
+            question: what is asked.
+            message: of what went wrong with a photograph that was sent, at the form.
+            status: of HTTP.
+            fault: of what went wrong with the address, in the place of an answer.
+            answer: the answer, for a browser without scripts; others ask for it themselves.
+        """
+        content = frame_content(view, question, self.site, self.resources)
+        messages = {"message": message, "fault": fault, "answer": Markup(answer), "is_scripted": not answer}  # noqa: S704 - made by templates
+        return HTMLResponse(self.render("page.html", **content, **messages), status)
+
+    def _state(self, view: View, question: Question, update: Update) -> str:
+        """Return a state of an answer, which names the question that it is of: no other may be shown in its place."""
+        if update.content is not None:
+            html = carry(str(update.content), question, view.fields, TABS)
+        elif update.is_last:
+            again = f"{view.name}?{question.address()}"
+            html = self.render(_MESSAGE_AND_LINK, message=_STOPPED, address=again, label="Ask again")
+        else:
+            html = self.render("waiting.html", place=update.place)
+        address = f"{view.name}?{question.only(view.fields).address()}"
+        return self.render("state.html", address=address, is_last=update.is_last, html=Markup(html))  # noqa: S704 - made by templates
+
+
+def page_routes(page: Page) -> list[BaseRoute]:
+    """Return the routes of the page."""
+    return [
+        Route("/", page.home),
+        Route("/photographs", page.upload, methods=["POST"]),
+        Route("/picture", page.picture),
+        Route("/answer/{view}", page.answer),
+        Route("/classes", page.classes),
+        Route("/glossary", page.glossary),
+        *(Route(f"/static/{name}", _asset) for name in ASSETS),
+        Mount("/static", StaticFiles(directory=_STATIC)),
+        Route("/{view}", page.view),
+    ]
+
+
+def _view(request: Request) -> View:
+    view = VIEWS.get(request.path_params["view"])
+    if view is None:
+        raise HTTPException(404)
+    return view
+
+
+def _question(request: Request) -> Question:
+    return Question.read(request.query_params.multi_items())
+
+
+async def _asset(request: Request) -> Response:
+    """Return a file that reports carry too."""
+    name = request.url.path.rsplit("/", 1)[-1]
+    return Response(read_asset(name), media_type=ASSETS[name], headers={"Cache-Control": "no-cache"})

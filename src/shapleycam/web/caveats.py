@@ -1,0 +1,67 @@
+"""When a map should not be trusted, in plain words, and what to try instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from shapleycam.cams.heatmaps import is_blank
+from shapleycam.cams.table import METHODS
+from shapleycam.explanations.explanation import Explanation
+from shapleycam.explanations.summary import gap_of_values, sum_of_values
+from shapleycam.wording import number, percent
+
+GAP, _BENT, _UNLIKELY, _UNSURE = 0.15, 0.3, 0.05, 0.25
+"""From which on a gap, a curvature, a class and a share of cells are worth a word."""
+_CLOSER = ("pathcam-h", "sampledshapley")
+"""Methods whose values come closer to the sum; the second gives Shapley values themselves."""
+
+
+@dataclass(frozen=True)
+class Caveat:
+    """A sentence, and methods that do better, each of which the page offers as a link."""
+
+    text: str
+    methods: tuple[str, ...] = field(default=())
+
+
+def caveats(e: Explanation, grand: float) -> Iterator[Caveat]:
+    """Yield what speaks against reading the map of one image as it looks."""
+    method = METHODS[e.method]
+    if e.remark is not None:
+        yield Caveat(f"{e.remark[0].upper()}{e.remark[1:]}.")
+    if method.is_baseline:
+        yield Caveat("This map is random, for comparison: it says nothing of the photograph.", ("shapleycam",))
+    if bool(is_blank(e.values)[0]):
+        yield Caveat("The map is blank: no place speaks for this class. See the signed map, or choose another class.")
+    if not method.in_units and not method.is_baseline:
+        yield Caveat(
+            "The numbers of this method have no units: read them as an order of places, not as shares of the score.",
+            ("shapleycam-h",),
+        )
+    yield from _of_sums(e, grand)
+    if e.uncertain is not None and float(e.uncertain[0].float().mean()) > _UNSURE:
+        share = percent(float(e.uncertain[0].float().mean()))
+        yield Caveat(f"On {share} of the places not even the sign is sure: their values are small beside their errors.")
+    probabilities = e.probabilities(0)
+    if probabilities is not None and float(probabilities[e.target[0]]) < _UNLIKELY:
+        likely = percent(float(probabilities[e.target[0]]), 1)
+        yield Caveat(f"The model gives this class only {likely}: the map shows what little speaks for it.")
+
+
+def _of_sums(e: Explanation, grand: float) -> Iterator[Caveat]:
+    """Yield what the sum of the values, and the interaction between places, say."""
+    basis = METHODS[e.method].basis
+    gap, curvature = gap_of_values(e, grand), None if e.curvature is None else float(e.curvature[0])
+    if gap is not None and gap > GAP:
+        yield Caveat(
+            f"The values sum to {number(sum_of_values(e), 3)}, and there is {number(grand, 3)} to divide "
+            f"({percent(gap)} off): trust the order of the places more than their shares.",
+            tuple(name for name in _CLOSER if name != e.method),
+        )
+    if basis.taylor_order == 1 and curvature is not None and curvature > _BENT:
+        yield Caveat(
+            f"Much of this score belongs to places only together (curvature {curvature:.2f}), which this method "
+            "leaves out.",
+            ("sampledshapley",),
+        )

@@ -1,0 +1,53 @@
+"""The classes of a model, as the page's boxes offer them and addresses name them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from shapleycam.models.labels import class_name, short_label
+
+_NUMBER = re.compile(r"[+-]?[0-9]+")
+
+
+def class_choices(labels: Sequence[str] | None) -> list[str]:
+    """Return the text by which an address names each class: its first name, or its number where that is not clear.
+
+    Examples:
+        >>> from shapleycam.web.classes import class_choices
+        >>> class_choices(["tabby, tabby cat", "crane", "crane", "7"])
+        ['tabby', '1', '2', '3']
+    """
+    names = [{part.strip().casefold() for part in label.split(",")} for label in labels or ()]
+    counts = Counter(name for each in names for name in each)
+
+    def is_clear(name: str) -> bool:
+        return bool(name) and counts[name.casefold()] == 1 and not _NUMBER.fullmatch(name)
+
+    shorts = [short_label(label) for label in labels or ()]
+    return [short if is_clear(short) else str(number) for number, short in enumerate(shorts)]
+
+
+def class_choice(number: int, labels: Sequence[str] | None) -> str:
+    """Return the text by which an address names one class."""
+    choices = class_choices(labels)
+    return choices[number] if number < len(choices) else str(number)
+
+
+def class_title(number: int, labels: Sequence[str] | None) -> str:
+    """Return the name of a class, with its number where the name alone is not clear.
+
+    Examples:
+        >>> from shapleycam.web.classes import class_title
+        >>> labels = ["tabby, tabby cat", "crane", "crane"]
+        >>> class_title(0, labels), class_title(2, labels)
+        ('tabby', 'crane (class 2)')
+    """
+    name = class_name(number, labels)
+    return name if labels is None or class_choice(number, labels) == name else f"{name} (class {number})"
+
+
+def class_options(labels: Sequence[str] | None) -> list[tuple[str, str]]:
+    """Return for each class the text of an address, and its label: what a box of classes needs to know."""
+    return list(zip(class_choices(labels), labels or (), strict=True))

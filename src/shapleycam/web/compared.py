@@ -1,0 +1,157 @@
+"""Several methods' explanations of a question, from one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from shapleycam.cams.table import METHODS, Method, canonical_method, expand_methods, method_of
+from shapleycam.errors import OptionError, ShapleyCamError, nearest
+from shapleycam.explaining.traced_batch import TracedBatch
+from shapleycam.explanations.explanation import Explanation
+from shapleycam.names import canonical_name
+from shapleycam.values.options import EstimatorOptions
+from shapleycam.web.resolved import DEFAULT_METHODS, ResolvedQuestion
+from shapleycam.wording import counted, on_one_line
+
+_ONE_MAP = 1e-6
+"""Heatmaps in [0, 1] that differ by no more at any pixel are one map."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Explanations by method, and of methods that cannot run here, why not."""
+
+    explanations: Mapping[str, Explanation]
+    refused: Mapping[str, str]
+
+
+def method_sets() -> dict[str, list[str]]:
+    """Return the sets of methods that can be compared: the paper's, all, and each family.
+
+    Examples:
+        >>> from shapleycam.web.compared import method_sets
+        >>> list(method_sets()), method_sets()["second-order"][:2]
+        (['paper', 'all', 'first-order', 'second-order', 'path', 'shapley-values'], ['shapleycam', 'shapleycam-h'])
+    """
+    families: dict[str, list[str]] = {}
+    for row in METHODS.values():
+        if not row.is_baseline:
+            families.setdefault(row.basis.group.casefold().replace(" ", "-"), []).append(row.name)
+    order = ["first-order", *(name for name in families if name != "first-order")]
+    return {"paper": expand_methods(["paper"]), "all": list(METHODS), **{name: families[name] for name in order}}
+
+
+def methods_of(choice: str) -> list[str]:
+    """Return the methods that a set, or the name of a method, means.
+
+    Raises:
+        OptionError: neither.
+    """
+    sets = method_sets()
+    name = canonical_name(choice or DEFAULT_METHODS, sets)
+    if name is not None:
+        return sets[name]
+    method = canonical_method(choice)
+    if method is None:
+        raise OptionError(f"methods {choice!r} are neither a set nor one method; {nearest(choice, [*sets, *METHODS])}")
+    return [method]
+
+
+@torch.no_grad()
+def compare(resolved: ResolvedQuestion) -> Iterator[Compared]:
+    """Yield what is explained so far: first by the methods that take derivatives, then by those that sample too.
+
+    Raises:
+        ShapleyCamError: no method can run.
+    """
+    names = methods_of(resolved.question.methods)
+    traced_batch = resolved.trace(*names)
+    players = resolved.game(traced_batch).n_players
+    refused = {name: _too_slow(METHODS[name], players) for name in names if not METHODS[name].is_affordable(players)}
+    quick = [name for name in names if METHODS[name].basis.takes_derivatives or METHODS[name].is_baseline]
+    slow = [name for name in names if name not in quick and name not in refused]
+    explanations, failures = _by_each(resolved, traced_batch, quick)
+    refused |= failures
+    if slow:
+        yield Compared(explanations, refused)
+        sampled, failures = _by_each(resolved, traced_batch, slow)
+        explanations, refused = explanations | sampled, refused | failures
+    if not explanations:
+        raise OptionError("; ".join(dict.fromkeys(refused.values())))
+    yield Compared({name: explanations[name] for name in names if name in explanations}, refused)
+
+
+def compared_by(resolved: ResolvedQuestion, method: str) -> Explanation:
+    """Return one method's explanation as the comparison has it, or made by itself where that has left the cache."""
+    name = method_of(method).name
+    made: Explanation = resolved.cached(_key(name), lambda: _alone(resolved, name))
+    return made
+
+
+def groups_of_equal(explanations: Mapping[str, Explanation]) -> list[list[str]]:
+    """Return the methods, those with one and the same heatmap together."""
+    groups: list[list[str]] = []
+    for name, e in explanations.items():
+        for group in groups:
+            if bool(((e.heatmap - explanations[group[0]].heatmap).abs() <= _ONE_MAP).all()):
+                group.append(name)
+                break
+        else:
+            groups.append([name])
+    return groups
+
+
+def _by_each(
+    resolved: ResolvedQuestion, traced_batch: TracedBatch, names: Sequence[str]
+) -> tuple[dict[str, Explanation], dict[str, str]]:
+    """Return the explanations by methods, and of those that cannot run, why not."""
+    try:
+        explanations = dict(_by(resolved, traced_batch, names))  # what the methods share is computed once
+    except ShapleyCamError:
+        return _one_by_one(resolved, traced_batch, names)
+    for name, e in explanations.items():
+        resolved.cached(_key(name), partial(_same, e))
+    return explanations, {}
+
+
+def _one_by_one(
+    resolved: ResolvedQuestion, traced_batch: TracedBatch, names: Sequence[str]
+) -> tuple[dict[str, Explanation], dict[str, str]]:
+    explanations, failures = {}, {}
+    for name in names:
+        resolved.check()
+        try:
+            explanations[name] = resolved.cached(_key(name), partial(_by_one, resolved, traced_batch, name))
+        except ShapleyCamError as error:
+            failures[name] = on_one_line(error)
+    return explanations, failures
+
+
+def _by(resolved: ResolvedQuestion, traced_batch: TracedBatch, names: Sequence[str]) -> Mapping[str, Explanation]:
+    options = EstimatorOptions(progress=resolved.progress)
+    return traced_batch.compare(names, resolved.target, resolved.utility, options) if names else {}
+
+
+def _by_one(resolved: ResolvedQuestion, traced_batch: TracedBatch, name: str) -> Explanation:
+    return _by(resolved, traced_batch, [name])[name]
+
+
+@torch.no_grad()
+def _alone(resolved: ResolvedQuestion, name: str) -> Explanation:
+    return _by_one(resolved, resolved.trace(name), name)
+
+
+def _same(e: Explanation) -> Explanation:
+    return e
+
+
+def _key(name: str) -> str:
+    return f"compared by {name}"
+
+
+def _too_slow(row: Method, players: int) -> str:
+    return f"takes too long for {counted(players, 'place')}, at most {row.most_players}; Explain divides among regions"

@@ -1,0 +1,93 @@
+"""What can be kept of an explanation: a figure with title and colour bar, bare pictures, numbers, a summary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+from shapleycam.drawing.colour_bars import ColourBar, heatmap_bar
+from shapleycam.drawing.data_uri import encode_picture
+from shapleycam.drawing.figures import grid
+from shapleycam.explanations.explanation import Explanation
+from shapleycam.explanations.summary import summarise_image
+from shapleycam.models.labels import class_name
+from shapleycam.output_names import class_part, output_stem
+from shapleycam.web.addresses import picture_address
+from shapleycam.web.classes import class_title
+from shapleycam.web.explained import Explained, explained
+from shapleycam.web.map_stage import MapKind, grid_of_values, unit_of, utility_word
+from shapleycam.web.resolved import ResolvedQuestion
+from shapleycam.wording import number, signed
+
+_LABELS = {
+    "figure.png": "Figure (PNG)",
+    "heatmap.png": "Heatmap (PNG)",
+    "values.png": "Signed map (PNG)",
+    "numbers.npz": "Numbers (NPZ)",
+    "summary.json": "Summary (JSON)",
+}
+
+
+def download_links(resolved: ResolvedQuestion, e: Explanation, against: int | None) -> list[tuple[str, str, str]]:
+    """Return the label, address and file name of each download; the name has the classes and the method."""
+    stem = file_stem(e, against)
+    return [(label, picture_address(resolved, kind), f"{stem}_{kind}") for kind, label in _LABELS.items()]
+
+
+def file_stem(e: Explanation, against: int | None) -> str:
+    """Return the name of an explanation's files without their ending, as commands name them."""
+    classes = [int(e.target[0]), *([] if against is None else [against])]
+    question = "-not-".join(class_part(number, class_name(number, e.labels)) for number in classes)
+    return f"{output_stem(Path(e.sources[0].name))}_{question}_{e.method}"
+
+
+def _figure(resolved: ResolvedQuestion) -> bytes:
+    made = explained(resolved)
+    e = made.explanation
+    label, other = class_title(int(e.target[0]), e.labels), "against it"
+    title = f"{e.sources[0].name}: {label}"
+    if made.against is not None:
+        name = class_title(made.against, e.labels)
+        title, other = f"{title} and not {name}", f"for {name}"
+    how = f"{e.method}; {resolved.model_name}, layer {e.layer}; {utility_word(e)} {number(float(e.utility[0]))}"
+    largest = float(e.values[0].abs().max())
+    ends = f"{signed(-largest, 2)} {other}", f"{signed(largest, 2)} for {label}"
+    bars = [heatmap_bar(), ColourBar("values", *ends, f"signed map: what each place adds, {unit_of(e)}")]
+    panels = [("heatmap", e.overlay()), ("signed map", e.overlay(kind="values"))]
+    return encode_picture(grid(panels, 2, (title, how), bars), "PNG")
+
+
+def _overlay(kind: MapKind) -> Callable[[ResolvedQuestion], bytes]:
+    return lambda resolved: encode_picture(explained(resolved).explanation.overlay(kind=kind), "PNG")
+
+
+def _numbers(resolved: ResolvedQuestion) -> bytes:
+    buffer = BytesIO()
+    explained(resolved).explanation.write(buffer)
+    return buffer.getvalue()
+
+
+def _summary(resolved: ResolvedQuestion) -> bytes:
+    made: Explained = explained(resolved)
+    e = made.explanation
+    summary = summarise_image([{e.method: e}], 0, resolved.model_name).as_data()
+    document = {"image": e.sources[0].name, **summary, "against": made.against, "to_divide": made.grand}
+    return json.dumps(document, indent=2, ensure_ascii=False).encode()
+
+
+def _grid(kind: MapKind) -> Callable[[ResolvedQuestion], bytes]:
+    return lambda resolved: grid_of_values(explained(resolved).explanation.values[0], kind).encode()
+
+
+FILES: dict[str, tuple[str, Callable[[ResolvedQuestion], bytes]]] = {
+    "figure.png": ("image/png", _figure),
+    "heatmap.png": ("image/png", _overlay("heatmap")),
+    "values.png": ("image/png", _overlay("values")),
+    "numbers.npz": ("application/octet-stream", _numbers),
+    "summary.json": ("application/json", _summary),
+    "heatmap-grid": ("application/json", _grid("heatmap")),
+    "values-grid": ("application/json", _grid("values")),
+}
+"""Files by the kind in their address: media type, and the function that makes the content."""

@@ -1,0 +1,177 @@
+"""What the first tab says of an explanation: sentences, facts, the likeliest classes, and links to go on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from shapleycam.cams.table import METHODS
+from shapleycam.explanations.evidence import describe_evidence
+from shapleycam.explanations.explanation import Explanation
+from shapleycam.explanations.summary import describe_curvature, gap_of_values, sum_of_values, top_classes
+from shapleycam.web.addresses import view_address
+from shapleycam.web.caveats import GAP, caveats
+from shapleycam.web.classes import class_choice, class_title
+from shapleycam.web.downloads import download_links
+from shapleycam.web.explained import Explained
+from shapleycam.web.map_stage import map_stage, utility_word
+from shapleycam.web.resolved import ResolvedQuestion
+from shapleycam.wording import number, percent, signed
+
+_CLOSE, _SURE = 0.5, 0.8
+"""A second class is close with more than this share of the first one's probability; with so much the first is sure."""
+Fact = tuple[str, str, str | None]
+"""A name, what it is, and the term of the glossary that says more."""
+
+
+@dataclass(frozen=True)
+class LikelyClass:
+    """A class with its probability, the address that explains it, and that of `why` the explained one, and not it."""
+
+    number: int
+    label: str
+    probability: float
+    address: str
+    why: str
+    is_explained: bool
+    is_other: bool
+
+
+def explain_content(resolved: ResolvedQuestion, made: Explained) -> dict[str, Any]:
+    """Return what the template of the first tab shows."""
+    e = made.explanation
+    probabilities = e.probabilities(0)
+    label = class_title(int(e.target[0]), e.labels)
+    other = None if made.against is None else class_title(made.against, e.labels)
+    return {
+        "e": e,
+        "label": label,
+        "other": other,
+        "unit": utility_word(e),
+        "value": float(e.utility[0]),
+        "probability": None if probabilities is None else float(probabilities[e.target[0]]),
+        "odds": _odds(e, made.against),
+        "certainty": _certainty(e) if other is None else None,
+        "classes": _likely_classes(resolved, e, made.against),
+        "swap": _swap_address(resolved, e, made.against),
+        "alone": view_address(resolved, "explain", against=""),
+        "evidence": _sentence(describe_evidence(e.values[0])),
+        "caveats": [(caveat.text, _by_methods(resolved, caveat.methods)) for caveat in caveats(e, made.grand)],
+        "trust": _trust(e, made.grand),
+        "maps": [map_stage(resolved, e, kind) for kind in ("heatmap", "values")],
+        "largest": float(e.values[0].abs().max()),
+        "in_units": METHODS[e.method].in_units,
+        "facts": _facts(resolved, made, label, other),
+        "downloads": download_links(resolved, e, made.against),
+    }
+
+
+def odds_in_words(first: float, second: float) -> tuple[bool, str]:
+    """Return whether the first of two probabilities is the larger, and how many times as likely the likelier is.
+
+    Examples:
+        >>> from shapleycam.web.explain_content import odds_in_words
+        >>> odds_in_words(0.24, 0.2), odds_in_words(0.01, 0.5)
+        ((True, '1.2 times as likely'), (False, '50 times as likely'))
+    """
+    larger, smaller = max(first, second), min(first, second)
+    if smaller <= 0:
+        return first >= second, "far likelier"
+    ratio = larger / smaller
+    times = number(ratio, 2) if ratio < 100 else f"{ratio:,.0f}"
+    return first >= second, "as likely" if ratio < 1.005 else f"{times} times as likely"
+
+
+def _odds(e: Explanation, against: int | None) -> tuple[bool, str] | None:
+    """Return how the two classes compare; None without another class, and where several classes may hold at once."""
+    probabilities = e.probabilities(0)
+    if against is None or probabilities is None or e.form == "sigmoid logits" or e.utility_name.startswith("sigmoid"):
+        return None
+    return odds_in_words(float(probabilities[e.target[0]]), float(probabilities[against]))
+
+
+def _certainty(e: Explanation) -> str | None:
+    """Return how far ahead of the second class the predicted one is; None where another one is explained."""
+    top = top_classes(e)
+    if len(top) < 2 or top[0].number != int(e.target[0]):
+        return None
+    first, second = top[0].probability, top[1].probability
+    follower = f"{class_title(top[1].number, e.labels)} {{}} with {percent(second)}."
+    if second > _CLOSE * first:
+        return f"The model itself is not sure: {follower.format('is close behind')}"
+    beginning = "The model is sure of it: " if first > _SURE else ""
+    return beginning + follower.format("follows")
+
+
+def _likely_classes(resolved: ResolvedQuestion, e: Explanation, against: int | None) -> list[LikelyClass]:
+    """Return the likeliest classes, and the explained ones where they are not among them."""
+    probabilities, explained = e.probabilities(0), int(e.target[0])
+    if probabilities is None:
+        return []
+    numbers = [each.number for each in top_classes(e)]
+    numbers += [each for each in (explained, against) if each is not None and each not in numbers]
+    target = class_choice(explained, e.labels)
+    return [
+        LikelyClass(
+            number=each,
+            label=class_title(each, e.labels),
+            probability=float(probabilities[each]),
+            address=view_address(resolved, "explain", target=class_choice(each, e.labels), against=""),
+            why=view_address(resolved, "explain", target=target, against=class_choice(each, e.labels)),
+            is_explained=each == explained,
+            is_other=each == against,
+        )
+        for each in numbers
+    ]
+
+
+def _swap_address(resolved: ResolvedQuestion, e: Explanation, against: int | None) -> str | None:
+    if against is None:
+        return None
+    target, other = class_choice(against, e.labels), class_choice(int(e.target[0]), e.labels)
+    return view_address(resolved, "explain", target=target, against=other)
+
+
+def _by_methods(resolved: ResolvedQuestion, methods: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [(name, view_address(resolved, "explain", method=name)) for name in methods]
+
+
+def _sentence(phrase: str) -> str:
+    return f"{phrase[0].upper()}{phrase[1:]}."
+
+
+def _trust(e: Explanation, grand: float) -> str | None:
+    """Return what speaks for the map; None where nothing was checked, or where a caveat says the opposite."""
+    gap = gap_of_values(e, grand)
+    if gap is None or gap > GAP:
+        return None
+    if gap < 0.005:
+        return "The values of all places add up to the whole score, so that their shares can be compared."
+    return f"The values of all places add up to the score within {percent(gap)}, so that their shares can be compared."
+
+
+def _facts(resolved: ResolvedQuestion, made: Explained, label: str, other: str | None) -> list[Fact]:
+    e = made.explanation
+    unit = f"{utility_word(e)} of {label} against {other}" if other else utility_word(e)
+    value = signed(float(e.utility[0])) if other else number(float(e.utility[0]))
+    gap = gap_of_values(e, made.grand)
+    total = "the values have other units" if gap is None else f"the values sum to {number(sum_of_values(e))}"
+    facts: list[Fact] = [
+        ("What is explained", f"{unit}: {value}", "log-odds" if other else "utility"),
+        ("What there is to divide", f"{number(made.grand)}, {total}", "v(N)"),
+    ]
+    if gap is not None:
+        facts.append(("Efficiency gap", percent(gap, 1), "efficiency gap"))
+    if e.stderr is not None:
+        relative = float(e.stderr[0].norm() / e.values[0].norm().clamp(min=1e-30))
+        facts.append(("Standard error", f"{percent(relative, 1)} of the values", "standard error"))
+    curvature = None if e.curvature is None else float(e.curvature[0])
+    facts.append(("Curvature", describe_curvature(curvature), "curvature"))
+    if e.prefix is not None:
+        facts.append(("Prefix tokens", f"{number(float(e.prefix[0]), 3)} of the score", "prefix tokens"))
+    if made.regions is not None:
+        down, across = made.regions
+        facts.append(("Players", f"{down} x {across} regions: the layer has more places than can be played", "player"))
+    facts.append(("Method", f"{e.method}: {METHODS[e.method].description}", "method"))
+    facts.append(("Model and layer", f"{resolved.model_name}, {e.layer}", "layer"))
+    return facts

@@ -1,0 +1,31 @@
+"""What a page shows around an answer: tabs, panel, messages. Nothing of it needs the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shapleycam.version import __version__
+from shapleycam.web.panel import hidden_pairs, layer_options, panel_boxes, upload_pairs
+from shapleycam.web.question import Question
+from shapleycam.web.resolved import Resources
+from shapleycam.web.site import Site
+from shapleycam.web.views import TABS, VIEWS
+
+
+def frame_content(view: str, question: Question, site: Site, resources: Resources) -> dict[str, Any]:
+    """Return what the template of a page shows of a question, beside the answer and messages."""
+    fields = VIEWS[view].fields
+    return {
+        "views": TABS,
+        "view": VIEWS[view],
+        "question": question,
+        "site": site,
+        "runs": resources.runs.names,
+        "examples": list(resources.photographs.examples),
+        "boxes": panel_boxes(question, site.models, fields),
+        "layer_options": layer_options(),
+        "hidden_pairs": hidden_pairs(question, fields),
+        "upload_pairs": upload_pairs(question),
+        "glossary_address": lambda term: f"glossary#{term.id}",
+        "version": __version__,
+    }

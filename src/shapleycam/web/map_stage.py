@@ -1,0 +1,90 @@
+"""A map on the page: the addresses of its pictures, where it lies on the photograph, and the value of each place."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from shapleycam.cams.heatmaps import min_max
+from shapleycam.cams.table import METHODS
+from shapleycam.explanations.evidence import describe_evidence
+from shapleycam.explanations.explanation import Explanation
+from shapleycam.web.addresses import picture_address
+from shapleycam.web.resolved import ResolvedQuestion
+from shapleycam.wording import percent, signed
+
+MapKind = Literal["heatmap", "values"]
+
+_TITLES: dict[MapKind, str] = {"heatmap": "heatmap", "values": "signed map"}
+_MOST_INLINE = 1024
+"""Places whose values an answer carries itself; of more they are an address."""
+
+
+@dataclass(frozen=True)
+class MapStage:
+    """What the component `map` shows; lengths are in pixels of the photograph, `box` is (left, top, width, height)."""
+
+    kind: MapKind
+    title: str
+    alt: str
+    width: int
+    height: int
+    box: tuple[float, ...]
+    photo: str
+    shade: str
+    grid: str
+    unit: str
+
+
+def map_stage(resolved: ResolvedQuestion, e: Explanation, kind: MapKind) -> MapStage:
+    """Return one of the two maps of an explanation."""
+    width, height, box = _place(e)
+    values = e.values[0]
+    is_inline = values.numel() <= _MOST_INLINE
+    return MapStage(
+        kind=kind,
+        title=_TITLES[kind],
+        alt=f"{_TITLES[kind]} for {e.label()} by {e.method}: {describe_evidence(values)}",
+        width=width,
+        height=height,
+        box=box,
+        photo=picture_address(resolved, "photo"),
+        shade=picture_address(resolved, kind),
+        grid=grid_of_values(values, kind) if is_inline else picture_address(resolved, f"{kind}-grid"),
+        unit="of the strongest place" if kind == "heatmap" else unit_of(e),
+    )
+
+
+def grid_of_values(values: Tensor, kind: MapKind) -> str:
+    """Return the value of each place as JSON, written as people read it."""
+    if kind == "heatmap":
+        texts = [percent(share) for share in min_max(values.relu()[None])[0].flatten().tolist()]
+    else:
+        texts = [signed(value) for value in values.flatten().tolist()]
+    rows, columns = values.shape
+    return json.dumps({"rows": rows, "columns": columns, "values": texts}, separators=(",", ":"))
+
+
+def unit_of(e: Explanation) -> str:
+    """Return the unit of an explanation's values in words."""
+    return utility_word(e) if METHODS[e.method].in_units else "(no units)"
+
+
+def utility_word(e: Explanation) -> str:
+    """Return the utility in words, without the number of the class that it is against."""
+    name, against, _ = e.utility_name.partition(" against ")
+    return "log-odds" if against and name == "logit" else name
+
+
+def _place(e: Explanation) -> tuple[int, int, tuple[float, ...]]:
+    """Return the width and height of what is shown, and where the network's crop lies in it."""
+    source = e.sources[0]
+    if source.photo is None or source.box is None or not hasattr(source.photo, "size"):
+        height, width = e.heatmap.shape[1:]
+        return width, height, (0, 0, width, height)
+    left, top, right, bottom = source.box
+    box = (left, top, right - left, bottom - top)
+    return *source.photo.size, tuple(round(length, 2) for length in box)

@@ -1,0 +1,86 @@
+"""The pictures and files of answers, each made on demand from its address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from PIL import Image
+
+from shapleycam.drawing.data_uri import encode_picture
+from shapleycam.errors import OptionError, nearest
+from shapleycam.web.compared import compared_by
+from shapleycam.web.downloads import FILES as DOWNLOADS
+from shapleycam.web.explained import explained
+from shapleycam.web.game_pictures import draw_input, draw_sampled
+from shapleycam.web.resolved import ResolvedQuestion
+from shapleycam.web.views.results import picture_of_run
+
+FILES: dict[str, tuple[str, Callable[[ResolvedQuestion], bytes]]] = {
+    **DOWNLOADS,
+    "run-drawing": ("image/svg+xml", picture_of_run),
+    "run-map": ("image/jpeg", picture_of_run),
+}
+"""What is bytes already, by kind: the media type, and the function that makes it."""
+_THUMBNAIL = 240
+"""Pixels of the longer side of a photograph in the panel."""
+
+
+def draw_picture(kind: str, resolved: ResolvedQuestion) -> bytes:
+    """Return a picture as the bytes of a WebP file, without loss where it is transparent; or a file of `FILES`.
+
+    Raises:
+        OptionError: an unknown kind.
+        ShapleyCamError: the question has no answer.
+    """
+    if kind in FILES:
+        return FILES[kind][1](resolved)
+    if kind not in PICTURES:
+        raise OptionError(f"picture kind {kind!r} is unknown; {nearest(kind, [*PICTURES, *FILES])}")
+    picture = PICTURES[kind](resolved)
+    options: dict[str, Any] = {"lossless": True} if picture.mode == "RGBA" else {"quality": 80}
+    return encode_picture(picture, "WEBP", **options)
+
+
+def media_type(kind: str) -> str:
+    """Return the media type of what `draw_picture` returns."""
+    return FILES[kind][0] if kind in FILES else "image/webp"
+
+
+def _thumbnail(resolved: ResolvedQuestion) -> Image.Image:
+    picture = resolved.photograph.image()
+    picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    return picture
+
+
+def _photo(resolved: ResolvedQuestion) -> Image.Image:
+    return explained(resolved).explanation.overlay(opacity=0)
+
+
+def _heatmap(resolved: ResolvedQuestion) -> Image.Image:
+    return explained(resolved).explanation.shade(0, "heatmap")
+
+
+def _values(resolved: ResolvedQuestion) -> Image.Image:
+    return explained(resolved).explanation.shade(0, "values")
+
+
+def _card(resolved: ResolvedQuestion) -> Image.Image:
+    return compared_by(resolved, resolved.question.method).overlay(on="input")
+
+
+def _signed_card(resolved: ResolvedQuestion) -> Image.Image:
+    return compared_by(resolved, resolved.question.method).overlay(on="input", kind="values")
+
+
+PICTURES: dict[str, Callable[[ResolvedQuestion], Image.Image]] = {
+    "thumbnail": _thumbnail,
+    "photo": _photo,
+    "heatmap": _heatmap,
+    "values": _values,
+    "input": draw_input,
+    "sampled": draw_sampled,
+    "card": _card,
+    "signed-card": _signed_card,
+}
+"""The kinds of picture; a view's own are added to its file and to this table."""

@@ -1,0 +1,159 @@
+"""The game of a question, which Fidelity samples and Coalitions plays: made once, and its samples continued by both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from threading import Lock
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from shapleycam.cams.table import METHODS
+from shapleycam.errors import ignore_warnings
+from shapleycam.explanations.explanation import Explanation
+from shapleycam.fidelity.measure import MOST_EXACT, values_of_players
+from shapleycam.game import Game
+from shapleycam.utilities import UTILITIES
+from shapleycam.values import exact
+from shapleycam.values._permutation import marginal_contributions, shares_of_samples
+from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.shares import ShapleyValues
+from shapleycam.web.resolved import ResolvedQuestion
+
+_SIDE = 8
+"""Cells a side at most: in larger grids regions are the players, so that each step is short."""
+_SAMPLES = 8
+"""Of four orders each, drawn between two looks at whether somebody still waits."""
+ORDERS = (8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
+"""After so many random orders Fidelity shows a state; the last number ends the sampling in any case."""
+ORDERS_OF_A_SAMPLE = 4
+_SEED = 1
+"""Another one than that of sampledshapley, which would else be measured against its own samples."""
+_METHODS = tuple(name for name, method in METHODS.items() if method.spread is not None)
+"""The methods that are measured: all that estimate from derivatives."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Each method's values by player (1, n), and the methods that need second derivatives that the model lacks."""
+
+    values: dict[str, Float[Tensor, "1 n"]]
+    missing: list[str]
+
+
+@dataclass(frozen=True)
+class PlayedGame:
+    """A game of one image on a board of places.
+
+    Attributes:
+        game: its players are the places, row by row; prefix tokens together are one more, the last.
+        probability: the game of the class's probability; None where the output has no probabilities.
+        image: an explanation of the image, of which only what it says of the image and the class is of use.
+        rows, columns: of the board.
+        are_regions: whether a place is a region of several cells of the layer.
+    """
+
+    game: Game
+    probability: Game | None
+    image: Explanation
+    rows: int
+    columns: int
+    are_regions: bool
+    _drawn: _Drawn = field(repr=False)
+
+    @property
+    def places(self) -> int:
+        """Return how many players have a place in the image."""
+        return self.rows * self.columns
+
+    @property
+    def is_exact(self) -> bool:
+        """Return whether there are so few players that all coalitions are evaluated."""
+        return self.game.n_players <= MOST_EXACT
+
+    def shares(self, orders: int, check: Callable[[], None]) -> ShapleyValues:
+        """Return the Shapley values sampled by so many random orders; the exact ones where there are few players.
+
+        The same number of orders always gives the same values, whoever asked for more or less before.
+        """
+        with torch.no_grad():
+            if self.is_exact:
+                return exact(self.game)
+            return shares_of_samples(self.game, self.samples(orders, check))
+
+    def samples(self, orders: int, check: Callable[[], None]) -> Float[Tensor, "1 samples n"]:
+        """Return the players' marginal contributions in the first `orders` random orders, four to a sample."""
+        return self._drawn.first(orders // ORDERS_OF_A_SAMPLE, check)
+
+    def cells(self, values: Float[Tensor, "1 n"]) -> Float[Tensor, "1 h w"]:
+        """Return for each cell of the layer the value of its place: a region's own, in each of its cells."""
+        member = self.game.players.member
+        return self.game.layout.cells(values.gather(1, member)).float().cpu()
+
+    def draw(self, values: Float[Tensor, "1 n"]) -> Image.Image:
+        """Return the players' values as the colours of a signed map, in the size of the network's input."""
+        return replace(self.image, values=self.cells(values)).shade(0, "values")
+
+    @property
+    def sides(self) -> tuple[list[int], list[int]]:
+        """Return how many cells of the layer each row, and each column, of the board has."""
+        game = self.game
+        labels = game.players.member[0, game.layout.prefix :].unflatten(0, game.layout.grid)
+        rows, columns = (line.unique_consecutive(return_counts=True)[1] for line in (labels[:, 0], labels[0]))
+        return rows.tolist(), columns.tolist()
+
+    def measure(self) -> Measured:
+        """Return the values of all methods that estimate from derivatives."""
+        with torch.no_grad():
+            values, _, missing = values_of_players(self.game, _METHODS, EstimatorOptions())
+        return Measured(values, missing)
+
+
+class _Drawn:
+    """Samples that were drawn so far, continued by whoever needs more, one thread at a time."""
+
+    def __init__(self, more: Iterator[Float[Tensor, "1 samples n"]]) -> None:
+        self._more, self._lock = more, Lock()
+        self._blocks: list[Float[Tensor, "1 samples n"]] = []
+
+    def first(self, count: int, check: Callable[[], None]) -> Float[Tensor, "1 count n"]:
+        """Return the first `count` samples; `check` is called between the steps, while no lock is held."""
+        while len(self._blocks) * _SAMPLES < count:
+            check()
+            with self._lock, torch.no_grad():
+                if len(self._blocks) * _SAMPLES < count:
+                    self._blocks.append(next(self._more))
+        return torch.cat(self._blocks[: -(-count // _SAMPLES)], 1)[:, :count]
+
+
+def played_game(resolved: ResolvedQuestion) -> PlayedGame:
+    """Return the question's game, from the cache where it is there.
+
+    Raises:
+        OptionError: the layer's grid is not that of an image.
+    """
+    played: PlayedGame = resolved.cached_game(lambda: _make(resolved))
+    return played
+
+
+@torch.no_grad()
+def _make(resolved: ResolvedQuestion) -> PlayedGame:
+    traced_batch = resolved.trace("shapleycam")  # so that second derivatives can be had
+    game = resolved.game(traced_batch)
+    regions = resolved.regions(game, _SIDE)
+    if regions is not None:
+        game = resolved.game(traced_batch, regions)
+    rows, columns = regions or game.layout.grid
+    name = "sigmoid_probability" if game.utility.name.startswith("sigmoid") else "probability"
+    with ignore_warnings():
+        explanations = traced_batch.compare(["randomcam"], game.target, resolved.utility, EstimatorOptions())
+    # randomcam needs no derivative, which a model may not have; of its explanation all but the values is of use.
+    image = replace(explanations["randomcam"], method="sampledshapley")
+    probability = None
+    if image.probabilities(0) is not None:
+        probability = traced_batch.game(game.target, UTILITIES[name], regions)
+    more = marginal_contributions(game, _SEED, _SAMPLES)
+    return PlayedGame(game, probability, image, rows, columns, regions is not None, _Drawn(more))

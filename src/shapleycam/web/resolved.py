@@ -1,0 +1,165 @@
+"""A question with what it names: the photograph, the loaded model, the class, and the explanations of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from PIL import Image
+
+from shapleycam.errors import ModelError, OptionError
+from shapleycam.explaining.explainer import Explainer
+from shapleycam.explaining.inputs import Batch, Target
+from shapleycam.explaining.photographs import PreparedPhotograph, prepare_photograph, stack_photographs
+from shapleycam.explaining.traced_batch import TracedBatch
+from shapleycam.game import Game
+from shapleycam.models.labels import class_index
+from shapleycam.utilities import Utility, contrast, resolve_utility
+from shapleycam.web.model_cache import LoadedModel, ModelCache
+from shapleycam.web.photograph_store import PhotographStore
+from shapleycam.web.photographs import Photograph
+from shapleycam.web.question import Question
+from shapleycam.web.runs import Runs
+from shapleycam.web.shared_cache import SharedCache
+
+DEFAULT_LAYER, DEFAULT_METHOD, DEFAULT_METHODS = "before-pool", "shapleycam", "paper"
+DEFAULT_UTILITY, DEFAULT_CONTRAST = "rest", "logit"
+"""Of two classes it is the difference of their logits: the log-odds between them."""
+_LONGEST_SIDE = 1280
+"""Pixels of a photograph that pictures are drawn on."""
+_CACHED, _CACHED_MEGABYTES = 48, 256
+"""Explanations and other results that are kept, whatever they are of: some 2 MB each."""
+_GAMES = 6
+"""Games that are kept, each with what its forward pass recorded."""
+ABOUT_A_PHOTOGRAPH = ("photo", "model", "layer", "target", "against", "utility")
+"""The fields of every view of a photograph."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """All that questions can reach."""
+
+    models: ModelCache
+    photographs: PhotographStore
+    runs: Runs
+    results: SharedCache[Any]
+    games: SharedCache[Any]
+
+    @classmethod
+    def of(cls, models: ModelCache, photographs: PhotographStore, runs: Runs) -> Resources:
+        """Return resources with empty caches."""
+        return cls(models, photographs, runs, SharedCache(_CACHED, _CACHED_MEGABYTES), SharedCache(_GAMES))
+
+    @property
+    def caches(self) -> tuple[SharedCache[Any], ...]:
+        """The caches of what was made of photographs."""
+        return tuple(value for value in vars(self).values() if isinstance(value, SharedCache))
+
+
+@dataclass(frozen=True)
+class ResolvedQuestion:
+    """A question, and what it names, found where it is first needed; `check` raises where nobody waits any more."""
+
+    question: Question
+    resources: Resources
+    check: Callable[[], None]
+
+    @cached_property
+    def loaded(self) -> LoadedModel:
+        """The model."""
+        return self.resources.models.get(self.question.model)
+
+    @cached_property
+    def model_name(self) -> str:
+        """The model's name."""
+        return self.question.model or self.resources.models.offered[0]
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """The model at the layer."""
+        return self.loaded.explainer(self.question.layer or DEFAULT_LAYER)
+
+    @cached_property
+    def photograph(self) -> Photograph:
+        """The photograph."""
+        return self.resources.photographs.get(self.question.photo)
+
+    @cached_property
+    def batch(self) -> Batch:
+        """The photograph as the network takes it; for drawing it is kept no larger than pictures are."""
+        transform = self.explainer.preprocess
+        if transform is None:
+            raise ModelError(f"model {self.model_name!r} does not say how it wants photographs; the operator must")
+        prepared = prepare_photograph(self.photograph.image(), transform, self.photograph.name)
+        return stack_photographs([_shrunk(prepared)], self.explainer.model)
+
+    @cached_property
+    def target(self) -> Target:
+        """The class that is explained; None for the predicted one."""
+        return self._class(self.question.target)
+
+    @cached_property
+    def against(self) -> int | None:
+        """The class that it is explained against; None for no one class."""
+        return self._class(self.question.against)
+
+    @cached_property
+    def utility(self) -> Utility:
+        """What is explained of it."""
+        if self.against is None:
+            return resolve_utility(self.question.utility or DEFAULT_UTILITY)
+        return contrast(self.against, self.question.utility or DEFAULT_CONTRAST)
+
+    def trace(self, *methods: str) -> TracedBatch:
+        """Return one forward pass, after which methods can be asked for and games played."""
+        self.check()
+        return self.explainer.trace(self.batch, list(methods), self.utility, replay=True)
+
+    def game(self, traced_batch: TracedBatch, players: Any = None) -> Game:
+        """Return the game of the question."""
+        return traced_batch.game(self.target, self.utility, players)
+
+    def regions(self, game: Game, side: int) -> tuple[int, int] | None:
+        """Return (down, across), so many regions that there are at most `side` of them; None: each cell is its own.
+
+        Raises:
+            OptionError: the layer's grid is not that of an image.
+        """
+        grid = game.layout.grid
+        if len(grid) != 2:
+            raise OptionError(
+                f"the layer has a grid of {len(grid)} dimensions; the page plays on images, of 2: choose another"
+            )
+        return None if max(grid) <= side else (min(grid[0], side), min(grid[1], side))
+
+    def cached(self, what: str, make: Callable[[], Any]) -> Any:
+        """Return a result of this photograph, model, layer, class and utility that several views need, made once."""
+        return self.resources.results.get((what, self.question.only(ABOUT_A_PHOTOGRAPH)), make, self.check)
+
+    def cached_game(self, make: Callable[[], Any]) -> Any:
+        """Return the question's game as the page plays it, made once for all views."""
+        return self.resources.games.get(("game", self.question.only(ABOUT_A_PHOTOGRAPH)), make, self.check)
+
+    def progress(self, *_: object) -> None:
+        """End the work where nobody waits for it; to be given to estimators."""
+        self.check()
+
+    def _class(self, text: str) -> int | None:
+        labels = self.explainer.labels
+        return class_index(text, labels, len(labels) if labels else 10**9) if text else None
+
+
+def _shrunk(prepared: PreparedPhotograph) -> PreparedPhotograph:
+    """Return the same image with a photograph of at most `_LONGEST_SIDE` to draw on."""
+    photo, box = prepared.source.photo, prepared.source.box
+    if not isinstance(photo, Image.Image):
+        return prepared
+    scale = min(1.0, _LONGEST_SIDE / max(photo.size))
+    if scale == 1:
+        return prepared
+    small = photo.resize((max(1, round(photo.width * scale)), max(1, round(photo.height * scale))))
+    across, down = small.width / photo.width, small.height / photo.height
+    moved = None if box is None else (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
+    return prepared._replace(source=replace(prepared.source, photo=small, box=moved))

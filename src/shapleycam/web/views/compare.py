@@ -1,0 +1,62 @@
+"""The second tab: several methods side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from shapleycam.cams.table import METHODS
+from shapleycam.explanations.evidence import describe_evidence
+from shapleycam.web.addresses import view_address
+from shapleycam.web.classes import class_title
+from shapleycam.web.compared import Compared, compare, groups_of_equal, methods_of
+from shapleycam.web.resolved import ResolvedQuestion
+from shapleycam.web.views.view import ABOUT_A_PHOTOGRAPH, Render, View, picture_address
+
+RANDOM = "random, for comparison: it says nothing of the photograph"
+
+
+def _answer(resolved: ResolvedQuestion, render: Render) -> Iterator[str]:
+    names = methods_of(resolved.question.methods)
+    for compared in compare(resolved):
+        waiting = [name for name in names if name not in compared.explanations and name not in compared.refused]
+        if compared.explanations:
+            yield render("compare.html", waiting=waiting, **_content(resolved, compared))
+
+
+def _content(resolved: ResolvedQuestion, compared: Compared) -> dict[str, Any]:
+    first = next(iter(compared.explanations.values()))
+    probabilities = first.probabilities(0)
+    return {
+        "e": first,
+        "label": class_title(int(first.target[0]), first.labels),
+        "other": None if resolved.against is None else class_title(resolved.against, first.labels),
+        "value": float(first.utility[0]),
+        "probability": None if probabilities is None else float(probabilities[first.target[0]]),
+        "model": resolved.model_name,
+        "count": len(compared.explanations),
+        "cards": [_card(resolved, compared, group) for group in groups_of_equal(compared.explanations)],
+        "refused": [
+            (name, reason, view_address(resolved, "explain", method=name)) for name, reason in compared.refused.items()
+        ],
+    }
+
+
+def _card(resolved: ResolvedQuestion, compared: Compared, names: list[str]) -> dict[str, Any]:
+    e = compared.explanations[names[0]]
+    height, width = e.heatmap.shape[1:]
+    evidence = RANDOM if METHODS[names[0]].is_baseline else describe_evidence(e.values[0])
+    return {
+        "methods": [
+            (name, METHODS[name].description, view_address(resolved, "explain", method=name)) for name in names
+        ],
+        "family": METHODS[names[0]].basis.group,
+        "evidence": evidence,
+        "picture": picture_address(resolved, "card", method=names[0]),
+        "alt": f"heatmap for {e.label()} by {' and '.join(names)}: {evidence}",
+        "width": width,
+        "height": height,
+    }
+
+
+VIEW = View("compare", "Compare", (*ABOUT_A_PHOTOGRAPH, "methods"), _answer)

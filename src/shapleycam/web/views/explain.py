@@ -1,0 +1,19 @@
+"""The first tab: what the model says, where the evidence is, how sure that is, and what to try next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shapleycam.web.explain_content import explain_content
+from shapleycam.web.explained import explained
+from shapleycam.web.resolved import ResolvedQuestion
+from shapleycam.web.views.view import ABOUT_A_PHOTOGRAPH, Render, View
+
+__all__ = ["VIEW", "explained"]
+
+
+def _answer(resolved: ResolvedQuestion, render: Render) -> Iterator[str]:
+    yield render("explain.html", **explain_content(resolved, explained(resolved)))
+
+
+VIEW = View("explain", "Explain", (*ABOUT_A_PHOTOGRAPH, "method"), _answer)

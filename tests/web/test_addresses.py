@@ -1,0 +1,190 @@
+"""The question is the address: what is shown is the answer to it, however one came there, and never an earlier one.
+
+That no answer of another question is ever in the page is checked by `visit` in every test.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from conftest import COLOURS
+from helpers.web_library import DEFAULT_MODEL
+from shapleycam.web.question import Question
+
+VIEWS = ("explain", "compare", "fidelity", "coalitions")
+CHANGES = {
+    "layer": "body",
+    "class": "redder",
+    "utility": "probability",
+    "against": "green",
+    "model": DEFAULT_MODEL,
+}
+"""What a visitor changes one after another, by the names of addresses."""
+FIELDS = {"class": "target"}
+
+
+class Walk:
+    """One visit in which a question is changed step by step, each answer checked by its numbers."""
+
+    def __init__(self, visitor, view, library):
+        self.visitor, self.view, self.library = visitor, view, library
+        self.addresses = []
+
+    def check(self):
+        """Check what is shown, and note the address."""
+        answer = self.visitor.answer()
+        self.library.check(self.view, answer, self.visitor.question)
+        self.addresses.append(self.visitor.page.url)
+
+    def upload(self, path):
+        """Send a photograph."""
+        self.visitor.upload(path)
+        self.library.photographs[self.visitor.question.photo] = path
+
+    def pick(self, name, value):
+        """Change one field."""
+        self.visitor.pick(name, value)
+        in_address = "" if value == DEFAULT_MODEL else value
+        self.visitor.change(**{FIELDS.get(name, name): in_address})
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_each_change_is_shown(view, visit, library, photographs):
+    visitor = visit()
+    walk = Walk(visitor, view, library)
+    visitor.open(view, model=COLOURS)
+    walk.check()
+    walk.upload(photographs[0])
+    walk.check()
+    for name, value in CHANGES.items():
+        if name == "model":
+            visitor.open(view, model=COLOURS, photo=visitor.question.photo)  # where class names mean the same
+        walk.pick(name, value)
+        walk.check()
+    visitor.page.get_by_role("link", name="Remove").or_(visitor.page.get_by_role("button", name="Remove")).click()
+    visitor.page.wait_for_url(lambda url: url != walk.addresses[-1])
+    walk.check()
+    assert visitor.question.photo == ""
+    assert len(set(walk.addresses)) == len(walk.addresses)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_back_forward_reload_and_a_copied_address(view, visit, library):
+    visitor = visit()
+    walk = Walk(visitor, view, library)
+    visitor.open(view, model=COLOURS)
+    walk.check()
+    for name in ("class", "layer"):
+        walk.pick(name, CHANGES[name])
+        walk.check()
+    first, second, third = walk.addresses
+    for step, address in (
+        (visitor.page.go_back, second),
+        (visitor.page.go_back, first),
+        (visitor.page.go_forward, second),
+        (visitor.page.reload, second),
+        (visitor.page.go_forward, third),
+    ):
+        step()
+        assert visitor.page.url == address
+        walk.check()
+        expect_panel(visitor)
+    other = visit()
+    other.page.goto(third)
+    library.check(view, other.answer(), other.question)
+    expect_panel(other)
+
+
+def expect_panel(visitor):
+    """Check that the controls say what the address says."""
+    for name in ("class", "layer", "model"):
+        shown = visitor.page.locator(f"#question [name={name}]").input_value()
+        value = getattr(visitor.question, FIELDS.get(name, name))
+        assert shown == value or not value, name
+
+
+def test_the_method_and_its_alternatives(visit, library):
+    visitor = visit()
+    walk = Walk(visitor, "explain", library)
+    visitor.open("explain", model=COLOURS)
+    for method in ("gradcam", "sampledshapley", "layercam"):
+        walk.pick("method", method)
+        walk.check()
+
+
+def test_tabs_carry_the_question(visit, library, photographs):
+    visitor = visit()
+    walk = Walk(visitor, "explain", library)
+    visitor.open("explain", model=COLOURS, layer="body", target="redder", utility="probability")
+    walk.upload(photographs[2])
+    walk.pick("class", "red")
+    question = visitor.question
+    for title in ("Compare", "Fidelity", "Coalitions", "Explain"):
+        answer = visitor.tab(title)
+        library.check(title.lower(), answer, visitor.question)
+        for name in ("photo", "model", "layer", "target", "utility"):
+            assert getattr(visitor.question, name) == getattr(question, name)
+
+
+def test_a_change_while_an_answer_is_on_its_way(visit, library):
+    """The long one is left in the middle, come back to and left again; none of its states appears elsewhere."""
+    slow = Question(layer="blocks.3", error="0.1")
+    visitor = visit()
+    going = visitor.page.locator("#answer [data-state=going]")
+    visitor.page.goto(f"{visitor.address}/fidelity?{slow.address()}")
+    going.wait_for()
+    visitor.pick("class", "military uniform")
+    visitor.page.wait_for_url(lambda url: "military" in url)
+    going.wait_for()
+    visitor.page.go_back()
+    going.wait_for()
+    visitor.pick("model", COLOURS)
+    visitor.page.wait_for_url(lambda url: "colour_network" in url)
+    visitor.open("explain", model=COLOURS)
+    library.check("explain", visitor.answer(), visitor.question)
+    visitor.open("fidelity", model=COLOURS)
+    library.check("fidelity", visitor.answer(), visitor.question)
+    assert visitor.answers  # or nothing was recorded
+
+
+def test_what_is_offered_and_does_not_load_is_said(visit, library):
+    visitor = visit()
+    visitor.open("explain", model=COLOURS)
+    visitor.pick("model", "not_there.py:net")
+    answer = visitor.change(model="not_there.py:net")
+    assert "not_there.py" in answer.locator("[role=alert]").inner_text()
+    visitor.pick("model", COLOURS)
+    library.check("explain", visitor.change(model=COLOURS), visitor.question)
+
+
+def test_two_visitors_with_one_photograph(visit, library, photographs):
+    """What one removes stays the other's."""
+    walks = [Walk(visit(), "explain", library) for _ in range(2)]
+    for walk in walks:
+        walk.visitor.open("explain", model=COLOURS)
+        walk.upload(photographs[4])
+        walk.check()
+    first, second = (walk.visitor for walk in walks)
+    assert first.question.photo == second.question.photo
+    first.page.get_by_role("link", name="Remove").or_(first.page.get_by_role("button", name="Remove")).click()
+    first.page.wait_for_url(lambda url: second.question.photo not in url)
+    second.page.reload()
+    library.check("explain", second.answer(), second.question)
+    walks[1].pick("class", "redder")
+    walks[1].check()
+
+
+def test_eight_at_once(visit, library, photographs):
+    """All ask, then all look: everybody has the answer to what they asked."""
+    walks = [Walk(visit(), "explain", library) for _ in photographs]
+    for walk, path in zip(walks, photographs, strict=True):
+        walk.visitor.page.goto(f"{walk.visitor.address}/explain?{Question(model=COLOURS).address()}")
+        walk.upload(path)
+    for walk in walks:
+        walk.check()
+    for name, value in (("class", "red"), ("layer", "body"), ("class", "blue")):
+        for walk in walks:
+            walk.visitor.pick(name, value)
+        for walk in walks:
+            walk.visitor.change(**{FIELDS.get(name, name): value})
+            walk.check()

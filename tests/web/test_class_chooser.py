@@ -1,0 +1,113 @@
+"""The box in which a class is chosen: what is typed is what is chosen, and nothing by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from conftest import COLOURS
+
+
+@pytest.fixture
+def visitor(visit):
+    visitor = visit()
+    visitor.open("explain", model=COLOURS)
+    return visitor
+
+
+def box_of(visitor, name="class"):
+    return visitor.page.locator(f"#question input[role=combobox][name={name}]")
+
+
+def options_of(visitor):
+    return visitor.page.locator("#question [role=option]:visible").all_inner_texts()
+
+
+@pytest.mark.parametrize("name", ["class", "against"])
+def test_an_exact_match_comes_first(name, visitor):
+    box = box_of(visitor, name)
+    box.press_sequentially("red")
+    visitor.page.locator("#question [role=option]:visible").first.wait_for()
+    texts = options_of(visitor)
+    assert "red" in texts[0].split()
+    assert any("redder" in text for text in texts[1:])
+    box.press("Enter")
+    visitor.change(**{"target" if name == "class" else name: "red"})
+
+
+def test_arrows_choose_another(visitor):
+    box = box_of(visitor)
+    box.press_sequentially("red")
+    visitor.page.locator("#question [role=option]:visible").first.wait_for()
+    box.press("ArrowDown")
+    box.press("Enter")
+    visitor.page.wait_for_url("**class=**")
+    assert visitor.question.target == "redder"
+
+
+def test_escape_closes_and_keeps_the_address(visitor):
+    before = visitor.page.url
+    box = box_of(visitor)
+    box.press_sequentially("gre")
+    visitor.page.locator("#question [role=option]:visible").first.wait_for()
+    box.press("Escape")
+    assert options_of(visitor) == []
+    assert box.get_attribute("aria-expanded") == "false"
+    assert visitor.page.url == before
+
+
+def test_tab_closes(visitor):
+    box = box_of(visitor)
+    box.focus()
+    box.press("ArrowDown")
+    visitor.page.locator("#question [role=option]:visible").first.wait_for()
+    box.press("Tab")
+    assert options_of(visitor) == []
+
+
+def test_emptied_it_means_the_predicted_class(visitor, library):
+    visitor.pick("class", "redder")
+    visitor.change(target="redder")
+    box = box_of(visitor)
+    box.fill("")
+    box.press("Enter")
+    visitor.change(target="")
+    library.check("explain", visitor.answer(), visitor.question)
+
+
+def test_the_cross_clears(visitor, library):
+    visitor.pick("class", "redder")
+    visitor.change(target="redder")
+    visitor.page.get_by_role("button", name="Explain the predicted class").click()
+    visitor.change(target="")
+    library.check("explain", visitor.answer(), visitor.question)
+
+
+def test_an_unknown_class_is_said_with_the_nearest(visitor, library):
+    visitor.pick("class", "bleu")
+    answer = visitor.change(target="bleu")
+    assert "did you mean 'blue'" in answer.get_by_role("alert").inner_text()
+    visitor.pick("class", "99")
+    assert "class 99 is out of range" in visitor.change(target="99").get_by_role("alert").inner_text()
+
+
+def test_labels_are_text(visitor, library):
+    box = box_of(visitor)
+    box.press_sequentially("bold")
+    visitor.page.locator("#question [role=option]:visible").first.wait_for()
+    assert "<b>bold & 'odd'</b>" in options_of(visitor)[0]
+    box.press("Enter")
+    visitor.page.wait_for_url("**class=**")
+    library.check("explain", visitor.answer(), visitor.question)
+    assert visitor.page.locator("#answer b").count() == 0
+
+
+def test_classes_of_the_default_model(visit, library):
+    visitor = visit()
+    visitor.open("explain")
+    box = box_of(visitor)
+    box.press_sequentially("crane")
+    visitor.page.locator("#question [role=option]:visible").first.wait_for()
+    assert sum("crane" in text for text in options_of(visitor)) >= 2  # the bird and the machine
+    box.press("Enter")
+    visitor.page.wait_for_url("**class=**")
+    library.check("explain", visitor.answer(), visitor.question)
