@@ -171,7 +171,8 @@ def main() -> None:
         "gpu.md",
         f"""# What explanations cost on a GPU
 
-`python bench/gpu.py --rounds {options.rounds} --images {options.images}` on: {torch.cuda.get_device_name()}, {os.cpu_count()} cores;
+`python bench/gpu.py --rounds {options.rounds} --images {options.images}` on: {torch.cuda.get_device_name()},
+{os.cpu_count()} cores;
 {", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "timm"))}, CUDA {torch.version.cuda}, cuDNN
 {torch.backends.cudnn.version()}, Python {platform.python_version()}.
 

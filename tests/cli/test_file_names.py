@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shapleycam.output_names import class_part, output_stem, stem_limit, unique_stems
 from shapleycam.experiments import Store
+from shapleycam.output_names import class_part, output_stem, stem_limit, unique_stems
 from shapleycam.printable import printable_name
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such file names")
