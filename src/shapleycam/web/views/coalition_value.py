@@ -127,7 +127,7 @@ def absent_places(text: str, places: int) -> list[int]:
 @torch.no_grad()
 def coalition_value(played: PlayedGame, absent: list[int], check: Callable[[], None]) -> CoalitionValue:
     """Return what the coalition of all players but some is worth; prefix tokens, which have no place, are in."""
-    members = torch.ones(1, played.game.n_players, dtype=torch.bool)
+    members = torch.ones(1, played.game.n_players, dtype=torch.bool, device="cpu")
     members[0, absent] = False
     predicted, stderr = _predict(played, members[0], check)
     probability, of_all, of_none = _probabilities(played, members)
