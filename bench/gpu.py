@@ -1,6 +1,6 @@
 """What explanations and evaluations cost on a GPU: ratios to the plain pass, memory, Shapley values, images a second.
 
-python bench/cuda.py [--rounds N] [--images N]        prints the tables and writes bench/results/cuda.md
+python bench/gpu.py [--rounds N] [--images N]        prints the tables and writes bench/results/cuda.md
 
 PyTorch's default lets convolutions run in TensorFloat-32; explanations run in float32, so that the plain pass is given
 in both, and ratios are to both. Each part of an evaluation is also timed by itself: the slower one is waited for.
@@ -169,7 +169,7 @@ def main() -> None:
         "cuda.md",
         f"""# What explanations cost on a GPU
 
-`python bench/cuda.py --rounds {options.rounds} --images {options.images}` on: {machine("torchvision", "timm")};
+`python bench/gpu.py --rounds {options.rounds} --images {options.images}` on: {machine("torchvision", "timm")};
 CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}.
 
 ## Explanations
