@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from helpers.web_server import Served, WebServer
 from helpers.web_visitor import TIMEOUT, Visitor
 from shapleycam.experiments import Protocol, evaluate
 
+collect_ignore_glob = [] if find_spec("starlette") else ["test_*.py"]  # without the extra `web` there is no page
 
 @pytest.fixture(scope="session")
 def evaluated(tmp_path_factory: pytest.TempPathFactory, photographs: list[Path]) -> Path:
