@@ -175,7 +175,7 @@ def coalition_table(device: str, rounds: int) -> str:
         "|---|---|---|---|",
     ]
     for layer in ("layer4", "layer3"):
-        traced = trace.trace(model, image, layer, replay=True)
+        traced = trace(model, image, layer, replay=True)
         activation = traced.activation.detach()
         masks = torch.rand(256, 1, *activation.shape[2:], device=device) < 0.5
         coalitions = activation * masks
@@ -200,7 +200,7 @@ def coalition_peak(side: str) -> float:
     """The peak memory of a process that evaluates the 256 coalitions one way."""
     torch.manual_seed(0)
     model = torchvision.models.resnet18().eval()
-    traced = trace.trace(model, torch.rand(1, 3, 224, 224), "layer4", replay=True)
+    traced = trace(model, torch.rand(1, 3, 224, 224), "layer4", replay=True)
     coalitions = traced.activation.detach() * (torch.rand(256, 1, 7, 7) < 0.5)
     call = floor(coalition_heads(model, "layer4"), coalitions) if side == "hand" else lambda: traced.head(coalitions)
     for _ in range(3):

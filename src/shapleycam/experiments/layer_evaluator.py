@@ -50,6 +50,7 @@ class LayerEvaluator:
         try:
             return list(self._evaluate_together(images))
         except DerivativeError:  # of the model, not of an image
+            refuse_failed_gpu()
             raise
         except (ImageError, ModelError, RuntimeError) as error:
             refuse_failed_gpu()

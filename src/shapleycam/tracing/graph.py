@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from shapleycam.errors import DerivativeError, ShapleyCamError
-from shapleycam.gpu_failures import is_out_of_memory
+from shapleycam.gpu_failures import describe_device_failure
 from shapleycam.tracing.nested import tensors_of
 from shapleycam.wording import first_line
 
@@ -37,7 +37,7 @@ def gradients(value: Tensor, inputs: Sequence[Tensor], *, create_graph: bool = F
     try:
         return torch.autograd.grad(value, inputs, create_graph=create_graph, retain_graph=True, allow_unused=True)
     except Exception as error:
-        if isinstance(error, ShapleyCamError) or is_out_of_memory(error):
+        if isinstance(error, ShapleyCamError) or describe_device_failure(error):
             raise
         if "no autograd formula was registered" in str(error):  # of a custom operator of torch.library
             raise no_gradient_error() from error

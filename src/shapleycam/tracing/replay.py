@@ -39,20 +39,26 @@ class Recorder:
         for step in plan.steps:
             steps[step.module][step.call] = step
         self.interceptors: dict[nn.Module, Interceptor] = {
-            model.get_submodule(name): self._interceptor(calls) for name, calls in steps.items()
+            model.get_submodule(name): _recording_interceptor(calls, self.values) for name, calls in steps.items()
         }
 
-    def _interceptor(self, steps: Mapping[int, Step]) -> Interceptor:
-        call_numbers = count()
 
-        def record(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-            step = steps.get(next(call_numbers))
-            value = original(*args, **kwargs)
-            if step is not None:
-                self.values[step] = _recorded(step, value)
-            return value
+def _recording_interceptor(steps: Mapping[int, Step], values: dict[Step, Any]) -> Interceptor:
+    """Return the interceptor of a module that adds to `values` what its calls return.
 
-        return record
+    It does not refer to the recorder: that would be a circle, and what was recorded would stay in a GPU's memory until
+    Python collects garbage.
+    """
+    call_numbers = count()
+
+    def record(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        step = steps.get(next(call_numbers))
+        value = original(*args, **kwargs)
+        if step is not None:
+            values[step] = _recorded(step, value)
+        return value
+
+    return record
 
 
 class Replay:

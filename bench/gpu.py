@@ -1,6 +1,6 @@
 """What explanations and evaluations cost on a GPU: ratios to the plain pass, memory, Shapley values, images a second.
 
-python bench/cuda.py [--rounds N] [--images N]        prints the tables and writes bench/results/cuda.md
+python bench/gpu.py [--rounds N] [--images N]        prints the tables and writes bench/results/gpu.md
 
 PyTorch's default lets convolutions run in TensorFloat-32; explanations run in float32, so that the plain pass is given
 in both, and ratios are to both. Each part of an evaluation is also timed by itself: the slower one is waited for.
@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import tempfile
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
@@ -24,7 +26,7 @@ import torch
 from PIL import Image
 
 from cost import PAPER, floor, network, ours
-from measure import machine, peak_on_gpu, report, seconds, time_ratios
+from measure import peak_on_gpu, report, seconds, time_ratios
 from shapleycam import Explainer, values
 from shapleycam.errors import ShapleyCamWarning
 from shapleycam.experiments import Protocol, RunSettings, evaluate
@@ -36,7 +38,7 @@ from shapleycam.experiments.evaluated_model import EvaluatedModel
 DEVICE = "cuda"
 BATCHES = {"resnet50": ("layer4", (8, 32, 128)), "mobilenet_v2": ("features", (32, 128))}
 WHAT = {"gradcam": ["gradcam"], "shapleycam": ["shapleycam"], "pathcam": ["pathcam"], "ten paper methods": PAPER}
-SHAPLEY = {"efficientnet_lite0": ("bn2", "blocks.6", "blocks.5"), "resnet50": ("layer4", "layer3")}
+SHAPLEY = {"efficientnet_lite0": ("bn2", "blocks.6", "blocks.5"), "resnet50": ("layer4",)}
 
 
 @contextmanager
@@ -162,15 +164,17 @@ def main() -> None:
     warnings.simplefilter("ignore", ShapleyCamWarning)
     measured = (cost_rows(n, layer, b, options.rounds) for n, (layer, batches) in BATCHES.items() for b in batches)
     cost = shown(chain.from_iterable(measured))
-    shapley = shown(shapley_rows(3))
     evaluation = shown(evaluation_rows(options.images))
+    shapley = shown(shapley_rows(3))
     newline = "\n"
     report(
-        "cuda.md",
+        "gpu.md",
         f"""# What explanations cost on a GPU
 
-`python bench/cuda.py --rounds {options.rounds} --images {options.images}` on: {machine("torchvision", "timm")};
-CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}.
+`python bench/gpu.py --rounds {options.rounds} --images {options.images}` on: {torch.cuda.get_device_name()},
+{os.cpu_count()} cores;
+{", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "timm"))}, CUDA {torch.version.cuda}, cuDNN
+{torch.backends.cudnn.version()}, Python {platform.python_version()}.
 
 ## Explanations
 
