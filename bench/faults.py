@@ -1,6 +1,8 @@
 """Runs that are disturbed in every way we could think of: what is lost, and what is said?
 
-python bench/faults.py [--times N] [--images N]     prints, and writes bench/results/faults.md
+python bench/faults.py [--times N] [--images N] [--only TEXT]     prints, and writes bench/results/faults.md
+
+With `--only`, faults with this text in their names are tried and printed, and nothing is written.
 
 Each fault is tried N times, at random moments or in random places, on `shapleycam evaluate` with two tiny networks and
 two decoding processes. Nothing may be lost: chunks that were written before the fault stay as they were (but for those
@@ -61,8 +63,8 @@ class Tally:
 class Bench:
     """The photographs, the undisturbed run, and the tally of each fault."""
 
-    def __init__(self, root: Path, images: int, times: int) -> None:
-        self.root, self.images, self.times = root, images, times
+    def __init__(self, root: Path, images: int, times: int, only: str = "") -> None:
+        self.root, self.images, self.times, self.only = root, images, times, only
         self.photographs = write_photographs(root / "photographs", images)
         start = time.perf_counter()
         outcome = Run(self.photographs, root / "whole", workers=2).finish()
@@ -97,6 +99,8 @@ class Bench:
         `removes` says that the fault takes chunks away, and `repair` does what a user does before going on. With
         `fresh_between` processes are fresh ones, and the fault comes between these seconds.
         """
+        if self.only not in name:
+            return
         tally = self.tallies.setdefault(name, Tally())
         for number in range(self.times):
             folder = out() if out else self.root / f"run-{len(self.tallies)}-{number}"
@@ -113,6 +117,8 @@ class Bench:
 
     def _wait_for_a_moment(self, run: Run, out: Path, fresh_between: tuple[float, float] | None) -> None:
         """Wait until a random number of chunks is written, and a random time; a fresh process only a time."""
+        while not fresh_between and run.is_running() and not run.answers_signals():
+            time.sleep(0.005)
         chunks, share = random.randrange(self.n_chunks), self.seconds / self.n_chunks / 2  # noqa: S311
         while not fresh_between and run.is_running() and len(list(out.glob("parts/*/*.parquet"))) < chunks:
             time.sleep(0.005)
@@ -120,6 +126,8 @@ class Bench:
 
     def damage(self, name: str, fault: Fault, times: int, *, may_be_harmless: bool = False) -> None:
         """Damage copies of the finished run, read them, and go on with them."""
+        if self.only not in name:
+            return
         tally = self.tallies.setdefault(name, Tally())
         for _ in range(times):
             folder = Path(shutil.copytree(self.root / "whole", self.root / "copy"))
@@ -352,7 +360,7 @@ def failing_disks(bench: Bench) -> None:
     finally:
         disk.close()
     nothing = lambda *_: None  # noqa: E731
-    bench.disturb("a quota (files of 9 KB at most)", nothing, (_REFUSED,), prepare=fault_runs.limit_files)
+    bench.disturb("a quota (files of 5.5 KB at most)", nothing, (_REFUSED,), prepare=fault_runs.limit_files)
     bench.disturb("a disk without fsync (EINVAL)", nothing, (_ENDED,), prepare=fault_runs.refuse_fsync)
     bench.disturb("a disk that fails at fsync (EIO), at times", nothing, ends, prepare=fault_runs.fail_at_fsync)
     bench.disturb("a clock that goes back", nothing, (_ENDED,), prepare=fault_runs.turn_clock_back)
@@ -377,16 +385,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, default=5)
     parser.add_argument("--images", type=int, default=100)
+    parser.add_argument("--only", default="", help="only faults with this text in their names; nothing is written")
     options = parser.parse_args()
     random.seed(0)
     for number in (signal.SIGINT, signal.SIGHUP):  # which a job in the background may have been started to ignore
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     warnings.simplefilter("ignore", ShapleyCamWarning)
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), options.images, options.times)
+        bench = Bench(Path(folder), options.images, options.times, options.only)
         for faults in (vanishing_results, failing_disks, damaged_results, signals):
             faults(bench)
-            write_report(bench)
+            if not options.only:
+                write_report(bench)
 
 
 def write_report(bench: Bench) -> None:

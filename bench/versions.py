@@ -55,7 +55,7 @@ TESTS_OF_EXTRA = {
     "clip": ("models/test_zero_shot.py",),
     "datasets": ("experiments/datasets/test_dataset_huggingface.py", "experiments/datasets/test_dataset_contract.py"),
     "ray": ("cli/test_by_ray.py",),
-    "web": ("web/test_parts.py",),
+    "web": ("web",),
     "docs": (),
     "dev": (
         *("test_peers.py", "test_notebooks.py", "experiments/test_storage.py", "explaining/test_fusing.py"),
@@ -167,7 +167,10 @@ def tests_of(cell: Cell) -> list[str]:
     """Return pytest's arguments for a cell; none where nothing is to be run."""
     if cell.selected is not None:
         return [*cell.selected, *FAST] if cell.selected else []
-    return [f"tests/{name}" for name in TESTS_OF_EXTRA[cell.extra]] if cell.extra else list(FAST)
+    if not cell.extra:
+        return list(FAST)
+    files = [f"tests/{name}" for name in TESTS_OF_EXTRA[cell.extra]]
+    return [*files, *FAST] if cell.extra == "web" else files
 
 
 def run_tests(cell: Cell, python: Path, arguments: Sequence[str]) -> tuple[dict[str, int], list[str]]:

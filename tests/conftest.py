@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,11 +34,6 @@ install_import_hook([f"shapleycam.{part}" for part in CHECKED], "beartype.bearty
 settings.register_profile("shapleycam", deadline=None)  # no test depends on how busy the machine is
 settings.load_profile("shapleycam")
 
-QUIET = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
-"""What keeps Chromium from asking anybody for anything by itself."""
 DATA_VARIABLE = "SHAPLEYCAM_TEST_DATA"
 
 WORKERS = 2
@@ -63,7 +57,9 @@ Ray's come first and the page's when they are nearly done, since both start proc
 """
 SLOW = (
     *("experiments/engines/", "experiments/test_crashes.py", "cli/test_by_ray.py"),
-    *("web/test_page.py", "web/test_many.py", "web/test_hostile.py", "report/test_reports_in_a_browser.py"),
+    *("web/test_addresses.py", "web/test_appearance.py", "web/test_class_chooser.py", "web/test_hostile.py"),
+    *("web/test_keyboard.py", "web/test_server_gone.py", "web/test_uploads.py", "web/test_visits.py"),
+    "report/test_reports_in_a_browser.py",
     *("test_readme.py", "test_notebooks.py", "test_survey.py::test_a_row_is_found_again", "test_real_models.py"),
     *("test_conformance.py", "metrics/test_metric_conformance.py", "test_random_networks.py", "models/test_paper.py"),
     *("report/test_report_of_runs.py", "cli/test_fidelity_command.py", "cli/test_explain.py::TestTour"),
@@ -71,7 +67,13 @@ SLOW = (
     *("tracing/test_head.py::test_head_equals_the_full_forward", "tracing/test_isolation.py::test_memory_is_flat"),
     *("game/test_structure_of_heads.py::test_the_structure_is_what_theory_says", "values/test_axioms.py"),
     *("metrics/test_metric_traps.py::test_every_metric_", "game/test_coalitions.py::test_real_networks"),
-    *("web/test_parts.py::TestCommand", "cli/test_explain.py::TestPhotographs", "cli/test_compare.py", "test_docs.py"),
+    *(
+        "web/test_ending.py",
+        "web/test_login.py",
+        "cli/test_explain.py::TestPhotographs",
+        "cli/test_compare.py",
+        "test_docs.py",
+    ),
     "docs_site/",
     *("cli/test_report_command.py", "test_public_names.py", "models/test_zero_shot.py", "tracing/test_threads.py"),
     *("tracing/test_attention.py", "game/test_structure_of_heads.py", "metrics/test_metric_oracles.py::test_road"),
@@ -167,11 +169,12 @@ def chromium() -> Iterator[Any]:
     """A browser, for as long as a module: its loop must not run beside a notebook's."""
     from playwright.sync_api import sync_playwright
 
-    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if executable is None and "CI" not in os.environ:
+    from helpers.chromium import chromium_path, launch
+
+    if chromium_path() is None and "CI" not in os.environ:
         pytest.skip("no Chromium on this machine (apt-get install chromium)")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=QUIET)
+        browser = launch(playwright.chromium)
         yield browser
         browser.close()
 

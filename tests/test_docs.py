@@ -110,6 +110,16 @@ def test_links_lead_to_files_as_on_github(page):
     assert not [to for to in targets if "://" not in to and not (path.parent / to).exists()]
 
 
+def test_formulas_are_shown_on_github_too():
+    """Its Markdown takes a backslash away before a sign, so that \\, would be a comma; and a formula is in one line."""
+    pages = "".join(text for page, text in TEXTS.items() if not page.startswith("api/"))  # made of docstrings
+    text = re.sub(r"^```.*?^```$|`[^`\n]*`", "", pages, flags=re.DOTALL | re.MULTILINE)
+    formulas = re.findall(r"\$\$.*?\$\$|\$[^$\n]+\$", text, flags=re.DOTALL)
+    assert len(formulas) > 80
+    assert not [line for line in text.splitlines() if line.count("$") % 2]
+    assert not [formula for formula in formulas if re.search(r"\\[^A-Za-z ]", formula)]
+
+
 def test_the_gallery_is_of_the_table_of_methods():
     import gallery
 

@@ -49,7 +49,6 @@ EXAMPLES = {
 EXPORTING = [
     ".".join(["shapleycam", *path.parent.relative_to(PACKAGE).parts])
     for path in sorted(PACKAGE.rglob("__init__.py"))
-    if path.parent.name != "web"  # built anew by a later change
     if "__all__" in path.read_text(encoding="utf-8")
 ]
 

@@ -159,6 +159,6 @@ def test_the_readme_names_every_method():
 
 
 def test_no_command_of_the_cli_is_missing_from_the_readme(run):
-    commands = re.findall(r"│ (\w+) ", run("--help").out.split("Commands")[1])
+    commands = re.findall(r"^  (\w+)  ", run("--help").out.split("Commands")[1], re.MULTILINE)
     assert commands
     assert [name for name in commands if f"shapleycam {name}" not in README] == []

@@ -358,7 +358,7 @@ class TestPlan:
         assert "Plan of run" in ran.out
         row = next(line for line in ran.out.splitlines() if "mine.py:network" in line)
         # x, and x·M and x·(1 - M) of two maps; the gradient and one product with the Hessian at x, and at each x·M
-        assert re.search(r"12 of 12 +│ +1 of 1 +│ +60 +│ +60 +│ +0 ", row), row
+        assert re.search(r"12 of 12 +1 of 1 +60 +60 +0 ", row), row
         assert "at most 60 and 60" in ran.out
         assert re.search(r"^disk: [\d.]+ KB in 1 file$", ran.out, re.MULTILINE)
         assert re.search(r"^cost: [\d.e-]+ CPU core hours on this machine", ran.out, re.MULTILINE)

@@ -140,6 +140,7 @@ class TestWidth:
         assert_fits(lines, columns)
         assert not [line for line in lines if re.match(r" {35}", line)]
         assert not [line for line in lines if re.search(r"\S {30}", line)]
+        assert "".join(lines).isascii()  # the parser's own writing knows no other encodings
         examples = [line for line in lines if line.startswith("  - ")]
         assert all("`" not in line for line in lines)
         assert examples or command == "metrics"

@@ -379,7 +379,7 @@ class TestChanged:
         name = f"{file}:net"
         run_evaluation(few, tmp_path / "out", name)
         file.write_text(file.read_text() + "\nLATER = 1\n")
-        with pytest.raises(OptionError, match="code was"):
+        with pytest.raises(OptionError, match="has other code"):
             run_evaluation(few, tmp_path / "out", name)
 
     def test_not_where_the_weights_come_from(self, few, tmp_path):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -14,20 +16,31 @@ import pytest
 import torch
 
 import shapleycam
-from helpers.colour_network import network
+from helpers import colour_network
 from helpers.web_server import HOPPER
 from shapleycam import values
 from shapleycam.utilities import contrast
 from shapleycam.web.question import Question
 
 DEFAULT_MODEL = "efficientnet_lite0"
+COLOURS = f"{Path(colour_network.__file__).resolve()}:network"
+MODELS = (DEFAULT_MODEL, COLOURS, "not_there.py:net")
+"""What the tests' server offers: the default, a fast one with labels of its own, and one that does not load."""
 
 
 @cache
 def explainer_of(model: str, layer: str) -> shapleycam.Explainer:
     """Return the explainer of a model that the tests' server offers."""
-    chosen = DEFAULT_MODEL if model in {"", DEFAULT_MODEL} else network()
+    chosen = DEFAULT_MODEL if model in {"", DEFAULT_MODEL} else colour_network.network()
     return shapleycam.Explainer(chosen, layer=layer or "before-pool", device="cpu")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Leave out what the library warns of on the terminal, which the page says in its own place."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", shapleycam.ShapleyCamWarning)
+        yield
 
 
 @dataclass
@@ -40,7 +53,8 @@ class Library:
         """Return the explanation that the first tab shows."""
         explainer, photo = explainer_of(question.model, question.layer), self.photographs[question.photo]
         chosen = method or question.method or "shapleycam"
-        return explainer.explain(photo, chosen, question.target or None, self.utility(question))
+        with quiet():
+            return explainer.explain(photo, chosen, question.target or None, self.utility(question))
 
     def game(self, question: Question, utility: str = "") -> Any:
         """Return the game that Fidelity samples and Coalitions plays."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from helpers.picture_files import FILES
 from shapleycam.web.question import Question
 from shapleycam.web.views import VIEWS
 
+TIMEOUT = 60_000
+"""Milliseconds that a test waits for anything."""
 RECORDER = """
 (() => {
   let last = '';
@@ -24,6 +28,22 @@ RECORDER = """
 })();
 """
 """Tells each answer that the page ever shows, with the address at that moment."""
+
+
+HAND_OVER = """([kind, name, type, encoded]) => {
+  const bytes = Uint8Array.from(atob(encoded), each => each.charCodeAt(0));
+  const data = new DataTransfer();
+  data.items.add(new File([bytes], name, {type}));
+  const options = {bubbles: true, cancelable: true};
+  if (kind === 'paste') {
+    document.dispatchEvent(new ClipboardEvent('paste', {...options, clipboardData: data}));
+    return;
+  }
+  const target = document.querySelector('#upload');
+  for (const step of ['dragenter', 'dragover', 'drop'])
+    target.dispatchEvent(new DragEvent(step, {...options, dataTransfer: data}));
+}"""
+"""What a browser does where a file is dropped or pasted."""
 
 
 def question_of(url: str) -> Question:
@@ -58,7 +78,7 @@ class Visitor:
     def watch(self) -> None:
         """Begin to record faults."""
         self.page.on("request", lambda request: self._check_host(request.url))
-        self.page.on("console", lambda message: self._note(message.text) if message.type == "error" else None)
+        self.page.on("console", self._note_console)
         self.page.on("pageerror", lambda error: self._note(str(error)))
         self.page.expose_function("noteAnswer", self._check_answer)
         self.page.add_init_script(RECORDER)
@@ -100,6 +120,15 @@ class Visitor:
         self.page.locator("#upload input[type=file]").set_input_files(path)
         self.page.wait_for_url(lambda url: url != before)
 
+    def hand_over(self, way: str, name: str, content: bytes) -> None:
+        """Choose, drop or paste a file of that name."""
+        media_type = FILES[name][0] if name in FILES else "image/png"
+        if way == "choose":
+            file = {"name": name, "mimeType": media_type, "buffer": content}
+            self.page.locator("#upload input[type=file]").set_input_files([file])
+        else:
+            self.page.evaluate(HAND_OVER, [way, name, media_type, b64encode(content).decode()])
+
     def tab(self, title: str) -> Any:
         """Open a tab, and return its answer."""
         self.page.get_by_role("navigation").get_by_role("link", name=title, exact=True).click()
@@ -126,6 +155,10 @@ class Visitor:
         self.answers.append(shown)
         if asked_by(shown) != asked_by(url):
             self.faults.append(f"at {url} the answer of {shown}")
+
+    def _note_console(self, message: Any) -> None:
+        if message.type == "error":
+            self._note(f"{message.text} ({message.location['url']})")
 
     def _note(self, message: str) -> None:
         if not any(re.search(pattern, message) for pattern in self.allowed):

@@ -15,7 +15,8 @@ from shapleycam.html import ASSETS, GLOSSARY, read_asset, template_environment
 HOSTILE = "<img src=x onerror=alert(1)>\"'{{ 7 * 7 }}"
 MAP = {
     "kind": "values", "alt": HOSTILE, "title": HOSTILE, "width": 40, "height": 30, "photo": "picture?a=1&b=2",
-    "shade": "s", "box": (5, 0, 30, 30), "grid": '{"rows": 1, "columns": 1, "values": ["<1"]}', "unit": HOSTILE,
+    "shade": "s", "box": (5, 0, 30, 30),
+    "view_box": (0, 0, 40, 30), "grid": '{"rows": 1, "columns": 1, "values": ["<1"]}', "unit": HOSTILE,
 }  # fmt: skip
 CALLS = {
     "message": "c.message(x)",

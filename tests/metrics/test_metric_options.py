@@ -592,3 +592,7 @@ class TestQuantities:
     def test_the_game_is_required_where_values_are_compared_with_it(self, name):
         of_the_game = name in {"shapley_error", "shapley_spearman", "efficiency_gap"}
         assert ("game" in required_quantities([name])) == of_the_game
+
+
+def test_every_metric_says_in_words_what_it_measures():
+    assert [metric.name for metric in metrics() if not metric.summary] == []

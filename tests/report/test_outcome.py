@@ -9,7 +9,7 @@ import pytest
 from helpers.result_rows import frame, measured_rows, metrics_named
 from shapleycam.experiments.results import ResultsSummary, summarise
 from shapleycam.explanations.summary import ClassProbability, ClassSummary, ImageSummary
-from shapleycam.report.outcome import describe_photographs, describe_results
+from shapleycam.report.outcome import describe_metric, describe_photographs, describe_results
 
 
 def results(values: dict[str, dict[str, list[float]]], *more: list[dict]) -> ResultsSummary:
@@ -25,8 +25,8 @@ def coherency(**means: float) -> dict[str, dict[str, list[float]]]:
 def test_the_best_and_the_next_with_how_sure_the_lead_is():
     (sentence,) = describe_results(results(coherency(layercam=0.5, gradcam=0.75, hirescam=0.25)))
     assert sentence == (
-        "By Coh, where higher is better, gradcam came out best of 3 methods: 75.0% over 10 photographs, before layercam "
-        "with 50.0%; chance alone hardly makes such a lead."
+        "By Coh, where higher is better, gradcam came out best of 3 methods: 75.0% over 10 photographs, before "
+        "layercam with 50.0%; chance alone hardly makes such a lead."
     )
 
 
@@ -112,3 +112,10 @@ def test_several_photographs(count):
     assert sentence.startswith("0.jpg: the model says tabby, 75%; 1.jpg: the model says tabby, 75%")
     assert sentence.endswith("; and 3 more." if count == 8 else "75%.")
     assert sentence.count(".jpg") == min(count, 5)
+
+
+def test_the_metric_in_words():
+    assert describe_metric(results(coherency(gradcam=0.5))) == (
+        "Coh is how alike the map stays where only what it shows is kept."
+    )
+    assert describe_metric(ResultsSummary((), (), ())) == ""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,12 @@ import skimage
 from PIL import Image, ImageOps
 
 import shapleycam
-from helpers.web_library import Library, explainer_of
+from helpers.web_library import COLOURS, MODELS, Library, explainer_of
 from helpers.web_server import Served, WebServer
-from helpers.web_visitor import Visitor
+from helpers.web_visitor import TIMEOUT, Visitor
 from shapleycam.experiments import Protocol, evaluate
 
-HELPERS = Path(__file__).parents[1] / "helpers"
-COLOURS = f"{HELPERS / 'colour_network.py'}:network"
-MODELS = ("efficientnet_lite0", COLOURS, "not_there.py:net")
-"""What the server offers: the default, a fast one with labels of its own, and one that does not load."""
-TIMEOUT = 15_000
+collect_ignore_glob = [] if find_spec("starlette") else ["test_*.py"]  # without the extra `web` there is no page
 
 
 @pytest.fixture(scope="session")
@@ -102,8 +98,8 @@ def visit(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..
     visitors: list[Visitor] = []
     contexts = []
 
-    def opened(*, width: int = 1280, height: int = 900, scheme: str = "light", address: str | None = None) -> Visitor:
-        context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    def opened(*, scheme: str = "light", address: str | None = None, browser: Any = chromium) -> Visitor:
+        context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
         context.set_default_timeout(TIMEOUT)
         contexts.append(context)
         visitor = Visitor(context.new_page(), address or request.getfixturevalue("served").address)
@@ -115,14 +111,3 @@ def visit(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..
     for context in contexts:
         context.close()
     assert [visitor.faults for visitor in visitors] == [[] for _ in visitors]
-
-
-@pytest.fixture
-def shoot(tmp_path: Path) -> Callable[[Visitor, str], None]:
-    """A picture of the page; into the folder that SHAPLEYCAM_SCREENSHOTS names, to be looked at and committed."""
-    folder = Path(os.environ.get("SHAPLEYCAM_SCREENSHOTS", tmp_path))
-
-    def taken(visitor: Visitor, name: str) -> None:
-        visitor.page.screenshot(path=folder / f"web-{name}.jpg", full_page=True, type="jpeg", quality=82)
-
-    return taken

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from conftest import COLOURS
-from helpers.web_library import DEFAULT_MODEL
+from helpers.chromium import launch
+from helpers.web_library import COLOURS, DEFAULT_MODEL
+from helpers.web_visitor import TIMEOUT
 from shapleycam.web.question import Question
 
 VIEWS = ("explain", "compare", "fidelity", "coalitions")
@@ -182,9 +183,48 @@ def test_eight_at_once(visit, library, photographs):
         walk.upload(path)
     for walk in walks:
         walk.check()
-    for name, value in (("class", "red"), ("layer", "body"), ("class", "blue")):
-        for walk in walks:
-            walk.visitor.pick(name, value)
-        for walk in walks:
-            walk.visitor.change(**{FIELDS.get(name, name): value})
-            walk.check()
+    classes = ("red", "redder", "green", "probability")
+    for walk, label in zip(walks, 2 * classes, strict=True):
+        walk.visitor.pick("class", label)
+    for walk, label in zip(walks, 2 * classes, strict=True):
+        walk.visitor.change(target=label)
+        walk.check()
+
+
+def test_a_page_that_the_browser_kept_shows_what_its_address_says(visit, library, chromium):
+    """A page comes back from the browser's cache as it was left, boxes half filled included."""
+    browser = launch(chromium.browser_type, without=["--disable-back-forward-cache"])
+    try:
+        visitor = visit(browser=browser)
+        visitor.open("explain", model=COLOURS, target="red")
+        visitor.page.evaluate("addEventListener('pageshow', event => { window.wasKept = event.persisted; })")
+        visitor.page.locator("#question [name=class]").fill("blu")  # and not chosen
+        visitor.page.keyboard.press("Escape")
+        visitor.tab("Compare")
+        visitor.page.go_back(wait_until="commit")
+        visitor.page.wait_for_function("window.wasKept")
+        assert visitor.page.locator("#question [name=class]").input_value() == "red"
+        library.check("explain", visitor.answer(), visitor.question)
+    finally:
+        browser.close()
+
+
+def test_without_scripts_the_buttons_do_the_same(chromium, served, library, photographs):
+    context = chromium.new_context(java_script_enabled=False)
+    context.set_default_timeout(TIMEOUT)
+    page = context.new_page()
+    page.goto(f"{served.address}/explain?{Question(model=COLOURS, target='redder').address()}")
+    article = page.locator("#answer article")
+    assert article.get_attribute("data-target") == "1"
+    page.locator("#question [name=layer]").fill("body")
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url("**layer=body**script=off**")
+    e = library.explain(Question(model=COLOURS, target="redder", layer="body"))
+    assert float(article.get_attribute("data-largest")) == pytest.approx(float(e.values.abs().max()), rel=1e-4)
+    page.locator("#upload input[type=file]").set_input_files(photographs[0])
+    page.get_by_role("button", name="Send").click()
+    page.wait_for_url("**photo=**script=off**")
+    library.photographs["sent"] = photographs[0]
+    e = library.explain(Question(model=COLOURS, layer="body", photo="sent"))
+    assert float(article.get_attribute("data-largest")) == pytest.approx(float(e.values.abs().max()), rel=1e-4)
+    context.close()

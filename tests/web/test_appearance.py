@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from conftest import COLOURS
 from helpers.accessibility import accessibility_violations
+from helpers.web_library import COLOURS
 from helpers.web_server import WebServer
 
 TABS = ("explain", "compare", "fidelity", "coalitions", "results")
@@ -53,6 +53,7 @@ def test_the_login_page_is_accessible(visit):
         visitor.page.get_by_label("Password").fill("secret")
         visitor.page.get_by_role("button", name="Log in").click()
         visitor.answer()
+        visitor.page.wait_for_load_state("networkidle")
 
 
 @pytest.mark.parametrize("tab", TABS)

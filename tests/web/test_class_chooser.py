@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conftest import COLOURS
+from helpers.web_library import COLOURS
 
 
 @pytest.fixture

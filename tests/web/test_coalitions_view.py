@@ -47,10 +47,10 @@ class TestWorth:
         probability = float(chance.value(inside)[0, 0] + chance.empty[0])
         assert facts["v(S), what they are worth"] == f"{worth:.4f} of rest"
         assert facts["v(N), what all are worth"] == f"{float(game.grand[0]):.4f}"
-        assert facts["probability of the class"] == f"{100 * probability:.2f}%"
-        assert facts["places in"] == "46 of 49"
+        assert facts["Probability of the class"] == f"{100 * probability:.2f}%"
+        assert facts["Places in"] == "46 of 49"
         true = values.permutation(game, tolerance=0.0005, seed=7).values[0]
-        predicted, error = map(float, facts["predicted by their Shapley values"].split(" ± "))
+        predicted, error = map(float, facts["Predicted by their Shapley values"].split(" ± "))
         assert predicted == pytest.approx(float(true[inside[0]].sum()), abs=4 * error + 1e-4)
         assert float(facts["v(S) less the prediction"]) == pytest.approx(worth - predicted, abs=2e-4)
         all_in, none = float(chance.full[0]), float(chance.empty[0])
@@ -88,7 +88,7 @@ class TestWorth:
         views = Views(Network(Planted(plan).eval(), preprocess, None, "planted"))
         (html,) = views.states("coalition-value", layer="cells", absent=".".join(map(str, range(16))))
         assert "they are always in" in text_of(html)
-        assert facts_of(html)["places in"] == "0 of 16"
+        assert facts_of(html)["Places in"] == "0 of 16"
         explainer = Explainer(Planted(plan).eval(), layer="cells", preprocess=preprocess, device="cpu")
         worth = float(explainer.game(HOPPER).value(members(list(range(16)), 17))[0, 0])
         assert worth != 0
@@ -128,7 +128,7 @@ class TestWords:
         assert self.worth(inside=0).sentence.startswith("With no place in, the model still gives cat 50.0%; with all")
         without = self.worth(probability=None, of_all=None, of_none=None)
         assert without.sentence == "3 of 4 places are in; they are worth 2 of logit."
-        assert "probability of the class" not in {name for name, _, _ in without.details()}
+        assert "Probability of the class" not in {name for name, _, _ in without.details()}
 
 
 class TestBoard:
@@ -138,7 +138,7 @@ class TestBoard:
         assert [int(place) for place, *_ in pressed] == list(range(49))
         assert {int(place) for place, is_in, *_ in pressed if is_in == "false"} == {0, 48}
         assert [(int(row) - 1) * 7 + int(column) - 1 for *_, row, column in pressed] == list(range(49))
-        assert facts_of(html)["places in"] == "47 of 49"
+        assert facts_of(html)["Places in"] == "47 of 49"
         assert 'data-address="answer/coalition-value?layer=body"' in html
 
     def test_the_picture_is_what_the_network_sees(self, views):

@@ -8,7 +8,6 @@ import sys
 import httpx
 import pytest
 
-from conftest import COLOURS
 from helpers.web_server import WebServer
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there a process cannot be sent Ctrl-C alone")
@@ -31,13 +30,3 @@ def test_in_the_midst_of_a_sampling(number):
         assert server.process.wait(SECONDS) == (130 if number == signal.SIGINT else -number)
         assert served.read_log().splitlines() == [f"shapleycam at {served.address} (Ctrl-C ends it)"]
         assert served.files() == []
-
-
-def test_without_anything_to_do():
-    server = WebServer("--models", COLOURS)
-    with server as served:
-        assert httpx.get(f"{served.address}/healthz", timeout=60).text == "ok\n"
-        began = monotonic()
-        served.process.send_signal(signal.SIGINT)
-        assert server.process.wait(SECONDS) == 130
-        assert served.read_log().count("\n") == 1

@@ -20,9 +20,10 @@ from helpers.web_views import Views, facts_of, rows_of, text_of
 from shapleycam import Explainer, Explanation
 from shapleycam.errors import OptionError, TargetError
 from shapleycam.utilities import contrast
+from shapleycam.values import exact
 from shapleycam.web.downloads import file_stem
 from shapleycam.web.explain_content import odds_in_words
-from shapleycam.web.map_stage import grid_of_values
+from shapleycam.web.map_stage import MapStage, grid_of_values
 
 LABELS = [label.split(",")[0] for label in colour_network.LABELS]
 
@@ -80,6 +81,19 @@ class TestSentence:
         assert f"{LABELS[first]} {float(p[first] / p[second]):.2g} times as likely" in said
         assert f"log-odds {odds:+.3g})" in said
 
+    def test_of_the_second_class_it_says_how_near_it_is(self, views, explainer):
+        p = explainer.explain(HOPPER, "gradcam").probabilities().sort(descending=True)
+        second = LABELS[int(p.indices[1])]
+        assert 0.5 * p.values[0] < p.values[1]
+        assert f"not sure: close behind comes {second} with {p.values[1]:.0%}." in text_of(
+            answer(views, method="gradcam")
+        )
+
+    def test_where_several_classes_may_hold_none_is_instead_of_another(self, views):
+        assert "comes" not in text_of(answer(views, method="gradcam", utility="sigmoid_rest")).split("Heatmap")[0]
+        both = answer(views, method="gradcam", utility="sigmoid_rest", target="red", against="blue")
+        assert "times as likely" not in both
+
     def test_odds(self):
         assert odds_in_words(0.3, 0.3) == (True, "as likely")
         assert odds_in_words(0.0, 0.3) == (False, "far likelier")
@@ -119,6 +133,12 @@ class TestNumbers:
         gap = abs(float(e.values.sum()) - grand) / abs(grand)
         assert float(facts["Efficiency gap"].strip("<>%")) == pytest.approx(100 * gap, abs=0.06)
 
+    def test_exact_values_are_those_of_nine_regions(self, views, explainer):
+        values = exact(explainer.game(HOPPER, 1, players=(3, 3))).values[0]
+        html = answer(views, target="redder", method="exactshapley")
+        assert facts_of(html)["Players"].startswith("3 x 3 regions")
+        assert sum(float(text) for text in values_of(html, "values")) == pytest.approx(float(values.sum()), rel=0.01)
+
     def test_a_grid_writes_values_as_people_read_them(self):
         values = torch.tensor([[0.5, -0.25], [0.0, 1.0]])
         assert json.loads(grid_of_values(values, "values")) == {
@@ -130,6 +150,11 @@ class TestNumbers:
         left, top, right, bottom = explainer.explain(HOPPER, "gradcam").sources[0].box
         x, y, width, height = (float(number) for number in re.search(r'data-box="([^"]*)"', answer(views))[1].split())
         assert (x, y, width, height) == pytest.approx((left, top, right - left, bottom - top), abs=0.01)
+
+    def test_a_small_crop_is_shown_by_itself_at_first(self):
+        whole = MapStage("values", "", "", 400, 300, (50, 0, 300, 300), "", "", "", "")
+        assert whole.view_box == (0, 0, 400, 300)
+        assert replace(whole, width=4000).view_box == (50, 0, 300, 300)
 
 
 class TestLinks:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 from PIL import Image
-from test_uploads import hand_over
 
-from conftest import COLOURS
 from helpers.picture_files import SCRIPT, bomb, cut_short
-from helpers.web_library import expect_explained
+from helpers.web_library import COLOURS, expect_explained
 from helpers.web_server import HOPPER, MEGABYTES
 
 HOSTILE = {
@@ -33,7 +31,7 @@ def test_a_message_and_the_server_goes_on(name, visit, served, colours):
     visitor.open("explain", model=COLOURS, target="redder")
     before = visitor.page.url
     visitor.allowed.append("422")  # which the browser writes on its console
-    hand_over(visitor, "choose", name, content())
+    visitor.hand_over("choose", name, content())
     visitor.page.locator("[role=alert]", has_text=message).wait_for()
     assert visitor.page.evaluate("window.harmed") is None
     assert served.files() == []
@@ -49,7 +47,7 @@ def test_a_file_that_is_too_large_is_not_sent(visit, served):
     visitor.open("explain", model=COLOURS)
     sent = []
     visitor.page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
-    hand_over(visitor, "choose", "large.png", bytes(MEGABYTES * 10**6 + 1))
+    visitor.hand_over("choose", "large.png", bytes(MEGABYTES * 10**6 + 1))
     visitor.page.locator("[role=alert]", has_text=f"{MEGABYTES} MB").wait_for()
     assert sent == []
 

@@ -10,7 +10,7 @@ from time import monotonic, sleep
 import httpx
 import pytest
 
-from conftest import COLOURS
+from helpers.web_library import COLOURS
 from helpers.web_server import HOPPER, MEGABYTES
 from shapleycam.web.security_headers import HEADERS
 
@@ -51,6 +51,7 @@ class TestResponses:
             ("/robots.txt", 200),
             ("/static/htmx.min.js", 200),
             ("/nothing", 404),
+            ("/explain/", 404),
             ("/answer/nothing", 404),
             ("/nothing/at/all", 404),
             ("/explain?nothing=1", 422),

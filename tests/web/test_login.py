@@ -7,8 +7,8 @@ from time import monotonic
 import httpx
 import pytest
 
-from conftest import COLOURS
 from helpers.reverse_proxy import ReverseProxy
+from helpers.web_library import COLOURS
 from helpers.web_server import WebServer
 from shapleycam.web.passwords import hash_password
 

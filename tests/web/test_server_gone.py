@@ -4,46 +4,31 @@ from __future__ import annotations
 
 import pytest
 
-from conftest import COLOURS
+from helpers.web_library import COLOURS, expect_explained
 from helpers.web_server import WebServer
 
 
-def test_a_restart_under_an_open_page(visit, library, photographs):
+def test_a_server_that_ends_and_one_that_follows(visit, colours, photographs):
+    """Of two windows one waits for an answer, the other is about a photograph that the next server never saw."""
     with WebServer("--models", COLOURS) as first:
-        visitor = visit(address=first.address)
-        visitor.open("explain", model=COLOURS)
-        visitor.upload(photographs[0])
-        visitor.answer()
-        port = int(first.address.rpartition(":")[2])
-    visitor.allowed += ["ERR_CONNECTION_REFUSED", "410"]  # which the browser writes on its console
-    with WebServer("--models", COLOURS, port=port):
-        visitor.pick("class", "redder")  # of a photograph that the new server has never seen
-        answer = visitor.change(target="redder")
-        message = answer.get_by_role("alert")
-        message.wait_for()
-        assert "photograph" in message.inner_text()
-        visitor.open("explain", model=COLOURS)
-        library.check("explain", visitor.answer(), visitor.question)
-        visitor.upload(photographs[0])
-        library.photographs[visitor.question.photo] = photographs[0]
-        library.check("explain", visitor.answer(), visitor.question)
-
-
-def test_an_answer_whose_server_ends(visit):
-    """In the answer's place it is said, with a link that asks again."""
-    with WebServer() as first:
-        visitor = visit(address=first.address)
-        visitor.page.goto(f"{first.address}/fidelity?layer=blocks.3&error=0.1")
-        visitor.page.locator("#answer [data-orders]").wait_for()
-        port = int(first.address.rpartition(":")[2])
-        visitor.allowed.append("ERR_")
+        waiting, reading = visit(address=first.address), visit(address=first.address)
+        reading.open("explain", model=COLOURS)
+        reading.upload(photographs[0])
+        reading.answer()
+        waiting.page.goto(f"{first.address}/fidelity?layer=stem&error=0.01")
+        waiting.page.locator("#answer [data-state=going]").wait_for()
+        waiting.allowed += ["ERR_", "htmx:sse:error"]  # which the browser writes on its console
         first.process.kill()
-        broken = visitor.page.locator("#answer").get_by_role("alert")
-        broken.wait_for()
-        visitor.page.wait_for_timeout(0)
-        with WebServer("--models", COLOURS, port=port):
-            visitor.page.locator("#answer").get_by_role("link").first.click()
-            visitor.answer()
+        waiting.page.locator("#answer").get_by_role("alert").wait_for()
+    reading.allowed += ["410"]
+    with WebServer("--models", COLOURS, port=int(first.address.rpartition(":")[2])):
+        waiting.page.locator("#answer").get_by_role("link").first.click()
+        waiting.page.locator("#answer [data-question]").wait_for()
+        reading.pick("class", "redder")
+        answer = reading.change(target="redder")
+        assert "photograph" in answer.get_by_role("alert").inner_text()
+        reading.upload(photographs[0])
+        expect_explained(reading.answer(), colours.explain(photographs[0]))
 
 
 @pytest.mark.parametrize("tab", ["explain", "compare", "fidelity", "coalitions"])

@@ -120,7 +120,7 @@ class Display:
 
     def _table(self, width: int) -> RenderableType:
         """Return the means so far: with intervals where they fit, or else as many columns as fit."""
-        shared = [len({key[place] for key in self._means}) == 1 for place in range(3)]
+        shared = [len({key[place] for key in self._means}) == 1 for place in range(2)] + [False]
         from shapleycam.experiments.results import Column
 
         names = [Head(head) for head, same in zip(("layer", "utility", "method"), shared, strict=True) if not same]

@@ -98,7 +98,8 @@ View: TypeAlias = Annotated[
 Data: TypeAlias = Annotated[
     str,
     typer.Argument(
-        metavar="DATA", help="A folder, an ImageFolder, a list, an archive, shards, a URL, torchvision:… or hf:…"
+        metavar="DATA",
+        help="A folder, an ImageFolder, a list, an archive, shards, a URL, torchvision:NAME:FOLDER or hf:NAME.",
     ),
 ]
 Results: TypeAlias = Annotated[

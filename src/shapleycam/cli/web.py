@@ -60,6 +60,7 @@ class ServerGroup:
         typer.Option(
             "--public-host",
             metavar="NAME",
+            envvar="SHAPLEYCAM_PUBLIC_HOST",
             help="A name by which visitors reach the page, such as page.example.org; *: any. Repeatable.",
         ),
     ] = None

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Term:
-    """A term as it is shown, what it means in one sentence, and the page of the documentation that says more."""
+    """A term as it is shown, what it means in one sentence, and the page of the documentation that says more.
+
+    Examples:
+        >>> from shapleycam.html.glossary import Term
+        >>> Term("v(S)", "What a coalition is worth.").id
+        'term-v-s'
+    """
 
     name: str
     meaning: str

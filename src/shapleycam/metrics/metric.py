@@ -27,6 +27,7 @@ class Metric:
         percent: whether it is a fraction that tables print in percent.
         in_paper: whether the paper's tables have it.
         in_units: whether it is about values in units of the utility; it is NaN for methods whose values are not.
+        summary: what it measures, in words for somebody who does not know it.
 
     Examples:
         >>> from shapleycam.metrics import METRICS
@@ -43,6 +44,7 @@ class Metric:
     percent: bool = True
     in_paper: bool = False
     in_units: bool = False
+    summary: str = ""
 
     @property
     def function(self) -> Callable[..., Tensor]:

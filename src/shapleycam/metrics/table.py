@@ -25,9 +25,28 @@ _ROWS = (
         "low",
         _CHATTOPADHAY,
         in_paper=True,
+        summary="how much of the class's probability is lost where only what the map shows is kept",
     ),
-    Metric("coherency", "Coh", "metrics.maps:coherency", ("heatmap", "kept_heatmap"), "high", _POPPI, in_paper=True),
-    Metric("complexity", "Com", "metrics.maps:complexity", ("heatmap",), "low", _POPPI, in_paper=True),
+    Metric(
+        "coherency",
+        "Coh",
+        "metrics.maps:coherency",
+        ("heatmap", "kept_heatmap"),
+        "high",
+        _POPPI,
+        in_paper=True,
+        summary="how alike the map stays where only what it shows is kept",
+    ),
+    Metric(
+        "complexity",
+        "Com",
+        "metrics.maps:complexity",
+        ("heatmap",),
+        "low",
+        _POPPI,
+        in_paper=True,
+        summary="how much of the image the map colours",
+    ),
     Metric(
         "adcc",
         "ADCC",
@@ -36,6 +55,7 @@ _ROWS = (
         "high",
         _POPPI,
         in_paper=True,
+        summary="coherency, complexity and average drop in one figure, their harmonic mean",
     ),
     Metric(
         "increase_in_confidence",
@@ -45,6 +65,7 @@ _ROWS = (
         "high",
         _CHATTOPADHAY,
         in_paper=True,
+        summary="on what share of photographs the probability rises where only what the map shows is kept",
     ),
     Metric(
         "average_drop_in_deletion",
@@ -54,11 +75,34 @@ _ROWS = (
         "high",
         "Jung & Oh 2021",
         in_paper=True,
+        summary="how much of the class's probability is lost where what the map shows is removed",
     ),
-    Metric("insertion", "Ins", "metrics.confidence:insertion", ("insertion_curve",), "high", _RISE),
-    Metric("deletion", "Del", "metrics.confidence:deletion", ("deletion_curve",), "low", _RISE),
     Metric(
-        "road", "ROAD", "metrics.confidence:road", ("least_first", "most_first"), "high", "Rong 2022, arXiv:2202.00449"
+        "insertion",
+        "Ins",
+        "metrics.confidence:insertion",
+        ("insertion_curve",),
+        "high",
+        _RISE,
+        summary="how fast the probability comes back as pixels are added, the map's strongest first",
+    ),
+    Metric(
+        "deletion",
+        "Del",
+        "metrics.confidence:deletion",
+        ("deletion_curve",),
+        "low",
+        _RISE,
+        summary="how much of the probability stays as pixels are removed, the map's strongest first",
+    ),
+    Metric(
+        "road",
+        "ROAD",
+        "metrics.confidence:road",
+        ("least_first", "most_first"),
+        "high",
+        "Rong 2022, arXiv:2202.00449",
+        summary="how much more the probability depends on the map's strongest pixels than on its weakest",
     ),
     Metric(
         "arcc",
@@ -67,6 +111,7 @@ _ROWS = (
         ("coherency", "complexity", "road"),
         "high",
         "Domeniconi 2026, arXiv:2605.14641",
+        summary="coherency, complexity and ROAD in one figure, their harmonic mean",
     ),
     Metric(
         "pointing_game",
@@ -75,6 +120,7 @@ _ROWS = (
         ("heatmap", "objects", "pointing_tolerance"),
         "high",
         "Zhang 2016, arXiv:1608.00507",
+        summary="on what share of photographs the map's strongest point lies on the object",
     ),
     Metric(
         "energy_pointing",
@@ -83,6 +129,7 @@ _ROWS = (
         ("heatmap", "objects"),
         "high",
         "Score-CAM, Wang 2020, arXiv:1910.01279",
+        summary="what share of the map lies on the object",
     ),
     Metric(
         "max_sensitivity",
@@ -92,6 +139,7 @@ _ROWS = (
         "low",
         "Yeh 2019, arXiv:1901.09392",
         percent=False,
+        summary="how much the values change, at most, under noise that nobody sees",
     ),
     Metric(
         "randomisation_spearman",
@@ -101,6 +149,7 @@ _ROWS = (
         "low",
         _ADEBAYO,
         percent=False,
+        summary="how alike the order of places is for a model with random weights, which knows nothing",
     ),
     Metric(
         "randomisation_ssim",
@@ -110,6 +159,7 @@ _ROWS = (
         "low",
         _ADEBAYO,
         percent=False,
+        summary="how alike the map looks for a model with random weights, which knows nothing",
     ),
     Metric(
         "shapley_error",
@@ -119,6 +169,7 @@ _ROWS = (
         "low",
         "ours: ‖φ̂ - φ‖ / ‖φ‖",
         in_units=True,
+        summary="how far the values are from the true Shapley values, as a share of their size",
     ),
     Metric(
         "shapley_spearman",
@@ -128,6 +179,7 @@ _ROWS = (
         "high",
         "ours: Spearman(φ̂, φ)",
         percent=False,
+        summary="how alike the order of places is to that of the true Shapley values",
     ),
     Metric(
         "efficiency_gap",
@@ -137,6 +189,7 @@ _ROWS = (
         "low",
         "ours: |Σφ̂ - v(N)| / |v(N)|",
         in_units=True,
+        summary="how far the values are from adding up to the score that they divide",
     ),
 )
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-from markupsafe import Markup
 
 from shapleycam.experiments import Store
 from shapleycam.experiments.merging import describe_deviations, read_curves, summarise_runs
-from shapleycam.experiments.results import MissingResult, ResultsSummary, html
+from shapleycam.experiments.results import MissingResult, ResultsSummary
+from shapleycam.experiments.results.text_tables import TextTable, text_tables
 from shapleycam.report import protocol_in_words
 from shapleycam.report.disagreement import DisagreementSection, disagreement_section
 from shapleycam.report.figures import ReportFigure, figures
 from shapleycam.report.map_reproducer import MapReproducer
-from shapleycam.report.outcome import describe_results
+from shapleycam.report.outcome import describe_metric, describe_results
 from shapleycam.report.page import Section, render_page
 
 _NAMED = 50
@@ -28,7 +27,7 @@ class SettingSection:
     """The section of one layer and utility."""
 
     section: Section
-    table: Markup
+    table: TextTable
     figures: list[ReportFigure]
     disagreement_section: DisagreementSection | None
 
@@ -73,15 +72,15 @@ def render_runs(stores: Sequence[Store], map_reproducer: MapReproducer | None, m
         True
     """
     summary = summarise_runs(stores)
-    curves = read_curves(stores)
+    curves, tables = read_curves(stores), text_tables(summary)
     settings = [
         SettingSection(
             Section(f"setting-{number}", f"Layer {layer}, utility {utility}"),
-            Markup(html(results := summary.at(layer, utility))),  # noqa: S704  # its template escapes
-            figures(results, curves),
+            table,
+            figures(results := summary.at(layer, utility), curves),
             disagreement_section(stores, results, map_reproducer, maps),
         )
-        for number, (layer, utility) in enumerate(summary.settings, start=1)
+        for number, ((layer, utility), table) in enumerate(zip(summary.settings, tables, strict=True), start=1)
     ]
     sections = [
         Section("protocol", "What was done"),
@@ -96,11 +95,12 @@ def render_runs(stores: Sequence[Store], map_reproducer: MapReproducer | None, m
         storages=[str(store.storage) for store in stores],
         sections=sections,
         outcome=describe_results(summary),
+        measure=describe_metric(summary),
         sentences=protocol_in_words.describe_protocol(stores),
         deviations=describe_deviations(stores),
-        metrics=protocol_in_words.measured_metrics(stores),
+        metrics=[(m.name, m.title, m.summary, m.better, m.source) for m in protocol_in_words.measured_metrics(stores)],
         choices=protocol_in_words.list_choices(stores),
-        models=protocol_in_words.recorded_models(stores),
+        networks=list(_network_rows(stores)),
         dataset=_datasets(stores),
         images=stores[0].images,
         measured=_measured(summary),
@@ -110,8 +110,27 @@ def render_runs(stores: Sequence[Store], map_reproducer: MapReproducer | None, m
         ],
         settings=settings,
         with_maps=map_reproducer is not None,
-        sessions=[session for store in stores for session in store.manifest["sessions"]],
+        sessions=list(_session_rows(stores)),
     )
+
+
+def _network_rows(stores: Sequence[Store]) -> Iterator[tuple[str, ...]]:
+    """Yield the rows of the table of networks."""
+    for name, recorded in protocol_in_words.recorded_models(stores).items():
+        layers = (rule if rule == layer else f"{rule} is {layer}" for rule, layer in recorded.get("layers", {}).items())
+        labels = recorded.get("labels")
+        classes = str(len(labels)) if labels else "not named"
+        origin, weights = recorded.get("origin") or "not known", recorded.get("weights", "")[:12]
+        yield name, origin, ", ".join(layers), classes, weights
+
+
+def _session_rows(stores: Sequence[Store]) -> Iterator[tuple[str, ...]]:
+    """Yield the rows of the table of sessions."""
+    sessions = (session for store in stores for session in store.manifest["sessions"])
+    for number, session in enumerate(sessions, start=1):
+        machine = ", ".join(map(str, session.get("machine", {}).values()))
+        versions = ", ".join(f"{name} {version}" for name, version in session.get("versions", {}).items())
+        yield str(number), machine, session.get("engine", ""), versions
 
 
 def _title(names: Sequence[str]) -> str:

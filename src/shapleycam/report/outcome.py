@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from shapleycam.cams.table import METHODS
-from shapleycam.experiments.results import Cell, Column, ResultsSummary
+from shapleycam.experiments.results import ADCC_OF_MEANS, Cell, Column, ResultsSummary
 from shapleycam.explanations.summary import ImageSummary
+from shapleycam.metrics import METRICS
 from shapleycam.wording import counted, number, percent
 
 PREFERRED = "adcc"
@@ -24,6 +25,15 @@ def preferred_column(columns: Sequence[Column]) -> Column | None:
 def describe_results(summary: ResultsSummary) -> list[str]:
     """Return a sentence for each layer and utility: which method came out best, by which metric, and how surely."""
     return [_describe_setting(summary, layer, utility) for layer, utility in summary.settings]
+
+
+def describe_metric(summary: ResultsSummary) -> str:
+    """Return what the metric measures by which `describe_results` compares methods; "" where none was measured."""
+    column = preferred_column(summary.columns)
+    if column is None:
+        return ""
+    metric = METRICS["adcc" if column.name == ADCC_OF_MEANS else column.name]
+    return f"{column.title} is {metric.summary}."
 
 
 def figure_text(value: float, column: Column) -> str:
@@ -74,9 +84,9 @@ def _describe_network(cells: Sequence[Cell], column: Column) -> str:
     names, value = _joined([cell.method for cell in best]), figure_text(best[0].mean, column)
     if len(defined) == 1:
         return f"only {names} was measured: its {column.title} is {value} over {images}."
-    sentence = f"by {column.title}, where {_better(column)}, {names} came out best of {len(defined)} methods: {value} over {images}"
     others = sorted((cell for cell in defined if cell not in best), key=lambda cell: cell.rank)
-    return f"{sentence}{_lead(best, others, column)}.{_warning(best)}"
+    came_out = f"{names} came out best of {len(defined)} methods: {value} over {images}"
+    return f"by {column.title}, where {_better(column)}, {came_out}{_lead(best, others, column)}.{_warning(best)}"
 
 
 def _lead(best: Sequence[Cell], others: Sequence[Cell], column: Column) -> str:

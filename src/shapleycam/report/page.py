@@ -9,9 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from shapleycam.html import template_environment
+from shapleycam.html import read_asset, template_environment
 from shapleycam.version import __version__
-from shapleycam.wording import number, percent
 
 _TEMPLATES = template_environment("shapleycam.report")
 
@@ -26,14 +25,18 @@ class Section:
 
 def render_page(template: str, **content: Any) -> bytes:
     """Return a page as the bytes of a file; what is in `content` is escaped."""
-    style, script = (Markup(_read(name)) for name in ("page.css", "page.js"))  # noqa: S704  # our own files
-    digest = b64encode(sha256(script.encode()).digest()).decode()
+    style, script = (Markup(read_asset(name)) for name in ("style.css", "tables.js"))  # noqa: S704  # our own files
     text = _TEMPLATES.get_template(template).render(
-        style=style, script=script, script_hash=digest, version=__version__, percent=percent, number=number, **content
+        style=style,
+        style_hash=_hash_of(style),
+        script=script,
+        script_hash=_hash_of(script),
+        version=__version__,
+        **content,
     )
     return text.encode(errors="xmlcharrefreplace")  # a file name may have characters that are not Unicode text
 
 
-def _read(name: str) -> str:
-    """Return the text of a file in this package's folder of templates."""
-    return _TEMPLATES.loader.get_source(_TEMPLATES, name)[0]  # type: ignore[union-attr]
+def _hash_of(text: str) -> str:
+    """Return the hash by which the page's security policy allows a style sheet or script."""
+    return b64encode(sha256(text.encode()).digest()).decode()

@@ -128,6 +128,7 @@ def render_photographs(pages: Sequence[Page], unread: Sequence[tuple[str, str]])
     sections = [Section(f"photograph-{number}", page.name) for number, page in enumerate(pages, start=1)]
     summary = pages[0].summary
     count = counted(len(pages), "photograph")
+    rows = [METHODS[method_map.method] for method_map in pages[0].maps]
     return render_page(
         "photographs.html",
         title=f"{count} explained: {summary.model}" if summary.model else f"{count} explained",
@@ -136,7 +137,7 @@ def render_photographs(pages: Sequence[Page], unread: Sequence[tuple[str, str]])
         summary=summary,
         outcome=describe_photographs([page.name for page in pages], [page.summary for page in pages]),
         heat=heatmap_bar(),
-        rows=[METHODS[method_map.method] for method_map in pages[0].maps],
+        methods=[(row.name, row.basis.name, row.spread_name, row.source) for row in rows],
         unread=unread,
     )
 

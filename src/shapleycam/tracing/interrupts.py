@@ -37,6 +37,9 @@ def restore_when_interrupted(function: Callable[_Arguments, _Result]) -> Callabl
             chain = _chain_of(error, handled)
             if all(isinstance(each, Exception) for each in chain):
                 raise
+            # Twice: what closes must not run inside a dispatch mode whose exit was interrupted, which ends the process
+            # with PyTorch before 2.15; and what closes puts back modes of its own, such as gradients.
+            before.restore()
             for each in chain:  # closes the generators of contexts in their frames now, and not some time later
                 clear_frames(each.__traceback__)
             before.restore()

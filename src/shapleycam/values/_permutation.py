@@ -8,8 +8,9 @@ error is a third to two thirds of that of pairs (bench/results/shapley.md).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 
 import torch
 from jaxtyping import Float, Int
@@ -87,8 +88,10 @@ def permutation(
     return sums.shares(game)
 
 
-def marginal_contributions(game: Game, seed: Seed = 0, samples: int = FEWEST) -> Iterator[Float[Tensor, "b samples n"]]:
-    """Yield the players' marginal contributions in further random orders, without end, for whoever watches them come.
+def marginal_contributions(
+    game: Game, seed: Seed = 0, samples: Iterable[int] = repeat(FEWEST)
+) -> Iterator[Float[Tensor, "b samples n"]]:
+    """Yield the players' marginal contributions in further random orders, for whoever watches them come.
 
     One sample is the mean over four orders. The mean over all samples so far estimates the values: see
     `shares_of_samples`. Whoever stops, and goes on with the same iterator later, loses nothing.
@@ -96,7 +99,7 @@ def marginal_contributions(game: Game, seed: Seed = 0, samples: int = FEWEST) ->
     Args:
         game: the images' games.
         seed: with the image's content, what the orders are drawn from.
-        samples: how many are drawn each time.
+        samples: how many are drawn each time; it has an end only if they have.
 
     Examples:
         >>> import torch
@@ -114,8 +117,8 @@ def marginal_contributions(game: Game, seed: Seed = 0, samples: int = FEWEST) ->
     """
     generators = [torch.Generator().manual_seed(image_seed) for image_seed in game.seeds(seed)]
     everyone = torch.arange(len(generators), device="cpu")
-    while True:
-        drawn = torch.stack([_samples(samples, game.n_players, generator) for generator in generators])
+    for count in samples:
+        drawn = torch.stack([_samples(count, game.n_players, generator) for generator in generators])
         yield _marginals(game, drawn, everyone)
 
 

@@ -22,6 +22,11 @@ class Access:
         public_hosts: other names under which visitors reach it; "*" for any name.
         trusted_proxies: addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed.
         accounts: who is let in; None for everybody.
+
+    Examples:
+        >>> from shapleycam.web import Access
+        >>> Access().is_local, Access("192.168.1.7", public_hosts=["page.example.org"]).is_local
+        (True, False)
     """
 
     host: str = "127.0.0.1"

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Generator, Hashable
 from contextlib import aclosing, closing
 
 from shapleycam.errors import ShapleyCamError
-from shapleycam.web.job import Check, Update, Work
+from shapleycam.web.job import Check, Content, Update, Work
 from shapleycam.web.jobs import Jobs
 from shapleycam.web.pictures import draw_picture
 from shapleycam.web.question import Question
@@ -51,13 +51,12 @@ class Answers:
         cached = self._pictures.peek(key)
         if cached is not None:
             return cached
-        failures: list[ShapleyCamError] = []
 
-        def work(check: Check) -> Generator[bytes, None, None]:
+        def work(check: Check) -> Generator[Content, None, None]:
             try:
                 content = draw_picture(kind, ResolvedQuestion(question, self._resources, check))
             except ShapleyCamError as error:
-                failures.append(error)
+                yield error
                 return
             self._pictures.put(key, content)
             yield content
@@ -66,14 +65,14 @@ class Answers:
         async with aclosing(self._jobs.follow(("picture", *key), work, is_short=True)) as updates:
             async for update in updates:
                 last = update
-        if failures:
-            raise failures[0]
+        if isinstance(last.content, ShapleyCamError):
+            raise last.content
         if not isinstance(last.content, bytes):
             raise ShapleyCamError("The picture could not be made; the server has logged why")
         return last.content
 
     def _work(self, view: View, key: tuple[str, Question]) -> Work:
-        def work(check: Check) -> Generator[str, None, None]:
+        def work(check: Check) -> Generator[Content, None, None]:
             html = ""
             try:
                 with closing(view.answer(ResolvedQuestion(key[1], self._resources, check), self._render)) as steps:  # type: ignore[type-var]

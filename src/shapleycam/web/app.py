@@ -155,7 +155,7 @@ class Page:
         status = error.status_code if isinstance(error, HTTPException) else 404
         path = request.url.path.strip("/")
         message = f"There is nothing at {path[:80]!r}; choose one of the tabs"
-        if "/" in path:  # where the page's relative addresses would lead nowhere
+        if "/" in request.url.path[1:]:  # where the page's relative addresses would lead nowhere
             return PlainTextResponse(f"{message}\n", status)
         return self.page("explain", Question(), "", status, fault=message)
 

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from shapleycam.web.access import Access
+from shapleycam.web.allocator import return_free_memory
 from shapleycam.web.app import Page, page_routes
 from shapleycam.web.body_limit import BodyLimit
 from shapleycam.web.job import QueueFullError, Update
@@ -57,7 +58,9 @@ def build_application(site: Site, access: Access) -> Application:
             task.cancel()
 
     handlers = {HTTPException: page.not_found, Exception: page.failed}
-    app: ASGIApp = Starlette(routes=[*routes, *page_routes(page)], lifespan=lifespan, exception_handlers=handlers)
+    starlette = Starlette(routes=[*routes, *page_routes(page)], lifespan=lifespan, exception_handlers=handlers)
+    starlette.router.redirect_slashes = False  # its addresses are absolute, and lead astray behind a proxy
+    app: ASGIApp = starlette
     limits = {"/photographs": page.uploads.most_bytes, "/login": _LOGIN_BYTES}
     app = BodyLimit(app, limits, lambda path, status: _refuse_body(page, path, status))
     if login is not None:
@@ -80,6 +83,7 @@ async def _clean_up(page: Page) -> None:
     while True:
         await asyncio.sleep(_SECONDS_TO_CLEAN)
         page.photographs.remove_old()
+        return_free_memory()
 
 
 async def _healthy(_: Request) -> Response:

@@ -85,22 +85,26 @@ def odds_in_words(first: float, second: float) -> tuple[bool, str]:
 def _odds(e: Explanation, against: int | None) -> tuple[bool, str] | None:
     """Return how the two classes compare; None without another class, and where several classes may hold at once."""
     probabilities = e.probabilities(0)
-    if against is None or probabilities is None or e.form == "sigmoid logits" or e.utility_name.startswith("sigmoid"):
+    if against is None or probabilities is None or _is_multi_label(e):
         return None
     return odds_in_words(float(probabilities[e.target[0]]), float(probabilities[against]))
+
+
+def _is_multi_label(e: Explanation) -> bool:
+    """Return whether several classes may hold at once, so that none is instead of another."""
+    return e.form == "sigmoid logits" or e.utility_name.startswith("sigmoid")
 
 
 def _certainty(e: Explanation) -> str | None:
     """Return how far ahead of the second class the predicted one is; None where another one is explained."""
     top = top_classes(e)
-    if len(top) < 2 or top[0].number != int(e.target[0]):
+    if len(top) < 2 or top[0].number != int(e.target[0]) or _is_multi_label(e):
         return None
     first, second = top[0].probability, top[1].probability
-    follower = f"{class_title(top[1].number, e.labels)} {{}} with {percent(second)}."
+    follower = f"{class_title(top[1].number, e.labels)} with {percent(second)}."
     if second > _CLOSE * first:
-        return f"The model itself is not sure: {follower.format('is close behind')}"
-    beginning = "The model is sure of it: " if first > _SURE else ""
-    return beginning + follower.format("follows")
+        return f"The model itself is not sure: close behind comes {follower}"
+    return f"The model is sure of it: next comes {follower}" if first > _SURE else f"Next comes {follower}"
 
 
 def _likely_classes(resolved: ResolvedQuestion, e: Explanation, against: int | None) -> list[LikelyClass]:

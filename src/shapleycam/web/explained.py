@@ -7,10 +7,14 @@ from math import isqrt
 
 import torch
 
-from shapleycam.cams.table import method_of
+from shapleycam.cams.bases import EXACT
+from shapleycam.cams.table import Method, method_of
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.web.resolved import DEFAULT_METHOD, ResolvedQuestion
+
+_EXACT_SIDE = 3
+"""Regions down and across for exact values, 512 coalitions: unlike sampling they cannot be stopped half-way."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,19 @@ def explained(resolved: ResolvedQuestion) -> Explained:
     return made
 
 
+def _longest_side(row: Method) -> int | None:
+    """Return how many regions down and across are the players at most; None for any number."""
+    if row.basis is EXACT:
+        return _EXACT_SIDE
+    return None if row.most_players is None else isqrt(row.most_players)
+
+
 @torch.no_grad()
 def _explain(resolved: ResolvedQuestion, method: str) -> Explained:
     traced_batch = resolved.trace(method, "shapleycam")  # the second for the curvature
     game = resolved.game(traced_batch)
-    most = method_of(method).most_players  # where more would take too long, regions are the players
-    regions = None if most is None else resolved.regions(game, isqrt(most))
+    side = _longest_side(method_of(method))
+    regions = None if side is None else resolved.regions(game, side)
     options = EstimatorOptions(players=regions, progress=resolved.progress)
     explanations = traced_batch.compare([method], resolved.target, resolved.utility, options, curvature=True)
     return Explained(explanations[method], float(game.grand[0]), regions, resolved.against)

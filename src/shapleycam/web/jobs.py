@@ -11,7 +11,7 @@ from itertools import count
 from threading import Condition, Thread
 from time import monotonic
 
-from shapleycam.web.job import Cancelled, Job, QueueFullError, Update, Work
+from shapleycam.web.job import Cancelled, Content, Job, QueueFullError, Update, Work
 
 _LOG = logging.getLogger(__name__)
 _TURN, _PAUSE = 1.0, 2.0
@@ -162,7 +162,7 @@ class Jobs:
             job.notify()
             self._changed.notify_all()
 
-    def _show(self, job: Job, content: str | bytes) -> None:
+    def _show(self, job: Job, content: Content) -> None:
         with self._changed:
             job.content = content
             job.notify()

@@ -19,6 +19,8 @@ from shapleycam.wording import percent, signed
 MapKind = Literal["heatmap", "values"]
 
 _TITLES: dict[MapKind, str] = {"heatmap": "heatmap", "values": "signed map"}
+_SMALL = 0.25
+"""Of a photograph: a smaller crop is shown by itself at first, as of a panorama."""
 _MOST_INLINE = 1024
 """Places whose values an answer carries itself; of more they are an address."""
 
@@ -37,6 +39,13 @@ class MapStage:
     shade: str
     grid: str
     unit: str
+
+    @property
+    def view_box(self) -> tuple[float, ...]:
+        """Return the part that is shown at first: all, or the crop where it would be too small to be read."""
+        _, _, width, height = self.box
+        is_small = width * height < _SMALL * self.width * self.height
+        return self.box if is_small else (0, 0, self.width, self.height)
 
 
 def map_stage(resolved: ResolvedQuestion, e: Explanation, kind: MapKind) -> MapStage:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain, repeat
 from threading import Lock
 
 import torch
@@ -25,14 +26,15 @@ from shapleycam.web.resolved import ResolvedQuestion
 
 _SIDE = 8
 """Cells a side at most: in larger grids regions are the players, so that each step is short."""
-_SAMPLES = 8
-"""Of four orders each, drawn between two looks at whether somebody still waits."""
+_FIRST, _THEN = (1, 1, 2, 4), 8
+"""Samples of four orders each that are drawn between two looks at whether somebody still waits; few at first, so that
+there is something to be seen."""
 ORDERS = (8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
 """After so many random orders Fidelity shows a state; the last number ends the sampling in any case."""
 ORDERS_OF_A_SAMPLE = 4
 _SEED = 1
 """Another one than that of sampledshapley, which would else be measured against its own samples."""
-_METHODS = tuple(name for name, method in METHODS.items() if method.spread is not None)
+METHODS_MEASURED = tuple(name for name, method in METHODS.items() if method.spread is not None)
 """The methods that are measured: all that estimate from derivatives."""
 
 
@@ -108,7 +110,7 @@ class PlayedGame:
     def measure(self) -> Measured:
         """Return the values of all methods that estimate from derivatives."""
         with torch.no_grad():
-            values, _, missing = values_of_players(self.game, _METHODS, EstimatorOptions())
+            values, _, missing = values_of_players(self.game, METHODS_MEASURED, EstimatorOptions())
         return Measured(values, missing)
 
 
@@ -121,12 +123,16 @@ class _Drawn:
 
     def first(self, count: int, check: Callable[[], None]) -> Float[Tensor, "1 count n"]:
         """Return the first `count` samples; `check` is called between the steps, while no lock is held."""
-        while len(self._blocks) * _SAMPLES < count:
+        while self._count < count:
             check()
             with self._lock, torch.no_grad():
-                if len(self._blocks) * _SAMPLES < count:
+                if self._count < count:
                     self._blocks.append(next(self._more))
-        return torch.cat(self._blocks[: -(-count // _SAMPLES)], 1)[:, :count]
+        return torch.cat(self._blocks, 1)[:, :count]
+
+    @property
+    def _count(self) -> int:
+        return sum(block.shape[1] for block in self._blocks)
 
 
 def played_game(resolved: ResolvedQuestion) -> PlayedGame:
@@ -155,5 +161,5 @@ def _make(resolved: ResolvedQuestion) -> PlayedGame:
     probability = None
     if image.probabilities(0) is not None:
         probability = traced_batch.game(game.target, UTILITIES[name], regions)
-    more = marginal_contributions(game, _SEED, _SAMPLES)
+    more = marginal_contributions(game, _SEED, chain(_FIRST, repeat(_THEN)))
     return PlayedGame(game, probability, image, rows, columns, regions is not None, _Drawn(more))

@@ -17,6 +17,7 @@ from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.game import Game
 from shapleycam.models.labels import class_index
 from shapleycam.utilities import Utility, contrast, resolve_utility
+from shapleycam.web.classes import class_choice
 from shapleycam.web.model_cache import LoadedModel, ModelCache
 from shapleycam.web.photograph_store import PhotographStore
 from shapleycam.web.photographs import Photograph
@@ -29,8 +30,8 @@ DEFAULT_UTILITY, DEFAULT_CONTRAST = "rest", "logit"
 """Of two classes it is the difference of their logits: the log-odds between them."""
 _LONGEST_SIDE = 1280
 """Pixels of a photograph that pictures are drawn on."""
-_CACHED, _CACHED_MEGABYTES = 48, 256
-"""Explanations and other results that are kept, whatever they are of: some 2 MB each."""
+_CACHED, _CACHED_MEGABYTES = 24, 64
+"""Explanations and other results that are kept, whatever they are of: some 1.5 MB of a usual photograph."""
 _GAMES = 6
 """Games that are kept, each with what its forward pass recorded."""
 ABOUT_A_PHOTOGRAPH = ("photo", "model", "layer", "target", "against", "utility")
@@ -110,7 +111,7 @@ class ResolvedQuestion:
         """What is explained of it."""
         if self.against is None:
             return resolve_utility(self.question.utility or DEFAULT_UTILITY)
-        return contrast(self.against, self.question.utility or DEFAULT_CONTRAST)
+        return contrast(class_choice(self.against, self.explainer.labels), self.question.utility or DEFAULT_CONTRAST)
 
     def trace(self, *methods: str) -> TracedBatch:
         """Return one forward pass, after which methods can be asked for and games played."""

@@ -15,7 +15,7 @@ from shapleycam.printable import printable_name
 from shapleycam.report.disagreement import DisagreementSection, disagreement_section
 from shapleycam.report.figures import ReportFigure, figures
 from shapleycam.report.map_reproducer import MapReproducer
-from shapleycam.report.outcome import describe_results
+from shapleycam.report.outcome import describe_metric, describe_results
 from shapleycam.report.pictures import Picture
 from shapleycam.report.protocol_in_words import measured_metrics
 from shapleycam.web.resolved import ResolvedQuestion
@@ -55,6 +55,7 @@ class RunResults:
     methods: tuple[str, ...]
     metrics: tuple[Metric, ...]
     outcome: tuple[str, ...]
+    measure: str
     settings: tuple[SettingResults, ...]
 
     @property
@@ -117,5 +118,6 @@ def _read(store: Store, metric: str | None, state: int, resolved: ResolvedQuesti
         methods=tuple(protocol["methods"]),
         metrics=tuple(measured_metrics([store])),
         outcome=tuple(describe_results(summary)),
+        measure=describe_metric(summary),
         settings=tuple(settings),
     )

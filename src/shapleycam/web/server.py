@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -10,12 +11,16 @@ import sys
 import warnings
 import webbrowser
 from collections.abc import Callable
+from typing import Any
 
 from shapleycam.errors import OptionError, ShapleyCamWarning
 from shapleycam.web.access import Access
+from shapleycam.web.allocator import share_arenas
 from shapleycam.web.site import Site
+from shapleycam.wording import first_line
 
 try:
+    import python_multipart  # noqa: F401 - starlette imports it when the first form arrives
     import uvicorn
 
     from shapleycam.web.application import Application, build_application
@@ -39,8 +44,14 @@ def serve(site: Site, access: Access, *, browser: bool, listener: Callable[[str]
 
     Raises:
         OptionError: the port is taken, or the host is not one of this machine.
+
+    Examples:
+        >>> from shapleycam.web import Access, Site, serve
+        >>> serve(Site(), Access(port=7860), browser=True, listener=print)  # doctest: +SKIP
+        http://127.0.0.1:7860
     """
     warnings.simplefilter("ignore", ShapleyCamWarning)  # the page says these things itself
+    share_arenas()
     bound = _listen(access.host, access.port)
     application, port = build_application(site, access), bound.getsockname()[1]
     config = uvicorn.Config(
@@ -94,23 +105,31 @@ def _end_at_once(exit_code: int) -> None:
 
 def _listen(host: str, port: int | None) -> socket.socket:
     """Return a socket that listens at a port; without one, at the first free port."""
-    ports = range(_FIRST_PORT, _FIRST_PORT + _PORTS) if port is None else [port]
-    error = OSError("no free port")
-    for number in ports:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        family, *_, place = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        for number in range(_FIRST_PORT, _FIRST_PORT + _PORTS) if port is None else [port]:
+            try:
+                return _bind(family, (place[0], number, *place[2:]))
+            except OSError as error:
+                if port is not None or error.errno != errno.EADDRINUSE:
+                    raise
+    except OSError as error:
+        raise OptionError(f"no server at {host} ({first_line(error)}); choose another --port or --host") from None
+    last = _FIRST_PORT + _PORTS - 1
+    raise OptionError(f"no server at {host} (ports {_FIRST_PORT} to {last} are taken); choose another --port")
+
+
+def _bind(family: int, place: tuple[Any, ...]) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
         if sys.platform != "win32":  # where it would let two servers share a port
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind((host, number))
-            bound.listen(_BACKLOG)
-        except OSError as failure:
-            bound.close()
-            error = failure
-        else:
-            return bound
-    reason = " ".join(str(error).split())
-    raise OptionError(f"no server at {host} ({reason}); choose another --port or --host")
+        bound.bind(place)
+        bound.listen(_BACKLOG)
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 def _address(host: str, port: int) -> str:

@@ -25,6 +25,11 @@ class Site:
         threads: answers that are worked on at once.
         most_waiting: answers that may wait.
         has_login: whether visitors have logged in, and may log out.
+
+    Examples:
+        >>> from shapleycam.web import Site
+        >>> Site(models=["efficientnet_lite0", "resnet50"], keep_hours=0.5).models[0]
+        'efficientnet_lite0'
     """
 
     models: Sequence[str] = ("efficientnet_lite0",)

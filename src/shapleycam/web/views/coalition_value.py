@@ -89,12 +89,12 @@ class CoalitionValue:
 
     def details(self) -> Iterator[tuple[str, str, str | None]]:
         """Yield names, figures, and the term that explains each."""
-        yield "places in", f"{self.inside} of {self.places}", "coalition"
+        yield "Places in", f"{self.inside} of {self.places}", "coalition"
         if self.probability is not None:
-            yield "probability of the class", percent(self.probability, 2), None
+            yield "Probability of the class", percent(self.probability, 2), None
         yield "v(S), what they are worth", f"{self.value:.4f} of {self.unit}", "v(S)"
         error = "" if self.stderr == 0 else f" ± {max(self.stderr, 0.0001):.4f}"
-        yield "predicted by their Shapley values", f"{self.predicted:.4f}{error}", "Shapley value"
+        yield "Predicted by their Shapley values", f"{self.predicted:.4f}{error}", "Shapley value"
         yield "v(S) less the prediction", f"{self.difference:+.4f}", "interaction"
         yield "v(N), what all are worth", f"{self.grand:.4f}", "v(N)"
 

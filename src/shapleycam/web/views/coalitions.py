@@ -18,6 +18,7 @@ def _answer(resolved: ResolvedQuestion, render: Render) -> Iterator[str]:
         "coalitions.html",
         name=played.image.sources[0].name,
         size=tuple(played.image.heatmap.shape[1:]),
+        target=int(played.image.target[0]),
         rows=rows,
         columns=columns,
         absent=set(absent),

@@ -16,11 +16,11 @@ from shapleycam.values.distance import efficiency_gap, rank_correlation, relativ
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.web.addresses import picture_address
 from shapleycam.web.map_stage import MapStage, grid_of_values, unit_of
-from shapleycam.web.played_game import ORDERS, PlayedGame, played_game
+from shapleycam.web.played_game import METHODS_MEASURED, ORDERS, PlayedGame, played_game
 from shapleycam.web.resolved import DEFAULT_METHOD, ResolvedQuestion
 from shapleycam.web.views.error_curve import error_curve
 from shapleycam.web.views.view import ABOUT_A_PHOTOGRAPH, Render, View
-from shapleycam.wording import number, percent, signed
+from shapleycam.wording import counted, number, percent, signed
 
 DEFAULT_ERROR = "0.5"
 """To so many percent of the values the standard error is brought, where the address does not say."""
@@ -31,7 +31,7 @@ _FINE = 0.01
 _SMALLEST, _LARGEST = 0.01, 100.0
 _ENOUGH = 32
 """Orders from which on a standard error can be believed: it is estimated too."""
-_MARKS = (8, 32, 128, 512, 2048)
+_MARKS = (8, 32, 128, 512)
 """Numbers of orders at the curve's scale, which ends at the last of `ORDERS`."""
 
 
@@ -43,6 +43,11 @@ class Score:
     error: float | None
     rank: float | None
     gap: float | None
+
+    @property
+    def absent(self) -> str:
+        """Return why a figure of size is not there."""
+        return "undefined" if METHODS[self.method].in_units else "no units"
 
 
 def tolerance_of(text: str) -> float:
@@ -86,7 +91,9 @@ def _answer(resolved: ResolvedQuestion, render: Render) -> Iterator[str]:
     tolerance = tolerance_of(resolved.question.error)
     chosen = resolved.question.method or DEFAULT_METHOD
     played = played_game(resolved)
+    yield render("progress.html", text=f"{counted(len(METHODS_MEASURED), 'method')} are computed …")
     measured = resolved.cached("measured methods", played.measure)
+    yield render("progress.html", text="The first random orders are drawn …")
     steps: list[tuple[int, float]] = []
     for orders in ORDERS:
         shares = played.shares(orders, resolved.check)
@@ -138,19 +145,19 @@ def _map(resolved: ResolvedQuestion, played: PlayedGame, shares: ShapleyValues, 
 def _details(played: PlayedGame, shares: ShapleyValues) -> Iterator[tuple[str, str, str | None]]:
     """Yield what was shared out, and among whom."""
     game, unit = played.game, unit_of(played.image)
-    yield "to share out", f"{number(float(game.grand[0]))} of {unit}", "v(N)"
+    yield "To share out", f"{number(float(game.grand[0]))} of {unit}", "v(N)"
     if played.are_regions:
         rows, columns = game.layout.grid
         yield (
-            "places",
+            "Places",
             f"{played.rows} x {played.columns} regions, since the layer has {rows} x {columns} cells, too many to play",
             "player",
         )
     else:
-        yield "places", f"{played.rows} x {played.columns}, the layer's cells", "player"
+        yield "Places", f"{played.rows} x {played.columns}, the layer's cells", "player"
     prefix = game.players.prefix(shares.values)
     if prefix is not None:
-        yield "prefix tokens", f"{signed(float(prefix[0]))} of that, without a place in the image", "prefix tokens"
+        yield "Prefix tokens", f"{signed(float(prefix[0]))} of that, without a place in the image", "prefix tokens"
 
 
 def sentence_of(played: PlayedGame, step: tuple[int, float], tolerance: float, *, is_done: bool) -> str:

@@ -25,7 +25,9 @@ def _answer(resolved: ResolvedQuestion, render: Render) -> Iterator[str]:
         results=results,
         summary=_summary(results),
         source=_sources(resolved, results),
-        metric_rows=[(metric.name, metric.title, metric.better, metric.source) for metric in results.metrics],
+        metric_rows=[
+            (metric.name, metric.title, metric.summary, metric.better, metric.source) for metric in results.metrics
+        ],
         by_metric={metric: view_address(resolved, "results", metric=metric.name) for metric in results.metrics},
     )
 

@@ -26,6 +26,11 @@ class View:
         controls: the template of controls that only this view has, which the panel's form includes; "" for none.
         lasts: whether the same question always has the same answer, which then is cached.
         is_tab: whether it is a tab; else a part of another view's answer, which the page asks for by itself.
+
+    Examples:
+        >>> from shapleycam.web.views import VIEWS
+        >>> VIEWS["explain"].title
+        'Explain'
     """
 
     name: str
