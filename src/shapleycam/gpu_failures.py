@@ -38,7 +38,7 @@ def describe_device_failure(error: BaseException) -> str | None:
         >>> describe_device_failure(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ..."))
         "the memory is full (CUDA out of memory); use a smaller batch_size= or memory=, or device='cpu'"
     """
-    reason = first_line(error).partition(". ")[0]
+    reason = first_line(error).partition(". ")[0].rstrip(".")
     if is_out_of_memory(error):
         return f"the memory is full ({reason}); use a smaller batch_size= or memory=, or device='cpu'"
     if isinstance(error, RuntimeError) and _FAILED.search(str(error)):

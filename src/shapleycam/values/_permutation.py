@@ -116,7 +116,7 @@ def marginal_contributions(
         (torch.Size([1, 8, 4]), torch.Size([1, 4]), tensor([16]))
     """
     generators = [torch.Generator().manual_seed(image_seed) for image_seed in game.seeds(seed)]
-    everyone = torch.arange(len(generators))
+    everyone = torch.arange(len(generators), device="cpu")
     for count in samples:
         drawn = torch.stack([_samples(count, game.n_players, generator) for generator in generators])
         yield _marginals(game, drawn, everyone)
@@ -125,7 +125,7 @@ def marginal_contributions(
 def shares_of_samples(game: Game, samples: Float[Tensor, "b samples n"]) -> ShapleyValues:
     """Return the values and standard errors that samples of `marginal_contributions` amount to."""
     sums = _Sums.none(game)
-    sums.add(samples, torch.arange(len(samples)))
+    sums.add(samples, torch.arange(len(samples), device="cpu"))
     return sums.shares(game)
 
 
