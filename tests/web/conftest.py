@@ -20,6 +20,7 @@ from shapleycam.experiments import Protocol, evaluate
 
 collect_ignore_glob = [] if find_spec("starlette") else ["test_*.py"]  # without the extra `web` there is no page
 
+
 @pytest.fixture(scope="session")
 def evaluated(tmp_path_factory: pytest.TempPathFactory, photographs: list[Path]) -> Path:
     """An evaluation of four photographs."""
