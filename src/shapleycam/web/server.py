@@ -13,6 +13,8 @@ import webbrowser
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 from shapleycam.errors import OptionError, ShapleyCamWarning
 from shapleycam.web.access import Access
 from shapleycam.web.allocator import share_arenas
@@ -52,6 +54,8 @@ def serve(site: Site, access: Access, *, browser: bool, listener: Callable[[str]
     """
     warnings.simplefilter("ignore", ShapleyCamWarning)  # the page says these things itself
     share_arenas()
+    # jobs share the cores: where each takes all of them, PyTorch's threads wait for each other in busy loops
+    torch.set_num_threads(max(1, torch.get_num_threads() // site.threads))
     bound = _listen(access.host, access.port)
     application, port = build_application(site, access), bound.getsockname()[1]
     config = uvicorn.Config(
