@@ -38,7 +38,7 @@ _HEADER_BYTES = 32_768
 """The longest address and headers together."""
 _SECONDS_TO_END = 1
 """For the connections, and again for the work, which ends at the next batch."""
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to be replaced where a browser is to go
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nosec B104  # where a browser is to go
 
 
 def serve(site: Site, access: Access, *, browser: bool, listener: Callable[[str], None]) -> None:

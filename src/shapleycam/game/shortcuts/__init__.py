@@ -33,7 +33,8 @@ class Shortcut(NamedTuple):
 
 
 def _make_windowed(trace: Trace, layout: Layout, structure: Structure) -> WindowedRunner:
-    assert structure.window is not None  # noqa: S101  # `is_allowed`
+    if structure.window is None:
+        raise ValueError("the head has no window; see `is_allowed`")
     return WindowedRunner(trace, layout, structure.window)
 
 
