@@ -148,7 +148,7 @@ def test_the_tolerance_of_a_path_is_positive(tolerance):
 
 def test_a_step_is_seen_by_no_number_of_nodes():
     message = (
-        r"64 nodes along the path leave the values' sum up to 100\.0% away from v\(N\) \(image 1 of the batch\), where "
+        r"64 nodes along the path leave the values' sum up to >99\.9% away from v\(N\) \(image 1 of the batch\), where "
         r"1\.0% was asked; sampledshapley has no such gap"
     )
     game = make_game(make_step_head(), images_of_totals(0.2, 1))
@@ -156,11 +156,11 @@ def test_a_step_is_seen_by_no_number_of_nodes():
     straight = make_game(
         network_of_sum(lambda total: torch.sigmoid(1e5 * (total - 0.8)) + total), images_of_totals(0.2, 1)
     )
-    with pytest.warns(EfficiencyGapWarning, match=message.replace(r"100\.0", r"50\.0")):
+    with pytest.warns(EfficiencyGapWarning, match=message.replace(r">99\.9", r"50\.0")):
         estimate = values.path(straight, nodes="auto")
     assert estimate.nodes.tolist() == [4, 64]
     assert estimate.evaluations.tolist() == [4, 124]
-    with pytest.warns(EfficiencyGapWarning, match=r"up to 100\.0% away"):
+    with pytest.warns(EfficiencyGapWarning, match=r"up to >99\.9% away"):
         estimate = values.path(game, nodes="auto")
     assert float(estimate.values.abs().max()) < 1e-6
     sampled = values.permutation(game, orders=8)

@@ -89,8 +89,13 @@
     else event.preventDefault();
   });
 
-  // Places are as wide as the cells of the layer that they consist of.
+  // Places are as wide as the cells of the layer that they consist of. Not by their own style: htmx would copy the
+  // attribute to the next state of an element with an id, which the page's policy forbids.
+  const widths = new CSSStyleSheet();
+  document.adoptedStyleSheets.push(widths);
   document.addEventListener("htmx:after:swap", () => {
-    for (const each of document.querySelectorAll("#board [data-cells]")) each.style.flexGrow = each.dataset.cells;
+    const places = [...document.querySelectorAll("#board [data-cells]")];
+    const sizes = new Set(places.map((each) => Number(each.dataset.cells)));
+    widths.replaceSync([...sizes].map((size) => `#board [data-cells="${size}"] { flex-grow: ${size}; }`).join(" "));
   });
 }
