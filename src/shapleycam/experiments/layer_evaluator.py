@@ -54,11 +54,13 @@ class LayerEvaluator:
             raise
         except (ImageError, ModelError, RuntimeError) as error:
             refuse_failed_gpu()
-            if not isinstance(error, (ImageError, ModelError)) and not is_out_of_memory(error):
+            is_full = is_out_of_memory(error)
+            if not isinstance(error, (ImageError, ModelError)) and not is_full:
                 raise
             if len(images) == 1:
                 return [self.error_row(images[0], describe_device_failure(error) or str(error))]
-        gc.collect()  # copies of a model that refer to themselves are in memory until then
+        if is_full:
+            gc.collect()  # copies of a model that refer to themselves are in memory until then
         # One image fails, or the memory is too small for all of them. Halving finds the one in log(batch) steps, and
         # leaves batches that are as large as the memory allows.
         half = len(images) // 2
