@@ -328,16 +328,21 @@ def ray_start():
 
 class TestClient:
     def test_ray_addresses(self, environment, many, whole, tmp_path):
-        """A head ends at once where another process takes one of its many ports: it is started anew then."""
-        for _ in range(3):
+        """A head ends, or its server of clients does not come up, where it is short of ports or time: then once more."""
+        for attempt in range(4):
             with ray_start() as client:
                 if client is None:
                     continue
                 engine = Ray(f"ray://127.0.0.1:{client}")
-                store = run_evaluation(many, tmp_path, settings=RunSettings(batch_size=8, engine=engine), limit=40)
+                settings = RunSettings(batch_size=8, engine=engine)
+                try:
+                    store = run_evaluation(many, tmp_path / str(attempt), settings=settings, limit=40)
+                except OptionError as error:
+                    assert "Starting Ray client server failed" in str(error) or "no answer" in str(error)  # noqa: PT017
+                    continue
                 assert store.rows().equals(whole.filter(pl.col("index") < 40))
                 return
-        pytest.fail("ray start ended three times")
+        pytest.fail("ray start gave no cluster in four attempts")
 
 
 def test_no_items_need_no_cluster():
