@@ -328,7 +328,7 @@ def ray_start():
 
 class TestClient:
     def test_ray_addresses(self, environment, many, whole, tmp_path):
-        """A head ends, or its server of clients does not come up, where it is short of ports or time: then once more."""
+        """A head ends, or its server of clients does not start, where ports or time are short: then once more."""
         for attempt in range(4):
             with ray_start() as client:
                 if client is None:
