@@ -216,7 +216,7 @@ def slow_senders(report: Report, _: argparse.Namespace) -> None:
         def send() -> None:
             began = time.perf_counter()
             with _connection(server) as connection:
-                connection.sendall(_head("/photographs", "Content-Length: 100000"))
+                connection.sendall(_head("/photographs", "Content-Length: 100000") + FILE_BEGINS)
                 while time.perf_counter() - began < 120:
                     try:
                         connection.sendall(b"x")
