@@ -68,10 +68,10 @@ def test_logging_out_ends_it_also_for_a_copy_of_the_cookie(client):
 
 
 @pytest.mark.parametrize(
-    "wanted", ["https://evil.example/", "//evil.example", "/explain", "login", "explain\r\nX: y", ""]
+    "destination", ["https://evil.example/", "//evil.example", "/explain", "login", "explain\r\nX: y", ""]
 )
-def test_nobody_is_led_elsewhere(wanted, client):
-    location = log_in(client, next=wanted).headers["Location"]
+def test_nobody_is_led_elsewhere(destination, client):
+    location = log_in(client, next=destination).headers["Location"]
     assert location == "explain"
 
 

@@ -48,18 +48,18 @@ class Login:
     async def submit(self, request: Request) -> Response:
         """Log in, and lead to where the visitor wanted to go."""
         async with request.form(max_files=0, max_fields=8, max_part_size=4096) as form:
-            user, password, wanted = (_text(form, name) for name in ("user", "password", "next"))
+            user, password, destination = (_text(form, name) for name in ("user", "password", "next"))
         client = address_of(request)
         wait = self._attempts.wait_of(client)
         if wait or self._turns.statistics().tasks_waiting >= _MOST_AT_ONCE:
             message = f"Too many attempts; try again in {max(1, wait)} s"
-            return self._page(wanted, message, 429, {"Retry-After": str(max(1, wait))})
+            return self._page(destination, message, 429, {"Retry-After": str(max(1, wait))})
         self._attempts.count(client)
         if not await to_thread.run_sync(self._accounts.accept, user, password, limiter=self._turns):
             await asyncio.sleep(_DELAY)
-            return self._page(wanted, "User and password do not belong together; try again", 401)
+            return self._page(destination, "User and password do not belong together; try again", 401)
         self._attempts.forgive(client)
-        response = RedirectResponse(_own_address(wanted), 303)
+        response = RedirectResponse(_own_address(destination), 303)
         is_secure = "https" in {request.url.scheme, urlsplit(request.headers.get("origin", "")).scheme}
         response.set_cookie(  # without a path: that of the page, wherever a proxy has put it
             _COOKIE, self._sessions.begin(), HOURS * 3600, path=None, secure=is_secure, httponly=True, samesite="lax"
@@ -81,11 +81,11 @@ class Login:
         if path == "/picture":
             return PlainTextResponse("This needs a login; reload the page\n", 401)
         query = f"?{connection.url.query}" if connection.url.query else ""
-        wanted = f"{path.removeprefix('/')}{query}" if path != "/" else ""
-        return RedirectResponse(f"login?{urlencode({'next': wanted})}" if wanted else "login", 303)
+        destination = f"{path.removeprefix('/')}{query}" if path != "/" else ""
+        return RedirectResponse(f"login?{urlencode({'next': destination})}" if destination else "login", 303)
 
-    def _page(self, wanted: str, message: str, status: int, headers: dict[str, str] | None = None) -> Response:
-        html = self._render("login.html", wanted=wanted, message=message)
+    def _page(self, destination: str, message: str, status: int, headers: dict[str, str] | None = None) -> Response:
+        html = self._render("login.html", destination=destination, message=message)
         return HTMLResponse(html, status, {"Cache-Control": "no-store", **(headers or {})})
 
     @staticmethod
@@ -109,10 +109,10 @@ class LoginCheck:
         await self._app(scope, receive, send)
 
 
-def _own_address(wanted: str) -> str:
+def _own_address(destination: str) -> str:
     """Return an address of a tab; that of the first one for whatever is no tab's, so that nobody is led elsewhere."""
-    view, _, _ = wanted.partition("?")
-    return wanted if view in VIEWS else "explain"
+    view, _, _ = destination.partition("?")
+    return destination if view in VIEWS else "explain"
 
 
 def _text(form: FormData, name: str) -> str:

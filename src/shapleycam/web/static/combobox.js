@@ -67,11 +67,11 @@
       let all;
       try { all = await this.options(); } catch (error) { this.say(`${error.message}; type a number or a name`); return; }
       if (this.typed !== typed || document.activeElement !== this.input) return;
-      const wanted = fold(typed);
-      const ranked = all.map((option) => [wanted ? rank(option, wanted) : 0, option]).filter(([place]) => place !== undefined);
+      const folded = fold(typed);
+      const ranked = all.map((option) => [folded ? rank(option, folded) : 0, option]).filter(([place]) => place !== undefined);
       ranked.sort(([a], [b]) => a - b);
       const shown = ranked.map(([, option]) => option);
-      this.show(wanted ? shown : this.likely(all).concat(shown), ranked.length && ranked[0][0] === 0 && wanted);
+      this.show(folded ? shown : this.likely(all).concat(shown), ranked.length && ranked[0][0] === 0 && folded);
     }
 
     // The classes that the answer lists, before all others.
