@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -93,8 +94,20 @@ def plain_server() -> Iterator[Served]:
 
 
 @pytest.fixture
-def visit(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visitor]]:
-    """Open a window; at the end nothing that must never happen has happened in any of them."""
+def start_server() -> Iterator[Callable[..., Served]]:
+    """Start servers of a test's own, which run until its windows are closed: what these still load is no fault."""
+    with ExitStack() as servers:
+        yield lambda *options, **more: servers.enter_context(WebServer(*options, **more))
+
+
+@pytest.fixture
+def visit(
+    chromium: Any, start_server: Callable[..., Served], request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Visitor]]:
+    """Open a window; at the end nothing that must never happen has happened in any of them.
+
+    `start_server` is named so that it ends after the windows.
+    """
     visitors: list[Visitor] = []
     contexts = []
 

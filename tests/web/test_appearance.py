@@ -6,7 +6,6 @@ import pytest
 
 from helpers.accessibility import accessibility_violations
 from helpers.web_library import COLOURS
-from helpers.web_server import WebServer
 
 TABS = ("explain", "compare", "fidelity", "coalitions", "results")
 WIDTHS = (390, 900, 1280, 1920)
@@ -34,26 +33,26 @@ def test_accessible_in_light_and_dark_and_no_wider_than_the_window(tab, visit):
     assert accessibility_violations(visitor.page) == []
 
 
-def test_the_login_page_is_accessible(visit):
-    with WebServer("--models", COLOURS, environment={"SHAPLEYCAM_AUTH": "team:secret"}) as server:
-        visitor = visit(address=server.address)
-        visitor.page.goto(server.address)
-        for scheme in ("light", "dark"):
-            visitor.page.emulate_media(color_scheme=scheme)
-            assert accessibility_violations(visitor.page) == []
-        visitor.page.set_viewport_size({"width": 390, "height": 844})
-        assert visitor.page.evaluate(SIDE_SCROLL) <= 0
-        visitor.page.get_by_label("User").fill("team")
-        visitor.page.get_by_label("Password").fill("wrong")
-        visitor.allowed.append("40[13]")  # which the browser writes on its console
-        visitor.page.get_by_role("button", name="Log in").click()
-        visitor.page.get_by_role("alert").wait_for()
+def test_the_login_page_is_accessible(visit, start_server):
+    server = start_server("--models", COLOURS, environment={"SHAPLEYCAM_AUTH": "team:secret"})
+    visitor = visit(address=server.address)
+    visitor.page.goto(server.address)
+    for scheme in ("light", "dark"):
+        visitor.page.emulate_media(color_scheme=scheme)
         assert accessibility_violations(visitor.page) == []
-        visitor.page.get_by_label("User").fill("team")
-        visitor.page.get_by_label("Password").fill("secret")
-        visitor.page.get_by_role("button", name="Log in").click()
-        visitor.answer()
-        visitor.page.wait_for_load_state("networkidle")
+    visitor.page.set_viewport_size({"width": 390, "height": 844})
+    assert visitor.page.evaluate(SIDE_SCROLL) <= 0
+    visitor.page.get_by_label("User").fill("team")
+    visitor.page.get_by_label("Password").fill("wrong")
+    visitor.allowed.append("40[13]")  # which the browser writes on its console
+    visitor.page.get_by_role("button", name="Log in").click()
+    visitor.page.get_by_role("alert").wait_for()
+    assert accessibility_violations(visitor.page) == []
+    visitor.page.get_by_label("User").fill("team")
+    visitor.page.get_by_label("Password").fill("secret")
+    visitor.page.get_by_role("button", name="Log in").click()
+    visitor.answer()
+    visitor.page.wait_for_load_state("networkidle")
 
 
 @pytest.mark.parametrize("tab", TABS)

@@ -5,30 +5,30 @@ from __future__ import annotations
 import pytest
 
 from helpers.web_library import COLOURS, expect_explained
-from helpers.web_server import WebServer
 
 
-def test_a_server_that_ends_and_one_that_follows(visit, colours, photographs):
+def test_a_server_that_ends_and_one_that_follows(visit, start_server, colours, photographs):
     """Of two windows one waits for an answer, the other is about a photograph that the next server never saw."""
-    with WebServer("--models", COLOURS) as first:
-        waiting, reading = visit(address=first.address), visit(address=first.address)
-        reading.open("explain", model=COLOURS)
-        reading.upload(photographs[0])
-        reading.answer()
-        waiting.page.goto(f"{first.address}/fidelity?layer=stem&error=0.01")
-        waiting.page.locator("#answer [data-state=going]").wait_for()
-        waiting.allowed += ["ERR_", "htmx:sse:error"]  # which the browser writes on its console
-        first.process.kill()
-        waiting.page.locator("#answer").get_by_role("alert").wait_for()
+    first = start_server("--models", COLOURS)
+    waiting, reading = visit(address=first.address), visit(address=first.address)
+    reading.open("explain", model=COLOURS)
+    reading.upload(photographs[0])
+    reading.answer()
+    reading.page.wait_for_load_state("networkidle")  # its pictures are there
+    waiting.page.goto(f"{first.address}/fidelity?layer=stem&error=0.01")
+    waiting.page.locator("#answer [data-state=going]").wait_for()
+    waiting.allowed += ["ERR_", "htmx:sse:error"]  # which the browser writes on its console
+    first.process.kill()
+    waiting.page.locator("#answer").get_by_role("alert").wait_for()
     reading.allowed += ["410"]
-    with WebServer("--models", COLOURS, port=int(first.address.rpartition(":")[2])):
-        waiting.page.locator("#answer").get_by_role("link").first.click()
-        waiting.page.locator("#answer [data-question]").wait_for()
-        reading.pick("class", "redder")
-        answer = reading.change(target="redder")
-        assert "photograph" in answer.get_by_role("alert").inner_text()
-        reading.upload(photographs[0])
-        expect_explained(reading.answer(), colours.explain(photographs[0]))
+    start_server("--models", COLOURS, port=int(first.address.rpartition(":")[2]))
+    waiting.page.locator("#answer").get_by_role("link").first.click()
+    waiting.page.locator("#answer [data-question]").wait_for()
+    reading.pick("class", "redder")
+    answer = reading.change(target="redder")
+    assert "photograph" in answer.get_by_role("alert").inner_text()
+    reading.upload(photographs[0])
+    expect_explained(reading.answer(), colours.explain(photographs[0]))
 
 
 @pytest.mark.parametrize("tab", ["explain", "compare", "fidelity", "coalitions"])

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Generator, Hashable
 from contextlib import aclosing, closing
 
 from shapleycam.errors import ShapleyCamError
-from shapleycam.web.job import Check, Content, Update, Work
+from shapleycam.web.job import Check, Content, QueueFullError, Update, Work
 from shapleycam.web.jobs import Jobs
 from shapleycam.web.pictures import draw_picture
 from shapleycam.web.question import Question
@@ -46,6 +46,7 @@ class Answers:
 
         Raises:
             ShapleyCamError: it cannot be made.
+            QueueFullError: too many are waiting, or the server is stopping.
         """
         key = (kind, question)
         cached = self._pictures.peek(key)
@@ -67,6 +68,8 @@ class Answers:
                 last = update
         if isinstance(last.content, ShapleyCamError):
             raise last.content
+        if last.content is None and self._jobs.is_closed:
+            raise QueueFullError
         if not isinstance(last.content, bytes):
             raise ShapleyCamError("The picture could not be made; the server has logged why")
         return last.content

@@ -88,6 +88,11 @@ class Jobs:
             self._jobs.clear()
             self._changed.notify_all()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether no more work is taken or finished."""
+        return self._is_closed
+
     def close(self, seconds: float) -> bool:
         """Stop, and return whether all threads ended in so many seconds: work ends only where it calls `check`."""
         self.stop()
