@@ -84,8 +84,9 @@ def test_shows_the_photographs_on_which_methods_differ_most(known):
 
 
 def test_maps_made_again_are_those_that_were_measured(known):
+    reproducer = map_reproducer(known)
     for row in known.rows().filter(pl.col("index") < 2).iter_rows(named=True):
-        maps = map_reproducer(known).maps(zoo.DEFAULT, "before-pool", "rest", row["index"], row["target"])
+        maps = reproducer.maps(zoo.DEFAULT, "before-pool", "rest", row["index"], row["target"])
         assert float(maps[row["method"]].heatmap.mean()) == pytest.approx(row["complexity"], abs=1e-5)
 
 
