@@ -155,7 +155,8 @@ def test_code_that_only_the_run_names_does_not_run(known, tmp_path, monkeypatch)
 
 
 def test_the_protocols_preprocessing_is_used_again(shots, tmp_path):
-    store = run_evaluation(shots, tmp_path / "run", zoo.DEFAULT, replace(Protocol.paper(), methods=("gradcam",)))
+    protocol = replace(Protocol.paper(), methods=("gradcam",), metrics=("complexity",))
+    store = run_evaluation(shots, tmp_path / "run", zoo.DEFAULT, protocol)
     actual = map_reproducer(store).maps(zoo.DEFAULT, "last-conv", "rest", 0, 1)["gradcam"]
     assert actual.preprocess == Protocol.paper().preprocess
     assert actual.layer == store.manifest["models"][zoo.DEFAULT]["layers"]["last-conv"]
