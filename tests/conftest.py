@@ -46,6 +46,8 @@ GROUPS = {
     "docs_site/": "documentation",
 }
 """Beginnings of files whose tests stay on one worker: Ray's clusters, the page's server with Chromium, the site."""
+TRIED_TWICE = {"processes", "browser"}
+"""Groups whose tests run once more where they fail: docs/decisions.md, "Tests of other programs are tried twice"."""
 SINGLE = ("test_survey.py", "test_real_models.py")
 """Files whose tests are long and share no fixture, so that any worker may take any of them."""
 FIRST = (
@@ -129,6 +131,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     items.sort(key=place)
     for item in items:
+        if group_of(item.nodeid) in TRIED_TWICE:
+            item.add_marker(pytest.mark.flaky(reruns=1))
         if item.nodeid.removeprefix("tests/").startswith(SLOW):
             item.add_marker("slow")
 
