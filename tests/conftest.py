@@ -167,13 +167,12 @@ def explainer() -> shapleycam.Explainer:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """A browser, for as long as a module: its loop must not run beside a notebook's."""
-    from playwright.sync_api import sync_playwright
-
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the extra dev")
     from helpers.chromium import chromium_path, launch
 
     if chromium_path() is None and "CI" not in os.environ:
         pytest.skip("no Chromium on this machine (apt-get install chromium)")
-    with sync_playwright() as playwright:
+    with sync_api.sync_playwright() as playwright:
         browser = launch(playwright.chromium)
         yield browser
         browser.close()

@@ -26,7 +26,7 @@ from shapleycam.web.connections import TimedProtocol
 WARM_UP, VISITORS = 24, 20
 """After the warm-up the caches of a bounded number of entries are full."""
 MEGABYTES_A_VISITOR = 2.0
-"""What stays, the file and the pictures, has some 60 kB; what must not stay, the decoded pixels and the maps, 3 MB. Between
+"""What stays, the file and the pictures, has some 60 kB; what must not stay, the decoded pixels and maps, 3 MB. Between
 them is what the allocator still takes while its pools settle, 1 MB a visitor at first."""
 
 
