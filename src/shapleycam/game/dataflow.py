@@ -54,7 +54,6 @@ class Call:
 class Dataflow:
     """The calls of a head in their order, and the tensors that they returned, by number.
 
-    `overwritten`: the numbers of tensors whose memory was written to afterwards, so that it holds another content now.
     `writes_to_constants`: something that does not depend on the activation was written to after it had been used, or
     in a call that depends on the activation.
     """
@@ -62,18 +61,26 @@ class Dataflow:
     def __init__(self, leaf: Tensor) -> None:
         self.calls: list[Call] = []
         self.tensors: list[Tensor] = [leaf]
-        self.overwritten: set[int] = set()
         self.writes_to_constants = False
         self._numbers: dict[_ViewKey, int] = {_view_key(leaf): LEAF}
         self._constants: set[int] = set()  # their addresses; the calls keep them alive
+
+    def keep_before(self, function: Any, arguments: Any) -> None:
+        """Copy the tensors whose memory a call is about to write to."""
+        target = _written(function, tree_leaves(arguments))
+        if target is not None:
+            address = storage_address(target)
+            for number, tensor in enumerate(self.tensors):
+                if storage_address(tensor) == address:
+                    self.tensors[number] = tensor.clone()
 
     def note(self, function: Any, arguments: Any, result: Any, dependent: Collection[int]) -> None:
         """Note a call; `dependent` holds the addresses of the storages that depend on the activation."""
         leaves, structure = tree_flatten(arguments)
         depends = [isinstance(leaf, Tensor) and storage_address(leaf) in dependent for leaf in leaves]
-        is_written = _writes(function)
-        if is_written:
-            self._write(leaves[0], is_dependent=depends[0], in_dependent_call=any(depends))
+        target = _written(function, leaves)
+        if target is not None and storage_address(target) not in dependent:
+            self.writes_to_constants |= any(depends) or storage_address(target) in self._constants
         if not any(depends):
             return
         operands = []
@@ -81,8 +88,9 @@ class Dataflow:
             if isinstance(leaf, Tensor) and not is_dependent:
                 self._constants.add(storage_address(leaf))
             operands.append(Value(self.number_of(leaf)) if is_dependent else leaf)
-        if is_written and depends[0]:
-            self._forget_other_views(leaves[0])
+        if target is not None:  # what shares its memory holds another content from now on
+            address = storage_address(target)
+            self._numbers = {key: number for key, number in self._numbers.items() if key[0] != address}
         results = tuple(self._add(tensor) for tensor in tree_leaves(result) if isinstance(tensor, Tensor))
         self.calls.append(Call(function, tuple(operands), structure, results))
 
@@ -96,22 +104,12 @@ class Dataflow:
         self._numbers[_view_key(tensor)] = number
         return number
 
-    def _write(self, target: Tensor, *, is_dependent: bool, in_dependent_call: bool) -> None:
-        if not is_dependent:
-            self.writes_to_constants |= in_dependent_call or storage_address(target) in self._constants
-            return
-        address = storage_address(target)
-        self.overwritten |= {number for number, tensor in enumerate(self.tensors) if storage_address(tensor) == address}
 
-    def _forget_other_views(self, target: Tensor) -> None:
-        """Forget the tensors that share memory with one that is written to: they hold another content from now on."""
-        address = storage_address(target)
-        self._numbers = {key: number for key, number in self._numbers.items() if key[0] != address}
-
-
-def _writes(function: Any) -> bool:
+def _written(function: Any, leaves: list[Any]) -> Tensor | None:
+    """Return the tensor that an operation writes to, None for one that does not."""
     schema = getattr(function, "_schema", None)
-    return schema is not None and bool(schema.is_mutable)
+    is_writing = schema is not None and schema.is_mutable and isinstance(leaves[0], Tensor)
+    return leaves[0] if is_writing else None
 
 
 def storage_address(tensor: Tensor) -> int:

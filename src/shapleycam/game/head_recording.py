@@ -80,7 +80,7 @@ class HeadRecording:
             first is not None
             and second is not None
             and first.name == second.name
-            and _are_same(first.operands, second.operands)
+            and _are_same(first.operands, second.operands, len(self.leaf), len(recording.leaf))
             for first, second in zip_longest(self.operations, recording.operations)
         )
 
@@ -127,6 +127,7 @@ class _OperationRecorder(TorchDispatchMode):
         operands = tuple(
             _DEPENDENT if self.depends(operand) else operand for operand in tree_leaves((args, kwargs or {}))
         )
+        self.dataflow.keep_before(func, (args, kwargs or {}))
         value = func(*args, **(kwargs or {}))
         self.dataflow.note(func, (args, kwargs or {}), value, self._dependent.keys())
         if any(operand is _DEPENDENT for operand in operands):
@@ -161,14 +162,23 @@ class _DetachRecorder(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _are_same(operands: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
-    return len(operands) == len(others) and all(map(_is_equal, operands, others))
+def _are_same(operands: tuple[Any, ...], others: tuple[Any, ...], rows: int, other_rows: int) -> bool:
+    return len(operands) == len(others) and all(
+        _is_equal(operand, other, rows, other_rows) for operand, other in zip(operands, others, strict=True)
+    )
 
 
-def _is_equal(first: Any, second: Any) -> bool:
+def _is_equal(first: Any, second: Any, rows: int, other_rows: int) -> bool:
     if isinstance(first, Tensor) and isinstance(second, Tensor):
         if first.shape != second.shape:  # a constant repeated for each row of the batch: any row
             first, second = _first_of_equal_rows(first), _first_of_equal_rows(second)
+        if first.dim() == second.dim():  # or a part of it, along some dimension
+            for dim in range(first.dim()):
+                if first.shape[dim] != second.shape[dim]:
+                    first, second = (
+                        _first_of_equal_parts(constant, dim, count)
+                        for constant, count in ((first, rows), (second, other_rows))
+                    )
         if first.shape != second.shape or first.dtype != second.dtype:
             return False
         is_same_memory = first.data_ptr() == second.data_ptr() and first.stride() == second.stride()
@@ -179,4 +189,12 @@ def _is_equal(first: Any, second: Any) -> bool:
 def _first_of_equal_rows(constant: Tensor) -> Tensor:
     if constant.dim() > 1 and bool((constant == constant[:1]).all()):
         return constant[:1]
+    return constant
+
+
+def _first_of_equal_parts(constant: Tensor, dim: int, count: int) -> Tensor:
+    if constant.shape[dim] % count == 0:
+        parts = constant.unflatten(dim, (count, -1)).movedim(dim, 0)
+        if bool((parts == parts[:1]).all()):
+            return parts[0]
     return constant

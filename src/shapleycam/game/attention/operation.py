@@ -81,9 +81,7 @@ class Kind(ABC):
         del operation, tensor
         return axes
 
-    def run(
-        self, operation: Operation, result: int, tensors: Sequence[Tensor], shape: Sequence[int]
-    ) -> Tensor:
+    def run(self, operation: Operation, result: int, tensors: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
         """Return a result, of `shape`, for a part of the rows and another batch."""
         del shape
         results = operation.run(tensors)

@@ -8,22 +8,25 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from shapleycam.game.attention.forms import NO_TOKEN, ROW, Form, RowChoice, Rows, has, is_row_axis
+from shapleycam.game.attention.forms import NO_TOKEN, ROW, Form, RowChoice, Rows, has, is_row_axis, without_rows
 from shapleycam.game.attention.operation import Kind, Operation, channels
 from shapleycam.game.attention.pointwise import broadcast_axes, merge_tokens
 from shapleycam.game.axes import Axis, make_axis
+
+NO_ROWS = torch.empty(0, device="cpu")
+"""Stands for an operand of which no row is needed."""
 
 
 class Cut(Kind):
     """The results are pieces of the operand along one dimension: `select`, `slice`, `split` and their like."""
 
     def forms(self, operation: Operation) -> Sequence[Form] | None:
-        (form,) = operation.forms
-        if not isinstance(form, Rows):
+        form = self._operand(operation)
+        if form is None:
             return None
         dim = self._dim(operation, form)
         axis = form.axes[dim]
-        if axis and has((axis,), "batch", ROW) and not is_row_axis(axis):
+        if has((axis,), "batch"):
             return None
         pieces: list[Form] = []
         for indices in self._pieces(operation, form):
@@ -38,17 +41,27 @@ class Cut(Kind):
         return pieces
 
     def demand(self, operation: Operation, result: int, rows: RowChoice) -> list[RowChoice]:
-        (form,) = operation.forms
-        if not isinstance(form, Rows) or not is_row_axis(form.axes[self._dim(operation, form)]):
-            return [rows]
+        form = self._operand(operation)
+        if form is None or not is_row_axis(form.axes[self._dim(operation, form)]):
+            return [rows if form is operation.forms[0] else None]
         indices = self._pieces(operation, form)[result]
         return [tuple(indices) if rows is None else tuple(indices[row] for row in rows)]
 
     def run(self, operation: Operation, result: int, tensors: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
-        (form,) = operation.forms
-        if isinstance(form, Rows) and is_row_axis(form.axes[self._dim(operation, form)]):
+        form = self._operand(operation)
+        if form is not None and is_row_axis(form.axes[self._dim(operation, form)]):
             return tensors[0].reshape(tuple(shape))  # these rows are all that was computed
         return super().run(operation, result, tensors, shape)
+
+    @staticmethod
+    def _operand(operation: Operation) -> Rows | None:
+        """Return the form of the operand; its rows are channels where they lie on one axis with these."""
+        (form,) = operation.forms
+        if not isinstance(form, Rows):
+            return None
+        axis = form.axes[int(operation.argument("dim", 0))]
+        is_mixed = has((axis,), ROW) and not is_row_axis(axis)
+        return without_rows(form, operation.prefix) if is_mixed else form
 
     @staticmethod
     def _dim(operation: Operation, form: Rows) -> int:
@@ -141,7 +154,7 @@ class Join(Kind):
 
     def run(self, operation: Operation, result: int, tensors: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
         del result, shape
-        return torch.cat([tensor for tensor in tensors if tensor is not None], self._dim(operation))
+        return torch.cat([tensor for tensor in tensors if tensor is not NO_ROWS], self._dim(operation))
 
 
 class Stack(Kind):

@@ -30,7 +30,9 @@ class Pointwise(Kind):
         if len(dependent) == 1 and isinstance(dependent[0], Scores):
             scores = dependent[0]
             is_allowed = not scores.is_normalized or operation.name in _COPIES
-            is_same_shape = len(scores.axes) == len(shape) and operation.operand_shapes[self._scores(operation)] == shape
+            is_same_shape = (
+                len(scores.axes) == len(shape) and operation.operand_shapes[self._scores(operation)] == shape
+            )
             return [scores] if is_allowed and is_same_shape else None
         rows = [form for form in dependent if isinstance(form, Rows)]
         if len(rows) != len(dependent):

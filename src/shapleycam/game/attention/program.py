@@ -10,6 +10,7 @@ from torch import Tensor
 
 from shapleycam.game.attention.analysis import FollowedHead, Producer
 from shapleycam.game.attention.forms import ROW, RowChoice, Rows, Scores, count_rows, has, indices_of, sizes_of, take
+from shapleycam.game.attention.pieces import NO_ROWS
 from shapleycam.game.attention.reductions import Softmax
 from shapleycam.game.axes import Axis
 from shapleycam.game.dataflow import Value
@@ -85,7 +86,7 @@ def _slots_of(step: Source | _Step) -> list[int]:
 
 def _run_step(step: _Step, slots: dict[int, Tensor], batch: int) -> Tensor:
     tensors = [
-        operand.of_batch(batch) if isinstance(operand, _Constant) else None if operand is None else slots[operand]
+        operand.of_batch(batch) if isinstance(operand, _Constant) else NO_ROWS if operand is None else slots[operand]
         for operand in step.operands
     ]
     shape = sizes_of(step.axes, batch, None if step.rows is None else len(step.rows))

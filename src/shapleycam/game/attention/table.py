@@ -13,6 +13,7 @@ from torch import Tensor
 from shapleycam.game.attention.analysis import FollowedHead
 from shapleycam.game.attention.forms import NO_TOKEN, ROW, RowChoice, Rows, Scores, indices_of, take
 from shapleycam.game.attention.program import NotProvenError, Program, Source, axes_of_rows, make_program
+
 PRESENT, REMOVED = 0, 1
 """The rows of the recorded batch: the image's activation, and zeros."""
 MOST_QUERIES = 16
@@ -68,9 +69,10 @@ class AttentionTable:
         of_queries = indices_of([state for state in range(states) for _ in range(2)])
         of_keys = indices_of([PRESENT, REMOVED] * states)
         scores = self._program.run(
-            2 * states, lambda source: RecordedRows(head, source).in_states(of_keys if self._roles[source] else of_queries)
+            2 * states,
+            lambda source: RecordedRows(head, source).in_states(of_keys if self._roles[source] else of_queries),
         )
-        values = _recorded(head, self._values)
+        values = head.dataflow.tensors[self._values].detach()
         keys = len(self.keys)
         self._dtype, self._heads, self._width = values.dtype, len(values) // 2, values.shape[-1]
         scores = scores.reshape(states, 2, self._heads, -1, keys)
@@ -145,7 +147,7 @@ class RecordedRows:
     def __init__(self, head: FollowedHead, source: Source) -> None:
         form = head.forms[source.number]
         axes = form.axes if isinstance(form, Rows) else ()
-        rows = _recorded(head, source.number)
+        rows = head.dataflow.tensors[source.number].detach()
         if source.rows is not None:
             rows = take(rows, axes, ROW, indices_of(source.rows)).clone()
         self._rows, self._axes = rows, axes_of_rows(axes, source.rows)
@@ -153,14 +155,3 @@ class RecordedRows:
     def in_states(self, states: Int[Tensor, " s"]) -> Tensor:
         """Return the rows for a batch in these states, `PRESENT` or `REMOVED`."""
         return take(self._rows, self._axes, "batch", states)
-
-
-def _recorded(head: FollowedHead, number: int) -> Tensor:
-    """Return a recorded tensor.
-
-    Raises:
-        NotProvenError: its memory was written to after it was recorded.
-    """
-    if number in head.dataflow.overwritten:
-        raise NotProvenError("a tensor is written to after it was read")
-    return head.dataflow.tensors[number].detach()
