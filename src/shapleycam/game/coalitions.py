@@ -17,6 +17,7 @@ from shapleycam.game.players import Players
 from shapleycam.game.shortcut_check import PROBES, ShortcutCheck
 from shapleycam.game.shortcuts import SHORTCUTS, Shortcut
 from shapleycam.game.shortcuts.averaged import AveragedRunner
+from shapleycam.game.shortcuts.class_token import ClassTokenRunner
 from shapleycam.game.shortcuts.pooled import PooledRunner
 from shapleycam.game.shortcuts.summed import SummedRunner
 from shapleycam.game.shortcuts.windowed import WindowedRunner
@@ -63,6 +64,7 @@ class CoalitionEvaluator:
             is_sum=self.shortcut(SummedRunner) is not None,
             averages_positions=self.shortcut(AveragedRunner) is not None,
             window=None if self._confirmed.get(WindowedRunner, self) is None else self._proven.window,
+            query_rows=self._proven.query_rows if self.shortcut(ClassTokenRunner) is not None else 0,
         )
 
     @property
@@ -132,7 +134,7 @@ class CoalitionEvaluator:
         Why anew: docs/decisions.md, "The proof's graph is recorded anew".
         """
         layout = self._players.layout
-        if not isinstance(self._trace.output, torch.Tensor) or layout.prefix:
+        if not isinstance(self._trace.output, torch.Tensor):
             return Structure()
         return prove_structure(self._run_first_image, self._trace.activation.detach()[:1], layout)
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from shapleycam.game.head_runner import HeadRunner
 from shapleycam.game.shortcuts.averaged import AveragedRunner
+from shapleycam.game.shortcuts.class_token import ClassTokenRunner
 from shapleycam.game.shortcuts.pooled import PooledRunner
 from shapleycam.game.shortcuts.summed import SummedRunner
 from shapleycam.game.shortcuts.windowed import MOST_CELLS, WindowedRunner
@@ -53,6 +54,11 @@ SHORTCUTS = (
         lambda structure: structure.window is not None and structure.window.cells <= MOST_CELLS,
         _make_windowed,
         lambda structure: 2**structure.window.cells if structure.window else 0,
+    ),
+    Shortcut(
+        ClassTokenRunner,
+        lambda structure: structure.query_rows > 0,
+        lambda trace, layout, _: ClassTokenRunner(trace, layout),
     ),
 )
 """All shortcuts, the cheapest first."""
