@@ -62,6 +62,51 @@ def run_from_mean(head: Callable[[], Any], mean: Float[Tensor, "rows *features"]
     return output
 
 
+def differentiate_at_mean(
+    utilities_of: Callable[[], Float[Tensor, " rows"]], mean: Float[Tensor, "rows *features"]
+) -> tuple[Float[Tensor, " rows"], Float[Tensor, "rows *features"]]:
+    """Return utilities with `mean` in place of the one mean that the head takes, and their gradients in it.
+
+    The head has to run on as many rows as `mean` has, on an activation that requires a gradient: the operation that
+    took the mean is then a node of autograd's graph, and the gradient in its result is what passes into that node.
+
+    Raises:
+        ReplayError: the head takes no mean, several, or one of another shape.
+    """
+    utilities: Tensor = run_from_mean(utilities_of, mean)
+    node, leaf = _mean_node(utilities.grad_fn)
+    gradients: list[Tensor] = []
+    hook = node.register_prehook(lambda incoming: gradients.append(incoming[0].detach().clone()))
+    try:
+        torch.autograd.grad(utilities.sum(), leaf)
+    finally:
+        hook.remove()
+    return utilities.detach(), gradients[0]
+
+
+def _mean_node(output_node: Any) -> tuple[Any, Tensor]:
+    """Return autograd's node of the one mean that an output was computed from, and the leaf before it.
+
+    Raises:
+        ReplayError: there is none, or there are several.
+    """
+    stack, seen = [output_node], set[Any]()
+    means, leaves = [], []
+    while stack:
+        node = stack.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if node.name().startswith("MeanBackward"):
+            means.append(node)
+        if node.name().endswith("AccumulateGrad"):
+            leaves.append(node.variable)
+        stack.extend(operand for operand, _ in node.next_functions)
+    if len(means) != 1 or len(leaves) != 1:
+        raise ReplayError(f"the head takes {len(means)} means of {len(leaves)} tensors; expected one of one")
+    return means[0], leaves[0]
+
+
 class _Means(TorchDispatchMode):
     """Keeps the result of each mean, and gives `replacement` for it where there is one."""
 

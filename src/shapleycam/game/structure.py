@@ -29,13 +29,15 @@ class Structure:
     `reads_mean`: the output depends on the activation only through its mean over positions. `is_sum`: it is an affine
     function of the mean of what each position becomes by itself. `averages_positions`: it is another function of a
     single such mean. `window`: it is a function of a single mean of what the windows of positions become. Each is said
-    only of heads of which none of those before it is known, whose shortcuts are cheaper.
+    only of heads of which none of those before it is known, whose shortcuts are cheaper. `is_affine`: behind a window,
+    the output is an affine function of that mean.
     """
 
     reads_mean: bool = False
     is_sum: bool = False
     averages_positions: bool = False
     window: Window | None = None
+    is_affine: bool = False
 
 
 def prove_structure(
@@ -96,7 +98,7 @@ def _structure_of_graph(recording: HeadRecording, layout: Layout) -> Structure:
     is_one_mean = len(form.means) == 1 and recording.count("mean") == 1
     if form.window is not None:
         is_allowed = is_one_mean and form.window.is_separable and form.window.source == layout.grid
-        return Structure(window=form.window if is_allowed else None)
+        return Structure(window=form.window, is_affine=form.affine) if is_allowed else Structure()
     if form.linear_before or form.affine:
         return Structure(reads_mean=form.linear_before, is_sum=form.affine)
     return Structure(averages_positions=is_one_mean)
