@@ -63,48 +63,47 @@ def run_from_mean(head: Callable[[], Any], mean: Float[Tensor, "rows *features"]
 
 
 def differentiate_at_mean(
-    utilities_of: Callable[[], Float[Tensor, " rows"]], mean: Float[Tensor, "rows *features"]
+    head: Callable[[Tensor], Tensor],
+    utilities_of: Callable[[Tensor], Float[Tensor, " rows"]],
+    activation: Float[Tensor, "rows *shape"],
+    mean: Float[Tensor, "rows *features"],
 ) -> tuple[Float[Tensor, " rows"], Float[Tensor, "rows *features"]]:
-    """Return utilities with `mean` in place of the one mean that the head takes, and their gradients in it.
+    """Return utilities of a head's output with `mean` in place of its one mean, and their gradients in `mean`.
 
-    The head has to run on as many rows as `mean` has, on an activation that requires a gradient: the operation that
-    took the mean is then a node of autograd's graph, and the gradient in its result is what passes into that node.
+    The head runs on an activation that requires a gradient, so that the operation that takes the mean is a node of
+    autograd's graph: the gradient in its result is what passes into that node.
 
     Raises:
         ReplayError: the head takes no mean, several, or one of another shape.
     """
-    utilities: Tensor = run_from_mean(utilities_of, mean)
-    node, leaf = _mean_node(utilities.grad_fn)
+    output = run_from_mean(lambda: head(activation), mean)
+    node = _mean_node(output.grad_fn)
+    utilities = utilities_of(output)
     gradients: list[Tensor] = []
     hook = node.register_prehook(lambda incoming: gradients.append(incoming[0].detach().clone()))
     try:
-        torch.autograd.grad(utilities.sum(), leaf)
+        torch.autograd.grad(utilities.sum(), activation)
     finally:
         hook.remove()
     return utilities.detach(), gradients[0]
 
 
-def _mean_node(output_node: Any) -> tuple[Any, Tensor]:
-    """Return autograd's node of the one mean that an output was computed from, and the leaf before it.
+def _mean_node(output_node: Any) -> Any:
+    """Return autograd's node of the one mean that an output was computed from.
 
     Raises:
         ReplayError: there is none, or there are several.
     """
     stack, seen = [output_node], set[Any]()
-    means, leaves = [], []
     while stack:
         node = stack.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if node.name().startswith("MeanBackward"):
-            means.append(node)
-        if node.name().endswith("AccumulateGrad"):
-            leaves.append(node.variable)
-        stack.extend(operand for operand, _ in node.next_functions)
-    if len(means) != 1 or len(leaves) != 1:
-        raise ReplayError(f"the head takes {len(means)} means of {len(leaves)} tensors; expected one of one")
-    return means[0], leaves[0]
+        if node is not None and node not in seen:
+            seen.add(node)
+            stack.extend(operand for operand, _ in node.next_functions)
+    means = [node for node in seen if node.name().startswith("MeanBackward")]
+    if len(means) != 1:
+        raise ReplayError(f"the graph of the head has {len(means)} means; expected one, as when it was recorded")
+    return means[0]
 
 
 class _Means(TorchDispatchMode):

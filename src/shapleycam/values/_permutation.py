@@ -20,6 +20,7 @@ from shapleycam.errors import OptionError, ToleranceWarning, warn
 from shapleycam.game import Game
 from shapleycam.images import Seed
 from shapleycam.precision import accurate
+from shapleycam.values._control_variate import ControlVariate, control_variate
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.values.tolerance import check_tolerance
 from shapleycam.wording import percent
@@ -73,10 +74,13 @@ def permutation(
     check_tolerance(tolerance)
     generators = [torch.Generator().manual_seed(image_seed) for image_seed in game.seeds(seed)]
     sums = _Sums.none(game)
+    control: ControlVariate | None = None
     active = torch.arange(len(generators), device="cpu")
-    for count in _rounds(orders, most_orders):
+    for number, count in enumerate(_rounds(orders, most_orders)):
+        if number == 0:
+            control = _control(game, count)
         drawn = torch.stack([_samples(count, game.n_players, generators[image]) for image in active.tolist()])
-        sums.add(_marginals(game, drawn, active), active)
+        sums.add(_marginals(game, control, drawn, active), active)
         reached = sums.shares(game).uncertainty.cpu()
         if progress is not None:
             progress(4 * int(sums.count.max()), float(reached.max()))
@@ -117,9 +121,10 @@ def marginal_contributions(
     """
     generators = [torch.Generator().manual_seed(image_seed) for image_seed in game.seeds(seed)]
     everyone = torch.arange(len(generators), device="cpu")
+    control = _control(game, FEWEST)
     for count in samples:
         drawn = torch.stack([_samples(count, game.n_players, generator) for generator in generators])
-        yield _marginals(game, drawn, everyone)
+        yield _marginals(game, control, drawn, everyone)
 
 
 def shares_of_samples(game: Game, samples: Float[Tensor, "b samples n"]) -> ShapleyValues:
@@ -146,13 +151,22 @@ def _samples(count: int, n: int, generator: torch.Generator) -> Int[Tensor, "sam
     return torch.stack([places, exchanged, n - 1 - places, n - 1 - exchanged], 1)
 
 
+def _control(game: Game, samples: int) -> ControlVariate | None:
+    """Return the control variate that the first samples are worth; their number alone decides."""
+    return control_variate(game, 4 * samples * (game.n_players - 1))
+
+
 def _marginals(
-    game: Game, places: Int[Tensor, "a samples four n"], images: Int[Tensor, " a"]
+    game: Game, control: ControlVariate | None, places: Int[Tensor, "a samples four n"], images: Int[Tensor, " a"]
 ) -> Float[Tensor, "a samples n"]:
-    """Return each player's marginal contribution, the mean over the orders of a sample."""
-    worth = _prefix_worth(game, places.flatten(1, 2), images)
+    """Return each player's marginal contribution, the mean over the orders of a sample.
+
+    With a control variate it is that in the difference of the two games, and the player's known value in the control.
+    """
+    worth = _prefix_worth(game, control, places.flatten(1, 2), images)
     gained: Tensor = worth.diff(dim=2).unflatten(1, places.shape[1:3])
-    return gained.gather(3, places.to(gained.device)).mean(2)
+    marginals = gained.gather(3, places.to(gained.device)).mean(2)
+    return marginals if control is None else marginals + control.shapley[images.to(gained.device), None]
 
 
 def _warn_of_tolerance(images: Int[Tensor, " a"], reached: float, tolerance: float, most: int) -> None:
@@ -166,15 +180,22 @@ def _warn_of_tolerance(images: Int[Tensor, " a"], reached: float, tolerance: flo
 
 
 def _prefix_worth(
-    game: Game, places: Int[Tensor, "a orders n"], images: Int[Tensor, " a"]
+    game: Game, control: ControlVariate | None, places: Int[Tensor, "a orders n"], images: Int[Tensor, " a"]
 ) -> Float[Tensor, "a orders m"]:
-    """Return the worth of the first 0, 1, … n players of each order; those of 0 and n need no evaluation."""
-    n, precise = game.n_players, accurate(game.activation.device)
-    worth = torch.zeros(*places.shape[:2], n + 1, dtype=precise, device=game.activation.device)
-    worth[..., n] = game.grand[images.to(worth.device), None].to(precise)
+    """Return the worth of the first 0, 1, … n players of each order; those of 0 and n need no evaluation.
+
+    What they are worth in a control variate is subtracted.
+    """
+    n, device = game.n_players, game.activation.device
+    precise = accurate(device)
+    worth = torch.zeros(*places.shape[:2], n + 1, dtype=precise, device=device)
+    worth[..., n] = game.grand[images.to(device), None].to(precise)
+    inside = (places[:, :, None] < torch.arange(n + 1, device="cpu")[:, None]).to(device)
     if n > 1:
-        inside = places[:, :, None] < torch.arange(1, n, device="cpu")[:, None]
-        worth[..., 1:n] = game.value(inside.flatten(1, 2), images).unflatten(1, inside.shape[1:3]).to(precise)
+        between = inside[:, :, 1:n]
+        worth[..., 1:n] = game.value(between.flatten(1, 2), images).unflatten(1, between.shape[1:3]).to(precise)
+    if control is not None:
+        worth -= control.value(inside.flatten(1, 2), images).unflatten(1, inside.shape[1:3])
     return worth
 
 

@@ -81,7 +81,7 @@ class WindowedRunner(HeadRunner):
             leaf = nothing.requires_grad_()
             samples = torch.full((len(means),), image, device=leaf.device)
             utilities, gradients = differentiate_at_mean(
-                lambda: utilities_of(self._trace.head(leaf, samples)), means.reshape(len(means), *shape)
+                lambda maps: self._trace.head(maps, samples), utilities_of, leaf, means.reshape(len(means), *shape)
             )
         return utilities, gradients.flatten(1)
 
