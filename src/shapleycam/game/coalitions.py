@@ -59,12 +59,14 @@ class CoalitionEvaluator:
 
         A window is confirmed when it is first used: its table is expensive.
         """
+        has_window = self._confirmed.get(WindowedRunner, self) is not None
         return Structure(
             reads_mean=self.shortcut(PooledRunner) is not None,
             is_sum=self.shortcut(SummedRunner) is not None,
             averages_positions=self.shortcut(AveragedRunner) is not None,
-            window=None if self._confirmed.get(WindowedRunner, self) is None else self._proven.window,
             query_rows=self._proven.query_rows if self.shortcut(ClassTokenRunner) is not None else 0,
+            window=self._proven.window if has_window else None,
+            is_affine=self._proven.is_affine and has_window,
         )
 
     @property
