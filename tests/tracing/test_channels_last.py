@@ -238,14 +238,14 @@ def test_an_error_of_the_model_s_own_is_raised_and_forbids_nothing(images, enter
 
 def test_forms_that_are_not_tried(images):
     net = Net()
-    assert form_of(net, images, "trace") is not None
-    assert form_of(net, images.double(), "trace") is None
-    assert form_of(net, images[:, :, None], "trace") is None
-    assert form_of(net, images.flip(3).transpose(2, 3), "trace") is None
+    assert form_of(net, images, "body") is not None
+    assert form_of(net, images.double(), "body") is None
+    assert form_of(net, images[:, :, None], "body") is None
+    assert form_of(net, images.flip(3).transpose(2, 3), "body") is None
     many_weights = nn.Sequential(nn.Conv2d(3, 512, 5), nn.Conv2d(512, 64, 5))
-    assert form_of(many_weights, images, "trace") is None  # 857,600 weights for 240 pixels
+    assert form_of(many_weights, images, "body") is None  # 857,600 weights for 240 pixels
     tokens = nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), nn.Flatten(2), nn.Linear(6, 6), nn.Linear(6, 6))
-    assert form_of(tokens, images, "trace") is None
+    assert form_of(tokens, images, "body") is None
 
 
 def test_memory_order_restores_what_a_tensor_had(images):
@@ -276,3 +276,14 @@ def test_weights_stay_where_they_are(images):
     trace(model, images, "body", replay=True)
     assert [(weight.data_ptr(), weight.stride(), weight._version) for weight in model.parameters()] == before
     assert private_copy(model).stem.weight.data_ptr() == model.stem.weight.data_ptr()
+
+
+def test_an_image_that_was_not_changed_has_the_output_that_was_explained_to_the_last_bit(images, entered):
+    model = Net()
+    explainer = Explainer(model, layer="body")
+    for batch in (images, images[:1]):
+        game = explainer.game(batch, target=1, utility="logit")
+        entered.clear()
+        assert torch.equal(game.score_images(batch, torch.arange(len(batch))), game.full)
+        assert torch.equal(explainer.output(batch)[:, 1], game.full)
+        assert entered == [False, False, True] * 2

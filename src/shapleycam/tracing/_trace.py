@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from shapleycam.errors import ReplayError
-from shapleycam.tracing.changed_images import run_changed_images
+from shapleycam.tracing.changed_images import run_as_traced
 from shapleycam.tracing.channels_last import MemoryOrder
 from shapleycam.tracing.isolation import isolated_copy, private_copy
 from shapleycam.tracing.nonlinearities import NonlinearityRecorder
@@ -178,7 +178,7 @@ class Trace:
         extra = self._replay.extra.rows(samples)
         with isolated_copy(self.owner) as copied, torch.no_grad():
             return self._read_output(
-                lambda: run_changed_images(self.owner, copied, images, extra, self.layer, self._order), images.detach()
+                lambda: run_as_traced(self.owner, copied, images, extra, self.layer, self._order), images.detach()
             )
 
     def _read_output(self, run_head: Callable[[], Any], activation: Tensor, rows: int | None = None) -> Any:

@@ -55,8 +55,8 @@ class MemoryOrder:
         return tensor.permute(self.dims).contiguous().permute(inverse)
 
 
-def form_of(model: nn.Module, images: Tensor, *purpose: Hashable) -> Form:
-    """Return the form of a batch, by which it is remembered how channels_last works; None where it is not tried.
+def form_of(model: nn.Module, images: Tensor, layer: str) -> Form:
+    """Return the form of a batch for a layer, by which it is remembered what is proven; None where it is not tried.
 
     It is tried on float32 images (b, c, h, w) on a CPU, in models whose layers with weights are mostly convolutions of
     images, without hooks and replaced forwards: these may keep what passes by for the user, who is to find it laid out
@@ -75,7 +75,7 @@ def form_of(model: nn.Module, images: Tensor, *purpose: Hashable) -> Form:
     pixels = len(images) * images.shape[2] * images.shape[3]
     if 2 * len(sizes) <= len(layers) or sum(sizes) > _MOST_WEIGHTS * pixels:
         return None
-    return purpose, images.shape, tuple(type(module).forward for module in modules)
+    return layer, images.shape, tuple(type(module).forward for module in modules)
 
 
 def is_telling(image: Tensor) -> bool:
@@ -84,9 +84,11 @@ def is_telling(image: Tensor) -> bool:
 
 
 def _may_show_its_input(module: nn.Module) -> bool:
-    """Return whether a hook or a forward of its own may keep what passes by."""
+    """Return whether code that is not of the module's class may keep what passes by: hooks, a forward, TorchScript."""
     attributes = vars(module)
-    return bool(attributes.get(FORWARD_HOOKS) or attributes.get(PRE_HOOKS) or "forward" in attributes)
+    return isinstance(module, torch.jit.ScriptModule) or bool(
+        attributes.get(FORWARD_HOOKS) or attributes.get(PRE_HOOKS) or "forward" in attributes
+    )
 
 
 def run_fastest(

@@ -106,7 +106,7 @@ class TracedPasses:
 
     def _run_fastest(self, plan: Plan | None, run_alone: Callable[[], PlainRun]) -> Trace:
         """Run the pass, in channels_last up to the layer where that is faster and equals the first image by default."""
-        form = form_of(self.owner, self.images, "trace", self.layer, self.twice)
+        form = form_of(self.owner, self.images, self.layer)
         is_proven = form is None or not needs_check(self.owner, form)
         if not is_proven and not is_telling(self.images[0]):
             form, is_proven = None, True  # another batch will tell
