@@ -82,6 +82,7 @@ class Fidelity:
         values: by (utility, method) the method's values of all players of all images, one image after the other; by
             (utility, "true") the true ones.
         left_out: methods that this model has no second derivatives for.
+        coalition_cost: what a coalition of the true values costs, and why, in words.
 
     Examples:
         >>> from shapleycam.fidelity import Fidelity
@@ -94,6 +95,7 @@ class Fidelity:
     reference_errors: tuple[float, ...]
     values: Mapping[tuple[str, str], Float[Tensor, " all"]]
     left_out: tuple[str, ...]
+    coalition_cost: str = ""
 
 
 def fidelity(  # noqa: PLR0913  # every one but two has a default
@@ -147,13 +149,14 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
     values: dict[tuple[str, str], list[Tensor]] = {}
     left_out: dict[str, None] = {}
     kinds: dict[str, None] = {}
+    costs: dict[str, None] = {}
     for batch in batches:
         for utility in utilities:
             game = explainer.game(batch, utility=utility, players=players)
             if ignores_scale(game):
                 warn_of_ignored_scale(game.layer, utility)
             true = true_values(game, tolerance, seed + 1, progress)
-            kinds[_reference(game, true, tolerance)] = None
+            kinds[_reference(game, true, tolerance)] = costs[game.coalition_cost] = None
             errors += true.uncertainty.tolist()
             by_method, curvature, missing = values_of_players(game, methods, options)
             left_out.update(dict.fromkeys(missing))
@@ -164,7 +167,7 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
     if not distances:
         raise OptionError("no images were given; expected at least one")
     together = {key: torch.cat(parts) for key, parts in values.items()}
-    return Fidelity(tuple(distances), " and ".join(kinds), tuple(errors), together, tuple(left_out))
+    return Fidelity(tuple(distances), " and ".join(kinds), tuple(errors), together, tuple(left_out), "; ".join(costs))
 
 
 def true_values(game: Game, tolerance: float, seed: int, progress: Progress | None = None) -> ShapleyValues:

@@ -85,6 +85,14 @@ class CoalitionEvaluator:
                 return runner
         return self.general
 
+    @property
+    def cost(self) -> str:
+        """Return in words what a coalition costs, and why: by the cheapest shortcut, if it was worth making yet."""
+        for shortcut in SHORTCUTS:
+            if self._confirmed.get(shortcut.runner) if shortcut.runs(self._proven) else self.shortcut(shortcut.runner):
+                return f"{shortcut.cost} each: behind the layer the output is {shortcut.head}"
+        return "a run each of the network behind the layer"
+
     @cached_property
     def general(self) -> GeneralRunner:
         """Return the runner that is right for every head."""

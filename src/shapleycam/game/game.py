@@ -217,6 +217,11 @@ class Game:
         """Return which shortcuts the game allows: the head's operations prove them, random coalitions confirm them."""
         return self._coalitions.structure
 
+    @property
+    def coalition_cost(self) -> str:
+        """Return in words what a coalition costs, and why."""
+        return self._coalitions.cost
+
     @cached_property
     @restore_when_interrupted
     def is_affine(self) -> bool:
