@@ -129,17 +129,17 @@ def added_in_place(self, x):
 
 FIRST, FIRST_TWO = (lambda x: x[:, 0]), (lambda x: (x[:, 0] + x[:, 1]) / 2)
 ATTENTIONS = {
-    "written out": (lambda: Block(), 1, FIRST),
+    "written out": (Block, 1, FIRST),
     "fused": (lambda: Block(F.scaled_dot_product_attention), 1, FIRST),
     "packed": (lambda: Do(packed, **parts()), 1, FIRST),
     "the norm of queries and keys": (lambda: Block(normed=True), 1, FIRST),
     "a small layer scale": (lambda: Block(scale=1e-3), 1, FIRST),
     "a bias of positions": (lambda: Block(biased), 1, FIRST),
     "rotary positions": (lambda: Block(change=rotate), 1, FIRST),
-    "a distillation token": (lambda: Block(), 2, FIRST_TWO),
-    "registers that are not read": (lambda: Block(), 4, FIRST),
-    "the mean of class and registers": (lambda: Block(), 3, lambda x: x[:, :3].mean(1)),
-    "class and distillation side by side": (lambda: Block(), 2, lambda x: x[:, :2].flatten(1)[:, ::2]),
+    "a distillation token": (Block, 2, FIRST_TWO),
+    "registers that are not read": (Block, 4, FIRST),
+    "the mean of class and registers": (Block, 3, lambda x: x[:, :3].mean(1)),
+    "class and distillation side by side": (Block, 2, lambda x: x[:, :2].flatten(1)[:, ::2]),
     "normed afterwards": (lambda: nn.Sequential(Block(), nn.LayerNorm(WIDTH)), 1, FIRST),
     "queries of the class token alone": (lambda: Block(queries=lambda x: x[:, :1]), 1, lambda x: x[:, 0]),
     "class attention": (lambda: Do(class_attention, **parts()), 1, FIRST),
@@ -258,11 +258,11 @@ def written_to_a_buffer(self, x):
 
 
 REFUSED = {
-    "the mean of all tokens": (lambda: Block(), lambda x: x.mean(1)),
-    "patches besides, as DINOv2's classifier": (lambda: Block(), lambda x: x[:, 0] + x[:, 1:].mean(1)),
-    "a patch besides": (lambda: Block(), lambda x: x[:, 0] + x[:, 2]),
-    "a patch": (lambda: Block(), lambda x: x[:, 3]),
-    "the maximum of patches": (lambda: Block(), lambda x: x[:, 1:].amax(1)),
+    "the mean of all tokens": (Block, lambda x: x.mean(1)),
+    "patches besides, as DINOv2's classifier": (Block, lambda x: x[:, 0] + x[:, 1:].mean(1)),
+    "a patch besides": (Block, lambda x: x[:, 0] + x[:, 2]),
+    "a patch": (Block, lambda x: x[:, 3]),
+    "the maximum of patches": (Block, lambda x: x[:, 1:].amax(1)),
     "the mean as a query": (lambda: Do(clip_pooling, block=Block()), FIRST),
     "two blocks": (lambda: nn.Sequential(Block(), Block()), FIRST),
     "talking heads": (lambda: Do(talking_heads, **parts()), FIRST),
@@ -270,7 +270,7 @@ REFUSED = {
     "values of other tokens": (lambda: Do(other_values, **parts()), FIRST),
     "a gate of all tokens before": (lambda: Do(gated, block=Block()), FIRST),
     "a gate of all tokens after": (lambda: Do(lambda self, x: self.b(x) * x.amax(1, keepdim=True), b=Block()), FIRST),
-    "a sleeping patch": (lambda: Block(), lambda x: x[:, 0] + F.relu(x[:, 4] - 100)),
+    "a sleeping patch": (Block, lambda x: x[:, 0] + F.relu(x[:, 4] - 100)),
     "patches in another order": (lambda: Do(lambda self, x: self.b(x) + x.roll(1, 1), b=Block()), FIRST),
     "a patch written over the class token": (lambda: Do(written_to_its_rows, block=Block()), FIRST),
     "written to a buffer": (lambda: Do(written_to_a_buffer, block=Block()), FIRST),

@@ -119,4 +119,10 @@ def storage_address(tensor: Tensor) -> int:
 
 def _view_key(tensor: Tensor) -> _ViewKey:
     """Return what two Python objects of the same tensor have in common: autograd makes new ones of a result."""
-    return storage_address(tensor), tensor.storage_offset(), tuple(tensor.shape), tuple(tensor.stride()), tensor.dtype
+    return (
+        storage_address(tensor),
+        int(tensor.storage_offset()),
+        tuple(tensor.shape),
+        tuple(tensor.stride()),
+        tensor.dtype,
+    )

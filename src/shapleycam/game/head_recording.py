@@ -195,6 +195,7 @@ def _first_of_equal_rows(constant: Tensor) -> Tensor:
 def _first_of_equal_parts(constant: Tensor, dim: int, count: int) -> Tensor:
     if constant.shape[dim] % count == 0:
         parts = constant.unflatten(dim, (count, -1)).movedim(dim, 0)
-        if bool((parts == parts[:1]).all()):
-            return parts[0]
+        first: Tensor = parts[0]
+        if bool((parts == first).all()):
+            return first
     return constant

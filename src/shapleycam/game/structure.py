@@ -23,7 +23,6 @@ from shapleycam.game.window import Window
 from shapleycam.models.layout import Layout
 from shapleycam.tracing.attention import math_attention
 
-
 _SOFTMAXES = ("_softmax", "_safe_softmax")
 
 

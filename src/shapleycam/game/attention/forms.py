@@ -46,7 +46,7 @@ class Scores:
 CONSTANT: Final = None
 UNKNOWN: Final = "unknown"
 """The form of a tensor that may depend on several tokens in another way."""
-Form: TypeAlias = "Rows | Scores | None | str"
+Form: TypeAlias = "Rows | Scores | str | None"
 
 
 def count_rows(axes: Sequence[Axis]) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from shapleycam.game.attention.forms import Form, Rows, Scores
 from shapleycam.game.attention.operation import Kind, Operation, channels
-from shapleycam.game.axes import Axis, reshape_axes, shape_of_axes
+from shapleycam.game.axes import Axis, reshape_axes
 
 
 class _Move(Kind):
@@ -55,8 +55,7 @@ class Expand(_Move):
     def axes(self, operation: Operation, axes: tuple[Axis, ...]) -> tuple[Axis, ...] | None:
         shape = operation.shapes[0]
         old = ((),) * (len(shape) - len(axes)) + axes
-        sizes = shape_of_axes(old)
-        return tuple(axis if axis else channels(size) for axis, size in zip(old, shape, strict=True)) if sizes else None
+        return tuple(axis or channels(size) for axis, size in zip(old, shape, strict=True))
 
     def run(self, operation: Operation, result: int, tensors: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
         del operation, result

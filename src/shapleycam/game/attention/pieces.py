@@ -132,8 +132,8 @@ class Join(Kind):
 
     def is_along_rows(self, operation: Operation) -> bool:
         """Return whether the operands follow each other along the rows of the result."""
-        result = self.forms(operation)
-        return bool(result) and isinstance(result[0], Rows) and has((result[0].axes[self._dim(operation)],), ROW)
+        (form,) = self.forms(operation) or [None]
+        return isinstance(form, Rows) and has((form.axes[self._dim(operation)],), ROW)
 
     def demand(self, operation: Operation, result: int, rows: RowChoice) -> list[RowChoice]:
         if not self.is_along_rows(operation):

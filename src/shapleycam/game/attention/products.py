@@ -38,6 +38,7 @@ class Product(Kind):
         added = [form for place, form in enumerate(operation.forms) if place not in _FACTORS[operation.name]]
         if any(form is not CONSTANT for form in added):
             return None
+        form: Form = None
         if isinstance(left, Rows) and isinstance(right, Rows):
             form = _scores(left, right)
         elif isinstance(left, Scores) and isinstance(right, Rows):
@@ -46,8 +47,6 @@ class Product(Kind):
             form = self._times_constant(operation, left, -1)
         elif isinstance(right, Rows) and left is CONSTANT and operation.name != "linear":
             form = self._times_constant(operation, right, -2)
-        else:
-            form = None
         return None if form is None else [form]
 
     def _times_constant(self, operation: Operation, rows: Rows, summed: int) -> Rows | None:

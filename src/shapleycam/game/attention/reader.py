@@ -72,14 +72,16 @@ class AttentionReader:
 
     def output(self, presence: Float[Tensor, "s positions"]) -> Tensor:
         """Return the head's output for coalitions, after `fill`."""
-        states = torch.where(presence[:, 0] > 0, PRESENT, REMOVED)  # of prefix tokens, which come first
+        # Prefix tokens come first, and are one player: coalitions are sorted by whether it is present.
+        states, order = torch.where(presence[:, 0] > 0, PRESENT, REMOVED).sort(stable=True)
+        presence, present = presence[order], int((states == PRESENT).sum())
 
         def start(source: Source) -> Tensor:
             if source in self._tables:
-                return self._tables[source].attended(presence, states)
+                return self._tables[source].attended(presence, present)
             return self._prefix_rows[source].in_states(states)
 
-        return self._program.run(len(presence), start)
+        return self._program.run(len(presence), start)[order.argsort()]
 
 
 def _depends_on_single_tokens(head: FollowedHead, number: int) -> bool:

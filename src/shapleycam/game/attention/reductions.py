@@ -66,7 +66,7 @@ class Softmax(Reduction):
 
     @staticmethod
     def _of_constant_queries(form: Rows, dim: int) -> Sequence[Form] | None:
-        """Return the form of scores whose queries depend on nothing: until the softmax each belongs to its key alone."""
+        """Return the form of scores whose queries are constant: before the softmax each depends on its key alone."""
         keys = make_axis(ROW, len(form.tokens or ()), 1)
         if form.axes[dim] != keys:
             return None

@@ -92,18 +92,16 @@ class AttentionTable:
         return int(self._table.element_size() * (self._table.shape[1] + self._table.shape[2]))
 
     def attended(
-        self, presence: Float[Tensor, "s positions"], states: Int[Tensor, " s"]
+        self, presence: Float[Tensor, "s positions"], queries_present: int
     ) -> Float[Tensor, "heads_of_s queries width"]:
-        """Return the attention's result for coalitions, where the queries have these states."""
+        """Return the attention's result for coalitions; in so many of them, the first ones, the queries are present."""
         present = presence[:, self._tokens].to(self._table.dtype).masked_fill(self._is_fixed, 1)
         both = torch.cat([present, 1 - present], 1)
         if len(self._table) == 1:
             sums = both @ self._table[0]
         else:
-            sums = both.new_empty(len(both), self._table.shape[2])
-            for state in (PRESENT, REMOVED):
-                chosen = (states == state).nonzero()[:, 0]
-                sums[chosen] = both[chosen] @ self._table[state]
+            by_state = both.split([queries_present, len(both) - queries_present])
+            sums = torch.cat([rows @ table for rows, table in zip(by_state, self._table, strict=True)])
         sums = sums.reshape(len(both) * self._heads, -1, self._width + 1)
         return (sums[..., :-1] / sums[..., -1:]).to(self._dtype)
 

@@ -1,4 +1,4 @@
-"""The shortcut for heads that read a few rows of an attention, such as a class token's: coalitions are sums over tokens.
+"""The shortcut for heads that read a few rows of an attention, as a class token's: coalitions are sums over tokens.
 
 In a vision transformer's last attention the class token reads the tokens, and what follows goes on with it alone. Each
 token adds to the numerator and denominator of the softmax what it holds, or what a removed one does; a coalition is one
