@@ -213,11 +213,34 @@ class Passing:
         return self.output
 
 
-def test_an_image_that_tells_nothing_proves_nothing(images, entered):
+def test_an_image_that_tells_nothing_proves_nothing(images):
     model = ReadsMemory()
     for uniform in (torch.zeros_like(images), torch.ones_like(images)):
         trace(model, uniform, "body")
     torch.testing.assert_close(trace(model, images, "body").output, model(images), rtol=1e-5, atol=1e-6)
+
+
+def test_the_bits_of_an_explanation_do_not_depend_on_what_was_explained_before(images):
+    batches = {"black": torch.zeros_like(images), "noise": images, "mirrored": images + images.flip(3)}
+    outputs = {}
+    for order in (list(batches), list(batches)[::-1]):
+        model = Net()
+        for name in order:
+            outputs.setdefault(name, []).append(trace(model, batches[name], "body").output)
+    for first, second in outputs.values():
+        assert torch.equal(first, second)
+
+
+def test_a_model_that_refuses_noise_runs_by_default(images, entered):
+    class OfBlack(Net):
+        def before(self, x):
+            assert not x.any()
+            return super().before(x)
+
+    model = OfBlack()
+    for _ in range(2):
+        trace(model, torch.zeros_like(images), "body")
+    assert all(entered)
 
 
 def test_an_error_of_the_model_s_own_is_raised_and_forbids_nothing(images, entered):

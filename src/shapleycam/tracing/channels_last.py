@@ -85,10 +85,11 @@ def is_telling(image: Tensor) -> bool:
 
 def _may_show_its_input(module: nn.Module) -> bool:
     """Return whether code that is not of the module's class may keep what passes by: hooks, a forward, TorchScript."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return True
     attributes = vars(module)
-    return isinstance(module, torch.jit.ScriptModule) or bool(
-        attributes.get(FORWARD_HOOKS) or attributes.get(PRE_HOOKS) or "forward" in attributes
-    )
+    has_forward = "forward" in attributes and "_orig_mod" not in module._modules  # noqa: SLF001  # torch.compile's is not run
+    return bool(attributes.get(FORWARD_HOOKS) or attributes.get(PRE_HOOKS) or has_forward)
 
 
 def run_fastest(
@@ -110,9 +111,9 @@ def run_fastest(
     if form is None:
         return run(None)
     known = check_result(owner, form)
-    order = learn_order() if known is None else known
     handled = sys.exception()
     try:
+        order = learn_order() if known is None else known
         result = run(order) if order else None
         if result is not None and (known or proves(result)):
             mark_checked(owner, form, order)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -14,16 +15,16 @@ from torch import Tensor, nn
 from shapleycam.errors import LayerError, ModelError
 from shapleycam.tracing._trace import OutputSelector, Trace
 from shapleycam.tracing.agreement import first_row_equals, outputs_equal
-from shapleycam.tracing.attention import math_attention
 from shapleycam.tracing.calls import enclosing_calls
-from shapleycam.tracing.channels_last import BypassMonitor, MemoryOrder, form_of, is_telling, run_fastest
-from shapleycam.tracing.checks import needs_check
-from shapleycam.tracing.differentiation import Differentiation
+from shapleycam.tracing.channels_last import BypassMonitor, Form, MemoryOrder, form_of, is_telling, run_fastest
+from shapleycam.tracing.checks import mark_checked, needs_check
 from shapleycam.tracing.extra import ExtraInputs
 from shapleycam.tracing.graph import depends_on
+from shapleycam.tracing.graph_start import GraphStart
 from shapleycam.tracing.interception import Interceptor, intercept_calls
+from shapleycam.tracing.interrupts import has_interrupt
 from shapleycam.tracing.isolation import WrittenTensors, run_context, show_to_user_hooks, watch_shared_tensors
-from shapleycam.tracing.layer_output import LayerOutput, activation_in
+from shapleycam.tracing.layer_output import activation_in
 from shapleycam.tracing.nested import float_tensors_of, is_empty
 from shapleycam.tracing.nonlinearities import NonlinearityRecorder
 from shapleycam.tracing.plan import Plan
@@ -33,47 +34,6 @@ from shapleycam.tracing.reproducible import PlainRun, check_reproducible
 from shapleycam.tracing.running import run
 from shapleycam.tracing.selected_output import SelectedOutput
 from shapleycam.tracing.soundness import check_finite, check_output, empty_output_error
-
-
-@dataclass(frozen=True)
-class _GraphStart:
-    """The interceptor of the layer in a traced pass: the graph begins at what the layer returns.
-
-    `head_contexts` holds the contexts that are on from the layer to the end of the pass; `order` is the order of memory
-    that the activation is put in, None where it stays as it is; `monitor` looks at what the head reads.
-    """
-
-    name: str
-    layer: nn.Module
-    head_contexts: ExitStack
-    recorder: NonlinearityRecorder
-    twice: bool
-    order: MemoryOrder | None = None
-    monitor: BypassMonitor | None = None
-    activations: list[Tensor] = field(default_factory=list)
-    outputs: list[LayerOutput] = field(default_factory=list)
-
-    def __call__(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        value = original(*args, **kwargs)
-        activation = activation_in(value, self.name)
-        self.outputs.append(LayerOutput.of(value, self.layer))
-        if len(self.outputs) > 1:
-            return value
-        # These contexts are entered here, in the middle of the pass, and left in `TracedPasses._run` when the pass
-        # ends: only what comes after the layer is differentiated, and what comes before it must keep PyTorch's own
-        # operations (docs/decisions.md, "Convolutions of the head are our own autograd function ...").
-        if self.twice:
-            self.head_contexts.enter_context(math_attention())
-        self.head_contexts.enter_context(Differentiation(twice=self.twice))
-        self.head_contexts.enter_context(self.recorder)
-        leaf = activation.detach() if self.order is None else self.order.apply(activation.detach())
-        if self.monitor is not None:
-            self.monitor.add(leaf)
-            self.head_contexts.enter_context(self.monitor)
-        leaf = leaf.requires_grad_()
-        self.activations.append(leaf)
-        torch.set_grad_enabled(mode=True)  # also where the model runs the layer under no_grad, as a frozen backbone
-        return self.outputs[0].fill(leaf.clone(), self.layer)  # a copy, as what follows may write into it in place
 
 
 @dataclass(frozen=True)
@@ -109,7 +69,7 @@ class TracedPasses:
         form = form_of(self.owner, self.images, self.layer)
         is_proven = form is None or not needs_check(self.owner, form)
         if not is_proven and not is_telling(self.images[0]):
-            form, is_proven = None, True  # another batch will tell
+            is_proven = self._try_on_noise(form)
         monitor = None if is_proven else BypassMonitor((*self.copied.parameters(), *self.copied.buffers()))
 
         def proves(traced: Trace) -> bool:
@@ -128,6 +88,18 @@ class TracedPasses:
             run=lambda order: self._run(plan, order, monitor),
             proves=proves,
         )
+
+    def _try_on_noise(self, form: Form) -> bool:
+        """Prove on other images what these cannot tell, so that it does not depend on what was explained before."""
+        noise = torch.rand(self.images.shape, generator=torch.Generator().manual_seed(0), device="cpu")
+        of_noise, handled = replace(self, images=noise), sys.exception()
+        try:
+            of_noise._run_fastest(None, lambda: of_noise._plain_run(1, 1))  # noqa: SLF001  # its own
+        except Exception as error:  # whatever a model raises for noise
+            if has_interrupt(error, handled):
+                raise
+            mark_checked(self.owner, form, result=False)
+        return True
 
     def _plain_run(self, count: int, seed: int) -> PlainRun:
         """Run the model on the first images without a graph, with random numbers of another seed."""
@@ -151,7 +123,7 @@ class TracedPasses:
         nonlinearities = NonlinearityRecorder()
         with run_context(model), show_to_user_hooks(model), ExitStack() as head_contexts:
             layer = model.get_submodule(self.layer)
-            start = _GraphStart(self.layer, layer, head_contexts, nonlinearities, self.twice, order, monitor)
+            start = GraphStart(self.layer, layer, head_contexts, nonlinearities, self.twice, order, monitor)
             interceptors: dict[nn.Module, Interceptor] = dict(recorder.interceptors) if recorder else {}
             interceptors[layer] = start
             # Gradients are on for the whole pass, though nothing before the layer requires one: a view made without
@@ -176,7 +148,7 @@ class TracedPasses:
             owner=self.owner, order=order,
         )  # fmt: skip
 
-    def _check_ran_once(self, start: _GraphStart) -> None:
+    def _check_ran_once(self, start: GraphStart) -> None:
         if len(start.outputs) == 1:
             return
         enclosing_calls(
