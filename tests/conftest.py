@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -46,6 +47,8 @@ GROUPS = {
     "docs_site/": "documentation",
 }
 """Beginnings of files whose tests stay on one worker: Ray's clusters, the page's server with Chromium, the site."""
+TRIED_TWICE = {"processes", "browser"}
+"""Groups whose tests run once more where they fail: docs/decisions.md, "Tests of other programs are tried twice"."""
 SINGLE = ("test_survey.py", "test_real_models.py")
 """Files whose tests are long and share no fixture, so that any worker may take any of them."""
 FIRST = (
@@ -129,8 +132,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     items.sort(key=place)
     for item in items:
+        if group_of(item.nodeid) in TRIED_TWICE:
+            item.add_marker(pytest.mark.flaky(reruns=1))
         if item.nodeid.removeprefix("tests/").startswith(SLOW):
             item.add_marker("slow")
+
+
+def pytest_collection_finish() -> None:
+    """Leave out what is there before the tests begin when Python looks for garbage, which takes half a second else."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Give it back, so that it is freed at the end: libraries tell of what is not."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
