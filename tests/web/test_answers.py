@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from helpers.web_library import COLOURS
+from helpers.web_library import COLOURS_FILE
 from helpers.web_server import HOPPER
 from shapleycam.errors import OptionError
 from shapleycam.web.app import Page
@@ -20,7 +20,7 @@ from shapleycam.web.views import VIEWS
 
 @contextmanager
 def opened(**settings):
-    page = Page(replace(Site(models=[COLOURS], examples=[HOPPER]), **settings))
+    page = Page(replace(Site(models=[COLOURS_FILE], examples=[HOPPER]), **settings))
     try:
         yield page
     finally:
