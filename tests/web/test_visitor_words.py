@@ -106,14 +106,8 @@ class TestWords:
 
 class TestNames:
     def test_files_have_short_names_which_do_not_depend_on_others(self):
-        offered = [
-            "a/net.py:make",
-            "/b/net.py:make",
-            "timm:resnet18",
-            "x/timm.py:resnet18",
-            "pack.age:make",
-            "a/net.py:it",
-        ]
+        files = ["a/net.py:make", "/b/net.py:make", "x/timm.py:resnet18", "a/net.py:it"]
+        offered = [*files, "timm:resnet18", "pack.age:make"]
         names = ModelNames(offered)
         assert [names.full(short) for short in names.short] == offered
         assert [re.sub(r"@[0-9a-f]{6}$", "@", short) for short in names.short] == [

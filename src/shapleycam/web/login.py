@@ -20,6 +20,8 @@ from shapleycam.web.views import TABS
 _COOKIE = "shapleycam-login"
 _OPEN = ("/login", "/healthz", "/robots.txt", "/favicon.ico")
 _OPEN_FOLDER = "/static/"
+_FOR_SCRIPTS = ("/picture", "/classes", "/layers")
+"""What the page asks for itself, and could not show a login page in the place of."""
 _DELAY = 0.5
 """Seconds before a failure is answered."""
 _MOST_AT_ONCE = 16
@@ -78,7 +80,7 @@ class Login:
         path = connection.url.path
         if path.startswith("/answer/"):
             return HTMLResponse(self._render("logged_out.html"), 401)
-        if path == "/picture":
+        if path in _FOR_SCRIPTS:
             return PlainTextResponse("This needs a login; reload the page\n", 401)
         query = f"?{connection.url.query}" if connection.url.query else ""
         destination = f"{path.strip('/')}{query}" if path != "/" else ""

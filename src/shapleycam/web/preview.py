@@ -9,7 +9,7 @@ from starlette.requests import Request
 from shapleycam.web.access import Access
 
 _PICTURE = "static/preview.jpg"
-_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
+_PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?")
 _OF_PROXIES = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-prefix", "forwarded", "via")
 
 
