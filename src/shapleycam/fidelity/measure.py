@@ -26,9 +26,10 @@ from shapleycam.tracing.isolation import isolated_copy
 from shapleycam.values._closed_form import closed_form
 from shapleycam.values._exact import exact
 from shapleycam.values._path import Nodes
-from shapleycam.values._permutation import Progress, permutation
+from shapleycam.values._permutation import permutation
 from shapleycam.values.distance import efficiency_gap, rank_correlation, relative_error
 from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.progress import Progress
 from shapleycam.values.scale import ignores_scale, warn_of_ignored_scale
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.wording import percent
@@ -125,7 +126,7 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
         players: None for each position by itself, or regions as in `shapleycam.values.EstimatorOptions`.
         nodes: gradients along the path, for the path methods.
         seed: of all methods that draw, with each image's content.
-        progress: called while sampling with the orders so far and the largest ‖standard error‖ / ‖values‖.
+        progress: called while the true values are computed, as in `shapleycam.values.EstimatorOptions`.
 
     Raises:
         ShapleyCamError: as `Explainer.compare`; no images.
@@ -173,7 +174,7 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
 def true_values(game: Game, tolerance: float, seed: int, progress: Progress | None = None) -> ShapleyValues:
     """Return the game's Shapley values: exact if it has a closed form or at most 12 players, otherwise sampled."""
     if game.n_players <= MOST_EXACT:
-        return exact(game)
+        return exact(game, progress=progress)
     return closed_form(game) or permutation(game, None, tolerance, seed, progress=progress)
 
 

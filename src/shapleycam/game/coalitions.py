@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -26,6 +26,8 @@ from shapleycam.tracing import Trace
 from shapleycam.utilities import Utility
 
 _Runner = TypeVar("_Runner", bound=HeadRunner)
+BatchProgress: TypeAlias = Callable[[int], None]
+"""Is called after each batch with the number of coalitions in it, over all images; what it raises ends the work."""
 
 
 class CoalitionEvaluator:
@@ -39,8 +41,10 @@ class CoalitionEvaluator:
         self._check = ShortcutCheck(trace, players)
         self._confirmed: dict[type[HeadRunner], HeadRunner | None] = {}
 
-    def utilities(self, coalitions: Bool[Tensor, "a s n"], images: Int[Tensor, " a"]) -> Float[Tensor, "a s"]:
-        """Return U(head(A·1_S)) of coalitions S of the images `images`.
+    def utilities(
+        self, coalitions: Bool[Tensor, "a s n"], images: Int[Tensor, " a"], progress: BatchProgress | None = None
+    ) -> Float[Tensor, "a s"]:
+        """Return U(head(A·1_S)) of coalitions S of the images `images`; `progress` is called after each batch.
 
         Raises:
             OptionError: the utility is not finite for one.
@@ -48,7 +52,7 @@ class CoalitionEvaluator:
         """
         with without_gradients():
             runner = self.runner_for(coalitions.shape[1])
-            utilities = self.run(runner, coalitions, images)
+            utilities = self.run(runner, coalitions, images, progress)
             if runner is not self.general and utilities.numel():
                 self._spot_check(runner, coalitions, images, utilities)
             return utilities
@@ -106,8 +110,14 @@ class CoalitionEvaluator:
         runner = self._confirmed[kind]
         return runner if isinstance(runner, kind) else None
 
-    def run(self, runner: HeadRunner, coalitions: Bool[Tensor, "a s n"], images: Int[Tensor, " a"]) -> Tensor:
-        """Return the utilities (a, s) of coalitions as one runner gives them, block by block.
+    def run(
+        self,
+        runner: HeadRunner,
+        coalitions: Bool[Tensor, "a s n"],
+        images: Int[Tensor, " a"],
+        progress: BatchProgress | None = None,
+    ) -> Tensor:
+        """Return the utilities (a, s) of coalitions as one runner gives them, batch by batch.
 
         Raises:
             OptionError: one is not finite.
@@ -126,6 +136,8 @@ class CoalitionEvaluator:
             block = self._utility(output, target, samples).reshape(presence.shape[:2])
             utilities = utilities.to(block.dtype)
             utilities[image_slice, coalition_slice] = block
+            if progress is not None:
+                progress(block.numel())
         check_utilities_finite(utilities, self._utility)
         return utilities
 

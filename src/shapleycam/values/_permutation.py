@@ -8,7 +8,7 @@ How orders are drawn is in `_orders`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -22,13 +22,13 @@ from shapleycam.images import Seed
 from shapleycam.precision import accurate
 from shapleycam.values._control_variate import ControlVariate, control_variate
 from shapleycam.values._orders import STREAMS, OrderStreams
+from shapleycam.values.progress import Progress
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.values.tolerance import check_tolerance
 from shapleycam.wording import percent
 
 FEWEST, MOST = 8, 2048
 """Samples of four orders at least (16 pairs of an order and its reverse), and at most."""
-Progress = Callable[[int, float], None]
 
 
 def permutation(
