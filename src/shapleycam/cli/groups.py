@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from shapleycam.experiments import RunSettings
     from shapleycam.experiments.engines import Engine
     from shapleycam.values._path import Nodes
-    from shapleycam.values._permutation import Progress
     from shapleycam.values.options import EstimatorOptions
+    from shapleycam.values.progress import Progress
 
 
 @dataclass(frozen=True)

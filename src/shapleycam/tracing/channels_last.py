@@ -68,7 +68,8 @@ def form_of(model: nn.Module, images: Tensor, layer: str) -> Form:
     modules = modules_of(model)
     if any(map(_may_show_its_input, modules)) or any(getattr(module_state, name) for name in _GLOBAL_HOOKS):
         return None
-    weights = [(module, module._parameters.get("weight")) for module in modules]  # noqa: SLF001
+    # TorchScript's parameters are no dict: they have no `get`.
+    weights = [(module, module._parameters["weight"]) for module in modules if "weight" in module._parameters]  # noqa: SLF001
     layers = [(module, weight) for module, weight in weights if weight is not None and weight.dim() > 1]
     sizes = [weight.numel() for module, weight in layers if isinstance(module, nn.Conv2d)]
     pixels = len(images) * images.shape[2] * images.shape[3]
