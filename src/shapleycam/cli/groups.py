@@ -200,6 +200,13 @@ class PrintGroup:
     quiet: options.Quiet = False
 
 
+@dataclass(frozen=True)
+class TimedPrintGroup(PrintGroup):
+    """What is printed, with the time that each part of the command took."""
+
+    timings: options.Timings = False
+
+
 def parse_nodes(text: str) -> Nodes:
     """Return the number of nodes that `--nodes` means, or "auto".
 

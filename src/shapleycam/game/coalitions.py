@@ -17,6 +17,7 @@ from shapleycam.game.players import Players
 from shapleycam.game.shortcut_check import PROBES, ShortcutCheck
 from shapleycam.game.shortcuts import SHORTCUTS, Shortcut
 from shapleycam.game.shortcuts.averaged import AveragedRunner
+from shapleycam.game.shortcuts.class_token import ClassTokenRunner
 from shapleycam.game.shortcuts.pooled import PooledRunner
 from shapleycam.game.shortcuts.summed import SummedRunner
 from shapleycam.game.shortcuts.windowed import WindowedRunner
@@ -62,11 +63,14 @@ class CoalitionEvaluator:
 
         A window is confirmed when it is first used: its table is expensive.
         """
+        has_window = self._confirmed.get(WindowedRunner, self) is not None
         return Structure(
             reads_mean=self.shortcut(PooledRunner) is not None,
             is_sum=self.shortcut(SummedRunner) is not None,
             averages_positions=self.shortcut(AveragedRunner) is not None,
-            window=None if self._confirmed.get(WindowedRunner, self) is None else self._proven.window,
+            query_rows=self._proven.query_rows if self.shortcut(ClassTokenRunner) is not None else 0,
+            window=self._proven.window if has_window else None,
+            is_affine=self._proven.is_affine and has_window,
         )
 
     @property
@@ -84,6 +88,14 @@ class CoalitionEvaluator:
             if runner is not None:
                 return runner
         return self.general
+
+    @property
+    def cost(self) -> str:
+        """Return in words what a coalition costs, and why: by the cheapest shortcut, if it was worth making yet."""
+        for shortcut in SHORTCUTS:
+            if self._confirmed.get(shortcut.runner) if shortcut.runs(self._proven) else self.shortcut(shortcut.runner):
+                return f"{shortcut.cost} each: behind the layer the output is {shortcut.head}"
+        return "a run each of the network behind the layer"
 
     @cached_property
     def general(self) -> GeneralRunner:
@@ -144,7 +156,7 @@ class CoalitionEvaluator:
         Why anew: docs/decisions.md, "The proof's graph is recorded anew".
         """
         layout = self._players.layout
-        if not isinstance(self._trace.output, torch.Tensor) or layout.prefix:
+        if not isinstance(self._trace.output, torch.Tensor):
             return Structure()
         return prove_structure(self._run_first_image, self._trace.activation.detach()[:1], layout)
 

@@ -1,4 +1,4 @@
-"""The Shapley sum over all coalitions.
+"""Exact values: the Shapley sum over all coalitions, or its closed form where the game has one.
 
 Source: Shapley, A Value for n-Person Games, 1953.
 """
@@ -14,6 +14,7 @@ from torch import Tensor
 from shapleycam.errors import OptionError
 from shapleycam.game import Game
 from shapleycam.precision import accurate
+from shapleycam.values._closed_form import closed_form
 from shapleycam.values.progress import Progress
 from shapleycam.values.shares import ShapleyValues
 
@@ -22,7 +23,11 @@ _AT_ONCE = 2**14
 
 
 def exact(game: Game, *, progress: Progress | None = None) -> ShapleyValues:
-    """Compute φ_j = Σ_S |S|! (n - |S| - 1)! / n! · (v(S ∪ j) - v(S)), by 2^n evaluations an image, in float64.
+    """Compute φ_j = Σ_S |S|! (n - |S| - 1)! / n! · (v(S ∪ j) - v(S)), in float64.
+
+    It takes 2^n evaluations an image, except where the game has a closed form for any number of players: the utility is
+    an affine function of the output (a logit, a difference of logits), and the output a sum over positions or over
+    windows of at most nine (`game.structure`). Then n evaluations do, or one for each contents of a window.
 
     Args:
         game: of b images with n players.
@@ -33,7 +38,8 @@ def exact(game: Game, *, progress: Progress | None = None) -> ShapleyValues:
         The values (b, n), in units of the utility, without a standard error.
 
     Raises:
-        OptionError: more than 20 players.
+        OptionError: more than 20 players, and no closed form.
+        ReplayError: the model itself gives some coalitions another value than the closed form.
 
     Examples:
         >>> import torch
@@ -48,6 +54,9 @@ def exact(game: Game, *, progress: Progress | None = None) -> ShapleyValues:
         (torch.Size([1, 4]), True)
     """
     n = game.n_players
+    shares = closed_form(game)
+    if shares is not None:
+        return shares
     if n > MOST_PLAYERS:
         raise OptionError(
             f"the game has {n} players, and all coalitions are 2^{n}; expected at most {MOST_PLAYERS} players: group "

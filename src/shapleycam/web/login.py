@@ -7,6 +7,7 @@ from collections.abc import Callable
 from urllib.parse import urlencode, urlsplit
 
 from anyio import CapacityLimiter, to_thread
+from python_multipart.exceptions import FormParserError
 from starlette.datastructures import FormData
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
@@ -49,8 +50,11 @@ class Login:
 
     async def submit(self, request: Request) -> Response:
         """Log in, and lead to where the visitor wanted to go."""
-        async with request.form(max_files=0, max_fields=8, max_part_size=4096) as form:
-            user, password, destination = (_text(form, name) for name in ("user", "password", "next"))
+        try:
+            async with request.form(max_files=0, max_fields=8, max_part_size=4096) as form:
+                user, password, destination = (_text(form, name) for name in ("user", "password", "next"))
+        except FormParserError:  # starlette's own errors are responses already
+            return self._page("", "This form could not be read; reload the page and try again", 400)
         client = address_of(request)
         wait = self._attempts.wait_of(client)
         if wait or self._turns.statistics().tasks_waiting >= _MOST_AT_ONCE:
