@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from helpers.reverse_proxy import ReverseProxy
-from helpers.web_library import COLOURS
+from helpers.web_library import COLOURS_FILE
 from helpers.web_server import WebServer
 from shapleycam.web.passwords import hash_password
 
@@ -17,7 +17,7 @@ from shapleycam.web.passwords import hash_password
 def server(tmp_path_factory):
     path = tmp_path_factory.mktemp("auth") / "accounts"
     path.write_text(f"team:{hash_password('open sesame')}\n", encoding="utf-8")
-    with WebServer("--models", COLOURS, "--auth", str(path), "--trust-proxy", "127.0.0.1") as served:
+    with WebServer("--models", COLOURS_FILE, "--auth", str(path), "--trust-proxy", "127.0.0.1") as served:
         yield served
 
 

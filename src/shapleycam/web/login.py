@@ -16,11 +16,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from shapleycam.web.client_limits import address_of
 from shapleycam.web.passwords import Accounts
 from shapleycam.web.sessions import HOURS, Attempts, Sessions
-from shapleycam.web.views import VIEWS
+from shapleycam.web.views import TABS
 
 _COOKIE = "shapleycam-login"
 _OPEN = ("/login", "/healthz", "/robots.txt", "/favicon.ico")
 _OPEN_FOLDER = "/static/"
+_FOR_SCRIPTS = ("/picture", "/classes", "/layers")
+"""What the page asks for itself, and could not show a login page in the place of."""
 _DELAY = 0.5
 """Seconds before a failure is answered."""
 _MOST_AT_ONCE = 16
@@ -82,11 +84,12 @@ class Login:
         path = connection.url.path
         if path.startswith("/answer/"):
             return HTMLResponse(self._render("logged_out.html"), 401)
-        if path == "/picture":
+        if path in _FOR_SCRIPTS:
             return PlainTextResponse("This needs a login; reload the page\n", 401)
         query = f"?{connection.url.query}" if connection.url.query else ""
-        destination = f"{path.removeprefix('/')}{query}" if path != "/" else ""
-        return RedirectResponse(f"login?{urlencode({'next': destination})}" if destination else "login", 303)
+        destination = f"{path.strip('/')}{query}" if path != "/" else ""
+        login = f"{'../' * path.count('/', 1)}login"  # relative, since a proxy may have the page under any path
+        return RedirectResponse(f"{login}?{urlencode({'next': destination})}" if destination else login, 303)
 
     def _page(self, destination: str, message: str, status: int, headers: dict[str, str] | None = None) -> Response:
         html = self._render("login.html", destination=destination, message=message)
@@ -116,7 +119,7 @@ class LoginCheck:
 def _own_address(destination: str) -> str:
     """Return an address of a tab; that of the first one for whatever is no tab's, so that nobody is led elsewhere."""
     view, _, _ = destination.partition("?")
-    return destination if view in VIEWS else "explain"
+    return destination if view in TABS or view == "glossary" else "explain"
 
 
 def _text(form: FormData, name: str) -> str:
