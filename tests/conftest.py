@@ -73,6 +73,8 @@ SLOW = (
     *("metrics/test_metric_traps.py::test_every_metric_", "game/test_coalitions.py::test_real_networks"),
     *(
         "web/test_ending.py",
+        "web/test_real_proxies.py",
+        "test_dockerfile.py::test_what_it_starts",
         "web/test_login.py",
         "cli/test_explain.py::TestPhotographs",
         "cli/test_compare.py",
