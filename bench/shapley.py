@@ -217,7 +217,7 @@ def budgets(explainer: Explainer, photos: list[Path]) -> list[str]:
     game = explainer.game(images)
     true, sampled = values.permutation(game, tolerance=0.005, seed=99), values.permutation(game)
     wrong = relative_errors(values.path(game, 8).values, true.values)
-    orders = 4 * sampled.samples
+    orders = sampled.evaluations // (game.n_players - 1)
     took = (
         f"Sampling took {int(orders.min())} to {int(orders.max())} orders (32 is the least) for a standard error of "
         f"{float(sampled.uncertainty.median()):.2%} (median; {float(sampled.uncertainty.max()):.2%} at most)."

@@ -43,6 +43,7 @@ GROUPS = {
     "cli/test_by_ray.py": "processes",
     "web/": "browser",
     "report/test_reports_in_a_browser.py": "browser",
+    "explanations/test_notebook_in_a_browser.py": "browser",
     "docs_site/": "documentation",
 }
 """Beginnings of files whose tests stay on one worker: Ray's clusters, the page's server with Chromium, the site."""
@@ -62,7 +63,7 @@ SLOW = (
     *("experiments/engines/", "experiments/test_crashes.py", "cli/test_by_ray.py"),
     *("web/test_addresses.py", "web/test_appearance.py", "web/test_class_chooser.py", "web/test_hostile.py"),
     *("web/test_keyboard.py", "web/test_server_gone.py", "web/test_uploads.py", "web/test_visits.py"),
-    "report/test_reports_in_a_browser.py",
+    *("report/test_reports_in_a_browser.py", "explanations/test_notebook_in_a_browser.py"),
     *("test_readme.py", "test_notebooks.py", "test_survey.py::test_a_row_is_found_again", "test_real_models.py"),
     *("test_conformance.py", "metrics/test_metric_conformance.py", "test_random_networks.py", "models/test_paper.py"),
     *("report/test_report_of_runs.py", "cli/test_fidelity_command.py", "cli/test_explain.py::TestTour"),
@@ -183,13 +184,12 @@ def explainer() -> shapleycam.Explainer:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """A browser, for as long as a module: its loop must not run beside a notebook's."""
-    from playwright.sync_api import sync_playwright
-
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the extra dev")
     from helpers.chromium import chromium_path, launch
 
     if chromium_path() is None and "CI" not in os.environ:
         pytest.skip("no Chromium on this machine (apt-get install chromium)")
-    with sync_playwright() as playwright:
+    with sync_api.sync_playwright() as playwright:
         browser = launch(playwright.chromium)
         yield browser
         browser.close()

@@ -99,11 +99,19 @@ def test_every_image_counts_once_whatever_the_batches(images):
 
 def test_sampled_true_values_keep_their_tolerance_and_their_seed():
     images = torch.randn(1, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-    _, result = measure_fidelity(Smooth(), images, ["sampledshapley", "pathcam-h"], tolerance=0.004)
+    _, result = measure_fidelity(Smooth(), images, ["sampledshapley", "pathcam-h"], utility="rest", tolerance=0.004)
     assert result.reference == "permutation sampling to 0.40%"
     assert max(result.reference_errors) <= 0.004
     error = by_method(result)["sampledshapley"].error.value
     assert 0 < error < 0.04  # not zero, as it would be against its own samples
+
+
+def test_a_closed_form_is_the_truth_where_there_is_one():
+    images = torch.randn(1, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    explainer, result = measure_fidelity(Smooth(), images, ["pathcam-h"])
+    assert result.reference == "closed form"
+    true = exact(explainer.game(images)).values.flatten()
+    torch.testing.assert_close(result.values["logit", "true"], true)
 
 
 def test_without_second_derivatives_the_rest_is_measured(images):

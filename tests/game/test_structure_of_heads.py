@@ -34,7 +34,7 @@ HEADS = {
     ("efficientnet_lite0", 224, "bn2"): BOTH,
     ("efficientnet_lite0", 224, "blocks.6"): SUM,  # convolution of size 1, batch norm and ReLU6 at each position
     ("efficientnet_lite0", 224, "blocks.5"): Structure(
-        window=Window((7, 7), (7, 7), (1, 1), ((-1, 0, 1),) * 2)
+        window=Window((7, 7), (7, 7), (1, 1), ((-1, 0, 1),) * 2), is_affine=True
     ),  # 3 x 3
     ("torchvision:resnet18", 96, "layer4"): BOTH,
     ("torchvision:resnet18", 96, "layer4.1.bn2"): NEITHER,  # the block's input is added at each position
@@ -157,6 +157,6 @@ def test_a_structure_is_found_once(monkeypatch):
 
 def test_a_convolution_of_positions_is_no_sum():
     game = game_of(Smooth(), noise(2, 3, 8, 8, dtype=torch.float64), "rest", [0, 1])
-    assert game.structure == Structure(window=Window((4, 4), (4, 4), (1, 1), ((-1, 0, 1),) * 2))
+    assert game.structure == Structure(window=Window((4, 4), (4, 4), (1, 1), ((-1, 0, 1),) * 2), is_affine=True)
     coalitions = random_coalitions(2, 9, 16)
     assert relative_difference(game.value(coalitions), by_hand(game, coalitions), game) < 1e-12

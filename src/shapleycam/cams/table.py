@@ -233,7 +233,7 @@ _ROWS = (
         EXACT,
         None,
         "Shapley 1953, all coalitions",
-        "exact Shapley values, for at most 20 players",
+        "exact Shapley values: for at most 20 players, and of logits behind a head that is a sum",
     ),
 )
 

@@ -10,12 +10,15 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from shapleycam.errors import OptionError
-from shapleycam.game.coalitions import CoalitionEvaluator, check_utilities_finite
+from shapleycam.game.affine_utility import is_affine
+from shapleycam.game.coalitions import BatchProgress, CoalitionEvaluator, check_utilities_finite
 from shapleycam.game.derivatives import UtilityDerivatives
 from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.players import Regions, make_players
 from shapleycam.game.removal import remove_all
+from shapleycam.game.shortcuts.windowed import WindowedRunner
 from shapleycam.game.structure import Structure
+from shapleycam.game.window_table import WindowedUtility
 from shapleycam.images import Seed, content_seeds
 from shapleycam.models.layout import Layout
 from shapleycam.tracing import Trace
@@ -150,12 +153,14 @@ class Game:
         self,
         coalitions: Bool[Tensor, "s n"] | Bool[Tensor, "a s n"],
         images: Int[Tensor, " a"] | Sequence[int] | None = None,
+        progress: BatchProgress | None = None,
     ) -> Float[Tensor, "a s"]:
         """Return v(S) = U(head(A·1_S)) - U(head(0)) of coalitions S.
 
         Args:
             coalitions: (s, n), the same for all images, or (a, s, n), one set for each; True for players in S.
             images: the indices of the images that are played, all if None.
+            progress: called after each batch that fits into memory, with the number of coalitions in it.
 
         Raises:
             OptionError: coalitions of another size or kind, or a utility that is not finite for one.
@@ -170,7 +175,7 @@ class Game:
         indices = indices.to(device)
         checked = self._check_coalitions(coalitions, len(indices)).to(device)
         with without_gradients():
-            return self._coalitions.utilities(checked, indices) - self.empty[indices, None]
+            return self._coalitions.utilities(checked, indices, progress) - self.empty[indices, None]
 
     @restore_when_interrupted
     def utility_at(self, activation: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
@@ -213,6 +218,40 @@ class Game:
     def structure(self) -> Structure:
         """Return which shortcuts the game allows: the head's operations prove them, random coalitions confirm them."""
         return self._coalitions.structure
+
+    @property
+    def coalition_cost(self) -> str:
+        """Return in words what a coalition costs, and why."""
+        return self._coalitions.cost
+
+    @cached_property
+    @restore_when_interrupted
+    def is_affine(self) -> bool:
+        """Return whether the utility is proven to be an affine function of the output, as a logit is."""
+        output, first = self._trace.output, torch.zeros(1, dtype=torch.long, device=self.target.device)
+        if not isinstance(output, torch.Tensor):
+            return False
+        return is_affine(lambda row: self.utility(row, self.target[:1], first), output[:1].detach())
+
+    @restore_when_interrupted
+    def windows(self, coalitions: int) -> WindowedUtility | None:
+        """Return the utility as a function of the head's windows; None where it has none.
+
+        The table of windows takes runs of the head: None too where these are not worth it for so many coalitions.
+        """
+        with without_gradients():
+            runner = self._coalitions.runner_for(coalitions)
+        if not isinstance(runner, WindowedRunner):
+            return None
+        return WindowedUtility(runner, self.players, self.utility, self.target)
+
+    def check_closed_form(self, values: Float[Tensor, "*rows"], expected: Float[Tensor, "*rows"]) -> None:
+        """Refuse values of coalitions in closed form that the model itself does not give.
+
+        Raises:
+            ReplayError: they differ by more than rounding.
+        """
+        self._coalitions.check_shortcut(values, expected)
 
     def _check_coalitions(self, coalitions: Tensor, images: int) -> Tensor:
         """Return coalitions as (a, s, n).

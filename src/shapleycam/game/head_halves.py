@@ -62,6 +62,50 @@ def run_from_mean(head: Callable[[], Any], mean: Float[Tensor, "rows *features"]
     return output
 
 
+def differentiate_at_mean(
+    head: Callable[[Tensor], Tensor],
+    utilities_of: Callable[[Tensor], Float[Tensor, " rows"]],
+    activation: Float[Tensor, "rows *shape"],
+    mean: Float[Tensor, "rows *features"],
+) -> tuple[Float[Tensor, " rows"], Float[Tensor, "rows *features"]]:
+    """Return utilities of a head's output with `mean` in place of its one mean, and their gradients in `mean`.
+
+    The head runs on an activation that requires a gradient, so that the operation that takes the mean is a node of
+    autograd's graph: the gradient in its result is what passes into that node.
+
+    Raises:
+        ReplayError: the head takes no mean, several, or one of another shape.
+    """
+    output = run_from_mean(lambda: head(activation), mean)
+    node = _mean_node(output.grad_fn)
+    utilities = utilities_of(output)
+    gradients: list[Tensor] = []
+    hook = node.register_prehook(lambda incoming: gradients.append(incoming[0].detach().clone()))
+    try:
+        torch.autograd.grad(utilities.sum(), activation)
+    finally:
+        hook.remove()
+    return utilities.detach(), gradients[0]
+
+
+def _mean_node(output_node: Any) -> Any:
+    """Return autograd's node of the one mean that an output was computed from.
+
+    Raises:
+        ReplayError: there is none, or there are several.
+    """
+    stack, seen = [output_node], set[Any]()
+    while stack:
+        node = stack.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            stack.extend(operand for operand, _ in node.next_functions)
+    means = [node for node in seen if node.name().startswith("MeanBackward")]
+    if len(means) != 1:
+        raise ReplayError(f"the graph of the head has {len(means)} means; expected one, as when it was recorded")
+    return means[0]
+
+
 class _Means(TorchDispatchMode):
     """Keeps the result of each mean, and gives `replacement` for it where there is one."""
 

@@ -35,7 +35,7 @@ class Structure:
     single such mean. `window`: it is a function of a single mean of what the windows of positions become. `query_rows`:
     it is a function of so many rows of an attention whose queries depend on no position of the grid, as a class
     token's; 0 of other heads. Each is said only of heads of which none of those before it is known, whose shortcuts are
-    cheaper.
+    cheaper. `is_affine`: behind a window, the output is an affine function of that mean.
     """
 
     reads_mean: bool = False
@@ -43,6 +43,7 @@ class Structure:
     averages_positions: bool = False
     window: Window | None = None
     query_rows: int = 0
+    is_affine: bool = False
 
 
 def prove_structure(
@@ -117,7 +118,7 @@ def _structure_of_graph(recording: HeadRecording, layout: Layout) -> Structure:
     is_one_mean = len(form.means) == 1 and recording.count("mean") == 1
     if form.window is not None:
         is_allowed = is_one_mean and form.window.is_separable and form.window.source == layout.grid
-        return Structure(window=form.window if is_allowed else None)
+        return Structure(window=form.window, is_affine=form.affine) if is_allowed else Structure()
     if form.linear_before or form.affine:
         return Structure(reads_mean=form.linear_before, is_sum=form.affine)
     return Structure(averages_positions=is_one_mean)

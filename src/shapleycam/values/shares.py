@@ -20,7 +20,8 @@ class ShapleyValues:
         values: (b, n), in units of the utility.
         stderr: (b, n), their standard errors; None where an estimator has none.
         evaluations: (b,), how many head evaluations (for path and Taylor: head derivatives) each image took.
-        samples: (b,), the number of independent samples that `stderr` comes from; None without it.
+        samples: (b,), the number of independent samples, or streams of samples, that `stderr` comes from; None without
+            it.
         nodes: (b,), the number of gradients along the path; None for other estimators.
 
     Examples:

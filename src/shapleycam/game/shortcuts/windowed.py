@@ -7,6 +7,7 @@ table, for all windows at once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from itertools import product
 from math import prod
@@ -18,7 +19,8 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from shapleycam.errors import ReplayError
-from shapleycam.game.head_halves import run_from_mean, run_to_mean
+from shapleycam.game.grad_modes import with_gradients
+from shapleycam.game.head_halves import differentiate_at_mean, run_from_mean, run_to_mean
 from shapleycam.game.head_runner import TENSORS_AT_ONCE, HeadRunner, Images, LargestTensor, Presence
 from shapleycam.game.removal import remove_absent
 from shapleycam.game.window import Window
@@ -58,6 +60,30 @@ class WindowedRunner(HeadRunner):
     def outputs(self, presence: Presence, images: Images) -> Any:
         rows = [self._run(each.bool(), image) for each, image in zip(presence, images.tolist(), strict=True)]
         return torch.cat(rows)
+
+    @property
+    def positions(self) -> Int[Tensor, "windows bits"]:
+        """Return the position that each bit of a window's contents stands for; their number, for one outside."""
+        return self._positions
+
+    def table(self, image: int) -> Float[Tensor, "windows contents features"]:
+        """Return what each window of an image becomes by its contents; the head takes the mean over the windows."""
+        table: Tensor = self._tables[image].unflatten(0, (len(self._positions), -1))
+        return table
+
+    def differentiate(
+        self, utilities_of: Callable[[Any], Float[Tensor, " rows"]], means: Float[Tensor, "rows features"], image: int
+    ) -> tuple[Float[Tensor, " rows"], Float[Tensor, "rows features"]]:
+        """Return utilities of the head's output where these are the means of an image, and their gradients in them."""
+        (shape,) = self._feature_shapes
+        with with_gradients():
+            nothing = torch.zeros_like(self._activation[image : image + 1]).repeat_interleave(len(means), 0)
+            leaf = nothing.requires_grad_()
+            samples = torch.full((len(means),), image, device=leaf.device)
+            utilities, gradients = differentiate_at_mean(
+                lambda maps: self._trace.head(maps, samples), utilities_of, leaf, means.reshape(len(means), *shape)
+            )
+        return utilities, gradients.flatten(1)
 
     def _run(self, presence: Bool[Tensor, "s positions"], image: int) -> Tensor:
         """Return the head's output for coalitions of one image."""

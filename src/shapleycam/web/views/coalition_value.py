@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import sqrt
 
 import torch
 
 from shapleycam.errors import OptionError
+from shapleycam.values._permutation import error_of_samples
 from shapleycam.web.map_stage import unit_of
-from shapleycam.web.played_game import ORDERS_OF_A_SAMPLE, PlayedGame, played_game
+from shapleycam.web.played_game import PlayedGame, played_game
 from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.web.views.view import ABOUT_A_PHOTOGRAPH, Render, View
 from shapleycam.wording import number, percent
@@ -152,7 +152,7 @@ def _predict(played: PlayedGame, members: torch.Tensor, check: Callable[[], None
     if played.is_exact:
         return float(played.shares(ORDERS, check).values[0, members].sum()), 0.0
     sums = played.samples(ORDERS, check)[0][:, members].sum(1)
-    return float(sums.mean()), float(sums.std()) / sqrt(ORDERS / ORDERS_OF_A_SAMPLE)
+    return float(sums.mean()), float(error_of_samples(sums))
 
 
 def _probabilities(played: PlayedGame, members: torch.Tensor) -> tuple[float | None, float | None, float | None]:

@@ -1,0 +1,48 @@
+"""What the windows of an image become, player by player, for whoever computes with all coalitions in closed form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from shapleycam.game.players import Players
+from shapleycam.game.shortcuts.windowed import WindowedRunner
+from shapleycam.utilities import Utility
+
+
+@dataclass(frozen=True)
+class WindowTable:
+    """What each window of an image becomes by its contents: the head then takes the mean over the windows.
+
+    Attributes:
+        entries: (windows, contents, features); bit r of the contents' number says whether the r-th position is present.
+        members: (windows, bits), the player that each bit's position belongs to; the number of players where the
+            position lies outside of the map.
+    """
+
+    entries: Float[Tensor, "windows contents features"]
+    members: Int[Tensor, "windows bits"]
+
+
+class WindowedUtility:
+    """The utility as a function of the one mean over windows that a head takes, for the images of a batch."""
+
+    def __init__(self, runner: WindowedRunner, players: Players, utility: Utility, target: Int[Tensor, " b"]) -> None:
+        self._runner, self._players, self._utility, self._target = runner, players, utility, target
+
+    def table(self, image: int) -> WindowTable:
+        """Return what the windows of an image become."""
+        outside = torch.full((1,), self._players.count, device=self._players.member.device)
+        members = torch.cat([self._players.member[image], outside])[self._runner.positions]
+        return WindowTable(self._runner.table(image), members)
+
+    def differentiate(
+        self, means: Float[Tensor, "rows features"], image: int
+    ) -> tuple[Float[Tensor, " rows"], Float[Tensor, "rows features"]]:
+        """Return the utilities of an image where its windows have these means, and their gradients in the means."""
+        target = self._target[image].expand(len(means))
+        samples = torch.full((len(means),), image, device=self._target.device)
+        return self._runner.differentiate(lambda output: self._utility(output, target, samples), means, image)

@@ -1,0 +1,67 @@
+"""Shapley values in closed form: of utilities that are affine in the output, behind a head that is a sum.
+
+Behind a sum over positions the game is additive, and a player's value is what it is worth alone. Behind a sum over
+windows it is a sum of games of at most nine players each.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from shapleycam.game import Game
+from shapleycam.game.window_table import WindowedUtility
+from shapleycam.precision import accurate
+from shapleycam.values._window_game import WindowGame
+from shapleycam.values.shares import ShapleyValues
+
+_CHECKED = 2
+"""Random coalitions whose value in closed form is compared with that of the head itself."""
+_MANY = 2**20
+
+
+def closed_form(game: Game) -> ShapleyValues | None:
+    """Return exact values of any number of players, or None where they have no closed form.
+
+    Raises:
+        ReplayError: the model itself gives some coalitions another value.
+    """
+    if not game.is_affine:
+        return None
+    structure = game.structure
+    if structure.is_sum:
+        return _of_positions(game)
+    windows = game.windows(min(2**game.n_players, _MANY)) if structure.is_affine else None
+    return None if windows is None else _of_windows(game, windows)
+
+
+def _of_positions(game: Game) -> ShapleyValues:
+    n, device = game.n_players, game.activation.device
+    alone = game.value(torch.eye(n, dtype=torch.bool, device=device)).to(accurate(device))
+    game.check_closed_form(alone.sum(1), game.grand.to(alone))
+    return ShapleyValues(alone, None, torch.full_like(game.target, n))
+
+
+def _of_windows(game: Game, windows: WindowedUtility) -> ShapleyValues:
+    games = [_window_game(game, windows, image) for image in range(len(game.activation))]
+    generator = torch.Generator().manual_seed(0)
+    n, device = game.n_players, game.activation.device
+    some = torch.rand(_CHECKED, n, generator=generator, device="cpu") < 0.5  # half of the players
+    some = torch.cat([some, torch.ones(1, n, dtype=torch.bool, device="cpu")]).to(device)
+    nobody = torch.zeros(1, n, dtype=torch.bool, device=device)
+    by_sum = torch.stack([each.value(some) - each.value(nobody) for each in games])
+    game.check_closed_form(by_sum, game.value(some).to(by_sum))
+    values = torch.stack([each.shapley() for each in games])
+    return ShapleyValues(values, None, torch.full_like(game.target, games[0].worth.shape[1]))
+
+
+def _window_game(game: Game, windows: WindowedUtility, image: int) -> WindowGame:
+    """Return the game of an image as a sum over windows: the utility is affine in their mean."""
+    table = windows.table(image)
+    count, precise = len(table.entries), accurate(table.entries.device)
+    empty = table.entries[:, 0].mean(0)
+    _, gradient = windows.differentiate(empty[None], image)
+    slope: Float[Tensor, " features"] = gradient[0].to(precise) / count
+    worth = torch.stack([entries.to(precise) @ slope for entries in table.entries])[..., None]
+    return WindowGame(worth, table.members, worth.new_ones(game.n_players + 1, 1), worth.new_zeros(1))
