@@ -98,9 +98,7 @@ def measure(sharpness: float, rounds: int) -> Row:
     for tolerance in TOLERANCES:
         floor = min(seconds(forward, CPU) for _ in range(3))
         shares: list[ShapleyValues] = []
-        took = seconds(
-            lambda tolerance=tolerance, shares=shares: shares.append(sample(explainer, image, tolerance)), CPU
-        )
+        took = seconds(partial(append_sample, shares, explainer, image, tolerance), CPU)
         error = float((shares[0].values - reference.values).norm() / reference.values.norm())
         sampled[tolerance] = (float(shares[0].evaluations[0]) / (game.n_players - 1), took / floor, error)
     variance = reference.stderr.square()
