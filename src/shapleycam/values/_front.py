@@ -84,7 +84,7 @@ class FrontSampler:
         self._spent += _TRIAL * self._front.cost
         front = float(trial.var(0).sum())
         cut = ((front * self._front.cost) ** 0.5 + (back * self._back.cost) ** 0.5) ** 2
-        return _GAIN * cut < whole * 4 * (self._n - 1)
+        return bool(_GAIN * cut < whole * 4 * (self._n - 1))
 
     def to_tolerance(self, tolerance: float, most: int) -> ShapleyValues:
         """Sample until ‖standard error‖ / ‖values‖ is at most the tolerance, or `most` evaluations are spent."""
