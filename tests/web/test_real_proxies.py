@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from helpers.ports import free_port, listens
-from helpers.web_library import COLOURS
+from helpers.web_library import COLOURS_FILE
 from helpers.web_server import HOPPER, WebServer
 from shapleycam.web.passwords import hash_password
 
@@ -102,7 +102,7 @@ def page(tmp_path_factory) -> Iterator[int]:
     path = tmp_path_factory.mktemp("auth") / "accounts"
     path.write_text(f"team:{hash_password('open sesame')}\n", encoding="utf-8")
     options = ("--public-host", NAME, "--trust-proxy", "127.0.0.1", "--auth", str(path))
-    with WebServer("--models", COLOURS, "--max-megabytes", str(MEGABYTES), *options) as served:
+    with WebServer("--models", COLOURS_FILE, "--max-megabytes", str(MEGABYTES), *options) as served:
         yield int(served.address.rpartition(":")[2])
 
 
