@@ -62,8 +62,8 @@ Ray's come first and the page's when they are nearly done, since both start proc
 SLOW = (
     *("experiments/engines/", "experiments/test_crashes.py", "cli/test_by_ray.py"),
     *("web/test_addresses.py", "web/test_appearance.py", "web/test_class_chooser.py", "web/test_hostile.py"),
-    *("web/test_keyboard.py", "web/test_server_gone.py", "web/test_uploads.py", "web/test_visits.py"),
-    *("report/test_reports_in_a_browser.py", "explanations/test_notebook_in_a_browser.py"),
+    *("web/test_keyboard.py", "web/test_many_tabs.py", "web/test_server_gone.py", "web/test_uploads.py"),
+    *("web/test_visits.py", "report/test_reports_in_a_browser.py", "explanations/test_notebook_in_a_browser.py"),
     *("test_readme.py", "test_notebooks.py", "test_survey.py::test_a_row_is_found_again", "test_real_models.py"),
     *("test_conformance.py", "metrics/test_metric_conformance.py", "test_random_networks.py", "models/test_paper.py"),
     *("report/test_report_of_runs.py", "cli/test_fidelity_command.py", "cli/test_explain.py::TestTour"),

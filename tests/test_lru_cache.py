@@ -55,5 +55,5 @@ def test_images_of_many_sizes_are_not_remembered_for_ever(monkeypatch):
     before = {side: explainer.explain(images[side], "pathcam-h").values for side in images}
     assert len(plan_learning._plans[model]) == 3
     assert len(layout_proofs.proofs_of(model).layouts) == 3
-    assert len(checks._passed[model]) == 5
+    assert len(checks._results[model]) == 5
     torch.testing.assert_close(explainer.explain(images[20], "pathcam-h").values, before[20])  # which was forgotten

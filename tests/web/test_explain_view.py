@@ -143,9 +143,15 @@ class TestNumbers:
         assert facts_of(html)["Players"] == f"{side} x {side} regions of the layer's {grid} places"
         assert (
             f"The map has {side} x {side} regions, each with a value that its places share evenly; "
-            f"{2 ** (side * side):,} coalitions were evaluated for them. The layer's {grid} places by themselves would "
-            "take too long."
+            f"these are exact, over all {2 ** (side * side):,} coalitions of them. The layer's {grid} places by "
+            "themselves would take too long."
         ) in text_of(html)
+        assert [float(text) for text in values_of(html, "values")] == pytest.approx(expected, rel=6e-3, abs=1e-6)
+
+    def test_exact_values_of_a_closed_form_need_no_regions(self, views, explainer):
+        expected = exact(explainer.game(HOPPER, 1, "logit")).values.flatten().tolist()
+        html = answer(views, target="redder", method="exactshapley", utility="logit")
+        assert facts_of(html)["Players"] == "7 x 7, the layer's places"
         assert [float(text) for text in values_of(html, "values")] == pytest.approx(expected, rel=6e-3, abs=1e-6)
 
     def test_exact_values_end_where_nobody_waits(self, views):

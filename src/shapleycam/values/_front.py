@@ -124,7 +124,7 @@ class FrontSampler:
         )
 
     def _sample_front(self) -> Float[Tensor, " n"]:
-        """Return the players' shares from a cyclic order, at the places from the second up to the cut; their sum is 0."""
+        """Return the players' shares from a cyclic order, at the places from the second to the cut; their sum is 0."""
         n = self._n
         circle = torch.randperm(n, generator=self._generator, device="cpu")
         starts, steps = torch.arange(n, device="cpu"), torch.arange(n, device="cpu")

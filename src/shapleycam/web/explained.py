@@ -49,6 +49,8 @@ def _longest_side(row: Method, game: Game) -> int | None:
     """Return how many regions down and across are the players at most; None for any number."""
     if row.basis is EXACT:
         structure = game.structure
+        if structure.is_sum and game.is_affine:  # exact values have a closed form, for any number of players
+            return None
         is_cheap = structure.reads_mean or structure.is_sum or structure.averages_positions
         return _CHEAP_SIDE if is_cheap else _EXACT_SIDE
     return None if row.most_players is None else isqrt(row.most_players)

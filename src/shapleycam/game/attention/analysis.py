@@ -81,7 +81,7 @@ def _operation(call: Call, dataflow: Dataflow, forms: list[Form], prefix: int) -
 def _forms_of(operation: Operation, kind: Kind) -> list[Form]:
     try:
         forms = kind.forms(operation)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError):  # an operation that takes other operands
+    except (AttributeError, LookupError, TypeError, ValueError, RuntimeError):  # an operation that takes other operands
         return []
     if forms is None:
         return []

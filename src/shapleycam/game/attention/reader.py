@@ -70,6 +70,11 @@ class AttentionReader:
         """Return how many bytes the sums of a coalition take."""
         return max(table.bytes_per_coalition for table in self._tables.values())
 
+    @property
+    def bytes_of_tables(self) -> int:
+        """Return how many bytes the tables take."""
+        return sum(table.bytes for table in self._tables.values())
+
     def output(self, presence: Float[Tensor, "s positions"]) -> Tensor:
         """Return the head's output for coalitions, after `fill`."""
         # Prefix tokens come first, and are one player: coalitions are sorted by whether it is present.

@@ -91,6 +91,11 @@ class AttentionTable:
         """Return how many bytes the sums of a coalition take."""
         return int(self._table.element_size() * (self._table.shape[1] + self._table.shape[2]))
 
+    @property
+    def bytes(self) -> int:
+        """Return how many bytes the table takes."""
+        return int(self._table.nbytes)
+
     def attended(
         self, presence: Float[Tensor, "s positions"], queries_present: int
     ) -> Float[Tensor, "heads_of_s queries width"]:

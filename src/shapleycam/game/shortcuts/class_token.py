@@ -13,11 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from shapleycam.errors import ReplayError
 from shapleycam.game.attention import AttentionReader
 from shapleycam.game.head_recording import HeadRecording, record_with_removal
 from shapleycam.game.head_runner import TENSORS_AT_ONCE, HeadRunner, Images, LargestTensor, Presence
 from shapleycam.models.layout import Layout
 from shapleycam.tracing import Trace
+
+_MOST_BYTES = 2**29
+"""Bytes that the tables of all images may take together."""
 
 
 class ClassTokenRunner(HeadRunner):
@@ -31,6 +35,8 @@ class ClassTokenRunner(HeadRunner):
             reader = AttentionReader(_record(trace, image), layout)
             reader.fill()
             self._readers.append(reader)
+            if reader.bytes_of_tables * len(trace.activation) > _MOST_BYTES:
+                raise ReplayError("the tables of tokens are larger than the memory for them")
 
     @cached_property
     def bytes_per_coalition(self) -> int:

@@ -4,18 +4,19 @@
 // goes on when it is looked at again: the server has kept what was sampled.
 //
 // Tabs talk on a channel: who wants a turn asks, and counts those that answer: tabs with a stream, and tabs that wait
-// before it. A tab that is gone does not answer, so that nothing has to be cleaned up after it.
+// before it. A tab that is gone does not answer, so that nothing has to be cleaned up after it. Who has an answer leaves
+// the channel, with which the browser would not keep the page for going back to it.
 "use strict";
 {
   const MOST = 4, SECONDS_TO_RETRY = 2, MILLISECONDS_TO_ANSWER = 60;
   const answer = document.getElementById("answer");
   if (answer.hasAttribute("hx-get")) {
-    const channel = new BroadcastChannel("shapleycam-streams");
+    let channel = null;
     const id = Math.random().toString(36).slice(2);
     let state = "waiting", since = Date.now(), answers = [], isAsking = false, retry = 0;
 
     const me = () => ({ from: id, state, since, isHidden: document.hidden });
-    const post = (kind, more = {}) => channel.postMessage({ kind, ...me(), ...more });
+    const post = (kind, more = {}) => channel?.postMessage({ kind, ...me(), ...more });
     const isBefore = (one, other) => {
       if (one.isHidden !== other.isHidden) return !one.isHidden;
       return one.since < other.since || (one.since === other.since && one.from < other.from);
@@ -42,6 +43,10 @@
     const ask = async () => {
       clearTimeout(retry);
       if (state !== "waiting" || isAsking) return;
+      if (!channel) {
+        channel = new BroadcastChannel("shapleycam-streams");
+        channel.addEventListener("message", hear);
+      }
       isAsking = true;
       answers = [];
       post("asks");
@@ -65,21 +70,24 @@
       post("is free");
     };
 
-    const end = () => {
-      if (state !== "streaming") return;
+    const leave = () => {
+      clearTimeout(retry);
+      if (state === "streaming") post("is free");
       state = "done";
-      post("is free");
+      channel?.close();
+      channel = null;
     };
+    const end = () => { if (state === "streaming") leave(); };
 
-    channel.addEventListener("message", ({ data }) => {
+    const hear = ({ data }) => {
       if (data.kind === "asks" && (state === "streaming" || (state === "waiting" && isBefore(me(), data)))) post("counts", { to: data.from });
       else if (data.kind === "counts" && data.to === id) answers.push(data);
       else if (data.kind === "yields" && data.to === id && document.hidden) giveUp();
       else if (data.kind === "is free") ask();
-    });
+    };
     document.addEventListener("visibilitychange", ask);
     document.addEventListener("freeze", giveUp);
-    addEventListener("pagehide", end);
+    addEventListener("pagehide", leave);
     addEventListener("pageshow", (event) => {
       if (!event.persisted || answer.querySelector("[data-state=done]")) return;
       state = "waiting";
