@@ -3,7 +3,7 @@
 python bench/page_load.py [--visitors N] [--seconds N] [--only PART]     prints, and writes results/page.md
 
 Each part has a server of its own (`shapleycam web`, the default model, two CPU threads) and measures the memory of its
-process. The exit code is 1 where memory grew more than 5% from the tenth visitor to the last, a request failed, or a
+process. The exit code is 1 where memory was ever more than 5% over that after the tenth visitor, a request failed, or a
 body that is too large was taken.
 """
 
@@ -147,22 +147,24 @@ def first_answer(report: Report, _: argparse.Namespace) -> None:
 def many_visitors(report: Report, options: argparse.Namespace) -> None:
     """One after another, each with another photograph."""
     with serve() as server:
-        times, before = [], 0.0
+        times, before, largest = [], 0.0, 0.0
         for number in range(options.visitors):
             visitor = Visitor(server, number)
             times.append(visitor.look())
             visitor.leave()
             if number + 1 == min(WARM_UP, options.visitors):
                 before = server.megabytes()
+            largest = max(largest, server.megabytes())
             if (number + 1) % 50 == 0:
                 print(f"  {number + 1} visitors: {server.megabytes():.0f} MB", flush=True)
         after = server.megabytes()
         name = f"{options.visitors} visitors one after another"
         report.row(name, "a photograph, its answer and three pictures", f"{statistics.median(times):.2f} s")
-        report.row(name, f"memory after {WARM_UP}, and after all", f"{before:.0f} MB, {after:.0f} MB")
-        report.row(name, "growth", f"{after / before - 1:+.1%}")
-        if after > (1 + GROWTH) * before:
-            report.faults.append(f"memory grew by {after / before - 1:.1%}")
+        result = f"{before:.0f} MB, {after:.0f} MB, {largest:.0f} MB"
+        report.row(name, f"memory after {WARM_UP}, after all, and at most", result)
+        report.row(name, f"growth from {WARM_UP} to the most", f"{largest / before - 1:+.1%}")
+        if largest > (1 + GROWTH) * before:
+            report.faults.append(f"memory grew by {largest / before - 1:.1%}")
 
 
 def eight_at_once(report: Report, options: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from io import BytesIO
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -25,7 +26,8 @@ from helpers.chromium import launch  # noqa: E402
 from helpers.ports import free_port, listens  # noqa: E402
 
 MODEL = "efficientnet_lite0"
-QUALITY = 78
+QUALITY, LARGEST_WIDTH, MOST_HEIGHT = 78, 1000, 1740
+"""Of the JPEG files; what is wider is made smaller, and what is longer, on a phone, is cut off."""
 PICTURES = {
     "explain": ("explain", 1280, "light"),
     "against": ("explain?class=academic+gown&against=mortarboard", 1280, "light"),
@@ -59,8 +61,11 @@ def take(browser: Any, address: str, width: int, scheme: str, path: Path) -> Non
     page.locator("#answer > [data-state=done]").wait_for(timeout=120_000)
     page.evaluate("scrollTo(0, document.body.scrollHeight)")  # what is loaded when it is seen
     page.wait_for_load_state("networkidle")
-    page.screenshot(path=path, full_page=True, type="jpeg", quality=QUALITY)
+    with Image.open(BytesIO(page.screenshot(full_page=True))) as opened:
+        picture = opened.convert("RGB").crop((0, 0, width, min(opened.height, MOST_HEIGHT)))
     page.close()
+    picture.thumbnail((LARGEST_WIDTH, MOST_HEIGHT), Image.Resampling.LANCZOS)
+    picture.save(path, quality=QUALITY, optimize=True)
 
 
 def main() -> None:

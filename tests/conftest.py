@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -42,9 +43,12 @@ GROUPS = {
     "cli/test_by_ray.py": "processes",
     "web/": "browser",
     "report/test_reports_in_a_browser.py": "browser",
+    "explanations/test_notebook_in_a_browser.py": "browser",
     "docs_site/": "documentation",
 }
 """Beginnings of files whose tests stay on one worker: Ray's clusters, the page's server with Chromium, the site."""
+TRIED_TWICE = {"processes", "browser"}
+"""Groups whose tests run once more where they fail: docs/decisions.md, "Tests of other programs are tried twice"."""
 SINGLE = ("test_survey.py", "test_real_models.py")
 """Files whose tests are long and share no fixture, so that any worker may take any of them."""
 FIRST = (
@@ -59,7 +63,7 @@ SLOW = (
     *("experiments/engines/", "experiments/test_crashes.py", "cli/test_by_ray.py"),
     *("web/test_addresses.py", "web/test_appearance.py", "web/test_class_chooser.py", "web/test_hostile.py"),
     *("web/test_keyboard.py", "web/test_server_gone.py", "web/test_uploads.py", "web/test_visits.py"),
-    "report/test_reports_in_a_browser.py",
+    *("report/test_reports_in_a_browser.py", "explanations/test_notebook_in_a_browser.py"),
     *("test_readme.py", "test_notebooks.py", "test_survey.py::test_a_row_is_found_again", "test_real_models.py"),
     *("test_conformance.py", "metrics/test_metric_conformance.py", "test_random_networks.py", "models/test_paper.py"),
     *("report/test_report_of_runs.py", "cli/test_fidelity_command.py", "cli/test_explain.py::TestTour"),
@@ -129,8 +133,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     items.sort(key=place)
     for item in items:
+        if group_of(item.nodeid) in TRIED_TWICE:
+            item.add_marker(pytest.mark.flaky(reruns=1))
         if item.nodeid.removeprefix("tests/").startswith(SLOW):
             item.add_marker("slow")
+
+
+def pytest_collection_finish() -> None:
+    """Leave out what is there before the tests begin when Python looks for garbage, which takes half a second else."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Give it back, so that it is freed at the end: libraries tell of what is not."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
@@ -168,13 +185,12 @@ def explainer() -> shapleycam.Explainer:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """A browser, for as long as a module: its loop must not run beside a notebook's."""
-    from playwright.sync_api import sync_playwright
-
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the extra dev")
     from helpers.chromium import chromium_path, launch
 
     if chromium_path() is None and "CI" not in os.environ:
         pytest.skip("no Chromium on this machine (apt-get install chromium)")
-    with sync_playwright() as playwright:
+    with sync_api.sync_playwright() as playwright:
         browser = launch(playwright.chromium)
         yield browser
         browser.close()

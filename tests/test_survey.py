@@ -18,14 +18,12 @@ TABLE = (ROOT / "docs/models.md").read_text(encoding="utf-8").split(BEGIN)[1].sp
 ROWS = {":".join(cells[1:3]): cells for row in TABLE.splitlines() if (cells := re.split(r" ?\| ?", row)[1:-1])[2:]}
 SAMPLE = [
     "torchvision:squeezenet1_1",
-    "torchvision:vit_b_32",
     "timm:efficientformer_l1",
     "timm:levit_128s",
     "timm:deit_tiny_distilled_patch16_224",
     "timm:tnt_s_patch16_224",
     "timm:crossvit_tiny_240",
     "timm:pvt_v2_b0",
-    "timm:sequencer2d_s",
     "timm:mobilenetv4_conv_small",
     "transformers:Dinov2WithRegisters",
     "transformers:Levit",

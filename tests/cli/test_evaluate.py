@@ -13,7 +13,9 @@ import torch
 from PIL import Image
 
 from shapleycam.cli.display import Display, duration
+from shapleycam.errors import ImageError
 from shapleycam.experiments import Store
+from shapleycam.experiments.datasets.files import FileDataset
 from shapleycam.metrics import METRICS
 
 MODEL = """
@@ -81,6 +83,30 @@ def test_a_bad_photograph_is_counted_in_the_last_line_and_fatal_when_strict(phot
     strict = run("evaluate", "photos", "--out", "other", *QUICK, "--strict")
     assert strict.code == 2
     assert "broken.jpg" in strict.err
+
+
+def test_errors_are_tried_again_where_that_is_asked_for(photos, run, monkeypatch):
+    """As where a disk was away: the photographs are the same, and can be read now."""
+    opened = FileDataset.open
+
+    def fail_at_the_fifth(dataset, index):
+        if index == 4:
+            raise ImageError(f"{dataset.names[index]}: cannot be read (the disk is away)")
+        return opened(dataset, index)
+
+    command = ("evaluate", "photos", "--out", "run", *QUICK)
+    with monkeypatch.context() as patch:
+        patch.setattr(FileDataset, "open", fail_at_the_fifth)
+        assert "11 images measured, 1 could not be measured" in run(*command).out
+    again = run(*command)
+    assert (again.code, "1 could not be measured" in again.out) == (0, True)
+    retried = run(*command, "--retry-errors")
+    assert retried.code == 0, retried.err
+    assert retried.out.splitlines()[-1] == "12 images measured, no errors; results in run"
+    assert run(*command, "--retry-errors").out == retried.out
+    assert run(*command).out == retried.out
+    anew = run("evaluate", "photos", "--out", "anew", *QUICK)
+    assert Store(photos.parent / "run").rows().equals(Store(photos.parent / "anew").rows()), anew.err
 
 
 def test_strict_is_fatal_for_what_an_earlier_run_passed_over(photos, run):

@@ -32,6 +32,7 @@ def test_the_table_of_the_default_model(run, hopper):
     assert 20 < float(rows["hirescam"][1].rstrip("%")) < 60
     assert "exactshapley" not in rows  # 49 players
     assert "permutation sampling to 0.50%" in ran.out
+    assert "  coalitions a sum each: behind the layer the output is a sum over positions\n" in ran.out
     assert ran.out.strip().splitlines()[-1].startswith("Use ")
 
 

@@ -39,18 +39,18 @@ def test_it_equals_and_pickles_as_any_dictionary():
 
 def test_a_figure_for_each_image_and_method():
     html = make_comparison(2)._repr_html_()
-    embedded = re.findall(r"src='data:image/jpeg;base64,([^']+)'", html)
+    embedded = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', html)
     assert [Image.open(BytesIO(b64decode(text))).size for text in embedded] == [(8, 8)] * 4
     assert re.findall(r"<figcaption>([^<]+)", html) == [*METHODS, *METHODS]
     assert "image 1: <b>goldfish</b>" in html
-    assert "alt='shapleycam heatmap of image 1 for goldfish'" in html
+    assert 'alt="shapleycam heatmap of image 1 for goldfish"' in html
 
 
 @pytest.mark.parametrize(("count", "more"), [(4, ""), (6, "<p>and 2 more</p>")])
 def test_of_many_images_four_are_shown(count, more):
     html = make_comparison(count)._repr_html_()
     assert html.count("<img") == 4 * len(METHODS)
-    assert html.endswith(more or "</div>")
+    assert html.endswith(f"{more}\n</div></div>")
 
 
 def test_names_are_escaped():

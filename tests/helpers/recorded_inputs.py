@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,9 +17,24 @@ def inputs_of(module: nn.Module) -> Iterator[list[Tensor]]:
     classes themselves are not copied.
     """
     kind, inputs = type(module), []
+    watched, record = _watched(kind)
+    record.add = inputs.append
+    module.__class__ = watched
+    try:
+        yield inputs
+    finally:
+        module.__class__ = kind
+
+
+@functools.cache
+def _watched(kind: type[nn.Module]) -> tuple[type[nn.Module], type]:
+    """Return a class of modules like `kind` whose inputs are added to a class of its own, and that class.
+
+    It is one for each kind: what a model has proven of its code holds as long as that code is the same.
+    """
 
     class Record:
-        add = inputs.append
+        add = staticmethod(lambda _: None)
 
     class Watched(kind):
         def forward(self, x: Tensor, *args: object, **kwargs: object) -> object:
@@ -26,8 +42,4 @@ def inputs_of(module: nn.Module) -> Iterator[list[Tensor]]:
             return super().forward(x, *args, **kwargs)
 
     Watched.__name__, Watched.__qualname__, Watched.__module__ = kind.__name__, kind.__qualname__, kind.__module__
-    module.__class__ = Watched
-    try:
-        yield inputs
-    finally:
-        module.__class__ = kind
+    return Watched, Record

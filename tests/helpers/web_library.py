@@ -23,8 +23,10 @@ from shapleycam.utilities import contrast
 from shapleycam.web.question import Question
 
 DEFAULT_MODEL = "efficientnet_lite0"
-COLOURS = f"{Path(colour_network.__file__).resolve()}:network"
-MODELS = (DEFAULT_MODEL, COLOURS, "not_there.py:net")
+COLOURS_FILE = f"{Path(colour_network.__file__).resolve()}:network"
+COLOURS = "colour_network:network"
+"""As the operator names it, and as visitors see it."""
+MODELS = (DEFAULT_MODEL, COLOURS_FILE, "not_there.py:net")
 """What the tests' server offers: the default, a fast one with labels of its own, and one that does not load."""
 
 

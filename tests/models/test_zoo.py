@@ -19,6 +19,7 @@ from torch import nn
 
 from shapleycam.errors import ModelError
 from shapleycam.images import open_photograph
+from shapleycam.layers import RULES, find_layer
 from shapleycam.models import zoo
 from shapleycam.models.preprocess import Preprocess
 
@@ -124,6 +125,12 @@ def test_the_published_weights_are_loaded(name, monkeypatch):
 
 
 @pytest.mark.usefixtures("no_network")
+def test_the_default_network_s_layers_are_those_that_the_rules_find():
+    network = zoo.load_network("efficientnet_lite0")
+    image = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    assert {rule: find_layer(network.model, image, rule) for rule in RULES} == network.layers
+
+
 @pytest.mark.parametrize("name", ["efficientnet_lite0", *HUBS])
 def test_a_checkpoint_stands_in_for_the_published_weights(name, tmp_path):
     untrained = zoo.load_network(name, pretrained=False).model

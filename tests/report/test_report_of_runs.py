@@ -84,8 +84,9 @@ def test_shows_the_photographs_on_which_methods_differ_most(known):
 
 
 def test_maps_made_again_are_those_that_were_measured(known):
+    reproducer = map_reproducer(known)
     for row in known.rows().filter(pl.col("index") < 2).iter_rows(named=True):
-        maps = map_reproducer(known).maps(zoo.DEFAULT, "before-pool", "rest", row["index"], row["target"])
+        maps = reproducer.maps(zoo.DEFAULT, "before-pool", "rest", row["index"], row["target"])
         assert float(maps[row["method"]].heatmap.mean()) == pytest.approx(row["complexity"], abs=1e-5)
 
 
@@ -154,7 +155,8 @@ def test_code_that_only_the_run_names_does_not_run(known, tmp_path, monkeypatch)
 
 
 def test_the_protocols_preprocessing_is_used_again(shots, tmp_path):
-    store = run_evaluation(shots, tmp_path / "run", zoo.DEFAULT, replace(Protocol.paper(), methods=("gradcam",)))
+    protocol = replace(Protocol.paper(), methods=("gradcam",), metrics=("complexity",))
+    store = run_evaluation(shots, tmp_path / "run", zoo.DEFAULT, protocol)
     actual = map_reproducer(store).maps(zoo.DEFAULT, "last-conv", "rest", 0, 1)["gradcam"]
     assert actual.preprocess == Protocol.paper().preprocess
     assert actual.layer == store.manifest["models"][zoo.DEFAULT]["layers"]["last-conv"]

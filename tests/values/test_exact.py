@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from helpers.games import random_table, shapley_of, table_game, table_of
 from helpers.lazy_modules import LazyModule
 from helpers.networks import Smooth, Toy, logits, power
 from shapleycam import Explainer, values
-from shapleycam.errors import OptionError
+from shapleycam.errors import OptionError, ignore_warnings
 from shapleycam.values._exact import members
 
 exact_game_theory = LazyModule("shapiq.game_theory.exact")
@@ -93,6 +95,37 @@ def test_too_many_players_are_refused():
     )
     with pytest.raises(OptionError, match=message):
         values.exact(game)
+
+
+def test_progress_is_told_after_each_batch_and_can_end_the_work():
+    images = torch.randn(2, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    explainer = Explainer(Smooth(), layer="features", utility="logit", memory=50_000)
+    game, states = explainer.game(images, target=0, players=(2, 3)), []
+    shares = values.exact(game, progress=lambda coalitions, error: states.append((coalitions, error)))
+    counts = [coalitions for coalitions, _ in states]
+    assert len(counts) > 2
+    assert counts == sorted(counts)
+    assert counts[-1] == 2**6
+    assert all(isnan(error) for _, error in states)
+    assert torch.equal(shares.values, values.exact(game).values)
+
+    def end(coalitions, _):
+        states.append(coalitions)
+        raise KeyError
+
+    states.clear()
+    with pytest.raises(KeyError):
+        values.exact(game, progress=end)
+    assert states == counts[:1]
+
+
+def test_exactshapley_tells_the_listener_of_the_options():
+    states = []
+    image = torch.rand(1, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    explainer = Explainer(Smooth(), layer="features", utility="logit")
+    with ignore_warnings():  # of a blank heatmap
+        explainer.explain(image, "exactshapley", players=(2, 2), progress=lambda *state: states.append(state[0]))
+    assert states[-1] == 2**4
 
 
 def test_each_image_has_its_own_game():

@@ -14,7 +14,7 @@ import skimage
 from PIL import Image, ImageOps
 
 import shapleycam
-from helpers.web_library import COLOURS, MODELS, Library, explainer_of
+from helpers.web_library import COLOURS, COLOURS_FILE, MODELS, Library, explainer_of
 from helpers.web_server import Served, WebServer
 from helpers.web_visitor import TIMEOUT, Visitor
 from shapleycam.experiments import Protocol, evaluate
@@ -29,7 +29,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory, photographs: list[Path])
     for path in photographs[:4]:
         shutil.copy(path, data / path.name)
     methods = ("gradcam", "shapleycam", "layercam")
-    evaluate(COLOURS, str(data), str(out), Protocol(methods=methods, metrics=("average_drop", "coherency")))
+    evaluate(COLOURS_FILE, str(data), str(out), Protocol(methods=methods, metrics=("average_drop", "coherency")))
     return out
 
 
@@ -39,7 +39,7 @@ def evaluated_two(tmp_path_factory: pytest.TempPathFactory, photographs: list[Pa
     data, out = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("runs") / "two"
     for path in photographs[:2]:
         shutil.copy(path, data / path.name)
-    evaluate(COLOURS, str(data), str(out), Protocol(methods=("gradcam", "hirescam"), metrics=("average_drop",)))
+    evaluate(COLOURS_FILE, str(data), str(out), Protocol(methods=("gradcam", "hirescam"), metrics=("average_drop",)))
     return out
 
 
@@ -88,7 +88,7 @@ def served(evaluated: Path, evaluated_two: Path) -> Iterator[Served]:
 @pytest.fixture(scope="session")
 def plain_server() -> Iterator[Served]:
     """A server with a fast model, a public name, and a model that does not load; started when first needed."""
-    models = ("--models", COLOURS, "--models", "not_there.py:net")
+    models = ("--models", COLOURS_FILE, "--models", "not_there.py:net")
     with WebServer(*models, "--public-host", "page.example.org") as server:
         yield server
 

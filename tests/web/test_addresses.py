@@ -151,9 +151,9 @@ def test_a_change_while_an_answer_is_on_its_way(visit, library):
 def test_what_is_offered_and_does_not_load_is_said(visit, library):
     visitor = visit()
     visitor.open("explain", model=COLOURS)
-    visitor.pick("model", "not_there.py:net")
-    answer = visitor.change(model="not_there.py:net")
-    assert "not_there.py" in answer.locator("[role=alert]").inner_text()
+    visitor.pick("model", "not_there:net")
+    answer = visitor.change(model="not_there:net")
+    assert "not_there:net" in answer.locator("[role=alert]").inner_text()
     visitor.pick("model", COLOURS)
     library.check("explain", visitor.change(model=COLOURS), visitor.question)
 

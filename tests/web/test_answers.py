@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+from threading import Event, current_thread
 
 import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
-from helpers.web_library import COLOURS
+from helpers.web_library import COLOURS_FILE
 from helpers.web_server import HOPPER
 from shapleycam.errors import OptionError
-from shapleycam.web.app import Page
+from shapleycam.models import zoo
+from shapleycam.web.app import Page, page_routes
 from shapleycam.web.photograph_store import PhotographGoneError
 from shapleycam.web.question import Question
 from shapleycam.web.site import Site
@@ -20,7 +25,7 @@ from shapleycam.web.views import VIEWS
 
 @contextmanager
 def opened(**settings):
-    page = Page(replace(Site(models=[COLOURS], examples=[HOPPER]), **settings))
+    page = Page(replace(Site(models=[COLOURS_FILE], examples=[HOPPER]), **settings))
     try:
         yield page
     finally:
@@ -67,6 +72,61 @@ def test_all_who_wait_for_a_picture_get_it_or_the_reason(page):
             assert [type(failure) for failure in failures] == [error] * 4
 
     asyncio.run(scenario())
+
+
+class TestLists:
+    """Of the boxes: they need the model, and are made in the queue as all that does."""
+
+    @pytest.mark.parametrize("path", ["/classes", "/layers"])
+    def test_where_too_many_wait_it_is_refused(self, path):
+        with opened(most_waiting=0) as page, TestClient(Starlette(routes=page_routes(page))) as client:
+            response = client.get(path)
+            assert (response.status_code, response.headers["Retry-After"]) == (503, "60")
+            assert len(page.resources.models) == 0
+
+    def test_a_model_is_loaded_by_the_queues_threads_and_not_where_nobody_waits(self, monkeypatch):
+        loaded, release, load = [], Event(), zoo.load_network
+
+        def load_slowly(name):
+            loaded.append((name, current_thread().name))
+            assert release.wait(30)
+            return load(name)
+
+        monkeypatch.setattr(zoo, "load_network", load_slowly)
+        with opened(models=[COLOURS_FILE, "other.py:net"], threads=1) as page:
+
+            def ask(model):
+                question = Question(model=model)
+                return page.answers.about_model("classes", question, lambda resolved: resolved.model_name.encode())
+
+            async def scenario():
+                first = asyncio.create_task(
+                    page.answers.about_model("classes", Question(), lambda r: r.loaded and b"1")
+                )
+                while not loaded:  # noqa: ASYNC110 - what is waited for happens in another thread
+                    await asyncio.sleep(0.01)
+                second = asyncio.create_task(ask("other:net"))
+                await asyncio.sleep(0.05)
+                second.cancel()
+                await asyncio.sleep(0.05)
+                release.set()
+                assert await first == b"1"
+
+            asyncio.run(scenario())
+        ((name, thread),) = loaded
+        assert name == COLOURS_FILE
+        assert thread.startswith("page-")
+
+    def test_an_address_with_the_path_of_an_offered_model_leads_to_its_short_name(self, page):
+        with TestClient(Starlette(routes=page_routes(page)), follow_redirects=False) as client:
+            response = client.get("/compare", params={"model": COLOURS_FILE, "class": "red"})
+            assert response.status_code == 308
+            assert response.headers["Location"] == "compare?model=colour_network%3Anetwork&class=red"
+            for path in ("/explain", "/compare?script=off", response.headers["Location"]):
+                assert str(Path(COLOURS_FILE).parent) not in client.get(path).text
+            refused = client.get("/answer/explain", params={"model": "/etc/colour_network.py:network"})
+            assert "is not offered by this page" in refused.text
+            assert client.get("/picture", params={"kind": "photo", "model": COLOURS_FILE}).status_code == 200
 
 
 def test_what_was_made_of_a_photograph_goes_with_it():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from helpers.accessibility import accessibility_violations
-from helpers.web_library import COLOURS
+from helpers.web_library import COLOURS, COLOURS_FILE
 
 TABS = ("explain", "compare", "fidelity", "coalitions", "results")
 WIDTHS = (390, 900, 1280, 1920)
@@ -34,7 +34,7 @@ def test_accessible_in_light_and_dark_and_no_wider_than_the_window(tab, visit):
 
 
 def test_the_login_page_is_accessible(visit, start_server):
-    server = start_server("--models", COLOURS, environment={"SHAPLEYCAM_AUTH": "team:secret"})
+    server = start_server("--models", COLOURS_FILE, environment={"SHAPLEYCAM_AUTH": "team:secret"})
     visitor = visit(address=server.address)
     visitor.page.goto(server.address)
     for scheme in ("light", "dark"):

@@ -58,7 +58,9 @@ async def reader(scope, receive, send):
 
 
 def run(connection):
-    limit = BodyLimit(reader, {"/form": LIMIT}, lambda path, status: PlainTextResponse(f"{path} {status}", status))
+    limit = BodyLimit(
+        reader, {"/form": LIMIT}, lambda request, status: PlainTextResponse(f"{request.url.path} {status}", status)
+    )
     asyncio.run(asyncio.wait_for(limit(connection.scope, connection.receive, connection.send), 10))
     return connection
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from threading import Barrier, Event, Thread
 
 import pytest
+import torch
 
 from shapleycam.errors import ModelError
 from shapleycam.models import zoo
+from shapleycam.models.network import Network
 from shapleycam.web.model_cache import ModelCache
 from shapleycam.web.shared_cache import SharedCache
 
@@ -54,12 +56,17 @@ class TestModelCache:
             ModelCache(["small"], 1).get("timm:resnet18")
 
     def test_an_empty_name_is_the_first(self, monkeypatch):
-        monkeypatch.setattr(zoo, "load_network", lambda name: name)
-        assert ModelCache(["a", "b"], 1).get("").network == "a"
+        monkeypatch.setattr(zoo, "load_network", lambda name: Network(torch.nn.Identity(), name=name))
+        assert ModelCache(["a", "b"], 1).get("").network.name == "a"
 
     def test_a_bounded_number_is_kept_loaded(self, monkeypatch):
         made = []
-        monkeypatch.setattr(zoo, "load_network", made.append)
+
+        def load(name):
+            made.append(name)
+            return Network(torch.nn.Identity())
+
+        monkeypatch.setattr(zoo, "load_network", load)
         cache = ModelCache(["a", "b", "c"], 2)
         for name in "abcba":
             cache.get(name)

@@ -111,3 +111,37 @@ def test_classes_of_the_default_model(visit, library):
     box.press("Enter")
     visitor.page.wait_for_url("**class=**")
     library.check("explain", visitor.answer(), visitor.question)
+
+
+class TestLayers:
+    """The same box, of the model's layers: what is typed counts, listed or not."""
+
+    @pytest.fixture
+    def box(self, visitor):
+        return box_of(visitor, "layer")
+
+    def test_the_rules_and_the_models_own_layers(self, visitor, box):
+        box.click()
+        visitor.page.locator("#question [role=option]:visible", has_text="stem").wait_for()
+        names = [text.split(":")[0] for text in options_of(visitor)]
+        assert names == ["before-pool", "last-conv", "act", "body", "stem"]
+
+    def test_an_exact_name_comes_first(self, visitor, box, library):
+        box.press_sequentially("body")
+        visitor.page.locator("#question [role=option].active", has_text="body: 7 x 7 places").wait_for()
+        box.press("Enter")
+        library.check("explain", visitor.change(layer="body"), visitor.question)
+
+    def test_a_name_that_is_not_listed_is_taken_as_it_is_typed(self, visitor, box):
+        """Not the first that it is a part of: another layer would be explained in silence."""
+        box.press_sequentially("od")
+        visitor.page.locator("#question [role=option]:visible", has_text="body").wait_for()
+        box.press("Enter")
+        assert "'od'" in visitor.change(layer="od").get_by_role("alert").inner_text()
+
+    def test_where_the_list_cannot_be_had_the_rules_are_there_and_it_is_said(self, visitor, box):
+        visitor.allowed.append("503")
+        visitor.page.route("**/layers?*", lambda route: route.fulfill(status=503, body="full"))
+        box.click()
+        visitor.page.locator("#question .combobox .note", has_text="could not be read (503)").wait_for()
+        assert [text.split(":")[0] for text in options_of(visitor)] == ["before-pool", "last-conv"]

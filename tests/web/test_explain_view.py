@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import traceback
 from dataclasses import replace
 from html import unescape
 from io import BytesIO
@@ -133,11 +134,35 @@ class TestNumbers:
         gap = abs(float(e.values.sum()) - grand) / abs(grand)
         assert float(facts["Efficiency gap"].strip("<>%")) == pytest.approx(100 * gap, abs=0.06)
 
-    def test_exact_values_are_those_of_nine_regions(self, views, explainer):
-        values = exact(explainer.game(HOPPER, 1, players=(3, 3))).values[0]
-        html = answer(views, target="redder", method="exactshapley")
-        assert facts_of(html)["Players"].startswith("3 x 3 regions")
-        assert sum(float(text) for text in values_of(html, "values")) == pytest.approx(float(values.sum()), rel=0.01)
+    @pytest.mark.parametrize(("layer", "side", "grid"), [("", 4, "7 x 7"), ("stem", 3, "14 x 14")])
+    def test_exact_values_are_those_of_regions_more_where_a_shortcut_makes_them_cheap(self, layer, side, grid, views):
+        at_layer = Explainer(colour_network.network(), layer=layer or "before-pool", device="cpu")
+        game = at_layer.game(HOPPER, 1, players=(side, side))
+        expected = game.players.cells(exact(game).values).flatten().tolist()
+        html = answer(views, target="redder", method="exactshapley", layer=layer)
+        assert facts_of(html)["Players"] == f"{side} x {side} regions of the layer's {grid} places"
+        assert (
+            f"The map has {side} x {side} regions, each with a value that its places share evenly; "
+            f"{2 ** (side * side):,} coalitions were evaluated for them. The layer's {grid} places by themselves would "
+            "take too long."
+        ) in text_of(html)
+        assert [float(text) for text in values_of(html, "values")] == pytest.approx(expected, rel=6e-3, abs=1e-6)
+
+    def test_exact_values_end_where_nobody_waits(self, views):
+        class LeftError(BaseException):
+            pass
+
+        def check() -> None:
+            if any(frame.name == "exact" for frame in traceback.extract_stack()):
+                raise LeftError
+
+        with pytest.raises(LeftError):
+            views.states("explain", check, method="exactshapley", target="blue")
+
+    def test_the_players_are_said_where_they_are_the_places(self, views):
+        html = answer(views, method="gradcam")
+        assert facts_of(html)["Players"] == "7 x 7, the layer's places"
+        assert "regions" not in html
 
     def test_a_grid_writes_values_as_people_read_them(self):
         values = torch.tensor([[0.5, -0.25], [0.0, 1.0]])

@@ -13,11 +13,12 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from conftest import COLOURS
 from helpers import colour_network
+from helpers.web_library import COLOURS, COLOURS_FILE
 from helpers.web_server import HOPPER
 from helpers.web_views import text_of
 from shapleycam.html import GLOSSARY
+from shapleycam.models import zoo
 from shapleycam.web import Site
 from shapleycam.web.app import Page, page_routes
 from shapleycam.web.model_cache import ModelCache
@@ -45,7 +46,7 @@ class Tags(HTMLParser):
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[TestClient]:
-    page = Page(Site(models=[COLOURS], examples=[HOPPER], device="cpu"))
+    page = Page(Site(models=[COLOURS_FILE], examples=[HOPPER], device="cpu"))
     with TestClient(Starlette(routes=page_routes(page)), follow_redirects=False) as opened:
         yield opened
     page.jobs.close(5)
@@ -118,6 +119,29 @@ class TestFaults:
         assert "class 'purple' is not among the model's 6 labels" in text_of(section)
 
 
+class TestLayers:
+    def test_the_models_own_the_default_first_and_blocks_from_the_last_on(self, client):
+        response = client.get("/layers", params={"model": COLOURS})
+        assert response.json() == [
+            ["act", "act: 7 x 7 places, before pooling"],
+            ["body", "body: 7 x 7 places"],
+            ["stem", "stem: 14 x 14 places"],
+        ]
+
+    def test_each_can_be_explained(self, client):
+        for name, _ in client.get("/layers").json():
+            answer = client.get("/explain", params={"layer": name, "script": "off"}).text
+            assert f"colour_network:network, {name}</dd>" in answer
+
+    def test_the_model_is_not_loaded_again(self, client, monkeypatch):
+        client.get("/classes")
+        monkeypatch.setattr(zoo, "load_network", lambda _: pytest.fail("the model was loaded again"))
+        assert client.get("/layers?model=colour_network:network").status_code == 200
+
+    def test_of_no_other_model(self, client):
+        assert client.get("/layers?model=resnet50").status_code == 422
+
+
 class TestClasses:
     def test_text_of_the_address_and_label_of_each(self, client):
         response = client.get("/classes", params={"model": COLOURS})
@@ -148,6 +172,7 @@ def test_the_page_of_terms_has_what_the_signs_lead_to(client):
 
 def test_every_file_of_the_package_that_is_served_is_used():
     folder = Path(page_routes.__code__.co_filename).parent
-    used = "".join(path.read_text(encoding="utf-8") for path in (folder / "templates").iterdir())
+    places = [*(folder / "templates").iterdir(), folder / "preview.py"]
+    used = "".join(path.read_text(encoding="utf-8") for path in places)
     served = [path.name for path in (folder / "static").iterdir() if not path.name.endswith(".LICENSE.txt")]
     assert [name for name in served if f"static/{name}" not in used] == []

@@ -51,7 +51,9 @@ class TestResponses:
             ("/robots.txt", 200),
             ("/static/htmx.min.js", 200),
             ("/nothing", 404),
-            ("/explain/", 404),
+            ("/explain/", 308),
+            ("/answer/", 404),
+            ("/nothing/", 404),
             ("/answer/nothing", 404),
             ("/nothing/at/all", 404),
             ("/explain?nothing=1", 422),
@@ -98,8 +100,8 @@ class TestResponses:
         assert 'data-state="done"' in text
 
     def test_a_model_that_does_not_load_is_one_message(self, client):
-        text = answer_of(client, model="not_there.py:net").text
-        assert "not_there.py" in text
+        text = answer_of(client, model="not_there:net").text
+        assert "model &#39;not_there:net&#39; could not be loaded" in text
         assert 'role="alert"' in text
 
     def test_a_picture_is_sent_again_only_where_it_changed(self, client):

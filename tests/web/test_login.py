@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from helpers.reverse_proxy import ReverseProxy
-from helpers.web_library import COLOURS
+from helpers.web_library import COLOURS_FILE
 from helpers.web_server import WebServer
 from shapleycam.web.passwords import hash_password
 
@@ -17,7 +17,7 @@ from shapleycam.web.passwords import hash_password
 def server(tmp_path_factory):
     path = tmp_path_factory.mktemp("auth") / "accounts"
     path.write_text(f"team:{hash_password('open sesame')}\n", encoding="utf-8")
-    with WebServer("--models", COLOURS, "--auth", str(path), "--trust-proxy", "127.0.0.1") as served:
+    with WebServer("--models", COLOURS_FILE, "--auth", str(path), "--trust-proxy", "127.0.0.1") as served:
         yield served
 
 
@@ -105,3 +105,10 @@ def test_a_cookie_behind_https_is_secure_and_belongs_to_the_path(server):
         client.post("login", data={"user": "team", "password": "open sesame"})
         assert [cookie.path for cookie in client.cookies.jar] == ["/tools/page"]
         assert client.get("explain").status_code == 200
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff" * 99, b"--x\r\n\r\n", b"--x\r\nno head\r\n\r\n1\r\n--x--\r\n"])
+def test_a_form_that_is_none_is_refused(client, body):
+    response = client.post("/login", content=body, headers={"Content-Type": "multipart/form-data; boundary=x"})
+    assert response.status_code in {400, 401}
+    assert "Set-Cookie" not in response.headers

@@ -57,6 +57,27 @@ def test_an_answer_arrives_while_it_is_made_and_its_pictures_are_there(client):
         assert client.get(each.replace("&amp;", "&")).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "leads_to"),
+    [
+        ("", "explain"),
+        ("explain/", "explain"),
+        ("glossary/", "glossary"),
+        ("compare/?class=red&x=%2F", "compare?class=red&x=%2F"),
+    ],
+)
+def test_a_redirect_stays_behind_the_path(path, leads_to, client, address):
+    response = client.get(path)
+    assert response.status_code in {302, 308}
+    assert str(response.url.join(response.headers["Location"])) == f"{address}{leads_to}"
+
+
+def test_no_preview_where_the_proxy_does_not_say_under_which_path_the_page_is(client):
+    assert "og:title" in client.get("explain").text
+    assert "og:image" not in client.get("explain").text
+    assert "twitter:" not in client.get("explain").text
+
+
 def test_a_photograph_is_sent_and_explained(client, address):
     response = client.post("photographs", data={"view": "explain"}, files={"file": ("a.jpg", HOPPER.read_bytes())})
     assert response.status_code == 303

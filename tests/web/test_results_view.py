@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,9 @@ from helpers.web_views import Views, rows_of, text_of
 from shapleycam.errors import OptionError
 from shapleycam.experiments import Store
 from shapleycam.experiments.results import find_disagreements
+from shapleycam.html import template_environment
 from shapleycam.report.pictures import SVG
+from shapleycam.web.question import Question
 from shapleycam.web.run_results import run_results
 from shapleycam.web.views import VIEWS
 
@@ -60,7 +63,7 @@ class TestRun:
         assert "AD is how much of the class's probability is lost where only what the map shows is kept." in text_of(
             html
         )
-        assert f"4 photographs, {COLOURS}, 3 methods, 2 metrics." in text_of(html)
+        assert "4 photographs, colour_network:network, 3 methods, 2 metrics." in text_of(html)
 
     def test_photographs_on_which_methods_differ(self, html, store):
         where = {"model": COLOURS, "layer": "before-pool", "utility": "rest"}
@@ -90,6 +93,12 @@ class TestRun:
         with pytest.raises(OptionError, match="the run has no picture"):
             views.picture("run-map", part="0.99")
 
+    def test_neither_it_nor_its_pictures_tell_where_the_server_has_its_files(self, views, html):
+        folders = [str(Path(COLOURS).parent), *views.resources.runs.places]
+        contents = [html, *(picture.content.decode("latin1") for picture in run_results(views.resolved()).pictures)]
+        assert len(contents) > 2
+        assert [folder for folder in folders for content in contents if folder in content] == []
+
     def test_an_answer_is_small(self, html):
         assert len(html.encode()) < 50_000
 
@@ -112,6 +121,12 @@ class TestOthers:
         run_evaluation(folder_of(tmp_path / "shots", 2), tmp_path / "run", protocol=QUICK)
         (html,) = Views(runs=[str(tmp_path / "run")]).states("results")
         assert "Maps are not shown: model tiny is code of its user's own" in text_of(html)
+
+    def test_without_a_run_there_is_no_empty_box(self):
+        template = template_environment("shapleycam.web").get_template("results_controls.html")
+        assert "<select" not in template.render(runs=[])
+        assert "No run is offered here." in template.render(runs=[])
+        assert 'value="two"' in template.render(runs=["one", "two"], question=Question())
 
     def test_without_a_run_it_is_said_how_to_make_one(self):
         (html,) = Views().states("results")

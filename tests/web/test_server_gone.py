@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from helpers.web_library import COLOURS, expect_explained
+from helpers.web_library import COLOURS, COLOURS_FILE, expect_explained
 
 
 def test_a_server_that_ends_and_one_that_follows(visit, start_server, colours, photographs):
     """Of two windows one waits for an answer, the other is about a photograph that the next server never saw."""
-    first = start_server("--models", COLOURS)
+    first = start_server("--models", COLOURS_FILE)
     waiting, reading = visit(address=first.address), visit(address=first.address)
     reading.open("explain", model=COLOURS)
     reading.upload(photographs[0])
@@ -21,7 +21,7 @@ def test_a_server_that_ends_and_one_that_follows(visit, start_server, colours, p
     first.process.kill()
     waiting.page.locator("#answer").get_by_role("alert").wait_for()
     reading.allowed += ["410"]
-    start_server("--models", COLOURS, port=int(first.address.rpartition(":")[2]))
+    start_server("--models", COLOURS_FILE, port=int(first.address.rpartition(":")[2]))
     waiting.page.locator("#answer").get_by_role("link").first.click()
     waiting.page.locator("#answer [data-question]").wait_for()
     reading.pick("class", "redder")

@@ -107,8 +107,8 @@ def _sampled(game: Game, options: EstimatorOptions) -> ShapleyValues:
     return permutation(game, None, options.tolerance, options.seed, progress=options.progress)
 
 
-def _exact(game: Game, _: EstimatorOptions) -> ShapleyValues:
-    return exact(game)
+def _exact(game: Game, options: EstimatorOptions) -> ShapleyValues:
+    return exact(game, progress=options.progress)
 
 
 FIRST = Basis(

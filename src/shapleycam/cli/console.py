@@ -7,6 +7,7 @@ import sys
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
@@ -168,9 +169,10 @@ class Bar:
         """Count so many more as done."""
         self._progress.update(self._task, advance=count, description=self._activity)
 
-    def show_sampling(self, orders: int, error: float) -> None:
-        """Show the orders that were sampled so far, and the relative standard error of the values."""
-        self._progress.update(self._task, description=f"{self._activity}, {orders} orders, error {percent(error, 1)}")
+    def show_sampling(self, count: int, error: float) -> None:
+        """Show how far it is: orders and the values' relative standard error; of exact values (NaN) the coalitions."""
+        state = f"{count:,} coalitions" if isnan(error) else f"{count} orders, error {percent(error, 1)}"
+        self._progress.update(self._task, description=f"{self._activity}, {state}")
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,12 +19,13 @@ from shapleycam.cli.groups import (
     BatchComputeGroup,
     EngineGroup,
     LayersNetworkGroup,
-    PrintGroup,
     QuestionGroup,
     RegionEstimatorGroup,
+    TimedPrintGroup,
 )
 from shapleycam.cli.messages import name_options
 from shapleycam.cli.photographs import list_photographs
+from shapleycam.cli.timings import Timings
 from shapleycam.errors import OptionError
 from shapleycam.output_names import stem_limit, unique_stems
 from shapleycam.printable import printable_name
@@ -68,7 +70,7 @@ def explain(
     files: FilesGroup,
     compute: BatchComputeGroup,
     engine: EngineGroup,
-    printing: PrintGroup,
+    printing: TimedPrintGroup,
 ) -> None:
     """Show why the model calls a photograph what it does.
 
@@ -80,13 +82,18 @@ def explain(
     - `shapleycam explain cat.jpg --model timm:resnet18 --checkpoint mine.safetensors` uses your own weights.
     - `shapleycam explain photos/ --engine ray --address auto --out maps` explains a folder by a cluster.
     """
-    from shapleycam.cams.table import expand_methods
-    from shapleycam.cli.explaining import ExplainPhotographs, ReadPhotographs
-    from shapleycam.experiments.engines import Local
-    from shapleycam.experiments.lazy import Lazy
-    from shapleycam.files import make_folder
-
+    timings = Timings.of_process()
     _check_question(question, network.against)
+    _check_timings(engine, timings=printing.timings)
+    if printing.timings:
+        _import_libraries(timings, network.model or options.DEFAULT_MODEL)
+    with timings.of("importing shapleycam"):
+        from shapleycam.cams.table import expand_methods
+        from shapleycam.cli.explaining import ExplainPhotographs, ReadPhotographs
+        from shapleycam.experiments.engines import Local
+        from shapleycam.experiments.lazy import Lazy
+        from shapleycam.files import make_folder
+
     methods = question.method or ["shapleycam"]
     expand_methods(methods)
     estimator.check()  # a wrong option is refused before anything is written or loaded
@@ -103,7 +110,8 @@ def explain(
     own_compute = compute if remote is None else replace(compute, device="cpu")
     own_explainer = Lazy(partial(make_explainer, network, own_compute))
     explainer = own_explainer if remote is None else Lazy(partial(make_explainer, network, compute))
-    read = ReadPhotographs(transform_of(own_explainer(), files.view))
+    with timings.of("loading the model"):
+        read = ReadPhotographs(transform_of(own_explainer(), files.view), timings)
     failed = len(unreadable)
     with notes(quiet=printing.quiet), progress(len(paths), "explaining", quiet=printing.quiet) as bar:
         estimator_options = estimator.options(bar.show_sampling if remote is None else None)
@@ -117,6 +125,7 @@ def explain(
             files.out,
             files.view,
             files.save,
+            timings,
         )
         batches = _batches(paths, compute.batch_size, stem_limit(files.out))
         with closing((remote or Local()).run(batches, read, explain_batch)) as results:
@@ -127,6 +136,8 @@ def explain(
                 else:
                     _write_and_print(result, as_json=printing.as_json)
                 bar.advance()
+    if printing.timings:
+        timings.print()
     if failed:
         raise typer.Exit(REFUSED)
 
@@ -142,6 +153,26 @@ def _check_question(question: RankedQuestionGroup, against: str | None) -> None:
         raise OptionError(f"--top {top} and --against {against} were both given; expected one of them, or --target")
     if top is not None and target is not None:
         raise OptionError(f"--top {top} and --target {target} were both given; expected the most likely classes or one")
+
+
+def _import_libraries(timings: Timings, model: str) -> None:
+    """Import the libraries that the command needs, so that each has its own time."""
+    of_timm = ["timm"] if model == options.DEFAULT_MODEL or model.startswith("timm:") else []
+    for name in ("torch", "torchvision", *of_timm):
+        with timings.of(f"importing {name}"):
+            import_module(name)
+
+
+def _check_timings(engine: EngineGroup, *, timings: bool) -> None:
+    """Refuse timings of work that is done elsewhere.
+
+    Raises:
+        OptionError: --timings beside a cluster.
+    """
+    if timings and engine.engine != "local":
+        raise OptionError(
+            f"--timings and --engine {engine.engine} were both given; times are of this process: leave one out"
+        )
 
 
 def _batches(paths: Sequence[Path], size: int, longest_stem: int) -> list[list[Photograph]]:

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 from PIL import Image
 
+from shapleycam.cli.timings import Timings
 from shapleycam.cli.titles import class_title, figure_title, frame_note
 from shapleycam.drawing.colour_bars import heatmap_bar
 from shapleycam.drawing.figures import grid
@@ -26,6 +27,9 @@ from shapleycam.output_names import class_part, question_part
 from shapleycam.printable import printable_text
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.wording import percent
+
+_COMPRESSION = 3
+"""Of PNG files: a third of the time of Pillow's default, for files that are 6 % larger."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,15 @@ class ReadPhotographs:
     """The first step, which needs no model: photographs to tensors."""
 
     transform: Transform
+    timings: Timings
 
     def __call__(self, photographs: Sequence[Photograph]) -> ReadBatch:
         """Read a batch."""
         images, failures = [], []
         for photograph in photographs:
             try:
-                image = prepare_photograph(photograph.path, self.transform)
+                with self.timings.of("reading photographs"):
+                    image = prepare_photograph(photograph.path, self.transform)
             except ImageError as error:
                 failures.append(PhotographResult(photograph.path, None, {}, str(error)))
             else:
@@ -84,6 +90,7 @@ class ExplainPhotographs:
     out: Path
     view: Literal["photo", "input"] | None
     save: bool
+    timings: Timings
 
     def __call__(self, batch: ReadBatch) -> Iterator[PhotographResult]:
         """Explain a batch; yield the result of each of its photographs."""
@@ -104,7 +111,10 @@ class ExplainPhotographs:
     def _compare(self, explainer: Explainer, batch: Batch) -> list[Comparison]:
         """Explain a batch by all methods: one comparison for each class that is to be explained."""
         targets: list[Target] | int = [self.target] if self.target is not None or self.classes == 1 else self.classes
-        return explainer.compare_with(self.estimator_options, batch, self.methods, targets, curvature=True)
+        with self.timings.of("finding the layer"):
+            explainer.find_layer(batch)
+        with self.timings.of("explaining"):
+            return explainer.compare_with(self.estimator_options, batch, self.methods, targets, curvature=True)
 
     def _files(
         self, explanations: Sequence[Explanation], index: int, photograph: Photograph, model: str
@@ -112,7 +122,9 @@ class ExplainPhotographs:
         """Return the figure of one method, and with `save` its numbers: an explanation for each class."""
         method = explanations[0].method
         png = BytesIO()
-        self._draw(explanations, index, photograph.path, model).save(png, format="PNG")
+        with self.timings.of("drawing"):
+            picture = self._draw(explanations, index, photograph.path, model)
+            picture.save(png, format="PNG", compress_level=_COMPRESSION)
         question = question_part(explanations, index, self.against)
         files = {self.out / f"{photograph.stem}_{question}_{method}.png": png.getvalue()}
         if self.save:

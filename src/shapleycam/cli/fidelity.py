@@ -157,6 +157,7 @@ def _print(result: Fidelity, rows: list[Summary], sentences: list[str], explaine
     facts = {
         "utility": ", ".join(dict.fromkeys(row.utility for row in rows)),
         "measured": f"{_images(result)} against {result.reference}, standard error {_reached(result)}",
+        "coalitions": result.coalition_cost,
         "shown": "mean over images ± half of its 95% interval; time in plain forward passes, that pass included",
     }
     if result.left_out:
@@ -211,6 +212,7 @@ def _document(
         "model": explainer.name,
         "layer": explainer.layer,
         "reference": result.reference,
+        "coalition_cost": result.coalition_cost,
         "reference_error": max(result.reference_errors),
         "methods": [_without_nan(asdict(row)) for row in rows],
         "images": [_without_nan(asdict(distance)) for distance in result.distances],

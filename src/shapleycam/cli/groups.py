@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from shapleycam.experiments import RunSettings
     from shapleycam.experiments.engines import Engine
     from shapleycam.values._path import Nodes
-    from shapleycam.values._permutation import Progress
     from shapleycam.values.options import EstimatorOptions
+    from shapleycam.values.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -198,6 +198,13 @@ class PrintGroup:
 
     as_json: options.Json = False
     quiet: options.Quiet = False
+
+
+@dataclass(frozen=True)
+class TimedPrintGroup(PrintGroup):
+    """What is printed, with the time that each part of the command took."""
+
+    timings: options.Timings = False
 
 
 def parse_nodes(text: str) -> Nodes:

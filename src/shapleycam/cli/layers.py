@@ -70,16 +70,11 @@ def layers(
 
 def _candidates(explainer: Explainer, batch: Batch, *, every: bool) -> tuple[list[Candidate], str]:
     """Return the layers to list, and the name of the default one."""
-    from shapleycam.layers import audit, find_before_pool
+    from shapleycam.layers import audit, find_before_pool, layers_to_list
 
     audited = audit(explainer.model, batch.images, explainer.select)
     default = find_before_pool(audited, explainer.model, batch.images).name
-    candidates = [
-        candidate
-        for candidate in audited.candidates
-        if candidate.name == default or (candidate.proven and (every or _is_block(candidate, explainer)))
-    ]
-    return candidates, default
+    return layers_to_list(audited, explainer.model, default, every=every), default
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
@@ -92,12 +87,6 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
         texts.append([row["layer"], shape, row["layout"], number(row["gradient_norm"], 3), curvature, remark])
     numbers = [Head(head, "number") for head in ("gradient norm", "curvature")]
     print_table([Head("layer"), Head("activation"), Head("layout"), *numbers, Head("", "text")], texts)
-
-
-def _is_block(candidate: Candidate, explainer: Explainer) -> bool:
-    """Return whether a module has children with weights, or is itself a child of the model."""
-    children = explainer.model.get_submodule(candidate.name).children()
-    return "." not in candidate.name or any(any(True for _ in child.parameters()) for child in children)
 
 
 def _row(candidate: Candidate, explainer: Explainer, batch: Batch) -> dict[str, Any]:

@@ -150,6 +150,9 @@ Plan: TypeAlias = Annotated[
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="Neither progress nor notes.")]
+Timings: TypeAlias = Annotated[
+    bool, typer.Option("--timings", help="Print where the time went, imports included, on stderr.")
+]
 
 DEFAULT_MODEL = "efficientnet_lite0"
 DEFAULT_MEMORY = 64

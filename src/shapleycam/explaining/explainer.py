@@ -319,7 +319,8 @@ class Explainer:
             ModelError, ImageError: as in `explain`.
         """
         chosen_utility, batch = self._utility(utility), self._batch(images, inputs)
-        return selected_output(self.model, batch, self._tracer.select_for(chosen_utility), chosen_utility)
+        select, layers = self._tracer.select_for(chosen_utility), self._tracer.layers.names
+        return selected_output(self.model, batch, select, chosen_utility, layers)
 
     @restore_when_interrupted
     @torch.inference_mode(mode=False)

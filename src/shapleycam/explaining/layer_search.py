@@ -43,6 +43,11 @@ class LayerSearch:
         """Return whether all names are known."""
         return not any(name in RULES for name in self._names)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names that are known; rules are left out."""
+        return tuple(name for name in self._names if name not in RULES)
+
     def find(self, model: nn.Module, batch: Batch, select: OutputSelector, image_kind: ImageKind) -> tuple[str, ...]:
         """Return the layers' dotted names, found by running the model on the first image where a rule asks for it.
 

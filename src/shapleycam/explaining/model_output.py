@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from shapleycam.explaining.inputs import Batch
 from shapleycam.tracing._trace import OutputSelector
+from shapleycam.tracing.changed_images import run_as_at_layers
 from shapleycam.tracing.isolation import isolated_copy
 from shapleycam.tracing.nonlinearities import NonlinearityRecorder
 from shapleycam.tracing.running import run
@@ -19,14 +20,18 @@ from shapleycam.tracing.selected_output import SelectedOutput, as_rows, has_clas
 from shapleycam.utilities import Utility
 
 
-def selected_output(model: nn.Module, batch: Batch, select: OutputSelector, utility: Utility) -> Any:
+def selected_output(
+    model: nn.Module, batch: Batch, select: OutputSelector, utility: Utility, layers: Sequence[str] = ()
+) -> Any:
     """Return what `select` takes from the model's output, with one row for each image.
+
+    The pass goes the way of those that are traced at `layers`, so that the same images have the same output.
 
     Raises:
         ModelError: the output has not one row for each image.
     """
     with isolated_copy(model) as copied:
-        output = select(run(copied, batch.images, batch.extra))
+        output = select(run_as_at_layers(model, copied, batch.images, batch.extra, layers))
     return as_rows(output, len(batch.images), "images", "output" if utility.reads == "output" else "numbers")
 
 

@@ -3,50 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from shapleycam.drawing.data_uri import picture_data_uri
+from shapleycam.wording import number
 
 if TYPE_CHECKING:
-    from jinja2 import Template
-
     from shapleycam.explanations.explanation import Explanation
 
 _MOST_IMAGES, _MOST_COMPARED = 8, 4
 """So many images at most are shown of an explanation, and of a comparison."""
 _LONGEST, _LONGEST_COMPARED = 640, 320
 """Pixels of a picture, which the notebook shows half as large."""
-
-_EXPLANATION = """\
-<div style='display:flex;flex-wrap:wrap;gap:1em'>
-{%- for figure in figures -%}
-<figure style='margin:0'><img src='{{ figure.picture }}' alt='{{ figure.alt }}' style='max-width:320px'>
-{%- set caption = figure.utility ~ " " ~ figure.score ~ ", " ~ figure.method -%}
-<figcaption>{{ figure.name }}: <b>{{ figure.label }}</b>, {{ caption }}</figcaption></figure>
-{%- endfor -%}
-</div>{% if more %}<p>and {{ more }} more</p>{% endif %}"""
-
-_COMPARISON = """\
-{%- for figures in rows -%}
-<p>{{ figures[0].name }}: <b>{{ figures[0].label }}</b>, {{ figures[0].utility }} {{ figures[0].score }}</p>
-{#- -#}
-<div style='display:flex;flex-wrap:wrap;gap:0.5em'>
-{%- for figure in figures -%}
-<figure style='margin:0'><img src='{{ figure.picture }}' alt='{{ figure.alt }}' style='width:160px'>
-{#- -#}
-<figcaption>{{ figure.method }}</figcaption></figure>
-{%- endfor -%}
-</div>
-{%- endfor -%}
-{% if more %}<p>and {{ more }} more</p>{% endif %}"""
+_SCOPE = "shapleycam"
+"""The class of the element that has the style sheet, which is for nothing else on the notebook's page."""
 
 
 def explanation_html(explanation: Explanation) -> str:
     """Return the overlays of the first images with what was explained of them."""
     count = len(explanation)
     figures = [_figure(explanation, index, _LONGEST, "PNG") for index in range(min(count, _MOST_IMAGES))]
-    return _template(_EXPLANATION).render(figures=figures, more=max(0, count - _MOST_IMAGES))
+    return _render("explanation.html", figures=figures, more=max(0, count - _MOST_IMAGES))
 
 
 def comparison_html(comparison: Mapping[str, Explanation]) -> str:
@@ -59,27 +36,34 @@ def comparison_html(comparison: Mapping[str, Explanation]) -> str:
         [_figure(explanation, index, _LONGEST_COMPARED, "JPEG", quality=85) for explanation in explanations]
         for index in range(min(count, _MOST_COMPARED))
     ]
-    return _template(_COMPARISON).render(rows=rows, more=max(0, count - _MOST_COMPARED))
+    return _render("comparison.html", rows=rows, more=max(0, count - _MOST_COMPARED))
 
 
-@cache
-def _template(source: str) -> Template:
-    from jinja2 import Environment, StrictUndefined
+def _render(template: str, **content: Any) -> str:
+    """Return a template with the components and the style sheet that the page and reports have as well."""
+    from markupsafe import Markup
 
-    return Environment(autoescape=True, undefined=StrictUndefined).from_string(source)
+    from shapleycam.drawing.colour_bars import heatmap_bar
+    from shapleycam.html import scoped_style, template_environment
+
+    style = Markup(scoped_style(f".{_SCOPE}"))  # noqa: S704  # our own file
+    page = template_environment("shapleycam.explanations").get_template(template)
+    return page.render(scope=_SCOPE, style=style, bar=heatmap_bar(), **content).strip()
 
 
-def _figure(explanation: Explanation, index: int, longest: int, form: str, **save_options: Any) -> dict[str, str]:
-    """Return what the templates say of one image by one method."""
+def _figure(explanation: Explanation, index: int, longest: int, form: str, **save_options: Any) -> dict[str, Any]:
+    """Return what the templates say of one image by one method; the size is the one that is shown."""
     picture = explanation.overlay(index)
     picture.thumbnail((longest, longest))
     name, label, method = explanation.sources[index].name, explanation.label(index), explanation.method
     return {
         "picture": picture_data_uri(picture, form, **save_options),
+        "width": (picture.width + 1) // 2,
+        "height": (picture.height + 1) // 2,
         "alt": f"{method} heatmap of {name} for {label}",
         "name": name,
         "label": label,
         "method": method,
         "utility": explanation.utility_name,
-        "score": f"{float(explanation.utility[index]):.3g}",
+        "score": number(float(explanation.utility[index]), 3),
     }

@@ -26,9 +26,10 @@ from shapleycam.tracing.isolation import isolated_copy
 from shapleycam.values._closed_form import closed_form
 from shapleycam.values._exact import exact
 from shapleycam.values._path import Nodes
-from shapleycam.values._permutation import Progress, permutation
+from shapleycam.values._permutation import permutation
 from shapleycam.values.distance import efficiency_gap, rank_correlation, relative_error
 from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.progress import Progress
 from shapleycam.values.scale import ignores_scale, warn_of_ignored_scale
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.wording import percent
@@ -82,6 +83,7 @@ class Fidelity:
         values: by (utility, method) the method's values of all players of all images, one image after the other; by
             (utility, "true") the true ones.
         left_out: methods that this model has no second derivatives for.
+        coalition_cost: what a coalition of the true values costs, and why, in words.
 
     Examples:
         >>> from shapleycam.fidelity import Fidelity
@@ -94,6 +96,7 @@ class Fidelity:
     reference_errors: tuple[float, ...]
     values: Mapping[tuple[str, str], Float[Tensor, " all"]]
     left_out: tuple[str, ...]
+    coalition_cost: str = ""
 
 
 def fidelity(  # noqa: PLR0913  # every one but two has a default
@@ -123,7 +126,7 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
         players: None for each position by itself, or regions as in `shapleycam.values.EstimatorOptions`.
         nodes: gradients along the path, for the path methods.
         seed: of all methods that draw, with each image's content.
-        progress: called while sampling with the orders so far and the largest ‖standard error‖ / ‖values‖.
+        progress: called while the true values are computed, as in `shapleycam.values.EstimatorOptions`.
 
     Raises:
         ShapleyCamError: as `Explainer.compare`; no images.
@@ -147,13 +150,14 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
     values: dict[tuple[str, str], list[Tensor]] = {}
     left_out: dict[str, None] = {}
     kinds: dict[str, None] = {}
+    costs: dict[str, None] = {}
     for batch in batches:
         for utility in utilities:
             game = explainer.game(batch, utility=utility, players=players)
             if ignores_scale(game):
                 warn_of_ignored_scale(game.layer, utility)
             true = true_values(game, tolerance, seed + 1, progress)
-            kinds[_reference(game, true, tolerance)] = None
+            kinds[_reference(game, true, tolerance)] = costs[game.coalition_cost] = None
             errors += true.uncertainty.tolist()
             by_method, curvature, missing = values_of_players(game, methods, options)
             left_out.update(dict.fromkeys(missing))
@@ -164,13 +168,13 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
     if not distances:
         raise OptionError("no images were given; expected at least one")
     together = {key: torch.cat(parts) for key, parts in values.items()}
-    return Fidelity(tuple(distances), " and ".join(kinds), tuple(errors), together, tuple(left_out))
+    return Fidelity(tuple(distances), " and ".join(kinds), tuple(errors), together, tuple(left_out), "; ".join(costs))
 
 
 def true_values(game: Game, tolerance: float, seed: int, progress: Progress | None = None) -> ShapleyValues:
     """Return the game's Shapley values: exact if it has a closed form or at most 12 players, otherwise sampled."""
     if game.n_players <= MOST_EXACT:
-        return exact(game)
+        return exact(game, progress=progress)
     return closed_form(game) or permutation(game, None, tolerance, seed, progress=progress)
 
 

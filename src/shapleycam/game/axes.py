@@ -14,7 +14,8 @@ from torch import Tensor
 
 from shapleycam.models.layout import Layout
 
-AxisContent: TypeAlias = Literal["batch", "position", "channel"]
+AxisContent: TypeAlias = Literal["batch", "position", "channel", "key"]
+"""A key is a position, too: along the axis of attention's scores that the softmax goes over."""
 
 
 class AxisFactor(NamedTuple):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,6 +17,7 @@ from shapleycam.game.players import Players
 from shapleycam.game.shortcut_check import PROBES, ShortcutCheck
 from shapleycam.game.shortcuts import SHORTCUTS, Shortcut
 from shapleycam.game.shortcuts.averaged import AveragedRunner
+from shapleycam.game.shortcuts.class_token import ClassTokenRunner
 from shapleycam.game.shortcuts.pooled import PooledRunner
 from shapleycam.game.shortcuts.summed import SummedRunner
 from shapleycam.game.shortcuts.windowed import WindowedRunner
@@ -25,6 +26,8 @@ from shapleycam.tracing import Trace
 from shapleycam.utilities import Utility
 
 _Runner = TypeVar("_Runner", bound=HeadRunner)
+BatchProgress: TypeAlias = Callable[[int], None]
+"""Is called after each batch with the number of coalitions in it, over all images; what it raises ends the work."""
 
 
 class CoalitionEvaluator:
@@ -38,8 +41,10 @@ class CoalitionEvaluator:
         self._check = ShortcutCheck(trace, players)
         self._confirmed: dict[type[HeadRunner], HeadRunner | None] = {}
 
-    def utilities(self, coalitions: Bool[Tensor, "a s n"], images: Int[Tensor, " a"]) -> Float[Tensor, "a s"]:
-        """Return U(head(A·1_S)) of coalitions S of the images `images`.
+    def utilities(
+        self, coalitions: Bool[Tensor, "a s n"], images: Int[Tensor, " a"], progress: BatchProgress | None = None
+    ) -> Float[Tensor, "a s"]:
+        """Return U(head(A·1_S)) of coalitions S of the images `images`; `progress` is called after each batch.
 
         Raises:
             OptionError: the utility is not finite for one.
@@ -47,7 +52,7 @@ class CoalitionEvaluator:
         """
         with without_gradients():
             runner = self.runner_for(coalitions.shape[1])
-            utilities = self.run(runner, coalitions, images)
+            utilities = self.run(runner, coalitions, images, progress)
             if runner is not self.general and utilities.numel():
                 self._spot_check(runner, coalitions, images, utilities)
             return utilities
@@ -63,6 +68,7 @@ class CoalitionEvaluator:
             reads_mean=self.shortcut(PooledRunner) is not None,
             is_sum=self.shortcut(SummedRunner) is not None,
             averages_positions=self.shortcut(AveragedRunner) is not None,
+            query_rows=self._proven.query_rows if self.shortcut(ClassTokenRunner) is not None else 0,
             window=self._proven.window if has_window else None,
             is_affine=self._proven.is_affine and has_window,
         )
@@ -83,6 +89,14 @@ class CoalitionEvaluator:
                 return runner
         return self.general
 
+    @property
+    def cost(self) -> str:
+        """Return in words what a coalition costs, and why: by the cheapest shortcut, if it was worth making yet."""
+        for shortcut in SHORTCUTS:
+            if self._confirmed.get(shortcut.runner) if shortcut.runs(self._proven) else self.shortcut(shortcut.runner):
+                return f"{shortcut.cost} each: behind the layer the output is {shortcut.head}"
+        return "a run each of the network behind the layer"
+
     @cached_property
     def general(self) -> GeneralRunner:
         """Return the runner that is right for every head."""
@@ -96,8 +110,14 @@ class CoalitionEvaluator:
         runner = self._confirmed[kind]
         return runner if isinstance(runner, kind) else None
 
-    def run(self, runner: HeadRunner, coalitions: Bool[Tensor, "a s n"], images: Int[Tensor, " a"]) -> Tensor:
-        """Return the utilities (a, s) of coalitions as one runner gives them, block by block.
+    def run(
+        self,
+        runner: HeadRunner,
+        coalitions: Bool[Tensor, "a s n"],
+        images: Int[Tensor, " a"],
+        progress: BatchProgress | None = None,
+    ) -> Tensor:
+        """Return the utilities (a, s) of coalitions as one runner gives them, batch by batch.
 
         Raises:
             OptionError: one is not finite.
@@ -116,6 +136,8 @@ class CoalitionEvaluator:
             block = self._utility(output, target, samples).reshape(presence.shape[:2])
             utilities = utilities.to(block.dtype)
             utilities[image_slice, coalition_slice] = block
+            if progress is not None:
+                progress(block.numel())
         check_utilities_finite(utilities, self._utility)
         return utilities
 
@@ -134,7 +156,7 @@ class CoalitionEvaluator:
         Why anew: docs/decisions.md, "The proof's graph is recorded anew".
         """
         layout = self._players.layout
-        if not isinstance(self._trace.output, torch.Tensor) or layout.prefix:
+        if not isinstance(self._trace.output, torch.Tensor):
             return Structure()
         return prove_structure(self._run_first_image, self._trace.activation.detach()[:1], layout)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from shapleycam.errors import OptionError
 from shapleycam.game.affine_utility import is_affine
-from shapleycam.game.coalitions import CoalitionEvaluator, check_utilities_finite
+from shapleycam.game.coalitions import BatchProgress, CoalitionEvaluator, check_utilities_finite
 from shapleycam.game.derivatives import UtilityDerivatives
 from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.players import Regions, make_players
@@ -153,12 +153,14 @@ class Game:
         self,
         coalitions: Bool[Tensor, "s n"] | Bool[Tensor, "a s n"],
         images: Int[Tensor, " a"] | Sequence[int] | None = None,
+        progress: BatchProgress | None = None,
     ) -> Float[Tensor, "a s"]:
         """Return v(S) = U(head(A·1_S)) - U(head(0)) of coalitions S.
 
         Args:
             coalitions: (s, n), the same for all images, or (a, s, n), one set for each; True for players in S.
             images: the indices of the images that are played, all if None.
+            progress: called after each batch that fits into memory, with the number of coalitions in it.
 
         Raises:
             OptionError: coalitions of another size or kind, or a utility that is not finite for one.
@@ -173,7 +175,7 @@ class Game:
         indices = indices.to(device)
         checked = self._check_coalitions(coalitions, len(indices)).to(device)
         with without_gradients():
-            return self._coalitions.utilities(checked, indices) - self.empty[indices, None]
+            return self._coalitions.utilities(checked, indices, progress) - self.empty[indices, None]
 
     @restore_when_interrupted
     def utility_at(self, activation: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
@@ -216,6 +218,11 @@ class Game:
     def structure(self) -> Structure:
         """Return which shortcuts the game allows: the head's operations prove them, random coalitions confirm them."""
         return self._coalitions.structure
+
+    @property
+    def coalition_cost(self) -> str:
+        """Return in words what a coalition costs, and why."""
+        return self._coalitions.cost
 
     @cached_property
     @restore_when_interrupted

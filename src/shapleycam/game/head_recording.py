@@ -18,6 +18,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from shapleycam.game.dataflow import Dataflow, storage_address
+from shapleycam.game.removal import remove_all
+from shapleycam.tracing.attention import math_attention
 from shapleycam.tracing.interrupts import restore_when_interrupted
 
 _MEMORY_LAYOUT_OPERATIONS = {
@@ -46,7 +49,7 @@ class HeadRecording:
 
     `hides_reads`: something read the activation where autograd does not follow: detached, or as whole numbers
     (comparisons, indices, decisions of Python). `has_reads_without_grad`: something read it under no_grad, as the
-    forward of a function with its own backward does.
+    forward of a function with its own backward does. `dataflow`: all calls, also those that only move numbers.
     """
 
     output: Any
@@ -54,6 +57,7 @@ class HeadRecording:
     operations: tuple[RecordedOperation, ...]
     hides_reads: bool
     has_reads_without_grad: bool
+    dataflow: Dataflow
 
     @property
     def has_bias_of_rows(self) -> bool:
@@ -76,7 +80,7 @@ class HeadRecording:
             first is not None
             and second is not None
             and first.name == second.name
-            and _are_same(first.operands, second.operands)
+            and _are_same(first.operands, second.operands, len(self.leaf), len(recording.leaf))
             for first, second in zip_longest(self.operations, recording.operations)
         )
 
@@ -89,8 +93,22 @@ def record_head(head: Callable[[Tensor], Any], activation: Tensor) -> HeadRecord
         with _OperationRecorder(leaf) as recorder, _DetachRecorder(recorder):
             output = head(leaf)
         return HeadRecording(
-            output, leaf, tuple(recorder.operations), recorder.hides_reads, recorder.has_reads_without_grad
+            output,
+            leaf,
+            tuple(recorder.operations),
+            recorder.hides_reads,
+            recorder.has_reads_without_grad,
+            recorder.dataflow,
         )
+
+
+def record_with_removal(head: Callable[[Tensor], Any], activation: Tensor) -> HeadRecording:
+    """Record a head on a batch of two: the activation (1, ...) of an image, and the same with all positions removed.
+
+    Attention is recorded as products and a softmax.
+    """
+    with math_attention():
+        return record_head(head, torch.cat([activation, remove_all(activation)]))
 
 
 class _OperationRecorder(TorchDispatchMode):
@@ -102,16 +120,19 @@ class _OperationRecorder(TorchDispatchMode):
         self.hides_reads = self.has_reads_without_grad = False
         # Views and detached tensors are other tensors with the same storage, so that storages tell what depends on
         # the leaf. They are kept alive here: a freed one's address could be given to a tensor that does not depend.
-        self._dependent = {_storage_address(leaf): leaf.untyped_storage()}
+        self._dependent = {storage_address(leaf): leaf.untyped_storage()}
+        self.dataflow = Dataflow(leaf)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         operands = tuple(
             _DEPENDENT if self.depends(operand) else operand for operand in tree_leaves((args, kwargs or {}))
         )
+        self.dataflow.keep_before(func, (args, kwargs or {}))
         value = func(*args, **(kwargs or {}))
+        self.dataflow.note(func, (args, kwargs or {}), value, self._dependent.keys())
         if any(operand is _DEPENDENT for operand in operands):
             results = [tensor for tensor in tree_leaves(value) if isinstance(tensor, Tensor)]
-            self._dependent |= {_storage_address(tensor): tensor.untyped_storage() for tensor in results}
+            self._dependent |= {storage_address(tensor): tensor.untyped_storage() for tensor in results}
             self.hides_reads |= not results or not all(tensor.is_floating_point() for tensor in results)
             self.has_reads_without_grad |= not torch.is_grad_enabled()
             name = str(getattr(func, "overloadpacket", func)).rpartition(".")[2]
@@ -121,7 +142,7 @@ class _OperationRecorder(TorchDispatchMode):
 
     def depends(self, operand: Any) -> bool:
         """Return whether an operand was computed from the leaf."""
-        return isinstance(operand, Tensor) and _storage_address(operand) in self._dependent
+        return isinstance(operand, Tensor) and storage_address(operand) in self._dependent
 
 
 class _DetachRecorder(TorchFunctionMode):
@@ -141,18 +162,23 @@ class _DetachRecorder(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _storage_address(tensor: Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)  # noqa: SLF001
+def _are_same(operands: tuple[Any, ...], others: tuple[Any, ...], rows: int, other_rows: int) -> bool:
+    return len(operands) == len(others) and all(
+        _is_equal(operand, other, rows, other_rows) for operand, other in zip(operands, others, strict=True)
+    )
 
 
-def _are_same(operands: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
-    return len(operands) == len(others) and all(map(_is_equal, operands, others))
-
-
-def _is_equal(first: Any, second: Any) -> bool:
+def _is_equal(first: Any, second: Any, rows: int, other_rows: int) -> bool:
     if isinstance(first, Tensor) and isinstance(second, Tensor):
         if first.shape != second.shape:  # a constant repeated for each row of the batch: any row
             first, second = _first_of_equal_rows(first), _first_of_equal_rows(second)
+        if first.dim() == second.dim():  # or a part of it, along some dimension
+            for dim in range(first.dim()):
+                if first.shape[dim] != second.shape[dim]:
+                    first, second = (
+                        _first_of_equal_parts(constant, dim, count)
+                        for constant, count in ((first, rows), (second, other_rows))
+                    )
         if first.shape != second.shape or first.dtype != second.dtype:
             return False
         is_same_memory = first.data_ptr() == second.data_ptr() and first.stride() == second.stride()
@@ -163,4 +189,13 @@ def _is_equal(first: Any, second: Any) -> bool:
 def _first_of_equal_rows(constant: Tensor) -> Tensor:
     if constant.dim() > 1 and bool((constant == constant[:1]).all()):
         return constant[:1]
+    return constant
+
+
+def _first_of_equal_parts(constant: Tensor, dim: int, count: int) -> Tensor:
+    if constant.shape[dim] % count == 0:
+        parts = constant.unflatten(dim, (count, -1)).movedim(dim, 0)
+        first: Tensor = parts[0]
+        if bool((parts == first).all()):
+            return first
     return constant

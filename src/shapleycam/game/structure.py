@@ -1,4 +1,4 @@
-"""Proving a head's structure from its operations: that it reads only the mean, or that its output is a sum.
+"""Proving a head's structure from its operations: that it reads only the mean, or a few rows of an attention.
 
 Numbers cannot prove either, since a ReLU that is 0 for all photographs that are tried leaves no trace in them. The
 operations recorded in autograd's graph can: each that `position_rules` knows treats every position alike and by itself
@@ -14,12 +14,16 @@ from typing import Any
 
 from torch import Tensor
 
+from shapleycam.game.attention import AttentionReader, NotProvenError
 from shapleycam.game.axes import axes_of_activation
 from shapleycam.game.dependence import CONSTANT, UNKNOWN, AfterMean, BeforeMean, Form
-from shapleycam.game.head_recording import HeadRecording, record_head
+from shapleycam.game.head_recording import HeadRecording, record_head, record_with_removal
 from shapleycam.game.position_rules import after_mean, before_mean
 from shapleycam.game.window import Window
 from shapleycam.models.layout import Layout
+from shapleycam.tracing.attention import math_attention
+
+_SOFTMAXES = ("_softmax", "_safe_softmax")
 
 
 @dataclass(frozen=True)
@@ -28,15 +32,17 @@ class Structure:
 
     `reads_mean`: the output depends on the activation only through its mean over positions. `is_sum`: it is an affine
     function of the mean of what each position becomes by itself. `averages_positions`: it is another function of a
-    single such mean. `window`: it is a function of a single mean of what the windows of positions become. Each is said
-    only of heads of which none of those before it is known, whose shortcuts are cheaper. `is_affine`: behind a window,
-    the output is an affine function of that mean.
+    single such mean. `window`: it is a function of a single mean of what the windows of positions become. `query_rows`:
+    it is a function of so many rows of an attention whose queries depend on no position of the grid, as a class
+    token's; 0 of other heads. Each is said only of heads of which none of those before it is known, whose shortcuts are
+    cheaper. `is_affine`: behind a window, the output is an affine function of that mean.
     """
 
     reads_mean: bool = False
     is_sum: bool = False
     averages_positions: bool = False
     window: Window | None = None
+    query_rows: int = 0
     is_affine: bool = False
 
 
@@ -54,24 +60,38 @@ def prove_structure(
     Args:
         head: takes activations (rows, ...), also of a single position; it may raise for these.
         activation: (1, ...), the one of an image.
-        layout: of the activation, without prefix tokens.
+        layout: of the activation.
     """
     # Two rows, so that a mean over the batch is not taken for one over positions; three the second time, so that
     # constants made of the number of rows differ.
-    whole = record_head(head, activation.repeat_interleave(2, 0))
-    if not isinstance(whole.output, Tensor) or whole.output.grad_fn is None:
+    whole = record_with_removal(head, activation)
+    if not isinstance(whole.output, Tensor) or whole.output.grad_fn is None or whole.hides_reads:
         return Structure()
-    if whole.hides_reads or whole.has_bias_of_rows:
-        return Structure()
-    structure = _structure_of_graph(whole, layout)
+    structure = Structure()
+    if not layout.prefix and not whole.has_bias_of_rows:
+        structure = _structure_of_graph(whole, layout)
+    if structure == Structure():
+        structure = _structure_of_attention(whole, layout)
     if structure == Structure():
         return structure
-    rows = activation if structure.window else layout.single_position(layout.positions(activation).mean(1))
+    is_whole_map = structure.window or structure.query_rows
+    rows = activation if is_whole_map else layout.single_position(layout.positions(activation).mean(1))
     try:
-        again = record_head(head, rows.repeat_interleave(3, 0))
+        with math_attention():
+            again = record_head(head, rows.repeat_interleave(3, 0))
     except Exception:  # noqa: BLE001  # whatever a user's head raises, it does not take a single position
         return Structure()
     return structure if whole.repeats(again) else Structure()
+
+
+def _structure_of_attention(recording: HeadRecording, layout: Layout) -> Structure:
+    """Follow the activation through the recorded operations, where these contain an attention."""
+    if not any(recording.count(name) for name in _SOFTMAXES):
+        return Structure()
+    try:
+        return Structure(query_rows=AttentionReader(recording, layout).query_count)
+    except NotProvenError:
+        return Structure()
 
 
 def _structure_of_graph(recording: HeadRecording, layout: Layout) -> Structure:

@@ -1,7 +1,7 @@
 """HTML that the page, the report and notebooks share: components, one style sheet, small scripts, a glossary."""
 
-from shapleycam.html.assets import ASSETS, read_asset
+from shapleycam.html.assets import ASSETS, read_asset, scoped_style
 from shapleycam.html.environment import template_environment
 from shapleycam.html.glossary import GLOSSARY, Term
 
-__all__ = ["ASSETS", "GLOSSARY", "Term", "read_asset", "template_environment"]
+__all__ = ["ASSETS", "GLOSSARY", "Term", "read_asset", "scoped_style", "template_environment"]

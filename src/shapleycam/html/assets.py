@@ -27,6 +27,21 @@ def read_asset(name: str) -> str:
     return text + _bars() if name == "style.css" else text
 
 
+@cache
+def scoped_style(selector: str) -> str:
+    """Return the style sheet for the elements that a selector names, and for what is in them.
+
+    The rest of the page stays as it is. The rules are nested (CSS Nesting); a browser that does not know that leaves
+    them out.
+
+    Examples:
+        >>> from shapleycam.html import scoped_style
+        >>> scoped_style(".shapleycam").startswith(".shapleycam {"), ":root" in scoped_style(".shapleycam")
+        (True, False)
+    """
+    return f"{selector} {{\n{read_asset('style.css').replace(':root', '&')}}}\n"
+
+
 def _bars() -> str:
     """Return the colours of the bars as custom properties, which the style sheet shows at the opacity of the maps."""
     from shapleycam.drawing.colour_bars import css_gradient  # with matplotlib, which a table in HTML does not need

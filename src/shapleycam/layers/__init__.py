@@ -13,6 +13,7 @@ from shapleycam.layers.choice import (
 from shapleycam.layers.image_channels import ImageKind, channel_axis, check_image_kind
 from shapleycam.layers.layout import layout_at
 from shapleycam.layers.layout_proofs import share_proofs
+from shapleycam.layers.listing import layers_to_list
 
 __all__ = [
     "BEFORE_POOL",
@@ -27,6 +28,7 @@ __all__ = [
     "find_before_pool",
     "find_last_conv",
     "find_layer",
+    "layers_to_list",
     "layout_at",
     "parse_layer_rule",
     "share_proofs",

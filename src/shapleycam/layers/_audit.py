@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from shapleycam.errors import LayerError
 from shapleycam.layers.image_channels import ImageKind, channel_axis
-from shapleycam.layers.layout import guess_layout_at, layout_result_at
+from shapleycam.layers.layout import guess_layout_at, layout_result_in
+from shapleycam.layers.layout_proofs import ModelLayouts, prove_layouts
 from shapleycam.layers.output_gradients import ModuleOutput, output_gradients
 from shapleycam.models.layout import Layout, spatial_size
 from shapleycam.models.outputs import find_logits
@@ -117,6 +118,7 @@ def audit(
         )
     modules = dict(model.named_modules())
     channels = channel_axis(model, image, image_kind, extra)
+    layouts = prove_layouts(model, image, channels, extra)
     candidates, without_grid, last = [], [], ""
     for output in by_output.outputs:
         if len(output.value) != len(image):
@@ -125,7 +127,7 @@ def audit(
         if _is_inside_attention(output.name, modules):
             continue
         last = output.name
-        layout, reason = _layout_or_reason(model, output, image, channels, extra)
+        layout, reason = _layout_or_reason(model, output, image, channels, layouts)
         if layout is None:  # not proposed; refused with the reason where a user names it
             without_grid.append((output.name, tuple(output.value.shape), reason))
             continue
@@ -138,10 +140,10 @@ def audit(
 
 
 def _layout_or_reason(
-    model: nn.Module, output: ModuleOutput, image: Tensor, channels: int, extra: ExtraInputs
+    model: nn.Module, output: ModuleOutput, image: Tensor, channels: int, layouts: ModelLayouts
 ) -> tuple[Layout | None, str]:
     """Return a layout of more than one cell, proven or supposed, or None; and the reason why none is proven."""
-    result = layout_result_at(model, output.name, image, channels, extra)
+    result = layout_result_in(layouts, output.name)
     layout = result.layout
     if result.unknown:
         size = spatial_size(tuple(image.shape), channels)

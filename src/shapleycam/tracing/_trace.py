@@ -12,11 +12,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from shapleycam.errors import ReplayError
+from shapleycam.tracing.changed_images import run_as_traced
+from shapleycam.tracing.channels_last import MemoryOrder
 from shapleycam.tracing.isolation import isolated_copy, private_copy
 from shapleycam.tracing.nonlinearities import NonlinearityRecorder
 from shapleycam.tracing.plan import Plan
 from shapleycam.tracing.replay import Replay
-from shapleycam.tracing.running import run
 from shapleycam.tracing.score_conversion import ScoreConversion
 from shapleycam.tracing.scores import identify_scores
 from shapleycam.tracing.selected_output import SelectedOutput, UtilityInput, as_rows, has_classes
@@ -71,6 +72,7 @@ class Trace:
         is_recorded: bool,
         is_differentiable: bool,
         owner: nn.Module,
+        order: MemoryOrder | None = None,
     ) -> None:
         self.layer = layer
         self.images = images
@@ -85,6 +87,7 @@ class Trace:
         self._replay = replay
         self._select = select
         self._selected = selected
+        self._order = order
 
     def read_as(self, utility_input: UtilityInput) -> Trace:
         """Return the same pass with an output that a utility can be computed from, and a head that gives such outputs.
@@ -174,7 +177,9 @@ class Trace:
         """
         extra = self._replay.extra.rows(samples)
         with isolated_copy(self.owner) as copied, torch.no_grad():
-            return self._read_output(lambda: run(copied, images, extra), images.detach())
+            return self._read_output(
+                lambda: run_as_traced(self.owner, copied, images, extra, self.layer, self._order), images.detach()
+            )
 
     def _read_output(self, run_head: Callable[[], Any], activation: Tensor, rows: int | None = None) -> Any:
         """Run the head, and return its output as the utility reads it, of `rows` rows or as many as the activation."""

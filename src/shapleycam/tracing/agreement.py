@@ -23,6 +23,17 @@ def outputs_equal(output: Any, expected: Any) -> bool:
     return len(tensors) == len(expected_tensors) and all(map(_equal_to_rounding, tensors, expected_tensors))
 
 
+def first_row_equals(output: Any, rows: int, alone: Any) -> bool:
+    """Return whether the first row of an output of `rows` rows is the output of that row alone, up to rounding.
+
+    It is not, where a tensor in the output has no such rows.
+    """
+    tensors = tensors_of(output)
+    if not all(tensor.dim() and len(tensor) == rows for tensor in tensors):
+        return False
+    return outputs_equal([tensor[:1] for tensor in tensors], tensors_of(alone))
+
+
 def row_agrees(output: Any, row: int, rows: int, alone: Any) -> bool:
     """Return whether row `row` of an output of `rows` rows is the output of that row alone, as far as kernels allow.
 

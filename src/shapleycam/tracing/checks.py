@@ -1,8 +1,9 @@
-"""Which checks a model has passed, so that each is made once."""
+"""Results of checks of a model, so that each is made once."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from torch import nn
@@ -10,28 +11,33 @@ from torch import nn
 from shapleycam.lru_cache import LRUCache
 
 _MOST = 4096
-"""Of how many checks a model it is remembered that they were passed; each form of a batch has its own."""
-_passed: WeakKeyDictionary[nn.Module, LRUCache[Hashable, bool]] = WeakKeyDictionary()
-"""The keys of all checks that the user's model has passed; models of the same architecture may share them."""
+"""Of how many checks a model the results are remembered; each form of a batch has its own."""
+_results: WeakKeyDictionary[nn.Module, LRUCache[Hashable, Any]] = WeakKeyDictionary()
+"""The results of the checks of the user's models, by their keys; models of the same architecture may share them."""
 
 
 def needs_check(owner: nn.Module, key: Hashable) -> bool:
     """Return whether the user's model has yet to pass the check of this key; `mark_checked` records that it has."""
-    return not _passed_of(owner).get(key)
+    return check_result(owner, key) is None
 
 
-def mark_checked(owner: nn.Module, key: Hashable) -> None:
-    """Record that the user's model has passed the check of this key."""
-    _passed_of(owner).put(key, True)
+def check_result(owner: nn.Module, key: Hashable) -> Any:
+    """Return the result of the check of this key, None where it was not made yet."""
+    return _results_of(owner).get(key)
+
+
+def mark_checked(owner: nn.Module, key: Hashable, result: object = True) -> None:  # noqa: FBT002  # any value
+    """Record the result of the check of this key for the user's model; by default, that it has passed."""
+    _results_of(owner).put(key, result)
 
 
 def share_checks(model: nn.Module, like: nn.Module) -> None:
-    """Let a model of the same architecture, with other weights, share the passed checks of another.
+    """Let a model of the same architecture, with other weights, share the results of another's checks.
 
     The checks are about operations and kernels, which do not depend on the weights.
     """
-    _passed[model] = _passed_of(like)
+    _results[model] = _results_of(like)
 
 
-def _passed_of(owner: nn.Module) -> LRUCache[Hashable, bool]:
-    return _passed.setdefault(owner, LRUCache(_MOST))
+def _results_of(owner: nn.Module) -> LRUCache[Hashable, Any]:
+    return _results.setdefault(owner, LRUCache(_MOST))

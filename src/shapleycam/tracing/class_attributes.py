@@ -9,12 +9,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from shapleycam.tracing.copying import STATELESS_PACKAGES
-from shapleycam.tracing.modules import modules_of
 
 
-def user_classes(model: nn.Module) -> tuple[type, ...]:
-    """Return the classes of a model's modules that are not of known libraries."""
-    classes = dict.fromkeys(base for module in modules_of(model) for base in type(module).__mro__)
+def user_classes(modules: Iterable[nn.Module]) -> tuple[type, ...]:
+    """Return the classes of modules, and their bases, that are not of known libraries."""
+    classes = dict.fromkeys(base for kind in dict.fromkeys(map(type, modules)) for base in kind.__mro__)
     return tuple(kind for kind in classes if str(kind.__module__).partition(".")[0] not in STATELESS_PACKAGES)
 
 

@@ -34,9 +34,9 @@ def restore_when_interrupted(function: Callable[_Arguments, _Result]) -> Callabl
         try:
             return function(*args, **kwargs)
         except BaseException as error:
-            chain = _chain_of(error, handled)
-            if all(isinstance(each, Exception) for each in chain):
+            if not has_interrupt(error, handled):
                 raise
+            chain = _chain_of(error, handled)
             # Twice: what closes must not run inside a dispatch mode whose exit was interrupted, which ends the process
             # with PyTorch before 2.15; and what closes puts back modes of its own, such as gradients.
             before.restore()
@@ -48,6 +48,14 @@ def restore_when_interrupted(function: Callable[_Arguments, _Result]) -> Callabl
             raise
 
     return call
+
+
+def has_interrupt(error: BaseException, handled: BaseException | None) -> bool:
+    """Return whether an error is an interrupt, or was raised while one went up; `handled` is what the caller handles.
+
+    PyTorch raises an error of its own at the exit of a mode that an interrupt has left halfway.
+    """
+    return not all(isinstance(each, Exception) for each in _chain_of(error, handled))
 
 
 def _chain_of(error: BaseException | None, handled: BaseException | None) -> list[BaseException]:

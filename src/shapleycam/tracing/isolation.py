@@ -8,7 +8,7 @@ copies that share their parameters").
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from threading import RLock
@@ -48,20 +48,21 @@ def private_copy(model: nn.Module, precision: torch.dtype | None = None) -> nn.M
     Raises:
         ModelError: a module is lazily initialised, or has weights on the meta device that nothing puts in place.
     """
-    _check_weights(model)
+    modules = modules_of(model)
+    _check_weights(model, modules)
     copier = Copier(model, precision)
     vars(copier.model)[_LOCK] = RLock()
     # Not the copier itself: it refers to the copy, and such a circle, with the widened weights in it, would stay in
     # memory until Python collects garbage. A GPU of a few gigabytes is full before.
     vars(copier.model)[_VISIBILITY], vars(copier.model)[_SHARED] = copier.visibility, copier.shared
-    vars(copier.model)[_CLASSES] = user_classes(model)
+    vars(copier.model)[_CLASSES] = user_classes(modules)
     return copier.model
 
 
-def _check_weights(model: nn.Module) -> None:
+def _check_weights(model: nn.Module, all_modules: Iterable[nn.Module]) -> None:
     """Refuse weights on the meta device, unless a hook or a replaced forward may put them in place (accelerate)."""
-    tensors = (tensor for module in modules_of(model) for tensor in _weights_of(module))
-    if not any(tensor is not None and tensor.is_meta for tensor in tensors):
+    own = (weights for each in all_modules for weights in (each._parameters, each._buffers) if weights)  # noqa: SLF001
+    if not any(tensor is not None and tensor.is_meta for weights in own for tensor in weights.values()):
         return
     modules = dict(model.named_modules())
     for name, module in modules.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from shapleycam.errors import ModelError, ShapleyCamError
@@ -25,18 +26,25 @@ _NOT_ABOUT_IMAGES = re.compile(r"cuda|cudnn|out of memory|stride|in-?place|view"
 
 @restore_when_interrupted
 def run(
-    model: nn.Module, images: Tensor, extra: ExtraInputs = NO_EXTRA, purpose: str = "", *, own_images: bool = False
+    model: nn.Module,
+    images: Tensor,
+    extra: ExtraInputs = NO_EXTRA,
+    purpose: str = "",
+    *,
+    own_images: bool = False,
+    channels_last: bool = False,
 ) -> Any:
     """Return the model's output for a batch of images, of which it gets a copy that it may write into.
 
     `purpose` says in an error what the pass was for, where that was not the images' own; `own_images` leaves out the
-    copy.
+    copy, `channels_last` makes it in that order of memory.
 
     Raises:
         ModelError: the model raises; its own exception is the cause. (Out of memory is passed on as it is.)
     """
     try:
-        return extra.call(model, images if own_images else images.clone())
+        order = torch.channels_last if channels_last else torch.preserve_format
+        return extra.call(model, images if own_images else images.clone(memory_format=order))
     except Exception as error:
         if isinstance(error, ShapleyCamError) or is_out_of_memory(error):
             raise

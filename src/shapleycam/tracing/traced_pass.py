@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -12,14 +14,17 @@ from torch import Tensor, nn
 
 from shapleycam.errors import LayerError, ModelError
 from shapleycam.tracing._trace import OutputSelector, Trace
-from shapleycam.tracing.attention import math_attention
+from shapleycam.tracing.agreement import first_row_equals, outputs_equal
 from shapleycam.tracing.calls import enclosing_calls
-from shapleycam.tracing.differentiation import Differentiation
+from shapleycam.tracing.channels_last import BypassMonitor, Form, MemoryOrder, form_of, is_telling, run_fastest
+from shapleycam.tracing.checks import mark_checked, needs_check
 from shapleycam.tracing.extra import ExtraInputs
 from shapleycam.tracing.graph import depends_on
+from shapleycam.tracing.graph_start import GraphStart
 from shapleycam.tracing.interception import Interceptor, intercept_calls
+from shapleycam.tracing.interrupts import has_interrupt
 from shapleycam.tracing.isolation import WrittenTensors, run_context, show_to_user_hooks, watch_shared_tensors
-from shapleycam.tracing.layer_output import LayerOutput, activation_in
+from shapleycam.tracing.layer_output import activation_in
 from shapleycam.tracing.nested import float_tensors_of, is_empty
 from shapleycam.tracing.nonlinearities import NonlinearityRecorder
 from shapleycam.tracing.plan import Plan
@@ -29,40 +34,6 @@ from shapleycam.tracing.reproducible import PlainRun, check_reproducible
 from shapleycam.tracing.running import run
 from shapleycam.tracing.selected_output import SelectedOutput
 from shapleycam.tracing.soundness import check_finite, check_output, empty_output_error
-
-
-@dataclass(frozen=True)
-class _GraphStart:
-    """The interceptor of the layer in a traced pass: the graph begins at what the layer returns.
-
-    `head_contexts` holds the contexts that are on from the layer to the end of the pass.
-    """
-
-    name: str
-    layer: nn.Module
-    head_contexts: ExitStack
-    recorder: NonlinearityRecorder
-    twice: bool
-    activations: list[Tensor] = field(default_factory=list)
-    outputs: list[LayerOutput] = field(default_factory=list)
-
-    def __call__(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        value = original(*args, **kwargs)
-        activation = activation_in(value, self.name)
-        self.outputs.append(LayerOutput.of(value, self.layer))
-        if len(self.outputs) > 1:
-            return value
-        # These contexts are entered here, in the middle of the pass, and left in `TracedPasses._run` when the pass
-        # ends: only what comes after the layer is differentiated, and what comes before it must keep PyTorch's own
-        # operations (docs/decisions.md, "Convolutions of the head are our own autograd function ...").
-        if self.twice:
-            self.head_contexts.enter_context(math_attention())
-        self.head_contexts.enter_context(Differentiation(twice=self.twice))
-        self.head_contexts.enter_context(self.recorder)
-        leaf = activation.detach().requires_grad_()
-        self.activations.append(leaf)
-        torch.set_grad_enabled(mode=True)  # also where the model runs the layer under no_grad, as a frozen backbone
-        return self.outputs[0].fill(leaf.clone(), self.layer)  # a copy, as what follows may write into it in place
 
 
 @dataclass(frozen=True)
@@ -86,11 +57,49 @@ class TracedPasses:
             LayerError, ModelError: as `trace`.
         """
         watch = watch_shared_tensors(self.copied)
-        traced = self._run(plan)
+        plain_run = cache(self._plain_run)
+        traced = self._run_fastest(plan, lambda: plain_run(1, 1))
         self._check_unwritten(watch)
         key = ("repeats", self.layer, self.images.shape, self.images.dtype, self.images.device)
-        check_reproducible(self.owner, key, traced.activation.detach(), traced.output, self._plain_run)
+        check_reproducible(self.owner, key, traced.activation.detach(), traced.output, plain_run)
         return traced
+
+    def _run_fastest(self, plan: Plan | None, run_alone: Callable[[], PlainRun]) -> Trace:
+        """Run the pass, in channels_last up to the layer where that is faster and equals the first image by default."""
+        form = form_of(self.owner, self.images, self.layer)
+        is_proven = form is None or not needs_check(self.owner, form)
+        if not is_proven and not is_telling(self.images[0]):
+            is_proven = self._try_on_noise(form)
+        monitor = None if is_proven else BypassMonitor((*self.copied.parameters(), *self.copied.buffers()))
+
+        def proves(traced: Trace) -> bool:
+            alone, is_bypassed = run_alone(), monitor is not None and monitor.is_bypassed
+            first = traced.activation.detach()[:1]
+            return (
+                not is_bypassed
+                and outputs_equal(first, alone.activation)
+                and first_row_equals(traced.output, len(self.images), alone.output)
+            )
+
+        return run_fastest(
+            self.owner,
+            form,
+            learn_order=lambda: MemoryOrder.of(run_alone().activation),
+            run=lambda order: self._run(plan, order, monitor),
+            proves=proves,
+        )
+
+    def _try_on_noise(self, form: Form) -> bool:
+        """Prove on other images what these cannot tell, so that it does not depend on what was explained before."""
+        noise = torch.rand(self.images.shape, generator=torch.Generator().manual_seed(0), device="cpu")
+        of_noise, handled = replace(self, images=noise), sys.exception()
+        try:
+            of_noise._run_fastest(None, lambda: of_noise._plain_run(1, 1))  # noqa: SLF001  # its own
+        except Exception as error:  # whatever a model raises for noise
+            if has_interrupt(error, handled):
+                raise
+            mark_checked(self.owner, form, result=False)
+        return True
 
     def _plain_run(self, count: int, seed: int) -> PlainRun:
         """Run the model on the first images without a graph, with random numbers of another seed."""
@@ -107,20 +116,21 @@ class TracedPasses:
             output = self.select(run(model, self.images[:count], extra))
         return PlainRun(activations[0], output, random_use.used)
 
-    def _run(self, plan: Plan | None) -> Trace:
+    def _run(self, plan: Plan | None, order: MemoryOrder | None, monitor: BypassMonitor | None) -> Trace:
+        """Run a pass; in channels_last where the layer's output is put back in an order of memory."""
         model = self.copied
         recorder = None if plan is None else Recorder(plan, model)
         nonlinearities = NonlinearityRecorder()
         with run_context(model), show_to_user_hooks(model), ExitStack() as head_contexts:
             layer = model.get_submodule(self.layer)
-            start = _GraphStart(self.layer, layer, head_contexts, nonlinearities, self.twice)
+            start = GraphStart(self.layer, layer, head_contexts, nonlinearities, self.twice, order, monitor)
             interceptors: dict[nn.Module, Interceptor] = dict(recorder.interceptors) if recorder else {}
             interceptors[layer] = start
             # Gradients are on for the whole pass, though nothing before the layer requires one: a view made without
             # them could not be written into behind the layer, and `select` may compute (docs/decisions.md, "Nothing
             # before the layer requires a gradient, and gradients are on in the whole traced pass").
             with intercept_calls(interceptors, layer), torch.enable_grad():
-                everything = run(model, self.images, self.extra)
+                everything = run(model, self.images, self.extra, channels_last=order is not None)
                 output = self.select(everything)
             selected = SelectedOutput.of(output, everything, nonlinearities)
         self._check_ran_once(start)
@@ -135,10 +145,10 @@ class TracedPasses:
         return Trace(
             self.layer, self.images, activation, selected, replay, self.select,
             twice_differentiable=self.twice, is_recorded=plan is not None, is_differentiable=is_differentiable,
-            owner=self.owner,
+            owner=self.owner, order=order,
         )  # fmt: skip
 
-    def _check_ran_once(self, start: _GraphStart) -> None:
+    def _check_ran_once(self, start: GraphStart) -> None:
         if len(start.outputs) == 1:
             return
         enclosing_calls(

@@ -5,7 +5,7 @@ Source: Shapley, A Value for n-Person Games, 1953.
 
 from __future__ import annotations
 
-from math import comb
+from math import comb, nan
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,13 +15,14 @@ from shapleycam.errors import OptionError
 from shapleycam.game import Game
 from shapleycam.precision import accurate
 from shapleycam.values._closed_form import closed_form
+from shapleycam.values.progress import Progress
 from shapleycam.values.shares import ShapleyValues
 
 MOST_PLAYERS = 20
 _AT_ONCE = 2**14
 
 
-def exact(game: Game) -> ShapleyValues:
+def exact(game: Game, *, progress: Progress | None = None) -> ShapleyValues:
     """Compute φ_j = Σ_S |S|! (n - |S| - 1)! / n! · (v(S ∪ j) - v(S)), in float64.
 
     It takes 2^n evaluations an image, except where the game has a closed form for any number of players: the utility is
@@ -30,6 +31,8 @@ def exact(game: Game) -> ShapleyValues:
 
     Args:
         game: of b images with n players.
+        progress: called after each batch with the coalitions so far of each image's 2^n, and with NaN, since nothing is
+            known of the values before the last; what it raises ends the work.
 
     Returns:
         The values (b, n), in units of the utility, without a standard error.
@@ -61,12 +64,20 @@ def exact(game: Game) -> ShapleyValues:
         )
     precise = accurate(game.activation.device)
     joined, left = _weights(n)
+    evaluated = 0
+
+    def count(coalitions: int) -> None:
+        nonlocal evaluated
+        evaluated += coalitions
+        if progress is not None:
+            progress(evaluated // len(game.activation), nan)
+
     total = torch.zeros(len(game.activation), n, dtype=precise, device=game.activation.device)
     for start in range(0, 2**n, _AT_ONCE):
         inside = members(torch.arange(start, min(start + _AT_ONCE, 2**n), device="cpu"), n)
         sizes = inside.sum(1)
         weights = torch.where(inside, joined[sizes][:, None], -left[sizes][:, None])
-        total += game.value(inside).to(precise) @ weights.to(total.device, precise)
+        total += game.value(inside, progress=count).to(precise) @ weights.to(total.device, precise)
     return ShapleyValues(total, None, torch.full((len(total),), 2**n, device=total.device))
 
 

@@ -8,7 +8,7 @@ from typing import TypedDict
 from shapleycam.game.players import Regions
 from shapleycam.images import Seed
 from shapleycam.values._path import Nodes
-from shapleycam.values._permutation import Progress
+from shapleycam.values.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class EstimatorOptions:
         seed: for randomcam and sampledshapley, with the image's content.
         players: None for each position by itself; (rows, columns) of a grid of regions; or whole numbers (h, w) or
             (b, h, w) that name each cell's region.
-        progress: called while sampling with the orders so far and the largest ‖standard error‖ / ‖values‖.
+        progress: called while sampling with the orders so far and the largest ‖standard error‖ / ‖values‖; by
+            exactshapley with the coalitions so far and NaN. What it raises ends the work.
 
     Examples:
         >>> from shapleycam.values import EstimatorOptions

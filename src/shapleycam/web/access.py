@@ -40,6 +40,11 @@ class Access:
         """Whether only this machine can reach it."""
         return is_loopback(self.host)
 
+    @property
+    def has_any_name(self) -> bool:
+        """Whether any name may lead to it."""
+        return _ANY_NAME in self.public_hosts
+
     def is_own_name(self, name: str) -> bool:
         """Return whether the page may be asked for by a name, of the header Host without the port.
 
@@ -53,7 +58,7 @@ class Access:
             >>> Access("0.0.0.0").is_own_name("192.168.1.7"), Access("0.0.0.0").is_own_name("evil.example")
             (True, False)
         """
-        if _ANY_NAME in self.public_hosts or self.is_public_name(name) or is_loopback(name):
+        if self.has_any_name or self.is_public_name(name) or is_loopback(name):
             return True
         return not self.is_local and (_is_number(name) or name in _names_of_this_machine())
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Generator, Hashable
+from collections.abc import AsyncGenerator, Callable, Generator, Hashable
 from contextlib import aclosing, closing
+from functools import partial
 
 from shapleycam.errors import ShapleyCamError
 from shapleycam.web.job import Check, Content, QueueFullError, Update, Work
@@ -48,6 +49,17 @@ class Answers:
             ShapleyCamError: it cannot be made.
             QueueFullError: too many are waiting, or the server is stopping.
         """
+        return await self.content(kind, question, partial(draw_picture, kind))
+
+    async def content(
+        self, kind: str, question: Question, make: Callable[[ResolvedQuestion], bytes], *, is_short: bool = True
+    ) -> bytes:
+        """Return bytes that are made of a question, in the queue, where they are not cached.
+
+        Raises:
+            ShapleyCamError: they cannot be made.
+            QueueFullError: too many are waiting, or the server is stopping.
+        """
         key = (kind, question)
         cached = self._pictures.peek(key)
         if cached is not None:
@@ -55,7 +67,7 @@ class Answers:
 
         def work(check: Check) -> Generator[Content, None, None]:
             try:
-                content = draw_picture(kind, ResolvedQuestion(question, self._resources, check))
+                content = make(ResolvedQuestion(question, self._resources, check))
             except ShapleyCamError as error:
                 yield error
                 return
@@ -63,7 +75,7 @@ class Answers:
             yield content
 
         last = Update(0)
-        async with aclosing(self._jobs.follow(("picture", *key), work, is_short=True)) as updates:
+        async with aclosing(self._jobs.follow(("picture", *key), work, is_short=is_short)) as updates:
             async for update in updates:
                 last = update
         if isinstance(last.content, ShapleyCamError):
@@ -71,8 +83,22 @@ class Answers:
         if last.content is None and self._jobs.is_closed:
             raise QueueFullError
         if not isinstance(last.content, bytes):
-            raise ShapleyCamError("The picture could not be made; the server has logged why")
+            raise ShapleyCamError("This could not be made; the server has logged why")
         return last.content
+
+    async def about_model(self, kind: str, question: Question, make: Callable[[ResolvedQuestion], bytes]) -> bytes:
+        """Return bytes that are made of a question's model; behind all others where it must be loaded before.
+
+        Raises:
+            ShapleyCamError: the model is not offered, or they cannot be made.
+            QueueFullError: too many are waiting, or the server is stopping.
+        """
+        is_loaded = self._resources.models.is_loaded(question.model)
+        return await self.content(kind, question.only(["model"]), make, is_short=is_loaded)
+
+    def words_of(self, error: ShapleyCamError) -> str:
+        """Return why something cannot be done, as a visitor can follow it."""
+        return self._resources.words_of(error)
 
     def _work(self, view: View, key: tuple[str, Question]) -> Work:
         def work(check: Check) -> Generator[Content, None, None]:
@@ -84,7 +110,7 @@ class Answers:
                 if view.lasts:
                     self._html.put(key, html)
             except ShapleyCamError as error:
-                yield self._render("message.html", message=str(error))
+                yield self._render("message.html", message=self.words_of(error))
             except Exception as error:  # noqa: BLE001 - one answer may fail, the page goes on
                 _LOG.exception("an answer failed")
                 failure = f"This could not be done ({type(error).__name__}); the server has logged why and goes on"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from hashlib import sha256
 from pathlib import Path
@@ -18,8 +18,9 @@ from starlette.staticfiles import StaticFiles
 from shapleycam.errors import ShapleyCamError
 from shapleycam.html import ASSETS, read_asset, template_environment
 from shapleycam.version import __version__
+from shapleycam.web.access import Access
 from shapleycam.web.answers import Answers
-from shapleycam.web.class_list import list_classes
+from shapleycam.web.choice_lists import LISTS, answer_list
 from shapleycam.web.client_limits import ClientLimit, TooManyError, address_of
 from shapleycam.web.frame import frame_content
 from shapleycam.web.job import QueueFullError, Update
@@ -28,6 +29,7 @@ from shapleycam.web.links import carry
 from shapleycam.web.model_cache import ModelCache
 from shapleycam.web.photograph_store import PhotographGoneError, PhotographStore
 from shapleycam.web.pictures import media_type
+from shapleycam.web.preview import preview_address
 from shapleycam.web.question import Question
 from shapleycam.web.resolved import Resources
 from shapleycam.web.runs import Runs
@@ -49,8 +51,8 @@ _MESSAGE_AND_LINK = "message_and_link.html"
 class Page:
     """The handlers of the routes, with what they share."""
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
+    def __init__(self, site: Site, access: Access | None = None) -> None:
+        self.site, self.access = site, access or Access()
         models = ModelCache(site.models, site.loaded, site.device)
         self.photographs = PhotographStore(
             site.examples, site.limits, keep_hours=site.keep_hours, megabytes=site.store_megabytes
@@ -71,6 +73,13 @@ class Page:
         """Lead to the first tab."""
         return RedirectResponse("explain", 302)
 
+    async def without_slash(self, request: Request) -> Response:
+        """Lead from an address that ends in a slash to the page, relative to it: a proxy may have it under any path."""
+        name, query = request.path_params["name"], request.url.query
+        if name not in TABS and name != "glossary":
+            raise HTTPException(404)
+        return RedirectResponse(f"../{name}{'?' if query else ''}{query}", 308)
+
     async def view(self, request: Request) -> Response:
         """Return a tab's page; its answer is asked for by the page itself."""
         view = _view(request)
@@ -78,20 +87,23 @@ class Page:
             raise HTTPException(404)
         parameters = request.query_params.multi_items()
         try:
-            question = Question.read(pair for pair in parameters if pair != _WITHOUT_SCRIPT)
+            asked = Question.read(pair for pair in parameters if pair != _WITHOUT_SCRIPT)
         except ShapleyCamError as error:
-            return self.page(view.name, Question(), "", 422, fault=str(error))
+            return self.page(request, view.name, Question(), "", 422, fault=str(error))
+        question = self._canonical(asked)
+        if question != asked:  # the address of an earlier version, which has the path of a model's file
+            return RedirectResponse(f"{view.name}?{question.address()}", 308)
         if _WITHOUT_SCRIPT not in parameters:
-            return self.page(view.name, question, "")
+            return self.page(request, view.name, question, "")
         states = self._states(view, question, address_of(request))
         (*_, last) = [state async for state in states]
-        return self.page(view.name, question, "", answer=last)
+        return self.page(request, view.name, question, "", answer=last)
 
     async def answer(self, request: Request) -> Response:
         """Return the states of an answer as server-sent events, each HTML that replaces the one before."""
         view, question = _view(request), Question()
         try:
-            question = _question(request)
+            question = self._question(request)
             if "photo" in view.fields:
                 self.photographs.get(question.photo)
         except PhotographGoneError as error:
@@ -113,9 +125,16 @@ class Page:
             message = self.render("message.html", message=_FULL)
             yield self._state(view, question, Update(0, message, is_last=True))
 
-    async def classes(self, request: Request) -> Response:
-        """Return the classes of a model."""
-        return await list_classes(request, self.resources.models)
+    async def choices(self, request: Request) -> Response:
+        """Return the classes or the layers of a model."""
+        try:
+            with self._pictures.hold(address_of(request)):
+                name = request.url.path.rpartition("/")[2]
+                return await answer_list(request, name, self._question(request), self.answers)
+        except (QueueFullError, TooManyError):
+            return PlainTextResponse(_FULL, 503, {"Retry-After": "60"})
+        except ShapleyCamError as error:
+            return PlainTextResponse(str(error), 422)
 
     async def glossary(self, _: Request) -> Response:
         """Return the page of all terms."""
@@ -126,7 +145,7 @@ class Page:
         parameters = request.query_params.multi_items()
         kinds = [value for name, value in parameters if name == "kind"]
         try:
-            question = Question.read((name, value) for name, value in parameters if name != "kind")
+            question = self._read((name, value) for name, value in parameters if name != "kind")
             kind = kinds[0] if len(kinds) == 1 else ""
             with self._pictures.hold(address_of(request)):
                 work = self.answers.picture(kind, question)
@@ -136,7 +155,7 @@ class Page:
         except PhotographGoneError as error:
             return PlainTextResponse(str(error), 410)
         except ShapleyCamError as error:
-            return PlainTextResponse(str(error), 422)
+            return PlainTextResponse(self.answers.words_of(error), 422)
         tag = f'"{sha256(content or b"").hexdigest()[:32]}"'
         if tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers={"ETag": tag})
@@ -147,8 +166,8 @@ class Page:
         """Take a photograph, and lead to the question about it."""
         upload = await self.uploads.take(request)
         if upload.message:
-            return self.page(upload.view, upload.question, upload.message, upload.status)
-        return RedirectResponse(f"{upload.view}?{upload.question.address()}", upload.status)
+            return self.page(request, upload.view, self._canonical(upload.question), upload.message, upload.status)
+        return RedirectResponse(f"{upload.view}?{self._canonical(upload.question).address()}", upload.status)
 
     async def not_found(self, request: Request, error: Exception) -> Response:
         """Return the page with a line about an address that leads nowhere, or a method that it does not take."""
@@ -157,19 +176,28 @@ class Page:
         message = f"There is nothing at {path[:80]!r}; choose one of the tabs"
         if "/" in request.url.path[1:]:  # where the page's relative addresses would lead nowhere
             return PlainTextResponse(f"{message}\n", status)
-        return self.page("explain", Question(), "", status, fault=message)
+        return self.page(request, "explain", Question(), "", status, fault=message)
 
-    async def failed(self, _: Request, error: Exception) -> Response:
+    async def failed(self, request: Request, error: Exception) -> Response:
         """Return the page with a line about a fault of the server."""
         message = f"This could not be done ({type(error).__name__}); the server has logged why and goes on"
-        return self.page("explain", Question(), "", 500, fault=message)
+        return self.page(request, "explain", Question(), "", 500, fault=message)
 
     def page(
-        self, view: str, question: Question, message: str, status: int = 200, *, fault: str = "", answer: str = ""
+        self,
+        request: Request,
+        view: str,
+        question: Question,
+        message: str,
+        status: int = 200,
+        *,
+        fault: str = "",
+        answer: str = "",
     ) -> Response:
         """Return a tab with its panel.
 
         Args:
+            request: what is answered.
             view: the tab.
             question: what is asked.
             message: of what went wrong with a photograph that was sent, at the form.
@@ -179,7 +207,23 @@ class Page:
         """
         content = frame_content(view, question, self.site, self.resources)
         messages = {"message": message, "fault": fault, "answer": Markup(answer), "is_scripted": not answer}  # noqa: S704 - made by templates
-        return HTMLResponse(self.render("page.html", **content, **messages), status)
+        preview = preview_address(request, self.access)
+        return HTMLResponse(self.render("page.html", **content, **messages, preview=preview), status)
+
+    def _question(self, request: Request) -> Question:
+        """Return the question of an address.
+
+        Raises:
+            OptionError: as `Question.read`.
+        """
+        return self._read(request.query_params.multi_items())
+
+    def _read(self, parameters: Iterable[tuple[str, str]]) -> Question:
+        return self._canonical(Question.read(parameters))
+
+    def _canonical(self, question: Question) -> Question:
+        """Return the question with the short name of its model."""
+        return question.but(model=self.resources.models.names.canonical(question.model))
 
     def _state(self, view: View, question: Question, update: Update) -> str:
         """Return a state of an answer, which names the question that it is of: no other may be shown in its place."""
@@ -201,10 +245,11 @@ def page_routes(page: Page) -> list[BaseRoute]:
         Route("/photographs", page.upload, methods=["POST"]),
         Route("/picture", page.picture),
         Route("/answer/{view}", page.answer),
-        Route("/classes", page.classes),
+        *(Route(f"/{name}", page.choices) for name in LISTS),
         Route("/glossary", page.glossary),
         *(Route(f"/static/{name}", _asset) for name in ASSETS),
         Mount("/static", StaticFiles(directory=_STATIC)),
+        Route("/{name}/", page.without_slash),
         Route("/{view}", page.view),
     ]
 
@@ -214,10 +259,6 @@ def _view(request: Request) -> View:
     if view is None:
         raise HTTPException(404)
     return view
-
-
-def _question(request: Request) -> Question:
-    return Question.read(request.query_params.multi_items())
 
 
 async def _asset(request: Request) -> Response:

@@ -40,7 +40,7 @@ class Application:
 
 def build_application(site: Site, access: Access) -> Application:
     """Return the application of a site."""
-    page = Page(site)
+    page = Page(site, access)
     routes = [Route("/healthz", _healthy), Route("/robots.txt", _robots)]
     login = None if access.accounts is None else Login(access.accounts, page.render)
     if login is not None:
@@ -62,7 +62,7 @@ def build_application(site: Site, access: Access) -> Application:
     starlette.router.redirect_slashes = False  # its addresses are absolute, and lead astray behind a proxy
     app: ASGIApp = starlette
     limits = {"/photographs": page.uploads.most_bytes, "/login": _LOGIN_BYTES}
-    app = BodyLimit(app, limits, lambda path, status: _refuse_body(page, path, status))
+    app = BodyLimit(app, limits, lambda request, status: _refuse_body(page, request, status))
     if login is not None:
         app = LoginCheck(app, login)
     return Application(page, SecurityHeaders(OriginCheck(app, access)))
@@ -94,9 +94,9 @@ async def _robots(_: Request) -> Response:
     return PlainTextResponse("User-agent: *\nDisallow: /\n")
 
 
-def _refuse_body(page: Page, path: str, status: int) -> Response:
-    if path == "/photographs":
-        return page.page("explain", Question(), page.uploads.describe_refusal(status), status)
+def _refuse_body(page: Page, request: Request, status: int) -> Response:
+    if request.url.path == "/photographs":
+        return page.page(request, "explain", Question(), page.uploads.describe_refusal(status), status)
     return PlainTextResponse(
         "The address or the body of the request is too large, or came too slowly; expected what the page sends\n",
         status,

@@ -8,6 +8,7 @@ from contextlib import suppress
 from time import monotonic
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,8 +20,8 @@ _SECONDS, _BYTES_A_SECOND = 20.0, 10_000
 _LINGER_SECONDS = 5.0
 """How long what still arrives is thrown away after a refusal: a connection that is closed at once loses the refusal."""
 
-Refuse = Callable[[str, int], Response]
-"""Makes the response of a refusal, of a path and the status: 413 (too large), 408 (too slow) or 414 (long address)."""
+Refuse = Callable[[Request, int], Response]
+"""Makes the response of a refusal, of the request and the status: 413 (too large), 408 (too slow), 414 (address)."""
 
 
 class _RefusedError(Exception):
@@ -56,7 +57,7 @@ class BodyLimit:
             with suppress(_RefusedError):
                 await self._app(scope, counted, watched_send)
         if counted.refusal is not None and not has_begun:
-            await self._answer(self._refuse(scope["path"], counted.refusal), scope, receive, send)
+            await self._answer(self._refuse(Request(scope), counted.refusal), scope, receive, send)
 
     @staticmethod
     async def _answer(response: Response, scope: Scope, receive: Receive, send: Send) -> None:

@@ -56,6 +56,7 @@ def explain_content(resolved: ResolvedQuestion, made: Explained) -> dict[str, An
         "swap": _swap_address(resolved, e, made.against),
         "alone": view_address(resolved, "explain", against=""),
         "evidence": _sentence(describe_evidence(e.values[0])),
+        "regions": _regions(made),
         "caveats": [(caveat.text, _by_methods(resolved, caveat.methods)) for caveat in caveats(e, made.grand)],
         "trust": _trust(e, made.grand),
         "maps": [map_stage(resolved, e, kind) for kind in ("heatmap", "values")],
@@ -154,6 +155,27 @@ def _trust(e: Explanation, grand: float) -> str | None:
     return f"The values of all places add up to the score within {percent(gap)}, so that their shares can be compared."
 
 
+def _regions(made: Explained) -> str | None:
+    """Return a sentence where the players are regions; None where they are the layer's places."""
+    if made.regions is None:
+        return None
+    (down, across), (rows, columns) = made.regions, made.explanation.values.shape[1:]
+    cost = f"{2**made.players:,} coalitions were evaluated for them" if made.are_exact else "they are sampled"
+    return (
+        f"The map has {down} x {across} regions, each with a value that its places share evenly; {cost}. "
+        f"The layer's {rows} x {columns} places by themselves would take too long."
+    )
+
+
+def _players(made: Explained) -> str:
+    """Return among whom the score is divided."""
+    rows, columns = made.explanation.values.shape[1:]
+    if made.regions is None:
+        return f"{rows} x {columns}, the layer's places"
+    down, across = made.regions
+    return f"{down} x {across} regions of the layer's {rows} x {columns} places"
+
+
 def _facts(resolved: ResolvedQuestion, made: Explained, label: str, other: str | None) -> list[Fact]:
     e = made.explanation
     unit = f"{utility_word(e)} of {label} against {other}" if other else utility_word(e)
@@ -173,9 +195,7 @@ def _facts(resolved: ResolvedQuestion, made: Explained, label: str, other: str |
     facts.append(("Curvature", describe_curvature(curvature), "curvature"))
     if e.prefix is not None:
         facts.append(("Prefix tokens", f"{number(float(e.prefix[0]), 3)} of the score", "prefix tokens"))
-    if made.regions is not None:
-        down, across = made.regions
-        facts.append(("Players", f"{down} x {across} regions: the layer has more places than can be played", "player"))
+    facts.append(("Players", _players(made), "player"))
     facts.append(("Method", f"{e.method}: {METHODS[e.method].description}", "method"))
     facts.append(("Model and layer", f"{resolved.model_name}, {e.layer}", "layer"))
     return facts

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from urllib.parse import urlencode, urlsplit
 
 from anyio import CapacityLimiter, to_thread
+from python_multipart.exceptions import FormParserError
 from starlette.datastructures import FormData
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
@@ -15,11 +16,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from shapleycam.web.client_limits import address_of
 from shapleycam.web.passwords import Accounts
 from shapleycam.web.sessions import HOURS, Attempts, Sessions
-from shapleycam.web.views import VIEWS
+from shapleycam.web.views import TABS
 
 _COOKIE = "shapleycam-login"
 _OPEN = ("/login", "/healthz", "/robots.txt", "/favicon.ico")
 _OPEN_FOLDER = "/static/"
+_FOR_SCRIPTS = ("/picture", "/classes", "/layers")
+"""What the page asks for itself, and could not show a login page in the place of."""
 _DELAY = 0.5
 """Seconds before a failure is answered."""
 _MOST_AT_ONCE = 16
@@ -47,8 +50,11 @@ class Login:
 
     async def submit(self, request: Request) -> Response:
         """Log in, and lead to where the visitor wanted to go."""
-        async with request.form(max_files=0, max_fields=8, max_part_size=4096) as form:
-            user, password, destination = (_text(form, name) for name in ("user", "password", "next"))
+        try:
+            async with request.form(max_files=0, max_fields=8, max_part_size=4096) as form:
+                user, password, destination = (_text(form, name) for name in ("user", "password", "next"))
+        except FormParserError:  # starlette's own errors are responses already
+            return self._page("", "This form could not be read; reload the page and try again", 400)
         client = address_of(request)
         wait = self._attempts.wait_of(client)
         if wait or self._turns.statistics().tasks_waiting >= _MOST_AT_ONCE:
@@ -78,11 +84,12 @@ class Login:
         path = connection.url.path
         if path.startswith("/answer/"):
             return HTMLResponse(self._render("logged_out.html"), 401)
-        if path == "/picture":
+        if path in _FOR_SCRIPTS:
             return PlainTextResponse("This needs a login; reload the page\n", 401)
         query = f"?{connection.url.query}" if connection.url.query else ""
-        destination = f"{path.removeprefix('/')}{query}" if path != "/" else ""
-        return RedirectResponse(f"login?{urlencode({'next': destination})}" if destination else "login", 303)
+        destination = f"{path.strip('/')}{query}" if path != "/" else ""
+        login = f"{'../' * path.count('/', 1)}login"  # relative, since a proxy may have the page under any path
+        return RedirectResponse(f"{login}?{urlencode({'next': destination})}" if destination else login, 303)
 
     def _page(self, destination: str, message: str, status: int, headers: dict[str, str] | None = None) -> Response:
         html = self._render("login.html", destination=destination, message=message)
@@ -112,7 +119,7 @@ class LoginCheck:
 def _own_address(destination: str) -> str:
     """Return an address of a tab; that of the first one for whatever is no tab's, so that nobody is led elsewhere."""
     view, _, _ = destination.partition("?")
-    return destination if view in VIEWS else "explain"
+    return destination if view in TABS or view == "glossary" else "explain"
 
 
 def _text(form: FormData, name: str) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from shapleycam.errors import ModelError, nearest
+from shapleycam.errors import ModelError, ShapleyCamError
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.models import zoo
 from shapleycam.models.network import Network
 from shapleycam.models.resolve import default_device
+from shapleycam.web.model_names import ModelNames
 from shapleycam.web.shared_cache import SharedCache
 
+_LOG = logging.getLogger(__name__)
 _EXPLAINERS = 4
 """Explainers that a loaded model keeps, one a layer."""
 
@@ -31,19 +35,36 @@ class ModelCache:
     """`offered` are names as `--model` takes them, the first the default; `most` of them are loaded at a time."""
 
     def __init__(self, offered: Sequence[str], most: int, device: str | None = None) -> None:
-        self.offered, self.device = tuple(offered), device
+        self.names, self.device = ModelNames(offered), device
         self._loaded: SharedCache[LoadedModel] = SharedCache(most)
 
-    def get(self, name: str) -> LoadedModel:
+    def get(self, name: str, check: Callable[[], None] = lambda: None) -> LoadedModel:
         """Return a model, loaded if it is not; the first that is offered for an empty name.
+
+        `check` is called while another thread loads it, and may end the waiting by an error.
 
         Raises:
             ModelError: it is not offered, or cannot be loaded.
         """
-        chosen = name or self.offered[0]
-        if chosen not in self.offered:
-            raise ModelError(f"model {name!r} is not offered by this page; {nearest(name, self.offered)}")
-        return self._loaded.get(chosen, lambda: LoadedModel(zoo.load_network(chosen), self.device))
+        full = self.names.full(name)
+        return self._loaded.get(full, lambda: self._load(full), check)
+
+    def is_loaded(self, name: str) -> bool:
+        """Return whether a model is loaded already."""
+        return self._loaded.peek(self.names.full(name)) is not None
+
+    def _load(self, full: str) -> LoadedModel:
+        """Load a model under its short name; why it cannot be loaded is the operator's affair, and is logged."""
+        short = self.names.canonical(full)
+        try:
+            network = zoo.load_network(full)
+        except ShapleyCamError as error:
+            _LOG.warning("model %s could not be loaded: %s", full, error)
+            raise ModelError(
+                f"model {short!r} could not be loaded, and the server has logged why; choose another model, or tell "
+                "the operator of this page"
+            ) from error
+        return LoadedModel(replace(network, name=short), self.device)
 
     def __len__(self) -> int:
         """Return how many are loaded."""

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from shapleycam.web.access import Access
 
 _OPEN = "/healthz"
-_EXPENSIVE = ("/answer/", "/picture", "/classes")
+_EXPENSIVE = ("/answer/", "/picture", "/classes", "/layers")
 _OWN = ("same-origin", "none")
 """Values of Sec-Fetch-Site: of the page itself, and of an address that the visitor typed or kept."""
 

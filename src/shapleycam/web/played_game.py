@@ -83,7 +83,7 @@ class PlayedGame:
         """
         with torch.no_grad():
             if self.is_exact:
-                return exact(self.game)
+                return exact(self.game, progress=lambda *_: check())
             return shares_of_samples(self.game, self.samples(orders, check))
 
     def samples(self, orders: int, check: Callable[[], None]) -> Float[Tensor, "1 samples n"]:

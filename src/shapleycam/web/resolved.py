@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from shapleycam.errors import ModelError, OptionError
+from shapleycam.errors import ModelError, OptionError, ShapleyCamError
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, Target
 from shapleycam.explaining.photographs import PreparedPhotograph, prepare_photograph, stack_photographs
@@ -18,13 +19,16 @@ from shapleycam.game import Game
 from shapleycam.models.labels import class_index
 from shapleycam.utilities import Utility, contrast, resolve_utility
 from shapleycam.web.classes import class_choice
+from shapleycam.web.hidden_paths import HiddenPaths
 from shapleycam.web.model_cache import LoadedModel, ModelCache
 from shapleycam.web.photograph_store import PhotographStore
 from shapleycam.web.photographs import Photograph
 from shapleycam.web.question import Question
 from shapleycam.web.runs import Runs
 from shapleycam.web.shared_cache import SharedCache
+from shapleycam.web.visitor_words import visitor_words
 
+_LOG = logging.getLogger(__name__)
 DEFAULT_LAYER, DEFAULT_METHOD, DEFAULT_METHODS = "before-pool", "shapleycam", "paper"
 DEFAULT_UTILITY, DEFAULT_CONTRAST = "rest", "logit"
 """Of two classes it is the difference of their logits: the log-odds between them."""
@@ -47,11 +51,21 @@ class Resources:
     runs: Runs
     results: SharedCache[Any]
     games: SharedCache[Any]
+    hidden: HiddenPaths
 
     @classmethod
     def of(cls, models: ModelCache, photographs: PhotographStore, runs: Runs) -> Resources:
         """Return resources with empty caches."""
-        return cls(models, photographs, runs, SharedCache(_CACHED, _CACHED_MEGABYTES), SharedCache(_GAMES))
+        hidden = HiddenPaths(models.names.by_full_name, runs.places)
+        results: SharedCache[Any] = SharedCache(_CACHED, _CACHED_MEGABYTES)
+        return cls(models, photographs, runs, results, SharedCache(_GAMES), hidden)
+
+    def words_of(self, error: ShapleyCamError) -> str:
+        """Return why something cannot be done, as a visitor can follow it; what is left out is logged."""
+        text = self.hidden.hide(visitor_words(str(error)))
+        if text != str(error):
+            _LOG.warning("an answer was refused: %s", error)
+        return text
 
     @property
     def caches(self) -> tuple[SharedCache[Any], ...]:
@@ -70,12 +84,13 @@ class ResolvedQuestion:
     @cached_property
     def loaded(self) -> LoadedModel:
         """The model."""
-        return self.resources.models.get(self.question.model)
+        return self.resources.models.get(self.question.model, self.check)
 
     @cached_property
     def model_name(self) -> str:
-        """The model's name."""
-        return self.question.model or self.resources.models.offered[0]
+        """The model's short name."""
+        names = self.resources.models.names
+        return names.canonical(self.question.model) or names.short[0]
 
     @cached_property
     def explainer(self) -> Explainer:

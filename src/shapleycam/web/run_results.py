@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from shapleycam.errors import OptionError, nearest
 from shapleycam.experiments import Store
 from shapleycam.experiments.merging import read_curves, summarise_runs
+from shapleycam.experiments.results import ResultsSummary
 from shapleycam.experiments.results.text_tables import TextTable, text_tables
 from shapleycam.metrics.metric import Metric
 from shapleycam.metrics.table import canonical_metric
-from shapleycam.printable import printable_name
+from shapleycam.printable import original_name, printable_name
 from shapleycam.report.disagreement import DisagreementSection, disagreement_section
 from shapleycam.report.figures import ReportFigure, figures
 from shapleycam.report.map_reproducer import MapReproducer
 from shapleycam.report.outcome import describe_metric, describe_results
 from shapleycam.report.pictures import Picture
 from shapleycam.report.protocol_in_words import measured_metrics
+from shapleycam.web.hidden_paths import HiddenPaths
+from shapleycam.web.model_names import ModelNames
 from shapleycam.web.resolved import ResolvedQuestion
+from shapleycam.web.visitor_words import visitor_words
 
 _MAPS = 3
 """Photographs on which methods differ whose maps are shown."""
@@ -57,6 +61,7 @@ class RunResults:
     outcome: tuple[str, ...]
     measure: str
     settings: tuple[SettingResults, ...]
+    hidden: HiddenPaths
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -96,28 +101,46 @@ def _trusted(store: Store, offered: Sequence[str]) -> str | None:
 
 
 def _read(store: Store, metric: str | None, state: int, resolved: ResolvedQuestion) -> RunResults:
-    summary = summarise_runs([store])
     models = resolved.resources.models
-    reproducer = MapReproducer([store], trusted=_trusted(store, models.offered), device=models.device)
-    tables = text_tables(summary, intervals=True, against=None)
-    curves = read_curves([store])
+    names = _names(store, models.names)
+    summary = summarise_runs([store])
+    shown = _renamed(summary, names)
+    reproducer = MapReproducer([store], trusted=_trusted(store, list(models.names.by_full_name)), device=models.device)
+    tables = text_tables(shown, intervals=True, against=None)
+    curves = [replace(curve, model=names[curve.model]) for curve in read_curves([store]) or ()]
     settings = []
     for (layer, utility), table in zip(summary.settings, tables, strict=True):
         resolved.check()
-        results = summary.at(layer, utility)
-        section = disagreement_section([store], results, reproducer, _MAPS, metric)
-        settings.append(
-            SettingResults(f"Layer {layer}, utility {utility}", table, tuple(figures(results, curves)), section)
-        )
+        section = disagreement_section([store], summary.at(layer, utility), reproducer, _MAPS, metric)
+        if section is not None:
+            section = replace(section, reason=visitor_words(section.reason))
+        drawn = tuple(figures(shown.at(layer, utility), curves or None))
+        settings.append(SettingResults(f"Layer {layer}, utility {utility}", table, drawn, section))
     protocol = store.manifest["protocol"]
     return RunResults(
         state=state,
         images=store.images,
         measured=max(group.images for group in summary.groups),
-        models=tuple(store.manifest["order"]),
+        models=tuple(names[name] for name in store.manifest["order"]),
         methods=tuple(protocol["methods"]),
         metrics=tuple(measured_metrics([store])),
-        outcome=tuple(describe_results(summary)),
-        measure=describe_metric(summary),
+        outcome=tuple(describe_results(shown)),
+        measure=describe_metric(shown),
         settings=tuple(settings),
+        hidden=HiddenPaths({**models.names.by_full_name, **names}, resolved.resources.runs.places),
     )
+
+
+def _names(store: Store, offered: ModelNames) -> dict[str, str]:
+    """Return the short name of each model of a run, each another one."""
+    measured = {name: original_name(name) for name in store.manifest["order"]}
+    short = ModelNames([*offered.by_full_name, *measured.values()])
+    return {name: short.canonical(original) for name, original in measured.items()}
+
+
+def _renamed(summary: ResultsSummary, names: Mapping[str, str]) -> ResultsSummary:
+    """Return a summary with other names of its models."""
+    groups = tuple(replace(each, model=names[each.model]) for each in summary.groups)
+    cells = tuple(replace(each, model=names[each.model]) for each in summary.cells)
+    absent = tuple(replace(each, model=names[each.model]) for each in summary.absent)
+    return replace(summary, groups=groups, cells=cells, absent=absent)

@@ -28,6 +28,11 @@ class Runs:
         """Return the names of the runs."""
         return list(self._places)
 
+    @property
+    def places(self) -> list[str]:
+        """Return the folders or addresses of the runs."""
+        return list(self._places.values())
+
     def open(self, name: str) -> Store:
         """Return a run; the first for an empty name.
 
@@ -35,7 +40,7 @@ class Runs:
             OptionError: none is offered, or not this one, or it holds no results.
         """
         if not self._places:
-            raise OptionError("no run is offered by this page; the operator must start it with --run FOLDER")
+            raise OptionError("no run is offered by this page; ask its operator for one")
         if name and name not in self._places:
             raise OptionError(f"run {name!r} is not offered by this page; {nearest(name, self._places)}")
         return Store(self._places[name or next(iter(self._places))])

@@ -17,7 +17,7 @@ import torch
 
 from shapleycam.errors import OptionError, ShapleyCamWarning
 from shapleycam.web.access import Access
-from shapleycam.web.allocator import share_arenas
+from shapleycam.web.allocator import set_up_allocator
 from shapleycam.web.site import Site
 from shapleycam.wording import first_line
 
@@ -53,7 +53,7 @@ def serve(site: Site, access: Access, *, browser: bool, listener: Callable[[str]
         http://127.0.0.1:7860
     """
     warnings.simplefilter("ignore", ShapleyCamWarning)  # the page says these things itself
-    share_arenas()
+    set_up_allocator()
     # jobs share the cores: where each takes all of them, PyTorch's threads wait for each other in busy loops
     torch.set_num_threads(max(1, torch.get_num_threads() // site.threads))
     bound = _listen(access.host, access.port)
@@ -124,7 +124,8 @@ def _listen(host: str, port: int | None) -> socket.socket:
 
 
 def _bind(family: int, place: tuple[Any, ...]) -> socket.socket:
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    # named, TCP makes asyncio send at once: a response in two parts would else wait 40 ms for the visitor's next packet
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if sys.platform != "win32":  # where it would let two servers share a port
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from anyio import CapacityLimiter, to_thread
+from python_multipart.exceptions import FormParserError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
@@ -63,7 +64,7 @@ class Uploads:
                     return Upload(view, question, str(error), 422)
         except TooManyError:
             return Upload(message="Too many photographs are arriving just now; try again in a minute", status=503)
-        except (MultiPartException, ShapleyCamError) as error:
+        except (MultiPartException, FormParserError, ShapleyCamError) as error:  # which, is up to starlette's version
             return Upload(message=f"This form could not be read ({error}); reload the page", status=422)
         except ClientDisconnect:
             return Upload(message="The visitor has left", status=400)

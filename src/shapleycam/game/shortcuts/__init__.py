@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from shapleycam.game.head_runner import HeadRunner
 from shapleycam.game.shortcuts.averaged import AveragedRunner
+from shapleycam.game.shortcuts.class_token import ClassTokenRunner
 from shapleycam.game.shortcuts.pooled import PooledRunner
 from shapleycam.game.shortcuts.summed import SummedRunner
 from shapleycam.game.shortcuts.windowed import MOST_CELLS, WindowedRunner
@@ -20,13 +21,20 @@ from shapleycam.tracing import Trace
 
 
 class Shortcut(NamedTuple):
-    """A runner, whether a head of a structure allows it, how it is made, and what that costs.
+    """A row of the table of shortcuts.
 
-    `runs` are the runs of the head an image before the first coalition, where they are as many as a user might play
-    coalitions.
+    Attributes:
+        runner: runs the head for coalitions.
+        head: what the head is for which it is meant, in words.
+        cost: what a coalition costs, in words.
+        is_allowed: whether a structure allows it.
+        make: makes the runner.
+        runs: of the head an image before the first coalition, where they are as many as a user might play coalitions.
     """
 
     runner: type[HeadRunner]
+    head: str
+    cost: str
     is_allowed: Callable[[Structure], bool]
     make: Callable[[Trace, Layout, Structure], HeadRunner]
     runs: Callable[[Structure], int] = lambda _: 0
@@ -39,20 +47,41 @@ def _make_windowed(trace: Trace, layout: Layout, structure: Structure) -> Window
 
 
 SHORTCUTS = (
-    Shortcut(SummedRunner, lambda structure: structure.is_sum, lambda trace, layout, _: SummedRunner(trace, layout)),
     Shortcut(
-        PooledRunner, lambda structure: structure.reads_mean, lambda trace, layout, _: PooledRunner(trace, layout)
+        SummedRunner,
+        "a sum over positions",
+        "a sum",
+        lambda structure: structure.is_sum,
+        lambda trace, layout, _: SummedRunner(trace, layout),
+    ),
+    Shortcut(
+        PooledRunner,
+        "a function of the mean over positions",
+        "a mean and what follows it",
+        lambda structure: structure.reads_mean,
+        lambda trace, layout, _: PooledRunner(trace, layout),
     ),
     Shortcut(
         AveragedRunner,
+        "a function of the mean of what each position becomes by itself",
+        "a mean and what follows it",
         lambda structure: structure.averages_positions,
         lambda trace, layout, _: AveragedRunner(trace, layout),
     ),
     Shortcut(
         WindowedRunner,
+        "a function of the mean of what windows of positions become",
+        "look-ups in a table and what follows the mean",
         lambda structure: structure.window is not None and structure.window.cells <= MOST_CELLS,
         _make_windowed,
         lambda structure: 2**structure.window.cells if structure.window else 0,
+    ),
+    Shortcut(
+        ClassTokenRunner,
+        "a function of a class token, or another few rows that attend to the positions",
+        "sums over positions and what follows them",
+        lambda structure: structure.query_rows > 0,
+        lambda trace, layout, _: ClassTokenRunner(trace, layout),
     ),
 )
 """All shortcuts, the cheapest first."""

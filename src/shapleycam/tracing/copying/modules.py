@@ -24,6 +24,7 @@ _UNUSED_BY_FORWARD = {
     *("_load_state_dict_pre_hooks", "_load_state_dict_post_hooks"),
 }
 """Attributes of every module that no forward pass writes."""
+_PLAIN_MAPPINGS = {dict, OrderedDict}
 
 
 def copy_module(state: CopyState, module: nn.Module) -> nn.Module:
@@ -32,13 +33,17 @@ def copy_module(state: CopyState, module: nn.Module) -> nn.Module:
         return state.remember(module, ScriptedCall(module, state.precision))  # type: ignore[no-any-return]
     kind = type(module)
     copied: nn.Module = state.remember(module, object.__new__(kind))
-    attributes: dict[str, Any] = {}
+    attributes = dict(vars(module))
     for name, value in vars(module).items():
-        if name in _UNUSED_BY_FORWARD or (type(value) in IMMUTABLE and name != "training"):
-            attributes[name] = value
+        if (type(value) in IMMUTABLE and name != "training") or name in _UNUSED_BY_FORWARD:
             continue
         rule = _ATTRIBUTE_RULES.get(name)
-        attributes[name] = state.copy(value) if rule is None else rule(state, module, value)
+        if rule is None:
+            attributes[name] = state.copy(value)
+        elif type(value) in _PLAIN_MAPPINGS and not value:  # most of a module's
+            attributes[name] = type(value)()
+        else:
+            attributes[name] = rule(state, module, value)
     vars(copied).update(attributes)
     _bind_class_state(state, copied, kind)
     if "_orig_mod" in attributes["_modules"]:  # what torch.compile(module) returned: the module itself is run

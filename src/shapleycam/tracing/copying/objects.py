@@ -19,12 +19,14 @@ from shapleycam.tracing.copying.state import IMMUTABLE, CopyState
 def copy_list(state: CopyState, values: list[Any]) -> list[Any]:
     """Return a list of copies."""
     copied: list[Any] = state.remember(values, [])
-    copied.extend(values if set(map(type, values)) <= IMMUTABLE else map(state.copy, values))
+    copied.extend(values if IMMUTABLE.issuperset(map(type, values)) else map(state.copy, values))
     return copied
 
 
 def copy_tuple(state: CopyState, values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return a tuple of copies; the tuple itself where nothing in it was copied."""
+    if IMMUTABLE.issuperset(map(type, values)):
+        return values
     copied = tuple(map(state.copy, values))
     return values if all(map(_is, copied, values)) else copied
 

@@ -1,17 +1,21 @@
 // Boxes that are searched by typing (the ARIA pattern of a combobox with a list). The first match is the exact one.
-// Options are pairs [value, label]: of the attribute data-options, or from the address data-source when first opened.
+// Options are pairs [value, label]: of the attribute data-options, and from the address data-source when first opened.
+// Of classes (data-kind) one must be chosen; a layer can also be typed that is not in the list.
 "use strict";
 {
   const MOST = 50;
   const fold = (text) => text.toLowerCase().normalize("NFKD").replace(/\p{M}/gu, "").replace(/[\s_-]+/g, " ").trim();
 
-  // How well an option matches: 0 exactly, 1 and 2 at the beginning, 3 at a word, 4 inside; undefined not at all.
+  // How well an option matches: 0 to the letter, 1 as a name, 2 and 3 at the beginning, 4 at a word, 5 inside; undefined
+  // not at all. Names that differ in case or in _ and - alone are two layers.
   const rank = (option, typed) => {
-    if (option.names.includes(typed)) return 0;
-    if (option.names.some((name) => name.startsWith(typed))) return 1;
-    if (option.text.startsWith(typed)) return 2;
-    if (option.text.includes(` ${typed}`)) return 3;
-    return option.text.includes(typed) ? 4 : undefined;
+    const folded = fold(typed);
+    if (option.exact.includes(typed.trim())) return 0;
+    if (option.names.includes(folded)) return 1;
+    if (option.names.some((name) => name.startsWith(folded))) return 2;
+    if (option.text.startsWith(folded)) return 3;
+    if (option.text.includes(` ${folded}`)) return 4;
+    return option.text.includes(folded) ? 5 : undefined;
   };
 
   class Combobox {
@@ -19,6 +23,8 @@
       this.root = root;
       this.input = root.querySelector("input");
       this.clear = root.querySelector(".clear");
+      this.isOfClasses = root.dataset.kind === "class";
+      this.known = this.named(JSON.parse(root.dataset.options ?? "[]"));
       this.list = document.createElement("ul");
       this.list.id = `options-${place}`;
       this.list.hidden = true;
@@ -46,52 +52,67 @@
       });
     }
 
-    async options() {
-      if (this.all) return this.all;
-      let pairs = JSON.parse(this.root.dataset.options ?? "null");
-      if (!pairs) {
-        const response = await fetch(this.root.dataset.source);
-        if (!response.ok) throw new Error(`the list could not be read (${response.status})`);
-        pairs = await response.json();
-      }
-      const isClass = Boolean(this.root.dataset.source);
-      this.all = pairs.map(([value, label], number) => {
-        const names = isClass ? label.split(",") : [label.split(":")[0]];
-        return { value, label, number: isClass ? String(number) : "", names: [...names, value, isClass ? String(number) : value].filter(Boolean).map(fold), text: fold(label) };
+    named(pairs) {
+      return pairs.map(([value, label], place) => {
+        const number = this.isOfClasses ? String(place) : "";
+        const exact = [...(this.isOfClasses ? label.split(",") : label.split(":", 1)), value, number].map((name) => name.trim()).filter(Boolean);
+        return { value, label, number, exact, names: exact.map(fold), text: fold(label) };
       });
-      return this.all;
+    }
+
+    // Read the rest of the list, once; where that fails, the next opening tries again.
+    read() {
+      this.reading ??= (async () => {
+        const response = await fetch(this.root.dataset.source);
+        if (!response.ok) throw new Error(response.status === 422 ? await response.text() : `the list could not be read (${response.status})`);
+        return this.named(await response.json());
+      })().catch((error) => { this.reading = undefined; throw error; });
+      return this.reading;
     }
 
     async open(typed) {
       this.typed = typed;
-      let all;
-      try { all = await this.options(); } catch (error) { this.say(`${error.message}; type a number or a name`); return; }
-      if (this.typed !== typed || document.activeElement !== this.input) return;
-      const folded = fold(typed);
-      const ranked = all.map((option) => [folded ? rank(option, folded) : 0, option]).filter(([place]) => place !== undefined);
+      const isWanted = () => this.typed === typed && document.activeElement === this.input;
+      if (!this.all && this.known.length) this.listMatches(typed, this.known, "the model's own are being read …");
+      try {
+        this.all ??= this.known.concat(await this.read());
+        if (isWanted()) this.listMatches(typed, this.all, "");
+      } catch (error) {
+        if (!isWanted()) return;
+        if (this.known.length) this.listMatches(typed, this.known, error.message);
+        else this.say(`${error.message}; type a number or a name`);
+      }
+    }
+
+    listMatches(typed, all, note) {
+      const isSearch = fold(typed) !== "";
+      const ranked = all.map((option) => [isSearch ? rank(option, typed) : 0, option]).filter(([place]) => place !== undefined);
       ranked.sort(([a], [b]) => a - b);
       const shown = ranked.map(([, option]) => option);
-      this.show(folded ? shown : this.likely(all).concat(shown), ranked.length && ranked[0][0] === 0 && folded);
+      const isExact = isSearch && ranked.length > 0 && ranked[0][0] <= (this.isOfClasses ? 1 : 0);
+      this.show(isSearch ? shown : this.likely(all).concat(shown), isExact, note);
     }
 
     // The classes that the answer lists, before all others.
     likely(all) {
-      if (!this.root.dataset.source) return [];
+      if (!this.isOfClasses) return [];
       return [...document.querySelectorAll("#answer .classes [data-number]")].map((row) => {
         const option = all[row.dataset.number];
         return option && { ...option, note: row.cells[1].textContent };
       }).filter(Boolean);
     }
 
-    show(options, isExact) {
+    show(options, isExact, note) {
+      const chosen = this.shownFor === this.typed ? this.items[this.at]?.dataset.value : undefined;
+      this.shownFor = this.typed;
       this.list.replaceChildren(...options.slice(0, MOST).map((option, place) => this.item(option, place)));
       const rest = options.length - MOST;
-      if (options.length === 0) this.say("nothing by that name");
+      if (note) this.note(note);
+      else if (options.length === 0) this.say(this.isOfClasses ? "nothing by that name" : "none of those that are listed");
       else if (rest > 0) this.note(`and ${rest} more: type to search`);
       this.list.hidden = false;
       this.input.setAttribute("aria-expanded", "true");
-      this.move(isExact ? 0 : -1);
-      this.hasChoice = isExact;
+      this.move(isExact ? 0 : this.items.findIndex((item) => item.dataset.value === chosen));
     }
 
     item(option, place) {
@@ -147,7 +168,7 @@
         event.preventDefault();
         if (this.at >= 0) this.choose(items[this.at].dataset.value);
         else if (this.input.value.trim() === "") this.choose("");
-        else this.choose(items.length ? items[0].dataset.value : this.input.value);
+        else this.choose(this.isOfClasses && items.length ? items[0].dataset.value : this.input.value.trim());
       } else if (event.key === "Escape") {
         if (isOpen) event.preventDefault();
         else { this.input.value = this.input.defaultValue; this.showClear(); }

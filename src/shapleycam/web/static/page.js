@@ -93,7 +93,7 @@
   settle();
 
   const broken = () => {
-    if (isDone() || answer.querySelector(".broken")) return;
+    if (isDone() || answer.querySelector(".broken") || answer.hasAttribute("data-waits")) return;  // it takes turns
     const message = document.createElement("p"), link = document.createElement("a");
     message.className = "message broken";
     message.setAttribute("role", "alert");

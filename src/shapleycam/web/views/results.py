@@ -19,7 +19,7 @@ def _answer(resolved: ResolvedQuestion, render: Render) -> Iterator[str]:
         yield render("no_run.html")
         return
     results = run_results(resolved)
-    yield render(
+    html = render(
         "run.html",
         name=resolved.question.run or runs[0],
         results=results,
@@ -30,6 +30,7 @@ def _answer(resolved: ResolvedQuestion, render: Render) -> Iterator[str]:
         ],
         by_metric={metric: view_address(resolved, "results", metric=metric.name) for metric in results.metrics},
     )
+    yield results.hidden.hide(html)
 
 
 def _summary(results: RunResults) -> str:

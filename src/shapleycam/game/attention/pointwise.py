@@ -1,0 +1,76 @@
+"""Operations that compute each number from those at its place: sums, products, activation functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from shapleycam.game.attention.forms import NO_TOKEN, Form, Rows, Scores, count_rows
+from shapleycam.game.attention.operation import Kind, Operation, channels
+from shapleycam.game.axes import Axis
+
+_COPIES = {"clone", "_to_copy", "detach", "alias", "contiguous", "lift_fresh"}
+
+
+def is_pointwise(function: object) -> bool:
+    """Return whether PyTorch declares an operation to compute each number from those at its place, without chance."""
+    tags = getattr(function, "tags", ())
+    name = str(getattr(function, "overloadpacket", "")).rpartition(".")[2]
+    return name in _COPIES or (torch.Tag.pointwise in tags and torch.Tag.nondeterministic_seeded not in tags)
+
+
+class Pointwise(Kind):
+    """The operands are broadcast; each row of the result depends on what the same row of them depends on."""
+
+    def forms(self, operation: Operation) -> Sequence[Form] | None:
+        shape = operation.shapes[0]
+        dependent = operation.dependent
+        if len(dependent) == 1 and isinstance(dependent[0], Scores):
+            scores = dependent[0]
+            is_allowed = not scores.is_normalized or operation.name in _COPIES
+            is_same_shape = (
+                len(scores.axes) == len(shape) and operation.operand_shapes[self._scores(operation)] == shape
+            )
+            return [scores] if is_allowed and is_same_shape else None
+        rows = [form for form in dependent if isinstance(form, Rows)]
+        if len(rows) != len(dependent):
+            return None
+        axes = broadcast_axes(rows, shape)
+        return None if axes is None else [Rows(axes, merge_tokens(rows, axes))]
+
+    @staticmethod
+    def _scores(operation: Operation) -> int:
+        return next(number for number, form in enumerate(operation.forms) if isinstance(form, Scores))
+
+
+def broadcast_axes(forms: Sequence[Rows], shape: Sequence[int]) -> tuple[Axis, ...] | None:
+    """Return the axes of a result of this shape that tensors are broadcast to; None where theirs do not agree."""
+    axes = []
+    for dim in range(-len(shape), 0):
+        present = {form.axes[dim] for form in forms if len(form.axes) >= -dim and form.axes[dim]}
+        if len(present) > 1:
+            return None
+        axes.append(present.pop() if present else channels(shape[dim]))
+    return tuple(axes)
+
+
+def merge_tokens(forms: Sequence[Rows], axes: Sequence[Axis]) -> tuple[int, ...] | None:
+    """Return the token that each row depends on; None where one depends on several, or on all of them."""
+    count = count_rows(axes)
+    merged = [NO_TOKEN] * count
+    for form in forms:
+        if form.tokens is None:
+            return None
+        tokens = form.tokens * count if len(form.tokens) == 1 else form.tokens
+        for row, token in enumerate(tokens):
+            if token != NO_TOKEN and merged[row] not in {NO_TOKEN, token}:
+                return None
+            merged[row] = token if token != NO_TOKEN else merged[row]
+    return tuple(merged)
+
+
+def with_axes(form: Rows, axes: tuple[Axis, ...]) -> Rows:
+    """Return the form with other axes, the rows being the same."""
+    return replace(form, axes=axes)

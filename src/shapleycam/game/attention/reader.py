@@ -1,0 +1,95 @@
+"""Heads whose output is read from a few queries of an attention: what they give for coalitions, token by token."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from shapleycam.game.attention.analysis import FollowedHead, follow_tokens
+from shapleycam.game.attention.forms import Rows
+from shapleycam.game.attention.products import is_attention
+from shapleycam.game.attention.program import NotProvenError, Source, make_program
+from shapleycam.game.attention.table import PRESENT, REMOVED, AttentionTable, RecordedRows, depends_on_grid
+from shapleycam.game.dataflow import LOST
+from shapleycam.game.head_recording import HeadRecording
+from shapleycam.models.layout import Layout
+
+
+class AttentionReader:
+    """The output of a head for coalitions of one image: sums over tokens, then what follows the attention."""
+
+    def __init__(self, recording: HeadRecording, layout: Layout) -> None:
+        """Prove that a head has this form.
+
+        Args:
+            recording: of the head, on a batch of two: the image's activation, and one of zeros.
+            layout: of the activation.
+
+        Raises:
+            NotProvenError: it has not.
+        """
+        number = recording.dataflow.number_of(recording.output)
+        if number == LOST or recording.hides_reads or recording.dataflow.writes_to_constants:
+            raise NotProvenError("the output is computed in a way that is not followed")
+        head = follow_tokens(recording.dataflow, layout)
+        form = head.forms[number]
+        if not isinstance(form, Rows) or form.tokens is not None:
+            raise NotProvenError("the output is not read from an attention")
+        if not form.axes or [factor.content for factor in form.axes[0]] != ["batch"]:
+            raise NotProvenError("the output has not one row an image")
+        self._head, self._prefix = head, layout.prefix
+        self._program = make_program(head, number, None, lambda source: _is_source(head, source))
+        self._tables: dict[Source, AttentionTable] = {}
+        self._prefix_rows: dict[Source, RecordedRows] = {}
+        for source in self._program.sources:
+            if _depends_on_single_tokens(head, source.number):
+                if depends_on_grid(head, source):
+                    raise NotProvenError("the output is read from tokens of the grid besides")
+                self._prefix_rows[source] = RecordedRows(head, source)
+            else:
+                self._tables[source] = AttentionTable(head, source.number, source.rows)
+
+    @property
+    def query_count(self) -> int:
+        """Return how many queries the output is read from."""
+        return sum(table.query_count for table in self._tables.values())
+
+    def fill(self) -> None:
+        """Compute the tables, and let go of what else was recorded.
+
+        Raises:
+            NotProvenError: a table cannot be computed.
+        """
+        for table in self._tables.values():
+            table.fill()
+        del self._head
+
+    @property
+    def bytes_per_coalition(self) -> int:
+        """Return how many bytes the sums of a coalition take."""
+        return max(table.bytes_per_coalition for table in self._tables.values())
+
+    def output(self, presence: Float[Tensor, "s positions"]) -> Tensor:
+        """Return the head's output for coalitions, after `fill`."""
+        # Prefix tokens come first, and are one player: coalitions are sorted by whether it is present.
+        states, order = torch.where(presence[:, 0] > 0, PRESENT, REMOVED).sort(stable=True)
+        presence, present = presence[order], int((states == PRESENT).sum())
+
+        def start(source: Source) -> Tensor:
+            if source in self._tables:
+                return self._tables[source].attended(presence, present)
+            return self._prefix_rows[source].in_states(states)
+
+        return self._program.run(len(presence), start)[order.argsort()]
+
+
+def _depends_on_single_tokens(head: FollowedHead, number: int) -> bool:
+    form = head.forms[number]
+    return isinstance(form, Rows) and form.tokens is not None
+
+
+def _is_source(head: FollowedHead, number: int) -> bool:
+    """Return whether a tensor is the result of an attention, or its rows depend on a token each."""
+    is_result = number in head.producers and is_attention(head.producers[number].operation)
+    return is_result or _depends_on_single_tokens(head, number)

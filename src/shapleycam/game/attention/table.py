@@ -1,0 +1,155 @@
+"""A table of what each token adds to an attention: its numerator and denominator, by whether the token is present.
+
+An attention's result for a query is Σ_j exp(s_j) v_j / Σ_j exp(s_j) over its keys j. Score s_j and value v_j depend on
+token j alone, once the query is known: it has one of two states in all coalitions.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from shapleycam.game.attention.analysis import FollowedHead
+from shapleycam.game.attention.forms import NO_TOKEN, ROW, RowChoice, Rows, Scores, indices_of, take
+from shapleycam.game.attention.program import NotProvenError, Program, Source, axes_of_rows, make_program
+
+PRESENT, REMOVED = 0, 1
+"""The rows of the recorded batch: the image's activation, and zeros."""
+MOST_QUERIES = 16
+"""Queries of an attention at most."""
+_MOST_BYTES = 2**28
+_SMALLEST_SUM = {torch.float32: 1e-20, torch.float64: 1e-200}
+"""Below these sums of exponentials, numbers of this kind lose what they are made of."""
+
+
+class AttentionTable:
+    """The sums of an attention for any coalition, of some of its queries."""
+
+    def __init__(self, head: FollowedHead, number: int, rows: RowChoice) -> None:
+        """Prove that the attention whose result is tensor `number` has the form that a table needs.
+
+        Raises:
+            NotProvenError: it has not: a query depends on tokens of the grid.
+        """
+        form = head.forms[number]
+        weights, values = head.producers[number].operation.call.values
+        scores = head.forms[weights]
+        if not isinstance(form, Rows) or not isinstance(scores, Scores):
+            raise NotProvenError("an attention's result is not followed")
+        self._head = head
+        self._values, self.keys = values, scores.keys
+        self._program: Program = make_program(head, weights, rows, lambda source: isinstance(head.forms[source], Rows))
+        self._roles = {source: self._is_of_keys(source) for source in self._program.sources}
+        self.query_count = head.dataflow.tensors[number].shape[1] if rows is None else len(rows)
+        if sum(self._roles.values()) != 1:
+            raise NotProvenError("the scores start from the keys more than once: all queries are read")
+        if self.query_count > MOST_QUERIES:
+            raise NotProvenError(f"{self.query_count} queries are read; a table has {MOST_QUERIES} at most")
+
+    def _is_of_keys(self, source: Source) -> bool:
+        """Return whether scores start here from the keys, and not from queries.
+
+        Raises:
+            NotProvenError: these depend on tokens of the grid.
+        """
+        if tokens_of(self._head, source) == self.keys:
+            return True
+        if depends_on_grid(self._head, source):
+            raise NotProvenError("a query depends on tokens of the grid")
+        return False
+
+    def fill(self) -> None:
+        """Compute the table, for each state of the queries and of each key's token; the recorded head is let go.
+
+        Raises:
+            NotProvenError: it is too large, or the sums would be too small for the numbers that there are.
+        """
+        head, states = self._head, 1 if all(self._roles.values()) else 2
+        of_queries = indices_of([state for state in range(states) for _ in range(2)])
+        of_keys = indices_of([PRESENT, REMOVED] * states)
+        scores = self._program.run(
+            2 * states,
+            lambda source: RecordedRows(head, source).in_states(of_keys if self._roles[source] else of_queries),
+        )
+        values = head.dataflow.tensors[self._values].detach()
+        keys = len(self.keys)
+        self._dtype, self._heads, self._width = values.dtype, len(values) // 2, values.shape[-1]
+        scores = scores.reshape(states, 2, self._heads, -1, keys)
+        if 2 * scores.numel() * (self._width + 1) * scores.element_size() > _MOST_BYTES:
+            raise NotProvenError("the table of tokens is larger than the memory for it")
+        weights = _weights(scores)
+        values = values.to(weights.dtype).reshape(1, 2, self._heads, 1, keys, self._width)
+        sums = torch.cat([weights[..., None] * values, weights[..., None]], -1)
+        self._table = sums.movedim(4, 2).flatten(3).flatten(1, 2).contiguous()
+        self._tokens = indices_of([max(token, 0) for token in self.keys]).to(values.device)
+        self._is_fixed = indices_of(self.keys).to(values.device) == NO_TOKEN
+        del self._head, self._program
+
+    @property
+    def bytes_per_coalition(self) -> int:
+        """Return how many bytes the sums of a coalition take."""
+        return int(self._table.element_size() * (self._table.shape[1] + self._table.shape[2]))
+
+    def attended(
+        self, presence: Float[Tensor, "s positions"], queries_present: int
+    ) -> Float[Tensor, "heads_of_s queries width"]:
+        """Return the attention's result for coalitions; in so many of them, the first ones, the queries are present."""
+        present = presence[:, self._tokens].to(self._table.dtype).masked_fill(self._is_fixed, 1)
+        both = torch.cat([present, 1 - present], 1)
+        if len(self._table) == 1:
+            sums = both @ self._table[0]
+        else:
+            by_state = both.split([queries_present, len(both) - queries_present])
+            sums = torch.cat([rows @ table for rows, table in zip(by_state, self._table, strict=True)])
+        sums = sums.reshape(len(both) * self._heads, -1, self._width + 1)
+        return (sums[..., :-1] / sums[..., -1:]).to(self._dtype)
+
+
+def _weights(scores: Float[Tensor, "states 2 heads queries keys"]) -> Float[Tensor, "states 2 heads queries keys"]:
+    """Return the exponentials of scores, less the largest that a query may meet, so that none is too large.
+
+    Raises:
+        NotProvenError: a coalition may leave only keys whose exponentials are then too small.
+    """
+    dtypes = [torch.float64] if scores.dtype == torch.float64 else [torch.float32, torch.float64]
+    for dtype in dtypes:
+        exact = scores.to(dtype)
+        weights = (exact - exact.amax((1, 4), keepdim=True)).exp()
+        least = weights.amin(1).sum(-1)  # of each token the state that adds less
+        if bool((least > _SMALLEST_SUM[dtype]).all()):
+            return weights
+    raise NotProvenError("coalitions may leave only tokens that attention gives next to no weight")
+
+
+def tokens_of(head: FollowedHead, source: Source) -> tuple[int, ...]:
+    """Return the tokens that the rows of a source depend on.
+
+    Raises:
+        NotProvenError: they depend on several each.
+    """
+    form = head.forms[source.number]
+    if not isinstance(form, Rows) or form.tokens is None:
+        raise NotProvenError("a row depends on several tokens where one is expected")
+    return form.tokens if source.rows is None else tuple(form.tokens[row] for row in source.rows)
+
+
+def depends_on_grid(head: FollowedHead, source: Source) -> bool:
+    """Return whether the rows of a source depend on tokens that are not in the prefix."""
+    return any(token >= head.prefix for token in tokens_of(head, source))
+
+
+class RecordedRows:
+    """Rows that depend on a token each, as they were recorded: present and removed."""
+
+    def __init__(self, head: FollowedHead, source: Source) -> None:
+        form = head.forms[source.number]
+        axes = form.axes if isinstance(form, Rows) else ()
+        rows = head.dataflow.tensors[source.number].detach()
+        if source.rows is not None:
+            rows = take(rows, axes, ROW, indices_of(source.rows)).clone()
+        self._rows, self._axes = rows, axes_of_rows(axes, source.rows)
+
+    def in_states(self, states: Int[Tensor, " s"]) -> Tensor:
+        """Return the rows for a batch in these states, `PRESENT` or `REMOVED`."""
+        return take(self._rows, self._axes, "batch", states)

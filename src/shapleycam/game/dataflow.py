@@ -1,0 +1,128 @@
+"""Data flow of a head: which operation computed each tensor, from which tensors, constants and numbers.
+
+Autograd's graph does not keep what an operation added or sliced, so that a part of the head could not be run again from
+it. Below autograd every operation is seen with all its operands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves
+
+LEAF = 0
+"""The number of the activation among the values of a data flow."""
+LOST = -1
+"""The number of a tensor that depends on the activation in a way that was not followed."""
+_ViewKey: TypeAlias = tuple[int, int, tuple[int, ...], tuple[int, ...], torch.dtype]
+
+
+class Value(NamedTuple):
+    """Stands for a tensor that was computed from the activation, by its number."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of an operation on something computed from the activation.
+
+    `operands` are its arguments as `structure` puts them together, with a `Value` for each tensor computed from the
+    activation; `results` are the numbers of the tensors that it returned.
+    """
+
+    function: Any
+    operands: tuple[Any, ...]
+    structure: TreeSpec
+    results: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """Return the operation's name without its overload, as in "add"."""
+        return str(getattr(self.function, "overloadpacket", self.function)).rpartition(".")[2]
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """Return the numbers of the tensors computed from the activation that it takes."""
+        return tuple(operand.number for operand in self.operands if isinstance(operand, Value))
+
+
+class Dataflow:
+    """The calls of a head in their order, and the tensors that they returned, by number.
+
+    `writes_to_constants`: something that does not depend on the activation was written to after it had been used, or
+    in a call that depends on the activation.
+    """
+
+    def __init__(self, leaf: Tensor) -> None:
+        self.calls: list[Call] = []
+        self.tensors: list[Tensor] = [leaf]
+        self.writes_to_constants = False
+        self._numbers: dict[_ViewKey, int] = {_view_key(leaf): LEAF}
+        self._constants: set[int] = set()  # their addresses; the calls keep them alive
+
+    def keep_before(self, function: Any, arguments: Any) -> None:
+        """Copy the tensors whose memory a call is about to write to."""
+        target = _written(function, tree_leaves(arguments))
+        if target is not None:
+            address = storage_address(target)
+            for number, tensor in enumerate(self.tensors):
+                if storage_address(tensor) == address:
+                    self.tensors[number] = tensor.clone()
+
+    def note(self, function: Any, arguments: Any, result: Any, dependent: Collection[int]) -> None:
+        """Note a call; `dependent` holds the addresses of the storages that depend on the activation."""
+        leaves, structure = tree_flatten(arguments)
+        depends = [isinstance(leaf, Tensor) and storage_address(leaf) in dependent for leaf in leaves]
+        target = _written(function, leaves)
+        if target is not None and storage_address(target) not in dependent:
+            self.writes_to_constants |= any(depends) or storage_address(target) in self._constants
+        if not any(depends):
+            return
+        operands = []
+        for leaf, is_dependent in zip(leaves, depends, strict=True):
+            if isinstance(leaf, Tensor) and not is_dependent:
+                self._constants.add(storage_address(leaf))
+            operands.append(Value(self.number_of(leaf)) if is_dependent else leaf)
+        if target is not None:  # what shares its memory holds another content from now on
+            address = storage_address(target)
+            self._numbers = {key: number for key, number in self._numbers.items() if key[0] != address}
+        results = tuple(self._add(tensor) for tensor in tree_leaves(result) if isinstance(tensor, Tensor))
+        self.calls.append(Call(function, tuple(operands), structure, results))
+
+    def number_of(self, tensor: Any) -> int:
+        """Return the number of a tensor, as it is at the end; `LOST` where it was not followed."""
+        return self._numbers.get(_view_key(tensor), LOST) if isinstance(tensor, Tensor) else LOST
+
+    def _add(self, tensor: Tensor) -> int:
+        self.tensors.append(tensor)
+        number = len(self.tensors) - 1
+        self._numbers[_view_key(tensor)] = number
+        return number
+
+
+def _written(function: Any, leaves: list[Any]) -> Tensor | None:
+    """Return the tensor that an operation writes to, None for one that does not."""
+    schema = getattr(function, "_schema", None)
+    is_writing = schema is not None and schema.is_mutable and isinstance(leaves[0], Tensor)
+    return leaves[0] if is_writing else None
+
+
+def storage_address(tensor: Tensor) -> int:
+    """Return what tells the memory of a tensor from that of others, as long as it is not freed."""
+    return int(tensor.untyped_storage()._cdata)  # noqa: SLF001
+
+
+def _view_key(tensor: Tensor) -> _ViewKey:
+    """Return what two Python objects of the same tensor have in common: autograd makes new ones of a result."""
+    return (
+        storage_address(tensor),
+        int(tensor.storage_offset()),
+        tuple(tensor.shape),
+        tuple(tensor.stride()),
+        tensor.dtype,
+    )

@@ -1,0 +1,74 @@
+"""A model's output for images in a pass of its own, which goes the way of the traced passes at its layers.
+
+An image that was not changed has the same output then, to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from shapleycam.tracing.agreement import first_row_equals
+from shapleycam.tracing.channels_last import MemoryOrder, form_of, run_fastest
+from shapleycam.tracing.checks import check_result
+from shapleycam.tracing.extra import ExtraInputs
+from shapleycam.tracing.interception import intercept_calls
+from shapleycam.tracing.layer_output import LayerOutput, activation_in
+from shapleycam.tracing.running import run
+
+
+def run_as_at_layers(
+    owner: nn.Module, copied: nn.Module, images: Tensor, extra: ExtraInputs, layers: Iterable[str]
+) -> Any:
+    """Return the output of the private copy `copied` of the user's model `owner`.
+
+    Where traced passes of such a batch at one of the layers run in channels_last, this one does.
+
+    Raises:
+        ModelError: the model raises.
+    """
+    for layer in layers:
+        form = form_of(owner, images, layer)
+        order = None if form is None else check_result(owner, form)
+        if order:
+            return run_as_traced(owner, copied, images, extra, layer, order)
+    return run(copied, images, extra)
+
+
+def run_as_traced(
+    owner: nn.Module, copied: nn.Module, images: Tensor, extra: ExtraInputs, layer: str, order: MemoryOrder | None
+) -> Any:
+    """Return the output of `copied`, as `run_as_at_layers`, in the way of one traced pass.
+
+    `order` is the order of memory in which that pass put the output of its layer, None where it ran by default. Where
+    there are other numbers of images than in traced passes, a pass of the first image proves that they may go this way.
+
+    Raises:
+        ModelError: the model raises.
+    """
+    if order is None:
+        return run(copied, images, extra)
+    module = copied.get_submodule(layer)
+
+    def put_in_order(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        value = original(*args, **kwargs)
+        activation = activation_in(value, layer)
+        return LayerOutput.of(value, module).fill(order.apply(activation), module)
+
+    def run_in(memory_order: MemoryOrder | None) -> Any:
+        if memory_order is None:
+            return run(copied, images, extra)
+        with intercept_calls({module: put_in_order}, module):
+            return run(copied, images, extra, channels_last=True)
+
+    def proves(output: Any) -> bool:
+        first = extra.rows(torch.zeros(1, dtype=torch.long, device="cpu"))
+        return first_row_equals(output, len(images), run(copied, images[:1], first))
+
+    form = form_of(owner, images, layer)
+    if form is not None and check_result(owner, form) is None:  # a traced pass of such a batch has more to prove
+        form = "output", form
+    return run_fastest(owner, form, learn_order=lambda: order, run=run_in, proves=proves)

@@ -1,0 +1,58 @@
+"""What runs in place of the layer in a traced pass: autograd's graph begins at what the layer returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from shapleycam.tracing.attention import math_attention
+from shapleycam.tracing.channels_last import BypassMonitor, MemoryOrder
+from shapleycam.tracing.differentiation import Differentiation
+from shapleycam.tracing.layer_output import LayerOutput, activation_in
+from shapleycam.tracing.nonlinearities import NonlinearityRecorder
+
+
+@dataclass(frozen=True)
+class GraphStart:
+    """The interceptor of the layer in a traced pass: the graph begins at what the layer returns.
+
+    `head_contexts` holds the contexts that are on from the layer to the end of the pass; `order` is the order of memory
+    that the activation is put in, None where it stays as it is; `monitor` looks at what the head reads.
+    """
+
+    name: str
+    layer: nn.Module
+    head_contexts: ExitStack
+    recorder: NonlinearityRecorder
+    twice: bool
+    order: MemoryOrder | None = None
+    monitor: BypassMonitor | None = None
+    activations: list[Tensor] = field(default_factory=list)
+    outputs: list[LayerOutput] = field(default_factory=list)
+
+    def __call__(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        value = original(*args, **kwargs)
+        activation = activation_in(value, self.name)
+        self.outputs.append(LayerOutput.of(value, self.layer))
+        if len(self.outputs) > 1:
+            return value
+        # These contexts are entered here, in the middle of the pass, and left in `TracedPasses._run` when the pass
+        # ends: only what comes after the layer is differentiated, and what comes before it must keep PyTorch's own
+        # operations (docs/decisions.md, "Convolutions of the head are our own autograd function ...").
+        if self.twice:
+            self.head_contexts.enter_context(math_attention())
+        self.head_contexts.enter_context(Differentiation(twice=self.twice))
+        self.head_contexts.enter_context(self.recorder)
+        leaf = activation.detach() if self.order is None else self.order.apply(activation.detach())
+        if self.monitor is not None:
+            self.monitor.add(leaf)
+            self.head_contexts.enter_context(self.monitor)
+        leaf = leaf.requires_grad_()
+        self.activations.append(leaf)
+        torch.set_grad_enabled(mode=True)  # also where the model runs the layer under no_grad, as a frozen backbone
+        return self.outputs[0].fill(leaf.clone(), self.layer)  # a copy, as what follows may write into it in place
