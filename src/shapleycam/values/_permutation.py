@@ -8,12 +8,7 @@ How orders are drawn is in `_orders`.
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-from collections.abc import Callable, Iterable, Iterator
-=======
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
->>>>>>> main
 from itertools import repeat
 
 import torch
@@ -25,16 +20,12 @@ from shapleycam.game import Game
 from shapleycam.images import Seed
 from shapleycam.precision import accurate
 from shapleycam.values._control_variate import ControlVariate, control_variate
-<<<<<<< HEAD
 from shapleycam.values._cut_short import cut_short, with_cut
 from shapleycam.values._front import behind_the_cut
 from shapleycam.values._orders import OrderStreams
 from shapleycam.values._rare import note_rare
 from shapleycam.values._stream_sums import StreamSums
-=======
-from shapleycam.values._orders import STREAMS, OrderStreams
 from shapleycam.values.progress import Progress
->>>>>>> main
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.values.tolerance import check_tolerance
 from shapleycam.wording import percent
