@@ -54,14 +54,14 @@ def without_control(monkeypatch):
 
 
 @pytest.mark.parametrize("name", GAMES)
-def test_two_hundred_seeds_are_right_on_average_and_as_often_as_they_say(name):
+def test_many_seeds_are_right_on_average_and_as_often_as_they_say(name):
     game = GAMES[name]()
     truth = values.exact(game).values
-    runs = [values.permutation(game, orders=32, seed=seed) for seed in range(200)]
+    runs = [values.permutation(game, orders=32, seed=seed) for seed in range(100)]
     held = torch.cat([(low <= truth) & (truth <= high) for low, high in (run.interval() for run in runs)])
     assert 0.92 <= float(held.double().mean()) <= 0.98
     estimates = torch.cat([run.values for run in runs])
-    assert float(((estimates.mean(0) - truth[0]) / (estimates.std(0) / 200**0.5)).abs().max()) < 4
+    assert float(((estimates.mean(0) - truth[0]) / (estimates.std(0) / 100**0.5)).abs().max()) < 4
 
 
 @pytest.mark.parametrize(("make", "most"), [(linear_game, 0.2), (sharp_game, 1.05)], ids=["linear", "sharp"])

@@ -29,6 +29,8 @@ _BACK = 0.5
 """Share of the variance behind the cut from which on a trial of cyclic orders is not worth it."""
 _GAIN = 1.5
 """How much cheaper cut orders have to be in the trial to be taken."""
+_WORTH = 3
+"""How many times more evaluations whole orders have to need than orders cut short take at least."""
 _TRIAL = 4
 """Cyclic orders of the trial."""
 _FEWEST, _STEP = 8, 1.25
@@ -71,20 +73,18 @@ class FrontSampler:
         self._back = _Part(4 * (self._n - 1 - _CUT))
         self._spent = self._n
 
-    def is_cheaper(self, back: float, whole: float) -> bool:
-        """Return whether a trial says that orders cut short are cheaper than whole ones; the trial is not used further.
+    @property
+    def spent(self) -> int:
+        """Return how many evaluations it has taken."""
+        return self._spent
 
-        Args:
-            back: the variance of a sample of four orders behind the cut, summed over the players.
-            whole: that of a whole sample.
-        """
-        if back > _BACK * whole:
-            return False
+    def is_cheaper(self, pilot: Pilot) -> bool:
+        """Return whether a trial says that orders cut short are cheaper than whole ones; it is not used further."""
         trial = torch.stack([self._sample_front() for _ in range(_TRIAL)])
         self._spent += _TRIAL * self._front.cost
         front = float(trial.var(0).sum())
-        cut = ((front * self._front.cost) ** 0.5 + (back * self._back.cost) ** 0.5) ** 2
-        return bool(_GAIN * cut < whole * 4 * (self._n - 1))
+        cut = ((front * self._front.cost) ** 0.5 + (pilot.back * self._back.cost) ** 0.5) ** 2
+        return bool(_GAIN * cut < pilot.whole * 4 * (self._n - 1))
 
     def to_tolerance(self, tolerance: float, most: int) -> ShapleyValues:
         """Sample until ‖standard error‖ / ‖values‖ is at most the tolerance, or `most` evaluations are spent."""
@@ -124,7 +124,7 @@ class FrontSampler:
         )
 
     def _sample_front(self) -> Float[Tensor, " n"]:
-        """Return the players' shares from a cyclic order, at the places from the second to the cut; their sum is 0."""
+        """Return the players' shares from a cyclic order, at the second place up to the cut; their sum is 0."""
         n = self._n
         circle = torch.randperm(n, generator=self._generator, device="cpu")
         starts, steps = torch.arange(n, device="cpu"), torch.arange(n, device="cpu")
@@ -164,12 +164,27 @@ class FrontSampler:
         return shares - shares.mean()
 
 
-def front_sampler(game: Game, image: int, generator: torch.Generator, back: float, whole: float) -> FrontSampler | None:
-    """Return a sampler by orders cut short, None where a trial does not find it cheaper."""
-    if game.n_players < 2 * _CUT + 2 or back > _BACK * whole:
-        return None
-    sampler = FrontSampler(game, image, generator)
-    return sampler if sampler.is_cheaper(back, whole) else None
+@dataclass(frozen=True)
+class Pilot:
+    """What the first samples of four orders say of an image.
+
+    Attributes:
+        back: the variance, summed over the players, of what a sample gains behind the cut.
+        whole: that of a whole sample.
+        needed: about how many evaluations whole orders would take to the tolerance.
+    """
+
+    back: float
+    whole: float
+    needed: float
+
+
+def front_sampler(game: Game, image: int, generator: torch.Generator, pilot: Pilot) -> FrontSampler | None:
+    """Return a sampler by orders cut short, where so many evaluations are needed that a trial may pay; or None."""
+    n = game.n_players
+    least = (_TRIAL + _FEWEST) * n * _CUT + _FEWEST * 4 * n
+    is_worth_it = n >= 2 * _CUT + 2 and pilot.back <= _BACK * pilot.whole and pilot.needed > _WORTH * least
+    return FrontSampler(game, image, generator) if is_worth_it else None
 
 
 def behind_the_cut(

@@ -43,6 +43,11 @@ class OrderStreams:
         self._vectors: list[list[Float[Tensor, " m"]]] = [[] for _ in range(STREAMS)]
         self._starts = torch.rand(STREAMS, generator=generator, dtype=torch.float64, device="cpu").tolist()
 
+    @property
+    def generator(self) -> torch.Generator:
+        """Return where all that is random comes from."""
+        return self._generator
+
     def draw(self, count: int) -> Int[Tensor, "count four n"]:
         """Return the place of each player in the four orders of each of the next samples."""
         places = torch.stack([self._next() for _ in range(count)])

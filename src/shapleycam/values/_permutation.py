@@ -9,7 +9,6 @@ How orders are drawn is in `_orders`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import repeat
 
 import torch
@@ -21,7 +20,11 @@ from shapleycam.game import Game
 from shapleycam.images import Seed
 from shapleycam.precision import accurate
 from shapleycam.values._control_variate import ControlVariate, control_variate
-from shapleycam.values._orders import STREAMS, OrderStreams
+from shapleycam.values._cut_short import cut_short, with_cut
+from shapleycam.values._front import behind_the_cut
+from shapleycam.values._orders import OrderStreams
+from shapleycam.values._rare import note_rare
+from shapleycam.values._stream_sums import StreamSums
 from shapleycam.values.progress import Progress
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.values.tolerance import check_tolerance
@@ -68,13 +71,10 @@ def permutation(
         >>> shares.values.shape, shares.stderr.shape, shares.samples
         (torch.Size([1, 4]), torch.Size([1, 4]), tensor([8]))
     """
-    if orders is not None and orders < 1:
-        raise OptionError(f"orders is {orders}; expected 1 or more")
-    if most_orders < 1:
-        raise OptionError(f"most_orders is {most_orders}; expected 1 or more")
-    check_tolerance(tolerance)
+    _check_options(orders, most_orders, tolerance)
     streams = _order_streams(game, seed)
-    sums = _Sums.none(game)
+    sums = StreamSums.none(game)
+    cut: dict[int, ShapleyValues] = {}
     control: ControlVariate | None = None
     active = torch.arange(len(streams), device="cpu")
     for number, count in enumerate(_rounds(orders, most_orders)):
@@ -82,16 +82,21 @@ def permutation(
             control = _control(game, count)
             sums.known = sums.known if control is None else control.shapley
         drawn = torch.stack([streams[image].draw(count) for image in active.tolist()])
-        sums.add(*_marginals(game, control, drawn, active), active)
+        gained, errors = _marginals(game, control, drawn, active)
+        sums.add(gained.mean(2) - errors, errors, active)
         reached = sums.shares(game).uncertainty.cpu()
         if progress is not None:
             progress(4 * int(sums.count.sum(1).max()), float(reached.max()))
-        active = active[~(reached[active] <= tolerance)] if orders is None else active
+        if orders is not None:
+            continue
+        if number == 0:
+            cut = cut_short(game, streams, sums, behind_the_cut(gained, drawn), (tolerance, most_orders))
+        active = _still_open(reached, active, cut, tolerance)
         if not len(active):
             break
-    if orders is None and len(active):
-        _warn_of_tolerance(active, float(reached.max()), tolerance, most_orders)
-    return sums.shares(game)
+    if orders is None:
+        _check_reached(reached, tolerance, most_orders)
+    return with_cut(sums.shares(game), cut, _notes(game, sums, cut))
 
 
 def marginal_contributions(
@@ -126,22 +131,15 @@ def marginal_contributions(
     control = _control(game, FEWEST)
     for count in samples:
         drawn = torch.stack([orders.draw(count) for orders in streams])
-        yield _marginals(game, control, drawn, everyone)[0]
+        gained, errors = _marginals(game, control, drawn, everyone)
+        yield gained.mean(2) - errors
 
 
 def shares_of_samples(game: Game, samples: Float[Tensor, "b samples n"]) -> ShapleyValues:
     """Return the values and standard errors that the first samples of `marginal_contributions` amount to."""
-    sums = _Sums.none(game)
+    sums = StreamSums.none(game)
     sums.add(samples, torch.zeros_like(samples), torch.arange(len(samples), device="cpu"))
     return sums.shares(game)
-
-
-def error_of_samples(samples: Float[Tensor, "samples ..."]) -> Float[Tensor, "..."]:
-    """Return the standard error of the mean of the first samples, or of a function of each, from their streams."""
-    flat = samples.flatten(1)[None] if samples.dim() > 1 else samples[None, :, None]
-    sums = _Sums.of(1, flat.shape[2], flat)
-    sums.add(flat, torch.zeros_like(flat), torch.zeros(1, dtype=torch.long, device="cpu"))
-    return sums.stderr.reshape(samples.shape[1:])
 
 
 def _rounds(orders: int | None, most: int) -> Iterator[int]:
@@ -168,39 +166,74 @@ def _control(game: Game, samples: int) -> ControlVariate | None:
 
 def _marginals(
     game: Game, control: ControlVariate | None, places: Int[Tensor, "a samples four n"], images: Int[Tensor, " a"]
-) -> tuple[Float[Tensor, "a samples n"], Float[Tensor, "a samples n"]]:
-    """Return each player's marginal contribution, the mean over the orders of a sample, and the control's error there.
+) -> tuple[Float[Tensor, "a samples four n"], Float[Tensor, "a samples n"]]:
+    """Return each player's marginal contribution in each order, and the control's error, a sample's mean.
 
-    The error is how far the player's contribution in the control variate is from its known value; zero without one. It
-    is subtracted from the contributions.
+    The error is how far the player's contribution in the control variate is from its known value; zero without one.
     """
     inside = places.flatten(1, 2)[:, :, None] < torch.arange(game.n_players + 1, device="cpu")[:, None]
     inside = inside.to(game.activation.device)
-    worth = _prefix_worth(game, inside, images)
-    marginals = _of_players(worth, places)
+    gained = _of_players(_prefix_worth(game, inside, images), places)
     if control is None:
-        return marginals, torch.zeros_like(marginals)
+        return gained, torch.zeros_like(gained[:, :, 0])
     known = control.value(inside.flatten(1, 2), images).unflatten(1, inside.shape[1:3])
-    errors = _of_players(known, places) - control.shapley[images.to(known.device), None]
-    return marginals - errors, errors
+    return gained, _of_players(known, places).mean(2) - control.shapley[images.to(known.device), None]
 
 
 def _of_players(
     worth: Float[Tensor, "a orders m"], places: Int[Tensor, "a samples four n"]
-) -> Float[Tensor, "a samples n"]:
-    """Return by player what it adds to those before it, the mean over the orders of a sample."""
+) -> Float[Tensor, "a samples four n"]:
+    """Return by player what it adds to those before it."""
     gained: Tensor = worth.diff(dim=2).unflatten(1, places.shape[1:3])
-    return gained.gather(3, places.to(gained.device)).mean(2)
+    return gained.gather(3, places.to(gained.device))
 
 
-def _warn_of_tolerance(images: Int[Tensor, " a"], reached: float, tolerance: float, most: int) -> None:
-    which = ", ".join(map(str, images.tolist()))
-    warn(
-        ToleranceWarning,
-        f"after {most} orders the standard error is up to {percent(reached, 2)} of the values (image {which} of the "
-        f"batch), where {percent(tolerance, 2)} was asked; allow more orders, a larger tolerance, or group cells "
-        "with players=",
-    )
+def _notes(game: Game, sums: StreamSums, cut: dict[int, ShapleyValues]) -> tuple[str, ...]:
+    """Return what the sampling chose to do, and what is to be doubted."""
+    notes = []
+    if bool((sums.square > 0).any()):
+        notes.append("only the difference from a linearised game was sampled, whose values are known in closed form")
+    if cut:
+        images = ", ".join(map(str, cut))
+        notes.append(f"most orders were cut short, since the first players decide most (image {images} of the batch)")
+    has_all_streams = bool((sums.count > 0).all())
+    return (*notes, *(note_rare(game, sums.deviations, sums.mean) if has_all_streams else ()))
+
+
+def _check_options(orders: int | None, most_orders: int, tolerance: float) -> None:
+    """Refuse options that nothing can be sampled with.
+
+    Raises:
+        OptionError: no orders, or a tolerance that is not positive.
+    """
+    if orders is not None and orders < 1:
+        raise OptionError(f"orders is {orders}; expected 1 or more")
+    if most_orders < 1:
+        raise OptionError(f"most_orders is {most_orders}; expected 1 or more")
+    check_tolerance(tolerance)
+
+
+def _still_open(
+    reached: Float[Tensor, " b"], active: Int[Tensor, " a"], cut: dict[int, ShapleyValues], tolerance: float
+) -> Int[Tensor, " open"]:
+    """Return the images that go on; what those reached whose orders were cut short is noted in `reached`."""
+    for image, shares in cut.items():
+        reached[image] = float(shares.uncertainty)
+    goes_on = [image for image in active.tolist() if image not in cut and not float(reached[image]) <= tolerance]
+    return torch.tensor(goes_on, dtype=torch.long, device="cpu")
+
+
+def _check_reached(reached: Float[Tensor, " b"], tolerance: float, most: int) -> None:
+    """Warn of images whose standard error is larger than was asked."""
+    images = (~(reached <= tolerance)).nonzero().flatten().tolist()
+    if images:
+        which = ", ".join(map(str, images))
+        warn(
+            ToleranceWarning,
+            f"after {most} orders the standard error is up to {percent(float(reached.max()), 2)} of the values "
+            f"(image {which} of the batch), where {percent(tolerance, 2)} was asked; allow more orders, a larger "
+            "tolerance, or group cells with players=",
+        )
 
 
 def _prefix_worth(
@@ -214,73 +247,3 @@ def _prefix_worth(
         between = inside[:, :, 1:n]
         worth[..., 1:n] = game.value(between.flatten(1, 2), images).unflatten(1, between.shape[1:3]).to(worth)
     return worth
-
-
-@dataclass
-class _Sums:
-    """The samples so far: how many there are in each stream, and their sums.
-
-    `error` are the sums of the control variate's errors; `square` of the squares of these over all players, and `cross`
-    of their products with what samples differ from the control's `known` values.
-    """
-
-    count: Int[Tensor, "b streams"]
-    total: Float[Tensor, "b streams n"]
-    error: Float[Tensor, "b streams n"]
-    square: Float[Tensor, "b streams"]
-    cross: Float[Tensor, "b streams"]
-    known: Float[Tensor, "b n"]
-
-    @classmethod
-    def none(cls, game: Game) -> _Sums:
-        device = game.activation.device
-        like = torch.zeros((), dtype=accurate(device), device=device)
-        return cls.of(len(game.activation), game.n_players, like)
-
-    @classmethod
-    def of(cls, images: int, n: int, like: Tensor) -> _Sums:
-        total, square = like.new_zeros(images, STREAMS, n), like.new_zeros(images, STREAMS)
-        count, known = torch.zeros_like(square, dtype=torch.long), like.new_zeros(images, n)
-        return cls(count, total, total.clone(), square, square.clone(), known)
-
-    def add(self, samples: Float[Tensor, "a m n"], errors: Float[Tensor, "a m n"], images: Int[Tensor, " a"]) -> None:
-        images = images.to(self.total.device)
-        first = int(self.count[images[0]].sum())  # images that go on have had as many samples
-        for index, (sample, error) in enumerate(zip(samples.unbind(1), errors.unbind(1), strict=True)):
-            stream = (first + index) % STREAMS
-            self.count[images, stream] += 1
-            self.total[images, stream] += sample
-            self.error[images, stream] += error
-            self.square[images, stream] += error.square().sum(1)
-            self.cross[images, stream] += ((sample - self.known[images]) * error).sum(1)
-
-    @property
-    def corrected(self) -> Float[Tensor, "b streams n"]:
-        """Return the sums less the control's errors times what these still explain of the samples in other streams.
-
-        So the factor does not depend on what it is applied to, and the mean stays unbiased.
-        """
-        square = self.square.sum(1, keepdim=True) - self.square
-        cross = self.cross.sum(1, keepdim=True) - self.cross
-        factor = torch.where(square > 0, cross / square, 0.0)
-        return self.total - factor[..., None] * self.error
-
-    @property
-    def mean(self) -> Float[Tensor, "b n"]:
-        return self.corrected.sum(1) / self.count.sum(1)[:, None]
-
-    @property
-    def stderr(self) -> Float[Tensor, "b n"]:
-        """Return the standard error of the mean, from how the streams differ; NaN of a single sample.
-
-        Were samples independent, its square would be unbiased for streams of any lengths.
-        """
-        share = self.count.to(self.total.dtype)[..., None] / self.count.sum(1)[:, None, None]
-        deviation = self.corrected / self.count.clamp(min=1)[..., None] - self.mean[:, None]
-        variance = (share * deviation).square().sum(1) / (1 - share.square().sum(1))
-        return variance.sqrt()
-
-    def shares(self, game: Game) -> ShapleyValues:
-        """Return the estimates."""
-        spent = 4 * self.count.sum(1) * (game.n_players - 1)
-        return ShapleyValues(self.mean, self.stderr, spent, samples=(self.count > 0).sum(1))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from shapleycam.errors import OptionError
-from shapleycam.values._permutation import error_of_samples
+from shapleycam.values._stream_sums import error_of_samples
 from shapleycam.web.map_stage import unit_of
 from shapleycam.web.played_game import PlayedGame, played_game
 from shapleycam.web.resolved import ResolvedQuestion
