@@ -124,7 +124,7 @@ def marginal_contributions(
         >>> first, second = islice(marginal_contributions(game), 2)
         >>> shares = shares_of_samples(game, torch.cat([first, second], 1))
         >>> first.shape, shares.values.shape, shares.samples
-        (torch.Size([1, 8, 4]), torch.Size([1, 4]), tensor([16]))
+        (torch.Size([1, 8, 4]), torch.Size([1, 4]), tensor([8]))
     """
     streams = _order_streams(game, seed)
     everyone = torch.arange(len(streams), device="cpu")
