@@ -17,7 +17,22 @@ from shapleycam.models.layout import Layout
 
 
 class AttentionReader:
-    """The output of a head for coalitions of one image: sums over tokens, then what follows the attention."""
+    """The output of a head for coalitions of one image: sums over tokens, then what follows the attention.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.game.attention import AttentionReader
+        >>> from shapleycam.game.head_recording import record_with_removal
+        >>> from shapleycam.models.layout import Layout
+        >>> query, tokens = torch.ones(1, 4), torch.rand(1, 3, 4)  # one learned query reads a map of 1 x 3
+        >>> def head(rows):
+        ...     return ((query @ rows.mT).softmax(-1) @ rows)[:, 0]
+        >>> reader = AttentionReader(record_with_removal(head, tokens), Layout("tokens", (1, 3)))
+        >>> reader.fill()
+        >>> without_the_second = torch.tensor([[1.0, 0.0, 1.0]])
+        >>> torch.allclose(reader.output(without_the_second), head(tokens * without_the_second[..., None]))
+        True
+    """
 
     def __init__(self, recording: HeadRecording, layout: Layout) -> None:
         """Prove that a head has this form.
