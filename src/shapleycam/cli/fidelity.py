@@ -169,7 +169,7 @@ def _print(result: Fidelity, rows: list[Summary], sentences: list[str], explaine
     print_table(heads[left_out:], [_row(row)[left_out:] for row in rows])
     for file in files:
         typer.echo(f"written {file}")
-    for sentence in sentences:
+    for sentence in (*result.notes, *sentences):
         print_line(sentence)
 
 
@@ -213,6 +213,7 @@ def _document(
         "layer": explainer.layer,
         "reference": result.reference,
         "coalition_cost": result.coalition_cost,
+        "notes": list(result.notes),
         "reference_error": max(result.reference_errors),
         "methods": [_without_nan(asdict(row)) for row in rows],
         "images": [_without_nan(asdict(distance)) for distance in result.distances],

@@ -84,6 +84,7 @@ class Fidelity:
             (utility, "true") the true ones.
         left_out: methods that this model has no second derivatives for.
         coalition_cost: what a coalition of the true values costs, and why, in words.
+        notes: sentences on how the true values were sampled, and on what to doubt.
 
     Examples:
         >>> from shapleycam.fidelity import Fidelity
@@ -97,6 +98,7 @@ class Fidelity:
     values: Mapping[tuple[str, str], Float[Tensor, " all"]]
     left_out: tuple[str, ...]
     coalition_cost: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def fidelity(  # noqa: PLR0913  # every one but two has a default
@@ -151,6 +153,7 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
     left_out: dict[str, None] = {}
     kinds: dict[str, None] = {}
     costs: dict[str, None] = {}
+    notes: dict[str, None] = {}
     for batch in batches:
         for utility in utilities:
             game = explainer.game(batch, utility=utility, players=players)
@@ -158,6 +161,7 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
                 warn_of_ignored_scale(game.layer, utility)
             true = true_values(game, tolerance, seed + 1, progress)
             kinds[_reference(game, true, tolerance)] = costs[game.coalition_cost] = None
+            notes.update(dict.fromkeys(true.notes))
             errors += true.uncertainty.tolist()
             by_method, curvature, missing = values_of_players(game, methods, options)
             left_out.update(dict.fromkeys(missing))
@@ -168,7 +172,9 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
     if not distances:
         raise OptionError("no images were given; expected at least one")
     together = {key: torch.cat(parts) for key, parts in values.items()}
-    return Fidelity(tuple(distances), " and ".join(kinds), tuple(errors), together, tuple(left_out), "; ".join(costs))
+    return Fidelity(
+        tuple(distances), " and ".join(kinds), tuple(errors), together, tuple(left_out), "; ".join(costs), tuple(notes)
+    )
 
 
 def true_values(game: Game, tolerance: float, seed: int, progress: Progress | None = None) -> ShapleyValues:
