@@ -49,6 +49,7 @@ def test_exact_values_are_efficient(drawn):
 
 @quick
 @given(tables(), st.integers(1, 40), st.integers(0, 10**6))
+@pytest.mark.filterwarnings("ignore:.*mattered in a few of the orders alone")  # as some of these tables say
 def test_sampled_values_are_efficient_for_any_number_of_orders(drawn, orders, seed):
     (table,) = drawn
     shapley_values = values.permutation(table_game(table), orders=orders, seed=seed).values

@@ -29,7 +29,7 @@ from shapleycam.values.options import EstimatorOptions
 from shapleycam.wording import percent
 
 _COMPRESSION = 3
-"""Of PNG files: a third of the time of Pillow's default, for files that are 6 % larger."""
+"""Of PNG files: a third of the time of Pillow's default, for files that are 6% larger."""
 
 
 @dataclass(frozen=True)

@@ -192,7 +192,7 @@ def behind_the_cut(
 ) -> Float[Tensor, " a"]:
     """Return the variance, summed over players, of what samples gain behind the cut."""
     back = torch.where(places.to(gained.device) > _CUT, gained, 0).mean(2)
-    return (back - back.mean(2, keepdim=True)).var(1).sum(1)
+    return (back - back.mean(2, keepdim=True)).var(1, correction=min(1, back.shape[1] - 1)).sum(1)
 
 
 def _degrees_of_freedom(*parts: tuple[float, int]) -> int:

@@ -9,10 +9,11 @@ from shapleycam.errors import ToleranceWarning, warn
 from shapleycam.game import Game
 
 _AGREE = 5
-"""Of eight streams: where so many give the same number to the last digit, the player did not
-matter in any of their orders."""
+"""Of eight streams: where so many give the same number to the last digit, the player did not matter in their orders."""
 _STREAMS = 8
 _ROUNDING = 1e-12
+_MATERIAL = 0.01
+"""Standard error of such players, as a share of ‖values‖, from which on it matters that it may be too small."""
 
 
 def note_rare(game: Game, deviations: Float[Tensor, "b streams n"], values: Float[Tensor, "b n"]) -> tuple[str, ...]:
@@ -37,6 +38,8 @@ def note_rare(game: Game, deviations: Float[Tensor, "b streams n"], values: Floa
             "orders to see it; give orders= in the hundreds to be sure"
         )
     rarely = (agreeing >= _AGREE) & (agreeing < _STREAMS)
+    errors = (deviations.square().sum(1) * rarely).sum(1).div(_STREAMS * (_STREAMS - 1)).sqrt()
+    rarely &= (errors >= _MATERIAL * values.norm(dim=1))[:, None]
     if bool(rarely.any()):
         notes.append(
             f"{_counted(rarely)} mattered in a few of the orders alone, as a rarely pivotal voter does: the standard "
