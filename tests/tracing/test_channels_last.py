@@ -7,8 +7,11 @@ import torch
 from torch import nn
 
 from shapleycam import Explainer, trace
+from shapleycam.tracing import channels_last
 from shapleycam.tracing.channels_last import MemoryOrder, form_of
 from shapleycam.tracing.isolation import private_copy
+
+LIBRARIES = channels_last._LIBRARIES
 
 
 class Net(nn.Module):
@@ -114,6 +117,12 @@ def expected_gradient(model, images, target=1):
     handle.remove()
     model.zero_grad()
     return kept[0].detach(), kept[0].grad
+
+
+@pytest.fixture(autouse=True)
+def _networks_of_this_file_are_tried(monkeypatch):
+    """As if they were a library's, so that the proof has something to find."""
+    monkeypatch.setattr(channels_last, "_LIBRARIES", (*LIBRARIES, __name__))
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -310,3 +319,24 @@ def test_an_image_that_was_not_changed_has_the_output_that_was_explained_to_the_
         assert torch.equal(game.score_images(batch, torch.arange(len(batch))), game.full)
         assert torch.equal(explainer.output(batch)[:, 1], game.full)
         assert entered == [False, False, True] * 2
+
+
+def test_code_that_reads_the_order_of_memory_for_some_images_alone_runs_by_default(monkeypatch):
+    """What the first image proves does not hold for the second, which takes another path through the code."""
+    monkeypatch.setattr(channels_last, "_LIBRARIES", LIBRARIES)
+
+    class ForBright(Net):
+        def forward(self, x):
+            y = self.stem(x)
+            if float(x.mean()) > 0:
+                channels, rows, columns = y.shape[1:]
+                y = torch.as_strided(y, y.shape, (channels * rows * columns, rows * columns, columns, 1))
+            return self.fc(self.body(y).mean((2, 3)))
+
+    torch.manual_seed(0)
+    model = ForBright().eval()
+    noise = torch.randn(2, 3, 64, 64)
+    explainer = Explainer(model, layer="body", device="cpu")
+    explainer.explain(noise - 1, "gradcam", 1)
+    with torch.no_grad():
+        torch.testing.assert_close(explainer.explain(noise + 1, "gradcam", 1).output, model(noise + 1))

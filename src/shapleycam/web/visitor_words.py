@@ -49,5 +49,5 @@ def visitor_words(message: str) -> str:
     if not separators:
         return f"The model cannot be explained as it is; {_REMEDY}"
     last = separators[-1]
-    found = message[: last.start()]
-    return found if last[0] in _ALTERNATIVES and "; " in found else f"{found}; {_REMEDY}"
+    problem = message[: last.start()]
+    return problem if last[0] in _ALTERNATIVES and "; " in problem else f"{problem}; {_REMEDY}"
