@@ -87,11 +87,11 @@ class Page:
             raise HTTPException(404)
         parameters = request.query_params.multi_items()
         try:
-            asked = Question.read(pair for pair in parameters if pair != _WITHOUT_SCRIPT)
+            read_question = Question.read(pair for pair in parameters if pair != _WITHOUT_SCRIPT)
         except ShapleyCamError as error:
             return self.page(request, view.name, Question(), "", 422, fault=str(error))
-        question = self._canonical(asked)
-        if question != asked:  # the address of an earlier version, which has the path of a model's file
+        question = self._canonical(read_question)
+        if question != read_question:  # the address of an earlier version, which has the path of a model's file
             return RedirectResponse(f"{view.name}?{question.address()}", 308)
         if _WITHOUT_SCRIPT not in parameters:
             return self.page(request, view.name, question, "")
