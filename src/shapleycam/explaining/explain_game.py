@@ -73,6 +73,7 @@ def _explanation(
         prefix=values.prefix,
         curvature=curvature,
         channels=channels,
+        removal=game.removal.name,
     )
 
 

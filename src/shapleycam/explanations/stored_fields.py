@@ -57,7 +57,8 @@ def _check_shapes(tensors: Mapping[str, Tensor], count: int) -> None:
 
 def _check_texts(fields: Mapping[str, Any]) -> None:
     labels = fields["labels"] or ()
-    texts = [fields["method"], fields["layer"], fields["utility_name"], fields["remark"] or "", *labels]
+    names = [fields[name] for name in ("method", "layer", "utility_name", "removal")]
+    texts = [*names, fields["remark"] or "", *labels]
     if not all(isinstance(text, str) for text in texts):
         raise ValueError("a name or a label is no text")
     if fields["form"] is not None and fields["form"] not in get_args(OutputKind):

@@ -74,6 +74,7 @@ class ImageSummary:
     layer: str
     utility: str
     files: tuple[str, ...] = ()
+    removal: str = "zero"
 
     def as_data(self) -> dict[str, Any]:
         """Return the summary as JSON has it."""
@@ -83,6 +84,7 @@ class ImageSummary:
             "model": self.model,
             "layer": self.layer,
             "utility": self.utility,
+            "removal": self.removal,
             "files": list(self.files),
         }
 
@@ -96,6 +98,8 @@ class ImageSummary:
             lines["explained" if place == 1 else f"  and {place}"] = f"{score}; {each.evidence}"
         first = self.explained[0]
         lines["layer"] = f"{self.layer} of {self.model}"
+        if self.removal != "zero":
+            lines["removal"] = self.removal
         lines["curvature"] = describe_curvature(first.curvature)
         if first.uncertainty:
             lines["sampled"] = "; ".join(
@@ -117,6 +121,7 @@ def summarise_image(
         layer=first.layer,
         utility=first.utility_name,
         files=tuple(files),
+        removal=first.removal,
     )
 
 

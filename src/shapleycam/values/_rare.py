@@ -30,7 +30,7 @@ def note_rare(game: Game, deviations: Float[Tensor, "b streams n"], values: Floa
     middle = deviations.median(1, keepdim=True).values
     agreeing = ((deviations - middle).abs() <= _ROUNDING * values.abs().amax(1)[:, None, None]).sum(1)
     notes = []
-    has_content = game.players.totals(game.layout.positions(game.activation).abs().sum(2)) > 0
+    has_content = game.players.totals(game.layout.positions(game.contents.difference).abs().sum(2)) > 0
     never = (largest == 0) & (values == 0) & has_content
     if bool(never.any()):
         notes.append(
