@@ -25,12 +25,13 @@ class CamValues:
 
     `cells` (b, h, w), in 3-D (b, d, h, w), are signed, and in units of the utility where the method is; `stderr` are
     their standard errors or None. `prefix` (b,) is the value of the prefix tokens, which have no place in the image;
-    None where the layer has none.
+    None where the layer has none. `notes` are sentences of each image on how its values were estimated, or empty.
     """
 
     cells: Float[Tensor, "b *grid"]
     prefix: Float[Tensor, " b"] | None
     stderr: Float[Tensor, "b *grid"] | None = None
+    notes: tuple[tuple[str, ...], ...] = ()
 
 
 def compute_bases(game: Game, bases: Iterable[Basis], options: EstimatorOptions) -> dict[Basis, BasisResult]:
@@ -84,6 +85,7 @@ def _values_of_players(game: Game, shares: ShapleyValues) -> CamValues:
         game.players.cells(shares.values).float(),
         None if prefix is None else prefix.float(),
         None if stderr is None else game.players.cells(stderr).float(),
+        shares.notes,
     )
 
 

@@ -58,6 +58,8 @@ class Explanation:
         channels: the axis of `images` that holds their channels: 1, and 2 for videos (b, t, c, h, w).
         removal: what stood in for the content of absent places. Methods that do not divide the score (layercam,
             gradcam++, randomcam) have the same values for every removal.
+        coalition_cost: what a coalition costs behind the layer, and why; None for methods that play none.
+        notes: of each image, sentences on how its values were estimated and on what to doubt; empty without any.
 
     Examples:
         >>> import matplotlib, shapleycam
@@ -86,6 +88,8 @@ class Explanation:
     remark: str | None = None
     channels: int = 1
     removal: str = "zero"
+    coalition_cost: str | None = None
+    notes: tuple[tuple[str, ...], ...] = ()
 
     def __len__(self) -> int:
         """Return how many images were explained."""
@@ -102,7 +106,8 @@ class Explanation:
         rows: dict[str, Any] = {
             name: None if tensor is None else tensor[start : start + 1] for name, tensor in tensors.items()
         }
-        return replace(self, sources=self.sources[start : start + 1], **rows)
+        image = slice(start, start + 1)
+        return replace(self, sources=self.sources[image], notes=self.notes[image], **rows)
 
     @property
     def uncertain(self) -> Bool[Tensor, "b *grid"] | None:

@@ -25,7 +25,7 @@ _FORMAT_OF_ZERO = 1
 TENSORS = ("heatmap", "values", "target", "output", "utility", "stderr", "prefix", "curvature")
 """Fields that are stored as arrays, where they are not None."""
 _CHOICES = ("method", "layer", "utility_name")
-_DEFAULTS: dict[str, str | None] = {"form": "logits", "remark": None, "removal": "zero"}
+_DEFAULTS: dict[str, str | None] = {"form": "logits", "remark": None, "removal": "zero", "coalition_cost": None}
 """Fields that are not in the oldest files, and what holds for these."""
 
 _T = TypeVar("_T")
@@ -40,6 +40,7 @@ def write_fields(file: IO[bytes], fields: Mapping[str, Any], pictures: np.ndarra
     metadata = {
         **{name: fields[name] for name in (*_CHOICES, *_DEFAULTS)},
         "labels": fields["labels"],
+        "notes": fields["notes"],
         "sources": [_source_as_data(source) for source in fields["sources"]],
         "version": __version__,
         "format": _FORMAT_OF_ZERO if fields["removal"] == "zero" else FORMAT,
@@ -89,6 +90,7 @@ def _fields(file: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str, A
         "images": torch.from_numpy(file["pictures"]).movedim(-1, 1).float() / 255,
         "sources": tuple(_source_from_data(entry) for entry in metadata["sources"]),
         "labels": tuple(labels) if labels is not None else None,
+        "notes": tuple(tuple(sentences) for sentences in metadata.get("notes", ())),
     }
 
 

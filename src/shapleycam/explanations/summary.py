@@ -51,6 +51,8 @@ class ClassSummary:
     evidence: str
     values: Mapping[str, list[Any]]
     uncertainty: Mapping[str, Uncertainty]
+    notes: tuple[str, ...] = ()
+    """On how values were estimated, and on what to doubt, of all methods."""
 
     def as_data(self) -> dict[str, Any]:
         """Return the summary as JSON has it."""
@@ -62,6 +64,7 @@ class ClassSummary:
             "evidence": self.evidence,
             "values": dict(self.values),
             "uncertainty": {name: dict(vars(each)) for name, each in self.uncertainty.items()},
+            "notes": list(self.notes),
         }
 
 
@@ -76,6 +79,13 @@ class ImageSummary:
     utility: str
     files: tuple[str, ...] = ()
     removal: str = "zero"
+    coalition_cost: str | None = None
+    """What a coalition costs behind the layer, and why; None where no method plays coalitions."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return what is noted of any of the classes, each sentence once."""
+        return tuple(dict.fromkeys(note for each in self.explained for note in each.notes))
 
     def as_data(self) -> dict[str, Any]:
         """Return the summary as JSON has it."""
@@ -86,6 +96,7 @@ class ImageSummary:
             "layer": self.layer,
             "utility": self.utility,
             "removal": self.removal,
+            "coalition_cost": self.coalition_cost,
             "files": list(self.files),
         }
 
@@ -115,6 +126,7 @@ def summarise_image(
 ) -> ImageSummary:
     """Return the summary of one image; `comparisons` has all methods' explanations for each explained class."""
     first = next(iter(comparisons[0].values()))
+    costs = [e.coalition_cost for explanations in comparisons for e in explanations.values() if e.coalition_cost]
     return ImageSummary(
         top=top_classes(first, index),
         explained=tuple(_summarise_class(explanations, index) for explanations in comparisons),
@@ -123,6 +135,7 @@ def summarise_image(
         utility=first.utility_name,
         files=tuple(files),
         removal=first.removal,
+        coalition_cost="; ".join(dict.fromkeys(costs)) or None,
     )
 
 
@@ -184,6 +197,7 @@ def _summarise_class(explanations: Mapping[str, Explanation], index: int) -> Cla
             for name, e in explanations.items()
             if e.stderr is not None
         },
+        notes=tuple(dict.fromkeys(note for e in explanations.values() if e.notes for note in e.notes[index])),
     )
 
 

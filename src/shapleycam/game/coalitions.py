@@ -100,10 +100,18 @@ class CoalitionEvaluator:
     @property
     def cost(self) -> str:
         """Return in words what a coalition costs, and why: by the cheapest shortcut, if it was worth making yet."""
+        shortcut = self.cheapest
+        if shortcut is None:
+            return "a run each of the network behind the layer"
+        return f"{shortcut.cost} each: behind the layer the output is {shortcut.head}"
+
+    @property
+    def cheapest(self) -> Shortcut | None:
+        """Return the row of the cheapest shortcut, None without one; a table of windows counts once it is made."""
         for shortcut in SHORTCUTS:
             if self._confirmed.get(shortcut.runner) if shortcut.runs(self._proven) else self.shortcut(shortcut.runner):
-                return f"{shortcut.cost} each: behind the layer the output is {shortcut.head}"
-        return "a run each of the network behind the layer"
+                return shortcut
+        return None
 
     @cached_property
     def general(self) -> GeneralRunner:

@@ -242,6 +242,15 @@ class Game:
         """Return in words what a coalition costs, and why."""
         return self._coalitions.cost
 
+    @property
+    def shortcut(self) -> str | None:
+        """Return the name of the shortcut by which coalitions are evaluated; None where the head runs for each.
+
+        It is "summed", "pooled", "averaged", "windowed" or "class_token"; "windowed" once its table has been made.
+        """
+        cheapest = self._coalitions.cheapest
+        return None if cheapest is None else cheapest.name
+
     @cached_property
     @restore_when_interrupted
     def is_affine(self) -> bool:

@@ -39,6 +39,11 @@ class Shortcut(NamedTuple):
     make: Callable[[Trace, Contents, Structure], HeadRunner]
     runs: Callable[[Structure], int] = lambda _: 0
 
+    @property
+    def name(self) -> str:
+        """Return its name, which is that of its file: "summed", say."""
+        return self.runner.__module__.rpartition(".")[2]
+
 
 def _make_windowed(trace: Trace, contents: Contents, structure: Structure) -> WindowedRunner:
     if structure.window is None:
