@@ -49,6 +49,8 @@ OPTIONS = {
     "players": "--players",
     "port": "--port",
     "pretrained": "--pretrained",
+    "reference": "--reference",
+    "removal": "--removal",
     "seed": "--seed",
     "strict": "--strict",
     "target": "--target",

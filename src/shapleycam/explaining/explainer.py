@@ -101,7 +101,7 @@ class Explainer:
         layout: str | Layout | None = None,
         fuse: str = "mean",
         images: ImageKind = None,
-        removal: RemovalChoice = "zero",
+        removal: RemovalChoice | ReferenceMean = "zero",
         reference: Images | None = None,
     ) -> None:
         if isinstance(model, str):

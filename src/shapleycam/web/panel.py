@@ -7,18 +7,28 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from shapleycam.cams.table import METHODS, canonical_method
+from shapleycam.game.removal import NAMED
 from shapleycam.layers import RULES
 from shapleycam.names import canonical_name
 from shapleycam.utilities import UTILITIES
 from shapleycam.web.compared import method_sets
 from shapleycam.web.question import Question
-from shapleycam.web.resolved import DEFAULT_CONTRAST, DEFAULT_LAYER, DEFAULT_METHOD, DEFAULT_METHODS, DEFAULT_UTILITY
+from shapleycam.web.resolved import (
+    DEFAULT_CONTRAST,
+    DEFAULT_LAYER,
+    DEFAULT_METHOD,
+    DEFAULT_METHODS,
+    DEFAULT_REMOVAL,
+    DEFAULT_UTILITY,
+)
 
 LAYERS = {
     "before-pool": "the last features that have places, before they are pooled",
     "last-conv": "the output of the last convolution",
 }
 """The rules by which a layer is found, in one line each."""
+REMOVALS = {"zero": "the paper's", "mean": "over the image's own positions"}
+"""The removals that have a name, in one line each."""
 _SETS = {
     "paper": "the ten of the paper",
     "all": "every method",
@@ -63,6 +73,14 @@ def panel_boxes(question: Question, models: Sequence[str], fields: Iterable[str]
             DEFAULT_METHODS,
         ),
         "utility": _utility_box(question),
+        "removal": _box(
+            "removal",
+            "Removal: what stands in for absent places",
+            "removal",
+            {"": {name: _named(name, line) for name, line in REMOVALS.items()}},
+            canonical_name(question.removal, NAMED) or question.removal,
+            DEFAULT_REMOVAL,
+        ),
     }
     return [boxes[field] for field in boxes if field in set(fields)]
 
