@@ -77,6 +77,7 @@ def _explanation(
         prefix=values.prefix,
         curvature=curvature,
         channels=channels,
+        removal=game.removal.name,
         notes=values.notes,
     )
 

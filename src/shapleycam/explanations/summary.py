@@ -77,6 +77,7 @@ class ImageSummary:
     layer: str
     utility: str
     files: tuple[str, ...] = ()
+    removal: str = "zero"
     coalition_cost: str | None = None
     """What a coalition costs behind the layer, and why; None where no method plays coalitions."""
 
@@ -93,6 +94,7 @@ class ImageSummary:
             "model": self.model,
             "layer": self.layer,
             "utility": self.utility,
+            "removal": self.removal,
             "coalition_cost": self.coalition_cost,
             "files": list(self.files),
         }
@@ -107,6 +109,8 @@ class ImageSummary:
             lines["explained" if place == 1 else f"  and {place}"] = f"{score}; {each.evidence}"
         first = self.explained[0]
         lines["layer"] = f"{self.layer} of {self.model}"
+        if self.removal != "zero":
+            lines["removal"] = self.removal
         lines["curvature"] = describe_curvature(first.curvature)
         if first.uncertainty:
             lines["sampled"] = "; ".join(
@@ -129,6 +133,7 @@ def summarise_image(
         layer=first.layer,
         utility=first.utility_name,
         files=tuple(files),
+        removal=first.removal,
         coalition_cost="; ".join(dict.fromkeys(costs)) or None,
     )
 

@@ -42,7 +42,7 @@ def note_rare(
         return {}
     middle = deviations.median(1, keepdim=True).values
     agreeing = ((deviations - middle).abs() <= _ROUNDING * values.abs().amax(1)[:, None, None]).sum(1)
-    has_content = game.players.totals(game.layout.positions(game.activation).abs().sum(2)) > 0
+    has_content = game.players.totals(game.layout.positions(game.contents.difference).abs().sum(2)) > 0
     never = (largest == 0) & (values == 0) & has_content
     rarely = (agreeing >= _AGREE) & (agreeing < _STREAMS)
     errors = (deviations.square().sum(1) * rarely).sum(1).div(_STREAMS * (_STREAMS - 1)).sqrt()

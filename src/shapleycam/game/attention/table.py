@@ -16,7 +16,7 @@ from shapleycam.game.attention.program import NotProvenError, Program, Source, a
 from shapleycam.game.attention.sums import AttendedSums
 
 PRESENT, REMOVED = 0, 1
-"""The rows of the recorded batch: the image's activation, and zeros."""
+"""The rows of the recorded batch: the image's activation, and that of its empty coalition."""
 MOST_QUERIES = 16
 """Queries of an attention at most."""
 _MOST_BYTES = 2**28
