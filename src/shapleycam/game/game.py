@@ -11,12 +11,14 @@ from torch import Tensor
 
 from shapleycam.errors import OptionError
 from shapleycam.game.affine_utility import is_affine
+from shapleycam.game.attended_utility import AttendedUtility
 from shapleycam.game.coalitions import BatchProgress, CoalitionEvaluator, check_utilities_finite
 from shapleycam.game.contents import Contents
 from shapleycam.game.derivatives import UtilityDerivatives
 from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.players import Regions, make_players
 from shapleycam.game.removal import ZERO, Removal
+from shapleycam.game.shortcuts.class_token import ClassTokenRunner
 from shapleycam.game.shortcuts.windowed import WindowedRunner
 from shapleycam.game.structure import Structure
 from shapleycam.game.window_table import WindowedUtility
@@ -271,6 +273,15 @@ class Game:
         if not isinstance(runner, WindowedRunner):
             return None
         return WindowedUtility(runner, self.players, self.utility, self.target)
+
+    @restore_when_interrupted
+    def attended(self, coalitions: int) -> AttendedUtility | None:
+        """Return the utility as a function of what a few queries read by attention; None where that is not the head."""
+        with without_gradients():
+            runner = self._coalitions.runner_for(coalitions)
+        if not isinstance(runner, ClassTokenRunner):
+            return None
+        return AttendedUtility(runner, self.players, self.utility, self.target)
 
     def check_closed_form(self, values: Float[Tensor, "*rows"], expected: Float[Tensor, "*rows"]) -> None:
         """Refuse values of coalitions in closed form that the model itself does not give.

@@ -19,7 +19,7 @@ from shapleycam.fidelity.measure import MOST_EXACT, values_of_players
 from shapleycam.game import Game
 from shapleycam.utilities import UTILITIES
 from shapleycam.values import exact
-from shapleycam.values._permutation import marginal_contributions, shares_of_samples
+from shapleycam.values._contributions import marginal_contributions, shares_of_samples
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.web.resolved import ResolvedQuestion
