@@ -112,19 +112,26 @@ def test_randomcam_weights_are_one_a_channel_on_both_sides_of_zero():
 
 def test_the_table_is_complete():
     assert {method.spread for method in methods() if method.spread is not None} <= set(SPREADS.values())
-    assert {method.name for method in methods() if method.spread is None} == {"sampledshapley", "exactshapley"}
+    of_players = {"sampledshapley", "exactshapley", "leaveoneout", "reciprocam", "banzhaf"}
+    assert {method.name for method in methods() if method.spread is None} == of_players
     in_paper = [method.name for method in methods() if method.in_paper]
     assert len(in_paper) == 10
     assert expand_methods(["paper"]) == in_paper
-    assert expand_methods(["all"]) == list(METHODS)
-    assert expand_methods(["all"], players=16) == list(METHODS)
-    assert set(METHODS) - set(expand_methods(["all"], players=49)) == {"exactshapley"}
-    assert set(METHODS) - set(expand_methods(["all"], players=784)) == {"exactshapley", "sampledshapley"}
+    assert expand_methods(["field"]) == expand_methods(["field"], players=16) == list(METHODS)
+    assert expand_methods(["all"]) == [method.name for method in methods() if method.in_all]
+    assert set(METHODS) - set(expand_methods(["all"])) == {"leaveoneout", "reciprocam", "banzhaf", "kpcacam"}
+    assert set(METHODS) - set(expand_methods(["field"], players=49)) == {"exactshapley"}
+    assert set(METHODS) - set(expand_methods(["field"], players=784)) == {"exactshapley", "sampledshapley"}
     # A method that is asked for by name says itself what is wrong.
     assert expand_methods(["exactshapley"], players=49) == ["exactshapley"]
     assert expand_methods(["gradcam", "paper", "gradcam"])[0] == "gradcam"
     assert sorted(expand_methods(["gradcam", "paper"])) == sorted(in_paper)
-    assert {method.name for method in methods() if not method.in_units} == {"gradcam++", "layercam", "randomcam"}
+    without_units = {"gradcam++", "layercam", "randomcam"}
+    without_units |= {method.name for method in methods() if method.group == "factorisation"}
+    assert {method.name for method in methods() if not method.in_units} == without_units
+    assert {method.name for method in methods() if method.basis.is_class_blind} == {
+        *("randomcam", "eigencam", "kpcacam", "fem")
+    }
 
 
 def test_an_unknown_method_has_near_names():

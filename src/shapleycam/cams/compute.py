@@ -10,13 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from shapleycam.cams.bases import Basis, BasisResult
+from shapleycam.cams.method import Method
 from shapleycam.cams.spreads import Spread
-from shapleycam.cams.table import Method
 from shapleycam.game import Game
 from shapleycam.precision import widened
 from shapleycam.values._taylor import first_order
 from shapleycam.values.options import EstimatorOptions
-from shapleycam.values.shares import ShapleyValues
+from shapleycam.values.shares import PlayerValues
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def compute_values(game: Game, methods: Iterable[Method], results: Mapping[Basis
     values = {}
     for method in methods:
         result = results[method.basis]
-        if isinstance(result, ShapleyValues):
+        if isinstance(result, PlayerValues):
             values[method.name] = _values_of_players(game, result)
         elif method.spread is None:
             raise TypeError(f"method {method.name!r}: its basis gives a derivative, so that its row needs a spread")
@@ -75,7 +75,7 @@ def measure_curvature(game: Game, second: Float[Tensor, "b n k"]) -> Float[Tenso
     return torch.where(total > 0, change / total, 0.0)
 
 
-def _values_of_players(game: Game, shares: ShapleyValues) -> CamValues:
+def _values_of_players(game: Game, shares: PlayerValues) -> CamValues:
     """Return the players' values on the layer's grid, a region's shared evenly by its cells."""
     prefix, stderr = game.players.prefix(shares.values), shares.stderr
     return CamValues(

@@ -66,7 +66,7 @@ class ClassSummary:
 
 @dataclass(frozen=True)
 class ImageSummary:
-    """What an explanation says of one image."""
+    """What an explanation says of one image; `class_blind` are the methods that do not look at the class."""
 
     top: tuple[ClassProbability, ...]
     explained: tuple[ClassSummary, ...]
@@ -74,6 +74,7 @@ class ImageSummary:
     layer: str
     utility: str
     files: tuple[str, ...] = ()
+    class_blind: tuple[str, ...] = ()
 
     def as_data(self) -> dict[str, Any]:
         """Return the summary as JSON has it."""
@@ -84,6 +85,7 @@ class ImageSummary:
             "layer": self.layer,
             "utility": self.utility,
             "files": list(self.files),
+            "class_blind": list(self.class_blind),
         }
 
     def lines(self) -> dict[str, str]:
@@ -97,6 +99,8 @@ class ImageSummary:
         first = self.explained[0]
         lines["layer"] = f"{self.layer} of {self.model}"
         lines["curvature"] = describe_curvature(first.curvature)
+        if self.class_blind:
+            lines["class-blind"] = f"{', '.join(self.class_blind)}: the same map for any class or question"
         if first.uncertainty:
             lines["sampled"] = "; ".join(
                 f"{name} to {percent(each.relative, 1)}, not sure of the sign on {percent(each.not_sure)} of the cells"
@@ -116,6 +120,7 @@ def summarise_image(
         model=model,
         layer=first.layer,
         utility=first.utility_name,
+        class_blind=tuple(name for name in comparisons[0] if METHODS[name].basis.is_class_blind),
         files=tuple(files),
     )
 
