@@ -119,14 +119,16 @@ def test_the_table_is_complete():
     assert expand_methods(["paper"]) == in_paper
     assert expand_methods(["field"]) == expand_methods(["field"], players=16) == list(METHODS)
     assert expand_methods(["all"]) == [method.name for method in methods() if method.in_all]
-    assert set(METHODS) - set(expand_methods(["all"])) == {"leaveoneout", "reciprocam", "banzhaf", "kpcacam"}
+    assert set(METHODS) - set(expand_methods(["all"])) == {
+        *("leaveoneout", "reciprocam", "banzhaf", "kpcacam", "smoothgradcam++")
+    }
     assert set(METHODS) - set(expand_methods(["field"], players=49)) == {"exactshapley"}
     assert set(METHODS) - set(expand_methods(["field"], players=784)) == {"exactshapley", "sampledshapley"}
     # A method that is asked for by name says itself what is wrong.
     assert expand_methods(["exactshapley"], players=49) == ["exactshapley"]
     assert expand_methods(["gradcam", "paper", "gradcam"])[0] == "gradcam"
     assert sorted(expand_methods(["gradcam", "paper"])) == sorted(in_paper)
-    without_units = {"gradcam++", "layercam", "randomcam"}
+    without_units = {"gradcam++", "layercam", "randomcam", "smoothgradcam++"}
     without_units |= {method.name for method in methods() if method.group == "factorisation"}
     assert {method.name for method in methods() if not method.in_units} == without_units
     assert {method.name for method in methods() if method.basis.is_class_blind} == {

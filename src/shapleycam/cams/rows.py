@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shapleycam.cams.bases import EXACT, FIRST, PATH, RANDOM, SAMPLED, SECOND
 from shapleycam.cams.method import Method
+from shapleycam.cams.noisy_gradients import NOISY
 from shapleycam.cams.other_bases import ACTIVATION, ALONE, BANZHAF, LEFT_OUT
 from shapleycam.cams.spreads import (
     ACTIVATION_WEIGHTED,
@@ -223,5 +224,14 @@ ROWS = (
         "Fuad 2020, hal-02963298",
         "channels weighted by how often they are far above their mean; blind to the class",
         in_units=False,
+    ),
+    Method(
+        "smoothgradcam++",
+        NOISY,
+        MEAN,
+        "Omeiza 2019, arXiv:1908.01224",
+        "as gradcam++, by mean powers of the gradients of four noisy images",
+        in_units=False,
+        in_all=False,
     ),
 )

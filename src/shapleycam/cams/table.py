@@ -12,11 +12,16 @@ from shapleycam.names import canonical_name
 METHODS = {method.name: method for method in ROWS}
 """All methods by name."""
 
-_OF_VALUES = {"singleinclusion": "reciprocam", "banzhafvalues": "banzhaf"}
-_ALIASES = {"gradcamplusplus": "gradcam++", "gradcampp": "gradcam++", "gradcamelementwise": "gradcam-e", **_OF_VALUES}
+_ALIASES = {
+    "gradcamplusplus": "gradcam++",
+    "gradcampp": "gradcam++",
+    "gradcamelementwise": "gradcam-e",
+    "smoothgradcamplusplus": "smoothgradcam++",
+    "smoothgradcampp": "smoothgradcam++",
+}
 _OF_THE_FIELD = (
     *("cam", "scorecam", "sscam", "iscam", "groupcam", "ablationcam", "liftcam"),
-    *("smoothgradcam", "smoothgradcam++", "fullgrad", "fullgradcam", "finercam"),
+    *("smoothgradcam", "fullgrad", "fullgradcam", "finercam"),
     *("tscam", "relevancecam", "zoomcam", "augmentedgradcam", "guidedgradcam", "guidedbackprop", "saliency"),
     *("inputxgradient", "integratedgradients", "smoothgrad", "deeplift", "lrp", "occlusion", "rise", "lime"),
     *("kernelshap", "gradientshap", "deepshap", "attentionrollout", "deepfeaturefactorization"),

@@ -23,6 +23,7 @@ from shapleycam.images import Seed, content_seeds
 from shapleycam.models.layout import Layout
 from shapleycam.tracing import Trace
 from shapleycam.tracing.interrupts import restore_when_interrupted
+from shapleycam.tracing.passes import trace_changed
 from shapleycam.utilities import Utility
 
 MEMORY = 64 * 2**20
@@ -143,6 +144,28 @@ class Game:
         target = self.target[samples.to(self.target.device)]
         with without_gradients():
             return self.utility(self._trace.output_of(images, samples), target, samples).to(self.activation.device)
+
+    def of_images(self, images: Float[Tensor, "b *image"]) -> Game:
+        """Return the same game of changed images, one for each of these, by a traced pass of the model.
+
+        Class, data of the utility, players and further inputs stay those of the images that they were made of. Only
+        derivatives at the activation can be had of it, since nothing is recorded for replay.
+
+        Examples:
+            >>> import torch
+            >>> from shapleycam import Explainer
+            >>> _ = torch.manual_seed(0)
+            >>> model = torch.nn.Sequential(
+            ...     torch.nn.Conv2d(3, 4, 4, stride=4), torch.nn.Flatten(), torch.nn.Linear(16, 2)
+            ... )
+            >>> game = Explainer(model, layer="0", device="cpu").game(torch.rand(1, 3, 8, 8), target=1)
+            >>> game.of_images(game.images + 0.1).gradient().shape
+            torch.Size([1, 4, 2, 2])
+        """
+        traced = trace_changed(self._trace, images)
+        changed = Game(traced, self.layout, self.utility, self.target)
+        changed.players = self.players
+        return changed
 
     def seeds(self, seed: Seed) -> list[int]:
         """Return one seed an image, from its content and the user's seed."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from shapleycam.errors import ReplayError
 from shapleycam.tracing.changed_images import run_as_traced
 from shapleycam.tracing.channels_last import MemoryOrder
+from shapleycam.tracing.extra import ExtraInputs
 from shapleycam.tracing.isolation import isolated_copy, private_copy
 from shapleycam.tracing.nonlinearities import NonlinearityRecorder
 from shapleycam.tracing.plan import Plan
@@ -88,6 +89,16 @@ class Trace:
         self._select = select
         self._selected = selected
         self._order = order
+
+    @property
+    def select(self) -> OutputSelector:
+        """Return the function that takes the output that is explained from what the model returns."""
+        return self._select
+
+    @property
+    def extra(self) -> ExtraInputs:
+        """Return the further inputs of the model."""
+        return self._replay.extra
 
     def read_as(self, utility_input: UtilityInput) -> Trace:
         """Return the same pass with an output that a utility can be computed from, and a head that gives such outputs.

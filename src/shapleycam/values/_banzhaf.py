@@ -100,7 +100,7 @@ def block_size(n: int) -> int:
         >>> block_size(49), block_size(63), block_size(64)
         (128, 128, 256)
     """
-    return 2 * 2 ** n.bit_length()
+    return 2 << n.bit_length()
 
 
 def draw_block(n: int, generator: torch.Generator) -> Bool[Tensor, "s n"]:

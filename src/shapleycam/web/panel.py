@@ -28,6 +28,7 @@ _SETS = {
     "path": "gradients along a path: closer still",
     "shapley-values": "the values themselves: slow",
     "other-values-of-the-game": "alone, left out, over all coalitions",
+    "noisy-images": "gradients of noisy images: slower",
     "factorisation": "what varies most, of no units",
 }
 """The sets of methods in one line each; the families among them are also the headings of the box of methods."""
