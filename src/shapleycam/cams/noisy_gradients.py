@@ -40,12 +40,11 @@ def smooth_weights(game: Game, options: EstimatorOptions) -> Float[Tensor, "b n 
     """
     layout, prefix = game.layout, game.layout.prefix
     activation = widened(layout.positions(game.activation))
-    powers = [torch.zeros_like(activation) for _ in range(3)]
+    exponents = torch.arange(1, 4, device=activation.device)[:, None, None, None]
+    powers = torch.zeros_like(activation).expand(3, *activation.shape)
     for images in noisy_images(game, options):
-        gradient = widened(layout.positions(game.of_images(images).gradient()))
-        for power, total in enumerate(powers, start=1):
-            total += gradient**power / SAMPLES
-    first, second, third = (power[:, prefix:] for power in powers)
+        powers = powers + widened(layout.positions(game.of_images(images).gradient())) ** exponents / SAMPLES
+    first, second, third = powers[:, :, prefix:]
     share = second / (2 * second + third * activation[:, prefix:].sum(1, keepdim=True) + _EPSILON)
     weights = (torch.where(second == 0, 0.0, share) * first.relu()).sum(1)
     return weights[:, None].expand(activation.shape)
