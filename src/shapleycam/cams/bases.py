@@ -18,8 +18,16 @@ from shapleycam.values._taylor import first_order, second_order
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.shares import PlayerValues, ShapleyValues
 
-BasisResult: TypeAlias = "Tensor | PlayerValues"
-"""A derivative (b, n, k) of each position and channel, to be spread; or values of the players, which are final."""
+
+@dataclass(frozen=True)
+class PositionValues:
+    """Final values of positions (b, n), prefix tokens first; they divide no score."""
+
+    values: Float[Tensor, "b n"]
+
+
+BasisResult: TypeAlias = "Tensor | PlayerValues | PositionValues"
+"""A derivative (b, n, k) of each position and channel, to be spread; or final values of the players or positions."""
 
 _BLUE, _RED, _GREEN, _PURPLE = "#0072B2", "#D55E00", "#009E73", "#AA4499"
 _GREY, _BLACK = "#777777", "#000000"
@@ -63,6 +71,7 @@ class Basis:
         needs_second_derivatives: whether a Hessian-vector product is taken.
         needs_model_passes: whether the whole model must run again, for changed images.
         is_class_blind: whether it is the same whatever class, or other question, is explained.
+        is_conditional: whether models that lack something are refused; its methods are asked for by name alone.
     """
 
     name: str
@@ -76,6 +85,7 @@ class Basis:
     needs_second_derivatives: bool = False
     needs_model_passes: bool = False
     is_class_blind: bool = False
+    is_conditional: bool = False
 
     def cost_of(self, players: int, nodes: Nodes = 8) -> Cost:
         """Return what one image costs at most, with so many players and gradients along the path."""

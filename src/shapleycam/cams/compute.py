@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from shapleycam.cams.bases import Basis, BasisResult
+from shapleycam.cams.bases import Basis, BasisResult, PositionValues
 from shapleycam.cams.method import Method
 from shapleycam.cams.spreads import Spread
 from shapleycam.game import Game
@@ -47,6 +47,8 @@ def compute_values(game: Game, methods: Iterable[Method], results: Mapping[Basis
         result = results[method.basis]
         if isinstance(result, PlayerValues):
             values[method.name] = _values_of_players(game, result)
+        elif isinstance(result, PositionValues):
+            values[method.name] = _values_of_positions(game, result)
         elif method.spread is None:
             raise TypeError(f"method {method.name!r}: its basis gives a derivative, so that its row needs a spread")
         else:
@@ -83,6 +85,12 @@ def _values_of_players(game: Game, shares: PlayerValues) -> CamValues:
         None if prefix is None else prefix.float(),
         None if stderr is None else game.players.cells(stderr).float(),
     )
+
+
+def _values_of_positions(game: Game, result: PositionValues) -> CamValues:
+    """Return values of positions on the layer's grid."""
+    prefix, cells = result.values.tensor_split([game.layout.prefix], 1)
+    return CamValues(cells.unflatten(1, game.layout.grid).float(), prefix.sum(1).float() if prefix.shape[1] else None)
 
 
 def _spread_values(

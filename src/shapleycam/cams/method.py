@@ -62,7 +62,9 @@ class Method:
 
     @property
     def sets(self) -> tuple[str, ...]:
-        """Return the names of the sets that have the method, the smallest first."""
+        """Return the names of the sets that have the method, the smallest first; none for what some models lack."""
+        if self.basis.is_conditional:
+            return ()
         return (*(["paper"] if self.in_paper else []), *(["all"] if self.in_all else []), "field")
 
     @property

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from shapleycam.cams.attention_rollout import ATTENTION, WEIGHTED_ATTENTION
 from shapleycam.cams.bases import EXACT, FIRST, PATH, RANDOM, SAMPLED, SECOND
+from shapleycam.cams.class_weights import CLASS_WEIGHTS
 from shapleycam.cams.method import Method
 from shapleycam.cams.noisy_gradients import NOISY
 from shapleycam.cams.other_bases import ACTIVATION, ALONE, BANZHAF, LEFT_OUT
@@ -233,5 +235,29 @@ ROWS = (
         "as gradcam++, by mean powers of the gradients of four noisy images",
         in_units=False,
         in_all=False,
+    ),
+    Method(
+        "cam",
+        CLASS_WEIGHTS,
+        ELEMENTWISE,
+        "Zhou 2016, arXiv:1512.04150",
+        "activation times the classifier's weights: of the logit, where the model is mean and linear layer",
+        in_units=False,
+    ),
+    Method(
+        "attentionrollout",
+        ATTENTION,
+        None,
+        "Abnar & Zuidema 2020, arXiv:2005.00928",
+        "product of all attentions of a vision transformer; blind to the class",
+        in_units=False,
+    ),
+    Method(
+        "gradientrollout",
+        WEIGHTED_ATTENTION,
+        None,
+        "Chefer 2021, arXiv:2103.15679",
+        "product of all attentions of a vision transformer, weighted by their gradients",
+        in_units=False,
     ),
 )

@@ -20,11 +20,11 @@ _ALIASES = {
     "smoothgradcampp": "smoothgradcam++",
 }
 _OF_THE_FIELD = (
-    *("cam", "scorecam", "sscam", "iscam", "groupcam", "ablationcam", "liftcam"),
+    *("scorecam", "sscam", "iscam", "groupcam", "ablationcam", "liftcam"),
     *("smoothgradcam", "fullgrad", "fullgradcam", "finercam"),
     *("tscam", "relevancecam", "zoomcam", "augmentedgradcam", "guidedgradcam", "guidedbackprop", "saliency"),
     *("inputxgradient", "integratedgradients", "smoothgrad", "deeplift", "lrp", "occlusion", "rise", "lime"),
-    *("kernelshap", "gradientshap", "deepshap", "attentionrollout", "deepfeaturefactorization"),
+    *("kernelshap", "gradientshap", "deepshap", "deepfeaturefactorization"),
 )
 """Methods of other libraries, by their names without separators: they are refused as missing, not as mistyped."""
 

@@ -87,7 +87,7 @@ def methods(*, as_json: options.Json = False) -> None:
             row.spread_name,
             row.group,
             _runs(row.basis.cost_of(_GRID)),
-            ", ".join(row.sets),
+            ", ".join(row.sets) or "by name",
             *map(_mark, (row.in_units, not row.basis.is_class_blind)),
             row.description,
             row.source,

@@ -22,8 +22,10 @@ from shapleycam.game.window_table import WindowedUtility
 from shapleycam.images import Seed, content_seeds
 from shapleycam.models.layout import Layout
 from shapleycam.tracing import Trace
+from shapleycam.tracing.attention_maps import AttentionMap, attention_maps
 from shapleycam.tracing.interrupts import restore_when_interrupted
 from shapleycam.tracing.passes import trace_changed
+from shapleycam.tracing.suspension import in_full_precision
 from shapleycam.utilities import Utility
 
 MEMORY = 64 * 2**20
@@ -145,6 +147,21 @@ class Game:
         with without_gradients():
             return self.utility(self._trace.output_of(images, samples), target, samples).to(self.activation.device)
 
+    def with_utility(self, utility: Utility) -> Game:
+        """Return the game of the same pass with another utility, which reads the output as this one does.
+
+        Raises:
+            OptionError: it reads another output.
+        """
+        if utility.reads != self._trace.utility_input:
+            raise OptionError(
+                f"utility {utility.name!r} reads {utility.reads}, and this game is of {self._trace.utility_input}; "
+                "make another game"
+            )
+        changed = Game(self._trace, self.layout, utility, self.target)
+        changed.players = self.players
+        return changed
+
     def of_images(self, images: Float[Tensor, "b *image"]) -> Game:
         """Return the same game of changed images, one for each of these, by a traced pass of the model.
 
@@ -166,6 +183,14 @@ class Game:
         changed = Game(traced, self.layout, self.utility, self.target)
         changed.players = self.players
         return changed
+
+    def attention_maps(self) -> list[AttentionMap]:
+        """Return every attention that the utility depends on, with its gradient, in the order of the pass.
+
+        It takes one more pass of the whole model.
+        """
+        with in_full_precision():
+            return attention_maps(self._trace, lambda output: self.utility(output, self.target))
 
     def seeds(self, seed: Seed) -> list[int]:
         """Return one seed an image, from its content and the user's seed."""
@@ -255,6 +280,17 @@ class Game:
         if not isinstance(output, torch.Tensor):
             return False
         return is_affine(lambda row: self.utility(row, self.target[:1], first), output[:1].detach())
+
+    @cached_property
+    @restore_when_interrupted
+    def is_linear_in_mean(self) -> bool:
+        """Return whether the utility is proven to be an affine function of the activation's mean over positions."""
+        if not self.structure.reads_mean:
+            return False
+        first = torch.zeros(1, dtype=torch.long, device=self.target.device)
+        return is_affine(
+            lambda row: self.utility(self._trace.head(row, first), self.target[:1], first), self.activation[:1]
+        )
 
     @restore_when_interrupted
     def windows(self, coalitions: int) -> WindowedUtility | None:
