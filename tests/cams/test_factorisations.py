@@ -100,7 +100,7 @@ def ones(matrix):
 
 
 def test_the_first_component_is_numpys_on_the_side_of_the_sum(matrix):
-    actual = components.first_component(matrix, ones(matrix))
+    actual = components.first_component(matrix, ones(matrix), matrix)
     for rows, projection in zip(matrix.numpy(), actual.numpy(), strict=True):
         centred = rows - rows.mean(0)
         theirs = centred @ np.linalg.svd(centred)[2][0]
@@ -109,7 +109,7 @@ def test_the_first_component_is_numpys_on_the_side_of_the_sum(matrix):
 
 
 def test_the_kernel_component_is_scikit_learns(matrix):
-    actual = components.kernel_component(matrix, ones(matrix))
+    actual = components.kernel_component(matrix, ones(matrix), matrix)
     for rows, projection in zip(matrix.numpy(), actual.numpy(), strict=True):
         theirs = decomposition.KernelPCA(1, kernel="sigmoid", eigen_solver="dense").fit_transform(rows - rows.mean(0))
         np.testing.assert_allclose(projection, theirs[:, 0] * np.sign(theirs[:, 0] @ rows.sum(1)), atol=1e-7)
@@ -119,10 +119,10 @@ def test_the_kernel_component_is_scikit_learns(matrix):
 def test_large_matrices_go_another_way_to_the_same_map(function, monkeypatch):
     matrix = torch.randn(2, 40, 50, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).cumsum(1)
     matrix[1] = 0
-    expected = function(matrix, ones(matrix))
+    expected = function(matrix, ones(matrix), matrix)
     monkeypatch.setattr(components, "_DENSE", 8)
-    torch.testing.assert_close(function(matrix, ones(matrix)), expected, atol=1e-8, rtol=0)
-    assert torch.equal(function(matrix, ones(matrix)), function(matrix, ones(matrix)))
+    torch.testing.assert_close(function(matrix, ones(matrix), matrix), expected, atol=1e-8, rtol=0)
+    assert torch.equal(function(matrix, ones(matrix), matrix), function(matrix, ones(matrix), matrix))
 
 
 # By pencil
@@ -135,7 +135,7 @@ def test_large_activations_by_pencil():
     activation[0, :, 1] = 4
     expected = torch.zeros(1, 10)
     expected[0, 3] = 10 / 10
-    torch.testing.assert_close(components.large_activations(activation, ones(activation)), expected)
+    torch.testing.assert_close(components.large_activations(activation, ones(activation), activation), expected)
 
 
 def test_eigencam_is_bright_where_the_activation_is_large_and_eigengradcam_where_it_speaks_for_the_class():
@@ -165,5 +165,6 @@ def test_prefix_tokens_are_no_part_of_a_factorisation(images):
     explainer = Explainer(model, layer="blocks.1.norm1")
     e, game = explainer.explain(images[:1], "eigencam"), explainer.game(images[:1])
     assert e.prefix.tolist() == [0]
-    expected = components.first_component(game.activation[:, 1:], ones(game.activation[:, 1:]))
+    patches = game.activation[:, 1:]
+    expected = components.first_component(patches, ones(patches), patches)
     torch.testing.assert_close(e.values.flatten(1), expected, rtol=1e-4, atol=1e-5)

@@ -28,7 +28,7 @@ class TestMethods:
             assert row.description in line
             assert line.rstrip().endswith(row.source)
             assert row.group in line
-            assert ", ".join(row.sets) in line
+            assert (", ".join(row.sets) or "by name") in line
         assert "Sets: paper, all (" in out
 
     @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from shapleycam.cams.bases import Basis, Cost, PositionValues
 from shapleycam.errors import OptionError
 from shapleycam.game import Game
 from shapleycam.precision import widened
-from shapleycam.tracing.attention_maps import AttentionMap
+from shapleycam.tracing.attention_maps import AttentionMap, attention_maps
+from shapleycam.tracing.suspension import in_full_precision
 from shapleycam.values.options import EstimatorOptions
 
 _PINK = "#CC79A7"
@@ -54,15 +55,21 @@ def _global_maps(game: Game) -> list[AttentionMap]:
         OptionError: there is none, or another.
     """
     tokens = game.layout.prefix + prod(game.layout.grid)
-    maps = [AttentionMap(widened(each.probabilities), widened(each.gradient)) for each in game.attention_maps()]
+    maps = [AttentionMap(widened(each.probabilities), widened(each.gradient)) for each in _attention_maps(game)]
     others = [shape for each in maps if not _is_global(shape := tuple(each.probabilities.shape), game, tokens)]
     if others or not maps:
         described = f"has attention of shape {others[0]}" if others else "has none"
         raise OptionError(
             f"rollout is of attention between all {tokens} tokens of layer {game.layer!r} in every block, of shape "
-            f"({len(game.images)}, heads, {tokens}, {tokens}); the model {described}; choose a layer of tokens of a plain vision transformer, or method 'gradcam'"
+            f"({len(game.images)}, heads, {tokens}, {tokens}); the model {described}; choose "
+            "a layer of tokens of a plain vision transformer, or method 'gradcam'"
         )
     return maps
+
+
+def _attention_maps(game: Game) -> list[AttentionMap]:
+    with in_full_precision():
+        return attention_maps(game.trace, lambda output: game.utility(output, game.target))
 
 
 def _is_global(shape: tuple[int, ...], game: Game, tokens: int) -> bool:

@@ -11,6 +11,7 @@ from torch import Tensor
 from shapleycam.cams.bases import Basis, Cost
 from shapleycam.errors import OptionError
 from shapleycam.game import Game
+from shapleycam.game.variants import game_with_utility, is_linear_in_mean
 from shapleycam.utilities import UTILITIES
 from shapleycam.values.options import EstimatorOptions
 
@@ -21,8 +22,8 @@ def class_weights(game: Game, _: EstimatorOptions) -> Float[Tensor, "b n k"]:
     Raises:
         OptionError: that is not proven, or the utility is not of class scores.
     """
-    logits = game.with_utility(UTILITIES["logit"])
-    if not logits.is_linear_in_mean:
+    logits = game_with_utility(game, UTILITIES["logit"])
+    if not is_linear_in_mean(logits):
         raise OptionError(
             f"method 'cam' needs a model that averages the positions of layer {game.layer!r} and is linear behind the "
             "mean, which is not proven of this one; choose the layer before pooling, or method 'gradcam', which is the "

@@ -6,11 +6,15 @@ channels: for the activation that is where it is large, for activation times gra
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from shapleycam.precision import accurate
+
+Positions: TypeAlias = Float[Tensor, "b n k"]
 
 _DENSE = 512
 """Rows up to which all eigenvectors are computed; of larger matrices only the one that is needed."""
@@ -21,19 +25,19 @@ _ROUNDING = 1e-12
 """Of a matrix' size: what varies less is rounding, and makes no map."""
 
 
-def first_component(A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"]) -> Float[Tensor, "b n"]:
+def first_component(A: Positions, D: Positions, _: Positions) -> Float[Tensor, "b n"]:
     """Return each position's place along the first principal component of A·D, as in EigenCAM and EigenGradCAM."""
     return _first_component(A * D).to(A)
 
 
-def salient_component(A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"]) -> Float[Tensor, "b n"]:
+def salient_component(A: Positions, D: Positions, _: Positions) -> Float[Tensor, "b n"]:
     """Return the first principal component of A·|D|, its largest deviation made positive, as in Seg-Eigen-CAM."""
     projection = _first_component(A * D.abs())
     is_turned = -projection.amin(1, keepdim=True) > projection.amax(1, keepdim=True) * (1 + _TIE)
     return torch.where(is_turned, -projection, projection).to(A)
 
 
-def kernel_component(A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"]) -> Float[Tensor, "b n"]:
+def kernel_component(A: Positions, D: Positions, _: Positions) -> Float[Tensor, "b n"]:
     """Return the first component of A·D by the kernel tanh(x·y / k + 1) between positions, as in KPCA-CAM."""
     matrix = A * D
     centred = _centred(matrix)
@@ -45,7 +49,7 @@ def kernel_component(A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"]) -> Fl
     return _turned(vector * largest.sqrt()[:, None], matrix).to(A)
 
 
-def large_activations(A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"]) -> Float[Tensor, "b n"]:
+def large_activations(A: Positions, D: Positions, _: Positions) -> Float[Tensor, "b n"]:
     """Return Σ_k w_k A_jk D_jk, w_k being the share of positions that are two deviations above the mean, as in FEM."""
     product = A * D
     threshold = product.mean(1, keepdim=True) + _DEVIATIONS * product.std(1, correction=0, keepdim=True)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from shapleycam.cams.bases import Basis, Cost
 from shapleycam.game import Game
+from shapleycam.game.variants import game_of_images
 from shapleycam.precision import widened
 from shapleycam.values.options import EstimatorOptions
 
@@ -43,7 +44,7 @@ def smooth_weights(game: Game, options: EstimatorOptions) -> Float[Tensor, "b n 
     exponents = torch.arange(1, 4, device=activation.device)[:, None, None, None]
     powers = torch.zeros_like(activation).expand(3, *activation.shape)
     for images in noisy_images(game, options):
-        powers = powers + widened(layout.positions(game.of_images(images).gradient())) ** exponents / SAMPLES
+        powers = powers + widened(layout.positions(game_of_images(game, images).gradient())) ** exponents / SAMPLES
     first, second, third = powers[:, :, prefix:]
     share = second / (2 * second + third * activation[:, prefix:].sum(1, keepdim=True) + _EPSILON)
     weights = (torch.where(second == 0, 0.0, share) * first.relu()).sum(1)

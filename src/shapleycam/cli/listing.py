@@ -99,7 +99,9 @@ def methods(*, as_json: options.Json = False) -> None:
         f"Runs: of an image with {_GRID} places, beside the forward pass that all methods share; head: of what comes "
         "after the layer; gradients: of the same with a backward pass; passes: of the whole model."
     )
-    typer.echo("Sets: paper, all (of little cost, and sampling), field (every method that so many places allow).")
+    typer.echo(
+        "Sets: paper, all (of little cost, and sampling), field (every method that a model needs nothing special for)."
+    )
 
 
 def metrics(*, as_json: options.Json = False) -> None:

@@ -12,20 +12,18 @@ from torch import Tensor
 from shapleycam.errors import OptionError
 from shapleycam.game.affine_utility import is_affine
 from shapleycam.game.coalitions import BatchProgress, CoalitionEvaluator, check_utilities_finite
+from shapleycam.game.contents import Contents
 from shapleycam.game.derivatives import UtilityDerivatives
 from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.players import Regions, make_players
-from shapleycam.game.removal import remove_all
+from shapleycam.game.removal import ZERO, Removal
 from shapleycam.game.shortcuts.windowed import WindowedRunner
 from shapleycam.game.structure import Structure
 from shapleycam.game.window_table import WindowedUtility
 from shapleycam.images import Seed, content_seeds
 from shapleycam.models.layout import Layout
 from shapleycam.tracing import Trace
-from shapleycam.tracing.attention_maps import AttentionMap, attention_maps
 from shapleycam.tracing.interrupts import restore_when_interrupted
-from shapleycam.tracing.passes import trace_changed
-from shapleycam.tracing.suspension import in_full_precision
 from shapleycam.utilities import Utility
 
 MEMORY = 64 * 2**20
@@ -36,7 +34,8 @@ class Game:
     """The content reserved game (CRG, arXiv:2501.06261) of each image of a traced batch.
 
     The players are the positions of the layer, or regions of them. A coalition S keeps the content of its positions,
-    the others become zero, and S is worth v(S) = U(head(A·1_S)) - U(head(0)). Values are in units of the utility.
+    the others have that of R, which is zero in the paper, and S is worth v(S) = U(head(A_S)) - U(head(R)). Values are
+    in units of the utility.
 
     `Explainer.game` makes a game of photographs.
 
@@ -48,9 +47,13 @@ class Game:
         players: None for each position by itself; (rows, columns) of a grid of regions; or whole numbers (h, w) or
             (b, h, w) that name each cell's region.
         memory: about how many bytes a batch of coalitions may take.
+        removal: what stands in for the content of absent players, as `shapleycam.game.removal` makes it of a user's
+            choice.
 
     Attributes:
         activation: A (b, ...), detached.
+        contents: A and R.
+        removal: what R is.
         layout: which dimensions of A are positions.
         utility: what is explained.
         target: (b,), the classes.
@@ -83,17 +86,25 @@ class Game:
         target: Int[Tensor, " b"],
         players: Regions = None,
         memory: int = MEMORY,
+        removal: Removal = ZERO,
     ) -> None:
         if memory < 1:
             raise OptionError(f"memory is {memory}; expected the number of bytes that a batch of coalitions may take")
         self.activation = trace.activation.detach()
         self.layout = layout
+        self.removal = removal
+        self.contents = Contents(self.activation, removal.replacement(self.activation, layout, trace.layer), layout)
         self.utility = utility
         self.target = target
         self.players = make_players(players, layout, len(self.activation), self.activation.device)
         self._trace = trace
-        self._coalitions = CoalitionEvaluator(trace, self.players, utility, target, memory)
-        self._derivatives = UtilityDerivatives(trace, utility, target)
+        self._coalitions = CoalitionEvaluator(trace, self.contents, self.players, utility, target, memory)
+        self._derivatives = UtilityDerivatives(trace, self.contents, utility, target)
+
+    @property
+    def trace(self) -> Trace:
+        """Return the traced pass that the game is of."""
+        return self._trace
 
     @property
     def layer(self) -> str:
@@ -113,15 +124,15 @@ class Game:
     @cached_property
     @restore_when_interrupted
     def empty(self) -> Float[Tensor, " b"]:
-        """Return U(head(0)) (b,), the utility with all positions removed."""
+        """Return U(head(R)) (b,), the utility with all positions removed."""
         with without_gradients():
-            utilities = self.utility_at(remove_all(self.activation)).detach()
+            utilities = self.utility_at(self.contents.empty).detach()
             check_utilities_finite(utilities, self.utility)
             return utilities
 
     @property
     def grand(self) -> Float[Tensor, " b"]:
-        """Return v(N) = U(head(A)) - U(head(0)) (b,), the value of the grand coalition, which the players divide."""
+        """Return v(N) = U(head(A)) - U(head(R)) (b,), the value of the grand coalition, which the players divide."""
         return self.full - self.empty
 
     @property
@@ -147,51 +158,6 @@ class Game:
         with without_gradients():
             return self.utility(self._trace.output_of(images, samples), target, samples).to(self.activation.device)
 
-    def with_utility(self, utility: Utility) -> Game:
-        """Return the game of the same pass with another utility, which reads the output as this one does.
-
-        Raises:
-            OptionError: it reads another output.
-        """
-        if utility.reads != self._trace.utility_input:
-            raise OptionError(
-                f"utility {utility.name!r} reads {utility.reads}, and this game is of {self._trace.utility_input}; "
-                "make another game"
-            )
-        changed = Game(self._trace, self.layout, utility, self.target)
-        changed.players = self.players
-        return changed
-
-    def of_images(self, images: Float[Tensor, "b *image"]) -> Game:
-        """Return the same game of changed images, one for each of these, by a traced pass of the model.
-
-        Class, data of the utility, players and further inputs stay those of the images that they were made of. Only
-        derivatives at the activation can be had of it, since nothing is recorded for replay.
-
-        Examples:
-            >>> import torch
-            >>> from shapleycam import Explainer
-            >>> _ = torch.manual_seed(0)
-            >>> model = torch.nn.Sequential(
-            ...     torch.nn.Conv2d(3, 4, 4, stride=4), torch.nn.Flatten(), torch.nn.Linear(16, 2)
-            ... )
-            >>> game = Explainer(model, layer="0", device="cpu").game(torch.rand(1, 3, 8, 8), target=1)
-            >>> game.of_images(game.images + 0.1).gradient().shape
-            torch.Size([1, 4, 2, 2])
-        """
-        traced = trace_changed(self._trace, images)
-        changed = Game(traced, self.layout, self.utility, self.target)
-        changed.players = self.players
-        return changed
-
-    def attention_maps(self) -> list[AttentionMap]:
-        """Return every attention that the utility depends on, with its gradient, in the order of the pass.
-
-        It takes one more pass of the whole model.
-        """
-        with in_full_precision():
-            return attention_maps(self._trace, lambda output: self.utility(output, self.target))
-
     def seeds(self, seed: Seed) -> list[int]:
         """Return one seed an image, from its content and the user's seed."""
         return content_seeds(self._trace.images, seed)
@@ -203,7 +169,7 @@ class Game:
         images: Int[Tensor, " a"] | Sequence[int] | None = None,
         progress: BatchProgress | None = None,
     ) -> Float[Tensor, "a s"]:
-        """Return v(S) = U(head(A·1_S)) - U(head(0)) of coalitions S.
+        """Return v(S) = U(head(A_S)) - U(head(R)) of coalitions S, where A_S is A on S and R elsewhere.
 
         Args:
             coalitions: (s, n), the same for all images, or (a, s, n), one set for each; True for players in S.
@@ -245,12 +211,12 @@ class Game:
         return self._derivatives.gradient(activation)
 
     def gradients_along(self, scales: Sequence[float]) -> Iterator[Float[Tensor, "b *shape"]]:
-        """Yield ∂U/∂A at t·A for each scale t; of a head that reads only the mean, all in one run of the head.
+        """Yield ∂U/∂A at R + t·(A - R) for each scale t; of a head that reads only the mean, in one run.
 
         Raises:
             ReplayError: the pass was not recorded for replay, or a shortcut differs from the model itself.
         """
-        return self._derivatives.gradients_along(scales, self.layout, self._coalitions)
+        return self._derivatives.gradients_along(scales, self._coalitions)
 
     @restore_when_interrupted
     def hvp(self, vector: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
@@ -272,6 +238,15 @@ class Game:
         """Return in words what a coalition costs, and why."""
         return self._coalitions.cost
 
+    @property
+    def shortcut(self) -> str | None:
+        """Return the name of the shortcut by which coalitions are evaluated; None where the head runs for each.
+
+        It is "summed", "pooled", "averaged", "windowed" or "class_token"; "windowed" once its table has been made.
+        """
+        cheapest = self._coalitions.cheapest
+        return None if cheapest is None else cheapest.name
+
     @cached_property
     @restore_when_interrupted
     def is_affine(self) -> bool:
@@ -280,17 +255,6 @@ class Game:
         if not isinstance(output, torch.Tensor):
             return False
         return is_affine(lambda row: self.utility(row, self.target[:1], first), output[:1].detach())
-
-    @cached_property
-    @restore_when_interrupted
-    def is_linear_in_mean(self) -> bool:
-        """Return whether the utility is proven to be an affine function of the activation's mean over positions."""
-        if not self.structure.reads_mean:
-            return False
-        first = torch.zeros(1, dtype=torch.long, device=self.target.device)
-        return is_affine(
-            lambda row: self.utility(self._trace.head(row, first), self.target[:1], first), self.activation[:1]
-        )
 
     @restore_when_interrupted
     def windows(self, coalitions: int) -> WindowedUtility | None:

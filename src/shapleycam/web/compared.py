@@ -40,7 +40,7 @@ def method_sets() -> dict[str, list[str]]:
     """
     families: dict[str, list[str]] = {}
     for row in METHODS.values():
-        if not row.is_baseline:
+        if row.sets and not row.is_baseline:
             families.setdefault(row.group.casefold().replace(" ", "-"), []).append(row.name)
     order = ["first-order", *(name for name in families if name != "first-order")]
     of_table = {name: expand_methods([name]) for name in ("paper", "all", "field")}

@@ -29,6 +29,7 @@ _SETS = {
     "shapley-values": "the values themselves: slow",
     "other-values-of-the-game": "alone, left out, over all coalitions",
     "noisy-images": "gradients of noisy images: slower",
+    "attention": "for vision transformers",
     "factorisation": "what varies most, of no units",
 }
 """The sets of methods in one line each; the families among them are also the headings of the box of methods."""
