@@ -77,7 +77,7 @@ Reference: TypeAlias = Annotated[
 ]
 Methods: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--method", help="A method (see: shapleycam methods), or a set: paper, all. Repeatable."),
+    typer.Option("--method", help="A method (see: shapleycam methods), or a set: paper, all, field. Repeatable."),
 ]
 Target: TypeAlias = Annotated[
     str | None, typer.Option("--target", help="A class, by number or label; default: the predicted one.")

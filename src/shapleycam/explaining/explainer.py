@@ -230,8 +230,9 @@ class Explainer:
     ) -> Comparison:
         """Explain by several methods from one forward pass; arguments and errors as in `explain`.
 
-        `methods` may hold the sets "paper" and "all"; `seed` may be one for each image, in place of its content.
-        `curvature` measures it also where no second-order method is asked for, if the model has second derivatives.
+        `methods` may hold the sets "paper", "all" and "field" (all, and what takes longer); `seed` may be one for each
+        image, in place of its content. `curvature` measures it also where no second-order method is asked for, if the
+        model has second derivatives.
         """
         return self.compare_each(
             images,

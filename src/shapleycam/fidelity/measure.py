@@ -129,7 +129,7 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
         explainer: of the model, at one layer.
         batches: the images, as `shapleycam.explaining.inputs.batch_of` makes them.
         utilities: names of utilities.
-        methods: names of methods, or the sets "paper" and "all".
+        methods: names of methods, or the sets "paper", "all" and "field".
         tolerance: ‖standard error‖ / ‖values‖ to which true values are sampled.
         players: None for each position by itself, or regions as in `shapleycam.values.EstimatorOptions`.
         nodes: gradients along the path, for the path methods.

@@ -107,6 +107,11 @@ class Game:
         self._derivatives = UtilityDerivatives(trace, self.contents, utility, target)
 
     @property
+    def trace(self) -> Trace:
+        """Return the traced pass that the game is of."""
+        return self._trace
+
+    @property
     def layer(self) -> str:
         """Return the layer's dotted name."""
         return self._trace.layer

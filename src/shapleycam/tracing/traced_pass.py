@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -38,7 +38,10 @@ from shapleycam.tracing.soundness import check_finite, check_output, empty_outpu
 
 @dataclass(frozen=True)
 class TracedPasses:
-    """Traced passes over one batch: `copied` is the private copy of the user's model `owner` that is run."""
+    """Traced passes over one batch: `copied` is the private copy of the user's model `owner` that is run.
+
+    `is_shown` says whether the user's hooks see them.
+    """
 
     owner: nn.Module
     copied: nn.Module
@@ -47,6 +50,7 @@ class TracedPasses:
     layer: str
     select: OutputSelector
     twice: bool
+    is_shown: bool = True
 
     def run_checked(self, plan: Plan | None) -> Trace:
         """Run a pass, and check that its activation and output can be explained.
@@ -121,7 +125,8 @@ class TracedPasses:
         model = self.copied
         recorder = None if plan is None else Recorder(plan, model)
         nonlinearities = NonlinearityRecorder()
-        with run_context(model), show_to_user_hooks(model), ExitStack() as head_contexts:
+        shown = show_to_user_hooks(model) if self.is_shown else nullcontext()
+        with run_context(model), shown, ExitStack() as head_contexts:
             layer = model.get_submodule(self.layer)
             start = GraphStart(self.layer, layer, head_contexts, nonlinearities, self.twice, order, monitor)
             interceptors: dict[nn.Module, Interceptor] = dict(recorder.interceptors) if recorder else {}
