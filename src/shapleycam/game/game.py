@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
 import torch
@@ -14,6 +14,7 @@ from shapleycam.game.affine_utility import is_affine
 from shapleycam.game.coalitions import BatchProgress, CoalitionEvaluator, check_utilities_finite
 from shapleycam.game.derivatives import UtilityDerivatives
 from shapleycam.game.grad_modes import without_gradients
+from shapleycam.game.path_gradients import PathGradients
 from shapleycam.game.players import Regions, make_players
 from shapleycam.game.removal import remove_all
 from shapleycam.game.shortcuts.windowed import WindowedRunner
@@ -91,6 +92,7 @@ class Game:
         self._trace = trace
         self._coalitions = CoalitionEvaluator(trace, self.players, utility, target, memory)
         self._derivatives = UtilityDerivatives(trace, utility, target)
+        self._path_gradients = PathGradients(trace, utility, target, layout, self._coalitions, memory)
 
     @property
     def layer(self) -> str:
@@ -196,13 +198,14 @@ class Game:
         """
         return self._derivatives.gradient(activation)
 
-    def gradients_along(self, scales: Sequence[float]) -> Iterator[Float[Tensor, "b *shape"]]:
-        """Yield ∂U/∂A at t·A for each scale t; of a head that reads only the mean, all in one run of the head.
+    @restore_when_interrupted
+    def gradient_along(self, scales: Sequence[float], weights: Sequence[float]) -> Float[Tensor, "b *shape"]:
+        """Return Σ_i w_i ∂U/∂A at t_i·A, for as many scales t_i in one run of the head as fit into memory.
 
         Raises:
             ReplayError: the pass was not recorded for replay, or a shortcut differs from the model itself.
         """
-        return self._derivatives.gradients_along(scales, self.layout, self._coalitions)
+        return self._path_gradients.weighted_sum(scales, weights)
 
     @restore_when_interrupted
     def hvp(self, vector: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:

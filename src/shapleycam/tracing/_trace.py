@@ -89,6 +89,16 @@ class Trace:
         self._selected = selected
         self._order = order
 
+    @property
+    def reads_activation_alone(self) -> bool:
+        """Return whether nothing of the images enters the head beside the activation, and no code of the user's does.
+
+        It is known of passes that were recorded for replay; False for others.
+        """
+        select = getattr(self._select, "func", self._select)  # of a partial
+        is_own = str(getattr(select, "__module__", "")).startswith("shapleycam.")
+        return self.is_recorded and is_own and self._replay.reads_activation_alone
+
     def read_as(self, utility_input: UtilityInput) -> Trace:
         """Return the same pass with an output that a utility can be computed from, and a head that gives such outputs.
 

@@ -84,6 +84,12 @@ class Replay:
         self.extra, self.layer_output = extra, plan.layer_output
         self._batch = len(images)
 
+    @property
+    def reads_activation_alone(self) -> bool:
+        """Return whether the head reads nothing else that depends on the images, or that the user gave beside them."""
+        plan, has_extra = self._plan, bool(self.extra.positional or self.extra.keywords)
+        return not (has_extra or plan.reads_images or any(step.is_read for step in plan.steps))
+
     @restore_when_interrupted
     def __call__(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
         """Return the output for each row's activation; `samples` is the index of the image that each row belongs to.
