@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from shapleycam.errors import OptionError
+from shapleycam.game.contents import Contents
 from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.head_runner import GeneralRunner, HeadRunner
 from shapleycam.game.kept_proofs import may_be_kept, proof_key
@@ -36,17 +37,24 @@ class CoalitionEvaluator:
     """Evaluates the utility of coalitions for the images of a traced batch, `memory` bytes at a time."""
 
     def __init__(
-        self, trace: Trace, players: Players, utility: Utility, target: Int[Tensor, " b"], memory: int
+        self,
+        trace: Trace,
+        contents: Contents,
+        players: Players,
+        utility: Utility,
+        target: Int[Tensor, " b"],
+        memory: int,
     ) -> None:
-        self._trace, self._players, self._utility, self._target = trace, players, utility, target
+        self._trace, self._contents = trace, contents
+        self._players, self._utility, self._target = players, utility, target
         self._memory = memory
-        self._check = ShortcutCheck(trace, players)
+        self._check = ShortcutCheck(trace, contents, players)
         self._confirmed: dict[type[HeadRunner], HeadRunner | None] = {}
 
     def utilities(
         self, coalitions: Bool[Tensor, "a s n"], images: Int[Tensor, " a"], progress: BatchProgress | None = None
     ) -> Float[Tensor, "a s"]:
-        """Return U(head(A·1_S)) of coalitions S of the images `images`; `progress` is called after each batch.
+        """Return U(head(A_S)) of coalitions S of the images `images`; `progress` is called after each batch.
 
         Raises:
             OptionError: the utility is not finite for one.
@@ -94,15 +102,23 @@ class CoalitionEvaluator:
     @property
     def cost(self) -> str:
         """Return in words what a coalition costs, and why: by the cheapest shortcut, if it was worth making yet."""
+        shortcut = self.cheapest
+        if shortcut is None:
+            return "a run each of the network behind the layer"
+        return f"{shortcut.cost} each: behind the layer the output is {shortcut.head}"
+
+    @property
+    def cheapest(self) -> Shortcut | None:
+        """Return the row of the cheapest shortcut, None without one; a table of windows counts once it is made."""
         for shortcut in SHORTCUTS:
             if self._confirmed.get(shortcut.runner) if shortcut.runs(self._proven) else self.shortcut(shortcut.runner):
-                return f"{shortcut.cost} each: behind the layer the output is {shortcut.head}"
-        return "a run each of the network behind the layer"
+                return shortcut
+        return None
 
     @cached_property
     def general(self) -> GeneralRunner:
         """Return the runner that is right for every head."""
-        return GeneralRunner(self._trace, self._players.layout)
+        return GeneralRunner(self._trace, self._contents)
 
     def shortcut(self, kind: type[_Runner]) -> _Runner | None:
         """Return the shortcut of this class if the head allows it, None otherwise."""
@@ -161,14 +177,14 @@ class CoalitionEvaluator:
 
         Why anew: docs/decisions.md, "The proof's graph is recorded anew".
         """
-        trace, layout = self._trace, self._players.layout
+        trace, contents = self._trace, self._contents
         if not isinstance(trace.output, torch.Tensor):
             return Structure()
-        key = proof_key(trace, layout)
+        key = proof_key(trace, contents.layout)
         known = None if key is None else check_result(trace.owner, key)
         if isinstance(known, Structure):
             return known
-        structure = prove_structure(self._run_first_image, trace.activation.detach()[:1], layout)
+        structure = prove_structure(self._run_first_image, contents.activation[:1], contents.layout, contents.empty[:1])
         if key is not None and may_be_kept(structure):
             mark_checked(trace.owner, key, structure)
         return structure
@@ -199,7 +215,7 @@ class CoalitionEvaluator:
         with without_gradients():
             coalitions, images, expected = self._probes
             try:
-                runner = shortcut.make(self._trace, self._players.layout, self._proven)
+                runner = shortcut.make(self._trace, self._contents, self._proven)
                 utilities = self.run(runner, coalitions, images)
             except Exception:  # noqa: BLE001  # whatever a user's head raises, it does not take a single position
                 return None

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from shapleycam.errors import OptionError, ReplayError
 from shapleycam.game.coalitions import check_utilities_finite
+from shapleycam.game.contents import Contents
 from shapleycam.game.finite_differences import (
     CurvatureCase,
     FunctionOfActivation,
@@ -47,9 +48,9 @@ class UtilityDerivatives:
         OptionError: the utility is not finite, or does not depend on the model's output.
     """
 
-    def __init__(self, trace: Trace, utility: Utility, target: Int[Tensor, " b"]) -> None:
-        self._trace, self._utility, self._target = trace, utility, target
-        self._activation = trace.activation.detach()
+    def __init__(self, trace: Trace, contents: Contents, utility: Utility, target: Int[Tensor, " b"]) -> None:
+        self._trace, self._contents, self._utility, self._target = trace, contents, utility, target
+        self._activation = contents.activation
         with with_gradients():
             self.at_activation = self._utility_of(trace.output)
         if trace.is_differentiable and not self.at_activation.requires_grad:

@@ -9,31 +9,32 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from shapleycam.game.contents import Contents
 from shapleycam.game.head_halves import run_from_mean, run_to_mean
 from shapleycam.game.head_runner import TENSORS_AT_ONCE, HeadRunner, Images, LargestTensor, Presence
-from shapleycam.models.layout import Layout
 from shapleycam.tracing import Trace
 
 
 class AveragedRunner(HeadRunner):
-    """Runs the head up to the mean, once on each position alone and once on an empty one.
+    """Runs the head up to the mean, once on each position alone, present and removed.
 
     The mean of a coalition is one of these; the rest of the head then runs from it on.
     """
 
-    def __init__(self, trace: Trace, layout: Layout) -> None:
-        self._trace, self._layout = trace, layout
-        contents = layout.positions(trace.activation.detach())
-        images, positions, channels = contents.shape
-        alone = torch.cat([contents, contents.new_zeros(images, 1, channels)], 1)
-        samples = torch.arange(images, device=alone.device).repeat_interleave(positions + 1)
-        activation = layout.single_position(alone.flatten(0, 1))
+    def __init__(self, trace: Trace, contents: Contents) -> None:
+        self._trace, self._layout = trace, contents.layout
+        alone = torch.cat([contents.positions, contents.absent_positions], 1)
+        images, rows, channels = alone.shape
+        positions = contents.positions.shape[1]
+        samples = torch.arange(images, device=alone.device).repeat_interleave(rows)
+        activation = self._layout.single_position(alone.flatten(0, 1))
         averaged = run_to_mean(lambda: trace.head_of_any_size(activation, samples)).result
-        self._nothing = contents.new_zeros(1, channels)
+        self._nothing = alone.new_zeros(1, channels)  # any numbers will do where the mean is replaced
         self._feature_shape = averaged.shape[1:]
-        features = averaged.unflatten(0, (images, positions + 1)).flatten(2)
-        self._empty = features[:, -1:]
-        self._shares = (features[:, :-1] - self._empty) / positions
+        features = averaged.unflatten(0, (images, rows)).flatten(2)
+        present, absent = features.split([positions, rows - positions], 1)
+        self._empty = absent if absent.shape[1] == 1 else absent.mean(1, keepdim=True)
+        self._shares = (present - absent) / positions
 
     @cached_property
     def bytes_per_coalition(self) -> int:

@@ -19,12 +19,11 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from shapleycam.errors import ReplayError
+from shapleycam.game.contents import Contents
 from shapleycam.game.grad_modes import with_gradients
 from shapleycam.game.head_halves import differentiate_at_mean, run_from_mean, run_to_mean
 from shapleycam.game.head_runner import TENSORS_AT_ONCE, HeadRunner, Images, LargestTensor, Presence
-from shapleycam.game.removal import remove_absent
 from shapleycam.game.window import Window
-from shapleycam.models.layout import Layout
 from shapleycam.tracing import Trace
 
 MOST_CELLS = 9
@@ -37,9 +36,9 @@ _MAPS_AT_ONCE = 32
 class WindowedRunner(HeadRunner):
     """Fills a table of what each window becomes by its contents; the mean of a coalition is a mean of its entries."""
 
-    def __init__(self, trace: Trace, layout: Layout, window: Window) -> None:
-        self._trace, self._layout, self._window = trace, layout, window
-        self._activation = trace.activation.detach()
+    def __init__(self, trace: Trace, contents: Contents, window: Window) -> None:
+        self._trace, self._contents, self._window = trace, contents, window
+        self._activation, layout = contents.activation, contents.layout
         patterns = _patterns(layout.grid, window.sides).to(self._activation.device)
         self._positions = _positions_by_bit(layout.grid, window).to(self._activation.device)
         self._tables, self._feature_shapes = [], set[tuple[int, ...]]()
@@ -116,8 +115,8 @@ class WindowedRunner(HeadRunner):
         """Return what each window of an image becomes, entry `window · p + contents`."""
         parts = []
         for chunk in patterns.split(_MAPS_AT_ONCE):
-            maps = remove_absent(self._activation[image : image + 1], chunk.to(self._activation.dtype), self._layout)
-            samples = torch.full((len(chunk),), image, device=maps.device)
+            samples = torch.full((len(chunk),), image, device=chunk.device)
+            maps = self._contents.of_coalitions(chunk[None].float(), samples[:1])[0]
             taken = run_to_mean(lambda maps=maps, samples=samples: self._trace.head(maps, samples))  # type: ignore[misc]
             self._feature_shapes.add(tuple(taken.result.shape[1:]))
             parts.append(taken.summands)
