@@ -12,6 +12,7 @@ from shapleycam.game.removal import Removal
 from shapleycam.layers import ImageKind
 from shapleycam.models.layout import Layout
 from shapleycam.models.network import Transform
+from shapleycam.tracing.reduced_precision import Precision
 
 _MOST_REMEMBERED = 64
 """Of how many utilities it is remembered whether the head ignores scale."""
@@ -27,6 +28,7 @@ class ExplainerSettings:
     memory: int
     layout: str | Layout | None
     image_kind: ImageKind = None
+    precision: Precision = "full"
 
 
 @dataclass

@@ -78,6 +78,7 @@ class ImageSummary:
     utility: str
     files: tuple[str, ...] = ()
     removal: str = "zero"
+    precision: str = "full"
     coalition_cost: str | None = None
     """What a coalition costs behind the layer, and why; None where no method plays coalitions."""
 
@@ -95,6 +96,7 @@ class ImageSummary:
             "layer": self.layer,
             "utility": self.utility,
             "removal": self.removal,
+            "precision": self.precision,
             "coalition_cost": self.coalition_cost,
             "files": list(self.files),
         }
@@ -111,6 +113,8 @@ class ImageSummary:
         lines["layer"] = f"{self.layer} of {self.model}"
         if self.removal != "zero":
             lines["removal"] = self.removal
+        if self.precision != "full":
+            lines["precision"] = f"{self.precision} before the layer"
         lines["curvature"] = describe_curvature(first.curvature)
         if first.uncertainty:
             lines["sampled"] = "; ".join(
@@ -134,6 +138,7 @@ def summarise_image(
         utility=first.utility_name,
         files=tuple(files),
         removal=first.removal,
+        precision=first.precision,
         coalition_cost="; ".join(dict.fromkeys(costs)) or None,
     )
 

@@ -17,6 +17,7 @@ from shapleycam.tracing.channels_last import MemoryOrder
 from shapleycam.tracing.isolation import isolated_copy, private_copy
 from shapleycam.tracing.nonlinearities import NonlinearityRecorder
 from shapleycam.tracing.plan import Plan
+from shapleycam.tracing.reduced_precision import Precision
 from shapleycam.tracing.replay import Replay
 from shapleycam.tracing.score_conversion import ScoreConversion
 from shapleycam.tracing.scores import identify_scores
@@ -44,6 +45,7 @@ class Trace:
         utility_input: what the output is read as, after `read_as`.
         score_conversion: how class scores are computed from the model's output, after `read_as("scores")`.
         owner: the user's model.
+        precision: of the part before the layer: the model's own, "full", or "bfloat16".
 
     Examples:
         >>> import torch
@@ -73,6 +75,7 @@ class Trace:
         is_differentiable: bool,
         owner: nn.Module,
         order: MemoryOrder | None = None,
+        precision: Precision = "full",
     ) -> None:
         self.layer = layer
         self.images = images
@@ -84,6 +87,7 @@ class Trace:
         self.utility_input: UtilityInput | None = None
         self.score_conversion: ScoreConversion | None = None
         self.owner = owner
+        self.precision: Precision = precision
         self._replay = replay
         self._select = select
         self._selected = selected
@@ -188,7 +192,8 @@ class Trace:
         extra = self._replay.extra.rows(samples)
         with isolated_copy(self.owner) as copied, torch.no_grad():
             return self._read_output(
-                lambda: run_as_traced(self.owner, copied, images, extra, self.layer, self._order), images.detach()
+                lambda: run_as_traced(self.owner, copied, images, extra, self.layer, self._order, self.precision),
+                images.detach(),
             )
 
     def _read_output(self, run_head: Callable[[], Any], activation: Tensor, rows: int | None = None) -> Any:
