@@ -58,7 +58,7 @@ def elementwise(_: Positions, D: Positions, C: Positions) -> Float[Tensor, "b n"
 
 def elementwise_relu(_: Positions, D: Positions, C: Positions) -> Float[Tensor, "b n"]:
     """Return Σ_k ReLU(C_jk D_jk), as in GradCAM-E: only what speaks for the class."""
-    return (C * D).relu().sum(2)
+    return (C * D).relu_().sum(2)
 
 
 def activation_weighted(A: Positions, D: Positions, C: Positions) -> Float[Tensor, "b n"]:
@@ -68,15 +68,16 @@ def activation_weighted(A: Positions, D: Positions, C: Positions) -> Float[Tenso
 
 def positive_gradient(_: Positions, D: Positions, C: Positions) -> Float[Tensor, "b n"]:
     """Return Σ_k C_jk ReLU(D_jk), as in LayerCAM."""
-    return (C * D.relu()).sum(2)
+    return D.relu().mul_(C).sum(2)
 
 
 def plus_plus(A: Positions, D: Positions, C: Positions) -> Float[Tensor, "b n"]:
     """Return GradCAM++: channel weights Σ_i ReLU(g) a with a = g² / (2g² + g³ Σ_i A), and a = 0 where g = 0."""
+    # In place: a tensor of this size takes longer to allocate than to compute.
     square = D.square()
-    share = square / (2 * square + D * square * A.sum(1, keepdim=True) + 1e-6)
-    share = torch.where(D == 0, 0.0, share)
-    return _weighted_sum(C, (D.relu() * share).sum(1))
+    denominator = (D * square).mul_(A.sum(1, keepdim=True)).add_(square, alpha=2).add_(1e-6)
+    weights = square.div_(denominator).mul_(D).masked_fill_(D <= 0, 0.0)
+    return _weighted_sum(C, weights.sum(1))
 
 
 def _weighted_sum(C: Float[Tensor, "b n k"], weights: Float[Tensor, "b k"]) -> Float[Tensor, "b n"]:

@@ -99,6 +99,14 @@ Players: TypeAlias = Annotated[
 Memory: TypeAlias = Annotated[
     int, typer.Option("--memory", min=1, help="Megabytes that a batch of coalitions may take, about.")
 ]
+Precision: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        help="Of what comes before the layer: full, the network's own, or bfloat16, faster on CPUs that compute in it; "
+        "fidelity measures what it changes.",
+    ),
+]
 Out: TypeAlias = Annotated[Path, typer.Option("--out", help="Folder for the files.")]
 Device: TypeAlias = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda or mps; default: the GPU if there is one.")

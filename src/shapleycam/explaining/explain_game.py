@@ -78,6 +78,7 @@ def _explanation(
         curvature=curvature,
         channels=channels,
         removal=game.removal.name,
+        precision=traced.precision,
         notes=values.notes,
     )
 

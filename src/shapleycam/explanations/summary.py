@@ -79,6 +79,7 @@ class ImageSummary:
     utility: str
     files: tuple[str, ...] = ()
     removal: str = "zero"
+    precision: str = "full"
     coalition_cost: str | None = None
     """What a coalition costs behind the layer, and why; None where no method plays coalitions."""
     class_blind: tuple[str, ...] = ()
@@ -97,6 +98,7 @@ class ImageSummary:
             "layer": self.layer,
             "utility": self.utility,
             "removal": self.removal,
+            "precision": self.precision,
             "coalition_cost": self.coalition_cost,
             "files": list(self.files),
             "class_blind": list(self.class_blind),
@@ -114,6 +116,8 @@ class ImageSummary:
         lines["layer"] = f"{self.layer} of {self.model}"
         if self.removal != "zero":
             lines["removal"] = self.removal
+        if self.precision != "full":
+            lines["precision"] = f"{self.precision} before the layer"
         lines["curvature"] = describe_curvature(first.curvature)
         if self.class_blind:
             lines["class-blind"] = f"{', '.join(self.class_blind)}: the same map for any class or question"
@@ -140,6 +144,7 @@ def summarise_image(
         class_blind=tuple(name for name in comparisons[0] if METHODS[name].basis.is_class_blind),
         files=tuple(files),
         removal=first.removal,
+        precision=first.precision,
         coalition_cost="; ".join(dict.fromkeys(costs)) or None,
     )
 
