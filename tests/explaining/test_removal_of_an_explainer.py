@@ -115,6 +115,19 @@ def test_methods_without_a_removal_say_so_once(model, photos):
     explainer.compare(photos, methods, removal="mean")  # a second warning would be an error
 
 
+REFUSED = {
+    "none": ([], ImageError, "no images were given; expected at least one"),
+    "other channels": (torch.rand(2, 1, 12, 12), ModelError, "the model raised RuntimeError"),
+    "another size": (
+        torch.rand(2, 3, 16, 12),
+        OptionError,
+        r"\(4, 4, 3\), the explained images \(4, 3, 3\).*one size",
+    ),
+    "NaN": (torch.full((2, 3, 12, 12), torch.nan), ModelError, "NaN|not finite"),
+    "no file": (["nowhere.jpg"], ImageError, "photographs were given, and how this model wants them is not known"),
+}
+
+
 class TestReference:
     def test_each_position_has_its_mean_over_the_photographs(self, model, photos, reference):
         game = explainer_of(model, removal="mean", reference=reference).game(photos)
@@ -161,21 +174,9 @@ class TestReference:
         assert first - sum(rows) == len(reference)
         assert sum(rows) <= 1 + first - len(reference)
 
-    REFUSED = {
-        "none": ([], ImageError, "no images were given; expected at least one"),
-        "other channels": (torch.rand(2, 1, 12, 12), ModelError, "the model raised RuntimeError"),
-        "another size": (
-            torch.rand(2, 3, 16, 12),
-            OptionError,
-            r"\(4, 4, 3\), the explained images \(4, 3, 3\).*one size",
-        ),
-        "NaN": (torch.full((2, 3, 12, 12), torch.nan), ModelError, "NaN|not finite"),
-        "no file": (["nowhere.jpg"], ImageError, "photographs were given, and how this model wants them is not known"),
-    }
-
     @pytest.mark.parametrize("name", REFUSED)
     def test_what_cannot_be_a_reference_is_refused_in_one_line(self, name, model, photos):
-        reference, error, message = self.REFUSED[name]
+        reference, error, message = REFUSED[name]
         with pytest.raises(error, match=f"reference=: .*({message})") as refused:
             explainer_of(model, removal="mean", reference=reference).explain(photos)
         assert "\n" not in str(refused.value)
@@ -275,16 +276,14 @@ def test_files_summaries_and_notebooks_say_it(model, photos, tmp_path):
 def test_metrics_explain_changed_images_with_the_same_removal(model):
     images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     explainer = explainer_of(model)
+    both = explainer.compare(images, ["gradcam"]) | explainer.compare(images, ["hirescam"], removal="mean")
     with pytest.raises(OptionError, match="removal differ"):
-        both = {"gradcam": explainer.explain(images, "gradcam")}
-        measure(
-            explainer, images, both | {"hirescam": explainer.explain(images, "hirescam", removal="mean")}, "complexity"
-        )
+        measure(explainer, images, both, "complexity")
     explanations = explainer.compare(images, ["hirescam", "exactshapley"], removal="mean", players=(2, 2))
     measured = measure(explainer, images, explanations, "shapley_error", players=(2, 2))
     assert float(measured["shapley_error"]["exactshapley"].max()) < 1e-4
     tensor = explainer.compare(images, ["hirescam"], removal=torch.ones(4))
-    with pytest.raises(OptionError, match="the explanation is of removal 'tensor .*', the explainer has 'zero'"):
+    with pytest.raises(OptionError, match=r"the explanation is of removal 'tensor .*', the explainer has 'zero'"):
         measure(explainer, images, tensor, "complexity")
 
 
