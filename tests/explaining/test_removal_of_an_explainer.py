@@ -106,9 +106,9 @@ def test_the_spreads_multiply_with_what_a_place_adds(model, photos):
 
 def test_methods_without_a_removal_say_so_once(model, photos):
     explainer = explainer_of(model)
-    methods = ["layercam", "gradcam++", "randomcam"]
+    methods = ["layercam", "gradcam++"]
     plain = explainer.compare(photos, methods)
-    with pytest.warns(RemovalNotUsedWarning, match=r"removal 'mean' is not used by layercam, gradcam\+\+, randomcam"):
+    with pytest.warns(RemovalNotUsedWarning, match=r"removal 'mean' is not used by layercam, gradcam\+\+:"):
         removed = explainer.compare(photos, methods, removal="mean")
     for method in methods:
         assert torch.equal(plain[method].values, removed[method].values)
@@ -241,6 +241,7 @@ def test_several_layers_have_each_their_own_mean(photos, reference):
     torch.testing.assert_close(explanation.values, (alone[0].values + alone[1].values) / 2)
 
 
+@pytest.mark.filterwarnings("ignore::shapleycam.errors.NoCurvatureWarning")  # of a mean that is 0
 @pytest.mark.parametrize("method", ["gradcam", "shapleycam", "pathcam-h", "sampledshapley"])
 def test_a_mean_that_leaves_nothing_to_divide_is_said(method, photos):
     """The head reads only the mean over places, which is the same with every place at the mean."""
@@ -273,6 +274,7 @@ def test_files_summaries_and_notebooks_say_it(model, photos, tmp_path):
     assert "removal" not in explainer_of(model).explain(photos, "hirescam")._repr_html_()
 
 
+@pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning")
 def test_metrics_explain_changed_images_with_the_same_removal(model):
     images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     explainer = explainer_of(model)
