@@ -176,7 +176,7 @@ class TracedBatch:
         """
         derivatives = [basis for basis in bases if basis.takes_derivatives]
         if derivatives and self._has("ignores scale", ignores_scale, game, derivatives):
-            warn_of_ignored_scale(game.layer, game.utility.name)
+            warn_of_ignored_scale(game)
 
     def _warn_of_nothing_to_divide(self, game: Game, bases: Collection[Basis]) -> None:
         """Warn where a removal leaves nothing to divide; looked up as the scale is."""

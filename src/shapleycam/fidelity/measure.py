@@ -168,7 +168,7 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
         for utility in utilities:
             game = explainer.game(batch, utility=utility, players=players)
             if ignores_scale(game):
-                warn_of_ignored_scale(game.layer, utility)
+                warn_of_ignored_scale(game)
             if divides_nothing(game):
                 warn_of_nothing_to_divide(game)
             true = true_values(game, tolerance, seed + 1, progress)

@@ -109,7 +109,7 @@ def _quadrature(game: Game, nodes: int) -> Float[Tensor, "b *shape"]:
 
 def _warn_of_gap(game: Game, gap: Float[Tensor, " b"], tolerance: float) -> None:
     if ignores_scale(game):
-        warn_of_ignored_scale(game.layer, game.utility.name)
+        warn_of_ignored_scale(game)
         return
     images = ", ".join(map(str, (gap > tolerance).nonzero().flatten().tolist()))
     warn(

@@ -33,24 +33,25 @@ def divides_nothing(game: Game) -> bool:
 
 def warn_of_nothing_to_divide(game: Game) -> None:
     """Warn that values sum to zero, and why."""
-    reason = (
-        "it reads only the mean over places, say" if game.removal.name == OWN_MEAN.name else "it sees no difference"
-    )
+    example = ", as behind a head that reads only the mean over places" if game.removal.name == OWN_MEAN.name else ""
     remedy = "removal 'mean' with reference= photographs, or removal 'zero'"
     warn(
         NothingToDivideWarning,
         f"removal {game.removal.name!r} leaves v(N) = 0 behind layer {game.layer!r} (utility {game.utility.name!r} is "
-        f"the same with all places removed: {reason}), so the values sum to zero and say only which places add more "
+        f"the same with all places removed{example}), so the values sum to zero and say only which places add more "
         f"than the others; to divide the score use {remedy}",
     )
 
 
-def warn_of_ignored_scale(layer: str, utility: str) -> None:
+def warn_of_ignored_scale(game: Game) -> None:
     """Warn that derivatives say little at this layer."""
+    places = "at A/2 as at A, but not at 0"
+    if game.contents.replacement is not None:
+        places = f"halfway from removal {game.removal.name!r} to A as at A, but not at its beginning"
     warn(
         ScaleInvariantHeadWarning,
-        f"what comes after layer {layer!r} ignores the scale of the activation (utility {utility!r} is the same at "
-        "A/2 as at A, but not at 0, as before a norm), so derivatives along A sum to nothing, and gradient and path "
+        f"what comes after layer {game.layer!r} ignores the scale of the activation (utility {game.utility.name!r} is "
+        f"the same {places}, as before a norm), so derivatives along A sum to nothing, and gradient and path "
         "values only rank positions; use method 'sampledshapley', which needs no derivative, or choose a layer after "
         "the norm or one well before it (shapleycam layers MODEL)",
     )
