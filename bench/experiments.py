@@ -197,7 +197,7 @@ def end_to_end(count: int, rounds: int) -> str:
     folder, sizes = Path(tempfile.mkdtemp()), (count, 3 * count)
     for size in sizes:
         (folder / f"photos-{size}").mkdir()
-        for path in sorted((DATA / "imagenet-sample").iterdir())[:size]:
+        for path in sorted((DATA / "imagenet-sample").rglob("*.JPEG"))[:size]:
             shutil.copy(path, folder / f"photos-{size}")
 
     def evaluated(workers: int, size: int) -> Callable[[], None]:
