@@ -42,7 +42,7 @@ def explain_game(
     results = compute_bases(game, (method.basis for method in methods), options)
     measured = _curvature(game, results, options, is_wanted=curvature)
     if measured is not None and SECOND in results:
-        warnings.warn_of_no_curvature(measured, traced.layer, game.utility.name)
+        warnings.warn_of_no_curvature(measured, traced.layer, game.utility.name, game.removal.name)
     values = compute_values(game, methods, results)
     explanations = {
         method.name: _explanation(method, values[method.name], game, batch, traced, channels, measured)

@@ -12,6 +12,7 @@ from torch import Tensor
 from shapleycam.cams.table import METHODS
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
+from shapleycam.game.game import ROUNDINGS
 from shapleycam.models.labels import class_name
 from shapleycam.values.distance import efficiency_gap
 from shapleycam.wording import number, percent
@@ -172,9 +173,11 @@ def sum_of_values(explanation: Explanation) -> float:
 def gap_of_values(explanation: Explanation, grand: float) -> float | None:
     """Return the efficiency gap |Σφ̂ - v(N)| / |v(N)| of the first image, `grand` being its v(N).
 
-    None for a method whose values have other units, and where there is nothing to divide.
+    None for a method whose values have other units, and where there is nothing to divide: v(N) is zero up to rounding.
     """
-    if not METHODS[explanation.method].in_units or grand == 0:
+    full = float(explanation.utility[0])
+    rounding = ROUNDINGS * torch.finfo(explanation.utility.dtype).eps * max(1.0, abs(full), abs(full - grand))
+    if not METHODS[explanation.method].in_units or abs(grand) <= rounding:
         return None
     total, divided = torch.tensor([[sum_of_values(explanation)], [grand]], dtype=torch.float64, device="cpu")
     return float(efficiency_gap(total[None], divided))

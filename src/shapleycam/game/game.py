@@ -29,6 +29,9 @@ from shapleycam.utilities import Utility
 MEMORY = 64 * 2**20
 """Bytes that a batch of coalitions may take, unless the user says otherwise."""
 
+ROUNDINGS = 100
+"""How many roundings of the utility a difference of two utilities may be, and still count as none."""
+
 
 class Game:
     """The content reserved game (CRG, arXiv:2501.06261) of each image of a traced batch.
@@ -129,6 +132,12 @@ class Game:
     def grand(self) -> Float[Tensor, " b"]:
         """Return v(N) = U(head(A)) - U(head(R)) (b,), the value of the grand coalition, which the players divide."""
         return self.full - self.empty
+
+    @property
+    def rounding(self) -> Float[Tensor, " b"]:
+        """Return how large a v(N) (b,) rounding alone may leave."""
+        largest = torch.maximum(self.full.abs(), self.empty.abs()).clamp(min=1)
+        return ROUNDINGS * torch.finfo(self.full.dtype).eps * largest
 
     @property
     def images(self) -> Float[Tensor, "b *image"]:
