@@ -28,8 +28,8 @@ def removal_name(removal: RemovalChoice, reference: Sequence[Path] = ()) -> str:
     Examples:
         >>> import torch
         >>> from shapleycam.experiments.removal_name import removal_name
-        >>> removal_name("Mean"), removal_name(torch.ones(4))
-        ('mean', 'tensor c6c3e3bcff96')
+        >>> removal_name("Mean"), removal_name(torch.ones(4)) == removal_name(torch.ones(4, dtype=torch.float64))
+        ('mean', True)
     """
     if callable(removal) and not isinstance(removal, torch.Tensor):
         raise OptionError(
