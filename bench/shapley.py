@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -284,7 +286,9 @@ def main() -> None:
         for case in CASES:
             if options.only not in case.name:
                 continue
+            began = time.perf_counter()
             result = measured(case, photos, shapiq)
+            print(f"{case.name}: {time.perf_counter() - began:.0f} s", file=sys.stderr)
             text += [
                 "",
                 f"## {case.name}",
