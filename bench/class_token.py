@@ -105,7 +105,7 @@ def measure(case: Case, rounds: int) -> Row:
         for times, (call, count) in zip(ratios, coalition_calls(game), strict=True):
             for _ in range(rounds):
                 times.append(seconds(call, CPU) / min(seconds(floor, CPU) for _ in range(2)) / count)
-        reference = values.permutation(game, tolerance=0.002, seed=99)
+        reference = values.permutation(game, tolerance=0.004, seed=99)
         for tolerance in TOLERANCES:
             for seed in range(rounds):
                 forward = min(seconds(floor, CPU) for _ in range(3))
@@ -183,7 +183,7 @@ def main() -> None:
         "Untrained DeiT-small networks (224 pixels) at the default layer, `blocks.11.norm1`: 196 cells and the class",
         "token's player, ReST; matrices are so many times as large as timm draws them. Times are divided by that of",
         "the user's eager pass of one image, run just before; sampling includes a pass, the proof of the head, the",
-        "table of tokens and the control variate, which counts as 128 evaluations. Error: from values sampled to 0.2%,",
+        "table of tokens and the control variate, which counts as 128 evaluations. Error: from values sampled to 0.4%,",
         "of other orders. Medians over images and seeds.",
         "",
         COLUMNS,
