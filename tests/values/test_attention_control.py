@@ -92,11 +92,11 @@ def test_many_seeds_are_right_on_average_and_as_often_as_they_say(tail, prefix, 
     control = control_of(game)
     assert bool(control.is_near.all()) == (tail == "linear")
     truth = values.exact(game).values
-    runs = [values.permutation(game, seed=seed, **options) for seed in range(60)]
+    runs = [values.permutation(game, seed=seed, **options) for seed in range(40)]
     assert 0.92 <= coverage_of(runs, truth) <= 0.98
     estimates = torch.cat([run.values for run in runs])
-    assert float(((estimates.mean(0) - truth[0]) / (estimates.std(0) / 60**0.5)).abs().max()) < 4
-    torch.testing.assert_close(estimates.sum(1), game.grand.expand(60))
+    assert float(((estimates.mean(0) - truth[0]) / (estimates.std(0) / 40**0.5)).abs().max()) < 4
+    torch.testing.assert_close(estimates.sum(1), game.grand.expand(40))
 
 
 @pytest.mark.parametrize(("tail", "most"), [("linear", 0.1), ("smooth", 0.5), ("kinked", 0.6), ("norm", 1.0)])
@@ -144,6 +144,30 @@ def test_regions_are_players_too():
     assert float((centre - truth).norm()) < 0.1 * float(truth.norm())
 
 
+@pytest.mark.usefixtures("of_few")
+def test_another_removal():
+    game = class_token_game("smooth", removal="mean")
+    truth = values.exact(game).values
+    sampled = values.permutation(game, orders=400)
+    assert sampled.notes[0][0].startswith("only the difference from a quadratic approximation")
+    low, high = sampled.interval(0.9999)
+    assert bool(((low <= truth) & (truth <= high)).all())
+
+
+def test_tokens_that_take_nearly_all_of_the_attention_when_they_are_absent():
+    """The exponentials of absent players may be far larger than those of present ones."""
+    one = torch.ones(1, 1, dtype=torch.float64)
+    absent = torch.tensor([[[1.0], [1e-3], [1e-3]]], dtype=torch.float64)
+    present = torch.tensor([[[1e-4], [2e-3], [5e-4]]], dtype=torch.float64)
+    numerators = present * torch.tensor([[[1.0], [-2.0], [3.0]]], dtype=torch.float64)
+    sums = AttendedSums(
+        torch.cat([0 * one[None], absent.sum(1)[None]], 2), torch.cat([numerators, present - absent], 2)[:, :, None]
+    )
+    quadratic = Quadratic(one[0, 0], one[0], 0 * one, 0 * one[0])
+    game = AttendedGame(sums, (quadratic,), has_prefix=False)
+    torch.testing.assert_close(game.linear_values(), shapley_of(table_of_game(game)), rtol=1e-4, atol=1e-6)
+
+
 class TestWithout:
     def test_few_orders(self):
         game = class_token_game("smooth", grid=(5, 5))
@@ -165,7 +189,7 @@ class TestWithout:
         assert control_of(game)._games[0].linear_values() is None
         truth = values.exact(game).values
         assert (
-            0.92 <= coverage_of([values.permutation(game, orders=32, seed=seed) for seed in range(60)], truth) <= 0.98
+            0.92 <= coverage_of([values.permutation(game, orders=32, seed=seed) for seed in range(40)], truth) <= 0.98
         )
 
 

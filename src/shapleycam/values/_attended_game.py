@@ -43,14 +43,15 @@ class AttendedGame:
 
     def linear_values(self) -> Float[Tensor, " n"] | None:
         """Return the Shapley values of the linear part of q, by quadrature; None where that is not accurate."""
-        slopes = torch.stack([quadratic.slope for quadratic in self.quadratics]).double()
-        base, share = self.sums.base.double(), self.sums.share.double()
+        precise = accurate(self.sums.base.device)
+        slopes = torch.stack([quadratic.slope for quadratic in self.quadratics]).to(precise)
+        base, share = self.sums.base.to(precise), self.sums.share.to(precise)
         return fraction_values(
             torch.einsum("spr,sr->sp", base[..., :-1], slopes),
             base[..., -1],
             torch.einsum("snpr,sr->snp", share[..., :-1], slopes),
             share[..., -1],
-            torch.stack([quadratic.intercept for quadratic in self.quadratics]).double(),
+            torch.stack([quadratic.intercept for quadratic in self.quadratics]).to(precise),
         )
 
     def contributions(self, places: Int[Tensor, "k n"]) -> Float[Tensor, "k n"]:

@@ -62,6 +62,8 @@ def fraction_values(
             torch.stack([each, rest[1]]) for each, rest in zip(present, (numerator, denominator), strict=True)
         )
         numerators, denominators = numerators[:, :-1], denominators[:, :-1]
+    if not bool((denominator + denominators.clamp(max=0).sum(1) > 0).all()):
+        return None  # rounding left nothing of the smallest sums
     nodes, weights = (torch.from_numpy(part).to(numerator) for part in np.polynomial.legendre.leggauss(_NODES))
     values = numerators.new_zeros(numerators.shape[1] + has_prefix)
     for p, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
@@ -86,20 +88,19 @@ def _expected(
     denominators: Float[Tensor, "n pairs"],
 ) -> tuple[Float[Tensor, ""], Float[Tensor, " n"]]:
     """Return the expectation of the sum of fractions, and what each player's presence adds to it."""
-    smallest = denominator + denominators.clamp(max=0).sum(0)
-    largest = denominator + denominators.clamp(min=0).sum(0)
+    # Of the two exponentials of a player, present and absent, one is 1 and the other smaller: none can overflow.
+    least = denominators.clamp(max=0)
+    smallest, largest = denominator + least.sum(0), denominator + denominators.clamp(min=0).sum(0)
     first = log(_LEFT) - float(largest.log().max())
     last = log(_RIGHT) - float(smallest.log().min())
     logs = torch.arange(first, last + _STEP, _STEP, dtype=p.dtype, device=p.device)
     s = logs.exp()[:, None, None]
     widths = s[:, 0] * _STEP
     widths[0] += s[0, 0] * _STEP / (exp(_STEP) - 1)  # all nodes to the left, where the integrand is as at the first
-    decays = (-s * denominators).exp()
-    factors = 1 - p + p * decays
-    product = (-s[:, 0] * denominator + factors.log().sum(1)).exp() * widths  # (nodes, pairs)
-    of_players = p * numerators * decays / factors
+    present, absent = (s * (least - denominators)).exp(), (s * least).exp()
+    factors = (1 - p) * absent + p * present
+    product = (factors.log().sum(1) - s[:, 0] * smallest).exp() * widths  # (nodes, pairs)
+    of_players = p * numerators * present / factors
     total = numerator + of_players.sum(1)
-    expectation = (product * total).sum()
-    others = total[:, None] - of_players
-    gained = product[:, None] / factors * ((decays - 1) * others + decays * numerators)
-    return expectation, gained.sum((0, 2))
+    gained = product[:, None] / factors * ((present - absent) * (total[:, None] - of_players) + present * numerators)
+    return (product * total).sum(), gained.sum((0, 2))

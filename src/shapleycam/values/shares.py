@@ -20,8 +20,8 @@ class PlayerValues:
         values: (b, n), in units of the utility.
         stderr: (b, n), their standard errors; None where they are not sampled.
         evaluations: (b,), how many head evaluations (for path and Taylor: head derivatives) each image took.
-        samples: (b,), the number of independent samples, or streams of samples, that `stderr` comes from; None without
-            it.
+        samples: (b,), the number of independent samples, or streams of samples, that `stderr` comes from, fewer where
+            these are single orders, whose tails are heavy; None without it.
         nodes: (b,), the number of gradients along the path; None for other estimators.
         notes: of each image, sentences on how an estimator chose to work and on what to doubt; empty without any.
 
