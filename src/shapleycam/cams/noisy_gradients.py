@@ -47,7 +47,7 @@ def smooth_weights(game: Game, options: EstimatorOptions) -> Float[Tensor, "b n 
         powers = powers + widened(layout.positions(game_of_images(game, images).gradient())) ** exponents / SAMPLES
     first, second, third = powers[:, :, prefix:]
     share = second / (2 * second + third * activation[:, prefix:].sum(1, keepdim=True) + _EPSILON)
-    weights = (torch.where(second == 0, 0.0, share) * first.relu()).sum(1)
+    weights: Tensor = (torch.where(second == 0, 0.0, share) * first.relu()).sum(1)
     return weights[:, None].expand(activation.shape)
 
 
