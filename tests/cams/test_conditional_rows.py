@@ -76,13 +76,13 @@ def test_every_such_row_has_a_network_here():
 
 @pytest.mark.parametrize("method", OF_SOME_MODELS)
 def test_nothing_is_changed_and_a_default_device_does_not_matter(method):
-    explainer = explainer_of(method)
+    explainer, images = explainer_of(method), pictures()
     before, random_state = state_of(explainer.model), torch.get_rng_state()
-    expected = explainer.explain(pictures(), method).values
+    expected = explainer.explain(images, method).values
     assert_untouched(before, explainer.model)
     assert torch.equal(torch.get_rng_state(), random_state)
     with torch.device("meta"):
-        actual = explainer.explain(pictures(), method).values
+        actual = explainer.explain(images, method).values
     assert torch.equal(actual, expected)
 
 
