@@ -94,8 +94,12 @@ def test_the_callers_autocast_is_left_as_it_is(autocast):
 class Cancelling(Net):
     """The head reads small differences of large numbers, which bfloat16 has not the digits for."""
 
+    def __init__(self, offset=1000.0):
+        super().__init__()
+        self.register_buffer("offset", torch.tensor(offset))
+
     def forward(self, x):
-        a = self.body(self.stem(x) + 1000)[:, :, 1:-1, 1:-1]  # without the padding
+        a = self.body(self.stem(x) + self.offset)[:, :, 1:-1, 1:-1]  # without the padding
         return (a - a.mean((2, 3), keepdim=True)).abs().mean((2, 3)) @ self.fc.weight.T
 
 
@@ -140,6 +144,22 @@ def test_a_model_that_was_converted_since():
     model.double()
     with pytest.raises(OptionError, match="in float64; expected float32"):
         explainer.explain(IMAGES.double(), "gradcam")
+
+
+def test_other_weights_are_compared_anew():
+    model, other = Cancelling(offset=0.0), Cancelling()
+    explainer = Explainer(model, layer="body", precision="bfloat16")
+    explainer.explain(IMAGES, "gradcam")
+    with pytest.raises(ModelError, match="the model's output differs by"):
+        explainer.like(other).explain(IMAGES, "gradcam")
+
+
+def test_the_users_hook_sees_one_pass():
+    model, seen = Net(), []
+    model.stem.register_forward_hook(lambda _module, _inputs, output: seen.append(output.dtype))
+    for count in (1, 2):
+        explainers(model)[1].explain(IMAGES, "gradcam")
+        assert seen == [torch.bfloat16] * count
 
 
 def test_a_precision_that_is_not_known():
