@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -173,6 +176,9 @@ def test_it_is_stored_with_the_numbers(tmp_path):
         path = tmp_path / f"{explanation.precision}.npz"
         explanation.save(path)
         assert Explanation.load(path).precision == explanation.precision
+        with np.load(path) as file:
+            number = json.loads(str(file["metadata"]))["format"]
+        assert number == (1 if explanation.precision == "full" else 2)  # which older versions refuse
     assert "precision bfloat16" in repr(reduced)
     assert "precision" not in repr(full)
 
