@@ -39,15 +39,22 @@ def resize(values: Float[Tensor, "b *grid"], size: tuple[int, ...]) -> Float[Ten
         >>> resize(torch.tensor([[[0.0, 1.0]]]), (1, 4))
         tensor([[[0.0000, 0.2500, 0.7500, 1.0000]]])
     """
-    *others, width = (
-        _weights(length, new, values.dtype, values.device) for length, new in zip(values.shape[1:], size, strict=True)
-    )
-    resized = values @ width.T
-    for axis, weights in reversed(list(enumerate(others, start=1))):
-        shape = (*resized.shape[:axis], len(weights), *resized.shape[axis + 1 :])
-        rows = resized.reshape(-1, resized.shape[axis], resized.shape[axis + 1 :].numel())
-        resized = (weights @ rows).reshape(shape)
+    resized = values
+    for axis, new in reversed(list(enumerate(size, start=1))):
+        weights = _weights(values.shape[axis], new, values.dtype, values.device)
+        rest = resized.shape[axis + 1 :]
+        rows = resized.reshape(-1, values.shape[axis], rest.numel())
+        resized = _products(weights, rows).reshape(*resized.shape[:axis], new, *rest)
     return resized
+
+
+def _products(weights: Float[Tensor, "new length"], rows: Float[Tensor, "r length k"]) -> Float[Tensor, "r new k"]:
+    """Return the product of each row with the weights, to the same bits whatever rows are beside it.
+
+    A single row would go to another kernel than several, so that there are always two at least.
+    """
+    batch = rows if len(rows) > 1 else rows.repeat(2, 1, 1)
+    return torch.bmm(weights.expand(len(batch), -1, -1), batch)[: len(rows)]
 
 
 @lru_cache(maxsize=64)

@@ -43,7 +43,7 @@ def proof_key(trace: Trace, layout: Layout) -> Hashable | None:
 
 def may_be_kept(structure: Structure) -> bool:
     """Return whether nothing is proven, or only what holds for any numbers in the network's weights."""
-    return replace(structure, reads_mean=False, is_sum=False, averages_positions=False) == Structure()
+    return replace(structure, reads_mean=False, is_sum=False) == Structure()
 
 
 def _describe_graph(output: Tensor) -> Hashable | None:

@@ -7,9 +7,10 @@ are computed in float32. PyTorch's autocast chooses the operations that run in b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias, get_args
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from shapleycam.errors import LayerError, ModelError, OptionError, nearest
+from shapleycam.lru_cache import LRUCache
 from shapleycam.precision import HALF
 from shapleycam.tracing.nested import float_tensors_of
 from shapleycam.wording import percent
@@ -26,6 +28,22 @@ Precision: TypeAlias = Literal["full", "bfloat16"]
 _DEVICES = ("cpu", "cuda")
 _MOST_DEVIATION = 0.1
 """Share of the output's largest number by which bfloat16 may change it; it is about a hundredth."""
+
+
+_MOST_FORMS = 256
+"""Of batches, for each model."""
+_compared: WeakKeyDictionary[nn.Module, LRUCache[Hashable, bool]] = WeakKeyDictionary()
+"""The forms of batches whose output was compared, by the user's model. It depends on the weights, as no other check."""
+
+
+def was_compared(owner: nn.Module, form: Hashable) -> bool:
+    """Return whether a pass of this form was compared with one in full precision."""
+    return bool(_compared.setdefault(owner, LRUCache(_MOST_FORMS)).get(form))
+
+
+def mark_compared(owner: nn.Module, form: Hashable) -> None:
+    """Record that a pass of this form was compared with one in full precision."""
+    _compared.setdefault(owner, LRUCache(_MOST_FORMS)).put(form, True)
 
 
 def check_precision(precision: str) -> Precision:
