@@ -59,7 +59,6 @@ class TracedPasses:
     twice: bool
     precision: Precision = "full"
     is_shown: bool = True
-    """Whether the user's hooks see the pass."""
 
     def run_checked(self, plan: Plan | None) -> Trace:
         """Run a pass, and check that its activation and output can be explained.
