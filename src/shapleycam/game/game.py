@@ -16,7 +16,7 @@ from shapleycam.game.derivatives import UtilityDerivatives
 from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.players import Regions, make_players
 from shapleycam.game.removal import remove_all
-from shapleycam.game.shortcuts.windowed import WindowedRunner
+from shapleycam.game.shortcuts.window_sums import WindowSumRunner
 from shapleycam.game.structure import Structure
 from shapleycam.game.window_table import WindowedUtility
 from shapleycam.images import Seed, content_seeds
@@ -241,7 +241,7 @@ class Game:
         """
         with without_gradients():
             runner = self._coalitions.runner_for(coalitions)
-        if not isinstance(runner, WindowedRunner):
+        if not isinstance(runner, WindowSumRunner):
             return None
         return WindowedUtility(runner, self.players, self.utility, self.target)
 
