@@ -2,10 +2,11 @@
 
 Of each: the layer that is found, its grid, whether head(A) is the model's output, whether the maps are sound, whether
 one image alone has the values that it has in a batch of two, whether the first order is what plain hooks and autograd
-give, and what one ShapleyCAM costs in forward passes.
+give, by which shortcut coalitions are evaluated, and what one ShapleyCAM costs in forward passes.
 
     python bench/survey.py                      # all, about fifteen minutes on two cores
     python bench/survey.py levit hiera          # those with one of these words in their name; prints, writes nothing
+    python bench/survey.py --shortcuts          # writes the column of shortcuts anew, about five minutes on two cores
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ BEGIN, END = "<!-- survey: made by bench/survey.py -->\n", "<!-- end of the surv
 METHODS = ("gradcam", "shapleycam", "pathcam")
 EXACT = 1e-5
 """How far head(A) may be from the model's output, as a share of the largest number in it."""
+TITLES = (
+    *("family", "source", "network", "layer", "activation", "layout"),
+    *("head(A)", "maps", "alone", "first order", "shortcut", "cost"),
+)
 CLOSE = 1e-3
 """How far two ways of computing the values may be apart, ‖difference‖ / ‖values‖, in float32."""
 
@@ -50,6 +55,7 @@ class Row:
     alone_error: float = float("nan")
     first_error: float = float("nan")
     fault: str = ""
+    shortcut: str = ""
     ratio: float = float("nan")
 
     @property
@@ -62,7 +68,7 @@ class Row:
 def survey(architecture: Architecture, rounds: int = 3) -> Row:
     """One row of the table; `rounds` of 0 takes no times."""
     model = architecture.build()
-    images = torch.randn(1, 3, architecture.size, architecture.size, generator=torch.Generator().manual_seed(0))
+    images = _image(architecture)
     explainer = shapleycam.Explainer(model)
     try:
         with warnings.catch_warnings():
@@ -82,7 +88,30 @@ def survey(architecture: Architecture, rounds: int = 3) -> Row:
     errors = first_order_errors(model, explainer, images, game)
     ratio = _ratio(model, explainer, images, rounds) if rounds else float("nan")
     shape = tuple(game.activation.shape[1:])
-    return Row(architecture, game.layer, shape, game.layout, error, *errors, "; ".join(faults), ratio)
+    sound_and_cost = "; ".join(faults), shortcut_of(game), ratio
+    return Row(architecture, game.layer, shape, game.layout, error, *errors, *sound_and_cost)
+
+
+def shortcut_of(game: Game) -> str:
+    """The name of the shortcut that a game has for many coalitions, in words of the table."""
+    game.windows(10**6)  # a table of windows is made where the head has one
+    return (game.shortcut or "none").replace("_", " ")
+
+
+def replace_shortcuts(text: str) -> str:
+    """The table with its column of shortcuts made anew: of each network no more than one pass and its head's proof."""
+    lines = text.splitlines(keepends=True)
+    for place, old in enumerate(lines):
+        cells = old.split(" | ")
+        name = ":".join(cells[1:3])
+        for architecture in ARCHITECTURES:
+            if architecture.name == name and len(cells) == len(TITLES):
+                game = shapleycam.Explainer(architecture.build()).game(_image(architecture))
+                cells[TITLES.index("shortcut")] = shortcut_of(game)
+                lines[place] = " | ".join(cells)
+                print(name, shortcut_of(game), flush=True)
+                gc.collect()
+    return "".join(lines)
 
 
 def first_order_errors(
@@ -107,13 +136,13 @@ def line(row: Row) -> str:
     """A row of the table in Markdown."""
     source, _, name = row.architecture.name.partition(":")
     if row.layout is None:
-        return f"| {row.architecture.family} | {source} | {name} | | | | | **no**: {row.fault} | | | |"
+        return f"| {row.architecture.family} | {source} | {name} | | | | | **no**: {row.fault} | | | | |"
     shape = " x ".join(map(str, row.shape))
     sound = f"**no**: {row.fault}" if row.fault else "yes"
     cells = (
         *(row.architecture.family, source, name, f"`{row.layer}`", shape, row.layout),
         *(_verdict(row.head_error, EXACT), sound),
-        *(_verdict(row.alone_error, CLOSE), _verdict(row.first_error, CLOSE)),
+        *(_verdict(row.alone_error, CLOSE), _verdict(row.first_error, CLOSE), row.shortcut),
     )
     return f"| {' | '.join(map(str, cells))} | {row.ratio:.2f} |"
 
@@ -123,16 +152,12 @@ def table(rows: list[Row]) -> str:
     good = [row for row in rows if row.works]
     families = {row.architecture.family for row in rows}
     median = sorted(row.ratio for row in good)[len(good) // 2] if good else float("nan")
-    titles = (
-        *("family", "source", "network", "layer", "activation", "layout"),
-        *("head(A)", "maps", "alone", "first order", "cost"),
-    )
     counts = f"{len(good)} of {len(rows)} architectures of {len(families)} families work without an option"
     return "\n".join((
         f"{counts}; one ShapleyCAM of one image costs {median:.2f} forward passes in the median.",
         "",
-        f"| {' | '.join(titles)} |",
-        "|" + "---|" * len(titles),
+        f"| {' | '.join(TITLES)} |",
+        "|" + "---|" * len(TITLES),
         *map(line, rows),
         "",
         f"({machine('timm', 'torchvision', 'transformers')})",
@@ -143,6 +168,11 @@ def table(rows: list[Row]) -> str:
 def main(words: list[str]) -> None:
     """Survey the architectures, and write the page if all of them were."""
     torch.set_num_threads(THREADS)
+    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    old, after = rest.split(END)
+    if words == ["--shortcuts"]:
+        PAGE.write_text(f"{before}{BEGIN}{replace_shortcuts(old)}{END}{after}", encoding="utf-8")
+        return
     rows = []
     for architecture in ARCHITECTURES:
         if words and not any(word in architecture.name for word in words):
@@ -159,8 +189,12 @@ def main(words: list[str]) -> None:
     if words:
         print(text)
         return
-    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}{text}{END}{rest.split(END)[1]}", encoding="utf-8")
+    PAGE.write_text(f"{before}{BEGIN}{text}{END}{after}", encoding="utf-8")
+
+
+def _image(architecture: Architecture) -> torch.Tensor:
+    """The image of noise that every row is made of."""
+    return torch.randn(1, 3, architecture.size, architecture.size, generator=torch.Generator().manual_seed(0))
 
 
 def _verdict(error: float, most: float) -> str:

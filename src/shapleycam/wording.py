@@ -57,6 +57,16 @@ def signed(value: float, digits: int = 3) -> str:
     return f"{value:+.{digits}g}" if value else "0"
 
 
+def removal_phrase(removal: str) -> str:
+    """Return what is added to a list of choices for a removal; nothing for zero, which is taken for granted.
+
+    Examples:
+        >>> removal_phrase("zero"), removal_phrase("mean")
+        ('', ', removal mean')
+    """
+    return "" if removal == "zero" else f", removal {removal}"
+
+
 def first_line(error: BaseException) -> str:
     r"""Return the first line of an error's message, or the name of its type where it has no message.
 

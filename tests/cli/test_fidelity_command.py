@@ -125,6 +125,40 @@ def test_regions_and_nodes_reach_the_methods(run, tiny, hopper):
     assert sum(map(sum, values)) == pytest.approx(sum(map(sum, facts["values"]["pathcam-h"])), rel=0.02)
 
 
+WINDOW = ("--model", "tiny.py:blocks", "--layer", "0.0")
+"""A head of one window: its coalitions come from a table, and the sampling has a control variate."""
+COST = (
+    "look-ups in a table and what follows the mean each: behind the layer the output is a function of the mean of what "
+)
+COST += "windows of positions become"
+NOTE = "only the difference from a linearised game was sampled, whose values are known in closed form"
+
+
+class TestWhatACoalitionCosts:
+    """Every command says it in the same words, with what the sampling noted."""
+
+    @pytest.mark.usefixtures("tiny")
+    @pytest.mark.parametrize("command", ["explain", "compare", "interactions", "fidelity"])
+    def test_in_words(self, run, hopper, command):
+        method = () if command == "interactions" else ("--method", "sampledshapley", "--tolerance", 0.2)
+        ran = run(command, hopper, *WINDOW, *method, "--quiet")
+        assert (ran.code, ran.err) == (0, "")
+        assert f"  coalitions {COST}\n" in ran.out
+        assert f"  notes      {NOTE}\n" in ran.out
+
+    @pytest.mark.usefixtures("tiny")
+    @pytest.mark.parametrize("command", ["explain", "compare", "interactions", "fidelity"])
+    def test_in_json(self, run, hopper, command):
+        method = () if command == "interactions" else ("--method", "sampledshapley", "--tolerance", 0.2)
+        document = json.loads(run(command, hopper, *WINDOW, *method, "--json", "--quiet").out)
+        assert document["coalition_cost"] == COST
+        assert (document["explained"][0] if command == "explain" else document)["notes"] == [NOTE]
+
+    def test_methods_that_play_none_say_nothing(self, run, tiny, hopper):
+        ran = run("explain", hopper, "--model", tiny, "--method", "pathcam", "--method", "gradcam")
+        assert "coalition" not in ran.out
+
+
 @pytest.mark.parametrize("rounds", [0, 4])
 def test_interactions(run, tiny, hopper, tmp_path, rounds):
     ran = run("interactions", hopper, "--model", tiny, "--rounds", rounds, "--strongest", 5, "--json")

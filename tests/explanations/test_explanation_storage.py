@@ -49,6 +49,26 @@ def test_a_file_of_a_later_version_is_refused_in_one_line(path):
     assert "\n" not in str(e.value)
 
 
+def test_what_a_coalition_cost_and_the_notes_are_kept(tmp_path):
+    written = explanation_of_noise(2, coalition_cost="a sum each", notes=((), ("most orders were cut short",)))
+    read = Explanation.load(written.save(tmp_path / "n.npz"))
+    assert (read.coalition_cost, read.notes) == (written.coalition_cost, written.notes)
+    assert read[1].notes == (("most orders were cut short",),)
+
+
+def test_a_file_from_before_there_were_notes_is_read(path):
+    rewrite_metadata(path, notes=None, coalition_cost=None)
+    read = Explanation.load(path)
+    assert (read.coalition_cost, read.notes) == (None, ())
+
+
+@pytest.mark.parametrize("notes", [[["a"]], [["a"], [1]], [["a"], 3]])
+def test_notes_that_are_not_of_each_image_are_refused(path, notes):
+    rewrite_metadata(path, notes=notes)
+    with pytest.raises(OptionError, match="not an explanation saved by shapleycam"):
+        Explanation.load(path)
+
+
 class Payload:
     """A pickle that writes a file when it is opened as pickles are."""
 
@@ -107,8 +127,8 @@ def test_a_file_that_was_edited_is_refused_in_one_line(change, reason, path):
 @pytest.mark.parametrize(
     ("field", "value", "reason"),
     [
-        ("labels", [1, 2], "a name or a label is no text"),
-        ("method", None, "a name or a label is no text"),
+        ("labels", [1, 2], "a name, a label or a note is no text"),
+        ("method", None, "a name, a label or a note is no text"),
         ("form", "guesses", "the form of the output is 'guesses'"),
         ("sources", [], "is of shape"),
         ("sources", [{"name": "a", "photo": None, "box": [0, 0, 1e400, 1]}] * 2, "a source is not a name and a box"),

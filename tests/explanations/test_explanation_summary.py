@@ -13,10 +13,10 @@ from shapleycam.explanations.summary import gap_of_values, sum_of_values, summar
 def test_the_json_has_the_keys_that_scripts_read():
     first = explanation_of_noise(2, stderr=torch.rand(2, 2, 2), curvature=torch.tensor([0.2, 0.4]))
     data = summarise_image([{"gradcam": first}], 1, "a model", ["a.png"]).as_data()
-    assert list(data) == ["top", "explained", "model", "layer", "utility", "files"]
+    assert list(data) == ["top", "explained", "model", "layer", "utility", "coalition_cost", "files"]
     assert list(data["top"][0]) == ["class", "label", "probability"]
     (explained,) = data["explained"]
-    keys = ["class", "label", "utility_value", "curvature", "evidence", "values", "uncertainty"]
+    keys = ["class", "label", "utility_value", "curvature", "evidence", "values", "uncertainty", "notes"]
     assert list(explained) == keys
     assert list(explained["uncertainty"]["gradcam"]) == ["relative", "not_sure", "stderr"]
     assert explained["values"]["gradcam"] == first.values[1].tolist()
@@ -29,6 +29,16 @@ def test_lines_are_of_the_first_method():
     assert list(lines) == ["top 5", "explained", "layer", "curvature"]
     assert lines["layer"] == "layer4 of a model"
     assert lines["curvature"].startswith("0.20: some of the score")
+
+
+def test_notes_are_of_the_image_alone_and_each_is_said_once():
+    first = explanation_of_noise(2, coalition_cost="a sum each", notes=((), ("cut short", "few orders")))
+    other = explanation_of_noise(2, coalition_cost="a sum each", notes=(("first",), ("few orders", "more")))
+    summaries = [summarise_image([{"sampledshapley": first, "exactshapley": other}], index, "m") for index in (0, 1)]
+    assert [summary.notes for summary in summaries] == [("first",), ("cut short", "few orders", "more")]
+    data = summaries[1].as_data()
+    assert (data["coalition_cost"], data["explained"][0]["notes"]) == ("a sum each", list(summaries[1].notes))
+    assert summarise_image([{"gradcam": explanation_of_noise(1)}], 0, "m").as_data()["coalition_cost"] is None
 
 
 def test_gap_by_pencil():

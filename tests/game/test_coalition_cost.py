@@ -19,6 +19,13 @@ HEADS = {
     "look-ups in a table": lambda: (conv(3, padding=1), nn.GELU(), *POOL),
 }
 
+NAMES = {
+    "a sum each": "summed",
+    "a mean and what follows it each": "pooled",
+    "a run each": None,
+    "look-ups in a table": "windowed",
+}
+
 
 @pytest.mark.parametrize("expected", HEADS)
 def test_is_that_of_the_runner_that_is_used(expected):
@@ -26,6 +33,7 @@ def test_is_that_of_the_runner_that_is_used(expected):
     game = game_of(Toy(nn.Sequential(*HEADS[expected]())), noise(1, 4, 4, 4), "rest", 0)
     game.value(random_coalitions(1, 600, 16))
     assert game.coalition_cost.startswith(expected)
+    assert game.shortcut == NAMES[expected]
 
 
 def test_a_table_that_was_not_made_yet_is_not_what_a_coalition_costs():

@@ -25,12 +25,13 @@ class CamValues:
 
     `cells` (b, h, w), in 3-D (b, d, h, w), are signed, and in units of the utility where the method is; `stderr` are
     their standard errors or None. `prefix` (b,) is the value of the prefix tokens, which have no place in the image;
-    None where the layer has none.
+    None where the layer has none. `notes` are sentences of each image on how its values were estimated, or empty.
     """
 
     cells: Float[Tensor, "b *grid"]
     prefix: Float[Tensor, " b"] | None
     stderr: Float[Tensor, "b *grid"] | None = None
+    notes: tuple[tuple[str, ...], ...] = ()
 
 
 def compute_bases(game: Game, bases: Iterable[Basis], options: EstimatorOptions) -> dict[Basis, BasisResult]:
@@ -42,6 +43,7 @@ def compute_bases(game: Game, bases: Iterable[Basis], options: EstimatorOptions)
 def compute_values(game: Game, methods: Iterable[Method], results: Mapping[Basis, BasisResult]) -> dict[str, CamValues]:
     """Return the values of each method, by name; `results` has what `compute_bases` made of their bases."""
     activation = widened(game.layout.positions(game.activation))
+    difference = widened(game.layout.positions(game.contents.difference))
     values = {}
     for method in methods:
         result = results[method.basis]
@@ -50,7 +52,8 @@ def compute_values(game: Game, methods: Iterable[Method], results: Mapping[Basis
         elif method.spread is None:
             raise TypeError(f"method {method.name!r}: its basis gives a derivative, so that its row needs a spread")
         else:
-            values[method.name] = _spread_values(game, method.spread, activation, result)
+            factor = difference if method.in_units else activation  # what divides no score knows no removal
+            values[method.name] = _spread_values(game, method.spread, activation, result, factor)
     return values
 
 
@@ -68,9 +71,9 @@ def measure_curvature(game: Game, second: Float[Tensor, "b n k"]) -> Float[Tenso
 
     It is 0 for a linear head, and below 1. `second` is the second-order derivative, position by position.
     """
-    activation = widened(game.layout.positions(game.activation))
-    first_values = (activation * widened(game.layout.positions(first_order(game)))).sum(2)
-    change = ((activation * second).sum(2) - first_values).abs().sum(1)
+    difference = widened(game.layout.positions(game.contents.difference))
+    first_values = (difference * widened(game.layout.positions(first_order(game)))).sum(2)
+    change = ((difference * second).sum(2) - first_values).abs().sum(1)
     total = first_values.abs().sum(1) + change
     return torch.where(total > 0, change / total, 0.0)
 
@@ -82,16 +85,21 @@ def _values_of_players(game: Game, shares: ShapleyValues) -> CamValues:
         game.players.cells(shares.values).float(),
         None if prefix is None else prefix.float(),
         None if stderr is None else game.players.cells(stderr).float(),
+        shares.notes,
     )
 
 
 def _spread_values(
-    game: Game, spread: Spread, activation: Float[Tensor, "b n k"], derivative: Float[Tensor, "b n k"]
+    game: Game,
+    spread: Spread,
+    activation: Float[Tensor, "b n k"],
+    derivative: Float[Tensor, "b n k"],
+    factor: Float[Tensor, "b n k"],
 ) -> CamValues:
     """Return a derivative's values on the layer's grid; prefix tokens take no part in means over positions."""
     skipped = game.layout.prefix
-    cells = spread(activation[:, skipped:], derivative[:, skipped:])
+    cells = spread(activation[:, skipped:], derivative[:, skipped:], factor[:, skipped:])
     prefix = None
     if skipped:
-        prefix = (activation[:, :skipped] * derivative[:, :skipped]).sum((1, 2))
+        prefix = (factor[:, :skipped] * derivative[:, :skipped]).sum((1, 2))
     return CamValues(cells.unflatten(1, game.layout.grid).float(), prefix)

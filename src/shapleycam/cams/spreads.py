@@ -1,5 +1,8 @@
 """Spreads: from activation A and derivative D, both (b, n, k), to one signed value for each position, (b, n).
 
+What is multiplied with the derivative is C: the content A - R that a position adds where R stands in for absent ones,
+and A itself in the papers, where R is zero. The weights of a channel are those of the papers, from A.
+
 The constants are those of the paper's code, so that figures can be compared.
 """
 
@@ -7,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+Positions: TypeAlias = Float[Tensor, "b n k"]
 
 
 @dataclass(frozen=True)
@@ -25,48 +31,50 @@ class Spread:
     """
 
     name: str
-    function: Callable[[Tensor, Tensor], Tensor]
+    function: Callable[[Tensor, Tensor, Tensor], Tensor]
 
-    def __call__(self, A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"]) -> Float[Tensor, "b n"]:
-        """Return the value of each position."""
-        return self.function(A, D)
-
-
-def mean(A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"]) -> Float[Tensor, "b n"]:
-    """Return Σ_k A_jk mean_i D_ik: one weight for each channel, as in GradCAM."""
-    return _weighted_sum(A, D.mean(1))
+    def __call__(
+        self, A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"], C: Float[Tensor, "b n k"] | None = None
+    ) -> Float[Tensor, "b n"]:
+        """Return the value of each position; C is A where it is not given."""
+        return self.function(A, D, A if C is None else C)
 
 
-def elementwise(A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"]) -> Float[Tensor, "b n"]:
-    """Return Σ_k A_jk D_jk, as in HiResCAM: the Taylor or path estimate of the Shapley value itself."""
-    return (A * D).sum(2)
+def mean(_: Positions, D: Positions, C: Positions) -> Float[Tensor, "b n"]:
+    """Return Σ_k C_jk mean_i D_ik: one weight for each channel, as in GradCAM."""
+    return _weighted_sum(C, D.mean(1))
 
 
-def elementwise_relu(A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"]) -> Float[Tensor, "b n"]:
-    """Return Σ_k ReLU(A_jk D_jk), as in GradCAM-E: only what speaks for the class."""
-    return (A * D).relu().sum(2)
+def elementwise(_: Positions, D: Positions, C: Positions) -> Float[Tensor, "b n"]:
+    """Return Σ_k C_jk D_jk, as in HiResCAM: the Taylor or path estimate of the Shapley value itself."""
+    return (C * D).sum(2)
 
 
-def activation_weighted(A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"]) -> Float[Tensor, "b n"]:
-    """Return Σ_k A_jk (Σ_i D_ik A_ik) / Σ_i A_ik, as in XGradCAM."""
-    return _weighted_sum(A, (A * D).sum(1) / (A.sum(1) + 1e-7))
+def elementwise_relu(_: Positions, D: Positions, C: Positions) -> Float[Tensor, "b n"]:
+    """Return Σ_k ReLU(C_jk D_jk), as in GradCAM-E: only what speaks for the class."""
+    return (C * D).relu().sum(2)
 
 
-def positive_gradient(A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"]) -> Float[Tensor, "b n"]:
-    """Return Σ_k A_jk ReLU(D_jk), as in LayerCAM."""
-    return (A * D.relu()).sum(2)
+def activation_weighted(A: Positions, D: Positions, C: Positions) -> Float[Tensor, "b n"]:
+    """Return Σ_k C_jk (Σ_i D_ik A_ik) / Σ_i A_ik, as in XGradCAM: a mean of the gradient in proportion to A."""
+    return _weighted_sum(C, (A * D).sum(1) / (A.sum(1) + 1e-7))
 
 
-def plus_plus(A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"]) -> Float[Tensor, "b n"]:
+def positive_gradient(_: Positions, D: Positions, C: Positions) -> Float[Tensor, "b n"]:
+    """Return Σ_k C_jk ReLU(D_jk), as in LayerCAM."""
+    return (C * D.relu()).sum(2)
+
+
+def plus_plus(A: Positions, D: Positions, C: Positions) -> Float[Tensor, "b n"]:
     """Return GradCAM++: channel weights Σ_i ReLU(g) a with a = g² / (2g² + g³ Σ_i A), and a = 0 where g = 0."""
     square = D.square()
     share = square / (2 * square + D * square * A.sum(1, keepdim=True) + 1e-6)
     share = torch.where(D == 0, 0.0, share)
-    return _weighted_sum(A, (D.relu() * share).sum(1))
+    return _weighted_sum(C, (D.relu() * share).sum(1))
 
 
-def _weighted_sum(A: Float[Tensor, "b n k"], weights: Float[Tensor, "b k"]) -> Float[Tensor, "b n"]:
-    return torch.bmm(A, weights[:, :, None]).squeeze(2)
+def _weighted_sum(C: Float[Tensor, "b n k"], weights: Float[Tensor, "b k"]) -> Float[Tensor, "b n"]:
+    return torch.bmm(C, weights[:, :, None]).squeeze(2)
 
 
 MEAN = Spread("mean", mean)

@@ -9,6 +9,7 @@ from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_facts, print_json, print_table, progress
 from shapleycam.cli.explainers import make_explainer, transform_of
 from shapleycam.cli.groups import ComputeGroup, LayersNetworkGroup, PrintGroup, QuestionGroup, RegionEstimatorGroup
+from shapleycam.cli.messages import coalition_facts
 from shapleycam.cli.photographs import demo_photo
 from shapleycam.cli.titles import class_title, figure_title, frame_note
 from shapleycam.output_names import output_stem, question_part, stem_limit
@@ -66,6 +67,8 @@ def compare(
     figure = grid(panels, columns=5, title=title, bars=[heatmap_bar()], note=note)
     stem = f"{output_stem(photo, stem_limit(picture.out))}_{question_part([first], 0, network.against)}"
     file = write_atomically(picture.out / f"{stem}_compare.png", lambda stream: figure.save(stream, format="PNG"))
+    costs = dict.fromkeys(e.coalition_cost for e in comparison.values() if e.coalition_cost)
+    sampling_notes = [note for e in comparison.values() if e.notes for note in e.notes[0]]
     evidence = {name: describe_evidence(explanation.values[0]) for name, explanation in comparison.items()}
     if printing.as_json:
         print_json(
@@ -78,12 +81,15 @@ def compare(
                 "layer": first.layer,
                 "file": printable_text(str(file)),
                 "evidence": evidence,
+                "coalition_cost": next(iter(costs), None),
+                "notes": list(dict.fromkeys(sampling_notes)),
             }
         )
         return
     facts = {
         "explained": f"{class_title(first)}; {first.utility_name} {number(float(first.utility[0]))}",
         "layer": f"{first.layer} of {explainer.name}",
+        **coalition_facts(next(iter(costs), None), sampling_notes),
         "written": [printable_text(str(file))],
     }
     print_facts(printable_name(str(photo)), facts)

@@ -23,7 +23,7 @@ from shapleycam.cli.groups import (
     RegionEstimatorGroup,
     TimedPrintGroup,
 )
-from shapleycam.cli.messages import name_options
+from shapleycam.cli.messages import coalition_facts, name_options
 from shapleycam.cli.photographs import list_photographs
 from shapleycam.cli.timings import Timings
 from shapleycam.errors import OptionError
@@ -194,7 +194,8 @@ def _write_and_print(result: PhotographResult, *, as_json: bool) -> None:
     if as_json:
         print_json({"image": name, **result.summary.as_data()})
     else:
-        print_facts(name, {**result.summary.lines(), "written": result.summary.files})
+        coalitions = coalition_facts(result.summary.coalition_cost, result.summary.notes)
+        print_facts(name, {**result.summary.lines(), **coalitions, "written": result.summary.files})
 
 
 def _write(path: Path, content: bytes) -> None:

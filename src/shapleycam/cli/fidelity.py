@@ -16,7 +16,7 @@ from shapleycam.cli.command import REFUSED
 from shapleycam.cli.console import notes, print_facts, print_json, print_line, print_table, progress
 from shapleycam.cli.explainers import make_explainer, transform_of
 from shapleycam.cli.groups import BatchComputeGroup, OneLayerNetworkGroup, PrintGroup, RegionEstimatorGroup
-from shapleycam.cli.messages import options_in_errors
+from shapleycam.cli.messages import coalition_facts, options_in_errors
 from shapleycam.cli.photographs import Unreadable, list_photographs, print_unreadable, read_batches
 from shapleycam.printable import printable_text
 from shapleycam.terminal_tables import Head
@@ -157,7 +157,7 @@ def _print(result: Fidelity, rows: list[Summary], sentences: list[str], explaine
     facts = {
         "utility": ", ".join(dict.fromkeys(row.utility for row in rows)),
         "measured": f"{_images(result)} against {result.reference}, standard error {_reached(result)}",
-        "coalitions": result.coalition_cost,
+        **coalition_facts(result.coalition_cost, result.notes),
         "shown": "mean over images ± half of its 95% interval; time in plain forward passes, that pass included",
     }
     if result.left_out:
@@ -169,7 +169,7 @@ def _print(result: Fidelity, rows: list[Summary], sentences: list[str], explaine
     print_table(heads[left_out:], [_row(row)[left_out:] for row in rows])
     for file in files:
         typer.echo(f"written {file}")
-    for sentence in (*result.notes, *sentences):
+    for sentence in sentences:
         print_line(sentence)
 
 

@@ -12,6 +12,7 @@ from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_facts, print_json, print_table
 from shapleycam.cli.explainers import make_explainer, transform_of
 from shapleycam.cli.groups import ComputeGroup, OneLayerNetworkGroup, PrintGroup, parse_players
+from shapleycam.cli.messages import coalition_facts
 from shapleycam.cli.photographs import demo_photo
 from shapleycam.cli.titles import figure_title
 from shapleycam.output_names import output_stem, question_part, stem_limit
@@ -103,10 +104,14 @@ def interactions(
         "from": f"{pairs.rounds} rounds of sampling" if pairs.rounds else "the second-order game",
         "written": printable_text(str(file)),
     }
+    cost = game.coalition_cost if pairs.rounds else explanation.coalition_cost  # a table of windows may be in one alone
+    sampling_notes = explanation.notes[0] if explanation.notes else ()
     if printing.as_json:
-        print_json({"image": printable_name(str(photo)), **facts, "pairs": rows})
+        sampling = {"coalition_cost": cost, "notes": list(sampling_notes)}
+        print_json({"image": printable_name(str(photo)), **facts, **sampling, "pairs": rows})
         return
-    print_facts(printable_name(str(photo)), {**facts, "written": [facts["written"]]})
+    coalitions = coalition_facts(cost, sampling_notes)
+    print_facts(printable_name(str(photo)), {**facts, **coalitions, "written": [facts["written"]]})
     heads = [Head("place"), Head("place"), Head("interaction", "number"), Head("standard error", "number")]
     texts = []
     for row in rows:

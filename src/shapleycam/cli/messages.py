@@ -141,6 +141,19 @@ def name_options(message: str, *, options: Mapping[str, str] | None = None, own_
     return re.sub(kept_or_argument, replacement, message)
 
 
+def coalition_facts(cost: str | None, notes: Iterable[str]) -> dict[str, str]:
+    """Return what a command prints of its coalitions: what one costs, and how values were estimated of them.
+
+    Examples:
+        >>> coalition_facts("a sum each", ["most orders were cut short"])
+        {'coalitions': 'a sum each', 'notes': 'most orders were cut short'}
+        >>> coalition_facts(None, [])
+        {}
+    """
+    facts = {"coalitions": cost or "", "notes": name_options("; ".join(dict.fromkeys(notes)))}
+    return {word: text for word, text in facts.items() if text}
+
+
 def _with_value(option: str, match: re.Match[str]) -> str:
     """Return an option with the value that a message gives its argument, as it is typed in a shell."""
     if match["flag"] is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from shapleycam.images import Source
@@ -28,8 +28,12 @@ class Batch:
     @property
     def first(self) -> Batch:
         """Return the first image alone."""
-        alone = torch.zeros(1, dtype=torch.long, device="cpu")
-        return Batch(self.images[:1], self.sources[:1], self.extra.rows(alone))
+        return self.rows(torch.zeros(1, dtype=torch.long, device="cpu"))
+
+    def rows(self, indices: Int[Tensor, " rows"]) -> Batch:
+        """Return some of the images, by their indices, with their further inputs."""
+        sources = tuple(self.sources[index] for index in indices.tolist()) if self.sources else ()
+        return Batch(self.images[indices.to(self.images.device)], sources, self.extra.rows(indices))
 
 
 def move_to_model(images: Tensor, model: nn.Module) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -20,6 +21,7 @@ from shapleycam.game import Game
 from shapleycam.models.layout import spatial_size
 from shapleycam.tracing import Trace
 from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.shares import ShapleyValues
 
 
 def explain_game(
@@ -42,10 +44,12 @@ def explain_game(
     if measured is not None and SECOND in results:
         warnings.warn_of_no_curvature(measured, traced.layer, game.utility.name)
     values = compute_values(game, methods, results)
-    return {
+    explanations = {
         method.name: _explanation(method, values[method.name], game, batch, traced, channels, measured)
         for method in methods
     }
+    played = [method.name for method in methods if isinstance(results[method.basis], ShapleyValues)]
+    return explanations | {name: replace(explanations[name], coalition_cost=game.coalition_cost) for name in played}
 
 
 def _explanation(
@@ -73,6 +77,8 @@ def _explanation(
         prefix=values.prefix,
         curvature=curvature,
         channels=channels,
+        removal=game.removal.name,
+        notes=values.notes,
     )
 
 

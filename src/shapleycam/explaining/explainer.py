@@ -15,6 +15,7 @@ from shapleycam.explaining.inputs import Batch, Images, Inputs, Target, batch_of
 from shapleycam.explaining.layer_search import LayerChoice, LayerSearch, noise_batch
 from shapleycam.explaining.layer_tracer import LayerTracer
 from shapleycam.explaining.model_output import class_scores, selected_output
+from shapleycam.explaining.reference import AnyRemoval, ReferenceMean, choose_removal
 from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.comparison import Comparison
@@ -22,6 +23,7 @@ from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.game.game import MEMORY
 from shapleycam.game.players import Regions
+from shapleycam.game.removal import RemovalChoice
 from shapleycam.layers import ImageKind, check_image_kind, share_proofs
 from shapleycam.models.greyscale import takes_greyscale, to_greyscale
 from shapleycam.models.layout import Layout
@@ -35,11 +37,13 @@ from shapleycam.tracing.isolation import device_of
 from shapleycam.tracing.suspension import in_full_precision
 from shapleycam.utilities import Function, Utility, resolve_utility
 from shapleycam.values.options import EstimatorKeywords, EstimatorOptions
+from shapleycam.wording import removal_phrase
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 UtilityChoice: TypeAlias = "str | Utility | Function | None"
+RemovalOption: TypeAlias = "RemovalChoice | ReferenceMean | None"
 
 
 class Explainer:
@@ -64,6 +68,12 @@ class Explainer:
         images: what images of five dimensions are, "volume" (b, c, d, h, w) or "video" (b, t, c, h, w); None finds the
             channels by running the model.
         fuse: how the heatmaps of several layers become one: "mean", "maximum" or "product".
+        removal: what stands in for the content of places that are absent from a coalition. "zero": zeros, as in the
+            paper. "mean": at each place the layer's mean over the `reference` photographs; without these each image's
+            own mean over its places, where prefix tokens stay as they are. A tensor, shaped as the layer's activation
+            (b, ...), as that of one image, or (channels,). Or a function that makes such a tensor of a copy of the
+            activation, called once a batch.
+        reference: the photographs for removal "mean", as `explain` takes them.
 
     Raises:
         ModelError, LayerError, OptionError: the model, layer or another choice is unknown.
@@ -91,6 +101,8 @@ class Explainer:
         layout: str | Layout | None = None,
         fuse: str = "mean",
         images: ImageKind = None,
+        removal: RemovalChoice = "zero",
+        reference: Images | None = None,
     ) -> None:
         if isinstance(model, str):
             device = device or default_device()
@@ -109,6 +121,7 @@ class Explainer:
         settings = ExplainerSettings(self.model, self.labels, self.preprocess, memory, layout, image_kind)
         layers = LayerSearch(layer, network, self.model)
         self._tracer = LayerTracer(settings, ExplainerMemory(), layers, self.select, fusion)
+        self.removal = choose_removal(removal, reference, self._photographs)
 
     @property
     def layer(self) -> str:
@@ -152,6 +165,8 @@ class Explainer:
         target: Target = None,
         utility: UtilityChoice = None,
         *,
+        removal: RemovalOption = None,
+        reference: Images | None = None,
         inputs: Inputs = None,
         **options: Unpack[EstimatorKeywords],
     ) -> Explanation:
@@ -163,6 +178,8 @@ class Explainer:
             method: a name from `shapleycam.methods()`, in any spelling ("Grad-CAM").
             target: None for the predicted class; a number or label for all images; a tensor (b,) or a list for each.
             utility: in place of the explainer's own.
+            removal: in place of the explainer's own.
+            reference: photographs for removal "mean", in place of the explainer's own.
             inputs: further inputs of a model that takes several: a mapping of its forward's keyword names, or a tuple
                 of the arguments after the images. Tensors whose first dimension is the number of images belong to them
                 row by row.
@@ -172,7 +189,9 @@ class Explainer:
         Raises:
             ShapleyCamError: with one line that says what was found, what was expected and what to do.
         """
-        return self.compare(images, [method], target, utility, inputs=inputs, **options)[method]
+        return self.compare(
+            images, [method], target, utility, removal=removal, reference=reference, inputs=inputs, **options
+        )[method]
 
     def explain_each(
         self,
@@ -181,6 +200,8 @@ class Explainer:
         method: str = "shapleycam",
         utility: UtilityChoice = None,
         *,
+        removal: RemovalOption = None,
+        reference: Images | None = None,
         inputs: Inputs = None,
         **options: Unpack[EstimatorKeywords],
     ) -> list[Explanation]:
@@ -189,7 +210,9 @@ class Explainer:
         So each label of a multi-label model gets its map (utility "sigmoid_rest"). A number as `targets` means that
         many of the likeliest classes of each image. Other arguments and errors are as in `explain`.
         """
-        comparisons = self.compare_each(images, [method], targets, utility, inputs=inputs, **options)
+        comparisons = self.compare_each(
+            images, [method], targets, utility, removal=removal, reference=reference, inputs=inputs, **options
+        )
         return [comparison[method] for comparison in comparisons]
 
     def compare(
@@ -200,6 +223,8 @@ class Explainer:
         utility: UtilityChoice = None,
         *,
         curvature: bool = False,
+        removal: RemovalOption = None,
+        reference: Images | None = None,
         inputs: Inputs = None,
         **options: Unpack[EstimatorKeywords],
     ) -> Comparison:
@@ -214,6 +239,8 @@ class Explainer:
             [target],
             utility,
             curvature=curvature,
+            removal=removal,
+            reference=reference,
             inputs=inputs,
             **options,
         )[0]
@@ -226,6 +253,8 @@ class Explainer:
         utility: UtilityChoice = None,
         *,
         curvature: bool = False,
+        removal: RemovalOption = None,
+        reference: Images | None = None,
         inputs: Inputs = None,
         **options: Unpack[EstimatorKeywords],
     ) -> list[Comparison]:
@@ -233,8 +262,10 @@ class Explainer:
 
         `targets` are as in `explain_each`; other arguments and errors are as in `compare`.
         """
-        estimator = EstimatorOptions(**options)
-        return self.compare_with(estimator, images, methods, targets, utility, curvature=curvature, inputs=inputs)
+        estimator, chosen = EstimatorOptions(**options), self._removal(removal, reference)
+        return self.compare_with(
+            estimator, images, methods, targets, utility, curvature=curvature, removal=chosen, inputs=inputs
+        )
 
     @restore_when_interrupted
     @torch.inference_mode(mode=False)
@@ -249,6 +280,7 @@ class Explainer:
         utility: UtilityChoice = None,
         *,
         curvature: bool = False,
+        removal: RemovalOption = None,
         inputs: Inputs = None,
     ) -> list[Comparison]:
         """Explain as `compare_each` does, with the estimators' options as one object.
@@ -263,7 +295,8 @@ class Explainer:
             ['gradcam', 'pathcam']
         """
         chosen_utility, batch = self._utility(utility), self._batch(images, inputs)
-        return self._tracer.compare(options, batch, methods, targets, chosen_utility, curvature=curvature)
+        chosen = self._removal(removal, None)
+        return self._tracer.compare(options, batch, methods, targets, chosen_utility, chosen, curvature=curvature)
 
     @restore_when_interrupted
     @torch.inference_mode(mode=False)
@@ -275,6 +308,9 @@ class Explainer:
         utility: UtilityChoice = None,
         players: Regions = None,
         inputs: Inputs = None,
+        *,
+        removal: RemovalOption = None,
+        reference: Images | None = None,
     ) -> Game:
         """Return the CRG game of each image, with derivatives at any activation; arguments and errors as in `explain`.
 
@@ -282,7 +318,8 @@ class Explainer:
             OptionError: the explainer has several layers; a game is played at one.
         """
         chosen_utility, batch = self._utility(utility), self._batch(images, inputs)
-        traced_batch = self._tracer.trace_only_layer(batch, (), chosen_utility, replay=True, twice=True)
+        chosen = self._removal(removal, reference)
+        traced_batch = self._tracer.trace_only_layer(batch, (), chosen_utility, chosen, replay=True, twice=True)
         return traced_batch.game(target, chosen_utility, players)
 
     @restore_when_interrupted
@@ -296,6 +333,8 @@ class Explainer:
         utility: UtilityChoice = None,
         *,
         replay: bool = False,
+        removal: RemovalOption = None,
+        reference: Images | None = None,
         inputs: Inputs = None,
     ) -> TracedBatch:
         """Run the model once; of the pass several utilities are explained by `methods`, and with `replay` games played.
@@ -306,7 +345,8 @@ class Explainer:
             OptionError: the explainer has several layers; a traced batch is of one.
         """
         chosen_utility, batch = self._utility(utility), self._batch(images, inputs)
-        return self._tracer.trace_only_layer(batch, methods, chosen_utility, replay=replay, twice=False)
+        chosen = self._removal(removal, reference)
+        return self._tracer.trace_only_layer(batch, methods, chosen_utility, chosen, replay=replay, twice=False)
 
     @restore_when_interrupted
     @torch.inference_mode(mode=False)
@@ -346,10 +386,19 @@ class Explainer:
     def __repr__(self) -> str:
         """Return the model, and the layer if it is known."""
         name = self.name or type(self.model).__name__
-        return f"Explainer({name}, layer {self._tracer.layers}, utility {self.utility.name})"
+        removal = removal_phrase(self.removal.name)
+        return f"Explainer({name}, layer {self._tracer.layers}, utility {self.utility.name}{removal})"
 
     def _batch(self, images: Images, inputs: Inputs) -> Batch:
         return batch_of(images, self.preprocess, self.model, inputs)
+
+    def _photographs(self, reference: Images) -> Batch:
+        return self._batch(reference, None)
+
+    def _removal(self, choice: RemovalOption, reference: Images | None) -> AnyRemoval:
+        if choice is None and reference is None:
+            return self.removal
+        return choose_removal(self.removal if choice is None else choice, reference, self._photographs)
 
     def _utility(self, choice: UtilityChoice) -> Utility:
         return self.utility if choice is None else resolve_utility(choice)

@@ -42,8 +42,8 @@ def fuse_explanations(explanations: Sequence[Explanation], fusion: str) -> Expla
     scaled at the input's size once more. Maximum and product are of heatmaps. All are scaled to [0, 1] again.
 
     Values are the layers' mean, each spread evenly over the cells of the finest grid, so that they still sum to what
-    they summed to; so are those of prefix tokens. Standard errors and curvature belong to single layers, and are left
-    out.
+    they summed to; so are those of prefix tokens. Standard errors, curvature and notes belong to single layers, and are
+    left out.
 
     Raises:
         OptionError: some layers have a depth, and some have none.
@@ -63,6 +63,8 @@ def fuse_explanations(explanations: Sequence[Explanation], fusion: str) -> Expla
         stderr=None,
         prefix=torch.stack(prefixes).sum(0) / len(explanations) if prefixes else None,
         curvature=None,
+        coalition_cost=None,
+        notes=(),
     )
 
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
+from shapleycam.cams.table import METHODS, expand_methods
 from shapleycam.errors import OptionError
 from shapleycam.explaining import warnings
 from shapleycam.explaining.fusing import fuse_explanations
 from shapleycam.explaining.inputs import Batch, Target
 from shapleycam.explaining.layer_search import LayerSearch
+from shapleycam.explaining.reference import AnyRemoval, ReferenceMean
 from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.comparison import Comparison
@@ -49,14 +51,33 @@ class LayerTracer:
         return self.layers.find(self.settings.model, batch, self.select_for(utility), self.settings.image_kind)
 
     def trace(
-        self, layer: str, batch: Batch, methods: Sequence[str], utility: Utility, *, replay: bool, twice: bool
+        self,
+        layer: str,
+        batch: Batch,
+        methods: Sequence[str],
+        utility: Utility,
+        removal: AnyRemoval,
+        *,
+        replay: bool,
+        twice: bool,
     ) -> TracedBatch:
         """Trace a batch at one layer, with what `methods` need; `replay` and `twice` ask for more."""
-        select = self.select_for(utility)
-        return TracedBatch(self.settings, self.memory, batch, layer, select, methods, replay=replay, twice=twice)
+        settings, select = self.settings, self.select_for(utility)
+        of_layer = removal.at(settings.model, layer) if isinstance(removal, ReferenceMean) else removal
+        bases = [METHODS[name].basis for name in expand_methods(methods)] if methods else []
+        return TracedBatch(
+            settings,
+            self.memory,
+            batch,
+            layer,
+            select,
+            of_layer,
+            replay=replay or any(basis.needs_replay for basis in bases),
+            twice=twice or any(basis.needs_second_derivatives for basis in bases),
+        )
 
     def trace_only_layer(
-        self, batch: Batch, methods: Sequence[str], utility: Utility, *, replay: bool, twice: bool
+        self, batch: Batch, methods: Sequence[str], utility: Utility, removal: AnyRemoval, *, replay: bool, twice: bool
     ) -> TracedBatch:
         """Trace a batch at the only layer.
 
@@ -66,7 +87,7 @@ class LayerTracer:
         if len(self.layers) > 1:
             raise OptionError(f"the explainer has {len(self.layers)} layers, and a game is played at one; give one")
         (layer,) = self.find_layers(batch, utility)
-        return self.trace(layer, batch, methods, utility, replay=replay, twice=twice)
+        return self.trace(layer, batch, methods, utility, removal, replay=replay, twice=twice)
 
     def compare(
         self,
@@ -75,6 +96,7 @@ class LayerTracer:
         methods: Sequence[str],
         targets: Sequence[Target] | int,
         utility: Utility,
+        removal: AnyRemoval,
         *,
         curvature: bool,
     ) -> list[Comparison]:
@@ -82,7 +104,7 @@ class LayerTracer:
         by_layer = []
         # One layer after the other, as each traced batch holds a graph.
         for layer in self.find_layers(batch, utility):
-            traced_batch = self.trace(layer, batch, methods, utility, replay=False, twice=curvature)
+            traced_batch = self.trace(layer, batch, methods, utility, removal, replay=False, twice=curvature)
             by_layer.append(
                 [
                     traced_batch.compare(methods, target, utility, options, curvature=curvature)

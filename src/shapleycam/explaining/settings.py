@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from shapleycam.game.removal import Removal
 from shapleycam.layers import ImageKind
 from shapleycam.models.layout import Layout
 from shapleycam.models.network import Transform
@@ -39,7 +40,7 @@ class ExplainerMemory:
     messages: set[str] = field(default_factory=set)
     """Warnings about the model's output that were issued."""
     _checked_rows: list[tuple[tuple[int, ...], Callable[..., Any]]] = field(default_factory=list)
-    _scale: list[tuple[str, Callable[..., Any], bool]] = field(default_factory=list)
+    _scale: list[tuple[str, Callable[..., Any], tuple[Any, ...], bool]] = field(default_factory=list)
 
     def of_other_weights(self) -> ExplainerMemory:
         """Return the memory for a model of the same architecture, without what depends on the weights."""
@@ -53,13 +54,17 @@ class ExplainerMemory:
         """Remember that outputs of this shape, selected so, have one row for each image."""
         self._checked_rows.append((shape, select))
 
-    def ignores_scale(self, layer: str, function: Callable[..., Any]) -> bool | None:
+    def ignores_scale(self, layer: str, function: Callable[..., Any], removal: Removal) -> bool | None:
         """Return whether the head at a layer ignores scale under a utility's function; None if that is not known."""
-        matches = (verdict for known, utility, verdict in self._scale if known == layer and utility is function)
-        return next(matches, None)
+        for known, utility, identity, verdict in self._scale:
+            if known == layer and utility is function and identity == removal.identity:
+                return verdict
+        return None
 
-    def remember_scale(self, layer: str, function: Callable[..., Any], *, ignores_scale: bool) -> None:
+    def remember_scale(
+        self, layer: str, function: Callable[..., Any], removal: Removal, *, ignores_scale: bool
+    ) -> None:
         """Remember whether the head at a layer ignores scale under a utility's function."""
         if len(self._scale) >= _MOST_REMEMBERED:
             self._scale.clear()
-        self._scale.append((layer, function, ignores_scale))
+        self._scale.append((layer, function, removal.identity, ignores_scale))

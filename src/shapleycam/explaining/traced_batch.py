@@ -20,6 +20,7 @@ from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings
 from shapleycam.explanations.comparison import Comparison
 from shapleycam.game import Game
 from shapleycam.game.players import Regions
+from shapleycam.game.removal import Removal
 from shapleycam.layers import channel_axis, layout_at
 from shapleycam.tracing import Trace, trace
 from shapleycam.tracing._trace import OutputSelector
@@ -58,21 +59,17 @@ class TracedBatch:
         batch: Batch,
         layer: str,
         select: OutputSelector,
-        methods: Sequence[str],
+        removal: Removal,
         *,
         replay: bool,
         twice: bool,
     ) -> None:
-        bases = [METHODS[name].basis for name in expand_methods(methods)] if methods else []
         self.batch = batch
         self._settings, self._memory, self._select = settings, memory, select
         self.channels = channel_axis(settings.model, batch.images, settings.image_kind, batch.extra)
-        self.traced = self._trace(
-            layer,
-            replay=replay or any(basis.needs_replay for basis in bases),
-            twice=twice or any(basis.needs_second_derivatives for basis in bases),
-        )
+        self.traced = self._trace(layer, replay=replay, twice=twice)
         self._readings = OutputReadings(self.traced, batch, select, settings, memory)
+        self._removal = removal.once()
 
     @property
     def output(self) -> Any:
@@ -97,7 +94,7 @@ class TracedBatch:
             self.channels,
             self.batch.extra,
         )
-        return Game(traced, layout, utility_of_images, classes, players, settings.memory)
+        return Game(traced, layout, utility_of_images, classes, players, settings.memory, self._removal)
 
     def compare(
         self,
@@ -172,12 +169,12 @@ class TracedBatch:
             return
         layer, utility, memory = self.traced.layer, game.utility, self._memory
         is_recorded = any(basis.needs_replay for basis in derivatives)
-        verdict = memory.ignores_scale(layer, utility.function)
+        verdict = memory.ignores_scale(layer, utility.function, game.removal)
         if verdict is None and (is_recorded or cancels(game)):
             if not is_recorded:
                 recorded = self._trace(layer, replay=True, twice=False).read_as(utility.reads)
-                game = Game(recorded, game.layout, utility, game.target)
+                game = Game(recorded, game.layout, utility, game.target, removal=game.removal)
             verdict = ignores_scale(game)
-            memory.remember_scale(layer, utility.function, ignores_scale=verdict)
+            memory.remember_scale(layer, utility.function, game.removal, ignores_scale=verdict)
         if verdict:
             warn_of_ignored_scale(layer, utility.name)

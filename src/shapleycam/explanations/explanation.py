@@ -25,7 +25,7 @@ from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess, to_pixels
 from shapleycam.tracing.score_conversion import OutputKind
 from shapleycam.utilities import probabilities
-from shapleycam.wording import counted
+from shapleycam.wording import counted, removal_phrase
 
 NO_CLASSES = {"value", "similarity"}
 """Utilities of outputs that have no classes."""
@@ -56,6 +56,10 @@ class Explanation:
         form: what the numbers of `output` are; None where they are not of classes.
         remark: what the user should know about `output`; None where there is nothing.
         channels: the axis of `images` that holds their channels: 1, and 2 for videos (b, t, c, h, w).
+        removal: what stood in for the content of absent places. Methods that do not divide the score (layercam,
+            gradcam++, randomcam) have the same values for every removal.
+        coalition_cost: what a coalition costs behind the layer, and why; None for methods that play none.
+        notes: of each image, sentences on how its values were estimated and on what to doubt; empty without any.
 
     Examples:
         >>> import matplotlib, shapleycam
@@ -83,6 +87,9 @@ class Explanation:
     form: OutputKind | None = "logits"
     remark: str | None = None
     channels: int = 1
+    removal: str = "zero"
+    coalition_cost: str | None = None
+    notes: tuple[tuple[str, ...], ...] = ()
 
     def __len__(self) -> int:
         """Return how many images were explained."""
@@ -99,7 +106,8 @@ class Explanation:
         rows: dict[str, Any] = {
             name: None if tensor is None else tensor[start : start + 1] for name, tensor in tensors.items()
         }
-        return replace(self, sources=self.sources[start : start + 1], **rows)
+        image = slice(start, start + 1)
+        return replace(self, sources=self.sources[image], notes=self.notes[image], **rows)
 
     @property
     def uncertain(self) -> Bool[Tensor, "b *grid"] | None:
@@ -218,10 +226,8 @@ class Explanation:
         """Return the choices that were made, and the classes that were explained."""
         names = ", ".join(self.label(index) for index in range(min(len(self), 3)))
         more = f" and {len(self) - 3} more" if len(self) > 3 else ""
-        return (
-            f"Explanation({self.method}, layer {self.layer}, utility {self.utility_name}, "
-            f"{counted(len(self), 'image')}: {names}{more})"
-        )
+        question = f"layer {self.layer}, utility {self.utility_name}{removal_phrase(self.removal)}"
+        return f"Explanation({self.method}, {question}, {counted(len(self), 'image')}: {names}{more})"
 
     def _repr_html_(self) -> str:
         return notebook.explanation_html(self)

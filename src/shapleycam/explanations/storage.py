@@ -18,12 +18,14 @@ from shapleycam.regular_files import is_there
 from shapleycam.version import __version__
 from shapleycam.wording import on_one_line
 
-FORMAT = 1
+FORMAT = 2
 """Of the files that are written. Files without a number are older, and have the same arrays."""
+_FORMAT_OF_ZERO = 1
+"""Removal zero is what programs of this format take for granted: they may read such files, and no others."""
 TENSORS = ("heatmap", "values", "target", "output", "utility", "stderr", "prefix", "curvature")
 """Fields that are stored as arrays, where they are not None."""
 _CHOICES = ("method", "layer", "utility_name")
-_DEFAULTS: dict[str, str | None] = {"form": "logits", "remark": None}
+_DEFAULTS: dict[str, str | None] = {"form": "logits", "remark": None, "removal": "zero", "coalition_cost": None}
 """Fields that are not in the oldest files, and what holds for these."""
 
 _T = TypeVar("_T")
@@ -38,9 +40,10 @@ def write_fields(file: IO[bytes], fields: Mapping[str, Any], pictures: np.ndarra
     metadata = {
         **{name: fields[name] for name in (*_CHOICES, *_DEFAULTS)},
         "labels": fields["labels"],
+        "notes": fields["notes"],
         "sources": [_source_as_data(source) for source in fields["sources"]],
         "version": __version__,
-        "format": FORMAT,
+        "format": _FORMAT_OF_ZERO if fields["removal"] == "zero" else FORMAT,
     }
     np.savez_compressed(file, metadata=np.array(json.dumps(metadata)), **arrays, pictures=pictures)
 
@@ -87,6 +90,7 @@ def _fields(file: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str, A
         "images": torch.from_numpy(file["pictures"]).movedim(-1, 1).float() / 255,
         "sources": tuple(_source_from_data(entry) for entry in metadata["sources"]),
         "labels": tuple(labels) if labels is not None else None,
+        "notes": tuple(tuple(sentences) for sentences in metadata.get("notes", ())),
     }
 
 

@@ -50,6 +50,8 @@ class ClassSummary:
     evidence: str
     values: Mapping[str, list[Any]]
     uncertainty: Mapping[str, Uncertainty]
+    notes: tuple[str, ...] = ()
+    """On how values were estimated, and on what to doubt, of all methods."""
 
     def as_data(self) -> dict[str, Any]:
         """Return the summary as JSON has it."""
@@ -61,6 +63,7 @@ class ClassSummary:
             "evidence": self.evidence,
             "values": dict(self.values),
             "uncertainty": {name: dict(vars(each)) for name, each in self.uncertainty.items()},
+            "notes": list(self.notes),
         }
 
 
@@ -74,6 +77,14 @@ class ImageSummary:
     layer: str
     utility: str
     files: tuple[str, ...] = ()
+    removal: str = "zero"
+    coalition_cost: str | None = None
+    """What a coalition costs behind the layer, and why; None where no method plays coalitions."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return what is noted of any of the classes, each sentence once."""
+        return tuple(dict.fromkeys(note for each in self.explained for note in each.notes))
 
     def as_data(self) -> dict[str, Any]:
         """Return the summary as JSON has it."""
@@ -83,6 +94,8 @@ class ImageSummary:
             "model": self.model,
             "layer": self.layer,
             "utility": self.utility,
+            "removal": self.removal,
+            "coalition_cost": self.coalition_cost,
             "files": list(self.files),
         }
 
@@ -96,6 +109,8 @@ class ImageSummary:
             lines["explained" if place == 1 else f"  and {place}"] = f"{score}; {each.evidence}"
         first = self.explained[0]
         lines["layer"] = f"{self.layer} of {self.model}"
+        if self.removal != "zero":
+            lines["removal"] = self.removal
         lines["curvature"] = describe_curvature(first.curvature)
         if first.uncertainty:
             lines["sampled"] = "; ".join(
@@ -110,6 +125,7 @@ def summarise_image(
 ) -> ImageSummary:
     """Return the summary of one image; `comparisons` has all methods' explanations for each explained class."""
     first = next(iter(comparisons[0].values()))
+    costs = [e.coalition_cost for explanations in comparisons for e in explanations.values() if e.coalition_cost]
     return ImageSummary(
         top=top_classes(first, index),
         explained=tuple(_summarise_class(explanations, index) for explanations in comparisons),
@@ -117,6 +133,8 @@ def summarise_image(
         layer=first.layer,
         utility=first.utility_name,
         files=tuple(files),
+        removal=first.removal,
+        coalition_cost="; ".join(dict.fromkeys(costs)) or None,
     )
 
 
@@ -176,6 +194,7 @@ def _summarise_class(explanations: Mapping[str, Explanation], index: int) -> Cla
             for name, e in explanations.items()
             if e.stderr is not None
         },
+        notes=tuple(dict.fromkeys(note for e in explanations.values() if e.notes for note in e.notes[index])),
     )
 
 

@@ -161,7 +161,7 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
                 warn_of_ignored_scale(game.layer, utility)
             true = true_values(game, tolerance, seed + 1, progress)
             kinds[_reference(game, true, tolerance)] = costs[game.coalition_cost] = None
-            notes.update(dict.fromkeys(true.notes))
+            notes.update(dict.fromkeys(_notes(true, batch)))
             errors += true.uncertainty.tolist()
             by_method, curvature, missing = values_of_players(game, methods, options)
             left_out.update(dict.fromkeys(missing))
@@ -182,6 +182,13 @@ def true_values(game: Game, tolerance: float, seed: int, progress: Progress | No
     if game.n_players <= MOST_EXACT:
         return exact(game, progress=progress)
     return closed_form(game) or permutation(game, None, tolerance, seed, progress=progress)
+
+
+def _notes(true: ShapleyValues, batch: Batch) -> Iterator[str]:
+    """Yield the notes of a batch's images, with the name of the image where it is not of all of them."""
+    for note in dict.fromkeys(note for of_image in true.notes for note in of_image):
+        holders = [batch.sources[image].name for image, of_image in enumerate(true.notes) if note in of_image]
+        yield note if len(holders) == len(true.notes) else f"{', '.join(map(printable_name, holders))}: {note}"
 
 
 def _reference(game: Game, true: ShapleyValues, tolerance: float) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from shapleycam.errors import OptionError, ShapleyCamError
 from shapleycam.game.attention import NotProvenError
+from shapleycam.game.contents import Contents
 from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.head_runner import GeneralRunner, HeadRunner
 from shapleycam.game.players import Players
@@ -38,17 +39,24 @@ class CoalitionEvaluator:
     """Evaluates the utility of coalitions for the images of a traced batch, `memory` bytes at a time."""
 
     def __init__(
-        self, trace: Trace, players: Players, utility: Utility, target: Int[Tensor, " b"], memory: int
+        self,
+        trace: Trace,
+        contents: Contents,
+        players: Players,
+        utility: Utility,
+        target: Int[Tensor, " b"],
+        memory: int,
     ) -> None:
-        self._trace, self._players, self._utility, self._target = trace, players, utility, target
+        self._trace, self._contents = trace, contents
+        self._players, self._utility, self._target = players, utility, target
         self._memory = memory
-        self._check = ShortcutCheck(trace, players)
+        self._check = ShortcutCheck(trace, contents, players)
         self._confirmed: dict[type[HeadRunner], HeadRunner | None] = {}
 
     def utilities(
         self, coalitions: Bool[Tensor, "a s n"], images: Int[Tensor, " a"], progress: BatchProgress | None = None
     ) -> Float[Tensor, "a s"]:
-        """Return U(head(A·1_S)) of coalitions S of the images `images`; `progress` is called after each batch.
+        """Return U(head(A_S)) of coalitions S of the images `images`; `progress` is called after each batch.
 
         Raises:
             OptionError: the utility is not finite for one.
@@ -97,15 +105,23 @@ class CoalitionEvaluator:
     @property
     def cost(self) -> str:
         """Return in words what a coalition costs, and why: by the cheapest shortcut, if it was worth making yet."""
+        shortcut = self.cheapest
+        if shortcut is None:
+            return "a run each of the network behind the layer"
+        return f"{shortcut.cost} each: behind the layer the output is {shortcut.head}"
+
+    @property
+    def cheapest(self) -> Shortcut | None:
+        """Return the row of the cheapest shortcut, None without one; a table of windows counts once it is made."""
         for shortcut in SHORTCUTS:
             if self._confirmed.get(shortcut.runner) if shortcut.runs(self._proven) else self.shortcut(shortcut.runner):
-                return f"{shortcut.cost} each: behind the layer the output is {shortcut.head}"
-        return "a run each of the network behind the layer"
+                return shortcut
+        return None
 
     @cached_property
     def general(self) -> GeneralRunner:
         """Return the runner that is right for every head."""
-        return GeneralRunner(self._trace, self._players.layout)
+        return GeneralRunner(self._trace, self._contents)
 
     def shortcut(self, kind: type[_Runner]) -> _Runner | None:
         """Return the shortcut of this class if the head allows it, None otherwise."""
@@ -160,10 +176,10 @@ class CoalitionEvaluator:
 
         Why anew: docs/decisions.md, "The proof's graph is recorded anew".
         """
-        layout = self._players.layout
+        contents = self._contents
         if not isinstance(self._trace.output, torch.Tensor):
             return Structure()
-        return prove_structure(self._run_first_image, self._trace.activation.detach()[:1], layout)
+        return prove_structure(self._run_first_image, contents.activation[:1], contents.layout, contents.empty[:1])
 
     def _run_first_image(self, rows: Tensor) -> object:
         """Run the head on rows of the first image, with any number of positions."""
@@ -186,7 +202,7 @@ class CoalitionEvaluator:
         with without_gradients():
             try:
                 coalitions, images, expected = self._probes
-                runner = shortcut.make(self._trace, self._players.layout, self._proven)
+                runner = shortcut.make(self._trace, self._contents, self._proven)
                 utilities = self.run(runner, coalitions, images)
             except _REFUSALS as refusal:
                 if is_out_of_memory(refusal):

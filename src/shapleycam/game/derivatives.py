@@ -15,6 +15,7 @@ from torch import Tensor
 
 from shapleycam.errors import OptionError, ReplayError
 from shapleycam.game.coalitions import CoalitionEvaluator, check_utilities_finite
+from shapleycam.game.contents import Contents
 from shapleycam.game.finite_differences import (
     CurvatureCase,
     FunctionOfActivation,
@@ -24,7 +25,6 @@ from shapleycam.game.finite_differences import (
 )
 from shapleycam.game.grad_modes import with_gradients, without_gradients
 from shapleycam.game.shortcuts.pooled import PooledRunner
-from shapleycam.models.layout import Layout
 from shapleycam.tracing import Trace
 from shapleycam.tracing.checks import mark_checked, needs_check
 from shapleycam.tracing.graph import (
@@ -49,9 +49,9 @@ class UtilityDerivatives:
         OptionError: the utility is not finite, or does not depend on the model's output.
     """
 
-    def __init__(self, trace: Trace, utility: Utility, target: Int[Tensor, " b"]) -> None:
-        self._trace, self._utility, self._target = trace, utility, target
-        self._activation = trace.activation.detach()
+    def __init__(self, trace: Trace, contents: Contents, utility: Utility, target: Int[Tensor, " b"]) -> None:
+        self._trace, self._contents, self._utility, self._target = trace, contents, utility, target
+        self._activation = contents.activation
         with with_gradients():
             self.at_activation = self._utility_of(trace.output)
         if trace.is_differentiable and not self.at_activation.requires_grad:
@@ -75,22 +75,20 @@ class UtilityDerivatives:
             return _gradient_of(self.utility_at(leaf).sum(), leaf)
 
     def gradients_along(
-        self, scales: Sequence[float], layout: Layout, coalitions: CoalitionEvaluator
+        self, scales: Sequence[float], coalitions: CoalitionEvaluator
     ) -> Iterator[Float[Tensor, "b *shape"]]:
-        """Yield ∂U/∂A at t·A for each scale t; all at once for a head that reads only the mean."""
+        """Yield ∂U/∂A at R + t·(A - R) for each scale t; all at once for a head that reads only the mean."""
         if coalitions.shortcut(PooledRunner) is None:
-            yield from (self.gradient(t * self._activation) for t in scales)
+            yield from (self.gradient(self._contents.along(t)) for t in scales)
         else:
-            yield from self._pooled_gradients_along(scales, layout, coalitions)
+            yield from self._pooled_gradients_along(scales, coalitions)
 
-    def _pooled_gradients_along(
-        self, scales: Sequence[float], layout: Layout, coalitions: CoalitionEvaluator
-    ) -> Iterator[Tensor]:
+    def _pooled_gradients_along(self, scales: Sequence[float], coalitions: CoalitionEvaluator) -> Iterator[Tensor]:
         """Yield the gradients of a head that reads only the mean: each position has the mean's, divided by n."""
-        means = layout.positions(self._activation).mean(1)
-        steps, images = len(scales), len(means)
+        layout, means = self._contents.layout, self._contents.mean
+        steps, images = len(scales), len(means.activation)
         with with_gradients():
-            leaf = torch.cat([t * means for t in scales]).detach().requires_grad_()
+            leaf = torch.cat([means.along(t) for t in scales]).detach().requires_grad_()
             samples = torch.arange(images, device=leaf.device).repeat(steps)
             output = self._trace.head_of_any_size(layout.single_position(leaf), samples)
             utilities = self._utility(output, self._target.repeat(steps), samples).to(leaf.device)
@@ -98,7 +96,7 @@ class UtilityDerivatives:
         with without_gradients():  # as for coalitions, the shortcut is compared with the model itself, at one scale
             middle = steps // 2
             by_shortcut = utilities.detach()[middle * images :][:images]
-            coalitions.check_shortcut(by_shortcut, self.utility_at(scales[middle] * self._activation))
+            coalitions.check_shortcut(by_shortcut, self.utility_at(self._contents.along(scales[middle])))
         for gradient in layout.single_position(gradients).unflatten(0, (steps, images)):
             yield gradient.expand_as(self._activation)
 

@@ -12,10 +12,11 @@ from torch import Tensor
 from shapleycam.errors import OptionError
 from shapleycam.game.affine_utility import is_affine
 from shapleycam.game.coalitions import BatchProgress, CoalitionEvaluator, check_utilities_finite
+from shapleycam.game.contents import Contents
 from shapleycam.game.derivatives import UtilityDerivatives
 from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.players import Regions, make_players
-from shapleycam.game.removal import remove_all
+from shapleycam.game.removal import ZERO, Removal
 from shapleycam.game.shortcuts.window_sums import WindowSumRunner
 from shapleycam.game.structure import Structure
 from shapleycam.game.window_table import WindowedUtility
@@ -33,7 +34,8 @@ class Game:
     """The content reserved game (CRG, arXiv:2501.06261) of each image of a traced batch.
 
     The players are the positions of the layer, or regions of them. A coalition S keeps the content of its positions,
-    the others become zero, and S is worth v(S) = U(head(A·1_S)) - U(head(0)). Values are in units of the utility.
+    the others have that of R, which is zero in the paper, and S is worth v(S) = U(head(A_S)) - U(head(R)). Values are
+    in units of the utility.
 
     `Explainer.game` makes a game of photographs.
 
@@ -45,9 +47,13 @@ class Game:
         players: None for each position by itself; (rows, columns) of a grid of regions; or whole numbers (h, w) or
             (b, h, w) that name each cell's region.
         memory: about how many bytes a batch of coalitions may take.
+        removal: what stands in for the content of absent players, as `shapleycam.game.removal` makes it of a user's
+            choice.
 
     Attributes:
         activation: A (b, ...), detached.
+        contents: A and R.
+        removal: what R is.
         layout: which dimensions of A are positions.
         utility: what is explained.
         target: (b,), the classes.
@@ -80,17 +86,20 @@ class Game:
         target: Int[Tensor, " b"],
         players: Regions = None,
         memory: int = MEMORY,
+        removal: Removal = ZERO,
     ) -> None:
         if memory < 1:
             raise OptionError(f"memory is {memory}; expected the number of bytes that a batch of coalitions may take")
         self.activation = trace.activation.detach()
         self.layout = layout
+        self.removal = removal
+        self.contents = Contents(self.activation, removal.replacement(self.activation, layout, trace.layer), layout)
         self.utility = utility
         self.target = target
         self.players = make_players(players, layout, len(self.activation), self.activation.device)
         self._trace = trace
-        self._coalitions = CoalitionEvaluator(trace, self.players, utility, target, memory)
-        self._derivatives = UtilityDerivatives(trace, utility, target)
+        self._coalitions = CoalitionEvaluator(trace, self.contents, self.players, utility, target, memory)
+        self._derivatives = UtilityDerivatives(trace, self.contents, utility, target)
 
     @property
     def layer(self) -> str:
@@ -110,15 +119,15 @@ class Game:
     @cached_property
     @restore_when_interrupted
     def empty(self) -> Float[Tensor, " b"]:
-        """Return U(head(0)) (b,), the utility with all positions removed."""
+        """Return U(head(R)) (b,), the utility with all positions removed."""
         with without_gradients():
-            utilities = self.utility_at(remove_all(self.activation)).detach()
+            utilities = self.utility_at(self.contents.empty).detach()
             check_utilities_finite(utilities, self.utility)
             return utilities
 
     @property
     def grand(self) -> Float[Tensor, " b"]:
-        """Return v(N) = U(head(A)) - U(head(0)) (b,), the value of the grand coalition, which the players divide."""
+        """Return v(N) = U(head(A)) - U(head(R)) (b,), the value of the grand coalition, which the players divide."""
         return self.full - self.empty
 
     @property
@@ -155,7 +164,7 @@ class Game:
         images: Int[Tensor, " a"] | Sequence[int] | None = None,
         progress: BatchProgress | None = None,
     ) -> Float[Tensor, "a s"]:
-        """Return v(S) = U(head(A·1_S)) - U(head(0)) of coalitions S.
+        """Return v(S) = U(head(A_S)) - U(head(R)) of coalitions S, where A_S is A on S and R elsewhere.
 
         Args:
             coalitions: (s, n), the same for all images, or (a, s, n), one set for each; True for players in S.
@@ -197,12 +206,12 @@ class Game:
         return self._derivatives.gradient(activation)
 
     def gradients_along(self, scales: Sequence[float]) -> Iterator[Float[Tensor, "b *shape"]]:
-        """Yield ∂U/∂A at t·A for each scale t; of a head that reads only the mean, all in one run of the head.
+        """Yield ∂U/∂A at R + t·(A - R) for each scale t; of a head that reads only the mean, in one run.
 
         Raises:
             ReplayError: the pass was not recorded for replay, or a shortcut differs from the model itself.
         """
-        return self._derivatives.gradients_along(scales, self.layout, self._coalitions)
+        return self._derivatives.gradients_along(scales, self._coalitions)
 
     @restore_when_interrupted
     def hvp(self, vector: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
@@ -223,6 +232,15 @@ class Game:
     def coalition_cost(self) -> str:
         """Return in words what a coalition costs, and why."""
         return self._coalitions.cost
+
+    @property
+    def shortcut(self) -> str | None:
+        """Return the name of the shortcut by which coalitions are evaluated; None where the head runs for each.
+
+        It is "summed", "pooled", "averaged", "windowed" or "class_token"; "windowed" once its table has been made.
+        """
+        cheapest = self._coalitions.cheapest
+        return None if cheapest is None else cheapest.name
 
     @cached_property
     @restore_when_interrupted

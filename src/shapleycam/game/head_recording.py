@@ -19,7 +19,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from shapleycam.game.dataflow import Dataflow, operation_name, storage_address
-from shapleycam.game.removal import remove_all
 from shapleycam.tracing.attention import math_attention
 from shapleycam.tracing.interrupts import restore_when_interrupted
 
@@ -117,13 +116,13 @@ def record_head(head: Callable[[Tensor], Any], activation: Tensor) -> HeadRecord
         )
 
 
-def record_with_removal(head: Callable[[Tensor], Any], activation: Tensor) -> HeadRecording:
-    """Record a head on a batch of two: the activation (1, ...) of an image, and the same with all positions removed.
+def record_with_removal(head: Callable[[Tensor], Any], activation: Tensor, empty: Tensor) -> HeadRecording:
+    """Record a head on a batch of two: the activation (1, ...) of an image, and that of its empty coalition.
 
     Attention is recorded as products and a softmax.
     """
     with math_attention():
-        return record_head(head, torch.cat([activation, remove_all(activation)]))
+        return record_head(head, torch.cat([activation, empty]))
 
 
 class _OperationRecorder(TorchDispatchMode):

@@ -11,8 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from shapleycam.game.removal import remove_absent
-from shapleycam.models.layout import Layout
+from shapleycam.game.contents import Contents
 from shapleycam.tracing import Trace
 
 Presence: TypeAlias = Float[Tensor, "a s positions"]
@@ -26,12 +25,12 @@ TENSORS_AT_ONCE = 3
 class HeadRunner(ABC):
     """A way to compute the head's output for coalitions of positions of the images of a traced batch.
 
-    A runner is made from the trace and the activation's layout. `GeneralRunner` is right for every head; the runners
+    A runner is made from the trace and what its players hold. `GeneralRunner` is right for every head; the runners
     in `shortcuts` only for heads of a certain structure, which is proven before they are used.
     """
 
     @abstractmethod
-    def __init__(self, trace: Trace, layout: Layout) -> None:
+    def __init__(self, trace: Trace, contents: Contents) -> None:
         """Prepare what all coalitions of the batch share."""
 
     @cached_property
@@ -47,19 +46,19 @@ class HeadRunner(ABC):
 class GeneralRunner(HeadRunner):
     """Runs the head itself, on the activation with the absent positions removed."""
 
-    def __init__(self, trace: Trace, layout: Layout) -> None:
-        self._trace, self._layout = trace, layout
-        self._activation = trace.activation.detach()
+    def __init__(self, trace: Trace, contents: Contents) -> None:
+        self._trace, self._contents = trace, contents
 
     @cached_property
     def bytes_per_coalition(self) -> int:
-        first = torch.zeros(1, dtype=torch.long, device=self._activation.device)
+        activation = self._contents.activation
+        first = torch.zeros(1, dtype=torch.long, device=activation.device)
         with LargestTensor() as largest:
-            self._trace.head(self._activation[:1], first)
-        return TENSORS_AT_ONCE * max(int(largest.bytes), int(self._activation[0].nbytes))
+            self._trace.head(activation[:1], first)
+        return TENSORS_AT_ONCE * max(int(largest.bytes), int(activation[0].nbytes))
 
     def outputs(self, presence: Presence, images: Images) -> Any:
-        masked = remove_absent(self._activation[images][:, None], presence, self._layout)
+        masked = self._contents.of_coalitions(presence, images)
         return self._trace.head(masked.flatten(0, 1), images.repeat_interleave(presence.shape[1]))
 
 

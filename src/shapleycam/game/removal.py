@@ -1,24 +1,199 @@
-"""Removal: what stands in for the content of absent players. It is zero, as in the paper.
+"""Removal: what stands in for the content of absent players, as part of the question that is asked of a head.
 
-A further kind of removal belongs here. The shortcuts rely on zero too: they have to be told of any other kind.
+The activation of a coalition has A at the positions of its players and R at those of all others. R is zero in the
+paper; it may be a mean, a tensor, or what a function makes of A.
 """
 
 from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from shapleycam.errors import OptionError, nearest
+from shapleycam.game.grad_modes import without_gradients
 from shapleycam.models.layout import Layout
+from shapleycam.names import canonical_name
+
+StandIn: TypeAlias = "Callable[[Tensor, Layout], Any]"
+"""Makes R (b, ...) of an activation A (b, ...) and its layout."""
+RemovalChoice: TypeAlias = "str | Tensor | Callable[[Tensor], Any] | Removal"
+"""What a user may give as removal: "zero", "mean", a tensor, or a function of the activation."""
+_DIGITS = 12
+"""Hexadecimal digits that name the content of a tensor."""
 
 
-def remove_absent(
-    activation: Float[Tensor, "*rows"], presence: Float[Tensor, "*more positions"], layout: Layout
-) -> Tensor:
-    """Return an activation whose positions are zero where `presence` is 0 and unchanged where it is 1."""
-    return activation * layout.broadcast(presence.to(activation.dtype))
+@dataclass(frozen=True, eq=False)
+class Removal:
+    """What stands in for the content of absent players, and its name in results.
+
+    Attributes:
+        name: what it is in words; another removal has another name, apart from functions of one name.
+        stand_in: makes R (b, ...) of an activation and its layout; None for zero.
+        function: the user's own, where `stand_in` calls one.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.game.removal import resolve_removal
+        >>> from shapleycam.models.layout import Layout
+        >>> activation = torch.tensor([[[1.0], [5.0]]])
+        >>> resolve_removal("mean").replacement(activation, Layout("tokens", (1, 2)), "encoder")
+        tensor([[[3.],
+                 [3.]]])
+    """
+
+    name: str
+    stand_in: StandIn | None = None
+    function: Callable[[Tensor], Any] | None = None
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """Return what tells this removal from others: functions of one name are compared by themselves."""
+        return self.name, self.function
+
+    def once(self) -> Removal:
+        """Return the same removal for one batch: what stands in is made once, however many games are played of it."""
+        if self.stand_in is None:
+            return self
+        make, made = self.stand_in, list[Any]()
+
+        def stand_in(activation: Tensor, layout: Layout) -> Any:
+            if not made:
+                made.append(make(activation, layout))
+            return made[0]
+
+        return replace(self, stand_in=stand_in)
+
+    def replacement(
+        self, activation: Float[Tensor, "b *shape"], layout: Layout, layer: str
+    ) -> Float[Tensor, "b *shape"] | None:
+        """Return R, a tensor of its own like the activation, or None for zero.
+
+        Raises:
+            OptionError: what should stand in is no finite floating-point tensor of the activation's shape.
+        """
+        if self.stand_in is None:
+            return None
+        with without_gradients():
+            replacement = self.stand_in(activation.detach().clone(), layout)
+            return _like_activation(replacement, activation, layout, f"removal {self.name!r} at layer {layer!r}")
 
 
-def remove_all(activation: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
-    """Return the activation of the empty coalition."""
-    return torch.zeros_like(activation)
+def _own_mean(activation: Float[Tensor, "b *shape"], layout: Layout) -> Float[Tensor, "b *shape"]:
+    """Return each image's mean over its own positions; prefix tokens, each the only one of its kind, as they are."""
+    positions, prefix = layout.positions(activation), layout.prefix
+    cells = positions[:, prefix:]
+    means = torch.cat([positions[:, :prefix], cells.mean(1, keepdim=True).expand_as(cells)], 1)
+    return _as_activation(means, activation, layout)
+
+
+ZERO = Removal("zero")
+OWN_MEAN = Removal("mean", _own_mean)
+NAMED = {removal.name: removal for removal in (ZERO, OWN_MEAN)}
+"""The removals that a user may give by name."""
+
+
+def resolve_removal(choice: RemovalChoice) -> Removal:
+    """Return the removal that a name, a tensor or a function means.
+
+    Args:
+        choice: "zero"; "mean", over each image's own positions; a tensor (..., as the activation without its batch),
+            (b, ...) or (channels,); or a function that takes an activation (b, ...) and returns such a tensor. The
+            function is called once a batch, with a copy of the activation.
+
+    Raises:
+        OptionError: none of these, or a tensor that is not of finite floating-point numbers.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.game.removal import resolve_removal
+        >>> resolve_removal("Mean").name, resolve_removal(torch.ones(4)).name
+        ('mean', 'tensor c6c3e3bcff96')
+    """
+    if isinstance(choice, Removal):
+        return choice
+    if isinstance(choice, str):
+        name = canonical_name(choice, NAMED)
+        if name is None:
+            raise OptionError(f"removal {choice!r} is unknown; {nearest(choice, NAMED)}, or a tensor or a function")
+        return NAMED[name]
+    if isinstance(choice, torch.Tensor):
+        return removal_by_tensor(choice, "tensor")
+    if callable(choice):
+        name = getattr(choice, "__name__", type(choice).__name__)
+        return Removal(f"function {name}", lambda activation, _: choice(activation), choice)
+    raise OptionError(
+        f"removal is a {type(choice).__name__}; expected {' or '.join(map(repr, NAMED))}, a tensor like the layer's "
+        "activation, or a function that makes one of the activation"
+    )
+
+
+def removal_by_tensor(tensor: Tensor, kind: str) -> Removal:
+    """Return the removal that replaces the content of absent players by a copy of a tensor, named by its content.
+
+    Raises:
+        OptionError: it is not of finite floating-point numbers.
+    """
+    _check_numbers(tensor, "removal")
+    with torch.inference_mode(mode=False), torch.no_grad():
+        content = tensor.detach().clone()
+    return Removal(f"{kind} {content_hash(content)}", lambda _activation, _layout: content)
+
+
+def content_hash(tensor: Tensor) -> str:
+    """Return a few digits that stand for the shape and the numbers of a tensor, on any device and in any precision."""
+    numbers = tensor.detach().cpu().double().contiguous()
+    return hashlib.sha256(repr(tuple(numbers.shape)).encode() + numbers.numpy().tobytes()).hexdigest()[:_DIGITS]
+
+
+def _check_numbers(tensor: Any, what: str) -> None:
+    """Refuse what is no tensor of finite floating-point numbers.
+
+    Raises:
+        OptionError: naming what it is.
+    """
+    if not isinstance(tensor, torch.Tensor):
+        raise OptionError(f"{what} is a {type(tensor).__name__}; expected a tensor like the layer's activation")
+    if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.is_meta:
+        kind = "device meta" if tensor.is_meta else f"{tensor.dtype}, {tensor.layout}"
+        raise OptionError(f"{what} is a tensor of {kind}; expected stored floating-point numbers (torch.strided)")
+    if not bool(torch.isfinite(tensor).all()):
+        raise OptionError(f"{what} holds NaN or infinity; expected finite numbers")
+
+
+def _like_activation(replacement: Any, activation: Tensor, layout: Layout, what: str) -> Tensor:
+    """Return what stands in as a tensor of the activation's shape, precision and device.
+
+    Raises:
+        OptionError: it cannot be.
+    """
+    _check_numbers(replacement, what)
+    given, shape = tuple(replacement.shape), tuple(activation.shape)
+    if len(given) == 1 and given[0] == layout.positions(activation[:1]).shape[2]:
+        replacement = layout.single_position(replacement[None])
+    elif len(given) == len(shape) - 1:
+        replacement = replacement[None]
+    try:
+        expanded = replacement.expand(shape) if replacement.dim() == len(shape) else None
+    except RuntimeError:
+        expanded = None
+    if expanded is None:
+        channels = layout.positions(activation[:1]).shape[2]
+        raise OptionError(
+            f"{what} has shape {given}; expected the activation's, {shape}, or {shape[1:]} for all images, or "
+            f"({channels},), its channels"
+        )
+    like: Tensor = expanded.detach().to(activation.device, activation.dtype).clone()
+    _check_numbers(like, f"{what}, in the activation's precision ({activation.dtype}),")
+    return like
+
+
+def _as_activation(positions: Float[Tensor, "b n k"], activation: Tensor, layout: Layout) -> Tensor:
+    """Return one vector a position as an activation, the inverse of `Layout.positions`."""
+    ordered = positions.transpose(1, 2) if layout.channels_first else positions
+    return ordered.reshape(activation.shape)

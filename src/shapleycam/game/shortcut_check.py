@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from shapleycam.errors import ReplayError
+from shapleycam.game.contents import Contents
 from shapleycam.game.players import Players
 from shapleycam.tracing import Trace
 from shapleycam.tracing.nested import float_tensors_of
@@ -30,8 +31,8 @@ class ShortcutCheck:
     tried on the strongest image" in docs/decisions.md).
     """
 
-    def __init__(self, trace: Trace, players: Players) -> None:
-        self._trace, self._players = trace, players
+    def __init__(self, trace: Trace, contents: Contents, players: Players) -> None:
+        self._trace, self._contents, self._players = trace, contents, players
         self._generator = torch.Generator().manual_seed(0)
 
     def probes(self) -> tuple[Bool[Tensor, "p 1 n"], Int[Tensor, " p"]]:
@@ -88,8 +89,8 @@ class ShortcutCheck:
 
     @cached_property
     def _strongest(self) -> tuple[int, int]:
-        """Return the image with the largest number in its activation, and the player who has it."""
-        largest = self._players.layout.positions(self._trace.activation.detach()).abs().amax(2)
+        """Return the image with the largest number in its activation, present or removed, and the player who has it."""
+        largest = torch.maximum(self._contents.positions.abs().amax(2), self._contents.absent_positions.abs().amax(2))
         image = int(largest.amax(1).argmax())
         return image, int(self._players.member[image, largest[image].argmax()])
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from shapleycam.errors import ModelError, ReplayError
@@ -53,6 +54,7 @@ def prove_structure(
     head: Callable[[Tensor], Any],
     activation: Tensor,
     layout: Layout,
+    empty: Tensor | None = None,
 ) -> Structure:
     """Return the structure of a head that its operations prove.
 
@@ -64,10 +66,11 @@ def prove_structure(
         head: takes activations (rows, ...), also of a single position; it may raise for these.
         activation: (1, ...), the one of an image.
         layout: of the activation.
+        empty: (1, ...), the activation of the empty coalition; None for zeros.
     """
     # Two rows, so that a mean over the batch is not taken for one over positions; three the second time, so that
     # constants made of the number of rows differ.
-    whole = record_with_removal(head, activation)
+    whole = record_with_removal(head, activation, torch.zeros_like(activation) if empty is None else empty)
     if not isinstance(whole.output, Tensor) or whole.output.grad_fn is None or whole.hides_reads:
         return Structure()
     structure = Structure()

@@ -12,7 +12,9 @@ from torch import Tensor
 from shapleycam.errors import OptionError
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Images, Inputs, batch_of
+from shapleycam.explaining.reference import AnyRemoval
 from shapleycam.explanations.explanation import Explanation
+from shapleycam.game.removal import NAMED
 from shapleycam.metrics.evaluator import MetricEvaluator
 from shapleycam.metrics.explained_batch import ExplainedBatch
 from shapleycam.metrics.metric import Metric
@@ -54,8 +56,8 @@ def measure(
         {metric: {method: one number for each image (b,)}}, on the explanations' device.
 
     Raises:
-        OptionError: there are no explanations; they are of other images, or differ in class, layer or utility; a metric
-            is unknown or cannot be computed for this model.
+        OptionError: there are no explanations; they are of other images, or differ in class, layer, utility or removal;
+            a metric is unknown or cannot be computed for this model.
 
     Examples:
         >>> import torch
@@ -83,19 +85,29 @@ def measure(
     estimator = EstimatorOptions(**estimator_options)
     utility = _utility(explainer, first)
     explained = ExplainedBatch(
-        explainer, batch.images, first.target, utility, first.utility_name, estimator, first.form, batch.extra
+        explainer,
+        batch.images,
+        first.target,
+        utility,
+        first.utility_name,
+        estimator,
+        first.form,
+        batch.extra,
+        _removal(explainer, first),
     )
     evaluator = MetricEvaluator(explained, explanations, names, options or MetricOptions(), objects)
     return {name: {method: evaluator.metric(name, method) for method in explanations} for name in names}
 
 
 def _check_alike(explanations: Mapping[str, Explanation]) -> Explanation:
-    """Return the first explanation; refuse explanations of different images, classes, layers or utilities."""
+    """Return the first explanation; refuse those of different images, classes, layers, utilities or removals."""
     if not explanations:
         raise OptionError("no explanations were given; expected {method: explanation} as Explainer.compare returns it")
     first, *others = explanations.values()
     for second in others:
-        differ = [name for name in ("layer", "utility_name") if getattr(first, name) != getattr(second, name)]
+        differ = [
+            name for name in ("layer", "utility_name", "removal") if getattr(first, name) != getattr(second, name)
+        ]
         differ += [name for name in ("images", "target") if not _equal(getattr(first, name), getattr(second, name))]
         if differ:
             raise OptionError(
@@ -123,6 +135,23 @@ def _utility(explainer: Explainer, explanation: Explanation) -> Utility:
     raise OptionError(
         f"the explanation is of utility {name!r}, which has no name in the table; give the explainer utility=, so that "
         "it can be asked of changed images too"
+    )
+
+
+def _removal(explainer: Explainer, explanation: Explanation) -> AnyRemoval:
+    """Return the removal of an explanation.
+
+    Raises:
+        OptionError: it is by photographs, a tensor or a function that the explainer does not have.
+    """
+    name = explanation.removal
+    if name == explainer.removal.name:
+        return explainer.removal
+    if name in NAMED:
+        return NAMED[name]
+    raise OptionError(
+        f"the explanation is of removal {name!r}, the explainer has {explainer.removal.name!r}; give the explainer the "
+        "same removal=, so that it can be asked of changed images too"
     )
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from shapleycam.errors import OptionError, ignore_warnings
 from shapleycam.explaining.explainer import Explainer, UtilityChoice
 from shapleycam.explaining.inputs import Batch, batch_of
+from shapleycam.explaining.reference import AnyRemoval
 from shapleycam.explanations.explanation import NO_CLASSES, Explanation
 from shapleycam.game import Game
 from shapleycam.images import Seed, content_seeds
@@ -27,7 +28,8 @@ class ExplainedBatch:
     """Images (b, c, h, w), the class of each, and the utility that was explained of it.
 
     `options` are those that the explanations were made with; `form` is what the numbers of the model's output are, as
-    the explanations say; `extra` are further inputs of the model.
+    the explanations say; `extra` are further inputs of the model; `removal` is the
+    explanations', None for the explainer's own.
     """
 
     explainer: Explainer
@@ -38,6 +40,7 @@ class ExplainedBatch:
     options: EstimatorOptions
     form: OutputKind | None = "logits"
     extra: ExtraInputs = NO_EXTRA
+    removal: AnyRemoval | None = None
 
     def scores(self, output: Any) -> Float[Tensor, " b"]:
         """Return the score of the class from the model's output: its probability (of logits, by softmax or sigmoid).
@@ -66,12 +69,17 @@ class ExplainedBatch:
         options = self.options if seed is None else replace(self.options, seed=seed)
         with ignore_warnings():
             targets = [self._target_argument]
-            return self.explainer.compare_with(options, self._batch(images), methods, targets, self.utility)[0]
+            batch = self._batch(images)
+            [comparison] = self.explainer.compare_with(
+                options, batch, methods, targets, self.utility, removal=self.removal
+            )
+            return comparison
 
     def game(self) -> Game:
         """Return the game of each image."""
         batch = self._batch(self.images)
-        return self.explainer.game(batch, self._target_argument, self.utility, self.options.players)
+        target, players = self._target_argument, self.options.players
+        return self.explainer.game(batch, target, self.utility, players, removal=self.removal)
 
     @property
     def seed(self) -> int:

@@ -135,6 +135,10 @@ def _player_values(context: QuantityContext, method: str, game: Game) -> Tensor:
     explanation: Explanation = context.explanations[method]
     if explanation.layer != game.layer:
         raise OptionError(f"the explanation is of layer {explanation.layer!r}, the game of {game.layer!r}; use one")
+    if explanation.removal != game.removal.name:
+        raise OptionError(
+            f"the explanation is of removal {explanation.removal!r}, the game of {game.removal.name!r}; use one"
+        )
     return player_values(game, CamValues(explanation.values, explanation.prefix)).double()
 
 

@@ -41,7 +41,7 @@ def cut_short(
     return cut
 
 
-def with_cut(shares: ShapleyValues, cut: dict[int, ShapleyValues], notes: tuple[str, ...]) -> ShapleyValues:
+def with_cut(shares: ShapleyValues, cut: dict[int, ShapleyValues], notes: tuple[tuple[str, ...], ...]) -> ShapleyValues:
     """Return the values with those of some images from orders cut short; the first samples of these are counted."""
     values, stderr, samples = shares.values, shares.stderr, shares.samples
     evaluations = shares.evaluations

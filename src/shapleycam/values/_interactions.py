@@ -55,8 +55,8 @@ class Interactions:
 def interactions(game: Game) -> Interactions:
     """Compute the interactions of the second-order game.
 
-    They are A_i·H_ij·A_j for pairs; own effects are A_i·(g - H·A)_i + ½ A_i·H_ii·A_i. Own effects plus each pair once
-    are v(N) at second order. It takes one Hessian-vector product a player.
+    With C = A - R they are C_i·H_ij·C_j for pairs; own effects are C_i·(g - H·C)_i + ½ C_i·H_ii·C_i. Own effects plus
+    each pair once are v(N) at second order. It takes one Hessian-vector product a player.
 
     Args:
         game: of b images with n players.
@@ -78,7 +78,7 @@ def interactions(game: Game) -> Interactions:
     """
     n = game.n_players
     products = torch.stack(
-        [values_from_derivative(game, game.hvp(_activation_of_player(game, player))) for player in range(n)], 1
+        [values_from_derivative(game, game.hvp(_difference_of_player(game, player))) for player in range(n)], 1
     )
     effects = (products + products.mT) / 2
     diagonal = effects.diagonal(dim1=1, dim2=2)
@@ -120,12 +120,12 @@ def sampled_interactions(game: Game, rounds: int = 16, seed: int = 0) -> Interac
     return Interactions(drawn.mean(0), None, drawn.std(0) / rounds**0.5, spent)
 
 
-def _activation_of_player(game: Game, player: int) -> Float[Tensor, "b *shape"]:
-    """Return the activation with one player present, and all others removed."""
+def _difference_of_player(game: Game, player: int) -> Float[Tensor, "b *shape"]:
+    """Return what one player adds to the activation of the empty coalition."""
     alone = torch.zeros(len(game.activation), 1, game.n_players, device=game.activation.device)
     alone[..., player] = 1
     presence = game.players.presence(alone)[:, 0].to(game.activation.dtype)
-    return game.activation * game.layout.broadcast(presence)
+    return game.contents.difference * game.layout.broadcast(presence)
 
 
 def _paths(n: int) -> Int[Tensor, "orders m"]:

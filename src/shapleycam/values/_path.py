@@ -1,7 +1,8 @@
-"""Path (Aumann-Shapley) estimate: φ_j = Σ_k A_kj D_kj with D the mean gradient on the way from 0 to A.
+"""Path (Aumann-Shapley) estimate: φ_j = Σ_k (A - R)_kj D_kj with D the mean gradient on the way from R to A.
 
-Source: Aumann & Shapley, Values of Non-Atomic Games, 1974. With one node D is the gradient at A/2, which for a
-quadratic utility is g - ½ H·A, the second-order Taylor estimate, without a Hessian.
+R is what stands in for absent content, zero in the paper. Source: Aumann & Shapley, Values of Non-Atomic Games, 1974.
+With one node D is the gradient in the middle, which for a quadratic utility is g - ½ H·(A - R), the second-order Taylor
+estimate, without a Hessian.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _FEWEST, MOST_NODES = 4, 64
 
 
 def path(game: Game, nodes: Nodes = 8, tolerance: float = 0.01) -> ShapleyValues:
-    """Compute path (Aumann-Shapley) estimates, from gradients at Gauss-Legendre nodes on the line from 0 to A.
+    """Compute path (Aumann-Shapley) estimates, from gradients at Gauss-Legendre nodes on the line from R to A.
 
     Warns of images whose values do not sum to v(N) with the largest number of nodes, and of a head that ignores scale,
     where no number of nodes helps.
@@ -65,7 +66,7 @@ def path(game: Game, nodes: Nodes = 8, tolerance: float = 0.01) -> ShapleyValues
 def mean_gradient(
     game: Game, nodes: Nodes = 8, tolerance: float = 0.01
 ) -> tuple[Float[Tensor, "b *shape"], Int[Tensor, " b"]]:
-    """Return D = Σ_i w_i ∂U/∂A at t_i·A, and how many nodes each image took.
+    """Return D = Σ_i w_i ∂U/∂A at R + t_i·(A - R), and how many nodes each image took.
 
     t_i and w_i are Gauss-Legendre nodes and weights on [0, 1].
 

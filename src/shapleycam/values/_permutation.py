@@ -32,6 +32,8 @@ from shapleycam.wording import percent
 
 FEWEST, MOST = 8, 2048
 """Samples of four orders at least (16 pairs of an order and its reverse), and at most."""
+_CONTROL = "only the difference from a linearised game was sampled, whose values are known in closed form"
+_CUT = "most orders were cut short, since the first players decide most"
 
 
 def permutation(
@@ -188,16 +190,15 @@ def _of_players(
     return gained.gather(3, places.to(gained.device))
 
 
-def _notes(game: Game, sums: StreamSums, cut: dict[int, ShapleyValues]) -> tuple[str, ...]:
-    """Return what the sampling chose to do, and what is to be doubted."""
-    notes = []
-    if bool((sums.square > 0).any()):
-        notes.append("only the difference from a linearised game was sampled, whose values are known in closed form")
-    if cut:
-        images = ", ".join(map(str, cut))
-        notes.append(f"most orders were cut short, since the first players decide most (image {images} of the batch)")
+def _notes(game: Game, sums: StreamSums, cut: dict[int, ShapleyValues]) -> tuple[tuple[str, ...], ...]:
+    """Return of each image what the sampling chose to do, and what is to be doubted; nothing where that is nothing."""
     has_all_streams = bool((sums.count > 0).all())
-    return (*notes, *(note_rare(game, sums.deviations, sums.mean) if has_all_streams else ()))
+    rare = note_rare(game, sums.deviations, sums.mean) if has_all_streams else {}
+    notes: list[tuple[str, ...]] = []
+    for image, has_control in enumerate((sums.square > 0).any(1).tolist()):
+        sentences = {_CONTROL: has_control, _CUT: image in cut}
+        notes.append((*(sentence for sentence, holds in sentences.items() if holds), *rare.get(image, ())))
+    return tuple(notes) if any(notes) else ()
 
 
 def _check_options(orders: int | None, most_orders: int, tolerance: float) -> None:

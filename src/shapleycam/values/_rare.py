@@ -14,43 +14,53 @@ _STREAMS = 8
 _ROUNDING = 1e-12
 _MATERIAL = 0.01
 """Standard error of such players, as a share of ‖values‖, from which on it matters that it may be too small."""
+_NEVER = (
+    "changed nothing in any order that was drawn: either this is so, or there are too few orders to see it; take "
+    "hundreds of them (a smaller tolerance=) to be sure"
+)
+_RARELY = (
+    "mattered in a few of the orders alone, as a rarely pivotal voter does: the standard error may be too small there; "
+    "take hundreds of them (a smaller tolerance=)"
+)
 
 
-def note_rare(game: Game, deviations: Float[Tensor, "b streams n"], values: Float[Tensor, "b n"]) -> tuple[str, ...]:
+def note_rare(
+    game: Game, deviations: Float[Tensor, "b streams n"], values: Float[Tensor, "b n"]
+) -> dict[int, tuple[str, ...]]:
     """Return notes on players whose standard errors may be far too small, and warn where one is an underestimate.
 
     Args:
         game: of b images.
         deviations: of the eight streams' means from the mean of all.
         values: the estimates.
+
+    Returns:
+        The notes of each image that has some.
     """
     largest = deviations.abs().amax(1)
     if not bool((largest > 0).any()):
-        return ()
+        return {}
     middle = deviations.median(1, keepdim=True).values
     agreeing = ((deviations - middle).abs() <= _ROUNDING * values.abs().amax(1)[:, None, None]).sum(1)
-    notes = []
-    has_content = game.players.totals(game.layout.positions(game.activation).abs().sum(2)) > 0
+    has_content = game.players.totals(game.layout.positions(game.contents.difference).abs().sum(2)) > 0
     never = (largest == 0) & (values == 0) & has_content
-    if bool(never.any()):
-        notes.append(
-            f"{_counted(never)} changed nothing in any order that was drawn: either this is so, or there are too few "
-            "orders to see it; give orders= in the hundreds to be sure"
-        )
     rarely = (agreeing >= _AGREE) & (agreeing < _STREAMS)
     errors = (deviations.square().sum(1) * rarely).sum(1).div(_STREAMS * (_STREAMS - 1)).sqrt()
     rarely &= (errors >= _MATERIAL * values.norm(dim=1))[:, None]
     if bool(rarely.any()):
-        notes.append(
-            f"{_counted(rarely)} mattered in a few of the orders alone, as a rarely pivotal voter does: the standard "
-            "error may be too small there; give orders= in the hundreds"
+        image, player = (int(index) for index in rarely.nonzero()[0])
+        warn(ToleranceWarning, f"{_counted(rarely, f'player {player} of image {image}')} {_RARELY}")
+    return {
+        image: tuple(
+            f"{_counted(players[image], f'player {int(players[image].nonzero()[0])}')} {what}"
+            for players, what in ((never, _NEVER), (rarely, _RARELY))
+            if bool(players[image].any())
         )
-        warn(ToleranceWarning, notes[-1])
-    return tuple(notes)
+        for image in (never | rarely).any(1).nonzero().flatten().tolist()
+    }
 
 
-def _counted(players: Bool[Tensor, "b n"]) -> str:
-    image, player = (int(index) for index in players.nonzero()[0])
+def _counted(players: Bool[Tensor, "*any"], first: str) -> str:
+    """Return how many players there are in words, by the name of the first where it is the only one."""
     count = int(players.sum())
-    first = f"player {player} of image {image}"
     return first if count == 1 else f"{count} players ({first}, ...)"

@@ -1,7 +1,7 @@
-"""Taylor estimates of the Shapley values: φ_j = Σ_k A_kj D_kj with D from derivatives at the activation.
+"""Taylor estimates of the Shapley values: φ_j = Σ_k (A - R)_kj D_kj with D from derivatives at the activation.
 
-Source: arXiv:2501.06261. First order is D = g, exact for a linear utility; second order is D = g - ½ H·A, exact for
-a quadratic one.
+Source: arXiv:2501.06261, where R, what stands in for absent content, is zero. First order is D = g, exact for a linear
+utility; second order is D = g - ½ H·(A - R), exact for a quadratic one.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def taylor(game: Game, order: int = 2) -> ShapleyValues:
 
 
 def values_from_derivative(game: Game, derivative: Float[Tensor, "b *shape"]) -> Float[Tensor, "b n"]:
-    """Return φ_j = Σ_k A_kj D_kj, summed over each player's positions."""
-    return game.players.totals(game.layout.positions(game.activation * derivative).sum(2))
+    """Return φ_j = Σ_k (A - R)_kj D_kj, summed over each player's positions."""
+    return game.players.totals(game.layout.positions(game.contents.difference * derivative).sum(2))
 
 
 def first_order(game: Game) -> Float[Tensor, "b *shape"]:
@@ -58,5 +58,5 @@ def first_order(game: Game) -> Float[Tensor, "b *shape"]:
 
 
 def second_order(game: Game) -> Float[Tensor, "b *shape"]:
-    """Return D = g - ½ H·A (one head gradient and one Hessian-vector product)."""
-    return game.gradient() - 0.5 * game.hvp(game.activation)
+    """Return D = g - ½ H·(A - R) (one head gradient and one Hessian-vector product)."""
+    return game.gradient() - 0.5 * game.hvp(game.contents.difference)

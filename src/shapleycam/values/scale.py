@@ -8,19 +8,19 @@ from shapleycam.game import Game
 _CANCELS = 1e-2
 """Below this share of Σ|φ| the sum of first-order values is worth a closer look."""
 _FLAT = 0.05
-"""Of the way from U(head(0)) to U(head(A)): a head that has gone no further at A/2 ignores scale."""
+"""Of the way from U(head(R)) to U(head(A)): a head that has gone no further halfway ignores scale."""
 
 
 def cancels(game: Game) -> bool:
     """Return whether first-order values sum to next to nothing in every image, as behind a head that ignores scale."""
-    values = game.layout.positions(game.activation * game.gradient()).sum(2)
+    values = game.layout.positions(game.contents.difference * game.gradient()).sum(2)
     sums, sizes = values.sum(1).abs(), values.abs().sum(1)
     return bool((sums <= _CANCELS * sizes).all() and (sizes > 0).any())
 
 
 def ignores_scale(game: Game) -> bool:
     """Return whether U(head(A/2)) is U(head(A)) while U(head(0)) is not (two head evaluations)."""
-    full, half, empty = game.full, game.utility_at(game.activation / 2), game.empty
+    full, half, empty = game.full, game.utility_at(game.contents.along(0.5)), game.empty
     gap = (full - empty).abs()
     return bool(((half - full).abs() <= _FLAT * gap).all() and (gap > 1e-6 * (1 + full.abs())).all())
 

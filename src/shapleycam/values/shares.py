@@ -23,7 +23,7 @@ class ShapleyValues:
         samples: (b,), the number of independent samples, or streams of samples, that `stderr` comes from; None without
             it.
         nodes: (b,), the number of gradients along the path; None for other estimators.
-        notes: sentences on how an estimator chose to work, and on what to doubt.
+        notes: of each image, sentences on how an estimator chose to work and on what to doubt; empty without any.
 
     Examples:
         >>> import torch
@@ -39,7 +39,7 @@ class ShapleyValues:
     evaluations: Int[Tensor, " b"]
     samples: Int[Tensor, " b"] | None = None
     nodes: Int[Tensor, " b"] | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[tuple[str, ...], ...] = ()
 
     @property
     def uncertainty(self) -> Float[Tensor, " b"]:

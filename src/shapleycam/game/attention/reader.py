@@ -27,7 +27,7 @@ class AttentionReader:
         >>> query, tokens = torch.ones(1, 4), torch.rand(1, 3, 4)  # one learned query reads a map of 1 x 3
         >>> def head(rows):
         ...     return ((query @ rows.mT).softmax(-1) @ rows)[:, 0]
-        >>> reader = AttentionReader(record_with_removal(head, tokens), Layout("tokens", (1, 3)))
+        >>> reader = AttentionReader(record_with_removal(head, tokens, 0 * tokens), Layout("tokens", (1, 3)))
         >>> reader.fill()
         >>> without_the_second = torch.tensor([[1.0, 0.0, 1.0]])
         >>> torch.allclose(reader.output(without_the_second), head(tokens * without_the_second[..., None]))

@@ -15,7 +15,7 @@ from shapleycam.game.attention.forms import NO_TOKEN, ROW, RowChoice, Rows, Scor
 from shapleycam.game.attention.program import NotProvenError, Program, Source, axes_of_rows, make_program
 
 PRESENT, REMOVED = 0, 1
-"""The rows of the recorded batch: the image's activation, and zeros."""
+"""The rows of the recorded batch: the image's activation, and that of its empty coalition."""
 MOST_QUERIES = 16
 """Queries of an attention at most."""
 _MOST_BYTES = 2**28

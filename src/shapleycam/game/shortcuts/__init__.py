@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from shapleycam.game.contents import Contents
 from shapleycam.game.head_runner import HeadRunner
 from shapleycam.game.shortcuts.averaged import AveragedRunner
 from shapleycam.game.shortcuts.class_token import ClassTokenRunner
@@ -16,7 +17,6 @@ from shapleycam.game.shortcuts.pooled import PooledRunner
 from shapleycam.game.shortcuts.summed import SummedRunner
 from shapleycam.game.shortcuts.windowed import WindowedRunner
 from shapleycam.game.structure import Structure
-from shapleycam.models.layout import Layout
 from shapleycam.tracing import Trace
 
 
@@ -36,8 +36,13 @@ class Shortcut(NamedTuple):
     head: str
     cost: str
     is_allowed: Callable[[Structure], bool]
-    make: Callable[[Trace, Layout, Structure], HeadRunner]
+    make: Callable[[Trace, Contents, Structure], HeadRunner]
     runs: Callable[[Structure], int] = lambda _: 0
+
+    @property
+    def name(self) -> str:
+        """Return its name, which is that of its file: "summed", say."""
+        return self.runner.__module__.rpartition(".")[2]
 
 
 SHORTCUTS = (
@@ -46,28 +51,28 @@ SHORTCUTS = (
         "a sum over positions",
         "a sum",
         lambda structure: structure.is_sum,
-        lambda trace, layout, _: SummedRunner(trace, layout),
+        lambda trace, contents, _: SummedRunner(trace, contents),
     ),
     Shortcut(
         PooledRunner,
         "a function of the mean over positions",
         "a mean and what follows it",
         lambda structure: structure.reads_mean,
-        lambda trace, layout, _: PooledRunner(trace, layout),
+        lambda trace, contents, _: PooledRunner(trace, contents),
     ),
     Shortcut(
         AveragedRunner,
         "a function of a sum over what each position becomes by itself",
         "a sum and what follows it",
         lambda structure: structure.averages_positions,
-        lambda trace, layout, _: AveragedRunner(trace, layout),
+        lambda trace, contents, _: AveragedRunner(trace, contents),
     ),
     Shortcut(
         WindowedRunner,
         "a function of a sum over what windows of positions become",
         "look-ups in a table and what follows the sum",
         lambda structure: structure.window is not None,
-        lambda trace, layout, _: WindowedRunner(trace, layout),
+        lambda trace, contents, _: WindowedRunner(trace, contents),
         lambda structure: structure.window.contents if structure.window else 0,
     ),
     Shortcut(
@@ -75,7 +80,7 @@ SHORTCUTS = (
         "a function of a class token, or another few rows that attend to the positions",
         "sums over positions and what follows them",
         lambda structure: structure.query_rows > 0,
-        lambda trace, layout, _: ClassTokenRunner(trace, layout),
+        lambda trace, contents, _: ClassTokenRunner(trace, contents),
     ),
 )
 """All shortcuts, the cheapest first."""

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from shapleycam.game.contents import Contents
 from shapleycam.game.shortcuts.window_sums import WindowSumRunner
-from shapleycam.models.layout import Layout
 from shapleycam.tracing import Trace
 
 
@@ -17,9 +17,9 @@ class AveragedRunner(WindowSumRunner):
     The mean over positions is such a sum, and so is a linear layer on all positions and channels of a map.
     """
 
-    def __init__(self, trace: Trace, layout: Layout) -> None:
-        super().__init__(trace, layout)
-        count = layout.prefix + layout.count
+    def __init__(self, trace: Trace, contents: Contents) -> None:
+        super().__init__(trace, contents)
+        count = contents.positions.shape[1]
         self._shares, self._empty = [], []
         for image in range(len(self._tables)):
             removed, present = self.table(image).unbind(1)

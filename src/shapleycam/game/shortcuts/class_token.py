@@ -15,9 +15,9 @@ from torch import Tensor
 
 from shapleycam.errors import ReplayError
 from shapleycam.game.attention import AttentionReader
+from shapleycam.game.contents import Contents
 from shapleycam.game.head_recording import HeadRecording, record_with_removal
 from shapleycam.game.head_runner import TENSORS_AT_ONCE, HeadRunner, Images, LargestTensor, Presence
-from shapleycam.models.layout import Layout
 from shapleycam.tracing import Trace
 
 _MOST_BYTES = 2**29
@@ -27,12 +27,12 @@ _MOST_BYTES = 2**29
 class ClassTokenRunner(HeadRunner):
     """Records the head once an image, present and removed, and computes coalitions from sums over tokens."""
 
-    def __init__(self, trace: Trace, layout: Layout) -> None:
+    def __init__(self, trace: Trace, contents: Contents) -> None:
         self._readers = []
-        positions = layout.positions(trace.activation.detach())
+        positions = contents.positions
         self._everything = positions.new_ones(1, positions.shape[1])
         for image in range(len(trace.activation)):
-            reader = AttentionReader(_record(trace, image), layout)
+            reader = AttentionReader(_record(trace, contents, image), contents.layout)
             reader.fill()
             self._readers.append(reader)
             if reader.bytes_of_tables * len(trace.activation) > _MOST_BYTES:
@@ -51,9 +51,9 @@ class ClassTokenRunner(HeadRunner):
         )
 
 
-def _record(trace: Trace, image: int) -> HeadRecording:
+def _record(trace: Trace, contents: Contents, image: int) -> HeadRecording:
     def head(rows: Tensor) -> Any:
         samples = torch.full((len(rows),), image, device=rows.device)
         return trace.head_of_any_size(rows, samples)
 
-    return record_with_removal(head, trace.activation.detach()[image : image + 1])
+    return record_with_removal(head, contents.activation[image : image + 1], contents.empty[image : image + 1])

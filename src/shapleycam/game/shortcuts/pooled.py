@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from shapleycam.game.contents import Contents
 from shapleycam.game.head_runner import TENSORS_AT_ONCE, HeadRunner, Images, Presence
-from shapleycam.models.layout import Layout
 from shapleycam.tracing import Trace
 
 
@@ -20,18 +20,23 @@ class PooledRunner(HeadRunner):
     A head that reads nothing but the mean cannot tell the two apart.
     """
 
-    def __init__(self, trace: Trace, layout: Layout) -> None:
-        self._trace, self._layout = trace, layout
-        contents = layout.positions(trace.activation.detach())
-        self._shares = contents / contents.shape[1]
-        self._width = max(contents.shape[1] + contents.shape[2], prod(trace.output.shape[1:]))
+    def __init__(self, trace: Trace, contents: Contents) -> None:
+        self._trace, self._layout = trace, contents.layout
+        positions = contents.positions
+        self._shares = positions / positions.shape[1]
+        self._absent = None if contents.replacement is None else contents.absent_positions / positions.shape[1]
+        self._width = max(positions.shape[1] + positions.shape[2], prod(trace.output.shape[1:]))
 
     @cached_property
     def bytes_per_coalition(self) -> int:
         return int(TENSORS_AT_ONCE * self._shares.element_size() * self._width)
 
     def outputs(self, presence: Presence, images: Images) -> Float[Tensor, "rows *out"]:
-        means = torch.bmm(presence.to(self._shares.dtype), self._shares[images]).flatten(0, 1)
+        present = presence.to(self._shares.dtype)
+        means = torch.bmm(present, self._shares[images])
+        if self._absent is not None:
+            means = means.baddbmm(1 - present, self._absent[images])
+        means = means.flatten(0, 1)
         samples = images.repeat_interleave(presence.shape[1])
         output: Tensor = self._trace.head_of_any_size(self._layout.single_position(means), samples)
         return output

@@ -8,25 +8,25 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from shapleycam.game.contents import Contents
 from shapleycam.game.head_runner import TENSORS_AT_ONCE, HeadRunner, Images, Presence
-from shapleycam.models.layout import Layout
 from shapleycam.tracing import Trace
 
 
 class SummedRunner(HeadRunner):
-    """Runs the head once on each position alone, and once on an empty one; coalitions are sums of these outputs."""
+    """Runs the head once on each position alone, present and removed; coalitions are sums of these outputs."""
 
-    def __init__(self, trace: Trace, layout: Layout) -> None:
-        contents = layout.positions(trace.activation.detach())
-        images, positions, channels = contents.shape
-        alone = torch.cat([contents, contents.new_zeros(images, 1, channels)], 1)
-        samples = torch.arange(images, device=alone.device).repeat_interleave(positions + 1)
-        output = trace.head_of_any_size(layout.single_position(alone.flatten(0, 1)), samples)
-        output = output.unflatten(0, (images, positions + 1))
+    def __init__(self, trace: Trace, contents: Contents) -> None:
+        alone = torch.cat([contents.positions, contents.absent_positions], 1)
+        images, rows, _ = alone.shape
+        positions = contents.positions.shape[1]
+        samples = torch.arange(images, device=alone.device).repeat_interleave(rows)
+        output = trace.head_of_any_size(contents.layout.single_position(alone.flatten(0, 1)), samples)
+        output = output.unflatten(0, (images, rows))
         self._output_shape = output.shape[2:]
-        output = output.flatten(2)
-        self._empty = output[:, -1:]
-        self._shares = (output[:, :-1] - self._empty) / positions
+        present, absent = output.flatten(2).split([positions, rows - positions], 1)
+        self._empty = absent if absent.shape[1] == 1 else absent.mean(1, keepdim=True)
+        self._shares = (present - absent) / positions
 
     @cached_property
     def bytes_per_coalition(self) -> int:

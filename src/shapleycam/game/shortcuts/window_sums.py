@@ -17,13 +17,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from shapleycam.errors import ReplayError
+from shapleycam.game.contents import Contents
 from shapleycam.game.grad_modes import with_gradients
 from shapleycam.game.head_halves import differentiate_at_sum, run_from_sum, run_to_sum
 from shapleycam.game.head_recording import record_with_removal
 from shapleycam.game.head_runner import TENSORS_AT_ONCE, HeadRunner, Images, LargestTensor, Presence
-from shapleycam.game.removal import remove_absent, remove_all
 from shapleycam.game.windows import WindowSum, prove_window_sum
-from shapleycam.models.layout import Layout
 from shapleycam.tracing import Trace
 
 _MOST_BYTES = 2**29
@@ -41,9 +40,9 @@ class _ImageTable(NamedTuple):
 class WindowSumRunner(HeadRunner):
     """Fills a table for each image; a coalition is a mean of its entries, and what the head makes of the sum."""
 
-    def __init__(self, trace: Trace, layout: Layout) -> None:
-        self._trace, self._layout = trace, layout
-        self._activation = trace.activation.detach()
+    def __init__(self, trace: Trace, contents: Contents) -> None:
+        self._trace, self._contents = trace, contents
+        self._activation = contents.activation
         self._tables = [self._table(image) for image in range(len(self._activation))]
         first = self._tables[0].window_sum
         for table in self._tables[1:]:
@@ -83,8 +82,7 @@ class WindowSumRunner(HeadRunner):
         """Return utilities of the head's output where these are the sums of an image, and their gradients in them."""
         window_sum = self._tables[image].window_sum
         with with_gradients():
-            nothing = remove_all(self._activation[image : image + 1]).repeat_interleave(len(sums), 0)
-            leaf = nothing.clone().requires_grad_()
+            leaf = self._any_map(image).repeat_interleave(len(sums), 0).requires_grad_()
             samples = torch.full((len(sums),), image, device=leaf.device)
             utilities, gradients = differentiate_at_sum(
                 lambda maps: self._trace.head(maps, samples),
@@ -102,10 +100,13 @@ class WindowSumRunner(HeadRunner):
     def _run_from(self, sums: Float[Tensor, "s features"], image: int) -> Any:
         """Return the head's output of rows of one image that have these sums: its map needs to be run once."""
         window_sum = self._tables[image].window_sum
-        nothing = remove_all(self._activation[image : image + 1])
-        rows = len(sums)
+        rows, any_map = len(sums), self._any_map(image)
         value = sums.reshape(rows, *window_sum.feature_shape)
-        return run_from_sum(lambda: self._trace.head_of_one_row(nothing, image, rows), window_sum, value)
+        return run_from_sum(lambda: self._trace.head_of_one_row(any_map, image, rows), window_sum, value)
+
+    def _any_map(self, image: int) -> Float[Tensor, "1 *shape"]:
+        """Return a map to run the head on where its sum is replaced: what it holds is then of no effect."""
+        return torch.zeros_like(self._activation[image : image + 1])
 
     def _check_rows(self, sums: Float[Tensor, "s features"]) -> None:
         """Refuse a head that took the number of its rows before the sum, where the map has one row.
@@ -131,8 +132,8 @@ class WindowSumRunner(HeadRunner):
             raise ReplayError("the table of windows is larger than the memory for it")
         parts, result = [], None
         for chunk in patterns.split(_MAPS_AT_ONCE):
-            maps = remove_absent(self._activation[image : image + 1], chunk.to(self._activation.dtype), self._layout)
-            samples = torch.full((len(chunk),), image, device=maps.device)
+            samples = torch.full((len(chunk),), image, device=chunk.device)
+            maps = self._contents.of_coalitions(chunk[None].float(), samples[:1])[0]
             taken = run_to_sum(lambda maps=maps, samples=samples: self._trace.head(maps, samples), window_sum)  # type: ignore[misc]
             parts.append(taken.contributions)
             result = taken.result[0] if result is None else result
@@ -146,8 +147,9 @@ class WindowSumRunner(HeadRunner):
             samples = torch.full((len(rows),), image, device=rows.device)
             return self._trace.head_of_any_size(rows, samples)
 
-        recording = record_with_removal(head, self._activation[image : image + 1])
-        window_sum = prove_window_sum(recording, self._layout)
+        one = slice(image, image + 1)
+        recording = record_with_removal(head, self._activation[one], self._contents.empty[one])
+        window_sum = prove_window_sum(recording, self._contents.layout)
         if window_sum is None:
             raise ReplayError(f"the head of image {image} is no sum over windows, where that of the first is one")
         return window_sum
