@@ -23,6 +23,7 @@ NAMES = {
     "a sum each": "summed",
     "a mean and what follows it each": "pooled",
     "a run each": None,
+    "a sum and what follows it each": "averaged",
     "look-ups in a table": "windowed",
 }
 
