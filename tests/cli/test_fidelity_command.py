@@ -128,7 +128,7 @@ def test_regions_and_nodes_reach_the_methods(run, tiny, hopper):
 WINDOW = ("--model", "tiny.py:blocks", "--layer", "0.0")
 """A head of one window: its coalitions come from a table, and the sampling has a control variate."""
 COST = (
-    "look-ups in a table and what follows the mean each: behind the layer the output is a function of the mean of what "
+    "look-ups in a table and what follows the sum each: behind the layer the output is a function of a sum over what "
 )
 COST += "windows of positions become"
 NOTE = "only the difference from a linearised game was sampled, whose values are known in closed form"

@@ -14,7 +14,8 @@ POOL = (Do(lambda a: a.mean((2, 3))), nn.Linear(4, 3))
 HEADS = {
     "a sum each": lambda: (*POOL,),
     "a mean and what follows it each": lambda: (POOL[0], nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 3)),
-    "a run each": lambda: (nn.Flatten(), nn.Tanh(), nn.Linear(64, 3)),
+    "a run each": lambda: (Do(lambda a: a.amax((2, 3))), nn.Linear(4, 3)),
+    "a sum and what follows it each": lambda: (nn.Tanh(), nn.Flatten(), nn.Linear(64, 9), nn.Tanh(), nn.Linear(9, 3)),
     "look-ups in a table": lambda: (conv(3, padding=1), nn.GELU(), *POOL),
 }
 
@@ -22,6 +23,7 @@ NAMES = {
     "a sum each": "summed",
     "a mean and what follows it each": "pooled",
     "a run each": None,
+    "a sum and what follows it each": "averaged",
     "look-ups in a table": "windowed",
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -30,6 +32,8 @@ from helpers.toy_heads import (
     to_last,
 )
 from shapleycam.errors import ReplayError
+from shapleycam.game.structure import Structure
+from shapleycam.game.window import Window
 
 # What treats each position alike and by itself
 
@@ -167,16 +171,24 @@ def test_values_of_what_looks_at_other_positions(name):
     assert_right(pooling(nn.Sequential(APART[name], nn.GELU())), square_images())
 
 
+WEIGHTED = replace(AVERAGED, is_affine=True)
+OTHER_SUMS = {
+    "sum": WEIGHTED,
+    "mean of half": WEIGHTED,
+    "mean of rows, then ReLU": Structure(window=Window(count=4, cells=4, colours=4), is_affine=True),
+}
+
+
 @pytest.mark.parametrize("name", POOLINGS)
 def test_other_poolings_end_the_proof(name):
     model = Toy(nn.Sequential(Do(POOLINGS[name]), nn.Linear(4, 3)))
-    assert structure(model) == NEITHER
+    assert structure(model) == OTHER_SUMS.get(name, NEITHER)
     assert_right(model, square_images())
 
 
-def test_a_mean_over_one_axis_is_none():
+def test_a_mean_over_one_axis_is_a_sum_with_the_linear_layer_behind_it():
     model = Toy(nn.Sequential(Do(lambda a: a.mean(2).flatten(1)), nn.Linear(16, 3)))
-    assert structure(model) == NEITHER
+    assert structure(model) == WEIGHTED
     assert_right(model, square_images())
 
 
@@ -216,7 +228,6 @@ def test_channels_last_and_tokens(kind, places, before, after, expected):
     ("kind", "mean"),
     [
         (Tokens, lambda a: a.mean(2)[:, :4]),
-        (Tokens, lambda a: a[:, 1:].mean(1)),
         (ChannelsLast, lambda a: a.mean((2, 3))),
         (ChannelsLast, lambda a: a.mean((1, 3))),
         (ChannelsLast, lambda a: a.permute(0, 3, 1, 2).mean((1, 2))),
@@ -228,7 +239,7 @@ def test_a_mean_over_the_wrong_axes_of_a_square(kind, mean):
     assert_right(model, square_images())
 
 
-def test_a_class_token_is_no_position():
+def test_a_class_token_is_no_position_of_the_map():
     model = Tokens(nn.Sequential(Do(lambda a: a.mean(1)), nn.Linear(4, 3)), prefix=1)
-    assert structure(model) == NEITHER
+    assert structure(model) == WEIGHTED
     assert_right(model, square_images())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from helpers.masked_games import by_hand, game_of, pooling, random_coalitions
 from helpers.networks import Toy
 from helpers.toy_heads import (
     APART,
+    AVERAGED,
     BOTH,
     NEITHER,
     POOLINGS,
@@ -241,9 +243,9 @@ def test_a_head_of_one_size_is_run_as_it_is(name, after):
 
 
 @pytest.mark.parametrize("pool", [nn.AvgPool2d(4), nn.AvgPool2d(3), nn.Conv2d(4, 4, 4)])
-def test_pooling_of_a_fixed_size_is_run_as_it_is(pool):
+def test_pooling_of_a_fixed_size_is_never_run_on_a_single_position(pool):
     model = Toy(nn.Sequential(pool, nn.Flatten(), nn.Linear(4, 3)))
-    assert structure(model) == NEITHER
+    assert structure(model) == replace(AVERAGED, is_affine=True)
     assert_right(model, square_images())
 
 

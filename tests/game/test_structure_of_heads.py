@@ -27,18 +27,18 @@ from shapleycam.game.window import Window
 BOTH, NEITHER = Structure(reads_mean=True, is_sum=True), Structure()
 MEAN, SUM = Structure(reads_mean=True), Structure(is_sum=True)
 AVERAGED = Structure(averages_positions=True)
+WEIGHTED = Structure(averages_positions=True, is_affine=True)
 SWIN, VIT = "timm:swin_tiny_patch4_window7_224", "timm:vit_tiny_patch16_224"
 
 # Model, image size, layer: what theory says of the head.
 HEADS = {
     ("efficientnet_lite0", 224, "bn2"): BOTH,
     ("efficientnet_lite0", 224, "blocks.6"): SUM,  # convolution of size 1, batch norm and ReLU6 at each position
-    ("efficientnet_lite0", 224, "blocks.5"): Structure(
-        window=Window((7, 7), (7, 7), (1, 1), ((-1, 0, 1),) * 2), is_affine=True
-    ),  # 3 x 3
+    ("efficientnet_lite0", 224, "blocks.5"): Structure(window=Window(49, 9, 9), is_affine=True),  # 3 x 3
     ("torchvision:resnet18", 96, "layer4"): BOTH,
-    ("torchvision:resnet18", 96, "layer4.1.bn2"): NEITHER,  # the block's input is added at each position
-    ("torchvision:resnet18", 96, "layer4.0"): NEITHER,
+    ("torchvision:resnet18", 96, "layer4.1.bn2"): WEIGHTED,  # the block's input is added at each position
+    ("torchvision:resnet18", 96, "layer4.0"): Structure(window=Window(9, 9, 9), is_affine=True),  # the map is 3 x 3
+    ("torchvision:resnet18", 224, "layer4.0"): NEITHER,  # two convolutions of 3 x 3, one after the other
     ("torchvision:resnet50", 96, "layer4"): BOTH,
     ("torchvision:mobilenet_v2", 96, "features"): BOTH,
     ("torchvision:mobilenet_v2", 96, "features.18.1"): SUM,  # ReLU6 at each position
@@ -60,7 +60,12 @@ HEADS = {
     (SWIN, 224, "norm"): BOTH,
     (VIT, 64, "blocks.11"): NEITHER,
     (VIT, 64, "norm"): NEITHER,
-    ("torchvision:vgg11", 64, "features"): NEITHER,  # pooled to 7 x 7, then flattened
+    ("torchvision:vgg11", 64, "features"): AVERAGED,  # pooled to 7 x 7, then flattened
+    ("torchvision:vgg11", 64, "features.19"): Structure(window=Window(4, 4, 4)),  # behind a maximum of 2 x 2
+    ("torchvision:densenet121", 96, "features.denseblock4.denselayer16"): WEIGHTED,  # beside constants
+    ("torchvision:densenet121", 96, "features.denseblock4.denselayer15"): Structure(
+        window=Window(9, 9, 9), is_affine=True
+    ),  # beside what its windows become
 }
 LAYOUTS = {SWIN: "NHWC", "torchvision:swin_t": "NHWC", VIT: "tokens"}
 SHORT = [head for head, structure in HEADS.items() if structure != NEITHER]
@@ -86,7 +91,8 @@ def test_the_structure_is_what_theory_says(game, head):
 
 @pytest.mark.parametrize("head", HEADS, ids=str)
 def test_the_cheapest_way_is_taken(game, head):
-    runners = {BOTH: SummedRunner, SUM: SummedRunner, MEAN: PooledRunner, AVERAGED: AveragedRunner}
+    runners = {BOTH: SummedRunner, SUM: SummedRunner, MEAN: PooledRunner}
+    runners |= {AVERAGED: AveragedRunner, WEIGHTED: AveragedRunner}
     assert type(game(*head)._coalitions.runner) is runners.get(HEADS[head], GeneralRunner)
 
 
@@ -157,6 +163,6 @@ def test_a_structure_is_found_once(monkeypatch):
 
 def test_a_convolution_of_positions_is_no_sum():
     game = game_of(Smooth(), noise(2, 3, 8, 8, dtype=torch.float64), "rest", [0, 1])
-    assert game.structure == Structure(window=Window((4, 4), (4, 4), (1, 1), ((-1, 0, 1),) * 2), is_affine=True)
+    assert game.structure == Structure(window=Window(16, 9, 9), is_affine=True)
     coalitions = random_coalitions(2, 9, 16)
     assert relative_difference(game.value(coalitions), by_hand(game, coalitions), game) < 1e-12

@@ -21,6 +21,7 @@ from helpers.masked_games import (
 from helpers.networks import Toy
 from helpers.toy_heads import AVERAGED, NEITHER, Do, conv, residual, structure
 from shapleycam.game.head_runner import GeneralRunner
+from shapleycam.game.shortcuts.window_sums import WindowSumRunner
 from shapleycam.game.shortcuts.windowed import WindowedRunner
 from shapleycam.game.window import Window
 
@@ -32,44 +33,86 @@ def head(*before, pool=lambda a: a.mean((2, 3))):
     return Toy(nn.Sequential(*before, Do(pool), TAIL)).double()
 
 
-def window(grid, strides=(1, 1), rows=(-1, 0, 1), columns=(-1, 0, 1)):
-    return Window((3, 4), grid, strides, (rows, columns))
+def window(count, cells=9, colours=9):
+    return Window(count, cells, colours)
 
 
 WINDOWS = {
-    "3 x 3": (lambda: conv(3, padding=1), window((3, 4))),
-    "3 x 3 without padding": (lambda: conv(3), window((1, 2), rows=(0, 1, 2), columns=(0, 1, 2))),
-    "depthwise": (lambda: conv(3, padding=1, groups=4), window((3, 4))),
-    "stride 2": (lambda: conv(3, padding=1, stride=2), window((2, 2), (2, 2))),
-    "dilation 2": (lambda: conv(3, padding=2, dilation=2), window((3, 4), rows=(-2, 0, 2), columns=(-2, 0, 2))),
-    "2 x 2": (lambda: conv(2), window((2, 3), rows=(0, 1), columns=(0, 1))),
-    "1 x 3": (lambda: conv((1, 3), padding=(0, 1)), window((3, 4), rows=(0,))),
-    "4 x 2": (lambda: conv((4, 2), padding=(2, 0)), window((4, 3), rows=(-2, -1, 0, 1), columns=(0, 1))),
-    "size 1 with stride": (lambda: conv(1, stride=2), window((2, 2), (2, 2), (0,), (0,))),
-    "residual": (lambda: residual(nn.Sequential(conv(), nn.GELU(), conv(3, padding=1))), window((3, 4))),
+    "3 x 3": (lambda: conv(3, padding=1), window(12)),
+    "3 x 3 without padding": (lambda: conv(3), window(2)),
+    "depthwise": (lambda: conv(3, padding=1, groups=4), window(12)),
+    "stride 2": (lambda: conv(3, padding=1, stride=2), window(4, 6, 6)),
+    "dilation 2": (lambda: conv(3, padding=2, dilation=2), window(12, 4)),  # of three in a row two are inside
+    "2 x 2": (lambda: conv(2), window(6, 4, 4)),
+    "1 x 3": (lambda: conv((1, 3), padding=(0, 1)), window(12, 3, 3)),
+    "4 x 2": (lambda: conv((4, 2), padding=(2, 0)), window(12, 6, 6)),
+    "size 1 with stride": (lambda: conv(1, stride=2), None),
+    "reflected padding": (lambda: conv(3, padding=1, padding_mode="reflect"), window(12)),
+    "replicated padding": (lambda: conv(3, padding=1, padding_mode="replicate"), window(12)),
+    "residual": (lambda: residual(nn.Sequential(conv(), nn.GELU(), conv(3, padding=1))), window(12)),
     "two branches": (
         lambda: Do(
             lambda self, x: self.a(x) * self.b(x).sigmoid(), a=conv(3, padding=1), b=conv((1, 3), padding=(0, 1))
         ),
-        window((3, 4)),
+        window(12),
+    ),
+    "a cross of two branches": (
+        lambda: Do(
+            lambda self, x: self.a(x) + self.b(x), a=conv((1, 3), padding=(0, 1)), b=conv((3, 1), padding=(1, 0))
+        ),
+        window(12, 5),
+    ),
+    "1 x 3 after 3 x 1": (
+        lambda: nn.Sequential(conv((3, 1), padding=(1, 0)), nn.GELU(), conv((1, 3), padding=(0, 1))),
+        window(12),
     ),
     "a strided shortcut": (
         lambda: Do(lambda self, x: self.a(x) + self.b(x), a=conv(3, padding=1, stride=2), b=conv(1, stride=2)),
-        window((2, 2), (2, 2)),
+        window(4, 6, 6),
+    ),
+    "side by side": (
+        lambda: nn.Sequential(
+            Do(
+                lambda self, x: torch.cat([x, self.a(x), x.new_ones(1, 2, 3, 4).expand(len(x), -1, -1, -1)], 1),
+                a=conv(3, padding=1),
+            ),
+            nn.Conv2d(10, 4, 1),
+        ),
+        window(12),
+    ),
+    "stacked": (
+        lambda: Do(lambda self, x: torch.stack([x, self.a(x).tanh()]).prod(0), a=conv(3, padding=1)),
+        window(12),
+    ),
+    "behind a position bias": (
+        lambda: Do(lambda self, x: self.a(x + self.bias), a=conv(3, padding=1), bias=noise(4, 3, 4)),
+        window(12),
     ),
     "what nothing becomes is not zero": (
         lambda: nn.Sequential(conv(), nn.Sigmoid(), conv(3, padding=1)),
-        window((3, 4)),
+        window(12),
     ),
     "channels last": (
         lambda: nn.Sequential(conv(3, padding=1), Do(lambda x: x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2))),
-        window((3, 4)),
+        window(12),
     ),
     "flattened and not": (
         lambda: nn.Sequential(conv(3, padding=1), Do(lambda x: x.flatten(2).unflatten(2, (3, 4)))),
-        window((3, 4)),
+        window(12),
     ),
-    "padded as the output": (lambda: conv(3, padding="same"), window((3, 4))),
+    "transposed before the mean": (lambda: nn.Sequential(conv(3, padding=1), Do(lambda x: x.mT)), window(12)),
+    "padded as the output": (lambda: conv(3, padding="same"), window(12)),
+    "maximum of 2 x 2": (lambda: nn.MaxPool2d(2), window(2, 4, 4)),
+    "maximum of 2 x 2, the last incomplete": (lambda: nn.MaxPool2d(2, ceil_mode=True), window(4, 4, 4)),
+    "maximum of 3 x 3 that overlap": (lambda: nn.MaxPool2d(3, 2, 1), window(4, 6, 6)),
+    "maximum of 3 x 3 at each position": (lambda: nn.MaxPool2d(3, 1, 1), window(12)),
+    "maximum with dilation": (lambda: nn.MaxPool2d((1, 2), 1, dilation=(1, 2)), window(6, 2, 3)),
+    "mean of 2 x 2": (lambda: nn.AvgPool2d(2), window(2, 4, 4)),
+    "mean of 3 x 3 that overlap": (lambda: nn.AvgPool2d(3, 2, 1), window(4, 6, 6)),
+    "mean of 3 x 3 without the padding": (lambda: nn.AvgPool2d(3, 2, 1, count_include_pad=False), window(4, 6, 6)),
+    "mean of 3 x 3, the last incomplete": (lambda: nn.AvgPool2d((3, 2), 2, ceil_mode=True), window(2, 6, 6)),
+    "mean of parts of several sizes": (lambda: nn.AdaptiveAvgPool2d((2, 3)), window(6, 4, 4)),
+    "powers' mean": (lambda: nn.LPPool2d(2, 2), window(2, 4, 4)),
 }
 
 
@@ -82,11 +125,12 @@ def test_every_coalition_has_the_models_own_value(name):
     make, expected = WINDOWS[name]
     images = noise(2, 4, 3, 4, dtype=torch.float64)
     model = head(nn.ReLU6(), make(), nn.GELU())
-    assert structure(model, images).window == expected
     game = game_of(model, images, "rest", 0)
+    assert game.structure.window == expected
+    assert game.structure.averages_positions == (expected is None)
     coalitions = all_coalitions(12)
     values = game.value(coalitions)
-    assert isinstance(game._coalitions.runner_for(600), WindowedRunner)
+    assert isinstance(game._coalitions.runner_for(600), WindowSumRunner)
     assert relative_difference(values, values_without_shortcut(game, coalitions), game) < 1e-12
     assert relative_difference(values[:, ::97], by_hand(game, coalitions[::97]), game) < 1e-12
 
@@ -94,18 +138,14 @@ def test_every_coalition_has_the_models_own_value(name):
 APART = {
     "5 x 5": lambda: conv(5, padding=2),
     "two windows after each other": lambda: nn.Sequential(conv(3, padding=1), nn.GELU(), conv(3, padding=1)),
-    "two windows side by side": lambda: Do(
-        lambda self, x: self.a(x) + self.b(x), a=conv((1, 3), padding=(0, 1)), b=conv((3, 1), padding=(1, 0))
-    ),
+    "a maximum of 3 x 3 behind a window": lambda: nn.Sequential(conv(3, padding=1), nn.MaxPool2d(3, 1, 1)),
     "around the edge": lambda: conv(3, padding=1, padding_mode="circular"),
     "transposed": lambda: nn.ConvTranspose2d(4, 4, 3, padding=1),
-    "dilation 3": lambda: conv(3, padding=3, dilation=3),
     "squeeze and excitation": lambda: nn.Sequential(
         conv(3, padding=1), Do(lambda x: x * x.mean((2, 3), keepdim=True).sigmoid())
     ),
     "a shifted neighbour beside": lambda: Do(lambda self, x: self.a(x) + x.roll(1, 3), a=conv(3, padding=1)),
     "a map of another order": lambda: Do(lambda self, x: self.a(x) + x.mT, a=conv(3, padding=1)),
-    "transposed before the mean": lambda: nn.Sequential(conv(3, padding=1), Do(lambda x: x.mT)),
     "a window of another map": lambda: Do(
         lambda self, x: self.a(x.reshape(len(x), 4, 2, 8)).reshape(x.shape), a=conv(3, padding=1)
     ),
@@ -122,7 +162,7 @@ def test_what_looks_further_is_played_as_it_is(name):
     model = head(APART[name](), nn.GELU())
     game = game_of(model, images, "rest", 0)
     coalitions = random_coalitions(1, 1200, 16)
-    assert game.structure.window is None or game.structure.window.cells > 9
+    assert game.structure == NEITHER
     game.value(coalitions)
     torch.testing.assert_close(game.value(coalitions[:, :60]), by_hand(game, coalitions[:, :60]))
     assert isinstance(game._coalitions.runner_for(600), GeneralRunner)
@@ -130,8 +170,8 @@ def test_what_looks_further_is_played_as_it_is(name):
 
 @pytest.mark.parametrize(
     "pool",
-    [lambda a: a.amax((2, 3)), lambda a: a[..., :2].mean((2, 3)), lambda a: a.mean(3).relu().mean(2)],
-    ids=["maximum", "mean of half", "mean of rows, then ReLU"],
+    [lambda a: a.amax((2, 3)), lambda a: a.mean(3).relu().mean(2), lambda a: a.sort(3).values.mean((2, 3))],
+    ids=["maximum", "mean of rows, then ReLU", "sorted"],
 )
 def test_other_poolings_of_windows_are_no_shortcut(pool):
     assert structure(head(conv(3, padding=1), pool=pool), noise(1, 4, 4, 4, dtype=torch.float64)) == NEITHER
@@ -220,6 +260,18 @@ def test_real_heads(key, explainer):
     assert expected.std(1).min() > 1e-3 * expected.abs().max()
 
 
+def test_overlapping_maxima_before_a_linear_layer_of_all_positions():
+    """AlexNet: its untrained scores are so small that those of the other classes would drown them."""
+    game = game_of(network("torchvision:alexnet", 127), noise(2, 3, 127, 127), "logit", [3, 500], "features.11")
+    assert game.structure.window == window(9)
+    coalitions = random_coalitions(2, 300, game.n_players)
+    values = game.value(coalitions)
+    assert isinstance(game._coalitions.runner_for(300), WindowedRunner)
+    expected = values_without_shortcut(game, coalitions[:, :200])
+    assert relative_difference(values[:, :200], expected, game) < 1e-5
+    assert expected.std(1).min() > 0.05 * expected.abs().max()
+
+
 def test_regions_of_positions_take_it_too():
     images = noise(2, 4, 4, 4, dtype=torch.float64)
     game = game_of(head(conv(3, padding=1), nn.GELU()), images, "rest", 0, players=(2, 3))
@@ -231,3 +283,24 @@ def test_regions_of_positions_take_it_too():
 
 def test_a_window_of_one_position_is_no_window():
     assert structure(head(conv(), nn.GELU())) == AVERAGED
+
+
+POOLED = {
+    "mean of half": (lambda a: a[..., :2].mean((2, 3)), 8),
+    "mean of rows, then of these": (lambda a: a.mean(3).mean(2), 16),
+    "sum": (lambda a: a.sum((2, 3)), 16),
+    "weights of the map": (lambda a: (a * torch.arange(16.0).to(a).reshape(4, 4)).sum((2, 3)), 16),
+    "a linear layer of everything": (lambda a: a.flatten(1) @ noise(64, 4).to(a), 16),
+    "four quarters and a linear layer": (lambda a: F.adaptive_avg_pool2d(a, 2).flatten(1) @ noise(16, 4).to(a), 16),
+}
+
+
+@pytest.mark.parametrize("name", POOLED)
+def test_windows_are_summed_up_by_any_weights(name):
+    pool, windows = POOLED[name]
+    game = game_of(head(conv(3, padding=1), nn.GELU(), pool=pool), noise(2, 4, 4, 4, dtype=torch.float64), "rest", 0)
+    assert game.structure.window == window(windows)
+    coalitions = random_coalitions(2, 600, 16)
+    values = game.value(coalitions)
+    assert isinstance(game._coalitions.runner_for(600), WindowedRunner)
+    assert relative_difference(values, values_without_shortcut(game, coalitions), game) < 1e-12

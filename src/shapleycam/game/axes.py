@@ -6,7 +6,6 @@ parts that it is the product of, and these are followed through the head's opera
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -61,13 +60,6 @@ def shape_of_axes(axes: tuple[Axis, ...]) -> tuple[int, ...]:
 def have_positions_or_images(axes: tuple[Axis, ...]) -> bool:
     """Return whether positions, or images, lie along any of these axes."""
     return any(factor.content != "channel" for axis in axes for factor in axis)
-
-
-def is_reading_order(axes: Sequence[Axis]) -> bool:
-    """Return whether all positions, and nothing else, lie along some axes one after the other in reading order."""
-    factors = [factor for axis in axes for factor in axis]
-    merged = _merge_neighbours(factors)
-    return len(merged) <= 1 and all(factor.content == "position" and factor.step == 1 for factor in merged)
 
 
 def is_same_at_all_positions(constant: Tensor | None, axes: tuple[Axis, ...]) -> bool:

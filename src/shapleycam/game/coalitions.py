@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from shapleycam.errors import OptionError
+from shapleycam.errors import OptionError, ShapleyCamError
+from shapleycam.game.attention import NotProvenError
 from shapleycam.game.contents import Contents
 from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.head_runner import GeneralRunner, HeadRunner
@@ -24,10 +25,13 @@ from shapleycam.game.shortcuts.pooled import PooledRunner
 from shapleycam.game.shortcuts.summed import SummedRunner
 from shapleycam.game.shortcuts.windowed import WindowedRunner
 from shapleycam.game.structure import Structure, prove_structure
+from shapleycam.gpu_failures import is_out_of_memory
 from shapleycam.tracing import Trace
 from shapleycam.tracing.checks import check_result, mark_checked
 from shapleycam.utilities import Utility
 
+_REFUSALS = (ShapleyCamError, NotProvenError, RuntimeError)
+"""What is raised where a head does not take what a shortcut runs it on; anything else is a fault of the shortcut."""
 _Runner = TypeVar("_Runner", bound=HeadRunner)
 BatchProgress: TypeAlias = Callable[[int], None]
 """Is called after each batch with the number of coalitions in it, over all images; what it raises ends the work."""
@@ -73,14 +77,15 @@ class CoalitionEvaluator:
 
         A window is confirmed when it is first used: its table is expensive.
         """
-        has_window = self._confirmed.get(WindowedRunner, self) is not None
+        has_window = self._proven.window is not None and self._confirmed.get(WindowedRunner, self) is not None
+        averages = self.shortcut(AveragedRunner) is not None
         return Structure(
             reads_mean=self.shortcut(PooledRunner) is not None,
             is_sum=self.shortcut(SummedRunner) is not None,
-            averages_positions=self.shortcut(AveragedRunner) is not None,
+            averages_positions=averages,
             query_rows=self._proven.query_rows if self.shortcut(ClassTokenRunner) is not None else 0,
             window=self._proven.window if has_window else None,
-            is_affine=self._proven.is_affine and has_window,
+            is_affine=self._proven.is_affine and (has_window or averages),
         )
 
     @property
@@ -213,11 +218,13 @@ class CoalitionEvaluator:
         an unconfirmed one is not used" in docs/decisions.md.
         """
         with without_gradients():
-            coalitions, images, expected = self._probes
             try:
+                coalitions, images, expected = self._probes
                 runner = shortcut.make(self._trace, self._contents, self._proven)
                 utilities = self.run(runner, coalitions, images)
-            except Exception:  # noqa: BLE001  # whatever a user's head raises, it does not take a single position
+            except _REFUSALS as refusal:
+                if is_out_of_memory(refusal):
+                    raise
                 return None
             return runner if self._check.confirms(utilities, expected) else None
 

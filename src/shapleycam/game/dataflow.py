@@ -6,6 +6,7 @@ it. Below autograd every operation is seen with all its operands.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
@@ -32,18 +33,20 @@ class Call:
     """A call of an operation on something computed from the activation.
 
     `operands` are its arguments as `structure` puts them together, with a `Value` for each tensor computed from the
-    activation; `results` are the numbers of the tensors that it returned.
+    activation; `results` are the numbers of the tensors that it returned. `occurrence`: of all calls of this operation
+    in the head, those on constants too, which one it is.
     """
 
     function: Any
     operands: tuple[Any, ...]
     structure: TreeSpec
     results: tuple[int, ...]
+    occurrence: int = 0
 
     @property
     def name(self) -> str:
         """Return the operation's name without its overload, as in "add"."""
-        return str(getattr(self.function, "overloadpacket", self.function)).rpartition(".")[2]
+        return operation_name(self.function)
 
     @property
     def values(self) -> tuple[int, ...]:
@@ -54,13 +57,14 @@ class Call:
 class Dataflow:
     """The calls of a head in their order, and the tensors that they returned, by number.
 
-    `writes_to_constants`: something that does not depend on the activation was written to after it had been used, or
-    in a call that depends on the activation.
+    `counts`: how often each operation was called, on constants too. `writes_to_constants`: something that does not
+    depend on the activation was written to after it had been used, or in a call that depends on the activation.
     """
 
     def __init__(self, leaf: Tensor) -> None:
         self.calls: list[Call] = []
         self.tensors: list[Tensor] = [leaf]
+        self.counts: Counter[str] = Counter()
         self.writes_to_constants = False
         self._numbers: dict[_ViewKey, int] = {_view_key(leaf): LEAF}
         self._constants: set[int] = set()  # their addresses; the calls keep them alive
@@ -76,6 +80,8 @@ class Dataflow:
 
     def note(self, function: Any, arguments: Any, result: Any, dependent: Collection[int]) -> None:
         """Note a call; `dependent` holds the addresses of the storages that depend on the activation."""
+        name = operation_name(function)
+        self.counts[name] += 1
         leaves, structure = tree_flatten(arguments)
         depends = [isinstance(leaf, Tensor) and storage_address(leaf) in dependent for leaf in leaves]
         target = _written(function, leaves)
@@ -92,7 +98,7 @@ class Dataflow:
             address = storage_address(target)
             self._numbers = {key: number for key, number in self._numbers.items() if key[0] != address}
         results = tuple(self._add(tensor) for tensor in tree_leaves(result) if isinstance(tensor, Tensor))
-        self.calls.append(Call(function, tuple(operands), structure, results))
+        self.calls.append(Call(function, tuple(operands), structure, results, self.counts[name] - 1))
 
     def number_of(self, tensor: Any) -> int:
         """Return the number of a tensor, as it is at the end; `LOST` where it was not followed."""
@@ -103,6 +109,11 @@ class Dataflow:
         number = len(self.tensors) - 1
         self._numbers[_view_key(tensor)] = number
         return number
+
+
+def operation_name(function: Any) -> str:
+    """Return an operation's name without its overload, as in "add"."""
+    return str(getattr(function, "overloadpacket", function)).rpartition(".")[2]
 
 
 def _written(function: Any, leaves: list[Any]) -> Tensor | None:

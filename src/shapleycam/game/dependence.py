@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from shapleycam.game.axes import Axis
-from shapleycam.game.window import Window
 
 
 @dataclass(frozen=True)
 class BeforeMean:
-    """A tensor that still has positions: `axes` are its axes, and each position depends on its window's content alone.
+    """A tensor that still has positions: `axes` are its axes, and each position depends on its own content alone.
 
-    `linear`: it is an affine function of this content. `window`: None where it is the position itself.
+    `linear`: it is an affine function of this content.
     """
 
     axes: tuple[Axis, ...]
     linear: bool = True
-    window: Window | None = None
 
 
 @dataclass(frozen=True)
@@ -27,13 +25,10 @@ class AfterMean:
 
     `linear_before`: each position's part was affine in its content, so that the tensor is a function of the
     activation's mean. `affine`: everything since the mean is affine, so that the tensor is a sum over positions.
-    `means`: the operations that took the means, autograd's nodes. `window`: of the positions that were averaged.
     """
 
     linear_before: bool
     affine: bool = True
-    means: frozenset[Any] = frozenset()
-    window: Window | None = None
 
 
 CONSTANT: Final = None

@@ -20,7 +20,7 @@ from shapleycam.game.path_gradients import PathGradients
 from shapleycam.game.players import Regions, make_players
 from shapleycam.game.removal import ZERO, Removal
 from shapleycam.game.shortcuts.class_token import ClassTokenRunner
-from shapleycam.game.shortcuts.windowed import WindowedRunner
+from shapleycam.game.shortcuts.window_sums import WindowSumRunner
 from shapleycam.game.structure import Structure
 from shapleycam.game.window_table import WindowedUtility
 from shapleycam.images import Seed, content_seeds
@@ -278,7 +278,7 @@ class Game:
         """
         with without_gradients():
             runner = self._coalitions.runner_for(coalitions)
-        if not isinstance(runner, WindowedRunner):
+        if not isinstance(runner, WindowSumRunner):
             return None
         return WindowedUtility(runner, self.players, self.utility, self.target)
 

@@ -1,11 +1,12 @@
-"""The two halves of a head that takes one mean over positions: what the mean is of, and what is made of it.
+"""The two halves of a head that is computed from one sum over windows: what is summed up, and what is made of the sum.
 
-Both run the whole head. The first keeps the result of the mean, the second puts another in its place: so nothing has
-to be known of how the head's code gets from one operation to the next.
+Both run the whole head. The first looks at what enters the sum, the second puts another result in its place: so nothing
+has to be known of how the head's code gets from one operation to the next.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,71 +14,71 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from shapleycam.errors import ReplayError
+from shapleycam.game.dataflow import operation_name
+from shapleycam.game.windows import CallPlace, WindowSum
 
 
-class TakenMean(NamedTuple):
-    """The one mean that a head takes: of a tensor (rows, ...) over some of its dimensions, ascending."""
+class TakenSum(NamedTuple):
+    """What a run of a head sums up.
 
-    operand: Tensor
-    dims: tuple[int, ...]
-    result: Float[Tensor, "rows *features"]
+    `contributions` are those of each window (windows, rows, features), `result` is the sum (rows, ...).
+    """
 
-    @property
-    def summands(self) -> Float[Tensor, "rows n features"]:
-        """Return what the mean is of: the n positions in their order, and all else as one dimension."""
-        last = self.operand.movedim(self.dims, tuple(range(1, 1 + len(self.dims))))
-        return (
-            last.flatten(1, len(self.dims)).flatten(2)
-            if last.dim() > 1 + len(self.dims)
-            else last.flatten(1)[..., None]
-        )
+    contributions: Float[Tensor, "windows rows features"]
+    result: Float[Tensor, "rows *shape"]
 
 
-def run_to_mean(head: Callable[[], Any]) -> TakenMean:
-    """Run a head, and return the one mean that it takes.
+def run_to_sum(head: Callable[[], Any], window_sum: WindowSum) -> TakenSum:
+    """Run a head, and return what the windows contribute to the sum that it takes.
 
     Raises:
-        ReplayError: it takes none, or several.
+        ReplayError: it has not the operations that were recorded.
     """
-    means = _Means(None)
-    with means:
+    with _SumTaker(window_sum) as taker:
         head()
-    return means.only()
+    taker.check_counts()
+    if taker.taken is None:
+        raise ReplayError("the head does not take the sum that was recorded; expected the same in each run")
+    taken: TakenSum = taker.taken
+    return taken
 
 
-def run_from_mean(head: Callable[[], Any], mean: Float[Tensor, "rows *features"]) -> Any:
-    """Run a head with `mean` in place of the one mean that it takes, and return its output.
+def run_from_sum(head: Callable[[], Any], window_sum: WindowSum, value: Float[Tensor, "rows *shape"]) -> Any:
+    """Run a head with `value` in place of the sum that it takes, and return its output.
 
-    The head may be run on fewer rows than `mean` has: what follows the mean then has as many as this.
+    The head may be run on fewer rows than `value` has: what follows the sum then has as many as this.
 
     Raises:
-        ReplayError: it takes none, several, or one of another shape.
+        ReplayError: it has not the operations that were recorded, or the sum another shape.
     """
-    means = _Means(mean)
-    with means:
+    with _SumReplacer(window_sum, value) as replacer:
         output = head()
-    means.only()
+    replacer.check_counts()
     return output
 
 
-def differentiate_at_mean(
+def differentiate_at_sum(
     head: Callable[[Tensor], Tensor],
     utilities_of: Callable[[Tensor], Float[Tensor, " rows"]],
-    activation: Float[Tensor, "rows *shape"],
-    mean: Float[Tensor, "rows *features"],
-) -> tuple[Float[Tensor, " rows"], Float[Tensor, "rows *features"]]:
-    """Return utilities of a head's output with `mean` in place of its one mean, and their gradients in `mean`.
+    activation: Float[Tensor, "rows *map"],
+    window_sum: WindowSum,
+    value: Float[Tensor, "rows *shape"],
+) -> tuple[Float[Tensor, " rows"], Float[Tensor, "rows *shape"]]:
+    """Return utilities of a head's output with `value` in place of the sum that it takes, and their gradients in it.
 
-    The head runs on an activation that requires a gradient, so that the operation that takes the mean is a node of
+    The head runs on an activation that requires a gradient, so that the operation that returns the sum is a node of
     autograd's graph: the gradient in its result is what passes into that node.
 
     Raises:
-        ReplayError: the head takes no mean, several, or one of another shape.
+        ReplayError: the head has not the operations that were recorded, or the sum another shape.
     """
-    output = run_from_mean(lambda: head(activation), mean)
-    node = _mean_node(output.grad_fn)
+    with _SumReplacer(window_sum, value) as replacer:
+        output = head(activation)
+    replacer.check_counts()
+    node = _node(output.grad_fn, replacer.sequence_number, window_sum.result.name)
     utilities = utilities_of(output)
     gradients: list[Tensor] = []
     hook = node.register_prehook(lambda incoming: gradients.append(incoming[0].detach().clone()))
@@ -88,11 +89,11 @@ def differentiate_at_mean(
     return utilities.detach(), gradients[0]
 
 
-def _mean_node(output_node: Any) -> Any:
-    """Return autograd's node of the one mean that an output was computed from.
+def _node(output_node: Any, sequence_number: int, name: str) -> Any:
+    """Return autograd's node of the call with this number, of an operation of this name.
 
     Raises:
-        ReplayError: there is none, or there are several.
+        ReplayError: the output was not computed from it.
     """
     stack, seen = [output_node], set[Any]()
     while stack:
@@ -100,41 +101,84 @@ def _mean_node(output_node: Any) -> Any:
         if node is not None and node not in seen:
             seen.add(node)
             stack.extend(operand for operand, _ in node.next_functions)
-    means = [node for node in seen if node.name().startswith("MeanBackward")]
-    if len(means) != 1:
-        raise ReplayError(f"the graph of the head has {len(means)} means; expected one, as when it was recorded")
-    return means[0]
+    of_call = [
+        node
+        for node in seen
+        if node._sequence_nr() == sequence_number and node.name().lower().startswith(name.replace("_", ""))  # noqa: SLF001
+    ]
+    if len(of_call) != 1:
+        raise ReplayError(f"autograd's graph of the head has no {name} where one was recorded; expected the same")
+    return of_call[0]
 
 
-class _Means(TorchDispatchMode):
-    """Keeps the result of each mean, and gives `replacement` for it where there is one."""
+class _CountingMode(TorchDispatchMode):
+    """Counts the calls of the operations that take and return the sum."""
 
-    def __init__(self, replacement: Tensor | None) -> None:
+    def __init__(self, window_sum: WindowSum) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._replacement = replacement
-        self._taken: list[TakenMean] = []
+        self._sum = window_sum
+        self._expected = {place.name: place.calls for place in (window_sum.source[0], window_sum.result)}
+        self._counts: Counter[str] = Counter()
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if getattr(func, "overloadpacket", None) is not torch.ops.aten.mean:
-            return result
-        dims = args[1] if len(args) > 1 and args[1] else range(args[0].dim())
-        self._taken.append(TakenMean(args[0], tuple(sorted(dim % args[0].dim() for dim in dims)), result))
-        if self._replacement is None:
-            return result
-        if result.shape[1:] != self._replacement.shape[1:]:
-            shapes = (
-                f"(rows, {str(tuple(result.shape[1:]))[1:]} where (rows, {str(tuple(self._replacement.shape[1:]))[1:]}"
-            )
-            raise ReplayError(f"the head takes a mean of shape {shapes} was recorded; expected the same in each run")
-        return self._replacement.to(result.dtype)
+    def place(self, function: Any) -> CallPlace | None:
+        """Return which call of an operation this is, None for an operation of no interest."""
+        name = operation_name(function)
+        if name not in self._expected:
+            return None
+        self._counts[name] += 1
+        return CallPlace(name, self._counts[name] - 1, self._expected[name])
 
-    def only(self) -> TakenMean:
-        """Return the only mean.
+    def check_counts(self) -> None:
+        """Refuse a run in which the operations were called another number of times than when they were recorded.
 
         Raises:
-            ReplayError: there is none, or there are several.
+            ReplayError: they were.
         """
-        if len(self._taken) != 1:
-            raise ReplayError(f"the head takes {len(self._taken)} means; expected one, as when it was recorded")
-        return self._taken[0]
+        for name, count in self._expected.items():
+            if self._counts[name] != count:
+                raise ReplayError(
+                    f"the head calls {name} {self._counts[name]} times; expected {count}, as when it was recorded"
+                )
+
+
+class _SumTaker(_CountingMode):
+    """Takes what the windows contribute to the sum while a head runs."""
+
+    def __init__(self, window_sum: WindowSum) -> None:
+        super().__init__(window_sum)
+        self._source: Tensor | None = None
+        self.taken: TakenSum | None = None
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        place = self.place(func)
+        call, operand = self._sum.source
+        if place == call:
+            self._source = tree_leaves((args, kwargs or {}))[operand]
+        result = func(*args, **(kwargs or {}))
+        if place == self._sum.result and self._source is not None:
+            self.taken = TakenSum(self._sum.contributions(self._source), result.clone())
+            self._source = None
+        return result
+
+
+class _SumReplacer(_CountingMode):
+    """Gives another value for the sum while a head runs; `sequence_number` is that of autograd's node for it."""
+
+    def __init__(self, window_sum: WindowSum, value: Tensor) -> None:
+        super().__init__(window_sum)
+        self._value = value
+        self.sequence_number = -1
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        is_sum = self.place(func) == self._sum.result
+        if is_sum:
+            self.sequence_number = torch.autograd._get_sequence_nr() - 1  # noqa: SLF001
+        result = func(*args, **(kwargs or {}))
+        if not is_sum:
+            return result
+        if result.shape[1:] != self._value.shape[1:]:
+            raise ReplayError(
+                f"the head takes a sum of shape (rows, {', '.join(map(str, result.shape[1:]))}); expected "
+                f"(rows, {', '.join(map(str, self._value.shape[1:]))}), as when it was recorded"
+            )
+        return self._value.to(result.dtype, copy=True)  # what follows may write into it

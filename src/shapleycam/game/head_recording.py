@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from shapleycam.game.dataflow import Dataflow, storage_address
+from shapleycam.game.dataflow import Dataflow, operation_name, storage_address
 from shapleycam.tracing.attention import math_attention
 from shapleycam.tracing.interrupts import restore_when_interrupted
 
@@ -30,6 +30,8 @@ _MEMORY_LAYOUT_OPERATIONS = {
 _BIAS_OPERAND = {"addmm": 0, "linear": 2}
 """Where the bias is among the operands of a matrix product."""
 _DETACHING = {Tensor.detach, Tensor.detach_, torch.detach, Tensor.data.__get__}  # type: ignore[attr-defined]
+_MAX_POOLS = {"max_pool2d_with_indices", "max_pool3d_with_indices"}
+"""Operations whose whole numbers are for their own derivative; who takes these reads the activation unseen."""
 _DEPENDENT = object()
 """Stands for an operand that was computed from the activation."""
 
@@ -57,6 +59,19 @@ class HeadRecording:
     hides_reads: bool
     has_reads_without_grad: bool
     dataflow: Dataflow
+
+    @property
+    def is_followed(self) -> bool:
+        """Return whether autograd followed all reads; functions with their own backward run under no_grad, and may."""
+        if not self.has_reads_without_grad:
+            return True
+        stack, seen = [self.output.grad_fn], set[Any]()
+        while stack:
+            node = stack.pop()
+            if node is not None and node not in seen:
+                seen.add(node)
+                stack.extend(operand for operand, _ in node.next_functions)
+        return any(hasattr(type(node), "_forward_cls") for node in seen)
 
     @property
     def has_bias_of_rows(self) -> bool:
@@ -130,14 +145,19 @@ class _OperationRecorder(TorchDispatchMode):
         value = func(*args, **(kwargs or {}))
         self.dataflow.note(func, (args, kwargs or {}), value, self._dependent.keys())
         if any(operand is _DEPENDENT for operand in operands):
+            name = operation_name(func)
             results = [tensor for tensor in tree_leaves(value) if isinstance(tensor, Tensor)]
             self._dependent |= {storage_address(tensor): tensor.untyped_storage() for tensor in results}
-            self.hides_reads |= not results or not all(tensor.is_floating_point() for tensor in results)
+            self.hides_reads |= not results or self._takes_whole_numbers((args, kwargs or {}))
+            self.hides_reads |= not all(tensor.is_floating_point() for tensor in results[: name in _MAX_POOLS or None])
             self.has_reads_without_grad |= not torch.is_grad_enabled()
-            name = str(getattr(func, "overloadpacket", func)).rpartition(".")[2]
             if not getattr(func, "is_view", False) and name not in _MEMORY_LAYOUT_OPERATIONS:
                 self.operations.append(RecordedOperation(name, operands))
         return value
+
+    def _takes_whole_numbers(self, arguments: Any) -> bool:
+        """Return whether an argument is of whole numbers that were computed from the leaf."""
+        return any(self.depends(operand) and not operand.is_floating_point() for operand in tree_leaves(arguments))
 
     def depends(self, operand: Any) -> bool:
         """Return whether an operand was computed from the leaf."""

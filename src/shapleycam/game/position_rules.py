@@ -1,4 +1,4 @@
-"""Rules for single operations of a head: which treat every position alike, by itself or with its window; which average.
+"""Rules for single operations of a head: which treat every position alike and by itself; which average.
 
 The names are those of PyTorch's backward nodes. An operation without a rule here ends the proof of `structure`.
 """
@@ -12,14 +12,12 @@ from typing import Any
 from shapleycam.game.axes import (
     Axis,
     have_positions_or_images,
-    is_reading_order,
     is_same_at_all_positions,
     make_axis,
     reshape_axes,
     shape_of_axes,
 )
 from shapleycam.game.dependence import CONSTANT, UNKNOWN, AfterMean, BeforeMean, Form
-from shapleycam.game.window import Window, merge_windows
 
 _ELEMENTWISE = {
     *("ReluBackward0", "HardtanhBackward0", "GeluBackward0", "SiluBackward0", "MishBackward0", "EluBackward0"),
@@ -42,6 +40,10 @@ _AFFINE_IN_ALL_OPERANDS = {
 _BATCH_NORMS = {"NativeBatchNormBackward0", "CudnnBatchNormBackward0"}
 _EVAL_BATCH_NORM = "EvalBatchNormBackward"
 """This package's own function for a batch norm in eval mode: a factor and a bias for each channel along axis 1."""
+
+
+class UnreadableNodeError(Exception):
+    """A node of autograd's graph does not hold what a rule looks at; the message says what."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,6 @@ def after_mean(node: Any, operands: list[Form]) -> AfterMean:
     return AfterMean(
         linear_before=all(form.linear_before for form in forms),
         affine=affine and all(form.affine for form in forms),
-        means=frozenset().union(*(form.means for form in forms)),
-        window=next((form.window for form in forms if form.window is not None), None),
     )
 
 
@@ -81,13 +81,13 @@ def before_mean(node: Any, operands: list[Form]) -> Form:
     """Return the form of a function of the positions: the rules allow what treats each by itself, and their mean.
 
     Raises:
-        AttributeError, IndexError, RuntimeError: PyTorch does not hold what a rule looks at.
+        UnreadableNodeError: PyTorch does not hold what a rule looks at.
     """
     forms = [form for form in operands if isinstance(form, BeforeMean)]
     axes = forms[0].axes
     if any(form.axes != axes for form in forms):
         return UNKNOWN
-    shape = tuple(node._input_metadata[0].shape)  # noqa: SLF001  # of what the operation returned
+    shape = _shape_of_result(node)
     if len(forms) > 1:
         return _combine(node.name(), forms, shape)
     operation = _Operation(node, node.name(), operands, forms[0], shape)
@@ -99,10 +99,7 @@ def _combine(name: str, forms: list[BeforeMean], shape: tuple[int, ...]) -> Form
     """Apply the rule for a sum or product of two tensors with positions, each with its own."""
     if name not in _SUMS | _PRODUCTS or len(forms) != 2 or shape != shape_of_axes(forms[0].axes):
         return UNKNOWN
-    window = merge_windows(*(form.window for form in forms))
-    if isinstance(window, bool):
-        return UNKNOWN
-    return replace(forms[0], linear=name in _SUMS and all(form.linear for form in forms), window=window)
+    return replace(forms[0], linear=name in _SUMS and all(form.linear for form in forms))
 
 
 def _elementwise(operation: _Operation) -> BeforeMean | None:
@@ -161,30 +158,6 @@ def _mix_channels(operation: _Operation) -> BeforeMean | None:
     return replace(operation.form, axes=(*axes[:channel_axis], channels, *axes[channel_axis + 1 :]))
 
 
-def _convolve(operation: _Operation) -> BeforeMean | None:
-    """Apply the rule for one convolution of a map (b, k, h, w): each position then depends on a window of the map."""
-    name, node, axes, form = operation.name, operation.node, operation.axes, operation.form
-    if name != "ConvolutionBackward0" or operation.operands[0] is CONSTANT or form.window is not None or len(axes) != 4:
-        return None
-    grid = shape_of_axes(axes[2:])
-    if axes[2:] != _axes_of_grid(grid) or have_positions_or_images(axes[1:2]) or _saved(node, "transposed"):
-        return None
-    sides, dilations = _saved(node, "weight").shape[2:], _saved(node, "dilation")
-    offsets = tuple(
-        tuple(range(-padding, -padding + dilation * side, dilation))
-        for padding, dilation, side in zip(_saved(node, "padding"), dilations, sides, strict=True)
-    )
-    window = Window(grid, tuple(operation.shape[2:]), tuple(_saved(node, "stride")), offsets)
-    channels = make_axis("channel", operation.shape[1])
-    return replace(form, axes=(axes[0], channels, *_axes_of_grid(window.grid)), window=window)
-
-
-def _axes_of_grid(grid: tuple[int, ...]) -> tuple[Axis, ...]:
-    """Return the axes (h, w) of a map of positions in reading order."""
-    height, width = grid
-    return make_axis("position", height, width), make_axis("position", width, 1)
-
-
 def _average(operation: _Operation) -> AfterMean | None:
     """Apply the rule for the mean over all positions and nothing else."""
     if operation.name != "MeanBackward1":
@@ -195,13 +168,10 @@ def _average(operation: _Operation) -> AfterMean | None:
     only_positions = averaged <= {"position"} and "position" not in remaining
     if not only_positions:
         return None
-    form = operation.form
-    if form.window is not None and not is_reading_order([operation.axes[dim] for dim in sorted(dims)]):
-        return None  # whose window is whose would not be known
-    return AfterMean(linear_before=form.linear, means=frozenset([operation.node]), window=form.window)
+    return AfterMean(linear_before=operation.form.linear)
 
 
-_RULES = (_elementwise, _scale, _rearrange, _normalize, _mix_channels, _convolve, _average)
+_RULES = (_elementwise, _scale, _rearrange, _normalize, _mix_channels, _average)
 
 
 def _is_pointwise(convolution: Any) -> bool:
@@ -225,5 +195,24 @@ def _signed(dim: int) -> int:
 
 
 def _saved(node: Any, name: str) -> Any:
-    """Return what autograd saved of an operation for its backward."""
-    return getattr(node, f"_saved_{name}")
+    """Return what autograd saved of an operation for its backward.
+
+    Raises:
+        UnreadableNodeError: another version of PyTorch names it otherwise, or it was freed.
+    """
+    try:
+        return getattr(node, f"_saved_{name}")
+    except (AttributeError, RuntimeError) as error:
+        raise UnreadableNodeError(f"{node.name()} has no {name}") from error
+
+
+def _shape_of_result(node: Any) -> tuple[int, ...]:
+    """Return the shape of what an operation returned.
+
+    Raises:
+        UnreadableNodeError: another version of PyTorch does not keep it.
+    """
+    try:
+        return tuple(node._input_metadata[0].shape)  # noqa: SLF001
+    except (AttributeError, IndexError) as error:
+        raise UnreadableNodeError(f"{node.name()} has no shape of its result") from error

@@ -1,4 +1,4 @@
-"""Proving a head's structure from its operations: that it reads only the mean, or a few rows of an attention.
+"""Proving a head's structure from its operations: that it reads only a mean or sum, or a few rows of an attention.
 
 Numbers cannot prove either, since a ReLU that is 0 for all photographs that are tried leaves no trace in them. The
 operations recorded in autograd's graph can: each that `position_rules` knows treats every position alike and by itself
@@ -15,12 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from shapleycam.errors import ModelError, ReplayError
 from shapleycam.game.attention import AttentionReader, NotProvenError
 from shapleycam.game.axes import axes_of_activation
 from shapleycam.game.dependence import CONSTANT, UNKNOWN, AfterMean, BeforeMean, Form
 from shapleycam.game.head_recording import HeadRecording, record_head, record_with_removal
-from shapleycam.game.position_rules import after_mean, before_mean
+from shapleycam.game.position_rules import UnreadableNodeError, after_mean, before_mean
 from shapleycam.game.window import Window
+from shapleycam.game.windows import prove_window_sum
 from shapleycam.models.layout import Layout
 from shapleycam.tracing.attention import math_attention
 
@@ -33,10 +35,11 @@ class Structure:
 
     `reads_mean`: the output depends on the activation only through its mean over positions. `is_sum`: it is an affine
     function of the mean of what each position becomes by itself. `averages_positions`: it is another function of a
-    single such mean. `window`: it is a function of a single mean of what the windows of positions become. `query_rows`:
-    it is a function of so many rows of an attention whose queries depend on no position of the grid, as a class
-    token's; 0 of other heads. Each is said only of heads of which none of those before it is known, whose shortcuts are
-    cheaper. `is_affine`: behind a window, the output is an affine function of that mean.
+    single sum over what each position becomes, in its own way and with a weight, or a matrix, of its own. `window`: it
+    is a function of such a sum over what windows of positions become. `query_rows`: it is a function of so many rows of
+    an attention whose queries depend on no position of the grid, as a class token's; 0 of other heads. Each is said
+    only of heads of which none of those before it is known, whose shortcuts are cheaper. `is_affine`: the output is an
+    affine function of the sum that `averages_positions` or `window` tells of.
     """
 
     reads_mean: bool = False
@@ -73,16 +76,18 @@ def prove_structure(
     structure = Structure()
     if not layout.prefix and not whole.has_bias_of_rows:
         structure = _structure_of_graph(whole, layout)
-    if structure == Structure():
+    is_whole_map = structure == Structure()
+    if is_whole_map:
         structure = _structure_of_attention(whole, layout)
     if structure == Structure():
+        structure = _structure_of_sum(whole, layout)
+    if structure == Structure():
         return structure
-    is_whole_map = structure.window or structure.query_rows
     rows = activation if is_whole_map else layout.single_position(layout.positions(activation).mean(1))
     try:
         with math_attention():
             again = record_head(head, rows.repeat_interleave(3, 0))
-    except Exception:  # noqa: BLE001  # whatever a user's head raises, it does not take a single position
+    except (ModelError, ReplayError):  # the head does not take a single position
         return Structure()
     return structure if whole.repeats(again) else Structure()
 
@@ -93,12 +98,27 @@ def _structure_of_attention(recording: HeadRecording, layout: Layout) -> Structu
         return Structure()
     try:
         return Structure(query_rows=AttentionReader(recording, layout).query_count)
-    except (NotProvenError, AttributeError, LookupError, TypeError, ValueError, RuntimeError):
-        return Structure()  # another version of PyTorch may name, or pass, what the rules look at in another way
+    except NotProvenError:
+        return Structure()
+
+
+def _structure_of_sum(recording: HeadRecording, layout: Layout) -> Structure:
+    """Follow the windows of positions through the recorded operations, up to a sum over them."""
+    if layout.prefix + layout.count == 1:
+        return Structure()
+    window_sum = prove_window_sum(recording, layout)
+    if window_sum is None:
+        return Structure()
+    if window_sum.width <= 1:
+        return Structure(averages_positions=True, is_affine=window_sum.is_affine)
+    window = Window(len(window_sum.cells), window_sum.width, int(window_sum.colours.max()) + 1)
+    return Structure(window=window, is_affine=window_sum.is_affine)
 
 
 def _structure_of_graph(recording: HeadRecording, layout: Layout) -> Structure:
     """Follow the activation through autograd's graph, operation by operation, operands before results."""
+    if not recording.is_followed:
+        return Structure()
     output_node = recording.output.grad_fn
     forms: dict[Any, Form] = {}
     stack = [output_node]
@@ -112,19 +132,10 @@ def _structure_of_graph(recording: HeadRecording, layout: Layout) -> Structure:
         if node not in forms:
             operands = [forms.get(operand) for operand, _ in node.next_functions]
             forms[node] = _form_of(node, operands, recording.leaf, layout)
-    # Reads under no_grad are fine in a function with its own backward alone: its forward always runs so.
-    if recording.has_reads_without_grad and not any(hasattr(type(node), "_forward_cls") for node in forms):
-        return Structure()
     form = forms[output_node]
     if not isinstance(form, AfterMean):
         return Structure()
-    is_one_mean = len(form.means) == 1 and recording.count("mean") == 1
-    if form.window is not None:
-        is_allowed = is_one_mean and form.window.is_separable and form.window.source == layout.grid
-        return Structure(window=form.window, is_affine=form.affine) if is_allowed else Structure()
-    if form.linear_before or form.affine:
-        return Structure(reads_mean=form.linear_before, is_sum=form.affine)
-    return Structure(averages_positions=is_one_mean)
+    return Structure(reads_mean=form.linear_before, is_sum=form.affine)
 
 
 def _form_of(node: Any, operands: list[Form], leaf: Tensor, layout: Layout) -> Form:
@@ -140,5 +151,5 @@ def _form_of(node: Any, operands: list[Form], leaf: Tensor, layout: Layout) -> F
         return UNKNOWN
     try:
         return before_mean(node, operands)
-    except (AttributeError, IndexError, RuntimeError):  # another version of PyTorch names or frees what we look at
+    except UnreadableNodeError:
         return UNKNOWN

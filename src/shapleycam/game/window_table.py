@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from shapleycam.game.players import Players
-from shapleycam.game.shortcuts.windowed import WindowedRunner
+from shapleycam.game.shortcuts.window_sums import WindowSumRunner
 from shapleycam.utilities import Utility
 
 
@@ -30,7 +30,7 @@ class WindowTable:
 class WindowedUtility:
     """The utility as a function of the one mean over windows that a head takes, for the images of a batch."""
 
-    def __init__(self, runner: WindowedRunner, players: Players, utility: Utility, target: Int[Tensor, " b"]) -> None:
+    def __init__(self, runner: WindowSumRunner, players: Players, utility: Utility, target: Int[Tensor, " b"]) -> None:
         self._runner, self._players, self._utility, self._target = runner, players, utility, target
 
     def table(self, image: int) -> WindowTable:

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from shapleycam.errors import ReplayError
+from shapleycam.errors import ModelError, ReplayError, ShapleyCamError
+from shapleycam.gpu_failures import is_out_of_memory
 from shapleycam.tracing.attention import math_attention, without_fast_path
 from shapleycam.tracing.changed_images import run_as_traced
 from shapleycam.tracing.channels_last import MemoryOrder
@@ -25,6 +26,7 @@ from shapleycam.tracing.running import run
 from shapleycam.tracing.score_conversion import ScoreConversion
 from shapleycam.tracing.scores import identify_scores
 from shapleycam.tracing.selected_output import SelectedOutput, UtilityInput, as_rows, has_classes
+from shapleycam.wording import type_and_first_line
 
 OutputSelector: TypeAlias = "Callable[[Any], Any]"
 """A function that takes the output that is explained from what a model returns."""
@@ -224,11 +226,27 @@ class Trace:
         # The context of the head itself, entered here as well since `select` and the conversion compute too.
         with torch.inference_mode(mode=False), torch.set_grad_enabled(activation.requires_grad):
             with recorder or nullcontext():
-                output = self._select(run_head())
+                output = self._selected_from(run_head())
             if self.utility_input is None:
                 return output
             output = as_rows(output, rows or len(activation), "coalitions", self.utility_input)
             return output if conversion is None else conversion.apply(output, recorder)
+
+    def _selected_from(self, output: Any) -> Any:
+        """Return what the user's function takes from an output of other rows than those of the pass.
+
+        Raises:
+            ModelError: it raises; its own exception is the cause.
+        """
+        try:
+            return self._select(output)
+        except Exception as error:
+            if isinstance(error, ShapleyCamError) or is_out_of_memory(error):
+                raise
+            raise ModelError(
+                f"output= raised {type_and_first_line(error)}, when what comes after layer {self.layer!r} was run "
+                "again; expected a function that takes the model's output of any number of rows"
+            ) from error
 
 
 def whole_output(output: Any) -> Any:

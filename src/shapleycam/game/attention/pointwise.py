@@ -11,14 +11,16 @@ from shapleycam.game.attention.forms import NO_TOKEN, Form, Rows, Scores, count_
 from shapleycam.game.attention.operation import Kind, Operation, channels
 from shapleycam.game.axes import Axis
 
-_COPIES = {"clone", "_to_copy", "detach", "alias", "contiguous", "lift_fresh"}
+_UNTAGGED = {"hardswish", "hardswish_", "mish_", "threshold_", "_prelu_kernel"}
+"""Operations of this kind that PyTorch 2.15 does not declare to be."""
+COPIES = {"clone", "_to_copy", "detach", "alias", "contiguous", "lift_fresh"}
 
 
 def is_pointwise(function: object) -> bool:
     """Return whether PyTorch declares an operation to compute each number from those at its place, without chance."""
     tags = getattr(function, "tags", ())
     name = str(getattr(function, "overloadpacket", "")).rpartition(".")[2]
-    return name in _COPIES or (torch.Tag.pointwise in tags and torch.Tag.nondeterministic_seeded not in tags)
+    return name in COPIES | _UNTAGGED or (torch.Tag.pointwise in tags and torch.Tag.nondeterministic_seeded not in tags)
 
 
 class Pointwise(Kind):
@@ -29,7 +31,7 @@ class Pointwise(Kind):
         dependent = operation.dependent
         if len(dependent) == 1 and isinstance(dependent[0], Scores):
             scores = dependent[0]
-            is_allowed = not scores.is_normalized or operation.name in _COPIES
+            is_allowed = not scores.is_normalized or operation.name in COPIES
             is_same_shape = (
                 len(scores.axes) == len(shape) and operation.operand_shapes[self._scores(operation)] == shape
             )

@@ -15,7 +15,7 @@ from shapleycam.game.shortcuts.averaged import AveragedRunner
 from shapleycam.game.shortcuts.class_token import ClassTokenRunner
 from shapleycam.game.shortcuts.pooled import PooledRunner
 from shapleycam.game.shortcuts.summed import SummedRunner
-from shapleycam.game.shortcuts.windowed import MOST_CELLS, WindowedRunner
+from shapleycam.game.shortcuts.windowed import WindowedRunner
 from shapleycam.game.structure import Structure
 from shapleycam.tracing import Trace
 
@@ -45,12 +45,6 @@ class Shortcut(NamedTuple):
         return self.runner.__module__.rpartition(".")[2]
 
 
-def _make_windowed(trace: Trace, contents: Contents, structure: Structure) -> WindowedRunner:
-    if structure.window is None:
-        raise ValueError("the head has no window; see `is_allowed`")
-    return WindowedRunner(trace, contents, structure.window)
-
-
 SHORTCUTS = (
     Shortcut(
         SummedRunner,
@@ -68,18 +62,18 @@ SHORTCUTS = (
     ),
     Shortcut(
         AveragedRunner,
-        "a function of the mean of what each position becomes by itself",
-        "a mean and what follows it",
+        "a function of a sum over what each position becomes by itself",
+        "a sum and what follows it",
         lambda structure: structure.averages_positions,
         lambda trace, contents, _: AveragedRunner(trace, contents),
     ),
     Shortcut(
         WindowedRunner,
-        "a function of the mean of what windows of positions become",
-        "look-ups in a table and what follows the mean",
-        lambda structure: structure.window is not None and structure.window.cells <= MOST_CELLS,
-        _make_windowed,
-        lambda structure: 2**structure.window.cells if structure.window else 0,
+        "a function of a sum over what windows of positions become",
+        "look-ups in a table and what follows the sum",
+        lambda structure: structure.window is not None,
+        lambda trace, contents, _: WindowedRunner(trace, contents),
+        lambda structure: structure.window.contents if structure.window else 0,
     ),
     Shortcut(
         ClassTokenRunner,

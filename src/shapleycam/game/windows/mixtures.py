@@ -1,0 +1,225 @@
+"""Rules for operations that add up rows: by weights that are the same for all channels, or by any matrix.
+
+The weights of means and poolings are read off what the operation makes of maps that are one in a single row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from shapleycam.game.attention.operation import Operation
+from shapleycam.game.axes import Axis, make_axis, reshape_axes, shape_of_axes
+from shapleycam.game.windows.forms import (
+    MOST_CELLS,
+    Mixing,
+    PositionMap,
+    compose,
+    has,
+    is_all_positions,
+    numbers_along,
+    renumbered,
+    row_numbers,
+    with_numbered_channels,
+)
+
+_MOST_NUMBERS = 2**22
+"""Weights of rows for rows at most."""
+_FACTORS = {"mm": (0, 1), "bmm": (0, 1), "addmm": (1, 2), "baddbmm": (1, 2), "linear": (0, 1)}
+"""Where the factors are among the tensors that a product takes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Contraction:
+    """A tensor whose rows and channels a matrix sums up together, in the call of this number.
+
+    `mixing` is that tensor as sums over rows of the source, `matrix` has its rows and channels in their order.
+    """
+
+    mixing: Mixing
+    matrix: Float[Tensor, "parts channels features"]
+    call: int
+
+
+def pool(operation: Operation, form: PositionMap, call: int) -> PositionMap | None:
+    """Return the form of a mean, sum or average pooling of positions; None where it is of something else."""
+    dims = _pooled_dims(operation, len(form.axes))
+    if not has([form.axes[dim] for dim in dims], "position"):
+        return None
+    if not all(is_all_positions(form.axes[dim]) for dim in dims) or not _lie_alone(form.axes):
+        return None
+    numbers = row_numbers(form.axes)
+    rows = numbers.numel()
+    batch = next(dim for dim, axis in enumerate(form.axes) if has((axis,), "batch"))
+    if rows**2 > _MOST_NUMBERS or batch in dims:
+        return None
+    each = torch.arange(rows, device="cpu").reshape([-1 if dim == batch else 1 for dim in range(numbers.dim())])
+    made = operation.run([(numbers == each).double()])
+    shape = operation.shapes[0]
+    kept = [dim for dim in range(len(form.axes)) if len(shape) == len(form.axes) or dim not in dims]
+    weights = made.movedim(kept.index(batch), -1).reshape(-1, rows)
+    axes = [form.axes[dim] for dim in kept]
+    return _mixed(form, axes, shape, weights, call)
+
+
+def mix_rows(operation: Operation, forms: Sequence[PositionMap | None], call: int) -> PositionMap | None:
+    """Return the form of a product of a constant with a tensor, each of whose channels it sums over positions."""
+    left, right = _FACTORS[operation.name]
+    form, constant, contracted = (forms[left], right, -1) if forms[left] is not None else (forms[right], left, -2)
+    if form is None or not is_all_positions(form.axes[contracted]) or not form.axes[contracted]:
+        return None
+    others = [axis for dim, axis in enumerate(form.axes) if dim != len(form.axes) + contracted]
+    matrix = _constant(operation, constant)
+    if matrix is None or has(others, "position") or (contracted == -2 and operation.name == "linear"):
+        return None
+    by_row = matrix.double() if contracted == -2 or operation.name == "linear" else matrix.double().mT
+    weights = torch.zeros_like(by_row).index_copy(1, numbers_along(form.axes[contracted], "position"), by_row)
+    axes = list(form.axes)
+    shape = operation.shapes[0]
+    axes[contracted] = make_axis("position", shape[contracted], 1)
+    return _mixed(form, axes, shape, weights.cpu(), call)
+
+
+def contract(operation: Operation, forms: Sequence[PositionMap | None], source: int, call: int) -> Contraction | None:
+    """Return a product with a matrix, or a convolution of the size of the map, that sums rows and channels together."""
+    if operation.name == "convolution":
+        return _contract_map(operation, forms, source, call)
+    left, right = _FACTORS[operation.name]
+    form, weight = forms[left], _constant(operation, right)
+    if form is None or weight is None or operation.name in {"bmm", "baddbmm"}:
+        return None
+    if any(form.axes[1:-1]) or not has(form.axes[-1:], "position") or not _is_batch(form.axes[0]):
+        return None
+    return _contracted(form, source, form.axes[-1], weight.mT if operation.name == "linear" else weight, call)
+
+
+def _contract_map(
+    operation: Operation, forms: Sequence[PositionMap | None], source: int, call: int
+) -> Contraction | None:
+    form, weight = forms[0], _constant(operation, 1)
+    if form is None or weight is None or any(forms[1:]) or operation.argument("transposed"):
+        return None
+    is_whole = tuple(weight.shape[2:]) == shape_of_axes(form.axes[2:]) and not any(operation.argument("padding"))
+    if not is_whole or operation.argument("groups") != 1 or not _is_batch(form.axes[0]):
+        return None
+    if not has(form.axes[2:], "position"):
+        return None
+    together = tuple(factor for axis in form.axes[1:] for factor in axis)
+    return _contracted(form, source, together, weight.flatten(1).mT, call)
+
+
+def _contracted(form: PositionMap, source: int, axis: Axis, weight: Tensor, call: int) -> Contraction | None:
+    """Return the contraction of an axis, along which rows and channels lie, with a matrix (size, features)."""
+    mixing = form.mixing or starting(form, source, call)
+    if mixing is None:
+        return None
+    if form.mixing is None:  # its channels are counted as those of the whole tensor, whose only channels they are
+        axis = with_numbered_channels([axis])[0]
+    positions = sorted((place for place in _places(axis, "position")), key=lambda place: -axis[place].step)
+    channels = sorted((place for place in _places(axis, "channel")), key=lambda place: -axis[place].step)
+    if not _count_all(axis, positions) or not _count_all(axis, channels) or axis == ():
+        return None
+    apart = weight.detach().unflatten(0, [factor.size for factor in axis])
+    ordered = apart.permute(*positions, *channels, -1)
+    parts = _product(axis, positions)
+    return Contraction(mixing, ordered.reshape(parts, -1, weight.shape[-1]), call)
+
+
+def starting(form: PositionMap, source: int, call: int) -> Mixing | None:
+    """Return a tensor as itself, before anything is summed up; None where its windows are not known."""
+    if form.cells is None:
+        return None
+    axes = with_numbered_channels(form.axes)
+    return Mixing(source, axes, form.cells, None, call, call, source, axes)
+
+
+def _mixed(
+    form: PositionMap, axes: Sequence[Axis], shape: Sequence[int], weights: Tensor, call: int
+) -> PositionMap | None:
+    """Return the form of sums over a tensor's rows; the caller says which tensor that is, and which it returned."""
+    new = renumbered(axes, shape)
+    before = form.mixing
+    if shape_of_axes(new) != tuple(shape):
+        return None
+    if before is None:
+        started = starting(form, -1, call)
+        if started is None:
+            return None
+        before, new = started, with_numbered_channels(new)
+    all_weights = weights if before.weights is None else weights @ before.weights
+    mixing = Mixing(before.source, before.axes, before.cells, all_weights, before.first, call, -1, new)
+    return PositionMap(new, _windows_of(weights, form), mixing)
+
+
+def _windows_of(weights: Tensor, form: PositionMap) -> Tensor | None:
+    """Return the windows of sums over rows; None where they are large, and of a sum over all that there is."""
+    if len(weights) == 1:
+        return None
+    counts = (weights != 0).sum(1)
+    width = int(counts.max())
+    if width > MOST_CELLS:
+        return None
+    order = (weights != 0).double().sort(dim=1, descending=True, stable=True).indices[:, : max(1, width)]
+    is_read = torch.arange(order.shape[1], device="cpu") < counts[:, None]
+    return compose(torch.where(is_read, order, -1), form.cells)
+
+
+def seen_otherwise(form: PositionMap, shape: Sequence[int], call: int) -> PositionMap | None:
+    """Return the form of sums over rows that a call returned in another shape, as products of more dimensions do.
+
+    This shape was made for the number of rows of what was summed up. So the call belongs to the sum.
+    """
+    axes = None if form.mixing is None else reshape_axes(form.axes, tuple(shape))
+    if axes is None or form.mixing is None:
+        return None
+    return PositionMap(axes, form.cells, replace(form.mixing, last=call, result_axes=axes))
+
+
+def _pooled_dims(operation: Operation, count: int) -> list[int]:
+    """Return the dimensions that a mean, sum or average pooling is over."""
+    if "pool" in operation.name:
+        return list(range(count - (3 if "3d" in operation.name else 2), count))
+    dims = operation.argument("dim")
+    return sorted(dim % count for dim in ([dims] if isinstance(dims, int) else dims or []))
+
+
+def _is_batch(axis: Axis) -> bool:
+    """Return whether images lie along an axis, and nothing else."""
+    return [factor.content for factor in axis] == ["batch"]
+
+
+def _lie_alone(axes: Sequence[Axis]) -> bool:
+    """Return whether positions share no dimension with channels or images."""
+    return all(is_all_positions(axis) for axis in axes if has((axis,), "position"))
+
+
+def _constant(operation: Operation, place: int) -> Tensor | None:
+    """Return a constant matrix of a product; None for one that differs between the rows of the batch."""
+    constant = operation.call.operands[operation.tensors[place]]
+    if not isinstance(constant, Tensor):
+        return None
+    if operation.name not in {"bmm", "baddbmm"}:
+        return constant
+    return constant[0] if bool((constant == constant[:1]).all()) else None
+
+
+def _places(axis: Axis, content: str) -> list[int]:
+    return [place for place, factor in enumerate(axis) if factor.content == content]
+
+
+def _product(axis: Axis, places: Sequence[int]) -> int:
+    return shape_of_axes((tuple(axis[place] for place in places),))[0]
+
+
+def _count_all(axis: Axis, places: Sequence[int]) -> bool:
+    """Return whether the steps of some factors, the largest first, count from zero on without a gap."""
+    step = 1
+    for place in reversed(places):
+        if axis[place].step != step:
+            return False
+        step *= axis[place].size
+    return True
