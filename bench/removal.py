@@ -28,7 +28,8 @@ from shapleycam.values.distance import relative_error
 
 DATA = Path(__file__).parents[2] / "shared/data/imagenet-sample"
 LAYER = "bn2"
-TOLERANCE = 0.01
+TOLERANCE = 0.03
+CLASSES = 20
 ESTIMATORS: dict[str, Callable[[Game], ShapleyValues]] = {
     "first order": lambda game: values.taylor(game, order=1),
     "second order": values.taylor,
@@ -42,6 +43,9 @@ def normed(model: nn.Module) -> nn.Module:
     """Return a copy of the network with a LayerNorm of the mean before its classifier."""
     copied = copy.deepcopy(model)
     copied.global_pool = nn.Sequential(copied.global_pool, nn.LayerNorm(copied.num_features))
+    classifier = copied.classifier
+    copied.classifier = nn.Linear(classifier.in_features, CLASSES)  # fewer classes, since true values take many runs
+    copied.classifier.load_state_dict({name: rows[:CLASSES] for name, rows in classifier.state_dict().items()})
     return copied.eval()
 
 
@@ -86,8 +90,9 @@ def text_of(rows: list[list[str]], images: int) -> list[str]:
         "",
         f"`python bench/removal.py --images {images}` on {machine('timm')}",
         "",
-        f"EfficientNet-Lite0 at `{LAYER}` with a LayerNorm between pooling and classifier, ReST, the predicted class",
-        f"of {images} ImageNet photographs. Errors ‖φ̂ - φ‖ / ‖φ‖ from values that were sampled to {TOLERANCE:.0%}: the",
+        f"EfficientNet-Lite0 at `{LAYER}` with a LayerNorm between pooling and a classifier of {CLASSES} classes,",
+        f"ReST, the predicted class of {images} ImageNet photographs.",
+        f"Errors ‖φ̂ - φ‖ / ‖φ‖ from values that were sampled to {TOLERANCE:.0%}: the",
         "median (and the largest). The norm is the same for every multiple of the mean, so that derivatives along",
         "the way from zero see nothing; the way from a mean leads through other directions.",
         "",
