@@ -51,7 +51,7 @@ def test_a_file_without_a_removal_is_of_zero(path, version):
 
 def test_a_removal_that_is_no_text_is_refused(path):
     rewrite_metadata(path, removal=3)
-    with pytest.raises(OptionError, match="a name or a label is no text"):
+    with pytest.raises(OptionError, match="is no text"):
         Explanation.load(path)
 
 

@@ -153,7 +153,7 @@ def test_with_reference_photographs_prefix_tokens_have_their_own_mean():
     explainer = Explainer(
         model.double(), layer="features", layout="tokens 2x3 after 1", removal="mean", reference=reference
     )
-    game = explainer.game(activations())
+    game = explainer.game(activations(), target=0, utility="logit")
     torch.testing.assert_close(game.contents.replacement[0, 0], reference[:, :, 0, 0].mean(0))
     expected = activations()[:, :, 0, 0].square().sum(1) - reference[:, :, 0, 0].mean(0).square().sum()
     torch.testing.assert_close(values.exact(game).values[:, -1], expected)

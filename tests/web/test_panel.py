@@ -64,11 +64,11 @@ class TestBoxes:
     def test_methods_are_grouped_by_what_they_are_computed_from(self):
         groups = boxes(Question())["method"].groups
         assert [heading.split(":")[0] for heading in groups] == list(
-            dict.fromkeys(row.basis.group for row in METHODS.values())
+            dict.fromkeys(row.group for row in METHODS.values())
         )
 
     def test_compare_has_sets(self):
-        assert values(boxes(Question(), "compare")["methods"])[:3] == ["", "all", "first-order"]
+        assert values(boxes(Question(), "compare")["methods"])[:3] == ["", "all", "field"]
         assert chosen(boxes(Question(methods="all"), "compare")["methods"]) == ["all"]
 
     def test_each_rule_for_layers_has_a_line(self):

@@ -50,7 +50,7 @@ class ProtocolGroup:
     ] = None
     method: Annotated[
         list[str] | None,
-        typer.Option("--method", help="A method, or a set: paper (the default), all. Repeatable."),
+        typer.Option("--method", help="A method, or a set: paper (the default), all, field. Repeatable."),
     ] = None
     metric: Annotated[
         list[str] | None,

@@ -23,7 +23,7 @@ from shapleycam.terminal_tables import Head
 from shapleycam.wording import counted, percent, removal_phrase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from shapleycam.cli.console import Bar
     from shapleycam.explaining.explainer import Explainer
@@ -160,6 +160,8 @@ def _print(result: Fidelity, rows: list[Summary], sentences: list[str], explaine
         **coalition_facts(result.coalition_cost, result.notes),
         "shown": "mean over images ± half of its 95% interval; time in plain forward passes, that pass included",
     }
+    if result.precision_errors:
+        facts["precision"] = _precision(explainer.precision, result.precision_errors)
     if result.left_out:
         facts["left out"] = f"{', '.join(result.left_out)}: no second derivative behind this layer"
     print_facts(f"{explainer.name}, layer {explainer.layer}{removal_phrase(explainer.removal.name)}", facts)
@@ -188,6 +190,15 @@ def _images(result: Fidelity) -> str:
 def _reached(result: Fidelity) -> str:
     """Return the largest standard error of the true values."""
     return f"{percent(max(result.reference_errors), 2)} at most"
+
+
+def _precision(precision: str, errors: Mapping[str, float]) -> str:
+    """Return how far the methods' values are from those in full precision."""
+    least, most = min(errors, key=errors.__getitem__), max(errors, key=errors.__getitem__)
+    return (
+        f"{precision} before the layer: values are {percent(errors[least], 2)} ({least}) to {percent(errors[most], 2)} "
+        f"({most}) from those in full precision, in the mean over images"
+    )
 
 
 def _percent(mean: Mean | None) -> str:
@@ -219,6 +230,8 @@ def _document(
         "methods": [_without_nan(asdict(row)) for row in rows],
         "images": [_without_nan(asdict(distance)) for distance in result.distances],
         "left_out": list(result.left_out),
+        "precision": explainer.precision,
+        "precision_errors": _without_nan(dict(result.precision_errors)),
         "advice": sentences,
         "files": files,
     }

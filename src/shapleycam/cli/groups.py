@@ -111,6 +111,7 @@ class ComputeGroup:
     device: options.Device = None
     batch_size: int = 16
     memory: options.Memory = options.DEFAULT_MEMORY
+    precision: options.Precision = "full"
 
 
 @dataclass(frozen=True)

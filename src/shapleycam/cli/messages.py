@@ -48,6 +48,7 @@ OPTIONS = {
     "output": "--output",
     "players": "--players",
     "port": "--port",
+    "precision": "--precision",
     "pretrained": "--pretrained",
     "reference": "--reference",
     "removal": "--removal",

@@ -77,7 +77,7 @@ Reference: TypeAlias = Annotated[
 ]
 Methods: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--method", help="A method (see: shapleycam methods), or a set: paper, all. Repeatable."),
+    typer.Option("--method", help="A method (see: shapleycam methods), or a set: paper, all, field. Repeatable."),
 ]
 Target: TypeAlias = Annotated[
     str | None, typer.Option("--target", help="A class, by number or label; default: the predicted one.")
@@ -98,6 +98,14 @@ Players: TypeAlias = Annotated[
 ]
 Memory: TypeAlias = Annotated[
     int, typer.Option("--memory", min=1, help="Megabytes that a batch of coalitions may take, about.")
+]
+Precision: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        help="Of what comes before the layer: full, the network's own, or bfloat16, faster on CPUs that compute in it; "
+        "fidelity measures what it changes.",
+    ),
 ]
 Out: TypeAlias = Annotated[Path, typer.Option("--out", help="Folder for the files.")]
 Device: TypeAlias = Annotated[

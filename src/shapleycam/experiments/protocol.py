@@ -44,7 +44,7 @@ class Protocol:
     Args:
         layers: rules or names of layers ("before-pool", "last-conv", "features.3").
         utilities: names of utilities.
-        methods: names of methods, or the sets "paper" and "all".
+        methods: names of methods, or the sets "paper", "all" and "field".
         metrics: names of metrics, or the sets "paper" and "all".
         preprocess: the preprocessing of all models; None for each model's own.
         class_rule: which class is explained: the model's "prediction", the image's "label", or the prediction of those

@@ -12,6 +12,7 @@ from shapleycam.game import Game
 from shapleycam.layers import ImageKind
 from shapleycam.models.layout import Layout
 from shapleycam.models.network import Transform
+from shapleycam.tracing.reduced_precision import Precision
 
 _MOST_REMEMBERED = 128
 """Of how many utilities and removals it is remembered what the head does."""
@@ -29,6 +30,7 @@ class ExplainerSettings:
     memory: int
     layout: str | Layout | None
     image_kind: ImageKind = None
+    precision: Precision = "full"
 
 
 @dataclass

@@ -165,6 +165,7 @@ class TracedBatch:
             twice_differentiable=twice,
             select=self._select,
             extra=batch.extra,
+            precision=self._settings.precision,
         )
 
     def _warn_of_ignored_scale(self, game: Game, bases: Collection[Basis]) -> None:

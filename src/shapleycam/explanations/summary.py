@@ -70,7 +70,7 @@ class ClassSummary:
 
 @dataclass(frozen=True)
 class ImageSummary:
-    """What an explanation says of one image."""
+    """What an explanation says of one image; `class_blind` are the methods that do not look at the class."""
 
     top: tuple[ClassProbability, ...]
     explained: tuple[ClassSummary, ...]
@@ -79,8 +79,10 @@ class ImageSummary:
     utility: str
     files: tuple[str, ...] = ()
     removal: str = "zero"
+    precision: str = "full"
     coalition_cost: str | None = None
     """What a coalition costs behind the layer, and why; None where no method plays coalitions."""
+    class_blind: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -96,8 +98,10 @@ class ImageSummary:
             "layer": self.layer,
             "utility": self.utility,
             "removal": self.removal,
+            "precision": self.precision,
             "coalition_cost": self.coalition_cost,
             "files": list(self.files),
+            "class_blind": list(self.class_blind),
         }
 
     def lines(self) -> dict[str, str]:
@@ -112,7 +116,11 @@ class ImageSummary:
         lines["layer"] = f"{self.layer} of {self.model}"
         if self.removal != "zero":
             lines["removal"] = self.removal
+        if self.precision != "full":
+            lines["precision"] = f"{self.precision} before the layer"
         lines["curvature"] = describe_curvature(first.curvature)
+        if self.class_blind:
+            lines["class-blind"] = f"{', '.join(self.class_blind)}: the same map for any class or question"
         if first.uncertainty:
             lines["sampled"] = "; ".join(
                 f"{name} to {percent(each.relative, 1)}, not sure of the sign on {percent(each.not_sure)} of the cells"
@@ -133,8 +141,10 @@ def summarise_image(
         model=model,
         layer=first.layer,
         utility=first.utility_name,
+        class_blind=tuple(name for name in comparisons[0] if METHODS[name].basis.is_class_blind),
         files=tuple(files),
         removal=first.removal,
+        precision=first.precision,
         coalition_cost="; ".join(dict.fromkeys(costs)) or None,
     )
 

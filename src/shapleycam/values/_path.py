@@ -104,10 +104,7 @@ def _quadrature(game: Game, nodes: int) -> Float[Tensor, "b *shape"]:
     if not isinstance(nodes, int) or nodes < 1:
         raise OptionError(f"nodes is {nodes!r}; expected 1 or more gradients along the path, or 'auto'")
     points, weights = np.polynomial.legendre.leggauss(nodes)
-    total = torch.zeros_like(game.activation)
-    for gradient, weight in zip(game.gradients_along(((points + 1) / 2).tolist()), weights / 2, strict=True):
-        total.add_(gradient, alpha=float(weight))
-    return total
+    return game.gradient_along(((points + 1) / 2).tolist(), (weights / 2).tolist())
 
 
 def _warn_of_gap(game: Game, gap: Float[Tensor, " b"], tolerance: float) -> None:

@@ -31,11 +31,16 @@ REMOVALS = {"zero": "the paper's", "mean": "over the image's own positions"}
 """The removals that have a name, in one line each."""
 _SETS = {
     "paper": "the ten of the paper",
-    "all": "every method",
+    "all": "what costs little, and sampling",
+    "field": "every method: slow",
     "first-order": "one gradient: fast",
     "second-order": "with pairs of places: fast, closer",
     "path": "gradients along a path: closer still",
     "shapley-values": "the values themselves: slow",
+    "other-values-of-the-game": "alone, left out, over all coalitions",
+    "noisy-images": "gradients of noisy images: slower",
+    "attention": "for vision transformers",
+    "factorisation": "what varies most, of no units",
 }
 """The sets of methods in one line each; the families among them are also the headings of the box of methods."""
 
@@ -107,8 +112,8 @@ def layer_options() -> list[tuple[str, str]]:
 def _method_box(question: Question) -> Box:
     groups: dict[str, dict[str, str]] = {}
     for row in METHODS.values():
-        family = row.basis.group.casefold().replace(" ", "-")
-        heading = f"{row.basis.group}: {_SETS[family]}" if family in _SETS else row.basis.group
+        family = row.group.casefold().replace(" ", "-")
+        heading = f"{row.group}: {_SETS[family]}" if family in _SETS else row.group
         groups.setdefault(heading, {})[row.name] = _named(row.name, row.description)
     return _box(
         "method", "Method", "method", groups, canonical_method(question.method) or question.method, DEFAULT_METHOD
