@@ -56,9 +56,9 @@ def floor(model: nn.Module, images: Tensor) -> Call:
     return call
 
 
-def ours(model: nn.Module, layer: str, images: Tensor, methods: list[str]) -> Call:
+def ours(model: nn.Module, layer: str, images: Tensor, methods: list[str], precision: str = "full") -> Call:
     """Our explanation by these methods, from pixels to heatmaps."""
-    explainer = Explainer(model, layer=layer)
+    explainer = Explainer(model, layer=layer, precision=precision)
     return lambda: explainer.compare(images, methods)
 
 
@@ -107,6 +107,7 @@ def contestants() -> dict[str, Callable[[nn.Module, str, Tensor], Call]]:
         **one_each,
         "all ten paper methods": lambda m, la, x: ours(m, la, x, PAPER),
         "all our methods": lambda m, la, x: ours(m, la, x, ALL),
+        "shapleycam, bfloat16": lambda m, la, x: ours(m, la, x, ["shapleycam"], "bfloat16"),
         **{name: make for name, (module, make) in peers.items() if find_spec(module)},
     }
 

@@ -1,38 +1,44 @@
 """How near each estimator comes to the true Shapley values, for how many head evaluations and how much time.
 
-python bench/shapley.py [--photos N] [--data FOLDER]     prints the tables and writes bench/results/shapley.md
+python bench/shapley.py [--photos N] [--peers PYTHON] [--data FOLDER]     writes bench/results/shapley.md
 
-Ours, shapiq's on the very same game, and captum's, which runs the whole network again for each coalition. Errors are
-‖φ̂ - φ‖ / ‖φ‖, medians over photographs; times are of one photograph, the forward pass not included, and are also given
-as a ratio to the plain forward pass that was run just before.
+Ours, shapiq's on the very same game, and captum's, which runs the whole network again for each coalition. shapiq's
+newest versions need a newer Python; `--peers` is the interpreter of an environment that has it:
+
+    uv venv --python 3.13 /tmp/peers && uv pip install --python /tmp/peers/bin/python "shapiq[proxy]>=1.8"
+
+Errors are ‖φ̂ - φ‖ / ‖φ‖, medians over photographs; times are of one photograph. What all estimators share is not in
+them: the pass, the proof of the head and the table of its shortcut, whose time is given for each head.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import timm
 import torch
 from captum.attr import ShapleyValueSampling
-from shapiq.approximator import KernelSHAP, PermutationSamplingSV
 from torch import Tensor, nn
 
 from measure import THREADS, machine, report, seconds
+from shapley_cases import CASES, Case
+from shapley_peers import APPROXIMATORS, Shapiq
 from shapleycam import Explainer, values
 from shapleycam.errors import ShapleyCamError, ShapleyCamWarning
 from shapleycam.game import Game
 
 DATA = Path(__file__).parents[2] / "shared/data/imagenet-sample"
-LAYERS = {"bn2": (None, 0.002), "blocks.6": (None, 0.002), "blocks.5": (3, 0.015)}
-"""Of the default network: how many photographs at most, and to what the true values are sampled."""
-LEVELS = (0.3, 0.1, 0.05, 0.02, 0.01, 0.005)
+LEVELS = (0.1, 0.03, 0.01)
 CPU = torch.device("cpu")
+TOO_LONG = 20.0
+"""Seconds after which a peer is not given a larger budget."""
 Estimator = Callable[[Game], Tensor]
 
 
@@ -59,19 +65,6 @@ def antithetic_pairs(game: Game, pairs: int, seed: int) -> Tensor:
     return worth.diff(dim=2).gather(2, places[None]).mean(1)
 
 
-def of_shapiq(maker: Callable[..., object], budget: int) -> Estimator:
-    """A shapiq approximator on our game: it calls for coalitions, as it does for any."""
-
-    def estimate(game: Game) -> Tensor:
-        def worth(coalitions: np.ndarray) -> np.ndarray:
-            return game.value(torch.from_numpy(np.atleast_2d(coalitions).astype(bool)))[0].double().numpy()
-
-        interaction_values = maker(n=game.n_players, random_state=0).approximate(budget, worth)
-        return torch.from_numpy(np.asarray(interaction_values.get_n_order_values(1)))[None]
-
-    return estimate
-
-
 def of_captum(explainer: Explainer, image: Tensor, samples: int) -> Estimator:
     """captum's ShapleyValueSampling of the same game, by running the whole network for each coalition."""
     layer = explainer.model.get_submodule(explainer.find_layer())
@@ -96,27 +89,41 @@ def of_captum(explainer: Explainer, image: Tensor, samples: int) -> Estimator:
     return estimate
 
 
-def estimators(
-    explainer: Explainer, image: Tensor, *, whole: bool
-) -> Iterator[tuple[str, str, Callable[[Game], float], Estimator]]:
-    """Name, budget, head evaluations (gradients for path and Taylor) and estimator; `whole` leaves out the slowest."""
+def ours(case: Case) -> Iterator[tuple[str, str, Callable[[Game], values.ShapleyValues]]]:
+    """Yield name, budget and estimator."""
     for order in (1, 2):
-        yield f"Taylor {order}", f"order {order}", lambda _, o=order: o, lambda g, o=order: values.taylor(g, o).values
-    for nodes in (1, 2, 4, 8, 16, 32):
-        yield "path", f"{nodes} nodes", lambda _, k=nodes: k, lambda g, k=nodes: values.path(g, k).values
-    for orders in (4, 8, 16, 32, 64, 128, 256, 512):
-        if whole or orders <= 128:
-            many = lambda g, o=orders: o * (g.n_players - 1)  # noqa: E731
-            yield "permutation", f"{orders} orders", many, lambda g, o=orders: values.permutation(g, o).values
-            yield "antithetic pairs", f"{orders} orders", many, lambda g, o=orders: antithetic_pairs(g, o // 2, o)
-    for budget in (256, 512, 1024, 2048, 4096, 8192, 16384):
-        if whole or budget <= 4096:
-            yield "kernel", f"{budget}", lambda _, b=budget: b, lambda g, b=budget: values.kernel(g, b).values
-            for maker in (PermutationSamplingSV, KernelSHAP):
-                yield f"shapiq {maker.__name__}", f"{budget}", lambda _, b=budget: b, of_shapiq(maker, budget)
-    for samples in (1, 2):
-        name = "captum ShapleyValueSampling"
-        yield name, f"{samples} orders", lambda g, s=samples: s * g.n_players, of_captum(explainer, image, samples)
+        yield f"Taylor {order}", f"order {order}", lambda game, order=order: values.taylor(game, order)
+    for nodes in (2, 8, 32):
+        yield "path", f"{nodes} nodes", lambda game, nodes=nodes: values.path(game, nodes)
+    for orders in (4, 16, 32, 64, 256):
+        if orders <= case.most_orders:
+            yield "permutation", f"{orders} orders", lambda game, orders=orders: values.permutation(game, orders)
+    for tolerance in (0.03, 0.01):
+        name = f"to {tolerance:.0%}"
+        yield "permutation", name, lambda game, tolerance=tolerance: values.permutation(game, tolerance=tolerance)
+    for budget in case.budgets:
+        yield "kernel", f"{budget}", lambda game, budget=budget: values.kernel(game, budget)
+
+
+def others(
+    case: Case, explainer: Explainer, image: Tensor, shapiq: Shapiq | None
+) -> Iterator[tuple[str, str, Callable[[Game], float], Estimator]]:
+    """Yield name, budget, evaluations and estimator of what ours is compared with."""
+    for orders in (4, 16, 32, 64, 256):
+        if orders <= case.most_orders:
+            many = lambda game, orders=orders: orders * (game.n_players - 1)  # noqa: E731
+            yield (
+                "antithetic pairs",
+                f"{orders} orders",
+                many,
+                lambda game, orders=orders: antithetic_pairs(game, orders // 2, orders),
+            )
+    for name in APPROXIMATORS if shapiq else ():
+        for budget in case.budgets:
+            estimate = lambda game, name=name, budget=budget: shapiq.estimate(name, game, budget)  # noqa: E731
+            yield f"shapiq {name}", f"{budget}", lambda _, budget=budget: budget, estimate
+    if "bn2" in case.name:
+        yield "captum ShapleyValueSampling", "1 order", lambda game: game.n_players, of_captum(explainer, image, 1)
 
 
 def relative_errors(estimate: Tensor, true: Tensor) -> Tensor:
@@ -124,32 +131,66 @@ def relative_errors(estimate: Tensor, true: Tensor) -> Tensor:
     return (estimate.double() - true).norm(dim=1) / true.norm(dim=1)
 
 
-def measured(explainer: Explainer, photos: list[Path], tolerance: float, *, whole: bool) -> list[Point]:
-    """All estimators on all photographs."""
-    measurements: dict[tuple[str, str], list[tuple[float, float, float, float]]] = {}
-    for photo in photos:
-        first = explainer.explain(photo, "gradcam")
-        game = explainer.game(first.images)
-        true = values.permutation(game, tolerance=tolerance, seed=99, most_orders=10**6).values
+@dataclass(frozen=True)
+class Measured:
+    """A case's points, what a coalition costs, the time of pass, proof and table, and the error of the true values."""
 
-        def plain(images: Tensor = first.images) -> None:
+    points: list[Point]
+    cost: str
+    shared_passes: float
+    true_error: float
+
+
+def measured(case: Case, photos: list[Path], shapiq: Shapiq | None) -> Measured:
+    """Return all estimators on all photographs of a case."""
+    explainer = case.make(photos)
+    rows: dict[tuple[str, str], list[tuple[float, float, float, float]]] = {}
+    shared, true_errors, cost, slow = [], [], "", set[str]()
+    for photo in photos[: case.photos]:
+        image = explainer.explain(photo, "gradcam").images
+
+        def plain(image: Tensor = image) -> None:
             with torch.inference_mode():
-                explainer.model(images)
+                explainer.model(image)
 
-        for name, budget, evaluations, estimate in estimators(explainer, first.images, whole=whole):
-            played = explainer.game(first.images)  # nothing is left of the game that was played before
-            forward = seconds(plain, CPU)
-            results: list[Tensor] = []
+        def make(image: Tensor = image) -> Game:
+            game = explainer.game(image)
+            game.windows(2**20)  # its table, where it has one; otherwise the proof
+            return game
+
+        make()
+        forward = min(seconds(plain, CPU) for _ in range(3))
+        games: list[Game] = []
+        shared.append(seconds(lambda games=games: games.append(make()), CPU) / forward)
+        (game,) = games
+        truth = values.permutation(game, tolerance=case.tolerance, seed=99, most_orders=10**5)
+        true_errors.append(float(truth.uncertainty))
+        cost = game.coalition_cost
+
+        def point(name: str, budget: str, evaluations: float, estimate: Tensor, spent: float) -> None:
+            error = float(relative_errors(estimate, truth.values))  # noqa: B023
+            rows.setdefault((name, budget), []).append((evaluations, error, spent * 1e3, spent / forward))  # noqa: B023
+
+        for name, budget, estimate in ours(case):
+            results: list[values.ShapleyValues] = []
+            spent = seconds(lambda e=estimate, r=results: r.append(e(game)), CPU)  # noqa: B023
+            point(name, budget, float(results[0].evaluations[0]), results[0].values, spent)
+        for name, budget, evaluations, estimate in others(case, explainer, image, shapiq):
+            if name in slow:
+                continue
+            found: list[Tensor] = []
             try:
-                spent = seconds(lambda e=estimate, g=played, r=results: r.append(e(g)), CPU)
+                spent = seconds(lambda e=estimate, r=found: r.append(e(game)), CPU)  # noqa: B023
             except ShapleyCamError:  # too few evaluations to tell the players apart
                 continue
-            error = float(relative_errors(results[0], true))
-            measurements.setdefault((name, budget), []).append((evaluations(game), error, spent * 1e3, spent / forward))
-    return [
-        Point(*key, *(statistics.median(column) for column in zip(*rows, strict=True)))
-        for key, rows in measurements.items()
+            point(name, budget, evaluations(game), found[0], spent)
+            if spent > TOO_LONG:
+                slow.add(name)
+    points = [
+        Point(*key, *(statistics.median(column) for column in zip(*of_photos, strict=True)))
+        for key, of_photos in rows.items()
     ]
+    return Measured(points, cost, statistics.median(shared), statistics.median(true_errors))
 
 
 def table(points: list[Point]) -> list[str]:
@@ -175,33 +216,17 @@ def reached(points: list[Point], level: float, ruler: Callable[[Point], float]) 
     return ruler(last) * (last.error / level) ** 2, True
 
 
-def level_table(points: list[Point], ruler: Callable[[Point], float], unit: str) -> list[str]:
-    """What each estimator takes for each error, and how many times less ours takes than the best peer."""
+def level_table(points: list[Point], ruler: Callable[[Point], float]) -> list[str]:
+    """What each estimator takes for each error, and how many times less sampling takes than the best peer."""
     names = list(dict.fromkeys(p.name for p in points))
-    lines = [
-        f"| error at most | {' | '.join(names)} | ours / best of shapiq | ours / captum |",
-        "|---" * (len(names) + 3) + "|",
-    ]
+    lines = [f"| error at most | {' | '.join(names)} | best peer / permutation |", "|---" * (len(names) + 2) + "|"]
     for level in LEVELS:
         cost = {name: reached([p for p in points if p.name == name], level, ruler) for name in names}
-        ours = min(c[0] for name, c in cost.items() if c and name in {"permutation", "path", "Taylor 1", "Taylor 2"})
-        shapiq = min(c[0] for name, c in cost.items() if c and name.startswith("shapiq"))
-        captum = next(c[0] for name, c in cost.items() if c and name.startswith("captum"))
-        cells = ["never" if c is None else f"{'≈' if c[1] else ''}{c[0]:.3g}{unit}" for c in cost.values()]
-        lines.append(f"| {level:.1%} | {' | '.join(cells)} | {shapiq / ours:.1f} x | {captum / ours:.0f} x |")
+        peers = [c[0] for name, c in cost.items() if c and name.startswith(("shapiq", "captum"))]
+        own = cost["permutation"][0]
+        cells = ["never" if c is None else f"{'≈' if c[1] else ''}{c[0]:.3g}" for c in cost.values()]
+        lines.append(f"| {level:.0%} | {' | '.join(cells)} | {f'{min(peers) / own:.1f} x' if peers else ''} |")
     return lines
-
-
-def included(explainer: Explainer, images: Tensor, method: str) -> float:
-    """The time of an explanation in plain forward passes, each measured just before."""
-
-    def plain() -> None:
-        with torch.inference_mode():
-            explainer.model(images)
-
-    explainer.explain(images, method)
-    pairs = [(seconds(plain, CPU), seconds(lambda: explainer.explain(images, method), CPU)) for _ in range(7)]
-    return statistics.median(explain_seconds / forward_seconds for forward_seconds, explain_seconds in pairs)
 
 
 def budgets(explainer: Explainer, photos: list[Path]) -> list[str]:
@@ -229,47 +254,13 @@ def budgets(explainer: Explainer, photos: list[Path]) -> list[str]:
     return [*lines, "", took, path]
 
 
-def scale_invariant() -> list[str]:
-    """Heads that begin or end their pooling with a norm: untrained networks, whose cost is that of trained ones."""
-    lines = [
-        (
-            "| network, layer | shortcut | Taylor 1 | Taylor 2 | path, 8 nodes | kernel, 2048 | permutation, 32 orders "
-            "| its ms | / forward pass |"
-        ),
-        "|---" * 9 + "|",
-    ]
-    for name, layer in (("convnext_tiny", "stages.3"), ("swin_tiny_patch4_window7_224", "layers.3")):
-        torch.manual_seed(0)
-        explainer = Explainer(timm.create_model(name), layer=layer)
-        images = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-        game = explainer.game(images)
-        true = values.permutation(game, tolerance=0.002, seed=99, most_orders=4000).values
-        others = [values.taylor(game, 1), values.taylor(game, 2), values.path(game, 8), values.kernel(game, 2048)]
-        errors = [float(relative_errors(estimate.values, true)) for estimate in (*others, values.permutation(game, 32))]
-
-        def plain(explainer: Explainer = explainer, images: Tensor = images) -> None:
-            with torch.inference_mode():
-                explainer.model.eval()(images)
-
-        plain()
-        pairs = [
-            (seconds(plain, CPU), seconds(lambda e=explainer, i=images: values.permutation(e.game(i), 32), CPU))
-            for _ in range(5)
-        ]
-        structure = game.structure
-        reads = "a sum over positions" if structure.is_sum else "reads the mean" if structure.reads_mean else "none"
-        ms = statistics.median(sampling_seconds for _, sampling_seconds in pairs) * 1e3
-        ratio = statistics.median(sampling_seconds / forward_seconds for forward_seconds, sampling_seconds in pairs)
-        figures = " | ".join(f"{error:.3f}" for error in errors)
-        lines.append(f"| {name}, {layer} | {reads} | {figures} | {ms:.0f} | {ratio:.2f} |")
-    return lines
-
-
 def main() -> None:
     """Print and keep the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--photos", type=int, default=20)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=int, default=6, help="photographs at most; cases that cost more take fewer")
     parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--peers", type=Path, help="the Python of an environment with shapiq")
+    parser.add_argument("--only", default="", help="cases whose name has this in it; nothing is kept then")
     options = parser.parse_args()
     torch.set_num_threads(THREADS)
     warnings.simplefilter("ignore", ShapleyCamWarning)
@@ -277,41 +268,50 @@ def main() -> None:
     photos = paths[:: max(1, len(paths) // options.photos)][: options.photos]
     if not photos:
         parser.error(f"no photographs (*.JPEG) below {options.data}: name the folder with --data")
-    default = Explainer("efficientnet_lite0", device="cpu")
-    text = [
-        "# Shapley values: error against evaluations and time",
-        "",
-        f"`python bench/shapley.py --photos {options.photos}` on {machine('shapiq', 'captum', 'timm')}",
-        "",
-        f"EfficientNet-Lite0, ReST, the predicted class of {len(photos)} ImageNet photographs.",
-        "",
-        "## Before pooling, the forward pass included",
-        "",
-        *budgets(default, photos),
-    ]
-    for layer, (most, tolerance) in LAYERS.items():
-        explainer = Explainer(default.model, layer=layer, preprocess=default.preprocess)
-        points = measured(explainer, photos[:most], tolerance, whole=most is None)
-        structure = explainer.game(photos[0]).structure
-        evaluation = "a sum over positions" if structure.is_sum else "the whole head for each coalition"
-        text += [
+    with ExitStack() as stack:
+        shapiq = stack.enter_context(Shapiq(options.peers)) if options.peers else None
+        peers = f"shapiq {shapiq.version} (Python {shapiq.python_version})" if shapiq else "no shapiq"
+        text = [
+            "# Shapley values: error against evaluations and time",
             "",
-            f"## {layer}: {evaluation}, {len(photos[:most])} photographs",
+            f"`python bench/shapley.py --photos {options.photos} --peers PYTHON`",
+            f"on {machine('captum', 'timm')}; {peers}",
             "",
-            f"True values: permutation sampling to {tolerance:.1%}; the forward pass is not included.",
-            "",
-            *table(points),
-            "",
-            f"Milliseconds for each error at {layer} (≈: continued with the square root of the evaluations):",
-            "",
-            *level_table(points, lambda p: p.ms, ""),
-            "",
-            f"Head evaluations for each error at {layer}; a gradient of path and Taylor counts as one:",
-            "",
-            *level_table(points, lambda p: p.evaluations, ""),
+            "ReST, the predicted class of ImageNet photographs. What shapiq takes includes the pipe to the Python that",
+            "runs it.",
         ]
-    text += ["", "## Heads that ignore scale (error against values sampled to 0.2%)", "", *scale_invariant(), ""]
-    report("shapley.md", "\n".join(text))
+        if not options.only:
+            text += ["", "## Before pooling, the forward pass included", ""]
+            text += budgets(Explainer("efficientnet_lite0", device="cpu"), photos)
+        for case in CASES:
+            if options.only not in case.name:
+                continue
+            began = time.perf_counter()
+            result = measured(case, photos, shapiq)
+            print(f"{case.name}: {time.perf_counter() - began:.0f} s", file=sys.stderr)
+            text += [
+                "",
+                f"## {case.name}",
+                "",
+                f"A coalition costs {result.cost}.",
+                f"Photographs: {min(len(photos), case.photos)}.",
+                f"The pass, the proof and the table take {result.shared_passes:.1f} forward passes.",
+                f"True values: sampled to {result.true_error:.2%}.",
+                "",
+                *table(result.points),
+                "",
+                "Milliseconds for each error (≈: continued with the square root of the evaluations):",
+                "",
+                *level_table(result.points, lambda p: p.ms),
+                "",
+                "Head evaluations for each error; a gradient of path and Taylor counts as one:",
+                "",
+                *level_table(result.points, lambda p: p.evaluations),
+            ]
+    if options.only:
+        print("\n".join(text))
+    else:
+        report("shapley.md", "\n".join([*text, ""]))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from contextlib import suppress
 
 
@@ -12,9 +13,12 @@ def main() -> None:
     previous = signal.getsignal(signal.SIGINT)
     if previous is signal.default_int_handler:  # not where the process was started to ignore it
         signal.signal(signal.SIGINT, _end)
+    from shapleycam.allocator import keep_large_blocks
     from shapleycam.cli import main as run_command_line
 
     signal.signal(signal.SIGINT, previous)
+    if sys.argv[1:2] != ["web"]:  # which sets what a server wants
+        keep_large_blocks()
     try:
         run_command_line()
     finally:

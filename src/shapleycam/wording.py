@@ -67,6 +67,16 @@ def removal_phrase(removal: str) -> str:
     return "" if removal == "zero" else f", removal {removal}"
 
 
+def precision_phrase(precision: str) -> str:
+    """Return what is added to a list of choices for a precision; nothing for the network's own.
+
+    Examples:
+        >>> precision_phrase("full"), precision_phrase("bfloat16")
+        ('', ', precision bfloat16')
+    """
+    return "" if precision == "full" else f", precision {precision}"
+
+
 def first_line(error: BaseException) -> str:
     r"""Return the first line of an error's message, or the name of its type where it has no message.
 

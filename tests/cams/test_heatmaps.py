@@ -8,8 +8,9 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from torch.nn.functional import interpolate
 
-from shapleycam.cams.heatmaps import heatmap, is_blank, min_max
+from shapleycam.cams.heatmaps import heatmap, is_blank, min_max, resize
 
 SIDES = st.integers(1, 6)
 VALUES = arrays(np.float32, st.tuples(SIDES, SIDES), elements=st.floats(-100, 100, width=32))
@@ -35,6 +36,37 @@ def heatmap_by_numpy(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def heatmap_of(values: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
     return heatmap(torch.from_numpy(values)[None], size)[0]
+
+
+# Against PyTorch's interpolation
+
+
+@pytest.mark.parametrize(
+    ("grid", "size"),
+    [((7, 7), (224, 224)), ((5, 9), (64, 30)), ((14, 14), (7, 5)), ((1, 1), (4, 3)), ((3, 4, 5), (8, 20, 33))],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_resizing_is_linear_interpolation(grid, size, dtype):
+    values = torch.randn(3, *grid, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    mode = "trilinear" if len(size) == 3 else "bilinear"
+    expected = interpolate(values[:, None].double(), size=size, mode=mode, align_corners=False)[:, 0]
+    resized = resize(values, size)
+    assert resized.dtype == dtype
+    assert resized.is_contiguous()
+    limit = 1e-5 if dtype == torch.float32 else 1e-12
+    torch.testing.assert_close(resized.double(), expected, rtol=0, atol=limit)
+
+
+def test_resizing_keeps_its_digits_whatever_matrix_products_are_allowed():
+    values = torch.randn(2, 7, 7, generator=torch.Generator().manual_seed(0))
+    expected, before = resize(values, (32, 32)), torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(resize(values, (32, 32)), expected)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 # By pencil

@@ -16,6 +16,9 @@ from shapleycam.experiments.differences import list_differences
 from shapleycam.experiments.protocol import preprocess_as_data
 from shapleycam.metrics import METRICS, MetricOptions
 
+FIELDS = set(Protocol.__dataclass_fields__) - {"reference", "removal_name"}
+"""Those that manifests have: the removal stands there by its name, which says what the reference photographs are."""
+
 
 class TestSets:
     def test_paper_is_the_published_methods_and_metrics(self):
@@ -32,15 +35,15 @@ class TestSets:
         )
 
     def test_all_is_every_row_of_the_tables(self):
-        protocol = Protocol(methods=("all",), metrics=("all",), players=(4, 4))
-        assert set(protocol.methods) == {method.name for method in shapleycam.methods()}
+        protocol = Protocol(methods=("field",), metrics=("all",), players=(4, 4))
+        assert set(protocol.methods) == {method.name for method in shapleycam.methods() if method.sets}
         assert set(protocol.metrics) == set(METRICS)
 
     def test_all_is_what_applies_to_a_layers_grid(self):
         """A grid has more players than there are coalitions to go through, unless regions are asked for."""
-        every = {method.name for method in shapleycam.methods()}
-        assert set(Protocol(methods=("all",)).methods) == every - {"exactshapley"}
-        assert set(Protocol(methods=("all",), players=(17, 17)).methods) == every - {"exactshapley", "sampledshapley"}
+        every = {method.name for method in shapleycam.methods() if method.sets}
+        assert set(Protocol(methods=("field",)).methods) == every - {"exactshapley"}
+        assert set(Protocol(methods=("field",), players=(17, 17)).methods) == every - {"exactshapley", "sampledshapley"}
         assert Protocol(methods=("exactshapley",)).methods == ("exactshapley",)
 
     def test_each_once_in_the_order_asked(self):
@@ -137,7 +140,7 @@ class TestData:
     def test_names_all_fields_and_the_scaling(self):
         """What is the same in all protocols is recorded with them, and is no option."""
         data = Protocol().as_data()
-        assert {*Protocol.__dataclass_fields__, "scaling", "aggregation"} == set(data)
+        assert {*FIELDS, "scaling", "aggregation"} == set(data)
         assert "mean over images" in data["aggregation"]
         assert "min-max" in data["scaling"]
 
@@ -174,8 +177,9 @@ class TestData:
             "tolerance": 0.1,
             "players": (3, 3),
             "seed": 1,
+            "removal": "mean",
         }
-        assert set(changes) == set(Protocol.__dataclass_fields__)
+        assert set(changes) == FIELDS
         for name, value in changes.items():
             texts = list_differences(Protocol().as_data(), Protocol(**{name: value}).as_data())
             assert texts, name

@@ -199,9 +199,9 @@ def test_a_wrong_gradient_along_the_path_is_found():
     half = Unseen(lambda a: (a.flatten(1).amax(1) - 1.5).abs() < 0.25)
     game = game_of(Toy(nn.Sequential(half, nn.Linear(4, 3))).double(), images, "logit", 0)
     assert game.structure.reads_mean
-    assert len(list(game.gradients_along([0.1, 0.9, 1.0]))) == 3
+    game.gradient_along([0.1, 0.9, 1.0], [1.0, 1.0, 1.0])
     with pytest.raises(ReplayError, match=r"the model itself gives utility .* unseen by autograd"):
-        list(game.gradients_along([0.1, 0.5, 1.0]))
+        game.gradient_along([0.1, 0.5, 1.0], [1.0, 1.0, 1.0])
 
 
 # Heads that do not take one position
@@ -238,7 +238,7 @@ def test_a_head_of_one_size_is_run_as_it_is(name, after):
     model = pooling(Do(FIXED[name]), after())
     assert structure(model) == NEITHER
     game = assert_right(model, square_images())
-    (gradient,) = game.gradients_along([0.5])
+    gradient = game.gradient_along([0.5], [1.0])
     torch.testing.assert_close(gradient, game.gradient(0.5 * game.activation))
 
 

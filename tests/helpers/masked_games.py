@@ -29,25 +29,32 @@ def random_coalitions(*shape, seed=1):
     return torch.rand(shape, generator=generator) < torch.rand((*shape[:-1], 1), generator=generator)
 
 
-def by_hand(game, coalitions):
-    """U(head(A·1_S)) - U(head(0)), (b, s): positions are written over one by one, and the head runs as it is."""
+def by_hand(game, coalitions, replacement=None):
+    """U(head(A_S)) - U(head(R)), (b, s): positions are written over one by one, and the head runs as it is.
+
+    R is `replacement`, zeros for None.
+    """
+    replacement = torch.zeros_like(game.activation) if replacement is None else replacement
     coalitions = coalitions.expand(len(game.activation), *coalitions.shape[-2:])
     with torch.inference_mode(mode=False), torch.no_grad():
-        empty = game.utility_at(torch.zeros_like(game.activation))
-        worth = [game.utility_at(_mask_cells(game, coalitions[:, s])) - empty for s in range(coalitions.shape[1])]
+        empty = game.utility_at(replacement)
+        worth = [
+            game.utility_at(_mask_cells(game, coalitions[:, s], replacement)) - empty
+            for s in range(coalitions.shape[1])
+        ]
     return torch.stack(worth, 1)
 
 
-def _mask_cells(game, coalition):
+def _mask_cells(game, coalition, replacement):
     layout, activation = game.layout, game.activation.clone()
-    for image, row in zip(activation, coalition.tolist(), strict=True):
+    for image, row, absent in zip(activation, coalition.tolist(), replacement, strict=True):
         for cell in range(layout.count):
             if not row[cell]:
                 y, x = divmod(cell, layout.grid[1])
                 place = {"NCHW": (slice(None), y, x), "NHWC": (y, x), "tokens": (layout.prefix + cell,)}
-                image[place[layout.kind]] = 0
+                image[place[layout.kind]] = absent[place[layout.kind]]
         if layout.prefix and not row[-1]:
-            image[: layout.prefix] = 0
+            image[: layout.prefix] = absent[: layout.prefix]
     return activation
 
 

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from shapleycam import Explainer, trace
-from shapleycam.tracing import channels_last
+from shapleycam.tracing import library_code
 from shapleycam.tracing.channels_last import MemoryOrder, form_of
 from shapleycam.tracing.isolation import private_copy
 
-LIBRARIES = channels_last._LIBRARIES
+LIBRARIES = library_code._LIBRARIES
 
 
 class Net(nn.Module):
@@ -122,7 +122,7 @@ def expected_gradient(model, images, target=1):
 @pytest.fixture(autouse=True)
 def _networks_of_this_file_are_tried(monkeypatch):
     """As if they were a library's, so that the proof has something to find."""
-    monkeypatch.setattr(channels_last, "_LIBRARIES", (*LIBRARIES, __name__))
+    monkeypatch.setattr(library_code, "_LIBRARIES", (*LIBRARIES, __name__))
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -323,7 +323,7 @@ def test_an_image_that_was_not_changed_has_the_output_that_was_explained_to_the_
 
 def test_code_that_reads_the_order_of_memory_for_some_images_alone_runs_by_default(monkeypatch):
     """What the first image proves does not hold for the second, which takes another path through the code."""
-    monkeypatch.setattr(channels_last, "_LIBRARIES", LIBRARIES)
+    monkeypatch.setattr(library_code, "_LIBRARIES", LIBRARIES)
 
     class ForBright(Net):
         def forward(self, x):

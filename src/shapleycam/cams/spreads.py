@@ -16,12 +16,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from shapleycam.cams.components import first_component, kernel_component, large_activations, salient_component
+
 Positions: TypeAlias = Float[Tensor, "b n k"]
+_FACTORISATION = "factorisation"
 
 
 @dataclass(frozen=True)
 class Spread:
     """A rule that turns activation and derivative into one value for each position, and its name in tables.
+
+    `group` is the heading under which results show its methods, where it is not that of their basis.
 
     Examples:
         >>> import torch
@@ -32,6 +37,7 @@ class Spread:
 
     name: str
     function: Callable[[Tensor, Tensor, Tensor], Tensor]
+    group: str | None = None
 
     def __call__(
         self, A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"], C: Float[Tensor, "b n k"] | None = None
@@ -52,7 +58,7 @@ def elementwise(_: Positions, D: Positions, C: Positions) -> Float[Tensor, "b n"
 
 def elementwise_relu(_: Positions, D: Positions, C: Positions) -> Float[Tensor, "b n"]:
     """Return Σ_k ReLU(C_jk D_jk), as in GradCAM-E: only what speaks for the class."""
-    return (C * D).relu().sum(2)
+    return (C * D).relu_().sum(2)
 
 
 def activation_weighted(A: Positions, D: Positions, C: Positions) -> Float[Tensor, "b n"]:
@@ -62,15 +68,16 @@ def activation_weighted(A: Positions, D: Positions, C: Positions) -> Float[Tenso
 
 def positive_gradient(_: Positions, D: Positions, C: Positions) -> Float[Tensor, "b n"]:
     """Return Σ_k C_jk ReLU(D_jk), as in LayerCAM."""
-    return (C * D.relu()).sum(2)
+    return D.relu().mul_(C).sum(2)
 
 
 def plus_plus(A: Positions, D: Positions, C: Positions) -> Float[Tensor, "b n"]:
     """Return GradCAM++: channel weights Σ_i ReLU(g) a with a = g² / (2g² + g³ Σ_i A), and a = 0 where g = 0."""
+    # In place: a tensor of this size takes longer to allocate than to compute.
     square = D.square()
-    share = square / (2 * square + D * square * A.sum(1, keepdim=True) + 1e-6)
-    share = torch.where(D == 0, 0.0, share)
-    return _weighted_sum(C, (D.relu() * share).sum(1))
+    denominator = (D * square).mul_(A.sum(1, keepdim=True)).add_(square, alpha=2).add_(1e-6)
+    weights = square.div_(denominator).mul_(D).masked_fill_(D <= 0, 0.0)
+    return _weighted_sum(C, weights.sum(1))
 
 
 def _weighted_sum(C: Float[Tensor, "b n k"], weights: Float[Tensor, "b k"]) -> Float[Tensor, "b n"]:
@@ -83,9 +90,16 @@ ELEMENTWISE_RELU = Spread("elementwise + ReLU", elementwise_relu)
 ACTIVATION_WEIGHTED = Spread("activation-weighted", activation_weighted)
 POSITIVE_GRADIENT = Spread("positive gradient", positive_gradient)
 PLUS_PLUS = Spread("plus plus", plus_plus)
+FIRST_COMPONENT = Spread("first component", first_component, _FACTORISATION)
+SALIENT_COMPONENT = Spread("first component, |D|", salient_component, _FACTORISATION)
+KERNEL_COMPONENT = Spread("kernel component", kernel_component, _FACTORISATION)
+LARGE_ACTIVATIONS = Spread("large activations", large_activations, _FACTORISATION)
 
 SPREADS = {
     spread.name: spread
-    for spread in (MEAN, ELEMENTWISE, ELEMENTWISE_RELU, ACTIVATION_WEIGHTED, POSITIVE_GRADIENT, PLUS_PLUS)
+    for spread in (
+        *(MEAN, ELEMENTWISE, ELEMENTWISE_RELU, ACTIVATION_WEIGHTED, POSITIVE_GRADIENT, PLUS_PLUS),
+        *(FIRST_COMPONENT, SALIENT_COMPONENT, KERNEL_COMPONENT, LARGE_ACTIVATIONS),
+    )
 }
 """All spreads by name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shapleycam.cli.options import DEFAULT_MODEL
+from shapleycam.cli.removal import removal_arguments
 from shapleycam.errors import ModelError
 
 if TYPE_CHECKING:
@@ -23,20 +24,26 @@ def make_explainer(network: NetworkGroup, compute: ComputeGroup) -> Explainer:
     from shapleycam.explaining.fusing import check_fusion
     from shapleycam.models import zoo
     from shapleycam.models.resolve import default_device
+    from shapleycam.tracing.reduced_precision import check_precision
     from shapleycam.utilities import contrast, resolve_utility
 
     against, output = network.against, network.output
     utility = resolve_utility(network.utility) if against is None else contrast(against, network.utility)
     check_fusion(network.fuse)
+    removal, reference = removal_arguments(network.removal, network.reference)
+    precision = check_precision(compute.precision)
     return Explainer(
         zoo.load_network(network.model or DEFAULT_MODEL, network.checkpoint, pretrained=network.pretrained),
         layer=network.layer,
         utility=utility,
         device=compute.device or default_device(),
         memory=compute.memory * 2**20,
+        precision=precision,
         fuse=network.fuse,
         layout=network.layout,
         output=int(output) if output is not None and output.isdecimal() else output,
+        removal=removal,
+        reference=reference,
     )
 
 

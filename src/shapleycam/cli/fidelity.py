@@ -20,10 +20,10 @@ from shapleycam.cli.messages import coalition_facts, options_in_errors
 from shapleycam.cli.photographs import Unreadable, list_photographs, print_unreadable, read_batches
 from shapleycam.printable import printable_text
 from shapleycam.terminal_tables import Head
-from shapleycam.wording import counted, percent
+from shapleycam.wording import counted, percent, removal_phrase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from shapleycam.cli.console import Bar
     from shapleycam.explaining.explainer import Explainer
@@ -160,9 +160,11 @@ def _print(result: Fidelity, rows: list[Summary], sentences: list[str], explaine
         **coalition_facts(result.coalition_cost, result.notes),
         "shown": "mean over images ± half of its 95% interval; time in plain forward passes, that pass included",
     }
+    if result.precision_errors:
+        facts["precision"] = _precision(explainer.precision, result.precision_errors)
     if result.left_out:
         facts["left out"] = f"{', '.join(result.left_out)}: no second derivative behind this layer"
-    print_facts(f"{explainer.name}, layer {explainer.layer}", facts)
+    print_facts(f"{explainer.name}, layer {explainer.layer}{removal_phrase(explainer.removal.name)}", facts)
     figures = ("relative error", "Spearman", "efficiency gap", "curvature", "ms", "x pass")
     heads = [Head("utility"), Head("method"), *(Head(head, "number") for head in figures)]
     left_out = 1 if len({row.utility for row in rows}) == 1 else 0  # a column that says the same in every row
@@ -190,6 +192,15 @@ def _reached(result: Fidelity) -> str:
     return f"{percent(max(result.reference_errors), 2)} at most"
 
 
+def _precision(precision: str, errors: Mapping[str, float]) -> str:
+    """Return how far the methods' values are from those in full precision."""
+    least, most = min(errors, key=errors.__getitem__), max(errors, key=errors.__getitem__)
+    return (
+        f"{precision} before the layer: values are {percent(errors[least], 2)} ({least}) to {percent(errors[most], 2)} "
+        f"({most}) from those in full precision, in the mean over images"
+    )
+
+
 def _percent(mean: Mean | None) -> str:
     """Return a mean in percent with half of its interval; nothing where there is no mean."""
     if mean is None:
@@ -211,6 +222,7 @@ def _document(
     return {
         "model": explainer.name,
         "layer": explainer.layer,
+        "removal": explainer.removal.name,
         "reference": result.reference,
         "coalition_cost": result.coalition_cost,
         "notes": list(result.notes),
@@ -218,6 +230,8 @@ def _document(
         "methods": [_without_nan(asdict(row)) for row in rows],
         "images": [_without_nan(asdict(distance)) for distance in result.distances],
         "left_out": list(result.left_out),
+        "precision": explainer.precision,
+        "precision_errors": _without_nan(dict(result.precision_errors)),
         "advice": sentences,
         "files": files,
     }
@@ -246,7 +260,7 @@ def _write_files(result: Fidelity, files: FilesGroup, explainer: Explainer) -> I
         utilities = ", ".join(dict.fromkeys(utility for utility, _ in result.values))
         title = (
             f"Values of the methods against the true ones: {_images(result)}, predicted classes; {explainer.name}, "
-            f"layer {explainer.layer}, utility {utilities}"
+            f"layer {explainer.layer}, utility {utilities}{removal_phrase(explainer.removal.name)}"
         )
         picture = scatter(_panels(result), title=title)
         yield write_atomically(files.plot, lambda stream: picture.save(stream, format="PNG"))

@@ -58,9 +58,26 @@ Against: TypeAlias = Annotated[
     str | None,
     typer.Option("--against", metavar="CLASS", help="Why the class and not this one: of the two alone, by --utility."),
 ]
+Removal: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--removal",
+        metavar="zero|mean|FILE",
+        help="What stands in for places that are absent: zero (the paper's), mean (over the image's own places, or "
+        "over --reference), or a FILE of numbers, .npy or .npz, shaped as the layer's activation.",
+    ),
+]
+Reference: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--reference",
+        metavar="IMAGE",
+        help="A photograph, or a folder of them, over which --removal mean takes the layer's mean. Repeatable.",
+    ),
+]
 Methods: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--method", help="A method (see: shapleycam methods), or a set: paper, all. Repeatable."),
+    typer.Option("--method", help="A method (see: shapleycam methods), or a set: paper, all, field. Repeatable."),
 ]
 Target: TypeAlias = Annotated[
     str | None, typer.Option("--target", help="A class, by number or label; default: the predicted one.")
@@ -81,6 +98,14 @@ Players: TypeAlias = Annotated[
 ]
 Memory: TypeAlias = Annotated[
     int, typer.Option("--memory", min=1, help="Megabytes that a batch of coalitions may take, about.")
+]
+Precision: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        help="Of what comes before the layer: full, the network's own, or bfloat16, faster on CPUs that compute in it; "
+        "fidelity measures what it changes.",
+    ),
 ]
 Out: TypeAlias = Annotated[Path, typer.Option("--out", help="Folder for the files.")]
 Device: TypeAlias = Annotated[

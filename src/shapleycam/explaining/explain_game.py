@@ -12,7 +12,7 @@ from torch import Tensor
 from shapleycam.cams.bases import SECOND, Basis, BasisResult
 from shapleycam.cams.compute import CamValues, compute_bases, compute_values, measure_curvature
 from shapleycam.cams.heatmaps import heatmap
-from shapleycam.cams.table import Method
+from shapleycam.cams.method import Method
 from shapleycam.errors import DerivativeError
 from shapleycam.explaining import warnings
 from shapleycam.explaining.inputs import Batch
@@ -42,7 +42,7 @@ def explain_game(
     results = compute_bases(game, (method.basis for method in methods), options)
     measured = _curvature(game, results, options, is_wanted=curvature)
     if measured is not None and SECOND in results:
-        warnings.warn_of_no_curvature(measured, traced.layer, game.utility.name)
+        warnings.warn_of_no_curvature(measured, traced.layer, game.utility.name, game.removal.name)
     values = compute_values(game, methods, results)
     explanations = {
         method.name: _explanation(method, values[method.name], game, batch, traced, channels, measured)
@@ -78,6 +78,7 @@ def _explanation(
         curvature=curvature,
         channels=channels,
         removal=game.removal.name,
+        precision=traced.precision,
         notes=values.notes,
     )
 

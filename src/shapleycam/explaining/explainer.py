@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -34,10 +35,11 @@ from shapleycam.models.transforms import as_transform
 from shapleycam.tracing.checks import share_checks
 from shapleycam.tracing.interrupts import restore_when_interrupted
 from shapleycam.tracing.isolation import device_of
+from shapleycam.tracing.reduced_precision import Precision, check_precision
 from shapleycam.tracing.suspension import in_full_precision
 from shapleycam.utilities import Function, Utility, resolve_utility
 from shapleycam.values.options import EstimatorKeywords, EstimatorOptions
-from shapleycam.wording import removal_phrase
+from shapleycam.wording import precision_phrase, removal_phrase
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -74,6 +76,8 @@ class Explainer:
             (b, ...), as that of one image, or (channels,). Or a function that makes such a tensor of a copy of the
             activation, called once a batch.
         reference: the photographs for removal "mean", as `explain` takes them.
+        precision: "bfloat16" runs what comes before the layer in bfloat16, which takes a third of the time on CPUs that
+            compute in it, and changes values by about a hundredth (`fidelity` measures it); "full" is the model's own.
 
     Raises:
         ModelError, LayerError, OptionError: the model, layer or another choice is unknown.
@@ -101,8 +105,9 @@ class Explainer:
         layout: str | Layout | None = None,
         fuse: str = "mean",
         images: ImageKind = None,
-        removal: RemovalChoice = "zero",
+        removal: RemovalChoice | ReferenceMean = "zero",
         reference: Images | None = None,
+        precision: str = "full",
     ) -> None:
         if isinstance(model, str):
             device = device or default_device()
@@ -118,7 +123,9 @@ class Explainer:
         self.origin = network.origin
         self.select = make_selector(output)
         image_kind, fusion = check_image_kind(images), check_fusion(fuse)
-        settings = ExplainerSettings(self.model, self.labels, self.preprocess, memory, layout, image_kind)
+        settings = ExplainerSettings(
+            self.model, self.labels, self.preprocess, memory, layout, image_kind, check_precision(precision)
+        )
         layers = LayerSearch(layer, network, self.model)
         self._tracer = LayerTracer(settings, ExplainerMemory(), layers, self.select, fusion)
         self.removal = choose_removal(removal, reference, self._photographs)
@@ -230,8 +237,9 @@ class Explainer:
     ) -> Comparison:
         """Explain by several methods from one forward pass; arguments and errors as in `explain`.
 
-        `methods` may hold the sets "paper" and "all"; `seed` may be one for each image, in place of its content.
-        `curvature` measures it also where no second-order method is asked for, if the model has second derivatives.
+        `methods` may hold the sets "paper", "all" and "field" (all, and what takes longer); `seed` may be one for each
+        image, in place of its content. `curvature` measures it also where no second-order method is asked for, if the
+        model has second derivatives.
         """
         return self.compare_each(
             images,
@@ -360,7 +368,7 @@ class Explainer:
         """
         chosen_utility, batch = self._utility(utility), self._batch(images, inputs)
         select, layers = self._tracer.select_for(chosen_utility), self._tracer.layers.names
-        return selected_output(self.model, batch, select, chosen_utility, layers)
+        return selected_output(self.model, batch, select, chosen_utility, layers, self.precision)
 
     @restore_when_interrupted
     @torch.inference_mode(mode=False)
@@ -383,11 +391,24 @@ class Explainer:
         explainer._tracer = self._tracer.of_model(model)  # noqa: SLF001
         return explainer
 
+    @property
+    def precision(self) -> Precision:
+        """Return the precision of what comes before the layer: "full", the model's own, or "bfloat16"."""
+        return self._tracer.settings.precision
+
+    def in_full_precision(self) -> Explainer:
+        """Return this explainer with the model's own precision before the layer too."""
+        explainer = copy(self)
+        explainer._tracer = replace(  # noqa: SLF001
+            self._tracer, settings=replace(self._tracer.settings, precision="full")
+        )
+        return explainer
+
     def __repr__(self) -> str:
         """Return the model, and the layer if it is known."""
         name = self.name or type(self.model).__name__
-        removal = removal_phrase(self.removal.name)
-        return f"Explainer({name}, layer {self._tracer.layers}, utility {self.utility.name}{removal})"
+        choices = removal_phrase(self.removal.name) + precision_phrase(self.precision)
+        return f"Explainer({name}, layer {self._tracer.layers}, utility {self.utility.name}{choices})"
 
     def _batch(self, images: Images, inputs: Inputs) -> Batch:
         return batch_of(images, self.preprocess, self.model, inputs)

@@ -14,6 +14,7 @@ from shapleycam.tracing._trace import OutputSelector
 from shapleycam.tracing.changed_images import run_as_at_layers
 from shapleycam.tracing.isolation import isolated_copy
 from shapleycam.tracing.nonlinearities import NonlinearityRecorder
+from shapleycam.tracing.reduced_precision import Precision
 from shapleycam.tracing.running import run
 from shapleycam.tracing.scores import identify_scores
 from shapleycam.tracing.selected_output import SelectedOutput, as_rows, has_classes
@@ -21,7 +22,12 @@ from shapleycam.utilities import Utility
 
 
 def selected_output(
-    model: nn.Module, batch: Batch, select: OutputSelector, utility: Utility, layers: Sequence[str] = ()
+    model: nn.Module,
+    batch: Batch,
+    select: OutputSelector,
+    utility: Utility,
+    layers: Sequence[str] = (),
+    precision: Precision = "full",
 ) -> Any:
     """Return what `select` takes from the model's output, with one row for each image.
 
@@ -31,7 +37,7 @@ def selected_output(
         ModelError: the output has not one row for each image.
     """
     with isolated_copy(model) as copied:
-        output = select(run_as_at_layers(model, copied, batch.images, batch.extra, layers))
+        output = select(run_as_at_layers(model, copied, batch.images, batch.extra, layers, precision))
     return as_rows(output, len(batch.images), "images", "output" if utility.reads == "output" else "numbers")
 
 

@@ -38,13 +38,18 @@ def warn_of_nothing_in_common(explanation: Explanation) -> None:
         )
 
 
-def warn_of_no_curvature(curvature: Float[Tensor, " b"], layer: str, utility: str) -> None:
+def warn_of_no_curvature(curvature: Float[Tensor, " b"], layer: str, utility: str, removal: str) -> None:
     """Warn where the second-order methods equal the first-order ones for the whole batch."""
     if float(curvature.max()) < 1e-6:
         remedy = "an earlier layer" if utility == "rest" else "utility 'rest' or an earlier layer"
+        product, remedy = (
+            ("H·A = 0", remedy)
+            if removal == "zero"
+            else (f"H·(A - R) = 0, with R of removal {removal!r}", f"another removal, {remedy}")
+        )
         warn(
             NoCurvatureWarning,
-            f"utility {utility!r} has no curvature behind layer {layer!r} (H·A = 0), so shapleycam equals gradcam "
+            f"utility {utility!r} has no curvature behind layer {layer!r} ({product}), so shapleycam equals gradcam "
             f"there, shapleycam-h hirescam and so on; for a second order choose {remedy}",
         )
 

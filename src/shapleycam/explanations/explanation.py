@@ -25,7 +25,7 @@ from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess, to_pixels
 from shapleycam.tracing.score_conversion import OutputKind
 from shapleycam.utilities import probabilities
-from shapleycam.wording import counted, removal_phrase
+from shapleycam.wording import counted, precision_phrase, removal_phrase
 
 NO_CLASSES = {"value", "similarity"}
 """Utilities of outputs that have no classes."""
@@ -58,6 +58,7 @@ class Explanation:
         channels: the axis of `images` that holds their channels: 1, and 2 for videos (b, t, c, h, w).
         removal: what stood in for the content of absent places. Methods that do not divide the score (layercam,
             gradcam++, randomcam) have the same values for every removal.
+        precision: of what comes before the layer: "full", the model's own, or "bfloat16".
         coalition_cost: what a coalition costs behind the layer, and why; None for methods that play none.
         notes: of each image, sentences on how its values were estimated and on what to doubt; empty without any.
 
@@ -88,6 +89,7 @@ class Explanation:
     remark: str | None = None
     channels: int = 1
     removal: str = "zero"
+    precision: str = "full"
     coalition_cost: str | None = None
     notes: tuple[tuple[str, ...], ...] = ()
 
@@ -227,6 +229,7 @@ class Explanation:
         names = ", ".join(self.label(index) for index in range(min(len(self), 3)))
         more = f" and {len(self) - 3} more" if len(self) > 3 else ""
         question = f"layer {self.layer}, utility {self.utility_name}{removal_phrase(self.removal)}"
+        question += precision_phrase(self.precision)
         return f"Explanation({self.method}, {question}, {counted(len(self), 'image')}: {names}{more})"
 
     def _repr_html_(self) -> str:

@@ -20,12 +20,18 @@ from shapleycam.wording import on_one_line
 
 FORMAT = 2
 """Of the files that are written. Files without a number are older, and have the same arrays."""
-_FORMAT_OF_ZERO = 1
-"""Removal zero is what programs of this format take for granted: they may read such files, and no others."""
+_OLDER_FORMAT = 1
+"""Removal zero and full precision are what programs of this format take for granted: they may read no other files."""
 TENSORS = ("heatmap", "values", "target", "output", "utility", "stderr", "prefix", "curvature")
 """Fields that are stored as arrays, where they are not None."""
 _CHOICES = ("method", "layer", "utility_name")
-_DEFAULTS: dict[str, str | None] = {"form": "logits", "remark": None, "removal": "zero", "coalition_cost": None}
+_DEFAULTS: dict[str, str | None] = {
+    "form": "logits",
+    "remark": None,
+    "removal": "zero",
+    "precision": "full",
+    "coalition_cost": None,
+}
 """Fields that are not in the oldest files, and what holds for these."""
 
 _T = TypeVar("_T")
@@ -43,7 +49,7 @@ def write_fields(file: IO[bytes], fields: Mapping[str, Any], pictures: np.ndarra
         "notes": fields["notes"],
         "sources": [_source_as_data(source) for source in fields["sources"]],
         "version": __version__,
-        "format": _FORMAT_OF_ZERO if fields["removal"] == "zero" else FORMAT,
+        "format": _OLDER_FORMAT if (fields["removal"], fields["precision"]) == ("zero", "full") else FORMAT,
     }
     np.savez_compressed(file, metadata=np.array(json.dumps(metadata)), **arrays, pictures=pictures)
 

@@ -58,7 +58,7 @@ def _check_shapes(tensors: Mapping[str, Tensor], count: int) -> None:
 def _check_texts(fields: Mapping[str, Any]) -> None:
     labels = fields["labels"] or ()
     notes, cost = fields["notes"], fields["coalition_cost"] or ""
-    names = [fields[name] for name in ("method", "layer", "utility_name", "removal")]
+    names = [fields[name] for name in ("method", "layer", "utility_name", "removal", "precision")]
     texts = [*names, fields["remark"] or "", cost, *labels]
     texts += [sentence for sentences in notes for sentence in sentences]
     if not all(isinstance(text, str) for text in texts):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from time import perf_counter
 
 import torch
@@ -30,7 +30,12 @@ from shapleycam.values._permutation import permutation
 from shapleycam.values.distance import efficiency_gap, rank_correlation, relative_error
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.progress import Progress
-from shapleycam.values.scale import ignores_scale, warn_of_ignored_scale
+from shapleycam.values.scale import (
+    divides_nothing,
+    ignores_scale,
+    warn_of_ignored_scale,
+    warn_of_nothing_to_divide,
+)
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.wording import percent
 
@@ -50,7 +55,8 @@ class Distance:
         method: the name of the method.
         error: ‖φ̂ - φ‖ / ‖φ‖; None for a method that is not in units of the utility.
         spearman: Spearman's rank correlation of φ̂ and φ.
-        gap: the efficiency gap |Σφ̂ - v(N)| / |v(N)|; None for a method that is not in units of the utility.
+        gap: the efficiency gap |Σφ̂ - v(N)| / |v(N)|; None for a method that is not in units of the utility, and where
+            v(N) is zero up to rounding.
         curvature: of the game, between 0 (a linear head) and 1; None without second derivatives.
         seconds: the time of an explanation by this method alone, an image's share of its batch.
         passes: the same in plain forward passes.
@@ -85,6 +91,8 @@ class Fidelity:
         left_out: methods that this model has no second derivatives for.
         coalition_cost: what a coalition of the true values costs, and why, in words.
         notes: sentences on how the true values were sampled, and on what to doubt.
+        precision_errors: by method, how far its values are from those in full precision, ‖φ - φ'‖ / ‖φ'‖ in the mean
+            over images; empty where the explainer has full precision.
 
     Examples:
         >>> from shapleycam.fidelity import Fidelity
@@ -99,6 +107,7 @@ class Fidelity:
     left_out: tuple[str, ...]
     coalition_cost: str = ""
     notes: tuple[str, ...] = ()
+    precision_errors: Mapping[str, float] = field(default_factory=dict)
 
 
 def fidelity(  # noqa: PLR0913  # every one but two has a default
@@ -123,7 +132,7 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
         explainer: of the model, at one layer.
         batches: the images, as `shapleycam.explaining.inputs.batch_of` makes them.
         utilities: names of utilities.
-        methods: names of methods, or the sets "paper" and "all".
+        methods: names of methods, or the sets "paper", "all" and "field".
         tolerance: ‖standard error‖ / ‖values‖ to which true values are sampled.
         players: None for each position by itself, or regions as in `shapleycam.values.EstimatorOptions`.
         nodes: gradients along the path, for the path methods.
@@ -154,17 +163,24 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
     kinds: dict[str, None] = {}
     costs: dict[str, None] = {}
     notes: dict[str, None] = {}
+    precision_errors: dict[str, list[float]] = {}
     for batch in batches:
         for utility in utilities:
             game = explainer.game(batch, utility=utility, players=players)
             if ignores_scale(game):
-                warn_of_ignored_scale(game.layer, utility)
+                warn_of_ignored_scale(game)
+            if divides_nothing(game):
+                warn_of_nothing_to_divide(game)
             true = true_values(game, tolerance, seed + 1, progress)
             kinds[_reference(game, true, tolerance)] = costs[game.coalition_cost] = None
             notes.update(dict.fromkeys(_notes(true, batch)))
             errors += true.uncertainty.tolist()
             by_method, curvature, missing = values_of_players(game, methods, options)
             left_out.update(dict.fromkeys(missing))
+            if explainer.precision != "full":
+                exact = explainer.in_full_precision().game(batch, game.target, utility, players)
+                for name, of_players in values_of_players(exact, methods, options)[0].items():
+                    precision_errors.setdefault(name, []).extend(relative_error(by_method[name], of_players).tolist())
             times = _time_methods(explainer, batch, utility, list(by_method), options)
             distances += _distances(game, batch, true.values, by_method, curvature, times)
             for name, of_players in {"true": true.values, **by_method}.items():
@@ -173,7 +189,14 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
         raise OptionError("no images were given; expected at least one")
     together = {key: torch.cat(parts) for key, parts in values.items()}
     return Fidelity(
-        tuple(distances), " and ".join(kinds), tuple(errors), together, tuple(left_out), "; ".join(costs), tuple(notes)
+        tuple(distances),
+        " and ".join(kinds),
+        tuple(errors),
+        together,
+        tuple(left_out),
+        "; ".join(costs),
+        tuple(notes),
+        {name: fmean(of_images) for name, of_images in precision_errors.items()},
     )
 
 
@@ -225,6 +248,7 @@ def _distances(
     curvature: Float[Tensor, " b"] | None,
     times: Mapping[str, tuple[float, float]],
 ) -> Iterator[Distance]:
+    has_worth = (game.grand.abs() > game.rounding).tolist()
     for name, values in by_method.items():
         precise = values.to(true.dtype)
         errors, ranks = relative_error(precise, true), rank_correlation(precise, true)
@@ -238,7 +262,7 @@ def _distances(
                 method=name,
                 error=float(errors[index]) if in_units else None,
                 spearman=float(ranks[index]),
-                gap=float(gaps[index]) if in_units else None,
+                gap=float(gaps[index]) if in_units and has_worth[index] else None,
                 curvature=None if curvature is None else float(curvature[index]),
                 seconds=seconds / len(batch.sources),
                 passes=passes,

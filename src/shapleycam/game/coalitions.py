@@ -15,6 +15,7 @@ from shapleycam.game.attention import NotProvenError
 from shapleycam.game.contents import Contents
 from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.head_runner import GeneralRunner, HeadRunner
+from shapleycam.game.kept_proofs import may_be_kept, proof_key
 from shapleycam.game.players import Players
 from shapleycam.game.shortcut_check import PROBES, ShortcutCheck
 from shapleycam.game.shortcuts import SHORTCUTS, Shortcut
@@ -26,6 +27,7 @@ from shapleycam.game.shortcuts.windowed import WindowedRunner
 from shapleycam.game.structure import Structure, prove_structure
 from shapleycam.gpu_failures import is_out_of_memory
 from shapleycam.tracing import Trace
+from shapleycam.tracing.checks import check_result, mark_checked
 from shapleycam.utilities import Utility
 
 _REFUSALS = (ShapleyCamError, NotProvenError, RuntimeError)
@@ -162,6 +164,10 @@ class CoalitionEvaluator:
         check_utilities_finite(utilities, self._utility)
         return utilities
 
+    def confirms(self, utilities: Float[Tensor, "*rows"], expected: Float[Tensor, "*rows"]) -> bool:
+        """Return whether utilities of a shortcut are those that the model itself gives, up to rounding."""
+        return self._check.confirms(utilities, expected)
+
     def check_shortcut(self, utilities: Float[Tensor, "*rows"], expected: Float[Tensor, "*rows"]) -> None:
         """Refuse utilities of a shortcut that the model itself does not give.
 
@@ -172,14 +178,26 @@ class CoalitionEvaluator:
 
     @cached_property
     def _proven(self) -> Structure:
-        """Return what the head's operations prove; they are recorded anew, for one image.
+        """Return what the head's operations prove; they are recorded anew, for one image, or were for an earlier one.
 
         Why anew: docs/decisions.md, "The proof's graph is recorded anew".
         """
-        contents = self._contents
-        if not isinstance(self._trace.output, torch.Tensor):
+        trace, contents = self._trace, self._contents
+        if not isinstance(trace.output, torch.Tensor):
             return Structure()
-        return prove_structure(self._run_first_image, contents.activation[:1], contents.layout, contents.empty[:1])
+        key = proof_key(trace, contents.layout)
+        known = None if key is None else check_result(trace.owner, key)
+        if isinstance(known, Structure):
+            return known
+        structure = prove_structure(self._run_first_image, contents.activation[:1], contents.layout, contents.empty[:1])
+        if key is not None and may_be_kept(structure):
+            mark_checked(trace.owner, key, structure)
+        return structure
+
+    def is_proven(self, kind: type[HeadRunner]) -> bool:
+        """Return whether the head's operations prove that this shortcut is right; no coalition has confirmed it yet."""
+        shortcut = next(shortcut for shortcut in SHORTCUTS if shortcut.runner is kind)
+        return shortcut.is_allowed(self._proven)
 
     def _run_first_image(self, rows: Tensor) -> object:
         """Run the head on rows of the first image, with any number of positions."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -44,7 +43,7 @@ class Contents:
         """Return R, the activation of the empty coalition."""
         return torch.zeros_like(self.activation) if self.replacement is None else self.replacement
 
-    @cached_property
+    @property
     def difference(self) -> Float[Tensor, "b *shape"]:
         """Return A - R, what the players add to the empty coalition's activation."""
         return self.activation if self.replacement is None else self.activation - self.replacement

@@ -5,7 +5,7 @@ They are checked against finite differences, once for a model and what its kerne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from shapleycam.errors import OptionError, ReplayError
-from shapleycam.game.coalitions import CoalitionEvaluator, check_utilities_finite
+from shapleycam.game.coalitions import check_utilities_finite
 from shapleycam.game.contents import Contents
 from shapleycam.game.finite_differences import (
     CurvatureCase,
@@ -24,7 +24,6 @@ from shapleycam.game.finite_differences import (
     check_gradient,
 )
 from shapleycam.game.grad_modes import with_gradients, without_gradients
-from shapleycam.game.shortcuts.pooled import PooledRunner
 from shapleycam.tracing import Trace
 from shapleycam.tracing.checks import mark_checked, needs_check
 from shapleycam.tracing.graph import (
@@ -72,33 +71,7 @@ class UtilityDerivatives:
             return self._checked_gradient().detach()
         with with_gradients():
             leaf = (activation.clone() if activation.is_inference() else activation).detach().requires_grad_()
-            return _gradient_of(self.utility_at(leaf).sum(), leaf)
-
-    def gradients_along(
-        self, scales: Sequence[float], coalitions: CoalitionEvaluator
-    ) -> Iterator[Float[Tensor, "b *shape"]]:
-        """Yield ∂U/∂A at R + t·(A - R) for each scale t; all at once for a head that reads only the mean."""
-        if coalitions.shortcut(PooledRunner) is None:
-            yield from (self.gradient(self._contents.along(t)) for t in scales)
-        else:
-            yield from self._pooled_gradients_along(scales, coalitions)
-
-    def _pooled_gradients_along(self, scales: Sequence[float], coalitions: CoalitionEvaluator) -> Iterator[Tensor]:
-        """Yield the gradients of a head that reads only the mean: each position has the mean's, divided by n."""
-        layout, means = self._contents.layout, self._contents.mean
-        steps, images = len(scales), len(means.activation)
-        with with_gradients():
-            leaf = torch.cat([means.along(t) for t in scales]).detach().requires_grad_()
-            samples = torch.arange(images, device=leaf.device).repeat(steps)
-            output = self._trace.head_of_any_size(layout.single_position(leaf), samples)
-            utilities = self._utility(output, self._target.repeat(steps), samples).to(leaf.device)
-            gradients = _gradient_of(utilities.sum(), leaf) / layout.count
-        with without_gradients():  # as for coalitions, the shortcut is compared with the model itself, at one scale
-            middle = steps // 2
-            by_shortcut = utilities.detach()[middle * images :][:images]
-            coalitions.check_shortcut(by_shortcut, self.utility_at(self._contents.along(scales[middle])))
-        for gradient in layout.single_position(gradients).unflatten(0, (steps, images)):
-            yield gradient.expand_as(self._activation)
+            return gradient_of(self.utility_at(leaf).sum(), leaf)
 
     def hvp(self, vector: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
         """Return the Hessian-vector product H·vector, H = ∂²U/∂A² at the images' own activation.
@@ -147,7 +120,7 @@ class UtilityDerivatives:
         """Return the gradient at an activation of a head that `run` runs; the pass need not be recorded for replay."""
         with with_gradients():
             leaf = activation.detach().requires_grad_()
-            return _gradient_of(self._utility_of_run(run, leaf).sum(), leaf)
+            return gradient_of(self._utility_of_run(run, leaf).sum(), leaf)
 
     def _utility_of_run(self, run: Callable[[Tensor], Any], activation: Tensor) -> Tensor:
         return self._utility_of(run(activation))
@@ -160,7 +133,7 @@ class UtilityDerivatives:
         """Return the gradient at the images' own activation; in the graph where the pass is twice differentiable."""
         if self._gradient_at_activation is None:
             with with_gradients():
-                self._gradient_at_activation = _gradient_of(
+                self._gradient_at_activation = gradient_of(
                     self.at_activation.sum(), self._trace.activation, create_graph=self._trace.twice_differentiable
                 )
             self._check_gradient(self._gradient_at_activation.detach())
@@ -186,7 +159,7 @@ def _largest_number(output: Any) -> float:
     return max((float(t.abs().max()) for t in numbers if t.numel()), default=0.0)
 
 
-def _gradient_of(value: Tensor, activation: Tensor, *, create_graph: bool = False) -> Tensor:
+def gradient_of(value: Tensor, activation: Tensor, *, create_graph: bool = False) -> Tensor:
     """Return the gradient of a scalar; `create_graph` keeps it differentiable.
 
     Raises:

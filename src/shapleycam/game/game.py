@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
 import torch
@@ -11,12 +11,15 @@ from torch import Tensor
 
 from shapleycam.errors import OptionError
 from shapleycam.game.affine_utility import is_affine
+from shapleycam.game.attended_utility import AttendedUtility
 from shapleycam.game.coalitions import BatchProgress, CoalitionEvaluator, check_utilities_finite
 from shapleycam.game.contents import Contents
 from shapleycam.game.derivatives import UtilityDerivatives
 from shapleycam.game.grad_modes import without_gradients
+from shapleycam.game.path_gradients import PathGradients
 from shapleycam.game.players import Regions, make_players
 from shapleycam.game.removal import ZERO, Removal
+from shapleycam.game.shortcuts.class_token import ClassTokenRunner
 from shapleycam.game.shortcuts.window_sums import WindowSumRunner
 from shapleycam.game.structure import Structure
 from shapleycam.game.window_table import WindowedUtility
@@ -28,6 +31,9 @@ from shapleycam.utilities import Utility
 
 MEMORY = 64 * 2**20
 """Bytes that a batch of coalitions may take, unless the user says otherwise."""
+
+ROUNDINGS = 100
+"""How many roundings of the utility a difference of two utilities may be, and still count as none."""
 
 
 class Game:
@@ -100,6 +106,12 @@ class Game:
         self._trace = trace
         self._coalitions = CoalitionEvaluator(trace, self.contents, self.players, utility, target, memory)
         self._derivatives = UtilityDerivatives(trace, self.contents, utility, target)
+        self._path_gradients = PathGradients(trace, self.contents, utility, target, self._coalitions, memory)
+
+    @property
+    def trace(self) -> Trace:
+        """Return the traced pass that the game is of."""
+        return self._trace
 
     @property
     def layer(self) -> str:
@@ -129,6 +141,12 @@ class Game:
     def grand(self) -> Float[Tensor, " b"]:
         """Return v(N) = U(head(A)) - U(head(R)) (b,), the value of the grand coalition, which the players divide."""
         return self.full - self.empty
+
+    @property
+    def rounding(self) -> Float[Tensor, " b"]:
+        """Return how large a v(N) (b,) rounding alone may leave."""
+        largest = torch.maximum(self.full.abs(), self.empty.abs()).clamp(min=1)
+        return ROUNDINGS * torch.finfo(self.full.dtype).eps * largest
 
     @property
     def images(self) -> Float[Tensor, "b *image"]:
@@ -205,13 +223,14 @@ class Game:
         """
         return self._derivatives.gradient(activation)
 
-    def gradients_along(self, scales: Sequence[float]) -> Iterator[Float[Tensor, "b *shape"]]:
-        """Yield ∂U/∂A at R + t·(A - R) for each scale t; of a head that reads only the mean, in one run.
+    @restore_when_interrupted
+    def gradient_along(self, scales: Sequence[float], weights: Sequence[float]) -> Float[Tensor, "b *shape"]:
+        """Return Σ_i w_i ∂U/∂A at R + t_i·(A - R), for as many scales t_i in one run of the head as fit into memory.
 
         Raises:
             ReplayError: the pass was not recorded for replay, or a shortcut differs from the model itself.
         """
-        return self._derivatives.gradients_along(scales, self._coalitions)
+        return self._path_gradients.weighted_sum(scales, weights)
 
     @restore_when_interrupted
     def hvp(self, vector: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
@@ -262,6 +281,15 @@ class Game:
         if not isinstance(runner, WindowSumRunner):
             return None
         return WindowedUtility(runner, self.players, self.utility, self.target)
+
+    @restore_when_interrupted
+    def attended(self, coalitions: int) -> AttendedUtility | None:
+        """Return the utility as a function of what a few queries read by attention; None where that is not the head."""
+        with without_gradients():
+            runner = self._coalitions.runner_for(coalitions)
+        if not isinstance(runner, ClassTokenRunner):
+            return None
+        return AttendedUtility(runner, self.players, self.utility, self.target)
 
     def check_closed_form(self, values: Float[Tensor, "*rows"], expected: Float[Tensor, "*rows"]) -> None:
         """Refuse values of coalitions in closed form that the model itself does not give.

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from shapleycam.game.contents import Contents
+from shapleycam.game.rows_in_channels_last import RowsInChannelsLast
 from shapleycam.tracing import Trace
 
 Presence: TypeAlias = Float[Tensor, "a s positions"]
@@ -48,6 +49,7 @@ class GeneralRunner(HeadRunner):
 
     def __init__(self, trace: Trace, contents: Contents) -> None:
         self._trace, self._contents = trace, contents
+        self._head = RowsInChannelsLast(trace, contents.layout)
 
     @cached_property
     def bytes_per_coalition(self) -> int:
@@ -59,7 +61,7 @@ class GeneralRunner(HeadRunner):
 
     def outputs(self, presence: Presence, images: Images) -> Any:
         masked = self._contents.of_coalitions(presence, images)
-        return self._trace.head(masked.flatten(0, 1), images.repeat_interleave(presence.shape[1]))
+        return self._head(masked.flatten(0, 1), images.repeat_interleave(presence.shape[1]))
 
 
 class LargestTensor(TorchDispatchMode):

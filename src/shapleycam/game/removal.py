@@ -112,8 +112,8 @@ def resolve_removal(choice: RemovalChoice) -> Removal:
     Examples:
         >>> import torch
         >>> from shapleycam.game.removal import resolve_removal
-        >>> resolve_removal("Mean").name, resolve_removal(torch.ones(4)).name
-        ('mean', 'tensor c6c3e3bcff96')
+        >>> resolve_removal("Mean").name, resolve_removal(torch.ones(4)).name.split()[0]
+        ('mean', 'tensor')
     """
     if isinstance(choice, Removal):
         return choice
@@ -131,6 +131,19 @@ def resolve_removal(choice: RemovalChoice) -> Removal:
         f"removal is a {type(choice).__name__}; expected {' or '.join(map(repr, NAMED))}, a tensor like the layer's "
         "activation, or a function that makes one of the activation"
     )
+
+
+def check_takes_reference(name: str) -> None:
+    """Refuse reference photographs for a removal that takes none.
+
+    Raises:
+        OptionError: it is not the mean.
+    """
+    if name != OWN_MEAN.name:
+        raise OptionError(
+            f"reference= was given with removal {name!r}; expected removal='mean', which takes the layer's mean over "
+            "the reference photographs"
+        )
 
 
 def removal_by_tensor(tensor: Tensor, kind: str) -> Removal:

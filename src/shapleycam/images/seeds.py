@@ -29,5 +29,9 @@ def content_seeds(images: Float[Tensor, "b *shape"], seed: Seed) -> list[int]:
     if not isinstance(seed, int):
         return list(seed)
     raw = images.detach().float().cpu().contiguous().numpy()
-    keys = (hashlib.sha256(seed.to_bytes(16, "little", signed=True) + image.tobytes()) for image in raw)
-    return [int.from_bytes(key.digest()[:8], "little") >> 1 for key in keys]
+    seeds = []
+    for image in raw:
+        key = hashlib.sha256(seed.to_bytes(16, "little", signed=True))
+        key.update(image)  # without a copy of the image
+        seeds.append(int.from_bytes(key.digest()[:8], "little") >> 1)
+    return seeds

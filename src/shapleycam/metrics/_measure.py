@@ -100,13 +100,15 @@ def measure(
 
 
 def _check_alike(explanations: Mapping[str, Explanation]) -> Explanation:
-    """Return the first explanation; refuse those of different images, classes, layers, utilities or removals."""
+    """Return the first explanation; refuse those of different images, classes, layers or other choices."""
     if not explanations:
         raise OptionError("no explanations were given; expected {method: explanation} as Explainer.compare returns it")
     first, *others = explanations.values()
     for second in others:
         differ = [
-            name for name in ("layer", "utility_name", "removal") if getattr(first, name) != getattr(second, name)
+            name
+            for name in ("layer", "utility_name", "removal", "precision")
+            if getattr(first, name) != getattr(second, name)
         ]
         differ += [name for name in ("images", "target") if not _equal(getattr(first, name), getattr(second, name))]
         if differ:
@@ -142,8 +144,14 @@ def _removal(explainer: Explainer, explanation: Explanation) -> AnyRemoval:
     """Return the removal of an explanation.
 
     Raises:
-        OptionError: it is by photographs, a tensor or a function that the explainer does not have.
+        OptionError: it is by photographs, a tensor or a function that the explainer does not have; or the explanation
+            is of another precision, so that changed images would be compared with others.
     """
+    if explanation.precision != explainer.precision:
+        raise OptionError(
+            f"the explanation is of precision {explanation.precision!r}, the explainer has {explainer.precision!r}; "
+            "give the explainer the same precision="
+        )
     name = explanation.removal
     if name == explainer.removal.name:
         return explainer.removal

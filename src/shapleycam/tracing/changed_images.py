@@ -17,20 +17,29 @@ from shapleycam.tracing.checks import check_result
 from shapleycam.tracing.extra import ExtraInputs
 from shapleycam.tracing.interception import intercept_calls
 from shapleycam.tracing.layer_output import LayerOutput, activation_in
+from shapleycam.tracing.reduced_precision import Precision, ReducedPass
 from shapleycam.tracing.running import run
 
 
 def run_as_at_layers(
-    owner: nn.Module, copied: nn.Module, images: Tensor, extra: ExtraInputs, layers: Iterable[str]
+    owner: nn.Module,
+    copied: nn.Module,
+    images: Tensor,
+    extra: ExtraInputs,
+    layers: Iterable[str],
+    precision: Precision = "full",
 ) -> Any:
     """Return the output of the private copy `copied` of the user's model `owner`.
 
-    Where traced passes of such a batch at one of the layers run in channels_last, this one does.
+    Where traced passes of such a batch at one of the layers run in channels_last, this one does; in bfloat16 it runs up
+    to the first of the layers.
 
     Raises:
         ModelError: the model raises.
     """
     for layer in layers:
+        if precision != "full":
+            return run_as_traced(owner, copied, images, extra, layer, None, precision)
         form = form_of(owner, images, layer)
         order = None if form is None else check_result(owner, form)
         if order:
@@ -39,7 +48,13 @@ def run_as_at_layers(
 
 
 def run_as_traced(
-    owner: nn.Module, copied: nn.Module, images: Tensor, extra: ExtraInputs, layer: str, order: MemoryOrder | None
+    owner: nn.Module,
+    copied: nn.Module,
+    images: Tensor,
+    extra: ExtraInputs,
+    layer: str,
+    order: MemoryOrder | None,
+    precision: Precision = "full",
 ) -> Any:
     """Return the output of `copied`, as `run_as_at_layers`, in the way of one traced pass.
 
@@ -49,6 +64,8 @@ def run_as_traced(
     Raises:
         ModelError: the model raises.
     """
+    if precision != "full":
+        return _run_reduced(owner, copied, images, extra, layer)
     if order is None:
         return run(copied, images, extra)
     module = copied.get_submodule(layer)
@@ -72,3 +89,17 @@ def run_as_traced(
     if form is not None and check_result(owner, form) is None:  # a traced pass of such a batch has more to prove
         form = "output", form
     return run_fastest(owner, form, learn_order=lambda: order, run=run_in, proves=proves)
+
+
+def _run_reduced(owner: nn.Module, copied: nn.Module, images: Tensor, extra: ExtraInputs, layer: str) -> Any:
+    """Return the output of a pass in bfloat16 up to the layer, as `TracedPasses` runs them."""
+    module, reduced, form = copied.get_submodule(layer), ReducedPass(images.device), form_of(owner, images, layer)
+    order = check_result(owner, form) if form else None
+
+    def begin_head(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        value = original(*args, **kwargs)
+        activation = reduced.begin_head(activation_in(value, layer))
+        return LayerOutput.of(value, module).fill(order.apply(activation) if order else activation, module)
+
+    with reduced.running(), intercept_calls({module: begin_head}, module):
+        return run(copied, images, extra, channels_last=bool(order))

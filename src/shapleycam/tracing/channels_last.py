@@ -15,20 +15,18 @@ from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules import module as module_state
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from shapleycam.tracing.checks import check_result, mark_checked
-from shapleycam.tracing.hooks import FORWARD_HOOKS, PRE_HOOKS
 from shapleycam.tracing.interrupts import has_interrupt
+from shapleycam.tracing.library_code import library_code
 from shapleycam.tracing.memory_views import StridedView, has_storage
 from shapleycam.tracing.modules import modules_of
 
 _MOST_WEIGHTS = 100
 """Of convolutions, for each pixel of the batch. Each pass puts the weights in order too, which costs more than it gains
 behind fewer pixels: ResNet-18 takes 1.3 times as long on one image, 0.85 times on four (bench/channels_last.py)."""
-_GLOBAL_HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks")
 
 Form: TypeAlias = "Hashable | None"
 """What decides whether a batch can go through a model in channels_last; None where it is not to be tried."""
@@ -66,9 +64,8 @@ def form_of(model: nn.Module, images: Tensor, layer: str) -> Form:
     if not (is_batch and images.is_contiguous() and torch.backends.mkldnn.is_available()):
         return None
     modules = modules_of(model)
-    if not all(type(module).__module__.startswith(_LIBRARIES) for module in modules):
-        return None
-    if any(map(_may_show_its_input, modules)) or any(getattr(module_state, name) for name in _GLOBAL_HOOKS):
+    code = library_code(modules)
+    if code is None:
         return None
     # TorchScript's parameters are no dict: they have no `get`.
     weights = [(module, module._parameters["weight"]) for module in modules if "weight" in module._parameters]  # noqa: SLF001
@@ -77,26 +74,12 @@ def form_of(model: nn.Module, images: Tensor, layer: str) -> Form:
     pixels = len(images) * images.shape[2] * images.shape[3]
     if 2 * len(sizes) <= len(layers) or sum(sizes) > _MOST_WEIGHTS * pixels:
         return None
-    return layer, images.shape, tuple(type(module).forward for module in modules)
-
-
-_LIBRARIES = ("torch.nn.", "torchvision.", "timm.", "shapleycam.")
-"""Whose modules do not read the order of memory for some images and not for others: of a user's code no proof from one
-image can say that, and as_strided or NumPy would give other numbers in silence."""
+    return layer, images.shape, code
 
 
 def is_telling(image: Tensor) -> bool:
     """Return whether numbers of an image (..., h, w) that change places would show: it is not its own mirror image."""
     return not any(torch.equal(image, image.flip(axis)) for axis in (-1, -2))
-
-
-def _may_show_its_input(module: nn.Module) -> bool:
-    """Return whether code that is not of the module's class may keep what passes by: hooks, a forward, TorchScript."""
-    if isinstance(module, torch.jit.ScriptModule):
-        return True
-    attributes = vars(module)
-    has_forward = "forward" in attributes and "_orig_mod" not in module._modules  # noqa: SLF001  # torch.compile's is not run
-    return bool(attributes.get(FORWARD_HOOKS) or attributes.get(PRE_HOOKS) or has_forward)
 
 
 def run_fastest(

@@ -15,6 +15,7 @@ from shapleycam.tracing.channels_last import BypassMonitor, MemoryOrder
 from shapleycam.tracing.differentiation import Differentiation
 from shapleycam.tracing.layer_output import LayerOutput, activation_in
 from shapleycam.tracing.nonlinearities import NonlinearityRecorder
+from shapleycam.tracing.reduced_precision import ReducedPass
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class GraphStart:
     """The interceptor of the layer in a traced pass: the graph begins at what the layer returns.
 
     `head_contexts` holds the contexts that are on from the layer to the end of the pass; `order` is the order of memory
-    that the activation is put in, None where it stays as it is; `monitor` looks at what the head reads.
+    that the activation is put in, None where it stays as it is; `monitor` looks at what the head reads;
+    `reduced` is the pass in bfloat16 that ends here.
     """
 
     name: str
@@ -32,6 +34,7 @@ class GraphStart:
     twice: bool
     order: MemoryOrder | None = None
     monitor: BypassMonitor | None = None
+    reduced: ReducedPass | None = None
     activations: list[Tensor] = field(default_factory=list)
     outputs: list[LayerOutput] = field(default_factory=list)
 
@@ -41,6 +44,8 @@ class GraphStart:
         self.outputs.append(LayerOutput.of(value, self.layer))
         if len(self.outputs) > 1:
             return value
+        if self.reduced is not None:
+            activation = self.reduced.begin_head(activation.detach())
         # These contexts are entered here, in the middle of the pass, and left in `TracedPasses._run` when the pass
         # ends: only what comes after the layer is differentiated, and what comes before it must keep PyTorch's own
         # operations (docs/decisions.md, "Convolutions of the head are our own autograd function ...").

@@ -15,6 +15,7 @@ from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 from shapleycam.tracing.interrupts import restore_when_interrupted
 from shapleycam.tracing.isolation import private_copy
 from shapleycam.tracing.modules import submodule
+from shapleycam.tracing.reduced_precision import Precision
 from shapleycam.tracing.traced_pass import TracedPasses, independent_output_error
 
 
@@ -28,6 +29,7 @@ def trace(
     twice_differentiable: bool = False,
     select: OutputSelector = whole_output,
     extra: ExtraInputs = NO_EXTRA,
+    precision: Precision = "full",
 ) -> Trace:
     """Run a model once, and return what an explanation at a layer needs.
 
@@ -42,8 +44,10 @@ def trace(
         twice_differentiable: run attention after the layer by a kernel that has second derivatives.
         select: takes the output that is explained from what the model returns.
         extra: further inputs of the model.
+        precision: "bfloat16" runs what comes before the layer in bfloat16; its activation is in float32.
 
     Raises:
+        OptionError: bfloat16 for weights or images that are not in float32.
         LayerError: the layer is unknown, does not run exactly once, returns no single tensor of numbers, or the
             output does not depend on it.
         ModelError: the activation or the output is not finite, or not the same at each run.
@@ -64,7 +68,7 @@ def trace(
     images = images.detach().clone() if images.is_inference() else images.detach()
     copied = private_copy(model)
     _check_not_scripted(copied, name)
-    passes = TracedPasses(model, copied, images, extra, name, select, twice=twice_differentiable)
+    passes = TracedPasses(model, copied, images, extra, name, select, twice=twice_differentiable, precision=precision)
     if not replay:
         return passes.run_checked(None)
     for _ in range(2):
@@ -80,6 +84,31 @@ def trace(
         f"layer {name!r}: what comes after it, run on its own, does not give the model's output; "
         "choose the block around this layer (shapleycam layers MODEL), or a method without a path"
     )
+
+
+@restore_when_interrupted
+def trace_changed(traced: Trace, images: Float[Tensor, "b *image"]) -> Trace:
+    """Return the same pass over changed images, one for each of its own; nothing of it is recorded for replay.
+
+    The user's hooks do not see it: they see an image once.
+
+    Raises:
+        LayerError, ModelError: as `trace`.
+    """
+    copied = private_copy(traced.owner)
+    passes = TracedPasses(
+        traced.owner,
+        copied,
+        images.detach(),
+        traced.extra,
+        traced.layer,
+        traced.select,
+        twice=False,
+        is_shown=False,
+        precision=traced.precision,
+    )
+    changed = passes.run_checked(None)
+    return changed if traced.utility_input is None else changed.read_as(traced.utility_input)
 
 
 def _head_depends_on_activation(traced: Trace) -> bool:

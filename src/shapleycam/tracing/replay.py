@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -27,6 +27,7 @@ from shapleycam.tracing.interrupts import restore_when_interrupted
 from shapleycam.tracing.isolation import run_context
 from shapleycam.tracing.nested import map_tensors
 from shapleycam.tracing.plan import BatchGrowth, Plan, Step
+from shapleycam.tracing.reduced_precision import Precision, ReducedPass
 from shapleycam.tracing.running import run
 
 
@@ -64,7 +65,8 @@ def _recording_interceptor(steps: Mapping[int, Step], values: dict[Step, Any]) -
 class Replay:
     """The head of one recorded pass: `replay(activation)` is the model's output for that activation.
 
-    `model` is the private copy that the pass ran on, `images` and `extra` its inputs, `values` what a `Recorder` kept.
+    `model` is the private copy that the pass ran on, `images` and `extra` its inputs, `values` what a `Recorder` kept,
+    `precision` that of what came before the layer.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Replay:
         values: Mapping[Step, Any],
         images: Tensor,
         extra: ExtraInputs,
+        precision: Precision = "full",
     ) -> None:
         self._model, self._name, self._plan = model, layer, plan
         self._modules = {step.module: model.get_submodule(step.module) for step in plan.steps}
@@ -83,6 +86,13 @@ class Replay:
         self._images = images if plan.reads_images else _placeholder(images)
         self.extra, self.layer_output = extra, plan.layer_output
         self._batch = len(images)
+        self._reduced = None if precision == "full" else ReducedPass(images.device)
+
+    @property
+    def reads_activation_alone(self) -> bool:
+        """Return whether the head reads nothing else that depends on the images, or that the user gave beside them."""
+        plan, has_extra = self._plan, bool(self.extra.positional or self.extra.keywords)
+        return not (has_extra or plan.reads_images or any(step.is_read for step in plan.steps))
 
     @restore_when_interrupted
     def __call__(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
@@ -97,7 +107,8 @@ class Replay:
         stretch = _BatchStretch(self._batch, rows, samples)
         images = stretch(self._images, BatchGrowth())
         purpose = f"when what comes after layer {self._name!r} was run on {rows} activations"
-        with run_context(self._model), ExitStack() as head_contexts:
+        in_precision = nullcontext() if self._reduced is None else self._reduced.running()
+        with run_context(self._model), in_precision, ExitStack() as head_contexts:
             if activation.requires_grad:
                 head_contexts.enter_context(Differentiation(twice=False))
             interceptors = self._interceptors(activation, stretch)
@@ -119,6 +130,8 @@ class Replay:
         def replace(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             del original, args, kwargs
             torch.set_grad_enabled(mode=activation.requires_grad)  # as in the traced pass
+            if self._reduced is not None:
+                self._reduced.begin_head(activation)
             value = activation.clone() if self._plan.writes_activation else activation
             return self.layer_output.fill(value, self._layer)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -17,7 +17,7 @@ from shapleycam.tracing._trace import OutputSelector, Trace
 from shapleycam.tracing.agreement import first_row_equals, outputs_equal
 from shapleycam.tracing.calls import enclosing_calls
 from shapleycam.tracing.channels_last import BypassMonitor, Form, MemoryOrder, form_of, is_telling, run_fastest
-from shapleycam.tracing.checks import mark_checked, needs_check
+from shapleycam.tracing.checks import check_result, mark_checked, needs_check
 from shapleycam.tracing.extra import ExtraInputs
 from shapleycam.tracing.graph import depends_on
 from shapleycam.tracing.graph_start import GraphStart
@@ -29,6 +29,13 @@ from shapleycam.tracing.nested import float_tensors_of, is_empty
 from shapleycam.tracing.nonlinearities import NonlinearityRecorder
 from shapleycam.tracing.plan import Plan
 from shapleycam.tracing.random_numbers import reseed
+from shapleycam.tracing.reduced_precision import (
+    Precision,
+    ReducedPass,
+    check_takes_bfloat16,
+    mark_compared,
+    was_compared,
+)
 from shapleycam.tracing.replay import Recorder, Replay
 from shapleycam.tracing.reproducible import PlainRun, check_reproducible
 from shapleycam.tracing.running import run
@@ -38,7 +45,10 @@ from shapleycam.tracing.soundness import check_finite, check_output, empty_outpu
 
 @dataclass(frozen=True)
 class TracedPasses:
-    """Traced passes over one batch: `copied` is the private copy of the user's model `owner` that is run."""
+    """Traced passes over one batch: `copied` is the private copy of the user's model `owner` that is run.
+
+    `is_shown` says whether the user's hooks see them.
+    """
 
     owner: nn.Module
     copied: nn.Module
@@ -47,6 +57,8 @@ class TracedPasses:
     layer: str
     select: OutputSelector
     twice: bool
+    precision: Precision = "full"
+    is_shown: bool = True
 
     def run_checked(self, plan: Plan | None) -> Trace:
         """Run a pass, and check that its activation and output can be explained.
@@ -56,12 +68,38 @@ class TracedPasses:
         Raises:
             LayerError, ModelError: as `trace`.
         """
+        if self.precision != "full":
+            return self._run_reduced(plan)
         watch = watch_shared_tensors(self.copied)
         plain_run = cache(self._plain_run)
         traced = self._run_fastest(plan, lambda: plain_run(1, 1))
         self._check_unwritten(watch)
         key = ("repeats", self.layer, self.images.shape, self.images.dtype, self.images.device)
         check_reproducible(self.owner, key, traced.activation.detach(), traced.output, plain_run)
+        return traced
+
+    def _run_reduced(self, plan: Plan | None) -> Trace:
+        """Run the pass in bfloat16 up to the layer; the first of its form is compared with one in full precision.
+
+        All that is checked of a model is checked in that one.
+
+        Raises:
+            OptionError: the weights or images are not in float32.
+            LayerError, ModelError: bfloat16 does not fit the layer, or changes the output by too much.
+        """
+        check_takes_bfloat16(self.owner, self.images)
+        key = ("precision", self.precision, self.layer, self.images.shape, self.images.device)
+        exact = None
+        if not was_compared(self.owner, key):
+            exact = replace(self, precision="full", is_shown=False).run_checked(plan)
+        form = form_of(self.owner, self.images, self.layer)
+        order = (check_result(self.owner, form) if form else None) or None  # False where channels_last is refused
+        watch, reduced = watch_shared_tensors(self.copied), ReducedPass(self.images.device, watched=exact is not None)
+        traced = self._run(plan, order, None, reduced)
+        self._check_unwritten(watch)
+        if exact is not None:
+            reduced.check(self.layer, traced.output, exact.output)
+            mark_compared(self.owner, key)
         return traced
 
     def _run_fastest(self, plan: Plan | None, run_alone: Callable[[], PlainRun]) -> Trace:
@@ -116,14 +154,22 @@ class TracedPasses:
             output = self.select(run(model, self.images[:count], extra))
         return PlainRun(activations[0], output, random_use.used)
 
-    def _run(self, plan: Plan | None, order: MemoryOrder | None, monitor: BypassMonitor | None) -> Trace:
+    def _run(
+        self,
+        plan: Plan | None,
+        order: MemoryOrder | None,
+        monitor: BypassMonitor | None,
+        reduced: ReducedPass | None = None,
+    ) -> Trace:
         """Run a pass; in channels_last where the layer's output is put back in an order of memory."""
         model = self.copied
         recorder = None if plan is None else Recorder(plan, model)
         nonlinearities = NonlinearityRecorder()
-        with run_context(model), show_to_user_hooks(model), ExitStack() as head_contexts:
+        shown = show_to_user_hooks(model) if self.is_shown else nullcontext()
+        in_precision = nullcontext() if reduced is None else reduced.running()
+        with run_context(model), shown, in_precision, ExitStack() as head_contexts:
             layer = model.get_submodule(self.layer)
-            start = GraphStart(self.layer, layer, head_contexts, nonlinearities, self.twice, order, monitor)
+            start = GraphStart(self.layer, layer, head_contexts, nonlinearities, self.twice, order, monitor, reduced)
             interceptors: dict[nn.Module, Interceptor] = dict(recorder.interceptors) if recorder else {}
             interceptors[layer] = start
             # Gradients are on for the whole pass, though nothing before the layer requires one: a view made without
@@ -141,11 +187,11 @@ class TracedPasses:
             raise independent_output_error(self.layer)
         replay_plan = plan or Plan.without_steps(start.outputs[0])
         values = recorder.values if recorder else {}
-        replay = Replay(model, self.layer, replay_plan, values, self.images, self.extra)
+        replay = Replay(model, self.layer, replay_plan, values, self.images, self.extra, self.precision)
         return Trace(
             self.layer, self.images, activation, selected, replay, self.select,
             twice_differentiable=self.twice, is_recorded=plan is not None, is_differentiable=is_differentiable,
-            owner=self.owner, order=order,
+            owner=self.owner, order=order, precision=self.precision,
         )  # fmt: skip
 
     def _check_ran_once(self, start: GraphStart) -> None:

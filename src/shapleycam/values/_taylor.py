@@ -59,4 +59,4 @@ def first_order(game: Game) -> Float[Tensor, "b *shape"]:
 
 def second_order(game: Game) -> Float[Tensor, "b *shape"]:
     """Return D = g - ½ H·(A - R) (one head gradient and one Hessian-vector product)."""
-    return game.gradient() - 0.5 * game.hvp(game.contents.difference)
+    return torch.sub(game.gradient(), game.hvp(game.contents.difference), alpha=0.5)

@@ -14,8 +14,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from shapleycam.allocator import return_free_memory
 from shapleycam.web.access import Access
-from shapleycam.web.allocator import return_free_memory
 from shapleycam.web.app import Page, page_routes
 from shapleycam.web.body_limit import BodyLimit
 from shapleycam.web.job import QueueFullError, Update

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
+from shapleycam.allocator import return_large_blocks
 from shapleycam.errors import OptionError, ShapleyCamWarning
 from shapleycam.web.access import Access
-from shapleycam.web.allocator import set_up_allocator
 from shapleycam.web.site import Site
 from shapleycam.wording import first_line
 
@@ -53,7 +53,7 @@ def serve(site: Site, access: Access, *, browser: bool, listener: Callable[[str]
         http://127.0.0.1:7860
     """
     warnings.simplefilter("ignore", ShapleyCamWarning)  # the page says these things itself
-    set_up_allocator()
+    return_large_blocks()
     # jobs share the cores: where each takes all of them, PyTorch's threads wait for each other in busy loops
     torch.set_num_threads(max(1, torch.get_num_threads() // site.threads))
     bound = _listen(access.host, access.port)

@@ -104,6 +104,8 @@ def combine_product(rows: Coordinates, columns: Coordinates, left: Coordinates) 
 
 
 def _reduce_collapsed(coordinates: Coordinates, axes: tuple[int, ...]) -> Coordinates:
+    if all(coordinates.shape[axis] == 1 for axis in axes):  # all elements have the same
+        return coordinates
     lowest, highest = coordinates.amin(axes, keepdim=True), coordinates.amax(axes, keepdim=True)
     if bool(((highest - lowest)[:-1] <= _SAME_CENTRE).all()):  # false where any is NaN
         return lowest

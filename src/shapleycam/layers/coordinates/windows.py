@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from shapleycam.layers.coordinates.operation import Operation
@@ -156,20 +157,32 @@ def extrapolate(coordinates: Coordinates, dim: int, steps: int) -> Coordinates:
     Such elements are padding; `steps` is how many of them may follow each other.
     """
     coordinates = coordinates.clone()
-    count = coordinates.shape[dim]
-    index = torch.arange(count, device=coordinates.device)
-    index = index.reshape([-1 if axis == dim else 1 for axis in range(coordinates.dim())])
-    for _ in range(min(steps, count - 2)):
+    inner = coordinates.shape[dim] - 2
+    for _ in range(min(steps, inner)):
         is_missing = coordinates[:1].isnan()
-        next_one, next_two = coordinates.roll(-1, dim), coordinates.roll(-2, dim)
-        last_one, last_two = coordinates.roll(1, dim), coordinates.roll(2, dim)
-        from_next = is_missing & (index < count - 2) & ~next_one[:1].isnan() & ~next_two[:1].isnan()
-        from_last = is_missing & (index >= 2) & ~last_one[:1].isnan() & ~last_two[:1].isnan()
-        by_last = torch.where(from_last, _next_in_line(last_one, last_two), coordinates)
-        coordinates = torch.where(from_next, _next_in_line(next_one, next_two), by_last)
-        if not bool((from_next | from_last).any()):
+        lines = [_lines_to_fill(coordinates, is_missing, dim, *starts) for starts in ((2, 1, 0), (0, 1, 2))]
+        if not any(len(indices) for indices, _, _ in lines):
             break
+        for indices, fills, filled in lines:  # the later neighbours win
+            coordinates.index_copy_(dim, indices, torch.where(fills, filled, coordinates.index_select(dim, indices)))
     return coordinates
+
+
+def _lines_to_fill(
+    coordinates: Coordinates, is_missing: Tensor, dim: int, start: int, near: int, far: int
+) -> tuple[Int[Tensor, " lines"], Tensor, Coordinates]:
+    """Return where elements are missing beside two neighbours that are known: indices along a dimension, and a mask.
+
+    The last result is what is in line with these neighbours there. `start`, `near` and `far` are where the elements
+    and their neighbours begin.
+    """
+    inner = coordinates.shape[dim] - 2
+    fills = is_missing.narrow(dim, start, inner) & ~is_missing.narrow(dim, near, inner)
+    fills &= ~is_missing.narrow(dim, far, inner)
+    others = [axis for axis in range(coordinates.dim()) if axis != dim]
+    lines = fills.amax(others).nonzero().flatten()
+    one, two = (coordinates.index_select(dim, lines + begin) for begin in (near, far))
+    return lines + start, fills.index_select(dim, lines), _next_in_line(one, two)
 
 
 def _next_in_line(near: Coordinates, far: Coordinates) -> Coordinates:

@@ -1,0 +1,65 @@
+"""Runs many rows of a head in channels_last, where convolutions are faster so, and once proven to change nothing.
+
+It gains from some sixty rows on (bench/channels_last.py), in heads with convolutions on a CPU. As for images, only
+networks of PyTorch, torchvision and timm go this way (docs/decisions.md, "channels_last is for networks ...").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from shapleycam.errors import ModelError
+from shapleycam.models.layout import Layout
+from shapleycam.tracing import Trace
+from shapleycam.tracing.agreement import outputs_equal
+from shapleycam.tracing.checks import check_result, mark_checked
+from shapleycam.tracing.graph import nodes
+from shapleycam.tracing.library_code import library_code
+from shapleycam.tracing.modules import modules_of
+
+_FEWEST = 64
+"""Rows from which on it gains; below, PyTorch's putting the weights in order costs more."""
+
+
+class RowsInChannelsLast:
+    """The head of a traced pass for rows of activations, in channels_last where that is proven and faster."""
+
+    def __init__(self, trace: Trace, layout: Layout) -> None:
+        self._trace = trace
+        self._key = _key_of(trace, layout)
+
+    def __call__(self, rows: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"]) -> Any:
+        """Return the head's output for each row; `samples` is the image of each."""
+        owner, key = self._trace.owner, self._key
+        known = False if key is None or len(rows) < _FEWEST else check_result(owner, key)
+        if known is False:
+            return self._trace.head(rows, samples)
+        try:
+            output = self._trace.head(rows.contiguous(memory_format=torch.channels_last), samples)
+        except ModelError:  # a view() of what is not contiguous
+            output = None
+        if known is None:
+            expected = self._trace.head(rows, samples)
+            is_same = output is not None and outputs_equal(output, expected)
+            mark_checked(owner, key, result=is_same)
+            return output if is_same else expected
+        return self._trace.head(rows, samples) if output is None else output
+
+
+def _key_of(trace: Trace, layout: Layout) -> Hashable | None:
+    """Return what the proof depends on; None where the head is not to be run so."""
+    activation = trace.activation
+    is_map = layout.channels_first and activation.dim() == 4
+    if not (is_map and activation.dtype == torch.float32 and activation.device.type == "cpu"):
+        return None
+    if not isinstance(trace.output, Tensor) or not trace.reads_activation_alone:
+        return None
+    if not any("Convolution" in node.name() for node in nodes(trace.output)):
+        return None
+    code = library_code(modules_of(trace.owner))
+    return None if code is None else ("rows in channels_last", trace.layer, activation.shape[1:], code)

@@ -1,0 +1,194 @@
+"""What stands in for absent content: the choices, what is refused, and the activations of coalitions."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from helpers.masked_games import noise
+from shapleycam.errors import OptionError
+from shapleycam.game.contents import Contents
+from shapleycam.game.removal import ZERO, Removal, resolve_removal
+from shapleycam.models.layout import Layout
+
+NCHW, TOKENS = Layout("NCHW", (2, 3)), Layout("tokens", (1, 3), prefix=1)
+
+
+def replace(choice, activation, layout=NCHW):
+    return resolve_removal(choice).replacement(activation, layout, "layer4")
+
+
+def test_zero_has_nothing_to_put_in():
+    assert replace("zero", noise(2, 4, 2, 3)) is None
+    assert resolve_removal("Zero") is ZERO
+
+
+def test_the_mean_is_each_images_own():
+    activation = noise(2, 4, 2, 3)
+    expected = torch.stack([image.flatten(1).mean(1) for image in activation])[..., None, None].expand_as(activation)
+    torch.testing.assert_close(replace("mean", activation), expected)
+
+
+def test_the_mean_over_cells_leaves_prefix_tokens_as_they_are():
+    activation = noise(2, 4, 5)
+    replaced = replace("mean", activation, TOKENS)
+    assert torch.equal(replaced[:, 0], activation[:, 0])
+    torch.testing.assert_close(replaced[:, 2], activation[:, 1:].mean(1))
+
+
+@pytest.mark.parametrize("layout", [Layout("NHWC", (2, 3)), Layout("NCDHW", (2, 2, 3)), Layout("NDHWC", (2, 2, 3))])
+def test_the_mean_knows_where_channels_are(layout):
+    grid = layout.grid
+    activation = noise(2, 5, *grid) if layout.channels_first else noise(2, *grid, 5)
+    places = tuple(range(2, 2 + len(grid))) if layout.channels_first else tuple(range(1, 1 + len(grid)))
+    torch.testing.assert_close(
+        replace("mean", activation, layout), activation.mean(places, keepdim=True).expand_as(activation)
+    )
+
+
+FORMS = {
+    "channels": lambda: torch.arange(4.0),
+    "one image's": lambda: noise(4, 2, 3, seed=4),
+    "each image's": lambda: noise(2, 4, 2, 3, seed=4),
+    "the same for all channels": lambda: noise(1, 2, 3, seed=4),
+    "a batch of one": lambda: noise(1, 4, 1, 1, seed=4),
+    "in double precision": lambda: noise(4, 2, 3, seed=4, dtype=torch.float64),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("is_function", [False, True])
+def test_tensors_of_these_forms_stand_in(name, is_function):
+    tensor, activation = FORMS[name](), noise(2, 4, 2, 3)
+    replaced = replace((lambda _: tensor) if is_function else tensor, activation)
+    expected = tensor[:, None, None] if tensor.dim() == 1 else tensor
+    assert torch.equal(replaced, expected.float().expand(2, 4, 2, 3))
+    assert replaced.data_ptr() != tensor.data_ptr()
+
+
+NOT_LIKE = {
+    "other channels": (torch.ones(3), r"shape \(3,\); expected the activation's, \(2, 4, 2, 3\), or \(4, 2, 3\)"),
+    "a row of the grid": (torch.ones(2), r"shape \(2,\)"),
+    "the grid alone": (torch.ones(2, 3), r"shape \(2, 3\)"),
+    "another grid": (torch.ones(4, 3, 2), r"shape \(4, 3, 2\)"),
+    "three images": (torch.ones(3, 4, 2, 3), r"shape \(3, 4, 2, 3\)"),
+    "a number": (torch.tensor(1.0), r"shape \(\)"),
+    "whole numbers": (torch.ones(4, dtype=torch.long), "torch.int64.*expected stored floating-point numbers"),
+    "complex numbers": (torch.ones(4, dtype=torch.complex64), "torch.complex64.*expected stored floating-point"),
+    "no numbers": (torch.ones(4, device="meta"), "device meta; expected stored floating-point numbers"),
+    "sparse": (torch.ones(4).to_sparse(), "torch.sparse_coo; expected stored floating-point numbers"),
+    "NaN": (torch.tensor([1.0, 2.0, torch.nan, 3.0]), "holds NaN or infinity; expected finite numbers"),
+    "infinity": (torch.full((4,), torch.inf), "holds NaN or infinity"),
+    "too large for the precision": (torch.full((4,), 1e300, dtype=torch.float64), "precision.*holds NaN or infinity"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_LIKE)
+@pytest.mark.parametrize("is_function", [False, True])
+def test_what_cannot_stand_in_is_refused_in_one_line(name, is_function):
+    tensor, message = NOT_LIKE[name]
+    with pytest.raises(OptionError, match=f"removal.*{message}") as refused:
+        replace((lambda _: tensor) if is_function else tensor, noise(2, 4, 2, 3))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("made", [None, 0.0, [1.0]])
+def test_a_function_makes_a_tensor(made):
+    with pytest.raises(OptionError, match=r"removal 'function f' at layer 'layer4' is a .*; expected a tensor"):
+        replace(named("f", lambda _: made), noise(2, 4, 2, 3))
+
+
+def named(name, function):
+    function.__name__ = name
+    return function
+
+
+UNKNOWN = {"maen": "did you mean 'mean'", "blur": "known are zero, mean"}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_an_unknown_removal_is_refused_with_near_names(name):
+    with pytest.raises(OptionError, match=f"removal '{name}' is unknown; {UNKNOWN[name]}"):
+        resolve_removal(name)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("choice", [None, 0, 0.5, [0.0], {"mean"}])
+def test_other_things_are_refused(choice):
+    with pytest.raises(OptionError, match=r"removal is a .*; expected 'zero' or 'mean', a tensor .* or a function"):
+        resolve_removal(choice)
+
+
+def test_other_removals_have_other_names():
+    choices = ["zero", "mean", torch.zeros(4), torch.ones(4), torch.ones(1, 4), named("blur", lambda a: a)]
+    removals = [resolve_removal(choice) for choice in choices]
+    assert len({removal.name for removal in removals}) == len(choices)
+    assert removals[-1].name == "function blur"
+    assert resolve_removal(torch.ones(4)).name == resolve_removal(torch.ones(4).double()).name
+    same_name = resolve_removal(named("blur", lambda a: 2 * a))
+    assert same_name.name == removals[-1].name
+    assert same_name.identity != removals[-1].identity
+
+
+def test_a_tensor_that_is_changed_later_still_stands_in_as_it_was():
+    tensor = torch.ones(4)
+    removal = resolve_removal(tensor)
+    tensor.zero_()
+    assert bool((removal.replacement(noise(1, 4, 2, 3), NCHW, "layer4") == 1).all())
+
+
+def test_a_function_may_write_into_what_it_gets():
+    activation = noise(2, 4, 2, 3)
+    before = activation.clone()
+    replaced = replace(lambda a: a.mul_(2), activation)
+    assert torch.equal(activation, before)
+    assert torch.equal(replaced, 2 * before)
+
+
+def test_for_a_batch_a_function_is_called_once():
+    calls = []
+
+    def count(activation):
+        calls.append(activation.shape)
+        return torch.rand_like(activation)
+
+    activation, removal = noise(2, 4, 2, 3), resolve_removal(count).once()
+    first, second = (removal.replacement(activation, NCHW, "layer4") for _ in range(2))
+    assert calls == [activation.shape]
+    assert torch.equal(first, second)
+    assert removal.identity == resolve_removal(count).identity
+
+
+def test_what_a_function_makes_is_no_part_of_a_graph():
+    weight = torch.ones(4, 1, 1, requires_grad=True)
+    assert not replace(lambda a: a * weight, noise(2, 4, 2, 3)).requires_grad
+
+
+@pytest.mark.parametrize("layout", [NCHW, TOKENS])
+def test_coalitions_have_exactly_the_content_of_one_or_the_other(layout):
+    shape = (2, 4, 2, 3) if layout is NCHW else (2, 4, 5)
+    activation, replacement = noise(*shape), 1e9 * noise(*shape, seed=1)
+    contents = Contents(activation, replacement, layout)
+    positions = layout.positions(activation).shape[1]
+    presence = (noise(2, 5, positions, seed=2) > 0).float()
+    for image, of_image in enumerate(contents.of_coalitions(presence, torch.tensor([0, 1]))):
+        for row, made in zip(presence[image], of_image, strict=True):
+            for position, vector in enumerate(layout.positions(made[None])[0]):
+                source = activation if row[position] else replacement
+                assert torch.equal(vector, layout.positions(source)[image, position])
+
+
+def test_zeros_stand_in_as_zero_does():
+    activation = noise(2, 4, 2, 3)
+    zero, zeros = (Contents(activation, replacement, NCHW) for replacement in (None, torch.zeros_like(activation)))
+    presence = (noise(2, 5, 6, seed=2) > 0).float()
+    images = torch.tensor([1, 0])
+    assert torch.equal(zero.of_coalitions(presence, images), zeros.of_coalitions(presence, images))
+    assert torch.equal(zero.along(0.3), zeros.along(0.3))
+    assert torch.equal(zero.difference, zeros.difference)
+    assert torch.equal(zero.empty, zeros.empty)
+
+
+def test_a_removal_is_its_own_choice():
+    removal = Removal("blur", lambda activation, _: activation / 2)
+    assert resolve_removal(removal) is removal
