@@ -33,8 +33,13 @@ def main() -> None:
             name, players, budget, seed = pickle.load(requests)  # noqa: S301
         except EOFError:
             return
-        approximator = getattr(approximators, name)(n=players, random_state=seed)
-        answer(np.asarray(approximator.approximate(budget, worth).get_n_order_values(1), dtype=np.float64))
+        try:
+            approximator = getattr(approximators, name)(n=players, random_state=seed)
+            values = approximator.approximate(budget, worth).get_n_order_values(1)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the one that asked says so
+            answer(f"{type(error).__name__}: {error}")
+        else:
+            answer(np.asarray(values, dtype=np.float64))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from measure import THREADS, machine, report, seconds
 from shapley_cases import CASES, Case
-from shapley_peers import APPROXIMATORS, Shapiq
+from shapley_peers import APPROXIMATORS, PeerError, Shapiq
 from shapleycam import Explainer, values
 from shapleycam.errors import ShapleyCamError, ShapleyCamWarning
 from shapleycam.game import Game
@@ -181,7 +181,8 @@ def measured(case: Case, photos: list[Path], shapiq: Shapiq | None) -> Measured:
             found: list[Tensor] = []
             try:
                 spent = seconds(lambda e=estimate, r=found: r.append(e(game)), CPU)  # noqa: B023
-            except ShapleyCamError:  # too few evaluations to tell the players apart
+            except (ShapleyCamError, PeerError) as error:  # too few evaluations to tell the players apart, say
+                print(f"{case.name}: {name}, {budget}: {error}", file=sys.stderr)
                 continue
             point(name, budget, evaluations(game), found[0], spent)
             if spent > TOO_LONG:

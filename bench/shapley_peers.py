@@ -17,6 +17,10 @@ from shapleycam.game import Game
 APPROXIMATORS = ("PermutationSamplingSV", "KernelSHAP", "LeverageSHAP", "PolySHAP", "OddSHAP")
 
 
+class PeerError(Exception):
+    """An approximator ended with an error."""
+
+
 class Shapiq:
     """A process that runs shapiq; it calls for coalitions, and this one plays them.
 
@@ -39,10 +43,16 @@ class Shapiq:
         self._process.wait(timeout=60)
 
     def estimate(self, name: str, game: Game, budget: int, seed: int = 0) -> Tensor:
-        """Return the values (1, n) of a game of one image that an approximator finds with so many evaluations."""
+        """Return the values (1, n) of a game of one image that an approximator finds with so many evaluations.
+
+        Raises:
+            PeerError: it finds none.
+        """
         self._send((name, game.n_players, budget, seed))
         while True:
             answer = self._receive()
+            if isinstance(answer, str):
+                raise PeerError(answer)
             if answer.dtype != bool:
                 return torch.from_numpy(answer)[None]
             self._send(game.value(torch.from_numpy(answer))[0].double().numpy())
