@@ -52,11 +52,16 @@ def shipped() -> list[Photo]:
     ]
 
 
+def rows_of_every_network() -> list[shapleycam.Method]:
+    """The rows of the table that every network has."""
+    return [method for method in shapleycam.methods() if method.sets]
+
+
 def explained(photos: Sequence[Photo], layer: str) -> dict[str, shapleycam.Explanation]:
     """All methods at a layer, in the order of the table."""
     explainer = shapleycam.Explainer(zoo.DEFAULT, layer=layer, device="cpu")
     paths = [photo.file for photo in photos]
-    names = [method.name for method in shapleycam.methods()]
+    names = [method.name for method in rows_of_every_network()]
     explanations = explainer.compare(paths, [name for name in names if name != "exactshapley"])
     explanations["exactshapley"] = explainer.explain(paths, "exactshapley", players=REGIONS)
     return {name: explanations[name] for name in names}
@@ -75,7 +80,7 @@ def table() -> str:
     titles = ("method", "derivative", "spread", "what it is", "in units of the utility", "source")
     rows = [
         (m.name, m.basis.name, m.spread_name, m.description, "yes" if m.in_units else "no", m.source)
-        for m in shapleycam.methods()
+        for m in rows_of_every_network()
     ]
     return "\n".join(f"| {' | '.join(row)} |" for row in (titles, ["---"] * len(titles), *rows))
 
@@ -117,7 +122,7 @@ def page(photos: Sequence[Photo], by_layer: dict[str, dict[str, shapleycam.Expla
         "",
         table(),
         "",
-        *(section(method.name, photos, by_layer) for method in shapleycam.methods()),
+        *(section(method.name, photos, by_layer) for method in rows_of_every_network()),
     ])  # fmt: skip
 
 

@@ -10,8 +10,9 @@ import torch
 
 import shapleycam
 from helpers.small_evaluations import QUICK, RunSettings, assert_near, folder_of, run_evaluation, tiny_network
+from helpers.table_rows import OF_EVERY_MODEL
 from helpers.user_models import Small, pictures
-from shapleycam import METHODS, Explainer
+from shapleycam import Explainer
 from shapleycam.values import interactions, kernel, sampled_interactions
 
 MAKERS = {
@@ -46,7 +47,7 @@ def test_the_check_itself():
     assert unnamed_devices("import torch\ntorch.zeros(3)\ntorch.zeros(3, device='cpu')\nx.new_zeros(3)") == [2]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", OF_EVERY_MODEL)
 def test_methods(method):
     explainer, images = Explainer(Small(), layer="body"), pictures()
     expected = explainer.explain(images, method, players=(2, 2)).values

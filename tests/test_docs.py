@@ -126,8 +126,12 @@ def test_the_gallery_is_of_the_table_of_methods():
     page = TEXTS["gallery.md"]
     assert gallery.table() in page
     assert gallery.INTRODUCTION in page
-    assert re.findall(r"^### (.*)$", page, re.MULTILINE) == [method.name for method in shapleycam.methods()]
-    names = {gallery.picture_name(method.name, layer) for method in shapleycam.methods() for layer in gallery.LAYERS}
+    assert re.findall(r"^### (.*)$", page, re.MULTILINE) == [method.name for method in gallery.rows_of_every_network()]
+    names = {
+        gallery.picture_name(method.name, layer)
+        for method in gallery.rows_of_every_network()
+        for layer in gallery.LAYERS
+    }
     shown = {f"images/gallery/{name}" for name in (*names, "photographs.jpg")}
     stored = {path.relative_to(DOCS).as_posix() for path in (DOCS / "images/gallery").iterdir()}
     assert shown == set(re.findall(r"\]\((images/[^)]*)\)", page)) == stored

@@ -132,6 +132,20 @@ class ScaleInvariantHeadWarning(ShapleyCamWarning):
     """
 
 
+class NothingToDivideWarning(ShapleyCamWarning):
+    """Issued where the score is the same with all places removed, so that the values sum to zero.
+
+    They then say what places add beyond the removal's content. Choose another removal to divide the score.
+    """
+
+
+class RemovalNotUsedWarning(ShapleyCamWarning):
+    """Issued where a removal was asked for, and a method's formula has none.
+
+    Choose a method in units of the utility (`shapleycam methods` lists them).
+    """
+
+
 class LayoutWarning(ShapleyCamWarning):
     """Issued where the given layout is not the one that was proven; the given one is taken.
 

@@ -9,7 +9,8 @@ from PIL import Image
 from torchvision.transforms.functional import normalize, to_tensor
 
 from helpers.networks import Toy, logits
-from shapleycam import METHODS, Explainer, methods
+from helpers.table_rows import OF_EVERY_MODEL, OF_SOME_MODELS
+from shapleycam import Explainer, methods
 from shapleycam.cams.spreads import SPREADS
 from shapleycam.cams.table import expand_methods
 from shapleycam.errors import OptionError, ScaleInvariantHeadWarning
@@ -28,10 +29,10 @@ def crops(photos):
 
 @pytest.fixture(scope="module")
 def batch(explainer, crops):
-    return explainer.compare(crops, list(METHODS), players=REGIONS)
+    return explainer.compare(crops, OF_EVERY_MODEL, players=REGIONS)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", OF_EVERY_MODEL)
 def test_independent_of_batch_size_and_mates(explainer, crops, batch, method):
     for index in (0, 5):
         alone = explainer.explain(crops[index : index + 1], method, players=REGIONS)
@@ -41,7 +42,7 @@ def test_independent_of_batch_size_and_mates(explainer, crops, batch, method):
             torch.testing.assert_close(explanation.values[0], batch[method].values[index], atol=1e-4, rtol=1e-3)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", OF_EVERY_MODEL)
 def test_fields(batch, method):
     explanation = batch[method]
     assert explanation.method == method
@@ -112,19 +113,29 @@ def test_randomcam_weights_are_one_a_channel_on_both_sides_of_zero():
 
 def test_the_table_is_complete():
     assert {method.spread for method in methods() if method.spread is not None} <= set(SPREADS.values())
-    assert {method.name for method in methods() if method.spread is None} == {"sampledshapley", "exactshapley"}
+    of_players = {"sampledshapley", "exactshapley", "leaveoneout", "reciprocam", "banzhaf"}
+    of_players |= {"attentionrollout", "gradientrollout"}
+    assert {method.name for method in methods() if method.spread is None} == of_players
     in_paper = [method.name for method in methods() if method.in_paper]
     assert len(in_paper) == 10
     assert expand_methods(["paper"]) == in_paper
-    assert expand_methods(["all"]) == list(METHODS)
-    assert expand_methods(["all"], players=16) == list(METHODS)
-    assert set(METHODS) - set(expand_methods(["all"], players=49)) == {"exactshapley"}
-    assert set(METHODS) - set(expand_methods(["all"], players=784)) == {"exactshapley", "sampledshapley"}
+    assert expand_methods(["field"]) == expand_methods(["field"], players=16) == OF_EVERY_MODEL
+    assert expand_methods(["all"]) == [method.name for method in methods() if "all" in method.sets]
+    assert set(OF_EVERY_MODEL) - set(expand_methods(["all"])) == {
+        *("leaveoneout", "reciprocam", "banzhaf", "kpcacam", "smoothgradcam++")
+    }
+    assert set(OF_EVERY_MODEL) - set(expand_methods(["field"], players=49)) == {"exactshapley"}
+    assert set(OF_EVERY_MODEL) - set(expand_methods(["field"], players=784)) == {"exactshapley", "sampledshapley"}
     # A method that is asked for by name says itself what is wrong.
     assert expand_methods(["exactshapley"], players=49) == ["exactshapley"]
     assert expand_methods(["gradcam", "paper", "gradcam"])[0] == "gradcam"
     assert sorted(expand_methods(["gradcam", "paper"])) == sorted(in_paper)
-    assert {method.name for method in methods() if not method.in_units} == {"gradcam++", "layercam", "randomcam"}
+    without_units = {"gradcam++", "layercam", "randomcam", "smoothgradcam++", *OF_SOME_MODELS}
+    without_units |= {method.name for method in methods() if method.group == "factorisation"}
+    assert {method.name for method in methods() if not method.in_units} == without_units
+    assert {method.name for method in methods() if method.basis.is_class_blind} == {
+        *("randomcam", "eigencam", "kpcacam", "fem", "attentionrollout")
+    }
 
 
 def test_an_unknown_method_has_near_names():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import tanh
+
 import pytest
 import torch
 
@@ -19,6 +21,12 @@ BY_PENCIL = {
     "elementwise + ReLU": [2 + 0, 0 + 0],
     "activation-weighted": [0.5 - 12, 1.5 + 6],
     "positive gradient": [2 + 0, 0 - 4],
+    # A·D varies by (1, 1) and (-1, -1) around its mean, A·|D| by (1, 3) and (-1, -3); sums over channels are 0 and -4.
+    "first component": [2**0.5, -(2**0.5)],
+    "first component, |D|": [10**0.5, -(10**0.5)],
+    # x·y / 2 + 1 is 2 on the diagonal and 0 beside it: tanh 2 times the unit matrix.
+    "kernel component": [(tanh(2) / 2) ** 0.5, -((tanh(2) / 2) ** 0.5)],
+    "large activations": [0, 0],  # of two values none is two deviations above the mean
     "plus plus": [0.2 + 4 / 3, 0.6 - 2 / 3],
 }
 

@@ -27,7 +27,20 @@ class TestMethods:
             assert row.spread_name in line
             assert row.description in line
             assert line.rstrip().endswith(row.source)
-        assert "Sets: paper (those marked), all." in out
+            assert row.group in line
+            assert (", ".join(row.sets) or "by name") in line
+        assert "Sets: paper, all (" in out
+
+    @pytest.mark.parametrize(
+        ("method", "runs"),
+        [
+            *(("gradcam", "gradients 1"), ("pathcam", "gradients 8"), ("leaveoneout", "head 49")),
+            *(("exactshapley", "head 2^49"), ("banzhaf", "head 1,024"), ("eigencam", "factorisation ")),
+        ],
+    )
+    def test_the_price_is_printed(self, run, method, runs):
+        (line,) = [line for line in run("methods").out.splitlines() if line.split()[0] == method]
+        assert f"  {runs}  " in line
 
 
 class TestModels:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ import pytest
 from helpers.random_explanations import explanation_of_noise
 from shapleycam.errors import OptionError
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.explanations.storage import FORMAT
 
 
 @pytest.fixture
@@ -31,7 +31,28 @@ def rewrite_metadata(path, **metadata):
 def test_files_carry_the_format_number(path):
     with np.load(path) as file:
         metadata = json.loads(str(file["metadata"]))
-    assert metadata["format"] == FORMAT == 1
+    assert metadata["format"] == 1
+
+
+def test_another_removal_is_a_format_that_older_versions_refuse(path):
+    """They would take it for zero."""
+    replace(Explanation.load(path), removal="mean").save(path)
+    with np.load(path) as file:
+        assert json.loads(str(file["metadata"]))["format"] == 2
+    assert Explanation.load(path).removal == "mean"
+    assert "removal mean" in repr(Explanation.load(path))
+
+
+@pytest.mark.parametrize("version", [{"removal": None}, {"removal": None, "format": None}])
+def test_a_file_without_a_removal_is_of_zero(path, version):
+    rewrite_metadata(path, **version)
+    assert Explanation.load(path).removal == "zero"
+
+
+def test_a_removal_that_is_no_text_is_refused(path):
+    rewrite_metadata(path, removal=3)
+    with pytest.raises(OptionError, match="a name, a label or a note is no text"):
+        Explanation.load(path)
 
 
 def test_a_file_without_a_number_is_read(path):
@@ -41,9 +62,9 @@ def test_a_file_without_a_number_is_read(path):
 
 
 def test_a_file_of_a_later_version_is_refused_in_one_line(path):
-    rewrite_metadata(path, format=2, version="9.0")
+    rewrite_metadata(path, format=3, version="9.0")
     with pytest.raises(
-        OptionError, match=r"an explanation of format 2, written by shapleycam 9\.0; expected format 1"
+        OptionError, match=r"an explanation of format 3, written by shapleycam 9\.0; expected format 2"
     ) as e:
         Explanation.load(path)
     assert "\n" not in str(e.value)

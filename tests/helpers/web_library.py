@@ -56,13 +56,15 @@ class Library:
         explainer, photo = explainer_of(question.model, question.layer), self.photographs[question.photo]
         chosen = method or question.method or "shapleycam"
         with quiet():
-            return explainer.explain(photo, chosen, question.target or None, self.utility(question))
+            removal = question.removal or "zero"
+            return explainer.explain(photo, chosen, question.target or None, self.utility(question), removal=removal)
 
     def game(self, question: Question, utility: str = "") -> Any:
         """Return the game that Fidelity samples and Coalitions plays."""
         explainer, photo = explainer_of(question.model, question.layer), self.photographs[question.photo]
         target = self.explain(question).target  # of the predicted class, since utilities have their own opinion
-        return explainer.game(photo, target.tolist(), utility or self.utility(question))
+        removal = question.removal or "zero"
+        return explainer.game(photo, target.tolist(), utility or self.utility(question), removal=removal)
 
     def utility(self, question: Question) -> Any:
         """Return the utility of a question."""

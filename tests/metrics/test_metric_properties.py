@@ -10,6 +10,7 @@ from torch import Tensor
 
 from helpers.metric_networks import QUICK, boxes, random_images, replace_heatmap, small
 from helpers.planted_networks import STRIDE, Plan, Planted, image_of
+from helpers.table_rows import OF_EVERY_MODEL
 from shapleycam import METHODS, Explainer
 from shapleycam.metrics import METRICS, MetricOptions, measure
 
@@ -202,7 +203,7 @@ def test_coherency_of_a_map_with_itself_is_one_and_with_its_inverse_zero(seed):
 @pytest.fixture(scope="module")
 def fidelity():
     explainer, images = Explainer(small(), layer="4"), random_images(2)
-    methods = [name for name in METHODS if name != "exactshapley"]
+    methods = [name for name in OF_EVERY_MODEL if name != "exactshapley"]
     explanations = explainer.compare(images, methods)
     names = ["shapley_error", "shapley_spearman", "efficiency_gap"]
     return measure(explainer, images, explanations, names)
@@ -226,7 +227,7 @@ def test_exact_values_are_the_true_ones(players):
     assert (actual["shapley_error"]["gradcam"] > 1e-3).all()
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if name != "exactshapley"])  # 2^36 coalitions
+@pytest.mark.parametrize("method", [name for name in OF_EVERY_MODEL if name != "exactshapley"])  # 2^36 coalitions
 def test_methods_that_are_not_in_units_have_a_rank_alone(fidelity, method):
     unknown = not METHODS[method].in_units
     assert fidelity["shapley_error"][method].isnan().tolist() == [unknown] * 2

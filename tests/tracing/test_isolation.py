@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from shapleycam import METHODS, Explainer
+from helpers.table_rows import OF_EVERY_MODEL
+from shapleycam import Explainer
 from shapleycam.errors import LayerError, ModelError
 from shapleycam.tracing import trace
 
@@ -82,7 +83,7 @@ def assert_same(before, after):
         assert version == after["tensors"][name][1], name
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", OF_EVERY_MODEL)
 def test_nothing_is_changed_by_a_method(small, pictures, method):
     explainer = Explainer(small, layer="body")
     before = state_of(small)

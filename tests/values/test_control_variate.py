@@ -11,8 +11,8 @@ from helpers.networks import Toy
 from helpers.toy_heads import Do, conv
 from shapleycam import values
 from shapleycam.values import _permutation
-from shapleycam.values._control_variate import control_variate
 from shapleycam.values._exact import members
+from shapleycam.values._window_control import window_control
 
 
 def kinked_game(utility="rest", images=1):
@@ -50,7 +50,7 @@ GAMES = {"kinked": kinked_game, "norm": norm_game}
 
 
 def without_control(monkeypatch):
-    monkeypatch.setattr(_permutation, "control_variate", lambda _game, _coalitions: None)
+    monkeypatch.setattr(_permutation, "control_variate", lambda *_: None)
 
 
 @pytest.mark.parametrize("name", GAMES)
@@ -86,14 +86,14 @@ def test_of_an_affine_utility_it_is_all_there_is():
 
 def test_it_is_near_the_game_and_its_values_are_those_of_all_coalitions():
     game = kinked_game(images=2)
-    control = control_variate(game, 2**12)
+    control = window_control(game, 2**12)
     coalitions = members(torch.arange(2**12), 12)
     table = control.value(coalitions.expand(2, -1, -1), torch.arange(2))
     worth = game.value(coalitions)
     difference = (table - table[:, :1] - worth).std(1)
     assert bool((difference < 0.5 * worth.std(1)).all())
     for image in range(2):
-        alone = control.shapley[image]
+        alone = control.centre[image]
         sums = torch.zeros(12, dtype=torch.float64)
         sizes = coalitions.sum(1)
         for player in range(12):  # the mean, over sizes, of the mean difference that the player makes
@@ -104,5 +104,5 @@ def test_it_is_near_the_game_and_its_values_are_those_of_all_coalitions():
 
 
 def test_few_orders_do_without():
-    assert control_variate(kinked_game(), 255) is None
-    assert control_variate(kinked_game(), 256) is not None
+    assert window_control(kinked_game(), 255) is None
+    assert window_control(kinked_game(), 256) is not None

@@ -29,7 +29,7 @@ def unstructured_game():
 
 @pytest.fixture
 def short_cut(monkeypatch):
-    monkeypatch.setattr(_front, "_CUT", 2)
+    monkeypatch.setattr(_front, "CUT", 2)
 
 
 @pytest.mark.parametrize(

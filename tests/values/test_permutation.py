@@ -11,8 +11,8 @@ from helpers.games import random_table, smooth_game, table_game, table_of
 from helpers.networks import Smooth, quadratic
 from shapleycam import Explainer, values
 from shapleycam.errors import OptionError, ToleranceWarning
+from shapleycam.values._contributions import marginal_contributions, shares_of_samples
 from shapleycam.values._orders import STREAMS, OrderStreams
-from shapleycam.values._permutation import marginal_contributions, shares_of_samples
 
 GAMES = {
     "smooth": smooth_game,

@@ -17,6 +17,7 @@ CHANGES = {
     "layer": "body",
     "class": "redder",
     "utility": "probability",
+    "removal": "mean",
     "against": "green",
     "model": DEFAULT_MODEL,
 }

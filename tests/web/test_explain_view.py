@@ -293,3 +293,35 @@ class TestDownloads:
             picture = Image.open(BytesIO(contents[f"{kind}.png"]))
             assert np.array_equal(np.asarray(picture), np.asarray(e.overlay(kind=kind)))
         assert Image.open(BytesIO(contents["figure.png"])).format == "PNG"
+
+
+class TestRemoval:
+    """What stands in for absent places is part of the question."""
+
+    def test_the_values_are_the_librarys_and_it_is_said(self, views, explainer):
+        question = {"layer": "stem", "method": "hirescam", "target": "redder"}
+        zero, mean = (answer(views, **question, removal=name) for name in ("", "mean"))
+        expected = explainer_at("stem").explain(HOPPER, "hirescam", "redder", removal="mean")
+        assert [float(v) for v in values_of(mean, "values")] == pytest.approx(
+            expected.values[0].flatten().tolist(), rel=6e-3, abs=1e-6
+        )
+        assert values_of(zero, "values") != values_of(mean, "values")
+        assert facts_of(zero)["What stands in for absent places"] == "zero: the paper's"
+        assert facts_of(mean)["What stands in for absent places"] == "mean: over the image's own positions"
+
+    def test_the_numbers_to_keep_carry_it(self, views, tmp_path):
+        (tmp_path / "e.npz").write_bytes(views.picture("numbers.npz", layer="stem", method="hirescam", removal="mean"))
+        assert Explanation.load(tmp_path / "e.npz").removal == "mean"
+        assert json.loads(views.picture("summary.json", layer="stem", removal="mean"))["removal"] == "mean"
+
+    def test_links_keep_it(self, views):
+        html = answer(views, layer="stem", method="gradcam", removal="mean")
+        assert {question.get("removal") for question in links(html, "")} == {"mean"}
+
+    def test_unknown(self, views):
+        with pytest.raises(OptionError, match="removal 'men' is unknown; did you mean 'mean'"):
+            answer(views, removal="men")
+
+
+def explainer_at(layer: str) -> Explainer:
+    return Explainer(colour_network.network(), layer=layer, device="cpu")

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from shapleycam import METHODS
+from shapleycam.game.removal import NAMED
 from shapleycam.layers import RULES
 from shapleycam.models.labels import class_index, imagenet_labels
 from shapleycam.utilities import UTILITIES
@@ -36,17 +37,18 @@ class TestBoxes:
         assert sorted(values(offered["method"])) == sorted({*METHODS, ""} - {"shapleycam"})
         assert sorted(values(offered["utility"])) == sorted({*UTILITIES, ""} - {"rest"})
         assert values(offered["model"]) == ["", "two"]
-        assert [chosen(box) for box in offered.values()] == [["one"], ["shapleycam"], ["rest"]]
+        assert values(offered["removal"]) == ["", *list(NAMED)[1:]]
+        assert [chosen(box) for box in offered.values()] == [["one"], ["shapleycam"], ["rest"], ["zero"]]
 
     def test_against_a_class_the_default_is_the_logit(self):
         assert chosen(boxes(Question(against="cat"))["utility"]) == ["logit"]
         assert "rest" in values(boxes(Question(against="cat"))["utility"])
 
     def test_what_the_address_says_is_chosen_in_any_spelling(self):
-        offered = boxes(Question(model="two", method="Grad-CAM", utility="ReST"))
-        assert [chosen(box) for box in offered.values()] == [["two"], ["gradcam"], ["rest"]]
+        offered = boxes(Question(model="two", method="Grad-CAM", utility="ReST", removal="Mean"))
+        assert [chosen(box) for box in offered.values()] == [["two"], ["gradcam"], ["rest"], ["mean"]]
 
-    @pytest.mark.parametrize("name", ["model", "method", "utility"])
+    @pytest.mark.parametrize("name", ["model", "method", "utility", "removal"])
     def test_what_is_unknown_is_shown_and_not_taken_for_something_else(self, name):
         box = boxes(Question(**{name: "nonsense"}))[name]
         assert chosen(box) == ["nonsense"]
@@ -62,11 +64,11 @@ class TestBoxes:
     def test_methods_are_grouped_by_what_they_are_computed_from(self):
         groups = boxes(Question())["method"].groups
         assert [heading.split(":")[0] for heading in groups] == list(
-            dict.fromkeys(row.basis.group for row in METHODS.values())
+            dict.fromkeys(row.group for row in METHODS.values())
         )
 
     def test_compare_has_sets(self):
-        assert values(boxes(Question(), "compare")["methods"])[:3] == ["", "all", "first-order"]
+        assert values(boxes(Question(), "compare")["methods"])[:3] == ["", "all", "field"]
         assert chosen(boxes(Question(methods="all"), "compare")["methods"]) == ["all"]
 
     def test_each_rule_for_layers_has_a_line(self):

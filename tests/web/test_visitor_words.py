@@ -87,7 +87,7 @@ class TestWords:
         ("view", "fields"),
         [
             *((view, {name: "nonsense"}) for view in ("explain", "compare", "fidelity", "coalitions")
-              for name in ("target", "against", "utility", "layer")),
+              for name in ("target", "against", "utility", "layer", "removal")),
             *((view, {"utility": name}) for view in ("explain", "fidelity") for name in ("value", "similarity", "box")),
             ("explain", {"layer": "fc"}), ("explain", {"method": "nonsense"}), ("explain", {"method": "scorecam"}),
             ("explain", {"layer": "last-conv.0"}), ("compare", {"methods": "nonsense"}), ("fidelity", {"error": "x"}),

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from shapleycam.lazy_names import import_name
 
 if TYPE_CHECKING:
-    from shapleycam.cams.table import METHODS, Method, method_of, methods
+    from shapleycam.cams.method import Method
+    from shapleycam.cams.table import METHODS, method_of, methods
 
 _MODULE_OF = {
     "METHODS": "table",
-    "Method": "table",
+    "Method": "method",
     "method_of": "table",
     "methods": "table",
 }

@@ -16,10 +16,18 @@ from shapleycam.values._path import MOST_NODES, Nodes, mean_gradient
 from shapleycam.values._permutation import permutation
 from shapleycam.values._taylor import first_order, second_order
 from shapleycam.values.options import EstimatorOptions
-from shapleycam.values.shares import ShapleyValues
+from shapleycam.values.shares import PlayerValues, ShapleyValues
 
-BasisResult: TypeAlias = "Tensor | ShapleyValues"
-"""A derivative (b, n, k) of each position and channel, to be spread; or values of the players, which are final."""
+
+@dataclass(frozen=True)
+class PositionValues:
+    """Final values of positions (b, n), prefix tokens first; they divide no score."""
+
+    values: Float[Tensor, "b n"]
+
+
+BasisResult: TypeAlias = "Tensor | PlayerValues | PositionValues"
+"""A derivative (b, n, k) of each position and channel, to be spread; or final values of the players or positions."""
 
 _BLUE, _RED, _GREEN, _PURPLE = "#0072B2", "#D55E00", "#009E73", "#AA4499"
 _GREY, _BLACK = "#777777", "#000000"
@@ -62,6 +70,8 @@ class Basis:
         needs_replay: whether what comes after the layer must run again, at other activations than the image's own.
         needs_second_derivatives: whether a Hessian-vector product is taken.
         needs_model_passes: whether the whole model must run again, for changed images.
+        is_class_blind: whether it is the same whatever class, or other question, is explained.
+        is_conditional: whether models that lack something are refused; its methods are asked for by name alone.
     """
 
     name: str
@@ -74,6 +84,8 @@ class Basis:
     needs_replay: bool = False
     needs_second_derivatives: bool = False
     needs_model_passes: bool = False
+    is_class_blind: bool = False
+    is_conditional: bool = False
 
     def cost_of(self, players: int, nodes: Nodes = 8) -> Cost:
         """Return what one image costs at most, with so many players and gradients along the path."""
@@ -139,7 +151,7 @@ PATH = Basis(
     takes_derivatives=True,
     needs_replay=True,
 )
-RANDOM = Basis("random", random_weights, lambda _players, _nodes: Cost(), "baseline", _GREY)
+RANDOM = Basis("random", random_weights, lambda _players, _nodes: Cost(), "baseline", _GREY, is_class_blind=True)
 SAMPLED = Basis(
     "sampled",
     _sampled,

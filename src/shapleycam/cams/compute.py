@@ -9,14 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from shapleycam.cams.bases import Basis, BasisResult
+from shapleycam.cams.bases import Basis, BasisResult, PositionValues
+from shapleycam.cams.method import Method
 from shapleycam.cams.spreads import Spread
-from shapleycam.cams.table import Method
 from shapleycam.game import Game
 from shapleycam.precision import widened
 from shapleycam.values._taylor import first_order
 from shapleycam.values.options import EstimatorOptions
-from shapleycam.values.shares import ShapleyValues
+from shapleycam.values.shares import PlayerValues
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,10 @@ def compute_values(game: Game, methods: Iterable[Method], results: Mapping[Basis
     values = {}
     for method in methods:
         result = results[method.basis]
-        if isinstance(result, ShapleyValues):
+        if isinstance(result, PlayerValues):
             values[method.name] = _values_of_players(game, result)
+        elif isinstance(result, PositionValues):
+            values[method.name] = _values_of_positions(game, result)
         elif method.spread is None:
             raise TypeError(f"method {method.name!r}: its basis gives a derivative, so that its row needs a spread")
         else:
@@ -78,7 +80,7 @@ def measure_curvature(game: Game, second: Float[Tensor, "b n k"]) -> Float[Tenso
     return torch.where(total > 0, change / total, 0.0)
 
 
-def _values_of_players(game: Game, shares: ShapleyValues) -> CamValues:
+def _values_of_players(game: Game, shares: PlayerValues) -> CamValues:
     """Return the players' values on the layer's grid, a region's shared evenly by its cells."""
     prefix, stderr = game.players.prefix(shares.values), shares.stderr
     return CamValues(
@@ -87,6 +89,12 @@ def _values_of_players(game: Game, shares: ShapleyValues) -> CamValues:
         None if stderr is None else game.players.cells(stderr).float(),
         shares.notes,
     )
+
+
+def _values_of_positions(game: Game, result: PositionValues) -> CamValues:
+    """Return values of positions on the layer's grid."""
+    prefix, cells = result.values.tensor_split([game.layout.prefix], 1)
+    return CamValues(cells.unflatten(1, game.layout.grid).float(), prefix.sum(1).float() if prefix.shape[1] else None)
 
 
 def _spread_values(

@@ -16,12 +16,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from shapleycam.cams.components import first_component, kernel_component, large_activations, salient_component
+
 Positions: TypeAlias = Float[Tensor, "b n k"]
+_FACTORISATION = "factorisation"
 
 
 @dataclass(frozen=True)
 class Spread:
     """A rule that turns activation and derivative into one value for each position, and its name in tables.
+
+    `group` is the heading under which results show its methods, where it is not that of their basis.
 
     Examples:
         >>> import torch
@@ -32,6 +37,7 @@ class Spread:
 
     name: str
     function: Callable[[Tensor, Tensor, Tensor], Tensor]
+    group: str | None = None
 
     def __call__(
         self, A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"], C: Float[Tensor, "b n k"] | None = None
@@ -84,9 +90,16 @@ ELEMENTWISE_RELU = Spread("elementwise + ReLU", elementwise_relu)
 ACTIVATION_WEIGHTED = Spread("activation-weighted", activation_weighted)
 POSITIVE_GRADIENT = Spread("positive gradient", positive_gradient)
 PLUS_PLUS = Spread("plus plus", plus_plus)
+FIRST_COMPONENT = Spread("first component", first_component, _FACTORISATION)
+SALIENT_COMPONENT = Spread("first component, |D|", salient_component, _FACTORISATION)
+KERNEL_COMPONENT = Spread("kernel component", kernel_component, _FACTORISATION)
+LARGE_ACTIVATIONS = Spread("large activations", large_activations, _FACTORISATION)
 
 SPREADS = {
     spread.name: spread
-    for spread in (MEAN, ELEMENTWISE, ELEMENTWISE_RELU, ACTIVATION_WEIGHTED, POSITIVE_GRADIENT, PLUS_PLUS)
+    for spread in (
+        *(MEAN, ELEMENTWISE, ELEMENTWISE_RELU, ACTIVATION_WEIGHTED, POSITIVE_GRADIENT, PLUS_PLUS),
+        *(FIRST_COMPONENT, SALIENT_COMPONENT, KERNEL_COMPONENT, LARGE_ACTIVATIONS),
+    )
 }
 """All spreads by name."""

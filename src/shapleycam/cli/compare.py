@@ -15,7 +15,7 @@ from shapleycam.cli.titles import class_title, figure_title, frame_note
 from shapleycam.output_names import output_stem, question_part, stem_limit
 from shapleycam.printable import printable_name, printable_text
 from shapleycam.terminal_tables import Head
-from shapleycam.wording import counted, number
+from shapleycam.wording import counted, number, removal_phrase
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ def compare(
                 "class": int(first.target[0]),
                 "label": first.label(),
                 "layer": first.layer,
+                "removal": first.removal,
                 "file": printable_text(str(file)),
                 "evidence": evidence,
                 "coalition_cost": next(iter(costs), None),
@@ -88,7 +89,7 @@ def compare(
         return
     facts = {
         "explained": f"{class_title(first)}; {first.utility_name} {number(float(first.utility[0]))}",
-        "layer": f"{first.layer} of {explainer.name}",
+        "layer": f"{first.layer} of {explainer.name}{removal_phrase(first.removal)}",
         **coalition_facts(next(iter(costs), None), sampling_notes),
         "written": [printable_text(str(file))],
     }

@@ -20,6 +20,7 @@ from shapleycam.cli.groups import (
     parse_nodes,
     parse_players,
 )
+from shapleycam.cli.removal import removal_arguments
 from shapleycam.cli.results import print_results
 from shapleycam.cli.stopping import stopping
 
@@ -49,7 +50,7 @@ class ProtocolGroup:
     ] = None
     method: Annotated[
         list[str] | None,
-        typer.Option("--method", help="A method, or a set: paper (the default), all. Repeatable."),
+        typer.Option("--method", help="A method, or a set: paper (the default), all, field. Repeatable."),
     ] = None
     metric: Annotated[
         list[str] | None,
@@ -79,19 +80,23 @@ class ProtocolGroup:
     baseline: Annotated[
         Literal["zero", "mean", "blur"], typer.Option("--baseline", help="What is put where a mask hides.")
     ] = "zero"
+    removal: options.Removal = "zero"
+    reference: options.Reference = None
     limit: options.Limit = None
 
     def protocol(self, estimator: RegionEstimatorGroup) -> Protocol:
         """Return the protocol.
 
         Raises:
-            OptionError: an unknown layer rule, utility, method or metric.
+            OptionError: an unknown layer rule, utility, method, metric or removal.
+            ImageError: a folder of reference photographs without any.
         """
         from shapleycam.experiments import Protocol
         from shapleycam.metrics import MetricOptions
         from shapleycam.metrics.table import expand_metrics
         from shapleycam.models import paper
 
+        removal, reference = removal_arguments(self.removal, self.reference)
         return Protocol(
             layers=tuple(self.layer or ["before-pool"]),
             utilities=tuple(self.utility or ["rest"]),
@@ -105,6 +110,8 @@ class ProtocolGroup:
             tolerance=estimator.tolerance,
             players=parse_players(estimator.players),
             seed=estimator.seed,
+            removal=removal,
+            reference=tuple(reference or ()),
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shapleycam.cli.options import DEFAULT_MODEL
+from shapleycam.cli.removal import removal_arguments
 from shapleycam.errors import ModelError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def make_explainer(network: NetworkGroup, compute: ComputeGroup) -> Explainer:
     against, output = network.against, network.output
     utility = resolve_utility(network.utility) if against is None else contrast(against, network.utility)
     check_fusion(network.fuse)
+    removal, reference = removal_arguments(network.removal, network.reference)
     precision = check_precision(compute.precision)
     return Explainer(
         zoo.load_network(network.model or DEFAULT_MODEL, network.checkpoint, pretrained=network.pretrained),
@@ -40,6 +42,8 @@ def make_explainer(network: NetworkGroup, compute: ComputeGroup) -> Explainer:
         fuse=network.fuse,
         layout=network.layout,
         output=int(output) if output is not None and output.isdecimal() else output,
+        removal=removal,
+        reference=reference,
     )
 
 

@@ -20,7 +20,7 @@ from shapleycam.cli.messages import coalition_facts, options_in_errors
 from shapleycam.cli.photographs import Unreadable, list_photographs, print_unreadable, read_batches
 from shapleycam.printable import printable_text
 from shapleycam.terminal_tables import Head
-from shapleycam.wording import counted, percent
+from shapleycam.wording import counted, percent, removal_phrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -164,7 +164,7 @@ def _print(result: Fidelity, rows: list[Summary], sentences: list[str], explaine
         facts["precision"] = _precision(explainer.precision, result.precision_errors)
     if result.left_out:
         facts["left out"] = f"{', '.join(result.left_out)}: no second derivative behind this layer"
-    print_facts(f"{explainer.name}, layer {explainer.layer}", facts)
+    print_facts(f"{explainer.name}, layer {explainer.layer}{removal_phrase(explainer.removal.name)}", facts)
     figures = ("relative error", "Spearman", "efficiency gap", "curvature", "ms", "x pass")
     heads = [Head("utility"), Head("method"), *(Head(head, "number") for head in figures)]
     left_out = 1 if len({row.utility for row in rows}) == 1 else 0  # a column that says the same in every row
@@ -222,6 +222,7 @@ def _document(
     return {
         "model": explainer.name,
         "layer": explainer.layer,
+        "removal": explainer.removal.name,
         "reference": result.reference,
         "coalition_cost": result.coalition_cost,
         "notes": list(result.notes),
@@ -259,7 +260,7 @@ def _write_files(result: Fidelity, files: FilesGroup, explainer: Explainer) -> I
         utilities = ", ".join(dict.fromkeys(utility for utility, _ in result.values))
         title = (
             f"Values of the methods against the true ones: {_images(result)}, predicted classes; {explainer.name}, "
-            f"layer {explainer.layer}, utility {utilities}"
+            f"layer {explainer.layer}, utility {utilities}{removal_phrase(explainer.removal.name)}"
         )
         picture = scatter(_panels(result), title=title)
         yield write_atomically(files.plot, lambda stream: picture.save(stream, format="PNG"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shapleycam.cli import options
@@ -29,6 +30,8 @@ class NetworkGroup:
     output: str | None = None
     utility: str = "rest"
     against: str | None = None
+    removal: str = "zero"
+    reference: list[Path] | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class OneLayerNetworkGroup(NetworkGroup):
 
     model: options.Model = options.DEFAULT_MODEL
     layer: options.Layer = None
+    removal: options.Removal = "zero"
+    reference: options.Reference = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ class LayersNetworkGroup(NetworkGroup):
     output: options.Output = None
     utility: options.UtilityName = "rest"
     against: options.Against = None
+    removal: options.Removal = "zero"
+    reference: options.Reference = None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from shapleycam.cli.titles import figure_title
 from shapleycam.output_names import output_stem, question_part, stem_limit
 from shapleycam.printable import printable_name, printable_text
 from shapleycam.terminal_tables import Head
-from shapleycam.wording import counted, number, signed
+from shapleycam.wording import counted, number, removal_phrase, signed
 
 if TYPE_CHECKING:
     from shapleycam.game import Game
@@ -100,7 +100,8 @@ def interactions(
     file = write_atomically(out / f"{stem}_interactions.png", lambda stream: figure.save(stream, format="PNG"))
     value = f"{explanation.utility_name} {number(float(explanation.utility[0]))}"
     facts = {
-        "explained": f"{explanation.label()}, {value}, layer {explanation.layer} of {explainer.name}",
+        "explained": f"{explanation.label()}, {value}, layer {explanation.layer} of {explainer.name}"
+        f"{removal_phrase(explanation.removal)}",
         "from": f"{pairs.rounds} rounds of sampling" if pairs.rounds else "the second-order game",
         "written": printable_text(str(file)),
     }
@@ -108,7 +109,8 @@ def interactions(
     sampling_notes = explanation.notes[0] if explanation.notes else ()
     if printing.as_json:
         sampling = {"coalition_cost": cost, "notes": list(sampling_notes)}
-        print_json({"image": printable_name(str(photo)), **facts, **sampling, "pairs": rows})
+        choices = {"image": printable_name(str(photo)), **facts, "removal": explanation.removal}
+        print_json({**choices, **sampling, "pairs": rows})
         return
     coalitions = coalition_facts(cost, sampling_notes)
     print_facts(printable_name(str(photo)), {**facts, **coalitions, "written": [facts["written"]]})

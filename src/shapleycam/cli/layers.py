@@ -16,7 +16,7 @@ from shapleycam.cli.groups import ComputeGroup, NetworkGroup, PrintGroup
 from shapleycam.cli.photographs import demo_photo
 from shapleycam.errors import DerivativeError, ScaleInvariantHeadWarning, ShapleyCamWarning
 from shapleycam.terminal_tables import Head
-from shapleycam.wording import number
+from shapleycam.wording import number, removal_phrase
 
 if TYPE_CHECKING:
     from shapleycam.explaining.explainer import Explainer
@@ -31,6 +31,8 @@ class NamedNetworkGroup(NetworkGroup):
     model: Annotated[str, typer.Argument(metavar="MODEL", help="As for --model.")] = options.DEFAULT_MODEL
     output: options.Output = None
     utility: options.UtilityName = "rest"
+    removal: options.Removal = "zero"
+    reference: options.Reference = None
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,11 @@ def layers(
             rows.append({**_row(candidate, explainer, batch), "default": candidate.name == default})
             bar.advance()
     if printing.as_json:
-        print_json({"model": explainer.name, "utility": explainer.utility.name, "layers": rows})
+        removal = explainer.removal.name
+        print_json({"model": explainer.name, "utility": explainer.utility.name, "removal": removal, "layers": rows})
         return
-    print_facts(f"{explainer.name}, utility {explainer.utility.name}", {"measured on": batch.sources[0].name})
+    title = f"{explainer.name}, utility {explainer.utility.name}{removal_phrase(explainer.removal.name)}"
+    print_facts(title, {"measured on": batch.sources[0].name})
     _print_table(rows)
 
 
@@ -97,6 +101,7 @@ def _row(candidate: Candidate, explainer: Explainer, batch: Batch) -> dict[str, 
         utility=explainer.utility,
         preprocess=explainer.preprocess,
         output=explainer.select,
+        removal=explainer.removal,
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ShapleyCamWarning)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,13 @@ from shapleycam.cli import options
 from shapleycam.cli.console import print_json, print_table
 from shapleycam.errors import OptionError, nearest
 from shapleycam.terminal_tables import Head
+
+if TYPE_CHECKING:
+    from shapleycam.cams.bases import Cost
+
+_GRID = 49
+"""Places of the default layer of most convolutional networks, 7 x 7."""
+_LONG = 2**20
 
 
 def models(
@@ -59,7 +66,7 @@ def models(
 
 
 def methods(*, as_json: options.Json = False) -> None:
-    """List the methods: which derivative of the utility each takes, and how it spreads it over the image.
+    """List the methods: what each is computed from, how that is spread over the image, and what it costs.
 
     - `shapleycam methods` names them; `shapleycam explain cat.jpg --method pathcam` uses one.
     """
@@ -69,22 +76,32 @@ def methods(*, as_json: options.Json = False) -> None:
         print_json([row.as_data() for row in rows()])
         return
     heads = [
-        *(Head("--method"), Head("derivative"), Head("spread", "text"), Head("paper")),
-        *(Head("in units of the utility"), Head("what it is", "text"), Head("source", "text")),
+        *(Head("--method"), Head("derivative"), Head("spread", "text"), Head("family", "text"), Head("runs", "text")),
+        *(Head("sets", "text"), Head("in units of the utility"), Head("of the class")),
+        *(Head("what it is", "text"), Head("source", "text")),
     ]
     texts = [
         (
             row.name,
             row.basis.name,
             row.spread_name,
-            *map(_mark, (row.in_paper, row.in_units)),
+            row.group,
+            _runs(row.basis.cost_of(_GRID)),
+            ", ".join(row.sets) or "by name",
+            *map(_mark, (row.in_units, not row.basis.is_class_blind)),
             row.description,
             row.source,
         )
         for row in rows()
     ]
     print_table(heads, texts)
-    typer.echo("Sets: paper (those marked), all.")
+    typer.echo(
+        f"Runs: of an image with {_GRID} places, beside the forward pass that all methods share; head: of what comes "
+        "after the layer; gradients: of the same with a backward pass; passes: of the whole model."
+    )
+    typer.echo(
+        "Sets: paper, all (of little cost, and sampling), field (every method that a model needs nothing special for)."
+    )
 
 
 def metrics(*, as_json: options.Json = False) -> None:
@@ -104,6 +121,18 @@ def metrics(*, as_json: options.Json = False) -> None:
     texts = [(row.name, row.title, row.better, _mark(row.in_paper), ", ".join(row.needs), row.source) for row in rows()]
     print_table(heads, texts)
     typer.echo("Sets: paper (those marked), all.")
+
+
+def _runs(cost: Cost) -> str:
+    """Return in words which runs an image costs."""
+    counts = {"head": cost.head_evaluations, "gradients": cost.head_gradients, "passes": cost.model_passes}
+    return ", ".join(f"{kind} {_count(count)}" for kind, count in counts.items() if count)
+
+
+def _count(count: int) -> str:
+    """Return a number in digits, or as a power of two where it is one and long."""
+    is_power = count & (count - 1) == 0
+    return f"2^{count.bit_length() - 1}" if is_power and count > _LONG else f"{count:,}"
 
 
 def _mark(is_true: bool) -> str:  # noqa: FBT001

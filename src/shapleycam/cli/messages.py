@@ -50,6 +50,8 @@ OPTIONS = {
     "port": "--port",
     "precision": "--precision",
     "pretrained": "--pretrained",
+    "reference": "--reference",
+    "removal": "--removal",
     "seed": "--seed",
     "strict": "--strict",
     "target": "--target",

@@ -58,9 +58,26 @@ Against: TypeAlias = Annotated[
     str | None,
     typer.Option("--against", metavar="CLASS", help="Why the class and not this one: of the two alone, by --utility."),
 ]
+Removal: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--removal",
+        metavar="zero|mean|FILE",
+        help="What stands in for places that are absent: zero (the paper's), mean (over the image's own places, or "
+        "over --reference), or a FILE of numbers, .npy or .npz, shaped as the layer's activation.",
+    ),
+]
+Reference: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--reference",
+        metavar="IMAGE",
+        help="A photograph, or a folder of them, over which --removal mean takes the layer's mean. Repeatable.",
+    ),
+]
 Methods: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--method", help="A method (see: shapleycam methods), or a set: paper, all. Repeatable."),
+    typer.Option("--method", help="A method (see: shapleycam methods), or a set: paper, all, field. Repeatable."),
 ]
 Target: TypeAlias = Annotated[
     str | None, typer.Option("--target", help="A class, by number or label; default: the predicted one.")

@@ -58,6 +58,8 @@ class ReportNetworkGroup(NetworkGroup):
     output: options.Output = None
     utility: options.UtilityName = "rest"
     against: options.Against = None
+    removal: options.Removal = "zero"
+    reference: options.Reference = None
 
 
 _FOR_RUNS = ("maps", "data")

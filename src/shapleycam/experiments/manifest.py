@@ -10,6 +10,7 @@ from typing import Any
 from shapleycam.errors import OptionError
 from shapleycam.experiments.differences import list_differences
 from shapleycam.experiments.manifest_check import find_manifest_problem
+from shapleycam.experiments.rules import complete_protocol
 from shapleycam.experiments.storage import Storage
 from shapleycam.wording import type_and_first_line
 
@@ -105,10 +106,14 @@ def differences_between_runs(existing: Manifest, requested: Manifest) -> list[st
     The origin of weights may differ, as long as the weights are the same.
     """
     compared_existing, compared_requested = (
-        {name: value for name, value in _without_origins(manifest).items() if name not in _NOT_COMPARED}
+        {name: value for name, value in _comparable(manifest).items() if name not in _NOT_COMPARED}
         for manifest in (existing, requested)
     )
     return list_differences(compared_existing, compared_requested)
+
+
+def _comparable(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    return {**_without_origins(manifest), "protocol": complete_protocol(manifest["protocol"])}
 
 
 def _without_origins(manifest: Mapping[str, Any]) -> dict[str, Any]:

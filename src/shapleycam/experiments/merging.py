@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import polars as pl
 
@@ -20,7 +22,7 @@ from shapleycam.experiments.results import (
 from shapleycam.experiments.results.grouping import HEADS, TableOrder
 from shapleycam.experiments.results.mean_curves import MeanCurve, mean_curves
 from shapleycam.experiments.rows import CURVES, schema_for
-from shapleycam.experiments.rules import MEASURED_FIELDS
+from shapleycam.experiments.rules import MEASURED_FIELDS, complete_protocol
 from shapleycam.experiments.store import Store
 from shapleycam.metrics.metric import Metric
 from shapleycam.metrics.table import METRICS, canonical_metric, expand_metrics
@@ -51,9 +53,8 @@ def summarise_runs(stores: Sequence[Store], metrics: Sequence[str] | None = None
     chosen = list(dict.fromkeys(_choose_metrics(metrics or measured, measured, stores)))
     columns = columns_of(chosen, measured)
     needed = (*HEADS, *parts_of(columns))
-    return summarise_frames(
-        (read_rows(stores, model, needed) for model in _models(stores)), columns, _table_order(stores)
-    )
+    frames = (read_rows(stores, model, needed) for model in _models(stores))
+    return replace(summarise_frames(frames, columns, _table_order(stores)), removal=_protocol_of(stores[0])["removal"])
 
 
 def _table_order(stores: Sequence[Store]) -> TableOrder:
@@ -108,7 +109,7 @@ def describe_deviations(stores: Sequence[Store]) -> tuple[str, ...]:
     records = {name: record for store in stores for name, record in store.manifest["models"].items()}
     # Each model's record has the preprocessing that was used. The protocol's is not compared: where it is None, the
     # model's own may be the paper's.
-    protocol = list_differences(published, first.manifest["protocol"], {*MEASURED_FIELDS, _PREPROCESS})
+    protocol = list_differences(published, _protocol_of(first), {*MEASURED_FIELDS, _PREPROCESS})
     expected = {_PREPROCESS: published[_PREPROCESS]}
     preprocess = {
         name: "; ".join(list_differences(expected, {_PREPROCESS: record.get(_PREPROCESS)}))
@@ -127,6 +128,10 @@ def describe_deviations(stores: Sequence[Store]) -> tuple[str, ...]:
         "Another number of images": images,
     }
     return tuple(f"{title}: {'; '.join(texts)}." for title, texts in deviations.items() if texts)
+
+
+def _protocol_of(store: Store) -> dict[str, Any]:
+    return complete_protocol(store.manifest["protocol"])
 
 
 def _group_models(texts: Mapping[str, str]) -> list[str]:
@@ -187,7 +192,7 @@ def _refuse_different_protocols(stores: Sequence[Store]) -> None:
     """Refuse runs whose protocols, data or models differ: their numbers cannot be compared."""
     first = stores[0]
     for store in stores[1:]:
-        changed = list_differences(first.manifest["protocol"], store.manifest["protocol"], MEASURED_FIELDS)
+        changed = list_differences(_protocol_of(first), _protocol_of(store), MEASURED_FIELDS)
         changed += list_differences(*({"dataset": run.manifest["dataset"]} for run in (first, store)))
         records, store_records = first.manifest["models"], store.manifest["models"]
         for name in records.keys() & store_records.keys():

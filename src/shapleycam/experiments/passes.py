@@ -85,7 +85,9 @@ def _explained(protocol: Protocol, methods: Sequence[str], players: int) -> Pass
     bases = {METHODS[name].basis for name in methods}
     costs = list(_costs(bases, protocol, players))
     return Passes(
-        backward=sum(cost.head_gradients for cost in costs), head=sum(cost.head_evaluations for cost in costs)
+        forward=sum(cost.model_passes for cost in costs),
+        backward=sum(cost.head_gradients for cost in costs),
+        head=sum(cost.head_evaluations for cost in costs),
     )
 
 

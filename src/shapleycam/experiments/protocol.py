@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any, get_args
 
 from shapleycam.cams.table import expand_methods
 from shapleycam.errors import OptionError
+from shapleycam.experiments.removal_name import removal_name
 from shapleycam.experiments.rules import MEASURED_FIELDS, ClassRule, ObjectRule
+from shapleycam.game.removal import RemovalChoice
+from shapleycam.images import find_photographs
 from shapleycam.layers import parse_layer_rule
 from shapleycam.metrics import MetricOptions
 from shapleycam.metrics.table import expand_metrics
@@ -40,7 +44,7 @@ class Protocol:
     Args:
         layers: rules or names of layers ("before-pool", "last-conv", "features.3").
         utilities: names of utilities.
-        methods: names of methods, or the sets "paper" and "all".
+        methods: names of methods, or the sets "paper", "all" and "field".
         metrics: names of metrics, or the sets "paper" and "all".
         preprocess: the preprocessing of all models; None for each model's own.
         class_rule: which class is explained: the model's "prediction", the image's "label", or the prediction of those
@@ -51,9 +55,15 @@ class Protocol:
         tolerance: standard error of sampled values, as a share of them, as in `Explainer.compare`.
         players: (rows, columns) of a grid of regions; None for single positions.
         seed: for methods that draw, together with each image's content.
+        removal: what stands in for absent places, as in `Explainer`: "zero", "mean" or a tensor.
+        reference: photographs, or folders of them, for removal "mean".
+
+    Attributes:
+        removal_name: the removal in results; of reference photographs it has a hash of their files.
 
     Raises:
-        OptionError: an unknown name, an empty list, or a number that is out of range.
+        OptionError: an unknown name, an empty list, a number that is out of range, or a removal that is a function.
+        ImageError: a folder of reference photographs without any.
 
     Examples:
         >>> from shapleycam.experiments import Protocol
@@ -74,12 +84,18 @@ class Protocol:
     tolerance: float = 0.01
     players: tuple[int, int] | None = None
     seed: int = 0
+    removal: RemovalChoice = field(default="zero", repr=False, compare=False)
+    reference: tuple[Path, ...] = field(default=(), repr=False, compare=False)
+    removal_name: str = field(init=False, default="zero")
 
     def __post_init__(self) -> None:
         """Write out sets of names, and refuse what is unknown or out of range."""
         for name in MEASURED_FIELDS:
             object.__setattr__(self, name, _without_repeats(getattr(self, name)))
         self._check_estimator_options()
+        paths = [self.reference] if isinstance(self.reference, (str, Path)) else self.reference
+        object.__setattr__(self, "reference", tuple(find_photographs(paths)))
+        object.__setattr__(self, "removal_name", removal_name(self.removal, self.reference))
         players = _GRID_PLAYERS if self.players is None else self.players[0] * self.players[1]
         object.__setattr__(self, "methods", tuple(expand_methods(self.methods, players)))
         object.__setattr__(self, "metrics", tuple(expand_metrics(self.metrics)))
@@ -121,7 +137,8 @@ class Protocol:
 
     def as_data(self) -> dict[str, Any]:
         """Return the protocol as JSON has it, with the choices that are the same in all protocols."""
-        data = asdict(self)
+        data = {each.name: getattr(self, each.name) for each in fields(self) if each.compare}
+        data |= {"options": asdict(self.options), "removal": data.pop("removal_name")}
         if self.preprocess is not None:
             data["preprocess"] = preprocess_as_data(self.preprocess)
         plain: dict[str, Any] = _without_tuples({**data, **CONSTANTS})

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 ClassRule = Literal["prediction", "label", "correct"]
 ObjectRule = Literal["class", "any"]
 
 MEASURED_FIELDS = ("layers", "utilities", "methods", "metrics")
 """What is measured, rather than how: results of protocols that differ in these alone may share a table."""
+
+
+def complete_protocol(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the protocol of a manifest with what older versions took for granted: removal zero.
+
+    Examples:
+        >>> complete_protocol({"seed": 0}), complete_protocol({"seed": 0, "removal": "mean"})
+        ({'removal': 'zero', 'seed': 0}, {'removal': 'mean', 'seed': 0})
+    """
+    return {"removal": "zero", **protocol}

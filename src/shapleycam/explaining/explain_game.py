@@ -12,7 +12,7 @@ from torch import Tensor
 from shapleycam.cams.bases import SECOND, Basis, BasisResult
 from shapleycam.cams.compute import CamValues, compute_bases, compute_values, measure_curvature
 from shapleycam.cams.heatmaps import heatmap
-from shapleycam.cams.table import Method
+from shapleycam.cams.method import Method
 from shapleycam.errors import DerivativeError
 from shapleycam.explaining import warnings
 from shapleycam.explaining.inputs import Batch

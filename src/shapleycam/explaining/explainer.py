@@ -105,7 +105,7 @@ class Explainer:
         layout: str | Layout | None = None,
         fuse: str = "mean",
         images: ImageKind = None,
-        removal: RemovalChoice = "zero",
+        removal: RemovalChoice | ReferenceMean = "zero",
         reference: Images | None = None,
         precision: str = "full",
     ) -> None:
@@ -237,8 +237,9 @@ class Explainer:
     ) -> Comparison:
         """Explain by several methods from one forward pass; arguments and errors as in `explain`.
 
-        `methods` may hold the sets "paper" and "all"; `seed` may be one for each image, in place of its content.
-        `curvature` measures it also where no second-order method is asked for, if the model has second derivatives.
+        `methods` may hold the sets "paper", "all" and "field" (all, and what takes longer); `seed` may be one for each
+        image, in place of its content. `curvature` measures it also where no second-order method is asked for, if the
+        model has second derivatives.
         """
         return self.compare_each(
             images,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from shapleycam.errors import OptionError, ShapleyCamError
 from shapleycam.explaining.batch import Batch, move_to_model
 from shapleycam.explaining.inputs import Images
-from shapleycam.game.removal import OWN_MEAN, Removal, RemovalChoice, resolve_removal
+from shapleycam.game.removal import Removal, RemovalChoice, check_takes_reference, resolve_removal
 from shapleycam.images import content_seeds
 from shapleycam.models.layout import Layout
 from shapleycam.precision import accurate
@@ -130,11 +130,8 @@ def choose_removal(
     removal = choice if isinstance(choice, ReferenceMean) else resolve_removal(choice)
     if reference is None:
         return removal
-    if removal is not OWN_MEAN and not isinstance(removal, ReferenceMean):
-        raise OptionError(
-            f"reference= was given with removal {removal.name!r}; expected removal='mean', which takes the layer's "
-            "mean over the reference photographs"
-        )
+    if not isinstance(removal, ReferenceMean):
+        check_takes_reference(removal.name)
     try:
         return ReferenceMean(batch_of(reference))
     except ShapleyCamError as error:

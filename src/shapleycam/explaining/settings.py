@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from torch import nn
 
-from shapleycam.game.removal import Removal
+from shapleycam.game import Game
 from shapleycam.layers import ImageKind
 from shapleycam.models.layout import Layout
 from shapleycam.models.network import Transform
 from shapleycam.tracing.reduced_precision import Precision
 
-_MOST_REMEMBERED = 64
-"""Of how many utilities it is remembered whether the head ignores scale."""
+_MOST_REMEMBERED = 128
+"""Of how many utilities and removals it is remembered what the head does."""
+Verdict: TypeAlias = Literal["ignores scale", "divides nothing"]
+"""What is remembered of a head."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class ExplainerMemory:
     messages: set[str] = field(default_factory=set)
     """Warnings about the model's output that were issued."""
     _checked_rows: list[tuple[tuple[int, ...], Callable[..., Any]]] = field(default_factory=list)
-    _scale: list[tuple[str, Callable[..., Any], tuple[Any, ...], bool]] = field(default_factory=list)
+    _verdicts: list[tuple[Verdict, str, Callable[..., Any], tuple[Any, ...], bool]] = field(default_factory=list)
 
     def of_other_weights(self) -> ExplainerMemory:
         """Return the memory for a model of the same architecture, without what depends on the weights."""
@@ -56,17 +58,16 @@ class ExplainerMemory:
         """Remember that outputs of this shape, selected so, have one row for each image."""
         self._checked_rows.append((shape, select))
 
-    def ignores_scale(self, layer: str, function: Callable[..., Any], removal: Removal) -> bool | None:
-        """Return whether the head at a layer ignores scale under a utility's function; None if that is not known."""
-        for known, utility, identity, verdict in self._scale:
-            if known == layer and utility is function and identity == removal.identity:
+    def verdict(self, name: Verdict, game: Game) -> bool | None:
+        """Return whether a head does this at a layer, under a utility's function and a removal; None if not known."""
+        question = (name, game.layer, game.utility.function, game.removal.identity)
+        for *known, verdict in self._verdicts:
+            if all(a is b or (not callable(a) and a == b) for a, b in zip(known, question, strict=True)):
                 return verdict
         return None
 
-    def remember_scale(
-        self, layer: str, function: Callable[..., Any], removal: Removal, *, ignores_scale: bool
-    ) -> None:
-        """Remember whether the head at a layer ignores scale under a utility's function."""
-        if len(self._scale) >= _MOST_REMEMBERED:
-            self._scale.clear()
-        self._scale.append((layer, function, removal.identity, ignores_scale))
+    def remember(self, name: Verdict, game: Game, *, verdict: bool) -> None:
+        """Remember whether a head does this at a game's layer, under its utility's function and its removal."""
+        if len(self._verdicts) >= _MOST_REMEMBERED:
+            self._verdicts.clear()
+        self._verdicts.append((name, game.layer, game.utility.function, game.removal.identity, verdict))

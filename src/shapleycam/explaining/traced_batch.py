@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from shapleycam.cams.bases import Basis
-from shapleycam.cams.table import METHODS, expand_methods
-from shapleycam.errors import OptionError
+from shapleycam.cams.table import METHODS, Method, expand_methods
+from shapleycam.errors import OptionError, RemovalNotUsedWarning, warn
 from shapleycam.explaining import warnings
 from shapleycam.explaining.explain_game import explain_game
 from shapleycam.explaining.inputs import Batch, Target, resolve_targets
 from shapleycam.explaining.readings import OutputReadings
-from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings
+from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings, Verdict
 from shapleycam.explanations.comparison import Comparison
 from shapleycam.game import Game
 from shapleycam.game.players import Regions
@@ -27,7 +27,13 @@ from shapleycam.tracing._trace import OutputSelector
 from shapleycam.utilities import Utility
 from shapleycam.utilities.checks import check_classes
 from shapleycam.values.options import EstimatorOptions
-from shapleycam.values.scale import cancels, ignores_scale, warn_of_ignored_scale
+from shapleycam.values.scale import (
+    cancels,
+    divides_nothing,
+    ignores_scale,
+    warn_of_ignored_scale,
+    warn_of_nothing_to_divide,
+)
 
 
 class TracedBatch:
@@ -108,7 +114,10 @@ class TracedBatch:
         """Explain one class by several methods; arguments and errors as in `Explainer.compare`."""
         game = self.game(target, utility, options.players)
         rows = [METHODS[name] for name in expand_methods(methods, game.n_players)]
-        self._warn_of_ignored_scale(game, {row.basis for row in rows})
+        bases = {row.basis for row in rows}
+        self._warn_of_ignored_scale(game, bases)
+        self._warn_of_nothing_to_divide(game, bases)
+        self._warn_of_unused_removal(rows, game.removal)
         explanations = explain_game(
             game,
             rows,
@@ -159,23 +168,44 @@ class TracedBatch:
             precision=self._settings.precision,
         )
 
-    def _warn_of_ignored_scale(self, game: Game, bases: Iterable[Basis]) -> None:
+    def _warn_of_ignored_scale(self, game: Game, bases: Collection[Basis]) -> None:
         """Warn where the head ignores the activation's scale, so that derivatives along it say little.
 
-        It is looked up once for each layer and utility. For derivatives at the activation alone the head is run again
-        only where their values sum to next to nothing, as they do behind such a head.
+        It is looked up once for each layer, utility and removal. For derivatives at the activation alone the head is
+        run again only where their values sum to next to nothing, as they do behind such a head.
         """
         derivatives = [basis for basis in bases if basis.takes_derivatives]
-        if not derivatives:
-            return
-        layer, utility, memory = self.traced.layer, game.utility, self._memory
-        is_recorded = any(basis.needs_replay for basis in derivatives)
-        verdict = memory.ignores_scale(layer, utility.function, game.removal)
+        if derivatives and self._has("ignores scale", ignores_scale, game, derivatives):
+            warn_of_ignored_scale(game.layer, game.utility.name)
+
+    def _warn_of_nothing_to_divide(self, game: Game, bases: Collection[Basis]) -> None:
+        """Warn where a removal leaves nothing to divide; looked up as the scale is."""
+        takes_part = [basis for basis in bases if basis.takes_derivatives or basis.needs_replay]
+        is_removal = game.contents.replacement is not None
+        if is_removal and takes_part and self._has("divides nothing", divides_nothing, game, takes_part):
+            warn_of_nothing_to_divide(game)
+
+    def _has(self, name: Verdict, judge: Callable[[Game], bool], game: Game, bases: Collection[Basis]) -> bool | None:
+        """Return what is known of the head, or what a look at it says; None where it need not be looked at."""
+        is_recorded = any(basis.needs_replay for basis in bases)
+        verdict = self._memory.verdict(name, game)
         if verdict is None and (is_recorded or cancels(game)):
-            if not is_recorded:
-                recorded = self._trace(layer, replay=True, twice=False).read_as(utility.reads)
-                game = Game(recorded, game.layout, utility, game.target, removal=game.removal)
-            verdict = ignores_scale(game)
-            memory.remember_scale(layer, utility.function, game.removal, ignores_scale=verdict)
-        if verdict:
-            warn_of_ignored_scale(layer, utility.name)
+            verdict = judge(game if is_recorded else self._recorded(game))
+            self._memory.remember(name, game, verdict=verdict)
+        return verdict
+
+    def _recorded(self, game: Game) -> Game:
+        """Return the same game, of a pass whose head can be run again."""
+        recorded = self._trace(game.layer, replay=True, twice=False).read_as(game.utility.reads)
+        return Game(recorded, game.layout, game.utility, game.target, removal=game.removal)
+
+    def _warn_of_unused_removal(self, rows: Iterable[Method], removal: Removal) -> None:
+        """Warn once of methods whose formula has no removal."""
+        names = [row.name for row in rows if not row.in_units]
+        message = (
+            f"removal {removal.name!r} is not used by {', '.join(names)}: a formula that does not divide the score has "
+            "none, so the values are the same for every removal; choose a method in units of the utility"
+        )
+        if names and removal.stand_in is not None and message not in self._memory.messages:
+            self._memory.messages.add(message)
+            warn(RemovalNotUsedWarning, message)

@@ -12,6 +12,7 @@ from torch import Tensor
 from shapleycam.cams.table import METHODS
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
+from shapleycam.game.game import ROUNDINGS
 from shapleycam.models.labels import class_name
 from shapleycam.values.distance import efficiency_gap
 from shapleycam.wording import number, percent
@@ -69,7 +70,7 @@ class ClassSummary:
 
 @dataclass(frozen=True)
 class ImageSummary:
-    """What an explanation says of one image."""
+    """What an explanation says of one image; `class_blind` are the methods that do not look at the class."""
 
     top: tuple[ClassProbability, ...]
     explained: tuple[ClassSummary, ...]
@@ -81,6 +82,7 @@ class ImageSummary:
     precision: str = "full"
     coalition_cost: str | None = None
     """What a coalition costs behind the layer, and why; None where no method plays coalitions."""
+    class_blind: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -99,6 +101,7 @@ class ImageSummary:
             "precision": self.precision,
             "coalition_cost": self.coalition_cost,
             "files": list(self.files),
+            "class_blind": list(self.class_blind),
         }
 
     def lines(self) -> dict[str, str]:
@@ -116,6 +119,8 @@ class ImageSummary:
         if self.precision != "full":
             lines["precision"] = f"{self.precision} before the layer"
         lines["curvature"] = describe_curvature(first.curvature)
+        if self.class_blind:
+            lines["class-blind"] = f"{', '.join(self.class_blind)}: the same map for any class or question"
         if first.uncertainty:
             lines["sampled"] = "; ".join(
                 f"{name} to {percent(each.relative, 1)}, not sure of the sign on {percent(each.not_sure)} of the cells"
@@ -136,6 +141,7 @@ def summarise_image(
         model=model,
         layer=first.layer,
         utility=first.utility_name,
+        class_blind=tuple(name for name in comparisons[0] if METHODS[name].basis.is_class_blind),
         files=tuple(files),
         removal=first.removal,
         precision=first.precision,
@@ -177,9 +183,11 @@ def sum_of_values(explanation: Explanation) -> float:
 def gap_of_values(explanation: Explanation, grand: float) -> float | None:
     """Return the efficiency gap |Σφ̂ - v(N)| / |v(N)| of the first image, `grand` being its v(N).
 
-    None for a method whose values have other units, and where there is nothing to divide.
+    None for a method whose values have other units, and where there is nothing to divide: v(N) is zero up to rounding.
     """
-    if not METHODS[explanation.method].in_units or grand == 0:
+    full = float(explanation.utility[0])
+    rounding = ROUNDINGS * torch.finfo(explanation.utility.dtype).eps * max(1.0, abs(full), abs(full - grand))
+    if not METHODS[explanation.method].in_units or abs(grand) <= rounding:
         return None
     total, divided = torch.tensor([[sum_of_values(explanation)], [grand]], dtype=torch.float64, device="cpu")
     return float(efficiency_gap(total[None], divided))

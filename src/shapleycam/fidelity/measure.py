@@ -30,7 +30,12 @@ from shapleycam.values._permutation import permutation
 from shapleycam.values.distance import efficiency_gap, rank_correlation, relative_error
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.progress import Progress
-from shapleycam.values.scale import ignores_scale, warn_of_ignored_scale
+from shapleycam.values.scale import (
+    divides_nothing,
+    ignores_scale,
+    warn_of_ignored_scale,
+    warn_of_nothing_to_divide,
+)
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.wording import percent
 
@@ -50,7 +55,8 @@ class Distance:
         method: the name of the method.
         error: ‖φ̂ - φ‖ / ‖φ‖; None for a method that is not in units of the utility.
         spearman: Spearman's rank correlation of φ̂ and φ.
-        gap: the efficiency gap |Σφ̂ - v(N)| / |v(N)|; None for a method that is not in units of the utility.
+        gap: the efficiency gap |Σφ̂ - v(N)| / |v(N)|; None for a method that is not in units of the utility, and where
+            v(N) is zero up to rounding.
         curvature: of the game, between 0 (a linear head) and 1; None without second derivatives.
         seconds: the time of an explanation by this method alone, an image's share of its batch.
         passes: the same in plain forward passes.
@@ -126,7 +132,7 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
         explainer: of the model, at one layer.
         batches: the images, as `shapleycam.explaining.inputs.batch_of` makes them.
         utilities: names of utilities.
-        methods: names of methods, or the sets "paper" and "all".
+        methods: names of methods, or the sets "paper", "all" and "field".
         tolerance: ‖standard error‖ / ‖values‖ to which true values are sampled.
         players: None for each position by itself, or regions as in `shapleycam.values.EstimatorOptions`.
         nodes: gradients along the path, for the path methods.
@@ -163,6 +169,8 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
             game = explainer.game(batch, utility=utility, players=players)
             if ignores_scale(game):
                 warn_of_ignored_scale(game.layer, utility)
+            if divides_nothing(game):
+                warn_of_nothing_to_divide(game)
             true = true_values(game, tolerance, seed + 1, progress)
             kinds[_reference(game, true, tolerance)] = costs[game.coalition_cost] = None
             notes.update(dict.fromkeys(_notes(true, batch)))
@@ -240,6 +248,7 @@ def _distances(
     curvature: Float[Tensor, " b"] | None,
     times: Mapping[str, tuple[float, float]],
 ) -> Iterator[Distance]:
+    has_worth = (game.grand.abs() > game.rounding).tolist()
     for name, values in by_method.items():
         precise = values.to(true.dtype)
         errors, ranks = relative_error(precise, true), rank_correlation(precise, true)
@@ -253,7 +262,7 @@ def _distances(
                 method=name,
                 error=float(errors[index]) if in_units else None,
                 spearman=float(ranks[index]),
-                gap=float(gaps[index]) if in_units else None,
+                gap=float(gaps[index]) if in_units and has_worth[index] else None,
                 curvature=None if curvature is None else float(curvature[index]),
                 seconds=seconds / len(batch.sources),
                 passes=passes,

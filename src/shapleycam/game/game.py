@@ -11,6 +11,7 @@ from torch import Tensor
 
 from shapleycam.errors import OptionError
 from shapleycam.game.affine_utility import is_affine
+from shapleycam.game.attended_utility import AttendedUtility
 from shapleycam.game.coalitions import BatchProgress, CoalitionEvaluator, check_utilities_finite
 from shapleycam.game.contents import Contents
 from shapleycam.game.derivatives import UtilityDerivatives
@@ -18,6 +19,7 @@ from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.path_gradients import PathGradients
 from shapleycam.game.players import Regions, make_players
 from shapleycam.game.removal import ZERO, Removal
+from shapleycam.game.shortcuts.class_token import ClassTokenRunner
 from shapleycam.game.shortcuts.windowed import WindowedRunner
 from shapleycam.game.structure import Structure
 from shapleycam.game.window_table import WindowedUtility
@@ -29,6 +31,9 @@ from shapleycam.utilities import Utility
 
 MEMORY = 64 * 2**20
 """Bytes that a batch of coalitions may take, unless the user says otherwise."""
+
+ROUNDINGS = 100
+"""How many roundings of the utility a difference of two utilities may be, and still count as none."""
 
 
 class Game:
@@ -104,6 +109,11 @@ class Game:
         self._path_gradients = PathGradients(trace, self.contents, utility, target, self._coalitions, memory)
 
     @property
+    def trace(self) -> Trace:
+        """Return the traced pass that the game is of."""
+        return self._trace
+
+    @property
     def layer(self) -> str:
         """Return the layer's dotted name."""
         return self._trace.layer
@@ -131,6 +141,12 @@ class Game:
     def grand(self) -> Float[Tensor, " b"]:
         """Return v(N) = U(head(A)) - U(head(R)) (b,), the value of the grand coalition, which the players divide."""
         return self.full - self.empty
+
+    @property
+    def rounding(self) -> Float[Tensor, " b"]:
+        """Return how large a v(N) (b,) rounding alone may leave."""
+        largest = torch.maximum(self.full.abs(), self.empty.abs()).clamp(min=1)
+        return ROUNDINGS * torch.finfo(self.full.dtype).eps * largest
 
     @property
     def images(self) -> Float[Tensor, "b *image"]:
@@ -265,6 +281,15 @@ class Game:
         if not isinstance(runner, WindowedRunner):
             return None
         return WindowedUtility(runner, self.players, self.utility, self.target)
+
+    @restore_when_interrupted
+    def attended(self, coalitions: int) -> AttendedUtility | None:
+        """Return the utility as a function of what a few queries read by attention; None where that is not the head."""
+        with without_gradients():
+            runner = self._coalitions.runner_for(coalitions)
+        if not isinstance(runner, ClassTokenRunner):
+            return None
+        return AttendedUtility(runner, self.players, self.utility, self.target)
 
     def check_closed_form(self, values: Float[Tensor, "*rows"], expected: Float[Tensor, "*rows"]) -> None:
         """Refuse values of coalitions in closed form that the model itself does not give.

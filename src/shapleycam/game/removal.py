@@ -133,6 +133,19 @@ def resolve_removal(choice: RemovalChoice) -> Removal:
     )
 
 
+def check_takes_reference(name: str) -> None:
+    """Refuse reference photographs for a removal that takes none.
+
+    Raises:
+        OptionError: it is not the mean.
+    """
+    if name != OWN_MEAN.name:
+        raise OptionError(
+            f"reference= was given with removal {name!r}; expected removal='mean', which takes the layer's mean over "
+            "the reference photographs"
+        )
+
+
 def removal_by_tensor(tensor: Tensor, kind: str) -> Removal:
     """Return the removal that replaces the content of absent players by a copy of a tensor, named by its content.
 

@@ -54,6 +54,11 @@ _TERMS = (
         "together (ReST).",
     ),
     Term(
+        "removal",
+        "What stands in for the content of places that are taken out: nothing (zero, as in the paper), or the mean "
+        "over the image's own places, so that a place is compared with an average one.",
+    ),
+    Term(
         "layer",
         "The part of the network whose output is divided into places; the default is the last one that still has "
         "places.",

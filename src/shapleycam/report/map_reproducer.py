@@ -18,9 +18,11 @@ from shapleycam.experiments.differences import list_differences
 from shapleycam.experiments.lazy import Lazy
 from shapleycam.experiments.protocol import preprocess_as_data
 from shapleycam.experiments.provenance import code_hash, weights_hash
+from shapleycam.experiments.rules import complete_protocol
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.photographs import prepare_photograph, stack_photographs
 from shapleycam.explanations.comparison import Comparison
+from shapleycam.game.removal import NAMED
 from shapleycam.models import paper, zoo
 from shapleycam.models.building import UNTRAINED
 from shapleycam.models.network import Network
@@ -73,7 +75,11 @@ class MapReproducer:
         stores = [store for store in self._stores if model in store.manifest["order"]]
         layers = {rule: name for store in stores for rule, name in store.manifest["models"][model]["layers"].items()}
         explainer = Explainer(
-            self._load(model, stores[0]), layers[layer], utility, device=self._device or default_device()
+            self._load(model, stores[0]),
+            layers[layer],
+            utility,
+            device=self._device or default_device(),
+            removal=_removal(stores[0]),
         )
         if explainer.preprocess is None:
             raise ModelError(f"model {model} does not say how it wants photographs; let it return a shapleycam.Network")
@@ -92,6 +98,21 @@ class MapReproducer:
                 _load_network(name, store, trusted=name == printable_name(self._trusted or "")),
             )
         return self._network[1]
+
+
+def _removal(store: Store) -> str:
+    """Return the name of the removal of a run.
+
+    Raises:
+        OptionError: it was by photographs or a tensor, of which the run has a hash alone.
+    """
+    name: str = complete_protocol(store.manifest["protocol"])["removal"]
+    if name not in NAMED:
+        raise OptionError(
+            f"the run was made with removal {name!r}, of which its manifest has no more than this name; expected "
+            f"{' or '.join(NAMED)}: explain the photographs themselves, with removal= and reference= as in the run"
+        )
+    return name
 
 
 def _open_dataset(store: Store, data: str | None) -> Dataset:

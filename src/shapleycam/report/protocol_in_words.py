@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from shapleycam.experiments import Store
+from shapleycam.experiments.rules import complete_protocol
 from shapleycam.metrics import METRICS
 from shapleycam.metrics.metric import Metric
 from shapleycam.wording import counted
@@ -16,16 +17,20 @@ _CLASSES = {
     "correct": "What is explained is the predicted class, of those photographs alone where it is the label.",
 }
 
+_ABSENT = {"zero": "zero, as in the paper,", "mean": "the mean over the photograph's own places"}
+
 
 def describe_protocol(stores: Sequence[Store]) -> list[str]:
     """Return sentences that say what was done."""
     first = stores[0].manifest
+    removal = complete_protocol(first["protocol"])["removal"]
     names, images = _union(stores, "methods"), counted(stores[0].images, "photograph")
     methods = f"{counted(len(names), 'method')}: {', '.join(names)}"
     networks = counted(len(recorded_models(stores)), "network")
     return [
         f"Decisions of {networks} on {images} were explained by {methods}.",
         f"Layers: {', '.join(_union(stores, 'layers'))}; utilities: {', '.join(_union(stores, 'utilities'))}.",
+        f"Absent places have {_ABSENT.get(removal, removal)} in place of their content (removal).",
         _CLASSES[first["protocol"]["class_rule"]],
         "Each method's map was then measured on each photograph, and the figures are means over photographs.",
         "An interval is where 95% of the means lie when as many photographs are drawn again (bootstrap).",
@@ -45,7 +50,7 @@ def measured_metrics(stores: Sequence[Store]) -> list[Metric]:
 def list_choices(stores: Sequence[Store]) -> list[tuple[str, str]]:
     """Return every choice as (name, text); layers, utilities, methods and metrics are those of all runs."""
     measured = {name: _union(stores, name) for name in ("layers", "utilities", "methods", "metrics")}
-    return list(_flatten({**stores[0].manifest["protocol"], **measured}))
+    return list(_flatten({**complete_protocol(stores[0].manifest["protocol"]), **measured}))
 
 
 def _union(stores: Sequence[Store], name: str) -> list[str]:

@@ -12,13 +12,16 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from shapleycam.errors import ReplayError
+from shapleycam.tracing.attention import math_attention, without_fast_path
 from shapleycam.tracing.changed_images import run_as_traced
 from shapleycam.tracing.channels_last import MemoryOrder
+from shapleycam.tracing.extra import ExtraInputs
 from shapleycam.tracing.isolation import isolated_copy, private_copy
 from shapleycam.tracing.nonlinearities import NonlinearityRecorder
 from shapleycam.tracing.plan import Plan
 from shapleycam.tracing.reduced_precision import Precision
 from shapleycam.tracing.replay import Replay
+from shapleycam.tracing.running import run
 from shapleycam.tracing.score_conversion import ScoreConversion
 from shapleycam.tracing.scores import identify_scores
 from shapleycam.tracing.selected_output import SelectedOutput, UtilityInput, as_rows, has_classes
@@ -92,6 +95,16 @@ class Trace:
         self._select = select
         self._selected = selected
         self._order = order
+
+    @property
+    def select(self) -> OutputSelector:
+        """Return the function that takes the output that is explained from what the model returns."""
+        return self._select
+
+    @property
+    def extra(self) -> ExtraInputs:
+        """Return the further inputs of the model."""
+        return self._replay.extra
 
     @property
     def reads_activation_alone(self) -> bool:
@@ -195,6 +208,14 @@ class Trace:
                 lambda: run_as_traced(self.owner, copied, images, extra, self.layer, self._order, self.precision),
                 images.detach(),
             )
+
+    def output_from_images(self, images: Float[Tensor, "b *image"]) -> Any:
+        """Return the (selected) output of the whole model for the pass's own images, in a graph that begins at them.
+
+        Attention is computed as products and a softmax.
+        """
+        with isolated_copy(self.owner) as copied, math_attention(), without_fast_path():
+            return self._read_output(lambda: run(copied, images, self.extra), images)
 
     def _read_output(self, run_head: Callable[[], Any], activation: Tensor, rows: int | None = None) -> Any:
         """Run the head, and return its output as the utility reads it, of `rows` rows or as many as the activation."""

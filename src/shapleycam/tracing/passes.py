@@ -86,6 +86,31 @@ def trace(
     )
 
 
+@restore_when_interrupted
+def trace_changed(traced: Trace, images: Float[Tensor, "b *image"]) -> Trace:
+    """Return the same pass over changed images, one for each of its own; nothing of it is recorded for replay.
+
+    The user's hooks do not see it: they see an image once.
+
+    Raises:
+        LayerError, ModelError: as `trace`.
+    """
+    copied = private_copy(traced.owner)
+    passes = TracedPasses(
+        traced.owner,
+        copied,
+        images.detach(),
+        traced.extra,
+        traced.layer,
+        traced.select,
+        twice=False,
+        is_shown=False,
+        precision=traced.precision,
+    )
+    changed = passes.run_checked(None)
+    return changed if traced.utility_input is None else changed.read_as(traced.utility_input)
+
+
 def _head_depends_on_activation(traced: Trace) -> bool:
     """Return whether the output changes where half of the activation's numbers, drawn at random, are set to zero."""
     activation = traced.activation.detach()

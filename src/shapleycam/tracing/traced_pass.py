@@ -45,7 +45,10 @@ from shapleycam.tracing.soundness import check_finite, check_output, empty_outpu
 
 @dataclass(frozen=True)
 class TracedPasses:
-    """Traced passes over one batch: `copied` is the private copy of the user's model `owner` that is run."""
+    """Traced passes over one batch: `copied` is the private copy of the user's model `owner` that is run.
+
+    `is_shown` says whether the user's hooks see them.
+    """
 
     owner: nn.Module
     copied: nn.Module
@@ -54,9 +57,9 @@ class TracedPasses:
     layer: str
     select: OutputSelector
     twice: bool
-    precision: Precision = "full"
     is_shown: bool = True
     """Whether the user's hooks see the pass."""
+    precision: Precision = "full"
 
     def run_checked(self, plan: Plan | None) -> Trace:
         """Run a pass, and check that its activation and output can be explained.
@@ -163,8 +166,8 @@ class TracedPasses:
         model = self.copied
         recorder = None if plan is None else Recorder(plan, model)
         nonlinearities = NonlinearityRecorder()
-        in_precision = nullcontext() if reduced is None else reduced.running()
         shown = show_to_user_hooks(model) if self.is_shown else nullcontext()
+        in_precision = nullcontext() if reduced is None else reduced.running()
         with run_context(model), shown, in_precision, ExitStack() as head_contexts:
             layer = model.get_submodule(self.layer)
             start = GraphStart(self.layer, layer, head_contexts, nonlinearities, self.twice, order, monitor, reduced)

@@ -1,72 +1,38 @@
-"""A control variate for sampling behind a head that sums over windows: the utility linearised around mean coalitions.
+"""Control variates: games that are near each image's own, and whose Shapley values cost next to nothing.
 
-Random coalitions of a size differ little in the mean over windows that the head takes, f(S). So the utility is nearly
-c(S) = U(f_s) + U'(f_s) · (f(S) - f_s), with f_s the mean of f(S) over all coalitions of S's size s. The Shapley values
-of c are known in closed form; sampled are only those of the difference, which is small. Whatever c is, the estimate is
-unbiased, since c is chosen before anything is drawn. (Control variates: Owen, Monte Carlo theory, methods and examples,
-2013, chapter 8.)
+Sampled is only the difference from such a game c: φ = β φ(c) + φ(v - β c), for any factor β. (Owen, Monte Carlo theory,
+methods and examples, 2013, chapter 8.)
 """
 
 from __future__ import annotations
 
-import torch
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from shapleycam.game import Game
-from shapleycam.game.window_table import WindowedUtility
-from shapleycam.precision import accurate
-from shapleycam.values._window_game import WindowGame, mean_contents
 
-_SIZES = 9
-"""Sizes of coalitions around which the utility is linearised; in between the linearisations are interpolated."""
-
-
-class ControlVariate:
-    """A game that is near each image's own, and whose Shapley values are known.
+class ControlVariate(ABC):
+    """A game near each image's own.
 
     Attributes:
-        shapley: (b, n), its Shapley values.
+        note: what an explanation says where it was used.
+        tries_single_orders: whether sampling to a tolerance begins with single orders.
+        is_near: (b,), whether so little is left to sample that these may do.
+        spent: head evaluations and derivatives that it took to make it, for each image.
+        centre: (b, n), about its Shapley values; nothing depends on how near they are.
     """
 
-    def __init__(self, games: list[WindowGame]) -> None:
-        self._games = games
-        self.shapley: Float[Tensor, "b n"] = torch.stack([each.shapley() for each in games])
+    note: ClassVar[str]
+    tries_single_orders: ClassVar[bool] = False
+    is_near: Bool[Tensor, " b"]
+    spent: int
+    centre: Float[Tensor, "b n"]
 
-    def value(self, coalitions: Bool[Tensor, "a s n"], images: Int[Tensor, " a"]) -> Float[Tensor, "a s"]:
-        """Return c(S) of coalitions of the images `images`; c of nobody need not be zero."""
-        pairs = zip(images.tolist(), coalitions, strict=True)
-        return torch.stack([self._games[image].value(chosen) for image, chosen in pairs])
+    @abstractmethod
+    def errors(self, places: Int[Tensor, "a samples k n"], images: Int[Tensor, " a"]) -> Float[Tensor, "a samples n"]:
+        """Return how far each player's mean contribution to c in the k orders of a sample is from its Shapley value.
 
-
-def control_variate(game: Game, coalitions: int) -> ControlVariate | None:
-    """Return a control variate, None where the head has no windows, or so few coalitions are not worth their table."""
-    windows = game.windows(coalitions)
-    if windows is None:
-        return None
-    return ControlVariate([_linearised(game, windows, image) for image in range(len(game.activation))])
-
-
-def _linearised(game: Game, windows: WindowedUtility, image: int) -> WindowGame:
-    """Return the game of an image with its utility linearised around the mean coalitions of some sizes."""
-    n, table = game.n_players, windows.table(image)
-    precise = accurate(table.entries.device)
-    sizes = torch.linspace(0, n, _SIZES, device=table.members.device).round().long().unique()
-    flat = table.entries.flatten(0, 1)
-    windows_count = len(table.entries)
-    likely = mean_contents(table.members, n, sizes, torch.zeros((), dtype=precise, device=flat.device))
-    means = likely.flatten(1).to(flat.dtype) @ flat / windows_count
-    utilities, gradients = windows.differentiate(means, image)
-    worth = (flat @ gradients.mT / windows_count).to(precise).unflatten(0, (windows_count, -1))
-    constants = utilities.to(precise) - (gradients.to(precise) * means.to(precise)).sum(1)
-    return WindowGame(worth, table.members, _interpolation(n, sizes).to(worth), constants)
-
-
-def _interpolation(n: int, sizes: Int[Tensor, " t"]) -> Float[Tensor, "n_and_1 t"]:
-    """Return for each size 0 to n the weights of the two sizes around it, which interpolate linearly."""
-    every = torch.arange(n + 1, device=sizes.device)
-    upper = torch.searchsorted(sizes, every).clamp(1, len(sizes) - 1)
-    low, high = sizes[upper - 1], sizes[upper]
-    share = ((every - low) / (high - low)).double()[:, None]
-    weights = torch.zeros(n + 1, len(sizes), dtype=torch.double, device=sizes.device)
-    return weights.scatter(1, upper[:, None], share).scatter(1, upper[:, None] - 1, 1 - share)
+        That value may be an unbiased estimate, made of other orders for each sample. So the error is zero on average.
+        """

@@ -16,24 +16,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from shapleycam.game import Game
 from shapleycam.precision import accurate
+from shapleycam.values._orders import four_orders
 from shapleycam.values.shares import ShapleyValues
 
-_CUT = 8
+CUT = 8
 """Places at the front, the first one apart."""
-_BACK = 0.5
-"""Share of the variance behind the cut from which on a trial of cyclic orders is not worth it."""
-_GAIN = 1.5
-"""How much cheaper cut orders have to be in the trial to be taken."""
-_WORTH = 3
-"""How many times more evaluations whole orders have to need than orders cut short take at least."""
-_TRIAL = 4
+TRIAL = 4
 """Cyclic orders of the trial."""
-_FEWEST, _STEP = 8, 1.25
+FEWEST, _STEP = 8, 1.25
 """Samples of each part at least; and by how much the evaluations grow between two looks at the standard error."""
 
 
@@ -69,8 +64,8 @@ class FrontSampler:
         self._n = game.n_players
         self._singles = self._worth(torch.eye(self._n, dtype=torch.bool, device="cpu"))
         self._grand = game.grand[image].to(self._singles)
-        self._front = _Part(self._n * _CUT)
-        self._back = _Part(4 * (self._n - 1 - _CUT))
+        self._front = _Part(self._n * CUT)
+        self._back = _Part(4 * (self._n - 1 - CUT))
         self._spent = self._n
 
     @property
@@ -78,19 +73,22 @@ class FrontSampler:
         """Return how many evaluations it has taken."""
         return self._spent
 
-    def is_cheaper(self, pilot: Pilot) -> bool:
-        """Return whether a trial says that orders cut short are cheaper than whole ones; it is not used further."""
-        trial = torch.stack([self._sample_front() for _ in range(_TRIAL)])
-        self._spent += _TRIAL * self._front.cost
-        front = float(trial.var(0).sum())
-        cut = ((front * self._front.cost) ** 0.5 + (pilot.back * self._back.cost) ** 0.5) ** 2
-        return bool(_GAIN * cut < pilot.whole * 4 * (self._n - 1))
+    def trial(self) -> float:
+        """Return the variance of a few cyclic orders, summed over the players; they are not used further."""
+        trial = torch.stack([self._sample_front() for _ in range(TRIAL)])
+        self._spent += TRIAL * self._front.cost
+        return float(trial.var(0).sum())
+
+    @property
+    def costs(self) -> tuple[int, int]:
+        """Return the evaluations that a sample of the front, and of the back, takes."""
+        return self._front.cost, self._back.cost
 
     def to_tolerance(self, tolerance: float, most: int) -> ShapleyValues:
         """Sample until ‖standard error‖ / ‖values‖ is at most the tolerance, or `most` evaluations are spent."""
         for part, draw in ((self._front, self._sample_front), (self._back, self._sample_back)):
-            part.samples += [draw() for _ in range(_FEWEST)]
-            self._spent += _FEWEST * part.cost
+            part.samples += [draw() for _ in range(FEWEST)]
+            self._spent += FEWEST * part.cost
         while not float(self._shares().uncertainty) <= tolerance and self._spent < most:
             end = min(most, _STEP * self._spent)
             while self._spent < end:
@@ -129,13 +127,13 @@ class FrontSampler:
         circle = torch.randperm(n, generator=self._generator, device="cpu")
         starts, steps = torch.arange(n, device="cpu"), torch.arange(n, device="cpu")
         along = (steps - starts[:, None]) % n  # how far each place of the circle is behind each start
-        arcs = along[None] < torch.arange(2, _CUT + 2, device="cpu")[:, None, None]  # (lengths, starts, places)
+        arcs = along[None] < torch.arange(2, CUT + 2, device="cpu")[:, None, None]  # (lengths, starts, places)
         inside = torch.zeros_like(arcs)
         inside[..., circle] = arcs
-        worth = self._worth(inside.flatten(0, 1)).unflatten(0, (_CUT, n))
+        worth = self._worth(inside.flatten(0, 1)).unflatten(0, (CUT, n))
         worth = torch.cat([self._singles[circle.to(worth.device)][None], worth])  # by length and start
         gained = torch.zeros(n, dtype=worth.dtype, device=worth.device)
-        for length in range(1, _CUT + 1):
+        for length in range(1, CUT + 1):
             longer, shorter = worth[length], worth[length - 1]
             as_first = longer - shorter.roll(-1)  # the arc without its start begins one place further
             as_last = (longer - shorter).roll(length)  # of the arc's last player
@@ -145,13 +143,11 @@ class FrontSampler:
     def _sample_back(self) -> Float[Tensor, " n"]:
         """Return the players' shares from four orders, at the places behind the cut; their sum is 0."""
         n = self._n
-        places = torch.randperm(n, generator=self._generator, device="cpu")
-        exchanged = (places + n - n // 2) % n
-        four = torch.stack([places, exchanged, n - 1 - places, n - 1 - exchanged])
-        inside = four[:, None] < torch.arange(_CUT + 1, n, device="cpu")[:, None]
+        (four,) = four_orders(torch.randperm(n, generator=self._generator, device="cpu")[None])
+        inside = four[:, None] < torch.arange(CUT + 1, n, device="cpu")[:, None]
         worth = self._worth(inside.flatten(0, 1)).unflatten(0, inside.shape[:2])
         worth = torch.cat([worth, self._grand.expand(4, 1)], 1)
-        gained = torch.cat([worth.new_zeros(4, _CUT + 1), worth.diff(dim=1)], 1)
+        gained = torch.cat([worth.new_zeros(4, CUT + 1), worth.diff(dim=1)], 1)
         return self._centred(gained.gather(1, four.to(gained.device)).mean(0))
 
     def _worth(self, coalitions: Bool[Tensor, "s n"]) -> Float[Tensor, " s"]:
@@ -162,37 +158,6 @@ class FrontSampler:
     def _centred(shares: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """Return shares with the sum 0: what they sum to besides is known, so that it need not be sampled."""
         return shares - shares.mean()
-
-
-@dataclass(frozen=True)
-class Pilot:
-    """What the first samples of four orders say of an image.
-
-    Attributes:
-        back: the variance, summed over the players, of what a sample gains behind the cut.
-        whole: that of a whole sample.
-        needed: about how many evaluations whole orders would take to the tolerance.
-    """
-
-    back: float
-    whole: float
-    needed: float
-
-
-def front_sampler(game: Game, image: int, generator: torch.Generator, pilot: Pilot) -> FrontSampler | None:
-    """Return a sampler by orders cut short, where so many evaluations are needed that a trial may pay; or None."""
-    n = game.n_players
-    least = (_TRIAL + _FEWEST) * n * _CUT + _FEWEST * 4 * n
-    is_worth_it = n >= 2 * _CUT + 2 and pilot.back <= _BACK * pilot.whole and pilot.needed > _WORTH * least
-    return FrontSampler(game, image, generator) if is_worth_it else None
-
-
-def behind_the_cut(
-    gained: Float[Tensor, "a samples four n"], places: Int[Tensor, "a samples four n"]
-) -> Float[Tensor, " a"]:
-    """Return the variance, summed over players, of what samples gain behind the cut."""
-    back = torch.where(places.to(gained.device) > _CUT, gained, 0).mean(2)
-    return (back - back.mean(2, keepdim=True)).var(1, correction=min(1, back.shape[1] - 1)).sum(1)
 
 
 def _degrees_of_freedom(*parts: tuple[float, int]) -> int:

@@ -10,7 +10,7 @@ errors come from these.
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 STREAMS = 8
@@ -19,6 +19,33 @@ _MOST_ORTHOGONAL = 256
 """Vectors that are orthogonal to each other, at most."""
 _GOLDEN = (5**0.5 - 1) / 2
 """Step along the circle that spreads any number of points evenly."""
+
+
+def four_orders(places: Int[Tensor, "samples n"]) -> Int[Tensor, "samples four n"]:
+    """Return the places of the players in an order, in the same with its halves exchanged, and in both reversed.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.values._orders import four_orders
+        >>> four_orders(torch.tensor([[0, 1, 2, 3]])).tolist()
+        [[[0, 1, 2, 3], [2, 3, 0, 1], [3, 2, 1, 0], [1, 0, 3, 2]]]
+    """
+    n = places.shape[1]
+    exchanged = (places + n - n // 2) % n
+    return torch.stack([places, exchanged, n - 1 - places, n - 1 - exchanged], 1)
+
+
+def prefixes(places: Int[Tensor, "*orders n"]) -> Bool[Tensor, "*orders n_and_1 n"]:
+    """Return the coalitions of the first 0, 1, … n players of each order."""
+    return places[..., None, :] < torch.arange(places.shape[-1] + 1, device=places.device)[:, None]
+
+
+def of_players(
+    worth: Float[Tensor, "a orders n_and_1"], places: Int[Tensor, "a samples k n"]
+) -> Float[Tensor, "a samples k n"]:
+    """Return by player what it adds to those before it, from the worth of all beginnings of the orders."""
+    gained: Tensor = worth.diff(dim=2).unflatten(1, places.shape[1:3])
+    return gained.gather(3, places.to(gained.device))
 
 
 class OrderStreams:
@@ -50,9 +77,7 @@ class OrderStreams:
 
     def draw(self, count: int) -> Int[Tensor, "count four n"]:
         """Return the place of each player in the four orders of each of the next samples."""
-        places = torch.stack([self._next() for _ in range(count)])
-        exchanged = (places + self._n - self._n // 2) % self._n
-        return torch.stack([places, exchanged, self._n - 1 - places, self._n - 1 - exchanged], 1)
+        return four_orders(torch.stack([self._next() for _ in range(count)]))
 
     def _next(self) -> Int[Tensor, " n"]:
         stream, number = self._drawn % STREAMS, self._drawn // STREAMS

@@ -26,6 +26,8 @@ from shapleycam.wording import percent
 Nodes: TypeAlias = "int | Literal['auto']"
 _FEWEST, MOST_NODES = 4, 64
 """Where `nodes="auto"` begins and ends, doubling."""
+_SUM_ROUNDINGS = 10
+"""How many roundings of Σ|φ| the sum of the values may be off, where they cancel."""
 
 
 def path(game: Game, nodes: Nodes = 8, tolerance: float = 0.01) -> ShapleyValues:
@@ -78,23 +80,24 @@ def mean_gradient(
     check_tolerance(tolerance)
     count = _FEWEST
     derivative, taken = _quadrature(game, count), torch.full_like(game.target, count)
-    gap = _relative_gap(game, derivative)
+    gap = _relative_gap(game, derivative, tolerance)
     while count < MOST_NODES and bool((gap > tolerance).any()):
         count *= 2
         is_unfinished = gap > tolerance
         better = _quadrature(game, count)
         derivative = torch.where(is_unfinished.view(-1, *[1] * (better.dim() - 1)), better, derivative)
         taken = torch.where(is_unfinished, count, taken)
-        gap = _relative_gap(game, derivative)
+        gap = _relative_gap(game, derivative, tolerance)
     if bool((gap > tolerance).any()):
         _warn_of_gap(game, gap, tolerance)
     return derivative, taken
 
 
-def _relative_gap(game: Game, derivative: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
-    """Return the efficiency gap; v(N) counts as no less than what rounding leaves of U(head(A)) - U(head(0))."""
-    rounding = 100 * torch.finfo(game.full.dtype).eps * torch.maximum(game.full.abs(), game.empty.abs()).clamp(min=1)
-    return efficiency_gap(values_from_derivative(game, derivative), game.grand, rounding)
+def _relative_gap(game: Game, derivative: Float[Tensor, "b *shape"], tolerance: float) -> Float[Tensor, " b"]:
+    """Return the efficiency gap; v(N) counts as no less than what rounding leaves of it, or of the values' sum."""
+    values = values_from_derivative(game, derivative)
+    of_sum = _SUM_ROUNDINGS * torch.finfo(values.dtype).eps * values.abs().sum(1) / tolerance
+    return efficiency_gap(values, game.grand, torch.maximum(game.rounding, of_sum))
 
 
 def _quadrature(game: Game, nodes: int) -> Float[Tensor, "b *shape"]:

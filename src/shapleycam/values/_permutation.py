@@ -8,21 +8,18 @@ How orders are drawn is in `_orders`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import repeat
+from collections.abc import Iterator
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from shapleycam.errors import OptionError, ToleranceWarning, warn
 from shapleycam.game import Game
 from shapleycam.images import Seed
-from shapleycam.precision import accurate
-from shapleycam.values._control_variate import ControlVariate, control_variate
-from shapleycam.values._cut_short import cut_short, with_cut
-from shapleycam.values._front import behind_the_cut
-from shapleycam.values._orders import OrderStreams
+from shapleycam.values._contributions import FEWEST, control_variate, marginals, order_streams
+from shapleycam.values._control_variate import ControlVariate
+from shapleycam.values._cut_short import behind_the_cut, cut_short, with_cut
 from shapleycam.values._rare import note_rare
 from shapleycam.values._stream_sums import StreamSums
 from shapleycam.values.progress import Progress
@@ -30,9 +27,8 @@ from shapleycam.values.shares import ShapleyValues
 from shapleycam.values.tolerance import check_tolerance
 from shapleycam.wording import percent
 
-FEWEST, MOST = 8, 2048
-"""Samples of four orders at least (16 pairs of an order and its reverse), and at most."""
-_CONTROL = "only the difference from a linearised game was sampled, whose values are known in closed form"
+MOST = 2048
+"""Samples of four orders at most."""
 _CUT = "most orders were cut short, since the first players decide most"
 
 
@@ -74,129 +70,64 @@ def permutation(
         (torch.Size([1, 4]), torch.Size([1, 4]), tensor([8]))
     """
     _check_options(orders, most_orders, tolerance)
-    streams = _order_streams(game, seed)
+    streams = order_streams(game, seed)
     sums = StreamSums.none(game)
+    control = control_variate(game, 4 * min(FEWEST, _samples(orders, most_orders)) * (game.n_players - 1), seed)
+    if control is not None:
+        sums.use(control)
     cut: dict[int, ShapleyValues] = {}
-    control: ControlVariate | None = None
     active = torch.arange(len(streams), device="cpu")
-    for number, count in enumerate(_rounds(orders, most_orders)):
-        if number == 0:
-            control = _control(game, count)
-            sums.known = sums.known if control is None else control.shapley
-        drawn = torch.stack([streams[image].draw(count) for image in active.tolist()])
-        gained, errors = _marginals(game, control, drawn, active)
-        sums.add(gained.mean(2) - errors, errors, active)
+    for number, (count, each) in enumerate(_rounds(orders, most_orders, control)):
+        drawn = torch.stack([streams[image].draw(count) for image in active.tolist()])[:, :, :each]
+        gained, errors = marginals(game, control, drawn, active)
+        sums.add(gained.mean(2) - errors, errors, active, each)
         reached = sums.shares(game).uncertainty.cpu()
         if progress is not None:
-            progress(4 * int(sums.count.sum(1).max()), float(reached.max()))
+            progress(int(sums.count.sum(1).max()), float(reached.max()))
         if orders is not None:
             continue
-        if number == 0:
+        if control is not None and each == 1:  # single orders may be far from normal where much is left to sample
+            reached = torch.where(control.is_near, reached, torch.inf)
+        elif number == 0:
             cut = cut_short(game, streams, sums, behind_the_cut(gained, drawn), (tolerance, most_orders))
         active = _still_open(reached, active, cut, tolerance)
         if not len(active):
             break
     if orders is None:
         _check_reached(reached, tolerance, most_orders)
-    return with_cut(sums.shares(game), cut, _notes(game, sums, cut))
+    return with_cut(sums.shares(game), cut, _notes(game, control, sums, cut))
 
 
-def marginal_contributions(
-    game: Game, seed: Seed = 0, samples: Iterable[int] = repeat(FEWEST)
-) -> Iterator[Float[Tensor, "b samples n"]]:
-    """Yield the players' marginal contributions in further random orders, for whoever watches them come.
+def _samples(orders: int | None, most: int) -> int:
+    """Return how many samples of four orders are drawn at most."""
+    return -(-(most if orders is None else orders) // 4)
 
-    One sample is the mean over four orders. The mean over all samples so far estimates the values: see
-    `shares_of_samples`. Whoever stops, and goes on with the same iterator later, loses nothing.
 
-    Args:
-        game: the images' games.
-        seed: with the image's content, what the orders are drawn from.
-        samples: how many are drawn each time; it has an end only if they have.
+def _rounds(orders: int | None, most: int, control: ControlVariate | None) -> Iterator[tuple[int, int]]:
+    """Yield how many samples to draw each time, and of how many orders: after the first round a quarter more samples.
 
-    Examples:
-        >>> import torch
-        >>> from itertools import islice
-        >>> from shapleycam import Explainer
-        >>> from shapleycam.values._permutation import marginal_contributions, shares_of_samples
-        >>> _ = torch.manual_seed(0)
-        >>> pool = torch.nn.AdaptiveAvgPool2d(1)
-        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 4, stride=4), pool, torch.nn.Flatten())
-        >>> game = Explainer(model, layer="0", device="cpu").game(torch.rand(1, 3, 8, 8))
-        >>> first, second = islice(marginal_contributions(game), 2)
-        >>> shares = shares_of_samples(game, torch.cat([first, second], 1))
-        >>> first.shape, shares.values.shape, shares.samples
-        (torch.Size([1, 8, 4]), torch.Size([1, 4]), tensor([8]))
+    Where little is left to sample, single orders may reach a tolerance; what they say counts by their number.
     """
-    streams = _order_streams(game, seed)
-    everyone = torch.arange(len(streams), device="cpu")
-    control = _control(game, FEWEST)
-    for count in samples:
-        drawn = torch.stack([orders.draw(count) for orders in streams])
-        gained, errors = _marginals(game, control, drawn, everyone)
-        yield gained.mean(2) - errors
-
-
-def shares_of_samples(game: Game, samples: Float[Tensor, "b samples n"]) -> ShapleyValues:
-    """Return the values and standard errors that the first samples of `marginal_contributions` amount to."""
-    sums = StreamSums.none(game)
-    sums.add(samples, torch.zeros_like(samples), torch.arange(len(samples), device="cpu"))
-    return sums.shares(game)
-
-
-def _rounds(orders: int | None, most: int) -> Iterator[int]:
-    """Yield how many samples to draw each time: after the first round a quarter more, an even number."""
-    last = -(-(most if orders is None else orders) // 4)
-    done = 0
+    last, done = _samples(orders, most), 0
+    if control is not None and control.tries_single_orders and orders is None and last >= FEWEST:
+        yield FEWEST, 1
+        last -= FEWEST // 4
     while done < last:
         step = min(max(2, done // 8 * 2) if done else FEWEST, last - done)
-        yield step
+        yield step, 4
         done += step
 
 
-def _order_streams(game: Game, seed: Seed) -> list[OrderStreams]:
-    """Return the random orders of each image."""
-    generators = [torch.Generator().manual_seed(image_seed) for image_seed in game.seeds(seed)]
-    has_prefix = game.layout.prefix > 0
-    return [OrderStreams(game.n_players, generator, has_prefix=has_prefix) for generator in generators]
-
-
-def _control(game: Game, samples: int) -> ControlVariate | None:
-    """Return the control variate that the first samples are worth; their number alone decides."""
-    return control_variate(game, 4 * samples * (game.n_players - 1))
-
-
-def _marginals(
-    game: Game, control: ControlVariate | None, places: Int[Tensor, "a samples four n"], images: Int[Tensor, " a"]
-) -> tuple[Float[Tensor, "a samples four n"], Float[Tensor, "a samples n"]]:
-    """Return each player's marginal contribution in each order, and the control's error, a sample's mean.
-
-    The error is how far the player's contribution in the control variate is from its known value; zero without one.
-    """
-    inside = places.flatten(1, 2)[:, :, None] < torch.arange(game.n_players + 1, device="cpu")[:, None]
-    inside = inside.to(game.activation.device)
-    gained = _of_players(_prefix_worth(game, inside, images), places)
-    if control is None:
-        return gained, torch.zeros_like(gained[:, :, 0])
-    known = control.value(inside.flatten(1, 2), images).unflatten(1, inside.shape[1:3])
-    return gained, _of_players(known, places).mean(2) - control.shapley[images.to(known.device), None]
-
-
-def _of_players(
-    worth: Float[Tensor, "a orders m"], places: Int[Tensor, "a samples four n"]
-) -> Float[Tensor, "a samples four n"]:
-    """Return by player what it adds to those before it."""
-    gained: Tensor = worth.diff(dim=2).unflatten(1, places.shape[1:3])
-    return gained.gather(3, places.to(gained.device))
-
-
-def _notes(game: Game, sums: StreamSums, cut: dict[int, ShapleyValues]) -> tuple[tuple[str, ...], ...]:
+def _notes(
+    game: Game, control: ControlVariate | None, sums: StreamSums, cut: dict[int, ShapleyValues]
+) -> tuple[tuple[str, ...], ...]:
     """Return of each image what the sampling chose to do, and what is to be doubted; nothing where that is nothing."""
     has_all_streams = bool((sums.count > 0).all())
     rare = note_rare(game, sums.deviations, sums.mean) if has_all_streams else {}
     notes: list[tuple[str, ...]] = []
     for image, has_control in enumerate((sums.square > 0).any(1).tolist()):
-        sentences = {_CONTROL: has_control, _CUT: image in cut}
+        sentences = {} if control is None else {control.note: has_control}
+        sentences[_CUT] = image in cut
         notes.append((*(sentence for sentence, holds in sentences.items() if holds), *rare.get(image, ())))
     return tuple(notes) if any(notes) else ()
 
@@ -235,16 +166,3 @@ def _check_reached(reached: Float[Tensor, " b"], tolerance: float, most: int) ->
             f"(image {which} of the batch), where {percent(tolerance, 2)} was asked; allow more orders, a larger "
             "tolerance, or group cells with players=",
         )
-
-
-def _prefix_worth(
-    game: Game, inside: Bool[Tensor, "a orders m n"], images: Int[Tensor, " a"]
-) -> Float[Tensor, "a orders m"]:
-    """Return the worth of the first 0, 1, … n players of each order; those of 0 and n need no evaluation."""
-    n = game.n_players
-    worth = torch.zeros(inside.shape[:3], dtype=accurate(inside.device), device=inside.device)
-    worth[..., n] = game.grand[images.to(inside.device), None].to(worth)
-    if n > 1:
-        between = inside[:, :, 1:n]
-        worth[..., 1:n] = game.value(between.flatten(1, 2), images).unflatten(1, between.shape[1:3]).to(worth)
-    return worth

@@ -10,17 +10,21 @@ from torch import Tensor
 
 from shapleycam.game import Game
 from shapleycam.precision import accurate
+from shapleycam.values._control_variate import ControlVariate
 from shapleycam.values._orders import STREAMS
 from shapleycam.values.shares import ShapleyValues
+
+_OF_SINGLE_ORDERS = 2
+"""Degrees of freedom less where each stream is one order: its tails are heavier than those of means of four."""
 
 
 @dataclass
 class StreamSums:
-    """The samples so far: how many there are in each stream, and their sums.
+    """The samples so far: how many orders there are in each stream, and the sums over these.
 
     `error` are the sums of the control variate's errors; `square` of the squares of these over all players, and `cross`
-    of their products with what samples differ from the control's `known` values. `trials` are evaluations that were
-    spent otherwise.
+    of their products with what samples differ from `centre`, about the control's values. `samples` counts the samples,
+    which may be means over several orders; `trials` are evaluations that were spent otherwise.
     """
 
     count: Int[Tensor, "b streams"]
@@ -28,7 +32,8 @@ class StreamSums:
     error: Float[Tensor, "b streams n"]
     square: Float[Tensor, "b streams"]
     cross: Float[Tensor, "b streams"]
-    known: Float[Tensor, "b n"]
+    centre: Float[Tensor, "b n"]
+    samples: Int[Tensor, " b"]
     trials: Int[Tensor, " b"]
 
     @classmethod
@@ -40,19 +45,34 @@ class StreamSums:
     @classmethod
     def of(cls, images: int, n: int, like: Tensor) -> StreamSums:
         total, square = like.new_zeros(images, STREAMS, n), like.new_zeros(images, STREAMS)
-        count, known = torch.zeros_like(square, dtype=torch.long), like.new_zeros(images, n)
-        return cls(count, total, total.clone(), square, square.clone(), known, count[:, 0].clone())
+        count, centre = torch.zeros_like(square, dtype=torch.long), like.new_zeros(images, n)
+        none = count[:, 0]
+        return cls(count, total, total.clone(), square, square.clone(), centre, none.clone(), none.clone())
 
-    def add(self, samples: Float[Tensor, "a m n"], errors: Float[Tensor, "a m n"], images: Int[Tensor, " a"]) -> None:
+    def use(self, control: ControlVariate) -> None:
+        """Note the values of a control variate, and what it took to make it."""
+        self.centre = control.centre
+        self.trials += control.spent
+
+    def add(
+        self,
+        samples: Float[Tensor, "a m n"],
+        errors: Float[Tensor, "a m n"],
+        images: Int[Tensor, " a"],
+        orders: int = 1,
+    ) -> None:
+        """Add samples, each the mean over so many orders."""
         images = images.to(self.total.device)
-        first = int(self.count[images[0]].sum())  # images that go on have had as many samples
-        for index, (sample, error) in enumerate(zip(samples.unbind(1), errors.unbind(1), strict=True)):
+        first = int(self.samples[images[0]])  # images that go on have had as many samples
+        self.samples[images] += samples.shape[1]
+        weighted = (orders * samples, orders * errors)
+        for index, (sample, error) in enumerate(zip(*(part.unbind(1) for part in weighted), strict=True)):
             stream = (first + index) % STREAMS
-            self.count[images, stream] += 1
+            self.count[images, stream] += orders
             self.total[images, stream] += sample
             self.error[images, stream] += error
             self.square[images, stream] += error.square().sum(1)
-            self.cross[images, stream] += ((sample - self.known[images]) * error).sum(1)
+            self.cross[images, stream] += ((sample - orders * self.centre[images]) * error).sum(1)
 
     @property
     def corrected(self) -> Float[Tensor, "b streams n"]:
@@ -90,8 +110,9 @@ class StreamSums:
 
     def shares(self, game: Game) -> ShapleyValues:
         """Return the estimates."""
-        spent = 4 * self.count.sum(1) * (game.n_players - 1) + self.trials
-        return ShapleyValues(self.mean, self.stderr, spent, samples=(self.count > 0).sum(1))
+        spent = self.count.sum(1) * (game.n_players - 1) + self.trials
+        streams = (self.count > 0).sum(1) - _OF_SINGLE_ORDERS * (self.count.amax(1) == 1)
+        return ShapleyValues(self.mean, self.stderr, spent, samples=streams)
 
 
 def error_of_samples(samples: Float[Tensor, "samples ..."]) -> Float[Tensor, "..."]:

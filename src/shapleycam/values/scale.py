@@ -1,9 +1,10 @@
-"""Heads that ignore the scale of the activation, where derivatives along it say little."""
+"""Heads that ignore the scale of the activation, and removals that leave nothing to divide: both are said."""
 
 from __future__ import annotations
 
-from shapleycam.errors import ScaleInvariantHeadWarning, warn
+from shapleycam.errors import NothingToDivideWarning, ScaleInvariantHeadWarning, warn
 from shapleycam.game import Game
+from shapleycam.game.removal import OWN_MEAN
 
 _CANCELS = 1e-2
 """Below this share of Σ|φ| the sum of first-order values is worth a closer look."""
@@ -19,10 +20,29 @@ def cancels(game: Game) -> bool:
 
 
 def ignores_scale(game: Game) -> bool:
-    """Return whether U(head(A/2)) is U(head(A)) while U(head(0)) is not (two head evaluations)."""
+    """Return whether U is the same halfway from R to A as at A, while it is not at R (two head evaluations)."""
     full, half, empty = game.full, game.utility_at(game.contents.along(0.5)), game.empty
     gap = (full - empty).abs()
     return bool(((half - full).abs() <= _FLAT * gap).all() and (gap > 1e-6 * (1 + full.abs())).all())
+
+
+def divides_nothing(game: Game) -> bool:
+    """Return whether a removal other than zero leaves v(N) = 0 in every image, up to rounding."""
+    return game.contents.replacement is not None and bool((game.grand.abs() <= game.rounding).all())
+
+
+def warn_of_nothing_to_divide(game: Game) -> None:
+    """Warn that values sum to zero, and why."""
+    reason = (
+        "it reads only the mean over places, say" if game.removal.name == OWN_MEAN.name else "it sees no difference"
+    )
+    remedy = "removal 'mean' with reference= photographs, or removal 'zero'"
+    warn(
+        NothingToDivideWarning,
+        f"removal {game.removal.name!r} leaves v(N) = 0 behind layer {game.layer!r} (utility {game.utility.name!r} is "
+        f"the same with all places removed: {reason}), so the values sum to zero and say only which places add more "
+        f"than the others; to divide the score use {remedy}",
+    )
 
 
 def warn_of_ignored_scale(layer: str, utility: str) -> None:

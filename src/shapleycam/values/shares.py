@@ -1,4 +1,4 @@
-"""The result of every estimator of Shapley values."""
+"""The result of every function that computes values of players."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from shapleycam.intervals import student_quantile
 
 
 @dataclass(frozen=True)
-class ShapleyValues:
-    """Each player's share of v(N), in units of the utility.
+class PlayerValues:
+    """One value for each player, in units of the utility, by whatever rule.
 
     Attributes:
         values: (b, n), in units of the utility.
-        stderr: (b, n), their standard errors; None where an estimator has none.
+        stderr: (b, n), their standard errors; None where they are not sampled.
         evaluations: (b,), how many head evaluations (for path and Taylor: head derivatives) each image took.
         samples: (b,), the number of independent samples, or streams of samples, that `stderr` comes from; None without
             it.
@@ -27,9 +27,9 @@ class ShapleyValues:
 
     Examples:
         >>> import torch
-        >>> from shapleycam.values import ShapleyValues
+        >>> from shapleycam.values import PlayerValues
         >>> values, stderr = torch.tensor([[3.0, 4.0]]), torch.tensor([[0.3, 0.4]])
-        >>> shares = ShapleyValues(values, stderr, evaluations=torch.tensor([16]), samples=torch.tensor([8]))
+        >>> shares = PlayerValues(values, stderr, evaluations=torch.tensor([16]), samples=torch.tensor([8]))
         >>> shares.uncertainty, shares.interval()[0].round(decimals=2)
         (tensor([0.1000]), tensor([[2.2900, 3.0500]]))
     """
@@ -62,3 +62,16 @@ class ShapleyValues:
         quantiles = [student_quantile(count, confidence) for count in self.samples.tolist()]
         half = self.stderr * self.stderr.new_tensor(quantiles)[:, None]
         return self.values - half, self.values + half
+
+
+@dataclass(frozen=True)
+class ShapleyValues(PlayerValues):
+    """Each player's share of v(N), in units of the utility; attributes as of `PlayerValues`.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.values import ShapleyValues
+        >>> shares = ShapleyValues(torch.tensor([[3.0, 4.0]]), stderr=None, evaluations=torch.tensor([4]))
+        >>> shares.uncertainty
+        tensor([0.])
+    """

@@ -32,6 +32,8 @@ def caveats(e: Explanation, grand: float) -> Iterator[Caveat]:
         yield Caveat(f"{e.remark[0].upper()}{e.remark[1:]}.")
     if method.is_baseline:
         yield Caveat("This map is random, for comparison: it says nothing of the photograph.", ("shapleycam",))
+    elif method.basis.is_class_blind:
+        yield Caveat("This method does not look at the class: its map is the same for any other.", ("gradcam",))
     if bool(is_blank(e.values)[0]):
         yield Caveat("The map is blank: no place speaks for this class. See the signed map, or choose another class.")
     if not method.in_units and not method.is_baseline:

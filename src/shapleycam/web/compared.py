@@ -8,7 +8,8 @@ from functools import partial
 
 import torch
 
-from shapleycam.cams.table import METHODS, Method, canonical_method, expand_methods, method_of
+from shapleycam.cams.method import Method
+from shapleycam.cams.table import METHODS, canonical_method, expand_methods, method_of
 from shapleycam.errors import OptionError, ShapleyCamError, nearest
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.explanation import Explanation
@@ -30,19 +31,20 @@ class Compared:
 
 
 def method_sets() -> dict[str, list[str]]:
-    """Return the sets of methods that can be compared: the paper's, all, and each family.
+    """Return the sets of methods that can be compared: the table's, and each family.
 
     Examples:
         >>> from shapleycam.web.compared import method_sets
-        >>> list(method_sets()), method_sets()["second-order"][:2]
-        (['paper', 'all', 'first-order', 'second-order', 'path', 'shapley-values'], ['shapleycam', 'shapleycam-h'])
+        >>> list(method_sets())[:4], method_sets()["second-order"][:2]
+        (['paper', 'all', 'field', 'first-order'], ['shapleycam', 'shapleycam-h'])
     """
     families: dict[str, list[str]] = {}
     for row in METHODS.values():
-        if not row.is_baseline:
-            families.setdefault(row.basis.group.casefold().replace(" ", "-"), []).append(row.name)
+        if row.sets and not row.is_baseline:
+            families.setdefault(row.group.casefold().replace(" ", "-"), []).append(row.name)
     order = ["first-order", *(name for name in families if name != "first-order")]
-    return {"paper": expand_methods(["paper"]), "all": list(METHODS), **{name: families[name] for name in order}}
+    of_table = {name: expand_methods([name]) for name in ("paper", "all", "field")}
+    return of_table | {name: families[name] for name in order}
 
 
 def methods_of(choice: str) -> list[str]:
@@ -72,7 +74,7 @@ def compare(resolved: ResolvedQuestion) -> Iterator[Compared]:
     traced_batch = resolved.trace(*names)
     players = resolved.game(traced_batch).n_players
     refused = {name: _too_slow(METHODS[name], players) for name in names if not METHODS[name].is_affordable(players)}
-    quick = [name for name in names if METHODS[name].basis.takes_derivatives or METHODS[name].is_baseline]
+    quick = [name for name in names if not METHODS[name].basis.cost_of(players).head_evaluations]
     slow = [name for name in names if name not in quick and name not in refused]
     explanations, failures = _by_each(resolved, traced_batch, quick)
     refused |= failures

@@ -19,7 +19,7 @@ from shapleycam.web.classes import class_title
 from shapleycam.web.explained import Explained, explained
 from shapleycam.web.map_stage import MapKind, grid_of_values, unit_of, utility_word
 from shapleycam.web.resolved import ResolvedQuestion
-from shapleycam.wording import number, signed
+from shapleycam.wording import number, removal_phrase, signed
 
 _LABELS = {
     "figure.png": "Figure (PNG)",
@@ -52,6 +52,7 @@ def _figure(resolved: ResolvedQuestion) -> bytes:
         name = class_title(made.against, e.labels)
         title, other = f"{title} and not {name}", f"for {name}"
     how = f"{e.method}; {resolved.model_name}, layer {e.layer}; {utility_word(e)} {number(float(e.utility[0]))}"
+    how += removal_phrase(e.removal)
     largest = float(e.values[0].abs().max())
     ends = f"{signed(-largest, 2)} {other}", f"{signed(largest, 2)} for {label}"
     bars = [heatmap_bar(), ColourBar("values", *ends, f"signed map: what each place adds, {unit_of(e)}")]

@@ -15,6 +15,7 @@ from shapleycam.web.classes import class_choice, class_title
 from shapleycam.web.downloads import download_links
 from shapleycam.web.explained import Explained
 from shapleycam.web.map_stage import map_stage, utility_word
+from shapleycam.web.panel import REMOVALS
 from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.wording import number, percent, signed
 
@@ -188,6 +189,7 @@ def _facts(resolved: ResolvedQuestion, made: Explained, label: str, other: str |
         ("What is explained", f"{unit}: {value}", "log-odds" if other else "utility"),
         ("What there is to divide", f"{number(made.grand)}, {total}", "v(N)"),
     ]
+    facts.append(("What stands in for absent places", f"{e.removal}: {REMOVALS[e.removal]}", "removal"))
     if gap is not None:
         facts.append(("Efficiency gap", percent(gap, 1), "efficiency gap"))
     if e.stderr is not None:

@@ -8,7 +8,8 @@ from math import isqrt, prod
 import torch
 
 from shapleycam.cams.bases import EXACT
-from shapleycam.cams.table import METHODS, Method, method_of
+from shapleycam.cams.method import Method
+from shapleycam.cams.table import METHODS, method_of
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.values.options import EstimatorOptions

@@ -7,25 +7,40 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from shapleycam.cams.table import METHODS, canonical_method
+from shapleycam.game.removal import NAMED
 from shapleycam.layers import RULES
 from shapleycam.names import canonical_name
 from shapleycam.utilities import UTILITIES
 from shapleycam.web.compared import method_sets
 from shapleycam.web.question import Question
-from shapleycam.web.resolved import DEFAULT_CONTRAST, DEFAULT_LAYER, DEFAULT_METHOD, DEFAULT_METHODS, DEFAULT_UTILITY
+from shapleycam.web.resolved import (
+    DEFAULT_CONTRAST,
+    DEFAULT_LAYER,
+    DEFAULT_METHOD,
+    DEFAULT_METHODS,
+    DEFAULT_REMOVAL,
+    DEFAULT_UTILITY,
+)
 
 LAYERS = {
     "before-pool": "the last features that have places, before they are pooled",
     "last-conv": "the output of the last convolution",
 }
 """The rules by which a layer is found, in one line each."""
+REMOVALS = {"zero": "the paper's", "mean": "over the image's own positions"}
+"""The removals that have a name, in one line each."""
 _SETS = {
     "paper": "the ten of the paper",
-    "all": "every method",
+    "all": "what costs little, and sampling",
+    "field": "every method: slow",
     "first-order": "one gradient: fast",
     "second-order": "with pairs of places: fast, closer",
     "path": "gradients along a path: closer still",
     "shapley-values": "the values themselves: slow",
+    "other-values-of-the-game": "alone, left out, over all coalitions",
+    "noisy-images": "gradients of noisy images: slower",
+    "attention": "for vision transformers",
+    "factorisation": "what varies most, of no units",
 }
 """The sets of methods in one line each; the families among them are also the headings of the box of methods."""
 
@@ -63,6 +78,14 @@ def panel_boxes(question: Question, models: Sequence[str], fields: Iterable[str]
             DEFAULT_METHODS,
         ),
         "utility": _utility_box(question),
+        "removal": _box(
+            "removal",
+            "Removal: what stands in for absent places",
+            "removal",
+            {"": {name: _named(name, line) for name, line in REMOVALS.items()}},
+            canonical_name(question.removal, NAMED) or question.removal,
+            DEFAULT_REMOVAL,
+        ),
     }
     return [boxes[field] for field in boxes if field in set(fields)]
 
@@ -89,8 +112,8 @@ def layer_options() -> list[tuple[str, str]]:
 def _method_box(question: Question) -> Box:
     groups: dict[str, dict[str, str]] = {}
     for row in METHODS.values():
-        family = row.basis.group.casefold().replace(" ", "-")
-        heading = f"{row.basis.group}: {_SETS[family]}" if family in _SETS else row.basis.group
+        family = row.group.casefold().replace(" ", "-")
+        heading = f"{row.group}: {_SETS[family]}" if family in _SETS else row.group
         groups.setdefault(heading, {})[row.name] = _named(row.name, row.description)
     return _box(
         "method", "Method", "method", groups, canonical_method(question.method) or question.method, DEFAULT_METHOD

@@ -19,7 +19,7 @@ from shapleycam.fidelity.measure import MOST_EXACT, values_of_players
 from shapleycam.game import Game
 from shapleycam.utilities import UTILITIES
 from shapleycam.values import exact
-from shapleycam.values._permutation import marginal_contributions, shares_of_samples
+from shapleycam.values._contributions import marginal_contributions, shares_of_samples
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.web.resolved import ResolvedQuestion
@@ -34,8 +34,8 @@ ORDERS = (8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 307
 ORDERS_OF_A_SAMPLE = 4
 _SEED = 1
 """Another one than that of sampledshapley, which would else be measured against its own samples."""
-METHODS_MEASURED = tuple(name for name, method in METHODS.items() if method.spread is not None)
-"""The methods that are measured: all that estimate from derivatives."""
+METHODS_MEASURED = tuple(name for name, method in METHODS.items() if method.spread is not None and "all" in method.sets)
+"""The methods that are measured: those of the set `all` that do not play the game."""
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ class Question:
         target: the class that is explained, a number or a label; empty for the predicted one.
         against: the class that it is explained against; empty for none.
         utility: what is explained; empty for the default.
+        removal: what stands in for absent places, "mean"; empty for the default.
         method: the method of the first tab; empty for the default.
         methods: those of Compare: a set or one method; empty for the paper's ten.
         error: the standard error to which Fidelity samples, in percent of the values; empty for the default.
@@ -48,6 +49,7 @@ class Question:
     target: str = ""
     against: str = ""
     utility: str = ""
+    removal: str = ""
     method: str = ""
     methods: str = ""
     error: str = ""

@@ -10,13 +10,15 @@ from typing import Any
 
 from PIL import Image
 
-from shapleycam.errors import ModelError, OptionError, ShapleyCamError
+from shapleycam.errors import ModelError, OptionError, ShapleyCamError, nearest
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, Target
 from shapleycam.explaining.photographs import PreparedPhotograph, prepare_photograph, stack_photographs
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.game import Game
+from shapleycam.game.removal import NAMED
 from shapleycam.models.labels import class_index
+from shapleycam.names import canonical_name
 from shapleycam.utilities import Utility, contrast, resolve_utility
 from shapleycam.web.classes import class_choice
 from shapleycam.web.hidden_paths import HiddenPaths
@@ -30,6 +32,7 @@ from shapleycam.web.visitor_words import visitor_words
 
 _LOG = logging.getLogger(__name__)
 DEFAULT_LAYER, DEFAULT_METHOD, DEFAULT_METHODS = "before-pool", "shapleycam", "paper"
+DEFAULT_REMOVAL = "zero"
 DEFAULT_UTILITY, DEFAULT_CONTRAST = "rest", "logit"
 """Of two classes it is the difference of their logits: the log-odds between them."""
 _LONGEST_SIDE = 1280
@@ -38,7 +41,7 @@ _CACHED, _CACHED_MEGABYTES = 24, 64
 """Explanations and other results that are kept, whatever they are of: some 1.5 MB of a usual photograph."""
 _GAMES = 6
 """Games that are kept, each with what its forward pass recorded."""
-ABOUT_A_PHOTOGRAPH = ("photo", "model", "layer", "target", "against", "utility")
+ABOUT_A_PHOTOGRAPH = ("photo", "model", "layer", "target", "against", "utility", "removal")
 """The fields of every view of a photograph."""
 
 
@@ -128,10 +131,18 @@ class ResolvedQuestion:
             return resolve_utility(self.question.utility or DEFAULT_UTILITY)
         return contrast(class_choice(self.against, self.explainer.labels), self.question.utility or DEFAULT_CONTRAST)
 
+    @cached_property
+    def removal(self) -> str:
+        """The name of what stands in for absent places."""
+        name = canonical_name(self.question.removal or DEFAULT_REMOVAL, NAMED)
+        if name is None:
+            raise OptionError(f"removal {self.question.removal!r} is unknown; {nearest(self.question.removal, NAMED)}")
+        return name
+
     def trace(self, *methods: str) -> TracedBatch:
         """Return one forward pass, after which methods can be asked for and games played."""
         self.check()
-        return self.explainer.trace(self.batch, list(methods), self.utility, replay=True)
+        return self.explainer.trace(self.batch, list(methods), self.utility, replay=True, removal=self.removal)
 
     def game(self, traced_batch: TracedBatch, players: Any = None) -> Game:
         """Return the game of the question."""
@@ -151,7 +162,7 @@ class ResolvedQuestion:
         return None if max(grid) <= side else (min(grid[0], side), min(grid[1], side))
 
     def cached(self, what: str, make: Callable[[], Any]) -> Any:
-        """Return a result of this photograph, model, layer, class and utility that several views need, made once."""
+        """Return a result of what the question says of the photograph that several views need, made once."""
         return self.resources.results.get((what, self.question.only(ABOUT_A_PHOTOGRAPH)), make, self.check)
 
     def cached_game(self, make: Callable[[], Any]) -> Any:

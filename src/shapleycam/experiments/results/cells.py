@@ -122,6 +122,8 @@ class ResultsSummary:
     groups: tuple[ResultGroup, ...]
     cells: tuple[Cell, ...]
     absent: tuple[MissingResult, ...] = ()
+    removal: str = "zero"
+    """What stood in for absent places, the same in all."""
 
     @cached_property
     def by_key(self) -> dict[CellKey, Cell]:

@@ -18,6 +18,8 @@ _DIMENSIONS = ("network", "layer", "utility", "method", "metric")
 
 def notes_of(summary: ResultsSummary, comparison: PublishedComparison | None, *, intervals: bool) -> Iterator[str]:
     """Yield the notes of the table of one layer and utility."""
+    if summary.removal != "zero":
+        yield f"Removal {summary.removal}: it stood in for the content of absent places, where the paper has zero."
     if intervals:
         yield "± is half of the 95% bootstrap interval over images."
     if any(cell.lead_significant for cell in summary.cells):

@@ -38,6 +38,7 @@ class FollowedHead:
     forms: tuple[Form, ...]
     producers: dict[int, Producer]
     prefix: int
+    positions: int
 
 
 def follow_tokens(dataflow: Dataflow, layout: Layout) -> FollowedHead:
@@ -55,7 +56,7 @@ def follow_tokens(dataflow: Dataflow, layout: Layout) -> FollowedHead:
         for result, (number, form) in enumerate(zip(call.results, _forms_of(operation, kind), strict=False)):
             forms[number] = form
             producers[number] = Producer(operation, kind, result)
-    return FollowedHead(dataflow, tuple(forms), producers, layout.prefix)
+    return FollowedHead(dataflow, tuple(forms), producers, layout.prefix, count_rows(leaf_axes))
 
 
 def _operation(call: Call, dataflow: Dataflow, forms: list[Form], prefix: int) -> Operation | None:

@@ -51,7 +51,13 @@ class Operation:
         return default
 
     def run(self, tensors: Sequence[Tensor]) -> Any:
-        """Return what the operation returns of other tensors; nothing is written to."""
+        """Return what the operation returns of other tensors; nothing is written to.
+
+        What is detached stays connected: autograd itself detaches results that it keeps (of tanh, ReLU), and whoever
+        asks for derivatives means those of the numbers.
+        """
+        if self.name == "detach":
+            return tensors[0]
         operands = list(self.call.operands)
         for place, tensor in zip(self.tensors, tensors, strict=True):
             operands[place] = tensor

@@ -10,6 +10,7 @@ from shapleycam.game.attention.analysis import FollowedHead, follow_tokens
 from shapleycam.game.attention.forms import Rows
 from shapleycam.game.attention.products import is_attention
 from shapleycam.game.attention.program import NotProvenError, Source, make_program
+from shapleycam.game.attention.sums import AttendedSums
 from shapleycam.game.attention.table import PRESENT, REMOVED, AttentionTable, RecordedRows, depends_on_grid
 from shapleycam.game.dataflow import LOST
 from shapleycam.game.head_recording import HeadRecording
@@ -92,16 +93,45 @@ class AttentionReader:
 
     def output(self, presence: Float[Tensor, "s positions"]) -> Tensor:
         """Return the head's output for coalitions, after `fill`."""
+        return self.output_from(self.attended(presence), presence)
+
+    def attended(self, presence: Float[Tensor, "s positions"]) -> Float[Tensor, "s features"]:
+        """Return what the queries read in coalitions: the results of all attentions, as one vector each."""
         # Prefix tokens come first, and are one player: coalitions are sorted by whether it is present.
-        states, order = torch.where(presence[:, 0] > 0, PRESENT, REMOVED).sort(stable=True)
+        states, order = _states(presence).sort(stable=True)
         presence, present = presence[order], int((states == PRESENT).sum())
+        results = [table.attended(presence, present) for table in self._tables.values()]
+        return torch.cat([result.reshape(len(presence), -1) for result in results], 1)[order.argsort()]
+
+    def output_from(
+        self, attended: Float[Tensor, "s features"], presence: Float[Tensor, "s positions"]
+    ) -> Float[Tensor, "s *out"]:
+        """Return the head's output where the queries read this; differentiable in `attended`."""
+        widths = [table.features for table in self._tables.values()]
+        results = dict(zip(self._tables, attended.split(widths, 1), strict=True))
+        states = _states(presence)
 
         def start(source: Source) -> Tensor:
-            if source in self._tables:
-                return self._tables[source].attended(presence, present)
+            if source in results:
+                return self._tables[source].unflattened(results[source])
             return self._prefix_rows[source].in_states(states)
 
-        return self._program.run(len(presence), start)[order.argsort()]
+        return self._program.run(len(presence), start)
+
+    def sums(self, directions: Float[Tensor, "features r"]) -> AttendedSums:
+        """Return numerators and denominators of what is read, of these combinations of its numbers alone."""
+        states = 2 if self._prefix else 1
+        widths = [table.features for table in self._tables.values()]
+        parts = [
+            table.sums(part, states)
+            for table, part in zip(self._tables.values(), directions.split(widths, 0), strict=True)
+        ]
+        return AttendedSums(torch.cat([part.base for part in parts], 1), torch.cat([part.share for part in parts], 2))
+
+
+def _states(presence: Float[Tensor, "s positions"]) -> Tensor:
+    """Return whether the prefix tokens are present; without such tokens the state is of no account."""
+    return torch.where(presence[:, 0] > 0, PRESENT, REMOVED)
 
 
 def _depends_on_single_tokens(head: FollowedHead, number: int) -> bool:

@@ -13,6 +13,7 @@ from torch import Tensor
 from shapleycam.game.attention.analysis import FollowedHead
 from shapleycam.game.attention.forms import NO_TOKEN, ROW, RowChoice, Rows, Scores, indices_of, take
 from shapleycam.game.attention.program import NotProvenError, Program, Source, axes_of_rows, make_program
+from shapleycam.game.attention.sums import AttendedSums
 
 PRESENT, REMOVED = 0, 1
 """The rows of the recorded batch: the image's activation, and that of its empty coalition."""
@@ -84,7 +85,30 @@ class AttentionTable:
         self._table = sums.movedim(4, 2).flatten(3).flatten(1, 2).contiguous()
         self._tokens = indices_of([max(token, 0) for token in self.keys]).to(values.device)
         self._is_fixed = indices_of(self.keys).to(values.device) == NO_TOKEN
+        self._positions = head.positions
         del self._head, self._program
+
+    @property
+    def features(self) -> int:
+        """Return how many numbers the queries read."""
+        return int(self._table.shape[2] // (self._width + 1) * self._width)
+
+    def unflattened(self, attended: Float[Tensor, "s features"]) -> Float[Tensor, "heads_of_s queries width"]:
+        """Return numbers that were read as the attention's result."""
+        return attended.reshape(len(attended) * self._heads, -1, self._width)
+
+    def sums(self, directions: Float[Tensor, "features r"], states: int) -> AttendedSums:
+        """Return numerators and denominators of these combinations of what is read."""
+        keys = len(self.keys)
+        table = self._table.unflatten(2, (-1, self._width + 1)).unflatten(1, (2, keys))
+        by_pair = directions.to(table.dtype).unflatten(0, (-1, self._width))
+        numerators = torch.einsum("stkpw,pwr->stkpr", table[..., :-1], by_pair)
+        present, removed = torch.cat([numerators, table[..., -1:]], -1).unbind(1)
+        least = torch.where(self._is_fixed[:, None, None], present, removed)
+        share = least.new_zeros(len(table), self._positions, *least.shape[2:])
+        share = share.index_add(1, self._tokens, present - least)
+        of_states = [part.expand(states, *part.shape[1:]) for part in (least.sum(1), share)]
+        return AttendedSums(*of_states)
 
     @property
     def bytes_per_coalition(self) -> int:

@@ -28,7 +28,7 @@ class ClassTokenRunner(HeadRunner):
     """Records the head once an image, present and removed, and computes coalitions from sums over tokens."""
 
     def __init__(self, trace: Trace, contents: Contents) -> None:
-        self._readers = []
+        self._readers: list[AttentionReader] = []
         positions = contents.positions
         self._everything = positions.new_ones(1, positions.shape[1])
         for image in range(len(trace.activation)):
@@ -44,6 +44,10 @@ class ClassTokenRunner(HeadRunner):
         with LargestTensor() as largest:
             reader.output(self._everything)
         return TENSORS_AT_ONCE * max(int(largest.bytes), reader.bytes_per_coalition)
+
+    def reader(self, image: int) -> AttentionReader:
+        """Return what an image's coalitions are read from."""
+        return self._readers[image]
 
     def outputs(self, presence: Presence, images: Images) -> Any:
         return torch.cat(

@@ -50,7 +50,7 @@ def _card(resolved: ResolvedQuestion, compared: Compared, names: list[str]) -> d
         "methods": [
             (name, METHODS[name].description, view_address(resolved, "explain", method=name)) for name in names
         ],
-        "family": METHODS[names[0]].basis.group,
+        "family": METHODS[names[0]].group,
         "evidence": evidence,
         "picture": picture_address(resolved, "card", method=names[0]),
         "alt": f"heatmap for {e.label()} by {' and '.join(names)}: {evidence}",

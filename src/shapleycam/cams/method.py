@@ -1,0 +1,103 @@
+"""A row of the table of methods: what it is computed from, how that is spread, and what it costs."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import Any
+
+from shapleycam.cams.bases import Basis
+from shapleycam.cams.spreads import Spread
+
+_MOST_RUNS = 2**16
+"""The set `all` leaves out methods that take more runs than this for one image: nobody would wait for them."""
+_MOST_PLAYERS = 2**20
+"""A method that is affordable for so many players is not limited by their number."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the table of methods.
+
+    Args:
+        name: as users write it.
+        basis: what the values are computed from, and what that needs and costs.
+        spread: how a derivative becomes one value for each position; None where the basis gives the players' values.
+        source: the paper or program that the method is from.
+        description: one line.
+        in_units: whether the values are in units of the utility.
+        in_paper: whether the paper's tables have the method.
+        is_baseline: whether it explains nothing, and is there to be compared with.
+        in_all: whether the set `all` has it; methods that it leaves out are asked for by name, or by the set `field`.
+        own_colour: its colour in figures, where it is not that of the basis.
+
+    Examples:
+        >>> import shapleycam
+        >>> row = shapleycam.METHODS["shapleycam"]
+        >>> row.basis.name, row.spread.name, row.in_units, row.basis.needs_second_derivatives
+        ('second', 'mean', True, True)
+    """
+
+    name: str
+    basis: Basis
+    spread: Spread | None
+    source: str
+    description: str = ""
+    in_units: bool = True
+    in_paper: bool = False
+    is_baseline: bool = False
+    in_all: bool = True
+    own_colour: str | None = None
+
+    @property
+    def colour(self) -> str:
+        """Return the method's colour in figures."""
+        return self.own_colour or self.basis.colour
+
+    @property
+    def group(self) -> str:
+        """Return the heading under which results show the method."""
+        of_spread = None if self.spread is None else self.spread.group
+        return of_spread or self.basis.group
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """Return the names of the sets that have the method, the smallest first; none for what some models lack."""
+        if self.basis.is_conditional:
+            return ()
+        return (*(["paper"] if self.in_paper else []), *(["all"] if self.in_all else []), "field")
+
+    @property
+    def spread_name(self) -> str:
+        """Return the name of the spread, "none" where there is none."""
+        return "none" if self.spread is None else self.spread.name
+
+    @property
+    def most_players(self) -> int | None:
+        """Return up to how many players the set `all` has the method; None for any number."""
+        if self.is_affordable(_MOST_PLAYERS):
+            return None
+        return bisect_left(range(1, _MOST_PLAYERS), True, key=lambda players: not self.is_affordable(players))
+
+    def is_affordable(self, players: int) -> bool:
+        """Return whether a user would wait for the method with so many players."""
+        return self.basis.cost_of(players).runs <= _MOST_RUNS
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the row as JSON has it."""
+        return {
+            "name": self.name,
+            "derivative": self.basis.name,
+            "spread": self.spread_name,
+            "source": self.source,
+            "in_units": self.in_units,
+            "in_paper": self.in_paper,
+            "most_players": self.most_players,
+            "description": self.description,
+            "group": self.group,
+            "needs_replay": self.basis.needs_replay,
+            "needs_second_derivatives": self.basis.needs_second_derivatives,
+            "needs_model_passes": self.basis.needs_model_passes,
+            "is_class_blind": self.basis.is_class_blind,
+            "sets": list(self.sets),
+        }

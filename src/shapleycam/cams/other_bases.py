@@ -1,0 +1,60 @@
+"""Bases beside derivatives and Shapley values: the activation itself, and other values of the game's players."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from shapleycam.cams.bases import Basis, Cost
+from shapleycam.game import Game
+from shapleycam.values._banzhaf import FEWEST, MOST_EXACT, banzhaf, block_size
+from shapleycam.values._single import leave_one_out, single_inclusion
+from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.shares import PlayerValues
+
+_TEAL, _OLIVE, _WINE, _INDIGO = "#44AA99", "#999933", "#882255", "#332288"
+_OTHER_VALUES = "other values of the game"
+
+
+def _ones(game: Game, _: EstimatorOptions) -> Float[Tensor, "b n k"]:
+    """Return ones in place of a derivative, so that the activation is what is spread; zeros for prefix tokens."""
+    ones = torch.ones_like(game.layout.positions(game.activation))
+    ones[:, : game.layout.prefix] = 0
+    return ones
+
+
+def _without_one(game: Game, _: EstimatorOptions) -> PlayerValues:
+    return leave_one_out(game)
+
+
+def _alone(game: Game, _: EstimatorOptions) -> PlayerValues:
+    return single_inclusion(game)
+
+
+def _banzhaf(game: Game, options: EstimatorOptions) -> PlayerValues:
+    return banzhaf(game, options.tolerance, options.seed, progress=options.progress)
+
+
+def _banzhaf_cost(players: int, _: int) -> Cost:
+    return Cost(head_evaluations=2**players if players <= MOST_EXACT else FEWEST * block_size(players))
+
+
+ACTIVATION = Basis("activation", _ones, lambda _players, _nodes: Cost(), "factorisation", _TEAL, is_class_blind=True)
+LEFT_OUT = Basis(
+    "left out",
+    _without_one,
+    lambda players, _nodes: Cost(head_evaluations=players),
+    _OTHER_VALUES,
+    _OLIVE,
+    needs_replay=True,
+)
+ALONE = Basis(
+    "alone",
+    _alone,
+    lambda players, _nodes: Cost(head_evaluations=players),
+    _OTHER_VALUES,
+    _WINE,
+    needs_replay=True,
+)
+BANZHAF = Basis("banzhaf", _banzhaf, _banzhaf_cost, _OTHER_VALUES, _INDIGO, needs_replay=True)

@@ -1,0 +1,67 @@
+"""The name of a protocol's removal, by which runs are told apart before any model is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from shapleycam.errors import OptionError
+from shapleycam.game.removal import RemovalChoice, check_takes_reference, resolve_removal
+from shapleycam.printable import printable_name
+from shapleycam.regular_files import open_regular_file
+from shapleycam.wording import counted
+
+_DIGITS = 12
+"""Hexadecimal digits that name the content of files."""
+
+
+def removal_name(removal: RemovalChoice, reference: Sequence[Path] = ()) -> str:
+    """Return the name of a removal: of reference photographs their number and a hash of their files, in any order.
+
+    Raises:
+        OptionError: no such removal, a function, reference photographs without removal "mean", or a file of them that
+            cannot be read.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.experiments.removal_name import removal_name
+        >>> removal_name("Mean"), removal_name(torch.ones(4))
+        ('mean', 'tensor c6c3e3bcff96')
+    """
+    if callable(removal) and not isinstance(removal, torch.Tensor):
+        raise OptionError(
+            "removal is a function, whose name does not say what it makes, so that no run could be known by it; "
+            "expected 'zero', 'mean' or a tensor"
+        )
+    name = resolve_removal(removal).name
+    if not reference:
+        return name
+    check_takes_reference(name)
+    hashes = sorted(_hash_of(path) for path in reference)
+    digest = hashlib.sha256("".join(hashes).encode()).hexdigest()[:_DIGITS]
+    return f"mean of {counted(len(hashes), 'reference photograph')} (files {digest})"
+
+
+def check_reference(name: str, removal: RemovalChoice, reference: Sequence[Path]) -> None:
+    """Refuse reference photographs that are not those by which a removal was named.
+
+    Raises:
+        OptionError: they were changed since.
+    """
+    if reference and removal_name(removal, reference) != name:
+        raise OptionError(
+            "reference=: the photographs were changed since the run began; put them back, or evaluate into another "
+            "folder"
+        )
+
+
+def _hash_of(path: Path) -> str:
+    try:
+        with open_regular_file(path) as file:
+            return hashlib.sha256(file.read()).hexdigest()
+    except OSError as error:
+        name = printable_name(str(path))
+        raise OptionError(f"reference=: {name}: cannot be read ({error.strerror}); check the path") from None

@@ -1,0 +1,63 @@
+"""Games beside a game, of changed images or another utility, and what is proven of head and utility together."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from shapleycam.errors import OptionError
+from shapleycam.game.affine_utility import is_affine
+from shapleycam.game.game import Game
+from shapleycam.tracing import Trace
+from shapleycam.tracing.interrupts import restore_when_interrupted
+from shapleycam.tracing.passes import trace_changed
+from shapleycam.utilities import Utility
+
+
+def game_of_images(game: Game, images: Float[Tensor, "b *image"]) -> Game:
+    """Return the same game of changed images, one for each of its own, by a traced pass of the model.
+
+    Class, data of the utility, players and further inputs stay those of the images that they were made of. Only
+    derivatives at the activation can be had of it, since nothing is recorded for replay.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.game.variants import game_of_images
+        >>> _ = torch.manual_seed(0)
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 4, stride=4), torch.nn.Flatten(), torch.nn.Linear(16, 2))
+        >>> game = Explainer(model, layer="0", device="cpu").game(torch.rand(1, 3, 8, 8), target=1)
+        >>> game_of_images(game, game.images + 0.1).gradient().shape
+        torch.Size([1, 4, 2, 2])
+    """
+    return _like(game, trace_changed(game.trace, images), game.utility)
+
+
+def game_with_utility(game: Game, utility: Utility) -> Game:
+    """Return the game of the same pass with another utility, which reads the output as the game's own does.
+
+    Raises:
+        OptionError: it reads another output.
+    """
+    if utility.reads != game.trace.utility_input:
+        raise OptionError(
+            f"utility {utility.name!r} reads {utility.reads}, and that of the game, {game.utility.name!r}, "
+            f"{game.utility.reads}; explain a utility of classes, such as 'logit'"
+        )
+    return _like(game, game.trace, utility)
+
+
+@restore_when_interrupted
+def is_linear_in_mean(game: Game) -> bool:
+    """Return whether the utility is proven to be an affine function of the activation's mean over positions."""
+    if not game.structure.reads_mean:
+        return False
+    first = torch.zeros(1, dtype=torch.long, device=game.target.device)
+    return is_affine(lambda row: game.utility(game.trace.head(row, first), game.target[:1], first), game.activation[:1])
+
+
+def _like(game: Game, traced: Trace, utility: Utility) -> Game:
+    changed = Game(traced, game.layout, utility, game.target, removal=game.removal)
+    changed.players = game.players
+    return changed

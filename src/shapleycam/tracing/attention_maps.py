@@ -1,0 +1,81 @@
+"""The probabilities of every attention of a pass, and their gradients, read from autograd's graph.
+
+The pass is run with attention as products and a softmax, so that fused kernels are no exception: each softmax over
+tokens is a node of the graph, which keeps its result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from shapleycam.tracing._trace import Trace
+from shapleycam.tracing.interrupts import restore_when_interrupted
+
+_SOFTMAXES = {"SoftmaxBackward0", "SafeSoftmaxBackward0"}
+
+
+@dataclass(frozen=True)
+class AttentionMap:
+    """One attention: `probabilities` (..., queries, keys) and the utility's `gradient` with respect to them.
+
+    Before these are the image and the head, (b, heads), where attention is between all tokens; others, as in windows,
+    have other dimensions.
+    """
+
+    probabilities: Float[Tensor, "*rows queries keys"]
+    gradient: Float[Tensor, "*rows queries keys"]
+
+
+@restore_when_interrupted
+def attention_maps(traced: Trace, utility: Callable[[Any], Float[Tensor, " b"]]) -> list[AttentionMap]:
+    """Return the attentions that the utility of a pass depends on, in the order of the pass; none of most CNNs.
+
+    It takes one more pass of the whole model, with its gradient.
+    """
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        images = traced.images.detach().clone().requires_grad_()
+        total = utility(traced.output_from_images(images)).sum()
+        nodes = [node for node in _ancestors(total.grad_fn) if node.name() in _SOFTMAXES and _is_attention(node)]
+        nodes.sort(key=lambda node: node._sequence_nr())  # noqa: SLF001  # the order in which they were computed
+        probabilities = [node._saved_result for node in nodes]  # noqa: SLF001  # which the backward pass frees
+        gradients: dict[Any, Tensor] = {}
+        handles = [node.register_prehook(_keep(gradients, node)) for node in nodes]
+        try:
+            torch.autograd.grad(total, images, allow_unused=True, materialize_grads=True)
+        finally:
+            for handle in handles:
+                handle.remove()
+    return [
+        AttentionMap(result.detach(), gradients[node])
+        for node, result in zip(nodes, probabilities, strict=True)
+        if node in gradients
+    ]
+
+
+def _keep(gradients: dict[Any, Tensor], node: Any) -> Callable[[tuple[Tensor, ...]], None]:
+    def keep(outputs: tuple[Tensor, ...]) -> None:
+        gradients[node] = outputs[0].detach()
+
+    return keep
+
+
+def _is_attention(node: Any) -> bool:
+    """Return whether a softmax is over the keys of queries, not over classes."""
+    return bool(node._saved_result.dim() >= 3)  # noqa: SLF001
+
+
+def _ancestors(node: Any) -> list[Any]:
+    """Return the nodes of a graph."""
+    stack, seen = [node], {node}
+    while stack:
+        for operand, _ in stack.pop().next_functions:
+            if operand is not None and operand not in seen:
+                seen.add(operand)
+                stack.append(operand)
+    return list(seen)

@@ -1,0 +1,105 @@
+"""Shapley values of fractions of sums over players, as attention computes them: by quadrature, without sampling.
+
+Let each player be present with probability p, by itself. The expectation of (a + Σ a_j) / (d + Σ d_j) over the players
+present has a closed form, once 1 / D is written as the integral of exp(-s D) over s > 0: of independent players the
+expectation of the exponential is a product. A player's Shapley value is the integral over p of the difference that its
+presence makes (Owen, Multilinear extensions of games, 1972). Prefix tokens, with which the fraction itself changes, are
+present with the same probability.
+"""
+
+from __future__ import annotations
+
+from math import exp, log
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+_NODES = 16
+"""Of the integral over p."""
+_STEP = 0.6
+"""Between nodes of the integral over log s: its error is about exp(-π² / step)."""
+_LEFT, _RIGHT = 1e-3, 24.0
+"""From which product s D on the integral over s is taken, for the largest D; and to which, for the smallest."""
+_TOLERANCE = 1e-5
+"""By how much the values may miss the sum that they must have, as a part of their norm."""
+
+
+def fraction_values(
+    numerator: Float[Tensor, "states pairs"],
+    denominator: Float[Tensor, "states pairs"],
+    numerators: Float[Tensor, "states n pairs"],
+    denominators: Float[Tensor, "states n pairs"],
+    constants: Float[Tensor, " states"],
+) -> Float[Tensor, " n"] | None:
+    """Return the Shapley values of c(S) = constant + Σ_pairs (a + Σ_{j ∈ S} a_j) / (d + Σ_{j ∈ S} d_j).
+
+    With two states the last player decides: the first state holds where it is present, the second where it is absent.
+
+    Args:
+        numerator: a, by state and pair.
+        denominator: d, positive; so is the sum for each coalition.
+        numerators: a_j.
+        denominators: d_j.
+        constants: by state.
+
+    Returns:
+        The values, in float64, with the sum c(N) - c(∅); None where the quadrature misses that sum.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.values._fractions import fraction_values
+        >>> one = torch.ones(1, 1, dtype=torch.float64)
+        >>> a = torch.tensor([[[2.0], [0.0]]], dtype=torch.float64)
+        >>> fraction_values(one, one, a, torch.ones_like(a), one[0])  # 1, 3/2, 1/2, 1: of nobody, 0, 1 and both
+        tensor([ 0.5000, -0.5000], dtype=torch.float64)
+    """
+    has_prefix = len(constants) == 2
+    if has_prefix:  # in its own state it is always present
+        present = (numerator[0] + numerators[0, -1], denominator[0] + denominators[0, -1])
+        numerator, denominator = (
+            torch.stack([each, rest[1]]) for each, rest in zip(present, (numerator, denominator), strict=True)
+        )
+        numerators, denominators = numerators[:, :-1], denominators[:, :-1]
+    nodes, weights = (torch.from_numpy(part).to(numerator) for part in np.polynomial.legendre.leggauss(_NODES))
+    values = numerators.new_zeros(numerators.shape[1] + has_prefix)
+    for p, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
+        states = [_expected(p, *sums) for sums in zip(numerator, denominator, numerators, denominators, strict=True)]
+        if not has_prefix:
+            values += weight * states[0][1]
+            continue
+        (with_prefix, gained), (without, gained_without) = states
+        values[:-1] += weight * (p * gained + (1 - p) * gained_without)
+        values[-1] += weight * (constants[0] + with_prefix - constants[1] - without)
+    everybody = constants[0] + ((numerator[0] + numerators[0].sum(0)) / (denominator[0] + denominators[0].sum(0))).sum()
+    nobody = constants[-1] + (numerator[-1] / denominator[-1]).sum()
+    missing = everybody - nobody - values.sum()
+    return values + missing / len(values) if bool(missing.abs() <= _TOLERANCE * values.norm()) else None
+
+
+def _expected(
+    p: Float[Tensor, ""],
+    numerator: Float[Tensor, " pairs"],
+    denominator: Float[Tensor, " pairs"],
+    numerators: Float[Tensor, "n pairs"],
+    denominators: Float[Tensor, "n pairs"],
+) -> tuple[Float[Tensor, ""], Float[Tensor, " n"]]:
+    """Return the expectation of the sum of fractions, and what each player's presence adds to it."""
+    smallest = denominator + denominators.clamp(max=0).sum(0)
+    largest = denominator + denominators.clamp(min=0).sum(0)
+    first = log(_LEFT) - float(largest.log().max())
+    last = log(_RIGHT) - float(smallest.log().min())
+    logs = torch.arange(first, last + _STEP, _STEP, dtype=p.dtype, device=p.device)
+    s = logs.exp()[:, None, None]
+    widths = s[:, 0] * _STEP
+    widths[0] += s[0, 0] * _STEP / (exp(_STEP) - 1)  # all nodes to the left, where the integrand is as at the first
+    decays = (-s * denominators).exp()
+    factors = 1 - p + p * decays
+    product = (-s[:, 0] * denominator + factors.log().sum(1)).exp() * widths  # (nodes, pairs)
+    of_players = p * numerators * decays / factors
+    total = numerator + of_players.sum(1)
+    expectation = (product * total).sum()
+    others = total[:, None] - of_players
+    gained = product[:, None] / factors * ((decays - 1) * others + decays * numerators)
+    return expectation, gained.sum((0, 2))
