@@ -14,7 +14,7 @@ from shapleycam.images.folders import (
 from shapleycam.images.limits import check_before_decoding
 from shapleycam.images.photographs import Box, Photo, Source, find_photographs, open_photograph
 from shapleycam.images.pillow_errors import PIXEL_LIMIT, raise_image_errors
-from shapleycam.images.seeds import Seed, content_seeds
+from shapleycam.images.seeds import Seed, content_seeds, further_seed
 
 load = open_photograph
 """The name of `open_photograph` in programs of before."""
@@ -29,6 +29,7 @@ __all__ = [
     "check_before_decoding",
     "content_seeds",
     "find_photographs",
+    "further_seed",
     "has_pictures",
     "is_companion",
     "is_hidden",

@@ -35,3 +35,19 @@ def content_seeds(images: Float[Tensor, "b *shape"], seed: Seed) -> list[int]:
         key.update(image)  # without a copy of the image
         seeds.append(int.from_bytes(key.digest()[:8], "little") >> 1)
     return seeds
+
+
+def further_seed(seed: int) -> int:
+    """Return the seed of a second generator, whose numbers are independent of those of a generator with this seed.
+
+    It differs in the low 32 bits, the only ones that PyTorch's generator on a CPU reads.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.images.seeds import further_seed
+        >>> first, second = torch.Generator().manual_seed(7), torch.Generator().manual_seed(further_seed(7))
+        >>> bool((torch.rand(4, generator=first) == torch.rand(4, generator=second)).any())
+        False
+    """
+    digest = hashlib.sha256(b"further" + seed.to_bytes(16, "little", signed=True)).digest()
+    return int.from_bytes(digest[:8], "little") >> 1

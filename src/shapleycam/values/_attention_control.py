@@ -45,7 +45,7 @@ class NearGame(NamedTuple):
 
 
 class AttentionControl(ControlVariate):
-    """A quadratic function of what is read, for each image."""
+    """A quadratic function of what is read, for each image whose utility has a gradient."""
 
     note = (
         "only the difference from a quadratic approximation of what follows the attention was sampled; its own values "
@@ -54,22 +54,29 @@ class AttentionControl(ControlVariate):
     tries_single_orders = True
     spent = 2 * _POINTS
 
-    def __init__(self, near: list[NearGame], generators: list[torch.Generator]) -> None:
-        games = [each.game for each in near]
-        self.is_near = torch.tensor([each.left <= _LITTLE for each in near], device="cpu")
-        self._games, self._generators = games, generators
-        self._sampled, self._known = list[AttendedGame](), list[Tensor]()
-        for game in games:
-            linear = game.linear_values()
-            self._sampled.append(game if linear is None else game.curved)
-            self._known.append(game.sums.base.new_zeros(()) if linear is None else linear)
-        self.centre = torch.cat([self._estimates(image, 1, 1) for image in range(len(games))])
+    def __init__(self, near: list[NearGame | None], generators: list[torch.Generator], n: int) -> None:
+        self.is_near = torch.tensor([each is not None and each.left <= _LITTLE for each in near], device="cpu")
+        self._generators = generators
+        self._games = [None if each is None else each.game for each in near]
+        self._sampled, self._known = dict[int, AttendedGame](), dict[int, Tensor]()
+        for image, game in enumerate(self._games):
+            if game is not None:
+                linear = game.linear_values()
+                self._sampled[image] = game if linear is None else game.curved
+                self._known[image] = game.sums.base.new_zeros(()) if linear is None else linear
+        centres = {image: self._estimates(image, 1, 1) for image in self._sampled}
+        nothing = next(iter(centres.values())).new_zeros(1, n)
+        self.centre = torch.cat([centres.get(image, nothing) for image in range(len(near))])
 
     def errors(self, places: Int[Tensor, "a samples k n"], images: Int[Tensor, " a"]) -> Float[Tensor, "a samples n"]:
-        samples, count = places.shape[1:3]
+        samples, count, n = places.shape[1:]
         errors = []
         for drawn, image in zip(places, images.tolist(), strict=True):
-            contributions = self._games[image].contributions(drawn.flatten(0, 1)).unflatten(0, (samples, -1)).mean(1)
+            game = self._games[image]
+            if game is None:  # no control: the mean of such an image does not depend on its batch mates' either
+                errors.append(self.centre.new_zeros(samples, n))
+                continue
+            contributions = game.contributions(drawn.flatten(0, 1)).unflatten(0, (samples, -1)).mean(1)
             errors.append(contributions - self._estimates(image, samples, count))
         return torch.stack(errors)
 
@@ -90,13 +97,10 @@ def attention_control(game: Game, coalitions: int, generators: list[torch.Genera
     attended = game.attended(coalitions)
     if attended is None:
         return None
-    games = []
-    for image, generator in enumerate(generators):
-        near = _nearest_game(game, attended, image, generator)
-        if near is None:
-            return None
-        games.append(near)
-    return AttentionControl(games, generators)
+    near = [_nearest_game(game, attended, image, generator) for image, generator in enumerate(generators)]
+    if all(each is None for each in near):
+        return None
+    return AttentionControl(near, generators, game.n_players)
 
 
 def _nearest_game(game: Game, attended: AttendedUtility, image: int, generator: torch.Generator) -> NearGame | None:

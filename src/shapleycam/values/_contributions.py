@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from shapleycam.game import Game
-from shapleycam.images import Seed
+from shapleycam.images import Seed, further_seed
 from shapleycam.precision import accurate
 from shapleycam.values._attention_control import attention_control
 from shapleycam.values._control_variate import ControlVariate
@@ -21,8 +21,6 @@ from shapleycam.values.shares import ShapleyValues
 
 FEWEST = 8
 """Samples of four orders at least: 16 pairs of an order and its reverse."""
-_ANOTHER = 2**62
-"""Added to a seed, for what is drawn beside the orders."""
 
 
 def marginal_contributions(
@@ -80,7 +78,7 @@ def control_variate(game: Game, coalitions: int, seed: Seed) -> ControlVariate |
     windows = window_control(game, coalitions)
     if windows is not None:
         return windows
-    generators = [torch.Generator().manual_seed(image_seed % _ANOTHER + _ANOTHER) for image_seed in game.seeds(seed)]
+    generators = [torch.Generator().manual_seed(further_seed(image_seed)) for image_seed in game.seeds(seed)]
     return attention_control(game, coalitions, generators)
 
 
