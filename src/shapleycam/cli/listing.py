@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shapleycam.cli import options
-from shapleycam.cli.console import print_json, print_table
+from shapleycam.cli.console import print_json, print_line, print_table
 from shapleycam.errors import OptionError, nearest
 from shapleycam.terminal_tables import Head
 
@@ -95,11 +95,11 @@ def methods(*, as_json: options.Json = False) -> None:
         for row in rows()
     ]
     print_table(heads, texts)
-    typer.echo(
+    print_line(
         f"Runs: of an image with {_GRID} places, beside the forward pass that all methods share; head: of what comes "
         "after the layer; gradients: of the same with a backward pass; passes: of the whole model."
     )
-    typer.echo(
+    print_line(
         "Sets: paper, all (of little cost, and sampling), field (every method that a model needs nothing special for)."
     )
 

@@ -16,6 +16,7 @@ from shapleycam.game.grad_modes import with_gradients, without_gradients
 from shapleycam.game.shortcuts.pooled import PooledRunner
 from shapleycam.tracing import Trace
 from shapleycam.tracing.graph import nodes
+from shapleycam.tracing.nested import float_tensors_of
 from shapleycam.utilities import Utility
 
 
@@ -118,7 +119,8 @@ class PathGradients:
 
     def _bytes_of_image(self) -> int:
         """Return about how many bytes the graph of one image takes, from that of the traced pass."""
-        results = (metadata for node in nodes(self._trace.output) for metadata in node._input_metadata)  # noqa: SLF001
+        outputs = float_tensors_of(self._trace.output)
+        results = (metadata for each in outputs for node in nodes(each) for metadata in node._input_metadata)  # noqa: SLF001
         numbers = sum(prod(metadata.shape) for metadata in results)
         return int(numbers * self._activation.element_size() // len(self._activation))
 

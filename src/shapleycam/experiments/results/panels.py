@@ -18,6 +18,8 @@ DOTS_PER_INCH = 150
 _SUFFIXES = ("png", "svg", "pdf")
 _INCHES, _LEGEND_INCHES = 3.4, 1.7
 _COLUMNS = 3
+_MOST_IN_A_COLUMN = 20
+"""Names in a column of the legend: as many as are as high as a row of panels."""
 
 
 def save(figure: Figure, path: Path) -> Path:
@@ -62,8 +64,16 @@ def add_legend(figure: Figure, axes: Sequence[Axes]) -> None:
     for axis in axes:
         handles, labels = axis.get_legend_handles_labels()
         artists |= dict(zip(labels, handles, strict=True))
+    columns = ceil(len(artists) / _MOST_IN_A_COLUMN)
+    figure.set_figwidth(figure.get_figwidth() + (columns - 1) * _LEGEND_INCHES)
     added = figure.legend(
-        artists.values(), artists.keys(), loc="outside right center", fontsize=8, frameon=False, handlelength=3.2
+        artists.values(),
+        artists.keys(),
+        loc="outside right center",
+        fontsize=8,
+        frameon=False,
+        handlelength=3.2,
+        ncols=columns,
     )
     for text in added.get_texts():
         text.set_parse_math(False)

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from shapleycam.cams.table import METHODS
 
+Dashes: TypeAlias = "str | tuple[int, tuple[int, ...]]"
 Marker: TypeAlias = "str | tuple[int, int, int]"
 """A letter of matplotlib's, or (points, 1, rotation) for a star, (points, 2, rotation) for an asterisk."""
 
@@ -17,8 +18,11 @@ _MARKERS: tuple[Marker, ...] = (
     *((points, star, 0) for points in range(5, 13) for star in (1, 2)),
 )
 """Markers in the order of the table of methods; those behind the letters are stars and asterisks of 5 to 12 points."""
-_DASHES = ("-", "--", ":", "-.", (0, (3, 1, 1, 1, 1, 1)), (0, (6, 2)))
-_DASHES_OF_SPREAD = {"mean": 0, "elementwise": 1, "elementwise + ReLU": 2, "activation-weighted": 3}
+_DASHES: tuple[Dashes, ...] = (
+    *("-", "--", ":", "-.", (0, (3, 1, 1, 1, 1, 1)), (0, (6, 2))),
+    *((0, (9, 2, 1, 2)), (0, (1, 3)), (0, (9, 3, 3, 3)), (0, (12, 2))),
+)
+"""In the order of the table of methods among those of one colour: there the mean comes first, then elementwise, …"""
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Style:
 
     colour: str
     marker: Marker
-    dashes: str | tuple[int, tuple[int, ...]]
+    dashes: Dashes
 
 
 def style_of(method: str) -> Style:
@@ -38,5 +42,7 @@ def style_of(method: str) -> Style:
     if method not in METHODS:
         number = sum(method.encode())
         return Style(_COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)], _DASHES[number % len(_DASHES)])
-    row, number = METHODS[method], list(METHODS).index(method)
-    return Style(row.colour, _MARKERS[number % len(_MARKERS)], _DASHES[_DASHES_OF_SPREAD.get(row.spread_name, 4)])
+    colour, number = METHODS[method].colour, list(METHODS).index(method)
+    of_this_colour = [name for name, row in METHODS.items() if row.colour == colour]
+    dashes = _DASHES[of_this_colour.index(method) % len(_DASHES)]
+    return Style(colour, _MARKERS[number % len(_MARKERS)], dashes)

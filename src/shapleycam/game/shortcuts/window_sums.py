@@ -91,7 +91,7 @@ class WindowSumRunner(HeadRunner):
                 window_sum,
                 sums.reshape(len(sums), *window_sum.feature_shape),
             )
-        return utilities, gradients.flatten(1)
+        return utilities, gradients.reshape(len(gradients), -1)  # features may be single numbers
 
     @abstractmethod
     def _sums(self, presence: Float[Tensor, "s positions"], image: int) -> Float[Tensor, "s features"]:
