@@ -52,7 +52,7 @@ def forget_if_changed(owner: nn.Module) -> None:
 def _describe(module: nn.Module) -> Iterator[Hashable]:
     """Yield what tells which operations a module runs: its class, its settings, its hooks, the kinds of its tensors."""
     attributes = vars(module)
-    yield type(module)
+    yield (type(module),)
     for name in (FORWARD_HOOKS, PRE_HOOKS):
         yield tuple(attributes.get(name, ()))  # their numbers, which no other hook has
     for name in ("_parameters", "_buffers"):
@@ -71,4 +71,5 @@ def _setting(value: Any) -> Hashable:
         return value.__qualname__, id(value)
     if isinstance(value, Tensor) and not is_lazy(value):
         return value.shape, value.dtype
-    return value if type(value) in IMMUTABLE else type(value)
+    setting: Hashable = value if type(value) in IMMUTABLE else (type(value),)
+    return setting
