@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from shapleycam import Explainer
+from shapleycam.errors import ReplayError
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning")
 METHODS = ["gradcam", "shapleycam", "pathcam", "sampledshapley"]
@@ -146,3 +147,28 @@ def test_modes_change_nothing(images: torch.Tensor):
     for actual, of_eval in zip(values_of(explainer, images), expected, strict=True):
         assert torch.equal(actual, of_eval)
     assert model.training
+
+
+def take_statistics_away(model):
+    model[1].track_running_stats, model[1].running_mean, model[1].running_var = False, None, None
+
+
+def exchange_norm(model):
+    model[1] = nn.BatchNorm2d(4, track_running_stats=False)
+
+
+def mix_by_hook(model):
+    model[1].register_forward_hook(lambda _module, _inputs, a: a - a.mean(0))
+
+
+@pytest.mark.parametrize("change", [take_statistics_away, exchange_norm, mix_by_hook])
+def test_a_head_that_begins_to_mix_the_rows_of_a_batch_is_refused(change: Callable[[nn.Module], None]):
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 4, stride=4), nn.BatchNorm2d(4), nn.Tanh(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )
+    explainer, image = Explainer(model, layer="0"), torch.rand(1, 3, 8, 8)
+    explainer.game(image)
+    change(model)
+    with pytest.raises(ReplayError, match="the rows of a batch influence each other"):
+        explainer.game(image)

@@ -32,8 +32,11 @@ from helpers.toy_heads import (
     to_last,
 )
 from shapleycam.errors import ReplayError
+from shapleycam.game.head_recording import record_head
 from shapleycam.game.structure import Structure
 from shapleycam.game.window import Window
+from shapleycam.game.windows import prove_window_sum
+from shapleycam.models.layout import Layout
 
 # What treats each position alike and by itself
 
@@ -243,3 +246,24 @@ def test_a_class_token_is_no_position_of_the_map():
     model = Tokens(nn.Sequential(Do(lambda a: a.mean(1)), nn.Linear(4, 3)), prefix=1)
     assert structure(model) == WEIGHTED
     assert_right(model, square_images())
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        lambda a, w: torch.addmm((a[:, 0].flatten(1) - 50).relu(), a.flatten(1), w[:, :4]),
+        lambda a, w: torch.addmm(a.mean((2, 3)), a.flatten(1), w[:, :3]),
+        lambda a, w: torch.addmm(a[:, 0].flatten(1), a.flatten(1), w[:, :4], beta=0.5),
+    ],
+    ids=["a bias that sleeps", "a mean as bias", "a weighted bias"],
+)
+def test_a_product_whose_bias_depends_on_the_positions_is_no_sum_by_a_matrix(head):
+    recording = record_head(lambda a: head(a, torch.rand(12, 5)), torch.rand(2, 3, 2, 2))
+    assert prove_window_sum(recording, Layout("NCHW", (2, 2))) is None
+
+
+def test_a_product_that_is_multiplied_is_no_sum_by_its_matrix():
+    recording = record_head(
+        lambda a: torch.addmm(torch.ones(5), a.flatten(1), torch.rand(12, 5), alpha=0.5), torch.rand(2, 3, 2, 2)
+    )
+    assert prove_window_sum(recording, Layout("NCHW", (2, 2))) is None

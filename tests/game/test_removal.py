@@ -192,3 +192,17 @@ def test_zeros_stand_in_as_zero_does():
 def test_a_removal_is_its_own_choice():
     removal = Removal("blur", lambda activation, _: activation / 2)
     assert resolve_removal(removal) is removal
+
+
+def test_zero_has_no_sign():
+    """-1 times 0 is -0, and atan2(-0, -1) is -π where atan2(0, -1) is π."""
+    contents = Contents(torch.tensor([[[-1.0], [2.0]]]), None, Layout("tokens", (1, 2)))
+    removed = contents.of_coalitions(torch.zeros(1, 1, 2), torch.tensor([0]))
+    assert not torch.signbit(removed).any()
+
+
+def test_a_function_that_raises_is_told_in_one_line():
+    removal = resolve_removal(lambda activation: activation.no_such_thing)
+    with pytest.raises(OptionError, match=r"removal 'function <lambda>' raised AttributeError") as caught:
+        removal.replacement(noise(1, 2, 2, 2), Layout("NCHW", (2, 2)), "features")
+    assert "\n" not in str(caught.value)

@@ -175,3 +175,21 @@ def test_a_layer_that_keeps_its_own_output_keeps_what_stands_in_its_place(method
     )
     assert returning.values.abs().max() > 0.01
     torch.testing.assert_close(keeping.values, returning.values, rtol=1e-4, atol=1e-6)
+
+
+class ReadsTheFirstRow(nn.Module):
+    """What the first row of a batch gives is the same alone; what others give depends on it."""
+
+    def __init__(self):
+        super().__init__()
+        self.features, self.fc = nn.Conv2d(3, 4, 4, stride=4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        a = self.features(x)
+        return self.fc((a - a[:1].tanh() * (len(a) > 1)).mean((2, 3)))
+
+
+def test_one_image_whose_rows_read_the_first_of_them_has_no_game():
+    torch.manual_seed(0)
+    with pytest.raises(ReplayError, match="the rows of a batch influence each other"):
+        Explainer(ReadsTheFirstRow(), layer="features").game(torch.rand(1, 3, 8, 8))

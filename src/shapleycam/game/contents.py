@@ -15,7 +15,7 @@ from shapleycam.models.layout import Layout
 class Contents:
     """The activation of a batch of images, and what stands in for it at the positions of absent players.
 
-    For the paper's removal, zero, the arithmetic is the paper's: products with 0 and 1, without R.
+    For the paper's removal, zero, the arithmetic is the paper's, without R.
 
     Attributes:
         activation: A (b, ...), detached.
@@ -58,8 +58,8 @@ class Contents:
     ) -> Float[Tensor, "a s *shape"]:
         """Return the activations of coalitions: exactly A where `presence` is 1, and R where it is 0."""
         present = self.layout.broadcast(presence.to(self.activation.dtype))
-        if self.replacement is None:
-            return self.activation[images][:, None] * present
+        if self.replacement is None:  # no product: a negative number times 0 is -0, of which atan2 or 1/x make another
+            return torch.where(present > 0, self.activation[images][:, None], 0.0)
         return torch.where(present > 0, self.activation[images][:, None], self.replacement[images][:, None])
 
     @property

@@ -39,5 +39,10 @@ def share_checks(model: nn.Module, like: nn.Module) -> None:
     _results[model] = _results_of(like)
 
 
+def forget_checks(owner: nn.Module) -> None:
+    """Forget the results of all checks of the user's model, so that each is made again."""
+    _results.pop(owner, None)
+
+
 def _results_of(owner: nn.Module) -> LRUCache[Hashable, Any]:
     return _results.setdefault(owner, LRUCache(_MOST))

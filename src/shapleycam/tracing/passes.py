@@ -14,6 +14,7 @@ from shapleycam.tracing.calls import layer_name
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 from shapleycam.tracing.interrupts import restore_when_interrupted
 from shapleycam.tracing.isolation import private_copy
+from shapleycam.tracing.model_changes import forget_if_changed
 from shapleycam.tracing.modules import submodule
 from shapleycam.tracing.reduced_precision import Precision
 from shapleycam.tracing.traced_pass import TracedPasses, independent_output_error
@@ -65,6 +66,7 @@ def trace(
         (10, 5)
     """
     name = layer_name(model, layer)
+    forget_if_changed(model)
     images = images.detach().clone() if images.is_inference() else images.detach()
     copied = private_copy(model)
     _check_not_scripted(copied, name)

@@ -76,6 +76,8 @@ def mix_rows(operation: Operation, forms: Sequence[PositionMap | None], call: in
     matrix = _constant(operation, constant)
     if matrix is None or has(others, "position") or (contracted == -2 and operation.name == "linear"):
         return None
+    if operation.argument("alpha", 1) != 1:
+        return None
     by_row = matrix.double() if contracted == -2 or operation.name == "linear" else matrix.double().mT
     weights = torch.zeros_like(by_row).index_copy(1, numbers_along(form.axes[contracted], "position"), by_row)
     axes = list(form.axes)
@@ -92,6 +94,8 @@ def contract(operation: Operation, forms: Sequence[PositionMap | None], source: 
     form, weight = forms[left], _constant(operation, right)
     if form is None or weight is None or operation.name in {"bmm", "baddbmm"}:
         return None
+    if sum(each is not None for each in forms) != 1 or operation.argument("alpha", 1) != 1:
+        return None  # what is added depends on the positions too, or the product is multiplied
     if any(form.axes[1:-1]) or not has(form.axes[-1:], "position") or not _is_batch(form.axes[0]):
         return None
     return _contracted(form, source, form.axes[-1], weight.mT if operation.name == "linear" else weight, call)
