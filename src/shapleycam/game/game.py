@@ -12,7 +12,8 @@ from torch import Tensor
 from shapleycam.errors import OptionError
 from shapleycam.game.affine_utility import is_affine
 from shapleycam.game.attended_utility import AttendedUtility
-from shapleycam.game.coalitions import BatchProgress, CoalitionEvaluator, check_utilities_finite
+from shapleycam.game.coalition_batches import BatchProgress, check_utilities_finite
+from shapleycam.game.coalitions import CoalitionEvaluator
 from shapleycam.game.contents import Contents
 from shapleycam.game.derivatives import UtilityDerivatives
 from shapleycam.game.grad_modes import without_gradients
