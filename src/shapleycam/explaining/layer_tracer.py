@@ -19,7 +19,7 @@ from shapleycam.explaining.reference import ReferenceMean
 from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.comparison import Comparison
-from shapleycam.tracing._trace import OutputSelector, whole_output
+from shapleycam.tracing.output_reading import OutputSelector, whole_output
 from shapleycam.utilities import Utility
 from shapleycam.values.options import EstimatorOptions
 

@@ -8,13 +8,14 @@ from torch import Tensor, nn
 
 from shapleycam.errors import LayerError, ReplayError
 from shapleycam.tracing import plan_learning
-from shapleycam.tracing._trace import OutputSelector, Trace, whole_output
+from shapleycam.tracing._trace import Trace
 from shapleycam.tracing.agreement import outputs_equal
 from shapleycam.tracing.calls import layer_name
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 from shapleycam.tracing.interrupts import restore_when_interrupted
 from shapleycam.tracing.isolation import private_copy
 from shapleycam.tracing.modules import submodule
+from shapleycam.tracing.output_reading import OutputSelector, whole_output
 from shapleycam.tracing.reduced_precision import Precision
 from shapleycam.tracing.traced_pass import TracedPasses, independent_output_error
 
