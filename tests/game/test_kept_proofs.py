@@ -9,7 +9,7 @@ from torch import nn
 
 from helpers.masked_games import by_hand, random_coalitions
 from shapleycam import Explainer
-from shapleycam.game import coalitions
+from shapleycam.game import kept_proofs
 from shapleycam.game.kept_proofs import proof_key
 from shapleycam.game.structure import Structure
 from shapleycam.tracing.checks import mark_checked
@@ -34,13 +34,13 @@ def game_of(model, images=IMAGES[:1], **options):
 @pytest.fixture
 def proofs(monkeypatch):
     """Return the list to which each proof that is made adds its structure."""
-    made, prove = [], coalitions.prove_structure
+    made, prove = [], kept_proofs.prove_structure
 
     def prove_and_note(*arguments):
         made.append(prove(*arguments))
         return made[-1]
 
-    monkeypatch.setattr(coalitions, "prove_structure", prove_and_note)
+    monkeypatch.setattr(kept_proofs, "prove_structure", prove_and_note)
     return made
 
 

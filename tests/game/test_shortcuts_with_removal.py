@@ -94,7 +94,7 @@ def assert_right(game, runner, replacement):
     chosen = game._coalitions.runner_for(600)
     assert isinstance(chosen, runner)
     empty = game.empty[:, None]
-    by_runner = game._coalitions.run(
+    by_runner = game._coalitions.batches.utilities(
         chosen, coalitions.expand(len(replacement), -1, -1), torch.arange(len(replacement))
     )
     tolerance = 1e-9 * float(expected.abs().max())
@@ -165,5 +165,5 @@ def test_coalitions_of_real_networks_have_the_heads_own_value(name):
     coalitions = random_coalitions(1, 50, game.n_players)
     shortcut = game._coalitions.shortcut(runner)
     assert isinstance(shortcut, runner)
-    by_shortcut = game._coalitions.run(shortcut, coalitions, torch.tensor([0])) - game.empty[:, None]
+    by_shortcut = game._coalitions.batches.utilities(shortcut, coalitions, torch.tensor([0])) - game.empty[:, None]
     assert relative_difference(by_shortcut, by_hand(game, coalitions, replacement), game) < 1e-5

@@ -63,7 +63,7 @@ def values_without_shortcut(game, coalitions):
     coalitions = coalitions.expand(len(game.activation), *coalitions.shape[-2:])
     with torch.inference_mode(mode=False), torch.no_grad():
         images = torch.arange(len(game.activation))
-        return game._coalitions.run(game._coalitions.general, coalitions, images) - game.empty[:, None]
+        return game._coalitions.batches.utilities(game._coalitions.general, coalitions, images) - game.empty[:, None]
 
 
 def relative_difference(actual, expected, game):

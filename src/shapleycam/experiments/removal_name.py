@@ -10,12 +10,9 @@ import torch
 
 from shapleycam.errors import OptionError
 from shapleycam.game.removal import RemovalChoice, check_takes_reference, resolve_removal
+from shapleycam.game.removal_names import name_of_reference_mean, short_hash
 from shapleycam.printable import printable_name
 from shapleycam.regular_files import open_regular_file
-from shapleycam.wording import counted
-
-_DIGITS = 12
-"""Hexadecimal digits that name the content of files."""
 
 
 def removal_name(removal: RemovalChoice, reference: Sequence[Path] = ()) -> str:
@@ -41,8 +38,7 @@ def removal_name(removal: RemovalChoice, reference: Sequence[Path] = ()) -> str:
         return name
     check_takes_reference(name)
     hashes = sorted(_hash_of(path) for path in reference)
-    digest = hashlib.sha256("".join(hashes).encode()).hexdigest()[:_DIGITS]
-    return f"mean of {counted(len(hashes), 'reference photograph')} (files {digest})"
+    return name_of_reference_mean(len(hashes), f"files {short_hash(''.join(hashes).encode())}")
 
 
 def check_reference(name: str, removal: RemovalChoice, reference: Sequence[Path]) -> None:

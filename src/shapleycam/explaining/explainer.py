@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,7 @@ from shapleycam.explaining.inputs import Batch, Images, Inputs, Target, batch_of
 from shapleycam.explaining.layer_search import LayerChoice, LayerSearch, noise_batch
 from shapleycam.explaining.layer_tracer import LayerTracer
 from shapleycam.explaining.model_output import class_scores, selected_output
+from shapleycam.explaining.question import ExplainKeywords, Question, RemovalOption, UtilityChoice
 from shapleycam.explaining.reference import AnyRemoval, ReferenceMean, choose_removal
 from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings
 from shapleycam.explaining.traced_batch import TracedBatch
@@ -43,9 +44,6 @@ from shapleycam.wording import precision_phrase, removal_phrase
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-UtilityChoice: TypeAlias = "str | Utility | Function | None"
-RemovalOption: TypeAlias = "RemovalChoice | ReferenceMean | None"
 
 
 class Explainer:
@@ -171,11 +169,7 @@ class Explainer:
         method: str = "shapleycam",
         target: Target = None,
         utility: UtilityChoice = None,
-        *,
-        removal: RemovalOption = None,
-        reference: Images | None = None,
-        inputs: Inputs = None,
-        **options: Unpack[EstimatorKeywords],
+        **options: Unpack[ExplainKeywords],
     ) -> Explanation:
         """Explain one class of each image by one method.
 
@@ -185,20 +179,19 @@ class Explainer:
             method: a name from `shapleycam.methods()`, in any spelling ("Grad-CAM").
             target: None for the predicted class; a number or label for all images; a tensor (b,) or a list for each.
             utility: in place of the explainer's own.
-            removal: in place of the explainer's own.
-            reference: photographs for removal "mean", in place of the explainer's own.
-            inputs: further inputs of a model that takes several: a mapping of its forward's keyword names, or a tuple
-                of the arguments after the images. Tensors whose first dimension is the number of images belong to them
-                row by row.
-            options: nodes (8), tolerance (0.01), seed (0), players (None) and progress (None), as
+            options: any of these keywords.
+                `removal`: in place of the explainer's own.
+                `reference`: photographs for removal "mean", in place of the explainer's own.
+                `inputs`: further inputs of a model that takes several: a mapping of its forward's keyword names, or a
+                tuple of the arguments after the images. Tensors whose first dimension is the number of images belong
+                to them row by row.
+                `nodes` (8), `tolerance` (0.01), `seed` (0), `players` (None) and `progress` (None), as
                 `shapleycam.values.EstimatorOptions` explains them.
 
         Raises:
             ShapleyCamError: with one line that says what was found, what was expected and what to do.
         """
-        return self.compare(
-            images, [method], target, utility, removal=removal, reference=reference, inputs=inputs, **options
-        )[method]
+        return self.compare(images, [method], target, utility, **options)[method]
 
     def explain_each(
         self,
@@ -206,20 +199,14 @@ class Explainer:
         targets: Sequence[Target] | int,
         method: str = "shapleycam",
         utility: UtilityChoice = None,
-        *,
-        removal: RemovalOption = None,
-        reference: Images | None = None,
-        inputs: Inputs = None,
-        **options: Unpack[EstimatorKeywords],
+        **options: Unpack[ExplainKeywords],
     ) -> list[Explanation]:
         """Explain several classes of each image from one forward pass: one explanation for each of `targets`.
 
         So each label of a multi-label model gets its map (utility "sigmoid_rest"). A number as `targets` means that
         many of the likeliest classes of each image. Other arguments and errors are as in `explain`.
         """
-        comparisons = self.compare_each(
-            images, [method], targets, utility, removal=removal, reference=reference, inputs=inputs, **options
-        )
+        comparisons = self.compare_each(images, [method], targets, utility, **options)
         return [comparison[method] for comparison in comparisons]
 
     def compare(
@@ -230,10 +217,7 @@ class Explainer:
         utility: UtilityChoice = None,
         *,
         curvature: bool = False,
-        removal: RemovalOption = None,
-        reference: Images | None = None,
-        inputs: Inputs = None,
-        **options: Unpack[EstimatorKeywords],
+        **options: Unpack[ExplainKeywords],
     ) -> Comparison:
         """Explain by several methods from one forward pass; arguments and errors as in `explain`.
 
@@ -241,17 +225,7 @@ class Explainer:
         image, in place of its content. `curvature` measures it also where no second-order method is asked for, if the
         model has second derivatives.
         """
-        return self.compare_each(
-            images,
-            methods,
-            [target],
-            utility,
-            curvature=curvature,
-            removal=removal,
-            reference=reference,
-            inputs=inputs,
-            **options,
-        )[0]
+        return self.compare_each(images, methods, [target], utility, curvature=curvature, **options)[0]
 
     def compare_each(
         self,
@@ -302,9 +276,8 @@ class Explainer:
             >>> list(comparison)
             ['gradcam', 'pathcam']
         """
-        chosen_utility, batch = self._utility(utility), self._batch(images, inputs)
-        chosen = self._removal(removal, None)
-        return self._tracer.compare(options, batch, methods, targets, chosen_utility, chosen, curvature=curvature)
+        question = self._question(images, utility, removal, None, inputs)
+        return self._tracer.compare(options, question, methods, targets, curvature=curvature)
 
     @restore_when_interrupted
     @torch.inference_mode(mode=False)
@@ -325,10 +298,9 @@ class Explainer:
         Raises:
             OptionError: the explainer has several layers; a game is played at one.
         """
-        chosen_utility, batch = self._utility(utility), self._batch(images, inputs)
-        chosen = self._removal(removal, reference)
-        traced_batch = self._tracer.trace_only_layer(batch, (), chosen_utility, chosen, replay=True, twice=True)
-        return traced_batch.game(target, chosen_utility, players)
+        question = self._question(images, utility, removal, reference, inputs)
+        traced_batch = self._tracer.trace_only_layer(question, (), replay=True, twice=True)
+        return traced_batch.game(target, question.utility, players)
 
     @restore_when_interrupted
     @torch.inference_mode(mode=False)
@@ -352,9 +324,8 @@ class Explainer:
         Raises:
             OptionError: the explainer has several layers; a traced batch is of one.
         """
-        chosen_utility, batch = self._utility(utility), self._batch(images, inputs)
-        chosen = self._removal(removal, reference)
-        return self._tracer.trace_only_layer(batch, methods, chosen_utility, chosen, replay=replay, twice=False)
+        question = self._question(images, utility, removal, reference, inputs)
+        return self._tracer.trace_only_layer(question, methods, replay=replay, twice=False)
 
     @restore_when_interrupted
     @torch.inference_mode(mode=False)
@@ -409,6 +380,13 @@ class Explainer:
         name = self.name or type(self.model).__name__
         choices = removal_phrase(self.removal.name) + precision_phrase(self.precision)
         return f"Explainer({name}, layer {self._tracer.layers}, utility {self.utility.name}{choices})"
+
+    def _question(
+        self, images: Images, utility: UtilityChoice, removal: RemovalOption, reference: Images | None, inputs: Inputs
+    ) -> Question:
+        """Return what is asked by the arguments of a method; the explainer's own choices stand in for None."""
+        chosen_utility, batch = self._utility(utility), self._batch(images, inputs)
+        return Question(batch, chosen_utility, self._removal(removal, reference))
 
     def _batch(self, images: Images, inputs: Inputs) -> Batch:
         return batch_of(images, self.preprocess, self.model, inputs)

@@ -14,8 +14,8 @@ from shapleycam.layers import BEFORE_POOL, RULES, ImageKind, find_layer, parse_l
 from shapleycam.models.network import Network, Transform
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.resolve import name_without_wrappers
-from shapleycam.tracing._trace import OutputSelector
 from shapleycam.tracing.calls import layer_name
+from shapleycam.tracing.output_reading import OutputSelector
 
 LayerChoice: TypeAlias = "str | nn.Module | Sequence[str | nn.Module] | None"
 

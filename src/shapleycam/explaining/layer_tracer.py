@@ -14,11 +14,12 @@ from shapleycam.explaining import warnings
 from shapleycam.explaining.fusing import fuse_explanations
 from shapleycam.explaining.inputs import Batch, Target
 from shapleycam.explaining.layer_search import LayerSearch
-from shapleycam.explaining.reference import AnyRemoval, ReferenceMean
+from shapleycam.explaining.question import Question
+from shapleycam.explaining.reference import ReferenceMean
 from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.comparison import Comparison
-from shapleycam.tracing._trace import OutputSelector, whole_output
+from shapleycam.tracing.output_reading import OutputSelector, whole_output
 from shapleycam.utilities import Utility
 from shapleycam.values.options import EstimatorOptions
 
@@ -53,22 +54,20 @@ class LayerTracer:
     def trace(
         self,
         layer: str,
-        batch: Batch,
+        question: Question,
         methods: Sequence[str],
-        utility: Utility,
-        removal: AnyRemoval,
         *,
         replay: bool,
         twice: bool,
     ) -> TracedBatch:
-        """Trace a batch at one layer, with what `methods` need; `replay` and `twice` ask for more."""
-        settings, select = self.settings, self.select_for(utility)
+        """Trace a question's batch at one layer, with what `methods` need; `replay` and `twice` ask for more."""
+        settings, select, removal = self.settings, self.select_for(question.utility), question.removal
         of_layer = removal.at(settings.model, layer) if isinstance(removal, ReferenceMean) else removal
         bases = [METHODS[name].basis for name in expand_methods(methods)] if methods else []
         return TracedBatch(
             settings,
             self.memory,
-            batch,
+            question.batch,
             layer,
             select,
             of_layer,
@@ -76,35 +75,31 @@ class LayerTracer:
             twice=twice or any(basis.needs_second_derivatives for basis in bases),
         )
 
-    def trace_only_layer(
-        self, batch: Batch, methods: Sequence[str], utility: Utility, removal: AnyRemoval, *, replay: bool, twice: bool
-    ) -> TracedBatch:
-        """Trace a batch at the only layer.
+    def trace_only_layer(self, question: Question, methods: Sequence[str], *, replay: bool, twice: bool) -> TracedBatch:
+        """Trace a question's batch at the only layer.
 
         Raises:
             OptionError: there are several.
         """
         if len(self.layers) > 1:
             raise OptionError(f"the explainer has {len(self.layers)} layers, and a game is played at one; give one")
-        (layer,) = self.find_layers(batch, utility)
-        return self.trace(layer, batch, methods, utility, removal, replay=replay, twice=twice)
+        (layer,) = self.find_layers(question.batch, question.utility)
+        return self.trace(layer, question, methods, replay=replay, twice=twice)
 
     def compare(
         self,
         options: EstimatorOptions,
-        batch: Batch,
+        question: Question,
         methods: Sequence[str],
         targets: Sequence[Target] | int,
-        utility: Utility,
-        removal: AnyRemoval,
         *,
         curvature: bool,
     ) -> list[Comparison]:
         """Explain by several methods, one comparison for each target; several layers are fused."""
-        by_layer = []
+        by_layer, utility = [], question.utility
         # One layer after the other, as each traced batch holds a graph.
-        for layer in self.find_layers(batch, utility):
-            traced_batch = self.trace(layer, batch, methods, utility, removal, replay=False, twice=curvature)
+        for layer in self.find_layers(question.batch, utility):
+            traced_batch = self.trace(layer, question, methods, replay=False, twice=curvature)
             by_layer.append(
                 [
                     traced_batch.compare(methods, target, utility, options, curvature=curvature)

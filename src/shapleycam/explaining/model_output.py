@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapleycam.explaining.inputs import Batch
-from shapleycam.tracing._trace import OutputSelector
 from shapleycam.tracing.changed_images import run_as_at_layers
 from shapleycam.tracing.isolation import isolated_copy
 from shapleycam.tracing.nonlinearities import NonlinearityRecorder
+from shapleycam.tracing.output_reading import OutputSelector
 from shapleycam.tracing.reduced_precision import Precision
 from shapleycam.tracing.running import run
 from shapleycam.tracing.scores import identify_scores

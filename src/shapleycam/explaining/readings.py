@@ -11,8 +11,8 @@ from shapleycam.explaining.inputs import Batch
 from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings
 from shapleycam.models.outputs import check_rows
 from shapleycam.tracing import Trace
-from shapleycam.tracing._trace import OutputSelector
 from shapleycam.tracing.isolation import isolated_copy
+from shapleycam.tracing.output_reading import OutputSelector
 from shapleycam.tracing.running import run
 from shapleycam.tracing.score_conversion import OutputKind
 from shapleycam.tracing.selected_output import UtilityInput

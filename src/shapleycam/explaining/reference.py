@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -16,17 +15,16 @@ from shapleycam.errors import OptionError, ShapleyCamError
 from shapleycam.explaining.batch import Batch, move_to_model
 from shapleycam.explaining.inputs import Images
 from shapleycam.game.removal import Removal, RemovalChoice, check_takes_reference, resolve_removal
+from shapleycam.game.removal_names import name_of_reference_mean, short_hash
 from shapleycam.images import content_seeds
 from shapleycam.models.layout import Layout
 from shapleycam.precision import accurate
 from shapleycam.tracing import trace
-from shapleycam.wording import counted
 
 _AT_ONCE = 16
 """Reference photographs in a pass."""
 _SAME = 1e-5
 """Relative difference of the first photograph's activations up to which the model is still the same."""
-_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -56,8 +54,7 @@ class ReferenceMean:
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
         content = sorted(content_seeds(batch.images, 0))
-        digest = hashlib.sha256(repr(content).encode()).hexdigest()[:_DIGITS]
-        self.name = f"mean of {counted(len(batch.images), 'reference photograph')} ({digest})"
+        self.name = name_of_reference_mean(len(batch.images), short_hash(repr(content).encode()))
         self._means: WeakKeyDictionary[nn.Module, dict[str, _LayerMean]] = WeakKeyDictionary()
 
     def at(self, model: nn.Module, layer: str) -> Removal:

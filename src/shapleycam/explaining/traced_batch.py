@@ -23,7 +23,7 @@ from shapleycam.game.players import Regions
 from shapleycam.game.removal import Removal
 from shapleycam.layers import channel_axis, layout_at
 from shapleycam.tracing import Trace, trace
-from shapleycam.tracing._trace import OutputSelector
+from shapleycam.tracing.output_reading import OutputSelector
 from shapleycam.utilities import Utility
 from shapleycam.utilities.checks import check_classes
 from shapleycam.values.options import EstimatorOptions

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf, isfinite, nan
 from statistics import fmean, stdev
 
-from shapleycam.fidelity.measure import Distance
+from shapleycam.fidelity.distance import Distance
 from shapleycam.intervals import half_width
 from shapleycam.wording import percent
 

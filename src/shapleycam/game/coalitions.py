@@ -1,44 +1,45 @@
-"""Utilities of coalitions: computed in batches that fit into memory, by a shortcut where the head allows one."""
+"""Utilities of coalitions: by a shortcut where the head allows one, which is chosen, confirmed and checked here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from shapleycam.errors import OptionError, ShapleyCamError
+from shapleycam.errors import ShapleyCamError
 from shapleycam.game.attention import NotProvenError
+from shapleycam.game.coalition_batches import BatchProgress, CoalitionBatches
 from shapleycam.game.contents import Contents
 from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.head_runner import GeneralRunner, HeadRunner
-from shapleycam.game.kept_proofs import may_be_kept, proof_key
+from shapleycam.game.kept_proofs import proven_structure
 from shapleycam.game.players import Players
-from shapleycam.game.shortcut_check import PROBES, ShortcutCheck
+from shapleycam.game.shortcut_check import ShortcutCheck
 from shapleycam.game.shortcuts import SHORTCUTS, Shortcut
 from shapleycam.game.shortcuts.averaged import AveragedRunner
 from shapleycam.game.shortcuts.class_token import ClassTokenRunner
 from shapleycam.game.shortcuts.pooled import PooledRunner
 from shapleycam.game.shortcuts.summed import SummedRunner
 from shapleycam.game.shortcuts.windowed import WindowedRunner
-from shapleycam.game.structure import Structure, prove_structure
+from shapleycam.game.structure import Structure
 from shapleycam.gpu_failures import is_out_of_memory
 from shapleycam.tracing import Trace
-from shapleycam.tracing.checks import check_result, mark_checked
 from shapleycam.utilities import Utility
 
 _REFUSALS = (ShapleyCamError, NotProvenError, RuntimeError)
 """What is raised where a head does not take what a shortcut runs it on; anything else is a fault of the shortcut."""
 _Runner = TypeVar("_Runner", bound=HeadRunner)
-BatchProgress: TypeAlias = Callable[[int], None]
-"""Is called after each batch with the number of coalitions in it, over all images; what it raises ends the work."""
 
 
 class CoalitionEvaluator:
-    """Evaluates the utility of coalitions for the images of a traced batch, `memory` bytes at a time."""
+    """Evaluates the utility of coalitions for the images of a traced batch by the cheapest runner that is right.
+
+    Attributes:
+        batches: compute utilities by any runner.
+    """
 
     def __init__(
         self,
@@ -50,8 +51,7 @@ class CoalitionEvaluator:
         memory: int,
     ) -> None:
         self._trace, self._contents = trace, contents
-        self._players, self._utility, self._target = players, utility, target
-        self._memory = memory
+        self.batches = CoalitionBatches(players, utility, target, memory)
         self._check = ShortcutCheck(trace, contents, players)
         self._confirmed: dict[type[HeadRunner], HeadRunner | None] = {}
 
@@ -66,7 +66,7 @@ class CoalitionEvaluator:
         """
         with without_gradients():
             runner = self.runner_for(coalitions.shape[1])
-            utilities = self.run(runner, coalitions, images, progress)
+            utilities = self.batches.utilities(runner, coalitions, images, progress)
             if runner is not self.general and utilities.numel():
                 self._spot_check(runner, coalitions, images, utilities)
             return utilities
@@ -133,37 +133,6 @@ class CoalitionEvaluator:
         runner = self._confirmed[kind]
         return runner if isinstance(runner, kind) else None
 
-    def run(
-        self,
-        runner: HeadRunner,
-        coalitions: Bool[Tensor, "a s n"],
-        images: Int[Tensor, " a"],
-        progress: BatchProgress | None = None,
-    ) -> Tensor:
-        """Return the utilities (a, s) of coalitions as one runner gives them, batch by batch.
-
-        Raises:
-            OptionError: one is not finite.
-        """
-        images_count, coalitions_count = coalitions.shape[:2]
-        # A handful of coalitions always fits: the runner's memory need not be measured for them by a run of the head.
-        is_handful = images_count * coalitions_count <= 2 * PROBES
-        rows_at_once = PROBES if is_handful else max(1, self._memory // runner.bytes_per_coalition)
-        utilities = torch.empty(coalitions.shape[:2], device=coalitions.device)
-        for image_slice, coalition_slice in _blocks(images_count, coalitions_count, rows_at_once):
-            chosen = images[image_slice]
-            presence = self._players.presence(coalitions[image_slice, coalition_slice].float(), chosen)
-            samples = chosen.repeat_interleave(presence.shape[1])
-            output = runner.outputs(presence, chosen)
-            target = self._target[samples.to(self._target.device)]
-            block = self._utility(output, target, samples).reshape(presence.shape[:2])
-            utilities = utilities.to(block.dtype)
-            utilities[image_slice, coalition_slice] = block
-            if progress is not None:
-                progress(block.numel())
-        check_utilities_finite(utilities, self._utility)
-        return utilities
-
     def confirms(self, utilities: Float[Tensor, "*rows"], expected: Float[Tensor, "*rows"]) -> bool:
         """Return whether utilities of a shortcut are those that the model itself gives, up to rounding."""
         return self._check.confirms(utilities, expected)
@@ -178,38 +147,19 @@ class CoalitionEvaluator:
 
     @cached_property
     def _proven(self) -> Structure:
-        """Return what the head's operations prove; they are recorded anew, for one image, or were for an earlier one.
-
-        Why anew: docs/decisions.md, "The proof's graph is recorded anew".
-        """
-        trace, contents = self._trace, self._contents
-        if not isinstance(trace.output, torch.Tensor):
-            return Structure()
-        key = proof_key(trace, contents.layout)
-        known = None if key is None else check_result(trace.owner, key)
-        if isinstance(known, Structure):
-            return known
-        structure = prove_structure(self._run_first_image, contents.activation[:1], contents.layout, contents.empty[:1])
-        if key is not None and may_be_kept(structure):
-            mark_checked(trace.owner, key, structure)
-        return structure
+        """Return what the head's operations prove."""
+        return proven_structure(self._trace, self._contents)
 
     def is_proven(self, kind: type[HeadRunner]) -> bool:
         """Return whether the head's operations prove that this shortcut is right; no coalition has confirmed it yet."""
         shortcut = next(shortcut for shortcut in SHORTCUTS if shortcut.runner is kind)
         return shortcut.is_allowed(self._proven)
 
-    def _run_first_image(self, rows: Tensor) -> object:
-        """Run the head on rows of the first image, with any number of positions."""
-        samples = torch.zeros(len(rows), dtype=torch.long, device=rows.device)
-        output: object = self._trace.head_of_any_size(rows, samples)
-        return output
-
     @cached_property
     def _probes(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return coalitions (p, 1, n), their images (p,), and their utilities (p, 1) by the model itself."""
         coalitions, images = self._check.probes()
-        return coalitions, images, self.run(self.general, coalitions, images)
+        return coalitions, images, self.batches.utilities(self.general, coalitions, images)
 
     def _confirm(self, shortcut: Shortcut) -> HeadRunner | None:
         """Return a shortcut that is proven, if it also gives the probes' utilities; it is not used otherwise.
@@ -221,7 +171,7 @@ class CoalitionEvaluator:
             try:
                 coalitions, images, expected = self._probes
                 runner = shortcut.make(self._trace, self._contents, self._proven)
-                utilities = self.run(runner, coalitions, images)
+                utilities = self.batches.utilities(runner, coalitions, images)
             except _REFUSALS as refusal:
                 if is_out_of_memory(refusal):
                     raise
@@ -232,28 +182,8 @@ class CoalitionEvaluator:
         """Run some of a shortcut's coalitions through the model itself, after each use of the shortcut."""
         picked = self._check.pick(coalitions.shape[:2], coalitions.device)
         probes, probe_images = self._check.probes_of_strongest_image(images)
-        probe_utilities = self.run(runner, probes, probe_images)[:, 0]
+        probe_utilities = self.batches.utilities(runner, probes, probe_images)[:, 0]
         by_shortcut = torch.cat([utilities[picked], probe_utilities])
         both = torch.cat([coalitions[picked][:, None], probes])
-        expected = self.run(self.general, both, torch.cat([images[picked[0]], probe_images]))[:, 0]
+        expected = self.batches.utilities(self.general, both, torch.cat([images[picked[0]], probe_images]))[:, 0]
         self.check_shortcut(by_shortcut, expected)
-
-
-def check_utilities_finite(utilities: Float[Tensor, "*rows"], utility: Utility) -> None:
-    """Refuse utilities that are not finite numbers.
-
-    Raises:
-        OptionError: naming up to three of them.
-    """
-    if not bool(torch.isfinite(utilities).all()):
-        examples = utilities[~torch.isfinite(utilities)][:3].tolist()
-        raise OptionError(f"utility {utility.name!r} is not finite ({examples}); expected a finite number an image")
-
-
-def _blocks(images: int, coalitions: int, rows: int) -> Iterator[tuple[slice, slice]]:
-    """Yield blocks of at most `rows` coalitions that together cover images x coalitions."""
-    images_at_once = max(1, rows // max(1, coalitions))
-    coalitions_at_once = min(rows, max(1, coalitions))
-    for image in range(0, images, images_at_once):
-        for start in range(0, coalitions, coalitions_at_once):
-            yield slice(image, image + images_at_once), slice(start, start + coalitions_at_once)

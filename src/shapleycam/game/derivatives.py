@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from shapleycam.errors import OptionError, ReplayError
-from shapleycam.game.coalitions import check_utilities_finite
+from shapleycam.game.coalition_batches import check_utilities_finite
 from shapleycam.game.contents import Contents
 from shapleycam.game.finite_differences import (
     CurvatureCase,

@@ -12,7 +12,8 @@ from torch import Tensor
 from shapleycam.errors import OptionError
 from shapleycam.game.affine_utility import is_affine
 from shapleycam.game.attended_utility import AttendedUtility
-from shapleycam.game.coalitions import BatchProgress, CoalitionEvaluator, check_utilities_finite
+from shapleycam.game.coalition_batches import BatchProgress, check_utilities_finite
+from shapleycam.game.coalitions import CoalitionEvaluator
 from shapleycam.game.contents import Contents
 from shapleycam.game.derivatives import UtilityDerivatives
 from shapleycam.game.grad_modes import without_gradients
@@ -200,7 +201,7 @@ class Game:
             else torch.as_tensor(images, dtype=torch.long, device="cpu")
         )
         indices = indices.to(device)
-        checked = self._check_coalitions(coalitions, len(indices)).to(device)
+        checked = self.players.expand(coalitions, len(indices)).to(device)
         with without_gradients():
             return self._coalitions.utilities(checked, indices, progress) - self.empty[indices, None]
 
@@ -298,18 +299,3 @@ class Game:
             ReplayError: they differ by more than rounding.
         """
         self._coalitions.check_shortcut(values, expected)
-
-    def _check_coalitions(self, coalitions: Tensor, images: int) -> Tensor:
-        """Return coalitions as (a, s, n).
-
-        Raises:
-            OptionError: they have another size or kind.
-        """
-        expected = f"booleans (s, {self.n_players}) or ({images}, s, {self.n_players})"
-        if not isinstance(coalitions, torch.Tensor) or coalitions.dtype != torch.bool:
-            kind = coalitions.dtype if isinstance(coalitions, torch.Tensor) else type(coalitions).__name__
-            raise OptionError(f"coalitions are {kind}; expected {expected}, True for a player that takes part")
-        expanded = coalitions.expand(images, *coalitions.shape) if coalitions.dim() == 2 else coalitions
-        if expanded.dim() != 3 or (len(expanded), expanded.shape[2]) != (images, self.n_players):
-            raise OptionError(f"coalitions have shape {tuple(coalitions.shape)}; expected {expected}")
-        return expanded

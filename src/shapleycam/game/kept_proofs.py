@@ -12,11 +12,14 @@ from dataclasses import replace
 from types import BuiltinFunctionType
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from shapleycam.game.structure import Structure
+from shapleycam.game.contents import Contents
+from shapleycam.game.structure import Structure, prove_structure
 from shapleycam.models.layout import Layout
 from shapleycam.tracing import Trace
+from shapleycam.tracing.checks import check_result, mark_checked
 from shapleycam.tracing.copying.state import IMMUTABLE
 from shapleycam.tracing.graph import nodes
 from shapleycam.tracing.library_code import library_code
@@ -26,6 +29,28 @@ _PREFIX = "_saved_"
 """Of the attributes of autograd's nodes that hold what an operation saved for its backward."""
 _saved_names: dict[type, tuple[str, ...]] = {}
 """The names of these attributes, by the class of a node."""
+
+
+def proven_structure(trace: Trace, contents: Contents) -> Structure:
+    """Return what the operations of a traced pass's head prove; an earlier batch's proof where that holds for this one.
+
+    The operations are recorded anew, of the first image: see "The proof's graph is recorded anew" in docs/decisions.md.
+    """
+    if not isinstance(trace.output, Tensor):
+        return Structure()
+    key = proof_key(trace, contents.layout)
+    known = None if key is None else check_result(trace.owner, key)
+    if isinstance(known, Structure):
+        return known
+
+    def run_first_image(rows: Tensor) -> Any:
+        samples = torch.zeros(len(rows), dtype=torch.long, device=rows.device)
+        return trace.head_of_any_size(rows, samples)
+
+    structure = prove_structure(run_first_image, contents.activation[:1], contents.layout, contents.empty[:1])
+    if key is not None and may_be_kept(structure):
+        mark_checked(trace.owner, key, structure)
+    return structure
 
 
 def proof_key(trace: Trace, layout: Layout) -> Hashable | None:

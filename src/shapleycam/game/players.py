@@ -28,6 +28,21 @@ class Players:
     count: int
     layout: Layout
 
+    def expand(self, coalitions: Tensor, images: int) -> Tensor:
+        """Return coalitions for so many images, (a, s, n), where they may be the same for all, (s, n).
+
+        Raises:
+            OptionError: they have another size or kind.
+        """
+        expected = f"booleans (s, {self.count}) or ({images}, s, {self.count})"
+        if not isinstance(coalitions, torch.Tensor) or coalitions.dtype != torch.bool:
+            kind = coalitions.dtype if isinstance(coalitions, torch.Tensor) else type(coalitions).__name__
+            raise OptionError(f"coalitions are {kind}; expected {expected}, True for a player that takes part")
+        expanded = coalitions.expand(images, *coalitions.shape) if coalitions.dim() == 2 else coalitions
+        if expanded.dim() != 3 or (len(expanded), expanded.shape[2]) != (images, self.count):
+            raise OptionError(f"coalitions have shape {tuple(coalitions.shape)}; expected {expected}")
+        return expanded
+
     def presence(
         self, coalitions: Float[Tensor, "a s n"], images: Int[Tensor, " a"] | None = None
     ) -> Float[Tensor, "a s positions"]:

@@ -6,7 +6,6 @@ paper; it may be a mean, a tensor, or what a function makes of A.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from shapleycam.errors import OptionError, ShapleyCamError, nearest
 from shapleycam.game.grad_modes import without_gradients
+from shapleycam.game.removal_names import hash_of_tensor
 from shapleycam.gpu_failures import is_out_of_memory
 from shapleycam.models.layout import Layout
 from shapleycam.names import canonical_name
@@ -26,8 +26,6 @@ StandIn: TypeAlias = "Callable[[Tensor, Layout], Any]"
 """Makes R (b, ...) of an activation A (b, ...) and its layout."""
 RemovalChoice: TypeAlias = "str | Tensor | Callable[[Tensor], Any] | Removal"
 """What a user may give as removal: "zero", "mean", a tensor, or a function of the activation."""
-_DIGITS = 12
-"""Hexadecimal digits that name the content of a tensor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +89,7 @@ def _own_mean(activation: Float[Tensor, "b *shape"], layout: Layout) -> Float[Te
     positions, prefix = layout.positions(activation), layout.prefix
     cells = positions[:, prefix:]
     means = torch.cat([positions[:, :prefix], cells.mean(1, keepdim=True).expand_as(cells)], 1)
-    return _as_activation(means, activation, layout)
+    return layout.from_positions(means, activation.shape)
 
 
 ZERO = Removal("zero")
@@ -174,13 +172,7 @@ def removal_by_tensor(tensor: Tensor, kind: str) -> Removal:
     _check_numbers(tensor, "removal")
     with torch.inference_mode(mode=False), torch.no_grad():
         content = tensor.detach().clone()
-    return Removal(f"{kind} {content_hash(content)}", lambda _activation, _layout: content)
-
-
-def content_hash(tensor: Tensor) -> str:
-    """Return a few digits that stand for the shape and the numbers of a tensor, on any device and in any precision."""
-    numbers = tensor.detach().cpu().double().contiguous()
-    return hashlib.sha256(repr(tuple(numbers.shape)).encode() + numbers.numpy().tobytes()).hexdigest()[:_DIGITS]
+    return Removal(f"{kind} {hash_of_tensor(content)}", lambda _activation, _layout: content)
 
 
 def _check_numbers(tensor: Any, what: str) -> None:
@@ -223,9 +215,3 @@ def _like_activation(replacement: Any, activation: Tensor, layout: Layout, what:
     like: Tensor = expanded.detach().to(activation.device, activation.dtype).clone()
     _check_numbers(like, f"{what}, in the activation's precision ({activation.dtype}),")
     return like
-
-
-def _as_activation(positions: Float[Tensor, "b n k"], activation: Tensor, layout: Layout) -> Tensor:
-    """Return one vector a position as an activation, the inverse of `Layout.positions`."""
-    ordered = positions.transpose(1, 2) if layout.channels_first else positions
-    return ordered.reshape(activation.shape)

@@ -15,8 +15,8 @@ from shapleycam.layers.layout_proofs import ModelLayouts, prove_layouts
 from shapleycam.layers.output_gradients import ModuleOutput, output_gradients
 from shapleycam.models.layout import Layout, spatial_size
 from shapleycam.models.outputs import find_logits
-from shapleycam.tracing._trace import OutputSelector
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
+from shapleycam.tracing.output_reading import OutputSelector
 
 _ATTENTION_NAMES = {"attn", "attention", "self_attn", "self_attention"}
 

@@ -13,8 +13,8 @@ from shapleycam.layers.image_channels import ImageKind
 from shapleycam.layers.locality import is_local
 from shapleycam.models.outputs import find_logits
 from shapleycam.names import canonical_name
-from shapleycam.tracing._trace import OutputSelector
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
+from shapleycam.tracing.output_reading import OutputSelector
 
 BEFORE_POOL, LAST_CONV = "before-pool", "last-conv"
 RULES = (BEFORE_POOL, LAST_CONV)

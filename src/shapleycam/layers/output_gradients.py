@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shapleycam.tracing._trace import OutputSelector
 from shapleycam.tracing.differentiation import Differentiation
 from shapleycam.tracing.extra import ExtraInputs
 from shapleycam.tracing.graph import gradients, operation_without_derivative
@@ -18,6 +17,7 @@ from shapleycam.tracing.interception import Interceptor, intercept_calls
 from shapleycam.tracing.isolation import isolated_copy
 from shapleycam.tracing.nested import float_tensors_of, is_empty, map_tensors, only_tensor, version_of
 from shapleycam.tracing.nonlinearities import NonlinearityRecorder
+from shapleycam.tracing.output_reading import OutputSelector
 from shapleycam.tracing.running import run
 from shapleycam.tracing.scores import scores_if_any
 from shapleycam.tracing.soundness import check_output, empty_output_error

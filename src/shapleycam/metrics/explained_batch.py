@@ -11,8 +11,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from shapleycam.errors import OptionError, ignore_warnings
-from shapleycam.explaining.explainer import Explainer, UtilityChoice
+from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, batch_of
+from shapleycam.explaining.question import UtilityChoice
 from shapleycam.explaining.reference import AnyRemoval
 from shapleycam.explanations.explanation import NO_CLASSES, Explanation
 from shapleycam.game import Game

@@ -12,7 +12,7 @@ from torch import Tensor
 from shapleycam.cams.compute import CamValues, player_values
 from shapleycam.errors import OptionError
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.fidelity.measure import true_values
+from shapleycam.fidelity.reference import true_values
 from shapleycam.game import Game
 from shapleycam.metrics.masking import apply_mask, blur_images, hidden_content, zero_content
 from shapleycam.metrics.quantity import Quantity, QuantityContext

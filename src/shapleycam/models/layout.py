@@ -58,6 +58,11 @@ class Layout:
             return activation.flatten(2).transpose(1, 2)
         return activation.flatten(1, -2)
 
+    def from_positions(self, positions: Float[Tensor, "b n k"], shape: tuple[int, ...]) -> Float[Tensor, "b *shape"]:
+        """Return an activation of this shape (b, ...) from one vector a position: the inverse of `positions`."""
+        ordered = positions.transpose(1, 2) if self.channels_first else positions
+        return ordered.reshape(*shape)
+
     def broadcast(self, numbers: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows _ _ *_more"]:
         """Return one number a position, shaped so that it can be multiplied with an activation."""
         if self.kind == "tokens":

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
 from copy import copy
-from typing import Any, TypeAlias
+from dataclasses import replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from shapleycam.errors import ModelError, ReplayError, ShapleyCamError
-from shapleycam.gpu_failures import is_out_of_memory
+from shapleycam.errors import ReplayError
 from shapleycam.tracing.attention import math_attention, without_fast_path
 from shapleycam.tracing.changed_images import run_as_traced
 from shapleycam.tracing.channels_last import MemoryOrder
 from shapleycam.tracing.extra import ExtraInputs
 from shapleycam.tracing.isolation import isolated_copy, private_copy
-from shapleycam.tracing.nonlinearities import NonlinearityRecorder
+from shapleycam.tracing.output_reading import OutputReading, OutputSelector
 from shapleycam.tracing.plan import Plan
 from shapleycam.tracing.reduced_precision import Precision
 from shapleycam.tracing.replay import Replay
@@ -26,10 +24,6 @@ from shapleycam.tracing.running import run
 from shapleycam.tracing.score_conversion import ScoreConversion
 from shapleycam.tracing.scores import identify_scores
 from shapleycam.tracing.selected_output import SelectedOutput, UtilityInput, as_rows, has_classes
-from shapleycam.wording import type_and_first_line
-
-OutputSelector: TypeAlias = "Callable[[Any], Any]"
-"""A function that takes the output that is explained from what a model returns."""
 
 
 class Trace:
@@ -47,8 +41,6 @@ class Trace:
             quantised numbers).
         twice_differentiable: whether attention after the layer ran by a kernel that has second derivatives.
         is_recorded: whether `head` can be run.
-        utility_input: what the output is read as, after `read_as`.
-        score_conversion: how class scores are computed from the model's output, after `read_as("scores")`.
         owner: the user's model.
         precision: of the part before the layer: the model's own, "full", or "bfloat16".
 
@@ -89,19 +81,27 @@ class Trace:
         self.twice_differentiable = twice_differentiable
         self.is_recorded = is_recorded
         self.is_differentiable = is_differentiable
-        self.utility_input: UtilityInput | None = None
-        self.score_conversion: ScoreConversion | None = None
         self.owner = owner
         self.precision: Precision = precision
         self._replay = replay
-        self._select = select
+        self._reading = OutputReading(select, layer)
         self._selected = selected
         self._order = order
 
     @property
     def select(self) -> OutputSelector:
         """Return the function that takes the output that is explained from what the model returns."""
-        return self._select
+        return self._reading.select
+
+    @property
+    def utility_input(self) -> UtilityInput | None:
+        """Return what the output is read as, after `read_as`."""
+        return self._reading.utility_input
+
+    @property
+    def score_conversion(self) -> ScoreConversion | None:
+        """Return how class scores are computed from the model's output, after `read_as("scores")`."""
+        return self._reading.score_conversion
 
     @property
     def extra(self) -> ExtraInputs:
@@ -114,7 +114,7 @@ class Trace:
 
         It is known of passes that were recorded for replay; False for others.
         """
-        select = getattr(self._select, "func", self._select)  # of a partial
+        select = getattr(self.select, "func", self.select)  # of a partial
         is_own = str(getattr(select, "__module__", "")).startswith("shapleycam.")
         return self.is_recorded and is_own and self._replay.reads_activation_alone
 
@@ -131,11 +131,13 @@ class Trace:
         traced = copy(self)
         with torch.inference_mode(mode=False), torch.enable_grad():  # the caller may have none
             output = as_rows(self._selected.output, len(self.images), "images", utility_input)
-            traced.utility_input, traced.output = utility_input, output
+            conversion = None
             if utility_input == "scores" and has_classes(output):
                 conversion = identify_scores(output, self._selected, self.activation)
-                traced.score_conversion = conversion
-                traced.output = conversion.convert(output, self._selected.nonlinearity_call)
+                output = conversion.convert(output, self._selected.nonlinearity_call)
+            traced.output = output
+            reading = replace(self._reading, utility_input=utility_input, score_conversion=conversion)
+            traced._reading = reading  # noqa: SLF001
         return traced
 
     def head(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
@@ -184,11 +186,11 @@ class Trace:
         if not self.is_recorded:
             raise ReplayError("this pass was not recorded for replay; trace the model with replay=True")
         sample = torch.tensor([image], device=activation.device)
-        return self._read_output(lambda: self._replay(activation, sample), activation, rows)
+        return self._reading.read(lambda: self._replay(activation, sample), activation, rows)
 
     def rerun(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
         """Return the same as `head`, also of a pass that was not recorded: the whole model then runs again."""
-        return self._read_output(lambda: self._replay(activation, samples), activation)
+        return self._reading.read(lambda: self._replay(activation, samples), activation)
 
     def rerun_in_float64(self, activation: Float[Tensor, "b *shape"]) -> Any:
         """Return the same as `rerun` for the images of the pass, with everything in double precision."""
@@ -196,7 +198,7 @@ class Trace:
         extra = self._replay.extra.map(lambda t: t.double() if t.is_floating_point() else t)
         plan = Plan.without_steps(self._replay.layer_output)
         replay = Replay(copied, self.layer, plan, {}, self.images.double(), extra)
-        return self._read_output(lambda: replay(activation), activation)
+        return self._reading.read(lambda: replay(activation), activation)
 
     def output_of(self, images: Float[Tensor, "rows *image"], samples: Int[Tensor, " rows"]) -> Any:
         """Return the (selected) output of the whole model for changed images, in a pass of its own without a graph.
@@ -206,7 +208,7 @@ class Trace:
         """
         extra = self._replay.extra.rows(samples)
         with isolated_copy(self.owner) as copied, torch.no_grad():
-            return self._read_output(
+            return self._reading.read(
                 lambda: run_as_traced(self.owner, copied, images, extra, self.layer, self._order, self.precision),
                 images.detach(),
             )
@@ -217,38 +219,4 @@ class Trace:
         Attention is computed as products and a softmax.
         """
         with isolated_copy(self.owner) as copied, math_attention(), without_fast_path():
-            return self._read_output(lambda: run(copied, images, self.extra), images)
-
-    def _read_output(self, run_head: Callable[[], Any], activation: Tensor, rows: int | None = None) -> Any:
-        """Run the head, and return its output as the utility reads it, of `rows` rows or as many as the activation."""
-        conversion = self.score_conversion
-        recorder = NonlinearityRecorder() if conversion is not None and conversion.needs_recorder else None
-        # The context of the head itself, entered here as well since `select` and the conversion compute too.
-        with torch.inference_mode(mode=False), torch.set_grad_enabled(activation.requires_grad):
-            with recorder or nullcontext():
-                output = self._selected_from(run_head())
-            if self.utility_input is None:
-                return output
-            output = as_rows(output, rows or len(activation), "coalitions", self.utility_input)
-            return output if conversion is None else conversion.apply(output, recorder)
-
-    def _selected_from(self, output: Any) -> Any:
-        """Return what the user's function takes from an output of other rows than those of the pass.
-
-        Raises:
-            ModelError: it raises; its own exception is the cause.
-        """
-        try:
-            return self._select(output)
-        except Exception as error:
-            if isinstance(error, ShapleyCamError) or is_out_of_memory(error):
-                raise
-            raise ModelError(
-                f"output= raised {type_and_first_line(error)}, when what comes after layer {self.layer!r} was run "
-                "again; expected a function that takes the model's output of any number of rows"
-            ) from error
-
-
-def whole_output(output: Any) -> Any:
-    """Return all that a model returns."""
-    return output
+            return self._reading.read(lambda: run(copied, images, self.extra), images)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from shapleycam.errors import LayerError, ReplayError
 from shapleycam.tracing import plan_learning
-from shapleycam.tracing._trace import OutputSelector, Trace, whole_output
+from shapleycam.tracing._trace import Trace
 from shapleycam.tracing.agreement import outputs_equal
 from shapleycam.tracing.calls import layer_name
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
@@ -16,6 +16,7 @@ from shapleycam.tracing.interrupts import restore_when_interrupted
 from shapleycam.tracing.isolation import private_copy
 from shapleycam.tracing.model_changes import forget_if_changed
 from shapleycam.tracing.modules import submodule
+from shapleycam.tracing.output_reading import OutputSelector, whole_output
 from shapleycam.tracing.reduced_precision import Precision
 from shapleycam.tracing.traced_pass import TracedPasses, independent_output_error
 

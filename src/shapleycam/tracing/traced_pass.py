@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from shapleycam.errors import LayerError, ModelError
-from shapleycam.tracing._trace import OutputSelector, Trace
+from shapleycam.tracing._trace import Trace
 from shapleycam.tracing.agreement import first_row_equals, outputs_equal
 from shapleycam.tracing.calls import enclosing_calls
 from shapleycam.tracing.channels_last import BypassMonitor, Form, MemoryOrder, form_of, is_telling, run_fastest
@@ -27,6 +27,7 @@ from shapleycam.tracing.isolation import WrittenTensors, run_context, show_to_us
 from shapleycam.tracing.layer_output import activation_in
 from shapleycam.tracing.nested import float_tensors_of, is_empty
 from shapleycam.tracing.nonlinearities import NonlinearityRecorder
+from shapleycam.tracing.output_reading import OutputSelector
 from shapleycam.tracing.plan import Plan
 from shapleycam.tracing.random_numbers import reseed
 from shapleycam.tracing.reduced_precision import (

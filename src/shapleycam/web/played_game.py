@@ -15,7 +15,8 @@ from torch import Tensor
 from shapleycam.cams.table import METHODS
 from shapleycam.errors import ignore_warnings
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.fidelity.measure import MOST_EXACT, values_of_players
+from shapleycam.fidelity.measure import values_of_players
+from shapleycam.fidelity.reference import MOST_EXACT
 from shapleycam.game import Game
 from shapleycam.utilities import UTILITIES
 from shapleycam.values import exact

@@ -28,7 +28,8 @@ from shapleycam.game.windows.forms import (
 )
 from shapleycam.game.windows.mixtures import Contraction, contract, mix_rows, pool, seen_otherwise
 from shapleycam.game.windows.reads import periodic_colours
-from shapleycam.game.windows.rules import MOVE_NAMES, RULES, apply_move, apply_pointwise
+from shapleycam.game.windows.row_rules import apply_move, apply_pointwise
+from shapleycam.game.windows.rules import MOVE_NAMES, RULES
 from shapleycam.game.windows.window_sum import CallPlace, WindowSum
 from shapleycam.models.layout import Layout
 

@@ -1,0 +1,39 @@
+"""True values that methods are measured against, and in words how they were computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shapleycam.explaining.inputs import Batch
+from shapleycam.game import Game
+from shapleycam.printable import printable_name
+from shapleycam.values._closed_form import closed_form
+from shapleycam.values._exact import exact
+from shapleycam.values._permutation import permutation
+from shapleycam.values.progress import Progress
+from shapleycam.values.shares import ShapleyValues
+from shapleycam.wording import percent
+
+MOST_EXACT = 12
+"""Up to so many players the true values are the Shapley sum itself."""
+
+
+def true_values(game: Game, tolerance: float, seed: int, progress: Progress | None = None) -> ShapleyValues:
+    """Return the game's Shapley values: exact if it has a closed form or at most 12 players, otherwise sampled."""
+    if game.n_players <= MOST_EXACT:
+        return exact(game, progress=progress)
+    return closed_form(game) or permutation(game, None, tolerance, seed, progress=progress)
+
+
+def describe_reference(game: Game, true: ShapleyValues, tolerance: float) -> str:
+    """Return how true values were computed."""
+    if true.stderr is not None:
+        return f"permutation sampling to {percent(tolerance, 2)}"
+    return "all coalitions" if game.n_players <= MOST_EXACT else "closed form"
+
+
+def notes_of_images(true: ShapleyValues, batch: Batch) -> Iterator[str]:
+    """Yield the notes of a batch's images, with the name of the image where it is not of all of them."""
+    for note in dict.fromkeys(note for of_image in true.notes for note in of_image):
+        holders = [batch.sources[image].name for image, of_image in enumerate(true.notes) if note in of_image]
+        yield note if len(holders) == len(true.notes) else f"{', '.join(map(printable_name, holders))}: {note}"

@@ -1,0 +1,78 @@
+"""Utilities of coalitions as one runner of the head gives them, in batches that fit into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from shapleycam.errors import OptionError
+from shapleycam.game.head_runner import HeadRunner
+from shapleycam.game.players import Players
+from shapleycam.game.shortcut_check import PROBES
+from shapleycam.utilities import Utility
+
+BatchProgress: TypeAlias = Callable[[int], None]
+"""Is called after each batch with the number of coalitions in it, over all images; what it raises ends the work."""
+
+
+class CoalitionBatches:
+    """Computes the utility of coalitions for the images of a traced batch, `memory` bytes at a time."""
+
+    def __init__(self, players: Players, utility: Utility, target: Int[Tensor, " b"], memory: int) -> None:
+        self._players, self._utility, self._target = players, utility, target
+        self._memory = memory
+
+    def utilities(
+        self,
+        runner: HeadRunner,
+        coalitions: Bool[Tensor, "a s n"],
+        images: Int[Tensor, " a"],
+        progress: BatchProgress | None = None,
+    ) -> Tensor:
+        """Return the utilities (a, s) of coalitions as one runner gives them, batch by batch.
+
+        Raises:
+            OptionError: one is not finite.
+        """
+        images_count, coalitions_count = coalitions.shape[:2]
+        # A handful of coalitions always fits: the runner's memory need not be measured for them by a run of the head.
+        is_handful = images_count * coalitions_count <= 2 * PROBES
+        rows_at_once = PROBES if is_handful else max(1, self._memory // runner.bytes_per_coalition)
+        utilities = torch.empty(coalitions.shape[:2], device=coalitions.device)
+        for image_slice, coalition_slice in _blocks(images_count, coalitions_count, rows_at_once):
+            chosen = images[image_slice]
+            presence = self._players.presence(coalitions[image_slice, coalition_slice].float(), chosen)
+            samples = chosen.repeat_interleave(presence.shape[1])
+            output = runner.outputs(presence, chosen)
+            target = self._target[samples.to(self._target.device)]
+            block = self._utility(output, target, samples).reshape(presence.shape[:2])
+            utilities = utilities.to(block.dtype)
+            utilities[image_slice, coalition_slice] = block
+            if progress is not None:
+                progress(block.numel())
+        check_utilities_finite(utilities, self._utility)
+        return utilities
+
+
+def check_utilities_finite(utilities: Float[Tensor, "*rows"], utility: Utility) -> None:
+    """Refuse utilities that are not finite numbers.
+
+    Raises:
+        OptionError: naming up to three of them.
+    """
+    if not bool(torch.isfinite(utilities).all()):
+        examples = utilities[~torch.isfinite(utilities)][:3].tolist()
+        raise OptionError(f"utility {utility.name!r} is not finite ({examples}); expected a finite number an image")
+
+
+def _blocks(images: int, coalitions: int, rows: int) -> Iterator[tuple[slice, slice]]:
+    """Yield blocks of at most `rows` coalitions that together cover images x coalitions."""
+    images_at_once = max(1, rows // max(1, coalitions))
+    coalitions_at_once = min(rows, max(1, coalitions))
+    for image in range(0, images, images_at_once):
+        for start in range(0, coalitions, coalitions_at_once):
+            yield slice(image, image + images_at_once), slice(start, start + coalitions_at_once)

@@ -1,0 +1,76 @@
+"""Reading of the output of a head that runs again: what is selected of it, as a utility takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from shapleycam.errors import ModelError, ShapleyCamError
+from shapleycam.gpu_failures import is_out_of_memory
+from shapleycam.tracing.nonlinearities import NonlinearityRecorder
+from shapleycam.tracing.score_conversion import ScoreConversion
+from shapleycam.tracing.selected_output import UtilityInput, as_rows
+from shapleycam.wording import type_and_first_line
+
+OutputSelector: TypeAlias = "Callable[[Any], Any]"
+"""A function that takes the output that is explained from what a model returns."""
+
+
+def whole_output(output: Any) -> Any:
+    """Return all that a model returns."""
+    return output
+
+
+@dataclass(frozen=True)
+class OutputReading:
+    """How the output of what comes after a layer is read.
+
+    Attributes:
+        select: takes the output that is explained from what the model returns.
+        layer: the layer's dotted name, for messages.
+        utility_input: what a utility takes; None for the selected output as it is.
+        score_conversion: how class scores are computed from the selected output; None for other outputs.
+    """
+
+    select: OutputSelector
+    layer: str
+    utility_input: UtilityInput | None = None
+    score_conversion: ScoreConversion | None = None
+
+    def read(self, run_head: Callable[[], Any], activation: Tensor, rows: int | None = None) -> Any:
+        """Run the head, and return its output as the utility reads it, of `rows` rows or as many as the activation.
+
+        Raises:
+            ModelError: the user's function raises, or the output has another number of rows.
+        """
+        conversion = self.score_conversion
+        recorder = NonlinearityRecorder() if conversion is not None and conversion.needs_recorder else None
+        # The context of the head itself, entered here as well since `select` and the conversion compute too.
+        with torch.inference_mode(mode=False), torch.set_grad_enabled(activation.requires_grad):
+            with recorder or nullcontext():
+                output = self._selected_from(run_head())
+            if self.utility_input is None:
+                return output
+            output = as_rows(output, rows or len(activation), "coalitions", self.utility_input)
+            return output if conversion is None else conversion.apply(output, recorder)
+
+    def _selected_from(self, output: Any) -> Any:
+        """Return what the user's function takes from an output of other rows than those of the pass.
+
+        Raises:
+            ModelError: it raises; its own exception is the cause.
+        """
+        try:
+            return self.select(output)
+        except Exception as error:
+            if isinstance(error, ShapleyCamError) or is_out_of_memory(error):
+                raise
+            raise ModelError(
+                f"output= raised {type_and_first_line(error)}, when what comes after layer {self.layer!r} was run "
+                "again; expected a function that takes the model's output of any number of rows"
+            ) from error
