@@ -70,11 +70,20 @@ CONVOLUTIONAL = {
     "ReLU, mean and softmax": (AveragedRunner, lambda: nn.Sequential(nn.ReLU(), MEAN, tail(nn.Softmax(1)))),
     "3 x 3": (WindowedRunner, lambda: nn.Sequential(conv(3, padding=1), nn.ReLU(), MEAN, tail(nn.Tanh()))),
     "2 x 2": (WindowedRunner, lambda: nn.Sequential(conv(2), nn.Sigmoid(), MEAN, tail(nn.LayerNorm(4)))),
-    "sigmoid and 2 x 1 with padding": (
-        WindowedRunner,
+    "sigmoid and 2 x 1 with padding, which is a window of one": (
+        AveragedRunner,
         lambda: nn.Sequential(nn.Sigmoid(), conv((2, 1), padding=(1, 0), stride=(2, 1)), MEAN, tail(nn.Tanh())),
     ),
-    "two convolutions": (GeneralRunner, lambda: nn.Sequential(conv(3, padding=1), nn.ReLU(), conv(2), MEAN, tail())),
+    "1 x 3 with padding": (
+        WindowedRunner,
+        lambda: nn.Sequential(nn.Sigmoid(), conv((1, 3), padding=(0, 1)), MEAN, tail(nn.Tanh())),
+    ),
+    "a gate that all open": (
+        GeneralRunner,
+        lambda: nn.Sequential(
+            conv(3, padding=1), Do(lambda a: a * a.mean((2, 3), keepdim=True).sigmoid()), MEAN, tail()
+        ),
+    ),
 }
 ATTENDING = {
     "a class token": (1, own_attention),

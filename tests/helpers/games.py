@@ -52,11 +52,18 @@ def table_game(*tables: Tensor, copies: int = 1, utility=None, **options) -> Gam
 
 
 def smooth_game(copies: int = 1, players=None, size: float = 4.0) -> Game:
-    """A convolutional head on eight cells, which reads all channels but the last, where copies differ."""
+    """A convolutional head on eight cells, which reads all channels but the last, where copies differ.
+
+    A gate that all cells open keeps it from being a sum over windows.
+    """
     network, generator = Smooth(), torch.Generator().manual_seed(1)
     content = torch.randn(1, 4, 2, 4, dtype=torch.float64, generator=generator) * size
     noise = torch.randn(copies, 1, 2, 4, dtype=torch.float64, generator=generator)
-    model = Toy(lambda a: network.fc(network.after(a[:, :4]).mean((2, 3))))
+    model = Toy(
+        lambda a: network.fc(
+            (network.after(a[:, :4]) * a[:, :4].mean((1, 2, 3))[:, None, None, None].sigmoid()).mean((2, 3))
+        )
+    )
     images = torch.cat([content.expand(copies, -1, -1, -1), noise], 1)
     return Explainer(model, layer="features", memory=AMPLE).game(images, target=0, utility="rest", players=players)
 

@@ -88,7 +88,7 @@ def test_intervals_hold_the_truth_where_sampling_went_to_a_tolerance():
 @pytest.mark.parametrize("name", GAMES)
 def test_four_orders_are_right_on_average(name):
     truth = values.exact(GAMES[name]()).values[0]
-    sampled_values = values.permutation(GAMES[name](copies=500), orders=4).values
+    sampled_values = values.permutation(GAMES[name](copies=500), orders=4, seed=1).values
     assert deviation_in_standard_errors(sampled_values, truth) < 4
     assert float(sampled_values.std(0).min()) > 0
 
