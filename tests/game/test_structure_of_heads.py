@@ -113,7 +113,7 @@ def test_two_shortcuts_agree(game, head):
     evaluator = game._coalitions
     with torch.no_grad():
         runners = (evaluator.shortcut(PooledRunner), evaluator.shortcut(SummedRunner))
-        pooled, summed = (evaluator.run(runner, coalitions, images) for runner in runners)
+        pooled, summed = (evaluator.batches.utilities(runner, coalitions, images) for runner in runners)
     assert relative_difference(pooled, summed, game) < 1e-5
 
 

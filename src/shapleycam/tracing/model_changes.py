@@ -1,7 +1,7 @@
 """Changes of the user's model between two passes, after which what was learned of it no longer holds.
 
-Weights may change: what is learned is about operations. But a module that was exchanged, a hook, or a batch norm whose
-statistics were taken away are other operations, and may mix the images of a batch where the old ones did not.
+Weights and numbers may change: what is learned is about operations. But a module that was exchanged, a hook, or a batch
+norm whose statistics were taken away are other operations, and may mix the images of a batch where the old did not.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from shapleycam.tracing.plan_learning import forget_plans
 
 _UNTOLD = {"training", FORWARD_HOOKS, PRE_HOOKS}
 """Attributes whose values say nothing: passes run in eval mode; hooks are told by their numbers."""
+_NUMBERS = {int, float}
+"""Kinds of attributes that are left out: a model may count its calls, and would be learned anew each time."""
 _forms: WeakKeyDictionary[nn.Module, Hashable] = WeakKeyDictionary()
 """What the user's models were when they were last run."""
 
@@ -37,7 +39,7 @@ def forget_if_changed(owner: nn.Module) -> None:
         >>> forget_if_changed(model)
         >>> needs_check(model, "a check")
         False
-        >>> model[0].p = 0.9
+        >>> model[0] = nn.Identity()
         >>> forget_if_changed(model)
         >>> needs_check(model, "a check")
         True
@@ -59,7 +61,7 @@ def _describe(module: nn.Module) -> Iterator[Hashable]:
         for key, tensor in attributes.get(name, {}).items():
             yield key, None if tensor is None else _setting(tensor)
     for name, value in attributes.items():
-        if name not in _UNTOLD:
+        if name not in _UNTOLD and type(value) not in _NUMBERS:
             yield name, _setting(value)
 
 
