@@ -22,10 +22,9 @@ from shapleycam.tracing.node_names import (
     REARRANGING,
     ROUNDING,
     SORTING,
-    operation_of,
     Nonlinearity,
+    operation_of,
 )
-
 
 _BOUNDED_IF_OPERANDS_ARE = COMBINING | REARRANGING | ROUNDING
 
