@@ -7,13 +7,13 @@ it. Below autograd every operation is seen with all its operands.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves
+from torch.utils._pytree import TreeSpec, tree_leaves
 
 LEAF = 0
 """The number of the activation among the values of a data flow."""
@@ -69,23 +69,23 @@ class Dataflow:
         self._numbers: dict[_ViewKey, int] = {_view_key(leaf): LEAF}
         self._constants: set[int] = set()  # their addresses; the calls keep them alive
 
-    def keep_before(self, function: Any, arguments: Any) -> None:
+    def keep_before(self, function: Any, leaves: Sequence[Any]) -> None:
         """Copy the tensors whose memory a call is about to write to."""
-        target = _written(function, tree_leaves(arguments))
+        target = _written(function, leaves)
         if target is not None:
             address = storage_address(target)
             for number, tensor in enumerate(self.tensors):
                 if storage_address(tensor) == address:
                     self.tensors[number] = tensor.clone()
 
-    def note(self, function: Any, arguments: Any, result: Any, dependent: Collection[int]) -> None:
-        """Note a call; `dependent` holds the addresses of the storages that depend on the activation."""
+    def note(
+        self, function: Any, leaves: Sequence[Any], structure: TreeSpec, depends: Sequence[bool], result: Any
+    ) -> None:
+        """Note a call; `leaves` and `structure` are its arguments, `depends` says which come from the activation."""
         name = operation_name(function)
         self.counts[name] += 1
-        leaves, structure = tree_flatten(arguments)
-        depends = [isinstance(leaf, Tensor) and storage_address(leaf) in dependent for leaf in leaves]
         target = _written(function, leaves)
-        if target is not None and storage_address(target) not in dependent:
+        if target is not None and not depends[0]:
             self.writes_to_constants |= any(depends) or storage_address(target) in self._constants
         if not any(depends):
             return
@@ -116,7 +116,7 @@ def operation_name(function: Any) -> str:
     return str(getattr(function, "overloadpacket", function)).rpartition(".")[2]
 
 
-def _written(function: Any, leaves: list[Any]) -> Tensor | None:
+def _written(function: Any, leaves: Sequence[Any]) -> Tensor | None:
     """Return the tensor that an operation writes to, None for one that does not."""
     schema = getattr(function, "_schema", None)
     is_writing = schema is not None and schema.is_mutable and isinstance(leaves[0], Tensor)
