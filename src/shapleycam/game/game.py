@@ -105,7 +105,7 @@ class Game:
         self.target = target
         self.players = make_players(players, layout, len(self.activation), self.activation.device)
         self._trace = trace
-        self._coalitions = CoalitionEvaluator(trace, self.contents, self.players, utility, target, memory)
+        self._coalitions = CoalitionEvaluator(trace, self.contents, self.players, utility, target, memory, removal)
         self._derivatives = UtilityDerivatives(trace, self.contents, utility, target)
         self._path_gradients = PathGradients(trace, self.contents, utility, target, self._coalitions, memory)
 
