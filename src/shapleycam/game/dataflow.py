@@ -112,8 +112,8 @@ class Dataflow:
 
 
 def operation_name(function: Any) -> str:
-    """Return an operation's name without its overload, as in "add"."""
-    return str(getattr(function, "overloadpacket", function)).rpartition(".")[2]
+    """Return an operation's name without its overload, as in "add"; of another library's as in "library.add"."""
+    return str(getattr(function, "overloadpacket", function)).removeprefix("aten.")
 
 
 def _written(function: Any, leaves: list[Any]) -> Tensor | None:
