@@ -86,6 +86,7 @@ class CoalitionEvaluator:
             query_rows=self._proven.query_rows if self.shortcut(ClassTokenRunner) is not None else 0,
             window=self._proven.window if has_window else None,
             is_affine=self._proven.is_affine and (has_window or averages),
+            reads_prefix_alone=self._proven.reads_prefix_alone and averages,
         )
 
     @property
@@ -110,7 +111,10 @@ class CoalitionEvaluator:
         shortcut = self.cheapest
         if shortcut is None:
             return "a run each of the network behind the layer"
-        return f"{shortcut.cost} each: behind the layer the output is {shortcut.head}"
+        cost = f"{shortcut.cost} each: behind the layer the output is {shortcut.head}"
+        if self._proven.reads_prefix_alone:
+            return f"{cost}; it reads the prefix tokens alone, so that all other players are worth 0"
+        return cost
 
     @property
     def cheapest(self) -> Shortcut | None:

@@ -9,7 +9,7 @@ autograd's graph").
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -39,7 +39,8 @@ class Structure:
     is a function of such a sum over what windows of positions become. `query_rows`: it is a function of so many rows of
     an attention whose queries depend on no position of the grid, as a class token's; 0 of other heads. Each is said
     only of heads of which none of those before it is known, whose shortcuts are cheaper. `is_affine`: the output is an
-    affine function of the sum that `averages_positions` or `window` tells of.
+    affine function of the sum that `averages_positions` or `window` tells of. `reads_prefix_alone`: that sum is of
+    prefix tokens, as the class token is behind the last attention: all other players are worth 0.
     """
 
     reads_mean: bool = False
@@ -48,6 +49,7 @@ class Structure:
     window: Window | None = None
     query_rows: int = 0
     is_affine: bool = False
+    reads_prefix_alone: bool = False
 
 
 def prove_structure(
@@ -110,15 +112,14 @@ def _structure_of_sum(recording: HeadRecording, layout: Layout) -> Structure:
     if window_sum is None:
         return Structure()
     if window_sum.width <= 1:
-        return Structure(averages_positions=True, is_affine=window_sum.is_affine)
+        reads_prefix = bool((window_sum.positions_read < layout.prefix).all())
+        return Structure(averages_positions=True, is_affine=window_sum.is_affine, reads_prefix_alone=reads_prefix)
     window = Window(len(window_sum.cells), window_sum.width, int(window_sum.colours.max()) + 1)
     return Structure(window=window, is_affine=window_sum.is_affine)
 
 
 def _structure_of_graph(recording: HeadRecording, layout: Layout) -> Structure:
     """Follow the activation through autograd's graph, operation by operation, operands before results."""
-    if not recording.is_followed:
-        return Structure()
     output_node = recording.output.grad_fn
     forms: dict[Any, Form] = {}
     stack = [output_node]
@@ -135,7 +136,16 @@ def _structure_of_graph(recording: HeadRecording, layout: Layout) -> Structure:
     form = forms[output_node]
     if not isinstance(form, AfterMean):
         return Structure()
-    return Structure(reads_mean=form.linear_before, is_sum=form.affine)
+    structure = Structure(reads_mean=form.linear_before, is_sum=form.affine)
+    return structure if recording.is_followed else _confirmed_by_dataflow(structure, recording, layout)
+
+
+def _confirmed_by_dataflow(structure: Structure, recording: HeadRecording, layout: Layout) -> Structure:
+    """Return what the data flow confirms of a structure, where the graph lacks what was read without gradients."""
+    window_sum = prove_window_sum(recording, layout)
+    if window_sum is None or window_sum.width > 1:
+        return Structure()
+    return replace(structure, is_sum=structure.is_sum and window_sum.is_affine)
 
 
 def _form_of(node: Any, operands: list[Form], leaf: Tensor, layout: Layout) -> Form:

@@ -18,9 +18,13 @@ COPIES = {"clone", "_to_copy", "detach", "alias", "contiguous", "lift_fresh"}
 
 
 def is_pointwise(function: object) -> bool:
-    """Return whether PyTorch declares an operation to compute each number from those at its place, without chance."""
-    tags = getattr(function, "tags", ())
-    name = operation_name(function)
+    """Return whether PyTorch declares an operation to compute each number from those at its place, without chance.
+
+    Operations of other libraries are not believed to.
+    """
+    name, tags = operation_name(function), getattr(function, "tags", ())
+    if "." in name:
+        return False
     return name in COPIES | _UNTAGGED or (torch.Tag.pointwise in tags and torch.Tag.nondeterministic_seeded not in tags)
 
 
