@@ -22,6 +22,7 @@ from shapleycam.values._control_variate import ControlVariate
 from shapleycam.values._cut_short import behind_the_cut, cut_short, with_cut
 from shapleycam.values._rare import note_rare
 from shapleycam.values._stream_sums import StreamSums
+from shapleycam.values._surrogate_control import SurrogateControl
 from shapleycam.values.progress import Progress
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.values.tolerance import check_tolerance
@@ -79,12 +80,17 @@ def permutation(
     control = control_variate(game, 4 * min(FEWEST, _samples(orders, most_orders)) * (game.n_players - 1), seed)
     if control is not None:
         sums.use(control)
+    # Behind a shortcut coalitions are so cheap that fitting would take longer than sampling.
+    surrogates = SurrogateControl(len(streams)) if control is None and game.shortcut is None else None
     cut: dict[int, ShapleyValues] = {}
     active = torch.arange(len(streams), device="cpu")
     for number, (count, each) in enumerate(_rounds(orders, most_orders, control)):
         drawn = torch.stack([streams[image].draw(count) for image in active.tolist()])[:, :, :each]
         gained, errors = marginals(game, control, drawn, active)
         sums.add(gained.mean(2) - errors, errors, active, each)
+        if surrogates is not None:
+            surrogates.add(drawn, gained, active)
+            surrogates.correct(sums, active)
         reached = sums.shares(game).uncertainty.cpu()
         if progress is not None:
             progress(int(sums.count.sum(1).max()), float(reached.max()))
@@ -135,6 +141,7 @@ def _notes(
     for image, has_control in enumerate((sums.square > 0).any(1).tolist()):
         sentences = {} if control is None else {control.note: has_control}
         sentences[_CUT] = image in cut
+        sentences[SurrogateControl.note] = image not in cut and bool((sums.fitted[image] != 0).any())
         notes.append((*(sentence for sentence, holds in sentences.items() if holds), *rare.get(image, ())))
     return tuple(notes) if any(notes) else ()
 

@@ -24,7 +24,8 @@ class StreamSums:
 
     `error` are the sums of the control variate's errors; `square` of the squares of these over all players, and `cross`
     of their products with what samples differ from `centre`, about the control's values. `samples` counts the samples,
-    which may be means over several orders; `trials` are evaluations that were spent otherwise.
+    which may be means over several orders; `trials` are evaluations that were spent otherwise. `fitted` is what
+    surrogates take from the sums.
     """
 
     count: Int[Tensor, "b streams"]
@@ -35,6 +36,7 @@ class StreamSums:
     centre: Float[Tensor, "b n"]
     samples: Int[Tensor, " b"]
     trials: Int[Tensor, " b"]
+    fitted: Float[Tensor, "b streams n"]
 
     @classmethod
     def none(cls, game: Game) -> StreamSums:
@@ -47,7 +49,8 @@ class StreamSums:
         total, square = like.new_zeros(images, STREAMS, n), like.new_zeros(images, STREAMS)
         count, centre = torch.zeros_like(square, dtype=torch.long), like.new_zeros(images, n)
         none = count[:, 0]
-        return cls(count, total, total.clone(), square, square.clone(), centre, none.clone(), none.clone())
+        error, fitted = total.clone(), total.clone()
+        return cls(count, total, error, square, square.clone(), centre, none.clone(), none.clone(), fitted)
 
     def use(self, control: ControlVariate) -> None:
         """Note the values of a control variate, and what it took to make it."""
@@ -83,7 +86,7 @@ class StreamSums:
         square = self.square.sum(1, keepdim=True) - self.square
         cross = self.cross.sum(1, keepdim=True) - self.cross
         factor = torch.where(square > 0, cross / square, 0.0)
-        return self.total - factor[..., None] * self.error
+        return self.total - factor[..., None] * self.error - self.fitted
 
     @property
     def mean(self) -> Float[Tensor, "b n"]:
