@@ -58,6 +58,10 @@ def merge_patches(a):
     return torch.cat([a[..., row::2, column::2] for row in (0, 1) for column in (0, 1)], 1)
 
 
+def largest_of_two_channels(a):
+    return a.unflatten(1, (2, 2)).amax(2, keepdim=True).expand(-1, -1, 2, -1, -1).flatten(1, 2)
+
+
 def convnext(self, a):
     return a + 0.1 * self.mix(self.depthwise(a))
 

@@ -150,6 +150,8 @@ class _FollowedPositions:
         mixed: PositionMap | None = None
         if name in _POOLS | _CUTS and first is not None and len(maps) == 1:
             mixed = pool(operation, first, number)
+            if name in _CUTS and mixed is not None and not is_single_sum(mixed):
+                mixed = None  # its windows are followed, and no others need a table
         elif name in MOVE_NAMES and first is not None and self._belongs_to_sum(name, first):
             mixed = seen_otherwise(operation, first, number)
         elif name in _PRODUCTS and sum(form is not None for form in maps) == 1:
