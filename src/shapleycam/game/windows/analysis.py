@@ -147,15 +147,7 @@ class _FollowedPositions:
         """Return the forms of the results of a call on tensors with positions, None where no rule knows it."""
         name, call = operation.name.removesuffix("_"), operation.call
         first = next((form for form in maps if form is not None), None)
-        mixed: PositionMap | None = None
-        if name in _POOLS | _CUTS and first is not None and len(maps) == 1:
-            mixed = pool(operation, first, number)
-            if name in _CUTS and mixed is not None and not is_single_sum(mixed):
-                mixed = None  # its windows are followed, and no others need a table
-        elif name in MOVE_NAMES and first is not None and self._belongs_to_sum(name, first):
-            mixed = seen_otherwise(operation, first, number)
-        elif name in _PRODUCTS and sum(form is not None for form in maps) == 1:
-            mixed = mix_rows(operation, maps, number)
+        mixed = None if first is None else self._as_mixture(number, operation, maps, first)
         if mixed is not None:
             return [self._with_numbers(mixed, call)]
         if name in _PRODUCTS or name == "convolution":
@@ -171,6 +163,22 @@ class _FollowedPositions:
             return None  # computed from sums alone: there are no positions left
         rule = RULES.get(name) or (apply_pointwise if is_pointwise(call.function) else None)
         return rule and rule(operation, [form and without_mixing(form) for form in maps])
+
+    def _as_mixture(
+        self, number: int, operation: Operation, maps: Sequence[PositionMap | None], first: PositionMap
+    ) -> PositionMap | None:
+        """Return the form of sums over the rows of what a call takes, None where it takes no such sums."""
+        name = operation.name.removesuffix("_")
+        if name in _POOLS and len(maps) == 1:
+            return pool(operation, first, number)
+        if name in _CUTS and len(maps) == 1:
+            mixed = pool(operation, first, number)
+            return mixed if mixed is not None and is_single_sum(mixed) else None
+        if name in MOVE_NAMES and self._belongs_to_sum(name, first):
+            return seen_otherwise(operation, first, number)
+        if name in _PRODUCTS and sum(form is not None for form in maps) == 1:
+            return mix_rows(operation, maps, number)
+        return None
 
     def _belongs_to_sum(self, name: str, form: PositionMap) -> bool:
         """Return whether a move is a part of the sum before it: its shape is made for the number of rows of the map.
