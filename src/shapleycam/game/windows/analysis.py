@@ -26,7 +26,7 @@ from shapleycam.game.windows.forms import (
     row_numbers,
     without_mixing,
 )
-from shapleycam.game.windows.mixtures import Contraction, contract, mix_rows, pool, seen_otherwise
+from shapleycam.game.windows.mixtures import Contraction, contract, join_sums, mix_rows, pool, seen_otherwise
 from shapleycam.game.windows.reads import periodic_colours
 from shapleycam.game.windows.row_rules import apply_move, apply_pointwise
 from shapleycam.game.windows.rules import MOVE_NAMES, RULES
@@ -94,18 +94,19 @@ class _FollowedPositions:
             return None
         first = self._dataflow.calls[mixing.first]
         operand = next(place for place, operand in enumerate(first.operands) if operand == Value(mixing.source))
-        layout = self._layout
-        colours = periodic_colours(layout.grid, layout.prefix, mixing.cells, OUTSIDE, MOST_CELLS)
-        if colours is None:
+        layout, rows = self._layout, mixing.rows_read
+        colours = periodic_colours(layout.grid, layout.prefix, mixing.cells[rows], OUTSIDE, MOST_CELLS)
+        if colours is None or not len(rows):
             return None
         return WindowSum(
-            cells=mixing.cells,
+            cells=mixing.cells[rows],
+            rows=rows,
             colours=colours,
             source=(self._place(first), operand),
             result=self._place(self._dataflow.calls[form.call]),
             source_axes=mixing.axes,
             result_axes=mixing.result_axes,
-            weights=mixing.weights,
+            weights=None if mixing.weights is None else mixing.weights[:, rows],
             matrix=contraction.matrix if contraction else None,
             feature_shape=tuple(self._dataflow.tensors[form.tensor].shape[1:]),
             is_affine=form.is_affine,
@@ -169,11 +170,10 @@ class _FollowedPositions:
     ) -> PositionMap | None:
         """Return the form of sums over the rows of what a call takes, None where it takes no such sums."""
         name = operation.name.removesuffix("_")
-        if name in _POOLS and len(maps) == 1:
+        if name in _POOLS | _CUTS and len(maps) == 1:
             return pool(operation, first, number)
-        if name in _CUTS and len(maps) == 1:
-            mixed = pool(operation, first, number)
-            return mixed if mixed is not None and is_single_sum(mixed) else None
+        if name == "cat":
+            return join_sums(operation, maps, number)
         if name in MOVE_NAMES and self._belongs_to_sum(name, first):
             return seen_otherwise(operation, first, number)
         if name in _PRODUCTS and sum(form is not None for form in maps) == 1:
