@@ -18,7 +18,7 @@ from shapleycam.game.contents import Contents
 from shapleycam.game.derivatives import UtilityDerivatives
 from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.path_gradients import PathGradients
-from shapleycam.game.players import Regions, make_players
+from shapleycam.game.players import Players, Regions, make_players
 from shapleycam.game.removal import ZERO, Removal
 from shapleycam.game.shortcuts.class_token import ClassTokenRunner
 from shapleycam.game.shortcuts.window_sums import WindowSumRunner
@@ -52,7 +52,7 @@ class Game:
         utility: what is explained.
         target: (b,), the classes.
         players: None for each position by itself; (rows, columns) of a grid of regions; or whole numbers (h, w) or
-            (b, h, w) that name each cell's region.
+            (b, h, w) that name each cell's region; the players of another game of the same images.
         memory: about how many bytes a batch of coalitions may take.
         removal: what stands in for the content of absent players, as `shapleycam.game.removal` makes it of a user's
             choice.
@@ -91,7 +91,7 @@ class Game:
         layout: Layout,
         utility: Utility,
         target: Int[Tensor, " b"],
-        players: Regions = None,
+        players: Regions | Players = None,
         memory: int = MEMORY,
         removal: Removal = ZERO,
     ) -> None:
@@ -103,9 +103,11 @@ class Game:
         self.contents = Contents(self.activation, removal.replacement(self.activation, layout, trace.layer), layout)
         self.utility = utility
         self.target = target
-        self.players = make_players(players, layout, len(self.activation), self.activation.device)
-        self._trace = trace
-        self._coalitions = CoalitionEvaluator(trace, self.contents, self.players, utility, target, memory)
+        if not isinstance(players, Players):
+            players = make_players(players, layout, len(self.activation), self.activation.device)
+        self.players = players
+        self._trace, self._memory = trace, memory
+        self._coalitions = CoalitionEvaluator(trace, self.contents, self.players, utility, target, memory, removal)
         self._derivatives = UtilityDerivatives(trace, self.contents, utility, target)
         self._path_gradients = PathGradients(trace, self.contents, utility, target, self._coalitions, memory)
 
@@ -113,6 +115,10 @@ class Game:
     def trace(self) -> Trace:
         """Return the traced pass that the game is of."""
         return self._trace
+
+    def variant(self, trace: Trace, utility: Utility) -> Game:
+        """Return the game with the same players of another pass or utility; nothing else of it is different."""
+        return Game(trace, self.layout, utility, self.target, self.players, self._memory, self.removal)
 
     @property
     def layer(self) -> str:

@@ -60,7 +60,8 @@ def broadcast_axes(forms: Sequence[Rows], shape: Sequence[int]) -> tuple[Axis, .
         if len(present) > 1:
             return None
         axes.append(present.pop() if present else channels(shape[dim]))
-    return tuple(axes)
+    has_rows_along_several = any(count_rows(form.axes) not in {1, count_rows(axes)} for form in forms)
+    return None if has_rows_along_several else tuple(axes)
 
 
 def merge_tokens(forms: Sequence[Rows], axes: Sequence[Axis]) -> tuple[int, ...] | None:
