@@ -129,7 +129,7 @@ def _structure_of_sum(recording: HeadRecording, layout: Layout) -> Structure:
     if window_sum is None:
         return Structure()
     if window_sum.width <= 1:
-        reads_prefix = bool((window_sum.positions_read < layout.prefix).all())
+        reads_prefix = bool((window_sum.cells[:, 0] < layout.prefix).all())
         return Structure(averages_positions=True, is_affine=window_sum.is_affine, reads_prefix_alone=reads_prefix)
     window = Window(len(window_sum.cells), window_sum.width, int(window_sum.colours.max()) + 1)
     return Structure(window=window, is_affine=window_sum.is_affine)
