@@ -11,15 +11,16 @@ from torch import Tensor
 
 from shapleycam.errors import ShapleyCamError
 from shapleycam.game.attention import NotProvenError
+from shapleycam.game.channels import proven_for_players
 from shapleycam.game.coalition_batches import BatchProgress, CoalitionBatches
 from shapleycam.game.contents import Contents
 from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.head_runner import GeneralRunner, HeadRunner
-from shapleycam.game.kept_proofs import proven_structure
 from shapleycam.game.players import Players
 from shapleycam.game.shortcut_check import ShortcutCheck
 from shapleycam.game.shortcuts import SHORTCUTS, Shortcut
 from shapleycam.game.shortcuts.averaged import AveragedRunner
+from shapleycam.game.shortcuts.channel_means import ChannelMeansRunner
 from shapleycam.game.shortcuts.class_token import ClassTokenRunner
 from shapleycam.game.shortcuts.pooled import PooledRunner
 from shapleycam.game.shortcuts.summed import SummedRunner
@@ -79,6 +80,7 @@ class CoalitionEvaluator:
         """
         has_window = self._proven.window is not None and self._confirmed.get(WindowedRunner, self) is not None
         averages = self.shortcut(AveragedRunner) is not None
+        reads_channels = self.shortcut(ChannelMeansRunner) is not None
         return Structure(
             reads_mean=self.shortcut(PooledRunner) is not None,
             is_sum=self.shortcut(SummedRunner) is not None,
@@ -86,6 +88,8 @@ class CoalitionEvaluator:
             query_rows=self._proven.query_rows if self.shortcut(ClassTokenRunner) is not None else 0,
             window=self._proven.window if has_window else None,
             is_affine=self._proven.is_affine and (has_window or averages),
+            reads_channel_means=reads_channels,
+            is_sum_of_channels=self._proven.is_sum_of_channels and reads_channels,
         )
 
     @property
@@ -148,7 +152,7 @@ class CoalitionEvaluator:
     @cached_property
     def _proven(self) -> Structure:
         """Return what the head's operations prove."""
-        return proven_structure(self._trace, self._contents)
+        return proven_for_players(self._trace, self._contents)
 
     def is_proven(self, kind: type[HeadRunner]) -> bool:
         """Return whether the head's operations prove that this shortcut is right; no coalition has confirmed it yet."""

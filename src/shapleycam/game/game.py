@@ -12,6 +12,7 @@ from torch import Tensor
 from shapleycam.errors import OptionError
 from shapleycam.game.affine_utility import is_affine
 from shapleycam.game.attended_utility import AttendedUtility
+from shapleycam.game.channels import CHANNELS, channel_players
 from shapleycam.game.coalition_batches import BatchProgress, check_utilities_finite
 from shapleycam.game.coalitions import CoalitionEvaluator
 from shapleycam.game.contents import Contents
@@ -40,9 +41,9 @@ ROUNDINGS = 100
 class Game:
     """The content reserved game (CRG, arXiv:2501.06261) of each image of a traced batch.
 
-    The players are the positions of the layer, or regions of them. A coalition S keeps the content of its positions,
-    the others have that of R, which is zero in the paper, and S is worth v(S) = U(head(A_S)) - U(head(R)). Values are
-    in units of the utility.
+    The players are the positions of the layer, regions of them, or its channels. A coalition S keeps the content of its
+    players, the others have that of R, which is zero in the paper, and S is worth v(S) = U(head(A_S)) - U(head(R)).
+    Values are in units of the utility.
 
     `Explainer.game` makes a game of photographs.
 
@@ -51,8 +52,9 @@ class Game:
         layout: of the activation.
         utility: what is explained.
         target: (b,), the classes.
-        players: None for each position by itself; (rows, columns) of a grid of regions; or whole numbers (h, w) or
-            (b, h, w) that name each cell's region.
+        players: None for each position by itself; (rows, columns) of a grid of regions; whole numbers (h, w) or
+            (b, h, w) that name each cell's region; or "channels", each with its numbers at all positions, of prefix
+            tokens too.
         memory: about how many bytes a batch of coalitions may take.
         removal: what stands in for the content of absent players, as `shapleycam.game.removal` makes it of a user's
             choice.
@@ -61,10 +63,11 @@ class Game:
         activation: A (b, ...), detached.
         contents: A and R.
         removal: what R is.
-        layout: which dimensions of A are positions.
+        layout: which dimensions of A are positions; where channels are players, a `ChannelLayout`.
         utility: what is explained.
         target: (b,), the classes.
         players: which positions belong to which player.
+        memory: about how many bytes a batch of coalitions may take.
 
     Raises:
         OptionError: the utility is not finite or not a differentiable function of the output; players that do not fit.
@@ -98,12 +101,19 @@ class Game:
         if memory < 1:
             raise OptionError(f"memory is {memory}; expected the number of bytes that a batch of coalitions may take")
         self.activation = trace.activation.detach()
-        self.layout = layout
         self.removal = removal
-        self.contents = Contents(self.activation, removal.replacement(self.activation, layout, trace.layer), layout)
+        self.memory = memory
+        is_of_channels = isinstance(players, str) and players == CHANNELS
+        self.players = (
+            channel_players(layout, self.activation)
+            if is_of_channels
+            else make_players(players, layout, len(self.activation), self.activation.device)
+        )
+        self.layout = self.players.layout
+        replacement = removal.replacement(self.activation, layout, trace.layer)
+        self.contents = Contents(self.activation, replacement, self.layout)
         self.utility = utility
         self.target = target
-        self.players = make_players(players, layout, len(self.activation), self.activation.device)
         self._trace = trace
         self._coalitions = CoalitionEvaluator(trace, self.contents, self.players, utility, target, memory)
         self._derivatives = UtilityDerivatives(trace, self.contents, utility, target)
@@ -257,7 +267,8 @@ class Game:
     def shortcut(self) -> str | None:
         """Return the name of the shortcut by which coalitions are evaluated; None where the head runs for each.
 
-        It is "summed", "pooled", "averaged", "windowed" or "class_token"; "windowed" once its table has been made.
+        It is "summed", "pooled", "averaged", "windowed" or "class_token", for channels "channel_means"; "windowed" once
+        its table has been made.
         """
         cheapest = self._coalitions.cheapest
         return None if cheapest is None else cheapest.name

@@ -40,6 +40,9 @@ class Structure:
     an attention whose queries depend on no position of the grid, as a class token's; 0 of other heads. Each is said
     only of heads of which none of those before it is known, whose shortcuts are cheaper. `is_affine`: the output is an
     affine function of the sum that `averages_positions` or `window` tells of.
+
+    Where channels are players, two others are said: `reads_channel_means`, the output depends on the activation only
+    through each channel's mean; `is_sum_of_channels`, and is affine in these means.
     """
 
     reads_mean: bool = False
@@ -48,6 +51,8 @@ class Structure:
     window: Window | None = None
     query_rows: int = 0
     is_affine: bool = False
+    reads_channel_means: bool = False
+    is_sum_of_channels: bool = False
 
 
 def prove_structure(

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from shapleycam.errors import OptionError
 from shapleycam.game.affine_utility import is_affine
+from shapleycam.game.channels import CHANNELS
 from shapleycam.game.game import Game
 from shapleycam.tracing import Trace
 from shapleycam.tracing.interrupts import restore_when_interrupted
@@ -46,6 +47,11 @@ def game_with_utility(game: Game, utility: Utility) -> Game:
             f"{game.utility.reads}; explain a utility of classes, such as 'logit'"
         )
     return _like(game, game.trace, utility)
+
+
+def game_of_channels(game: Game) -> Game:
+    """Return the game of the same pass and question, with the channels as players."""
+    return Game(game.trace, game.layout, game.utility, game.target, CHANNELS, game.memory, game.removal)
 
 
 @restore_when_interrupted
