@@ -1,4 +1,4 @@
-"""Maps weighted by values of channels: by pencil, in closed form, by brute force, against pytorch-grad-cam and captum."""
+"""Maps weighted by values of channels: by pencil, by brute force, against pytorch-grad-cam and captum."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from torch import nn
 
 from helpers.lazy_modules import LazyModule
 from helpers.networks import Toy, logits
-from shapleycam import METHODS, Explainer
+from shapleycam import METHODS, Explainer, values
+from shapleycam.cams import method_of
 from shapleycam.cams.heatmaps import heatmap
 from shapleycam.errors import RemovalNotUsedWarning
 
 pytorch_grad_cam = LazyModule("pytorch_grad_cam")
 model_targets = LazyModule("pytorch_grad_cam.utils.model_targets")
 captum_attr = LazyModule("captum.attr")
+
+pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning")
 
 ROWS = ["ablationcam", "liftcam", "channelshapley"]
 SIZE = 32
@@ -115,8 +118,6 @@ def test_many_channels_behind_a_deep_head_are_sampled_and_say_so():
     explainer = Explainer(model, layer="1", utility="logit")
     e = explainer.explain(images, "channelshapley", target=1, tolerance=0.05)
     game = explainer.game(images, target=1, players="channels")
-    from shapleycam import values
-
     exact = values.exact(game).values  # of all 2^12 coalitions
     expected = torch.einsum("bkhw,bk->bhw", game.activation, exact.float())
     assert float((e.values - expected).norm() / expected.norm()) < 0.1
@@ -130,7 +131,9 @@ def test_many_channels_behind_a_deep_head_are_sampled_and_say_so():
 def test_liftcam_is_deeplift_where_one_layer_of_units_lies_behind_the_mean(units):
     model, images = pooled(nn.Linear(6, 7), units(), nn.Linear(7, 5)), pictures()
     means = model[:2](images).mean((2, 3)).detach()
-    weights = captum_attr.DeepLift(model[4:]).attribute(means, torch.zeros_like(means), target=2).detach()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # captum tells of its hooks
+        weights = captum_attr.DeepLift(model[4:]).attribute(means, torch.zeros_like(means), target=2).detach()
     expected = torch.einsum("bkhw,bk->bhw", model[:2](images), weights).detach()
     e = Explainer(model, layer="1", utility="logit").explain(images, "liftcam", target=2)
     torch.testing.assert_close(e.values, expected, rtol=1e-3, atol=1e-6)
@@ -232,7 +235,5 @@ def test_the_memory_that_the_user_gives_is_kept_to(method):
 
 
 def test_names_of_the_field_are_found():
-    from shapleycam.cams import method_of
-
     assert [method_of(name).name for name in ("Ablation-CAM", "LIFT_CAM", "Channel Shapley")] == ROWS
     assert all(METHODS[name].sets == ("field",) and not METHODS[name].in_units for name in ROWS)

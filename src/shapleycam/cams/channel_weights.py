@@ -13,7 +13,8 @@ from torch import Tensor
 
 from shapleycam.cams.bases import Basis, Cost, PositionValues
 from shapleycam.game import Game
-from shapleycam.game.variants import game_of_channels, is_linear_in_mean
+from shapleycam.game.channels import CHANNELS
+from shapleycam.game.variants import is_linear_in_mean
 from shapleycam.precision import widened
 from shapleycam.values._closed_form import closed_form
 from shapleycam.values._exact import exact
@@ -39,7 +40,7 @@ _NOT_LINEAR = (
 
 def _ablated(game: Game, _: EstimatorOptions) -> PositionValues:
     """Weight with U(A) - U(A without channel k)."""
-    channels = game_of_channels(game)
+    channels = game.with_players(CHANNELS)
     additive = closed_form(channels)  # of an additive game a channel is missed by what it is worth
     return _weighted(game, (leave_one_out(channels) if additive is None else additive).values)
 
@@ -54,7 +55,7 @@ def _along_the_path(game: Game, options: EstimatorOptions) -> PositionValues:
 
 def _shapley(game: Game, options: EstimatorOptions) -> PositionValues:
     """Weight with Shapley values: in closed form, of all coalitions of a few channels, or sampled."""
-    channels = game_of_channels(game)
+    channels = game.with_players(CHANNELS)
     if channels.n_players <= _MOST_EXACT:
         return _weighted(game, exact(channels).values)
     shares = closed_form(channels)

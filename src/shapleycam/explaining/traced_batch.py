@@ -197,7 +197,7 @@ class TracedBatch:
     def _recorded(self, game: Game) -> Game:
         """Return the same game, of a pass whose head can be run again."""
         recorded = self._trace(game.layer, replay=True, twice=False).read_as(game.utility.reads)
-        return Game(recorded, game.layout, game.utility, game.target, removal=game.removal)
+        return game.variant(recorded, game.utility)
 
     def _warn_of_unused_removal(self, rows: Iterable[Method], removal: Removal) -> None:
         """Warn once of methods whose formula has no removal."""

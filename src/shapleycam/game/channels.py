@@ -13,9 +13,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from shapleycam.game.contents import Contents
-from shapleycam.game.kept_proofs import proven_structure
-from shapleycam.game.players import Players
-from shapleycam.game.structure import Structure
+from shapleycam.game.kept_proofs import prove_head
+from shapleycam.game.players import Players, Regions, make_players
+from shapleycam.game.removal import Removal
+from shapleycam.game.structure import Proof, Structure
 from shapleycam.models.layout import Layout
 from shapleycam.tracing import Trace
 
@@ -54,7 +55,7 @@ class ChannelLayout(Layout):
         shape = (count, *[1] * axes) if self.channels_first else (*[1] * axes, count)
         return numbers.reshape(*numbers.shape[:-1], *shape)
 
-    def single_position(self, contents: Tensor) -> Tensor:
+    def single_position(self, _: Tensor) -> Tensor:
         """Refuse to make an activation of one channel: no head takes it."""
         raise TypeError(f"a channel alone is no activation of layout {self.base}")
 
@@ -79,7 +80,26 @@ def channel_players(layout: Layout, activation: Float[Tensor, "b *shape"]) -> Pl
     return Players(member, channels.count, channels)
 
 
-def proven_for_players(trace: Trace, contents: Contents) -> Structure:
+def layout_of_positions(layout: Layout) -> Layout:
+    """Return where the positions of an activation are, of its own layout or that of its channels."""
+    return layout.base if isinstance(layout, ChannelLayout) else layout
+
+
+def players_of(players: Regions | Players, layout: Layout, activation: Float[Tensor, "b *shape"]) -> Players:
+    """Return the players that a user's choice means: channels, positions or regions; those of a game as they are.
+
+    Raises:
+        OptionError: they do not fit.
+    """
+    if isinstance(players, Players):
+        return players
+    positions = layout_of_positions(layout)
+    if isinstance(players, str) and players == CHANNELS:
+        return channel_players(positions, activation)
+    return make_players(players, positions, len(activation), activation.device)
+
+
+def prove_for_players(trace: Trace, contents: Contents, removal: Removal) -> Proof:
     """Return what the operations of a head prove for the players of these contents, positions or channels.
 
     Of channels only what is proven of positions is used: a head that reads the mean over positions reads one number a
@@ -87,7 +107,7 @@ def proven_for_players(trace: Trace, contents: Contents) -> Structure:
     """
     layout = contents.layout
     if not isinstance(layout, ChannelLayout):
-        return proven_structure(trace, contents)
-    of_positions = proven_structure(trace, replace(contents, layout=layout.base))
+        return prove_head(trace, contents, removal)
+    of_positions = prove_head(trace, replace(contents, layout=layout.base), removal).structure
     reads_mean = of_positions.reads_mean
-    return Structure(reads_channel_means=reads_mean, is_sum_of_channels=reads_mean and of_positions.is_sum)
+    return Proof(Structure(reads_channel_means=reads_mean, is_sum_of_channels=reads_mean and of_positions.is_sum))

@@ -12,14 +12,14 @@ from torch import Tensor
 from shapleycam.errors import OptionError
 from shapleycam.game.affine_utility import is_affine
 from shapleycam.game.attended_utility import AttendedUtility
-from shapleycam.game.channels import CHANNELS, channel_players
+from shapleycam.game.channels import layout_of_positions, players_of
 from shapleycam.game.coalition_batches import BatchProgress, check_utilities_finite
 from shapleycam.game.coalitions import CoalitionEvaluator
 from shapleycam.game.contents import Contents
 from shapleycam.game.derivatives import UtilityDerivatives
 from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.path_gradients import PathGradients
-from shapleycam.game.players import Regions, make_players
+from shapleycam.game.players import Players, Regions
 from shapleycam.game.removal import ZERO, Removal
 from shapleycam.game.shortcuts.class_token import ClassTokenRunner
 from shapleycam.game.shortcuts.window_sums import WindowSumRunner
@@ -53,8 +53,8 @@ class Game:
         utility: what is explained.
         target: (b,), the classes.
         players: None for each position by itself; (rows, columns) of a grid of regions; whole numbers (h, w) or
-            (b, h, w) that name each cell's region; or "channels", each with its numbers at all positions, of prefix
-            tokens too.
+            (b, h, w) that name each cell's region; "channels", each with its numbers at all positions, prefix tokens
+            too; or the players of another game of the same images.
         memory: about how many bytes a batch of coalitions may take.
         removal: what stands in for the content of absent players, as `shapleycam.game.removal` makes it of a user's
             choice.
@@ -67,7 +67,6 @@ class Game:
         utility: what is explained.
         target: (b,), the classes.
         players: which positions belong to which player.
-        memory: about how many bytes a batch of coalitions may take.
 
     Raises:
         OptionError: the utility is not finite or not a differentiable function of the output; players that do not fit.
@@ -94,7 +93,7 @@ class Game:
         layout: Layout,
         utility: Utility,
         target: Int[Tensor, " b"],
-        players: Regions = None,
+        players: Regions | Players = None,
         memory: int = MEMORY,
         removal: Removal = ZERO,
     ) -> None:
@@ -102,20 +101,14 @@ class Game:
             raise OptionError(f"memory is {memory}; expected the number of bytes that a batch of coalitions may take")
         self.activation = trace.activation.detach()
         self.removal = removal
-        self.memory = memory
-        is_of_channels = isinstance(players, str) and players == CHANNELS
-        self.players = (
-            channel_players(layout, self.activation)
-            if is_of_channels
-            else make_players(players, layout, len(self.activation), self.activation.device)
-        )
+        self.players = players_of(players, layout, self.activation)
         self.layout = self.players.layout
-        replacement = removal.replacement(self.activation, layout, trace.layer)
+        replacement = removal.replacement(self.activation, layout_of_positions(layout), trace.layer)
         self.contents = Contents(self.activation, replacement, self.layout)
         self.utility = utility
         self.target = target
-        self._trace = trace
-        self._coalitions = CoalitionEvaluator(trace, self.contents, self.players, utility, target, memory)
+        self._trace, self._memory = trace, memory
+        self._coalitions = CoalitionEvaluator(trace, self.contents, self.players, utility, target, memory, removal)
         self._derivatives = UtilityDerivatives(trace, self.contents, utility, target)
         self._path_gradients = PathGradients(trace, self.contents, utility, target, self._coalitions, memory)
 
@@ -123,6 +116,14 @@ class Game:
     def trace(self) -> Trace:
         """Return the traced pass that the game is of."""
         return self._trace
+
+    def variant(self, trace: Trace, utility: Utility) -> Game:
+        """Return the game with the same players of another pass or utility; nothing else of it is different."""
+        return Game(trace, self.layout, utility, self.target, self.players, self._memory, self.removal)
+
+    def with_players(self, players: Regions) -> Game:
+        """Return the game of the same pass and utility with other players."""
+        return Game(self._trace, self.layout, self.utility, self.target, players, self._memory, self.removal)
 
     @property
     def layer(self) -> str:

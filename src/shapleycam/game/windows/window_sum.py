@@ -74,6 +74,12 @@ class WindowSum:
         return int((self.cells != OUTSIDE).sum(1).max())
 
     @property
+    def positions_read(self) -> Int[Tensor, " positions"]:
+        """Return the positions in windows whose weight is not zero."""
+        read = self.cells if self.weights is None else self.cells[(self.weights != 0).any(0)]
+        return read[read != OUTSIDE].unique()
+
+    @property
     def features(self) -> int:
         """Return of how many numbers the sum consists."""
         return int(torch.Size(self.feature_shape).numel())
