@@ -18,6 +18,7 @@ from shapleycam.game.removal import Removal
 from shapleycam.game.shortcut_check import ShortcutCheck
 from shapleycam.game.shortcuts import SHORTCUTS, Shortcut
 from shapleycam.game.shortcuts.averaged import AveragedRunner
+from shapleycam.game.shortcuts.channel_means import ChannelMeansRunner
 from shapleycam.game.shortcuts.class_token import ClassTokenRunner
 from shapleycam.game.shortcuts.pooled import PooledRunner
 from shapleycam.game.shortcuts.summed import SummedRunner
@@ -77,6 +78,7 @@ class CoalitionEvaluator:
         """
         has_window = self._proven.window is not None and not self._shortcuts.is_refused(WindowedRunner)
         averages = self.shortcut(AveragedRunner) is not None
+        reads_channels = self.shortcut(ChannelMeansRunner) is not None
         return Structure(
             reads_mean=self.shortcut(PooledRunner) is not None,
             is_sum=self.shortcut(SummedRunner) is not None,
@@ -84,6 +86,8 @@ class CoalitionEvaluator:
             query_rows=self._proven.query_rows if self.shortcut(ClassTokenRunner) is not None else 0,
             window=self._proven.window if has_window else None,
             is_affine=self._proven.is_affine and (has_window or averages),
+            reads_channel_means=reads_channels,
+            is_sum_of_channels=self._proven.is_sum_of_channels and reads_channels,
             reads_prefix_alone=self._proven.reads_prefix_alone and averages,
         )
 

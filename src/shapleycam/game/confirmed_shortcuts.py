@@ -9,11 +9,12 @@ from torch import Tensor
 
 from shapleycam.errors import ShapleyCamError
 from shapleycam.game.attention import NotProvenError
+from shapleycam.game.channels import prove_for_players
 from shapleycam.game.coalition_batches import CoalitionBatches
 from shapleycam.game.contents import Contents
 from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.head_runner import GeneralRunner, HeadRunner
-from shapleycam.game.kept_proofs import is_kept, keep, prove_head
+from shapleycam.game.kept_proofs import is_kept, keep
 from shapleycam.game.removal import Removal
 from shapleycam.game.shortcut_check import ShortcutCheck
 from shapleycam.game.shortcuts import SHORTCUTS, Shortcut
@@ -53,7 +54,7 @@ class ConfirmedShortcuts:
     def proof(self) -> Proof:
         """Return what the head's operations prove."""
         if self._proof is None:
-            self._proof = prove_head(self._trace, self._contents, self._removal)
+            self._proof = prove_for_players(self._trace, self._contents, self._removal)
         return self._proof
 
     @property

@@ -40,6 +40,9 @@ class Structure:
     only of heads of which none of those before it is known, whose shortcuts are cheaper. `is_affine`: the output is an
     affine function of the sum that `averages_positions` or `window` tells of. `reads_prefix_alone`: that sum is of
     prefix tokens, as the class token is behind the last attention: all other players are worth 0.
+
+    Where channels are players, two others are said: `reads_channel_means`, the output depends on the activation only
+    through each channel's mean; `is_sum_of_channels`, and is affine in these means.
     """
 
     reads_mean: bool = False
@@ -49,6 +52,8 @@ class Structure:
     query_rows: int = 0
     is_affine: bool = False
     reads_prefix_alone: bool = False
+    reads_channel_means: bool = False
+    is_sum_of_channels: bool = False
 
 
 @dataclass(frozen=True)

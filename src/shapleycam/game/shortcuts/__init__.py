@@ -12,6 +12,7 @@ from typing import NamedTuple
 from shapleycam.game.contents import Contents
 from shapleycam.game.head_runner import HeadRunner
 from shapleycam.game.shortcuts.averaged import AveragedRunner
+from shapleycam.game.shortcuts.channel_means import ChannelMeansRunner
 from shapleycam.game.shortcuts.class_token import ClassTokenRunner
 from shapleycam.game.shortcuts.pooled import PooledRunner
 from shapleycam.game.shortcuts.summed import SummedRunner
@@ -59,6 +60,13 @@ SHORTCUTS = (
         "a mean and what follows it",
         lambda structure: structure.reads_mean,
         lambda trace, contents, _: PooledRunner(trace, contents),
+    ),
+    Shortcut(
+        ChannelMeansRunner,
+        "a function of the channels' means",
+        "a masked mean and what follows it",
+        lambda structure: structure.reads_channel_means,
+        lambda trace, contents, _: ChannelMeansRunner(trace, contents),
     ),
     Shortcut(
         AveragedRunner,
