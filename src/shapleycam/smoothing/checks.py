@@ -13,7 +13,7 @@ from shapleycam.game.removal import OWN_MEAN, ZERO
 from shapleycam.tracing.extra import ExtraInputs
 from shapleycam.tracing.nested import float_tensors_of
 
-_INSTEAD = "use smooth='noise' or 'eigen'"
+_INSTEAD = "use smooth='noise' or smooth='eigen'"
 
 
 def check_mirrors(removal: Any, players: Regions, extra: ExtraInputs) -> None:
