@@ -31,8 +31,8 @@ def smooth_rows(rows: Sequence[Method]) -> list[Method]:
     without_channels = [row.name for row in rows if row.spread is None]
     if without_channels:
         raise OptionError(
-            f"smooth='eigen' takes the first component of a method's channels; without channels, as they have one value "
-            f"a position, are {', '.join(without_channels)}: leave them out, or smooth='eigen'"
+            f"smooth='eigen' takes the first component of a method's channels; without channels, as they have one "
+            f"value a position, are {', '.join(without_channels)}: leave them out, or smooth='eigen'"
         )
     return [row if row.spread in COMPONENTS else replace(row, spread=_smoothed(row.spread)) for row in rows]
 

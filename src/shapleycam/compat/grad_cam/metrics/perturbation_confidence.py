@@ -56,7 +56,8 @@ class PerturbationConfidenceMetric:
 def _scores(model: nn.Module, images: Tensor, targets: Sequence[Callable[[Any], Tensor]]) -> np.ndarray:
     with torch.no_grad():
         outputs = model(images)
-        return np.float32([target(output).cpu().numpy() for target, output in zip(targets, outputs, strict=True)])
+        scores = [target(output).cpu().numpy() for target, output in zip(targets, outputs, strict=True)]
+    return np.array(scores, np.float32)
 
 
 class RemoveMostRelevantFirst:
@@ -100,4 +101,5 @@ class AveragerAcrossThresholds:
     ) -> Float[np.ndarray, "b"]:
         """Return one number an image."""
         scores = [self.imputer(percentile)(input_tensor, cams, targets, model) for percentile in self.percentiles]
-        return np.mean(np.float32(scores), axis=0)
+        mean: np.ndarray = np.mean(scores, axis=0, dtype=np.float32)
+        return mean

@@ -83,4 +83,5 @@ class ROADCombined:
     ) -> Float[np.ndarray, "b"]:
         """Return one number an image."""
         least_first = self.lerf_averager(input_tensor, cams, targets, model)
-        return (least_first - self.morf_averager(input_tensor, cams, targets, model)) / 2
+        combined: np.ndarray = (least_first - self.morf_averager(input_tensor, cams, targets, model)) / 2
+        return combined

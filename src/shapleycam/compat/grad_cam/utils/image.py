@@ -50,7 +50,8 @@ def preprocess_image(
 def deprocess_image(img: Float[np.ndarray, "*size"]) -> UInt8[np.ndarray, "*size"]:
     """Return numbers around their mean as bytes: the mean is 128, a standard deviation 25."""
     standardised = (img - np.mean(img)) / (np.std(img) + 1e-5)
-    return np.uint8(np.clip(standardised * 0.1 + 0.5, 0, 1) * 255)
+    deprocessed: np.ndarray = (np.clip(standardised * 0.1 + 0.5, 0, 1) * 255).astype(np.uint8)
+    return deprocessed
 
 
 def show_cam_on_image(
@@ -80,10 +81,11 @@ def show_cam_on_image(
             f"image_weight={image_weight}, colormap={colormap}; expected a weight in [0, 1] and a colour map among "
             f"{', '.join(f'{number} ({name})' for number, name in COLORMAPS.items())}"
         )
-    colours = mpl.colormaps[COLORMAPS[colormap]](np.uint8(255 * mask), bytes=True)[..., :3]
-    heat = np.float32(colours if use_rgb else colours[..., ::-1]) / 255
+    rgba = np.asarray(mpl.colormaps[COLORMAPS[colormap]]((255 * mask).astype(np.uint8), bytes=True))
+    heat = (rgba[..., :3] if use_rgb else rgba[..., 2::-1]).astype(np.float32) / 255
     blended = (1 - image_weight) * heat + image_weight * img
-    return np.uint8(255 * (blended / np.max(blended)))
+    shown: np.ndarray = (255 * (blended / np.max(blended))).astype(np.uint8)
+    return shown
 
 
 def scale_cam_image(

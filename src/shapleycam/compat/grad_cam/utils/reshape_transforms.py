@@ -1,4 +1,4 @@
-"""pytorch-grad-cam's functions from an activation to (b, c, h, w); `Explainer` finds the layout of these without them."""
+"""pytorch-grad-cam's functions from an activation to (b, c, h, w); `Explainer` finds these layouts by itself."""
 
 from __future__ import annotations
 
