@@ -15,8 +15,8 @@ _MODULE_OF = {
     **dict.fromkeys(("EigenCAM", "EigenGradCAM", "FEM", "GradCAM", "GradCAMElementWise", "GradCAMPlusPlus"), "methods"),
     **dict.fromkeys(("HiResCAM", "KPCA_CAM", "LayerCAM", "RandomCAM", "SegEigenCAM", "ShapleyCAM"), "methods"),
     "BaseCAM": "base_cam",
-    "FinerCAM": "combined",
-    "RefineCAM": "combined",
+    "FinerCAM": "finer_cam",
+    "RefineCAM": "refine_cam",
     "XGradCAM": "methods",
 }
 

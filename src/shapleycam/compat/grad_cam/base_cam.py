@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from shapleycam.compat.grad_cam.layouts import layout_of
+from shapleycam.compat.grad_cam.layouts import layout_of_layers
 from shapleycam.compat.grad_cam.questions import utility_of
 from shapleycam.errors import OptionError
 from shapleycam.explaining.explainer import Explainer
@@ -68,7 +68,8 @@ class BaseCAM:
         self.reshape_transform, self.tta_transforms = reshape_transform, tta_transforms
         self.outputs: Any = None
         self._fuse = fuse
-        self._explainers: dict[Layout | None, Explainer] = {}
+        self._explainers: dict[Layout | str | None, Explainer] = {}
+        self._layouts: dict[tuple[int, ...], Layout | str | None] = {}
         self._explainer(None)  # refuses layers that are not of the model
 
     def __init_subclass__(cls) -> None:
@@ -132,18 +133,20 @@ class BaseCAM:
         self.outputs = self.output_of(images) if output is None else output
         return _as_array(explanation.heatmap)
 
-    def _layout(self, images: Tensor) -> Layout | None:
-        """Return the layout that `reshape_transform` says; None without one."""
-        if self.reshape_transform is None:
-            return None
-        activation = self._first_layer.trace(images[:1], [], utility_of(None, 1)).traced.activation
-        return layout_of(self.reshape_transform, tuple(activation.shape))
+    def _layout(self, images: Tensor) -> Layout | str | None:
+        """Return the layout of the layers for images of this size, where it is not to be proven."""
+        size = tuple(images.shape[1:])
+        if size not in self._layouts:
+            self._layouts[size] = layout_of_layers(self._shapes(images[:1]), self.reshape_transform)
+        return self._layouts[size]
 
-    @property
-    def _first_layer(self) -> Explainer:
-        return Explainer(self.model, layer=self.target_layers[0])
+    def _shapes(self, image: Tensor) -> list[tuple[int, ...]]:
+        """Return the shape of each layer's activation."""
+        explainers = [Explainer(self.model, layer=layer) for layer in self.target_layers]
+        utility = utility_of(None, 1)
+        return [tuple(explainer.trace(image, [], utility).traced.activation.shape) for explainer in explainers]
 
-    def _explainer(self, layout: Layout | None) -> Explainer:
+    def _explainer(self, layout: Layout | str | None) -> Explainer:
         if layout not in self._explainers:
             layers = list(self.target_layers)
             self._explainers[layout] = Explainer(self.model, layer=layers, layout=layout, fuse=self._fuse)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -10,6 +10,28 @@ from torch import Tensor
 
 from shapleycam.errors import OptionError
 from shapleycam.models.layout import Layout
+
+
+def layout_of_layers(
+    shapes: Sequence[tuple[int, ...]], reshape_transform: Callable[[Any], Tensor] | None
+) -> Layout | str | None:
+    """Return the layout of layers with activations of these shapes (b, ...); None where it is to be proven.
+
+    It is that of the first layer by `reshape_transform`. Without one it is to be proven, but for maps of one cell, in
+    which there is nothing to prove: they have channels first, as pytorch-grad-cam reads them.
+
+    Raises:
+        OptionError: the transform does something else than to put positions and channels in order.
+
+    Examples:
+        >>> from shapleycam.compat.grad_cam.layouts import layout_of_layers
+        >>> layout_of_layers([(1, 8, 7, 7)], None), layout_of_layers([(1, 8, 1, 1)], None)
+        (None, 'NCHW')
+    """
+    if reshape_transform is not None:
+        return layout_of(reshape_transform, shapes[0])
+    is_one_cell = any(len(shape) >= 4 and set(shape[2:]) == {1} for shape in shapes)
+    return {4: "NCHW", 5: "NCDHW"}.get(len(shapes[0])) if is_one_cell else None
 
 
 def layout_of(reshape_transform: Callable[[Any], Tensor], shape: tuple[int, ...]) -> Layout:

@@ -101,5 +101,4 @@ class AveragerAcrossThresholds:
     ) -> Float[np.ndarray, "b"]:
         """Return one number an image."""
         scores = [self.imputer(percentile)(input_tensor, cams, targets, model) for percentile in self.percentiles]
-        mean: np.ndarray = np.mean(scores, axis=0, dtype=np.float32)
-        return mean
+        return np.asarray(np.mean(scores, axis=0), np.float32)

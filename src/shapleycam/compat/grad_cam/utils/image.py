@@ -14,29 +14,23 @@ from torchvision.transforms.functional import normalize, to_tensor
 from shapleycam.cams.heatmaps import min_max, resize
 from shapleycam.errors import ImageError, OptionError
 
+JET = 2
 COLORMAPS = {
     0: "autumn",
     1: "bone",
-    2: "jet",
+    JET: "jet",
     3: "winter",
-    4: "rainbow",
-    5: "ocean",
     6: "summer",
     7: "spring",
     8: "cool",
-    9: "hsv",
-    10: "pink",
-    11: "hot",
     13: "magma",
     14: "inferno",
     15: "plasma",
     16: "viridis",
     17: "cividis",
-    18: "twilight",
-    19: "twilight_shifted",
     20: "turbo",
 }
-"""matplotlib's colour maps by the numbers of OpenCV's of the same name (cv2.COLORMAP_JET is 2)."""
+"""The colour maps of OpenCV that are here, by their numbers there (cv2.COLORMAP_JET is 2)."""
 
 
 def preprocess_image(
@@ -58,7 +52,7 @@ def show_cam_on_image(
     img: Float[np.ndarray, "h w 3"],
     mask: Float[np.ndarray, "h w"],
     use_rgb: bool = False,
-    colormap: int = 2,
+    colormap: int = JET,
     image_weight: float = 0.5,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Return an image with a map over it in colours; the brightest number becomes 255.
@@ -72,7 +66,7 @@ def show_cam_on_image(
 
     Raises:
         ImageError: an image above 1.
-        OptionError: another weight, or a colour map that matplotlib has not.
+        OptionError: another weight, or a colour map that is not here.
     """
     if np.max(img) > 1:
         raise ImageError(f"the image goes up to {np.max(img):.4g}; expected floats in [0, 1]: divide bytes by 255")
@@ -81,11 +75,20 @@ def show_cam_on_image(
             f"image_weight={image_weight}, colormap={colormap}; expected a weight in [0, 1] and a colour map among "
             f"{', '.join(f'{number} ({name})' for number, name in COLORMAPS.items())}"
         )
-    rgba = np.asarray(mpl.colormaps[COLORMAPS[colormap]]((255 * mask).astype(np.uint8), bytes=True))
-    heat = (rgba[..., :3] if use_rgb else rgba[..., 2::-1]).astype(np.float32) / 255
+    rgb = _colours((255 * mask).astype(np.uint8), colormap).astype(np.float32)
+    heat = rgb if use_rgb else rgb[..., ::-1]
     blended = (1 - image_weight) * heat + image_weight * img
     shown: np.ndarray = (255 * (blended / np.max(blended))).astype(np.uint8)
     return shown
+
+
+def _colours(levels: UInt8[np.ndarray, "h w"], colormap: int) -> Float[np.ndarray, "h w 3"]:
+    """Return RGB in [0, 1]; OpenCV's jet is another than matplotlib's, the others are the same to one step of 255."""
+    if colormap != JET:
+        return np.asarray(mpl.colormaps[COLORMAPS[colormap]](levels))[..., :3]
+    distances = np.abs(4 * (levels[..., None] / 255) - np.array([3, 2, 1]))
+    jet: np.ndarray = np.clip(1.5 - distances, 0, 1)
+    return jet
 
 
 def scale_cam_image(
