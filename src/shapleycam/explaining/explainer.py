@@ -311,6 +311,9 @@ class Explainer:
     ) -> Game:
         """Return the CRG game of each image, with derivatives at any activation; arguments and errors as in `explain`.
 
+        `players` may also be "channels": the layer's channels are played in place of its positions. A game's values are
+        had of `shapleycam.values`.
+
         Raises:
             OptionError: the explainer has several layers; a game is played at one.
         """
