@@ -88,10 +88,10 @@ def _deit(_photos: list[Path]) -> Explainer:
 
 
 CASES = (
-    Case("EfficientNet-Lite0, bn2", partial(_default, layer="bn2"), 6, 0.002),
-    Case("EfficientNet-Lite0, blocks.6", partial(_default, layer="blocks.6"), 6, 0.002),
+    Case("EfficientNet-Lite0, bn2", partial(_default, layer="bn2"), 3, 0.002),
+    Case("EfficientNet-Lite0, blocks.6", partial(_default, layer="blocks.6"), 3, 0.002),
     Case("EfficientNet-Lite0, blocks.5", partial(_default, layer="blocks.5"), 2, 0.005, 64, (512, 2048)),
     Case("ResNet-50 (He's initial weights, calibrated norms), layer4.1", _resnet, 1, 0.005, 64, (512, 2048)),
     Case("DeiT-small (untrained, all matrices 3 x), blocks.11.norm1", _deit, 2, 0.002, 64, (1024, 4096)),
-    Case("EfficientNet-Lite0, bn2, a LayerNorm of the mean behind it", _norm_of_the_mean, 2, 0.01),
+    Case("EfficientNet-Lite0, bn2, a LayerNorm of the mean behind it", _norm_of_the_mean, 1, 0.01),
 )

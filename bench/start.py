@@ -6,6 +6,7 @@ python bench/start.py [--rounds N]        prints the table and writes bench/resu
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import statistics
 import subprocess
@@ -17,13 +18,15 @@ from measure import machine, report
 
 LIBRARIES = [sys.executable, "-c", "import torch, timm"]
 EXPLAIN = [sys.executable, "-m", "shapleycam", "explain", "--quiet"]
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""Compiled modules are kept, as pip keeps those of an installed package; else each start compiles ours anew."""
 
 
 def seconds_of(command: list[str]) -> tuple[float, float]:
     """Return the wall time of a process, and the processor's time that it took."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(command, check=True, capture_output=True, cwd=folder)
+        subprocess.run(command, check=True, capture_output=True, cwd=folder, env=ENVIRONMENT)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.perf_counter() - start, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -43,7 +46,9 @@ def main() -> None:
         return f"| {kind} | {libraries:.2f} s | {explain:.2f} s | {beyond:.2f} s |"
 
     with tempfile.TemporaryDirectory() as folder:
-        timed = subprocess.run([*EXPLAIN, "--timings"], check=True, capture_output=True, text=True, cwd=folder)
+        timed = subprocess.run(
+            [*EXPLAIN, "--timings"], check=True, capture_output=True, text=True, cwd=folder, env=ENVIRONMENT
+        )
     text = f"""# The start of the command line
 
 `python bench/start.py --rounds {options.rounds}` on: {machine("timm")}.

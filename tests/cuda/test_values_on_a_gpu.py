@@ -13,6 +13,7 @@ from shapleycam import METHODS, Explainer, utilities, values
 from shapleycam.cams.table import expand_methods
 from shapleycam.explaining.inputs import batch_of
 from shapleycam.fidelity import fidelity
+from shapleycam.images import content_seeds
 from shapleycam.metrics import METRICS, measure
 from shapleycam.utilities import UTILITIES
 
@@ -23,7 +24,9 @@ OF_ROUNDING = 5
 OF_QUOTIENTS = 30
 """The same of methods that divide by a sum of signed activations: see the conditioning in tests/test_conformance.py."""
 QUOTIENTS = {"xgradcam", "shapleycam-x", "pathcam-x", "gradcam++"}
-METHOD_NAMES = expand_methods(["all"], players=4)
+METHOD_NAMES = expand_methods(["all", "field"], players=4)
+OF_SOME_NETWORKS = {"attentionrollout": "deit_small", "gradientrollout": "deit_small", "cam": "resnet18"}
+"""Methods that need attention, or a classifier behind a mean, and a network that has it."""
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
 
 CASES = [(name, layer) for name, case in NETWORKS.items() for layer in case.layers]
@@ -42,8 +45,23 @@ def compared(request, gpu):
     return on_gpu, on_cpu, precise
 
 
-def test_every_method_that_plays_no_pairs_is_compared():
-    assert set(METHOD_NAMES) == set(METHODS)
+def test_seeds_are_those_of_the_cpu(gpu):
+    images = torch.randn(40, 3, 224, 224, generator=torch.Generator().manual_seed(2))
+    assert content_seeds(images.to(gpu), 7) == content_seeds(images, 7)
+
+
+def test_every_method_is_compared():
+    assert set(METHOD_NAMES) | set(OF_SOME_NETWORKS) == set(METHODS)
+
+
+@pytest.mark.parametrize("method", OF_SOME_NETWORKS)
+def test_values_of_methods_that_only_some_networks_have(gpu, method):
+    case = NETWORKS[OF_SOME_NETWORKS[method]]
+    model, images = make_network(OF_SOME_NETWORKS[method]), make_images(case.side)
+    on_cpu = Explainer(model, layer=case.layers[0]).explain(images, method, target=3)
+    on_gpu = Explainer(model.to(gpu), layer=case.layers[0]).explain(images, method, target=3)
+    assert on_gpu.values.device.type == gpu.type
+    assert relative_difference(on_gpu.values, on_cpu.values) <= AGREEMENT
 
 
 @pytest.mark.parametrize("method", METHOD_NAMES)

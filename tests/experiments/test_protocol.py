@@ -178,6 +178,7 @@ class TestData:
             "players": (3, 3),
             "seed": 1,
             "removal": "mean",
+            "precision": "bfloat16",
         }
         assert set(changes) == FIELDS
         for name, value in changes.items():

@@ -15,6 +15,7 @@ from torch import nn
 from helpers.masked_games import ChannelsLast, Tokens, by_hand, game_of, noise, random_coalitions
 from helpers.networks import Toy
 from helpers.toy_heads import AVERAGED, BOTH, MEAN, NEITHER, SUM, Cube, Do, assert_right, square_images, structure
+from shapleycam.tracing.batchnorm import EvalBatchNorm
 
 IDENTITY = torch.eye(4, dtype=torch.float64)
 LEVELS = -50 - 50 * torch.rand((16, 4), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
@@ -176,18 +177,7 @@ def test_a_batch_norm_of_another_name_is_not_ours():
 
 
 def test_a_batch_norm_of_the_trace_is_a_factor_and_a_bias_for_each_channel():
-    class EvalBatchNorm(torch.autograd.Function):
-        @staticmethod
-        def forward(context, x, weight, bias):
-            context.save_for_backward(weight)
-            return x.detach() * weight[:, None, None] + bias[:, None, None]
-
-        @staticmethod
-        def backward(context, gradient):
-            return gradient * context.saved_tensors[0][:, None, None], None, None
-
-    EvalBatchNorm.__module__ = "shapleycam.tracing.batchnorm"
-    weight, bias = noise(4, dtype=torch.float64), noise(4, seed=1, dtype=torch.float64)
+    weight, bias = noise(4, 1, 1, dtype=torch.float64), noise(4, 1, 1, seed=1, dtype=torch.float64)
     norm = Do(lambda x: EvalBatchNorm.apply(x, weight.to(x), bias.to(x)))
     for after, expected in ((nn.Identity(), BOTH), (nn.ReLU(), SUM)):
         model = Toy(nn.Sequential(norm, after, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)))

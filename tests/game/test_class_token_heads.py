@@ -244,6 +244,29 @@ def gated(self, x):
     return self.block(x * x.mean(1, keepdim=True).sigmoid())
 
 
+def first_column(self, x):
+    return self.block(torch.cat([x[:, :1], x[:, 1:].unflatten(1, (2, 2))[:, :, 0]], 1))
+
+
+def pairs(x):
+    means = x.mean(2)
+    return means[:, :, None] + means[:, None, :]
+
+
+@torch.library.custom_op("shapleycam_tests::clone", mutates_args=())
+def other_clone(x: torch.Tensor) -> torch.Tensor:
+    """It has the name of PyTorch's own, and does something else: each token gets half of the next one's content."""
+    return x + x.roll(1, 1) / 2
+
+
+@other_clone.register_fake
+def _(x):
+    return torch.empty_like(x)
+
+
+other_clone.register_autograd(lambda _, gradient: gradient + gradient.roll(-1, 1) / 2)
+
+
 def written_to_its_rows(self, x):
     x = x.clone()
     y = self.block(x)
@@ -277,6 +300,16 @@ REFUSED = {
     "a norm over all tokens": (lambda: Do(lambda self, x: self.b(F.layer_norm(x, x.shape[1:])), b=Block()), FIRST),
     "a decision": (lambda: Do(lambda self, x: self.b(x) * (2 if x.sum() > 1e6 else 1), b=Block()), FIRST),
     "a maximum without gradients": (lambda: Do(lambda self, x: self.b(x) + x.detach().amax(1, True), b=Block()), FIRST),
+    "an empty tensor joined": (
+        lambda: Do(lambda self, x: self.b(torch.cat([x, x.new_zeros(0)], 1)), b=Block()),
+        FIRST,
+    ),
+    "a column of the grid": (lambda: Do(first_column, block=Block()), FIRST),
+    "a table of pairs": (
+        lambda: Do(lambda self, x: self.b(x) + pairs(x).amax((1, 2))[:, None, None], b=Block()),
+        FIRST,
+    ),
+    "another library's operator": (lambda: Do(lambda self, x: self.b(other_clone(x)), b=Block()), FIRST),
     "gated sums without a softmax": (
         lambda: Do(
             lambda self, x: merged(heads_of(self.q(x)) @ heads_of(self.k(x)).mT @ heads_of(self.v(x))), **parts()

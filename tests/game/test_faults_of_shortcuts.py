@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.masked_games import game_of, pooling
+from helpers.masked_games import Tokens, game_of, pooling
 from helpers.networks import Toy
 from helpers.toy_heads import Do, assert_right, conv, square_images
 from shapleycam.errors import ReplayError
 from shapleycam.game import position_rules, structure
+from shapleycam.game.attention import moves, pointwise, products, reductions
 from shapleycam.game.head_runner import GeneralRunner
 from shapleycam.game.shortcuts.averaged import AveragedRunner
 from shapleycam.game.shortcuts.pooled import PooledRunner
@@ -59,6 +60,17 @@ def test_a_fault_of_a_rule_is_seen(monkeypatch):
     game = game_of(HEADS[WindowedRunner]().double(), square_images(), "rest", 0)
     monkeypatch.setitem(rules.RULES, "convolution", raising(IndexError("planted")))
     with pytest.raises(IndexError, match="planted"):
+        _ = game.structure
+
+
+@pytest.mark.parametrize("error", [AttributeError("planted"), IndexError("planted"), RuntimeError("planted")], ids=repr)
+@pytest.mark.parametrize("kind", [reductions.Softmax, moves.Permute, products.Product, pointwise.Pointwise])
+def test_a_fault_of_a_rule_of_attention_is_seen(monkeypatch, kind, error):
+    attend = Do(lambda x: (x @ x.mT).softmax(-1) @ x)
+    model = Tokens(nn.Sequential(attend, Do(lambda x: x[:, 0]), nn.Linear(4, 3)), prefix=1)
+    game = game_of(model, square_images(), "rest", 0, layout="tokens 4x4 after 1")
+    monkeypatch.setattr(kind, "forms", raising(error))
+    with pytest.raises(type(error), match="planted"):
         _ = game.structure
 
 

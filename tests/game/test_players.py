@@ -12,8 +12,11 @@ from helpers.masked_games import Tokens, by_hand, game_of, heads, noise, random_
 from helpers.networks import linear, logits, power
 from shapleycam import Explainer
 from shapleycam.errors import OptionError
+from shapleycam.game.game import Game
 from shapleycam.game.players import make_players
+from shapleycam.game.variants import game_of_images, game_with_utility
 from shapleycam.models.layout import Layout
+from shapleycam.utilities import UTILITIES
 from shapleycam.values import exact
 
 GRID = Layout("NCHW", (4, 6))
@@ -264,11 +267,18 @@ def test_labels_of_another_size(shape):
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("regions", "kind"),
-    [("4x6", "str"), ({"rows": 2}, "dict"), ([["a", "b"]], "list"), ([[1], [2, 3]], "list"), (object(), "object")],
+    [
+        ("4x6", "'4x6'"),
+        ({"rows": 2}, "a dict"),
+        ([["a", "b"]], "a list"),
+        ([[1], [2, 3]], "a list"),
+        (object(), "a object"),
+    ],
 )
 def test_what_no_labels_can_be_made_of(regions, kind):
     assert refusal(regions) == (
-        f"players are a {kind}; expected (rows, columns), or whole numbers (h, w) that name each cell's region"
+        f"players are {kind}; expected (rows, columns), or whole numbers (h, w) that name each cell's region, or of a "
+        "game 'channels'"
     )
 
 
@@ -276,3 +286,27 @@ def test_what_no_labels_can_be_made_of(regions, kind):
 def test_the_explainer_passes_a_refusal_on(regions):
     with pytest.raises(OptionError, match=r"players are .*; expected .*the layer's cells"):
         Explainer(power(2), layer="features").explain(noise(1, 2, 4, 6), "exactshapley", players=regions)
+
+
+# Games beside a game
+
+
+@pytest.mark.parametrize("name", ["general", "pooled", "summed"])
+@pytest.mark.parametrize("removal", ["zero", "mean"])
+def test_a_game_with_another_utility_has_the_same_regions_in_its_coalitions(name, removal):
+    game = region_game(CORNER, model=heads()[name].double(), utility="rest", removal=removal)
+    other = game_with_utility(game, UTILITIES["logit"])
+    coalitions = random_coalitions(5, 3)
+    assert other.n_players == game.n_players == 3
+    of_cells = Game(other.trace, other.layout, other.utility, other.target, removal=other.removal)
+    expected = by_hand(of_cells, coalitions[:, game.players.member[0]], game.contents.empty)
+    torch.testing.assert_close(other.value(coalitions), expected)
+    by_itself = region_game(CORNER, model=heads()[name].double(), utility="logit", removal=removal)
+    torch.testing.assert_close(exact(other).values, exact(by_itself).values)
+
+
+def test_a_game_of_changed_images_has_the_same_players_and_memory():
+    game = region_game(CORNER)
+    changed = game_of_images(game, game.images + 0.1)
+    assert changed.players is game.players
+    torch.testing.assert_close(changed.gradient(), region_game(None, images=game.images + 0.1).gradient())

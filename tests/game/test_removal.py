@@ -149,12 +149,12 @@ def test_for_a_batch_a_function_is_called_once():
     calls = []
 
     def count(activation):
-        calls.append(activation.shape)
-        return torch.rand_like(activation)
+        calls.append(tuple(activation.shape))
+        return activation / 2
 
     activation, removal = noise(2, 4, 2, 3), resolve_removal(count).once()
     first, second = (removal.replacement(activation, NCHW, "layer4") for _ in range(2))
-    assert calls == [activation.shape]
+    assert calls == [(2, 4, 2, 3), (1, 4, 2, 3), (1, 4, 2, 3)]
     assert torch.equal(first, second)
     assert removal.identity == resolve_removal(count).identity
 
@@ -206,3 +206,83 @@ def test_a_function_that_raises_is_told_in_one_line():
     with pytest.raises(OptionError, match=r"removal 'function <lambda>' raised AttributeError") as caught:
         removal.replacement(noise(1, 2, 2, 2), Layout("NCHW", (2, 2)), "features")
     assert "\n" not in str(caught.value)
+
+
+def hidden_state():
+    """A function that gives other numbers each time without drawing."""
+    calls = []
+
+    def drift(activation):
+        calls.append(1)
+        return activation + len(calls)
+
+    return drift
+
+
+MIXING = {
+    "a mean over the batch": lambda a: a.mean(0, keepdim=True).expand_as(a),
+    "its channels' means over all images": lambda a: a.mean((0, 2, 3)),
+    "one tensor for all": lambda a: a.mean(0),
+    "a mean over everything": lambda a: torch.full_like(a, float(a.mean())),
+    "the first image": lambda a: a[:1].expand_as(a),
+    "the last image": lambda a: a[-1:].expand_as(a),
+    "the neighbour": lambda a: a.roll(1, 0),
+    "the batch backwards": lambda a: a.flip(0),
+    "by its number": lambda a: a * torch.arange(1.0, len(a) + 1)[:, None, None, None],
+    "normalised by the batch": lambda a: torch.nn.functional.batch_norm(a, None, None, training=True),
+    "a largest number": lambda a: a / a.abs().max(),
+    "a shape of the batch": lambda a: a.sum((0, 1, 2, 3)).expand(len(a), 4, 2, 3),
+    "only in batches": lambda a: a * 0.5 if len(a) > 1 else a,
+    "nothing of one": lambda a: a if len(a) > 1 else None,
+    "seeded noise of the batch's shape": lambda a: torch.rand(a.shape, generator=torch.Generator().manual_seed(len(a))),
+}
+
+
+@pytest.mark.parametrize("images", [2, 5])
+@pytest.mark.parametrize("name", MIXING)
+def test_a_function_that_mixes_images_is_refused(name, images):
+    function = named("f", MIXING[name])
+    with pytest.raises(OptionError, match="removal 'function f' makes something else of an image among") as refused:
+        replace(function, noise(images, 4, 2, 3))
+    assert "\n" not in str(refused.value)
+
+
+CHANGING = {"noise": torch.rand_like, "dropout": torch.nn.functional.dropout, "a count of its calls": hidden_state()}
+
+
+@pytest.mark.parametrize("images", [1, 2, 5])
+@pytest.mark.parametrize("name", CHANGING)
+def test_a_function_that_is_never_the_same_is_refused(name, images):
+    function = named("f", lambda a, of=CHANGING[name]: of(a))
+    with pytest.raises(
+        OptionError, match="removal 'function f' makes something else of the same activation"
+    ) as refused:
+        replace(function, noise(images, 4, 2, 3))
+    assert "\n" not in str(refused.value)
+
+
+OF_EACH_IMAGE = {
+    "the image's mean": lambda a: a.mean((2, 3), keepdim=True).expand_as(a),
+    "a blur": lambda a: torch.nn.functional.avg_pool2d(a, 3, 1, 1),
+    "backwards": lambda a: a.flip(3),
+    "noise seeded by the image": lambda a: torch.stack(
+        [torch.rand(a.shape[1:], generator=torch.Generator().manual_seed(int(1e6 * float(x.abs().sum())))) for x in a]
+    ),
+    "the same noise for all": lambda a: torch.rand(a.shape[1:], generator=torch.Generator().manual_seed(0)),
+    "in half precision": lambda a: a.half() / 3,
+    "a convolution": lambda a: torch.nn.functional.conv2d(a, noise(4, 4, 3, 3), padding=1),
+}
+
+
+@pytest.mark.parametrize("images", [1, 2, 5])
+@pytest.mark.parametrize("name", OF_EACH_IMAGE)
+def test_a_function_of_each_image_by_itself_is_taken(name, images):
+    activation, function = noise(images, 4, 2, 3), OF_EACH_IMAGE[name]
+    replaced = replace(function, activation)
+    torch.testing.assert_close(replaced, function(activation).float().expand_as(activation))
+
+
+def test_images_that_are_alike_may_be_mixed():
+    """A mean over equal images is each image's own."""
+    activation = noise(1, 4, 2, 3).expand(3, -1, -1, -1)
+    assert torch.allclose(replace(lambda a: a.mean(0), activation), activation)

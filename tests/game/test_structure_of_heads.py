@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -28,6 +29,7 @@ BOTH, NEITHER = Structure(reads_mean=True, is_sum=True), Structure()
 MEAN, SUM = Structure(reads_mean=True), Structure(is_sum=True)
 AVERAGED = Structure(averages_positions=True)
 WEIGHTED = Structure(averages_positions=True, is_affine=True)
+CLASS_TOKEN = replace(WEIGHTED, reads_prefix_alone=True)
 SWIN, VIT = "timm:swin_tiny_patch4_window7_224", "timm:vit_tiny_patch16_224"
 
 # Model, image size, layer: what theory says of the head.
@@ -58,8 +60,8 @@ HEADS = {
     ("torchvision:swin_t", 64, "norm"): BOTH,
     (SWIN, 224, "layers.3"): SUM,  # LayerNorm at each position, then the mean
     (SWIN, 224, "norm"): BOTH,
-    (VIT, 64, "blocks.11"): NEITHER,
-    (VIT, 64, "norm"): NEITHER,
+    (VIT, 64, "blocks.11"): CLASS_TOKEN,  # what follows reads no patch
+    (VIT, 64, "norm"): CLASS_TOKEN,
     ("torchvision:vgg11", 64, "features"): AVERAGED,  # pooled to 7 x 7, then flattened
     ("torchvision:vgg11", 64, "features.19"): Structure(window=Window(4, 4, 4)),  # behind a maximum of 2 x 2
     ("torchvision:densenet121", 96, "features.denseblock4.denselayer16"): WEIGHTED,  # beside constants
@@ -92,7 +94,7 @@ def test_the_structure_is_what_theory_says(game, head):
 @pytest.mark.parametrize("head", HEADS, ids=str)
 def test_the_cheapest_way_is_taken(game, head):
     runners = {BOTH: SummedRunner, SUM: SummedRunner, MEAN: PooledRunner}
-    runners |= {AVERAGED: AveragedRunner, WEIGHTED: AveragedRunner}
+    runners |= {AVERAGED: AveragedRunner, WEIGHTED: AveragedRunner, CLASS_TOKEN: AveragedRunner}
     assert type(game(*head)._coalitions.runner) is runners.get(HEADS[head], GeneralRunner)
 
 

@@ -288,6 +288,16 @@ class TestContentSeeds:
         seeds = [*content_seeds(images, 0), *content_seeds(changed, 0), *content_seeds(images, -1)]
         assert len(set(seeds)) == 6
 
+    def test_two_pixels_that_change_places_do(self, images):
+        swapped = images.clone()
+        swapped[:, 0, 0, 0], swapped[:, 0, 0, 1] = images[:, 0, 0, 1], images[:, 0, 0, 0]
+        assert not set(content_seeds(swapped, 0)) & set(content_seeds(images, 0))
+
+    def test_many_images_that_differ_in_one_number_have_seeds_of_their_own(self):
+        images = torch.zeros(4000, 1, 2, 3)
+        images[:, 0, 1, 2] = torch.arange(4000) / 4000
+        assert len(set(content_seeds(images, 0))) == 4000
+
     def test_seeds_fit_a_torch_generator(self, images):
         for seed in content_seeds(images, 0):
             assert torch.Generator().manual_seed(seed).initial_seed() == seed

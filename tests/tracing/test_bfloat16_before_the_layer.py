@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from shapleycam import Explainer, Explanation
 from shapleycam.errors import LayerError, ModelError, OptionError
@@ -155,6 +157,53 @@ def test_other_weights_are_compared_anew():
     explainer.explain(IMAGES, "gradcam")
     with pytest.raises(ModelError, match="the model's output differs by"):
         explainer.like(other).explain(IMAGES, "gradcam")
+
+
+def trained(model):
+    with torch.no_grad():
+        model.offset.add_(1000.0)
+
+
+CHANGES = {
+    "written to, as a step of training does": trained,
+    "written to behind the back of autograd": lambda model: model.offset.data.add_(1000.0),
+    "exchanged": lambda model: setattr(model, "offset", torch.tensor(1000.0)),
+    "loaded": lambda model: model.load_state_dict(Cancelling().state_dict()),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_weights_that_changed_are_compared_anew(name):
+    model = Cancelling(offset=0.0)
+    explainer = Explainer(model, layer="body", precision="bfloat16")
+    explainer.explain(IMAGES, "gradcam")
+    CHANGES[name](model)
+    with pytest.raises(ModelError, match="the model's output differs by"):
+        explainer.explain(IMAGES, "gradcam")
+
+
+def test_weights_that_are_what_they_were_are_not_compared_again():
+    model, seen = Net(), []
+    model.register_buffer("nothing", torch.tensor(torch.nan))
+    explainer = explainers(model)[1]
+    explainer.explain(IMAGES, "gradcam")
+    with count_convolutions(seen):
+        explainer.explain(IMAGES, "gradcam")
+    assert seen == [torch.bfloat16] * 2 + [torch.float32]
+
+
+@contextmanager
+def count_convolutions(seen):
+    """Note the precision of each convolution."""
+
+    class Counter(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if func is torch.ops.aten.convolution.default:
+                seen.append(args[0].dtype)
+            return func(*args, **(kwargs or {}))
+
+    with Counter():
+        yield
 
 
 def test_the_users_hook_sees_one_pass():

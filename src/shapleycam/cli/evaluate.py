@@ -81,6 +81,7 @@ class ProtocolGroup:
         Literal["zero", "mean", "blur"], typer.Option("--baseline", help="What is put where a mask hides.")
     ] = "zero"
     removal: options.Removal = "zero"
+    precision: options.Precision = "full"
     reference: options.Reference = None
     limit: options.Limit = None
 
@@ -95,6 +96,7 @@ class ProtocolGroup:
         from shapleycam.metrics import MetricOptions
         from shapleycam.metrics.table import expand_metrics
         from shapleycam.models import paper
+        from shapleycam.tracing.reduced_precision import check_precision
 
         removal, reference = removal_arguments(self.removal, self.reference)
         return Protocol(
@@ -112,6 +114,7 @@ class ProtocolGroup:
             seed=estimator.seed,
             removal=removal,
             reference=tuple(reference or ()),
+            precision=check_precision(self.precision),
         )
 
 

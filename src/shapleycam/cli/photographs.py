@@ -28,9 +28,9 @@ class Unreadable:
 
 def demo_photo() -> Path:
     """Return the photograph that ships with matplotlib."""
-    from matplotlib.cbook import get_sample_data
+    from shapleycam.drawing.matplotlib_files import matplotlib_file
 
-    return Path(str(get_sample_data("grace_hopper.jpg", asfileobj=False)))
+    return matplotlib_file("sample_data/grace_hopper.jpg")
 
 
 def list_photographs(paths: Sequence[Path] | None, *, quiet: bool) -> tuple[list[Path], list[Unreadable]]:

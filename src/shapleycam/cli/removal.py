@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shapleycam.errors import OptionError
 from shapleycam.printable import printable_name
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _SUFFIXES = (".npy", ".npz")
+_DOUBLE = 8
+"""Bytes from which on a number may have more digits than float32."""
 
 
 def removal_arguments(removal: str, reference: Sequence[Path] | None) -> tuple[str | Tensor, list[Path] | None]:
@@ -68,7 +70,19 @@ def _read_tensor(path: Path) -> Tensor:
         raise OptionError(
             f"removal {name}: not numbers of NumPy ({first_line(error)}); give a file that numpy.save wrote"
         ) from None
-    if len(arrays) != 1 or arrays[0].dtype.kind not in "fiu":
-        kinds = ", ".join(f"{array.dtype} {array.shape}" for array in arrays[:3]) or "nothing"
+    if len(arrays) != 1 or not isinstance(arrays[0], np.ndarray) or arrays[0].dtype.kind not in "fiu":
+        kinds = ", ".join(map(_describe, arrays[:3])) or "nothing"
         raise OptionError(f"removal {name} holds {kinds}; expected one array of numbers, as the layer's activation")
-    return torch.from_numpy(arrays[0]).float() if arrays[0].dtype != np.float64 else torch.from_numpy(arrays[0])
+    with np.errstate(over="ignore"):  # infinity is refused where the removal is made
+        # Written by any machine, in any order of bytes, as torch takes them.
+        numbers = arrays[0].astype(np.float64 if arrays[0].dtype.itemsize >= _DOUBLE else np.float32)
+    return torch.from_numpy(numbers)
+
+
+def _describe(content: Any) -> str:
+    """Return what an array is, or the type of what is none."""
+    return (
+        f"{content.dtype} {content.shape}"
+        if hasattr(content, "dtype")
+        else f"a file that is no array ({type(content).__name__})"
+    )

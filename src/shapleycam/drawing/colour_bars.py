@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.colors import to_hex
 from PIL import Image
 
 from shapleycam.drawing.overlays import OPACITY, ColourScale, colours_of
@@ -76,7 +75,7 @@ def css_gradient(scale: ColourScale, opacity: float = OPACITY) -> str:
         >>> css_gradient("values").count("#")
         33
     """
-    return f"linear-gradient(to right, {', '.join(map(to_hex, _colours(scale, _STOPS, opacity)))})"
+    return f"linear-gradient(to right, {', '.join(map(_hex, _colours(scale, _STOPS, opacity)))})"
 
 
 def bar_picture(scale: ColourScale, width: int, height: int, opacity: float = OPACITY) -> Image.Image:
@@ -97,3 +96,8 @@ def _colours(scale: ColourScale, count: int, opacity: float) -> Float[np.ndarray
     alphas = colours[:, 3:]
     over_grey: np.ndarray = colours[:, :3] * alphas + _GREY * (1 - alphas)
     return over_grey
+
+
+def _hex(colour: Float[np.ndarray, "3"]) -> str:
+    """Return a colour in [0, 1] as CSS has it, such as #00ff80."""
+    return "#" + bytes((colour * 255).round().astype(np.uint8)).hex()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Literal
 
-import matplotlib as mpl
 from PIL import Image, ImageDraw, ImageFont
 
+from shapleycam.drawing.matplotlib_files import matplotlib_file
 from shapleycam.printable import printable_text
 
 _INK = "black"
@@ -69,4 +68,4 @@ def _line_height(pixels: int) -> int:
 def _font(pixels: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
     """Return matplotlib's own font, which is there on every machine."""
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(Path(mpl.get_data_path(), "fonts", "ttf", name)), pixels)
+    return ImageFont.truetype(str(matplotlib_file(f"fonts/ttf/{name}")), pixels)

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-import matplotlib as mpl
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageEnhance
 from torch import Tensor
 
+from shapleycam.drawing.colour_scales import heat_colours, signed_colours
 from shapleycam.images import Box
 
 Kind: TypeAlias = Literal["heatmap", "values", "uncertain"]
 ColourScale: TypeAlias = Literal["heatmap", "values"]
 
-HEAT = "turbo"
-"""Google's perceptually smooth rainbow: Mikhailov 2019."""
-SIGNED = "RdBu_r"
-"""ColorBrewer's diverging map: red speaks for the class, blue against it."""
 OPACITY = 0.75
 """The opacity of the strongest colour, unless another one is given."""
 LONGEST = 1280
@@ -31,14 +27,11 @@ def colours_of(scale: ColourScale, shares: Float[np.ndarray, "*n"], opacity: flo
     The photograph shows through more where there is less heat, and where a value is nearer to zero. Maps and their
     colour bars take their colours from here.
     """
-    size = np.abs(shares)
-    colours: np.ndarray
     if scale == "heatmap":
-        colours, alphas = mpl.colormaps[HEAT](shares), 0.4 + 0.6 * size
+        colours, alphas = heat_colours(shares), 0.4 + 0.6 * np.abs(shares)
     else:
-        colours, alphas = mpl.colormaps[SIGNED](0.5 + 0.5 * shares), 0.3 + 0.7 * size
-    colours[..., 3] = opacity * alphas
-    return colours
+        colours, alphas = signed_colours(shares), 0.3 + 0.7 * np.abs(shares)
+    return np.concatenate([colours, opacity * alphas[..., None]], axis=-1)
 
 
 def on_picture(picture: UInt8[Tensor, "H W 3"], shade: Image.Image) -> Image.Image:

@@ -127,6 +127,7 @@ class EvaluatedModel:
                 device=device,
                 removal=self.protocol.removal,
                 reference=list(self.protocol.reference) or None,
+                precision=self.protocol.precision,
             )
             metadata = ImageMetadata(dataset.names, dataset.labels, classes, self.annotations, explainer.labels)
             evaluators.append(LayerEvaluator(self.name, layer, explainer, self.protocol, metadata))

@@ -54,7 +54,9 @@ def summarise_runs(stores: Sequence[Store], metrics: Sequence[str] | None = None
     columns = columns_of(chosen, measured)
     needed = (*HEADS, *parts_of(columns))
     frames = (read_rows(stores, model, needed) for model in _models(stores))
-    return replace(summarise_frames(frames, columns, _table_order(stores)), removal=_protocol_of(stores[0])["removal"])
+    protocol = _protocol_of(stores[0])
+    summary = summarise_frames(frames, columns, _table_order(stores))
+    return replace(summary, removal=protocol["removal"], precision=protocol["precision"])
 
 
 def _table_order(stores: Sequence[Store]) -> TableOrder:

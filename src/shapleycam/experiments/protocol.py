@@ -19,6 +19,7 @@ from shapleycam.metrics import MetricOptions
 from shapleycam.metrics.table import expand_metrics
 from shapleycam.models import paper
 from shapleycam.models.preprocess import Preprocess
+from shapleycam.tracing.reduced_precision import Precision, check_precision
 from shapleycam.utilities import UTILITIES, resolve_utility
 from shapleycam.values._path import Nodes
 from shapleycam.values.options import EstimatorOptions
@@ -57,6 +58,7 @@ class Protocol:
         seed: for methods that draw, together with each image's content.
         removal: what stands in for absent places, as in `Explainer`: "zero", "mean" or a tensor.
         reference: photographs, or folders of them, for removal "mean".
+        precision: of what comes before the layer, as in `Explainer`: "full" or "bfloat16".
 
     Attributes:
         removal_name: the removal in results; of reference photographs it has a hash of their files.
@@ -87,12 +89,14 @@ class Protocol:
     removal: RemovalChoice = field(default="zero", repr=False, compare=False)
     reference: tuple[Path, ...] = field(default=(), repr=False, compare=False)
     removal_name: str = field(init=False, default="zero")
+    precision: Precision = "full"
 
     def __post_init__(self) -> None:
         """Write out sets of names, and refuse what is unknown or out of range."""
         for name in MEASURED_FIELDS:
             object.__setattr__(self, name, _without_repeats(getattr(self, name)))
         self._check_estimator_options()
+        check_precision(self.precision)
         paths = [self.reference] if isinstance(self.reference, (str, Path)) else self.reference
         object.__setattr__(self, "reference", tuple(find_photographs(paths)))
         object.__setattr__(self, "removal_name", removal_name(self.removal, self.reference))

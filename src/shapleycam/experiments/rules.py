@@ -13,10 +13,10 @@ MEASURED_FIELDS = ("layers", "utilities", "methods", "metrics")
 
 
 def complete_protocol(protocol: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the protocol of a manifest with what older versions took for granted: removal zero.
+    """Return the protocol of a manifest with what older versions took for granted: removal zero, full precision.
 
     Examples:
-        >>> complete_protocol({"seed": 0}), complete_protocol({"seed": 0, "removal": "mean"})
-        ({'removal': 'zero', 'seed': 0}, {'removal': 'mean', 'seed': 0})
+        >>> complete_protocol({"seed": 0, "removal": "mean"})
+        {'removal': 'mean', 'precision': 'full', 'seed': 0}
     """
-    return {"removal": "zero", **protocol}
+    return {"removal": "zero", "precision": "full", **protocol}

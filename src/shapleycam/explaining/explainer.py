@@ -73,7 +73,7 @@ class Explainer:
             paper. "mean": at each place the layer's mean over the `reference` photographs; without these each image's
             own mean over its places, where prefix tokens stay as they are. A tensor, shaped as the layer's activation
             (b, ...), as that of one image, or (channels,). Or a function that makes such a tensor of a copy of the
-            activation, called once a batch.
+            activation, of each image by itself and always the same: one that mixes images or draws is refused.
         reference: the photographs for removal "mean", as `explain` takes them.
         precision: "bfloat16" runs what comes before the layer in bfloat16, which takes a third of the time on CPUs that
             compute in it, and changes values by about a hundredth (`fidelity` measures it); "full" is the model's own.

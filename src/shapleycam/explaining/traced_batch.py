@@ -227,11 +227,11 @@ class TracedBatch:
     def _recorded(self, game: Game) -> Game:
         """Return the same game, of a pass whose head can be run again."""
         recorded = self._trace(game.layer, replay=True, twice=False).read_as(game.utility.reads)
-        return Game(recorded, game.layout, game.utility, game.target, removal=game.removal)
+        return game.variant(recorded, game.utility)
 
     def _warn_of_unused_removal(self, rows: Iterable[Method], removal: Removal) -> None:
         """Warn once of methods whose formula has no removal."""
-        names = [row.name for row in rows if not row.in_units]
+        names = [row.name for row in rows if not row.uses_removal]
         message = (
             f"removal {removal.name!r} is not used by {', '.join(names)}: a formula that does not divide the score has "
             "none, so the values are the same for every removal; choose a method in units of the utility"

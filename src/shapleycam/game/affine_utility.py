@@ -34,7 +34,7 @@ def is_affine(function: Callable[[Tensor], Any], output: Float[Tensor, "rows *ou
     for one.
     """
     recording = record_head(function, output)
-    if not isinstance(recording.output, Tensor) or recording.hides_reads or recording.has_reads_without_grad:
+    if not isinstance(recording.output, Tensor) or recording.hides_reads or recording.reads_without_grad:
         return False
     stack, seen = [recording.output.grad_fn], set[Any]()
     while stack:

@@ -7,13 +7,13 @@ it. Below autograd every operation is seen with all its operands.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves
+from torch.utils._pytree import TreeSpec, tree_leaves
 
 LEAF = 0
 """The number of the activation among the values of a data flow."""
@@ -71,22 +71,29 @@ class Dataflow:
 
     def keep_before(self, function: Any, arguments: Any) -> None:
         """Copy the tensors whose memory a call is about to write to."""
-        target = _written(function, tree_leaves(arguments))
-        if target is not None:
-            address = storage_address(target)
+        addresses = _written(function, *arguments)
+        if addresses:
             for number, tensor in enumerate(self.tensors):
-                if storage_address(tensor) == address:
+                if storage_address(tensor) in addresses:
                     self.tensors[number] = tensor.clone()
 
-    def note(self, function: Any, arguments: Any, result: Any, dependent: Collection[int]) -> None:
-        """Note a call; `dependent` holds the addresses of the storages that depend on the activation."""
+    def note(
+        self,
+        function: Any,
+        arguments: Any,
+        leaves: Sequence[Any],
+        structure: TreeSpec,
+        depends: Sequence[bool],
+        result: Any,
+    ) -> None:
+        """Note a call; `leaves` and `structure` are its arguments, `depends` says which come from the activation."""
         name = operation_name(function)
         self.counts[name] += 1
-        leaves, structure = tree_flatten(arguments)
-        depends = [isinstance(leaf, Tensor) and storage_address(leaf) in dependent for leaf in leaves]
-        target = _written(function, leaves)
-        if target is not None and storage_address(target) not in dependent:
-            self.writes_to_constants |= any(depends) or storage_address(target) in self._constants
+        written = _written(function, *arguments)
+        if written:
+            pairs = zip(leaves, depends, strict=True)
+            constants = written.difference(storage_address(leaf) for leaf, is_dependent in pairs if is_dependent)
+            self.writes_to_constants |= bool(constants and any(depends)) or not constants.isdisjoint(self._constants)
         if not any(depends):
             return
         operands = []
@@ -94,9 +101,8 @@ class Dataflow:
             if isinstance(leaf, Tensor) and not is_dependent:
                 self._constants.add(storage_address(leaf))
             operands.append(Value(self.number_of(leaf)) if is_dependent else leaf)
-        if target is not None:  # what shares its memory holds another content from now on
-            address = storage_address(target)
-            self._numbers = {key: number for key, number in self._numbers.items() if key[0] != address}
+        if written:  # what shares this memory holds another content from now on
+            self._numbers = {key: number for key, number in self._numbers.items() if key[0] not in written}
         results = tuple(self._add(tensor) for tensor in tree_leaves(result) if isinstance(tensor, Tensor))
         self.calls.append(Call(function, tuple(operands), structure, results, self.counts[name] - 1))
 
@@ -112,15 +118,24 @@ class Dataflow:
 
 
 def operation_name(function: Any) -> str:
-    """Return an operation's name without its overload, as in "add"."""
-    return str(getattr(function, "overloadpacket", function)).rpartition(".")[2]
+    """Return an operation's name without its overload: "add" for PyTorch's own, with a prefix ("lib.add") for others.
+
+    What an operation of another library does is not told by its name.
+    """
+    return str(getattr(function, "overloadpacket", function)).removeprefix("aten.")
 
 
-def _written(function: Any, leaves: list[Any]) -> Tensor | None:
-    """Return the tensor that an operation writes to, None for one that does not."""
+def _written(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> set[int]:
+    """Return the addresses of the storages that an operation writes to."""
     schema = getattr(function, "_schema", None)
-    is_writing = schema is not None and schema.is_mutable and isinstance(leaves[0], Tensor)
-    return leaves[0] if is_writing else None
+    if schema is None or not schema.is_mutable:
+        return set()
+    targets = [
+        args[place] if place < len(args) else kwargs.get(argument.name)
+        for place, argument in enumerate(schema.arguments)
+        if argument.alias_info is not None and argument.alias_info.is_write
+    ]
+    return {storage_address(leaf) for leaf in tree_leaves(targets) if isinstance(leaf, Tensor)}
 
 
 def storage_address(tensor: Tensor) -> int:

@@ -14,12 +14,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_flatten, tree_leaves
 
 from shapleycam.game.dataflow import Dataflow, operation_name, storage_address
+from shapleycam.game.hidden_reads import HiddenReads
 from shapleycam.tracing.attention import math_attention
+from shapleycam.tracing.batchnorm import is_eval_batch_norm
+from shapleycam.tracing.graph import nodes
 from shapleycam.tracing.interrupts import restore_when_interrupted
 
 _MEMORY_LAYOUT_OPERATIONS = {
@@ -29,9 +31,10 @@ _MEMORY_LAYOUT_OPERATIONS = {
 """Operations that, beside the views, change only where numbers lie; their arguments follow the size of the map."""
 _BIAS_OPERAND = {"addmm": 0, "linear": 2}
 """Where the bias is among the operands of a matrix product."""
-_DETACHING = {Tensor.detach, Tensor.detach_, torch.detach, Tensor.data.__get__}  # type: ignore[attr-defined]
 _MAX_POOLS = {"max_pool2d_with_indices", "max_pool3d_with_indices"}
 """Operations whose whole numbers are for their own derivative; who takes these reads the activation unseen."""
+_BATCH_NORM_READ = "addcmul"
+"""The operation by which this package's own function for batch norms reads its values."""
 _DEPENDENT = object()
 """Stands for an operand that was computed from the activation."""
 
@@ -48,30 +51,24 @@ class RecordedOperation:
 class HeadRecording:
     """The output of a head, the leaf of its graph, and its operations in their order.
 
-    `hides_reads`: something read the activation where autograd does not follow: detached, or as whole numbers
-    (comparisons, indices, decisions of Python). `has_reads_without_grad`: something read it under no_grad, as the
-    forward of a function with its own backward does. `dataflow`: all calls, also those that only move numbers.
+    `hides_reads`: something read the activation where neither autograd nor the data flow shows what for: detached, or
+    as whole numbers (comparisons, indices, decisions of Python). `reads_without_grad`: the names of the operations that
+    read it under no_grad, as the forward of a function with its own backward does: the data flow has them, autograd's
+    graph has not. `dataflow`: all calls, also those that only move numbers.
     """
 
     output: Any
     leaf: Tensor
     operations: tuple[RecordedOperation, ...]
     hides_reads: bool
-    has_reads_without_grad: bool
+    reads_without_grad: tuple[str, ...]
     dataflow: Dataflow
 
     @property
     def is_followed(self) -> bool:
-        """Return whether autograd followed all reads; functions with their own backward run under no_grad, and may."""
-        if not self.has_reads_without_grad:
-            return True
-        stack, seen = [self.output.grad_fn], set[Any]()
-        while stack:
-            node = stack.pop()
-            if node is not None and node not in seen:
-                seen.add(node)
-                stack.extend(operand for operand, _ in node.next_functions)
-        return any(hasattr(type(node), "_forward_cls") for node in seen)
+        """Return whether autograd's graph has all reads: those without gradients are of this package's batch norms."""
+        norms = sum(is_eval_batch_norm(node) for node in nodes(self.output))
+        return self.reads_without_grad == (_BATCH_NORM_READ,) * norms
 
     @property
     def has_bias_of_rows(self) -> bool:
@@ -104,14 +101,14 @@ def record_head(head: Callable[[Tensor], Any], activation: Tensor) -> HeadRecord
     """Run a head on a copy of an activation, and return its output with the graph and the operations."""
     with torch.inference_mode(mode=False), torch.enable_grad():
         leaf = activation.clone().detach().requires_grad_()
-        with _OperationRecorder(leaf) as recorder, _DetachRecorder(recorder):
+        with _OperationRecorder(leaf) as recorder, HiddenReads(recorder.depends) as hidden:
             output = head(leaf)
         return HeadRecording(
             output,
             leaf,
             tuple(recorder.operations),
-            recorder.hides_reads,
-            recorder.has_reads_without_grad,
+            recorder.hides_reads or hidden.are_seen,
+            tuple(recorder.reads_without_grad),
             recorder.dataflow,
         )
 
@@ -131,54 +128,36 @@ class _OperationRecorder(TorchDispatchMode):
     def __init__(self, leaf: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.operations: list[RecordedOperation] = []
-        self.hides_reads = self.has_reads_without_grad = False
+        self.reads_without_grad: list[str] = []
+        self.hides_reads = False
         # Views and detached tensors are other tensors with the same storage, so that storages tell what depends on
         # the leaf. They are kept alive here: a freed one's address could be given to a tensor that does not depend.
         self._dependent = {storage_address(leaf): leaf.untyped_storage()}
         self.dataflow = Dataflow(leaf)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        operands = tuple(
-            _DEPENDENT if self.depends(operand) else operand for operand in tree_leaves((args, kwargs or {}))
-        )
+        leaves, structure = tree_flatten((args, kwargs or {}))
+        depends = [self.depends(leaf) for leaf in leaves]
+        operands = tuple(_DEPENDENT if depending else leaf for leaf, depending in zip(leaves, depends, strict=True))
         self.dataflow.keep_before(func, (args, kwargs or {}))
         value = func(*args, **(kwargs or {}))
-        self.dataflow.note(func, (args, kwargs or {}), value, self._dependent.keys())
-        if any(operand is _DEPENDENT for operand in operands):
+        self.dataflow.note(func, (args, kwargs or {}), leaves, structure, depends, value)
+        if any(depends):
             name = operation_name(func)
             results = [tensor for tensor in tree_leaves(value) if isinstance(tensor, Tensor)]
             self._dependent |= {storage_address(tensor): tensor.untyped_storage() for tensor in results}
-            self.hides_reads |= not results or self._takes_whole_numbers((args, kwargs or {}))
+            of_activation = [leaf for leaf, depending in zip(leaves, depends, strict=True) if depending]
+            # Whole numbers that were computed from the activation decide something.
+            self.hides_reads |= not results or not all(tensor.is_floating_point() for tensor in of_activation)
             self.hides_reads |= not all(tensor.is_floating_point() for tensor in results[: name in _MAX_POOLS or None])
-            self.has_reads_without_grad |= not torch.is_grad_enabled()
+            self.reads_without_grad += [] if torch.is_grad_enabled() else [name]
             if not getattr(func, "is_view", False) and name not in _MEMORY_LAYOUT_OPERATIONS:
                 self.operations.append(RecordedOperation(name, operands))
         return value
 
-    def _takes_whole_numbers(self, arguments: Any) -> bool:
-        """Return whether an argument is of whole numbers that were computed from the leaf."""
-        return any(self.depends(operand) and not operand.is_floating_point() for operand in tree_leaves(arguments))
-
     def depends(self, operand: Any) -> bool:
         """Return whether an operand was computed from the leaf."""
         return isinstance(operand, Tensor) and storage_address(operand) in self._dependent
-
-
-class _DetachRecorder(TorchFunctionMode):
-    """Notes where Python code detaches what was computed from a leaf.
-
-    It sits above the dispatcher, where only the code's own calls pass: PyTorch detaches inside its operations too.
-    """
-
-    def __init__(self, recorder: _OperationRecorder) -> None:
-        super().__init__()
-        self._recorder = recorder
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        # Without gradients nothing is left to detach: the forward of a function with its own backward does so.
-        if func in _DETACHING and torch.is_grad_enabled() and self._recorder.depends(args[0]):
-            self._recorder.hides_reads = True
-        return func(*args, **(kwargs or {}))
 
 
 def _are_same(operands: tuple[Any, ...], others: tuple[Any, ...], rows: int, other_rows: int) -> bool:

@@ -18,6 +18,7 @@ from shapleycam.game.axes import (
     shape_of_axes,
 )
 from shapleycam.game.dependence import CONSTANT, UNKNOWN, AfterMean, BeforeMean, Form
+from shapleycam.tracing.batchnorm import is_eval_batch_norm
 
 _ELEMENTWISE = {
     *("ReluBackward0", "HardtanhBackward0", "GeluBackward0", "SiluBackward0", "MishBackward0", "EluBackward0"),
@@ -38,8 +39,6 @@ _AFFINE_IN_ALL_OPERANDS = {
     *("CatBackward0", "AsStridedBackward0", "AsStridedBackward1"),
 }
 _BATCH_NORMS = {"NativeBatchNormBackward0", "CudnnBatchNormBackward0"}
-_EVAL_BATCH_NORM = "EvalBatchNormBackward"
-"""This package's own function for a batch norm in eval mode: a factor and a bias for each channel along axis 1."""
 
 
 class UnreadableNodeError(Exception):
@@ -183,10 +182,7 @@ def _is_pointwise(convolution: Any) -> bool:
 
 def _is_fixed_batch_norm(node: Any, name: str) -> bool:
     """Return whether an operation is a batch norm whose statistics are not those of the batch."""
-    if name == _EVAL_BATCH_NORM:  # a user's function may have this name, but not come from this module
-        function = getattr(type(node), "_forward_cls", None)
-        return str(getattr(function, "__module__", "")).startswith("shapleycam.tracing.")
-    return name in _BATCH_NORMS and not _saved(node, "training")
+    return is_eval_batch_norm(node) or (name in _BATCH_NORMS and not _saved(node, "training"))
 
 
 def _signed(dim: int) -> int:

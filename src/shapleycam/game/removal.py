@@ -14,13 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from shapleycam.errors import OptionError, ShapleyCamError, nearest
+from shapleycam.errors import OptionError, nearest
 from shapleycam.game.grad_modes import without_gradients
+from shapleycam.game.removal_functions import apply_to_images
 from shapleycam.game.removal_names import hash_of_tensor
-from shapleycam.gpu_failures import is_out_of_memory
 from shapleycam.models.layout import Layout
 from shapleycam.names import canonical_name
-from shapleycam.wording import type_and_first_line
 
 StandIn: TypeAlias = "Callable[[Tensor, Layout], Any]"
 """Makes R (b, ...) of an activation A (b, ...) and its layout."""
@@ -103,8 +102,9 @@ def resolve_removal(choice: RemovalChoice) -> Removal:
 
     Args:
         choice: "zero"; "mean", over each image's own positions; a tensor (..., as the activation without its batch),
-            (b, ...) or (channels,); or a function that takes an activation (b, ...) and returns such a tensor. The
-            function is called once a batch, with a copy of the activation.
+            (b, ...) or (channels,); or a function that takes an activation (b, ...) and returns such a tensor, made of
+            each image by itself. It is called once a batch, with a copy of the activation, and once more for the first
+            and the last image alone, by which a function is refused that mixes images, or draws.
 
     Raises:
         OptionError: none of these, or a tensor that is not of finite floating-point numbers.
@@ -126,28 +126,11 @@ def resolve_removal(choice: RemovalChoice) -> Removal:
         return removal_by_tensor(choice, "tensor")
     if callable(choice):
         name = getattr(choice, "__name__", type(choice).__name__)
-        return Removal(f"function {name}", lambda activation, _: _call(choice, name, activation), choice)
+        return Removal(f"function {name}", lambda activation, _: apply_to_images(choice, name, activation), choice)
     raise OptionError(
         f"removal is a {type(choice).__name__}; expected {' or '.join(map(repr, NAMED))}, a tensor like the layer's "
         "activation, or a function that makes one of the activation"
     )
-
-
-def _call(function: Callable[[Tensor], Any], name: str, activation: Tensor) -> Any:
-    """Return what a user's function makes of an activation.
-
-    Raises:
-        OptionError: it raises; its own exception is the cause.
-    """
-    try:
-        return function(activation)
-    except Exception as error:
-        if isinstance(error, ShapleyCamError) or is_out_of_memory(error):
-            raise
-        raise OptionError(
-            f"removal 'function {name}' raised {type_and_first_line(error)} for an activation of shape "
-            f"{tuple(activation.shape)}; expected a function that makes a tensor of it, of the same shape"
-        ) from error
 
 
 def check_takes_reference(name: str) -> None:

@@ -9,7 +9,6 @@ from torch import Tensor
 from shapleycam.errors import OptionError
 from shapleycam.game.affine_utility import is_affine
 from shapleycam.game.game import Game
-from shapleycam.tracing import Trace
 from shapleycam.tracing.interrupts import restore_when_interrupted
 from shapleycam.tracing.passes import trace_changed
 from shapleycam.utilities import Utility
@@ -31,7 +30,7 @@ def game_of_images(game: Game, images: Float[Tensor, "b *image"]) -> Game:
         >>> game_of_images(game, game.images + 0.1).gradient().shape
         torch.Size([1, 4, 2, 2])
     """
-    return _like(game, trace_changed(game.trace, images), game.utility)
+    return game.variant(trace_changed(game.trace, images), game.utility)
 
 
 def game_with_utility(game: Game, utility: Utility) -> Game:
@@ -45,7 +44,7 @@ def game_with_utility(game: Game, utility: Utility) -> Game:
             f"utility {utility.name!r} reads {utility.reads}, and that of the game, {game.utility.name!r}, "
             f"{game.utility.reads}; explain a utility of classes, such as 'logit'"
         )
-    return _like(game, game.trace, utility)
+    return game.variant(game.trace, utility)
 
 
 @restore_when_interrupted
@@ -55,9 +54,3 @@ def is_linear_in_mean(game: Game) -> bool:
         return False
     first = torch.zeros(1, dtype=torch.long, device=game.target.device)
     return is_affine(lambda row: game.utility(game.trace.head(row, first), game.target[:1], first), game.activation[:1])
-
-
-def _like(game: Game, traced: Trace, utility: Utility) -> Game:
-    changed = Game(traced, game.layout, utility, game.target, removal=game.removal)
-    changed.players = game.players
-    return changed

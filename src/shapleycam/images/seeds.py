@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import pad
 
 Seed: TypeAlias = "int | Sequence[int]"
 """The user's seed, which counts together with each image's content; or one for each image, in place of both."""
+
+_PAIRS_AT_ONCE = 2**20
+"""Pairs of numbers that are multiplied at once, so that the products fit into little memory."""
 
 
 def content_seeds(images: Float[Tensor, "b *shape"], seed: Seed) -> list[int]:
@@ -28,13 +34,34 @@ def content_seeds(images: Float[Tensor, "b *shape"], seed: Seed) -> list[int]:
     """
     if not isinstance(seed, int):
         return list(seed)
-    raw = images.detach().float().cpu().contiguous().numpy()
+    user = seed.to_bytes(16, "little", signed=True)
     seeds = []
-    for image in raw:
-        key = hashlib.sha256(seed.to_bytes(16, "little", signed=True))
-        key.update(image)  # without a copy of the image
-        seeds.append(int.from_bytes(key.digest()[:8], "little") >> 1)
+    for fingerprint in _fingerprints(images):
+        digest = hashlib.sha256(user + fingerprint.to_bytes(8, "little", signed=True)).digest()
+        seeds.append(int.from_bytes(digest[:8], "little") >> 1)
     return seeds
+
+
+def _fingerprints(images: Float[Tensor, "b *shape"]) -> list[int]:
+    """Return 64 bits an image: its numbers, two at a time, as integers, each times an odd multiplier of its place.
+
+    Sums of integers are exact, so that all devices return the same, and images on a GPU stay there: to copy and to
+    hash 128 photographs took a tenth of a second.
+    """
+    numbers = images.detach().float().flatten(1)
+    pairs = pad(numbers, (0, numbers.shape[1] % 2)).contiguous().view(torch.int64)
+    multipliers = _odd_numbers(pairs.shape[1], pairs.device)
+    parts = pairs.split(max(1, _PAIRS_AT_ONCE // max(1, pairs.shape[1])))
+    return torch.cat([(part * multipliers).sum(1) for part in parts]).tolist()
+
+
+@lru_cache(maxsize=4)
+def _odd_numbers(count: int, device: torch.device) -> Int[Tensor, " count"]:
+    """Return well mixed odd numbers of 64 bits (the finalizer of SplitMix64: Steele et al. 2014)."""
+    mixed = torch.arange(1, count + 1, device=device) * -0x61C8864680B583EB
+    mixed = (mixed ^ (mixed >> 30)) * -0x40A7B892E31B1A47
+    mixed = (mixed ^ (mixed >> 27)) * -0x6B2FB644ECCEEE15
+    return (mixed ^ (mixed >> 31)) | 1
 
 
 def further_seed(seed: int) -> int:

@@ -80,6 +80,7 @@ class MapReproducer:
             utility,
             device=self._device or default_device(),
             removal=_removal(stores[0]),
+            precision=complete_protocol(stores[0].manifest["protocol"])["precision"],
         )
         if explainer.preprocess is None:
             raise ModelError(f"model {model} does not say how it wants photographs; let it return a shapleycam.Network")

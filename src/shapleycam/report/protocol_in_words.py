@@ -23,7 +23,8 @@ _ABSENT = {"zero": "zero, as in the paper,", "mean": "the mean over the photogra
 def describe_protocol(stores: Sequence[Store]) -> list[str]:
     """Return sentences that say what was done."""
     first = stores[0].manifest
-    removal = complete_protocol(first["protocol"])["removal"]
+    protocol = complete_protocol(first["protocol"])
+    removal, precision = protocol["removal"], protocol["precision"]
     names, images = _union(stores, "methods"), counted(stores[0].images, "photograph")
     methods = f"{counted(len(names), 'method')}: {', '.join(names)}"
     networks = counted(len(recorded_models(stores)), "network")
@@ -31,6 +32,7 @@ def describe_protocol(stores: Sequence[Store]) -> list[str]:
         f"Decisions of {networks} on {images} were explained by {methods}.",
         f"Layers: {', '.join(_union(stores, 'layers'))}; utilities: {', '.join(_union(stores, 'utilities'))}.",
         f"Absent places have {_ABSENT.get(removal, removal)} in place of their content (removal).",
+        *([] if precision == "full" else [f"What comes before the layer ran in {precision}, the rest in float32."]),
         _CLASSES[first["protocol"]["class_rule"]],
         "Each method's map was then measured on each photograph, and the figures are means over photographs.",
         "An interval is where 95% of the means lie when as many photographs are drawn again (bootstrap).",

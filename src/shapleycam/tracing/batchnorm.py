@@ -35,6 +35,11 @@ class EvalBatchNorm(torch.autograd.Function):
         return gradient * scale, None, None
 
 
+def is_eval_batch_norm(node: Any) -> bool:
+    """Return whether a node of autograd's graph is of `EvalBatchNorm`, and not of a user's function of this name."""
+    return getattr(type(node), "_forward_cls", None) is EvalBatchNorm
+
+
 def batch_norm(
     input: Tensor,  # noqa: A002  # PyTorch's own names
     running_mean: Tensor | None,

@@ -9,7 +9,7 @@ user's memory (docs/decisions.md, "Images go through convolutions in channels_la
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -27,6 +27,8 @@ from shapleycam.tracing.modules import modules_of
 _MOST_WEIGHTS = 100
 """Of convolutions, for each pixel of the batch. Each pass puts the weights in order too, which costs more than it gains
 behind fewer pixels: ResNet-18 takes 1.3 times as long on one image, 0.85 times on four (bench/channels_last.py)."""
+_WEIGHTS = "weights of convolutions"
+"""The key by which it is remembered how many weights a model's convolutions have; a changed model is counted anew."""
 
 Form: TypeAlias = "Hashable | None"
 """What decides whether a batch can go through a model in channels_last; None where it is not to be tried."""
@@ -67,14 +69,21 @@ def form_of(model: nn.Module, images: Tensor, layer: str) -> Form:
     code = library_code(modules)
     if code is None:
         return None
-    # TorchScript's parameters are no dict: they have no `get`.
-    weights = [(module, module._parameters["weight"]) for module in modules if "weight" in module._parameters]  # noqa: SLF001
-    layers = [(module, weight) for module, weight in weights if weight is not None and weight.dim() > 1]
-    sizes = [weight.numel() for module, weight in layers if isinstance(module, nn.Conv2d)]
-    pixels = len(images) * images.shape[2] * images.shape[3]
-    if 2 * len(sizes) <= len(layers) or sum(sizes) > _MOST_WEIGHTS * pixels:
+    weights = check_result(model, _WEIGHTS)
+    if weights is None:
+        weights = _weights_of_convolutions(modules)
+        mark_checked(model, _WEIGHTS, weights)
+    if not weights or weights > _MOST_WEIGHTS * len(images) * images.shape[2] * images.shape[3]:
         return None
     return layer, images.shape, code
+
+
+def _weights_of_convolutions(modules: Sequence[nn.Module]) -> int:
+    """Return how many weights the convolutions of images have; 0 where most layers with weights are others."""
+    weights = [(module, module._parameters.get("weight")) for module in modules]  # noqa: SLF001
+    layers = [(module, weight) for module, weight in weights if weight is not None and weight.dim() > 1]
+    sizes = [weight.numel() for module, weight in layers if isinstance(module, nn.Conv2d)]
+    return sum(sizes) if 2 * len(sizes) > len(layers) else 0
 
 
 def is_telling(image: Tensor) -> bool:

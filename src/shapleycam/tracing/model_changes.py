@@ -6,7 +6,10 @@ norm whose statistics were taken away are other operations, and may mix the imag
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from itertools import chain
+from operator import itemgetter
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,13 +20,17 @@ from torch.nn.parameter import is_lazy
 from shapleycam.tracing.checks import forget_checks
 from shapleycam.tracing.copying.state import IMMUTABLE
 from shapleycam.tracing.hooks import FORWARD_HOOKS, PRE_HOOKS
+from shapleycam.tracing.modules import modules_of
 from shapleycam.tracing.plan_learning import forget_plans
 
 _UNTOLD = {"training", FORWARD_HOOKS, PRE_HOOKS}
 """Attributes whose values say nothing: passes run in eval mode; hooks are told by their numbers."""
 _NUMBERS = {int, float}
 """Kinds of attributes that are left out: a model may count its calls, and would be learned anew each time."""
-_forms: WeakKeyDictionary[nn.Module, Hashable] = WeakKeyDictionary()
+_FUNCTIONS = (FunctionType, BuiltinFunctionType)
+_DESCRIBED = (tuple, Tensor, *_FUNCTIONS)
+"""Types of attributes that are described value by value; of all others than constants only the type is told."""
+_forms: WeakKeyDictionary[nn.Module, object] = WeakKeyDictionary()
 """What the user's models were when they were last run."""
 
 
@@ -44,34 +51,69 @@ def forget_if_changed(owner: nn.Module) -> None:
         >>> needs_check(model, "a check")
         True
     """
-    form = tuple(part for module in owner.modules() for part in _describe(module))
+    kinds: dict[Hashable, _Attributes] = {}
+    form = tuple(_describe(module, kinds) for module in modules_of(owner))
     if _forms.get(owner, form) != form:
         forget_plans(owner)
         forget_checks(owner)
     _forms[owner] = form
 
 
-def _describe(module: nn.Module) -> Iterator[Hashable]:
-    """Yield what tells which operations a module runs: its class, its settings, its hooks, the kinds of its tensors."""
+@dataclass(frozen=True)
+class _Attributes:
+    """How the attributes of modules that have the same names and types are described.
+
+    `types` are the names with the types of their values, `of_constants` takes the values that tell a setting by
+    themselves, `others` are the names of what is described value by value.
+    """
+
+    types: tuple[object, ...]
+    of_constants: Callable[[dict[str, Any]], object]
+    others: tuple[str, ...]
+
+    @classmethod
+    def of(cls, attributes: dict[str, Any]) -> _Attributes:
+        """Return how attributes of these names and types are described."""
+        kinds = {name: type(value) for name, value in attributes.items()}
+        told = {name: kind for name, kind in kinds.items() if name not in _UNTOLD and kind not in _NUMBERS}
+        constants = [name for name, kind in told.items() if kind in IMMUTABLE]
+        others = tuple(name for name, kind in told.items() if issubclass(kind, _DESCRIBED) and kind not in IMMUTABLE)
+        return cls(tuple(chain(*told.items())), itemgetter(*constants) if constants else lambda _: None, others)
+
+
+def _describe(module: nn.Module, known: dict[Hashable, _Attributes]) -> object:
+    """Return what tells which operations a module runs: its class, its settings, its hooks, the kinds of its tensors.
+
+    `known` keeps what modules with the same attributes share: most of a network's modules are of a few kinds.
+    """
     attributes = vars(module)
-    yield (type(module),)
-    for name in (FORWARD_HOOKS, PRE_HOOKS):
-        yield tuple(attributes.get(name, ()))  # their numbers, which no other hook has
-    for name in ("_parameters", "_buffers"):
-        for key, tensor in attributes.get(name, {}).items():
-            yield key, None if tensor is None else _setting(tensor)
-    for name, value in attributes.items():
-        if name not in _UNTOLD and type(value) not in _NUMBERS:
-            yield name, _setting(value)
+    key = (*attributes, *map(type, attributes.values()))
+    kinds = known.get(key)
+    if kinds is None:
+        kinds = known[key] = _Attributes.of(attributes)
+    tensors = (*attributes.get("_parameters", {}).items(), *attributes.get("_buffers", {}).items())
+    return (
+        type(module),
+        kinds.types,
+        kinds.of_constants(attributes),
+        [_setting(attributes[name]) for name in kinds.others],
+        [(name, None if tensor is None else _form_of_tensor(tensor)) for name, tensor in tensors],
+        [*attributes.get(FORWARD_HOOKS, ())],  # their numbers, which no other hook has
+        [*attributes.get(PRE_HOOKS, ())],
+    )
 
 
 def _setting(value: Any) -> Hashable:
     """Return a setting itself, or what stands for one that may change without being another object."""
     if isinstance(value, tuple):
-        return tuple(map(_setting, value))
-    if isinstance(value, FunctionType | BuiltinFunctionType):
+        return value if IMMUTABLE.issuperset(map(type, value)) else tuple(map(_setting, value))
+    if isinstance(value, _FUNCTIONS):
         return value.__qualname__, id(value)
-    if isinstance(value, Tensor) and not is_lazy(value):
-        return value.shape, value.dtype
+    if isinstance(value, Tensor):
+        return _form_of_tensor(value)
     setting: Hashable = value if type(value) in IMMUTABLE else (type(value),)
     return setting
+
+
+def _form_of_tensor(tensor: Tensor) -> Hashable:
+    return (type(tensor),) if is_lazy(tensor) else (tensor.shape, tensor.dtype)

@@ -9,14 +9,16 @@ def modules_of(model: nn.Module) -> list[nn.Module]:
     """Return each module once, in the order of `model.modules()`, which takes several times as long."""
     seen: set[int] = set()
     modules: list[nn.Module] = []
-    pending: list[nn.Module] = [model]
+    pending: list[nn.Module | None] = [model]
     while pending:
         module = pending.pop()
-        if id(module) in seen:
+        if module is None or id(module) in seen:
             continue
         seen.add(id(module))
         modules.append(module)
-        pending.extend(child for child in reversed(module._modules.values()) if child is not None)  # noqa: SLF001
+        children = module._modules  # noqa: SLF001
+        if children:
+            pending.extend(reversed(children.values()))
     return modules
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Literal, TypeAlias
 
 Nonlinearity: TypeAlias = Literal["softmax", "log_softmax", "sigmoid", "log_sigmoid"]
 """The functions at the end of a model whose results are probabilities, or logarithms of probabilities."""
+
+_SUFFIX = "Backward"
 
 NONLINEARITIES: dict[str, Nonlinearity] = {
     "SigmoidBackward0": "sigmoid",
@@ -18,19 +19,26 @@ NONLINEARITIES: dict[str, Nonlinearity] = {
 BOUNDED_FUNCTIONS: dict[str, Nonlinearity] = {"ErfBackward0": "sigmoid", "SpecialNdtrBackward0": "sigmoid"}
 """Other functions with results between fixed bounds, and the nonlinearity that they are treated as."""
 
-REARRANGING = re.compile(
-    "(View|UnsafeView|ReshapeAlias|Unsqueeze|Squeeze|Alias|Clone|ToCopy|Select|Slice|Permute|Transpose|T|AsStrided|"
-    "Expand|Index|IndexSelect|Gather|Clamp|ClampMin|ClampMax|Split|Unbind)Backward[0-9]*"
+REARRANGING = frozenset(
+    {
+        *("View", "UnsafeView", "ReshapeAlias", "Unsqueeze", "Squeeze", "Alias", "Clone", "ToCopy", "Select", "Slice"),
+        *("Permute", "Transpose", "T", "AsStrided", "Expand", "Index", "IndexSelect", "Gather", "Clamp", "ClampMin"),
+        *("ClampMax", "Split", "Unbind"),
+    }
 )
 """Operations that return numbers of one tensor, in another arrangement or kept within bounds."""
-COMBINING = re.compile(
-    "(Add|Sub|Rsub|Neg|Mul|Div|Pow|Sqrt|Lerp|Where|MaskedFill|NanToNum|Mean|Sum|Prod|Cumprod|Max|Min|Maximum|Minimum|"
-    "Amax|Amin|Median|Kthvalue|Stack|Cat|Topk|Sort|AvgPool[23]D|AdaptiveAvgPool[23]D|MaxPool[23]DWithIndices|"
-    "AdaptiveMaxPool[23]D|Upsample(Nearest|Bilinear|Bicubic)2D(Aa)?)Backward[0-9]*"
+COMBINING = frozenset(
+    {
+        *("Add", "Sub", "Rsub", "Neg", "Mul", "Div", "Pow", "Sqrt", "Lerp", "Where", "MaskedFill", "NanToNum", "Mean"),
+        *("Sum", "Prod", "Cumprod", "Max", "Min", "Maximum", "Minimum", "Amax", "Amin", "Median", "Kthvalue", "Stack"),
+        *("Cat", "Topk", "Sort", "AvgPool2D", "AvgPool3D", "AdaptiveAvgPool2D", "AdaptiveAvgPool3D"),
+        *("MaxPool2DWithIndices", "MaxPool3DWithIndices", "AdaptiveMaxPool2D", "AdaptiveMaxPool3D"),
+        *(f"Upsample{kind}2D{end}" for kind in ("Nearest", "Bilinear", "Bicubic") for end in ("", "Aa")),
+    }
 )
 """Operations whose result is bounded if their operands are."""
-ROUNDING = re.compile("(Round|Floor|Ceil|Trunc|Sign|Heaviside)Backward[0-9]*")
-SORTING = re.compile("(Topk|Sort)Backward[0-9]*")
+ROUNDING = frozenset({"Round", "Floor", "Ceil", "Trunc", "Sign", "Heaviside"})
+SORTING = frozenset({"Topk", "Sort"})
 
 HANDWRITTEN_SIGMOIDS = (
     ("MulBackward0", "ReciprocalBackward0", "AddBackward0", "ExpBackward0"),  # 1 / x is x.reciprocal() * 1
@@ -44,3 +52,14 @@ HANDWRITTEN_SIGMOIDS = (
 
 EXPONENTIALS = frozenset({"ExpBackward0", "SoftmaxBackward0", "SigmoidBackward0", "TanhBackward0"})
 LOGARITHMS = frozenset({"LogBackward0", "LogsumexpBackward0", "LogSoftmaxBackward0", "LogSigmoidBackward0"})
+
+
+def operation_of(node: str) -> str:
+    """Return the operation that a node's name is of, "" for other names.
+
+    Examples:
+        >>> operation_of("AddBackward0"), operation_of("torch::autograd::AccumulateGrad")
+        ('Add', '')
+    """
+    stem = node.rstrip("0123456789")
+    return stem.removesuffix(_SUFFIX) if stem.endswith(_SUFFIX) else ""

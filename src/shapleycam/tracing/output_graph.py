@@ -23,7 +23,10 @@ from shapleycam.tracing.node_names import (
     ROUNDING,
     SORTING,
     Nonlinearity,
+    operation_of,
 )
+
+_BOUNDED_IF_OPERANDS_ARE = COMBINING | REARRANGING | ROUNDING
 
 
 def last_nonlinearity(output: Tensor) -> Nonlinearity | None:
@@ -32,7 +35,7 @@ def last_nonlinearity(output: Tensor) -> Nonlinearity | None:
     A sigmoid written by hand counts as one.
     """
     node: Any = output.grad_fn
-    while node is not None and REARRANGING.fullmatch(node.name()):
+    while node is not None and operation_of(node.name()) in REARRANGING:
         node = _only_operand(node)
     if node is None:
         return None
@@ -54,15 +57,15 @@ def combined_nonlinearities(output: Tensor) -> frozenset[Nonlinearity]:
 
 def is_rounded(output: Tensor) -> bool:
     """Return whether an output is rounded last, which leaves no derivative."""
-    return any(ROUNDING.fullmatch(node.name()) for node in _combination(output))
+    return any(operation_of(node.name()) in ROUNDING for node in _combination(output))
 
 
 def is_sorted(output: Tensor) -> bool:
     """Return whether the columns of an output (b, n) are in the order of their numbers (sort, topk)."""
     node: Any = output.grad_fn
-    while node is not None and (REARRANGING.fullmatch(node.name()) or node.name() in NONLINEARITIES):
+    while node is not None and (operation_of(node.name()) in REARRANGING or node.name() in NONLINEARITIES):
         node = _only_operand(node)
-    if node is None or output.dim() != 2 or not SORTING.fullmatch(node.name()):
+    if node is None or output.dim() != 2 or operation_of(node.name()) not in SORTING:
         return False
     dim = int(node._saved_dim)  # noqa: SLF001  # saved for backward; unsigned where it was negative
     return dim not in {0, 2**64 - 2, -2}
@@ -77,7 +80,7 @@ def _combines(node: Any) -> bool:
     name = node.name()
     if name.startswith("DivBackward"):  # by a constant; p / (1 - p) is not bounded
         return node.next_functions[1:] in {(), ((None, 0),)}
-    return bool(COMBINING.fullmatch(name) or REARRANGING.fullmatch(name) or ROUNDING.fullmatch(name))
+    return operation_of(name) in _BOUNDED_IF_OPERANDS_ARE
 
 
 def _clamps_to_0_1(node: Any) -> bool:

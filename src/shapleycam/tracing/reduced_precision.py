@@ -21,6 +21,7 @@ from shapleycam.errors import LayerError, ModelError, OptionError, nearest
 from shapleycam.lru_cache import LRUCache
 from shapleycam.precision import HALF
 from shapleycam.tracing.nested import float_tensors_of
+from shapleycam.tracing.weight_changes import WeightsMark
 from shapleycam.wording import percent
 
 Precision: TypeAlias = Literal["full", "bfloat16"]
@@ -32,18 +33,19 @@ _MOST_DEVIATION = 0.1
 
 _MOST_FORMS = 256
 """Of batches, for each model."""
-_compared: WeakKeyDictionary[nn.Module, LRUCache[Hashable, bool]] = WeakKeyDictionary()
-"""The forms of batches whose output was compared, by the user's model. It depends on the weights, as no other check."""
+_compared: WeakKeyDictionary[nn.Module, LRUCache[Hashable, WeightsMark]] = WeakKeyDictionary()
+"""The forms of batches whose output was compared, by the user's model, with its weights, on which that depends."""
 
 
-def was_compared(owner: nn.Module, form: Hashable) -> bool:
-    """Return whether a pass of this form was compared with one in full precision."""
-    return bool(_compared.setdefault(owner, LRUCache(_MOST_FORMS)).get(form))
+def was_compared(owner: nn.Module, form: Hashable, weights: WeightsMark) -> bool:
+    """Return whether a pass of this form was compared with one in full precision, with these weights."""
+    known = _compared.setdefault(owner, LRUCache(_MOST_FORMS)).get(form)
+    return known is not None and known.equals(weights)
 
 
-def mark_compared(owner: nn.Module, form: Hashable) -> None:
-    """Record that a pass of this form was compared with one in full precision."""
-    _compared.setdefault(owner, LRUCache(_MOST_FORMS)).put(form, True)
+def mark_compared(owner: nn.Module, form: Hashable, weights: WeightsMark) -> None:
+    """Record that a pass of this form was compared with one in full precision, with these weights."""
+    _compared.setdefault(owner, LRUCache(_MOST_FORMS)).put(form, weights)
 
 
 def check_precision(precision: str) -> Precision:

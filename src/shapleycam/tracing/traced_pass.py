@@ -42,6 +42,7 @@ from shapleycam.tracing.reproducible import PlainRun, check_reproducible
 from shapleycam.tracing.running import run
 from shapleycam.tracing.selected_output import SelectedOutput
 from shapleycam.tracing.soundness import check_finite, check_output, empty_output_error
+from shapleycam.tracing.weight_changes import WeightsMark
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class TracedPasses:
         return traced
 
     def _run_reduced(self, plan: Plan | None) -> Trace:
-        """Run the pass in bfloat16 up to the layer; the first of its form is compared with one in full precision.
+        """Run the pass in bfloat16 up to the layer; the first with a form and weights is compared with full precision.
 
         All that is checked of a model is checked in that one.
 
@@ -90,8 +91,8 @@ class TracedPasses:
         """
         check_takes_bfloat16(self.owner, self.images)
         key = ("precision", self.precision, self.layer, self.images.shape, self.images.device)
-        exact = None
-        if not was_compared(self.owner, key):
+        exact, weights = None, WeightsMark.of(self.owner)
+        if not was_compared(self.owner, key, weights):
             exact = replace(self, precision="full", is_shown=False).run_checked(plan)
         form = form_of(self.owner, self.images, self.layer)
         order = (check_result(self.owner, form) if form else None) or None  # False where channels_last is refused
@@ -100,7 +101,7 @@ class TracedPasses:
         self._check_unwritten(watch)
         if exact is not None:
             reduced.check(self.layer, traced.output, exact.output)
-            mark_compared(self.owner, key)
+            mark_compared(self.owner, key, weights)
         return traced
 
     def _run_fastest(self, plan: Plan | None, run_alone: Callable[[], PlainRun]) -> Trace:

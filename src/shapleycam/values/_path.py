@@ -7,6 +7,7 @@ estimate, without a Hessian.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -103,8 +104,14 @@ def _relative_gap(game: Game, derivative: Float[Tensor, "b *shape"], tolerance: 
 def _quadrature(game: Game, nodes: int) -> Float[Tensor, "b *shape"]:
     if not isinstance(nodes, int) or nodes < 1:
         raise OptionError(f"nodes is {nodes!r}; expected 1 or more gradients along the path, or 'auto'")
+    return game.gradient_along(*_gauss_legendre(nodes))
+
+
+@lru_cache
+def _gauss_legendre(nodes: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the nodes and weights on [0, 1]."""
     points, weights = np.polynomial.legendre.leggauss(nodes)
-    return game.gradient_along(((points + 1) / 2).tolist(), (weights / 2).tolist())
+    return tuple(((points + 1) / 2).tolist()), tuple((weights / 2).tolist())
 
 
 def _warn_of_gap(game: Game, gap: Float[Tensor, " b"], tolerance: float) -> None:

@@ -14,8 +14,8 @@ from shapleycam.values._control_variate import ControlVariate
 from shapleycam.values._orders import STREAMS
 from shapleycam.values.shares import ShapleyValues
 
-_OF_SINGLE_ORDERS = 2
-"""Degrees of freedom less where each stream is one order: its tails are heavier than those of means of four."""
+_OF_SINGLE_ORDERS = 4
+"""Of so many streams of one order each, one is left out of the degrees of freedom: single orders have heavy tails."""
 
 
 @dataclass
@@ -24,7 +24,8 @@ class StreamSums:
 
     `error` are the sums of the control variate's errors; `square` of the squares of these over all players, and `cross`
     of their products with what samples differ from `centre`, about the control's values. `samples` counts the samples,
-    which may be means over several orders; `trials` are evaluations that were spent otherwise.
+    which may be means over several orders; `trials` are evaluations that were spent otherwise. `fitted` is what
+    surrogates take from the sums.
     """
 
     count: Int[Tensor, "b streams"]
@@ -35,6 +36,7 @@ class StreamSums:
     centre: Float[Tensor, "b n"]
     samples: Int[Tensor, " b"]
     trials: Int[Tensor, " b"]
+    fitted: Float[Tensor, "b streams n"]
 
     @classmethod
     def none(cls, game: Game) -> StreamSums:
@@ -47,7 +49,8 @@ class StreamSums:
         total, square = like.new_zeros(images, STREAMS, n), like.new_zeros(images, STREAMS)
         count, centre = torch.zeros_like(square, dtype=torch.long), like.new_zeros(images, n)
         none = count[:, 0]
-        return cls(count, total, total.clone(), square, square.clone(), centre, none.clone(), none.clone())
+        error, fitted = total.clone(), total.clone()
+        return cls(count, total, error, square, square.clone(), centre, none.clone(), none.clone(), fitted)
 
     def use(self, control: ControlVariate) -> None:
         """Note the values of a control variate, and what it took to make it."""
@@ -83,7 +86,7 @@ class StreamSums:
         square = self.square.sum(1, keepdim=True) - self.square
         cross = self.cross.sum(1, keepdim=True) - self.cross
         factor = torch.where(square > 0, cross / square, 0.0)
-        return self.total - factor[..., None] * self.error
+        return self.total - factor[..., None] * self.error - self.fitted
 
     @property
     def mean(self) -> Float[Tensor, "b n"]:
@@ -111,7 +114,8 @@ class StreamSums:
     def shares(self, game: Game) -> ShapleyValues:
         """Return the estimates."""
         spent = self.count.sum(1) * (game.n_players - 1) + self.trials
-        streams = (self.count > 0).sum(1) - _OF_SINGLE_ORDERS * (self.count.amax(1) == 1)
+        streams = (self.count > 0).sum(1)
+        streams = torch.where(self.count.amax(1) == 1, streams - streams // _OF_SINGLE_ORDERS, streams)
         return ShapleyValues(self.mean, self.stderr, spent, samples=streams)
 
 

@@ -67,10 +67,10 @@ def _linearised(game: Game, windows: WindowedUtility, image: int) -> WindowGame:
     utilities, gradients = windows.differentiate(means, image)
     worth = (flat @ gradients.mT / windows_count).to(precise).unflatten(0, (windows_count, -1))
     constants = utilities.to(precise) - (gradients.to(precise) * means.to(precise)).sum(1)
-    return WindowGame(worth, table.members, _interpolation(n, sizes).to(worth), constants)
+    return WindowGame(worth, table.members, interpolation(n, sizes).to(worth), constants)
 
 
-def _interpolation(n: int, sizes: Int[Tensor, " t"]) -> Float[Tensor, "n_and_1 t"]:
+def interpolation(n: int, sizes: Int[Tensor, " t"]) -> Float[Tensor, "n_and_1 t"]:
     """Return for each size 0 to n the weights of the two sizes around it, which interpolate linearly."""
     every = torch.arange(n + 1, device=sizes.device)
     upper = torch.searchsorted(sizes, every).clamp(1, len(sizes) - 1)

@@ -124,6 +124,8 @@ class ResultsSummary:
     absent: tuple[MissingResult, ...] = ()
     removal: str = "zero"
     """What stood in for absent places, the same in all."""
+    precision: str = "full"
+    """Of what comes before the layer, the same in all."""
 
     @cached_property
     def by_key(self) -> dict[CellKey, Cell]:

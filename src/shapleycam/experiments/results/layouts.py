@@ -14,8 +14,10 @@ from shapleycam.experiments.results.text_tables import text_tables
 
 _TIDY_HEADS = (
     *("layer", "utility", "model", "method", "metric", "better"),
-    *("mean", "low", "high", "n", "undefined", "rank", "p", "removal"),
+    *("mean", "low", "high", "n", "undefined", "rank", "p", "removal", "precision"),
 )
+_OF_ALL = {"better", "removal", "precision"}
+"""Columns that are no figure of a cell."""
 _COMPARED_HEADS = ("published_percent", "difference_points", "remarks")
 
 
@@ -92,7 +94,7 @@ def tidy(summary: ResultsSummary, *, intervals: bool = True, against: PublishedF
         >>> groups = (ResultGroup("vgg16", "last-conv", "rest", images=10),)
         >>> summary = ResultsSummary((Column.of(METRICS["average_drop"]),), groups, (cell,))
         >>> tidy(summary, intervals=False).splitlines()[1]
-        'last-conv,rest,vgg16,gradcam,average_drop,low,0.3,10,0,1,,zero'
+        'last-conv,rest,vgg16,gradcam,average_drop,low,0.3,10,0,1,,zero,full'
     """
     heads = [head for head in _TIDY_HEADS if intervals or head not in {"low", "high"}]
     compared = (
@@ -106,11 +108,12 @@ def tidy(summary: ResultsSummary, *, intervals: bool = True, against: PublishedF
     writer = csv.DictWriter(text, [*heads, *(_COMPARED_HEADS if against else ())], lineterminator="\n")
     writer.writeheader()
     for cell in summary.cells:
-        fields = {head: _csv_value(getattr(cell, head)) for head in heads if head not in {"better", "removal"}}
+        fields = {head: _csv_value(getattr(cell, head)) for head in heads if head not in _OF_ALL}
         if (figure := compared.get(cell.key)) is not None:
             remark = " ".join(filter(None, (explain_doubt(cell.key), *remarks)))
             fields |= dict(zip(_COMPARED_HEADS, (figure.published, _csv_value(figure.points), remark), strict=True))
-        writer.writerow({**fields, "better": better[cell.metric], "removal": summary.removal})
+        of_all = {"better": better[cell.metric], "removal": summary.removal, "precision": summary.precision}
+        writer.writerow({**fields, **of_all})
     return text.getvalue()
 
 

@@ -51,7 +51,7 @@ def follow_tokens(dataflow: Dataflow, layout: Layout) -> FollowedHead:
     for call in dataflow.calls:
         operation = _operation(call, dataflow, forms, layout.prefix)
         kind = _KINDS.get(call.name) or (_POINTWISE if is_pointwise(call.function) else None)
-        if kind is None or operation is None:
+        if kind is None or operation is None or not call.results:
             continue
         for result, (number, form) in enumerate(zip(call.results, _forms_of(operation, kind), strict=False)):
             forms[number] = form
@@ -80,10 +80,7 @@ def _operation(call: Call, dataflow: Dataflow, forms: list[Form], prefix: int) -
 
 
 def _forms_of(operation: Operation, kind: Kind) -> list[Form]:
-    try:
-        forms = kind.forms(operation)
-    except (AttributeError, LookupError, TypeError, ValueError, RuntimeError):  # an operation that takes other operands
-        return []
+    forms = kind.forms(operation)
     if forms is None:
         return []
     return [form if _fits(form, shape) else UNKNOWN for form, shape in zip(forms, operation.shapes, strict=False)]

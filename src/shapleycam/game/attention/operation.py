@@ -75,7 +75,7 @@ class Kind(ABC):
 
     @abstractmethod
     def forms(self, operation: Operation) -> Sequence[Form] | None:
-        """Return the forms of all results; None where this is not known. Exceptions mean the same."""
+        """Return the forms of all results; None where this is not known."""
 
     def demand(self, operation: Operation, result: int, rows: RowChoice) -> list[RowChoice]:
         """Return which rows of each tensor among the operands are needed for rows of a result: by default the same."""

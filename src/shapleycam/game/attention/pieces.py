@@ -8,7 +8,17 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from shapleycam.game.attention.forms import NO_TOKEN, ROW, Form, RowChoice, Rows, has, is_row_axis, without_rows
+from shapleycam.game.attention.forms import (
+    NO_TOKEN,
+    ROW,
+    Form,
+    RowChoice,
+    Rows,
+    count_rows,
+    has,
+    is_row_axis,
+    without_rows,
+)
 from shapleycam.game.attention.operation import Kind, Operation, channels
 from shapleycam.game.attention.pointwise import broadcast_axes, merge_tokens
 from shapleycam.game.axes import Axis, make_axis
@@ -26,7 +36,7 @@ class Cut(Kind):
             return None
         dim = self._dim(operation, form)
         axis = form.axes[dim]
-        if has((axis,), "batch"):
+        if has((axis,), "batch") or (is_row_axis(axis) and count_rows(form.axes) != axis[0].size):
             return None
         pieces: list[Form] = []
         for indices in self._pieces(operation, form):
@@ -91,8 +101,8 @@ class Join(Kind):
         shape = operation.shapes[0]
         dim = self._dim(operation)
         rows = [form for form in operation.dependent if isinstance(form, Rows)]
-        if len(rows) != len(operation.dependent) or any(len(form.axes) != len(shape) for form in rows):
-            return None
+        if len(rows) != len(operation.dependent) or any(len(each) != len(shape) for each in operation.operand_shapes):
+            return None  # PyTorch joins empty tensors of one dimension to any others
         along = [form.axes[dim] for form in rows]
         beside = [Rows((*form.axes[:dim], (), *form.axes[dim + 1 :]), form.tokens) for form in rows]
         axes = broadcast_axes(beside, [*shape[:dim], 1, *shape[dim + 1 :]])

@@ -10,6 +10,7 @@ import torch
 from shapleycam.game.attention.forms import NO_TOKEN, Form, Rows, Scores, count_rows
 from shapleycam.game.attention.operation import Kind, Operation, channels
 from shapleycam.game.axes import Axis
+from shapleycam.game.dataflow import operation_name
 
 _UNTAGGED = {"hardswish", "hardswish_", "mish_", "threshold_", "_prelu_kernel"}
 """Operations of this kind that PyTorch 2.15 does not declare to be."""
@@ -17,9 +18,13 @@ COPIES = {"clone", "_to_copy", "detach", "alias", "contiguous", "lift_fresh"}
 
 
 def is_pointwise(function: object) -> bool:
-    """Return whether PyTorch declares an operation to compute each number from those at its place, without chance."""
-    tags = getattr(function, "tags", ())
-    name = str(getattr(function, "overloadpacket", "")).rpartition(".")[2]
+    """Return whether PyTorch declares an operation to compute each number from those at its place, without chance.
+
+    Operations of other libraries are not believed to.
+    """
+    name, tags = operation_name(function), getattr(function, "tags", ())
+    if "." in name:
+        return False
     return name in COPIES | _UNTAGGED or (torch.Tag.pointwise in tags and torch.Tag.nondeterministic_seeded not in tags)
 
 
@@ -55,7 +60,8 @@ def broadcast_axes(forms: Sequence[Rows], shape: Sequence[int]) -> tuple[Axis, .
         if len(present) > 1:
             return None
         axes.append(present.pop() if present else channels(shape[dim]))
-    return tuple(axes)
+    has_rows_along_several = any(count_rows(form.axes) not in {1, count_rows(axes)} for form in forms)
+    return None if has_rows_along_several else tuple(axes)
 
 
 def merge_tokens(forms: Sequence[Rows], axes: Sequence[Axis]) -> tuple[int, ...] | None:

@@ -39,13 +39,15 @@ class Product(Kind):
         if any(form is not CONSTANT for form in added):
             return None
         form: Form = None
-        if isinstance(left, Rows) and isinstance(right, Rows):
+        if isinstance(left, Rows) and right is CONSTANT:
+            form = self._times_constant(operation, left, -1)
+        elif operation.name == "linear":  # its right factor lies the other way, and may be a vector
+            return None
+        elif isinstance(left, Rows) and isinstance(right, Rows):
             form = _scores(left, right)
         elif isinstance(left, Scores) and isinstance(right, Rows):
             form = _attended(left, right)
-        elif isinstance(left, Rows) and right is CONSTANT:
-            form = self._times_constant(operation, left, -1)
-        elif isinstance(right, Rows) and left is CONSTANT and operation.name != "linear":
+        elif isinstance(right, Rows) and left is CONSTANT:
             form = self._times_constant(operation, right, -2)
         return None if form is None else [form]
 

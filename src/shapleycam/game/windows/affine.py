@@ -14,7 +14,7 @@ _IN_ALL = MOVE_NAMES | {
     *("_adaptive_avg_pool3d", "index_select", "gather", "index"),
 }
 """Operations that are affine in all operands together."""
-_PRODUCTS = {"mul", "mm", "bmm", "addmm", "baddbmm", "linear", "dot", "mv"}
+_PRODUCTS = {"mul", "addcmul", "mm", "bmm", "addmm", "baddbmm", "linear", "dot", "mv"}
 """Operations that are affine where a single operand depends on the activation."""
 _IN_FIRST = {"div", "convolution", "native_batch_norm", "cudnn_batch_norm", "_native_batch_norm_legit_no_training"}
 """Operations that are affine in their first operand, where the others are constants."""

@@ -22,11 +22,11 @@ from shapleycam.game.windows.forms import (
     Form,
     OfSum,
     PositionMap,
-    factors_of,
+    is_single_sum,
     row_numbers,
     without_mixing,
 )
-from shapleycam.game.windows.mixtures import Contraction, contract, mix_rows, pool, seen_otherwise
+from shapleycam.game.windows.mixtures import Contraction, contract, join_sums, mix_rows, pool, seen_otherwise
 from shapleycam.game.windows.reads import periodic_colours
 from shapleycam.game.windows.row_rules import apply_move, apply_pointwise
 from shapleycam.game.windows.rules import MOVE_NAMES, RULES
@@ -34,6 +34,7 @@ from shapleycam.game.windows.window_sum import CallPlace, WindowSum
 from shapleycam.models.layout import Layout
 
 _POOLS = {"mean", "sum", "avg_pool2d", "avg_pool3d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d"}
+_CUTS = {"select", "slice"}
 _PRODUCTS = {"mm", "bmm", "addmm", "baddbmm", "linear"}
 _CONSTANTS = {"new_ones", "new_zeros", "new_full", "ones_like", "zeros_like", "full_like"}
 """Operations that look at the shape of what they take, and not at its numbers."""
@@ -64,7 +65,7 @@ def prove_window_sum(recording: HeadRecording, layout: Layout) -> WindowSum | No
     if number < 0 or recording.hides_reads or recording.dataflow.writes_to_constants:
         return None
     followed = _FollowedPositions(recording.dataflow, layout)
-    return followed.sum_behind(number, is_all_seen=recording.is_followed)
+    return followed.sum_behind(number)
 
 
 class _FollowedPositions:
@@ -82,8 +83,8 @@ class _FollowedPositions:
         for number, call in enumerate(dataflow.calls):
             self._follow(number, call)
 
-    def sum_behind(self, number: int, *, is_all_seen: bool) -> WindowSum | None:
-        """Return the sum that a tensor is computed from; `is_all_seen`: autograd followed all that leads to it."""
+    def sum_behind(self, number: int) -> WindowSum | None:
+        """Return the sum that a tensor is computed from."""
         form = self._as_of_sum(self._forms[number])
         if form is None:
             return None
@@ -93,21 +94,22 @@ class _FollowedPositions:
             return None
         first = self._dataflow.calls[mixing.first]
         operand = next(place for place, operand in enumerate(first.operands) if operand == Value(mixing.source))
-        layout = self._layout
-        colours = periodic_colours(layout.grid, layout.prefix, mixing.cells, OUTSIDE, MOST_CELLS)
-        if colours is None:
+        layout, rows = self._layout, mixing.rows_read
+        colours = periodic_colours(layout.grid, layout.prefix, mixing.cells[rows], OUTSIDE, MOST_CELLS)
+        if colours is None or not len(rows):
             return None
         return WindowSum(
-            cells=mixing.cells,
+            cells=mixing.cells[rows],
+            rows=rows,
             colours=colours,
             source=(self._place(first), operand),
             result=self._place(self._dataflow.calls[form.call]),
             source_axes=mixing.axes,
             result_axes=mixing.result_axes,
-            weights=mixing.weights,
+            weights=None if mixing.weights is None else mixing.weights[:, rows],
             matrix=contraction.matrix if contraction else None,
             feature_shape=tuple(self._dataflow.tensors[form.tensor].shape[1:]),
-            is_affine=form.is_affine and is_all_seen,
+            is_affine=form.is_affine,
         )
 
     def _place(self, call: Call) -> CallPlace:
@@ -146,13 +148,7 @@ class _FollowedPositions:
         """Return the forms of the results of a call on tensors with positions, None where no rule knows it."""
         name, call = operation.name.removesuffix("_"), operation.call
         first = next((form for form in maps if form is not None), None)
-        mixed: PositionMap | None = None
-        if name in _POOLS and first is not None and len(maps) == 1:
-            mixed = pool(operation, first, number)
-        elif name == "_unsafe_view" and first is not None:
-            mixed = seen_otherwise(first, operation.shapes[0], number)
-        elif name in _PRODUCTS and sum(form is not None for form in maps) == 1:
-            mixed = mix_rows(operation, maps, number)
+        mixed = None if first is None else self._as_mixture(number, operation, maps, first)
         if mixed is not None:
             return [self._with_numbers(mixed, call)]
         if name in _PRODUCTS or name == "convolution":
@@ -164,8 +160,35 @@ class _FollowedPositions:
             return [first]
         if name in MOVE_NAMES:
             return apply_move(operation, maps)
+        if all(form is None or is_single_sum(form) for form in maps):
+            return None  # computed from sums alone: there are no positions left
         rule = RULES.get(name) or (apply_pointwise if is_pointwise(call.function) else None)
         return rule and rule(operation, [form and without_mixing(form) for form in maps])
+
+    def _as_mixture(
+        self, number: int, operation: Operation, maps: Sequence[PositionMap | None], first: PositionMap
+    ) -> PositionMap | None:
+        """Return the form of sums over the rows of what a call takes, None where it takes no such sums."""
+        name = operation.name.removesuffix("_")
+        if name in _POOLS | _CUTS and len(maps) == 1:
+            return pool(operation, first, number)
+        if name == "cat":
+            return join_sums(operation, maps, number)
+        if name in MOVE_NAMES and self._belongs_to_sum(name, first):
+            return seen_otherwise(operation, first, number)
+        if name in _PRODUCTS and sum(form is not None for form in maps) == 1:
+            return mix_rows(operation, maps, number)
+        return None
+
+    def _belongs_to_sum(self, name: str, form: PositionMap) -> bool:
+        """Return whether a move is a part of the sum before it: its shape is made for the number of rows of the map.
+
+        So it is in products of more dimensions, which PyTorch computes of matrices with rows and channels together.
+        """
+        if form.mixing is None:
+            return False
+        is_moved = self._dataflow.calls[form.mixing.last].name in MOVE_NAMES
+        return name == "_unsafe_view" or is_moved or not form.mixing.leads_with_batch
 
     @staticmethod
     def _with_numbers(form: PositionMap, call: Call) -> PositionMap:
@@ -184,10 +207,8 @@ class _FollowedPositions:
         if mixing is None or mixing.weights is None:
             return None
         parts, windows = mixing.weights.shape
-        is_batched = [factor.content for factor in mixing.result_axes[0]] == ["batch"]
         is_small = parts == 1 or parts * _FEWER < windows
-        is_alone = len(factors_of(mixing.result_axes, "batch")) == 1
-        return OfSum(mixing.last, mixing.result) if is_batched and is_small and is_alone else None
+        return OfSum(mixing.last, mixing.result) if is_small and mixing.leads_with_batch else None
 
     def _operation(self, call: Call) -> tuple[Operation, list[Form]]:
         """Return a call as an operation, and the forms of its tensors."""

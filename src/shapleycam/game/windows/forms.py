@@ -44,6 +44,19 @@ class Mixing:
     result: int
     result_axes: tuple[Axis, ...]
 
+    @property
+    def rows_read(self) -> Int[Tensor, " read"]:
+        """Return the numbers of the source's rows whose weight is not zero everywhere."""
+        if self.weights is None:
+            return torch.arange(len(self.cells), device="cpu")
+        return (self.weights != 0).any(0).nonzero().flatten()
+
+    @property
+    def leads_with_batch(self) -> bool:
+        """Return whether images lie along the first dimension of the sums, and along no other."""
+        is_first = [factor.content for factor in self.result_axes[0]] == ["batch"] if self.result_axes else False
+        return is_first and len(factors_of(self.result_axes, "batch")) == 1
+
 
 @dataclass(frozen=True, eq=False)
 class PositionMap:
@@ -147,6 +160,11 @@ def with_numbered_channels(axes: Sequence[Axis]) -> tuple[Axis, ...]:
             step *= factor.size if is_channel else 1
         numbered.append(tuple(reversed(factors)))
     return tuple(reversed(numbered))
+
+
+def is_single_sum(form: PositionMap) -> bool:
+    """Return whether a tensor is one sum over rows, with no positions left."""
+    return form.mixing is not None and form.mixing.weights is not None and len(form.mixing.weights) == 1
 
 
 def without_mixing(form: PositionMap) -> PositionMap:

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from shapleycam.game.attention.operation import Operation
-from shapleycam.game.axes import Axis, make_axis, reshape_axes, shape_of_axes
+from shapleycam.game.axes import Axis, make_axis, shape_of_axes
 from shapleycam.game.windows.forms import (
     MOST_CELLS,
     Mixing,
@@ -21,11 +21,13 @@ from shapleycam.game.windows.forms import (
     compose,
     has,
     is_all_positions,
+    is_single_sum,
     numbers_along,
     renumbered,
     row_numbers,
     with_numbered_channels,
 )
+from shapleycam.game.windows.row_rules import apply_move
 
 _MOST_NUMBERS = 2**22
 """Weights of rows for rows at most."""
@@ -46,7 +48,7 @@ class Contraction:
 
 
 def pool(operation: Operation, form: PositionMap, call: int) -> PositionMap | None:
-    """Return the form of a mean, sum or average pooling of positions; None where it is of something else."""
+    """Return the form of a mean, sum, average pooling or cut of positions; None where it is of something else."""
     dims = _pooled_dims(operation, len(form.axes))
     if not has([form.axes[dim] for dim in dims], "position"):
         return None
@@ -64,6 +66,23 @@ def pool(operation: Operation, form: PositionMap, call: int) -> PositionMap | No
     weights = made.movedim(kept.index(batch), -1).reshape(-1, rows)
     axes = [form.axes[dim] for dim in kept]
     return _mixed(form, axes, shape, weights, call)
+
+
+def join_sums(operation: Operation, forms: Sequence[PositionMap | None], call: int) -> PositionMap | None:
+    """Return the form of single sums over rows of the same tensor, side by side; None where they are something else."""
+    sums = [form for form in forms if form is not None]
+    if len(sums) != len(forms) or int(operation.argument("dim", 0)) % len(operation.shapes[0]) != 1:
+        return None
+    first, mixings = sums[0].axes, [form.mixing for form in sums]
+    known = [mixing for mixing in mixings if mixing is not None and mixing.weights is not None]
+    if len(known) < len(sums) or not all(is_single_sum(form) and form.axes == first for form in sums):
+        return None
+    is_vector = len(first) == 2 and _is_batch(first[0]) and first[1] == make_axis("channel", shape_of_axes(first)[1], 1)
+    if not is_vector or len({mixing.source for mixing in known}) != 1:
+        return None
+    axes = (first[0], (*make_axis("position", len(sums), 1), *first[1]))
+    weights = torch.cat([mixing.weights for mixing in known if mixing.weights is not None])
+    return PositionMap(axes, None, replace(known[0], weights=weights, last=call, result_axes=axes))
 
 
 def mix_rows(operation: Operation, forms: Sequence[PositionMap | None], call: int) -> PositionMap | None:
@@ -160,9 +179,7 @@ def _mixed(
 
 
 def _windows_of(weights: Tensor, form: PositionMap) -> Tensor | None:
-    """Return the windows of sums over rows; None where they are large, and of a sum over all that there is."""
-    if len(weights) == 1:
-        return None
+    """Return the windows of sums over rows; None where they are large."""
     counts = (weights != 0).sum(1)
     width = int(counts.max())
     if width > MOST_CELLS:
@@ -172,19 +189,19 @@ def _windows_of(weights: Tensor, form: PositionMap) -> Tensor | None:
     return compose(torch.where(is_read, order, -1), form.cells)
 
 
-def seen_otherwise(form: PositionMap, shape: Sequence[int], call: int) -> PositionMap | None:
+def seen_otherwise(operation: Operation, form: PositionMap, call: int) -> PositionMap | None:
     """Return the form of sums over rows that a call returned in another shape, as products of more dimensions do.
 
     This shape was made for the number of rows of what was summed up. So the call belongs to the sum.
     """
-    axes = None if form.mixing is None else reshape_axes(form.axes, tuple(shape))
-    if axes is None or form.mixing is None:
+    (moved,) = apply_move(operation, [form]) or [None]
+    if not isinstance(moved, PositionMap) or moved.mixing is None:
         return None
-    return PositionMap(axes, form.cells, replace(form.mixing, last=call, result_axes=axes))
+    return replace(moved, mixing=replace(moved.mixing, last=call, result_axes=moved.axes))
 
 
 def _pooled_dims(operation: Operation, count: int) -> list[int]:
-    """Return the dimensions that a mean, sum or average pooling is over."""
+    """Return the dimensions that a mean, sum, average pooling or cut is over."""
     if "pool" in operation.name:
         return list(range(count - (3 if "3d" in operation.name else 2), count))
     dims = operation.argument("dim")

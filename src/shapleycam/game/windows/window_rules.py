@@ -87,6 +87,8 @@ def apply_cut(operation: Operation, forms: Sequence[PositionMap | None]) -> Sequ
 def apply_cat(operation: Operation, forms: Sequence[PositionMap | None]) -> Sequence[Form] | None:
     """Apply the rule for tensors one after the other along channels, or along positions."""
     shape = operation.shapes[0]
+    if any(len(each) != len(shape) for each in operation.operand_shapes):
+        return None  # PyTorch joins empty tensors of one dimension to any others
     dim = int(operation.argument("dim", 0)) % len(shape)
     maps = [form for form in forms if form is not None]
     if has([form.axes[dim] for form in maps], "position"):

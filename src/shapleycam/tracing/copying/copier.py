@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from shapleycam.tracing.copying.functions import (
     copy_builtin_method,
@@ -90,9 +89,7 @@ class Copier(CopyState):
         modules = modules_of(model)
         self.registered = {id(module) for module in modules}
         parameters = (p for module in modules for p in module._parameters.values())  # noqa: SLF001
-        self.parameter_storages = {
-            storage_address(p) for p in parameters if p is not None and not is_lazy(p) and has_numbers(p)
-        }
+        self.parameter_storages = {storage_address(p) for p in parameters if p is not None and has_numbers(p)}
         self.keep_alive(modules)
         self.model: nn.Module = self.copy(model)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from shapleycam.tracing.copying.functions import has_state, original_function, referenced_names
 from shapleycam.tracing.copying.packages import STATELESS_PACKAGES, package_of
 from shapleycam.tracing.copying.scripted import ScriptedCall
-from shapleycam.tracing.copying.state import IMMUTABLE, CopyState
+from shapleycam.tracing.copying.state import IMMUTABLE, AttributeRule, AttributeRules, CopyState
 from shapleycam.tracing.copying.tensors import copy_parameter, copy_tensor
 from shapleycam.tracing.hooks import FORWARD_HOOKS, PRE_HOOKS, HookProxy
 
@@ -34,21 +34,33 @@ def copy_module(state: CopyState, module: nn.Module) -> nn.Module:
     kind = type(module)
     copied: nn.Module = state.remember(module, object.__new__(kind))
     attributes = dict(vars(module))
-    for name, value in vars(module).items():
-        if (type(value) in IMMUTABLE and name != "training") or name in _UNUSED_BY_FORWARD:
-            continue
-        rule = _ATTRIBUTE_RULES.get(name)
+    for name, rule in _rules_of(state, attributes):
+        value = attributes[name]
         if rule is None:
             attributes[name] = state.copy(value)
         elif type(value) in _PLAIN_MAPPINGS and not value:  # most of a module's
             attributes[name] = type(value)()
         else:
             attributes[name] = rule(state, module, value)
-    vars(copied).update(attributes)
+    object.__setattr__(copied, "__dict__", attributes)
     _bind_class_state(state, copied, kind)
     if "_orig_mod" in attributes["_modules"]:  # what torch.compile(module) returned: the module itself is run
         vars(copied)["forward"] = attributes["_modules"]["_orig_mod"]
     return copied
+
+
+def _rules_of(state: CopyState, attributes: dict[str, Any]) -> AttributeRules:
+    """Return which attributes are copied, and by which rules: the same for modules with the same names and types."""
+    key = tuple(attributes), tuple(map(type, attributes.values()))
+    rules = state.attribute_rules.get(key)
+    if rules is None:
+        is_copied = {
+            name: (type(value) not in IMMUTABLE or name == "training") and name not in _UNUSED_BY_FORWARD
+            for name, value in attributes.items()
+        }
+        rules = tuple((name, _ATTRIBUTE_RULES.get(name)) for name, is_to_copy in is_copied.items() if is_to_copy)
+        state.attribute_rules[key] = rules
+    return rules
 
 
 def _bind_class_state(state: CopyState, copied: nn.Module, kind: type[nn.Module]) -> None:
@@ -114,7 +126,7 @@ def _copy_mode(state: CopyState, module: nn.Module, training: bool) -> bool:  # 
     return training and id(module) not in state.registered
 
 
-_ATTRIBUTE_RULES: dict[str, Callable[[CopyState, nn.Module, Any], Any]] = {
+_ATTRIBUTE_RULES: dict[str, AttributeRule] = {
     "training": _copy_mode,
     "_parameters": _copy_parameters,
     "_buffers": _copy_buffers,

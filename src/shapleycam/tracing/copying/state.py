@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import types
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,12 @@ IMMUTABLE = {
     *(types.ModuleType, types.CodeType),
 }
 """Types whose values are shared with the user's model, since nothing in them can be written."""
+
+
+AttributeRule: TypeAlias = "Callable[[CopyState, nn.Module, Any], Any]"
+"""How an attribute that every module has is copied: from the module and the attribute's value to its copy."""
+AttributeRules: TypeAlias = "tuple[tuple[str, AttributeRule | None], ...]"
+"""The attributes of a module that are copied, each with its own rule or None for that of its type."""
 
 
 class CopyState(ABC):
@@ -33,6 +40,7 @@ class CopyState(ABC):
         storages: copied storages, by the address of the original's.
         global_variables: copied global variables of the user's files, by the identity of the original dict.
         class_state: what the forwards of the user's classes use of their class.
+        attribute_rules: which attributes of modules are copied and how, by the names and types of all of them.
     """
 
     def __init__(self, precision: torch.dtype | None) -> None:
@@ -44,6 +52,7 @@ class CopyState(ABC):
         self.storages: dict[int, torch.UntypedStorage] = {}
         self.global_variables: dict[int, dict[str, Any]] = {}
         self.class_state: dict[type[nn.Module], dict[str, Any]] = {}
+        self.attribute_rules: dict[Hashable, AttributeRules] = {}
         self._copies: dict[int, Any] = {}
         self._originals: list[Any] = []
 

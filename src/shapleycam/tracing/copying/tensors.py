@@ -13,6 +13,7 @@ from shapleycam.tracing.copying.state import CopyState
 _LARGE = 2**20
 """Elements of a tensor outside parameters and buffers from which it is shared, not copied. Writes into it are noticed
 by autograd's version counters (see `isolation.WrittenTensors`)."""
+_PLAIN = frozenset({Tensor, nn.Parameter})
 
 
 def copy_tensor(state: CopyState, tensor: Tensor, *, is_buffer: bool = False) -> Tensor:
@@ -20,7 +21,7 @@ def copy_tensor(state: CopyState, tensor: Tensor, *, is_buffer: bool = False) ->
     known = state.known_copy(tensor)
     if known is not None:
         return known  # type: ignore[no-any-return]
-    if isinstance(tensor, nn.Parameter) or is_lazy(tensor):
+    if type(tensor) is not Tensor and (isinstance(tensor, nn.Parameter) or is_lazy(tensor)):
         return copy_parameter(state, tensor)
     if not has_numbers(tensor):
         return tensor
@@ -43,19 +44,20 @@ def copy_parameter(state: CopyState, parameter: Tensor, owner: str = "the model"
     known = state.known_copy(parameter)
     if known is not None:
         return known  # type: ignore[no-any-return]
-    if is_lazy(parameter):
+    is_plain = has_numbers(parameter)
+    if not is_plain and is_lazy(parameter):
         raise ModelError(
             f"{owner} has lazily initialised parameters, whose shape is not known before a first pass; run the "
             "model once on an image, then explain it"
         )
-    values = _converted(state, parameter.detach()) if has_numbers(parameter) else parameter
-    if parameter.is_inference():
-        values = values.clone() if values.is_inference() else values
-    if values is parameter or _is_same_memory(values, parameter):
+    original = parameter.detach() if is_plain else parameter
+    values = _converted(state, original) if is_plain else original
+    if values is original and parameter.is_inference():
+        values = original.clone()
+    elif values is original:  # the same numbers; nothing is differentiated by them
         state.shared[id(parameter)] = ("parameter", parameter)
-        if not has_numbers(parameter):
+        if not is_plain:
             return state.remember(parameter, parameter)  # type: ignore[no-any-return]
-        values = parameter.detach()  # the same numbers; nothing is differentiated by them
     return state.remember(parameter, nn.Parameter(values, requires_grad=False))  # type: ignore[no-any-return]
 
 
@@ -68,7 +70,7 @@ def copy_generator(state: CopyState, generator: torch.Generator) -> torch.Genera
 
 def has_numbers(tensor: Tensor) -> bool:
     """Return whether a tensor is one of PyTorch's own classes, with numbers in a storage that can be copied."""
-    return type(tensor) in {Tensor, nn.Parameter} and tensor.layout == torch.strided and not tensor.is_meta
+    return type(tensor) in _PLAIN and tensor.layout == torch.strided and not tensor.is_meta
 
 
 def storage_address(tensor: Tensor) -> int:
@@ -79,27 +81,23 @@ def storage_address(tensor: Tensor) -> int:
 def _clone(state: CopyState, tensor: Tensor) -> Tensor:
     """Return a copy of a tensor; tensors that share a storage share the copied storage."""
     storage = tensor.untyped_storage()
-    if storage.nbytes() == tensor.nbytes and storage.data_ptr() not in state.storages:
+    address, is_known = storage.data_ptr(), storage.data_ptr() in state.storages
+    if not is_known and storage.nbytes() == tensor.nbytes:
         copied = tensor.clone()
-        if copied.stride() == tensor.stride():
-            state.storages[storage.data_ptr()] = copied.untyped_storage()
+        if tensor.is_contiguous() or copied.stride() == tensor.stride():
+            state.storages[address] = copied.untyped_storage()
             state.keep_alive(storage)
         return copied
-    if storage.data_ptr() not in state.storages:  # views of one tensor stay views of one copy
-        state.storages[storage.data_ptr()] = storage.clone()
+    if not is_known:  # views of one tensor stay views of one copy
+        state.storages[address] = storage.clone()
         state.keep_alive(storage)
     view = (tensor.storage_offset(), tensor.size(), tensor.stride())
     empty = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
-    return empty.set_(state.storages[storage.data_ptr()], *view)
+    return empty.set_(state.storages[address], *view)
 
 
 def _converted(state: CopyState, tensor: Tensor) -> Tensor:
     """Return a tensor in the copy's precision."""
-    if state.precision is not None and tensor.is_floating_point():
-        return tensor.to(state.precision)
-    return widened(tensor)
-
-
-def _is_same_memory(values: Tensor, parameter: Tensor) -> bool:
-    same = values.dtype == parameter.dtype and storage_address(values) == storage_address(parameter)
-    return same and not parameter.is_inference()
+    if state.precision is None:
+        return widened(tensor)
+    return tensor.to(state.precision) if tensor.is_floating_point() else widened(tensor)

@@ -1,0 +1,60 @@
+"""Telling whether a model's numbers are what they were, without reading them all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+_SAMPLED = 16
+"""Numbers of each tensor that are compared."""
+
+
+@dataclass(frozen=True, eq=False)
+class WeightsMark:
+    """What the parameters and buffers of a model were: where, how often they had been written to, and some of them.
+
+    PyTorch counts what is written to a tensor, as a step of training does, and not what is written to its `.data`: that
+    is seen where it changes one of a few numbers, spread evenly over each tensor.
+    """
+
+    versions: tuple[tuple[int, int], ...]
+    sample: Tensor
+
+    @classmethod
+    def of(cls, model: nn.Module) -> WeightsMark:
+        """Return the mark of a model as it is now.
+
+        Examples:
+            >>> from torch import nn
+            >>> from shapleycam.tracing.weight_changes import WeightsMark
+            >>> model = nn.Linear(3, 2)
+            >>> before, again = WeightsMark.of(model), WeightsMark.of(model)
+            >>> model.weight.data *= 2
+            >>> before.equals(again), before.equals(WeightsMark.of(model))
+            (True, False)
+        """
+        tensors = [tensor.detach() for tensor in (*model.parameters(), *model.buffers()) if tensor.numel()]
+        versions = tuple(
+            (tensor.data_ptr(), 0 if tensor.is_inference() else int(tensor._version))  # noqa: SLF001
+            for tensor in tensors
+        )
+        samples = [_sample(tensor).float().cpu() for tensor in tensors]
+        return cls(versions, torch.cat(samples) if samples else torch.empty(0, device="cpu"))
+
+    def equals(self, other: WeightsMark) -> bool:
+        """Return whether nothing is known to have changed; NaN is what it was."""
+        same = self.versions == other.versions and self.sample.shape == other.sample.shape
+        return same and bool(((self.sample == other.sample) | (self.sample.isnan() & other.sample.isnan())).all())
+
+
+def _sample(tensor: Tensor) -> Tensor:
+    """Return a few numbers of a tensor, evenly spread along its longest dimension."""
+    longest = max(range(tensor.dim()), key=tensor.shape.__getitem__, default=0)
+    while tensor.dim() > 1:
+        dropped = 0 if longest else 1
+        tensor = tensor.select(dropped, tensor.shape[dropped] // 2)
+        longest -= not dropped
+    step = max(1, tensor.numel() // _SAMPLED)
+    return tensor.reshape(-1)[::step]

@@ -1,0 +1,183 @@
+"""A control variate where a coalition costs a run of the head: an additive game fitted to the samples themselves.
+
+Several layers in front of the output, the utility often changes from that of nothing to that of the whole image within
+a few sizes of coalitions: a player counts there, and hardly anywhere else. So the surrogate of an image's game is
+
+    c(S) = a(|S|) + Σ_{j ∈ S} w_j(|S|),
+
+where a(s) is the mean utility at size s, and the weights w_j(s), whose sum over the players is zero, are linear between
+a few sizes. A ridge regression on the beginnings of orders that were evaluated anyway gives it, so that it costs no
+evaluation. Its Shapley values are c(N) / n + Σ_{0 < s < n} w_j(s) / (n - 1).
+
+The estimate stays unbiased: for each group of streams, c and its factor β come from the other groups (cross-fitting:
+Chernozhukov et al. 2018, doi:10.1111/ectj.12097).
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from shapleycam.values._orders import STREAMS, of_players
+from shapleycam.values._stream_sums import StreamSums
+from shapleycam.values._window_control import interpolation
+
+FEWEST_SAMPLES = 16
+"""Samples of four orders from which on surrogates are fitted."""
+FEWEST_PLAYERS = 8
+"""Players from which on surrogates are fitted."""
+_GROUPS = 4
+"""Groups of streams."""
+_SIZES = 7
+"""Sizes of coalitions between which weights are linear."""
+_RIDGE = 2.0
+"""Weight of the penalty: that of so many orders."""
+_STEPS = 15
+"""Steps of conjugate gradients."""
+
+
+class Samples(NamedTuple):
+    """Samples of four orders: the place of each player, and what it adds to those before it."""
+
+    places: Int[Tensor, "samples four n"]
+    gained: Float[Tensor, "samples four n"]
+
+    def of(self, chosen: Tensor) -> Samples:
+        """Return the chosen samples."""
+        return Samples(self.places[chosen], self.gained[chosen])
+
+
+class Surrogate(NamedTuple):
+    """The game c.
+
+    Attributes:
+        means: a(s) for the sizes 1 to n - 1.
+        knots: the weights w_j at a few sizes.
+        hats: how much each of these sizes counts at the sizes 1 to n - 1.
+        grand: c(N), as of the game itself.
+    """
+
+    means: Float[Tensor, " m"]
+    knots: Float[Tensor, "t n"]
+    hats: Float[Tensor, "t m"]
+    grand: Float[Tensor, ""]
+
+    def errors(self, places: Int[Tensor, "samples four n"]) -> Float[Tensor, "samples n"]:
+        """Return how far each player's mean contribution to c in the orders of a sample is from its Shapley value."""
+        samples, orders, n = places.shape
+        between = self.means + _sums(self.knots, self.hats, places.flatten(0, 1).argsort(1))
+        worth = between.new_zeros(1, samples * orders, n + 1)
+        worth[0, :, 1:n], worth[0, :, n] = between, self.grand
+        shapley = self.grand / n + (self.hats.sum(1) @ self.knots) / (n - 1)
+        return of_players(worth, places[None])[0].mean(1) - shapley
+
+
+class SurrogateControl:
+    """The samples of each image, and how they are corrected by surrogates fitted to each other."""
+
+    note = "only the difference from an additive game was sampled, which is fitted to other samples of the image"
+
+    def __init__(self, images: int) -> None:
+        self._samples: list[list[Samples]] = [[] for _ in range(images)]
+
+    def add(
+        self,
+        places: Int[Tensor, "a samples four n"],
+        gained: Float[Tensor, "a samples four n"],
+        images: Int[Tensor, " a"],
+    ) -> None:
+        """Add samples of some images."""
+        for image, *sample in zip(images.tolist(), places.to(gained.device), gained, strict=True):
+            self._samples[image].append(Samples(*sample))
+
+    def correct(self, sums: StreamSums, images: Int[Tensor, " a"]) -> None:
+        """Note in the sums of some images what surrogates take from them, fitted to all samples so far."""
+        for image in images.tolist():
+            samples = Samples(*(torch.cat(parts) for parts in zip(*self._samples[image], strict=True)))
+            if len(samples.places) >= FEWEST_SAMPLES and samples.places.shape[2] >= FEWEST_PLAYERS:
+                sums.fitted[image] = correction(samples)
+
+
+def correction(samples: Samples) -> Float[Tensor, "streams n"]:
+    """Return what surrogates take from the sums over the orders of each stream."""
+    count, orders, n = samples.places.shape
+    streams = torch.arange(count, device=samples.gained.device) % STREAMS
+    groups = streams * _GROUPS // STREAMS
+    taken = samples.gained.new_zeros(STREAMS, n)
+    for group, factor in enumerate(_factors(samples, groups)):
+        inside = groups == group
+        errors = fit_surrogate(samples.of(~inside)).errors(samples.places[inside])
+        taken.index_add_(0, streams[inside], orders * factor * errors)
+    return taken
+
+
+def _factors(samples: Samples, groups: Int[Tensor, " samples"]) -> Float[Tensor, " groups"]:
+    """Return the factor β of each group's surrogate; nothing of it comes from the group itself.
+
+    It is the factor that suits best in another group, with a surrogate fitted to neither.
+    """
+    means = samples.gained.mean(1)
+    cross = means.new_zeros(_GROUPS)
+    square = torch.zeros_like(cross)
+    for pair in combinations(range(_GROUPS), 2):
+        surrogate = fit_surrogate(samples.of((groups != pair[0]) & (groups != pair[1])))
+        for group, other in (pair, pair[::-1]):
+            errors = surrogate.errors(samples.places[groups == other])
+            cross[group] += (errors * (means[groups == other] - means[groups != group].mean(0))).sum()
+            square[group] += errors.square().sum()
+    return torch.where(square > 0, cross / square, 0.0)
+
+
+def fit_surrogate(samples: Samples) -> Surrogate:
+    """Return the game c that is nearest to the samples, by ridge regression.
+
+    The equations are solved by conjugate gradients: along an order a sum over the members of each coalition takes one
+    addition.
+    """
+    places, gained = samples.places.flatten(0, 1), samples.gained.flatten(0, 1)
+    n = places.shape[1]
+    order = places.argsort(1)
+    worth = gained.gather(1, order).cumsum(1)
+    between, grand = worth[:, :-1], worth[0, -1]
+    means = between.mean(0)
+    sizes = torch.arange(1, n, device=places.device)
+    knots_at = torch.linspace(1, n - 1, _SIZES, device=places.device).round().long().unique()
+    hats = interpolation(n, knots_at)[1:n].mT.to(worth)
+    # What a knot weighs in the equations: the variance of a player's presence at each size, summed over the orders.
+    weights = hats.square() @ (sizes * (n - sizes) / (n * (n - 1))).to(worth)[:, None]
+    knots = hats.new_zeros(len(hats), n)
+    left = _by_players(between - means, hats, places)
+    direction = left / weights
+    remaining = (left * direction).sum()
+    for _ in range(_STEPS):
+        image = _by_players(_sums(direction, hats, order), hats, places) + _RIDGE * weights * direction
+        curvature = (direction * image).sum()
+        if not bool(curvature > 0):  # nothing is left
+            break
+        step = remaining / curvature
+        knots, left = knots + step * direction, left - step * image
+        before, remaining = remaining, (left * left / weights).sum()
+        direction = left / weights + remaining / before * direction
+    return Surrogate(means, knots, hats, grand)
+
+
+def _sums(
+    knots: Float[Tensor, "t n"], hats: Float[Tensor, "t m"], order: Int[Tensor, "orders n"]
+) -> Float[Tensor, "orders m"]:
+    """Return Σ_{j ∈ S} w_j(|S|) for the first 1 to n - 1 players of each order."""
+    sums: Tensor = (knots[:, order[:, :-1]].cumsum(2) * hats[:, None]).sum(0)
+    return sums
+
+
+def _by_players(
+    left: Float[Tensor, "orders m"], hats: Float[Tensor, "t m"], places: Int[Tensor, "orders n"]
+) -> Float[Tensor, "t n"]:
+    """Return the transpose of `_sums` applied to numbers by order and size, less its mean over the players."""
+    later = (left * hats[:, None]).flip(2).cumsum(2).flip(2)  # the sizes at which whoever has a place is a member
+    later = torch.cat([later, later.new_zeros(*later.shape[:2], 1)], 2)  # whoever is last never is
+    totals: Tensor = later.gather(2, places.expand(len(hats), -1, -1)).sum(1)
+    return totals - totals.mean(1, keepdim=True)
