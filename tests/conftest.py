@@ -70,7 +70,7 @@ SLOW = (
     *("layers/test_layers.py::test_finds_the_layer_before_pooling", "cli/test_evaluate.py::test_reproduce"),
     *("tracing/test_head.py::test_head_equals_the_full_forward", "tracing/test_isolation.py::test_memory_is_flat"),
     *("game/test_structure_of_heads.py::test_the_structure_is_what_theory_says", "values/test_axioms.py"),
-    "values/test_front.py::test_many_seeds",
+    *("values/test_front.py::test_many_seeds", "game/test_shortcuts_on_real_networks.py"),
     *("metrics/test_metric_traps.py::test_every_metric_", "game/test_coalitions.py::test_real_networks"),
     *(
         "web/test_ending.py",

@@ -77,6 +77,16 @@ def precision_phrase(precision: str) -> str:
     return "" if precision == "full" else f", precision {precision}"
 
 
+def smoothing_phrase(smooth: tuple[str, ...]) -> str:
+    """Return what is added to a list of choices for smoothings; nothing for none.
+
+    Examples:
+        >>> smoothing_phrase(()), smoothing_phrase(("augment", "noise"))
+        ('', ', smoothed by augment, noise')
+    """
+    return f", smoothed by {', '.join(smooth)}" if smooth else ""
+
+
 def first_line(error: BaseException) -> str:
     r"""Return the first line of an error's message, or the name of its type where it has no message.
 

@@ -18,6 +18,7 @@ from shapleycam.errors import OptionError, ScaleInvariantHeadWarning
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning")
 
 
+OF_CHANNELS = ["ablationcam", "liftcam", "channelshapley"]
 REGIONS = (3, 4)
 """So few players that exactshapley can play; no other derivative minds."""
 
@@ -114,7 +115,7 @@ def test_randomcam_weights_are_one_a_channel_on_both_sides_of_zero():
 def test_the_table_is_complete():
     assert {method.spread for method in methods() if method.spread is not None} <= set(SPREADS.values())
     of_players = {"sampledshapley", "exactshapley", "leaveoneout", "reciprocam", "banzhaf"}
-    of_players |= {"attentionrollout", "gradientrollout"}
+    of_players |= {"attentionrollout", "gradientrollout", *OF_CHANNELS}
     assert {method.name for method in methods() if method.spread is None} == of_players
     in_paper = [method.name for method in methods() if method.in_paper]
     assert len(in_paper) == 10
@@ -122,7 +123,7 @@ def test_the_table_is_complete():
     assert expand_methods(["field"]) == expand_methods(["field"], players=16) == OF_EVERY_MODEL
     assert expand_methods(["all"]) == [method.name for method in methods() if "all" in method.sets]
     assert set(OF_EVERY_MODEL) - set(expand_methods(["all"])) == {
-        *("leaveoneout", "reciprocam", "banzhaf", "kpcacam", "smoothgradcam++")
+        *("leaveoneout", "reciprocam", "banzhaf", "kpcacam", "smoothgradcam++", *OF_CHANNELS)
     }
     assert set(OF_EVERY_MODEL) - set(expand_methods(["field"], players=49)) == {"exactshapley"}
     assert set(OF_EVERY_MODEL) - set(expand_methods(["field"], players=784)) == {"exactshapley", "sampledshapley"}
@@ -130,7 +131,7 @@ def test_the_table_is_complete():
     assert expand_methods(["exactshapley"], players=49) == ["exactshapley"]
     assert expand_methods(["gradcam", "paper", "gradcam"])[0] == "gradcam"
     assert sorted(expand_methods(["gradcam", "paper"])) == sorted(in_paper)
-    without_units = {"gradcam++", "layercam", "randomcam", "smoothgradcam++", *OF_SOME_MODELS}
+    without_units = {"gradcam++", "layercam", "randomcam", "smoothgradcam++", *OF_CHANNELS, *OF_SOME_MODELS}
     without_units |= {method.name for method in methods() if method.group == "factorisation"}
     assert {method.name for method in methods() if not method.in_units} == without_units
     assert {method.name for method in methods() if method.basis.is_class_blind} == {

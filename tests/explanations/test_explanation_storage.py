@@ -43,6 +43,27 @@ def test_another_removal_is_a_format_that_older_versions_refuse(path):
     assert "removal mean" in repr(Explanation.load(path))
 
 
+def test_a_smoothed_one_is_a_format_that_older_versions_refuse(path):
+    """They would take its values for shares of the score."""
+    replace(Explanation.load(path), smooth=("augment", "noise")).save(path)
+    with np.load(path) as file:
+        assert json.loads(str(file["metadata"]))["format"] == 3
+    assert Explanation.load(path).smooth == ("augment", "noise")
+
+
+@pytest.mark.parametrize("smooth", ["ab", [3], [["noise"]], {"a": 1}, 7])
+def test_a_smoothing_that_is_no_list_of_names_is_refused(path, smooth):
+    rewrite_metadata(path, smooth=smooth)
+    with pytest.raises(OptionError, match="not an explanation saved by shapleycam"):
+        Explanation.load(path)
+
+
+@pytest.mark.parametrize("version", [{"smooth": None}, {"smooth": None, "format": None}])
+def test_a_file_without_a_smoothing_has_none(path, version):
+    rewrite_metadata(path, **version)
+    assert Explanation.load(path).smooth == ()
+
+
 @pytest.mark.parametrize("version", [{"removal": None}, {"removal": None, "format": None}])
 def test_a_file_without_a_removal_is_of_zero(path, version):
     rewrite_metadata(path, **version)
@@ -62,9 +83,9 @@ def test_a_file_without_a_number_is_read(path):
 
 
 def test_a_file_of_a_later_version_is_refused_in_one_line(path):
-    rewrite_metadata(path, format=3, version="9.0")
+    rewrite_metadata(path, format=4, version="9.0")
     with pytest.raises(
-        OptionError, match=r"an explanation of format 3, written by shapleycam 9\.0; expected format 2"
+        OptionError, match=r"an explanation of format 4, written by shapleycam 9\.0; expected format 3"
     ) as e:
         Explanation.load(path)
     assert "\n" not in str(e.value)
@@ -148,8 +169,8 @@ def test_a_file_that_was_edited_is_refused_in_one_line(change, reason, path):
 @pytest.mark.parametrize(
     ("field", "value", "reason"),
     [
-        ("labels", [1, 2], "a name, a label or a note is no text"),
-        ("method", None, "a name, a label or a note is no text"),
+        ("labels", [1, 2], "a name, a label, a smoothing or a note is no text"),
+        ("method", None, "a name, a label, a smoothing or a note is no text"),
         ("form", "guesses", "the form of the output is 'guesses'"),
         ("sources", [], "is of shape"),
         ("sources", [{"name": "a", "photo": None, "box": [0, 0, 1e400, 1]}] * 2, "a source is not a name and a box"),

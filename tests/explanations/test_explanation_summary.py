@@ -14,7 +14,7 @@ def test_the_json_has_the_keys_that_scripts_read():
     first = explanation_of_noise(2, stderr=torch.rand(2, 2, 2), curvature=torch.tensor([0.2, 0.4]))
     data = summarise_image([{"gradcam": first}], 1, "a model", ["a.png"]).as_data()
     assert list(data) == [
-        *("top", "explained", "model", "layer", "utility", "removal", "precision", "coalition_cost", "files"),
+        *("top", "explained", "model", "layer", "utility", "removal", "precision", "smooth", "coalition_cost"),
         "class_blind",
     ]
     assert list(data["top"][0]) == ["class", "label", "probability"]

@@ -34,13 +34,14 @@ def game_of(model, images=IMAGES[:1], **options):
 @pytest.fixture
 def proofs(monkeypatch):
     """Return the list to which each proof that is made adds its structure."""
-    made, prove = [], kept_proofs.prove_structure
+    made, follow = [], kept_proofs.follow_head
 
-    def prove_and_note(*arguments):
-        made.append(prove(*arguments))
-        return made[-1]
+    def follow_and_note(*arguments):
+        proof = follow(*arguments)
+        made.append(proof.structure)
+        return proof
 
-    monkeypatch.setattr(kept_proofs, "prove_structure", prove_and_note)
+    monkeypatch.setattr(kept_proofs, "follow_head", follow_and_note)
     return made
 
 

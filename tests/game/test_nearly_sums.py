@@ -58,6 +58,14 @@ def merge_patches(a):
     return torch.cat([a[..., row::2, column::2] for row in (0, 1) for column in (0, 1)], 1)
 
 
+def largest_of_two_channels(a):
+    return a.unflatten(1, (2, 2)).amax(2, keepdim=True).expand(-1, -1, 2, -1, -1).flatten(1, 2)
+
+
+def mean_and_corner(x):
+    return torch.cat([x.mean(2), x[:, :, 0]], 1)[:, ::2]
+
+
 def convnext(self, a):
     return a + 0.1 * self.mix(self.depthwise(a))
 
@@ -151,6 +159,7 @@ PLAYED_AS_THEY_ARE = {
     "bits of the numbers": Do(lambda a: mean(a.view(torch.int64).bitwise_and(-2).view(a.dtype).relu())),
     "each image's own weights": Do(per_image_weights, weights=nn.Linear(4, 16)),
     "an attribute as a register": KeepsTheLargest(),
+    "one of one position, for a batch of this size": Do(lambda a: mean(a[..., :1, :1].expand(a.shape))),
     "half written over": Do(lambda a: mean(write_half(a))),
     "two written at once": Do(lambda a: mean(write_twice(a))),
     "written to memory of its own": Do(lambda a: mean(write_to_an_output(a))),
@@ -170,6 +179,7 @@ IN_PARTS = {
         by_window(Do(lambda a: a.unflatten(1, (2, 2)).amax(2, keepdim=True).expand(-1, -1, 2, -1, -1).flatten(1, 2))),
     ),
     "weights by einsum": ("averaged", Do(lambda a: torch.einsum("bchw,hw->bc", a.relu(), places(4, 4, like=a)))),
+    "a mean and a corner side by side": ("averaged", by_window(Do(lambda a: a.flatten(2)), mean_and_corner)),
     "angles to a constant": (
         "averaged",
         Do(lambda a: F.cosine_similarity(a, places(1, 4, 1, 1, like=a)).mean((1, 2))[:, None].repeat(1, 4)),

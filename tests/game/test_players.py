@@ -267,11 +267,18 @@ def test_labels_of_another_size(shape):
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("regions", "kind"),
-    [("4x6", "str"), ({"rows": 2}, "dict"), ([["a", "b"]], "list"), ([[1], [2, 3]], "list"), (object(), "object")],
+    [
+        ("4x6", "'4x6'"),
+        ({"rows": 2}, "a dict"),
+        ([["a", "b"]], "a list"),
+        ([[1], [2, 3]], "a list"),
+        (object(), "a object"),
+    ],
 )
 def test_what_no_labels_can_be_made_of(regions, kind):
     assert refusal(regions) == (
-        f"players are a {kind}; expected (rows, columns), or whole numbers (h, w) that name each cell's region"
+        f"players are {kind}; expected (rows, columns), or whole numbers (h, w) that name each cell's region, or of a "
+        "game 'channels'"
     )
 
 

@@ -72,13 +72,17 @@ def relative_difference(actual, expected, game):
     return float((actual - expected).abs().max()) / largest
 
 
+_TRAINED_BY_TWO = {"inception_v3", "googlenet"}
+
+
 @cache
 def network(name: str, size: int = 224) -> nn.Module:
     """An untrained network with a classifier that is not zero, its parameters frozen, its statistics those of noise."""
     torch.manual_seed(0)
     source, architecture = name.split(":")
     if source == "torchvision":
-        model = torchvision.models.get_model(architecture)
+        alone = {"aux_logits": False, "init_weights": False}  # their second classifier is for training
+        model = torchvision.models.get_model(architecture, **(alone if architecture in _TRAINED_BY_TWO else {}))
     else:
         model = timm.create_model(architecture, **({} if size == 224 else {"img_size": size}))
     for parameter in model.parameters():

@@ -118,13 +118,27 @@ def test_to_a_tolerance_single_orders_come_first(tail):
     counted, value = [], game.value
     game.value = lambda coalitions, which: counted.append(coalitions.shape[1]) or value(coalitions, which)
     rough = values.permutation(game, tolerance=10.0)
-    assert counted == ([8 * 25] if tail == "linear" else [8 * 25, 32 * 25])
+    assert counted == ([5 * 25] if tail == "linear" else [8 * 25, 32 * 25])
     assert rough.evaluations.tolist() == [sum(counted) + AttentionControl.spent]
     counted.clear()
     fine = values.permutation(game, tolerance=float(rough.uncertainty[0]) / 3)
     assert float(fine.uncertainty[0]) <= float(rough.uncertainty[0]) / 3
     assert fine.evaluations.tolist() == [sum(counted) + AttentionControl.spent]
     assert len(counted) > 2
+
+
+def test_five_single_orders_have_to_reach_half_of_the_tolerance():
+    game = class_token_game("linear", grid=(5, 5))
+    counted, value = [], game.value
+    game.value = lambda coalitions, which: counted.append(coalitions.shape[1]) or value(coalitions, which)
+    five = values.permutation(game, tolerance=10.0)
+    assert counted == [5 * 25]
+    assert five.samples.tolist() == [4]
+    reached = float(five.uncertainty[0])
+    eight = values.permutation(game, tolerance=1.9 * reached)
+    assert counted[1:] == [5 * 25, 3 * 25]
+    assert eight.samples.tolist() == [6]
+    assert values.permutation(game, tolerance=2.1 * reached).evaluations.tolist() == five.evaluations.tolist()
 
 
 def test_each_image_by_itself():

@@ -91,7 +91,7 @@ def test_too_many_players_are_refused():
     game = game_of(power(2), torch.ones(1, 1, 3, 7))
     message = (
         r"the game has 21 players, and all coalitions are 2\^21; expected at most 20 players: group the cells into "
-        r"regions with players=\(rows, columns\), or sample them \(sampledshapley\)"
+        r"regions with players=\(rows, columns\), or sample them \(values.permutation, sampledshapley\)"
     )
     with pytest.raises(OptionError, match=message):
         values.exact(game)

@@ -21,9 +21,13 @@ from shapleycam.values.shares import PlayerValues, ShapleyValues
 
 @dataclass(frozen=True)
 class PositionValues:
-    """Final values of positions (b, n), prefix tokens first; they divide no score."""
+    """Final values of positions (b, n), prefix tokens first; they divide no score.
+
+    `notes` are sentences of each image on how they were estimated, or empty.
+    """
 
     values: Float[Tensor, "b n"]
+    notes: tuple[tuple[str, ...], ...] = ()
 
 
 BasisResult: TypeAlias = "Tensor | PlayerValues | PositionValues"
@@ -72,6 +76,7 @@ class Basis:
         needs_model_passes: whether the whole model must run again, for changed images.
         is_class_blind: whether it is the same whatever class, or other question, is explained.
         is_conditional: whether models that lack something are refused; its methods are asked for by name alone.
+        is_of_channels: whether it weights channels with values of a game: of no units, but of a removal.
     """
 
     name: str
@@ -86,6 +91,7 @@ class Basis:
     needs_model_passes: bool = False
     is_class_blind: bool = False
     is_conditional: bool = False
+    is_of_channels: bool = False
 
     def cost_of(self, players: int, nodes: Nodes = 8) -> Cost:
         """Return what one image costs at most, with so many players and gradients along the path."""

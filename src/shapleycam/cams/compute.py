@@ -94,7 +94,8 @@ def _values_of_players(game: Game, shares: PlayerValues) -> CamValues:
 def _values_of_positions(game: Game, result: PositionValues) -> CamValues:
     """Return values of positions on the layer's grid."""
     prefix, cells = result.values.tensor_split([game.layout.prefix], 1)
-    return CamValues(cells.unflatten(1, game.layout.grid).float(), prefix.sum(1).float() if prefix.shape[1] else None)
+    of_prefix = prefix.sum(1).float() if prefix.shape[1] else None
+    return CamValues(cells.unflatten(1, game.layout.grid).float(), of_prefix, notes=result.notes)
 
 
 def _spread_values(

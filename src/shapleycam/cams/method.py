@@ -61,6 +61,11 @@ class Method:
         return of_spread or self.basis.group
 
     @property
+    def uses_removal(self) -> bool:
+        """Return whether what stands in for absent players changes the values."""
+        return self.in_units or self.basis.is_of_channels
+
+    @property
     def sets(self) -> tuple[str, ...]:
         """Return the names of the sets that have the method, the smallest first; none for what some models lack."""
         if self.basis.is_conditional:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shapleycam.cams.attention_rollout import ATTENTION, WEIGHTED_ATTENTION
 from shapleycam.cams.bases import EXACT, FIRST, PATH, RANDOM, SAMPLED, SECOND
+from shapleycam.cams.channel_weights import CHANNEL_LEFT_OUT, CHANNEL_PATH, CHANNEL_VALUES
 from shapleycam.cams.class_weights import CLASS_WEIGHTS
 from shapleycam.cams.method import Method
 from shapleycam.cams.noisy_gradients import NOISY
@@ -233,6 +234,33 @@ ROWS = (
         MEAN,
         "Omeiza 2019, arXiv:1908.01224",
         "as gradcam++, by mean powers of the gradients of four noisy images",
+        in_units=False,
+        in_all=False,
+    ),
+    Method(
+        "ablationcam",
+        CHANNEL_LEFT_OUT,
+        None,
+        "Desai & Ramaswamy 2020, Ablation-CAM (WACV)",
+        "channels weighted by what the utility loses without each",
+        in_units=False,
+        in_all=False,
+    ),
+    Method(
+        "liftcam",
+        CHANNEL_PATH,
+        None,
+        "Jung & Oh 2021, arXiv:2102.05228",
+        "channels weighted by DeepLIFT's values, or the path's where the model is deeper",
+        in_units=False,
+        in_all=False,
+    ),
+    Method(
+        "channelshapley",
+        CHANNEL_VALUES,
+        None,
+        "Shapley 1953; LIFT-CAM's weights, arXiv:2102.05228",
+        "channels weighted by their Shapley values, exact or sampled",
         in_units=False,
         in_all=False,
     ),

@@ -20,7 +20,7 @@ _ALIASES = {
     "smoothgradcampp": "smoothgradcam++",
 }
 _OF_THE_FIELD = (
-    *("scorecam", "sscam", "iscam", "groupcam", "ablationcam", "liftcam"),
+    *("scorecam", "sscam", "iscam", "groupcam"),
     *("smoothgradcam", "fullgrad", "fullgradcam", "finercam"),
     *("tscam", "relevancecam", "zoomcam", "augmentedgradcam", "guidedgradcam", "guidedbackprop", "saliency"),
     *("inputxgradient", "integratedgradients", "smoothgrad", "deeplift", "lrp", "occlusion", "rise", "lime"),

@@ -48,9 +48,11 @@ def compare(
     from shapleycam.explanations.evidence import describe_evidence
     from shapleycam.files import make_folder, write_atomically
     from shapleycam.images import open_photograph
+    from shapleycam.smoothing import parse_smoothing
 
     methods = question.method or ["paper"]
     expand_methods(methods)
+    smooth = parse_smoothing(question.smooth)
     estimator.check()  # a wrong option is refused before the model is loaded
     make_folder(picture.out)
     photo = image or demo_photo()
@@ -59,7 +61,7 @@ def compare(
     batch = batch_of(photo, transform_of(explainer, picture.view), explainer.model)
     with notes(quiet=printing.quiet), progress(1, "comparing", quiet=printing.quiet) as bar:
         estimator_options = estimator.options(bar.show_sampling)
-        (comparison,) = explainer.compare_with(estimator_options, batch, methods, [question.target])
+        (comparison,) = explainer.compare_with(estimator_options, batch, methods, [question.target], smooth=smooth)
     first = next(iter(comparison.values()))
     panels = [(name, explanation.overlay(on=picture.view)) for name, explanation in comparison.items()]
     title = figure_title(photo, [first], counted(len(panels), "method"), explainer.name)
@@ -80,6 +82,7 @@ def compare(
                 "label": first.label(),
                 "layer": first.layer,
                 "removal": first.removal,
+                "smooth": list(smooth),
                 "file": printable_text(str(file)),
                 "evidence": evidence,
                 "coalition_cost": next(iter(costs), None),
@@ -90,6 +93,7 @@ def compare(
     facts = {
         "explained": f"{class_title(first)}; {first.utility_name} {number(float(first.utility[0]))}",
         "layer": f"{first.layer} of {explainer.name}{removal_phrase(first.removal)}",
+        **({"smoothed": f"by {', '.join(smooth)}: the values divide no score"} if smooth else {}),
         **coalition_facts(next(iter(costs), None), sampling_notes),
         "written": [printable_text(str(file))],
     }

@@ -93,9 +93,11 @@ def explain(
         from shapleycam.experiments.engines import Local
         from shapleycam.experiments.lazy import Lazy
         from shapleycam.files import make_folder
+        from shapleycam.smoothing import parse_smoothing
 
     methods = question.method or ["shapleycam"]
     expand_methods(methods)
+    smooth = parse_smoothing(question.smooth)
     estimator.check()  # a wrong option is refused before anything is written or loaded
     make_folder(files.out)
     paths, unreadable = list_photographs(images, quiet=printing.quiet)
@@ -122,6 +124,7 @@ def explain(
             classes,
             network.against,
             estimator_options,
+            smooth,
             files.out,
             files.view,
             files.save,

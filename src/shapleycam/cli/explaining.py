@@ -25,6 +25,7 @@ from shapleycam.explanations.summary import ImageSummary, summarise_image
 from shapleycam.models.network import Transform
 from shapleycam.output_names import class_part, question_part
 from shapleycam.printable import printable_text
+from shapleycam.smoothing import Smooth
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.wording import percent
 
@@ -87,6 +88,7 @@ class ExplainPhotographs:
     against: str | None
     """The class that the explained one is compared with, as it was typed."""
     estimator_options: EstimatorOptions
+    smooth: Smooth
     out: Path
     view: Literal["photo", "input"] | None
     save: bool
@@ -114,7 +116,9 @@ class ExplainPhotographs:
         with self.timings.of("finding the layer"):
             explainer.find_layer(batch)
         with self.timings.of("explaining"):
-            return explainer.compare_with(self.estimator_options, batch, self.methods, targets, curvature=True)
+            return explainer.compare_with(
+                self.estimator_options, batch, self.methods, targets, curvature=True, smooth=self.smooth
+            )
 
     def _files(
         self, explanations: Sequence[Explanation], index: int, photograph: Photograph, model: str

@@ -61,10 +61,11 @@ class LayersNetworkGroup(NetworkGroup):
 
 @dataclass(frozen=True)
 class QuestionGroup:
-    """The methods, and the class that they explain."""
+    """The methods, the class that they explain, and how their maps are smoothed."""
 
     method: options.Methods = None
     target: options.Target = None
+    smooth: options.Smooth = None
 
 
 @dataclass(frozen=True)

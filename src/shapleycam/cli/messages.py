@@ -53,6 +53,7 @@ OPTIONS = {
     "reference": "--reference",
     "removal": "--removal",
     "seed": "--seed",
+    "smooth": "--smooth",
     "strict": "--strict",
     "target": "--target",
     "targets": "--top",

@@ -82,6 +82,15 @@ Methods: TypeAlias = Annotated[
 Target: TypeAlias = Annotated[
     str | None, typer.Option("--target", help="A class, by number or label; default: the predicted one.")
 ]
+Smooth: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--smooth",
+        metavar="NAME,...",
+        help="Smooth the map by augment (mirror image and intensities), eigen (the first component of the channels), "
+        "noise (noisy images), or several; the values then divide no score.",
+    ),
+]
 Nodes: TypeAlias = Annotated[
     str,
     typer.Option("--nodes", metavar="K|auto", help="Gradients along the path, for pathcam; auto: as many as needed."),

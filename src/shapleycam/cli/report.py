@@ -95,6 +95,7 @@ def report(
     from shapleycam.cams.table import expand_methods
     from shapleycam.files import make_folder
     from shapleycam.report import make_pages, render_photographs
+    from shapleycam.smoothing import parse_smoothing
 
     if runs := _find_runs(sources):
         _refuse_options(context, _FOR_PHOTOGRAPHS, "a run")
@@ -103,6 +104,7 @@ def report(
     _refuse_options(context, _FOR_RUNS, "photographs")
     methods = question.method or list(_METHODS)
     expand_methods(methods)
+    smooth = parse_smoothing(question.smooth)
     estimator.check()  # a wrong option is refused before anything is written or loaded
     file = page.out or Path("report.html")
     make_folder(file.parent)
@@ -128,6 +130,7 @@ def report(
                     nodes=estimator_options.nodes,
                     tolerance=estimator_options.tolerance,
                     seed=estimator_options.seed,
+                    smooth=smooth,
                 )
             bar.advance(len(failures) + len(batch.sources if batch else ()))
     if pages:

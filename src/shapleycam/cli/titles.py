@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from shapleycam.printable import printable_name
-from shapleycam.wording import number, percent, removal_phrase
+from shapleycam.wording import number, percent, removal_phrase, smoothing_phrase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,13 +29,13 @@ def figure_title(
 ) -> tuple[str, ...]:
     """Return the lines above a figure of one photograph; `explanations` has one of each class."""
     first = explanations[0]
-    utility, removal = f"utility {first.utility_name}", removal_phrase(first.removal)
+    utility, choices = f"utility {first.utility_name}", removal_phrase(first.removal) + smoothing_phrase(first.smooth)
     if len(explanations) == 1:
         what = class_title(first, index)
         utility = f"{utility} {number(float(first.utility[index]))}"
     else:
         what = f"the {len(explanations)} most likely classes"
-    return f"{printable_name(photo.name)}: {what}", f"{methods}; {model}, layer {first.layer}; {utility}{removal}"
+    return f"{printable_name(photo.name)}: {what}", f"{methods}; {model}, layer {first.layer}; {utility}{choices}"
 
 
 def frame_note(

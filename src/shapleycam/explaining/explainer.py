@@ -33,6 +33,7 @@ from shapleycam.models.network import Network, Transform
 from shapleycam.models.outputs import OutputChoice, make_selector
 from shapleycam.models.resolve import default_device, move_to_device, resolve_network
 from shapleycam.models.transforms import as_transform
+from shapleycam.smoothing import SmoothChoice, parse_smoothing
 from shapleycam.tracing.checks import share_checks
 from shapleycam.tracing.interrupts import restore_when_interrupted
 from shapleycam.tracing.isolation import device_of
@@ -185,6 +186,10 @@ class Explainer:
                 `inputs`: further inputs of a model that takes several: a mapping of its forward's keyword names, or a
                 tuple of the arguments after the images. Tensors whose first dimension is the number of images belong
                 to them row by row.
+                `smooth`: a smoothing of the map, or several of "augment" (the mean heatmap of the image and its mirror
+                image at three intensities), "eigen" (the first principal component of the channels in place of their
+                sum) and "noise" (the mean values of noisy images). Smoothed values divide no score. What depends on
+                left and right, as a steering angle, is not for "augment".
                 `nodes` (8), `tolerance` (0.01), `seed` (0), `players` (None) and `progress` (None), as
                 `shapleycam.values.EstimatorOptions` explains them.
 
@@ -227,7 +232,7 @@ class Explainer:
         """
         return self.compare_each(images, methods, [target], utility, curvature=curvature, **options)[0]
 
-    def compare_each(
+    def compare_each(  # noqa: PLR0913  # all keywords of `explain`, written out here once
         self,
         images: Images,
         methods: Sequence[str],
@@ -238,6 +243,7 @@ class Explainer:
         removal: RemovalOption = None,
         reference: Images | None = None,
         inputs: Inputs = None,
+        smooth: SmoothChoice = None,
         **options: Unpack[EstimatorKeywords],
     ) -> list[Comparison]:
         """Explain several classes by several methods from one forward pass (one a layer, where there are several).
@@ -246,14 +252,22 @@ class Explainer:
         """
         estimator, chosen = EstimatorOptions(**options), self._removal(removal, reference)
         return self.compare_with(
-            estimator, images, methods, targets, utility, curvature=curvature, removal=chosen, inputs=inputs
+            estimator,
+            images,
+            methods,
+            targets,
+            utility,
+            curvature=curvature,
+            removal=chosen,
+            inputs=inputs,
+            smooth=smooth,
         )
 
     @restore_when_interrupted
     @torch.inference_mode(mode=False)
     @torch.no_grad()
     @in_full_precision()
-    def compare_with(
+    def compare_with(  # noqa: PLR0913  # as `compare_each`, which hands all of them down
         self,
         options: EstimatorOptions,
         images: Images,
@@ -264,6 +278,7 @@ class Explainer:
         curvature: bool = False,
         removal: RemovalOption = None,
         inputs: Inputs = None,
+        smooth: SmoothChoice = None,
     ) -> list[Comparison]:
         """Explain as `compare_each` does, with the estimators' options as one object.
 
@@ -276,8 +291,9 @@ class Explainer:
             >>> list(comparison)
             ['gradcam', 'pathcam']
         """
+        smoothings = parse_smoothing(smooth)
         question = self._question(images, utility, removal, None, inputs)
-        return self._tracer.compare(options, question, methods, targets, curvature=curvature)
+        return self._tracer.compare(options, question, methods, targets, curvature=curvature, smooth=smoothings)
 
     @restore_when_interrupted
     @torch.inference_mode(mode=False)

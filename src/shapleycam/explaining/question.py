@@ -8,6 +8,7 @@ from typing import TypeAlias
 from shapleycam.explaining.inputs import Batch, Images, Inputs
 from shapleycam.explaining.reference import AnyRemoval, ReferenceMean
 from shapleycam.game.removal import RemovalChoice
+from shapleycam.smoothing import SmoothChoice
 from shapleycam.utilities import Function, Utility
 from shapleycam.values.options import EstimatorKeywords
 
@@ -39,3 +40,4 @@ class ExplainKeywords(EstimatorKeywords, total=False):
     removal: RemovalOption
     reference: Images | None
     inputs: Inputs
+    smooth: SmoothChoice

@@ -22,6 +22,9 @@ from shapleycam.game import Game
 from shapleycam.game.players import Regions
 from shapleycam.game.removal import Removal
 from shapleycam.layers import channel_axis, layout_at
+from shapleycam.smoothing import Smooth
+from shapleycam.smoothing.eigen import smooth_rows
+from shapleycam.smoothing.table import EIGEN
 from shapleycam.tracing import Trace, trace
 from shapleycam.tracing.output_reading import OutputSelector
 from shapleycam.utilities import Utility
@@ -112,8 +115,28 @@ class TracedBatch:
         curvature: bool = False,
     ) -> Comparison:
         """Explain one class by several methods; arguments and errors as in `Explainer.compare`."""
+        comparison = self.explain_by(methods, target, utility, options, curvature=curvature)
+        for explanation in comparison.values():
+            warnings.warn_of_blank_maps(explanation)
+        return comparison
+
+    def explain_by(
+        self,
+        methods: Sequence[str],
+        target: Target,
+        utility: Utility,
+        options: EstimatorOptions,
+        *,
+        curvature: bool = False,
+        smooth: Smooth = (),
+    ) -> Comparison:
+        """Explain as `compare` does, without warnings of blank maps: these may be one of several that are averaged.
+
+        Of the smoothings "eigen" is done here; the others need other images.
+        """
         game = self.game(target, utility, options.players)
         rows = [METHODS[name] for name in expand_methods(methods, game.n_players)]
+        rows = smooth_rows(rows) if EIGEN.name in smooth else rows
         bases = {row.basis for row in rows}
         self._warn_of_ignored_scale(game, bases)
         self._warn_of_nothing_to_divide(game, bases)
@@ -129,15 +152,22 @@ class TracedBatch:
         )
         form, remark = self._readings.form_and_remark(game.utility)
         labels, preprocess = self._settings.labels, self._settings.preprocess
-        comparison = Comparison(
+        return Comparison(
             {
                 name: replace(e, labels=labels, preprocess=preprocess, form=form, remark=remark)
                 for name, e in explanations.items()
             }
         )
-        for explanation in comparison.values():
-            warnings.warn_of_blank_maps(explanation)
-        return comparison
+
+    def fix_question(self, target: Target, utility: Utility) -> tuple[Target, Utility]:
+        """Return the target with the predicted class written out, and the utility with its data of these images.
+
+        So the same question can be asked of other images in their place.
+        """
+        game = self.game(target, utility)
+        scores = self._readings.scores(utility)
+        is_predicted = target is None and scores is not None and len(scores) == len(game.target)
+        return game.target if is_predicted else target, game.utility
 
     def expand_targets(self, targets: Sequence[Target] | int, utility: Utility) -> Sequence[Target]:
         """Return the targets themselves, or for a number as many of the likeliest classes.
@@ -201,7 +231,7 @@ class TracedBatch:
 
     def _warn_of_unused_removal(self, rows: Iterable[Method], removal: Removal) -> None:
         """Warn once of methods whose formula has no removal."""
-        names = [row.name for row in rows if not row.in_units]
+        names = [row.name for row in rows if not row.uses_removal]
         message = (
             f"removal {removal.name!r} is not used by {', '.join(names)}: a formula that does not divide the score has "
             "none, so the values are the same for every removal; choose a method in units of the utility"

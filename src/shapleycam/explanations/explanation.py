@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from shapleycam.cams.heatmaps import resize
+from shapleycam.cams.table import METHODS
 from shapleycam.drawing import overlays
 from shapleycam.drawing.overlays import Kind
 from shapleycam.errors import ImageError, OptionError
@@ -25,7 +26,7 @@ from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess, to_pixels
 from shapleycam.tracing.score_conversion import OutputKind
 from shapleycam.utilities import probabilities
-from shapleycam.wording import counted, precision_phrase, removal_phrase
+from shapleycam.wording import counted, precision_phrase, removal_phrase, smoothing_phrase
 
 NO_CLASSES = {"value", "similarity"}
 """Utilities of outputs that have no classes."""
@@ -59,6 +60,8 @@ class Explanation:
         removal: what stood in for the content of absent places. Methods that do not divide the score (layercam,
             gradcam++, randomcam) have the same values for every removal.
         precision: of what comes before the layer: "full", the model's own, or "bfloat16".
+        smooth: the smoothings, in the order of their table; none for the method's own map. Smoothed values divide no
+            score: `prefix` is None, and all but `heatmap`, `values` and `stderr` is of the image itself.
         coalition_cost: what a coalition costs behind the layer, and why; None for methods that play none.
         notes: of each image, sentences on how its values were estimated and on what to doubt; empty without any.
 
@@ -90,6 +93,7 @@ class Explanation:
     channels: int = 1
     removal: str = "zero"
     precision: str = "full"
+    smooth: tuple[str, ...] = ()
     coalition_cost: str | None = None
     notes: tuple[tuple[str, ...], ...] = ()
 
@@ -110,6 +114,14 @@ class Explanation:
         }
         image = slice(start, start + 1)
         return replace(self, sources=self.sources[image], notes=self.notes[image], **rows)
+
+    @property
+    def divides_score(self) -> bool:
+        """Return whether the values are in units of the utility, to be summed and compared with its change.
+
+        They are not where the method's are not, nor where they are smoothed.
+        """
+        return METHODS[self.method].in_units and not self.smooth
 
     @property
     def uncertain(self) -> Bool[Tensor, "b *grid"] | None:
@@ -229,7 +241,7 @@ class Explanation:
         names = ", ".join(self.label(index) for index in range(min(len(self), 3)))
         more = f" and {len(self) - 3} more" if len(self) > 3 else ""
         question = f"layer {self.layer}, utility {self.utility_name}{removal_phrase(self.removal)}"
-        question += precision_phrase(self.precision)
+        question += precision_phrase(self.precision) + smoothing_phrase(self.smooth)
         return f"Explanation({self.method}, {question}, {counted(len(self), 'image')}: {names}{more})"
 
     def _repr_html_(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from shapleycam.drawing.data_uri import picture_data_uri
-from shapleycam.wording import number, precision_phrase, removal_phrase
+from shapleycam.wording import number, precision_phrase, removal_phrase, smoothing_phrase
 
 if TYPE_CHECKING:
     from shapleycam.explanations.explanation import Explanation
@@ -65,6 +65,8 @@ def _figure(explanation: Explanation, index: int, longest: int, form: str, **sav
         "label": label,
         "method": method,
         "utility": explanation.utility_name,
-        "removal": removal_phrase(explanation.removal) + precision_phrase(explanation.precision),
+        "choices": removal_phrase(explanation.removal)
+        + precision_phrase(explanation.precision)
+        + smoothing_phrase(explanation.smooth),
         "score": number(float(explanation.utility[index]), 3),
     }

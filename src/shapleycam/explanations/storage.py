@@ -18,8 +18,10 @@ from shapleycam.regular_files import is_there
 from shapleycam.version import __version__
 from shapleycam.wording import on_one_line
 
-FORMAT = 2
+FORMAT = 3
 """Of the files that are written. Files without a number are older, and have the same arrays."""
+_WITHOUT_SMOOTHING = 2
+"""Programs of this format take for granted that nothing is smoothed: they may read no other files."""
 _OLDER_FORMAT = 1
 """Removal zero and full precision are what programs of this format take for granted: they may read no other files."""
 TENSORS = ("heatmap", "values", "target", "output", "utility", "stderr", "prefix", "curvature")
@@ -47,9 +49,10 @@ def write_fields(file: IO[bytes], fields: Mapping[str, Any], pictures: np.ndarra
         **{name: fields[name] for name in (*_CHOICES, *_DEFAULTS)},
         "labels": fields["labels"],
         "notes": fields["notes"],
+        "smooth": fields["smooth"],
         "sources": [_source_as_data(source) for source in fields["sources"]],
         "version": __version__,
-        "format": _OLDER_FORMAT if (fields["removal"], fields["precision"]) == ("zero", "full") else FORMAT,
+        "format": _oldest_format(fields),
     }
     np.savez_compressed(file, metadata=np.array(json.dumps(metadata)), **arrays, pictures=pictures)
 
@@ -69,7 +72,7 @@ def read_fields(path: str | Path, build: Callable[..., _T]) -> _T:
             if number <= FORMAT:
                 fields = _fields(file, metadata)
                 check_fields(fields)
-                return build(**fields)
+                return build(**{**fields, "smooth": tuple(fields["smooth"])})
     except Exception as error:  # numpy and zipfile raise nearly anything for a damaged or foreign file
         reason = f"{type(error).__name__}: {on_one_line(error)[:200]}"
         raise OptionError(
@@ -79,6 +82,13 @@ def read_fields(path: str | Path, build: Callable[..., _T]) -> _T:
         f"{path}: an explanation of format {number}, written by shapleycam {metadata.get('version')}; expected format "
         f"{FORMAT} or older: update shapleycam, which is {__version__} here"
     )
+
+
+def _oldest_format(fields: Mapping[str, Any]) -> int:
+    """Return the oldest format whose programs read these fields rightly."""
+    if fields["smooth"]:
+        return FORMAT
+    return _OLDER_FORMAT if (fields["removal"], fields["precision"]) == ("zero", "full") else _WITHOUT_SMOOTHING
 
 
 def to_array(tensor: Tensor) -> Any:
@@ -96,6 +106,7 @@ def _fields(file: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str, A
         "images": torch.from_numpy(file["pictures"]).movedim(-1, 1).float() / 255,
         "sources": tuple(_source_from_data(entry) for entry in metadata["sources"]),
         "labels": tuple(labels) if labels is not None else None,
+        "smooth": metadata.get("smooth", []),
         "notes": tuple(tuple(sentences) for sentences in metadata.get("notes", ())),
     }
 

@@ -57,12 +57,14 @@ def _check_shapes(tensors: Mapping[str, Tensor], count: int) -> None:
 
 def _check_texts(fields: Mapping[str, Any]) -> None:
     labels = fields["labels"] or ()
+    if not isinstance(fields["smooth"], list):
+        raise ValueError(f"the smoothings are {fields['smooth']!r:.40}, no list")  # noqa: TRY004  # a fault of the file
     notes, cost = fields["notes"], fields["coalition_cost"] or ""
     names = [fields[name] for name in ("method", "layer", "utility_name", "removal", "precision")]
-    texts = [*names, fields["remark"] or "", cost, *labels]
+    texts = [*names, fields["remark"] or "", cost, *labels, *fields["smooth"]]
     texts += [sentence for sentences in notes for sentence in sentences]
     if not all(isinstance(text, str) for text in texts):
-        raise ValueError("a name, a label or a note is no text")
+        raise ValueError("a name, a label, a smoothing or a note is no text")
     if len(notes) not in {0, len(fields["sources"])}:
         raise ValueError(f"notes of {len(notes)} images, expected {len(fields['sources'])}")
     if fields["form"] is not None and fields["form"] not in get_args(OutputKind):

@@ -80,6 +80,7 @@ class ImageSummary:
     files: tuple[str, ...] = ()
     removal: str = "zero"
     precision: str = "full"
+    smooth: tuple[str, ...] = ()
     coalition_cost: str | None = None
     """What a coalition costs behind the layer, and why; None where no method plays coalitions."""
     class_blind: tuple[str, ...] = ()
@@ -99,6 +100,7 @@ class ImageSummary:
             "utility": self.utility,
             "removal": self.removal,
             "precision": self.precision,
+            "smooth": list(self.smooth),
             "coalition_cost": self.coalition_cost,
             "files": list(self.files),
             "class_blind": list(self.class_blind),
@@ -118,6 +120,8 @@ class ImageSummary:
             lines["removal"] = self.removal
         if self.precision != "full":
             lines["precision"] = f"{self.precision} before the layer"
+        if self.smooth:
+            lines["smoothed"] = f"by {', '.join(self.smooth)}: the values divide no score"
         lines["curvature"] = describe_curvature(first.curvature)
         if self.class_blind:
             lines["class-blind"] = f"{', '.join(self.class_blind)}: the same map for any class or question"
@@ -145,6 +149,7 @@ def summarise_image(
         files=tuple(files),
         removal=first.removal,
         precision=first.precision,
+        smooth=first.smooth,
         coalition_cost="; ".join(dict.fromkeys(costs)) or None,
     )
 
@@ -183,11 +188,12 @@ def sum_of_values(explanation: Explanation) -> float:
 def gap_of_values(explanation: Explanation, grand: float) -> float | None:
     """Return the efficiency gap |Σφ̂ - v(N)| / |v(N)| of the first image, `grand` being its v(N).
 
-    None for a method whose values have other units, and where there is nothing to divide: v(N) is zero up to rounding.
+    None for values that have other units or are smoothed, and where there is nothing to divide: v(N) is zero up to
+    rounding.
     """
     full = float(explanation.utility[0])
     rounding = ROUNDINGS * torch.finfo(explanation.utility.dtype).eps * max(1.0, abs(full), abs(full - grand))
-    if not METHODS[explanation.method].in_units or abs(grand) <= rounding:
+    if not explanation.divides_score or abs(grand) <= rounding:
         return None
     total, divided = torch.tensor([[sum_of_values(explanation)], [grand]], dtype=torch.float64, device="cpu")
     return float(efficiency_gap(total[None], divided))

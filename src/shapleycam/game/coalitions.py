@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from shapleycam.errors import ShapleyCamError
-from shapleycam.game.attention import NotProvenError
 from shapleycam.game.coalition_batches import BatchProgress, CoalitionBatches
+from shapleycam.game.confirmed_shortcuts import REFUSALS, ConfirmedShortcuts, row_of
 from shapleycam.game.contents import Contents
 from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.head_runner import GeneralRunner, HeadRunner
-from shapleycam.game.kept_proofs import proven_structure
 from shapleycam.game.players import Players
+from shapleycam.game.removal import Removal
 from shapleycam.game.shortcut_check import ShortcutCheck
 from shapleycam.game.shortcuts import SHORTCUTS, Shortcut
 from shapleycam.game.shortcuts.averaged import AveragedRunner
+from shapleycam.game.shortcuts.channel_means import ChannelMeansRunner
 from shapleycam.game.shortcuts.class_token import ClassTokenRunner
 from shapleycam.game.shortcuts.pooled import PooledRunner
 from shapleycam.game.shortcuts.summed import SummedRunner
@@ -29,8 +28,6 @@ from shapleycam.gpu_failures import is_out_of_memory
 from shapleycam.tracing import Trace
 from shapleycam.utilities import Utility
 
-_REFUSALS = (ShapleyCamError, NotProvenError, RuntimeError)
-"""What is raised where a head does not take what a shortcut runs it on; anything else is a fault of the shortcut."""
 _Runner = TypeVar("_Runner", bound=HeadRunner)
 
 
@@ -49,11 +46,11 @@ class CoalitionEvaluator:
         utility: Utility,
         target: Int[Tensor, " b"],
         memory: int,
+        removal: Removal,
     ) -> None:
-        self._trace, self._contents = trace, contents
         self.batches = CoalitionBatches(players, utility, target, memory)
         self._check = ShortcutCheck(trace, contents, players)
-        self._confirmed: dict[type[HeadRunner], HeadRunner | None] = {}
+        self._shortcuts = ConfirmedShortcuts(trace, contents, removal, self.batches, self._check)
 
     def utilities(
         self, coalitions: Bool[Tensor, "a s n"], images: Int[Tensor, " a"], progress: BatchProgress | None = None
@@ -66,10 +63,12 @@ class CoalitionEvaluator:
         """
         with without_gradients():
             runner = self.runner_for(coalitions.shape[1])
-            utilities = self.batches.utilities(runner, coalitions, images, progress)
-            if runner is not self.general and utilities.numel():
-                self._spot_check(runner, coalitions, images, utilities)
-            return utilities
+            try:
+                return self._utilities_by(runner, coalitions, images, progress)
+            except REFUSALS as refusal:
+                if is_out_of_memory(refusal) or not self._shortcuts.doubt(runner):
+                    raise
+            return self._utilities_by(self.runner_for(coalitions.shape[1]), coalitions, images, progress)
 
     @property
     def structure(self) -> Structure:
@@ -77,8 +76,9 @@ class CoalitionEvaluator:
 
         A window is confirmed when it is first used: its table is expensive.
         """
-        has_window = self._proven.window is not None and self._confirmed.get(WindowedRunner, self) is not None
+        has_window = self._proven.window is not None and not self._shortcuts.is_refused(WindowedRunner)
         averages = self.shortcut(AveragedRunner) is not None
+        reads_channels = self.shortcut(ChannelMeansRunner) is not None
         return Structure(
             reads_mean=self.shortcut(PooledRunner) is not None,
             is_sum=self.shortcut(SummedRunner) is not None,
@@ -86,6 +86,8 @@ class CoalitionEvaluator:
             query_rows=self._proven.query_rows if self.shortcut(ClassTokenRunner) is not None else 0,
             window=self._proven.window if has_window else None,
             is_affine=self._proven.is_affine and (has_window or averages),
+            reads_channel_means=reads_channels,
+            is_sum_of_channels=self._proven.is_sum_of_channels and reads_channels,
             reads_prefix_alone=self._proven.reads_prefix_alone and averages,
         )
 
@@ -120,22 +122,18 @@ class CoalitionEvaluator:
     def cheapest(self) -> Shortcut | None:
         """Return the row of the cheapest shortcut, None without one; a table of windows counts once it is made."""
         for shortcut in SHORTCUTS:
-            if self._confirmed.get(shortcut.runner) if shortcut.runs(self._proven) else self.shortcut(shortcut.runner):
+            if self._shortcuts.made(shortcut.runner) if shortcut.runs(self._proven) else self.shortcut(shortcut.runner):
                 return shortcut
         return None
 
-    @cached_property
+    @property
     def general(self) -> GeneralRunner:
         """Return the runner that is right for every head."""
-        return GeneralRunner(self._trace, self._contents)
+        return self._shortcuts.general
 
     def shortcut(self, kind: type[_Runner]) -> _Runner | None:
         """Return the shortcut of this class if the head allows it, None otherwise."""
-        if kind not in self._confirmed:
-            shortcut = next(shortcut for shortcut in SHORTCUTS if shortcut.runner is kind)
-            self._confirmed[kind] = self._confirm(shortcut) if shortcut.is_allowed(self._proven) else None
-        runner = self._confirmed[kind]
-        return runner if isinstance(runner, kind) else None
+        return self._shortcuts.get(kind)
 
     def confirms(self, utilities: Float[Tensor, "*rows"], expected: Float[Tensor, "*rows"]) -> bool:
         """Return whether utilities of a shortcut are those that the model itself gives, up to rounding."""
@@ -149,38 +147,24 @@ class CoalitionEvaluator:
         """
         self._check.refuse_difference(utilities, expected)
 
-    @cached_property
-    def _proven(self) -> Structure:
-        """Return what the head's operations prove."""
-        return proven_structure(self._trace, self._contents)
-
     def is_proven(self, kind: type[HeadRunner]) -> bool:
         """Return whether the head's operations prove that this shortcut is right; no coalition has confirmed it yet."""
-        shortcut = next(shortcut for shortcut in SHORTCUTS if shortcut.runner is kind)
-        return shortcut.is_allowed(self._proven)
+        return row_of(kind).is_allowed(self._proven)
 
-    @cached_property
-    def _probes(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return coalitions (p, 1, n), their images (p,), and their utilities (p, 1) by the model itself."""
-        coalitions, images = self._check.probes()
-        return coalitions, images, self.batches.utilities(self.general, coalitions, images)
+    @property
+    def _proven(self) -> Structure:
+        """Return what the head's operations prove."""
+        return self._shortcuts.proven
 
-    def _confirm(self, shortcut: Shortcut) -> HeadRunner | None:
-        """Return a shortcut that is proven, if it also gives the probes' utilities; it is not used otherwise.
-
-        An unconfirmed shortcut is no error, since nothing was computed by it yet: see "A wrong shortcut is an error,
-        an unconfirmed one is not used" in docs/decisions.md.
-        """
-        with without_gradients():
-            try:
-                coalitions, images, expected = self._probes
-                runner = shortcut.make(self._trace, self._contents, self._proven)
-                utilities = self.batches.utilities(runner, coalitions, images)
-            except _REFUSALS as refusal:
-                if is_out_of_memory(refusal):
-                    raise
-                return None
-            return runner if self._check.confirms(utilities, expected) else None
+    def _utilities_by(
+        self, runner: HeadRunner, coalitions: Tensor, images: Tensor, progress: BatchProgress | None
+    ) -> Tensor:
+        """Return utilities by a runner; where it is a shortcut, some are compared with the model's own."""
+        utilities = self.batches.utilities(runner, coalitions, images, progress)
+        if runner is not self.general and utilities.numel():
+            self._spot_check(runner, coalitions, images, utilities)
+            self._shortcuts.trust(runner)
+        return utilities
 
     def _spot_check(self, runner: HeadRunner, coalitions: Tensor, images: Tensor, utilities: Tensor) -> None:
         """Run some of a shortcut's coalitions through the model itself, after each use of the shortcut."""

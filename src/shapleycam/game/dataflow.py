@@ -7,13 +7,13 @@ it. Below autograd every operation is seen with all its operands.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves
+from torch.utils._pytree import TreeSpec, tree_leaves
 
 LEAF = 0
 """The number of the activation among the values of a data flow."""
@@ -77,15 +77,23 @@ class Dataflow:
                 if storage_address(tensor) in addresses:
                     self.tensors[number] = tensor.clone()
 
-    def note(self, function: Any, arguments: Any, result: Any, dependent: Collection[int]) -> None:
-        """Note a call; `dependent` holds the addresses of the storages that depend on the activation."""
+    def note(
+        self,
+        function: Any,
+        arguments: Any,
+        leaves: Sequence[Any],
+        structure: TreeSpec,
+        depends: Sequence[bool],
+        result: Any,
+    ) -> None:
+        """Note a call; `leaves` and `structure` are its arguments, `depends` says which come from the activation."""
         name = operation_name(function)
         self.counts[name] += 1
-        leaves, structure = tree_flatten(arguments)
-        depends = [isinstance(leaf, Tensor) and storage_address(leaf) in dependent for leaf in leaves]
         written = _written(function, *arguments)
-        constants = written.difference(dependent)
-        self.writes_to_constants |= bool(constants and any(depends)) or not constants.isdisjoint(self._constants)
+        if written:
+            pairs = zip(leaves, depends, strict=True)
+            constants = written.difference(storage_address(leaf) for leaf, is_dependent in pairs if is_dependent)
+            self.writes_to_constants |= bool(constants and any(depends)) or not constants.isdisjoint(self._constants)
         if not any(depends):
             return
         operands = []

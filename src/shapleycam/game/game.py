@@ -12,13 +12,14 @@ from torch import Tensor
 from shapleycam.errors import OptionError
 from shapleycam.game.affine_utility import is_affine
 from shapleycam.game.attended_utility import AttendedUtility
+from shapleycam.game.channels import layout_of_positions, players_of
 from shapleycam.game.coalition_batches import BatchProgress, check_utilities_finite
 from shapleycam.game.coalitions import CoalitionEvaluator
 from shapleycam.game.contents import Contents
 from shapleycam.game.derivatives import UtilityDerivatives
 from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.path_gradients import PathGradients
-from shapleycam.game.players import Players, Regions, make_players
+from shapleycam.game.players import Players, Regions
 from shapleycam.game.removal import ZERO, Removal
 from shapleycam.game.shortcuts.class_token import ClassTokenRunner
 from shapleycam.game.shortcuts.window_sums import WindowSumRunner
@@ -40,9 +41,9 @@ ROUNDINGS = 100
 class Game:
     """The content reserved game (CRG, arXiv:2501.06261) of each image of a traced batch.
 
-    The players are the positions of the layer, or regions of them. A coalition S keeps the content of its positions,
-    the others have that of R, which is zero in the paper, and S is worth v(S) = U(head(A_S)) - U(head(R)). Values are
-    in units of the utility.
+    The players are the positions of the layer, regions of them, or its channels. A coalition S keeps the content of its
+    players, the others have that of R, which is zero in the paper, and S is worth v(S) = U(head(A_S)) - U(head(R)).
+    Values are in units of the utility.
 
     `Explainer.game` makes a game of photographs.
 
@@ -51,8 +52,9 @@ class Game:
         layout: of the activation.
         utility: what is explained.
         target: (b,), the classes.
-        players: None for each position by itself; (rows, columns) of a grid of regions; or whole numbers (h, w) or
-            (b, h, w) that name each cell's region; the players of another game of the same images.
+        players: None for each position by itself; (rows, columns) of a grid of regions; whole numbers (h, w) or
+            (b, h, w) that name each cell's region; "channels", each with its numbers at all positions, prefix tokens
+            too; or the players of another game of the same images.
         memory: about how many bytes a batch of coalitions may take.
         removal: what stands in for the content of absent players, as `shapleycam.game.removal` makes it of a user's
             choice.
@@ -61,7 +63,7 @@ class Game:
         activation: A (b, ...), detached.
         contents: A and R.
         removal: what R is.
-        layout: which dimensions of A are positions.
+        layout: which dimensions of A are positions; where channels are players, a `ChannelLayout`.
         utility: what is explained.
         target: (b,), the classes.
         players: which positions belong to which player.
@@ -98,16 +100,15 @@ class Game:
         if memory < 1:
             raise OptionError(f"memory is {memory}; expected the number of bytes that a batch of coalitions may take")
         self.activation = trace.activation.detach()
-        self.layout = layout
         self.removal = removal
-        self.contents = Contents(self.activation, removal.replacement(self.activation, layout, trace.layer), layout)
+        self.players = players_of(players, layout, self.activation)
+        self.layout = self.players.layout
+        replacement = removal.replacement(self.activation, layout_of_positions(layout), trace.layer)
+        self.contents = Contents(self.activation, replacement, self.layout)
         self.utility = utility
         self.target = target
-        if not isinstance(players, Players):
-            players = make_players(players, layout, len(self.activation), self.activation.device)
-        self.players = players
         self._trace, self._memory = trace, memory
-        self._coalitions = CoalitionEvaluator(trace, self.contents, self.players, utility, target, memory)
+        self._coalitions = CoalitionEvaluator(trace, self.contents, self.players, utility, target, memory, removal)
         self._derivatives = UtilityDerivatives(trace, self.contents, utility, target)
         self._path_gradients = PathGradients(trace, self.contents, utility, target, self._coalitions, memory)
 
@@ -119,6 +120,10 @@ class Game:
     def variant(self, trace: Trace, utility: Utility) -> Game:
         """Return the game with the same players of another pass or utility; nothing else of it is different."""
         return Game(trace, self.layout, utility, self.target, self.players, self._memory, self.removal)
+
+    def with_players(self, players: Regions) -> Game:
+        """Return the game of the same pass and utility with other players."""
+        return Game(self._trace, self.layout, self.utility, self.target, players, self._memory, self.removal)
 
     @property
     def layer(self) -> str:
@@ -263,7 +268,8 @@ class Game:
     def shortcut(self) -> str | None:
         """Return the name of the shortcut by which coalitions are evaluated; None where the head runs for each.
 
-        It is "summed", "pooled", "averaged", "windowed" or "class_token"; "windowed" once its table has been made.
+        It is "summed", "pooled", "averaged", "windowed" or "class_token", for channels "channel_means"; "windowed" once
+        its table has been made.
         """
         cheapest = self._coalitions.cheapest
         return None if cheapest is None else cheapest.name

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_flatten, tree_leaves
 
 from shapleycam.game.dataflow import Dataflow, operation_name, storage_address
 from shapleycam.game.hidden_reads import HiddenReads
@@ -136,26 +136,24 @@ class _OperationRecorder(TorchDispatchMode):
         self.dataflow = Dataflow(leaf)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        operands = tuple(
-            _DEPENDENT if self.depends(operand) else operand for operand in tree_leaves((args, kwargs or {}))
-        )
+        leaves, structure = tree_flatten((args, kwargs or {}))
+        depends = [self.depends(leaf) for leaf in leaves]
+        operands = tuple(_DEPENDENT if depending else leaf for leaf, depending in zip(leaves, depends, strict=True))
         self.dataflow.keep_before(func, (args, kwargs or {}))
         value = func(*args, **(kwargs or {}))
-        self.dataflow.note(func, (args, kwargs or {}), value, self._dependent.keys())
-        if any(operand is _DEPENDENT for operand in operands):
+        self.dataflow.note(func, (args, kwargs or {}), leaves, structure, depends, value)
+        if any(depends):
             name = operation_name(func)
             results = [tensor for tensor in tree_leaves(value) if isinstance(tensor, Tensor)]
             self._dependent |= {storage_address(tensor): tensor.untyped_storage() for tensor in results}
-            self.hides_reads |= not results or self._takes_whole_numbers((args, kwargs or {}))
+            of_activation = [leaf for leaf, depending in zip(leaves, depends, strict=True) if depending]
+            # Whole numbers that were computed from the activation decide something.
+            self.hides_reads |= not results or not all(tensor.is_floating_point() for tensor in of_activation)
             self.hides_reads |= not all(tensor.is_floating_point() for tensor in results[: name in _MAX_POOLS or None])
             self.reads_without_grad += [] if torch.is_grad_enabled() else [name]
             if not getattr(func, "is_view", False) and name not in _MEMORY_LAYOUT_OPERATIONS:
                 self.operations.append(RecordedOperation(name, operands))
         return value
-
-    def _takes_whole_numbers(self, arguments: Any) -> bool:
-        """Return whether an argument is of whole numbers that were computed from the leaf."""
-        return any(self.depends(operand) and not operand.is_floating_point() for operand in tree_leaves(arguments))
 
     def depends(self, operand: Any) -> bool:
         """Return whether an operand was computed from the leaf."""

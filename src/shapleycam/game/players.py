@@ -13,9 +13,9 @@ from torch import Tensor
 from shapleycam.errors import OptionError
 from shapleycam.models.layout import Layout
 
-Regions: TypeAlias = "tuple[int, ...] | list[Any] | np.ndarray | Tensor | None"
-"""What a user may give as players: None for each position, (rows, columns) of a grid of regions, or labels (h, w) or
-(b, h, w) that name each cell's region.
+Regions: TypeAlias = "tuple[int, ...] | list[Any] | np.ndarray | Tensor | str | None"
+"""What a user may give as players: None for each position, (rows, columns) of a grid of regions, labels (h, w) or
+(b, h, w) that name each cell's region, or of a game "channels".
 """
 _GRID_SIDES = {2: "(rows, columns)", 3: "(depths, rows, columns)"}
 
@@ -120,9 +120,10 @@ def _check_labels(regions: Regions, grid: tuple[int, ...], batch: int) -> Tensor
     try:
         labels = torch.as_tensor(regions, device="cpu")
     except (TypeError, ValueError, RuntimeError):
+        given = repr(regions) if isinstance(regions, str) else f"a {type(regions).__name__}"
         raise OptionError(
-            f"players are a {type(regions).__name__}; expected {_GRID_SIDES[len(grid)]}, or whole numbers ({sides}) "
-            "that name each cell's region"
+            f"players are {given}; expected {_GRID_SIDES[len(grid)]}, or whole numbers ({sides}) that name each cell's "
+            "region, or of a game 'channels'"
         ) from None
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise OptionError(f"players are labels of {labels.dtype}; expected whole numbers, one for each cell")

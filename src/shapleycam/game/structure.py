@@ -8,18 +8,17 @@ autograd's graph").
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from shapleycam.errors import ModelError, ReplayError
 from shapleycam.game.attention import AttentionReader, NotProvenError
 from shapleycam.game.axes import axes_of_activation
 from shapleycam.game.dependence import CONSTANT, UNKNOWN, AfterMean, BeforeMean, Form
-from shapleycam.game.head_recording import HeadRecording, record_head, record_with_removal
+from shapleycam.game.head_recording import HeadRecording, record_head
 from shapleycam.game.position_rules import UnreadableNodeError, after_mean, before_mean
 from shapleycam.game.window import Window
 from shapleycam.game.windows import prove_window_sum
@@ -41,6 +40,9 @@ class Structure:
     only of heads of which none of those before it is known, whose shortcuts are cheaper. `is_affine`: the output is an
     affine function of the sum that `averages_positions` or `window` tells of. `reads_prefix_alone`: that sum is of
     prefix tokens, as the class token is behind the last attention: all other players are worth 0.
+
+    Where channels are players, two others are said: `reads_channel_means`, the output depends on the activation only
+    through each channel's mean; `is_sum_of_channels`, and is affine in these means.
     """
 
     reads_mean: bool = False
@@ -50,58 +52,78 @@ class Structure:
     query_rows: int = 0
     is_affine: bool = False
     reads_prefix_alone: bool = False
+    reads_channel_means: bool = False
+    is_sum_of_channels: bool = False
 
 
-def prove_structure(
-    head: Callable[[Tensor], Any],
-    activation: Tensor,
-    layout: Layout,
-    empty: Tensor | None = None,
-) -> Structure:
-    """Return the structure of a head that its operations prove.
+@dataclass(frozen=True)
+class Proof:
+    """The structure that a head's operations prove.
 
-    The head is recorded twice, on the map and as shortcuts run it, on a single position or on other numbers of maps:
-    there it must do the same with the same constants (docs/decisions.md, "A shortcut needs two recordings of the
-    head").
+    `reader`: for `query_rows`, what coalitions of the image are read from whose head was recorded. `key`: what the
+    proof depends on, None where that cannot be described.
+    """
+
+    structure: Structure
+    reader: AttentionReader | None = None
+    key: Hashable | None = None
+
+
+NOTHING_PROVEN = Proof(Structure())
+
+
+def follow_head(recording: HeadRecording, layout: Layout) -> Proof:
+    """Return the structure of a recorded head that its operations prove, if it does the same for other rows.
+
+    Args:
+        recording: of the head, on a batch of two: so a mean over the batch is not taken for one over positions.
+        layout: of the activation.
+    """
+    if not isinstance(recording.output, Tensor) or recording.output.grad_fn is None or recording.hides_reads:
+        return NOTHING_PROVEN
+    if not layout.prefix and not recording.has_bias_of_rows:
+        structure = _structure_of_graph(recording, layout)
+        if structure != Structure():
+            return Proof(structure)
+    reader = _attention_reader(recording, layout)
+    if reader is not None:
+        return Proof(Structure(query_rows=reader.query_count), reader)
+    return Proof(_structure_of_sum(recording, layout))
+
+
+def is_repeated(
+    head: Callable[[Tensor], Any], recording: HeadRecording, activation: Tensor, layout: Layout, proof: Proof
+) -> bool:
+    """Return whether a head does what was recorded also as shortcuts run it: with the same constants.
+
+    That is on a single position, or on other numbers of maps: three, so that constants made of the number of rows
+    differ (docs/decisions.md, "A shortcut needs two recordings of the head").
 
     Args:
         head: takes activations (rows, ...), also of a single position; it may raise for these.
+        recording: of the head on a batch of two.
         activation: (1, ...), the one of an image.
         layout: of the activation.
-        empty: (1, ...), the activation of the empty coalition; None for zeros.
+        proof: what the recording proves.
     """
-    # Two rows, so that a mean over the batch is not taken for one over positions; three the second time, so that
-    # constants made of the number of rows differ.
-    whole = record_with_removal(head, activation, torch.zeros_like(activation) if empty is None else empty)
-    if not isinstance(whole.output, Tensor) or whole.output.grad_fn is None or whole.hides_reads:
-        return Structure()
-    structure = Structure()
-    if not layout.prefix and not whole.has_bias_of_rows:
-        structure = _structure_of_graph(whole, layout)
-    is_whole_map = structure == Structure()
-    if is_whole_map:
-        structure = _structure_of_attention(whole, layout)
-    if structure == Structure():
-        structure = _structure_of_sum(whole, layout)
-    if structure == Structure():
-        return structure
-    rows = activation if is_whole_map else layout.single_position(layout.positions(activation).mean(1))
+    is_of_position = proof.structure.reads_mean or proof.structure.is_sum
+    rows = layout.single_position(layout.positions(activation).mean(1)) if is_of_position else activation
     try:
         with math_attention():
             again = record_head(head, rows.repeat_interleave(3, 0))
     except (ModelError, ReplayError):  # the head does not take a single position
-        return Structure()
-    return structure if whole.repeats(again) else Structure()
+        return False
+    return recording.repeats(again)
 
 
-def _structure_of_attention(recording: HeadRecording, layout: Layout) -> Structure:
+def _attention_reader(recording: HeadRecording, layout: Layout) -> AttentionReader | None:
     """Follow the activation through the recorded operations, where these contain an attention."""
     if not any(recording.count(name) for name in _SOFTMAXES):
-        return Structure()
+        return None
     try:
-        return Structure(query_rows=AttentionReader(recording, layout).query_count)
+        return AttentionReader(recording, layout)
     except NotProvenError:
-        return Structure()
+        return None
 
 
 def _structure_of_sum(recording: HeadRecording, layout: Layout) -> Structure:
@@ -112,7 +134,7 @@ def _structure_of_sum(recording: HeadRecording, layout: Layout) -> Structure:
     if window_sum is None:
         return Structure()
     if window_sum.width <= 1:
-        reads_prefix = bool((window_sum.positions_read < layout.prefix).all())
+        reads_prefix = bool((window_sum.cells[:, 0] < layout.prefix).all())
         return Structure(averages_positions=True, is_affine=window_sum.is_affine, reads_prefix_alone=reads_prefix)
     window = Window(len(window_sum.cells), window_sum.width, int(window_sum.colours.max()) + 1)
     return Structure(window=window, is_affine=window_sum.is_affine)

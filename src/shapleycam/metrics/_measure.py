@@ -94,6 +94,7 @@ def measure(
         first.form,
         batch.extra,
         _removal(explainer, first),
+        first.smooth,
     )
     evaluator = MetricEvaluator(explained, explanations, names, options or MetricOptions(), objects)
     return {name: {method: evaluator.metric(name, method) for method in explanations} for name in names}
@@ -107,7 +108,7 @@ def _check_alike(explanations: Mapping[str, Explanation]) -> Explanation:
     for second in others:
         differ = [
             name
-            for name in ("layer", "utility_name", "removal", "precision")
+            for name in ("layer", "utility_name", "removal", "precision", "smooth")
             if getattr(first, name) != getattr(second, name)
         ]
         differ += [name for name in ("images", "target") if not _equal(getattr(first, name), getattr(second, name))]

@@ -14,7 +14,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from shapleycam.cams.table import method_of
 from shapleycam.errors import OptionError
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
@@ -69,7 +68,7 @@ class MetricEvaluator:
     def metric(self, name: str, method: str) -> Float[Tensor, " b"]:
         """Return one metric of one method, image by image; NaN where it has no meaning."""
         row, explanation = table.METRICS[name], self.explanations[method]
-        if row.in_units and not method_of(explanation.method).in_units:
+        if row.in_units and not explanation.divides_score:
             return torch.full_like(explanation.utility.double(), torch.nan)
         value: Tensor = row.function(*(self.quantity(need, method) for need in row.needs))
         return value

@@ -18,6 +18,7 @@ from shapleycam.explaining.reference import AnyRemoval
 from shapleycam.explanations.explanation import NO_CLASSES, Explanation
 from shapleycam.game import Game
 from shapleycam.images import Seed, content_seeds
+from shapleycam.smoothing import Smooth
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 from shapleycam.tracing.score_conversion import OutputKind
 from shapleycam.utilities import Utility, probabilities
@@ -30,7 +31,7 @@ class ExplainedBatch:
 
     `options` are those that the explanations were made with; `form` is what the numbers of the model's output are, as
     the explanations say; `extra` are further inputs of the model; `removal` is the
-    explanations', None for the explainer's own.
+    explanations', None for the explainer's own; `smooth` are their smoothings.
     """
 
     explainer: Explainer
@@ -42,6 +43,7 @@ class ExplainedBatch:
     form: OutputKind | None = "logits"
     extra: ExtraInputs = NO_EXTRA
     removal: AnyRemoval | None = None
+    smooth: Smooth = ()
 
     def scores(self, output: Any) -> Float[Tensor, " b"]:
         """Return the score of the class from the model's output: its probability (of logits, by softmax or sigmoid).
@@ -72,7 +74,7 @@ class ExplainedBatch:
             targets = [self._target_argument]
             batch = self._batch(images)
             [comparison] = self.explainer.compare_with(
-                options, batch, methods, targets, self.utility, removal=self.removal
+                options, batch, methods, targets, self.utility, removal=self.removal, smooth=self.smooth
             )
             return comparison
 

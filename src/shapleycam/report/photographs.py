@@ -28,6 +28,7 @@ from shapleycam.printable import printable_name
 from shapleycam.report.outcome import describe_photographs
 from shapleycam.report.page import Section, render_page
 from shapleycam.report.pictures import Picture, photograph_picture
+from shapleycam.smoothing import SmoothChoice
 from shapleycam.values.options import EstimatorKeywords
 from shapleycam.wording import counted, number, percent
 
@@ -84,9 +85,12 @@ def make_pages(
     target: Target = None,
     *,
     view: Literal["photo", "input"] | None = None,
+    smooth: SmoothChoice = None,
     **options: Unpack[EstimatorKeywords],
 ) -> list[Page]:
-    """Explain the photographs of a batch and return the report on each; `options` are as in `Explainer.compare`.
+    """Explain the photographs of a batch and return the report on each.
+
+    `smooth` and `options` are as in `Explainer.compare`.
 
     Raises:
         ShapleyCamError: as in `Explainer.compare`.
@@ -104,7 +108,7 @@ def make_pages(
         >>> [method_map.method for method_map in pages[0].maps]
         ['gradcam']
     """
-    comparison = explainer.compare(batch, methods, target, curvature=True, **options)
+    comparison = explainer.compare(batch, methods, target, curvature=True, smooth=smooth, **options)
     grand = _grand(explainer, batch, next(iter(comparison.values())).target)
     return [_page(comparison, index, explainer.name, grand, view) for index in range(len(batch.sources))]
 
@@ -170,15 +174,14 @@ def _page(
 
 def _map(e: Explanation, of: str, grand: float | None, view: Literal["photo", "input"] | None) -> MethodMap:
     values = e.values[0].detach().cpu()
-    in_units = METHODS[e.method].in_units
-    units = f"units of {e.utility_name}" if in_units else "units of its own"
+    units = f"units of {e.utility_name}" if e.divides_score else "units of its own"
     return MethodMap(
         method=e.method,
         heat=photograph_picture(e.overlay(on=view), f"{e.method} heatmap of {of}"),
         signed=photograph_picture(e.overlay(on=view, kind="values"), f"{e.method} signed values of {of}"),
         bar=values_bar(float(values.abs().max()), f"{e.method}: red for the class, blue against it, in {units}"),
         evidence=describe_evidence(e.values[0]),
-        sum=_sum(e, grand) if in_units else "not in units of the score",
+        sum=_sum(e, grand) if e.divides_score else "not in units of the score",
         values=_cells(values),
     )
 

@@ -114,9 +114,14 @@ class Trace:
 
         It is known of passes that were recorded for replay; False for others.
         """
+        return self.is_recorded and not self.is_read_by_user_code and self._replay.reads_activation_alone
+
+    @property
+    def is_read_by_user_code(self) -> bool:
+        """Return whether code of the user's takes the output from what the model returns, or gave further inputs."""
         select = getattr(self.select, "func", self.select)  # of a partial
         is_own = str(getattr(select, "__module__", "")).startswith("shapleycam.")
-        return self.is_recorded and is_own and self._replay.reads_activation_alone
+        return not is_own or bool(self.extra.positional or self.extra.keywords)
 
     def read_as(self, utility_input: UtilityInput) -> Trace:
         """Return the same pass with an output that a utility can be computed from, and a head that gives such outputs.

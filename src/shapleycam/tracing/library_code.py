@@ -22,15 +22,16 @@ LibraryCode: TypeAlias = tuple[Callable[..., Any], ...]
 """The forward of each module. What is known of a model does not outlive a change of it."""
 
 
-def library_code(modules: Sequence[nn.Module]) -> LibraryCode | None:
+def library_code(modules: Sequence[nn.Module], further: tuple[str, ...] = ()) -> LibraryCode | None:
     """Return the code of a network's modules; None where a user's code runs among them.
 
     That are modules of other packages, hooks (which may keep what passes by), replaced forwards, and TorchScript.
+    `further` packages, each with a dot at its end, count as libraries too.
     """
     if any(getattr(module_state, name) for name in _GLOBAL_HOOKS) or any(map(_has_own_code, modules)):
         return None
     kinds = dict.fromkeys(map(type, modules))
-    if not all(kind.__module__.startswith(_LIBRARIES) for kind in kinds):
+    if not all(kind.__module__.startswith(_LIBRARIES + further) for kind in kinds):
         return None
     return tuple(type(module).forward for module in modules)
 

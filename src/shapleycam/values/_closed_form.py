@@ -1,18 +1,20 @@
 """Shapley values in closed form: of utilities that are affine in the output, behind a head that is a sum.
 
-Behind a sum over positions the game is additive, and a player's value is what it is worth alone. Behind a sum over
-windows it is a sum of games of at most nine players each.
+Behind a sum over positions the game is additive, and a player's value is what it is worth alone. Behind a function that
+is affine in the channels' means it is additive in the channels: a channel's value is its content times the gradient.
+Behind a sum over windows it is a sum of games of at most nine players each.
 """
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from shapleycam.game import Game
 from shapleycam.game.window_table import WindowedUtility
 from shapleycam.precision import accurate
+from shapleycam.values._taylor import first_order, values_from_derivative
 from shapleycam.values._window_game import WindowGame
 from shapleycam.values.shares import ShapleyValues
 
@@ -32,6 +34,8 @@ def closed_form(game: Game) -> ShapleyValues | None:
     structure = game.structure
     if structure.is_sum:
         return _of_positions(game)
+    if structure.is_sum_of_channels:
+        return _of_channels(game)
     windows = game.windows(min(2**game.n_players, _MANY)) if structure.is_affine else None
     return None if windows is None else _of_windows(game, windows)
 
@@ -43,13 +47,26 @@ def _of_positions(game: Game) -> ShapleyValues:
     return ShapleyValues(alone, None, torch.full_like(game.target, n))
 
 
+def _of_channels(game: Game) -> ShapleyValues:
+    """Return values of a utility that is affine in the channels' means: its gradient is the same everywhere."""
+    values = values_from_derivative(game, first_order(game)).to(accurate(game.activation.device))
+    some = _some_coalitions(game)
+    game.check_closed_form(values @ some.to(values).mT, game.value(some).to(values))
+    return ShapleyValues(values, None, torch.ones_like(game.target))
+
+
+def _some_coalitions(game: Game) -> Bool[Tensor, "s n"]:
+    """Return random coalitions of half of the players, and all players."""
+    generator = torch.Generator().manual_seed(0)
+    n = game.n_players
+    some = torch.rand(_CHECKED, n, generator=generator, device="cpu") < 0.5
+    return torch.cat([some, torch.ones(1, n, dtype=torch.bool, device="cpu")]).to(game.activation.device)
+
+
 def _of_windows(game: Game, windows: WindowedUtility) -> ShapleyValues:
     games = [_window_game(game, windows, image) for image in range(len(game.activation))]
-    generator = torch.Generator().manual_seed(0)
-    n, device = game.n_players, game.activation.device
-    some = torch.rand(_CHECKED, n, generator=generator, device="cpu") < 0.5  # half of the players
-    some = torch.cat([some, torch.ones(1, n, dtype=torch.bool, device="cpu")]).to(device)
-    nobody = torch.zeros(1, n, dtype=torch.bool, device=device)
+    some = _some_coalitions(game)
+    nobody = torch.zeros_like(some[:1])
     by_sum = torch.stack([each.value(some) - each.value(nobody) for each in games])
     game.check_closed_form(by_sum, game.value(some).to(by_sum))
     values = torch.stack([each.shapley() for each in games])

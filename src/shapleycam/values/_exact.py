@@ -60,7 +60,7 @@ def exact(game: Game, *, progress: Progress | None = None) -> ShapleyValues:
     if n > MOST_PLAYERS:
         raise OptionError(
             f"the game has {n} players, and all coalitions are 2^{n}; expected at most {MOST_PLAYERS} players: group "
-            "the cells into regions with players=(rows, columns), or sample them (sampledshapley)"
+            "the cells into regions with players=(rows, columns), or sample them (values.permutation, sampledshapley)"
         )
     precise = accurate(game.activation.device)
     joined, left = _weights(n)

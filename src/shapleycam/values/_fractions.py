@@ -66,8 +66,9 @@ def fraction_values(
         return None  # rounding left nothing of the smallest sums
     nodes, weights = (torch.from_numpy(part).to(numerator) for part in np.polynomial.legendre.leggauss(_NODES))
     values = numerators.new_zeros(numerators.shape[1] + has_prefix)
+    of_states = [_Sums(*sums) for sums in zip(numerator, denominator, numerators, denominators, strict=True)]
     for p, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
-        states = [_expected(p, *sums) for sums in zip(numerator, denominator, numerators, denominators, strict=True)]
+        states = [sums.expected(p) for sums in of_states]
         if not has_prefix:
             values += weight * states[0][1]
             continue
@@ -80,27 +81,37 @@ def fraction_values(
     return values + missing / len(values) if bool(missing.abs() <= _TOLERANCE * values.norm()) else None
 
 
-def _expected(
-    p: Float[Tensor, ""],
-    numerator: Float[Tensor, " pairs"],
-    denominator: Float[Tensor, " pairs"],
-    numerators: Float[Tensor, "n pairs"],
-    denominators: Float[Tensor, "n pairs"],
-) -> tuple[Float[Tensor, ""], Float[Tensor, " n"]]:
-    """Return the expectation of the sum of fractions, and what each player's presence adds to it."""
-    # Of the two exponentials of a player, present and absent, one is 1 and the other smaller: none can overflow.
-    least = denominators.clamp(max=0)
-    smallest, largest = denominator + least.sum(0), denominator + denominators.clamp(min=0).sum(0)
-    first = log(_LEFT) - float(largest.log().max())
-    last = log(_RIGHT) - float(smallest.log().min())
-    logs = torch.arange(first, last + _STEP, _STEP, dtype=p.dtype, device=p.device)
-    s = logs.exp()[:, None, None]
-    widths = s[:, 0] * _STEP
-    widths[0] += s[0, 0] * _STEP / (exp(_STEP) - 1)  # all nodes to the left, where the integrand is as at the first
-    present, absent = (s * (least - denominators)).exp(), (s * least).exp()
-    factors = (1 - p) * absent + p * present
-    product = (factors.log().sum(1) - s[:, 0] * smallest).exp() * widths  # (nodes, pairs)
-    of_players = p * numerators * present / factors
-    total = numerator + of_players.sum(1)
-    gained = product[:, None] / factors * ((present - absent) * (total[:, None] - of_players) + present * numerators)
-    return (product * total).sum(), gained.sum((0, 2))
+class _Sums:
+    """The fractions in one state of the queries, with the exponentials of their denominators at all nodes s."""
+
+    def __init__(
+        self,
+        numerator: Float[Tensor, " pairs"],
+        denominator: Float[Tensor, " pairs"],
+        numerators: Float[Tensor, "n pairs"],
+        denominators: Float[Tensor, "n pairs"],
+    ) -> None:
+        # Of the two exponentials of a player, present and absent, one is 1 and the other smaller: none can overflow.
+        least = denominators.clamp(max=0)
+        smallest, largest = denominator + least.sum(0), denominator + denominators.clamp(min=0).sum(0)
+        first = log(_LEFT) - float(largest.log().max())
+        last = log(_RIGHT) - float(smallest.log().min())
+        logs = torch.arange(first, last + _STEP, _STEP, dtype=numerator.dtype, device=numerator.device)
+        s = logs.exp()[:, None, None]
+        self._widths = s[:, 0] * _STEP
+        self._widths[0] += s[0, 0] * _STEP / (exp(_STEP) - 1)  # all nodes to the left, where it is as at the first
+        self._numerator, self._numerators = numerator, numerators
+        self._smallest = s[:, 0] * smallest
+        self._present, self._absent = (s * (least - denominators)).exp(), (s * least).exp()
+
+    def expected(self, p: Float[Tensor, ""]) -> tuple[Float[Tensor, ""], Float[Tensor, " n"]]:
+        """Return the expectation of the sum of fractions, and what each player's presence adds to it."""
+        present, absent, numerators = self._present, self._absent, self._numerators
+        factors = (1 - p) * absent + p * present
+        product = (factors.log().sum(1) - self._smallest).exp() * self._widths  # (nodes, pairs)
+        of_players = p * numerators * present / factors
+        total = self._numerator + of_players.sum(1)
+        gained = (
+            product[:, None] / factors * ((present - absent) * (total[:, None] - of_players) + present * numerators)
+        )
+        return (product * total).sum(), gained.sum((0, 2))

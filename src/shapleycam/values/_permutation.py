@@ -30,6 +30,10 @@ from shapleycam.wording import percent
 
 MOST = 2048
 """Samples of four orders at most."""
+_FIRST_SINGLE = 5
+"""Single orders of the first look, where next to nothing is left to sample."""
+_MARGIN = 2
+"""By how much these have to be better than the tolerance: the standard error of so few is itself uncertain."""
 _CUT = "most orders were cut short, since the first players decide most"
 
 
@@ -92,7 +96,7 @@ def permutation(
         if orders is not None:
             continue
         if control is not None and each == 1:  # single orders may be far from normal where much is left to sample
-            reached = torch.where(control.is_near, reached, torch.inf)
+            reached = torch.where(control.is_near, reached * (_MARGIN if number == 0 else 1), torch.inf)
         elif number == 0:
             cut = cut_short(game, streams, sums, behind_the_cut(gained, drawn), (tolerance, most_orders))
         active = _still_open(reached, active, cut, tolerance)
@@ -111,11 +115,15 @@ def _samples(orders: int | None, most: int) -> int:
 def _rounds(orders: int | None, most: int, control: ControlVariate | None) -> Iterator[tuple[int, int]]:
     """Yield how many samples to draw each time, and of how many orders: after the first round a quarter more samples.
 
-    Where little is left to sample, single orders may reach a tolerance; what they say counts by their number.
+    Where little is left to sample, single orders may reach a tolerance, and half of them half of it; what they say
+    counts by their number. Orders are the same however many are drawn at a time.
     """
     last, done = _samples(orders, most), 0
     if control is not None and control.tries_single_orders and orders is None and last >= FEWEST:
-        yield FEWEST, 1
+        first = _FIRST_SINGLE if bool(control.is_near.any()) else FEWEST
+        yield first, 1
+        if first < FEWEST:
+            yield FEWEST - first, 1
         last -= FEWEST // 4
     while done < last:
         step = min(max(2, done // 8 * 2) if done else FEWEST, last - done)
@@ -127,8 +135,7 @@ def _notes(
     game: Game, control: ControlVariate | None, sums: StreamSums, cut: dict[int, ShapleyValues]
 ) -> tuple[tuple[str, ...], ...]:
     """Return of each image what the sampling chose to do, and what is to be doubted; nothing where that is nothing."""
-    has_all_streams = bool((sums.count > 0).all())
-    rare = note_rare(game, sums.deviations, sums.mean) if has_all_streams else {}
+    rare = note_rare(game, sums.deviations, sums.count > 0, sums.mean)
     notes: list[tuple[str, ...]] = []
     for image, has_control in enumerate((sums.square > 0).any(1).tolist()):
         sentences = {} if control is None else {control.note: has_control}

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from shapleycam.errors import ToleranceWarning, warn
 from shapleycam.game import Game
 
-_AGREE = 5
-"""Of eight streams: where so many give the same number to the last digit, the player did not matter in their orders."""
-_STREAMS = 8
+_AGREE = 0.6
+"""Share of the streams: where so many give the same number to the last digit, the player did not matter in these."""
+_FEWEST = 5
+"""Streams at least that say something."""
 _ROUNDING = 1e-12
 _MATERIAL = 0.01
 """Standard error of such players, as a share of ‖values‖, from which on it matters that it may be too small."""
@@ -25,27 +27,33 @@ _RARELY = (
 
 
 def note_rare(
-    game: Game, deviations: Float[Tensor, "b streams n"], values: Float[Tensor, "b n"]
+    game: Game,
+    deviations: Float[Tensor, "b streams n"],
+    is_drawn: Bool[Tensor, "b streams"],
+    values: Float[Tensor, "b n"],
 ) -> dict[int, tuple[str, ...]]:
     """Return notes on players whose standard errors may be far too small, and warn where one is an underestimate.
 
     Args:
         game: of b images.
-        deviations: of the eight streams' means from the mean of all.
+        deviations: of the streams' means from the mean of all.
+        is_drawn: whether a stream has samples.
         values: the estimates.
 
     Returns:
         The notes of each image that has some.
     """
+    count = is_drawn.sum(1)[:, None]
     largest = deviations.abs().amax(1)
     if not bool((largest > 0).any()):
         return {}
-    middle = deviations.median(1, keepdim=True).values
-    agreeing = ((deviations - middle).abs() <= _ROUNDING * values.abs().amax(1)[:, None, None]).sum(1)
+    middle = deviations.masked_fill(~is_drawn[..., None], torch.nan).nanmedian(1, keepdim=True).values
+    is_same = (deviations - middle).abs() <= _ROUNDING * values.abs().amax(1)[:, None, None]
+    agreeing = (is_same & is_drawn[..., None]).sum(1)
     has_content = game.players.totals(game.layout.positions(game.contents.difference).abs().sum(2)) > 0
-    never = (largest == 0) & (values == 0) & has_content
-    rarely = (agreeing >= _AGREE) & (agreeing < _STREAMS)
-    errors = (deviations.square().sum(1) * rarely).sum(1).div(_STREAMS * (_STREAMS - 1)).sqrt()
+    never = (largest == 0) & (values == 0) & has_content & (count >= _FEWEST)
+    rarely = (agreeing >= _AGREE * count) & (agreeing < count) & (count >= _FEWEST)
+    errors = (deviations.square().sum(1) * rarely).sum(1).div(count[:, 0] * (count[:, 0] - 1)).sqrt()
     rarely &= (errors >= _MATERIAL * values.norm(dim=1))[:, None]
     if bool(rarely.any()):
         image, player = (int(index) for index in rarely.nonzero()[0])

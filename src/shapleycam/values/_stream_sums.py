@@ -14,8 +14,8 @@ from shapleycam.values._control_variate import ControlVariate
 from shapleycam.values._orders import STREAMS
 from shapleycam.values.shares import ShapleyValues
 
-_OF_SINGLE_ORDERS = 2
-"""Degrees of freedom less where each stream is one order: its tails are heavier than those of means of four."""
+_OF_SINGLE_ORDERS = 4
+"""Of so many streams of one order each, one is left out of the degrees of freedom: single orders have heavy tails."""
 
 
 @dataclass
@@ -114,7 +114,8 @@ class StreamSums:
     def shares(self, game: Game) -> ShapleyValues:
         """Return the estimates."""
         spent = self.count.sum(1) * (game.n_players - 1) + self.trials
-        streams = (self.count > 0).sum(1) - _OF_SINGLE_ORDERS * (self.count.amax(1) == 1)
+        streams = (self.count > 0).sum(1)
+        streams = torch.where(self.count.amax(1) == 1, streams - streams // _OF_SINGLE_ORDERS, streams)
         return ShapleyValues(self.mean, self.stderr, spent, samples=streams)
 
 

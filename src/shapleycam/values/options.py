@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypedDict
 
+from shapleycam.errors import OptionError
+from shapleycam.game.channels import CHANNELS
 from shapleycam.game.players import Regions
 from shapleycam.images import Seed
 from shapleycam.values._path import Nodes
@@ -24,6 +26,9 @@ class EstimatorOptions:
         progress: called while sampling with the orders so far and the largest ‖standard error‖ / ‖values‖; by
             exactshapley with the coalitions so far and NaN. What it raises ends the work.
 
+    Raises:
+        OptionError: channels as players, which have no place on a map.
+
     Examples:
         >>> from shapleycam.values import EstimatorOptions
         >>> EstimatorOptions(nodes=16).tolerance
@@ -35,6 +40,14 @@ class EstimatorOptions:
     seed: Seed = 0
     players: Regions = None
     progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.players, str) and self.players == CHANNELS:
+            raise OptionError(
+                f"players={CHANNELS!r} make no map, since a channel has no place; expected positions or regions: "
+                f"choose method 'channelshapley', 'ablationcam' or 'liftcam', or Explainer.game(images, "
+                f"players={CHANNELS!r}) and a function of values"
+            )
 
 
 class EstimatorKeywords(TypedDict, total=False):

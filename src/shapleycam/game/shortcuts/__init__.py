@@ -12,11 +12,12 @@ from typing import NamedTuple
 from shapleycam.game.contents import Contents
 from shapleycam.game.head_runner import HeadRunner
 from shapleycam.game.shortcuts.averaged import AveragedRunner
+from shapleycam.game.shortcuts.channel_means import ChannelMeansRunner
 from shapleycam.game.shortcuts.class_token import ClassTokenRunner
 from shapleycam.game.shortcuts.pooled import PooledRunner
 from shapleycam.game.shortcuts.summed import SummedRunner
 from shapleycam.game.shortcuts.windowed import WindowedRunner
-from shapleycam.game.structure import Structure
+from shapleycam.game.structure import Proof, Structure
 from shapleycam.tracing import Trace
 
 
@@ -28,7 +29,7 @@ class Shortcut(NamedTuple):
         head: what the head is for which it is meant, in words.
         cost: what a coalition costs, in words.
         is_allowed: whether a structure allows it.
-        make: makes the runner.
+        make: makes the runner from the pass, what the players hold, and the proof.
         runs: of the head an image before the first coalition, where they are as many as a user might play coalitions.
     """
 
@@ -36,7 +37,7 @@ class Shortcut(NamedTuple):
     head: str
     cost: str
     is_allowed: Callable[[Structure], bool]
-    make: Callable[[Trace, Contents, Structure], HeadRunner]
+    make: Callable[[Trace, Contents, Proof], HeadRunner]
     runs: Callable[[Structure], int] = lambda _: 0
 
     @property
@@ -61,6 +62,13 @@ SHORTCUTS = (
         lambda trace, contents, _: PooledRunner(trace, contents),
     ),
     Shortcut(
+        ChannelMeansRunner,
+        "a function of the channels' means",
+        "a masked mean and what follows it",
+        lambda structure: structure.reads_channel_means,
+        lambda trace, contents, _: ChannelMeansRunner(trace, contents),
+    ),
+    Shortcut(
         AveragedRunner,
         "a function of a sum over what each position becomes by itself",
         "a sum and what follows it",
@@ -80,7 +88,7 @@ SHORTCUTS = (
         "a function of a class token, or another few rows that attend to the positions",
         "sums over positions and what follows them",
         lambda structure: structure.query_rows > 0,
-        lambda trace, contents, _: ClassTokenRunner(trace, contents),
+        lambda trace, contents, proof: ClassTokenRunner(trace, contents, proof.reader),
     ),
 )
 """All shortcuts, the cheapest first."""

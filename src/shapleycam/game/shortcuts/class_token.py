@@ -16,7 +16,7 @@ from torch import Tensor
 from shapleycam.errors import ReplayError
 from shapleycam.game.attention import AttentionReader
 from shapleycam.game.contents import Contents
-from shapleycam.game.head_recording import HeadRecording, record_with_removal
+from shapleycam.game.head_recording import record_with_removal
 from shapleycam.game.head_runner import TENSORS_AT_ONCE, HeadRunner, Images, LargestTensor, Presence
 from shapleycam.tracing import Trace
 
@@ -25,15 +25,17 @@ _MOST_BYTES = 2**29
 
 
 class ClassTokenRunner(HeadRunner):
-    """Records the head once an image, present and removed, and computes coalitions from sums over tokens."""
+    """Records the head once an image, present and removed, and computes coalitions from sums over tokens.
 
-    def __init__(self, trace: Trace, contents: Contents) -> None:
+    `first` is what the coalitions of the first image are read from, where the proof has made it.
+    """
+
+    def __init__(self, trace: Trace, contents: Contents, first: AttentionReader | None = None) -> None:
         self._readers: list[AttentionReader] = []
         positions = contents.positions
         self._everything = positions.new_ones(1, positions.shape[1])
         for image in range(len(trace.activation)):
-            reader = AttentionReader(_record(trace, contents, image), contents.layout)
-            reader.fill()
+            reader = first if image == 0 and first is not None else _make_reader(trace, contents, image)
             self._readers.append(reader)
             if reader.bytes_of_tables * len(trace.activation) > _MOST_BYTES:
                 raise ReplayError("the tables of tokens are larger than the memory for them")
@@ -55,9 +57,12 @@ class ClassTokenRunner(HeadRunner):
         )
 
 
-def _record(trace: Trace, contents: Contents, image: int) -> HeadRecording:
+def _make_reader(trace: Trace, contents: Contents, image: int) -> AttentionReader:
     def head(rows: Tensor) -> Any:
         samples = torch.full((len(rows),), image, device=rows.device)
         return trace.head_of_any_size(rows, samples)
 
-    return record_with_removal(head, contents.activation[image : image + 1], contents.empty[image : image + 1])
+    one = slice(image, image + 1)
+    reader = AttentionReader(record_with_removal(head, contents.activation[one], contents.empty[one]), contents.layout)
+    reader.fill()
+    return reader

@@ -50,7 +50,8 @@ class WindowSumRunner(HeadRunner):
             if not is_same or not torch.equal(table.window_sum.cells, first.cells):
                 raise ReplayError("the images' heads sum up different windows; expected the same")
         self._positions = _positions_by_colour(first, self._activation.device)
-        self._check_rows(self._tables[0].entries[:, 0][:3])
+        entries = self._tables[0].entries.flatten(0, 1)
+        self._check_rows(entries[torch.arange(3, device=entries.device) % len(entries)])
 
     @cached_property
     def bytes_per_coalition(self) -> int:

@@ -26,7 +26,7 @@ from shapleycam.game.windows.forms import (
     row_numbers,
     without_mixing,
 )
-from shapleycam.game.windows.mixtures import Contraction, contract, mix_rows, pool, seen_otherwise
+from shapleycam.game.windows.mixtures import Contraction, contract, join_sums, mix_rows, pool, seen_otherwise
 from shapleycam.game.windows.reads import periodic_colours
 from shapleycam.game.windows.row_rules import apply_move, apply_pointwise
 from shapleycam.game.windows.rules import MOVE_NAMES, RULES
@@ -94,18 +94,19 @@ class _FollowedPositions:
             return None
         first = self._dataflow.calls[mixing.first]
         operand = next(place for place, operand in enumerate(first.operands) if operand == Value(mixing.source))
-        layout = self._layout
-        colours = periodic_colours(layout.grid, layout.prefix, mixing.cells, OUTSIDE, MOST_CELLS)
-        if colours is None:
+        layout, rows = self._layout, mixing.rows_read
+        colours = periodic_colours(layout.grid, layout.prefix, mixing.cells[rows], OUTSIDE, MOST_CELLS)
+        if colours is None or not len(rows):
             return None
         return WindowSum(
-            cells=mixing.cells,
+            cells=mixing.cells[rows],
+            rows=rows,
             colours=colours,
             source=(self._place(first), operand),
             result=self._place(self._dataflow.calls[form.call]),
             source_axes=mixing.axes,
             result_axes=mixing.result_axes,
-            weights=mixing.weights,
+            weights=None if mixing.weights is None else mixing.weights[:, rows],
             matrix=contraction.matrix if contraction else None,
             feature_shape=tuple(self._dataflow.tensors[form.tensor].shape[1:]),
             is_affine=form.is_affine,
@@ -147,13 +148,7 @@ class _FollowedPositions:
         """Return the forms of the results of a call on tensors with positions, None where no rule knows it."""
         name, call = operation.name.removesuffix("_"), operation.call
         first = next((form for form in maps if form is not None), None)
-        mixed: PositionMap | None = None
-        if name in _POOLS | _CUTS and first is not None and len(maps) == 1:
-            mixed = pool(operation, first, number)
-        elif name in MOVE_NAMES and first is not None and self._belongs_to_sum(name, first):
-            mixed = seen_otherwise(operation, first, number)
-        elif name in _PRODUCTS and sum(form is not None for form in maps) == 1:
-            mixed = mix_rows(operation, maps, number)
+        mixed = None if first is None else self._as_mixture(number, operation, maps, first)
         if mixed is not None:
             return [self._with_numbers(mixed, call)]
         if name in _PRODUCTS or name == "convolution":
@@ -169,6 +164,21 @@ class _FollowedPositions:
             return None  # computed from sums alone: there are no positions left
         rule = RULES.get(name) or (apply_pointwise if is_pointwise(call.function) else None)
         return rule and rule(operation, [form and without_mixing(form) for form in maps])
+
+    def _as_mixture(
+        self, number: int, operation: Operation, maps: Sequence[PositionMap | None], first: PositionMap
+    ) -> PositionMap | None:
+        """Return the form of sums over the rows of what a call takes, None where it takes no such sums."""
+        name = operation.name.removesuffix("_")
+        if name in _POOLS | _CUTS and len(maps) == 1:
+            return pool(operation, first, number)
+        if name == "cat":
+            return join_sums(operation, maps, number)
+        if name in MOVE_NAMES and self._belongs_to_sum(name, first):
+            return seen_otherwise(operation, first, number)
+        if name in _PRODUCTS and sum(form is not None for form in maps) == 1:
+            return mix_rows(operation, maps, number)
+        return None
 
     def _belongs_to_sum(self, name: str, form: PositionMap) -> bool:
         """Return whether a move is a part of the sum before it: its shape is made for the number of rows of the map.

@@ -45,6 +45,13 @@ class Mixing:
     result_axes: tuple[Axis, ...]
 
     @property
+    def rows_read(self) -> Int[Tensor, " read"]:
+        """Return the numbers of the source's rows whose weight is not zero everywhere."""
+        if self.weights is None:
+            return torch.arange(len(self.cells), device="cpu")
+        return (self.weights != 0).any(0).nonzero().flatten()
+
+    @property
     def leads_with_batch(self) -> bool:
         """Return whether images lie along the first dimension of the sums, and along no other."""
         is_first = [factor.content for factor in self.result_axes[0]] == ["batch"] if self.result_axes else False

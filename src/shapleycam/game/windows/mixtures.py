@@ -21,6 +21,7 @@ from shapleycam.game.windows.forms import (
     compose,
     has,
     is_all_positions,
+    is_single_sum,
     numbers_along,
     renumbered,
     row_numbers,
@@ -65,6 +66,23 @@ def pool(operation: Operation, form: PositionMap, call: int) -> PositionMap | No
     weights = made.movedim(kept.index(batch), -1).reshape(-1, rows)
     axes = [form.axes[dim] for dim in kept]
     return _mixed(form, axes, shape, weights, call)
+
+
+def join_sums(operation: Operation, forms: Sequence[PositionMap | None], call: int) -> PositionMap | None:
+    """Return the form of single sums over rows of the same tensor, side by side; None where they are something else."""
+    sums = [form for form in forms if form is not None]
+    if len(sums) != len(forms) or int(operation.argument("dim", 0)) % len(operation.shapes[0]) != 1:
+        return None
+    first, mixings = sums[0].axes, [form.mixing for form in sums]
+    known = [mixing for mixing in mixings if mixing is not None and mixing.weights is not None]
+    if len(known) < len(sums) or not all(is_single_sum(form) and form.axes == first for form in sums):
+        return None
+    is_vector = len(first) == 2 and _is_batch(first[0]) and first[1] == make_axis("channel", shape_of_axes(first)[1], 1)
+    if not is_vector or len({mixing.source for mixing in known}) != 1:
+        return None
+    axes = (first[0], (*make_axis("position", len(sums), 1), *first[1]))
+    weights = torch.cat([mixing.weights for mixing in known if mixing.weights is not None])
+    return PositionMap(axes, None, replace(known[0], weights=weights, last=call, result_axes=axes))
 
 
 def mix_rows(operation: Operation, forms: Sequence[PositionMap | None], call: int) -> PositionMap | None:

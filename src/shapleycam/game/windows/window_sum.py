@@ -34,6 +34,7 @@ class WindowSum:
 
     Attributes:
         cells: (windows, width), the positions in each window, ascending; `OUTSIDE` at the end where there are fewer.
+        rows: (windows,), which row of the tensor that is summed up each window is of.
         colours: of each position of the activation, so that no window has a colour twice.
         source: the call that takes the tensor that is summed up, and the place of that tensor among its operands.
         result: the call that returns the sum.
@@ -58,6 +59,7 @@ class WindowSum:
     """
 
     cells: Int[Tensor, "windows width"]
+    rows: Int[Tensor, " windows"]
     colours: Int[Tensor, " positions"]
     source: tuple[CallPlace, int]
     result: CallPlace
@@ -74,12 +76,6 @@ class WindowSum:
         return int((self.cells != OUTSIDE).sum(1).max())
 
     @property
-    def positions_read(self) -> Int[Tensor, " positions"]:
-        """Return the positions in windows whose weight is not zero."""
-        read = self.cells if self.weights is None else self.cells[(self.weights != 0).any(0)]
-        return read[read != OUTSIDE].unique()
-
-    @property
     def features(self) -> int:
         """Return of how many numbers the sum consists."""
         return int(torch.Size(self.feature_shape).numel())
@@ -89,7 +85,7 @@ class WindowSum:
 
         A constant that is added to the sum, as a linear layer's bias, is left out.
         """
-        content = _by_row(source, self.source_axes)
+        content = _by_row(source, self.source_axes)[self.rows.to(source.device)]
         if self.matrix is not None:
             matrix = self._matrix_of_windows().to(content.device)
             return torch.stack([rows @ weight.to(rows) for rows, weight in zip(content, matrix, strict=True)])

@@ -1,0 +1,111 @@
+"""Maps whose weights are values of the channels: map_j = Σ_k w_k C_jk, of the game whose players are the channels.
+
+C is A - R, the content that is removed with a channel: the papers' A, where R is zero. Sources: Desai & Ramaswamy 2020,
+Ablation-CAM (WACV); Jung & Oh 2021, arXiv:2102.05228 (LIFT-CAM). Ablation-CAM's division by U(A) is left out: see
+"Ablation-CAM's weights are not divided by the score" in docs/decisions.md.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from shapleycam.cams.bases import Basis, Cost, PositionValues
+from shapleycam.game import Game
+from shapleycam.game.channels import CHANNELS
+from shapleycam.game.variants import is_linear_in_mean
+from shapleycam.precision import widened
+from shapleycam.values._closed_form import closed_form
+from shapleycam.values._exact import exact
+from shapleycam.values._path import mean_gradient
+from shapleycam.values._permutation import permutation
+from shapleycam.values._single import leave_one_out
+from shapleycam.values._taylor import first_order
+from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.shares import ShapleyValues
+from shapleycam.wording import percent
+
+_MOST_EXACT = 10
+"""Up to so many channels all coalitions are played."""
+_TYPICAL_CHANNELS = 512
+_TYPICAL_ORDERS = 32
+"""Channels of many layers, and orders that sampling takes at least."""
+_GROUP, _ROSE = "channels as players", "#CC6677"
+_NOT_LINEAR = (
+    "the utility is not proven linear in the channels' means: their values are the path's estimate, which may differ "
+    "from DeepLIFT's"
+)
+
+
+def _ablated(game: Game, _: EstimatorOptions) -> PositionValues:
+    """Weight with U(A) - U(A without channel k)."""
+    channels = game.with_players(CHANNELS)
+    additive = closed_form(channels)  # of an additive game a channel is missed by what it is worth
+    return _weighted(game, (leave_one_out(channels) if additive is None else additive).values)
+
+
+def _along_the_path(game: Game, options: EstimatorOptions) -> PositionValues:
+    """Weight with the path's estimate, which is DeepLIFT's where a single layer of units, or none, is not linear."""
+    is_linear = is_linear_in_mean(game)
+    derivative = first_order(game) if is_linear else mean_gradient(game, options.nodes)[0]
+    weights = widened(game.layout.positions(game.contents.difference * derivative)).sum(1)
+    return _weighted(game, weights, () if is_linear else ((_NOT_LINEAR,),) * len(weights))
+
+
+def _shapley(game: Game, options: EstimatorOptions) -> PositionValues:
+    """Weight with Shapley values: in closed form, of all coalitions of a few channels, or sampled."""
+    channels = game.with_players(CHANNELS)
+    if channels.n_players <= _MOST_EXACT:
+        return _weighted(game, exact(channels).values)
+    shares = closed_form(channels)
+    if shares is not None:
+        return _weighted(game, shares.values)
+    shares = permutation(channels, None, options.tolerance, options.seed, progress=options.progress)
+    return _weighted(game, shares.values, _notes_of_sampling(shares))
+
+
+def _notes_of_sampling(shares: ShapleyValues) -> tuple[tuple[str, ...], ...]:
+    """Return of each image how far its weights are known, and what the sampling noted."""
+    noted = shares.notes or ((),) * len(shares.values)
+    uncertainty = shares.uncertainty.tolist()
+    return tuple(
+        (f"the channels' values are sampled: their standard error is {percent(each, 2)} of them", *notes)
+        for each, notes in zip(uncertainty, noted, strict=True)
+    )
+
+
+def _weighted(game: Game, weights: Float[Tensor, "b k"], notes: tuple[tuple[str, ...], ...] = ()) -> PositionValues:
+    """Return Σ_k w_k C_jk of all positions j."""
+    content = widened(game.layout.positions(game.contents.difference))
+    return PositionValues(torch.bmm(content, weights.to(content)[:, :, None]).squeeze(2), notes)
+
+
+CHANNEL_LEFT_OUT = Basis(
+    "channel left out",
+    _ablated,
+    lambda _players, _nodes: Cost(head_evaluations=_TYPICAL_CHANNELS),
+    _GROUP,
+    _ROSE,
+    needs_replay=True,
+    is_of_channels=True,
+)
+CHANNEL_PATH = Basis(
+    "channel path",
+    _along_the_path,
+    lambda _players, nodes: Cost(head_gradients=nodes),
+    _GROUP,
+    _ROSE,
+    takes_derivatives=True,
+    needs_replay=True,
+    is_of_channels=True,
+)
+CHANNEL_VALUES = Basis(
+    "channel values",
+    _shapley,
+    lambda _players, _nodes: Cost(head_evaluations=_TYPICAL_CHANNELS * _TYPICAL_ORDERS),
+    _GROUP,
+    _ROSE,
+    needs_replay=True,
+    is_of_channels=True,
+)

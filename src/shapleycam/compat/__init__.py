@@ -1,0 +1,1 @@
+"""Interfaces of other libraries, so that a script runs with its import line changed."""

@@ -1,0 +1,78 @@
+"""What a `reshape_transform` says of a layer's layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from shapleycam.errors import OptionError
+from shapleycam.models.layout import Layout
+
+
+def layout_of_layers(
+    shapes: Sequence[tuple[int, ...]], reshape_transform: Callable[[Any], Tensor] | None
+) -> Layout | str | None:
+    """Return the layout of layers with activations of these shapes (b, ...); None where it is to be proven.
+
+    It is that of the first layer by `reshape_transform`. Without one it is to be proven, but for maps of one cell, in
+    which there is nothing to prove: they have channels first, as pytorch-grad-cam reads them.
+
+    Raises:
+        OptionError: the transform does something else than to put positions and channels in order.
+
+    Examples:
+        >>> from shapleycam.compat.grad_cam.layouts import layout_of_layers
+        >>> layout_of_layers([(1, 8, 7, 7)], None), layout_of_layers([(1, 8, 1, 1)], None)
+        (None, 'NCHW')
+    """
+    if reshape_transform is not None:
+        return layout_of(reshape_transform, shapes[0])
+    is_one_cell = any(len(shape) >= 4 and set(shape[2:]) == {1} for shape in shapes)
+    return {4: "NCHW", 5: "NCDHW"}.get(len(shapes[0])) if is_one_cell else None
+
+
+def layout_of(reshape_transform: Callable[[Any], Tensor], shape: tuple[int, ...]) -> Layout:
+    """Return the layout of an activation of `shape` (b, ...) that a function makes (b, c, h, w) of.
+
+    The function is tried on random numbers: it must leave them as they are, and put them in one of the known orders.
+
+    Raises:
+        OptionError: it does something else.
+
+    Examples:
+        >>> from shapleycam.compat.grad_cam.layouts import layout_of
+        >>> from shapleycam.compat.grad_cam.utils.reshape_transforms import vit_reshape_transform
+        >>> str(layout_of(vit_reshape_transform, (1, 197, 192)))
+        'tokens 14 x 14 after 1 prefix'
+    """
+    numbers = torch.randn(1, *shape[1:], generator=torch.Generator().manual_seed(0), device="cpu")
+    try:
+        reshaped = reshape_transform(numbers.clone())
+    except Exception as error:
+        raise OptionError(
+            f"reshape_transform raised {type(error).__name__} for the layer's activation of shape {shape}; expected "
+            "(b, c, h, w) of it: give the height and width that it has, or leave reshape_transform out"
+        ) from error
+    if isinstance(reshaped, Tensor) and reshaped.dim() >= 4:
+        for layout in _candidates(shape, tuple(reshaped.shape[2:])):
+            cells = layout.positions(numbers)[:, layout.prefix :].transpose(1, 2).unflatten(2, layout.grid)
+            if cells.shape == reshaped.shape and torch.equal(cells, reshaped):
+                return layout
+    form = f"shape {tuple(reshaped.shape)}" if isinstance(reshaped, Tensor) else type(reshaped).__name__
+    raise OptionError(
+        f"reshape_transform makes {form} of the layer's activation of shape {shape}, not its numbers as they are in "
+        "reading order; expected (b, c, h, w) of tokens or channels that are last: leave reshape_transform out where "
+        "the layout is found without it, or choose another layer"
+    )
+
+
+def _candidates(shape: tuple[int, ...], grid: tuple[int, ...]) -> Iterator[Layout]:
+    """Yield the layouts of an activation of this shape with such a grid."""
+    tokens = Layout("tokens", grid)
+    layouts = [Layout(kind, grid) for kind in ("NCHW", "NHWC", "NCDHW", "NDHWC")]
+    if len(shape) == 3 and shape[1] >= tokens.count:
+        layouts.append(Layout("tokens", grid, shape[1] - tokens.count))
+    yield from (layout for layout in layouts if layout.fits((1, *shape[1:])))

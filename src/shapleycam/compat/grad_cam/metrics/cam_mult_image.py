@@ -1,0 +1,37 @@
+"""pytorch-grad-cam's change of confidence when the image is multiplied by the map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from shapleycam.compat.grad_cam.metrics.perturbation_confidence import PerturbationConfidenceMetric
+
+
+def multiply_tensor_with_cam(input_tensor: Float[Tensor, "c h w"], cam: Float[Tensor, "h w"]) -> Float[Tensor, "c h w"]:
+    """Return the preprocessed image times the map."""
+    return input_tensor * cam
+
+
+class CamMultImageConfidenceChange(PerturbationConfidenceMetric):
+    """How much the score grows when the image is multiplied by the map."""
+
+    def __init__(self) -> None:
+        super().__init__(multiply_tensor_with_cam)
+
+
+class DropInConfidence(CamMultImageConfidenceChange):
+    """How much the score falls; 0 where it grows."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return np.maximum(-super().__call__(*args, **kwargs), 0)
+
+
+class IncreaseInConfidence(CamMultImageConfidenceChange):
+    """1 where the score grows, otherwise 0."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return np.float32(super().__call__(*args, **kwargs) > 0)

@@ -1,0 +1,104 @@
+"""The interface of pytorch-grad-cam's metrics: a perturbation of each image by its map, and the change of its score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from shapleycam.errors import OptionError
+
+Perturbation = Callable[[Tensor, Tensor], Tensor]
+"""(image (c, h, w), map (h, w)) -> image."""
+
+
+class PerturbationConfidenceMetric:
+    """How much the target's score of each image grows by a perturbation."""
+
+    def __init__(self, perturbation: Perturbation) -> None:
+        self.perturbation = perturbation
+
+    def __call__(
+        self,
+        input_tensor: Float[Tensor, "b c h w"],
+        cams: Float[np.ndarray, "b h w"],
+        targets: Sequence[Callable[[Any], Tensor]],
+        model: nn.Module,
+        return_visualization: bool = False,
+        return_diff: bool = True,
+    ) -> Any:
+        """Return the growth (b,), or the score after the perturbation; with `return_visualization` also the images.
+
+        Raises:
+            OptionError: not one map and one target for each image.
+        """
+        if not len(input_tensor) == len(cams) == len(targets):
+            raise OptionError(
+                f"there are {len(input_tensor)} images, {len(cams)} maps and {len(targets)} targets; expected one for "
+                "each image"
+            )
+        changed = torch.stack(
+            [
+                self.perturbation(image.cpu(), torch.from_numpy(np.asarray(cam))).to(input_tensor)
+                for image, cam in zip(input_tensor, cams, strict=True)
+            ]
+        )
+        result = _scores(model, changed, targets)
+        if return_diff:
+            result = result - _scores(model, input_tensor, targets)
+        return (result, changed) if return_visualization else result
+
+
+def _scores(model: nn.Module, images: Tensor, targets: Sequence[Callable[[Any], Tensor]]) -> np.ndarray:
+    with torch.no_grad():
+        outputs = model(images)
+        scores = [target(output).cpu().numpy() for target, output in zip(targets, outputs, strict=True)]
+    return np.array(scores, np.float32)
+
+
+class RemoveMostRelevantFirst:
+    """Imputes the pixels whose heat is at the percentile or above."""
+
+    def __init__(self, percentile: float, imputer: Perturbation) -> None:
+        if not isinstance(percentile, (int, float)):
+            raise OptionError(f"percentile={percentile!r}; expected a number from 0 to 100")
+        self.percentile, self.imputer = percentile, imputer
+
+    def __call__(self, input_tensor: Float[Tensor, "c h w"], mask: Float[Tensor, "h w"]) -> Float[Tensor, "c h w"]:
+        """Return the image; the imputer gets a mask that is 1 where a pixel is left."""
+        threshold = float(np.percentile(mask.numpy(), self.percentile))
+        return self.imputer(input_tensor, (mask < threshold).float())
+
+
+class RemoveLeastRelevantFirst(RemoveMostRelevantFirst):
+    """Imputes the pixels whose coldness, 1 less the heat, is at the percentile or above."""
+
+    def __call__(self, input_tensor: Float[Tensor, "c h w"], mask: Float[Tensor, "h w"]) -> Float[Tensor, "c h w"]:
+        """Return the image."""
+        return super().__call__(input_tensor, 1 - mask)
+
+
+class AveragerAcrossThresholds:
+    """The mean of a metric over percentiles."""
+
+    def __init__(
+        self,
+        imputer: Callable[[int], PerturbationConfidenceMetric],
+        percentiles: Sequence[int] = (10, 20, 30, 40, 50, 60, 70, 80, 90),
+    ) -> None:
+        self.imputer, self.percentiles = imputer, percentiles
+
+    def __call__(
+        self,
+        input_tensor: Float[Tensor, "b c h w"],
+        cams: Float[np.ndarray, "b h w"],
+        targets: Sequence[Callable[[Any], Tensor]],
+        model: nn.Module,
+    ) -> Float[np.ndarray, "b"]:
+        """Return one number an image."""
+        scores = [self.imputer(percentile)(input_tensor, cams, targets, model) for percentile in self.percentiles]
+        return np.asarray(np.mean(scores, axis=0), np.float32)

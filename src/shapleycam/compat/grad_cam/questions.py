@@ -1,0 +1,90 @@
+"""pytorch-grad-cam's targets as a utility: functions of what the model returns for one image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from shapleycam.errors import OptionError, TargetError
+from shapleycam.utilities import Utility
+
+_NAME = "the target"
+
+
+def utility_of(targets: Sequence[Callable[[Any], Tensor]] | None, images: int) -> Utility:
+    """Return the utility that targets, one for each image, or None for the largest output mean.
+
+    It is asked of the model's output as it is.
+
+    Raises:
+        OptionError: another number of targets than images, or what cannot be called.
+    """
+    if targets is None:
+        return _utility(_largest, make_image_data=_predicted)
+    rows = list(targets)
+    if len(rows) != images or not all(callable(target) for target in rows):
+        given = ", ".join(sorted({type(target).__name__ for target in rows}))
+        raise OptionError(
+            f"targets= has {len(rows)} of {given}, and there are {images} images; expected one callable for each, as "
+            "[ClassifierOutputTarget(281)]"
+        )
+    return _utility(partial(_values_of, rows), image_data=torch.arange(images, device="cpu"))
+
+
+def _utility(
+    function: Callable[..., Tensor],
+    image_data: Tensor | None = None,
+    make_image_data: Callable[..., Tensor] | None = None,
+) -> Utility:
+    return Utility(
+        _NAME,
+        function,
+        "target(output)",
+        "a target of pytorch-grad-cam's",
+        scores=_no_classes,
+        predicts=False,
+        raw=True,
+        image_data=image_data,
+        make_image_data=make_image_data,
+    )
+
+
+def _no_classes(_: Any, __: Any) -> None:
+    return None
+
+
+def _values_of(targets: Sequence[Callable[[Any], Tensor]], output: Any, _: Tensor, images: Tensor) -> Tensor:
+    """Return the number of each row by the target of its image; in batches a model returns one row an image."""
+    if not isinstance(output, (Tensor, list, tuple)) or len(output) != len(images):
+        kind = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
+        raise TargetError(
+            f"the model returns {kind} for {len(images)} images; expected one row for each: wrap the model so that it "
+            "returns what the targets take"
+        )
+    return torch.stack([_number(targets[image], row) for image, row in zip(images.tolist(), output, strict=True)])
+
+
+def _number(target: Callable[[Any], Tensor], output: Any) -> Float[Tensor, ""]:
+    value = target(output)
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        kind = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise TargetError(f"{type(target).__name__} returned {kind}; expected one number, as a tensor")
+    return value.reshape(())
+
+
+def _largest(output: Tensor, _: Tensor, classes: Tensor) -> Tensor:
+    """Return the output of each row's class."""
+    return output.gather(1, classes[:, None])[:, 0]
+
+
+def _predicted(output: Any, _: Tensor, __: Any) -> Tensor:
+    """Return the class of each image with the largest output."""
+    if not isinstance(output, Tensor) or output.dim() != 2:
+        kind = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
+        raise TargetError(f"the model returns {kind}; without targets= expected (b, classes): give targets")
+    return output.detach().argmax(1)

@@ -1,0 +1,113 @@
+"""Channels as players: a layout whose "positions" are the channels of a layer, and what is proven of heads for them.
+
+A channel holds its numbers at all cells, and at prefix tokens where the layer has these: a channel that is removed is
+removed everywhere. With this layout a game of channels is played as any other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from shapleycam.game.contents import Contents
+from shapleycam.game.kept_proofs import prove_head
+from shapleycam.game.players import Players, Regions, make_players
+from shapleycam.game.removal import Removal
+from shapleycam.game.structure import Proof, Structure
+from shapleycam.models.layout import Layout
+from shapleycam.tracing import Trace
+
+CHANNELS = "channels"
+"""What a user gives as players for this game."""
+
+
+@dataclass(frozen=True)
+class ChannelLayout(Layout):
+    """The channels of an activation as positions: `grid` is their number, `base` says where the real positions are.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.game.channels import channel_layout
+        >>> from shapleycam.models.layout import Layout
+        >>> activation = torch.zeros(2, 8, 7, 5)
+        >>> channels = channel_layout(Layout("NCHW", (7, 5)), activation)
+        >>> channels.count, channels.positions(activation).shape, str(channels)
+        (8, torch.Size([2, 8, 35]), '8 channels of NCHW 7 x 5')
+    """
+
+    base: Layout = field(kw_only=True)
+
+    def positions(self, activation: Float[Tensor, "b *shape"]) -> Float[Tensor, "b k n"]:
+        """Return the activation as one vector a channel: its numbers at all positions, prefix tokens first."""
+        return self.base.positions(activation).transpose(1, 2)
+
+    def from_positions(self, positions: Float[Tensor, "b k n"], shape: tuple[int, ...]) -> Float[Tensor, "b *shape"]:
+        """Return an activation of this shape (b, ...) from one vector a channel: the inverse of `positions`."""
+        return self.base.from_positions(positions.transpose(1, 2), shape)
+
+    def broadcast(self, numbers: Float[Tensor, "*rows k"]) -> Float[Tensor, "*rows _ _ *_more"]:
+        """Return one number a channel, shaped so that it can be multiplied with an activation."""
+        axes = 1 if self.kind == "tokens" else len(self.base.grid)
+        count = numbers.shape[-1]
+        shape = (count, *[1] * axes) if self.channels_first else (*[1] * axes, count)
+        return numbers.reshape(*numbers.shape[:-1], *shape)
+
+    def single_position(self, _: Tensor) -> Tensor:
+        """Refuse to make an activation of one channel: no head takes it."""
+        raise TypeError(f"a channel alone is no activation of layout {self.base}")
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Return whether an activation of `shape` (b, ...) can have this layout."""
+        return self.base.fits(shape) and self.grid == (shape[1] if self.channels_first else shape[-1],)
+
+    def __str__(self) -> str:
+        return f"{self.count} channels of {self.base}"
+
+
+def channel_layout(layout: Layout, activation: Float[Tensor, "b *shape"]) -> ChannelLayout:
+    """Return the layout in which the channels of an activation of this layout are the positions."""
+    count = activation.shape[1 if layout.channels_first else -1]
+    return ChannelLayout(layout.kind, (count,), base=layout)
+
+
+def channel_players(layout: Layout, activation: Float[Tensor, "b *shape"]) -> Players:
+    """Return the players of a game of channels: each channel is one, in the order of the layer."""
+    channels = channel_layout(layout, activation)
+    member = torch.arange(channels.count, device=activation.device).expand(len(activation), -1)
+    return Players(member, channels.count, channels)
+
+
+def layout_of_positions(layout: Layout) -> Layout:
+    """Return where the positions of an activation are, of its own layout or that of its channels."""
+    return layout.base if isinstance(layout, ChannelLayout) else layout
+
+
+def players_of(players: Regions | Players, layout: Layout, activation: Float[Tensor, "b *shape"]) -> Players:
+    """Return the players that a user's choice means: channels, positions or regions; those of a game as they are.
+
+    Raises:
+        OptionError: they do not fit.
+    """
+    if isinstance(players, Players):
+        return players
+    positions = layout_of_positions(layout)
+    if isinstance(players, str) and players == CHANNELS:
+        return channel_players(positions, activation)
+    return make_players(players, positions, len(activation), activation.device)
+
+
+def prove_for_players(trace: Trace, contents: Contents, removal: Removal) -> Proof:
+    """Return what the operations of a head prove for the players of these contents, positions or channels.
+
+    Of channels only what is proven of positions is used: a head that reads the mean over positions reads one number a
+    channel, and where it is affine in that mean, it is a sum over channels.
+    """
+    layout = contents.layout
+    if not isinstance(layout, ChannelLayout):
+        return prove_head(trace, contents, removal)
+    of_positions = prove_head(trace, replace(contents, layout=layout.base), removal).structure
+    reads_mean = of_positions.reads_mean
+    return Proof(Structure(reads_channel_means=reads_mean, is_sum_of_channels=reads_mean and of_positions.is_sum))

@@ -1,0 +1,113 @@
+"""Descriptions of a pass, a recording and a model's weights that can be compared; those of two that agree are equal.
+
+Operations are described, and not the numbers in the tensors that they take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from hashlib import sha256
+from itertools import chain
+from types import BuiltinFunctionType
+from typing import Any
+
+from torch import Tensor, nn
+
+from shapleycam.game.dataflow import Call, Value
+from shapleycam.game.head_recording import HeadRecording
+from shapleycam.tracing.copying.state import IMMUTABLE
+from shapleycam.tracing.graph import nodes
+
+_PREFIX = "_saved_"
+"""Of the attributes of autograd's nodes that hold what an operation saved for its backward."""
+_saved_names: dict[type, tuple[str, ...]] = {}
+"""The names of these attributes, by the class of a node."""
+
+
+def describe_graph(output: Tensor) -> Hashable | None:
+    """Return the operations of a graph: what each returned and saved, and those before it; None if not known."""
+    numbers = {node: number for number, node in enumerate(nodes(output))}
+    try:
+        return tuple(
+            (
+                type(node),
+                node.name(),
+                tuple((numbers.get(operand), index) for operand, index in node.next_functions),
+                tuple((tuple(metadata.shape), metadata.dtype) for metadata in node._input_metadata),  # noqa: SLF001
+                *map(_describe, _saved(node)),
+            )
+            for node in numbers
+        )
+    except (TypeError, AttributeError, RuntimeError):  # another version of PyTorch frees or names these in another way
+        return None
+
+
+def describe_recording(recording: HeadRecording) -> str | None:
+    """Return a digest of the operations of a recorded head and all that they take, tensors by their forms.
+
+    None if that is not known.
+    """
+    dataflow = recording.dataflow
+    forms = [(tuple(tensor.shape), tensor.dtype) for tensor in dataflow.tensors]
+    try:
+        calls = [_describe_call(call) for call in dataflow.calls]
+    except TypeError:
+        return None
+    return _digest([calls, forms, dataflow.number_of(recording.output), sorted(dataflow.counts.items())])
+
+
+def describe_weights(modules: Sequence[nn.Module]) -> str | None:
+    """Return a digest of where the weights and buffers of modules are, and of how often each was written to.
+
+    Writes through `.data` are not counted by PyTorch. None for kinds of tensors that have no memory of their own.
+    """
+    of_modules = (chain(module._parameters.values(), module._buffers.values()) for module in modules)  # noqa: SLF001
+    try:
+        return _digest(
+            [
+                (tensor.data_ptr(), -1 if tensor.is_inference() else tensor._version)  # noqa: SLF001
+                for tensor in chain.from_iterable(of_modules)
+                if tensor is not None
+            ]
+        )
+    except RuntimeError:
+        return None
+
+
+def _digest(description: Any) -> str:
+    return sha256(repr(description).encode()).hexdigest()
+
+
+def _describe_call(call: Call) -> Hashable:
+    operands = tuple(operand if isinstance(operand, Value) else _describe(operand) for operand in call.operands)
+    return call.function, call.structure, operands, call.results, call.occurrence
+
+
+def _saved(node: Any) -> Iterator[Any]:
+    """Yield what a node saved for its backward, and what the forward of a Python function set on it."""
+    kind = type(node)
+    if kind not in _saved_names:
+        _saved_names[kind] = tuple(name for name in dir(kind) if name.startswith(_PREFIX))
+    for name in _saved_names[kind]:
+        yield getattr(node, name)
+    for name, value in getattr(node, "__dict__", {}).items():
+        yield name
+        yield value
+    yield from getattr(node, "saved_tensors", ())
+
+
+def _describe(value: Any) -> Hashable:
+    """Return a tensor's form in place of its numbers, containers of such, and other values with their types.
+
+    Raises:
+        TypeError: a value of another kind, of which it is not known what it says.
+    """
+    if isinstance(value, Tensor):
+        return tuple(value.shape), value.dtype
+    if isinstance(value, (tuple, list)):
+        return tuple(map(_describe, value))
+    if isinstance(value, BuiltinFunctionType):
+        return value.__qualname__
+    if type(value) not in IMMUTABLE:
+        raise TypeError(f"an operation saved a {type(value).__name__}")
+    return type(value), value

@@ -1,0 +1,53 @@
+"""Questions whose answer for a mirror image cannot be mirrored back, which smoothing "augment" refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from shapleycam.errors import OptionError
+from shapleycam.game.players import Regions
+from shapleycam.game.removal import OWN_MEAN, ZERO
+from shapleycam.tracing.extra import ExtraInputs
+from shapleycam.tracing.nested import float_tensors_of
+
+_INSTEAD = "use smooth='noise' or smooth='eigen'"
+
+
+def check_mirrors(removal: Any, players: Regions, extra: ExtraInputs) -> None:
+    """Refuse what lies at places of the image, and would have to be mirrored with it.
+
+    Raises:
+        OptionError: a removal other than zero and the image's own mean, players that are regions, or further inputs
+            that may be images.
+    """
+    reason = None
+    if removal is not ZERO and removal is not OWN_MEAN:
+        reason = f"removal {removal.name!r} may differ from place to place"
+    elif players is not None:
+        reason = "players= are regions of the image"
+    elif any(tensor.dim() > 2 for tensor in float_tensors_of([*extra.positional, *dict(extra.keywords).values()])):
+        reason = "inputs= may hold images"
+    if reason is not None:
+        raise OptionError(f"smooth='augment' explains the mirror image too, and {reason}; {_INSTEAD}")
+
+
+def check_output_has_no_places(output: Any, utility: str) -> None:
+    """Refuse an output with places of its own: a mask or a box of it would have to be mirrored too.
+
+    Raises:
+        OptionError: the output is neither (b,) nor (b, classes).
+    """
+    if isinstance(output, Tensor) and output.dim() <= 2:
+        return
+    form = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else _type_of(output)
+    raise OptionError(
+        f"smooth='augment' explains the mirror image too, and utility {utility!r} is of an output with places of its "
+        f"own ({form}; expected (b, classes)); {_INSTEAD}"
+    )
+
+
+def _type_of(output: Any) -> str:
+    return f"a {'mapping' if isinstance(output, Mapping) else type(output).__name__}"

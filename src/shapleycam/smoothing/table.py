@@ -1,0 +1,68 @@
+"""The table of smoothings, which the command line, the documentation and the tests read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from shapleycam.errors import OptionError, nearest
+from shapleycam.names import canonical_name
+from shapleycam.smoothing.augment import AUGMENTATIONS
+from shapleycam.smoothing.noise import SAMPLES
+
+Smooth: TypeAlias = tuple[str, ...]
+"""Names from the table, in its order; none for an explanation that is not smoothed."""
+SmoothChoice: TypeAlias = "str | Sequence[str] | None"
+"""What a user may give: a name, several joined by commas or in a sequence, or None."""
+
+
+@dataclass(frozen=True)
+class Smoothing:
+    """A row of the table: its name, how often the model runs for it, and one line for people."""
+
+    name: str
+    passes: int
+    summary: str
+
+
+AUGMENT = Smoothing(
+    "augment",
+    len(AUGMENTATIONS) + 1,
+    "mean heatmap of the image and its mirror image, each at 0.9, 1 and 1.1 times its values",
+)
+EIGEN = Smoothing("eigen", 1, "first principal component of what the channels give, in place of their sum")
+NOISE = Smoothing(
+    "noise", SAMPLES + 1, f"mean values of {SAMPLES} images with noise, its deviation 15% of the image's range"
+)
+SMOOTHINGS = {smoothing.name: smoothing for smoothing in (AUGMENT, EIGEN, NOISE)}
+"""The smoothings by name."""
+
+
+def parse_smoothing(choice: SmoothChoice) -> Smooth:
+    """Return the smoothings that a user means, each once, in the order of the table.
+
+    Raises:
+        OptionError: an unknown name, or no name at all.
+
+    Examples:
+        >>> from shapleycam.smoothing import parse_smoothing
+        >>> parse_smoothing(None), parse_smoothing("eigen"), parse_smoothing("noise, augment")
+        ((), ('eigen',), ('augment', 'noise'))
+    """
+    if choice is None:
+        return ()
+    entries = choice.split(",") if isinstance(choice, str) else choice
+    if not isinstance(entries, Sequence):
+        raise OptionError(
+            f"smooth={choice!r} is a {type(choice).__name__}; expected one or several of {', '.join(SMOOTHINGS)}"
+        )
+    if isinstance(choice, str) and not choice.strip():
+        raise OptionError(f"smooth={choice!r} names no smoothing; expected some of {', '.join(SMOOTHINGS)}, or None")
+    names = set()
+    for entry in entries:
+        name = canonical_name(entry.strip() if isinstance(entry, str) else entry, SMOOTHINGS)
+        if name is None:
+            raise OptionError(f"smooth={entry!r} is unknown; {nearest(str(entry), SMOOTHINGS)}")
+        names.add(name)
+    return tuple(name for name in SMOOTHINGS if name in names)

@@ -1,0 +1,210 @@
+"""What a script of pytorch-grad-cam's meets: names, arguments, refusals in one line; the model as it was found."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from helpers.lazy_modules import LazyModule
+from shapleycam import METHODS, Explainer, ShapleyCamError
+from shapleycam.compat import grad_cam
+from shapleycam.compat.grad_cam import GradCAM, missing
+from shapleycam.compat.grad_cam.utils.model_targets import (
+    ClassifierOutputTarget,
+    RawScoresOutputTarget,
+    SemanticSegmentationTarget,
+)
+from shapleycam.compat.grad_cam.utils.reshape_transforms import swinT_reshape_transform, vit_reshape_transform
+from shapleycam.errors import BlankHeatmapWarning, OptionError
+
+peer = LazyModule("pytorch_grad_cam")
+pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 5)
+    )
+
+
+@pytest.fixture
+def images():
+    return torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def test_every_class_of_the_package_is_here_or_says_what_to_use_in_its_place():
+    classes = [name for name, thing in vars(import_module("pytorch_grad_cam")).items() if inspect.isclass(thing)]
+    assert len(classes) > 20
+    for name in [*classes, "run_dff_on_image"]:
+        found = getattr(grad_cam, name)
+        if name in missing.MISSING:
+            with pytest.raises(OptionError, match=f"^{name} of pytorch-grad-cam is not in shapleycam: it ") as caught:
+                found(model=None, target_layers=[])
+            assert "\n" not in str(caught.value)
+        elif hasattr(found, "method"):
+            assert found.method in METHODS
+    with pytest.raises(AttributeError, match="no attribute 'NoSuchCAM'"):
+        _ = grad_cam.NoSuchCAM
+
+
+def test_every_constructor_and_call_takes_what_the_peers_takes():
+    """But for what says how that package works inside."""
+    inner = {"self", "compute_input_gradient", "uses_gradients", "detach", "kernel", "gamma", "k", "args", "kwargs"}
+    for name in sorted({*dir(grad_cam)} - {*missing.MISSING, "BaseCAM"}):
+        ours, theirs = getattr(grad_cam, name), getattr(peer, name)
+        pairs = [(ours.__init__, theirs.__init__), (ours.__call__, getattr(theirs, "forward", theirs.__call__))]
+        for our_function, their_function in pairs:
+            expected = {*inspect.signature(their_function).parameters} - inner
+            assert expected <= {*inspect.signature(our_function).parameters}, (name, expected)
+
+
+def test_the_model_is_as_it_was(model, images):
+    model.train()
+    model[1].eval()
+    modes = [module.training for module in model.modules()]
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    cam = GradCAM(model=model, target_layers=[model[0]])
+    cam(images, [ClassifierOutputTarget(1)] * 2, aug_smooth=True)
+    assert [module.training for module in model.modules()] == modes
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert not any(module._forward_hooks for module in model.modules())
+    assert all(torch.equal(state[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_an_error_within_the_block_is_not_swallowed(model):
+    with pytest.raises(IndexError), GradCAM(model, [model[0]]):
+        raise IndexError
+
+
+def test_tta_transforms_of_the_users_own(model, images):
+    class Darker:
+        def augment_image(self, image):
+            return image / 2
+
+        def deaugment_mask(self, mask):
+            return mask.flip(2)
+
+    targets = [ClassifierOutputTarget(1)] * 2
+    cam = GradCAM(model, [model[0]], tta_transforms=[Darker(), Darker()])
+    plain = GradCAM(model, [model[0]])(images / 2, targets)
+    np.testing.assert_allclose(cam(images, targets, aug_smooth=True), plain[:, ::-1], atol=1e-6)
+    np.testing.assert_allclose(cam(images, targets), GradCAM(model, [model[0]])(images, targets), atol=1e-6)
+
+
+class Tokens(nn.Module):
+    """Patches as tokens behind a class token, mixed by attention."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches = nn.Conv2d(3, 8, 2, stride=2)
+        self.norm = nn.LayerNorm(8)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, images):
+        tokens = self.patches(images).flatten(2).mT
+        tokens = self.norm(torch.cat([tokens.mean(1, keepdim=True), tokens], 1))
+        return self.head(self.attention(tokens, tokens, tokens)[0][:, 0])
+
+
+def test_a_reshape_transform_says_the_layout_and_need_not_be_given(images):
+    torch.manual_seed(0)
+    model, targets = Tokens(), [ClassifierOutputTarget(1)] * 2
+    given = GradCAM(model, [model.norm], lambda tensor: vit_reshape_transform(tensor, 4, 4))(images, targets)
+    np.testing.assert_array_equal(given, GradCAM(model, [model.norm])(images, targets))
+    expected = Explainer(model, layer="norm", utility="logit", layout="tokens 4x4 after 1").explain(
+        images, "gradcam", 1
+    )
+    np.testing.assert_allclose(given, expected.heatmap, atol=1e-6)
+
+
+RESHAPES = {
+    "another size": (lambda t: swinT_reshape_transform(t, 7, 7), "raised RuntimeError for the layer's activation"),
+    "other numbers": (lambda t: vit_reshape_transform(t, 4, 4).abs(), "not its numbers as they are in reading order"),
+    "turned": (lambda t: vit_reshape_transform(t, 4, 4).mT, "not its numbers as they are in reading order"),
+    "no map": (lambda t: t[:, 1:], "expected (b, c, h, w)"),
+    "no tensor": (lambda t: {"a": t}, "makes dict of the layer's activation"),
+}
+
+
+@pytest.mark.parametrize("case", RESHAPES)
+def test_a_reshape_transform_that_does_something_else_is_refused(images, case):
+    reshape, message = RESHAPES[case]
+    model = Tokens()
+    with pytest.raises(OptionError) as caught:
+        GradCAM(model, [model.norm], reshape)(images)
+    assert str(caught.value).startswith("reshape_transform ")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        ([ClassifierOutputTarget(1)], "targets= has 1 of ClassifierOutputTarget, and there are 2 images"),
+        ([1, 2], "targets= has 2 of int"),
+        ([RawScoresOutputTarget()] * 2, "RawScoresOutputTarget returned shape (5,); expected one number"),
+        ([lambda output: 3.0] * 2, "function returned float; expected one number"),
+    ],
+)
+def test_targets_that_mean_no_number_an_image(model, images, targets, message):
+    with pytest.raises(ShapleyCamError) as caught:
+        GradCAM(model, [model[0]])(images, targets)
+    assert str(caught.value).startswith(message)
+
+
+def test_what_the_model_returns_is_explained_as_it_is(images):
+    """Probabilities too, where an explainer's own utility takes the logits behind them."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 4, 3, padding=1), nn.Softplus(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)]
+    model = nn.Sequential(*layers, nn.Softmax(1))
+    ours = grad_cam.HiResCAM(model, [model[0]])(images, [ClassifierOutputTarget(1)] * 2)
+    theirs = peer.HiResCAM(model, [model[0]])(images.clone(), [ClassifierOutputTarget(1)] * 2)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_more_images_than_classes(model, images):
+    many = torch.cat([images, images.flip(2), images.flip(3), 2 * images])
+    targets = [ClassifierOutputTarget(number % 5) for number in range(8)]
+    ours = grad_cam.XGradCAM(model, [model[0]])(many, targets)
+    theirs = peer.XGradCAM(model, [model[0]])(many.clone(), targets)
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_a_layer_of_one_cell_has_a_blank_map_as_there(images):
+    """An explainer refuses such a layer; here the map is zero with a warning, as all places have the same value."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 8), nn.ReLU(), nn.Flatten(), nn.Linear(4, 5))
+    targets = [ClassifierOutputTarget(1)] * 2
+    with pytest.warns(BlankHeatmapWarning):
+        ours = GradCAM(model, [model[0]])(images, targets)
+    np.testing.assert_array_equal(ours, peer.GradCAM(model, [model[0]])(images.clone(), targets))
+
+
+def test_segmentation(images):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Softplus(), nn.Conv2d(4, 2, 3, padding=1))
+    mask = np.zeros((8, 8), np.float32)
+    mask[2:5, 1:4] = 1
+    targets = [SemanticSegmentationTarget(1, mask)] * 2
+    cam = GradCAM(model, [model[0]])
+    ours, theirs = cam(images, targets), peer.GradCAM(model, [model[0]])(images.clone(), targets)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    assert cam.outputs.shape == (2, 2, 8, 8)
+    with pytest.raises(OptionError, match="the mirror image too, and utility 'the target' is of an output with places"):
+        cam(images, targets, aug_smooth=True)
+    with pytest.raises(ShapleyCamError, match=r"the model returns shape \(2, 2, 8, 8\); without targets= expected"):
+        cam(images)
+
+
+def test_a_method_of_the_users_own_is_refused_and_not_ignored():
+    with pytest.raises(OptionError, match="Mine defines get_cam_weights, which BaseCAM of "):
+        type("Mine", (grad_cam.BaseCAM,), {"get_cam_weights": lambda *_: 1})
+    with pytest.raises(OptionError, match="BaseCAM has no method"):
+        grad_cam.BaseCAM(nn.Identity(), [])
