@@ -4,8 +4,8 @@ python bench/agreement.py [PHOTOGRAPH ...]     prints a Markdown table; by defau
 python bench/agreement.py --write [...]        also writes bench/results/agreement.md
 
 Networks of torchvision and timm have no trained weights here, the default network has. The number is the largest
-difference of a pixel of the maps, which are in [0, 1]. Where it is over 1e-3, the last column says why: "sign" where the
-negative of the values gives their map, "rounding" where in float64 they agree; anything else is printed as unexplained.
+difference of a pixel of the maps, which are in [0, 1]. Where it is over 1e-3, the last column says why: "sign" where
+the negative of the values gives their map, "rounding" where in float64 they agree; anything else is "unexplained".
 """
 
 from __future__ import annotations

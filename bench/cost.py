@@ -305,8 +305,8 @@ def main() -> None:
 
 Time: median of the ratios to the plain forward pass (`inference_mode`) measured just before, warm; {THREADS}
 threads for both. Memory: peak resident memory of a fresh process that makes three calls, as a ratio to one that makes
-three plain passes with the same network and batch; the median of {PROCESSES} processes where there is a budget. Ours ends with heatmaps at input size, as grad-cam's; torch-cam's
-and captum's end with maps at the layer's size.
+three plain passes with the same network and batch; the median of {PROCESSES} processes where there is a budget.
+Ours ends with heatmaps at input size, as grad-cam's; torch-cam's and captum's end with maps at the layer's size.
 
 """
     report("cost.md", text + "\n\n".join(tables) + "\n")

@@ -47,9 +47,9 @@ def test_a_report_says_so(network, run, hopper, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--smooth", "blur"), "--smooth 'blur' is unknown; did you mean"),
-        (("--smooth", "eigen", "--method", "sampledshapley"), "--smooth 'eigen' takes the first component"),
-        (("--smooth", "augment", "--players", "2x2"), "--smooth 'augment' explains the mirror image too"),
+        (("--smooth", "blur"), "--smooth blur is unknown; known are augment, eigen, noise"),
+        (("--smooth", "eigen", "--method", "sampledshapley"), "--smooth eigen takes the first component"),
+        (("--smooth", "augment", "--players", "2x2"), "--smooth augment explains the mirror image too"),
     ],
 )
 def test_refusals_name_the_option(network, run, hopper, arguments, message):

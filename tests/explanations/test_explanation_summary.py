@@ -15,7 +15,7 @@ def test_the_json_has_the_keys_that_scripts_read():
     data = summarise_image([{"gradcam": first}], 1, "a model", ["a.png"]).as_data()
     assert list(data) == [
         *("top", "explained", "model", "layer", "utility", "removal", "precision", "smooth", "coalition_cost"),
-        "class_blind",
+        *("files", "class_blind"),
     ]
     assert list(data["top"][0]) == ["class", "label", "probability"]
     (explained,) = data["explained"]

@@ -274,6 +274,12 @@ class Game:
         cheapest = self._coalitions.cheapest
         return None if cheapest is None else cheapest.name
 
+    @property
+    def coalition_bytes(self) -> int:
+        """Return about how many bytes a coalition takes where the head runs for it; its time grows with them."""
+        with without_gradients():
+            return self._coalitions.general.bytes_per_coalition
+
     @cached_property
     @restore_when_interrupted
     def is_affine(self) -> bool:

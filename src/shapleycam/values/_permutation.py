@@ -22,7 +22,7 @@ from shapleycam.values._control_variate import ControlVariate
 from shapleycam.values._cut_short import behind_the_cut, cut_short, with_cut
 from shapleycam.values._rare import note_rare
 from shapleycam.values._stream_sums import StreamSums
-from shapleycam.values._surrogate_control import SurrogateControl
+from shapleycam.values._surrogate_control import SurrogateControl, surrogate_control
 from shapleycam.values.progress import Progress
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.values.tolerance import check_tolerance
@@ -80,8 +80,7 @@ def permutation(
     control = control_variate(game, 4 * min(FEWEST, _samples(orders, most_orders)) * (game.n_players - 1), seed)
     if control is not None:
         sums.use(control)
-    # Behind a shortcut coalitions are so cheap that fitting would take longer than sampling.
-    surrogates = SurrogateControl(len(streams)) if control is None and game.shortcut is None else None
+    surrogates = surrogate_control(game, _samples(orders, most_orders)) if control is None else None
     cut: dict[int, ShapleyValues] = {}
     active = torch.arange(len(streams), device="cpu")
     for number, (count, each) in enumerate(_rounds(orders, most_orders, control)):
@@ -90,7 +89,7 @@ def permutation(
         sums.add(gained.mean(2) - errors, errors, active, each)
         if surrogates is not None:
             surrogates.add(drawn, gained, active)
-            surrogates.correct(sums, active)
+            surrogates.correct(sums, game, active, None if orders else tolerance)
         reached = sums.shares(game).uncertainty.cpu()
         if progress is not None:
             progress(int(sums.count.sum(1).max()), float(reached.max()))

@@ -22,12 +22,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from shapleycam.game import Game
 from shapleycam.values._orders import STREAMS, of_players
 from shapleycam.values._stream_sums import StreamSums
 from shapleycam.values._window_control import interpolation
 
 FEWEST_SAMPLES = 16
 """Samples of four orders from which on surrogates are fitted."""
+LEAST_BYTES = 2**20
+"""Bytes that a coalition takes in heads whose runs are dear enough: fitting takes about 30 microseconds a coalition."""
+_NEAR = 2.0
+"""How many times the tolerance the error may be before surrogates are fitted, which halve it at the best."""
 FEWEST_PLAYERS = 8
 """Players from which on surrogates are fitted."""
 _GROUPS = 4
@@ -77,12 +82,16 @@ class Surrogate(NamedTuple):
 
 
 class SurrogateControl:
-    """The samples of each image, and how they are corrected by surrogates fitted to each other."""
+    """The samples of each image, and how they are corrected by surrogates fitted to each other.
+
+    Both take 16 bytes for each coalition that was evaluated.
+    """
 
     note = "only the difference from an additive game was sampled, which is fitted to other samples of the image"
 
-    def __init__(self, images: int) -> None:
+    def __init__(self, images: int, last: int) -> None:
         self._samples: list[list[Samples]] = [[] for _ in range(images)]
+        self._last = last
 
     def add(
         self,
@@ -94,12 +103,29 @@ class SurrogateControl:
         for image, *sample in zip(images.tolist(), places.to(gained.device), gained, strict=True):
             self._samples[image].append(Samples(*sample))
 
-    def correct(self, sums: StreamSums, images: Int[Tensor, " a"]) -> None:
-        """Note in the sums of some images what surrogates take from them, fitted to all samples so far."""
-        for image in images.tolist():
+    def correct(self, sums: StreamSums, game: Game, images: Int[Tensor, " a"], tolerance: float | None) -> None:
+        """Note in the sums of some images what surrogates take from them, fitted to all samples so far.
+
+        That is done for the last sample, and before it for those images that may reach a tolerance by it.
+        """
+        sums.fitted[images.to(sums.fitted.device)] = 0
+        count = int(sums.samples[images[0]])
+        if count < self._last:
+            uncertainty = sums.shares(game).uncertainty.cpu()
+            images = images[uncertainty[images] <= _NEAR * (tolerance or 0.0)]
+        for image in images.tolist() if count >= FEWEST_SAMPLES else ():
             samples = Samples(*(torch.cat(parts) for parts in zip(*self._samples[image], strict=True)))
-            if len(samples.places) >= FEWEST_SAMPLES and samples.places.shape[2] >= FEWEST_PLAYERS:
-                sums.fitted[image] = correction(samples)
+            sums.fitted[image] = correction(samples)
+
+
+def surrogate_control(game: Game, most_samples: int) -> SurrogateControl | None:
+    """Return what corrects samples by surrogates; None where fitting them would take longer than to sample more.
+
+    `most_samples` are those after which the sampling ends in any case.
+    """
+    if most_samples < FEWEST_SAMPLES or game.n_players < FEWEST_PLAYERS or game.shortcut is not None:
+        return None
+    return SurrogateControl(len(game.activation), most_samples) if game.coalition_bytes >= LEAST_BYTES else None
 
 
 def correction(samples: Samples) -> Float[Tensor, "streams n"]:
@@ -110,7 +136,7 @@ def correction(samples: Samples) -> Float[Tensor, "streams n"]:
     taken = samples.gained.new_zeros(STREAMS, n)
     for group, factor in enumerate(_factors(samples, groups)):
         inside = groups == group
-        errors = fit_surrogate(samples.of(~inside)).errors(samples.places[inside])
+        errors = _fit(samples.of(~inside)).errors(samples.places[inside])
         taken.index_add_(0, streams[inside], orders * factor * errors)
     return taken
 
@@ -124,7 +150,7 @@ def _factors(samples: Samples, groups: Int[Tensor, " samples"]) -> Float[Tensor,
     cross = means.new_zeros(_GROUPS)
     square = torch.zeros_like(cross)
     for pair in combinations(range(_GROUPS), 2):
-        surrogate = fit_surrogate(samples.of((groups != pair[0]) & (groups != pair[1])))
+        surrogate = _fit(samples.of((groups != pair[0]) & (groups != pair[1])))
         for group, other in (pair, pair[::-1]):
             errors = surrogate.errors(samples.places[groups == other])
             cross[group] += (errors * (means[groups == other] - means[groups != group].mean(0))).sum()
@@ -132,7 +158,7 @@ def _factors(samples: Samples, groups: Int[Tensor, " samples"]) -> Float[Tensor,
     return torch.where(square > 0, cross / square, 0.0)
 
 
-def fit_surrogate(samples: Samples) -> Surrogate:
+def _fit(samples: Samples) -> Surrogate:
     """Return the game c that is nearest to the samples, by ridge regression.
 
     The equations are solved by conjugate gradients: along an order a sum over the members of each coalition takes one
@@ -169,7 +195,9 @@ def _sums(
     knots: Float[Tensor, "t n"], hats: Float[Tensor, "t m"], order: Int[Tensor, "orders n"]
 ) -> Float[Tensor, "orders m"]:
     """Return Σ_{j ∈ S} w_j(|S|) for the first 1 to n - 1 players of each order."""
-    sums: Tensor = (knots[:, order[:, :-1]].cumsum(2) * hats[:, None]).sum(0)
+    sums = hats.new_zeros(len(order), order.shape[1] - 1)
+    for weights, hat in zip(knots, hats, strict=True):  # one by one: together they would take seven times the memory
+        sums += weights[order[:, :-1]].cumsum(1) * hat
     return sums
 
 
@@ -177,7 +205,9 @@ def _by_players(
     left: Float[Tensor, "orders m"], hats: Float[Tensor, "t m"], places: Int[Tensor, "orders n"]
 ) -> Float[Tensor, "t n"]:
     """Return the transpose of `_sums` applied to numbers by order and size, less its mean over the players."""
-    later = (left * hats[:, None]).flip(2).cumsum(2).flip(2)  # the sizes at which whoever has a place is a member
-    later = torch.cat([later, later.new_zeros(*later.shape[:2], 1)], 2)  # whoever is last never is
-    totals: Tensor = later.gather(2, places.expand(len(hats), -1, -1)).sum(1)
+    totals = left.new_zeros(len(hats), places.shape[1])
+    for total, hat in zip(totals, hats, strict=True):
+        later = (left * hat).flip(1).cumsum(1).flip(1)  # the sizes at which whoever has a place is a member
+        later = torch.cat([later, later.new_zeros(len(later), 1)], 1)  # whoever is last never is
+        total += later.gather(1, places).sum(0)  # noqa: PLW2901  # a row of the totals
     return totals - totals.mean(1, keepdim=True)

@@ -17,8 +17,8 @@ def layout_of_layers(
 ) -> Layout | str | None:
     """Return the layout of layers with activations of these shapes (b, ...); None where it is to be proven.
 
-    It is that of the first layer by `reshape_transform`. Without one it is to be proven, but for maps of one cell, in
-    which there is nothing to prove: they have channels first, as pytorch-grad-cam reads them.
+    It is that of the first layer by `reshape_transform`. Without one it is to be proven, but for maps of one row or
+    column, in which an axis cannot be: they have channels first, as pytorch-grad-cam reads them.
 
     Raises:
         OptionError: the transform does something else than to put positions and channels in order.
@@ -30,8 +30,8 @@ def layout_of_layers(
     """
     if reshape_transform is not None:
         return layout_of(reshape_transform, shapes[0])
-    is_one_cell = any(len(shape) >= 4 and set(shape[2:]) == {1} for shape in shapes)
-    return {4: "NCHW", 5: "NCDHW"}.get(len(shapes[0])) if is_one_cell else None
+    cannot_be_proven = any(1 in shape[2:] for shape in shapes if len(shape) >= 4)
+    return {4: "NCHW", 5: "NCDHW"}.get(len(shapes[0])) if cannot_be_proven else None
 
 
 def layout_of(reshape_transform: Callable[[Any], Tensor], shape: tuple[int, ...]) -> Layout:
