@@ -57,7 +57,8 @@ def test_every_class_of_the_package_is_here_or_says_what_to_use_in_its_place():
 def test_every_constructor_and_call_takes_what_the_peers_takes():
     """But for what says how that package works inside."""
     inner = {"self", "compute_input_gradient", "uses_gradients", "detach", "kernel", "gamma", "k", "args", "kwargs"}
-    for name in sorted({*dir(grad_cam)} - {*missing.MISSING, "BaseCAM"}):
+    layers = {"AblationLayer", "AblationLayerVit"}  # hold nothing here
+    for name in sorted({*dir(grad_cam)} - {*missing.MISSING, *layers, "BaseCAM"}):
         ours, theirs = getattr(grad_cam, name), getattr(peer, name)
         pairs = [(ours.__init__, theirs.__init__), (ours.__call__, getattr(theirs, "forward", theirs.__call__))]
         for our_function, their_function in pairs:
@@ -76,6 +77,17 @@ def test_the_model_is_as_it_was(model, images):
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not any(module._forward_hooks for module in model.modules())
     assert all(torch.equal(state[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_channels_that_are_removed_behind_a_relu(model, images):
+    """The layer's smallest number is zero there, which is what the other package puts in place of a channel."""
+    targets = [ClassifierOutputTarget(1)] * 2
+    layer = grad_cam.AblationLayerVit()
+    ours = grad_cam.AblationCAM(model, [model[1]], None, layer, 4)(images, targets)
+    theirs = peer.AblationCAM(model, [model[1]])(images, targets)
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    with pytest.raises(OptionError, match=r"ratio_channels_to_ablate is 0\.5; expected 1"):
+        grad_cam.AblationCAM(model, [model[1]], ratio_channels_to_ablate=0.5)
 
 
 def test_an_error_within_the_block_is_not_swallowed(model):

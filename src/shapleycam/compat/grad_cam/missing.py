@@ -8,13 +8,9 @@ from typing import Any
 from shapleycam.errors import OptionError
 
 _MASKING = "masks the image by each channel; sampledshapley of shapleycam.Explainer needs no gradient either"
-_ABLATION = "removes channels; leaveoneout of shapleycam.Explainer removes positions"
 _GUIDED = "changes the gradient of ReLU; HiResCAM at an early layer has the model's own"
 MISSING = {
-    "AblationCAM": _ABLATION,
-    "AblationLayer": _ABLATION,
-    "AblationLayerFasterRCNN": _ABLATION,
-    "AblationLayerVit": _ABLATION,
+    "AblationLayerFasterRCNN": "removes channels of several feature maps; AblationCAM removes those of one layer",
     "ActivationsAndGradients": "keeps hooks on the model; shapleycam.trace gives a layer's activation and the head",
     "DeepFeatureFactorization": "factorises several images; EigenCAM factorises one",
     "FullGrad": "adds the biases of all layers; HiResCAM is exact where what follows the layer is linear",
