@@ -94,7 +94,7 @@ def test_two_players_need_two_evaluations():
 
 @pytest.mark.parametrize("evaluations", [-2, 0, 1, 6])
 def test_too_few_evaluations_are_refused(evaluations):
-    message = f"evaluations is {evaluations}; expected more, about 32, to tell 8 players apart"
+    message = f"evaluations is {evaluations}; expected more, about 64, to tell 8 players apart"
     with pytest.raises(OptionError, match=message):
         values.kernel(smooth_game(), evaluations=evaluations)
 

@@ -74,7 +74,7 @@ def _check_repeats(function: Callable[[Tensor], Any], name: str, rows: Tensor, a
         return
     raise OptionError(
         f"removal 'function {name}' makes something else of the same activation each time; expected the same: let it "
-        "draw from a torch.Generator that it seeds itself, and keep nothing between calls"
+        "draw from a generator that it seeds itself, and keep nothing between calls"
     )
 
 

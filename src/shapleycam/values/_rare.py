@@ -45,8 +45,6 @@ def note_rare(
     """
     count = is_drawn.sum(1)[:, None]
     largest = deviations.abs().amax(1)
-    if not bool((largest > 0).any()):
-        return {}
     middle = deviations.masked_fill(~is_drawn[..., None], torch.nan).nanmedian(1, keepdim=True).values
     is_same = (deviations - middle).abs() <= _ROUNDING * values.abs().amax(1)[:, None, None]
     agreeing = (is_same & is_drawn[..., None]).sum(1)

@@ -42,7 +42,14 @@ def preprocess_image(
 
 
 def deprocess_image(img: Float[np.ndarray, "*size"]) -> UInt8[np.ndarray, "*size"]:
-    """Return numbers around their mean as bytes: the mean is 128, a standard deviation 25."""
+    """Return numbers around their mean as bytes: the mean is 127, a standard deviation 25.
+
+    Examples:
+        >>> import numpy as np
+        >>> from shapleycam.compat.grad_cam.utils.image import deprocess_image
+        >>> deprocess_image(np.array([1.0, 2.0, 3.0]))[1]
+        np.uint8(127)
+    """
     standardised = (img - np.mean(img)) / (np.std(img) + 1e-5)
     deprocessed: np.ndarray = (np.clip(standardised * 0.1 + 0.5, 0, 1) * 255).astype(np.uint8)
     return deprocessed
