@@ -31,7 +31,7 @@ import torch
 from captum.attr import ShapleyValueSampling
 from torch import Tensor, nn
 
-from measure import THREADS, machine, report, seconds
+from measure import THREADS, machine, report, seconds, time_ratios
 from shapley_cases import CASES, Case
 from shapley_peers import APPROXIMATORS, PeerError, Shapiq
 from shapleycam import Explainer, values
@@ -232,6 +232,17 @@ def level_table(points: list[Point], ruler: Callable[[Point], float]) -> list[st
         cells = ["never" if c is None else f"{'≈' if c[1] else ''}{c[0]:.3g}" for c in cost.values()]
         lines.append(f"| {level:.0%} | {' | '.join(cells)} | {f'{min(peers) / own:.1f} x' if peers else ''} |")
     return lines
+
+
+def included(explainer: Explainer, images: Tensor, method: str) -> float:
+    """The time of an explanation in plain forward passes, each measured just before."""
+
+    def plain() -> None:
+        with torch.inference_mode():
+            explainer.model(images)
+
+    _, ratios = time_ratios(plain, {method: lambda: explainer.explain(images, method)}, 7, CPU)
+    return ratios[method]
 
 
 def budgets(explainer: Explainer, photos: list[Path]) -> list[str]:
