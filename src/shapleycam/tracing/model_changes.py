@@ -75,10 +75,10 @@ class _Attributes:
     def of(cls, attributes: dict[str, Any]) -> _Attributes:
         """Return how attributes of these names and types are described."""
         kinds = {name: type(value) for name, value in attributes.items()}
-        told = {name: kind for name, kind in kinds.items() if name not in _UNTOLD and kind not in _NUMBERS}
-        constants = [name for name, kind in told.items() if kind in IMMUTABLE]
-        others = tuple(name for name, kind in told.items() if issubclass(kind, _DESCRIBED) and kind not in IMMUTABLE)
-        return cls(tuple(chain(*told.items())), itemgetter(*constants) if constants else lambda _: None, others)
+        settings = {name: kind for name, kind in kinds.items() if name not in _UNTOLD and kind not in _NUMBERS}
+        constants = [name for name, kind in settings.items() if kind in IMMUTABLE]
+        others = tuple(name for name, kind in settings.items() if issubclass(kind, _DESCRIBED) and kind not in IMMUTABLE)
+        return cls(tuple(chain(*settings.items())), itemgetter(*constants) if constants else lambda _: None, others)
 
 
 def _describe(module: nn.Module, known: dict[Hashable, _Attributes]) -> object:
