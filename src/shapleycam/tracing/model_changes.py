@@ -77,7 +77,9 @@ class _Attributes:
         kinds = {name: type(value) for name, value in attributes.items()}
         settings = {name: kind for name, kind in kinds.items() if name not in _UNTOLD and kind not in _NUMBERS}
         constants = [name for name, kind in settings.items() if kind in IMMUTABLE]
-        others = tuple(name for name, kind in settings.items() if issubclass(kind, _DESCRIBED) and kind not in IMMUTABLE)
+        others = tuple(
+            name for name, kind in settings.items() if issubclass(kind, _DESCRIBED) and kind not in IMMUTABLE
+        )
         return cls(tuple(chain(*settings.items())), itemgetter(*constants) if constants else lambda _: None, others)
 
 
