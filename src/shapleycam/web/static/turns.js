@@ -4,16 +4,19 @@
 // goes on when it is looked at again: the server has kept what was sampled.
 //
 // Tabs talk on a channel: who wants a turn asks, and counts those that answer: tabs with a stream, and tabs that wait
-// before it. A tab that is gone does not answer, so that nothing has to be cleaned up after it. Who has an answer leaves
-// the channel, with which the browser would not keep the page for going back to it.
+// before it. A tab that is gone does not answer, so that nothing has to be cleaned up after it. On a busy machine answers
+// come late: who began meanwhile counts them all the same, gives its turn back where there were too many, and waits longer
+// for answers the next time. Who has an answer leaves the channel, with which the browser would not keep the page for
+// going back to it.
 "use strict";
 {
-  const MOST = 4, SECONDS_TO_RETRY = 2, MILLISECONDS_TO_ANSWER = 60;
+  const MOST = 4, SECONDS_TO_RETRY = 2, LONGEST_TO_ANSWER = 2000;
   const answer = document.getElementById("answer");
   if (answer.hasAttribute("hx-get")) {
     let channel = null;
     const id = Math.random().toString(36).slice(2);
-    let state = "waiting", since = Date.now(), answers = [], isAsking = false, retry = 0;
+    let state = "waiting", since = Date.now(), answers = new Map(), isAsking = false, retry = 0;
+    let millisecondsToAnswer = 60;
 
     const me = () => ({ from: id, state, since, isHidden: document.hidden });
     const post = (kind, more = {}) => channel?.postMessage({ kind, ...me(), ...more });
@@ -48,14 +51,14 @@
         channel.addEventListener("message", hear);
       }
       isAsking = true;
-      answers = [];
+      answers = new Map();  // by tab: a late answer to an earlier question is the same tab
       post("asks");
-      await new Promise((resolve) => { setTimeout(resolve, MILLISECONDS_TO_ANSWER); });
+      await new Promise((resolve) => { setTimeout(resolve, millisecondsToAnswer); });
       isAsking = false;
       if (state !== "waiting") return;
-      if (answers.length < MOST) { begin(); return; }
+      if (answers.size < MOST) { begin(); return; }
       saysThatItWaits(true);
-      const hidden = answers.find((each) => each.state === "streaming" && each.isHidden);
+      const hidden = [...answers.values()].find((each) => each.state === "streaming" && each.isHidden);
       if (hidden && !document.hidden) post("yields", { to: hidden.from });
       retry = setTimeout(ask, 1000 * SECONDS_TO_RETRY);
     };
@@ -68,6 +71,8 @@
       saysThatItWaits(true);
       htmx.trigger(answer, "htmx:abort");
       post("is free");
+      clearTimeout(retry);
+      retry = setTimeout(ask, 1000 * SECONDS_TO_RETRY);
     };
 
     const leave = () => {
@@ -81,7 +86,11 @@
 
     const hear = ({ data }) => {
       if (data.kind === "asks" && (state === "streaming" || (state === "waiting" && isBefore(me(), data)))) post("counts", { to: data.from });
-      else if (data.kind === "counts" && data.to === id) answers.push(data);
+      else if (data.kind === "counts" && data.to === id) {
+        answers.set(data.from, data);
+        if (!isAsking) millisecondsToAnswer = Math.min(2 * millisecondsToAnswer, LONGEST_TO_ANSWER);
+        if (answers.size >= MOST) giveUp();
+      }
       else if (data.kind === "yields" && data.to === id && document.hidden) giveUp();
       else if (data.kind === "is free") ask();
     };
