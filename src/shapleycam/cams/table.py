@@ -20,13 +20,17 @@ _ALIASES = {
     "smoothgradcampp": "smoothgradcam++",
 }
 _OF_THE_FIELD = (
-    *("groupcam"),
-    *("smoothgradcam", "fullgrad", "fullgradcam", "finercam"),
+    "groupcam",
+    *("smoothgradcam", "fullgrad", "fullgradcam"),
     *("tscam", "relevancecam", "zoomcam", "augmentedgradcam", "guidedgradcam", "guidedbackprop", "saliency"),
     *("inputxgradient", "integratedgradients", "smoothgrad", "deeplift", "lrp", "lime"),
     *("kernelshap", "gradientshap", "deepshap", "deepfeaturefactorization"),
 )
 """Methods of other libraries, by their names without separators: they are refused as missing, not as mistyped."""
+_BY_OPTIONS = {
+    "refinecam": "the product of several layers' maps: ask for method 'gradcam' at several layers, fused by 'product'",
+}
+"""Methods of other libraries that are options of methods here, and which."""
 
 
 def methods() -> tuple[Method, ...]:
@@ -59,6 +63,9 @@ def method_of(name: str) -> Method:
     table_name = canonical_method(name)
     if table_name is not None:
         return METHODS[table_name]
+    by_options = canonical_name(name, _BY_OPTIONS)
+    if by_options is not None:
+        raise OptionError(f"method {name!r} is {_BY_OPTIONS[by_options]}")
     if canonical_name(name, _OF_THE_FIELD) is not None:
         raise OptionError(
             f"method {name!r} is not among the methods here; expected one of {', '.join(METHODS)} (shapleycam methods "

@@ -218,10 +218,14 @@ class Trace:
                 images.detach(),
             )
 
-    def output_from_images(self, images: Float[Tensor, "b *image"]) -> Any:
-        """Return the (selected) output of the whole model for the pass's own images, in a graph that begins at them.
+    def output_from_images(
+        self, images: Float[Tensor, "rows *image"], samples: Int[Tensor, " rows"] | None = None
+    ) -> Any:
+        """Return the (selected) output of the whole model for images, in a graph that begins at them.
 
-        Attention is computed as products and a softmax.
+        They are the pass's own, one to one, or were made of those that `samples` (rows,) says. Attention is computed as
+        products and a softmax.
         """
+        extra = self.extra if samples is None else self._replay.extra.rows(samples)
         with isolated_copy(self.owner) as copied, math_attention(), without_fast_path():
-            return self._reading.read(lambda: run(copied, images, self.extra), images)
+            return self._reading.read(lambda: run(copied, images, extra), images)

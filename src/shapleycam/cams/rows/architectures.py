@@ -1,11 +1,12 @@
-"""Methods of what only some architectures have: class weights, attention."""
+"""Methods of what only some models have: class weights, attention, several classes."""
 
 from __future__ import annotations
 
 from shapleycam.cams.attention_rollout import ATTENTION, WEIGHTED_ATTENTION
 from shapleycam.cams.class_weights import CLASS_WEIGHTS
 from shapleycam.cams.method import Method
-from shapleycam.cams.spreads import ELEMENTWISE
+from shapleycam.cams.similar_classes import SIMILAR_CLASSES
+from shapleycam.cams.spreads import ELEMENTWISE, MEAN
 
 ARCHITECTURES = (
     Method(
@@ -32,6 +33,15 @@ ARCHITECTURES = (
         None,
         "Chefer 2021, arXiv:2103.15679",
         "product of all attentions of a vision transformer, weighted by their gradients",
+        in_units=False,
+        in_all=False,
+    ),
+    Method(
+        "finercam",
+        SIMILAR_CLASSES,
+        MEAN,
+        "Zhang 2025, arXiv:2501.11309",
+        "gradcam of the class's logit less the mean of the three nearest classes'",
         in_units=False,
         in_all=False,
     ),

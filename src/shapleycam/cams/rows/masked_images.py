@@ -5,6 +5,7 @@ from __future__ import annotations
 from shapleycam.cams.channel_masks import CHANNEL_MASK_SHARES, CHANNEL_MASKS, NOISY_CHANNEL_MASKS
 from shapleycam.cams.method import Method
 from shapleycam.cams.occlusion import COVERED_CELLS
+from shapleycam.cams.optimised_masks import OPTIMISED_MASKS
 from shapleycam.cams.rise import RANDOM_MASKS
 from shapleycam.cams.spreads import MEAN
 
@@ -51,6 +52,15 @@ MASKED_IMAGES = (
         None,
         "Petsiuk 2018, arXiv:1806.07421",
         "mean score of the image under random masks that keep a position",
+        in_units=False,
+        in_all=False,
+    ),
+    Method(
+        "opticam",
+        OPTIMISED_MASKS,
+        MEAN,
+        "Zhang 2024, arXiv:2301.07002",
+        "channel weights optimised so that the image under the map scores most",
         in_units=False,
         in_all=False,
     ),

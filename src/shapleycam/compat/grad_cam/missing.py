@@ -7,7 +7,6 @@ from typing import Any
 
 from shapleycam.errors import OptionError
 
-_MASKING = "masks the image by each channel; sampledshapley of shapleycam.Explainer needs no gradient either"
 _GUIDED = "changes the gradient of ReLU; HiResCAM at an early layer has the model's own"
 MISSING = {
     "AblationLayerFasterRCNN": "removes channels of several feature maps; AblationCAM removes those of one layer",
@@ -16,7 +15,6 @@ MISSING = {
     "FullGrad": "adds the biases of all layers; HiResCAM is exact where what follows the layer is linear",
     "GuidedBackpropReLUModel": _GUIDED,
     "SESS": "explains windows at several scales; GradCAM with aug_smooth=True averages several views too",
-    "ScoreCAM": _MASKING,
     "run_dff_on_image": "factorises several images; EigenCAM factorises one",
 }
 """Names that are missing, with what each does and what to use in its place."""
