@@ -1,4 +1,4 @@
-"""Methods of models that have what they need: cam and the rollouts, on networks that fit; refused on others."""
+"""Methods of models that have what they need, on networks that fit; refused on others."""
 
 from __future__ import annotations
 
@@ -54,7 +54,10 @@ def of_transformers():
     return transformers.ViTForImageClassification(config).eval()
 
 
-FITTING = {"cam": (convolutional, "2"), "attentionrollout": (vit, None), "gradientrollout": (vit, None)}
+FITTING = {
+    **dict.fromkeys(("cam", "guidedbackprop", "guidedgradcam"), (convolutional, "2")),
+    **dict.fromkeys(("attentionrollout", "gradientrollout", "legrad"), (vit, None)),
+}
 
 
 def pictures(count=3):

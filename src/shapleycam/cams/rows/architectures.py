@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shapleycam.cams.attention_rollout import ATTENTION, WEIGHTED_ATTENTION
 from shapleycam.cams.class_weights import CLASS_WEIGHTS
+from shapleycam.cams.legrad import LEGRAD
 from shapleycam.cams.method import Method
 from shapleycam.cams.spreads import ELEMENTWISE
 
@@ -30,6 +31,14 @@ ARCHITECTURES = (
         None,
         "Chefer 2021, arXiv:2103.15679",
         "product of all attentions of a vision transformer, weighted by their gradients",
+        in_units=False,
+    ),
+    Method(
+        "legrad",
+        LEGRAD,
+        None,
+        "Bousselham 2024, arXiv:2404.03214",
+        "mean positive gradient of the attention in all blocks of a vision transformer, each for its own tokens' score",
         in_units=False,
     ),
 )
