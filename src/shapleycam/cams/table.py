@@ -20,10 +20,10 @@ _ALIASES = {
     "smoothgradcampp": "smoothgradcam++",
 }
 _OF_THE_FIELD = (
-    *("scorecam", "sscam", "iscam", "groupcam"),
+    *("groupcam"),
     *("smoothgradcam", "fullgrad", "fullgradcam", "finercam"),
     *("tscam", "relevancecam", "zoomcam", "augmentedgradcam", "guidedgradcam", "guidedbackprop", "saliency"),
-    *("inputxgradient", "integratedgradients", "smoothgrad", "deeplift", "lrp", "occlusion", "rise", "lime"),
+    *("inputxgradient", "integratedgradients", "smoothgrad", "deeplift", "lrp", "lime"),
     *("kernelshap", "gradientshap", "deepshap", "deepfeaturefactorization"),
 )
 """Methods of other libraries, by their names without separators: they are refused as missing, not as mistyped."""
@@ -70,7 +70,8 @@ def method_of(name: str) -> Method:
 def expand_methods(names: Sequence[str], players: int | None = None) -> list[str]:
     """Return the methods' own names with sets (`paper`, `all`, `field`) written out, each once, in the order given.
 
-    Of `all` and `field`, methods that take too long with so many `players` are left out; None leaves none out.
+    None for `players` leaves none out. With a number of them, before the model is known, `all` and `field` are those
+    that take not too long with so many, at a layer of 512 channels, and that no model refuses.
 
     Raises:
         OptionError: an unknown name, or no names.
@@ -78,10 +79,10 @@ def expand_methods(names: Sequence[str], players: int | None = None) -> list[str
     if not names:
         raise OptionError("no methods were given; expected at least one (shapleycam methods lists them)")
     rows = METHODS.values()
-    affordable = [row for row in rows if players is None or row.is_affordable(players)]
+    allowed = [row for row in rows if players is None or (row.is_affordable(players) and not row.basis.is_conditional)]
     sets = {
         "paper": [row.name for row in rows if row.in_paper],
-        **{name: [row.name for row in affordable if name in row.sets] for name in ("all", "field")},
+        **{name: [row.name for row in allowed if name in row.sets] for name in ("all", "field")},
     }
     without_sets = [name for entry in names for name in sets.get(canonical_name(entry, sets) or "", [entry])]
     return list(dict.fromkeys(method_of(name).name for name in without_sets))

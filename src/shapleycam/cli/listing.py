@@ -70,6 +70,7 @@ def methods(*, as_json: options.Json = False) -> None:
 
     - `shapleycam methods` names them; `shapleycam explain cat.jpg --method pathcam` uses one.
     """
+    from shapleycam.cams.bases import TYPICAL_CHANNELS
     from shapleycam.cams.table import methods as rows
 
     if as_json:
@@ -96,11 +97,13 @@ def methods(*, as_json: options.Json = False) -> None:
     ]
     print_table(heads, texts)
     print_line(
-        f"Runs: of an image with {_GRID} places, beside the forward pass that all methods share; head: of what comes "
-        "after the layer; gradients: of the same with a backward pass; passes: of the whole model."
+        f"Runs: of an image with {_GRID} places and {TYPICAL_CHANNELS} channels, beside the forward pass that all methods "
+        "share; head: of what comes after the layer, which channels as players need not behind a mean over places; "
+        "gradients: of the same with a backward pass; passes: of the whole model."
     )
     print_line(
-        "Sets: paper, all (of little cost, and sampling), field (every method that a model needs nothing special for)."
+        "Sets: paper, all (of little cost, and sampling), field (every method: what the model refuses, or nobody would "
+        "wait for, is left out with the reason)."
     )
 
 

@@ -16,6 +16,7 @@ ARCHITECTURES = (
         "Zhou 2016, arXiv:1512.04150",
         "activation times the classifier's weights: of the logit, where the model is mean and linear layer",
         in_units=False,
+        in_all=False,
     ),
     Method(
         "attentionrollout",
@@ -24,6 +25,7 @@ ARCHITECTURES = (
         "Abnar & Zuidema 2020, arXiv:2005.00928",
         "product of all attentions of a vision transformer; blind to the class",
         in_units=False,
+        in_all=False,
     ),
     Method(
         "gradientrollout",
@@ -32,6 +34,7 @@ ARCHITECTURES = (
         "Chefer 2021, arXiv:2103.15679",
         "product of all attentions of a vision transformer, weighted by their gradients",
         in_units=False,
+        in_all=False,
     ),
     Method(
         "legrad",
