@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from shapleycam.cams.bases import Basis, Cost, PositionValues
 from shapleycam.cams.heatmaps import min_max, resize
-from shapleycam.cams.pixel_cells import image_channel_axis, values_of_cells
+from shapleycam.cams.pixel_cells import values_of_cells
 from shapleycam.game import Game
 from shapleycam.game.image_gradients import image_gradient
 from shapleycam.models.layout import Layout, spatial_size
@@ -73,7 +73,7 @@ def full_gradient(game: Game, image: int) -> FullGradient:
         >>> abs(full_gradient(game, 0).total - float(game.full)) < 1e-4
         True
     """
-    channels = image_channel_axis(game)
+    channels = game.image_channels
     terms = _BiasTerms(spatial_size(tuple(game.images.shape), channels), game.layout)
     sample = torch.tensor([image], device=game.images.device)
     gradient = image_gradient(game, sample, observer=_BiasRecorder(terms))
@@ -181,7 +181,7 @@ def full_gradient_map(game: Game, image: int) -> tuple[Float[Tensor, "1 *size"],
         DerivativeError: as `full_gradient`.
     """
     terms = full_gradient(game, image)
-    of_input = terms.input_term[0].movedim(image_channel_axis(game) - 1, 0).abs()
+    of_input = terms.input_term[0].movedim(game.image_channels - 1, 0).abs()
     return min_max(of_input).sum(0, keepdim=True) + terms.bias_map, _notes(terms.total, float(game.full[image]))
 
 

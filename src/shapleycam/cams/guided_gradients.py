@@ -13,7 +13,7 @@ from torch import Tensor
 
 from shapleycam.cams.bases import Basis, Cost, PositionValues
 from shapleycam.cams.heatmaps import resize
-from shapleycam.cams.pixel_cells import image_channel_axis, values_of_cells
+from shapleycam.cams.pixel_cells import values_of_cells
 from shapleycam.cams.spreads import MEAN
 from shapleycam.game import Game
 from shapleycam.game.image_gradients import image_gradient
@@ -54,7 +54,7 @@ def _positive(gradients: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]
 
 def _sizes(game: Game, method: str) -> Float[Tensor, "b *size"]:
     """Return the size of the guided gradient at each pixel: the sum over channels of its absolute values."""
-    return guided_gradient(game, method).abs().sum(image_channel_axis(game))
+    return guided_gradient(game, method).abs().sum(game.image_channels)
 
 
 def _guided_backpropagation(game: Game, _: EstimatorOptions) -> PositionValues:

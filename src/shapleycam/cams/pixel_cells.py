@@ -10,13 +10,7 @@ from torch import Tensor
 
 from shapleycam.cams.bases import PositionValues
 from shapleycam.game import Game
-from shapleycam.layers.image_channels import channel_axis
 from shapleycam.precision import accurate
-
-
-def image_channel_axis(game: Game) -> int:
-    """Return the axis of a game's images that holds their channels."""
-    return channel_axis(game.trace.owner, game.images, None, game.trace.extra)
 
 
 def values_of_cells(

@@ -87,7 +87,7 @@ def methods(*, as_json: options.Json = False) -> None:
             row.basis.name,
             row.spread_name,
             row.group,
-            _runs(row.basis.cost_of(_GRID)),
+            describe_runs(row.basis.cost_of(_GRID)),
             ", ".join(row.sets) or "by name",
             *map(_mark, (row.in_units, not row.basis.is_class_blind)),
             row.description,
@@ -126,7 +126,7 @@ def metrics(*, as_json: options.Json = False) -> None:
     typer.echo("Sets: paper (those marked), all.")
 
 
-def _runs(cost: Cost) -> str:
+def describe_runs(cost: Cost) -> str:
     """Return in words which runs an image costs."""
     counts = {"head": cost.head_evaluations, "gradients": cost.head_gradients, "passes": cost.model_passes}
     return ", ".join(f"{kind} {_count(count)}" for kind, count in counts.items() if count)

@@ -43,5 +43,6 @@ ARCHITECTURES = (
         "Bousselham 2024, arXiv:2404.03214",
         "mean positive gradient of the attention in all blocks of a vision transformer, each for its own tokens' score",
         in_units=False,
+        in_all=False,
     ),
 )

@@ -34,6 +34,7 @@ OTHER_DERIVATIVES = (
         "Springenberg 2014, arXiv:1412.6806",
         "gradient by the image in which ReLUs pass on the positive part, summed over each position's pixels",
         in_units=False,
+        in_all=False,
     ),
     Method(
         "guidedgradcam",
@@ -42,5 +43,6 @@ OTHER_DERIVATIVES = (
         "Selvaraju 2017, arXiv:1610.02391",
         "guidedbackprop times gradcam of the layer, pixel by pixel",
         in_units=False,
+        in_all=False,
     ),
 )
