@@ -82,6 +82,7 @@ class ProtocolGroup:
     ] = "zero"
     removal: options.Removal = "zero"
     precision: options.Precision = "full"
+    smooth: options.Smooth = None
     reference: options.Reference = None
     limit: options.Limit = None
 
@@ -96,6 +97,7 @@ class ProtocolGroup:
         from shapleycam.metrics import MetricOptions
         from shapleycam.metrics.table import expand_metrics
         from shapleycam.models import paper
+        from shapleycam.smoothing import parse_smoothing
         from shapleycam.tracing.reduced_precision import check_precision
 
         removal, reference = removal_arguments(self.removal, self.reference)
@@ -115,6 +117,7 @@ class ProtocolGroup:
             removal=removal,
             reference=tuple(reference or ()),
             precision=check_precision(self.precision),
+            smooth=parse_smoothing(self.smooth),
         )
 
 
