@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from cams.test_conditional_rows import FITTING
-from helpers.table_rows import OF_EVERY_MODEL, OF_SOME_MODELS
+from helpers.table_rows import OF_EVERY_MODEL, OF_MASKED_IMAGES, OF_SOME_MODELS
 from shapleycam import METHODS, Explainer
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -54,17 +54,19 @@ def counted(explainer, images, method):
     return sum(Runs.model), sum(Runs.head)
 
 
-@pytest.mark.parametrize("method", OF_EVERY_MODEL)
+PROOFS = 8
+"""Rows of the head at most that prove that it gives the model's output, and what shortcuts it has."""
+
+
+@pytest.mark.parametrize("method", [*OF_EVERY_MODEL, *OF_MASKED_IMAGES])
 def test_of_every_model(method):
     images = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     explainer = Explainer(Counted().eval(), layer="body", utility="logit")
     passes, rows = counted(explainer, images, method)
-    row, players = METHODS[method], explainer.game(images, players=(2, 2)).n_players
-    channels = row.basis.is_of_channels
-    cost = row.basis.cost_of(512 if channels else players)
+    game = explainer.game(images, players=(2, 2))
+    cost = METHODS[method].basis.cost_of(game.n_players, channels=game.n_channels)
     assert passes == 1 + cost.model_passes, f"{passes} passes"
-    # The head runs with every pass, to prove that it gives the model's output, and for what stands in for absence.
-    assert rows <= passes + 3 + cost.head_evaluations + cost.head_gradients, f"{rows} rows"
+    assert rows <= passes + PROOFS + cost.head_evaluations + cost.head_gradients, f"{rows} rows"
 
 
 @pytest.mark.parametrize("method", OF_SOME_MODELS)
