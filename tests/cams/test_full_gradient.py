@@ -10,7 +10,7 @@ import torchvision
 from torch import nn
 from torch.nn import functional as F
 
-from helpers.user_models import Small, pictures
+from helpers.user_models import Small, pictures, with_random_norms
 from shapleycam import Explainer
 from shapleycam.cams.full_gradient import full_gradient
 from shapleycam.cams.pixel_cells import cell_sums
@@ -31,10 +31,7 @@ class OfRelus(nn.Module):
             nn.Conv2d(6, 6, 3, padding=1),
         )
         self.mix, self.fc, self.last = nn.Linear(6, 6), nn.Linear(6, 5), nn.BatchNorm1d(5)
-        for norm in (self.norm, self.last):
-            for numbers in (norm.running_mean, norm.weight.data, norm.bias.data):
-                numbers.normal_()
-            norm.running_var.uniform_(0.5, 2)
+        with_random_norms(self)
 
     def body_of(self, x):
         x = F.max_pool2d(F.relu(self.norm(self.stem(x)), inplace=True), 2)
@@ -57,7 +54,7 @@ OF_RELUS = [(OfRelus, "body"), (torchvision.models.resnet18, "layer1"), (torchvi
 @pytest.mark.parametrize(("make", "layer"), OF_RELUS)
 def test_all_terms_sum_to_the_logit_of_a_network_of_relus(make, layer):
     torch.manual_seed(0)
-    game = games(make(), layer, 16 if make is OfRelus else 32)
+    game = games(with_random_norms(make()), layer, 16 if make is OfRelus else 32)
     totals = torch.tensor([full_gradient(game, image).total for image in range(2)], dtype=torch.float64)
     torch.testing.assert_close(totals, game.full.double(), rtol=1e-9, atol=1e-9)
 

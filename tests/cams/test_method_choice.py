@@ -1,4 +1,4 @@
-"""Sets of methods leave out what a model refuses, or what takes too long, and say why; names are taken at their word."""
+"""Sets of methods leave out what a model refuses or what takes too long, and say why; names are taken at their word."""
 
 from __future__ import annotations
 

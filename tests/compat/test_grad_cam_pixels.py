@@ -11,7 +11,7 @@ import torchvision
 from torch import nn
 
 from helpers.lazy_modules import LazyModule
-from helpers.user_models import Small, assert_untouched, pictures, state_of
+from helpers.user_models import Small, assert_untouched, pictures, state_of, with_random_norms
 from shapleycam.compat import grad_cam
 from shapleycam.compat.grad_cam.feature_factorization.deep_feature_factorization import dff
 from shapleycam.compat.grad_cam.utils.model_targets import ClassifierOutputTarget
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 @pytest.fixture(scope="module", params=["resnet18", "vgg11", "mobilenet_v2"])
 def model(request):
     torch.manual_seed(0)
-    made = torchvision.models.get_model(request.param, num_classes=10).double().eval()
+    made = with_random_norms(torchvision.models.get_model(request.param, num_classes=10)).double().eval()
     for module in made.modules():
         if isinstance(module, (nn.ReLU, nn.ReLU6)):
             module.inplace = False  # their hooks keep what is overwritten

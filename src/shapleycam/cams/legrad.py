@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from shapleycam.cams.bases import Basis, Cost, PositionValues
-from shapleycam.errors import OptionError
+from shapleycam.errors import LayerError, OptionError, ReplayError
 from shapleycam.game import Game
 from shapleycam.precision import widened
 from shapleycam.tracing.attention_blocks import BlockPass, block_series, run_blocks
@@ -56,7 +56,10 @@ def block_maps(game: Game) -> list[AttentionMap]:
 
 def _maps(game: Game, last: str, passes: Sequence[BlockPass]) -> list[AttentionMap]:
     traced = game.trace
-    head = trace(traced.owner, traced.images, last, replay=True, select=traced.select, extra=traced.extra)
+    try:
+        head = trace(traced.owner, traced.images, last, replay=True, select=traced.select, extra=traced.extra)
+    except (LayerError, ReplayError) as error:
+        raise _no_blocks_error(game, f"what comes after the last block cannot run by itself ({error})") from error
     head = head if traced.utility_input is None else head.read_as(traced.utility_input)
     with torch.inference_mode(mode=False), torch.enable_grad():
         scores = [game.utility(head.head(each.output), game.target) for each in passes]
