@@ -9,13 +9,14 @@ import torch
 from torch import nn
 
 from shapleycam import METHODS, Explainer, fidelity
-from shapleycam.cams import rise
+from shapleycam.cams import optimised_masks, rise
 from shapleycam.cams.method_choice import choose_methods
 from shapleycam.errors import MethodLeftOutWarning, OptionError, ShapleyCamError
 from shapleycam.explaining.inputs import batch_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning")
 
+OF_ATTENTION = {"attentionrollout", "gradientrollout", "legrad"}
 TAILS = {
     "pooled": lambda channels: [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 3)],
     "by position": lambda channels: [nn.Flatten(), nn.Linear(channels * 9, 3)],
@@ -25,6 +26,7 @@ TAILS = {
 @pytest.fixture(autouse=True)
 def few_masks(monkeypatch):
     monkeypatch.setattr(rise, "MASKS", 20)
+    monkeypatch.setattr(optimised_masks, "STEPS", 3)
 
 
 def make_explainer(tail, channels=4, **options):
@@ -49,7 +51,7 @@ def left_out(explain):
 @pytest.mark.parametrize(("tail", "refused"), [("pooled", set()), ("by position", {"cam"})])
 def test_field_has_every_method_but_those_that_the_model_refuses(tail, refused):
     messages, comparison = left_out(lambda: make_explainer(tail).compare(pictures(), ["field"]))
-    refused = refused | {"attentionrollout", "gradientrollout"}
+    refused = refused | OF_ATTENTION
     assert set(messages) == refused
     assert list(comparison) == [name for name in METHODS if name not in refused]
     assert messages["attentionrollout"].startswith(
@@ -60,7 +62,7 @@ def test_field_has_every_method_but_those_that_the_model_refuses(tail, refused):
 def test_one_line_a_method_for_all_batches_classes_and_layers():
     explainer = make_explainer("pooled", layer=["0", "1"])
     messages, comparisons = left_out(lambda: explainer.compare_each(pictures(), ["gradcam", "field"], [0, 1, 2]))
-    assert set(messages) == {"attentionrollout", "gradientrollout", "cam"}  # "0" is before the ReLU
+    assert set(messages) == {*OF_ATTENTION, "cam"}  # "0" is before the ReLU
     assert all(list(each) == list(comparisons[0]) for each in comparisons)
     assert "cam" not in comparisons[0]
     again, _ = left_out(lambda: explainer.compare(pictures(), ["field"]))
@@ -69,7 +71,7 @@ def test_one_line_a_method_for_all_batches_classes_and_layers():
 
 def test_smoothed_sets_too():
     messages, comparison = left_out(lambda: make_explainer("pooled").compare(pictures(), ["field"], smooth="noise"))
-    assert set(messages) == {"attentionrollout", "gradientrollout"}
+    assert set(messages) == OF_ATTENTION
     assert set(METHODS) - set(comparison) == set(messages)
 
 
@@ -121,5 +123,5 @@ def test_fidelity_leaves_out_the_same():
     explainer = make_explainer("pooled")
     batch = batch_of(pictures(), explainer.preprocess, explainer.model)
     messages, measured = left_out(lambda: fidelity.fidelity(explainer, [batch], methods=["field"]))
-    assert set(messages) == {"attentionrollout", "gradientrollout"}
+    assert set(messages) == OF_ATTENTION
     assert {distance.method for distance in measured.distances} == set(METHODS) - set(messages)

@@ -116,6 +116,7 @@ def test_the_table_is_complete():
     assert {method.spread for method in methods() if method.spread is not None} <= set(SPREADS.values())
     of_players = {"sampledshapley", "exactshapley", "leaveoneout", "reciprocam", "banzhaf"}
     of_players |= {"attentionrollout", "gradientrollout", "occlusion", "rise", *OF_CHANNELS}
+    of_players |= {"fullgrad", "guidedbackprop", "guidedgradcam", "legrad"}
     assert {method.name for method in methods() if method.spread is None} == of_players
     in_paper = [method.name for method in methods() if method.in_paper]
     assert len(in_paper) == 10
@@ -126,7 +127,7 @@ def test_the_table_is_complete():
     assert set(expand_methods(["field"], players=11)) == of_any_model
     assert expand_methods(["all"]) == [method.name for method in methods() if "all" in method.sets]
     assert set(OF_EVERY_MODEL) - set(expand_methods(["all"])) == {
-        *("leaveoneout", "reciprocam", "banzhaf", "kpcacam", "smoothgradcam++", *OF_CHANNELS)
+        *("leaveoneout", "reciprocam", "banzhaf", "kpcacam", "smoothgradcam++", "fullgrad", *OF_CHANNELS)
     }
     assert of_any_model - set(expand_methods(["field"], players=49)) == {"exactshapley"}
     assert of_any_model - set(expand_methods(["field"], players=784)) == {"exactshapley", "sampledshapley"}
@@ -134,7 +135,7 @@ def test_the_table_is_complete():
     assert expand_methods(["exactshapley"], players=49) == ["exactshapley"]
     assert expand_methods(["gradcam", "paper", "gradcam"])[0] == "gradcam"
     assert sorted(expand_methods(["gradcam", "paper"])) == sorted(in_paper)
-    without_units = {"gradcam++", "layercam", "randomcam", "smoothgradcam++", *OF_CHANNELS, *OF_SOME_MODELS}
+    without_units = {"gradcam++", "layercam", "randomcam", "smoothgradcam++", "fullgrad", *OF_CHANNELS, *OF_SOME_MODELS}
     without_units |= set(OF_MASKED_IMAGES)
     without_units |= {method.name for method in methods() if method.group == "factorisation"}
     assert {method.name for method in methods() if not method.in_units} == without_units

@@ -9,7 +9,7 @@ from shapleycam.cams.bases import Basis, BasisResult
 from shapleycam.cams.compute import compute_bases
 from shapleycam.cams.method import MOST_PASSES, MOST_RUNS, Method
 from shapleycam.cams.table import METHODS, expand_methods
-from shapleycam.errors import DerivativeError, OptionError
+from shapleycam.errors import DerivativeError, OptionError, ShapleyCamError, TargetError
 from shapleycam.game import Game
 from shapleycam.game.channels import CHANNELS
 from shapleycam.names import canonical_name
@@ -67,14 +67,14 @@ def compute_allowed(
     """Return what each basis gives, and why optional methods are refused by the model or the layer.
 
     Raises:
-        OptionError, DerivativeError: a method that was asked for by name is refused, or all are.
+        OptionError, TargetError, DerivativeError: a method that was asked for by name is refused, or all are.
     """
     results: dict[Basis, BasisResult] = {}
-    refusals: dict[str, OptionError | DerivativeError] = {}
+    refusals: dict[str, ShapleyCamError] = {}
     for basis in dict.fromkeys(row.basis for row in choice.rows):
         try:
             results |= compute_bases(game, [basis], options)
-        except (OptionError, DerivativeError) as error:
+        except (OptionError, TargetError, DerivativeError) as error:
             refused = [row.name for row in choice.rows if row.basis is basis]
             if not choice.optional.issuperset(refused):
                 raise

@@ -11,7 +11,7 @@ from torch import Tensor
 from shapleycam.cams.bases import Basis, Cost
 from shapleycam.game import Game
 from shapleycam.game.variants import game_with_utility
-from shapleycam.utilities import contrast_with_similar
+from shapleycam.utilities import UTILITIES, contrast_with_similar
 from shapleycam.values.options import EstimatorOptions
 
 
@@ -22,8 +22,8 @@ def contrasted_gradient(game: Game, _: EstimatorOptions) -> Float[Tensor, "b n k
         OptionError: the utility of the game is not of class scores.
         TargetError: no other class has a finite score.
     """
-    of_classes = game_with_utility(game, contrast_with_similar())
-    utility = of_classes.utility.with_image_data(game.trace.output, game.target, None)
+    scores = game_with_utility(game, UTILITIES["logit"]).trace.output  # refused where these are no class scores
+    utility = contrast_with_similar().with_image_data(scores, game.target, None)
     return game.layout.positions(game_with_utility(game, utility).gradient())
 
 

@@ -1,10 +1,11 @@
-"""The table of methods: its rows by name, their sets, and the names that other libraries give them."""
+"""The table of methods: its rows by name, and their sets."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from shapleycam.cams.method import Method
+from shapleycam.cams.missing_methods import MISSING_METHODS
 from shapleycam.cams.rows import ROWS
 from shapleycam.errors import OptionError, nearest
 from shapleycam.names import canonical_name
@@ -18,19 +19,9 @@ _ALIASES = {
     "gradcamelementwise": "gradcam-e",
     "smoothgradcamplusplus": "smoothgradcam++",
     "smoothgradcampp": "smoothgradcam++",
+    "guidedbackpropagation": "guidedbackprop",
+    "fullgradient": "fullgrad",
 }
-_OF_THE_FIELD = (
-    "groupcam",
-    *("smoothgradcam", "fullgrad", "fullgradcam"),
-    *("tscam", "relevancecam", "zoomcam", "augmentedgradcam", "guidedgradcam", "guidedbackprop", "saliency"),
-    *("inputxgradient", "integratedgradients", "smoothgrad", "deeplift", "lrp", "lime"),
-    *("kernelshap", "gradientshap", "deepshap", "deepfeaturefactorization"),
-)
-"""Methods of other libraries, by their names without separators: they are refused as missing, not as mistyped."""
-_BY_OPTIONS = {
-    "refinecam": "the product of several layers' maps: ask for method 'gradcam' at several layers, fused by 'product'",
-}
-"""Methods of other libraries that are options of methods here, and which."""
 
 
 def methods() -> tuple[Method, ...]:
@@ -63,14 +54,10 @@ def method_of(name: str) -> Method:
     table_name = canonical_method(name)
     if table_name is not None:
         return METHODS[table_name]
-    by_options = canonical_name(name, _BY_OPTIONS)
-    if by_options is not None:
-        raise OptionError(f"method {name!r} is {_BY_OPTIONS[by_options]}")
-    if canonical_name(name, _OF_THE_FIELD) is not None:
-        raise OptionError(
-            f"method {name!r} is not among the methods here; expected one of {', '.join(METHODS)} (shapleycam methods "
-            "lists them)"
-        )
+    missing = canonical_name(name, MISSING_METHODS)
+    if missing is not None:
+        remedy = MISSING_METHODS[missing] or f"expected one of {', '.join(METHODS)} (shapleycam methods lists them)"
+        raise OptionError(f"method {name!r} is not among the methods here; {remedy}")
     raise OptionError(f"method {name!r} is unknown; {nearest(str(name), METHODS)} (shapleycam methods lists them)")
 
 

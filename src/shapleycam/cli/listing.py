@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shapleycam.cli import options
-from shapleycam.cli.console import print_json, print_line, print_table
+from shapleycam.cli.console import print_facts, print_json, print_line, print_table
 from shapleycam.errors import OptionError, nearest
 from shapleycam.terminal_tables import Head
 
@@ -66,16 +66,18 @@ def models(
 
 
 def methods(*, as_json: options.Json = False) -> None:
-    """List the methods: what each is computed from, how that is spread over the image, and what it costs.
+    """List the methods by family: what each is computed from, how that is spread over the image, and what it costs.
 
     - `shapleycam methods` names them; `shapleycam explain cat.jpg --method pathcam` uses one.
     """
     from shapleycam.cams.bases import TYPICAL_CHANNELS
+    from shapleycam.cams.families import FAMILIES, methods_by_family
     from shapleycam.cams.table import methods as rows
 
     if as_json:
         print_json([row.as_data() for row in rows()])
         return
+    families = methods_by_family()
     heads = [
         *(Head("--method"), Head("derivative"), Head("spread", "text"), Head("family", "text"), Head("runs", "text")),
         *(Head("sets", "text"), Head("in units of the utility"), Head("of the class")),
@@ -87,15 +89,17 @@ def methods(*, as_json: options.Json = False) -> None:
             row.basis.name,
             row.spread_name,
             row.group,
-            _runs(row.basis.cost_of(_GRID)),
+            describe_runs(row.basis.cost_of(_GRID)),
             ", ".join(row.sets) or "by name",
             *map(_mark, (row.in_units, not row.basis.is_class_blind)),
             row.description,
             row.source,
         )
-        for row in rows()
+        for members in families.values()
+        for row in members
     ]
     print_table(heads, texts)
+    print_facts("Families", {family: FAMILIES[family] for family in families})
     print_line(
         f"Runs: of an image with {_GRID} places and {TYPICAL_CHANNELS} channels, beside the forward pass that all "
         "methods share; head: of what comes after the layer, which channels as players need not behind a mean over "
@@ -126,7 +130,7 @@ def metrics(*, as_json: options.Json = False) -> None:
     typer.echo("Sets: paper (those marked), all.")
 
 
-def _runs(cost: Cost) -> str:
+def describe_runs(cost: Cost) -> str:
     """Return in words which runs an image costs."""
     counts = {"head": cost.head_evaluations, "gradients": cost.head_gradients, "passes": cost.model_passes}
     return ", ".join(f"{kind} {_count(count)}" for kind, count in counts.items() if count)

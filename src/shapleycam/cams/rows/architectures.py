@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shapleycam.cams.attention_rollout import ATTENTION, WEIGHTED_ATTENTION
 from shapleycam.cams.class_weights import CLASS_WEIGHTS
+from shapleycam.cams.legrad import LEGRAD
 from shapleycam.cams.method import Method
 from shapleycam.cams.similar_classes import SIMILAR_CLASSES
 from shapleycam.cams.spreads import ELEMENTWISE, MEAN
@@ -42,6 +43,15 @@ ARCHITECTURES = (
         MEAN,
         "Zhang 2025, arXiv:2501.11309",
         "gradcam of the class's logit less the mean of the three nearest classes'",
+        in_units=False,
+        in_all=False,
+    ),
+    Method(
+        "legrad",
+        LEGRAD,
+        None,
+        "Bousselham 2024, arXiv:2404.03214",
+        "mean positive gradient of the attention in all blocks of a vision transformer, each for its own tokens' score",
         in_units=False,
         in_all=False,
     ),

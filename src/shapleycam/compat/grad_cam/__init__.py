@@ -17,7 +17,10 @@ _MODULE_OF = {
     "AblationCAM": "ablation_cam",
     **dict.fromkeys(("AblationLayer", "AblationLayerVit"), "ablation_layer"),
     "BaseCAM": "base_cam",
+    "DeepFeatureFactorization": "feature_factorization.deep_feature_factorization",
     "FinerCAM": "finer_cam",
+    "FullGrad": "fullgrad_cam",
+    "GuidedBackpropReLUModel": "guided_backprop",
     "RefineCAM": "refine_cam",
     **dict.fromkeys(("ShapleyCAM", "XGradCAM"), "methods"),
 }
