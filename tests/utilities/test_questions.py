@@ -423,7 +423,7 @@ def test_a_wrong_box_is_refused_in_one_line():
 
 
 def test_similar_classes_are_those_with_the_nearest_scores_and_stay_the_same():
-    utility = shapleycam.utilities.contrast_with_similar(2)
+    utility = utilities.contrast_with_similar(2)
     logits, target = torch.tensor([[5.0, 9.0, 1.0, 6.0], [0.0, -torch.inf, 3.0, -torch.inf]]), torch.tensor([1, 0])
     of_images = utility.with_image_data(logits, target, None)
     # 9 - (5 + 6) / 2, and of the second image one class alone has a score.
@@ -435,13 +435,13 @@ def test_similar_classes_are_those_with_the_nearest_scores_and_stay_the_same():
 
 def test_of_a_single_logit_the_similar_class_is_the_other():
     logits, target = torch.tensor([[3.0], [3.0]]), torch.tensor([1, 0])
-    of_images = shapleycam.utilities.contrast_with_similar().with_image_data(logits, target, None)
+    of_images = utilities.contrast_with_similar().with_image_data(logits, target, None)
     assert of_images(logits, target).tolist() == [3.0, -3.0]
 
 
 def test_similar_classes_that_there_are_not():
     with pytest.raises(OptionError, match="count=0; expected 1 or more similar classes"):
-        shapleycam.utilities.contrast_with_similar(0)
+        utilities.contrast_with_similar(0)
     logits, target = torch.tensor([[3.0, -torch.inf]]), torch.tensor([0])
     with pytest.raises(TargetError, match="no other class has a finite score to be compared with; expected a model of"):
-        shapleycam.utilities.contrast_with_similar().with_image_data(logits, target, None)
+        utilities.contrast_with_similar().with_image_data(logits, target, None)
