@@ -77,6 +77,12 @@ _TERMS = (
         "standard error",
         "How far a sampled value is typically from the true one; it shrinks as more orders are drawn.",
     ),
+    Term(
+        "smoothing",
+        "A map that is made steadier: averaged over changed images (mirrored, of other contrast, with noise), or by "
+        "its first component; its values no longer add up to the score.",
+        "methods",
+    ),
     Term("coalition", "Some of the image's places; the others are taken out at the layer."),
     Term("v(S)", "What the places of a coalition S are worth together: the score with them minus the score with none."),
     Term("v(N)", "What all places are worth together: the score of the image minus the score with every place empty."),
