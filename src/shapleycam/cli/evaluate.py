@@ -43,7 +43,9 @@ class ProtocolGroup:
 
     layer: Annotated[
         list[str] | None,
-        typer.Option("--layer", help="before-pool (the default), last-conv, or a dotted name. Repeatable."),
+        typer.Option(
+            "--layer", help="before-pool (the default), last-conv, a dotted name, or input (the image). Repeatable."
+        ),
     ] = None
     utility: Annotated[
         list[str] | None, typer.Option("--utility", help="What is explained; default: rest. Repeatable.")

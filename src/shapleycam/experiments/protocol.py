@@ -47,7 +47,7 @@ class Protocol:
     Sets of names are written out when a protocol is made, and spellings are replaced by the tables' own names.
 
     Args:
-        layers: rules or names of layers ("before-pool", "last-conv", "features.3").
+        layers: rules or names of layers ("before-pool", "last-conv", "features.3", "input").
         utilities: names of utilities.
         methods: names of methods, or the sets "paper", "all" and "field".
         metrics: names of metrics, or the sets "paper" and "all".
