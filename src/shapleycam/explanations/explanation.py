@@ -246,15 +246,18 @@ class Explanation:
         Args:
             ax: the axes; None for those of a new figure of `matplotlib.pyplot`, which a notebook shows.
             index: of the image.
-            on: as in `overlay`, as are `kind`, `opacity`, `frame`, `style` and errors.
-            kind: see `on`.
-            opacity: see `on`.
-            frame: see `on`.
+            on: as in `overlay`.
+            kind: as in `overlay`.
+            opacity: as in `overlay`.
+            frame: as in `overlay`.
             colour_bar: whether a colour bar takes some of the axes' room.
-            style: see `on`.
+            style: as in `overlay`.
 
         Returns:
             The axes.
+
+        Raises:
+            OptionError: `ax` is something else; others as in `overlay`.
 
         Examples:
             >>> import matplotlib, shapleycam

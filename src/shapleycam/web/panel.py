@@ -18,6 +18,7 @@ from shapleycam.smoothing import SMOOTHINGS, parse_smoothing, smoothing_name
 from shapleycam.smoothing.table import NONE
 from shapleycam.utilities import UTILITIES
 from shapleycam.web.compared import family_in_addresses, method_sets
+from shapleycam.web.map_choices import read_share
 from shapleycam.web.question import Question
 from shapleycam.web.resolved import (
     DEFAULT_CONTRAST,
@@ -26,7 +27,6 @@ from shapleycam.web.resolved import (
     DEFAULT_METHODS,
     DEFAULT_REMOVAL,
     DEFAULT_UTILITY,
-    read_share,
 )
 from shapleycam.wording import percent
 
@@ -47,7 +47,7 @@ _SETS = {
 
 _OWN_COLOURS, _ALL_PLACES = "own", "all"
 _COLOURS = {
-    _OWN_COLOURS: "turbo; red for the class, blue against it",
+    _OWN_COLOURS: "own: turbo; red for the class, blue against it",
     "viridis": "viridis: even steps of lightness",
     "cividis": "cividis: the same to colour-blind eyes",
     "magma": "magma: from black",

@@ -26,6 +26,7 @@ from shapleycam.utilities import Utility, contrast, resolve_utility
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.web.classes import class_choice
 from shapleycam.web.hidden_paths import HiddenPaths
+from shapleycam.web.map_choices import read_style
 from shapleycam.web.model_cache import LoadedModel, ModelCache
 from shapleycam.web.photograph_store import PhotographStore
 from shapleycam.web.photographs import Photograph
@@ -153,7 +154,7 @@ class ResolvedQuestion:
     @cached_property
     def style(self) -> MapStyle:
         """How maps are drawn."""
-        return MapStyle(self.question.colours or None, top_value=read_share(self.question.top_value))
+        return read_style(self.question)
 
     @property
     def style_keywords(self) -> StyleKeywords:
@@ -216,21 +217,6 @@ class ResolvedQuestion:
     def _class(self, text: str) -> int | None:
         labels = self.explainer.labels
         return class_index(text, labels, len(labels) if labels else 10**9) if text else None
-
-
-def read_share(text: str) -> float | None:
-    """Return the share that an address says; None for none."""
-    if not text:
-        return None
-    try:
-        share = float(text)
-    except ValueError:
-        share = 0.0
-    if not 0 < share <= 1:
-        raise OptionError(
-            f"the share of the value in the address is {text[:40]!r}; expected a number above 0 and up to 1, as 0.5"
-        )
-    return share
 
 
 def _shrunk(prepared: PreparedPhotograph) -> PreparedPhotograph:
