@@ -133,7 +133,7 @@ def layer_options() -> list[tuple[str, str]]:
 
 def _method_box(question: Question) -> Box:
     groups = {
-        _named(family, FAMILIES[family]): {row.name: _named(row.name, row.description) for row in rows}
+        _named(family, FAMILIES.get(family, "")): {row.name: _named(row.name, row.description) for row in rows}
         for family, rows in methods_by_family().items()
     }
     return _box(

@@ -59,7 +59,7 @@ def _families(resolved: ResolvedQuestion, compared: Compared) -> list[tuple[str,
         family: [_card(resolved, compared, group) for group in groups if group[0] in names]
         for family, names in families.items()
     }
-    return [(family, FAMILIES[family], each) for family, each in cards.items() if each]
+    return [(family, FAMILIES.get(family, ""), each) for family, each in cards.items() if each]
 
 
 def _card(resolved: ResolvedQuestion, compared: Compared, names: list[str]) -> dict[str, Any]:
