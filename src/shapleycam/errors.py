@@ -153,6 +153,13 @@ class LayoutWarning(ShapleyCamWarning):
     """
 
 
+class InputModuleWarning(ShapleyCamWarning):
+    """Issued where layer "input" is a module of the model that is called so, and not the image.
+
+    Give the module itself if it is meant; for the image wrap the model: nn.Sequential(nn.Identity(), model), layer "0".
+    """
+
+
 class ToleranceWarning(ShapleyCamWarning):
     """Issued where sampling ended before its standard error was as small as the tolerance.
 
