@@ -55,8 +55,8 @@ def cell_detector(size: int = 64, longest: int = 1000) -> RetinaNet:
     return model.eval()
 
 
-class CellYolo(nn.Module):
-    """As ultralytics' detectors in eval mode: (b, 4 + classes, anchors), and the raw predictions beside it."""
+class DetectionModel(nn.Module):
+    """A stand-in for ultralytics' in eval mode: (b, 4 + classes, anchors), and the raw predictions beside it."""
 
     def __init__(self) -> None:
         super().__init__()

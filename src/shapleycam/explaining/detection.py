@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from PIL import Image
@@ -49,6 +49,17 @@ class Detection:
         corners = ", ".join(f"{edge:.0f}" for edge in self.box)
         overlap = "" if self.overlap is None else f", overlap {percent(self.overlap)} with the box that was given"
         return f"box {self.number}: {self.label}, score {percent(self.score, 1)}, at {corners}{overlap}"
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the box as JSON has it."""
+        return {
+            "number": self.number,
+            "corners": list(self.box),
+            "class": self.target,
+            "label": self.label,
+            "score": self.score,
+            "overlap": self.overlap,
+        }
 
     def draw(self, picture: Image.Image) -> Image.Image:
         """Return a copy of an overlay of the image with the box's outline."""

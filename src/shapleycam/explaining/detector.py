@@ -35,7 +35,8 @@ from shapleycam.models.detectors import BoxScores, Candidates, detector_network
 from shapleycam.models.labels import class_index, class_name
 from shapleycam.models.network import Network
 from shapleycam.models.resolve import default_device, move_to_device, resolve_network
-from shapleycam.smoothing import SmoothChoice
+from shapleycam.smoothing import SmoothChoice, parse_smoothing
+from shapleycam.smoothing.table import AUGMENT
 from shapleycam.tracing.interrupts import restore_when_interrupted
 from shapleycam.tracing.isolation import device_of, isolated_copy
 from shapleycam.tracing.running import run
@@ -86,7 +87,7 @@ class Detector:
         (True, True)
     """
 
-    def __init__(  # noqa: PLR0913  # as `Explainer`; most calls need the first
+    def __init__(
         self,
         model: str | nn.Module | Network,
         layer: LayerChoice = None,
@@ -112,7 +113,7 @@ class Detector:
         It is called with a network of `models.detectors.BoxScores`, anew for each box.
         """
         detector = cls.__new__(cls)
-        detector._set(network, make)
+        detector._set(network, make)  # noqa: SLF001
         return detector
 
     def _set(self, network: Network, make: Callable[[Network], Explainer]) -> None:
@@ -237,6 +238,11 @@ class Detector:
         smooth: SmoothChoice = None,
     ) -> Comparison:
         """Explain one box of an image by several methods; arguments and errors as in `explain`."""
+        if AUGMENT.name in parse_smoothing(smooth):
+            raise OptionError(
+                "smooth='augment' explains the mirror image too, where the box is at another place; use smooth='noise' "
+                "or smooth='eigen'"
+            )
         prepared = image if isinstance(image, PreparedPhotograph) else self.prepare(image)
         chosen = self.choose(prepared, box, target)
         # Another module for each box: what is proven of what comes after a layer, and the layer itself, depend on it.

@@ -56,8 +56,8 @@ def prepare_tensor(image: Tensor, transform: Transform | None) -> PreparedPhotog
     single = image[0] if image.dim() == 4 and len(image) == 1 else image
     if single.dim() != 3 or not single.is_floating_point() or not single.numel():
         raise ImageError(
-            f"a tensor of shape {tuple(image.shape)} and {image.dtype}; expected one image (c, h, w) or (1, c, h, w) in "
-            "floating point: of several explain one after the other"
+            f"a tensor of shape {tuple(image.shape)} and {image.dtype}; expected one image (c, h, w) or (1, c, h, w) "
+            "in floating point: of several explain one after the other"
         )
     single = single.detach()
     if not isinstance(transform, TorchvisionDetection):

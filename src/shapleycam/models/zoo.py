@@ -15,7 +15,7 @@ import torch
 import torchvision
 
 from shapleycam.errors import ModelError
-from shapleycam.models import factories, hugging_face, paper
+from shapleycam.models import factories, hugging_face, paper, torchvision_detectors, ultralytics_models
 from shapleycam.models.building import OTHER_WEIGHTS, UNTRAINED, build, unknown_model
 from shapleycam.models.checkpoint import fill_model, read_checkpoint
 from shapleycam.models.network import Network, preprocess_and_labels_of_timm, preprocess_and_labels_of_torchvision
@@ -36,7 +36,7 @@ def load_network(name: str, checkpoint: str | Path | None = None, *, pretrained:
 
     Args:
         name: `efficientnet_lite0`, one of the paper's (`resnet50`), `timm:NAME`, `torchvision:NAME`, `hf:NAME`,
-            `path/to/file.py:function` or `package.module:function`.
+            `ultralytics:NAME.yaml`, `path/to/file.py:function` or `package.module:function`.
         checkpoint: weights in place of the published ones, a .safetensors file or a .pth of plain tensors.
         pretrained: False leaves the network untrained.
 
@@ -121,6 +121,8 @@ def _load_from_timm(name: str, *, pretrained: bool) -> Network:
 def _load_from_torchvision(name: str, *, pretrained: bool) -> Network:
     if f"torchvision:{name}" not in _torchvision_names():
         raise unknown_model(f"torchvision:{name}", _torchvision_names())
+    if name in torchvision_detectors.detector_names():
+        return torchvision_detectors.load_torchvision_detector(name, pretrained=pretrained)
     weights = torchvision.models.get_model_weights(name).DEFAULT
     options: dict[str, Any] = {"transform_input": True} if name in _EXPECT_IMAGENET_INPUT else {}
     create = partial(torchvision.models.get_model, name, weights=weights if pretrained else None, **options)
@@ -130,12 +132,14 @@ def _load_from_torchvision(name: str, *, pretrained: bool) -> Network:
 
 
 def _torchvision_names() -> list[str]:
-    return [f"torchvision:{name}" for name in torchvision.models.list_models(module=torchvision.models)]
+    names = torchvision.models.list_models(module=torchvision.models) + torchvision_detectors.detector_names()
+    return [f"torchvision:{name}" for name in names]
 
 
 SOURCES: dict[str, Callable[..., Network]] = {
     "timm": _load_from_timm,
     "torchvision": _load_from_torchvision,
     "hf": hugging_face.load_from_hugging_face,
+    "ultralytics": ultralytics_models.load_from_ultralytics,
 }
 """Sources of networks by the prefix of their names; a new source is a function here, or in a file of its own."""

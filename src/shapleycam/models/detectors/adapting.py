@@ -22,7 +22,12 @@ def as_box_scores(model: nn.Module) -> BoxScores:
     Raises:
         ModelError: the model is no detector that is known.
     """
-    kind = type(model)
+    if not is_detector(model):
+        raise ModelError(
+            f"the model is of class {type(model).__name__}; expected a detector: one of torchvision (Faster, Mask or Keypoint "
+            "R-CNN, RetinaNet, FCOS, SSD), transformers (DETR, YOLOS, RT-DETR and their kin) or ultralytics (its "
+            ".model); for another one give an Explainer a function of yours as utility"
+        )
     if isinstance(model, BoxScores):
         return model
     if isinstance(model, ONE_STAGE):
@@ -31,27 +36,18 @@ def as_box_scores(model: nn.Module) -> BoxScores:
         return TwoStageScores(model)
     if is_of_ultralytics(model):
         return YoloScores(model)
-    if kind.__name__.endswith("ForObjectDetection") and hasattr(model, "config"):
-        return QueryScores(model)
-    raise ModelError(
-        f"the model is a {kind.__name__}; expected a detector: one of torchvision (Faster, Mask or Keypoint R-CNN, "
-        "RetinaNet, FCOS, SSD), transformers (DETR, YOLOS, RT-DETR and their kin) or ultralytics (its .model); for "
-        "another one give an Explainer a function of yours as utility"
-    )
-
-
-def is_of_ultralytics(model: nn.Module) -> bool:
-    """Return whether a model has the form of ultralytics' detectors: class names, and modules with a head at the end."""
-    return hasattr(model, "names") and isinstance(getattr(model, "model", None), nn.Sequential)
+    return QueryScores(model)
 
 
 def is_detector(model: nn.Module) -> bool:
-    """Return whether a model is a detector that is known."""
-    try:
-        as_box_scores(model)
-    except ModelError:
-        return False
-    return True
+    """Return whether a model is a detector of a library that is known."""
+    is_of_transformers = type(model).__name__.endswith("ForObjectDetection") and hasattr(model, "config")
+    return isinstance(model, (BoxScores, FasterRCNN, *ONE_STAGE)) or is_of_ultralytics(model) or is_of_transformers
+
+
+def is_of_ultralytics(model: nn.Module) -> bool:
+    """Return whether a model is a detector of ultralytics, which need not be imported to know it."""
+    return any(each.__name__ == "DetectionModel" for each in type(model).__mro__) and hasattr(model, "names")
 
 
 def detector_network(network: Network) -> Network:

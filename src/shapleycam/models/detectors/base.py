@@ -49,9 +49,7 @@ class BoxScores(nn.Module, ABC):
         return {"scores": self.scores_at(images, anchors), "anchors": anchors}
 
     @abstractmethod
-    def scores_at(
-        self, images: Float[Tensor, "b c h w"], anchors: Shaped[Tensor, "b k"]
-    ) -> Float[Tensor, "b classes"]:
+    def scores_at(self, images: Float[Tensor, "b c h w"], anchors: Shaped[Tensor, "b k"]) -> Float[Tensor, "b classes"]:
         """Return the class scores at the anchor of each image."""
 
     @abstractmethod

@@ -34,7 +34,9 @@ class TwoStageScores(BoxScores):
         scores = logits.softmax(-1)
         # A box belongs to a proposal and a class: the class is part of the search.
         rows = [
-            trace_back({name: found[name][i : i + 1] for name in ("boxes", "labels", "scores")}, boxes[:, label], scores)
+            trace_back(
+                {name: found[name][i : i + 1] for name in ("boxes", "labels", "scores")}, boxes[:, label], scores
+            )
             for i, label in enumerate(found["labels"].tolist())
         ]
         chosen = torch.cat(rows) if rows else torch.zeros(0, dtype=torch.long, device=image.device)
