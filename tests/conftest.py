@@ -95,6 +95,7 @@ SLOW = (
     *("game/test_adversarial_heads.py", "values/test_interactions.py::test_sampled", "tracing/test_wrapped_code.py"),
     *("experiments/test_runner.py::TestRows::test_default_model", "metrics/test_metric_passes.py"),
     *("cli/test_your_model.py", "test_peers.py", "cli/test_evaluate.py", "game/test_proofs.py"),
+    "models/test_detectors.py",
     *("layers/test_layout_proofs.py", "test_docstrings.py::test_the_example_runs"),
 )
 """Beginnings of tests that get the marker `slow`: processes, servers, browsers, commands and networks of full size."""

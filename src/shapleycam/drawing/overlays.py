@@ -51,7 +51,7 @@ def on_photo(photo: Image.Image, box: Box, shade: Image.Image) -> Image.Image:
     seen = small.convert("RGBA").crop((left, top, left + width, top + height))
     covered = Image.alpha_composite(seen, shade.resize((width, height), Image.Resampling.BILINEAR))
     canvas.paste(covered, (left, top))
-    if (width, height) != size:
+    if left > 0 or top > 0 or left + width < size[0] or top + height < size[1]:
         ImageDraw.Draw(canvas).rectangle((left, top, left + width - 1, top + height - 1), outline="white")
     return canvas.convert("RGB")
 

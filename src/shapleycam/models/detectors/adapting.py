@@ -24,9 +24,9 @@ def as_box_scores(model: nn.Module) -> BoxScores:
     """
     if not is_detector(model):
         raise ModelError(
-            f"the model is of class {type(model).__name__}; expected a detector: one of torchvision (Faster, Mask or Keypoint "
-            "R-CNN, RetinaNet, FCOS, SSD), transformers (DETR, YOLOS, RT-DETR and their kin) or ultralytics (its "
-            ".model); for another one give an Explainer a function of yours as utility"
+            f"the model is of class {type(model).__name__}; expected a detector: one of torchvision "
+            "(Faster, Mask or Keypoint R-CNN, RetinaNet, FCOS, SSD), transformers (DETR, YOLOS, RT-DETR and their kin) "
+            "or ultralytics (its .model); for another one give an Explainer a function of yours as utility"
         )
     if isinstance(model, BoxScores):
         return model

@@ -34,6 +34,11 @@ class Letterbox(Preprocess):
         """Return ultralytics' preprocessing for a square input: pixels in [0, 1], not normalised further."""
         return cls(side, (side, side), (0.0,) * 3, (1.0,) * 3, InterpolationMode.BILINEAR)
 
+    @property
+    def sees_all(self) -> bool:
+        """Return that the whole photograph is in the input, with padding beside it."""
+        return True
+
     def __call__(self, photo: Image.Image) -> Float[Tensor, "c h w"]:
         """Return the network's input for an RGB photograph."""
         left, top, width, height = self._place(photo.size)

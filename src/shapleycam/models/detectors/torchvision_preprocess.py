@@ -60,6 +60,11 @@ class TorchvisionDetection(Preprocess):
             transform=own,
         )
 
+    @property
+    def sees_all(self) -> bool:
+        """Return that the whole photograph is in the input, with padding beside it."""
+        return True
+
     def __call__(self, photo: Image.Image) -> Float[Tensor, "c H W"]:
         """Return the padded input for an RGB photograph."""
         return self.of_tensor(F.to_tensor(photo))
