@@ -15,6 +15,7 @@ from shapleycam.explaining.detection import Detection, check_corners
 from shapleycam.explaining.detector import Detector
 from shapleycam.explaining.photographs import PreparedPhotograph
 from shapleycam.explanations.explanation import Explanation
+from shapleycam.explanations.pictures import DrawnMap
 from shapleycam.explanations.summary import summarise_image
 from shapleycam.images import Box
 from shapleycam.printable import printable_text
@@ -73,15 +74,15 @@ class ExplainBoxes(ExplainPhotographs):
                 image, self.methods, detection, options=self.estimator_options, curvature=True, smooth=self.smooth
             )
         named = Photograph(photograph.path, f"{photograph.stem}_box{detection.number}")
-        drawn, files = replace(self, detection=detection), dict[Path, bytes]()
+        outlining, files = replace(self, detection=detection), dict[Path, bytes]()
         for explanation in comparison.values():
-            files |= drawn.files_of([explanation], 0, named, detector.name)
+            files |= outlining.files_of([explanation], 0, named, detector.name)
         summary = summarise_image([comparison], 0, detector.name, [printable_text(str(file)) for file in files])
         return PhotographResult(photograph.path, summary, files, detection=detection)
 
-    def _panels(self, explanation: Explanation, index: int) -> list[tuple[str, Image.Image]]:
+    def _panels(self, explanation: Explanation, drawn: DrawnMap) -> list[tuple[str, Image.Image]]:
         """Return the panels with the outline of the box."""
-        panels = super()._panels(explanation, index)
+        panels = super()._panels(explanation, drawn)
         return [(title, self._outline(explanation, picture)) for title, picture in panels]
 
     def _outline(self, explanation: Explanation, picture: Image.Image) -> Image.Image:
@@ -89,7 +90,7 @@ class ExplainBoxes(ExplainPhotographs):
         detection, place = self.detection, explanation.sources[0].box
         if detection is None:
             return picture
-        if place is None or explanation.is_over_photo(0, self.view):
+        if place is None or explanation.is_over_photo(0, self.drawn.on):
             return detection.draw(picture)
         left, top, right, bottom = place
         x_scale, y_scale = picture.width / (right - left), picture.height / (bottom - top)

@@ -25,6 +25,7 @@ from shapleycam.cli.groups import (
 )
 from shapleycam.cli.messages import coalition_facts, name_options
 from shapleycam.cli.photographs import list_photographs
+from shapleycam.cli.style_group import StyleGroup
 from shapleycam.cli.timings import Timings
 from shapleycam.errors import OptionError
 from shapleycam.output_names import stem_limit, unique_stems
@@ -62,13 +63,14 @@ class FilesGroup:
     save: Annotated[bool, typer.Option("--save", help="Also write the numbers, as NPZ.")] = False
 
 
-def explain(
+def explain(  # noqa: PLR0913  # the groups of its options
     images: options.ImagePaths = None,
     *,
     network: LayersNetworkGroup,
     question: RankedQuestionGroup,
     estimator: RegionEstimatorGroup,
     files: FilesGroup,
+    style: StyleGroup,
     compute: BatchComputeGroup,
     engine: EngineGroup,
     printing: TimedPrintGroup,
@@ -82,6 +84,7 @@ def explain(
     - `shapleycam explain cat.jpg --method sampledshapley` gives the true Shapley values, and where they are not sure.
     - `shapleycam explain cat.jpg --model timm:resnet18 --checkpoint mine.safetensors` uses your own weights.
     - `shapleycam explain street.jpg --model torchvision:retinanet_resnet50_fpn --box 0` explains a detector's best box.
+    - `shapleycam explain cat.jpg --sign both --contours 4 --side-by-side` draws signed values beside the photograph.
     - `shapleycam explain photos/ --engine ray --address auto --out maps` explains a folder by a cluster.
     """
     timings = Timings.of_process()
@@ -102,6 +105,7 @@ def explain(
     methods = question.method or ["shapleycam" if box is None else "pathcam-h"]
     expand_methods(methods)
     smooth = parse_smoothing(question.smooth)
+    drawn = style.drawn(files.view)
     estimator.check()  # a wrong option is refused before anything is written or loaded
     make_folder(files.out)
     paths, unreadable = list_photographs(images, quiet=printing.quiet)
@@ -130,13 +134,14 @@ def explain(
             estimator_options,
             smooth,
             files.out,
-            files.view,
+            drawn,
+            style.side_by_side,
             files.save,
             timings,
         )
         explain_batch = ExplainPhotographs(*step) if box is None else ExplainBoxes(*step, box)
-        size = compute.batch_size if box is None else 1  # each photograph has boxes, and often a size, of its own
-        batches = _batches(paths, size, stem_limit(files.out))
+        # With a box one by one: each photograph has boxes, and often a size, of its own.
+        batches = _batches(paths, compute.batch_size if box is None else 1, stem_limit(files.out))
         with closing((remote or Local()).run(batches, read, explain_batch)) as results:
             for result in results:
                 if result.error is not None:

@@ -28,7 +28,7 @@ Checkpoint: TypeAlias = Annotated[
 Pretrained: TypeAlias = Annotated[
     bool, typer.Option("--pretrained/--no-pretrained", help="Published weights, or an untrained network.")
 ]
-_LAYER = "before-pool (the default), last-conv, or a dotted name (see: shapleycam layers MODEL)."
+_LAYER = "before-pool (the default), last-conv, a dotted name (see: shapleycam layers MODEL), or input: the image."
 Layer: TypeAlias = Annotated[str | None, typer.Option("--layer", help=_LAYER)]
 Layers: TypeAlias = Annotated[
     list[str] | None, typer.Option("--layer", help=f"{_LAYER} Repeatable: the heatmaps are then fused.")

@@ -62,6 +62,7 @@ def network_names() -> dict[str, list[str]]:
         "paper": list(paper.NETWORKS),
         "timm": [f"timm:{name}" for name in _timm().list_models()],
         "torchvision": _torchvision_names(),
+        "detectors": [f"torchvision:{name}" for name in torchvision_detectors.detector_names()],
     }
 
 
@@ -119,10 +120,10 @@ def _load_from_timm(name: str, *, pretrained: bool) -> Network:
 
 
 def _load_from_torchvision(name: str, *, pretrained: bool) -> Network:
-    if f"torchvision:{name}" not in _torchvision_names():
-        raise unknown_model(f"torchvision:{name}", _torchvision_names())
     if name in torchvision_detectors.detector_names():
         return torchvision_detectors.load_torchvision_detector(name, pretrained=pretrained)
+    if f"torchvision:{name}" not in _torchvision_names():
+        raise unknown_model(f"torchvision:{name}", _torchvision_names())
     weights = torchvision.models.get_model_weights(name).DEFAULT
     options: dict[str, Any] = {"transform_input": True} if name in _EXPECT_IMAGENET_INPUT else {}
     create = partial(torchvision.models.get_model, name, weights=weights if pretrained else None, **options)
@@ -132,8 +133,7 @@ def _load_from_torchvision(name: str, *, pretrained: bool) -> Network:
 
 
 def _torchvision_names() -> list[str]:
-    names = torchvision.models.list_models(module=torchvision.models) + torchvision_detectors.detector_names()
-    return [f"torchvision:{name}" for name in names]
+    return [f"torchvision:{name}" for name in torchvision.models.list_models(module=torchvision.models)]
 
 
 SOURCES: dict[str, Callable[..., Network]] = {

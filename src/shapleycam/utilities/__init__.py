@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from shapleycam.utilities._box_score import box_score
     from shapleycam.utilities._contrast import any_of, contrast
     from shapleycam.utilities._inside import inside
+    from shapleycam.utilities._similar_classes import contrast_with_similar
     from shapleycam.utilities._similarity import similarity
     from shapleycam.utilities.table import UTILITIES, probabilities, resolve_utility
     from shapleycam.utilities.utility import Function, Utility, as_logits
@@ -24,6 +25,7 @@ _MODULE_OF = {
     "box": "_box",
     "box_score": "_box_score",
     "contrast": "_contrast",
+    "contrast_with_similar": "_similar_classes",
     "inside": "_inside",
     "probabilities": "table",
     "resolve_utility": "table",
@@ -39,6 +41,7 @@ __all__ = [
     "box",
     "box_score",
     "contrast",
+    "contrast_with_similar",
     "inside",
     "probabilities",
     "resolve_utility",
