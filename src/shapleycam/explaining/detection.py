@@ -33,6 +33,11 @@ class Detection:
         anchor: (1, k), where the detector reads its scores: the number of an anchor or a query, or the corners of a
             proposal in pixels of the network's input.
         overlap: with the box that it was chosen for, intersection over union; None where it was not chosen so.
+
+    Examples:
+        >>> import torch, shapleycam
+        >>> print(shapleycam.Detection(0, (10, 20, 30, 60), (100, 100), 1, "cat", 0.9, torch.tensor([[7]])))
+        box 0: cat, score 90.0%, at 10, 20, 30, 60
     """
 
     number: int
