@@ -99,6 +99,7 @@ SLOW = (
     *("game/test_adversarial_heads.py", "values/test_interactions.py::test_sampled", "tracing/test_wrapped_code.py"),
     *("experiments/test_runner.py::TestRows::test_default_model", "metrics/test_metric_passes.py"),
     *("cli/test_your_model.py", "test_peers.py", "cli/test_evaluate.py", "game/test_proofs.py"),
+    "models/test_detectors.py",
     *("layers/test_layout_proofs.py", "test_docstrings.py::test_the_example_runs"),
     *("game/test_windowed_heads.py::test_real_heads", "game/test_class_token_heads.py::test_real_heads"),
     *("game/test_windowed_heads.py::test_overlapping_maxima", "game/test_kept_class_tokens.py"),
