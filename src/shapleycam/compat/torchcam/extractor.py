@@ -25,6 +25,8 @@ from shapleycam.values.options import EstimatorOptions
 logger = logging.getLogger(__name__)
 _EPSILON = 1e-8
 """Added to a map's largest value, as in torch-cam."""
+_OVERRIDDEN = ("_get_weights", "_backprop", "_hook_a", "_hook_g", "_precheck", "_normalize")
+"""Methods of torch-cam's extractors by which users make methods of their own; here they would not be called."""
 
 
 class Extractor:
@@ -83,6 +85,14 @@ class Extractor:
         self._hooks_enabled = enable_hooks
         self._pass: RecordedPass | None = None
         self._register_hook()
+
+    def __init_subclass__(cls) -> None:
+        overridden = [name for name in _OVERRIDDEN if name in cls.__dict__]
+        if overridden:
+            raise OptionError(
+                f"{cls.__name__} defines {', '.join(overridden)}, which extractors of shapleycam.compat do not call; "
+                "keep torch-cam for it, or write a method as docs/notebooks/your_own_method.md shows"
+            )
 
     def __call__(
         self,
