@@ -63,6 +63,15 @@ def test_the_same_map(network, method):
     torch.testing.assert_close(ours, heatmap(values, size).float(), rtol=0, atol=1e-5)
 
 
+def test_the_same_scorecam_but_for_the_corners(network, monkeypatch):
+    """The peer lays the corners of a channel on those of the image; where it does not, the map is the same."""
+    monkeypatch.setattr(torch.nn, "UpsamplingBilinear2d", lambda size: nn.Upsample(size=size, mode="bilinear"))
+    model, layer, reshape, images = network
+    few = images[:, :, :32, :32] if reshape is None else images
+    ours, theirs = both((model, layer, reshape, few), "ScoreCAM")
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("target", ["ClassifierOutputSoftmaxTarget", "ClassifierOutputReST"])
 def test_the_same_map_of_another_target(network, target):
     torch.testing.assert_close(*both(network, "HiResCAM", target), rtol=0, atol=1e-4)

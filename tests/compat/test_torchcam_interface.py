@@ -119,8 +119,37 @@ def test_noisy_gradients_are_those_of_the_method(model, images):
     values = Explainer(model, layer="1", utility="logit").explain(images, "smoothgradcam++", 1).values.relu()
     shifted = values - values.amin((1, 2), keepdim=True)
     torch.testing.assert_close(ours, shifted / shifted.amax((1, 2), keepdim=True), rtol=0, atol=1e-4)
-    with pytest.raises(OptionError, match=r"num_samples=8, std=0\.3; expected 4 and 0\.3"):
+    with pytest.raises(OptionError, match=r"num_samples=8, std=0\.3; expected num_samples=4, std=0\.3, which"):
         methods.SmoothGradCAMpp(model, "1", num_samples=8)
+
+
+def test_scorecam_but_for_the_order_of_resizing_and_scaling(model, images):
+    """At a layer of the image's size there is nothing to resize, and the maps are the same."""
+    [ours], [theirs] = (
+        maps_of(library, "ScoreCAM", model, images, classes=[1, 3], batch_size=3) for library in (methods, peer)
+    )
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
+    targets = [lambda row: row[1].square(), lambda row: row[2] - row[3]]
+    maps = []
+    for library in (methods, peer):
+        with library.ScoreCAM(model, "1") as extractor:
+            model(images)
+            maps.append(extractor(targets=targets)[0])
+    torch.testing.assert_close(*maps, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["SSCAM", "ISCAM"])
+def test_other_masks_are_those_of_the_methods(model, images, name):
+    extractor_class = getattr(methods, name)
+    with extractor_class(model, "1") as extractor:
+        model(images)
+        [ours] = extractor([1, 3])
+    method = extractor_class.method
+    values = Explainer(model, layer="1", utility="logit").explain(images, method, [1, 3]).values.relu()
+    shifted = values - values.amin((1, 2), keepdim=True)
+    torch.testing.assert_close(ours, shifted / shifted.amax((1, 2), keepdim=True), rtol=0, atol=1e-4)
+    with pytest.raises(OptionError, match="num_samples=35.*; expected num_samples=10"):
+        extractor_class(model, "1", num_samples=35)
 
 
 def test_the_layer_before_pooling_where_none_is_named(model, images, caplog):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from jaxtyping import Float
 from torch import Tensor
@@ -11,6 +11,7 @@ from shapleycam.cams.heatmaps import is_blank
 from shapleycam.errors import (
     BlankHeatmapWarning,
     ExclusiveClassesWarning,
+    MethodLeftOutWarning,
     NoCurvatureWarning,
     ProbabilitiesWarning,
     warn,
@@ -25,6 +26,15 @@ def warn_of_blank_maps(explanation: Explanation) -> None:
     """Warn of each heatmap that is zero everywhere, with the reason."""
     for index in is_blank(explanation.values).nonzero().flatten().tolist():
         warn(BlankHeatmapWarning, _blank_reason(explanation, index))
+
+
+def warn_of_left_out(reasons: Mapping[str, str], messages: set[str]) -> None:
+    """Warn once of each method that a set lacks here, with the reason; `messages` are those that were issued."""
+    for name, reason in reasons.items():
+        message = f"method {name!r} is left out of the set: {reason}"
+        if message not in messages:
+            messages.add(message)
+            warn(MethodLeftOutWarning, message)
 
 
 def warn_of_nothing_in_common(explanation: Explanation) -> None:

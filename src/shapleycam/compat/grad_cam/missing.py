@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from shapleycam.compat.refusing import refusing_class
 
-_MASKING = "masks the image by each channel; sampledshapley of shapleycam.Explainer needs no gradient either"
-_GUIDED = "changes the gradient of ReLU; HiResCAM at an early layer has the model's own"
 MISSING = {
     "AblationLayerFasterRCNN": "removes channels of several feature maps; AblationCAM removes those of one layer",
     "ActivationsAndGradients": "keeps hooks on the model; shapleycam.trace gives a layer's activation and the head",
-    "DeepFeatureFactorization": "factorises several images; EigenCAM factorises one",
-    "FullGrad": "adds the biases of all layers; HiResCAM is exact where what follows the layer is linear",
-    "GuidedBackpropReLUModel": _GUIDED,
     "SESS": "explains windows at several scales; GradCAM with aug_smooth=True averages several views too",
-    "ScoreCAM": _MASKING,
-    "run_dff_on_image": "factorises several images; EigenCAM factorises one",
+    "run_dff_on_image": "draws the concepts of an image; DeepFeatureFactorization gives them, and their maps",
 }
 """Names that are missing, with what each does and what to use in its place."""
 

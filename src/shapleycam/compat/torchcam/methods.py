@@ -8,6 +8,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from shapleycam.cams.channel_masks import NOISE, NOISY_MASKS, SHARES
 from shapleycam.cams.noisy_gradients import DEVIATION, SAMPLES
 from shapleycam.compat.refusing import refusing_class
 from shapleycam.compat.torchcam.extractor import Extractor
@@ -16,16 +17,15 @@ from shapleycam.compat.torchcam.scores import ClassIndex, OutputTarget, Targets,
 from shapleycam.errors import OptionError
 from shapleycam.utilities import UTILITIES, Utility
 
-__all__ = ["CAM", "GradCAM", "GradCAMpp", "LayerCAM", "OutputTarget", "SmoothGradCAMpp", "XGradCAM"]
+__all__ = [
+    *("CAM", "GradCAM", "GradCAMpp", "ISCAM", "LayerCAM", "OutputTarget", "SSCAM", "ScoreCAM", "SmoothGradCAMpp"),
+    "XGradCAM",
+]
 
-_MASKING = "masks the image by each channel; it is a method of its own name in shapleycam.Explainer where it is listed"
 MISSING = {
     "FinerCAM": "contrasts a class with others; hand targets=lambda scores: scores[0] - scores[1] to GradCAM",
-    "ISCAM": _MASKING,
-    "LeGrad": "reads attentions; shapleycam.Explainer has gradientrollout",
+    "LeGrad": "reads attentions; shapleycam.Explainer has method 'legrad'",
     "RefineCAM": "multiplies maps; shapleycam.Explainer has fuse='product'",
-    "SSCAM": _MASKING,
-    "ScoreCAM": _MASKING,
 }
 """Names that are missing, with what each does and what to use in its place."""
 
@@ -88,11 +88,102 @@ class SmoothGradCAMpp(Extractor):
         enable_hooks: bool = True,
         reshape_transform: Callable[[Any], Tensor] | None = None,
     ) -> None:
-        if (num_samples, std) != (SAMPLES, DEVIATION):
-            raise OptionError(
-                f"num_samples={num_samples}, std={std}; expected {SAMPLES} and {DEVIATION}, which 'smoothgradcam++' has"
-            )
+        _check_constants({"num_samples": num_samples, "std": std}, {"num_samples": SAMPLES, "std": DEVIATION})
         super().__init__(model, target_layer, input_shape, enable_hooks, reshape_transform)
+
+
+class ScoreCAM(Extractor):
+    """`scorecam`.
+
+    Args:
+        model: as of `GradCAM`.
+        target_layer: as of `GradCAM`.
+        batch_size: not needed, as batches are as large as fits into memory.
+        input_shape: as of `GradCAM`.
+        enable_hooks: as of `GradCAM`.
+        reshape_transform: as of `GradCAM`.
+    """
+
+    method = "scorecam"
+    is_of_scores = False
+
+    def __init__(
+        self,
+        model: nn.Module,
+        target_layer: nn.Module | str | list[nn.Module | str] | None = None,
+        batch_size: int = 32,
+        input_shape: tuple[int, ...] = (3, 224, 224),
+        enable_hooks: bool = True,
+        reshape_transform: Callable[[Any], Tensor] | None = None,
+    ) -> None:
+        super().__init__(model, target_layer, input_shape, enable_hooks, reshape_transform)
+        self.bs = batch_size
+
+
+class SSCAM(ScoreCAM):
+    """`sscam`: its noise is drawn from each image's content; arguments as of `ScoreCAM`.
+
+    Args:
+        model: as of `GradCAM`.
+        target_layer: as of `GradCAM`.
+        batch_size: as of `ScoreCAM`.
+        num_samples: 10 noisy masks of each channel.
+        std: 2, the noise's standard deviation.
+        input_shape: as of `GradCAM`.
+        enable_hooks: as of `GradCAM`.
+        reshape_transform: as of `GradCAM`.
+
+    Raises:
+        OptionError: another number or deviation.
+    """
+
+    method = "sscam"
+
+    def __init__(  # noqa: PLR0913  # torch-cam's
+        self,
+        model: nn.Module,
+        target_layer: nn.Module | str | list[nn.Module | str] | None = None,
+        batch_size: int = 32,
+        num_samples: int = NOISY_MASKS,
+        std: float = NOISE,
+        input_shape: tuple[int, ...] = (3, 224, 224),
+        enable_hooks: bool = True,
+        reshape_transform: Callable[[Any], Tensor] | None = None,
+    ) -> None:
+        _check_constants({"num_samples": num_samples, "std": std}, {"num_samples": NOISY_MASKS, "std": NOISE})
+        super().__init__(model, target_layer, batch_size, input_shape, enable_hooks, reshape_transform)
+
+
+class ISCAM(ScoreCAM):
+    """`iscam`; arguments as of `ScoreCAM`.
+
+    Args:
+        model: as of `GradCAM`.
+        target_layer: as of `GradCAM`.
+        batch_size: as of `ScoreCAM`.
+        num_samples: 10 shares of each channel's mask.
+        input_shape: as of `GradCAM`.
+        enable_hooks: as of `GradCAM`.
+        reshape_transform: as of `GradCAM`.
+
+    Raises:
+        OptionError: another number.
+    """
+
+    method = "iscam"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        target_layer: nn.Module | str | list[nn.Module | str] | None = None,
+        batch_size: int = 32,
+        num_samples: int = len(SHARES),
+        input_shape: tuple[int, ...] = (3, 224, 224),
+        enable_hooks: bool = True,
+        reshape_transform: Callable[[Any], Tensor] | None = None,
+    ) -> None:
+        _check_constants({"num_samples": num_samples}, {"num_samples": len(SHARES)})
+        super().__init__(model, target_layer, batch_size, input_shape, enable_hooks, reshape_transform)
 
 
 class CAM(Extractor):
@@ -142,6 +233,13 @@ class CAM(Extractor):
         """Return Σ_k w_k A_k: as many times the values as there are positions, which the mean divides by."""
         values = super()._values(*arguments)
         return values * values[0].numel()
+
+
+def _check_constants(given: dict[str, float], expected: dict[str, float]) -> None:
+    """Refuse numbers that the method here has not."""
+    if given != expected:
+        found, known = (", ".join(f"{name}={value}" for name, value in each.items()) for each in (given, expected))
+        raise OptionError(f"{found}; expected {known}, which the method here has: leave them out")
 
 
 def _check_classifier(model: nn.Module, layer: nn.Module | str | None) -> None:
