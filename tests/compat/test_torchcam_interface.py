@@ -148,7 +148,7 @@ def test_other_masks_are_those_of_the_methods(model, images, name):
     values = Explainer(model, layer="1", utility="logit").explain(images, method, [1, 3]).values.relu()
     shifted = values - values.amin((1, 2), keepdim=True)
     torch.testing.assert_close(ours, shifted / shifted.amax((1, 2), keepdim=True), rtol=0, atol=1e-4)
-    with pytest.raises(OptionError, match="num_samples=35.*; expected num_samples=10"):
+    with pytest.raises(OptionError, match=r"num_samples=35.*; expected num_samples=10"):
         extractor_class(model, "1", num_samples=35)
 
 
