@@ -84,6 +84,7 @@ SLOW = (
         "cli/test_explain.py::TestPhotographs",
         "cli/test_compare.py",
         "test_docs.py",
+        "test_coming_from.py",
     ),
     "docs_site/",
     *("cli/test_report_command.py", "test_public_names.py", "models/test_zero_shot.py", "tracing/test_threads.py"),

@@ -39,8 +39,8 @@ def lines(page: str, *languages: str) -> list[str]:
     return [line.removeprefix("$ ") for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
-RUN_ELSEWHERE = ("your-model.md", "notebooks/")
-"""Run by test_readme.py, with stand-ins for weights from hubs, and by test_notebooks.py."""
+RUN_ELSEWHERE = ("your-model.md", "notebooks/", "coming-from.md")
+"""Run by test_readme.py, with stand-ins for weights from hubs, by test_notebooks.py and by test_coming_from.py."""
 PYTHON = [page for page in TEXTS if blocks(page, "python") and not page.startswith(RUN_ELSEWHERE)]
 NEEDS = {"recipes/yolo.md": "ultralytics"}
 """Packages that a page shows and that are no dependency, not even of the tests."""
