@@ -25,6 +25,9 @@ from shapleycam.errors import ShapleyCamError
 from shapleycam.game import Game
 from shapleycam.models import zoo
 
+MOST_RUNS = 2**14
+"""Methods of more runs for one image take minutes behind heads without a shortcut."""
+
 
 def networks() -> dict[str, tuple[Explainer, torch.Tensor]]:
     """Return the default network on a photograph, and others on noise: their weights do not matter to the cost."""
@@ -44,8 +47,9 @@ def networks() -> dict[str, tuple[Explainer, torch.Tensor]]:
 
 def is_measured(row: Method, game: Game, most_passes: int) -> bool:
     """Return whether it can be waited for."""
-    passes = row.basis.cost_of(game.n_players, channels=game.n_channels).model_passes
-    return is_affordable(row, game) and passes <= most_passes
+    cost = row.basis.cost_of(game.n_players, channels=game.n_channels)
+    is_quick = cost.runs <= MOST_RUNS or (row.basis.is_of_channels and is_affordable(row, game))
+    return is_quick and cost.model_passes <= most_passes
 
 
 def call_of(explainer: Explainer, images: torch.Tensor, name: str) -> Callable[[], object] | None:
@@ -107,7 +111,8 @@ heatmap, to a plain forward pass of the network measured just before; the pass t
 part of it. "Runs" are beside that pass, at most, as `shapleycam methods` counts them (head: of what comes after the
 layer; gradients: of the same with a backward pass; passes: of the whole model); `tests/cams/test_prices.py` counts
 them. Behind a shortcut a run of the head costs next to nothing. "Refused": of models that lack something. "Not
-measured": of more than {options.most_passes} passes of the model, or of more runs than sets of methods allow.
+measured": of more than {options.most_passes} passes of the model, or of more than
+{MOST_RUNS:,} runs.
 
 {chr(10).join(f"{each}{chr(10)}" for each in tables)}""",
     )

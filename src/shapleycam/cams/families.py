@@ -19,7 +19,7 @@ FAMILIES = {
     "attention": "for vision transformers",
     "baseline": "random, to compare with",
 }
-"""The line of each family, by the `group` of its methods."""
+"""The line of each family, by the `group` of its methods; that of a row which a user adds may be none of them."""
 
 
 def methods_by_family() -> dict[str, list[Method]]:

@@ -99,7 +99,7 @@ def methods(*, as_json: options.Json = False) -> None:
         for row in members
     ]
     print_table(heads, texts)
-    print_facts("Families", {family: FAMILIES[family] for family in families})
+    print_facts("Families", {family: FAMILIES.get(family, "") for family in families})
     print_line(
         f"Runs: of an image with {_GRID} places and {TYPICAL_CHANNELS} channels, beside the forward pass that all "
         "methods share; head: of what comes after the layer, which channels as players need not behind a mean over "

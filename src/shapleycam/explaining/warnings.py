@@ -40,10 +40,10 @@ def warn_of_left_out(reasons: Mapping[str, str], messages: set[str]) -> None:
 def warn_of_nothing_in_common(explanation: Explanation) -> None:
     """Warn of each heatmap fused from several layers that is zero everywhere."""
     for index in (~explanation.heatmap.flatten(1).any(1)).nonzero().flatten().tolist():
-        name, label = explanation.sources[index].name, explanation.label(index)
+        name, subject = explanation.sources[index].name, _subject(explanation, index)
         warn(
             BlankHeatmapWarning,
-            f"{name}: the {explanation.method} heatmap for {label!r} is blank: the layers {explanation.layer} have no "
+            f"{name}: the {explanation.method} heatmap for {subject} is blank: the layers {explanation.layer} have no "
             "place in common; fuse them by mean or maximum",
         )
 
@@ -101,5 +101,10 @@ def _blank_reason(explanation: Explanation, index: int) -> str:
         reason = f"{cause}; try {' or '.join(suggestions)}"
     else:
         reason = "all positions have the same value; choose a layer with a finer grid"
-    name, label = explanation.sources[index].name, explanation.label(index)
-    return f"{name}: the {explanation.method} heatmap for {label!r} is blank: {reason}"
+    name, subject = explanation.sources[index].name, _subject(explanation, index)
+    return f"{name}: the {explanation.method} heatmap for {subject} is blank: {reason}"
+
+
+def _subject(explanation: Explanation, index: int) -> str:
+    """Return what a map is of: the class, or the utility where its output has none."""
+    return f"utility {explanation.utility_name!r}" if explanation.form is None else repr(explanation.label(index))

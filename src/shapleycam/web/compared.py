@@ -19,7 +19,7 @@ from shapleycam.game import Game
 from shapleycam.names import canonical_name
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.web.resolved import DEFAULT_METHODS, ResolvedQuestion
-from shapleycam.wording import counted, on_one_line
+from shapleycam.wording import counted, on_one_line, smoothing_phrase
 
 _QUICK_RUNS = 64
 """Methods of so many runs are shown before the others."""
@@ -108,7 +108,7 @@ def compare(resolved: ResolvedQuestion) -> Iterator[Compared]:
 def compared_by(resolved: ResolvedQuestion, method: str) -> Explanation:
     """Return one method's explanation as the comparison has it, or made by itself where that has left the cache."""
     name = method_of(method).name
-    made: Explanation = resolved.cached(_key(name), lambda: _alone(resolved, name))
+    made: Explanation = resolved.cached(_key(resolved, name), lambda: _alone(resolved, name))
     return made
 
 
@@ -121,7 +121,7 @@ def _by_each(
     except ShapleyCamError:
         return _one_by_one(resolved, traced_batch, names)
     for name, e in explanations.items():
-        resolved.cached(_key(name), partial(_same, e))
+        resolved.cached(_key(resolved, name), partial(_same, e))
     return explanations, {}
 
 
@@ -132,7 +132,7 @@ def _one_by_one(
     for name in names:
         resolved.check()
         try:
-            explanations[name] = resolved.cached(_key(name), partial(_by_one, resolved, traced_batch, name))
+            explanations[name] = resolved.cached(_key(resolved, name), partial(_by_one, resolved, traced_batch, name))
         except ShapleyCamError as error:
             failures[name] = on_one_line(error)
     return explanations, failures
@@ -140,7 +140,7 @@ def _one_by_one(
 
 def _by(resolved: ResolvedQuestion, traced_batch: TracedBatch, names: Sequence[str]) -> Mapping[str, Explanation]:
     options = EstimatorOptions(progress=resolved.progress)
-    return traced_batch.compare(names, resolved.target, resolved.utility, options) if names else {}
+    return resolved.explain(traced_batch, names, options) if names else {}
 
 
 def _by_one(resolved: ResolvedQuestion, traced_batch: TracedBatch, name: str) -> Explanation:
@@ -156,8 +156,8 @@ def _same(e: Explanation) -> Explanation:
     return e
 
 
-def _key(name: str) -> str:
-    return f"compared by {name}"
+def _key(resolved: ResolvedQuestion, name: str) -> str:
+    return f"compared by {name}{smoothing_phrase(resolved.smooth)}"
 
 
 def _is_quick(row: Method, game: Game) -> bool:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
-from shapleycam.errors import OptionError
+from shapleycam.compat.refusing import refusing_class
 
 MISSING = {
     "AblationLayerFasterRCNN": "removes channels of several feature maps; AblationCAM removes those of one layer",
@@ -16,11 +13,6 @@ MISSING = {
 """Names that are missing, with what each does and what to use in its place."""
 
 
-@cache
 def missing_class(name: str) -> type:
     """Return a class of this name that refuses to be made."""
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise OptionError(f"{name} of pytorch-grad-cam is not in shapleycam: it {MISSING[name]}")
-
-    return type(name, (), {"__init__": refuse, "__module__": __name__, "__doc__": f"Not here: it {MISSING[name]}."})
+    return refusing_class("pytorch-grad-cam", name, MISSING[name])
