@@ -34,7 +34,7 @@ def contrast_with_similar(count: int = 3) -> Utility:
         tensor([2.])
     """
     if count < 1:
-        raise OptionError(f"count={count}; expected 1 or more similar classes")
+        raise OptionError(f"{count} similar classes were asked for; expected 1 or more")
 
     def find_similar(output: Tensor, target: Tensor, _: Labels) -> Tensor:
         return similar_classes(as_logits(output).detach(), target, count)
