@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
+import json
+import os
+import subprocess
+import sys
+import weakref
+from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
-from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
+from helpers import training_loops
 from helpers.lazy_modules import LazyModule
 from shapleycam import Explainer
 
@@ -20,143 +22,159 @@ lightning = LazyModule("lightning")
 # Maps of a network that has hardly been trained are often blank; nothing here is about what the maps show.
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
 
-FIXED = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
-"""The photographs whose maps are logged."""
-
-
-class Net(nn.Module):
-    """What a training step changes besides the weights: batch statistics, dropout's generator, norms of weights."""
-
-    def __init__(self):
-        super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d(3, 8, 3, stride=2),
-            nn.BatchNorm2d(8, momentum=None),
-            nn.ReLU(inplace=True),
-            nn.Dropout2d(0.3),
-            spectral_norm(nn.Conv2d(8, 8, 3)),
-            nn.BatchNorm2d(8),
-            nn.GELU(),
-        )
-        self.frozen = nn.Conv2d(8, 8, 1).requires_grad_(requires_grad=False)
-        self.fc = nn.Sequential(nn.Dropout(0.5), weight_norm(nn.Linear(8, 4)))
-
-    def forward(self, x):
-        if self.training and random.random() < 0.5:
-            x = x + 0.1 * float(np.random.rand()) * torch.randn_like(x)  # noqa: NPY002  # the global generator
-        return self.fc(self.frozen(self.features(x)).mean((2, 3)))
-
-
-def seed_all() -> None:
-    torch.manual_seed(0)
-    random.seed(0)
-    np.random.seed(0)  # noqa: NPY002
-
-
-def batches() -> torch.utils.data.DataLoader:
-    """Shuffled by the global generator, as usual."""
-    generator = torch.Generator().manual_seed(2)
-    images = torch.rand(12, 3, 16, 16, generator=generator)
-    labels = torch.randint(4, (12,), generator=generator)
-    return torch.utils.data.DataLoader(torch.utils.data.TensorDataset(images, labels), batch_size=4, shuffle=True)
-
-
-def state_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, object]:
-    """Return all that training reads later, by value."""
-    return {
-        "weights": {name: tensor.clone() for name, tensor in model.state_dict().items()},
-        "gradients": {n: None if p.grad is None else p.grad.clone() for n, p in model.named_parameters()},
-        "requires_grad": [parameter.requires_grad for parameter in model.parameters()],
-        "modes": [module.training for module in model.modules()],
-        "hooks": [(len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks)) for m in model.modules()],
-        "optimizer": optimizer.state_dict(),
-        "torch": torch.get_rng_state(),
-        "numpy": np.random.get_state(),  # noqa: NPY002
-        "python": random.getstate(),
-        "grad mode": (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.is_autocast_enabled("cpu")),
-        "anomaly": torch.is_anomaly_enabled(),
-    }
-
-
-def train(look: Callable[[nn.Module, str], None], autocast: bool = False) -> dict[str, object]:
-    """Train for two epochs; `look` is called with the model between all steps of the loop."""
-    seed_all()
-    model = Net().train()
-    optimizer = torch.optim.AdamW(model.parameters(), 0.01)
-    for _ in range(2):
-        for images, labels in batches():
-            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-                loss = cross_entropy(model(images), labels)
-                look(model, "after the forward pass")  # the graph of the loss is alive
-            optimizer.zero_grad()
-            loss.backward()
-            look(model, "with gradients")
-            optimizer.step()
-        look(model, "after the epoch")
-    return state_of(model, optimizer)
-
-
-def assert_same(actual: object, expected: object, where: str = "") -> None:
-    """Compare nested states, tensors and arrays bit for bit."""
-    assert type(actual) is type(expected), where
-    if isinstance(expected, dict):
-        assert list(actual) == list(expected), where
-        for name, part in expected.items():
-            assert_same(actual[name], part, f"{where}/{name}")
-    elif isinstance(expected, (list, tuple)):
-        assert len(actual) == len(expected), where
-        for index, part in enumerate(expected):
-            assert_same(actual[index], part, f"{where}/{index}")
-    elif isinstance(expected, torch.Tensor):
-        assert actual.dtype == expected.dtype, where
-        assert torch.equal(actual, expected), where
-    elif isinstance(expected, np.ndarray):
-        assert np.array_equal(actual, expected), where
-    else:
-        assert actual == expected, where
-
-
-class Look:
-    """Explain the fixed photographs at one moment of the loop, by methods of every kind, with one explainer."""
-
-    def __init__(self, moment: str) -> None:
-        self.moment, self.explainer, self.maps = moment, None, []
-
-    def __call__(self, model: nn.Module, moment: str) -> None:
-        if moment != self.moment:
-            return
-        self.explainer = self.explainer or Explainer(model)
-        methods = ["shapleycam", "pathcam", "sampledshapley", "randomcam", "smoothgradcam++", "exactshapley"]
-        self.maps.append(self.explainer.compare(FIXED, methods, target=1, players=(2, 2)))
-        self.explainer.explain(FIXED, "gradcam", smooth="noise")
-
 
 @pytest.fixture(scope="module")
-def undisturbed():
-    return {autocast: train(lambda *_: None, autocast) for autocast in (False, True)}
+def differences():
+    """What `training_loops` prints: where each training differs from the undisturbed one."""
+    tests = Path(__file__).parents[1]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tests), *filter(None, sys.path)])}
+    command = [sys.executable, "-m", "helpers.training_loops"]
+    ran = subprocess.run(command, cwd=tests, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout.splitlines()[-1])
 
 
-def test_the_comparison_notices_one_more_random_number(undisturbed):
-    changed = train(lambda _, moment: torch.rand(1) if moment == "after the epoch" else None)
-    with pytest.raises(AssertionError, match="/weights/"):
-        assert_same(changed, undisturbed[False])
+@pytest.mark.parametrize("precision", ["float32", "autocast"])
+@pytest.mark.parametrize("moment", training_loops.MOMENTS)
+def test_training_is_the_same_bit_for_bit(moment, precision, differences):
+    assert differences[f"{moment}, {precision}"] == ""
 
 
-@pytest.mark.parametrize("moment", ["after the forward pass", "with gradients", "after the epoch"])
-@pytest.mark.parametrize("autocast", [False, True])
-def test_training_is_the_same_bit_for_bit(moment, autocast, undisturbed):
-    look = Look(moment)
-    assert_same(train(look, autocast), undisturbed[autocast])
-    first, last = look.maps[0], look.maps[-1]
-    assert not torch.equal(first["shapleycam"].values, last["shapleycam"].values)  # the maps follow the training
+@pytest.mark.parametrize("generator", ["torch", "python", "numpy"])
+def test_the_comparison_notices_one_more_random_number(generator, differences):
+    assert differences[f"one number of {generator}"].startswith("/weights/")
 
 
 def test_the_maps_are_those_of_the_model_in_eval_mode():
-    seed_all()
-    model = Net().train()
-    model(FIXED)
-    while_training = Explainer(model).explain(FIXED, "shapleycam", target=1)
+    training_loops.seed_all()
+    model = training_loops.Net().train()
+    model(training_loops.FIXED)
+    while_training = Explainer(model).explain(training_loops.FIXED, "shapleycam", target=1)
     assert all(module.training for module in model.modules())
-    evaluated = Explainer(model.eval()).explain(FIXED, "shapleycam", target=1)
+    evaluated = Explainer(model.eval()).explain(training_loops.FIXED, "shapleycam", target=1)
     assert torch.equal(while_training.values, evaluated.values)
     assert torch.equal(while_training.output, evaluated.output)
+
+
+# What a module refers to while it is trained
+
+
+class Log:
+    """A file that is closed with the object, as those of profilers and loggers."""
+
+    closed = 0
+
+    def __del__(self):
+        Log.closed += 1
+
+
+class Trained(nn.Module):
+    """Refers to its log, and to itself by a proxy, as Lightning's trainer does."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.features, self.fc = nn.Conv2d(3, 4, 4, 4), nn.Linear(4, 2)
+        self.log = Log()
+        self.runner = type("Runner", (), {})()
+        self.runner.module = weakref.proxy(self)
+        self.runner.gone = weakref.proxy(Log())
+
+    def forward(self, x):
+        return self.fc(self.runner.module.features(x).mean((2, 3)))
+
+
+def test_a_log_is_closed_by_its_owner_alone():
+    model = Trained()
+    closed = Log.closed
+    e = Explainer(model).explain(torch.rand(1, 3, 16, 16), "gradcam", target=0)
+    del e
+    assert Log.closed == closed
+
+
+def test_a_proxy_of_the_model_leads_to_the_copy():
+    """Its features are the layer; through a proxy of the user's own module nothing of it would be traced."""
+    model = Trained()
+    images = torch.rand(1, 3, 16, 16)
+    e = Explainer(model, layer="features").explain(images, "hirescam", target=0, utility="logit")
+    expected = (model.features(images) * model.fc.weight[0][:, None, None]).sum(1) / 16  # linear behind the layer
+    torch.testing.assert_close(e.values, expected.detach(), rtol=1e-4, atol=1e-6)
+
+
+def test_a_forward_that_overrides_another_packages_is_run():
+    """A class of a library's package, here PyTorch's, on top of a class with a forward of its own."""
+    base = type("Base", (nn.Module,), {"forward": lambda self, x: self.missing(x), "__module__": "elsewhere"})
+    kind = type("Kind", (base,), {"forward": lambda self, x: self.features(x).mean((2, 3)), "__module__": "torch.nn"})
+    model = kind()
+    model.features = nn.Conv2d(3, 2, 4, 4)
+    e = Explainer(model).explain(torch.rand(1, 3, 16, 16), "hirescam", target=0, utility="logit")
+    assert e.layer == "features"
+
+
+def test_a_class_that_exec_defines_is_the_users():
+    names = {"nn": nn}
+    exec(
+        "class Counting(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.features, self.state = nn.Conv2d(3, 2, 4, 4), Counter()\n"
+        "    def forward(self, x):\n"
+        "        self.state.calls += 1\n"
+        "        return self.features(x).mean((2, 3))\n"
+        "class Counter:\n"
+        "    calls = 0\n",
+        names,
+    )
+    model = names["Counting"]()
+    Explainer(model).explain(torch.rand(1, 3, 16, 16), "hirescam", target=0)
+    assert model.state.calls == 0
+
+
+def test_lightning_trains_the_same_with_maps(tmp_path):
+    """Maps after each epoch of training and of validation, where the module has a trainer with all that it holds."""
+
+    class Maps(lightning.Callback):
+        explainer = None
+
+        def on_train_epoch_end(self, _, module):
+            self.explainer = self.explainer or Explainer(module)
+            self.explainer.compare(training_loops.FIXED, ["shapleycam", "pathcam"], target=1)
+            assert module.training
+
+        def on_validation_epoch_end(self, _, module):
+            Explainer(module).explain(training_loops.FIXED, "gradcam", target=1)
+            assert not module.training
+
+    class Classifier(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.network = training_loops.Net()
+
+        def forward(self, images):
+            return self.network(images)
+
+        def training_step(self, batch, _):
+            return nn.functional.cross_entropy(self(batch[0]), batch[1])
+
+        def validation_step(self, batch, _):
+            self.log("loss", self.training_step(batch, _))
+
+        def configure_optimizers(self):
+            return torch.optim.AdamW(self.parameters(), 0.01)
+
+    def trained(callbacks):
+        training_loops.seed_all()
+        module = Classifier()
+        quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+        trainer = lightning.Trainer(
+            max_epochs=2,
+            callbacks=callbacks,
+            accelerator="cpu",
+            enable_model_summary=False,
+            default_root_dir=tmp_path,
+            **quiet,
+        )
+        trainer.fit(module, training_loops.batches(), training_loops.batches())
+        return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+    training_loops.assert_same(trained([Maps()]), trained([]))

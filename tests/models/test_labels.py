@@ -56,7 +56,7 @@ def test_exact_case_decides_between_names_that_differ_in_it():
 
 
 def test_digits_that_are_a_number_and_the_label_of_another_class_are_refused():
-    message = "class '7' is the number of class 7 and the label of class 5; give '\\+7' for the number, or '\\+5' for the"
+    message = "class '7' is the number of class 7 and the label of class 5; give '\\+7' for the number, or"
     with pytest.raises(TargetError, match=message):
         index_of_target("7")
     assert index_of_target("+5") == 5

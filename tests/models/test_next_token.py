@@ -45,7 +45,7 @@ def llava():
 def processor():
     words = tokenizers.Tokenizer(tokenizers.models.WordLevel({word: i for i, word in enumerate(WORDS)}, "<pad>"))
     words.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
-    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>")
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>")  # noqa: S106
     tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
     pictures = transformers.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32)
     return transformers.LlavaProcessor(
@@ -121,7 +121,9 @@ def test_a_photograph_goes_through_the_processor(network, processor):
     explainer = shapleycam.Explainer(network, utility="log_probability")
     e = explainer.explain(photo, "gradcam", target="dog")
     pixels = processor.image_processor(photo, return_tensors="pt")["pixel_values"]
-    torch.testing.assert_close(e.utility, explainer.explain(pixels, "gradcam", target=DOG).utility, rtol=0.01, atol=0.01)
+    torch.testing.assert_close(
+        e.utility, explainer.explain(pixels, "gradcam", target=DOG).utility, rtol=0.01, atol=0.01
+    )
     assert e.overlay().size == photo.size
 
 
@@ -131,12 +133,14 @@ def test_the_vocabulary_is_the_list_of_classes(network):
     explainer = shapleycam.Explainer(network, utility="log_probability")
     with pytest.raises(TargetError, match="class 'dogs' is not among the model's 64 labels; did you mean 'dog'"):
         explainer.explain(IMAGES, target="dogs")
-    with pytest.raises(TargetError, match=r"class '2' is the number of class 2 \('</s>'\) and the label of class 11; give"):
+    with pytest.raises(
+        TargetError, match=r"class '2' is the number of class 2 \('</s>'\) and the label of class 11; give"
+    ):
         explainer.explain(IMAGES, target="2")
 
 
 def test_other_models_place_their_images_by_themselves():
-    """SmolVLM takes an image as one tile; PaliGemma has tokens of types; an encoder with a decoder has no such tokens."""
+    """SmolVLM takes an image as one tile; PaliGemma has token types; an encoder with a decoder has neither."""
     torch.manual_seed(0)
     text = {**TEXT, "num_key_value_heads": 2, "head_dim": 16}
     siglip = {**VISION, "model_type": "siglip_vision_model", "projection_dim": 32}

@@ -95,8 +95,8 @@ def next_token(model: nn.Module, inputs: Mapping[str, Any], processor: Any = Non
     one_tile = pixels.dim() == 5 and pixels.shape[1] == 1
     if len(pixels) != 1 or not (pixels.dim() == 4 or one_tile):
         raise OptionError(
-            f"pixel_values have the shape {tuple(pixels.shape)}; expected one image (1, c, h, w): a prompt with several "
-            "images, an image in several tiles and flattened patches cannot be explained as one image"
+            f"pixel_values have the shape {tuple(pixels.shape)}; expected one image (1, c, h, w): a prompt with "
+            "several images, an image in several tiles and flattened patches cannot be explained as one image"
         )
     network = NextToken(model, _prompt_in(inputs, next(model.parameters()).device), one_tile=one_tile)
     # Photographs in a tile of their own are left to the user's preprocess=: image processors cut some into several.
@@ -120,7 +120,9 @@ def _prompt_in(inputs: Mapping[str, Any], device: torch.device) -> dict[str, Ten
                 "with return_tensors='pt'"
             )
     if not any(name.endswith("input_ids") for name in prompt):
-        raise OptionError(f"the inputs hold {', '.join(inputs)}; expected input_ids (1, length) too, the prompt's tokens")
+        raise OptionError(
+            f"the inputs hold {', '.join(inputs)}; expected input_ids (1, length) too, the prompt's tokens"
+        )
     for name, tensor in prompt.items():
         if name == "pixel_attention_mask" and not bool(tensor.bool().all()):
             raise OptionError("a part of the image is padding; expected an image that fills the model's input: crop it")

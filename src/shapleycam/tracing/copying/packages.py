@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -12,7 +13,8 @@ from shapleycam.tracing.hooks import LIBRARIES
 _SHARED_PACKAGES = frozenset(sys.stdlib_module_names) | {"torch", "numpy"}
 """Objects of these packages' classes are shared: loggers, locks, optimizers, graphs. What a model writes is its own."""
 _TRAINING_PACKAGES = frozenset(
-    {"lightning", "pytorch_lightning", "lightning_fabric", "accelerate", "tensorboard", "tensorboardX", "wandb", "mlflow"}
+    ("lightning", "pytorch_lightning", "lightning_fabric", "accelerate")
+    + ("tensorboard", "tensorboardX", "wandb", "mlflow")
 )
 """Their trainers and loggers, and the user's classes on top of them, are shared too: a Lightning module refers to its
 trainer, and with it to the optimizer's state, open files and a second path to the module itself."""
@@ -24,6 +26,9 @@ _HEAP_TYPE = 1 << 9  # of CPython's type flags: a class that was written in Pyth
 def package_of(definition: Any) -> str:
     """Return the top-level package of a class or function; "" for the program's own file."""
     package = str(definition.__module__).partition(".")[0]
+    if package == "builtins":  # what `exec` defines without the name of a module says so too
+        is_python = isinstance(definition, FunctionType) or bool(getattr(definition, "__flags__", 0) & _HEAP_TYPE)
+        return "" if is_python else package
     return "" if package in {"__main__", "__mp_main__"} else package
 
 
