@@ -39,9 +39,11 @@ def lines(page: str, *languages: str) -> list[str]:
     return [line.removeprefix("$ ") for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
-RUN_ELSEWHERE = ("your-model.md", "notebooks/")
-"""Run by test_readme.py, with stand-ins for weights from hubs, and by test_notebooks.py."""
+RUN_ELSEWHERE = ("your-model.md", "notebooks/", "coming-from.md")
+"""Run by test_readme.py, with stand-ins for weights from hubs, by test_notebooks.py and by test_coming_from.py."""
 PYTHON = [page for page in TEXTS if blocks(page, "python") and not page.startswith(RUN_ELSEWHERE)]
+NEEDS = {"recipes/yolo.md": "ultralytics"}
+"""Packages that a page shows and that are no dependency, not even of the tests."""
 
 
 def needed_libraries(block: str) -> tuple[str, ...]:
@@ -55,6 +57,12 @@ WITH_LIBRARIES = sorted({(page, names) for page in PYTHON for block in blocks(pa
 SHELL = [page for page in TEXTS if lines(page, "bash", "console")]
 
 
+def needs_what_it_shows(page: str) -> None:
+    """Skip a page about a package that is not installed."""
+    if page in NEEDS:
+        pytest.importorskip(NEEDS[page], reason=f"{page} shows it")
+
+
 @pytest.fixture
 def folder(hopper, tmp_path, monkeypatch):
     """A folder with the files that the pages name, as the working directory."""
@@ -66,6 +74,7 @@ def folder(hopper, tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
 @pytest.mark.parametrize("page", PYTHON)
 def test_python(page, folder):
+    needs_what_it_shows(page)
     names = run_blocks(page)
     if page == "evaluating.md":
         assert set(names["run"].rows()["method"]) == {"gradcam", "pathcam-h"}
@@ -92,6 +101,7 @@ def test_python_with_other_libraries(page, libraries, folder):
 
 @pytest.mark.parametrize("page", SHELL)
 def test_commands(page, folder, run):
+    needs_what_it_shows(page)
     for line in lines(page, "bash", "console"):
         if any(line.startswith(beginning) for beginning in NOT_RUN):
             continue

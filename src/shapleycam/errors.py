@@ -146,10 +146,24 @@ class RemovalNotUsedWarning(ShapleyCamWarning):
     """
 
 
+class MethodLeftOutWarning(ShapleyCamWarning):
+    """Issued where a set of methods was asked for, and one of them cannot be had here; the message says why.
+
+    Ask for it by name, at another layer or of another model, as the message says.
+    """
+
+
 class LayoutWarning(ShapleyCamWarning):
     """Issued where the given layout is not the one that was proven; the given one is taken.
 
     Leave `layout=` out unless you know better.
+    """
+
+
+class InputModuleWarning(ShapleyCamWarning):
+    """Issued where layer "input" is a module of the model that is called so, and not the image.
+
+    Give the module itself if it is meant; for the image wrap the model: nn.Sequential(nn.Identity(), model), layer "0".
     """
 
 

@@ -151,7 +151,7 @@ def compare_all() -> dict[str, str]:
         first, last = look.maps[0]["shapleycam"].values, look.maps[-1]["shapleycam"].values
         if torch.equal(first, last):
             differences[name] += "the maps do not follow the training"
-    draws = {"torch": lambda: torch.rand(1), "python": random.random, "numpy": np.random.rand}  # noqa: NPY002
+    draws = {"torch": lambda: torch.rand(1), "python": random.random, "numpy": np.random.rand}
     for name, draw in draws.items():
         differences[f"one number of {name}"] = difference(
             lambda _, moment, draw=draw: draw() if moment == MOMENTS[2] else None, undisturbed[False], autocast=False

@@ -12,12 +12,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from shapleycam.errors import OptionError
 from shapleycam.precision import accurate
 
 Positions: TypeAlias = Float[Tensor, "b n k"]
 
 _DENSE = 512
 """Rows up to which all eigenvectors are computed; of larger matrices only the one that is needed."""
+_MOST_COMPARED = 2**14
+"""Positions of which each two are compared at most: a matrix of them takes 2 GiB."""
 _DEVIATIONS = 2
 """FEM's k: an activation is large from so many standard deviations above its channel's mean on."""
 _TIE = 1e-6
@@ -38,8 +41,18 @@ def salient_component(A: Positions, D: Positions, _: Positions) -> Float[Tensor,
 
 
 def kernel_component(A: Positions, D: Positions, _: Positions) -> Float[Tensor, "b n"]:
-    """Return the first component of A·D by the kernel tanh(x·y / k + 1) between positions, as in KPCA-CAM."""
+    """Return the first component of A·D by the kernel tanh(x·y / k + 1) between positions, as in KPCA-CAM.
+
+    Raises:
+        OptionError: more than 16,384 positions, whose comparisons would not fit into memory.
+    """
     matrix = A * D
+    count = matrix.shape[1]
+    if count > _MOST_COMPARED:
+        raise OptionError(
+            f"kpcacam compares each two of {count:,} positions, a matrix of {count**2 * 8 / 2**30:,.0f} GiB an image; "
+            f"expected at most {_MOST_COMPARED:,} positions: choose a later layer, or method 'eigencam'"
+        )
     centred = _centred(matrix)
     similarity = torch.tanh(centred @ centred.mT / matrix.shape[2] + 1)
     similarity = similarity - similarity.mean(1, keepdim=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shapleycam.cli import options
-from shapleycam.cli.console import print_json, print_line, print_table
+from shapleycam.cli.console import print_facts, print_json, print_line, print_table
 from shapleycam.errors import OptionError, nearest
 from shapleycam.terminal_tables import Head
 
@@ -57,6 +57,8 @@ def models(
             f"{len(names['torchvision'])}, such as torchvision:resnet50",
             "pytorch.org, or --checkpoint",
         ),
+        ("torchvision:NAME", f"{len(names['detectors'])} detectors, with --box", "pytorch.org, or --checkpoint"),
+        ("ultralytics:NAME.yaml", "YOLOv8 and later, with --box; pip install ultralytics", "--checkpoint"),
         ("hf:NAME", "image classifiers of transformers; a folder too", "Hugging Face hub, or --checkpoint"),
         ("path/to/file.py:function", "yours: returns a module or a shapleycam.Network", "--checkpoint"),
         ("package.module:function", "as a function of a file", "--checkpoint"),
@@ -66,15 +68,18 @@ def models(
 
 
 def methods(*, as_json: options.Json = False) -> None:
-    """List the methods: what each is computed from, how that is spread over the image, and what it costs.
+    """List the methods by family: what each is computed from, how that is spread over the image, and what it costs.
 
     - `shapleycam methods` names them; `shapleycam explain cat.jpg --method pathcam` uses one.
     """
+    from shapleycam.cams.bases import TYPICAL_CHANNELS
+    from shapleycam.cams.families import FAMILIES, methods_by_family
     from shapleycam.cams.table import methods as rows
 
     if as_json:
         print_json([row.as_data() for row in rows()])
         return
+    families = methods_by_family()
     heads = [
         *(Head("--method"), Head("derivative"), Head("spread", "text"), Head("family", "text"), Head("runs", "text")),
         *(Head("sets", "text"), Head("in units of the utility"), Head("of the class")),
@@ -86,21 +91,25 @@ def methods(*, as_json: options.Json = False) -> None:
             row.basis.name,
             row.spread_name,
             row.group,
-            _runs(row.basis.cost_of(_GRID)),
+            describe_runs(row.basis.cost_of(_GRID)),
             ", ".join(row.sets) or "by name",
             *map(_mark, (row.in_units, not row.basis.is_class_blind)),
             row.description,
             row.source,
         )
-        for row in rows()
+        for members in families.values()
+        for row in members
     ]
     print_table(heads, texts)
+    print_facts("Families", {family: FAMILIES.get(family, "") for family in families})
     print_line(
-        f"Runs: of an image with {_GRID} places, beside the forward pass that all methods share; head: of what comes "
-        "after the layer; gradients: of the same with a backward pass; passes: of the whole model."
+        f"Runs: of an image with {_GRID} places and {TYPICAL_CHANNELS} channels, beside the forward pass that all "
+        "methods share; head: of what comes after the layer, which channels as players need not behind a mean over "
+        "places; gradients: of the same with a backward pass; passes: of the whole model."
     )
     print_line(
-        "Sets: paper, all (of little cost, and sampling), field (every method that a model needs nothing special for)."
+        "Sets: paper, all (of little cost, and sampling), field (every method: what the model refuses, or nobody would "
+        "wait for, is left out with the reason)."
     )
 
 
@@ -123,7 +132,7 @@ def metrics(*, as_json: options.Json = False) -> None:
     typer.echo("Sets: paper (those marked), all.")
 
 
-def _runs(cost: Cost) -> str:
+def describe_runs(cost: Cost) -> str:
     """Return in words which runs an image costs."""
     counts = {"head": cost.head_evaluations, "gradients": cost.head_gradients, "passes": cost.model_passes}
     return ", ".join(f"{kind} {_count(count)}" for kind, count in counts.items() if count)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 
-from shapleycam.cams.bases import Basis, Cost
+from shapleycam.cams.bases import TYPICAL_CHANNELS, Basis, Cost
 from shapleycam.cams.table import METHODS
 from shapleycam.experiments.protocol import Protocol
 from shapleycam.metrics.quantities import QUANTITIES
 from shapleycam.metrics.table import required_quantities
+from shapleycam.smoothing import SMOOTHINGS, Smooth
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ class Passes:
         return Passes(count * self.forward, count * self.backward, count * self.head)
 
 
-def passes_of_image(protocol: Protocol, maps: Sequence[Sequence[str]], players: int) -> Passes:
+def passes_of_image(
+    protocol: Protocol, maps: Sequence[Sequence[str]], players: int, channels: int = TYPICAL_CHANNELS
+) -> Passes:
     """Return the runs that an image takes at one layer with one utility, beside the pass that all utilities share.
 
     What is done once for a model, such as the checks of its first batch, is left out; so is the sampling of true
@@ -49,6 +53,7 @@ def passes_of_image(protocol: Protocol, maps: Sequence[Sequence[str]], players: 
         protocol: what is measured.
         maps: the methods of each distinct map; of methods that share a map, the masked images are run once.
         players: how many players the layer's game has, as far as methods take runs by their number.
+        channels: how many the layer has, likewise.
 
     Examples:
         >>> from shapleycam.experiments import Protocol
@@ -57,19 +62,26 @@ def passes_of_image(protocol: Protocol, maps: Sequence[Sequence[str]], players: 
         >>> passes_of_image(protocol, [["gradcam"], ["shapleycam"]], players=49)
         Passes(forward=4, backward=2, head=0)
     """
-    total = _explained(protocol, protocol.methods, players)
+    total = _explained(protocol, protocol.methods, players, channels)
+    if protocol.smooth:
+        total = _with_passes(total, protocol.smooth)
     required = required_quantities(protocol.metrics)
     for quantity in (QUANTITIES[name] for name in required):
         forward = quantity.passes(protocol.options)
         groups = {"batch": [protocol.methods], "map": maps, "method": [[name] for name in protocol.methods]}
         for methods in groups[quantity.scope]:
-            explained = _explained(protocol, methods, players) if quantity.explained_for in required else Passes()
-            total += forward * (Passes(forward=1) + explained)
+            if quantity.explained_for in required:
+                explained = _explained(protocol, methods, players, channels)
+                total += forward * _with_passes(explained, protocol.smooth)
+            else:
+                total += Passes(forward=forward)
     return total
 
 
 def shared_passes(protocol: Protocol) -> Passes:
     """Return the runs of an image at one layer that all utilities share: the traced pass, and that of the class rule.
+
+    Maps that are smoothed are made by passes of their own; the shared one then is for the game alone.
 
     Examples:
         >>> from shapleycam.experiments import Protocol
@@ -77,13 +89,14 @@ def shared_passes(protocol: Protocol) -> Passes:
         >>> shared_passes(Protocol()), shared_passes(Protocol(class_rule="correct"))
         (Passes(forward=1, backward=0, head=0), Passes(forward=2, backward=0, head=0))
     """
-    return Passes(forward=2 if protocol.class_rule == "correct" else 1)
+    is_traced = not protocol.smooth or "game" in required_quantities(protocol.metrics)
+    return Passes(forward=is_traced + (protocol.class_rule == "correct"))
 
 
-def _explained(protocol: Protocol, methods: Sequence[str], players: int) -> Passes:
+def _explained(protocol: Protocol, methods: Sequence[str], players: int, channels: int) -> Passes:
     """Return what explaining an image by some methods takes after its forward pass."""
     bases = {METHODS[name].basis for name in methods}
-    costs = list(_costs(bases, protocol, players))
+    costs = list(_costs(bases, protocol, players, channels))
     return Passes(
         forward=sum(cost.model_passes for cost in costs),
         backward=sum(cost.head_gradients for cost in costs),
@@ -91,9 +104,17 @@ def _explained(protocol: Protocol, methods: Sequence[str], players: int) -> Pass
     )
 
 
-def _costs(bases: set[Basis], protocol: Protocol, players: int) -> Iterator[Cost]:
+def _with_passes(explained: Passes, smooth: Smooth) -> Passes:
+    """Return what one map takes with its forward passes, of which smoothed ones have several."""
+    images = prod(SMOOTHINGS[name].images for name in smooth)
+    return images * (Passes(forward=1) + explained) + Passes(
+        forward=sum(SMOOTHINGS[name].more_passes for name in smooth)
+    )
+
+
+def _costs(bases: set[Basis], protocol: Protocol, players: int, channels: int) -> Iterator[Cost]:
     """Yield the cost of each basis; of the Taylor estimates only the highest, whose gradient the lower one takes."""
     highest = max((basis.taylor_order or 0 for basis in bases), default=0)
     for basis in bases:
         if basis.taylor_order in {None, highest}:
-            yield basis.cost_of(players, protocol.nodes)
+            yield basis.cost_of(players, protocol.nodes, channels)

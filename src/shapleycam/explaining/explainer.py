@@ -54,8 +54,8 @@ class Explainer:
         model: a name from the zoo ("efficientnet_lite0", "timm:resnet50", …), a `Network`, or any torch module that
             maps images (b, c, h, w) to logits (b, classes), or to something with them in it. It is left as it was
             found. Of what torch.compile or DataParallel returned the model inside is explained.
-        layer: "before-pool" (the default: found by running the model), "last-conv", a dotted name, a module, or a list
-            of these, whose heatmaps are fused.
+        layer: "before-pool" (the default: found by running the model), "last-conv", a dotted name, a module, "input"
+            (the preprocessed image, with the whole model behind it), or a list of these, whose heatmaps are fused.
         utility: what is explained: a name ("rest", "logit", …), a question of `shapleycam.utilities`, or a callable
             (output, target) -> (b,).
         preprocess: RGB PIL image to tensor (c, h, w), or an image processor of transformers; needed for photographs

@@ -8,13 +8,15 @@ from typing import TypeAlias
 import torch
 from torch import nn
 
-from shapleycam.errors import LayerError
+from shapleycam.errors import InputModuleWarning, LayerError, warn
 from shapleycam.explaining.inputs import Batch
 from shapleycam.layers import BEFORE_POOL, RULES, ImageKind, find_layer, parse_layer_rule
 from shapleycam.models.network import Network, Transform
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.resolve import name_without_wrappers
 from shapleycam.tracing.calls import layer_name
+from shapleycam.tracing.input_layer import INPUT, is_input
+from shapleycam.tracing.modules import submodule
 from shapleycam.tracing.output_reading import OutputSelector
 
 LayerChoice: TypeAlias = "str | nn.Module | Sequence[str | nn.Module] | None"
@@ -84,7 +86,14 @@ def _name_or_rule(layer: str | nn.Module, network: Network, model: nn.Module) ->
     rule = parse_layer_rule(layer, dict(model.named_modules()))
     if rule is not None:
         return network.layers.get(rule, rule)
-    return layer_name(model, name_without_wrappers(layer, model) if isinstance(layer, str) else layer)
+    name = layer_name(model, name_without_wrappers(layer, model) if isinstance(layer, str) else layer)
+    if isinstance(layer, str) and name == INPUT and not is_input(model, name):
+        warn(
+            InputModuleWarning,
+            f"layer {INPUT!r} is the model's own module of that name, {type(submodule(model, name)).__name__}, and not "
+            "the image; for the image explain Sequential(Identity, model) at layer '0'",
+        )
+    return name
 
 
 def noise_batch(model: nn.Module, preprocess: Transform | None) -> Batch:

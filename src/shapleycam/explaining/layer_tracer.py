@@ -20,6 +20,7 @@ from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.comparison import Comparison
 from shapleycam.explanations.explanation import Explanation
+from shapleycam.game.removal import NAMED
 from shapleycam.smoothing import Smooth
 from shapleycam.smoothing.augment import AUGMENTATIONS, average_augmented
 from shapleycam.smoothing.checks import check_mirrors, check_output_has_no_places
@@ -136,7 +137,8 @@ class LayerTracer:
     ) -> list[Comparison]:
         """Return the means over the images of smoothing "augment"; all ask for the classes of the image itself."""
         batch, utility = question.batch, question.utility
-        check_mirrors(question.removal, options.players, batch.extra)
+        removal = question.removal
+        check_mirrors(None if removal in NAMED.values() else removal.name, options.players, batch.extra)
         traced_batch = self.trace(self.find_layers(batch, utility)[0], question, (), replay=False, twice=False)
         check_output_has_no_places(traced_batch.output, utility.name)
         fixed = [
@@ -208,7 +210,11 @@ class LayerTracer:
     def _fuse(self, comparisons: Sequence[Comparison]) -> Comparison:
         """Return by method one explanation of one target, fused from those at all layers."""
         return Comparison(
-            {name: fuse_explanations([each[name] for each in comparisons], self.fusion) for name in comparisons[0]}
+            {
+                name: fuse_explanations([each[name] for each in comparisons], self.fusion)
+                for name in comparisons[0]
+                if all(name in each for each in comparisons)  # a layer may refuse a method of a set
+            }
         )
 
 
@@ -220,7 +226,11 @@ def _average(
     """Return the means of explanations of changed images, by target and method."""
     return [
         Comparison(
-            {name: mean(e, [comparisons[target][name] for comparisons in changed]) for name, e in comparison.items()}
+            {
+                name: mean(e, [comparisons[target][name] for comparisons in changed])
+                for name, e in comparison.items()
+                if all(name in comparisons[target] for comparisons in changed)
+            }
         )
         for target, comparison in enumerate(clean)
     ]

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from shapleycam.cams.bases import Basis
-from shapleycam.cams.table import METHODS, Method, expand_methods
+from shapleycam.cams.method import Method
+from shapleycam.cams.method_choice import choose_methods
 from shapleycam.errors import OptionError, RemovalNotUsedWarning, warn
 from shapleycam.explaining import warnings
 from shapleycam.explaining.explain_game import explain_game
@@ -103,7 +104,16 @@ class TracedBatch:
             self.channels,
             self.batch.extra,
         )
-        return Game(traced, layout, utility_of_images, classes, players, settings.memory, self._removal)
+        return Game(
+            traced,
+            layout,
+            utility_of_images,
+            classes,
+            players,
+            memory=settings.memory,
+            removal=self._removal,
+            image_channels=self.channels,
+        )
 
     def compare(
         self,
@@ -135,21 +145,23 @@ class TracedBatch:
         Of the smoothings "eigen" is done here; the others need other images.
         """
         game = self.game(target, utility, options.players)
-        rows = [METHODS[name] for name in expand_methods(methods, game.n_players)]
-        rows = smooth_rows(rows) if EIGEN.name in smooth else rows
-        bases = {row.basis for row in rows}
+        choice = choose_methods(methods, game)
+        if EIGEN.name in smooth:
+            choice = replace(choice, rows=tuple(smooth_rows(choice.rows)))
+        bases = {row.basis for row in choice.rows}
         self._warn_of_ignored_scale(game, bases)
         self._warn_of_nothing_to_divide(game, bases)
-        self._warn_of_unused_removal(rows, game.removal)
-        explanations = explain_game(
+        self._warn_of_unused_removal(choice.rows, game.removal)
+        explanations, refused = explain_game(
             game,
-            rows,
+            choice,
             options,
             batch=self.batch,
             traced=self._readings.read("output"),
             channels=self.channels,
             curvature=curvature,
         )
+        warnings.warn_of_left_out(choice.left_out | refused, self._memory.messages)
         form, remark = self._readings.form_and_remark(game.utility)
         labels, preprocess = self._settings.labels, self._settings.preprocess
         return Comparison(

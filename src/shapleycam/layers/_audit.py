@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from shapleycam.errors import LayerError
 from shapleycam.layers.image_channels import ImageKind, channel_axis
+from shapleycam.layers.input_layout import input_layout
 from shapleycam.layers.layout import guess_layout_at, layout_result_in
 from shapleycam.layers.layout_proofs import ModelLayouts, prove_layouts
 from shapleycam.layers.output_gradients import ModuleOutput, output_gradients
 from shapleycam.models.layout import Layout, spatial_size
 from shapleycam.models.outputs import find_logits
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
+from shapleycam.tracing.input_layer import is_input
 from shapleycam.tracing.output_reading import OutputSelector
 
 _ATTENTION_NAMES = {"attn", "attention", "self_attn", "self_attention"}
@@ -61,6 +63,7 @@ class Audit:
         last: the last layer of both.
         obstacle: why other layers were left out: they run several times, have other rows than the images, or the
             output has no derivative.
+        image: the image itself as the layer "input"; None where a module has that name, or nothing depends on it.
 
     Examples:
         >>> from shapleycam.layers import Audit
@@ -73,6 +76,7 @@ class Audit:
     without_grid: tuple[tuple[str, tuple[int, ...], str], ...]
     last: str = ""
     obstacle: str = ""
+    image: Candidate | None = None
 
 
 def audit(
@@ -131,12 +135,29 @@ def audit(
         if layout is None:  # not proposed; refused with the reason where a user names it
             without_grid.append((output.name, tuple(output.value.shape), reason))
             continue
-        cells = layout.cells(layout.positions(output.gradient).abs().amax(2))
-        if bool((cells > 0).any()):
-            norm, live_cells = float(output.gradient.norm()), int((cells > 0).sum())
-            shape, proven = tuple(output.value.shape[1:]), not reason
-            candidates.append(Candidate(output.name, shape, layout, norm, live_cells, output.maker, proven))
-    return Audit(tuple(candidates), by_output.dense, tuple(without_grid), last, obstacle)
+        candidate = _candidate(output, layout, proven=not reason)
+        if candidate.live_cells:
+            candidates.append(candidate)
+    of_image = _image_candidate(model, by_output.image, channels)
+    return Audit(tuple(candidates), by_output.dense, tuple(without_grid), last, obstacle, of_image)
+
+
+def _candidate(output: ModuleOutput, layout: Layout, *, proven: bool) -> Candidate:
+    cells = layout.cells(layout.positions(output.gradient).abs().amax(2))
+    norm, live_cells = float(output.gradient.norm()), int((cells > 0).sum())
+    return Candidate(output.name, tuple(output.value.shape[1:]), layout, norm, live_cells, output.maker, proven)
+
+
+def _image_candidate(model: nn.Module, output: ModuleOutput | None, channels: int) -> Candidate | None:
+    """Return the image as a layer; None where it cannot be one."""
+    if output is None or not is_input(model, output.name):
+        return None
+    try:
+        layout = input_layout(tuple(output.value.shape), channels)
+    except LayerError:
+        return None
+    candidate = _candidate(output, layout, proven=True)
+    return candidate if candidate.live_cells else None
 
 
 def _layout_or_reason(

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapleycam.errors import LayerError, LayoutWarning, warn
+from shapleycam.layers.input_layout import input_layout
 from shapleycam.layers.layout_derivation import LayoutResult
 from shapleycam.layers.layout_proofs import ModelLayouts, prove_layouts
 from shapleycam.layers.locality import is_local
@@ -14,6 +15,7 @@ from shapleycam.models.layout import Layout, parse_layout, spatial_size
 from shapleycam.models.layout_guess import guess_layout
 from shapleycam.models.token_declaration import declared_tokens
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
+from shapleycam.tracing.input_layer import is_input
 
 _LAYOUT_HINT = "say where the positions are with layout='tokens 14x14 after 1', say"
 
@@ -50,6 +52,8 @@ def layout_at(
         'NCHW 4 x 6'
     """
     shape, sides = tuple(activation.shape), spatial_size(tuple(images.shape), channels)
+    if is_input(model, layer):
+        return input_layout(shape, channels, layout)
     result = layout_result_at(model, layer, images, channels, extra)
     if result.layout is not None and not result.layout.fits(shape):
         result = LayoutResult(None, f"it had the layout {result.layout} when it was last looked at")

@@ -8,7 +8,7 @@ from shapleycam.layers._audit import Audit, Candidate
 
 
 def layers_to_list(audited: Audit, model: nn.Module, default: str, *, every: bool = False) -> list[Candidate]:
-    """Return the layers to list, in running order: blocks, the model's own children, and the default.
+    """Return the layers to list, in running order: the image, blocks, the model's own children, and the default.
 
     Args:
         audited: of the model.
@@ -25,9 +25,10 @@ def layers_to_list(audited: Audit, model: nn.Module, default: str, *, every: boo
         >>> model = nn.Sequential(block, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
         >>> audited = audit(model, torch.rand(1, 3, 8, 8))
         >>> [[c.name for c in layers_to_list(audited, model, "0", every=every)] for every in (False, True)]
-        [['0'], ['0.0', '0']]
+        [['input', '0'], ['input', '0.0', '0']]
     """
-    return [
+    of_image = [] if audited.image is None else [audited.image]
+    return of_image + [
         candidate
         for candidate in audited.candidates
         if candidate.name == default or (candidate.proven and (every or _is_block(candidate.name, model)))

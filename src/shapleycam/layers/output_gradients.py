@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from shapleycam.tracing.differentiation import Differentiation
 from shapleycam.tracing.extra import ExtraInputs
 from shapleycam.tracing.graph import gradients, operation_without_derivative
+from shapleycam.tracing.input_layer import INPUT
 from shapleycam.tracing.interception import Interceptor, intercept_calls
 from shapleycam.tracing.isolation import isolated_copy
 from shapleycam.tracing.nested import float_tensors_of, is_empty, map_tensors, only_tensor, version_of
@@ -42,12 +43,14 @@ class ModuleOutput:
 class OutputGradients:
     """The outputs of the modules that run once, in the order in which they finish.
 
-    `dense` says whether the model's output is not one row of numbers an image; `obstacle` why others were left out.
+    `dense` says whether the model's output is not one row of numbers an image; `obstacle` why others were left out;
+    `image` is the image itself as the output of the layer "input", None where there is no gradient by it.
     """
 
     outputs: list[ModuleOutput]
     dense: bool
     obstacle: str
+    image: ModuleOutput | None = None
 
 
 def output_gradients(model: nn.Module, image: Tensor, select: OutputSelector, extra: ExtraInputs) -> OutputGradients:
@@ -76,13 +79,14 @@ def output_gradients(model: nn.Module, image: Tensor, select: OutputSelector, ex
             return OutputGradients([], dense, _NO_DERIVATIVE)
         if not recorded:
             return OutputGradients([], dense, recorder.repeated_runs())
-        by_output = gradients(score, [output.value for output in recorded])
+        of_image, *by_output = gradients(score, [leaf, *(output.value for output in recorded)])
     outputs = [
         ModuleOutput(output.name, output.maker, output.value.detach(), gradient)
         for output, gradient in zip(recorded, by_output, strict=True)
         if gradient is not None
     ]
-    return OutputGradients(outputs, dense, recorder.repeated_runs())
+    image_output = None if of_image is None else ModuleOutput(INPUT, INPUT, leaf.detach(), of_image)
+    return OutputGradients(outputs, dense, recorder.repeated_runs(), image_output)
 
 
 def _largest_score(scores: Tensor) -> Tensor:

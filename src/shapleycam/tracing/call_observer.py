@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from shapleycam.tracing.calls import CallId
 from shapleycam.tracing.extra import ExtraInputs
+from shapleycam.tracing.input_layer import is_input, layer_module, modules_by_name
 from shapleycam.tracing.interception import Interceptor, intercept_calls
 from shapleycam.tracing.isolation import run_context
 from shapleycam.tracing.nested import tensors_of, version_of
@@ -66,16 +67,18 @@ class CallObserver:
     ) -> None:
         self.calls: list[ObservedCall] = []
         self._layer_call: ObservedCall | None = None
-        self._layer, self._enclosing, self._monitor = model.get_submodule(layer), enclosing, monitor
+        self._layer, self._enclosing, self._monitor = layer_module(model, layer), enclosing, monitor
         self._call_counts: Counter[str] = Counter()
         self._is_inside = False
-        interceptors = {module: self._interceptor(name, module) for name, module in model.named_modules() if name}
+        modules = modules_by_name(model, layer)
+        interceptors = {module: self._interceptor(name, module) for name, module in modules.items()}
         with run_context(model), intercept_calls(interceptors, self._layer):
             if monitor is None:
                 run(model, images, extra)
             else:
                 images = images.clone()
-                monitor.watch(IMAGES, [images])
+                if not is_input(model, layer):  # there they are the activation, which is replaced
+                    monitor.watch(IMAGES, [images])
                 with monitor:
                     run(model, images, extra, own_images=True)
         self._update(runs_on_replay=True)

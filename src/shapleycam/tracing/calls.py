@@ -9,7 +9,9 @@ from typing import Any, TypeAlias
 from torch import Tensor, nn
 
 from shapleycam.errors import LayerError, nearest
+from shapleycam.names import canonical_name
 from shapleycam.tracing.extra import ExtraInputs
+from shapleycam.tracing.input_layer import INPUT, layer_module, modules_by_name
 from shapleycam.tracing.interception import Interceptor, intercept_calls
 from shapleycam.tracing.isolation import run_context
 from shapleycam.tracing.layer_output import LayerOutput, activation_in
@@ -23,11 +25,15 @@ CallId: TypeAlias = tuple[str, int]
 def layer_name(model: nn.Module, layer: str | nn.Module) -> str:
     """Return the dotted name of a layer that is given by name or as the module itself.
 
+    "input" is the model's input, in any spelling of it, unless the model has a module of that name: then it is that.
+
     Raises:
         LayerError: the layer is not in the model.
     """
     if isinstance(layer, str) and submodule(model, layer) is not None:
         return layer
+    if isinstance(layer, str) and canonical_name(layer, (INPUT,)) and submodule(model, INPUT) is None:
+        return INPUT
     if isinstance(layer, nn.Module):
         names: dict[nn.Module, str] = {module: name for name, module in model.named_modules()}
         if not names.get(layer):
@@ -36,7 +42,7 @@ def layer_name(model: nn.Module, layer: str | nn.Module) -> str:
     if not isinstance(layer, str):
         raise LayerError(f"layer is a {type(layer).__name__}; expected a dotted name or one of the model's modules")
     names_in_model = [name for name, _ in model.named_modules(remove_duplicate=False) if name]
-    raise LayerError(f"layer {layer!r} is not in the model; {nearest(layer, names_in_model)}")
+    raise LayerError(f"layer {layer!r} is not in the model; {nearest(layer, [*names_in_model, INPUT])}")
 
 
 def enclosing_calls(
@@ -49,7 +55,7 @@ def enclosing_calls(
     Raises:
         LayerError: it never runs, runs several times (the message names the calls), or returns no single tensor.
     """
-    target, previous = model.get_submodule(layer), "the input"
+    target, previous = layer_module(model, layer), "the input"
     call_counts: Counter[str] = Counter()
     running: list[CallId] = []
     layer_calls: list[tuple[str, frozenset[CallId]]] = []
@@ -72,7 +78,7 @@ def enclosing_calls(
 
         return observe
 
-    interceptors = {module: observer(name, module) for name, module in model.named_modules() if name}
+    interceptors = {module: observer(name, module) for name, module in modules_by_name(model, layer).items()}
     with run_context(model), intercept_calls(interceptors, target):
         run(model, images, extra)
     if not layer_calls:

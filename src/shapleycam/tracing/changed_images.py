@@ -15,6 +15,7 @@ from shapleycam.tracing.agreement import first_row_equals
 from shapleycam.tracing.channels_last import MemoryOrder, form_of, run_fastest
 from shapleycam.tracing.checks import check_result
 from shapleycam.tracing.extra import ExtraInputs
+from shapleycam.tracing.input_layer import layer_module
 from shapleycam.tracing.interception import intercept_calls
 from shapleycam.tracing.layer_output import LayerOutput, activation_in
 from shapleycam.tracing.reduced_precision import Precision, ReducedPass
@@ -68,7 +69,7 @@ def run_as_traced(
         return _run_reduced(owner, copied, images, extra, layer)
     if order is None:
         return run(copied, images, extra)
-    module = copied.get_submodule(layer)
+    module = layer_module(copied, layer)
 
     def put_in_order(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         value = original(*args, **kwargs)
@@ -93,7 +94,7 @@ def run_as_traced(
 
 def _run_reduced(owner: nn.Module, copied: nn.Module, images: Tensor, extra: ExtraInputs, layer: str) -> Any:
     """Return the output of a pass in bfloat16 up to the layer, as `TracedPasses` runs them."""
-    module, reduced, form = copied.get_submodule(layer), ReducedPass(images.device), form_of(owner, images, layer)
+    module, reduced, form = layer_module(copied, layer), ReducedPass(images.device), form_of(owner, images, layer)
     order = check_result(owner, form) if form else None
 
     def begin_head(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

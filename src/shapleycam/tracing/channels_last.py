@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from shapleycam.tracing.checks import check_result, mark_checked
+from shapleycam.tracing.input_layer import is_input
 from shapleycam.tracing.interrupts import has_interrupt
 from shapleycam.tracing.library_code import library_code
 from shapleycam.tracing.memory_views import StridedView, has_storage
@@ -62,6 +63,8 @@ def form_of(model: nn.Module, images: Tensor, layer: str) -> Form:
     images, without hooks and replaced forwards: these may keep what passes by for the user, who is to find it laid out
     as ever. The form has the code of every module, so that what is known does not outlive a change of it.
     """
+    if is_input(model, layer):  # nothing runs before it
+        return None
     is_batch = images.dim() == 4 and images.dtype == torch.float32 and images.device.type == "cpu"
     if not (is_batch and images.is_contiguous() and torch.backends.mkldnn.is_available()):
         return None

@@ -20,6 +20,7 @@ from shapleycam.errors import ModelError
 from shapleycam.tracing.attention import without_fast_path
 from shapleycam.tracing.class_attributes import restore_class_attributes, user_classes
 from shapleycam.tracing.copying import Copier
+from shapleycam.tracing.input_layer import add_entrance
 from shapleycam.tracing.modules import modules_of
 from shapleycam.tracing.random_numbers import restore_python_generators, restore_torch_generators
 from shapleycam.tracing.suspension import in_full_precision, suspend_wrappers
@@ -56,6 +57,7 @@ def private_copy(model: nn.Module, precision: torch.dtype | None = None) -> nn.M
     # memory until Python collects garbage. A GPU of a few gigabytes is full before.
     vars(copier.model)[_VISIBILITY], vars(copier.model)[_SHARED] = copier.visibility, copier.shared
     vars(copier.model)[_CLASSES] = user_classes(modules)
+    add_entrance(copier.model)
     return copier.model
 
 

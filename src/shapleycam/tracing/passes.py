@@ -12,6 +12,7 @@ from shapleycam.tracing._trace import Trace
 from shapleycam.tracing.agreement import outputs_equal
 from shapleycam.tracing.calls import layer_name
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
+from shapleycam.tracing.input_layer import is_input
 from shapleycam.tracing.interrupts import restore_when_interrupted
 from shapleycam.tracing.isolation import private_copy
 from shapleycam.tracing.model_changes import forget_if_changed
@@ -41,7 +42,8 @@ def trace(
     Args:
         model: any module that takes images.
         images: the model's input.
-        layer: the layer's dotted name, or the module itself.
+        layer: the layer's dotted name, the module itself, or "input": the images, with the whole model as the head. In
+            a model with a module called "input" that name is the module's.
         replay: record what `Trace.head` needs.
         twice_differentiable: run attention after the layer by a kernel that has second derivatives.
         select: takes the output that is explained from what the model returns.
@@ -122,7 +124,7 @@ def _head_depends_on_activation(traced: Trace) -> bool:
 
 
 def _check_not_scripted(copied: nn.Module, name: str) -> None:
-    if submodule(copied, name) is None:
+    if submodule(copied, name) is None and not is_input(copied, name):
         raise LayerError(
             f"layer {name!r} is inside a TorchScript module, which cannot be run in parts; choose a layer outside it, "
             "or give the Python model that it was made of"

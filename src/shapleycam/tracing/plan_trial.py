@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from shapleycam.errors import ModelError, ReplayError
 from shapleycam.tracing.agreement import outputs_equal, row_agrees
 from shapleycam.tracing.extra import ExtraInputs
+from shapleycam.tracing.input_layer import layer_module
 from shapleycam.tracing.interception import Interceptor, intercept_calls
 from shapleycam.tracing.isolation import run_context
 from shapleycam.tracing.layer_output import activation_in
@@ -83,7 +84,7 @@ class PlanTrial:
 
         recorder = None if plan is None else Recorder(plan, self._model)
         interceptors: dict[nn.Module, Interceptor] = {} if recorder is None else dict(recorder.interceptors)
-        layer = self._model.get_submodule(self._layer)
+        layer = layer_module(self._model, self._layer)
         interceptors[layer] = keep_activation
         with run_context(self._model), intercept_calls(interceptors, layer):
             run(self._model, self._pair, self._extra)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from shapleycam.tracing.differentiation import Differentiation
 from shapleycam.tracing.extra import ExtraInputs
+from shapleycam.tracing.input_layer import layer_module
 from shapleycam.tracing.interception import Interceptor, intercept_calls
 from shapleycam.tracing.interrupts import restore_when_interrupted
 from shapleycam.tracing.isolation import run_context
@@ -81,7 +82,7 @@ class Replay:
     ) -> None:
         self._model, self._name, self._plan = model, layer, plan
         self._modules = {step.module: model.get_submodule(step.module) for step in plan.steps}
-        self._layer = model.get_submodule(layer)
+        self._layer = layer_module(model, layer)
         self._values = values
         self._images = images if plan.reads_images else _placeholder(images)
         self.extra, self.layer_output = extra, plan.layer_output

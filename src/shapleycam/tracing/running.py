@@ -12,6 +12,7 @@ from shapleycam.errors import ModelError, ShapleyCamError
 from shapleycam.gpu_failures import is_out_of_memory
 from shapleycam.models.wrappers import held_network_name, suggest_network
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
+from shapleycam.tracing.input_layer import entrance_of
 from shapleycam.tracing.interrupts import restore_when_interrupted
 from shapleycam.wording import type_and_first_line
 
@@ -36,15 +37,18 @@ def run(
 ) -> Any:
     """Return the model's output for a batch of images, of which it gets a copy that it may write into.
 
-    `purpose` says in an error what the pass was for, where that was not the images' own; `own_images` leaves out the
-    copy, `channels_last` makes it in that order of memory.
+    In a private copy of a model they go through its entrance, the layer "input". `purpose` says in an error what the
+    pass was for, where that was not the images' own; `own_images` leaves out the copy, `channels_last` makes it in that
+    order of memory.
 
     Raises:
         ModelError: the model raises; its own exception is the cause. (Out of memory is passed on as it is.)
     """
     try:
         order = torch.channels_last if channels_last else torch.preserve_format
-        return extra.call(model, images if own_images else images.clone(memory_format=order))
+        entering = images if own_images else images.clone(memory_format=order)
+        entrance = entrance_of(model)
+        return extra.call(model, entering if entrance is None else entrance(entering))
     except Exception as error:
         if isinstance(error, ShapleyCamError) or is_out_of_memory(error):
             raise

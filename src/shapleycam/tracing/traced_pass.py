@@ -21,6 +21,7 @@ from shapleycam.tracing.checks import check_result, mark_checked, needs_check
 from shapleycam.tracing.extra import ExtraInputs
 from shapleycam.tracing.graph import depends_on
 from shapleycam.tracing.graph_start import GraphStart
+from shapleycam.tracing.input_layer import layer_module
 from shapleycam.tracing.interception import Interceptor, intercept_calls
 from shapleycam.tracing.interrupts import has_interrupt
 from shapleycam.tracing.isolation import WrittenTensors, run_context, show_to_user_hooks, watch_shared_tensors
@@ -151,7 +152,7 @@ class TracedPasses:
             return value
 
         model, extra = self.copied, self.extra.rows(torch.arange(count, device="cpu"))
-        layer = model.get_submodule(self.layer)
+        layer = layer_module(model, self.layer)
         with run_context(model), reseed(seed) as random_use, intercept_calls({layer: keep_activation}, layer):
             output = self.select(run(model, self.images[:count], extra))
         return PlainRun(activations[0], output, random_use.used)
@@ -170,7 +171,7 @@ class TracedPasses:
         shown = show_to_user_hooks(model) if self.is_shown else nullcontext()
         in_precision = nullcontext() if reduced is None else reduced.running()
         with run_context(model), shown, in_precision, ExitStack() as head_contexts:
-            layer = model.get_submodule(self.layer)
+            layer = layer_module(model, self.layer)
             start = GraphStart(self.layer, layer, head_contexts, nonlinearities, self.twice, order, monitor, reduced)
             interceptors: dict[nn.Module, Interceptor] = dict(recorder.interceptors) if recorder else {}
             interceptors[layer] = start

@@ -8,18 +8,21 @@ from functools import partial
 
 import torch
 
+from shapleycam.cams.families import methods_by_family
 from shapleycam.cams.method import Method
+from shapleycam.cams.method_choice import is_affordable
 from shapleycam.cams.table import METHODS, canonical_method, expand_methods, method_of
 from shapleycam.errors import OptionError, ShapleyCamError, nearest
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.explanation import Explanation
+from shapleycam.game import Game
 from shapleycam.names import canonical_name
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.web.resolved import DEFAULT_METHODS, ResolvedQuestion
-from shapleycam.wording import counted, on_one_line
+from shapleycam.wording import counted, on_one_line, smoothing_phrase
 
-_ONE_MAP = 1e-6
-"""Heatmaps in [0, 1] that differ by no more at any pixel are one map."""
+_QUICK_RUNS = 64
+"""Methods of so many runs are shown before the others."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,23 @@ def method_sets() -> dict[str, list[str]]:
         >>> list(method_sets())[:4], method_sets()["second-order"][:2]
         (['paper', 'all', 'field', 'first-order'], ['shapleycam', 'shapleycam-h'])
     """
-    families: dict[str, list[str]] = {}
-    for row in METHODS.values():
-        if row.sets and not row.is_baseline:
-            families.setdefault(row.group.casefold().replace(" ", "-"), []).append(row.name)
-    order = ["first-order", *(name for name in families if name != "first-order")]
     of_table = {name: expand_methods([name]) for name in ("paper", "all", "field")}
-    return of_table | {name: families[name] for name in order}
+    families = {
+        family_in_addresses(family): [row.name for row in rows if row.sets and not row.is_baseline]
+        for family, rows in methods_by_family().items()
+    }
+    return of_table | {name: names for name, names in families.items() if names}
+
+
+def family_in_addresses(family: str) -> str:
+    """Return the name of a family of methods as a set in addresses.
+
+    Examples:
+        >>> from shapleycam.web.compared import family_in_addresses
+        >>> family_in_addresses("Shapley values")
+        'shapley-values'
+    """
+    return family.casefold().replace(" ", "-")
 
 
 def methods_of(choice: str) -> list[str]:
@@ -72,12 +85,17 @@ def compare(resolved: ResolvedQuestion) -> Iterator[Compared]:
     """
     names = methods_of(resolved.question.methods)
     traced_batch = resolved.trace(*names)
-    players = resolved.game(traced_batch).n_players
-    refused = {name: _too_slow(METHODS[name], players) for name in names if not METHODS[name].is_affordable(players)}
-    quick = [name for name in names if not METHODS[name].basis.cost_of(players).head_evaluations]
-    slow = [name for name in names if name not in quick and name not in refused]
+    game = resolved.game(traced_batch)
+    rows = [METHODS[name] for name in names]
+    refused = {row.name: _too_slow(row, game) for row in rows if not is_affordable(row, game)}
+    possible = [row for row in rows if row.name not in refused]
+    conditional = [row.name for row in possible if row.basis.is_conditional]  # each may be refused by itself
+    quick = [row.name for row in possible if not row.basis.is_conditional and _is_quick(row, game)]
+    slow = [row.name for row in possible if row.name not in {*conditional, *quick}]
     explanations, failures = _by_each(resolved, traced_batch, quick)
-    refused |= failures
+    by_condition, failures_of_conditional = _one_by_one(resolved, traced_batch, conditional)
+    explanations |= by_condition
+    refused |= failures | failures_of_conditional
     if slow:
         yield Compared(explanations, refused)
         sampled, failures = _by_each(resolved, traced_batch, slow)
@@ -90,21 +108,8 @@ def compare(resolved: ResolvedQuestion) -> Iterator[Compared]:
 def compared_by(resolved: ResolvedQuestion, method: str) -> Explanation:
     """Return one method's explanation as the comparison has it, or made by itself where that has left the cache."""
     name = method_of(method).name
-    made: Explanation = resolved.cached(_key(name), lambda: _alone(resolved, name))
+    made: Explanation = resolved.cached(_key(resolved, name), lambda: _alone(resolved, name))
     return made
-
-
-def groups_of_equal(explanations: Mapping[str, Explanation]) -> list[list[str]]:
-    """Return the methods, those with one and the same heatmap together."""
-    groups: list[list[str]] = []
-    for name, e in explanations.items():
-        for group in groups:
-            if bool(((e.heatmap - explanations[group[0]].heatmap).abs() <= _ONE_MAP).all()):
-                group.append(name)
-                break
-        else:
-            groups.append([name])
-    return groups
 
 
 def _by_each(
@@ -116,7 +121,7 @@ def _by_each(
     except ShapleyCamError:
         return _one_by_one(resolved, traced_batch, names)
     for name, e in explanations.items():
-        resolved.cached(_key(name), partial(_same, e))
+        resolved.cached(_key(resolved, name), partial(_same, e))
     return explanations, {}
 
 
@@ -127,7 +132,7 @@ def _one_by_one(
     for name in names:
         resolved.check()
         try:
-            explanations[name] = resolved.cached(_key(name), partial(_by_one, resolved, traced_batch, name))
+            explanations[name] = resolved.cached(_key(resolved, name), partial(_by_one, resolved, traced_batch, name))
         except ShapleyCamError as error:
             failures[name] = on_one_line(error)
     return explanations, failures
@@ -135,7 +140,7 @@ def _one_by_one(
 
 def _by(resolved: ResolvedQuestion, traced_batch: TracedBatch, names: Sequence[str]) -> Mapping[str, Explanation]:
     options = EstimatorOptions(progress=resolved.progress)
-    return traced_batch.compare(names, resolved.target, resolved.utility, options) if names else {}
+    return resolved.explain(traced_batch, names, options) if names else {}
 
 
 def _by_one(resolved: ResolvedQuestion, traced_batch: TracedBatch, name: str) -> Explanation:
@@ -151,9 +156,16 @@ def _same(e: Explanation) -> Explanation:
     return e
 
 
-def _key(name: str) -> str:
-    return f"compared by {name}"
+def _key(resolved: ResolvedQuestion, name: str) -> str:
+    return f"compared by {name}{smoothing_phrase(resolved.smooth)}"
 
 
-def _too_slow(row: Method, players: int) -> str:
-    return f"takes too long for {counted(players, 'place')}, at most {row.most_players}; Explain divides among regions"
+def _is_quick(row: Method, game: Game) -> bool:
+    return row.basis.cost_of(game.n_players, channels=game.n_channels).runs <= _QUICK_RUNS
+
+
+def _too_slow(row: Method, game: Game) -> str:
+    if row.most_players is None:
+        return f"takes too long for {counted(game.n_channels, 'channel')}; Explain makes it alone"
+    places = counted(game.n_players, "place")
+    return f"takes too long for {places}, at most {row.most_players}; Explain divides among regions"

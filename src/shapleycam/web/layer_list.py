@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shapleycam.layers import Candidate, audit, find_before_pool, layers_to_list
+from shapleycam.tracing.input_layer import INPUT
 from shapleycam.tracing.suspension import in_full_precision
 from shapleycam.web.resolved import ResolvedQuestion
 
@@ -48,6 +49,8 @@ def layer_texts(every: list[Candidate], blocks: set[str], default: str) -> list[
 
     def text(candidate: Candidate) -> str:
         places = " x ".join(map(str, candidate.layout.grid))
+        if candidate.name == INPUT:
+            return f"{candidate.name}: the image itself, {places} pixels"
         remark = ", before pooling" if candidate.name == default else ""
         inside = "" if candidate.name in blocks else ", inside a block"
         return f"{candidate.name}: {places} places{remark}{inside}"
