@@ -88,8 +88,8 @@ def next_token(model: nn.Module, inputs: Mapping[str, Any], processor: Any = Non
     """
     if not isinstance(inputs, Mapping) or not isinstance(inputs.get(_PIXELS), torch.Tensor):
         raise OptionError(
-            f"the inputs are {_described(inputs)}; expected what the processor makes of one prompt and one image, with "
-            "pixel_values: processor(images=photo, text=prompt, return_tensors='pt')"
+            f"the inputs are {_described(inputs)}; expected what the processor makes of one prompt and one image, as "
+            "PyTorch's tensors, with pixel_values"
         )
     pixels: Tensor = inputs[_PIXELS]
     one_tile = pixels.dim() == 5 and pixels.shape[1] == 1
@@ -116,8 +116,8 @@ def _prompt_in(inputs: Mapping[str, Any], device: torch.device) -> dict[str, Ten
     for name, tensor in prompt.items():
         if not isinstance(tensor, torch.Tensor) or tensor.dim() == 0 or len(tensor) != 1:
             raise OptionError(
-                f"{name} is {_described(tensor)}; expected a tensor (1, ...) of one prompt, as the processor makes "
-                "with return_tensors='pt'"
+                f"{name} is {_described(tensor)}; expected a tensor (1, ...) of one prompt, as the processor "
+                "makes PyTorch's tensors"
             )
     if not any(name.endswith("input_ids") for name in prompt):
         raise OptionError(

@@ -12,9 +12,8 @@ from shapleycam.tracing.hooks import LIBRARIES
 
 _SHARED_PACKAGES = frozenset(sys.stdlib_module_names) | {"torch", "numpy"}
 """Objects of these packages' classes are shared: loggers, locks, optimizers, graphs. What a model writes is its own."""
-_TRAINING_PACKAGES = frozenset(
-    "lightning pytorch_lightning lightning_fabric accelerate tensorboard tensorboardX wandb mlflow".split()
-)
+_TRAINERS = {"lightning", "pytorch_lightning", "lightning_fabric", "accelerate"}
+_TRAINING_PACKAGES = frozenset(_TRAINERS | {"tensorboard", "tensorboardX", "wandb", "mlflow"})
 """Their trainers and loggers, and the user's classes on top of them, are shared too: a Lightning module refers to its
 trainer, and with it to the optimizer's state, open files and a second path to the module itself."""
 STATELESS_PACKAGES = _SHARED_PACKAGES | LIBRARIES
