@@ -143,7 +143,7 @@ def _vocabulary(network: NextToken, pixels: Tensor) -> int:
     parameter = next(network.model.parameters())
     with in_eval_mode(network.model):
         try:
-            return network(pixels.to(parameter.device, parameter.dtype)).shape[1]
+            logits: Tensor = network(pixels.to(parameter.device, parameter.dtype))
         except (TypeError, ValueError, RuntimeError) as error:
             if isinstance(error, ShapleyCamError) or is_out_of_memory(error):
                 raise
@@ -151,6 +151,7 @@ def _vocabulary(network: NextToken, pixels: Tensor) -> int:
                 f"model {type(network.model).__name__} does not run on {', '.join(network.names)} and pixel_values: "
                 f"{type_and_first_line(error)}; expected the inputs that its own processor makes"
             ) from error
+    return logits.shape[1]
 
 
 def _spellings(processor: Any, vocabulary: int) -> tuple[str, ...] | None:
