@@ -42,8 +42,7 @@ class ChannelWeights:
 
 
 BasisResult: TypeAlias = "Tensor | ChannelWeights | PlayerValues | PositionValues"
-"""A derivative (b, n, k) of each position and channel, or weights, to be spread; or final values of players or positions.
-"""
+"""A derivative (b, n, k) of each position and channel, or weights, to be spread; or final values."""
 
 _BLUE, _RED, _GREEN, _PURPLE = "#0072B2", "#D55E00", "#009E73", "#AA4499"
 _GREY, _BLACK = "#777777", "#000000"
