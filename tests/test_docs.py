@@ -39,10 +39,18 @@ def lines(page: str, *languages: str) -> list[str]:
     return [line.removeprefix("$ ") for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
-RUN_ELSEWHERE = ("your-model.md", "notebooks/")
-"""Run by test_readme.py, with stand-ins for weights from hubs, and by test_notebooks.py."""
+RUN_ELSEWHERE = ("your-model.md", "notebooks/", "coming-from.md")
+"""Run by test_readme.py, with stand-ins for weights from hubs, by test_notebooks.py and by test_coming_from.py."""
 PYTHON = [page for page in TEXTS if blocks(page, "python") and not page.startswith(RUN_ELSEWHERE)]
+NEEDS = {"recipes/yolo.md": "ultralytics"}
+"""Packages that a page shows and that are no dependency, not even of the tests."""
 SHELL = [page for page in TEXTS if lines(page, "bash", "console")]
+
+
+def needs_what_it_shows(page: str) -> None:
+    """Skip a page about a package that is not installed."""
+    if page in NEEDS:
+        pytest.importorskip(NEEDS[page], reason=f"{page} shows it")
 
 
 @pytest.fixture
@@ -56,6 +64,7 @@ def folder(hopper, tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
 @pytest.mark.parametrize("page", PYTHON)
 def test_python(page, folder):
+    needs_what_it_shows(page)
     names: dict[str, object] = {}
     for block in blocks(page, "python"):
         exec(compile(block, page, "exec"), names)
@@ -65,6 +74,7 @@ def test_python(page, folder):
 
 @pytest.mark.parametrize("page", SHELL)
 def test_commands(page, folder, run):
+    needs_what_it_shows(page)
     for line in lines(page, "bash", "console"):
         if any(line.startswith(beginning) for beginning in NOT_RUN):
             continue

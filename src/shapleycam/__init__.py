@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from shapleycam import drawing, experiments, fidelity, metrics, utilities, values
     from shapleycam.cams import METHODS, Method, methods
     from shapleycam.errors import ShapleyCamError, ShapleyCamWarning
+    from shapleycam.explaining.detection import Detection
+    from shapleycam.explaining.detector import Detector
     from shapleycam.explaining.explainer import Explainer
     from shapleycam.explanations.explanation import Explanation
     from shapleycam.game import Game
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from shapleycam.tracing import Trace, trace
 
 _MODULE_OF = {
+    "Detection": "explaining.detection",
+    "Detector": "explaining.detector",
     "Explainer": "explaining",
     "Explanation": "explanations",
     "Game": "game",
@@ -42,6 +46,8 @@ _SUBPACKAGES = ("drawing", "experiments", "fidelity", "metrics", "utilities", "v
 
 __all__ = [
     "METHODS",
+    "Detection",
+    "Detector",
     "Explainer",
     "Explanation",
     "Game",

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapleycam.cams.guided_gradients import guided_gradient
-from shapleycam.compat.grad_cam.questions import utility_of
 from shapleycam.compat.grad_cam.utils.model_targets import ClassifierOutputTarget
+from shapleycam.compat.questions import utility_of
 from shapleycam.errors import OptionError
 from shapleycam.explaining.explainer import Explainer
 
