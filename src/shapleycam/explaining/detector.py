@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
+from math import isclose
 from typing import Any
 
 import torch
@@ -44,8 +45,8 @@ from shapleycam.tracing.suspension import in_full_precision
 from shapleycam.utilities import box_score
 from shapleycam.values.options import EstimatorOptions
 
-_TOLERANCE = 1e-3
-"""How far the score at an anchor may be from the score that the detector gives its box."""
+_TOLERANCE, _ROUNDING = 1e-3, 1e-6
+"""How far the score at an anchor may be from the one that the detector gives its box: as a share, and at least."""
 
 
 class Detector:
@@ -261,7 +262,7 @@ class Detector:
         """Return a detection with the class that is asked for at its anchor, after a check of its score there."""
         scores = self._scores(image, detection)
         read = float(scores[detection.target])
-        if not abs(read - detection.score) <= _TOLERANCE:
+        if not isclose(read, detection.score, rel_tol=_TOLERANCE, abs_tol=_ROUNDING):
             raise ModelError(
                 f"box {detection.number} has the score {detection.score:.4f}, and {read:.4f} is read at its anchor in "
                 f"{image.source.name}; expected the same: give a detection of this image, and of a detector that "
