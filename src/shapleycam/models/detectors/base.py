@@ -13,7 +13,7 @@ from shapleycam.errors import ModelError
 from shapleycam.models.network import Transform
 
 _TOLERANCE, _ROUNDING = 1e-3, 1e-6
-"""How far a score may be from the one that the detector gives its box, and edges from its own: a share, and at least."""
+"""How far a score may be from the one that a detector gives its box, and edges from its own: as a share, or at all."""
 
 
 class Candidates(NamedTuple):
