@@ -93,7 +93,8 @@ def find_logits(output: Any) -> Tensor:
     if not candidates:
         raise ModelError(
             f"the model returns a {kind} without a tensor of numbers; say which part of it is explained with output=, "
-            "a function of what the model returns (of a detector: utility=shapleycam.utilities.box())"
+            "a function of what the model returns (of a detector: use shapleycam.Detector, or "
+            "utility=shapleycam.utilities.box())"
         )
     shapes = ", ".join(f"{name!r} {tuple(part.shape)}" for name, part in candidates.items())
     raise ModelError(
