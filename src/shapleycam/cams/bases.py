@@ -12,10 +12,12 @@ from torch import Tensor
 
 from shapleycam.game import Game
 from shapleycam.values._exact import exact
+from shapleycam.values._limited_runs import fewest_runs, permutation_within
 from shapleycam.values._path import MOST_NODES, Nodes, mean_gradient
 from shapleycam.values._permutation import permutation
 from shapleycam.values._taylor import first_order, second_order
 from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.run_limit import run_limit
 from shapleycam.values.shares import PlayerValues, ShapleyValues
 
 
@@ -76,6 +78,8 @@ class Basis:
         needs_model_passes: whether the whole model must run again, for changed images.
         is_class_blind: whether it is the same whatever class, or other question, is explained.
         is_conditional: whether models that lack something are refused; its methods are asked for by name alone.
+        fewest_runs: (players) -> the runs of the head without which its values of players cannot be had; None where it
+            plays no game of them.
         is_of_channels: whether it weights channels with values of a game: of no units, but of a removal.
     """
 
@@ -92,6 +96,7 @@ class Basis:
     is_class_blind: bool = False
     is_conditional: bool = False
     is_of_channels: bool = False
+    fewest_runs: Callable[[int], int] | None = None
 
     def cost_of(self, players: int, nodes: Nodes = 8) -> Cost:
         """Return what one image costs at most, with so many players and gradients along the path."""
@@ -122,6 +127,9 @@ def _path(game: Game, options: EstimatorOptions) -> Float[Tensor, "b n k"]:
 
 
 def _sampled(game: Game, options: EstimatorOptions) -> ShapleyValues:
+    limit = run_limit(game, options)
+    if limit is not None:
+        return permutation_within(game, limit, options.tolerance, options.seed, progress=options.progress)
     return permutation(game, None, options.tolerance, options.seed, progress=options.progress)
 
 
@@ -165,6 +173,7 @@ SAMPLED = Basis(
     "Shapley values",
     _BLACK,
     needs_replay=True,
+    fewest_runs=fewest_runs,
 )
 EXACT = Basis(
     "exact",
@@ -173,4 +182,5 @@ EXACT = Basis(
     "Shapley values",
     _PURPLE,
     needs_replay=True,
+    fewest_runs=lambda players: 2**players,
 )

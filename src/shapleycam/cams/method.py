@@ -84,9 +84,19 @@ class Method:
             return None
         return bisect_left(range(1, _MOST_PLAYERS), True, key=lambda players: not self.is_affordable(players))
 
-    def is_affordable(self, players: int) -> bool:
-        """Return whether a user would wait for the method with so many players."""
-        return self.basis.cost_of(players).runs <= _MOST_RUNS
+    def is_affordable(self, players: int, most_runs: int | None = None) -> bool:
+        """Return whether a user would wait for the method with so many players, and it can be had by `most_runs`."""
+        return self.basis.cost_of(players).runs <= _MOST_RUNS if most_runs is None else self.fits(players, most_runs)
+
+    def fits(self, players: int, most_runs: int) -> bool:
+        """Return whether the method's values of so many players can be had by so many runs of the head."""
+        return self.basis.fewest_runs is None or self.basis.fewest_runs(players) <= most_runs
+
+    def most_players_of(self, most_runs: int) -> int | None:
+        """Return of how many players the method's values can be had by so many runs of the head; None for any."""
+        if self.basis.fewest_runs is None:
+            return None
+        return bisect_left(range(1, most_runs + 2), True, key=lambda players: not self.fits(players, most_runs))
 
     def as_data(self) -> dict[str, Any]:
         """Return the row as JSON has it."""

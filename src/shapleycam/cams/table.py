@@ -67,10 +67,11 @@ def method_of(name: str) -> Method:
     raise OptionError(f"method {name!r} is unknown; {nearest(str(name), METHODS)} (shapleycam methods lists them)")
 
 
-def expand_methods(names: Sequence[str], players: int | None = None) -> list[str]:
+def expand_methods(names: Sequence[str], players: int | None = None, most_runs: int | None = None) -> list[str]:
     """Return the methods' own names with sets (`paper`, `all`, `field`) written out, each once, in the order given.
 
-    Of `all` and `field`, methods that take too long with so many `players` are left out; None leaves none out.
+    Of `all` and `field`, methods that take too long with so many `players`, or more than `most_runs` runs of the head
+    for them, are left out; None leaves none out.
 
     Raises:
         OptionError: an unknown name, or no names.
@@ -78,7 +79,7 @@ def expand_methods(names: Sequence[str], players: int | None = None) -> list[str
     if not names:
         raise OptionError("no methods were given; expected at least one (shapleycam methods lists them)")
     rows = METHODS.values()
-    affordable = [row for row in rows if players is None or row.is_affordable(players)]
+    affordable = [row for row in rows if players is None or row.is_affordable(players, most_runs)]
     sets = {
         "paper": [row.name for row in rows if row.in_paper],
         **{name: [row.name for row in affordable if name in row.sets] for name in ("all", "field")},

@@ -52,6 +52,7 @@ OPTIONS = {
     "pretrained": "--pretrained",
     "reference": "--reference",
     "removal": "--removal",
+    "runs": "--runs",
     "seed": "--seed",
     "smooth": "--smooth",
     "strict": "--strict",

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from shapleycam.cams.bases import Basis
+from shapleycam.cams.run_check import check_runs
 from shapleycam.cams.table import METHODS, Method, expand_methods
 from shapleycam.errors import OptionError, RemovalNotUsedWarning, warn
 from shapleycam.explaining import warnings
 from shapleycam.explaining.explain_game import explain_game
+from shapleycam.explaining.image_regions import regions_of_images
 from shapleycam.explaining.inputs import Batch, Target, resolve_targets
 from shapleycam.explaining.readings import OutputReadings
 from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings, Verdict
@@ -30,6 +32,7 @@ from shapleycam.tracing.output_reading import OutputSelector
 from shapleycam.utilities import Utility
 from shapleycam.utilities.checks import check_classes
 from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.run_limit import run_limit
 from shapleycam.values.scale import (
     cancels,
     divides_nothing,
@@ -79,6 +82,7 @@ class TracedBatch:
         self.traced = self._trace(layer, replay=replay, twice=twice)
         self._readings = OutputReadings(self.traced, batch, select, settings, memory)
         self._removal = removal.once()
+        self._regions: dict[str, Regions] = {}
 
     @property
     def output(self) -> Any:
@@ -103,7 +107,28 @@ class TracedBatch:
             self.channels,
             self.batch.extra,
         )
-        return Game(traced, layout, utility_of_images, classes, players, settings.memory, self._removal)
+        regions = self.regions(players)
+        return Game(traced, layout, utility_of_images, classes, regions, settings.memory, self._removal)
+
+    def regions(self, players: Regions) -> Regions:
+        """Return players as a game takes them: labels of each pixel in place of a name, made once.
+
+        Raises:
+            OptionError: they do not fit the layer, the model or the images.
+        """
+        if not isinstance(players, str):
+            return players
+        if players not in self._regions:
+            settings, traced = self._settings, self.traced
+            self._regions[players] = regions_of_images(
+                players,
+                settings.model,
+                traced.layer,
+                traced.images,
+                settings.preprocess,
+                is_at_input=traced.is_at_input,
+            )
+        return self._regions[players]
 
     def compare(
         self,
@@ -135,7 +160,9 @@ class TracedBatch:
         Of the smoothings "eigen" is done here; the others need other images.
         """
         game = self.game(target, utility, options.players)
-        rows = [METHODS[name] for name in expand_methods(methods, game.n_players)]
+        limit = run_limit(game, options)
+        rows = [METHODS[name] for name in expand_methods(methods, game.n_players, limit)]
+        check_runs(game, rows, options)
         rows = smooth_rows(rows) if EIGEN.name in smooth else rows
         bases = {row.basis for row in rows}
         self._warn_of_ignored_scale(game, bases)

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from shapleycam.cams.bases import SECOND
 from shapleycam.cams.compute import compute_bases, compute_values, measure_curvature, player_values
+from shapleycam.cams.run_check import check_runs
 from shapleycam.cams.table import METHODS, expand_methods
 from shapleycam.errors import DerivativeError, OptionError
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch
 from shapleycam.fidelity.distance import Distance, Fidelity, distances_of
-from shapleycam.fidelity.reference import describe_reference, notes_of_images, true_values
+from shapleycam.fidelity.reference import MOST_EXACT, describe_reference, notes_of_images, true_values
 from shapleycam.fidelity.timing import time_methods
 from shapleycam.game import Game
 from shapleycam.game.players import Regions
@@ -24,6 +25,7 @@ from shapleycam.values._path import Nodes
 from shapleycam.values.distance import relative_error
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.progress import Progress
+from shapleycam.values.run_limit import run_limit
 from shapleycam.values.scale import (
     divides_nothing,
     ignores_scale,
@@ -43,6 +45,7 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
     nodes: Nodes = 8,
     seed: int = 0,
     progress: Progress | None = None,
+    runs: int | None = None,
 ) -> Fidelity:
     """Measure methods against the true Shapley values of the predicted class, for each image and utility.
 
@@ -60,6 +63,8 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
         nodes: gradients along the path, for the path methods.
         seed: of all methods that draw, with each image's content.
         progress: called while the true values are computed, as in `shapleycam.values.EstimatorOptions`.
+        runs: of what comes after the layer, an image, for the true values and for each method that plays the game, as
+            in `shapleycam.values.EstimatorOptions`.
 
     Raises:
         ShapleyCamError: as `Explainer.compare`; no images.
@@ -77,7 +82,7 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
         >>> max(d.error for d in measured.distances if d.method == "exactshapley") < 1e-5
         True
     """
-    options = EstimatorOptions(nodes=nodes, seed=seed, players=players)
+    options = EstimatorOptions(nodes=nodes, seed=seed, players=players, runs=runs)
     measurement = _Measurement(explainer, methods, options, tolerance, seed + 1, progress)
     for batch in batches:
         for utility in utilities:
@@ -115,7 +120,10 @@ class _Measurement:
             warn_of_ignored_scale(game)
         if divides_nothing(game):
             warn_of_nothing_to_divide(game)
-        true = true_values(game, self._tolerance, self._reference_seed, self._progress)
+        limit = run_limit(game, self._options)
+        if limit is not None and game.n_players > MOST_EXACT:
+            check_runs(game, [METHODS["sampledshapley"]], self._options)
+        true = true_values(game, self._tolerance, self._reference_seed, self._progress, limit)
         self._references[describe_reference(game, true, self._tolerance)] = None
         self._costs[game.coalition_cost] = None
         self._notes.update(dict.fromkeys(notes_of_images(true, batch)))
@@ -161,7 +169,8 @@ def values_of_players(
     game: Game, methods: Sequence[str], options: EstimatorOptions
 ) -> tuple[dict[str, Tensor], Float[Tensor, " b"] | None, list[str]]:
     """Return each method's values by player, the games' curvature, and the methods whose derivatives are missing."""
-    rows = [METHODS[name] for name in expand_methods(methods, game.n_players)]
+    rows = [METHODS[name] for name in expand_methods(methods, game.n_players, run_limit(game, options))]
+    check_runs(game, rows, options)
     curvature = None
     try:
         second = compute_bases(game, [SECOND], options)[SECOND]

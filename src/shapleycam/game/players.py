@@ -28,6 +28,11 @@ class Players:
     count: int
     layout: Layout
 
+    @property
+    def are_regions(self) -> bool:
+        """Return whether players hold several cells, and not each cell by itself."""
+        return self.count - (self.layout.prefix > 0) != self.layout.count
+
     def expand(self, coalitions: Tensor, images: int) -> Tensor:
         """Return coalitions for so many images, (a, s, n), where they may be the same for all, (s, n).
 

@@ -15,6 +15,7 @@ from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.names import canonical_name
 from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.run_limit import run_limit
 from shapleycam.web.resolved import DEFAULT_METHODS, ResolvedQuestion
 from shapleycam.wording import counted, on_one_line
 
@@ -72,8 +73,13 @@ def compare(resolved: ResolvedQuestion) -> Iterator[Compared]:
     """
     names = methods_of(resolved.question.methods)
     traced_batch = resolved.trace(*names)
-    players = resolved.game(traced_batch).n_players
-    refused = {name: _too_slow(METHODS[name], players) for name in names if not METHODS[name].is_affordable(players)}
+    game = resolved.game(traced_batch)
+    players, most_runs = game.n_players, run_limit(game, EstimatorOptions())
+    refused = {
+        name: _too_slow(METHODS[name], players, most_runs)
+        for name in names
+        if not METHODS[name].is_affordable(players, most_runs)
+    }
     quick = [name for name in names if not METHODS[name].basis.cost_of(players).head_evaluations]
     slow = [name for name in names if name not in quick and name not in refused]
     explanations, failures = _by_each(resolved, traced_batch, quick)
@@ -155,5 +161,6 @@ def _key(name: str) -> str:
     return f"compared by {name}"
 
 
-def _too_slow(row: Method, players: int) -> str:
-    return f"takes too long for {counted(players, 'place')}, at most {row.most_players}; Explain divides among regions"
+def _too_slow(row: Method, players: int, most_runs: int | None) -> str:
+    most = row.most_players if most_runs is None else row.most_players_of(most_runs)
+    return f"takes too long for {counted(players, 'place')}, at most {most}; Explain divides among regions"
