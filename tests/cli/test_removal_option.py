@@ -15,8 +15,8 @@ import torch
 
 from shapleycam import Explainer
 from shapleycam.cli.removal import removal_arguments
-from shapleycam.cli.titles import figure_title
 from shapleycam.explanations.explanation import Explanation
+from shapleycam.explanations.titles import figure_title
 
 LAYER = ("--model", "tiny.py:network", "--layer", "convolution")
 
@@ -79,7 +79,7 @@ def test_the_saved_numbers_have_it(run, tiny, hopper, tmp_path):
     (file,) = tmp_path.glob("*.npz")
     explanation = Explanation.load(file)
     assert explanation.removal == "mean"
-    assert figure_title(Path("a.jpg"), [explanation], "gradcam", "tiny")[1].endswith(", removal mean")
+    assert figure_title("a.jpg", [explanation], "gradcam", "tiny")[1].endswith(", removal mean")
 
 
 def test_a_report_of_photographs_says_it(run, tiny, hopper, tmp_path):

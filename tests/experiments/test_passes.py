@@ -99,6 +99,28 @@ def test_by_pencil_by_the_tables_and_as_counted(shots, tmp_path, methods, metric
     assert counted_passes(evaluation) == PENCIL[methods, metrics]
 
 
+SMOOTHED = {
+    # x and five changed images, and x once more for its class; a gradient at each of the six
+    ("augment", "complexity"): (6 + 1, 6),
+    # x and ten noisy images
+    ("noise", "complexity"): (11, 11),
+    ("eigen", "complexity"): (1, 1),
+    # each of the six with ten noisy ones
+    ("augment,noise", "complexity"): (6 * 11 + 1, 6 * 11),
+    # x·M is smoothed as x is, where its map counts; x·(1 - M) is one pass
+    ("augment,eigen", "average_drop coherency average_drop_in_deletion"): (7 + 7 + 1, 6 + 6),
+    ("noise", "average_drop"): (11 + 1, 11),
+}
+
+
+@pytest.mark.parametrize(("smooth", "metrics"), SMOOTHED)
+def test_of_smoothed_maps_too(shots, tmp_path, smooth, metrics):
+    evaluation = evaluation_of(shots, tmp_path / "out", protocol_of("gradcam", metrics, smooth=smooth))
+    (trial,) = run_trials(evaluation)
+    assert (trial.passes.forward, trial.passes.backward) == SMOOTHED[smooth, metrics]
+    assert counted_passes(evaluation) == SMOOTHED[smooth, metrics]
+
+
 def test_utilities_share_the_first_pass(shots, tmp_path):
     evaluation = evaluation_of(shots, tmp_path, protocol_of("gradcam", "average_drop", utilities=("rest", "logit")))
     (trial,) = run_trials(evaluation)

@@ -86,7 +86,7 @@ def test_tables_and_reports_say_it(full_run, reduced_run):
     for run, is_said in ((full_run, False), (reduced_run, True)):
         summary = summarise_runs([run])
         assert [sentence in table.notes for table in text_tables(summary)] == [is_said]
-        assert tidy(summary).splitlines()[1].endswith(",bfloat16" if is_said else ",full")
+        assert tidy(summary).splitlines()[1].endswith(",bfloat16,none" if is_said else ",full,none")
         assert any("precision was 'full', is 'bfloat16'" in text for text in describe_deviations([run])) == is_said
         page = render_runs([run], None).decode()
         assert ("What comes before the layer ran in bfloat16" in page) == is_said

@@ -179,6 +179,7 @@ class TestData:
             "seed": 1,
             "removal": "mean",
             "precision": "bfloat16",
+            "smooth": ("noise",),
         }
         assert set(changes) == FIELDS
         for name, value in changes.items():

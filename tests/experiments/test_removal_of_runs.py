@@ -149,7 +149,7 @@ class TestResults:
         for run, is_said in ((zero_run, False), (mean_run, True)):
             summary = summarise_runs([run])
             assert [sentence in table.notes for table in text_tables(summary)] == [is_said]
-            assert tidy(summary).splitlines()[1].endswith(",mean,full" if is_said else ",zero,full")
+            assert tidy(summary).splitlines()[1].endswith(",mean,full,none" if is_said else ",zero,full,none")
             assert any("removal was 'zero', is 'mean'" in text for text in describe_deviations([run])) == is_said
 
     def test_a_report_says_it(self, mean_run, zero_run):

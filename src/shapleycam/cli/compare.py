@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_facts, print_json, print_table, progress
@@ -11,11 +12,22 @@ from shapleycam.cli.explainers import make_explainer, transform_of
 from shapleycam.cli.groups import ComputeGroup, LayersNetworkGroup, PrintGroup, QuestionGroup, RegionEstimatorGroup
 from shapleycam.cli.messages import coalition_facts
 from shapleycam.cli.photographs import demo_photo
-from shapleycam.cli.titles import class_title, figure_title, frame_note
+from shapleycam.cli.style_group import StyleGroup
 from shapleycam.output_names import output_stem, question_part, stem_limit
 from shapleycam.printable import printable_name, printable_text
 from shapleycam.terminal_tables import Head
 from shapleycam.wording import counted, number, removal_phrase
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from PIL import Image
+
+    from shapleycam.explanations.comparison import Comparison
+    from shapleycam.explanations.pictures import DrawnMap
+
+_COLUMNS = 5
+"""Maps side by side; of more, each family has rows of its own."""
 
 
 @dataclass(frozen=True)
@@ -33,26 +45,25 @@ def compare(
     question: QuestionGroup,
     estimator: RegionEstimatorGroup,
     picture: PictureGroup,
+    style: StyleGroup,
     compute: ComputeGroup,
     printing: PrintGroup,
 ) -> None:
-    """Draw several methods' maps of one photograph side by side.
+    """Draw several methods' maps of one photograph side by side, by family, and say which maps are identical.
 
     - `shapleycam compare cat.jpg` draws the paper's ten methods.
-    - `shapleycam compare cat.jpg --method all --layer blocks.6` draws every method, at another layer.
+    - `shapleycam compare cat.jpg --method all --layer blocks.6` draws every method of little cost, at another layer.
+    - `shapleycam compare cat.jpg --method field` draws the whole field; `shapleycam methods` lists it.
     """
-    from shapleycam.cams.table import expand_methods, method_of
-    from shapleycam.drawing.colour_bars import heatmap_bar
-    from shapleycam.drawing.figures import grid
+    from shapleycam.cams.table import expand_methods
     from shapleycam.explaining.inputs import batch_of
-    from shapleycam.explanations.evidence import describe_evidence
     from shapleycam.files import make_folder, write_atomically
     from shapleycam.images import open_photograph
     from shapleycam.smoothing import parse_smoothing
 
     methods = question.method or ["paper"]
     expand_methods(methods)
-    smooth = parse_smoothing(question.smooth)
+    smooth, drawn = parse_smoothing(question.smooth), style.drawn(picture.view)
     estimator.check()  # a wrong option is refused before the model is loaded
     make_folder(picture.out)
     photo = image or demo_photo()
@@ -62,42 +73,117 @@ def compare(
     with notes(quiet=printing.quiet), progress(1, "comparing", quiet=printing.quiet) as bar:
         estimator_options = estimator.options(bar.show_sampling)
         (comparison,) = explainer.compare_with(estimator_options, batch, methods, [question.target], smooth=smooth)
+        families = _by_family(comparison)
+        figure = _draw(comparison, families, photo, explainer.name, drawn, side_by_side=style.side_by_side)
     first = next(iter(comparison.values()))
-    panels = [(name, explanation.overlay(on=picture.view)) for name, explanation in comparison.items()]
-    title = figure_title(photo, [first], counted(len(panels), "method"), explainer.name)
-    note = frame_note(first, panels[0][1].size, picture.view)
-    figure = grid(panels, columns=5, title=title, bars=[heatmap_bar()], note=note)
     stem = f"{output_stem(photo, stem_limit(picture.out))}_{question_part([first], 0, network.against)}"
     file = write_atomically(picture.out / f"{stem}_compare.png", lambda stream: figure.save(stream, format="PNG"))
-    costs = dict.fromkeys(e.coalition_cost for e in comparison.values() if e.coalition_cost)
-    sampling_notes = [note for e in comparison.values() if e.notes for note in e.notes[0]]
-    evidence = {name: describe_evidence(explanation.values[0]) for name, explanation in comparison.items()}
+    data = _as_data(comparison, families, photo, explainer.name, file)
     if printing.as_json:
-        print_json(
-            {
-                "image": printable_name(str(photo)),
-                "model": explainer.name,
-                "utility": first.utility_name,
-                "class": int(first.target[0]),
-                "label": first.label(),
-                "layer": first.layer,
-                "removal": first.removal,
-                "smooth": list(smooth),
-                "file": printable_text(str(file)),
-                "evidence": evidence,
-                "coalition_cost": next(iter(costs), None),
-                "notes": list(dict.fromkeys(sampling_notes)),
-            }
-        )
-        return
+        print_json(data)
+    else:
+        _print(comparison, data)
+
+
+def _by_family(comparison: Comparison) -> dict[str, list[str]]:
+    """Return the methods by family, in the order of the families."""
+    from shapleycam.cams.families import methods_by_family
+
+    names = {family: {row.name for row in rows} for family, rows in methods_by_family().items()}
+    groups = {family: [name for name in comparison if name in known] for family, known in names.items()}
+    return {family: members for family, members in groups.items() if members}
+
+
+def _draw(
+    comparison: Comparison,
+    families: Mapping[str, list[str]],
+    photo: Path,
+    model: str,
+    drawn: DrawnMap,
+    *,
+    side_by_side: bool,
+) -> Image.Image:
+    """Draw all maps; one that is another's too has both names."""
+    from shapleycam.drawing.figures import grouped_grid
+    from shapleycam.explanations.figures import map_bar, photograph_panel
+    from shapleycam.explanations.pictures import overlay
+    from shapleycam.explanations.titles import figure_title, frame_note
+
+    first, same = next(iter(comparison.values())), _same_as(comparison, families)
+    panels = {
+        name: (f"{name} = {same[name]}" if name in same else name, overlay(comparison[name], drawn))
+        for members in families.values()
+        for name in members
+    }
+    if len(panels) > _COLUMNS:
+        groups = {family: [panels[name] for name in members] for family, members in families.items()}
+    else:
+        groups = {"": list(panels.values())}
+    if side_by_side:
+        photograph = photograph_panel(first, drawn)
+        groups = {"": [photograph, *groups.get("", [])], **{key: each for key, each in groups.items() if key}}
+    title = figure_title(photo.name, [first], counted(len(panels), "method"), model)
+    note = frame_note(first, next(iter(panels.values()))[1].size, drawn.on)
+    return grouped_grid(groups, _COLUMNS, title, [map_bar(list(comparison.values()), drawn)], note)
+
+
+def _same_as(comparison: Comparison, families: Mapping[str, list[str]]) -> dict[str, str]:
+    """Return for each method whose heatmap an earlier one has too, the first of them."""
+    from shapleycam.explanations.comparison import group_by_heatmap
+
+    ordered = {name: comparison[name] for members in families.values() for name in members}
+    return {name: group[0] for group in group_by_heatmap(ordered) for name in group[1:]}
+
+
+def _as_data(
+    comparison: Comparison, families: Mapping[str, list[str]], photo: Path, model: str, file: Path
+) -> dict[str, Any]:
+    """Return what is known of the comparison, as JSON has it."""
+    from shapleycam.explanations.evidence import describe_evidence
+
+    first, same = next(iter(comparison.values())), _same_as(comparison, families)
+    costs = [e.coalition_cost for e in comparison.values() if e.coalition_cost]
+    sampling_notes = [note for e in comparison.values() if e.notes for note in e.notes[0]]
+    return {
+        "image": printable_name(str(photo)),
+        "model": model,
+        "utility": first.utility_name,
+        "class": int(first.target[0]),
+        "label": first.label(),
+        "layer": first.layer,
+        "removal": first.removal,
+        "smooth": list(first.smooth),
+        "file": printable_text(str(file)),
+        "families": families,
+        "same_map": same,
+        "evidence": {name: describe_evidence(explanation.values[0]) for name, explanation in comparison.items()},
+        "coalition_cost": next(iter(costs), None),
+        "notes": list(dict.fromkeys(sampling_notes)),
+    }
+
+
+def _print(comparison: Comparison, data: Mapping[str, Any]) -> None:
+    """Print what is known of the comparison, for people."""
+    from shapleycam.cams.table import method_of
+    from shapleycam.explanations.titles import class_title
+
+    first, smooth, same = next(iter(comparison.values())), data["smooth"], data["same_map"]
     facts = {
         "explained": f"{class_title(first)}; {first.utility_name} {number(float(first.utility[0]))}",
-        "layer": f"{first.layer} of {explainer.name}{removal_phrase(first.removal)}",
+        "layer": f"{first.layer} of {data['model']}{removal_phrase(first.removal)}",
         **({"smoothed": f"by {', '.join(smooth)}: the values divide no score"} if smooth else {}),
-        **coalition_facts(next(iter(costs), None), sampling_notes),
-        "written": [printable_text(str(file))],
+        **coalition_facts(data["coalition_cost"], data["notes"]),
+        "written": [data["file"]],
     }
-    print_facts(printable_name(str(photo)), facts)
-    heads = [Head("method"), Head("derivative"), Head("spread", "text"), Head("evidence", "text")]
-    rows = [(name, method_of(name).basis.name, method_of(name).spread_name, evidence[name]) for name in evidence]
-    print_table(heads, rows)
+    print_facts(data["image"], facts)
+    heads = [Head("method"), Head("family", "text"), Head("derivative"), Head("spread", "text")]
+    rows = [
+        (name, family, method_of(name).basis.name, method_of(name).spread_name, same.get(name, ""))
+        for family, members in data["families"].items()
+        for name in members
+    ]
+    evidence = [data["evidence"][row[0]] for row in rows]
+    print_table(
+        [*heads, Head("same map as"), Head("evidence", "text")],
+        [(*row, text) for row, text in zip(rows, evidence, strict=True)],
+    )

@@ -84,6 +84,7 @@ class ProtocolGroup:
     ] = "zero"
     removal: options.Removal = "zero"
     precision: options.Precision = "full"
+    smooth: options.Smooth = None
     reference: options.Reference = None
     limit: options.Limit = None
 
@@ -98,6 +99,7 @@ class ProtocolGroup:
         from shapleycam.metrics import MetricOptions
         from shapleycam.metrics.table import expand_metrics
         from shapleycam.models import paper
+        from shapleycam.smoothing import parse_smoothing
         from shapleycam.tracing.reduced_precision import check_precision
 
         removal, reference = removal_arguments(self.removal, self.reference)
@@ -117,6 +119,7 @@ class ProtocolGroup:
             removal=removal,
             reference=tuple(reference or ()),
             precision=check_precision(self.precision),
+            smooth=parse_smoothing(self.smooth),
         )
 
 

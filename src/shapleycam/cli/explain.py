@@ -25,6 +25,7 @@ from shapleycam.cli.groups import (
 )
 from shapleycam.cli.messages import coalition_facts, name_options
 from shapleycam.cli.photographs import list_photographs
+from shapleycam.cli.style_group import StyleGroup
 from shapleycam.cli.timings import Timings
 from shapleycam.errors import OptionError
 from shapleycam.output_names import stem_limit, unique_stems
@@ -61,13 +62,14 @@ class FilesGroup:
     save: Annotated[bool, typer.Option("--save", help="Also write the numbers, as NPZ.")] = False
 
 
-def explain(
+def explain(  # noqa: PLR0913  # the groups of its options
     images: options.ImagePaths = None,
     *,
     network: LayersNetworkGroup,
     question: RankedQuestionGroup,
     estimator: RegionEstimatorGroup,
     files: FilesGroup,
+    style: StyleGroup,
     compute: BatchComputeGroup,
     engine: EngineGroup,
     printing: TimedPrintGroup,
@@ -80,6 +82,7 @@ def explain(
     - `shapleycam explain cat.jpg --target lynx --against tabby` asks why it is a lynx and not a tabby.
     - `shapleycam explain cat.jpg --method sampledshapley` gives the true Shapley values, and where they are not sure.
     - `shapleycam explain cat.jpg --model timm:resnet18 --checkpoint mine.safetensors` uses your own weights.
+    - `shapleycam explain cat.jpg --sign both --contours 4 --side-by-side` draws signed values beside the photograph.
     - `shapleycam explain photos/ --engine ray --address auto --out maps` explains a folder by a cluster.
     """
     timings = Timings.of_process()
@@ -98,6 +101,7 @@ def explain(
     methods = question.method or ["shapleycam"]
     expand_methods(methods)
     smooth = parse_smoothing(question.smooth)
+    drawn = style.drawn(files.view)
     estimator.check()  # a wrong option is refused before anything is written or loaded
     make_folder(files.out)
     paths, unreadable = list_photographs(images, quiet=printing.quiet)
@@ -126,7 +130,8 @@ def explain(
             estimator_options,
             smooth,
             files.out,
-            files.view,
+            drawn,
+            style.side_by_side,
             files.save,
             timings,
         )

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from PIL import Image
 
 from shapleycam.cli.timings import Timings
-from shapleycam.cli.titles import class_title, figure_title, frame_note
-from shapleycam.drawing.colour_bars import heatmap_bar
 from shapleycam.drawing.figures import grid
 from shapleycam.errors import ImageError
 from shapleycam.experiments.lazy import Lazy
@@ -21,7 +19,10 @@ from shapleycam.explaining.inputs import Batch, Target
 from shapleycam.explaining.photographs import PreparedPhotograph, prepare_photograph, stack_photographs
 from shapleycam.explanations.comparison import Comparison
 from shapleycam.explanations.explanation import Explanation
+from shapleycam.explanations.figures import map_bar, map_title, photograph_panel
+from shapleycam.explanations.pictures import DrawnMap, overlay
 from shapleycam.explanations.summary import ImageSummary, summarise_image
+from shapleycam.explanations.titles import class_title, figure_title, frame_note
 from shapleycam.models.network import Transform
 from shapleycam.output_names import class_part, question_part
 from shapleycam.printable import printable_text
@@ -90,7 +91,9 @@ class ExplainPhotographs:
     estimator_options: EstimatorOptions
     smooth: Smooth
     out: Path
-    view: Literal["photo", "input"] | None
+    drawn: DrawnMap
+    side_by_side: bool
+    """Whether the photograph without colours stands beside the maps."""
     save: bool
     timings: Timings
 
@@ -143,19 +146,22 @@ class ExplainPhotographs:
 
     def _draw(self, explanations: Sequence[Explanation], index: int, photo: Path, model: str) -> Image.Image:
         """Draw the map of each class, and where its errors are above its values, with a title and a colour bar."""
-        panels = [panel for explanation in explanations for panel in self._panels(explanation, index)]
+        drawn, first = replace(self.drawn, index=index), explanations[0]
+        panels = [panel for explanation in explanations for panel in self._panels(explanation, drawn)]
         if len(panels) == 1:
-            panels = [("", panels[0][1])]  # its title is the figure's
-        first = explanations[0]
-        note = frame_note(first, panels[0][1].size, self.view, index)
-        title = figure_title(photo, explanations, first.method, model, index)
-        return grid(panels, columns=4, title=title, bars=[heatmap_bar()], note=note)
+            # The class is in the figure's title.
+            panels = [(map_title(drawn) if self.side_by_side else "", panels[0][1])]
+        if self.side_by_side:
+            panels.insert(0, photograph_panel(first, drawn))
+        note = frame_note(first, panels[0][1].size, drawn.on, index)
+        title = figure_title(photo.name, explanations, first.method, model, index)
+        return grid(panels, columns=4, title=title, bars=[map_bar(explanations, drawn)], note=note)
 
-    def _panels(self, explanation: Explanation, index: int) -> list[tuple[str, Image.Image]]:
-        """Return the heatmap with its title; of sampled values also a map of where their error is above them."""
-        panels = [(class_title(explanation, index), explanation.overlay(index, on=self.view))]
+    def _panels(self, explanation: Explanation, drawn: DrawnMap) -> list[tuple[str, Image.Image]]:
+        """Return the map with its title; of sampled values also a map of where their error is above them."""
+        panels = [(class_title(explanation, drawn.index), overlay(explanation, drawn))]
         if explanation.uncertain is not None:
-            share = float(explanation.uncertain[index].float().mean())
-            overlay = explanation.overlay(index, on=self.view, kind="uncertain")
-            panels.append((f"grey: error above value, {percent(share)}", overlay))
+            share = float(explanation.uncertain[drawn.index].float().mean())
+            picture = explanation.overlay(drawn.index, on=drawn.on, kind="uncertain")
+            panels.append((f"grey: error above value, {percent(share)}", picture))
         return panels

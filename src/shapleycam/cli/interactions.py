@@ -14,7 +14,6 @@ from shapleycam.cli.explainers import make_explainer, transform_of
 from shapleycam.cli.groups import ComputeGroup, OneLayerNetworkGroup, PrintGroup, parse_regions
 from shapleycam.cli.messages import coalition_facts
 from shapleycam.cli.photographs import demo_photo
-from shapleycam.cli.titles import figure_title
 from shapleycam.output_names import output_stem, question_part, stem_limit
 from shapleycam.printable import printable_name, printable_text
 from shapleycam.terminal_tables import Head
@@ -69,6 +68,7 @@ def interactions(
     from shapleycam.drawing.figures import grid
     from shapleycam.drawing.plots import pairs as draw_pairs
     from shapleycam.explaining.inputs import batch_of
+    from shapleycam.explanations.titles import figure_title
     from shapleycam.files import make_folder, write_atomically
     from shapleycam.images import open_photograph
 
@@ -86,7 +86,7 @@ def interactions(
     lines = [(*row["centres"], row["interaction"]) for row in rows if None not in row["centres"]]
     height, width = game.layout.grid
     picture = draw_pairs(explanation.overlay(kind="values", on="input"), (height, width), lines)
-    title = figure_title(photo, [explanation], counted(len(lines), "strongest interaction"), explainer.name)
+    title = figure_title(photo.name, [explanation], counted(len(lines), "strongest interaction"), explainer.name)
     largest = max((abs(line[-1]) for line in lines), default=0.0)
     unit = f"in units of {explanation.utility_name}"
     bar = values_bar(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shapleycam.cli import options
-from shapleycam.cli.console import print_json, print_line, print_table
+from shapleycam.cli.console import print_facts, print_json, print_line, print_table
 from shapleycam.errors import OptionError, nearest
 from shapleycam.terminal_tables import Head
 
@@ -66,15 +66,17 @@ def models(
 
 
 def methods(*, as_json: options.Json = False) -> None:
-    """List the methods: what each is computed from, how that is spread over the image, and what it costs.
+    """List the methods by family: what each is computed from, how that is spread over the image, and what it costs.
 
     - `shapleycam methods` names them; `shapleycam explain cat.jpg --method pathcam` uses one.
     """
+    from shapleycam.cams.families import FAMILIES, methods_by_family
     from shapleycam.cams.table import methods as rows
 
     if as_json:
         print_json([row.as_data() for row in rows()])
         return
+    families = methods_by_family()
     heads = [
         *(Head("--method"), Head("derivative"), Head("spread", "text"), Head("family", "text"), Head("runs", "text")),
         *(Head("sets", "text"), Head("in units of the utility"), Head("of the class")),
@@ -92,9 +94,11 @@ def methods(*, as_json: options.Json = False) -> None:
             row.description,
             row.source,
         )
-        for row in rows()
+        for members in families.values()
+        for row in members
     ]
     print_table(heads, texts)
+    print_facts("Families", {family: FAMILIES[family] for family in families})
     print_line(
         f"Runs: of an image with {_GRID} places, beside the forward pass that all methods share; head: of what comes "
         "after the layer; gradients: of the same with a backward pass; passes: of the whole model."

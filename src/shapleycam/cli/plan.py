@@ -64,6 +64,7 @@ def _totals(evaluation: Evaluation, plans: Sequence[ModelPlan]) -> Iterator[str]
     named = [f"{kind} {', '.join(names)}" for kind, names in fields.items()]
     named += [f"removal {protocol.removal_name}"] if protocol.removal_name != "zero" else []
     named += [f"precision {protocol.precision}"] if protocol.precision != "full" else []
+    named += [f"smoothed by {', '.join(protocol.smooth)}"] if protocol.smooth else []
     yield f"{counted(len(protocol.methods), 'method')}: {', '.join(protocol.methods)}; {'; '.join(named)}"
     passes = [plan.passes for plan in plans if plan.passes]
     most = [plan.most_passes for plan in plans if plan.most_passes]

@@ -1,6 +1,7 @@
 """Pictures of explanations: overlays on photographs, figures of several panels, images as data URIs."""
 
 from shapleycam.drawing.figures import grid
+from shapleycam.drawing.map_style import MapStyle
 from shapleycam.drawing.plots import pairs, scatter
 
-__all__ = ["grid", "pairs", "scatter"]
+__all__ = ["MapStyle", "grid", "pairs", "scatter"]

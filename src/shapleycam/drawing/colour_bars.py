@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
+from shapleycam.drawing.map_style import DEFAULT_STYLE, MapStyle, Sign
 from shapleycam.drawing.overlays import OPACITY, ColourScale, colours_of
 from shapleycam.wording import signed
 
@@ -26,6 +27,7 @@ class ColourBar:
         low: the text at the left end.
         high: the text at the right end.
         caption: what the colours mean, with the unit.
+        style: how the map is drawn, of which the bar has the colours.
 
     Examples:
         >>> from shapleycam.drawing.colour_bars import ColourBar
@@ -37,14 +39,19 @@ class ColourBar:
     low: str
     high: str
     caption: str
+    style: MapStyle = DEFAULT_STYLE
 
     @property
     def css(self) -> str:
         """Return the colours as a CSS background."""
-        return css_gradient(self.scale)
+        return css_gradient(self.scale, style=self.style)
+
+    def picture(self, width: int, height: int) -> Image.Image:
+        """Return the colours as a picture of so many pixels."""
+        return bar_picture(self.scale, width, height, style=self.style)
 
 
-def heatmap_bar() -> ColourBar:
+def heatmap_bar(style: MapStyle = DEFAULT_STYLE) -> ColourBar:
     """Return the bar of heatmaps, each of which has its own range.
 
     Examples:
@@ -52,10 +59,12 @@ def heatmap_bar() -> ColourBar:
         >>> heatmap_bar().low, heatmap_bar().high
         ('0', '1')
     """
-    return ColourBar("heatmap", "0", "1", "heat, relative to the strongest place of each map")
+    against = " of what speaks against the class" if style.sign == "negative" else ""
+    caption = f"heat{against}, relative to the strongest place of each map"
+    return ColourBar("heatmap", "0", "1", _with_parts(caption, style, style.sign or "positive"), style)
 
 
-def values_bar(largest: float, caption: str) -> ColourBar:
+def values_bar(largest: float, caption: str, style: MapStyle = DEFAULT_STYLE) -> ColourBar:
     """Return the bar of signed values; `largest` is the largest size of one, and `caption` names the unit.
 
     Examples:
@@ -64,10 +73,22 @@ def values_bar(largest: float, caption: str) -> ColourBar:
         >>> bar.low, bar.high
         ('-0.25', '+0.25')
     """
-    return ColourBar("values", signed(-largest), signed(largest), caption)
+    return ColourBar("values", signed(-largest), signed(largest), _with_style(caption, style), style)
 
 
-def css_gradient(scale: ColourScale, opacity: float = OPACITY) -> str:
+def relative_values_bar(caption: str, style: MapStyle = DEFAULT_STYLE) -> ColourBar:
+    """Return the bar of signed values of several maps, each of which has its own range; `caption` names the unit.
+
+    Examples:
+        >>> from shapleycam.drawing.colour_bars import relative_values_bar
+        >>> relative_values_bar("in units of logit").caption
+        'in units of logit, relative to the largest value of each map'
+    """
+    text = _with_style(f"{caption}, relative to the largest value of each map", style)
+    return ColourBar("values", "-1", "+1", text, style)
+
+
+def css_gradient(scale: ColourScale, opacity: float = OPACITY, style: MapStyle = DEFAULT_STYLE) -> str:
     """Return the colours of a map of this opacity, over neutral grey, as a CSS background from left to right.
 
     Examples:
@@ -75,10 +96,12 @@ def css_gradient(scale: ColourScale, opacity: float = OPACITY) -> str:
         >>> css_gradient("values").count("#")
         33
     """
-    return f"linear-gradient(to right, {', '.join(map(_hex, _colours(scale, _STOPS, opacity)))})"
+    return f"linear-gradient(to right, {', '.join(map(_hex, colours_over_grey(scale, _STOPS, opacity, style)))})"
 
 
-def bar_picture(scale: ColourScale, width: int, height: int, opacity: float = OPACITY) -> Image.Image:
+def bar_picture(
+    scale: ColourScale, width: int, height: int, opacity: float = OPACITY, style: MapStyle = DEFAULT_STYLE
+) -> Image.Image:
     """Return the colours of a map of this opacity, over neutral grey, as a picture of so many pixels.
 
     Examples:
@@ -86,16 +109,29 @@ def bar_picture(scale: ColourScale, width: int, height: int, opacity: float = OP
         >>> bar_picture("heatmap", 200, 12).size
         (200, 12)
     """
-    row = (_colours(scale, width, opacity) * 255).round().astype(np.uint8)
+    row = (colours_over_grey(scale, width, opacity, style) * 255).round().astype(np.uint8)
     return Image.fromarray(np.repeat(row[None], height, axis=0))
 
 
-def _colours(scale: ColourScale, count: int, opacity: float) -> Float[np.ndarray, "count 3"]:
+def colours_over_grey(
+    scale: ColourScale, count: int, opacity: float = OPACITY, style: MapStyle = DEFAULT_STYLE
+) -> Float[np.ndarray, "count 3"]:
     """Return the colours at equal steps of the scale, as they look over neutral grey."""
-    colours = colours_of(scale, np.linspace(0.0 if scale == "heatmap" else -1.0, 1.0, count), opacity)
+    colours = colours_of(scale, np.linspace(0.0 if scale == "heatmap" else -1.0, 1.0, count), opacity, style)
     alphas = colours[:, 3:]
     over_grey: np.ndarray = colours[:, :3] * alphas + _GREY * (1 - alphas)
     return over_grey
+
+
+def _with_style(caption: str, style: MapStyle) -> str:
+    """Return the caption of signed values with the signs and the places that a style shows."""
+    sign = style.sign or "both"
+    return _with_parts(caption if sign == "both" else f"{caption}, {sign} values alone", style, sign)
+
+
+def _with_parts(caption: str, style: MapStyle, sign: Sign) -> str:
+    parts = style.describe(sign)
+    return f"{caption}; {parts}" if parts else caption
 
 
 def _hex(colour: Float[np.ndarray, "3"]) -> str:

@@ -1,12 +1,16 @@
 """The colours of maps: of heat from 0 to 1, and of signed values around zero.
 
-They are those of matplotlib, as numbers: to import matplotlib for them takes as long as to explain a photograph.
+The library's own are those of matplotlib, as numbers: to import matplotlib for them takes as long as to explain a
+photograph. Others are matplotlib's by name.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float, UInt8
+
+from shapleycam.errors import OptionError, nearest
+from shapleycam.names import canonical_name
 
 _ENTRIES = 256
 """Of a table of colours."""
@@ -54,6 +58,40 @@ def signed_colours(values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n 3"]
         [[0.02, 0.19, 0.38], [0.4, 0.0, 0.12]]
     """
     return _look_up(_SIGNED, 0.5 + 0.5 * values)
+
+
+def find_colour_map(name: str) -> str:
+    """Return the name of the colour map of matplotlib that a user means, in any spelling.
+
+    Raises:
+        OptionError: matplotlib has none of this name.
+
+    Examples:
+        >>> from shapleycam.drawing.colour_scales import find_colour_map
+        >>> find_colour_map("Viridis"), find_colour_map("rdbu-r")
+        ('viridis', 'RdBu_r')
+    """
+    from matplotlib import colormaps  # a tenth of a second that the library's own colours do not need
+
+    own_name = name if isinstance(name, str) and name in colormaps else canonical_name(name, colormaps)
+    if own_name is None:
+        raise OptionError(f"colour map {name!r} is unknown; {nearest(str(name), list(colormaps))}")
+    return own_name
+
+
+def colours_by_name(name: str, shares: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n 4"]:
+    """Return the RGBA colours in [0, 1] of a colour map of matplotlib for numbers from 0 to 1.
+
+    Examples:
+        >>> import numpy as np
+        >>> from shapleycam.drawing.colour_scales import colours_by_name
+        >>> colours_by_name("gray", np.array([0.0, 1.0])).tolist()
+        [[0.0, 0.0, 0.0, 1.0], [1.0, 1.0, 1.0, 1.0]]
+    """
+    from matplotlib import colormaps
+
+    colours: np.ndarray = colormaps[name](np.asarray(shares, dtype=np.float64))
+    return colours
 
 
 def _look_up(table: Float[np.ndarray, "256 3"], shares: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n 3"]:

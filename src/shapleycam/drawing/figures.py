@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from PIL import Image, ImageOps
 
-from shapleycam.drawing.colour_bars import ColourBar, bar_picture
+from shapleycam.drawing.colour_bars import ColourBar
 from shapleycam.drawing.lettering import Paragraph, set_text, text_width
 from shapleycam.errors import OptionError
 
@@ -15,10 +16,12 @@ _NARROWEST_PANEL, _WIDEST = 240, 1600
 _SMALLEST_TEXT, _LARGEST_TEXT = 14, 22
 _LONGEST_BAR, _GAP = 420, 12
 """All in pixels."""
+Panel: TypeAlias = "tuple[str, Image.Image]"
+"""A title and a picture."""
 
 
 def grid(
-    panels: Sequence[tuple[str, Image.Image]],
+    panels: Sequence[Panel],
     columns: int,
     title: Sequence[str] = (),
     bars: Sequence[ColourBar] = (),
@@ -46,19 +49,39 @@ def grid(
         >>> grid([("one", picture), ("two", picture)], columns=2, title=["both"], bars=[heatmap_bar()]).mode
         'RGB'
     """
-    if not panels or columns < 1:
-        raise OptionError(f"{len(panels)} panels in {columns} columns; expected at least one of each")
-    columns = min(columns, len(panels))
-    cell = _cell_size(panels[0][1], columns)
+    return grouped_grid({"": panels}, columns, title, bars, note)
+
+
+def grouped_grid(
+    groups: Mapping[str, Sequence[Panel]],
+    columns: int,
+    title: Sequence[str] = (),
+    bars: Sequence[ColourBar] = (),
+    note: str = "",
+) -> Image.Image:
+    """Return titled pictures as `grid` does, those of each group in rows of their own below its heading.
+
+    Raises:
+        OptionError: a group without panels, or fewer than one column.
+
+    Examples:
+        >>> from PIL import Image
+        >>> from shapleycam.drawing.figures import grouped_grid
+        >>> panel = ("gradcam", Image.new("RGB", (40, 40)))
+        >>> grouped_grid({"first order": [panel], "path": [panel, panel]}, columns=2).size[0]
+        1624
+    """
+    count = min(map(len, groups.values()), default=0)
+    if not count or columns < 1:
+        raise OptionError(f"{count} panels in {columns} columns; expected at least one of each")
+    columns = min(columns, max(map(len, groups.values())))
+    cell = _cell_size(next(iter(groups.values()))[0][1], columns)
     width = columns * cell[0] + (columns - 1) * _GAP
     pixels = min(_LARGEST_TEXT, max(_SMALLEST_TEXT, width // 64))
     blocks = [set_text(line, width, pixels, bold=place == 0) for place, line in enumerate(title)]
-    titles = [set_text(text, cell[0], pixels) for text, _ in panels]
-    pictures = [_fit(picture, cell) for _, picture in panels]
-    rows = [slice(start, start + columns) for start in range(0, len(panels), columns)]
     drawings = [
         *([_stack([_paragraph_picture(block, width) for block in blocks], width)] if blocks else []),
-        *(_row(pictures[row], titles[row], cell, width) for row in rows),
+        *(drawing for heading, panels in groups.items() for drawing in _group(heading, panels, columns, cell, pixels)),
         *(_bar_with_texts(bar, width, pixels) for bar in bars),
         *([_paragraph_picture(set_text(note, width, pixels), width)] if note else []),
     ]
@@ -82,6 +105,19 @@ def _fit(picture: Image.Image, cell: tuple[int, int]) -> Image.Image:
     space = Image.new("RGB", cell, "white")
     space.paste(fitted, ((cell[0] - size[0]) // 2, (cell[1] - size[1]) // 2))
     return space
+
+
+def _group(
+    heading: str, panels: Sequence[Panel], columns: int, cell: tuple[int, int], pixels: int
+) -> Iterator[Image.Image]:
+    """Yield the heading of a group, if it has one, and its rows."""
+    width = columns * cell[0] + (columns - 1) * _GAP
+    if heading:
+        yield _paragraph_picture(set_text(heading, width, pixels, bold=True), width)
+    for start in range(0, len(panels), columns):
+        row = panels[start : start + columns]
+        titles = [set_text(text, cell[0], pixels) for text, _ in row]
+        yield _row([_fit(picture, cell) for _, picture in row], titles, cell, width)
 
 
 def _row(
@@ -108,7 +144,7 @@ def _bar_with_texts(bar: ColourBar, width: int, pixels: int) -> Image.Image:
     height = max(low.height, high.height, pixels)
     drawing = Image.new("RGB", (width, height + caption.height), "white")
     low.draw(drawing, 0, 0, left, "left")
-    drawing.paste(bar_picture(bar.scale, length, pixels), (left, (height - pixels) // 2))
+    drawing.paste(bar.picture(length, pixels), (left, (height - pixels) // 2))
     high.draw(drawing, left + length + _GAP, 0, right, "left")
     caption.draw(drawing, 0, height, width, "left")
     return drawing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -9,7 +10,9 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageEnhance
 from torch import Tensor
 
-from shapleycam.drawing.colour_scales import heat_colours, signed_colours
+from shapleycam.drawing.colour_scales import colours_by_name, heat_colours, signed_colours
+from shapleycam.drawing.contours import Contours
+from shapleycam.drawing.map_style import DEFAULT_STYLE, MapStyle
 from shapleycam.images import Box
 
 Kind: TypeAlias = Literal["heatmap", "values", "uncertain"]
@@ -21,27 +24,41 @@ LONGEST = 1280
 """An overlay on a photograph is at most this many pixels long or wide."""
 
 
-def colours_of(scale: ColourScale, shares: Float[np.ndarray, "*n"], opacity: float) -> Float[np.ndarray, "*n 4"]:
+def colours_of(
+    scale: ColourScale, shares: Float[np.ndarray, "*n"], opacity: float, style: MapStyle = DEFAULT_STYLE
+) -> Float[np.ndarray, "*n 4"]:
     """Return RGBA in [0, 1]: of heat from 0 to 1, or of signed values from -1 to 1.
 
     The photograph shows through more where there is less heat, and where a value is nearer to zero. Maps and their
     colour bars take their colours from here.
     """
     if scale == "heatmap":
-        colours, alphas = heat_colours(shares), 0.4 + 0.6 * np.abs(shares)
+        colours, alphas = _colours(style, shares, heat_colours), 0.4 + 0.6 * np.abs(shares)
     else:
-        colours, alphas = signed_colours(shares), 0.3 + 0.7 * np.abs(shares)
-    return np.concatenate([colours, opacity * alphas[..., None]], axis=-1)
+        halves = {"positive": shares > 0, "negative": shares < 0}
+        alphas = (0.3 + 0.7 * np.abs(shares)) * halves.get(style.sign or "both", True)
+        colours = _colours(style, shares, signed_colours)
+    return np.concatenate([colours[..., :3], opacity * (alphas * colours[..., 3])[..., None]], axis=-1)
 
 
-def on_picture(picture: UInt8[Tensor, "H W 3"], shade: Image.Image) -> Image.Image:
-    """Return the colours of `shade` (RGBA) laid over what the network saw."""
+def _colours(
+    style: MapStyle, shares: Float[np.ndarray, "*n"], own: Callable[[np.ndarray], np.ndarray]
+) -> Float[np.ndarray, "*n 4"]:
+    """Return the RGBA colours of shares by the style's colour map, or by the library's `own`."""
+    if style.colours is None:
+        colours = own(shares)
+        return np.concatenate([colours, np.ones_like(colours[..., :1])], axis=-1)
+    return colours_by_name(style.colours, shares if own is heat_colours else 0.5 + 0.5 * shares)
+
+
+def on_picture(picture: UInt8[Tensor, "H W 3"], shade: Image.Image, contours: Contours | None = None) -> Image.Image:
+    """Return the colours of `shade` (RGBA), and contours, laid over what the network saw."""
     base = Image.fromarray(picture.cpu().numpy()).convert("RGBA")
-    return Image.alpha_composite(base, shade.resize(base.size, Image.Resampling.BILINEAR)).convert("RGB")
+    return _cover(base, shade, contours).convert("RGB")
 
 
-def on_photo(photo: Image.Image, box: Box, shade: Image.Image) -> Image.Image:
-    """Return the colours laid over the whole photograph, in the place of the crop; the rest of it is dimmed."""
+def on_photo(photo: Image.Image, box: Box, shade: Image.Image, contours: Contours | None = None) -> Image.Image:
+    """Return the colours, and contours, over the whole photograph, at the crop's place; the rest of it is dimmed."""
     scale = min(1.0, LONGEST / max(photo.size))
     size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
     small = photo.resize(size, Image.Resampling.LANCZOS)
@@ -49,23 +66,49 @@ def on_photo(photo: Image.Image, box: Box, shade: Image.Image) -> Image.Image:
     width, height = max(1, right - left), max(1, bottom - top)
     canvas = ImageEnhance.Brightness(small.convert("L").convert("RGB")).enhance(0.55).convert("RGBA")
     seen = small.convert("RGBA").crop((left, top, left + width, top + height))
-    covered = Image.alpha_composite(seen, shade.resize((width, height), Image.Resampling.BILINEAR))
-    canvas.paste(covered, (left, top))
+    canvas.paste(_cover(seen, shade, contours), (left, top))
     if (width, height) != size:
         ImageDraw.Draw(canvas).rectangle((left, top, left + width - 1, top + height - 1), outline="white")
     return canvas.convert("RGB")
 
 
-def shade_of(heatmap: Float[Tensor, "H W"], opacity: float) -> Image.Image:
+def shade_of(heatmap: Float[Tensor, "H W"], opacity: float, style: MapStyle = DEFAULT_STYLE) -> Image.Image:
     """Return a heatmap in [0, 1] as RGBA; the photograph shows through more where there is less heat."""
-    return _rgba(colours_of("heatmap", heatmap.detach().cpu().numpy(), opacity))
+    return _rgba(colours_of("heatmap", heatmap.detach().cpu().numpy(), opacity, style))
 
 
-def signed_shade_of(values: Float[Tensor, "H W"], opacity: float) -> Image.Image:
+def signed_shade_of(values: Float[Tensor, "H W"], opacity: float, style: MapStyle = DEFAULT_STYLE) -> Image.Image:
     """Return signed values as RGBA on a diverging scale around zero; near zero the photograph shows."""
-    signed = values.detach().cpu().numpy()
+    return _rgba(colours_of("values", shares_of(values), opacity, style))
+
+
+def shares_of(values: Float[Tensor, "H W"]) -> Float[np.ndarray, "H W"]:
+    """Return signed values as shares of the largest size of one, in [-1, 1]; zeros where all are zero."""
+    signed: np.ndarray = values.detach().cpu().numpy()
     largest = np.abs(signed).max()
-    return _rgba(colours_of("values", signed / largest if largest > 0 else signed, opacity))
+    return signed / largest if largest > 0 else signed
+
+
+def hide(shade: Image.Image, shown: Bool[Tensor, "h w"]) -> Image.Image:
+    """Return colours without those of the cells that are not shown."""
+    kept = Image.fromarray(shown.cpu().numpy().astype(np.uint8) * 255).resize(shade.size, Image.Resampling.NEAREST)
+    alphas = Image.composite(shade.getchannel("A"), Image.new("L", shade.size, 0), kept)
+    hidden = shade.copy()
+    hidden.putalpha(alphas)
+    return hidden
+
+
+def contours_of(
+    scale: ColourScale, shares: Float[np.ndarray, "H W"], style: MapStyle, shown: Bool[Tensor, "h w"]
+) -> Contours | None:
+    """Return the contours that a style asks of heat or of signed shares; None for none."""
+    if not style.contours:
+        return None
+    steps = np.arange(1, style.contours + 1) / (style.contours + 1)
+    sides = {"positive": steps, "negative": -steps[::-1]}
+    levels = steps if scale == "heatmap" else sides.get(style.sign or "both", np.concatenate([*sides.values()]))
+    colours = colours_of(scale, levels, opacity=1.0, style=style)[:, :3]
+    return Contours(shares.astype(np.float64), levels, colours, shown.cpu().numpy())
 
 
 def uncertain_shade_of(uncertain: Bool[Tensor, "h w"], size: tuple[int, int], opacity: float) -> Image.Image:
@@ -74,6 +117,12 @@ def uncertain_shade_of(uncertain: Bool[Tensor, "h w"], size: tuple[int, int], op
     grey = np.full((*shown.shape, 4), 0.5)
     grey[..., 3] = opacity * shown
     return _rgba(grey).resize(size[::-1], Image.Resampling.NEAREST)
+
+
+def _cover(base: Image.Image, shade: Image.Image, contours: Contours | None) -> Image.Image:
+    """Return a picture (RGBA) with colours, and contours, over all of it."""
+    covered = Image.alpha_composite(base, shade.resize(base.size, Image.Resampling.BILINEAR))
+    return covered if contours is None else Image.alpha_composite(covered, contours.draw(base.size))
 
 
 def _rgba(colours: Float[np.ndarray, "H W 4"]) -> Image.Image:

@@ -132,15 +132,16 @@ def _count_passes(loaded: LoadedModel, batch: Sequence[DecodedImage]) -> tuple[P
 def _count_passes_at(evaluator: LayerEvaluator, batch: Sequence[DecodedImage]) -> tuple[Passes, Passes]:
     protocol = evaluator.protocol
     utilities = [resolve_utility(name) for name in protocol.utilities]
-    traced_batch = evaluator.explainer.trace(evaluator.to_batch(batch), protocol.methods, utilities[0])
+    images = evaluator.to_batch(batch)
+    traced_batch = evaluator.trace(images)
     passes = most = shared_passes(protocol)
     own_maps = [[method] for method in protocol.methods]
     classes = [evaluator.metadata.classes[image.index] for image in batch]
     labels = [label for label in classes if label is not None]
     target = labels if protocol.class_rule == "label" and len(labels) == len(batch) else None
     for utility in utilities:
-        explanations = traced_batch.compare(protocol.methods, target, utility, protocol.estimator_options)
-        players = traced_batch.game(target, utility, protocol.players).n_players
+        explanations = evaluator.explain(images, traced_batch, target, utility)
+        players = traced_batch().game(target, utility, protocol.players).n_players
         maps: dict[str, list[str]] = {}
         for method, leader in group_by_map(explanations).items():
             maps.setdefault(leader, []).append(method)

@@ -13,10 +13,11 @@ from torch import Tensor
 from shapleycam.errors import BlankHeatmapWarning, DerivativeError, ImageError, ModelError, OptionError, ignore_warnings
 from shapleycam.experiments.decoding import DecodedImage
 from shapleycam.experiments.image_metadata import ImageMetadata
+from shapleycam.experiments.lazy import Lazy
 from shapleycam.experiments.protocol import Protocol
 from shapleycam.experiments.rows import CURVES, Row
 from shapleycam.explaining.explainer import Explainer
-from shapleycam.explaining.inputs import Batch
+from shapleycam.explaining.inputs import Batch, Target
 from shapleycam.explaining.photographs import PreparedPhotograph, stack_photographs
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.explanation import Explanation
@@ -74,6 +75,26 @@ class LayerEvaluator:
         ]
         return stack_photographs(photographs, self.explainer.model)
 
+    def trace(self, batch: Batch) -> Lazy[TracedBatch]:
+        """Return the pass over a batch that all utilities share, made where it is first needed.
+
+        Maps that are smoothed are made by passes of their own; the shared one then is for the game alone.
+        """
+        protocol = self.protocol
+        methods, replay = () if protocol.smooth else protocol.methods, "game" in required_quantities(protocol.metrics)
+        return Lazy(lambda: self.explainer.trace(batch, methods, resolve_utility(protocol.utilities[0]), replay=replay))
+
+    def explain(
+        self, batch: Batch, traced_batch: Lazy[TracedBatch], target: Target, utility: Utility
+    ) -> dict[str, Explanation]:
+        """Return the explanations of a batch by method; `traced_batch` is what `trace` returned of it."""
+        protocol = self.protocol
+        methods, options = protocol.methods, protocol.estimator_options
+        if not protocol.smooth:
+            return traced_batch().compare(methods, target, utility, options)
+        [comparison] = self.explainer.compare_with(options, batch, methods, [target], utility, smooth=protocol.smooth)
+        return comparison
+
     def error_row(self, image: DecodedImage, message: str) -> Row:
         """Return the row of an image that could not be read or explained."""
         return {**self._image_columns(image), "status": "error", "message": " ".join(message.split())}
@@ -85,27 +106,24 @@ class LayerEvaluator:
         yield from excluded
         if not images:
             return
-        protocol = self.protocol
-        utilities = [resolve_utility(name) for name in protocol.utilities]
-        replay = "game" in required_quantities(protocol.metrics)
-        traced_batch = self.explainer.trace(batch, protocol.methods, utilities[0], replay=replay)
-        target = self._labelled_classes(images, batch)
-        for utility in utilities:
-            yield from self._rows_of_utility(utility, traced_batch, target, images)
+        traced_batch, target = self.trace(batch), self._labelled_classes(images, batch)
+        for utility in map(resolve_utility, self.protocol.utilities):
+            yield from self._rows_of_utility(utility, batch, traced_batch, target, images)
 
     def _rows_of_utility(
         self,
         utility: Utility,
-        traced_batch: TracedBatch,
+        batch: Batch,
+        traced_batch: Lazy[TracedBatch],
         target: Int[Tensor, " b"] | None,
         images: Sequence[DecodedImage],
     ) -> Iterator[Row]:
         """Yield a row for each method and image."""
         protocol = self.protocol
         with ignore_warnings(BlankHeatmapWarning):  # the row says so
-            explanations = traced_batch.compare(protocol.methods, target, utility, protocol.estimator_options)
+            explanations = self.explain(batch, traced_batch, target, utility)
         explanation = next(iter(explanations.values()))
-        metrics = self._metric_evaluator(utility, traced_batch, explanations, images)
+        metrics = self._metric_evaluator(utility, batch, traced_batch, explanations, images)
         of_image = {
             "utility": [utility.name] * len(images),
             "target": explanation.target.tolist(),
@@ -126,7 +144,8 @@ class LayerEvaluator:
     def _metric_evaluator(
         self,
         utility: Utility,
-        traced_batch: TracedBatch,
+        batch: Batch,
+        traced_batch: Lazy[TracedBatch],
         explanations: dict[str, Explanation],
         images: Sequence[DecodedImage],
     ) -> MetricEvaluator:
@@ -134,12 +153,13 @@ class LayerEvaluator:
         protocol, explanation = self.protocol, next(iter(explanations.values()))
         explained_batch = ExplainedBatch(
             self.explainer,
-            traced_batch.batch.images,
+            batch.images,
             explanation.target,
             utility,
             utility.name,
             protocol.estimator_options,
             explanation.form,
+            smooth=protocol.smooth,
         )
         return MetricEvaluator(
             explained_batch,
@@ -147,7 +167,7 @@ class LayerEvaluator:
             protocol.metrics,
             protocol.options,
             self._object_masks(images, explanation),
-            lambda: traced_batch.game(explanation.target, utility, protocol.players),
+            lambda: traced_batch().game(explanation.target, utility, protocol.players),
         )
 
     def _image_columns(self, image: DecodedImage) -> Row:

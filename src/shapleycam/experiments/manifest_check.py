@@ -82,7 +82,11 @@ _PROTOCOL = _Record(
         "players": (_List(_COUNT), _NONE),
         "seed": _WHOLE,
     },
-    {"objects": _one_of(get_args(ObjectRule)), "options": _ANY_RECORD, "removal": _TEXT, "precision": _TEXT},
+    {
+        "objects": _one_of(get_args(ObjectRule)),
+        "options": _ANY_RECORD,
+        **dict.fromkeys(("removal", "precision", "smooth"), _TEXT),
+    },
     _ANYTHING,
 )
 _MODEL = _Record(

@@ -56,7 +56,7 @@ def summarise_runs(stores: Sequence[Store], metrics: Sequence[str] | None = None
     frames = (read_rows(stores, model, needed) for model in _models(stores))
     protocol = _protocol_of(stores[0])
     summary = summarise_frames(frames, columns, _table_order(stores))
-    return replace(summary, removal=protocol["removal"], precision=protocol["precision"])
+    return replace(summary, removal=protocol["removal"], precision=protocol["precision"], smooth=protocol["smooth"])
 
 
 def _table_order(stores: Sequence[Store]) -> TableOrder:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from shapleycam.cams.bases import Basis, Cost
 from shapleycam.cams.table import METHODS
 from shapleycam.experiments.protocol import Protocol
 from shapleycam.metrics.quantities import QUANTITIES
 from shapleycam.metrics.table import required_quantities
+from shapleycam.smoothing import SMOOTHINGS, Smooth
 
 
 @dataclass(frozen=True)
@@ -58,18 +60,24 @@ def passes_of_image(protocol: Protocol, maps: Sequence[Sequence[str]], players: 
         Passes(forward=4, backward=2, head=0)
     """
     total = _explained(protocol, protocol.methods, players)
+    if protocol.smooth:
+        total = _with_passes(total, protocol.smooth)
     required = required_quantities(protocol.metrics)
     for quantity in (QUANTITIES[name] for name in required):
         forward = quantity.passes(protocol.options)
         groups = {"batch": [protocol.methods], "map": maps, "method": [[name] for name in protocol.methods]}
         for methods in groups[quantity.scope]:
-            explained = _explained(protocol, methods, players) if quantity.explained_for in required else Passes()
-            total += forward * (Passes(forward=1) + explained)
+            if quantity.explained_for in required:
+                total += forward * _with_passes(_explained(protocol, methods, players), protocol.smooth)
+            else:
+                total += Passes(forward=forward)
     return total
 
 
 def shared_passes(protocol: Protocol) -> Passes:
     """Return the runs of an image at one layer that all utilities share: the traced pass, and that of the class rule.
+
+    Maps that are smoothed are made by passes of their own; the shared one then is for the game alone.
 
     Examples:
         >>> from shapleycam.experiments import Protocol
@@ -77,7 +85,8 @@ def shared_passes(protocol: Protocol) -> Passes:
         >>> shared_passes(Protocol()), shared_passes(Protocol(class_rule="correct"))
         (Passes(forward=1, backward=0, head=0), Passes(forward=2, backward=0, head=0))
     """
-    return Passes(forward=2 if protocol.class_rule == "correct" else 1)
+    is_traced = not protocol.smooth or "game" in required_quantities(protocol.metrics)
+    return Passes(forward=is_traced + (protocol.class_rule == "correct"))
 
 
 def _explained(protocol: Protocol, methods: Sequence[str], players: int) -> Passes:
@@ -88,6 +97,14 @@ def _explained(protocol: Protocol, methods: Sequence[str], players: int) -> Pass
         forward=sum(cost.model_passes for cost in costs),
         backward=sum(cost.head_gradients for cost in costs),
         head=sum(cost.head_evaluations for cost in costs),
+    )
+
+
+def _with_passes(explained: Passes, smooth: Smooth) -> Passes:
+    """Return what one map takes with its forward passes, of which smoothed ones have several."""
+    images = prod(SMOOTHINGS[name].images for name in smooth)
+    return images * (Passes(forward=1) + explained) + Passes(
+        forward=sum(SMOOTHINGS[name].more_passes for name in smooth)
     )
 
 

@@ -8,17 +8,21 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from shapleycam.cams.table import expand_methods
+from shapleycam.cams.table import METHODS, expand_methods
 from shapleycam.errors import OptionError
 from shapleycam.experiments.removal_name import removal_name
 from shapleycam.experiments.rules import MEASURED_FIELDS, ClassRule, ObjectRule
-from shapleycam.game.removal import RemovalChoice
+from shapleycam.game.removal import NAMED, RemovalChoice
 from shapleycam.images import find_photographs
 from shapleycam.layers import parse_layer_rule
 from shapleycam.metrics import MetricOptions
 from shapleycam.metrics.table import expand_metrics
 from shapleycam.models import paper
 from shapleycam.models.preprocess import Preprocess
+from shapleycam.smoothing import Smooth, parse_smoothing, smoothing_name
+from shapleycam.smoothing.checks import check_mirrors
+from shapleycam.smoothing.eigen import smooth_rows
+from shapleycam.smoothing.table import AUGMENT, EIGEN
 from shapleycam.tracing.reduced_precision import Precision, check_precision
 from shapleycam.utilities import UTILITIES, resolve_utility
 from shapleycam.values._path import Nodes
@@ -59,6 +63,7 @@ class Protocol:
         removal: what stands in for absent places, as in `Explainer`: "zero", "mean" or a tensor.
         reference: photographs, or folders of them, for removal "mean".
         precision: of what comes before the layer, as in `Explainer`: "full" or "bfloat16".
+        smooth: how maps are smoothed, as in `Explainer.explain`: a name, or several.
 
     Attributes:
         removal_name: the removal in results; of reference photographs it has a hash of their files.
@@ -90,6 +95,7 @@ class Protocol:
     reference: tuple[Path, ...] = field(default=(), repr=False, compare=False)
     removal_name: str = field(init=False, default="zero")
     precision: Precision = "full"
+    smooth: Smooth = ()
 
     def __post_init__(self) -> None:
         """Write out sets of names, and refuse what is unknown or out of range."""
@@ -102,6 +108,8 @@ class Protocol:
         object.__setattr__(self, "removal_name", removal_name(self.removal, self.reference))
         players = _GRID_PLAYERS if self.players is None else self.players[0] * self.players[1]
         object.__setattr__(self, "methods", tuple(expand_methods(self.methods, players)))
+        object.__setattr__(self, "smooth", parse_smoothing(self.smooth))
+        self._check_smoothing()
         object.__setattr__(self, "metrics", tuple(expand_metrics(self.metrics)))
         layers = (parse_layer_rule(layer, modules=None) or layer for layer in self.layers)
         object.__setattr__(self, "layers", tuple(dict.fromkeys(layers)))
@@ -129,6 +137,13 @@ class Protocol:
             kind = type(self.preprocess).__name__
             raise OptionError(f"preprocess is a {kind}; expected a shapleycam.Preprocess, or None for the model's own")
 
+    def _check_smoothing(self) -> None:
+        """Refuse smoothings that the methods, the players or the removal do not allow, before a model is loaded."""
+        if EIGEN.name in self.smooth:
+            smooth_rows([METHODS[name] for name in self.methods])
+        if AUGMENT.name in self.smooth:
+            check_mirrors(None if self.removal_name in NAMED else self.removal_name, self.players)
+
     @classmethod
     def paper(cls) -> Protocol:
         """Return the published protocol: both layers, ReST, ten methods, six metrics, the paper's preprocessing."""
@@ -143,6 +158,7 @@ class Protocol:
         """Return the protocol as JSON has it, with the choices that are the same in all protocols."""
         data = {each.name: getattr(self, each.name) for each in fields(self) if each.compare}
         data |= {"options": asdict(self.options), "removal": data.pop("removal_name")}
+        data["smooth"] = smoothing_name(self.smooth)
         if self.preprocess is not None:
             data["preprocess"] = preprocess_as_data(self.preprocess)
         plain: dict[str, Any] = _without_tuples({**data, **CONSTANTS})

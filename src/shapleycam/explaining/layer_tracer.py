@@ -20,6 +20,7 @@ from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.comparison import Comparison
 from shapleycam.explanations.explanation import Explanation
+from shapleycam.game.removal import NAMED
 from shapleycam.smoothing import Smooth
 from shapleycam.smoothing.augment import AUGMENTATIONS, average_augmented
 from shapleycam.smoothing.checks import check_mirrors, check_output_has_no_places
@@ -136,7 +137,8 @@ class LayerTracer:
     ) -> list[Comparison]:
         """Return the means over the images of smoothing "augment"; all ask for the classes of the image itself."""
         batch, utility = question.batch, question.utility
-        check_mirrors(question.removal, options.players, batch.extra)
+        removal = question.removal
+        check_mirrors(None if removal in NAMED.values() else removal.name, options.players, batch.extra)
         traced_batch = self.trace(self.find_layers(batch, utility)[0], question, (), replay=False, twice=False)
         check_output_has_no_places(traced_batch.output, utility.name)
         fixed = [

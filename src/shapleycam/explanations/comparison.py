@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from shapleycam.cams.table import canonical_method
 from shapleycam.explanations import notebook
 from shapleycam.explanations.explanation import Explanation
+
+_ONE_MAP = 1e-6
+"""Heatmaps in [0, 1] that differ by no more at any pixel are one map."""
 
 
 class Comparison(dict[str, Explanation]):
@@ -40,3 +44,26 @@ class Comparison(dict[str, Explanation]):
 
     def _repr_html_(self) -> str:
         return notebook.comparison_html(self)
+
+
+def group_by_heatmap(explanations: Mapping[str, Explanation]) -> list[list[str]]:
+    """Return the methods in groups that have one and the same heatmap, on all images of the batch.
+
+    Examples:
+        >>> import torch, shapleycam
+        >>> from torch import nn
+        >>> from shapleycam.explanations.comparison import group_by_heatmap
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+        >>> comparison = shapleycam.Explainer(model, "0").compare(torch.rand(1, 3, 8, 8), ["gradcam", "hirescam"])
+        >>> group_by_heatmap(comparison)  # one map, behind average pooling and a linear layer
+        [['gradcam', 'hirescam']]
+    """
+    groups: list[list[str]] = []
+    for name, e in explanations.items():
+        for group in groups:
+            if bool(((e.heatmap - explanations[group[0]].heatmap).abs() <= _ONE_MAP).all()):
+                group.append(name)
+                break
+        else:
+            groups.append([name])
+    return groups

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import IO, Any, Literal, get_args
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 
-from shapleycam.cams.heatmaps import resize
 from shapleycam.cams.table import METHODS
-from shapleycam.drawing import overlays
+from shapleycam.drawing.map_style import MapStyle, StyleKeywords
 from shapleycam.drawing.overlays import Kind
-from shapleycam.errors import ImageError, OptionError
-from shapleycam.explanations import notebook, storage
+from shapleycam.explanations import figures, notebook, pictures, storage
+from shapleycam.explanations.pictures import DrawnMap, Ground
 from shapleycam.explanations.regions import RegionValue, region_values
 from shapleycam.files import write_atomically
-from shapleycam.images import Source, open_photograph
+from shapleycam.images import Source
 from shapleycam.models.labels import class_name
-from shapleycam.models.layout import spatial_size
 from shapleycam.models.network import Transform
-from shapleycam.models.preprocess import Preprocess, to_pixels
 from shapleycam.tracing.score_conversion import OutputKind
 from shapleycam.utilities import probabilities
 from shapleycam.wording import counted, precision_phrase, removal_phrase, smoothing_phrase
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from typing_extensions import Unpack
 
 NO_CLASSES = {"value", "similarity"}
 """Utilities of outputs that have no classes."""
@@ -165,74 +165,130 @@ class Explanation:
 
         Of a volume or video it is one frame: the one with the most heat, or `frame`.
         """
-        image = self.images[index]
-        if image.dim() == 4:
-            image = image.select(2 - self.channels, self._frame(index, frame))
-        if isinstance(self.preprocess, Preprocess):
-            return self.preprocess.picture(image)
-        image = image.detach().float()
-        low, high = image.aminmax()
-        if low < 0 or high > 1:
-            image = (image - low) / (high - low) if high > low else torch.zeros_like(image)
-        return to_pixels(image[:3] if len(image) >= 3 else image[:1].expand(3, -1, -1))
+        return pictures.picture(self, index, frame)
 
     def overlay(
         self,
         index: int = 0,
         *,
-        on: Literal["photo", "input"] | None = None,
+        on: Ground = None,
         kind: Kind = "heatmap",
         opacity: float = 0.75,
         frame: int | None = None,
+        **style: Unpack[StyleKeywords],
     ) -> Image.Image:
         """Draw the heatmap over one image, or its signed values, or the cells whose sign is not sure.
 
-        It is a bare picture, to be put together with others: `shapleycam.drawing.grid` adds titles and colour bars, as
-        the command line does in every figure that it writes.
+        It is a bare picture, to be put together with others: `figure` adds a title and a colour bar, and
+        `shapleycam.drawing.grid` puts several together.
 
-        `on="photo"` draws over the whole original photograph, with the network's crop in its place;
-        `on="input"` over what the network saw; None takes the photograph where it still is.
+        Args:
+            index: of the image.
+            on: "photo" draws over the whole original photograph, with the network's crop in its place; "input" over
+                what the network saw; None takes the photograph where it still is.
+            kind: "heatmap", "values" or "uncertain".
+            opacity: of the strongest colour, in [0, 1]; contours are opaque.
+            frame: of a volume or video; None for the one with the most heat.
+            style: `colours`, `contours`, `top_value`, `top_area` and `sign`, as `shapleycam.drawing.MapStyle` explains
+                them.
 
         Raises:
             ImageError: the photograph was asked for, and it or the crop's place in it is not known.
-            OptionError: an unknown `on` or `kind`, an `opacity` outside [0, 1], or "uncertain" of values that have no
-                standard error.
-        """
-        if on not in {None, "photo", "input"} or kind not in get_args(Kind):
-            kinds = ", ".join(map(repr, get_args(Kind)))
-            raise OptionError(f"on={on!r}, kind={kind!r}; expected on 'photo' or 'input', kind one of {kinds}")
-        if not 0 <= opacity <= 1:
-            raise OptionError(f"opacity is {opacity}; expected 0 (only the photograph) to 1 (the most colour)")
-        shade = self.shade(index, kind, opacity, frame)
-        source = self.sources[index]
-        if not self.is_over_photo(index, on):
-            return overlays.on_picture(self.picture(index, frame), shade)
-        if source.photo is None or source.box is None:
-            raise ImageError(f"{source.name}: the photograph, or the crop's place in it, is not known; use on='input'")
-        return overlays.on_photo(open_photograph(source.photo), source.box, shade)
+            OptionError: an unknown `on` or `kind`, an `opacity` outside [0, 1], "uncertain" of values that have no
+                standard error, or a style that cannot be drawn.
 
-    def is_over_photo(self, index: int = 0, on: Literal["photo", "input"] | None = None) -> bool:
+        Examples:
+            >>> import matplotlib, shapleycam
+            >>> photo = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+            >>> e = shapleycam.Explainer("efficientnet_lite0", device="cpu").explain(photo, "hirescam")
+            >>> e.overlay(kind="values", colours="coolwarm", contours=3, top_value=0.8).size
+            (512, 600)
+        """
+        return pictures.overlay(self, DrawnMap(index, on, kind, opacity, frame, MapStyle(**style)))
+
+    def is_over_photo(self, index: int = 0, on: Ground = None) -> bool:
         """Return whether `overlay` draws over the whole photograph of an image, and not over what the network saw."""
-        return on == "photo" or (on is None and _can_be_shown(self.sources[index]))
+        return pictures.is_over_photo(self, index, on)
 
     def shade(
-        self, index: int = 0, kind: Kind = "heatmap", opacity: float = 1.0, frame: int | None = None
+        self,
+        index: int = 0,
+        kind: Kind = "heatmap",
+        opacity: float = 1.0,
+        frame: int | None = None,
+        **style: Unpack[StyleKeywords],
     ) -> Image.Image:
-        """Return the colours alone, as RGBA in the size of the network's input.
+        """Return the colours alone, as RGBA in the size of the network's input; `style` is as in `overlay`.
+
+        Contours are no part of it: they are drawn at the size of the picture that they lie on.
 
         Raises:
-            OptionError: "uncertain" of values that have no standard error.
+            OptionError: "uncertain" of values that have no standard error, or a style that cannot be drawn.
         """
-        size = tuple(self.heatmap.shape[1:])
-        if kind == "heatmap":
-            return overlays.shade_of(self._flat(self.heatmap[index], index, frame), opacity)
-        if kind == "uncertain":
-            if self.uncertain is None:
-                raise OptionError(f"values of {self.method} have no standard error; use method 'sampledshapley'")
-            cells = self._flat(self.uncertain[index], index, frame)
-            return overlays.uncertain_shade_of(cells, (size[-2], size[-1]), opacity)
-        values = resize(self.values[index : index + 1], size)[0]
-        return overlays.signed_shade_of(self._flat(values, index, frame), opacity)
+        return pictures.shade(self, DrawnMap(index, None, kind, opacity, frame, MapStyle(**style)))
+
+    def figure(
+        self,
+        index: int = 0,
+        *,
+        on: Ground = None,
+        kind: Kind = "heatmap",
+        opacity: float = 0.75,
+        frame: int | None = None,
+        side_by_side: bool = True,
+        **style: Unpack[StyleKeywords],
+    ) -> Image.Image:
+        """Draw a map with a title, and a colour bar that states its unit, beside the photograph without colours.
+
+        Without `side_by_side` the map is alone; other arguments and errors are as in `overlay`.
+
+        Examples:
+            >>> import matplotlib, shapleycam
+            >>> photo = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+            >>> e = shapleycam.Explainer("efficientnet_lite0", device="cpu").explain(photo, "hirescam")
+            >>> e.figure(kind="values").save("figure.png")
+        """
+        drawn = DrawnMap(index, on, kind, opacity, frame, MapStyle(**style))
+        return figures.figure(self, drawn, side_by_side=side_by_side)
+
+    def plot(
+        self,
+        ax: Axes | None = None,
+        index: int = 0,
+        *,
+        on: Ground = None,
+        kind: Kind = "heatmap",
+        opacity: float = 0.75,
+        frame: int | None = None,
+        colour_bar: bool = True,
+        **style: Unpack[StyleKeywords],
+    ) -> Axes:
+        """Draw a map into axes of matplotlib, with a title, and a colour bar that states its unit.
+
+        Args:
+            ax: the axes; None for those of a new figure of `matplotlib.pyplot`, which a notebook shows.
+            index: of the image.
+            on: as in `overlay`, as are `kind`, `opacity`, `frame`, `style` and errors.
+            kind: see `on`.
+            opacity: see `on`.
+            frame: see `on`.
+            colour_bar: whether a colour bar takes some of the axes' room.
+            style: see `on`.
+
+        Returns:
+            The axes.
+
+        Examples:
+            >>> import matplotlib, shapleycam
+            >>> from matplotlib.figure import Figure
+            >>> photo = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+            >>> e = shapleycam.Explainer("efficientnet_lite0", device="cpu").explain(photo, "hirescam")
+            >>> axes = Figure().subplots(1, 2)
+            >>> e.plot(axes[0], kind="values") is axes[0]
+            True
+        """
+        drawn = DrawnMap(index, on, kind, opacity, frame, MapStyle(**style))
+        return figures.plot(self, ax, drawn, colour_bar=colour_bar)
 
     def save(self, path: str | Path) -> Path:
         """Write all of it to one NPZ file: arrays, and the rest as JSON under `metadata`.
@@ -269,31 +325,8 @@ class Explanation:
     def _repr_html_(self) -> str:
         return notebook.explanation_html(self)
 
-    def _flat(self, cells: Tensor, index: int, frame: int | None) -> Tensor:
-        """Return of 3-D cells those of one frame of the image."""
-        if cells.dim() == 2:
-            return cells
-        return cells[self._frame(index, frame) * len(cells) // self._frames]
-
     def _picture_array(self, index: int) -> Any:
         """Return what the network saw of one image as an array of pixels (H, W, 3), with frames before the height."""
         if self.images.dim() == 4:
             return storage.to_array(self.picture(index))
-        return np.stack([storage.to_array(self.picture(index, frame)) for frame in range(self._frames)])
-
-    def _frame(self, index: int, frame: int | None) -> int:
-        if frame is not None:
-            return range(self._frames)[frame]  # an IndexError for what is not there
-        heat = self.heatmap[index]
-        return int(heat.sum((1, 2)).argmax()) if heat.dim() == 3 else self._frames // 2
-
-    @property
-    def _frames(self) -> int:
-        """Return how many frames the images have."""
-        return spatial_size(tuple(self.images.shape), self.channels)[0]
-
-
-def _can_be_shown(source: Source) -> bool:
-    """Return whether there still is a photograph, with a known place of the crop in it."""
-    exists = source.photo.is_file() if isinstance(source.photo, Path) else source.photo is not None
-    return exists and source.box is not None
+        return np.stack([storage.to_array(self.picture(index, frame)) for frame in range(pictures.count_frames(self))])

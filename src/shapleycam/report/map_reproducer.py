@@ -74,22 +74,23 @@ class MapReproducer:
         dataset = self._dataset()
         stores = [store for store in self._stores if model in store.manifest["order"]]
         layers = {rule: name for store in stores for rule, name in store.manifest["models"][model]["layers"].items()}
+        protocol = complete_protocol(stores[0].manifest["protocol"])
         explainer = Explainer(
             self._load(model, stores[0]),
             layers[layer],
             utility,
             device=self._device or default_device(),
             removal=_removal(stores[0]),
-            precision=complete_protocol(stores[0].manifest["protocol"])["precision"],
+            precision=protocol["precision"],
         )
         if explainer.preprocess is None:
             raise ModelError(f"model {model} does not say how it wants photographs; let it return a shapleycam.Network")
         photo = prepare_photograph(dataset.open(index), explainer.preprocess, dataset.names[index])
-        protocol = stores[0].manifest["protocol"]
         players = None if protocol["players"] is None else (protocol["players"][0], protocol["players"][1])
         options = EstimatorOptions(protocol["nodes"], protocol["tolerance"], protocol["seed"], players)
         methods = [name for store in stores for name in store.manifest["protocol"]["methods"]]
-        return explainer.compare_with(options, stack_photographs([photo], explainer.model), methods, [target])[0]
+        batch, smooth = stack_photographs([photo], explainer.model), protocol["smooth"]
+        return explainer.compare_with(options, batch, methods, [target], smooth=smooth)[0]
 
     def _load(self, name: str, store: Store) -> Network:
         """Return a model of a run; the last one is cached."""

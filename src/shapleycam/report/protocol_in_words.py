@@ -24,7 +24,7 @@ def describe_protocol(stores: Sequence[Store]) -> list[str]:
     """Return sentences that say what was done."""
     first = stores[0].manifest
     protocol = complete_protocol(first["protocol"])
-    removal, precision = protocol["removal"], protocol["precision"]
+    removal, precision, smooth = protocol["removal"], protocol["precision"], protocol["smooth"]
     names, images = _union(stores, "methods"), counted(stores[0].images, "photograph")
     methods = f"{counted(len(names), 'method')}: {', '.join(names)}"
     networks = counted(len(recorded_models(stores)), "network")
@@ -33,6 +33,7 @@ def describe_protocol(stores: Sequence[Store]) -> list[str]:
         f"Layers: {', '.join(_union(stores, 'layers'))}; utilities: {', '.join(_union(stores, 'utilities'))}.",
         f"Absent places have {_ABSENT.get(removal, removal)} in place of their content (removal).",
         *([] if precision == "full" else [f"What comes before the layer ran in {precision}, the rest in float32."]),
+        *([] if smooth == "none" else [f"Maps were smoothed by {smooth.replace(',', ', ')}: values divide no score."]),
         _CLASSES[first["protocol"]["class_rule"]],
         "Each method's map was then measured on each photograph, and the figures are means over photographs.",
         "An interval is where 95% of the means lie when as many photographs are drawn again (bootstrap).",

@@ -9,23 +9,26 @@ from torch import Tensor
 
 from shapleycam.errors import OptionError
 from shapleycam.game.players import Regions
-from shapleycam.game.removal import OWN_MEAN, ZERO
-from shapleycam.tracing.extra import ExtraInputs
+from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 from shapleycam.tracing.nested import float_tensors_of
 
 _INSTEAD = "use smooth='noise' or smooth='eigen'"
 
 
-def check_mirrors(removal: Any, players: Regions, extra: ExtraInputs) -> None:
+def check_mirrors(removal: str | None, players: Regions, extra: ExtraInputs = NO_EXTRA) -> None:
     """Refuse what lies at places of the image, and would have to be mirrored with it.
 
+    Args:
+        removal: its name; None for zero and for the image's own mean, which are the same at all places.
+        players: of the game.
+        extra: further inputs of the model.
+
     Raises:
-        OptionError: a removal other than zero and the image's own mean, players that are regions, or further inputs
-            that may be images.
+        OptionError: another removal, players that are regions, or further inputs that may be images.
     """
     reason = None
-    if removal is not ZERO and removal is not OWN_MEAN:
-        reason = f"removal {removal.name!r} may differ from place to place"
+    if removal is not None:
+        reason = f"removal {removal!r} may differ from place to place"
     elif players is not None:
         reason = "players= are regions of the image"
     elif any(tensor.dim() > 2 for tensor in float_tensors_of([*extra.positional, *dict(extra.keywords).values()])):

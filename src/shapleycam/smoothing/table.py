@@ -19,24 +19,35 @@ SmoothChoice: TypeAlias = "str | Sequence[str] | None"
 
 @dataclass(frozen=True)
 class Smoothing:
-    """A row of the table: its name, how often the model runs for it, and one line for people."""
+    """A row of the table.
+
+    Attributes:
+        name: as users write it.
+        images: how many images are explained for one map.
+        more_passes: runs of the model beside those of these images.
+        summary: one line for people.
+    """
 
     name: str
-    passes: int
+    images: int
+    more_passes: int
     summary: str
 
 
 AUGMENT = Smoothing(
     "augment",
-    len(AUGMENTATIONS) + 1,
+    len(AUGMENTATIONS),
+    1,
     "mean heatmap of the image and its mirror image, each at 0.9, 1 and 1.1 times its values",
 )
-EIGEN = Smoothing("eigen", 1, "first principal component of what the channels give, in place of their sum")
+EIGEN = Smoothing("eigen", 1, 0, "first principal component of what the channels give, in place of their sum")
 NOISE = Smoothing(
-    "noise", SAMPLES + 1, f"mean values of {SAMPLES} images with noise, its deviation 15% of the image's range"
+    "noise", SAMPLES + 1, 0, f"mean values of {SAMPLES} images with noise, its deviation 15% of the image's range"
 )
 SMOOTHINGS = {smoothing.name: smoothing for smoothing in (AUGMENT, EIGEN, NOISE)}
 """The smoothings by name."""
+NONE = "none"
+"""The name of no smoothing, where a choice is stored or shown."""
 
 
 def parse_smoothing(choice: SmoothChoice) -> Smooth:
@@ -47,10 +58,10 @@ def parse_smoothing(choice: SmoothChoice) -> Smooth:
 
     Examples:
         >>> from shapleycam.smoothing import parse_smoothing
-        >>> parse_smoothing(None), parse_smoothing("eigen"), parse_smoothing("noise, augment")
-        ((), ('eigen',), ('augment', 'noise'))
+        >>> parse_smoothing(None), parse_smoothing("none"), parse_smoothing("noise, augment")
+        ((), (), ('augment', 'noise'))
     """
-    if choice is None:
+    if choice is None or canonical_name(choice, [NONE]) is not None:
         return ()
     entries = choice.split(",") if isinstance(choice, str) else choice
     if not isinstance(entries, Sequence):
@@ -66,3 +77,14 @@ def parse_smoothing(choice: SmoothChoice) -> Smooth:
             raise OptionError(f"smooth={entry!r} is unknown; {nearest(str(entry), SMOOTHINGS)}")
         names.add(name)
     return tuple(name for name in SMOOTHINGS if name in names)
+
+
+def smoothing_name(smooth: Smooth) -> str:
+    """Return smoothings as one text, which `parse_smoothing` takes.
+
+    Examples:
+        >>> from shapleycam.smoothing import smoothing_name
+        >>> smoothing_name(()), smoothing_name(("augment", "noise"))
+        ('none', 'augment,noise')
+    """
+    return ",".join(smooth) or NONE

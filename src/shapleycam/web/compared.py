@@ -8,6 +8,7 @@ from functools import partial
 
 import torch
 
+from shapleycam.cams.families import methods_by_family
 from shapleycam.cams.method import Method
 from shapleycam.cams.table import METHODS, canonical_method, expand_methods, method_of
 from shapleycam.errors import OptionError, ShapleyCamError, nearest
@@ -18,9 +19,6 @@ from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.run_limit import run_limit
 from shapleycam.web.resolved import DEFAULT_METHODS, ResolvedQuestion
 from shapleycam.wording import counted, on_one_line
-
-_ONE_MAP = 1e-6
-"""Heatmaps in [0, 1] that differ by no more at any pixel are one map."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +37,23 @@ def method_sets() -> dict[str, list[str]]:
         >>> list(method_sets())[:4], method_sets()["second-order"][:2]
         (['paper', 'all', 'field', 'first-order'], ['shapleycam', 'shapleycam-h'])
     """
-    families: dict[str, list[str]] = {}
-    for row in METHODS.values():
-        if row.sets and not row.is_baseline:
-            families.setdefault(row.group.casefold().replace(" ", "-"), []).append(row.name)
-    order = ["first-order", *(name for name in families if name != "first-order")]
     of_table = {name: expand_methods([name]) for name in ("paper", "all", "field")}
-    return of_table | {name: families[name] for name in order}
+    families = {
+        family_in_addresses(family): [row.name for row in rows if row.sets and not row.is_baseline]
+        for family, rows in methods_by_family().items()
+    }
+    return of_table | {name: names for name, names in families.items() if names}
+
+
+def family_in_addresses(family: str) -> str:
+    """Return the name of a family of methods as a set in addresses.
+
+    Examples:
+        >>> from shapleycam.web.compared import family_in_addresses
+        >>> family_in_addresses("Shapley values")
+        'shapley-values'
+    """
+    return family.casefold().replace(" ", "-")
 
 
 def methods_of(choice: str) -> list[str]:
@@ -98,19 +106,6 @@ def compared_by(resolved: ResolvedQuestion, method: str) -> Explanation:
     name = method_of(method).name
     made: Explanation = resolved.cached(_key(name), lambda: _alone(resolved, name))
     return made
-
-
-def groups_of_equal(explanations: Mapping[str, Explanation]) -> list[list[str]]:
-    """Return the methods, those with one and the same heatmap together."""
-    groups: list[list[str]] = []
-    for name, e in explanations.items():
-        for group in groups:
-            if bool(((e.heatmap - explanations[group[0]].heatmap).abs() <= _ONE_MAP).all()):
-                group.append(name)
-                break
-        else:
-            groups.append([name])
-    return groups
 
 
 def _by_each(

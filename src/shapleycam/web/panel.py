@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from shapleycam.cams.table import METHODS, canonical_method
+from shapleycam.cams.families import FAMILIES, methods_by_family
+from shapleycam.cams.table import canonical_method
 from shapleycam.game.removal import NAMED
 from shapleycam.layers import RULES
 from shapleycam.names import canonical_name
 from shapleycam.utilities import UTILITIES
-from shapleycam.web.compared import method_sets
+from shapleycam.web.compared import family_in_addresses, method_sets
 from shapleycam.web.question import Question
 from shapleycam.web.resolved import (
     DEFAULT_CONTRAST,
@@ -37,16 +38,9 @@ _SETS = {
     "paper": "the ten of the paper",
     "all": "what costs little, and sampling",
     "field": "every method: slow",
-    "first-order": "one gradient: fast",
-    "second-order": "with pairs of places: fast, closer",
-    "path": "gradients along a path: closer still",
-    "shapley-values": "the values themselves: slow",
-    "other-values-of-the-game": "alone, left out, over all coalitions",
-    "noisy-images": "gradients of noisy images: slower",
-    "attention": "for vision transformers",
-    "factorisation": "what varies most, of no units",
+    **{family_in_addresses(family): line for family, line in FAMILIES.items()},
 }
-"""The sets of methods in one line each; the families among them are also the headings of the box of methods."""
+"""The sets of methods in one line each."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +108,10 @@ def layer_options() -> list[tuple[str, str]]:
 
 
 def _method_box(question: Question) -> Box:
-    groups: dict[str, dict[str, str]] = {}
-    for row in METHODS.values():
-        family = row.group.casefold().replace(" ", "-")
-        heading = f"{row.group}: {_SETS[family]}" if family in _SETS else row.group
-        groups.setdefault(heading, {})[row.name] = _named(row.name, row.description)
+    groups = {
+        _named(family, FAMILIES[family]): {row.name: _named(row.name, row.description) for row in rows}
+        for family, rows in methods_by_family().items()
+    }
     return _box(
         "method", "Method", "method", groups, canonical_method(question.method) or question.method, DEFAULT_METHOD
     )

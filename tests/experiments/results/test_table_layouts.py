@@ -149,7 +149,7 @@ def test_intervals_can_be_left_out(simple):
         text = layout(simple, intervals=False)
         assert "±" not in text
         assert "pm$" not in text
-    assert "mean,n,undefined,rank,p,removal,precision\n" in tidy(simple, intervals=False)
+    assert "mean,n,undefined,rank,p,removal,precision,smooth\n" in tidy(simple, intervals=False)
 
 
 def test_what_cannot_be_had_is_a_dash():

@@ -126,6 +126,8 @@ class ResultsSummary:
     """What stood in for absent places, the same in all."""
     precision: str = "full"
     """Of what comes before the layer, the same in all."""
+    smooth: str = "none"
+    """How the maps were smoothed, the same in all."""
 
     @cached_property
     def by_key(self) -> dict[CellKey, Cell]:

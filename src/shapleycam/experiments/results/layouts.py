@@ -14,10 +14,10 @@ from shapleycam.experiments.results.text_tables import text_tables
 
 _TIDY_HEADS = (
     *("layer", "utility", "model", "method", "metric", "better"),
-    *("mean", "low", "high", "n", "undefined", "rank", "p", "removal", "precision"),
+    *("mean", "low", "high", "n", "undefined", "rank", "p", "removal", "precision", "smooth"),
 )
-_OF_ALL = {"better", "removal", "precision"}
-"""Columns that are no figure of a cell."""
+_OF_ALL = ("removal", "precision", "smooth")
+"""Columns that are the same for all figures."""
 _COMPARED_HEADS = ("published_percent", "difference_points", "remarks")
 
 
@@ -94,7 +94,7 @@ def tidy(summary: ResultsSummary, *, intervals: bool = True, against: PublishedF
         >>> groups = (ResultGroup("vgg16", "last-conv", "rest", images=10),)
         >>> summary = ResultsSummary((Column.of(METRICS["average_drop"]),), groups, (cell,))
         >>> tidy(summary, intervals=False).splitlines()[1]
-        'last-conv,rest,vgg16,gradcam,average_drop,low,0.3,10,0,1,,zero,full'
+        'last-conv,rest,vgg16,gradcam,average_drop,low,0.3,10,0,1,,zero,full,none'
     """
     heads = [head for head in _TIDY_HEADS if intervals or head not in {"low", "high"}]
     compared = (
@@ -108,12 +108,12 @@ def tidy(summary: ResultsSummary, *, intervals: bool = True, against: PublishedF
     writer = csv.DictWriter(text, [*heads, *(_COMPARED_HEADS if against else ())], lineterminator="\n")
     writer.writeheader()
     for cell in summary.cells:
-        fields = {head: _csv_value(getattr(cell, head)) for head in heads if head not in _OF_ALL}
+        fields = {head: _csv_value(getattr(cell, head)) for head in heads if head not in {"better", *_OF_ALL}}
         if (figure := compared.get(cell.key)) is not None:
             remark = " ".join(filter(None, (explain_doubt(cell.key), *remarks)))
             fields |= dict(zip(_COMPARED_HEADS, (figure.published, _csv_value(figure.points), remark), strict=True))
-        of_all = {"better": better[cell.metric], "removal": summary.removal, "precision": summary.precision}
-        writer.writerow({**fields, **of_all})
+        of_all = {head: getattr(summary, head) for head in _OF_ALL}
+        writer.writerow({**fields, "better": better[cell.metric], **of_all})
     return text.getvalue()
 
 

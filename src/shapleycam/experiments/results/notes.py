@@ -22,6 +22,8 @@ def notes_of(summary: ResultsSummary, comparison: PublishedComparison | None, *,
         yield f"Removal {summary.removal}: it stood in for the content of absent places, where the paper has zero."
     if summary.precision != "full":
         yield f"Precision {summary.precision}: of what comes before the layer; what comes after it ran in float32."
+    if summary.smooth != "none":
+        yield f"Maps smoothed by {summary.smooth.replace(',', ', ')}: their values divide no score."
     if intervals:
         yield "± is half of the 95% bootstrap interval over images."
     if any(cell.lead_significant for cell in summary.cells):

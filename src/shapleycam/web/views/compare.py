@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from shapleycam.cams.table import METHODS
+from shapleycam.explanations.comparison import group_by_heatmap
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.web.addresses import view_address
 from shapleycam.web.classes import class_title
-from shapleycam.web.compared import Compared, compare, groups_of_equal, methods_of
+from shapleycam.web.compared import Compared, compare, methods_of
 from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.web.views.view import ABOUT_A_PHOTOGRAPH, Render, View, picture_address
 
@@ -35,7 +36,7 @@ def _content(resolved: ResolvedQuestion, compared: Compared) -> dict[str, Any]:
         "probability": None if probabilities is None else float(probabilities[first.target[0]]),
         "model": resolved.model_name,
         "count": len(compared.explanations),
-        "cards": [_card(resolved, compared, group) for group in groups_of_equal(compared.explanations)],
+        "cards": [_card(resolved, compared, group) for group in group_by_heatmap(compared.explanations)],
         "refused": [
             (name, reason, view_address(resolved, "explain", method=name)) for name, reason in compared.refused.items()
         ],

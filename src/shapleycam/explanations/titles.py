@@ -1,15 +1,14 @@
-"""Titles of the figures that commands write: what is explained, of which class, by which method and network."""
+"""Titles of figures: what is explained, of which class, by which method and network."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
 from shapleycam.printable import printable_name
-from shapleycam.wording import number, percent, removal_phrase, smoothing_phrase
+from shapleycam.wording import number, percent, precision_phrase, removal_phrase, smoothing_phrase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from shapleycam.explanations.explanation import Explanation
 
@@ -25,17 +24,19 @@ def class_title(explanation: Explanation, index: int = 0) -> str:
 
 
 def figure_title(
-    photo: Path, explanations: Sequence[Explanation], methods: str, model: str, index: int = 0
+    photo: str, explanations: Sequence[Explanation], methods: str, model: str | None, index: int = 0
 ) -> tuple[str, ...]:
-    """Return the lines above a figure of one photograph; `explanations` has one of each class."""
+    """Return the lines above a figure of the photograph of this name; `explanations` has one of each class."""
     first = explanations[0]
-    utility, choices = f"utility {first.utility_name}", removal_phrase(first.removal) + smoothing_phrase(first.smooth)
+    choices = removal_phrase(first.removal) + precision_phrase(first.precision) + smoothing_phrase(first.smooth)
+    utility = f"utility {first.utility_name}"
     if len(explanations) == 1:
         what = class_title(first, index)
         utility = f"{utility} {number(float(first.utility[index]))}"
     else:
         what = f"the {len(explanations)} most likely classes"
-    return f"{printable_name(photo.name)}: {what}", f"{methods}; {model}, layer {first.layer}; {utility}{choices}"
+    place = f"layer {first.layer}" if model is None else f"{model}, layer {first.layer}"
+    return f"{printable_name(photo)}: {what}", f"{methods}; {place}; {utility}{choices}"
 
 
 def frame_note(

@@ -1,0 +1,32 @@
+"""The families of methods, in the order in which they are shown, and a line of each."""
+
+from __future__ import annotations
+
+from shapleycam.cams.method import Method
+from shapleycam.cams.table import METHODS
+
+FAMILIES = {
+    "first order": "one gradient: fast",
+    "second order": "with pairs of places: fast, closer",
+    "path": "gradients along a path: closer still",
+    "Shapley values": "the values themselves: slow",
+    "other values of the game": "alone, left out, over all coalitions",
+    "channels as players": "channels by what they are worth",
+    "factorisation": "what varies most, of no units",
+    "noisy images": "gradients of noisy images: slower",
+    "attention": "for vision transformers",
+    "baseline": "random, to compare with",
+}
+"""The line of each family, by the `group` of its methods."""
+
+
+def methods_by_family() -> dict[str, list[Method]]:
+    """Return all rows of the table of methods by family; a family's rows are in the order of the table.
+
+    Examples:
+        >>> from shapleycam.cams.families import methods_by_family
+        >>> [row.name for row in methods_by_family()["second order"]]
+        ['shapleycam', 'shapleycam-h', 'shapleycam-e', 'shapleycam-x']
+    """
+    order = dict.fromkeys([*FAMILIES, *(row.group for row in METHODS.values())])
+    return {family: rows for family in order if (rows := [row for row in METHODS.values() if row.group == family])}

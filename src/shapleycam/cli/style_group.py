@@ -1,0 +1,54 @@
+"""The options of how maps are drawn, which explain and compare share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from shapleycam.explanations.pictures import DrawnMap
+
+
+@dataclass(frozen=True)
+class StyleGroup:
+    """How maps are drawn."""
+
+    sign: Annotated[
+        Literal["positive", "negative", "both"],
+        typer.Option("--sign", help="Draw what speaks for the class, what speaks against it, or signed values."),
+    ] = "positive"
+    colours: Annotated[
+        str | None,
+        typer.Option("--colours", metavar="NAME", help="A colour map of matplotlib; default: turbo, RdBu_r for both."),
+    ] = None
+    contours: Annotated[
+        int, typer.Option("--contours", metavar="N", help="Draw contours too, at N equal steps of the scale.")
+    ] = 0
+    top_value: Annotated[
+        float | None,
+        typer.Option(
+            "--top-value", metavar="SHARE", help="Show only the fewest places that hold this share of the value: 0.5."
+        ),
+    ] = None
+    top_area: Annotated[
+        float | None,
+        typer.Option("--top-area", metavar="SHARE", help="Show only the strongest places, of this share of the area."),
+    ] = None
+    side_by_side: Annotated[
+        bool, typer.Option("--side-by-side", help="Put the photograph without colours beside its maps.")
+    ] = False
+
+    def drawn(self, view: Literal["photo", "input"] | None) -> DrawnMap:
+        """Return how the maps of a command are drawn, over what `view` says.
+
+        Raises:
+            OptionError: an unknown colour map, or a number that is out of range.
+        """
+        from shapleycam.drawing.map_style import MapStyle, Sign
+        from shapleycam.explanations.pictures import DrawnMap
+
+        sign: Sign | None = "negative" if self.sign == "negative" else None
+        style = MapStyle(self.colours, self.contours, self.top_value, self.top_area, sign)
+        return DrawnMap(on=view, kind="values" if self.sign == "both" else "heatmap", style=style)

@@ -1,0 +1,115 @@
+"""Figures of an explanation: a map with title and colour bar, as a picture or in matplotlib axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from shapleycam.drawing.colour_bars import (
+    ColourBar,
+    colours_over_grey,
+    heatmap_bar,
+    relative_values_bar,
+    values_bar,
+)
+from shapleycam.drawing.figures import grid
+from shapleycam.errors import OptionError
+from shapleycam.explanations.pictures import DrawnMap, overlay, sign_of
+from shapleycam.explanations.titles import class_title, figure_title, frame_note
+from shapleycam.printable import printable_name, printable_text
+from shapleycam.wording import number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from shapleycam.explanations.explanation import Explanation
+
+_COLOURS = 256
+"""Of the colour bar beside matplotlib axes."""
+
+
+def figure(e: Explanation, drawn: DrawnMap, *, side_by_side: bool) -> Image.Image:
+    """Return a map with title and colour bar; see `Explanation.figure`."""
+    picture = overlay(e, drawn)
+    panels = [("", picture)]
+    if side_by_side:
+        panels = [photograph_panel(e, drawn), (map_title(drawn), picture)]
+    title = figure_title(e.sources[drawn.index].name, [e], e.method, None, drawn.index)
+    bars = [] if drawn.kind == "uncertain" else [map_bar([e], drawn)]
+    return grid(panels, len(panels), title, bars, frame_note(e, picture.size, drawn.on, drawn.index))
+
+
+def photograph_panel(e: Explanation, drawn: DrawnMap) -> tuple[str, Image.Image]:
+    """Return the title and the picture of a photograph without colours, to stand beside its maps."""
+    return "photograph", e.overlay(drawn.index, on=drawn.on, opacity=0, frame=drawn.frame)
+
+
+def map_bar(explanations: Sequence[Explanation], drawn: DrawnMap) -> ColourBar:
+    """Return the colour bar that maps of one image share; where they differ in range or unit, it says so."""
+    if drawn.kind == "heatmap":
+        return heatmap_bar(drawn.style)
+    units = {f"units of {e.utility_name}" if e.divides_score else "units of the method's own" for e in explanations}
+    unit = units.pop() if len(units) == 1 else "units of the utility or of the method's own"
+    caption = f"value of each place for the class, in {unit}"
+    if len(explanations) > 1:
+        return relative_values_bar(caption, drawn.style)
+    return values_bar(float(explanations[0].values[drawn.index].abs().max()), caption, drawn.style)
+
+
+def plot(e: Explanation, ax: Axes | None, drawn: DrawnMap, *, colour_bar: bool) -> Axes:
+    """Draw a map into matplotlib axes; see `Explanation.plot`."""
+    picture = overlay(e, drawn)
+    axes = _new_axes() if ax is None else _checked(ax)
+    axes.imshow(picture)
+    axes.set_axis_off()
+    name, title = printable_name(e.sources[drawn.index].name), printable_text(class_title(e, drawn.index))
+    axes.set_title(f"{name}\n{title}\n{e.method}", fontsize="medium", parse_math=False)
+    if colour_bar and drawn.kind != "uncertain":
+        _draw_bar(axes, map_bar([e], drawn), float(e.values[drawn.index].abs().max()))
+    return axes
+
+
+def _draw_bar(axes: Axes, bar: ColourBar, largest: float) -> None:
+    """Draw a colour bar beside axes, with the numbers and the unit of its map."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap, Normalize
+    from matplotlib.ticker import FuncFormatter
+
+    low, high = (0.0, 1.0) if bar.scale == "heatmap" else (-largest, largest)
+    colours = ListedColormap(colours_over_grey(bar.scale, _COLOURS, style=bar.style))
+    beside = axes.figure.colorbar(
+        ScalarMappable(Normalize(low, high), colours),
+        ax=axes,
+        fraction=0.046,  # of the axes' width, so that the bar is about as high as the picture
+        pad=0.04,
+        format=FuncFormatter(lambda value, _: number(value)),
+    )
+    beside.set_label(bar.caption, wrap=True, parse_math=False)
+
+
+def _new_axes() -> Axes:
+    """Return the only axes of a new figure, which a notebook shows."""
+    from matplotlib import pyplot as plt  # half a second that an explanation without a figure does not need
+
+    _, axes = plt.subplots(layout="constrained")
+    return axes
+
+
+def _checked(ax: object) -> Axes:
+    from matplotlib.axes import Axes
+
+    if not isinstance(ax, Axes) or ax.figure is None:
+        raise OptionError(f"ax is a {type(ax).__name__}; expected the axes of one plot, or None for a new figure")
+    return ax
+
+
+def map_title(drawn: DrawnMap) -> str:
+    """Return what a map beside a photograph is, in words."""
+    if drawn.kind == "uncertain":
+        return "grey: error above value"
+    sign = sign_of(drawn.kind, drawn.style)
+    if drawn.kind == "values":
+        return "signed values" if sign == "both" else f"{sign} values"
+    return "heatmap" if sign == "positive" else "heatmap of what speaks against the class"
