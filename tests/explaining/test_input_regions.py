@@ -209,7 +209,7 @@ class TestRuns:
 
     @pytest.mark.parametrize(
         ("method", "needed"),
-        [("exactshapley", r"2\^1024"), ("leaveoneout", "1,024"), ("reciprocam", "1,024"), ("banzhaf", "16,384")],
+        [("exactshapley", r"2\^1024"), ("leaveoneout", "1,024"), ("reciprocam", "1,024"), ("banzhaf", "32,768")],
     )
     def test_every_method_that_plays_the_game(self, method, needed):
         with pytest.raises(OptionError, match=f"method '{method}' takes {needed} coalitions"):
@@ -259,7 +259,7 @@ class TestRuns:
         )
         assert seen == list(range(4, 36, 4))
 
-    @pytest.mark.parametrize("runs", [0, -1, 2.5])
+    @pytest.mark.parametrize("runs", [0, -1])
     def test_no_runs(self, runs):
         with pytest.raises(OptionError, match=r"runs is .*; expected 1 or more"):
             explainer_of().explain(pictures(1), "sampledshapley", players=(2, 2), runs=runs)

@@ -83,7 +83,7 @@ def _explanation(
         removal=game.removal.name,
         precision=traced.precision,
         notes=values.notes,
-        regions=game.layout.cells(game.players.member) if game.players.are_regions else None,
+        regions=game.players.labels if game.players.are_regions else None,
     )
 
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from shapleycam.errors import OptionError, nearest
+from shapleycam.errors import OptionError
 from shapleycam.game.channels import CHANNELS
 from shapleycam.game.players import Regions
 from shapleycam.models.layout import Size, spatial_size
@@ -37,8 +37,8 @@ def check_region_name(name: str) -> str:
     known = canonical_name(word, (SUPERPIXELS, PATCHES))
     if known is None:
         raise OptionError(
-            f"players {name!r} are unknown; {nearest(word, (SUPERPIXELS, PATCHES))}, or give a grid of regions, such "
-            "as players=(7, 7)"
+            f"players {name!r} are unknown; expected {SUPERPIXELS!r}, '{SUPERPIXELS}:80', {PATCHES!r}, or a grid of "
+            "regions, such as players=(7, 7)"
         )
     if colon and (known != SUPERPIXELS or not count.isdecimal() or int(count) < 2):
         raise OptionError(f"players {name!r}: expected '{SUPERPIXELS}:80', a number from 2 on, or {PATCHES!r}")

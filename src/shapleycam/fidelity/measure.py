@@ -124,7 +124,7 @@ class _Measurement:
         if limit is not None and game.n_players > MOST_EXACT:
             check_runs(game, [METHODS["sampledshapley"]], self._options)
         true = true_values(game, self._tolerance, self._reference_seed, self._progress, limit)
-        self._references[describe_reference(game, true, self._tolerance)] = None
+        self._references[describe_reference(game, true, self._tolerance, limit)] = None
         self._costs[game.coalition_cost] = None
         self._notes.update(dict.fromkeys(notes_of_images(true, batch)))
         self._reference_errors += true.uncertainty.tolist()

@@ -34,10 +34,11 @@ def true_values(
     return shares or permutation(game, None, tolerance, seed, progress=progress)
 
 
-def describe_reference(game: Game, true: ShapleyValues, tolerance: float) -> str:
-    """Return how true values were computed."""
+def describe_reference(game: Game, true: ShapleyValues, tolerance: float, most_runs: int | None = None) -> str:
+    """Return how true values were computed; `most_runs` is the limit that `true_values` had."""
     if true.stderr is not None:
-        return f"permutation sampling to {percent(tolerance, 2)}"
+        limit = "" if most_runs is None else f" or {most_runs:,} runs"
+        return f"permutation sampling to {percent(tolerance, 2)}{limit}"
     return "all coalitions" if game.n_players <= MOST_EXACT else "closed form"
 
 

@@ -29,4 +29,5 @@ def run_limit(game: Game, options: EstimatorOptions) -> int | None:
         (1000, 50)
     """
     limit = options.runs if options.runs is not None else RUNS_AT_INPUT if game.is_at_input else None
-    return None if limit is None or game.shortcut is not None else limit
+    is_cheap = limit is not None and game.trace.is_recorded and game.shortcut is not None
+    return None if is_cheap else limit
