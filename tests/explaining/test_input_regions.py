@@ -278,6 +278,13 @@ class TestRuns:
             fidelity(explainer, [batch], ["logit"], ["hirescam"])
 
 
+def test_pairs_of_pixels_are_too_many():
+    game = explainer_of().game(pictures(1, 65), 0)
+    for measure in (values.interactions, values.sampled_interactions):
+        with pytest.raises(OptionError, match=r"4,225 players, which have 8,923,200 pairs; expected at most 4,096"):
+            measure(game)
+
+
 def test_the_limit_knows_every_method_that_plays_the_game_of_the_players():
     """A row whose cost grows with the players without a limit would run for hours at the input."""
     for row in METHODS.values():

@@ -86,7 +86,8 @@ class Method:
 
     def is_affordable(self, players: int, most_runs: int | None = None) -> bool:
         """Return whether a user would wait for the method with so many players, and it can be had by `most_runs`."""
-        return self.basis.cost_of(players).runs <= _MOST_RUNS if most_runs is None else self.fits(players, most_runs)
+        is_quick = self.basis.cost_of(players).runs <= _MOST_RUNS
+        return is_quick and (most_runs is None or self.fits(players, most_runs))
 
     def fits(self, players: int, most_runs: int) -> bool:
         """Return whether the method's values of so many players can be had by so many runs of the head."""
