@@ -22,7 +22,7 @@ def test_the_papers_ten_methods_on_a_photograph(run, hopper, explainer, tmp_path
     assert file in ran.out
     comparison = explainer.compare(hopper, PAPER)
     rows = {line.split()[0]: line for line in ran.out.splitlines() if line.split()[0] in PAPER}
-    assert list(rows) == PAPER
+    assert list(rows) == [*(name for name in PAPER if name != "randomcam"), "randomcam"]  # by family, the baseline last
     for method, row in rows.items():
         assert row.rstrip().endswith(describe_evidence(comparison[method].values[0]))
     with Image.open(tmp_path / file) as picture:
@@ -46,6 +46,30 @@ def test_json(run, tiny, hopper, tmp_path):
     assert list(document["evidence"]) == ["gradcam", "pathcam"]
     assert document["file"] == "maps/grace_hopper_stork-3_compare.png"
     assert (tmp_path / document["file"]).is_file()
+
+
+def test_methods_are_grouped_by_family_and_identical_maps_are_said(run, tiny, hopper):
+    """Behind a mean over places and a linear layer Grad-CAM and HiResCAM are one map, with one utility."""
+    methods = [word for name in ("randomcam", "shapleycam", "hirescam", "gradcam") for word in ("--method", name)]
+    arguments = ("compare", hopper, "--model", tiny, *methods, "--utility", "logit", "--quiet")
+    document = json.loads(run(*arguments, "--json").out)
+    families = {"first order": ["hirescam", "gradcam"], "second order": ["shapleycam"], "baseline": ["randomcam"]}
+    assert document["families"] == families
+    assert document["same_map"] == {"gradcam": "hirescam", "shapleycam": "hirescam"}
+    rows = {line.split()[0]: line.split()[1:6] for line in run(*arguments).out.splitlines()}
+    methods = [name for members in families.values() for name in members]
+    assert [name for name in rows if name in methods] == methods
+    assert rows["gradcam"] == ["first", "order", "first", "mean", "hirescam"]
+
+
+def test_of_many_methods_each_family_has_rows_of_its_own(run, tiny, hopper, tmp_path):
+    def height(*methods: str) -> int:
+        arguments = [word for method in methods for word in ("--method", method)]
+        assert run("compare", hopper, "--model", tiny, *arguments, "--target", "stork", "--quiet").code == 0
+        with Image.open(tmp_path / "grace_hopper_stork-3_compare.png") as picture:
+            return picture.height
+
+    assert height(*PAPER, "eigencam") > 1.5 * height(*PAPER)  # rows of 5, 1, 3, 1 and 1 in place of two of five
 
 
 def test_each_method_is_a_panel(run, tiny, hopper, tmp_path):

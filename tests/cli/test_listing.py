@@ -6,11 +6,13 @@ import json
 import re
 import subprocess
 import sys
+from itertools import groupby
 
 import pytest
 import torch
 
 import shapleycam
+from shapleycam.cams.families import FAMILIES, methods_by_family
 from shapleycam.utilities import UTILITIES
 
 
@@ -31,11 +33,21 @@ class TestMethods:
             assert (", ".join(row.sets) or "by name") in line
         assert "Sets: paper, all (" in out
 
+    def test_they_are_grouped_by_family_and_each_family_has_a_line(self, run):
+        out = run("methods").out
+        rows = {row.name: row for row in shapleycam.methods()}
+        printed = [line.split()[0] for line in out.splitlines() if line.split()[0] in rows]
+        groups = [rows[name].group for name in printed]
+        assert [family for family, _ in groupby(groups)] == list(dict.fromkeys(groups)) == list(methods_by_family())
+        for family in dict.fromkeys(groups):
+            assert re.search(rf"^  {family} +{re.escape(FAMILIES[family])}$", out, re.MULTILINE)
+
     @pytest.mark.parametrize(
         ("method", "runs"),
         [
             *(("gradcam", "gradients 1"), ("pathcam", "gradients 8"), ("leaveoneout", "head 49")),
             *(("exactshapley", "head 2^49"), ("banzhaf", "head 1,024"), ("eigencam", "factorisation ")),
+            *(("scorecam", "passes 512"), ("rise", "passes 1,000"), ("channelshapley", "head 1,048,576")),
         ],
     )
     def test_the_price_is_printed(self, run, method, runs):

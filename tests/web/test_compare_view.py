@@ -13,8 +13,9 @@ from helpers.web_server import HOPPER
 from helpers.web_views import Views, text_of
 from shapleycam import METHODS, Explainer
 from shapleycam.errors import OptionError, TargetError
+from shapleycam.explanations.comparison import group_by_heatmap
 from shapleycam.explanations.evidence import describe_evidence
-from shapleycam.web.compared import compared_by, groups_of_equal, method_sets, methods_of
+from shapleycam.web.compared import compared_by, method_sets, methods_of
 
 PAPER = [row.name for row in METHODS.values() if row.in_paper]
 
@@ -70,7 +71,7 @@ class TestEqualMaps:
         e = Explainer(colour_network.network(), device="cpu").explain(HOPPER, "gradcam")
         almost = replace(e, heatmap=e.heatmap + 9e-7)
         other = replace(e, heatmap=e.heatmap.index_fill(2, torch.tensor([3]), 0.5))
-        assert groups_of_equal({"a": e, "b": other, "c": almost}) == [["a", "c"], ["b"]]
+        assert group_by_heatmap({"a": e, "b": other, "c": almost}) == [["a", "c"], ["b"]]
 
 
 class TestSets:

@@ -7,9 +7,11 @@ from urllib.parse import parse_qsl
 import pytest
 
 from shapleycam import METHODS
+from shapleycam.cams.families import FAMILIES, methods_by_family
 from shapleycam.game.removal import NAMED
 from shapleycam.layers import RULES
 from shapleycam.models.labels import class_index, imagenet_labels
+from shapleycam.smoothing import SMOOTHINGS
 from shapleycam.utilities import UTILITIES
 from shapleycam.web.classes import class_choice, class_choices
 from shapleycam.web.panel import LAYERS, Box, hidden_pairs, panel_boxes, upload_pairs
@@ -17,6 +19,8 @@ from shapleycam.web.question import Question
 from shapleycam.web.views import VIEWS
 
 MODELS = ["one", "two"]
+DRAWN = ["none", "own", "all"]
+"""Smoothing, colours and places of maps, where the address says nothing."""
 
 
 def boxes(question: Question, view: str = "explain") -> dict[str, Box]:
@@ -38,7 +42,9 @@ class TestBoxes:
         assert sorted(values(offered["utility"])) == sorted({*UTILITIES, ""} - {"rest"})
         assert values(offered["model"]) == ["", "two"]
         assert values(offered["removal"]) == ["", *list(NAMED)[1:]]
-        assert [chosen(box) for box in offered.values()] == [["one"], ["shapleycam"], ["rest"], ["zero"]]
+        assert [chosen(box) for box in offered.values()] == [
+            [name] for name in ("one", "shapleycam", "rest", "zero", *DRAWN)
+        ]
 
     def test_against_a_class_the_default_is_the_logit(self):
         assert chosen(boxes(Question(against="cat"))["utility"]) == ["logit"]
@@ -46,9 +52,11 @@ class TestBoxes:
 
     def test_what_the_address_says_is_chosen_in_any_spelling(self):
         offered = boxes(Question(model="two", method="Grad-CAM", utility="ReST", removal="Mean"))
-        assert [chosen(box) for box in offered.values()] == [["two"], ["gradcam"], ["rest"], ["mean"]]
+        assert [chosen(box) for box in offered.values()] == [
+            [name] for name in ("two", "gradcam", "rest", "mean", *DRAWN)
+        ]
 
-    @pytest.mark.parametrize("name", ["model", "method", "utility", "removal"])
+    @pytest.mark.parametrize("name", ["model", "method", "utility", "removal", "smooth", "colours", "top_value"])
     def test_what_is_unknown_is_shown_and_not_taken_for_something_else(self, name):
         box = boxes(Question(**{name: "nonsense"}))[name]
         assert chosen(box) == ["nonsense"]
@@ -63,9 +71,18 @@ class TestBoxes:
 
     def test_methods_are_grouped_by_what_they_are_computed_from(self):
         groups = boxes(Question())["method"].groups
-        assert [heading.split(":")[0] for heading in groups] == list(
-            dict.fromkeys(row.group for row in METHODS.values())
-        )
+        assert list(groups) == [f"{family}: {FAMILIES[family]}" for family in methods_by_family()]
+        assert {family for family, line in FAMILIES.items() if line} >= {row.group for row in METHODS.values()}
+
+    def test_maps_can_be_smoothed_coloured_and_masked_in_other_ways_than_those_that_are_offered(self):
+        offered = boxes(Question(smooth="Noise, augment", colours="plasma", top_value="0.65"), "compare")
+        assert chosen(offered["smooth"]) == ["augment, then noise"]
+        assert values(offered["smooth"]) == ["", *SMOOTHINGS, "augment,noise"]
+        assert (chosen(offered["colours"]), values(offered["colours"])[-1]) == (["plasma"], "plasma")
+        assert chosen(offered["top_value"]) == ["those that hold 65% of the value"]
+        assert [chosen(box) for box in boxes(Question(smooth="eigen", colours="Viridis", top_value="0.5")).values()][
+            4:
+        ] == [["eigen"], ["viridis"], ["those that hold 50% of the value"]]
 
     def test_compare_has_sets(self):
         assert values(boxes(Question(), "compare")["methods"])[:3] == ["", "all", "field"]

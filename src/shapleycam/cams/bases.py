@@ -39,6 +39,8 @@ _BLUE, _RED, _GREEN, _PURPLE = "#0072B2", "#D55E00", "#009E73", "#AA4499"
 _GREY, _BLACK = "#777777", "#000000"
 _TYPICAL_ORDERS = 256
 """Orders that permutation sampling takes for a standard error of 1% at many layers."""
+TYPICAL_CHANNELS = 512
+"""Channels of many layers, for prices where the layer is not known."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,10 @@ class Cost:
     head_evaluations: int = 0
     head_gradients: int = 0
     model_passes: int = 0
+
+    def __mul__(self, count: int) -> Cost:
+        """Return what so many of it cost."""
+        return Cost(self.head_evaluations * count, self.head_gradients * count, self.model_passes * count)
 
     @property
     def runs(self) -> int:
@@ -77,10 +83,11 @@ class Basis:
         needs_second_derivatives: whether a Hessian-vector product is taken.
         needs_model_passes: whether the whole model must run again, for changed images.
         is_class_blind: whether it is the same whatever class, or other question, is explained.
-        is_conditional: whether models that lack something are refused; its methods are asked for by name alone.
+        is_conditional: whether models that lack something are refused; the set `field` leaves its methods out of those.
         fewest_runs: (players) -> the runs of the head without which its values of players cannot be had; None where it
             plays no game of them.
         is_of_channels: whether it weights channels with values of a game: of no units, but of a removal.
+        is_per_channel: whether `cost` is that of one channel of the layer.
     """
 
     name: str
@@ -96,11 +103,13 @@ class Basis:
     is_class_blind: bool = False
     is_conditional: bool = False
     is_of_channels: bool = False
+    is_per_channel: bool = False
     fewest_runs: Callable[[int], int] | None = None
 
-    def cost_of(self, players: int, nodes: Nodes = 8) -> Cost:
-        """Return what one image costs at most, with so many players and gradients along the path."""
-        return self.cost(players, MOST_NODES if nodes == "auto" else nodes)
+    def cost_of(self, players: int, nodes: Nodes = 8, channels: int = TYPICAL_CHANNELS) -> Cost:
+        """Return what one image costs at most, with so many players, gradients along the path and channels."""
+        cost = self.cost(players, MOST_NODES if nodes == "auto" else nodes)
+        return cost * channels if self.is_per_channel else cost
 
 
 def random_weights(game: Game, options: EstimatorOptions) -> Float[Tensor, "b n k"]:

@@ -14,10 +14,12 @@ FAMILIES = {
     "channels as players": "channels by what they are worth",
     "factorisation": "what varies most, of no units",
     "noisy images": "gradients of noisy images: slower",
+    "masked images": "many passes of the model: slow",
+    "derivatives by the image": "at the image itself, of no units",
     "attention": "for vision transformers",
     "baseline": "random, to compare with",
 }
-"""The line of each family, by the `group` of its methods."""
+"""The line of each family, by the `group` of its methods; that of a row which a user adds may be none of them."""
 
 
 def methods_by_family() -> dict[str, list[Method]]:

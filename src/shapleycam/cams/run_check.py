@@ -8,8 +8,6 @@ from shapleycam.cams.bases import EXACT, SAMPLED
 from shapleycam.cams.method import Method
 from shapleycam.errors import OptionError
 from shapleycam.game import Game
-from shapleycam.values.options import EstimatorOptions
-from shapleycam.values.run_limit import run_limit
 
 _MOST_WRITTEN = 40
 """Players whose number of coalitions is written out."""
@@ -18,8 +16,8 @@ _TYPICAL_ORDERS = 256
 players, removal blur or zero."""
 
 
-def check_runs(game: Game, methods: Iterable[Method], options: EstimatorOptions) -> None:
-    """Refuse methods whose values of the game's players take more runs of the head than the options allow.
+def check_runs(game: Game, methods: Iterable[Method], limit: int | None) -> None:
+    """Refuse methods whose values of the game's players take more runs of the head than the limit.
 
     Raises:
         OptionError: naming the first.
@@ -31,17 +29,23 @@ def check_runs(game: Game, methods: Iterable[Method], options: EstimatorOptions)
         >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.Tanh(), torch.nn.Flatten(), torch.nn.Linear(144, 2)
         >>> explainer = shapleycam.Explainer(torch.nn.Sequential(*layers), layer="input")
         >>> game = explainer.game(torch.rand(1, 3, 8, 8), players=(2, 2))
-        >>> check_runs(game, [shapleycam.METHODS["exactshapley"]], shapleycam.values.EstimatorOptions(runs=16))
+        >>> check_runs(game, [shapleycam.METHODS["exactshapley"]], 16)
     """
-    rows = [row for row in methods if row.basis.fewest_runs is not None]
-    limit = run_limit(game, options) if rows else None
-    for row in rows:
-        if limit is not None and not row.fits(game.n_players, limit):
-            raise OptionError(
-                f"method {row.name!r} takes {_needed(row, game.n_players)} with {game.n_players:,} players at layer "
-                f"{game.layer!r}, each a run of {'the whole model' if game.is_at_input else 'what comes after it'}; "
-                f"expected at most {limit:,}: make regions the players, players=(7, 7) say, or allow more with runs="
-            )
+    for row in methods:
+        reason = beyond_runs(row, game, limit)
+        if reason is not None:
+            raise OptionError(f"method {row.name!r} {reason}")
+
+
+def beyond_runs(row: Method, game: Game, limit: int | None) -> str | None:
+    """Return why a method takes more runs of the head than the limit; None where it does not."""
+    if limit is None or row.fits(game.n_players, limit):
+        return None
+    return (
+        f"takes {_needed(row, game.n_players)} with {game.n_players:,} players at layer {game.layer!r}, each a run of "
+        f"{'the whole model' if game.is_at_input else 'what comes after it'}; expected at most {limit:,}: make regions "
+        "the players, players=(7, 7) say, or allow more with runs="
+    )
 
 
 def _needed(row: Method, players: int) -> str:
@@ -49,7 +53,6 @@ def _needed(row: Method, players: int) -> str:
     if row.basis is EXACT and players > _MOST_WRITTEN:
         return f"2^{players} coalitions"
     fewest = 0 if row.basis.fewest_runs is None else row.basis.fewest_runs(players)
-    more = (
-        f", and to a standard error of 10% about {_TYPICAL_ORDERS * (players - 1):,}," if row.basis is SAMPLED else ""
-    )
+    typical = f", and to a standard error of 10% about {_TYPICAL_ORDERS * (players - 1):,},"
+    more = typical if row.basis is SAMPLED else ""
     return f"{fewest:,} coalitions at least{more}"

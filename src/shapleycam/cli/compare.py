@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from shapleycam.explanations.comparison import Comparison
     from shapleycam.explanations.pictures import DrawnMap
 
-_COLUMNS = 5
-"""Maps side by side; of more, each family has rows of its own."""
+_COLUMNS, _MOST_TOGETHER = 5, 10
+"""Maps side by side, and maps in all up to which families share rows; of more, each family has rows of its own."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _draw(
         for members in families.values()
         for name in members
     }
-    if len(panels) > _COLUMNS:
+    if len(panels) > _MOST_TOGETHER:
         groups = {family: [panels[name] for name in members] for family, members in families.items()}
     else:
         groups = {"": list(panels.values())}

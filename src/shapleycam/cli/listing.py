@@ -70,6 +70,7 @@ def methods(*, as_json: options.Json = False) -> None:
 
     - `shapleycam methods` names them; `shapleycam explain cat.jpg --method pathcam` uses one.
     """
+    from shapleycam.cams.bases import TYPICAL_CHANNELS
     from shapleycam.cams.families import FAMILIES, methods_by_family
     from shapleycam.cams.table import methods as rows
 
@@ -88,7 +89,7 @@ def methods(*, as_json: options.Json = False) -> None:
             row.basis.name,
             row.spread_name,
             row.group,
-            _runs(row.basis.cost_of(_GRID)),
+            describe_runs(row.basis.cost_of(_GRID)),
             ", ".join(row.sets) or "by name",
             *map(_mark, (row.in_units, not row.basis.is_class_blind)),
             row.description,
@@ -98,13 +99,15 @@ def methods(*, as_json: options.Json = False) -> None:
         for row in members
     ]
     print_table(heads, texts)
-    print_facts("Families", {family: FAMILIES[family] for family in families})
+    print_facts("Families", {family: FAMILIES.get(family, "") for family in families})
     print_line(
-        f"Runs: of an image with {_GRID} places, beside the forward pass that all methods share; head: of what comes "
-        "after the layer; gradients: of the same with a backward pass; passes: of the whole model."
+        f"Runs: of an image with {_GRID} places and {TYPICAL_CHANNELS} channels, beside the forward pass that all "
+        "methods share; head: of what comes after the layer, which channels as players need not behind a mean over "
+        "places; gradients: of the same with a backward pass; passes: of the whole model."
     )
     print_line(
-        "Sets: paper, all (of little cost, and sampling), field (every method that a model needs nothing special for)."
+        "Sets: paper, all (of little cost, and sampling), field (every method: what the model refuses, or nobody would "
+        "wait for, is left out with the reason)."
     )
 
 
@@ -127,7 +130,7 @@ def metrics(*, as_json: options.Json = False) -> None:
     typer.echo("Sets: paper (those marked), all.")
 
 
-def _runs(cost: Cost) -> str:
+def describe_runs(cost: Cost) -> str:
     """Return in words which runs an image costs."""
     counts = {"head": cost.head_evaluations, "gradients": cost.head_gradients, "passes": cost.model_passes}
     return ", ".join(f"{kind} {_count(count)}" for kind, count in counts.items() if count)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from shapleycam.cams.bases import Basis
-from shapleycam.cams.run_check import check_runs
-from shapleycam.cams.table import METHODS, Method, expand_methods
+from shapleycam.cams.method import Method
+from shapleycam.cams.method_choice import choose_methods
 from shapleycam.errors import OptionError, RemovalNotUsedWarning, warn
 from shapleycam.explaining import warnings
 from shapleycam.explaining.explain_game import explain_game
@@ -32,7 +32,6 @@ from shapleycam.tracing.output_reading import OutputSelector
 from shapleycam.utilities import Utility
 from shapleycam.utilities.checks import check_classes
 from shapleycam.values.options import EstimatorOptions
-from shapleycam.values.run_limit import run_limit
 from shapleycam.values.scale import (
     cancels,
     divides_nothing,
@@ -107,8 +106,16 @@ class TracedBatch:
             self.channels,
             self.batch.extra,
         )
-        regions = self.regions(players)
-        return Game(traced, layout, utility_of_images, classes, regions, settings.memory, self._removal)
+        return Game(
+            traced,
+            layout,
+            utility_of_images,
+            classes,
+            self.regions(players),
+            memory=settings.memory,
+            removal=self._removal,
+            image_channels=self.channels,
+        )
 
     def regions(self, players: Regions) -> Regions:
         """Return players as a game takes them: labels of each pixel in place of a name, made once.
@@ -160,23 +167,23 @@ class TracedBatch:
         Of the smoothings "eigen" is done here; the others need other images.
         """
         game = self.game(target, utility, options.players)
-        limit = run_limit(game, options)
-        rows = [METHODS[name] for name in expand_methods(methods, game.n_players, limit)]
-        check_runs(game, rows, options)
-        rows = smooth_rows(rows) if EIGEN.name in smooth else rows
-        bases = {row.basis for row in rows}
+        choice = choose_methods(methods, game, options)
+        if EIGEN.name in smooth:
+            choice = replace(choice, rows=tuple(smooth_rows(choice.rows)))
+        bases = {row.basis for row in choice.rows}
         self._warn_of_ignored_scale(game, bases)
         self._warn_of_nothing_to_divide(game, bases)
-        self._warn_of_unused_removal(rows, game.removal)
-        explanations = explain_game(
+        self._warn_of_unused_removal(choice.rows, game.removal)
+        explanations, refused = explain_game(
             game,
-            rows,
+            choice,
             options,
             batch=self.batch,
             traced=self._readings.read("output"),
             channels=self.channels,
             curvature=curvature,
         )
+        warnings.warn_of_left_out(choice.left_out | refused, self._memory.messages)
         form, remark = self._readings.form_and_remark(game.utility)
         labels, preprocess = self._settings.labels, self._settings.preprocess
         return Comparison(

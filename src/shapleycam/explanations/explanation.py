@@ -158,7 +158,7 @@ class Explanation:
         """Return the model's probability of each class for one image; None where its output is not of classes."""
         if self.output is None or self.output.dim() > 2 or self.utility_name in NO_CLASSES or self.form is None:
             return None
-        return probabilities(self.output[index : index + 1], self.utility_name, self.form)[0]
+        return probabilities(self.output[index][None], self.utility_name, self.form)[0]
 
     def picture(self, index: int = 0, frame: int | None = None) -> UInt8[Tensor, "H W 3"]:
         """Return what the network saw of one image, as pixels; stretched to [0, 1] where the normalisation is unknown.
@@ -268,15 +268,18 @@ class Explanation:
         Args:
             ax: the axes; None for those of a new figure of `matplotlib.pyplot`, which a notebook shows.
             index: of the image.
-            on: as in `overlay`, as are `kind`, `opacity`, `frame`, `style` and errors.
-            kind: see `on`.
-            opacity: see `on`.
-            frame: see `on`.
+            on: as in `overlay`.
+            kind: as in `overlay`.
+            opacity: as in `overlay`.
+            frame: as in `overlay`.
             colour_bar: whether a colour bar takes some of the axes' room.
-            style: see `on`.
+            style: as in `overlay`.
 
         Returns:
             The axes.
+
+        Raises:
+            OptionError: `ax` is something else; others as in `overlay`.
 
         Examples:
             >>> import matplotlib, shapleycam

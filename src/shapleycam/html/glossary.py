@@ -59,6 +59,12 @@ _TERMS = (
         "over the image's own places, so that a place is compared with an average one.",
     ),
     Term(
+        "smoothing",
+        "A map that is made steadier: averaged over changed images (mirrored, of other contrast, with noise), or by "
+        "its first component; its values no longer add up to the score.",
+        "methods",
+    ),
+    Term(
         "layer",
         "The part of the network whose output is divided into places; the default is the last one that still has "
         "places.",

@@ -30,7 +30,7 @@ def check_mirrors(removal: str | None, players: Regions, extra: ExtraInputs = NO
     if removal is not None:
         reason = f"removal {removal!r} may differ from place to place"
     elif players is not None:
-        reason = "players= are regions of the image"
+        reason = "the players are regions of the image"
     elif any(tensor.dim() > 2 for tensor in float_tensors_of([*extra.positional, *dict(extra.keywords).values()])):
         reason = "inputs= may hold images"
     if reason is not None:

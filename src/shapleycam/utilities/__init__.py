@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from shapleycam.utilities._box import box
     from shapleycam.utilities._contrast import any_of, contrast
     from shapleycam.utilities._inside import inside
+    from shapleycam.utilities._similar_classes import contrast_with_similar
     from shapleycam.utilities._similarity import similarity
     from shapleycam.utilities.table import UTILITIES, probabilities, resolve_utility
     from shapleycam.utilities.utility import Function, Utility, as_logits
@@ -22,6 +23,7 @@ _MODULE_OF = {
     "as_logits": "utility",
     "box": "_box",
     "contrast": "_contrast",
+    "contrast_with_similar": "_similar_classes",
     "inside": "_inside",
     "probabilities": "table",
     "resolve_utility": "table",
@@ -36,6 +38,7 @@ __all__ = [
     "as_logits",
     "box",
     "contrast",
+    "contrast_with_similar",
     "inside",
     "probabilities",
     "resolve_utility",

@@ -36,7 +36,12 @@ def caveats(e: Explanation, grand: float) -> Iterator[Caveat]:
         yield Caveat("This method does not look at the class: its map is the same for any other.", ("gradcam",))
     if bool(is_blank(e.values)[0]):
         yield Caveat("The map is blank: no place speaks for this class. See the signed map, or choose another class.")
-    if not method.in_units and not method.is_baseline:
+    if e.smooth:
+        yield Caveat(
+            f"The map is smoothed by {', '.join(e.smooth)}: its values divide no score, so read them as an order of "
+            "places."
+        )
+    elif not method.in_units and not method.is_baseline:
         yield Caveat(
             "The numbers of this method have no units: read them as an order of places, not as shares of the score.",
             ("shapleycam-h",),

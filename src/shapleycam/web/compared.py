@@ -10,15 +10,20 @@ import torch
 
 from shapleycam.cams.families import methods_by_family
 from shapleycam.cams.method import Method
+from shapleycam.cams.method_choice import is_affordable
 from shapleycam.cams.table import METHODS, canonical_method, expand_methods, method_of
 from shapleycam.errors import OptionError, ShapleyCamError, nearest
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.explanation import Explanation
+from shapleycam.game import Game
 from shapleycam.names import canonical_name
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.run_limit import run_limit
 from shapleycam.web.resolved import DEFAULT_METHODS, ResolvedQuestion
-from shapleycam.wording import counted, on_one_line
+from shapleycam.wording import counted, on_one_line, smoothing_phrase
+
+_QUICK_RUNS = 64
+"""Methods of so many runs are shown before the others."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +87,17 @@ def compare(resolved: ResolvedQuestion) -> Iterator[Compared]:
     names = methods_of(resolved.question.methods)
     traced_batch = resolved.trace(*names)
     game = resolved.game(traced_batch)
-    players, most_runs = game.n_players, run_limit(game, EstimatorOptions())
-    refused = {
-        name: _too_slow(METHODS[name], players, most_runs)
-        for name in names
-        if not METHODS[name].is_affordable(players, most_runs)
-    }
-    quick = [name for name in names if not METHODS[name].basis.cost_of(players).head_evaluations]
-    slow = [name for name in names if name not in quick and name not in refused]
+    rows = [METHODS[name] for name in names]
+    most_runs = run_limit(game, EstimatorOptions())
+    refused = {row.name: _too_slow(row, game, most_runs) for row in rows if not _is_possible(row, game, most_runs)}
+    possible = [row for row in rows if row.name not in refused]
+    conditional = [row.name for row in possible if row.basis.is_conditional]  # each may be refused by itself
+    quick = [row.name for row in possible if not row.basis.is_conditional and _is_quick(row, game)]
+    slow = [row.name for row in possible if row.name not in {*conditional, *quick}]
     explanations, failures = _by_each(resolved, traced_batch, quick)
-    refused |= failures
+    by_condition, failures_of_conditional = _one_by_one(resolved, traced_batch, conditional)
+    explanations |= by_condition
+    refused |= failures | failures_of_conditional
     if slow:
         yield Compared(explanations, refused)
         sampled, failures = _by_each(resolved, traced_batch, slow)
@@ -104,7 +110,7 @@ def compare(resolved: ResolvedQuestion) -> Iterator[Compared]:
 def compared_by(resolved: ResolvedQuestion, method: str) -> Explanation:
     """Return one method's explanation as the comparison has it, or made by itself where that has left the cache."""
     name = method_of(method).name
-    made: Explanation = resolved.cached(_key(name), lambda: _alone(resolved, name))
+    made: Explanation = resolved.cached(_key(resolved, name), lambda: _alone(resolved, name))
     return made
 
 
@@ -117,7 +123,7 @@ def _by_each(
     except ShapleyCamError:
         return _one_by_one(resolved, traced_batch, names)
     for name, e in explanations.items():
-        resolved.cached(_key(name), partial(_same, e))
+        resolved.cached(_key(resolved, name), partial(_same, e))
     return explanations, {}
 
 
@@ -128,7 +134,7 @@ def _one_by_one(
     for name in names:
         resolved.check()
         try:
-            explanations[name] = resolved.cached(_key(name), partial(_by_one, resolved, traced_batch, name))
+            explanations[name] = resolved.cached(_key(resolved, name), partial(_by_one, resolved, traced_batch, name))
         except ShapleyCamError as error:
             failures[name] = on_one_line(error)
     return explanations, failures
@@ -136,7 +142,7 @@ def _one_by_one(
 
 def _by(resolved: ResolvedQuestion, traced_batch: TracedBatch, names: Sequence[str]) -> Mapping[str, Explanation]:
     options = EstimatorOptions(progress=resolved.progress)
-    return traced_batch.compare(names, resolved.target, resolved.utility, options) if names else {}
+    return resolved.explain(traced_batch, names, options) if names else {}
 
 
 def _by_one(resolved: ResolvedQuestion, traced_batch: TracedBatch, name: str) -> Explanation:
@@ -152,10 +158,20 @@ def _same(e: Explanation) -> Explanation:
     return e
 
 
-def _key(name: str) -> str:
-    return f"compared by {name}"
+def _key(resolved: ResolvedQuestion, name: str) -> str:
+    return f"compared by {name}{smoothing_phrase(resolved.smooth)}"
 
 
-def _too_slow(row: Method, players: int, most_runs: int | None) -> str:
+def _is_quick(row: Method, game: Game) -> bool:
+    return row.basis.cost_of(game.n_players, channels=game.n_channels).runs <= _QUICK_RUNS
+
+
+def _is_possible(row: Method, game: Game, most_runs: int | None) -> bool:
+    return is_affordable(row, game) and (most_runs is None or row.fits(game.n_players, most_runs))
+
+
+def _too_slow(row: Method, game: Game, most_runs: int | None) -> str:
     most = row.most_players if most_runs is None else row.most_players_of(most_runs)
-    return f"takes too long for {counted(players, 'place')}, at most {most}; Explain divides among regions"
+    if most is None:
+        return f"takes too long for {counted(game.n_channels, 'channel')}; Explain makes it alone"
+    return f"takes too long for {counted(game.n_players, 'place')}, at most {most}; Explain divides among regions"

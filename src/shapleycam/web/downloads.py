@@ -19,7 +19,7 @@ from shapleycam.web.classes import class_title
 from shapleycam.web.explained import Explained, explained
 from shapleycam.web.map_stage import MapKind, grid_of_values, unit_of, utility_word
 from shapleycam.web.resolved import ResolvedQuestion
-from shapleycam.wording import number, removal_phrase, signed
+from shapleycam.wording import number, removal_phrase, signed, smoothing_phrase
 
 _LABELS = {
     "figure.png": "Figure (PNG)",
@@ -52,16 +52,21 @@ def _figure(resolved: ResolvedQuestion) -> bytes:
         name = class_title(made.against, e.labels)
         title, other = f"{title} and not {name}", f"for {name}"
     how = f"{e.method}; {resolved.model_name}, layer {e.layer}; {utility_word(e)} {number(float(e.utility[0]))}"
-    how += removal_phrase(e.removal)
+    how += removal_phrase(e.removal) + smoothing_phrase(e.smooth)
     largest = float(e.values[0].abs().max())
     ends = f"{signed(-largest, 2)} {other}", f"{signed(largest, 2)} for {label}"
-    bars = [heatmap_bar(), ColourBar("values", *ends, f"signed map: what each place adds, {unit_of(e)}")]
-    panels = [("heatmap", e.overlay()), ("signed map", e.overlay(kind="values"))]
+    style, keywords = resolved.style, resolved.style_keywords
+    parts = style.describe("both")
+    caption = f"signed map: what each place adds, {unit_of(e)}{f'; {parts}' if parts else ''}"
+    bars = [heatmap_bar(style), ColourBar("values", *ends, caption, style)]
+    panels = [("heatmap", e.overlay(**keywords)), ("signed map", e.overlay(kind="values", **keywords))]
     return encode_picture(grid(panels, 2, (title, how), bars), "PNG")
 
 
 def _overlay(kind: MapKind) -> Callable[[ResolvedQuestion], bytes]:
-    return lambda resolved: encode_picture(explained(resolved).explanation.overlay(kind=kind), "PNG")
+    return lambda resolved: encode_picture(
+        explained(resolved).explanation.overlay(kind=kind, **resolved.style_keywords), "PNG"
+    )
 
 
 def _numbers(resolved: ResolvedQuestion) -> bytes:

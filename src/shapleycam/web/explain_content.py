@@ -9,6 +9,7 @@ from shapleycam.cams.table import METHODS
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.summary import describe_curvature, gap_of_values, sum_of_values, top_classes
+from shapleycam.smoothing import SMOOTHINGS
 from shapleycam.web.addresses import view_address
 from shapleycam.web.caveats import GAP, caveats
 from shapleycam.web.classes import class_choice, class_title
@@ -62,7 +63,7 @@ def explain_content(resolved: ResolvedQuestion, made: Explained) -> dict[str, An
         "trust": _trust(e, made.grand),
         "maps": [map_stage(resolved, e, kind) for kind in ("heatmap", "values")],
         "largest": float(e.values[0].abs().max()),
-        "in_units": METHODS[e.method].in_units,
+        "in_units": e.divides_score,
         "facts": _facts(resolved, made, label, other),
         "downloads": download_links(resolved, e, made.against),
     }
@@ -190,6 +191,9 @@ def _facts(resolved: ResolvedQuestion, made: Explained, label: str, other: str |
         ("What there is to divide", f"{number(made.grand)}, {total}", "v(N)"),
     ]
     facts.append(("What stands in for absent places", f"{e.removal}: {REMOVALS[e.removal]}", "removal"))
+    if e.smooth:
+        lines = "; ".join(f"{name}: {SMOOTHINGS[name].summary}" for name in e.smooth)
+        facts.append(("Smoothing", f"{lines}; the values divide no score", "smoothing"))
     if gap is not None:
         facts.append(("Efficiency gap", percent(gap, 1), "efficiency gap"))
     if e.stderr is not None:

@@ -15,6 +15,7 @@ from shapleycam.game import Game
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.run_limit import RUNS_AT_INPUT
 from shapleycam.web.resolved import DEFAULT_METHOD, ResolvedQuestion
+from shapleycam.wording import smoothing_phrase
 
 _EXACT_SIDE, _CHEAP_SIDE = 3, 4
 """Regions down and across for exact values: 512 coalitions, each a run of what comes after the layer; 65,536 where a
@@ -43,7 +44,9 @@ class Explained:
 def explained(resolved: ResolvedQuestion) -> Explained:
     """Return one method's explanation, from one forward pass, or from the cache."""
     method = method_of(resolved.question.method or DEFAULT_METHOD).name
-    made: Explained = resolved.cached(f"explained by {method}", lambda: _explain(resolved, method))
+    made: Explained = resolved.cached(
+        f"explained by {method}{smoothing_phrase(resolved.smooth)}", lambda: _explain(resolved, method)
+    )
     return made
 
 
@@ -66,6 +69,6 @@ def _explain(resolved: ResolvedQuestion, method: str) -> Explained:
     side = _longest_side(method_of(method), game)
     regions = None if side is None else resolved.regions(game, side)
     options = EstimatorOptions(players=regions, progress=resolved.progress)
-    explanations = traced_batch.compare([method], resolved.target, resolved.utility, options, curvature=True)
+    explanations = resolved.explain(traced_batch, [method], options, curvature=True)
     places, prefix = prod(regions or game.layout.grid), int(game.layout.prefix > 0)
     return Explained(explanations[method], float(game.grand[0]), places + prefix, regions, resolved.against)

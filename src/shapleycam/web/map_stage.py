@@ -9,7 +9,7 @@ from typing import Literal
 from torch import Tensor
 
 from shapleycam.cams.heatmaps import min_max
-from shapleycam.cams.table import METHODS
+from shapleycam.drawing.map_style import MapStyle, Sign
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.web.addresses import picture_address
@@ -39,6 +39,10 @@ class MapStage:
     shade: str
     grid: str
     unit: str
+    bar: str | None
+    """The address of its colour bar; None where the style sheet has it."""
+    shown: str
+    """A sentence about the places that are shown; empty where all are."""
 
     @property
     def view_box(self) -> tuple[float, ...]:
@@ -64,7 +68,20 @@ def map_stage(resolved: ResolvedQuestion, e: Explanation, kind: MapKind) -> MapS
         shade=picture_address(resolved, kind),
         grid=grid_of_values(values, kind) if is_inline else picture_address(resolved, f"{kind}-grid"),
         unit="of the strongest place" if kind == "heatmap" else unit_of(e),
+        bar=bar_address(resolved, kind),
+        shown=shown_sentence(resolved.style, "positive" if kind == "heatmap" else "both"),
     )
+
+
+def bar_address(resolved: ResolvedQuestion, kind: MapKind) -> str | None:
+    """Return the address of the colour bar of a kind of map; None where the style sheet has it."""
+    return picture_address(resolved, f"{kind}-bar") if resolved.style.colours else None
+
+
+def shown_sentence(style: MapStyle, sign: Sign) -> str:
+    """Return a sentence about the places that a style shows; "" where it shows all."""
+    phrase = style.describe(sign)
+    return f"{phrase[0].upper()}{phrase[1:]}." if phrase else ""
 
 
 def grid_of_values(values: Tensor, kind: MapKind) -> str:
@@ -79,7 +96,7 @@ def grid_of_values(values: Tensor, kind: MapKind) -> str:
 
 def unit_of(e: Explanation) -> str:
     """Return the unit of an explanation's values in words."""
-    return utility_word(e) if METHODS[e.method].in_units else "(no units)"
+    return utility_word(e) if e.divides_score else "(no units)"
 
 
 def utility_word(e: Explanation) -> str:

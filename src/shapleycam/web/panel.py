@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from shapleycam.cams.families import FAMILIES, methods_by_family
 from shapleycam.cams.table import canonical_method
+from shapleycam.drawing.colour_scales import find_colour_map
+from shapleycam.errors import OptionError
 from shapleycam.game.removal import NAMED
 from shapleycam.layers import RULES
 from shapleycam.names import canonical_name
+from shapleycam.smoothing import SMOOTHINGS, parse_smoothing, smoothing_name
+from shapleycam.smoothing.table import NONE
 from shapleycam.utilities import UTILITIES
 from shapleycam.web.compared import family_in_addresses, method_sets
+from shapleycam.web.map_choices import read_share
 from shapleycam.web.question import Question
 from shapleycam.web.resolved import (
     DEFAULT_CONTRAST,
@@ -22,6 +28,7 @@ from shapleycam.web.resolved import (
     DEFAULT_REMOVAL,
     DEFAULT_UTILITY,
 )
+from shapleycam.wording import percent
 
 LAYERS = {
     "before-pool": "the last features that have places, before they are pooled",
@@ -41,6 +48,24 @@ _SETS = {
     **{family_in_addresses(family): line for family, line in FAMILIES.items()},
 }
 """The sets of methods in one line each."""
+
+_OWN_COLOURS, _ALL_PLACES = "own", "all"
+_COLOURS = {
+    _OWN_COLOURS: "own: turbo; red for the class, blue against it",
+    "viridis": "viridis: even steps of lightness",
+    "cividis": "cividis: the same to colour-blind eyes",
+    "magma": "magma: from black",
+    "gray": "gray",
+    "coolwarm": "coolwarm: two sides, for the signed map",
+}
+"""Colour maps in one line each; an address may have any other of matplotlib's."""
+_PLACES = {
+    _ALL_PLACES: "all",
+    "0.5": "those that hold 50% of the value",
+    "0.8": "those that hold 80% of the value",
+}
+"""Shares of the value, as `top_value` of `MapStyle`."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -84,6 +109,9 @@ def panel_boxes(question: Question, models: Sequence[str], fields: Iterable[str]
             canonical_name(question.removal, NAMED) or question.removal,
             DEFAULT_REMOVAL,
         ),
+        "smooth": _smoothing_box(question.smooth),
+        "colours": _colours_box(question.colours),
+        "top_value": _places_box(question.top_value),
     }
     return [boxes[field] for field in boxes if field in set(fields)]
 
@@ -109,7 +137,7 @@ def layer_options() -> list[tuple[str, str]]:
 
 def _method_box(question: Question) -> Box:
     groups = {
-        _named(family, FAMILIES[family]): {row.name: _named(row.name, row.description) for row in rows}
+        _named(family, FAMILIES.get(family, "")): {row.name: _named(row.name, row.description) for row in rows}
         for family, rows in methods_by_family().items()
     }
     return _box(
@@ -122,6 +150,38 @@ def _utility_box(question: Question) -> Box:
     default = DEFAULT_CONTRAST if question.against else DEFAULT_UTILITY
     chosen = canonical_name(question.utility, UTILITIES) or question.utility
     return _box("utility", "Utility: the score that is explained", "utility", {"": texts}, chosen, default)
+
+
+def _smoothing_box(text: str) -> Box:
+    """Return the box of smoothings; several at once, which an address may have, are an entry of their own."""
+    texts = {NONE: "none", **{name: _named(name, row.summary) for name, row in SMOOTHINGS.items()}}
+    chosen = _valid(text, lambda: smoothing_name(parse_smoothing(text or None)))
+    if chosen is not None and chosen not in texts:
+        texts[chosen] = chosen.replace(",", ", then ")
+    return _box("smooth", "Smoothing of the maps", "smoothing", {"": texts}, chosen or text, NONE)
+
+
+def _colours_box(text: str) -> Box:
+    """Return the box of colour maps: a few, and any other of matplotlib that the address has."""
+    chosen = _valid(text, lambda: find_colour_map(text) if text else "")
+    texts = dict(_COLOURS) if not chosen or chosen in _COLOURS else {**_COLOURS, chosen: chosen}
+    return _box("colours", "Colours of the maps", None, {"": texts}, chosen or text, _OWN_COLOURS)
+
+
+def _places_box(text: str) -> Box:
+    """Return the box of the places that maps show; another share that the address has is an entry too."""
+    texts, share = dict(_PLACES), _valid(text, lambda: read_share(text))
+    if share is not None and text not in texts:
+        texts[text] = f"those that hold {percent(share)} of the value"
+    return _box("top_value", "Places that are shown", None, {"": texts}, text, _ALL_PLACES)
+
+
+def _valid(text: str, read: Callable[[], T]) -> T | None:
+    """Return what a text of the address means; None for nothing, or where the answer will say what is wrong with it."""
+    try:
+        return read() if text else None
+    except OptionError:
+        return None
 
 
 def _box(name: str, label: str, term: str | None, groups: dict[str, dict[str, str]], chosen: str, default: str) -> Box:

@@ -7,12 +7,14 @@ from typing import Any
 
 from PIL import Image
 
+from shapleycam.drawing.colour_bars import bar_picture
 from shapleycam.drawing.data_uri import encode_picture
 from shapleycam.errors import OptionError, nearest
 from shapleycam.web.compared import compared_by
 from shapleycam.web.downloads import FILES as DOWNLOADS
 from shapleycam.web.explained import explained
 from shapleycam.web.game_pictures import draw_input, draw_sampled
+from shapleycam.web.map_stage import MapKind
 from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.web.views.results import picture_of_run
 
@@ -24,6 +26,8 @@ FILES: dict[str, tuple[str, Callable[[ResolvedQuestion], bytes]]] = {
 """What is bytes already, by kind: the media type, and the function that makes it."""
 _THUMBNAIL = 240
 """Pixels of the longer side of a photograph in the panel."""
+_BAR = (255, 8)
+"""Pixels of a colour bar; the middle one is zero."""
 
 
 def draw_picture(kind: str, resolved: ResolvedQuestion) -> bytes:
@@ -58,19 +62,23 @@ def _photo(resolved: ResolvedQuestion) -> Image.Image:
 
 
 def _heatmap(resolved: ResolvedQuestion) -> Image.Image:
-    return explained(resolved).explanation.shade(0, "heatmap")
+    return explained(resolved).explanation.shade(0, "heatmap", **resolved.style_keywords)
 
 
 def _values(resolved: ResolvedQuestion) -> Image.Image:
-    return explained(resolved).explanation.shade(0, "values")
+    return explained(resolved).explanation.shade(0, "values", **resolved.style_keywords)
 
 
 def _card(resolved: ResolvedQuestion) -> Image.Image:
-    return compared_by(resolved, resolved.question.method).overlay(on="input")
+    return compared_by(resolved, resolved.question.method).overlay(on="input", **resolved.style_keywords)
 
 
 def _signed_card(resolved: ResolvedQuestion) -> Image.Image:
-    return compared_by(resolved, resolved.question.method).overlay(on="input", kind="values")
+    return compared_by(resolved, resolved.question.method).overlay(on="input", kind="values", **resolved.style_keywords)
+
+
+def _bar(kind: MapKind) -> Callable[[ResolvedQuestion], Image.Image]:
+    return lambda resolved: bar_picture(kind, *_BAR, opacity=1.0, style=resolved.style)
 
 
 PICTURES: dict[str, Callable[[ResolvedQuestion], Image.Image]] = {
@@ -82,5 +90,7 @@ PICTURES: dict[str, Callable[[ResolvedQuestion], Image.Image]] = {
     "sampled": draw_sampled,
     "card": _card,
     "signed-card": _signed_card,
+    "heatmap-bar": _bar("heatmap"),
+    "values-bar": _bar("values"),
 }
 """The kinds of picture; a view's own are added to its file and to this table."""

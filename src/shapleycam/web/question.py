@@ -30,6 +30,9 @@ class Question:
         removal: what stands in for absent places, "mean"; empty for the default.
         method: the method of the first tab; empty for the default.
         methods: those of Compare: a set or one method; empty for the paper's ten.
+        smooth: how maps are smoothed, as names joined by commas; empty for not at all.
+        colours: the colour map of the maps, by matplotlib's name; empty for the library's own.
+        top_value: the share of the value whose places are shown; empty for all places.
         error: the standard error to which Fidelity samples, in percent of the values; empty for the default.
         absent: the players that a coalition leaves out, as their numbers joined by dots; empty for none.
         run: one of the runs that are offered; empty for the first.
@@ -52,6 +55,9 @@ class Question:
     removal: str = ""
     method: str = ""
     methods: str = ""
+    smooth: str = ""
+    colours: str = ""
+    top_value: str = ""
     error: str = ""
     absent: str = ""
     run: str = ""

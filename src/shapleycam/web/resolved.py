@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from PIL import Image
 
+from shapleycam.drawing.map_style import MapStyle, StyleKeywords
 from shapleycam.errors import ModelError, OptionError, ShapleyCamError, nearest
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, Target
 from shapleycam.explaining.photographs import PreparedPhotograph, prepare_photograph, stack_photographs
 from shapleycam.explaining.traced_batch import TracedBatch
+from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.game.removal import NAMED
 from shapleycam.models.labels import class_index
 from shapleycam.names import canonical_name
+from shapleycam.smoothing import Smooth, parse_smoothing
 from shapleycam.utilities import Utility, contrast, resolve_utility
+from shapleycam.values.options import EstimatorOptions
 from shapleycam.web.classes import class_choice
 from shapleycam.web.hidden_paths import HiddenPaths
+from shapleycam.web.map_choices import read_style
 from shapleycam.web.model_cache import LoadedModel, ModelCache
 from shapleycam.web.photograph_store import PhotographStore
 from shapleycam.web.photographs import Photograph
@@ -43,6 +48,8 @@ _GAMES = 6
 """Games that are kept, each with what its forward pass recorded."""
 ABOUT_A_PHOTOGRAPH = ("photo", "model", "layer", "target", "against", "utility", "removal")
 """The fields of every view of a photograph."""
+ABOUT_MAPS = ("smooth", "colours", "top_value")
+"""The fields of the views that draw maps: how these are smoothed and drawn."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +145,40 @@ class ResolvedQuestion:
         if name is None:
             raise OptionError(f"removal {self.question.removal!r} is unknown; {nearest(self.question.removal, NAMED)}")
         return name
+
+    @cached_property
+    def smooth(self) -> Smooth:
+        """The smoothings."""
+        return parse_smoothing(self.question.smooth or None)
+
+    @cached_property
+    def style(self) -> MapStyle:
+        """How maps are drawn."""
+        return read_style(self.question)
+
+    @property
+    def style_keywords(self) -> StyleKeywords:
+        """The same as keywords of an explanation's methods that draw."""
+        return StyleKeywords(colours=self.style.colours, top_value=self.style.top_value)
+
+    def explain(
+        self, traced_batch: TracedBatch, methods: Sequence[str], options: EstimatorOptions, *, curvature: bool = False
+    ) -> Mapping[str, Explanation]:
+        """Return explanations by method: of one forward pass, or smoothed, by passes of their own."""
+        self.check()
+        if not self.smooth:
+            return traced_batch.compare(methods, self.target, self.utility, options, curvature=curvature)
+        [comparison] = self.explainer.compare_with(
+            options,
+            self.batch,
+            methods,
+            [self.target],
+            self.utility,
+            curvature=curvature,
+            removal=self.removal,
+            smooth=self.smooth,
+        )
+        return comparison
 
     def trace(self, *methods: str) -> TracedBatch:
         """Return one forward pass, after which methods can be asked for and games played."""

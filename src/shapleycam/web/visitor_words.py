@@ -12,6 +12,7 @@ _PHRASES = (
     *((rf"\b(?:with|by) {name}={_END}", f"in the box {box}") for name, box in _BOXES.items()),
     *((rf"\bgive {name}={_END}", f"choose it in the box {box}") for name, box in _BOXES.items()),
     (r"\butility='(\w+)'", r"the utility \1"),
+    (r"\bsmooth='([^']*)'", r"smoothing \1"),
     (r", which is run only if asked: give trusted=.*", ", which this page does not offer"),
     (r"\bpreprocess= ", "the model's preprocessing "),
 )

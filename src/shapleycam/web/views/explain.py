@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from shapleycam.web.explain_content import explain_content
 from shapleycam.web.explained import explained
 from shapleycam.web.resolved import ResolvedQuestion
-from shapleycam.web.views.view import ABOUT_A_PHOTOGRAPH, Render, View
+from shapleycam.web.views.view import ABOUT_A_PHOTOGRAPH, ABOUT_MAPS, Render, View
 
 __all__ = ["VIEW", "explained"]
 
@@ -16,4 +16,4 @@ def _answer(resolved: ResolvedQuestion, render: Render) -> Iterator[str]:
     yield render("explain.html", **explain_content(resolved, explained(resolved)))
 
 
-VIEW = View("explain", "Explain", (*ABOUT_A_PHOTOGRAPH, "method"), _answer)
+VIEW = View("explain", "Explain", (*ABOUT_A_PHOTOGRAPH, "method", *ABOUT_MAPS), _answer)
