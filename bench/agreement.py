@@ -220,7 +220,10 @@ class Comparison:
 
     def values(self, model: nn.Module, images: torch.Tensor) -> torch.Tensor:
         """Return our values."""
-        explainer = Explainer(model, layer=self.case.layer, utility="logit")
+        layer = (
+            "input" if self.method == "fullgrad" else self.case.layer
+        )  # which adds up all layers at the image's size
+        explainer = Explainer(model, layer=layer, utility="logit")
         return explainer.explain(images, self.method, target=TARGET).values
 
     def map_of_peer(self, model: nn.Module, images: torch.Tensor) -> torch.Tensor:

@@ -25,16 +25,16 @@ MODEL = ("--model", "mine.py:network", "--layer", "backbone.cells")
 @pytest.fixture(autouse=True)
 def _files(tmp_path):
     (tmp_path / "mine.py").write_text(MINE.format(tests=str(Path(__file__).parents[1])), encoding="utf-8")
-    for name, size in (("photo.png", (128, 96)), ("tall.png", (96, 140))):
+    for name, size in (("photo.png", (192, 128)), ("tall.png", (128, 180))):
         photo = Image.new("RGB", size)
-        photo.paste("white", (48, 24, 96, 48))  # doubled when it was resized: cells are 24 pixels of the photograph
+        photo.paste("white", (64, 32, 128, 64))  # it is halved: cells are 32 pixels of the photograph
         photo.save(tmp_path / name)
 
 
 def test_the_box_its_class_and_score_are_printed(run):
     ran = run("explain", "photo.png", *MODEL, "--box", "0", "--save")
     assert ran.code == 0, ran.err
-    assert "detected   box 0: pair, score 73.1%, at 36, 12, 60, 36" in ran.out  # 2 (1 + 1) - 3 = 1
+    assert "detected   box 0: pair, score 73.1%, at 48, 16, 80, 48" in ran.out  # 2 (1 + 1) - 3 = 1
     assert "explained  pair (class 1), box score 0.7311" in ran.out
     assert Path("photo_box0_pair-1_pathcam-h.png").is_file()
     e = Explanation.load("photo_box0_pair-1_pathcam-h.npz")
@@ -42,11 +42,11 @@ def test_the_box_its_class_and_score_are_printed(run):
 
 
 def test_corners_are_in_the_photograph_and_sizes_may_differ(run):
-    ran = run("explain", "photo.png", "tall.png", *MODEL, "--box", "36,12,60,36", "--json", "--method", "hirescam")
+    ran = run("explain", "photo.png", "tall.png", *MODEL, "--box", "48,16,80,48", "--json", "--method", "hirescam")
     assert ran.code == 0, ran.err
     first, second = map(json.loads, ran.out.splitlines())
     assert first["box"]["overlap"] == pytest.approx(1)
-    assert first["box"]["corners"] == pytest.approx([36, 12, 60, 36])
+    assert first["box"]["corners"] == pytest.approx([48, 16, 80, 48])
     assert first["box"]["class"] == first["explained"][0]["class"] == 1
     assert second["image"] == "tall.png"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import exp
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -136,6 +137,11 @@ def test_what_is_no_detector_is_refused():
         Detector(torch.nn.Linear(2, 2))
 
 
+def test_labels_for_another_number_of_classes_are_refused(image):
+    with pytest.raises(OptionError, match="labels given: 1, classes that the detector scores: 2"):
+        Detector(cell_detector(64), labels=["pair"]).choose(image)
+
+
 def test_the_guest_is_left_as_it_was(image):
     model = cell_detector(64).train()
     transform = model.transform
@@ -171,7 +177,7 @@ def test_the_map_lies_over_the_cells_of_the_photograph():
     assert divmod(int(e.values.argmax()), 14) == (6, 5)
     overlay = e.overlay(opacity=1.0)
     assert overlay.size == (100, 70)
-    heat = torch.tensor(list(overlay.convert("RGB").getdata())).reshape(70, 100, 3).float()
+    heat = torch.from_numpy(np.array(overlay)).float()
     redness = heat[..., 0] - heat[..., 2]
     row, column = divmod(int(redness.argmax()), 100)
     assert 47 <= row <= 56, row

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import torch
@@ -46,7 +46,7 @@ class Detection:
     target: int
     label: str
     score: float
-    anchor: Tensor
+    anchor: Tensor = field(compare=False)
     overlap: float | None = None
 
     def __str__(self) -> str:

@@ -56,7 +56,7 @@ def similar_classes(z: Float[Tensor, "b classes"], target: Int[Tensor, " b"], co
         TargetError: no other class has a finite score.
     """
     distance = (z - z.gather(1, target[:, None])).abs().scatter(1, target[:, None], torch.inf)
-    nearest = distance.nan_to_num(nan=torch.inf).topk(min(count, z.shape[1]), largest=False)
+    nearest = distance.nan_to_num(nan=torch.inf, posinf=torch.inf).topk(min(count, z.shape[1]), largest=False)
     is_similar = torch.isfinite(nearest.values).to(z)
     if not bool(is_similar.any(1).all()):
         raise TargetError("no other class has a finite score to be compared with; expected a model of several classes")

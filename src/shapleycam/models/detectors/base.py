@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from shapleycam.errors import ModelError
 from shapleycam.models.network import Transform
 
-_TOLERANCE = 1e-3
-"""How far a score may be from the one that the detector gives its box, and edges from its own, as a share."""
+_TOLERANCE, _ROUNDING = 1e-3, 1e-6
+"""How far a score may be from the one that a detector gives its box, and edges from its own: as a share, or at all."""
 
 
 class Candidates(NamedTuple):
@@ -92,7 +92,7 @@ def trace_back(
         is_same = (boxes - box).abs().amax(1) <= _TOLERANCE * (1 + float(box.abs().max()))
         difference = (scores[:, label] - score).abs().masked_fill(~is_same, torch.inf)
         row = int(difference.argmin())
-        if not float(difference[row]) <= _TOLERANCE:
+        if not float(difference[row]) <= _TOLERANCE * float(score) + _ROUNDING:
             raise ModelError(
                 f"the box {[round(edge, 1) for edge in box.tolist()]} of the detector stems from none of the boxes "
                 "that it scores; expected a detector of torchvision with its own selection of boxes"

@@ -44,7 +44,7 @@ class TwoStageScores(BoxScores):
 
     def default_preprocess(self) -> TorchvisionDetection:
         """Return what the detector does with an image inside."""
-        return TorchvisionDetection.of(self.detector.transform)  # type: ignore[arg-type]
+        return TorchvisionDetection.of(self.detector.transform)
 
     def _features(self, images: Tensor) -> dict[str, Tensor]:
         features = self.detector.backbone(images)  # type: ignore[operator]
