@@ -16,7 +16,7 @@ MISSING_METHODS = {
     "lime": _SHAPLEY,
     **dict.fromkeys(("deeplift", "lrp", "deepshap", "relevancecam"), _RULES),
     "tscam": "it is of networks that were trained with its own convolutional classifier over tokens; choose 'legrad'",
-    "refinecam": "it is the product of the maps of several layers: choose 'gradcam' at several layers, fused by 'product'",
+    "refinecam": "it is the product of the maps of several layers: choose 'gradcam' at these, fused by 'product'",
     "sess": "it explains windows of the image at several scales; choose any method with smoothing 'augment'",
     "deepfeaturefactorization": (
         "it factorises several images at once: DeepFeatureFactorization of shapleycam.compat.grad_cam has it; "
