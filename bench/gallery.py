@@ -21,6 +21,7 @@ from PIL import Image
 
 import shapleycam
 from measure import THREADS
+from shapleycam.cams.method import MOST_PASSES
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.models import zoo
 
@@ -55,8 +56,12 @@ def shipped() -> list[Photo]:
 
 
 def rows_of_every_network() -> list[shapleycam.Method]:
-    """The rows of the table that every network has."""
-    return [method for method in shapleycam.methods() if method.sets]
+    """The rows of the table that every network has, but those of more passes than a set of methods allows."""
+    return [
+        method
+        for method in shapleycam.methods()
+        if not method.basis.is_conditional and method.basis.cost_of(1).model_passes <= MOST_PASSES
+    ]
 
 
 def explained(photos: Sequence[Photo], layer: str) -> dict[str, shapleycam.Explanation]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from itertools import product
 
 import pytest
@@ -12,6 +13,7 @@ from torch import nn
 from helpers.networks import Toy
 from helpers.random_explanations import explanation_of_noise
 from shapleycam import METHODS, Explainer
+from shapleycam.cams.missing_methods import MISSING_METHODS
 from shapleycam.cams.table import expand_methods, method_of
 from shapleycam.errors import LayerError, ModelError, OptionError
 from shapleycam.experiments import Protocol
@@ -22,6 +24,7 @@ from shapleycam.metrics import METRICS
 from shapleycam.metrics.table import expand_metrics, metric_of
 from shapleycam.models.checkpoint import read_checkpoint
 from shapleycam.names import canonical_name, normalize_name
+from shapleycam.smoothing.table import SMOOTHINGS
 from shapleycam.urls import url_of
 from shapleycam.utilities import UTILITIES, resolve_utility
 
@@ -89,11 +92,27 @@ def test_metrics_by_their_titles():
     ]
 
 
-@pytest.mark.parametrize("name", ["ScoreCAM", "Score-CAM", "GroupCAM", "RISE", "FullGrad", "LRP"])
+def test_refinecam_is_an_option_of_gradcam():
+    with pytest.raises(OptionError, match="it is the product of several layers' maps: choose 'gradcam' at"):
+        method_of("Refine-CAM")
+
+
+@pytest.mark.parametrize("name", ["GroupCAM", "Zoom-CAM"])
 def test_methods_of_the_field_that_are_not_here(name):
     with pytest.raises(OptionError) as caught:
         method_of(name)
     assert str(caught.value).startswith(f"method {name!r} is not among the methods here; expected one of gradcam, ")
+
+
+@pytest.mark.parametrize("name", [name for name, remedy in MISSING_METHODS.items() if remedy])
+def test_what_gives_a_method_of_the_field_is_said_and_is_there(name):
+    with pytest.raises(OptionError) as caught:
+        method_of(name)
+    message = str(caught.value)
+    assert message == f"method {name!r} is not among the methods here; {MISSING_METHODS[name]}"
+    quoted = set(re.findall(r"'([^']+)'", MISSING_METHODS[name]))
+    assert quoted <= {*METHODS, *SMOOTHINGS, "input", "product"}
+    assert name not in METHODS
 
 
 def test_unknown_ones_have_near_names_in_any_case():

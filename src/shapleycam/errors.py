@@ -146,6 +146,13 @@ class RemovalNotUsedWarning(ShapleyCamWarning):
     """
 
 
+class MethodLeftOutWarning(ShapleyCamWarning):
+    """Issued where a set of methods was asked for, and one of them cannot be had here; the message says why.
+
+    Ask for it by name, at another layer or of another model, as the message says.
+    """
+
+
 class LayoutWarning(ShapleyCamWarning):
     """Issued where the given layout is not the one that was proven; the given one is taken.
 

@@ -1,4 +1,4 @@
-"""Methods of models that have what they need: cam and the rollouts, on networks that fit; refused on others."""
+"""Methods of models that have what they need, on networks that fit; refused on others."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torchvision
 import transformers
 from torch import nn
 
+import shapleycam
 from helpers.lazy_modules import LazyModule
 from helpers.table_rows import OF_SOME_MODELS
 from helpers.user_models import assert_untouched, state_of
@@ -54,7 +55,10 @@ def of_transformers():
     return transformers.ViTForImageClassification(config).eval()
 
 
-FITTING = {"cam": (convolutional, "2"), "attentionrollout": (vit, None), "gradientrollout": (vit, None)}
+FITTING = {
+    **dict.fromkeys(("cam", "finercam", "guidedbackprop", "guidedgradcam"), (convolutional, "2")),
+    **dict.fromkeys(("attentionrollout", "gradientrollout", "legrad"), (vit, None)),
+}
 
 
 def pictures(count=3):
@@ -71,7 +75,7 @@ def explainer_of(method, **options):
 
 def test_every_such_row_has_a_network_here():
     assert set(FITTING) == set(OF_SOME_MODELS)
-    assert all(not METHODS[name].sets for name in FITTING)
+    assert all(METHODS[name].sets == ("field",) for name in FITTING)
 
 
 @pytest.mark.parametrize("method", OF_SOME_MODELS)
@@ -159,6 +163,31 @@ def test_cam_is_refused_for_a_question_that_is_not_of_classes():
     model = convolutional()[:5]
     with pytest.raises(OptionError, match=r"utility 'logit' reads scores, and that of the game, 'value', numbers; e"):
         Explainer(model, layer="2", utility="value").explain(pictures(), "cam", target=0)
+
+
+# FinerCAM
+
+
+def test_finercam_is_gradcam_against_the_mean_of_the_nearest_classes():
+    model, images = convolutional(), pictures()
+    ours = Explainer(model, layer="2").explain(images, "finercam", target=2)
+    activation = model[:3](images).detach().requires_grad_()
+    scores = model[3:](activation)
+    total = 0
+    for row in scores:
+        others = sorted((abs(float(row[c] - row[2])), c) for c in range(5) if c != 2)
+        total = total + row[2] - sum(row[c] for _, c in others[:3]) / 3
+    (gradient,) = torch.autograd.grad(total, activation)
+    expected = (activation * gradient.mean((2, 3), keepdim=True)).sum(1).detach()
+    torch.testing.assert_close(ours.values, expected, rtol=1e-3, atol=1e-6)
+    utility = shapleycam.utilities.contrast_with_similar()
+    asked = Explainer(model, layer="2").explain(images, "gradcam", target=2, utility=utility)
+    torch.testing.assert_close(asked.values, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_finercam_is_refused_for_a_question_that_is_not_of_classes():
+    with pytest.raises(OptionError, match=r"utility 'logit' reads scores, and that of the game, 'value', numbers; e"):
+        Explainer(convolutional()[:5], layer="2", utility="value").explain(pictures(), "finercam", target=0)
 
 
 # Rollout

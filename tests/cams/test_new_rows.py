@@ -107,8 +107,8 @@ def test_a_row_that_gives_a_derivative_and_has_no_spread_is_refused(masked, expl
 def test_all_leaves_out_what_nobody_would_wait_for():
     limits = {row.name: row.most_players for row in methods() if row.most_players is not None}
     alone = {"leaveoneout": 2**16, "reciprocam": 2**16}
-    assert limits == {"sampledshapley": 256, "exactshapley": 16, "banzhaf": 4095, **alone}
-    dear = replace(ROW, basis=replace(MASKED, cost=lambda players, _: Cost(model_passes=players * players)))
+    assert limits == {"sampledshapley": 256, "exactshapley": 16, "banzhaf": 4095, "occlusion": 2048, **alone}
+    dear = replace(ROW, basis=replace(MASKED, cost=lambda players, _: Cost(head_evaluations=players * players)))
     assert dear.most_players == 256
     assert dear.is_affordable(256)
     assert not dear.is_affordable(257)
@@ -119,6 +119,10 @@ def test_costs_follow_players_and_nodes():
     assert METHODS["pathcam"].basis.cost_of(49, "auto") == Cost(head_gradients=64)
     assert METHODS["exactshapley"].basis.cost_of(10).runs == 1024
     assert METHODS["gradcam"].basis.cost_of(784).runs == 1
+    assert METHODS["scorecam"].basis.cost_of(49, channels=2048) == Cost(model_passes=2048)
+    assert METHODS["iscam"].basis.cost_of(49, channels=96) == Cost(model_passes=960)
+    assert METHODS["ablationcam"].basis.cost_of(49, channels=96) == Cost(head_evaluations=96)
+    assert [METHODS["scorecam"].is_affordable(49, channels) for channels in (2048, 2049)] == [True, False]
 
 
 def test_rows_as_data_keep_their_keys():

@@ -47,6 +47,7 @@ class TestMethods:
         [
             *(("gradcam", "gradients 1"), ("pathcam", "gradients 8"), ("leaveoneout", "head 49")),
             *(("exactshapley", "head 2^49"), ("banzhaf", "head 1,024"), ("eigencam", "factorisation ")),
+            *(("scorecam", "passes 512"), ("rise", "passes 1,000"), ("channelshapley", "head 1,048,576")),
         ],
     )
     def test_the_price_is_printed(self, run, method, runs):

@@ -10,7 +10,6 @@ import torch
 from helpers.device_networks import NETWORKS, make_images, make_network, relative_difference
 from helpers.small_evaluations import SIDE, Tiny
 from shapleycam import METHODS, Explainer, utilities, values
-from shapleycam.cams.table import expand_methods
 from shapleycam.explaining.inputs import batch_of
 from shapleycam.fidelity import fidelity
 from shapleycam.images import content_seeds
@@ -24,7 +23,7 @@ OF_ROUNDING = 5
 OF_QUOTIENTS = 30
 """The same of methods that divide by a sum of signed activations: see the conditioning in tests/test_conformance.py."""
 QUOTIENTS = {"xgradcam", "shapleycam-x", "pathcam-x", "gradcam++"}
-METHOD_NAMES = expand_methods(["all", "field"], players=4)
+METHOD_NAMES = [name for name, method in METHODS.items() if not method.basis.is_conditional]
 OF_SOME_NETWORKS = {"attentionrollout": "deit_small", "gradientrollout": "deit_small", "cam": "resnet18"}
 """Methods that need attention, or a classifier behind a mean, and a network that has it."""
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")

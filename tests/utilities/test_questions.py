@@ -8,10 +8,13 @@ import pytest
 import torch
 from torch import nn
 
+from helpers.lazy_modules import LazyModule
 from helpers.networks import Toy
 from helpers.table_rows import OF_EXCLUSIVE_CLASSES
 from shapleycam import Explainer, utilities, values
 from shapleycam.errors import OptionError, TargetError
+
+transformers = LazyModule("transformers")
 
 Z = torch.tensor([[1.0, 3.0, 2.0]], dtype=torch.float64)
 P = Z.softmax(1)[0]
@@ -313,7 +316,8 @@ def test_coalitions_without_a_detection_are_worth_nothing():
 
 def test_the_output_of_detr_is_read_with_its_class_of_no_object():
     logits = torch.tensor([[[0.0, log(2), 0.0], [log(6), 0.0, 0.0]]])  # 1/4 1/2 1/4; 3/4 1/8 1/8
-    output = {"logits": logits, "pred_boxes": torch.tensor([[[0.5, 0.5, 0.2, 0.2], [0.1, 0.1, 0.2, 0.2]]])}
+    boxes = torch.tensor([[[0.5, 0.5, 0.2, 0.2], [0.1, 0.1, 0.2, 0.2]]])
+    output = transformers.models.detr.modeling_detr.DetrObjectDetectionOutput(logits=logits, pred_boxes=boxes)
     assert_close(utilities.box().scores(output, None).double(), [[3 / 4, 1 / 2]])
     target = torch.tensor([1])
     assert_close(
@@ -420,3 +424,28 @@ def test_a_wrong_box_is_refused_in_one_line():
     with pytest.raises(OptionError) as refused:
         utilities.box(torch.tensor([[4.0, 4.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]]))
     assert "\n" not in str(refused.value)
+
+
+def test_similar_classes_are_those_with_the_nearest_scores_and_stay_the_same():
+    utility = utilities.contrast_with_similar(2)
+    logits, target = torch.tensor([[5.0, 9.0, 1.0, 6.0], [0.0, -torch.inf, 3.0, -torch.inf]]), torch.tensor([1, 0])
+    of_images = utility.with_image_data(logits, target, None)
+    # 9 - (5 + 6) / 2, and of the second image one class alone has a score.
+    assert of_images(logits, target).tolist() == [3.5, -3.0]
+    later = torch.tensor([[0.0, 1.0, 1.0, 0.0], [4.0, -torch.inf, 0.0, -torch.inf]])
+    assert of_images(later, target).tolist() == [1.0, 4.0]
+    assert of_images(later[:1], target[:1], torch.tensor([0])).tolist() == [1.0]
+
+
+def test_of_a_single_logit_the_similar_class_is_the_other():
+    logits, target = torch.tensor([[3.0], [3.0]]), torch.tensor([1, 0])
+    of_images = utilities.contrast_with_similar().with_image_data(logits, target, None)
+    assert of_images(logits, target).tolist() == [3.0, -3.0]
+
+
+def test_similar_classes_that_there_are_not():
+    with pytest.raises(OptionError, match="0 similar classes were asked for; expected 1 or more"):
+        utilities.contrast_with_similar(0)
+    logits, target = torch.tensor([[3.0, -torch.inf]]), torch.tensor([0])
+    with pytest.raises(TargetError, match="no other class has a finite score to be compared with; expected a model of"):
+        utilities.contrast_with_similar().with_image_data(logits, target, None)

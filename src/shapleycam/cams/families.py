@@ -14,6 +14,8 @@ FAMILIES = {
     "channels as players": "channels by what they are worth",
     "factorisation": "what varies most, of no units",
     "noisy images": "gradients of noisy images: slower",
+    "masked images": "many passes of the model: slow",
+    "derivatives by the image": "at the image itself, of no units",
     "attention": "for vision transformers",
     "baseline": "random, to compare with",
 }

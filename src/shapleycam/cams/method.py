@@ -6,11 +6,12 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
 
-from shapleycam.cams.bases import Basis
+from shapleycam.cams.bases import TYPICAL_CHANNELS, Basis
 from shapleycam.cams.spreads import Spread
 
-_MOST_RUNS = 2**16
-"""The set `all` leaves out methods that take more runs than this for one image: nobody would wait for them."""
+MOST_RUNS = 2**16
+MOST_PASSES = 2**11
+"""Sets leave out methods that take more runs, or runs of the whole model, for one image: nobody would wait for them."""
 _MOST_PLAYERS = 2**20
 """A method that is affordable for so many players is not limited by their number."""
 
@@ -67,9 +68,7 @@ class Method:
 
     @property
     def sets(self) -> tuple[str, ...]:
-        """Return the names of the sets that have the method, the smallest first; none for what some models lack."""
-        if self.basis.is_conditional:
-            return ()
+        """Return the names of the sets that have the method, the smallest first."""
         return (*(["paper"] if self.in_paper else []), *(["all"] if self.in_all else []), "field")
 
     @property
@@ -79,14 +78,25 @@ class Method:
 
     @property
     def most_players(self) -> int | None:
-        """Return up to how many players the set `all` has the method; None for any number."""
-        if self.is_affordable(_MOST_PLAYERS):
+        """Return up to how many players the set `all` has the method; None where their number does not matter."""
+        if self.basis.is_per_channel or self.is_affordable(_MOST_PLAYERS):
             return None
         return bisect_left(range(1, _MOST_PLAYERS), True, key=lambda players: not self.is_affordable(players))
 
-    def is_affordable(self, players: int) -> bool:
-        """Return whether a user would wait for the method with so many players."""
-        return self.basis.cost_of(players).runs <= _MOST_RUNS
+    def is_affordable(self, players: int, channels: int = TYPICAL_CHANNELS) -> bool:
+        """Return whether a user would wait for the method with so many players and channels."""
+        cost = self.basis.cost_of(players, channels=channels)
+        return cost.runs <= MOST_RUNS and cost.model_passes <= MOST_PASSES
+
+    def fits(self, players: int, most_runs: int) -> bool:
+        """Return whether the method's values of so many players can be had by so many runs of the head."""
+        return self.basis.fewest_runs is None or self.basis.fewest_runs(players) <= most_runs
+
+    def most_players_of(self, most_runs: int) -> int | None:
+        """Return of how many players the method's values can be had by so many runs of the head; None for any."""
+        if self.basis.fewest_runs is None:
+            return None
+        return bisect_left(range(1, most_runs + 2), True, key=lambda players: not self.fits(players, most_runs))
 
     def as_data(self) -> dict[str, Any]:
         """Return the row as JSON has it."""

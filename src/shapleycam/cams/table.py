@@ -1,10 +1,11 @@
-"""The table of methods: its rows by name, their sets, and the names that other libraries give them."""
+"""The table of methods: its rows by name, and their sets."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from shapleycam.cams.method import Method
+from shapleycam.cams.missing_methods import MISSING_METHODS
 from shapleycam.cams.rows import ROWS
 from shapleycam.errors import OptionError, nearest
 from shapleycam.names import canonical_name
@@ -18,15 +19,9 @@ _ALIASES = {
     "gradcamelementwise": "gradcam-e",
     "smoothgradcamplusplus": "smoothgradcam++",
     "smoothgradcampp": "smoothgradcam++",
+    "guidedbackpropagation": "guidedbackprop",
+    "fullgradient": "fullgrad",
 }
-_OF_THE_FIELD = (
-    *("scorecam", "sscam", "iscam", "groupcam"),
-    *("smoothgradcam", "fullgrad", "fullgradcam", "finercam"),
-    *("tscam", "relevancecam", "zoomcam", "augmentedgradcam", "guidedgradcam", "guidedbackprop", "saliency"),
-    *("inputxgradient", "integratedgradients", "smoothgrad", "deeplift", "lrp", "occlusion", "rise", "lime"),
-    *("kernelshap", "gradientshap", "deepshap", "deepfeaturefactorization"),
-)
-"""Methods of other libraries, by their names without separators: they are refused as missing, not as mistyped."""
 
 
 def methods() -> tuple[Method, ...]:
@@ -59,18 +54,18 @@ def method_of(name: str) -> Method:
     table_name = canonical_method(name)
     if table_name is not None:
         return METHODS[table_name]
-    if canonical_name(name, _OF_THE_FIELD) is not None:
-        raise OptionError(
-            f"method {name!r} is not among the methods here; expected one of {', '.join(METHODS)} (shapleycam methods "
-            "lists them)"
-        )
+    missing = canonical_name(name, MISSING_METHODS)
+    if missing is not None:
+        remedy = MISSING_METHODS[missing] or f"expected one of {', '.join(METHODS)} (shapleycam methods lists them)"
+        raise OptionError(f"method {name!r} is not among the methods here; {remedy}")
     raise OptionError(f"method {name!r} is unknown; {nearest(str(name), METHODS)} (shapleycam methods lists them)")
 
 
 def expand_methods(names: Sequence[str], players: int | None = None) -> list[str]:
     """Return the methods' own names with sets (`paper`, `all`, `field`) written out, each once, in the order given.
 
-    Of `all` and `field`, methods that take too long with so many `players` are left out; None leaves none out.
+    None for `players` leaves none out. With a number of them, before the model is known, `all` and `field` are those
+    that take not too long with so many, at a layer of 512 channels, and that no model refuses.
 
     Raises:
         OptionError: an unknown name, or no names.
@@ -78,10 +73,10 @@ def expand_methods(names: Sequence[str], players: int | None = None) -> list[str
     if not names:
         raise OptionError("no methods were given; expected at least one (shapleycam methods lists them)")
     rows = METHODS.values()
-    affordable = [row for row in rows if players is None or row.is_affordable(players)]
+    allowed = [row for row in rows if players is None or (row.is_affordable(players) and not row.basis.is_conditional)]
     sets = {
         "paper": [row.name for row in rows if row.in_paper],
-        **{name: [row.name for row in affordable if name in row.sets] for name in ("all", "field")},
+        **{name: [row.name for row in allowed if name in row.sets] for name in ("all", "field")},
     }
     without_sets = [name for entry in names for name in sets.get(canonical_name(entry, sets) or "", [entry])]
     return list(dict.fromkeys(method_of(name).name for name in without_sets))

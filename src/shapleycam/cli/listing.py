@@ -57,6 +57,8 @@ def models(
             f"{len(names['torchvision'])}, such as torchvision:resnet50",
             "pytorch.org, or --checkpoint",
         ),
+        ("torchvision:NAME", f"{len(names['detectors'])} detectors, with --box", "pytorch.org, or --checkpoint"),
+        ("ultralytics:NAME.yaml", "YOLOv8 and later, with --box; pip install ultralytics", "--checkpoint"),
         ("hf:NAME", "image classifiers of transformers; a folder too", "Hugging Face hub, or --checkpoint"),
         ("path/to/file.py:function", "yours: returns a module or a shapleycam.Network", "--checkpoint"),
         ("package.module:function", "as a function of a file", "--checkpoint"),
@@ -70,6 +72,7 @@ def methods(*, as_json: options.Json = False) -> None:
 
     - `shapleycam methods` names them; `shapleycam explain cat.jpg --method pathcam` uses one.
     """
+    from shapleycam.cams.bases import TYPICAL_CHANNELS
     from shapleycam.cams.families import FAMILIES, methods_by_family
     from shapleycam.cams.table import methods as rows
 
@@ -88,7 +91,7 @@ def methods(*, as_json: options.Json = False) -> None:
             row.basis.name,
             row.spread_name,
             row.group,
-            _runs(row.basis.cost_of(_GRID)),
+            describe_runs(row.basis.cost_of(_GRID)),
             ", ".join(row.sets) or "by name",
             *map(_mark, (row.in_units, not row.basis.is_class_blind)),
             row.description,
@@ -100,11 +103,13 @@ def methods(*, as_json: options.Json = False) -> None:
     print_table(heads, texts)
     print_facts("Families", {family: FAMILIES.get(family, "") for family in families})
     print_line(
-        f"Runs: of an image with {_GRID} places, beside the forward pass that all methods share; head: of what comes "
-        "after the layer; gradients: of the same with a backward pass; passes: of the whole model."
+        f"Runs: of an image with {_GRID} places and {TYPICAL_CHANNELS} channels, beside the forward pass that all "
+        "methods share; head: of what comes after the layer, which channels as players need not behind a mean over "
+        "places; gradients: of the same with a backward pass; passes: of the whole model."
     )
     print_line(
-        "Sets: paper, all (of little cost, and sampling), field (every method that a model needs nothing special for)."
+        "Sets: paper, all (of little cost, and sampling), field (every method: what the model refuses, or nobody would "
+        "wait for, is left out with the reason)."
     )
 
 
@@ -127,7 +132,7 @@ def metrics(*, as_json: options.Json = False) -> None:
     typer.echo("Sets: paper (those marked), all.")
 
 
-def _runs(cost: Cost) -> str:
+def describe_runs(cost: Cost) -> str:
     """Return in words which runs an image costs."""
     counts = {"head": cost.head_evaluations, "gradients": cost.head_gradients, "passes": cost.model_passes}
     return ", ".join(f"{kind} {_count(count)}" for kind, count in counts.items() if count)

@@ -141,12 +141,13 @@ def _count_passes_at(evaluator: LayerEvaluator, batch: Sequence[DecodedImage]) -
     target = labels if protocol.class_rule == "label" and len(labels) == len(batch) else None
     for utility in utilities:
         explanations = evaluator.explain(images, traced_batch, target, utility)
-        players = traced_batch().game(target, utility, protocol.players).n_players
+        game = traced_batch().game(target, utility, protocol.players)
+        size = game.n_players, game.n_channels
         maps: dict[str, list[str]] = {}
         for method, leader in group_by_map(explanations).items():
             maps.setdefault(leader, []).append(method)
-        passes += passes_of_image(protocol, list(maps.values()), players)
-        most += passes_of_image(protocol, own_maps, players)
+        passes += passes_of_image(protocol, list(maps.values()), *size)
+        most += passes_of_image(protocol, own_maps, *size)
     return passes, most
 
 

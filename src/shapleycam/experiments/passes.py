@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from shapleycam.cams.bases import Basis, Cost
+from shapleycam.cams.bases import TYPICAL_CHANNELS, Basis, Cost
 from shapleycam.cams.table import METHODS
 from shapleycam.experiments.protocol import Protocol
 from shapleycam.metrics.quantities import QUANTITIES
@@ -41,7 +41,9 @@ class Passes:
         return Passes(count * self.forward, count * self.backward, count * self.head)
 
 
-def passes_of_image(protocol: Protocol, maps: Sequence[Sequence[str]], players: int) -> Passes:
+def passes_of_image(
+    protocol: Protocol, maps: Sequence[Sequence[str]], players: int, channels: int = TYPICAL_CHANNELS
+) -> Passes:
     """Return the runs that an image takes at one layer with one utility, beside the pass that all utilities share.
 
     What is done once for a model, such as the checks of its first batch, is left out; so is the sampling of true
@@ -51,6 +53,7 @@ def passes_of_image(protocol: Protocol, maps: Sequence[Sequence[str]], players: 
         protocol: what is measured.
         maps: the methods of each distinct map; of methods that share a map, the masked images are run once.
         players: how many players the layer's game has, as far as methods take runs by their number.
+        channels: how many the layer has, likewise.
 
     Examples:
         >>> from shapleycam.experiments import Protocol
@@ -59,7 +62,7 @@ def passes_of_image(protocol: Protocol, maps: Sequence[Sequence[str]], players: 
         >>> passes_of_image(protocol, [["gradcam"], ["shapleycam"]], players=49)
         Passes(forward=4, backward=2, head=0)
     """
-    total = _explained(protocol, protocol.methods, players)
+    total = _explained(protocol, protocol.methods, players, channels)
     if protocol.smooth:
         total = _with_passes(total, protocol.smooth)
     required = required_quantities(protocol.metrics)
@@ -68,7 +71,8 @@ def passes_of_image(protocol: Protocol, maps: Sequence[Sequence[str]], players: 
         groups = {"batch": [protocol.methods], "map": maps, "method": [[name] for name in protocol.methods]}
         for methods in groups[quantity.scope]:
             if quantity.explained_for in required:
-                total += forward * _with_passes(_explained(protocol, methods, players), protocol.smooth)
+                explained = _explained(protocol, methods, players, channels)
+                total += forward * _with_passes(explained, protocol.smooth)
             else:
                 total += Passes(forward=forward)
     return total
@@ -89,10 +93,10 @@ def shared_passes(protocol: Protocol) -> Passes:
     return Passes(forward=is_traced + (protocol.class_rule == "correct"))
 
 
-def _explained(protocol: Protocol, methods: Sequence[str], players: int) -> Passes:
+def _explained(protocol: Protocol, methods: Sequence[str], players: int, channels: int) -> Passes:
     """Return what explaining an image by some methods takes after its forward pass."""
     bases = {METHODS[name].basis for name in methods}
-    costs = list(_costs(bases, protocol, players))
+    costs = list(_costs(bases, protocol, players, channels))
     return Passes(
         forward=sum(cost.model_passes for cost in costs),
         backward=sum(cost.head_gradients for cost in costs),
@@ -108,9 +112,9 @@ def _with_passes(explained: Passes, smooth: Smooth) -> Passes:
     )
 
 
-def _costs(bases: set[Basis], protocol: Protocol, players: int) -> Iterator[Cost]:
+def _costs(bases: set[Basis], protocol: Protocol, players: int, channels: int) -> Iterator[Cost]:
     """Yield the cost of each basis; of the Taylor estimates only the highest, whose gradient the lower one takes."""
     highest = max((basis.taylor_order or 0 for basis in bases), default=0)
     for basis in bases:
         if basis.taylor_order in {None, highest}:
-            yield basis.cost_of(players, protocol.nodes)
+            yield basis.cost_of(players, protocol.nodes, channels)

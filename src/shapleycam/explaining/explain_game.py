@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -13,6 +13,7 @@ from shapleycam.cams.bases import SECOND, Basis, BasisResult
 from shapleycam.cams.compute import CamValues, compute_bases, compute_values, measure_curvature
 from shapleycam.cams.heatmaps import heatmap
 from shapleycam.cams.method import Method
+from shapleycam.cams.method_choice import MethodChoice, compute_allowed
 from shapleycam.errors import DerivativeError
 from shapleycam.explaining import warnings
 from shapleycam.explaining.inputs import Batch
@@ -26,20 +27,21 @@ from shapleycam.values.shares import ShapleyValues
 
 def explain_game(
     game: Game,
-    methods: Sequence[Method],
+    choice: MethodChoice,
     options: EstimatorOptions,
     *,
     batch: Batch,
     traced: Trace,
     channels: int = 1,
     curvature: bool = False,
-) -> dict[str, Explanation]:
-    """Return the explanations of a game's images by each method.
+) -> tuple[dict[str, Explanation], dict[str, str]]:
+    """Return the explanations of a game's images by each method, and why optional methods are refused here.
 
     `traced` has the model's own output, `channels` is the axis of the images that holds their channels; `curvature`
     measures it also where no method needs it.
     """
-    results = compute_bases(game, (method.basis for method in methods), options)
+    results, refused = compute_allowed(game, choice, options)
+    methods = [row for row in choice.rows if row.basis in results]
     measured = _curvature(game, results, options, is_wanted=curvature)
     if measured is not None and SECOND in results:
         warnings.warn_of_no_curvature(measured, traced.layer, game.utility.name, game.removal.name)
@@ -48,8 +50,12 @@ def explain_game(
         method.name: _explanation(method, values[method.name], game, batch, traced, channels, measured)
         for method in methods
     }
+    if game.is_at_input:
+        removed = _utility_removed(game)
+        explanations = {name: replace(each, utility_removed=removed) for name, each in explanations.items()}
     played = [method.name for method in methods if isinstance(results[method.basis], ShapleyValues)]
-    return explanations | {name: replace(explanations[name], coalition_cost=game.coalition_cost) for name in played}
+    explanations |= {name: replace(explanations[name], coalition_cost=game.coalition_cost) for name in played}
+    return explanations, refused
 
 
 def _explanation(
@@ -80,7 +86,15 @@ def _explanation(
         removal=game.removal.name,
         precision=traced.precision,
         notes=values.notes,
+        regions=game.players.labels if game.players.are_regions else None,
     )
+
+
+def _utility_removed(game: Game) -> Float[Tensor, " b"] | None:
+    """Return the utility of images of which everything was removed; None where it is not a finite number."""
+    images = torch.arange(len(game.activation), device="cpu")
+    utilities = game.score_images(game.contents.empty, images).detach()
+    return utilities if bool(torch.isfinite(utilities).all()) else None
 
 
 def _curvature(

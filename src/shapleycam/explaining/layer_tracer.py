@@ -197,6 +197,7 @@ class LayerTracer:
         if NOISE.name not in smooth:
             return comparisons
         fixed = [traced_batch.fix_question(target, utility) for target in expanded]
+        options = replace(options, players=traced_batch.regions(options.players))  # those of the clean image
         del traced_batch
         by_noise = []
         for images in noisy_images(question.batch.images, options.seed):
@@ -210,7 +211,11 @@ class LayerTracer:
     def _fuse(self, comparisons: Sequence[Comparison]) -> Comparison:
         """Return by method one explanation of one target, fused from those at all layers."""
         return Comparison(
-            {name: fuse_explanations([each[name] for each in comparisons], self.fusion) for name in comparisons[0]}
+            {
+                name: fuse_explanations([each[name] for each in comparisons], self.fusion)
+                for name in comparisons[0]
+                if all(name in each for each in comparisons)  # a layer may refuse a method of a set
+            }
         )
 
 
@@ -222,7 +227,11 @@ def _average(
     """Return the means of explanations of changed images, by target and method."""
     return [
         Comparison(
-            {name: mean(e, [comparisons[target][name] for comparisons in changed]) for name, e in comparison.items()}
+            {
+                name: mean(e, [comparisons[target][name] for comparisons in changed])
+                for name, e in comparison.items()
+                if all(name in comparisons[target] for comparisons in changed)
+            }
         )
         for target, comparison in enumerate(clean)
     ]

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from shapleycam.cams.bases import Basis
-from shapleycam.cams.table import METHODS, Method, expand_methods
+from shapleycam.cams.method import Method
+from shapleycam.cams.method_choice import choose_methods
 from shapleycam.errors import OptionError, RemovalNotUsedWarning, warn
 from shapleycam.explaining import warnings
 from shapleycam.explaining.explain_game import explain_game
+from shapleycam.explaining.image_regions import regions_of_images
 from shapleycam.explaining.inputs import Batch, Target, resolve_targets
 from shapleycam.explaining.readings import OutputReadings
 from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings, Verdict
@@ -79,6 +81,7 @@ class TracedBatch:
         self.traced = self._trace(layer, replay=replay, twice=twice)
         self._readings = OutputReadings(self.traced, batch, select, settings, memory)
         self._removal = removal.once()
+        self._regions: dict[str, Regions] = {}
 
     @property
     def output(self) -> Any:
@@ -103,7 +106,36 @@ class TracedBatch:
             self.channels,
             self.batch.extra,
         )
-        return Game(traced, layout, utility_of_images, classes, players, settings.memory, self._removal)
+        return Game(
+            traced,
+            layout,
+            utility_of_images,
+            classes,
+            self.regions(players),
+            memory=settings.memory,
+            removal=self._removal,
+            image_channels=self.channels,
+        )
+
+    def regions(self, players: Regions) -> Regions:
+        """Return players as a game takes them: labels of each pixel in place of a name, made once.
+
+        Raises:
+            OptionError: they do not fit the layer, the model or the images.
+        """
+        if not isinstance(players, str):
+            return players
+        if players not in self._regions:
+            settings, traced = self._settings, self.traced
+            self._regions[players] = regions_of_images(
+                players,
+                settings.model,
+                traced.layer,
+                traced.images,
+                settings.preprocess,
+                is_at_input=traced.is_at_input,
+            )
+        return self._regions[players]
 
     def compare(
         self,
@@ -135,21 +167,23 @@ class TracedBatch:
         Of the smoothings "eigen" is done here; the others need other images.
         """
         game = self.game(target, utility, options.players)
-        rows = [METHODS[name] for name in expand_methods(methods, game.n_players)]
-        rows = smooth_rows(rows) if EIGEN.name in smooth else rows
-        bases = {row.basis for row in rows}
+        choice = choose_methods(methods, game, options)
+        if EIGEN.name in smooth:
+            choice = replace(choice, rows=tuple(smooth_rows(choice.rows)))
+        bases = {row.basis for row in choice.rows}
         self._warn_of_ignored_scale(game, bases)
         self._warn_of_nothing_to_divide(game, bases)
-        self._warn_of_unused_removal(rows, game.removal)
-        explanations = explain_game(
+        self._warn_of_unused_removal(choice.rows, game.removal)
+        explanations, refused = explain_game(
             game,
-            rows,
+            choice,
             options,
             batch=self.batch,
             traced=self._readings.read("output"),
             channels=self.channels,
             curvature=curvature,
         )
+        warnings.warn_of_left_out(choice.left_out | refused, self._memory.messages)
         form, remark = self._readings.form_and_remark(game.utility)
         labels, preprocess = self._settings.labels, self._settings.preprocess
         return Comparison(

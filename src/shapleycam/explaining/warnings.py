@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from jaxtyping import Float
 from torch import Tensor
@@ -11,6 +11,7 @@ from shapleycam.cams.heatmaps import is_blank
 from shapleycam.errors import (
     BlankHeatmapWarning,
     ExclusiveClassesWarning,
+    MethodLeftOutWarning,
     NoCurvatureWarning,
     ProbabilitiesWarning,
     warn,
@@ -27,13 +28,22 @@ def warn_of_blank_maps(explanation: Explanation) -> None:
         warn(BlankHeatmapWarning, _blank_reason(explanation, index))
 
 
+def warn_of_left_out(reasons: Mapping[str, str], messages: set[str]) -> None:
+    """Warn once of each method that a set lacks here, with the reason; `messages` are those that were issued."""
+    for name, reason in reasons.items():
+        message = f"method {name!r} is left out of the set: {reason}"
+        if message not in messages:
+            messages.add(message)
+            warn(MethodLeftOutWarning, message)
+
+
 def warn_of_nothing_in_common(explanation: Explanation) -> None:
     """Warn of each heatmap fused from several layers that is zero everywhere."""
     for index in (~explanation.heatmap.flatten(1).any(1)).nonzero().flatten().tolist():
-        name, label = explanation.sources[index].name, explanation.label(index)
+        name, subject = explanation.sources[index].name, _subject(explanation, index)
         warn(
             BlankHeatmapWarning,
-            f"{name}: the {explanation.method} heatmap for {label!r} is blank: the layers {explanation.layer} have no "
+            f"{name}: the {explanation.method} heatmap for {subject} is blank: the layers {explanation.layer} have no "
             "place in common; fuse them by mean or maximum",
         )
 
@@ -91,5 +101,10 @@ def _blank_reason(explanation: Explanation, index: int) -> str:
         reason = f"{cause}; try {' or '.join(suggestions)}"
     else:
         reason = "all positions have the same value; choose a layer with a finer grid"
-    name, label = explanation.sources[index].name, explanation.label(index)
-    return f"{name}: the {explanation.method} heatmap for {label!r} is blank: {reason}"
+    name, subject = explanation.sources[index].name, _subject(explanation, index)
+    return f"{name}: the {explanation.method} heatmap for {subject} is blank: {reason}"
+
+
+def _subject(explanation: Explanation, index: int) -> str:
+    """Return what a map is of: the class, or the utility where its output has none."""
+    return f"utility {explanation.utility_name!r}" if explanation.form is None else repr(explanation.label(index))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 import torch
@@ -11,12 +12,15 @@ from torch import Tensor
 
 from shapleycam.cams.bases import SECOND
 from shapleycam.cams.compute import compute_bases, compute_values, measure_curvature, player_values
-from shapleycam.cams.table import METHODS, expand_methods
+from shapleycam.cams.method_choice import choose_methods, compute_allowed
+from shapleycam.cams.run_check import check_runs
+from shapleycam.cams.table import METHODS
 from shapleycam.errors import DerivativeError, OptionError
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch
+from shapleycam.explaining.warnings import warn_of_left_out
 from shapleycam.fidelity.distance import Distance, Fidelity, distances_of
-from shapleycam.fidelity.reference import describe_reference, notes_of_images, true_values
+from shapleycam.fidelity.reference import MOST_EXACT, describe_reference, notes_of_images, true_values
 from shapleycam.fidelity.timing import time_methods
 from shapleycam.game import Game
 from shapleycam.game.players import Regions
@@ -24,6 +28,7 @@ from shapleycam.values._path import Nodes
 from shapleycam.values.distance import relative_error
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.progress import Progress
+from shapleycam.values.run_limit import run_limit
 from shapleycam.values.scale import (
     divides_nothing,
     ignores_scale,
@@ -43,6 +48,7 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
     nodes: Nodes = 8,
     seed: int = 0,
     progress: Progress | None = None,
+    runs: int | None = None,
 ) -> Fidelity:
     """Measure methods against the true Shapley values of the predicted class, for each image and utility.
 
@@ -60,6 +66,8 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
         nodes: gradients along the path, for the path methods.
         seed: of all methods that draw, with each image's content.
         progress: called while the true values are computed, as in `shapleycam.values.EstimatorOptions`.
+        runs: of what comes after the layer, an image, for the true values and for each method that plays the game, as
+            in `shapleycam.values.EstimatorOptions`.
 
     Raises:
         ShapleyCamError: as `Explainer.compare`; no images.
@@ -77,7 +85,7 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
         >>> max(d.error for d in measured.distances if d.method == "exactshapley") < 1e-5
         True
     """
-    options = EstimatorOptions(nodes=nodes, seed=seed, players=players)
+    options = EstimatorOptions(nodes=nodes, seed=seed, players=players, runs=runs)
     measurement = _Measurement(explainer, methods, options, tolerance, seed + 1, progress)
     for batch in batches:
         for utility in utilities:
@@ -106,6 +114,7 @@ class _Measurement:
         self._references: dict[str, None] = {}
         self._costs: dict[str, None] = {}
         self._notes: dict[str, None] = {}
+        self._messages: set[str] = set()
         self._precision_errors: dict[str, list[float]] = {}
 
     def add(self, batch: Batch, utility: str) -> None:
@@ -115,12 +124,15 @@ class _Measurement:
             warn_of_ignored_scale(game)
         if divides_nothing(game):
             warn_of_nothing_to_divide(game)
-        true = true_values(game, self._tolerance, self._reference_seed, self._progress)
-        self._references[describe_reference(game, true, self._tolerance)] = None
+        limit = run_limit(game, self._options)
+        if limit is not None and game.n_players > MOST_EXACT:
+            check_runs(game, [METHODS["sampledshapley"]], limit)
+        true = true_values(game, self._tolerance, self._reference_seed, self._progress, limit)
+        self._references[describe_reference(game, true, self._tolerance, limit)] = None
         self._costs[game.coalition_cost] = None
         self._notes.update(dict.fromkeys(notes_of_images(true, batch)))
         self._reference_errors += true.uncertainty.tolist()
-        by_method, curvature, missing = values_of_players(game, self._methods, self._options)
+        by_method, curvature, missing = values_of_players(game, self._methods, self._options, self._messages)
         self._left_out.update(dict.fromkeys(missing))
         if self._explainer.precision != "full":
             self._compare_with_full_precision(game, batch, utility, by_method)
@@ -133,7 +145,7 @@ class _Measurement:
         self, game: Game, batch: Batch, utility: str, by_method: Mapping[str, Float[Tensor, "b n"]]
     ) -> None:
         precise = self._explainer.in_full_precision().game(batch, game.target, utility, self._options.players)
-        for name, of_players in values_of_players(precise, self._methods, self._options)[0].items():
+        for name, of_players in values_of_players(precise, self._methods, self._options, self._messages)[0].items():
             errors = relative_error(by_method[name], of_players).tolist()
             self._precision_errors.setdefault(name, []).extend(errors)
 
@@ -158,19 +170,23 @@ class _Measurement:
 
 
 def values_of_players(
-    game: Game, methods: Sequence[str], options: EstimatorOptions
+    game: Game, methods: Sequence[str], options: EstimatorOptions, messages: set[str]
 ) -> tuple[dict[str, Tensor], Float[Tensor, " b"] | None, list[str]]:
-    """Return each method's values by player, the games' curvature, and the methods whose derivatives are missing."""
-    rows = [METHODS[name] for name in expand_methods(methods, game.n_players)]
+    """Return each method's values by player, the games' curvature, and the methods whose derivatives are missing.
+
+    What a set of methods lacks for other reasons is warned of once; `messages` are the warnings that were issued.
+    """
+    choice = choose_methods(methods, game, options)
     curvature = None
     try:
         second = compute_bases(game, [SECOND], options)[SECOND]
     except DerivativeError:
-        missing = [row.name for row in rows if row.basis.needs_second_derivatives]
-        rows = [row for row in rows if row.name not in missing]
+        missing = [row.name for row in choice.rows if row.basis.needs_second_derivatives]
+        choice = replace(choice, rows=tuple(row for row in choice.rows if row.name not in missing))
     else:
         missing = []
         curvature = measure_curvature(game, second) if isinstance(second, Tensor) else None
-    results = compute_bases(game, [row.basis for row in rows], options)
-    values = compute_values(game, rows, results)
+    results, refused = compute_allowed(game, choice, options)
+    warn_of_left_out(choice.left_out | refused, messages)
+    values = compute_values(game, [row for row in choice.rows if row.basis in results], results)
     return {name: player_values(game, v) for name, v in values.items()}, curvature, missing

@@ -58,6 +58,7 @@ class Game:
         memory: about how many bytes a batch of coalitions may take.
         removal: what stands in for the content of absent players, as `shapleycam.game.removal` makes it of a user's
             choice.
+        image_channels: the axis of the images that holds their channels.
 
     Attributes:
         activation: A (b, ...), detached.
@@ -67,6 +68,8 @@ class Game:
         utility: what is explained.
         target: (b,), the classes.
         players: which positions belong to which player.
+        memory: about how many bytes a batch of coalitions, or of changed images, may take.
+        image_channels: the axis of the images that holds their channels; the other axes are places.
 
     Raises:
         OptionError: the utility is not finite or not a differentiable function of the output; players that do not fit.
@@ -96,10 +99,12 @@ class Game:
         players: Regions | Players = None,
         memory: int = MEMORY,
         removal: Removal = ZERO,
+        image_channels: int = 1,
     ) -> None:
         if memory < 1:
             raise OptionError(f"memory is {memory}; expected the number of bytes that a batch of coalitions may take")
         self.activation = trace.activation.detach()
+        removal.check_layer(trace.layer, is_image=trace.is_at_input)
         self.removal = removal
         self.players = players_of(players, layout, self.activation)
         self.layout = self.players.layout
@@ -107,7 +112,7 @@ class Game:
         self.contents = Contents(self.activation, replacement, self.layout)
         self.utility = utility
         self.target = target
-        self._trace, self._memory = trace, memory
+        self._trace, self.memory, self.image_channels = trace, memory, image_channels
         self._coalitions = CoalitionEvaluator(trace, self.contents, self.players, utility, target, memory, removal)
         self._derivatives = UtilityDerivatives(trace, self.contents, utility, target)
         self._path_gradients = PathGradients(trace, self.contents, utility, target, self._coalitions, memory)
@@ -119,11 +124,14 @@ class Game:
 
     def variant(self, trace: Trace, utility: Utility) -> Game:
         """Return the game with the same players of another pass or utility; nothing else of it is different."""
-        return Game(trace, self.layout, utility, self.target, self.players, self._memory, self.removal)
+        return self._like(trace, utility, self.players)
 
     def with_players(self, players: Regions) -> Game:
         """Return the game of the same pass and utility with other players."""
-        return Game(self._trace, self.layout, self.utility, self.target, players, self._memory, self.removal)
+        return self._like(self._trace, self.utility, players)
+
+    def _like(self, trace: Trace, utility: Utility, players: Regions | Players) -> Game:
+        return Game(trace, self.layout, utility, self.target, players, self.memory, self.removal, self.image_channels)
 
     @property
     def layer(self) -> str:
@@ -131,9 +139,20 @@ class Game:
         return self._trace.layer
 
     @property
+    def is_at_input(self) -> bool:
+        """Return whether the layer is the model's input, so that a run of the head is one of the whole model."""
+        return self._trace.is_at_input
+
+    @property
     def n_players(self) -> int:
         """Return the number of players; prefix tokens together are one, the last."""
         return self.players.count
+
+    @property
+    def n_channels(self) -> int:
+        """Return the number of channels of the layer."""
+        layout = layout_of_positions(self.layout)
+        return int(self.activation.shape[1 if layout.channels_first else -1])
 
     @property
     def full(self) -> Float[Tensor, " b"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,9 @@ from shapleycam.errors import ReplayError
 from shapleycam.tracing.attention import math_attention, without_fast_path
 from shapleycam.tracing.changed_images import run_as_traced
 from shapleycam.tracing.channels_last import MemoryOrder
+from shapleycam.tracing.differentiation import Differentiation
 from shapleycam.tracing.extra import ExtraInputs
+from shapleycam.tracing.input_layer import is_input
 from shapleycam.tracing.isolation import isolated_copy, private_copy
 from shapleycam.tracing.output_reading import OutputReading, OutputSelector
 from shapleycam.tracing.plan import Plan
@@ -107,6 +110,11 @@ class Trace:
     def extra(self) -> ExtraInputs:
         """Return the further inputs of the model."""
         return self._replay.extra
+
+    @property
+    def is_at_input(self) -> bool:
+        """Return whether the activation is the model's input, and the head the whole model."""
+        return is_input(self.owner, self.layer)
 
     @property
     def reads_activation_alone(self) -> bool:
@@ -218,10 +226,22 @@ class Trace:
                 images.detach(),
             )
 
-    def output_from_images(self, images: Float[Tensor, "b *image"]) -> Any:
+    def output_from_images(
+        self,
+        images: Float[Tensor, "rows *image"],
+        samples: Int[Tensor, " rows"] | None = None,
+        observer: AbstractContextManager[object] | None = None,
+    ) -> Any:
         """Return the (selected) output of the whole model for the pass's own images, in a graph that begins at them.
 
-        Attention is computed as products and a softmax.
+        `samples` (rows,) says which of the pass's images the rows are, None for all; `observer` is a context that the
+        model runs in. Attention is computed as products and a softmax.
         """
+        extra = self.extra if samples is None else self.extra.rows(samples)
+
+        def run_observed() -> Any:
+            with Differentiation(twice=False), observer or nullcontext():
+                return run(copied, images, extra)
+
         with isolated_copy(self.owner) as copied, math_attention(), without_fast_path():
-            return self._reading.read(lambda: run(copied, images, self.extra), images)
+            return self._reading.read(run_observed, images)

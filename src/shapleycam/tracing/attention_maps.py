@@ -6,7 +6,7 @@ tokens is a node of the graph, which keeps its result.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from shapleycam.tracing._trace import Trace
+from shapleycam.tracing.graph import nodes
 from shapleycam.tracing.interrupts import restore_when_interrupted
 
 _SOFTMAXES = {"SoftmaxBackward0", "SafeSoftmaxBackward0"}
@@ -41,19 +42,28 @@ def attention_maps(traced: Trace, utility: Callable[[Any], Float[Tensor, " b"]])
     with torch.inference_mode(mode=False), torch.enable_grad():
         images = traced.images.detach().clone().requires_grad_()
         total = utility(traced.output_from_images(images)).sum()
-        nodes = [node for node in _ancestors(total.grad_fn) if node.name() in _SOFTMAXES and _is_attention(node)]
-        nodes.sort(key=lambda node: node._sequence_nr())  # noqa: SLF001  # the order in which they were computed
-        probabilities = [node._saved_result for node in nodes]  # noqa: SLF001  # which the backward pass frees
-        gradients: dict[Any, Tensor] = {}
-        handles = [node.register_prehook(_keep(gradients, node)) for node in nodes]
-        try:
-            torch.autograd.grad(total, images, allow_unused=True, materialize_grads=True)
-        finally:
-            for handle in handles:
-                handle.remove()
+        return maps_of_nodes(attention_nodes(total), total, [images])
+
+
+def attention_nodes(tensor: Tensor) -> list[Any]:
+    """Return the nodes of all attentions that a tensor was computed by, in the order of the pass."""
+    attentions = [node for node in nodes(tensor) if node.name() in _SOFTMAXES and _is_attention(node)]
+    return sorted(attentions, key=lambda node: node._sequence_nr())  # noqa: SLF001  # the order in which they were computed
+
+
+def maps_of_nodes(attentions: Sequence[Any], total: Tensor, inputs: Sequence[Tensor]) -> list[AttentionMap]:
+    """Return the attentions of these nodes that have a gradient of `total`, which is taken with respect to inputs."""
+    probabilities = [node._saved_result for node in attentions]  # noqa: SLF001  # which the backward pass frees
+    gradients: dict[Any, Tensor] = {}
+    handles = [node.register_prehook(_keep(gradients, node)) for node in attentions]
+    try:
+        torch.autograd.grad(total, inputs, allow_unused=True, materialize_grads=True)
+    finally:
+        for handle in handles:
+            handle.remove()
     return [
         AttentionMap(result.detach(), gradients[node])
-        for node, result in zip(nodes, probabilities, strict=True)
+        for node, result in zip(attentions, probabilities, strict=True)
         if node in gradients
     ]
 
@@ -68,14 +78,3 @@ def _keep(gradients: dict[Any, Tensor], node: Any) -> Callable[[tuple[Tensor, ..
 def _is_attention(node: Any) -> bool:
     """Return whether a softmax is over the keys of queries, not over classes."""
     return bool(node._saved_result.dim() >= 3)  # noqa: SLF001
-
-
-def _ancestors(node: Any) -> list[Any]:
-    """Return the nodes of a graph."""
-    stack, seen = [node], {node}
-    while stack:
-        for operand, _ in stack.pop().next_functions:
-            if operand is not None and operand not in seen:
-                seen.add(operand)
-                stack.append(operand)
-    return list(seen)

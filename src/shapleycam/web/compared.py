@@ -10,14 +10,20 @@ import torch
 
 from shapleycam.cams.families import methods_by_family
 from shapleycam.cams.method import Method
+from shapleycam.cams.method_choice import is_affordable
 from shapleycam.cams.table import METHODS, canonical_method, expand_methods, method_of
 from shapleycam.errors import OptionError, ShapleyCamError, nearest
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.explanation import Explanation
+from shapleycam.game import Game
 from shapleycam.names import canonical_name
 from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.run_limit import run_limit
 from shapleycam.web.resolved import DEFAULT_METHODS, ResolvedQuestion
 from shapleycam.wording import counted, on_one_line, smoothing_phrase
+
+_QUICK_RUNS = 64
+"""Methods of so many runs are shown before the others."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +86,18 @@ def compare(resolved: ResolvedQuestion) -> Iterator[Compared]:
     """
     names = methods_of(resolved.question.methods)
     traced_batch = resolved.trace(*names)
-    players = resolved.game(traced_batch).n_players
-    refused = {name: _too_slow(METHODS[name], players) for name in names if not METHODS[name].is_affordable(players)}
-    quick = [name for name in names if not METHODS[name].basis.cost_of(players).head_evaluations]
-    slow = [name for name in names if name not in quick and name not in refused]
+    game = resolved.game(traced_batch)
+    rows = [METHODS[name] for name in names]
+    most_runs = run_limit(game, EstimatorOptions())
+    refused = {row.name: _too_slow(row, game, most_runs) for row in rows if not _is_possible(row, game, most_runs)}
+    possible = [row for row in rows if row.name not in refused]
+    conditional = [row.name for row in possible if row.basis.is_conditional]  # each may be refused by itself
+    quick = [row.name for row in possible if not row.basis.is_conditional and _is_quick(row, game)]
+    slow = [row.name for row in possible if row.name not in {*conditional, *quick}]
     explanations, failures = _by_each(resolved, traced_batch, quick)
-    refused |= failures
+    by_condition, failures_of_conditional = _one_by_one(resolved, traced_batch, conditional)
+    explanations |= by_condition
+    refused |= failures | failures_of_conditional
     if slow:
         yield Compared(explanations, refused)
         sampled, failures = _by_each(resolved, traced_batch, slow)
@@ -150,5 +162,16 @@ def _key(resolved: ResolvedQuestion, name: str) -> str:
     return f"compared by {name}{smoothing_phrase(resolved.smooth)}"
 
 
-def _too_slow(row: Method, players: int) -> str:
-    return f"takes too long for {counted(players, 'place')}, at most {row.most_players}; Explain divides among regions"
+def _is_quick(row: Method, game: Game) -> bool:
+    return row.basis.cost_of(game.n_players, channels=game.n_channels).runs <= _QUICK_RUNS
+
+
+def _is_possible(row: Method, game: Game, most_runs: int | None) -> bool:
+    return is_affordable(row, game) and (most_runs is None or row.fits(game.n_players, most_runs))
+
+
+def _too_slow(row: Method, game: Game, most_runs: int | None) -> str:
+    most = row.most_players if most_runs is None else row.most_players_of(most_runs)
+    if most is None:
+        return f"takes too long for {counted(game.n_channels, 'channel')}; Explain makes it alone"
+    return f"takes too long for {counted(game.n_players, 'place')}, at most {most}; Explain divides among regions"

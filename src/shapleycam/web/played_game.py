@@ -111,7 +111,7 @@ class PlayedGame:
     def measure(self) -> Measured:
         """Return the values of all methods that estimate from derivatives."""
         with torch.no_grad():
-            values, _, missing = values_of_players(self.game, METHODS_MEASURED, EstimatorOptions())
+            values, _, missing = values_of_players(self.game, METHODS_MEASURED, EstimatorOptions(), set())
         return Measured(values, missing)
 
 

@@ -13,13 +13,16 @@ from shapleycam.lazy_names import import_name
 
 _MODULE_OF = {
     **dict.fromkeys(("EigenCAM", "EigenGradCAM", "FEM", "GradCAM", "GradCAMElementWise", "GradCAMPlusPlus"), "methods"),
-    **dict.fromkeys(("HiResCAM", "KPCA_CAM", "LayerCAM", "RandomCAM", "SegEigenCAM", "ShapleyCAM"), "methods"),
+    **dict.fromkeys(("HiResCAM", "KPCA_CAM", "LayerCAM", "RandomCAM", "ScoreCAM", "SegEigenCAM"), "methods"),
     "AblationCAM": "ablation_cam",
     **dict.fromkeys(("AblationLayer", "AblationLayerVit"), "ablation_layer"),
     "BaseCAM": "base_cam",
+    "DeepFeatureFactorization": "feature_factorization.deep_feature_factorization",
     "FinerCAM": "finer_cam",
+    "FullGrad": "fullgrad_cam",
+    "GuidedBackpropReLUModel": "guided_backprop",
     "RefineCAM": "refine_cam",
-    "XGradCAM": "methods",
+    **dict.fromkeys(("ShapleyCAM", "XGradCAM"), "methods"),
 }
 
 

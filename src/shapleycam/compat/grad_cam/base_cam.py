@@ -10,11 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from shapleycam.compat.grad_cam.layouts import layout_of_layers
-from shapleycam.compat.grad_cam.questions import utility_of
+from shapleycam.compat.layer_explainers import LayerExplainers
+from shapleycam.compat.questions import utility_of
 from shapleycam.errors import OptionError
-from shapleycam.explaining.explainer import Explainer
-from shapleycam.models.layout import Layout
 from shapleycam.values.options import EstimatorOptions
 
 _OVERRIDDEN = ("get_cam_weights", "get_cam_image", "compute_cam_per_layer", "aggregate_multi_layers", "forward")
@@ -56,7 +54,7 @@ class BaseCAM:
     def __init__(
         self,
         model: nn.Module,
-        target_layers: Sequence[nn.Module],
+        target_layers: Sequence[nn.Module | str],
         reshape_transform: Callable[[Any], Tensor] | None = None,
         tta_transforms: Iterable[Any] | None = None,
         *,
@@ -67,10 +65,7 @@ class BaseCAM:
         self.model, self.target_layers = model, target_layers
         self.reshape_transform, self.tta_transforms = reshape_transform, tta_transforms
         self.outputs: Any = None
-        self._fuse = fuse
-        self._explainers: dict[Layout | str | None, Explainer] = {}
-        self._layouts: dict[tuple[int, ...], Layout | str | None] = {}
-        self._explainer(None)  # refuses layers that are not of the model
+        self._explainers = LayerExplainers(model, target_layers, reshape_transform, fuse)
 
     def __init_subclass__(cls) -> None:
         overridden = [name for name in _OVERRIDDEN if name in cls.__dict__]
@@ -118,39 +113,20 @@ class BaseCAM:
 
     def output_of(self, images: Float[Tensor, "b *image"]) -> Any:
         """Return what the model returns for images."""
-        return self._explainer(None).output(images, utility_of(None, len(images)))
+        return self._explainers.any_layout.output(images, utility_of(None, len(images)))
 
     def _maps(
         self, images: Tensor, targets: Sequence[Callable[[Any], Tensor]] | None, smooth: Sequence[str]
     ) -> Float[np.ndarray, "b *size"]:
         """Return the maps of one call; remember what the model returned."""
         utility = utility_of(targets, len(images))
-        explainer = self._explainer(self._layout(images))
+        explainer = self._explainers.at(images)
         method = str(self.method)
         [comparison] = explainer.compare_with(EstimatorOptions(), images, [method], [None], utility, smooth=smooth)
         explanation = comparison[method]
         output = explanation.output
         self.outputs = self.output_of(images) if output is None else output
         return _as_array(explanation.heatmap)
-
-    def _layout(self, images: Tensor) -> Layout | str | None:
-        """Return the layout of the layers for images of this size, where it is not to be proven."""
-        size = tuple(images.shape[1:])
-        if size not in self._layouts:
-            self._layouts[size] = layout_of_layers(self._shapes(images[:1]), self.reshape_transform)
-        return self._layouts[size]
-
-    def _shapes(self, image: Tensor) -> list[tuple[int, ...]]:
-        """Return the shape of each layer's activation."""
-        explainers = [Explainer(self.model, layer=layer) for layer in self.target_layers]
-        utility = utility_of(None, 1)
-        return [tuple(explainer.trace(image, [], utility).traced.activation.shape) for explainer in explainers]
-
-    def _explainer(self, layout: Layout | str | None) -> Explainer:
-        if layout not in self._explainers:
-            layers = list(self.target_layers)
-            self._explainers[layout] = Explainer(self.model, layer=layers, layout=layout, fuse=self._fuse)
-        return self._explainers[layout]
 
 
 def _as_array(maps: Tensor) -> Float[np.ndarray, "b *size"]:

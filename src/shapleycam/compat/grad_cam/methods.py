@@ -78,6 +78,12 @@ class FEM(BaseCAM):
     takes_eigen_smooth = False
 
 
+class ScoreCAM(BaseCAM):
+    """`scorecam`, in batches as large as fits into memory: an attribute `batch_size` has no effect."""
+
+    method = "scorecam"
+
+
 class RandomCAM(BaseCAM):
     """`randomcam`: its weights are drawn from each image's content."""
 

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
+from shapleycam.compat.refusing import refusing_class
 
-from shapleycam.errors import OptionError
-
-_MASKING = "masks the image by each channel; sampledshapley of shapleycam.Explainer needs no gradient either"
-_GUIDED = "changes the gradient of ReLU; HiResCAM at an early layer has the model's own"
 MISSING = {
     "AblationLayerFasterRCNN": "removes channels of several feature maps; AblationCAM removes those of one layer",
     "ActivationsAndGradients": "keeps hooks on the model; shapleycam.trace gives a layer's activation and the head",
-    "DeepFeatureFactorization": "factorises several images; EigenCAM factorises one",
-    "FullGrad": "adds the biases of all layers; HiResCAM is exact where what follows the layer is linear",
-    "GuidedBackpropReLUModel": _GUIDED,
     "SESS": "explains windows at several scales; GradCAM with aug_smooth=True averages several views too",
-    "ScoreCAM": _MASKING,
-    "run_dff_on_image": "factorises several images; EigenCAM factorises one",
+    "run_dff_on_image": "draws the concepts of an image; DeepFeatureFactorization gives them, and their maps",
 }
 """Names that are missing, with what each does and what to use in its place."""
 
 
-@cache
 def missing_class(name: str) -> type:
     """Return a class of this name that refuses to be made."""
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise OptionError(f"{name} of pytorch-grad-cam is not in shapleycam: it {MISSING[name]}")
-
-    return type(name, (), {"__init__": refuse, "__module__": __name__, "__doc__": f"Not here: it {MISSING[name]}."})
+    return refusing_class("pytorch-grad-cam", name, MISSING[name])

@@ -15,9 +15,9 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#777777", "#000000", "#AA4499")
 """Colours for names that are not in the table of methods."""
 _MARKERS: tuple[Marker, ...] = (
     *(*"os^Dv<>PX*phd", (4, 1, 0), (3, 1, 0), "x", "+"),
-    *((points, star, 0) for points in range(5, 13) for star in (1, 2)),
+    *((points, star, 0) for points in range(5, 19) for star in (1, 2)),
 )
-"""Markers in the order of the table of methods; those behind the letters are stars and asterisks of 5 to 12 points."""
+"""Markers in the order of the table of methods; those behind the letters are stars and asterisks of 5 to 18 points."""
 _DASHES: tuple[Dashes, ...] = (
     *("-", "--", ":", "-.", (0, (3, 1, 1, 1, 1, 1)), (0, (6, 2))),
     *((0, (9, 2, 1, 2)), (0, (1, 3)), (0, (9, 3, 3, 3)), (0, (12, 2))),

@@ -24,7 +24,7 @@ def layout_of_layers(
         OptionError: the transform does something else than to put positions and channels in order.
 
     Examples:
-        >>> from shapleycam.compat.grad_cam.layouts import layout_of_layers
+        >>> from shapleycam.compat.layouts import layout_of_layers
         >>> layout_of_layers([(1, 8, 7, 7)], None), layout_of_layers([(1, 8, 1, 1)], None)
         (None, 'NCHW')
     """
@@ -43,7 +43,7 @@ def layout_of(reshape_transform: Callable[[Any], Tensor], shape: tuple[int, ...]
         OptionError: it does something else.
 
     Examples:
-        >>> from shapleycam.compat.grad_cam.layouts import layout_of
+        >>> from shapleycam.compat.layouts import layout_of
         >>> from shapleycam.compat.grad_cam.utils.reshape_transforms import vit_reshape_transform
         >>> str(layout_of(vit_reshape_transform, (1, 197, 192)))
         'tokens 14 x 14 after 1 prefix'

@@ -25,7 +25,7 @@ def utility_of(targets: Sequence[Callable[[Any], Tensor]] | None, images: int) -
         OptionError: another number of targets than images, or what cannot be called.
     """
     if targets is None:
-        return _utility(_largest, make_image_data=_predicted)
+        return make_utility(_largest, make_image_data=_predicted)
     rows = list(targets)
     if len(rows) != images or not all(callable(target) for target in rows):
         given = ", ".join(sorted({type(target).__name__ for target in rows}))
@@ -33,14 +33,15 @@ def utility_of(targets: Sequence[Callable[[Any], Tensor]] | None, images: int) -
             f"targets= has {len(rows)} of {given}, and there are {images} images; expected one callable for each, as "
             "[ClassifierOutputTarget(281)]"
         )
-    return _utility(partial(_values_of, rows), image_data=torch.arange(images, device="cpu"))
+    return make_utility(partial(_values_of, rows), image_data=torch.arange(images, device="cpu"))
 
 
-def _utility(
+def make_utility(
     function: Callable[..., Tensor],
     image_data: Tensor | None = None,
     make_image_data: Callable[..., Tensor] | None = None,
 ) -> Utility:
+    """Return a utility of the model's output as it is: `function(output, target, data)` returns (b,)."""
     return Utility(
         _NAME,
         function,

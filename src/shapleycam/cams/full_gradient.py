@@ -1,0 +1,216 @@
+"""FullGrad: the gradients of the input and of the biases of all layers.
+
+Source: Srinivas & Fleuret 2019, arXiv:1905.00780. A network of ReLUs is f(x) = ∇_x f · x + Σ_b ∇_b f · b, b being the
+biases of all layers; that of a batch norm with fixed statistics is what it returns for zeros. A bias has a term at each
+position of what its layer returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from shapleycam.cams.bases import Basis, Cost, PositionValues
+from shapleycam.cams.heatmaps import min_max, resize
+from shapleycam.cams.pixel_cells import values_of_cells
+from shapleycam.game import Game
+from shapleycam.game.image_gradients import image_gradient
+from shapleycam.models.layout import Layout, spatial_size
+from shapleycam.precision import accurate, widened
+from shapleycam.values.options import EstimatorOptions
+from shapleycam.wording import number
+
+_TOLERANCE = 1e-3
+"""Of the utility: so much may be missing from the sum of all terms without a note."""
+_WITH_CHANNELS_SECOND = {
+    *(F.conv1d, F.conv2d, F.conv3d, F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d),
+    *(F.batch_norm, F.instance_norm, F.group_norm),
+}
+_WITH_CHANNELS_LAST = {F.linear, F.layer_norm}
+_WITHOUT_SIGNATURE = {*_WITH_CHANNELS_SECOND, F.linear} - {F.batch_norm, F.instance_norm, F.group_norm}
+"""Functions of PyTorch's core: (input, weight, bias, ...)."""
+
+
+@dataclass(frozen=True)
+class FullGradient:
+    """The full gradient of one image.
+
+    `input_term` is ∇_x U · x at each number of the image (1, ...), `bias_total` the sum of all biases' terms, and
+    `bias_map` (1, *size) that of their maps: of each channel, the sizes of the terms scaled to [0, 1].
+    """
+
+    input_term: Float[Tensor, "1 *image"]
+    bias_total: float
+    bias_map: Float[Tensor, "1 *size"]
+
+    @property
+    def total(self) -> float:
+        """Return the sum of all terms, which is the utility of a network of ReLUs where it is a logit."""
+        return float(self.input_term.to(accurate(self.input_term.device)).sum()) + self.bias_total
+
+
+def full_gradient(game: Game, image: int) -> FullGradient:
+    """Return the full gradient of one of a game's images.
+
+    Raises:
+        DerivativeError: the model passes no gradient on to the image.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.cams.full_gradient import full_gradient
+        >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(144, 2)
+        >>> game = Explainer(torch.nn.Sequential(*layers), layer="1", utility="logit").game(torch.rand(1, 3, 8, 8))
+        >>> abs(full_gradient(game, 0).total - float(game.full)) < 1e-4
+        True
+    """
+    channels = game.image_channels
+    terms = _BiasTerms(spatial_size(tuple(game.images.shape), channels), game.layout)
+    sample = torch.tensor([image], device=game.images.device)
+    gradient = image_gradient(game, sample, observer=_BiasRecorder(terms))
+    return FullGradient(gradient * widened(game.images[sample]), terms.total, terms.map_like(gradient))
+
+
+class _BiasTerms:
+    """Collects the terms of biases: their sum, and the sum of the channels' maps.
+
+    An image runs by itself, so that all terms of a layer are this image's, however the layer's numbers are arranged.
+    """
+
+    def __init__(self, size: tuple[int, ...], layout: Layout) -> None:
+        self._size, self._layout = size, layout
+        self._maps: dict[tuple[int, ...], Tensor] = {}
+        self._totals: list[Tensor] = []
+
+    @property
+    def total(self) -> float:
+        """Return the sum of all terms."""
+        return float(torch.stack(self._totals).sum()) if self._totals else 0.0
+
+    def add(self, term: Tensor, *, channels_second: bool) -> None:
+        """Add the terms of one layer, in the form of what it returns."""
+        self._totals.append(term.to(accurate(term.device)).sum())
+        channels = self._channels_of(term, channels_second=channels_second)
+        if channels is not None:
+            scaled = min_max(channels.abs()).sum(0, keepdim=True)
+            size = tuple(scaled.shape[1:])
+            self._maps[size] = self._maps[size] + scaled if size in self._maps else scaled
+
+    def map_like(self, gradient: Float[Tensor, "1 *image"]) -> Float[Tensor, "1 *size"]:
+        """Return the sum of all maps at the size of the image."""
+        total = gradient.new_zeros(1, *self._size)
+        for each in self._maps.values():
+            total = total + resize(each.to(gradient), self._size)
+        return total
+
+    def _channels_of(self, term: Tensor, *, channels_second: bool) -> Float[Tensor, "k *grid"] | None:
+        """Return one map a channel; None where a layer's numbers have no place in the image."""
+        if len(term) != 1:
+            return None
+        if term.dim() == len(self._size) + 2:
+            return term[0] if channels_second else term[0].movedim(-1, 0)
+        tokens = self._layout.prefix + self._layout.count
+        if self._layout.kind == "tokens" and not channels_second and term.dim() == 3 and term.shape[1] == tokens:
+            cells: Tensor = term[0, self._layout.prefix :].T.unflatten(1, self._layout.grid)
+            return cells
+        return None
+
+
+class _BiasRecorder(TorchFunctionMode):
+    """Context that adds the terms of all biases of a pass when its gradient is taken.
+
+    The gradient is seen at the node that made a layer's output, so that operations in place behind it do not matter.
+    """
+
+    def __init__(self, terms: _BiasTerms) -> None:
+        super().__init__()
+        self._terms = terms
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run the function; where it adds a bias, prepare for its terms."""
+        kwargs = kwargs or {}
+        value = func(*args, **kwargs)
+        is_second = func in _WITH_CHANNELS_SECOND
+        if (is_second or func in _WITH_CHANNELS_LAST) and value.grad_fn is not None:
+            bias = _bias_of(func, args, kwargs)
+            if bias is not None:
+                if is_second and bias.dim() == 1:
+                    bias = bias.view(-1, *[1] * (value.dim() - 2))
+                value.grad_fn.register_prehook(self._collect(bias.detach(), channels_second=is_second))
+        return value
+
+    def _collect(self, bias: Tensor, *, channels_second: bool) -> Callable[[tuple[Tensor | None, ...]], None]:
+        def collect(gradients: tuple[Tensor | None, ...]) -> None:
+            if gradients[0] is not None:
+                self._terms.add(widened(gradients[0].detach()) * bias, channels_second=channels_second)
+
+        return collect
+
+
+def _bias_of(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor | None:
+    """Return the bias of a call; of a norm with fixed statistics what it returns for zeros (1, channels, 1, ...)."""
+    bias: Tensor | None
+    if func in _WITHOUT_SIGNATURE:
+        bias = kwargs.get("bias", args[2] if len(args) > 2 else None)
+        return bias
+    bound = signature(func).bind(*args, **kwargs)
+    bound.apply_defaults()
+    named = bound.arguments
+    bias = named["bias"]
+    is_fixed = named.get("running_mean") is not None and not named.get("training") and not named.get("use_input_stats")
+    if not is_fixed:
+        return bias
+    values = named["input"].detach()
+    zeros = values.new_zeros(1, values.shape[1], *[1] * (values.dim() - 2))
+    shift: Tensor = func(**{**named, "input": zeros})
+    return shift
+
+
+def full_gradient_map(game: Game, image: int) -> tuple[Float[Tensor, "1 *size"], tuple[str, ...]]:
+    """Return the map of arXiv:1905.00780 of one image, and what is to be noted of it.
+
+    It is Σ ψ(∇_x U · x) + Σ_b ψ(∇_b U · b), each over channels; ψ takes the absolute value of one channel, scales it to
+    [0, 1] and resizes it to the size of the image.
+
+    Raises:
+        DerivativeError: as `full_gradient`.
+    """
+    terms = full_gradient(game, image)
+    of_input = terms.input_term[0].movedim(game.image_channels - 1, 0).abs()
+    return min_max(of_input).sum(0, keepdim=True) + terms.bias_map, _notes(terms.total, float(game.full[image]))
+
+
+def _full_gradient(game: Game, _: EstimatorOptions) -> PositionValues:
+    """Return the maps, summed over the pixels of each position's cell."""
+    maps, notes = zip(*(full_gradient_map(game, image) for image in range(len(game.images))), strict=True)
+    return values_of_cells(game, torch.cat(maps), notes)
+
+
+def _notes(total: float, utility: float) -> tuple[str, ...]:
+    """Return of an image a sentence where the terms do not sum to the utility."""
+    if abs(total - utility) <= _TOLERANCE * max(abs(total), abs(utility)):
+        return ()
+    sentence = (
+        f"the terms of input and biases sum to {number(total)}, not to the utility {number(utility)}: they do of a "
+        "logit of a network of ReLUs; other activation functions, norms over an image and attention have a part that "
+        "no term has"
+    )
+    return (sentence,)
+
+
+FULL_GRADIENT = Basis(
+    "full gradient",
+    _full_gradient,
+    lambda _players, _nodes: Cost(head_gradients=1, model_passes=1),
+    "derivatives by the image",
+    "#6699CC",
+    needs_model_passes=True,
+)

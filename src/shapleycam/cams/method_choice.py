@@ -1,0 +1,118 @@
+"""Which methods a user's names and sets mean for one game, and why a set lacks some of them there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shapleycam.cams.bases import Basis, BasisResult
+from shapleycam.cams.compute import compute_bases
+from shapleycam.cams.method import MOST_PASSES, MOST_RUNS, Method
+from shapleycam.cams.run_check import beyond_runs, check_runs
+from shapleycam.cams.table import METHODS, expand_methods
+from shapleycam.errors import DerivativeError, OptionError, ShapleyCamError, TargetError
+from shapleycam.game import Game
+from shapleycam.game.channels import CHANNELS
+from shapleycam.names import canonical_name
+from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.run_limit import run_limit
+from shapleycam.wording import counted
+
+_SETS_WITH_EXCEPTIONS = ("all", "field")
+
+
+@dataclass(frozen=True)
+class MethodChoice:
+    """The methods that names and sets mean for a game.
+
+    Attributes:
+        rows: the methods, each once, in the order given.
+        optional: names of those that only a set has: where the model or the layer refuses one, it is left out.
+        left_out: why methods of the set `field` are not among the rows, by name.
+    """
+
+    rows: tuple[Method, ...]
+    optional: frozenset[str]
+    left_out: dict[str, str]
+
+
+def choose_methods(names: Sequence[str], game: Game, options: EstimatorOptions | None = None) -> MethodChoice:
+    """Return the methods that names and sets mean for a game: of sets those that a user would wait for.
+
+    Raises:
+        OptionError: an unknown name, no names, or a method by name that takes more runs than the options allow.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.cams.method_choice import choose_methods
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.Flatten(), torch.nn.Linear(400, 2))
+        >>> game = Explainer(model, layer="0", device="cpu").game(torch.rand(1, 3, 10, 10))
+        >>> choose_methods(["field"], game).left_out["exactshapley"]
+        'it takes up to 2^100 runs for 100 players; ask for it by name, or for fewer players'
+        >>> [row.name for row in choose_methods(["gradcam", "exactshapley"], game).rows]
+        ['gradcam', 'exactshapley']
+    """
+    is_set = {name: canonical_name(name, _SETS_WITH_EXCEPTIONS) for name in names}
+    by_name = [name for name in names if is_set[name] is None]
+    named = set(expand_methods(by_name)) if by_name else set()
+    rows = [METHODS[name] for name in expand_methods(names)]
+    limit = run_limit(game, options or EstimatorOptions()) if any(row.basis.fewest_runs for row in rows) else None
+    reasons = {
+        row.name: reason
+        for row in rows
+        if row.name not in named and (reason := _too_long(row, game) or beyond_runs(row, game, limit))
+    }
+    said = reasons if "field" in is_set.values() else {}
+    kept = tuple(row for row in rows if row.name not in reasons)
+    check_runs(game, kept, limit)
+    return MethodChoice(kept, frozenset(row.name for row in kept if row.name not in named), said)
+
+
+def compute_allowed(
+    game: Game, choice: MethodChoice, options: EstimatorOptions
+) -> tuple[dict[Basis, BasisResult], dict[str, str]]:
+    """Return what each basis gives, and why optional methods are refused by the model or the layer.
+
+    Raises:
+        OptionError, TargetError, DerivativeError: a method that was asked for by name is refused, or all are.
+    """
+    results: dict[Basis, BasisResult] = {}
+    refusals: dict[str, ShapleyCamError] = {}
+    for basis in dict.fromkeys(row.basis for row in choice.rows):
+        try:
+            results |= compute_bases(game, [basis], options)
+        except (OptionError, TargetError, DerivativeError) as error:
+            refused = [row.name for row in choice.rows if row.basis is basis]
+            if not choice.optional.issuperset(refused):
+                raise
+            refusals |= dict.fromkeys(refused, error)
+    if refusals and not results:
+        raise next(iter(refusals.values()))
+    return results, {name: str(error) for name, error in refusals.items()}
+
+
+def is_affordable(row: Method, game: Game) -> bool:
+    """Return whether a user would wait for a method of this game."""
+    return row.is_affordable(game.n_players, game.n_channels) or (row.basis.is_of_channels and _is_pooled(game))
+
+
+def _too_long(row: Method, game: Game) -> str | None:
+    """Return why nobody would wait for a method; None where it is affordable."""
+    if is_affordable(row, game):
+        return None
+    cost = row.basis.cost_of(game.n_players, channels=game.n_channels)
+    of_channels = row.basis.is_per_channel
+    size = counted(game.n_channels, "channel") if of_channels else counted(game.n_players, "player")
+    runs = "runs of the model" if cost.model_passes > MOST_PASSES else "runs"
+    remedy = "" if of_channels else ", or for fewer players"
+    return f"it takes up to {_power(max(cost.model_passes, cost.runs))} {runs} for {size}; ask for it by name{remedy}"
+
+
+def _is_pooled(game: Game) -> bool:
+    """Return whether coalitions of channels take no runs of the head."""
+    return game.with_players(CHANNELS).shortcut is not None
+
+
+def _power(runs: int) -> str:
+    return f"2^{runs.bit_length() - 1}" if runs > MOST_RUNS and runs & (runs - 1) == 0 else f"{runs:,}"

@@ -1,0 +1,77 @@
+"""Channel weights that are optimised so that the image under the map scores most.
+
+Source: Zhang et al. 2024, arXiv:2301.07002 (Opti-CAM).
+"""
+
+from __future__ import annotations
+
+from math import nan
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from shapleycam.cams.bases import Basis, Cost
+from shapleycam.cams.heatmaps import resize
+from shapleycam.cams.masked_images import for_images, size_of_images
+from shapleycam.game import Game
+from shapleycam.game.coalition_batches import check_utilities_finite
+from shapleycam.precision import widened
+from shapleycam.tracing.interrupts import restore_when_interrupted
+from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.progress import Progress
+
+STEPS = 100
+RATE = 0.1
+"""Steps of Adam and their size, as in the paper."""
+
+
+def optimised_weights(game: Game, options: EstimatorOptions) -> Float[Tensor, "b n k"]:
+    """Return the weights softmax(u) of channels, the same everywhere, that raise U(X * M(u)) by steps on u from zero.
+
+    M(u) is the map Σ_k softmax(u)_k A_k at the size of the image, scaled to [0, 1].
+
+    Raises:
+        OptionError: the utility of a masked image is not finite.
+    """
+    activation = widened(game.layout.positions(game.activation))
+    maps = activation[:, game.layout.prefix :].transpose(1, 2).unflatten(2, game.layout.grid)
+    weights = [_optimise(game, maps[image], image, options.progress) for image in range(len(maps))]
+    return torch.stack(weights)[:, None].expand(activation.shape)
+
+
+@restore_when_interrupted
+def _optimise(game: Game, maps: Float[Tensor, "k *grid"], image: int, progress: Progress | None) -> Float[Tensor, " k"]:
+    """Return the weights of one image; `progress` is called with the steps that all images have taken so far."""
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        maps = maps.clone()  # which may have been made in inference mode
+        u = torch.zeros(len(maps), dtype=maps.dtype, device=maps.device, requires_grad=True)
+        adam = torch.optim.Adam([u], lr=RATE)
+        for step in range(STEPS):
+            utility = _utility_under(game, torch.tensordot(u.softmax(0), maps, dims=1), image)
+            check_utilities_finite(utility.detach(), game.utility)
+            (u.grad,) = torch.autograd.grad(-utility.sum(), [u], allow_unused=True, materialize_grads=True)
+            adam.step()
+            if progress is not None:
+                progress(image * STEPS + step + 1, nan)
+        return u.detach().softmax(0)
+
+
+def _utility_under(game: Game, combined: Float[Tensor, "*grid"], image: int) -> Float[Tensor, "1"]:
+    """Return U(X * M) with the mask M that a map gives at the size of the image; of a constant map it is zero."""
+    resized = resize(combined[None], size_of_images(game))[0]
+    lowest = resized.amin()
+    mask = (resized - lowest) / (resized.amax() - lowest).clamp(min=torch.finfo(resized.dtype).tiny)
+    samples = torch.tensor([image], device=game.target.device)
+    masked = game.images[image : image + 1] * for_images(game, mask)
+    return game.utility(game.trace.output_from_images(masked, samples), game.target[samples], samples)
+
+
+OPTIMISED_MASKS = Basis(
+    "optimised mask",
+    optimised_weights,
+    lambda _players, _nodes: Cost(model_passes=STEPS, head_gradients=STEPS),
+    "masked images",
+    "#A6611A",
+    needs_model_passes=True,
+)

@@ -1,0 +1,65 @@
+"""Explainers of one or several layers, with the layout that a `reshape_transform` says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from shapleycam.compat.layouts import layout_of_layers
+from shapleycam.compat.questions import utility_of
+from shapleycam.explaining.explainer import Explainer
+from shapleycam.explaining.inputs import Inputs
+from shapleycam.models.layout import Layout
+
+
+class LayerExplainers:
+    """The explainers of a model at some layers: one for each layout, as another size of the images has another one.
+
+    Args:
+        model: maps images (b, c, h, w) to its output.
+        layers: modules of it, or their names; their heatmaps are fused.
+        reshape_transform: from an activation to (b, c, h, w); None where the layout can be proven.
+        fuse: how heatmaps are fused, as of `Explainer`.
+
+    Raises:
+        LayerError: a layer is not of the model.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layers: Sequence[nn.Module | str],
+        reshape_transform: Callable[[Any], Tensor] | None,
+        fuse: str = "mean",
+    ) -> None:
+        self._model, self._layers, self._fuse = model, list(layers), fuse
+        self._reshape_transform = reshape_transform
+        self._explainers: dict[Layout | str | None, Explainer] = {}
+        self._layouts: dict[tuple[int, ...], Layout | str | None] = {}
+        self.any_layout = self._explainer(None)  # refuses layers that are not of the model
+
+    def at(self, images: Tensor, inputs: Inputs = None) -> Explainer:
+        """Return the explainer for images of this size; `inputs` are the model's further ones.
+
+        Raises:
+            OptionError: as `layout_of_layers`.
+        """
+        size = tuple(images.shape[1:])
+        if size not in self._layouts:
+            image = images[:1] if inputs is None else images
+            self._layouts[size] = layout_of_layers(self._shapes(image, inputs), self._reshape_transform)
+        return self._explainer(self._layouts[size])
+
+    def _shapes(self, images: Tensor, inputs: Inputs) -> list[tuple[int, ...]]:
+        """Return the shape of each layer's activation."""
+        explainers = [Explainer(self._model, layer=layer) for layer in self._layers]
+        utility = utility_of(None, len(images))
+        batches = [explainer.trace(images, [], utility, inputs=inputs) for explainer in explainers]
+        return [tuple(batch.traced.activation.shape) for batch in batches]
+
+    def _explainer(self, layout: Layout | str | None) -> Explainer:
+        if layout not in self._explainers:
+            self._explainers[layout] = Explainer(self._model, layer=self._layers, layout=layout, fuse=self._fuse)
+        return self._explainers[layout]

@@ -1,0 +1,103 @@
+"""Which nodes of autograd's graph between images and output are ReLUs, and whether all others are linear or select."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from torch import Tensor, nn
+
+from shapleycam.errors import OptionError
+from shapleycam.tracing.graph import nodes
+from shapleycam.tracing.nested import tensors_of
+
+_CAPPED_BELOW = {"Hardtanh": "_saved_min_val", "ClampMin": "_saved_min", "Clamp": "_saved_min"}
+"""Nodes that are ReLUs, or ReLUs with a cap, where they cut at zero; and the attribute that says where they cut."""
+_LINEAR = {
+    *("Addmm", "Addbmm", "Mm", "Mv", "Linear", "Add", "Sub", "Rsub", "Neg", "Mean", "Sum", "ToCopy", "Copy", "Clone"),
+    *("View", "UnsafeView", "ReshapeAlias", "Alias", "Expand", "Squeeze", "Unsqueeze", "Transpose", "T", "Permute"),
+    *("Select", "Slice", "Split", "SplitWithSizes", "UnsafeSplit", "Unbind", "Cat", "Stack", "Index", "IndexSelect"),
+    *("Gather", "Flip", "Roll", "Repeat", "ConstantPadNd", "PixelShuffle", "PixelUnshuffle", "Im2Col", "Col2Im"),
+    *("Unfold", "ChannelShuffle", "NativeBatchNorm", "EvalBatchNorm", "AccumulateGrad", "Movedim", "Diagonal"),
+}
+_SELECTING = {"Max", "Amax"}
+_LINEAR_FAMILIES = re.compile(
+    r".*Convolution.*|Conv(Transpose)?\d?d|(Adaptive)?(Avg|Max)Pool\d?d.*|(Reflection|Replication)Pad\d?d|Upsample.*",
+    re.IGNORECASE,
+)
+_OF_TWO = {"Mul", "Div", "Bmm", "Baddbmm", "Matmul"}
+"""Linear where one of the operands alone is computed from the images, and the other is constant."""
+
+
+def relu_nodes(output: Any, images: Tensor, model: nn.Module, method: str) -> list[Any]:
+    """Return the nodes of all ReLUs between images and output, of modules, functions and in place alike.
+
+    Raises:
+        OptionError: another node is not proven to be linear or to select the largest number, as max pooling does.
+    """
+    between = _between(output, images)
+    constants = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
+    relus = []
+    for node in between:
+        if _is_relu(node):
+            relus.append(node)
+        elif not _is_linear(node, between, constants):
+            raise OptionError(
+                f"method {method!r} changes the gradient of ReLU, and the model has {_name(node)!r} between image and "
+                "output, which is neither a ReLU nor proven to be linear; expected a network of ReLUs: choose a method "
+                "of the model's own gradient, such as 'hirescam'"
+            )
+    return relus
+
+
+def _between(output: Any, images: Tensor) -> set[Any]:
+    """Return the nodes that the output was computed by from the images."""
+    readers: dict[Any, list[Any]] = defaultdict(list)
+    pending = []
+    for tensor in tensors_of(output):
+        for node in nodes(tensor):
+            if getattr(node, "variable", None) is images:
+                pending.append(node)
+            for operand, _ in node.next_functions:
+                readers[operand].append(node)
+    reached = set(pending)
+    while pending:
+        for reader in readers[pending.pop()]:
+            if reader not in reached:
+                reached.add(reader)
+                pending.append(reader)
+    return reached
+
+
+def _name(node: Any) -> str:
+    """Return what made a node: "Relu" of ReluBackward0."""
+    return re.sub(r"Backwards?\d*$", "", node.name().rpartition("::")[2])
+
+
+def _is_relu(node: Any) -> bool:
+    name = _name(node)
+    if name in _CAPPED_BELOW:
+        return getattr(node, _CAPPED_BELOW[name], None) == 0
+    return name == "Relu" or (name == "Threshold" and node._saved_threshold == 0)  # noqa: SLF001
+
+
+def _is_linear(node: Any, between: Iterable[Any], constants: set[int]) -> bool:
+    name = _name(node)
+    if name in _LINEAR or name in _SELECTING or _LINEAR_FAMILIES.fullmatch(name):
+        return True
+    return name in _OF_TWO and _has_one_variable(node, set(between), constants)
+
+
+def _has_one_variable(node: Any, between: set[Any], constants: set[int]) -> bool:
+    """Return whether one operand of a product is computed from the images, and the other a constant of the model."""
+    operands = [operand for operand, _ in node.next_functions]
+    variables = [operand for operand in operands if operand in between]
+    if len(variables) != 1:
+        return False
+    if any(operand is not None and operand not in between for operand in operands):
+        return True  # computed from parameters alone
+    names = [name for name in dir(node) if name.startswith("_saved_")]
+    saved = [value for name in names if isinstance(value := getattr(node, name), Tensor)]
+    return all(not value.dim() or value.untyped_storage().data_ptr() in constants for value in saved)

@@ -1,0 +1,66 @@
+"""`shapleycam.compat.torchcam` beside torch-cam: the same maps on six networks, in float64."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from helpers.lazy_modules import LazyModule
+from shapleycam.compat.torchcam import methods
+
+peer = LazyModule("torchcam.methods")
+pytestmark = pytest.mark.filterwarnings("ignore")
+CLASSES = [3, 5]
+
+
+def both(network, method, **options):
+    """Return our map and theirs, at the layer's size."""
+    model, layer, reshape, images = network
+    maps = []
+    for library in (methods, peer):
+        with getattr(library, method)(model, layer, reshape_transform=reshape) as extractor:
+            maps.append(extractor(CLASSES, model(images), **options)[0].float())  # as ours are
+    return maps
+
+
+@pytest.mark.parametrize("method", ["GradCAM", "XGradCAM", "LayerCAM"])
+def test_the_same_map(network, method):
+    ours, theirs = both(network, method)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
+
+
+def test_the_same_unscaled_map(network):
+    ours, theirs = both(network, "LayerCAM", normalized=False)
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-4 * float(theirs.max()))
+
+
+def test_the_same_map_of_scores_that_were_computed_from_the_output(network):
+    """A softmax with a temperature, and a target of the user's own of it."""
+    model, layer, reshape, images = network
+    maps = []
+    for library in (methods, peer):
+        with library.GradCAM(model, layer, reshape_transform=reshape) as extractor:
+            scores = (model(images) / 2).softmax(1)
+            [by_class] = extractor(CLASSES, scores, retain_graph=True)
+            [by_target] = extractor(scores=scores, targets=lambda row: row[3] - row[4].square())
+            maps.append((by_class.float(), by_target.float()))
+    for ours, theirs in zip(*maps, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
+
+
+def test_gradcam_plus_plus_with_the_denominator_that_is_left_out_there(network):
+    """The peer's extractor with the weights of equation 19; the constant is that of the paper's code."""
+
+    class Corrected(peer.GradCAMpp):
+        def _get_weights(self, class_idx, scores, **_):
+            self._backprop(scores, class_idx)
+            (activation,), (g,) = self.hook_a, self.hook_g
+            denominator = 2 * g**2 + g**3 * activation.sum((2, 3), keepdim=True) + 1e-6
+            return [(g**2 / denominator * g.relu()).sum((2, 3))]
+
+    model, layer, reshape, images = network
+    maps = []
+    for library in (methods.GradCAMpp, Corrected):
+        with library(model, layer, reshape_transform=reshape) as extractor:
+            maps.append(extractor(CLASSES, model(images))[0].float())
+    torch.testing.assert_close(*maps, rtol=0, atol=1e-4)
