@@ -32,8 +32,19 @@ class PositionValues:
     notes: tuple[tuple[str, ...], ...] = ()
 
 
-BasisResult: TypeAlias = "Tensor | PlayerValues | PositionValues"
-"""A derivative (b, n, k) of each position and channel, to be spread; or final values of the players or positions."""
+@dataclass(frozen=True)
+class ChannelWeights:
+    """One weight for each channel (b, k), to be spread as a derivative that is the same at every position.
+
+    `notes` are sentences of each image on how they were estimated, or empty.
+    """
+
+    weights: Float[Tensor, "b k"]
+    notes: tuple[tuple[str, ...], ...] = ()
+
+
+BasisResult: TypeAlias = "Tensor | ChannelWeights | PlayerValues | PositionValues"
+"""A derivative (b, n, k) of each position and channel, or weights, to be spread; or final values."""
 
 _BLUE, _RED, _GREEN, _PURPLE = "#0072B2", "#D55E00", "#009E73", "#AA4499"
 _GREY, _BLACK = "#777777", "#000000"

@@ -19,7 +19,7 @@ Model: TypeAlias = Annotated[
     typer.Option(
         "--model",
         help="efficientnet_lite0, one of the paper's (resnet50), timm:NAME, torchvision:NAME, hf:NAME, "
-        "path/to/file.py:function or package.module:function (see: shapleycam models).",
+        "ultralytics:NAME.yaml, path/to/file.py:function or package.module:function (see: shapleycam models).",
     ),
 ]
 Checkpoint: TypeAlias = Annotated[
@@ -82,6 +82,15 @@ Methods: TypeAlias = Annotated[
 ]
 Target: TypeAlias = Annotated[
     str | None, typer.Option("--target", help="A class, by number or label; default: the predicted one.")
+]
+BoxOfDetector: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--box",
+        metavar="N|X0,Y0,X1,Y1",
+        help="Of a detector the box that is explained: its number, the best is 0, or corners in pixels of the "
+        "photograph, for the detected box that overlaps them most; with --target of that class.",
+    ),
 ]
 Smooth: TypeAlias = Annotated[
     str | None,
