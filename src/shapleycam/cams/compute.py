@@ -49,7 +49,8 @@ def compute_values(game: Game, methods: Iterable[Method], results: Mapping[Basis
         result = results[method.basis]
         notes: tuple[tuple[str, ...], ...] = ()
         if isinstance(result, ChannelWeights):
-            result, notes = widened(result.weights)[:, None].expand(activation.shape), result.notes
+            notes = result.notes
+            result = widened(result.weights)[:, None].expand(activation.shape)
         if isinstance(result, PlayerValues):
             values[method.name] = _values_of_players(game, result)
         elif isinstance(result, PositionValues):

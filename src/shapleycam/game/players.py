@@ -36,7 +36,8 @@ class Players:
     @property
     def labels(self) -> Int[Tensor, "b *grid"]:
         """Return the number of the player that each cell of the grid belongs to, without prefix tokens."""
-        return self.member[:, self.layout.prefix :].unflatten(1, self.layout.grid)
+        labels: Tensor = self.member[:, self.layout.prefix :].unflatten(1, self.layout.grid)
+        return labels
 
     def expand(self, coalitions: Tensor, images: int) -> Tensor:
         """Return coalitions for so many images, (a, s, n), where they may be the same for all, (s, n).
