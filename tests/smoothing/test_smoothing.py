@@ -181,7 +181,7 @@ def test_a_map_that_is_blank_after_smoothing_is_told_once():
 
 MIRRORED = {
     "a removal of places": ({"removal": torch.ones(5, 4, 4)}, r"removal 'tensor .*' may differ from place to place"),
-    "regions": ({"players": (2, 2)}, "players= are regions of the image"),
+    "regions": ({"players": (2, 2)}, "the players are regions of the image"),
     "images beside the images": ({"inputs": {"depth": torch.ones(2, 1, 8, 8)}}, "inputs= may hold images"),
 }
 
