@@ -238,7 +238,7 @@ class TestOptions:
     def test_all_methods(self, run, tiny, photo, tmp_path):
         (document,) = read_documents(run("explain", photo, "--model", tiny, "--method", "field", "--json", "--quiet"))
         # The model has no attention.
-        names = {method.name for method in shapleycam.methods()} - {"attentionrollout", "gradientrollout"}
+        names = {method.name for method in shapleycam.methods()} - {"attentionrollout", "gradientrollout", "legrad"}
         assert set(document["explained"][0]["values"]) == names
         expected = {f"photo_{question(document)}_{name}.png" for name in names}
         assert picture_names(tmp_path) - {"photo.png"} == expected
