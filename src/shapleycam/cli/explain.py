@@ -211,9 +211,9 @@ def _write_and_print(result: PhotographResult, *, as_json: bool) -> None:
         box = {} if result.detection is None else {"box": result.detection.as_data()}
         print_json({"image": name, **box, **result.summary.as_data()})
     else:
-        box = {} if result.detection is None else {"detected": str(result.detection)}
+        detected = {} if result.detection is None else {"detected": str(result.detection)}
         coalitions = coalition_facts(result.summary.coalition_cost, result.summary.notes)
-        print_facts(name, {**box, **result.summary.lines(), **coalitions, "written": result.summary.files})
+        print_facts(name, {**detected, **result.summary.lines(), **coalitions, "written": result.summary.files})
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from shapleycam.cli.options import DEFAULT_MODEL
 from shapleycam.cli.removal import removal_arguments
@@ -82,7 +82,8 @@ def _box_explainer(network: NetworkGroup, compute: ComputeGroup, loaded: Network
     from shapleycam.explaining.detector import own_layer_names
     from shapleycam.utilities import box_score
 
-    named = replace(network, layer=own_layer_names(network.layer, loaded.model))
+    layer = cast("str | list[str] | None", own_layer_names(network.layer, loaded.model))
+    named = replace(network, layer=layer)
     return _explainer(named, compute, box_score(), loaded)
 
 
