@@ -56,6 +56,8 @@ KNOWN = {
     ("torch-cam", "gradcam++"): "denominator",
     ("pytorch-grad-cam", "shapleycam"): "fails there",
     ("pytorch-grad-cam", "ablationcam"): "removal",
+    ("pytorch-grad-cam", "scorecam"): "masks",
+    ("torch-cam", "scorecam"): "masks",
 }
 """Reasons that are held by tests: tests/test_peers.py, tests/compat/."""
 REASONS = """
@@ -85,7 +87,12 @@ extractor with the division in place gives our map to 1e-4 on these networks (`t
 **removal** (ablationcam of pytorch-grad-cam). A channel is replaced by the activation's smallest number, less 10^7
 where that is not zero, so that wherever the activation has a negative number the score is asked far from anything
 that the network has seen; the paper's equation 3 and its text set the channel to zero, as here. Proof: behind a ReLU,
-where the smallest number is zero, the two agree (ResNet-18 here, and `tests/compat/test_grad_cam_interface.py`).
+where the smallest number is zero, the two agree (ResNet-18 and VGG-11 here, and
+`tests/compat/test_grad_cam_interface.py`).
+
+**masks** (scorecam). The paper resizes a channel to the image, then scales it to [0, 1], as here. torch-cam scales
+first, so that a resized mask need not reach 1; pytorch-grad-cam lays the corners of a channel on those of the image.
+Proof: at a layer of the image's size, and with corners as here, the maps agree to 1e-4 (`tests/compat/`).
 
 **fails there** (shapleycam of pytorch-grad-cam on tokens). Its hooks cannot detach a view, or apply
 `reshape_transform` to weights only. Proof: `tests/test_peers.py` holds both errors, and shapleycam's values of tokens
@@ -213,7 +220,10 @@ class Comparison:
 
     def values(self, model: nn.Module, images: torch.Tensor) -> torch.Tensor:
         """Return our values."""
-        explainer = Explainer(model, layer=self.case.layer, utility="logit")
+        layer = (
+            "input" if self.method == "fullgrad" else self.case.layer
+        )  # which adds up all layers at the image's size
+        explainer = Explainer(model, layer=layer, utility="logit")
         return explainer.explain(images, self.method, target=TARGET).values
 
     def map_of_peer(self, model: nn.Module, images: torch.Tensor) -> torch.Tensor:

@@ -115,7 +115,7 @@ def test_volumes_are_resized_trilinearly_and_there_by_a_cubic_zoom():
     assert (explanation.heatmap - theirs).abs().max() > 0.05
 
 
-# torch-cam's GradCAM++, pytorch-grad-cam's ShapleyCAM
+# torch-cam's GradCAM++ and XGradCAM, pytorch-grad-cam's ShapleyCAM
 
 
 def test_torch_cams_gradcam_plus_plus_leaves_its_denominator_out():
@@ -131,6 +131,27 @@ def test_torch_cams_gradcam_plus_plus_leaves_its_denominator_out():
     denominator = 2 * g**2 + (g**3 * activation).sum((2, 3), keepdim=True) + 1e-6
     torch.testing.assert_close(theirs, numerator.sum((2, 3)))
     assert ((theirs - (numerator / denominator).sum((2, 3))).abs() > 1e-3).all()
+
+
+def test_xgradcam_of_vanishing_activations_is_what_the_constant_makes_it():
+    """As of MobileNet-V2 without trained weights: channels sum to about the constants that are added to the sums."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 4, 3, bias=False), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3)]
+    model = nn.Sequential(*layers).double().eval()
+    with torch.no_grad():
+        model[0].weight.mul_(1e-8)
+    images = noise(1, 3, 6, 6).double()
+    with torchcam_methods.XGradCAM(model, target_layer="0") as extractor:
+        [theirs] = extractor(1, model(images), normalized=False)
+    ours = Explainer(model, layer="0", utility="logit").explain(images, "xgradcam", target=1).values.relu()
+    activation = model[0](images).detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(model[1:](activation)[0, 1], activation)
+    total, weighted = (each.sum((2, 3), keepdim=True) for each in (activation, activation * gradient))
+    assert float(total.abs().max()) < 1e-6
+    by_constant = [(activation * weighted / (total + constant)).sum(1).relu().detach() for constant in (1e-7, 1e-8)]
+    torch.testing.assert_close(ours.double(), by_constant[0], rtol=1e-4, atol=1e-14)
+    torch.testing.assert_close(theirs, by_constant[1], rtol=1e-4, atol=1e-14)
+    assert (by_constant[0] - by_constant[1]).abs().max() > 0.01 * by_constant[1].max()
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from shapleycam.explanations.explanation import Explanation
     from shapleycam.game import Game
     from shapleycam.models.network import Network
+    from shapleycam.models.next_token import next_token
     from shapleycam.models.preprocess import Preprocess
     from shapleycam.models.zero_shot import zero_shot
     from shapleycam.tracing import Trace, trace
@@ -39,6 +40,7 @@ _MODULE_OF = {
     "ShapleyCamWarning": "errors",
     "Trace": "tracing",
     "methods": "cams",
+    "next_token": "models.next_token",
     "trace": "tracing",
     "zero_shot": "models.zero_shot",
 }
@@ -63,6 +65,7 @@ __all__ = [
     "fidelity",
     "methods",
     "metrics",
+    "next_token",
     "trace",
     "utilities",
     "values",

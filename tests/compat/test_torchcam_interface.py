@@ -119,8 +119,37 @@ def test_noisy_gradients_are_those_of_the_method(model, images):
     values = Explainer(model, layer="1", utility="logit").explain(images, "smoothgradcam++", 1).values.relu()
     shifted = values - values.amin((1, 2), keepdim=True)
     torch.testing.assert_close(ours, shifted / shifted.amax((1, 2), keepdim=True), rtol=0, atol=1e-4)
-    with pytest.raises(OptionError, match=r"num_samples=8, std=0\.3; expected 4 and 0\.3"):
+    with pytest.raises(OptionError, match=r"num_samples=8, std=0\.3; expected num_samples=4, std=0\.3, which"):
         methods.SmoothGradCAMpp(model, "1", num_samples=8)
+
+
+def test_scorecam_but_for_the_order_of_resizing_and_scaling(model, images):
+    """At a layer of the image's size there is nothing to resize, and the maps are the same."""
+    [ours], [theirs] = (
+        maps_of(library, "ScoreCAM", model, images, classes=[1, 3], batch_size=3) for library in (methods, peer)
+    )
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
+    targets = [lambda row: row[1].square(), lambda row: row[2] - row[3]]
+    maps = []
+    for library in (methods, peer):
+        with library.ScoreCAM(model, "1") as extractor:
+            model(images)
+            maps.append(extractor(targets=targets)[0])
+    torch.testing.assert_close(*maps, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["SSCAM", "ISCAM"])
+def test_other_masks_are_those_of_the_methods(model, images, name):
+    extractor_class = getattr(methods, name)
+    with extractor_class(model, "1") as extractor:
+        model(images)
+        [ours] = extractor([1, 3])
+    method = extractor_class.method
+    values = Explainer(model, layer="1", utility="logit").explain(images, method, [1, 3]).values.relu()
+    shifted = values - values.amin((1, 2), keepdim=True)
+    torch.testing.assert_close(ours, shifted / shifted.amax((1, 2), keepdim=True), rtol=0, atol=1e-4)
+    with pytest.raises(OptionError, match=r"num_samples=35.*; expected num_samples=10"):
+        extractor_class(model, "1", num_samples=35)
 
 
 def test_the_layer_before_pooling_where_none_is_named(model, images, caplog):
@@ -221,6 +250,7 @@ REFUSED = {
     "below zero": ({"class_idx": -1}, "class_idx has -1; expected whole numbers from 0"),
     "too large": ({"class_idx": [0, 5]}, "class_idx has 5; expected less than the model's 5 classes"),
     "a bool": ({"class_idx": True}, "class_idx has True"),
+    "a tensor": ({"class_idx": torch.tensor([1, 2])}, "class_idx has Tensor; expected whole numbers"),
     "without a graph": ({"scores": lambda output: output.detach().softmax(1)}, "scores are not the output of the"),
     "of one image": ({"scores": lambda output: output.softmax(1)[:1]}, "scores are given as shape (1, 5) for 2 images"),
 }
@@ -233,6 +263,26 @@ def test_questions_that_are_refused(model, images, case):
         _ask(model, images, **arguments)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_numbers_of_other_types_and_scores_of_another_dtype(model, images):
+    [expected] = maps_of(methods, "GradCAM", model, images, classes=[1, 2])
+    for classes in (np.array([1, 2]).tolist(), tuple(np.array([1, 2])), [torch.tensor(1), torch.tensor(2)]):
+        torch.testing.assert_close(maps_of(methods, "GradCAM", model, images, classes=classes)[0], expected)
+    with methods.GradCAM(model, "1") as extractor:
+        torch.testing.assert_close(extractor([1, 2], model(images).double())[0], expected, rtol=0, atol=1e-5)
+
+
+def test_an_extractor_of_the_users_own_is_refused_and_not_ignored():
+    with pytest.raises(OptionError, match="Mine defines _get_weights, which extractors of "):
+        type("Mine", (methods.GradCAM,), {"_get_weights": lambda *_: 1})
+
+
+def test_scores_that_were_changed_in_place_are_refused(model, images):
+    with methods.GradCAM(model, "1") as extractor, torch.no_grad():
+        scores = model(images).div_(2)
+        with pytest.raises(OptionError, match="now returns something else than it did"):
+            extractor(1, scores)
 
 
 def test_scores_of_an_earlier_pass_are_refused(model, images):

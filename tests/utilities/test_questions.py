@@ -444,7 +444,7 @@ def test_of_a_single_logit_the_similar_class_is_the_other():
 
 
 def test_similar_classes_that_there_are_not():
-    with pytest.raises(OptionError, match="count=0; expected 1 or more similar classes"):
+    with pytest.raises(OptionError, match="0 similar classes were asked for; expected 1 or more"):
         utilities.contrast_with_similar(0)
     logits, target = torch.tensor([[3.0, -torch.inf]]), torch.tensor([0])
     with pytest.raises(TargetError, match="no other class has a finite score to be compared with; expected a model of"):

@@ -208,8 +208,8 @@ def _write_and_print(result: PhotographResult, *, as_json: bool) -> None:
         return
     name = printable_name(str(result.path))
     if as_json:
-        box = {} if result.detection is None else {"box": result.detection.as_data()}
-        print_json({"image": name, **box, **result.summary.as_data()})
+        data = {} if result.detection is None else {"box": result.detection.as_data()}
+        print_json({"image": name, **data, **result.summary.as_data()})
     else:
         detected = {} if result.detection is None else {"detected": str(result.detection)}
         coalitions = coalition_facts(result.summary.coalition_cost, result.summary.notes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from shapleycam.cli.options import DEFAULT_MODEL
 from shapleycam.cli.removal import removal_arguments
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from shapleycam.cli.groups import ComputeGroup, NetworkGroup
     from shapleycam.explaining.detector import Detector
     from shapleycam.explaining.explainer import Explainer
+    from shapleycam.explaining.layer_search import LayerChoice
     from shapleycam.models.network import Network, Transform
     from shapleycam.utilities import Utility
 
@@ -35,7 +36,7 @@ def make_explainer(network: NetworkGroup, compute: ComputeGroup) -> Explainer:
             f"model {loaded.name!r} is a detector; explain one of its boxes: shapleycam explain PHOTO --model "
             f"{loaded.name} --box 0 (the best one)"
         )
-    return _explainer(network, compute, utility, loaded)
+    return _explainer(network, network.layer, compute, utility, loaded)
 
 
 def make_detector(network: NetworkGroup, compute: ComputeGroup) -> Detector:
@@ -82,12 +83,13 @@ def _box_explainer(network: NetworkGroup, compute: ComputeGroup, loaded: Network
     from shapleycam.explaining.detector import own_layer_names
     from shapleycam.utilities import box_score
 
-    layer = cast("str | list[str] | None", own_layer_names(network.layer, loaded.model))
-    named = replace(network, layer=layer)
-    return _explainer(named, compute, box_score(), loaded)
+    layer = own_layer_names(network.layer, loaded.model)
+    return _explainer(network, layer, compute, box_score(), loaded)
 
 
-def _explainer(network: NetworkGroup, compute: ComputeGroup, utility: Utility, loaded: Network) -> Explainer:
+def _explainer(
+    network: NetworkGroup, layer: LayerChoice, compute: ComputeGroup, utility: Utility, loaded: Network
+) -> Explainer:
     from shapleycam.explaining.explainer import Explainer
     from shapleycam.models.resolve import default_device
     from shapleycam.tracing.reduced_precision import check_precision
@@ -96,7 +98,7 @@ def _explainer(network: NetworkGroup, compute: ComputeGroup, utility: Utility, l
     removal, reference = removal_arguments(network.removal, network.reference)
     return Explainer(
         loaded,
-        layer=network.layer,
+        layer=layer,
         utility=utility,
         device=compute.device or default_device(),
         memory=compute.memory * 2**20,

@@ -62,9 +62,10 @@ Removal: TypeAlias = Annotated[
     str,
     typer.Option(
         "--removal",
-        metavar="zero|mean|FILE",
+        metavar="zero|mean|blur|FILE",
         help="What stands in for places that are absent: zero (the paper's), mean (over the image's own places, or "
-        "over --reference), or a FILE of numbers, .npy or .npz, shaped as the layer's activation.",
+        "over --reference), blur (the image under a Gaussian, with --layer input), or a FILE of numbers, .npy or .npz, "
+        "shaped as the layer's activation.",
     ),
 ]
 Reference: TypeAlias = Annotated[
@@ -112,6 +113,24 @@ Players: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--players", metavar="RxC", help="Group cells into R x C regions, for sampledshapley and exactshapley."
+    ),
+]
+Regions: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--players",
+        metavar="RxC|NAME",
+        help="Group cells into R x C regions, for methods that play the game; with --layer input also superpixels, "
+        "superpixels:80 or patches (the model's own).",
+    ),
+]
+Runs: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--runs",
+        min=1,
+        help="Runs of what comes after the layer, a photograph, for methods that play the game; default: no limit, and "
+        "1000 with --layer input, where each is a run of the model.",
     ),
 ]
 Memory: TypeAlias = Annotated[

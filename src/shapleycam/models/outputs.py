@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from shapleycam.errors import ModelError, OptionError
+from shapleycam.models.mask_queries import CLASSES, MASKS, has_mask_queries, pixel_scores
 
 OutputChoice: TypeAlias = "str | int | Callable[[Any], Any] | None"
 
@@ -60,6 +61,7 @@ def check_rows(output: Tensor, rows: int, noun: str = "images") -> Tensor:
 def find_logits(output: Any) -> Tensor:
     """Return the tensor itself, the entry called `logits` or `out`, or the only tensor of numbers (b, ...) in it.
 
+    Of masks and classes of queries (Mask2Former) the scores of pixels are made: `mask_queries.pixel_scores`.
     Tensors that are the softmax or sigmoid of another one in the output do not count: of (probabilities, logits) the
     logits are returned.
 
@@ -73,6 +75,8 @@ def find_logits(output: Any) -> Tensor:
         part = parts.get(name)
         if isinstance(part, torch.Tensor):
             return part
+    if has_mask_queries(parts):
+        return pixel_scores(parts[CLASSES], parts[MASKS])
     candidates = {
         name: part
         for name, part in parts.items()

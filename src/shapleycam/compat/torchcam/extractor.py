@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from shapleycam.cams.heatmaps import resize
 from shapleycam.compat.layer_explainers import LayerExplainers
 from shapleycam.compat.questions import utility_of
+from shapleycam.compat.torchcam.pass_hook import PassHook
 from shapleycam.compat.torchcam.recorded_pass import RecordedPass
 from shapleycam.compat.torchcam.scores import ClassIndex, Targets, is_output, targets_of, utility_of_scores
 from shapleycam.errors import OptionError
@@ -25,9 +24,11 @@ from shapleycam.values.options import EstimatorOptions
 logger = logging.getLogger(__name__)
 _EPSILON = 1e-8
 """Added to a map's largest value, as in torch-cam."""
+_OVERRIDDEN = ("_get_weights", "_backprop", "_hook_a", "_hook_g", "_precheck", "_normalize")
+"""Methods of torch-cam's extractors by which users make methods of their own; here they would not be called."""
 
 
-class Extractor:
+class Extractor(PassHook):
     """One method of `Explainer` as an extractor of torch-cam; its subclasses are the methods.
 
     A hook on the model remembers the images of your last forward pass; when it is asked, the model is run once more on
@@ -72,17 +73,21 @@ class Extractor:
     ) -> None:
         if reshape_transform is not None and target_layer is None:
             raise OptionError("reshape_transform is given without target_layer; name the layer that it is for")
-        self.model = model
+        super().__init__(model, enable_hooks)
         if target_layer is None:
             target_layer = _find_layer(model, input_shape)
             logger.warning("no value was provided for `target_layer`, thus set to %r.", target_layer)
         layers = target_layer if isinstance(target_layer, list) else [target_layer]
         self._explainers = [LayerExplainers(model, [layer], reshape_transform) for layer in layers]
         self.target_names = [explainers.any_layout.layer for explainers in self._explainers]
-        self.hook_handles: list[RemovableHandle] = []
-        self._hooks_enabled = enable_hooks
-        self._pass: RecordedPass | None = None
-        self._register_hook()
+
+    def __init_subclass__(cls) -> None:
+        overridden = [name for name in _OVERRIDDEN if name in cls.__dict__]
+        if overridden:
+            raise OptionError(
+                f"{cls.__name__} defines {', '.join(overridden)}, which extractors of shapleycam.compat do not call; "
+                "keep torch-cam for it, or write a method as docs/notebooks/your_own_method.md shows"
+            )
 
     def __call__(
         self,
@@ -138,31 +143,6 @@ class Extractor:
         """Return a map as it is fused."""
         return cam
 
-    def enable_hooks(self) -> None:
-        """Remember forward passes."""
-        self._hooks_enabled = True
-
-    def disable_hooks(self) -> None:
-        """Take no notice of forward passes."""
-        self._hooks_enabled = False
-
-    def reset_hooks(self) -> None:
-        """Forget the forward pass."""
-        self._pass = None
-
-    def remove_hooks(self) -> None:
-        """Remove the hook from the model."""
-        for handle in self.hook_handles:
-            handle.remove()
-        self.hook_handles.clear()
-
-    def __enter__(self) -> Extractor:  # noqa: PYI034  # typing.Self is of no use to scripts
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.remove_hooks()
-        self.reset_hooks()
-
     def __repr__(self) -> str:
         return f"{type(self).__name__}(target_layer={self.target_names})"
 
@@ -215,25 +195,6 @@ class Extractor:
             output = explanation.output
             recorded.check_output(explainer.output(images, utility, inputs) if output is None else output)
         return explanation.values
-
-    @contextmanager
-    def _hook_removed(self) -> Iterator[None]:
-        """Take the hook off the model while this runs: an explainer must see the model as its owner made it."""
-        was_registered = bool(self.hook_handles)
-        self.remove_hooks()
-        try:
-            yield
-        finally:
-            if was_registered:
-                self._register_hook()
-
-    def _register_hook(self) -> None:
-        # A function and not a method: a private copy of the model copies methods' objects, and functions not.
-        def remember(_: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
-            if self._hooks_enabled:
-                self._pass = RecordedPass.of_call(arguments, keywords, output)
-
-        self.hook_handles.append(self.model.register_forward_hook(remember, with_kwargs=True))
 
 
 def _find_layer(model: nn.Module, input_shape: tuple[int, ...]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import index
 from typing import Any, TypeAlias
 
 import torch
@@ -28,7 +29,7 @@ def targets_of(class_idx: ClassIndex, targets: Targets, images: int) -> list[Out
     if (class_idx is None) == (targets is None):
         raise OptionError("expected either class_idx or targets=, and not both: give one of the two")
     choice = class_idx if targets is None else targets
-    rows: list[Any] = choice if isinstance(choice, list) else [choice] * images
+    rows: list[Any] = list(choice) if isinstance(choice, (list, tuple)) else [choice] * images
     if len(rows) != images:
         raise OptionError(
             f"{len(rows)} classes or targets are given for {images} images; expected one for each, or one"
@@ -36,10 +37,15 @@ def targets_of(class_idx: ClassIndex, targets: Targets, images: int) -> list[Out
     return [row if targets is not None else _class_target(row) for row in rows]
 
 
-def _class_target(index: Any) -> ClassifierOutputTarget:
-    if isinstance(index, bool) or not isinstance(index, int) or index < 0:
-        raise OptionError(f"class_idx has {index!r}; expected whole numbers from 0, as scores.argmax(1).tolist()")
-    return ClassifierOutputTarget(index)
+def _class_target(number: Any) -> ClassifierOutputTarget:
+    try:
+        category = -1 if isinstance(number, bool) else index(number)
+    except TypeError:
+        category = -1
+    if category < 0:
+        given = number if isinstance(number, int) else type(number).__name__
+        raise OptionError(f"class_idx has {given}; expected whole numbers from 0, as scores.argmax(1).tolist()")
+    return ClassifierOutputTarget(category)
 
 
 def utility_of_scores(targets: Sequence[OutputTarget], output: Any, scores: Any) -> Utility:
@@ -75,8 +81,10 @@ def is_output(scores: Any, output: Any) -> bool:
     """Return whether scores are a pass's output; None stands for it."""
     if scores is None or scores is output:
         return True
-    are_tensors = isinstance(scores, Tensor) and isinstance(output, Tensor)
-    return are_tensors and scores.shape == output.shape and torch.equal(scores, output)
+    if not isinstance(scores, Tensor) or not isinstance(output, Tensor):
+        return False
+    forms = ((each.shape, each.dtype, each.device) for each in (scores, output))
+    return len(set(forms)) == 1 and torch.equal(scores, output)
 
 
 def _check_classes(targets: Sequence[OutputTarget], output: Any) -> None:
@@ -93,7 +101,7 @@ def _check_classes(targets: Sequence[OutputTarget], output: Any) -> None:
         raise OptionError(f"class_idx has {max(classes)}; expected less than the model's {output.shape[1]} classes")
 
 
-def _rows(scores: Any, count: int) -> Sequence[Any]:
+def _rows(scores: Any, count: int) -> Tensor | list[Any] | tuple[Any, ...]:
     if not isinstance(scores, (Tensor, list, tuple)) or len(scores) != count:
         kind = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
         raise OptionError(f"scores are given as {kind} for {count} images; expected one row for each")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor
@@ -26,12 +24,13 @@ class CamMultImageConfidenceChange(PerturbationConfidenceMetric):
 class DropInConfidence(CamMultImageConfidenceChange):
     """How much the score falls; 0 where it grows."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return np.maximum(-super().__call__(*args, **kwargs), 0)
+    def _measure(self, growth: Float[np.ndarray, "b"]) -> Float[np.ndarray, "b"]:
+        fall: np.ndarray = np.maximum(-growth, 0)
+        return fall
 
 
 class IncreaseInConfidence(CamMultImageConfidenceChange):
     """1 where the score grows, otherwise 0."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return np.float32(super().__call__(*args, **kwargs) > 0)
+    def _measure(self, growth: Float[np.ndarray, "b"]) -> Float[np.ndarray, "b"]:
+        return (growth > 0).astype(np.float32)

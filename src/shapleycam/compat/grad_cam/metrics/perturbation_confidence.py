@@ -49,8 +49,12 @@ class PerturbationConfidenceMetric:
         )
         result = _scores(model, changed, targets)
         if return_diff:
-            result = result - _scores(model, input_tensor, targets)
+            result = self._measure(result - _scores(model, input_tensor, targets))
         return (result, changed) if return_visualization else result
+
+    def _measure(self, growth: Float[np.ndarray, "b"]) -> Float[np.ndarray, "b"]:
+        """Return what the metric says of how much the scores grow."""
+        return growth
 
 
 def _scores(model: nn.Module, images: Tensor, targets: Sequence[Callable[[Any], Tensor]]) -> np.ndarray:

@@ -1,0 +1,34 @@
+"""torch-cam's extractors of one method each."""
+
+from __future__ import annotations
+
+from shapleycam.compat.refusing import refusing_class
+from shapleycam.compat.torchcam.methods.classifier import CAM
+from shapleycam.compat.torchcam.methods.gradient import GradCAM, GradCAMpp, LayerCAM, SmoothGradCAMpp, XGradCAM
+from shapleycam.compat.torchcam.methods.masked import ISCAM, SSCAM, ScoreCAM
+from shapleycam.compat.torchcam.scores import OutputTarget
+
+__all__ = [
+    "CAM",
+    "ISCAM",
+    "SSCAM",
+    "GradCAM",
+    "GradCAMpp",
+    "LayerCAM",
+    "OutputTarget",
+    "ScoreCAM",
+    "SmoothGradCAMpp",
+    "XGradCAM",
+]
+MISSING = {
+    "FinerCAM": "contrasts a class with others; hand targets=lambda scores: scores[0] - scores[1] to GradCAM",
+    "LeGrad": "reads attentions; shapleycam.Explainer has method 'legrad'",
+    "RefineCAM": "multiplies maps; shapleycam.Explainer has fuse='product'",
+}
+"""Names that are missing, with what each does and what to use in its place."""
+
+
+def __getattr__(name: str) -> type:
+    if name not in MISSING:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return refusing_class("torch-cam", name, MISSING[name])

@@ -1,0 +1,106 @@
+"""torch-cam's extractors by masked images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from shapleycam.cams.channel_masks import NOISE, NOISY_MASKS, SHARES
+from shapleycam.compat.torchcam.constants import check_constants
+from shapleycam.compat.torchcam.extractor import Extractor
+
+
+class ScoreCAM(Extractor):
+    """`scorecam`.
+
+    Args:
+        model: as of `GradCAM`.
+        target_layer: as of `GradCAM`.
+        batch_size: not needed, as batches are as large as fits into memory.
+        input_shape: as of `GradCAM`.
+        enable_hooks: as of `GradCAM`.
+        reshape_transform: as of `GradCAM`.
+    """
+
+    method = "scorecam"
+    is_of_scores = False
+
+    def __init__(
+        self,
+        model: nn.Module,
+        target_layer: nn.Module | str | list[nn.Module | str] | None = None,
+        batch_size: int = 32,
+        input_shape: tuple[int, ...] = (3, 224, 224),
+        enable_hooks: bool = True,
+        reshape_transform: Callable[[Any], Tensor] | None = None,
+    ) -> None:
+        super().__init__(model, target_layer, input_shape, enable_hooks, reshape_transform)
+        self.bs = batch_size
+
+
+class SSCAM(ScoreCAM):
+    """`sscam`: its noise is drawn from each image's content; arguments as of `ScoreCAM`.
+
+    Args:
+        model: as of `GradCAM`.
+        target_layer: as of `GradCAM`.
+        batch_size: as of `ScoreCAM`.
+        num_samples: 10 noisy masks of each channel.
+        std: 2, the noise's standard deviation.
+        input_shape: as of `GradCAM`.
+        enable_hooks: as of `GradCAM`.
+        reshape_transform: as of `GradCAM`.
+
+    Raises:
+        OptionError: another number or deviation.
+    """
+
+    method = "sscam"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        target_layer: nn.Module | str | list[nn.Module | str] | None = None,
+        batch_size: int = 32,
+        num_samples: int = NOISY_MASKS,
+        std: float = NOISE,
+        input_shape: tuple[int, ...] = (3, 224, 224),
+        enable_hooks: bool = True,
+        reshape_transform: Callable[[Any], Tensor] | None = None,
+    ) -> None:
+        check_constants({"num_samples": num_samples, "std": std}, {"num_samples": NOISY_MASKS, "std": NOISE})
+        super().__init__(model, target_layer, batch_size, input_shape, enable_hooks, reshape_transform)
+
+
+class ISCAM(ScoreCAM):
+    """`iscam`; arguments as of `ScoreCAM`.
+
+    Args:
+        model: as of `GradCAM`.
+        target_layer: as of `GradCAM`.
+        batch_size: as of `ScoreCAM`.
+        num_samples: 10 shares of each channel's mask.
+        input_shape: as of `GradCAM`.
+        enable_hooks: as of `GradCAM`.
+        reshape_transform: as of `GradCAM`.
+
+    Raises:
+        OptionError: another number.
+    """
+
+    method = "iscam"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        target_layer: nn.Module | str | list[nn.Module | str] | None = None,
+        batch_size: int = 32,
+        num_samples: int = len(SHARES),
+        input_shape: tuple[int, ...] = (3, 224, 224),
+        enable_hooks: bool = True,
+        reshape_transform: Callable[[Any], Tensor] | None = None,
+    ) -> None:
+        check_constants({"num_samples": num_samples}, {"num_samples": len(SHARES)})
+        super().__init__(model, target_layer, batch_size, input_shape, enable_hooks, reshape_transform)
