@@ -124,7 +124,7 @@ class BoxFinder:
             )
         if isinstance(box, int) and not isinstance(box, bool):
             return self._asked_for(prepared, numbered_detection(detections, box), target)
-        corners = None if box is None else check_corners(box)  # type: ignore[arg-type]  # refuses a bool
+        corners = None if box is None else check_corners(box)
         if corners is not None and not Space.of(prepared).is_of_photo:
             raise OptionError(
                 "a box was given by its corners, and where the network's input lies in the photograph is not known; "

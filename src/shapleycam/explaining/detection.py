@@ -122,7 +122,7 @@ def of_class(detections: Sequence[Detection], target: int, labels: Sequence[str]
     return chosen
 
 
-def check_corners(corners: Sequence[float]) -> Box:
+def check_corners(corners: Any) -> Box:
     """Return a box as four numbers.
 
     Raises:

@@ -83,7 +83,7 @@ def read_fields(path: str | Path, build: Callable[..., _T]) -> _T:
             if number <= FORMAT:
                 fields = _fields(file, metadata)
                 check_fields(fields)
-                return build(**{**fields, "smooth": tuple(fields["smooth"])})
+                return build(**{"output": None, **fields, "smooth": tuple(fields["smooth"])})
     except Exception as error:  # numpy and zipfile raise nearly anything for a damaged or foreign file
         reason = f"{type(error).__name__}: {on_one_line(error)[:200]}"
         raise OptionError(
