@@ -41,9 +41,9 @@ DEAR = {"ablationcam", "scorecam"}
 """Methods that take a pass for each channel in the peers."""
 DRAWN = {"randomcam", "sscam", "smoothgradcam++"}
 """Methods with random numbers of their own on either side."""
-TOO_DEAR = {"iscam"}
-"""Ten passes for each channel: compared on small networks by tests/compat."""
-NOT_COMPARED = DRAWN | TOO_DEAR
+OTHERWISE_DEFINED = {"iscam"}
+"""Another formula in the peer, at ten passes for each channel."""
+NOT_COMPARED = DRAWN | OTHERWISE_DEFINED
 
 
 def classes_of(module: Any) -> dict[str, str]:
@@ -103,9 +103,8 @@ multiplies the last linear layer's weights with whatever activation it is given.
 proven. (Its default scaling has no ReLU, though the formula of its documentation has; the maps are compared with
 one.)
 
-Methods with random numbers (randomcam, smoothgradcam++, sscam) cannot agree pixel by pixel; what their formulas share
-with the peers' is in docs/coming-from.md. iscam takes ten passes a channel and is compared by tests on small
-networks.
+Not in the table: randomcam, smoothgradcam++ and sscam, which draw numbers of their own on either side; iscam, whose
+shares of a mask are a running sum in torch-cam (0.1 to 5.5), and 0.1 to 1 here and in the paper (docs/coming-from.md).
 """
 
 
