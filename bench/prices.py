@@ -8,6 +8,7 @@ Methods of more passes of the model than --most-passes are not measured, nor tho
 from __future__ import annotations
 
 import argparse
+import sys
 import warnings
 from collections.abc import Callable
 
@@ -25,7 +26,7 @@ from shapleycam.errors import ShapleyCamError
 from shapleycam.game import Game
 from shapleycam.models import zoo
 
-MOST_RUNS = 2**14
+MOST_RUNS = 2**12
 """Methods of more runs for one image take minutes behind heads without a shortcut."""
 
 
@@ -48,8 +49,8 @@ def networks() -> dict[str, tuple[Explainer, torch.Tensor]]:
 def is_measured(row: Method, game: Game, most_passes: int) -> bool:
     """Return whether it can be waited for."""
     cost = row.basis.cost_of(game.n_players, channels=game.n_channels)
-    is_quick = cost.runs <= MOST_RUNS or (row.basis.is_of_channels and is_affordable(row, game))
-    return is_quick and cost.model_passes <= most_passes
+    has_shortcut = game.shortcut is not None and is_affordable(row, game)
+    return (has_shortcut or cost.runs <= MOST_RUNS) and cost.model_passes <= most_passes
 
 
 def call_of(explainer: Explainer, images: torch.Tensor, name: str) -> Callable[[], object] | None:
@@ -71,6 +72,7 @@ def table(name: str, explainer: Explainer, images: torch.Tensor, rounds: int, mo
         with torch.inference_mode():
             explainer.model(images)
 
+    print(f"{name}: {len(calls)} methods are measured", file=sys.stderr)
     plain, ratios = time_ratios(floor, calls, rounds, images.device)
     lines = [
         f"## {name}",
@@ -112,7 +114,7 @@ part of it. "Runs" are beside that pass, at most, as `shapleycam methods` counts
 layer; gradients: of the same with a backward pass; passes: of the whole model); `tests/cams/test_prices.py` counts
 them. Behind a shortcut a run of the head costs next to nothing. "Refused": of models that lack something. "Not
 measured": of more than {options.most_passes} passes of the model, or of more than
-{MOST_RUNS:,} runs.
+{MOST_RUNS:,} runs where no shortcut is known.
 
 {chr(10).join(f"{each}{chr(10)}" for each in tables)}""",
     )

@@ -17,12 +17,16 @@ os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own 15 lets the other
 
 import pytest
 from hypothesis import settings
-from jaxtyping import install_import_hook
+
+from helpers import checked_calls
 
 if TYPE_CHECKING:
     import torch
 
     import shapleycam
+
+sys.dont_write_bytecode = False  # else each process, of hundreds that the tests start, compiles the package anew
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 CHECKED = ["models", "layers", "utilities", "game", "values", "cams"]
 CHECKED += [f"metrics.{part}" for part in ("confidence", "maps", "stability", "removal", "masking", "imputation")]
@@ -30,7 +34,7 @@ CHECKED += [f"metrics.{part}" for part in ("confidence", "maps", "stability", "r
 
 Of the others the tests hand wrong types on purpose, to see what the user is told.
 """
-install_import_hook([f"shapleycam.{part}" for part in CHECKED], "beartype.beartype")
+checked_calls.install([f"shapleycam.{part}" for part in CHECKED])
 
 settings.register_profile("shapleycam", deadline=None)  # no test depends on how busy the machine is
 settings.load_profile("shapleycam")
@@ -96,7 +100,19 @@ SLOW = (
     *("game/test_adversarial_heads.py", "values/test_interactions.py::test_sampled", "tracing/test_wrapped_code.py"),
     *("experiments/test_runner.py::TestRows::test_default_model", "metrics/test_metric_passes.py"),
     *("cli/test_your_model.py", "test_peers.py", "cli/test_evaluate.py", "game/test_proofs.py"),
+    "models/test_detectors.py",
     *("layers/test_layout_proofs.py", "test_docstrings.py::test_the_example_runs"),
+    *("game/test_windowed_heads.py::test_real_heads", "game/test_class_token_heads.py::test_real_heads"),
+    *("game/test_windowed_heads.py::test_overlapping_maxima", "game/test_kept_class_tokens.py"),
+    *("game/test_nearly_sums.py", "game/test_shortcuts_with_removal.py::test_coalitions_of_real_networks"),
+    *("values/test_closed_form.py::test_real_heads", "values/test_attention_control.py"),
+    *("values/test_control_variate.py", "values/test_surrogate_control.py"),
+    *("values/test_permutation.py::test_two_hundred", "values/test_permutation.py::test_every_order_is_equally"),
+    *("cams/test_conditional_rows.py", "cams/test_factorisations.py::test_pytorch_grad_cam", "cli/test_timings.py"),
+    *("cams/test_methods.py::test_randomcam_weights", "smoothing/test_smoothing.py::test_every_method"),
+    *("cli/test_removal_option.py::test_every_command", "cli/test_web_command.py::test_a_missing_extra"),
+    *("cli/test_table.py::test_a_table_is_made", "cli/test_table.py::test_reproduce", "cli/test_file_names.py"),
+    *("tracing/test_bfloat16_before_the_layer.py::test_fidelity", "web/test_fidelity_view.py::TestSampling"),
 )
 """Beginnings of tests that get the marker `slow`: processes, servers, browsers, commands and networks of full size."""
 
@@ -141,6 +157,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.flaky(reruns=1))
         if item.nodeid.removeprefix("tests/").startswith(SLOW):
             item.add_marker("slow")
+
+
+def pytest_runtest_logstart() -> None:
+    """Check the first calls of each function in this test."""
+    checked_calls.begin_test()
 
 
 def pytest_collection_finish() -> None:

@@ -42,7 +42,25 @@ def lines(page: str, *languages: str) -> list[str]:
 RUN_ELSEWHERE = ("your-model.md", "notebooks/", "coming-from.md")
 """Run by test_readme.py, with stand-ins for weights from hubs, by test_notebooks.py and by test_coming_from.py."""
 PYTHON = [page for page in TEXTS if blocks(page, "python") and not page.startswith(RUN_ELSEWHERE)]
+NEEDS = {"recipes/yolo.md": "ultralytics"}
+"""Packages that a page shows and that are no dependency, not even of the tests."""
+
+
+def needed_libraries(block: str) -> tuple[str, ...]:
+    """The libraries that a block needs beyond those of the extras: its first line is "# pip install NAME NAME"."""
+    first = re.match(r"# pip install (.*)\n", block)
+    return tuple(first[1].split()) if first else ()
+
+
+WITH_LIBRARIES = sorted({(page, names) for page in PYTHON for block in blocks(page, "python")
+                         if (names := needed_libraries(block))})  # fmt: skip
 SHELL = [page for page in TEXTS if lines(page, "bash", "console")]
+
+
+def needs_what_it_shows(page: str) -> None:
+    """Skip a page about a package that is not installed."""
+    if page in NEEDS:
+        pytest.importorskip(NEEDS[page], reason=f"{page} shows it")
 
 
 @pytest.fixture
@@ -56,15 +74,34 @@ def folder(hopper, tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
 @pytest.mark.parametrize("page", PYTHON)
 def test_python(page, folder):
-    names: dict[str, object] = {}
-    for block in blocks(page, "python"):
-        exec(compile(block, page, "exec"), names)
+    needs_what_it_shows(page)
+    names = run_blocks(page)
     if page == "evaluating.md":
         assert set(names["run"].rows()["method"]) == {"gradcam", "pathcam-h"}
 
 
+def run_blocks(page: str, libraries: tuple[str, ...] = ()) -> dict[str, object]:
+    """Run the blocks of a page that need nothing more, and those that need these libraries."""
+    names: dict[str, object] = {}
+    for block in blocks(page, "python"):
+        if needed_libraries(block) in {(), libraries}:
+            exec(compile(block, page, "exec"), names)
+    return names
+
+
+@pytest.mark.filterwarnings("ignore")  # of the libraries too
+@pytest.mark.parametrize(("page", "libraries"), WITH_LIBRARIES)
+def test_python_with_other_libraries(page, libraries, folder):
+    for library in libraries:
+        pytest.importorskip(library, reason=f"needs {library}, which no extra brings")
+    run_blocks(page, libraries)
+    if page == "recipes/training.md":  # what was logged is there
+        assert [*Path("logs").rglob("events.*"), *Path("trained").glob("*.png")]
+
+
 @pytest.mark.parametrize("page", SHELL)
 def test_commands(page, folder, run):
+    needs_what_it_shows(page)
     for line in lines(page, "bash", "console"):
         if any(line.startswith(beginning) for beginning in NOT_RUN):
             continue

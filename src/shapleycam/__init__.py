@@ -15,15 +15,20 @@ if TYPE_CHECKING:
     from shapleycam import drawing, experiments, fidelity, metrics, utilities, values
     from shapleycam.cams import METHODS, Method, methods
     from shapleycam.errors import ShapleyCamError, ShapleyCamWarning
+    from shapleycam.explaining.detection import Detection
+    from shapleycam.explaining.detector import Detector
     from shapleycam.explaining.explainer import Explainer
     from shapleycam.explanations.explanation import Explanation
     from shapleycam.game import Game
     from shapleycam.models.network import Network
+    from shapleycam.models.next_token import next_token
     from shapleycam.models.preprocess import Preprocess
     from shapleycam.models.zero_shot import zero_shot
     from shapleycam.tracing import Trace, trace
 
 _MODULE_OF = {
+    "Detection": "explaining.detection",
+    "Detector": "explaining.detector",
     "Explainer": "explaining",
     "Explanation": "explanations",
     "Game": "game",
@@ -35,6 +40,7 @@ _MODULE_OF = {
     "ShapleyCamWarning": "errors",
     "Trace": "tracing",
     "methods": "cams",
+    "next_token": "models.next_token",
     "trace": "tracing",
     "zero_shot": "models.zero_shot",
 }
@@ -42,6 +48,8 @@ _SUBPACKAGES = ("drawing", "experiments", "fidelity", "metrics", "utilities", "v
 
 __all__ = [
     "METHODS",
+    "Detection",
+    "Detector",
     "Explainer",
     "Explanation",
     "Game",
@@ -57,6 +65,7 @@ __all__ = [
     "fidelity",
     "methods",
     "metrics",
+    "next_token",
     "trace",
     "utilities",
     "values",

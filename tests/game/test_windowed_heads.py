@@ -261,7 +261,10 @@ def test_real_heads(key, explainer):
 
 
 def test_overlapping_maxima_before_a_linear_layer_of_all_positions():
-    """AlexNet: its untrained scores are so small that those of the other classes would drown them."""
+    """AlexNet: its untrained scores are so small that those of the other classes would drown them.
+
+    Its classifier is narrow here: a table of 4,608 windows is run through a layer that reads all 9,216 numbers.
+    """
     game = game_of(network("torchvision:alexnet", 127), noise(2, 3, 127, 127), "logit", [3, 500], "features.11")
     assert game.structure.window == window(9)
     coalitions = random_coalitions(2, 300, game.n_players)

@@ -19,7 +19,7 @@ class LazyModule:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("__"):  # what pytest asks of every global of a test file
+        if attribute.startswith(("__", "_mock_")):  # what pytest asks of every global of a test file
             raise AttributeError(attribute)
         pytest.importorskip(self._name.partition(".")[0])
         return getattr(import_module(self._name), attribute)

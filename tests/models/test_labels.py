@@ -55,9 +55,24 @@ def test_exact_case_decides_between_names_that_differ_in_it():
     assert (index_of_target("crane"), index_of_target("Crane")) == (2, 3)
 
 
-def test_digits_are_a_number_and_not_a_name():
-    with pytest.raises(TargetError, match="class 7 is out of range"):
+def test_digits_that_are_a_number_and_the_label_of_another_class_are_refused():
+    message = "class '7' is the number of class 7 and the label of class 5; give '\\+7' for the number, or"
+    with pytest.raises(TargetError, match=message):
         index_of_target("7")
+    assert index_of_target("+5") == 5
+    with pytest.raises(TargetError, match=r"class '1' is the number of class 1 \('2'\) and the label of class 0; give"):
+        class_index("1", ("1", "2"), 2)
+    assert [class_index(text, ("1", "2"), 2) for text in ("+0", "+1")] == [0, 1]
+    assert [class_index(str(digit), tuple("0123456789"), 10) for digit in range(10)] == list(range(10))
+
+
+def test_a_label_beyond_the_models_classes_is_refused():
+    with pytest.raises(TargetError, match="class 2 is out of range: the model has classes 0 to 1"):
+        class_index("fox", ("cat", "dog", "fox"), 2)
+
+
+def test_a_label_that_is_a_comma_is_printed_as_it_is():
+    assert class_name(0, (",",)) == ","
 
 
 def test_a_name_of_several_classes_is_refused_with_their_numbers():

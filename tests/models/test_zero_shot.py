@@ -24,13 +24,16 @@ def images() -> torch.Tensor:
 
 
 class Tokenizer:
-    """open_clip's words in the manner of a tokenizer of transformers."""
+    """open_clip's words in the manner of a tokenizer of transformers: as long as the longest text, or as asked."""
 
     pad = None
 
-    def __call__(self, texts, *, padding, return_tensors):
-        assert (padding, return_tensors) == (True, "pt")
-        return {"input_ids": open_clip.tokenize(texts)}
+    def __call__(self, texts, *, padding, return_tensors, max_length=None, truncation=False):
+        assert return_tensors == "pt"
+        assert padding == ("max_length" if max_length else True)
+        words = open_clip.tokenize(texts)
+        longest = int((words != 0).sum(1).max())
+        return {"input_ids": words[:, : max_length or longest]}
 
 
 class Models(dict):
@@ -98,6 +101,49 @@ def test_a_text_is_explained_like_a_class(name, layer, models):
     only = shapleycam.Explainer(shapleycam.zero_shot(model, TEXTS[1:2], tokenizer), utility="value")
     similarity = only.explain(images(), "hirescam").utility
     torch.testing.assert_close(similarity, e.output[:, 1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["open_clip", "CLIP", "SigLIP"])
+def test_a_model_in_training_is_left_as_it_is(name, models):
+    """Texts are read in eval mode, whatever the model's is; its modes, gradients and random numbers stay."""
+    model, tokenizer = models[name]
+    expected = shapleycam.zero_shot(model, TEXTS, tokenizer).model.texts
+    modes = [index % 3 > 0 for index, _ in enumerate(model.modules())]
+    for module, mode in zip(model.modules(), modes, strict=True):
+        module.training = mode
+    dropout = model.visual.register_forward_pre_hook if name == "open_clip" else model.register_forward_pre_hook
+    handle = dropout(lambda module, _: torch.rand(1) if module.training else None)
+    state = torch.get_rng_state()
+    network = shapleycam.zero_shot(model, TEXTS, tokenizer)
+    shapleycam.Explainer(network).explain(images(), "gradcam", target=0)
+    assert [module.training for module in model.modules()] == modes
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(network.model.texts, expected)
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
+    handle.remove()
+    model.eval()
+
+
+def test_siglip_reads_texts_as_long_as_it_was_trained_on(models):
+    model, tokenizer = models["SigLIP"]
+    network = shapleycam.zero_shot(model, TEXTS, tokenizer)
+    with torch.no_grad():
+        short = normalize(model.get_text_features(**tokenizer(TEXTS, padding=True, return_tensors="pt")).pooler_output)
+    assert not torch.allclose(network.model.texts, short, atol=1e-3)  # what the words alone would give
+
+
+def test_a_model_that_scales_its_logits_in_another_way_is_refused(models):
+    model, tokenizer = models["CLIP"]
+
+    class Colder(type(model)):
+        def forward(self, *args, **kwargs):
+            output = super().forward(*args, **kwargs)
+            output.logits_per_image = output.logits_per_image / 2
+            return output
+
+    colder = Colder(model.config).eval()
+    with pytest.raises(ModelError, match=r"model Colder makes its logits of embeddings in another way than exp"):
+        shapleycam.zero_shot(colder, TEXTS, tokenizer)
 
 
 def test_a_processor_brings_its_tokenizer_and_its_preprocessing(models):

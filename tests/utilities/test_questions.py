@@ -8,10 +8,13 @@ import pytest
 import torch
 from torch import nn
 
+from helpers.lazy_modules import LazyModule
 from helpers.networks import Toy
 from helpers.table_rows import OF_EXCLUSIVE_CLASSES
 from shapleycam import Explainer, utilities, values
 from shapleycam.errors import OptionError, TargetError
+
+transformers = LazyModule("transformers")
 
 Z = torch.tensor([[1.0, 3.0, 2.0]], dtype=torch.float64)
 P = Z.softmax(1)[0]
@@ -313,7 +316,8 @@ def test_coalitions_without_a_detection_are_worth_nothing():
 
 def test_the_output_of_detr_is_read_with_its_class_of_no_object():
     logits = torch.tensor([[[0.0, log(2), 0.0], [log(6), 0.0, 0.0]]])  # 1/4 1/2 1/4; 3/4 1/8 1/8
-    output = {"logits": logits, "pred_boxes": torch.tensor([[[0.5, 0.5, 0.2, 0.2], [0.1, 0.1, 0.2, 0.2]]])}
+    boxes = torch.tensor([[[0.5, 0.5, 0.2, 0.2], [0.1, 0.1, 0.2, 0.2]]])
+    output = transformers.models.detr.modeling_detr.DetrObjectDetectionOutput(logits=logits, pred_boxes=boxes)
     assert_close(utilities.box().scores(output, None).double(), [[3 / 4, 1 / 2]])
     target = torch.tensor([1])
     assert_close(
@@ -440,7 +444,7 @@ def test_of_a_single_logit_the_similar_class_is_the_other():
 
 
 def test_similar_classes_that_there_are_not():
-    with pytest.raises(OptionError, match="count=0; expected 1 or more similar classes"):
+    with pytest.raises(OptionError, match="0 similar classes were asked for; expected 1 or more"):
         utilities.contrast_with_similar(0)
     logits, target = torch.tensor([[3.0, -torch.inf]]), torch.tensor([0])
     with pytest.raises(TargetError, match="no other class has a finite score to be compared with; expected a model of"):

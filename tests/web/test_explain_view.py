@@ -154,6 +154,14 @@ class TestNumbers:
         assert facts_of(html)["Players"] == "7 x 7, the layer's places"
         assert [float(text) for text in values_of(html, "values")] == pytest.approx(expected, rel=6e-3, abs=1e-6)
 
+    def test_at_the_input_there_are_as_many_regions_as_the_runs_of_the_model_resolve(self, views):
+        html = answer(views, method="leaveoneout", layer="input", removal="blur")
+        facts = facts_of(html)
+        assert facts["Players"] == "31 x 31 regions of the layer's 56 x 56 places"
+        assert facts["What stands in for absent places"] == "blur: the image under a Gaussian, at layer input"
+        assert "each with a value that its places share evenly; each is computed by itself." in text_of(html)
+        assert facts_of(answer(views, method="sampledshapley", layer="input"))["Players"].startswith("9 x 9 regions")
+
     def test_exact_values_end_where_nobody_waits(self, views):
         class LeftError(BaseException):
             pass

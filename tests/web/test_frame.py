@@ -126,6 +126,7 @@ class TestLayers:
             ["act", "act: 7 x 7 places, before pooling"],
             ["body", "body: 7 x 7 places"],
             ["stem", "stem: 14 x 14 places"],
+            ["input", "input: the image itself, 56 x 56 pixels"],
         ]
 
     def test_each_can_be_explained(self, client):

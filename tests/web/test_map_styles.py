@@ -103,7 +103,7 @@ def test_the_answer_says_which_places_are_shown_and_has_the_bars_of_the_colours(
     ("fields", "message"),
     [
         ({"smooth": "blur"}, "smoothing blur is unknown; known are augment, eigen, noise"),
-        ({"colours": "virids"}, "colour map 'virids' is unknown; did you mean 'viridis'?"),
+        ({"colours": "virids"}, "colour map 'virids' is unknown; did you mean 'viridis'"),
         ({"top_value": "x"}, "the share of the value in the address is 'x'; expected a number above 0 and up to 1"),
         ({"top_value": "nan"}, "the share of the value in the address is 'nan'; expected a number above 0"),
         ({"smooth": "eigen", "method": "leaveoneout"}, "smoothing eigen takes the first component"),

@@ -12,10 +12,12 @@ from torch import Tensor
 
 from shapleycam.game import Game
 from shapleycam.values._exact import exact
+from shapleycam.values._limited_runs import fewest_runs, permutation_within
 from shapleycam.values._path import MOST_NODES, Nodes, mean_gradient
 from shapleycam.values._permutation import permutation
 from shapleycam.values._taylor import first_order, second_order
 from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.run_limit import run_limit
 from shapleycam.values.shares import PlayerValues, ShapleyValues
 
 
@@ -30,8 +32,19 @@ class PositionValues:
     notes: tuple[tuple[str, ...], ...] = ()
 
 
-BasisResult: TypeAlias = "Tensor | PlayerValues | PositionValues"
-"""A derivative (b, n, k) of each position and channel, to be spread; or final values of the players or positions."""
+@dataclass(frozen=True)
+class ChannelWeights:
+    """One weight for each channel (b, k), to be spread as a derivative that is the same at every position.
+
+    `notes` are sentences of each image on how they were estimated, or empty.
+    """
+
+    weights: Float[Tensor, "b k"]
+    notes: tuple[tuple[str, ...], ...] = ()
+
+
+BasisResult: TypeAlias = "Tensor | ChannelWeights | PlayerValues | PositionValues"
+"""A derivative (b, n, k) of each position and channel, or weights, to be spread; or final values."""
 
 _BLUE, _RED, _GREEN, _PURPLE = "#0072B2", "#D55E00", "#009E73", "#AA4499"
 _GREY, _BLACK = "#777777", "#000000"
@@ -82,6 +95,8 @@ class Basis:
         needs_model_passes: whether the whole model must run again, for changed images.
         is_class_blind: whether it is the same whatever class, or other question, is explained.
         is_conditional: whether models that lack something are refused; the set `field` leaves its methods out of those.
+        fewest_runs: (players) -> the runs of the head without which its values of players cannot be had; None where it
+            plays no game of them.
         is_of_channels: whether it weights channels with values of a game: of no units, but of a removal.
         is_per_channel: whether `cost` is that of one channel of the layer.
     """
@@ -100,6 +115,7 @@ class Basis:
     is_conditional: bool = False
     is_of_channels: bool = False
     is_per_channel: bool = False
+    fewest_runs: Callable[[int], int] | None = None
 
     def cost_of(self, players: int, nodes: Nodes = 8, channels: int = TYPICAL_CHANNELS) -> Cost:
         """Return what one image costs at most, with so many players, gradients along the path and channels."""
@@ -131,6 +147,9 @@ def _path(game: Game, options: EstimatorOptions) -> Float[Tensor, "b n k"]:
 
 
 def _sampled(game: Game, options: EstimatorOptions) -> ShapleyValues:
+    limit = run_limit(game, options)
+    if limit is not None:
+        return permutation_within(game, limit, options.tolerance, options.seed, progress=options.progress)
     return permutation(game, None, options.tolerance, options.seed, progress=options.progress)
 
 
@@ -174,6 +193,7 @@ SAMPLED = Basis(
     "Shapley values",
     _BLACK,
     needs_replay=True,
+    fewest_runs=fewest_runs,
 )
 EXACT = Basis(
     "exact",
@@ -182,4 +202,5 @@ EXACT = Basis(
     "Shapley values",
     _PURPLE,
     needs_replay=True,
+    fewest_runs=lambda players: 2**players,
 )

@@ -7,11 +7,7 @@ Ablation-CAM (WACV); Jung & Oh 2021, arXiv:2102.05228 (LIFT-CAM). Ablation-CAM's
 
 from __future__ import annotations
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
-from shapleycam.cams.bases import Basis, Cost, PositionValues
+from shapleycam.cams.bases import Basis, ChannelWeights, Cost
 from shapleycam.game import Game
 from shapleycam.game.channels import CHANNELS
 from shapleycam.game.variants import is_linear_in_mean
@@ -37,31 +33,31 @@ _NOT_LINEAR = (
 )
 
 
-def _ablated(game: Game, _: EstimatorOptions) -> PositionValues:
+def _ablated(game: Game, _: EstimatorOptions) -> ChannelWeights:
     """Weight with U(A) - U(A without channel k)."""
     channels = game.with_players(CHANNELS)
     additive = closed_form(channels)  # of an additive game a channel is missed by what it is worth
-    return _weighted(game, (leave_one_out(channels) if additive is None else additive).values)
+    return ChannelWeights((leave_one_out(channels) if additive is None else additive).values)
 
 
-def _along_the_path(game: Game, options: EstimatorOptions) -> PositionValues:
+def _along_the_path(game: Game, options: EstimatorOptions) -> ChannelWeights:
     """Weight with the path's estimate, which is DeepLIFT's where a single layer of units, or none, is not linear."""
     is_linear = is_linear_in_mean(game)
     derivative = first_order(game) if is_linear else mean_gradient(game, options.nodes)[0]
     weights = widened(game.layout.positions(game.contents.difference * derivative)).sum(1)
-    return _weighted(game, weights, () if is_linear else ((_NOT_LINEAR,),) * len(weights))
+    return ChannelWeights(weights, () if is_linear else ((_NOT_LINEAR,),) * len(weights))
 
 
-def _shapley(game: Game, options: EstimatorOptions) -> PositionValues:
+def _shapley(game: Game, options: EstimatorOptions) -> ChannelWeights:
     """Weight with Shapley values: in closed form, of all coalitions of a few channels, or sampled."""
     channels = game.with_players(CHANNELS)
     if channels.n_players <= _MOST_EXACT:
-        return _weighted(game, exact(channels).values)
+        return ChannelWeights(exact(channels).values)
     shares = closed_form(channels)
     if shares is not None:
-        return _weighted(game, shares.values)
+        return ChannelWeights(shares.values)
     shares = permutation(channels, None, options.tolerance, options.seed, progress=options.progress)
-    return _weighted(game, shares.values, _notes_of_sampling(shares))
+    return ChannelWeights(shares.values, _notes_of_sampling(shares))
 
 
 def _notes_of_sampling(shares: ShapleyValues) -> tuple[tuple[str, ...], ...]:
@@ -72,12 +68,6 @@ def _notes_of_sampling(shares: ShapleyValues) -> tuple[tuple[str, ...], ...]:
         (f"the channels' values are sampled: their standard error is {percent(each, 2)} of them", *notes)
         for each, notes in zip(uncertainty, noted, strict=True)
     )
-
-
-def _weighted(game: Game, weights: Float[Tensor, "b k"], notes: tuple[tuple[str, ...], ...] = ()) -> PositionValues:
-    """Return Σ_k w_k C_jk of all positions j."""
-    content = widened(game.layout.positions(game.contents.difference))
-    return PositionValues(torch.bmm(content, weights.to(content)[:, :, None]).squeeze(2), notes)
 
 
 CHANNEL_LEFT_OUT = Basis(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from shapleycam.cams.bases import Basis, BasisResult, PositionValues
+from shapleycam.cams.bases import Basis, BasisResult, ChannelWeights, PositionValues
 from shapleycam.cams.method import Method
 from shapleycam.cams.spreads import Spread
 from shapleycam.game import Game
@@ -47,6 +47,10 @@ def compute_values(game: Game, methods: Iterable[Method], results: Mapping[Basis
     values = {}
     for method in methods:
         result = results[method.basis]
+        notes: tuple[tuple[str, ...], ...] = ()
+        if isinstance(result, ChannelWeights):
+            notes = result.notes
+            result = widened(result.weights)[:, None].expand(activation.shape)
         if isinstance(result, PlayerValues):
             values[method.name] = _values_of_players(game, result)
         elif isinstance(result, PositionValues):
@@ -54,8 +58,9 @@ def compute_values(game: Game, methods: Iterable[Method], results: Mapping[Basis
         elif method.spread is None:
             raise TypeError(f"method {method.name!r}: its basis gives a derivative, so that its row needs a spread")
         else:
-            factor = difference if method.in_units else activation  # what divides no score knows no removal
-            values[method.name] = _spread_values(game, method.spread, activation, result, factor)
+            factor = difference if method.uses_removal else activation  # what divides no score knows no removal
+            spread = _spread_values(game, method.spread, activation, result, factor)
+            values[method.name] = replace(spread, notes=notes)
     return values
 
 

@@ -7,7 +7,6 @@ position of what its layer returns.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import signature
@@ -120,7 +119,8 @@ class _BiasTerms:
             return term[0] if channels_second else term[0].movedim(-1, 0)
         tokens = self._layout.prefix + self._layout.count
         if self._layout.kind == "tokens" and not channels_second and term.dim() == 3 and term.shape[1] == tokens:
-            return term[0, self._layout.prefix :].T.unflatten(1, self._layout.grid)
+            cells: Tensor = term[0, self._layout.prefix :].T.unflatten(1, self._layout.grid)
+            return cells
         return None
 
 
@@ -157,17 +157,20 @@ class _BiasRecorder(TorchFunctionMode):
 
 def _bias_of(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor | None:
     """Return the bias of a call; of a norm with fixed statistics what it returns for zeros (1, channels, 1, ...)."""
+    bias: Tensor | None
     if func in _WITHOUT_SIGNATURE:
-        bias: Tensor | None = kwargs.get("bias", args[2] if len(args) > 2 else None)
+        bias = kwargs.get("bias", args[2] if len(args) > 2 else None)
         return bias
     bound = signature(func).bind(*args, **kwargs)
     bound.apply_defaults()
-    named = defaultdict(lambda: None, bound.arguments)
-    if named["running_mean"] is None or named["training"] or named["use_input_stats"]:
-        return named["bias"]
+    named = bound.arguments
+    bias = named["bias"]
+    is_fixed = named.get("running_mean") is not None and not named.get("training") and not named.get("use_input_stats")
+    if not is_fixed:
+        return bias
     values = named["input"].detach()
     zeros = values.new_zeros(1, values.shape[1], *[1] * (values.dim() - 2))
-    shift: Tensor = func(**{**bound.arguments, "input": zeros})
+    shift: Tensor = func(**{**named, "input": zeros})
     return shift
 
 

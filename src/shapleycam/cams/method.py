@@ -88,6 +88,16 @@ class Method:
         cost = self.basis.cost_of(players, channels=channels)
         return cost.runs <= MOST_RUNS and cost.model_passes <= MOST_PASSES
 
+    def fits(self, players: int, most_runs: int) -> bool:
+        """Return whether the method's values of so many players can be had by so many runs of the head."""
+        return self.basis.fewest_runs is None or self.basis.fewest_runs(players) <= most_runs
+
+    def most_players_of(self, most_runs: int) -> int | None:
+        """Return of how many players the method's values can be had by so many runs of the head; None for any."""
+        if self.basis.fewest_runs is None:
+            return None
+        return bisect_left(range(1, most_runs + 2), True, key=lambda players: not self.fits(players, most_runs))
+
     def as_data(self) -> dict[str, Any]:
         """Return the row as JSON has it."""
         return {

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from shapleycam.cams.bases import Basis, BasisResult
 from shapleycam.cams.compute import compute_bases
 from shapleycam.cams.method import MOST_PASSES, MOST_RUNS, Method
+from shapleycam.cams.run_check import beyond_runs, check_runs
 from shapleycam.cams.table import METHODS, expand_methods
 from shapleycam.errors import DerivativeError, OptionError, ShapleyCamError, TargetError
 from shapleycam.game import Game
 from shapleycam.game.channels import CHANNELS
 from shapleycam.names import canonical_name
 from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.run_limit import run_limit
 from shapleycam.wording import counted
 
 _SETS_WITH_EXCEPTIONS = ("all", "field")
@@ -34,11 +36,11 @@ class MethodChoice:
     left_out: dict[str, str]
 
 
-def choose_methods(names: Sequence[str], game: Game) -> MethodChoice:
+def choose_methods(names: Sequence[str], game: Game, options: EstimatorOptions | None = None) -> MethodChoice:
     """Return the methods that names and sets mean for a game: of sets those that a user would wait for.
 
     Raises:
-        OptionError: an unknown name, or no names.
+        OptionError: an unknown name, no names, or a method by name that takes more runs than the options allow.
 
     Examples:
         >>> import torch
@@ -55,9 +57,15 @@ def choose_methods(names: Sequence[str], game: Game) -> MethodChoice:
     by_name = [name for name in names if is_set[name] is None]
     named = set(expand_methods(by_name)) if by_name else set()
     rows = [METHODS[name] for name in expand_methods(names)]
-    reasons = {row.name: reason for row in rows if row.name not in named and (reason := _too_long(row, game))}
+    limit = run_limit(game, options or EstimatorOptions()) if any(row.basis.fewest_runs for row in rows) else None
+    reasons = {
+        row.name: reason
+        for row in rows
+        if row.name not in named and (reason := _too_long(row, game) or beyond_runs(row, game, limit))
+    }
     said = reasons if "field" in is_set.values() else {}
     kept = tuple(row for row in rows if row.name not in reasons)
+    check_runs(game, kept, limit)
     return MethodChoice(kept, frozenset(row.name for row in kept if row.name not in named), said)
 
 

@@ -6,7 +6,7 @@ _RULES = "it needs a rule for each kind of operation of a model; captum and zenn
 _SHAPLEY = "of Shapley values of regions, choose 'sampledshapley' with regions as players"
 
 MISSING_METHODS = {
-    "saliency": "it is the size of the image's gradient; 'hirescam' at layer 'input' is that gradient times the image",
+    "saliency": "it is the size of the gradient by pixels; 'hirescam' at layer 'input' is the gradient times the image",
     "inputxgradient": "it is 'hirescam' at layer 'input'",
     "integratedgradients": "it is 'pathcam-h' at layer 'input'",
     "smoothgrad": "choose 'hirescam' at layer 'input' with smoothing 'noise', which is of the gradient times the image",

@@ -5,6 +5,8 @@ Source: Zeiler & Fergus 2014, arXiv:1311.2901, by the parts of the layer's posit
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from shapleycam.cams.masked_images import for_images, image_scorer, masked_basis, place_axes, players_of_places
@@ -31,4 +33,6 @@ def occlusion(game: Game, options: EstimatorOptions) -> PlayerValues:
     return PlayerValues(values, None, passes)
 
 
-COVERED_CELLS = masked_basis("covered cells", occlusion, lambda players: players, "#BF812D")
+COVERED_CELLS = replace(
+    masked_basis("covered cells", occlusion, lambda players: players, "#BF812D"), fewest_runs=lambda players: players
+)

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from shapleycam.cams.bases import Basis, Cost
 from shapleycam.game import Game
-from shapleycam.values._banzhaf import FEWEST, MOST_EXACT, banzhaf, block_size
+from shapleycam.values._banzhaf import FEWEST, MOST_EVALUATIONS, MOST_EXACT, banzhaf, block_size
 from shapleycam.values._single import leave_one_out, single_inclusion
 from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.run_limit import run_limit
 from shapleycam.values.shares import PlayerValues
 
 _TEAL, _OLIVE, _WINE, _INDIGO = "#44AA99", "#999933", "#882255", "#332288"
@@ -33,7 +34,8 @@ def _alone(game: Game, _: EstimatorOptions) -> PlayerValues:
 
 
 def _banzhaf(game: Game, options: EstimatorOptions) -> PlayerValues:
-    return banzhaf(game, options.tolerance, options.seed, progress=options.progress)
+    most = run_limit(game, options) or MOST_EVALUATIONS
+    return banzhaf(game, options.tolerance, options.seed, most_evaluations=most, progress=options.progress)
 
 
 def _banzhaf_cost(players: int, _: int) -> Cost:
@@ -48,6 +50,7 @@ LEFT_OUT = Basis(
     _OTHER_VALUES,
     _OLIVE,
     needs_replay=True,
+    fewest_runs=lambda players: players,
 )
 ALONE = Basis(
     "alone",
@@ -56,5 +59,14 @@ ALONE = Basis(
     _OTHER_VALUES,
     _WINE,
     needs_replay=True,
+    fewest_runs=lambda players: players,
 )
-BANZHAF = Basis("banzhaf", _banzhaf, _banzhaf_cost, _OTHER_VALUES, _INDIGO, needs_replay=True)
+BANZHAF = Basis(
+    "banzhaf",
+    _banzhaf,
+    _banzhaf_cost,
+    _OTHER_VALUES,
+    _INDIGO,
+    needs_replay=True,
+    fewest_runs=lambda players: _banzhaf_cost(players, 0).head_evaluations,
+)

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from shapleycam.cli import options
 from shapleycam.cli.command import REFUSED
 from shapleycam.cli.console import notes, print_error, print_facts, print_json, progress
-from shapleycam.cli.explainers import make_explainer, transform_of
+from shapleycam.cli.explainers import make_detector, make_explainer, transform_of
 from shapleycam.cli.groups import (
     BatchComputeGroup,
     EngineGroup,
@@ -51,6 +51,7 @@ class RankedQuestionGroup(QuestionGroup):
             "--top", min=1, help="Explain the K most likely classes, side by side; default 1 (3 in the tour)."
         ),
     ] = None
+    box: options.BoxOfDetector = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def explain(  # noqa: PLR0913  # the groups of its options
     - `shapleycam explain cat.jpg --target lynx --against tabby` asks why it is a lynx and not a tabby.
     - `shapleycam explain cat.jpg --method sampledshapley` gives the true Shapley values, and where they are not sure.
     - `shapleycam explain cat.jpg --model timm:resnet18 --checkpoint mine.safetensors` uses your own weights.
+    - `shapleycam explain street.jpg --model torchvision:retinanet_resnet50_fpn --box 0` explains a detector's best box.
     - `shapleycam explain cat.jpg --sign both --contours 4 --side-by-side` draws signed values beside the photograph.
     - `shapleycam explain photos/ --engine ray --address auto --out maps` explains a folder by a cluster.
     """
@@ -92,13 +94,15 @@ def explain(  # noqa: PLR0913  # the groups of its options
         _import_libraries(timings, network.model or options.DEFAULT_MODEL)
     with timings.of("importing shapleycam"):
         from shapleycam.cams.table import expand_methods
+        from shapleycam.cli.boxes import ExplainBoxes, parse_box
         from shapleycam.cli.explaining import ExplainPhotographs, ReadPhotographs
         from shapleycam.experiments.engines import Local
         from shapleycam.experiments.lazy import Lazy
         from shapleycam.files import make_folder
         from shapleycam.smoothing import parse_smoothing
 
-    methods = question.method or ["shapleycam"]
+    box = parse_box(question.box)
+    methods = question.method or ["shapleycam" if box is None else "pathcam-h"]
     expand_methods(methods)
     smooth = parse_smoothing(question.smooth)
     drawn = style.drawn(files.view)
@@ -109,23 +113,23 @@ def explain(  # noqa: PLR0913  # the groups of its options
         _report_error(failure.path, failure.reason, as_json=printing.as_json)
     if not paths:
         raise typer.Exit(REFUSED)
-    is_tour = not (images or question.target or network.against)
-    classes = question.top or (_CLASSES_IN_THE_TOUR if is_tour else 1)
+    is_tour = not (images or question.target or network.against or question.box)
     remote = engine.make_engine()
     # This process needs a model only for its preprocessing where a cluster explains: it then leaves the GPU alone.
     own_compute = compute if remote is None else replace(compute, device="cpu")
-    own_explainer = Lazy(partial(make_explainer, network, own_compute))
-    explainer = own_explainer if remote is None else Lazy(partial(make_explainer, network, compute))
-    with timings.of("loading the model"):
+    make: Any = make_explainer if box is None else make_detector
+    own_explainer = Lazy(partial(make, network, own_compute))
+    explainer = own_explainer if remote is None else Lazy(partial(make, network, compute))
+    with timings.of("loading the model"), notes(quiet=printing.quiet):
         read = ReadPhotographs(transform_of(own_explainer(), files.view), timings)
     failed = len(unreadable)
     with notes(quiet=printing.quiet), progress(len(paths), "explaining", quiet=printing.quiet) as bar:
         estimator_options = estimator.options(bar.show_sampling if remote is None else None)
-        explain_batch = ExplainPhotographs(
+        step = (
             explainer,
             methods,
             question.target,
-            classes,
+            question.top or (_CLASSES_IN_THE_TOUR if is_tour else 1),
             network.against,
             estimator_options,
             smooth,
@@ -135,7 +139,9 @@ def explain(  # noqa: PLR0913  # the groups of its options
             files.save,
             timings,
         )
-        batches = _batches(paths, compute.batch_size, stem_limit(files.out))
+        explain_batch = ExplainPhotographs(*step) if box is None else ExplainBoxes(*step, box)
+        # With a box one by one: each photograph has boxes, and often a size, of its own.
+        batches = _batches(paths, compute.batch_size if box is None else 1, stem_limit(files.out))
         with closing((remote or Local()).run(batches, read, explain_batch)) as results:
             for result in results:
                 if result.error is not None:
@@ -154,9 +160,11 @@ def _check_question(question: RankedQuestionGroup, against: str | None) -> None:
     """Refuse two answers to which classes are explained.
 
     Raises:
-        OptionError: --top beside --against or --target.
+        OptionError: --top beside --against, --target or --box.
     """
     top, target = question.top, question.target
+    if top is not None and question.box is not None:
+        raise OptionError(f"--top {top} and --box {question.box} were both given; expected one of them")
     if top is not None and against is not None:
         raise OptionError(f"--top {top} and --against {against} were both given; expected one of them, or --target")
     if top is not None and target is not None:
@@ -200,10 +208,12 @@ def _write_and_print(result: PhotographResult, *, as_json: bool) -> None:
         return
     name = printable_name(str(result.path))
     if as_json:
-        print_json({"image": name, **result.summary.as_data()})
+        data = {} if result.detection is None else {"box": result.detection.as_data()}
+        print_json({"image": name, **data, **result.summary.as_data()})
     else:
+        detected = {} if result.detection is None else {"detected": str(result.detection)}
         coalitions = coalition_facts(result.summary.coalition_cost, result.summary.notes)
-        print_facts(name, {**result.summary.lines(), **coalitions, "written": result.summary.files})
+        print_facts(name, {**detected, **result.summary.lines(), **coalitions, "written": result.summary.files})
 
 
 def _write(path: Path, content: bytes) -> None:

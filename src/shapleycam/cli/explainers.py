@@ -2,43 +2,107 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shapleycam.cli.options import DEFAULT_MODEL
 from shapleycam.cli.removal import removal_arguments
-from shapleycam.errors import ModelError
+from shapleycam.errors import ModelError, OptionError
 
 if TYPE_CHECKING:
     from shapleycam.cli.groups import ComputeGroup, NetworkGroup
+    from shapleycam.explaining.detector import Detector
     from shapleycam.explaining.explainer import Explainer
-    from shapleycam.models.network import Transform
+    from shapleycam.explaining.layer_search import LayerChoice
+    from shapleycam.models.network import Network, Transform
+    from shapleycam.utilities import Utility
 
 
 def make_explainer(network: NetworkGroup, compute: ComputeGroup) -> Explainer:
     """Return the explainer that the options describe; what is cheap to check is checked before the model is loaded.
 
     Raises:
-        ShapleyCamError: an unknown utility, fusion or model, or a model that cannot be loaded.
+        ShapleyCamError: an unknown utility, fusion or model, or a model that cannot be loaded or is a detector.
     """
-    from shapleycam.explaining.explainer import Explainer
-    from shapleycam.explaining.fusing import check_fusion
-    from shapleycam.models import zoo
-    from shapleycam.models.resolve import default_device
-    from shapleycam.tracing.reduced_precision import check_precision
+    from shapleycam.models.detectors import is_detector
     from shapleycam.utilities import contrast, resolve_utility
 
-    against, output = network.against, network.output
+    against = network.against
     utility = resolve_utility(network.utility) if against is None else contrast(against, network.utility)
+    loaded = _load(network, compute)
+    if is_detector(loaded.model):
+        raise ModelError(
+            f"model {loaded.name!r} is a detector; explain one of its boxes: shapleycam explain PHOTO --model "
+            f"{loaded.name} --box 0 (the best one)"
+        )
+    return _explainer(network, network.layer, compute, utility, loaded)
+
+
+def make_detector(network: NetworkGroup, compute: ComputeGroup) -> Detector:
+    """Return the detector that the options describe, checked as `make_explainer` does.
+
+    Raises:
+        OptionError: options that ask for something else than the score of a box.
+        ShapleyCamError: an unknown fusion or model, or a model that cannot be loaded or is no detector.
+    """
+    from shapleycam.explaining.detector import Detector
+
+    for option, value, default in (
+        ("--utility", network.utility, "rest"),
+        ("--against", network.against, None),
+        ("--output", network.output, None),
+        ("--reference", network.reference, None),
+    ):
+        if value != default and value:
+            shown = value if isinstance(value, str) else " ".join(map(str, value))
+            raise OptionError(
+                f"{option} {shown} and --box were both given; of a box its score is explained: leave one out"
+            )
+    return Detector.of_network(_load(network, compute), partial(_box_explainer, network, compute))
+
+
+def _load(network: NetworkGroup, compute: ComputeGroup) -> Network:
+    """Return the network, on its device, once the other options are known to be right."""
+    from shapleycam.explaining.fusing import check_fusion
+    from shapleycam.models import zoo
+    from shapleycam.models.resolve import default_device, move_to_device
+    from shapleycam.tracing.isolation import device_of
+    from shapleycam.tracing.reduced_precision import check_precision
+
     check_fusion(network.fuse)
+    removal_arguments(network.removal, network.reference)
+    check_precision(compute.precision)
+    loaded = zoo.load_network(network.model or DEFAULT_MODEL, network.checkpoint, pretrained=network.pretrained)
+    device = compute.device or default_device()
+    return replace(loaded, model=move_to_device(loaded.model, device, device_of(loaded.model)))
+
+
+def _box_explainer(network: NetworkGroup, compute: ComputeGroup, loaded: Network) -> Explainer:
+    """Return the explainer of a detector's scores at one box."""
+    from shapleycam.explaining.detector import own_layer_names
+    from shapleycam.utilities import box_score
+
+    layer = own_layer_names(network.layer, loaded.model)
+    return _explainer(network, layer, compute, box_score(), loaded)
+
+
+def _explainer(
+    network: NetworkGroup, layer: LayerChoice, compute: ComputeGroup, utility: Utility, loaded: Network
+) -> Explainer:
+    from shapleycam.explaining.explainer import Explainer
+    from shapleycam.models.resolve import default_device
+    from shapleycam.tracing.reduced_precision import check_precision
+
+    output = network.output
     removal, reference = removal_arguments(network.removal, network.reference)
-    precision = check_precision(compute.precision)
     return Explainer(
-        zoo.load_network(network.model or DEFAULT_MODEL, network.checkpoint, pretrained=network.pretrained),
-        layer=network.layer,
+        loaded,
+        layer=layer,
         utility=utility,
         device=compute.device or default_device(),
         memory=compute.memory * 2**20,
-        precision=precision,
+        precision=check_precision(compute.precision),
         fuse=network.fuse,
         layout=network.layout,
         output=int(output) if output is not None and output.isdecimal() else output,
@@ -47,7 +111,7 @@ def make_explainer(network: NetworkGroup, compute: ComputeGroup) -> Explainer:
     )
 
 
-def transform_of(explainer: Explainer, view: str | None = None) -> Transform:
+def transform_of(explainer: Explainer | Detector, view: str | None = None) -> Transform:
     """Return the preprocessing of an explainer's model.
 
     Raises:

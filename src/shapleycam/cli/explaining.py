@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from PIL import Image
 
@@ -14,6 +14,7 @@ from shapleycam.cli.timings import Timings
 from shapleycam.drawing.figures import grid
 from shapleycam.errors import ImageError
 from shapleycam.experiments.lazy import Lazy
+from shapleycam.explaining.detection import Detection
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, Target
 from shapleycam.explaining.photographs import PreparedPhotograph, prepare_photograph, stack_photographs
@@ -50,6 +51,8 @@ class PhotographResult:
     summary: ImageSummary | None
     files: dict[Path, bytes]
     error: str | None = None
+    detection: Detection | None = None
+    """Of a detector the box that was explained."""
 
 
 ReadBatch: TypeAlias = "tuple[list[tuple[Photograph, PreparedPhotograph]], list[PhotographResult]]"
@@ -81,7 +84,8 @@ class ReadPhotographs:
 class ExplainPhotographs:
     """The second step: tensors to pictures. Its fields are the same for every batch."""
 
-    explainer: Lazy[Explainer]
+    explainer: Lazy[Any]
+    """An `Explainer`; of `ExplainBoxes` a `Detector`."""
     methods: list[str]
     target: str | None
     classes: int
@@ -103,13 +107,13 @@ class ExplainPhotographs:
         yield from failures
         if not images:
             return
-        explainer = self.explainer()
+        explainer: Explainer = self.explainer()
         comparisons = self._compare(explainer, stack_photographs([image for _, image in images], explainer.model))
         for index, (photograph, _) in enumerate(images):
             files: dict[Path, bytes] = {}
             for method in comparisons[0]:
                 explanations = [comparison[method] for comparison in comparisons]
-                files |= self._files(explanations, index, photograph, explainer.name)
+                files |= self.files_of(explanations, index, photograph, explainer.name)
             summary = summarise_image(comparisons, index, explainer.name, [printable_text(str(file)) for file in files])
             yield PhotographResult(photograph.path, summary, files)
 
@@ -123,7 +127,7 @@ class ExplainPhotographs:
                 self.estimator_options, batch, self.methods, targets, curvature=True, smooth=self.smooth
             )
 
-    def _files(
+    def files_of(
         self, explanations: Sequence[Explanation], index: int, photograph: Photograph, model: str
     ) -> dict[Path, bytes]:
         """Return the figure of one method, and with `save` its numbers: an explanation for each class."""

@@ -109,6 +109,7 @@ def fidelity(
             tolerance=estimator_options.tolerance,
             seed=estimator.seed,
             players=estimator_options.players,
+            runs=estimator_options.runs,
             progress=estimator_options.progress,
         )
     written = [printable_text(str(file)) for file in _write_files(result, files, explainer)]

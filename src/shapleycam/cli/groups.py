@@ -76,6 +76,7 @@ class EstimatorGroup:
     tolerance: options.Tolerance = 0.01
     players: str | None = None
     seed: options.Seed = 0
+    runs: int | None = None
 
     def options(self, progress: Progress | None = None) -> EstimatorOptions:
         """Return the options as the library takes them, with a listener to the sampling.
@@ -85,8 +86,8 @@ class EstimatorGroup:
         """
         from shapleycam.values.options import EstimatorOptions
 
-        nodes, players = parse_nodes(self.nodes), parse_players(self.players)
-        return EstimatorOptions(nodes, self.tolerance, self.seed, players, progress)
+        nodes, players = parse_nodes(self.nodes), parse_regions(self.players)
+        return EstimatorOptions(nodes, self.tolerance, self.seed, players, progress, self.runs)
 
     def check(self) -> None:
         """Refuse nodes or players of another form than they have, before anything is loaded.
@@ -95,14 +96,15 @@ class EstimatorGroup:
             OptionError: there are such.
         """
         parse_nodes(self.nodes)
-        parse_players(self.players)
+        parse_regions(self.players)
 
 
 @dataclass(frozen=True)
 class RegionEstimatorGroup(EstimatorGroup):
     """The options of the estimators, with players that may be regions."""
 
-    players: options.Players = None
+    players: options.Regions = None
+    runs: options.Runs = None
 
 
 @dataclass(frozen=True)
@@ -241,3 +243,18 @@ def parse_players(text: str | None) -> tuple[int, int] | None:
     if len(sides) != 2 or not all(side.isdecimal() for side in sides):
         raise OptionError(f"--players {text}: expected rows x columns, such as 3x3")
     return int(sides[0]), int(sides[1])
+
+
+def parse_regions(text: str | None) -> tuple[int, int] | str | None:
+    """Return the players that `--players` means: a grid of regions, or a name of regions of the image.
+
+    Raises:
+        OptionError: neither of the form 3x3 nor such a name.
+    """
+    if text is None:
+        return None
+    if text[:1].isalpha():
+        from shapleycam.explaining.image_regions import check_region_name
+
+        return check_region_name(text)
+    return parse_players(text)

@@ -11,7 +11,7 @@ import typer
 from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_facts, print_json, print_table
 from shapleycam.cli.explainers import make_explainer, transform_of
-from shapleycam.cli.groups import ComputeGroup, OneLayerNetworkGroup, PrintGroup, parse_players
+from shapleycam.cli.groups import ComputeGroup, OneLayerNetworkGroup, PrintGroup, parse_regions
 from shapleycam.cli.messages import coalition_facts
 from shapleycam.cli.photographs import demo_photo
 from shapleycam.output_names import output_stem, question_part, stem_limit
@@ -36,7 +36,7 @@ class PairsGroup:
     """The pairs that are shown, and how they are measured."""
 
     target: options.Target = None
-    players: options.Players = None
+    players: options.Regions = None
     strongest: Annotated[int, typer.Option("--strongest", min=1, help="How many pairs to show.")] = 10
     rounds: Annotated[
         int,
@@ -77,7 +77,7 @@ def interactions(
     open_photograph(photo)  # one that cannot be read is refused before the model is loaded
     explainer = make_explainer(network, compute)
     batch = batch_of(photo, transform_of(explainer), explainer.model)
-    regions = parse_players(pairs.players)
+    regions = parse_regions(pairs.players)
     with notes(quiet=printing.quiet):
         explanation = explainer.explain(batch, "sampledshapley", pairs.target, players=regions, seed=pairs.seed)
         game = explainer.game(batch, pairs.target, players=regions)

@@ -53,6 +53,7 @@ OPTIONS = {
     "pretrained": "--pretrained",
     "reference": "--reference",
     "removal": "--removal",
+    "runs": "--runs",
     "seed": "--seed",
     "smooth": "--smooth",
     "strict": "--strict",

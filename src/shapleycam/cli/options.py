@@ -19,7 +19,7 @@ Model: TypeAlias = Annotated[
     typer.Option(
         "--model",
         help="efficientnet_lite0, one of the paper's (resnet50), timm:NAME, torchvision:NAME, hf:NAME, "
-        "path/to/file.py:function or package.module:function (see: shapleycam models).",
+        "ultralytics:NAME.yaml, path/to/file.py:function or package.module:function (see: shapleycam models).",
     ),
 ]
 Checkpoint: TypeAlias = Annotated[
@@ -62,9 +62,10 @@ Removal: TypeAlias = Annotated[
     str,
     typer.Option(
         "--removal",
-        metavar="zero|mean|FILE",
+        metavar="zero|mean|blur|FILE",
         help="What stands in for places that are absent: zero (the paper's), mean (over the image's own places, or "
-        "over --reference), or a FILE of numbers, .npy or .npz, shaped as the layer's activation.",
+        "over --reference), blur (the image under a Gaussian, with --layer input), or a FILE of numbers, .npy or .npz, "
+        "shaped as the layer's activation.",
     ),
 ]
 Reference: TypeAlias = Annotated[
@@ -81,6 +82,15 @@ Methods: TypeAlias = Annotated[
 ]
 Target: TypeAlias = Annotated[
     str | None, typer.Option("--target", help="A class, by number or label; default: the predicted one.")
+]
+BoxOfDetector: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--box",
+        metavar="N|X0,Y0,X1,Y1",
+        help="Of a detector the box that is explained: its number, the best is 0, or corners in pixels of the "
+        "photograph, for the detected box that overlaps them most; with --target of that class.",
+    ),
 ]
 Smooth: TypeAlias = Annotated[
     str | None,
@@ -103,6 +113,24 @@ Players: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--players", metavar="RxC", help="Group cells into R x C regions, for sampledshapley and exactshapley."
+    ),
+]
+Regions: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--players",
+        metavar="RxC|NAME",
+        help="Group cells into R x C regions, for methods that play the game; with --layer input also superpixels, "
+        "superpixels:80 or patches (the model's own).",
+    ),
+]
+Runs: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--runs",
+        min=1,
+        help="Runs of what comes after the layer, a photograph, for methods that play the game; default: no limit, and "
+        "1000 with --layer input, where each is a run of the model.",
     ),
 ]
 Memory: TypeAlias = Annotated[

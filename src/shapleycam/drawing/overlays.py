@@ -67,7 +67,7 @@ def on_photo(photo: Image.Image, box: Box, shade: Image.Image, contours: Contour
     canvas = ImageEnhance.Brightness(small.convert("L").convert("RGB")).enhance(0.55).convert("RGBA")
     seen = small.convert("RGBA").crop((left, top, left + width, top + height))
     canvas.paste(_cover(seen, shade, contours), (left, top))
-    if (width, height) != size:
+    if left > 0 or top > 0 or left + width < size[0] or top + height < size[1]:
         ImageDraw.Draw(canvas).rectangle((left, top, left + width - 1, top + height - 1), outline="white")
     return canvas.convert("RGB")
 

@@ -50,6 +50,9 @@ def explain_game(
         method.name: _explanation(method, values[method.name], game, batch, traced, channels, measured)
         for method in methods
     }
+    if game.is_at_input:
+        removed = _utility_removed(game)
+        explanations = {name: replace(each, utility_removed=removed) for name, each in explanations.items()}
     played = [method.name for method in methods if isinstance(results[method.basis], ShapleyValues)]
     explanations |= {name: replace(explanations[name], coalition_cost=game.coalition_cost) for name in played}
     return explanations, refused
@@ -83,7 +86,15 @@ def _explanation(
         removal=game.removal.name,
         precision=traced.precision,
         notes=values.notes,
+        regions=game.players.labels if game.players.are_regions else None,
     )
+
+
+def _utility_removed(game: Game) -> Float[Tensor, " b"] | None:
+    """Return the utility of images of which everything was removed; None where it is not a finite number."""
+    images = torch.arange(len(game.activation), device="cpu")
+    utilities = game.score_images(game.contents.empty, images).detach()
+    return utilities if bool(torch.isfinite(utilities).all()) else None
 
 
 def _curvature(

@@ -71,7 +71,8 @@ class Explainer:
         fuse: how the heatmaps of several layers become one: "mean", "maximum" or "product".
         removal: what stands in for the content of places that are absent from a coalition. "zero": zeros, as in the
             paper. "mean": at each place the layer's mean over the `reference` photographs; without these each image's
-            own mean over its places, where prefix tokens stay as they are. A tensor, shaped as the layer's activation
+            own mean over its places, where prefix tokens stay as they are. "blur", at layer "input": the image under a
+            Gaussian. A tensor, shaped as the layer's activation
             (b, ...), as that of one image, or (channels,). Or a function that makes such a tensor of a copy of the
             activation, of each image by itself and always the same: one that mixes images or draws is refused.
         reference: the photographs for removal "mean", as `explain` takes them.
@@ -190,7 +191,7 @@ class Explainer:
                 image at three intensities), "eigen" (the first principal component of the channels in place of their
                 sum) and "noise" (the mean values of noisy images). Smoothed values divide no score. What depends on
                 left and right, as a steering angle, is not for "augment".
-                `nodes` (8), `tolerance` (0.01), `seed` (0), `players` (None) and `progress` (None), as
+                `nodes` (8), `tolerance` (0.01), `seed` (0), `players`, `progress` and `runs` (None), as
                 `shapleycam.values.EstimatorOptions` explains them.
 
         Raises:

@@ -65,6 +65,8 @@ def fuse_explanations(explanations: Sequence[Explanation], fusion: str) -> Expla
         curvature=None,
         coalition_cost=None,
         notes=(),
+        utility_removed=None,
+        regions=None,
     )
 
 

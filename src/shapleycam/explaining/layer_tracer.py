@@ -197,6 +197,7 @@ class LayerTracer:
         if NOISE.name not in smooth:
             return comparisons
         fixed = [traced_batch.fix_question(target, utility) for target in expanded]
+        options = replace(options, players=traced_batch.regions(options.players))  # those of the clean image
         del traced_batch
         by_noise = []
         for images in noisy_images(question.batch.images, options.seed):

@@ -15,6 +15,7 @@ from shapleycam.cams.method_choice import choose_methods
 from shapleycam.errors import OptionError, RemovalNotUsedWarning, warn
 from shapleycam.explaining import warnings
 from shapleycam.explaining.explain_game import explain_game
+from shapleycam.explaining.image_regions import regions_of_images
 from shapleycam.explaining.inputs import Batch, Target, resolve_targets
 from shapleycam.explaining.readings import OutputReadings
 from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings, Verdict
@@ -80,6 +81,7 @@ class TracedBatch:
         self.traced = self._trace(layer, replay=replay, twice=twice)
         self._readings = OutputReadings(self.traced, batch, select, settings, memory)
         self._removal = removal.once()
+        self._regions: dict[str, Regions] = {}
 
     @property
     def output(self) -> Any:
@@ -109,11 +111,31 @@ class TracedBatch:
             layout,
             utility_of_images,
             classes,
-            players,
+            self.regions(players),
             memory=settings.memory,
             removal=self._removal,
             image_channels=self.channels,
         )
+
+    def regions(self, players: Regions) -> Regions:
+        """Return players as a game takes them: labels of each pixel in place of a name, made once.
+
+        Raises:
+            OptionError: they do not fit the layer, the model or the images.
+        """
+        if not isinstance(players, str):
+            return players
+        if players not in self._regions:
+            settings, traced = self._settings, self.traced
+            self._regions[players] = regions_of_images(
+                players,
+                settings.model,
+                traced.layer,
+                traced.images,
+                settings.preprocess,
+                is_at_input=traced.is_at_input,
+            )
+        return self._regions[players]
 
     def compare(
         self,
@@ -145,7 +167,7 @@ class TracedBatch:
         Of the smoothings "eigen" is done here; the others need other images.
         """
         game = self.game(target, utility, options.players)
-        choice = choose_methods(methods, game)
+        choice = choose_methods(methods, game, options)
         if EIGEN.name in smooth:
             choice = replace(choice, rows=tuple(smooth_rows(choice.rows)))
         bases = {row.basis for row in choice.rows}

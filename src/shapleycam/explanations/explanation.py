@@ -16,6 +16,7 @@ from shapleycam.drawing.map_style import MapStyle, StyleKeywords
 from shapleycam.drawing.overlays import Kind
 from shapleycam.explanations import figures, notebook, pictures, storage
 from shapleycam.explanations.pictures import DrawnMap, Ground
+from shapleycam.explanations.regions import RegionValue, region_values
 from shapleycam.files import write_atomically
 from shapleycam.images import Source
 from shapleycam.models.labels import class_name
@@ -64,6 +65,9 @@ class Explanation:
             score: `prefix` is None, and all but `heatmap`, `values` and `stderr` is of the image itself.
         coalition_cost: what a coalition costs behind the layer, and why; None for methods that play none.
         notes: of each image, sentences on how its values were estimated and on what to doubt; empty without any.
+        utility_removed: (b,), U(head(R)) at layer "input", what the model still makes of an image of which everything
+            was removed; None at other layers.
+        regions: (b, h, w), the number of the region that each place belongs to; None where places are the players.
 
     Examples:
         >>> import matplotlib, shapleycam
@@ -96,6 +100,8 @@ class Explanation:
     smooth: tuple[str, ...] = ()
     coalition_cost: str | None = None
     notes: tuple[tuple[str, ...], ...] = ()
+    utility_removed: Float[Tensor, " b"] | None = None
+    regions: Int[Tensor, "b *grid"] | None = None
 
     def __len__(self) -> int:
         """Return how many images were explained."""
@@ -127,6 +133,22 @@ class Explanation:
     def uncertain(self) -> Bool[Tensor, "b *grid"] | None:
         """Return where the standard error exceeds the value, so that not even its sign is sure; None without one."""
         return None if self.stderr is None else self.stderr > self.values.abs()
+
+    def region_values(self, index: int = 0) -> list[RegionValue]:
+        """Return the values of one image's regions, the largest in size first; none where places are the players.
+
+        Examples:
+            >>> import matplotlib, shapleycam
+            >>> photo = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+            >>> explainer = shapleycam.Explainer("efficientnet_lite0", device="cpu")
+            >>> explanation = explainer.explain(photo, "exactshapley", players=(2, 2))
+            >>> len(explanation.region_values()), explanation.region_values()[0].centre
+            (4, (0.7142857142857143, 0.2142857142857143))
+        """
+        if self.regions is None:
+            return []
+        stderr = None if self.stderr is None else self.stderr[index]
+        return region_values(self.regions[index], self.values[index], stderr)
 
     def label(self, index: int = 0) -> str:
         """Return the name of the class that was explained for one image."""

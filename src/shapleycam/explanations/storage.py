@@ -24,7 +24,18 @@ _WITHOUT_SMOOTHING = 2
 """Programs of this format take for granted that nothing is smoothed: they may read no other files."""
 _OLDER_FORMAT = 1
 """Removal zero and full precision are what programs of this format take for granted: they may read no other files."""
-TENSORS = ("heatmap", "values", "target", "output", "utility", "stderr", "prefix", "curvature")
+TENSORS = (
+    "heatmap",
+    "values",
+    "target",
+    "output",
+    "utility",
+    "stderr",
+    "prefix",
+    "curvature",
+    "utility_removed",
+    "regions",
+)
 """Fields that are stored as arrays, where they are not None."""
 _CHOICES = ("method", "layer", "utility_name")
 _DEFAULTS: dict[str, str | None] = {

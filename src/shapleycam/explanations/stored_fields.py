@@ -12,7 +12,8 @@ from torch import Tensor
 from shapleycam.images import Source
 from shapleycam.tracing.score_conversion import OutputKind
 
-_ONE_PER_IMAGE = ("target", "utility", "prefix", "curvature")
+_ONE_PER_IMAGE = ("target", "utility", "prefix", "curvature", "utility_removed")
+_WHOLE_NUMBERS = {"target": "the number of a class", "regions": "the number of a region"}
 
 
 def check_fields(fields: Mapping[str, Any]) -> None:
@@ -23,11 +24,11 @@ def check_fields(fields: Mapping[str, Any]) -> None:
     """
     tensors = {name: value for name, value in fields.items() if isinstance(value, Tensor)}
     for name, tensor in tensors.items():
-        if name == "target" and (tensor.dtype is not torch.int64 or bool((tensor < 0).any())):
-            raise ValueError("target is not the number of a class")
-        if name != "target" and not tensor.is_floating_point():
+        if name in _WHOLE_NUMBERS and (tensor.dtype is not torch.int64 or bool((tensor < 0).any())):
+            raise ValueError(f"{name} is not {_WHOLE_NUMBERS[name]}")
+        if name not in _WHOLE_NUMBERS and not tensor.is_floating_point():
             raise ValueError(f"{name} holds {tensor.dtype}")
-        if name not in {"target", "output", "utility"} and not bool(tensor.isfinite().all()):
+        if name not in {*_WHOLE_NUMBERS, "output", "utility"} and not bool(tensor.isfinite().all()):
             raise ValueError(f"{name} holds NaN or infinity")
     _check_shapes(tensors, len(fields["sources"]))
     if not bool(((tensors["heatmap"] >= 0) & (tensors["heatmap"] <= 1)).all()):
@@ -43,6 +44,7 @@ def _check_shapes(tensors: Mapping[str, Tensor], count: int) -> None:
     expected = {
         "heatmap": (count, *images.shape[2:][1 - heatmap.dim() :]),
         "stderr": values.shape,
+        "regions": values.shape,
         **dict.fromkeys(_ONE_PER_IMAGE, (count,)),
     }
     for name, shape in expected.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from shapleycam.cams.table import METHODS
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
+from shapleycam.explanations.regions import RegionValue, describe_region
 from shapleycam.game.game import ROUNDINGS
 from shapleycam.models.labels import class_name
 from shapleycam.values.distance import efficiency_gap
@@ -20,6 +21,8 @@ from shapleycam.wording import number, percent
 _LINEAR, _LITTLE, _SOME = 1e-6, 0.1, 0.3
 """Curvature below which the head is linear, or bent a little, or somewhat."""
 _LIKELIEST = 5
+_STRONGEST = 3
+"""Regions that are written out."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,10 @@ class ClassSummary:
     uncertainty: Mapping[str, Uncertainty]
     notes: tuple[str, ...] = ()
     """On how values were estimated, and on what to doubt, of all methods."""
+    utility_removed: float | None = None
+    """Of an image of which everything was removed, at layer "input"."""
+    regions: Mapping[str, list[RegionValue]] = field(default_factory=dict)
+    """The values of regions by method, where regions are the players."""
 
     def as_data(self) -> dict[str, Any]:
         """Return the summary as JSON has it."""
@@ -65,6 +72,8 @@ class ClassSummary:
             "values": dict(self.values),
             "uncertainty": {name: dict(vars(each)) for name, each in self.uncertainty.items()},
             "notes": list(self.notes),
+            "utility_removed": self.utility_removed,
+            "regions": {name: [asdict(region) for region in regions] for name, regions in self.regions.items()},
         }
 
 
@@ -122,6 +131,8 @@ class ImageSummary:
             lines["precision"] = f"{self.precision} before the layer"
         if self.smooth:
             lines["smoothed"] = f"by {', '.join(self.smooth)}: the values divide no score"
+        if first.utility_removed is not None:
+            lines["empty"] = self._empty_in_words(first)
         lines["curvature"] = describe_curvature(first.curvature)
         if self.class_blind:
             lines["class-blind"] = f"{', '.join(self.class_blind)}: the same map for any class or question"
@@ -130,7 +141,18 @@ class ImageSummary:
                 f"{name} to {percent(each.relative, 1)}, not sure of the sign on {percent(each.not_sure)} of the cells"
                 for name, each in first.uncertainty.items()
             )
+        for name, regions in list(first.regions.items())[:1]:
+            strongest = "; ".join(describe_region(region) for region in regions[:_STRONGEST])
+            lines["strongest"] = f"of {len(regions)} regions by {name}: {strongest}"
         return lines
+
+    def _empty_in_words(self, explained: ClassSummary) -> str:
+        """Return what the model still makes of an image of which everything was removed."""
+        removed = explained.utility_removed or 0.0
+        return (
+            f"{self.utility} {number(removed)} where removal {self.removal} took everything: of "
+            f"{number(explained.utility_value)} there is {number(explained.utility_value - removed)} to divide"
+        )
 
 
 def summarise_image(
@@ -209,18 +231,28 @@ def _summarise_class(explanations: Mapping[str, Explanation], index: int) -> Cla
         evidence=describe_evidence(first.values[index]),
         values={name: explanation.values[index].tolist() for name, explanation in explanations.items()},
         uncertainty={
-            name: _uncertainty(e.values[index], e.stderr[index])
-            for name, e in explanations.items()
-            if e.stderr is not None
+            name: _uncertainty(e, e.stderr, index) for name, e in explanations.items() if e.stderr is not None
         },
         notes=tuple(dict.fromkeys(note for e in explanations.values() if e.notes for note in e.notes[index])),
+        utility_removed=None if first.utility_removed is None else float(first.utility_removed[index]),
+        regions={name: e.region_values(index) for name, e in explanations.items() if _divides_regions(e)},
     )
 
 
-def _uncertainty(values: Tensor, stderr: Tensor) -> Uncertainty:
-    size = float(values.norm())
+def _divides_regions(explanation: Explanation) -> bool:
+    """Return whether regions are the players of a method that plays the game, and not only of the others beside it."""
+    return explanation.regions is not None and METHODS[explanation.method].spread is None
+
+
+def _uncertainty(explanation: Explanation, errors: Tensor, index: int) -> Uncertainty:
+    """Return how sure values are: by player, where regions are the players."""
+    values, stderr = explanation.values[index], errors[index]
+    regions = explanation.region_values(index)
+    of_players = torch.tensor([each.value for each in regions], device="cpu") if regions else values
+    of_errors = torch.tensor([each.stderr for each in regions], device="cpu") if regions else stderr
+    size = float(of_players.norm())
     return Uncertainty(
-        relative=float(stderr.norm()) / size if size else 0.0,
+        relative=float(of_errors.norm()) / size if size else 0.0,
         not_sure=float((stderr > values.abs()).float().mean()),
         stderr=stderr.tolist(),
     )

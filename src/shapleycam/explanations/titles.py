@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from shapleycam.models.preprocess import Preprocess
 from shapleycam.printable import printable_name
 from shapleycam.wording import number, percent, precision_phrase, removal_phrase, smoothing_phrase
 
@@ -44,7 +45,8 @@ def frame_note(
 ) -> str:
     """Return what the white frame in an overlay of this size means; "" where there is none. `on` is as in `overlay`."""
     box = explanation.sources[index].box
-    if box is None or not explanation.is_over_photo(index, on):
+    sees_all = isinstance(explanation.preprocess, Preprocess) and explanation.preprocess.sees_all
+    if box is None or sees_all or not explanation.is_over_photo(index, on):
         return ""
     left, top, right, bottom = box
     width, height = picture

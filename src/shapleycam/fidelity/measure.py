@@ -13,12 +13,14 @@ from torch import Tensor
 from shapleycam.cams.bases import SECOND
 from shapleycam.cams.compute import compute_bases, compute_values, measure_curvature, player_values
 from shapleycam.cams.method_choice import choose_methods, compute_allowed
+from shapleycam.cams.run_check import check_runs
+from shapleycam.cams.table import METHODS
 from shapleycam.errors import DerivativeError, OptionError
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch
 from shapleycam.explaining.warnings import warn_of_left_out
 from shapleycam.fidelity.distance import Distance, Fidelity, distances_of
-from shapleycam.fidelity.reference import describe_reference, notes_of_images, true_values
+from shapleycam.fidelity.reference import MOST_EXACT, describe_reference, notes_of_images, true_values
 from shapleycam.fidelity.timing import time_methods
 from shapleycam.game import Game
 from shapleycam.game.players import Regions
@@ -26,6 +28,7 @@ from shapleycam.values._path import Nodes
 from shapleycam.values.distance import relative_error
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.progress import Progress
+from shapleycam.values.run_limit import run_limit
 from shapleycam.values.scale import (
     divides_nothing,
     ignores_scale,
@@ -45,6 +48,7 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
     nodes: Nodes = 8,
     seed: int = 0,
     progress: Progress | None = None,
+    runs: int | None = None,
 ) -> Fidelity:
     """Measure methods against the true Shapley values of the predicted class, for each image and utility.
 
@@ -62,6 +66,8 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
         nodes: gradients along the path, for the path methods.
         seed: of all methods that draw, with each image's content.
         progress: called while the true values are computed, as in `shapleycam.values.EstimatorOptions`.
+        runs: of what comes after the layer, an image, for the true values and for each method that plays the game, as
+            in `shapleycam.values.EstimatorOptions`.
 
     Raises:
         ShapleyCamError: as `Explainer.compare`; no images.
@@ -79,7 +85,7 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
         >>> max(d.error for d in measured.distances if d.method == "exactshapley") < 1e-5
         True
     """
-    options = EstimatorOptions(nodes=nodes, seed=seed, players=players)
+    options = EstimatorOptions(nodes=nodes, seed=seed, players=players, runs=runs)
     measurement = _Measurement(explainer, methods, options, tolerance, seed + 1, progress)
     for batch in batches:
         for utility in utilities:
@@ -118,8 +124,11 @@ class _Measurement:
             warn_of_ignored_scale(game)
         if divides_nothing(game):
             warn_of_nothing_to_divide(game)
-        true = true_values(game, self._tolerance, self._reference_seed, self._progress)
-        self._references[describe_reference(game, true, self._tolerance)] = None
+        limit = run_limit(game, self._options)
+        if limit is not None and game.n_players > MOST_EXACT:
+            check_runs(game, [METHODS["sampledshapley"]], limit)
+        true = true_values(game, self._tolerance, self._reference_seed, self._progress, limit)
+        self._references[describe_reference(game, true, self._tolerance, limit)] = None
         self._costs[game.coalition_cost] = None
         self._notes.update(dict.fromkeys(notes_of_images(true, batch)))
         self._reference_errors += true.uncertainty.tolist()
@@ -167,7 +176,7 @@ def values_of_players(
 
     What a set of methods lacks for other reasons is warned of once; `messages` are the warnings that were issued.
     """
-    choice = choose_methods(methods, game)
+    choice = choose_methods(methods, game, options)
     curvature = None
     try:
         second = compute_bases(game, [SECOND], options)[SECOND]

@@ -9,6 +9,7 @@ from shapleycam.game import Game
 from shapleycam.printable import printable_name
 from shapleycam.values._closed_form import closed_form
 from shapleycam.values._exact import exact
+from shapleycam.values._limited_runs import permutation_within
 from shapleycam.values._permutation import permutation
 from shapleycam.values.progress import Progress
 from shapleycam.values.shares import ShapleyValues
@@ -18,17 +19,26 @@ MOST_EXACT = 12
 """Up to so many players the true values are the Shapley sum itself."""
 
 
-def true_values(game: Game, tolerance: float, seed: int, progress: Progress | None = None) -> ShapleyValues:
-    """Return the game's Shapley values: exact if it has a closed form or at most 12 players, otherwise sampled."""
+def true_values(
+    game: Game, tolerance: float, seed: int, progress: Progress | None = None, most_runs: int | None = None
+) -> ShapleyValues:
+    """Return the game's Shapley values: exact if it has a closed form or at most 12 players, otherwise sampled.
+
+    Sampling takes at most so many runs of the head an image; None for as many as the tolerance takes.
+    """
     if game.n_players <= MOST_EXACT:
         return exact(game, progress=progress)
-    return closed_form(game) or permutation(game, None, tolerance, seed, progress=progress)
+    shares = closed_form(game)
+    if shares is None and most_runs is not None:
+        return permutation_within(game, most_runs, tolerance, seed, progress=progress)
+    return shares or permutation(game, None, tolerance, seed, progress=progress)
 
 
-def describe_reference(game: Game, true: ShapleyValues, tolerance: float) -> str:
-    """Return how true values were computed."""
+def describe_reference(game: Game, true: ShapleyValues, tolerance: float, most_runs: int | None = None) -> str:
+    """Return how true values were computed; `most_runs` is the limit that `true_values` had."""
     if true.stderr is not None:
-        return f"permutation sampling to {percent(tolerance, 2)}"
+        limit = "" if most_runs is None else f" or {most_runs:,} runs"
+        return f"permutation sampling to {percent(tolerance, 2)}{limit}"
     return "all coalitions" if game.n_players <= MOST_EXACT else "closed form"
 
 

@@ -104,6 +104,7 @@ class Game:
         if memory < 1:
             raise OptionError(f"memory is {memory}; expected the number of bytes that a batch of coalitions may take")
         self.activation = trace.activation.detach()
+        removal.check_layer(trace.layer, is_image=trace.is_at_input)
         self.removal = removal
         self.players = players_of(players, layout, self.activation)
         self.layout = self.players.layout
@@ -136,6 +137,11 @@ class Game:
     def layer(self) -> str:
         """Return the layer's dotted name."""
         return self._trace.layer
+
+    @property
+    def is_at_input(self) -> bool:
+        """Return whether the layer is the model's input, so that a run of the head is one of the whole model."""
+        return self._trace.is_at_input
 
     @property
     def n_players(self) -> int:

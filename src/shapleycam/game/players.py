@@ -28,6 +28,17 @@ class Players:
     count: int
     layout: Layout
 
+    @property
+    def are_regions(self) -> bool:
+        """Return whether players hold several cells, and not each cell by itself."""
+        return self.count - (self.layout.prefix > 0) != self.layout.count
+
+    @property
+    def labels(self) -> Int[Tensor, "b *grid"]:
+        """Return the number of the player that each cell of the grid belongs to, without prefix tokens."""
+        labels: Tensor = self.member[:, self.layout.prefix :].unflatten(1, self.layout.grid)
+        return labels
+
     def expand(self, coalitions: Tensor, images: int) -> Tensor:
         """Return coalitions for so many images, (a, s, n), where they may be the same for all, (s, n).
 

@@ -20,11 +20,14 @@ from shapleycam.game.removal_functions import apply_to_images
 from shapleycam.game.removal_names import hash_of_tensor
 from shapleycam.models.layout import Layout
 from shapleycam.names import canonical_name
+from shapleycam.tracing.input_layer import INPUT
 
+_BLUR = 1 / 16
+"""The standard deviation of the blur, as a share of the image's shorter side: 14 pixels of 224."""
 StandIn: TypeAlias = "Callable[[Tensor, Layout], Any]"
 """Makes R (b, ...) of an activation A (b, ...) and its layout."""
 RemovalChoice: TypeAlias = "str | Tensor | Callable[[Tensor], Any] | Removal"
-"""What a user may give as removal: "zero", "mean", a tensor, or a function of the activation."""
+"""What a user may give as removal: "zero", "mean", "blur", a tensor, or a function of the activation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +38,7 @@ class Removal:
         name: what it is in words; another removal has another name, apart from functions of one name.
         stand_in: makes R (b, ...) of an activation and its layout; None for zero.
         function: the user's own, where `stand_in` calls one.
+        is_of_images: whether it is made of an image, and so for the layer "input" alone.
 
     Examples:
         >>> import torch
@@ -49,6 +53,7 @@ class Removal:
     name: str
     stand_in: StandIn | None = None
     function: Callable[[Tensor], Any] | None = None
+    is_of_images: bool = False
 
     @property
     def identity(self) -> tuple[Any, ...]:
@@ -67,6 +72,18 @@ class Removal:
             return made[0]
 
         return replace(self, stand_in=stand_in)
+
+    def check_layer(self, layer: str, *, is_image: bool) -> None:
+        """Refuse a removal that is made of an image at another layer than "input".
+
+        Raises:
+            OptionError: it is.
+        """
+        if self.is_of_images and not is_image:
+            raise OptionError(
+                f"removal {self.name!r} is of images, and layer {layer!r} is inside the model; expected layer "
+                f"{INPUT!r}, or removal {' or '.join(repr(r.name) for r in NAMED.values() if not r.is_of_images)}"
+            )
 
     def replacement(
         self, activation: Float[Tensor, "b *shape"], layout: Layout, layer: str
@@ -91,9 +108,20 @@ def _own_mean(activation: Float[Tensor, "b *shape"], layout: Layout) -> Float[Te
     return layout.from_positions(means, activation.shape)
 
 
+def _blurred(images: Float[Tensor, "b *image"], layout: Layout) -> Float[Tensor, "b *image"]:
+    """Return images under a Gaussian whose standard deviation is a sixteenth of the shorter side."""
+    from scipy.ndimage import gaussian_filter  # takes a while to import
+
+    sides = layout.grid
+    sigma = (0.0, 0.0, *[min(sides) * _BLUR] * len(sides))
+    blurred = gaussian_filter(images.detach().cpu().numpy(), sigma, mode="reflect")
+    return torch.from_numpy(blurred).to(images)
+
+
 ZERO = Removal("zero")
 OWN_MEAN = Removal("mean", _own_mean)
-NAMED = {removal.name: removal for removal in (ZERO, OWN_MEAN)}
+BLUR = Removal("blur", _blurred, is_of_images=True)
+NAMED = {removal.name: removal for removal in (ZERO, OWN_MEAN, BLUR)}
 """The removals that a user may give by name."""
 
 
@@ -101,10 +129,11 @@ def resolve_removal(choice: RemovalChoice) -> Removal:
     """Return the removal that a name, a tensor or a function means.
 
     Args:
-        choice: "zero"; "mean", over each image's own positions; a tensor (..., as the activation without its batch),
-            (b, ...) or (channels,); or a function that takes an activation (b, ...) and returns such a tensor, made of
-            each image by itself. It is called once a batch, with a copy of the activation, and once more for the first
-            and the last image alone, by which a function is refused that mixes images, or draws.
+        choice: "zero"; "mean", over each image's own positions; "blur", at layer "input", the image under a Gaussian; a
+            tensor (..., as the activation without its batch), (b, ...) or (channels,); or a function that takes an
+            activation (b, ...) and returns such a tensor, made of each image by itself. It is called once a batch, with
+            a copy of the activation, and once more for the first and the last image alone, by which a function is
+            refused that mixes images, or draws.
 
     Raises:
         OptionError: none of these, or a tensor that is not of finite floating-point numbers.

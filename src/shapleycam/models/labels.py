@@ -20,7 +20,7 @@ def imagenet_labels() -> tuple[str, ...]:
 
 def short_label(label: str) -> str:
     """Return the first of a label's comma-separated names."""
-    return label.split(",", maxsplit=1)[0].strip()
+    return label.split(",", maxsplit=1)[0].strip() or label
 
 
 def class_name(index: int, labels: Sequence[str] | None) -> str:
@@ -36,21 +36,34 @@ def class_name(index: int, labels: Sequence[str] | None) -> str:
 def class_index(target: str | int, labels: Sequence[str] | None, classes: int) -> int:
     """Return the number of the class that `target`, a number or a label, means.
 
-    A label is matched exactly first, and without regard to case second.
+    A label is matched exactly first, and without regard to case second. Digits are a number, with a sign too ("+7").
 
     Raises:
-        TargetError: out of range, unknown, or the name of several classes.
+        TargetError: out of range, unknown, the name of several classes, or digits that are the number of one class and
+            the label of another.
 
     Examples:
         >>> class_index("Tabby cat", ["tug, tugboat", "tabby, tabby cat"], 2), class_index("1", None, 2)
         (1, 1)
     """
-    if isinstance(target, str) and not _NUMBER.fullmatch(target.strip()):
-        return _index_of_name(target.strip(), labels)
-    index = int(target)
+    is_name = isinstance(target, str) and not _NUMBER.fullmatch(target.strip())
+    index = _index_of_name(str(target).strip(), labels) if is_name else int(target)
+    if isinstance(target, str) and not is_name and labels is not None:
+        _check_digits(target.strip(), index, labels)
     if not 0 <= index < classes:
         raise TargetError(f"class {index} is out of range: the model has classes 0 to {classes - 1}")
     return index
+
+
+def _check_digits(digits: str, index: int, labels: Sequence[str]) -> None:
+    """Refuse digits that are the number of one class and the label of another."""
+    others = [other for other in _matching(digits, labels) if other != index]
+    if others:
+        number = f"class {index}" + (f" ({labels[index]!r})" if 0 <= index < len(labels) else "")
+        raise TargetError(
+            f"class {digits!r} is the number of {number} and the label of class {others[0]}; give '+{index}' for the "
+            f"number, or '+{others[0]}' for the label"
+        )
 
 
 def _index_of_name(name: str, labels: Sequence[str] | None) -> int:

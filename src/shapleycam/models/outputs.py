@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from shapleycam.errors import ModelError, OptionError
+from shapleycam.models.mask_queries import CLASSES, MASKS, has_mask_queries, pixel_scores
 
 OutputChoice: TypeAlias = "str | int | Callable[[Any], Any] | None"
 
@@ -60,6 +61,7 @@ def check_rows(output: Tensor, rows: int, noun: str = "images") -> Tensor:
 def find_logits(output: Any) -> Tensor:
     """Return the tensor itself, the entry called `logits` or `out`, or the only tensor of numbers (b, ...) in it.
 
+    Of masks and classes of queries (Mask2Former) the scores of pixels are made: `mask_queries.pixel_scores`.
     Tensors that are the softmax or sigmoid of another one in the output do not count: of (probabilities, logits) the
     logits are returned.
 
@@ -73,6 +75,8 @@ def find_logits(output: Any) -> Tensor:
         part = parts.get(name)
         if isinstance(part, torch.Tensor):
             return part
+    if has_mask_queries(parts):
+        return pixel_scores(parts[CLASSES], parts[MASKS])
     candidates = {
         name: part
         for name, part in parts.items()
@@ -89,7 +93,8 @@ def find_logits(output: Any) -> Tensor:
     if not candidates:
         raise ModelError(
             f"the model returns a {kind} without a tensor of numbers; say which part of it is explained with output=, "
-            "a function of what the model returns (of a detector: utility=shapleycam.utilities.box())"
+            "a function of what the model returns (of a detector: use shapleycam.Detector, or "
+            "utility=shapleycam.utilities.box())"
         )
     shapes = ", ".join(f"{name!r} {tuple(part.shape)}" for name, part in candidates.items())
     raise ModelError(

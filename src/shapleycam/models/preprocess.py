@@ -43,6 +43,11 @@ class Preprocess:
     std: tuple[float, ...]
     interpolation: InterpolationMode = InterpolationMode.BICUBIC
 
+    @property
+    def sees_all(self) -> bool:
+        """Return whether the network's input holds the whole of every photograph."""
+        return False
+
     def __call__(self, photo: Image.Image) -> Float[Tensor, "c h w"]:
         """Return the network's input for an RGB photograph."""
         photo = photo.convert("L") if len(self.mean) == 1 else photo

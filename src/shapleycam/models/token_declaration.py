@@ -38,6 +38,13 @@ def declared_tokens(model: nn.Module, layer: str) -> TokenDeclaration:
     return TokenDeclaration(prefix, patch)
 
 
+def declared_patches(model: nn.Module) -> set[Size]:
+    """Return the sizes (height, width) of the patches that a model declares, or else any of its modules."""
+    own = _patch_of(model)
+    declared = [own] if own is not None else [_patch_of(module) for module in model.modules()]
+    return {patch for patch in declared if patch is not None and len(patch) == 2}
+
+
 def _modules_around(model: nn.Module, layer: str) -> Iterator[nn.Module]:
     """Yield the layer and the modules that it is inside of, the innermost first, and the model."""
     parts = layer.split(".")

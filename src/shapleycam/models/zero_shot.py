@@ -11,8 +11,12 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from shapleycam.errors import ModelError, OptionError
+from shapleycam.models.eval_mode import in_eval_mode
 from shapleycam.models.network import Network
 from shapleycam.models.transforms import as_transform
+
+_TOLERANCE = 0.02
+"""How far logits may differ, relative to the largest: half precision rounds them."""
 
 
 class ImageText(nn.Module):
@@ -42,7 +46,7 @@ def zero_shot(model: nn.Module, texts: Sequence[str], tokenizer: Any, preprocess
         preprocess: the transform or image processor for photographs; None takes the one that a processor holds.
 
     Raises:
-        ModelError: the model has no encoders that are known here.
+        ModelError: the model has no encoders that are known here, or makes its logits of embeddings in another way.
         OptionError: no texts.
 
     Examples:
@@ -70,22 +74,57 @@ def zero_shot(model: nn.Module, texts: Sequence[str], tokenizer: Any, preprocess
     encode_text = _text_encoder(model)
     _image_encoder(model)  # refuse a model without one here, not when it first runs
     parameter = next(model.parameters())
-    with torch.no_grad():
-        tokens = _tokens(getattr(tokenizer, "tokenizer", tokenizer), list(texts), parameter.device)
+    with in_eval_mode(model):
+        padding = _padding(getattr(model, "config", None))
+        tokens = _tokens(getattr(tokenizer, "tokenizer", tokenizer), list(texts), padding, parameter.device)
         embeddings = _embeddings_in(encode_text(**tokens) if isinstance(tokens, Mapping) else encode_text(tokens))
+        classifier = ImageText(model, embeddings.to(parameter.dtype))
+        _check_logits(classifier, tokens, parameter)
     transform = preprocess if preprocess is not None else getattr(tokenizer, "image_processor", None)
-    classifier = ImageText(model, embeddings.to(parameter.dtype)).eval()
     return Network(
         classifier, None if transform is None else as_transform(transform), tuple(texts), type(model).__name__
     )
 
 
-def _tokens(tokenizer: Any, texts: list[str], device: torch.device) -> Any:
+def _padding(config: Any) -> dict[str, Any]:
+    """Return how a tokenizer of transformers fills up texts, as transformers' own zero-shot pipeline does it.
+
+    SigLIP reads the last place of a text, and was trained on texts that are all as long as it can read.
+    """
+    if "siglip" not in str(getattr(config, "model_type", "")):
+        return {"padding": True}
+    return {"padding": "max_length", "max_length": config.text_config.max_position_embeddings, "truncation": True}
+
+
+def _tokens(tokenizer: Any, texts: list[str], padding: dict[str, Any], device: torch.device) -> Any:
     """Return the tokens of texts: a tensor (texts, length), or a mapping of such tensors."""
     if hasattr(tokenizer, "pad"):  # of transformers
-        return {key: value.to(device) for key, value in tokenizer(texts, padding=True, return_tensors="pt").items()}
+        return {key: value.to(device) for key, value in tokenizer(texts, return_tensors="pt", **padding).items()}
     tokens: Tensor = tokenizer(texts)
     return tokens.to(device)
+
+
+def _check_logits(classifier: ImageText, tokens: Any, parameter: Tensor) -> None:
+    """Refuse a model of transformers whose own logits, of an image of noise, are not those of `classifier`.
+
+    Raises:
+        ModelError: they differ; its forward scales or pools in another way.
+    """
+    model = classifier.model
+    size = getattr(getattr(getattr(model, "config", None), "vision_config", None), "image_size", None)
+    if not isinstance(size, int) or not isinstance(tokens, Mapping):
+        return
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(1, 3, size, size, generator=generator, device="cpu").to(parameter.device, parameter.dtype)
+    expected = getattr(model(pixel_values=noise, **tokens), "logits_per_image", None)
+    if expected is None:
+        return
+    difference = float((classifier(noise) - expected).abs().max())
+    if not difference <= _TOLERANCE * max(1.0, float(expected.abs().max())):
+        raise ModelError(
+            f"model {type(model).__name__} makes its logits of embeddings in another way than exp(logit_scale) · cos + "
+            f"logit_bias (they differ by {difference:.2g}); give your own module that returns logits (b, texts)"
+        )
 
 
 def _image_encoder(model: nn.Module) -> Any:

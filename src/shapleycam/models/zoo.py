@@ -15,7 +15,7 @@ import torch
 import torchvision
 
 from shapleycam.errors import ModelError
-from shapleycam.models import factories, hugging_face, paper
+from shapleycam.models import factories, hugging_face, paper, torchvision_detectors, ultralytics_models
 from shapleycam.models.building import OTHER_WEIGHTS, UNTRAINED, build, unknown_model
 from shapleycam.models.checkpoint import fill_model, read_checkpoint
 from shapleycam.models.network import Network, preprocess_and_labels_of_timm, preprocess_and_labels_of_torchvision
@@ -36,7 +36,7 @@ def load_network(name: str, checkpoint: str | Path | None = None, *, pretrained:
 
     Args:
         name: `efficientnet_lite0`, one of the paper's (`resnet50`), `timm:NAME`, `torchvision:NAME`, `hf:NAME`,
-            `path/to/file.py:function` or `package.module:function`.
+            `ultralytics:NAME.yaml`, `path/to/file.py:function` or `package.module:function`.
         checkpoint: weights in place of the published ones, a .safetensors file or a .pth of plain tensors.
         pretrained: False leaves the network untrained.
 
@@ -62,6 +62,7 @@ def network_names() -> dict[str, list[str]]:
         "paper": list(paper.NETWORKS),
         "timm": [f"timm:{name}" for name in _timm().list_models()],
         "torchvision": _torchvision_names(),
+        "detectors": [f"torchvision:{name}" for name in torchvision_detectors.detector_names()],
     }
 
 
@@ -119,6 +120,8 @@ def _load_from_timm(name: str, *, pretrained: bool) -> Network:
 
 
 def _load_from_torchvision(name: str, *, pretrained: bool) -> Network:
+    if name in torchvision_detectors.detector_names():
+        return torchvision_detectors.load_torchvision_detector(name, pretrained=pretrained)
     if f"torchvision:{name}" not in _torchvision_names():
         raise unknown_model(f"torchvision:{name}", _torchvision_names())
     weights = torchvision.models.get_model_weights(name).DEFAULT
@@ -137,5 +140,6 @@ SOURCES: dict[str, Callable[..., Network]] = {
     "timm": _load_from_timm,
     "torchvision": _load_from_torchvision,
     "hf": hugging_face.load_from_hugging_face,
+    "ultralytics": ultralytics_models.load_from_ultralytics,
 }
 """Sources of networks by the prefix of their names; a new source is a function here, or in a file of its own."""

@@ -17,6 +17,7 @@ from shapleycam.tracing.changed_images import run_as_traced
 from shapleycam.tracing.channels_last import MemoryOrder
 from shapleycam.tracing.differentiation import Differentiation
 from shapleycam.tracing.extra import ExtraInputs
+from shapleycam.tracing.input_layer import is_input
 from shapleycam.tracing.isolation import isolated_copy, private_copy
 from shapleycam.tracing.output_reading import OutputReading, OutputSelector
 from shapleycam.tracing.plan import Plan
@@ -109,6 +110,11 @@ class Trace:
     def extra(self) -> ExtraInputs:
         """Return the further inputs of the model."""
         return self._replay.extra
+
+    @property
+    def is_at_input(self) -> bool:
+        """Return whether the activation is the model's input, and the head the whole model."""
+        return is_input(self.owner, self.layer)
 
     @property
     def reads_activation_alone(self) -> bool:

@@ -8,6 +8,7 @@ from shapleycam.lazy_names import import_name
 
 if TYPE_CHECKING:
     from shapleycam.utilities._box import box
+    from shapleycam.utilities._box_score import box_score
     from shapleycam.utilities._contrast import any_of, contrast
     from shapleycam.utilities._inside import inside
     from shapleycam.utilities._similar_classes import contrast_with_similar
@@ -22,6 +23,7 @@ _MODULE_OF = {
     "any_of": "_contrast",
     "as_logits": "utility",
     "box": "_box",
+    "box_score": "_box_score",
     "contrast": "_contrast",
     "contrast_with_similar": "_similar_classes",
     "inside": "_inside",
@@ -37,6 +39,7 @@ __all__ = [
     "any_of",
     "as_logits",
     "box",
+    "box_score",
     "contrast",
     "contrast_with_similar",
     "inside",

@@ -8,23 +8,25 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_convert, box_iou
+from torchvision.ops import box_iou
 
 from shapleycam.errors import OptionError, TargetError
+from shapleycam.models.detectors.query_outputs import read_queries
 from shapleycam.utilities.utility import Labels, Utility
 
 
 def box(corners: Any = None) -> Utility:
     """Return the utility max_d IoU(box_d, box) · score_d over the target class's detections d.
 
-    The similarity is that of D-RISE (Petsiuk et al. 2021). The target is by default the class of the best detection
-    (in the box).
+    The similarity is that of D-RISE (Petsiuk et al. 2021): each coalition is worth what its best detection there is,
+    which may be another one than that of the whole image. `shapleycam.Detector` holds one detection fixed. The target
+    is by default the class of the best detection (in the box).
 
     Args:
         corners: (left, top, right, bottom), or (b, 4) for one an image, in the coordinates of the model's own boxes:
             pixels of the input for torchvision's detectors (their output is a list of dicts with boxes, labels and
-            scores), fractions of it for transformers' DETR (logits and pred_boxes). None takes the box of the best
-            detection of the class.
+            scores), fractions of it for transformers' DETR, YOLOS and RT-DETR (logits and pred_boxes). None takes the
+            box of the best detection of the class.
 
     Raises:
         OptionError: not such a box.
@@ -70,9 +72,7 @@ def _check_boxes(corners: Any) -> Tensor:
 def _detections(output: Any) -> list[tuple[Tensor, Tensor]]:
     """Return the boxes (m, 4) and scores (m, classes) of each image's detections."""
     if isinstance(output, Mapping) and {"logits", "pred_boxes"} <= output.keys():
-        scores = output["logits"].float().softmax(-1)[..., :-1]  # the last is that of no object
-        corners = box_convert(output["pred_boxes"].float(), "cxcywh", "xyxy")
-        return list(zip(corners, scores, strict=True))
+        return list(zip(*read_queries(output), strict=True))
     if isinstance(output, (list, tuple)) and all(_has_detections(image) for image in output):
         classes = 1 + max((int(image["labels"].max()) for image in output if len(image["labels"])), default=0)
         return [(image["boxes"], _by_class(image["scores"], image["labels"], classes)) for image in output]

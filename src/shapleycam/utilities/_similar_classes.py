@@ -34,7 +34,7 @@ def contrast_with_similar(count: int = 3) -> Utility:
         tensor([2.])
     """
     if count < 1:
-        raise OptionError(f"count={count}; expected 1 or more similar classes")
+        raise OptionError(f"{count} similar classes were asked for; expected 1 or more")
 
     def find_similar(output: Tensor, target: Tensor, _: Labels) -> Tensor:
         return similar_classes(as_logits(output).detach(), target, count)
@@ -56,7 +56,7 @@ def similar_classes(z: Float[Tensor, "b classes"], target: Int[Tensor, " b"], co
         TargetError: no other class has a finite score.
     """
     distance = (z - z.gather(1, target[:, None])).abs().scatter(1, target[:, None], torch.inf)
-    nearest = distance.nan_to_num(nan=torch.inf).topk(min(count, z.shape[1]), largest=False)
+    nearest = distance.nan_to_num(nan=torch.inf, posinf=torch.inf).topk(min(count, z.shape[1]), largest=False)
     is_similar = torch.isfinite(nearest.values).to(z)
     if not bool(is_similar.any(1).all()):
         raise TargetError("no other class has a finite score to be compared with; expected a model of several classes")

@@ -18,6 +18,9 @@ from shapleycam.game import Game
 from shapleycam.precision import accurate
 from shapleycam.values._taylor import values_from_derivative
 
+_MOST_PLAYERS = 4096
+"""Of whose pairs a table is made at most."""
+
 
 @dataclass(frozen=True)
 class Interactions:
@@ -63,6 +66,7 @@ def interactions(game: Game) -> Interactions:
 
     Raises:
         DerivativeError: something after the layer has no second derivative.
+        OptionError: more than 4,096 players.
 
     Examples:
         >>> import torch
@@ -77,6 +81,7 @@ def interactions(game: Game) -> Interactions:
         (torch.Size([1, 4, 4]), torch.Size([1, 4]))
     """
     n = game.n_players
+    _check_players(n)
     products = torch.stack(
         [values_from_derivative(game, game.hvp(_difference_of_player(game, player))) for player in range(n)], 1
     )
@@ -97,7 +102,7 @@ def sampled_interactions(game: Game, rounds: int = 16, seed: int = 0) -> Interac
         seed: with the image's content, what the rounds are drawn from.
 
     Raises:
-        OptionError: fewer than two rounds or players.
+        OptionError: fewer than two rounds or players, or more than 4,096 players.
 
     Examples:
         >>> import torch
@@ -114,10 +119,24 @@ def sampled_interactions(game: Game, rounds: int = 16, seed: int = 0) -> Interac
     n = game.n_players
     if rounds < 2 or n < 2:
         raise OptionError(f"{rounds} rounds for {n} players; expected 2 or more of each")
+    _check_players(n)
     generators = [torch.Generator().manual_seed(image_seed) for image_seed in game.seeds(seed)]
     drawn = torch.stack([_round(game, generators) for _ in range(rounds)])
     spent = torch.full_like(game.target, rounds * 2 * len(_paths(n)) * len(_paths(n)[0]))
     return Interactions(drawn.mean(0), None, drawn.std(0) / rounds**0.5, spent)
+
+
+def _check_players(n: int) -> None:
+    """Refuse more players than a table of all pairs can be made of.
+
+    Raises:
+        OptionError: there are.
+    """
+    if n > _MOST_PLAYERS:
+        raise OptionError(
+            f"the game has {n:,} players, which have {n * (n - 1) // 2:,} pairs; expected at most {_MOST_PLAYERS:,} "
+            "players: group cells with players=(rows, columns)"
+        )
 
 
 def _difference_of_player(game: Game, player: int) -> Float[Tensor, "b *shape"]:

@@ -21,13 +21,15 @@ class EstimatorOptions:
         nodes: gradients along the path, for the path methods; "auto" takes as many as its values need.
         tolerance: ‖standard error‖ / ‖values‖ to which sampledshapley samples.
         seed: for randomcam and sampledshapley, with the image's content.
-        players: None for each position by itself; (rows, columns) of a grid of regions; or whole numbers (h, w) or
-            (b, h, w) that name each cell's region.
+        players: None for each position by itself; (rows, columns) of a grid of regions; whole numbers (h, w) or
+            (b, h, w) that name each cell's region; or, at layer "input", "superpixels", "superpixels:80" or "patches".
         progress: called while sampling with the orders so far and the largest ‖standard error‖ / ‖values‖; by
             exactshapley with the coalitions so far and NaN. What it raises ends the work.
+        runs: of what comes after the layer that values of players may take of an image at most; None for no limit, and
+            at layer "input", where each is a run of the whole model, for 1,000.
 
     Raises:
-        OptionError: channels as players, which have no place on a map.
+        OptionError: channels as players, which have no place on a map, or no runs.
 
     Examples:
         >>> from shapleycam.values import EstimatorOptions
@@ -40,8 +42,11 @@ class EstimatorOptions:
     seed: Seed = 0
     players: Regions = None
     progress: Progress | None = None
+    runs: int | None = None
 
     def __post_init__(self) -> None:
+        if self.runs is not None and not (isinstance(self.runs, int) and self.runs >= 1):
+            raise OptionError(f"runs is {self.runs!r}; expected 1 or more, or None")
         if isinstance(self.players, str) and self.players == CHANNELS:
             raise OptionError(
                 f"players={CHANNELS!r} make no map, since a channel has no place; expected positions or regions: "
@@ -58,3 +63,4 @@ class EstimatorKeywords(TypedDict, total=False):
     seed: Seed
     players: Regions
     progress: Progress | None
+    runs: int | None

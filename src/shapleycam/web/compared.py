@@ -18,6 +18,7 @@ from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.names import canonical_name
 from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.run_limit import run_limit
 from shapleycam.web.resolved import DEFAULT_METHODS, ResolvedQuestion
 from shapleycam.wording import counted, on_one_line, smoothing_phrase
 
@@ -87,7 +88,8 @@ def compare(resolved: ResolvedQuestion) -> Iterator[Compared]:
     traced_batch = resolved.trace(*names)
     game = resolved.game(traced_batch)
     rows = [METHODS[name] for name in names]
-    refused = {row.name: _too_slow(row, game) for row in rows if not is_affordable(row, game)}
+    most_runs = run_limit(game, EstimatorOptions())
+    refused = {row.name: _too_slow(row, game, most_runs) for row in rows if not _is_possible(row, game, most_runs)}
     possible = [row for row in rows if row.name not in refused]
     conditional = [row.name for row in possible if row.basis.is_conditional]  # each may be refused by itself
     quick = [row.name for row in possible if not row.basis.is_conditional and _is_quick(row, game)]
@@ -164,8 +166,12 @@ def _is_quick(row: Method, game: Game) -> bool:
     return row.basis.cost_of(game.n_players, channels=game.n_channels).runs <= _QUICK_RUNS
 
 
-def _too_slow(row: Method, game: Game) -> str:
-    if row.most_players is None:
+def _is_possible(row: Method, game: Game, most_runs: int | None) -> bool:
+    return is_affordable(row, game) and (most_runs is None or row.fits(game.n_players, most_runs))
+
+
+def _too_slow(row: Method, game: Game, most_runs: int | None) -> str:
+    most = row.most_players if most_runs is None else row.most_players_of(most_runs)
+    if most is None:
         return f"takes too long for {counted(game.n_channels, 'channel')}; Explain makes it alone"
-    places = counted(game.n_players, "place")
-    return f"takes too long for {places}, at most {row.most_players}; Explain divides among regions"
+    return f"takes too long for {counted(game.n_players, 'place')}, at most {most}; Explain divides among regions"

@@ -162,9 +162,9 @@ def _regions(made: Explained) -> str | None:
     if made.regions is None:
         return None
     (down, across), (rows, columns) = made.regions, made.explanation.values.shape[1:]
-    cost = (
-        f"these are exact, over all {2**made.players:,} coalitions of them" if made.are_exact else "these are sampled"
-    )
+    cost = "these are sampled" if made.explanation.stderr is not None else "each is computed by itself"
+    if made.are_exact:
+        cost = f"these are exact, over all {2**made.players:,} coalitions of them"
     return (
         f"The map has {down} x {across} regions, each with a value that its places share evenly; {cost}. "
         f"The layer's {rows} x {columns} places by themselves would take too long."

@@ -13,6 +13,7 @@ from shapleycam.cams.table import METHODS, method_of
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.run_limit import RUNS_AT_INPUT
 from shapleycam.web.resolved import DEFAULT_METHOD, ResolvedQuestion
 from shapleycam.wording import smoothing_phrase
 
@@ -57,7 +58,8 @@ def _longest_side(row: Method, game: Game) -> int | None:
             return None
         is_cheap = structure.reads_mean or structure.is_sum or structure.averages_positions
         return _CHEAP_SIDE if is_cheap else _EXACT_SIDE
-    return None if row.most_players is None else isqrt(row.most_players)
+    most = row.most_players_of(RUNS_AT_INPUT) if game.is_at_input else row.most_players
+    return None if most is None else isqrt(most)
 
 
 @torch.no_grad()

@@ -39,9 +39,9 @@ class MapStage:
     shade: str
     grid: str
     unit: str
-    bar: str | None
+    bar: str | None = None
     """The address of its colour bar; None where the style sheet has it."""
-    shown: str
+    shown: str = ""
     """A sentence about the places that are shown; empty where all are."""
 
     @property

@@ -35,7 +35,11 @@ LAYERS = {
     "last-conv": "the output of the last convolution",
 }
 """The rules by which a layer is found, in one line each."""
-REMOVALS = {"zero": "the paper's", "mean": "over the image's own positions"}
+REMOVALS = {
+    "zero": "the paper's",
+    "mean": "over the image's own positions",
+    "blur": "the image under a Gaussian, at layer input",
+}
 """The removals that have a name, in one line each."""
 _SETS = {
     "paper": "the ten of the paper",

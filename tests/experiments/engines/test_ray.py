@@ -65,6 +65,7 @@ def whole(many: Path, tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
 
 
 def settings_for(cluster: Any, **options: Any) -> RunSettings:
+    """Return settings of a run on both nodes; actors=1 where a second would only import torch once more."""
     return RunSettings(batch_size=8, engine=Ray(cluster.address, **options))
 
 
@@ -143,7 +144,7 @@ class TestTable:
         """Where the actors write, by one PUT a chunk."""
         with object_store() as store:
             url = store.url("by-ray")
-            rows = run_evaluation(many, url, settings=settings_for(cluster)).rows()
+            rows = run_evaluation(many, url, settings=settings_for(cluster, actors=1)).rows()
             puts = [line for line in store.request_log.requests if line.startswith("PUT") and "/parts/" in line]
         assert rows.equals(whole)
         assert len(puts) == len(set(puts)) == 5
@@ -154,7 +155,8 @@ class TestTable:
             if len(x) > 4:
                 raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-        rows = run_evaluation(many, tmp_path, failing_network(small), limit=40, settings=settings_for(cluster)).rows()
+        settings = settings_for(cluster, actors=1)
+        rows = run_evaluation(many, tmp_path, failing_network(small), limit=40, settings=settings).rows()
         assert rows.select("image", "method", "status").equals(
             whole.filter(pl.col("index") < 40).select("image", "method", "status")
         )
@@ -232,7 +234,7 @@ class TestFaults:
     def test_a_folder_that_is_not_shared(self, cluster, many, tmp_path, monkeypatch):
         monkeypatch.setattr(Store, "pending", lambda store, _: store.chunks())
         with pytest.raises(OptionError) as caught:
-            run_evaluation(many, tmp_path, limit=3, settings=settings_for(cluster))
+            run_evaluation(many, tmp_path, limit=3, settings=settings_for(cluster, actors=1))
         assert str(caught.value) == (
             f"1 chunk that this run wrote to {tmp_path} cannot be found there: removed while the run went on, or the "
             "machines of the cluster do not share this folder; give one that they share, or a URL such as "
@@ -253,7 +255,7 @@ class TestWork:
             return [item]
 
         with pytest.warns(ScaleInvariantHeadWarning, match="scale of 7"):
-            assert list(Ray(cluster.address).run([7], abs, perform)) == [7]
+            assert list(Ray(cluster.address, actors=1).run([7], abs, perform)) == [7]
 
     @pytest.mark.parametrize("step", ["prepare", "perform"])
     def test_errors_are_raised_here(self, cluster, step):
@@ -262,14 +264,14 @@ class TestWork:
 
         steps = (wrong, list) if step == "prepare" else (abs, wrong)
         with pytest.raises(ModelError, match=r"^found this; expected that; do something$"):
-            list(Ray(cluster.address).run([1], *steps))
+            list(Ray(cluster.address, actors=1).run([1], *steps))
 
     def test_faults_of_the_program_are_one_line(self, cluster):
         def wrong(_: int) -> list[int]:
             return [1 // 0]
 
         with pytest.raises(OptionError) as caught:
-            list(Ray(cluster.address).run([1], abs, wrong))
+            list(Ray(cluster.address, actors=1).run([1], abs, wrong))
         assert str(caught.value) == (
             "the Ray cluster could not do the work (ZeroDivisionError: integer division or modulo by zero); see that "
             "all nodes have the same packages, models and photographs, and start again: what was done is kept"
@@ -277,7 +279,9 @@ class TestWork:
 
     def test_relative_paths_are_the_users(self, cluster, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        assert list(Ray(cluster.address).run([1], lambda _: Path.cwd(), lambda folder: [folder])) == [tmp_path]
+        assert list(Ray(cluster.address, actors=1).run([1], lambda _: Path.cwd(), lambda folder: [folder])) == [
+            tmp_path
+        ]
 
     def test_another_model_on_a_worker_is_refused(self, cluster, many, tmp_path):
         """A source file that draws other weights there, as a node with another checkpoint would have."""
@@ -286,8 +290,9 @@ class TestWork:
             "from helpers.small_evaluations import tiny_network\n\n\n"
             f"def net():\n    return tiny_network(os.getppid() != {os.getppid()})\n"
         )
+        settings = settings_for(cluster, actors=1)
         with pytest.raises(ModelError) as caught:
-            run_evaluation(many, tmp_path / "out", f"{tmp_path}/two.py:net", limit=3, settings=settings_for(cluster))
+            run_evaluation(many, tmp_path / "out", f"{tmp_path}/two.py:net", limit=3, settings=settings)
         assert "is another one on this machine: it has other weights" in str(caught.value)
 
 
@@ -391,6 +396,6 @@ class TestRefused:
 @pytest.mark.usefixtures("known_cluster")
 def test_both_engines_do_the_same_work(cluster):
     """The same steps on each of them."""
-    for engine in (Local(), Local(2), Ray(cluster.address)):
+    for engine in (Local(), Local(2), Ray(cluster.address, actors=1)):
         results = list(engine.run([2, 1], str, lambda text: [text, text + text]))
         assert sorted(results) == ["1", "11", "2", "22"]

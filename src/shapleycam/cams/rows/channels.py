@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from shapleycam.cams.channel_weights import CHANNEL_LEFT_OUT, CHANNEL_PATH, CHANNEL_VALUES
 from shapleycam.cams.method import Method
+from shapleycam.cams.spreads import ELEMENTWISE
 
 CHANNELS = (
     Method(
         "ablationcam",
         CHANNEL_LEFT_OUT,
-        None,
+        ELEMENTWISE,
         "Desai & Ramaswamy 2020, Ablation-CAM (WACV)",
         "channels weighted by what the utility loses without each",
         in_units=False,
@@ -18,7 +19,7 @@ CHANNELS = (
     Method(
         "liftcam",
         CHANNEL_PATH,
-        None,
+        ELEMENTWISE,
         "Jung & Oh 2021, arXiv:2102.05228",
         "channels weighted by DeepLIFT's values, or the path's where the model is deeper",
         in_units=False,
@@ -27,7 +28,7 @@ CHANNELS = (
     Method(
         "channelshapley",
         CHANNEL_VALUES,
-        None,
+        ELEMENTWISE,
         "Shapley 1953; LIFT-CAM's weights, arXiv:2102.05228",
         "channels weighted by their Shapley values, exact or sampled",
         in_units=False,

@@ -54,7 +54,7 @@ class BaseCAM:
     def __init__(
         self,
         model: nn.Module,
-        target_layers: Sequence[nn.Module],
+        target_layers: Sequence[nn.Module | str],
         reshape_transform: Callable[[Any], Tensor] | None = None,
         tta_transforms: Iterable[Any] | None = None,
         *,

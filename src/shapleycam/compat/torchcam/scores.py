@@ -101,7 +101,7 @@ def _check_classes(targets: Sequence[OutputTarget], output: Any) -> None:
         raise OptionError(f"class_idx has {max(classes)}; expected less than the model's {output.shape[1]} classes")
 
 
-def _rows(scores: Any, count: int) -> Sequence[Any]:
+def _rows(scores: Any, count: int) -> Tensor | list[Any] | tuple[Any, ...]:
     if not isinstance(scores, (Tensor, list, tuple)) or len(scores) != count:
         kind = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
         raise OptionError(f"scores are given as {kind} for {count} images; expected one row for each")

@@ -38,6 +38,7 @@ from shapleycam.tracing.copying.objects import (
     copy_tuple,
     copy_tuple_subclass,
     copy_user_object,
+    copy_weak_proxy,
     copy_weak_reference,
 )
 from shapleycam.tracing.copying.state import IMMUTABLE, CopyState
@@ -56,6 +57,7 @@ _RULES: dict[type, Callable[[CopyState, Any], Any]] = {
     types.BuiltinFunctionType: copy_builtin_method,
     functools.partial: copy_partial,
     weakref.ref: copy_weak_reference,
+    **dict.fromkeys(weakref.ProxyTypes, copy_weak_proxy),
     np.ndarray: copy_array,
     **dict.fromkeys((random.Random, np.random.Generator, np.random.RandomState), copy_deeply),
     torch.Generator: copy_generator,

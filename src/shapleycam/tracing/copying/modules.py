@@ -81,8 +81,13 @@ def _bind_class_state(state: CopyState, copied: nn.Module, kind: type[nn.Module]
 
 def _attributes_used_by_forward(kind: type[nn.Module]) -> dict[str, Any]:
     """Return a class's forward, and the class attributes that it names, itself or through its other methods."""
-    bases = [base for base in reversed(kind.__mro__) if package_of(base) not in STATELESS_PACKAGES]
-    attributes = {name: value for base in bases for name, value in vars(base).items() if not name.startswith("__")}
+    attributes: dict[str, Any] = {}
+    for base in reversed(kind.__mro__):
+        own = {name: value for name, value in vars(base).items() if not name.startswith("__")}
+        if package_of(base) not in STATELESS_PACKAGES:
+            attributes |= own
+        else:  # what it overrides of a user's class is not the user's
+            attributes = {name: value for name, value in attributes.items() if name not in own}
     used: dict[str, Any] = {}
     pending = ["forward"]
     while pending:

@@ -80,6 +80,15 @@ def copy_weak_reference(state: CopyState, reference: weakref.ref[Any]) -> weakre
     return weakref.ref(state.copy(target)) if isinstance(target, nn.Module) else reference
 
 
+def copy_weak_proxy(state: CopyState, proxy: Any) -> Any:
+    """Return a weak proxy of the copy of a module; proxies of anything else are shared."""
+    try:
+        target = proxy.__reduce_ex__.__self__  # a bound method of the object behind the proxy
+    except ReferenceError:  # it is gone
+        return proxy
+    return weakref.proxy(state.copy(target)) if isinstance(target, nn.Module) else proxy
+
+
 def copy_user_object(state: CopyState, value: Any) -> Any:
     """Return a new object of a user's class with copies of the attributes, without calling the class.
 

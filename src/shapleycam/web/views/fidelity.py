@@ -139,6 +139,8 @@ def _map(resolved: ResolvedQuestion, played: PlayedGame, shares: ShapleyValues, 
         shade=address("sampled", part=str(orders)),
         grid=grid_of_values(played.cells(shares.values)[0], "values"),
         unit=unit_of(played.image),
+        bar=None,
+        shown="",
     )
 
 

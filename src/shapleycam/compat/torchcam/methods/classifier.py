@@ -8,6 +8,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from shapleycam.compat.grad_cam.utils.model_targets import ClassifierOutputTarget
 from shapleycam.compat.torchcam.extractor import Extractor
 from shapleycam.compat.torchcam.recorded_pass import RecordedPass
 from shapleycam.compat.torchcam.scores import ClassIndex, Targets, targets_of
@@ -56,7 +57,7 @@ class CAM(Extractor):
             raise OptionError("CAM explains a class, and targets= were given; expected class_idx")
         self._check_scores(recorded, scores)
         classes = targets_of(class_idx, None, len(recorded.images))
-        return [target.category for target in classes], UTILITIES["logit"]
+        return [target.category for target in classes if isinstance(target, ClassifierOutputTarget)], UTILITIES["logit"]
 
     def _values(self, *arguments: Any) -> Float[Tensor, "b *grid"]:
         """Return Σ_k w_k A_k: as many times the values as there are positions, which the mean divides by."""

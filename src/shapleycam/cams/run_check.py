@@ -1,0 +1,58 @@
+"""Refuses methods that take more runs of what comes after the layer than they may."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from shapleycam.cams.bases import EXACT, SAMPLED
+from shapleycam.cams.method import Method
+from shapleycam.errors import OptionError
+from shapleycam.game import Game
+
+_MOST_WRITTEN = 40
+"""Players whose number of coalitions is written out."""
+_TYPICAL_ORDERS = 256
+"""Random orders that a standard error of 10% takes: 160 to 480 at the input of the default network, with about 50
+players, removal blur or zero."""
+
+
+def check_runs(game: Game, methods: Iterable[Method], limit: int | None) -> None:
+    """Refuse methods whose values of the game's players take more runs of the head than the limit.
+
+    Raises:
+        OptionError: naming the first.
+
+    Examples:
+        >>> import shapleycam, torch
+        >>> from shapleycam.cams.run_check import check_runs
+        >>> _ = torch.manual_seed(0)
+        >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.Tanh(), torch.nn.Flatten(), torch.nn.Linear(144, 2)
+        >>> explainer = shapleycam.Explainer(torch.nn.Sequential(*layers), layer="input")
+        >>> game = explainer.game(torch.rand(1, 3, 8, 8), players=(2, 2))
+        >>> check_runs(game, [shapleycam.METHODS["exactshapley"]], 16)
+    """
+    for row in methods:
+        reason = beyond_runs(row, game, limit)
+        if reason is not None:
+            raise OptionError(f"method {row.name!r} {reason}")
+
+
+def beyond_runs(row: Method, game: Game, limit: int | None) -> str | None:
+    """Return why a method takes more runs of the head than the limit; None where it does not."""
+    if limit is None or row.fits(game.n_players, limit):
+        return None
+    return (
+        f"takes {_needed(row, game.n_players)} with {game.n_players:,} players at layer {game.layer!r}, each a run of "
+        f"{'the whole model' if game.is_at_input else 'what comes after it'}; expected at most {limit:,}: make regions "
+        "the players, players=(7, 7) say, or allow more with runs="
+    )
+
+
+def _needed(row: Method, players: int) -> str:
+    """Return in words how many coalitions a method evaluates."""
+    if row.basis is EXACT and players > _MOST_WRITTEN:
+        return f"2^{players} coalitions"
+    fewest = 0 if row.basis.fewest_runs is None else row.basis.fewest_runs(players)
+    typical = f", and to a standard error of 10% about {_TYPICAL_ORDERS * (players - 1):,},"
+    more = typical if row.basis is SAMPLED else ""
+    return f"{fewest:,} coalitions at least{more}"

@@ -1,0 +1,142 @@
+"""A detected box: what a detector says of it, and the choice of one among several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.ops import box_iou
+
+from shapleycam.drawing.boxes import draw_box
+from shapleycam.errors import OptionError, TargetError
+from shapleycam.images import Box
+from shapleycam.models.labels import class_name
+from shapleycam.wording import percent
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One box that a detector finds in an image.
+
+    Attributes:
+        number: its place among the detector's boxes, from 0, the best first.
+        box: (left, top, right, bottom) in pixels of the photograph; of the network's input where the photograph, or the
+            input's place in it, is not known.
+        size: (width, height) of the photograph or the input.
+        target: the number of its class.
+        label: the name of its class.
+        score: in [0, 1].
+        anchor: (1, k), where the detector reads its scores: the number of an anchor or a query, or the corners of a
+            proposal in pixels of the network's input.
+        overlap: with the box that it was chosen for, intersection over union; None where it was not chosen so.
+
+    Examples:
+        >>> import torch, shapleycam
+        >>> print(shapleycam.Detection(0, (10, 20, 30, 60), (100, 100), 1, "cat", 0.9, torch.tensor([[7]])))
+        box 0: cat, score 90.0%, at 10, 20, 30, 60
+    """
+
+    number: int
+    box: Box
+    size: tuple[int, int]
+    target: int
+    label: str
+    score: float
+    anchor: Tensor = field(compare=False)
+    overlap: float | None = None
+
+    def __str__(self) -> str:
+        """Return the number, class, score and box in words."""
+        corners = ", ".join(f"{edge:.0f}" for edge in self.box)
+        overlap = "" if self.overlap is None else f", overlap {percent(self.overlap)} with the box that was given"
+        return f"box {self.number}: {self.label}, score {percent(self.score, 1)}, at {corners}{overlap}"
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the box as JSON has it."""
+        return {
+            "number": self.number,
+            "corners": list(self.box),
+            "class": self.target,
+            "label": self.label,
+            "score": self.score,
+            "overlap": self.overlap,
+        }
+
+    def draw(self, picture: Image.Image) -> Image.Image:
+        """Return a copy of an overlay of the image with the box's outline."""
+        return draw_box(picture, self.box, self.size)
+
+
+BoxChoice: TypeAlias = "int | Sequence[float] | Detection | None"
+"""A box by its number, by its corners, as it was detected, or None for the best one."""
+
+
+def nearest_detection(detections: Sequence[Detection], corners: Box) -> Detection:
+    """Return the detection that overlaps a box most, with its overlap.
+
+    Raises:
+        TargetError: no detection overlaps it.
+    """
+    boxes = torch.tensor([each.box for each in detections], device="cpu")
+    overlaps = box_iou(boxes, torch.tensor([corners], device="cpu"))[:, 0]
+    best = int(overlaps.argmax())
+    if not float(overlaps[best]) > 0:
+        raise TargetError(
+            f"none of the {len(detections)} boxes that the detector finds overlaps the box {corners}; the best of them "
+            f"is {detections[0]}: give the number of a box, or another one"
+        )
+    return replace(detections[best], overlap=float(overlaps[best]))
+
+
+def numbered_detection(detections: Sequence[Detection], number: int) -> Detection:
+    """Return the detection with a number.
+
+    Raises:
+        OptionError: there is none.
+    """
+    if not 0 <= number < len(detections):
+        raise OptionError(
+            f"box {number} was asked for, and the detector finds {len(detections)}; expected a number from 0 to "
+            f"{len(detections) - 1}, the best first"
+        )
+    return detections[number]
+
+
+def of_class(detections: Sequence[Detection], target: int, labels: Sequence[str] | None) -> list[Detection]:
+    """Return the detections of one class.
+
+    Raises:
+        TargetError: there is none.
+    """
+    chosen = [each for each in detections if each.target == target]
+    if not chosen:
+        names = ", ".join(dict.fromkeys(each.label for each in detections))
+        raise TargetError(
+            f"the detector finds no box of class {class_name(target, labels)!r}; it finds {names}: give one of these, "
+            "or the number of a box with the class to ask for there"
+        )
+    return chosen
+
+
+def check_corners(corners: Sequence[float]) -> Box:
+    """Return a box as four numbers.
+
+    Raises:
+        OptionError: it has not four finite ones, or no area.
+    """
+    try:
+        edges = tuple(float(edge) for edge in corners)
+    except (TypeError, ValueError):
+        edges = ()
+    is_finite = len(edges) == 4 and all(abs(edge) < float("inf") for edge in edges)
+    if not is_finite or edges[2] <= edges[0] or edges[3] <= edges[1]:
+        raise OptionError(
+            f"the box is {corners!r}; expected the number of a box, or (left, top, right, bottom) in pixels with left "
+            "< right and top < bottom"
+        )
+    left, top, right, bottom = edges
+    return left, top, right, bottom

@@ -1,0 +1,113 @@
+"""How torchvision's detectors resize, normalise and pad a photograph, and where the photograph lies in the result."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as F
+
+from shapleycam.images import Box
+from shapleycam.models.preprocess import Preprocess
+
+
+@dataclass(frozen=True)
+class TorchvisionDetection(Preprocess):
+    """What a detector of torchvision does with an image inside, done before it, with the place of the image known.
+
+    The image is normalised, resized so that its shorter side is `resize` and its longer one at most `longest` (or to
+    `fixed`), and padded at the right and below to multiples of `multiple`. So the grid of a layer covers the input of
+    the explained model, and the padding is not mistaken for a part of the photograph.
+
+    Attributes:
+        longest: the longer side in pixels at most.
+        multiple: of what the padded sides are multiples.
+        fixed: (height, width) to which the image is resized whatever its form; None keeps its proportions.
+    """
+
+    longest: int = 1333
+    multiple: int = 32
+    fixed: tuple[int, int] | None = None
+    transform: GeneralizedRCNNTransform | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, transform: GeneralizedRCNNTransform) -> TorchvisionDetection:
+        """Return the preprocessing that a detector's own `transform` describes."""
+        shorter, fixed = int(transform.min_size[-1]), transform.fixed_size
+        own = GeneralizedRCNNTransform(
+            shorter,
+            int(transform.max_size),
+            list(transform.image_mean),
+            list(transform.image_std),
+            int(transform.size_divisible),
+            fixed,
+        ).eval()
+        return cls(
+            resize=shorter,
+            crop=(shorter, shorter),
+            mean=tuple(map(float, own.image_mean)),
+            std=tuple(map(float, own.image_std)),
+            interpolation=InterpolationMode.BILINEAR,
+            longest=int(own.max_size),
+            multiple=int(own.size_divisible),
+            fixed=None if fixed is None else (int(fixed[1]), int(fixed[0])),
+            transform=own,
+        )
+
+    @property
+    def sees_all(self) -> bool:
+        """Return that the whole photograph is in the input, with padding beside it."""
+        return True
+
+    def __call__(self, photo: Image.Image) -> Float[Tensor, "c H W"]:
+        """Return the padded input for an RGB photograph."""
+        return self.of_tensor(F.to_tensor(photo))
+
+    def of_tensor(self, image: Float[Tensor, "c h w"]) -> Float[Tensor, "c H W"]:
+        """Return the padded input for an image in [0, 1], as torchvision's detectors take it."""
+        if self.transform is None:
+            raise TypeError("made without a transform; use TorchvisionDetection.of")
+        images, _ = self.transform([image])
+        padded: Tensor = images.tensors[0]
+        return padded
+
+    def box(self, size: tuple[int, int]) -> Box:
+        """Return where the padded input lies in a photograph of (width, height) pixels: it may reach beyond it."""
+        width, height = size
+        inside_height, inside_width = self.inside(size)
+        right = math.ceil(inside_width / self.multiple) * self.multiple * width / inside_width
+        bottom = math.ceil(inside_height / self.multiple) * self.multiple * height / inside_height
+        return 0.0, 0.0, right, bottom
+
+    def inside(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the (height, width) that a photograph of (width, height) pixels takes of the padded input."""
+        if self.fixed is not None:
+            return self.fixed
+        width, height = size
+        assert isinstance(self.resize, int)  # noqa: S101  # `of` sets it
+        scale = min(self.resize / min(size), self.longest / max(size))
+        return math.floor(height * scale), math.floor(width * scale)
+
+
+class AlreadyPrepared(torch.nn.Module):
+    """Stands in a private copy for a detector's own transform, since the image is prepared before."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, images: list[Tensor], targets: None = None) -> tuple[object, None]:
+        """Return the images as they are, with the size of what is no padding."""
+        from torchvision.models.detection.image_list import ImageList
+
+        return ImageList(torch.stack(list(images)), [self.size] * len(images)), targets
+
+    def postprocess(self, result: list[dict[str, Tensor]], *_: object) -> list[dict[str, Tensor]]:
+        """Return the boxes in pixels of the input."""
+        return result

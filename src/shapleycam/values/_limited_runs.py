@@ -1,0 +1,124 @@
+"""Sampling where a run of the head is dear, as of the whole model: within so many runs, one sample of orders at a time.
+
+Nothing is spent on control variates or trials of other orders, which pay off over many runs only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from shapleycam.errors import OptionError, ToleranceWarning, warn
+from shapleycam.game import Game
+from shapleycam.images import Seed
+from shapleycam.values._contributions import FEWEST, marginals, order_streams
+from shapleycam.values._stream_sums import StreamSums
+from shapleycam.values._surrogate_control import surrogate_control
+from shapleycam.values.progress import Progress
+from shapleycam.values.shares import ShapleyValues
+from shapleycam.values.tolerance import check_tolerance
+from shapleycam.wording import percent
+
+_FEWEST_SAMPLES = 3
+"""Samples of four orders of which a standard error is had, at the least."""
+_AIM = 0.1
+"""The standard error, as a share of the values, of which it is said how many runs it takes."""
+_ROUNDED = 100
+
+
+def permutation_within(
+    game: Game, runs: int, tolerance: float = 0.01, seed: Seed = 0, *, progress: Progress | None = None
+) -> ShapleyValues:
+    """Sample Shapley values (b, n) to a tolerance, or to so many runs of the head an image.
+
+    Args:
+        game: the images' games; what one gets does not depend on its batch mates.
+        runs: of the head, an image, at most.
+        tolerance: ‖stderr‖ / ‖values‖ at which it ends before, from eight samples of four orders on.
+        seed: with the image's content, what the orders are drawn from.
+        progress: called after each sample with the orders so far and the largest ‖stderr‖ / ‖values‖.
+
+    Returns:
+        The values and their standard errors, both (b, n), in units of the utility, in float64, with a note on each
+        image's runs.
+
+    Raises:
+        OptionError: too few runs for a standard error, or a tolerance that is not positive.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.values._limited_runs import permutation_within
+        >>> _ = torch.manual_seed(0)
+        >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.Tanh(), torch.nn.Flatten(), torch.nn.Linear(144, 2)
+        >>> game = Explainer(torch.nn.Sequential(*layers), layer="input").game(torch.rand(1, 3, 8, 8), players=(2, 2))
+        >>> shares = permutation_within(game, 40, tolerance=1)
+        >>> shares.evaluations, shares.samples
+        (tensor([36]), tensor([3]))
+    """
+    check_tolerance(tolerance)
+    n = game.n_players
+    if fewest_runs(n) > runs:
+        raise OptionError(f"{runs:,} runs for {n:,} players; expected {fewest_runs(n):,} or more, or fewer players")
+    most_samples = runs // (4 * (n - 1)) if n > 1 else _FEWEST_SAMPLES
+    streams, sums = order_streams(game, seed), StreamSums.none(game)
+    surrogates = surrogate_control(game, most_samples)
+    active = torch.arange(len(streams), device="cpu")
+    for sample in range(1, most_samples + 1):
+        drawn = torch.stack([streams[image].draw(1) for image in active.tolist()])
+        gained, errors = marginals(game, None, drawn, active)
+        sums.add(gained.mean(2), errors, active, 4)
+        if surrogates is not None:
+            surrogates.add(drawn, gained, active)
+            surrogates.correct(sums, game, active, tolerance)
+        reached = sums.shares(game).uncertainty.cpu()
+        if progress is not None:
+            progress(4 * sample, float(reached.max()))
+        if sample >= FEWEST:
+            active = active[~(reached[active] <= tolerance)]
+        if not len(active):
+            break
+    return _with_notes(sums.shares(game), tolerance)
+
+
+def fewest_runs(n: int) -> int:
+    """Return the runs of the head without which values of n players have no standard error.
+
+    Examples:
+        >>> from shapleycam.values._limited_runs import fewest_runs
+        >>> fewest_runs(49)
+        576
+    """
+    return _FEWEST_SAMPLES * 4 * (n - 1)
+
+
+def runs_to_aim(error: float, runs: int) -> int:
+    """Return about how many runs a standard error of 10% takes, where so many reached `error`: it falls as 1 / √runs.
+
+    Examples:
+        >>> from shapleycam.values._limited_runs import runs_to_aim
+        >>> runs_to_aim(0.2, 1000)
+        4000
+    """
+    return round(runs * (error / _AIM) ** 2 / _ROUNDED) * _ROUNDED
+
+
+def _with_notes(shares: ShapleyValues, tolerance: float) -> ShapleyValues:
+    """Return values with a note on each image's runs; warn of those that did not reach the tolerance."""
+    reached, runs = shares.uncertainty.tolist(), shares.evaluations.tolist()
+    notes = [_note(error, count) for error, count in zip(reached, runs, strict=True)]
+    images = [image for image, error in enumerate(reached) if not error <= tolerance]
+    if images:
+        worst = max(images, key=reached.__getitem__)
+        warn(
+            ToleranceWarning,
+            f"{notes[worst]} (image {', '.join(map(str, images))} of the batch), where {percent(tolerance, 2)} was "
+            "asked; allow more with runs=, or group cells with players=",
+        )
+    return replace(shares, notes=tuple((note,) for note in notes))
+
+
+def _note(error: float, runs: int) -> str:
+    more = f"; {percent(_AIM)} takes about {runs_to_aim(error, runs):,}" if error > _AIM else ""
+    return f"after {runs:,} runs the standard error is {percent(error, 1)} of the values{more}"

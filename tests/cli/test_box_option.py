@@ -1,0 +1,93 @@
+"""`explain --box`: the box, its class and its score; and one line for what is no box."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from shapleycam import Explanation
+
+MINE = """
+import sys
+sys.path.insert(0, {tests!r})
+from helpers.detectors import cell_detector
+from shapleycam import Network
+
+def network():
+    return Network(cell_detector(64), labels=("nothing", "pair"))
+"""
+MODEL = ("--model", "mine.py:network", "--layer", "backbone.cells")
+
+
+@pytest.fixture(autouse=True)
+def _files(tmp_path):
+    (tmp_path / "mine.py").write_text(MINE.format(tests=str(Path(__file__).parents[1])), encoding="utf-8")
+    for name, size in (("photo.png", (192, 128)), ("tall.png", (128, 180))):
+        photo = Image.new("RGB", size)
+        photo.paste("white", (64, 32, 128, 64))  # it is halved: cells are 32 pixels of the photograph
+        photo.save(tmp_path / name)
+
+
+def test_the_box_its_class_and_score_are_printed(run):
+    ran = run("explain", "photo.png", *MODEL, "--box", "0", "--save")
+    assert ran.code == 0, ran.err
+    assert "detected   box 0: pair, score 73.1%, at 48, 16, 80, 48" in ran.out  # 2 (1 + 1) - 3 = 1
+    assert "explained  pair (class 1), box score 0.7311" in ran.out
+    assert Path("photo_box0_pair-1_pathcam-h.png").is_file()
+    e = Explanation.load("photo_box0_pair-1_pathcam-h.npz")
+    assert {divmod(int(i), e.values.shape[2]) for i in e.values[0].flatten().topk(2).indices} == {(1, 2), (1, 3)}
+
+
+def test_corners_are_in_the_photograph_and_sizes_may_differ(run):
+    ran = run("explain", "photo.png", "tall.png", *MODEL, "--box", "48,16,80,48", "--json", "--method", "hirescam")
+    assert ran.code == 0, ran.err
+    first, second = map(json.loads, ran.out.splitlines())
+    assert first["box"]["overlap"] == pytest.approx(1)
+    assert first["box"]["corners"] == pytest.approx([48, 16, 80, 48])
+    assert first["box"]["class"] == first["explained"][0]["class"] == 1
+    assert second["image"] == "tall.png"
+
+
+def test_the_map_is_drawn_over_the_network_input_too(run):
+    ran = run("explain", "photo.png", *MODEL, "--box", "0", "--view", "input", "--target", "nothing")
+    assert ran.code == 0, ran.err
+    assert "box 0: nothing, score <0.1%" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--box", "one"), "--box one: expected the number of a box, from 0 on, or x0,y0,x1,y1"),
+        (("--box", "1,2,3"), "--box 1,2,3: expected"),
+        (("--box", "9,9,3,3"), "--box 9,9,3,3: expected"),
+        (("--box", "999"), "photo.png: box 999 was asked for, and the detector finds"),
+        (("--box", "0", "--target", "cat"), "class 'cat' is not among the model's 2 labels"),
+        (("--box", "0", "--top", "2"), "--top 2 and --box 0 were both given"),
+        (("--box", "0", "--utility", "logit"), "--utility logit and --box were both given"),
+        (("--box", "0", "--against", "1"), "--against 1 and --box were both given"),
+        (("--box", "0", "--smooth", "augment"), "where the box is at another place; use --smooth noise"),
+        ((), "model 'mine.py:network' is a detector; explain one of its boxes: shapleycam explain PHOTO"),
+    ],
+)
+def test_what_cannot_be_is_one_line(run, options, message):
+    ran = run("explain", "photo.png", *MODEL, *options)
+    assert ran.code == 2
+    assert message in ran.err
+    assert len(ran.err.strip().splitlines()) == 1, ran.err
+
+
+def test_a_classifier_has_no_boxes(run):
+    ran = run("explain", "photo.png", "--box", "0")
+    assert ran.code == 2
+    assert "error: the model is of class EfficientNet; expected a detector" in ran.err
+
+
+def test_without_ultralytics_it_says_how_to_install_it(run, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "ultralytics", None)
+    ran = run("explain", "photo.png", "--model", "ultralytics:yolov8n.yaml", "--box", "0")
+    assert ran.code == 2
+    assert ran.err.startswith("error: model 'ultralytics:yolov8n.yaml' needs ultralytics, which")
+    assert ran.err.rstrip().endswith("pip install ultralytics (licence: AGPL-3.0)")
