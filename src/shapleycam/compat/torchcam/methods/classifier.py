@@ -9,7 +9,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapleycam.compat.grad_cam.utils.model_targets import ClassifierOutputTarget
-from shapleycam.compat.grad_cam.utils.model_targets import ClassifierOutputTarget
 from shapleycam.compat.torchcam.extractor import Extractor
 from shapleycam.compat.torchcam.recorded_pass import RecordedPass
 from shapleycam.compat.torchcam.scores import ClassIndex, Targets, targets_of
