@@ -88,7 +88,7 @@ SLOW = (
     ),
     "docs_site/",
     *("cli/test_report_command.py", "test_public_names.py", "models/test_zero_shot.py", "tracing/test_threads.py"),
-    *("compat/test_grad_cam_agrees.py", "compat/test_torchcam_agrees.py"),
+    *("compat/test_grad_cam_agrees.py", "explaining/test_while_training.py", "compat/test_torchcam_agrees.py"),
     *("tracing/test_attention.py", "game/test_structure_of_heads.py", "metrics/test_metric_oracles.py::test_road"),
     *("metrics/test_metric_options.py::test_the_package_has", "metrics/test_metric_traps.py::test_inside"),
     *("experiments/datasets/test_dataset_contract.py::test_goes", "explaining/test_fusing.py::test_the_mean"),
