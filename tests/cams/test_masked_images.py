@@ -89,6 +89,13 @@ class BatchMean(BatchMaximum):
         return self.model(x - x.mean(0, keepdim=True) / 2)
 
 
+class OneImage(BatchMaximum):
+    """Takes one image at a time."""
+
+    def forward(self, x):
+        return self.model(x.reshape(1, 3, SIZE, SIZE))
+
+
 # What holds for every row
 
 
@@ -124,7 +131,7 @@ def test_independent_of_batch_mates_and_memory(method, make, layer):
     assert float(together.values.std()) > 0
 
 
-@pytest.mark.parametrize("make", [BatchMaximum, BatchMean])
+@pytest.mark.parametrize("make", [BatchMaximum, BatchMean, OneImage])
 @pytest.mark.parametrize("method", OF_MASKED_IMAGES)
 def test_each_masked_image_is_scored_alone_where_a_batch_changes_the_output(method, make):
     """With one byte of memory each image is a batch of its own, and nothing influences it."""

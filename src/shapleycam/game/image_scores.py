@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from shapleycam.errors import ModelError
 from shapleycam.game.coalition_batches import check_masked_finite
 from shapleycam.game.game import Game
 from shapleycam.game.grad_modes import without_gradients
@@ -79,12 +80,16 @@ class ImageScorer:
 def _are_independent(game: Game, image: int) -> bool:
     """Return whether the model gives an image, and the same with half its contrast, the same outputs alone as together.
 
-    Each is compared, as a maximum over the batch would change only one of the two.
+    Each is compared, as a maximum over the batch would change only one of the two. A model that takes no two images has
+    to have them alone.
     """
     original = game.images[image]
     pair = torch.stack([original, 0.5 * original + 0.5])
     samples = torch.full((2,), image, device=game.target.device)
     with without_gradients():
-        together = game.trace.output_of(pair, samples)
+        try:
+            together = game.trace.output_of(pair, samples)
+        except ModelError:
+            return False
         alone = [game.trace.output_of(pair[row : row + 1], samples[:1]) for row in range(2)]
     return all(row_agrees(together, row, 2, output) for row, output in enumerate(alone))
