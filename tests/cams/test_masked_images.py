@@ -89,6 +89,13 @@ class BatchMean(BatchMaximum):
         return self.model(x - x.mean(0, keepdim=True) / 2)
 
 
+class BatchCondition(BatchMaximum):
+    """Rescales the whole batch where one number of it is negative."""
+
+    def forward(self, x):
+        return self.model((x + 1) / 2 if float(x.min()) < 0 else x)
+
+
 class OneImage(BatchMaximum):
     """Takes one image at a time."""
 
@@ -131,7 +138,7 @@ def test_independent_of_batch_mates_and_memory(method, make, layer):
     assert float(together.values.std()) > 0
 
 
-@pytest.mark.parametrize("make", [BatchMaximum, BatchMean, OneImage])
+@pytest.mark.parametrize("make", [BatchMaximum, BatchMean, BatchCondition, OneImage])
 @pytest.mark.parametrize("method", OF_MASKED_IMAGES)
 def test_each_masked_image_is_scored_alone_where_a_batch_changes_the_output(method, make):
     """With one byte of memory each image is a batch of its own, and nothing influences it."""
@@ -200,7 +207,7 @@ def test_a_removal_is_not_used(method):
 
 @pytest.mark.parametrize("method", [name for name in OF_MASKED_IMAGES if name != "opticam"])
 def test_the_price_is_the_number_of_passes(method):
-    """The model runs once for the image itself, and for each masked image (and for two, of which batches are tried)."""
+    """The model runs once for the image itself and for each masked image, beside three by which batches are tried."""
     rows = []
     model = convolutional()
     explainer = Explainer(model, layer="1")

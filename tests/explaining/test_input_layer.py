@@ -13,7 +13,7 @@ from torch import nn
 
 from helpers.lazy_modules import LazyModule
 from shapleycam import Explainer, trace
-from shapleycam.errors import InputModuleWarning, LayerError, OptionError
+from shapleycam.errors import InputModuleWarning, LayerError, OptionError, ReplayError
 from shapleycam.explanations import Explanation
 from shapleycam.layers import audit, layers_to_list
 
@@ -169,6 +169,21 @@ class TestNames:
                 by_module.explain(images, "leaveoneout", **choice)
             of_image = Explainer(nn.Sequential(model), layer="input").explain(images, "leaveoneout", **choice)
             assert of_image.values.shape == (1, 12, 12)
+
+    def test_a_condition_of_the_whole_batch_makes_no_game(self):
+        """Alone, an image without content is not rescaled; beside others it would be."""
+
+        class Rescaled(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.model = small()
+
+            def forward(self, x):
+                return self.model((x + 1) / 2 if float(x.min()) < 0 else x)
+
+        images = pictures(1, 12, torch.float32) - 0.5
+        with pytest.raises(ReplayError, match="rows of a batch influence each other"):
+            Explainer(Rescaled().eval(), layer="input").explain(images, "exactshapley", players=(2, 2))
 
     def test_a_mistyped_name_is_told_of_it(self):
         with pytest.raises(LayerError, match=r"layer 'imput' is not in the model; did you mean 'input'"):

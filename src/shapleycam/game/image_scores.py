@@ -14,7 +14,7 @@ from shapleycam.game.coalition_batches import check_masked_finite
 from shapleycam.game.game import Game
 from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.head_runner import TENSORS_AT_ONCE, LargestTensor
-from shapleycam.tracing.agreement import row_agrees
+from shapleycam.tracing.agreement import rows_agree
 from shapleycam.tracing.interrupts import restore_when_interrupted
 
 
@@ -78,18 +78,18 @@ class ImageScorer:
 
 @restore_when_interrupted
 def _are_independent(game: Game, image: int) -> bool:
-    """Return whether the model gives an image, and the same with half its contrast, the same outputs alone as together.
+    """Return whether an image, the same with half its contrast, and zeros have the same outputs alone as together.
 
-    Each is compared, as a maximum over the batch would change only one of the two. A model that takes no two images has
-    to have them alone.
+    All are compared, as a maximum over the batch would not change each. A model that takes no three images has to have
+    them alone.
     """
     original = game.images[image]
-    pair = torch.stack([original, 0.5 * original + 0.5])
-    samples = torch.full((2,), image, device=game.target.device)
+    rows = torch.stack([original, 0.5 * original + 0.5, torch.zeros_like(original)])
+    samples = torch.full((len(rows),), image, device=game.target.device)
     with without_gradients():
         try:
-            together = game.trace.output_of(pair, samples)
+            together = game.trace.output_of(rows, samples)
         except ModelError:
             return False
-        alone = [game.trace.output_of(pair[row : row + 1], samples[:1]) for row in range(2)]
-    return all(row_agrees(together, row, 2, output) for row, output in enumerate(alone))
+        alone = [game.trace.output_of(row[None], samples[:1]) for row in rows]
+    return rows_agree(together, alone)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -42,6 +43,20 @@ def row_agrees(output: Any, row: int, rows: int, alone: Any) -> bool:
     pairs = zip(tensors_of(output), tensors_of(alone), strict=False)
     comparable = ((b, s) for b, s in pairs if b.dim() and len(b) == rows and s.shape == (1, *b.shape[1:]))
     return all(tensors_agree(batch[row : row + 1], single) for batch, single in comparable)
+
+
+def rows_agree(output: Any, alone: Sequence[Any]) -> bool:
+    """Return whether the rows of an output are those of each row alone, as far as kernels allow.
+
+    Differences are measured by the largest number of all rows. What has no row for each image is not compared.
+    """
+    count = len(alone)
+    for batch, *singles in zip(tensors_of(output), *map(tensors_of, alone), strict=False):
+        shape = (1, *batch.shape[1:])
+        is_by_row = batch.dim() and len(batch) == count and all(single.shape == shape for single in singles)
+        if is_by_row and not tensors_agree(batch, torch.cat(singles)):
+            return False
+    return True
 
 
 def tensors_agree(values: Tensor, expected: Tensor) -> bool:

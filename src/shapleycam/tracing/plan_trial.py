@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from shapleycam.errors import ModelError, ReplayError
-from shapleycam.tracing.agreement import outputs_equal, row_agrees
+from shapleycam.tracing.agreement import outputs_equal, row_agrees, rows_agree
 from shapleycam.tracing.extra import ExtraInputs
 from shapleycam.tracing.input_layer import layer_module
 from shapleycam.tracing.interception import Interceptor, intercept_calls
@@ -45,7 +45,8 @@ class PlanTrial:
         self._expected = self._head(whole_model, {})
         with run_context(self._model), reseed(1):
             alone = [self._head(whole_model, {}, slice(row, row + 1)) for row in range(3)]
-        if all(row_agrees(self._expected, row, 3, output) for row, output in enumerate(alone)):
+        agree = all(row_agrees(self._expected, row, 3, output) for row, output in enumerate(alone))
+        if agree and self._is_same_beside_nothing(whole_model):
             return
         with run_context(self._model), reseed(2):
             repeated = self._head(whole_model, {})
@@ -60,6 +61,23 @@ class PlanTrial:
             "quantisation), so that a coalition has no value of its own and there is no game; use a layer behind "
             "that, or a method without a path or sampling on one image at a time"
         )
+
+    def _is_same_beside_nothing(self, whole_model: Plan) -> bool:
+        """Return whether an image, and nothing at all, have the same outputs together as alone.
+
+        A condition of the whole batch, such as `if x.min() < 0`, is of scaled rows as it is of the image, and of a
+        row without content another. Heads that cannot be run on such a row are not tried.
+        """
+        pair = torch.stack([self._rows[1], torch.zeros_like(self._rows[1])])
+        samples = self._samples[[1, 1]]
+        replay = Replay(self._model, self._layer, whole_model, {}, self._pair, self._extra)
+        try:
+            with run_context(self._model), reseed(1):
+                together = replay(pair, samples)
+                alone = [replay(pair[row : row + 1], samples[:1]) for row in range(2)]
+        except ModelError:
+            return True
+        return rows_agree(together, alone)
 
     def agrees(self, plan: Plan) -> bool:
         """Return whether the head by this plan gives what the whole model gives; call `check_rows` first."""
