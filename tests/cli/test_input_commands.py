@@ -84,6 +84,12 @@ def test_the_advice_names_options(refused, tiny, hopper):
     assert line.endswith("make regions the players, --players 7x7 say, or allow more with --runs")
 
 
+def test_runs_of_an_evaluation_are_the_limit(refused, tiny, hopper):
+    options = ("--method", "leaveoneout", "--players", "2x2", "--runs", "3", "--quiet")
+    line = refused("evaluate", hopper.parent, *INPUT, *options, "--limit", "1", "--out", "run")
+    assert line.endswith("expected at most 3: make fewer regions the players, or allow more with --runs")
+
+
 def test_blur_at_another_layer(refused, tiny, hopper):
     line = refused("explain", hopper, "--model", "tiny.py:network", "--removal", "blur", "--quiet")
     assert "removal 'blur' is of images, and layer" in line

@@ -55,3 +55,16 @@ def test_more_players_than_can_be_resolved_are_refused(shots, tmp_path):
     protocol = Protocol(layers=("input",), methods=("sampledshapley",), metrics=("average_drop",))
     with pytest.raises(OptionError, match="1,024 players at layer 'input', each a run of the whole model"):
         run_evaluation(shots, tmp_path / "run", protocol=protocol)
+
+
+def test_the_runs_of_the_protocol_are_the_limit(shots, tmp_path):
+    """The limit of runs decides which players are refused; runs with another limit are another evaluation."""
+    protocol = replace(AT_INPUT, methods=("leaveoneout",), players=(2, 2), runs=3)
+    with pytest.raises(OptionError, match="expected at most 3: make fewer regions the players, or allow more"):
+        run_evaluation(shots, tmp_path / "refused", protocol=protocol)
+    store = run_evaluation(shots, tmp_path / "run", protocol=replace(protocol, runs=4))
+    assert store.manifest["protocol"]["runs"] == 4
+    with pytest.raises(OptionError, match=r"protocol.runs was 4, is 5"):
+        run_evaluation(shots, tmp_path / "run", protocol=replace(protocol, runs=5))
+    with pytest.raises(OptionError, match="runs is 0; expected 1 or more, or None"):
+        replace(protocol, runs=0)

@@ -182,6 +182,7 @@ class TestData:
             "removal": "mean",
             "precision": "bfloat16",
             "smooth": ("noise",),
+            "runs": 500,
         }
         assert set(changes) == FIELDS
         for name, value in changes.items():

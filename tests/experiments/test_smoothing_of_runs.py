@@ -72,7 +72,7 @@ def test_it_is_a_part_of_the_protocol(plain_run, smoothed_run):
         ({"smooth": ""}, "smooth='' names no smoothing"),
         ({"smooth": "none,eigen"}, "smooth='none' is unknown"),
         ({"smooth": "eigen", "methods": ("gradcam", "sampledshapley")}, "without channels.* are sampledshapley"),
-        ({"smooth": "augment", "players": (2, 2)}, "players= are regions of the image"),
+        ({"smooth": "augment", "players": (2, 2)}, "the players are regions of the image"),
         ({"smooth": "augment", "removal": torch.ones(4)}, "removal 'tensor .*' may differ from place to place"),
     ],
 )

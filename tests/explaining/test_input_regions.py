@@ -20,6 +20,7 @@ from shapleycam.explanations import Explanation
 from shapleycam.explanations.summary import summarise_image
 from shapleycam.fidelity import fidelity
 from shapleycam.values._limited_runs import runs_to_aim
+from shapleycam.wording import percent
 
 captum_attr = LazyModule("captum.attr")
 
@@ -326,4 +327,8 @@ def test_a_summary_measures_the_error_by_region():
     with pytest.warns(ToleranceWarning):
         sampled = explainer_of().explain(pictures(1), "sampledshapley", 1, players=labels, runs=24, tolerance=1e-9)
     (explained,) = summarise_image([{"sampledshapley": sampled}], 0, "small").explained
-    assert f"is {100 * explained.uncertainty['sampledshapley'].relative:.1f}% of" in sampled.notes[0][0]
+    regions = sampled.region_values()
+    expected = math.hypot(*(r.stderr for r in regions)) / math.hypot(*(r.value for r in regions))
+    relative = explained.uncertainty["sampledshapley"].relative
+    assert relative == pytest.approx(expected, rel=1e-4)
+    assert f"is {percent(relative, 1)} of" in sampled.notes[0][0]

@@ -41,10 +41,13 @@ def beyond_runs(row: Method, game: Game, limit: int | None) -> str | None:
     """Return why a method takes more runs of the head than the limit; None where it does not."""
     if limit is None or row.fits(game.n_players, limit):
         return None
+    fewer = (
+        "make fewer regions the players" if game.players.are_regions else "make regions the players, players=(7, 7) say"
+    )
+    run = "the whole model" if game.is_at_input else "what comes after it"
     return (
         f"takes {_needed(row, game.n_players)} with {game.n_players:,} players at layer {game.layer!r}, each a run of "
-        f"{'the whole model' if game.is_at_input else 'what comes after it'}; expected at most {limit:,}: make regions "
-        "the players, players=(7, 7) say, or allow more with runs="
+        f"{run}; expected at most {limit:,}: {fewer}, or allow more with runs="
     )
 
 

@@ -120,6 +120,7 @@ class ProtocolGroup:
             reference=tuple(reference or ()),
             precision=check_precision(self.precision),
             smooth=parse_smoothing(self.smooth),
+            runs=estimator.runs,
         )
 
 

@@ -86,6 +86,7 @@ _PROTOCOL = _Record(
         "objects": _one_of(get_args(ObjectRule)),
         "options": _ANY_RECORD,
         **dict.fromkeys(("removal", "precision", "smooth"), _TEXT),
+        "runs": (_COUNT, _NONE),
     },
     _ANYTHING,
 )

@@ -26,7 +26,7 @@ from shapleycam.smoothing.table import AUGMENT, EIGEN
 from shapleycam.tracing.reduced_precision import Precision, check_precision
 from shapleycam.utilities import UTILITIES, resolve_utility
 from shapleycam.values._path import Nodes
-from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.options import EstimatorOptions, check_run_count
 from shapleycam.values.tolerance import check_tolerance
 
 CONSTANTS = {
@@ -64,6 +64,7 @@ class Protocol:
         reference: photographs, or folders of them, for removal "mean".
         precision: of what comes before the layer, as in `Explainer`: "full" or "bfloat16".
         smooth: how maps are smoothed, as in `Explainer.explain`: a name, or several.
+        runs: of what comes after the layer that values of players may take of an image, as in `Explainer.compare`.
 
     Attributes:
         removal_name: the removal in results; of reference photographs it has a hash of their files.
@@ -96,6 +97,7 @@ class Protocol:
     removal_name: str = field(init=False, default="zero")
     precision: Precision = "full"
     smooth: Smooth = ()
+    runs: int | None = None
 
     def __post_init__(self) -> None:
         """Write out sets of names, and refuse what is unknown or out of range."""
@@ -131,6 +133,7 @@ class Protocol:
         check_tolerance(self.tolerance)
         if self.nodes != "auto" and not (isinstance(self.nodes, int) and self.nodes >= 1):
             raise OptionError(f"nodes is {self.nodes!r}; expected 1 or more, or 'auto'")
+        check_run_count(self.runs)
         if self.players is not None and not (len(self.players) == 2 and min(self.players) >= 1):
             raise OptionError(f"players is {self.players!r}; expected (rows, columns) of a grid of regions, or None")
         if not isinstance(self.preprocess, (Preprocess, type(None))):
@@ -151,8 +154,8 @@ class Protocol:
 
     @property
     def estimator_options(self) -> EstimatorOptions:
-        """Return nodes, tolerance, seed and players as the explainer takes them."""
-        return EstimatorOptions(self.nodes, self.tolerance, self.seed, self.players)
+        """Return nodes, tolerance, seed, players and runs as the explainer takes them."""
+        return EstimatorOptions(self.nodes, self.tolerance, self.seed, self.players, runs=self.runs)
 
     def as_data(self) -> dict[str, Any]:
         """Return the protocol as JSON has it, with the choices that are the same in all protocols."""

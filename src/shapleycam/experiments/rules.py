@@ -14,10 +14,10 @@ MEASURED_FIELDS = ("layers", "utilities", "methods", "metrics")
 
 def complete_protocol(protocol: Mapping[str, Any]) -> dict[str, Any]:
     """Return the protocol of a manifest with what older versions took for granted: removal zero, full precision, maps
-    that are not smoothed.
+    that are not smoothed, and runs as the layer has them.
 
     Examples:
         >>> complete_protocol({"seed": 0, "removal": "mean"})
-        {'removal': 'mean', 'precision': 'full', 'smooth': 'none', 'seed': 0}
+        {'removal': 'mean', 'precision': 'full', 'smooth': 'none', 'runs': None, 'seed': 0}
     """
-    return {"removal": "zero", "precision": "full", "smooth": "none", **protocol}
+    return {"removal": "zero", "precision": "full", "smooth": "none", "runs": None, **protocol}

@@ -87,7 +87,9 @@ class MapReproducer:
             raise ModelError(f"model {model} does not say how it wants photographs; let it return a shapleycam.Network")
         photo = prepare_photograph(dataset.open(index), explainer.preprocess, dataset.names[index])
         players = None if protocol["players"] is None else (protocol["players"][0], protocol["players"][1])
-        options = EstimatorOptions(protocol["nodes"], protocol["tolerance"], protocol["seed"], players)
+        options = EstimatorOptions(
+            protocol["nodes"], protocol["tolerance"], protocol["seed"], players, runs=protocol["runs"]
+        )
         methods = [name for store in stores for name in store.manifest["protocol"]["methods"]]
         batch, smooth = stack_photographs([photo], explainer.model), protocol["smooth"]
         return explainer.compare_with(options, batch, methods, [target], smooth=smooth)[0]

@@ -45,14 +45,23 @@ class EstimatorOptions:
     runs: int | None = None
 
     def __post_init__(self) -> None:
-        if self.runs is not None and not (isinstance(self.runs, int) and self.runs >= 1):
-            raise OptionError(f"runs is {self.runs!r}; expected 1 or more, or None")
+        check_run_count(self.runs)
         if isinstance(self.players, str) and self.players == CHANNELS:
             raise OptionError(
                 f"players={CHANNELS!r} make no map, since a channel has no place; expected positions or regions: "
                 f"choose method 'channelshapley', 'ablationcam' or 'liftcam', or Explainer.game(images, "
                 f"players={CHANNELS!r}) and a function of values"
             )
+
+
+def check_run_count(runs: int | None) -> None:
+    """Refuse what is no number of runs.
+
+    Raises:
+        OptionError: it is neither None nor a whole number from 1 on.
+    """
+    if runs is not None and not (isinstance(runs, int) and runs >= 1):
+        raise OptionError(f"runs is {runs!r}; expected 1 or more, or None")
 
 
 class EstimatorKeywords(TypedDict, total=False):
