@@ -144,6 +144,19 @@ def _contours(e: Explanation, drawn: DrawnMap) -> Contours | None:
     return overlays.contours_of(drawn.kind, shares, drawn.style, _shown(e, drawn, drawn.kind))
 
 
+def drawn_numbers(e: Explanation, drawn: DrawnMap) -> Float[Tensor, " n"]:
+    """Return what a map's colours are of, and which cells are shown, in one row: maps with the same ones look the same.
+
+    Raises:
+        OptionError: as `Explanation.shade`.
+    """
+    _check(drawn)
+    kind: ColourScale = "heatmap" if drawn.kind == "heatmap" else "values"
+    numbers = _numbers(e, drawn, kind)
+    largest = 1 if kind == "heatmap" else largest_size(e, drawn.index)
+    return torch.cat([(numbers / (largest or 1)).flatten(), _shown(e, drawn, kind).flatten().to(numbers)])
+
+
 def _warn_of_blank(e: Explanation, drawn: DrawnMap, kind: ColourScale) -> None:
     """Warn of a map of one sign where no value has it; maps of what speaks for the class are warned of when made."""
     sign = sign_of(kind, drawn.style)
