@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from math import isclose
+from typing import cast
 
 import torch
 from PIL import Image
@@ -41,13 +42,12 @@ _TOLERANCE, _ROUNDING = 1e-3, 1e-6
 class _Finding(torch.nn.Module):
     """Runs `BoxScores.find` as a model is run, so that its errors are told as those of a model."""
 
-    def __init__(self, model: torch.nn.Module, size: tuple[int, int]) -> None:
+    def __init__(self, model: BoxScores, size: tuple[int, int]) -> None:
         super().__init__()
         self.model, self.size = model, size
 
     def forward(self, images: Tensor) -> Candidates:
         """Return the boxes of one image."""
-        assert isinstance(self.model, BoxScores)  # noqa: S101  # a copy of one
         return self.model.find(images, self.size)
 
 
@@ -67,8 +67,7 @@ class BoxFinder:
     @property
     def model(self) -> BoxScores:
         """Return the detector as the explained model sees it."""
-        assert isinstance(self._network.model, BoxScores)  # noqa: S101  # `detector_network` made it
-        return self._network.model
+        return cast("BoxScores", self._network.model)  # `detector_network` made it
 
     def prepare(self, image: Photo | Tensor) -> PreparedPhotograph:
         """Return one image as the network takes it: a photograph, or a tensor (c, h, w) or (1, c, h, w).
@@ -219,7 +218,7 @@ class BoxFinder:
         batch = stack_photographs([image], self.model)
         with isolated_copy(self.model) as model:
             size = image_size_inside(image, self.preprocess)
-            found: Candidates = run(_Finding(model, size), batch.images)
+            found: Candidates = run(_Finding(cast("BoxScores", model), size), batch.images)
         self._check_labels(found.classes)
         return found
 

@@ -38,7 +38,7 @@ def overlay_mask(
     if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 <= alpha < 1:
         raise OptionError(f"alpha={alpha!r}; expected a weight of the picture from 0 to below 1")
     if len(img.getbands()) not in {1, 3}:
-        raise OptionError(f"img has mode {img.mode}; expected a greyscale or an RGB image: use img.convert('RGB')")
+        raise OptionError(f"img has mode {img.mode}; expected a greyscale or an RGB image: convert it first")
     heat = np.asarray(mask.resize(img.size, resample=Image.Resampling.BICUBIC))
     coloured = mpl.colormaps.get_cmap(colormap)(heat**2, bytes=True)[..., :3]
     return Image.blend(Image.fromarray(coloured), img.convert("RGB"), alpha)
