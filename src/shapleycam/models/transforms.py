@@ -12,6 +12,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms._presets import ImageClassification
 from torchvision.transforms.functional import pil_modes_mapping
 
+from shapleycam.errors import OptionError
 from shapleycam.models.network import Transform, preprocess_from_torchvision
 from shapleycam.models.preprocess import Preprocess
 
@@ -24,9 +25,17 @@ def as_transform(processor: Any) -> Transform:
 
     Where `Preprocess` does the same (torchvision's presets, most processors) it is returned, because it knows where
     the crop lies in the photograph. Any other function is returned as it is.
+
+    Raises:
+        OptionError: it is no function.
     """
     if isinstance(processor, ImageClassification):
         return preprocess_from_torchvision(processor)
+    if not callable(processor):
+        raise OptionError(
+            f"preprocess= is a {type(processor).__name__}; expected a function from an RGB PIL image to a tensor "
+            "(c, h, w), such as shapleycam.Preprocess(...), or an image processor of transformers"
+        )
     if not hasattr(processor, "image_mean") or not hasattr(processor, "do_resize"):
         function: Transform = processor
         return function
