@@ -62,7 +62,18 @@ def test_a_map_over_an_image(use_rgb, colormap):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"img": 255 * drawn(2, 2, 3)}, "the image goes up to 2"),
+        ({"img": 255 * drawn(2, 2, 3)}, "the image has numbers from .*; expected floats"),
+        ({"img": drawn(2, 2, 3) - 0.5}, "the image has numbers from -0"),
+        ({"img": drawn(2, 2, 3) * np.nan}, "the image has NaN or infinity"),
+        ({"img": drawn(2, 2)}, "the image is an array .2, 2. of float32; expected an array"),
+        ({"mask": 2 * drawn(2, 2)}, "the map is .* with numbers from .*; expected floats"),
+        ({"mask": drawn(2, 2) - 0.5}, "the map is .* with numbers from -0"),
+        ({"mask": drawn(2, 2) * np.nan}, "the map is .* with NaN or infinity"),
+        ({"mask": np.uint8(255 * drawn(2, 2))}, "the map is an array .2, 2. of uint8 with numbers from"),
+        ({"mask": drawn(1, 2, 2)}, "the map is an array .1, 2, 2. of float32; expected an array .2, 2., as the image"),
+        ({"mask": torch.zeros(2, 2)}, "the map is a Tensor; expected an array"),
+        ({"image_weight": "half"}, "image_weight=half"),
+        ({"colormap": "jet"}, "colormap=jet; expected"),
         ({"image_weight": 2}, "image_weight=2"),
         ({"colormap": 12}, "colormap=12; expected"),
     ],
@@ -70,6 +81,17 @@ def test_a_map_over_an_image(use_rgb, colormap):
 def test_what_cannot_be_shown(options, message):
     with pytest.raises(ShapleyCamError, match=message):
         image.show_cam_on_image(**{"img": drawn(2, 2, 3), "mask": drawn(2, 2), **options})
+
+
+def test_images_that_are_none():
+    for picture in (torch.zeros(4, 4, 3), drawn(4, 4), 255 * drawn(4, 4, 3), drawn(4, 4, 3).astype(int)):
+        with pytest.raises(ShapleyCamError, match=r"^img is .*; expected"):
+            image.preprocess_image(picture)
+    for picture in (torch.zeros(4, 4), drawn(4, 4) * np.nan):
+        with pytest.raises(ShapleyCamError, match=r"^img is .*; expected"):
+            image.deprocess_image(picture)
+    with pytest.raises(ShapleyCamError, match="there are no maps"):
+        image.scale_cam_image([])
 
 
 TARGETS = {
