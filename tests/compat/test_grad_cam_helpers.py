@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -227,5 +229,35 @@ def test_metrics_refuse_what_is_not_one_for_each_image(measured):
     images, maps, targets, model = measured
     with pytest.raises(ShapleyCamError, match="there are 3 images, 3 maps and 1 targets"):
         cam_mult_image.DropInConfidence()(images, maps, targets[:1], model)
-    with pytest.raises(ShapleyCamError, match="percentile='auto'; expected a number"):
-        road.ROADMostRelevantFirst("auto")
+    for percentile in ("auto", 200, -1, float("nan"), True):
+        with pytest.raises(ShapleyCamError, match=r"percentile=.*; expected a number from 0 to 100"):
+            road.ROADMostRelevantFirst(percentile)
+    for percentiles in ([], 20):
+        with pytest.raises(ShapleyCamError, match=r"percentiles=.*; expected at least one number"):
+            road.ROADCombined(percentiles)
+    nothing = np.full_like(maps, np.nan)
+    for changed, message in (
+        ((images[0], maps, targets, model), r"input_tensor has shape .*unsqueeze"),
+        ((images, maps[:, 1:], targets, model), r"a map has shape .*of the images' size"),
+        ((images, nothing, targets, model), "numbers that are not finite"),
+        ((images, maps, None, model), "targets is a NoneType"),
+        ((images, maps, [model_targets.ClassifierOutputTarget(99)] * 3, model), "raised IndexError"),
+        ((images, maps, [lambda output: 3.0] * 3, model), "function returned float"),
+    ):
+        with pytest.raises(ShapleyCamError, match=message):
+            road.ROADMostRelevantFirst()(*changed)
+
+
+def test_metrics_are_of_the_model_in_eval_mode(measured):
+    """Where pytorch-grad-cam's methods leave it; a script whose import line is changed does not say so."""
+    images, maps, targets, model = measured
+    dropping = nn.Sequential(copy.deepcopy(model), nn.BatchNorm1d(5, dtype=images.dtype), nn.Dropout(0.5))
+    dropping.load_state_dict({**dropping.state_dict(), "1.running_mean": torch.arange(5) / 10})
+    metric = cam_mult_image.CamMultImageConfidenceChange()
+    expected = metric(images, maps, targets, dropping.eval())
+    ours = metric(images, maps, targets, dropping.train())
+    np.testing.assert_array_equal(ours, expected)
+    assert dropping[2].training
+    assert not dropping[1].num_batches_tracked
+    halves = metric(images.bfloat16(), maps, targets, dropping.bfloat16())
+    np.testing.assert_allclose(halves, expected, atol=0.1)
