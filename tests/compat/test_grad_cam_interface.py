@@ -137,6 +137,29 @@ def test_a_reshape_transform_says_the_layout_and_need_not_be_given(images):
     np.testing.assert_allclose(given, expected.heatmap, atol=1e-6)
 
 
+def test_layers_of_two_grids_are_explained_without_a_reshape_transform(images):
+    """One layout is asked for by a transform; those that are found may differ."""
+
+    class Stages(Tokens):
+        def forward(self, images):
+            fine = self.norm(self.patches(images).flatten(2).mT).tanh()
+            coarse = nn.functional.avg_pool2d(fine.mT.unflatten(2, (4, 4)), 2).flatten(2).mT
+            return self.head(self.attention.out_proj(coarse).tanh().mean(1))
+
+    def square(tokens):
+        side = int(tokens.shape[1] ** 0.5)
+        return tokens.unflatten(1, (side, side)).permute(0, 3, 1, 2)
+
+    torch.manual_seed(0)
+    model, targets = Stages(), [ClassifierOutputTarget(1)] * 2
+    layers = [model.norm, model.attention.out_proj]
+    with pytest.raises(OptionError, match="the layers have layouts 'tokens 4 x 4' and 'tokens 2 x 2'"):
+        GradCAM(model, layers, square)(images, targets)
+    ours = GradCAM(model, layers)(images, targets)
+    theirs = peer.GradCAM(model, layers, square)(images.clone(), targets)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
 RESHAPES = {
     "another size": (lambda t: swinT_reshape_transform(t, 7, 7), "raised RuntimeError for the layer's activation"),
     "other numbers": (lambda t: vit_reshape_transform(t, 4, 4).abs(), "not its numbers as they are in reading order"),

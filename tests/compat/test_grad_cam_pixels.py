@@ -60,6 +60,15 @@ def test_guided_backpropagation(model, target):
     np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-12)
 
 
+def test_autocast_of_the_caller_has_no_effect_on_the_guided_gradient():
+    torch.manual_seed(0)
+    layers = nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 5)
+    guided = grad_cam.GuidedBackpropReLUModel(nn.Sequential(*layers))
+    expected = guided(pictures(1), 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        np.testing.assert_array_equal(guided(pictures(1), 2), expected)
+
+
 def test_relu6_is_guided_as_relu_where_no_number_comes_to_six():
     torch.manual_seed(0)
     layers = nn.Conv2d(3, 4, 3), nn.ReLU6(), nn.Conv2d(4, 5, 3), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
