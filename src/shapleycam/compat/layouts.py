@@ -55,7 +55,7 @@ def layout_of(reshape_transform: Callable[[Any], Tensor], shape: tuple[int, ...]
         >>> str(layout_of(vit_reshape_transform, (1, 197, 192)))
         'tokens 14 x 14 after 1 prefix'
     """
-    numbers = torch.randn(1, *shape[1:], generator=torch.Generator().manual_seed(0), device="cpu")
+    numbers = torch.randn(1, *shape[1:], generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu")
     try:
         reshaped = reshape_transform(numbers.clone())
     except Exception as error:

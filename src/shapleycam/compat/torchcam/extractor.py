@@ -222,7 +222,7 @@ def _find_layer(model: nn.Module, input_shape: tuple[int, ...]) -> str:
     if not isinstance(input_shape, (tuple, list)) or not all(isinstance(side, Integral) for side in input_shape):
         raise OptionError(f"input_shape={input_shape}; expected the shape of one image, as (3, 224, 224)")
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    noise = torch.rand(1, *input_shape, generator=torch.Generator().manual_seed(0), device="cpu")
+    noise = torch.rand(1, *input_shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu")
     return Explainer(model).find_layer(noise.to(device))
 
 
