@@ -71,6 +71,31 @@ def volumes():
     return nn.Sequential(nn.Conv3d(1, 4, 3, stride=2), nn.ReLU(), *tail).eval()
 
 
+class BatchMaximum(nn.Module):
+    """Divides its images by the largest number of the whole batch, so that they influence each other."""
+
+    def __init__(self):
+        super().__init__()
+        self.model = convolutional()
+
+    def forward(self, x):
+        return self.model(x / x.abs().amax())
+
+
+class BatchMean(BatchMaximum):
+    """Subtracts half of the mean image of the batch."""
+
+    def forward(self, x):
+        return self.model(x - x.mean(0, keepdim=True) / 2)
+
+
+class OneImage(BatchMaximum):
+    """Takes one image at a time."""
+
+    def forward(self, x):
+        return self.model(x.reshape(1, 3, SIZE, SIZE))
+
+
 # What holds for every row
 
 
@@ -104,6 +129,16 @@ def test_independent_of_batch_mates_and_memory(method, make, layer):
     alone = little.explain(images[1:2], method, target=1)
     torch.testing.assert_close(alone.values[0], together.values[1], rtol=1e-3, atol=1e-6)
     assert float(together.values.std()) > 0
+
+
+@pytest.mark.parametrize("make", [BatchMaximum, BatchMean, OneImage])
+@pytest.mark.parametrize("method", OF_MASKED_IMAGES)
+def test_each_masked_image_is_scored_alone_where_a_batch_changes_the_output(method, make):
+    """With one byte of memory each image is a batch of its own, and nothing influences it."""
+    expected = Explainer(make(), layer="model.1", memory=1).explain(pictures(1), method, target=1).values
+    actual = Explainer(make(), layer="model.1").explain(pictures(1), method, target=1).values
+    torch.testing.assert_close(actual, expected, rtol=1e-6, atol=1e-7)
+    assert float(actual.abs().max()) > 0
 
 
 @pytest.mark.parametrize("method", OF_MASKED_IMAGES)
@@ -165,7 +200,7 @@ def test_a_removal_is_not_used(method):
 
 @pytest.mark.parametrize("method", [name for name in OF_MASKED_IMAGES if name != "opticam"])
 def test_the_price_is_the_number_of_passes(method):
-    """The model runs once for the image itself, and for each masked image; nothing else is run."""
+    """The model runs once for the image itself, and for each masked image (and for two, of which batches are tried)."""
     rows = []
     model = convolutional()
     explainer = Explainer(model, layer="1")
@@ -196,7 +231,7 @@ def test_a_masked_image_whose_score_is_not_finite_is_refused():
             return self.model(x) / is_whole.float()[:, None]
 
     explainer = Explainer(Gated(), layer="model.1", utility="logit")
-    with pytest.raises(OptionError, match=r"utility 'logit' is not finite \(\[.*\]\); expected a finite number an im"):
+    with pytest.raises(OptionError, match=r"utility 'logit' is not finite \(\[.*\]\) for a masked image; expected"):
         explainer.explain(images, "scorecam", target=1)
 
 

@@ -164,6 +164,11 @@ class TestNames:
             Explainer(model, layer="Input")
         names = [c.name for c in layers_to_list(audit(model, images), model, "input")]
         assert names.count("input") == 1
+        for choice in ({"removal": "blur"}, {"players": "superpixels:4"}):
+            with pytest.raises(OptionError, match=r"'input' is inside the model; expected layer 'input' of Sequential"):
+                by_module.explain(images, "leaveoneout", **choice)
+            of_image = Explainer(nn.Sequential(model), layer="input").explain(images, "leaveoneout", **choice)
+            assert of_image.values.shape == (1, 12, 12)
 
     def test_a_mistyped_name_is_told_of_it(self):
         with pytest.raises(LayerError, match=r"layer 'imput' is not in the model; did you mean 'input'"):

@@ -346,7 +346,8 @@ def test_a_utility_that_is_not_a_number_for_some_coalition():
     fine = torch.tensor([[True, True, True, True], [True, False, True, False]])
     torch.testing.assert_close(game.value(fine), torch.tensor([[2.5, 2.0]]).sqrt())
     assert error_of(game, torch.tensor([[True, False, True, False], [False, False, True, True]])) == (
-        "utility 'root' is not finite ([nan]); expected a finite number an image"
+        "utility 'root' is not finite ([nan]) where some players are removed; expected a finite number an image: "
+        "choose another removal, or another utility"
     )
 
 
@@ -358,7 +359,8 @@ def test_a_utility_that_is_infinite_with_nobody_there():
 
     game = game_of(power(1), torch.tensor([3.0, 2.0, 1.0, 1.5]).reshape(1, 1, 2, 2), log)
     assert error_of(game, torch.ones(2, 4, dtype=torch.bool)) == (
-        "utility 'log' is not finite ([-inf]); expected a finite number an image"
+        "utility 'log' is not finite ([-inf]) where all players are removed; expected a finite number an image: "
+        "choose another removal, or another utility"
     )
 
 

@@ -47,6 +47,7 @@ def region_game(regions, images=None, model=None, **options):
         ((2, 2), [[0, 0, 0, 1, 1, 1]] * 2 + [[2, 2, 2, 3, 3, 3]] * 2),
         ((1, 4), [[0, 0, 1, 2, 2, 3]] * 4),
         ((3, 1), [[0] * 6] * 2 + [[1] * 6] + [[2] * 6]),
+        ((np.int64(3), np.uint8(1)), [[0] * 6] * 2 + [[1] * 6] + [[2] * 6]),
         ((4, 6), torch.arange(24).reshape(4, 6).tolist()),
         (None, torch.arange(24).reshape(4, 6).tolist()),
     ],
@@ -95,6 +96,9 @@ def test_a_region_is_all_of_its_cells(structure):
         torch.tensor(CORNER, dtype=torch.int8),
         torch.tensor([CORNER]),
         np.array([CORNER] * 2),
+        np.array(CORNER, dtype=">i4"),
+        np.array(CORNER)[:, ::-1].copy()[:, ::-1],
+        np.broadcast_to(np.array(CORNER), (2, 4, 6)),
     ],
     ids=lambda labels: f"{type(labels).__name__} {getattr(labels, 'dtype', '')} {len(labels)}",
 )
@@ -259,8 +263,9 @@ def test_labels_are_whole_numbers(labels, kind):
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("shape", [(6, 4), (4, 5), (24,), (3, 4, 6), (1, 1, 4, 6), (2, 6, 4), ()])
 def test_labels_of_another_size(shape):
+    hint = "; for a grid of regions give a tuple (rows, columns)" if len(shape) < 2 else ""
     assert refusal(torch.zeros(shape, dtype=torch.long)) == (
-        f"players are labels of shape {shape}; expected the layer's cells, (4, 6), or (2, 4, 6) for all images"
+        f"players are labels of shape {shape}; expected the layer's cells, (4, 6), or (2, 4, 6) for all images{hint}"
     )
 
 
@@ -268,7 +273,6 @@ def test_labels_of_another_size(shape):
 @pytest.mark.parametrize(
     ("regions", "kind"),
     [
-        ("4x6", "'4x6'"),
         ({"rows": 2}, "a dict"),
         ([["a", "b"]], "a list"),
         ([[1], [2, 3]], "a list"),
@@ -279,6 +283,13 @@ def test_what_no_labels_can_be_made_of(regions, kind):
     assert refusal(regions) == (
         f"players are {kind}; expected (rows, columns), or whole numbers (h, w) that name each cell's region, or of a "
         "game 'channels'"
+    )
+
+
+def test_a_grid_in_words():
+    assert refusal("4x6") == (
+        "players '4x6' are unknown; expected 'superpixels', 'superpixels:80', 'patches', or a grid of regions, such as "
+        "players=(7, 7)"
     )
 
 

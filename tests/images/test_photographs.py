@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from shapleycam.errors import ImageError
+from shapleycam.errors import ImageError, OptionError
 from shapleycam.images import PIXEL_LIMIT, content_seeds, find_photographs, open_photograph
 
 RED, BLUE, WHITE, BLACK = (255, 0, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
@@ -287,6 +287,27 @@ class TestContentSeeds:
         changed[:, 0, 0, 0] += 1
         seeds = [*content_seeds(images, 0), *content_seeds(changed, 0), *content_seeds(images, -1)]
         assert len(set(seeds)) == 6
+
+    def test_whole_numbers_of_any_kind_do(self, images):
+        assert content_seeds(images, np.int64(3)) == content_seeds(images, torch.tensor(3)) == content_seeds(images, 3)
+        assert content_seeds(images, torch.tensor([5, 6])) == content_seeds(images, np.array([5, 6])) == [5, 6]
+
+    @pytest.mark.parametrize(
+        ("seed", "message"),
+        [
+            (1.5, "seed is 1.5; expected a whole number, or a list of 2 of them, one for each image"),
+            ("ab", "seed is 'ab'; expected a whole number, or a list of 2 of them, one for each image"),
+            (None, "seed is None; expected a whole number, or a list of 2 of them, one for each image"),
+            ([1, 0.5], r"seed is \[1, 0.5\]; expected a whole number, or a list of 2 of them, one for each image"),
+            ([1], "seeds given: 1, images: 2; expected a whole number, or a list of 2 of them, one for each image"),
+            ([1, 2, 3], "seeds given: 3, images: 2; expected a whole number, or a list of 2 of them"),
+            (2**64, r"seed is 18446744073709551616; expected a number from -2\^63 to 2\^64 - 1"),
+            ([0, -(2**70)], r"expected a number from -2\^63 to 2\^64 - 1"),
+        ],
+    )
+    def test_other_seeds_are_refused(self, images, seed, message):
+        with pytest.raises(OptionError, match=message):
+            content_seeds(images, seed)
 
     def test_two_pixels_that_change_places_do(self, images):
         swapped = images.clone()

@@ -15,7 +15,7 @@ from shapleycam.cams.bases import Basis, Cost
 from shapleycam.cams.heatmaps import resize
 from shapleycam.cams.masked_images import for_images, size_of_images
 from shapleycam.game import Game
-from shapleycam.game.coalition_batches import check_utilities_finite
+from shapleycam.game.coalition_batches import check_masked_finite
 from shapleycam.precision import widened
 from shapleycam.tracing.interrupts import restore_when_interrupted
 from shapleycam.values.options import EstimatorOptions
@@ -49,7 +49,7 @@ def _optimise(game: Game, maps: Float[Tensor, "k *grid"], image: int, progress: 
         adam = torch.optim.Adam([u], lr=RATE)
         for step in range(STEPS):
             utility = _utility_under(game, torch.tensordot(u.softmax(0), maps, dims=1), image)
-            check_utilities_finite(utility.detach(), game.utility)
+            check_masked_finite(utility.detach(), game.utility)
             (u.grad,) = torch.autograd.grad(-utility.sum(), [u], allow_unused=True, materialize_grads=True)
             adam.step()
             if progress is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from math import isclose
+from typing import cast
 
 import torch
 from PIL import Image
@@ -53,8 +54,7 @@ class BoxFinder:
     @property
     def model(self) -> BoxScores:
         """Return the detector as the explained model sees it."""
-        assert isinstance(self._network.model, BoxScores)  # noqa: S101  # `detector_network` made it
-        return self._network.model
+        return cast("BoxScores", self._network.model)  # `detector_network` made it
 
     def prepare(self, image: Photo | Tensor) -> PreparedPhotograph:
         """Return one image as the network takes it: a photograph, or a tensor (c, h, w) or (1, c, h, w).
@@ -175,8 +175,7 @@ class BoxFinder:
         """Return the boxes of a private copy of the detector, which `find` may change."""
         batch = stack_photographs([image], self.model)
         with isolated_copy(self.model) as model:
-            assert isinstance(model, BoxScores)  # noqa: S101  # a copy of one
-            return model.find(batch.images, image_size_inside(image, self.preprocess))
+            return cast("BoxScores", model).find(batch.images, image_size_inside(image, self.preprocess))
 
     def batch(self, image: PreparedPhotograph, detection: Detection) -> Batch:
         """Return the image as a batch of one, with the anchor as the model's further input."""

@@ -16,6 +16,7 @@ from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.token_declaration import declared_patches
 from shapleycam.names import canonical_name
+from shapleycam.tracing.input_layer import image_as_layer
 
 SUPERPIXELS, PATCHES = "superpixels", "patches"
 DEFAULT_SUPERPIXELS = 50
@@ -65,8 +66,8 @@ def regions_of_images(
     name = check_region_name(players)
     if not is_at_input:
         raise OptionError(
-            f"players {name!r} are regions of the image, and layer {layer!r} is inside the model; expected layer "
-            "'input', or a grid of regions of the layer's cells, such as players=(3, 3)"
+            f"players {name!r} are regions of the image, and layer {layer!r} is inside the model; expected "
+            f"{image_as_layer(layer)}, or a grid of regions of the layer's cells, such as players=(3, 3)"
         )
     if images.dim() != 4:
         raise OptionError(

@@ -91,7 +91,7 @@ def _name_or_rule(layer: str | nn.Module, network: Network, model: nn.Module) ->
         warn(
             InputModuleWarning,
             f"layer {INPUT!r} is the model's own module of that name, {type(submodule(model, name)).__name__}, and not "
-            "the image; for the image explain Sequential(Identity, model) at layer '0'",
+            f"the image; for the image explain Sequential(model), whose layer {INPUT!r} it is",
         )
     return name
 

@@ -54,19 +54,43 @@ class CoalitionBatches:
             utilities[image_slice, coalition_slice] = block
             if progress is not None:
                 progress(block.numel())
-        check_utilities_finite(utilities, self._utility)
+        check_finite_without(utilities, self._utility, "some")
         return utilities
 
 
-def check_utilities_finite(utilities: Float[Tensor, "*rows"], utility: Utility) -> None:
-    """Refuse utilities that are not finite numbers.
+def check_utilities_finite(
+    utilities: Float[Tensor, "*rows"], utility: Utility, where: str = "", remedy: str = ""
+) -> None:
+    """Refuse utilities that are not finite numbers; `where` says of what they are, and `remedy` what to do.
 
     Raises:
         OptionError: naming up to three of them.
     """
     if not bool(torch.isfinite(utilities).all()):
         examples = utilities[~torch.isfinite(utilities)][:3].tolist()
-        raise OptionError(f"utility {utility.name!r} is not finite ({examples}); expected a finite number an image")
+        raise OptionError(
+            f"utility {utility.name!r} is not finite ({examples}){where}; expected a finite number an image{remedy}"
+        )
+
+
+def check_finite_without(utilities: Float[Tensor, "*rows"], utility: Utility, absent: str) -> None:
+    """Refuse utilities of images that lack some content, `absent`, and are not finite numbers.
+
+    Raises:
+        OptionError: naming up to three of them.
+    """
+    remedy = ": choose another removal, or another utility"
+    check_utilities_finite(utilities, utility, f" where {absent} players are removed", remedy)
+
+
+def check_masked_finite(utilities: Float[Tensor, "*rows"], utility: Utility) -> None:
+    """Refuse utilities of masked images that are not finite numbers.
+
+    Raises:
+        OptionError: naming up to three of them.
+    """
+    remedy = ": choose a method that does not mask images, or another utility"
+    check_utilities_finite(utilities, utility, " for a masked image", remedy)
 
 
 def _blocks(images: int, coalitions: int, rows: int) -> Iterator[tuple[slice, slice]]:

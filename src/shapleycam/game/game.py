@@ -13,7 +13,7 @@ from shapleycam.errors import OptionError
 from shapleycam.game.affine_utility import is_affine
 from shapleycam.game.attended_utility import AttendedUtility
 from shapleycam.game.channels import layout_of_positions, players_of
-from shapleycam.game.coalition_batches import BatchProgress, check_utilities_finite
+from shapleycam.game.coalition_batches import BatchProgress, check_finite_without
 from shapleycam.game.coalitions import CoalitionEvaluator
 from shapleycam.game.contents import Contents
 from shapleycam.game.derivatives import UtilityDerivatives
@@ -165,7 +165,7 @@ class Game:
         """Return U(head(R)) (b,), the utility with all positions removed."""
         with without_gradients():
             utilities = self.utility_at(self.contents.empty).detach()
-            check_utilities_finite(utilities, self.utility)
+            check_finite_without(utilities, self.utility, "all")
             return utilities
 
     @property

@@ -9,16 +9,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from shapleycam.game.coalition_batches import check_utilities_finite
+from shapleycam.errors import ModelError
+from shapleycam.game.coalition_batches import check_masked_finite
 from shapleycam.game.game import Game
+from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.head_runner import TENSORS_AT_ONCE, LargestTensor
+from shapleycam.tracing.agreement import row_agrees
+from shapleycam.tracing.interrupts import restore_when_interrupted
 
 
 class ImageScorer:
     """Runs the whole model on changed images of a game.
 
     Images are changed and scored by batches that fit into the game's memory; the first one is scored alone, and shows
-    how many that are.
+    how many that are. Of a model that gives an image another output alone than in a batch (batch statistics, dynamic
+    quantisation), each is scored alone.
 
     Args:
         game: of the images.
@@ -63,8 +68,28 @@ class ImageScorer:
             with LargestTensor() as largest:
                 utilities = self._game.score_images(batch, samples)
             bytes_per_image = TENSORS_AT_ONCE * max(int(largest.bytes), batch.nbytes)
-            self._at_once = max(1, self._game.memory // bytes_per_image)
+            fitting = max(1, self._game.memory // bytes_per_image)
+            self._at_once = fitting if fitting == 1 or _are_independent(self._game, image) else 1
         else:
             utilities = self._game.score_images(batch, samples)
-        check_utilities_finite(utilities, self._game.utility)
+        check_masked_finite(utilities, self._game.utility)
         return utilities
+
+
+@restore_when_interrupted
+def _are_independent(game: Game, image: int) -> bool:
+    """Return whether the model gives an image, and the same with half its contrast, the same outputs alone as together.
+
+    Each is compared, as a maximum over the batch would change only one of the two. A model that takes no two images has
+    to have them alone.
+    """
+    original = game.images[image]
+    pair = torch.stack([original, 0.5 * original + 0.5])
+    samples = torch.full((2,), image, device=game.target.device)
+    with without_gradients():
+        try:
+            together = game.trace.output_of(pair, samples)
+        except ModelError:
+            return False
+        alone = [game.trace.output_of(pair[row : row + 1], samples[:1]) for row in range(2)]
+    return all(row_agrees(together, row, 2, output) for row, output in enumerate(alone))

@@ -13,7 +13,7 @@ from torch import Tensor
 from shapleycam.errors import OptionError
 from shapleycam.models.layout import Layout
 
-Regions: TypeAlias = "tuple[int, ...] | list[Any] | np.ndarray | Tensor | str | None"
+Regions: TypeAlias = "tuple[int | np.integer[Any], ...] | list[Any] | np.ndarray | Tensor | str | None"
 """What a user may give as players: None for each position, (rows, columns) of a grid of regions, labels (h, w) or
 (b, h, w) that name each cell's region, or of a game "channels".
 """
@@ -102,8 +102,8 @@ def make_players(regions: Regions, layout: Layout, batch: int, device: torch.dev
     """
     if regions is None:
         labels = torch.arange(layout.count, device="cpu").reshape(1, *layout.grid)
-    elif isinstance(regions, tuple) and [type(side) for side in regions] == [int] * len(layout.grid):
-        labels = _label_grid(regions, layout.grid)
+    elif isinstance(regions, tuple) and len(regions) == len(layout.grid) and all(map(_is_whole, regions)):
+        labels = _label_grid(tuple(map(int, regions)), layout.grid)
     else:
         labels = _check_labels(regions, layout.grid, batch)
     cells = torch.stack([image.flatten().unique(return_inverse=True)[1] for image in labels]).expand(batch, -1)
@@ -129,7 +129,7 @@ def _check_labels(regions: Regions, grid: tuple[int, ...], batch: int) -> Tensor
     """Return the user's labels as a tensor (1 or b, *grid) of whole numbers."""
     sides = ", ".join("dhw"[-len(grid) :])
     try:
-        labels = torch.as_tensor(regions, device="cpu")
+        labels = torch.as_tensor(_plain_array(regions), device="cpu")
     except (TypeError, ValueError, RuntimeError):
         given = repr(regions) if isinstance(regions, str) else f"a {type(regions).__name__}"
         raise OptionError(
@@ -140,11 +140,24 @@ def _check_labels(regions: Regions, grid: tuple[int, ...], batch: int) -> Tensor
         raise OptionError(f"players are labels of {labels.dtype}; expected whole numbers, one for each cell")
     if labels.shape not in {grid, (1, *grid), (batch, *grid)}:
         cells = ", ".join(map(str, grid))
+        hint = "" if labels.dim() > 1 else f"; for a grid of regions give a tuple {_GRID_SIDES[len(grid)]}"
         raise OptionError(
             f"players are labels of shape {tuple(labels.shape)}; expected the layer's cells, ({cells}), or "
-            f"({batch}, {cells}) for all images"
+            f"({batch}, {cells}) for all images{hint}"
         )
     return labels.cpu().reshape(-1, *grid)
+
+
+def _is_whole(side: Any) -> bool:
+    """Return whether it is a whole number of Python or of NumPy; True and False are none."""
+    return isinstance(side, (int, np.integer)) and not isinstance(side, bool)
+
+
+def _plain_array(regions: Regions) -> Regions:
+    """Return an array in a form that PyTorch takes without a word: its own, in memory order and the machine's bytes."""
+    if isinstance(regions, np.ndarray) and regions.dtype.kind in "iu":
+        return np.array(regions, regions.dtype.newbyteorder("="), order="C")
+    return regions
 
 
 def _times(sides: tuple[int, ...]) -> str:

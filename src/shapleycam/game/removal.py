@@ -20,7 +20,7 @@ from shapleycam.game.removal_functions import apply_to_images
 from shapleycam.game.removal_names import hash_of_tensor
 from shapleycam.models.layout import Layout
 from shapleycam.names import canonical_name
-from shapleycam.tracing.input_layer import INPUT
+from shapleycam.tracing.input_layer import image_as_layer
 
 _BLUR = 1 / 16
 """The standard deviation of the blur, as a share of the image's shorter side: 14 pixels of 224."""
@@ -80,9 +80,10 @@ class Removal:
             OptionError: it is.
         """
         if self.is_of_images and not is_image:
+            others = " or ".join(repr(removal.name) for removal in NAMED.values() if not removal.is_of_images)
             raise OptionError(
-                f"removal {self.name!r} is of images, and layer {layer!r} is inside the model; expected layer "
-                f"{INPUT!r}, or removal {' or '.join(repr(r.name) for r in NAMED.values() if not r.is_of_images)}"
+                f"removal {self.name!r} is of images, and layer {layer!r} is inside the model; expected "
+                f"{image_as_layer(layer)}, or removal {others}"
             )
 
     def replacement(

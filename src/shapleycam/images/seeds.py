@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from operator import index
 from typing import TypeAlias
 
 import torch
@@ -12,9 +13,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
+from shapleycam.errors import OptionError
+
 Seed: TypeAlias = "int | Sequence[int]"
 """The user's seed, which counts together with each image's content; or one for each image, in place of both."""
 
+_SMALLEST, _LARGEST = -(2**63), 2**64 - 1
+"""The seeds that PyTorch's generators take."""
 _PAIRS_AT_ONCE = 2**20
 """Pairs of numbers that are multiplied at once, so that the products fit into little memory."""
 
@@ -25,6 +30,9 @@ def content_seeds(images: Float[Tensor, "b *shape"], seed: Seed) -> list[int]:
     An image's seed does not depend on the batch that it is in. Seeds that are one for each image are returned as
     they are.
 
+    Raises:
+        OptionError: no whole numbers of at most 64 bits, or another number of seeds than of images.
+
     Examples:
         >>> import torch
         >>> from shapleycam.images import content_seeds
@@ -32,14 +40,43 @@ def content_seeds(images: Float[Tensor, "b *shape"], seed: Seed) -> list[int]:
         >>> content_seeds(images, 0)[1:] == content_seeds(images[1:], 0), content_seeds(images, [7, 8])
         (True, [7, 8])
     """
-    if not isinstance(seed, int):
-        return list(seed)
-    user = seed.to_bytes(16, "little", signed=True)
+    number, numbers = _whole_numbers(seed, len(images))
+    if number is None:
+        return numbers
+    user = number.to_bytes(16, "little", signed=True)
     seeds = []
     for fingerprint in _fingerprints(images):
         digest = hashlib.sha256(user + fingerprint.to_bytes(8, "little", signed=True)).digest()
         seeds.append(int.from_bytes(digest[:8], "little") >> 1)
     return seeds
+
+
+def _whole_numbers(seed: Seed, images: int) -> tuple[int | None, list[int]]:
+    """Return the user's seed, or None and those of each image.
+
+    Raises:
+        OptionError: as `content_seeds`.
+    """
+    expected = f"expected a whole number, or a list of {images} of them, one for each image"
+    number, numbers = _index_or_none(seed), list[int]()
+    if number is None:
+        given = [] if isinstance(seed, str) or not isinstance(seed, Iterable) else [*map(_index_or_none, seed)]
+        numbers = [each for each in given if each is not None]
+        if not given or len(numbers) != len(given):
+            raise OptionError(f"seed is {seed!r}; {expected}")
+        if len(numbers) != images:
+            raise OptionError(f"seeds given: {len(numbers)}, images: {images}; {expected}")
+    if not all(_SMALLEST <= each <= _LARGEST for each in ([number] if number is not None else numbers)):
+        raise OptionError(f"seed is {seed!r}; expected a number from -2^63 to 2^64 - 1")
+    return number, numbers
+
+
+def _index_or_none(value: object) -> int | None:
+    """Return a whole number of any type, of NumPy and PyTorch too; None for anything else."""
+    try:
+        return index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
 
 
 def _fingerprints(images: Float[Tensor, "b *shape"]) -> list[int]:

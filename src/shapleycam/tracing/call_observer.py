@@ -21,6 +21,9 @@ from shapleycam.tracing.storage_access import StorageAccessMonitor
 IMAGES = "the images"
 """The name under which the monitor notes reads of the images."""
 
+_OF_TWO = "of which the second was put beside the first to see what the model makes of it there"
+"""What the monitored pass is for."""
+
 
 @dataclass
 class ObservedCall:
@@ -80,7 +83,7 @@ class CallObserver:
                 if not is_input(model, layer):  # there they are the activation, which is replaced
                     monitor.watch(IMAGES, [images])
                 with monitor:
-                    run(model, images, extra, own_images=True)
+                    run(model, images, extra, _OF_TWO, own_images=True)
         self._update(runs_on_replay=True)
 
     @property

@@ -39,6 +39,17 @@ def is_input(model: nn.Module, layer: str) -> bool:
     return layer == INPUT and submodule(model, INPUT) is None
 
 
+def image_as_layer(layer: str) -> str:
+    """Return in words the layer that the images are, where a layer of the name `layer` is inside the model.
+
+    Examples:
+        >>> from shapleycam.tracing.input_layer import image_as_layer
+        >>> image_as_layer("conv1"), image_as_layer("input")
+        ("layer 'input'", "layer 'input' of Sequential(model)")
+    """
+    return f"layer {INPUT!r}" + (" of Sequential(model)" if layer == INPUT else "")
+
+
 def layer_module(copied: nn.Module, layer: str) -> nn.Module:
     """Return the module of a private copy that is intercepted for a layer."""
     entrance = entrance_of(copied)

@@ -44,8 +44,8 @@ def overlay_mask(
         raise OptionError(f"alpha={alpha!r}; expected a weight of the picture from 0 to below 1")
     if img.mode not in _EIGHT_BITS:
         raise OptionError(
-            f"img has mode {img.mode}; expected a greyscale or an RGB image of 8 bits: use img.convert('RGB'), behind "
-            "a division where it has more bits"
+            f"img has mode {img.mode}; expected a greyscale or an RGB image of 8 bits: convert it first, and divide "
+            "what has more bits"
         )
     _check_mask(mask)
     heat = np.asarray(mask.resize(img.size, resample=Image.Resampling.BICUBIC))

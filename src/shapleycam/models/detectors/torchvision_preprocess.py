@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -90,8 +91,8 @@ class TorchvisionDetection(Preprocess):
         if self.fixed is not None:
             return self.fixed
         width, height = size
-        assert isinstance(self.resize, int)  # noqa: S101  # `of` sets it
-        scale = min(self.resize / min(size), self.longest / max(size))
+        shortest = cast("int", self.resize)  # `of` sets it
+        scale = min(shortest / min(size), self.longest / max(size))
         return math.floor(height * scale), math.floor(width * scale)
 
 
