@@ -93,8 +93,8 @@ def nearest_detection(detections: Sequence[Detection], corners: Box) -> Detectio
     Raises:
         TargetError: no detection overlaps it.
     """
-    boxes = torch.tensor([each.box for each in detections], device="cpu")
-    overlaps = box_iou(boxes, torch.tensor([corners], device="cpu"))[:, 0]
+    boxes = torch.tensor([each.box for each in detections], dtype=torch.float32, device="cpu")
+    overlaps = box_iou(boxes, torch.tensor([corners], dtype=torch.float32, device="cpu"))[:, 0]
     best = int(overlaps.argmax())
     if not float(overlaps[best]) > 0:
         raise TargetError(

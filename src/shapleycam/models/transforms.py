@@ -75,7 +75,7 @@ def _has(size: Any, key: str) -> bool:
 
 def _do_the_same(first: Callable[[Image.Image], Tensor], second: Callable[[Image.Image], Tensor]) -> bool:
     """Return whether two preprocessings give the same for a smooth picture, wider than high."""
-    ramp = torch.linspace(0, 255, 400, device="cpu")[None].expand(300, -1)
+    ramp = torch.linspace(0, 255, 400, dtype=torch.float32, device="cpu")[None].expand(300, -1)
     photo = Image.merge("RGB", [Image.fromarray(c.byte().numpy()) for c in (ramp, ramp.flip(1), ramp / 2)])
     try:
         image, other_image = first(photo), second(photo)

@@ -150,7 +150,9 @@ def _check_logits(classifier: ImageText, tokens: Any, parameter: Tensor) -> None
     if not isinstance(size, int) or not isinstance(tokens, Mapping):
         return
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(1, 3, size, size, generator=generator, device="cpu").to(parameter.device, parameter.dtype)
+    noise = torch.randn(1, 3, size, size, generator=generator, dtype=torch.float32, device="cpu").to(
+        parameter.device, parameter.dtype
+    )
     expected = getattr(model(pixel_values=noise, **tokens), "logits_per_image", None)
     if expected is None:
         return
