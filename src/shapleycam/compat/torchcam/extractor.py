@@ -213,7 +213,7 @@ class Extractor(PassHook):
 
 
 def _is_size(size: Any, axes: int) -> bool:
-    is_whole = isinstance(size, (tuple, list)) and all(isinstance(side, Integral) and side > 0 for side in size)
+    is_whole = isinstance(size, (tuple, list)) and all(isinstance(side, Integral) and int(side) > 0 for side in size)
     return is_whole and len(size) == axes
 
 

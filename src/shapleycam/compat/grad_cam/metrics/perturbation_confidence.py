@@ -90,7 +90,8 @@ class RemoveMostRelevantFirst:
     def __init__(self, percentile: float, imputer: Perturbation) -> None:
         if isinstance(percentile, bool) or not isinstance(percentile, Real) or not 0 <= percentile <= 100:
             raise OptionError(f"percentile={percentile!r}; expected a number from 0 to 100")
-        self.percentile, self.imputer = percentile, imputer
+        self.percentile: float = percentile
+        self.imputer: Perturbation = imputer
 
     def __call__(self, input_tensor: Float[Tensor, "c h w"], mask: Float[Tensor, "h w"]) -> Float[Tensor, "c h w"]:
         """Return the image; the imputer gets a mask that is 1 where a pixel is left."""
