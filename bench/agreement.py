@@ -10,7 +10,8 @@ a forward pass for each channel there are compared at 64 × 64 pixels, the other
 Where the difference is over 1e-3, the last column says why, and the text below it which side is right, and what proves
 it. What is proven by this program itself is the class of the reason: "sign" where the negative of our values gives
 their map; "rounding" where in float64 the two agree; "constants" where they agree as soon as BatchNorm's statistics are
-those of the photographs, so that activations are of ordinary size. Anything else is "unexplained".
+those of the photographs, so that activations are of ordinary size. Anything else is "unexplained". Where maps are
+blank on both sides, which shows little, it says so.
 """
 
 from __future__ import annotations
@@ -249,7 +250,7 @@ class Comparison:
         except (RuntimeError, ValueError):
             return (*self.names, "fails there", known)
         largest = largest_difference(values, theirs)
-        reason = self.reason(values, theirs, paths, known) if largest > ENOUGH else ""
+        reason = self.reason(values, theirs, paths, known) if largest > ENOUGH else told_of_blank(theirs)
         return (*self.names, f"{largest:.0e}", reason)
 
     @property
@@ -273,6 +274,12 @@ class Comparison:
 
 def per_image(values: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:
     return (heatmap(values.float(), tuple(theirs.shape[1:])) - theirs).abs().amax((1, 2))
+
+
+def told_of_blank(maps: torch.Tensor) -> str:
+    """Return how many maps are blank: that two such agree shows little."""
+    blank = int((maps.flatten(1).amax(1) == maps.flatten(1).amin(1)).sum())
+    return f"{blank} of {len(maps)} maps are blank on both sides" if blank else ""
 
 
 def largest_difference(values: torch.Tensor, theirs: torch.Tensor) -> float:

@@ -1,4 +1,4 @@
-"""`torch.set_default_device` of the user's: every tensor that this package makes says where it is."""
+"""The user's default device and format of numbers: every tensor that this package makes says where it is, and which."""
 
 from __future__ import annotations
 
@@ -20,31 +20,50 @@ MAKERS = {
     *("randperm", "tensor", "as_tensor", "asarray", "scalar_tensor", "triu_indices", "tril_indices"),
 }
 """PyTorch's functions that make a tensor on the default device."""
+MAKERS_OF_FLOATS = {"zeros", "ones", "empty", "eye", "linspace", "logspace", "rand", "randn"}
+"""Those whose numbers have the default format, whatever the arguments."""
 PACKAGE = Path(shapleycam.__file__).parent
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
 
 
-def unnamed_devices(code: str) -> list[int]:
-    """Return the lines that make a tensor and do not say where."""
+def unnamed(code: str, makers: set[str], keyword: str) -> list[int]:
+    """Return the lines that make a tensor without a keyword."""
     calls = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call))
     return [
         call.lineno
         for call in calls
-        if ast.unparse(call.func).removeprefix("torch.") in MAKERS
+        if ast.unparse(call.func).removeprefix("torch.") in makers
         and ast.unparse(call.func).startswith("torch.")
-        and "device" not in {keyword.arg for keyword in call.keywords}
+        and keyword not in {each.arg for each in call.keywords}
     ]
 
 
-def test_every_tensor_is_made_on_a_named_device():
+@pytest.mark.parametrize(("makers", "keyword"), [(MAKERS, "device"), (MAKERS_OF_FLOATS, "dtype")])
+def test_every_tensor_is_made_on_a_named_device_and_in_a_named_format(makers, keyword):
     files = list(PACKAGE.rglob("*.py"))
     assert len(files) > 100
-    lines = {path: unnamed_devices(path.read_text(encoding="utf-8")) for path in files}
+    lines = {path: unnamed(path.read_text(encoding="utf-8"), makers, keyword) for path in files}
     assert {str(path): numbers for path, numbers in lines.items() if numbers} == {}
 
 
 def test_the_check_itself():
-    assert unnamed_devices("import torch\ntorch.zeros(3)\ntorch.zeros(3, device='cpu')\nx.new_zeros(3)") == [2]
+    code = "import torch\ntorch.zeros(3)\ntorch.zeros(3, device='cpu')\nx.new_zeros(3)"
+    assert unnamed(code, MAKERS, "device") == [2]
+    assert unnamed(code, MAKERS_OF_FLOATS, "dtype") == [2, 3]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("method", ["sampledshapley", "banzhaf", "randomcam", "smoothgradcam++", "rise"])
+def test_the_default_format_of_numbers_has_no_effect(method, dtype):
+    """Draws would be others, sums would have three digits, and products of two formats would fail."""
+    explainer, images = Explainer(Small(), layer="body"), pictures()
+    expected = explainer.explain(images, method, players=(2, 2)).values
+    torch.set_default_dtype(dtype)
+    try:
+        actual = explainer.explain(images, method, players=(2, 2)).values
+    finally:
+        torch.set_default_dtype(torch.float32)
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("method", OF_EVERY_MODEL)

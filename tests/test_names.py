@@ -93,7 +93,7 @@ def test_metrics_by_their_titles():
 
 
 def test_refinecam_is_an_option_of_gradcam():
-    with pytest.raises(OptionError, match="it is the product of several layers' maps: choose 'gradcam' at"):
+    with pytest.raises(OptionError, match="it is the product of the maps of several layers: choose 'gradcam' at"):
         method_of("Refine-CAM")
 
 

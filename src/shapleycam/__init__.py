@@ -40,7 +40,7 @@ _MODULE_OF = {
     "ShapleyCamWarning": "errors",
     "Trace": "tracing",
     "methods": "cams",
-    "next_token": "models.next_token",
+    "next_token": "models.next_token",  # nosec B105  # no password
     "trace": "tracing",
     "zero_shot": "models.zero_shot",
 }

@@ -75,6 +75,106 @@ def test_the_terms_of_the_biases_are_the_change_with_all_of_them():
     torch.testing.assert_close(totals, expected, rtol=1e-6, atol=1e-8)
 
 
+class Between(nn.Module):
+    """A convolution, a ReLU, a part that is to be tried, a ReLU, and a matrix."""
+
+    def __init__(self, part, **modules):
+        super().__init__()
+        torch.manual_seed(0)
+        self.body, self.fc, self.part, self.m = nn.Conv2d(3, 6, 3), nn.Linear(6, 5), part, nn.ModuleDict(modules)
+        with_random_norms(self)
+
+    def forward(self, x):
+        return self.fc(self.part(self.m, self.body(x).relu()).relu().mean((2, 3)))
+
+
+def _frozen_norm(m, x):
+    norm, frozen = m["norm"], torchvision.ops.FrozenBatchNorm2d(6)
+    frozen.load_state_dict({n: v for n, v in norm.state_dict().items() if n != "num_batches_tracked"})
+    return frozen.double()(x)
+
+
+def _addmm(m, x):
+    rows = torch.addmm(m["fc"].bias, x.permute(0, 2, 3, 1).reshape(-1, 6), m["fc"].weight.T)
+    return rows.view(len(x), *x.shape[2:], 6).permute(0, 3, 1, 2)
+
+
+PARTS = {
+    "images without a batch axis": lambda m, x: torch.stack([m["conv"](image) for image in x]),
+    "transposed, without a batch axis": lambda m, x: torch.stack([m["up"](image) for image in x]),
+    "core batch norm": lambda m, x: torch.batch_norm(
+        x, m["norm"].weight, m["norm"].bias, m["norm"].running_mean, m["norm"].running_var, False, 0.1, 1e-5, False
+    ),
+    "core convolution": lambda m, x: torch.convolution(
+        x, m["conv"].weight, m["conv"].bias, [1, 1], [0, 0], [1, 1], False, [0, 0], 1
+    ),
+    "operator": lambda m, x: torch.ops.aten.conv2d.default(x, m["conv"].weight, m["conv"].bias),
+    "operator packet": lambda m, x: torch.ops.aten.conv2d(x, m["conv"].weight, m["conv"].bias),
+    "operator linear": lambda m, x: torch.ops.aten.linear.default(x.mT, torch.eye(14).to(x), torch.ones(14).to(x)).mT,
+    "frozen norm": _frozen_norm,
+    "sum with a parameter": lambda m, x: x + m["norm"].bias[:, None, None],
+    "difference from a parameter": lambda m, x: m["norm"].bias[:, None, None] - x,
+    "difference, in place": lambda m, x: (x * 2).sub_(m["norm"].bias[:, None, None], alpha=2),
+    "sum, channels last": lambda m, x: (m["norm"].bias + x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2),
+    "addmm": _addmm,
+    "bilinear": lambda m, x: m["two"](x.permute(0, 2, 3, 1).contiguous(), x.new_ones(len(x), 14, 14, 1)).permute(
+        0, 3, 1, 2
+    ),
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_biases_of_every_form_are_among_the_terms(part):
+    modules = {"conv": nn.Conv2d(6, 6, 3), "up": nn.ConvTranspose2d(6, 6, 3), "norm": nn.BatchNorm2d(6)}
+    game = games(Between(PARTS[part], **modules, fc=nn.Linear(6, 6), two=nn.Bilinear(6, 1, 6)), "body")
+    totals = torch.tensor([full_gradient(game, image).total for image in range(2)], dtype=torch.float64)
+    torch.testing.assert_close(totals, game.full.double(), rtol=1e-9, atol=1e-9)
+
+
+def test_a_scale_and_shift_are_the_map_of_the_norm_that_they_are():
+    plain = Between(lambda m, x: m["norm"](x), norm=nn.BatchNorm2d(6))
+    frozen = Between(_frozen_norm, norm=nn.BatchNorm2d(6))
+    frozen.load_state_dict(plain.state_dict())
+    of_plain, of_frozen = (full_gradient(games(model, "body"), 0).bias_map for model in (plain, frozen))
+    torch.testing.assert_close(of_frozen, of_plain)
+    assert float(of_plain.std()) > 0.1
+
+
+class WithAttention(nn.Module):
+    """Attention by PyTorch's module, with the batch first or second, or by its matrices."""
+
+    def __init__(self, form):
+        super().__init__()
+        torch.manual_seed(0)
+        self.form, self.body, self.fc = form, nn.Conv2d(3, 8, 4, 4), nn.Linear(8, 5)
+        self.tokens, self.attention = nn.Identity(), nn.MultiheadAttention(8, 2, batch_first=form == "first")
+        for name, numbers in self.attention.named_parameters():
+            if name.endswith("bias"):
+                nn.init.normal_(numbers, 0, 0.3)
+
+    def attend(self, tokens):
+        if self.form == "first":
+            return self.attention(tokens, tokens, tokens, need_weights=False)[0]
+        if self.form == "second":
+            return self.attention(*[tokens.transpose(0, 1)] * 3)[0].transpose(0, 1)
+        joint = F.linear(tokens, self.attention.in_proj_weight, self.attention.in_proj_bias)
+        q, k, v = (each.unflatten(-1, (2, 4)).transpose(1, 2) for each in joint.chunk(3, -1))
+        mixed = ((q @ k.mT / 2).softmax(-1) @ v).transpose(1, 2).flatten(2)
+        return F.linear(mixed, self.attention.out_proj.weight, self.attention.out_proj.bias)
+
+    def forward(self, x):
+        tokens = self.tokens(self.body(x).flatten(2).mT)
+        return self.fc((tokens + self.attend(tokens)).relu().mean(1))
+
+
+def test_the_biases_of_attention_are_the_same_in_every_form():
+    first, second, plain = (full_gradient(games(WithAttention(f), "tokens"), 1) for f in ("first", "second", "plain"))
+    assert first.bias_total == pytest.approx(plain.bias_total, rel=1e-6)
+    assert second.bias_total == pytest.approx(plain.bias_total, rel=1e-6)
+    torch.testing.assert_close(first.bias_map, plain.bias_map, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(second.bias_map, plain.bias_map, rtol=1e-4, atol=1e-4)
+
+
 def test_no_note_where_the_sum_is_complete_and_one_where_it_is_not():
     assert Explainer(OfRelus().eval(), layer="body", utility="logit").explain(pictures(), "fullgrad").notes == ((), ())
     for model in (Small(), _with_layer_norm()):
@@ -83,6 +183,7 @@ def test_no_note_where_the_sum_is_complete_and_one_where_it_is_not():
         assert abs(total - float(game.full[0])) > 1e-3 * abs(total)
         ((note,), _) = Explainer(model.float(), layer="body", utility="logit").explain(pictures(), "fullgrad").notes
         assert "other activation functions, norms over an image and attention have a part that no term has" in note
+        assert "TorchScript" in note
 
 
 def _with_layer_norm():

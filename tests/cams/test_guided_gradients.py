@@ -46,6 +46,7 @@ RELUS = {
     "clamp": lambda x: x.clamp(min=0),
     "clip": lambda x: torch.clip(x, 0, 1e9),
     "clamp_min": lambda x: torch.clamp_min(x, 0),
+    "clamp by a tensor": lambda x: x.clamp(min=torch.zeros(x.shape[1], 1, 1)),
     "threshold": lambda x: F.threshold(x, 0, 0),
     "hardtanh": lambda x: F.hardtanh(x, 0, 1e9),
     "relu6": F.relu6,  # no number comes to 6 here
@@ -111,7 +112,29 @@ def _on_a_view(x):
     return x
 
 
+class Swish(torch.autograd.Function):
+    """A function whose name shall say nothing of what it computes."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x.sigmoid()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (x,) = ctx.saved_tensors
+        return gradient * x.sigmoid() * (1 + x * (1 - x.sigmoid()))
+
+
 OTHERS = {
+    **{
+        name: type(name, (Swish,), {}).apply
+        for name in ("Add", "Linear", "Relu", "EvalBatchNorm", "Conv2d", "Threshold")
+    },
+    "ClampMin": lambda x: torch.clamp_min(x, torch.full((x.shape[1], 1, 1), 0.1)),
+    "NativeBatchNorm": lambda x: F.instance_norm(
+        x, torch.zeros(x.shape[1]), torch.ones(x.shape[1]), use_input_stats=True
+    ),
     "Gelu": F.gelu,
     "Silu": F.silu,
     "LeakyRelu": F.leaky_relu,

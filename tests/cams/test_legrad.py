@@ -119,6 +119,41 @@ def test_the_choice_of_layer_does_not_matter_and_the_class_does():
     assert not torch.allclose(first, explained(model, images, "blocks.0.norm1", target=2))
 
 
+class Attention(nn.Module):
+    """One head; `is_turned` has keys before queries, and the softmax over them."""
+
+    def __init__(self, *, is_turned):
+        super().__init__()
+        self.qkv, self.is_turned = nn.Linear(8, 24), is_turned
+
+    def forward(self, x):
+        q, k, v = self.qkv(x)[:, None].chunk(3, -1)
+        attended = (k @ q.mT).softmax(2).mT @ v if self.is_turned else (q @ k.mT).softmax(3) @ v
+        return x + attended[:, 0]
+
+
+class OwnTransformer(nn.Module):
+    def __init__(self, *, is_turned):
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.fc = nn.Conv2d(3, 8, 8, 8), nn.Linear(8, 3)
+        self.blocks = nn.Sequential(*[Attention(is_turned=is_turned) for _ in range(2)])
+
+    def forward(self, x):
+        return self.fc(self.blocks(self.stem(x).flatten(2).mT).relu().mean(1))
+
+
+@pytest.mark.parametrize("method", ["legrad", "attentionrollout", "gradientrollout"])
+def test_keys_before_queries_are_the_same_attention(method):
+    models = [OwnTransformer(is_turned=is_turned).eval() for is_turned in (False, True)]
+    plain, turned = (
+        Explainer(model, layer="blocks.0", utility="logit").explain(pictures(), method, target=1).values
+        for model in models
+    )
+    torch.testing.assert_close(turned, plain, rtol=1e-4, atol=1e-8)
+    assert float(plain.std()) > 0
+
+
 class WithAttentionBehind(nn.Module):
     def __init__(self):
         super().__init__()
@@ -136,6 +171,7 @@ class WithAttentionBehind(nn.Module):
         (convolutional, "2", "no such series of blocks"),
         (swin, "norm", "no such series of blocks|attention has shape"),
         (vit, "patch_embed.proj", r"its attention has shape \(3, 3, 17, 17\)"),
+        (lambda: vit(class_token=False, global_pool="map"), "blocks.1.norm1", "it has attention behind them"),
         (WithAttentionBehind, "body.blocks.1.norm1", "it has attention behind them"),
     ],
 )

@@ -121,7 +121,7 @@ def test_the_table_is_complete():
     assert expand_methods(["paper"]) == in_paper
     assert expand_methods(["field"]) == list(METHODS)
     too_dear = {"channelshapley", "sscam", "iscam"}  # at a layer of 512 channels
-    of_any_model = {*OF_EVERY_MODEL, "scorecam", "occlusion", "rise"} - too_dear
+    of_any_model = {*OF_EVERY_MODEL, "scorecam", "opticam", "occlusion", "rise"} - too_dear
     assert set(expand_methods(["field"], players=11)) == of_any_model
     assert expand_methods(["all"]) == [method.name for method in methods() if "all" in method.sets]
     assert set(OF_EVERY_MODEL) - set(expand_methods(["all"])) == {

@@ -79,6 +79,13 @@ def test_what_cannot_be_is_one_line(run, options, message):
     assert len(ran.err.strip().splitlines()) == 1, ran.err
 
 
+def test_a_photograph_that_is_too_narrow_is_named(run):
+    Image.new("RGB", (1, 3000)).save("thin.png")
+    ran = run("explain", "thin.png", *MODEL, "--box", "0")
+    assert ran.code == 2
+    assert ran.err.strip().startswith("error: thin.png: an image of 1 x 3000 pixels has no pixel left on its shorter")
+
+
 def test_a_classifier_has_no_boxes(run):
     ran = run("explain", "photo.png", "--box", "0")
     assert ran.code == 2

@@ -94,10 +94,11 @@ class TestLayers:
 
     def test_layers_that_matter_with_the_one_before_pooling_marked(self, rows):
         layers = rows()
-        assert list(layers) == ["convolution", "activation"]  # idle never runs; nothing depends on aside
-        for row in layers.values():
-            assert row["shape"] == [6, 4, 4]
-            assert row["layout"] == "NCHW 4 x 4"
+        assert list(layers) == ["input", "convolution", "activation"]  # idle never runs; nothing depends on aside
+        assert (layers["input"]["shape"], layers["input"]["layout"]) == ([3, 32, 32], "NCHW 32 x 32")
+        for name in ("convolution", "activation"):
+            assert layers[name]["shape"] == [6, 4, 4]
+            assert layers[name]["layout"] == "NCHW 4 x 4"
         assert [name for name, row in layers.items() if row["default"]] == ["activation"]
 
     def test_gradient_norm_before_pooling(self, rows, hopper):
@@ -125,14 +126,14 @@ class TestLayers:
             return [row["layer"] for row in json.loads(ran.out)["layers"]]
 
         # 0 is all blocks and so what 0.1 returns, 1 the pooling; the last layer of a block returns what the block does
-        assert names() == ["0.0", "0"]
-        assert names("--all") == ["0.0.0", "0.0.1", "0.0", "0.1.0", "0.1.1", "0"]
+        assert names() == ["input", "0.0", "0"]
+        assert names("--all") == ["input", "0.0.0", "0.0.1", "0.0", "0.1.0", "0.1.1", "0"]
 
     def test_layers_inside_windows_are_not_listed(self, run, tiny):
         # as in Swin: four windows of an image are four rows of the batch there, which no explanation can be given for
         ran = run("layers", "tiny.py:windows", "--json", "--all")
         assert (ran.code, ran.err) == (0, "")
-        assert [row["layer"] for row in json.loads(ran.out)["layers"]] == ["convolution", "activation"]
+        assert [row["layer"] for row in json.loads(ran.out)["layers"]] == ["input", "convolution", "activation"]
 
     def test_table_for_people(self, run, tiny):
         ran = run("layers", tiny, "--quiet")

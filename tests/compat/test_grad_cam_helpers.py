@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -62,7 +64,18 @@ def test_a_map_over_an_image(use_rgb, colormap):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"img": 255 * drawn(2, 2, 3)}, "the image goes up to 2"),
+        ({"img": 255 * drawn(2, 2, 3)}, "the image has numbers from .*; expected floats"),
+        ({"img": drawn(2, 2, 3) - 0.5}, "the image has numbers from -0"),
+        ({"img": drawn(2, 2, 3) * np.nan}, "the image has NaN or infinity"),
+        ({"img": drawn(2, 2)}, "the image is an array .2, 2. of float32; expected an array"),
+        ({"mask": 2 * drawn(2, 2)}, "the map is .* with numbers from .*; expected floats"),
+        ({"mask": drawn(2, 2) - 0.5}, "the map is .* with numbers from -0"),
+        ({"mask": drawn(2, 2) * np.nan}, "the map is .* with NaN or infinity"),
+        ({"mask": np.uint8(255 * drawn(2, 2))}, "the map is an array .2, 2. of uint8 with numbers from"),
+        ({"mask": drawn(1, 2, 2)}, "the map is an array .1, 2, 2. of float32; expected an array .2, 2., as the image"),
+        ({"mask": torch.zeros(2, 2)}, "the map is a Tensor; expected an array"),
+        ({"image_weight": "half"}, "image_weight=half"),
+        ({"colormap": "jet"}, "colormap=jet; expected"),
         ({"image_weight": 2}, "image_weight=2"),
         ({"colormap": 12}, "colormap=12; expected"),
     ],
@@ -70,6 +83,17 @@ def test_a_map_over_an_image(use_rgb, colormap):
 def test_what_cannot_be_shown(options, message):
     with pytest.raises(ShapleyCamError, match=message):
         image.show_cam_on_image(**{"img": drawn(2, 2, 3), "mask": drawn(2, 2), **options})
+
+
+def test_images_that_are_none():
+    for picture in (torch.zeros(4, 4, 3), drawn(4, 4), 255 * drawn(4, 4, 3), drawn(4, 4, 3).astype(int)):
+        with pytest.raises(ShapleyCamError, match=r"^img is .*; expected"):
+            image.preprocess_image(picture)
+    for picture in (torch.zeros(4, 4), drawn(4, 4) * np.nan):
+        with pytest.raises(ShapleyCamError, match=r"^img is .*; expected"):
+            image.deprocess_image(picture)
+    with pytest.raises(ShapleyCamError, match="there are no maps"):
+        image.scale_cam_image([])
 
 
 TARGETS = {
@@ -205,5 +229,35 @@ def test_metrics_refuse_what_is_not_one_for_each_image(measured):
     images, maps, targets, model = measured
     with pytest.raises(ShapleyCamError, match="there are 3 images, 3 maps and 1 targets"):
         cam_mult_image.DropInConfidence()(images, maps, targets[:1], model)
-    with pytest.raises(ShapleyCamError, match="percentile='auto'; expected a number"):
-        road.ROADMostRelevantFirst("auto")
+    for percentile in ("auto", 200, -1, float("nan"), True):
+        with pytest.raises(ShapleyCamError, match=r"percentile=.*; expected a number from 0 to 100"):
+            road.ROADMostRelevantFirst(percentile)
+    for percentiles in ([], 20):
+        with pytest.raises(ShapleyCamError, match=r"percentiles=.*; expected at least one number"):
+            road.ROADCombined(percentiles)
+    nothing = np.full_like(maps, np.nan)
+    for changed, message in (
+        ((images[0], maps, targets, model), r"input_tensor has shape .*unsqueeze"),
+        ((images, maps[:, 1:], targets, model), r"a map has shape .*of the images' size"),
+        ((images, nothing, targets, model), "numbers that are not finite"),
+        ((images, maps, None, model), "targets is a NoneType"),
+        ((images, maps, [model_targets.ClassifierOutputTarget(99)] * 3, model), "raised IndexError"),
+        ((images, maps, [lambda output: 3.0] * 3, model), "function returned float"),
+    ):
+        with pytest.raises(ShapleyCamError, match=message):
+            road.ROADMostRelevantFirst()(*changed)
+
+
+def test_metrics_are_of_the_model_in_eval_mode(measured):
+    """Where pytorch-grad-cam's methods leave it; a script whose import line is changed does not say so."""
+    images, maps, targets, model = measured
+    dropping = nn.Sequential(copy.deepcopy(model), nn.BatchNorm1d(5, dtype=images.dtype), nn.Dropout(0.5))
+    dropping.load_state_dict({**dropping.state_dict(), "1.running_mean": torch.arange(5) / 10})
+    metric = cam_mult_image.CamMultImageConfidenceChange()
+    expected = metric(images, maps, targets, dropping.eval())
+    ours = metric(images, maps, targets, dropping.train())
+    np.testing.assert_array_equal(ours, expected)
+    assert dropping[2].training
+    assert not dropping[1].num_batches_tracked
+    halves = metric(images.bfloat16(), maps, targets, dropping.bfloat16())
+    np.testing.assert_allclose(halves, expected, atol=0.1)

@@ -20,7 +20,7 @@ from shapleycam.compat.grad_cam.utils.model_targets import (
     SemanticSegmentationTarget,
 )
 from shapleycam.compat.grad_cam.utils.reshape_transforms import swinT_reshape_transform, vit_reshape_transform
-from shapleycam.errors import BlankHeatmapWarning, OptionError
+from shapleycam.errors import BlankHeatmapWarning, ImageError, LayerError, OptionError, TargetError
 
 peer = LazyModule("pytorch_grad_cam")
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
@@ -137,6 +137,29 @@ def test_a_reshape_transform_says_the_layout_and_need_not_be_given(images):
     np.testing.assert_allclose(given, expected.heatmap, atol=1e-6)
 
 
+def test_layers_of_two_grids_are_explained_without_a_reshape_transform(images):
+    """One layout is asked for by a transform; those that are found may differ."""
+
+    class Stages(Tokens):
+        def forward(self, images):
+            fine = self.norm(self.patches(images).flatten(2).mT).tanh()
+            coarse = nn.functional.avg_pool2d(fine.mT.unflatten(2, (4, 4)), 2).flatten(2).mT
+            return self.head(self.attention.out_proj(coarse).tanh().mean(1))
+
+    def square(tokens):
+        side = int(tokens.shape[1] ** 0.5)
+        return tokens.unflatten(1, (side, side)).permute(0, 3, 1, 2)
+
+    torch.manual_seed(0)
+    model, targets = Stages(), [ClassifierOutputTarget(1)] * 2
+    layers = [model.norm, model.attention.out_proj]
+    with pytest.raises(OptionError, match="the layers have layouts 'tokens 4 x 4' and 'tokens 2 x 2'"):
+        GradCAM(model, layers, square)(images, targets)
+    ours = GradCAM(model, layers)(images, targets)
+    theirs = peer.GradCAM(model, layers, square)(images.clone(), targets)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
 RESHAPES = {
     "another size": (lambda t: swinT_reshape_transform(t, 7, 7), "raised RuntimeError for the layer's activation"),
     "other numbers": (lambda t: vit_reshape_transform(t, 4, 4).abs(), "not its numbers as they are in reading order"),
@@ -163,6 +186,10 @@ def test_a_reshape_transform_that_does_something_else_is_refused(images, case):
         ([1, 2], "targets= has 2 of int"),
         ([RawScoresOutputTarget()] * 2, "RawScoresOutputTarget returned shape (5,); expected one number"),
         ([lambda output: 3.0] * 2, "function returned float; expected one number"),
+        ([ClassifierOutputTarget(5)] * 2, "ClassifierOutputTarget raised IndexError: index 5 is out of bounds"),
+        ([lambda output: output.missing] * 2, "function raised "),
+        (ClassifierOutputTarget(1), "targets= is a ClassifierOutputTarget; expected a list with one callable"),
+        ([], "targets= has 0 of nothing, and there are 2 images"),
     ],
 )
 def test_targets_that_mean_no_number_an_image(model, images, targets, message):
@@ -220,3 +247,34 @@ def test_a_method_of_the_users_own_is_refused_and_not_ignored():
         type("Mine", (grad_cam.BaseCAM,), {"get_cam_weights": lambda *_: 1})
     with pytest.raises(OptionError, match="BaseCAM has no method"):
         grad_cam.BaseCAM(nn.Identity(), [])
+
+
+@pytest.mark.parametrize("layers", [nn.ReLU(), nn.Sequential(nn.ReLU()), "1", None, [], ()])
+def test_target_layers_that_are_no_list_are_refused(model, layers):
+    """An empty list would let a layer be chosen, and a container would give the mean over its parts."""
+    with pytest.raises(LayerError, match=r"^target_layers is .*; expected (a list|at least one) of the model's"):
+        GradCAM(model, layers)
+
+
+@pytest.mark.parametrize("images", [None, [torch.zeros(3, 8, 8)], np.zeros((1, 3, 8, 8)), torch.zeros(3, 8, 8)])
+def test_images_that_are_no_batch_are_refused(model, images):
+    cam = GradCAM(model, [model[0]])
+    finer = grad_cam.FinerCAM(model, [model[0]])
+    guided = grad_cam.GuidedBackpropReLUModel(model)
+    factorisation = grad_cam.DeepFeatureFactorization(model, model[0])
+    for explain in (cam, finer, guided, factorisation):
+        with pytest.raises(ImageError, match=r"^input_\w+ (is a|has shape) .*; expected .*\(b, c, h, w\)"):
+            explain(images)
+
+
+def test_what_finercam_does_not_compare(model, images):
+    finer = grad_cam.FinerCAM(model, [model[0]])
+    with pytest.raises(TargetError, match="target_idx=5; expected a class from 0 to 4"):
+        finer(images, target_idx=5)
+    with pytest.raises(OptionError, match=r"comparison_categories=\[7\]; expected places of other classes"):
+        finer(images, comparison_categories=[7])
+    with pytest.raises(OptionError, match="targets= has 0 of nothing"):
+        finer(images, [])
+    maps = nn.Sequential(*model[:2])
+    with pytest.raises(TargetError, match=r"the model returns shape \(2, 4, 8, 8\); without targets= expected"):
+        grad_cam.FinerCAM(maps, [maps[0]])(images)

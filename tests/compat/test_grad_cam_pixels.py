@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import copy
+import random
+import sys
+from importlib import import_module
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -15,7 +19,7 @@ from helpers.user_models import Small, assert_untouched, pictures, state_of, wit
 from shapleycam.compat import grad_cam
 from shapleycam.compat.grad_cam.feature_factorization.deep_feature_factorization import dff
 from shapleycam.compat.grad_cam.utils.model_targets import ClassifierOutputTarget
-from shapleycam.errors import OptionError
+from shapleycam.errors import ImageError, OptionError
 
 peer = LazyModule("pytorch_grad_cam")
 peer_dff = LazyModule("pytorch_grad_cam.feature_factorization.deep_feature_factorization")
@@ -56,6 +60,15 @@ def test_guided_backpropagation(model, target):
     np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-12)
 
 
+def test_autocast_of_the_caller_has_no_effect_on_the_guided_gradient():
+    torch.manual_seed(0)
+    layers = nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 5)
+    guided = grad_cam.GuidedBackpropReLUModel(nn.Sequential(*layers))
+    expected = guided(pictures(1), 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        np.testing.assert_array_equal(guided(pictures(1), 2), expected)
+
+
 def test_relu6_is_guided_as_relu_where_no_number_comes_to_six():
     torch.manual_seed(0)
     layers = nn.Conv2d(3, 4, 3), nn.ReLU6(), nn.Conv2d(4, 5, 3), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
@@ -71,6 +84,10 @@ def test_guided_backpropagation_is_refused_in_one_line():
         grad_cam.GuidedBackpropReLUModel(Small())(pictures(1), 2)
     with pytest.raises(OptionError, match="input_img has 2 images; expected one: call it for each"):
         grad_cam.GuidedBackpropReLUModel(Small())(pictures(2), 2)
+    with pytest.raises(OptionError, match="device='nowhere'; expected the name of a device"):
+        grad_cam.GuidedBackpropReLUModel(Small(), "nowhere")
+    with pytest.raises(ImageError, match=r"input_img has shape \(1, 1, 4, 4, 4\); expected one image"):
+        grad_cam.GuidedBackpropReLUModel(Small())(torch.zeros(1, 1, 4, 4, 4))
     with pytest.raises(OptionError, match="device='cuda', and the model is on cpu; move the model itself"):
         grad_cam.GuidedBackpropReLUModel(Small(), "cuda")
 
@@ -87,6 +104,50 @@ def test_deep_feature_factorization(of_concepts):
     assert len(ours) == len(theirs) == 2 + of_concepts
     for mine, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(np.stack(mine), np.stack(other), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_a_factorisation_in_another_precision(dtype):
+    """The concepts go to the classifier in the precision that it has."""
+    model, images = Small().eval(), pictures(2)
+    expected = grad_cam.DeepFeatureFactorization(model, model.body, None, model.fc)(images, 2)
+    other = copy.deepcopy(model).to(dtype)
+    with torch.inference_mode():
+        ours = grad_cam.DeepFeatureFactorization(other, other.body, None, other.fc)(images.to(dtype), 2)
+    for mine, theirs in zip(ours, expected, strict=True):
+        np.testing.assert_allclose(np.stack(mine), np.stack(theirs), rtol=0, atol=0.1)
+
+
+def test_a_factorisation_draws_no_random_numbers(monkeypatch):
+    """The first import of scikit-learn draws some of Python's: a training that is explained would be another one."""
+    decomposition = import_module("sklearn.decomposition")
+
+    class FirstImport(ModuleType):
+        def __getattr__(self, name):
+            random.seed(1)
+            return getattr(decomposition, name)
+
+    monkeypatch.setitem(sys.modules, "sklearn.decomposition", FirstImport("sklearn.decomposition"))
+    before = random.getstate()
+    dff(np.ones((1, 2, 2, 2)), 1)
+    assert random.getstate() == before
+
+
+def test_functions_of_the_users_that_a_factorisation_cannot_use():
+    model, images = Small().eval(), pictures(2)
+    for function, message in (
+        (nn.Linear(3, 2), "raised RuntimeError: "),
+        (lambda rows: rows.numpy(), "returned ndarray; expected a tensor"),
+    ):
+        with pytest.raises(OptionError, match=f"^computation_on_concepts {message}"):
+            grad_cam.DeepFeatureFactorization(model, model.body, computation_on_concepts=function)(images, 2)
+    with pytest.raises(OptionError, match="reshape_transform raised RuntimeError"):
+        grad_cam.DeepFeatureFactorization(model, model.body, lambda tensor: tensor.reshape(1, 7))(images, 2)
+    for number in (0, -1, 1.5, True):
+        with pytest.raises(OptionError, match=r"n_components=.*; expected a whole number of concepts from 1"):
+            dff(np.ones((1, 2, 2, 2)), number)
+    with pytest.raises(OptionError, match=r"given as shape \(2, 2, 2\); expected an array \(b, k, h, w\)"):
+        dff(np.ones((2, 2, 2)), 1)
 
 
 def test_what_a_factorisation_does_not_take():

@@ -14,8 +14,9 @@ from torch import nn
 
 from helpers.lazy_modules import LazyModule
 from shapleycam import Explainer, ShapleyCamError
+from shapleycam.compat import grad_cam
 from shapleycam.compat.torchcam import methods, metrics, utils
-from shapleycam.errors import OptionError
+from shapleycam.errors import ImageError, OptionError, TargetError
 
 peer, peer_metrics, peer_utils = (LazyModule(f"torchcam.{name}") for name in ("methods", "metrics", "utils"))
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
@@ -80,6 +81,9 @@ def test_lists_of_classes_and_several_layers(model, images):
             torch.testing.assert_close(*fused, rtol=0, atol=1e-5)
     with pytest.raises(OptionError, match="a list of at least one map"):
         methods.GradCAM.fuse_cams([])
+    for maps, size in (([ours[0], ours[0][:1]], None), ([ours[0][0], ours[0]], None), (2 * ours, 7), (2 * ours, (7,))):
+        with pytest.raises(OptionError, match=r"the maps have shapes .*; expected maps \(b, h, w\) of the same images"):
+            methods.GradCAM.fuse_cams(maps, size)
 
 
 def test_cam_where_the_mean_is_followed_by_a_linear_layer(images):
@@ -171,6 +175,49 @@ def test_no_graph_is_needed_for_the_models_own_output(model, images):
     torch.testing.assert_close(ours, maps_of(peer, "GradCAM", model, images)[0], rtol=0, atol=1e-5)
 
 
+def test_passes_of_other_explainers_of_the_model_are_not_the_users(model, images):
+    """Of copies of the model; an extractor that takes no scores would explain their images in silence."""
+    others = torch.rand(1, 3, 8, 8)
+    with methods.ScoreCAM(model, "1") as extractor, methods.ScoreCAM(model, "0") as second:
+        model(images)
+        expected = extractor(1)[0]
+        Explainer(model, layer="1").compare(others, ["gradcam", "scorecam"], target=1)
+        grad_cam.GradCAM(model, [model[1]])(others)
+        metrics.ClassificationMetric(second, lambda output: output.softmax(1)).update(others)
+        deepcopy(model)(others)
+        torch.testing.assert_close(extractor(1)[0], expected, rtol=0, atol=0)
+        model(others)
+        assert len(extractor(1)[0]) == 1
+
+
+def test_an_extractor_that_is_refused_leaves_no_hook(model):
+    for arguments in (("nothing",), ([],), (None, "no shape"), ([model[1], nn.ReLU()],)):
+        with pytest.raises(ShapleyCamError):
+            methods.GradCAM(model, *arguments)
+    assert not model._forward_hooks
+
+
+def test_a_changed_model_is_noticed_where_a_class_is_left_out(images):
+    """Its logit is -infinity, and a share of that allows everything."""
+
+    class WithoutLast(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = network()
+
+        def forward(self, pixels):
+            return self.network(pixels).index_fill(1, torch.tensor([4]), -torch.inf)
+
+    left_out = WithoutLast().eval()
+    with methods.GradCAM(left_out, "network.1") as extractor:
+        scores = left_out(images)
+        torch.testing.assert_close(extractor(1, scores), maps_of(methods, "GradCAM", network(), images))
+        with torch.no_grad():
+            left_out.network[4].weight.neg_()
+        with pytest.raises(OptionError, match="now returns something else than it did"):
+            extractor(1, scores)
+
+
 class Answer(dict):
     """What transformers' models return, in outline."""
 
@@ -252,6 +299,18 @@ REFUSED = {
     "a bool": ({"class_idx": True}, "class_idx has True"),
     "a tensor": ({"class_idx": torch.tensor([1, 2])}, "class_idx has Tensor; expected whole numbers"),
     "without a graph": ({"scores": lambda output: output.detach().softmax(1)}, "scores are not the output of the"),
+    "a target that raises": (
+        {"class_idx": None, "targets": lambda row: row[99]},
+        "function raised IndexError: index 99",
+    ),
+    "a target of other scores that raises": (
+        {"class_idx": None, "targets": lambda row: row.missing, "scores": lambda output: output.softmax(1)},
+        "for what the model returns for one image, shape (5,)",
+    ),
+    "no target": (
+        {"class_idx": None, "targets": [1, 2], "scores": lambda output: output.softmax(1)},
+        "targets= has int; expected functions",
+    ),
     "of one image": ({"scores": lambda output: output.softmax(1)[:1]}, "scores are given as shape (1, 5) for 2 images"),
 }
 
@@ -259,7 +318,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_questions_that_are_refused(model, images, case):
     arguments, message = REFUSED[case]
-    with pytest.raises(OptionError) as caught:
+    with pytest.raises((OptionError, TargetError)) as caught:
         _ask(model, images, **arguments)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -335,7 +394,18 @@ def test_a_map_over_a_picture(mode):
     for options in ({}, {"colormap": "viridis", "alpha": 0.3}):
         ours, theirs = (library.overlay_mask(picture, heat, **options) for library in (utils, peer_utils))
         np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
-    for arguments in ((np.zeros((2, 2)), heat), (picture, heat, "jet", 1.0), (picture.convert("RGBA"), heat)):
+    bytes_of_heat = Image.fromarray((255 * np.asarray(heat)).astype(np.uint8))  # their squares overflow
+    for arguments in (
+        (np.zeros((2, 2)), heat),
+        (picture, heat, "jet", 1.0),
+        (picture, heat, "no such map"),
+        (picture.convert("RGBA"), heat),
+        (picture.convert("L").convert("F"), heat),
+        (picture, bytes_of_heat),
+        (picture, bytes_of_heat.convert("RGB")),
+        (picture, bytes_of_heat.convert("F")),
+        (picture, Image.fromarray(np.full((4, 5), np.nan, np.float32))),
+    ):
         with pytest.raises(OptionError, match="expected"):
             utils.overlay_mask(*arguments)
 
@@ -369,3 +439,8 @@ def test_a_metric_without_images(model):
         metrics.ClassificationMetric(methods.GradCAM(model, "1"), lambda output: {"a": output}).update(
             torch.zeros(1, 3, 8, 8)
         )
+    metric = metrics.ClassificationMetric(methods.GradCAM(model, "1"), lambda output: output.missing)
+    with pytest.raises(OptionError, match=r"logits_fn raised .*, for what the model returns, Tensor; expected"):
+        metric.update(torch.zeros(1, 3, 8, 8))
+    with pytest.raises(ImageError, match="input_tensor is a list; expected preprocessed images, a tensor"):
+        metric.update([torch.zeros(3, 8, 8)])

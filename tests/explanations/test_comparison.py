@@ -8,10 +8,14 @@ from base64 import b64decode
 from io import BytesIO
 
 import pytest
+import torch
 from PIL import Image
 
 from helpers.random_explanations import explanation_of_noise
-from shapleycam.explanations.comparison import Comparison
+from shapleycam.cams.heatmaps import heatmap
+from shapleycam.drawing.map_style import MapStyle
+from shapleycam.explanations.comparison import Comparison, group_by_heatmap, group_by_map
+from shapleycam.explanations.pictures import DrawnMap, drawn_numbers
 from shapleycam.images import Source
 
 METHODS = ("gradcam", "shapleycam")
@@ -63,3 +67,29 @@ def test_names_are_escaped():
 
 def test_of_nothing_it_says_so():
     assert Comparison()._repr_html_() == "<p>no methods</p>"
+
+
+def test_one_map_is_what_looks_the_same():
+    """Values that differ below zero, by a factor, or by what the smallest of them is."""
+    values = {
+        "a": torch.tensor([[[3.0, 1.0], [-1.0, -2.0]]]),
+        "other below zero": torch.tensor([[[3.0, 1.0], [-3.0, 0.0]]]),
+        "twice": torch.tensor([[[6.0, 2.0], [-2.0, -4.0]]]),
+    }
+    explanations = {
+        name: explanation_of_noise(1, values=each, heatmap=heatmap(each, (8, 8))) for name, each in values.items()
+    }
+
+    def groups(**wish):
+        return group_by_map({name: drawn_numbers(e, DrawnMap(**wish)) for name, e in explanations.items()})
+
+    assert groups() == group_by_heatmap(explanations) == [["a", "other below zero", "twice"]]
+    apart = [["a", "twice"], ["other below zero"]]
+    assert groups(kind="values") == apart
+    assert groups(style=MapStyle(sign="negative")) == apart
+    shifted = {"a": torch.tensor([[[1.0, 2.0], [3.0, 3.0]]]), "b": torch.tensor([[[0.0, 1.0], [2.0, 2.0]]])}
+    explanations = {
+        name: explanation_of_noise(1, values=each, heatmap=heatmap(each, (8, 8))) for name, each in shifted.items()
+    }
+    assert groups() == [["a", "b"]]
+    assert groups(style=MapStyle(top_value=0.8)) == [["a"], ["b"]]  # 3 + 3 + 2 of 9, but 2 + 2 of 5

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from helpers.random_explanations import explanation_of_noise
 from shapleycam.cams.heatmaps import heatmap
-from shapleycam.drawing.overlays import shade_of
+from shapleycam.drawing.overlays import shade_of, signed_shade_of
 from shapleycam.errors import BlankHeatmapWarning, OptionError
 from shapleycam.explanations.explanation import Explanation
 
@@ -67,9 +67,37 @@ def test_a_volume_shows_the_frame_that_is_asked_for():
     assert volume.overlay(contours=2, colours="magma").size == (8, 8)
 
 
+def test_colours_of_signed_values_mean_what_the_bar_says():
+    """A peak of one cell is interpolated to less than its value; a plateau of half the value has half the scale."""
+    values = torch.zeros(1, 8, 8)
+    values[0, 1, 1], values[0, 4:, 4:] = 1.0, 0.5
+    e = explanation_of_noise(1, values=values, heatmap=torch.zeros(1, 16, 16), images=torch.ones(1, 3, 16, 16))
+    colours = np.array(e.shade(kind="values"))
+    assert colours[12, 12].tolist() == np.array(signed_shade_of(torch.tensor([[0.5, 1.0]]), 1.0))[0, 0].tolist()
+    # The strongest pixel of the peak has (3/4)² of its value: weaker than what the bar has at its end.
+    assert colours[2, 2].tolist() == np.array(signed_shade_of(torch.tensor([[0.5625, 1.0]]), 1.0))[0, 0].tolist()
+
+
+def test_colours_of_signed_values_mean_the_same_in_all_frames():
+    values = torch.zeros(1, 2, 2, 2)
+    values[0, 0], values[0, 1] = 0.5, 1.0
+    volume = explanation_of_noise(1, values=values, heatmap=torch.rand(1, 2, 8, 8), images=torch.ones(1, 3, 2, 8, 8))
+    weak, strong = (np.array(volume.shade(kind="values", frame=frame))[0, 0] for frame in (0, 1))
+    expected = np.array(signed_shade_of(torch.tensor([[0.5, 1.0]]), 1.0))[0]
+    assert [weak.tolist(), strong.tolist()] == expected.tolist()
+    lined = [np.array(volume.overlay(kind="values", frame=frame, contours=3, opacity=0)) for frame in (0, 1)]
+    assert all((each == 255).all() for each in lined)  # each frame is flat
+
+
 @pytest.mark.parametrize(
     ("wish", "message"),
     [
+        ({"opacity": 2}, "opacity is 2; expected 0"),
+        ({"opacity": "0.5"}, "opacity is '0.5'; expected 0"),
+        (
+            {"kind": "signed"},
+            "kind='signed'; expected on 'photo' or 'input', kind one of 'heatmap', 'values', 'uncertain'",
+        ),
         ({"sign": "both"}, "a heatmap shows one sign, expected 'positive' or 'negative'; for both draw kind='values'"),
         ({"colours": "virids"}, "did you mean 'viridis'"),
         ({"kind": "uncertain", "contours": 2}, "kind='uncertain' has one colour and shows all places"),

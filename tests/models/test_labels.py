@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 
 import pytest
+import torch
 import torchvision
 
-from shapleycam.errors import TargetError
+from shapleycam import Explainer
+from shapleycam.errors import OptionError, TargetError
 from shapleycam.models.labels import class_index, class_name, imagenet_labels, short_label
 
 PETS = ("tabby, tabby cat", "Egyptian cat", "crane", "Crane", "tug, tugboat", "7")
@@ -119,3 +121,40 @@ def test_a_number_needs_no_labels():
 def test_in_print_a_class_has_its_first_name_or_its_number():
     assert class_name(0, PETS) == "tabby"
     assert class_name(9, PETS) == class_name(9, None) == "class 9"
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("cat", "labels='cat' is a str; expected a list of class names"),  # no classes c, a and t
+        (
+            {0: "cat", 1: "dog"},
+            r"labels= is a dict; expected a list .* \[names\[number\] for number in sorted\(names\)\]",
+        ),
+        ({"cat", "dog"}, "is a set; expected a list"),
+        ([1, 2], "the label of class 0 is 1, a int; expected texts"),
+        (["cat", None], "the label of class 1 is None"),
+        (5, "labels=5 is a int"),
+    ],
+)
+def test_what_is_no_list_of_names_is_refused(labels, message):
+    with pytest.raises(OptionError, match=message):
+        Explainer(torch.nn.Conv2d(3, 2, 1), labels=labels)
+
+
+@pytest.mark.parametrize("target", [1.5, [1], None, object()])
+def test_what_is_no_class_is_refused(target):
+    with pytest.raises(TargetError, match=r"target .* is a \w+; expected a class number or label"):
+        index_of_target(target)
+
+
+def test_an_empty_name_is_no_part_of_a_label():
+    """A token may be a comma."""
+    with pytest.raises(TargetError, match="class '' is not among"):
+        class_index("\n", (",", "),", "dog"), 3)
+
+
+def test_a_short_label_that_is_another_class_too_is_no_name():
+    tokens = (",", "),", ")", "a,b", "maillot", "maillot, tank suit", "tug, tugboat")
+    names = [class_name(number, tokens) for number in range(len(tokens))]
+    assert names == [",", "),", ")", "a", "maillot", "maillot, tank suit", "tug"]

@@ -201,6 +201,8 @@ IDS = tokens(16)
         ({"pixel_values": torch.rand(16, 384)}, r"pixel_values have the shape \(16, 384\); expected one image"),
         ({"input_ids": None}, r"the inputs hold pixel_values, attention_mask; expected input_ids \(1, length\) too"),
         ({"input_ids": IDS.expand(2, -1)}, r"input_ids is of shape \(2, 21\); expected a tensor \(1, ...\) of one"),
+        ({"input_ids": IDS[:, :0]}, r"input_ids is of shape \(1, 0\); expected at least one token"),
+        ({"pixel_values": torch.tensor(1.0)}, r"pixel_values have the shape \(\); expected one image"),
         ({"input_ids": IDS.tolist()}, r"input_ids is a list; expected a tensor \(1, ...\) of one prompt"),
         (
             {"attention_mask": torch.tensor([[1] * 20 + [0]])},
@@ -223,6 +225,11 @@ def test_a_prompt_that_the_model_cannot_read_is_refused(llava):
         shapleycam.next_token(llava, {"pixel_values": PIXELS, "input_ids": tokens(15)})
     with pytest.raises(ModelError, match="does not run on input_ids, words and pixel_values: TypeError"):
         shapleycam.next_token(Unreadable(), {"pixel_values": PIXELS, "input_ids": IDS, "words": IDS})
+    with pytest.raises(ModelError, match=r"does not run on input_ids and pixel_values: (IndexError|ValueError)"):
+        shapleycam.next_token(llava, {"pixel_values": PIXELS, "input_ids": IDS * 1000})
+    for other, kind in ((None, "a NoneType"), ("llava", "a str"), (nn.Identity(), "a Identity without weights")):
+        with pytest.raises(ModelError, match=f"the model is {kind}; expected a model of images and texts"):
+            shapleycam.next_token(other, {"pixel_values": PIXELS, "input_ids": IDS})
     with pytest.raises(ModelError, match=r"model LlavaModel returns no logits; expected logits \(b, length, voc"):
         shapleycam.next_token(llava.model, {"pixel_values": PIXELS, "input_ids": IDS})
 

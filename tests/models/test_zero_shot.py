@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from inspect import unwrap
+
 import pytest
 import torch
 from torch import nn
@@ -163,3 +165,54 @@ def test_other_models_and_other_texts_are_refused(models):
         shapleycam.zero_shot(models["open_clip"][0], "a cat", open_clip.tokenize)
     with pytest.raises(OptionError, match=r"texts=\[\]; expected a list of texts"):
         shapleycam.zero_shot(models["open_clip"][0], [], open_clip.tokenize)
+
+
+class Pooling(nn.Module):
+    """Embeddings of images are means of channels, and texts come as embeddings."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 4, stride=4)
+
+    def encode_image(self, images):
+        return self.conv(images).mean((2, 3))
+
+    def encode_text(self, tokens):
+        return self.conv.bias[tokens]
+
+
+def embed(texts):
+    return torch.arange(4).repeat(len(texts), 1)
+
+
+@pytest.mark.parametrize(
+    ("texts", "tokenizer", "error", "message"),
+    [
+        ((text for text in TEXTS), embed, OptionError, "expected a list of texts"),  # it would be used up
+        ({"a cat": 1}, embed, OptionError, "expected a list of texts"),
+        (TEXTS, None, OptionError, "the tokenizer is a NoneType; expected the model's own"),
+        (TEXTS, lambda texts: [[1]] * len(texts), OptionError, "the tokenizer returns a list; expected a tensor"),
+        (
+            TEXTS,
+            lambda texts: embed(texts[1:]),
+            OptionError,
+            r"texts given: \d, embeddings that .* of them: \d; expected",
+        ),
+        (TEXTS, lambda texts: embed(texts) + 9, ModelError, "does not run on the tokens of the texts: IndexError"),
+    ],
+)
+def test_what_does_not_make_one_embedding_of_each_text_is_refused(texts, tokenizer, error, message):
+    with pytest.raises(error, match=message):
+        unwrap(shapleycam.zero_shot)(Pooling(), texts, tokenizer)  # tests check annotations before it
+
+
+def test_texts_that_begin_alike_keep_their_names():
+    texts = ["a cat, asleep", "a cat, awake", "a dog, asleep"]
+    explainer = shapleycam.Explainer(shapleycam.zero_shot(Pooling(), texts, embed), layer="model.conv", device="cpu")
+    labels = [explainer.explain(torch.rand(1, 3, 8, 8), "sampledshapley", target=text).label() for text in texts]
+    assert labels == ["a cat, asleep", "a cat, awake", "a dog"]
+
+
+def test_preprocessing_that_is_no_function_is_refused():
+    with pytest.raises(OptionError, match="preprocess= is a int; expected a function from an RGB PIL image"):
+        shapleycam.zero_shot(Pooling(), TEXTS, embed, preprocess=3)

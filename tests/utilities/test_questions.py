@@ -325,7 +325,13 @@ def test_the_output_of_detr_is_read_with_its_class_of_no_object():
     )
 
 
-@pytest.mark.parametrize("place", [(1, 2, 3), (4, 4, 0, 0), ()])
+@pytest.mark.parametrize(
+    "place",
+    [
+        (1, 2, 3), (4, 4, 0, 0), (), (0, 0, float("inf"), 4), "0 0 4 4", {}, [[0, 0, 1, 1], [0, 0, 1]], range(1, 9),
+        [[0, 0], [4, 2]], (0, 0, 10**400, 1), 10**400,
+    ],
+)  # fmt: skip
 def test_what_is_no_box_is_refused(place):
     with pytest.raises(OptionError, match="expected \\(left, top, right, bottom\\)"):
         utilities.box(place)

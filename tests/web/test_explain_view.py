@@ -154,6 +154,7 @@ class TestNumbers:
         assert facts_of(html)["Players"] == "7 x 7, the layer's places"
         assert [float(text) for text in values_of(html, "values")] == pytest.approx(expected, rel=6e-3, abs=1e-6)
 
+    @pytest.mark.filterwarnings("ignore::shapleycam.errors.ToleranceWarning")
     def test_at_the_input_there_are_as_many_regions_as_the_runs_of_the_model_resolve(self, views):
         html = answer(views, method="leaveoneout", layer="input", removal="blur")
         facts = facts_of(html)

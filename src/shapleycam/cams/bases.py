@@ -129,7 +129,7 @@ def random_weights(game: Game, options: EstimatorOptions) -> Float[Tensor, "b n 
     weights = []
     for image_seed in game.seeds(options.seed):
         generator = torch.Generator().manual_seed(image_seed)
-        weights.append(torch.rand(positions.shape[2], generator=generator, device="cpu") * 2 - 1)
+        weights.append(torch.rand(positions.shape[2], generator=generator, dtype=torch.float32, device="cpu") * 2 - 1)
     return torch.stack(weights).to(positions)[:, None].expand(positions.shape)
 
 

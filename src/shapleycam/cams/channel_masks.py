@@ -86,7 +86,7 @@ def _plain(mask: Float[Tensor, "*size"], _: torch.Generator) -> Masks:
 
 def _noisy(mask: Float[Tensor, "*size"], generator: torch.Generator) -> Masks:
     for _ in range(NOISY_MASKS):
-        noise = torch.randn(mask.shape, generator=generator, device="cpu")
+        noise = torch.randn(mask.shape, generator=generator, dtype=torch.float32, device="cpu")
         yield mask + NOISE * noise.to(mask)
 
 

@@ -50,7 +50,7 @@ def compute_values(game: Game, methods: Iterable[Method], results: Mapping[Basis
         notes: tuple[tuple[str, ...], ...] = ()
         if isinstance(result, ChannelWeights):
             notes = result.notes
-            result = widened(result.weights)[:, None].expand(activation.shape)
+            result = result.weights.to(activation.dtype)[:, None].expand(activation.shape)
         if isinstance(result, PlayerValues):
             values[method.name] = _values_of_players(game, result)
         elif isinstance(result, PositionValues):

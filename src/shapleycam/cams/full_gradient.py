@@ -7,9 +7,9 @@ position of what its layer returns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from inspect import signature
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 from shapleycam.cams.bases import Basis, Cost, PositionValues
 from shapleycam.cams.heatmaps import min_max, resize
+from shapleycam.cams.layer_biases import Bias, bias_of
 from shapleycam.cams.pixel_cells import values_of_cells
 from shapleycam.game import Game
 from shapleycam.game.image_gradients import image_gradient
@@ -30,13 +31,6 @@ from shapleycam.wording import number
 
 _TOLERANCE = 1e-3
 """Of the utility: so much may be missing from the sum of all terms without a note."""
-_WITH_CHANNELS_SECOND = {
-    *(F.conv1d, F.conv2d, F.conv3d, F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d),
-    *(F.batch_norm, F.instance_norm, F.group_norm),
-}
-_WITH_CHANNELS_LAST = {F.linear, F.layer_norm}
-_WITHOUT_SIGNATURE = {*_WITH_CHANNELS_SECOND, F.linear} - {F.batch_norm, F.instance_norm, F.group_norm}
-"""Functions of PyTorch's core: (input, weight, bias, ...)."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +89,10 @@ class _BiasTerms:
         """Return the sum of all terms."""
         return float(torch.stack(self._totals).sum()) if self._totals else 0.0
 
-    def add(self, term: Tensor, *, channels_second: bool) -> None:
+    def add(self, term: Tensor, channel_axis: int) -> None:
         """Add the terms of one layer, in the form of what it returns."""
         self._totals.append(term.to(accurate(term.device)).sum())
-        channels = self._channels_of(term, channels_second=channels_second)
+        channels = self._channels_of(term, channel_axis)
         if channels is not None:
             scaled = min_max(channels.abs()).sum(0, keepdim=True)
             size = tuple(scaled.shape[1:])
@@ -111,17 +105,26 @@ class _BiasTerms:
             total = total + resize(each.to(gradient), self._size)
         return total
 
-    def _channels_of(self, term: Tensor, *, channels_second: bool) -> Float[Tensor, "k *grid"] | None:
+    def _channels_of(self, term: Tensor, channel_axis: int) -> Float[Tensor, "k *grid"] | None:
         """Return one map a channel; None where a layer's numbers have no place in the image."""
-        if len(term) != 1:
-            return None
+        is_last = channel_axis == term.dim() - 1
+        if term.dim() == len(self._size) + 1 and channel_axis == 0:  # of an image without a batch axis
+            return term
         if term.dim() == len(self._size) + 2:
-            return term[0] if channels_second else term[0].movedim(-1, 0)
+            return term[0].movedim(channel_axis - 1, 0) if len(term) == 1 else None
         tokens = self._layout.prefix + self._layout.count
-        if self._layout.kind == "tokens" and not channels_second and term.dim() == 3 and term.shape[1] == tokens:
-            cells: Tensor = term[0, self._layout.prefix :].T.unflatten(1, self._layout.grid)
+        if self._layout.kind == "tokens" and is_last and sorted(term.shape[:-1]) in ([tokens], [1, tokens]):
+            cells: Tensor = term.flatten(0, -2)[self._layout.prefix :].T.unflatten(1, self._layout.grid)
             return cells
         return None
+
+
+_observed_attention = FunctionType(
+    F.multi_head_attention_forward.__code__,
+    {**vars(F), "has_torch_function": lambda _: False},
+    argdefs=F.multi_head_attention_forward.__defaults__,
+)
+"""`F.multi_head_attention_forward`, which hands itself to a mode as a whole, as the functions it consists of."""
 
 
 class _BiasRecorder(TorchFunctionMode):
@@ -136,42 +139,22 @@ class _BiasRecorder(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the function; where it adds a bias, prepare for its terms."""
-        kwargs = kwargs or {}
-        value = func(*args, **kwargs)
-        is_second = func in _WITH_CHANNELS_SECOND
-        if (is_second or func in _WITH_CHANNELS_LAST) and value.grad_fn is not None:
-            bias = _bias_of(func, args, kwargs)
+        if func is F.multi_head_attention_forward:
+            with self:
+                return _observed_attention(*args, **(kwargs or {}))
+        value = func(*args, **(kwargs or {}))
+        if isinstance(value, Tensor) and value.grad_fn is not None:
+            bias = bias_of(func, args, kwargs or {}, value)
             if bias is not None:
-                if is_second and bias.dim() == 1:
-                    bias = bias.view(-1, *[1] * (value.dim() - 2))
-                value.grad_fn.register_prehook(self._collect(bias.detach(), channels_second=is_second))
+                value.grad_fn.register_prehook(self._collect(bias))
         return value
 
-    def _collect(self, bias: Tensor, *, channels_second: bool) -> Callable[[tuple[Tensor | None, ...]], None]:
+    def _collect(self, bias: Bias) -> Callable[[tuple[Tensor | None, ...]], None]:
         def collect(gradients: tuple[Tensor | None, ...]) -> None:
             if gradients[0] is not None:
-                self._terms.add(widened(gradients[0].detach()) * bias, channels_second=channels_second)
+                self._terms.add(widened(gradients[0].detach()) * bias.values.detach(), bias.channel_axis)
 
         return collect
-
-
-def _bias_of(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor | None:
-    """Return the bias of a call; of a norm with fixed statistics what it returns for zeros (1, channels, 1, ...)."""
-    bias: Tensor | None
-    if func in _WITHOUT_SIGNATURE:
-        bias = kwargs.get("bias", args[2] if len(args) > 2 else None)
-        return bias
-    bound = signature(func).bind(*args, **kwargs)
-    bound.apply_defaults()
-    named = bound.arguments
-    bias = named["bias"]
-    is_fixed = named.get("running_mean") is not None and not named.get("training") and not named.get("use_input_stats")
-    if not is_fixed:
-        return bias
-    values = named["input"].detach()
-    zeros = values.new_zeros(1, values.shape[1], *[1] * (values.dim() - 2))
-    shift: Tensor = func(**{**named, "input": zeros})
-    return shift
 
 
 def full_gradient_map(game: Game, image: int) -> tuple[Float[Tensor, "1 *size"], tuple[str, ...]]:
@@ -201,7 +184,7 @@ def _notes(total: float, utility: float) -> tuple[str, ...]:
     sentence = (
         f"the terms of input and biases sum to {number(total)}, not to the utility {number(utility)}: they do of a "
         "logit of a network of ReLUs; other activation functions, norms over an image and attention have a part that "
-        "no term has"
+        "no term has, and so have constants that no layer adds as its bias, and TorchScript"
     )
     return (sentence,)
 

@@ -16,8 +16,9 @@ from shapleycam.cams.bases import Basis, Cost, PositionValues
 from shapleycam.errors import LayerError, OptionError, ReplayError
 from shapleycam.game import Game
 from shapleycam.precision import widened
+from shapleycam.tracing.attention import math_attention
 from shapleycam.tracing.attention_blocks import BlockPass, block_series, run_blocks
-from shapleycam.tracing.attention_maps import AttentionMap, attention_nodes, maps_of_nodes
+from shapleycam.tracing.attention_maps import AttentionMap, attention_nodes, maps_of_nodes, probabilities_of
 from shapleycam.tracing.passes import trace
 from shapleycam.tracing.suspension import in_full_precision
 from shapleycam.values.options import EstimatorOptions
@@ -61,7 +62,7 @@ def _maps(game: Game, last: str, passes: Sequence[BlockPass]) -> list[AttentionM
     except (LayerError, ReplayError) as error:
         raise _no_blocks_error(game, f"what comes after the last block cannot run by itself ({error})") from error
     head = head if traced.utility_input is None else head.read_as(traced.utility_input)
-    with torch.inference_mode(mode=False), torch.enable_grad():
+    with torch.inference_mode(mode=False), torch.enable_grad(), math_attention():  # which leaves a softmax to be seen
         scores = [game.utility(head.head(each.output), game.target) for each in passes]
         nodes = [each.attention for each in passes]
         if len(attention_nodes(scores[-1])) != 1:
@@ -72,7 +73,7 @@ def _maps(game: Game, last: str, passes: Sequence[BlockPass]) -> list[AttentionM
 def _check_attentions(game: Game, passes: Sequence[BlockPass]) -> None:
     tokens = game.layout.prefix + prod(game.layout.grid)
     for each in passes:
-        shape = tuple(each.attention._saved_result.shape)  # noqa: SLF001
+        shape = tuple(probabilities_of(each.attention).shape)
         if len(shape) != 4 or shape[0] != len(game.images) or shape[2:] != (tokens, tokens):
             raise _no_blocks_error(game, f"its attention has shape {shape}")
 

@@ -30,7 +30,7 @@ def noisy_images(game: Game, options: EstimatorOptions) -> list[Float[Tensor, "b
     noise = []
     for image_seed in game.seeds(options.seed):
         generator = torch.Generator().manual_seed(image_seed)
-        noise.append(torch.randn(size, generator=generator, device="cpu") * DEVIATION)
+        noise.append(torch.randn(size, generator=generator, dtype=torch.float32, device="cpu") * DEVIATION)
     return [game.images + sample.to(game.images) for sample in torch.stack(noise, 1)]
 
 

@@ -72,7 +72,7 @@ def random_mask(size: tuple[int, ...], generator: torch.Generator) -> Float[Tens
     """
     sides = [min(SIDE, side) for side in size]
     cells = [-(-side // count) for side, count in zip(size, sides, strict=True)]  # pixels of a cell, rounded up
-    kept = torch.rand(sides, generator=generator, device="cpu") < KEPT
+    kept = torch.rand(sides, generator=generator, dtype=torch.float32, device="cpu") < KEPT
     larger = tuple((count + 1) * cell for count, cell in zip(sides, cells, strict=True))
     mask = resize(kept.float()[None], larger)[0]
     for axis, (cell, side) in enumerate(zip(cells, size, strict=True)):

@@ -74,11 +74,12 @@ def compare(
         estimator_options = estimator.options(bar.show_sampling)
         (comparison,) = explainer.compare_with(estimator_options, batch, methods, [question.target], smooth=smooth)
         families = _by_family(comparison)
-        figure = _draw(comparison, families, photo, explainer.name, drawn, side_by_side=style.side_by_side)
+        same = _same_as(comparison, families, drawn)
+        figure = _draw(comparison, families, same, photo, explainer.name, drawn, side_by_side=style.side_by_side)
     first = next(iter(comparison.values()))
     stem = f"{output_stem(photo, stem_limit(picture.out))}_{question_part([first], 0, network.against)}"
     file = write_atomically(picture.out / f"{stem}_compare.png", lambda stream: figure.save(stream, format="PNG"))
-    data = _as_data(comparison, families, photo, explainer.name, file)
+    data = _as_data(comparison, families, same, photo, explainer.name, file)
     if printing.as_json:
         print_json(data)
     else:
@@ -97,6 +98,7 @@ def _by_family(comparison: Comparison) -> dict[str, list[str]]:
 def _draw(
     comparison: Comparison,
     families: Mapping[str, list[str]],
+    same: Mapping[str, str],
     photo: Path,
     model: str,
     drawn: DrawnMap,
@@ -109,7 +111,7 @@ def _draw(
     from shapleycam.explanations.pictures import overlay
     from shapleycam.explanations.titles import figure_title, frame_note
 
-    first, same = next(iter(comparison.values())), _same_as(comparison, families)
+    first = next(iter(comparison.values()))
     panels = {
         name: (f"{name} = {same[name]}" if name in same else name, overlay(comparison[name], drawn))
         for members in families.values()
@@ -127,21 +129,27 @@ def _draw(
     return grouped_grid(groups, _COLUMNS, title, [map_bar(list(comparison.values()), drawn)], note)
 
 
-def _same_as(comparison: Comparison, families: Mapping[str, list[str]]) -> dict[str, str]:
-    """Return for each method whose heatmap an earlier one has too, the first of them."""
-    from shapleycam.explanations.comparison import group_by_heatmap
+def _same_as(comparison: Comparison, families: Mapping[str, list[str]], drawn: DrawnMap) -> dict[str, str]:
+    """Return for each method whose map, as it is drawn, an earlier one has too, the first of them."""
+    from shapleycam.explanations.comparison import group_by_map
+    from shapleycam.explanations.pictures import drawn_numbers
 
-    ordered = {name: comparison[name] for members in families.values() for name in members}
-    return {name: group[0] for group in group_by_heatmap(ordered) for name in group[1:]}
+    maps = {name: drawn_numbers(comparison[name], drawn) for members in families.values() for name in members}
+    return {name: group[0] for group in group_by_map(maps) for name in group[1:]}
 
 
 def _as_data(
-    comparison: Comparison, families: Mapping[str, list[str]], photo: Path, model: str, file: Path
+    comparison: Comparison,
+    families: Mapping[str, list[str]],
+    same: Mapping[str, str],
+    photo: Path,
+    model: str,
+    file: Path,
 ) -> dict[str, Any]:
     """Return what is known of the comparison, as JSON has it."""
     from shapleycam.explanations.evidence import describe_evidence
 
-    first, same = next(iter(comparison.values())), _same_as(comparison, families)
+    first = next(iter(comparison.values()))
     costs = [e.coalition_cost for e in comparison.values() if e.coalition_cost]
     sampling_notes = [note for e in comparison.values() if e.notes for note in e.notes[0]]
     return {
@@ -155,7 +163,7 @@ def _as_data(
         "smooth": list(first.smooth),
         "file": printable_text(str(file)),
         "families": families,
-        "same_map": same,
+        "same_map": dict(same),
         "evidence": {name: describe_evidence(explanation.values[0]) for name, explanation in comparison.items()},
         "coalition_cost": next(iter(costs), None),
         "notes": list(dict.fromkeys(sampling_notes)),

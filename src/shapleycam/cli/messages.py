@@ -84,7 +84,7 @@ _VALUE = "|".join(
         rf"(?P<string>{_STRING})(?!\w)",
         rf"\((?P<rows>\d+), (?P<columns>\d+)\){_END}",
         rf"(?P<flag>True|False){_END}",
-        rf"(?P<plain>-?\d+(?:\.\d+)?|auto|[A-Z]+(?::[A-Z]+)*){_END}",
+        rf"(?P<plain>-?(?:\d+(?:\.\d+)?(?:e[+-]?\d+)?|nan|inf)|auto|[A-Z]+(?::[A-Z]+)*){_END}",
         rf"(?P<nothing>){_END}(?!, a function)",
         r"(?<=checkpoint=)(?P<path>)(?=\S)",
     )

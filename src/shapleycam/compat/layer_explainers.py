@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from shapleycam.compat.layouts import layout_of_layers
 from shapleycam.compat.questions import utility_of
+from shapleycam.errors import LayerError
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Inputs
 from shapleycam.models.layout import Layout
+
+
+def check_layers(layers: Any) -> list[nn.Module | str]:
+    """Return target layers as a list.
+
+    Raises:
+        LayerError: no list of at least one; a module that holds others is none, as its own output may be meant.
+
+    Examples:
+        >>> from shapleycam.compat.layer_explainers import check_layers
+        >>> check_layers(("layer3", "layer4"))
+        ['layer3', 'layer4']
+    """
+    is_list = isinstance(layers, Iterable) and not isinstance(layers, (str, nn.Module))
+    if not is_list and not isinstance(layers, nn.ModuleList):
+        raise LayerError(
+            f"target_layers is a {type(layers).__name__}; expected a list of the model's modules: [layer] for one"
+        )
+    checked = list(layers)
+    if not checked:
+        raise LayerError("target_layers is empty; expected at least one of the model's modules")
+    return checked
 
 
 class LayerExplainers:

@@ -17,11 +17,12 @@ def layout_of_layers(
 ) -> Layout | str | None:
     """Return the layout of layers with activations of these shapes (b, ...); None where it is to be proven.
 
-    It is that of the first layer by `reshape_transform`. Without one it is to be proven, but for maps of one row or
+    It is that of all layers by `reshape_transform`. Without one it is to be proven, but for maps of one row or
     column, in which an axis cannot be: they have channels first, as pytorch-grad-cam reads them.
 
     Raises:
-        OptionError: the transform does something else than to put positions and channels in order.
+        OptionError: the transform does something else than to put positions and channels in order, or the layers have
+            several layouts by it.
 
     Examples:
         >>> from shapleycam.compat.layouts import layout_of_layers
@@ -29,7 +30,13 @@ def layout_of_layers(
         (None, 'NCHW')
     """
     if reshape_transform is not None:
-        return layout_of(reshape_transform, shapes[0])
+        layouts = list(dict.fromkeys(layout_of(reshape_transform, shape) for shape in shapes))
+        if len(layouts) > 1:
+            raise OptionError(
+                f"by reshape_transform the layers have layouts {' and '.join(map(repr, map(str, layouts)))}; expected "
+                "one: leave reshape_transform out, as layouts are found, or explain each layer by itself"
+            )
+        return layouts[0]
     cannot_be_proven = any(1 in shape[2:] for shape in shapes if len(shape) >= 4)
     return {4: "NCHW", 5: "NCDHW"}.get(len(shapes[0])) if cannot_be_proven else None
 
@@ -48,7 +55,7 @@ def layout_of(reshape_transform: Callable[[Any], Tensor], shape: tuple[int, ...]
         >>> str(layout_of(vit_reshape_transform, (1, 197, 192)))
         'tokens 14 x 14 after 1 prefix'
     """
-    numbers = torch.randn(1, *shape[1:], generator=torch.Generator().manual_seed(0), device="cpu")
+    numbers = torch.randn(1, *shape[1:], generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu")
     try:
         reshaped = reshape_transform(numbers.clone())
     except Exception as error:

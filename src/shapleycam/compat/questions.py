@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,8 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from shapleycam.errors import OptionError, TargetError
+from shapleycam.errors import OptionError, ShapleyCamError, TargetError
+from shapleycam.gpu_failures import is_out_of_memory
 from shapleycam.utilities import Utility
+from shapleycam.wording import type_and_first_line
 
 _NAME = "the target"
 
@@ -26,9 +28,14 @@ def utility_of(targets: Sequence[Callable[[Any], Tensor]] | None, images: int) -
     """
     if targets is None:
         return make_utility(_largest, make_image_data=_predicted)
+    if not isinstance(targets, Iterable):
+        raise OptionError(
+            f"targets= is a {type(targets).__name__}; expected a list with one callable for each of the {images} "
+            "images, as [ClassifierOutputTarget(281)]"
+        )
     rows = list(targets)
     if len(rows) != images or not all(callable(target) for target in rows):
-        given = ", ".join(sorted({type(target).__name__ for target in rows}))
+        given = ", ".join(sorted({type(target).__name__ for target in rows})) or "nothing"
         raise OptionError(
             f"targets= has {len(rows)} of {given}, and there are {images} images; expected one callable for each, as "
             "[ClassifierOutputTarget(281)]"
@@ -67,11 +74,25 @@ def _values_of(targets: Sequence[Callable[[Any], Tensor]], output: Any, _: Tenso
             f"the model returns {kind} for {len(images)} images; expected one row for each: wrap the model so that it "
             "returns what the targets take"
         )
-    return torch.stack([_number(targets[image], row) for image, row in zip(images.tolist(), output, strict=True)])
+    return torch.stack([number_of(targets[image], row) for image, row in zip(images.tolist(), output, strict=True)])
 
 
-def _number(target: Callable[[Any], Tensor], output: Any) -> Float[Tensor, ""]:
-    value = target(output)
+def number_of(target: Callable[[Any], Tensor], output: Any) -> Float[Tensor, ""]:
+    """Return the number that a target makes of what the model returns for one image.
+
+    Raises:
+        TargetError: it raises, or returns something else; its own exception is the cause.
+    """
+    try:
+        value = target(output)
+    except Exception as error:
+        if isinstance(error, ShapleyCamError) or is_out_of_memory(error):
+            raise
+        kind = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
+        raise TargetError(
+            f"{type(target).__name__} raised {type_and_first_line(error)}, for what the model returns for one image, "
+            f"{kind}; expected a target of that: give a class that the model has, or another target"
+        ) from error
     if not isinstance(value, Tensor) or value.numel() != 1:
         kind = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
         raise TargetError(f"{type(target).__name__} returned {kind}; expected one number, as a tensor")

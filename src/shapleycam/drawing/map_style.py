@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, isfinite
+from numbers import Integral, Real
 from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 import torch
@@ -142,7 +143,7 @@ class MapStyle:
 
 
 def _check_contours(contours: Any) -> None:
-    is_count = isinstance(contours, int) and not isinstance(contours, bool)
+    is_count = isinstance(contours, Integral) and not isinstance(contours, bool)
     if not is_count or not 0 <= contours <= _MOST_CONTOURS:
         raise OptionError(f"contours={contours!r}; expected a whole number from 0 (no lines) to {_MOST_CONTOURS}")
 
@@ -151,7 +152,7 @@ def _check_share(name: str, share: Any) -> None:
     """Refuse a share outside (0, 1]; None is not given."""
     if share is None:
         return
-    is_number = isinstance(share, (int, float)) and not isinstance(share, bool) and isfinite(share)
+    is_number = isinstance(share, Real) and not isinstance(share, bool) and isfinite(share)
     if not is_number or not 0 < share <= 1:
         raise OptionError(f"{name}={share!r}; expected a share above 0 and up to 1, such as 0.2 for 20%")
 

@@ -77,16 +77,21 @@ def shade_of(heatmap: Float[Tensor, "H W"], opacity: float, style: MapStyle = DE
     return _rgba(colours_of("heatmap", heatmap.detach().cpu().numpy(), opacity, style))
 
 
-def signed_shade_of(values: Float[Tensor, "H W"], opacity: float, style: MapStyle = DEFAULT_STYLE) -> Image.Image:
-    """Return signed values as RGBA on a diverging scale around zero; near zero the photograph shows."""
-    return _rgba(colours_of("values", shares_of(values), opacity, style))
+def signed_shade_of(
+    values: Float[Tensor, "H W"], opacity: float, style: MapStyle = DEFAULT_STYLE, largest: float | None = None
+) -> Image.Image:
+    """Return signed values as RGBA on a diverging scale around zero; near zero the photograph shows.
+
+    The strongest colours are of the size `largest`; of the largest size of a value where it is None.
+    """
+    return _rgba(colours_of("values", shares_of(values, largest), opacity, style))
 
 
-def shares_of(values: Float[Tensor, "H W"]) -> Float[np.ndarray, "H W"]:
-    """Return signed values as shares of the largest size of one, in [-1, 1]; zeros where all are zero."""
+def shares_of(values: Float[Tensor, "H W"], largest: float | None = None) -> Float[np.ndarray, "H W"]:
+    """Return signed values as shares of `largest`, or of the largest size of one; zeros where that is zero."""
     signed: np.ndarray = values.detach().cpu().numpy()
-    largest = np.abs(signed).max()
-    return signed / largest if largest > 0 else signed
+    whole = np.abs(signed).max() if largest is None else largest
+    return signed / whole if whole > 0 else signed
 
 
 def hide(shade: Image.Image, shown: Bool[Tensor, "h w"]) -> Image.Image:

@@ -175,6 +175,8 @@ def _count_classes(network: Network) -> int | None:
     if not isinstance(network.preprocess, Preprocess):
         return None
     size = (1, len(network.preprocess.mean), *network.preprocess.crop)
-    noise = torch.rand(size, generator=torch.Generator().manual_seed(0), device="cpu")  # not the caller's random state
+    noise = torch.rand(
+        size, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu"
+    )  # not the caller's random state
     output = Explainer(network).output(noise)
     return output.shape[1] if isinstance(output, torch.Tensor) and output.dim() == 2 else None

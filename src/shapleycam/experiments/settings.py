@@ -75,7 +75,7 @@ class RunSettings:
 
 def _check_device(device: str | torch.device) -> None:
     try:
-        torch.empty(0, device=device)
+        torch.empty(0, dtype=torch.float32, device=device)
     except Exception as error:
         reason = first_line(error)
         raise OptionError(f"device {device!r} cannot be used ({reason}); expected cpu, cuda or mps") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from math import isclose
+from typing import cast
 
 import torch
 from PIL import Image
@@ -15,6 +16,7 @@ from shapleycam.explaining.batch import Batch
 from shapleycam.explaining.detection import (
     BoxChoice,
     Detection,
+    box_number,
     check_corners,
     nearest_detection,
     numbered_detection,
@@ -37,6 +39,18 @@ _TOLERANCE, _ROUNDING = 1e-3, 1e-6
 """How far the score at an anchor may be from the one that the detector gives its box: as a share, and at least."""
 
 
+class _Finding(torch.nn.Module):
+    """Runs `BoxScores.find` as a model is run, so that its errors are told as those of a model."""
+
+    def __init__(self, model: BoxScores, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.model, self.size = model, size
+
+    def forward(self, images: Tensor) -> Candidates:
+        """Return the boxes of one image."""
+        return self.model.find(images, self.size)
+
+
 class BoxFinder:
     """Finds the boxes of one detector in an image, and checks the score at each one's anchor.
 
@@ -53,8 +67,7 @@ class BoxFinder:
     @property
     def model(self) -> BoxScores:
         """Return the detector as the explained model sees it."""
-        assert isinstance(self._network.model, BoxScores)  # noqa: S101  # `detector_network` made it
-        return self._network.model
+        return cast("BoxScores", self._network.model)  # `detector_network` made it
 
     def prepare(self, image: Photo | Tensor) -> PreparedPhotograph:
         """Return one image as the network takes it: a photograph, or a tensor (c, h, w) or (1, c, h, w).
@@ -115,15 +128,16 @@ class BoxFinder:
         """
         prepared = image if isinstance(image, PreparedPhotograph) else self.prepare(image)
         if isinstance(box, Detection):
-            return self._asked_for(prepared, box, target)
+            return self._given(prepared, box, target)
         detections = self.detect(prepared)
         if not detections:
             raise TargetError(
                 f"the detector finds nothing in {prepared.source.name}; lower its score threshold, or give another "
                 "image"
             )
-        if isinstance(box, int) and not isinstance(box, bool):
-            return self._asked_for(prepared, numbered_detection(detections, box), target)
+        number = box_number(box)
+        if number is not None:
+            return self._asked_for(prepared, numbered_detection(detections, number), target)
         corners = None if box is None else check_corners(box)
         if corners is not None and not Space.of(prepared).is_of_photo:
             raise OptionError(
@@ -137,13 +151,37 @@ class BoxFinder:
         chosen = detections[0] if corners is None else nearest_detection(detections, corners)
         return self._asked_for(prepared, chosen, None)
 
+    def _given(self, image: PreparedPhotograph, detection: Detection, target: int | str | None) -> Detection:
+        """Return what `_asked_for` does for a detection that the user has, which may be of another image or detector.
+
+        Raises:
+            ModelError: it is.
+        """
+        size = Space.of(image).size
+        expected = "expected one that this detector made of this image: give detect(image)[number]"
+        if detection.size != size:
+            (width, height), (own_width, own_height) = size, detection.size
+            raise ModelError(
+                f"the detection is of an image of {own_width} x {own_height} pixels, and {image.source.name} has "
+                f"{width} x {height}; {expected}"
+            )
+        try:
+            return self._asked_for(image, detection, target)
+        except ModelError as error:
+            if error.__cause__ is None:
+                raise
+            raise ModelError(
+                f"box {detection.number} cannot be read in {image.source.name} at its anchor "
+                f"{detection.anchor.tolist()}; {expected}"
+            ) from error
+
     def _asked_for(self, image: PreparedPhotograph, detection: Detection, target: int | str | None) -> Detection:
         """Return a detection with the class that is asked for at its anchor, after a check of its score there."""
         scores = self._scores(image, detection)
-        read = float(scores[detection.target])
+        read = float(scores[class_index(detection.target, self.labels, len(scores))])
         if not isclose(read, detection.score, rel_tol=_TOLERANCE, abs_tol=_ROUNDING):
             raise ModelError(
-                f"box {detection.number} has the score {detection.score:.4f}, and {read:.4f} is read at its anchor in "
+                f"box {detection.number} has the score {detection.score:.4g}, and {read:.4g} is read at its anchor in "
                 f"{image.source.name}; expected the same: give a detection of this image, and of a detector that "
                 "scores boxes as its class does"
             )
@@ -161,12 +199,16 @@ class BoxFinder:
         batch = self.batch(image, detection)
         with isolated_copy(self.model) as model:
             scores: Tensor = run(model, batch.images, batch.extra)["scores"][0]
-        if self.labels is not None and len(self.labels) != len(scores):
+        self._check_labels(len(scores))
+        return scores
+
+    def _check_labels(self, classes: int) -> None:
+        """Refuse labels of another number than the classes, which would name them wrongly."""
+        if self.labels is not None and len(self.labels) != classes:
             raise OptionError(
-                f"labels given: {len(self.labels)}, classes that the detector scores: {len(scores)}; expected one for "
+                f"labels given: {len(self.labels)}, classes that the detector scores: {classes}; expected one for "
                 "each: torchvision's class 0 is the background"
             )
-        return scores
 
     @restore_when_interrupted
     @torch.no_grad()
@@ -175,8 +217,10 @@ class BoxFinder:
         """Return the boxes of a private copy of the detector, which `find` may change."""
         batch = stack_photographs([image], self.model)
         with isolated_copy(self.model) as model:
-            assert isinstance(model, BoxScores)  # noqa: S101  # a copy of one
-            return model.find(batch.images, image_size_inside(image, self.preprocess))
+            size = image_size_inside(image, self.preprocess)
+            found: Candidates = run(_Finding(cast("BoxScores", model), size), batch.images)
+        self._check_labels(found.classes)
+        return found
 
     def batch(self, image: PreparedPhotograph, detection: Detection) -> Batch:
         """Return the image as a batch of one, with the anchor as the model's further input."""

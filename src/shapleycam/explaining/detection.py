@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from operator import index
 from typing import Any, TypeAlias
 
 import torch
@@ -67,7 +69,17 @@ class Detection:
         }
 
     def draw(self, picture: Image.Image) -> Image.Image:
-        """Return a copy of an overlay of the image with the box's outline."""
+        """Return a copy of an overlay of the image with the box's outline.
+
+        Raises:
+            OptionError: the picture has other proportions, so that it shows something else than the whole image.
+        """
+        width, height = self.size
+        if abs(picture.width / width - picture.height / height) > 1 / width + 1 / height:
+            raise OptionError(
+                f"the picture has {picture.width} x {picture.height} pixels, and the box lies in one of {width} x "
+                f"{height}; expected the same proportions, such as those of explanation.overlay() over the photograph"
+            )
         return draw_box(picture, self.box, self.size)
 
 
@@ -81,8 +93,8 @@ def nearest_detection(detections: Sequence[Detection], corners: Box) -> Detectio
     Raises:
         TargetError: no detection overlaps it.
     """
-    boxes = torch.tensor([each.box for each in detections], device="cpu")
-    overlaps = box_iou(boxes, torch.tensor([corners], device="cpu"))[:, 0]
+    boxes = torch.tensor([each.box for each in detections], dtype=torch.float32, device="cpu")
+    overlaps = box_iou(boxes, torch.tensor([corners], dtype=torch.float32, device="cpu"))[:, 0]
     best = int(overlaps.argmax())
     if not float(overlaps[best]) > 0:
         raise TargetError(
@@ -90,6 +102,16 @@ def nearest_detection(detections: Sequence[Detection], corners: Box) -> Detectio
             f"is {detections[0]}: give the number of a box, or another one"
         )
     return replace(detections[best], overlap=float(overlaps[best]))
+
+
+def box_number(box: object) -> int | None:
+    """Return the number that a choice of a box is, of any integer type; None where it is something else."""
+    if isinstance(box, bool):
+        return None
+    try:
+        return index(box)  # type: ignore[arg-type]
+    except TypeError:
+        return None
 
 
 def numbered_detection(detections: Sequence[Detection], number: int) -> Detection:
@@ -129,14 +151,16 @@ def check_corners(corners: Any) -> Box:
         OptionError: it has not four finite ones, or no area.
     """
     try:
-        edges = tuple(float(edge) for edge in corners)
-    except (TypeError, ValueError):
+        edges = (
+            () if isinstance(corners, (str, bytes, Mapping, AbstractSet)) else tuple(float(edge) for edge in corners)
+        )
+    except (TypeError, ValueError, RuntimeError, OverflowError):  # of a tensor (1, 4), or of 10**400
         edges = ()
     is_finite = len(edges) == 4 and all(abs(edge) < float("inf") for edge in edges)
     if not is_finite or edges[2] <= edges[0] or edges[3] <= edges[1]:
         raise OptionError(
-            f"the box is {corners!r}; expected the number of a box, or (left, top, right, bottom) in pixels with left "
-            "< right and top < bottom"
+            f"the box is {corners!r:.200}; expected the number of a box, or (left, top, right, bottom) in pixels with "
+            "left < right and top < bottom"
         )
     left, top, right, bottom = edges
     return left, top, right, bottom

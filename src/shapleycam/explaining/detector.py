@@ -25,6 +25,7 @@ from shapleycam.images import Photo
 from shapleycam.layers import RULES
 from shapleycam.models.network import Network
 from shapleycam.models.resolve import default_device, move_to_device, resolve_network
+from shapleycam.models.transforms import as_transform
 from shapleycam.smoothing import SmoothChoice, parse_smoothing
 from shapleycam.smoothing.table import AUGMENT
 from shapleycam.tracing.isolation import device_of
@@ -86,6 +87,8 @@ class Detector(BoxFinder):
 
         on = default_device() if device is None and isinstance(model, str) else device
         network = resolve_network(model)
+        if preprocess is not None:
+            network = replace(network, preprocess=as_transform(preprocess))
         if on is not None:
             network = replace(network, model=move_to_device(network.model, on, device_of(network.model)))
         super().__init__(network, make)

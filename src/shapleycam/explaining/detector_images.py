@@ -9,8 +9,10 @@ from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 
 from shapleycam.errors import ImageError
+from shapleycam.explaining.inputs import check_stored
 from shapleycam.explaining.photographs import PreparedPhotograph
 from shapleycam.images import Box, Source
+from shapleycam.models.detectors.letterbox import Letterbox
 from shapleycam.models.detectors.torchvision_preprocess import TorchvisionDetection
 from shapleycam.models.network import Transform
 
@@ -53,6 +55,7 @@ def prepare_tensor(image: Tensor, transform: Transform | None) -> PreparedPhotog
     Raises:
         ImageError: it is no single floating-point image (c, h, w) or (1, c, h, w), or not in [0, 1].
     """
+    check_stored(image)
     single = image[0] if image.dim() == 4 and len(image) == 1 else image
     if single.dim() != 3 or not single.is_floating_point() or not single.numel():
         raise ImageError(
@@ -60,19 +63,25 @@ def prepare_tensor(image: Tensor, transform: Transform | None) -> PreparedPhotog
             "in floating point: of several explain one after the other"
         )
     single = single.detach()
+    if isinstance(transform, (TorchvisionDetection, Letterbox)):
+        _check_pixels(single)
     if not isinstance(transform, TorchvisionDetection):
         return PreparedPhotograph(single, Source("image"))
-    low, high = (float(edge) for edge in single.aminmax())
-    if not (low >= 0 and high <= 1):
-        raise ImageError(
-            f"the image's numbers are from {low:.3g} to {high:.3g}; expected pixels in [0, 1], which a detector of "
-            "torchvision normalises itself"
-        )
     pixels = single.float().cpu()
     height, width = single.shape[-2:]
     size = (width, height)
-    photo = to_pil_image(pixels)
-    return PreparedPhotograph(transform.of_tensor(pixels), Source("image", photo, transform.box(size)), size)
+    prepared = transform.of_tensor(pixels)
+    return PreparedPhotograph(prepared, Source("image", to_pil_image(pixels), transform.box(size)), size)
+
+
+def _check_pixels(image: Tensor) -> None:
+    """Refuse numbers outside [0, 1], which detectors of torchvision and ultralytics take for pixels."""
+    low, high = (float(edge) for edge in image.aminmax())
+    if not (low >= 0 and high <= 1):
+        raise ImageError(
+            f"the image's numbers are from {low:.3g} to {high:.3g}; expected pixels in [0, 1], as detectors of "
+            "torchvision (which normalise them themselves) and ultralytics take them"
+        )
 
 
 def image_size_inside(image: PreparedPhotograph, transform: Transform | None) -> tuple[int, int]:

@@ -28,6 +28,7 @@ from shapleycam.game.players import Regions
 from shapleycam.game.removal import RemovalChoice
 from shapleycam.layers import ImageKind, check_image_kind, share_proofs
 from shapleycam.models.greyscale import takes_greyscale, to_greyscale
+from shapleycam.models.labels import check_labels
 from shapleycam.models.layout import Layout
 from shapleycam.models.network import Network, Transform
 from shapleycam.models.outputs import OutputChoice, make_selector
@@ -117,7 +118,8 @@ class Explainer:
         )
         transform: Transform | None = as_transform(preprocess) if preprocess else network.preprocess
         self.preprocess = to_greyscale(transform) if transform and takes_greyscale(self.model) else transform
-        self.labels = tuple(labels) if labels is not None else network.labels
+        given_labels = network.labels if labels is None else labels
+        self.labels = None if given_labels is None else check_labels(given_labels)
         self.utility = resolve_utility(utility)
         self.name = network.name
         self.origin = network.origin

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from operator import index
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -156,7 +155,7 @@ def resolve_targets(
             raise TargetError(f"the target tensor holds {target.dtype} numbers; expected integer classes")
         target = target.flatten().tolist() if target.dim() else int(target)
     targets = target if isinstance(target, Iterable) and not isinstance(target, str) else [target] * count
-    names_or_numbers = [each if isinstance(each, str) else _number(each) for each in targets]
+    names_or_numbers = list(targets)
     if len(names_or_numbers) != count:
         targets_given = len(names_or_numbers)
         raise TargetError(f"targets given: {targets_given}, images: {count}; expected one target, or one an image")
@@ -180,14 +179,6 @@ def _no_classes(target: Target, utility: Utility, images: Tensor) -> Int[Tensor,
     )
 
 
-def _number(target: Any) -> int:
-    """Return a class number of any integer type, numpy's among them."""
-    try:
-        return index(target)
-    except TypeError:
-        raise TargetError(f"target {target!r} is a {type(target).__name__}; expected a class number or label") from None
-
-
 def _photos(images: Any) -> list[Any]:
     if isinstance(images, (str, Path, Image.Image)):
         return [images]
@@ -199,10 +190,19 @@ def _photos(images: Any) -> list[Any]:
     )
 
 
-def _check_tensor(images: Tensor) -> None:
+def check_stored(images: Tensor) -> None:
+    """Refuse a tensor whose numbers are not all stored: a sparse one, or one of the device meta.
+
+    Raises:
+        ImageError: it is such a tensor.
+    """
     if images.layout != torch.strided or images.is_meta:
         kind = "no numbers (device meta)" if images.is_meta else f"layout {images.layout}"
         raise ImageError(f"a tensor with {kind}; expected preprocessed images (b, c, h, w), all numbers of them stored")
+
+
+def _check_tensor(images: Tensor) -> None:
+    check_stored(images)
     if images.dim() not in {4, 5} or not images.is_floating_point() or len(images) == 0:
         raise ImageError(
             f"a tensor of shape {tuple(images.shape)} and {images.dtype}; expected preprocessed images (b, c, h, w) "

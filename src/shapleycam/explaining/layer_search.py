@@ -104,7 +104,7 @@ def noise_batch(model: nn.Module, preprocess: Transform | None) -> Batch:
     """
     if not isinstance(preprocess, Preprocess):
         raise LayerError("the layer is found at the first images; explain some, or give layer=")
-    weight = next(model.parameters(), torch.empty(0, device="cpu"))
+    weight = next(model.parameters(), torch.empty(0, dtype=torch.float32, device="cpu"))
     size = (1, len(preprocess.mean), *preprocess.crop)
-    noise = torch.rand(size, generator=torch.Generator().manual_seed(0), device="cpu")
+    noise = torch.rand(size, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu")
     return Batch(noise.to(weight.device), ())

@@ -56,15 +56,17 @@ def prepare_photograph(photo: Photo, preprocess: Transform, name: str | None = N
     if not isinstance(photo, (str, Path, Image.Image)):
         raise ImageError(f"{name or 'the image'} is a {type(photo).__name__}; expected a path or a PIL image")
     opened = open_photograph(photo)
-    image = preprocess(opened)
+    source = photo if isinstance(photo, Image.Image) else Path(photo)
+    full_name = name or (printable_name(source.name) if isinstance(source, Path) else "image")
+    try:
+        image = preprocess(opened)
+    except ImageError as error:
+        raise ImageError(f"{full_name}: {error}") from error
     if not isinstance(image, torch.Tensor) or image.dim() != 3:
         result = f"shape {tuple(image.shape)}" if isinstance(image, torch.Tensor) else type(image).__name__
         raise ImageError(f"preprocess= returned {result}; expected a tensor (c, h, w)")
     box = preprocess.box(opened.size) if isinstance(preprocess, Preprocess) else None
-    if isinstance(photo, Image.Image):
-        return PreparedPhotograph(image, Source(name or "image", photo, box), opened.size)
-    path = Path(photo)
-    return PreparedPhotograph(image, Source(name or printable_name(path.name), path, box), opened.size)
+    return PreparedPhotograph(image, Source(full_name, source, box), opened.size)
 
 
 def stack_photographs(photographs: Sequence[PreparedPhotograph], model: nn.Module) -> Batch:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from torch import Tensor
+
 from shapleycam.cams.table import canonical_method
 from shapleycam.explanations import notebook
 from shapleycam.explanations.explanation import Explanation
 
 _ONE_MAP = 1e-6
-"""Heatmaps in [0, 1] that differ by no more at any pixel are one map."""
+"""Maps that differ by no more at any place are one map."""
 
 
 class Comparison(dict[str, Explanation]):
@@ -58,10 +60,22 @@ def group_by_heatmap(explanations: Mapping[str, Explanation]) -> list[list[str]]
         >>> group_by_heatmap(comparison)  # one map, behind average pooling and a linear layer
         [['gradcam', 'hirescam']]
     """
+    return group_by_map({name: e.heatmap for name, e in explanations.items()})
+
+
+def group_by_map(maps: Mapping[str, Tensor]) -> list[list[str]]:
+    """Return the methods in groups that have one and the same map, of numbers up to 1 in size.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.explanations.comparison import group_by_map
+        >>> group_by_map({"a": torch.ones(2), "b": torch.zeros(2), "c": torch.ones(2)})
+        [['a', 'c'], ['b']]
+    """
     groups: list[list[str]] = []
-    for name, e in explanations.items():
+    for name, numbers in maps.items():
         for group in groups:
-            if bool(((e.heatmap - explanations[group[0]].heatmap).abs() <= _ONE_MAP).all()):
+            if bool(((numbers - maps[group[0]]).abs() <= _ONE_MAP).all()):
                 group.append(name)
                 break
         else:

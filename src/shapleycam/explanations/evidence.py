@@ -44,7 +44,7 @@ def _regions(height: int, width: int) -> dict[str, Tensor]:
     """Return weights in [0, 1] of each region's cells; a cell that a border cuts counts in part."""
     upper, middle_rows = _cover(height, 0, 0.5), _cover(height, 0.25, 0.75)
     left, middle_columns = _cover(width, 0, 0.5), _cover(width, 0.25, 0.75)
-    every_row, every_column = torch.ones(height, device="cpu").double(), torch.ones(width, device="cpu").double()
+    every_row, every_column = (torch.ones(side, dtype=torch.float64, device="cpu") for side in (height, width))
     pairs = {
         "upper left quarter": (upper, left),
         "upper right quarter": (upper, 1 - left),

@@ -16,7 +16,7 @@ from shapleycam.drawing.colour_bars import (
 )
 from shapleycam.drawing.figures import grid
 from shapleycam.errors import OptionError
-from shapleycam.explanations.pictures import DrawnMap, overlay, sign_of
+from shapleycam.explanations.pictures import DrawnMap, largest_size, overlay, sign_of
 from shapleycam.explanations.titles import class_title, figure_title, frame_note
 from shapleycam.printable import printable_name, printable_text
 from shapleycam.wording import number
@@ -55,7 +55,7 @@ def map_bar(explanations: Sequence[Explanation], drawn: DrawnMap) -> ColourBar:
     caption = f"value of each place for the class, in {unit}"
     if len(explanations) > 1:
         return relative_values_bar(caption, drawn.style)
-    return values_bar(float(explanations[0].values[drawn.index].abs().max()), caption, drawn.style)
+    return values_bar(largest_size(explanations[0], drawn.index), caption, drawn.style)
 
 
 def plot(e: Explanation, ax: Axes | None, drawn: DrawnMap, *, colour_bar: bool) -> Axes:
@@ -67,7 +67,7 @@ def plot(e: Explanation, ax: Axes | None, drawn: DrawnMap, *, colour_bar: bool) 
     name, title = printable_name(e.sources[drawn.index].name), printable_text(class_title(e, drawn.index))
     axes.set_title(f"{name}\n{title}\n{e.method}", fontsize="medium", parse_math=False)
     if colour_bar and drawn.kind != "uncertain":
-        _draw_bar(axes, map_bar([e], drawn), float(e.values[drawn.index].abs().max()))
+        _draw_bar(axes, map_bar([e], drawn), largest_size(e, drawn.index))
     return axes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
@@ -62,17 +63,21 @@ def count_frames(e: Explanation) -> int:
 
 def overlay(e: Explanation, drawn: DrawnMap) -> Image.Image:
     """Return a map over one image; see `Explanation.overlay`."""
-    if drawn.on not in {None, "photo", "input"} or drawn.kind not in get_args(Kind):
-        kinds = ", ".join(map(repr, get_args(Kind)))
-        raise OptionError(f"on={drawn.on!r}, kind={drawn.kind!r}; expected on 'photo' or 'input', kind one of {kinds}")
-    if not 0 <= drawn.opacity <= 1:
-        raise OptionError(f"opacity is {drawn.opacity}; expected 0 (only the photograph) to 1 (the most colour)")
     colours, contours, source = shade(e, drawn), _contours(e, drawn), e.sources[drawn.index]
     if not is_over_photo(e, drawn.index, drawn.on):
         return overlays.on_picture(picture(e, drawn.index, drawn.frame), colours, contours)
     if source.photo is None or source.box is None:
         raise ImageError(f"{source.name}: the photograph, or the crop's place in it, is not known; use on='input'")
     return overlays.on_photo(open_photograph(source.photo), source.box, colours, contours)
+
+
+def _check(drawn: DrawnMap) -> None:
+    """Refuse a ground, a kind and an opacity that there is not."""
+    if drawn.on not in (None, "photo", "input") or drawn.kind not in get_args(Kind):
+        kinds = ", ".join(map(repr, get_args(Kind)))
+        raise OptionError(f"on={drawn.on!r}, kind={drawn.kind!r}; expected on 'photo' or 'input', kind one of {kinds}")
+    if not isinstance(drawn.opacity, Real) or not 0 <= drawn.opacity <= 1:
+        raise OptionError(f"opacity is {drawn.opacity!r}; expected 0 (only the photograph) to 1 (the most colour)")
 
 
 def is_over_photo(e: Explanation, index: int, on: Ground) -> bool:
@@ -82,11 +87,15 @@ def is_over_photo(e: Explanation, index: int, on: Ground) -> bool:
 
 def shade(e: Explanation, drawn: DrawnMap) -> Image.Image:
     """Return the colours alone; see `Explanation.shade`."""
+    _check(drawn)
     if drawn.kind == "uncertain":
         return _uncertain_shade(e, drawn)
     _warn_of_blank(e, drawn, drawn.kind)
-    draw = overlays.shade_of if drawn.kind == "heatmap" else overlays.signed_shade_of
-    colours = draw(_numbers(e, drawn, drawn.kind), drawn.opacity, drawn.style)
+    numbers = _numbers(e, drawn, drawn.kind)
+    if drawn.kind == "heatmap":
+        colours = overlays.shade_of(numbers, drawn.opacity, drawn.style)
+    else:
+        colours = overlays.signed_shade_of(numbers, drawn.opacity, drawn.style, largest_size(e, drawn.index))
     return overlays.hide(colours, _shown(e, drawn, drawn.kind)) if drawn.style.masks else colours
 
 
@@ -101,6 +110,15 @@ def sign_of(kind: ColourScale, style: MapStyle) -> Sign:
     if style.sign == "both":
         raise OptionError("a heatmap shows one sign, expected 'positive' or 'negative'; for both draw kind='values'")
     return style.sign or "positive"
+
+
+def largest_size(e: Explanation, index: int) -> float:
+    """Return the largest size of a value of one image, which has the strongest colour of a map of signed values.
+
+    Between places a map is interpolated, and one frame of a video may have less: their colours are weaker, so that
+    colours mean the same numbers everywhere.
+    """
+    return float(e.values[index].abs().max())
 
 
 def _numbers(e: Explanation, drawn: DrawnMap, kind: ColourScale) -> Float[Tensor, "H W"]:
@@ -121,8 +139,22 @@ def _contours(e: Explanation, drawn: DrawnMap) -> Contours | None:
     if drawn.kind == "uncertain" or not drawn.style.contours:
         return None
     numbers = _numbers(e, drawn, drawn.kind)
-    shares = numbers.detach().cpu().numpy() if drawn.kind == "heatmap" else overlays.shares_of(numbers)
+    is_heat = drawn.kind == "heatmap"
+    shares = overlays.shares_of(numbers, 1 if is_heat else largest_size(e, drawn.index))
     return overlays.contours_of(drawn.kind, shares, drawn.style, _shown(e, drawn, drawn.kind))
+
+
+def drawn_numbers(e: Explanation, drawn: DrawnMap) -> Float[Tensor, " n"]:
+    """Return what a map's colours are of, and which cells are shown, in one row: maps with the same ones look the same.
+
+    Raises:
+        OptionError: as `Explanation.shade`.
+    """
+    _check(drawn)
+    kind: ColourScale = "heatmap" if drawn.kind == "heatmap" else "values"
+    numbers = _numbers(e, drawn, kind)
+    largest = 1 if kind == "heatmap" else largest_size(e, drawn.index)
+    return torch.cat([(numbers / (largest or 1)).flatten(), _shown(e, drawn, kind).flatten().to(numbers)])
 
 
 def _warn_of_blank(e: Explanation, drawn: DrawnMap, kind: ColourScale) -> None:

@@ -248,8 +248,13 @@ def _uncertainty(explanation: Explanation, errors: Tensor, index: int) -> Uncert
     """Return how sure values are: by player, where regions are the players."""
     values, stderr = explanation.values[index], errors[index]
     regions = explanation.region_values(index)
-    of_players = torch.tensor([each.value for each in regions], device="cpu") if regions else values
-    of_errors = torch.tensor([each.stderr for each in regions], device="cpu") if regions else stderr
+    if regions:
+        of_players, of_errors = (
+            torch.tensor(numbers, dtype=torch.float32, device="cpu")
+            for numbers in ([each.value for each in regions], [each.stderr for each in regions])
+        )
+    else:
+        of_players, of_errors = values, stderr
     size = float(of_players.norm())
     return Uncertainty(
         relative=float(of_errors.norm()) / size if size else 0.0,

@@ -42,7 +42,7 @@ class CoalitionBatches:
         # A handful of coalitions always fits: the runner's memory need not be measured for them by a run of the head.
         is_handful = images_count * coalitions_count <= 2 * PROBES
         rows_at_once = PROBES if is_handful else max(1, self._memory // runner.bytes_per_coalition)
-        utilities = torch.empty(coalitions.shape[:2], device=coalitions.device)
+        utilities = torch.empty(coalitions.shape[:2], dtype=torch.float32, device=coalitions.device)
         for image_slice, coalition_slice in _blocks(images_count, coalitions_count, rows_at_once):
             chosen = images[image_slice]
             presence = self._players.presence(coalitions[image_slice, coalition_slice].float(), chosen)

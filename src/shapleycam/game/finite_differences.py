@@ -72,10 +72,10 @@ def check_gradient(case: GradientCase, gradient: Float[Tensor, "b *shape"], laye
 def _random_numbers(shape: torch.Size, generator: torch.Generator) -> Tensor:
     """Return independent numbers, plus for each axis behind the batch numbers that vary along that axis alone."""
     images, axes = shape[0], range(1, len(shape))
-    numbers = torch.randn(shape, generator=generator, device="cpu")
+    numbers = torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
     for axis in axes:
         along = [images if dim == 0 else size if dim == axis else 1 for dim, size in enumerate(shape)]
-        numbers = numbers + torch.randn(along, generator=generator, device="cpu")
+        numbers = numbers + torch.randn(along, generator=generator, dtype=torch.float32, device="cpu")
     return numbers.div(len(shape) ** 0.5)
 
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from shapleycam.errors import DerivativeError
 from shapleycam.game.game import Game
+from shapleycam.game.grad_modes import with_gradients
 from shapleycam.precision import widened
 from shapleycam.tracing.graph import gradients, operation_without_derivative
 from shapleycam.tracing.interrupts import restore_when_interrupted
@@ -46,7 +46,7 @@ def image_gradient(
             "method of the layer's activation, such as 'gradcam'"
         )
     target = game.target if samples is None else game.target[samples.to(game.target.device)]
-    with torch.inference_mode(mode=False), torch.enable_grad():
+    with with_gradients():
         images = rows.detach().clone().requires_grad_()
         output = game.trace.output_from_images(images, samples, observer)
         total = game.utility(output, target, samples).sum()

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from shapleycam.errors import OptionError
+from shapleycam.tracing.batchnorm import is_eval_batch_norm
 from shapleycam.tracing.graph import nodes
 from shapleycam.tracing.nested import tensors_of
 
@@ -20,8 +21,10 @@ _LINEAR = {
     *("View", "UnsafeView", "ReshapeAlias", "Alias", "Expand", "Squeeze", "Unsqueeze", "Transpose", "T", "Permute"),
     *("Select", "Slice", "Split", "SplitWithSizes", "UnsafeSplit", "Unbind", "Cat", "Stack", "Index", "IndexSelect"),
     *("Gather", "Flip", "Roll", "Repeat", "ConstantPadNd", "PixelShuffle", "PixelUnshuffle", "Im2Col", "Col2Im"),
-    *("Unfold", "ChannelShuffle", "NativeBatchNorm", "EvalBatchNorm", "AccumulateGrad", "Movedim", "Diagonal"),
+    *("Unfold", "ChannelShuffle", "AccumulateGrad", "Movedim", "Diagonal"),
 }
+_BATCH_NORMS = {"NativeBatchNorm", "CudnnBatchNorm", "MiopenBatchNorm"}
+"""Linear with fixed statistics alone."""
 _SELECTING = {"Max", "Amax"}
 _LINEAR_FAMILIES = re.compile(
     r".*Convolution.*|Conv(Transpose)?\d?d|(Adaptive)?(Avg|Max)Pool\d?d.*|(Reflection|Replication)Pad\d?d|Upsample.*",
@@ -76,15 +79,27 @@ def _name(node: Any) -> str:
     return re.sub(r"Backwards?\d*$", "", node.name().rpartition("::")[2])
 
 
+def _is_of_user(node: Any) -> bool:
+    """Return whether a node is of a user's own autograd function, whose name says nothing of what it computes."""
+    return hasattr(type(node), "_forward_cls") and not is_eval_batch_norm(node)
+
+
 def _is_relu(node: Any) -> bool:
     name = _name(node)
+    if _is_of_user(node):
+        return False
     if name in _CAPPED_BELOW:
-        return getattr(node, _CAPPED_BELOW[name], None) == 0
+        cut = getattr(node, _CAPPED_BELOW[name], None)
+        return bool((cut == 0).all()) if isinstance(cut, Tensor) else cut == 0
     return name == "Relu" or (name == "Threshold" and node._saved_threshold == 0)  # noqa: SLF001
 
 
 def _is_linear(node: Any, between: Iterable[Any], constants: set[int]) -> bool:
     name = _name(node)
+    if _is_of_user(node):
+        return False
+    if is_eval_batch_norm(node) or (name in _BATCH_NORMS and not node._saved_training):  # noqa: SLF001
+        return True
     if name in _LINEAR or name in _SELECTING or _LINEAR_FAMILIES.fullmatch(name):
         return True
     return name in _OF_TWO and _has_one_variable(node, set(between), constants)

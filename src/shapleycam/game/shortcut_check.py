@@ -45,8 +45,8 @@ class ShortcutCheck:
         images = torch.arange(PROBES, device="cpu") % len(self._trace.activation)
         images = torch.cat([images, torch.full((4,), image, device="cpu")]).to(self._trace.activation.device)
         size = (PROBES + 1, self._players.count)
-        drawn = torch.rand(size, generator=self._generator, device="cpu") < torch.rand(
-            (PROBES + 1, 1), generator=self._generator, device="cpu"
+        drawn = torch.rand(size, generator=self._generator, dtype=torch.float32, device="cpu") < torch.rand(
+            (PROBES + 1, 1), generator=self._generator, dtype=torch.float32, device="cpu"
         )
         alone = self._only(player)
         coalitions = torch.cat([drawn, torch.stack([torch.ones_like(alone), alone, ~alone])])

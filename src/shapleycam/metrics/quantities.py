@@ -159,7 +159,8 @@ QUANTITIES = {
     "most_first": Quantity("map", _most_first, ("noise",), lambda options: len(options.percentiles)),
     "objects": Quantity("batch", lambda context, _: context.objects),
     "pointing_tolerance": Quantity(
-        "batch", lambda context, _: torch.tensor(float(context.options.pointing_tolerance), device="cpu")
+        "batch",
+        lambda context, _: torch.tensor(float(context.options.pointing_tolerance), dtype=torch.float32, device="cpu"),
     ),
     "values": Quantity("method", lambda context, method: context.explanations[method].values),
     "disturbed": Quantity(

@@ -47,7 +47,7 @@ def impute_percentiles(
 def draw_noise(images: Images, scale: float, seed: int) -> Images:
     """Return normal noise of standard deviation `scale`, seeded by each image's content and by `seed`."""
     drawn = [
-        torch.randn(image.shape, generator=torch.Generator().manual_seed(image_seed), device="cpu")
+        torch.randn(image.shape, generator=torch.Generator().manual_seed(image_seed), dtype=torch.float32, device="cpu")
         for image, image_seed in zip(images, content_seeds(images, seed), strict=True)
     ]
     return scale * torch.stack(drawn).to(images)
@@ -57,5 +57,8 @@ def draw_disturbances(images: Images, radius: float, draws: int, seed: int) -> I
     """Yield `draws` batches of noise, uniform within ±`radius`, seeded by each image's content and by `seed`."""
     generators = [torch.Generator().manual_seed(image_seed) for image_seed in content_seeds(images, seed)]
     for _ in range(draws):
-        drawn = [torch.rand(images.shape[1:], generator=generator, device="cpu") * 2 - 1 for generator in generators]
+        drawn = [
+            torch.rand(images.shape[1:], generator=generator, dtype=torch.float32, device="cpu") * 2 - 1
+            for generator in generators
+        ]
         yield radius * torch.stack(drawn).to(images)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from operator import index as as_integer
+from typing import Any
 
-from shapleycam.errors import TargetError, nearest
+from shapleycam.errors import OptionError, TargetError, nearest
 
 _NUMBER = re.compile(r"[+-]?[0-9]+")
 
@@ -18,6 +21,35 @@ def imagenet_labels() -> tuple[str, ...]:
     return tuple(info.index_to_description(index) for index in range(info.num_classes()))
 
 
+def check_labels(labels: Any) -> tuple[str, ...]:
+    """Return class names that a user gives as a tuple.
+
+    Raises:
+        OptionError: they are no sequence of texts: one text (whose letters would be the names), a mapping or a set.
+
+    Examples:
+        >>> check_labels(["cat", "dog"])
+        ('cat', 'dog')
+    """
+    if isinstance(labels, Mapping):
+        raise OptionError(
+            f"labels= is a {type(labels).__name__}; expected a list of class names in the order of the scores, such as "
+            "[names[number] for number in sorted(names)] of a dictionary of numbers and names"
+        )
+    if isinstance(labels, (str, bytes, AbstractSet)) or not isinstance(labels, Iterable):
+        raise OptionError(
+            f"labels={labels!r} is a {type(labels).__name__}; expected a list of class names in the order of the scores"
+        )
+    names = tuple(labels)
+    for number, name in enumerate(names):
+        if not isinstance(name, str):
+            raise OptionError(
+                f"the label of class {number} is {name!r}, a {type(name).__name__}; expected texts: labels= is a list "
+                "of class names in the order of the scores"
+            )
+    return names
+
+
 def short_label(label: str) -> str:
     """Return the first of a label's comma-separated names."""
     return label.split(",", maxsplit=1)[0].strip() or label
@@ -26,33 +58,55 @@ def short_label(label: str) -> str:
 def class_name(index: int, labels: Sequence[str] | None) -> str:
     """Return the name of a class for messages and figures: its short label, or its number where it has none.
 
+    The whole label is its name where the short one is another class's too: texts and tokens may have a comma in them.
+
     Examples:
-        >>> class_name(0, ["tabby, tabby cat"]), class_name(3, None)
-        ('tabby', 'class 3')
+        >>> class_name(0, ["tabby, tabby cat"]), class_name(3, None), class_name(0, ["a cat, asleep", "a cat, awake"])
+        ('tabby', 'class 3', 'a cat, asleep')
     """
-    return short_label(labels[index]) if labels is not None and index < len(labels) else f"class {index}"
+    if labels is None or index >= len(labels):
+        return f"class {index}"
+    label = labels[index]
+    short = short_label(label)
+    if short == label:
+        return label
+    beginning = f"{short},"
+    is_shared = any(
+        number != index and (other == short or other.startswith(beginning)) for number, other in enumerate(labels)
+    )
+    return label if is_shared else short
 
 
-def class_index(target: str | int, labels: Sequence[str] | None, classes: int) -> int:
+def class_index(target: Any, labels: Sequence[str] | None, classes: int) -> int:
     """Return the number of the class that `target`, a number or a label, means.
 
     A label is matched exactly first, and without regard to case second. Digits are a number, with a sign too ("+7").
 
     Raises:
-        TargetError: out of range, unknown, the name of several classes, or digits that are the number of one class and
-            the label of another.
+        TargetError: out of range, unknown, no number or text, the name of several classes, or digits that are the
+            number of one class and the label of another.
 
     Examples:
         >>> class_index("Tabby cat", ["tug, tugboat", "tabby, tabby cat"], 2), class_index("1", None, 2)
         (1, 1)
     """
     is_name = isinstance(target, str) and not _NUMBER.fullmatch(target.strip())
-    index = _index_of_name(str(target).strip(), labels) if is_name else int(target)
+    index = _index_of_name(str(target).strip(), labels) if is_name else _number(target)
     if isinstance(target, str) and not is_name and labels is not None:
         _check_digits(target.strip(), index, labels)
     if not 0 <= index < classes:
         raise TargetError(f"class {index} is out of range: the model has classes 0 to {classes - 1}")
     return index
+
+
+def _number(target: Any) -> int:
+    """Return a class number of any integer type, numpy's among them, or in digits."""
+    if isinstance(target, str):
+        return int(target)
+    try:
+        return as_integer(target)
+    except TypeError:
+        raise TargetError(f"target {target!r} is a {type(target).__name__}; expected a class number or label") from None
 
 
 def _check_digits(digits: str, index: int, labels: Sequence[str]) -> None:
@@ -75,7 +129,7 @@ def _index_of_name(name: str, labels: Sequence[str] | None) -> int:
     if matches:
         choices = ", ".join(f"{index} ({labels[index]})" for index in matches)
         raise TargetError(f"class {name!r} is ambiguous: it is the name of {choices}; give the number")
-    names = [part.strip() for label in labels for part in label.split(",")]
+    names = [part.strip() for label in labels for part in label.split(",") if part.strip()]
     raise TargetError(f"class {name!r} is not among the model's {len(labels)} labels; {nearest(name, names)}")
 
 
@@ -84,5 +138,5 @@ def _matching(name: str, labels: Sequence[str]) -> list[int]:
     return [
         index
         for index, label in enumerate(labels)
-        if name == label or name in [part.strip() for part in label.split(",")]
+        if name and (name == label or name in [part.strip() for part in label.split(",")])
     ]

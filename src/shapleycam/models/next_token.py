@@ -86,6 +86,12 @@ def next_token(model: nn.Module, inputs: Mapping[str, Any], processor: Any = Non
         >>> explainer.explain(inputs["pixel_values"], "gradcam", target=3).values.shape
         torch.Size([1, 2, 2])
     """
+    if not isinstance(model, nn.Module) or next(model.parameters(), None) is None:
+        kind = type(model).__name__
+        raise ModelError(
+            f"the model is a {kind}{' without weights' if isinstance(model, nn.Module) else ''}; expected a model of "
+            "images and texts, such as transformers' LlavaForConditionalGeneration.from_pretrained(...)"
+        )
     if not isinstance(inputs, Mapping) or not isinstance(inputs.get(_PIXELS), torch.Tensor):
         raise OptionError(
             f"the inputs are {_described(inputs)}; expected what the processor makes of one prompt and one image, as "
@@ -93,7 +99,7 @@ def next_token(model: nn.Module, inputs: Mapping[str, Any], processor: Any = Non
         )
     pixels: Tensor = inputs[_PIXELS]
     one_tile = pixels.dim() == 5 and pixels.shape[1] == 1
-    if len(pixels) != 1 or not (pixels.dim() == 4 or one_tile):
+    if not (pixels.dim() == 4 or one_tile) or len(pixels) != 1:
         raise OptionError(
             f"pixel_values have the shape {tuple(pixels.shape)}; expected one image (1, c, h, w): a prompt with "
             "several images, an image in several tiles and flattened patches cannot be explained as one image"
@@ -126,6 +132,8 @@ def _prompt_in(inputs: Mapping[str, Any], device: torch.device) -> dict[str, Ten
     for name, tensor in prompt.items():
         if name == "pixel_attention_mask" and not bool(tensor.bool().all()):
             raise OptionError("a part of the image is padding; expected an image that fills the model's input: crop it")
+        if tensor.numel() == 0:
+            raise OptionError(f"{name} is of shape {tuple(tensor.shape)}; expected at least one token in the prompt")
         if name.endswith("attention_mask") and not bool(tensor.reshape(-1)[-1]):
             raise OptionError(
                 f"the prompt ends in padding ({name} ends in 0), so that its last place is not that of the next "
@@ -144,7 +152,7 @@ def _vocabulary(network: NextToken, pixels: Tensor) -> int:
     with in_eval_mode(network.model):
         try:
             logits: Tensor = network(pixels.to(parameter.device, parameter.dtype))
-        except (TypeError, ValueError, RuntimeError) as error:
+        except (TypeError, ValueError, RuntimeError, LookupError) as error:
             if isinstance(error, ShapleyCamError) or is_out_of_memory(error):
                 raise
             raise ModelError(

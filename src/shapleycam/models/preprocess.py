@@ -69,7 +69,9 @@ class Preprocess:
 
     def picture(self, image: Float[Tensor, "c h w"]) -> UInt8[Tensor, "h w 3"]:
         """Return a network's input as 8-bit pixels: what the network saw."""
-        mean, std = (torch.tensor(v, device=image.device).view(-1, 1, 1) for v in (self.mean, self.std))
+        mean, std = (
+            torch.tensor(v, dtype=torch.float32, device=image.device).view(-1, 1, 1) for v in (self.mean, self.std)
+        )
         return to_pixels((image.detach().float() * std + mean).expand(3, -1, -1))
 
     def _resized(self, width: int, height: int) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms._presets import ImageClassification
 from torchvision.transforms.functional import pil_modes_mapping
 
+from shapleycam.errors import OptionError
 from shapleycam.models.network import Transform, preprocess_from_torchvision
 from shapleycam.models.preprocess import Preprocess
 
@@ -24,9 +25,17 @@ def as_transform(processor: Any) -> Transform:
 
     Where `Preprocess` does the same (torchvision's presets, most processors) it is returned, because it knows where
     the crop lies in the photograph. Any other function is returned as it is.
+
+    Raises:
+        OptionError: it is no function.
     """
     if isinstance(processor, ImageClassification):
         return preprocess_from_torchvision(processor)
+    if not callable(processor):
+        raise OptionError(
+            f"preprocess= is a {type(processor).__name__}; expected a function from an RGB PIL image to a tensor "
+            "(c, h, w), such as shapleycam.Preprocess(...), or an image processor of transformers"
+        )
     if not hasattr(processor, "image_mean") or not hasattr(processor, "do_resize"):
         function: Transform = processor
         return function
@@ -66,7 +75,7 @@ def _has(size: Any, key: str) -> bool:
 
 def _do_the_same(first: Callable[[Image.Image], Tensor], second: Callable[[Image.Image], Tensor]) -> bool:
     """Return whether two preprocessings give the same for a smooth picture, wider than high."""
-    ramp = torch.linspace(0, 255, 400, device="cpu")[None].expand(300, -1)
+    ramp = torch.linspace(0, 255, 400, dtype=torch.float32, device="cpu")[None].expand(300, -1)
     photo = Image.merge("RGB", [Image.fromarray(c.byte().numpy()) for c in (ramp, ramp.flip(1), ramp / 2)])
     try:
         image, other_image = first(photo), second(photo)

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from shapleycam.errors import ModelError, OptionError
+from shapleycam.gpu_failures import is_out_of_memory
 from shapleycam.models.eval_mode import in_eval_mode
 from shapleycam.models.network import Network
 from shapleycam.models.transforms import as_transform
+from shapleycam.wording import type_and_first_line
 
 _TOLERANCE = 0.02
 """How far logits may differ, relative to the largest: half precision rounds them."""
@@ -69,15 +71,27 @@ def zero_shot(model: nn.Module, texts: Sequence[str], tokenizer: Any, preprocess
         >>> explainer.explain(torch.rand(1, 3, 8, 8), "sampledshapley", target="a dog").heatmap.shape
         torch.Size([1, 8, 8])
     """
-    if isinstance(texts, str) or not texts or not all(isinstance(text, str) for text in texts):
+    is_list = isinstance(texts, Sequence) and not isinstance(texts, str)
+    if not is_list or not texts or not all(isinstance(text, str) for text in texts):
         raise OptionError(f"texts={texts!r}; expected a list of texts")
+    own_tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
+    if not callable(own_tokenizer):
+        raise OptionError(
+            f"the tokenizer is a {type(own_tokenizer).__name__}; expected the model's own: "
+            "open_clip.get_tokenizer(...), AutoTokenizer.from_pretrained(...), or a processor that holds one"
+        )
     encode_text = _text_encoder(model)
     _image_encoder(model)  # refuse a model without one here, not when it first runs
     parameter = next(model.parameters())
     with in_eval_mode(model):
         padding = _padding(getattr(model, "config", None))
-        tokens = _tokens(getattr(tokenizer, "tokenizer", tokenizer), list(texts), padding, parameter.device)
-        embeddings = _embeddings_in(encode_text(**tokens) if isinstance(tokens, Mapping) else encode_text(tokens))
+        tokens = _tokens(own_tokenizer, list(texts), padding, parameter.device)
+        embeddings = _embeddings_in(_encode(encode_text, tokens, type(model).__name__))
+        if len(embeddings) != len(texts):
+            raise OptionError(
+                f"texts given: {len(texts)}, embeddings that tokenizer and model make of them: {len(embeddings)}; "
+                "expected one for each: give the model's own tokenizer"
+            )
         classifier = ImageText(model, embeddings.to(parameter.dtype))
         _check_logits(classifier, tokens, parameter)
     transform = preprocess if preprocess is not None else getattr(tokenizer, "image_processor", None)
@@ -100,8 +114,29 @@ def _tokens(tokenizer: Any, texts: list[str], padding: dict[str, Any], device: t
     """Return the tokens of texts: a tensor (texts, length), or a mapping of such tensors."""
     if hasattr(tokenizer, "pad"):  # of transformers
         return {key: value.to(device) for key, value in tokenizer(texts, return_tensors="pt", **padding).items()}
-    tokens: Tensor = tokenizer(texts)
+    tokens = tokenizer(texts)
+    if not isinstance(tokens, torch.Tensor):
+        raise OptionError(
+            f"the tokenizer returns a {type(tokens).__name__}; expected a tensor (texts, length), as open_clip's does"
+        )
     return tokens.to(device)
+
+
+def _encode(encode_text: Any, tokens: Any, name: str) -> Any:
+    """Return what the text encoder makes of tokens.
+
+    Raises:
+        ModelError: it does not run on them.
+    """
+    try:
+        return encode_text(**tokens) if isinstance(tokens, Mapping) else encode_text(tokens)
+    except (TypeError, ValueError, RuntimeError, LookupError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise ModelError(
+            f"the text encoder of model {name} does not run on the tokens of the texts: {type_and_first_line(error)}; "
+            "expected the model's own tokenizer, and texts no longer than it can read"
+        ) from error
 
 
 def _check_logits(classifier: ImageText, tokens: Any, parameter: Tensor) -> None:
@@ -115,7 +150,9 @@ def _check_logits(classifier: ImageText, tokens: Any, parameter: Tensor) -> None
     if not isinstance(size, int) or not isinstance(tokens, Mapping):
         return
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(1, 3, size, size, generator=generator, device="cpu").to(parameter.device, parameter.dtype)
+    noise = torch.randn(1, 3, size, size, generator=generator, dtype=torch.float32, device="cpu").to(
+        parameter.device, parameter.dtype
+    )
     expected = getattr(model(pixel_values=noise, **tokens), "logits_per_image", None)
     if expected is None:
         return

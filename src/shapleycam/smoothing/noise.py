@@ -31,7 +31,10 @@ def noisy_images(images: Float[Tensor, "b *image"], seed: Seed) -> Iterator[Floa
     deviation = torch.stack([DEVIATION * (image.amax() - image.amin()) for image in images])
     scale = deviation.view(-1, *[1] * (images.dim() - 1))
     for _ in range(SAMPLES):
-        drawn = [torch.randn(images.shape[1:], generator=generator, device="cpu") for generator in generators]
+        drawn = [
+            torch.randn(images.shape[1:], generator=generator, dtype=torch.float32, device="cpu")
+            for generator in generators
+        ]
         yield images + torch.stack(drawn).to(images) * scale
 
 

@@ -51,9 +51,14 @@ def attention_nodes(tensor: Tensor) -> list[Any]:
     return sorted(attentions, key=lambda node: node._sequence_nr())  # noqa: SLF001  # the order in which they were computed
 
 
+def probabilities_of(node: Any) -> Float[Tensor, "*rows queries keys"]:
+    """Return the probabilities of an attention's node, those of each query in the last axis."""
+    return _with_keys_last(node._saved_result.detach(), node)  # noqa: SLF001
+
+
 def maps_of_nodes(attentions: Sequence[Any], total: Tensor, inputs: Sequence[Tensor]) -> list[AttentionMap]:
     """Return the attentions of these nodes that have a gradient of `total`, which is taken with respect to inputs."""
-    probabilities = [node._saved_result for node in attentions]  # noqa: SLF001  # which the backward pass frees
+    probabilities = [probabilities_of(node) for node in attentions]  # which the backward pass frees
     gradients: dict[Any, Tensor] = {}
     handles = [node.register_prehook(_keep(gradients, node)) for node in attentions]
     try:
@@ -62,7 +67,7 @@ def maps_of_nodes(attentions: Sequence[Any], total: Tensor, inputs: Sequence[Ten
         for handle in handles:
             handle.remove()
     return [
-        AttentionMap(result.detach(), gradients[node])
+        AttentionMap(result, gradients[node])
         for node, result in zip(attentions, probabilities, strict=True)
         if node in gradients
     ]
@@ -70,9 +75,15 @@ def maps_of_nodes(attentions: Sequence[Any], total: Tensor, inputs: Sequence[Ten
 
 def _keep(gradients: dict[Any, Tensor], node: Any) -> Callable[[tuple[Tensor, ...]], None]:
     def keep(outputs: tuple[Tensor, ...]) -> None:
-        gradients[node] = outputs[0].detach()
+        gradients[node] = _with_keys_last(outputs[0].detach(), node)
 
     return keep
+
+
+def _with_keys_last(numbers: Tensor, node: Any) -> Tensor:
+    """Return numbers of a softmax with the axis that it is over, the keys, behind the others."""
+    axis = node._saved_dim  # noqa: SLF001  # unsigned: -1 is 2^64 - 1
+    return numbers.movedim(axis - 2**64 if axis >= 2**63 else axis, -1)
 
 
 def _is_attention(node: Any) -> bool:

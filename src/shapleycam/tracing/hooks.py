@@ -15,6 +15,9 @@ FORWARD_HOOKS, PRE_HOOKS = "_forward_hooks", "_forward_pre_hooks"
 LIBRARIES = frozenset({"torch", "torchvision", "timm", "transformers"})
 """Packages whose modules and hooks are parts of the model, and keep nothing for the user."""
 
+_OWN = __name__.partition(".")[0]
+"""This package, whose hooks remember the passes of the user's own model alone."""
+
 
 @dataclass
 class HookVisibility:
@@ -53,7 +56,7 @@ def _is_of_library(hook: Any) -> bool:
     while isinstance(hook, functools.partial):
         hook = hook.func
     module = getattr(hook, "__module__", None) or type(hook).__module__
-    return str(module).partition(".")[0] in LIBRARIES
+    return str(module).partition(".")[0] in {*LIBRARIES, _OWN}
 
 
 def _detached_copy(tensor: Tensor) -> Tensor:

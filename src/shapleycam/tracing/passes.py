@@ -119,7 +119,10 @@ def trace_changed(traced: Trace, images: Float[Tensor, "b *image"]) -> Trace:
 def _head_depends_on_activation(traced: Trace) -> bool:
     """Return whether the output changes where half of the activation's numbers, drawn at random, are set to zero."""
     activation = traced.activation.detach()
-    is_kept = torch.rand(activation.shape, generator=torch.Generator().manual_seed(0), device="cpu") < 0.5
+    is_kept = (
+        torch.rand(activation.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu")
+        < 0.5
+    )
     return not outputs_equal(traced.head(activation * is_kept.to(activation)), traced.output)
 
 

@@ -154,7 +154,9 @@ def _growth(alone: Tensor, both: Tensor) -> BatchGrowth | None:
 
 def _similar_image(image: Tensor) -> Tensor:
     """Return a second image of the same kind, so that rows of the two can be told apart."""
-    noise = torch.rand(image.shape, generator=torch.Generator().manual_seed(0), device="cpu").to(image)
+    noise = torch.rand(image.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu").to(
+        image
+    )
     spread = image.std() if image.numel() > 1 else image.new_ones(())
     return 0.8 * image.flip(-1) + 0.2 * spread.clamp(min=1e-3) * noise
 

@@ -132,7 +132,9 @@ class TracedPasses:
 
     def _try_on_noise(self, form: Form) -> bool:
         """Prove on other images what these cannot tell, so that it does not depend on what was explained before."""
-        noise = torch.rand(self.images.shape, generator=torch.Generator().manual_seed(0), device="cpu")
+        noise = torch.rand(
+            self.images.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu"
+        )
         of_noise, handled = replace(self, images=noise), sys.exception()
         try:
             of_noise._run_fastest(None, lambda: of_noise._plain_run(1, 1))  # noqa: SLF001  # its own

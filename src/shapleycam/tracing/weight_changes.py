@@ -41,7 +41,7 @@ class WeightsMark:
             for tensor in tensors
         )
         samples = [_sample(tensor).float().cpu() for tensor in tensors]
-        return cls(versions, torch.cat(samples) if samples else torch.empty(0, device="cpu"))
+        return cls(versions, torch.cat(samples) if samples else torch.empty(0, dtype=torch.float32, device="cpu"))
 
     def equals(self, other: WeightsMark) -> bool:
         """Return whether nothing is known to have changed; NaN is what it was."""

@@ -60,13 +60,18 @@ def box(corners: Any = None) -> Utility:
 
 def _check_boxes(corners: Any) -> Tensor:
     """Return the user's boxes as (1 or b, 4)."""
-    numbers = torch.as_tensor(corners, device="cpu")
-    is_complete = numbers.numel() % 4 == 0 and numbers.numel() > 0
-    boxes = torch.as_tensor(corners, dtype=torch.float32, device="cpu").reshape(-1, 4) if is_complete else None
-    if boxes is None or not bool((boxes[:, 2:] > boxes[:, :2]).all()):
-        shown = numbers.tolist()
-        raise OptionError(f"the box is {shown}; expected (left, top, right, bottom), or (b, 4) for one an image")
-    return boxes
+    try:
+        numbers = torch.as_tensor(corners, dtype=torch.float32, device="cpu")
+        is_complete = numbers.shape == (4,) or (numbers.dim() == 2 and numbers.shape[1] == 4 and len(numbers) > 0)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        is_complete = False
+    if not is_complete or not numbers.isfinite().all() or not bool((numbers[..., 2:] > numbers[..., :2]).all()):
+        shown = corners.tolist() if isinstance(corners, torch.Tensor) else corners
+        raise OptionError(
+            f"the box is {shown!r:.200}; expected (left, top, right, bottom) with left < right and top < bottom, or "
+            "(b, 4) for one an image"
+        )
+    return numbers.reshape(-1, 4)
 
 
 def _detections(output: Any) -> list[tuple[Tensor, Tensor]]:

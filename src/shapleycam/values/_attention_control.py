@@ -84,7 +84,7 @@ class AttentionControl(ControlVariate):
         """Return estimates of an image's Shapley values in c, what is sampled of each from 64 times so many orders."""
         game, generator = self._sampled[image], self._generators[image]
         count = samples * orders * _MORE // 4
-        drawn = torch.rand(count, game.n_tokens, generator=generator, device="cpu").argsort(1)
+        drawn = torch.rand(count, game.n_tokens, generator=generator, dtype=torch.float32, device="cpu").argsort(1)
         contributions = game.mean_contributions(four_orders(drawn).flatten(0, 1))
         estimates: Tensor = self._known[image] + contributions.unflatten(0, (samples, -1)).mean(1)
         return estimates
@@ -127,8 +127,8 @@ def _nearest_game(game: Game, attended: AttendedUtility, image: int, generator: 
 def _spread_coalitions(n: int, generator: torch.Generator, *, has_prefix: bool) -> Bool[Tensor, "s n"]:
     """Return random coalitions of evenly spread sizes; the prefix is in every other one."""
     steps = torch.arange(_POINTS, device="cpu")
-    likely = (steps + torch.rand(_POINTS, generator=generator, device="cpu")) / _POINTS
-    coalitions = torch.rand(_POINTS, n, generator=generator, device="cpu") < likely[:, None]
+    likely = (steps + torch.rand(_POINTS, generator=generator, dtype=torch.float32, device="cpu")) / _POINTS
+    coalitions = torch.rand(_POINTS, n, generator=generator, dtype=torch.float32, device="cpu") < likely[:, None]
     if has_prefix:
         coalitions[:, -1] = steps % 2 == 0
     return coalitions

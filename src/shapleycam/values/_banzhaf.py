@@ -107,7 +107,7 @@ def draw_block(n: int, generator: torch.Generator) -> Bool[Tensor, "s n"]:
     """Return coalitions of n players, each two of whom are together as often as apart; complements come last."""
     rows = block_size(n) // 2
     columns = torch.randperm(rows - 1, generator=generator, device="cpu")[:n] + 1  # the first has one sign alone
-    flipped = torch.rand(n, generator=generator, device="cpu") < 0.5
+    flipped = torch.rand(n, generator=generator, dtype=torch.float32, device="cpu") < 0.5
     shared = columns & torch.arange(rows, device="cpu")[:, None]
     is_odd = torch.zeros_like(shared, dtype=torch.bool)  # Sylvester's matrix: the parity of the bits in common
     for bit in range(n.bit_length()):

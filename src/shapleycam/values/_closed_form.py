@@ -59,7 +59,7 @@ def _some_coalitions(game: Game) -> Bool[Tensor, "s n"]:
     """Return random coalitions of half of the players, and all players."""
     generator = torch.Generator().manual_seed(0)
     n = game.n_players
-    some = torch.rand(_CHECKED, n, generator=generator, device="cpu") < 0.5
+    some = torch.rand(_CHECKED, n, generator=generator, dtype=torch.float32, device="cpu") < 0.5
     return torch.cat([some, torch.ones(1, n, dtype=torch.bool, device="cpu")]).to(game.activation.device)
 
 

@@ -141,7 +141,7 @@ def _check_players(n: int) -> None:
 
 def _difference_of_player(game: Game, player: int) -> Float[Tensor, "b *shape"]:
     """Return what one player adds to the activation of the empty coalition."""
-    alone = torch.zeros(len(game.activation), 1, game.n_players, device=game.activation.device)
+    alone = torch.zeros(len(game.activation), 1, game.n_players, dtype=torch.float32, device=game.activation.device)
     alone[..., player] = 1
     presence = game.players.presence(alone)[:, 0].to(game.activation.dtype)
     return game.contents.difference * game.layout.broadcast(presence)

@@ -77,6 +77,6 @@ def _coalitions(pairs: int, n: int, seed: int) -> Bool[Tensor, "s n"]:
     generator = torch.Generator().manual_seed(seed)
     sizes = torch.arange(1, n, device="cpu")
     drawn = torch.multinomial(1 / (sizes * (n - sizes)), pairs, replacement=True, generator=generator)
-    ranks = torch.rand(pairs, n, generator=generator, device="cpu").argsort(1).argsort(1)
+    ranks = torch.rand(pairs, n, generator=generator, dtype=torch.float32, device="cpu").argsort(1).argsort(1)
     inside = ranks < sizes[drawn][:, None]
     return torch.cat([inside, ~inside])

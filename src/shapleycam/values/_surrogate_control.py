@@ -171,10 +171,10 @@ def _fit(samples: Samples) -> Surrogate:
     between, grand = worth[:, :-1], worth[0, -1]
     means = between.mean(0)
     sizes = torch.arange(1, n, device=places.device)
-    knots_at = torch.linspace(1, n - 1, _SIZES, device=places.device).round().long().unique()
+    knots_at = torch.linspace(1, n - 1, _SIZES, dtype=torch.float32, device=places.device).round().long().unique()
     hats = interpolation(n, knots_at)[1:n].mT.to(worth)
     # What a knot weighs in the equations: the variance of a player's presence at each size, summed over the orders.
-    weights = hats.square() @ (sizes * (n - sizes) / (n * (n - 1))).to(worth)[:, None]
+    weights = hats.square() @ ((sizes * (n - sizes)).to(worth) / (n * (n - 1)))[:, None]
     knots = hats.new_zeros(len(hats), n)
     left = _by_players(between - means, hats, places)
     direction = left / weights

@@ -59,7 +59,7 @@ def _linearised(game: Game, windows: WindowedUtility, image: int) -> WindowGame:
     """Return the game of an image with its utility linearised around the mean coalitions of some sizes."""
     n, table = game.n_players, windows.table(image)
     precise = accurate(table.entries.device)
-    sizes = torch.linspace(0, n, _SIZES, device=table.members.device).round().long().unique()
+    sizes = torch.linspace(0, n, _SIZES, dtype=torch.float32, device=table.members.device).round().long().unique()
     flat = table.entries.flatten(0, 1)
     windows_count = len(table.entries)
     likely = mean_contents(table.members, n, sizes, torch.zeros((), dtype=precise, device=flat.device))

@@ -80,8 +80,8 @@ class WindowGame:
     def _bits(self) -> Float[Tensor, "n windows"]:
         """Return by how much each player raises the number of each window's contents."""
         windows, bits = self.members.shape
-        raised = torch.zeros(self.n_players + 1, windows, device=self.members.device)
-        powers = 2.0 ** torch.arange(bits, device=raised.device)
+        raised = torch.zeros(self.n_players + 1, windows, dtype=torch.float32, device=self.members.device)
+        powers = 2.0 ** torch.arange(bits, dtype=raised.dtype, device=raised.device)
         columns = torch.arange(windows, device=raised.device)[:, None].expand(-1, bits)
         raised.index_put_((self.members, columns), powers.expand(windows, -1), accumulate=True)
         return raised[:-1]

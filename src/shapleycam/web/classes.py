@@ -14,6 +14,8 @@ _NUMBER = re.compile(r"[+-]?[0-9]+")
 def class_choices(labels: Sequence[str] | None) -> list[str]:
     """Return the text by which an address names each class: its first name, or its number where that is not clear.
 
+    The number has a sign where it is the label of another class.
+
     Examples:
         >>> from shapleycam.web.classes import class_choices
         >>> class_choices(["tabby, tabby cat", "crane", "crane", "7"])
@@ -25,8 +27,12 @@ def class_choices(labels: Sequence[str] | None) -> list[str]:
     def is_clear(name: str) -> bool:
         return bool(name) and counts[name.casefold()] == 1 and not _NUMBER.fullmatch(name)
 
+    def by_number(number: int) -> str:
+        is_label_of_another = counts[str(number)] > (str(number) in names[number])
+        return f"+{number}" if is_label_of_another else str(number)
+
     shorts = [short_label(label) for label in labels or ()]
-    return [short if is_clear(short) else str(number) for number, short in enumerate(shorts)]
+    return [short if is_clear(short) else by_number(number) for number, short in enumerate(shorts)]
 
 
 def class_choice(number: int, labels: Sequence[str] | None) -> str:

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from shapleycam.compat.layer_explainers import LayerExplainers
+from shapleycam.compat.images import check_images
+from shapleycam.compat.layer_explainers import LayerExplainers, check_layers
 from shapleycam.compat.questions import utility_of
 from shapleycam.errors import OptionError
 from shapleycam.values.options import EstimatorOptions
@@ -62,6 +63,7 @@ class BaseCAM:
     ) -> None:
         if self.method is None:
             raise OptionError(f"{type(self).__name__} has no method; use GradCAM or another subclass of BaseCAM")
+        target_layers = check_layers(target_layers)
         self.model, self.target_layers = model, target_layers
         self.reshape_transform, self.tta_transforms = reshape_transform, tta_transforms
         self.outputs: Any = None
@@ -94,6 +96,7 @@ class BaseCAM:
         Raises:
             ShapleyCamError: with one line that says what was found, what was expected and what to do.
         """
+        check_images(input_tensor, "input_tensor")
         smooth = ["eigen"] if eigen_smooth and self.takes_eigen_smooth else []
         if not aug_smooth:
             return self._maps(input_tensor, targets, smooth)
@@ -113,6 +116,7 @@ class BaseCAM:
 
     def output_of(self, images: Float[Tensor, "b *image"]) -> Any:
         """Return what the model returns for images."""
+        check_images(images, "input_tensor")
         return self._explainers.any_layout.output(images, utility_of(None, len(images)))
 
     def _maps(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from shapleycam.compat.grad_cam.base_cam import BaseCAM
 from shapleycam.compat.grad_cam.methods import GradCAM
 from shapleycam.compat.grad_cam.utils.model_targets import FinerWeightedTarget
+from shapleycam.errors import OptionError, TargetError
 
 
 class FinerCAM:
@@ -53,7 +54,9 @@ class FinerCAM:
                 has not are left out.
             target_idx: the class; None for the predicted one.
         """
-        chosen = targets or self._targets(input_tensor, alpha, comparison_categories, target_idx)
+        chosen = targets
+        if chosen is None:
+            chosen = self._targets(input_tensor, alpha, comparison_categories, target_idx)
         return self.base_cam(input_tensor, chosen, eigen_smooth=eigen_smooth)
 
     def _targets(
@@ -61,7 +64,18 @@ class FinerCAM:
     ) -> list[FinerWeightedTarget]:
         with torch.no_grad():
             outputs = self.base_cam.output_of(images)
-        scores = outputs.amax(1) if target is None else outputs[:, target]
+        if not isinstance(outputs, Tensor) or outputs.dim() != 2:
+            kind = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
+            raise TargetError(f"the model returns {kind}; without targets= expected (b, classes): give targets")
+        classes = outputs.shape[1]
+        if target is not None and target not in range(classes):
+            raise TargetError(f"target_idx={target}; expected a class from 0 to {classes - 1}")
+        scores = outputs.amax(1) if target is None else outputs[:, int(target)]
         nearest = (outputs - scores[:, None]).abs().argsort(dim=1, stable=True).tolist()
-        known = [place for place in places if place < outputs.shape[1]]
+        known = [int(place) for place in places if place in range(1, classes)]
+        if not known:
+            raise OptionError(
+                f"comparison_categories={list(places)}; expected places of other classes, from 1 for the nearest to "
+                f"{classes - 1}"
+            )
         return [FinerWeightedTarget(order[0], [order[place] for place in known], alpha) for order in nearest]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any, ClassVar
 
 import torch
@@ -11,12 +12,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapleycam.cams.heatmaps import resize
+from shapleycam.compat.images import check_images
 from shapleycam.compat.layer_explainers import LayerExplainers
 from shapleycam.compat.questions import utility_of
 from shapleycam.compat.torchcam.pass_hook import PassHook
 from shapleycam.compat.torchcam.recorded_pass import RecordedPass
 from shapleycam.compat.torchcam.scores import ClassIndex, Targets, is_output, targets_of, utility_of_scores
-from shapleycam.errors import OptionError
+from shapleycam.errors import LayerError, OptionError
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.utilities import Utility
 from shapleycam.values.options import EstimatorOptions
@@ -71,15 +73,19 @@ class Extractor(PassHook):
         enable_hooks: bool = True,
         reshape_transform: Callable[[Any], Tensor] | None = None,
     ) -> None:
+        if not isinstance(model, nn.Module):
+            raise OptionError(f"model is a {type(model).__name__}; expected a module, whose passes are remembered")
         if reshape_transform is not None and target_layer is None:
             raise OptionError("reshape_transform is given without target_layer; name the layer that it is for")
-        super().__init__(model, enable_hooks)
         if target_layer is None:
             target_layer = _find_layer(model, input_shape)
             logger.warning("no value was provided for `target_layer`, thus set to %r.", target_layer)
         layers = target_layer if isinstance(target_layer, list) else [target_layer]
+        if not layers:
+            raise LayerError("target_layer is an empty list; expected at least one layer, or None to find it")
         self._explainers = [LayerExplainers(model, [layer], reshape_transform) for layer in layers]
         self.target_names = [explainers.any_layout.layer for explainers in self._explainers]
+        super().__init__(model, enable_hooks)  # last: a model whose layer is refused gets no hook
 
     def __init_subclass__(cls) -> None:
         overridden = [name for name in _OVERRIDDEN if name in cls.__dict__]
@@ -129,12 +135,20 @@ class Extractor(PassHook):
         """Return the largest value at each place of maps of several layers, at the largest size or `target_shape`.
 
         Raises:
-            OptionError: no list of maps.
+            OptionError: no list of maps, of the same images and as many axes; no `target_shape` of these axes.
         """
         if not isinstance(cams, list) or not cams or not all(isinstance(each, Tensor) for each in cams):
             raise OptionError("expected a list of at least one map, as an extractor returns it")
         if len(cams) == 1:
             return cams[0]
+        forms = {(len(each), each.dim()) for each in cams}
+        axes = cams[0].dim() - 1
+        if len(forms) > 1 or axes < 1 or (target_shape is not None and not _is_size(target_shape, axes)):
+            shapes = " and ".join(str(tuple(each.shape)) for each in cams)
+            raise OptionError(
+                f"the maps have shapes {shapes}, and target_shape is {target_shape}; expected maps (b, h, w) of the "
+                "same images, and (height, width) or None"
+            )
         size = target_shape or tuple(max(sides) for sides in zip(*[each.shape[1:] for each in cams], strict=True))
         return torch.stack([resize(cls._scale(each), size) for each in cams]).amax(0)
 
@@ -158,6 +172,7 @@ class Extractor(PassHook):
 
     def output_of(self, images: Float[Tensor, "b *image"]) -> Any:
         """Return what the model returns for images, in evaluation mode."""
+        check_images(images, "input_tensor")
         with self._hook_removed():
             return self._explainers[0].any_layout.output(images, utility_of(None, len(images)))
 
@@ -197,10 +212,17 @@ class Extractor(PassHook):
         return explanation.values
 
 
+def _is_size(size: Any, axes: int) -> bool:
+    is_whole = isinstance(size, (tuple, list)) and all(isinstance(side, Integral) and int(side) > 0 for side in size)
+    return is_whole and len(size) == axes
+
+
 def _find_layer(model: nn.Module, input_shape: tuple[int, ...]) -> str:
     """Return the name of the layer before pooling, for images of this shape."""
+    if not isinstance(input_shape, (tuple, list)) or not all(isinstance(side, Integral) for side in input_shape):
+        raise OptionError(f"input_shape={input_shape}; expected the shape of one image, as (3, 224, 224)")
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    noise = torch.rand(1, *input_shape, generator=torch.Generator().manual_seed(0), device="cpu")
+    noise = torch.rand(1, *input_shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu")
     return Explainer(model).find_layer(noise.to(device))
 
 

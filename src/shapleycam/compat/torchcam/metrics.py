@@ -10,11 +10,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from shapleycam.cams.heatmaps import resize
+from shapleycam.compat.questions import number_of
 from shapleycam.compat.refusing import refusing_class
 from shapleycam.compat.torchcam.extractor import Extractor
 from shapleycam.compat.torchcam.recorded_pass import RecordedPass
 from shapleycam.compat.torchcam.scores import ClassIndex, Targets, targets_of
-from shapleycam.errors import OptionError
+from shapleycam.errors import OptionError, ShapleyCamError
+from shapleycam.gpu_failures import is_out_of_memory
+from shapleycam.wording import type_and_first_line
 
 _EPSILON = 1e-7
 _MISSING = {
@@ -92,7 +95,17 @@ class ClassificationMetric:
         return {"avg_drop": self.drop / self.total, "conf_increase": self.increase / self.total}
 
     def _scores(self, output: Any) -> Any:
-        return output if self.logits_fn is None else self.logits_fn(output)
+        if self.logits_fn is None:
+            return output
+        try:
+            return self.logits_fn(output)
+        except Exception as error:
+            if isinstance(error, ShapleyCamError) or is_out_of_memory(error):
+                raise
+            raise OptionError(
+                f"logits_fn raised {type_and_first_line(error)}, for what the model returns, "
+                f"{type(output).__name__}; expected a function from that to scores (b, classes)"
+            ) from error
 
 
 def _predicted(scores: Any) -> list[int]:
@@ -103,7 +116,7 @@ def _predicted(scores: Any) -> list[int]:
 
 
 def _values(rows: list[Callable[[Any], Tensor]], scores: Any) -> Float[Tensor, " b"]:
-    return torch.stack([target(row).detach().reshape(()) for target, row in zip(rows, scores, strict=True)])
+    return torch.stack([number_of(target, row).detach() for target, row in zip(rows, scores, strict=True)])
 
 
 def __getattr__(name: str) -> Any:

@@ -60,8 +60,9 @@ class PassHook:
 
     def _register_hook(self) -> None:
         # A function and not a method: a private copy of the model copies methods' objects, and functions not.
-        def remember(_: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
-            if self._hooks_enabled:
+        # Copies share the hook, and their passes are not the user's: another explainer, or extractor, runs them.
+        def remember(module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
+            if self._hooks_enabled and module is self.model:
                 self._pass = RecordedPass.of_call(arguments, keywords, output)
 
         self.hook_handles.append(self.model.register_forward_hook(remember, with_kwargs=True))

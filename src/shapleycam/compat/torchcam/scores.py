@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from shapleycam.compat.grad_cam.utils.model_targets import ClassifierOutputTarget
-from shapleycam.compat.questions import make_utility, utility_of
+from shapleycam.compat.questions import make_utility, number_of, utility_of
 from shapleycam.errors import OptionError
 from shapleycam.tracing.nested import float_tensors_of
 from shapleycam.utilities import Utility
@@ -34,7 +34,15 @@ def targets_of(class_idx: ClassIndex, targets: Targets, images: int) -> list[Out
         raise OptionError(
             f"{len(rows)} classes or targets are given for {images} images; expected one for each, or one"
         )
-    return [row if targets is not None else _class_target(row) for row in rows]
+    if targets is None:
+        return [_class_target(row) for row in rows]
+    for row in rows:
+        if not callable(row):
+            raise OptionError(
+                f"targets= has {type(row).__name__}; expected functions from an image's scores to a number, or "
+                "class_idx"
+            )
+    return rows
 
 
 def _class_target(number: Any) -> ClassifierOutputTarget:
@@ -60,7 +68,7 @@ def utility_of_scores(targets: Sequence[OutputTarget], output: Any, scores: Any)
     _check_classes(targets, output if scores is None else scores)
     if is_output(scores, output):
         return utility_of(targets, len(targets))
-    values = [target(row) for target, row in zip(targets, _rows(scores, len(targets)), strict=True)]
+    values = [number_of(target, row) for target, row in zip(targets, _rows(scores, len(targets)), strict=True)]
     gradients = _gradients(values, float_tensors_of(output))
     if not gradients or any(len(gradient) != len(targets) for gradient in gradients.values()):
         raise OptionError(
@@ -108,12 +116,12 @@ def _rows(scores: Any, count: int) -> Tensor | list[Any] | tuple[Any, ...]:
     return scores
 
 
-def _gradients(values: Sequence[Any], leaves: Sequence[Tensor]) -> dict[int, Tensor]:
+def _gradients(values: Sequence[Tensor], leaves: Sequence[Tensor]) -> dict[int, Tensor]:
     """Return the gradients of the sum of values at tensors, by the places of those that they depend on."""
     places = [place for place, leaf in enumerate(leaves) if leaf.requires_grad]
-    if not places or not all(isinstance(value, Tensor) and value.numel() == 1 for value in values):
+    if not places:
         return {}
-    total = torch.stack([value.reshape(()) for value in values]).sum()
+    total = torch.stack(list(values)).sum()
     if not total.requires_grad:
         return {}
     gradients = torch.autograd.grad(total, [leaves[place] for place in places], retain_graph=True, allow_unused=True)

@@ -9,6 +9,11 @@ from PIL import Image
 
 from shapleycam.errors import OptionError
 
+_EIGHT_BITS = frozenset({"1", "L", "P", "RGB", "YCbCr", "LAB", "HSV"})
+"""Modes of pictures that become RGB without loss of their brightness."""
+_OVERSHOOT = 0.25
+"""How far a map in [0, 1] may lie beyond, as one that was resized by a cubic."""
+
 
 def overlay_mask(
     img: Image.Image, mask: Image.Image, colormap: Colormap | str = "jet", alpha: float = 0.7
@@ -37,8 +42,35 @@ def overlay_mask(
         raise OptionError(f"img and mask are {kinds}; expected two images of PIL: use PIL.Image.fromarray")
     if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 <= alpha < 1:
         raise OptionError(f"alpha={alpha!r}; expected a weight of the picture from 0 to below 1")
-    if len(img.getbands()) not in {1, 3}:
-        raise OptionError(f"img has mode {img.mode}; expected a greyscale or an RGB image: use img.convert('RGB')")
+    if img.mode not in _EIGHT_BITS:
+        raise OptionError(
+            f"img has mode {img.mode}; expected a greyscale or an RGB image of 8 bits: convert it first, and divide "
+            "what has more bits"
+        )
+    _check_mask(mask)
     heat = np.asarray(mask.resize(img.size, resample=Image.Resampling.BICUBIC))
-    coloured = mpl.colormaps.get_cmap(colormap)(heat**2, bytes=True)[..., :3]
+    try:
+        colours = mpl.colormaps.get_cmap(colormap)
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"colormap={colormap!r}; expected a colour map of matplotlib's, or its name") from error
+    coloured = colours(heat**2, bytes=True)[..., :3]
     return Image.blend(Image.fromarray(coloured), img.convert("RGB"), alpha)
+
+
+def _check_mask(mask: Image.Image) -> None:
+    """Refuse what is no map in [0, 1]: its square would be of other numbers.
+
+    Raises:
+        OptionError: another mode than "F", or other numbers.
+    """
+    if mask.mode != "F":
+        raise OptionError(
+            f"mask has mode {mask.mode}; expected floats in [0, 1], mode F, as PIL.Image.fromarray(map.numpy()) or "
+            "to_pil_image(map, mode='F') makes it"
+        )
+    heat = np.asarray(mask)
+    if not np.isfinite(heat).all() or heat.min() < -_OVERSHOOT or heat.max() > 1 + _OVERSHOOT:
+        raise OptionError(
+            f"mask has numbers from {heat.min():.4g} to {heat.max():.4g}; expected a map in [0, 1], as an extractor "
+            "returns it with normalized=True"
+        )

@@ -23,7 +23,7 @@ from shapleycam.game.attention.operation import Kind, Operation, channels
 from shapleycam.game.attention.pointwise import broadcast_axes, merge_tokens
 from shapleycam.game.axes import Axis, make_axis
 
-NO_ROWS = torch.empty(0, device="cpu")
+NO_ROWS = torch.empty(0, dtype=torch.float32, device="cpu")
 """Stands for an operand of which no row is needed."""
 
 

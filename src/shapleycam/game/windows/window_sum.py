@@ -90,7 +90,9 @@ class WindowSum:
             matrix = self._matrix_of_windows().to(content.device)
             return torch.stack([rows @ weight.to(rows) for rows, weight in zip(content, matrix, strict=True)])
         parts, channels = (_numbers(self.result_axes[1:], kind) for kind in ("position", "channel"))
-        weights = torch.ones(1, len(content), device="cpu") if self.weights is None else self.weights
+        weights = (
+            torch.ones(1, len(content), dtype=torch.float32, device="cpu") if self.weights is None else self.weights
+        )
         by_window = weights.to(content)[parts.to(content.device)].mT  # (windows, features)
         return content[:, :, channels.to(content.device)] * by_window[:, None]
 

@@ -107,7 +107,7 @@ class CoordinateTracker(TorchDispatchMode):
         self._store = StorageCoordinates(len(tracked))
         self.lost: list[str] = []
         self.channels = ChannelAxis(image.dim())
-        grid = torch.zeros(len(tracked) + 1, *image.shape, device=image.device)
+        grid = torch.zeros(len(tracked) + 1, *image.shape, dtype=torch.float32, device=image.device)
         for row, axis in enumerate(tracked):
             side = image.shape[axis]
             grid[row] += torch.arange(side, device=image.device).reshape(-1, *[1] * (image.dim() - axis - 1))

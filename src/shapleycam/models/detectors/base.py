@@ -20,13 +20,14 @@ class Candidates(NamedTuple):
     """The boxes that a detector finds in one image, after its own selection, the best first.
 
     `boxes` are (left, top, right, bottom) in pixels of the input. `anchors` (n, k) say where the scores are read: the
-    number of an anchor or a query, or the corners of a proposal.
+    number of an anchor or a query, or the corners of a proposal. `classes` is how many each is scored for.
     """
 
     boxes: Float[Tensor, "n 4"]
     targets: Int[Tensor, " n"]
     scores: Float[Tensor, " n"]
     anchors: Shaped[Tensor, "n k"]
+    classes: int
 
 
 class BoxScores(nn.Module, ABC):

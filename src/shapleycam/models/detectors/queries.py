@@ -40,7 +40,7 @@ class QueryScores(BoxScores):
         numbers = chosen_places(output)[0] if selects_queries(output) else torch.arange(len(best), device=best.device)
         height, width = image.shape[-2:]
         pixels = boxes[0] * boxes.new_tensor([width, height, width, height])
-        return Candidates(pixels[order], targets[order], best[order], numbers[order][:, None])
+        return Candidates(pixels[order], targets[order], best[order], numbers[order][:, None], scores.shape[-1])
 
     def default_labels(self) -> tuple[str, ...] | None:
         """Return the class names of the model's configuration."""

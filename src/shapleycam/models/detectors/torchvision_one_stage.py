@@ -52,7 +52,7 @@ class OneStageScores(BoxScores):
         self.detector.transform = AlreadyPrepared(size)
         (found,) = self.detector(list(image))
         rows = trace_back(found, boxes, scores)
-        return Candidates(found["boxes"], found["labels"], found["scores"], rows[:, None])
+        return Candidates(found["boxes"], found["labels"], found["scores"], rows[:, None], scores.shape[-1])
 
     def default_preprocess(self) -> TorchvisionDetection:
         """Return what the detector does with an image inside."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -13,6 +14,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F
 
+from shapleycam.errors import ImageError, ModelError
 from shapleycam.images import Box
 from shapleycam.models.preprocess import Preprocess
 
@@ -38,7 +40,17 @@ class TorchvisionDetection(Preprocess):
 
     @classmethod
     def of(cls, transform: GeneralizedRCNNTransform) -> TorchvisionDetection:
-        """Return the preprocessing that a detector's own `transform` describes."""
+        """Return the preprocessing that a detector's own `transform` describes.
+
+        Raises:
+            ModelError: it is of another class than torchvision's, so that it may resize and pad in another way.
+        """
+        if type(transform) is not GeneralizedRCNNTransform:
+            raise ModelError(
+                f"the detector's transform is a {type(transform).__name__}; expected torchvision's own "
+                "GeneralizedRCNNTransform, since another one may resize and pad in another way: give preprocess=, a "
+                "function from an RGB PIL image to the tensor (c, h, w) that this transform makes of it"
+            )
         shorter, fixed = int(transform.min_size[-1]), transform.fixed_size
         own = GeneralizedRCNNTransform(
             shorter,
@@ -73,6 +85,17 @@ class TorchvisionDetection(Preprocess):
         """Return the padded input for an image in [0, 1], as torchvision's detectors take it."""
         if self.transform is None:
             raise TypeError("made without a transform; use TorchvisionDetection.of")
+        channels, height, width = image.shape
+        if channels not in {1, len(self.mean)}:
+            raise ImageError(
+                f"an image of {channels} channels; expected {len(self.mean)}, in a tensor (c, h, w) with the channels "
+                "first"
+            )
+        if min(self.inside((width, height))) < 1:
+            raise ImageError(
+                f"an image of {width} x {height} pixels has no pixel left on its shorter side when the detector "
+                f"shrinks the longer one to {self.longest}; expected a less narrow one: crop it"
+            )
         images, _ = self.transform([image])
         padded: Tensor = images.tensors[0]
         return padded
@@ -90,8 +113,8 @@ class TorchvisionDetection(Preprocess):
         if self.fixed is not None:
             return self.fixed
         width, height = size
-        assert isinstance(self.resize, int)  # noqa: S101  # `of` sets it
-        scale = min(self.resize / min(size), self.longest / max(size))
+        shortest = cast("int", self.resize)  # `of` sets it
+        scale = min(shortest / min(size), self.longest / max(size))
         return math.floor(height * scale), math.floor(width * scale)
 
 

@@ -40,7 +40,7 @@ class TwoStageScores(BoxScores):
             for i, label in enumerate(found["labels"].tolist())
         ]
         chosen = torch.cat(rows) if rows else torch.zeros(0, dtype=torch.long, device=image.device)
-        return Candidates(found["boxes"], found["labels"], found["scores"], proposals[0][chosen])
+        return Candidates(found["boxes"], found["labels"], found["scores"], proposals[0][chosen], scores.shape[-1])
 
     def default_preprocess(self) -> TorchvisionDetection:
         """Return what the detector does with an image inside."""

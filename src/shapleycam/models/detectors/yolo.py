@@ -48,7 +48,7 @@ class YoloScores(BoxScores):
         boxes, scores = read_anchors(self.detector(image), self.classes, self.further)
         best, targets = scores[0].max(-1)
         kept = batched_nms(boxes[0], best, targets, _OVERLAP)[:_MOST]
-        return Candidates(boxes[0][kept], targets[kept], best[kept], kept[:, None])
+        return Candidates(boxes[0][kept], targets[kept], best[kept], kept[:, None], self.classes)
 
     def default_preprocess(self) -> Letterbox:
         """Return ultralytics' preprocessing: the whole photograph in a square of 640 pixels, grey around it."""

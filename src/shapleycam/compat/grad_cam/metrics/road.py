@@ -33,7 +33,7 @@ class NoisyLinearImputer:
         """Return the image with the pixels filled in where the mask is 0."""
         removed = mask == 0
         filled = impute(img[None], removed[None], _EXACT)[0]
-        noise = torch.randn(len(img), int(removed.sum()), device="cpu")
+        noise = torch.randn(len(img), int(removed.sum()), dtype=torch.float32, device="cpu")
         filled[:, removed] += self.noise * noise.to(filled)
         return filled
 
