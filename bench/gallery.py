@@ -31,7 +31,7 @@ REGIONS = (4, 4)
 """Players of exactshapley: all coalitions of 49 places are out of reach."""
 COARSE = 0.1
 """The tolerance of channelshapley: at blocks.6 each coalition of its 320 channels is a run of the head."""
-SIDE, GAP, QUALITY = 152, 6, 74
+SIDE, GAP, QUALITY = 152, 6, 60
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class TestMethods:
         groups = [rows[name].group for name in printed]
         assert [family for family, _ in groupby(groups)] == list(dict.fromkeys(groups)) == list(methods_by_family())
         for family in dict.fromkeys(groups):
-            assert re.search(rf"^  {family} +{re.escape(FAMILIES[family])}$", out, re.MULTILINE)
+            assert re.search(rf"^{family}: {re.escape(FAMILIES[family])}$", out, re.MULTILINE)
 
     @pytest.mark.parametrize(
         ("method", "runs"),

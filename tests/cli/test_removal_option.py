@@ -148,8 +148,8 @@ def test_a_file_that_may_not_be_read(tmp_path, refused, hopper, tiny):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("men",), "removal 'men' is unknown; expected 'zero', 'mean', or a file of numbers, .npy or .npz"),
-        (("r.pt",), "removal 'r.pt' is unknown; expected 'zero', 'mean', or a file"),
+        (("men",), "removal 'men' is unknown; expected 'zero', 'mean', 'blur', or a file of numbers, .npy or .npz"),
+        (("r.pt",), "removal 'r.pt' is unknown; expected 'zero', 'mean', 'blur', or a file"),
         (("no.npy",), "removal no.npy: cannot be read (No such file or directory); check the path"),
         (("damaged.npy",), "removal damaged.npy: not numbers of NumPy ("),
         (("objects.npy",), "removal objects.npy: not numbers of NumPy (Object arrays cannot be loaded"),
@@ -193,7 +193,7 @@ def test_refusals(refused, hopper, arguments, says):
 @pytest.mark.parametrize("command", ["explain", "compare", "fidelity", "interactions", "layers", "evaluate", "report"])
 def test_it_is_in_every_help(run, command):
     words = " ".join(run(command, "--help").out.split())
-    assert "--removal zero|mean|FILE" in words
+    assert "--removal zero|mean|blur|FILE" in words
     assert "--reference IMAGE" in words
 
 

@@ -95,5 +95,5 @@ def test_the_layers_of_a_model_whose_output_is_chosen(run, mine, hopper):
     ran = run("layers", "mine.py:net", "--image", hopper, "--output", "1", "--json", "--all")
     assert ran.code == 0, ran.err
     rows = {row["layer"]: row for row in json.loads(ran.out)["layers"]}
-    assert rows.keys() == {"one", "two"}
+    assert rows.keys() == {"input", "one", "two"}
     assert rows["two"]["default"]

@@ -65,7 +65,7 @@ def test_the_same_map(network, method):
 
 def test_the_same_scorecam_but_for_the_corners(network, monkeypatch):
     """The peer lays the corners of a channel on those of the image; where it does not, the map is the same."""
-    monkeypatch.setattr(torch.nn, "UpsamplingBilinear2d", lambda size: nn.Upsample(size=size, mode="bilinear"))
+    monkeypatch.setattr(torch.nn, "UpsamplingBilinear2d", lambda size: torch.nn.Upsample(size=size, mode="bilinear"))
     model, layer, reshape, images = network
     few = images[:, :, :32, :32] if reshape is None else images
     ours, theirs = both((model, layer, reshape, few), "ScoreCAM")

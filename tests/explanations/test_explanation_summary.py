@@ -20,6 +20,7 @@ def test_the_json_has_the_keys_that_scripts_read():
     assert list(data["top"][0]) == ["class", "label", "probability"]
     (explained,) = data["explained"]
     keys = ["class", "label", "utility_value", "curvature", "evidence", "values", "uncertainty", "notes"]
+    keys += ["utility_removed", "regions"]
     assert list(explained) == keys
     assert list(explained["uncertainty"]["gradcam"]) == ["relative", "not_sure", "stderr"]
     assert explained["values"]["gradcam"] == first.values[1].tolist()

@@ -299,7 +299,7 @@ def test_channels_make_no_map(method):
 @pytest.mark.parametrize("name", ["channel", "Channels", "positions", ""])
 def test_other_words_are_refused(name):
     explainer = Explainer(network(POOLED["linear"]), layer="body")
-    expected = rf"^players are '{name}'; expected \(rows, columns\).*or of a game 'channels'"
+    expected = rf"^players '{name}' are unknown; expected .*, of a game 'channels', or a grid of regions"
     with pytest.raises(OptionError, match=expected):
         explainer.game(pictures(), players=name)
 

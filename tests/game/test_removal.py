@@ -103,7 +103,7 @@ def named(name, function):
     return function
 
 
-UNKNOWN = {"maen": "did you mean 'mean'", "blur": "known are zero, mean"}
+UNKNOWN = {"maen": "did you mean 'mean'", "noise": "known are zero, mean, blur"}
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
@@ -115,7 +115,9 @@ def test_an_unknown_removal_is_refused_with_near_names(name):
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("choice", [None, 0, 0.5, [0.0], {"mean"}])
 def test_other_things_are_refused(choice):
-    with pytest.raises(OptionError, match=r"removal is a .*; expected 'zero' or 'mean', a tensor .* or a function"):
+    with pytest.raises(
+        OptionError, match=r"removal is a .*; expected 'zero' or 'mean' or 'blur', a tensor .* or a function"
+    ):
         resolve_removal(choice)
 
 

@@ -124,7 +124,7 @@ class TestLayers:
         box.click()
         visitor.page.locator("#question [role=option]:visible", has_text="stem").wait_for()
         names = [text.split(":")[0] for text in options_of(visitor)]
-        assert names == ["before-pool", "last-conv", "act", "body", "stem"]
+        assert names == ["before-pool", "last-conv", "act", "body", "stem", "input"]
 
     def test_an_exact_name_comes_first(self, visitor, box, library):
         box.press_sequentially("body")

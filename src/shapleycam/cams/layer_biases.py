@@ -44,7 +44,7 @@ def bias_of(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str
     Examples:
         >>> import torch
         >>> from shapleycam.cams.layer_biases import bias_of
-        >>> image = torch.zeros(1, 2, 4, 4)
+        >>> image = torch.zeros(1, 2, 4, 4, requires_grad=True)
         >>> bias_of(torch.add, (image, torch.ones(2, 1, 1)), {}, image).channel_axis
         1
     """

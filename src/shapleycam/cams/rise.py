@@ -65,7 +65,7 @@ def random_mask(size: tuple[int, ...], generator: torch.Generator) -> Float[Tens
 
     Examples:
         >>> import torch
-        >>> from shapleycam.cams.masked_images import random_mask
+        >>> from shapleycam.cams.rise import random_mask
         >>> mask = random_mask((28, 28), torch.Generator().manual_seed(0))
         >>> mask.shape, bool((mask >= 0).all() and (mask <= 1).all())
         (torch.Size([28, 28]), True)

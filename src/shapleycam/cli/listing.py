@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shapleycam.cli import options
-from shapleycam.cli.console import print_facts, print_json, print_line, print_table
+from shapleycam.cli.console import print_json, print_line, print_table
 from shapleycam.errors import OptionError, nearest
 from shapleycam.terminal_tables import Head
 
@@ -101,7 +101,8 @@ def methods(*, as_json: options.Json = False) -> None:
         for row in members
     ]
     print_table(heads, texts)
-    print_facts("Families", {family: FAMILIES.get(family, "") for family in families})
+    for family in families:
+        print_line(f"{family}: {FAMILIES.get(family, '')}")
     print_line(
         f"Runs: of an image with {_GRID} places and {TYPICAL_CHANNELS} channels, beside the forward pass that all "
         "methods share; head: of what comes after the layer, which channels as players need not behind a mean over "

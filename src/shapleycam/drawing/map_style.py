@@ -127,7 +127,7 @@ class MapStyle:
             >>> from shapleycam.drawing.map_style import MapStyle
             >>> MapStyle(top_value=0.5).describe("positive")
             'shown: the fewest places that hold 50% of the positive value'
-            >>> MapStyle(top_area=0.2, contours=3).describe("both")
+            >>> MapStyle(top_area=0.2, contours=3).describe("positive")
             'shown: the strongest places, of 20% of the area; 3 contours at equal steps of the scale'
         """
         value = {"positive": "positive value", "negative": "negative value", "both": "value of either sign"}[sign]

@@ -38,8 +38,8 @@ def check_region_name(name: str) -> str:
     known = canonical_name(word, (SUPERPIXELS, PATCHES))
     if known is None:
         raise OptionError(
-            f"players {name!r} are unknown; expected {SUPERPIXELS!r}, '{SUPERPIXELS}:80', {PATCHES!r}, or a grid of "
-            "regions, such as players=(7, 7)"
+            f"players {name!r} are unknown; expected {SUPERPIXELS!r}, '{SUPERPIXELS}:80', {PATCHES!r}, "
+            "of a game 'channels', or a grid of regions, such as players=(7, 7)"
         )
     if colon and (known != SUPERPIXELS or not count.isdecimal() or int(count) < 2):
         raise OptionError(f"players {name!r}: expected '{SUPERPIXELS}:80', a number from 2 on, or {PATCHES!r}")

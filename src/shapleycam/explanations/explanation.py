@@ -142,8 +142,8 @@ class Explanation:
             >>> photo = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
             >>> explainer = shapleycam.Explainer("efficientnet_lite0", device="cpu")
             >>> explanation = explainer.explain(photo, "exactshapley", players=(2, 2))
-            >>> len(explanation.region_values()), explanation.region_values()[0].centre
-            (4, (0.7142857142857143, 0.2142857142857143))
+            >>> [region.region for region in explanation.region_values()]  # the upper left one has the largest value
+            [0, 2, 1, 3]
         """
         if self.regions is None:
             return []

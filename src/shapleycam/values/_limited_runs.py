@@ -53,7 +53,7 @@ def permutation_within(
         >>> _ = torch.manual_seed(0)
         >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.Tanh(), torch.nn.Flatten(), torch.nn.Linear(144, 2)
         >>> game = Explainer(torch.nn.Sequential(*layers), layer="input").game(torch.rand(1, 3, 8, 8), players=(2, 2))
-        >>> shares = permutation_within(game, 40, tolerance=1)
+        >>> shares = permutation_within(game, 40, tolerance=1.0)
         >>> shares.evaluations, shares.samples
         (tensor([36]), tensor([3]))
     """

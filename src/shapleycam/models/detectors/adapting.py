@@ -21,6 +21,13 @@ def as_box_scores(model: nn.Module) -> BoxScores:
 
     Raises:
         ModelError: the model is no detector that is known.
+
+    Examples:
+        >>> from torchvision.models.detection import ssdlite320_mobilenet_v3_large
+        >>> from shapleycam.models.detectors import as_box_scores
+        >>> model = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=3)
+        >>> as_box_scores(model).detector is model
+        True
     """
     if not is_detector(model):
         raise ModelError(
@@ -40,7 +47,14 @@ def as_box_scores(model: nn.Module) -> BoxScores:
 
 
 def is_detector(model: nn.Module) -> bool:
-    """Return whether a model is a detector of a library that is known."""
+    """Return whether a model is a detector of a library that is known.
+
+    Examples:
+        >>> from torch import nn
+        >>> from shapleycam.models.detectors import is_detector
+        >>> is_detector(nn.Identity())
+        False
+    """
     is_of_transformers = type(model).__name__.endswith("ForObjectDetection") and hasattr(model, "config")
     return isinstance(model, (BoxScores, FasterRCNN, *ONE_STAGE)) or is_of_ultralytics(model) or is_of_transformers
 
@@ -55,6 +69,14 @@ def detector_network(network: Network) -> Network:
 
     Raises:
         ModelError: the model is no detector that is known.
+
+    Examples:
+        >>> from torchvision.models.detection import ssdlite320_mobilenet_v3_large
+        >>> from shapleycam import Network
+        >>> from shapleycam.models.detectors import BoxScores, detector_network
+        >>> model = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=3)
+        >>> isinstance(detector_network(Network(model)).model, BoxScores)
+        True
     """
     scores = as_box_scores(network.model)
     preprocess = network.preprocess if network.preprocess is not None else scores.default_preprocess()

@@ -21,6 +21,13 @@ class Candidates(NamedTuple):
 
     `boxes` are (left, top, right, bottom) in pixels of the input. `anchors` (n, k) say where the scores are read: the
     number of an anchor or a query, or the corners of a proposal. `classes` is how many each is scored for.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.models.detectors import Candidates
+        >>> boxes, anchors = torch.tensor([[0.0, 0.0, 8.0, 4.0]]), torch.tensor([[17]])
+        >>> Candidates(boxes, torch.tensor([2]), torch.tensor([0.75]), anchors, classes=3).scores.tolist()
+        [0.75]
     """
 
     boxes: Float[Tensor, "n 4"]
@@ -39,6 +46,14 @@ class BoxScores(nn.Module, ABC):
 
     Attributes:
         detector: the user's model; its modules keep their names behind `detector.`.
+
+    Examples:
+        >>> import torch
+        >>> from torchvision.models.detection import ssdlite320_mobilenet_v3_large
+        >>> from shapleycam.models.detectors import as_box_scores
+        >>> model = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=3).eval()
+        >>> as_box_scores(model)(torch.rand(1, 3, 320, 320), torch.tensor([[17]]))["scores"].shape
+        torch.Size([1, 3])
     """
 
     def __init__(self, detector: nn.Module) -> None:

@@ -29,6 +29,16 @@ class CAM(Extractor):
 
     Raises:
         OptionError: several layers, or a linear layer that is not the classifier.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.compat.torchcam.methods import CAM
+        >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+        >>> model = torch.nn.Sequential(*layers, torch.nn.Linear(4, 5))
+        >>> with CAM(model, "1", input_shape=(3, 8, 8)) as extractor:
+        ...     scores = model(torch.rand(2, 3, 8, 8))
+        ...     extractor([2, 0], scores)[0].shape
+        torch.Size([2, 6, 6])
     """
 
     method = "cam"

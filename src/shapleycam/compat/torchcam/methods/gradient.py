@@ -13,25 +13,69 @@ from shapleycam.compat.torchcam.extractor import Extractor
 
 
 class GradCAM(Extractor):
-    """`gradcam`."""
+    """`gradcam`.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.compat.torchcam.methods import GradCAM
+        >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+        >>> model = torch.nn.Sequential(*layers)
+        >>> with GradCAM(model, "1", input_shape=(3, 8, 8)) as extractor:
+        ...     scores = model(torch.rand(2, 3, 8, 8))
+        ...     extractor([2, 0], scores)[0].shape
+        torch.Size([2, 6, 6])
+    """
 
     method = "gradcam"
 
 
 class GradCAMpp(Extractor):
-    """`gradcam++`, with the denominator of its weights, which torch-cam 0.5 leaves out."""
+    """`gradcam++`, with the denominator of its weights, which torch-cam 0.5 leaves out.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.compat.torchcam.methods import GradCAMpp
+        >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+        >>> model = torch.nn.Sequential(*layers)
+        >>> with GradCAMpp(model, "1", input_shape=(3, 8, 8)) as extractor:
+        ...     scores = model(torch.rand(2, 3, 8, 8))
+        ...     extractor([2, 0], scores)[0].shape
+        torch.Size([2, 6, 6])
+    """
 
     method = "gradcam++"
 
 
 class XGradCAM(Extractor):
-    """`xgradcam`."""
+    """`xgradcam`.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.compat.torchcam.methods import XGradCAM
+        >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+        >>> model = torch.nn.Sequential(*layers)
+        >>> with XGradCAM(model, "1", input_shape=(3, 8, 8)) as extractor:
+        ...     scores = model(torch.rand(2, 3, 8, 8))
+        ...     extractor([2, 0], scores)[0].shape
+        torch.Size([2, 6, 6])
+    """
 
     method = "xgradcam"
 
 
 class LayerCAM(Extractor):
-    """`layercam`."""
+    """`layercam`.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.compat.torchcam.methods import LayerCAM
+        >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+        >>> model = torch.nn.Sequential(*layers)
+        >>> with LayerCAM(model, "1", input_shape=(3, 8, 8)) as extractor:
+        ...     scores = model(torch.rand(2, 3, 8, 8))
+        ...     extractor([2, 0], scores)[0].shape
+        torch.Size([2, 6, 6])
+    """
 
     method = "layercam"
 
@@ -55,6 +99,16 @@ class SmoothGradCAMpp(Extractor):
 
     Raises:
         OptionError: another number or deviation.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.compat.torchcam.methods import SmoothGradCAMpp
+        >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+        >>> model = torch.nn.Sequential(*layers)
+        >>> with SmoothGradCAMpp(model, "1", input_shape=(3, 8, 8)) as extractor:
+        ...     scores = model(torch.rand(2, 3, 8, 8))
+        ...     extractor([2, 0], scores)[0].shape
+        torch.Size([2, 6, 6])
     """
 
     method = "smoothgradcam++"

@@ -22,6 +22,16 @@ class ScoreCAM(Extractor):
         input_shape: as of `GradCAM`.
         enable_hooks: as of `GradCAM`.
         reshape_transform: as of `GradCAM`.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.compat.torchcam.methods import ScoreCAM
+        >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+        >>> model = torch.nn.Sequential(*layers)
+        >>> with ScoreCAM(model, "1", input_shape=(3, 8, 8)) as extractor:
+        ...     scores = model(torch.rand(2, 3, 8, 8))
+        ...     extractor([2, 0], scores)[0].shape
+        torch.Size([2, 6, 6])
     """
 
     method = "scorecam"
@@ -55,6 +65,16 @@ class SSCAM(ScoreCAM):
 
     Raises:
         OptionError: another number or deviation.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.compat.torchcam.methods import SSCAM
+        >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+        >>> model = torch.nn.Sequential(*layers)
+        >>> with SSCAM(model, "1", input_shape=(3, 8, 8)) as extractor:
+        ...     scores = model(torch.rand(2, 3, 8, 8))
+        ...     extractor([2, 0], scores)[0].shape
+        torch.Size([2, 6, 6])
     """
 
     method = "sscam"
@@ -88,6 +108,16 @@ class ISCAM(ScoreCAM):
 
     Raises:
         OptionError: another number.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.compat.torchcam.methods import ISCAM
+        >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+        >>> model = torch.nn.Sequential(*layers)
+        >>> with ISCAM(model, "1", input_shape=(3, 8, 8)) as extractor:
+        ...     scores = model(torch.rand(2, 3, 8, 8))
+        ...     extractor([2, 0], scores)[0].shape
+        torch.Size([2, 6, 6])
     """
 
     method = "iscam"
