@@ -3,7 +3,7 @@
 The photographs come with matplotlib and scikit-image, and are free of rights; those of a folder of yours are drawn with
 --photos, into another folder.
 
-    python bench/gallery.py                                   # about half a minute on two cores
+    python bench/gallery.py                                   # about six minutes on two cores
     python bench/gallery.py --photos my-photos --out mine
 """
 
