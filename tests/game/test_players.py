@@ -288,8 +288,8 @@ def test_what_no_labels_can_be_made_of(regions, kind):
 
 def test_a_grid_in_words():
     assert refusal("4x6") == (
-        "players '4x6' are unknown; expected 'superpixels', 'superpixels:80', 'patches', of a game 'channels', or a grid "
-        "of regions, such as players=(7, 7)"
+        "players '4x6' are unknown; expected 'superpixels', 'superpixels:80', 'patches', of a game 'channels', or a "
+        "grid of regions, such as players=(7, 7)"
     )
 
 
