@@ -63,10 +63,10 @@ def choose_methods(names: Sequence[str], game: Game, options: EstimatorOptions |
         for row in rows
         if row.name not in named and (reason := _too_long(row, game) or beyond_runs(row, game, limit))
     }
-    said = reasons if "field" in is_set.values() else {}
+    reported = reasons if "field" in is_set.values() else {}
     kept = tuple(row for row in rows if row.name not in reasons)
     check_runs(game, kept, limit)
-    return MethodChoice(kept, frozenset(row.name for row in kept if row.name not in named), said)
+    return MethodChoice(kept, frozenset(row.name for row in kept if row.name not in named), reported)
 
 
 def compute_allowed(

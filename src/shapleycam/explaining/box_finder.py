@@ -102,9 +102,10 @@ class BoxFinder:
             ShapleyCamError: an image or an output of another form than expected.
         """
         prepared = image if isinstance(image, PreparedPhotograph) else self.prepare(image)
-        found = self._find(prepared)
+        candidates = self._find(prepared)
         labels, space = self.labels, Space.of(prepared)
-        rows = zip(found.boxes.tolist(), found.targets.tolist(), found.scores.tolist(), found.anchors, strict=True)
+        boxes, targets, scores, anchors, _ = candidates
+        rows = zip(boxes.tolist(), targets.tolist(), scores.tolist(), anchors, strict=True)
         return [
             Detection(number, space.to_photo(box), space.size, target, class_name(target, labels), score, anchor[None])
             for number, (box, target, score, anchor) in enumerate(rows)
@@ -218,9 +219,9 @@ class BoxFinder:
         batch = stack_photographs([image], self.model)
         with isolated_copy(self.model) as model:
             size = image_size_inside(image, self.preprocess)
-            found: Candidates = run(_Finding(cast("BoxScores", model), size), batch.images)
-        self._check_labels(found.classes)
-        return found
+            candidates: Candidates = run(_Finding(cast("BoxScores", model), size), batch.images)
+        self._check_labels(candidates.classes)
+        return candidates
 
     def batch(self, image: PreparedPhotograph, detection: Detection) -> Batch:
         """Return the image as a batch of one, with the anchor as the model's further input."""

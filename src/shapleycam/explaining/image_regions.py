@@ -87,9 +87,9 @@ def _patches(model: nn.Module, size: Size) -> Int[Tensor, "h w"]:
     declared = declared_patches(model)
     if len(declared) != 1:
         sizes = ", ".join(" x ".join(map(str, patch)) for patch in sorted(declared))
-        found = f"the model declares patches of several sizes ({sizes})" if declared else "the model declares none"
+        patches = f"the model declares patches of several sizes ({sizes})" if declared else "the model declares none"
         raise OptionError(
-            f"players {PATCHES!r}: {found}; expected one size, as vision transformers have: give a grid, such as "
+            f"players {PATCHES!r}: {patches}; expected one size, as vision transformers have: give a grid, such as "
             f"players=(14, 14), or {SUPERPIXELS!r}"
         )
     (patch,) = declared

@@ -33,8 +33,8 @@ class NextToken(nn.Module):
         for name, tensor in prompt.items():
             self.register_buffer(f"prompt_{name}", tensor, persistent=False)
         accepted = inspect.signature(model.forward).parameters
-        wanted = {"use_cache": False, "logits_to_keep": 1}  # no cache of keys, no logits of the prompt's own tokens
-        self.options = {name: value for name, value in wanted.items() if name in accepted}
+        preferred = {"use_cache": False, "logits_to_keep": 1}  # no cache of keys, no logits of the prompt's own tokens
+        self.options = {name: value for name, value in preferred.items() if name in accepted}
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b vocabulary"]:
         """Return the logits of the next token for each image."""
