@@ -1,8 +1,8 @@
-"""`shapleycam reproduce`: the paper's two tables on your copy of ImageNet, and the difference from print."""
+"""`shapleycam reproduce`: the published figures on your copy of ImageNet, and the difference from print."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from shapleycam.experiments import Evaluation
 
 
-def reproduce(
+def reproduce(  # noqa: PLR0913  # the experiment, and three groups of how it is run
     imagenet: Annotated[
         str, typer.Option("--imagenet", metavar="DIR", help="ImageNet's validation photographs: a folder, or shards.")
     ],
@@ -26,6 +26,10 @@ def reproduce(
     model: Annotated[
         list[str] | None, typer.Option("--model", help="One of the paper's twelve; default: all. Repeatable.")
     ] = None,
+    utility: Annotated[
+        Literal["rest", "log_probability", "logit"],
+        typer.Option("--utility", help="The paper's tables are of rest; its author's ablations of the others."),
+    ] = "rest",
     pretrained: options.Pretrained = True,
     limit: options.Limit = None,
     settings: RunGroup,
@@ -36,6 +40,7 @@ def reproduce(
 
     - `shapleycam reproduce --imagenet val/ --out paper` says how long it will take, and does it.
     - `shapleycam reproduce --imagenet val/ --model resnet18 --limit 500 --out paper` takes one network, 500 images.
+    - `shapleycam reproduce --imagenet val/ --utility log_probability --out ablation` makes the author's ablation anew.
     - `shapleycam reproduce --imagenet val/ --engine ray --actors 8 --plan` prints passes, time, disk and cost.
 
     It is `evaluate` with the published protocol, and `table --against paper`; a run that was stopped goes on.
@@ -53,7 +58,7 @@ def reproduce(
     evaluation = Evaluation(
         tuple(models),
         dataset,
-        Protocol.paper(),
+        Protocol.paper(utility),
         out,
         pretrained=pretrained,
         settings=settings.settings(engine.make_engine()),

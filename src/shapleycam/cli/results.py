@@ -10,27 +10,36 @@ import typer
 from shapleycam.cli.console import print_line, print_renderable, terminal_width
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from shapleycam.experiments import Store
-    from shapleycam.experiments.results import PublishedFigures, ResultsSummary
+    from shapleycam.experiments.results import PublishedFigures, ResultsSummary, TerminalTable
 
 
 def print_results(stores: Sequence[Store], *, against_paper: bool = False) -> None:
     """Print the tables of runs; the last line counts images and errors."""
     from shapleycam.experiments.merging import summarise_runs
 
-    print_summary(summarise_runs(stores), stores, against_paper=against_paper)
+    print_summary(summarise_runs(stores), stores, against=published_figures(stores) if against_paper else None)
 
 
 def print_summary(
-    summary: ResultsSummary, stores: Sequence[Store], *, against_paper: bool = False, intervals: bool = True
+    summary: ResultsSummary,
+    stores: Sequence[Store],
+    *,
+    against: PublishedFigures | None = None,
+    intervals: bool = True,
 ) -> None:
     """Print the tables of a summary of runs, as `print_results` does."""
     from shapleycam.experiments.results import terminal
 
-    published = published_figures(stores) if against_paper else None
-    for table in terminal(summary, width=terminal_width(), intervals=intervals, against=published):
+    print_tables(terminal(summary, width=terminal_width(), intervals=intervals, against=against))
+    print_line(f"{_counts(summary)}; results in {', '.join(str(store.storage) for store in stores)}")
+
+
+def print_tables(tables: Iterable[TerminalTable]) -> None:
+    """Print tables with their captions and notes."""
+    for table in tables:
         print_line(table.caption, "bold")
         for heading, part in table.parts:
             if heading:
@@ -40,7 +49,6 @@ def print_summary(
         for note in table.notes:
             print_line(note, "dim")
         typer.echo()
-    print_line(f"{_counts(summary)}; results in {', '.join(str(store.storage) for store in stores)}")
 
 
 def published_figures(stores: Sequence[Store]) -> PublishedFigures:

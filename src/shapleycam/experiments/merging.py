@@ -14,8 +14,10 @@ from shapleycam.experiments.results import (
     ADCC_OF_MEANS,
     OF_MEANS,
     Column,
+    LeadTables,
     ResultsSummary,
     columns_of,
+    find_leads,
     parts_of,
     summarise_frames,
 )
@@ -26,6 +28,7 @@ from shapleycam.experiments.rules import MEASURED_FIELDS, complete_protocol
 from shapleycam.experiments.store import Store
 from shapleycam.metrics.metric import Metric
 from shapleycam.metrics.table import METRICS, canonical_metric, expand_metrics
+from shapleycam.names import canonical_name
 
 PUBLISHED_IMAGES = 50_000
 PUBLISHED_WEIGHTS = ("torchvision, IMAGENET1K_V1", "timm")
@@ -48,15 +51,44 @@ def summarise_runs(stores: Sequence[Store], metrics: Sequence[str] | None = None
         OptionError: the runs differ in their protocols or data, two have results of the same method and model, a metric
             was not measured, or no image could be.
     """
+    columns = _columns_of_runs(stores, metrics)
+    protocol = _protocol_of(stores[0])
+    summary = summarise_frames(_frames(stores, columns), columns, _table_order(stores))
+    return replace(summary, removal=protocol["removal"], precision=protocol["precision"], smooth=protocol["smooth"])
+
+
+def find_leads_of_runs(
+    stores: Sequence[Store], pair: tuple[str, str], metrics: Sequence[str] | None = None
+) -> LeadTables:
+    """Return how far the first method of a pair is better than the second in all runs.
+
+    Raises:
+        OptionError: as `summarise_runs`, an unknown method, or no model was measured with both.
+    """
+    columns = _columns_of_runs(stores, metrics)
+    order = _table_order(stores)
+    names = [canonical_name(name, order.methods) for name in pair]
+    for name, known in zip(pair, names, strict=True):
+        if known is None:
+            raise OptionError(f"method {name!r} is not in these results; {nearest(name, order.methods)}")
+    first, second = (str(name) for name in names)
+    if first == second:
+        raise OptionError(f"a lead of {first} over itself was asked for; expected two methods")
+    return LeadTables((first, second), find_leads(_frames(stores, columns), columns, (first, second), order), columns)
+
+
+def _columns_of_runs(stores: Sequence[Store], metrics: Sequence[str] | None) -> tuple[Column, ...]:
+    """Return the columns of a table of runs whose protocols agree."""
     _refuse_different_protocols(stores)
     measured = _measured_metrics(stores)
     chosen = list(dict.fromkeys(_choose_metrics(metrics or measured, measured, stores)))
-    columns = columns_of(chosen, measured)
+    return columns_of(chosen, measured)
+
+
+def _frames(stores: Sequence[Store], columns: Sequence[Column]) -> Iterator[pl.DataFrame]:
+    """Yield the rows of each model, read one after the other."""
     needed = (*HEADS, *parts_of(columns))
-    frames = (read_rows(stores, model, needed) for model in _models(stores))
-    protocol = _protocol_of(stores[0])
-    summary = summarise_frames(frames, columns, _table_order(stores))
-    return replace(summary, removal=protocol["removal"], precision=protocol["precision"], smooth=protocol["smooth"])
+    return (read_rows(stores, model, needed) for model in _models(stores))
 
 
 def _table_order(stores: Sequence[Store]) -> TableOrder:

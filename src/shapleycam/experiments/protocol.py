@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from shapleycam.cams.table import METHODS, expand_methods
-from shapleycam.errors import OptionError
+from shapleycam.errors import OptionError, nearest
 from shapleycam.experiments.removal_name import removal_name
 from shapleycam.experiments.rules import MEASURED_FIELDS, ClassRule, ObjectRule
 from shapleycam.game.removal import NAMED, RemovalChoice
@@ -19,6 +19,7 @@ from shapleycam.metrics import MetricOptions
 from shapleycam.metrics.table import expand_metrics
 from shapleycam.models import paper
 from shapleycam.models.preprocess import Preprocess
+from shapleycam.names import canonical_name
 from shapleycam.smoothing import Smooth, parse_smoothing, smoothing_name
 from shapleycam.smoothing.checks import check_mirrors
 from shapleycam.smoothing.eigen import smooth_rows
@@ -34,6 +35,14 @@ CONSTANTS = {
     "aggregation": "mean over images; ADCC of the means, and of each image",
 }
 """How values become heatmaps, and images' metrics a dataset's: recorded with the protocol, and the same in all."""
+
+_BOTH_LAYERS = ("before-pool", "last-conv")
+_PUBLISHED_SETTINGS = {
+    "rest": (_BOTH_LAYERS, ("paper",)),
+    "log_probability": (_BOTH_LAYERS, ("paper", "shapleycam-x")),
+    "logit": (("before-pool",), ("paper",)),
+}
+"""The layers and methods of which figures were published, by utility; a test holds them against the figures."""
 
 _ADDRESS = re.compile(" at 0x[0-9a-fA-F]+")
 _GRID_PLAYERS = 256
@@ -148,9 +157,27 @@ class Protocol:
             check_mirrors(None if self.removal_name in NAMED else self.removal_name, self.players)
 
     @classmethod
-    def paper(cls) -> Protocol:
-        """Return the published protocol: both layers, ReST, ten methods, six metrics, the paper's preprocessing."""
-        return cls(layers=("before-pool", "last-conv"), preprocess=paper.PREPROCESS)
+    def paper(cls, utility: str = "rest") -> Protocol:
+        """Return the protocol of the published figures with a utility: six metrics, the paper's preprocessing.
+
+        Of "rest" that is the paper's tables: both layers, ten methods. Of "log_probability" and "logit" it is the
+        author's ablations, where "shapleycam-x" is added or only what is before pooling was measured.
+
+        Raises:
+            OptionError: no figures were published with this utility.
+
+        Examples:
+            >>> from shapleycam.experiments import Protocol
+            >>> Protocol.paper().layers, Protocol.paper("logit").layers
+            (('before-pool', 'last-conv'), ('before-pool',))
+        """
+        name = canonical_name(utility, _PUBLISHED_SETTINGS)
+        if name is None:
+            raise OptionError(
+                f"no figures were published with utility {utility!r}; {nearest(utility, _PUBLISHED_SETTINGS)}"
+            )
+        layers, methods = _PUBLISHED_SETTINGS[name]
+        return cls(layers, (name,), methods, preprocess=paper.PREPROCESS)
 
     @property
     def estimator_options(self) -> EstimatorOptions:

@@ -5,13 +5,15 @@ from shapleycam.experiments.results._published import (
     PublishedComparison,
     PublishedFigures,
     compare_with_published,
-    load_published,
 )
-from shapleycam.experiments.results._terminal import TerminalTable, terminal
+from shapleycam.experiments.results._published_files import load_published
+from shapleycam.experiments.results._terminal import TerminalTable, terminal, terminal_tables
 from shapleycam.experiments.results.cells import Cell, MissingResult, ResultGroup, ResultsSummary
 from shapleycam.experiments.results.columns import ADCC_OF_MEANS, OF_MEANS, Column, columns_of, parts_of
 from shapleycam.experiments.results.disagreement import Disagreement, find_disagreements
-from shapleycam.experiments.results.layouts import LAYOUTS, html, latex, markdown, tidy
+from shapleycam.experiments.results.layouts import LAYOUTS, html, latex, lead_text, markdown, tidy
+from shapleycam.experiments.results.lead_tables import LeadTables
+from shapleycam.experiments.results.leads import MethodLead, find_leads, published_lead
 from shapleycam.experiments.results.summarising import summarise, summarise_frames
 
 __all__ = [
@@ -22,6 +24,8 @@ __all__ = [
     "Column",
     "Difference",
     "Disagreement",
+    "LeadTables",
+    "MethodLead",
     "MissingResult",
     "PublishedComparison",
     "PublishedFigures",
@@ -31,13 +35,17 @@ __all__ = [
     "columns_of",
     "compare_with_published",
     "find_disagreements",
+    "find_leads",
     "html",
     "latex",
+    "lead_text",
     "load_published",
     "markdown",
     "parts_of",
+    "published_lead",
     "summarise",
     "summarise_frames",
     "terminal",
+    "terminal_tables",
     "tidy",
 ]

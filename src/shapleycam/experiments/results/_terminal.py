@@ -63,7 +63,20 @@ def terminal(
         >>> [table.caption for table in terminal(summary)]
         ['Layer last-conv, utility rest, 10 images; network vgg16']
     """
-    tables = text_tables(summary, intervals=intervals, against=against)
+    return terminal_tables(text_tables(summary, intervals=intervals, against=against), width)
+
+
+def terminal_tables(tables: Sequence[TextTable], width: int | None) -> list[TerminalTable]:
+    """Return tables as rich prints them, at most `width` cells wide, or as wide as they are where that is None.
+
+    Examples:
+        >>> from shapleycam.experiments.results import terminal_tables
+        >>> from shapleycam.experiments.results.text_tables import TableEntry, TableRow, TextTable
+        >>> row = TableRow("vgg16", "gradcam", (TableEntry("30.00"),), first=True)
+        >>> table = TextTable("Layer last-conv", ("network", "method", "AD"), (row,), notes=())
+        >>> [table.caption for table in terminal_tables([table], width=80)]
+        ['Layer last-conv; network vgg16']
+    """
     return [TerminalTable(_caption(table), tuple(_parts(table, width)), table.notes) for table in tables]
 
 

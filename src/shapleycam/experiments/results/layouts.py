@@ -8,8 +8,10 @@ from math import isfinite
 from typing import Protocol as Interface
 
 from shapleycam.experiments.results import markup
-from shapleycam.experiments.results._published import PublishedFigures, compare_with_published, explain_doubt
+from shapleycam.experiments.results._doubts import explain_doubt
+from shapleycam.experiments.results._published import PublishedFigures, compare_with_published
 from shapleycam.experiments.results.cells import ResultsSummary
+from shapleycam.experiments.results.lead_tables import LeadTables
 from shapleycam.experiments.results.text_tables import text_tables
 
 _TIDY_HEADS = (
@@ -117,6 +119,24 @@ def tidy(summary: ResultsSummary, *, intervals: bool = True, against: PublishedF
     return text.getvalue()
 
 
+def lead_text(leads: LeadTables, form: str) -> str:
+    """Return the leads of one method over another as "markdown", "latex", "html" or "csv".
+
+    Examples:
+        >>> from shapleycam.experiments.results import Column, LeadTables, MethodLead, ResultGroup, lead_text
+        >>> from shapleycam.metrics import METRICS
+        >>> group = ResultGroup("vgg16", "last-conv", "rest", images=10)
+        >>> lead = MethodLead(group, "complexity", mean=0.02, low=0.01, high=0.03, n=10, p=0.01, p_holm=0.01)
+        >>> tables = LeadTables(("shapleycam", "gradcam"), [lead], [Column.of(METRICS["complexity"])])
+        >>> print(lead_text(tables, "csv").splitlines()[1])
+        last-conv,rest,vgg16,complexity,shapleycam,gradcam,0.02,0.01,0.03,10,0.01,0.01
+    """
+    if form == "csv":
+        return leads.csv()
+    return "\n".join(map(_MARKUP[form], leads.text_tables()))
+
+
+_MARKUP = {"markdown": markup.markdown_of, "latex": markup.latex_of, "html": markup.html_of}
 LAYOUTS: dict[str, TableLayout] = {"markdown": markdown, "latex": latex, "html": html, "csv": tidy}
 """The forms that are plain text, by name."""
 

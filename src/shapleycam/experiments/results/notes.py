@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from shapleycam.experiments.results._published import PublishedComparison, explain_doubt
+from shapleycam.experiments.results._doubts import explain_doubt
+from shapleycam.experiments.results._published import PublishedComparison
 from shapleycam.experiments.results.cells import CellKey, MissingResult, ResultGroup, ResultsSummary
 from shapleycam.experiments.results.columns import ADCC_OF_MEANS
 from shapleycam.wording import counted

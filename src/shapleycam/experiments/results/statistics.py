@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import nan
 from typing import TypeAlias
@@ -103,6 +103,18 @@ def lead_from_resamples(pair: Array, drawn: Array, combine: Combine) -> Lead:
     low, high = _interval(differences)
     p = max(_two_sided(differences), 2.0 ** (1 - n))
     return Lead(mean, low, high, n, p, significant=low > 0 and p <= _LEVEL)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Return p-values corrected for their number by Holm's step-down method (Holm 1979); NaN stays, and counts not.
+
+    Our own code, as scipy has the false discovery rate alone, and statsmodels depends on pandas.
+    """
+    corrected = np.array(p, dtype=float)
+    order = [int(index) for index in np.argsort(corrected) if np.isfinite(corrected[index])]
+    steps = [min(1.0, (len(order) - step) * corrected[index]) for step, index in enumerate(order)]
+    corrected[order] = np.maximum.accumulate(steps) if steps else []
+    return [float(value) for value in corrected]
 
 
 def single_mean(parts: Array) -> Array:

@@ -44,6 +44,11 @@ def adcc_of(parts: Array) -> Array:
     return harmonic_mean(np.stack([parts[..., 0], 1 - parts[..., 1], 1 - parts[..., 2]], axis=-1))
 
 
+def combine_of(column: Column) -> Combine:
+    """Return the function that computes a column's figure from the means of its parts."""
+    return adcc_of if column.name == ADCC_OF_MEANS else single_mean
+
+
 @dataclass(frozen=True)
 class _ColumnParts:
     """A column, and the indices of the metrics from whose means its figures are computed."""
@@ -54,7 +59,7 @@ class _ColumnParts:
     @property
     def combine(self) -> Combine:
         """Return the function that computes the figure from those means."""
-        return adcc_of if self.column.name == ADCC_OF_MEANS else single_mean
+        return combine_of(self.column)
 
 
 def summarise(

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isnan
 
-from shapleycam.experiments.results._published import PublishedFigures, compare_with_published, explain_doubt
+from shapleycam.experiments.results._doubts import explain_doubt
+from shapleycam.experiments.results._published import PublishedFigures, compare_with_published
 from shapleycam.experiments.results.cells import Cell, CellKey, ResultsSummary
 from shapleycam.experiments.results.columns import Column
 from shapleycam.experiments.results.notes import DOUBTED, notes_of, number_of_images
 
-_NONE = "\u2013"
+NO_FIGURE = "\u2013"
+"""Stands where a figure is undefined."""
 
 
 @dataclass(frozen=True)
@@ -88,16 +90,17 @@ def _text_table(summary: ResultsSummary, title: str, against: PublishedFigures |
 def _entry(cell: Cell, column: Column, points: dict[CellKey, float], *, intervals: bool, alone: bool) -> TableEntry:
     """Return a figure as text; the only method of a network is not set off as its best."""
     if isnan(cell.mean):
-        return TableEntry(_NONE)
+        return TableEntry(NO_FIGURE)
     scale, decimals = (100, 2) if column.percent else (1, 3)
     text = f"{scale * cell.mean:.{decimals}f}"
     if intervals and not isnan(cell.half):
         text += f" ± {scale * cell.half:.{decimals}f}"
     if cell.key in points:
-        text += f" ({_signed(points[cell.key])}){DOUBTED * (explain_doubt(cell.key) is not None)}"
+        text += f" ({signed(points[cell.key])}){DOUBTED * (explain_doubt(cell.key) is not None)}"
     return TableEntry(text, cell.best and not alone, cell.second, marked=bool(cell.lead_significant))
 
 
-def _signed(points: float) -> str:
-    text = f"{points:+.2f}"
-    return "+0.00" if text == "-0.00" else text
+def signed(figure: float, decimals: int = 2) -> str:
+    """Return a difference with its sign; what is rounded to nothing is +0."""
+    text = f"{figure:+.{decimals}f}"
+    return text.replace("-", "+") if float(text) == 0 else text
