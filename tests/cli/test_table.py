@@ -68,6 +68,38 @@ def test_beside_published_figures_it_says_how_the_run_differs_from_them(run, tmp
     assert "not known to be" not in plain
 
 
+@pytest.mark.parametrize("form", ["terminal", "markdown", "latex", "html", "csv"])
+def test_leads_are_printed_in_each_form(run, tmp_path, form):
+    write_finished_run(tmp_path / "run", "coherency", "complexity")
+    text = run("table", "run", "--lead", "GradCAM:layercam", "--format", form, "--against", "paper").out
+    assert "resnet18" in text
+    assert "gradcam" in text
+    assert ("published_points" if form == "csv" else "published lead") in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("lead", "message"),
+    [
+        ("gradcam", "--lead gradcam: expected two methods with a colon between"),
+        ("gradcam:rise", "method 'rise' is not in these results"),
+        ("gradcam:Grad-CAM", "a lead of gradcam over itself"),
+    ],
+)
+def test_a_lead_of_what_is_not_there_is_one_line(refused, tmp_path, lead, message):
+    write_finished_run(tmp_path / "run", "coherency")
+    assert message in refused("table", "run", "--lead", lead)
+
+
+def test_figures_of_leads_are_drawn_for_each_metric(run, tmp_path):
+    write_finished_run(tmp_path / "run", "coherency", "complexity")
+    ran = run("table", "run", "--lead", "gradcam:layercam", "--figures", "plots")
+    assert ran.code == 0, ran.err
+    assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == [
+        "lead_gradcam_layercam_coherency.png",
+        "lead_gradcam_layercam_complexity.png",
+    ]
+
+
 def test_reproduce_says_it_too(photo_folder, run):
     ran = run(
         *("reproduce", "--imagenet", "photos", "--model", "mobilenet_v2", "--no-pretrained", "--limit", 1, "--quiet"),

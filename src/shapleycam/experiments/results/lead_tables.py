@@ -74,7 +74,8 @@ class LeadTables:
     def _text_table(self, leads: Sequence[MethodLead]) -> TextTable:
         groups = list(dict.fromkeys(lead.group for lead in leads))
         by_key = {(lead.group, lead.metric): lead for lead in leads}
-        groups.sort(key=lambda group: [other.model for other in groups].index(group.model))  # a network's rows together
+        models = list(dict.fromkeys(group.model for group in groups))
+        groups.sort(key=lambda group: models.index(group.model))  # the utilities of a network one below the other
         rows = [
             TableRow(
                 group.model,
