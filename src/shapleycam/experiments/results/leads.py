@@ -28,7 +28,8 @@ class MethodLead:
     Attributes:
         group: model, layer and utility, and how many images have a result.
         metric: the name of the metric.
-        mean: the difference of the means over the images where both are defined, as a fraction; NaN for fewer than two images.
+        mean: the difference of the means over the images where both are defined, as a fraction; NaN for fewer than
+            two images.
         low: lower end of its 95% bootstrap interval, `high` the upper one; NaN likewise.
         n: how many images have both.
         p: two-sided; `p_holm` is corrected for all leads that were asked for together.
