@@ -11,7 +11,7 @@ from scipy.sparse.linalg import spsolve
 from scipy.stats import pearsonr, spearmanr
 
 from helpers.lazy_modules import LazyModule
-from helpers.metric_networks import QUICK, boxes, random_images, small
+from helpers.metric_networks import QUICK, boxes, random_images, replace_heatmap, small
 from shapleycam import Explainer
 from shapleycam.cams.heatmaps import min_max
 from shapleycam.metrics import METRICS, MetricOptions, measure
@@ -274,3 +274,114 @@ def test_all_of_these_are_given_by_one_call(explainer, explanations, images):
         assert list(alone) == [name]
         for method in explanations:
             torch.testing.assert_close(alone[name][method], together[name][method], equal_nan=True, atol=1e-6, rtol=0)
+
+
+# One pass for each part that is removed
+
+
+def patch_sums(values, grid):
+    """Return the sums over grid x grid patches of a map whose sides are multiples of `grid`, in reading order."""
+    height, width = values.shape
+    return values.reshape(grid, height // grid, grid, width // grid).sum((1, 3)).ravel()
+
+
+def without_patches(image, grid):
+    """Return the image (c, h, w) with each patch set to zero, (grid · grid, c, h, w)."""
+    height, width = (side // grid for side in image.shape[1:])
+    changed = np.repeat(image[None], grid * grid, axis=0)
+    for row in range(grid):
+        for column in range(grid):
+            rows, columns = (
+                slice(place * size, (place + 1) * size) for place, size in ((row, height), (column, width))
+            )
+            changed[row * grid + column, :, rows, columns] = 0
+    return changed
+
+
+def test_single_deletion_is_scipys_rank_correlation(explainer, explanations, images, model):
+    requested = MetricOptions(deletion_grid=4)
+    actual = measure(explainer, images, explanations, ["single_deletion"], requested)["single_deletion"]
+    for method, explanation in explanations.items():
+        resized = torch.nn.functional.interpolate(
+            explanation.values[:, None].double(), images.shape[2:], mode="bilinear", align_corners=False
+        )[:, 0].numpy()
+        for index, image in enumerate(images.numpy()):
+            target = int(explanation.target[index])
+            drops = score(model, image[None], target) - score(model, without_patches(image, 4), target)
+            expected = spearmanr(patch_sums(resized[index], 4), drops).statistic
+            assert float(actual[method][index]) == pytest.approx(expected, abs=1e-6), method
+
+
+def test_infidelity_is_captums_over_all_patches(explainer, explanations, images, model):
+    """captum divides by nothing: its figure is over the mean square of what is lost."""
+    grid = 4
+    actual = measure(explainer, images, explanations, ["infidelity"], MetricOptions(deletion_grid=grid))["infidelity"]
+    for method, explanation in explanations.items():
+        resized = torch.nn.functional.interpolate(
+            explanation.values[:, None], images.shape[2:], mode="bilinear", align_corners=False
+        )
+        for index, image in enumerate(images):
+            target = int(explanation.target[index])
+            changed = torch.from_numpy(without_patches(image.numpy(), grid))
+            removed = (changed != image).any(1, keepdim=True).float()
+
+            def perturb(_, changed=changed, removed=removed):
+                return removed.expand_as(changed), changed
+
+            def forward(inputs, target=target):
+                return model(inputs).softmax(1)[:, target]
+
+            attribution = (resized[index] / image.shape[0]).expand_as(image)[None]
+            with torch.no_grad():
+                error = captum_metrics.infidelity(
+                    forward, perturb, image[None], attribution, n_perturb_samples=grid**2, normalize=True
+                )
+                drops = forward(image[None]) - forward(changed)
+            expected = float(error) / float(drops.square().mean())
+            assert float(actual[method][index]) == pytest.approx(expected, abs=2e-4), method
+
+
+def test_saco_from_its_definition(explainer, explanations, images, model):
+    """Pair by pair, as its source has it: groups from the most heat to the least."""
+    groups = 5
+    actual = measure(explainer, images, explanations, ["saco"], MetricOptions(saco_groups=groups))["saco"]
+    for method, explanation in explanations.items():
+        for index, image in enumerate(images.numpy()):
+            heat, target = explanation.heatmap[index].numpy(), int(explanation.target[index])
+            heats, drops = [], []
+            for pixels in np.array_split(pixels_by_heat(heat), groups):
+                changed = image.copy().reshape(len(image), -1)
+                changed[:, pixels] = image.mean((1, 2))[:, None]
+                heats.append(float(heat.ravel()[pixels].sum()))
+                drops.append(
+                    float(
+                        score(model, image[None], target)[0] - score(model, changed.reshape(1, *image.shape), target)[0]
+                    )
+                )
+            total = faithful = 0.0
+            for first in range(groups):
+                for second in range(first + 1, groups):
+                    weight = heats[first] - heats[second]
+                    faithful += weight if drops[first] >= drops[second] else -weight
+                    total += abs(weight)
+            assert float(actual[method][index]) == pytest.approx(faithful / total, abs=1e-5), method
+
+
+def test_the_quality_gap_of_deletion_is_the_symmetric_relevance_gain(explainer, images):
+    """The inverse map, 1 - M, removes the least heat first: where no two pixels are equal, the curves are exchanged."""
+    heat = torch.rand(images.shape[0], *images.shape[2:], generator=torch.Generator().manual_seed(3))
+    explanation = explainer.explain(images, "gradcam")
+    map_, inverse = (replace_heatmap(explanation, maps) for maps in (heat, 1 - heat))
+    metrics = ["deletion", "srg", "insertion", "qge_insertion"]
+    ours, theirs = (measure(explainer, images, {"gradcam": one}, metrics) for one in (map_, inverse))
+    gap = theirs["deletion"]["gradcam"] - ours["deletion"]["gradcam"]
+    assert ours["srg"]["gradcam"].tolist() == pytest.approx(gap.tolist(), abs=1e-6)
+    gap = ours["insertion"]["gradcam"] - theirs["insertion"]["gradcam"]
+    assert ours["qge_insertion"]["gradcam"].tolist() == pytest.approx(gap.tolist(), abs=1e-6)
+
+
+def test_what_an_even_map_cannot_say_is_undefined(explainer, images):
+    explanation = replace_heatmap(explainer.explain(images, "gradcam"), torch.zeros(len(images), *images.shape[2:]))
+    metrics = ["gini", "sparsity", "saco", "deletion_correlation", "insertion_correlation"]
+    actual = measure(explainer, images, {"gradcam": explanation}, metrics)
+    assert all(bool(values["gradcam"].isnan().all()) for values in actual.values())

@@ -108,7 +108,9 @@ def test_methods_whose_maps_differ_for_one_image_do_not_share(at_bn2, batch, ten
 # What each metric needs by its definition
 
 
-OPTIONS = MetricOptions(steps=7, percentiles=(20, 50, 80), sensitivity_draws=4, randomised_stages=3)
+OPTIONS = MetricOptions(
+    steps=7, percentiles=(20, 50, 80), sensitivity_draws=4, randomised_stages=3, saco_groups=3, deletion_grid=2
+)
 IMAGES = 3
 CURVE, ROAD = OPTIONS.steps + 1, 2 * len(OPTIONS.percentiles)
 NEEDED = {
@@ -122,6 +124,18 @@ NEEDED = {
     "deletion": CURVE,
     "road": ROAD,
     "arcc": 1 + ROAD,
+    "srg": 2 * CURVE,
+    "srg_blur": 2 * CURVE,
+    "qge_insertion": 2 * CURVE,
+    "deletion_correlation": CURVE,
+    "insertion_correlation": CURVE,
+    "saco": OPTIONS.saco_groups,
+    "single_deletion": OPTIONS.deletion_grid**2,
+    "infidelity": OPTIONS.deletion_grid**2,
+    "gini": 0,
+    "sparsity": 0,
+    "effective_complexity": 0,
+    "relevance_rank": 0,
     "pointing_game": 0,
     "energy_pointing": 0,
     "max_sensitivity": OPTIONS.sensitivity_draws,
@@ -169,6 +183,7 @@ def test_a_metric_that_needs_passes_makes_them(of_small):
 def test_all_metrics_share_what_they_ask(of_small):
     separately = sum(NEEDED.values())
     shared = {"average_drop", "adcc", "increase_in_confidence", "shapley_spearman", "efficiency_gap"}
+    shared |= {"deletion_correlation", "insertion_correlation", "infidelity", "insertion", "deletion"}
     saved = sum(NEEDED[name] for name in (*shared, "road", "randomisation_ssim")) + 1  # and arcc's own x·M
     assert runs_of(*of_small, ["all"]) <= separately - saved
 

@@ -10,6 +10,7 @@ the logit log(t + 4) has values w·a / (t + 4), so that the heatmap is that of R
 
 from __future__ import annotations
 
+import statistics
 from fractions import Fraction
 from itertools import pairwise
 from math import sqrt
@@ -26,7 +27,15 @@ from shapleycam.metrics.maps import ssim
 WEIGHT = torch.tensor([[[1.0, 1], [1, -1]]])
 ONE, TWO = [[4.0, 3], [2, 0]], [[4.0, 3], [2, 3]]
 PENCIL = MetricOptions(
-    blur_size=3, blur_sigma=1e6, steps=4, percentiles=(25, 75), road_noise=0, pointing_tolerance=1, randomised_stages=2
+    blur_size=3,
+    blur_sigma=1e6,
+    steps=4,
+    percentiles=(25, 75),
+    road_noise=0,
+    pointing_tolerance=1,
+    randomised_stages=2,
+    saco_groups=4,
+    deletion_grid=2,
 )
 """A blur that is the mean of 3 x 3 pixels, and one pixel a step."""
 
@@ -139,6 +148,100 @@ def energy_pointing():
     return measure_both_images("energy_pointing", objects), [Fraction(1, 3), Fraction(2, 9)]
 
 
+def inverse_insertion_totals():
+    """The weakest pixel first, of either image: 0 and then 2, 3, 4; of the second 3 (with weight -1), 2, 3, 4."""
+    first = [Fraction(29, 9), Fraction(14 + 19 + 22, 9), Fraction(14 + 19, 9) + 2, Fraction(14, 9) + 5, 9]
+    second = [Fraction(50, 9), Fraction(26 + 25 + 28, 9) - 3, Fraction(26 + 25, 9) - 1, Fraction(26, 9) + 2, 6]
+    return first, second
+
+
+def srg():
+    # Behind zero: 0, 2, 3, 4 of image one go with t = 9 9 7 4 0; of image two 3 (weight -1), 2, 3, 4.
+    return measure_both_images("srg"), [
+        area(9, 9, 7, 4, 0) - area(9, 5, 2, 0, 0),
+        area(6, 9, 7, 4, 0) - area(6, 2, -1, -3, 0),
+    ]
+
+
+def srg_blur():
+    # The blurred images are those of `insertion`; removal is insertion read backwards, with the order reversed.
+    first = [9, 5 + Fraction(14, 9), 2 + Fraction(14 + 19, 9), Fraction(14 + 19 + 22, 9), Fraction(29, 9)]
+    second = [6, 2 + Fraction(26, 9), -1 + Fraction(51, 9), -3 + Fraction(79, 9), Fraction(50, 9)]
+    first_kept = [9, 9 - Fraction(26, 9), 7 + Fraction(22 - 26, 9), 4 + Fraction(19 + 22 - 26, 9), Fraction(29, 9)]
+    second_kept = [6, 9 - Fraction(29, 9), 7 + Fraction(28 - 29, 9), 4 + Fraction(25 + 28 - 29, 9), Fraction(50, 9)]
+    return measure_both_images("srg_blur"), [
+        area(*first_kept) - area(*first),
+        area(*second_kept) - area(*second),
+    ]
+
+
+def qge_insertion():
+    _, forward = insertion()
+    backward = [area(*totals) for totals in inverse_insertion_totals()]
+    return measure_both_images("qge_insertion"), [one - other for one, other in zip(forward, backward, strict=True)]
+
+
+HEAT = [1.0, 0.75, 0.5, 0.0]
+"""Of the pixels that the four steps exchange, in both images."""
+
+
+def correlations(sign, *all_totals):
+    """Return the correlation of the steps' heat with what each step changes, for each image."""
+    changes = [[sign * float(p(after) - p(before)) for before, after in pairwise(totals)] for totals in all_totals]
+    return [statistics.correlation(HEAT, of_image) for of_image in changes]
+
+
+def deletion_correlation():
+    return measure_both_images("deletion_correlation"), correlations(-1, (9, 5, 2, 0, 0), (6, 2, -1, -3, 0))
+
+
+def insertion_correlation():
+    first = (Fraction(29, 9), 4 + Fraction(15, 9), 7 + Fraction(22 - 26, 9), 9 - Fraction(26, 9), 9)
+    second = (Fraction(50, 9), 4 + Fraction(24, 9), 7 + Fraction(28 - 29, 9), 9 - Fraction(29, 9), 6)
+    return measure_both_images("insertion_correlation"), correlations(1, first, second)
+
+
+def saco():
+    # A pixel a group, behind the mean colour. Of image one, 9/4: t = 29/4, 33/4, 37/4, 27/4, so that the last, of no
+    # heat, takes most and the third least: 1/4 + 1/2 - 1, 1/4 - 3/4, -1/2 of together 13/4. Of image two, 3:
+    # t = 5 6 7 6, so that only the third takes less than the last.
+    return measure_both_images("saco"), [Fraction(-5, 13), Fraction(9, 13)]
+
+
+def single_deletion():
+    # A pixel a patch: values 4 3 2 0 and 4 3 2 -3 over t + 4, and t = 5 6 7 9 and 2 3 4 9 without each.
+    return measure_both_images("single_deletion"), [1, 1]
+
+
+def infidelity():
+    # Least squares through zero leaves 1 - (Σ φ·drop)² / (Σ φ²·Σ drop²).
+    expected = []
+    for total, values, without in ((9, (4, 3, 2, 0), (5, 6, 7, 9)), (6, (4, 3, 2, -3), (2, 3, 4, 9))):
+        drops = [p(total) - p(t) for t in without]
+        product = sum(value * drop for value, drop in zip(values, drops, strict=True))
+        expected.append(1 - product**2 / (sum(v**2 for v in values) * sum(drop**2 for drop in drops)))
+    return measure_both_images("infidelity"), expected
+
+
+def gini():
+    # M sorted is 0 1/2 3/4 1: -3·0 - 1/2 + 3/4 + 3, over 4·9/4.
+    return measure_both_images("gini"), [Fraction(13, 36)] * 2
+
+
+def sparsity():
+    return measure_both_images("sparsity"), [Fraction(16, 9)] * 2
+
+
+def effective_complexity():
+    return measure_both_images("effective_complexity"), [Fraction(3, 4)] * 2
+
+
+def relevance_rank():
+    # The objects have two pixels each; the two strongest are the upper row.
+    objects = torch.tensor([[[False, True], [False, True]], [[False, False], [True, True]]])
+    return measure_both_images("relevance_rank", objects), [Fraction(1, 2), 0]
+
+
 def max_sensitivity():
     # Values are w·x, so that those of x + δ differ by w·δ. The draws are read off where they enter the network.
     weight, images = torch.tensor([[[1.0, -2], [3, 0]]]), torch.tensor([[ONE], [TWO]])
@@ -232,6 +335,18 @@ CASES = {
         arcc,
         pointing_game,
         energy_pointing,
+        srg,
+        srg_blur,
+        qge_insertion,
+        deletion_correlation,
+        insertion_correlation,
+        saco,
+        single_deletion,
+        infidelity,
+        gini,
+        sparsity,
+        effective_complexity,
+        relevance_rank,
         max_sensitivity,
         randomisation_spearman,
         randomisation_ssim,
@@ -249,8 +364,9 @@ def test_every_metric_has_a_case():
 @pytest.mark.parametrize("name", METRICS)
 def test_by_pencil(name):
     actual, expected = CASES[name]()
-    # The mean of stripes within a window of finite σ is 1/2 to a few 1e-5.
-    assert actual == pytest.approx([float(value) for value in expected], abs=1e-3 if "ssim" in name else 2e-6)
+    # The mean of stripes within a window of finite σ is 1/2 to a few 1e-5; correlations are of differences in float32.
+    tolerance = {"randomisation_ssim": 1e-3, "insertion_correlation": 1e-5}.get(name, 2e-6)
+    assert actual == pytest.approx([float(value) for value in expected], abs=tolerance)
 
 
 def test_values_that_are_wrong_by_pencil():

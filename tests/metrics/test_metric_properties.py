@@ -37,6 +37,7 @@ def planted(request):
     }
     names = [
         "insertion", "deletion", "road", "average_drop", "average_drop_in_deletion", "pointing_game", "energy_pointing",
+        "srg", "srg_blur", "qge_insertion", "relevance_rank",
     ]  # fmt: skip
     options = MetricOptions(pointing_tolerance=0)
     return {
@@ -52,7 +53,11 @@ def planted(request):
 
 @pytest.mark.parametrize("worse_map", ["constant", "inverted"])
 @pytest.mark.parametrize(
-    "name", ["insertion", "deletion", "road", "average_drop", "average_drop_in_deletion", "pointing_game"]
+    "name",
+    [
+        *("insertion", "deletion", "road", "average_drop", "average_drop_in_deletion", "pointing_game"),
+        *("srg", "srg_blur", "qge_insertion", "relevance_rank"),
+    ],
 )
 def test_a_perfect_map_is_better(planted, name, worse_map):
     sign = 1 if METRICS[name].better == "high" else -1
@@ -75,7 +80,7 @@ def test_directions_are_those_of_the_table():
     """Which way is better, by the sources of the metrics."""
     low = {
         "average_drop", "complexity", "deletion", "max_sensitivity", "randomisation_spearman", "randomisation_ssim",
-        "shapley_error", "efficiency_gap",
+        "shapley_error", "efficiency_gap", "infidelity", "effective_complexity",
     }  # fmt: skip
     assert {name for name, metric in METRICS.items() if metric.better == "low"} == low
     paper = {

@@ -26,15 +26,16 @@ def average_drop_in_deletion(score: Score, removed_score: Score) -> Score:
 
 def insertion(curve: Float[Tensor, "b steps"]) -> Score:
     """Return the area under s as pixels are added to a blurred image, largest heat first; by the trapezoid rule."""
-    return _area_under(curve)
+    return area_under(curve)
 
 
 def deletion(curve: Float[Tensor, "b steps"]) -> Score:
     """Return the area under s as pixels are removed from the image, largest heat first; by the trapezoid rule."""
-    return _area_under(curve)
+    return area_under(curve)
 
 
-def _area_under(curve: Float[Tensor, "b steps"]) -> Score:
+def area_under(curve: Float[Tensor, "b steps"]) -> Score:
+    """Return the area under a curve whose points are from 0 to 1, by the trapezoid rule."""
     return torch.trapezoid(curve, dx=1 / (curve.shape[1] - 1), dim=1)
 
 

@@ -7,6 +7,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
+from shapleycam.metrics.removal import rank_pixels
+
 Maps = Float[Tensor, "b h w"]
 Score = Float[Tensor, " b"]
 
@@ -47,6 +49,16 @@ def energy_pointing(heatmap: Maps, objects: Bool[Tensor, "b h w"]) -> Score:
     """Return Σ M inside the objects / Σ M; NaN where the image has no object, or the map is zero."""
     fraction = (heatmap * objects).sum((1, 2)) / heatmap.sum((1, 2))
     return torch.where(objects.flatten(1).any(1), fraction, torch.nan)
+
+
+def relevance_rank(heatmap: Maps, objects: Bool[Tensor, "b h w"]) -> Score:
+    """Return which share of the K pixels of the largest heat lies on the objects, which have K pixels.
+
+    NaN where the image has no object.
+    """
+    count = objects.sum((1, 2))
+    strongest = rank_pixels(heatmap, most_first=True) < count[:, None, None]
+    return (strongest & objects).sum((1, 2)) / count
 
 
 def ssim(first: Maps, second: Maps) -> Score:

@@ -18,6 +18,7 @@ _RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
         lambda n: isinstance(n, int) and n >= 1,
         "1 or more, a whole number",
     ),
+    (("saco_groups", "deletion_grid"), lambda n: isinstance(n, int) and n >= 2, "2 or more, a whole number"),
     (("seed",), lambda n: isinstance(n, int), "a whole number"),
     (("blur_sigma", "shapley_tolerance"), lambda x: _is_number(x) and x > 0, "a number above 0"),
     (
@@ -55,6 +56,8 @@ class MetricOptions:
         sensitivity_draws: how many images are drawn within the radius.
         randomised_stages: into how many equal parts of its layers the model is re-initialised, from the output on.
         shapley_tolerance: the relative standard error to which true values are sampled where they cannot be enumerated.
+        saco_groups: into how many groups of equal size SaCo divides the pixels.
+        deletion_grid: single deletion and infidelity remove grid · grid patches, one after the other.
         seed: of all draws, together with each image's content.
 
     Examples:
@@ -75,6 +78,8 @@ class MetricOptions:
     sensitivity_draws: int = 10
     randomised_stages: int = 4
     shapley_tolerance: float = 0.005
+    saco_groups: int = 10
+    deletion_grid: int = 4
     seed: int = 0
 
     def __post_init__(self) -> None:

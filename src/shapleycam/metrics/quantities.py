@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,8 +16,22 @@ from shapleycam.explanations.explanation import Explanation
 from shapleycam.fidelity.reference import true_values
 from shapleycam.game import Game
 from shapleycam.metrics.masking import apply_mask, blur_images, hidden_content, zero_content
+from shapleycam.metrics.options import MetricOptions
 from shapleycam.metrics.quantity import Quantity, QuantityContext
-from shapleycam.metrics.removal import draw_disturbances, draw_noise, exchange_pixels, impute_percentiles
+from shapleycam.metrics.removal import (
+    draw_disturbances,
+    draw_noise,
+    exchange_pixels,
+    impute_percentiles,
+    mean_of_steps,
+)
+from shapleycam.metrics.single_removal import (
+    grid_patches,
+    rank_groups,
+    resize_values,
+    sums_of_parts,
+    without_each,
+)
 from shapleycam.metrics.stability import randomise_layers
 
 _MASKED_SEED_OFFSET = 2**32
@@ -65,16 +80,59 @@ def _removed_score(context: QuantityContext, method: str, hidden: Tensor | float
     return context.batch.score(apply_mask(context.batch.images, rest, hidden))
 
 
-def _insertion(context: QuantityContext, method: str) -> Tensor:
-    images, heatmap = context.batch.images, context.explanations[method].heatmap
-    start = blur_images(images, context.options)
-    return _scores_of(context, exchange_pixels(start, images, heatmap, context.options.steps))
+def _zero(context: QuantityContext) -> Tensor:
+    images = context.batch.images
+    return torch.zeros_like(images) + zero_content(images, context.options, context.batch.explainer.preprocess)
 
 
-def _deletion(context: QuantityContext, method: str) -> Tensor:
-    images, heatmap = context.batch.images, context.explanations[method].heatmap
-    end = torch.zeros_like(images) + zero_content(images, context.options, context.batch.explainer.preprocess)
-    return _scores_of(context, exchange_pixels(images, end, heatmap, context.options.steps))
+def _blur(context: QuantityContext) -> Tensor:
+    return blur_images(context.batch.images, context.options)
+
+
+def _insertion(context: QuantityContext, method: str, *, most_first: bool) -> Tensor:
+    images, heatmap, steps = context.batch.images, context.explanations[method].heatmap, context.options.steps
+    return _scores_of(context, exchange_pixels(_blur(context), images, heatmap, steps, most_first=most_first))
+
+
+def _deletion(
+    context: QuantityContext, method: str, *, removed: Callable[[QuantityContext], Tensor], most_first: bool
+) -> Tensor:
+    images, heatmap, steps = context.batch.images, context.explanations[method].heatmap, context.options.steps
+    return _scores_of(context, exchange_pixels(images, removed(context), heatmap, steps, most_first=most_first))
+
+
+def _step_heat(context: QuantityContext, method: str) -> Tensor:
+    return mean_of_steps(context.explanations[method].heatmap, context.options.steps)
+
+
+def _group_heat(context: QuantityContext, method: str) -> Tensor:
+    heatmap, groups = context.explanations[method].heatmap, context.options.saco_groups
+    return sums_of_parts(heatmap, rank_groups(heatmap, groups), groups)
+
+
+def _group_scores(context: QuantityContext, method: str) -> Tensor:
+    heatmap, groups = context.explanations[method].heatmap, context.options.saco_groups
+    images = context.batch.images
+    mean = images.mean((2, 3), keepdim=True)
+    return _scores_of(context, without_each(images, rank_groups(heatmap, groups), groups, mean))
+
+
+def _patches(context: QuantityContext) -> Tensor:
+    images = context.batch.images
+    height, width = images.shape[2:]
+    return grid_patches(height, width, context.options.deletion_grid, images.device)
+
+
+def _patch_values(context: QuantityContext, method: str) -> Tensor:
+    patches = _patches(context)
+    _, height, width = patches.shape
+    values = resize_values(context.explanations[method].values.double(), height, width)
+    return sums_of_parts(values, patches, context.options.deletion_grid**2)
+
+
+def _patch_scores(context: QuantityContext, _: str) -> Tensor:
+    parts = context.options.deletion_grid**2
+    return _scores_of(context, without_each(context.batch.images, _patches(context), parts, _zero(context)))
 
 
 def _noise(context: QuantityContext, _: str) -> Tensor:
@@ -142,6 +200,11 @@ def _player_values(context: QuantityContext, method: str, game: Game) -> Tensor:
     return player_values(game, CamValues(explanation.values, explanation.prefix)).double()
 
 
+def _points(options: MetricOptions) -> int:
+    """Return how many points an insertion or deletion curve has, each of them a pass."""
+    return options.steps + 1
+
+
 QUANTITIES = {
     "score": Quantity("batch", _score),
     "hidden": Quantity("batch", _hidden),
@@ -152,8 +215,17 @@ QUANTITIES = {
         "method", lambda _, method, masked_images: masked_images.heatmaps[method], ("masked_images",)
     ),
     "removed_score": Quantity("map", _removed_score, ("hidden",), lambda _: 1),
-    "insertion_curve": Quantity("map", _insertion, passes=lambda options: options.steps + 1),
-    "deletion_curve": Quantity("map", _deletion, passes=lambda options: options.steps + 1),
+    "insertion_curve": Quantity("map", partial(_insertion, most_first=True), passes=_points),
+    "inverse_insertion_curve": Quantity("map", partial(_insertion, most_first=False), passes=_points),
+    "deletion_curve": Quantity("map", partial(_deletion, removed=_zero, most_first=True), passes=_points),
+    "preservation_curve": Quantity("map", partial(_deletion, removed=_zero, most_first=False), passes=_points),
+    "blur_deletion_curve": Quantity("map", partial(_deletion, removed=_blur, most_first=True), passes=_points),
+    "blur_preservation_curve": Quantity("map", partial(_deletion, removed=_blur, most_first=False), passes=_points),
+    "step_heat": Quantity("map", _step_heat),
+    "group_heat": Quantity("map", _group_heat),
+    "group_scores": Quantity("map", _group_scores, passes=lambda options: options.saco_groups),
+    "patch_values": Quantity("method", _patch_values),
+    "patch_scores": Quantity("batch", _patch_scores, passes=lambda options: options.deletion_grid**2),
     "noise": Quantity("batch", _noise),
     "least_first": Quantity("map", _least_first, ("noise",), lambda options: len(options.percentiles)),
     "most_first": Quantity("map", _most_first, ("noise",), lambda options: len(options.percentiles)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -22,12 +23,26 @@ def rank_pixels(heatmap: Maps, *, most_first: bool) -> Int[Tensor, "b h w"]:
     return torch.empty_like(order).scatter_(1, order, rank).view(heatmap.shape)
 
 
-def exchange_pixels(before: Images, after: Images, heatmap: Maps, steps: int) -> Iterator[Images]:
-    """Yield `before` with more and more pixels of `after`, largest heat first, in equal steps: steps + 1 batches."""
-    rank = rank_pixels(heatmap, most_first=True)[:, None]
+def exchange_pixels(
+    before: Images, after: Images, heatmap: Maps, steps: int, *, most_first: bool = True
+) -> Iterator[Images]:
+    """Yield `before` with more and more pixels of `after`, largest (or smallest) heat first: steps + 1 batches."""
+    rank = rank_pixels(heatmap, most_first=most_first)[:, None]
+    for pixels in step_ends(heatmap, steps):
+        yield torch.where(rank < pixels, after, before)
+
+
+def step_ends(heatmap: Maps, steps: int) -> list[int]:
+    """Return how many pixels are exchanged after 0, 1, ... `steps` equal steps."""
     pixels = heatmap[0].numel()
-    for step in range(steps + 1):
-        yield torch.where(rank < -(-pixels * step // steps), after, before)
+    return [-(-pixels * step // steps) for step in range(steps + 1)]
+
+
+def mean_of_steps(heatmap: Maps, steps: int) -> Float[Tensor, "b steps"]:
+    """Return the mean heat of the pixels that each step exchanges, largest heat first."""
+    ordered = heatmap.flatten(1).double().sort(dim=1, descending=True).values
+    ends = step_ends(heatmap, steps)
+    return torch.stack([ordered[:, start:end].mean(1) for start, end in pairwise(ends)], 1)
 
 
 def removed_pixels(heatmap: Maps, percentile: int, *, most_first: bool) -> Bool[Tensor, "b h w"]:

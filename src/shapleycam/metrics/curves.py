@@ -1,0 +1,43 @@
+"""Metrics of what happens to the score as pixels are exchanged one step after the other."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from shapleycam.metrics.confidence import area_under
+from shapleycam.metrics.maps import Score
+
+Curve = Float[Tensor, "b points"]
+Steps = Float[Tensor, "b steps"]
+
+
+def relevance_gain(preservation_curve: Curve, deletion_curve: Curve) -> Score:
+    """Return the area between the curves of removing the smallest heat first and the largest heat first."""
+    return area_under(preservation_curve) - area_under(deletion_curve)
+
+
+def quality_gap(curve: Curve, inverse_curve: Curve) -> Score:
+    """Return the area under the map's curve less that of the inverse map, which has all ranks reversed."""
+    return area_under(curve) - area_under(inverse_curve)
+
+
+def deletion_correlation(step_heat: Steps, deletion_curve: Curve) -> Score:
+    """Return Pearson's correlation of each step's mean heat with what its removal takes from the score.
+
+    NaN where all steps have the same heat, or take the same.
+    """
+    return _correlation(step_heat, -deletion_curve.diff(dim=1))
+
+
+def insertion_correlation(step_heat: Steps, insertion_curve: Curve) -> Score:
+    """Return Pearson's correlation of each step's mean heat with what its insertion adds to the score; NaN likewise."""
+    return _correlation(step_heat, insertion_curve.diff(dim=1))
+
+
+def _correlation(first: Steps, second: Steps) -> Score:
+    first, second = (steps.double() - steps.double().mean(1, keepdim=True) for steps in (first, second))
+    flat = (first.abs().amax(1) == 0) | (second.abs().amax(1) == 0)
+    correlation = (first * second).sum(1) / (first.norm(dim=1) * second.norm(dim=1))
+    return torch.where(flat, torch.nan, correlation.clamp(-1, 1))
