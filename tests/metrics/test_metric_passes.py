@@ -9,6 +9,7 @@ from helpers.metric_networks import boxes, random_images, small
 from helpers.recorded_inputs import inputs_of
 from shapleycam import Explainer
 from shapleycam.metrics import METRICS, MetricOptions, measure
+from shapleycam.metrics.metric_passes import passes_of_metric
 from shapleycam.models import zoo
 
 # The maps of noise may well be blank: RandomCAM's are where its weights, which the last bit of the input decides, are
@@ -167,6 +168,17 @@ def runs_of(explainer, images, explanations, metrics):
 
 def test_every_metric_has_its_number():
     assert NEEDED.keys() == METRICS.keys()
+
+
+GAME = {"shapley_error", "shapley_spearman", "efficiency_gap"}
+"""Of which the table says nothing: the pass that makes a game is the explanation's own in an evaluation."""
+
+
+@pytest.mark.parametrize("name", sorted(METRICS.keys() - GAME))
+def test_the_passes_that_are_listed_are_those_that_are_made(name):
+    listed = passes_of_metric(name, OPTIONS)
+    made = NEEDED[name] // IMAGES if name.startswith("randomisation") else NEEDED[name]
+    assert listed.each_map + listed.together == made
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -14,6 +14,7 @@ from shapleycam.terminal_tables import Head
 
 if TYPE_CHECKING:
     from shapleycam.cams.bases import Cost
+    from shapleycam.metrics.metric_passes import MetricPasses
 
 _GRID = 49
 """Places of the default layer of most convolutional networks, 7 x 7."""
@@ -120,17 +121,32 @@ def metrics(*, as_json: options.Json = False) -> None:
     - `shapleycam metrics` names them; `shapleycam evaluate photos/ --metric insertion --out run` measures one.
     """
     from shapleycam.metrics import metrics as rows
+    from shapleycam.metrics.metric_passes import passes_of_metric
 
     if as_json:
-        print_json([{name: value for name, value in vars(row).items() if name != "function"} for row in rows()])
+        print_json([{**vars(row), "passes": vars(passes_of_metric(row.name))} for row in rows()])
         return
     heads = [
-        *(Head("--metric"), Head("short"), Head("better"), Head("paper")),
+        *(Head("--metric"), Head("short"), Head("better"), Head("paper"), Head("passes", "number")),
         *(Head("made of", "text"), Head("source", "text")),
     ]
-    texts = [(row.name, row.title, row.better, _mark(row.in_paper), ", ".join(row.needs), row.source) for row in rows()]
+    texts = [
+        (
+            *(row.name, row.title, row.better, _mark(row.in_paper), _describe_passes(passes_of_metric(row.name))),
+            *(", ".join(row.needs), row.source),
+        )
+        for row in rows()
+    ]
     print_table(heads, texts)
+    typer.echo("Passes: forward passes of an image for each distinct map, + for all maps together; metrics share them.")
     typer.echo("Sets: paper (those marked), all.")
+    for row in rows():
+        if row.caution:
+            typer.echo(f"Caution, {row.name}: {row.caution}.")
+
+
+def _describe_passes(passes: MetricPasses) -> str:
+    return f"{passes.each_map} + {passes.together}" if passes.together else str(passes.each_map)
 
 
 def describe_runs(cost: Cost) -> str:

@@ -27,6 +27,7 @@ class Metric:
         percent: whether it is a fraction that tables print in percent.
         in_paper: whether the paper's tables have it.
         in_units: whether it is about values in units of the utility; it is NaN for methods whose values are not.
+        caution: where the metric is known to mislead, with the source; empty where nothing is known.
         summary: what it measures, in words for somebody who does not know it.
 
     Examples:
@@ -45,6 +46,7 @@ class Metric:
     in_paper: bool = False
     in_units: bool = False
     summary: str = ""
+    caution: str = ""
 
     @property
     def function(self) -> Callable[..., Tensor]:

@@ -29,6 +29,7 @@ _ROWS = (
         _CHATTOPADHAY,
         in_paper=True,
         summary="how much of the class's probability is lost where only what the map shows is kept",
+        caution="a map that hides nothing is perfect by it (Poppi 2021, arXiv:2104.10252)",
     ),
     Metric(
         "coherency",
@@ -106,6 +107,7 @@ _ROWS = (
         "high",
         "Rong 2022, arXiv:2202.00449",
         summary="how much more the probability depends on the map's strongest pixels than on its weakest",
+        caution="it favours blurry maps (arXiv:2304.13836)",
     ),
     Metric(
         "arcc",
@@ -258,6 +260,7 @@ _ROWS = (
         _YEH,
         percent=False,
         summary="how much the values change, at most, under noise that nobody sees",
+        caution="it fails a sanity check of metrics themselves (arXiv:2412.10942)",
     ),
     Metric(
         "randomisation_spearman",
