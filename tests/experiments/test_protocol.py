@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from torchvision.transforms import InterpolationMode
@@ -11,7 +11,7 @@ from torchvision.transforms import InterpolationMode
 import shapleycam
 from helpers.small_evaluations import PREPROCESS
 from shapleycam.errors import OptionError
-from shapleycam.experiments import Protocol
+from shapleycam.experiments import Protocol, rules
 from shapleycam.experiments.differences import list_differences
 from shapleycam.experiments.protocol import preprocess_as_data
 from shapleycam.metrics import METRICS, MetricOptions
@@ -223,3 +223,12 @@ class TestData:
         exec(code, first)
         exec(code, second)
         assert preprocess_as_data(first["mine"]) == preprocess_as_data(second["mine"])
+
+
+def test_what_earlier_runs_do_not_store_of_the_options_is_their_default():
+    options = asdict(MetricOptions())
+    stored = {name: value for name, value in options.items() if name not in rules._LATER_OPTIONS}
+    assert len(stored) == len(options) - len(rules._LATER_OPTIONS)
+    assert rules.complete_protocol({"options": stored})["options"] == options
+    other = rules.complete_protocol({"options": {**options, "saco_groups": 5}})
+    assert other["options"]["saco_groups"] == 5
