@@ -78,7 +78,8 @@ class LayerTracer:
             layer,
             select,
             of_layer,
-            replay=replay or any(basis.needs_replay for basis in bases),
+            # Where no single image stands in, what the model makes of none of an image takes runs of their own.
+            replay=replay or not of_layer.is_fixed or any(basis.needs_replay for basis in bases),
             twice=twice or any(basis.needs_second_derivatives for basis in bases),
         )
 

@@ -18,7 +18,7 @@ from helpers.lazy_modules import LazyModule
 from shapleycam.cams.heatmaps import resize
 from shapleycam.errors import ImageError
 from shapleycam.images import open_photograph
-from shapleycam.metrics.imputation import impute
+from shapleycam.game.imputation import impute
 
 road = LazyModule("pytorch_grad_cam.metrics.road")
 
