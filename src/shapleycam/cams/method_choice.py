@@ -97,7 +97,9 @@ def compute_allowed(
 
 def is_affordable(row: Method, game: Game) -> bool:
     """Return whether a user would wait for a method of this game."""
-    return row.is_affordable(game.n_players, game.n_channels) or (row.basis.is_of_channels and game.removal.is_fixed and _is_pooled(game))
+    return row.is_affordable(game.n_players, game.n_channels) or (
+        row.basis.is_of_channels and game.removal.is_fixed and _is_pooled(game)
+    )
 
 
 def _without_removed_state(rows: Sequence[Method], named: set[str], game: Game) -> dict[str, str]:
@@ -106,16 +108,15 @@ def _without_removed_state(rows: Sequence[Method], named: set[str], game: Game) 
     Raises:
         DerivativeError: it does not allow a method that was asked for by name.
     """
-    reasons = {}
-    for row in rows:
-        if row.needs_removed_state:
-            try:
-                game.removal.check_fixed(f"method {row.name!r}")
-            except DerivativeError as error:
-                if row.name in named:
-                    raise
-                reasons[row.name] = str(error)
-    return reasons
+    needing = [row.name for row in rows if row.needs_removed_state]
+    for name in needing:
+        if name in named:
+            game.removal.check_fixed(f"method {name!r}")
+    try:
+        game.removal.check_fixed("it")
+    except DerivativeError as error:
+        return dict.fromkeys(needing, str(error))
+    return {}
 
 
 def _too_long(row: Method, game: Game) -> str | None:

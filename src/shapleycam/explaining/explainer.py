@@ -17,7 +17,7 @@ from shapleycam.explaining.layer_search import LayerChoice, LayerSearch, noise_b
 from shapleycam.explaining.layer_tracer import LayerTracer
 from shapleycam.explaining.model_output import class_scores, selected_output
 from shapleycam.explaining.question import ExplainKeywords, Question, RemovalOption, UtilityChoice
-from shapleycam.explaining.reference import AnyRemoval, ReferenceMean, choose_removal
+from shapleycam.explaining.reference import AnyRemoval, ReferenceRemoval, choose_removal
 from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.comparison import Comparison
@@ -106,7 +106,7 @@ class Explainer:
         layout: str | Layout | None = None,
         fuse: str = "mean",
         images: ImageKind = None,
-        removal: RemovalChoice | ReferenceMean = "zero",
+        removal: RemovalChoice | ReferenceRemoval = "zero",
         reference: Images | None = None,
         precision: str = "full",
     ) -> None:

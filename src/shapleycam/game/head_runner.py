@@ -63,8 +63,7 @@ class GeneralRunner(HeadRunner):
     def with_contents(self, contents: CoalitionContents) -> GeneralRunner:
         """Return the runner of the same head where something else stands in; its memory is measured once for both."""
         runner = copy(self)
-        runner._contents = contents
-        vars(runner)["bytes_per_coalition"] = self.bytes_per_coalition
+        vars(runner).update(_contents=contents, bytes_per_coalition=self.bytes_per_coalition)
         return runner
 
     def outputs(self, presence: Presence, images: Images) -> Any:

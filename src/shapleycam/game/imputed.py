@@ -1,7 +1,7 @@
-"""Removal by imputation: absent pixels are filled in from those that are present, so that what stands in depends on them.
+"""Removal by imputation: absent pixels are filled in from the present ones, so that what stands in depends on these.
 
-The imputation is ROAD's (Rong et al. 2022, arXiv:2202.00449): a pixel is the weighted mean of its neighbours, plus noise
-that hides from the model where pixels were filled in.
+The imputation is ROAD's (Rong et al. 2022, arXiv:2202.00449): a pixel is the weighted mean of its neighbours, plus
+noise that hides from the model where pixels were filled in.
 """
 
 from __future__ import annotations
@@ -53,8 +53,9 @@ class ImputedContents(CoalitionContents):
         absent = (presence == 0).unflatten(2, self.layout.grid).flatten(0, 1)
         samples = images.repeat_interleave(presence.shape[1])
         filled = impute(self.activation[samples], absent) + self._noise[samples] * absent[:, None]
-        rows: Tensor = torch.where(absent[:, None], filled, self.activation[samples])
-        return rows.unflatten(0, presence.shape[:2])
+        rows = torch.where(absent[:, None], filled, self.activation[samples])
+        unflattened: Tensor = rows.unflatten(0, presence.shape[:2])
+        return unflattened
 
 
 def imputing_runners(trace: Trace, activation: Float[Tensor, "b *image"], players: Players) -> Sequence[HeadRunner]:

@@ -22,6 +22,7 @@ from shapleycam.game.imputed import imputing_runners
 from shapleycam.game.players import Players
 from shapleycam.game.removal_functions import apply_to_images
 from shapleycam.game.removal_names import hash_of_tensor
+from shapleycam.game.sampled_removal import refuse_without_samples
 from shapleycam.models.layout import Layout
 from shapleycam.names import canonical_name
 from shapleycam.tracing import Trace
@@ -155,7 +156,9 @@ ZERO = Removal("zero")
 OWN_MEAN = Removal("mean", _own_mean)
 BLUR = Removal("blur", _blurred, is_of_images=True)
 IMPUTE = Removal("impute", is_of_images=True, runners=imputing_runners)
-NAMED = {removal.name: removal for removal in (ZERO, OWN_MEAN, BLUR, IMPUTE)}
+SAMPLES = Removal("samples", is_of_images=True, runners=refuse_without_samples)
+"""The removal by reference photographs, before these are known."""
+NAMED = {removal.name: removal for removal in (ZERO, OWN_MEAN, BLUR, IMPUTE, SAMPLES)}
 """The removals that a user may give by name."""
 
 
@@ -163,11 +166,12 @@ def resolve_removal(choice: RemovalChoice) -> Removal:
     """Return the removal that a name, a tensor or a function means.
 
     Args:
-        choice: "zero"; "mean", over each image's own positions; "blur", at layer "input", the image under a Gaussian;
-            "impute", there too, what ROAD's noisy imputation makes of the pixels that are present; a tensor (..., as the activation without its batch), (b, ...) or (channels,); or a function that takes an
-            activation (b, ...) and returns such a tensor, made of each image by itself. It is called once a batch, with
-            a copy of the activation, and once more for the first and the last image alone, by which a function is
-            refused that mixes images, or draws.
+        choice: "zero"; "mean", over each image's own positions; at layer "input" also "blur", the image under a
+            Gaussian, "impute", what ROAD's noisy imputation makes of the pixels that are present, and "samples", each
+            of the reference photographs that `Explainer` takes; a tensor (..., as the activation without its batch),
+            (b, ...) or (channels,); or a function that takes an activation (b, ...) and returns such a tensor, made of
+            each image by itself. It is called once a batch, with a copy of the activation, and once more for the first
+            and the last image alone, by which a function is refused that mixes images, or draws.
 
     Raises:
         OptionError: none of these, or a tensor that is not of finite floating-point numbers.
@@ -196,17 +200,19 @@ def resolve_removal(choice: RemovalChoice) -> Removal:
     )
 
 
-def check_takes_reference(name: str) -> None:
-    """Refuse reference photographs for a removal that takes none.
+def check_reference(name: str, *, is_given: bool) -> None:
+    """Refuse reference photographs for a removal that takes none, and a removal by them without any.
 
     Raises:
-        OptionError: it is not the mean.
+        OptionError: the removal of this name takes none, or needs some.
     """
-    if name != OWN_MEAN.name:
+    if is_given and name not in {OWN_MEAN.name, SAMPLES.name}:
         raise OptionError(
             f"reference= was given with removal {name!r}; expected removal='mean', which takes the layer's mean over "
-            "the reference photographs"
+            "the reference photographs, or removal='samples', which puts each of them in the place of absent pixels"
         )
+    if not is_given and name == SAMPLES.name:
+        refuse_without_samples()
 
 
 def removal_by_tensor(tensor: Tensor, kind: str) -> Removal:
