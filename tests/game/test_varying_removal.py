@@ -183,8 +183,9 @@ class TestSamples:
         ):
             explainer_of("samples", reference=pictures(2, 8)).explain(pictures(1), "exactshapley", players=(2, 2))
         traced = explainer_of("zero").game(pictures(1), 1)
+        game = Game(traced.trace, traced.layout, traced.utility, traced.target, removal=NAMED["samples"])
         with pytest.raises(OptionError, match="removal 'samples' takes reference photographs"):
-            Game(traced.trace, traced.layout, traced.utility, traced.target, removal=NAMED["samples"])
+            _ = game.empty
 
 
 @pytest.mark.parametrize("make", [lambda: explainer_of("impute"), by_samples], ids=["impute", "samples"])

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from shapleycam.errors import DerivativeError, OptionError, nearest
+from shapleycam.game.dropping import dropping_runners
 from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.head_runner import HeadRunner
 from shapleycam.game.imputed import imputing_runners
@@ -156,9 +157,10 @@ ZERO = Removal("zero")
 OWN_MEAN = Removal("mean", _own_mean)
 BLUR = Removal("blur", _blurred, is_of_images=True)
 IMPUTE = Removal("impute", is_of_images=True, runners=imputing_runners)
+DROP = Removal("drop", is_of_images=True, runners=dropping_runners)
 SAMPLES = Removal("samples", is_of_images=True, runners=refuse_without_samples)
 """The removal by reference photographs, before these are known."""
-NAMED = {removal.name: removal for removal in (ZERO, OWN_MEAN, BLUR, IMPUTE, SAMPLES)}
+NAMED = {removal.name: removal for removal in (ZERO, OWN_MEAN, BLUR, IMPUTE, DROP, SAMPLES)}
 """The removals that a user may give by name."""
 
 
@@ -167,8 +169,8 @@ def resolve_removal(choice: RemovalChoice) -> Removal:
 
     Args:
         choice: "zero"; "mean", over each image's own positions; at layer "input" also "blur", the image under a
-            Gaussian, "impute", what ROAD's noisy imputation makes of the pixels that are present, and "samples", each
-            of the reference photographs that `Explainer` takes; a tensor (..., as the activation without its batch),
+            Gaussian, "impute", what ROAD's noisy imputation makes of the pixels that are present, "drop", by which
+            the patches of a plain vision transformer are left out, and "samples", each of the reference photographs that `Explainer` takes; a tensor (..., as the activation without its batch),
             (b, ...) or (channels,); or a function that takes an activation (b, ...) and returns such a tensor, made of
             each image by itself. It is called once a batch, with a copy of the activation, and once more for the first
             and the last image alone, by which a function is refused that mixes images, or draws.

@@ -6,6 +6,9 @@ holds: each of these was proven for one R.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property, partial
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -14,6 +17,7 @@ from shapleycam.game.coalition_batches import BatchProgress
 from shapleycam.game.coalitions import CoalitionEvaluator
 from shapleycam.game.contents import Contents
 from shapleycam.game.grad_modes import without_gradients
+from shapleycam.game.head_runner import HeadRunner
 from shapleycam.game.players import Players
 from shapleycam.game.removal import Removal, RunnerMaker
 from shapleycam.tracing import Trace
@@ -36,8 +40,14 @@ class VaryingRemovalEvaluator(CoalitionEvaluator):
         make_runners: RunnerMaker,
     ) -> None:
         super().__init__(trace, contents, players, utility, target, memory, removal)
+        self._make_runners = partial(make_runners, trace, contents.activation, players)
+        self._sizes = players.totals(torch.ones_like(players.member, dtype=torch.float32))
+
+    @cached_property
+    def _runners(self) -> Sequence[HeadRunner]:
+        """Return what evaluates coalitions; made when the first is asked for, as it may take passes of the model."""
         with without_gradients():
-            self._runners = make_runners(trace, contents.activation, players)
+            return self._make_runners()
 
     @property
     def runs(self) -> int:
@@ -61,6 +71,18 @@ class VaryingRemovalEvaluator(CoalitionEvaluator):
         *others, last = self._runners
         not_yet_done = None if progress is None else lambda _coalitions: progress(0)
         with without_gradients():
-            by_others = [self.batches.utilities(runner, coalitions, images, not_yet_done) for runner in others]
-            by_last = self.batches.utilities(last, coalitions, images, progress)
+            by_others = [self._utilities_of(runner, coalitions, images, not_yet_done) for runner in others]
+            by_last = self._utilities_of(last, coalitions, images, progress)
         return torch.stack([*by_others, by_last]).mean(0)
+
+    def _utilities_of(
+        self, runner: HeadRunner, coalitions: Tensor, images: Tensor, progress: BatchProgress | None
+    ) -> Tensor:
+        """Return utilities by one runner, in the order in which it is fastest."""
+        if not runner.sorts_by_presence:
+            return self.batches.utilities(runner, coalitions, images, progress)
+        sizes = self._sizes[images].to(coalitions.device)
+        order = (coalitions.float() @ sizes[..., None]).squeeze(2).argsort(dim=1, stable=True)
+        in_order = coalitions.gather(1, order[..., None].expand_as(coalitions))
+        utilities = self.batches.utilities(runner, in_order, images, progress)
+        return torch.empty_like(utilities).scatter(1, order, utilities)
