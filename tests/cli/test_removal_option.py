@@ -18,6 +18,7 @@ from shapleycam.cli.removal import removal_arguments
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.titles import figure_title
 
+NAMES = "'zero', 'mean', 'blur', 'impute', 'drop', 'samples'"
 LAYER = ("--model", "tiny.py:network", "--layer", "convolution")
 
 
@@ -150,7 +151,7 @@ def test_a_file_that_may_not_be_read(tmp_path, refused, hopper, tiny):
     [
         (
             ("men",),
-            "removal 'men' is unknown; expected 'zero', 'mean', 'blur', 'impute', 'drop', 'samples', or a file of numbers, .npy or .npz",
+            f"removal 'men' is unknown; expected {NAMES}, or a file of numbers, .npy or .npz",
         ),
         (
             ("r.pt",),

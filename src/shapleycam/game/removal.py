@@ -169,11 +169,12 @@ def resolve_removal(choice: RemovalChoice) -> Removal:
 
     Args:
         choice: "zero"; "mean", over each image's own positions; at layer "input" also "blur", the image under a
-            Gaussian, "impute", what ROAD's noisy imputation makes of the pixels that are present, "drop", by which
-            the patches of a plain vision transformer are left out, and "samples", each of the reference photographs that `Explainer` takes; a tensor (..., as the activation without its batch),
-            (b, ...) or (channels,); or a function that takes an activation (b, ...) and returns such a tensor, made of
-            each image by itself. It is called once a batch, with a copy of the activation, and once more for the first
-            and the last image alone, by which a function is refused that mixes images, or draws.
+            Gaussian, "impute", what ROAD's noisy imputation makes of the pixels that are present, "drop", by which a
+            plain vision transformer gets no tokens of absent patches, and "samples", each of the reference photographs
+            that `Explainer` takes; a tensor (..., as the activation without its batch), (b, ...) or (channels,); or a
+            function that takes an activation (b, ...) and returns such a tensor, made of each image by itself. It is
+            called once a batch, with a copy of the activation, and once more for the first and the last image alone, by
+            which a function is refused that mixes images, or draws.
 
     Raises:
         OptionError: none of these, or a tensor that is not of finite floating-point numbers.

@@ -44,11 +44,13 @@ class PatchGrid:
         rows, columns = (
             torch.arange(side, device="cpu") // step for side, step in zip(self.size, self.patch, strict=True)
         )
-        return rows[:, None] * self.sides[1] + columns
+        number: Tensor = rows[:, None] * self.sides[1] + columns
+        return number
 
     def of_pixels(self, pixels: Tensor) -> Tensor:
         """Return (..., patches) of (..., pixels): the number at each patch's first pixel."""
-        return pixels.unflatten(-1, self.size)[..., :: self.patch[0], :: self.patch[1]].flatten(-2)
+        first: Tensor = pixels.unflatten(-1, self.size)[..., :: self.patch[0], :: self.patch[1]]
+        return first.flatten(-2)
 
 
 def patch_grid(model: nn.Module, images: Float[Tensor, "b c h w"]) -> PatchGrid:

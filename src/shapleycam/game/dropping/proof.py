@@ -54,8 +54,8 @@ def check_dropping(at_tokens: Trace, patches: PatchGrid, output_of: OutputOfPatc
         return
     if tokens.dim() != 3 or tokens.shape[1] <= patches.count:
         raise OptionError(
-            f"removal 'drop': the model has {tokens.shape[1]} tokens for {patches.count} patches; expected one for each "
-            f"and a class token, which remains when all are left out: {_INSTEAD}"
+            f"removal 'drop': the model has {tokens.shape[1]} tokens for {patches.count} patches; expected one for "
+            f"each and a class token, which remains when all are left out: {_INSTEAD}"
         )
     _check_tokens(at_tokens, patches)
     _check_class_token(patches, output_of, tokens.device)
@@ -150,26 +150,31 @@ class HiddenTokens(TorchFunctionMode):
         self.attentions = 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = dict(kwargs or {})
-        tokens = self._present.shape[1]
-        if func is torch.nn.functional.scaled_dot_product_attention and args[1].shape[-2] == tokens:
-            kwargs = dict(zip(_ATTENTION_ARGUMENTS, args, strict=False)) | kwargs
-            if kwargs.get("attn_mask") is None:  # one with a mask of its own is not hidden from, and found to differ
-                kwargs["attn_mask"] = self._bias(args[0], args[0].dim())
-                self.attentions += 1
-            return func(**kwargs)
-        elif func in _SOFTMAXES and args[0].dim() >= 3 and args[0].shape[-1] == tokens:
-            args = (self._hide(args[0]), *args[1:])
-            self.attentions += 1
-        return func(*args, **kwargs)
+        changed = self._without_tokens(func, args, dict(kwargs or {}))
+        if changed is None:
+            return func(*args, **(kwargs or {}))
+        self.attentions += 1
+        return func(*changed[0], **changed[1])
 
-    def _bias(self, like: Tensor, dim: int) -> Tensor:
+    def _without_tokens(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any] | None:
+        """Return the arguments by which an attention is kept from absent tokens; None of any other function.
+
+        An attention with a mask of its own is left as it is, so that the outputs differ.
+        """
+        tokens = self._present.shape[1]
+        if func is torch.nn.functional.multi_head_attention_forward:  # its own softmax is not shown to a mode
+            is_free = kwargs.get("key_padding_mask") is None
+            return (args, kwargs | {"key_padding_mask": ~self._present}) if is_free else None
+        if func is torch.nn.functional.scaled_dot_product_attention and args[1].shape[-2] == tokens:
+            kwargs |= dict(zip(_ATTENTION_ARGUMENTS, args, strict=False))
+            is_free = kwargs.get("attn_mask") is None
+            return ((), kwargs | {"attn_mask": self._bias(args[0])}) if is_free else None
+        if func in _SOFTMAXES and args[0].dim() >= 3 and args[0].shape[-1] == tokens:
+            return (args[0] + self._bias(args[0]), *args[1:]), kwargs
+        return None
+
+    def _bias(self, like: Tensor) -> Tensor:
         """Return 0 for tokens that are present and -infinity for absent ones, (rows, 1, .., 1, tokens)."""
         bias = torch.zeros(self._present.shape, dtype=like.dtype, device=like.device)
         bias = bias.masked_fill(~self._present, -torch.inf)
-        return bias.reshape(len(bias), *[1] * (dim - 2), -1)
-
-    def _hide(self, scores: Tensor) -> Tensor:
-        """Return attention scores with those of absent tokens hidden; rows may be folded into heads."""
-        folded = scores.unflatten(0, (len(self._present), -1)) if len(scores) != len(self._present) else scores
-        return (folded + self._bias(folded, folded.dim())).reshape(scores.shape)
+        return bias.reshape(len(bias), *[1] * (like.dim() - 2), -1)

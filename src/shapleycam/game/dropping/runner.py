@@ -1,7 +1,8 @@
 """Runs a vision transformer on the tokens of the patches that are present, and on its prefix tokens.
 
-The model's blocks run from the place at which tokens have their positions, by the same replay as at any layer: a pass is
-traced there, and its head takes activations of fewer tokens. Rows of equally many tokens run together, without padding.
+The model's blocks run from the place at which tokens have their positions, by the same replay as at any layer: a pass
+is traced there, and its head takes activations of fewer tokens. Rows of equally many tokens run together, without
+padding.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class DroppingRunner(HeadRunner):
 
     def of_patches(
         self, present: Bool[Tensor, "rows patches"], samples: Int[Tensor, " rows"]
-    ) -> Float[Tensor, "rows _"]:
+    ) -> Float[Tensor, "rows *output"]:
         """Return the output of each row of present patches of the image that `samples` says."""
         counts = present.sum(1)
         output: Tensor | None = None
@@ -72,8 +73,8 @@ class DroppingRunner(HeadRunner):
         output = self._traced.head_of_any_size(self._tokens[samples[:, None], indices], samples)
         if not isinstance(output, Tensor):
             raise OptionError(
-                f"removal 'drop': the model returns a {type(output).__name__}; expected scores, a tensor with a row for "
-                "each image: choose them with output="
+                f"removal 'drop': the model returns a {type(output).__name__}; expected a tensor with a row for each "
+                "image: choose it with output="
             )
         return output
 
