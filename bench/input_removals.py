@@ -2,17 +2,18 @@
 
 python bench/input_removals.py [--rounds N]     prints the table and writes bench/results/input_removals.md
 
-It takes about a minute on two cores. The photograph is the portrait that comes with matplotlib.
+It takes about a minute. The photograph is the portrait that comes with matplotlib.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 
 import matplotlib as mpl
 import torch
 
-from measure import THREADS, machine, report, time_ratios
+from measure import machine, report, time_ratios
 from shapleycam import Explainer
 from shapleycam.game.imputation import impute
 from shapleycam.models.zoo import DEFAULT
@@ -24,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each pair")
     options = parser.parse_args()
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     photograph = mpl.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
     explainer = Explainer(DEFAULT, layer="input", device="cpu")
@@ -43,7 +44,9 @@ def main() -> None:
     calls = {name: lambda game=game: game.value(coalitions) for name, game in games.items()}
     calls["impute, without the network"] = lambda: impute(images, absent)
     with torch.inference_mode(mode=False), torch.no_grad():
-        floor, ratios = time_ratios(lambda: head.head(images, first), calls, options.rounds, torch.device("cpu"))
+        floor, ratios = time_ratios(
+            lambda: head.head(images, first), calls, options.rounds, torch.device("cpu"), time.process_time
+        )
     each = 1000 * floor / COALITIONS
     names = {"samples": f"samples, {REFERENCES} photographs"}
     rows = [["a run of the network", f"{each:.1f}", "1"]]
@@ -56,7 +59,8 @@ def main() -> None:
         f"`python bench/input_removals.py --rounds {options.rounds}` on {machine('timm')}",
         "",
         f"EfficientNet-Lite0 at 224 pixels, 7 x 7 regions, {COALITIONS} coalitions of all sizes at a time, medians of",
-        f"{options.rounds} alternating measurements. Dropping is measured in [dropping](dropping.md).",
+        f"{options.rounds} alternating measurements of the processor's time on one thread.",
+        "Dropping is measured in [dropping](dropping.md).",
         "",
         *lines,
         "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 
 from helpers.small_evaluations import QUICK, folder_of, run_evaluation, tiny_network
 from shapleycam import Explainer
@@ -14,6 +15,7 @@ from shapleycam.experiments.passes import passes_of_image
 from shapleycam.metrics import measure
 from shapleycam.report.map_reproducer import MapReproducer
 
+pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning")
 AT_INPUT = replace(
     QUICK, layers=("input",), methods=("exactshapley",), metrics=("average_drop",), players=(2, 2), removal="impute"
 )
@@ -45,9 +47,13 @@ def test_numbers_are_those_of_the_library(shots, others, tmp_path, removal):
         run_evaluation(shots, tmp_path / "run", protocol=replace(AT_INPUT, removal="zero", reference=()))
 
 
-def test_maps_of_imputation_are_made_again(shots, tmp_path):
+def test_maps_of_imputation_are_made_again(shots, tmp_path, monkeypatch):
     store = run_evaluation(shots, tmp_path / "run", protocol=AT_INPUT)
-    assert MapReproducer([store]) is not None
+    monkeypatch.setattr(MapReproducer, "_load", lambda *_: tiny_network())
+    comparison = MapReproducer([store]).maps("tiny", "input", "rest", 0, 2)
+    explainer = Explainer(tiny_network(), layer="input", device="cpu", removal="impute")
+    expected = explainer.explain(sorted(shots.iterdir())[0], "exactshapley", players=(2, 2))
+    torch.testing.assert_close(comparison["exactshapley"].values[:1], expected.values)
 
 
 def test_each_reference_photograph_is_a_run_of_every_coalition(others):
