@@ -30,19 +30,23 @@ def machine(*packages: str) -> str:
     )
 
 
-def seconds(call: Callable[[], object], device: torch.device) -> float:
-    """The wall time of one call."""
+def seconds(call: Callable[[], object], device: torch.device, clock: Callable[[], float] = time.perf_counter) -> float:
+    """The time of one call by a clock: wall time, or that of the processor on a machine with other work."""
     if device.type == "cuda":
         torch.cuda.synchronize()
-    start = time.perf_counter()
+    start = clock()
     call()
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def time_ratios(
-    floor: Callable[[], object], others: Mapping[str, Callable[[], object]], rounds: int, device: torch.device
+    floor: Callable[[], object],
+    others: Mapping[str, Callable[[], object]],
+    rounds: int,
+    device: torch.device,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[float, dict[str, float]]:
     """The floor's median seconds, and each other's median ratio to the floor measured just before it."""
     for call in (floor, *others.values()):
@@ -51,8 +55,8 @@ def time_ratios(
     ratios: dict[str, list[float]] = {name: [] for name in others}
     for _ in range(rounds):
         for name, call in others.items():
-            floors.append(seconds(floor, device))
-            ratios[name].append(seconds(call, device) / floors[-1])
+            floors.append(seconds(floor, device, clock))
+            ratios[name].append(seconds(call, device, clock) / floors[-1])
     return statistics.median(floors), {
         name: statistics.median(measured_ratios) for name, measured_ratios in ratios.items()
     }

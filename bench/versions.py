@@ -59,7 +59,7 @@ TESTS_OF_EXTRA = {
     "docs": (),
     "dev": (
         *("test_peers.py", "test_notebooks.py", "experiments/test_storage.py", "explaining/test_fusing.py"),
-        *("experiments/datasets/test_dataset_webdataset.py", "metrics/test_imputation.py", "values/test_exact.py"),
+        *("experiments/datasets/test_dataset_webdataset.py", "game/test_imputation.py", "values/test_exact.py"),
         *("metrics/test_metric_oracles.py", "values/test_interactions.py", "report/test_reports_in_a_browser.py"),
     ),
 }

@@ -29,7 +29,7 @@ sys.dont_write_bytecode = False  # else each process, of hundreds that the tests
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 CHECKED = ["models", "layers", "utilities", "game", "values", "cams"]
-CHECKED += [f"metrics.{part}" for part in ("confidence", "maps", "stability", "removal", "masking", "imputation")]
+CHECKED += [f"metrics.{part}" for part in ("confidence", "maps", "stability", "removal", "masking")]
 """Parts whose annotations are checked at run time, for good, since most of the package is imported when it is used.
 
 Of the others the tests hand wrong types on purpose, to see what the user is told.

@@ -18,6 +18,7 @@ from shapleycam.cli.removal import removal_arguments
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.titles import figure_title
 
+NAMES = "'zero', 'mean', 'blur', 'impute', 'drop', 'samples'"
 LAYER = ("--model", "tiny.py:network", "--layer", "convolution")
 
 
@@ -148,8 +149,14 @@ def test_a_file_that_may_not_be_read(tmp_path, refused, hopper, tiny):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("men",), "removal 'men' is unknown; expected 'zero', 'mean', 'blur', or a file of numbers, .npy or .npz"),
-        (("r.pt",), "removal 'r.pt' is unknown; expected 'zero', 'mean', 'blur', or a file"),
+        (
+            ("men",),
+            f"removal 'men' is unknown; expected {NAMES}, or a file of numbers, .npy or .npz",
+        ),
+        (
+            ("r.pt",),
+            "removal 'r.pt' is unknown; expected 'zero', 'mean', 'blur', 'impute', 'drop', 'samples', or a file",
+        ),
         (("no.npy",), "removal no.npy: cannot be read (No such file or directory); check the path"),
         (("damaged.npy",), "removal damaged.npy: not numbers of NumPy ("),
         (("objects.npy",), "removal objects.npy: not numbers of NumPy (Object arrays cannot be loaded"),
@@ -181,6 +188,7 @@ def test_a_file_that_may_not_be_read(tmp_path, refused, hopper, tiny):
         (("nan.npy",), "removal holds NaN or infinity; expected finite numbers"),
         (("zero", "--reference", "empty"), "--reference was given with removal 'zero'; expected --removal mean"),
         (("mean", "--reference", "empty"), "empty: a folder without pictures"),
+        (("samples",), "removal 'samples' takes reference photographs to stand in; give them as --reference"),
         (("mean", "--reference", "no.jpg"), "--reference: no.jpg: no such file; check the path"),
     ],
 )
@@ -193,7 +201,7 @@ def test_refusals(refused, hopper, arguments, says):
 @pytest.mark.parametrize("command", ["explain", "compare", "fidelity", "interactions", "layers", "evaluate", "report"])
 def test_it_is_in_every_help(run, command):
     words = " ".join(run(command, "--help").out.split())
-    assert "--removal zero|mean|blur|FILE" in words
+    assert "--removal zero|mean|blur|impute|drop|samples|FILE" in words
     assert "--reference IMAGE" in words
 
 

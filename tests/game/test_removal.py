@@ -116,7 +116,8 @@ def test_an_unknown_removal_is_refused_with_near_names(name):
 @pytest.mark.parametrize("choice", [None, 0, 0.5, [0.0], {"mean"}])
 def test_other_things_are_refused(choice):
     with pytest.raises(
-        OptionError, match=r"removal is a .*; expected 'zero' or 'mean' or 'blur', a tensor .* or a function"
+        OptionError,
+        match=r"removal is a .*; expected 'zero' or 'mean' or .* or 'samples', a tensor .* or a function",
     ):
         resolve_removal(choice)
 

@@ -14,9 +14,10 @@ from helpers.lazy_modules import LazyModule
 from helpers.metric_networks import QUICK, boxes, random_images, replace_heatmap, small
 from shapleycam import Explainer
 from shapleycam.cams.heatmaps import min_max
+from shapleycam.game.imputation import draw_noise
 from shapleycam.metrics import METRICS, MetricOptions, measure
 from shapleycam.metrics.maps import ssim
-from shapleycam.metrics.removal import draw_disturbances, draw_noise
+from shapleycam.metrics.removal import draw_disturbances
 
 captum_metrics = LazyModule("captum.metrics")
 

@@ -43,7 +43,8 @@ def compute_bases(game: Game, bases: Iterable[Basis], options: EstimatorOptions)
 def compute_values(game: Game, methods: Iterable[Method], results: Mapping[Basis, BasisResult]) -> dict[str, CamValues]:
     """Return the values of each method, by name; `results` has what `compute_bases` made of their bases."""
     activation = widened(game.layout.positions(game.activation))
-    difference = widened(game.layout.positions(game.contents.difference))
+    # What divides no score knows no removal; without a single removed state there is nothing else here.
+    difference = widened(game.layout.positions(game.contents.difference)) if game.removal.is_fixed else activation
     values = {}
     for method in methods:
         result = results[method.basis]
@@ -58,7 +59,9 @@ def compute_values(game: Game, methods: Iterable[Method], results: Mapping[Basis
         elif method.spread is None:
             raise TypeError(f"method {method.name!r}: its basis gives a derivative, so that its row needs a spread")
         else:
-            factor = difference if method.uses_removal else activation  # what divides no score knows no removal
+            if method.uses_removal:
+                game.removal.check_fixed(f"method {method.name!r}")
+            factor = difference if method.uses_removal else activation
             spread = _spread_values(game, method.spread, activation, result, factor)
             values[method.name] = replace(spread, notes=notes)
     return values

@@ -67,6 +67,11 @@ class Method:
         return self.in_units or self.basis.is_of_channels
 
     @property
+    def needs_removed_state(self) -> bool:
+        """Return whether the values need a single state in which all is removed, as derivatives towards it do."""
+        return self.uses_removal and self.basis.fewest_runs is None
+
+    @property
     def sets(self) -> tuple[str, ...]:
         """Return the names of the sets that have the method, the smallest first."""
         return (*(["paper"] if self.in_paper else []), *(["all"] if self.in_all else []), "field")

@@ -28,7 +28,7 @@ class MethodChoice:
     Attributes:
         rows: the methods, each once, in the order given.
         optional: names of those that only a set has: where the model or the layer refuses one, it is left out.
-        left_out: why methods of the set `field` are not among the rows, by name.
+        left_out: why methods of sets are not among the rows, by name; of those that take too long for the set `field`.
     """
 
     rows: tuple[Method, ...]
@@ -41,6 +41,7 @@ def choose_methods(names: Sequence[str], game: Game, options: EstimatorOptions |
 
     Raises:
         OptionError: an unknown name, no names, or a method by name that takes more runs than the options allow.
+        DerivativeError: a method by name that needs a single removed state, where the removal has none.
 
     Examples:
         >>> import torch
@@ -64,6 +65,8 @@ def choose_methods(names: Sequence[str], game: Game, options: EstimatorOptions |
         if row.name not in named and (reason := _too_long(row, game) or beyond_runs(row, game, limit))
     }
     reported = reasons if "field" in is_set.values() else {}
+    without_state = _without_removed_state(rows, named, game)
+    reported, reasons = reported | without_state, reasons | without_state
     kept = tuple(row for row in rows if row.name not in reasons)
     check_runs(game, kept, limit)
     return MethodChoice(kept, frozenset(row.name for row in kept if row.name not in named), reported)
@@ -94,7 +97,26 @@ def compute_allowed(
 
 def is_affordable(row: Method, game: Game) -> bool:
     """Return whether a user would wait for a method of this game."""
-    return row.is_affordable(game.n_players, game.n_channels) or (row.basis.is_of_channels and _is_pooled(game))
+    return row.is_affordable(game.n_players, game.n_channels) or (
+        row.basis.is_of_channels and game.removal.is_fixed and _is_pooled(game)
+    )
+
+
+def _without_removed_state(rows: Sequence[Method], named: set[str], game: Game) -> dict[str, str]:
+    """Return why the removal does not allow some methods of sets.
+
+    Raises:
+        DerivativeError: it does not allow a method that was asked for by name.
+    """
+    needing = [row.name for row in rows if row.needs_removed_state]
+    for name in needing:
+        if name in named:
+            game.removal.check_fixed(f"method {name!r}")
+    try:
+        game.removal.check_fixed("it")
+    except DerivativeError as error:
+        return dict.fromkeys(needing, str(error))
+    return {}
 
 
 def _too_long(row: Method, game: Game) -> str | None:

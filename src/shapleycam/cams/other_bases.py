@@ -34,7 +34,7 @@ def _alone(game: Game, _: EstimatorOptions) -> PlayerValues:
 
 
 def _banzhaf(game: Game, options: EstimatorOptions) -> PlayerValues:
-    most = run_limit(game, options) or MOST_EVALUATIONS
+    most = (run_limit(game, options) or MOST_EVALUATIONS) // game.runs_per_coalition
     return banzhaf(game, options.tolerance, options.seed, most_evaluations=most, progress=options.progress)
 
 

@@ -39,15 +39,17 @@ def check_runs(game: Game, methods: Iterable[Method], limit: int | None) -> None
 
 def beyond_runs(row: Method, game: Game, limit: int | None) -> str | None:
     """Return why a method takes more runs of the head than the limit; None where it does not."""
-    if limit is None or row.fits(game.n_players, limit):
+    if limit is None or row.fits(game.n_players, limit // game.runs_per_coalition):
         return None
     fewer = (
         "make fewer regions the players" if game.players.are_regions else "make regions the players, players=(7, 7) say"
     )
     run = "the whole model" if game.is_at_input else "what comes after it"
+    runs = "a run" if game.runs_per_coalition == 1 else f"{game.runs_per_coalition} runs"
+    of_runs = "" if game.runs_per_coalition == 1 else " runs in all"
     return (
-        f"takes {_needed(row, game.n_players)} with {game.n_players:,} players at layer {game.layer!r}, each a run of "
-        f"{run}; expected at most {limit:,}: {fewer}, or allow more with runs="
+        f"takes {_needed(row, game.n_players)} with {game.n_players:,} players at layer {game.layer!r}, each {runs} of "
+        f"{run}; expected at most {limit:,}{of_runs}: {fewer}, or allow more with runs="
     )
 
 

@@ -62,10 +62,11 @@ Removal: TypeAlias = Annotated[
     str,
     typer.Option(
         "--removal",
-        metavar="zero|mean|blur|FILE",
+        metavar="zero|mean|blur|impute|drop|samples|FILE",
         help="What stands in for places that are absent: zero (the paper's), mean (over the image's own places, or "
-        "over --reference), blur (the image under a Gaussian, with --layer input), or a FILE of numbers, .npy or .npz, "
-        "shaped as the layer's activation.",
+        "over --reference), or a FILE of numbers, .npy or .npz, shaped as the layer's activation. With --layer input "
+        "also blur (the image under a Gaussian), impute (filled in from the pixels around), drop (patches left out of "
+        "a vision transformer) or samples (each of the --reference photographs).",
     ),
 ]
 Reference: TypeAlias = Annotated[
@@ -73,7 +74,8 @@ Reference: TypeAlias = Annotated[
     typer.Option(
         "--reference",
         metavar="IMAGE",
-        help="A photograph, or a folder of them, over which --removal mean takes the layer's mean. Repeatable.",
+        help="A photograph, or a folder of them, over which --removal mean takes the layer's mean, or which --removal "
+        "samples puts in the place of absent pixels. Repeatable.",
     ),
 ]
 Methods: TypeAlias = Annotated[

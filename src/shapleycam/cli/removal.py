@@ -26,16 +26,16 @@ def removal_arguments(removal: str, reference: Sequence[Path] | None) -> tuple[s
         reference: photographs, and folders of them.
 
     Raises:
-        OptionError: no such removal, a file that cannot be read as numbers, or a reference without removal "mean".
+        OptionError: no such removal, a file that cannot be read as numbers, or a reference for a removal that
+            takes none.
         ImageError: a folder of reference photographs cannot be read, or has none.
     """
-    from shapleycam.game.removal import NAMED, check_takes_reference
+    from shapleycam.game.removal import NAMED, check_reference
     from shapleycam.images import find_photographs
     from shapleycam.names import canonical_name
 
     name = canonical_name(removal, NAMED)
-    if reference:
-        check_takes_reference(name or removal)
+    check_reference(name or removal, is_given=bool(reference))
     if name is not None:
         return name, find_photographs(reference) if reference else None
     if not removal.lower().endswith(_SUFFIXES):

@@ -19,7 +19,7 @@ from shapleycam.experiments.image_metadata import ImageMetadata
 from shapleycam.experiments.layer_evaluator import LayerEvaluator
 from shapleycam.experiments.protocol import Protocol, preprocess_as_data
 from shapleycam.experiments.provenance import code_hash, weights_hash
-from shapleycam.experiments.removal_name import check_reference
+from shapleycam.experiments.removal_name import check_same_reference
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.models import zoo
 from shapleycam.models.greyscale import takes_greyscale, to_greyscale
@@ -116,7 +116,7 @@ class EvaluatedModel:
                 f"class rule {self.protocol.class_rule!r} needs labels that {self.name} knows; the dataset's are such "
                 f"as {example}: give a CSV with class numbers, or use 'prediction'"
             )
-        check_reference(self.protocol.removal_name, self.protocol.removal, self.protocol.reference)
+        check_same_reference(self.protocol.removal_name, self.protocol.removal, self.protocol.reference)
         evaluators = []
         for layer in self.protocol.layers:
             utility, device = self.protocol.utilities[0], self.choose_device()

@@ -100,7 +100,7 @@ def _explained(protocol: Protocol, methods: Sequence[str], players: int, channel
     return Passes(
         forward=sum(cost.model_passes for cost in costs),
         backward=sum(cost.head_gradients for cost in costs),
-        head=sum(cost.head_evaluations for cost in costs),
+        head=sum(cost.head_evaluations for cost in costs) * protocol.runs_per_coalition,
     )
 
 

@@ -12,7 +12,7 @@ from shapleycam.cams.table import METHODS, expand_methods
 from shapleycam.errors import OptionError, nearest
 from shapleycam.experiments.removal_name import removal_name
 from shapleycam.experiments.rules import MEASURED_FIELDS, ClassRule, ObjectRule
-from shapleycam.game.removal import NAMED, RemovalChoice
+from shapleycam.game.removal import NAMED, SAMPLES, RemovalChoice, resolve_removal
 from shapleycam.images import find_photographs
 from shapleycam.layers import parse_layer_rule
 from shapleycam.metrics import MetricOptions
@@ -69,8 +69,8 @@ class Protocol:
         tolerance: standard error of sampled values, as a share of them, as in `Explainer.compare`.
         players: (rows, columns) of a grid of regions; None for single positions.
         seed: for methods that draw, together with each image's content.
-        removal: what stands in for absent places, as in `Explainer`: "zero", "mean" or a tensor.
-        reference: photographs, or folders of them, for removal "mean".
+        removal: what stands in for absent places, as in `Explainer`: a name or a tensor.
+        reference: photographs, or folders of them, for removal "mean" or "samples".
         precision: of what comes before the layer, as in `Explainer`: "full" or "bfloat16".
         smooth: how maps are smoothed, as in `Explainer.explain`: a name, or several.
         runs: of what comes after the layer that values of players may take of an image, as in `Explainer.compare`.
@@ -178,6 +178,11 @@ class Protocol:
             )
         layers, methods = _PUBLISHED_SETTINGS[name]
         return cls(layers, (name,), methods, preprocess=paper.PREPROCESS)
+
+    @property
+    def runs_per_coalition(self) -> int:
+        """Return how many runs a coalition takes where no shortcut evaluates it: one for each reference sample."""
+        return len(self.reference) if resolve_removal(self.removal) is SAMPLES else 1
 
     @property
     def estimator_options(self) -> EstimatorOptions:

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from shapleycam.errors import OptionError
-from shapleycam.game.removal import RemovalChoice, check_takes_reference, resolve_removal
-from shapleycam.game.removal_names import name_of_reference_mean, short_hash
+from shapleycam.game.removal import RemovalChoice, check_reference, resolve_removal
+from shapleycam.game.removal_names import name_with_reference, short_hash
 from shapleycam.printable import printable_name
 from shapleycam.regular_files import open_regular_file
 
@@ -19,8 +19,8 @@ def removal_name(removal: RemovalChoice, reference: Sequence[Path] = ()) -> str:
     """Return the name of a removal: of reference photographs their number and a hash of their files, in any order.
 
     Raises:
-        OptionError: no such removal, a function, reference photographs without removal "mean", or a file of them that
-            cannot be read.
+        OptionError: no such removal, a function, reference photographs for a removal that takes none or none for one by
+            them, or a file of them that cannot be read.
 
     Examples:
         >>> import torch
@@ -31,17 +31,17 @@ def removal_name(removal: RemovalChoice, reference: Sequence[Path] = ()) -> str:
     if callable(removal) and not isinstance(removal, torch.Tensor):
         raise OptionError(
             "removal is a function, whose name does not say what it makes, so that no run could be known by it; "
-            "expected 'zero', 'mean' or a tensor"
+            "expected one of the removals that have a name, or a tensor"
         )
     name = resolve_removal(removal).name
+    check_reference(name, is_given=bool(reference))
     if not reference:
         return name
-    check_takes_reference(name)
     hashes = sorted(_hash_of(path) for path in reference)
-    return name_of_reference_mean(len(hashes), f"files {short_hash(''.join(hashes).encode())}")
+    return name_with_reference(name, len(hashes), f"files {short_hash(''.join(hashes).encode())}")
 
 
-def check_reference(name: str, removal: RemovalChoice, reference: Sequence[Path]) -> None:
+def check_same_reference(name: str, removal: RemovalChoice, reference: Sequence[Path]) -> None:
     """Refuse reference photographs that are not those by which a removal was named.
 
     Raises:

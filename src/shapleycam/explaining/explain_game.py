@@ -92,6 +92,8 @@ def _explanation(
 
 def _utility_removed(game: Game) -> Float[Tensor, " b"] | None:
     """Return the utility of images of which everything was removed; None where it is not a finite number."""
+    if not game.removal.is_fixed:
+        return game.empty
     images = torch.arange(len(game.activation), device="cpu")
     utilities = game.score_images(game.contents.empty, images).detach()
     return utilities if bool(torch.isfinite(utilities).all()) else None

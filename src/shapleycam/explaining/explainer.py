@@ -17,7 +17,7 @@ from shapleycam.explaining.layer_search import LayerChoice, LayerSearch, noise_b
 from shapleycam.explaining.layer_tracer import LayerTracer
 from shapleycam.explaining.model_output import class_scores, selected_output
 from shapleycam.explaining.question import ExplainKeywords, Question, RemovalOption, UtilityChoice
-from shapleycam.explaining.reference import AnyRemoval, ReferenceMean, choose_removal
+from shapleycam.explaining.reference import AnyRemoval, ReferenceRemoval, choose_removal
 from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.comparison import Comparison
@@ -72,11 +72,13 @@ class Explainer:
         fuse: how the heatmaps of several layers become one: "mean", "maximum" or "product".
         removal: what stands in for the content of places that are absent from a coalition. "zero": zeros, as in the
             paper. "mean": at each place the layer's mean over the `reference` photographs; without these each image's
-            own mean over its places, where prefix tokens stay as they are. "blur", at layer "input": the image under a
-            Gaussian. A tensor, shaped as the layer's activation
+            own mean over its places, where prefix tokens stay as they are. A tensor, shaped as the layer's activation
             (b, ...), as that of one image, or (channels,). Or a function that makes such a tensor of a copy of the
-            activation, of each image by itself and always the same: one that mixes images or draws is refused.
-        reference: the photographs for removal "mean", as `explain` takes them.
+            activation, of each image by itself and always the same: one that mixes images or draws is refused. At
+            layer "input" also "blur": the image under a Gaussian; and for methods that play the game "impute": absent
+            pixels are filled in from the present ones; "drop": a plain vision transformer gets no tokens of absent
+            patches; "samples": each of the `reference` photographs stands in, and a coalition is worth the mean.
+        reference: the photographs for removal "mean" or "samples", as `explain` takes them.
         precision: "bfloat16" runs what comes before the layer in bfloat16, which takes a third of the time on CPUs that
             compute in it, and changes values by about a hundredth (`fidelity` measures it); "full" is the model's own.
 
@@ -106,7 +108,7 @@ class Explainer:
         layout: str | Layout | None = None,
         fuse: str = "mean",
         images: ImageKind = None,
-        removal: RemovalChoice | ReferenceMean = "zero",
+        removal: RemovalChoice | ReferenceRemoval = "zero",
         reference: Images | None = None,
         precision: str = "full",
     ) -> None:
@@ -185,7 +187,7 @@ class Explainer:
             utility: in place of the explainer's own.
             options: any of these keywords.
                 `removal`: in place of the explainer's own.
-                `reference`: photographs for removal "mean", in place of the explainer's own.
+                `reference`: photographs for removal "mean" or "samples", in place of the explainer's own.
                 `inputs`: further inputs of a model that takes several: a mapping of its forward's keyword names, or a
                 tuple of the arguments after the images. Tensors whose first dimension is the number of images belong
                 to them row by row.

@@ -15,7 +15,7 @@ from shapleycam.explaining.fusing import fuse_explanations
 from shapleycam.explaining.inputs import Batch, Target
 from shapleycam.explaining.layer_search import LayerSearch
 from shapleycam.explaining.question import Question
-from shapleycam.explaining.reference import ReferenceMean
+from shapleycam.explaining.reference import ReferenceRemoval
 from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.comparison import Comparison
@@ -69,7 +69,7 @@ class LayerTracer:
     ) -> TracedBatch:
         """Trace a question's batch at one layer, with what `methods` need; `replay` and `twice` ask for more."""
         settings, select, removal = self.settings, self.select_for(question.utility), question.removal
-        of_layer = removal.at(settings.model, layer) if isinstance(removal, ReferenceMean) else removal
+        of_layer = removal.at(settings.model, layer) if isinstance(removal, ReferenceRemoval) else removal
         bases = [METHODS[name].basis for name in expand_methods(methods)] if methods else []
         return TracedBatch(
             settings,
@@ -78,7 +78,8 @@ class LayerTracer:
             layer,
             select,
             of_layer,
-            replay=replay or any(basis.needs_replay for basis in bases),
+            # Where no single image stands in, what the model makes of none of an image takes runs of their own.
+            replay=replay or not of_layer.is_fixed or any(basis.needs_replay for basis in bases),
             twice=twice or any(basis.needs_second_derivatives for basis in bases),
         )
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from shapleycam.explaining.inputs import Batch, Images, Inputs
-from shapleycam.explaining.reference import AnyRemoval, ReferenceMean
+from shapleycam.explaining.reference import AnyRemoval, ReferenceRemoval
 from shapleycam.game.removal import RemovalChoice
 from shapleycam.smoothing import SmoothChoice
 from shapleycam.utilities import Function, Utility
 from shapleycam.values.options import EstimatorKeywords
 
 UtilityChoice: TypeAlias = "str | Utility | Function | None"
-RemovalOption: TypeAlias = "RemovalChoice | ReferenceMean | None"
+RemovalOption: TypeAlias = "RemovalChoice | ReferenceRemoval | None"
 
 
 @dataclass(frozen=True)

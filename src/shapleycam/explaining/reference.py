@@ -1,9 +1,11 @@
-"""Removal by a layer's mean over reference photographs, and the choice among all removals."""
+"""Removal by a layer's mean over reference photographs, or by each of them, and the choice among all removals."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -14,8 +16,9 @@ from torch import Tensor, nn
 from shapleycam.errors import OptionError, ShapleyCamError
 from shapleycam.explaining.batch import Batch, move_to_model
 from shapleycam.explaining.inputs import Images
-from shapleycam.game.removal import Removal, RemovalChoice, check_takes_reference, resolve_removal
-from shapleycam.game.removal_names import name_of_reference_mean, short_hash
+from shapleycam.game.removal import OWN_MEAN, SAMPLES, Removal, RemovalChoice, check_reference, resolve_removal
+from shapleycam.game.removal_names import name_with_reference, short_hash
+from shapleycam.game.sampled_removal import sampling_runners
 from shapleycam.images import content_seeds
 from shapleycam.models.layout import Layout
 from shapleycam.precision import accurate
@@ -41,20 +44,48 @@ class _LayerMean:
         return bool((first - self.first).norm() <= _SAME * self.first.norm())
 
 
-class ReferenceMean:
-    """The removal by a layer's mean over reference photographs: each position has its own mean, prefix tokens too.
-
-    The mean is computed where a layer first needs it, and again where the first photograph's activation has changed,
-    as it does after a step of training; to see that takes a pass of this photograph for each explained batch.
+class ReferenceRemoval(ABC):
+    """A removal by reference photographs, to be made for each model and layer.
 
     Attributes:
+        kind: the name by which a user asks for it.
         name: says how many photographs there are, and has a hash of their content, in any order.
     """
+
+    kind: str
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
         content = sorted(content_seeds(batch.images, 0))
-        self.name = name_of_reference_mean(len(batch.images), short_hash(repr(content).encode()))
+        self.name = name_with_reference(self.kind, len(batch.images), short_hash(repr(content).encode()))
+
+    @abstractmethod
+    def at(self, model: nn.Module, layer: str) -> Removal:
+        """Return the removal at a layer of a model."""
+
+
+class ReferenceSamples(ReferenceRemoval):
+    """The removal by which each of the photographs in turn stands in for absent pixels."""
+
+    kind = SAMPLES.name
+
+    def at(self, model: nn.Module, layer: str) -> Removal:  # noqa: ARG002  # the same at the only layer it is for
+        """Return the removal, with the photographs on the model's device."""
+        samples = move_to_model(self._batch.images, model)
+        return Removal(self.name, is_of_images=True, runners=partial(sampling_runners, samples))
+
+
+class ReferenceMean(ReferenceRemoval):
+    """The removal by a layer's mean over reference photographs: each position has its own mean, prefix tokens too.
+
+    The mean is computed where a layer first needs it, and again where the first photograph's activation has changed,
+    as it does after a step of training; to see that takes a pass of this photograph for each explained batch.
+    """
+
+    kind = OWN_MEAN.name
+
+    def __init__(self, batch: Batch) -> None:
+        super().__init__(batch)
         self._means: WeakKeyDictionary[nn.Module, dict[str, _LayerMean]] = WeakKeyDictionary()
 
     def at(self, model: nn.Module, layer: str) -> Removal:
@@ -111,26 +142,29 @@ class _StandIn:
         return self.mean.to(activation).expand_as(activation)
 
 
-AnyRemoval: TypeAlias = "Removal | ReferenceMean"
+_BY_REFERENCE = {each.kind: each for each in (ReferenceMean, ReferenceSamples)}
+AnyRemoval: TypeAlias = "Removal | ReferenceRemoval"
 """A removal that was chosen; one by reference photographs is made for each layer."""
 
 
 def choose_removal(
-    choice: RemovalChoice | ReferenceMean, reference: Images | None, batch_of: Callable[[Images], Batch]
+    choice: RemovalChoice | ReferenceRemoval, reference: Images | None, batch_of: Callable[[Images], Batch]
 ) -> AnyRemoval:
     """Return the removal that a user's arguments mean; `batch_of` prepares reference photographs.
 
     Raises:
-        OptionError: no such removal, or reference photographs without removal "mean".
+        OptionError: no such removal, reference photographs for a removal that takes none, or none for one by them.
         ImageError: a reference photograph cannot be read, or there are none.
     """
-    removal = choice if isinstance(choice, ReferenceMean) else resolve_removal(choice)
+    removal = choice if isinstance(choice, ReferenceRemoval) else resolve_removal(choice)
+    kind = removal.kind if isinstance(removal, ReferenceRemoval) else removal.name
+    if reference is None and isinstance(removal, ReferenceRemoval):
+        return removal
+    check_reference(kind, is_given=reference is not None)
     if reference is None:
         return removal
-    if not isinstance(removal, ReferenceMean):
-        check_takes_reference(removal.name)
     try:
-        return ReferenceMean(batch_of(reference))
+        return _BY_REFERENCE[kind](batch_of(reference))
     except ShapleyCamError as error:
         raise type(error)(f"reference=: {error}") from error
 

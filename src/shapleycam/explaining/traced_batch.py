@@ -245,7 +245,7 @@ class TracedBatch:
     def _warn_of_nothing_to_divide(self, game: Game, bases: Collection[Basis]) -> None:
         """Warn where a removal leaves nothing to divide; looked up as the scale is."""
         takes_part = [basis for basis in bases if basis.takes_derivatives or basis.needs_replay]
-        is_removal = game.contents.replacement is not None
+        is_removal = not game.removal.is_zero
         if is_removal and takes_part and self._has("divides nothing", divides_nothing, game, takes_part):
             warn_of_nothing_to_divide(game)
 
@@ -270,6 +270,6 @@ class TracedBatch:
             f"removal {removal.name!r} is not used by {', '.join(names)}: a formula that does not divide the score has "
             "none, so the values are the same for every removal; choose a method in units of the utility"
         )
-        if names and removal.stand_in is not None and message not in self._memory.messages:
+        if names and not removal.is_zero and message not in self._memory.messages:
             self._memory.messages.add(message)
             warn(RemovalNotUsedWarning, message)

@@ -119,6 +119,11 @@ class CoalitionEvaluator:
         return cost
 
     @property
+    def runs(self) -> int:
+        """Return how many runs of the head a coalition takes that no shortcut evaluates."""
+        return 1
+
+    @property
     def cheapest(self) -> Shortcut | None:
         """Return the row of the cheapest shortcut, None without one; a table of windows counts once it is made."""
         for shortcut in SHORTCUTS:

@@ -18,7 +18,7 @@ from shapleycam.game.kept_proofs import is_kept, keep
 from shapleycam.game.removal import Removal
 from shapleycam.game.shortcut_check import ShortcutCheck
 from shapleycam.game.shortcuts import SHORTCUTS, Shortcut
-from shapleycam.game.structure import Proof, Structure
+from shapleycam.game.structure import NOTHING_PROVEN, Proof, Structure
 from shapleycam.gpu_failures import is_out_of_memory
 from shapleycam.tracing import Trace
 
@@ -53,6 +53,8 @@ class ConfirmedShortcuts:
     @property
     def proof(self) -> Proof:
         """Return what the head's operations prove."""
+        if not self._removal.is_fixed:
+            return NOTHING_PROVEN
         if self._proof is None:
             self._proof = prove_for_players(self._trace, self._contents, self._removal)
         return self._proof

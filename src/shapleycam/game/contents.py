@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -11,8 +12,26 @@ from torch import Tensor
 from shapleycam.models.layout import Layout
 
 
+class CoalitionContents(ABC):
+    """What the players of a batch hold, and what stands in for it in each coalition where they are absent.
+
+    Attributes:
+        activation: A (b, ...), detached.
+        layout: of A.
+    """
+
+    activation: Float[Tensor, "b *shape"]
+    layout: Layout
+
+    @abstractmethod
+    def of_coalitions(
+        self, presence: Float[Tensor, "a s positions"], images: Int[Tensor, " a"]
+    ) -> Float[Tensor, "a s *shape"]:
+        """Return the activations of coalitions: A where `presence` is 1, and what stands in for it where it is 0."""
+
+
 @dataclass(frozen=True)
-class Contents:
+class Contents(CoalitionContents):
     """The activation of a batch of images, and what stands in for it at the positions of absent players.
 
     For the paper's removal, zero, the arithmetic is the paper's, without R.

@@ -12,7 +12,7 @@ from torch import Tensor
 from shapleycam.errors import OptionError
 from shapleycam.game.affine_utility import is_affine
 from shapleycam.game.attended_utility import AttendedUtility
-from shapleycam.game.channels import layout_of_positions, players_of
+from shapleycam.game.channels import ChannelLayout, layout_of_positions, players_of
 from shapleycam.game.coalition_batches import BatchProgress, check_finite_without
 from shapleycam.game.coalitions import CoalitionEvaluator
 from shapleycam.game.contents import Contents
@@ -24,6 +24,7 @@ from shapleycam.game.removal import ZERO, Removal
 from shapleycam.game.shortcuts.class_token import ClassTokenRunner
 from shapleycam.game.shortcuts.window_sums import WindowSumRunner
 from shapleycam.game.structure import Structure
+from shapleycam.game.varying_removal import VaryingRemovalEvaluator
 from shapleycam.game.window_table import WindowedUtility
 from shapleycam.images import Seed, content_seeds
 from shapleycam.models.layout import Layout
@@ -62,7 +63,6 @@ class Game:
 
     Attributes:
         activation: A (b, ...), detached.
-        contents: A and R.
         removal: what R is.
         layout: which dimensions of A are positions; where channels are players, a `ChannelLayout`.
         utility: what is explained.
@@ -109,13 +109,36 @@ class Game:
         self.players = players_of(players, layout, self.activation)
         self.layout = self.players.layout
         replacement = removal.replacement(self.activation, layout_of_positions(layout), trace.layer)
-        self.contents = Contents(self.activation, replacement, self.layout)
+        self._contents = Contents(self.activation, replacement, self.layout)
         self.utility = utility
         self.target = target
         self._trace, self.memory, self.image_channels = trace, memory, image_channels
-        self._coalitions = CoalitionEvaluator(trace, self.contents, self.players, utility, target, memory, removal)
-        self._derivatives = UtilityDerivatives(trace, self.contents, utility, target)
-        self._path_gradients = PathGradients(trace, self.contents, utility, target, self._coalitions, memory)
+        self._coalitions = self._evaluator()
+        self._derivatives = UtilityDerivatives(trace, self._contents, utility, target)
+        self._path_gradients = PathGradients(trace, self._contents, utility, target, self._coalitions, memory)
+
+    def _evaluator(self) -> CoalitionEvaluator:
+        """Return what evaluates coalitions under the removal."""
+        of_game = self._trace, self._contents, self.players, self.utility, self.target, self.memory, self.removal
+        make_runners = self.removal.runners
+        if make_runners is None:
+            return CoalitionEvaluator(*of_game)
+        if isinstance(self.layout, ChannelLayout):
+            raise OptionError(
+                f"players 'channels' hold all places, and removal {self.removal.name!r} is of some of them; expected "
+                "regions as players, or another removal"
+            )
+        return VaryingRemovalEvaluator(*of_game, make_runners)
+
+    @property
+    def contents(self) -> Contents:
+        """Return A and R.
+
+        Raises:
+            DerivativeError: no single activation R stands in for absent players.
+        """
+        self.removal.check_fixed("this value")
+        return self._contents
 
     @property
     def trace(self) -> Trace:
@@ -164,7 +187,12 @@ class Game:
     def empty(self) -> Float[Tensor, " b"]:
         """Return U(head(R)) (b,), the utility with all positions removed."""
         with without_gradients():
-            utilities = self.utility_at(self.contents.empty).detach()
+            if self.removal.is_fixed:
+                utilities = self.utility_at(self._contents.empty).detach()
+            else:
+                nobody = torch.zeros(1, self.n_players, dtype=torch.bool, device=self.activation.device)
+                images = torch.arange(len(self.activation), device=self.activation.device)
+                utilities = self._coalitions.utilities(nobody.expand(len(images), 1, -1), images)[:, 0]
             check_finite_without(utilities, self.utility, "all")
             return utilities
 
@@ -259,8 +287,10 @@ class Game:
         """Return Σ_i w_i ∂U/∂A at R + t_i·(A - R), for as many scales t_i in one run of the head as fit into memory.
 
         Raises:
+            DerivativeError: no single activation R stands in for absent players.
             ReplayError: the pass was not recorded for replay, or a shortcut differs from the model itself.
         """
+        self.removal.check_fixed("a path")
         return self._path_gradients.weighted_sum(scales, weights)
 
     @restore_when_interrupted
@@ -277,6 +307,11 @@ class Game:
     def structure(self) -> Structure:
         """Return which shortcuts the game allows: the head's operations prove them, random coalitions confirm them."""
         return self._coalitions.structure
+
+    @property
+    def runs_per_coalition(self) -> int:
+        """Return how many runs of what comes after the layer a coalition takes that no shortcut evaluates."""
+        return self._coalitions.runs
 
     @property
     def coalition_cost(self) -> str:

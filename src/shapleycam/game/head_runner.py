@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from copy import copy
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -11,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from shapleycam.game.contents import Contents
+from shapleycam.game.contents import CoalitionContents, Contents
 from shapleycam.game.rows_in_channels_last import RowsInChannelsLast
 from shapleycam.tracing import Trace
 
@@ -28,7 +29,12 @@ class HeadRunner(ABC):
 
     A runner is made from the trace and what its players hold. `GeneralRunner` is right for every head; the runners
     in `shortcuts` only for heads of a certain structure, which is proven before they are used.
+
+    Attributes:
+        sorts_by_presence: whether coalitions of equally many positions run faster together.
     """
+
+    sorts_by_presence = False
 
     @abstractmethod
     def __init__(self, trace: Trace, contents: Contents) -> None:
@@ -47,7 +53,7 @@ class HeadRunner(ABC):
 class GeneralRunner(HeadRunner):
     """Runs the head itself, on the activation with the absent positions removed."""
 
-    def __init__(self, trace: Trace, contents: Contents) -> None:
+    def __init__(self, trace: Trace, contents: CoalitionContents) -> None:
         self._trace, self._contents = trace, contents
         self._head = RowsInChannelsLast(trace, contents.layout)
 
@@ -58,6 +64,12 @@ class GeneralRunner(HeadRunner):
         with LargestTensor() as largest:
             self._trace.head(activation[:1], first)
         return TENSORS_AT_ONCE * max(int(largest.bytes), int(activation[0].nbytes))
+
+    def with_contents(self, contents: CoalitionContents) -> GeneralRunner:
+        """Return the runner of the same head where something else stands in; its memory is measured once for both."""
+        runner = copy(self)
+        vars(runner).update(_contents=contents, bytes_per_coalition=self.bytes_per_coalition)
+        return runner
 
     def outputs(self, presence: Presence, images: Images) -> Any:
         masked = self._contents.of_coalitions(presence, images)

@@ -22,11 +22,11 @@ def hash_of_tensor(tensor: Tensor) -> str:
     return short_hash(repr(tuple(numbers.shape)).encode() + numbers.numpy().tobytes())
 
 
-def name_of_reference_mean(photographs: int, content: str) -> str:
-    """Return the name of the mean over so many reference photographs; `content` stands for what they are.
+def name_with_reference(name: str, photographs: int, content: str) -> str:
+    """Return the name of a removal by so many reference photographs; `content` stands for what they are.
 
     Examples:
-        >>> name_of_reference_mean(2, "489fd227c967")
+        >>> name_with_reference("mean", 2, "489fd227c967")
         'mean of 2 reference photographs (489fd227c967)'
     """
-    return f"mean of {counted(photographs, 'reference photograph')} ({content})"
+    return f"{name} of {counted(photographs, 'reference photograph')} ({content})"

@@ -15,12 +15,12 @@ from shapleycam.errors import OptionError
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.fidelity.reference import true_values
 from shapleycam.game import Game
+from shapleycam.game.imputation import draw_noise
 from shapleycam.metrics.masking import apply_mask, blur_images, hidden_content, zero_content
 from shapleycam.metrics.options import MetricOptions
 from shapleycam.metrics.quantity import Quantity, QuantityContext
 from shapleycam.metrics.removal import (
     draw_disturbances,
-    draw_noise,
     exchange_pixels,
     impute_percentiles,
     mean_of_steps,

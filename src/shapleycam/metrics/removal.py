@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from shapleycam.game.imputation import impute
 from shapleycam.images import content_seeds
-from shapleycam.metrics.imputation import impute
 
 Images = Float[Tensor, "b c h w"]
 Maps = Float[Tensor, "b h w"]
@@ -57,15 +57,6 @@ def impute_percentiles(
     for percentile in percentiles:
         removed = removed_pixels(heatmap, percentile, most_first=most_first)
         yield impute(images, removed) + noise * removed[:, None]
-
-
-def draw_noise(images: Images, scale: float, seed: int) -> Images:
-    """Return normal noise of standard deviation `scale`, seeded by each image's content and by `seed`."""
-    drawn = [
-        torch.randn(image.shape, generator=torch.Generator().manual_seed(image_seed), dtype=torch.float32, device="cpu")
-        for image, image_seed in zip(images, content_seeds(images, seed), strict=True)
-    ]
-    return scale * torch.stack(drawn).to(images)
 
 
 def draw_disturbances(images: Images, radius: float, draws: int, seed: int) -> Iterator[Images]:

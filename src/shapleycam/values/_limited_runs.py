@@ -59,9 +59,10 @@ def permutation_within(
     """
     check_tolerance(tolerance)
     n = game.n_players
-    if fewest_runs(n) > runs:
-        raise OptionError(f"{runs:,} runs for {n:,} players; expected {fewest_runs(n):,} or more, or fewer players")
-    most_samples = runs // (4 * (n - 1)) if n > 1 else _FEWEST_SAMPLES
+    each, fewest = game.runs_per_coalition, fewest_runs(n) * game.runs_per_coalition
+    if fewest > runs:
+        raise OptionError(f"{runs:,} runs for {n:,} players; expected {fewest:,} or more, or fewer players")
+    most_samples = runs // (4 * (n - 1) * each) if n > 1 else _FEWEST_SAMPLES
     streams, sums = order_streams(game, seed), StreamSums.none(game)
     surrogates = surrogate_control(game, most_samples)
     active = torch.arange(len(streams), device="cpu")
@@ -79,11 +80,11 @@ def permutation_within(
             active = active[~(reached[active] <= tolerance)]
         if not len(active):
             break
-    return _with_notes(sums.shares(game), tolerance)
+    return _with_notes(sums.shares(game), tolerance, each)
 
 
 def fewest_runs(n: int) -> int:
-    """Return the runs of the head without which values of n players have no standard error.
+    """Return the coalitions without which values of n players have no standard error.
 
     Examples:
         >>> from shapleycam.values._limited_runs import fewest_runs
@@ -104,9 +105,9 @@ def runs_to_aim(error: float, runs: int) -> int:
     return round(runs * (error / _AIM) ** 2 / _ROUNDED) * _ROUNDED
 
 
-def _with_notes(shares: ShapleyValues, tolerance: float) -> ShapleyValues:
+def _with_notes(shares: ShapleyValues, tolerance: float, runs_per_coalition: int) -> ShapleyValues:
     """Return values with a note on each image's runs; warn of those that did not reach the tolerance."""
-    reached, runs = shares.uncertainty.tolist(), shares.evaluations.tolist()
+    reached, runs = shares.uncertainty.tolist(), (shares.evaluations * runs_per_coalition).tolist()
     notes = [_note(error, count) for error, count in zip(reached, runs, strict=True)]
     images = [image for image, error in enumerate(reached) if not error <= tolerance]
     if images:

@@ -48,7 +48,7 @@ def note_rare(
     middle = deviations.masked_fill(~is_drawn[..., None], torch.nan).nanmedian(1, keepdim=True).values
     is_same = (deviations - middle).abs() <= _ROUNDING * values.abs().amax(1)[:, None, None]
     agreeing = (is_same & is_drawn[..., None]).sum(1)
-    has_content = game.players.totals(game.layout.positions(game.contents.difference).abs().sum(2)) > 0
+    has_content = _have_content(game)
     never = (largest == 0) & (values == 0) & has_content & (count >= _FEWEST)
     rarely = (agreeing >= _AGREE * count) & (agreeing < count) & (count >= _FEWEST)
     errors = (deviations.square().sum(1) * rarely).sum(1).div(count[:, 0] * (count[:, 0] - 1)).sqrt()
@@ -64,6 +64,13 @@ def note_rare(
         )
         for image in (never | rarely).any(1).nonzero().flatten().tolist()
     }
+
+
+def _have_content(game: Game) -> Bool[Tensor, "b n"]:
+    """Return which players are not what stands in for them; all where that depends on the coalition."""
+    if not game.removal.is_fixed:
+        return torch.ones(len(game.activation), game.n_players, dtype=torch.bool, device=game.activation.device)
+    return game.players.totals(game.layout.positions(game.contents.difference).abs().sum(2)) > 0
 
 
 def _counted(players: Bool[Tensor, "*any"], first: str) -> str:

@@ -14,6 +14,8 @@ _FLAT = 0.05
 
 def cancels(game: Game) -> bool:
     """Return whether first-order values sum to next to nothing in every image, as behind a head that ignores scale."""
+    if not game.removal.is_fixed:
+        return False
     values = game.layout.positions(game.contents.difference * game.gradient()).sum(2)
     sums, sizes = values.sum(1).abs(), values.abs().sum(1)
     return bool((sums <= _CANCELS * sizes).all() and (sizes > 0).any())
@@ -21,6 +23,8 @@ def cancels(game: Game) -> bool:
 
 def ignores_scale(game: Game) -> bool:
     """Return whether U is the same halfway from R to A as at A, while it is not at R (two head evaluations)."""
+    if not game.removal.is_fixed:
+        return False
     full, half, empty = game.full, game.utility_at(game.contents.along(0.5)), game.empty
     gap = (full - empty).abs()
     return bool(((half - full).abs() <= _FLAT * gap).all() and (gap > 1e-6 * (1 + full.abs())).all())
@@ -28,7 +32,7 @@ def ignores_scale(game: Game) -> bool:
 
 def divides_nothing(game: Game) -> bool:
     """Return whether a removal other than zero leaves v(N) = 0 in every image, up to rounding."""
-    return game.contents.replacement is not None and bool((game.grand.abs() <= game.rounding).all())
+    return not game.removal.is_zero and bool((game.grand.abs() <= game.rounding).all())
 
 
 def warn_of_nothing_to_divide(game: Game) -> None:
@@ -46,7 +50,7 @@ def warn_of_nothing_to_divide(game: Game) -> None:
 def warn_of_ignored_scale(game: Game) -> None:
     """Warn that derivatives say little at this layer."""
     places = "at A/2 as at A, but not at 0"
-    if game.contents.replacement is not None:
+    if not game.removal.is_zero:
         places = f"halfway from removal {game.removal.name!r} to A as at A, but not at its beginning"
     warn(
         ScaleInvariantHeadWarning,

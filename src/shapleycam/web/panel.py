@@ -39,8 +39,10 @@ REMOVALS = {
     "zero": "the paper's",
     "mean": "over the image's own positions",
     "blur": "the image under a Gaussian, at layer input",
+    "impute": "filled in from the pixels around, at layer input",
+    "drop": "patches left out of a vision transformer, at layer input",
 }
-"""The removals that have a name, in one line each."""
+"""The removals that have a name and need no photographs, in one line each."""
 _SETS = {
     "paper": "the ten of the paper",
     "all": "what costs little, and sampling",

@@ -1,4 +1,4 @@
-"""pytorch-grad-cam's ROAD (Rong et al. 2022, arXiv:2202.00449), with the imputation of `shapleycam.metrics`."""
+"""pytorch-grad-cam's ROAD (Rong et al. 2022, arXiv:2202.00449), with the imputation of `shapleycam.game`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shapleycam.compat.grad_cam.metrics.perturbation_confidence import (
     RemoveLeastRelevantFirst,
     RemoveMostRelevantFirst,
 )
-from shapleycam.metrics.imputation import impute
+from shapleycam.game.imputation import impute
 
 PERCENTILES = (10, 20, 30, 40, 50, 60, 70, 80, 90)
 _EXACT = 1e-5

@@ -17,8 +17,8 @@ from torchvision.transforms.functional import to_tensor
 from helpers.lazy_modules import LazyModule
 from shapleycam.cams.heatmaps import resize
 from shapleycam.errors import ImageError
+from shapleycam.game.imputation import impute
 from shapleycam.images import open_photograph
-from shapleycam.metrics.imputation import impute
 
 road = LazyModule("pytorch_grad_cam.metrics.road")
 

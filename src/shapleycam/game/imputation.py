@@ -1,4 +1,4 @@
-"""ROAD's linear imputation, without its noise: removed pixels are filled in from their neighbours.
+"""ROAD's noisy linear imputation: removed pixels are filled in from their neighbours.
 
 Twelve times the paper's weights are [1, 2, 1] x [1, 2, 1] without the centre: 2 for a direct neighbour, 1 for a
 diagonal one. The system over the removed pixels is symmetric and positive definite. Conjugate gradients solve it in six
@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from shapleycam.errors import ImageError
+from shapleycam.images import content_seeds
 
 _STEPS = 50
 _COARSEST = 4
@@ -55,6 +56,15 @@ def impute(images: Images, removed: Bool[Tensor, "b h w"], tolerance: float = 1e
     mean = known.sum(3, keepdim=True).sum(2, keepdim=True) / (~unknown).sum((2, 3), keepdim=True)
     start = torch.where(unknown, mean, known)
     return torch.where(unknown, _solve(start, unknown.to(images.dtype), tolerance), known)
+
+
+def draw_noise(images: Images, scale: float, seed: int) -> Images:
+    """Return normal noise of standard deviation `scale`, seeded by each image's content and by `seed`."""
+    drawn = [
+        torch.randn(image.shape, generator=torch.Generator().manual_seed(image_seed), dtype=torch.float32, device="cpu")
+        for image, image_seed in zip(images, content_seeds(images, seed), strict=True)
+    ]
+    return scale * torch.stack(drawn).to(images)
 
 
 def _solve(x: Images, unknown: Field, tolerance: float) -> Images:

@@ -1,0 +1,88 @@
+"""Utilities of coalitions where no single activation R stands in for absent content, as it depends on the coalition.
+
+Such a removal says by runners how its coalitions are evaluated; the utility is the mean over the runners. No shortcut
+holds: each of these was proven for one R.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, partial
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from shapleycam.game.coalition_batches import BatchProgress
+from shapleycam.game.coalitions import CoalitionEvaluator
+from shapleycam.game.contents import Contents
+from shapleycam.game.grad_modes import without_gradients
+from shapleycam.game.head_runner import HeadRunner
+from shapleycam.game.players import Players
+from shapleycam.game.removal import Removal, RunnerMaker
+from shapleycam.tracing import Trace
+from shapleycam.utilities import Utility
+from shapleycam.wording import counted
+
+
+class VaryingRemovalEvaluator(CoalitionEvaluator):
+    """Evaluates coalitions by the runners of a removal, each coalition by all of them."""
+
+    def __init__(
+        self,
+        trace: Trace,
+        contents: Contents,
+        players: Players,
+        utility: Utility,
+        target: Int[Tensor, " b"],
+        memory: int,
+        removal: Removal,
+        make_runners: RunnerMaker,
+    ) -> None:
+        super().__init__(trace, contents, players, utility, target, memory, removal)
+        self._make_runners = partial(make_runners, trace, contents.activation, players)
+        self._sizes = players.totals(torch.ones_like(players.member, dtype=torch.float32))
+
+    @cached_property
+    def _runners(self) -> Sequence[HeadRunner]:
+        """Return what evaluates coalitions; made when the first is asked for, as it may take passes of the model."""
+        with without_gradients():
+            return self._make_runners()
+
+    @property
+    def runs(self) -> int:
+        """Return how many runs of the head a coalition takes."""
+        return len(self._runners)
+
+    @property
+    def cost(self) -> str:
+        """Return in words what a coalition costs."""
+        runs = "a run" if self.runs == 1 else counted(self.runs, "run")
+        return f"{runs} each of the network behind the layer"
+
+    def utilities(
+        self, coalitions: Bool[Tensor, "a s n"], images: Int[Tensor, " a"], progress: BatchProgress | None = None
+    ) -> Float[Tensor, "a s"]:
+        """Return the mean utility of each coalition over the runners.
+
+        `progress` is called with the coalitions that are done, and with 0 after other batches, so that it may end the
+        work.
+        """
+        *others, last = self._runners
+        not_yet_done = None if progress is None else lambda _coalitions: progress(0)
+        with without_gradients():
+            by_others = [self._utilities_of(runner, coalitions, images, not_yet_done) for runner in others]
+            by_last = self._utilities_of(last, coalitions, images, progress)
+        return torch.stack([*by_others, by_last]).mean(0)
+
+    def _utilities_of(
+        self, runner: HeadRunner, coalitions: Tensor, images: Tensor, progress: BatchProgress | None
+    ) -> Tensor:
+        """Return utilities by one runner, in the order in which it is fastest."""
+        if not runner.sorts_by_presence:
+            return self.batches.utilities(runner, coalitions, images, progress)
+        sizes = self._sizes[images].to(coalitions.device)
+        order = (coalitions.float() @ sizes[..., None]).squeeze(2).argsort(dim=1, stable=True)
+        in_order = coalitions.gather(1, order[..., None].expand_as(coalitions))
+        utilities = self.batches.utilities(runner, in_order, images, progress)
+        return torch.empty_like(utilities).scatter(1, order, utilities)
