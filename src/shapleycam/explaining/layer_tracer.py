@@ -51,7 +51,7 @@ class LayerTracer:
         return replace(self, settings=settings, memory=memory, layers=copy(self.layers))
 
     def at(self, layers: LayerSearch) -> LayerTracer:
-        """Return the tracer of the same model at other layers, of which a layout that was given for its own says none."""
+        """Return the tracer of the same model at other layers; a layout that was given is of its own alone."""
         layout = self.settings.layout if layers.names == self.layers.names else None
         return replace(self, layers=layers, settings=replace(self.settings, layout=layout))
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from shapleycam.errors import OptionError
 from shapleycam.explaining.explainer import Explainer
@@ -14,7 +18,6 @@ from shapleycam.fidelity.input_reference import InputQuestion, InputValues, desc
 from shapleycam.fidelity.layer_values import method_options, values_of_methods
 from shapleycam.values._path import Nodes
 from shapleycam.values.progress import Progress
-
 
 DEFAULT_QUESTION = InputQuestion()
 """Of 49 regions of the image, with removal zero."""
@@ -27,16 +30,19 @@ class InputFidelity:
     Attributes:
         distances: one for each image, utility and method.
         inputs: how sure the input's values are, one for each image and utility.
+        values: by (utility, method) the method's values of all regions of all images, one image after the other; by
+            (utility, "true") the input's.
         removal: what stood in for absent regions of the image, in words.
 
     Examples:
         >>> from shapleycam.fidelity import InputFidelity
-        >>> InputFidelity((), (), "blur").removal
+        >>> InputFidelity((), (), {}, "blur").removal
         'blur'
     """
 
     distances: tuple[InputDistance, ...]
     inputs: tuple[InputValues, ...]
+    values: Mapping[tuple[str, str], Float[Tensor, " all"]]
     removal: str
 
 
@@ -89,15 +95,20 @@ def input_fidelity(
     at_input = question.at_input(explainer)
     distances: list[InputDistance] = []
     inputs: list[InputValues] = []
+    values: dict[tuple[str, str], list[Tensor]] = {}
     for batch in batches:
         names = [name_of(source) for source in batch.sources]
         for utility in utilities:
             game = question.game(at_input, batch, utility)
             options = method_options(explainer, batch, game, question, nodes)
             true = question.values(game, progress)
+            name = game.utility.name
             inputs += describe_input_values(game, true, batch.sources)
+            values.setdefault((name, "true"), []).append(true.values.flatten().cpu())
             for measured in values_of_methods(explainer, batch, methods, game, options):
-                distances += distances_to_input(names, game.utility.name, measured, true)
+                distances += distances_to_input(names, name, measured, true)
+                values.setdefault((name, measured.method), []).append(measured.values.values.flatten().cpu())
     if not distances:
         raise OptionError("no images were given; expected at least one")
-    return InputFidelity(tuple(distances), tuple(inputs), at_input.removal.name)
+    joined = {key: torch.cat(parts) for key, parts in values.items()}
+    return InputFidelity(tuple(distances), tuple(inputs), joined, at_input.removal.name)

@@ -92,6 +92,7 @@ def layer_grid(cells: tuple[int, ...], players: Regions, count: int) -> tuple[in
         >>> layer_grid((14, 14), (7, 6), 42), layer_grid((4, 4), (7, 6), 42), layer_grid((14, 14), "superpixels", 50)
         ((7, 6), (4, 4), (7, 7))
     """
-    is_grid = isinstance(players, tuple) and len(players) == len(cells)
-    sides = players if is_grid else [max(1, round(count ** (1 / len(cells))))] * len(cells)
-    return tuple(min(cell, int(side)) for cell, side in zip(cells, sides, strict=True))
+    sides = (max(1, round(count ** (1 / len(cells)))),) * len(cells)
+    if isinstance(players, tuple) and len(players) == len(cells):
+        sides = tuple(map(int, players))
+    return tuple(map(min, cells, sides))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -57,7 +56,8 @@ class SplitValues:
     @property
     def noise(self) -> Float[Tensor, " b"]:
         """Return ‖first - second‖ / 2, which estimates how far their mean is from the values without noise."""
-        return (self.first - self.second).norm(dim=1) / 2
+        noise: Tensor = (self.first - self.second).norm(dim=1) / 2
+        return noise
 
     def map(self, change: Callable[[Tensor], Tensor]) -> SplitValues:
         """Return both halves after a linear map (b, n) -> (b, m)."""

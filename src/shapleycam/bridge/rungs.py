@@ -1,0 +1,90 @@
+"""The layers of a ladder: those that the user names, or a few of the model's, evenly in depth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shapleycam.errors import LayerError, OptionError
+from shapleycam.explaining.explainer import Explainer
+from shapleycam.explaining.inputs import Batch
+from shapleycam.layers import audit, find_before_pool, layers_to_list
+from shapleycam.tracing.input_layer import INPUT
+
+MOST_LAYERS = 6
+"""Layers that are chosen where the user names none, the input among them."""
+
+
+def choose_rungs(explainer: Explainer, batch: Batch, layers: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Return the names of the layers, from the last to the input, which always comes last.
+
+    Args:
+        explainer: of the model.
+        batch: an image, with which the model is run where layers are searched for.
+        layers: names or rules ("before-pool"), in any order; None for at most six, evenly in depth from the one before
+            pooling to the input.
+
+    Raises:
+        LayerError: no such layer, or none can be found.
+        OptionError: a layer that is named twice, or none is named.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.bridge.rungs import choose_rungs
+        >>> from shapleycam.explaining.inputs import batch_of
+        >>> _ = torch.manual_seed(0)
+        >>> blocks = [nn.Sequential(nn.Conv2d(3, 3, 3), nn.Softplus()) for _ in range(9)]
+        >>> model = nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        >>> choose_rungs(Explainer(model), batch_of(torch.rand(1, 3, 24, 24), None, model))
+        ('8', '6', '4', '2', '0', 'input')
+    """
+    if layers is None:
+        return (*_evenly(_blocks(explainer, batch), MOST_LAYERS - 1), INPUT)
+    if not layers:
+        raise OptionError("no layers were given; expected names of layers, or None for a few of the model's")
+    names = [explainer.at_layer(layer).find_layer(batch) for layer in layers]
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            first = layers[names.index(name)]
+            both = repr(name) if first == layers[place] else f"{name!r} ({first!r} and {layers[place]!r})"
+            raise OptionError(f"layer {both} is named twice; expected each once")
+    inner = [name for name in names if name != INPUT]
+    return (*_from_the_last(explainer, batch, inner), INPUT)
+
+
+def _blocks(explainer: Explainer, batch: Batch) -> list[str]:
+    """Return the layers that people are shown, from the one before pooling on backwards, without the input.
+
+    Raises:
+        LayerError: there are none.
+    """
+    audited = audit(explainer.model, batch.first.images, explainer.select, extra=batch.first.extra)
+    default = find_before_pool(audited, explainer.model, batch.first.images, batch.first.extra).name
+    listed = layers_to_list(audited, explainer.model, default)
+    names = [candidate.name for candidate in listed if candidate is not audited.image]
+    return names[: names.index(default) + 1][::-1]
+
+
+def _from_the_last(explainer: Explainer, batch: Batch, names: Sequence[str]) -> list[str]:
+    """Return layers from the last to the first, in the order in which the model runs them.
+
+    Raises:
+        LayerError: one of them is not run, or not once.
+    """
+    audited = audit(explainer.model, batch.first.images, explainer.select, extra=batch.first.extra)
+    places = {candidate.name: place for place, candidate in enumerate(audited.candidates)}
+    unknown = [name for name in names if name not in places]
+    if unknown:
+        raise LayerError(
+            f"layer {unknown[0]!r} has no grid of positions of its own that the output depends on; choose others with "
+            "layers= (command line: shapleycam layers MODEL --all)"
+        )
+    return sorted(names, key=places.__getitem__, reverse=True)
+
+
+def _evenly(names: Sequence[str], most: int) -> list[str]:
+    """Return at most so many of the names, evenly spread, the first and the last among them."""
+    if len(names) <= most:
+        return list(names)
+    return [names[round(place * (len(names) - 1) / (most - 1))] for place in range(most)]
