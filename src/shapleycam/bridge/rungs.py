@@ -77,8 +77,8 @@ def _from_the_last(explainer: Explainer, batch: Batch, names: Sequence[str]) -> 
     unknown = [name for name in names if name not in places]
     if unknown:
         raise LayerError(
-            f"layer {unknown[0]!r} has no grid of positions of its own that the output depends on; choose others with "
-            "layers= (command line: shapleycam layers MODEL --all)"
+            f"layer {unknown[0]!r} has no grid of positions of its own that the output depends on; expected one that "
+            "has: choose another layer"
         )
     return sorted(names, key=places.__getitem__, reverse=True)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from shapleycam.cli.groups import EstimatorGroup, NetworkGroup
     from shapleycam.cli.measured_files import FilesGroup
     from shapleycam.explaining.explainer import Explainer
-    from shapleycam.fidelity import InputFidelity, InputQuestion
+    from shapleycam.fidelity import InputFidelity, InputQuestion, InputSummary
 
 
 def with_layer_removal(network: NetworkGroup) -> NetworkGroup:
@@ -58,6 +58,8 @@ def show_input_fidelity(result: InputFidelity, explainer: Explainer, files: File
     plot = None if files.plot is None else plot_values(result.values, result.distances, what, choices)
     written = [printable_text(str(file)) for file in files.write(result.distances, plot)]
     rows = nearest_first(input_summary(result.distances))
+    utilities = dict.fromkeys(row.utility for row in rows)
+    sentences = [_sentence(next(row for row in rows if row.utility == utility)) for utility in utilities]
     if as_json:
         print_json(
             {
@@ -68,27 +70,35 @@ def show_input_fidelity(result: InputFidelity, explainer: Explainer, files: File
                 "methods": rows_as_data(rows),
                 "images": rows_as_data(result.distances),
                 "inputs": rows_as_data(result.inputs),
+                "advice": sentences,
                 "files": written,
             }
         )
         return
     facts = {
-        "utility": ", ".join(dict.fromkeys(row.utility for row in rows)),
+        "utility": ", ".join(utilities),
         "measured": f"{count_images(result.distances)} against the Shapley values of the input, removal "
         f"{result.removal}",
         **input_facts(result.inputs),
         "shown": SHOWN,
     }
     print_facts(what, facts)
-    left_out = 1 if len({row.utility for row in rows}) == 1 else 0  # a column that says the same in every row
+    left_out = 1 if len(utilities) == 1 else 0  # a column that says the same in every row
     heads = [Head("utility"), Head("method"), *input_heads()]
     print_table(heads[left_out:], [[row.utility, row.method, *input_figures(row)][left_out:] for row in rows])
     for file in written:
         typer.echo(f"written {file}")
-    best = rows[0]
-    if best.spearman is not None:
-        print_line(
-            f"Nearest to what the regions of the image are worth is {best.method} for {best.utility}, by its ranks: "
-            f"Spearman {best.spearman.value:.2f}"
-            + ("." if best.spearman_corrected is None else f", {best.spearman_corrected.value:.2f} without the noise.")
-        )
+    for sentence in sentences:
+        print_line(sentence)
+
+
+def _sentence(best: InputSummary) -> str:
+    """Return which method's ranks are nearest to the input's, of the first row of a utility."""
+    if best.spearman is None:
+        return f"No method has ranks for {best.utility}: all values are the same."
+    corrected = best.spearman_corrected
+    without_noise = "not resolved" if corrected is None else f"{corrected.value:.2f}"
+    return (
+        f"Nearest to what the regions of the image are worth for {best.utility} are the ranks of {best.method}: "
+        f"Spearman {best.spearman.value:.2f}, without the noise {without_noise}."
+    )
