@@ -169,10 +169,8 @@ def single_images(images: Images | Iterator[Batch], explainer: Explainer) -> Ite
     Raises:
         ImageError: no images.
     """
-    batches = (
-        images if isinstance(images, Iterator) else iter([batch_of(images, explainer.preprocess, explainer.model)])
-    )
-    for batch in batches:
+    whole = images if isinstance(images, Iterator) else [batch_of(images, explainer.preprocess, explainer.model)]
+    for batch in whole:
         for index in range(len(batch.images)):
             yield batch.rows(torch.tensor([index], device="cpu"))
 

@@ -42,8 +42,8 @@ def describe_ladder(distances: Sequence[InputDistance], input_passes: Sequence[f
         ...     for layer, near, passes in (("bn2", 0.69, 1.1), ("blocks.4", 0.9, 6.0))
         ... ]
         >>> print(describe_ladder(distances, [1900.0, 2100.0]))
-        The Shapley values of bn2 buy a correlation of 0.70 ± 0.13 with the input's for 1.1 forward passes; the
-        Shapley values of blocks.4 buy 0.91 ± 0.13 for 6; the input's own take 2000.
+        By price: the Shapley values of bn2 buy a correlation of 0.70 ± 0.13 with the input's for 1.1 forward passes;
+        the Shapley values of blocks.4 buy 0.91 ± 0.13 for 6; the input's own take 2000.
     """
     offers = sorted(_offers(distances), key=lambda offer: offer.passes)
     if not offers:
@@ -59,8 +59,7 @@ def describe_ladder(distances: Sequence[InputDistance], input_passes: Sequence[f
     elif len(named) == 1 and len(offers) > 1:
         clauses.append(f"of what costs more nothing is shown to be closer by {counted(images, 'photograph')}")
     clauses.append(f"the input's own take {number(fmean(input_passes), 3)}")
-    sentence = "; ".join(clauses)
-    return f"{sentence[0].upper()}{sentence[1:]}."
+    return f"By price: {'; '.join(clauses)}."
 
 
 def _offers(distances: Sequence[InputDistance]) -> list[_Offer]:

@@ -61,7 +61,17 @@ class RungsGroup:
 class RegionsGroup(EstimatorGroup):
     """The regions of the photograph, and how their values are sampled."""
 
-    players: options.Regions = None
+    nodes: str = "8"
+    tolerance: float = 0.01
+    players: Annotated[
+        str | None,
+        typer.Option(
+            "--players",
+            metavar="RxC|NAME",
+            help="Regions of the photograph: R x C, superpixels, superpixels:80 or patches (the model's own); default: "
+            "7x7.",
+        ),
+    ] = None
     runs: Annotated[
         int | None,
         typer.Option(
@@ -90,6 +100,20 @@ class LadderFilesGroup(FilesGroup):
     ] = None
 
 
+@dataclass(frozen=True)
+class MachineGroup(ComputeGroup):
+    """Where a ladder runs, in the network's own precision."""
+
+    precision: str = "full"
+
+
+@dataclass(frozen=True)
+class PlannedPrintGroup(PrintGroup):
+    """What is printed: the plan alone, or what was measured."""
+
+    plan: options.Plan = False
+
+
 def ladder(
     *,
     network: LadderNetworkGroup,
@@ -97,10 +121,8 @@ def ladder(
     rungs: RungsGroup,
     regions: RegionsGroup,
     files: LadderFilesGroup,
-    device: options.Device = None,
-    memory: options.Memory = options.DEFAULT_MEMORY,
-    plan: options.Plan = False,
-    printing: PrintGroup,
+    compute: MachineGroup,
+    printing: PlannedPrintGroup,
 ) -> None:
     """Measure how close each layer's values are to what regions of the photograph are worth, and at what price.
 
@@ -120,15 +142,15 @@ def ladder(
     expand_methods(methods)
     regions.check()
     question = input_question(network, regions)
-    if not plan:
+    if not printing.plan:
         files.make_folders()
     paths, unreadable = list_photographs(images, quiet=printing.quiet)
     print_unreadable(unreadable)
     if not paths:
         raise typer.Exit(REFUSED)
-    explainer = make_explainer(with_layer_removal(network), ComputeGroup(device, memory=memory))
+    explainer = make_explainer(with_layer_removal(network), compute)
     batches = readable_batches(read_batches(paths, transform_of(explainer), explainer.model, 1), unreadable)
-    if plan:
+    if printing.plan:
         with notes(quiet=printing.quiet):
             planned = plan_ladder(explainer, batches, rungs.names, question, out=files.out)
         print_ladder_plan(planned, explainer.name, as_json=printing.as_json)
@@ -156,9 +178,5 @@ def ladder(
 def _describe_stop(folder: Path | None) -> str:
     """Return what is kept of a ladder that was stopped, and how to go on with it."""
     if folder is None:
-        return (
-            "stopped; nothing is kept: with --out FOLDER what was sampled is, and the same command goes on from there"
-        )
-    return (
-        f"stopped; what was sampled is kept in {printable_name(str(folder))}, and the same command goes on from there"
-    )
+        return "stopped; nothing is kept: with --out FOLDER it would be, and the same command would go on from there"
+    return f"stopped; what was sampled is kept in {printable_name(str(folder))}; the same command goes on from there"

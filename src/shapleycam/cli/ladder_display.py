@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 def show_ladder(measured: Ladder, files: FilesGroup, *, as_json: bool) -> None:
     """Write the files, and print a ladder, or a JSON document of it."""
     plot = None if files.plot is None else plot_ladder(measured)
-    written = (
-        [printable_text(str(file)) for file in files.write(measured.distances, plot)] if measured.distances else []
-    )
+    written = [printable_text(str(file)) for file in files.write(measured.distances, plot)]
     if as_json:
         print_json(
             {

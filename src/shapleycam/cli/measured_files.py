@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -52,9 +52,10 @@ class FilesGroup:
 
         if self.to_csv is not None:
             text = StringIO()
-            writer = csv.DictWriter(text, [field.name for field in fields(distances[0])])
+            rows = [asdict(distance) for distance in distances]
+            writer = csv.DictWriter(text, list(rows[0]) if rows else ())
             writer.writeheader()
-            writer.writerows(asdict(distance) for distance in distances)
+            writer.writerows(rows)
             yield write_atomically(self.to_csv, lambda stream: stream.write(text.getvalue().encode()))
         if self.plot is not None and plot is not None:
             yield write_atomically(self.plot, lambda stream: plot.save(stream, format="PNG"))

@@ -41,10 +41,10 @@ def linear_correlation(values: Float[Tensor, "b n"], true: Float[Tensor, "b n"])
         >>> linear_correlation(torch.tensor([[1.0, 5.0, 6.0]]), torch.tensor([[3.0, 11.0, 13.0]])).round(decimals=3)
         tensor([1.])
     """
-    centred = [numbers - numbers.mean(1, keepdim=True) for numbers in (values, true)]
+    first, second = (numbers - numbers.mean(1, keepdim=True) for numbers in (values, true))
     is_constant = torch.stack([numbers.amin(1) == numbers.amax(1) for numbers in (values, true)]).any(0)
     # The mean of equal numbers may differ from them by rounding, which correlates with anything.
-    return torch.where(is_constant, torch.nan, torch.cosine_similarity(*centred, dim=1, eps=0))
+    return torch.where(is_constant, torch.nan, torch.cosine_similarity(first, second, dim=1, eps=0))
 
 
 def rank_correlation(values: Float[Tensor, "b n"], true: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
