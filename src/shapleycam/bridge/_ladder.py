@@ -48,7 +48,7 @@ class Ladder:
 
     Attributes:
         model: the name of the model.
-        layers: from the last to the input.
+        layers: as they were chosen; the input is the last.
         utility: the name of the utility.
         removal: what stood in for absent regions of the image, in words.
         layer_removal: the same at the layers.
@@ -80,7 +80,7 @@ class Ladder:
 
     @property
     def rows(self) -> list[InputSummary]:
-        """Return the means over images, layer by layer, from the last to the input."""
+        """Return the means over images, layer by layer."""
         places = {layer: place for place, layer in enumerate(self.layers)}
         return sorted(input_summary(self.distances), key=lambda row: places[row.layer])
 
@@ -110,8 +110,8 @@ def ladder(
     Args:
         model: an explainer, whose utility and removal at the layers are taken, or what `Explainer` makes one of.
         images: as `Explainer.explain` takes them, or an iterator over batches of them.
-        layers: names or rules; None for at most six, evenly in depth from the one before pooling to the input. The
-            input is always the last.
+        layers: names or rules, in their order; None for at most six, evenly in depth from the one before pooling to the
+            input. The input is always the last.
         methods: names of methods, or sets; none for the layers' own values alone.
         question: regions, removal and runs at the input; the runs are a layer's too.
         out: a folder in which values are kept: a ladder that was stopped goes on from there.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shapleycam.errors import LayerError, OptionError
+from shapleycam.errors import OptionError
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch
 from shapleycam.layers import audit, find_before_pool, layers_to_list
@@ -15,13 +15,13 @@ MOST_LAYERS = 6
 
 
 def choose_rungs(explainer: Explainer, batch: Batch, layers: Sequence[str] | None = None) -> tuple[str, ...]:
-    """Return the names of the layers, from the last to the input, which always comes last.
+    """Return the names of the layers, of which the input always comes last.
 
     Args:
         explainer: of the model.
         batch: an image, with which the model is run where layers are searched for.
-        layers: names or rules ("before-pool"), in any order; None for at most six, evenly in depth from the one before
-            pooling to the input.
+        layers: names or rules ("before-pool"), in their order; None for at most six, evenly in depth from the one
+            before pooling to the input.
 
     Raises:
         LayerError: no such layer, or none can be found.
@@ -34,9 +34,9 @@ def choose_rungs(explainer: Explainer, batch: Batch, layers: Sequence[str] | Non
         >>> from shapleycam.bridge.rungs import choose_rungs
         >>> from shapleycam.explaining.inputs import batch_of
         >>> _ = torch.manual_seed(0)
-        >>> blocks = [nn.Sequential(nn.Conv2d(3, 3, 3), nn.Softplus()) for _ in range(9)]
+        >>> blocks = [nn.Sequential(nn.Conv2d(3, 3, 1), nn.LeakyReLU()) for _ in range(9)]
         >>> model = nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        >>> choose_rungs(Explainer(model), batch_of(torch.rand(1, 3, 24, 24), None, model))
+        >>> choose_rungs(Explainer(model), batch_of(torch.rand(1, 3, 6, 6), None, model))
         ('8', '6', '4', '2', '0', 'input')
     """
     if layers is None:
@@ -49,8 +49,7 @@ def choose_rungs(explainer: Explainer, batch: Batch, layers: Sequence[str] | Non
             first = layers[names.index(name)]
             both = repr(name) if first == layers[place] else f"{name!r} ({first!r} and {layers[place]!r})"
             raise OptionError(f"layer {both} is named twice; expected each once")
-    inner = [name for name in names if name != INPUT]
-    return (*_from_the_last(explainer, batch, inner), INPUT)
+    return (*(name for name in names if name != INPUT), INPUT)
 
 
 def _blocks(explainer: Explainer, batch: Batch) -> list[str]:
@@ -64,23 +63,6 @@ def _blocks(explainer: Explainer, batch: Batch) -> list[str]:
     listed = layers_to_list(audited, explainer.model, default)
     names = [candidate.name for candidate in listed if candidate is not audited.image]
     return names[: names.index(default) + 1][::-1]
-
-
-def _from_the_last(explainer: Explainer, batch: Batch, names: Sequence[str]) -> list[str]:
-    """Return layers from the last to the first, in the order in which the model runs them.
-
-    Raises:
-        LayerError: one of them is not run, or not once.
-    """
-    audited = audit(explainer.model, batch.first.images, explainer.select, extra=batch.first.extra)
-    places = {candidate.name: place for place, candidate in enumerate(audited.candidates)}
-    unknown = [name for name in names if name not in places]
-    if unknown:
-        raise LayerError(
-            f"layer {unknown[0]!r} has no grid of positions of its own that the output depends on; expected one that "
-            "has: choose another layer"
-        )
-    return sorted(names, key=places.__getitem__, reverse=True)
 
 
 def _evenly(names: Sequence[str], most: int) -> list[str]:

@@ -13,6 +13,9 @@ from shapleycam.wording import counted, number
 _VISIBLE = 0.005
 """A gain that two digits would not show is none."""
 
+_WHOLE = 10
+"""Forward passes from which on they are counted."""
+
 
 class _Offer(NamedTuple):
     """What one method at one layer buys: its price, and the corrected correlation by image."""
@@ -43,7 +46,7 @@ def describe_ladder(distances: Sequence[InputDistance], input_passes: Sequence[f
         ... ]
         >>> print(describe_ladder(distances, [1900.0, 2100.0]))
         By price: the Shapley values of bn2 buy a correlation of 0.70 ± 0.13 with the input's for 1.1 forward passes;
-        the Shapley values of blocks.4 buy 0.91 ± 0.13 for 6; the input's own take 2000.
+        the Shapley values of blocks.4 buy 0.91 ± 0.13 for 6; the input's own take 2,000.
     """
     offers = sorted(_offers(distances), key=lambda offer: offer.passes)
     if not offers:
@@ -58,7 +61,7 @@ def describe_ladder(distances: Sequence[InputDistance], input_passes: Sequence[f
         clauses.append("one photograph compares no layers: give several")
     elif len(named) == 1 and len(offers) > 1:
         clauses.append(f"of what costs more nothing is shown to be closer by {counted(images, 'photograph')}")
-    clauses.append(f"the input's own take {number(fmean(input_passes), 3)}")
+    clauses.append(f"the input's own take {_in_words(fmean(input_passes))}")
     return f"By price: {'; '.join(clauses)}."
 
 
@@ -91,9 +94,12 @@ def _clause(offer: _Offer, *, is_first: bool) -> str:
     subject = f"the Shapley values of {offer.layer}" if is_layer else f"{offer.method} at {offer.layer}"
     verb = "buy" if is_layer else "buys"
     if is_first:
-        return f"{subject} {verb} a correlation of {figure} with the input's for {_price(offer)} forward passes"
-    return f"{subject} {verb} {figure} for {_price(offer)}"
+        return (
+            f"{subject} {verb} a correlation of {figure} with the input's for {_in_words(offer.passes)} forward passes"
+        )
+    return f"{subject} {verb} {figure} for {_in_words(offer.passes)}"
 
 
-def _price(offer: _Offer) -> str:
-    return number(offer.passes, 2)
+def _in_words(passes: float) -> str:
+    """Return a number of passes with two digits, from ten on as a whole number."""
+    return f"{passes:,.0f}" if passes >= _WHOLE else number(passes, 2)

@@ -30,8 +30,9 @@ def region_sums(values: Float[Tensor, "b *grid"], regions: Players) -> Float[Ten
         >>> from shapleycam.game.players import make_players
         >>> from shapleycam.models.layout import Layout
         >>> halves = make_players((1, 2), Layout("NCHW", (6, 6)), 1, torch.device("cpu"))
-        >>> region_sums(torch.tensor([[[1.0, 4.0, 2.0]]]), halves)  # the middle cell covers two columns of six
-        tensor([[3., 4.]])
+        >>> sums = region_sums(torch.tensor([[[1.0, 4.0, 2.0]]]), halves)  # the middle cell is in both halves
+        >>> sums.round(decimals=3)
+        tensor([[3., 4.]], dtype=torch.float64)
     """
     size = regions.layout.grid
     if values.dim() - 1 != len(size):
