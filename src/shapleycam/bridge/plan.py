@@ -108,8 +108,8 @@ def plan_ladder(
         >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 2, stride=2), nn.Tanh(), nn.Flatten(), nn.Linear(64, 2))
         >>> plan = plan_ladder(model, torch.rand(3, 3, 8, 8), ["1"], InputQuestion(players=(4, 4), runs=400))
-        >>> [(rung.layer, rung.players, rung.images) for rung in plan.rungs], plan.rungs[1].runs
-        ([('1', 16, 3), ('input', 16, 3)], 360)
+        >>> [(rung.layer, rung.players, rung.images, rung.runs) for rung in plan.rungs]  # both have a shortcut
+        [('1', 16, 3, None), ('input', 16, 3, None)]
     """
     explainer = model if isinstance(model, Explainer) else Explainer(model)
     at_input = question.at_input(explainer)

@@ -88,7 +88,7 @@ def split_values(game: Game, runs: int, seed: int = 0, *, progress: Progress | N
         >>> game = Explainer(torch.nn.Sequential(*layers), layer="input").game(torch.rand(1, 3, 8, 8), players=(4, 4))
         >>> split = split_values(game, 400)
         >>> split.runs, bool(torch.allclose(split.values.sum(1), game.grand.double(), rtol=1e-4))
-        (tensor([360]), True)
+        (tensor([480]), True)
     """
     if has_shortcut(game, runs) or takes_all_coalitions(game.n_players, runs):
         shares = true_values(game, TOLERANCE, seed, progress)
