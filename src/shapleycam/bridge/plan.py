@@ -17,15 +17,15 @@ from shapleycam.errors import ImageError
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, Images
 from shapleycam.fidelity import InputQuestion
-from shapleycam.fidelity.against_input import DEFAULT_QUESTION
-from shapleycam.fidelity.layer_values import layer_game
-from shapleycam.fidelity.split_values import (
+from shapleycam.fidelity._split_values import (
     check_split_runs,
     has_shortcut,
     sampled_runs,
     split_values,
     takes_all_coalitions,
 )
+from shapleycam.fidelity.against_input import DEFAULT_QUESTION
+from shapleycam.fidelity.layer_values import layer_game
 from shapleycam.fidelity.timing import seconds_of
 from shapleycam.game import Game
 from shapleycam.models.network import Network

@@ -109,7 +109,7 @@ def has_shortcut(game: Game, runs: int) -> bool:
     Examples:
         >>> import torch
         >>> from shapleycam import Explainer
-        >>> from shapleycam.fidelity.split_values import has_shortcut
+        >>> from shapleycam.fidelity._split_values import has_shortcut
         >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 4), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
         >>> has_shortcut(Explainer(model, layer="0").game(torch.rand(1, 3, 8, 8)), 1000)
         True
@@ -122,7 +122,7 @@ def takes_all_coalitions(players: int, runs: int) -> bool:
     """Return whether values are exact, of all coalitions, within so many runs.
 
     Examples:
-        >>> from shapleycam.fidelity.split_values import takes_all_coalitions
+        >>> from shapleycam.fidelity._split_values import takes_all_coalitions
         >>> takes_all_coalitions(9, 1000), takes_all_coalitions(9, 100), takes_all_coalitions(49, 1000)
         (True, False, False)
     """
@@ -149,7 +149,7 @@ def sampled_runs(players: int, runs: int) -> int:
     """Return how many of so many runs both halves take: whole samples of four orders.
 
     Examples:
-        >>> from shapleycam.fidelity.split_values import sampled_runs
+        >>> from shapleycam.fidelity._split_values import sampled_runs
         >>> sampled_runs(49, 2000)
         1920
     """
