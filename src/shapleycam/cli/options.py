@@ -69,6 +69,15 @@ Removal: TypeAlias = Annotated[
         "a vision transformer) or samples (each of the --reference photographs).",
     ),
 ]
+InputRemoval: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--removal",
+        metavar="zero|mean|blur|FILE",
+        help="What stands in for absent regions of the photograph: zero, mean (the image's own, or over --reference), "
+        "blur, or a FILE of numbers, .npy or .npz, shaped as the network's input. At the layers it is zero.",
+    ),
+]
 Reference: TypeAlias = Annotated[
     list[Path] | None,
     typer.Option(
