@@ -70,7 +70,9 @@ def _values(resolved: ResolvedQuestion) -> Image.Image:
 
 
 def _card(resolved: ResolvedQuestion) -> Image.Image:
-    return compared_by(resolved, resolved.question.method).overlay(on="input", **resolved.style_keywords)
+    return compared_by(resolved, resolved.question.method).overlay(
+        on="input", kind="heatmap", **resolved.style_keywords
+    )
 
 
 def _signed_card(resolved: ResolvedQuestion) -> Image.Image:
