@@ -126,6 +126,18 @@ def region_map(
     )
 
 
+def describe_value(region: RegionValue) -> str:
+    """Return a region's value with its standard error, in words.
+
+    Examples:
+        >>> from shapleycam.explanations.regions import RegionValue, describe_value
+        >>> describe_value(RegionValue(7, 1.25, 0.31, area=0.02, centre=(0.2, 0.625)))
+        '+1.25 ± 0.31'
+    """
+    error = "" if region.stderr is None else f" ± {number(region.stderr, 2)}"
+    return f"{signed(region.value)}{error}"
+
+
 def describe_region(region: RegionValue) -> str:
     """Return a region's value, and where it is, in words.
 
@@ -134,6 +146,5 @@ def describe_region(region: RegionValue) -> str:
         >>> describe_region(RegionValue(7, 1.25, 0.31, area=0.02, centre=(0.2, 0.625)))
         '+1.25 ± 0.31 at 62% across and 20% down'
     """
-    error = "" if region.stderr is None else f" ± {number(region.stderr, 2)}"
     *_, down, across = region.centre
-    return f"{signed(region.value)}{error} at {percent(across)} across and {percent(down)} down"
+    return f"{describe_value(region)} at {percent(across)} across and {percent(down)} down"

@@ -8,6 +8,7 @@ from typing import Any
 from shapleycam.cams.table import METHODS
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
+from shapleycam.explanations.pictures import DrawnMap, largest_size
 from shapleycam.explanations.summary import describe_curvature, gap_of_values, sum_of_values, top_classes
 from shapleycam.smoothing import SMOOTHINGS
 from shapleycam.web.addresses import view_address
@@ -18,6 +19,7 @@ from shapleycam.web.explained import Explained
 from shapleycam.web.map_stage import map_stage, utility_word
 from shapleycam.web.panel import REMOVALS
 from shapleycam.web.resolved import ResolvedQuestion
+from shapleycam.web.sampling_content import further_runs
 from shapleycam.wording import number, percent, signed
 
 _CLOSE, _SURE = 0.5, 0.8
@@ -59,10 +61,11 @@ def explain_content(resolved: ResolvedQuestion, made: Explained) -> dict[str, An
         "alone": view_address(resolved, "explain", against=""),
         "evidence": _sentence(describe_evidence(e.values[0])),
         "regions": _regions(made),
+        "sampling": further_runs(resolved, made),
         "caveats": [(caveat.text, _by_methods(resolved, caveat.methods)) for caveat in caveats(e, made.grand)],
         "trust": _trust(e, made.grand),
         "maps": [map_stage(resolved, e, kind) for kind in ("heatmap", "values")],
-        "largest": float(e.values[0].abs().max()),
+        "largest": largest_size(e, DrawnMap(kind="values", style=resolved.style)),
         "in_units": e.divides_score,
         "facts": _facts(resolved, made, label, other),
         "downloads": download_links(resolved, e, made.against),
@@ -161,12 +164,12 @@ def _regions(made: Explained) -> str | None:
     """Return a sentence where the players are regions; None where they are the layer's places."""
     if made.regions is None:
         return None
-    (down, across), (rows, columns) = made.regions, made.explanation.values.shape[1:]
+    rows, columns = made.explanation.values.shape[1:]
     cost = "these are sampled" if made.explanation.stderr is not None else "each is computed by itself"
     if made.are_exact:
         cost = f"these are exact, over all {2**made.players:,} coalitions of them"
     return (
-        f"The map has {down} x {across} regions, each with a value that its places share evenly; {cost}. "
+        f"The map has {made.regions}, each with a value that its places share evenly; {cost}. "
         f"The layer's {rows} x {columns} places by themselves would take too long."
     )
 
@@ -176,8 +179,7 @@ def _players(made: Explained) -> str:
     rows, columns = made.explanation.values.shape[1:]
     if made.regions is None:
         return f"{rows} x {columns}, the layer's places"
-    down, across = made.regions
-    return f"{down} x {across} regions of the layer's {rows} x {columns} places"
+    return f"{made.regions} of the layer's {rows} x {columns} places"
 
 
 def _facts(resolved: ResolvedQuestion, made: Explained, label: str, other: str | None) -> list[Fact]:
@@ -191,6 +193,9 @@ def _facts(resolved: ResolvedQuestion, made: Explained, label: str, other: str |
         ("What there is to divide", f"{number(made.grand)}, {total}", "v(N)"),
     ]
     facts.append(("What stands in for absent places", f"{e.removal}: {REMOVALS[e.removal]}", "removal"))
+    if e.utility_removed is not None:
+        left = number(float(e.utility_removed[0]))
+        facts.append(("What the model makes of a photograph with everything removed", f"{left} of {unit}", None))
     if e.smooth:
         lines = "; ".join(f"{name}: {SMOOTHINGS[name].summary}" for name in e.smooth)
         facts.append(("Smoothing", f"{lines}; the values divide no score", "smoothing"))
