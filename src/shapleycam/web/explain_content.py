@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import hypot
 from typing import Any
+
+from torch import Tensor
 
 from shapleycam.cams.table import METHODS
 from shapleycam.explanations.evidence import describe_evidence
@@ -182,6 +185,14 @@ def _players(made: Explained) -> str:
     return f"{made.regions} of the layer's {rows} x {columns} places"
 
 
+def _relative_error(e: Explanation, stderr: Tensor) -> float:
+    """Return the standard error as a share of the values: of regions, where these are the players."""
+    regions = [(each.value, each.stderr or 0.0) for each in e.region_values(0)]
+    if not regions:
+        return float(stderr.norm() / e.values[0].norm().clamp(min=1e-30))
+    return hypot(*(error for _, error in regions)) / (hypot(*(value for value, _ in regions)) or 1e-30)
+
+
 def _facts(resolved: ResolvedQuestion, made: Explained, label: str, other: str | None) -> list[Fact]:
     e = made.explanation
     unit = f"{utility_word(e)} of {label} against {other}" if other else utility_word(e)
@@ -202,7 +213,7 @@ def _facts(resolved: ResolvedQuestion, made: Explained, label: str, other: str |
     if gap is not None:
         facts.append(("Efficiency gap", percent(gap, 1), "efficiency gap"))
     if e.stderr is not None:
-        relative = float(e.stderr[0].norm() / e.values[0].norm().clamp(min=1e-30))
+        relative = _relative_error(e, e.stderr[0])
         facts.append(("Standard error", f"{percent(relative, 1)} of the values", "standard error"))
     curvature = None if e.curvature is None else float(e.curvature[0])
     facts.append(("Curvature", describe_curvature(curvature), "curvature"))

@@ -19,6 +19,8 @@ _AIM = 0.1
 """The standard error at which the curve has its dashed line."""
 _FURTHER = (500, 1000, 2000, 5000, 10_000)
 """Numbers of runs that are offered to go on to."""
+_WORTH = 1.5
+"""How many times the runs that were made others must be to be offered."""
 _MINUTE = 60
 
 
@@ -64,7 +66,7 @@ def further_runs(resolved: ResolvedQuestion, made: Explained) -> tuple[str, list
     if not is_sampled_at_input(resolved) or not e.notes:
         return None
     runs = resolved.runs or DEFAULT_RUNS
-    more = [each for each in _FURTHER if each > runs][:2]
+    more = [each for each in _FURTHER if each >= _WORTH * runs][:2]
     links = [(f"Go on to {each:,} runs", _with_runs(resolved, each)) for each in more]
     (note, *_) = e.notes[0]
     return f"{note[0].upper()}{note[1:]}.", links
